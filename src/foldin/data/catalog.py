@@ -1,0 +1,104 @@
+"""External item ids ↔ indices, with titles, attributes and counts."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from foldin.errors import DataError, UnknownItemError
+from foldin.tensors import Array, Int64
+
+__all__ = ["Catalog"]
+
+
+@dataclass(frozen=True, eq=False)
+class Catalog:
+    """The items a model knows, in index order.
+
+    `table` has the columns `item` (external id, text, unique) and `count` (training events); `title` and further
+    attributes where the log brought them.
+    """
+
+    table: pl.DataFrame
+    _index: dict[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        missing = {"item", "count"} - set(self.table.columns)
+        if missing:
+            raise DataError(f"a catalogue needs the columns 'item' and 'count'; missing: {sorted(missing)}")
+        ids = self.table["item"].to_list()
+        index = dict(zip(ids, range(len(ids)), strict=True))
+        if len(index) != len(ids):
+            raise DataError(f"a catalogue must name each item once: {len(ids)} rows, {len(index)} distinct ids")
+        object.__setattr__(self, "_index", index)
+
+    @classmethod
+    def from_ids(cls, ids: Sequence[str], counts: Int64[Array, " items"] | None = None) -> "Catalog":
+        """A catalogue of ids alone."""
+        numbers = np.zeros(len(ids), np.int64) if counts is None else counts
+        return cls(pl.DataFrame({"item": pl.Series(ids, dtype=pl.String), "count": numbers}))
+
+    def __len__(self) -> int:
+        return self.table.height
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """External ids by index."""
+        ids: list[str] = self.table["item"].to_list()
+        return ids
+
+    @cached_property
+    def titles(self) -> list[str]:
+        """Titles by index; an item without one goes by its id."""
+        if "title" not in self.table.columns:
+            return self.ids
+        titles: list[str] = self.table.select(pl.coalesce("title", "item"))["title"].to_list()
+        return titles
+
+    @cached_property
+    def _by_title(self) -> dict[str, int]:
+        # Two items of one title: the more popular is meant. Reversed by count, so that the last writer wins.
+        order = np.argsort(self.table["count"].to_numpy(), kind="stable")
+        return {self.titles[i].casefold(): int(i) for i in order}
+
+    def indices(self, ids: Iterable[str]) -> list[int]:
+        """Indices of external ids.
+
+        Raises:
+            UnknownItemError: an id that is not in the catalogue; names up to five of them.
+        """
+        wanted = list(ids)
+        unknown = [one for one in wanted if one not in self._index]
+        if unknown:
+            more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+            shown = ", ".join(repr(one) for one in unknown[:5])
+            raise UnknownItemError(f"not in the catalogue of {len(self):,} items: {shown}{more}{self._near(unknown[0])}")
+        return [self._index[one] for one in wanted]
+
+    def known(self, ids: Iterable[str]) -> list[int]:
+        """Indices of those ids that are in the catalogue, in order."""
+        return [self._index[one] for one in ids if one in self._index]
+
+    def find_title(self, title: str) -> int:
+        """Index of a title, letter case aside.
+
+        Raises:
+            UnknownItemError: no such title; suggests the nearest ones.
+        """
+        found = self._by_title.get(title.casefold())
+        if found is None:
+            raise UnknownItemError(f"no title {title!r} in the catalogue{self._near(title)}")
+        return found
+
+    def _near(self, word: str) -> str:
+        """A clause with the titles or ids nearest to a misspelt one; empty when none is near."""
+        folded = word.casefold()
+        inside = [name for name in self._by_title if folded in name]
+        inside.sort(key=lambda name: -int(self.table["count"][self._by_title[name]]))
+        near = inside[:3] or difflib.get_close_matches(folded, list(self._by_title), n=3, cutoff=0.6)
+        if not near:
+            return ""
+        return "; did you mean " + " or ".join(repr(self.titles[self._by_title[name]]) for name in near) + "?"

@@ -1,0 +1,305 @@
+"""Files → a validated, encoded event log.
+
+Reading checks everything that can be wrong with a log once, in one place; what follows can rely on it: no nulls, one
+event a person and item, each person's events in order.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from foldin.data.columns import Columns, detect_columns
+from foldin.data.encode import encode, stable_argsort
+from foldin.data.formats import open_table
+from foldin.data.histories import Histories
+from foldin.data.items import COMPANIONS, read_items
+from foldin.data.report import ReadReport
+from foldin.data.times import to_numbers, to_seconds
+from foldin.errors import ColumnError, DataError, EmptyLogError
+from foldin.tensors import Array, Int64
+
+__all__ = ["LOG_NAMES", "EventLog", "log_from_table", "read_log"]
+
+# What a folder's log is called in the public data sets, in order of preference.
+LOG_NAMES = ("ratings.csv", "ratings.dat", "u.data", "ratings_ordered.csv.gz", "sequences.txt", "user_artists.dat")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EventLog:
+    """Who took what, in order: distinct (person, item) pairs.
+
+    Args:
+        histories: each person's items, oldest first; `times` in seconds where the log has absolute times.
+        people: external id of each person, in index order.
+        items: `item` (external id), `title` and attributes where known, in index order.
+        report: how it was read, and what was left out.
+    """
+
+    histories: Histories
+    people: pl.Series
+    items: pl.DataFrame
+    report: ReadReport
+
+    def keep(self, people: Int64[Array, " kept"], items: Int64[Array, " kept_items"], why: str) -> "EventLog":
+        """The log of some people and items, re-indexed; the events left out are counted under `why`."""
+        new = np.full(self.histories.n_items, -1, dtype=np.int64)
+        new[items] = np.arange(len(items))
+        histories = self.histories.select(people).reindex(new, len(items))
+        return EventLog(
+            histories=histories,
+            people=self.people.gather(people),
+            items=self.items[items],
+            report=self.report.dropped(self.histories.n_events - histories.n_events, why),
+        )
+
+    def core(self, *, user_events: int = 1, item_events: int = 1, repeat: bool = True) -> "EventLog":
+        """Only people with at least `user_events` items and items with at least `item_events` people.
+
+        Args:
+            repeat: until both hold (a k-core); else items once, then people once.
+
+        Raises:
+            EmptyLogError: nothing is left.
+        """
+        histories = self.histories
+        users, items = histories.users(), histories.items
+        alive = np.ones(histories.n_events, dtype=bool)
+        while True:
+            before = int(alive.sum())
+            alive &= (np.bincount(items[alive], minlength=histories.n_items) >= item_events)[items]
+            alive &= (np.bincount(users[alive], minlength=len(histories)) >= user_events)[users]
+            if not repeat or int(alive.sum()) == before:
+                break
+        if not alive.any():
+            raise EmptyLogError(
+                f"{self.report.source}: nobody is left with at least {user_events} events on items with at least {item_events}"
+            )
+        kept = replace(self, histories=histories.where(alive))
+        return replace(
+            kept.keep(
+                np.flatnonzero(np.bincount(users[alive], minlength=len(histories))),
+                np.flatnonzero(np.bincount(items[alive], minlength=histories.n_items)),
+                "",
+            ),
+            report=self.report.dropped(
+                histories.n_events - int(alive.sum()),
+                f"of people with fewer than {user_events} events or items with fewer than {item_events}",
+            ),
+        )
+
+
+def _clean(table: pl.DataFrame, columns: Columns, report: ReadReport) -> tuple[pl.DataFrame, ReadReport]:
+    """Without rows that lack a person, an item or a time; odd ids are counted."""
+    for role, name in columns.roles().items():
+        if role == "rating":
+            continue
+        missing = table[name].is_null()
+        if table[name].dtype == pl.String:
+            missing |= table[name] == ""
+        if missing.any():
+            report = report.dropped(int(missing.sum()), f"no value in the {role} column {name!r}")
+            table = table.filter(~missing)
+    return table, report
+
+
+def _odd_ids(ids: pl.Series, what: str, report: ReadReport) -> ReadReport:
+    odd = ids.filter(ids.str.contains(r"^\s|\s$|[\x00-\x1f\x7f\u{fffd}]"))
+    shown = "" if odd.is_empty() else f"; the first: {odd[0]!r}"
+    return report.noted(odd.len(), f"{what} ids with control characters or white space at an end (kept){shown}")
+
+
+def _id_column(column: pl.Series, source: str) -> pl.Series:
+    """A column of ids as integers or text."""
+    if column.dtype.is_integer() or column.dtype in (pl.String, pl.Categorical) or isinstance(column.dtype, pl.Enum):
+        return column.cast(pl.Categorical) if isinstance(column.dtype, pl.Enum) else column
+    if column.dtype.is_float():
+        whole = column.cast(pl.Int64, strict=False)
+        if (whole.cast(column.dtype) == column).all():
+            return whole
+        row = int((whole.cast(column.dtype).ne_missing(column)).arg_true()[0])
+        raise ColumnError(f"{source}: column {column.name!r}: ids must be whole numbers or text; row {row + 1:,}: {column[row]}")
+    raise ColumnError(f"{source}: column {column.name!r}: ids must be whole numbers or text, not {column.dtype}")
+
+
+def _order_keys(
+    table: pl.DataFrame, columns: Columns, report: ReadReport
+) -> tuple[Int64[Array, " n"] | None, Int64[Array, " n"] | None, ReadReport]:
+    """(keys to sort a person's events by, absolute times in seconds, report); None where the log has none."""
+    keys = times = None
+    if columns.time is not None:
+        keys, absolute = to_seconds(table[columns.time], report.source)
+        if absolute:
+            times = keys
+        else:
+            report = report.noted(len(keys), f"column {columns.time!r} holds no absolute times: used as an order only")
+    if columns.order is not None:
+        order = to_numbers(table[columns.order], report.source)
+        if order.null_count():
+            raise ColumnError(f"{report.source}: column {columns.order!r}: {order.null_count():,} values are missing")
+        keys = order.to_numpy() if order.dtype.is_integer() else order.rank("dense").to_numpy().astype(np.int64)
+    if keys is None:
+        report = report.noted(table.height, "no time or order column: events are taken in the order of the file")
+    return keys, times, report
+
+
+def log_from_table(
+    table: pl.DataFrame,
+    columns: Columns,
+    report: ReadReport,
+    *,
+    min_rating: float | None = None,
+    repeats: str = "first",
+    items: pl.DataFrame | None = None,
+) -> EventLog:
+    """A validated log from a table already in memory.
+
+    Args:
+        min_rating: events with a lower rating, or with none, are dropped.
+        repeats: of the events of one person with one item, keep the `first` or the `last`.
+        items: titles and attributes, with a column `item`.
+
+    Raises:
+        ColumnError: a column holds values of the wrong kind.
+        EmptyLogError: no event is left.
+    """
+    source = report.source
+    if repeats not in ("first", "last"):
+        raise DataError(f"repeats must be 'first' or 'last', not {repeats!r}")
+    if table.height == 0:
+        raise EmptyLogError(f"{source}: the log holds no events")
+    table, report = _clean(table, columns, report)
+    if min_rating is not None:
+        if columns.rating is None:
+            raise ColumnError(f"{source}: --min-rating needs a rating column; there are {', '.join(map(repr, table.columns))}")
+        keep = (to_numbers(table[columns.rating], source) >= min_rating).fill_null(value=False)
+        report = report.dropped(int((~keep).sum()), f"rating below {min_rating:g}")
+        table = table.filter(keep)
+    if table.height == 0:
+        raise EmptyLogError(f"{source}: no event is left: " + "; ".join(f"{n.count:,} {n.text}" for n in report.notes))
+
+    keys, times, report = _order_keys(table, columns, report)
+    user_codes, people = encode(_id_column(table[columns.user], source))
+    item_codes, item_ids = encode(_id_column(table[columns.item], source))
+    del table
+    report = _odd_ids(people, "person", _odd_ids(item_ids, "item", report))
+
+    with ThreadPoolExecutor(2) as pool:  # both jobs are NumPy sorts, which release the interpreter lock
+        pairs = pool.submit(lambda: _has_repeats(user_codes, item_codes, len(item_ids)))
+        order = pool.submit(lambda: _order(user_codes, keys)).result()
+        repeated = pairs.result()
+    offsets = np.zeros(len(people) + 1, dtype=np.int64)
+    np.cumsum(np.bincount(user_codes, minlength=len(people)), out=offsets[1:])
+    histories = Histories(
+        items=item_codes[order],
+        offsets=offsets,
+        n_items=len(item_ids),
+        times=None if times is None else times[order],
+    )
+    if repeated:
+        keep_one = _one_of_each(histories, last=repeats == "last")
+        report = report.dropped(int((~keep_one).sum()), f"a person with the same item again (the {repeats} is kept)")
+        histories = histories.where(keep_one)
+    return EventLog(histories=histories, people=people, items=_with_attributes(item_ids, items), report=report)
+
+
+def _order(users: Array, keys: Array | None) -> Array:
+    """Events by person, then by key, then as in the file."""
+    if keys is None or (keys[1:] >= keys[:-1]).all():
+        return stable_argsort(users)
+    by_key = stable_argsort(keys)
+    return by_key[stable_argsort(users[by_key])]
+
+
+def _has_repeats(users: Array, items: Array, n_items: int) -> bool:
+    pairs = users.astype(np.int64)
+    pairs *= n_items
+    pairs += items
+    pairs.sort()
+    return bool((pairs[1:] == pairs[:-1]).any())
+
+
+def _one_of_each(histories: Histories, *, last: bool) -> Array:
+    pairs = histories.pair_keys()
+    if last:
+        pairs = pairs[::-1]
+    order = stable_argsort(pairs)
+    fresh = np.ones(len(pairs), dtype=bool)
+    fresh[order[1:]] = pairs[order[1:]] != pairs[order[:-1]]
+    return fresh[::-1] if last else fresh
+
+
+def _with_attributes(ids: pl.Series, items: pl.DataFrame | None) -> pl.DataFrame:
+    table = pl.DataFrame({"item": ids})
+    if items is None:
+        return table
+    return table.join(items.unique("item", keep="first", maintain_order=True), on="item", how="left", maintain_order="left")
+
+
+def _log_file(path: Path) -> Path:
+    """The log of a folder, by its usual name; the path itself when it is a file or holds Parquet parts."""
+    if not path.is_dir() or any(path.glob("*.parquet")):
+        return path
+    for name in LOG_NAMES:
+        if (path / name).is_file():
+            return path / name
+    raise DataError(f"{path}: no log in this folder: none of {', '.join(LOG_NAMES)}, no *.parquet; name the file")
+
+
+def read_log(
+    path: str | Path,
+    *,
+    format: str | None = None,
+    user: str | None = None,
+    item: str | None = None,
+    time: str | None = None,
+    rating: str | None = None,
+    order: str | None = None,
+    min_rating: float | None = None,
+    repeats: str = "first",
+    items: str | Path | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> EventLog:
+    """The validated log of a file or folder.
+
+    Args:
+        path: Parquet (a file or a folder of parts), CSV/TSV, NDJSON, MovieLens `::`, RecBole `.inter`, `user item`
+            lines, or a sequence a line; plain or gzip. A MovieLens folder is known by its file names.
+        format: one of `foldin.data.FORMATS`, when the file does not tell.
+        user, item, time, rating, order: column names, when they are unusual. `order` only orders a person's events.
+        min_rating: events rated lower are dropped.
+        repeats: of one person's events with one item, keep the `first` or the `last`.
+        items: a second file with titles and attributes; found by itself beside MovieLens logs.
+        progress: told in a few words what is being done.
+
+    Raises:
+        DataError: the file is missing, damaged, of another format, or holds values that cannot be used; the message
+            names the file, the column and the first row.
+    """
+    say = progress or (lambda _: None)
+    file = _log_file(Path(path))
+    said = {"user": user, "item": item, "time": time, "rating": rating, "order": order}
+    say(f"reading {file}")
+    with open_table(file, format) as (lazy, fmt):
+        columns = detect_columns(lazy.collect_schema().names(), said, str(file))
+        wanted = columns.roles()
+        if min_rating is None:
+            wanted.pop("rating", None)
+        ids = [pl.col(columns.user), pl.col(columns.item)]
+        schema = lazy.collect_schema()
+        # Text ids become categories while they are read: never 20 million strings at once.
+        coded = [one.cast(pl.Categorical) if schema[one.meta.output_name()] == pl.String and fmt == "parquet" else one for one in ids]
+        rest = [pl.col(name) for role, name in wanted.items() if role not in ("user", "item")]
+        table = lazy.select(*coded, *rest).collect(engine="streaming")
+    report = ReadReport(source=str(file), format=fmt, columns=columns.roles(), rows=table.height)
+    say("checking and sorting")
+    if items is None:
+        companion = next((file.parent / name for name in COMPANIONS if (file.parent / name).is_file()), None)
+        beside = companion if companion is not None and companion != file else None
+    else:
+        beside = Path(items)
+    attributes = None if beside is None else read_items(beside)
+    return log_from_table(table, columns, report, min_rating=min_rating, repeats=repeats, items=attributes)

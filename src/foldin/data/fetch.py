@@ -1,0 +1,92 @@
+"""Downloading a file once: resumed after a break, verified, then moved into place."""
+
+import hashlib
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from foldin.errors import DownloadError
+
+__all__ = ["checksum", "fetch"]
+
+_CHUNK = 1 << 20
+_PARTIAL, _RANGE_NOT_SATISFIABLE = 206, 416
+
+
+def checksum(path: Path, kind: str = "sha256") -> str:
+    """Hexadecimal digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, kind).hexdigest()
+
+
+def _continue(url: str, part: Path, timeout: float, progress: Callable[[int, int | None], None]) -> None:
+    """Append what is missing to `part`, or start over when the server does not serve ranges."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"User-Agent": "foldin", **({"Range": f"bytes={have}-"} if have else {})})
+    try:
+        response = urllib.request.urlopen(request, timeout=timeout)
+    except urllib.error.HTTPError as error:
+        if have and error.code == _RANGE_NOT_SATISFIABLE:
+            return  # all of it is here already; the checksum will tell
+        raise
+    with response:
+        resumed = response.status == _PARTIAL
+        length = response.headers.get("Content-Length")
+        total = None if length is None else int(length) + (have if resumed else 0)
+        done = have if resumed else 0
+        with part.open("ab" if resumed else "wb") as file:
+            while chunk := response.read(_CHUNK):
+                file.write(chunk)
+                done += len(chunk)
+                progress(done, total)
+    if total is not None and done < total:
+        raise ConnectionError(f"the connection ended after {done:,} of {total:,} bytes")
+
+
+def fetch(
+    url: str,
+    target: Path,
+    *,
+    digest: str,
+    kind: str = "sha256",
+    tries: int = 4,
+    timeout: float = 60.0,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Path:
+    """The verified file at `target`, downloaded when it is not there yet.
+
+    A broken download stays as `target` + `.part` and is continued, by the next try or the next call.
+
+    Args:
+        digest: hexadecimal checksum of the whole file.
+        kind: its kind, as `hashlib` names it: sha256, or md5 where the publisher gives only that.
+        progress: called with (bytes so far, bytes in all or None).
+
+    Raises:
+        DownloadError: no connection after all tries, or the checksum differs.
+    """
+    if target.exists():
+        if checksum(target, kind) == digest:
+            return target
+        target.unlink()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    for left in reversed(range(tries)):
+        try:
+            _continue(url, part, timeout, progress or (lambda _done, _total: None))
+            break
+        except urllib.error.HTTPError as error:
+            raise DownloadError(f"{url}: the server answered {error.code} {error.reason}") from error
+        except (OSError, ConnectionError) as error:
+            if left == 0:
+                raise DownloadError(f"{url}: {error}; what arrived is kept, the same call continues it") from error
+            time.sleep(min(2.0, 0.1 * 2 ** (tries - left)))
+    found = checksum(part, kind)
+    if found != digest:
+        part.unlink()
+        raise DownloadError(f"{url}: the {kind} checksum is {found}, {digest} was expected; the file was discarded")
+    os.replace(part, target)
+    return target

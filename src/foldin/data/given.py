@@ -1,0 +1,127 @@
+"""Folders that come already split: the layout of Liang et al., and train / valid / test of the same people."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from foldin.data.columns import detect_columns
+from foldin.data.encode import encode
+from foldin.data.events import log_from_table
+from foldin.data.formats import open_table
+from foldin.data.histories import Histories
+from foldin.data.report import ReadReport
+from foldin.data.splits import HeldOut, Split, _catalog
+from foldin.errors import FormatError, SplitError
+from foldin.tensors import Array, Int64
+
+__all__ = ["is_given", "read_given"]
+
+_STRONG = ("train", "validation_tr", "validation_te", "test_tr", "test_te")
+_SAME_PEOPLE = ("train", "valid", "test")
+_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".parquet")
+
+
+def _parts(folder: Path, names: tuple[str, ...]) -> dict[str, Path] | None:
+    for suffix in _SUFFIXES:
+        paths = {name: folder / f"{name}{suffix}" for name in names}
+        if all(path.is_file() for path in paths.values()):
+            return paths
+    return None
+
+
+def is_given(folder: Path) -> bool:
+    """Whether a folder holds a split that `read_given` knows."""
+    return folder.is_dir() and (_parts(folder, _STRONG) or _parts(folder, _SAME_PEOPLE)) is not None
+
+
+def _read_part(path: Path, user: str | None, item: str | None) -> pl.DataFrame:
+    with open_table(path) as (lazy, _):
+        columns = detect_columns(lazy.collect_schema().names(), {"user": user, "item": item}, str(path))
+        return lazy.select(
+            pl.col(columns.user).cast(pl.String).alias("user"), pl.col(columns.item).cast(pl.String).alias("item")
+        ).collect()
+
+
+def read_given(folder: str | Path, *, user: str | None = None, item: str | None = None, items: pl.DataFrame | None = None) -> Split:
+    """The split that a folder holds.
+
+    Two layouts: `train`, `validation_tr`, `validation_te`, `test_tr`, `test_te` (people are split; Liang et al.), and
+    `train`, `valid`, `test` (each person's events are split). In the second, test people are folded in from their
+    training events, as published with DiffRec; their validation events are not recommended again and not judged.
+    The catalogue is that of the training file in the first layout and that of all files in the second.
+
+    Raises:
+        FormatError: the folder has neither layout.
+        SplitError: a held-out person is in the training file of the first layout, or a target was already seen.
+    """
+    folder = Path(folder)
+    paths = _parts(folder, _STRONG) or _parts(folder, _SAME_PEOPLE)
+    if paths is None:
+        raise FormatError(f"{folder}: neither {', '.join(_STRONG)} nor {', '.join(_SAME_PEOPLE)} (as .csv, .tsv or .parquet)")
+    tables = {name: _read_part(path, user, item) for name, path in paths.items()}
+    rows = sum(table.height for table in tables.values())
+    report = ReadReport(source=str(folder), format="given", columns={"user": "user", "item": "item"}, rows=rows)
+    strong = "validation_tr" in tables
+    known = tables["train"]["item"] if strong else pl.concat([t["item"] for t in tables.values()])
+    item_ids = encode(known.drop_nulls())[1]
+    logs: dict[str, tuple[Histories, pl.Series]] = {}
+    for name, table in tables.items():
+        columns = detect_columns(["user", "item"], {}, str(paths[name]))
+        part = ReadReport(source=str(paths[name]), format="given", columns=columns.roles(), rows=table.height)
+        log = log_from_table(table, columns, part)
+        place = pl.DataFrame({"item": item_ids, "new": np.arange(item_ids.len())})
+        new = log.items.join(place, on="item", how="left", maintain_order="left")["new"].fill_null(-1).to_numpy()
+        histories = log.histories.reindex(new, item_ids.len())
+        for note in log.report.notes:
+            if note.dropped:
+                report = report.dropped(note.count, f"in {name}: {note.text}")
+        report = report.dropped(log.histories.n_events - histories.n_events, f"in {name}: items that the training file lacks")
+        logs[name] = (histories, log.people)
+    table = pl.DataFrame({"item": item_ids})
+    if items is not None:
+        table = table.join(items.unique("item", keep="first", maintain_order=True), on="item", how="left", maintain_order="left")
+    train, train_people = logs["train"]
+    if strong:
+        for name in _STRONG[1:]:
+            both = logs[name][1].is_in(train_people.to_list())
+            if both.any():
+                raise SplitError(f"{paths[name]}: {both.sum():,} people are also in {paths['train'].name}; the first: {logs[name][1].filter(both)[0]!r}")
+        validation = _pair(logs["validation_tr"], logs["validation_te"])
+        test = _pair(logs["test_tr"], logs["test_te"])
+    else:
+        validation = _pair(logs["train"], logs["valid"])
+        test = _pair(logs["train"], logs["test"], also_seen=logs["valid"])
+    return Split(
+        train=train,
+        train_people=train_people,
+        validation=validation,
+        test=test,
+        catalog=_catalog(table, train),
+        protocol="given",
+        seed=None,
+        report=report,
+    )
+
+
+def _align(part: tuple[Histories, pl.Series], people: pl.Series) -> Histories:
+    """The histories of `people`, empty for those the part does not have."""
+    histories, own = part
+    extended = Histories(
+        items=histories.items, offsets=np.append(histories.offsets, histories.offsets[-1]), n_items=histories.n_items
+    )
+    place = pl.DataFrame({"p": own, "at": np.arange(own.len())})
+    at: Int64[Array, " people"] = (
+        pl.DataFrame({"p": people}).join(place, on="p", how="left", maintain_order="left")["at"].fill_null(own.len()).to_numpy()
+    )
+    return extended.select(at)
+
+
+def _pair(
+    shown: tuple[Histories, pl.Series], targets: tuple[Histories, pl.Series], also_seen: tuple[Histories, pl.Series] | None = None
+) -> HeldOut:
+    """Everyone who has something shown or a target, in the order of ids."""
+    people = encode(pl.concat([shown[1], targets[1]]))[1]
+    fold_in = _align(shown, people)
+    seen = fold_in if also_seen is None else fold_in.followed_by(_align(also_seen, people))
+    return HeldOut(fold_in=fold_in, targets=_align(targets, people), people=people, seen=seen)

@@ -1,0 +1,176 @@
+"""The one batch type: ragged chronological item lists.
+
+`items[offsets[u]:offsets[u + 1]]` is what person `u` took, oldest first. The two arrays are at once the indices and
+offsets of an `EmbeddingBag`, the indices and indptr of a CSR matrix, and what a transformer packs.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from foldin.errors import ShapeError
+from foldin.tensors import Array, Bool, Int, Int32, Int64, Tensor
+
+__all__ = ["Histories", "gather_ranges"]
+
+
+def gather_ranges(starts: Int64[Array, " n"], lengths: Int64[Array, " n"]) -> Int64[Array, " total"]:
+    """Positions of the ranges `starts[i] : starts[i] + lengths[i]`, one after another."""
+    ends = np.cumsum(lengths)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.arange(total, dtype=np.int64) + np.repeat(starts - (ends - lengths), lengths)
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Histories:
+    """What each of `len(self)` people took, oldest first.
+
+    Args:
+        items: item indices of all people, one person after another; each in `[0, n_items)`.
+        offsets: where each person's items begin, and the end of the last; starts at 0, never falls.
+        n_items: size of the catalogue.
+        times: seconds since 1970 of each event, or None when the log has no times.
+
+    Raises:
+        ShapeError: the arrays do not fit together or an item is outside the catalogue.
+    """
+
+    items: Int32[Array, " events"]
+    offsets: Int64[Array, " offsets"]
+    n_items: int
+    times: Int64[Array, " events"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.items.dtype != np.int32 or self.offsets.dtype != np.int64:
+            raise ShapeError(f"items must be int32 and offsets int64, not {self.items.dtype} and {self.offsets.dtype}")
+        if self.offsets.ndim != 1 or len(self.offsets) == 0 or self.offsets[0] != 0:
+            raise ShapeError("offsets must be one-dimensional, not empty, and start at 0")
+        if self.offsets[-1] != len(self.items) or (np.diff(self.offsets) < 0).any():
+            raise ShapeError(f"offsets must not fall and must end at the {len(self.items)} events, not {self.offsets[-1]}")
+        if self.times is not None and len(self.times) != len(self.items):
+            raise ShapeError(f"{len(self.times)} times for {len(self.items)} events")
+        if len(self.items) and (self.items.min() < 0 or self.items.max() >= self.n_items):
+            raise ShapeError(f"item indices must be in [0, {self.n_items}), met {self.items.min()} to {self.items.max()}")
+
+    @classmethod
+    def from_lists(cls, lists: Iterable[Sequence[int]], n_items: int) -> "Histories":
+        """Histories of the given item indices, a sequence a person, oldest first."""
+        arrays = [np.asarray(one, dtype=np.int32).reshape(-1) for one in lists]
+        offsets = np.zeros(len(arrays) + 1, dtype=np.int64)
+        np.cumsum([len(one) for one in arrays], out=offsets[1:])
+        items = np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int32)
+        return cls(items=items, offsets=offsets, n_items=n_items)
+
+    @classmethod
+    def empty(cls, users: int, n_items: int) -> "Histories":
+        """Histories of `users` people who have taken nothing."""
+        return cls(items=np.empty(0, np.int32), offsets=np.zeros(users + 1, np.int64), n_items=n_items)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def n_events(self) -> int:
+        return len(self.items)
+
+    @property
+    def lengths(self) -> Int64[Array, " users"]:
+        """Number of events of each person."""
+        return np.diff(self.offsets)
+
+    def of(self, user: int) -> Int32[Array, " history"]:
+        """Items of one person, oldest first."""
+        return self.items[self.offsets[user] : self.offsets[user + 1]]
+
+    def users(self) -> Int64[Array, " events"]:
+        """The person of each event."""
+        return np.repeat(np.arange(len(self), dtype=np.int64), self.lengths)
+
+    def counts(self) -> Int64[Array, " items"]:
+        """Number of events of each item."""
+        return np.bincount(self.items, minlength=self.n_items).astype(np.int64)
+
+    def rows(self, start: int, stop: int) -> "Histories":
+        """People `start` to `stop`, sharing memory with these."""
+        first, last = self.offsets[start], self.offsets[min(stop, len(self))]
+        return Histories(
+            items=self.items[first:last],
+            offsets=self.offsets[start : min(stop, len(self)) + 1] - first,
+            n_items=self.n_items,
+            times=None if self.times is None else self.times[first:last],
+        )
+
+    def select(self, users: Int[Array, " chosen"]) -> "Histories":
+        """The given people, in the given order (a copy)."""
+        lengths = self.lengths[users]
+        offsets = np.zeros(len(users) + 1, dtype=np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        at = gather_ranges(self.offsets[:-1][users], lengths)
+        return Histories(
+            items=self.items[at],
+            offsets=offsets,
+            n_items=self.n_items,
+            times=None if self.times is None else self.times[at],
+        )
+
+    def where(self, keep: Bool[Array, " events"]) -> "Histories":
+        """The same people with only the marked events (a copy)."""
+        before = np.concatenate(([0], np.cumsum(keep, dtype=np.int64)))
+        return Histories(
+            items=self.items[keep],
+            offsets=before[self.offsets],
+            n_items=self.n_items,
+            times=None if self.times is None else self.times[keep],
+        )
+
+    def reindex(self, new: Int64[Array, " items"], n_items: int) -> "Histories":
+        """The same people in another catalogue: item `i` becomes `new[i]`; events with `new[i] < 0` are left out."""
+        kept = self.where(new[self.items] >= 0)
+        return Histories(
+            items=new[kept.items].astype(np.int32), offsets=kept.offsets, n_items=n_items, times=kept.times
+        )
+
+    def followed_by(self, later: "Histories") -> "Histories":
+        """Each person's items here, then the same person's items in `later`.
+
+        Raises:
+            ShapeError: another number of people or items.
+        """
+        if len(self) != len(later) or self.n_items != later.n_items:
+            raise ShapeError(
+                f"cannot join histories of {len(self)} people over {self.n_items} items "
+                f"with {len(later)} people over {later.n_items} items"
+            )
+        order = np.argsort(np.concatenate((self.users(), later.users())), kind="stable")
+        times = None
+        if self.times is not None and later.times is not None:
+            times = np.concatenate((self.times, later.times))[order]
+        return Histories(
+            items=np.concatenate((self.items, later.items))[order],
+            offsets=self.offsets + later.offsets,
+            n_items=self.n_items,
+            times=times,
+        )
+
+    def pair_keys(self) -> Int64[Array, " events"]:
+        """A number for each event that two events share exactly when person and item are the same."""
+        return self.users() * self.n_items + self.items
+
+    def tensors(self, device: torch.device | str = "cpu") -> tuple[Int[Tensor, " events"], Int[Tensor, " offsets"]]:
+        """(items, offsets) as int64 tensors on `device`."""
+        return (
+            torch.from_numpy(self.items).to(device=device, dtype=torch.int64),
+            torch.from_numpy(self.offsets).to(device=device),
+        )
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the people, their items and the size of the catalogue."""
+        digest = hashlib.sha256(f"{len(self)} {self.n_items} ".encode())
+        digest.update(np.ascontiguousarray(self.offsets))
+        digest.update(np.ascontiguousarray(self.items))
+        if self.times is not None:
+            digest.update(np.ascontiguousarray(self.times))
+        return digest.hexdigest()

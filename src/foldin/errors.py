@@ -1,0 +1,89 @@
+"""Every error foldin raises on purpose.
+
+    FoldinError
+    ├── DataError            a log, a catalogue or a file of them cannot be used as it is
+    │   ├── FormatError      the file is not what its name or `--format` says, or is damaged
+    │   ├── ColumnError      a column is missing, ambiguous, or holds values of the wrong kind
+    │   ├── EmptyLogError    nothing is left to learn from
+    │   └── DownloadError    a public data set could not be fetched or does not match its checksum
+    ├── SplitError           a protocol cannot be applied to this log
+    ├── ConfigError          a setting has a bad name or value
+    ├── ShapeError           arrays that must agree in size do not
+    ├── UnknownItemError     an item id or title that is not in the catalogue
+    ├── RunError             a run directory is missing, unfinished, damaged or of another version
+    ├── FitError             training cannot go on (a loss that is not finite, a plan with no phases)
+    └── MissingExtraError    an optional package is not installed
+
+All of them mean that the caller can mend the call; the command line prints their one line and exits with 2.
+"""
+
+__all__ = [
+    "ColumnError",
+    "ConfigError",
+    "DataError",
+    "DownloadError",
+    "EmptyLogError",
+    "FitError",
+    "FoldinError",
+    "FormatError",
+    "MissingExtraError",
+    "RunError",
+    "ShapeError",
+    "SplitError",
+    "UnknownItemError",
+]
+
+
+class FoldinError(Exception):
+    """Base of every error that the caller can mend."""
+
+
+class DataError(FoldinError):
+    """A log, a catalogue or a file of them cannot be used as it is."""
+
+
+class FormatError(DataError):
+    """The file is not what its name or the stated format says, or is damaged."""
+
+
+class ColumnError(DataError):
+    """A column is missing, ambiguous, or holds values of the wrong kind."""
+
+
+class EmptyLogError(DataError):
+    """Nothing is left to learn from."""
+
+
+class DownloadError(DataError):
+    """A public data set could not be fetched or does not match its checksum."""
+
+
+class SplitError(FoldinError):
+    """A protocol cannot be applied to this log."""
+
+
+class ConfigError(FoldinError):
+    """A setting has a bad name or value."""
+
+
+class ShapeError(FoldinError):
+    """Arrays that must agree in size do not."""
+
+
+class UnknownItemError(FoldinError):
+    """An item id or title that is not in the catalogue."""
+
+
+class RunError(FoldinError):
+    """A run directory is missing, unfinished, damaged or of another version."""
+
+
+class FitError(FoldinError):
+    """Training cannot go on."""
+
+
+class MissingExtraError(FoldinError):
+    """An optional package is not installed."""
+
+    def __init__(self, package: str, extra: str, needed_for: str) -> None:
+        super().__init__(f"{needed_for} needs the package {package!r}: pip install 'foldin[{extra}]'")
