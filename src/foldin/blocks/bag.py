@@ -1,0 +1,80 @@
+"""Sparse in: a linear layer over people's items that never sees a dense users × items matrix."""
+
+import torch
+from torch.autograd.function import FunctionCtx
+from torch.nn import functional as F
+
+from foldin.blocks.buffers import Buffers
+from foldin.tensors import Float, Int, Tensor
+
+__all__ = ["bag_of_items", "drop_events", "unit_weights"]
+
+
+def unit_weights(offsets: Int[Tensor, " offsets"], dtype: torch.dtype = torch.float32) -> Float[Tensor, " events"]:
+    """1/√n of each event of a person with n events: the binary row divided by its L2 norm."""
+    lengths = offsets.diff()
+    return torch.repeat_interleave(lengths.clamp(min=1).to(dtype).rsqrt(), lengths)
+
+
+def drop_events(
+    items: Int[Tensor, " events"],
+    offsets: Int[Tensor, " offsets"],
+    weights: Float[Tensor, " events"],
+    rate: float,
+    generator: torch.Generator,
+) -> tuple[Int[Tensor, " kept"], Int[Tensor, " offsets"], Float[Tensor, " kept"]]:
+    """Inverted dropout of the entries of binary rows: an entry is left out with probability `rate`.
+
+    The zeros of a row stay zero under dropout, so only its events are drawn.
+    """
+    if rate == 0.0:
+        return items, offsets, weights
+    keep = torch.rand(items.shape, generator=generator, device=items.device) >= rate
+    before = torch.zeros(len(items) + 1, dtype=torch.int64, device=items.device)
+    torch.cumsum(keep, 0, out=before[1:])
+    return items[keep], before[offsets], weights[keep] / (1.0 - rate)
+
+
+class _BagOfItems(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, weight: Tensor, items: Tensor, offsets: Tensor, values: Tensor, buffers: Buffers | None) -> Tensor:
+        ctx.save_for_backward(weight, items, offsets, values)  # type: ignore[attr-defined]
+        ctx.buffers = buffers  # type: ignore[attr-defined]
+        return F.embedding_bag(
+            items, weight, offsets, mode="sum", per_sample_weights=values, include_last_offset=True
+        )
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor | None, None, None, None, None]:
+        weight, items, offsets, values = ctx.saved_tensors  # type: ignore[attr-defined]
+        # The transposed product: for each item, the sum over its people. The rows of a batch's gradient are few
+        # against the catalogue, and a bag sums them in a fixed order, hence the same result on every run.
+        order = torch.argsort(items, stable=True)
+        users = torch.repeat_interleave(torch.arange(len(offsets) - 1, device=items.device), offsets.diff())
+        rows, counts = torch.unique_consecutive(items[order], return_counts=True)
+        starts = torch.zeros(len(rows) + 1, dtype=torch.int64, device=items.device)
+        torch.cumsum(counts, 0, out=starts[1:])
+        summed = F.embedding_bag(
+            users[order], grads[0].contiguous(), starts, mode="sum", per_sample_weights=values[order], include_last_offset=True
+        )
+        buffers = ctx.buffers or Buffers()  # type: ignore[attr-defined]
+        grad = buffers.row_gradient("bag", weight, rows)
+        grad.index_copy_(0, rows, summed)
+        return grad.detach(), None, None, None, None
+
+
+def bag_of_items(
+    weight: Float[Tensor, "items hidden"],
+    items: Int[Tensor, " events"],
+    offsets: Int[Tensor, " offsets"],
+    values: Float[Tensor, " events"],
+    buffers: Buffers | None = None,
+) -> Float[Tensor, "users hidden"]:
+    """X W for the sparse rows X given by `items`, `offsets` and the entries' `values`.
+
+    Args:
+        buffers: where the gradient of `weight` is kept between steps; None for fresh memory each time. One weight
+            needs one `Buffers`.
+    """
+    result: Tensor = _BagOfItems.apply(weight, items, offsets, values, buffers)
+    return result

@@ -1,0 +1,109 @@
+"""Fused out: the last linear layer, the softmax over the catalogue, its log-likelihood and its gradient.
+
+One logits buffer is used for everything. With E = exp(logits − row maximum) and T its row sums, the gradient with
+respect to the logits of Σ_u g_u log p(x_u) is
+
+    g_u x_ui − g_u n_u E_ui / T_u  =  −s_u (E_ui − x_ui T_u / n_u),    s_u = g_u n_u / T_u,
+
+so the large matrix is scaled by nothing: T_u / n_u is subtracted at the few positives, and s_u multiplies the small
+factor of each matrix product.
+"""
+
+import torch
+from torch.autograd.function import FunctionCtx
+
+from foldin.blocks.buffers import Buffers
+from foldin.tensors import Float, Int, Tensor
+
+__all__ = ["multinomial_log_likelihood", "multinomial_from_hidden"]
+
+_BLOCK = 1 << 19  # elements of the logits that are worked on at once: they stay in the cache
+
+
+def multinomial_log_likelihood(
+    logits: Float[Tensor, "users items"], items: Int[Tensor, " events"], offsets: Int[Tensor, " offsets"]
+) -> Float[Tensor, " users"]:
+    """Log-likelihood of each person's items under one softmax over the catalogue, in nats: the plain formula.
+
+    The multinomial coefficient is dropped: it does not depend on the parameters.
+
+    Source: liang2018, eq. 2.
+    """
+    lengths = offsets.diff()
+    users = torch.repeat_interleave(torch.arange(len(lengths), device=logits.device), lengths)
+    taken = torch.zeros(len(lengths), dtype=logits.dtype, device=logits.device)
+    return taken.index_add(0, users, torch.log_softmax(logits, dim=1)[users, items])
+
+
+class _MultinomialFromHidden(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        items: Tensor,
+        offsets: Tensor,
+        buffers: Buffers | None,
+    ) -> Tensor:
+        users_count, n_items = len(hidden), len(weight)
+        ctx.buffers = buffers or Buffers()  # type: ignore[attr-defined]
+        logits = ctx.buffers.get("logits", (users_count, n_items), hidden)  # type: ignore[attr-defined]
+        torch.mm(hidden, weight.t(), out=logits)
+        lengths = offsets.diff()
+        users = torch.repeat_interleave(torch.arange(users_count, device=hidden.device), lengths)
+        at = users * n_items + items
+        picked = logits.view(-1).index_select(0, at) + bias.index_select(0, items)
+        taken = torch.zeros(users_count, dtype=hidden.dtype, device=hidden.device).index_add_(0, users, picked)
+        top = hidden.new_empty(users_count, 1)
+        total = hidden.new_empty(users_count, 1)
+        step = max(1, _BLOCK // n_items)
+        for start in range(0, users_count, step):
+            block = logits[start : start + step]
+            block.add_(bias)
+            torch.amax(block, dim=1, keepdim=True, out=top[start : start + step])
+            block.sub_(top[start : start + step]).exp_()
+            torch.sum(block, dim=1, keepdim=True, out=total[start : start + step])
+        counts = lengths.to(hidden.dtype).unsqueeze(1)
+        ctx.exponentials, ctx.used = logits, False  # type: ignore[attr-defined]
+        ctx.save_for_backward(hidden, weight, at, users, total, counts)  # type: ignore[attr-defined]
+        return taken - (counts * (top + total.log())).squeeze(1)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        hidden, weight, at, users, total, counts = ctx.saved_tensors  # type: ignore[attr-defined]
+        scaled = ctx.exponentials  # type: ignore[attr-defined]
+        needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]  # type: ignore[attr-defined]
+        if not ctx.used:  # type: ignore[attr-defined]
+            at_positive = (total / counts.clamp(min=1)).squeeze(1).index_select(0, users)
+            scaled.view(-1).index_add_(0, at, at_positive, alpha=-1)
+            ctx.used = True  # type: ignore[attr-defined]
+        scale = -grads[0].unsqueeze(1) * counts / total
+        grad_hidden = grad_weight = grad_bias = None
+        if needs_hidden:
+            grad_hidden = torch.mm(scaled, weight).mul_(scale)
+        if needs_weight:
+            into = ctx.buffers.gradient("softmax weight", weight)  # type: ignore[attr-defined]
+            grad_weight = torch.mm(scaled.t(), hidden * scale, out=into).detach()
+        if needs_bias:
+            grad_bias = torch.mv(scaled.t(), scale.squeeze(1))
+        return grad_hidden, grad_weight, grad_bias, None, None, None
+
+
+def multinomial_from_hidden(
+    hidden: Float[Tensor, "users hidden"],
+    weight: Float[Tensor, "items hidden"],
+    bias: Float[Tensor, " items"],
+    items: Int[Tensor, " events"],
+    offsets: Int[Tensor, " offsets"],
+    buffers: Buffers | None = None,
+) -> Float[Tensor, " users"]:
+    """Log-likelihood of each person's items under softmax(hidden Wᵀ + b), in nats.
+
+    What needs no gradient is not computed. With `buffers`, the backward pass must come before the next call with the
+    same buffers: both work on one logits matrix.
+
+    Source: liang2018, eq. 2.
+    """
+    result: Tensor = _MultinomialFromHidden.apply(hidden, weight, bias, items, offsets, buffers)
+    return result

@@ -1,0 +1,45 @@
+"""The k best items of each row, ties broken by item index, without sorting rows."""
+
+import torch
+from torch.nn import functional as F
+
+from foldin.tensors import Float, Int, Tensor
+
+__all__ = ["top_k"]
+
+
+def _first_at_boundary(scores: Float[Tensor, "rows items"], kept: Float[Tensor, "rows k"]) -> Int[Tensor, "rows k"]:
+    """Indices of the k best where several items share the k-th score: of these, the lowest indices."""
+    k = kept.shape[1]
+    last = kept[:, -1:]
+    room = k - (kept > last).sum(dim=1, keepdim=True, dtype=torch.int32)
+    tied = scores == last
+    chosen = (scores > last) | (tied & (torch.cumsum(tied, dim=1, dtype=torch.int32) <= room))
+    return chosen.nonzero()[:, 1].view(-1, k)
+
+
+def top_k(scores: Float[Tensor, "users items"], k: int) -> tuple[Float[Tensor, "users k"], Int[Tensor, "users k"]]:
+    """(scores, item indices) of the k best of each row, best first; among equals the lower index first.
+
+    A score of −inf means "not to be recommended": its places hold −inf and the index −1. Rows of fewer than k items
+    are filled up in the same way.
+    """
+    n = scores.shape[1]
+    if n < k:
+        scores = F.pad(scores, (0, k - n), value=-torch.inf)
+    if len(scores) == 0:
+        return scores[:, :k], torch.empty(0, k, dtype=torch.int64, device=scores.device)
+    # One more than asked for shows whether the k-th score is shared with an item left out.
+    values, items = scores.topk(min(k + 1, scores.shape[1]), dim=1)
+    if values.shape[1] > k:
+        rows = (values[:, k - 1] == values[:, k]) & (values[:, k] != -torch.inf)
+        values, items = values[:, :k], items[:, :k]
+        if rows.any():
+            items = items.clone()
+            items[rows] = _first_at_boundary(scores[rows], values[rows])
+            values = scores.gather(1, items)
+    if (values[:, 1:] >= values[:, :-1]).any():  # equal neighbours, or the boundary rows in index order
+        items = items.sort(dim=1).values
+        values, order = scores.gather(1, items).sort(dim=1, descending=True, stable=True)
+        items = items.gather(1, order)
+    return values, items.masked_fill(values == -torch.inf, -1)

@@ -1,0 +1,202 @@
+"""Held-out people → each person's metrics and a report."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+
+from foldin.blocks import top_k
+from foldin.data import HeldOut, Histories
+from foldin.errors import ConfigError, ShapeError
+from foldin.evaluation.beyond import coverage, gini, novelty
+from foldin.evaluation.metrics import METRICS
+from foldin.evaluation.significance import bootstrap_interval, holm, paired_test
+from foldin.models import Recommender
+from foldin.models.base import log_total
+from foldin.tensors import Array, Bool, Float64, Int64
+
+__all__ = ["DEFAULT_METRICS", "LOG_LIKELIHOOD", "Evaluation", "ValidationJudge", "compare_models", "evaluate", "parse_metric"]
+
+DEFAULT_METRICS = (
+    *("ndcg@100", "ndcg@10", "recall@20", "recall@50", "recall_all@20", "hit_rate@10", "mrr@10", "map@10"),
+)
+LOG_LIKELIHOOD = "log_likelihood_per_item"
+
+
+def parse_metric(name: str) -> tuple[str, int]:
+    """("ndcg", 100) of "ndcg@100".
+
+    Raises:
+        ConfigError: no such metric, or no number after the @.
+    """
+    kind, _, places = name.partition("@")
+    if kind not in METRICS or not places.isdigit() or int(places) < 1:
+        raise ConfigError(f"metric {name!r}: one of {', '.join(METRICS)} and a number of places were expected, as in ndcg@100")
+    return kind, int(places)
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """One model on one group of held-out people.
+
+    Args:
+        per_user: a row for each person with targets: `person`, `fold_in` and `targets` (numbers of items), one column
+            a metric.
+        overall: figures of all lists together: coverage, Gini, …
+        without_targets: people who are left out because nothing of theirs is to be found.
+    """
+
+    per_user: pl.DataFrame
+    overall: dict[str, float]
+    without_targets: int
+
+    @property
+    def metrics(self) -> list[str]:
+        return [name for name in self.per_user.columns if name not in ("person", "fold_in", "targets")]
+
+    def values(self, metric: str) -> Float64[Array, " people"]:
+        """Each person's figure."""
+        return self.per_user[metric].to_numpy()
+
+    def summary(self, *, seed: int = 0) -> dict[str, Any]:
+        """Metric → mean with its 95 % bootstrap interval over people; perplexity beside the log-likelihood."""
+        table: dict[str, Any] = {}
+        for name in self.metrics:
+            values = self.values(name)
+            low, high = bootstrap_interval(values, seed=seed)
+            table[name] = {"mean": float(values.mean()), "low": low, "high": high}
+        if LOG_LIKELIHOOD in table:
+            of = table[LOG_LIKELIHOOD]
+            table["perplexity"] = {
+                "mean": float(np.exp(-of["mean"])),
+                "low": float(np.exp(-of["high"])),
+                "high": float(np.exp(-of["low"])),
+            }
+        table |= {name: {"mean": value} for name, value in self.overall.items()}
+        return table
+
+
+def _relevant(targets: Histories, start: int, lists: Int64[Array, "users k"]) -> Bool[Array, "users k"]:
+    """Whether each listed item is a target of its person; a block of `targets` beginning at `start`."""
+    part = targets.rows(start, start + len(lists))
+    marks = np.zeros((len(lists), targets.n_items + 1), dtype=bool)  # the last column stands for the empty place, −1
+    marks[part.users(), part.items] = True
+    hits: Bool[Array, "users k"] = np.take_along_axis(marks, lists, axis=1)
+    return hits
+
+
+@torch.no_grad()
+def evaluate(
+    model: Recommender,
+    held: HeldOut,
+    *,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    train_counts: Int64[Array, " items"] | None = None,
+    train_people: int = 0,
+    likelihood: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Rank the whole catalogue for every held-out person, items already seen excluded, and measure.
+
+    The log-likelihood is the mean over a person's targets of log p(target | fold-in), renormalised over the items the
+    person has not taken, in nats per item; only for models with a density.
+
+    Args:
+        metrics: names such as `ndcg@100`.
+        train_counts: training events of each item, for the novelty of lists.
+        train_people: number of training people, for the same.
+        likelihood: whether to measure the log-likelihood too.
+        progress: called with (people done, people in all).
+
+    Raises:
+        ConfigError: an unknown metric.
+        ShapeError: nobody has a target.
+    """
+    parsed = {name: parse_metric(name) for name in metrics}
+    with_targets = np.flatnonzero(held.targets.lengths)
+    if len(with_targets) == 0:
+        raise ShapeError("nobody among the held-out people has a target")
+    fold_in, targets, seen = (part.select(with_targets) for part in (held.fold_in, held.targets, held.seen))
+    depth = max(k for _, k in parsed.values())
+    users, step = len(with_targets), model.block()
+    columns = {name: np.empty(users) for name in parsed}
+    lists = np.empty((users, depth), dtype=np.int64)
+    log_likelihood = np.empty(users)
+    with_density = model.has_likelihood and likelihood
+    for start in range(0, users, step):
+        stop = min(start + step, users)
+        logits = model.masked_scores(fold_in.rows(start, stop), seen=seen.rows(start, stop))
+        lists[start:stop] = top_k(logits, depth)[1].cpu().numpy()
+        hits = _relevant(targets, start, lists[start:stop])
+        for name, (kind, k) in parsed.items():
+            columns[name][start:stop] = METRICS[kind](hits[:, :k], targets.lengths[start:stop])
+        if with_density:
+            log_likelihood[start:stop] = _per_item(logits, targets.rows(start, stop))
+        if progress is not None:
+            progress(stop, users)
+    if with_density:
+        columns[LOG_LIKELIHOOD] = log_likelihood
+    shallow = lists[:, : min(10, depth)]
+    at = shallow.shape[1]
+    if train_counts is not None:
+        columns[f"novelty@{at}"] = novelty(shallow, train_counts, train_people)
+    overall = {f"coverage@{at}": coverage(shallow, model.n_items), f"gini@{at}": gini(shallow, model.n_items)}
+    table = pl.DataFrame(
+        {
+            "person": held.people.gather(with_targets),
+            "fold_in": fold_in.lengths,
+            "targets": targets.lengths,
+            **columns,
+        }
+    )
+    return Evaluation(table, overall, len(held) - users)
+
+
+def _per_item(logits: torch.Tensor, targets: Histories) -> Float64[Array, " users"]:
+    """Mean over a person's targets of log softmax(logits), in nats; destroys the logits."""
+    items, offsets = targets.tensors(logits.device)
+    users = torch.repeat_interleave(torch.arange(len(targets), device=logits.device), offsets.diff())
+    picked = logits[users, items].double()
+    total = log_total(logits).squeeze(1).double()
+    summed = torch.zeros(len(targets), dtype=torch.float64, device=logits.device).index_add_(0, users, picked)
+    mean: Float64[Array, " users"] = (summed / offsets.diff() - total).cpu().numpy()
+    return mean
+
+
+class ValidationJudge:
+    """The judge of `fit`: one metric on the validation people, whose targets stay in here."""
+
+    def __init__(self, held: HeldOut, metric: str = "ndcg@100") -> None:
+        parse_metric(metric)
+        self.metric = metric
+        self._held = held
+
+    def __call__(self, model: Recommender) -> float:
+        found = evaluate(model, self._held, metrics=(self.metric,), likelihood=False)
+        return float(found.values(self.metric).mean())
+
+
+def compare_models(
+    evaluations: Mapping[str, Evaluation], metrics: Sequence[str], *, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Paired tests of every two models on every metric that both have, Holm-adjusted within a metric."""
+    rows: list[dict[str, Any]] = []
+    names = list(evaluations)
+    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    for metric in metrics:
+        able = [(a, b) for a, b in pairs if all(metric in evaluations[m].per_user.columns for m in (a, b))]
+        p_values = []
+        for a, b in able:
+            difference = evaluations[a].values(metric) - evaluations[b].values(metric)
+            low, high = bootstrap_interval(difference, seed=seed)
+            p = paired_test(evaluations[a].values(metric), evaluations[b].values(metric))
+            p_values.append(p)
+            rows.append(
+                {"metric": metric, "a": a, "b": b, "difference": float(difference.mean()), "low": low, "high": high, "p": p}
+            )
+        for row, adjusted in zip(rows[len(rows) - len(able) :], holm(p_values), strict=True):
+            row["p_adjusted"] = adjusted
+    return rows

@@ -1,0 +1,43 @@
+"""The evidence lower bound: its terms, the reparameterised draw, and the closed-form KL.
+
+    log p(x) ≥ E_q(z|x)[log p(x|z)] − KL(q(z|x) ‖ p(z))
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from foldin.tensors import Float, Tensor
+
+__all__ = ["ElboTerms", "gaussian_kl", "reparameterise"]
+
+
+@dataclass(frozen=True)
+class ElboTerms:
+    """Both terms of each person's bound, in nats; the bound is `reconstruction − kl`."""
+
+    reconstruction: Float[Tensor, " users"]
+    kl: Float[Tensor, " users"]
+
+    @property
+    def bound(self) -> Float[Tensor, " users"]:
+        return self.reconstruction - self.kl
+
+
+def reparameterise(
+    mu: Float[Tensor, "users latent"], logvar: Float[Tensor, "users latent"], generator: torch.Generator
+) -> Float[Tensor, "users latent"]:
+    """z = μ + σ ε with ε ~ N(0, I): one draw a person, differentiable in μ and log σ².
+
+    Source: kingma2014, section 2.4.
+    """
+    noise = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
+    return mu + torch.exp(0.5 * logvar) * noise
+
+
+def gaussian_kl(mu: Float[Tensor, "users latent"], logvar: Float[Tensor, "users latent"]) -> Float[Tensor, " users"]:
+    """KL(N(μ, diag σ²) ‖ N(0, I)) of each person, in nats: summed over the latent dimensions.
+
+    Source: kingma2014, appendix B.
+    """
+    return 0.5 * (mu.square() + logvar.exp() - 1.0 - logvar).sum(dim=1)

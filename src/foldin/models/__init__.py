@@ -1,0 +1,46 @@
+"""Recommenders, one file each. What is in `ALL` is on the command line, in the contract tests and in the docs."""
+
+from foldin.models.als import ALS, ALSConfig
+from foldin.models.base import Recommender, TopK
+from foldin.models.config import Config, setting
+from foldin.models.ease import EASE, EASEConfig
+from foldin.models.itemknn import ItemKNN, ItemKNNConfig
+from foldin.models.multdae import MultDAE, MultDAEConfig
+from foldin.models.multvae import MultVAE, MultVAEConfig
+from foldin.models.plan import Gradient, Loss, Phase, Plan, Step, Sweep
+from foldin.models.popularity import Popularity, PopularityConfig
+
+ALL: dict[str, type[Recommender]] = {
+    "popularity": Popularity,
+    "itemknn": ItemKNN,
+    "ease": EASE,
+    "als": ALS,
+    "multdae": MultDAE,
+    "multvae": MultVAE,
+}
+
+__all__ = [
+    "ALL",
+    "ALS",
+    "EASE",
+    "ALSConfig",
+    "Config",
+    "EASEConfig",
+    "Gradient",
+    "ItemKNN",
+    "ItemKNNConfig",
+    "Loss",
+    "MultDAE",
+    "MultDAEConfig",
+    "MultVAE",
+    "MultVAEConfig",
+    "Phase",
+    "Plan",
+    "Popularity",
+    "PopularityConfig",
+    "Recommender",
+    "Step",
+    "Sweep",
+    "TopK",
+    "setting",
+]

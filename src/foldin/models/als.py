@@ -1,0 +1,92 @@
+"""ALS: implicit-feedback matrix factorisation by alternating least squares.
+
+    min Σ_ui c_ui (p_ui − x_uᵀ y_i)² + λ (Σ‖x_u‖² + Σ‖y_i‖²),   p_ui = 1 and c_ui = α where u took i, else p = 0 and c = 1
+
+The item factors are trained by the package `implicit`; a person is folded in by the same least-squares step that it
+takes for known people, so known and new people are treated alike:
+
+    x = (YᵀY + λ I + (α − 1) Y_uᵀ Y_u)⁻¹ α Y_uᵀ 1
+
+Source: hu2008, eq. 4. Departures from the paper: c = α instead of 1 + α (as in the package), fixed for all events.
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from foldin.data import Histories
+from foldin.errors import MissingExtraError
+from foldin.models.base import Recommender
+from foldin.models.config import Config, setting
+from foldin.models.gram import sparse_rows
+from foldin.models.plan import Plan, Sweep
+from foldin.tensors import Float, Tensor
+
+__all__ = ["ALS", "ALSConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ALSConfig(Config):
+    factors: int = setting(64, "width of the factors", low=1)
+    regularization: float = setting(0.01, "λ", above=0)
+    confidence: float = setting(10.0, "α, the weight of an event against a missing one", above=0)
+    iterations: int = setting(15, "alternations", low=1)
+
+
+class ALS(Recommender):
+    """Implicit alternating least squares."""
+
+    Config = ALSConfig
+    has_likelihood = False
+    summary = "implicit matrix factorisation (Hu et al. 2008), through the package implicit"
+
+    def _build(self, config: Config, generator: torch.Generator) -> None:
+        assert isinstance(config, ALSConfig)
+        self.item_factors = torch.zeros(self.n_items, config.factors, device=self.device)
+
+    def plan(self) -> Plan:
+        return Plan(phases=(Sweep(name="alternate", run=self._fit),))
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"item_factors": self.item_factors}
+
+    def _fit(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        assert isinstance(self.config, ALSConfig)
+        try:
+            from implicit.cpu.als import AlternatingLeastSquares
+            from threadpoolctl import threadpool_limits
+        except ImportError as error:
+            raise MissingExtraError("implicit", "als", "ALS") from error
+        seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
+        with threadpool_limits(1, "blas"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it asks for the limit that is set here
+            solver = AlternatingLeastSquares(
+                factors=self.config.factors,
+                regularization=self.config.regularization,
+                alpha=self.config.confidence,
+                iterations=self.config.iterations,
+                random_state=seed,
+            )
+            solver.fit(sparse_rows(train), show_progress=False)
+        self.item_factors.copy_(torch.from_numpy(np.asarray(solver.item_factors)))
+        return {}
+
+    def fold_in(self, histories: Histories) -> Float[Tensor, "users factors"]:
+        """The factors of people, by one least-squares solution each."""
+        assert isinstance(self.config, ALSConfig)
+        alpha, factors = self.config.confidence, self.item_factors
+        shared = factors.t() @ factors
+        shared.diagonal().add_(self.config.regularization)
+        left = shared.repeat(len(histories), 1, 1)
+        right = torch.zeros(len(histories), factors.shape[1], device=self.device)
+        for user in range(len(histories)):
+            own = factors[torch.from_numpy(histories.of(user)).to(self.device, torch.int64)]
+            left[user].addmm_(own.t(), own, alpha=alpha - 1.0)
+            right[user] = alpha * own.sum(dim=0)
+        return torch.linalg.solve(left, right)
+
+    def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
+        return self.fold_in(histories) @ self.item_factors.t()

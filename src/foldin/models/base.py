@@ -1,0 +1,209 @@
+"""The one contract: what every recommender is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from foldin.blocks import top_k
+from foldin.data import Histories
+from foldin.errors import ConfigError, RunError, ShapeError
+from foldin.models.config import Config
+from foldin.models.plan import Plan
+from foldin.tensors import Array, Float, Int, Int64, Tensor
+
+__all__ = ["Recommender", "TopK"]
+
+_BLOCK_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class TopK:
+    """Lists of recommendations, best first.
+
+    Args:
+        items: item indices; −1 where a list is shorter than k.
+        scores: for a likelihood model log p(next item | history, the item is one that may be listed), in nats; −inf
+            in the empty places. For a model without a density its own scores, which only rank.
+    """
+
+    items: Int[Array, "users k"]
+    scores: Float[Array, "users k"]
+
+
+class Recommender(ABC):
+    """A model of what a person picks next, given the history alone: known people and new ones are treated alike.
+
+    Args:
+        n_items: size of the catalogue.
+        config: settings; the defaults of `Config` when None.
+        seed: of the initial weights.
+        device: where it computes.
+
+    A subclass sets `Config`, `has_likelihood` and `summary`, and gives `plan`, `tensors` and `_logits`.
+    """
+
+    Config: ClassVar[type[Config]]
+    has_likelihood: ClassVar[bool]
+    summary: ClassVar[str]
+
+    def __init__(self, n_items: int, config: Config | None = None, *, seed: int = 0, device: str | torch.device = "cpu") -> None:
+        if n_items < 1:
+            raise ShapeError(f"a model needs a catalogue of at least one item, not {n_items}")
+        wanted = type(self).Config
+        if config is not None and not isinstance(config, wanted):
+            raise ConfigError(f"{type(self).__name__} takes a {wanted.__name__}, not a {type(config).__name__}")
+        self.n_items = n_items
+        self.config = wanted() if config is None else config
+        self.device = torch.device(device)
+        self._build(self.config, torch.Generator().manual_seed(seed))
+
+    @abstractmethod
+    def _build(self, config: Config, generator: torch.Generator) -> None:
+        """Create parameters and tensors; `generator` lives on the CPU, so that a seed means the same everywhere."""
+
+    @abstractmethod
+    def plan(self) -> Plan:
+        """Training as data."""
+
+    @abstractmethod
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything learned, by name: the live tensors, not copies."""
+
+    @abstractmethod
+    def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
+        """Scores up to a constant a person. The memory may be used again by the next call, and may be written to."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Copies of everything learned, on the CPU."""
+        return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in self.tensors().items()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what another model of the same settings has learned.
+
+        Raises:
+            RunError: other names or shapes.
+        """
+        own = self.tensors()
+        if own.keys() != state.keys():
+            raise RunError(f"{type(self).__name__}: the stored tensors are {sorted(state)}, expected {sorted(own)}")
+        for name, tensor in own.items():
+            if tensor.shape != state[name].shape or tensor.dtype != state[name].dtype:
+                raise RunError(
+                    f"{type(self).__name__}: tensor {name!r} is stored as {state[name].dtype} {tuple(state[name].shape)}, "
+                    f"expected {tensor.dtype} {tuple(tensor.shape)}"
+                )
+            with torch.no_grad():
+                tensor.copy_(state[name])
+
+    def _check(self, histories: Histories) -> None:
+        if histories.n_items != self.n_items:
+            raise ShapeError(f"the model knows {self.n_items} items, the histories are over {histories.n_items}")
+
+    def block(self) -> int:
+        """People to score at once, so that a block of scores takes about 64 MB."""
+        return int(min(1024, max(1, _BLOCK_BYTES // (4 * self.n_items))))
+
+    @torch.no_grad()
+    def scores(self, histories: Histories) -> Float[Tensor, "users items"]:
+        """log p(next item | history) in nats, normalised over the catalogue; without a density, scores that only rank.
+
+        Deterministic: no dropout, no noise.
+
+        Raises:
+            ShapeError: histories over another catalogue.
+        """
+        self._check(histories)
+        logits = self._logits(histories)
+        return torch.log_softmax(logits, dim=1) if self.has_likelihood else logits.clone()
+
+    @torch.no_grad()
+    def masked_scores(
+        self, histories: Histories, *, seen: Histories | None = None, banned: Int64[Array, " banned"] | None = None
+    ) -> Float[Tensor, "users items"]:
+        """As `scores`, with −inf for items in `seen` and in `banned`, and normalised over the rest.
+
+        The memory is used again by the next call.
+        """
+        self._check(histories)
+        logits = self._logits(histories)
+        if seen is not None:
+            self._check(seen)
+            items, offsets = seen.tensors(self.device)
+            users = torch.repeat_interleave(torch.arange(len(seen), device=self.device), offsets.diff())
+            logits.view(-1).index_fill_(0, users * self.n_items + items, -torch.inf)
+        if banned is not None and len(banned):
+            logits.index_fill_(1, torch.from_numpy(banned).to(self.device), -torch.inf)
+        return logits
+
+    @torch.no_grad()
+    def recommend(
+        self,
+        histories: Histories,
+        k: int,
+        *,
+        exclude_seen: bool = True,
+        seen: Histories | None = None,
+        allow: Sequence[int] | None = None,
+        deny: Sequence[int] | None = None,
+    ) -> TopK:
+        """The k best items for each person, ties broken by item index; memory is bounded by a block of people.
+
+        Args:
+            histories: what each person took, oldest first; any person, any length.
+            k: length of the lists.
+            exclude_seen: leave out what is in `histories`.
+            seen: leave out these instead.
+            allow: only these items may be listed.
+            deny: these may not.
+
+        Raises:
+            ShapeError: histories over another catalogue, k below 1, or an item index outside the catalogue.
+        """
+        self._check(histories)
+        if k < 1:
+            raise ShapeError(f"k must be at least 1, not {k}")
+        banned = self._banned(allow, deny)
+        hidden = (seen if seen is not None else histories) if exclude_seen else None
+        lists = np.full((len(histories), k), -1, dtype=np.int64)
+        values = np.full((len(histories), k), -np.inf, dtype=np.float32)
+        step = self.block()
+        for start in range(0, len(histories), step):
+            part = histories.rows(start, start + step)
+            mask = None if hidden is None else hidden.rows(start, start + step)
+            logits = self.masked_scores(part, seen=mask, banned=banned)
+            top, items = top_k(logits, k)
+            if self.has_likelihood:
+                top = top - log_total(logits)
+            lists[start : start + step] = items.cpu().numpy()
+            values[start : start + step] = top.cpu().numpy()
+        return TopK(lists, np.where(lists < 0, -np.inf, values).astype(np.float32))
+
+    def _banned(self, allow: Sequence[int] | None, deny: Sequence[int] | None) -> Int64[Array, " banned"]:
+        barred = np.zeros(self.n_items, dtype=bool)
+        for name, chosen in (("allow", allow), ("deny", deny)):
+            if chosen is None:
+                continue
+            at = np.asarray(chosen, dtype=np.int64)
+            if len(at) and (at.min() < 0 or at.max() >= self.n_items):
+                raise ShapeError(f"{name}: item indices must be in [0, {self.n_items}), met {at.min()} to {at.max()}")
+            if name == "allow":
+                barred[:] = True
+                barred[at] = False
+            else:
+                barred[at] = True
+        return np.flatnonzero(barred)
+
+
+def log_total(logits: Float[Tensor, "users items"]) -> Float[Tensor, "users 1"]:
+    """log Σ exp of each row, in nats; destroys the logits, which saves a copy of them.
+
+    A row of −inf alone gives 0, so that −inf minus it stays −inf.
+    """
+    top = logits.amax(dim=1, keepdim=True)
+    top = torch.where(top == -torch.inf, 0.0, top)
+    total = logits.sub_(top).exp_().sum(dim=1, keepdim=True)
+    return torch.where(total == 0.0, 0.0, top + total.log())

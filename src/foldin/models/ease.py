@@ -1,0 +1,66 @@
+"""EASE: the linear model of items on items, in closed form.
+
+    B = I − P diag(1 / diag P),   P = (XᵀX + λ I)⁻¹,   scores = x B
+
+Each item is regressed on all others under a ridge penalty with the diagonal held at zero, so that no item explains
+itself. Source: steck2019, eq. 8.
+
+Departures from the paper: none. The inverse is taken in float64 up to 12,000 items and in float32 above.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+
+from foldin.data import Histories
+from foldin.models.base import Recommender
+from foldin.models.config import Config, setting
+from foldin.models.gram import item_gram
+from foldin.models.plan import Plan, Sweep
+from foldin.tensors import Float, Tensor
+
+__all__ = ["EASE", "EASEConfig"]
+
+_DOUBLE_UP_TO = 12_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class EASEConfig(Config):
+    regularization: float = setting(500.0, "λ, the ridge penalty", above=0)
+
+
+class EASE(Recommender):
+    """Embarrassingly shallow autoencoder."""
+
+    Config = EASEConfig
+    has_likelihood = False
+    summary = "linear item-to-item model in closed form (Steck 2019)"
+
+    def _build(self, config: Config, generator: torch.Generator) -> None:
+        self.weights = torch.zeros(self.n_items, self.n_items, device=self.device)
+
+    def plan(self) -> Plan:
+        return Plan(phases=(Sweep(name="solve", run=self._solve),))
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"weights": self.weights}
+
+    def _solve(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        assert isinstance(self.config, EASEConfig)
+        gram = item_gram(train, self.device)
+        if self.n_items <= _DOUBLE_UP_TO:
+            gram = gram.double()
+        gram.diagonal().add_(self.config.regularization)
+        torch.linalg.cholesky(gram, out=gram)
+        precision = torch.cholesky_inverse(gram)
+        del gram
+        precision.div_(-precision.diagonal().clone())
+        precision.fill_diagonal_(0.0)
+        self.weights.copy_(precision)
+        return {}
+
+    def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
+        items, offsets = histories.tensors(self.device)
+        return F.embedding_bag(items, self.weights, offsets, mode="sum", include_last_offset=True)

@@ -1,0 +1,38 @@
+"""XᵀX of a log: how many people took both of two items."""
+
+import numpy as np
+import scipy.sparse
+import torch
+
+from foldin.data import Histories
+from foldin.tensors import Float, Tensor
+
+__all__ = ["item_gram", "sparse_rows"]
+
+# Multiply-adds a second, measured on two cores: a dense product runs at some 8e10, a sparse one at some 2e8.
+_DENSE_ADVANTAGE = 400
+
+
+def sparse_rows(histories: Histories) -> scipy.sparse.csr_matrix:
+    """The binary people × items matrix in CSR, sharing memory with `histories`; float32."""
+    ones = np.ones(histories.n_events, dtype=np.float32)
+    shape = (len(histories), histories.n_items)
+    return scipy.sparse.csr_matrix((ones, histories.items, histories.offsets), shape=shape)
+
+
+def item_gram(histories: Histories, device: torch.device | str = "cpu") -> Float[Tensor, "items items"]:
+    """Co-occurrence counts of all pairs of items; float32, exact up to 2²⁴ people a pair.
+
+    Dense blocks through a matrix product where the log is dense enough for that to be faster, else a sparse product.
+    """
+    rows, n_items = sparse_rows(histories), histories.n_items
+    sparse_work = float((histories.lengths.astype(np.float64) ** 2).sum())
+    dense_work = float(len(histories)) * n_items**2
+    if dense_work > _DENSE_ADVANTAGE * sparse_work:
+        return torch.from_numpy((rows.T @ rows).toarray()).to(device)
+    gram = torch.zeros(n_items, n_items, device=device)
+    step = max(1, (64 << 20) // (4 * n_items))
+    for start in range(0, len(histories), step):
+        block = torch.from_numpy(rows[start : start + step].toarray()).to(device)
+        gram.addmm_(block.t(), block)
+    return gram

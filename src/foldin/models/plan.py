@@ -1,0 +1,96 @@
+"""Training as data: what `fit` does, said by the model.
+
+A plan is a number of epochs, each the same sequence of phases: passes of gradient steps over batches of people, or
+sweeps over all of them. Mult-VAE has one phase; RecVAE passes over its encoder, refreshes its prior, passes over its
+decoder; EM and closed forms are sweeps.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from foldin.data import Histories
+from foldin.tensors import Float, Tensor
+
+__all__ = ["Gradient", "Loss", "Phase", "Plan", "Step", "Sweep"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where training stands: a schedule is a pure function of it.
+
+    Args:
+        number: gradient steps of this phase taken before this one, over the whole run.
+        planned: gradient steps of this phase in the whole run, should it not stop early.
+    """
+
+    number: int
+    planned: int
+
+    @property
+    def share(self) -> float:
+        """The part of the planned steps that is done, in [0, 1)."""
+        return self.number / self.planned
+
+
+class Loss(NamedTuple):
+    """What a gradient step makes smaller, and the terms to report (nats per person unless a name says otherwise)."""
+
+    value: Float[Tensor, ""]
+    terms: Mapping[str, Float[Tensor, ""]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gradient:
+    """Passes over the people in random batches, one optimiser step each.
+
+    Args:
+        name: in progress and history.
+        parameters: what is optimised, by name; nothing else may need a gradient.
+        loss: of a batch of people, at a step, with the generator of all its randomness.
+        optimizer: makes the optimiser of `parameters`; its state is part of a checkpoint.
+        batch_size: people a step.
+        passes: over all people, in each epoch.
+        learning_rate: at a step; None leaves the optimiser's own.
+    """
+
+    name: str
+    parameters: Mapping[str, torch.nn.Parameter]
+    loss: Callable[[Histories, Step, torch.Generator], Loss]
+    optimizer: Callable[[Mapping[str, torch.nn.Parameter]], torch.optim.Optimizer]
+    batch_size: int
+    passes: int = 1
+    learning_rate: Callable[[Step], float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """One update that looks at all people at once, or at none: a closed form, an EM iteration, a prior refreshed.
+
+    Args:
+        name: in progress and history.
+        run: given the training people and a generator; returns terms to report.
+    """
+
+    name: str
+    run: Callable[[Histories, torch.Generator], Mapping[str, float]]
+
+
+Phase = Gradient | Sweep
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The phases of every epoch, and how many epochs at most.
+
+    Args:
+        phases: in order.
+        epochs: 1 for a closed form.
+        first: sweeps that run once, before the first epoch.
+    """
+
+    phases: tuple[Phase, ...]
+    epochs: int = 1
+    first: tuple[Sweep, ...] = ()

@@ -1,0 +1,51 @@
+"""Popularity: everybody's next item is drawn from the training counts.
+
+    p(i) = (c_i + α) / (N + α I)
+
+The maximum-likelihood estimate has α = 0; a Dirichlet prior with a pseudo-count α keeps items that nobody took in
+training possible. The baseline that every table starts from.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from foldin.data import Histories
+from foldin.models.base import Recommender
+from foldin.models.config import Config, setting
+from foldin.models.plan import Plan, Sweep
+from foldin.tensors import Float, Tensor
+
+__all__ = ["Popularity", "PopularityConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PopularityConfig(Config):
+    smoothing: float = setting(1.0, "pseudo-count α of every item", above=0)
+
+
+class Popularity(Recommender):
+    """Items by how many people took them."""
+
+    Config = PopularityConfig
+    has_likelihood = True
+    summary = "training counts, the same list for everybody"
+
+    def _build(self, config: Config, generator: torch.Generator) -> None:
+        self.log_share = torch.zeros(self.n_items, device=self.device)
+
+    def plan(self) -> Plan:
+        return Plan(phases=(Sweep(name="count", run=self._count),))
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"log_share": self.log_share}
+
+    def _count(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        assert isinstance(self.config, PopularityConfig)
+        counts = torch.from_numpy(train.counts()).double() + self.config.smoothing
+        self.log_share.copy_((counts / counts.sum()).log())
+        return {}
+
+    def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
+        return self.log_share.repeat(len(histories), 1)

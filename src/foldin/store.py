@@ -1,0 +1,211 @@
+"""Files: safetensors, JSON and Parquet, written atomically and verified on reading. Nothing is unpickled.
+
+A run directory holds
+
+    model.safetensors     what was learned; model name, settings and format version in its metadata
+    catalog.parquet       item ids, titles, attributes, training counts
+    history.jsonl         one line an epoch
+    metrics.json          the report on held-out people
+    per_user.parquet      each person's metrics
+    run.json              how it was made, and the SHA-256 of every other file; written last
+    checkpoint.safetensors while training goes on
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import safetensors
+import safetensors.torch
+import torch
+
+from foldin.data import Catalog
+from foldin.errors import FoldinError, RunError
+from foldin.models import ALL, Recommender
+from foldin.tensors import Tensor
+
+__all__ = [
+    "CHECKPOINT",
+    "FORMAT_VERSION",
+    "Run",
+    "load_run",
+    "read_tensors",
+    "save_run",
+    "write_atomically",
+    "write_json",
+    "write_tensors",
+]
+
+FORMAT_VERSION = 1
+CHECKPOINT = "checkpoint.safetensors"
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file beside `path`, then put it in its place: readers see the old or the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    part = Path(name)
+    try:
+        write(part)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """A JSON object, indented, atomically."""
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8") and None)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """Tensors with a JSON object beside them, atomically."""
+    metadata = {"foldin": json.dumps({"format_version": FORMAT_VERSION, **about}, allow_nan=False)}
+    flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, lambda part: safetensors.torch.save_file(flat, part, metadata))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """(tensors, the JSON object beside them).
+
+    Raises:
+        RunError: the file is missing, damaged, not foldin's, or of another format version.
+    """
+    if not path.is_file():
+        raise RunError(f"{path}: no such file")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError) as error:
+        raise RunError(f"{path}: damaged: {error}") from error
+    if "foldin" not in metadata:
+        raise RunError(f"{path}: a safetensors file, but not one of foldin's")
+    about = json.loads(metadata["foldin"])
+    if about["format_version"] != FORMAT_VERSION:
+        raise RunError(
+            f"{path}: written in format version {about['format_version']}, this foldin reads version {FORMAT_VERSION}"
+        )
+    return tensors, about
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _own_digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps({**content, "digest": ""}, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished run, loaded.
+
+    Args:
+        folder: where it lies.
+        name: the model's name in `ALL`.
+        model: ready to score.
+        catalog: its items.
+        info: `run.json`: data and its fingerprint, protocol, seed, versions, timings.
+    """
+
+    folder: Path
+    name: str
+    model: Recommender
+    catalog: Catalog
+    info: dict[str, Any]
+
+
+def save_run(
+    folder: Path,
+    *,
+    name: str,
+    model: Recommender,
+    catalog: Catalog,
+    info: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]] = (),
+    metrics: Mapping[str, Any] | None = None,
+    per_user: pl.DataFrame | None = None,
+) -> None:
+    """Write a run directory; `run.json`, which makes it a finished one, comes last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "run.json").unlink(missing_ok=True)
+    about = {"model": name, "config": model.config.as_dict(), "n_items": model.n_items}
+    write_tensors(folder / "model.safetensors", model.tensors(), about)
+    write_atomically(folder / "catalog.parquet", catalog.table.write_parquet)
+    lines = "".join(json.dumps(record, allow_nan=False) + "\n" for record in history)
+    write_atomically(folder / "history.jsonl", lambda part: part.write_text(lines, encoding="utf-8") and None)
+    names = ["model.safetensors", "catalog.parquet", "history.jsonl"]
+    if metrics is not None:
+        write_json(folder / "metrics.json", metrics)
+        names.append("metrics.json")
+    if per_user is not None:
+        write_atomically(folder / "per_user.parquet", per_user.write_parquet)
+        names.append("per_user.parquet")
+    content = {
+        "format_version": FORMAT_VERSION,
+        "model": name,
+        **info,
+        "files": {one: _sha256(folder / one) for one in names},
+    }
+    write_json(folder / "run.json", {**content, "digest": _own_digest(content)})
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _read_info(folder: Path) -> dict[str, Any]:
+    path = folder / "run.json"
+    if not folder.is_dir():
+        raise RunError(f"{folder}: no such run directory")
+    if not path.is_file():
+        unfinished = (folder / CHECKPOINT).is_file()
+        hint = "training has not finished; continue it with `foldin fit … --resume`" if unfinished else "no run.json in it"
+        raise RunError(f"{folder}: not a finished run: {hint}")
+    try:
+        info: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version, digest, files = info["format_version"], info["digest"], info["files"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path}: damaged: {error}") from error
+    if version != FORMAT_VERSION:
+        raise RunError(f"{path}: written in format version {version}, this foldin reads version {FORMAT_VERSION}")
+    if _own_digest(info) != digest:
+        raise RunError(f"{path}: damaged: its content does not match its digest")
+    for name, expected in files.items():
+        if not (folder / name).is_file():
+            raise RunError(f"{folder / name}: missing from the run")
+        if _sha256(folder / name) != expected:
+            raise RunError(f"{folder / name}: damaged: its content does not match the digest in run.json")
+    return info
+
+
+def load_run(folder: str | Path, *, device: str | torch.device = "cpu") -> Run:
+    """A finished run.
+
+    Raises:
+        RunError: it is missing, unfinished, damaged, or of another version; says which file and why.
+    """
+    folder = Path(folder)
+    info = _read_info(folder)
+    tensors, about = read_tensors(folder / "model.safetensors")
+    name = about["model"]
+    if name not in ALL:
+        raise RunError(f"{folder}: holds a model {name!r}; this foldin knows {', '.join(ALL)}")
+    kind = ALL[name]
+    try:
+        model = kind(about["n_items"], kind.Config(**about["config"]), device=device)
+    except (FoldinError, TypeError) as error:
+        raise RunError(f"{folder}: the settings stored with the model cannot be used: {error}") from error
+    model.load_state(tensors)
+    catalog = Catalog(pl.read_parquet(folder / "catalog.parquet"))
+    if len(catalog) != model.n_items:
+        raise RunError(f"{folder}: the model knows {model.n_items} items, the catalogue {len(catalog)}")
+    return Run(folder=folder, name=name, model=model, catalog=catalog, info=info)
