@@ -115,7 +115,9 @@ def _check_plan(plan: Plan, epochs: int) -> None:
 class _Loop:
     """One call of `fit`."""
 
-    def __init__(self, model: Recommender, train: Histories, plan: Plan, epochs: int, seed: int, progress: Progress) -> None:
+    def __init__(
+        self, model: Recommender, train: Histories, plan: Plan, epochs: int, seed: int, progress: Progress
+    ) -> None:
         self.model, self.train, self.plan, self.epochs, self.seed = model, train, plan, epochs, seed
         self.progress = progress
         self.state = _State()
@@ -135,7 +137,9 @@ class _Loop:
                 people += phase.passes * len(self.train)
             for name, value in found.items():
                 if not math.isfinite(value):
-                    raise FitError(f"epoch {epoch}, phase {phase.name!r}: {name} is {value}; a smaller learning rate may help")
+                    raise FitError(
+                        f"epoch {epoch}, phase {phase.name!r}: {name} is {value}; a smaller learning rate may help"
+                    )
                 terms[f"{phase.name}/{name}"] = value
         return terms, people
 
@@ -170,7 +174,9 @@ class _Loop:
                 self.progress.step(phase.name, number * steps + at + 1, phase.passes * steps, loss.terms)
         return {name: float(value) for name, value in totals.items()}
 
-    def judge(self, judge: Judge | None, epoch: int, terms: dict[str, float], people: int, seconds: float) -> EpochRecord:
+    def judge(
+        self, judge: Judge | None, epoch: int, terms: dict[str, float], people: int, seconds: float
+    ) -> EpochRecord:
         """The epoch's record; keeps the weights when they are the best so far."""
         metric = None if judge is None else judge(self.model)
         if metric is not None and not math.isfinite(metric):
@@ -222,7 +228,11 @@ class _Loop:
         stored = about["identity"]
         for name, value in identity.items():
             # The stored identity went through JSON, where a tuple is a list.
-            own = {k: list(v) if isinstance(v, tuple) else v for k, v in value.items()} if isinstance(value, dict) else value
+            own = (
+                {k: list(v) if isinstance(v, tuple) else v for k, v in value.items()}
+                if isinstance(value, dict)
+                else value
+            )
             if stored.get(name) != own:
                 raise RunError(f"{path}: it was trained with another {name}: {stored.get(name)!r}, now {own!r}")
         parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}

@@ -40,6 +40,7 @@ __all__ = [
     "write_atomically",
     "write_json",
     "write_tensors",
+    "write_text",
 ]
 
 FORMAT_VERSION = 1
@@ -61,10 +62,18 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         part.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """A text file in UTF-8, atomically."""
+
+    def write(part: Path) -> None:
+        part.write_text(text, encoding="utf-8")
+
+    write_atomically(path, write)
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """A JSON object, indented, atomically."""
-    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8") and None)
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
@@ -143,8 +152,7 @@ def save_run(
     about = {"model": name, "config": model.config.as_dict(), "n_items": model.n_items}
     write_tensors(folder / "model.safetensors", model.tensors(), about)
     write_atomically(folder / "catalog.parquet", catalog.table.write_parquet)
-    lines = "".join(json.dumps(record, allow_nan=False) + "\n" for record in history)
-    write_atomically(folder / "history.jsonl", lambda part: part.write_text(lines, encoding="utf-8") and None)
+    write_text(folder / "history.jsonl", "".join(json.dumps(record, allow_nan=False) + "\n" for record in history))
     names = ["model.safetensors", "catalog.parquet", "history.jsonl"]
     if metrics is not None:
         write_json(folder / "metrics.json", metrics)
@@ -168,7 +176,7 @@ def _read_info(folder: Path) -> dict[str, Any]:
         raise RunError(f"{folder}: no such run directory")
     if not path.is_file():
         unfinished = (folder / CHECKPOINT).is_file()
-        hint = "training has not finished; continue it with `foldin fit … --resume`" if unfinished else "no run.json in it"
+        hint = "training has not finished; continue it with --resume" if unfinished else "no run.json in it"
         raise RunError(f"{folder}: not a finished run: {hint}")
     try:
         info: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -37,12 +37,12 @@ def drop_events(
 
 class _BagOfItems(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, weight: Tensor, items: Tensor, offsets: Tensor, values: Tensor, buffers: Buffers | None) -> Tensor:
-        ctx.save_for_backward(weight, items, offsets, values)  # type: ignore[attr-defined]
+    def forward(
+        ctx: FunctionCtx, weight: Tensor, items: Tensor, offsets: Tensor, values: Tensor, buffers: Buffers | None
+    ) -> Tensor:
+        ctx.save_for_backward(weight, items, offsets, values)
         ctx.buffers = buffers  # type: ignore[attr-defined]
-        return F.embedding_bag(
-            items, weight, offsets, mode="sum", per_sample_weights=values, include_last_offset=True
-        )
+        return F.embedding_bag(items, weight, offsets, mode="sum", per_sample_weights=values, include_last_offset=True)
 
     @staticmethod
     def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor | None, None, None, None, None]:
@@ -55,7 +55,12 @@ class _BagOfItems(torch.autograd.Function):
         starts = torch.zeros(len(rows) + 1, dtype=torch.int64, device=items.device)
         torch.cumsum(counts, 0, out=starts[1:])
         summed = F.embedding_bag(
-            users[order], grads[0].contiguous(), starts, mode="sum", per_sample_weights=values[order], include_last_offset=True
+            users[order],
+            grads[0].contiguous(),
+            starts,
+            mode="sum",
+            per_sample_weights=values[order],
+            include_last_offset=True,
         )
         buffers = ctx.buffers or Buffers()  # type: ignore[attr-defined]
         grad = buffers.row_gradient("bag", weight, rows)
@@ -76,5 +81,5 @@ def bag_of_items(
         buffers: where the gradient of `weight` is kept between steps; None for fresh memory each time. One weight
             needs one `Buffers`.
     """
-    result: Tensor = _BagOfItems.apply(weight, items, offsets, values, buffers)
+    result: Tensor = _BagOfItems.apply(weight, items, offsets, values, buffers)  # type: ignore[no-untyped-call]
     return result

@@ -15,7 +15,7 @@ from torch.autograd.function import FunctionCtx
 from foldin.blocks.buffers import Buffers
 from foldin.tensors import Float, Int, Tensor
 
-__all__ = ["multinomial_log_likelihood", "multinomial_from_hidden"]
+__all__ = ["multinomial_from_hidden", "multinomial_log_likelihood"]
 
 _BLOCK = 1 << 19  # elements of the logits that are worked on at once: they stay in the cache
 
@@ -66,7 +66,7 @@ class _MultinomialFromHidden(torch.autograd.Function):
             torch.sum(block, dim=1, keepdim=True, out=total[start : start + step])
         counts = lengths.to(hidden.dtype).unsqueeze(1)
         ctx.exponentials, ctx.used = logits, False  # type: ignore[attr-defined]
-        ctx.save_for_backward(hidden, weight, at, users, total, counts)  # type: ignore[attr-defined]
+        ctx.save_for_backward(hidden, weight, at, users, total, counts)
         return taken - (counts * (top + total.log())).squeeze(1)
 
     @staticmethod
@@ -105,5 +105,5 @@ def multinomial_from_hidden(
 
     Source: liang2018, eq. 2.
     """
-    result: Tensor = _MultinomialFromHidden.apply(hidden, weight, bias, items, offsets, buffers)
+    result: Tensor = _MultinomialFromHidden.apply(hidden, weight, bias, items, offsets, buffers)  # type: ignore[no-untyped-call]
     return result

@@ -9,6 +9,7 @@ from foldin.data.histories import Histories, gather_ranges
 from foldin.data.items import read_items
 from foldin.data.named import EMBEDDED, NAMED, PublicSet, cache_folder, download, load_log
 from foldin.data.report import Note, ReadReport
+from foldin.data.source import Source
 from foldin.data.splits import PROTOCOLS, HeldOut, Split, last_out, split_log, strong, temporal
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Note",
     "PublicSet",
     "ReadReport",
+    "Source",
     "Split",
     "cache_folder",
     "download",

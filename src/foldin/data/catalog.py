@@ -75,7 +75,9 @@ class Catalog:
         if unknown:
             more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
             shown = ", ".join(repr(one) for one in unknown[:5])
-            raise UnknownItemError(f"not in the catalogue of {len(self):,} items: {shown}{more}{self._near(unknown[0])}")
+            raise UnknownItemError(
+                f"not in the catalogue of {len(self):,} items: {shown}{more}{self._near(unknown[0])}"
+            )
         return [self._index[one] for one in wanted]
 
     def known(self, ids: Iterable[str]) -> list[int]:

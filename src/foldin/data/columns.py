@@ -19,9 +19,7 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
         *("bookid", "isbn", "article", "articleid", "song", "songid", "track", "trackid", "artist", "artistid"),
         *("game", "gameid", "business", "businessid", "sku"),
     ),
-    "time": (
-        *("timestamp", "time", "ts", "datetime", "date", "eventtime", "unixreviewtime", "createdat", "tdat"),
-    ),
+    "time": (*("timestamp", "time", "ts", "datetime", "date", "eventtime", "unixreviewtime", "createdat", "tdat"),),
     "rating": ("rating", "ratings", "score", "stars", "overall", "weight"),
     "order": ("order", "pos", "position"),
 }
@@ -44,7 +42,7 @@ class Columns:
 
 def plain_name(name: str) -> str:
     # RecBole writes "user_id:token"; spelling, case and separators do not matter.
-    return re.sub(r"[^a-z0-9]", "", name.split(":")[0].lower())
+    return re.sub(r"[^a-z0-9]", "", name.split(":", maxsplit=1)[0].lower())
 
 
 def detect_columns(present: Sequence[str], said: Mapping[str, str | None], source: str) -> Columns:
@@ -58,11 +56,13 @@ def detect_columns(present: Sequence[str], said: Mapping[str, str | None], sourc
         plain.setdefault(plain_name(name), name)
     found: dict[str, str] = {}
     for role, spellings in SPELLINGS.items():
-        name = said.get(role)
-        if name is not None:
-            if name not in present:
-                raise ColumnError(f"{source}: no column {name!r} (--{role}); there are {', '.join(map(repr, present))}")
-            found[role] = name
+        asked = said.get(role)
+        if asked is not None:
+            if asked not in present:
+                raise ColumnError(
+                    f"{source}: no column {asked!r} (--{role}); there are {', '.join(map(repr, present))}"
+                )
+            found[role] = asked
             continue
         for spelling in spellings:
             if spelling in plain and plain[spelling] not in found.values():

@@ -121,7 +121,9 @@ def _id_column(column: pl.Series, source: str) -> pl.Series:
         if (whole.cast(column.dtype) == column).all():
             return whole
         row = int((whole.cast(column.dtype).ne_missing(column)).arg_true()[0])
-        raise ColumnError(f"{source}: column {column.name!r}: ids must be whole numbers or text; row {row + 1:,}: {column[row]}")
+        raise ColumnError(
+            f"{source}: column {column.name!r}: ids must be whole numbers or text; row {row + 1:,}: {column[row]}"
+        )
     raise ColumnError(f"{source}: column {column.name!r}: ids must be whole numbers or text, not {column.dtype}")
 
 
@@ -174,7 +176,9 @@ def log_from_table(
     table, report = _clean(table, columns, report)
     if min_rating is not None:
         if columns.rating is None:
-            raise ColumnError(f"{source}: --min-rating needs a rating column; there are {', '.join(map(repr, table.columns))}")
+            raise ColumnError(
+                f"{source}: --min-rating needs a rating column; there are {', '.join(map(repr, table.columns))}"
+            )
         keep = (to_numbers(table[columns.rating], source) >= min_rating).fill_null(value=False)
         report = report.dropped(int((~keep).sum()), f"rating below {min_rating:g}")
         table = table.filter(keep)
@@ -236,7 +240,9 @@ def _with_attributes(ids: pl.Series, items: pl.DataFrame | None) -> pl.DataFrame
     table = pl.DataFrame({"item": ids})
     if items is None:
         return table
-    return table.join(items.unique("item", keep="first", maintain_order=True), on="item", how="left", maintain_order="left")
+    return table.join(
+        items.unique("item", keep="first", maintain_order=True), on="item", how="left", maintain_order="left"
+    )
 
 
 def _log_file(path: Path) -> Path:
@@ -291,7 +297,10 @@ def read_log(
         ids = [pl.col(columns.user), pl.col(columns.item)]
         schema = lazy.collect_schema()
         # Text ids become categories while they are read: never 20 million strings at once.
-        coded = [one.cast(pl.Categorical) if schema[one.meta.output_name()] == pl.String and fmt == "parquet" else one for one in ids]
+        coded = [
+            one.cast(pl.Categorical) if schema[one.meta.output_name()] == pl.String and fmt == "parquet" else one
+            for one in ids
+        ]
         rest = [pl.col(name) for role, name in wanted.items() if role not in ("user", "item")]
         table = lazy.select(*coded, *rest).collect(engine="streaming")
     report = ReadReport(source=str(file), format=fmt, columns=columns.roles(), rows=table.height)

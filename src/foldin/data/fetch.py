@@ -1,7 +1,6 @@
 """Downloading a file once: resumed after a break, verified, then moved into place."""
 
 import hashlib
-import os
 import time
 import urllib.error
 import urllib.request
@@ -25,7 +24,9 @@ def checksum(path: Path, kind: str = "sha256") -> str:
 def _continue(url: str, part: Path, timeout: float, progress: Callable[[int, int | None], None]) -> None:
     """Append what is missing to `part`, or start over when the server does not serve ranges."""
     have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"User-Agent": "foldin", **({"Range": f"bytes={have}-"} if have else {})})
+    request = urllib.request.Request(
+        url, headers={"User-Agent": "foldin", **({"Range": f"bytes={have}-"} if have else {})}
+    )
     try:
         response = urllib.request.urlopen(request, timeout=timeout)
     except urllib.error.HTTPError as error:
@@ -88,5 +89,5 @@ def fetch(
     if found != digest:
         part.unlink()
         raise DownloadError(f"{url}: the {kind} checksum is {found}, {digest} was expected; the file was discarded")
-    os.replace(part, target)
+    part.replace(target)
     return target

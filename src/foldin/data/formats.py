@@ -122,7 +122,9 @@ def _scan_delimited(path: Path, fmt: str) -> pl.LazyFrame:
     else:
         header = True
     if len(names) < 2:
-        raise FormatError(f"{path}: the first line has one column only: {first[:60]!r}; known formats: {', '.join(FORMATS)}")
+        raise FormatError(
+            f"{path}: the first line has one column only: {first[:60]!r}; known formats: {', '.join(FORMATS)}"
+        )
     return pl.scan_csv(
         path,
         separator=separator,
@@ -212,10 +214,12 @@ def open_table(path: Path, fmt: str | None = None) -> Iterator[tuple[pl.LazyFram
     with _plain_file(path) as plain:
         chosen = fmt or detect_format(plain)
         if chosen != "parquet" and not _is_utf8(plain):
-            plain = _as_utf8(plain)
-            copies.append(plain.parent)
+            readable = _as_utf8(plain)
+            copies.append(readable.parent)
+        else:
+            readable = plain
         try:
-            yield _scan(plain, chosen), chosen
+            yield _scan(readable, chosen), chosen
         except (pl.exceptions.PolarsError, OSError) as error:
             reason = str(error).splitlines()[0]
             raise FormatError(f"{path}: cannot be read as {chosen}: {reason}") from error

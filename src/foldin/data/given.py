@@ -43,7 +43,9 @@ def _read_part(path: Path, user: str | None, item: str | None) -> pl.DataFrame:
         ).collect()
 
 
-def read_given(folder: str | Path, *, user: str | None = None, item: str | None = None, items: pl.DataFrame | None = None) -> Split:
+def read_given(
+    folder: str | Path, *, user: str | None = None, item: str | None = None, items: pl.DataFrame | None = None
+) -> Split:
     """The split that a folder holds.
 
     Two layouts: `train`, `validation_tr`, `validation_te`, `test_tr`, `test_te` (people are split; Liang et al.), and
@@ -58,7 +60,9 @@ def read_given(folder: str | Path, *, user: str | None = None, item: str | None 
     folder = Path(folder)
     paths = _parts(folder, _STRONG) or _parts(folder, _SAME_PEOPLE)
     if paths is None:
-        raise FormatError(f"{folder}: neither {', '.join(_STRONG)} nor {', '.join(_SAME_PEOPLE)} (as .csv, .tsv or .parquet)")
+        raise FormatError(
+            f"{folder}: neither {', '.join(_STRONG)} nor {', '.join(_SAME_PEOPLE)} (as .csv, .tsv or .parquet)"
+        )
     tables = {name: _read_part(path, user, item) for name, path in paths.items()}
     rows = sum(table.height for table in tables.values())
     report = ReadReport(source=str(folder), format="given", columns={"user": "user", "item": "item"}, rows=rows)
@@ -76,17 +80,24 @@ def read_given(folder: str | Path, *, user: str | None = None, item: str | None 
         for note in log.report.notes:
             if note.dropped:
                 report = report.dropped(note.count, f"in {name}: {note.text}")
-        report = report.dropped(log.histories.n_events - histories.n_events, f"in {name}: items that the training file lacks")
+        report = report.dropped(
+            log.histories.n_events - histories.n_events, f"in {name}: items that the training file lacks"
+        )
         logs[name] = (histories, log.people)
     table = pl.DataFrame({"item": item_ids})
     if items is not None:
-        table = table.join(items.unique("item", keep="first", maintain_order=True), on="item", how="left", maintain_order="left")
+        table = table.join(
+            items.unique("item", keep="first", maintain_order=True), on="item", how="left", maintain_order="left"
+        )
     train, train_people = logs["train"]
     if strong:
         for name in _STRONG[1:]:
             both = logs[name][1].is_in(train_people.to_list())
             if both.any():
-                raise SplitError(f"{paths[name]}: {both.sum():,} people are also in {paths['train'].name}; the first: {logs[name][1].filter(both)[0]!r}")
+                raise SplitError(
+                    f"{paths[name]}: {both.sum():,} people are also in {paths['train'].name}; "
+                    f"the first: {logs[name][1].filter(both)[0]!r}"
+                )
         validation = _pair(logs["validation_tr"], logs["validation_te"])
         test = _pair(logs["test_tr"], logs["test_te"])
     else:
@@ -112,13 +123,18 @@ def _align(part: tuple[Histories, pl.Series], people: pl.Series) -> Histories:
     )
     place = pl.DataFrame({"p": own, "at": np.arange(own.len())})
     at: Int64[Array, " people"] = (
-        pl.DataFrame({"p": people}).join(place, on="p", how="left", maintain_order="left")["at"].fill_null(own.len()).to_numpy()
+        pl.DataFrame({"p": people})
+        .join(place, on="p", how="left", maintain_order="left")["at"]
+        .fill_null(own.len())
+        .to_numpy()
     )
     return extended.select(at)
 
 
 def _pair(
-    shown: tuple[Histories, pl.Series], targets: tuple[Histories, pl.Series], also_seen: tuple[Histories, pl.Series] | None = None
+    shown: tuple[Histories, pl.Series],
+    targets: tuple[Histories, pl.Series],
+    also_seen: tuple[Histories, pl.Series] | None = None,
 ) -> HeldOut:
     """Everyone who has something shown or a target, in the order of ids."""
     people = encode(pl.concat([shown[1], targets[1]]))[1]

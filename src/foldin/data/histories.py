@@ -49,11 +49,15 @@ class Histories:
         if self.offsets.ndim != 1 or len(self.offsets) == 0 or self.offsets[0] != 0:
             raise ShapeError("offsets must be one-dimensional, not empty, and start at 0")
         if self.offsets[-1] != len(self.items) or (np.diff(self.offsets) < 0).any():
-            raise ShapeError(f"offsets must not fall and must end at the {len(self.items)} events, not {self.offsets[-1]}")
+            raise ShapeError(
+                f"offsets must not fall and must end at the {len(self.items)} events, not {self.offsets[-1]}"
+            )
         if self.times is not None and len(self.times) != len(self.items):
             raise ShapeError(f"{len(self.times)} times for {len(self.items)} events")
         if len(self.items) and (self.items.min() < 0 or self.items.max() >= self.n_items):
-            raise ShapeError(f"item indices must be in [0, {self.n_items}), met {self.items.min()} to {self.items.max()}")
+            raise ShapeError(
+                f"item indices must be in [0, {self.n_items}), met {self.items.min()} to {self.items.max()}"
+            )
 
     @classmethod
     def from_lists(cls, lists: Iterable[Sequence[int]], n_items: int) -> "Histories":
@@ -169,8 +173,8 @@ class Histories:
     def fingerprint(self) -> str:
         """SHA-256 over the people, their items and the size of the catalogue."""
         digest = hashlib.sha256(f"{len(self)} {self.n_items} ".encode())
-        digest.update(np.ascontiguousarray(self.offsets))
-        digest.update(np.ascontiguousarray(self.items))
+        digest.update(np.ascontiguousarray(self.offsets).data)
+        digest.update(np.ascontiguousarray(self.items).data)
         if self.times is not None:
-            digest.update(np.ascontiguousarray(self.times))
+            digest.update(np.ascontiguousarray(self.times).data)
         return digest.hexdigest()

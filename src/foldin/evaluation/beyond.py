@@ -22,9 +22,7 @@ def gini(lists: Int64[Array, "users k"], n_items: int) -> float:
     return float((weights * counts).sum() / (n_items * total))
 
 
-def novelty(
-    lists: Int64[Array, "users k"], counts: Int64[Array, " items"], people: int
-) -> Float64[Array, " users"]:
+def novelty(lists: Int64[Array, "users k"], counts: Int64[Array, " items"], people: int) -> Float64[Array, " users"]:
     """Mean −log₂ of the share of training people who took each listed item, in bits; half a person for none.
 
     Source: castells2011, self-information.

@@ -18,7 +18,15 @@ from foldin.models import Recommender
 from foldin.models.base import log_total
 from foldin.tensors import Array, Bool, Float64, Int64
 
-__all__ = ["DEFAULT_METRICS", "LOG_LIKELIHOOD", "Evaluation", "ValidationJudge", "compare_models", "evaluate", "parse_metric"]
+__all__ = [
+    "DEFAULT_METRICS",
+    "LOG_LIKELIHOOD",
+    "Evaluation",
+    "ValidationJudge",
+    "compare_models",
+    "evaluate",
+    "parse_metric",
+]
 
 DEFAULT_METRICS = (
     *("ndcg@100", "ndcg@10", "recall@20", "recall@50", "recall_all@20", "hit_rate@10", "mrr@10", "map@10"),
@@ -34,7 +42,9 @@ def parse_metric(name: str) -> tuple[str, int]:
     """
     kind, _, places = name.partition("@")
     if kind not in METRICS or not places.isdigit() or int(places) < 1:
-        raise ConfigError(f"metric {name!r}: one of {', '.join(METRICS)} and a number of places were expected, as in ndcg@100")
+        raise ConfigError(
+            f"metric {name!r}: one of {', '.join(METRICS)} and a number of places were expected, as in ndcg@100"
+        )
     return kind, int(places)
 
 
@@ -195,7 +205,15 @@ def compare_models(
             p = paired_test(evaluations[a].values(metric), evaluations[b].values(metric))
             p_values.append(p)
             rows.append(
-                {"metric": metric, "a": a, "b": b, "difference": float(difference.mean()), "low": low, "high": high, "p": p}
+                {
+                    "metric": metric,
+                    "a": a,
+                    "b": b,
+                    "difference": float(difference.mean()),
+                    "low": low,
+                    "high": high,
+                    "p": p,
+                }
             )
         for row, adjusted in zip(rows[len(rows) - len(able) :], holm(p_values), strict=True):
             row["p_adjusted"] = adjusted

@@ -37,7 +37,7 @@ def ndcg(hits: Bool[Array, "users k"], relevant: Int64[Array, " users"]) -> Floa
 
 def hit_rate(hits: Bool[Array, "users k"], relevant: Int64[Array, " users"]) -> Float64[Array, " users"]:
     """1 when any relevant item is in the list."""
-    return hits.any(axis=1).astype(np.float64)
+    return np.asarray(hits.any(axis=1), dtype=np.float64)
 
 
 def mrr(hits: Bool[Array, "users k"], relevant: Int64[Array, " users"]) -> Float64[Array, " users"]:

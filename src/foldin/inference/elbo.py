@@ -1,6 +1,6 @@
 """The evidence lower bound: its terms, the reparameterised draw, and the closed-form KL.
 
-    log p(x) ≥ E_q(z|x)[log p(x|z)] − KL(q(z|x) ‖ p(z))
+log p(x) ≥ E_q(z|x)[log p(x|z)] − KL(q(z|x) ‖ p(z))
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class ElboTerms:
 def reparameterise(
     mu: Float[Tensor, "users latent"], logvar: Float[Tensor, "users latent"], generator: torch.Generator
 ) -> Float[Tensor, "users latent"]:
-    """z = μ + σ ε with ε ~ N(0, I): one draw a person, differentiable in μ and log σ².
+    """Z = μ + σ ε with ε ~ N(0, I): one draw a person, differentiable in μ and log σ².
 
     Source: kingma2014, section 2.4.
     """

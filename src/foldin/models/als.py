@@ -36,16 +36,15 @@ class ALSConfig(Config):
     iterations: int = setting(15, "alternations", low=1)
 
 
-class ALS(Recommender):
+class ALS(Recommender[ALSConfig]):
     """Implicit alternating least squares."""
 
     Config = ALSConfig
     has_likelihood = False
     summary = "implicit matrix factorisation (Hu et al. 2008), through the package implicit"
 
-    def _build(self, config: Config, generator: torch.Generator) -> None:
-        assert isinstance(config, ALSConfig)
-        self.item_factors = torch.zeros(self.n_items, config.factors, device=self.device)
+    def _build(self, generator: torch.Generator) -> None:
+        self.item_factors = torch.zeros(self.n_items, self.config.factors, device=self.device)
 
     def plan(self) -> Plan:
         return Plan(phases=(Sweep(name="alternate", run=self._fit),))
@@ -54,7 +53,6 @@ class ALS(Recommender):
         return {"item_factors": self.item_factors}
 
     def _fit(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        assert isinstance(self.config, ALSConfig)
         try:
             from implicit.cpu.als import AlternatingLeastSquares
             from threadpoolctl import threadpool_limits
@@ -76,7 +74,6 @@ class ALS(Recommender):
 
     def fold_in(self, histories: Histories) -> Float[Tensor, "users factors"]:
         """The factors of people, by one least-squares solution each."""
-        assert isinstance(self.config, ALSConfig)
         alpha, factors = self.config.confidence, self.item_factors
         shared = factors.t() @ factors
         shared.diagonal().add_(self.config.regularization)

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from foldin.tensors import Array, Float, Int, Int64, Tensor
 __all__ = ["Recommender", "TopK"]
 
 _BLOCK_BYTES = 64 << 20
+C = TypeVar("C", bound=Config)
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class TopK:
     scores: Float[Array, "users k"]
 
 
-class Recommender(ABC):
+class Recommender(ABC, Generic[C]):
     """A model of what a person picks next, given the history alone: known people and new ones are treated alike.
 
     Args:
@@ -46,23 +47,25 @@ class Recommender(ABC):
     A subclass sets `Config`, `has_likelihood` and `summary`, and gives `plan`, `tensors` and `_logits`.
     """
 
-    Config: ClassVar[type[Config]]
+    Config: ClassVar[type[Any]]
     has_likelihood: ClassVar[bool]
     summary: ClassVar[str]
 
-    def __init__(self, n_items: int, config: Config | None = None, *, seed: int = 0, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self, n_items: int, config: C | None = None, *, seed: int = 0, device: str | torch.device = "cpu"
+    ) -> None:
         if n_items < 1:
             raise ShapeError(f"a model needs a catalogue of at least one item, not {n_items}")
         wanted = type(self).Config
         if config is not None and not isinstance(config, wanted):
             raise ConfigError(f"{type(self).__name__} takes a {wanted.__name__}, not a {type(config).__name__}")
         self.n_items = n_items
-        self.config = wanted() if config is None else config
+        self.config: C = wanted() if config is None else config
         self.device = torch.device(device)
-        self._build(self.config, torch.Generator().manual_seed(seed))
+        self._build(torch.Generator().manual_seed(seed))
 
     @abstractmethod
-    def _build(self, config: Config, generator: torch.Generator) -> None:
+    def _build(self, generator: torch.Generator) -> None:
         """Create parameters and tensors; `generator` lives on the CPU, so that a seed means the same everywhere."""
 
     @abstractmethod
@@ -109,7 +112,7 @@ class Recommender(ABC):
 
     @torch.no_grad()
     def scores(self, histories: Histories) -> Float[Tensor, "users items"]:
-        """log p(next item | history) in nats, normalised over the catalogue; without a density, scores that only rank.
+        """Log p(next item | history) in nats, normalised over the catalogue; without a density, scores that only rank.
 
         Deterministic: no dropout, no noise.
 
@@ -199,7 +202,7 @@ class Recommender(ABC):
 
 
 def log_total(logits: Float[Tensor, "users items"]) -> Float[Tensor, "users 1"]:
-    """log Σ exp of each row, in nats; destroys the logits, which saves a copy of them.
+    """Log Σ exp of each row, in nats; destroys the logits, which saves a copy of them.
 
     A row of −inf alone gives 0, so that −inf minus it stays −inf.
     """

@@ -31,14 +31,14 @@ class EASEConfig(Config):
     regularization: float = setting(500.0, "λ, the ridge penalty", above=0)
 
 
-class EASE(Recommender):
+class EASE(Recommender[EASEConfig]):
     """Embarrassingly shallow autoencoder."""
 
     Config = EASEConfig
     has_likelihood = False
     summary = "linear item-to-item model in closed form (Steck 2019)"
 
-    def _build(self, config: Config, generator: torch.Generator) -> None:
+    def _build(self, generator: torch.Generator) -> None:
         self.weights = torch.zeros(self.n_items, self.n_items, device=self.device)
 
     def plan(self) -> Plan:
@@ -48,7 +48,6 @@ class EASE(Recommender):
         return {"weights": self.weights}
 
     def _solve(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        assert isinstance(self.config, EASEConfig)
         gram = item_gram(train, self.device)
         if self.n_items <= _DOUBLE_UP_TO:
             gram = gram.double()

@@ -30,17 +30,16 @@ class ItemKNNConfig(Config):
     shrinkage: float = setting(20.0, "h, added to the denominator", low=0)
 
 
-class ItemKNN(Recommender):
+class ItemKNN(Recommender[ItemKNNConfig]):
     """Cosine neighbours of items."""
 
     Config = ItemKNNConfig
     has_likelihood = False
     summary = "cosine neighbours of items, with shrinkage"
 
-    def _build(self, config: Config, generator: torch.Generator) -> None:
+    def _build(self, generator: torch.Generator) -> None:
         # Row j holds the neighbours of item j; fewer than k are filled up with itself at similarity 0.
-        assert isinstance(config, ItemKNNConfig)
-        width = min(config.neighbours, max(1, self.n_items - 1))
+        width = min(self.config.neighbours, max(1, self.n_items - 1))
         self.neighbours = torch.arange(self.n_items).unsqueeze(1).repeat(1, width)
         self.similarities = torch.zeros(self.n_items, width)
 
@@ -51,7 +50,6 @@ class ItemKNN(Recommender):
         return {"neighbours": self.neighbours, "similarities": self.similarities}
 
     def _fit(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        assert isinstance(self.config, ItemKNNConfig)
         rows = sparse_rows(train)
         norms = np.sqrt(train.counts().astype(np.float32))
         columns, width = rows.tocsc(), self.neighbours.shape[1]

@@ -10,6 +10,7 @@ batches of 500, 200 epochs. Departures from the paper: none.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -34,26 +35,28 @@ class MultDAEConfig(Config):
     epochs: int = setting(200, "at most", low=1)
 
 
-class MultDAE(Recommender):
+class MultDAE(Recommender[MultDAEConfig]):
     """Denoising autoencoder for collaborative filtering."""
 
     Config = MultDAEConfig
     has_likelihood = True
     summary = "denoising autoencoder with a multinomial likelihood (Liang et al. 2018)"
 
-    def _build(self, config: Config, generator: torch.Generator) -> None:
-        assert isinstance(config, MultDAEConfig)
-        self.settings = config
+    def _build(self, generator: torch.Generator) -> None:
+        config = self.config
         self.network = SparseAutoencoder(
             self.n_items, config.hidden, config.latent, config.latent, generator=generator, device=self.device
         )
 
     def _optimizer(self, parameters: Mapping[str, torch.nn.Parameter]) -> torch.optim.Optimizer:
-        config = self.settings
+        config = self.config
         weights = [value for name, value in parameters.items() if "bias" not in name]
         biases = [value for name, value in parameters.items() if "bias" in name]
         # The gradient of λ‖W‖² is 2λW: what Adam's weight decay adds to the gradient.
-        groups = [{"params": weights, "weight_decay": 2 * config.regularization}, {"params": biases}]
+        groups: list[dict[str, Any]] = [
+            {"params": weights, "weight_decay": 2 * config.regularization},
+            {"params": biases},
+        ]
         return torch.optim.Adam(groups, lr=config.learning_rate, fused=True)
 
     def plan(self) -> Plan:
@@ -62,16 +65,16 @@ class MultDAE(Recommender):
             parameters=dict(self.network.named_parameters()),
             loss=self._loss,
             optimizer=self._optimizer,
-            batch_size=self.settings.batch_size,
+            batch_size=self.config.batch_size,
         )
-        return Plan(phases=(phase,), epochs=self.settings.epochs)
+        return Plan(phases=(phase,), epochs=self.config.epochs)
 
     def tensors(self) -> dict[str, Tensor]:
         return dict(self.network.named_parameters())
 
     def _loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
         items, offsets = batch.tensors(self.device)
-        code = self.network.encode(items, offsets, dropout=self.settings.dropout, generator=generator)
+        code = self.network.encode(items, offsets, dropout=self.config.dropout, generator=generator)
         reconstruction = self.network.log_likelihood(torch.tanh(code), items, offsets).mean()
         return Loss(-reconstruction, {"reconstruction": reconstruction})
 

@@ -42,22 +42,21 @@ class MultVAEConfig(Config):
     epochs: int = setting(200, "at most", low=1)
 
 
-class MultVAE(Recommender):
+class MultVAE(Recommender[MultVAEConfig]):
     """Variational autoencoder for collaborative filtering."""
 
     Config = MultVAEConfig
     has_likelihood = True
     summary = "variational autoencoder with a multinomial likelihood (Liang et al. 2018)"
 
-    def _build(self, config: Config, generator: torch.Generator) -> None:
-        assert isinstance(config, MultVAEConfig)
-        self.settings = config
+    def _build(self, generator: torch.Generator) -> None:
+        config = self.config
         self.network = SparseAutoencoder(
             self.n_items, config.hidden, 2 * config.latent, config.latent, generator=generator, device=self.device
         )
 
     def plan(self) -> Plan:
-        config = self.settings
+        config = self.config
         phase = Gradient(
             name="train",
             parameters=dict(self.network.named_parameters()),
@@ -74,7 +73,7 @@ class MultVAE(Recommender):
 
     def beta_at(self, step: Step) -> float:
         """The weight of the KL term at a step: a pure function of it."""
-        config = self.settings
+        config = self.config
         if config.anneal_updates is not None:
             return min(config.beta, step.number / config.anneal_updates)
         if config.anneal == 0.0:
@@ -96,7 +95,7 @@ class MultVAE(Recommender):
         return ElboTerms(self.network.log_likelihood(z, items, offsets), gaussian_kl(mu, logvar))
 
     def _loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
-        terms = self._terms(batch, self.settings.dropout, generator)
+        terms = self._terms(batch, self.config.dropout, generator)
         reconstruction, kl = terms.reconstruction.mean(), terms.kl.mean()
         return Loss(self.beta_at(step) * kl - reconstruction, {"reconstruction": reconstruction, "kl": kl})
 

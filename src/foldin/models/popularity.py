@@ -25,14 +25,14 @@ class PopularityConfig(Config):
     smoothing: float = setting(1.0, "pseudo-count α of every item", above=0)
 
 
-class Popularity(Recommender):
+class Popularity(Recommender[PopularityConfig]):
     """Items by how many people took them."""
 
     Config = PopularityConfig
     has_likelihood = True
     summary = "training counts, the same list for everybody"
 
-    def _build(self, config: Config, generator: torch.Generator) -> None:
+    def _build(self, generator: torch.Generator) -> None:
         self.log_share = torch.zeros(self.n_items, device=self.device)
 
     def plan(self) -> Plan:
@@ -42,7 +42,6 @@ class Popularity(Recommender):
         return {"log_share": self.log_share}
 
     def _count(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        assert isinstance(self.config, PopularityConfig)
         counts = torch.from_numpy(train.counts()).double() + self.config.smoothing
         self.log_share.copy_((counts / counts.sum()).log())
         return {}

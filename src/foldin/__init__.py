@@ -1,0 +1,53 @@
+"""Generative recommendation: a probabilistic model of what a person picks next, and new people folded in.
+
+from foldin import Source, train
+
+split = Source(path="movielens-small", min_rating=4).split()
+trained = train(split, "multvae")
+trained.evaluation.summary()["ndcg@100"]
+"""
+
+from importlib.metadata import version
+
+from foldin.data import Catalog, EventLog, HeldOut, Histories, Source, Split, load_log, read_given, read_log, split_log
+from foldin.errors import FoldinError
+from foldin.evaluation import Evaluation, ValidationJudge, evaluate
+from foldin.experiment import Trained, train
+from foldin.fit import FitResult, fit
+from foldin.models import ALL, ALS, EASE, ItemKNN, MultDAE, MultVAE, Popularity, Recommender, TopK
+from foldin.store import Run, load_run
+
+__version__ = version("foldin")
+
+__all__ = [
+    "ALL",
+    "ALS",
+    "EASE",
+    "Catalog",
+    "Evaluation",
+    "EventLog",
+    "FitResult",
+    "FoldinError",
+    "HeldOut",
+    "Histories",
+    "ItemKNN",
+    "MultDAE",
+    "MultVAE",
+    "Popularity",
+    "Recommender",
+    "Run",
+    "Source",
+    "Split",
+    "TopK",
+    "Trained",
+    "ValidationJudge",
+    "__version__",
+    "evaluate",
+    "fit",
+    "load_log",
+    "load_run",
+    "read_given",
+    "read_log",
+    "split_log",
+    "train",
+]

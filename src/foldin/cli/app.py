@@ -1,0 +1,44 @@
+"""The group of commands. A command's module is imported when the command is called, so that `--help` is quick."""
+
+import importlib
+
+import click
+
+__all__ = ["COMMANDS", "cli"]
+
+COMMANDS = {
+    "demo": "The main job on a real embedded data set, start to finish.",
+    "data": "What is in a log, and what is wrong with it.",
+    "models": "The models and their settings.",
+    "fit": "Train one model and keep it as a run directory.",
+    "compare": "Train and judge models side by side.",
+    "evaluate": "Judge a finished run on its test people.",
+    "recommend": "Lists for new people or for a file of them.",
+    "completion": "Shell completion.",
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"foldin.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="foldin")
+def cli() -> None:
+    """Generative recommendation: learn what a person picks next, fold new people in with no retraining.
+
+    \b
+    Example:
+      foldin demo
+    """

@@ -1,0 +1,79 @@
+"""`foldin compare`: train and judge models side by side."""
+
+from typing import Any
+
+import click
+
+from foldin.cli.options import JSON, fit_options, read_options, settings_of, source_of, split_options
+from foldin.cli.output import FitBar, json_out, out, working
+from foldin.cli.tables import metrics_table, show_tests
+from foldin.errors import ConfigError
+from foldin.experiment import choose_device, model_class, report, train
+
+__all__ = ["command"]
+
+
+@click.command()
+@click.argument("path")
+@click.option(
+    "--models", default="popularity,itemknn,ease,multvae", show_default=True, help="Names, with commas between."
+)
+@click.option(
+    "--set", "texts", multiple=True, metavar="MODEL.FIELD=VALUE", help="A setting of one model; may be repeated."
+)
+@read_options
+@split_options
+@fit_options
+@JSON
+def command(
+    path: str,
+    models: str,
+    texts: tuple[str, ...],
+    epochs: int | None,
+    patience: int,
+    metric: str,
+    device: str,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train models on the same split of PATH and judge them on the same people: a table with intervals, and paired
+    tests with Holm's correction.
+
+    \b
+    Example:
+      foldin compare movielens-small --min-rating 4 --models popularity,ease,multvae --set ease.regularization=200
+    """
+    names = [name.strip() for name in models.split(",") if name.strip()]
+    settings: dict[str, dict[str, str]] = {name: {} for name in names}
+    for key, value in settings_of(texts).items():
+        name, dot, field = key.partition(".")
+        if not dot or name not in settings:
+            raise ConfigError(
+                f"--set {key}={value}: MODEL.FIELD=VALUE was expected, with a model of {', '.join(names)}"
+            )
+        settings[name][field] = value
+    configs = {name: model_class(name).Config.from_texts(settings[name]) for name in names}
+    where = choose_device(device)
+    source = source_of(path, options)
+    with working("reading") as bar:
+        split = source.split(download_progress=bar)
+    trained = {}
+    for name in names:
+        with FitBar(name, metric) as progress:
+            trained[name] = train(
+                split,
+                name,
+                configs[name],
+                seed=source.seed,
+                device=where,
+                metric=metric,
+                epochs=epochs,
+                patience=patience,
+                progress=progress,
+            )
+    content = report(split, trained, data=path, seed=source.seed)
+    if as_json:
+        json_out(content)
+        return
+    out().print(metrics_table(content))
+    show_tests(out(), content, "ndcg@100")

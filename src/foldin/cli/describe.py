@@ -1,0 +1,112 @@
+"""A log, in words and figures."""
+
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from foldin.cli.output import table
+from foldin.data import EventLog, Split
+
+__all__ = ["describe_log", "describe_split", "show_log", "show_split"]
+
+
+def _quantiles(values: Any) -> dict[str, float]:
+    points = np.quantile(values, (0, 0.25, 0.5, 0.75, 1))
+    return dict(zip(("min", "q25", "median", "q75", "max"), (float(p) for p in points), strict=True))
+
+
+def describe_log(log: EventLog) -> dict[str, Any]:
+    """A log's shape and reading report as data."""
+    histories, report = log.histories, log.report
+    counts = histories.counts()
+    top = np.argsort(-counts, kind="stable")[: max(1, round(0.01 * len(counts)))]
+    times = histories.times
+    return {
+        "source": report.source,
+        "format": report.format,
+        "columns": report.columns,
+        "rows": report.rows,
+        "notes": [{"text": note.text, "count": note.count, "dropped": note.dropped} for note in report.notes],
+        "people": len(histories),
+        "items": histories.n_items,
+        "events": histories.n_events,
+        "density": histories.n_events / (len(histories) * histories.n_items),
+        "events_per_person": _quantiles(histories.lengths),
+        "events_per_item": _quantiles(counts),
+        "share_of_top_percent": float(counts[top].sum() / histories.n_events),
+        "times": None if times is None else [int(times.min()), int(times.max())],
+        "titles": "title" in log.items.columns,
+        "attributes": [name for name in log.items.columns if name not in ("item", "title")],
+    }
+
+
+def _span(times: list[int] | None) -> str:
+    if times is None:
+        return "no absolute times"
+    first, last = (np.datetime64(t, "s").astype("datetime64[D]") for t in times)
+    return f"{first} to {last}"
+
+
+def show_log(console: Console, about: dict[str, Any]) -> None:
+    """Print what `describe_log` found."""
+    columns = ", ".join(f"{role} = {name}" for role, name in about["columns"].items())
+    console.print(f"[bold]{about['source']}[/bold]  ({about['format']}: {columns})", soft_wrap=True)
+    rows = [("read", f"{about['rows']:,} rows")]
+    rows += [("dropped" if n["dropped"] else "note", f"{n['count']:,} {n['text']}") for n in about["notes"]]
+    rows += [
+        ("kept", f"{about['events']:,} events of {about['people']:,} people with {about['items']:,} items"),
+        (
+            "density",
+            f"{about['density']:.3%}; the most popular 1 % of items have {about['share_of_top_percent']:.0%} of events",
+        ),
+        ("times", _span(about["times"])),
+        ("titles", "yes" if about["titles"] else "no (--items FILE joins them)"),
+    ]
+    if about["attributes"]:
+        rows.append(("attributes", ", ".join(about["attributes"])))
+    console.print(table("", ("", ""), rows, left=2))
+    shape = [
+        (name, *(f"{about[key][q]:,.0f}" for q in ("min", "q25", "median", "q75", "max")))
+        for name, key in (("events per person", "events_per_person"), ("events per item", "events_per_item"))
+    ]
+    console.print(table("", ("", "min", "25 %", "median", "75 %", "max"), shape))
+
+
+def describe_split(split: Split) -> dict[str, Any]:
+    """A split's shape as data."""
+    parts = {}
+    for name, held in (("validation", split.validation), ("test", split.test)):
+        parts[name] = {
+            "people": len(held),
+            "fold_in": held.fold_in.n_events,
+            "targets": held.targets.n_events,
+            "without_targets": int((held.targets.lengths == 0).sum()),
+        }
+    return {
+        "protocol": split.protocol,
+        "seed": split.seed,
+        "items": len(split.catalog),
+        "train": {"people": len(split.train), "events": split.train.n_events},
+        **parts,
+        "notes": [{"text": n.text, "count": n.count, "dropped": n.dropped} for n in split.report.notes],
+    }
+
+
+def show_split(console: Console, about: dict[str, Any]) -> None:
+    """Print what `describe_split` found."""
+    seed = "" if about["seed"] is None else f", seed {about['seed']}"
+    rows = [("train", f"{about['train']['people']:,}", f"{about['train']['events']:,}", "", "")]
+    for name in ("validation", "test"):
+        part = about[name]
+        rows.append(
+            (
+                name,
+                f"{part['people']:,}",
+                f"{part['fold_in']:,}",
+                f"{part['targets']:,}",
+                f"{part['without_targets']:,}",
+            )
+        )
+    title = f"Protocol {about['protocol']}{seed}: {about['items']:,} items are ranked"
+    console.print(table(title, ("", "people", "events seen", "targets", "people without"), rows))

@@ -1,0 +1,80 @@
+"""`foldin evaluate`: judge a finished run on its test people."""
+
+from dataclasses import replace
+
+import click
+
+from foldin.cli.options import JSON
+from foldin.cli.output import json_out, out, table, working
+from foldin.data import Source
+from foldin.errors import RunError
+from foldin.evaluation import DEFAULT_METRICS, evaluate
+from foldin.experiment import choose_device
+from foldin.store import load_run
+
+__all__ = ["command"]
+
+
+@click.command()
+@click.argument("run")
+@click.option("--metrics", default=",".join(DEFAULT_METRICS), show_default=True, help="Names, with commas between.")
+@click.option("--data", "path", metavar="PATH", help="The log, when it has moved since training.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps or auto.")
+@JSON
+def command(run: str, metrics: str, path: str | None, device: str, as_json: bool) -> None:
+    """Read the log of RUN again, check that it is the same, and judge the model on the test people.
+
+    \b
+    Example:
+      foldin evaluate runs/films --metrics ndcg@10,recall@20
+    """
+    loaded = load_run(run, device=choose_device(device))
+    source = Source(**loaded.info["source"])
+    if path is not None:
+        source = replace(source, path=path)
+    with working("reading") as bar:
+        split = source.split(download_progress=bar)
+    if split.fingerprint() != loaded.info["fingerprint"]:
+        raise RunError(f"{run}: the log at {source.path} is not the one it was trained on; name that with --data")
+    names = [name.strip() for name in metrics.split(",")]
+    with working("evaluating") as bar:
+        found = evaluate(
+            loaded.model,
+            split.test,
+            metrics=names,
+            train_counts=split.train.counts(),
+            train_people=len(split.train),
+            progress=bar,
+        )
+    summary = found.summary(seed=loaded.info["seed"])
+    content = {
+        "data": source.path,
+        "protocol": split.protocol,
+        "seed": loaded.info["seed"],
+        "people": loaded.info["people"],
+        "without_targets": found.without_targets,
+        "items": len(split.catalog),
+        "models": {
+            loaded.name: {
+                "config": loaded.model.config.as_dict(),
+                "fit_seconds": loaded.info["fit_seconds"],
+                "metrics": summary,
+            }
+        },
+        "tests": [],
+    }
+    if as_json:
+        json_out(content)
+        return
+    rows = [
+        (name, f"{entry['mean']:.4f}", f"{entry['low']:.4f} – {entry['high']:.4f}" if "low" in entry else "")
+        for name, entry in summary.items()
+    ]
+    people = len(found.per_user)
+    out().print(
+        table(
+            f"{loaded.name}: {people:,} test people, {len(split.catalog):,} items",
+            ("metric", "mean", "95 % interval"),
+            rows,
+        )
+    )

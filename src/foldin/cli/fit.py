@@ -1,0 +1,81 @@
+"""`foldin fit`: train one model and keep it as a run directory."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from foldin.cli.options import JSON, ModelName, fit_options, read_options, settings_of, source_of, split_options
+from foldin.cli.output import FitBar, json_out, out, status, working
+from foldin.cli.tables import metrics_table
+from foldin.errors import RunError
+from foldin.experiment import choose_device, model_class, report, save, train
+from foldin.store import CHECKPOINT
+
+__all__ = ["command"]
+
+
+@click.command()
+@click.argument("path")
+@click.option("--model", "name", type=ModelName(), required=True, help="See `foldin models`.")
+@click.option("--out", "folder", required=True, metavar="RUN", help="The run directory to write.")
+@click.option("--set", "texts", multiple=True, metavar="FIELD=VALUE", help="A setting of the model; may be repeated.")
+@click.option("--resume", is_flag=True, help="Continue a run that was interrupted or killed.")
+@read_options
+@split_options
+@fit_options
+@JSON
+def command(
+    path: str,
+    name: str,
+    folder: str,
+    texts: tuple[str, ...],
+    resume: bool,
+    epochs: int | None,
+    patience: int,
+    metric: str,
+    device: str,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train a model on PATH (a file, a folder or a name), with early stopping on validation people, and judge it once
+    on the test people. Ctrl-C stops training and keeps the best weights so far.
+
+    \b
+    Example:
+      foldin fit movielens-small --min-rating 4 --model multvae --out runs/films --set epochs=50 --set beta=0.1
+    """
+    target = Path(folder)
+    if (target / "run.json").exists() and not resume:
+        raise RunError(f"{target}: holds a finished run; give another folder, or remove it first")
+    if (target / CHECKPOINT).exists() and not resume:
+        raise RunError(f"{target}: holds an unfinished run; continue it with --resume, or remove it first")
+    config = model_class(name).Config.from_texts(settings_of(texts))
+    source = source_of(path, options)
+    with working("reading") as bar:
+        split = source.split(download_progress=bar)
+    seed = source.seed
+    with FitBar(name, metric) as progress:
+        one = train(
+            split,
+            name,
+            config,
+            seed=seed,
+            device=choose_device(device),
+            metric=metric,
+            epochs=epochs,
+            patience=patience,
+            folder=target,
+            resume=resume,
+            progress=progress,
+        )
+    if one.result.stopped == "interrupted":
+        status("interrupted: the best weights so far are kept")
+    save(target, split, one, source=source.as_dict(), seed=seed)
+    content = {**report(split, {name: one}, data=path, seed=seed), "run": str(target)}
+    if as_json:
+        json_out(content)
+        return
+    out().print(metrics_table(content))
+    epoch = "" if one.result.best_epoch is None else f" (epoch {one.result.best_epoch} of {len(one.result.records)})"
+    out().print(f"kept in {target}{epoch}; try: foldin recommend {target} --history ID,ID", soft_wrap=True)

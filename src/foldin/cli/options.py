@@ -1,0 +1,142 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from foldin.data import FORMATS, PROTOCOLS, Source
+from foldin.errors import ConfigError
+
+__all__ = ["JSON", "ModelName", "fit_options", "read_options", "settings_of", "source_of", "split_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output, nothing else there.")
+
+
+class ModelName(click.ParamType):
+    """A model's name, from `foldin.models.ALL`."""
+
+    name = "model"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from foldin.models import ALL
+
+        if value not in ALL:
+            self.fail(f"{value!r} is not one of {', '.join(ALL)}", param, ctx)
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        from foldin.models import ALL
+
+        return [CompletionItem(name, help=kind.summary) for name, kind in ALL.items() if name.startswith(incomplete)]
+
+
+def _stack(function: F, options: list[Callable[[F], F]]) -> F:
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def read_options(function: F) -> F:
+    """How a log is read."""
+    return _stack(
+        function,
+        [
+            click.option("--format", "format", type=click.Choice(FORMATS), help="When the file does not tell."),
+            click.option("--user", metavar="COLUMN", help="The column of people."),
+            click.option("--item", metavar="COLUMN", help="The column of items."),
+            click.option("--time", metavar="COLUMN", help="The column of times."),
+            click.option("--rating", metavar="COLUMN", help="The column of ratings."),
+            click.option("--order", metavar="COLUMN", help="A column that only orders a person's events."),
+            click.option("--min-rating", type=float, help="Leave out events rated lower."),
+            click.option(
+                "--repeats",
+                type=click.Choice(["first", "last"]),
+                default="first",
+                show_default=True,
+                help="Which of a person's events with one item is kept.",
+            ),
+            click.option(
+                "--items", metavar="FILE", help="Titles and attributes; found beside MovieLens logs by itself."
+            ),
+            click.option(
+                "--item-events", type=click.IntRange(1), default=1, show_default=True, help="Leave out rarer items."
+            ),
+            click.option("--core", is_flag=True, help="Repeat both minimum filters until both hold."),
+        ],
+    )
+
+
+def split_options(function: F) -> F:
+    """How a log is split."""
+    return _stack(
+        function,
+        [
+            click.option(
+                "--protocol",
+                type=click.Choice(PROTOCOLS),
+                help="How people are held out  [default: given for a folder that is split, else strong]",
+            ),
+            click.option(
+                "--held-out",
+                type=float,
+                default=0.1,
+                show_default=True,
+                help="Share or number, for validation and test each.",
+            ),
+            click.option(
+                "--min-events",
+                type=click.IntRange(1),
+                help="Leave out people with fewer events  [default: 5; last-out 3]",
+            ),
+            click.option(
+                "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the split and of training."
+            ),
+        ],
+    )
+
+
+def fit_options(function: F) -> F:
+    """How models are trained."""
+    return _stack(
+        function,
+        [
+            click.option("--epochs", type=click.IntRange(1), help="At most  [default: the model's own]"),
+            click.option(
+                "--patience",
+                type=click.IntRange(1),
+                default=20,
+                show_default=True,
+                help="Epochs without a better figure.",
+            ),
+            click.option(
+                "--metric", default="ndcg@100", show_default=True, help="The validation figure that chooses the epoch."
+            ),
+            click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps or auto."),
+        ],
+    )
+
+
+def source_of(path: str, values: Mapping[str, Any]) -> Source:
+    """The source that a command's options describe."""
+    names = set(Source.__dataclass_fields__) - {"path"}
+    return Source(path=path, **{name: value for name, value in values.items() if name in names})
+
+
+def settings_of(texts: tuple[str, ...]) -> dict[str, str]:
+    """`field=value` texts as a mapping.
+
+    Raises:
+        ConfigError: a text without "=".
+    """
+    settings = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise ConfigError(f"--set {text!r}: field=value was expected")
+        settings[name.strip()] = value.strip()
+    return settings

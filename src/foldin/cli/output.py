@@ -1,0 +1,124 @@
+"""What people see: tables on standard output, progress on standard error, or one JSON object."""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from foldin.fit import EpochRecord
+from foldin.fit import Progress as FitProgress
+from foldin.models import Gradient, Plan
+from foldin.tensors import Tensor
+
+__all__ = ["FitBar", "err", "json_out", "out", "status", "table", "working"]
+
+
+def out() -> Console:
+    """Standard output; wide enough for a table when it is not a terminal."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=120)
+
+
+def err() -> Console:
+    """Standard error, for progress and remarks."""
+    return Console(stderr=True, highlight=False)
+
+
+def json_out(content: Mapping[str, Any]) -> None:
+    """One JSON object on standard output."""
+    click.echo(json.dumps(content, indent=1, allow_nan=False))
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> Table:
+    """A plain table; the first `left` columns to the left, figures to the right."""
+    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for place, name in enumerate(columns):
+        made.add_column(name, justify="left" if place < left else "right", no_wrap=place >= left)
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def status(message: str) -> None:
+    """A remark on standard error."""
+    err().print(f"[dim]{message}[/dim]" if err().is_terminal else message, markup=err().is_terminal)
+
+
+@contextmanager
+def working(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar for a count of known or unknown length on a terminal; silent elsewhere."""
+    if not err().is_terminal:
+        yield lambda _done, _total: None
+        return
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=err(),
+        transient=True,
+    ) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class FitBar(FitProgress):
+    """Training as a bar with terms and figure on a terminal; a line now and then elsewhere."""
+
+    def __init__(self, name: str, metric: str) -> None:
+        self.name, self.metric = name, metric
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._epochs, self._last, self._said, self._drawn = 1, "", 0.0, 0.0
+        self._steps: dict[str, int] = {}
+        self._plan: Plan | None = None
+
+    def __enter__(self) -> "FitBar":
+        if err().is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.fields[info]}"),
+                TimeRemainingColumn(),
+                console=err(),
+                transient=True,
+            )
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def begin(self, plan: Plan, epochs: int, done: int) -> None:
+        self._epochs, self._plan = epochs, plan
+        if self._bar is not None:
+            self._task = self._bar.add_task(self.name, total=float(epochs), completed=done, info="")
+        if done:
+            status(f"{self.name}: goes on after epoch {done}")
+
+    def step(self, phase: str, done: int, total: int, terms: Mapping[str, Tensor]) -> None:
+        now = time.monotonic()
+        if self._bar is None or self._task is None or now - self._drawn < 0.1:
+            return
+        self._drawn = now
+        shown = "  ".join(f"{name} {float(value):.1f}" for name, value in terms.items())
+        self._bar.update(self._task, info=f"{phase} {done}/{total}  {shown}  {self._last}")
+
+    def epoch(self, record: EpochRecord) -> None:
+        figure = "" if record.metric is None else f"{self.metric} {record.metric:.4f}{' *' if record.best else ''}"
+        speed = "" if record.people_per_second is None else f"{record.people_per_second:,.0f} people/s"
+        self._last = "  ".join(part for part in (figure, speed) if part)
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=record.epoch)
+        elif self._epochs > 1 and (time.monotonic() - self._said > 5 or record.epoch == self._epochs):
+            self._said = time.monotonic()
+            gradient = self._plan is not None and any(isinstance(p, Gradient) for p in self._plan.phases)
+            terms = "  ".join(f"{k.split('/')[-1]} {v:.1f}" for k, v in record.terms.items() if "/loss" not in k)
+            status(f"{self.name}: epoch {record.epoch}/{self._epochs}  {terms if gradient else ''}  {self._last}")

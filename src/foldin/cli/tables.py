@@ -1,0 +1,60 @@
+"""The table of metrics with intervals, and the paired tests in words."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from foldin.cli.output import table
+
+__all__ = ["metrics_table", "show_tests"]
+
+SHOWN = ("ndcg@100", "recall@20", "recall@50", "ndcg@10")
+
+
+def _cell(entry: Mapping[str, float] | None, places: int = 3) -> str:
+    if entry is None:
+        return "–"
+    text = f"{entry['mean']:.{places}f}"
+    if "low" not in entry:
+        return text
+    return f"{text} [dim]{entry['low']:.{places}f}–{entry['high']:.{places}f}[/dim]"
+
+
+def metrics_table(content: Mapping[str, Any], shown: Sequence[str] = SHOWN) -> Table:
+    """Models side by side; a 95 % bootstrap interval over people behind each mean."""
+    first = next(iter(content["models"].values()))["metrics"]
+    names = [name for name in shown if name in first] or [n for n in first if "@" in n][:4]
+    rows = []
+    for model, about in content["models"].items():
+        metrics = about["metrics"]
+        coverage = next((v for k, v in metrics.items() if k.startswith("coverage")), None)
+        rows.append(
+            (
+                model,
+                *(_cell(metrics.get(name)) for name in names),
+                _cell(metrics.get("perplexity"), 0),
+                _cell(coverage, 2),
+                f"{about['fit_seconds']:.1f}",
+            )
+        )
+    people = content["people"]["test"] - content["without_targets"]
+    title = (
+        f"{content['data']}, protocol {content['protocol']}: {people:,} test people, "
+        f"{content['items']:,} items ranked, mean and 95 % interval"
+    )
+    return table(title, ("model", *names, "perplexity", "coverage", "fit s"), rows)
+
+
+def show_tests(console: Console, content: Mapping[str, Any], metric: str) -> None:
+    """Each pair of models on one metric, in a sentence."""
+    for test in content["tests"]:
+        if test["metric"] != metric:
+            continue
+        better, worse = (test["a"], test["b"]) if test["difference"] >= 0 else (test["b"], test["a"])
+        sure = "significant" if test["p_adjusted"] < 0.05 else "not significant"
+        console.print(
+            f"  {better} over {worse}: {abs(test['difference']):.3f} {metric} "
+            f"(p = {test['p_adjusted']:.2g} after Holm's correction, {sure} at 5 %)"
+        )

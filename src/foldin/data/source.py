@@ -1,0 +1,109 @@
+"""Everything that leads from a path or a name to a `Split`, as one value that a run can keep and repeat."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from foldin.data.events import EventLog
+from foldin.data.given import is_given, read_given
+from foldin.data.items import read_items
+from foldin.data.named import load_log
+from foldin.data.splits import Split, split_log
+from foldin.errors import SplitError
+
+__all__ = ["Source"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a log comes from, how it is read, and how it is split.
+
+    Args:
+        path: file, folder or name; see `load_log`.
+        protocol: one of `PROTOCOLS`; None means `given` for a folder that is already split, else `strong`.
+        seed: of the split.
+        held_out: people (strong) or events (temporal) of validation and of test, each: a share, or a number of people.
+        min_events: people with fewer events are left out.
+        item_events: items with fewer events are left out first.
+        core: repeat both until both hold (a k-core).
+        format, user, item, time, rating, order, min_rating, repeats, items: as in `read_log`.
+    """
+
+    path: str
+    protocol: str | None = None
+    seed: int = 0
+    held_out: float = 0.1
+    min_events: int | None = None
+    item_events: int = 1
+    core: bool = False
+    format: str | None = None
+    user: str | None = None
+    item: str | None = None
+    time: str | None = None
+    rating: str | None = None
+    order: str | None = None
+    min_rating: float | None = None
+    repeats: str = "first"
+    items: str | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether the folder is read as already split."""
+        return self.protocol == "given" or (self.protocol is None and is_given(Path(self.path)))
+
+    def log(
+        self,
+        *,
+        progress: Callable[[str], None] | None = None,
+        download_progress: Callable[[int, int | None], None] | None = None,
+    ) -> EventLog:
+        """The validated log, filtered but not split."""
+        log = load_log(
+            self.path,
+            progress=progress,
+            download_progress=download_progress,
+            min_rating=self.min_rating,
+            repeats=self.repeats,
+            format=self.format,
+            user=self.user,
+            item=self.item,
+            time=self.time,
+            rating=self.rating,
+            order=self.order,
+            items=self.items,
+        )
+        if self.item_events > 1 or self.core:
+            users = (self.min_events or 1) if self.core else 1
+            log = log.core(user_events=users, item_events=self.item_events, repeat=self.core)
+        return log
+
+    def split(
+        self,
+        *,
+        progress: Callable[[str], None] | None = None,
+        download_progress: Callable[[int, int | None], None] | None = None,
+    ) -> Split:
+        """The split log.
+
+        Raises:
+            DataError: the log cannot be read.
+            SplitError: the protocol does not apply, or a filter was asked for on a folder that is already split.
+        """
+        if self.given:
+            if self.min_rating is not None or self.item_events > 1 or self.core or self.min_events is not None:
+                raise SplitError(f"{self.path}: the folder is already split; filters would change the published split")
+            attributes = None if self.items is None else read_items(Path(self.items))
+            return read_given(self.path, user=self.user, item=self.item, items=attributes)
+        log = self.log(progress=progress, download_progress=download_progress)
+        return split_log(
+            log, self.protocol or "strong", held_out=self.held_out, min_events=self.min_events, seed=self.seed
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """What differs from the defaults, as JSON; the path made absolute when it is one."""
+        plain = asdict(replace(self, path=str(Path(self.path).resolve()) if Path(self.path).exists() else self.path))
+        if self.items is not None:
+            plain["items"] = str(Path(self.items).resolve())
+        defaults = asdict(Source(path=""))
+        return {name: value for name, value in plain.items() if value != defaults[name]}

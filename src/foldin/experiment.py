@@ -1,0 +1,168 @@
+"""One model, or several side by side: trained, judged on the same people, and reported as data."""
+
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from foldin.data import Split
+from foldin.errors import ConfigError
+from foldin.evaluation import DEFAULT_METRICS, LOG_LIKELIHOOD, Evaluation, ValidationJudge, compare_models, evaluate
+from foldin.fit import FitResult, Progress, fit
+from foldin.models import ALL, Config, Recommender
+from foldin.store import save_run
+
+__all__ = ["Trained", "choose_device", "model_class", "report", "save", "train", "versions"]
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """A device by name; `auto` takes a GPU where there is one.
+
+    Raises:
+        ConfigError: torch does not know the name or does not have the device.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        torch.empty(0, device=name)
+        return torch.device(name)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device {name!r} is not available: {str(error).splitlines()[0]}") from error
+
+
+def model_class(name: str) -> type[Recommender]:
+    """The class of a model's name.
+
+    Raises:
+        ConfigError: no such model.
+    """
+    if name not in ALL:
+        raise ConfigError(f"no model named {name!r}; there are {', '.join(ALL)}")
+    return ALL[name]
+
+
+def versions() -> dict[str, str]:
+    """What a figure depends on besides the code."""
+    packages = ("foldin", "torch", "numpy", "polars")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A model, how its training went, and what it does on the test people."""
+
+    name: str
+    model: Recommender
+    result: FitResult
+    evaluation: Evaluation
+
+
+def train(
+    split: Split,
+    name: str,
+    config: Config | None = None,
+    *,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    metric: str = "ndcg@100",
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    epochs: int | None = None,
+    patience: int | None = 20,
+    folder: Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+    evaluating: Callable[[int, int], None] | None = None,
+) -> Trained:
+    """Train a model on a split, with early stopping on validation, and judge it on the test people once.
+
+    See `fit` and `evaluate` for the arguments and errors.
+    """
+    model = model_class(name)(len(split.catalog), config, seed=seed, device=device)
+    judge = ValidationJudge(split.validation, metric)
+    result = fit(
+        model,
+        split.train,
+        judge=judge,
+        seed=seed,
+        epochs=epochs,
+        patience=patience,
+        folder=folder,
+        resume=resume,
+        progress=progress,
+    )
+    evaluation = evaluate(
+        model,
+        split.test,
+        metrics=metrics,
+        train_counts=split.train.counts(),
+        train_people=len(split.train),
+        progress=evaluating,
+    )
+    return Trained(name, model, result, evaluation)
+
+
+def report(split: Split, trained: Mapping[str, Trained], *, data: str, seed: int) -> dict[str, Any]:
+    """Models side by side as data: metrics with intervals, and paired tests with Holm's correction."""
+    models = {}
+    for name, one in trained.items():
+        models[name] = {
+            "config": one.model.config.as_dict(),
+            "fit_seconds": round(one.result.seconds, 3),
+            "epochs": len(one.result.records),
+            "best_epoch": one.result.best_epoch,
+            "validation": one.result.best_metric,
+            "metrics": one.evaluation.summary(seed=seed),
+        }
+    evaluations = {name: one.evaluation for name, one in trained.items()}
+    first = next(iter(evaluations.values()))
+    every = [name for name in first.metrics if not name.startswith("novelty")]
+    if LOG_LIKELIHOOD not in every:
+        every.append(LOG_LIKELIHOOD)
+    return {
+        "data": data,
+        "protocol": split.protocol,
+        "seed": seed,
+        "people": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
+        "without_targets": first.without_targets,
+        "items": len(split.catalog),
+        "models": models,
+        "tests": compare_models(evaluations, every, seed=seed),
+    }
+
+
+def save(folder: Path, split: Split, one: Trained, *, source: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Write a run directory; returns its `run.json` content."""
+    began = time.time() - one.result.seconds
+    info = {
+        "source": dict(source),
+        "fingerprint": split.fingerprint(),
+        "protocol": split.protocol,
+        "seed": seed,
+        "people": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
+        "items": len(split.catalog),
+        "fit_seconds": round(one.result.seconds, 3),
+        "stopped": one.result.stopped,
+        "best_epoch": one.result.best_epoch,
+        "validation": one.result.best_metric,
+        "began": datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+    }
+    save_run(
+        folder,
+        name=one.name,
+        model=one.model,
+        catalog=split.catalog,
+        info=info,
+        history=[asdict(record) for record in one.result.records],
+        metrics=one.evaluation.summary(seed=seed),
+        per_user=one.evaluation.per_user,
+    )
+    return info
