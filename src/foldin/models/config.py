@@ -5,11 +5,13 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, TypeVar
 
 from foldin.errors import ConfigError
 
 __all__ = ["Config", "setting"]
+
+S = TypeVar("S", bound="Config")
 
 
 def setting(
@@ -98,7 +100,7 @@ class Config:
         return cls.__qualname__.removesuffix("Config")
 
     @classmethod
-    def from_texts(cls, texts: Mapping[str, str]) -> Self:
+    def from_texts(cls: type[S], texts: Mapping[str, str]) -> S:
         """Settings from `name=value` texts, the others at their defaults.
 
         Raises:

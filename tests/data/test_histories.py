@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foldin.data import Histories
+from foldin.errors import ShapeError
+
+LISTS = st.lists(st.lists(st.integers(0, 9), max_size=6), max_size=8)
+
+
+def as_lists(histories: Histories) -> list[list[int]]:
+    return [histories.of(user).tolist() for user in range(len(histories))]
+
+
+@given(LISTS)
+def test_from_lists_gives_back_the_lists(lists):
+    assert as_lists(Histories.from_lists(lists, 10)) == lists
+
+
+@given(LISTS, st.data())
+def test_select_takes_people_in_the_order_asked(lists, data):
+    histories = Histories.from_lists(lists, 10)
+    chosen = data.draw(st.lists(st.integers(0, len(lists) - 1), max_size=10)) if lists else []
+    assert as_lists(histories.select(np.array(chosen, dtype=np.int64))) == [lists[i] for i in chosen]
+
+
+@given(LISTS, st.integers(0, 8), st.integers(0, 8))
+def test_rows_is_a_slice(lists, start, stop):
+    start, stop = sorted((min(start, len(lists)), min(stop, len(lists))))
+    assert as_lists(Histories.from_lists(lists, 10).rows(start, stop)) == lists[start:stop]
+
+
+@given(LISTS, st.sets(st.integers(0, 9)))
+def test_where_and_reindex_keep_people_and_order(lists, kept):
+    histories = Histories.from_lists(lists, 10)
+    mask = np.isin(histories.items, list(kept))
+    assert as_lists(histories.where(mask)) == [[i for i in one if i in kept] for one in lists]
+    new = np.full(10, -1, dtype=np.int64)
+    for place, item in enumerate(sorted(kept)):
+        new[item] = place
+    expected = [[int(new[i]) for i in one if i in kept] for one in lists]
+    assert as_lists(histories.reindex(new, max(1, len(kept)))) == expected
+
+
+@given(LISTS)
+def test_followed_by_joins_person_by_person(lists):
+    histories = Histories.from_lists(lists, 10)
+    reversed_ = Histories.from_lists([one[::-1] for one in lists], 10)
+    assert as_lists(histories.followed_by(reversed_)) == [one + one[::-1] for one in lists]
+
+
+def test_counts_and_users_agree_with_a_loop():
+    histories = Histories.from_lists([[1, 2], [], [2]], 4)
+    assert histories.counts().tolist() == [0, 1, 2, 0]
+    assert histories.users().tolist() == [0, 0, 2]
+    assert histories.lengths.tolist() == [2, 0, 1]
+
+
+def test_times_travel_with_their_events():
+    histories = Histories(
+        items=np.array([3, 1, 2], np.int32), offsets=np.array([0, 2, 3]), n_items=4, times=np.array([10, 20, 30])
+    )
+    assert histories.select(np.array([1, 0])).times.tolist() == [30, 10, 20]
+    assert histories.where(histories.items != 1).times.tolist() == [10, 30]
+
+
+@pytest.mark.parametrize(
+    ("items", "offsets", "message"),
+    [
+        ([0, 5], [0, 2], "item indices must be in"),
+        ([0, 1], [0, 3], "must end at the 2 events"),
+        ([0, 1], [1, 2], "start at 0"),
+        ([0, 1, 1], [0, 2, 1, 3], "must not fall"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(items, offsets, message):
+    with pytest.raises(ShapeError, match=message):
+        Histories(items=np.array(items, np.int32), offsets=np.array(offsets, np.int64), n_items=5)
+
+
+def test_fingerprint_depends_on_items_people_and_catalogue():
+    base = Histories.from_lists([[1, 2], [3]], 5)
+    others = [
+        Histories.from_lists([[1, 2], [4]], 5),
+        Histories.from_lists([[1], [2, 3]], 5),
+        Histories.from_lists([[1, 2], [3]], 6),
+    ]
+    assert base.fingerprint() == Histories.from_lists([[1, 2], [3]], 5).fingerprint()
+    assert len({base.fingerprint(), *(o.fingerprint() for o in others)}) == 4

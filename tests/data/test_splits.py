@@ -1,0 +1,215 @@
+"""Protocols: nothing leaks, nobody and nothing is lost."""
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from foldin.data import (
+    Columns,
+    EventLog,
+    HeldOut,
+    Histories,
+    ReadReport,
+    Source,
+    Split,
+    last_out,
+    log_from_table,
+    strong,
+    temporal,
+)
+from foldin.errors import FormatError, SplitError
+from tests.conftest import make_log, write_csv
+
+
+SHAPES = st.tuples(st.integers(6, 25), st.integers(4, 15), st.integers(0, 2**20))
+
+
+def random_log(shape: tuple[int, int, int]) -> EventLog:
+    users, items, seed = shape
+    rng = np.random.default_rng(seed)
+    rows = []
+    for user in range(users):
+        for item in rng.choice(items, size=int(rng.integers(1, items + 1)), replace=False):
+            rows.append((user, int(item), 10**9 + int(rng.integers(1000))))
+    table = pl.DataFrame(rows, schema=["user", "item", "timestamp"], orient="row")
+    columns = Columns(user="user", item="item", time="timestamp")
+    return log_from_table(table, columns, ReadReport(source="made", format="table", columns={}, rows=len(rows)))
+
+
+def pairs(histories: Histories, people: pl.Series, split: Split) -> set[tuple[str, str]]:
+    ids = split.catalog.ids
+    return {(people[int(u)], ids[int(i)]) for u, i in zip(histories.users(), histories.items, strict=True)}
+
+
+def log_pairs(log: EventLog) -> dict[tuple[str, str], int]:
+    users, items, times = log.histories.users(), log.histories.items, log.histories.times
+    return {
+        (log.people[int(u)], log.items["item"][int(i)]): int(t) for u, i, t in zip(users, items, times, strict=True)
+    }
+
+
+def check_catalog(split: Split) -> None:
+    assert split.catalog.table["count"].to_list() == split.train.counts().tolist()
+
+
+@given(SHAPES, st.integers(0, 5))
+@settings(deadline=None, max_examples=40)
+def test_strong_splits_people_and_accounts_for_every_event(shape, seed):
+    log = random_log(shape)
+    try:
+        split = strong(log, held_out=0.2, min_events=3, seed=seed)
+    except SplitError:
+        return
+    groups = [set(split.train_people), set(split.validation.people), set(split.test.people)]
+    assert sum(map(len, groups)) == len(set.union(*groups))
+    kept = {person for person, count in zip(log.people, log.histories.lengths, strict=True) if count >= 3}
+    assert set.union(*groups) == kept
+    trained = pairs(split.train, split.train_people, split)
+    assert trained == {pair for pair in log_pairs(log) if pair[0] in groups[0]}
+    known = {item for _, item in trained}
+    assert set(split.catalog.ids) == known
+    for held, people in ((split.validation, groups[1]), (split.test, groups[2])):
+        seen, targets = pairs(held.fold_in, held.people, split), pairs(held.targets, held.people, split)
+        assert not seen & targets
+        assert seen | targets == {(p, i) for p, i in log_pairs(log) if p in people and i in known}
+        totals = held.fold_in.lengths + held.targets.lengths
+        assert (held.targets.lengths == np.where(totals >= 5, (totals * 0.2).astype(int), 0)).all()
+    check_catalog(split)
+
+
+def test_strong_is_a_function_of_the_seed(log):
+    assert strong(log, seed=1).fingerprint() == strong(log, seed=1).fingerprint()
+    assert strong(log, seed=1).fingerprint() != strong(log, seed=2).fingerprint()
+
+
+def test_strong_keeps_a_held_out_persons_order(log):
+    split = strong(log, held_out=20)
+    place = {pair: at for at, pair in enumerate(sorted(log_pairs(log), key=lambda p: (p[0], log_pairs(log)[p])))}
+    for user in range(len(split.test)):
+        person = split.test.people[user]
+        places = [place[person, split.catalog.ids[int(i)]] for i in split.test.fold_in.of(user)]
+        assert places == sorted(places)
+
+
+@given(SHAPES)
+@settings(deadline=None, max_examples=40)
+def test_last_out_holds_out_the_last_two(shape):
+    log = random_log(shape)
+    if (log.histories.lengths < 3).all():
+        return
+    split = last_out(log)
+    times = log_pairs(log)
+    check_catalog(split)
+    for user in range(len(split.train)):
+        person, ids = split.train_people[user], split.catalog.ids
+        train = [ids[int(i)] for i in split.train.of(user)]
+        (validation,) = (ids[int(i)] for i in split.validation.targets.of(user))
+        (test,) = (ids[int(i)] for i in split.test.targets.of(user))
+        assert [ids[int(i)] for i in split.validation.fold_in.of(user)] == train
+        assert [ids[int(i)] for i in split.test.fold_in.of(user)] == [*train, validation]
+        order = [times[person, item] for item in (*train, validation, test)]
+        assert order == sorted(order)
+        assert len(train) + 2 == sum(1 for p, _ in times if p == person)
+
+
+@given(SHAPES, st.sampled_from([0.1, 0.2, 0.3]))
+@settings(deadline=None, max_examples=40)
+def test_temporal_never_shows_the_future(shape, share):
+    log = random_log(shape)
+    try:
+        split = temporal(log, validation_share=share, test_share=share)
+    except SplitError:
+        return
+    times = log_pairs(log)
+    train = pairs(split.train, split.train_people, split)
+    cut = min(t for pair, t in times.items() if pair not in train)
+    assert all(times[pair] < cut for pair in train)
+    windows = []
+    for held in (split.validation, split.test):
+        for user in range(len(held)):
+            person, ids = held.people[user], split.catalog.ids
+            shown = [times[person, ids[int(i)]] for i in held.fold_in.of(user)]
+            wanted = [times[person, ids[int(i)]] for i in held.targets.of(user)]
+            assert wanted
+            assert not shown or max(shown) <= min(wanted)
+            windows.append((held is split.test, min(wanted), max(wanted)))
+    last_validation = max((high for test, _, high in windows if not test), default=0)
+    first_test = min((low for test, low, _ in windows if test), default=2**62)
+    assert last_validation < first_test
+    assert all(low >= cut for _, low, _ in windows)
+    check_catalog(split)
+
+
+def test_temporal_folds_in_people_who_arrive_late():
+    rows = [("old", f"i{k}", 10**9 + k) for k in range(8)] + [("new", f"i{k}", 10**9 + 90 + k) for k in range(5)]
+    rows += [("mid", f"i{k}", 10**9 + 50 + k) for k in range(2)]
+    table = pl.DataFrame(rows, schema=["user", "item", "timestamp"], orient="row")
+    columns = Columns(user="user", item="item", time="timestamp")
+    log = log_from_table(table, columns, ReadReport(source="made", format="table", columns={}, rows=len(rows)))
+    split = temporal(log, validation_share=2 / 15, test_share=5 / 15)
+    assert split.test.people.to_list() == ["new"]
+    assert split.test.fold_in.lengths.tolist() == [4]
+    assert split.test.targets.lengths.tolist() == [1]
+
+
+def test_protocols_that_do_not_apply_say_why(log):
+    with pytest.raises(SplitError, match="needs a column of absolute times"):
+        temporal(make_log(times=False))
+    with pytest.raises(SplitError, match="leave nobody"):
+        strong(log, held_out=0.6)
+    with pytest.raises(SplitError, match="at least 3"):
+        last_out(log, min_events=2)
+
+
+def test_held_out_refuses_a_target_that_was_seen():
+    fold_in, targets = Histories.from_lists([[1, 2]], 4), Histories.from_lists([[2]], 4)
+    with pytest.raises(
+        SplitError, match="1 targets are among the items the model has seen; the first is of person 'ann'"
+    ):
+        HeldOut(fold_in=fold_in, targets=targets, people=pl.Series(["ann"]))
+
+
+def write_given(folder, parts, header):
+    for name, rows in parts.items():
+        write_csv(folder / f"{name}.csv", rows, header)
+
+
+def test_a_folder_in_the_layout_of_liang(tmp_path):
+    parts = {
+        "train": [(0, 0), (0, 1), (1, 2)],
+        "validation_tr": [(2, 0), (2, 9)],
+        "validation_te": [(2, 1)],
+        "test_tr": [(3, 1)],
+        "test_te": [(3, 0), (3, 2)],
+    }
+    write_given(tmp_path, parts, ("uid", "sid"))
+    split = Source(path=str(tmp_path)).split()
+    assert split.protocol == "given"
+    assert split.catalog.ids == ["0", "1", "2"]
+    assert [note.count for note in split.report.notes if note.dropped] == [1]  # item 9 is not in training
+    assert split.validation.fold_in.of(0).tolist() == [0]
+    assert sorted(split.test.targets.of(0).tolist()) == [0, 2]
+    parts["test_tr"].append((0, 2))
+    write_given(tmp_path, parts, ("uid", "sid"))
+    with pytest.raises(SplitError, match=r"1 people are also in train\.csv; the first: '0'"):
+        Source(path=str(tmp_path)).split()
+
+
+def test_a_folder_of_the_same_people(tmp_path):
+    parts = {"train": [(0, 0), (1, 1), (1, 3)], "valid": [(0, 1)], "test": [(0, 2), (1, 0)]}
+    write_given(tmp_path, parts, ("user", "item"))
+    split = Source(path=str(tmp_path)).split()
+    assert len(split.catalog) == 4
+    assert split.test.fold_in.of(0).tolist() == [0]
+    assert split.test.seen.of(0).tolist() == [0, 1]  # the validation item is not recommended again
+    assert split.validation.targets.lengths.tolist() == [1, 0]
+
+
+def test_filters_on_a_given_split_are_refused(tmp_path):
+    write_given(tmp_path, {"train": [(0, 0)], "valid": [(0, 1)], "test": [(0, 2)]}, ("user", "item"))
+    with pytest.raises(SplitError, match="already split"):
+        Source(path=str(tmp_path), min_rating=3).split()
+    with pytest.raises(FormatError, match="neither"):
+        Source(path=str(tmp_path / "train.csv"), protocol="given").split()

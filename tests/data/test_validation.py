@@ -1,0 +1,161 @@
+"""What is wrong with a log is said once, with the column and the first row, or counted."""
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foldin.data import Columns, ReadReport, log_from_table, read_log
+from foldin.data.encode import encode, stable_argsort
+from foldin.errors import ColumnError, EmptyLogError
+from tests.conftest import write_csv
+
+NOW = 1_600_000_000
+
+
+def read(tmp_path, rows, header=("user", "item", "timestamp"), **options):
+    return read_log(write_csv(tmp_path / "events.csv", rows, header), **options)
+
+
+def test_values_that_are_not_numbers_are_located(tmp_path):
+    rows = [("a", "x", NOW), ("a", "y", "n/a"), ("b", "x", "soon")]
+    with pytest.raises(ColumnError, match=r"column 'timestamp': 2 of 3 values are not numbers; first at row 2: 'n/a'"):
+        read(tmp_path, rows)
+
+
+def test_negative_times_are_refused(tmp_path):
+    with pytest.raises(ColumnError, match=r"1 of 2 times are negative; first at row 2: -5"):
+        read(tmp_path, [("a", "x", NOW), ("a", "y", -5)])
+
+
+@pytest.mark.parametrize("odd", [NOW * 1000, NOW * 10**6, 0])
+def test_mixed_units_are_refused(odd, tmp_path):
+    with pytest.raises(ColumnError, match=r"mixes units: .*changes at row 3"):
+        read(tmp_path, [("a", "x", NOW), ("a", "y", NOW), ("b", "y", odd)])
+
+
+@pytest.mark.parametrize("factor", [1, 1000, 10**6, 10**9])
+def test_every_unit_becomes_seconds(factor, tmp_path):
+    log = read(tmp_path, [("a", "x", (NOW + 1) * factor), ("a", "y", NOW * factor)])
+    assert log.histories.times.tolist() == [NOW, NOW + 1]
+
+
+@pytest.mark.parametrize("text", ["2020-09-13T12:26:40", "2020-09-13 12:26:40", "2020-09-13T12:26:40.000Z"])
+def test_dates_are_read(text, tmp_path):
+    assert read(tmp_path, [("a", "x", text)]).histories.times.tolist() == [NOW]
+
+
+def test_small_numbers_order_but_are_no_times(tmp_path):
+    log = read(tmp_path, [("a", "x", 3), ("a", "y", 1)])
+    assert log.histories.times is None
+    assert [log.items["item"][int(i)] for i in log.histories.of(0)] == ["y", "x"]
+    assert any("no absolute times" in note.text for note in log.report.notes)
+
+
+def test_missing_ids_and_times_are_dropped_and_counted(tmp_path):
+    rows = [("a", "x", NOW), ("", "x", NOW), ("b", "", NOW), ("b", "y", ""), ("b", "y", NOW)]
+    log = read(tmp_path, rows)
+    dropped = {note.text: note.count for note in log.report.notes if note.dropped}
+    assert dropped == {
+        "no value in the user column 'user'": 1,
+        "no value in the item column 'item'": 1,
+        "no value in the time column 'timestamp'": 1,
+    }
+    assert log.histories.n_events == log.report.kept == 2
+
+
+@pytest.mark.parametrize(("repeats", "expected"), [("first", ["x", "y"]), ("last", ["y", "x"])])
+def test_repeated_pairs_keep_one(repeats, expected, tmp_path):
+    log = read(tmp_path, [("a", "x", NOW), ("a", "y", NOW + 1), ("a", "x", NOW + 2)], repeats=repeats)
+    assert [log.items["item"][int(i)] for i in log.histories.of(0)] == expected
+    assert [note.count for note in log.report.notes if note.dropped] == [1]
+
+
+def test_ties_in_time_keep_the_order_of_the_file(tmp_path):
+    log = read(tmp_path, [("b", "q", NOW), ("a", "z", NOW), ("a", "y", NOW), ("a", "x", NOW), ("a", "w", NOW - 1)])
+    assert [log.items["item"][int(i)] for i in log.histories.of(0)] == ["w", "z", "y", "x"]
+
+
+def test_an_order_column_goes_before_time(tmp_path):
+    rows = [("a", "x", NOW, 2), ("a", "y", NOW + 5, 1)]
+    log = read(tmp_path, rows, header=("user", "item", "timestamp", "pos"))
+    assert log.histories.times.tolist() == [NOW + 5, NOW]
+
+
+def test_odd_ids_are_kept_and_counted(tmp_path):
+    path = tmp_path / "events.csv"
+    path.write_text('user,item\n" ann",x\nbob,"y\tz"\n')
+    log = read_log(path)
+    assert [note.count for note in log.report.notes if "control characters" in note.text] == [1, 1]
+    assert log.people.to_list() == [" ann", "bob"]
+
+
+@pytest.mark.parametrize(
+    ("header", "options", "message"),
+    [
+        (("who", "item"), {}, "no column looks like the user; there are 'who', 'item'; say --user"),
+        (("user", "what"), {}, "no column looks like the item"),
+        (("user", "item"), {"time": "when"}, r"no column 'when' \(--time\)"),
+        (("user", "item"), {"min_rating": 3}, "--min-rating needs a rating column"),
+    ],
+)
+def test_missing_columns_are_named(header, options, message, tmp_path):
+    with pytest.raises(ColumnError, match=message):
+        read(tmp_path, [("a", "x")], header=header, **options)
+
+
+def test_usual_spellings_and_said_names(tmp_path):
+    rows = [("a", "x", 4, NOW)]
+    log = read(tmp_path, rows, header=("reviewerID", "parent_asin", "overall", "unixReviewTime"))
+    assert log.report.columns == {
+        "user": "reviewerID",
+        "item": "parent_asin",
+        "rating": "overall",
+        "time": "unixReviewTime",
+    }
+    log = read(tmp_path, rows, header=("who", "what", "n", "when"), user="who", item="what", time="when")
+    assert log.report.columns == {"user": "who", "item": "what", "time": "when"}
+
+
+def test_an_empty_log_and_one_emptied_by_a_filter(tmp_path):
+    with pytest.raises(EmptyLogError, match="no events"):
+        read(tmp_path, [])
+    with pytest.raises(EmptyLogError, match="no event is left: 1 rating below 4"):
+        read(tmp_path, [("a", "x", 2)], header=("user", "item", "rating"), min_rating=4)
+
+
+def test_ids_that_are_broken_numbers_are_refused():
+    table = pl.DataFrame({"user": [1.0, 2.5], "item": ["x", "y"]})
+    report = ReadReport(source="made", format="table", columns={}, rows=2)
+    with pytest.raises(ColumnError, match=r"ids must be whole numbers or text; row 2: 2\.5"):
+        log_from_table(table, Columns(user="user", item="item"), report)
+
+
+def test_whole_floats_as_ids_are_whole_numbers():
+    table = pl.DataFrame({"user": [10.0, 9.0], "item": ["x", "y"]})
+    report = ReadReport(source="made", format="table", columns={}, rows=2)
+    assert log_from_table(table, Columns(user="user", item="item"), report).people.to_list() == ["9", "10"]
+
+
+@given(st.lists(st.integers(-(2**62), 2**62), max_size=40) | st.lists(st.integers(-5, 5), max_size=40))
+def test_stable_argsort_is_stable(values):
+    keys = np.array(values, dtype=np.int64)
+    assert stable_argsort(keys).tolist() == np.argsort(keys, kind="stable").tolist()
+
+
+@given(st.lists(st.integers(-(2**40), 2**40) | st.integers(0, 9), min_size=1, max_size=30), st.booleans())
+def test_encode_gives_back_the_ids_in_value_order(values, as_text):
+    series = pl.Series([str(v) for v in values] if as_text else values)
+    codes, ids = encode(series)
+    assert [ids[int(c)] for c in codes] == [str(v) for v in values]
+    assert ids.to_list() == [str(v) for v in sorted(set(values))]
+
+
+def test_the_core_holds_both_minima_and_counts_what_it_drops(log):
+    core = log.core(user_events=8, item_events=12)
+    assert core.histories.lengths.min() >= 8
+    assert core.histories.counts().min() >= 12
+    assert core.report.kept == core.histories.n_events
+    with pytest.raises(EmptyLogError, match="nobody is left"):
+        log.core(user_events=1000)
