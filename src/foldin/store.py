@@ -209,8 +209,8 @@ def load_run(folder: str | Path, *, device: str | torch.device = "cpu") -> Run:
         raise RunError(f"{folder}: holds a model {name!r}; this foldin knows {', '.join(ALL)}")
     kind = ALL[name]
     try:
-        model = kind(about["n_items"], kind.Config(**about["config"]), device=device)
-    except (FoldinError, TypeError) as error:
+        model = kind(about["n_items"], kind.Config.from_dict(about["config"]), device=device)
+    except FoldinError as error:
         raise RunError(f"{folder}: the settings stored with the model cannot be used: {error}") from error
     model.load_state(tensors)
     catalog = Catalog(pl.read_parquet(folder / "catalog.parquet"))

@@ -22,7 +22,6 @@ from foldin.data import (
 from foldin.errors import FormatError, SplitError
 from tests.conftest import make_log, write_csv
 
-
 SHAPES = st.tuples(st.integers(6, 25), st.integers(4, 15), st.integers(0, 2**20))
 
 

@@ -86,9 +86,6 @@ class Config:
         kinds = typing.get_type_hints(type(self))
         for field in dataclasses.fields(self):
             value, kind = getattr(self, field.name), kinds[field.name]
-            if isinstance(value, list):
-                value = tuple(value)
-                object.__setattr__(self, field.name, value)
             if not _fits(value, kind):
                 raise ConfigError(f"{self._of()}: {field.name} = {value!r}: {_kind_name(kind)} was expected")
             for one in value if isinstance(value, tuple) else (value,):
@@ -117,6 +114,20 @@ class Config:
             except (ValueError, KeyError) as error:
                 raise ConfigError(f"{cls._of()}: {name} = {text!r}: {_kind_name(kinds[name])} was expected") from error
         return cls(**values)
+
+    @classmethod
+    def from_dict(cls: type[S], values: Mapping[str, Any]) -> S:
+        """Settings from what `as_dict` gave, after a journey through JSON.
+
+        Raises:
+            ConfigError: an unknown field, or a bad value.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(values.keys() - names):
+            raise ConfigError(
+                f"{cls._of()} has no setting {unknown[0]!r}; there are {', '.join(sorted(names)) or 'none'}"
+            )
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
     def as_dict(self) -> dict[str, Any]:
         """Field → value, as JSON keeps them."""

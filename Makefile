@@ -1,0 +1,51 @@
+# make demo, make test: all that is needed is Python 3.11 or newer; the environment is built in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: setup demo test check format docs bench bench-setup clean
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing foldin and its pinned dependencies into .venv (once, a minute or two)"
+	@$(PIP) pip
+	@$(PIP) torch
+	@$(PIP) --editable '.[all]' --group dev
+	@touch .venv/ready
+
+demo: setup
+	@$(BIN)/foldin demo
+
+test: setup
+	@OMP_NUM_THREADS=2 $(BIN)/python -m pytest
+
+check: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest tests/rules
+
+format: setup
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format .
+
+docs: setup
+	@$(BIN)/python docs/write_cli.py
+
+# Peers live in environments of their own: none of their pins touches ours.
+bench-setup: .bench/cornac/ready
+
+.bench/cornac/ready: benchmarks/cornac.txt
+	@test -x .bench/cornac/bin/python || $(PYTHON) -m venv .bench/cornac
+	@.bench/cornac/bin/python -m pip install --quiet --quiet --disable-pip-version-check torch==2.13.0
+	@.bench/cornac/bin/python -m pip install --quiet --quiet --disable-pip-version-check -r benchmarks/cornac.txt
+	@touch $@
+
+bench: setup bench-setup
+	@for script in read_log recommend_all multvae_epoch multvae_quality_time; do \
+	  env -u OPENBLAS_CORETYPE $(BIN)/python benchmarks/$$script.py || exit 1; done
+
+clean:
+	@rm -rf .venv .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,211 @@
+"""The command line as a user meets it."""
+
+import json
+import re
+
+import click
+import polars as pl
+import pytest
+
+from foldin.cli import cli, main
+from tests.conftest import make_log
+
+QUICK = ["--set", "latent=8", "--set", "hidden=", "--epochs", "3", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    log = make_log()
+    ids = log.items["item"]
+    frame = pl.DataFrame(
+        {
+            "user": log.people.gather(log.histories.users()),
+            "item": ids.gather(log.histories.items.astype("int64")),
+            "timestamp": log.histories.times,
+        }
+    )
+    folder = tmp_path_factory.mktemp("log")
+    frame.write_csv(folder / "log.csv")
+    titles = pl.DataFrame({"item": ids, "title": [f"Film {one}" for one in ids]})
+    titles.write_csv(folder / "items.csv")
+    return folder / "log.csv"
+
+
+def call(capsys, *arguments) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in arguments])
+    found = capsys.readouterr()
+    return int(stop.value.code or 0), found.out, found.err
+
+
+@pytest.fixture(scope="module")
+def run(path, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "vae"
+    with pytest.raises(SystemExit) as stop:
+        main(["fit", str(path), "--model", "multvae", "--out", str(folder), *QUICK])
+    assert not stop.value.code
+    return folder
+
+
+def walk(command=cli, name="foldin"):
+    yield name
+    context = click.Context(command)
+    for child in command.list_commands(context) if isinstance(command, click.Group) else ():
+        yield from walk(command.get_command(context, child), f"{name} {child}")
+
+
+@pytest.mark.parametrize("name", list(walk()))
+def test_every_command_has_help_with_an_example(name, capsys):
+    code, out, err = call(capsys, *name.split()[1:], "--help")
+    assert code == 0
+    assert err == ""
+    assert re.search(r"Example:\n\s+foldin ", out)
+
+
+def test_fit_prints_a_table_and_keeps_a_run(run, path, capsys, tmp_path):
+    code, out, _ = call(capsys, "fit", path, "--model", "ease", "--out", tmp_path / "ease")
+    assert code == 0
+    assert "ndcg@100" in out
+    assert (run / "run.json").exists()
+
+
+def test_json_is_one_object_and_nothing_else(path, capsys, tmp_path):
+    for arguments in (
+        ("data", "describe", path, "--protocol", "strong"),
+        ("data", "names"),
+        ("models",),
+        ("models", "ease"),
+        ("fit", path, "--model", "popularity", "--out", tmp_path / "run"),
+        ("evaluate", tmp_path / "run"),
+        ("recommend", tmp_path / "run", "--history", "i03"),
+        ("compare", path, "--models", "popularity,ease"),
+    ):
+        code, out, _ = call(capsys, *arguments, "--json")
+        assert code == 0, arguments
+        assert isinstance(json.loads(out), dict)
+
+
+def test_compare_gives_intervals_and_paired_tests(path, capsys):
+    code, out, _ = call(
+        capsys, "compare", path, "--models", "popularity,ease", "--set", "ease.regularization=10", "--json"
+    )
+    content = json.loads(out)
+    assert code == 0
+    assert content["models"]["ease"]["config"] == {"regularization": 10.0}
+    assert {"metric", "a", "b", "difference", "low", "high", "p", "p_adjusted"} <= set(content["tests"][0])
+    assert set(content) >= {"data", "protocol", "seed", "people", "items", "models", "tests"}
+    code, out, _ = call(capsys, "compare", path, "--models", "popularity,ease")
+    assert code == 0
+    assert "after Holm's correction" in out
+
+
+def test_evaluate_repeats_what_fit_found(run, capsys):
+    code, out, _ = call(capsys, "evaluate", run, "--json")
+    assert code == 0
+    found = json.loads(out)["models"]["multvae"]["metrics"]
+    assert found == json.loads((run / "metrics.json").read_text())
+
+
+def test_evaluate_refuses_another_log(run, path, capsys, tmp_path):
+    text = path.read_text().splitlines()
+    (tmp_path / "log.csv").write_text("\n".join(text[:-40]))
+    code, out, err = call(capsys, "evaluate", run, "--data", tmp_path / "log.csv")
+    assert (code, out) == (2, "")
+    assert "is not the one it was trained on" in err
+
+
+def test_recommend_by_id_and_by_title_agree(run, capsys):
+    _, by_id, _ = call(capsys, "recommend", run, "--history", "i03,i04", "-k", "5", "--json")
+    _, by_title, _ = call(capsys, "recommend", run, "--likes", "film I03", "--likes", "Film i04", "-k", "5", "--json")
+    items = json.loads(by_id)["items"]
+    assert items == json.loads(by_title)["items"]
+    assert [row["rank"] for row in items] == [1, 2, 3, 4, 5]
+    assert items[0]["title"] == f"Film {items[0]['item']}"
+    assert not {"i03", "i04"} & {row["item"] for row in items}
+    _, limited, _ = call(
+        capsys, "recommend", run, "--history", "i03", "--allow", "i03,i05,i06", "--deny", "i06", "--json"
+    )
+    assert [row["item"] for row in json.loads(limited)["items"]] == ["i05"]
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".ndjson"])
+def test_recommend_for_a_file(run, suffix, capsys, tmp_path):
+    (tmp_path / "people.csv").write_text("user,item\nann,i01\nann,i02\nbob,i30\nbob,unheard\n")
+    target = tmp_path / f"lists{suffix}"
+    code, out, err = call(capsys, "recommend", run, "--users", tmp_path / "people.csv", "--out", target, "-k", "4")
+    assert code == 0
+    assert "1 events on 1 items that the model does not know are left out" in err
+    assert "2 people, 8 rows" in out
+    read = {".parquet": pl.read_parquet, ".csv": pl.read_csv, ".ndjson": pl.read_ndjson}[suffix]
+    lists = read(target)
+    assert lists.columns == ["person", "rank", "item", "title", "probability"]
+    _, alone, _ = call(capsys, "recommend", run, "--history", "i01,i02", "-k", "4", "--json")
+    assert lists.filter(pl.col("person") == "ann")["item"].to_list() == [
+        row["item"] for row in json.loads(alone)["items"]
+    ]
+
+
+def test_resume_after_a_finished_run_and_without_one(run, path, capsys, tmp_path):
+    code, _, err = call(capsys, "fit", path, "--model", "multvae", "--out", run, *QUICK)
+    assert code == 2
+    assert "holds a finished run" in err
+    code, out, _ = call(
+        capsys, "fit", path, "--model", "multvae", "--out", tmp_path / "new", *QUICK, "--resume", "--json"
+    )
+    assert code == 0
+    assert json.loads(out)["models"]["multvae"]["epochs"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("fit", "none.csv", "--model", "ease", "--out", "x"), "none.csv: no such file or folder"),
+        (("fit", "{log}", "--model", "eas", "--out", "x"), "'eas' is not one of popularity"),
+        (("fit", "{log}", "--model", "ease", "--out", "x", "--set", "lambda=1"), "EASE has no setting 'lambda'"),
+        (("fit", "{log}", "--model", "ease", "--out", "x", "--set", "regularization=-1"), "must be > 0"),
+        (("fit", "{log}", "--model", "ease", "--out", "x", "--set", "regularization"), "field=value was expected"),
+        (("fit", "{log}", "--model", "ease", "--out", "x", "--device", "abacus"), "device 'abacus' is not available"),
+        (("fit", "{log}", "--model", "ease", "--out", "x", "--protocol", "given"), "neither train, validation_tr"),
+        (("fit", "{log}", "--model", "ease", "--out", "x", "--metric", "auc"), "metric 'auc'"),
+        (("compare", "{log}", "--set", "regularization=1"), "MODEL.FIELD=VALUE was expected"),
+        (("evaluate", "nowhere"), "nowhere: no such run directory"),
+        (("recommend", "{run}", "--likes", "Flim i03"), "did you mean 'Film i03'"),
+        (("recommend", "{run}", "--history", "zz"), "not in the catalogue of"),
+        (("recommend", "{run}", "--out", "x.csv"), "--out goes with --users"),
+        (("recommend", "{run}", "--users", "{log}", "--out", "x.txt"), "one of .parquet, .csv"),
+        (("data", "describe", "{log}", "--user", "who"), "no column 'who' (--user)"),
+        (("data", "fetch", "ml-7z"), "no data set named 'ml-7z'"),
+        (("frob",), "No such command 'frob'"),
+        (("fit",), "Missing argument 'PATH'"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_code_two(arguments, message, run, path, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(capsys, *(a.format(log=path, run=run) for a in arguments))
+    assert code == 2
+    assert out == ""
+    assert message in err
+    assert "Traceback" not in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bug_is_not_hidden(path, capsys, monkeypatch):
+    monkeypatch.setattr("foldin.data.source.load_log", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["data", "describe", str(path)])
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(shell, capsys):
+    code, out, _ = call(capsys, "completion", shell)
+    assert code == 0
+    assert "_FOLDIN_COMPLETE" in out
+
+
+def test_describe_counts_what_was_dropped(path, capsys, tmp_path):
+    text = path.read_text().rstrip("\n")
+    (tmp_path / "log.csv").write_text(text + "\n,i01,1000000000\n" + text.splitlines()[1] + "\n")
+    code, out, _ = call(capsys, "data", "describe", tmp_path / "log.csv")
+    assert code == 0
+    assert "1 no value in the user column 'user'" in out
+    assert "1 a person with the same item again (the first is kept)" in out

@@ -1,0 +1,155 @@
+"""What every model in `ALL` must do."""
+
+import numpy as np
+import pytest
+import torch
+
+from foldin.data import Catalog, Histories
+from foldin.errors import ConfigError, FitError, RunError, ShapeError
+from foldin.fit import fit
+from foldin.models import ALL, MultVAEConfig, Recommender
+from foldin.store import load_run, save_run
+from tests.conftest import checkerboard
+
+ITEMS = 20
+# Small and quick; a model that is not named here is trained with its defaults.
+SETTINGS = {
+    "itemknn": {"shrinkage": 1.0},
+    "ease": {"regularization": 1.0},
+    "als": {"factors": 2, "regularization": 0.1},
+    "multdae": {"latent": 16, "epochs": 40, "batch_size": 20, "learning_rate": 0.02},
+    "multvae": {"hidden": (16,), "latent": 8, "epochs": 60, "batch_size": 20, "learning_rate": 0.02},
+}
+PEOPLE = Histories.from_lists([[0, 2, 4], [1, 3], [], [7], [2, 4, 0, 6, 8, 10, 12, 14, 16, 18]], ITEMS)
+
+
+def trained(name: str, train: Histories | None = None, **settings) -> Recommender:
+    kind = ALL[name]
+    model = kind(ITEMS, kind.Config(**{**SETTINGS.get(name, {}), **settings}), seed=5)
+    fit(model, checkerboard(60, ITEMS) if train is None else train, seed=5)
+    return model
+
+
+@pytest.fixture(scope="module", params=ALL)
+def named(request) -> tuple[str, Recommender]:
+    return request.param, trained(request.param)
+
+
+@pytest.fixture
+def model(named) -> Recommender:
+    return named[1]
+
+
+def test_even_people_are_given_even_items(named):
+    name, model = named
+    if name == "popularity":
+        pytest.skip("popularity gives everybody one list by design")
+    lists = model.recommend(PEOPLE, 3).items
+    assert (lists[0] % 2 == 0).all()
+    assert (lists[1] % 2 == 1).all()
+    assert (lists[3] % 2 == 1).all()
+
+
+def test_popularity_gives_everybody_the_most_taken():
+    train = Histories.from_lists([[0, 1], [1, 2], [1]], ITEMS)
+    assert trained("popularity", train).recommend(Histories.empty(1, ITEMS), 3).items.tolist() == [[1, 0, 2]]
+
+
+def test_a_likelihood_model_is_normalised_and_others_say_so(model):
+    scores = model.scores(PEOPLE)
+    assert scores.shape == (5, ITEMS)
+    assert torch.isfinite(scores).all()
+    if model.has_likelihood:
+        assert torch.allclose(scores.exp().sum(1), torch.ones(5), atol=1e-5)
+
+
+def test_listed_probabilities_are_those_of_the_items_that_may_be_listed(model):
+    if not model.has_likelihood:
+        pytest.skip("no density")
+    found = model.recommend(PEOPLE, ITEMS, deny=[5])
+    assert np.allclose(np.exp(found.scores).sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_an_unseen_person_an_empty_history_and_one_item_are_served(model):
+    found = model.recommend(PEOPLE, 4)
+    assert found.items.shape == (5, 4)
+    assert (found.items >= 0).all()
+    assert np.isfinite(found.scores).all()
+
+
+def test_nobody_is_served_nothing(model):
+    assert model.recommend(Histories.empty(0, ITEMS), 3).items.shape == (0, 3)
+    assert model.scores(Histories.empty(0, ITEMS)).shape == (0, ITEMS)
+
+
+def test_a_batch_equals_one_by_one(model, monkeypatch):
+    together, scores = model.recommend(PEOPLE, 6), model.scores(PEOPLE)
+    for user in range(len(PEOPLE)):
+        alone = model.recommend(PEOPLE.rows(user, user + 1), 6)
+        assert np.allclose(alone.scores[0], together.scores[user], atol=1e-5)
+        assert torch.allclose(model.scores(PEOPLE.rows(user, user + 1))[0], scores[user], atol=1e-5)
+    monkeypatch.setattr(type(model), "block", lambda self: 2)
+    blocks = model.recommend(PEOPLE, 6)
+    assert np.allclose(blocks.scores, together.scores, atol=1e-5)
+
+
+def test_seen_denied_and_not_allowed_items_are_never_listed(model):
+    found = model.recommend(PEOPLE, ITEMS, deny=[1, 2], allow=range(1, 12)).items
+    for user in range(len(PEOPLE)):
+        listed = set(found[user][found[user] >= 0].tolist())
+        assert listed == set(range(1, 12)) - {1, 2} - set(PEOPLE.of(user).tolist())
+    kept = model.recommend(PEOPLE, ITEMS, exclude_seen=False).items
+    assert all(set(row.tolist()) == set(range(ITEMS)) for row in kept)
+
+
+def test_places_that_stay_empty_are_minus_one(model):
+    found = model.recommend(PEOPLE, 4, allow=[0, 3])
+    assert (found.items[0] >= 0).sum() == 1
+    assert (found.scores[found.items < 0] == -np.inf).all()
+
+
+def test_scores_come_with_the_item_they_belong_to_best_first(model):
+    found = model.recommend(PEOPLE, 8)
+    assert (np.diff(found.scores, axis=1) <= 1e-7).all()
+    assert all(len(set(row.tolist())) == 8 for row in found.items)
+
+
+def test_asking_does_not_change_the_model(model):
+    before = model.state()
+    model.recommend(PEOPLE, 3)
+    model.scores(PEOPLE)
+    assert all(torch.equal(before[name], value) for name, value in model.state().items())
+
+
+def test_store_and_load_are_bit_equal(named, tmp_path):
+    name, model = named
+    catalog = Catalog.from_ids([f"i{k}" for k in range(ITEMS)])
+    save_run(tmp_path / "run", name=name, model=model, catalog=catalog, info={})
+    loaded = load_run(tmp_path / "run")
+    assert torch.equal(loaded.model.scores(PEOPLE), model.scores(PEOPLE))
+    assert loaded.model.config == model.config
+    assert type(loaded.model) is type(model)
+
+
+def test_the_same_seed_gives_the_same_scores(named):
+    name, model = named
+    assert torch.equal(trained(name).scores(PEOPLE), model.scores(PEOPLE))
+
+
+def test_other_catalogues_and_settings_are_refused(model):
+    with pytest.raises(ShapeError, match="knows 20 items, the histories are over 7"):
+        model.scores(Histories.empty(1, 7))
+    with pytest.raises(ShapeError, match="k must be at least 1"):
+        model.recommend(PEOPLE, 0)
+    with pytest.raises(ShapeError, match=r"deny: item indices must be in \[0, 20\)"):
+        model.recommend(PEOPLE, 2, deny=[20])
+    with pytest.raises(RunError, match="stored tensors"):
+        model.load_state({"other": torch.zeros(1)})
+    with pytest.raises(FitError, match="nobody to train on"):
+        fit(model, Histories.empty(3, ITEMS))
+
+
+@pytest.mark.parametrize("name", [n for n in ALL if n != "multvae"])
+def test_the_config_of_another_model_is_refused(name):
+    with pytest.raises(ConfigError, match="takes a"):
+        ALL[name](ITEMS, MultVAEConfig())

@@ -1,0 +1,107 @@
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from foldin.data import HeldOut, Histories
+from foldin.errors import ConfigError, ShapeError
+from foldin.evaluation import LOG_LIKELIHOOD, ValidationJudge, compare_models, evaluate
+from foldin.experiment import report, train
+from foldin.fit import fit
+from foldin.models import EASE, MultVAEConfig, Popularity
+
+
+def popularity(lists: list[list[int]], n_items: int) -> Popularity:
+    model = Popularity(n_items)
+    fit(model, Histories.from_lists(lists, n_items))
+    return model
+
+
+def held(fold_in, targets, n_items, **more) -> HeldOut:
+    people = pl.Series([f"p{k}" for k in range(len(fold_in))])
+    return HeldOut(
+        fold_in=Histories.from_lists(fold_in, n_items),
+        targets=Histories.from_lists(targets, n_items),
+        people=people,
+        **more,
+    )
+
+
+def test_a_case_worked_by_hand():
+    model = popularity([[0, 1, 2], [0, 1], [0]], 4)  # order 0, 1, 2, 3
+    found = evaluate(model, held([[0], [1]], [[2], [0, 3]], 4), metrics=("ndcg@2", "recall@1", "mrr@2"))
+    assert found.values("mrr@2").tolist() == [0.5, 1.0]
+    assert found.values("recall@1").tolist() == [0.0, 1.0]
+    assert found.values("ndcg@2").tolist() == pytest.approx([1 / np.log2(3), 1 / (1 + 1 / np.log2(3))])
+
+
+def test_the_log_likelihood_is_renormalised_over_what_was_not_taken():
+    model = popularity([[0, 1, 2], [0, 1], [0]], 4)
+    share = model.scores(Histories.empty(1, 4)).exp()[0].double()
+    found = evaluate(model, held([[0], [1]], [[2], [0, 3]], 4), metrics=("ndcg@2",)).values(LOG_LIKELIHOOD)
+    first = torch.log(share[2] / (1 - share[0]))
+    second = (torch.log(share[0] / (1 - share[1])) + torch.log(share[3] / (1 - share[1]))) / 2
+    assert found.tolist() == pytest.approx([float(first), float(second)], abs=1e-5)
+
+
+def test_people_without_targets_are_counted_and_left_out():
+    found = evaluate(popularity([[0, 1]], 3), held([[0], [1], [2]], [[1], [], [0]], 3), metrics=("ndcg@1",))
+    assert found.without_targets == 1
+    assert found.per_user["person"].to_list() == ["p0", "p2"]
+    with pytest.raises(ShapeError, match="nobody"):
+        evaluate(popularity([[0, 1]], 3), held([[0]], [[]], 3))
+
+
+def test_what_was_seen_elsewhere_is_not_listed_either():
+    model = popularity([[0, 1, 2], [0, 1], [0]], 4)
+    group = held([[3]], [[2]], 4, seen=Histories.from_lists([[3, 0]], 4))
+    assert evaluate(model, group, metrics=("mrr@3",)).values("mrr@3").tolist() == [0.5]
+
+
+def test_a_model_without_a_density_has_no_likelihood(split):
+    model = EASE(len(split.catalog))
+    fit(model, split.train)
+    assert LOG_LIKELIHOOD not in evaluate(model, split.test).metrics
+
+
+@pytest.mark.parametrize("name", ["ndcg", "ndcg@0", "ndcg@x", "auc@10"])
+def test_unknown_metrics_are_refused(name, split):
+    with pytest.raises(ConfigError, match="were expected, as in ndcg@100"):
+        ValidationJudge(split.validation, name)
+
+
+def test_blocks_do_not_change_figures(split, monkeypatch):
+    model = EASE(len(split.catalog))
+    fit(model, split.train)
+    whole = evaluate(model, split.test).per_user
+    monkeypatch.setattr(EASE, "block", lambda self: 3)
+    assert whole.equals(evaluate(model, split.test).per_user)
+
+
+def test_a_report_has_intervals_tests_and_figures_that_agree(split):
+    config = MultVAEConfig(hidden=(), latent=8, epochs=5, batch_size=40)
+    trained = {
+        "ease": train(split, "ease"),
+        "popularity": train(split, "popularity"),
+        "multvae": train(split, "multvae", config),
+    }
+    content = report(split, trained, data="made", seed=0)
+    for about in content["models"].values():
+        entry = about["metrics"]["ndcg@100"]
+        assert entry["low"] <= entry["mean"] <= entry["high"]
+    perplexity = content["models"]["multvae"]["metrics"]["perplexity"]["mean"]
+    likelihood = content["models"]["multvae"]["metrics"][LOG_LIKELIHOOD]["mean"]
+    assert perplexity == pytest.approx(np.exp(-likelihood))
+    tests = {(t["metric"], t["a"], t["b"]): t for t in content["tests"]}
+    one = tests["ndcg@100", "ease", "popularity"]
+    means = {name: about["metrics"]["ndcg@100"]["mean"] for name, about in content["models"].items()}
+    assert one["difference"] == pytest.approx(means["ease"] - means["popularity"])
+    assert one["p"] <= one["p_adjusted"]
+    assert (LOG_LIKELIHOOD, "popularity", "multvae") in tests
+    assert (LOG_LIKELIHOOD, "ease", "multvae") not in tests
+
+
+def test_a_model_compared_with_itself_is_not_different(split):
+    found = train(split, "popularity").evaluation
+    (row,) = compare_models({"a": found, "b": found}, ["ndcg@100"])
+    assert (row["difference"], row["p"], row["p_adjusted"]) == (0.0, 1.0, 1.0)
