@@ -7,6 +7,7 @@ from torch import nn
 
 from foldin.blocks.bag import bag_of_items, drop_events, unit_weights
 from foldin.blocks.buffers import Buffers
+from foldin.blocks.gemm import matmul_into
 from foldin.blocks.softmax import multinomial_from_hidden
 from foldin.tensors import Float, Int, Tensor
 
@@ -93,4 +94,4 @@ class SparseAutoencoder(nn.Module):
         hidden = self._last_hidden(code)
         weight = self.decoder[-1]
         out = self.buffers_out.get("logits", (len(hidden), len(weight)), hidden)
-        return torch.addmm(self.decoder_bias[-1], hidden, weight.t(), out=out)
+        return matmul_into(out, hidden, weight.t()).add_(self.decoder_bias[-1].detach())

@@ -13,6 +13,7 @@ import torch
 from torch.autograd.function import FunctionCtx
 
 from foldin.blocks.buffers import Buffers
+from foldin.blocks.gemm import matmul_into
 from foldin.tensors import Float, Int, Tensor
 
 __all__ = ["multinomial_from_hidden", "multinomial_log_likelihood"]
@@ -49,14 +50,13 @@ class _MultinomialFromHidden(torch.autograd.Function):
         users_count, n_items = len(hidden), len(weight)
         ctx.buffers = buffers or Buffers()  # type: ignore[attr-defined]
         logits = ctx.buffers.get("logits", (users_count, n_items), hidden)  # type: ignore[attr-defined]
-        torch.mm(hidden, weight.t(), out=logits)
+        matmul_into(logits, hidden, weight.t())
         lengths = offsets.diff()
         users = torch.repeat_interleave(torch.arange(users_count, device=hidden.device), lengths)
         at = users * n_items + items
         picked = logits.view(-1).index_select(0, at) + bias.index_select(0, items)
         taken = torch.zeros(users_count, dtype=hidden.dtype, device=hidden.device).index_add_(0, users, picked)
-        top = hidden.new_empty(users_count, 1)
-        total = hidden.new_empty(users_count, 1)
+        top, total = hidden.new_empty(users_count, 1), hidden.new_empty(users_count, 1)
         step = max(1, _BLOCK // n_items)
         for start in range(0, users_count, step):
             block = logits[start : start + step]
@@ -80,11 +80,16 @@ class _MultinomialFromHidden(torch.autograd.Function):
             ctx.used = True  # type: ignore[attr-defined]
         scale = -grads[0].unsqueeze(1) * counts / total
         grad_hidden = grad_weight = grad_bias = None
+        # The products come one after the other, the small work around them: the threads of one do not wait for those
+        # of the other.
+        scaled_hidden = hidden * scale if needs_weight else hidden
         if needs_hidden:
-            grad_hidden = torch.mm(scaled, weight).mul_(scale)
+            grad_hidden = matmul_into(torch.empty_like(hidden), scaled, weight)
         if needs_weight:
             into = ctx.buffers.gradient("softmax weight", weight)  # type: ignore[attr-defined]
-            grad_weight = torch.mm(scaled.t(), hidden * scale, out=into).detach()
+            grad_weight = matmul_into(into, scaled.t(), scaled_hidden).detach()
+        if grad_hidden is not None:
+            grad_hidden.mul_(scale)
         if needs_bias:
             grad_bias = torch.mv(scaled.t(), scale.squeeze(1))
         return grad_hidden, grad_weight, grad_bias, None, None, None
