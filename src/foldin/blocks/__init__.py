@@ -2,13 +2,14 @@
 
 from foldin.blocks.bag import bag_of_items, drop_events, unit_weights
 from foldin.blocks.buffers import Buffers
-from foldin.blocks.softmax import multinomial_from_hidden, multinomial_log_likelihood
+from foldin.blocks.softmax import log_total, multinomial_from_hidden, multinomial_log_likelihood
 from foldin.blocks.topk import top_k
 
 __all__ = [
     "Buffers",
     "bag_of_items",
     "drop_events",
+    "log_total",
     "multinomial_from_hidden",
     "multinomial_log_likelihood",
     "top_k",

@@ -83,7 +83,7 @@ class SparseAutoencoder(nn.Module):
     def log_likelihood(
         self, code: Float[Tensor, "users code"], items: Int[Tensor, " events"], offsets: Int[Tensor, " offsets"]
     ) -> Float[Tensor, " users"]:
-        """Log p(items | code) of each person, in nats."""
+        """log p(items | code) of each person, in nats."""
         hidden = self._last_hidden(code)
         return multinomial_from_hidden(
             hidden, self.decoder[-1], self.decoder_bias[-1], items, offsets, self.buffers_out

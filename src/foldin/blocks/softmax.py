@@ -16,7 +16,7 @@ from foldin.blocks.buffers import Buffers
 from foldin.blocks.gemm import matmul_into
 from foldin.tensors import Float, Int, Tensor
 
-__all__ = ["multinomial_from_hidden", "multinomial_log_likelihood"]
+__all__ = ["log_total", "multinomial_from_hidden", "multinomial_log_likelihood"]
 
 _BLOCK = 1 << 19  # elements of the logits that are worked on at once: they stay in the cache
 
@@ -112,3 +112,18 @@ def multinomial_from_hidden(
     """
     result: Tensor = _MultinomialFromHidden.apply(hidden, weight, bias, items, offsets, buffers)  # type: ignore[no-untyped-call]
     return result
+
+
+def log_total(logits: Float[Tensor, "users items"], top: Float[Tensor, "users 1"]) -> Float[Tensor, "users 1"]:
+    """log Σ exp of each row, in nats; destroys the logits, which saves a copy of them.
+
+    Args:
+        top: the maximum of each row. A row of −inf alone gives 0, so that −inf minus it stays −inf.
+    """
+    top = torch.where(top == -torch.inf, 0.0, top)
+    total = torch.empty_like(top)
+    step = max(1, _BLOCK // logits.shape[1])
+    for start in range(0, len(logits), step):
+        block = logits[start : start + step].sub_(top[start : start + step]).exp_()
+        torch.sum(block, dim=1, keepdim=True, out=total[start : start + step])
+    return torch.where(total == 0.0, 0.0, top + total.log())

@@ -8,14 +8,13 @@ import numpy as np
 import polars as pl
 import torch
 
-from foldin.blocks import top_k
+from foldin.blocks import log_total, top_k
 from foldin.data import HeldOut, Histories
 from foldin.errors import ConfigError, ShapeError
 from foldin.evaluation.beyond import coverage, gini, novelty
 from foldin.evaluation.metrics import METRICS
 from foldin.evaluation.significance import bootstrap_interval, holm, paired_test
 from foldin.models import Recommender
-from foldin.models.base import log_total
 from foldin.tensors import Array, Bool, Float64, Int64
 
 __all__ = [
@@ -139,12 +138,13 @@ def evaluate(
     for start in range(0, users, step):
         stop = min(start + step, users)
         logits = model.masked_scores(fold_in.rows(start, stop), seen=seen.rows(start, stop))
-        lists[start:stop] = top_k(logits, depth)[1].cpu().numpy()
+        top, found = top_k(logits, depth)
+        lists[start:stop] = found.cpu().numpy()
         hits = _relevant(targets, start, lists[start:stop])
         for name, (kind, k) in parsed.items():
             columns[name][start:stop] = METRICS[kind](hits[:, :k], targets.lengths[start:stop])
         if with_density:
-            log_likelihood[start:stop] = _per_item(logits, targets.rows(start, stop))
+            log_likelihood[start:stop] = _per_item(logits, top[:, :1], targets.rows(start, stop))
         if progress is not None:
             progress(stop, users)
     if with_density:
@@ -165,12 +165,12 @@ def evaluate(
     return Evaluation(table, overall, len(held) - users)
 
 
-def _per_item(logits: torch.Tensor, targets: Histories) -> Float64[Array, " users"]:
-    """Mean over a person's targets of log softmax(logits), in nats; destroys the logits."""
+def _per_item(logits: torch.Tensor, top: torch.Tensor, targets: Histories) -> Float64[Array, " users"]:
+    """Mean over a person's targets of log softmax(logits), in nats; `top` is each row's maximum; destroys the logits."""
     items, offsets = targets.tensors(logits.device)
     users = torch.repeat_interleave(torch.arange(len(targets), device=logits.device), offsets.diff())
     picked = logits[users, items].double()
-    total = log_total(logits).squeeze(1).double()
+    total = log_total(logits, top).squeeze(1).double()
     summed = torch.zeros(len(targets), dtype=torch.float64, device=logits.device).index_add_(0, users, picked)
     mean: Float64[Array, " users"] = (summed / offsets.diff() - total).cpu().numpy()
     return mean

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 import torch
 
-from foldin.blocks import top_k
+from foldin.blocks import log_total, top_k
 from foldin.data import Histories
 from foldin.errors import ConfigError, RunError, ShapeError
 from foldin.models.config import Config
@@ -112,7 +112,7 @@ class Recommender(ABC, Generic[C]):
 
     @torch.no_grad()
     def scores(self, histories: Histories) -> Float[Tensor, "users items"]:
-        """Log p(next item | history) in nats, normalised over the catalogue; without a density, scores that only rank.
+        """log p(next item | history) in nats, normalised over the catalogue; without a density, scores that only rank.
 
         Deterministic: no dropout, no noise.
 
@@ -180,7 +180,7 @@ class Recommender(ABC, Generic[C]):
             logits = self.masked_scores(part, seen=mask, banned=banned)
             top, items = top_k(logits, k)
             if self.has_likelihood:
-                top = top - log_total(logits)
+                top = top - log_total(logits, top[:, :1])
             lists[start : start + step] = items.cpu().numpy()
             values[start : start + step] = top.cpu().numpy()
         return TopK(lists, np.where(lists < 0, -np.inf, values).astype(np.float32))
@@ -199,14 +199,3 @@ class Recommender(ABC, Generic[C]):
             else:
                 barred[at] = True
         return np.flatnonzero(barred)
-
-
-def log_total(logits: Float[Tensor, "users items"]) -> Float[Tensor, "users 1"]:
-    """Log Σ exp of each row, in nats; destroys the logits, which saves a copy of them.
-
-    A row of −inf alone gives 0, so that −inf minus it stays −inf.
-    """
-    top = logits.amax(dim=1, keepdim=True)
-    top = torch.where(top == -torch.inf, 0.0, top)
-    total = logits.sub_(top).exp_().sum(dim=1, keepdim=True)
-    return torch.where(total == 0.0, 0.0, top + total.log())

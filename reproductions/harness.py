@@ -1,0 +1,96 @@
+"""What the reproductions share: settings chosen on validation, several seeds, one report."""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+
+from common import arguments, write  # noqa: E402
+
+from foldin.data import Split  # noqa: E402
+from foldin.evaluation import DEFAULT_METRICS, Evaluation, ValidationJudge  # noqa: E402
+from foldin.experiment import Trained, model_class, report, train  # noqa: E402
+from foldin.fit import fit  # noqa: E402
+
+__all__ = ["arguments", "search", "table", "write"]
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def search(
+    split: Split, name: str, grid: Sequence[Mapping[str, Any]], metric: str = "ndcg@100"
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """(the settings best on validation, every trial). The test people are not looked at."""
+    judge, kind = ValidationJudge(split.validation, metric), model_class(name)
+    trials = []
+    for settings in grid:
+        start = time.perf_counter()
+        model = kind(len(split.catalog), kind.Config(**settings))
+        result = fit(model, split.train, judge=judge, patience=15)
+        figure = judge(model) if result.best_metric is None else result.best_metric
+        trials.append(
+            {
+                "settings": dict(settings),
+                "validation": figure,
+                "best_epoch": result.best_epoch,
+                "seconds": time.perf_counter() - start,
+            }
+        )
+        _say(f"  {name} {settings}: {metric} {figure:.4f} on validation, {trials[-1]['seconds']:.0f} s")
+    best = max(trials, key=lambda trial: trial["validation"])
+    return best["settings"], trials
+
+
+def _over_seeds(runs: Sequence[Trained]) -> Evaluation:
+    """Each person's figures, averaged over the seeds of training: intervals and tests are over people."""
+    first = runs[0].evaluation
+    columns = {name: np.mean([run.evaluation.values(name) for run in runs], axis=0) for name in first.metrics}
+    overall = {name: float(np.mean([run.evaluation.overall[name] for run in runs])) for name in first.overall}
+    return Evaluation(
+        first.per_user.with_columns(**{k: pl.Series(v) for k, v in columns.items()}), overall, first.without_targets
+    )
+
+
+def table(
+    split: Split,
+    data: str,
+    grids: Mapping[str, Sequence[Mapping[str, Any]]],
+    *,
+    seeds: int,
+    metric: str = "ndcg@100",
+    metrics: Sequence[str] = DEFAULT_METRICS,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(model → metric → mean and interval, the whole report): every model at its best setting on validation.
+
+    Figures are averages over the seeds of training, each person's first; closed forms have one seed.
+    """
+    averaged: dict[str, Trained] = {}
+    extra: dict[str, dict[str, Any]] = {}
+    for name, grid in grids.items():
+        settings, trials = search(split, name, grid, metric)
+        config = model_class(name).Config(**settings)
+        runs: list[Trained] = []
+        for seed in range(seeds):
+            runs.append(train(split, name, config, seed=seed, metric=metric, metrics=metrics, patience=15))
+            if runs[0].result.best_epoch is None and name != "als":
+                break
+        averaged[name] = replace(runs[0], evaluation=_over_seeds(runs))
+        by_seed = {m: [float(run.evaluation.values(m).mean()) for run in runs] for m in runs[0].evaluation.metrics}
+        extra[name] = {"trials": trials, "by_seed": by_seed}
+        _say(
+            f"{data}: {name} {settings} "
+            + "  ".join(f"{m} {np.mean(by_seed[m]):.4f} ± {np.std(by_seed[m]):.4f}" for m in metrics[:4])
+        )
+    content = report(split, averaged, data=data, seed=0)
+    for name, more in extra.items():
+        content["models"][name] |= more
+    return {name: about["metrics"] for name, about in content["models"].items()}, content
