@@ -8,7 +8,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from foldin.data import Histories
-from foldin.models.gram import sparse_rows
 
 
 class DenseMultVAE(nn.Module):
@@ -37,7 +36,7 @@ class DenseTrainer:
         self, model: DenseMultVAE, train: Histories, *, batch_size: int, beta: float, anneal: int, seed: int = 0
     ) -> None:
         torch.manual_seed(seed)
-        self.model, self.rows = model, sparse_rows(train)
+        self.model, self.rows = model, train.csr()
         self.batch_size, self.beta, self.anneal = batch_size, beta, anneal
         self.optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
         self.rng, self.steps = np.random.default_rng(seed), 0
@@ -65,5 +64,5 @@ class DenseTrainer:
     def logits(self, histories: Histories) -> torch.Tensor:
         """Scores of people, at the mean of z."""
         self.model.eval()
-        found: torch.Tensor = self.model(torch.from_numpy(sparse_rows(histories).toarray()))[0]
+        found: torch.Tensor = self.model(torch.from_numpy(histories.csr().toarray()))[0]
         return found

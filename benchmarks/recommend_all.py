@@ -15,7 +15,6 @@ import torch
 from common import arguments, gemm_seconds, seconds, synthetic_log, write
 
 from foldin.models import MultVAE
-from foldin.models.gram import sparse_rows
 
 K = 100
 
@@ -57,7 +56,7 @@ def main() -> None:
         start = time.perf_counter()
         lists = model.recommend(log, K)
         ours.append(time.perf_counter() - start)
-    peer = implicit_seconds(sparse_rows(log))
+    peer = implicit_seconds(log.csr())
     assert lists.items.shape == (len(log), K)
     write(
         options.json,

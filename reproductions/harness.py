@@ -12,12 +12,12 @@ import polars as pl
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
-from common import arguments, write  # noqa: E402
+from common import arguments, write
 
-from foldin.data import Split  # noqa: E402
-from foldin.evaluation import DEFAULT_METRICS, Evaluation, ValidationJudge  # noqa: E402
-from foldin.experiment import Trained, model_class, report, train  # noqa: E402
-from foldin.fit import fit  # noqa: E402
+from foldin.data import Split
+from foldin.evaluation import DEFAULT_METRICS, Evaluation, ValidationJudge
+from foldin.experiment import Trained, model_class, report, train
+from foldin.fit import fit
 
 __all__ = ["arguments", "search", "table", "write"]
 

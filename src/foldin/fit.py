@@ -126,6 +126,8 @@ class _Loop:
         people = 0
         for index, phase in enumerate(self.plan.phases):
             if isinstance(phase, Sweep):
+                if epoch % phase.every:
+                    continue
                 found = phase.run(self.train, _generator(self.model.device, self.seed, epoch, index))
             else:
                 found = self._passes(phase, epoch, index)
@@ -154,7 +156,7 @@ class _Loop:
             for at in range(steps):
                 chosen = order[at * phase.batch_size : (at + 1) * phase.batch_size]
                 taken = self.state.steps.get(phase.name, 0)
-                step = Step(number=taken, planned=planned)
+                step = Step(number=taken, planned=planned, users=chosen)
                 if phase.learning_rate is not None:
                     for group in optimizer.param_groups:
                         group["lr"] = phase.learning_rate(step)

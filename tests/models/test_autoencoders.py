@@ -6,14 +6,13 @@ from torch.nn import functional as F
 
 from foldin.data import Histories
 from foldin.models import MultDAE, MultDAEConfig, MultVAE, MultVAEConfig, Step
-from foldin.models.gram import sparse_rows
 from tests.conftest import checkerboard
 
 BATCH = Histories.from_lists([[0, 3, 4], [], [1, 2]], 6)
 
 
 def dense(histories: Histories) -> torch.Tensor:
-    return torch.from_numpy(sparse_rows(histories).toarray())
+    return torch.from_numpy(histories.csr().toarray())
 
 
 def noise(seed: int, shape: tuple[int, ...]) -> torch.Tensor:

@@ -7,12 +7,12 @@ import torch
 from foldin.data import Histories
 from foldin.fit import fit
 from foldin.models import ALS, EASE, ALSConfig, EASEConfig, ItemKNN, ItemKNNConfig, Popularity, PopularityConfig
-from foldin.models.gram import item_gram, sparse_rows
+from foldin.models.gram import item_gram
 from tests.conftest import checkerboard
 
 
 def dense(histories: Histories) -> torch.Tensor:
-    return torch.from_numpy(sparse_rows(histories).toarray()).double()
+    return torch.from_numpy(histories.csr().toarray()).double()
 
 
 def test_popularity_is_the_smoothed_share():
@@ -70,5 +70,5 @@ def test_als_folds_in_as_implicit_does():
     oracle.item_factors = model.item_factors.numpy()
     oracle.user_factors = np.zeros((1, 6), np.float32)
     history = Histories.from_lists([[0, 4, 8]], 14)
-    found = oracle.recalculate_user([0], sparse_rows(history))
+    found = oracle.recalculate_user([0], history.csr())
     assert np.allclose(model.fold_in(history).numpy(), found, atol=1e-3)

@@ -2,6 +2,7 @@
 
 from foldin.blocks.bag import bag_of_items, drop_events, unit_weights
 from foldin.blocks.buffers import Buffers
+from foldin.blocks.gemm import matmul_into
 from foldin.blocks.softmax import log_total, multinomial_from_hidden, multinomial_log_likelihood
 from foldin.blocks.topk import top_k
 
@@ -10,6 +11,7 @@ __all__ = [
     "bag_of_items",
     "drop_events",
     "log_total",
+    "matmul_into",
     "multinomial_from_hidden",
     "multinomial_log_likelihood",
     "top_k",

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse
 import torch
 
 from foldin.errors import ShapeError
@@ -162,6 +163,11 @@ class Histories:
     def pair_keys(self) -> Int64[Array, " events"]:
         """A number for each event that two events share exactly when person and item are the same."""
         return self.users() * self.n_items + self.items
+
+    def csr(self) -> scipy.sparse.csr_matrix:
+        """The binary people × items matrix, float32; shares memory with these."""
+        ones = np.ones(self.n_events, dtype=np.float32)
+        return scipy.sparse.csr_matrix((ones, self.items, self.offsets), shape=(len(self), self.n_items))
 
     def tensors(self, device: torch.device | str = "cpu") -> tuple[Int[Tensor, " events"], Int[Tensor, " offsets"]]:
         """(items, offsets) as int64 tensors on `device`."""

@@ -1,5 +1,5 @@
 """Bounds and estimators, free of any model."""
 
-from foldin.inference.elbo import ElboTerms, gaussian_kl, reparameterise
+from foldin.inference.elbo import ElboTerms, gaussian_kl, log_normal, log_normal_terms, reparameterise
 
-__all__ = ["ElboTerms", "gaussian_kl", "reparameterise"]
+__all__ = ["ElboTerms", "gaussian_kl", "log_normal", "log_normal_terms", "reparameterise"]

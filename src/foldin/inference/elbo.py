@@ -3,13 +3,16 @@
 log p(x) ≥ E_q(z|x)[log p(x|z)] − KL(q(z|x) ‖ p(z))
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 
 from foldin.tensors import Float, Tensor
 
-__all__ = ["ElboTerms", "gaussian_kl", "reparameterise"]
+__all__ = ["ElboTerms", "gaussian_kl", "log_normal", "log_normal_terms", "reparameterise"]
+
+_LOG_2_PI = math.log(2 * math.pi)
 
 
 @dataclass(frozen=True)
@@ -41,3 +44,17 @@ def gaussian_kl(mu: Float[Tensor, "users latent"], logvar: Float[Tensor, "users 
     Source: kingma2014, appendix B.
     """
     return 0.5 * (mu.square() + logvar.exp() - 1.0 - logvar).sum(dim=1)
+
+
+def log_normal_terms(
+    z: Float[Tensor, "*batch latent"], mu: Float[Tensor, "*#batch latent"], logvar: Float[Tensor, "*#batch latent"]
+) -> Float[Tensor, "*batch latent"]:
+    """log N(z_j; μ_j, σ_j²) of each latent dimension, in nats."""
+    return -0.5 * (_LOG_2_PI + logvar + (z - mu).square() * torch.exp(-logvar))
+
+
+def log_normal(
+    z: Float[Tensor, "*batch latent"], mu: Float[Tensor, "*#batch latent"], logvar: Float[Tensor, "*#batch latent"]
+) -> Float[Tensor, "*batch"]:
+    """log N(z; μ, diag σ²) in nats: summed over the latent dimensions."""
+    return log_normal_terms(z, mu, logvar).sum(dim=-1)

@@ -9,6 +9,8 @@ from foldin.models.multdae import MultDAE, MultDAEConfig
 from foldin.models.multvae import MultVAE, MultVAEConfig
 from foldin.models.plan import Gradient, Loss, Phase, Plan, Step, Sweep
 from foldin.models.popularity import Popularity, PopularityConfig
+from foldin.models.recvae import RecVAE, RecVAEConfig
+from foldin.models.variational import Variational
 
 ALL: dict[str, type[Recommender]] = {
     "popularity": Popularity,
@@ -17,6 +19,7 @@ ALL: dict[str, type[Recommender]] = {
     "als": ALS,
     "multdae": MultDAE,
     "multvae": MultVAE,
+    "recvae": RecVAE,
 }
 
 __all__ = [
@@ -38,9 +41,12 @@ __all__ = [
     "Plan",
     "Popularity",
     "PopularityConfig",
+    "RecVAE",
+    "RecVAEConfig",
     "Recommender",
     "Step",
     "Sweep",
     "TopK",
+    "Variational",
     "setting",
 ]

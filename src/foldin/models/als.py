@@ -21,7 +21,6 @@ from foldin.data import Histories
 from foldin.errors import MissingExtraError
 from foldin.models.base import Recommender
 from foldin.models.config import Config, setting
-from foldin.models.gram import sparse_rows
 from foldin.models.plan import Plan, Sweep
 from foldin.tensors import Float, Tensor
 
@@ -68,7 +67,7 @@ class ALS(Recommender[ALSConfig]):
                 iterations=self.config.iterations,
                 random_state=seed,
             )
-            solver.fit(sparse_rows(train), show_progress=False)
+            solver.fit(train.csr(), show_progress=False)
         self.item_factors.copy_(torch.from_numpy(np.asarray(solver.item_factors)))
         return {}
 

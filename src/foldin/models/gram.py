@@ -1,23 +1,15 @@
 """XᵀX of a log: how many people took both of two items."""
 
 import numpy as np
-import scipy.sparse
 import torch
 
 from foldin.data import Histories
 from foldin.tensors import Float, Tensor
 
-__all__ = ["item_gram", "sparse_rows"]
+__all__ = ["item_gram"]
 
 # Multiply-adds a second, measured on two cores: a dense product runs at some 8e10, a sparse one at some 2e8.
 _DENSE_ADVANTAGE = 400
-
-
-def sparse_rows(histories: Histories) -> scipy.sparse.csr_matrix:
-    """The binary people × items matrix in CSR, sharing memory with `histories`; float32."""
-    ones = np.ones(histories.n_events, dtype=np.float32)
-    shape = (len(histories), histories.n_items)
-    return scipy.sparse.csr_matrix((ones, histories.items, histories.offsets), shape=shape)
 
 
 def item_gram(histories: Histories, device: torch.device | str = "cpu") -> Float[Tensor, "items items"]:
@@ -25,7 +17,7 @@ def item_gram(histories: Histories, device: torch.device | str = "cpu") -> Float
 
     Dense blocks through a matrix product where the log is dense enough for that to be faster, else a sparse product.
     """
-    rows, n_items = sparse_rows(histories), histories.n_items
+    rows, n_items = histories.csr(), histories.n_items
     sparse_work = float((histories.lengths.astype(np.float64) ** 2).sum())
     dense_work = float(len(histories)) * n_items**2
     if dense_work > _DENSE_ADVANTAGE * sparse_work:

@@ -17,7 +17,6 @@ from foldin.blocks import top_k
 from foldin.data import Histories
 from foldin.models.base import Recommender
 from foldin.models.config import Config, setting
-from foldin.models.gram import sparse_rows
 from foldin.models.plan import Plan, Sweep
 from foldin.tensors import Float, Tensor
 
@@ -50,7 +49,7 @@ class ItemKNN(Recommender[ItemKNNConfig]):
         return {"neighbours": self.neighbours, "similarities": self.similarities}
 
     def _fit(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        rows = sparse_rows(train)
+        rows = train.csr()
         norms = np.sqrt(train.counts().astype(np.float32))
         columns, width = rows.tocsc(), self.neighbours.shape[1]
         step = max(1, (64 << 20) // (4 * self.n_items))
@@ -73,5 +72,5 @@ class ItemKNN(Recommender[ItemKNNConfig]):
             (self.similarities.numpy().reshape(-1), self.neighbours.numpy().reshape(-1), offsets),
             shape=(self.n_items, self.n_items),
         )
-        scores = (sparse_rows(histories) @ weights.T.tocsr()).toarray()
+        scores = (histories.csr() @ weights.T.tocsr()).toarray()
         return torch.from_numpy(np.ascontiguousarray(scores)).to(self.device)

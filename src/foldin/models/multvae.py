@@ -10,8 +10,7 @@ Source: liang2018, eqs. 2, 6 and 8, and the authors' code: I-600-(μ, log σ² o
 batches of 500, 200 epochs, β = min(0.2, step / 200,000).
 
 Departures from the paper: β rises linearly over a share of the planned updates (`anneal`), since 200,000 updates are
-never reached on a smaller log; `anneal_updates=200000` gives the paper's own schedule. `warm_start` and `decay` are
-off by default.
+never reached on a smaller log; `anneal_updates=200000` gives the paper's own schedule.
 """
 
 from dataclasses import dataclass
@@ -20,10 +19,10 @@ import torch
 
 from foldin.blocks.autoencoder import SparseAutoencoder
 from foldin.data import Histories
-from foldin.inference import ElboTerms, gaussian_kl, reparameterise
-from foldin.models.base import Recommender
+from foldin.inference import gaussian_kl, reparameterise
 from foldin.models.config import Config, setting
 from foldin.models.plan import Gradient, Loss, Plan, Step
+from foldin.models.variational import Variational
 from foldin.tensors import Float, Tensor
 
 __all__ = ["MultVAE", "MultVAEConfig"]
@@ -42,11 +41,11 @@ class MultVAEConfig(Config):
     epochs: int = setting(200, "at most", low=1)
 
 
-class MultVAE(Recommender[MultVAEConfig]):
+class MultVAE(Variational[MultVAEConfig]):
     """Variational autoencoder for collaborative filtering."""
 
     Config = MultVAEConfig
-    has_likelihood = True
+    standard_prior = True
     summary = "variational autoencoder with a multinomial likelihood (Liang et al. 2018)"
 
     def _build(self, generator: torch.Generator) -> None:
@@ -80,33 +79,19 @@ class MultVAE(Recommender[MultVAEConfig]):
             return config.beta
         return config.beta * min(1.0, step.share / config.anneal)
 
-    def posterior(
-        self, histories: Histories, *, dropout: float = 0.0, generator: torch.Generator | None = None
-    ) -> tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]:
-        """(μ, log σ²) of q(z|x) of each person."""
+    def posterior(self, histories: Histories) -> tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]:
         items, offsets = histories.tensors(self.device)
-        mu, logvar = self.network.encode(items, offsets, dropout=dropout, generator=generator).chunk(2, dim=1)
+        mu, logvar = self.network.encode(items, offsets).chunk(2, dim=1)
         return mu, logvar
 
-    def _terms(self, histories: Histories, dropout: float, generator: torch.Generator) -> ElboTerms:
-        mu, logvar = self.posterior(histories, dropout=dropout, generator=generator)
-        z = reparameterise(mu, logvar, generator)
-        items, offsets = histories.tensors(self.device)
-        return ElboTerms(self.network.log_likelihood(z, items, offsets), gaussian_kl(mu, logvar))
+    def decode(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users items"]:
+        return self.network.logits(z)
 
     def _loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
-        terms = self._terms(batch, self.config.dropout, generator)
-        reconstruction, kl = terms.reconstruction.mean(), terms.kl.mean()
+        items, offsets = batch.tensors(self.device)
+        code = self.network.encode(items, offsets, dropout=self.config.dropout, generator=generator)
+        mu, logvar = code.chunk(2, dim=1)
+        z = reparameterise(mu, logvar, generator)
+        reconstruction = self.network.log_likelihood(z, items, offsets).mean()
+        kl = gaussian_kl(mu, logvar).mean()
         return Loss(self.beta_at(step) * kl - reconstruction, {"reconstruction": reconstruction, "kl": kl})
-
-    @torch.no_grad()
-    def elbo(self, histories: Histories, generator: torch.Generator) -> ElboTerms:
-        """Each person's bound on log p(x), in nats: one draw of z for the reconstruction, the KL in closed form.
-
-        Source: kingma2014, eq. 7 (estimator B).
-        """
-        self._check(histories)
-        return self._terms(histories, 0.0, generator)
-
-    def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
-        return self.network.logits(self.posterior(histories)[0])

@@ -6,13 +6,14 @@ decoder; EM and closed forms are sweeps.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from foldin.data import Histories
-from foldin.tensors import Float, Tensor
+from foldin.tensors import Array, Float, Int64, Tensor
 
 __all__ = ["Gradient", "Loss", "Phase", "Plan", "Step", "Sweep"]
 
@@ -24,10 +25,12 @@ class Step:
     Args:
         number: gradient steps of this phase taken before this one, over the whole run.
         planned: gradient steps of this phase in the whole run, should it not stop early.
+        users: which of the training people the batch holds.
     """
 
     number: int
     planned: int
+    users: Int64[Array, " batch"] = field(default_factory=lambda: np.empty(0, np.int64), compare=False)
 
     @property
     def share(self) -> float:
@@ -72,10 +75,12 @@ class Sweep:
     Args:
         name: in progress and history.
         run: given the training people and a generator; returns terms to report.
+        every: run in every epoch whose number, counted from 1, is a multiple of this.
     """
 
     name: str
     run: Callable[[Histories, torch.Generator], Mapping[str, float]]
+    every: int = 1
 
 
 Phase = Gradient | Sweep

@@ -1,0 +1,206 @@
+"""RecVAE: Mult-VAE's successor, with a composite prior and alternating training.
+
+    encoder   dense connections, swish, layer norms; see `blocks/dense_encoder.py`
+    decoder   one linear layer, logits = W z + b
+    prior     per dimension 3/20 N(0, 1) + 3/4 q_old(z|x) + 1/10 N(0, e¹⁰), q_old a frozen copy of the encoder
+    loss      −log p(x|z) + γ n_x (log q(z|x) − log p(z|x)), one draw of z, n_x the person's number of items
+
+Each epoch passes three times over the encoder (dropout 0.5), copies it into q_old, and passes once over the decoder
+(no dropout, z still drawn).
+
+Source: shenbin2020, eqs. 9–12 and algorithm 1, and the authors' code: two Adams of 5e-4, batches of 500, 50 epochs, γ = .005.
+
+Departures from the paper: none in what is computed. q_old is evaluated once a person and epoch: it sees the history
+without dropout and does not change between refreshes; right after a refresh it is the encoder itself, so the decoder's
+pass draws from the same figures.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from foldin.blocks import Buffers, matmul_into, multinomial_from_hidden
+from foldin.blocks.dense_encoder import DenseEncoder, uniform_parameter
+from foldin.blocks.implicit_slim import implicit_slim
+from foldin.data import Histories
+from foldin.errors import ConfigError
+from foldin.inference import log_normal, log_normal_terms, reparameterise
+from foldin.models.config import Config, setting
+from foldin.models.plan import Gradient, Loss, Phase, Plan, Step, Sweep
+from foldin.models.variational import Variational
+from foldin.tensors import Float, Tensor
+
+__all__ = ["RecVAE", "RecVAEConfig"]
+
+_WIDE = 10.0  # log-variance of the prior's wide component
+Gaussian = tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecVAEConfig(Config):
+    hidden: int = setting(600, "width of the encoder's layers", low=1)
+    latent: int = setting(200, "width of z", low=1)
+    layers: int = setting(5, "of the encoder", low=1)
+    dropout: float = setting(0.5, "of the input's entries in the encoder's passes", low=0, below=1)
+    gamma: float = setting(0.005, "γ, the KL weight for each item of a person", low=0)
+    beta: float | None = setting(None, "a KL weight alike for everybody, instead of γ n", low=0)
+    prior: tuple[float, ...] = setting((0.15, 0.75, 0.1), "weights of N(0, 1), q_old and N(0, e¹⁰)", low=0, high=1)
+    alternating: bool = setting(True, "encoder and decoder in turn; else both at once")
+    encoder_passes: int = setting(3, "over the people, each epoch", low=1)
+    decoder_passes: int = setting(1, "over the people, each epoch", low=1)
+    slim_every: int | None = setting(None, "epochs between refinements of both embeddings by ImplicitSLIM", low=1)
+    slim_regularization: float = setting(100.0, "λ of ImplicitSLIM", above=0)
+    slim_strength: float = setting(10.0, "α of ImplicitSLIM", above=0)
+    slim_min_count: int = setting(0, "items with fewer events stay out of ImplicitSLIM's span", low=0)
+    learning_rate: float = setting(5e-4, "of both Adams", above=0)
+    batch_size: int = setting(500, "people a step", low=1)
+    epochs: int = setting(50, "at most", low=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.prior) != 3 or abs(sum(self.prior) - 1.0) > 1e-6:
+            raise ConfigError(f"RecVAE: prior = {self.prior!r}: three weights that sum to 1 were expected")
+
+
+class RecVAE(Variational[RecVAEConfig]):
+    """Variational autoencoder with a composite prior, trained in turn."""
+
+    Config = RecVAEConfig
+    standard_prior = False
+    summary = "variational autoencoder with a composite prior, trained in turn (Shenbin et al. 2020)"
+
+    def _build(self, generator: torch.Generator) -> None:
+        config, device = self.config, self.device
+        self.encoder, self.old = (
+            DenseEncoder(
+                self.n_items, config.hidden, config.latent, layers=config.layers, generator=generator, device=device
+            )
+            for _ in range(2)
+        )
+        self.old.frozen().copy_from(self.encoder)
+        self.decoder = uniform_parameter((self.n_items, config.latent), config.latent, generator, device)
+        self.decoder_bias = uniform_parameter((self.n_items,), config.latent, generator, device)
+        self._buffers = Buffers()
+        self._cache: Gaussian | None = None  # q_old of every training person, while training
+
+    def tensors(self) -> dict[str, Tensor]:
+        named = {f"encoder.{name}": value for name, value in self.encoder.named_parameters()}
+        named |= {f"old.{name}": value for name, value in self.old.named_parameters()}
+        return {**named, "decoder": self.decoder, "decoder_bias": self.decoder_bias}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        super().load_state(state)
+        self._cache = None
+
+    def plan(self) -> Plan:
+        config = self.config
+
+        def adam(parameters: Mapping[str, torch.nn.Parameter]) -> torch.optim.Optimizer:
+            return torch.optim.Adam(list(parameters.values()), lr=config.learning_rate, fused=True)
+
+        def gradient(name: str, parameters: Mapping[str, torch.nn.Parameter], passes: int) -> Gradient:
+            loss = self._decoder_loss if name == "decoder" else self._loss
+            return Gradient(
+                name=name,
+                parameters=parameters,
+                loss=loss,
+                optimizer=adam,
+                batch_size=config.batch_size,
+                passes=passes,
+            )
+
+        encoder = {f"encoder.{name}": value for name, value in self.encoder.named_parameters()}
+        decoder = {"decoder": self.decoder, "decoder_bias": self.decoder_bias}
+        phases: tuple[Phase, ...]
+        if config.alternating:
+            phases = (
+                Sweep(name="posterior", run=self._fill_cache),
+                gradient("encoder", encoder, config.encoder_passes),
+                Sweep(name="prior", run=self._refresh),
+                gradient("decoder", decoder, config.decoder_passes),
+            )
+        else:
+            phases = (Sweep(name="posterior", run=self._fill_cache), gradient("train", {**encoder, **decoder}, 1))
+        if config.slim_every is not None:
+            phases = (*phases, Sweep(name="slim", run=self._refine, every=config.slim_every))
+        return Plan(phases=phases, epochs=config.epochs)
+
+    def _frozen_posterior(self, histories: Histories) -> Gaussian:
+        items, offsets = histories.tensors(self.device)
+        return self.old(items, offsets)
+
+    @torch.no_grad()
+    def _fill_cache(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        if self._cache is None:
+            step = self.config.batch_size
+            parts = [self._frozen_posterior(train.rows(at, at + step)) for at in range(0, len(train), step)]
+            self._cache = torch.cat([mu for mu, _ in parts]), torch.cat([logvar for _, logvar in parts])
+        return {}
+
+    def _refresh(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        self.old.copy_from(self.encoder)
+        self._cache = None
+        return self._fill_cache(train, generator)
+
+    def _cached(self, step: Step) -> Gaussian:
+        assert self._cache is not None
+        at = torch.from_numpy(step.users).to(self.device)
+        return self._cache[0][at], self._cache[1][at]
+
+    def _prior_terms(self, z: Tensor, old: Gaussian) -> Float[Tensor, "*batch latent"]:
+        """log p(z_j|x) of each dimension: a log-sum-exp over the three components."""
+        zero, wide = torch.zeros_like(z), torch.full_like(z, _WIDE)
+        components = ((zero, zero), old, (zero, wide))
+        densities = [
+            log_normal_terms(z, mu, logvar) + math.log(weight)
+            for (mu, logvar), weight in zip(components, self.config.prior, strict=True)
+            if weight > 0.0
+        ]
+        return torch.logsumexp(torch.stack(densities), dim=0)
+
+    def log_prior(self, z: Float[Tensor, "users latent"], histories: Histories) -> Float[Tensor, " users"]:
+        """log p(z|x) under the composite prior, in nats: it looks at the history through q_old."""
+        return self._prior_terms(z, self._frozen_posterior(histories)).sum(dim=-1)
+
+    def _loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
+        items, offsets = batch.tensors(self.device)
+        mu, logvar = self.encoder(items, offsets, dropout=self.config.dropout, generator=generator)
+        z = reparameterise(mu, logvar, generator)
+        reconstruction = multinomial_from_hidden(z, self.decoder, self.decoder_bias, items, offsets, self._buffers)
+        kl = log_normal(z, mu, logvar) - self._prior_terms(z, self._cached(step)).sum(dim=-1)
+        weight = self.config.gamma * offsets.diff() if self.config.beta is None else self.config.beta
+        return Loss((weight * kl - reconstruction).mean(), {"reconstruction": reconstruction.mean(), "kl": kl.mean()})
+
+    def _decoder_loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
+        # The KL does not depend on the decoder, and q is q_old right after a refresh.
+        items, offsets = batch.tensors(self.device)
+        z = reparameterise(*self._cached(step), generator)
+        reconstruction = multinomial_from_hidden(
+            z, self.decoder, self.decoder_bias, items, offsets, self._buffers
+        ).mean()
+        return Loss(-reconstruction, {"reconstruction": reconstruction})
+
+    @torch.no_grad()
+    def _refine(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        """ImplicitSLIM on the encoder's first layer and on the decoder."""
+        config = self.config
+        for weight in (self.encoder.first, self.decoder):
+            refined = implicit_slim(
+                weight,
+                train,
+                regularization=config.slim_regularization,
+                strength=config.slim_strength,
+                min_count=config.slim_min_count,
+            )
+            weight.copy_(refined)
+        return {}
+
+    def posterior(self, histories: Histories) -> Gaussian:
+        items, offsets = histories.tensors(self.device)
+        return self.encoder(items, offsets)
+
+    def decode(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users items"]:
+        logits = self._buffers.get("logits", (len(z), self.n_items), z)
+        return matmul_into(logits, z, self.decoder.t()).add_(self.decoder_bias.detach())
