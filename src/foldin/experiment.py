@@ -3,7 +3,7 @@
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -11,14 +11,14 @@ from typing import Any
 
 import torch
 
-from foldin.data import Split
-from foldin.errors import ConfigError
+from foldin.data import Source, Split
+from foldin.errors import ConfigError, RunError
 from foldin.evaluation import DEFAULT_METRICS, LOG_LIKELIHOOD, Evaluation, ValidationJudge, compare_models, evaluate
 from foldin.fit import FitResult, Progress, fit
 from foldin.models import ALL, Config, Recommender
-from foldin.store import save_run
+from foldin.store import Run, save_run
 
-__all__ = ["Trained", "choose_device", "model_class", "report", "save", "train", "versions"]
+__all__ = ["Trained", "choose_device", "model_class", "report", "save", "split_of_run", "train", "versions"]
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -166,3 +166,20 @@ def save(folder: Path, split: Split, one: Trained, *, source: Mapping[str, Any],
         per_user=one.evaluation.per_user,
     )
     return info
+
+
+def split_of_run(run: Run, path: str | None) -> Split:
+    """The split a run was trained on, read again and checked.
+
+    Raises:
+        RunError: the log is another one.
+    """
+    source = Source(**run.info["source"])
+    if path is not None:
+        source = replace(source, path=path)
+    split = source.split()
+    if split.fingerprint() != run.info["fingerprint"]:
+        raise RunError(
+            f"{run.folder}: the log at {source.path} is not the one it was trained on; name that with --data"
+        )
+    return split

@@ -13,6 +13,7 @@ COMMANDS = {
     "fit": "Train one model and keep it as a run directory.",
     "compare": "Train and judge models side by side.",
     "evaluate": "Judge a finished run on its test people.",
+    "explain": "Where every nat went: bound, gap, KL decomposition, calibration.",
     "recommend": "Lists for new people or for a file of them.",
     "completion": "Shell completion.",
 }

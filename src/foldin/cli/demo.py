@@ -9,7 +9,7 @@ import numpy as np
 from foldin.cli.describe import describe_log, describe_split, show_log, show_split
 from foldin.cli.options import JSON
 from foldin.cli.output import FitBar, json_out, out, working
-from foldin.cli.recommend import as_rows, list_table
+from foldin.cli.recommend import as_rows, list_table, lists_of
 from foldin.cli.tables import metrics_table, show_tests
 from foldin.data import EMBEDDED, Histories, Source, split_log
 from foldin.experiment import report, save, train
@@ -66,7 +66,8 @@ def command(titles: tuple[str, ...], folder: str | None, seed: int, as_json: boo
     known = split.test.fold_in.select(np.array([person]))
     new = Histories.from_lists([likes], len(catalog))
     lists = {
-        who: as_rows(model, catalog, model.recommend(people, 10), 0) for who, people in (("known", known), ("new", new))
+        who: as_rows(model, catalog, lists_of(model, people, 10, {}, None), 0)
+        for who, people in (("known", known), ("new", new))
     }
     if as_json:
         json_out(content | {"recommendations": lists})

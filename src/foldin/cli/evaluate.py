@@ -1,15 +1,11 @@
 """`foldin evaluate`: judge a finished run on its test people."""
 
-from dataclasses import replace
-
 import click
 
 from foldin.cli.options import JSON
 from foldin.cli.output import json_out, out, table, working
-from foldin.data import Source
-from foldin.errors import RunError
 from foldin.evaluation import DEFAULT_METRICS, evaluate
-from foldin.experiment import choose_device
+from foldin.experiment import choose_device, split_of_run
 from foldin.store import load_run
 
 __all__ = ["command"]
@@ -29,13 +25,7 @@ def command(run: str, metrics: str, path: str | None, device: str, as_json: bool
       foldin evaluate runs/films --metrics ndcg@10,recall@20
     """
     loaded = load_run(run, device=choose_device(device))
-    source = Source(**loaded.info["source"])
-    if path is not None:
-        source = replace(source, path=path)
-    with working("reading") as bar:
-        split = source.split(download_progress=bar)
-    if split.fingerprint() != loaded.info["fingerprint"]:
-        raise RunError(f"{run}: the log at {source.path} is not the one it was trained on; name that with --data")
+    split = split_of_run(loaded, path)
     names = [name.strip() for name in metrics.split(",")]
     with working("evaluating") as bar:
         found = evaluate(
@@ -48,7 +38,7 @@ def command(run: str, metrics: str, path: str | None, device: str, as_json: bool
         )
     summary = found.summary(seed=loaded.info["seed"])
     content = {
-        "data": source.path,
+        "data": path or loaded.info["source"]["path"],
         "protocol": split.protocol,
         "seed": loaded.info["seed"],
         "people": loaded.info["people"],

@@ -1,43 +1,66 @@
 """`foldin recommend`: lists for new people or for a file of them."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import polars as pl
+import torch
 
 from foldin.cli.options import JSON
 from foldin.cli.output import json_out, out, status, table, working
 from foldin.data import Catalog, Histories, read_log
 from foldin.errors import ConfigError, DataError
 from foldin.experiment import choose_device
-from foldin.models import Recommender, TopK
+from foldin.models import Predictive, Recommender, TopK, Variational
 from foldin.store import load_run, write_atomically
 
-__all__ = ["as_rows", "command", "list_table"]
+__all__ = ["as_rows", "command", "list_table", "lists_of"]
 
 _WRITERS = {".parquet": "write_parquet", ".csv": "write_csv", ".ndjson": "write_ndjson", ".jsonl": "write_ndjson"}
 
 
-def as_rows(model: Recommender, catalog: Catalog, found: TopK, user: int) -> list[dict[str, Any]]:
-    """One person's list as data; a likelihood model's entries have a probability, others a score."""
+def as_rows(model: Recommender[Any], catalog: Catalog, found: TopK, user: int) -> list[dict[str, Any]]:
+    """One person's list as data: a probability, or the score of a model without a density.
+
+    With the posterior's uncertainty: the standard deviation of the probability, and P(the item is among the k best).
+    """
     rows = []
-    for place, (item, score) in enumerate(zip(found.items[user].tolist(), found.scores[user].tolist(), strict=True)):
-        if item >= 0:
-            value = {"probability": float(np.exp(score))} if model.has_likelihood else {"score": score}
-            rows.append({"rank": place + 1, "item": catalog.ids[item], "title": catalog.titles[item], **value})
+    for place, item in enumerate(found.items[user].tolist()):
+        if item < 0:
+            continue
+        score = float(found.scores[user, place])
+        row = {"rank": place + 1, "item": catalog.ids[item], "title": catalog.titles[item]}
+        row |= {"probability": float(np.exp(score))} if model.has_likelihood else {"score": score}
+        if isinstance(found, Predictive):
+            row |= {"sd": float(found.sd[user, place]), "in_top_k": float(found.in_top_k[user, place])}
+        rows.append(row)
     return rows
 
 
 def list_table(title: str, rows: list[dict[str, Any]]) -> Any:
     """A person's list to look at."""
-    key = "probability" if rows and "probability" in rows[0] else "score"
-    shown = [
-        (str(row["rank"]), row["title"], f"{row[key]:.2%}" if key == "probability" else f"{row[key]:.3f}")
-        for row in rows
-    ]
-    return table(title, ("", "title", key), shown, left=2)
+    columns: dict[str, tuple[str, Callable[[float], str]]] = {
+        "probability": ("probability", lambda v: f"{v:.2%}"),
+        "score": ("score", lambda v: f"{v:.3f}"),
+        "sd": ("± sd", lambda v: f"{v:.2%}"),
+        "in_top_k": (f"in top {len(rows)}", lambda v: f"{v:.0%}"),
+    }
+    used = [key for key in columns if rows and key in rows[0]]
+    shown = [(str(row["rank"]), row["title"], *(columns[key][1](row[key]) for key in used)) for row in rows]
+    return table(title, ("", "title", *(columns[key][0] for key in used)), shown, left=2)
+
+
+def lists_of(model: Recommender[Any], people: Histories, k: int, how: dict[str, Any], explore: int | None) -> TopK:
+    """Lists, with the posterior's uncertainty where the model has one."""
+    if isinstance(model, Variational):
+        generator = torch.Generator(model.device).manual_seed(explore or 0)
+        return model.predictive(people, k, generator, explore=explore is not None, **how)
+    if explore is not None:
+        raise ConfigError(f"--explore needs a model with a posterior; {type(model).__name__} has none")
+    return model.recommend(people, k, **how)
 
 
 def _history(catalog: Catalog, ids: tuple[str, ...], titles: tuple[str, ...]) -> list[int]:
@@ -55,6 +78,8 @@ def _history(catalog: Catalog, ids: tuple[str, ...], titles: tuple[str, ...]) ->
 @click.option("--allow", multiple=True, metavar="ID,ID,…", help="Only these items may be listed.")
 @click.option("--deny", multiple=True, metavar="ID,ID,…", help="These items may not.")
 @click.option("--keep-seen", is_flag=True, help="List items of the history too.")
+@click.option("--explore", is_flag=True, help="The list of one draw from the posterior, with propensities.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the posterior's draws.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps or auto.")
 @JSON
 def command(
@@ -67,11 +92,16 @@ def command(
     allow: tuple[str, ...],
     deny: tuple[str, ...],
     keep_seen: bool,
+    explore: bool,
+    seed: int,
     device: str,
     as_json: bool,
 ) -> None:
     """Fold in one new person (--history, --likes) or everybody in a file (--users, --out) and list what they may pick
     next. Nothing is retrained. With neither, the list of a person with no history.
+
+    A model with a posterior says how sure it is: the standard deviation of each probability, and P(in the top k), which
+    under --explore is the propensity of being listed.
 
     \b
     Example:
@@ -79,22 +109,21 @@ def command(
     """
     loaded = load_run(run, device=choose_device(device))
     catalog = loaded.catalog
-    limits: dict[str, Any] = {
+    how: dict[str, Any] = {
+        "exclude_seen": not keep_seen,
         "allow": _history(catalog, allow, ()) if allow else None,
         "deny": _history(catalog, deny, ()) if deny else None,
     }
     if file is not None:
         if target is None or ids or titles:
             raise ConfigError("--users goes with --out FILE, and without --history and --likes")
-        _for_file(
-            loaded.model, catalog, Path(file), Path(target), k, limits, exclude_seen=not keep_seen, as_json=as_json
-        )
+        _for_file(loaded.model, catalog, Path(file), Path(target), k, how, seed if explore else None, as_json=as_json)
         return
     if target is not None:
         raise ConfigError("--out goes with --users FILE")
     history = _history(catalog, ids, titles)
     people = Histories.from_lists([history], loaded.model.n_items)
-    found = loaded.model.recommend(people, k, exclude_seen=not keep_seen, **limits)
+    found = lists_of(loaded.model, people, k, how, seed if explore else None)
     rows = as_rows(loaded.model, catalog, found, 0)
     if as_json:
         json_out({"run": run, "model": loaded.name, "history": [catalog.ids[i] for i in history], "items": rows})
@@ -104,14 +133,14 @@ def command(
 
 
 def _for_file(
-    model: Recommender,
+    model: Recommender[Any],
     catalog: Catalog,
     file: Path,
     target: Path,
     k: int,
-    limits: dict[str, Any],
+    how: dict[str, Any],
+    explore: int | None,
     *,
-    exclude_seen: bool,
     as_json: bool,
 ) -> None:
     if target.suffix not in _WRITERS:
@@ -127,7 +156,9 @@ def _for_file(
     step = 4096
     with working("people") as bar:
         for start in range(0, len(people), step):
-            found = model.recommend(people.rows(start, start + step), k, exclude_seen=exclude_seen, **limits)
+            part = people.rows(start, start + step)
+            # The spread over the posterior costs a hundred times the list: for a file only where it is asked for.
+            found = model.recommend(part, k, **how) if explore is None else lists_of(model, part, k, how, explore)
             frames.append(_frame(model, catalog, found, log.people[start : start + step]))
             bar(min(start + step, len(people)), len(people))
     lists = pl.concat(frames)
@@ -138,17 +169,21 @@ def _for_file(
         out().print(f"{len(people):,} people, {lists.height:,} rows → {target}", soft_wrap=True)
 
 
-def _frame(model: Recommender, catalog: Catalog, found: TopK, people: pl.Series) -> pl.DataFrame:
+def _frame(model: Recommender[Any], catalog: Catalog, found: TopK, people: pl.Series) -> pl.DataFrame:
     k = found.items.shape[1]
     flat, scores = found.items.reshape(-1), found.scores.reshape(-1)
     kept = flat >= 0
-    value = pl.Series("probability", np.exp(scores[kept])) if model.has_likelihood else pl.Series("score", scores[kept])
+    values = [
+        pl.Series("probability", np.exp(scores[kept])) if model.has_likelihood else pl.Series("score", scores[kept])
+    ]
+    if isinstance(found, Predictive):
+        values += [pl.Series("sd", found.sd.reshape(-1)[kept]), pl.Series("in_top_k", found.in_top_k.reshape(-1)[kept])]
     return pl.DataFrame(
         [
             people.gather(np.repeat(np.arange(people.len()), k)[kept]).alias("person"),
             pl.Series("rank", np.tile(np.arange(1, k + 1), people.len())[kept]),
             catalog.table["item"].gather(flat[kept]),
             pl.Series("title", catalog.titles).gather(flat[kept]),
-            value,
+            *values,
         ]
     )

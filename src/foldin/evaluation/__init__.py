@@ -1,6 +1,8 @@
 """Honest evaluation: full ranking, per-person figures, intervals, paired tests, one likelihood scale."""
 
 from foldin.evaluation.beyond import coverage, gini, novelty
+from foldin.evaluation.bounds import bound_report
+from foldin.evaluation.calibration import calibration_curve
 from foldin.evaluation.evaluate import (
     DEFAULT_METRICS,
     LOG_LIKELIHOOD,
@@ -20,6 +22,8 @@ __all__ = [
     "Evaluation",
     "ValidationJudge",
     "bootstrap_interval",
+    "bound_report",
+    "calibration_curve",
     "compare_models",
     "coverage",
     "evaluate",

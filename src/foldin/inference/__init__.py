@@ -1,5 +1,24 @@
 """Bounds and estimators, free of any model."""
 
+from foldin.inference.decomposition import KlDecomposition, aggregate_log_density, decompose_kl
 from foldin.inference.elbo import ElboTerms, gaussian_kl, log_normal, log_normal_terms, reparameterise
+from foldin.inference.health import active_units, alarms, effective_rank
+from foldin.inference.iwae import iwae_bound, iwae_curve
+from foldin.inference.refine import refine_gaussian
 
-__all__ = ["ElboTerms", "gaussian_kl", "log_normal", "log_normal_terms", "reparameterise"]
+__all__ = [
+    "ElboTerms",
+    "KlDecomposition",
+    "active_units",
+    "aggregate_log_density",
+    "alarms",
+    "decompose_kl",
+    "effective_rank",
+    "gaussian_kl",
+    "iwae_bound",
+    "iwae_curve",
+    "log_normal",
+    "log_normal_terms",
+    "refine_gaussian",
+    "reparameterise",
+]

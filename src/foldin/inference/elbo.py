@@ -47,14 +47,14 @@ def gaussian_kl(mu: Float[Tensor, "users latent"], logvar: Float[Tensor, "users 
 
 
 def log_normal_terms(
-    z: Float[Tensor, "*batch latent"], mu: Float[Tensor, "*#batch latent"], logvar: Float[Tensor, "*#batch latent"]
-) -> Float[Tensor, "*batch latent"]:
+    z: Float[Tensor, "... latent"], mu: Float[Tensor, "... latent"], logvar: Float[Tensor, "... latent"]
+) -> Float[Tensor, "... latent"]:
     """log N(z_j; μ_j, σ_j²) of each latent dimension, in nats."""
     return -0.5 * (_LOG_2_PI + logvar + (z - mu).square() * torch.exp(-logvar))
 
 
 def log_normal(
-    z: Float[Tensor, "*batch latent"], mu: Float[Tensor, "*#batch latent"], logvar: Float[Tensor, "*#batch latent"]
-) -> Float[Tensor, "*batch"]:
+    z: Float[Tensor, "... latent"], mu: Float[Tensor, "... latent"], logvar: Float[Tensor, "... latent"]
+) -> Float[Tensor, "..."]:
     """log N(z; μ, diag σ²) in nats: summed over the latent dimensions."""
     return log_normal_terms(z, mu, logvar).sum(dim=-1)

@@ -10,7 +10,7 @@ from foldin.models.multvae import MultVAE, MultVAEConfig
 from foldin.models.plan import Gradient, Loss, Phase, Plan, Step, Sweep
 from foldin.models.popularity import Popularity, PopularityConfig
 from foldin.models.recvae import RecVAE, RecVAEConfig
-from foldin.models.variational import Variational
+from foldin.models.variational import Predictive, Variational
 
 ALL: dict[str, type[Recommender]] = {
     "popularity": Popularity,
@@ -41,6 +41,7 @@ __all__ = [
     "Plan",
     "Popularity",
     "PopularityConfig",
+    "Predictive",
     "RecVAE",
     "RecVAEConfig",
     "Recommender",

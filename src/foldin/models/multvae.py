@@ -87,6 +87,11 @@ class MultVAE(Variational[MultVAEConfig]):
     def decode(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users items"]:
         return self.network.logits(z)
 
+    def differentiable_log_likelihood(
+        self, z: Float[Tensor, "users latent"], histories: Histories
+    ) -> Float[Tensor, " users"]:
+        return self.network.log_likelihood(z, *histories.tensors(self.device))
+
     def _loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
         items, offsets = batch.tensors(self.device)
         code = self.network.encode(items, offsets, dropout=self.config.dropout, generator=generator)

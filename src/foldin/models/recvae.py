@@ -149,7 +149,7 @@ class RecVAE(Variational[RecVAEConfig]):
         at = torch.from_numpy(step.users).to(self.device)
         return self._cache[0][at], self._cache[1][at]
 
-    def _prior_terms(self, z: Tensor, old: Gaussian) -> Float[Tensor, "*batch latent"]:
+    def _prior_terms(self, z: Tensor, old: Gaussian) -> Float[Tensor, "... latent"]:
         """log p(z_j|x) of each dimension: a log-sum-exp over the three components."""
         zero, wide = torch.zeros_like(z), torch.full_like(z, _WIDE)
         components = ((zero, zero), old, (zero, wide))
@@ -200,6 +200,12 @@ class RecVAE(Variational[RecVAEConfig]):
     def posterior(self, histories: Histories) -> Gaussian:
         items, offsets = histories.tensors(self.device)
         return self.encoder(items, offsets)
+
+    def differentiable_log_likelihood(
+        self, z: Float[Tensor, "users latent"], histories: Histories
+    ) -> Float[Tensor, " users"]:
+        items, offsets = histories.tensors(self.device)
+        return multinomial_from_hidden(z, self.decoder, self.decoder_bias, items, offsets, self._buffers)
 
     def decode(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users items"]:
         logits = self._buffers.get("logits", (len(z), self.n_items), z)

@@ -1,0 +1,197 @@
+"""The bound report as one HTML page: no script, nothing loaded, charts as inline SVG."""
+
+import html
+import math
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = ["bound_rows", "html_page"]
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #2563a8; --other: #b4530a; --third: #3a7d44; --grid: #8884; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+table { border-collapse: collapse; } td, th { padding: .2rem 1rem .2rem 0; text-align: right; }
+td:first-child, th:first-child { text-align: left; } svg { max-width: 100%; height: auto; } .alarm { font-weight: bold; }
+figure { display: inline-block; margin: 1rem 1rem 0 0; vertical-align: top; } figcaption { font-size: .9rem; }
+text { font: 11px system-ui, sans-serif; fill: currentColor; }
+"""
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 440, 260, 62, 34
+_COLOURS = ("var(--line)", "var(--other)", "var(--third)")
+Points = Sequence[tuple[float, float]]
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    step = 10 ** math.floor(math.log10(max(high - low, 1e-12) / 4))
+    step *= next(m for m in (1, 2, 5, 10) if (high - low) / (m * step) <= 6)
+    first = math.ceil(low / step)
+    return [k * step for k in range(first, math.floor(high / step) + 1)]
+
+
+def _chart(
+    caption: str, series: dict[str, Points], x: str, y: str, *, log: bool = False, diagonal: bool = False
+) -> str:
+    """A line chart; with `log`, both axes in powers of ten."""
+    scale = (lambda v: math.log10(max(v, 1e-12))) if log else (lambda v: v)
+    shown = {
+        name: [(scale(a), scale(b)) for a, b in points if math.isfinite(a) and math.isfinite(b)]
+        for name, points in series.items()
+    }
+    flat = [point for points in shown.values() for point in points]
+    if not flat:
+        return ""
+    bounds = []
+    for axis in (0, 1):
+        low, high = min(p[axis] for p in flat), max(p[axis] for p in flat)
+        pad = 0.05 * (high - low) or 0.5
+        bounds.append((low - pad, high + pad))
+    (x0, x1), (y0, y1) = bounds
+
+    def place(point: tuple[float, float]) -> tuple[float, float]:
+        across = _LEFT + (point[0] - x0) / (x1 - x0) * (_WIDTH - _LEFT - 8)
+        return across, 8 + (y1 - point[1]) / (y1 - y0) * (_HEIGHT - _BOTTOM - 8)
+
+    parts = []
+    for tick in _ticks(x0, x1):
+        at = place((tick, y0))[0]
+        label = f"1e{tick:g}" if log else f"{tick:g}"
+        parts.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="8" y2="{_HEIGHT - _BOTTOM}" stroke="var(--grid)"/>')
+        parts.append(f'<text x="{at:.1f}" y="{_HEIGHT - _BOTTOM + 14}" text-anchor="middle">{label}</text>')
+    for tick in _ticks(y0, y1):
+        at = place((x0, tick))[1]
+        label = f"1e{tick:g}" if log else f"{tick:g}"
+        parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - 8}" y1="{at:.1f}" y2="{at:.1f}" stroke="var(--grid)"/>')
+        parts.append(f'<text x="{_LEFT - 5}" y="{at + 4:.1f}" text-anchor="end">{label}</text>')
+    if diagonal:
+        low, high = max(x0, y0), min(x1, y1)
+        (a, b), (c, d) = place((low, low)), place((high, high))
+        parts.append(
+            f'<line x1="{a:.1f}" y1="{b:.1f}" x2="{c:.1f}" y2="{d:.1f}" stroke="currentColor" stroke-dasharray="4"/>'
+        )
+    for colour, points in zip(_COLOURS, shown.values(), strict=False):
+        path = " ".join(f"{a:.1f},{b:.1f}" for a, b in map(place, points))
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts += [
+            f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.2" fill="{colour}"/>'
+            for a, b in map(place, points)
+            if len(points) < 40
+        ]
+    parts.append(f'<text x="{_WIDTH / 2}" y="{_HEIGHT - 4}" text-anchor="middle">{html.escape(x)}</text>')
+    parts.append(
+        f'<text transform="translate(11 {_HEIGHT / 2}) rotate(-90)" text-anchor="middle">{html.escape(y)}</text>'
+    )
+    names = (
+        ", ".join(f'<span style="color:{c}">{html.escape(n)}</span>' for c, n in zip(_COLOURS, shown, strict=False))
+        if len(shown) > 1
+        else ""
+    )
+    label = html.escape(caption)
+    svg = (
+        f'<svg role="img" aria-label="{label}" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}">{"".join(parts)}</svg>'
+    )
+    return f"<figure>{svg}<figcaption>{label}{': ' if names else ''}{names}</figcaption></figure>"
+
+
+def _stacked(caption: str, parts: dict[str, float]) -> str:
+    """One horizontal bar, its parts side by side."""
+    total = sum(max(v, 0.0) for v in parts.values()) or 1.0
+    at, pieces, names = 0.0, [], []
+    for colour, (name, value) in zip(_COLOURS, parts.items(), strict=True):
+        width, safe = max(value, 0.0) / total * 620, html.escape(name)
+        bar = f'<rect x="{at:.1f}" y="0" width="{width:.1f}" height="26" fill="{colour}">'
+        pieces.append(f"{bar}<title>{safe}: {value:.2f}</title></rect>")
+        names.append(f'<span style="color:{colour}">{safe} {value:.2f}</span>')
+        at += width
+    label = html.escape(caption)
+    svg = f'<svg role="img" aria-label="{label}" viewBox="0 0 620 26" width="620">{"".join(pieces)}</svg>'
+    return f"<figure>{svg}<figcaption>{label}: {', '.join(names)}</figcaption></figure>"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    cells = "".join(f"<th>{html.escape(one)}</th>" for one in head)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(str(one))}</td>" for one in row) + "</tr>" for row in rows)
+    return f"<table><tr>{cells}</tr>{body}</table>"
+
+
+def _cells(entry: dict[str, float]) -> tuple[str, str]:
+    person = f"{entry['per_person']:.2f} ± {entry['per_person_se']:.2f}"
+    return person, f"{entry['per_item']:.4f} ± {entry['per_item_se']:.4f}"
+
+
+def bound_rows(bounds: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The report's table: name, nats per person, nats per item, with standard errors."""
+    bound, gap = bounds["bound"], bounds["gap"]
+    rows = [
+        ("ELBO", *_cells(bound["elbo"])),
+        ("  reconstruction", *_cells(bound["reconstruction"])),
+        ("  KL(q(z|x) ‖ prior)", *_cells(bound["kl"])),
+        ("SGVB estimator A", *_cells(bound["estimator_a"])),
+    ]
+    if "estimator_b" in bound:
+        rows.append(("SGVB estimator B", *_cells(bound["estimator_b"])))
+    rows += [(f"IWAE, k = {k}", *_cells(entry)) for k, entry in bounds["iwae"].items()]
+    rows += [
+        ("gap log p(x) − ELBO", *_cells(gap["gap"])),
+        ("  amortisation", *_cells(gap["amortisation"])),
+        ("  approximation", *_cells(gap["approximation"])),
+    ]
+    return rows
+
+
+def _training(history: list[dict[str, Any]]) -> str:
+    terms = sorted({name for record in history for name in record["terms"]})
+    charts = []
+    if any(record["metric"] is not None for record in history):
+        points = [(record["epoch"], record["metric"]) for record in history if record["metric"] is not None]
+        charts.append(_chart("Validation figure", {"": points}, "epoch", "figure"))
+    for name in terms:
+        points = [(record["epoch"], record["terms"][name]) for record in history if name in record["terms"]]
+        if not name.endswith("/loss") and len(points) > 1:
+            charts.append(_chart(f"Training: {name}", {"": points}, "epoch", "nats per person"))
+    return "".join(charts)
+
+
+def _bounds(bounds: dict[str, Any]) -> str:
+    parts = bounds["decomposition"]
+    exact, health = parts["all"], bounds["health"]
+    split = {
+        "I(x; z)": exact["mutual_information"],
+        "total correlation": exact["total_correlation"],
+        "Σ_j KL(q(z_j) ‖ p(z_j))": exact["dimension_wise_kl"],
+    }
+    curve = [(float(k), entry["per_person"]) for k, entry in bounds["iwae"].items()]
+    units = [(float(j + 1), kl) for j, kl in enumerate(health["kl_per_dimension"])]
+    alarms = "".join(f'<p class="alarm">{html.escape(one)}</p>' for one in health["alarms"])
+    return (
+        f"<h2>The bound</h2><p>{bounds['people']} held-out people, {bounds['items_per_person']:.0f} items each, "
+        f"{bounds['draws']} draws of z; prior: {html.escape(bounds['prior'])}.</p>"
+        + _table(("nats", "per person", "per item"), bound_rows(bounds))
+        + _chart("IWAE bound over k", {"": [(math.log10(k), v) for k, v in curve]}, "log₁₀ k", "nats per person")
+        + "<h2>Where the KL goes</h2>"
+        + _stacked(f"KL {exact['kl']:.2f} nats a person to a standard normal", split)
+        + f"<h2>Health</h2><p>{health['active_units']} of {health['latent']} units active, effective rank "
+        f"{health['effective_rank']:.1f}, log N = {parts['log_people']:.2f}.</p>{alarms}"
+        + _chart("KL of each latent dimension, sorted", {"": units}, "dimension", "nats per person")
+    )
+
+
+def html_page(content: dict[str, Any]) -> str:
+    """The report of `foldin explain` as a self-contained page."""
+    title = f"{content['model']} on {content['data']}"
+    likelihood, perplexity = content["log_likelihood_per_item"], content["perplexity"]
+    calibration = [(b["predicted"], b["observed"]) for b in content["calibration"] if b["observed"] > 0]
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>"
+        f"<p>Held-out log-likelihood {likelihood['mean']:.4f} nats an item "
+        f"({likelihood['low']:.4f} to {likelihood['high']:.4f}), perplexity {perplexity['mean']:.0f}; "
+        f"protocol {html.escape(content['protocol'])}.</p>"
+        + (_bounds(content["bounds"]) if "bounds" in content else "")
+        + "<h2>Calibration</h2>"
+        + _chart(
+            "Predicted against observed share", {"": calibration}, "predicted", "observed", log=True, diagonal=True
+        )
+        + "<h2>Training</h2>"
+        + _training(content["history"])
+        + "</body></html>\n"
+    )

@@ -1,0 +1,57 @@
+"""Is the code used? Active units, effective rank, and an alarm in words."""
+
+import torch
+
+from foldin.tensors import Float, Tensor
+
+__all__ = ["active_units", "alarms", "effective_rank"]
+
+
+def active_units(mu: Float[Tensor, "people latent"], threshold: float = 0.01) -> int:
+    """Latent dimensions whose posterior mean varies over people by more than `threshold`.
+
+    Source: burda2016, section 5.2.
+    """
+    return int((mu.var(dim=0) > threshold).sum())
+
+
+def effective_rank(mu: Float[Tensor, "people latent"], logvar: Float[Tensor, "people latent"]) -> float:
+    """Effective rank of the aggregate posterior's signal: exp of the entropy of the normalised spectrum of Cov(μ).
+
+    Between 1 and the number of latent dimensions.
+    Source: roy2007.
+    """
+    centred = (mu - mu.mean(dim=0)).double()
+    spectrum = torch.linalg.eigvalsh(centred.T @ centred / max(1, len(mu) - 1)).clamp(min=0.0)
+    shares = spectrum / spectrum.sum().clamp(min=1e-300)
+    return float(torch.exp(-(shares * torch.log(shares.clamp(min=1e-300))).sum()))
+
+
+def alarms(
+    *, kl: float, active: int, latent: int, mutual_information: float, marginal_kl: float, log_people: float
+) -> list[str]:
+    """What is wrong, in words; empty when nothing is.
+
+    Args:
+        kl: mean KL of a person, in nats.
+        active: active units, of `latent`.
+        mutual_information, marginal_kl: of the decomposition, in nats.
+        log_people: log N, the most that the mutual information can be.
+    """
+    found = []
+    if active == 0 or kl < 0.1:
+        found.append(
+            f"the posterior has collapsed: {active} of {latent} units are active, the KL is {kl:.3f} nats a person"
+        )
+    elif active < 0.1 * latent:
+        found.append(f"most of the code is idle: {active} of {latent} units are active")
+    if marginal_kl > max(1.0, mutual_information):
+        found.append(
+            f"the prior is ignored: the aggregate posterior is {marginal_kl:.1f} nats from it, more than the "
+            f"{mutual_information:.1f} nats of information on the person; samples from the prior do not look like people"
+        )
+    if mutual_information > 0.99 * log_people:
+        found.append(
+            f"the mutual information is at its ceiling log N = {log_people:.2f} nats: with more people it would be larger"
+        )
+    return found

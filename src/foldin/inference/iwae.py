@@ -1,0 +1,40 @@
+"""Importance weights of the posterior: the IWAE bound, and the estimate of log p(x) it tends to.
+
+L_k = E[log 1/k Σ_i w_i],   w_i = p(x, z_i) / q(z_i|x),   ELBO = L_1 ≤ L_2 ≤ … → log p(x)
+"""
+
+import math
+
+import torch
+
+from foldin.errors import ShapeError
+from foldin.tensors import Float, Tensor
+
+__all__ = ["iwae_bound", "iwae_curve"]
+
+
+def iwae_bound(log_weights: Float[Tensor, "samples users"]) -> Float[Tensor, " users"]:
+    """log-mean-exp of each person's log weights, in nats: one draw of the bound with k = `samples`.
+
+    Source: burda2016, eq. 8.
+    """
+    return torch.logsumexp(log_weights, dim=0) - math.log(len(log_weights))
+
+
+def iwae_curve(log_weights: Float[Tensor, "samples users"], ks: tuple[int, ...]) -> dict[int, Float[Tensor, " users"]]:
+    """k → each person's bound, averaged over all disjoint groups of k of the same draws.
+
+    Every draw is used for every k, so that the curve is smooth; it does not fall in k, in expectation.
+
+    Raises:
+        ShapeError: fewer draws than the largest k.
+    """
+    draws = len(log_weights)
+    curve = {}
+    for k in ks:
+        groups = draws // k
+        if groups == 0:
+            raise ShapeError(f"a bound with k = {k} needs {k} draws, there are {draws}")
+        grouped = log_weights[: groups * k].view(groups, k, -1)
+        curve[k] = (torch.logsumexp(grouped, dim=1) - math.log(k)).mean(dim=0)
+    return curve

@@ -1,0 +1,130 @@
+"""The three terms of the KL, against numerical integration."""
+
+import math
+
+import pytest
+import torch
+
+from foldin.errors import ShapeError
+from foldin.inference import active_units, alarms, decompose_kl, effective_rank, gaussian_kl, log_normal_terms
+
+# Four people in one dimension: the aggregate posterior is a mixture of four Gaussians.
+MU = torch.tensor([[-2.0], [-0.5], [0.7], [2.5]], dtype=torch.float64)
+LOGVAR = torch.tensor([[-1.0], [-2.0], [-0.5], [-1.5]], dtype=torch.float64)
+
+
+def integrate(values: torch.Tensor, grid: torch.Tensor) -> float:
+    return float(torch.trapezoid(values, grid))
+
+
+def by_quadrature() -> tuple[float, float]:
+    """(mutual information, KL(q(z) ‖ N(0, 1)))."""
+    grid = torch.linspace(-14, 14, 40_001, dtype=torch.float64)
+    log_q = log_normal_terms(grid[:, None, None], MU, LOGVAR).squeeze(2)
+    aggregate = torch.logsumexp(log_q, dim=1) - math.log(4)
+    prior = log_normal_terms(grid[:, None], torch.zeros(1), torch.zeros(1)).squeeze(1)
+    information = sum(integrate(log_q[:, n].exp() * (log_q[:, n] - aggregate), grid) for n in range(4)) / 4
+    return information, integrate(aggregate.exp() * (aggregate - prior), grid)
+
+
+def test_the_terms_of_a_gaussian_mixture_are_those_of_quadrature():
+    information, marginal = by_quadrature()
+    found = decompose_kl(MU, LOGVAR, torch.Generator().manual_seed(0), draws=40_000)
+    assert found.mutual_information == pytest.approx(information, abs=0.01)
+    assert float(found.dimension_wise.sum()) == pytest.approx(marginal, abs=0.03)
+    assert found.total_correlation == pytest.approx(0.0, abs=1e-9)  # one dimension has none
+    assert found.kl == pytest.approx(float(gaussian_kl(MU, LOGVAR).mean()), abs=0.03)
+    assert found.mutual_information <= math.log(4)
+
+
+def correlated(n: int = 400) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    base = torch.randn(n, 1, generator=generator, dtype=torch.float64)
+    mu = torch.cat((base, base + 0.1 * torch.randn(n, 1, generator=generator, dtype=torch.float64)), dim=1)
+    return mu, torch.full((n, 2), -2.0, dtype=torch.float64)
+
+
+def test_the_terms_add_up_to_the_mean_kl():
+    mu, logvar = correlated()
+    found = decompose_kl(mu, logvar, torch.Generator().manual_seed(2), draws=30)
+    total = found.mutual_information + found.total_correlation + float(found.dimension_wise.sum())
+    assert total == pytest.approx(found.kl, abs=1e-9)
+    assert found.kl == pytest.approx(float(gaussian_kl(mu, logvar).mean()), rel=0.05)
+    assert found.marginal_kl == pytest.approx(found.kl - found.mutual_information, abs=1e-9)
+
+
+def test_total_correlation_sees_dimensions_that_say_the_same():
+    mu, logvar = correlated()
+    together = decompose_kl(mu, logvar, torch.Generator().manual_seed(2)).total_correlation
+    shuffled = mu.clone()
+    shuffled[:, 1] = shuffled[torch.randperm(len(mu), generator=torch.Generator().manual_seed(5)), 1]
+    apart = decompose_kl(shuffled, logvar, torch.Generator().manual_seed(2)).total_correlation
+    assert together > 0.5
+    assert abs(apart) < 0.15
+
+
+def test_a_code_that_says_nothing_has_no_information():
+    mu, logvar = torch.zeros(50, 3), torch.zeros(50, 3)
+    found = decompose_kl(mu, logvar, torch.Generator().manual_seed(0), draws=10)
+    assert abs(found.mutual_information) < 1e-6
+    assert abs(found.kl) < 1e-6
+
+
+def test_people_far_apart_reach_the_ceiling():
+    mu = 100.0 * torch.arange(20, dtype=torch.float64).unsqueeze(1)
+    found = decompose_kl(mu, torch.full((20, 1), -2.0, dtype=torch.float64), torch.Generator().manual_seed(0))
+    assert found.mutual_information == pytest.approx(math.log(20), abs=1e-6)
+
+
+def test_the_biases_of_the_minibatch_estimates_are_as_they_are_said():
+    mu, logvar = correlated()
+    exact = decompose_kl(mu, logvar, torch.Generator().manual_seed(0), draws=20).mutual_information
+    found = {
+        method: decompose_kl(
+            mu[:100], logvar[:100], torch.Generator().manual_seed(0), draws=20, people=400, method=method
+        ).mutual_information
+        for method in ("weighted", "stratified")
+    }
+    assert found["weighted"] > exact + 0.5
+    assert abs(found["stratified"] - exact) < 0.4
+    everybody = decompose_kl(
+        mu, logvar, torch.Generator().manual_seed(0), draws=20, method="stratified"
+    ).mutual_information
+    assert everybody == pytest.approx(exact, abs=0.2)
+
+
+def test_stratified_weights_sum_to_one():
+    from foldin.inference.decomposition import _log_weights
+
+    for start, rows in ((0, 6), (4, 2)):
+        weights = _log_weights(rows, start, 6, 50, "stratified").exp()
+        assert torch.allclose(weights.sum(1), torch.ones(rows, dtype=torch.float64))
+        assert torch.allclose(
+            weights[torch.arange(rows), torch.arange(start, start + rows)],
+            torch.full((rows,), 0.02, dtype=torch.float64),
+        )
+
+
+def test_bad_batches_are_refused():
+    with pytest.raises(ShapeError, match="cannot stand for 3"):
+        decompose_kl(MU, LOGVAR, torch.Generator(), people=3)
+    with pytest.raises(ShapeError, match="not one of all, stratified, weighted"):
+        decompose_kl(MU, LOGVAR, torch.Generator(), method="best")
+
+
+def test_active_units_and_effective_rank():
+    generator = torch.Generator().manual_seed(0)
+    mu = torch.zeros(500, 6)
+    mu[:, :2] = torch.randn(500, 2, generator=generator)
+    mu[:, 2] = 0.01 * torch.randn(500, generator=generator)
+    assert active_units(mu) == 2
+    assert effective_rank(mu, torch.zeros(500, 6)) == pytest.approx(2.0, abs=0.05)
+
+
+def test_alarms_in_words():
+    sound = {"kl": 20.0, "active": 40, "latent": 50, "mutual_information": 5.0, "marginal_kl": 3.0, "log_people": 7.0}
+    assert alarms(**sound) == []
+    assert "collapsed" in alarms(**{**sound, "kl": 0.01, "active": 0})[0]
+    assert "idle" in alarms(**{**sound, "active": 3})[0]
+    assert "prior is ignored" in alarms(**{**sound, "marginal_kl": 30.0})[0]
+    assert "ceiling" in alarms(**{**sound, "mutual_information": 6.99})[0]
