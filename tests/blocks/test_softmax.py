@@ -2,7 +2,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foldin.blocks import Buffers, multinomial_from_hidden, multinomial_log_likelihood
+from foldin.blocks import Buffers, log_total, multinomial_from_hidden, multinomial_log_likelihood
 
 ITEMS, OFFSETS = torch.tensor([0, 2, 6, 1]), torch.tensor([0, 3, 3, 4])
 
@@ -66,3 +66,13 @@ def test_large_logits_do_not_overflow():
     hidden, weight, bias = parts(2, 5, 3, 3, torch.float32)
     value = multinomial_from_hidden(1e4 * hidden, weight, bias, torch.tensor([1, 4]), torch.tensor([0, 1, 2]))
     assert torch.isfinite(value).all()
+
+
+def test_the_total_of_rows_with_masked_items():
+    logits = torch.randn(40, 9, generator=torch.Generator().manual_seed(0))
+    logits[:, 3] = -torch.inf
+    logits[7] = -torch.inf
+    top, best = logits.max(dim=1, keepdim=True)
+    expected = torch.logsumexp(logits, dim=1, keepdim=True)
+    expected[7] = 0.0
+    assert torch.allclose(log_total(logits, top, best - (top == -torch.inf).long() * 99), expected, atol=1e-5)

@@ -114,16 +114,20 @@ def multinomial_from_hidden(
     return result
 
 
-def log_total(logits: Float[Tensor, "users items"], top: Float[Tensor, "users 1"]) -> Float[Tensor, "users 1"]:
-    """log Σ exp of each row, in nats; destroys the logits, which saves a copy of them.
+def log_total(
+    logits: Float[Tensor, "users items"], top: Float[Tensor, "users 1"], best: Int[Tensor, "users 1"]
+) -> Float[Tensor, "users 1"]:
+    """log Σ exp of each row, in nats, through the share of its best item: no second matrix of the size of the logits.
 
     Args:
         top: the maximum of each row. A row of −inf alone gives 0, so that −inf minus it stays −inf.
+        best: where it stands; anything for a row of −inf alone.
     """
-    top = torch.where(top == -torch.inf, 0.0, top)
-    total = torch.empty_like(top)
+    share = torch.empty_like(top)
     step = max(1, _BLOCK // logits.shape[1])
+    scratch = torch.empty(min(step, len(logits)), logits.shape[1], dtype=logits.dtype, device=logits.device)
     for start in range(0, len(logits), step):
-        block = logits[start : start + step].sub_(top[start : start + step]).exp_()
-        torch.sum(block, dim=1, keepdim=True, out=total[start : start + step])
-    return torch.where(total == 0.0, 0.0, top + total.log())
+        block = logits[start : start + step]
+        shares = torch.softmax(block, dim=1, out=scratch[: len(block)])
+        torch.gather(shares, 1, best[start : start + step].clamp(min=0), out=share[start : start + step])
+    return torch.where(top == -torch.inf, 0.0, top - share.log())

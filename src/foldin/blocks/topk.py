@@ -38,8 +38,10 @@ def top_k(scores: Float[Tensor, "users items"], k: int) -> tuple[Float[Tensor, "
             items = items.clone()
             items[rows] = _first_at_boundary(scores[rows], values[rows])
             values = scores.gather(1, items)
-    if (values[:, 1:] >= values[:, :-1]).any():  # equal neighbours, or the boundary rows in index order
-        items = items.sort(dim=1).values
-        values, order = scores.gather(1, items).sort(dim=1, descending=True, stable=True)
-        items = items.gather(1, order)
+    unsorted = (values[:, 1:] >= values[:, :-1]).any(dim=1)  # equal neighbours, or boundary rows in index order
+    if unsorted.any():
+        own = items[unsorted].sort(dim=1).values
+        best, order = scores[unsorted].gather(1, own).sort(dim=1, descending=True, stable=True)
+        values, items = values.clone(), items.clone()
+        values[unsorted], items[unsorted] = best, own.gather(1, order)
     return values, items.masked_fill(values == -torch.inf, -1)

@@ -144,7 +144,7 @@ def evaluate(
         for name, (kind, k) in parsed.items():
             columns[name][start:stop] = METRICS[kind](hits[:, :k], targets.lengths[start:stop])
         if with_density:
-            log_likelihood[start:stop] = _per_item(logits, top[:, :1], targets.rows(start, stop))
+            log_likelihood[start:stop] = _per_item(logits, top[:, :1], found[:, :1], targets.rows(start, stop))
         if progress is not None:
             progress(stop, users)
     if with_density:
@@ -165,12 +165,14 @@ def evaluate(
     return Evaluation(table, overall, len(held) - users)
 
 
-def _per_item(logits: torch.Tensor, top: torch.Tensor, targets: Histories) -> Float64[Array, " users"]:
-    """Mean over a person's targets of log softmax(logits), in nats; `top` is each row's maximum; destroys the logits."""
+def _per_item(
+    logits: torch.Tensor, top: torch.Tensor, best: torch.Tensor, targets: Histories
+) -> Float64[Array, " users"]:
+    """Mean over a person's targets of log softmax(logits), in nats; `top` is each row's maximum, `best` its place."""
     items, offsets = targets.tensors(logits.device)
     users = torch.repeat_interleave(torch.arange(len(targets), device=logits.device), offsets.diff())
     picked = logits[users, items].double()
-    total = log_total(logits, top).squeeze(1).double()
+    total = log_total(logits, top, best).squeeze(1).double()
     summed = torch.zeros(len(targets), dtype=torch.float64, device=logits.device).index_add_(0, users, picked)
     mean: Float64[Array, " users"] = (summed / offsets.diff() - total).cpu().numpy()
     return mean

@@ -180,7 +180,7 @@ class Recommender(ABC, Generic[C]):
             logits = self.masked_scores(part, seen=mask, banned=banned)
             top, items = top_k(logits, k)
             if self.has_likelihood:
-                top = top - log_total(logits, top[:, :1])
+                top = top - log_total(logits, top[:, :1], items[:, :1])
             lists[start : start + step] = items.cpu().numpy()
             values[start : start + step] = top.cpu().numpy()
         return TopK(lists, np.where(lists < 0, -np.inf, values).astype(np.float32))
