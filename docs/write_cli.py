@@ -27,7 +27,9 @@ def text() -> str:
         "# The command line\n\nWritten by `make docs` from the commands' own `--help`; a test fails when it is stale.\n"
     ]
     for name, command in walk(cli, "foldin"):
-        context = click.Context(command, info_name=name, max_content_width=100, terminal_width=100)
+        context = click.Context(
+            command, info_name=name, max_content_width=100, terminal_width=100, help_option_names=["-h", "--help"]
+        )
         parts.append(f"## `{name}`\n\n```text\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
 

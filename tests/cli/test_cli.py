@@ -209,3 +209,51 @@ def test_describe_counts_what_was_dropped(path, capsys, tmp_path):
     assert code == 0
     assert "1 no value in the user column 'user'" in out
     assert "1 a person with the same item again (the first is kept)" in out
+
+
+def test_explain_prints_bounds_and_writes_a_page_that_loads_nothing(run, capsys):
+    code, out, _ = call(capsys, "explain", run, "--people", "10", "--draws", "60")
+    assert code == 0
+    for part in ("ELBO", "IWAE, k = 50", "amortisation", "I(x; z)", "units active", "perplexity"):
+        assert part in out
+    page = (run / "explain.html").read_text()
+    assert page.count("<svg") >= 5
+    assert "http" not in page
+    assert "<script" not in page
+    (run / "explain.html").unlink()
+
+
+def test_explain_as_json_and_for_models_without_a_posterior(run, path, capsys, tmp_path):
+    target = tmp_path / "page.html"
+    code, out, _ = call(capsys, "explain", run, "--people", "5", "--draws", "5", "--html", target, "--json")
+    assert code == 0
+    assert {"bounds", "calibration", "history", "perplexity"} <= set(json.loads(out))
+    call(capsys, "fit", path, "--model", "popularity", "--out", tmp_path / "pop")
+    code, out, _ = call(capsys, "explain", tmp_path / "pop", "--json")
+    assert code == 0
+    assert "bounds" not in json.loads(out)
+    call(capsys, "fit", path, "--model", "ease", "--out", tmp_path / "ease")
+    code, _, err = call(capsys, "explain", tmp_path / "ease")
+    assert code == 2
+    assert "ease has no density" in err
+
+
+def test_recommend_with_uncertainty_and_exploration(run, path, capsys, tmp_path):
+    _, out, _ = call(capsys, "recommend", run, "--history", "i03", "-k", "4", "--json")
+    rows = json.loads(out)["items"]
+    assert all({"probability", "sd", "in_top_k"} <= set(row) for row in rows)
+    lists = set()
+    for seed in range(6):
+        _, out, _ = call(capsys, "recommend", run, "--history", "i03", "-k", "4", "--explore", "--seed", seed, "--json")
+        lists.add(tuple(row["item"] for row in json.loads(out)["items"]))
+    assert len(lists) > 1
+    (tmp_path / "people.csv").write_text("user,item\nann,i01\n")
+    code, _, _ = call(
+        capsys, "recommend", run, "--users", tmp_path / "people.csv", "--out", tmp_path / "l.csv", "--explore"
+    )
+    assert code == 0
+    assert {"sd", "in_top_k"} <= set(pl.read_csv(tmp_path / "l.csv").columns)
+    call(capsys, "fit", path, "--model", "ease", "--out", tmp_path / "ease")
+    code, _, err = call(capsys, "recommend", tmp_path / "ease", "--history", "i03", "--explore")
+    assert code == 2
+    assert "needs a model with a posterior" in err

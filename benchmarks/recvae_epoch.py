@@ -1,0 +1,136 @@
+"""One outer epoch of RecVAE (three encoder passes, the prior refreshed, one decoder pass) on an ML-20M-shaped synthetic log:
+foldin against plain dense PyTorch written to the authors' recipe, in one run.
+
+The dense implementation takes about a quarter of an hour an epoch: by default the first tenth of each pass is timed for
+both, in turn (`--share 1` for whole epochs). `limit` is the time of the products that cannot be avoided, at the rate of
+the machine's fastest BLAS, over foldin's time: an encoder step needs the logits, their gradient with respect to z, and
+three products of each hidden layer; a decoder step the logits and the gradient of the weights; and the frozen posterior
+of every person once.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from common import arguments, gemm_seconds, synthetic_log, write
+from dense_recvae import DenseRecVAETrainer
+
+from foldin.data import Histories
+from foldin.fit import fit
+from foldin.models import RecVAE
+
+HIDDEN, LATENT, BATCH = 600, 200, 500
+
+
+def load(path: Path) -> Histories:
+    stored = np.load(path)
+    return Histories(items=stored["items"], offsets=stored["offsets"], n_items=int(stored["shape"][1]))
+
+
+def ours(log: Histories, users: int) -> float:
+    model = RecVAE(log.n_items)
+    fit(model, log.rows(0, 3 * BATCH), epochs=1)
+    result = fit(model, log.rows(0, users), epochs=1)
+    return result.records[0].seconds
+
+
+def dense(log: Histories, users: int) -> float:
+    trainer = DenseRecVAETrainer(log.rows(0, users), batch_size=BATCH)
+    trainer.epoch(limit=2)
+    return trainer.epoch()
+
+
+def child(kind: str, path: Path, users: int, threads: int) -> float:
+    command = [
+        sys.executable,
+        __file__,
+        "--child",
+        kind,
+        "--log",
+        str(path),
+        "--users",
+        str(users),
+        "--threads",
+        str(threads),
+    ]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise SystemExit(f"{kind} failed:\n{run.stderr}")
+    seconds = float(json.loads(run.stdout.splitlines()[-1]))
+    print(f"{kind}: {seconds:.1f} s", file=sys.stderr, flush=True)
+    return seconds
+
+
+def limit_seconds(users: int, items: int) -> dict[str, float]:
+    """Library → seconds of the unavoidable products of an outer epoch."""
+    found = {}
+    for library, p in gemm_seconds(BATCH, LATENT, items).items():
+        rate = 3 * 2 * BATCH * LATENT * items / sum(p.values())
+        layer = 2 * BATCH * (4 * HIDDEN * HIDDEN + HIDDEN * 2 * LATENT) / rate
+        encoder = p["forward"] + p["input"] + 3 * layer
+        decoder = p["forward"] + p["weight"]
+        found[library] = (3 * encoder + decoder + layer) * users / BATCH
+    return found
+
+
+def main() -> None:
+    options = arguments(
+        __doc__,
+        name="recvae_epoch",
+        folder=Path(__file__).parent,
+        child="",
+        log="",
+        threads=2,
+        users=116_677,
+        share=0.1,
+        repeats=2,
+    )
+    torch.set_num_threads(options.threads)
+    if options.child:
+        print(json.dumps({"ours": ours, "dense": dense}[options.child](load(Path(options.log)), options.users)))
+        return
+    log = synthetic_log(users=116_677)
+    users = round(options.share * len(log) / BATCH) * BATCH
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "log.npz"
+        np.savez(path, items=log.items, offsets=log.offsets, shape=np.array([len(log), log.n_items]))
+        limits = [limit_seconds(users, log.n_items)]
+        runs: dict[str, list[float]] = {"ours": [], "dense": []}
+        for _ in range(options.repeats):
+            for kind, found in runs.items():
+                found.append(child(kind, path, users, options.threads))
+                limits.append(limit_seconds(users, log.n_items))
+    median = {kind: float(np.median(found)) for kind, found in runs.items()}
+    limit = {library: float(np.median([one[library] for one in limits])) for library in limits[0]}
+    whole = len(log) / users
+    write(
+        options.json,
+        "recvae_epoch",
+        settings={
+            "log": "synthetic",
+            "users": len(log),
+            "items": log.n_items,
+            "events": log.n_events,
+            "share": users / len(log),
+            "hidden": HIDDEN,
+            "latent": LATENT,
+            "batch_size": BATCH,
+            "repeats": options.repeats,
+        },
+        figures={
+            "seconds_per_epoch": {kind: s * whole for kind, s in median.items()}
+            | {"gemm": limit["best"] * whole, "gemm_torch": limit["torch"] * whole},
+            "all_seconds": runs | {"gemm": limits},
+        },
+        ratios={"dense": median["dense"] / median["ours"]},
+        limit=limit["best"] / median["ours"],
+        limit_torch=limit["torch"] / median["ours"],
+    )
+
+
+if __name__ == "__main__":
+    main()

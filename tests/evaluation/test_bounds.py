@@ -1,0 +1,151 @@
+"""The bound report of real models."""
+
+import numpy as np
+import pytest
+import torch
+
+from foldin.data import HeldOut, Histories
+from foldin.errors import ConfigError, ShapeError
+from foldin.evaluation import bound_report, calibration_curve
+from foldin.fit import fit
+from foldin.models import EASE, MultVAE, MultVAEConfig, Popularity, RecVAE, RecVAEConfig
+
+
+@pytest.fixture(scope="module", params=["multvae", "recvae"])
+def model(request, split):
+    items = len(split.catalog)
+    if request.param == "multvae":
+        made = MultVAE(
+            items, MultVAEConfig(hidden=(), latent=6, beta=1.0, epochs=30, batch_size=20, learning_rate=0.01)
+        )
+    else:
+        made = RecVAE(items, RecVAEConfig(hidden=12, latent=6, epochs=10, batch_size=20, learning_rate=0.01))
+    fit(made, split.train)
+    return made
+
+
+@pytest.fixture(scope="module")
+def found(model, split):
+    return bound_report(model, split.test, people=15, draws=120, refine_steps=80, seed=1)
+
+
+def test_the_bound_is_its_two_terms_and_the_estimators_agree(found):
+    bound = found["bound"]
+    assert bound["elbo"]["per_person"] == pytest.approx(
+        bound["reconstruction"]["per_person"] - bound["kl"]["per_person"], abs=1e-4
+    )
+    assert bound["estimator_a"]["per_person"] == pytest.approx(bound["elbo"]["per_person"], abs=0.3)
+    assert ("estimator_b" in bound) == (found["prior"] == "standard normal")
+
+
+def test_the_iwae_bound_does_not_fall_and_the_gap_is_made_of_its_parts(found):
+    curve = [entry["per_person"] for entry in found["iwae"].values()]
+    assert list(found["iwae"]) == ["1", "5", "50"]
+    assert curve == sorted(curve)
+    gap = found["gap"]
+    assert gap["gap"]["per_person"] == pytest.approx(
+        gap["amortisation"]["per_person"] + gap["approximation"]["per_person"], abs=1e-4
+    )
+    assert gap["gap"]["per_person"] > 0
+    assert gap["amortisation"]["per_person"] > -0.3
+
+
+def test_per_item_is_the_total_over_all_items(found):
+    bound = found["bound"]["elbo"]
+    assert bound["per_item"] * found["items_per_person"] == pytest.approx(bound["per_person"], rel=1e-9)
+    assert 0 < bound["per_item_se"] < abs(bound["per_item"])
+
+
+def test_the_decomposition_adds_up_and_stays_under_its_ceiling(found):
+    for method in ("all", "stratified", "weighted"):
+        one = found["decomposition"][method]
+        total = one["mutual_information"] + one["total_correlation"] + one["dimension_wise_kl"]
+        assert total == pytest.approx(one["kl"], abs=1e-6)
+    assert found["decomposition"]["all"]["mutual_information"] <= found["decomposition"]["log_people"] + 1e-9
+    assert sum(found["health"]["kl_per_dimension"]) == pytest.approx(found["decomposition"]["all"]["kl"], rel=0.25)
+
+
+def test_examining_a_model_leaves_it_as_it_is(model, split):
+    before = model.state()
+    flags = {name: tensor.requires_grad for name, tensor in model.tensors().items()}
+    bound_report(model, split.test, people=5, draws=5, refine_steps=3)
+    assert all(torch.equal(before[name], value) for name, value in model.state().items())
+    assert flags == {name: tensor.requires_grad for name, tensor in model.tensors().items()}
+    assert all(tensor.grad is None for tensor in model.tensors().values())
+
+
+def test_a_collapsed_posterior_raises_an_alarm(split):
+    model = MultVAE(len(split.catalog), MultVAEConfig(hidden=(), latent=3))
+    with torch.no_grad():
+        model.network.encoder[0].zero_()
+        for bias in model.network.encoder_bias:
+            bias.zero_()
+    health = bound_report(model, split.test, people=10, draws=5, refine_steps=2)["health"]
+    assert health["active_units"] == 0
+    assert any("collapsed" in alarm for alarm in health["alarms"])
+
+
+def test_nobody_with_an_item_is_refused(split):
+    n = len(split.catalog)
+    nobody = HeldOut(fold_in=Histories.empty(2, n), targets=Histories.empty(2, n), people=split.test.people[:2])
+    with pytest.raises(ShapeError, match="nobody"):
+        bound_report(MultVAE(n, MultVAEConfig(hidden=(), latent=2)), nobody)
+
+
+def test_a_model_that_is_right_lies_on_the_diagonal():
+    """People draw one item each from the popularity model's own distribution."""
+    rng = np.random.default_rng(0)
+    shares = np.array([0.5, 0.25, 0.15, 0.07, 0.03])
+    train = Histories.from_lists([[int(i)] for i in rng.choice(5, 20_000, p=shares)], 5)
+    model = Popularity(5)
+    fit(model, train)
+    targets = Histories.from_lists([[int(i)] for i in rng.choice(5, 20_000, p=shares)], 5)
+    held = HeldOut(
+        fold_in=Histories.empty(20_000, 5), targets=targets, people=__import__("polars").Series(range(20_000))
+    )
+    curve = calibration_curve(model, held)
+    assert sum(b["pairs"] for b in curve) == 100_000
+    for one in curve:
+        assert abs(one["predicted"] - one["observed"]) < 5 * one["observed_se"] + 0.004
+    assert sum(b["pairs"] * b["observed"] for b in curve) == pytest.approx(20_000)
+
+
+def test_a_model_without_a_density_has_no_calibration(split):
+    with pytest.raises(ConfigError, match="EASE has no density"):
+        calibration_curve(EASE(len(split.catalog)), split.test)
+
+
+def test_the_predictive_spread_agrees_with_draws_by_hand(model, split):
+    people = split.test.fold_in.rows(0, 3)
+    found = model.predictive(people, 4, torch.Generator().manual_seed(3), draws=400)
+    assert (found.items == model.recommend(people, 4).items).all()
+    generator = torch.Generator().manual_seed(99)
+    mu, logvar = model.posterior(people)
+    shares = []
+    for _ in range(400):
+        z = mu + torch.randn(mu.shape, generator=generator) * (0.5 * logvar).exp()
+        logits = model.decode(z).clone()
+        for user in range(3):
+            logits[user, people.of(user)] = -torch.inf
+        shares.append(torch.softmax(logits, dim=1))
+    stacked = torch.stack(shares).detach()
+    for user in range(3):
+        listed = stacked[:, user, found.items[user]]
+        assert np.allclose(found.mean[user], listed.mean(0), rtol=0.1)
+        assert np.allclose(found.sd[user], listed.std(0), rtol=0.25)
+    assert ((found.in_top_k >= 0) & (found.in_top_k <= 1)).all()
+
+
+def test_exploring_lists_items_as_often_as_their_propensity_says(model, split):
+    person = split.test.fold_in.rows(0, 1)
+    counts = np.zeros(len(split.catalog))
+    for seed in range(150):
+        counts[model.predictive(person, 3, torch.Generator().manual_seed(seed), draws=2, explore=True).items[0]] += 1
+    found = model.predictive(person, 3, torch.Generator().manual_seed(7), draws=400)
+    for item, propensity in zip(found.items[0], found.in_top_k[0], strict=True):
+        assert counts[item] / 150 == pytest.approx(propensity, abs=0.15)
+    again = [
+        model.predictive(person, 3, torch.Generator().manual_seed(5), draws=5, explore=True).items.tolist()
+        for _ in range(2)
+    ]
+    assert again[0] == again[1]
