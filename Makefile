@@ -33,6 +33,7 @@ format: setup
 
 docs: setup
 	@$(BIN)/python docs/write_cli.py
+	@$(BIN)/python docs/write_readme.py
 
 # Peers live in environments of their own: none of their pins touches ours.
 bench-setup: .bench/cornac/ready
@@ -44,7 +45,7 @@ bench-setup: .bench/cornac/ready
 	@touch $@
 
 bench: setup bench-setup
-	@for script in read_log recommend_all multvae_epoch multvae_quality_time; do \
+	@for script in read_log recommend_all multvae_epoch recvae_epoch multvae_quality_time; do \
 	  env -u OPENBLAS_CORETYPE $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 clean:

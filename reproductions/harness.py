@@ -1,7 +1,9 @@
 """What the reproductions share: settings chosen on validation, several seeds, one report."""
 
+import json
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +14,14 @@ import polars as pl
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
-from common import arguments, write
+from common import arguments, commit, write
 
 from foldin.data import Split
 from foldin.evaluation import DEFAULT_METRICS, Evaluation, ValidationJudge
 from foldin.experiment import Trained, model_class, report, train
 from foldin.fit import fit
 
-__all__ = ["arguments", "search", "table", "write"]
+__all__ = ["arguments", "keep", "search", "table", "write"]
 
 
 def _say(text: str) -> None:
@@ -94,3 +96,17 @@ def table(
     for name, more in extra.items():
         content["models"][name] |= more
     return {name: about["metrics"] for name, about in content["models"].items()}, content
+
+
+def keep(
+    options: Namespace, name: str, found: Mapping[str, tuple[dict[str, Any], dict[str, Any]]], paper: dict[str, Any]
+) -> None:
+    """Write the result; data sets of an earlier run that were not run again stay in it."""
+    before = (
+        json.loads(options.json.read_text(encoding="utf-8"))
+        if options.json.exists()
+        else {"figures": {}, "reports": {}}
+    )
+    figures = before["figures"] | {data: figures for data, (figures, _) in found.items()}
+    reports = before["reports"] | {data: report | {"commit": commit()} for data, (_, report) in found.items()}
+    write(options.json, name, settings={"seeds": options.seeds}, figures=figures, paper=paper, reports=reports)

@@ -7,7 +7,7 @@ python reproductions/multvae.py --sets ml-20m       the recipe of Liang et al. u
 from pathlib import Path
 from typing import Any
 
-from harness import arguments, table, write
+from harness import arguments, keep, table
 
 from foldin.data import Source, Split
 
@@ -24,20 +24,16 @@ GRIDS: dict[str, list[dict[str, Any]]] = {
     "ease": [{"regularization": v} for v in (200.0, 300.0, 500.0, 700.0, 1000.0, 1500.0)],
     "als": [
         {"factors": f, "confidence": a, "regularization": r}
-        for f in (32, 64, 128)
-        for a in (2.0, 5.0, 10.0)
-        for r in (0.01, 1.0, 10.0)
+        for f in (64, 128)
+        for a in (2.0, 5.0)
+        for r in (1.0, 10.0, 30.0)
     ],
     "multdae": [
         {"latent": w, "dropout": d, "epochs": 150, "batch_size": 100, "regularization": r}
-        for w, d, r in ((200, 0.5, 2e-5), (400, 0.5, 2e-5), (400, 0.3, 2e-5), (400, 0.5, 5e-5))
+        for w, d, r in ((200, 0.5, 2e-5), (400, 0.5, 5e-5))
     ],
     "multvae": [
-        *(
-            {**SHALLOW, "beta": b, "dropout": d, "latent": w}
-            for b, d, w in ((0.05, 0.3, 200), (0.05, 0.3, 400), (0.1, 0.3, 400))
-        ),
-        *({**SHALLOW, "beta": b, "dropout": d, "latent": w} for b, d, w in ((0.1, 0.4, 400), (0.1, 0.3, 600))),
+        *({**SHALLOW, "beta": b, "dropout": d, "latent": 400} for b, d in ((0.05, 0.3), (0.1, 0.3), (0.05, 0.4))),
         {"hidden": (600,), "epochs": 80, "batch_size": 250, "beta": 0.2, "dropout": 0.5},
     ],
 }
@@ -67,15 +63,13 @@ def main() -> None:
     options = arguments(
         __doc__, name="multvae", folder=Path(__file__).parent, sets="ml-1m-strong,ml-1m strong,ml-1m last-out", seeds=3
     )
-    figures: dict[str, Any] = {}
-    reports: dict[str, Any] = {}
     for name in options.sets.split(","):
         if name == "ml-20m":
-            figures[name], reports[name] = paper_recipe(options.data, options.seeds)
-            continue
-        split, judged = split_of(name, options.data)
-        figures[name], reports[name] = table(split, name, GRIDS, seeds=options.seeds, **judged)
-    write(options.json, "multvae", settings={"seeds": options.seeds}, figures=figures, paper=PAPER, reports=reports)
+            found = paper_recipe(options.data, options.seeds)
+        else:
+            split, judged = split_of(name, options.data)
+            found = table(split, name, GRIDS, seeds=options.seeds, **judged)
+        keep(options, "multvae", {name: found}, PAPER)
 
 
 if __name__ == "__main__":

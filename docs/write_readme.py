@@ -1,0 +1,175 @@
+"""Fill the figures of README.md from `results/*.json`, between `<!-- NAME -->` and `<!-- end -->`."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+SHOWN = {"recall@20": "R@20", "recall@50": "R@50", "ndcg@100": "N@100", "perplexity": "perplexity"}
+
+
+def load(path: str) -> dict[str, Any]:
+    """A kept result."""
+    content: dict[str, Any] = json.loads((ROOT / path).read_text(encoding="utf-8"))
+    return content
+
+
+def _rows(head: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def _cell(entry: Mapping[str, float] | None, places: int = 3) -> str:
+    if entry is None:
+        return "–"
+    return f"{entry['mean']:.{places}f} ({entry['low']:.{places}f}–{entry['high']:.{places}f})"
+
+
+def quality() -> str:
+    """All models on `ml-1m-strong`."""
+    figures = dict(load("reproductions/results/multvae.json")["figures"]["ml-1m-strong"])
+    more = load("reproductions/results/recvae.json")["figures"]["ml-1m-strong"]
+    figures["recvae"] = more["recvae"]
+    order = sorted(figures, key=lambda name: figures[name]["ndcg@100"]["mean"])
+    rows = [[name, *(_cell(figures[name].get(m), 0 if m == "perplexity" else 3) for m in SHOWN)] for name in order]
+    return _rows(["model", *SHOWN.values()], rows)
+
+
+def other_protocols() -> str:
+    """All models on `ml-1m`, ratings of 4 and 5, by two protocols."""
+    found = load("reproductions/results/multvae.json")["figures"]
+    parts = []
+    for data, shown in (
+        ("ml-1m strong", SHOWN),
+        ("ml-1m last-out", {"hit_rate@10": "HR@10", "ndcg@10": "N@10", "mrr@10": "MRR@10", "perplexity": "perplexity"}),
+    ):
+        figures = found[data]
+        key = "ndcg@100" if "ndcg@100" in shown else "ndcg@10"
+        order = sorted(figures, key=lambda name: figures[name][key]["mean"])
+        rows = [[name, *(_cell(figures[name].get(m), 0 if m == "perplexity" else 3) for m in shown)] for name in order]
+        parts.append(
+            f"`{data.split()[0]}`, protocol `{data.split()[1]}`:\n\n" + _rows(["model", *shown.values()], rows)
+        )
+    return "\n\n".join(parts)
+
+
+def clean() -> str:
+    """RecVAE beside Mult-VAE and EASE on the split published with DiffRec."""
+    result = load("reproductions/results/recvae.json")
+    names = ("recall_all@10", "recall_all@20", "ndcg@10", "ndcg@20")
+    paper = result["paper"]["diffrec-ml-1m-clean"]["multvae"]
+    rows = [
+        [model, *(_cell(about[m], 4) for m in names)]
+        for model, about in result["figures"]["diffrec-ml-1m-clean"].items()
+    ]
+    rows.append(["multvae, as published", *(f"{paper[m]:.4f}" for m in names)])
+    return _rows(["model", "R@10", "R@20", "N@10", "N@20"], rows)
+
+
+def speed() -> str:
+    """foldin against its peers, each pair in one run."""
+    epoch, rec = load("benchmarks/results/multvae_epoch.json"), load("benchmarks/results/recvae_epoch.json")
+    quick, lists = load("benchmarks/results/multvae_quality_time.json"), load("benchmarks/results/recommend_all.json")
+    read = load("benchmarks/results/read_log.json")
+
+    def s(value: float) -> str:
+        return f"{value:.1f} s" if value < 100 else f"{value:.0f} s"
+
+    e, r, q, m, d = (one["figures"] for one in (epoch, rec, quick, lists, read))
+    rows = [
+        [
+            "an epoch of Mult-VAE, ML-20M-shaped log",
+            s(e["seconds_per_epoch"]["ours"]),
+            f"dense PyTorch {s(e['seconds_per_epoch']['dense'])}",
+            f"{epoch['ratios']['dense']:.1f}×",
+        ],
+        ["", "", f"Cornac VAECF {s(e['seconds_per_epoch']['cornac'])}", f"{epoch['ratios']['cornac']:.1f}×"],
+        [
+            "an outer epoch of RecVAE, the same log",
+            s(r["seconds_per_epoch"]["ours"]),
+            f"dense PyTorch {s(r['seconds_per_epoch']['dense'])}",
+            f"{rec['ratios']['dense']:.1f}×",
+        ],
+        [
+            "Mult-VAE to the dense one's best N@100, `ml-1m-strong`",
+            s(q["seconds"]["quick"]),
+            f"dense PyTorch {s(q['seconds']['dense'])}",
+            f"{quick['ratios']['dense']:.1f}×",
+        ],
+        [
+            "top-100 for 116,677 people × 20,108 items (Mult-VAE)",
+            s(m["seconds"]["ours"]),
+            f"implicit, 128 factors {s(m['seconds']['implicit'])}",
+            f"{lists['ratios']['implicit']:.1f}×",
+        ],
+        [
+            "20 million rows of Parquet with text ids → `Histories`",
+            s(d["seconds"]["ours"]),
+            f"Polars reads and counts them {s(d['seconds']['polars'])}",
+            f"{read['ratios']['polars']:.2f}×",
+        ],
+    ]
+    table = _rows(["", "foldin", "peer, same run", "faster"], rows)
+    kept = (epoch, rec, lists)
+    best, own = (", ".join(f"{one[key]:.2f}" for one in kept) for key in ("limit", "limit_torch"))
+    return (
+        f"{table}\n\nShare of the machine's limit (the unavoidable products at the rate of its fastest BLAS) of Mult-VAE, RecVAE "
+        f"and recommending: {best}; at the rate of PyTorch's own BLAS, which foldin leaves aside on this processor: {own}. "
+        f"Peak memory of the Mult-VAE epoch {e['peak_gb']['ours']:.2f} GB, of reading {d['peak_gb']['ours']:.2f} GB. "
+        f"{epoch['machine']}, {epoch['threads']} threads."
+    )
+
+
+def explained() -> str:
+    """The bound reports."""
+    figures = load("reproductions/results/explain.json")["figures"]
+
+    def nats(entry: Mapping[str, float]) -> str:
+        return f"{entry['per_person']:.1f} ± {entry['per_person_se']:.1f}"
+
+    lines: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
+        ("ELBO", lambda b: nats(b["bound"]["elbo"])),
+        ("reconstruction", lambda b: nats(b["bound"]["reconstruction"])),
+        ("KL to the model's own prior", lambda b: nats(b["bound"]["kl"])),
+        ("IWAE, k = 5", lambda b: nats(b["iwae"]["5"])),
+        ("IWAE, k = 50", lambda b: nats(b["iwae"]["50"])),
+        ("IWAE, k = 500", lambda b: nats(b["iwae"]["500"])),
+        ("gap: amortisation", lambda b: nats(b["gap"]["amortisation"])),
+        ("gap: approximation", lambda b: nats(b["gap"]["approximation"])),
+        ("KL to N(0, I): I(x; z)", lambda b: f"{b['decomposition']['all']['mutual_information']:.1f}"),
+        ("KL to N(0, I): total correlation", lambda b: f"{b['decomposition']['all']['total_correlation']:.1f}"),
+        ("KL to N(0, I): dimension-wise", lambda b: f"{b['decomposition']['all']['dimension_wise_kl']:.1f}"),
+        ("active units", lambda b: f"{b['health']['active_units']} of {b['health']['latent']}"),
+        ("effective rank", lambda b: f"{b['health']['effective_rank']:.0f}"),
+    ]
+    rows = [[name, *(pick(one["bounds"]) for one in figures.values())] for name, pick in lines]
+    rows.append(["held-out perplexity", *(f"{one['perplexity']['mean']:.0f}" for one in figures.values())])
+    rows.append(["the report took", *(f"{one['seconds']:.0f} s" for one in figures.values())])
+    return _rows(["nats per person", *figures], rows)
+
+
+SECTIONS: dict[str, Callable[[], str]] = {
+    "quality": quality,
+    "other protocols": other_protocols,
+    "clean": clean,
+    "speed": speed,
+    "explained": explained,
+}
+
+
+def filled(text: str) -> str:
+    """The text with every section made anew."""
+    for name, make in SECTIONS.items():
+        pattern = rf"(<!-- {name} -->\n).*?(\n<!-- end -->)"
+        if not re.search(pattern, text, flags=re.DOTALL):
+            raise SystemExit(f"README.md has no section {name!r}")
+        made = make()
+        text = re.sub(pattern, lambda match, made=made: match.group(1) + made + match.group(2), text, flags=re.DOTALL)
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
