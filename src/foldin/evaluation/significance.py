@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.stats
 
 from foldin.tensors import Array, Float64
 
@@ -35,6 +34,8 @@ def paired_test(a: Float64[Array, " people"], b: Float64[Array, " people"]) -> f
 
     Equal values for everybody give 1.
     """
+    import scipy.stats  # its import costs half a second, which `--help` need not wait for
+
     difference = a - b
     if len(difference) < 2 or not difference.any():
         return 1.0
