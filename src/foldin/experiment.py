@@ -98,6 +98,8 @@ def train(
         resume=resume,
         progress=progress,
     )
+    if result.stopped == "interrupted" and not result.records:
+        raise KeyboardInterrupt  # nothing to keep yet
     evaluation = evaluate(
         model,
         split.test,
@@ -164,6 +166,7 @@ def save(folder: Path, split: Split, one: Trained, *, source: Mapping[str, Any],
         history=[asdict(record) for record in one.result.records],
         metrics=one.evaluation.summary(seed=seed),
         per_user=one.evaluation.per_user,
+        keep_checkpoint=one.result.stopped == "interrupted",
     )
     return info
 

@@ -145,8 +145,12 @@ def save_run(
     history: Sequence[Mapping[str, Any]] = (),
     metrics: Mapping[str, Any] | None = None,
     per_user: pl.DataFrame | None = None,
+    keep_checkpoint: bool = False,
 ) -> None:
-    """Write a run directory; `run.json`, which makes it a finished one, comes last."""
+    """Write a run directory; `run.json`, which makes it a finished one, comes last.
+
+    The checkpoint of training goes, unless it is to be continued.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.json").unlink(missing_ok=True)
     about = {"model": name, "config": model.config.as_dict(), "n_items": model.n_items}
@@ -167,7 +171,8 @@ def save_run(
         "files": {one: _sha256(folder / one) for one in names},
     }
     write_json(folder / "run.json", {**content, "digest": _own_digest(content)})
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    if not keep_checkpoint:
+        (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def _read_info(folder: Path) -> dict[str, Any]:

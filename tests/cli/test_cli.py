@@ -257,3 +257,38 @@ def test_recommend_with_uncertainty_and_exploration(run, path, capsys, tmp_path)
     code, _, err = call(capsys, "recommend", tmp_path / "ease", "--history", "i03", "--explore")
     assert code == 2
     assert "needs a model with a posterior" in err
+
+
+def test_an_interrupt_keeps_a_run_that_can_be_used_and_resumed(path, capsys, tmp_path, monkeypatch):
+    target = tmp_path / "run"
+    arguments = ["fit", path, "--model", "multvae", "--out", target, *QUICK]
+
+    def interrupt(self, record):
+        if record.epoch == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("foldin.cli.output.FitBar.epoch", interrupt)
+    code, _, err = call(capsys, *arguments)
+    assert code == 0
+    assert "--resume goes on from the last epoch" in err
+    assert json.loads((target / "run.json").read_text())["stopped"] == "interrupted"
+    assert call(capsys, "recommend", target, "--history", "i03")[0] == 0
+    monkeypatch.undo()
+    code, out, _ = call(capsys, *arguments, "--resume", "--json")
+    assert code == 0
+    assert json.loads(out)["models"]["multvae"]["epochs"] == 3
+    assert not (target / "checkpoint.safetensors").exists()
+    code, _, err = call(capsys, *arguments, "--resume")
+    assert code == 2
+    assert "holds a finished run" in err
+
+
+def test_an_interrupt_before_the_first_epoch_keeps_nothing(path, capsys, tmp_path, monkeypatch):
+    def interrupt(self, plan, epochs, done):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("foldin.cli.output.FitBar.begin", interrupt)
+    code, _, err = call(capsys, "fit", path, "--model", "multvae", "--out", tmp_path / "run", *QUICK)
+    assert code == 130
+    assert "interrupted" in err
+    assert not (tmp_path / "run" / "run.json").exists()

@@ -46,9 +46,10 @@ def command(
       foldin fit movielens-small --min-rating 4 --model multvae --out runs/films --set epochs=50 --set beta=0.1
     """
     target = Path(folder)
-    if (target / "run.json").exists() and not resume:
+    unfinished = (target / CHECKPOINT).exists()
+    if (target / "run.json").exists() and not (resume and unfinished):
         raise RunError(f"{target}: holds a finished run; give another folder, or remove it first")
-    if (target / CHECKPOINT).exists() and not resume:
+    if unfinished and not resume:
         raise RunError(f"{target}: holds an unfinished run; continue it with --resume, or remove it first")
     config = model_class(name).Config.from_texts(settings_of(texts))
     source = source_of(path, options)
@@ -70,7 +71,7 @@ def command(
             progress=progress,
         )
     if one.result.stopped == "interrupted":
-        status("interrupted: the best weights so far are kept")
+        status(f"interrupted: the best weights so far are kept in {target}; --resume goes on from the last epoch")
     save(target, split, one, source=source.as_dict(), seed=seed)
     content = {**report(split, {name: one}, data=path, seed=seed), "run": str(target)}
     if as_json:

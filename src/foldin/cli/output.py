@@ -47,7 +47,8 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, 
 
 def status(message: str) -> None:
     """A remark on standard error."""
-    err().print(f"[dim]{message}[/dim]" if err().is_terminal else message, markup=err().is_terminal)
+    console = err()
+    console.print(message, style="dim" if console.is_terminal else "", markup=False, soft_wrap=True)
 
 
 @contextmanager
