@@ -166,3 +166,11 @@ def test_implicit_slim_brings_items_that_go_together_together():
     even = torch.arange(20) % 2 == 0
     same = (even[:, None] == even[None, :]) & ~torch.eye(20, dtype=torch.bool)
     assert alike[same].mean() > alike[~same & ~torch.eye(20, dtype=torch.bool)].mean() + 0.2
+
+
+def test_training_again_on_other_people_forgets_the_cache():
+    model = RecVAE(20, RecVAEConfig(**SMALL))
+    fit(model, checkerboard(30, 20), epochs=1)
+    others = checkerboard(60, 20, seed=4)
+    fit(model, others, epochs=1)
+    assert torch.allclose(model._cache[0], model._frozen_posterior(others)[0], atol=1e-6)

@@ -96,6 +96,7 @@ class RecVAE(Variational[RecVAEConfig]):
 
     def plan(self) -> Plan:
         config = self.config
+        self._cache = None  # of the people of an earlier training
 
         def adam(parameters: Mapping[str, torch.nn.Parameter]) -> torch.optim.Optimizer:
             return torch.optim.Adam(list(parameters.values()), lr=config.learning_rate, fused=True)
