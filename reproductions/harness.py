@@ -38,6 +38,8 @@ def search(
         start = time.perf_counter()
         model = kind(len(split.catalog), kind.Config(**settings))
         result = fit(model, split.train, judge=judge, patience=15)
+        if result.stopped == "interrupted":
+            raise KeyboardInterrupt
         figure = judge(model) if result.best_metric is None else result.best_metric
         trials.append(
             {

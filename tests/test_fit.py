@@ -262,3 +262,32 @@ def test_training_reports_speed_and_progress():
     assert len(calls) == 1 + 2 * 4
     assert 0 < result.seconds <= time.perf_counter() - start
     assert all(record.people_per_second > 0 for record in result.records)
+
+
+def test_a_checkpoint_judged_by_another_figure_is_refused(tmp_path):
+    fit(vae(), TRAIN, judge=judge_by_bound, judged_by="bound", folder=tmp_path, until=lambda record: record.epoch == 1)
+    with pytest.raises(RunError, match="trained with another judge"):
+        fit(vae(), TRAIN, judge=judge_by_bound, judged_by="ndcg", folder=tmp_path, resume=True)
+
+
+def test_an_interrupt_while_weights_are_copied_keeps_figure_and_weights_together():
+    model = vae()
+    copies = []
+    plain = model.state
+
+    def state():
+        if len(copies) == 2:
+            raise KeyboardInterrupt
+        copies.append(plain())
+        return copies[-1]
+
+    model.state = state
+    figures = iter([0.1, 0.2, 0.3])
+    result = fit(model, TRAIN, judge=lambda _: next(figures))
+    assert (result.best_epoch, result.best_metric) == (2, 0.2)
+    assert all(torch.equal(value, plain()[name]) for name, value in copies[1].items())
+
+
+def test_one_epoch_in_the_settings_is_no_closed_form():
+    model = vae(MultVAEConfig(hidden=(8,), latent=4, epochs=1, batch_size=16))
+    assert len(fit(model, TRAIN, epochs=3, judge=judge_by_bound).records) == 3

@@ -80,10 +80,12 @@ def train(
     resume: bool = False,
     progress: Progress | None = None,
     evaluating: Callable[[int, int], None] | None = None,
+    keep_interrupted: bool = False,
 ) -> Trained:
     """Train a model on a split, with early stopping on validation, and judge it on the test people once.
 
-    See `fit` and `evaluate` for the arguments and errors.
+    See `fit` and `evaluate` for the arguments and errors. Ctrl-C in training is raised again, unless `keep_interrupted`
+    and an epoch has ended: then the best weights so far are judged.
     """
     model = model_class(name)(len(split.catalog), config, seed=seed, device=device)
     judge = ValidationJudge(split.validation, metric)
@@ -91,6 +93,7 @@ def train(
         model,
         split.train,
         judge=judge,
+        judged_by=f"{metric} on {split.validation.targets.fingerprint()}",
         seed=seed,
         epochs=epochs,
         patience=patience,
@@ -98,8 +101,8 @@ def train(
         resume=resume,
         progress=progress,
     )
-    if result.stopped == "interrupted" and not result.records:
-        raise KeyboardInterrupt  # nothing to keep yet
+    if result.stopped == "interrupted" and not (keep_interrupted and result.records):
+        raise KeyboardInterrupt
     evaluation = evaluate(
         model,
         split.test,
@@ -119,6 +122,7 @@ def report(split: Split, trained: Mapping[str, Trained], *, data: str, seed: int
             "config": one.model.config.as_dict(),
             "fit_seconds": round(one.result.seconds, 3),
             "epochs": len(one.result.records),
+            "stopped": one.result.stopped,
             "best_epoch": one.result.best_epoch,
             "validation": one.result.best_metric,
             "metrics": one.evaluation.summary(seed=seed),

@@ -180,8 +180,8 @@ class _Loop:
             raise FitError(f"epoch {epoch}: the validation figure is {metric}")
         best = metric is not None and metric > self.state.best_metric
         if best and metric is not None:
-            self.state.best_epoch, self.state.best_metric = epoch, metric
-            self.state.best = self.model.state()
+            weights = self.model.state()  # first: an interrupt in here must not pair them with an older figure
+            self.state.best, self.state.best_epoch, self.state.best_metric = weights, epoch, metric
         return EpochRecord(
             epoch=epoch,
             seconds=seconds,
@@ -191,9 +191,10 @@ class _Loop:
             best=best,
         )
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self, judged_by: str) -> dict[str, Any]:
         """What a checkpoint must agree with to be continued."""
         return {
+            "judge": judged_by,
             "model": type(self.model).__name__,
             "config": self.model.config.as_dict(),
             "epochs": self.epochs,
@@ -260,6 +261,7 @@ def fit(
     train: Histories,
     *,
     judge: Judge | None = None,
+    judged_by: str = "",
     seed: int = 0,
     epochs: int | None = None,
     patience: int | None = 20,
@@ -273,7 +275,8 @@ def fit(
     Args:
         model: trained in place.
         train: the training people. Validation people never come here; `judge` holds them.
-        judge: asked after every epoch of a plan of several.
+        judge: asked after every epoch, unless the plan is a closed form.
+        judged_by: what the judge measures; a checkpoint is continued by the same only.
         seed: of order, dropout and noise; the initial weights have the model's own seed.
         epochs: at most; the plan's number when None. Schedules run over these.
         patience: epochs without a better figure before training stops; None for never.
@@ -290,10 +293,11 @@ def fit(
         raise FitError("there is nobody to train on")
     model._check(train)
     plan, progress = model.plan(), progress or Progress()
-    total = plan.epochs if epochs is None or plan.epochs == 1 else epochs
+    closed = plan.epochs == 1 and not any(isinstance(phase, Gradient) for phase in plan.phases)
+    total = plan.epochs if epochs is None or closed else epochs
     _check_plan(plan, total)
     loop = _Loop(model, train, plan, total, seed, progress)
-    identity = loop.identity() if folder is not None else {}
+    identity = loop.identity(judged_by) if folder is not None else {}
     path = None if folder is None else folder / CHECKPOINT
     if path is not None and resume and path.is_file():
         loop.load(path, identity)
@@ -313,7 +317,7 @@ def fit(
             epoch, start = state.epoch + 1, time.perf_counter()
             terms, people = loop.run_epoch(epoch)
             seconds = time.perf_counter() - start
-            record = loop.judge(judge if plan.epochs > 1 else None, epoch, terms, people, seconds)
+            record = loop.judge(None if closed else judge, epoch, terms, people, seconds)
             state.records.append(record)
             state.epoch = epoch
             state.seconds = before + time.perf_counter() - began

@@ -57,6 +57,9 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         write(part)
         with part.open("rb") as file:
             os.fsync(file.fileno())
+        mask = os.umask(0)  # mkstemp makes files that only their owner reads
+        os.umask(mask)
+        part.chmod(0o666 & ~mask)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -292,3 +292,43 @@ def test_an_interrupt_before_the_first_epoch_keeps_nothing(path, capsys, tmp_pat
     assert code == 130
     assert "interrupted" in err
     assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_an_interrupt_in_compare_is_not_a_result(path, capsys, monkeypatch):
+    def interrupt(self, record):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("foldin.cli.output.FitBar.epoch", interrupt)
+    code, out, _ = call(capsys, "compare", path, "--models", "multvae,popularity", "--epochs", "3", "--json")
+    assert (code, out) == (130, "")
+
+
+def test_titles_are_text_never_markup(path, capsys, tmp_path):
+    (tmp_path / "items.csv").write_text("item,title\n" + "".join(f"i{k:02d},[/b] film [rec] {k}\n" for k in range(40)))
+    call(capsys, "fit", path, "--model", "popularity", "--out", tmp_path / "run", "--items", tmp_path / "items.csv")
+    code, out, _ = call(capsys, "recommend", tmp_path / "run", "--history", "i03", "-k", "3")
+    assert code == 0
+    assert "Took: [/b] film [rec] 3" in out
+    assert out.count("[/b] film [rec]") == 4
+
+
+def test_people_in_a_file_are_read_as_the_run_was(capsys, tmp_path):
+    rows = [(f"u{u}", f"i{(u + k) % 12}", 5 if k < 6 else 1) for u in range(40) for k in range(9)]
+    (tmp_path / "log.csv").write_text("user,item,rating\n" + "".join(f"{u},{i},{r}\n" for u, i, r in rows))
+    call(capsys, "fit", tmp_path / "log.csv", "--min-rating", "4", "--model", "popularity", "--out", tmp_path / "run")
+    code, _, _ = call(
+        capsys, "recommend", tmp_path / "run", "--users", tmp_path / "log.csv", "--out", tmp_path / "l.csv", "-k", "12"
+    )
+    assert code == 0
+    lists = pl.read_csv(tmp_path / "l.csv")
+    assert lists.filter(pl.col("person") == "u0")["item"].sort().to_list() == sorted(f"i{k}" for k in range(6, 12))
+
+
+def test_the_same_item_twice_is_one_event(run, capsys):
+    _, once, _ = call(capsys, "recommend", run, "--history", "i03,i05", "--json")
+    _, twice, _ = call(capsys, "recommend", run, "--history", "i03,i03,i05", "--likes", "Film i05", "--json")
+    assert json.loads(once) == json.loads(twice)
+
+
+def test_a_run_can_be_read_by_others(run):
+    assert all(file.stat().st_mode & 0o044 == 0o044 for file in run.iterdir())

@@ -172,3 +172,27 @@ def test_a_missing_file_and_an_empty_folder(tmp_path):
         read_log(tmp_path)
     with pytest.raises(DataError, match="--format 'xml' is not one of"):
         read_log(write(tmp_path, "csv"), format="xml")
+
+
+def test_longer_lines_after_pairs_are_refused_not_cut(tmp_path):
+    (tmp_path / "a.txt").write_text("u a\n" * 60 + "v a b c d\n")
+    with pytest.raises(FormatError, match="'user item' was expected on every line, met 'v a b c d'"):
+        read_log(tmp_path / "a.txt")
+
+
+def test_a_first_line_of_any_length_is_a_sequence(tmp_path):
+    (tmp_path / "a.txt").write_text("u " + " ".join(f"item-{k}" for k in range(20_000)) + "\nv item-1\n")
+    assert read_log(tmp_path / "a.txt").report.rows == 20_001
+
+
+def test_ratings_with_blanks_between_are_no_sequences(tmp_path):
+    (tmp_path / "a.txt").write_text("1 31 4.0 1600000000\n2 31 4.5 1600000001\n")
+    with pytest.raises(FormatError, match="looks like 'user item rating timestamp'"):
+        read_log(tmp_path / "a.txt")
+
+
+def test_titles_stand_inside_a_folder_of_parts(tmp_path):
+    parts = write(tmp_path, "parquet folder")
+    (tmp_path / "items.csv").write_text("item,title\nx,wrong\n")
+    (parts / "items.csv").write_text("item,title\nx,right\n")
+    assert "right" in read_log(parts).items["title"].to_list()

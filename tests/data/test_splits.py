@@ -212,3 +212,39 @@ def test_filters_on_a_given_split_are_refused(tmp_path):
         Source(path=str(tmp_path), min_rating=3).split()
     with pytest.raises(FormatError, match="neither"):
         Source(path=str(tmp_path / "train.csv"), protocol="given").split()
+
+
+def test_given_parts_keep_the_order_of_time(tmp_path):
+    parts = {
+        "train": [(0, 10, 10**9 + 500), (0, 20, 10**9 + 100)],
+        "valid": [(0, 30, 10**9 + 600)],
+        "test": [(0, 40, 10**9 + 700)],
+    }
+    write_given(tmp_path, parts, ("user", "item", "timestamp"))
+    split = Source(path=str(tmp_path)).split()
+    assert [split.catalog.ids[int(i)] for i in split.train.of(0)] == ["20", "10"]
+    assert split.train.times.tolist() == [10**9 + 100, 10**9 + 500]
+
+
+def test_temporal_targets_are_later_whatever_orders_the_history():
+    rows = [("a", f"i{k}", 10**9 + k, 9 - k) for k in range(9)] + [("b", f"i{k}", 10**9 + k, k) for k in range(9)]
+    table = pl.DataFrame(rows, schema=["user", "item", "timestamp", "order"], orient="row")
+    columns = Columns(user="user", item="item", time="timestamp", order="order")
+    log = log_from_table(table, columns, ReadReport(source="made", format="table", columns={}, rows=len(rows)))
+    split = temporal(log, validation_share=0.2, test_share=0.2)
+    for user in range(len(split.test)):
+        shown, wanted = split.test.fold_in.rows(user, user + 1), split.test.targets.rows(user, user + 1)
+        assert not len(shown.times) or shown.times.max() < wanted.times.min()
+
+
+def test_a_core_stays_a_core_under_its_protocol(tmp_path):
+    log = make_log(users=60, items=30)
+    rows = [
+        (log.people[int(u)], log.items["item"][int(i)])
+        for u, i in zip(log.histories.users(), log.histories.items, strict=True)
+    ]
+    write_csv(tmp_path / "log.csv", [*rows, *((f"x{k}", "i00") for k in range(4))], ("user", "item"))
+    split = Source(path=str(tmp_path / "log.csv"), core=True, item_events=10, protocol="last-out").split()
+    everything = split.test.fold_in.followed_by(split.test.targets)
+    assert everything.lengths.min() >= 3
+    assert everything.counts().min() >= 10

@@ -79,8 +79,53 @@ def test_ties_in_time_keep_the_order_of_the_file(tmp_path):
 
 def test_an_order_column_goes_before_time(tmp_path):
     rows = [("a", "x", NOW, 2), ("a", "y", NOW + 5, 1)]
-    log = read(tmp_path, rows, header=("user", "item", "timestamp", "pos"))
-    assert log.histories.times.tolist() == [NOW + 5, NOW]
+    header = ("user", "item", "timestamp", "pos")
+    assert read(tmp_path, rows, header=header, order="pos").histories.times.tolist() == [NOW + 5, NOW]
+    # Unasked, a column of that name beside times may be a place on a page: times order.
+    assert read(tmp_path, rows, header=header).histories.times.tolist() == [NOW, NOW + 5]
+    assert read(tmp_path, [("a", "x", 2), ("a", "y", 1)], header=("user", "item", "pos")).histories.items.tolist() == [
+        1,
+        0,
+    ]
+
+
+@pytest.mark.parametrize("kind", ["milliseconds", "datetime", "small floats"])
+def test_order_within_a_second_is_kept(kind, tmp_path):
+    values = {
+        "milliseconds": [NOW * 1000 + 900, NOW * 1000 + 100],
+        "datetime": ["2020-09-13 12:26:40.900", "2020-09-13 12:26:40.100"],
+        "small floats": [0.9, 0.1],
+    }[kind]
+    log = read(tmp_path, [("a", "x", values[0]), ("a", "y", values[1])])
+    assert [log.items["item"][int(i)] for i in log.histories.of(0)] == ["y", "x"]
+
+
+def test_missing_values_of_parquet_are_missing(tmp_path):
+    table = pl.DataFrame(
+        {"user": ["a", "", "b"], "item": [1.0, 2.0, float("nan")], "rating": [5.0, 5.0, 5.0], "timestamp": [NOW] * 3}
+    )
+    table.write_parquet(tmp_path / "a.parquet")
+    log = read_log(tmp_path / "a.parquet")
+    assert (log.people.to_list(), log.items["item"].to_list()) == (["a"], ["1"])
+    assert log.report.kept == 1
+    pl.DataFrame({"user": ["a", "b"], "item": [1, 2], "rating": [float("nan"), 4.0]}).write_parquet(
+        tmp_path / "b.parquet"
+    )
+    assert read_log(tmp_path / "b.parquet", min_rating=4).people.to_list() == ["b"]
+
+
+def test_large_unsigned_ids_keep_their_spelling(tmp_path):
+    big = 2**63 + 5
+    pl.DataFrame({"user": pl.Series([big], dtype=pl.UInt64), "item": [1]}).write_parquet(tmp_path / "a.parquet")
+    assert read_log(tmp_path / "a.parquet").people.to_list() == [str(big)]
+
+
+def test_a_time_of_day_is_no_time(tmp_path):
+    import datetime
+
+    pl.DataFrame({"user": [1], "item": [1], "time": [datetime.time(3, 4)]}).write_parquet(tmp_path / "a.parquet")
+    with pytest.raises(ColumnError, match="dates or numbers were expected"):
+        read_log(tmp_path / "a.parquet")
 
 
 def test_odd_ids_are_kept_and_counted(tmp_path):

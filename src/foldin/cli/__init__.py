@@ -29,4 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
         # The reader of our output has gone (`foldin … | head`); leave without a word.
         sys.stderr.close()
         code = 0
+    except OSError as error:  # a full disk, a folder that may not be written to
+        click.echo(f"foldin: error: {error}", err=True)
+        code = 2
     sys.exit(code if isinstance(code, int) else 0)

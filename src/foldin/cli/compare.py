@@ -44,6 +44,8 @@ def command(
       foldin compare movielens-small --min-rating 4 --models popularity,ease,multvae --set ease.regularization=200
     """
     names = [name.strip() for name in models.split(",") if name.strip()]
+    if not names:
+        raise ConfigError(f"--models {models!r}: names of models with commas between were expected")
     settings: dict[str, dict[str, str]] = {name: {} for name in names}
     for key, value in settings_of(texts).items():
         name, dot, field = key.partition(".")

@@ -66,7 +66,7 @@ def command(titles: tuple[str, ...], folder: str | None, seed: int, as_json: boo
     known = split.test.fold_in.select(np.array([person]))
     new = Histories.from_lists([likes], len(catalog))
     lists = {
-        who: as_rows(model, catalog, lists_of(model, people, 10, {}, None), 0)
+        who: as_rows(model, catalog, lists_of(model, people, 10, {}), 0)
         for who, people in (("known", known), ("new", new))
     }
     if as_json:
@@ -76,11 +76,9 @@ def command(titles: tuple[str, ...], folder: str | None, seed: int, as_json: boo
     show_tests(console, content, "ndcg@100")
     history = [catalog.titles[i] for i in known.of(0)]
     found = {catalog.titles[i] for i in split.test.targets.of(person)}
-    console.print(
-        f"\n[bold]A test person[/bold] (id {split.test.people[person]}), not in training, took:", highlight=False
-    )
+    console.print(f"\nA test person (id {split.test.people[person]}), not in training, took:", highlight=False)
     console.print("  " + "; ".join(history), soft_wrap=True)
-    console.print("[bold]and held out[/bold]: " + "; ".join(sorted(found)), soft_wrap=True)
+    console.print("and held out: " + "; ".join(sorted(found)), soft_wrap=True)
     for row in lists["known"]:
         row["title"] += "  ✓" if row["title"] in found else ""
     console.print(list_table("\nMult-VAE expects next (✓ = held out)", lists["known"]))

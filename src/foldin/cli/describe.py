@@ -51,7 +51,7 @@ def _span(times: list[int] | None) -> str:
 def show_log(console: Console, about: dict[str, Any]) -> None:
     """Print what `describe_log` found."""
     columns = ", ".join(f"{role} = {name}" for role, name in about["columns"].items())
-    console.print(f"[bold]{about['source']}[/bold]  ({about['format']}: {columns})", soft_wrap=True)
+    console.print(f"{about['source']}  ({about['format']}: {columns})", style="bold", soft_wrap=True)
     rows = [("read", f"{about['rows']:,} rows")]
     rows += [("dropped" if n["dropped"] else "note", f"{n['count']:,} {n['text']}") for n in about["notes"]]
     rows += [

@@ -80,7 +80,7 @@ def command(
     console = out()
     likelihood = content["log_likelihood_per_item"]
     console.print(
-        f"[bold]{loaded.name}[/bold] on {content['data']}: held-out log-likelihood {likelihood['mean']:.4f} nats an item "
+        f"{loaded.name} on {content['data']}: held-out log-likelihood {likelihood['mean']:.4f} nats an item "
         f"({likelihood['low']:.4f} to {likelihood['high']:.4f}), perplexity {content['perplexity']['mean']:.0f}",
         soft_wrap=True,
     )
@@ -114,4 +114,4 @@ def _show_bounds(console: Any, bounds: dict[str, Any]) -> None:
         f"{health['active_units']} of {health['latent']} units active, effective rank {health['effective_rank']:.1f}"
     )
     for alarm in health["alarms"]:
-        console.print(f"[bold]alarm:[/bold] {alarm}", soft_wrap=True)
+        console.print(f"alarm: {alarm}", style="bold", soft_wrap=True)

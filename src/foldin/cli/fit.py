@@ -46,6 +46,8 @@ def command(
       foldin fit movielens-small --min-rating 4 --model multvae --out runs/films --set epochs=50 --set beta=0.1
     """
     target = Path(folder)
+    if target.exists() and not target.is_dir():
+        raise RunError(f"{target}: is a file; a run is a folder")
     unfinished = (target / CHECKPOINT).exists()
     if (target / "run.json").exists() and not (resume and unfinished):
         raise RunError(f"{target}: holds a finished run; give another folder, or remove it first")
@@ -69,6 +71,7 @@ def command(
             folder=target,
             resume=resume,
             progress=progress,
+            keep_interrupted=True,
         )
     if one.result.stopped == "interrupted":
         status(f"interrupted: the best weights so far are kept in {target}; --resume goes on from the last epoch")

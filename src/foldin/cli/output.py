@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from foldin.fit import EpochRecord
 from foldin.fit import Progress as FitProgress
@@ -21,13 +22,13 @@ __all__ = ["FitBar", "err", "json_out", "out", "status", "table", "working"]
 
 def out() -> Console:
     """Standard output; wide enough for a table when it is not a terminal."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=120)
+    console = Console(highlight=False, markup=False)
+    return console if console.is_terminal else Console(highlight=False, markup=False, width=120)
 
 
 def err() -> Console:
     """Standard error, for progress and remarks."""
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, markup=False)
 
 
 def json_out(content: Mapping[str, Any]) -> None:
@@ -35,20 +36,20 @@ def json_out(content: Mapping[str, Any]) -> None:
     click.echo(json.dumps(content, indent=1, allow_nan=False))
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> Table:
-    """A plain table; the first `left` columns to the left, figures to the right."""
-    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, left: int = 1) -> Table:
+    """A plain table; the first `left` columns to the left, figures to the right. Text is taken as it is, never as markup."""
+    made = Table(title=Text(title, style="bold"), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for place, name in enumerate(columns):
-        made.add_column(name, justify="left" if place < left else "right", no_wrap=place >= left)
+        made.add_column(Text(name), justify="left" if place < left else "right", no_wrap=place >= left)
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*(Text(one) if isinstance(one, str) else one for one in row))
     return made
 
 
 def status(message: str) -> None:
     """A remark on standard error."""
     console = err()
-    console.print(message, style="dim" if console.is_terminal else "", markup=False, soft_wrap=True)
+    console.print(message, style="dim" if console.is_terminal else "", soft_wrap=True)
 
 
 @contextmanager

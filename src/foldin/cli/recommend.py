@@ -11,11 +11,13 @@ import torch
 
 from foldin.cli.options import JSON
 from foldin.cli.output import json_out, out, status, table, working
-from foldin.data import Catalog, Histories, read_log
+from foldin.data import Catalog, EventLog, Histories, Source, read_log
+from foldin.data.columns import detect_columns
+from foldin.data.formats import open_table
 from foldin.errors import ConfigError, DataError
 from foldin.experiment import choose_device
 from foldin.models import Predictive, Recommender, TopK, Variational
-from foldin.store import load_run, write_atomically
+from foldin.store import Run, load_run, write_atomically
 
 __all__ = ["as_rows", "command", "list_table", "lists_of"]
 
@@ -53,19 +55,22 @@ def list_table(title: str, rows: list[dict[str, Any]]) -> Any:
     return table(title, ("", "title", *(columns[key][0] for key in used)), shown, left=2)
 
 
-def lists_of(model: Recommender[Any], people: Histories, k: int, how: dict[str, Any], explore: int | None) -> TopK:
+def lists_of(
+    model: Recommender[Any], people: Histories, k: int, how: dict[str, Any], *, explore: bool = False, seed: int = 0
+) -> TopK:
     """Lists, with the posterior's uncertainty where the model has one."""
     if isinstance(model, Variational):
-        generator = torch.Generator(model.device).manual_seed(explore or 0)
-        return model.predictive(people, k, generator, explore=explore is not None, **how)
-    if explore is not None:
+        generator = torch.Generator(model.device).manual_seed(seed)
+        return model.predictive(people, k, generator, explore=explore, **how)
+    if explore:
         raise ConfigError(f"--explore needs a model with a posterior; {type(model).__name__} has none")
     return model.recommend(people, k, **how)
 
 
 def _history(catalog: Catalog, ids: tuple[str, ...], titles: tuple[str, ...]) -> list[int]:
     named = [part.strip() for one in ids for part in one.split(",") if part.strip()]
-    return [*catalog.indices(named), *(catalog.find_title(title) for title in titles)]
+    # A film named twice is one event of the history.
+    return list(dict.fromkeys([*catalog.indices(named), *(catalog.find_title(title) for title in titles)]))
 
 
 @click.command()
@@ -117,13 +122,13 @@ def command(
     if file is not None:
         if target is None or ids or titles:
             raise ConfigError("--users goes with --out FILE, and without --history and --likes")
-        _for_file(loaded.model, catalog, Path(file), Path(target), k, how, seed if explore else None, as_json=as_json)
+        _for_file(loaded, Path(file), Path(target), k, how, explore=explore, seed=seed, as_json=as_json)
         return
     if target is not None:
         raise ConfigError("--out goes with --users FILE")
     history = _history(catalog, ids, titles)
     people = Histories.from_lists([history], loaded.model.n_items)
-    found = lists_of(loaded.model, people, k, how, seed if explore else None)
+    found = lists_of(loaded.model, people, k, how, explore=explore, seed=seed)
     rows = as_rows(loaded.model, catalog, found, 0)
     if as_json:
         json_out({"run": run, "model": loaded.name, "history": [catalog.ids[i] for i in history], "items": rows})
@@ -132,20 +137,24 @@ def command(
     out().print(list_table(f"Took: {taken}", rows))
 
 
+def _people_of(run: Run, file: Path) -> EventLog:
+    """A log of people, read as the run's own was, as far as the file has the columns for it."""
+    source = Source(**run.info["source"])
+    with open_table(file) as (lazy, _):
+        names = lazy.collect_schema().names()
+        roles = ("user", "item", "time", "rating", "order")
+        said = {role: getattr(source, role) for role in roles if getattr(source, role) in names}
+        rated = detect_columns(names, said, str(file)).rating is not None
+    return read_log(file, **said, min_rating=source.min_rating if rated else None, repeats=source.repeats)
+
+
 def _for_file(
-    model: Recommender[Any],
-    catalog: Catalog,
-    file: Path,
-    target: Path,
-    k: int,
-    how: dict[str, Any],
-    explore: int | None,
-    *,
-    as_json: bool,
+    run: Run, file: Path, target: Path, k: int, how: dict[str, Any], *, explore: bool, seed: int, as_json: bool
 ) -> None:
+    model, catalog = run.model, run.catalog
     if target.suffix not in _WRITERS:
         raise DataError(f"{target}: one of {', '.join(_WRITERS)} was expected")
-    log = read_log(file)
+    log = _people_of(run, file)
     index = dict(zip(catalog.ids, range(len(catalog)), strict=True))
     new = np.array([index.get(one, -1) for one in log.items["item"]], dtype=np.int64)
     people = log.histories.reindex(new, len(catalog))
@@ -158,7 +167,9 @@ def _for_file(
         for start in range(0, len(people), step):
             part = people.rows(start, start + step)
             # The spread over the posterior costs a hundred times the list: for a file only where it is asked for.
-            found = model.recommend(part, k, **how) if explore is None else lists_of(model, part, k, how, explore)
+            found = (
+                lists_of(model, part, k, how, explore=True, seed=seed) if explore else model.recommend(part, k, **how)
+            )
             frames.append(_frame(model, catalog, found, log.people[start : start + step]))
             bar(min(start + step, len(people)), len(people))
     lists = pl.concat(frames)

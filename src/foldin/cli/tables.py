@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from foldin.cli.output import table
 
@@ -13,13 +14,13 @@ __all__ = ["metrics_table", "show_tests"]
 SHOWN = ("ndcg@100", "recall@20", "recall@50", "ndcg@10")
 
 
-def _cell(entry: Mapping[str, float] | None, places: int = 3) -> str:
+def _cell(entry: Mapping[str, float] | None, places: int = 3) -> Text:
     if entry is None:
-        return "–"
-    text = f"{entry['mean']:.{places}f}"
-    if "low" not in entry:
-        return text
-    return f"{text} [dim]{entry['low']:.{places}f}–{entry['high']:.{places}f}[/dim]"
+        return Text("–")
+    text = Text(f"{entry['mean']:.{places}f}")
+    if "low" in entry:
+        text.append(f" {entry['low']:.{places}f}–{entry['high']:.{places}f}", style="dim")
+    return text
 
 
 def metrics_table(content: Mapping[str, Any], shown: Sequence[str] = SHOWN) -> Table:

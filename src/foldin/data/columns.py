@@ -68,6 +68,8 @@ def detect_columns(present: Sequence[str], said: Mapping[str, str | None], sourc
             if spelling in plain and plain[spelling] not in found.values():
                 found[role] = plain[spelling]
                 break
+    if "time" in found and said.get("order") is None:
+        found.pop("order", None)  # a column called "position" beside times may well be a place on a page
     for role in ("user", "item"):
         if role not in found:
             raise ColumnError(

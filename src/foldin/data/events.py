@@ -97,9 +97,10 @@ def _clean(table: pl.DataFrame, columns: Columns, report: ReadReport) -> tuple[p
     for role, name in columns.roles().items():
         if role == "rating":
             continue
-        missing = table[name].is_null()
-        if table[name].dtype == pl.String:
-            missing |= table[name] == ""
+        column = table[name].fill_nan(None) if table[name].dtype.is_float() else table[name]
+        missing = column.is_null()
+        if column.dtype == pl.String or isinstance(column.dtype, pl.Categorical | pl.Enum):
+            missing |= (column == "").fill_null(value=False)
         if missing.any():
             report = report.dropped(int(missing.sum()), f"no value in the {role} column {name!r}")
             table = table.filter(~missing)
@@ -114,6 +115,8 @@ def _odd_ids(ids: pl.Series, what: str, report: ReadReport) -> ReadReport:
 
 def _id_column(column: pl.Series, source: str) -> pl.Series:
     """A column of ids as integers or text."""
+    if column.dtype == pl.UInt64 and column.len() and int(column.max()) > np.iinfo(np.int64).max:  # type: ignore[arg-type]
+        return column.cast(pl.String)
     if column.dtype.is_integer() or column.dtype in (pl.String, pl.Categorical) or isinstance(column.dtype, pl.Enum):
         return column.cast(pl.Categorical) if isinstance(column.dtype, pl.Enum) else column
     if column.dtype.is_float():
@@ -133,10 +136,8 @@ def _order_keys(
     """(keys to sort a person's events by, absolute times in seconds, report); None where the log has none."""
     keys = times = None
     if columns.time is not None:
-        keys, absolute = to_seconds(table[columns.time], report.source)
-        if absolute:
-            times = keys
-        else:
+        keys, times = to_seconds(table[columns.time], report.source)
+        if times is None:
             report = report.noted(len(keys), f"column {columns.time!r} holds no absolute times: used as an order only")
     if columns.order is not None:
         order = to_numbers(table[columns.order], report.source)
@@ -179,7 +180,8 @@ def log_from_table(
             raise ColumnError(
                 f"{source}: --min-rating needs a rating column; there are {', '.join(map(repr, table.columns))}"
             )
-        keep = (to_numbers(table[columns.rating], source) >= min_rating).fill_null(value=False)
+        ratings = to_numbers(table[columns.rating], source).cast(pl.Float64).fill_nan(None)
+        keep = (ratings >= min_rating).fill_null(value=False)
         report = report.dropped(int((~keep).sum()), f"rating below {min_rating:g}")
         table = table.filter(keep)
     if table.height == 0:
@@ -306,7 +308,8 @@ def read_log(
     report = ReadReport(source=str(file), format=fmt, columns=columns.roles(), rows=table.height)
     say("checking and sorting")
     if items is None:
-        companion = next((file.parent / name for name in COMPANIONS if (file.parent / name).is_file()), None)
+        folder = file if file.is_dir() else file.parent
+        companion = next((folder / name for name in COMPANIONS if (folder / name).is_file()), None)
         beside = companion if companion is not None and companion != file else None
     else:
         beside = Path(items)

@@ -5,6 +5,7 @@ row instead of changing the type of its column.
 """
 
 import gzip
+import re
 import shutil
 import tempfile
 import zlib
@@ -106,7 +107,12 @@ def detect_format(path: Path) -> str:
     if any(mark in first for mark in "\t,;|"):
         return "inter" if ":token" in first else "csv"
     whole = lines[:-1] if len(raw) == 65536 else lines
-    return "pairs" if all(len(line.split()) == 2 for line in whole) else "sequences"
+    widths = {len(line.split()) for line in whole}
+    if len(whole) > 1 and widths == {4} and all(re.fullmatch(r"\d{9,}", line.split()[3]) for line in whole):
+        raise FormatError(
+            f"{path}: looks like 'user item rating timestamp' with blanks between; put tabs or commas there"
+        )
+    return "pairs" if widths == {2} else "sequences"
 
 
 def _separator(first: str) -> str:
@@ -153,6 +159,17 @@ def _scan_lines(path: Path) -> pl.LazyFrame:
 
 
 def _scan_pairs(path: Path) -> pl.LazyFrame:
+    wrong = (
+        _scan_lines(path)
+        .filter((pl.col("line") != "") & (pl.col("line").str.count_matches(" ") != 1))
+        .head(1)
+        .collect()
+    )
+    if wrong.height:
+        line = wrong.item()
+        raise FormatError(
+            f"{path}: 'user item' was expected on every line, met {line[:60]!r}; --format sequences for longer ones"
+        )
     parts = pl.col("line").str.split_exact(" ", 2).struct
     return (
         _scan_lines(path)

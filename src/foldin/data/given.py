@@ -1,11 +1,12 @@
 """Folders that come already split: the layout of Liang et al., and train / valid / test of the same people."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from foldin.data.columns import detect_columns
+from foldin.data.columns import Columns, detect_columns
 from foldin.data.encode import encode
 from foldin.data.events import log_from_table
 from foldin.data.formats import open_table
@@ -35,16 +36,22 @@ def is_given(folder: Path) -> bool:
     return folder.is_dir() and (_parts(folder, _STRONG) or _parts(folder, _SAME_PEOPLE)) is not None
 
 
-def _read_part(path: Path, user: str | None, item: str | None) -> pl.DataFrame:
+def _read_part(path: Path, said: dict[str, str | None]) -> tuple[pl.DataFrame, Columns]:
     with open_table(path) as (lazy, _):
-        columns = detect_columns(lazy.collect_schema().names(), {"user": user, "item": item}, str(path))
-        return lazy.select(
-            pl.col(columns.user).cast(pl.String).alias("user"), pl.col(columns.item).cast(pl.String).alias("item")
-        ).collect()
+        columns = detect_columns(lazy.collect_schema().names(), said, str(path))
+        ids = [pl.col(name).cast(pl.String) for name in (columns.user, columns.item)]
+        rest = [pl.col(name) for role, name in columns.roles().items() if role in ("time", "order")]
+        return lazy.select(*ids, *rest).collect(), replace(columns, rating=None)
 
 
 def read_given(
-    folder: str | Path, *, user: str | None = None, item: str | None = None, items: pl.DataFrame | None = None
+    folder: str | Path,
+    *,
+    user: str | None = None,
+    item: str | None = None,
+    time: str | None = None,
+    order: str | None = None,
+    items: pl.DataFrame | None = None,
 ) -> Split:
     """The split that a folder holds.
 
@@ -63,15 +70,15 @@ def read_given(
         raise FormatError(
             f"{folder}: neither {', '.join(_STRONG)} nor {', '.join(_SAME_PEOPLE)} (as .csv, .tsv or .parquet)"
         )
-    tables = {name: _read_part(path, user, item) for name, path in paths.items()}
-    rows = sum(table.height for table in tables.values())
+    said = {"user": user, "item": item, "time": time, "order": order}
+    tables = {name: _read_part(path, said) for name, path in paths.items()}
+    rows = sum(table.height for table, _ in tables.values())
     report = ReadReport(source=str(folder), format="given", columns={"user": "user", "item": "item"}, rows=rows)
     strong = "validation_tr" in tables
-    known = tables["train"]["item"] if strong else pl.concat([t["item"] for t in tables.values()])
-    item_ids = encode(known.drop_nulls())[1]
+    known = [table[columns.item].alias("item") for table, columns in tables.values()]
+    item_ids = encode((known[0] if strong else pl.concat(known)).drop_nulls())[1]
     logs: dict[str, tuple[Histories, pl.Series]] = {}
-    for name, table in tables.items():
-        columns = detect_columns(["user", "item"], {}, str(paths[name]))
+    for name, (table, columns) in tables.items():
         part = ReadReport(source=str(paths[name]), format="given", columns=columns.roles(), rows=table.height)
         log = log_from_table(table, columns, part)
         place = pl.DataFrame({"item": item_ids, "new": np.arange(item_ids.len())})
@@ -119,7 +126,10 @@ def _align(part: tuple[Histories, pl.Series], people: pl.Series) -> Histories:
     """The histories of `people`, empty for those the part does not have."""
     histories, own = part
     extended = Histories(
-        items=histories.items, offsets=np.append(histories.offsets, histories.offsets[-1]), n_items=histories.n_items
+        items=histories.items,
+        offsets=np.append(histories.offsets, histories.offsets[-1]),
+        n_items=histories.n_items,
+        times=histories.times,
     )
     place = pl.DataFrame({"p": own, "at": np.arange(own.len())})
     at: Int64[Array, " people"] = (

@@ -9,7 +9,7 @@ from foldin.data.events import EventLog
 from foldin.data.given import is_given, read_given
 from foldin.data.items import read_items
 from foldin.data.named import load_log
-from foldin.data.splits import Split, split_log
+from foldin.data.splits import DEFAULT_MIN_EVENTS, Split, split_log
 from foldin.errors import SplitError
 
 __all__ = ["Source"]
@@ -74,7 +74,9 @@ class Source:
             items=self.items,
         )
         if self.item_events > 1 or self.core:
-            users = (self.min_events or 1) if self.core else 1
+            # The protocol's own minimum, so that it removes nobody afterwards and the core stays one.
+            least = DEFAULT_MIN_EVENTS.get(self.protocol or "strong", 1) if self.min_events is None else self.min_events
+            users = least if self.core else 1
             log = log.core(user_events=users, item_events=self.item_events, repeat=self.core)
         return log
 
@@ -94,7 +96,9 @@ class Source:
             if self.min_rating is not None or self.item_events > 1 or self.core or self.min_events is not None:
                 raise SplitError(f"{self.path}: the folder is already split; filters would change the published split")
             attributes = None if self.items is None else read_items(Path(self.items))
-            return read_given(self.path, user=self.user, item=self.item, items=attributes)
+            return read_given(
+                self.path, user=self.user, item=self.item, time=self.time, order=self.order, items=attributes
+            )
         log = self.log(progress=progress, download_progress=download_progress)
         return split_log(
             log, self.protocol or "strong", held_out=self.held_out, min_events=self.min_events, seed=self.seed

@@ -17,9 +17,10 @@ from foldin.data.report import ReadReport
 from foldin.errors import SplitError
 from foldin.tensors import Array, Int64
 
-__all__ = ["PROTOCOLS", "HeldOut", "Split", "last_out", "split_log", "strong", "temporal"]
+__all__ = ["DEFAULT_MIN_EVENTS", "PROTOCOLS", "HeldOut", "Split", "last_out", "split_log", "strong", "temporal"]
 
 PROTOCOLS = ("strong", "last-out", "temporal", "given")
+DEFAULT_MIN_EVENTS = {"strong": 5, "last-out": 3}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -262,9 +263,12 @@ def _window(log: EventLog, new: Int64[Array, " items"], n_items: int, start: int
     inside = chosen.times >= start
     per_user = np.bincount(chosen.users()[inside], minlength=len(chosen))
     arrived = per_user == chosen.lengths
-    shown = np.where(arrived, (per_user * 4) // 5, chosen.lengths - per_user)
-    place = np.arange(chosen.n_events) - np.repeat(chosen.offsets[:-1], chosen.lengths)
-    is_target = place >= np.repeat(shown, chosen.lengths)
+    # Of who arrives here, the last fifth of their events, by time whatever the order of the history is.
+    by_time = np.lexsort((chosen.times, chosen.users()))
+    place = np.empty(chosen.n_events, dtype=np.int64)
+    place[by_time] = np.arange(chosen.n_events) - np.repeat(chosen.offsets[:-1], chosen.lengths)
+    late = place >= np.repeat((per_user * 4) // 5, chosen.lengths)
+    is_target = inside & (late | ~np.repeat(arrived, chosen.lengths))
     held = HeldOut(fold_in=chosen.where(~is_target), targets=chosen.where(is_target), people=log.people.gather(active))
     return held, lost
 
@@ -277,11 +281,14 @@ def split_log(
     Raises:
         SplitError: an unknown protocol, or one that does not apply to this log.
     """
+    least = DEFAULT_MIN_EVENTS.get(protocol, 1) if min_events is None else min_events
     if protocol == "strong":
-        return strong(log, held_out=held_out, min_events=5 if min_events is None else min_events, seed=seed)
+        return strong(log, held_out=held_out, min_events=least, seed=seed)
     if protocol == "last-out":
-        return last_out(log, min_events=3 if min_events is None else min_events)
+        return last_out(log, min_events=least)
     if protocol == "temporal":
+        if min_events is not None:
+            log = log.core(user_events=min_events, repeat=False)
         return temporal(log, validation_share=held_out, test_share=held_out)
     if protocol == "given":
         raise SplitError(f"{log.report.source}: 'given' needs a folder that is already split (train.csv and others)")

@@ -55,10 +55,11 @@ def _parsed(column: pl.Series, source: str) -> pl.Series:
     return to_numbers(column, source)
 
 
-def to_seconds(column: pl.Series, source: str) -> tuple[Int64[Array, " n"], bool]:
-    """(values, absolute): seconds since 1970, or the column's own small numbers with `absolute` False.
+def to_seconds(column: pl.Series, source: str) -> tuple[Int64[Array, " n"], Int64[Array, " n"] | None]:
+    """(keys, seconds): integers in the order of the times, at full resolution, and whole seconds since 1970.
 
-    The unit is found by magnitude. The column must hold no null.
+    The unit is found by magnitude; `seconds` is None where the numbers are too small for absolute times. The column must
+    hold no null.
 
     Raises:
         ColumnError: values that are neither numbers nor dates, negative times, or several units in one column.
@@ -66,7 +67,10 @@ def to_seconds(column: pl.Series, source: str) -> tuple[Int64[Array, " n"], bool
     if column.dtype == pl.String:
         column = _parsed(column, source)
     if column.dtype.is_temporal():
-        return column.cast(pl.Datetime("us")).dt.timestamp("us").to_numpy() // 10**6, True
+        if column.dtype not in (pl.Date, pl.Datetime):
+            raise ColumnError(f"{source}: column {column.name!r}: dates or numbers were expected, not {column.dtype}")
+        micros = column.cast(pl.Datetime("us")).dt.timestamp("us").to_numpy()
+        return micros, micros // 10**6
     numbers = to_numbers(column, source).to_numpy()
     negative = numbers < 0
     if negative.any():
@@ -90,6 +94,8 @@ def to_seconds(column: pl.Series, source: str) -> tuple[Int64[Array, " n"], bool
         raise ColumnError(
             f"{source}: column {column.name!r} mixes units: {parts}; the unit changes at row {row + 1:,}: {numbers[row]}"
         )
-    if unit_low == 0:
-        return numbers.astype(np.int64), False
-    return (numbers // _UNITS[unit_low - 1][2]).astype(np.int64), True
+    if numbers.dtype.kind == "f":
+        keys = np.unique(numbers, return_inverse=True)[1].astype(np.int64)
+    else:
+        keys = numbers.astype(np.int64, copy=False)
+    return keys, None if unit_low == 0 else (numbers // _UNITS[unit_low - 1][2]).astype(np.int64)

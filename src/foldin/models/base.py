@@ -127,9 +127,9 @@ class Recommender(ABC, Generic[C]):
     def masked_scores(
         self, histories: Histories, *, seen: Histories | None = None, banned: Int64[Array, " banned"] | None = None
     ) -> Float[Tensor, "users items"]:
-        """As `scores`, with −inf for items in `seen` and in `banned`, and normalised over the rest.
+        """Scores up to a constant a person, with −inf for items in `seen` and in `banned`.
 
-        The memory is used again by the next call.
+        The memory is used again by the next call, and may be written to.
         """
         self._check(histories)
         logits = self._logits(histories)

@@ -1,6 +1,7 @@
 """Settings of models: frozen, checked on construction, and readable from text."""
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -33,10 +34,13 @@ def _range(meta: Mapping[str, Any]) -> str:
     if meta["choices"]:
         return "one of " + ", ".join(meta["choices"])
     signs = {"low": "≥", "above": ">", "high": "≤", "below": "<"}
-    return " and ".join(f"{sign} {meta[name]:g}" for name, sign in signs.items() if meta[name] is not None)
+    bounds = [f"{sign} {meta[name]:g}" for name, sign in signs.items() if meta[name] is not None]
+    return " and ".join(bounds) or "finite"
 
 
 def _inside(value: Any, meta: Mapping[str, Any]) -> bool:
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
     if meta["choices"]:
         return value in meta["choices"]
     return (

@@ -10,6 +10,8 @@ Each epoch passes three times over the encoder (dropout 0.5), copies it into q_o
 
 Source: shenbin2020, eqs. 9–12 and algorithm 1, and the authors' code: two Adams of 5e-4, batches of 500, 50 epochs, γ = .005.
 
+Not alternating, as in the authors' code, both are trained at once and q_old is never refreshed.
+
 Departures from the paper: none in what is computed. q_old is evaluated once a person and epoch: it sees the history
 without dropout and does not change between refreshes; right after a refresh it is the encoder itself, so the decoder's
 pass draws from the same figures.
@@ -125,7 +127,8 @@ class RecVAE(Variational[RecVAEConfig]):
         else:
             phases = (Sweep(name="posterior", run=self._fill_cache), gradient("train", {**encoder, **decoder}, 1))
         if config.slim_every is not None:
-            phases = (*phases, Sweep(name="slim", run=self._refine, every=config.slim_every))
+            # First, as in the authors' code: a pass over everything follows before the epoch is judged.
+            phases = (Sweep(name="slim", run=self._refine, every=config.slim_every), *phases)
         return Plan(phases=phases, epochs=config.epochs)
 
     def _frozen_posterior(self, histories: Histories) -> Gaussian:
