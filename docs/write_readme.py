@@ -137,6 +137,7 @@ def explained() -> str:
         ("IWAE, k = 5", lambda b: nats(b["iwae"]["5"])),
         ("IWAE, k = 50", lambda b: nats(b["iwae"]["50"])),
         ("IWAE, k = 500", lambda b: nats(b["iwae"]["500"])),
+        ("log p(x), from each person's own q", lambda b: nats(b["gap"]["log_evidence"])),
         ("gap: amortisation", lambda b: nats(b["gap"]["amortisation"])),
         ("gap: approximation", lambda b: nats(b["gap"]["approximation"])),
         ("KL to N(0, I): I(x; z)", lambda b: f"{b['decomposition']['all']['mutual_information']:.1f}"),

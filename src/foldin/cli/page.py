@@ -131,6 +131,7 @@ def bound_rows(bounds: dict[str, Any]) -> list[tuple[str, str, str]]:
         rows.append(("SGVB estimator B", *_cells(bound["estimator_b"])))
     rows += [(f"IWAE, k = {k}", *_cells(entry)) for k, entry in bounds["iwae"].items()]
     rows += [
+        ("log p(x), from each person's own q", *_cells(gap["log_evidence"])),
         ("gap log p(x) − ELBO", *_cells(gap["gap"])),
         ("  amortisation", *_cells(gap["amortisation"])),
         ("  approximation", *_cells(gap["approximation"])),
