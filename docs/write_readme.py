@@ -164,11 +164,11 @@ SECTIONS: dict[str, Callable[[], str]] = {
 def filled(text: str) -> str:
     """The text with every section made anew."""
     for name, make in SECTIONS.items():
-        pattern = rf"(<!-- {name} -->\n).*?(\n<!-- end -->)"
+        pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
         if not re.search(pattern, text, flags=re.DOTALL):
             raise SystemExit(f"README.md has no section {name!r}")
         made = make()
-        text = re.sub(pattern, lambda match, made=made: match.group(1) + made + match.group(2), text, flags=re.DOTALL)
+        text = re.sub(pattern, lambda match, made=made: match.group(1) + made + "\n" + match.group(2), text, flags=re.DOTALL)
     return text
 
 
