@@ -168,7 +168,9 @@ def filled(text: str) -> str:
         if not re.search(pattern, text, flags=re.DOTALL):
             raise SystemExit(f"README.md has no section {name!r}")
         made = make()
-        text = re.sub(pattern, lambda match, made=made: match.group(1) + made + "\n" + match.group(2), text, flags=re.DOTALL)
+        text = re.sub(
+            pattern, lambda match, made=made: match.group(1) + made + "\n" + match.group(2), text, flags=re.DOTALL
+        )
     return text
 
 
