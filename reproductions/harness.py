@@ -110,5 +110,7 @@ def keep(
         else {"figures": {}, "reports": {}}
     )
     figures = before["figures"] | {data: figures for data, (figures, _) in found.items()}
-    reports = before["reports"] | {data: report | {"commit": commit()} for data, (_, report) in found.items()}
-    write(options.json, name, settings={"seeds": options.seeds}, figures=figures, paper=paper, reports=reports)
+    reports = before["reports"] | {
+        data: report | {"commit": commit(), "seeds": options.seeds} for data, (_, report) in found.items()
+    }
+    write(options.json, name, settings={"data sets": sorted(figures)}, figures=figures, paper=paper, reports=reports)

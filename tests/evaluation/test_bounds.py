@@ -1,6 +1,7 @@
 """The bound report of real models."""
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
@@ -102,9 +103,7 @@ def test_a_model_that_is_right_lies_on_the_diagonal():
     model = Popularity(5)
     fit(model, train)
     targets = Histories.from_lists([[int(i)] for i in rng.choice(5, 20_000, p=shares)], 5)
-    held = HeldOut(
-        fold_in=Histories.empty(20_000, 5), targets=targets, people=__import__("polars").Series(range(20_000))
-    )
+    held = HeldOut(fold_in=Histories.empty(20_000, 5), targets=targets, people=pl.Series(range(20_000)))
     curve = calibration_curve(model, held)
     assert sum(b["pairs"] for b in curve) == 100_000
     for one in curve:

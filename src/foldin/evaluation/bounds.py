@@ -205,7 +205,7 @@ def _decomposed(model: Variational[Any], people: Histories, generator: torch.Gen
     health = {
         "active_units": active,
         "latent": mu.shape[1],
-        "effective_rank": effective_rank(mu, logvar),
+        "effective_rank": effective_rank(mu),
         "kl_per_dimension": sorted((float(v) for v in per_dimension), reverse=True),
         "alarms": alarms(
             kl=float(per_dimension.sum()),

@@ -15,8 +15,8 @@ def active_units(mu: Float[Tensor, "people latent"], threshold: float = 0.01) ->
     return int((mu.var(dim=0) > threshold).sum())
 
 
-def effective_rank(mu: Float[Tensor, "people latent"], logvar: Float[Tensor, "people latent"]) -> float:
-    """Effective rank of the aggregate posterior's signal: exp of the entropy of the normalised spectrum of Cov(μ).
+def effective_rank(mu: Float[Tensor, "people latent"]) -> float:
+    """Effective rank of the posterior means over people: exp of the entropy of the normalised spectrum of Cov(μ).
 
     Between 1 and the number of latent dimensions.
     Source: roy2007.
