@@ -14,7 +14,7 @@ import torch
 from foldin.data import Histories
 from foldin.errors import FitError, RunError
 from foldin.fit import EpochRecord, Progress, fit
-from foldin.models import Config, Gradient, Loss, MultVAE, MultVAEConfig, Plan, Recommender, Step, Sweep
+from foldin.models import Config, Gradient, Loss, MultVAE, MultVAEConfig, Plan, Recommender, Step, Sweep, shuffled
 from foldin.store import CHECKPOINT, read_tensors
 from tests.conftest import checkerboard
 
@@ -72,7 +72,7 @@ class Script(Recommender[ScriptConfig]):
                 parameters={name: getattr(self, name)},
                 loss=self._loss(name, 1.0),
                 optimizer=lambda parameters: torch.optim.SGD(list(parameters.values()), lr=0.5),
-                batch_size=25,
+                batches=shuffled(25),
                 **more,
             )
 

@@ -86,6 +86,7 @@ class _State:
 
     epoch: int = 0
     steps: dict[str, int] = field(default_factory=dict)
+    planned: dict[str, int] = field(default_factory=dict)
     records: list[EpochRecord] = field(default_factory=list)
     best_epoch: int | None = None
     best_metric: float = -math.inf
@@ -146,17 +147,16 @@ class _Loop:
             if isinstance(tensor, torch.nn.Parameter):
                 tensor.requires_grad_(any(tensor is one for one in parameters))
         optimizer = self.optimizers[phase.name]
-        users = len(self.train)
-        steps = -(-users // phase.batch_size)
-        planned = self.epochs * phase.passes * steps
         totals: dict[str, Tensor] = {}
         for number in range(phase.passes):
             generator = _generator(self.model.device, self.seed, epoch, index, number)
-            order = np.random.default_rng([self.seed, epoch, index, number]).permutation(users)
-            for at in range(steps):
-                chosen = order[at * phase.batch_size : (at + 1) * phase.batch_size]
+            batches = phase.batches(self.train, np.random.default_rng([self.seed, epoch, index, number]))
+            people, steps = sum(map(len, batches)), len(batches)
+            if phase.name not in self.state.planned:
+                self.state.planned[phase.name] = self.epochs * phase.passes * steps
+            for at, chosen in enumerate(batches):
                 taken = self.state.steps.get(phase.name, 0)
-                step = Step(number=taken, planned=planned, users=chosen)
+                step = Step(number=taken, planned=self.state.planned[phase.name], users=chosen)
                 if phase.learning_rate is not None:
                     for group in optimizer.param_groups:
                         group["lr"] = phase.learning_rate(step)
@@ -166,7 +166,7 @@ class _Loop:
                 optimizer.step()
                 self.state.steps[phase.name] = taken + 1
                 for name, value in {"loss": loss.value, **loss.terms}.items():
-                    part = value.detach() * (len(chosen) / (users * phase.passes))
+                    part = value.detach() * (len(chosen) / (people * phase.passes))
                     totals[name] = totals[name] + part if name in totals else part
                 self.progress.step(phase.name, number * steps + at + 1, phase.passes * steps, loss.terms)
         return {name: float(value) for name, value in totals.items()}
@@ -214,6 +214,7 @@ class _Loop:
             "identity": identity,
             "epoch": state.epoch,
             "steps": state.steps,
+            "planned": state.planned,
             "records": [asdict(record) for record in state.records],
             "best_epoch": state.best_epoch,
             "best_metric": state.best_metric if state.best_epoch is not None else None,
@@ -248,6 +249,7 @@ class _Loop:
         self.state = _State(
             epoch=about["epoch"],
             steps=about["steps"],
+            planned=about["planned"],
             records=[EpochRecord(**record) for record in about["records"]],
             best_epoch=about["best_epoch"],
             best_metric=-math.inf if about["best_metric"] is None else about["best_metric"],

@@ -19,6 +19,7 @@ SETTINGS = {
     "als": {"factors": 2, "regularization": 0.1},
     "multdae": {"latent": 16, "epochs": 40, "batch_size": 20, "learning_rate": 0.02},
     "recvae": {"hidden": 16, "latent": 8, "epochs": 25, "batch_size": 20, "learning_rate": 0.01},
+    "sasrec": {"width": 16, "length": 12, "epochs": 30, "batch_tokens": 200, "learning_rate": 0.01},
     "multvae": {"hidden": (16,), "latent": 8, "epochs": 60, "batch_size": 20, "learning_rate": 0.02},
 }
 PEOPLE = Histories.from_lists([[0, 2, 4], [1, 3], [], [7], [2, 4, 0, 6, 8, 10, 12, 14, 16, 18]], ITEMS)

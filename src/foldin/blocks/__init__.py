@@ -1,19 +1,36 @@
-"""Building blocks shared by models: sparse in, fused out, top-k."""
+"""Building blocks shared by models: sparse in, fused out, causal transformer, losses, top-k."""
 
 from foldin.blocks.bag import bag_of_items, drop_events, unit_weights
 from foldin.blocks.buffers import Buffers
+from foldin.blocks.cross_entropy import softmax_cross_entropy
+from foldin.blocks.dropout import dropout
 from foldin.blocks.gemm import matmul_into
+from foldin.blocks.next_item import binary_loss, calibration, sampled_softmax_loss
+from foldin.blocks.sequences import Sequences, cut_by_length, newest, transitions
 from foldin.blocks.softmax import log_total, multinomial_from_hidden, multinomial_log_likelihood
 from foldin.blocks.topk import top_k
+from foldin.blocks.transformer import Cache, Transformer, TransformerShape
 
 __all__ = [
     "Buffers",
+    "Cache",
+    "Sequences",
+    "Transformer",
+    "TransformerShape",
     "bag_of_items",
+    "binary_loss",
+    "calibration",
+    "cut_by_length",
     "drop_events",
+    "dropout",
     "log_total",
     "matmul_into",
     "multinomial_from_hidden",
     "multinomial_log_likelihood",
+    "newest",
+    "sampled_softmax_loss",
+    "softmax_cross_entropy",
     "top_k",
+    "transitions",
     "unit_weights",
 ]

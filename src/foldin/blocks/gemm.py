@@ -4,19 +4,16 @@ PyTorch's CPU builds carry MKL, which takes a path at half speed on processors t
 OpenBLAS, which does not. Measured on an AMD EPYC with AVX-512 (2 threads, 500 × 600 × 20,108, fp32): MKL 190 GFLOP/s,
 OpenBLAS 400. The choice depends on the processor alone, so that the same machine always gives the same bits.
 
-OpenBLAS runs here on threads of our own: its own would go on spinning for some 25 ms after a product and take the
-processor away from PyTorch's threads.
+OpenBLAS runs here on threads of our own; see `threads.py`.
 """
 
 import functools
-import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
-from threadpoolctl import ThreadpoolController
 
+from foldin.blocks.threads import on_threads
 from foldin.tensors import Float, Tensor
 
 __all__ = ["matmul_into"]
@@ -34,31 +31,18 @@ def _is_amd() -> bool:
         return False
 
 
-@functools.cache
-def _openblas() -> ThreadpoolController:
-    return ThreadpoolController().select(internal_api="openblas")
-
-
-@functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="foldin-gemm")
-
-
-os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of its parent's threads
-
-
-def _parts(out: np.ndarray, a: np.ndarray, b: np.ndarray, pool: ThreadPoolExecutor, count: int) -> None:
-    """`out` = a b, the longest of the three sides cut into `count` parts that the pool's threads take in turn."""
+def _parts(out: np.ndarray, a: np.ndarray, b: np.ndarray, count: int) -> None:
+    """`out` = a b, the longest of the three sides cut into `count` parts that the threads take in turn."""
     (m, k), n = a.shape, b.shape[1]
     step = -(-max(m, k, n) // count)
     cuts = [slice(at, at + step) for at in range(0, max(m, k, n), step)]
     if n >= max(m, k):
-        list(pool.map(lambda cut: np.matmul(a, b[:, cut], out=out[:, cut]), cuts))
+        on_threads(lambda cut: np.matmul(a, b[:, cut], out=out[:, cut]), cuts)
     elif m >= k:
-        list(pool.map(lambda cut: np.matmul(a[cut], b, out=out[cut]), cuts))
+        on_threads(lambda cut: np.matmul(a[cut], b, out=out[cut]), cuts)
     else:
         # Summed in the order of the cuts, whichever thread is first: the same bits each time.
-        first, *rest = pool.map(lambda cut: np.matmul(a[:, cut], b[cut]), cuts)
+        first, *rest = on_threads(lambda cut: np.matmul(a[:, cut], b[cut]), cuts)
         np.copyto(out, first)
         for part in rest:
             out += part
@@ -69,7 +53,5 @@ def matmul_into(out: Float[Tensor, "m n"], a: Float[Tensor, "m k"], b: Float[Ten
     large = a.shape[0] * a.shape[1] * b.shape[1] >= _WORTH_IT
     if not (large and out.device.type == "cpu" and out.dtype in (torch.float32, torch.float64) and _is_amd()):
         return torch.mm(a.detach(), b.detach(), out=out)
-    threads = torch.get_num_threads()
-    with _openblas().limit(limits=1):
-        _parts(out.numpy(), a.detach().numpy(), b.detach().numpy(), _pool(threads), 4 * threads)
+    _parts(out.numpy(), a.detach().numpy(), b.detach().numpy(), 4 * torch.get_num_threads())
     return out

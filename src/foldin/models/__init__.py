@@ -1,15 +1,16 @@
 """Recommenders, one file each. What is in `ALL` is on the command line, in the contract tests and in the docs."""
 
 from foldin.models.als import ALS, ALSConfig
-from foldin.models.base import Recommender, TopK
+from foldin.models.base import InnerProduct, Recommender, TopK
 from foldin.models.config import Config, setting
 from foldin.models.ease import EASE, EASEConfig
 from foldin.models.itemknn import ItemKNN, ItemKNNConfig
 from foldin.models.multdae import MultDAE, MultDAEConfig
 from foldin.models.multvae import MultVAE, MultVAEConfig
-from foldin.models.plan import Gradient, Loss, Phase, Plan, Step, Sweep
+from foldin.models.plan import Batches, Gradient, Loss, Phase, Plan, Step, Sweep, shuffled
 from foldin.models.popularity import Popularity, PopularityConfig
 from foldin.models.recvae import RecVAE, RecVAEConfig
+from foldin.models.sasrec import Reading, SASRec, SASRecConfig
 from foldin.models.variational import Predictive, Variational
 
 ALL: dict[str, type[Recommender]] = {
@@ -20,6 +21,7 @@ ALL: dict[str, type[Recommender]] = {
     "multdae": MultDAE,
     "multvae": MultVAE,
     "recvae": RecVAE,
+    "sasrec": SASRec,
 }
 
 __all__ = [
@@ -27,9 +29,11 @@ __all__ = [
     "ALS",
     "EASE",
     "ALSConfig",
+    "Batches",
     "Config",
     "EASEConfig",
     "Gradient",
+    "InnerProduct",
     "ItemKNN",
     "ItemKNNConfig",
     "Loss",
@@ -42,12 +46,16 @@ __all__ = [
     "Popularity",
     "PopularityConfig",
     "Predictive",
+    "Reading",
     "RecVAE",
     "RecVAEConfig",
     "Recommender",
+    "SASRec",
+    "SASRecConfig",
     "Step",
     "Sweep",
     "TopK",
     "Variational",
     "setting",
+    "shuffled",
 ]

@@ -15,7 +15,7 @@ from foldin.models.config import Config
 from foldin.models.plan import Plan
 from foldin.tensors import Array, Float, Int, Int64, Tensor
 
-__all__ = ["Recommender", "TopK"]
+__all__ = ["InnerProduct", "Recommender", "TopK"]
 
 _BLOCK_BYTES = 64 << 20
 C = TypeVar("C", bound=Config)
@@ -33,6 +33,18 @@ class TopK:
 
     items: Int[Array, "users k"]
     scores: Float[Array, "users k"]
+
+
+class InnerProduct(ABC):
+    """A recommender whose scores are ⟨query of a person, vector of an item⟩ + bias: one that an index can search."""
+
+    @abstractmethod
+    def queries(self, histories: Histories) -> Float[Tensor, "users width"]:
+        """Each person's query."""
+
+    @abstractmethod
+    def item_vectors(self) -> tuple[Float[Tensor, "items width"], Float[Tensor, " items"]]:
+        """(vectors, biases) of all items."""
 
 
 class Recommender(ABC, Generic[C]):

@@ -18,7 +18,7 @@ from foldin.blocks.autoencoder import SparseAutoencoder
 from foldin.data import Histories
 from foldin.models.base import Recommender
 from foldin.models.config import Config, setting
-from foldin.models.plan import Gradient, Loss, Plan, Step
+from foldin.models.plan import Gradient, Loss, Plan, Step, shuffled
 from foldin.tensors import Float, Tensor
 
 __all__ = ["MultDAE", "MultDAEConfig"]
@@ -65,7 +65,7 @@ class MultDAE(Recommender[MultDAEConfig]):
             parameters=dict(self.network.named_parameters()),
             loss=self._loss,
             optimizer=self._optimizer,
-            batch_size=self.config.batch_size,
+            batches=shuffled(self.config.batch_size),
         )
         return Plan(phases=(phase,), epochs=self.config.epochs)
 

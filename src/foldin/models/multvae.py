@@ -21,7 +21,7 @@ from foldin.blocks.autoencoder import SparseAutoencoder
 from foldin.data import Histories
 from foldin.inference import gaussian_kl, reparameterise
 from foldin.models.config import Config, setting
-from foldin.models.plan import Gradient, Loss, Plan, Step
+from foldin.models.plan import Gradient, Loss, Plan, Step, shuffled
 from foldin.models.variational import Variational
 from foldin.tensors import Float, Tensor
 
@@ -63,7 +63,7 @@ class MultVAE(Variational[MultVAEConfig]):
             optimizer=lambda parameters: torch.optim.Adam(
                 list(parameters.values()), lr=config.learning_rate, fused=True
             ),
-            batch_size=config.batch_size,
+            batches=shuffled(config.batch_size),
         )
         return Plan(phases=(phase,), epochs=config.epochs)
 

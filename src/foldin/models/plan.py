@@ -5,7 +5,7 @@ sweeps over all of them. Mult-VAE has one phase; RecVAE passes over its encoder,
 decoder; EM and closed forms are sweeps.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -15,7 +15,21 @@ import torch
 from foldin.data import Histories
 from foldin.tensors import Array, Float, Int64, Tensor
 
-__all__ = ["Gradient", "Loss", "Phase", "Plan", "Step", "Sweep"]
+__all__ = ["Batches", "Gradient", "Loss", "Phase", "Plan", "Step", "Sweep", "shuffled"]
+
+
+# The batches of one pass: indices of training people, in the order in which they are taken.
+Batches = Callable[[Histories, np.random.Generator], Sequence[Int64[Array, " batch"]]]
+
+
+def shuffled(size: int) -> Batches:
+    """Everybody in random order, `size` people a batch."""
+
+    def batches(train: Histories, rng: np.random.Generator) -> list[Int64[Array, " batch"]]:
+        order = rng.permutation(len(train))
+        return [order[at : at + size] for at in range(0, len(train), size)]
+
+    return batches
 
 
 @dataclass(frozen=True)
@@ -24,7 +38,8 @@ class Step:
 
     Args:
         number: gradient steps of this phase taken before this one, over the whole run.
-        planned: gradient steps of this phase in the whole run, should it not stop early.
+        planned: gradient steps of this phase in the whole run, should it not stop early and should every pass have as
+            many batches as the first.
         users: which of the training people the batch holds.
     """
 
@@ -34,8 +49,8 @@ class Step:
 
     @property
     def share(self) -> float:
-        """The part of the planned steps that is done, in [0, 1)."""
-        return self.number / self.planned
+        """The part of the planned steps that is done, in [0, 1]."""
+        return min(1.0, self.number / self.planned)
 
 
 class Loss(NamedTuple):
@@ -47,15 +62,15 @@ class Loss(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Gradient:
-    """Passes over the people in random batches, one optimiser step each.
+    """Passes over the people in batches, one optimiser step each.
 
     Args:
         name: in progress and history.
         parameters: what is optimised, by name; nothing else may need a gradient.
         loss: of a batch of people, at a step, with the generator of all its randomness.
         optimizer: makes the optimiser of `parameters`; its state is part of a checkpoint.
-        batch_size: people a step.
-        passes: over all people, in each epoch.
+        batches: of a pass; everybody from whom there is something to learn is in one of them.
+        passes: over the people, in each epoch.
         learning_rate: at a step; None leaves the optimiser's own.
     """
 
@@ -63,7 +78,7 @@ class Gradient:
     parameters: Mapping[str, torch.nn.Parameter]
     loss: Callable[[Histories, Step, torch.Generator], Loss]
     optimizer: Callable[[Mapping[str, torch.nn.Parameter]], torch.optim.Optimizer]
-    batch_size: int
+    batches: Batches
     passes: int = 1
     learning_rate: Callable[[Step], float] | None = None
 

@@ -30,7 +30,7 @@ from foldin.data import Histories
 from foldin.errors import ConfigError
 from foldin.inference import log_normal, log_normal_terms, reparameterise
 from foldin.models.config import Config, setting
-from foldin.models.plan import Gradient, Loss, Phase, Plan, Step, Sweep
+from foldin.models.plan import Gradient, Loss, Phase, Plan, Step, Sweep, shuffled
 from foldin.models.variational import Variational
 from foldin.tensors import Float, Tensor
 
@@ -110,7 +110,7 @@ class RecVAE(Variational[RecVAEConfig]):
                 parameters=parameters,
                 loss=loss,
                 optimizer=adam,
-                batch_size=config.batch_size,
+                batches=shuffled(config.batch_size),
                 passes=passes,
             )
 

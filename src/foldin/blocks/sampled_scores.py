@@ -1,0 +1,54 @@
+"""Scores of a few items for each token, other ones for every token."""
+
+import torch
+from torch.autograd.function import FunctionCtx
+
+from foldin.tensors import Float, Int, Tensor
+
+__all__ = ["sampled_scores"]
+
+_DENSE_SHARE = 1 / 32  # of the catalogue; above it a dense product is quicker than fetching the rows
+_BLOCK = 1 << 22  # scores worked on at once
+
+
+def _rows(tokens: int, n_items: int) -> range:
+    step = max(1, _BLOCK // n_items)
+    return range(0, tokens, step)
+
+
+class _ByDenseProduct(torch.autograd.Function):
+    """Every item's score is computed and few are kept: a product reads the weights once, fetching reads them k times."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, hidden: Tensor, weight: Tensor, items: Tensor) -> Tensor:
+        ctx.save_for_backward(hidden, weight, items)
+        found = hidden.new_empty(items.shape)
+        blocks = _rows(len(hidden), len(weight))
+        for at in blocks:
+            part = slice(at, at + blocks.step)
+            torch.gather(hidden[part] @ weight.t(), 1, items[part], out=found[part])
+        return found
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        hidden, weight, items = ctx.saved_tensors  # type: ignore[attr-defined]
+        grad_hidden, grad_weight = torch.empty_like(hidden), torch.zeros_like(weight)
+        blocks = _rows(len(hidden), len(weight))
+        scratch = hidden.new_empty(min(blocks.step, len(hidden)), len(weight))
+        for at in blocks:
+            part = slice(at, at + blocks.step)
+            # An item drawn twice counts twice.
+            dense = scratch[: len(items[part])].zero_().scatter_add_(1, items[part], grads[0][part].contiguous())
+            torch.mm(dense, weight, out=grad_hidden[part])
+            grad_weight.addmm_(dense.t(), hidden[part])
+        return grad_hidden, grad_weight, None
+
+
+def sampled_scores(
+    hidden: Float[Tensor, "tokens width"], weight: Float[Tensor, "items width"], items: Int[Tensor, "tokens k"]
+) -> Float[Tensor, "tokens k"]:
+    """⟨hidden of the token, weight of the item⟩ for each of a token's items."""
+    if items.shape[1] >= _DENSE_SHARE * len(weight):
+        result: Tensor = _ByDenseProduct.apply(hidden, weight, items)  # type: ignore[no-untyped-call]
+        return result
+    return torch.einsum("td,tkd->tk", hidden, weight[items])

@@ -1,0 +1,324 @@
+"""SASRec: a causal transformer over a person's history.
+
+    x_i = √d · E[item_i] + P[place_i],   h = Transformer(x),   s(next = j | first i events) = ⟨h_i, E[j]⟩
+
+Places count back from the newest event, whatever the length: the last one is always the same, in training and in serving.
+Every event but the first is a target; only the `length` newest are read.
+
+Losses, by name:
+
+    softmax   −log softmax over the whole catalogue
+    sampled   the same over `negatives` shared items and the target, with log-Q correction
+    bce       binary, one negative for each target that the person does not have (the paper's)
+    gbce      binary, many negatives, the positive's probability calibrated by t
+
+`auto` is the full softmax up to 200,000 items and the sampled one above.
+
+Source: kang2018, eqs. 1–8 and the authors' code: d 50, 2 blocks, 1 head, Adam 1e-3 with β₂ = .98, dropout .5 (Amazon) or .2
+(MovieLens), lengths 50 and 200. Losses: petrov2023 (gBCE), klenitskiy2023 (full softmax), `blocks/next_item.py`.
+
+Departures from the paper: the full softmax is the default. A batch has a number of events, not of people, all of about one
+length, so that next to nothing is computed for filling. The authors' code adds the attention's output to the normalised
+input and takes keys and values from the unnormalised one; here the paper's x + D(SA(LN(x))) holds. An empty history, which
+the paper does not have, gets the training counts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from foldin.blocks import (
+    Buffers,
+    Cache,
+    Sequences,
+    Transformer,
+    TransformerShape,
+    binary_loss,
+    calibration,
+    cut_by_length,
+    dropout,
+    matmul_into,
+    newest,
+    sampled_softmax_loss,
+    softmax_cross_entropy,
+    transitions,
+)
+from foldin.data import Histories
+from foldin.errors import ConfigError, FitError, ShapeError
+from foldin.models.base import InnerProduct, Recommender
+from foldin.models.config import Config, setting
+from foldin.models.plan import Gradient, Loss, Plan, Step, Sweep
+from foldin.tensors import Array, Float, Int, Int64, Tensor
+
+__all__ = ["Reading", "SASRec", "SASRecConfig"]
+
+_FULL_SOFTMAX_ITEMS = 200_000
+_SERVING_TOKENS = 16_384  # read at once
+_NEGATIVES = {"bce": 1, "gbce": 256, "sampled": 3000}
+_REDRAWS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class SASRecConfig(Config):
+    width: int = setting(64, "of an item's vector, d", low=1)
+    heads: int = setting(1, "of the attention", low=1)
+    blocks: int = setting(2, "of the transformer", low=1)
+    length: int = setting(50, "newest events that are read", low=1)
+    dropout: float = setting(0.2, "of the input and of each layer's output", low=0, below=1)
+    attention_dropout: float = setting(0.0, "of the attention's weights", low=0, below=1)
+    positions: str = setting("learned", "of the events", choices=("learned", "rotary", "relative", "none"))
+    timed: bool = setting(False, "attention looks at the time between events, when the log has times")
+    gated: bool = setting(False, "gated blocks with SwiGLU (LiGR) instead of the paper's")
+    expansion: int = setting(1, "width of the feed-forward layer, in widths", low=1)
+    loss: str = setting("auto", "what is made smaller", choices=("auto", "softmax", "sampled", "bce", "gbce"))
+    negatives: int | None = setting(None, "sampled: 3,000 a step; bce: 1, gbce: 256 a target", low=1)
+    sampling: str = setting("uniform", "where `sampled` has them from", choices=("uniform", "popularity", "batch"))
+    gbce_t: float = setting(0.75, "calibration of gbce, 0 for none", low=0, high=1)
+    temperature: float | None = setting(None, "of L2-normalised vectors, instead of the plain product", above=0)
+    learning_rate: float = setting(1e-3, "of Adam", above=0)
+    batch_tokens: int = setting(2048, "events a step", low=1)
+    epochs: int = setting(200, "at most", low=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.width % self.heads:
+            raise ConfigError(f"SASRec: heads = {self.heads}: must divide width = {self.width}")
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """People's histories as far as they were read; `SASRec.extend` goes on from here.
+
+    Args:
+        histories: what was read.
+        states: h of each person's newest event; zeros for an empty history.
+        cache: keys and values; None where the next event moves all others, and everything is read again.
+    """
+
+    histories: Histories
+    states: Float[Tensor, "users width"]
+    cache: Cache | None
+
+
+class SASRec(InnerProduct, Recommender[SASRecConfig]):
+    """Self-attentive sequential recommendation."""
+
+    Config = SASRecConfig
+    has_likelihood = True
+    summary = "causal transformer over the history (Kang & McAuley 2018), full softmax by default"
+
+    def _build(self, generator: torch.Generator) -> None:
+        config = self.config
+        shape = TransformerShape(
+            width=config.width,
+            heads=config.heads,
+            blocks=config.blocks,
+            length=config.length,
+            gated=config.gated,
+            expansion=config.expansion,
+            rotary=config.positions == "rotary",
+            relative=config.positions == "relative",
+            timed=config.timed,
+            dropout=config.dropout,
+            attention_dropout=config.attention_dropout,
+        )
+        self.transformer = Transformer(shape, generator=generator, device=self.device)
+        self.items = nn.Parameter(torch.empty(self.n_items, config.width))
+        self.places = nn.Parameter(torch.empty(config.length if config.positions == "learned" else 0, config.width))
+        for table in (self.items, self.places):
+            if len(table):
+                nn.init.xavier_uniform_(table, generator=generator)
+            table.data = table.data.to(self.device)
+        self.log_share = torch.zeros(self.n_items, device=self.device)
+        self._buffers = Buffers()
+
+    def _parameters(self) -> dict[str, nn.Parameter]:
+        places = {"places": self.places} if len(self.places) else {}
+        return {"items": self.items, **places, **dict(self.transformer.named_parameters())}
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {**self._parameters(), "log_share": self.log_share}
+
+    def plan(self) -> Plan:
+        config = self.config
+        phase = Gradient(
+            name="train",
+            parameters=self._parameters(),
+            loss=self._loss,
+            optimizer=lambda parameters: torch.optim.Adam(
+                list(parameters.values()), lr=config.learning_rate, betas=(0.9, 0.98), fused=True
+            ),
+            batches=self._batches,
+        )
+        return Plan(phases=(phase,), epochs=config.epochs, first=(Sweep(name="count", run=self._count),))
+
+    def _count(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        counts = torch.from_numpy(train.counts()).double() + 1.0
+        self.log_share.copy_((counts / counts.sum()).log())
+        return {}
+
+    def _batches(self, train: Histories, rng: np.random.Generator) -> list[Int64[Array, " batch"]]:
+        """People of about one length together, the batches in random order."""
+        steps = np.minimum(train.lengths - 1, self.config.length)
+        people = rng.permutation(np.flatnonzero(steps > 0))
+        if len(people) == 0:
+            raise FitError("SASRec learns from one event to the next: nobody has two events")
+        people = people[np.argsort(steps[people], kind="stable")]
+        batches = [people[cut] for cut in cut_by_length(steps[people], self.config.batch_tokens)]
+        return [batches[at] for at in rng.permutation(len(batches))]
+
+    def _states(
+        self, sequences: Sequences, noise: torch.Generator | None = None
+    ) -> Float[Tensor, "users length width"]:
+        """h at every place of the rectangle; with `noise`, under dropout."""
+        x = self._inputs(sequences.items, sequences.lengths)
+        if noise is not None:
+            x = dropout(x, self.config.dropout, noise)
+        return self.transformer(x, self._times(sequences.times), noise)
+
+    def _inputs(
+        self, items: Int[Tensor, "users length"], lengths: Int[Tensor, " users"]
+    ) -> Float[Tensor, "users length width"]:
+        x = F.embedding(items, self.items) * self.config.width**0.5
+        if len(self.places):
+            behind = lengths.unsqueeze(1) - torch.arange(items.shape[1], device=items.device)
+            x = x + F.embedding((self.config.length - behind).clamp(max=self.config.length - 1), self.places)
+        return x
+
+    def _times(self, times: Int[Tensor, "users length"] | None) -> Int[Tensor, "users length"] | None:
+        if not self.config.timed:
+            return None
+        if times is None:
+            raise ShapeError("SASRec: timed = true needs the times of the events, and these histories have none")
+        return times
+
+    def _compared(self, states: Tensor) -> tuple[Float[Tensor, "tokens width"], Float[Tensor, "items width"]]:
+        """(states, items' vectors) whose inner product is the score."""
+        if self.config.temperature is None:
+            return states, self.items
+        return F.normalize(states, dim=-1) / self.config.temperature, F.normalize(self.items, dim=-1)
+
+    def _loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
+        given, targets = transitions(batch, self.config.length, self.device)
+        states = self._states(given, generator).flatten(0, 1).index_select(0, given.positions())
+        hidden, vectors = self._compared(states)
+        kind = self.config.loss
+        if kind == "auto":
+            kind = "softmax" if self.n_items <= _FULL_SOFTMAX_ITEMS else "sampled"
+        if kind == "softmax":
+            value = softmax_cross_entropy(hidden, vectors, targets) / len(targets)
+            return Loss(value, {"nats_per_event": value})
+        k = self.config.negatives or _NEGATIVES[kind]
+        if kind == "sampled":
+            negatives, log_expected = self._shared_negatives(targets, k, generator)
+            value = sampled_softmax_loss(hidden, vectors, targets, negatives, log_expected)
+            return Loss(value, {"nats_per_event": value})
+        negatives = torch.randint(self.n_items, (len(targets), k), generator=generator, device=self.device)
+        if kind == "gbce":
+            return Loss(
+                binary_loss(hidden, vectors, targets, negatives, calibration(self.config.gbce_t, k, self.n_items)),
+                {},
+            )
+        people = torch.repeat_interleave(torch.arange(len(batch), device=self.device), given.lengths)
+        return Loss(binary_loss(hidden, vectors, targets, self._not_taken(negatives, batch, people, generator)), {})
+
+    def _shared_negatives(
+        self, targets: Int[Tensor, " tokens"], k: int, generator: torch.Generator
+    ) -> tuple[Int[Tensor, " k"], Float[Tensor, " k"]]:
+        """(negatives of a step, log of how often each is expected among them)."""
+        if self.config.sampling == "uniform":
+            drawn = torch.randint(self.n_items, (k,), generator=generator, device=self.device)
+            return drawn, torch.full((k,), float(np.log(k / self.n_items)), device=self.device)
+        if self.config.sampling == "popularity":
+            drawn = torch.multinomial(self.log_share.exp(), k, replacement=True, generator=generator)
+        else:
+            drawn = targets
+        return drawn, self.log_share[drawn] + float(np.log(len(drawn)))
+
+    def _not_taken(
+        self,
+        drawn: Int[Tensor, "tokens k"],
+        batch: Histories,
+        people: Int[Tensor, " tokens"],
+        generator: torch.Generator,
+    ) -> Int[Tensor, "tokens k"]:
+        """Negatives that the person does not have; drawn again, some twenty times at most."""
+        taken = torch.zeros(len(batch), self.n_items, dtype=torch.bool, device=self.device)
+        taken[torch.from_numpy(batch.users()).to(self.device), batch.tensors(self.device)[0]] = True
+        for _ in range(_REDRAWS):
+            again = taken[people.unsqueeze(1), drawn]
+            count = int(again.sum())
+            if count == 0:
+                break
+            drawn[again] = torch.randint(self.n_items, (count,), generator=generator, device=self.device)
+        return drawn
+
+    @torch.no_grad()
+    def queries(self, histories: Histories) -> Float[Tensor, "users width"]:
+        """What the items' vectors are multiplied with; zeros for an empty history."""
+        found = torch.zeros(len(histories), self.config.width, device=self.device)
+        lengths = np.minimum(histories.lengths, self.config.length)
+        people = np.argsort(lengths, kind="stable")
+        people = people[lengths[people] > 0]
+        for cut in cut_by_length(lengths[people], _SERVING_TOKENS):
+            part = newest(histories.select(people[cut]), self.config.length, self.device)
+            at = torch.from_numpy(people[cut]).to(self.device)
+            found[at] = self._compared(self._states(part).flatten(0, 1)[part.last()])[0]
+        return found
+
+    @torch.no_grad()
+    def item_vectors(self) -> tuple[Float[Tensor, "items width"], Float[Tensor, " items"]]:
+        return self._compared(self.items)[1].detach(), torch.zeros(self.n_items, device=self.device)
+
+    def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
+        return self._products(self.queries(histories), histories)
+
+    def _products(self, queries: Float[Tensor, "users width"], histories: Histories) -> Float[Tensor, "users items"]:
+        out = self._buffers.get("logits", (len(queries), self.n_items), queries)
+        matmul_into(out, queries, self.item_vectors()[0].t())
+        nobody = np.flatnonzero(histories.lengths == 0)
+        if len(nobody):
+            out[torch.from_numpy(nobody).to(self.device)] = self.log_share
+        return out
+
+    @torch.no_grad()
+    def read(self, histories: Histories) -> Reading:
+        """Histories, read so that further events can be added one at a time."""
+        self._check(histories)
+        room = self.config.length > int(histories.lengths.max(initial=0))
+        if not room or len(self.places) or len(histories) == 0 or int(histories.lengths.min()) == 0:
+            return Reading(histories, self.queries(histories), None)
+        part = newest(histories, self.config.length, self.device)
+        states, cache = self.transformer.begin(
+            self._inputs(part.items, part.lengths), part.lengths, self._times(part.times)
+        )
+        return Reading(histories, self._compared(states.flatten(0, 1)[part.last()])[0], cache)
+
+    @torch.no_grad()
+    def extend(self, reading: Reading, later: Histories) -> Reading:
+        """The reading with one more event of each person.
+
+        With positions that count from the oldest event (all but `learned`) only that event is computed, as long as
+        no history is longer than `length`; else everything is read again. The result is the same.
+
+        Raises:
+            ShapeError: other people, or not one event each.
+        """
+        histories = reading.histories.followed_by(later)
+        if (later.lengths != 1).any():
+            raise ShapeError("SASRec: a reading is extended by one event of each person")
+        cache = reading.cache
+        if cache is None or int(cache.lengths.max()) >= self.config.length:
+            return self.read(histories)
+        part = newest(later, 1, self.device)
+        states, cache = self.transformer.extend(self._inputs(part.items, part.lengths), cache, self._times(part.times))
+        return Reading(histories, self._compared(states.squeeze(1))[0], cache)
+
+    @torch.no_grad()
+    def next_scores(self, reading: Reading) -> Float[Tensor, "users items"]:
+        """log p(next item | what was read), in nats: `scores` of the reading's histories."""
+        return torch.log_softmax(self._products(reading.states, reading.histories), dim=1)
