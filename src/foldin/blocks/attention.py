@@ -86,9 +86,11 @@ def attend(
         rate: dropout of the attention's weights. PyTorch's own kernel draws that from the global generator, so that
             with dropout the formula is written out.
     """
-    if visible is None and (bias is not None or rate > 0.0):
-        visible = torch.full((q.shape[2], k.shape[2]), -torch.inf, device=q.device, dtype=q.dtype).triu(1)
-    mask = visible if bias is None else bias + visible
+    mask = bias
+    if visible is not None or bias is not None or rate > 0.0:
+        if visible is None:
+            visible = torch.full((q.shape[2], k.shape[2]), -torch.inf, device=q.device, dtype=q.dtype).triu(1)
+        mask = visible if bias is None else bias + visible
     if rate == 0.0:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
     weights = torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + mask, dim=-1)

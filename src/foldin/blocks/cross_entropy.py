@@ -26,7 +26,7 @@ from foldin.tensors import Array, Float, Int, Int64, Tensor
 
 __all__ = ["softmax_cross_entropy"]
 
-_CHUNK_BYTES = 8 << 20  # of logits: with a thread's other matrices they stay in the last cache
+_CHUNK_BYTES = 4 << 20  # of logits: with a thread's other matrices they stay in the last cache
 _LEAST_ROWS = 64
 
 
@@ -41,7 +41,7 @@ class _Gradients:
 
 
 def _chunk_rows(tokens: int, n_items: int, threads: int) -> int:
-    """Tokens a chunk: about 8 MB of logits, and every thread has one."""
+    """Tokens a chunk: about 4 MB of logits, and every thread has one."""
     return max(1, min(max(_LEAST_ROWS, _CHUNK_BYTES // (4 * n_items)), -(-tokens // threads)))
 
 
@@ -150,7 +150,7 @@ class _SumOfLosses(torch.autograd.Function):
     def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor | None, ...]:
         found: _Gradients = ctx.gradients  # type: ignore[attr-defined]
         of = (found.hidden, found.weight, found.bias)
-        return (*(None if one is None else torch.from_numpy(one) * grads[0] for one in of), None)
+        return (*(None if one is None else torch.from_numpy(one).mul_(grads[0]) for one in of), None)
 
 
 def softmax_cross_entropy(
@@ -162,7 +162,7 @@ def softmax_cross_entropy(
     """Sum over the tokens of −log softmax(hidden Wᵀ + b) at their targets, in nats.
 
     Memory is bounded by a chunk of logits for each thread, whatever the number of tokens and items. Gradients are taken on
-    the way, hence of first order only.
+    the way, hence of first order only, and once.
     """
     if hidden.device.type != "cpu":
         return _on_device(hidden, weight, bias, targets)

@@ -10,6 +10,7 @@ borisyuk2025 (LiGR: pre-norm gating), shazeer2020 (SwiGLU) and tikhonovich2025 (
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import nn
@@ -82,7 +83,7 @@ class _Places:
 
 def _linear(width_in: int, width_out: int, bias: bool, generator: torch.Generator, device: torch.device) -> nn.Linear:
     """Xavier weights and zero biases, drawn from `generator`."""
-    made: nn.Linear = nn.utils.skip_init(nn.Linear, width_in, width_out, bias=bias)
+    made = nn.Linear(width_in, width_out, bias=bias, device="meta").to_empty(device="cpu")
     with torch.no_grad():
         nn.init.xavier_uniform_(made.weight, generator=generator)
         if bias:
@@ -231,7 +232,8 @@ class Transformer(nn.Module):
         steps = torch.arange(max(room, cache.keys[0].shape[2]), device=x.device).expand(len(x), -1)
         visible = torch.where(steps <= at, 0.0, -torch.inf)[:, None, None, :].to(x.dtype)
         keys, values = [], []
-        for block, before_k, before_v in zip(self.blocks, cache.keys, cache.values, strict=True):
+        for module, before_k, before_v in zip(self.blocks, cache.keys, cache.values, strict=True):
+            block = cast(_Block, module)
             q, k, v = block.read(x, at)
             k, v = put(before_k, k), put(before_v, v)
             bias = block.bias(at, steps, times, all_times)

@@ -37,6 +37,7 @@ from foldin.blocks import (
     Sequences,
     Transformer,
     TransformerShape,
+    bag_of_items,
     binary_loss,
     calibration,
     cut_by_length,
@@ -59,7 +60,7 @@ __all__ = ["Reading", "SASRec", "SASRecConfig"]
 _FULL_SOFTMAX_ITEMS = 200_000
 _SERVING_TOKENS = 16_384  # read at once
 _NEGATIVES = {"bce": 1, "gbce": 256, "sampled": 3000}
-_REDRAWS = 20
+_REDRAWS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +184,11 @@ class SASRec(InnerProduct, Recommender[SASRecConfig]):
     def _inputs(
         self, items: Int[Tensor, "users length"], lengths: Int[Tensor, " users"]
     ) -> Float[Tensor, "users length width"]:
-        x = F.embedding(items, self.items) * self.config.width**0.5
+        # One item a bag: the gradient of the table is then that of a bag, which touches the rows in question only.
+        flat = items.reshape(-1)
+        ends = torch.arange(len(flat) + 1, device=self.device)
+        scale = torch.full(flat.shape, self.config.width**0.5, device=self.device)
+        x = bag_of_items(self.items, flat, ends, scale, self._buffers).view(*items.shape, -1)
         if len(self.places):
             behind = lengths.unsqueeze(1) - torch.arange(items.shape[1], device=items.device)
             x = x + F.embedding((self.config.length - behind).clamp(max=self.config.length - 1), self.places)
@@ -246,7 +251,7 @@ class SASRec(InnerProduct, Recommender[SASRecConfig]):
         people: Int[Tensor, " tokens"],
         generator: torch.Generator,
     ) -> Int[Tensor, "tokens k"]:
-        """Negatives that the person does not have; drawn again, some twenty times at most."""
+        """Negatives that the person does not have; drawn again, a hundred times at most."""
         taken = torch.zeros(len(batch), self.n_items, dtype=torch.bool, device=self.device)
         taken[torch.from_numpy(batch.users()).to(self.device), batch.tensors(self.device)[0]] = True
         for _ in range(_REDRAWS):

@@ -1,0 +1,107 @@
+import math
+
+import pytest
+import torch
+
+from foldin.blocks import binary_loss, calibration, sampled_softmax_loss, softmax_cross_entropy
+from foldin.blocks import sampled_scores as scores_module
+from foldin.blocks.sampled_scores import sampled_scores
+
+TOKENS, ITEMS, WIDTH = 11, 30, 5
+
+
+@pytest.fixture
+def parts():
+    generator = torch.Generator().manual_seed(1)
+    hidden = torch.randn(TOKENS, WIDTH, generator=generator, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(ITEMS, WIDTH, generator=generator, dtype=torch.float64, requires_grad=True)
+    return hidden, weight, torch.randint(ITEMS, (TOKENS,), generator=generator)
+
+
+def draws(k: int, seed: int = 2):
+    return torch.randint(ITEMS, (TOKENS, k), generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("share", [0.0, 2.0])
+def test_sampled_scores_are_inner_products_with_their_gradients(parts, share, monkeypatch):
+    monkeypatch.setattr(scores_module, "_DENSE_SHARE", share)
+    monkeypatch.setattr(scores_module, "_BLOCK", 4 * ITEMS)
+    hidden, weight, _ = parts
+    items = draws(40)  # more draws than items: some come twice
+    found, brute = sampled_scores(hidden, weight, items), (hidden @ weight.t()).gather(1, items)
+    assert torch.allclose(found, brute)
+    for one, other in zip(
+        torch.autograd.grad(found.square().sum(), parts[:2]),
+        torch.autograd.grad(brute.square().sum(), parts[:2]),
+        strict=True,
+    ):
+        assert torch.allclose(one, other)
+
+
+def brute_binary(hidden, weight, targets, negatives, beta):
+    total = 0.0
+    for token in range(TOKENS):
+        score = lambda item, token=token: float(hidden[token].detach() @ weight[item].detach())
+        sigmoid = lambda s: 1.0 / (1.0 + math.exp(-s))
+        total -= math.log(sigmoid(score(targets[token])) ** beta)
+        total -= sum(math.log(1.0 - sigmoid(score(item))) for item in negatives[token])
+    return total / TOKENS
+
+
+@pytest.mark.parametrize("k", [1, 7])
+@pytest.mark.parametrize("beta", [1.0, 0.3])
+def test_the_binary_loss_is_its_formula(parts, k, beta):
+    negatives = draws(k)
+    found = binary_loss(*parts, negatives, beta)
+    assert found.item() == pytest.approx(brute_binary(*parts, negatives.tolist(), beta))
+
+
+def test_gbce_without_calibration_is_bce_and_with_all_of_it_the_sampling_rate():
+    assert calibration(0.0, 17, ITEMS) == pytest.approx(1.0)
+    assert calibration(1.0, 17, ITEMS) == pytest.approx(17 / (ITEMS - 1))
+    alpha = 17 / (ITEMS - 1)
+    assert calibration(0.75, 17, ITEMS) == pytest.approx(alpha * (0.75 * (1 - 1 / alpha) + 1 / alpha))
+
+
+def test_sampled_softmax_with_all_items_is_the_full_softmax(parts):
+    everything = torch.arange(ITEMS)
+    found = sampled_softmax_loss(*parts, everything, torch.zeros(ITEMS, dtype=torch.float64))
+    full = softmax_cross_entropy(*parts) / TOKENS
+    assert torch.allclose(found, full)
+    for one, other in zip(torch.autograd.grad(found, parts[:2]), torch.autograd.grad(full, parts[:2]), strict=True):
+        assert torch.allclose(one, other)
+
+
+def test_sampled_softmax_is_its_formula(parts):
+    hidden, weight, targets = parts
+    negatives, q = torch.tensor([3, 3, 8, int(targets[0])]), torch.linspace(0.01, 0.06, ITEMS)
+    expected = (4 * q[negatives]).log().double()
+    total = 0.0
+    for token in range(TOKENS):
+        score = (weight @ hidden[token]).tolist()
+        target = int(targets[token])
+        rest = sum(
+            math.exp(score[j]) / math.exp(e)
+            for j, e in zip(negatives.tolist(), expected.tolist(), strict=True)
+            if j != target
+        )
+        total += math.log(math.exp(score[target]) + rest) - score[target]
+    assert sampled_softmax_loss(*parts, negatives, expected).item() == pytest.approx(total / TOKENS)
+
+
+@pytest.mark.parametrize("uneven", [False, True])
+def test_the_corrected_sum_estimates_the_partition_function_without_bias(parts, uneven):
+    hidden, weight, targets = parts[0][:1].detach(), parts[1].detach(), parts[2][:1]
+    shares = torch.linspace(1.0, 4.0 if uneven else 1.0, ITEMS, dtype=torch.float64)
+    shares /= shares.sum()
+    generator = torch.Generator().manual_seed(3)
+    ratios = []
+    exact = float((weight @ hidden[0]).exp().sum())
+    for _ in range(4000):
+        negatives = torch.multinomial(shares, 20, replacement=True, generator=generator)
+        loss = sampled_softmax_loss(hidden, weight, targets, negatives, (20 * shares[negatives]).log())
+        score = float(weight[targets[0]] @ hidden[0])
+        ratios.append(math.exp(float(loss) + score) / exact)
+    mean = sum(ratios) / len(ratios)
+    error = (sum((r - mean) ** 2 for r in ratios) / len(ratios) / len(ratios)) ** 0.5
+    assert abs(mean - 1.0) < 4 * error

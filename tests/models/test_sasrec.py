@@ -1,0 +1,213 @@
+import numpy as np
+import pytest
+import torch
+
+from foldin.data import Catalog, Histories
+from foldin.errors import ConfigError, FitError, ShapeError, UnknownItemError
+from foldin.fit import fit
+from foldin.models import SASRec, SASRecConfig
+
+ITEMS = 12
+SMALL = {"width": 16, "length": 10, "batch_tokens": 50, "learning_rate": 0.01, "epochs": 25, "dropout": 0.0}
+
+
+def alternating(users: int = 40, seed: int = 0, times: bool = False) -> Histories:
+    """People who alternate between two neighbouring items: after 4 comes 5, after 5 comes 4."""
+    rng = np.random.default_rng(seed)
+    lists = []
+    for _ in range(users):
+        first = int(rng.integers(ITEMS // 2)) * 2
+        pair = [first, first + 1] if rng.random() < 0.5 else [first + 1, first]
+        lists.append(pair * int(rng.integers(2, 9)))
+    made = Histories.from_lists(lists, ITEMS)
+    return timed(made) if times else made
+
+
+def timed(histories: Histories, step: int = 60) -> Histories:
+    times = np.concatenate([np.arange(n) * step for n in histories.lengths])
+    return Histories(
+        items=histories.items, offsets=histories.offsets, n_items=histories.n_items, times=times.astype(np.int64)
+    )
+
+
+def trained(train: Histories | None = None, **settings) -> SASRec:
+    model = SASRec(ITEMS, SASRecConfig(**{**SMALL, **settings}), seed=1)
+    fit(model, alternating() if train is None else train, seed=1)
+    return model
+
+
+QUESTIONS = Histories.from_lists([[4, 5, 4], [5, 4, 5, 4, 5], [9, 8, 9, 8]], ITEMS)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"gated": True, "expansion": 2, "heads": 2},
+        {"positions": "rotary"},
+        {"positions": "relative"},
+        {"positions": "none"},
+        {"temperature": 0.1},
+        {"dropout": 0.1, "attention_dropout": 0.1},
+        {"loss": "gbce", "negatives": 5},
+        {"loss": "sampled", "negatives": 50},
+        {"loss": "sampled", "negatives": 50, "sampling": "popularity"},
+        {"loss": "sampled", "sampling": "batch"},
+    ],
+    ids=str,
+)
+def test_who_alternates_between_two_items_gets_the_other_one_next(settings):
+    model = trained(**settings)
+    found = model.recommend(QUESTIONS, 1, exclude_seen=False)
+    assert found.items[:, 0].tolist() == [5, 4, 9]
+    if settings.get("loss") != "gbce":  # which does not learn a probability
+        assert (np.exp(found.scores[:, 0]) > 0.8).all()
+
+
+def test_bce_learns_what_follows():
+    """People walk four steps along a circle: BCE's negatives, which the person does not have, tell the next one."""
+    rng = np.random.default_rng(0)
+    walks = [[(start + step) % ITEMS for step in range(4)] for start in rng.integers(0, ITEMS, 60).tolist()]
+    model = trained(Histories.from_lists(walks, ITEMS), loss="bce", epochs=60)
+    asked = Histories.from_lists([[start, start + 1] for start in range(ITEMS - 2)], ITEMS)
+    assert model.recommend(asked, 1).items[:, 0].tolist() == list(range(2, ITEMS))
+
+
+def test_time_between_events_is_looked_at():
+    """After a short pause the person stays in the pair, after a long one they leave for item 0 or 1."""
+    rng = np.random.default_rng(0)
+    lists, times = [], []
+    for _ in range(200):
+        pair = int(rng.integers(1, ITEMS // 2)) * 2
+        long = rng.random() < 0.5
+        lists.append([pair, pair + 1, 0 if long else pair])
+        times += [0, 10**6 if long else 60, (10**6 if long else 60) + 1]
+    train = Histories(
+        items=np.concatenate(lists).astype(np.int32),
+        offsets=np.arange(0, 601, 3),
+        n_items=ITEMS,
+        times=np.array(times, np.int64),
+    )
+    model = trained(train, timed=True, epochs=40)
+    asked = [
+        Histories(items=np.array([4, 5], np.int32), offsets=np.array([0, 2]), n_items=ITEMS, times=np.array([0, pause]))
+        for pause in (60, 10**6)
+    ]
+    found = [model.recommend(one, 1, exclude_seen=False).items[0, 0] for one in asked]
+    assert found == [4, 0]
+    with pytest.raises(ShapeError, match="needs the times of the events"):
+        model.scores(QUESTIONS)
+
+
+def test_a_later_event_does_not_change_what_is_learned_from_earlier_ones():
+    """The loss at each place is that of the shorter history: nothing of the target is seen."""
+    model = trained(epochs=2, positions="rotary")
+    whole = QUESTIONS.rows(1, 2)
+    states = model._states(_sequence(model, whole))
+    for n in range(1, 6):
+        part = Histories.from_lists([whole.of(0)[:n]], ITEMS)
+        assert torch.allclose(model.queries(part)[0], states[0, n - 1], atol=1e-5)
+
+
+def _sequence(model, histories):
+    from foldin.blocks import newest
+
+    return newest(histories, model.config.length, torch.device("cpu"))
+
+
+def test_training_and_serving_put_an_event_in_the_same_place():
+    model = trained(epochs=1)
+    from foldin.blocks import transitions
+
+    history = [3, 1, 4, 1, 5, 9, 2, 6]
+    given, _ = transitions(Histories.from_lists([history], ITEMS), model.config.length, torch.device("cpu"))
+    in_training = model._states(given)[0, -1]
+    assert torch.allclose(in_training, model.queries(Histories.from_lists([history[:-1]], ITEMS))[0], atol=1e-6)
+
+
+def test_only_the_newest_events_are_read():
+    model = trained(epochs=1)
+    long = Histories.from_lists([[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11] * 2], ITEMS)
+    short = Histories.from_lists([long.of(0)[-10:]], ITEMS)
+    assert torch.equal(model.scores(long), model.scores(short))
+
+
+def test_an_empty_history_gets_the_training_counts():
+    model = trained(epochs=1)
+    counts = alternating().counts() + 1.0
+    found = model.scores(Histories.empty(1, ITEMS))[0].exp().numpy()
+    assert np.allclose(found, counts / counts.sum(), atol=1e-6)
+
+
+@pytest.mark.parametrize("positions", ["rotary", "relative", "none", "learned"])
+@pytest.mark.parametrize("temperature", [None, 0.2])
+def test_reading_on_gives_what_reading_everything_gives(positions, temperature):
+    model = trained(epochs=2, positions=positions, temperature=temperature)
+    rng = np.random.default_rng(1)
+    start, later = QUESTIONS, rng.integers(0, ITEMS, (9, 3))
+    reading = model.read(start)
+    assert (reading.cache is None) == (positions == "learned")
+    for row in later:  # past the longest sequence that is read
+        reading = model.extend(reading, Histories.from_lists([[int(item)] for item in row], ITEMS))
+        assert torch.allclose(model.next_scores(reading), model.scores(reading.histories), atol=1e-4)
+    assert reading.histories.lengths.tolist() == [12, 14, 13]
+
+
+def test_reading_on_from_nothing_and_with_times():
+    model = trained(alternating(times=True), epochs=2, positions="rotary", timed=True)
+    nothing = Histories(
+        items=np.empty(0, np.int32), offsets=np.zeros(2, np.int64), n_items=ITEMS, times=np.empty(0, np.int64)
+    )
+    reading = model.read(nothing)
+    for step, item in enumerate((4, 5, 4)):
+        event = Histories(
+            items=np.array([item], np.int32), offsets=np.array([0, 1]), n_items=ITEMS, times=np.array([1000 * step])
+        )
+        reading = model.extend(reading, event)
+        assert torch.allclose(model.next_scores(reading), model.scores(reading.histories), atol=1e-5)
+    with pytest.raises(ShapeError, match="one event of each person"):
+        model.extend(reading, nothing)
+
+
+def test_negatives_of_bce_are_items_that_the_person_does_not_have():
+    model = SASRec(ITEMS, SASRecConfig(**SMALL))
+    batch = Histories.from_lists([[0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [11, 0]], ITEMS)
+    people = torch.tensor([0] * 50 + [1] * 50)
+    drawn = torch.randint(ITEMS, (100, 2), generator=torch.Generator().manual_seed(0))
+    found = model._not_taken(drawn, batch, people, torch.Generator().manual_seed(1))
+    assert set(found[:50].flatten().tolist()) == {10, 11}
+    assert set(found[50:].flatten().tolist()) == set(range(1, 11))
+    everything = Histories.from_lists([list(range(ITEMS))], ITEMS)  # ends all the same
+    model._not_taken(drawn[:5], everything, torch.zeros(5, dtype=torch.int64), torch.Generator().manual_seed(1))
+
+
+def test_a_large_catalogue_is_sampled_by_itself(monkeypatch):
+    monkeypatch.setattr("foldin.models.sasrec._FULL_SOFTMAX_ITEMS", 5)
+    called = []
+    monkeypatch.setattr(
+        "foldin.models.sasrec.softmax_cross_entropy", lambda *a: called.append(a) or torch.zeros((), requires_grad=True)
+    )
+    trained(epochs=1)
+    assert not called
+
+
+def test_a_resumed_training_ends_bit_equal(tmp_path):
+    settings = SASRecConfig(**{**SMALL, "dropout": 0.3, "attention_dropout": 0.1})
+    whole, parts = SASRec(ITEMS, settings, seed=1), SASRec(ITEMS, settings, seed=1)
+    fit(whole, alternating(), seed=1)
+    fit(parts, alternating(), seed=1, folder=tmp_path, until=lambda record: record.epoch == 4)
+    again = SASRec(ITEMS, settings, seed=1)
+    fit(again, alternating(), seed=1, folder=tmp_path, resume=True)
+    assert not torch.equal(parts.items, whole.items)
+    assert all(torch.equal(value, again.state()[name]) for name, value in whole.state().items())
+
+
+def test_what_cannot_be_trained_or_asked_is_refused():
+    with pytest.raises(FitError, match="nobody has two events"):
+        fit(SASRec(ITEMS, SASRecConfig(**SMALL)), Histories.from_lists([[1], [], [2]], ITEMS))
+    with pytest.raises(ConfigError, match="heads = 3: must divide width = 16"):
+        SASRecConfig(width=16, heads=3)
+    with pytest.raises(ShapeError, match=r"item indices must be in \[0, 12\), met 12 to 12"):
+        Histories.from_lists([[12]], ITEMS)
+    with pytest.raises(UnknownItemError, match="not in the catalogue of 12 items: 'i99'"):
+        Catalog.from_ids([f"i{k}" for k in range(ITEMS)]).indices(["i99"])
