@@ -80,7 +80,7 @@ def table(
     averaged: dict[str, Trained] = {}
     extra: dict[str, dict[str, Any]] = {}
     for name, grid in grids.items():
-        settings, trials = search(split, name, grid, metric)
+        settings, trials = search(split, name, grid, metric) if len(grid) > 1 else (dict(grid[0]), [])
         config = model_class(name).Config(**settings)
         runs: list[Trained] = []
         for seed in range(seeds):

@@ -7,7 +7,7 @@ import torch
 from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError, FitError, RunError, ShapeError
 from foldin.fit import fit
-from foldin.models import ALL, MultVAEConfig, Recommender
+from foldin.models import ALL, Exportable, InnerProduct, MultVAEConfig, Recommender
 from foldin.store import load_run, save_run
 from tests.conftest import checkerboard
 
@@ -114,6 +114,24 @@ def test_scores_come_with_the_item_they_belong_to_best_first(model):
     found = model.recommend(PEOPLE, 8)
     assert (np.diff(found.scores, axis=1) <= 1e-7).all()
     assert all(len(set(row.tolist())) == 8 for row in found.items)
+
+
+def test_a_rectangle_of_items_is_scored_as_the_history_is(model):
+    if not isinstance(model, Exportable):
+        pytest.skip("cannot be exported")
+    history = torch.full((len(PEOPLE), 12), -1)
+    for user in range(len(PEOPLE)):
+        history[user, : PEOPLE.lengths[user]] = torch.from_numpy(PEOPLE.of(user))
+    with torch.no_grad():
+        assert torch.allclose(model.padded_logits(history), model._logits(PEOPLE), atol=1e-5)
+
+
+def test_an_inner_product_gives_the_scores(model):
+    if not isinstance(model, InnerProduct):
+        pytest.skip("not an inner product")
+    some = PEOPLE.select(np.flatnonzero(PEOPLE.lengths))
+    vectors, biases = model.item_vectors()
+    assert torch.allclose(model.queries(some) @ vectors.t() + biases, model._logits(some), atol=1e-5)
 
 
 def test_asking_does_not_change_the_model(model):

@@ -1,6 +1,6 @@
 """Building blocks shared by models: sparse in, fused out, causal transformer, losses, top-k."""
 
-from foldin.blocks.bag import bag_of_items, drop_events, unit_weights
+from foldin.blocks.bag import bag_of_items, drop_events, padded_bag, unit_weights
 from foldin.blocks.buffers import Buffers
 from foldin.blocks.cross_entropy import softmax_cross_entropy
 from foldin.blocks.dropout import dropout
@@ -28,6 +28,7 @@ __all__ = [
     "multinomial_from_hidden",
     "multinomial_log_likelihood",
     "newest",
+    "padded_bag",
     "sampled_softmax_loss",
     "softmax_cross_entropy",
     "top_k",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from foldin.blocks.bag import bag_of_items, drop_events, unit_weights
+from foldin.blocks.bag import bag_of_items, drop_events, padded_bag, unit_weights
 from foldin.blocks.buffers import Buffers
 from foldin.blocks.gemm import matmul_into
 from foldin.blocks.softmax import multinomial_from_hidden
@@ -70,12 +70,20 @@ class SparseAutoencoder(nn.Module):
         if dropout > 0.0:
             assert generator is not None
             items, offsets, values = drop_events(items, offsets, values, dropout, generator)
-        h = bag_of_items(self.encoder[0], items, offsets, values, self.buffers_in) + self.encoder_bias[0]
+        return self._encoded(bag_of_items(self.encoder[0], items, offsets, values, self.buffers_in))
+
+    def encode_padded(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users code"]:
+        """As `encode`, of a rectangle of items with −1 where a history is shorter."""
+        return self._encoded(padded_bag(self.encoder[0], history))
+
+    def _encoded(self, summed: Float[Tensor, "users first"]) -> Float[Tensor, "users code"]:
+        h = summed + self.encoder_bias[0]
         for weight, bias in zip(list(self.encoder)[1:], list(self.encoder_bias)[1:], strict=True):
             h = nn.functional.linear(torch.tanh(h), weight, bias)
         return h
 
-    def _last_hidden(self, code: Float[Tensor, "users code"]) -> Float[Tensor, "users hidden"]:
+    def last_hidden(self, code: Float[Tensor, "users code"]) -> Float[Tensor, "users hidden"]:
+        """What the last layer is applied to."""
         for weight, bias in zip(list(self.decoder)[:-1], list(self.decoder_bias)[:-1], strict=True):
             code = torch.tanh(nn.functional.linear(code, weight, bias))
         return code
@@ -84,14 +92,18 @@ class SparseAutoencoder(nn.Module):
         self, code: Float[Tensor, "users code"], items: Int[Tensor, " events"], offsets: Int[Tensor, " offsets"]
     ) -> Float[Tensor, " users"]:
         """log p(items | code) of each person, in nats."""
-        hidden = self._last_hidden(code)
+        hidden = self.last_hidden(code)
         return multinomial_from_hidden(
             hidden, self.decoder[-1], self.decoder_bias[-1], items, offsets, self.buffers_out
         )
 
     def logits(self, code: Float[Tensor, "users code"]) -> Float[Tensor, "users items"]:
         """Logits over the catalogue; the memory is used again by the next call."""
-        hidden = self._last_hidden(code)
-        weight = self.decoder[-1]
+        hidden = self.last_hidden(code)
+        weight, bias = self.output()
         out = self.buffers_out.get("logits", (len(hidden), len(weight)), hidden)
-        return matmul_into(out, hidden, weight.t()).add_(self.decoder_bias[-1].detach())
+        return matmul_into(out, hidden, weight.t()).add_(bias)
+
+    def output(self) -> tuple[Float[Tensor, "items hidden"], Float[Tensor, " items"]]:
+        """(weights, biases) of the last layer, without gradients."""
+        return self.decoder[-1].detach(), self.decoder_bias[-1].detach()

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from foldin.blocks.buffers import Buffers
 from foldin.tensors import Float, Int, Tensor
 
-__all__ = ["bag_of_items", "drop_events", "unit_weights"]
+__all__ = ["bag_of_items", "drop_events", "padded_bag", "unit_weights"]
 
 
 def unit_weights(offsets: Int[Tensor, " offsets"], dtype: torch.dtype = torch.float32) -> Float[Tensor, " events"]:
@@ -83,3 +83,15 @@ def bag_of_items(
     """
     result: Tensor = _BagOfItems.apply(weight, items, offsets, values, buffers)  # type: ignore[no-untyped-call]
     return result
+
+
+def padded_bag(
+    weight: Float[Tensor, "items hidden"], history: Int[Tensor, "users length"]
+) -> Float[Tensor, "users hidden"]:
+    """X W for L2-normalised binary rows X given as a rectangle of items, −1 where a history is shorter: plain operations.
+
+    What an exported model computes; the same as `bag_of_items` with `unit_weights`.
+    """
+    known = history >= 0
+    rows = F.embedding(history.clamp(min=0), weight) * known.unsqueeze(-1)
+    return rows.sum(dim=1) * known.sum(dim=1, keepdim=True).clamp(min=1).to(weight.dtype).rsqrt()

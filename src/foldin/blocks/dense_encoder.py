@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from foldin.blocks.bag import bag_of_items, drop_events, unit_weights
+from foldin.blocks.bag import bag_of_items, drop_events, padded_bag, unit_weights
 from foldin.blocks.buffers import Buffers
 from foldin.tensors import Float, Int, Tensor
 
@@ -62,7 +62,16 @@ class DenseEncoder(nn.Module):
         if dropout > 0.0:
             assert generator is not None
             items, offsets, values = drop_events(items, offsets, values, dropout, generator)
-        h = self._normed(bag_of_items(self.first, items, offsets, values, self.scratch) + self.biases[0], 0)
+        return self._heads_of(bag_of_items(self.first, items, offsets, values, self.scratch))
+
+    def padded(
+        self, history: Int[Tensor, "users length"]
+    ) -> tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]:
+        """As `forward`, of a rectangle of items with −1 where a history is shorter."""
+        return self._heads_of(padded_bag(self.first, history))
+
+    def _heads_of(self, summed: Float[Tensor, "users hidden"]) -> tuple[Tensor, Tensor]:
+        h = self._normed(summed + self.biases[0], 0)
         before = h
         for layer, weight in enumerate(self.weights, start=1):
             h = self._normed(F.linear(h, weight, self.biases[layer]) + before, layer)

@@ -1,7 +1,7 @@
 """Recommenders, one file each. What is in `ALL` is on the command line, in the contract tests and in the docs."""
 
 from foldin.models.als import ALS, ALSConfig
-from foldin.models.base import InnerProduct, Recommender, TopK
+from foldin.models.base import Exportable, InnerProduct, Recommender, TopK
 from foldin.models.config import Config, setting
 from foldin.models.ease import EASE, EASEConfig
 from foldin.models.itemknn import ItemKNN, ItemKNNConfig
@@ -32,6 +32,7 @@ __all__ = [
     "Batches",
     "Config",
     "EASEConfig",
+    "Exportable",
     "Gradient",
     "InnerProduct",
     "ItemKNN",

@@ -19,7 +19,7 @@ import torch
 
 from foldin.data import Histories
 from foldin.errors import MissingExtraError
-from foldin.models.base import Recommender
+from foldin.models.base import InnerProduct, Recommender
 from foldin.models.config import Config, setting
 from foldin.models.plan import Plan, Sweep
 from foldin.tensors import Float, Tensor
@@ -35,7 +35,7 @@ class ALSConfig(Config):
     iterations: int = setting(15, "alternations", low=1)
 
 
-class ALS(Recommender[ALSConfig]):
+class ALS(InnerProduct, Recommender[ALSConfig]):
     """Implicit alternating least squares."""
 
     Config = ALSConfig
@@ -83,6 +83,13 @@ class ALS(Recommender[ALSConfig]):
             left[user].addmm_(own.t(), own, alpha=alpha - 1.0)
             right[user] = alpha * own.sum(dim=0)
         return torch.linalg.solve(left, right)
+
+    @torch.no_grad()
+    def queries(self, histories: Histories) -> Float[Tensor, "users factors"]:
+        return self.fold_in(histories)
+
+    def item_vectors(self) -> tuple[Float[Tensor, "items factors"], Float[Tensor, " items"]]:
+        return self.item_factors, torch.zeros(self.n_items, device=self.device)
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         return self.fold_in(histories) @ self.item_factors.t()

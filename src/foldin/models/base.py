@@ -15,7 +15,7 @@ from foldin.models.config import Config
 from foldin.models.plan import Plan
 from foldin.tensors import Array, Float, Int, Int64, Tensor
 
-__all__ = ["InnerProduct", "Recommender", "TopK"]
+__all__ = ["Exportable", "InnerProduct", "Recommender", "TopK"]
 
 _BLOCK_BYTES = 64 << 20
 C = TypeVar("C", bound=Config)
@@ -35,8 +35,19 @@ class TopK:
     scores: Float[Array, "users k"]
 
 
+class Exportable(ABC):
+    """A recommender whose scores can be written down as plain tensor operations, for another runtime to execute."""
+
+    @abstractmethod
+    def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
+        """As `_logits`, of a rectangle of items, oldest first, with −1 on the right where a history is shorter."""
+
+
 class InnerProduct(ABC):
-    """A recommender whose scores are ⟨query of a person, vector of an item⟩ + bias: one that an index can search."""
+    """A recommender whose scores are ⟨query of a person, vector of an item⟩ + bias: one that an index can search.
+
+    A person with no history may be scored otherwise.
+    """
 
     @abstractmethod
     def queries(self, histories: Histories) -> Float[Tensor, "users width"]:

@@ -15,11 +15,11 @@ import torch
 from torch.nn import functional as F
 
 from foldin.data import Histories
-from foldin.models.base import Recommender
+from foldin.models.base import Exportable, Recommender
 from foldin.models.config import Config, setting
 from foldin.models.gram import item_gram
 from foldin.models.plan import Plan, Sweep
-from foldin.tensors import Float, Tensor
+from foldin.tensors import Float, Int, Tensor
 
 __all__ = ["EASE", "EASEConfig"]
 
@@ -31,7 +31,7 @@ class EASEConfig(Config):
     regularization: float = setting(500.0, "λ, the ridge penalty", above=0)
 
 
-class EASE(Recommender[EASEConfig]):
+class EASE(Exportable, Recommender[EASEConfig]):
     """Embarrassingly shallow autoencoder."""
 
     Config = EASEConfig
@@ -63,3 +63,8 @@ class EASE(Recommender[EASEConfig]):
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         items, offsets = histories.tensors(self.device)
         return F.embedding_bag(items, self.weights, offsets, mode="sum", include_last_offset=True)
+
+    def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
+        known = (history >= 0).to(self.weights.dtype)
+        taken = self.weights.new_zeros(history.shape[0], self.n_items)
+        return taken.scatter_add(1, history.clamp(min=0), known) @ self.weights

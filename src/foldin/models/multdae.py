@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.nn import functional as F
 
 from foldin.blocks.autoencoder import SparseAutoencoder
 from foldin.data import Histories
-from foldin.models.base import Recommender
+from foldin.models.base import Exportable, InnerProduct, Recommender
 from foldin.models.config import Config, setting
 from foldin.models.plan import Gradient, Loss, Plan, Step, shuffled
-from foldin.tensors import Float, Tensor
+from foldin.tensors import Float, Int, Tensor
 
 __all__ = ["MultDAE", "MultDAEConfig"]
 
@@ -35,7 +36,7 @@ class MultDAEConfig(Config):
     epochs: int = setting(200, "at most", low=1)
 
 
-class MultDAE(Recommender[MultDAEConfig]):
+class MultDAE(Exportable, InnerProduct, Recommender[MultDAEConfig]):
     """Denoising autoencoder for collaborative filtering."""
 
     Config = MultDAEConfig
@@ -77,6 +78,17 @@ class MultDAE(Recommender[MultDAEConfig]):
         code = self.network.encode(items, offsets, dropout=self.config.dropout, generator=generator)
         reconstruction = self.network.log_likelihood(torch.tanh(code), items, offsets).mean()
         return Loss(-reconstruction, {"reconstruction": reconstruction})
+
+    @torch.no_grad()
+    def queries(self, histories: Histories) -> Float[Tensor, "users hidden"]:
+        return self.network.last_hidden(torch.tanh(self.network.encode(*histories.tensors(self.device))))
+
+    def item_vectors(self) -> tuple[Float[Tensor, "items hidden"], Float[Tensor, " items"]]:
+        return self.network.output()
+
+    def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
+        code = torch.tanh(self.network.encode_padded(history))
+        return F.linear(self.network.last_hidden(code), *self.network.output())
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         items, offsets = histories.tensors(self.device)

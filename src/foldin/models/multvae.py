@@ -16,14 +16,16 @@ never reached on a smaller log; `anneal_updates=200000` gives the paper's own sc
 from dataclasses import dataclass
 
 import torch
+from torch.nn import functional as F
 
 from foldin.blocks.autoencoder import SparseAutoencoder
 from foldin.data import Histories
 from foldin.inference import gaussian_kl, reparameterise
+from foldin.models.base import Exportable, InnerProduct
 from foldin.models.config import Config, setting
 from foldin.models.plan import Gradient, Loss, Plan, Step, shuffled
 from foldin.models.variational import Variational
-from foldin.tensors import Float, Tensor
+from foldin.tensors import Float, Int, Tensor
 
 __all__ = ["MultVAE", "MultVAEConfig"]
 
@@ -41,7 +43,7 @@ class MultVAEConfig(Config):
     epochs: int = setting(200, "at most", low=1)
 
 
-class MultVAE(Variational[MultVAEConfig]):
+class MultVAE(Exportable, InnerProduct, Variational[MultVAEConfig]):
     """Variational autoencoder for collaborative filtering."""
 
     Config = MultVAEConfig
@@ -83,6 +85,17 @@ class MultVAE(Variational[MultVAEConfig]):
         items, offsets = histories.tensors(self.device)
         mu, logvar = self.network.encode(items, offsets).chunk(2, dim=1)
         return mu, logvar
+
+    @torch.no_grad()
+    def queries(self, histories: Histories) -> Float[Tensor, "users hidden"]:
+        return self.network.last_hidden(self.posterior(histories)[0])
+
+    def item_vectors(self) -> tuple[Float[Tensor, "items hidden"], Float[Tensor, " items"]]:
+        return self.network.output()
+
+    def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
+        mu, _ = self.network.encode_padded(history).chunk(2, dim=1)
+        return F.linear(self.network.last_hidden(mu), *self.network.output())
 
     def decode(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users items"]:
         return self.network.logits(z)

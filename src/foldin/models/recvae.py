@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from torch.nn import functional as F
 
 from foldin.blocks import Buffers, matmul_into, multinomial_from_hidden
 from foldin.blocks.dense_encoder import DenseEncoder, uniform_parameter
@@ -29,10 +30,11 @@ from foldin.blocks.implicit_slim import implicit_slim
 from foldin.data import Histories
 from foldin.errors import ConfigError
 from foldin.inference import log_normal, log_normal_terms, reparameterise
+from foldin.models.base import Exportable, InnerProduct
 from foldin.models.config import Config, setting
 from foldin.models.plan import Gradient, Loss, Phase, Plan, Step, Sweep, shuffled
 from foldin.models.variational import Variational
-from foldin.tensors import Float, Tensor
+from foldin.tensors import Float, Int, Tensor
 
 __all__ = ["RecVAE", "RecVAEConfig"]
 
@@ -66,7 +68,7 @@ class RecVAEConfig(Config):
             raise ConfigError(f"RecVAE: prior = {self.prior!r}: three weights that sum to 1 were expected")
 
 
-class RecVAE(Variational[RecVAEConfig]):
+class RecVAE(Exportable, InnerProduct, Variational[RecVAEConfig]):
     """Variational autoencoder with a composite prior, trained in turn."""
 
     Config = RecVAEConfig
@@ -214,3 +216,13 @@ class RecVAE(Variational[RecVAEConfig]):
     def decode(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users items"]:
         logits = self._buffers.get("logits", (len(z), self.n_items), z)
         return matmul_into(logits, z, self.decoder.t()).add_(self.decoder_bias.detach())
+
+    @torch.no_grad()
+    def queries(self, histories: Histories) -> Float[Tensor, "users latent"]:
+        return self.posterior(histories)[0]
+
+    def item_vectors(self) -> tuple[Float[Tensor, "items latent"], Float[Tensor, " items"]]:
+        return self.decoder.detach(), self.decoder_bias.detach()
+
+    def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
+        return F.linear(self.encoder.padded(history)[0], self.decoder, self.decoder_bias)

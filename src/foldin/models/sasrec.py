@@ -50,7 +50,7 @@ from foldin.blocks import (
 )
 from foldin.data import Histories
 from foldin.errors import ConfigError, FitError, ShapeError
-from foldin.models.base import InnerProduct, Recommender
+from foldin.models.base import Exportable, InnerProduct, Recommender
 from foldin.models.config import Config, setting
 from foldin.models.plan import Gradient, Loss, Plan, Step, Sweep
 from foldin.tensors import Array, Float, Int, Int64, Tensor
@@ -105,7 +105,7 @@ class Reading:
     cache: Cache | None
 
 
-class SASRec(InnerProduct, Recommender[SASRecConfig]):
+class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
     """Self-attentive sequential recommendation."""
 
     Config = SASRecConfig
@@ -188,11 +188,15 @@ class SASRec(InnerProduct, Recommender[SASRecConfig]):
         flat = items.reshape(-1)
         ends = torch.arange(len(flat) + 1, device=self.device)
         scale = torch.full(flat.shape, self.config.width**0.5, device=self.device)
-        x = bag_of_items(self.items, flat, ends, scale, self._buffers).view(*items.shape, -1)
-        if len(self.places):
-            behind = lengths.unsqueeze(1) - torch.arange(items.shape[1], device=items.device)
-            x = x + F.embedding((self.config.length - behind).clamp(max=self.config.length - 1), self.places)
-        return x
+        return self._placed(bag_of_items(self.items, flat, ends, scale, self._buffers).view(*items.shape, -1), lengths)
+
+    def _placed(
+        self, x: Float[Tensor, "users length width"], lengths: Int[Tensor, " users"]
+    ) -> Float[Tensor, "users length width"]:
+        if len(self.places) == 0:
+            return x
+        behind = lengths.unsqueeze(1) - torch.arange(x.shape[1], device=x.device)
+        return x + F.embedding((self.config.length - behind).clamp(max=self.config.length - 1), self.places)
 
     def _times(self, times: Int[Tensor, "users length"] | None) -> Int[Tensor, "users length"] | None:
         if not self.config.timed:
@@ -289,6 +293,17 @@ class SASRec(InnerProduct, Recommender[SASRecConfig]):
         if len(nobody):
             out[torch.from_numpy(nobody).to(self.device)] = self.log_share
         return out
+
+    def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
+        self._times(None)
+        counts, length = (history >= 0).sum(dim=1), self.config.length
+        lengths = counts.clamp(min=1, max=length)
+        steps = (counts.clamp(min=length) - length).unsqueeze(1) + torch.arange(length, device=history.device)
+        items = history.gather(1, steps.clamp(max=history.shape[1] - 1)).clamp(min=0)
+        x = self._placed(F.embedding(items, self.items) * self.config.width**0.5, lengths)
+        newest_at = (lengths - 1)[:, None, None].expand(-1, 1, self.config.width)
+        states, vectors = self._compared(self.transformer(x).gather(1, newest_at).squeeze(1))
+        return torch.where(counts.unsqueeze(1) > 0, states @ vectors.t(), self.log_share)
 
     @torch.no_grad()
     def read(self, histories: Histories) -> Reading:
