@@ -18,6 +18,7 @@ LAYERS = [
     {"generative"},
     {"models"},
     {"fit", "evaluation", "store"},
+    {"export", "retrieval"},
     {"experiment"},
     {"scale", "serve"},
     {"cli"},

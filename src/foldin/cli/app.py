@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate": "Judge a finished run on its test people.",
     "explain": "Where every nat went: bound, gap, KL decomposition, calibration.",
     "recommend": "Lists for new people or for a file of them.",
+    "export": "A run as an ONNX file, for runtimes without foldin.",
     "completion": "Shell completion.",
 }
 

@@ -17,6 +17,7 @@ from foldin.data.formats import open_table
 from foldin.errors import ConfigError, DataError
 from foldin.experiment import choose_device
 from foldin.models import Predictive, Recommender, TopK, Variational
+from foldin.retrieval import Index, recall_against
 from foldin.store import Run, load_run, write_atomically
 
 __all__ = ["as_rows", "command", "list_table", "lists_of"]
@@ -85,6 +86,8 @@ def _history(catalog: Catalog, ids: tuple[str, ...], titles: tuple[str, ...]) ->
 @click.option("--keep-seen", is_flag=True, help="List items of the history too.")
 @click.option("--explore", is_flag=True, help="The list of one draw from the posterior, with propensities.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the posterior's draws.")
+@click.option("--index", metavar="FAISS", help="With --users: search approximately, e.g. HNSW32 or IVF256,Flat.")
+@click.option("--effort", type=click.IntRange(1), help="Of that search: efSearch of HNSW, nprobe of IVF.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps or auto.")
 @JSON
 def command(
@@ -99,6 +102,8 @@ def command(
     keep_seen: bool,
     explore: bool,
     seed: int,
+    index: str | None,
+    effort: int | None,
     device: str,
     as_json: bool,
 ) -> None:
@@ -107,6 +112,9 @@ def command(
 
     A model with a posterior says how sure it is: the standard deviation of each probability, and P(in the top k), which
     under --explore is the propensity of being listed.
+
+    With --index the lists come from a FAISS index over the items, and the share of the exact lists that it found is
+    measured on up to a thousand of the people.
 
     \b
     Example:
@@ -122,8 +130,13 @@ def command(
     if file is not None:
         if target is None or ids or titles:
             raise ConfigError("--users goes with --out FILE, and without --history and --likes")
-        _for_file(loaded, Path(file), Path(target), k, how, explore=explore, seed=seed, as_json=as_json)
+        if index is not None and explore:
+            raise ConfigError("--explore draws from the posterior and scores every item: it goes without --index")
+        search = None if index is None else Index(loaded.model, index, effort=effort)
+        _for_file(loaded, Path(file), Path(target), k, how, search, explore=explore, seed=seed, as_json=as_json)
         return
+    if index is not None:
+        raise ConfigError("--index goes with --users FILE; a single list is exact")
     if target is not None:
         raise ConfigError("--out goes with --users FILE")
     history = _history(catalog, ids, titles)
@@ -149,7 +162,16 @@ def _people_of(run: Run, file: Path) -> EventLog:
 
 
 def _for_file(
-    run: Run, file: Path, target: Path, k: int, how: dict[str, Any], *, explore: bool, seed: int, as_json: bool
+    run: Run,
+    file: Path,
+    target: Path,
+    k: int,
+    how: dict[str, Any],
+    search: Index | None,
+    *,
+    explore: bool,
+    seed: int,
+    as_json: bool,
 ) -> None:
     model, catalog = run.model, run.catalog
     if target.suffix not in _WRITERS:
@@ -167,26 +189,34 @@ def _for_file(
         for start in range(0, len(people), step):
             part = people.rows(start, start + step)
             # The spread over the posterior costs a hundred times the list: for a file only where it is asked for.
-            found = (
-                lists_of(model, part, k, how, explore=True, seed=seed) if explore else model.recommend(part, k, **how)
-            )
-            frames.append(_frame(model, catalog, found, log.people[start : start + step]))
+            if explore:
+                found = lists_of(model, part, k, how, explore=True, seed=seed)
+            else:
+                found = model.recommend(part, k, **how) if search is None else search.recommend(part, k, **how)
+            normalised = model.has_likelihood and search is None
+            frames.append(_frame(catalog, found, log.people[start : start + step], normalised=normalised))
             bar(min(start + step, len(people)), len(people))
     lists = pl.concat(frames)
     write_atomically(target, getattr(lists, _WRITERS[target.suffix]))
+    recall = None
+    if search is not None:
+        some = people.rows(0, 1000)
+        found_share = recall_against(search.recommend(some, k, **how), model.recommend(some, k, **how))
+        recall = float(found_share.mean()) if len(some) else 1.0
     if as_json:
-        json_out({"out": str(target), "people": len(people), "rows": lists.height, "unknown_events": unknown})
+        more = {} if recall is None else {"recall_of_exact": recall}
+        json_out({"out": str(target), "people": len(people), "rows": lists.height, "unknown_events": unknown, **more})
     else:
         out().print(f"{len(people):,} people, {lists.height:,} rows → {target}", soft_wrap=True)
+        if recall is not None:
+            out().print(f"{recall:.1%} of the exact lists were found ({min(len(people), 1000):,} people)")
 
 
-def _frame(model: Recommender[Any], catalog: Catalog, found: TopK, people: pl.Series) -> pl.DataFrame:
+def _frame(catalog: Catalog, found: TopK, people: pl.Series, *, normalised: bool) -> pl.DataFrame:
     k = found.items.shape[1]
     flat, scores = found.items.reshape(-1), found.scores.reshape(-1)
     kept = flat >= 0
-    values = [
-        pl.Series("probability", np.exp(scores[kept])) if model.has_likelihood else pl.Series("score", scores[kept])
-    ]
+    values = [pl.Series("probability", np.exp(scores[kept])) if normalised else pl.Series("score", scores[kept])]
     if isinstance(found, Predictive):
         values += [pl.Series("sd", found.sd.reshape(-1)[kept]), pl.Series("in_top_k", found.in_top_k.reshape(-1)[kept])]
     return pl.DataFrame(

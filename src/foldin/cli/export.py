@@ -1,0 +1,40 @@
+"""`foldin export`: a run as an ONNX file."""
+
+from pathlib import Path
+
+import click
+
+from foldin.cli.options import JSON
+from foldin.cli.output import json_out, out
+from foldin.errors import ConfigError
+from foldin.export import export_onnx
+from foldin.store import load_run
+
+__all__ = ["command"]
+
+
+@click.command()
+@click.argument("run")
+@click.option("--out", "target", metavar="FILE", required=True, help="Where the graph goes: a .onnx file.")
+@click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Length of the lists.")
+@JSON
+def command(run: str, target: str, k: int, as_json: bool) -> None:
+    """Write a run as an ONNX graph: it scores a history, bars what is in it, and takes the k best.
+
+    Input `history` (people × events, int64 item indices, oldest first, −1 where a history is shorter); outputs `items`
+    and `scores` (people × k). The ids of the items are in the file's metadata, as a JSON list under "items".
+
+    \b
+    Example:
+      foldin export runs/films --out films.onnx -k 20
+    """
+    path = Path(target)
+    if path.suffix != ".onnx":
+        raise ConfigError(f"{target}: a file name ending in .onnx was expected")
+    loaded = load_run(run)
+    export_onnx(loaded.model, loaded.catalog, path, k=k)
+    size = path.stat().st_size
+    if as_json:
+        json_out({"run": run, "model": loaded.name, "out": target, "k": k, "bytes": size})
+    else:
+        out().print(f"{loaded.name}, lists of {k} → {target} ({size / 1e6:.1f} MB)", soft_wrap=True)

@@ -1,0 +1,104 @@
+"""A trained model as an ONNX file: history in, list out, for runtimes that have neither foldin nor PyTorch.
+
+Graph: score the history, bar what is in it, take the k best. Inputs and outputs
+
+    history   int64 (people, events)   item indices, oldest first, −1 on the right where a history is shorter
+    items     int64 (people, k)        best first, among equals the lower index; −1 where a list is shorter
+    scores    float32 (people, k)      as in `TopK`: for a likelihood model log p(item | history, not taken yet), in nats
+
+The item ids, in the order of their indices, are in the file's metadata as a JSON list under "items".
+"""
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from foldin.data import Catalog
+from foldin.errors import ConfigError, MissingExtraError
+from foldin.models import ALL, Exportable, Recommender
+from foldin.store import write_atomically
+from foldin.tensors import Float, Int, Tensor
+
+__all__ = ["export_onnx"]
+
+_OPSET = 18
+
+
+class _Lists(nn.Module):
+    """Score → bar what was taken → top-k, in plain tensor operations."""
+
+    def __init__(self, model: Recommender, k: int) -> None:
+        super().__init__()
+        assert isinstance(model, Exportable)
+        self.scorer: Exportable = model
+        self.n_items, self.k, self.normalised = model.n_items, k, model.has_likelihood
+
+    def forward(self, history: Int[Tensor, "users length"]) -> tuple[Int[Tensor, "users k"], Float[Tensor, "users k"]]:
+        logits = self.scorer.padded_logits(history)
+        known = (history >= 0).to(logits.dtype)
+        taken = torch.zeros_like(logits).scatter_add(1, history.clamp(min=0), known)
+        logits = logits.masked_fill(taken > 0, -torch.inf)
+        scores, items = logits.topk(self.k, dim=1)
+        none = scores == -torch.inf
+        if self.normalised:
+            scores = scores - torch.logsumexp(logits, dim=1, keepdim=True)
+        return items.masked_fill(none, -1), scores.masked_fill(none, -torch.inf)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter warns of its own deprecations, and of torchvision, which is not needed."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def export_onnx(model: Recommender, catalog: Catalog, path: Path, *, k: int = 10) -> None:
+    """Write the model's lists of length k as an ONNX graph, for any number of people and events.
+
+    Raises:
+        ConfigError: a model that cannot be written down so, or more places than items.
+        MissingExtraError: the packages `onnx` and `onnxscript` are not installed.
+    """
+    if not isinstance(model, Exportable):
+        able = ", ".join(name for name, kind in ALL.items() if issubclass(kind, Exportable))
+        raise ConfigError(f"{type(model).__name__} cannot be exported; these can: {able}")
+    if not 1 <= k <= model.n_items:
+        raise ConfigError(f"k = {k}: a list of 1 to {model.n_items} places was expected")
+    try:
+        import onnx
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("onnx", "onnx", "export") from error
+    sample = torch.tensor([[0, -1, -1], [0, 0, -1]], device=model.device)
+    dynamic = {"history": {0: torch.export.Dim("people"), 1: torch.export.Dim("events")}}
+    with _quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            _Lists(model, k).eval(),
+            (sample,),
+            input_names=["history"],
+            output_names=["items", "scores"],
+            dynamic_shapes=dynamic,
+            opset_version=_OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    graph = program.model_proto
+    onnx.helper.set_model_props(
+        graph, {"foldin_model": type(model).__name__, "k": str(k), "items": json.dumps(catalog.ids)}
+    )
+    onnx.checker.check_model(graph)
+    write_atomically(path, lambda part: onnx.save(graph, part))

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from foldin.data import Histories
+from foldin.errors import ConfigError
+from foldin.models import ALL, SASRec, SASRecConfig, TopK
+from foldin.models.base import InnerProduct
+from foldin.retrieval import Index, recall_against
+from tests.contract.test_contract import ITEMS, PEOPLE, trained
+
+SEARCHED = [name for name, kind in ALL.items() if issubclass(kind, InnerProduct)]
+
+
+@pytest.mark.parametrize("name", SEARCHED)
+@pytest.mark.parametrize("how", [{}, {"exclude_seen": False}, {"deny": [1, 2]}, {"allow": [0, 3, 5, 8]}], ids=str)
+def test_an_exact_index_gives_the_exact_lists(name, how):
+    model = trained(name)
+    found, exact = Index(model, "Flat").recommend(PEOPLE, 5, **how), model.recommend(PEOPLE, 5, **how)
+    # Equal scores may stand in another order.
+    for user in range(len(PEOPLE)):
+        assert set(found.items[user].tolist()) == set(exact.items[user].tolist())
+    assert (recall_against(found, exact) == 1.0).all()
+    assert (np.diff(np.nan_to_num(found.scores, neginf=-1e9), axis=1) <= 0).all()
+
+
+def test_an_approximate_index_finds_most_and_more_with_more_effort():
+    model = SASRec(5000, SASRecConfig(width=16, length=5), seed=0)
+    people = Histories.from_lists(np.random.default_rng(0).integers(0, 5000, (200, 4)).tolist(), 5000)
+    exact = model.recommend(people, 10)
+    little, much = (
+        recall_against(Index(model, "IVF64,Flat", effort=effort).recommend(people, 10), exact).mean()
+        for effort in (1, 64)
+    )
+    assert 0.0 < little < 0.9
+    assert much == pytest.approx(1.0, abs=0.01)
+    assert recall_against(Index(model, "HNSW32", effort=256).recommend(people, 10), exact).mean() > 0.8
+
+
+def test_recall_is_the_share_of_the_exact_list():
+    exact = TopK(np.array([[1, 2, 3], [4, 5, -1], [-1, -1, -1]]), np.zeros((3, 3), np.float32))
+    found = TopK(np.array([[3, 9, 1], [5, -1, -1], [-1, -1, -1]]), np.zeros((3, 3), np.float32))
+    assert recall_against(found, exact).tolist() == [pytest.approx(2 / 3), 0.5, 1.0]
+
+
+def test_what_cannot_be_searched_is_refused():
+    with pytest.raises(ConfigError, match="EASE has no inner product"):
+        Index(trained("ease"))
+    model = SASRec(ITEMS, SASRecConfig(width=4))
+    with pytest.raises(ConfigError, match="index 'Nonsense'"):
+        Index(model, "Nonsense")
+    with pytest.raises(ConfigError, match="no setting of effort"):
+        Index(model, "Flat", effort=3)
