@@ -32,7 +32,7 @@ def search(
     split: Split, name: str, grid: Sequence[Mapping[str, Any]], metric: str = "ndcg@100"
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """(the settings best on validation, every trial). The test people are not looked at."""
-    judge, kind = ValidationJudge(split.validation, metric), model_class(name)
+    judge, kind = ValidationJudge(split.validation, metric), model_class(name.split(maxsplit=1)[0])
     trials = []
     for settings in grid:
         start = time.perf_counter()
@@ -75,16 +75,18 @@ def table(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """(model → metric → mean and interval, the whole report): every model at its best setting on validation.
 
+    A name may have a second word, which tells two settings of one model apart.
+
     Figures are averages over the seeds of training, each person's first; closed forms have one seed.
     """
     averaged: dict[str, Trained] = {}
     extra: dict[str, dict[str, Any]] = {}
     for name, grid in grids.items():
         settings, trials = search(split, name, grid, metric) if len(grid) > 1 else (dict(grid[0]), [])
-        config = model_class(name).Config(**settings)
+        config = model_class(name.split()[0]).Config(**settings)
         runs: list[Trained] = []
         for seed in range(seeds):
-            runs.append(train(split, name, config, seed=seed, metric=metric, metrics=metrics, patience=15))
+            runs.append(train(split, name.split()[0], config, seed=seed, metric=metric, metrics=metrics, patience=15))
             if runs[0].result.best_epoch is None and name != "als":
                 break
         averaged[name] = replace(runs[0], evaluation=_over_seeds(runs))

@@ -86,7 +86,7 @@ def export_onnx(model: Recommender, catalog: Catalog, path: Path, *, k: int = 10
     dynamic = {"history": {0: torch.export.Dim("people"), 1: torch.export.Dim("events")}}
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
-            _Lists(model, k).eval(),
+            _Lists(model, k),
             (sample,),
             input_names=["history"],
             output_names=["items", "scores"],

@@ -173,6 +173,11 @@ def test_resume_after_a_finished_run_and_without_one(run, path, capsys, tmp_path
         (("recommend", "{run}", "--history", "zz"), "not in the catalogue of"),
         (("recommend", "{run}", "--out", "x.csv"), "--out goes with --users"),
         (("recommend", "{run}", "--users", "{log}", "--out", "x.txt"), "one of .parquet, .csv"),
+        (("recommend", "{run}", "--history", "i01", "--index", "Flat"), "--index goes with --users"),
+        (("recommend", "{run}", "--users", "{log}", "--out", "x.csv", "--index", "Heap"), "index 'Heap'"),
+        (("export", "{run}", "--out", "model.pt"), "a file name ending in .onnx"),
+        (("export", "{run}", "--out", "model.onnx", "-k", "5000"), "k = 5000: a list of 1 to"),
+        (("fit", "{log}", "--model", "sasrec", "--out", "x", "--set", "heads=3"), "must divide width = 64"),
         (("data", "describe", "{log}", "--user", "who"), "no column 'who' (--user)"),
         (("data", "fetch", "ml-7z"), "no data set named 'ml-7z'"),
         (("frob",), "No such command 'frob'"),
@@ -257,6 +262,28 @@ def test_recommend_with_uncertainty_and_exploration(run, path, capsys, tmp_path)
     code, _, err = call(capsys, "recommend", tmp_path / "ease", "--history", "i03", "--explore")
     assert code == 2
     assert "needs a model with a posterior" in err
+
+
+def test_recommend_by_an_index_measures_what_it_found(run, path, capsys, tmp_path):
+    target = tmp_path / "lists.csv"
+    arguments = ["recommend", run, "--users", path, "--out", target, "-k", "3"]
+    code, out, _ = call(capsys, *arguments, "--index", "Flat", "--json")
+    assert code == 0
+    assert json.loads(out)["recall_of_exact"] == 1.0
+    found = pl.read_csv(target)
+    call(capsys, *arguments)
+    exact = pl.read_csv(target)
+    assert found["item"].to_list() == exact["item"].to_list()
+    assert "score" in found.columns
+    assert "probability" in exact.columns
+    assert "of the exact lists were found" in call(capsys, *arguments, "--index", "HNSW32", "--effort", "64")[1]
+
+
+def test_export_writes_a_graph(run, capsys, tmp_path):
+    target = tmp_path / "model.onnx"
+    code, out, _ = call(capsys, "export", run, "--out", target, "-k", "4", "--json")
+    assert code == 0
+    assert json.loads(out)["bytes"] == target.stat().st_size
 
 
 def test_an_interrupt_keeps_a_run_that_can_be_used_and_resumed(path, capsys, tmp_path, monkeypatch):

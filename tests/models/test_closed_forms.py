@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from foldin.data import Histories
+from foldin.errors import FitError
 from foldin.fit import fit
 from foldin.models import ALS, EASE, ALSConfig, EASEConfig, ItemKNN, ItemKNNConfig, Popularity, PopularityConfig
 from foldin.models.gram import item_gram
@@ -21,6 +22,21 @@ def test_popularity_is_the_smoothed_share():
     fit(model, train)
     expected = torch.tensor([1.5, 3.5, 1.5, 0.5]) / 7.0
     assert torch.allclose(model.scores(Histories.empty(1, 4)).exp(), expected)
+
+
+def test_popularity_of_the_last_days_counts_those_alone():
+    day = 86_400
+    train = Histories(
+        items=np.array([0, 1, 0, 2, 2], np.int32),
+        offsets=np.array([0, 3, 5]),
+        n_items=4,
+        times=np.array([0, 9 * day, 1 * day, 8 * day + 1, 2 * day]),
+    )
+    model = Popularity(4, PopularityConfig(smoothing=1.0, window_days=1.0))
+    fit(model, train)
+    assert torch.allclose(model.scores(Histories.empty(1, 4)).exp(), torch.tensor([1.0, 2.0, 2.0, 1.0]) / 6.0)
+    with pytest.raises(FitError, match="window_days needs a log with times"):
+        fit(model, Histories.from_lists([[0, 1]], 4))
 
 
 def test_ease_minimises_the_constrained_ridge_objective():

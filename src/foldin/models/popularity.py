@@ -3,7 +3,8 @@
     p(i) = (c_i + α) / (N + α I)
 
 The maximum-likelihood estimate has α = 0; a Dirichlet prior with a pseudo-count α keeps items that nobody took in
-training possible. The baseline that every table starts from.
+training possible. The baseline that every table starts from. With `window_days`, only the last days of training count:
+what is popular now, which is the baseline to beat when people are split by time.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from foldin.data import Histories
+from foldin.errors import FitError
 from foldin.models.base import Recommender
 from foldin.models.config import Config, setting
 from foldin.models.plan import Plan, Sweep
@@ -23,6 +25,7 @@ __all__ = ["Popularity", "PopularityConfig"]
 @dataclass(frozen=True, kw_only=True)
 class PopularityConfig(Config):
     smoothing: float = setting(1.0, "pseudo-count α of every item", above=0)
+    window_days: float | None = setting(None, "count the last days of training only, when the log has times", above=0)
 
 
 class Popularity(Recommender[PopularityConfig]):
@@ -42,6 +45,10 @@ class Popularity(Recommender[PopularityConfig]):
         return {"log_share": self.log_share}
 
     def _count(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        if self.config.window_days is not None:
+            if train.times is None:
+                raise FitError("popularity: window_days needs a log with times")
+            train = train.where(train.times > train.times.max() - round(self.config.window_days * 86_400))
         counts = torch.from_numpy(train.counts()).double() + self.config.smoothing
         self.log_share.copy_((counts / counts.sum()).log())
         return {}

@@ -1,0 +1,89 @@
+"""RecTools' SASRec on a log kept as NumPy arrays: run by the environment that `make bench-setup` makes for it.
+
+python rectools_sasrec.py LOG.npz LENGTH BATCHES THREADS WHAT
+
+WHAT is `epoch`: seconds of an epoch with full softmax, from the median batch (every one is padded to the same shape); or
+`recommend`: seconds of top-10 lists for everybody. Prints one JSON object.
+"""
+
+import json
+import sys
+import time
+import warnings
+
+import numpy as np
+import pandas as pd
+import torch
+from pytorch_lightning import Callback, Trainer
+from rectools import Columns
+from rectools.dataset import Dataset
+from rectools.models import SASRecModel
+
+
+class Clock(Callback):
+    def __init__(self):
+        self.marks = []
+
+    def on_train_batch_end(self, *_):
+        self.marks.append(time.perf_counter())
+
+
+CLOCK = Clock()
+
+
+def trainer(batches=None):
+    return Trainer(
+        max_epochs=1,
+        min_epochs=1,
+        limit_train_batches=batches,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        logger=False,
+        enable_checkpointing=False,
+        accelerator="cpu",
+        callbacks=[CLOCK],
+    )
+
+
+def main():
+    warnings.simplefilter("ignore")
+    path, length, batches, threads, what = sys.argv[1], *map(int, sys.argv[2:5]), sys.argv[5]
+    torch.set_num_threads(threads)
+    stored = np.load(path)
+    items, offsets = stored["items"], stored["offsets"]
+    users = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    frame = pd.DataFrame(
+        {
+            Columns.User: users,
+            Columns.Item: items,
+            Columns.Weight: 1.0,
+            Columns.Datetime: pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(len(items)), unit="s"),
+        }
+    )
+    dataset = Dataset.construct(frame)
+    size = 128
+    model = SASRecModel(
+        n_blocks=2,
+        n_heads=1,
+        n_factors=64,
+        session_max_len=length,
+        loss="softmax",
+        batch_size=size,
+        epochs=1,
+        dropout_rate=0.2,
+        get_trainer_func=trainer,
+        get_trainer_func_kwargs={"batches": batches},
+    )
+    model.fit(dataset)
+    steps = np.diff(CLOCK.marks)
+    per_epoch = -(-int((np.diff(offsets) > 1).sum()) // size)
+    found = {"seconds": float(np.median(steps[2:])) * per_epoch, "batches": per_epoch, "measured": len(steps) - 2}
+    if what == "recommend":
+        start = time.perf_counter()
+        model.recommend(users=np.arange(len(offsets) - 1), dataset=dataset, k=10, filter_viewed=True)
+        found = {"seconds": time.perf_counter() - start}
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""One epoch of SASRec with full softmax, d 64, 2 blocks, 1 head, fp32: foldin and RecTools, on Amazon Beauty and MovieLens-1M.
+
+Each runs in a process of its own, in turn. RecTools pads every history to the length, so that all its batches take the same
+time: its epoch is the median batch times their number. foldin's is a whole epoch. `limit` is the time of the unavoidable
+matrix products (three for each true token and item, those of the blocks, half of the square of attention) at the rate
+measured for these shapes in the same run, each by the faster of PyTorch's and NumPy's BLAS, over foldin's time.
+
+Also: top-10 lists for everybody in MovieLens-1M, both ways; and the memory of one training step over 100,000 items.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from common import ROOT, arguments, gemm_seconds, seconds, write
+
+from foldin.data import Histories, Source
+from foldin.fit import fit
+from foldin.models import SASRec, SASRecConfig
+
+WIDTH, BLOCKS = 64, 2
+SETS = {
+    "beauty": {"length": 50, "batch_tokens": 1024, "dropout": 0.5},
+    "ml1m": {"length": 200, "batch_tokens": 6400, "dropout": 0.2},
+}
+PEER_BATCHES = {"beauty": 15, "ml1m": 8}
+
+
+def read(name: str, data: Path) -> Histories:
+    if name == "beauty":
+        source = Source(path=str(data / "amazon-beauty" / "sequences.txt"), protocol="last-out")
+    else:
+        source = Source(path=str(data / "ml-1m"), protocol="last-out", item_events=5)
+    return source.split().train
+
+
+def load(path: Path) -> Histories:
+    stored = np.load(path)
+    return Histories(items=stored["items"], offsets=stored["offsets"], n_items=int(stored["n_items"]))
+
+
+def model_for(name: str, n_items: int) -> SASRec:
+    return SASRec(n_items, SASRecConfig(width=WIDTH, blocks=BLOCKS, loss="softmax", **SETS[name]))
+
+
+def peak_gb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def ours(name: str, log: Histories) -> dict[str, object]:
+    model = model_for(name, log.n_items)
+    fit(model, log.rows(0, len(log) // 20), epochs=1)
+    result = fit(model, log, epochs=1)
+    batches = model._batches(log, np.random.default_rng(0))
+    steps = np.minimum(log.lengths - 1, model.config.length)
+    computed = sum(int(steps[batch].max()) * len(batch) for batch in batches)
+    start = time.perf_counter()
+    model.recommend(log, 10)
+    return {
+        "seconds": result.records[0].seconds,
+        "recommend": time.perf_counter() - start,
+        "padding": 1.0 - int(steps.clip(min=0).sum()) / computed,
+        "peak_gb": peak_gb(),
+    }
+
+
+def large() -> dict[str, object]:
+    """One step over 100,000 items and 128 × 50 tokens."""
+    n_items, rng = 100_000, np.random.default_rng(0)
+    people = Histories.from_lists(rng.integers(0, n_items, (128, 51)).tolist(), n_items)
+    model = SASRec(n_items, SASRecConfig(width=WIDTH, loss="softmax", length=50, batch_tokens=6400))
+    before = peak_gb()
+    start = time.perf_counter()
+    fit(model, people, epochs=3)
+    return {"seconds": (time.perf_counter() - start) / 3, "peak_gb": peak_gb(), "before_gb": before}
+
+
+def limit_seconds(name: str, log: Histories) -> float:
+    """Time of the products that cannot be avoided, at the rates of this moment."""
+    settings = SETS[name]
+    steps = np.minimum(log.lengths - 1, settings["length"]).clip(min=0)
+    tokens, at_once = int(steps.sum()), int(settings["batch_tokens"])
+    output = sum(gemm_seconds(at_once, WIDTH, log.n_items, repeats=5)["best"].values())
+    linear = sum(gemm_seconds(at_once, WIDTH, WIDTH, repeats=25)["best"].values())
+    length = int(settings["length"])
+    q = torch.randn(max(1, at_once // length), length, WIDTH)
+    scores, mixed = torch.empty(len(q), length, length), torch.empty_like(q)
+    forward = seconds(lambda: torch.bmm(q, q.transpose(1, 2), out=scores), 15)
+    backward = seconds(lambda: torch.bmm(scores, q, out=mixed), 15)
+    # Q Kᵀ, P V and their four gradients: two of the first shape, four of the second; a causal model needs half.
+    per_pair = 0.5 * (2 * forward + 4 * backward) / (len(q) * length**2)
+    attention = BLOCKS * per_pair * float((steps.astype(np.float64) ** 2).sum())
+    return (output + 5 * BLOCKS * linear) * tokens / at_once + attention
+
+
+def child(*command: object) -> dict[str, float]:
+    run = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise SystemExit(f"{command}: {run.stderr[-3000:]}")
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    options = arguments(
+        __doc__, name="sasrec_epoch", folder=Path(__file__).parent, threads=2, repeats=2, child="", log=""
+    )
+    torch.set_num_threads(options.threads)
+    if options.child:
+        print(json.dumps(large() if options.child == "large" else ours(options.child, load(Path(options.log)))))
+        return
+    peer = [ROOT / ".bench/rectools/bin/python", Path(__file__).parent / "rectools_sasrec.py"]
+    itself = [sys.executable, __file__, "--threads", options.threads]
+    figures: dict[str, dict[str, object]] = {}
+    ratios, limits = {}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, settings in SETS.items():
+            log, path = read(name, options.data), Path(folder) / f"{name}.npz"
+            np.savez(path, items=log.items, offsets=log.offsets, n_items=log.n_items)
+            mine, theirs, bounds = [], [], []
+            for _ in range(options.repeats):
+                bounds.append(limit_seconds(name, log))
+                mine.append(child(*itself, "--child", name, "--log", path))
+                theirs.append(
+                    child(*peer, path, settings["length"], PEER_BATCHES[name], options.threads, "epoch")["seconds"]
+                )
+            epoch = float(np.median([one["seconds"] for one in mine]))
+            ratios[f"rectools_{name}"] = float(np.median(theirs)) / epoch
+            limits[name] = float(np.median(bounds)) / epoch
+            figures[name] = {
+                "seconds": {"ours": epoch, "rectools": float(np.median(theirs)), "limit": float(np.median(bounds))},
+                "all_seconds": {"ours": [one["seconds"] for one in mine], "rectools": theirs},
+                "padding": mine[0]["padding"],
+                "peak_gb": max(one["peak_gb"] for one in mine),
+            }
+            if name == "ml1m":
+                lists = float(np.median([one["recommend"] for one in mine]))
+                peers = child(*peer, path, settings["length"], 4, options.threads, "recommend")["seconds"]
+                figures["recommend_ml1m"] = {"ours": lists, "rectools": peers}
+                ratios["rectools_recommend"] = peers / lists
+        figures["hundred_thousand_items"] = child(*itself, "--child", "large")
+    write(
+        options.json,
+        "sasrec_epoch",
+        settings={"width": WIDTH, "blocks": BLOCKS, "heads": 1, "loss": "softmax", "sets": SETS},
+        figures=figures,
+        ratios=ratios,
+        limit=min(limits.values()),
+        limits=limits,
+    )
+
+
+if __name__ == "__main__":
+    main()
