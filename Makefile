@@ -36,16 +36,16 @@ docs: setup
 	@$(BIN)/python docs/write_readme.py
 
 # Peers live in environments of their own: none of their pins touches ours.
-bench-setup: .bench/cornac/ready
+bench-setup: .bench/cornac/ready .bench/rectools/ready
 
-.bench/cornac/ready: benchmarks/cornac.txt
-	@test -x .bench/cornac/bin/python || $(PYTHON) -m venv .bench/cornac
-	@.bench/cornac/bin/python -m pip install --quiet --quiet --disable-pip-version-check torch==2.13.0
-	@.bench/cornac/bin/python -m pip install --quiet --quiet --disable-pip-version-check -r benchmarks/cornac.txt
+.bench/%/ready: benchmarks/%.txt
+	@test -x .bench/$*/bin/python || $(PYTHON) -m venv .bench/$*
+	@.bench/$*/bin/python -m pip install --quiet --quiet --disable-pip-version-check torch==2.13.0
+	@.bench/$*/bin/python -m pip install --quiet --quiet --disable-pip-version-check -r benchmarks/$*.txt
 	@touch $@
 
 bench: setup bench-setup
-	@for script in read_log recommend_all multvae_epoch recvae_epoch multvae_quality_time; do \
+	@for script in read_log recommend_all multvae_epoch recvae_epoch multvae_quality_time sasrec_epoch; do \
 	  env -u OPENBLAS_CORETYPE $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 clean:

@@ -69,16 +69,44 @@ def clean() -> str:
     return _rows(["model", "R@10", "R@20", "N@10", "N@20"], rows)
 
 
+def sequences() -> str:
+    """SASRec with each loss on the last-out tables, and what was published."""
+    result = load("reproductions/results/sasrec.json")
+    parts = []
+    for data in ("amazon-beauty", "ml-1m"):
+        figures, paper = result["figures"][data], result["paper"][data]
+        order = sorted(figures, key=lambda name: figures[name]["ndcg@10"]["mean"])
+        rows = [
+            [name, *(_cell(figures[name].get(m), p) for m, p in (("recall@10", 4), ("ndcg@10", 4), ("perplexity", 0)))]
+            for name in order
+        ]
+        rows += [
+            [f"{name}, as published", f"{one['recall@10']:.4f}", f"{one['ndcg@10']:.4f}", "–"]
+            for name, one in paper.items()
+        ]
+        parts.append(f"`{data}`:\n\n" + _rows(["model", "HR@10", "N@10", "perplexity"], rows))
+    return "\n\n".join(parts)
+
+
+def temporal() -> str:
+    """All models on a split by time."""
+    figures = load("reproductions/results/sasrec.json")["figures"]["ml-latest-small"]
+    shown = {"ndcg@10": "N@10", "recall@10": "R@10", "recall@20": "R@20", "perplexity": "perplexity"}
+    order = sorted(figures, key=lambda name: figures[name]["ndcg@10"]["mean"])
+    rows = [[name, *(_cell(figures[name].get(m), 0 if m == "perplexity" else 3) for m in shown)] for name in order]
+    return _rows(["model", *shown.values()], rows)
+
+
 def speed() -> str:
     """foldin against its peers, each pair in one run."""
     epoch, rec = load("benchmarks/results/multvae_epoch.json"), load("benchmarks/results/recvae_epoch.json")
     quick, lists = load("benchmarks/results/multvae_quality_time.json"), load("benchmarks/results/recommend_all.json")
-    read = load("benchmarks/results/read_log.json")
+    read, sas = load("benchmarks/results/read_log.json"), load("benchmarks/results/sasrec_epoch.json")
 
     def s(value: float) -> str:
         return f"{value:.1f} s" if value < 100 else f"{value:.0f} s"
 
-    e, r, q, m, d = (one["figures"] for one in (epoch, rec, quick, lists, read))
+    e, r, q, m, d, t = (one["figures"] for one in (epoch, rec, quick, lists, read, sas))
     rows = [
         [
             "an epoch of Mult-VAE, ML-20M-shaped log",
@@ -105,6 +133,21 @@ def speed() -> str:
             f"implicit, 128 factors {s(m['seconds']['implicit'])}",
             f"{lists['ratios']['implicit']:.1f}×",
         ],
+        *(
+            [
+                f"an epoch of SASRec, full softmax, {name}",
+                s(t[key]["seconds"]["ours"]),
+                f"RecTools {s(t[key]['seconds']['rectools'])}",
+                f"{sas['ratios'][f'rectools_{key}']:.1f}×",
+            ]
+            for key, name in (("beauty", "Amazon Beauty, length 50"), ("ml1m", "MovieLens-1M, length 200"))
+        ),
+        [
+            "SASRec's top-10 for everybody in MovieLens-1M",
+            s(t["recommend_ml1m"]["ours"]),
+            f"RecTools {s(t['recommend_ml1m']['rectools'])}",
+            f"{sas['ratios']['rectools_recommend']:.1f}×",
+        ],
         [
             "20 million rows of Parquet with text ids → `Histories`",
             s(d["seconds"]["ours"]),
@@ -118,7 +161,9 @@ def speed() -> str:
     return (
         f"{table}\n\nShare of the machine's limit (the unavoidable products at the rate of its fastest BLAS) of Mult-VAE, RecVAE "
         f"and recommending: {best}; at the rate of PyTorch's own BLAS, which foldin leaves aside on this processor: {own}. "
-        f"Peak memory of the Mult-VAE epoch {e['peak_gb']['ours']:.2f} GB, of reading {d['peak_gb']['ours']:.2f} GB. "
+        f"SASRec, at the faster BLAS: {sas['limits']['beauty']:.2f} (Beauty) and {sas['limits']['ml1m']:.2f} (MovieLens-1M); "
+        f"{max(t['beauty']['padding'], t['ml1m']['padding']):.1%} of its tokens are filling, and full softmax over 100,000 "
+        f"items takes {t['hundred_thousand_items']['peak_gb']:.2f} GB in all. Peak memory of the Mult-VAE epoch {e['peak_gb']['ours']:.2f} GB, of reading {d['peak_gb']['ours']:.2f} GB. "
         f"{epoch['machine']}, {epoch['threads']} threads."
     )
 
@@ -156,6 +201,8 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "quality": quality,
     "other protocols": other_protocols,
     "clean": clean,
+    "sequences": sequences,
+    "temporal": temporal,
     "speed": speed,
     "explained": explained,
 }

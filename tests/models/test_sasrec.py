@@ -5,7 +5,7 @@ import torch
 from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError, FitError, ShapeError, UnknownItemError
 from foldin.fit import fit
-from foldin.models import SASRec, SASRecConfig
+from foldin.models import SASRec, SASRecConfig, Step
 
 ITEMS = 12
 SMALL = {"width": 16, "length": 10, "batch_tokens": 50, "learning_rate": 0.01, "epochs": 25, "dropout": 0.0}
@@ -123,6 +123,19 @@ def test_training_and_serving_put_an_event_in_the_same_place():
     given, _ = transitions(Histories.from_lists([history], ITEMS), model.config.length, torch.device("cpu"))
     in_training = model._states(given)[0, -1]
     assert torch.allclose(in_training, model.queries(Histories.from_lists([history[:-1]], ITEMS))[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sampled"])
+def test_people_together_lose_what_they_lose_alone(loss):
+    """Neither the filling nor the others in a batch change anybody's loss."""
+    model = SASRec(ITEMS, SASRecConfig(**SMALL, loss=loss, negatives=20), seed=3)
+    people = Histories.from_lists([[1, 2, 3, 4, 5, 6, 7], [8, 9], list(range(12)), [3, 3, 1]], ITEMS)
+    step = Step(number=0, planned=1)
+    generator = lambda: torch.Generator().manual_seed(0)  # the same negatives each time
+    together = model._loss(people, step, generator()).value
+    tokens = np.minimum(people.lengths - 1, model.config.length)
+    alone = [model._loss(people.rows(u, u + 1), step, generator()).value.item() for u in range(len(people))]
+    assert together.item() == pytest.approx(np.average(alone, weights=tokens), rel=1e-5)
 
 
 def test_only_the_newest_events_are_read():

@@ -75,7 +75,9 @@ class SASRecConfig(Config):
     timed: bool = setting(False, "attention looks at the time between events, when the log has times")
     gated: bool = setting(False, "gated blocks with SwiGLU (LiGR) instead of the paper's")
     expansion: int = setting(1, "width of the feed-forward layer, in widths", low=1)
-    loss: str = setting("auto", "what is made smaller", choices=("auto", "softmax", "sampled", "bce", "gbce"))
+    loss: str = setting(
+        "auto", "softmax up to 200,000 items, else sampled", choices=("auto", "softmax", "sampled", "bce", "gbce")
+    )
     negatives: int | None = setting(None, "sampled: 3,000 a step; bce: 1, gbce: 256 a target", low=1)
     sampling: str = setting("uniform", "where `sampled` has them from", choices=("uniform", "popularity", "batch"))
     gbce_t: float = setting(0.75, "calibration of gbce, 0 for none", low=0, high=1)
