@@ -163,7 +163,8 @@ def speed() -> str:
         f"and recommending: {best}; at the rate of PyTorch's own BLAS, which foldin leaves aside on this processor: {own}. "
         f"SASRec, at the faster BLAS: {sas['limits']['beauty']:.2f} (Beauty) and {sas['limits']['ml1m']:.2f} (MovieLens-1M); "
         f"{max(t['beauty']['padding'], t['ml1m']['padding']):.1%} of its tokens are filling, and full softmax over 100,000 "
-        f"items takes {t['hundred_thousand_items']['peak_gb']:.2f} GB in all. Peak memory of the Mult-VAE epoch {e['peak_gb']['ours']:.2f} GB, of reading {d['peak_gb']['ours']:.2f} GB. "
+        f"items takes {t['hundred_thousand_items']['peak_gb']:.2f} GB in all. "
+        f"Peak memory of the Mult-VAE epoch {e['peak_gb']['ours']:.2f} GB, of reading {d['peak_gb']['ours']:.2f} GB. "
         f"{epoch['machine']}, {epoch['threads']} threads."
     )
 

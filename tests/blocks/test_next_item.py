@@ -3,9 +3,17 @@ import math
 import pytest
 import torch
 
-from foldin.blocks import binary_loss, calibration, sampled_softmax_loss, softmax_cross_entropy
+from foldin.blocks import (
+    binary_loss,
+    calibration,
+    negatives_not_taken,
+    sampled_softmax_loss,
+    shared_negatives,
+    softmax_cross_entropy,
+)
 from foldin.blocks import sampled_scores as scores_module
 from foldin.blocks.sampled_scores import sampled_scores
+from foldin.data import Histories
 
 TOKENS, ITEMS, WIDTH = 11, 30, 5
 
@@ -105,3 +113,25 @@ def test_the_corrected_sum_estimates_the_partition_function_without_bias(parts, 
     mean = sum(ratios) / len(ratios)
     error = (sum((r - mean) ** 2 for r in ratios) / len(ratios) / len(ratios)) ** 0.5
     assert abs(mean - 1.0) < 4 * error
+
+
+def test_negatives_are_items_that_the_person_does_not_have():
+    batch = Histories.from_lists([list(range(10)), [11, 0]], 12)
+    people = torch.tensor([0] * 50 + [1] * 50)
+    found = negatives_not_taken(2, batch, people, torch.Generator().manual_seed(1))
+    assert set(found[:50].flatten().tolist()) == {10, 11}
+    assert set(found[50:].flatten().tolist()) == set(range(1, 11))
+    everything = Histories.from_lists([list(range(12))], 12)  # ends all the same
+    assert negatives_not_taken(1, everything, torch.zeros(5, dtype=torch.int64), torch.Generator()).shape == (5, 1)
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "popularity", "batch"])
+def test_shared_negatives_come_as_often_as_is_said(sampling):
+    shares = torch.tensor([0.5, 0.3, 0.15, 0.05])
+    generator = torch.Generator().manual_seed(2)
+    targets = torch.multinomial(shares, 100_000, replacement=True, generator=generator)
+    drawn, log_expected = shared_negatives(sampling, 100_000, shares.log(), targets, generator)
+    counts = torch.bincount(drawn, minlength=4)
+    for item in range(4):
+        expected = log_expected[drawn == item][0].exp().item()
+        assert counts[item].item() == pytest.approx(expected, rel=0.05)

@@ -182,18 +182,6 @@ def test_reading_on_from_nothing_and_with_times():
         model.extend(reading, nothing)
 
 
-def test_negatives_of_bce_are_items_that_the_person_does_not_have():
-    model = SASRec(ITEMS, SASRecConfig(**SMALL))
-    batch = Histories.from_lists([[0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [11, 0]], ITEMS)
-    people = torch.tensor([0] * 50 + [1] * 50)
-    drawn = torch.randint(ITEMS, (100, 2), generator=torch.Generator().manual_seed(0))
-    found = model._not_taken(drawn, batch, people, torch.Generator().manual_seed(1))
-    assert set(found[:50].flatten().tolist()) == {10, 11}
-    assert set(found[50:].flatten().tolist()) == set(range(1, 11))
-    everything = Histories.from_lists([list(range(ITEMS))], ITEMS)  # ends all the same
-    model._not_taken(drawn[:5], everything, torch.zeros(5, dtype=torch.int64), torch.Generator().manual_seed(1))
-
-
 def test_a_large_catalogue_is_sampled_by_itself(monkeypatch):
     monkeypatch.setattr("foldin.models.sasrec._FULL_SOFTMAX_ITEMS", 5)
     called = []

@@ -5,6 +5,7 @@ from foldin.blocks.buffers import Buffers
 from foldin.blocks.cross_entropy import softmax_cross_entropy
 from foldin.blocks.dropout import dropout
 from foldin.blocks.gemm import matmul_into
+from foldin.blocks.negatives import negatives_not_taken, shared_negatives
 from foldin.blocks.next_item import binary_loss, calibration, sampled_softmax_loss
 from foldin.blocks.sequences import Sequences, cut_by_length, newest, transitions
 from foldin.blocks.softmax import log_total, multinomial_from_hidden, multinomial_log_likelihood
@@ -27,9 +28,11 @@ __all__ = [
     "matmul_into",
     "multinomial_from_hidden",
     "multinomial_log_likelihood",
+    "negatives_not_taken",
     "newest",
     "padded_bag",
     "sampled_softmax_loss",
+    "shared_negatives",
     "softmax_cross_entropy",
     "top_k",
     "transitions",

@@ -43,8 +43,10 @@ from foldin.blocks import (
     cut_by_length,
     dropout,
     matmul_into,
+    negatives_not_taken,
     newest,
     sampled_softmax_loss,
+    shared_negatives,
     softmax_cross_entropy,
     transitions,
 )
@@ -60,7 +62,6 @@ __all__ = ["Reading", "SASRec", "SASRecConfig"]
 _FULL_SOFTMAX_ITEMS = 200_000
 _SERVING_TOKENS = 16_384  # read at once
 _NEGATIVES = {"bce": 1, "gbce": 256, "sampled": 3000}
-_REDRAWS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,48 +226,15 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
             return Loss(value, {"nats_per_event": value})
         k = self.config.negatives or _NEGATIVES[kind]
         if kind == "sampled":
-            negatives, log_expected = self._shared_negatives(targets, k, generator)
+            negatives, log_expected = shared_negatives(self.config.sampling, k, self.log_share, targets, generator)
             value = sampled_softmax_loss(hidden, vectors, targets, negatives, log_expected)
             return Loss(value, {"nats_per_event": value})
-        negatives = torch.randint(self.n_items, (len(targets), k), generator=generator, device=self.device)
         if kind == "gbce":
-            return Loss(
-                binary_loss(hidden, vectors, targets, negatives, calibration(self.config.gbce_t, k, self.n_items)),
-                {},
-            )
+            negatives = torch.randint(self.n_items, (len(targets), k), generator=generator, device=self.device)
+            beta = calibration(self.config.gbce_t, k, self.n_items)
+            return Loss(binary_loss(hidden, vectors, targets, negatives, beta), {})
         people = torch.repeat_interleave(torch.arange(len(batch), device=self.device), given.lengths)
-        return Loss(binary_loss(hidden, vectors, targets, self._not_taken(negatives, batch, people, generator)), {})
-
-    def _shared_negatives(
-        self, targets: Int[Tensor, " tokens"], k: int, generator: torch.Generator
-    ) -> tuple[Int[Tensor, " k"], Float[Tensor, " k"]]:
-        """(negatives of a step, log of how often each is expected among them)."""
-        if self.config.sampling == "uniform":
-            drawn = torch.randint(self.n_items, (k,), generator=generator, device=self.device)
-            return drawn, torch.full((k,), float(np.log(k / self.n_items)), device=self.device)
-        if self.config.sampling == "popularity":
-            drawn = torch.multinomial(self.log_share.exp(), k, replacement=True, generator=generator)
-        else:
-            drawn = targets
-        return drawn, self.log_share[drawn] + float(np.log(len(drawn)))
-
-    def _not_taken(
-        self,
-        drawn: Int[Tensor, "tokens k"],
-        batch: Histories,
-        people: Int[Tensor, " tokens"],
-        generator: torch.Generator,
-    ) -> Int[Tensor, "tokens k"]:
-        """Negatives that the person does not have; drawn again, a hundred times at most."""
-        taken = torch.zeros(len(batch), self.n_items, dtype=torch.bool, device=self.device)
-        taken[torch.from_numpy(batch.users()).to(self.device), batch.tensors(self.device)[0]] = True
-        for _ in range(_REDRAWS):
-            again = taken[people.unsqueeze(1), drawn]
-            count = int(again.sum())
-            if count == 0:
-                break
-            drawn[again] = torch.randint(self.n_items, (count,), generator=generator, device=self.device)
-        return drawn
+        return Loss(binary_loss(hidden, vectors, targets, negatives_not_taken(k, batch, people, generator)), {})
 
     @torch.no_grad()
     def queries(self, histories: Histories) -> Float[Tensor, "users width"]:
