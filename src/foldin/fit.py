@@ -204,6 +204,7 @@ class _Loop:
 
     def save(self, path: Path, identity: Mapping[str, Any]) -> None:
         tensors = {f"model/{name}": tensor for name, tensor in self.model.tensors().items()}
+        tensors |= {f"training/{name}": tensor for name, tensor in self.model.training_state().items()}
         tensors |= {f"best/{name}": tensor for name, tensor in self.state.best.items()}
         for phase, optimizer in self.optimizers.items():
             for index, entries in optimizer.state_dict()["state"].items():
@@ -234,11 +235,12 @@ class _Loop:
             )
             if stored.get(name) != own:
                 raise RunError(f"{path}: it was trained with another {name}: {stored.get(name)!r}, now {own!r}")
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "training": {}, "best": {}, "optimizer": {}}
         for name, tensor in tensors.items():
             part, rest = name.split("/", 1)
             parts[part][rest] = tensor
         self.model.load_state(parts["model"])
+        self.model.load_training_state(parts["training"])
         for phase, optimizer in self.optimizers.items():
             entries: dict[int, dict[str, Tensor]] = {}
             for name, tensor in parts["optimizer"].items():

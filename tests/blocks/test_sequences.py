@@ -30,6 +30,18 @@ def test_every_event_but_the_first_is_the_target_of_the_one_before_it():
     assert given.times.tolist() == [[1, 2], [20, 30]]
 
 
+def test_a_crop_is_a_window_of_the_history_and_every_window_comes():
+    seen = set()
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(100):
+        given, targets = transitions(PEOPLE.select(np.array([0, 2])), 2, CPU, generator)
+        seen.add(tuple(given.items[0].tolist()))
+        assert targets.tolist() == [*(given.items[0] + 1).tolist(), 3, 9]  # the first person's items rise by one
+        assert given.items[1].tolist() == [2, 3]
+        assert given.times[0].tolist() == [10 * (item - 3) for item in given.items[0].tolist()]
+    assert seen == {(4, 5), (5, 6)}
+
+
 def test_a_log_without_times_has_none():
     assert newest(Histories.from_lists([[1]], 3), 5, CPU).times is None
 

@@ -1,5 +1,6 @@
 """Building blocks shared by models: sparse in, fused out, causal transformer, losses, top-k."""
 
+from foldin.blocks.allocation import Allocated, allocate, local_ascent
 from foldin.blocks.bag import bag_of_items, drop_events, padded_bag, unit_weights
 from foldin.blocks.buffers import Buffers
 from foldin.blocks.cross_entropy import softmax_cross_entropy
@@ -13,17 +14,20 @@ from foldin.blocks.topk import top_k
 from foldin.blocks.transformer import Cache, Transformer, TransformerShape
 
 __all__ = [
+    "Allocated",
     "Buffers",
     "Cache",
     "Sequences",
     "Transformer",
     "TransformerShape",
+    "allocate",
     "bag_of_items",
     "binary_loss",
     "calibration",
     "cut_by_length",
     "drop_events",
     "dropout",
+    "local_ascent",
     "log_total",
     "matmul_into",
     "multinomial_from_hidden",

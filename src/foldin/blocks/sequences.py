@@ -64,13 +64,19 @@ def newest(histories: Histories, length: int, device: torch.device) -> Sequences
     return _sequences(histories, histories.offsets[1:] - lengths, lengths, device)
 
 
-def transitions(histories: Histories, length: int, device: torch.device) -> tuple[Sequences, Int[Tensor, " tokens"]]:
+def transitions(
+    histories: Histories, length: int, device: torch.device, crop: torch.Generator | None = None
+) -> tuple[Sequences, Int[Tensor, " tokens"]]:
     """(the last `length` events but the newest, the event after each of them): what a causal model is trained on.
 
-    Everybody needs two events.
+    Everybody needs two events. With `crop`, a history longer than that is read in a random window of it instead.
     """
     lengths = np.minimum(histories.lengths - 1, length)
     starts = histories.offsets[1:] - 1 - lengths
+    if crop is not None:
+        room = starts - histories.offsets[:-1] + 1
+        shares = torch.rand(len(histories), generator=crop, device=crop.device, dtype=torch.float64).cpu().numpy()
+        starts = histories.offsets[:-1] + (shares * room).astype(np.int64)
     given = _sequences(histories, starts, lengths, device)
     following = torch.from_numpy(_rectangle(histories.items, starts + 1, lengths)).to(device)
     return given, following.view(-1)[given.positions()]

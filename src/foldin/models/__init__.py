@@ -5,9 +5,11 @@ from foldin.models.base import Exportable, InnerProduct, Recommender, TopK
 from foldin.models.config import Config, setting
 from foldin.models.ease import EASE, EASEConfig
 from foldin.models.itemknn import ItemKNN, ItemKNNConfig
+from foldin.models.lda import LDA, LDAConfig
 from foldin.models.multdae import MultDAE, MultDAEConfig
 from foldin.models.multvae import MultVAE, MultVAEConfig
 from foldin.models.plan import Batches, Gradient, Loss, Phase, Plan, Step, Sweep, shuffled
+from foldin.models.poisson import PoissonFactorization, PoissonFactorizationConfig
 from foldin.models.popularity import Popularity, PopularityConfig
 from foldin.models.recvae import RecVAE, RecVAEConfig
 from foldin.models.sasrec import Reading, SASRec, SASRecConfig
@@ -18,6 +20,8 @@ ALL: dict[str, type[Recommender]] = {
     "itemknn": ItemKNN,
     "ease": EASE,
     "als": ALS,
+    "lda": LDA,
+    "poisson": PoissonFactorization,
     "multdae": MultDAE,
     "multvae": MultVAE,
     "recvae": RecVAE,
@@ -28,6 +32,7 @@ __all__ = [
     "ALL",
     "ALS",
     "EASE",
+    "LDA",
     "ALSConfig",
     "Batches",
     "Config",
@@ -37,6 +42,7 @@ __all__ = [
     "InnerProduct",
     "ItemKNN",
     "ItemKNNConfig",
+    "LDAConfig",
     "Loss",
     "MultDAE",
     "MultDAEConfig",
@@ -44,6 +50,8 @@ __all__ = [
     "MultVAEConfig",
     "Phase",
     "Plan",
+    "PoissonFactorization",
+    "PoissonFactorizationConfig",
     "Popularity",
     "PopularityConfig",
     "Predictive",

@@ -125,6 +125,13 @@ class Recommender(ABC, Generic[C]):
             with torch.no_grad():
                 tensor.copy_(state[name])
 
+    def training_state(self) -> dict[str, Tensor]:
+        """What training keeps from one epoch to the next besides what is learned: part of a checkpoint, not of a run."""
+        return {}
+
+    def load_training_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `training_state` gave."""
+
     def _check(self, histories: Histories) -> None:
         if histories.n_items != self.n_items:
             raise ShapeError(f"the model knows {self.n_items} items, the histories are over {histories.n_items}")

@@ -70,6 +70,7 @@ class SASRecConfig(Config):
     heads: int = setting(1, "of the attention", low=1)
     blocks: int = setting(2, "of the transformer", low=1)
     length: int = setting(50, "newest events that are read", low=1)
+    crop: bool = setting(False, "learn from a random window of a longer history each time, not its newest events")
     dropout: float = setting(0.2, "of the input and of each layer's output", low=0, below=1)
     attention_dropout: float = setting(0.0, "of the attention's weights", low=0, below=1)
     positions: str = setting("learned", "of the events", choices=("learned", "rotary", "relative", "none"))
@@ -215,7 +216,8 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
         return F.normalize(states, dim=-1) / self.config.temperature, F.normalize(self.items, dim=-1)
 
     def _loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
-        given, targets = transitions(batch, self.config.length, self.device)
+        crop = generator if self.config.crop else None
+        given, targets = transitions(batch, self.config.length, self.device, crop)
         states = self._states(given, generator).flatten(0, 1).index_select(0, given.positions())
         hidden, vectors = self._compared(states)
         kind = self.config.loss

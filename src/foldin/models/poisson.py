@@ -1,0 +1,226 @@
+"""Hierarchical Poisson factorisation: tastes and items as gamma variables, events as Poisson counts.
+
+    ξ_u ~ Gamma(a', a'/b'),   θ_uk ~ Gamma(a, ξ_u);     η_i ~ Gamma(c', c'/d'),   β_ik ~ Gamma(c, η_i)
+    y_ui ~ Poisson(Σ_k θ_uk β_ik)
+
+Inference is variational, q a product of gammas and of multinomials φ over the factors of each event. In a sweep, everybody's
+own variables go to convergence from the prior, as a new person's do, then the items' take their best values. With `anew` false
+it is the paper's coordinate ascent, one update of each from where the last sweep left it, which never lowers the bound.
+Stochastic (`batch_size`): a batch of people at a time, and a natural-gradient step of the items' with rate (τ₀ + t)^−κ.
+
+A new person is folded in by coordinate ascent on ξ_u, θ_u and φ alone, the items held fixed. A Poisson process conditioned on
+one event of it is a draw in proportion to the rates, so that p(next = i | history) = ⟨E θ_u, E β_i⟩ / Σ_j ⟨E θ_u, E β_j⟩.
+
+Source: gopalan2015, figure 3 and algorithm 1, a = a' = c = c' = .3, b' = d' = 1; hoffman2013 (stochastic steps).
+Departures from the paper: people begin each sweep anew, which ends better (see LOG.md). The bound in a line of the history is
+that before the sweep's update of the items, where the rates it needs are computed anyway.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import gammaln, psi
+
+from foldin.blocks import allocate, local_ascent
+from foldin.data import Histories
+from foldin.models.base import Recommender
+from foldin.models.config import Config, setting
+from foldin.models.plan import Plan, Sweep
+from foldin.tensors import Array, Float, Tensor
+
+__all__ = ["PoissonFactorization", "PoissonFactorizationConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoissonFactorizationConfig(Config):
+    factors: int = setting(50, "K", low=1)
+    shape: float = setting(0.3, "of the gammas of people and items, a = c", above=0)
+    activity_shape: float = setting(0.3, "of the gammas of their rates, a' = c'", above=0)
+    activity_mean: float = setting(1.0, "of those, b' = d'", above=0)
+    anew: bool = setting(True, "people to convergence from the prior in each sweep, else one update from the last")
+    batch_size: int | None = setting(None, "people of a stochastic step; none for all at once", low=1)
+    delay: float = setting(64.0, "τ₀ of the stochastic steps", low=0)
+    forgetting: float = setting(0.7, "κ of the stochastic steps", above=0.5, high=1)
+    local_iterations: int = setting(50, "of a person's own variables, at most", low=1)
+    local_tolerance: float = setting(1e-3, "of their mean change", above=0)
+    epochs: int = setting(60, "sweeps, at most", low=1)
+
+
+@dataclass
+class _Gammas:
+    """q of one side: θ (or β) with its rates ξ (or η); all but the latter's rate are given by the former's updates."""
+
+    shape: Float[Array, "rows factors"]
+    rate: Float[Array, "rows factors"]
+    activity_rate: Float[Array, " rows"]
+
+    @property
+    def mean(self) -> Float[Array, "rows factors"]:
+        return self.shape / self.rate
+
+    @property
+    def geometric(self) -> Float[Array, "rows factors"]:
+        """exp E[log θ]."""
+        return np.exp(psi(self.shape)) / self.rate
+
+
+def _gamma_entropy(shape: Array, rate: Array) -> float:
+    return float(np.sum(shape - np.log(rate) + gammaln(shape) + (1.0 - shape) * psi(shape)))
+
+
+class PoissonFactorization(Recommender[PoissonFactorizationConfig]):
+    """Hierarchical Poisson factorisation by variational inference."""
+
+    Config = PoissonFactorizationConfig
+    has_likelihood = True
+    summary = "hierarchical Poisson factorisation (Gopalan et al. 2015), by variational inference"
+
+    def _build(self, generator: torch.Generator) -> None:
+        config = self.config
+        size = (self.n_items, config.factors)
+        # Prior means, with noise that tells the factors apart.
+        self.item_shape, self.item_rate = (
+            config.shape * (0.5 + torch.rand(size, generator=generator, dtype=torch.float64)) for _ in range(2)
+        )
+        self.item_activity_rate = torch.full((self.n_items,), self._activity_shape(), dtype=torch.float64)
+        self._people: _Gammas | None = None  # of the training people, between sweeps
+        self._step = torch.zeros((), dtype=torch.float64)
+
+    def _activity_shape(self) -> float:
+        """κ = a' + K a, the same for everybody."""
+        return self.config.activity_shape + self.config.factors * self.config.shape
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {
+            "item_shape": self.item_shape,
+            "item_rate": self.item_rate,
+            "item_activity_rate": self.item_activity_rate,
+        }
+
+    def training_state(self) -> dict[str, Tensor]:
+        if self._people is None:
+            return {"step": self._step}
+        people = self._people
+        arrays = {"shape": people.shape, "rate": people.rate, "activity_rate": people.activity_rate}
+        return {"step": self._step, **{name: torch.from_numpy(value) for name, value in arrays.items()}}
+
+    def load_training_state(self, state: Mapping[str, Tensor]) -> None:
+        self._step.copy_(state["step"])
+        if "shape" in state:
+            self._people = _Gammas(*(state[name].numpy() for name in ("shape", "rate", "activity_rate")))
+
+    def plan(self) -> Plan:
+        self._people = None
+        self._step.zero_()
+        run = self._sweep if self.config.batch_size is None else self._stochastic
+        return Plan(phases=(Sweep(name="ascend", run=run),), epochs=self.config.epochs)
+
+    def _items(self) -> _Gammas:
+        """Views of the model's own tensors."""
+        return _Gammas(self.item_shape.numpy(), self.item_rate.numpy(), self.item_activity_rate.numpy())
+
+    def _prior_people(self, users: int, item_sums: Float[Array, " factors"]) -> _Gammas:
+        """What is thought of people of whom nothing is known."""
+        size, config = (users, self.config.factors), self.config
+        kappa = self._activity_shape()
+        activity_rate = np.full(users, kappa / config.activity_mean)
+        return _Gammas(
+            np.full(size, config.shape),
+            (kappa / activity_rate)[:, None] + np.broadcast_to(item_sums, size),
+            activity_rate,
+        )
+
+    def _update(self, side: _Gammas, shares: Array, other_sums: Float[Array, " factors"], rows: slice | Array) -> None:
+        """The coordinate updates of one side: shape, rate, and the rate of its activity."""
+        config, kappa = self.config, self._activity_shape()
+        side.shape[rows] = config.shape + shares
+        side.rate[rows] = (kappa / side.activity_rate[rows])[:, None] + other_sums
+        prior = config.activity_shape / config.activity_mean
+        side.activity_rate[rows] = prior + (side.shape[rows] / side.rate[rows]).sum(axis=1)
+
+    def _sweep(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        items = self._items()
+        if self.config.anew:
+            people = self._fold_in(train)
+        else:
+            if self._people is None:
+                self._people = self._prior_people(len(train), items.mean.sum(axis=0))
+            people = self._people
+        found = allocate(people.geometric, items.geometric, train)
+        bound = self._bound(people, items, float(np.log(found.rates).sum()))
+        if not self.config.anew:
+            self._update(people, found.people, items.mean.sum(axis=0), slice(None))
+        self._update(items, found.items, people.mean.sum(axis=0), slice(None))
+        return {"elbo": bound / len(train)}
+
+    def _bound(self, people: _Gammas, items: _Gammas, log_rates: float) -> float:
+        """E_q[log p(y, everything)] + H(q) in nats, with φ at its best for the gammas."""
+        config, kappa = self.config, self._activity_shape()
+        total = log_rates - float(people.mean.sum(axis=0) @ items.mean.sum(axis=0))
+        a, a1, mean = config.shape, config.activity_shape, config.activity_mean
+        for side in (people, items):
+            log_value, log_activity = psi(side.shape) - np.log(side.rate), psi(kappa) - np.log(side.activity_rate)
+            activity = kappa / side.activity_rate
+            total += float(np.sum(a * log_activity[:, None] - gammaln(a) + (a - 1.0) * log_value))
+            total -= float(activity @ side.mean.sum(axis=1))
+            total += float(
+                np.sum(a1 * np.log(a1 / mean) - gammaln(a1) + (a1 - 1.0) * log_activity - a1 / mean * activity)
+            )
+            total += _gamma_entropy(side.shape, side.rate) + _gamma_entropy(
+                np.full(len(activity), kappa), side.activity_rate
+            )
+        return total
+
+    def _stochastic(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        config, items = self.config, self._items()
+        assert config.batch_size is not None
+        order = torch.randperm(len(train), generator=generator).numpy()
+        bounds = 0.0
+        for at in range(0, len(order), config.batch_size):
+            batch = train.select(order[at : at + config.batch_size])
+            people = self._fold_in(batch)
+            found = allocate(people.geometric, items.geometric, batch)
+            bounds += float(np.log(found.rates).sum())
+            scale = len(train) / len(batch)
+            rho = float((self._step + config.delay + 1.0) ** -config.forgetting)
+            self._step += 1.0
+            kappa = self._activity_shape()
+            target_shape = config.shape + scale * found.items
+            target_rate = (kappa / items.activity_rate)[:, None] + scale * people.mean.sum(axis=0)
+            items.shape += rho * (target_shape - items.shape)
+            items.rate += rho * (target_rate - items.rate)
+            items.activity_rate[:] = config.activity_shape / config.activity_mean + items.mean.sum(axis=1)
+        return {"log_rates": bounds / len(train)}
+
+    def _fold_in(self, histories: Histories) -> _Gammas:
+        """q of people by coordinate ascent, the items held fixed."""
+        items = self._items()
+        sums, geometric = items.mean.sum(axis=0), items.geometric
+        people = self._prior_people(len(histories), sums)
+
+        # Somebody with no events is updated too: the prior of their rates changes with nothing to explain.
+        def update(shares: Array, chosen: Array) -> Array:
+            self._update(people, shares, sums, chosen)
+            return (np.exp(psi(people.shape[chosen])) / people.rate[chosen]).astype(np.float32)
+
+        local_ascent(
+            geometric.astype(np.float32),
+            histories,
+            people.geometric.astype(np.float32),
+            update,
+            iterations=self.config.local_iterations,
+            tolerance=self.config.local_tolerance,
+        )
+        return people
+
+    def tastes(self, histories: Histories) -> tuple[Float[Array, "users factors"], Float[Array, "users factors"]]:
+        """(shape, rate) of the gamma posterior of θ of each person, the items held fixed."""
+        people = self._fold_in(histories)
+        return people.shape, people.rate
+
+    def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
+        means = self._fold_in(histories).mean.astype(np.float32)
+        rates = torch.from_numpy(means @ self._items().mean.T.astype(np.float32))
+        return rates.log_().to(self.device)

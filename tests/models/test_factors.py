@@ -1,0 +1,170 @@
+"""LDA and Poisson factorisation."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import gammaln
+
+from foldin.data import Histories
+from foldin.fit import fit
+from foldin.models import LDA, LDAConfig, PoissonFactorization, PoissonFactorizationConfig
+from tests.conftest import checkerboard
+
+logs = st.lists(st.lists(st.integers(0, 7), max_size=6, unique=True), min_size=1, max_size=12).filter(any)
+
+
+def bounds(model, train, epochs=12) -> np.ndarray:
+    return np.array([record.terms["ascend/elbo"] for record in fit(model, train, epochs=epochs).records])
+
+
+@settings(max_examples=30, deadline=None)
+@given(logs, st.integers(1, 4), st.integers(0, 5))
+def test_coordinate_ascent_never_lowers_the_bound_of_poisson_factorisation(lists, factors, seed):
+    config = PoissonFactorizationConfig(factors=factors, anew=False)
+    found = bounds(PoissonFactorization(8, config, seed=seed), Histories.from_lists(lists, 8))
+    assert (np.diff(found) > -1e-9 * np.abs(found[1:])).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(logs, st.integers(1, 4), st.integers(0, 5))
+def test_batch_lda_does_not_lower_its_bound(lists, topics, seed):
+    config = LDAConfig(topics=topics, local_iterations=500, local_tolerance=1e-7, alpha=0.5)
+    found = bounds(LDA(8, config, seed=seed), Histories.from_lists(lists, 8))
+    # A person may end in another optimum than in the sweep before; with a single one there is nothing to choose.
+    assert found[-1] >= found[0] - 1e-6
+    if topics == 1:
+        assert (np.diff(found) > -1e-6).all()
+
+
+def log_evidence_of_lda(lists, items, topics, alpha, eta) -> float:
+    """log p(everything) by summing over every assignment of events to topics."""
+    events = [(user, item) for user, own in enumerate(lists) for item in own]
+    terms = []
+    for assignment in itertools.product(range(topics), repeat=len(events)):
+        of_people, of_topics = np.zeros((len(lists), topics)), np.zeros((topics, items))
+        for (user, item), topic in zip(events, assignment, strict=True):
+            of_people[user, topic] += 1
+            of_topics[topic, item] += 1
+        total = 0.0
+        for counts, prior in ((of_people, alpha), (of_topics, eta)):
+            width = counts.shape[1]
+            total += np.sum(gammaln(width * prior) - gammaln(width * prior + counts.sum(axis=1)))
+            total += np.sum(gammaln(prior + counts) - gammaln(prior))
+        terms.append(total)
+    return float(np.logaddexp.reduce(terms))
+
+
+def test_the_bound_of_lda_is_below_an_enumerated_evidence_and_exact_with_one_topic():
+    lists = [[0, 1, 2], [2, 3], [0, 3]]
+    train = Histories.from_lists(lists, 4)
+    for seed in range(3):
+        model = LDA(4, LDAConfig(topics=2, alpha=0.7, eta=0.4, local_tolerance=1e-8, local_iterations=500), seed=seed)
+        best = bounds(model, train, epochs=50)[-1] * len(train)
+        exact = log_evidence_of_lda(lists, 4, 2, 0.7, 0.4)
+        assert exact - 5.0 < best < exact
+    alone = LDA(4, LDAConfig(topics=1, alpha=0.7, eta=0.4))
+    assert bounds(alone, train)[-1] * len(train) == pytest.approx(log_evidence_of_lda(lists, 4, 1, 0.7, 0.4))
+
+
+def test_one_factor_has_its_posterior_in_closed_form():
+    """With K = 1 nothing is divided: shapes are prior + events, and rates solve their own two equations."""
+    train = Histories.from_lists([[0, 1, 2], [1], []], 4)
+    model = PoissonFactorization(4, PoissonFactorizationConfig(factors=1, local_tolerance=1e-9, local_iterations=500))
+    fit(model, train, epochs=40)
+    shape, rate = model.tastes(train)
+    assert shape[:, 0] == pytest.approx(0.3 + train.lengths, rel=1e-6)
+    sums = model._items().mean.sum()
+    for user in range(3):
+        activity = 0.3 + shape[user, 0] / rate[user, 0]
+        assert rate[user, 0] == pytest.approx(0.6 / activity + sums, rel=1e-5)
+
+
+def test_the_bound_of_poisson_factorisation_is_its_formula():
+    """Against a sum over every variable, one at a time, with expectations by sampling."""
+    train = Histories.from_lists([[0, 1], [2]], 3)
+    model = PoissonFactorization(3, PoissonFactorizationConfig(factors=2, anew=False), seed=1)
+    fit(model, train, epochs=3)
+    people, items = model._people, model._items()
+    users = train.users()
+    rates = (people.geometric[users] * items.geometric[train.items]).sum(axis=1)
+    exact = model._bound(people, items, float(np.log(rates).sum()))
+    rng, draws, kappa = np.random.default_rng(0), 200_000, model._activity_shape()
+
+    def log_gamma(x, shape, rate):
+        return shape * np.log(rate) - gammaln(shape) + (shape - 1) * np.log(x) - rate * x
+
+    total, side_means = np.zeros(draws), []
+    for side in (people, items):
+        activity = rng.gamma(kappa, 1.0 / side.activity_rate, size=(draws, len(side.activity_rate)))
+        value = rng.gamma(side.shape, 1.0 / side.rate, size=(draws, *side.shape.shape))
+        total += log_gamma(activity, 0.3, 0.3).sum(1) - log_gamma(activity, kappa, side.activity_rate).sum(1)
+        total += log_gamma(value, 0.3, activity[:, :, None]).sum((1, 2))
+        total -= log_gamma(value, side.shape, side.rate).sum((1, 2))
+        side_means.append(value)
+    theta, beta = side_means
+    phi = people.geometric[users] * items.geometric[train.items] / rates[:, None]
+    logs_ = np.log(theta[:, users]) + np.log(beta[:, train.items]) - np.log(phi)
+    total += (phi * logs_).sum((1, 2)) - np.einsum("nuk,nik->n", theta, beta)
+    assert exact == pytest.approx(total.mean(), abs=5 * total.std() / draws**0.5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"), [(LDA, LDAConfig(topics=3)), (PoissonFactorization, PoissonFactorizationConfig(factors=3))]
+)
+def test_a_stochastic_step_over_everybody_at_full_rate_is_the_sweep(kind, config):
+    train = checkerboard(30, 12)
+    stochastic = type(config)(**{**config.as_dict(), "batch_size": 30, "delay": 0.0})
+    whole, step = kind(12, config, seed=2), kind(12, stochastic, seed=2)
+    fit(whole, train, epochs=1)
+    fit(step, train, epochs=1)
+    for name, value in whole.state().items():
+        assert torch.allclose(value, step.state()[name], rtol=1e-5), name
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        (LDA, LDAConfig(topics=3)),
+        (LDA, LDAConfig(topics=3, batch_size=7)),
+        (PoissonFactorization, PoissonFactorizationConfig(factors=3)),
+        (PoissonFactorization, PoissonFactorizationConfig(factors=3, anew=False)),
+        (PoissonFactorization, PoissonFactorizationConfig(factors=3, batch_size=7)),
+    ],
+    ids=str,
+)
+def test_a_resumed_training_ends_bit_equal(kind, config, tmp_path):
+    train = checkerboard(30, 12)
+    whole, parts, again = (kind(12, config, seed=2) for _ in range(3))
+    fit(whole, train, epochs=6)
+    fit(parts, train, epochs=6, folder=tmp_path, until=lambda record: record.epoch == 2)
+    fit(again, train, epochs=6, folder=tmp_path, resume=True)
+    for name, value in whole.state().items():
+        assert torch.equal(value, again.state()[name]), name
+        assert not torch.equal(value, parts.state()[name])
+
+
+def test_stochastic_inference_learns_too():
+    train = checkerboard(60, 12)
+    asked = Histories.from_lists([[0, 2, 4], [1, 3]], 12)
+    for model in (
+        LDA(12, LDAConfig(topics=4, batch_size=10, epochs=30)),
+        PoissonFactorization(12, PoissonFactorizationConfig(factors=4, batch_size=10, delay=4.0, epochs=30)),
+    ):
+        fit(model, train)
+        lists = model.recommend(asked, 3).items
+        assert (lists[0] % 2 == 0).all()
+        assert (lists[1] % 2 == 1).all()
+
+
+def test_the_density_of_a_topic_model_is_the_mixture_of_its_topics():
+    model = LDA(12, LDAConfig(topics=3, epochs=5))
+    fit(model, checkerboard(30, 12))
+    people = Histories.from_lists([[0, 2], []], 12)
+    gamma = model.tastes(people)
+    expected = gamma / gamma.sum(axis=1, keepdims=True) @ model.item_shares()
+    assert np.allclose(model.scores(people).exp().numpy(), expected, atol=1e-6)
+    assert gamma.sum(axis=1) == pytest.approx([3 * model.alpha + 2, 3 * model.alpha])
