@@ -19,6 +19,7 @@ SETTINGS = {
     "als": {"factors": 2, "regularization": 0.1},
     "multdae": {"latent": 16, "epochs": 40, "batch_size": 20, "learning_rate": 0.02},
     "recvae": {"hidden": 16, "latent": 8, "epochs": 25, "batch_size": 20, "learning_rate": 0.01},
+    "mixture": {"classes": 4, "epochs": 20},
     "lda": {"topics": 4, "epochs": 30},
     "poisson": {"factors": 4, "epochs": 30},
     "sasrec": {"width": 16, "length": 12, "epochs": 30, "batch_tokens": 200, "learning_rate": 0.01},

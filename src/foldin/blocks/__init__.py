@@ -10,6 +10,7 @@ from foldin.blocks.negatives import negatives_not_taken, shared_negatives
 from foldin.blocks.next_item import binary_loss, calibration, sampled_softmax_loss
 from foldin.blocks.sequences import Sequences, cut_by_length, newest, transitions
 from foldin.blocks.softmax import log_total, multinomial_from_hidden, multinomial_log_likelihood
+from foldin.blocks.threads import even_parts, on_threads
 from foldin.blocks.topk import top_k
 from foldin.blocks.transformer import Cache, Transformer, TransformerShape
 
@@ -27,6 +28,7 @@ __all__ = [
     "cut_by_length",
     "drop_events",
     "dropout",
+    "even_parts",
     "local_ascent",
     "log_total",
     "matmul_into",
@@ -34,6 +36,7 @@ __all__ = [
     "multinomial_log_likelihood",
     "negatives_not_taken",
     "newest",
+    "on_threads",
     "padded_bag",
     "sampled_softmax_loss",
     "shared_negatives",

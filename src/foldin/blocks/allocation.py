@@ -9,7 +9,6 @@ so that φ, events × factors, is never kept: r is a product of two dense matric
 sums are sparse products.
 """
 
-import itertools
 import warnings
 from collections.abc import Callable
 from typing import NamedTuple
@@ -19,7 +18,7 @@ import scipy.sparse
 import torch
 from torch.nn import functional as F
 
-from foldin.blocks.threads import on_threads
+from foldin.blocks.threads import even_parts, on_threads
 from foldin.data import Histories
 from foldin.tensors import Array, Float, Int, Int64, Tensor
 
@@ -94,17 +93,10 @@ def allocate(
         shape = (len(rows), len(items))
         return scipy.sparse.csr_matrix((inverse, rows.items, rows.offsets), shape=shape).T @ people[part]
 
-    total, *rest = on_threads(of_items, _even_parts(histories, torch.get_num_threads()))
+    total, *rest = on_threads(of_items, even_parts(histories, torch.get_num_threads()))
     for more in rest:
         total += more
     return Allocated(r.numpy(), of_people.numpy(), total * items)
-
-
-def _even_parts(histories: Histories, parts: int) -> list[slice]:
-    """Runs of people with about the same number of events."""
-    wanted = np.linspace(0, histories.n_events, parts + 1)[1:-1]
-    edges = [0, *np.searchsorted(histories.offsets, wanted).tolist(), len(histories)]
-    return [slice(a, b) for a, b in itertools.pairwise(edges)]
 
 
 def local_ascent(

@@ -2,18 +2,23 @@
 
 from foldin.inference.decomposition import KlDecomposition, aggregate_log_density, decompose_kl
 from foldin.inference.elbo import ElboTerms, gaussian_kl, log_normal, log_normal_terms, reparameterise
+from foldin.inference.em import EMResult, Maximisable, Statistics, em, stochastic_em
 from foldin.inference.health import active_units, alarms, effective_rank
 from foldin.inference.iwae import iwae_bound, iwae_curve
 from foldin.inference.refine import refine_gaussian
 
 __all__ = [
+    "EMResult",
     "ElboTerms",
     "KlDecomposition",
+    "Maximisable",
+    "Statistics",
     "active_units",
     "aggregate_log_density",
     "alarms",
     "decompose_kl",
     "effective_rank",
+    "em",
     "gaussian_kl",
     "iwae_bound",
     "iwae_curve",
@@ -21,4 +26,5 @@ __all__ = [
     "log_normal_terms",
     "refine_gaussian",
     "reparameterise",
+    "stochastic_em",
 ]

@@ -1,11 +1,12 @@
 """Recommenders, one file each. What is in `ALL` is on the command line, in the contract tests and in the docs."""
 
 from foldin.models.als import ALS, ALSConfig
-from foldin.models.base import Exportable, InnerProduct, Recommender, TopK
+from foldin.models.base import Exportable, InnerProduct, Recommender, Segmented, TopK
 from foldin.models.config import Config, setting
 from foldin.models.ease import EASE, EASEConfig
 from foldin.models.itemknn import ItemKNN, ItemKNNConfig
 from foldin.models.lda import LDA, LDAConfig
+from foldin.models.mixture import MixtureOfMultinomials, MixtureOfMultinomialsConfig
 from foldin.models.multdae import MultDAE, MultDAEConfig
 from foldin.models.multvae import MultVAE, MultVAEConfig
 from foldin.models.plan import Batches, Gradient, Loss, Phase, Plan, Step, Sweep, shuffled
@@ -20,6 +21,7 @@ ALL: dict[str, type[Recommender]] = {
     "itemknn": ItemKNN,
     "ease": EASE,
     "als": ALS,
+    "mixture": MixtureOfMultinomials,
     "lda": LDA,
     "poisson": PoissonFactorization,
     "multdae": MultDAE,
@@ -44,6 +46,8 @@ __all__ = [
     "ItemKNNConfig",
     "LDAConfig",
     "Loss",
+    "MixtureOfMultinomials",
+    "MixtureOfMultinomialsConfig",
     "MultDAE",
     "MultDAEConfig",
     "MultVAE",
@@ -61,6 +65,7 @@ __all__ = [
     "Recommender",
     "SASRec",
     "SASRecConfig",
+    "Segmented",
     "Step",
     "Sweep",
     "TopK",

@@ -15,7 +15,7 @@ from foldin.models.config import Config
 from foldin.models.plan import Plan
 from foldin.tensors import Array, Float, Int, Int64, Tensor
 
-__all__ = ["Exportable", "InnerProduct", "Recommender", "TopK"]
+__all__ = ["Exportable", "InnerProduct", "Recommender", "Segmented", "TopK"]
 
 _BLOCK_BYTES = 64 << 20
 C = TypeVar("C", bound=Config)
@@ -56,6 +56,21 @@ class InnerProduct(ABC):
     @abstractmethod
     def item_vectors(self) -> tuple[Float[Tensor, "items width"], Float[Tensor, " items"]]:
         """(vectors, biases) of all items."""
+
+
+class Segmented(ABC):
+    """A recommender made of parts that can be described by their items: classes of people, topics, factors."""
+
+    @abstractmethod
+    def segments(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
+        """(share of each part, its distribution over items)."""
+
+    def telling_items(self, k: int) -> Int64[Array, "segments k"]:
+        """The k items that say most about each part: by p(i | part) log(p(i | part) / p(i)), its share of their KL."""
+        weights, shares = self.segments()
+        overall = weights @ shares
+        telling = shares * np.log(np.maximum(shares, 1e-300) / np.maximum(overall, 1e-300))
+        return np.argsort(-telling, axis=1, kind="stable")[:, :k]
 
 
 class Recommender(ABC, Generic[C]):

@@ -23,7 +23,7 @@ from scipy.special import gammaln, psi
 
 from foldin.blocks import allocate, local_ascent
 from foldin.data import Histories
-from foldin.models.base import Recommender
+from foldin.models.base import Recommender, Segmented
 from foldin.models.config import Config, setting
 from foldin.models.plan import Plan, Sweep
 from foldin.tensors import Array, Float, Tensor
@@ -58,7 +58,7 @@ def _dirichlet_bound(parameters: Float[Array, "rows entries"], prior: float) -> 
     return float(of_prior - own + np.sum((prior - parameters) * log_mean))
 
 
-class LDA(Recommender[LDAConfig]):
+class LDA(Segmented, Recommender[LDAConfig]):
     """Latent Dirichlet allocation by variational Bayes."""
 
     Config = LDAConfig
@@ -143,6 +143,10 @@ class LDA(Recommender[LDAConfig]):
         """E[β]: each topic's distribution over items."""
         topics = self.topics.numpy()
         return (topics / topics.sum(axis=0)).T
+
+    def segments(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
+        topics = self.topics.numpy()
+        return topics.sum(axis=0) / topics.sum(), self.item_shares()
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         people = self.tastes(histories)

@@ -25,7 +25,7 @@ from scipy.special import gammaln, psi
 
 from foldin.blocks import allocate, local_ascent
 from foldin.data import Histories
-from foldin.models.base import Recommender
+from foldin.models.base import Recommender, Segmented
 from foldin.models.config import Config, setting
 from foldin.models.plan import Plan, Sweep
 from foldin.tensors import Array, Float, Tensor
@@ -70,7 +70,7 @@ def _gamma_entropy(shape: Array, rate: Array) -> float:
     return float(np.sum(shape - np.log(rate) + gammaln(shape) + (1.0 - shape) * psi(shape)))
 
 
-class PoissonFactorization(Recommender[PoissonFactorizationConfig]):
+class PoissonFactorization(Segmented, Recommender[PoissonFactorizationConfig]):
     """Hierarchical Poisson factorisation by variational inference."""
 
     Config = PoissonFactorizationConfig
@@ -219,6 +219,11 @@ class PoissonFactorization(Recommender[PoissonFactorizationConfig]):
         """(shape, rate) of the gamma posterior of θ of each person, the items held fixed."""
         people = self._fold_in(histories)
         return people.shape, people.rate
+
+    def segments(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
+        means = self._items().mean
+        totals = means.sum(axis=0)
+        return totals / totals.sum(), (means / totals).T
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         means = self._fold_in(histories).mean.astype(np.float32)

@@ -1,0 +1,151 @@
+"""Expectation–maximisation over mergeable statistics: one driver for any model, in one piece, in batches, or in many places.
+
+A model says two things. `summarise` (E) turns a batch of data into the expected sufficient statistics under the present
+parameters, with the log-likelihood on the way; `maximise` (M) sets the parameters from statistics. Statistics of parts merge by
+adding up, so that EM over batches, out of core, or over several workers is EM over everything. Stochastic EM takes a step
+from a running average of them instead.
+
+Each iteration raises log p(x) + log p(parameters), or leaves it: dempster1977, theorem 1. Stochastic: cappe2009, eq. 12.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from foldin.errors import FitError
+from foldin.tensors import Array
+
+__all__ = ["EMResult", "Maximisable", "Statistics", "em", "stochastic_em"]
+
+B = TypeVar("B")
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Expected sufficient statistics of some data.
+
+    Args:
+        sums: by name; every one is a sum over the data.
+        log_likelihood: log p(data) under the parameters that the expectations were taken with, in nats.
+        weight: how much data: the number of points, or the sum of their weights.
+    """
+
+    sums: Mapping[str, Array]
+    log_likelihood: float
+    weight: float
+
+    def merge(self, other: "Statistics") -> "Statistics":
+        """Those of both data together."""
+        sums = {name: value + other.sums[name] for name, value in self.sums.items()}
+        return Statistics(sums, self.log_likelihood + other.log_likelihood, self.weight + other.weight)
+
+    def scaled(self, factor: float) -> "Statistics":
+        """Those of `factor` times the data."""
+        sums = {name: factor * value for name, value in self.sums.items()}
+        return Statistics(sums, factor * self.log_likelihood, factor * self.weight)
+
+
+class Maximisable(ABC, Generic[B]):
+    """What EM needs of a model."""
+
+    @abstractmethod
+    def summarise(self, batch: B) -> Statistics:
+        """E: the expected statistics of a batch."""
+
+    @abstractmethod
+    def maximise(self, statistics: Statistics) -> None:
+        """M: the parameters that maximise the expected log-likelihood (and log prior) of the statistics."""
+
+    def log_prior(self) -> float:
+        """log p(parameters) up to a constant, in nats; 0 for maximum likelihood."""
+        return 0.0
+
+
+@dataclass(frozen=True)
+class EMResult:
+    """How EM went.
+
+    Args:
+        lower_bounds: log p(x) + log p(parameters) before each iteration, and at the end, in nats.
+        converged: whether the tolerance was reached.
+    """
+
+    lower_bounds: tuple[float, ...]
+    converged: bool
+
+
+def gather(model: Maximisable[B], batches: Iterable[B]) -> Statistics:
+    """The statistics of all batches together."""
+    total: Statistics | None = None
+    for batch in batches:
+        found = model.summarise(batch)
+        total = found if total is None else total.merge(found)
+    if total is None or total.weight <= 0.0:
+        raise FitError("EM: there is no data, or all of its weights are zero")
+    return total
+
+
+def em(
+    model: Maximisable[B],
+    batches: Callable[[], Iterable[B]],
+    *,
+    iterations: int = 100,
+    tolerance: float = 1e-6,
+    check: bool = False,
+) -> EMResult:
+    """EM until the bound rises by less than `tolerance` nats per unit of weight.
+
+    Args:
+        model: changed in place.
+        batches: the data, given anew for every iteration.
+        iterations: at most.
+        tolerance: of the rise.
+        check: fail when the bound falls by more than rounding can explain.
+
+    Raises:
+        FitError: no data, a bound that is not finite, or (with `check`) one that falls.
+    """
+    bounds: list[float] = []
+    for number in range(iterations + 1):
+        statistics = gather(model, batches())
+        bounds.append(statistics.log_likelihood + model.log_prior())
+        if not np.isfinite(bounds[-1]):
+            raise FitError(f"EM, iteration {number}: the bound is {bounds[-1]}")
+        if number:
+            rise = bounds[-1] - bounds[-2]
+            if check and rise < -1e-9 * abs(bounds[-1]):
+                raise FitError(f"EM, iteration {number}: the bound fell by {-rise:g} nats")
+            if rise < tolerance * statistics.weight:
+                return EMResult(tuple(bounds), True)
+        if number < iterations:
+            model.maximise(statistics)
+    return EMResult(tuple(bounds), False)
+
+
+def stochastic_em(
+    model: Maximisable[B],
+    batches: Iterable[B],
+    *,
+    weight: float,
+    delay: float = 1.0,
+    forgetting: float = 0.7,
+) -> None:
+    """One step for each batch: the running statistics go to those of the batch, as if it were everything, by (τ₀ + t)^−κ.
+
+    Args:
+        model: changed in place.
+        batches: in random order.
+        weight: of all data.
+        delay: τ₀ ≥ 0; at 0 the first step forgets everything before it.
+        forgetting: κ in (0.5, 1].
+    """
+    running: Statistics | None = None
+    for number, batch in enumerate(batches):
+        found = model.summarise(batch)
+        found = found.scaled(weight / found.weight)
+        rho = min(1.0, (number + 1.0 + delay) ** -forgetting) if running is not None else 1.0
+        running = found if running is None else running.scaled(1.0 - rho).merge(found.scaled(rho))
+        model.maximise(running)
