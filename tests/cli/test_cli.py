@@ -243,6 +243,24 @@ def test_explain_as_json_and_for_models_without_a_posterior(run, path, capsys, t
     assert "ease has no density" in err
 
 
+@pytest.mark.parametrize("model", ["mixture", "lda", "poisson"])
+def test_explain_describes_the_parts_of_a_model(model, path, capsys, tmp_path):
+    part = {"mixture": "classes", "lda": "topics", "poisson": "factors"}[model]
+    run = tmp_path / model
+    call(capsys, "fit", path, "--model", model, "--set", f"{part}=2", "--epochs", "15", "--out", run)
+    code, out, _ = call(capsys, "explain", run, "--json")
+    assert code == 0
+    segments = json.loads(out)["segments"]
+    assert len(segments) == 2
+    assert sum(one["share"] for one in segments) == pytest.approx(1.0)
+    # Two tastes: the first half of the catalogue and the second.
+    halves = [{int(title[-2:]) < 20 for title in one["items"][:4]} for one in segments]
+    assert sorted(map(tuple, halves)) == [(False,), (True,)]
+    code, out, _ = call(capsys, "explain", run)
+    assert "the items that say most about each" in " ".join(out.split())
+    assert "Parts, and the items" in (run / "explain.html").read_text(encoding="utf-8")
+
+
 def test_recommend_with_uncertainty_and_exploration(run, path, capsys, tmp_path):
     _, out, _ = call(capsys, "recommend", run, "--history", "i03", "-k", "4", "--json")
     rows = json.loads(out)["items"]

@@ -1,6 +1,6 @@
 """Building blocks shared by models: sparse in, fused out, causal transformer, losses, top-k."""
 
-from foldin.blocks.allocation import Allocated, allocate, local_ascent
+from foldin.blocks.allocation import Allocated, allocate, even_parts, local_ascent
 from foldin.blocks.bag import bag_of_items, drop_events, padded_bag, unit_weights
 from foldin.blocks.buffers import Buffers
 from foldin.blocks.cross_entropy import softmax_cross_entropy
@@ -10,7 +10,6 @@ from foldin.blocks.negatives import negatives_not_taken, shared_negatives
 from foldin.blocks.next_item import binary_loss, calibration, sampled_softmax_loss
 from foldin.blocks.sequences import Sequences, cut_by_length, newest, transitions
 from foldin.blocks.softmax import log_total, multinomial_from_hidden, multinomial_log_likelihood
-from foldin.blocks.threads import even_parts, on_threads
 from foldin.blocks.topk import top_k
 from foldin.blocks.transformer import Cache, Transformer, TransformerShape
 
@@ -36,7 +35,6 @@ __all__ = [
     "multinomial_log_likelihood",
     "negatives_not_taken",
     "newest",
-    "on_threads",
     "padded_bag",
     "sampled_softmax_loss",
     "shared_negatives",

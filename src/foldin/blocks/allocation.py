@@ -9,6 +9,7 @@ so that φ, events × factors, is never kept: r is a product of two dense matric
 sums are sparse products.
 """
 
+import itertools
 import warnings
 from collections.abc import Callable
 from typing import NamedTuple
@@ -18,11 +19,11 @@ import scipy.sparse
 import torch
 from torch.nn import functional as F
 
-from foldin.blocks.threads import even_parts, on_threads
 from foldin.data import Histories
 from foldin.tensors import Array, Float, Int, Int64, Tensor
+from foldin.threads import on_threads
 
-__all__ = ["Allocated", "allocate", "local_ascent"]
+__all__ = ["Allocated", "allocate", "even_parts", "local_ascent"]
 
 _CHUNK_EVENTS = 1 << 14
 _REVIEW = 4  # iterations between looks at who has converged
@@ -97,6 +98,13 @@ def allocate(
     for more in rest:
         total += more
     return Allocated(r.numpy(), of_people.numpy(), total * items)
+
+
+def even_parts(histories: Histories, parts: int) -> list[slice]:
+    """Runs of people with about the same number of events, one for each thread."""
+    wanted = np.linspace(0, histories.n_events, parts + 1)[1:-1]
+    edges = [0, *np.searchsorted(histories.offsets, wanted).tolist(), len(histories)]
+    return [slice(a, b) for a, b in itertools.pairwise(edges)]
 
 
 def local_ascent(

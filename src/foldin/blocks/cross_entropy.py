@@ -21,8 +21,8 @@ from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from foldin.blocks.threads import on_threads, scratch
 from foldin.tensors import Array, Float, Int, Int64, Tensor
+from foldin.threads import on_threads, scratch
 
 __all__ = ["softmax_cross_entropy"]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from foldin.blocks.threads import on_threads
 from foldin.tensors import Float, Tensor
+from foldin.threads import on_threads
 
 __all__ = ["matmul_into"]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from foldin.cli.options import JSON
 from foldin.cli.output import json_out, out, table, working
@@ -13,10 +14,12 @@ from foldin.data import Split
 from foldin.errors import ConfigError
 from foldin.evaluation import bound_report, calibration_curve
 from foldin.experiment import choose_device, split_of_run
-from foldin.models import Variational
+from foldin.models import Segmented, Variational
 from foldin.store import Run, load_run, write_text
 
 __all__ = ["command", "explain"]
+
+_TELLING, _SEGMENTS = 6, 20
 
 
 def explain(run: Run, split: Split, *, people: int, draws: int, seed: int, progress: Any = None) -> dict[str, Any]:
@@ -44,6 +47,13 @@ def explain(run: Run, split: Split, *, people: int, draws: int, seed: int, progr
         content["bounds"] = bound_report(
             run.model, split.test, people=people, draws=draws, seed=seed, progress=progress
         )
+    if isinstance(run.model, Segmented):
+        shares, _ = run.model.segments()
+        telling = run.model.telling_items(min(_TELLING, run.model.n_items))
+        content["segments"] = [
+            {"share": float(shares[at]), "items": [run.catalog.titles[i] for i in telling[at].tolist()]}
+            for at in np.argsort(-shares, kind="stable").tolist()
+        ]
     return content
 
 
@@ -62,7 +72,9 @@ def command(
     run: str, people: int, draws: int, seed: int, page: str | None, path: str | None, device: str, as_json: bool
 ) -> None:
     """Where every nat went: the bound that RUN optimises on held-out people, how tight it is, how its KL decomposes, how
-    its probabilities are calibrated. Prints a table and writes a page that opens offline.
+    its probabilities are calibrated; for classes, topics and factors, the items that say most about each.
+
+    Prints tables and writes a page that opens offline.
 
     \b
     Example:
@@ -86,6 +98,13 @@ def command(
     )
     if "bounds" in content:
         _show_bounds(console, content["bounds"])
+    if "segments" in content:
+        largest = content["segments"][:_SEGMENTS]
+        title = (
+            f"the largest {len(largest)} of {len(content['segments'])} parts, and the items that say most about each"
+        )
+        rows = [(f"{one['share']:.1%}", "; ".join(one["items"])) for one in largest]
+        console.print(table(title, ("share", "items"), rows, left=2))
     console.print(f"the page with its curves: {target}", soft_wrap=True)
 
 

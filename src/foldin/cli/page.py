@@ -176,6 +176,11 @@ def _bounds(bounds: dict[str, Any]) -> str:
     )
 
 
+def _segments(segments: list[dict[str, Any]]) -> str:
+    rows = [(f"{one['share']:.2%}", "; ".join(one["items"])) for one in segments]
+    return "<h2>Parts, and the items that say most about each</h2>" + _table(("share", "items"), rows)
+
+
 def html_page(content: dict[str, Any]) -> str:
     """The report of `foldin explain` as a self-contained page."""
     title = f"{content['model']} on {content['data']}"
@@ -188,6 +193,7 @@ def html_page(content: dict[str, Any]) -> str:
         f"({likelihood['low']:.4f} to {likelihood['high']:.4f}), perplexity {perplexity['mean']:.0f}; "
         f"protocol {html.escape(content['protocol'])}.</p>"
         + (_bounds(content["bounds"]) if "bounds" in content else "")
+        + (_segments(content["segments"]) if "segments" in content else "")
         + "<h2>Calibration</h2>"
         + _chart(
             "Predicted against observed share", {"": calibration}, "predicted", "observed", log=True, diagonal=True

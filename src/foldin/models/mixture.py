@@ -19,13 +19,14 @@ import scipy.sparse
 import torch
 from torch.nn import functional as F
 
-from foldin.blocks import even_parts, on_threads
+from foldin.blocks import even_parts
 from foldin.data import Histories
 from foldin.inference import Maximisable, Statistics
 from foldin.models.base import Recommender, Segmented
 from foldin.models.config import Config, setting
 from foldin.models.plan import Plan, Sweep
 from foldin.tensors import Array, Float, Tensor
+from foldin.threads import on_threads
 
 __all__ = ["MixtureOfMultinomials", "MixtureOfMultinomialsConfig"]
 

@@ -5,7 +5,6 @@ follows. Here a product runs on one thread, and several of them at once on threa
 """
 
 import functools
-import itertools
 import math
 import os
 import threading
@@ -17,10 +16,9 @@ import numpy as np
 import torch
 from threadpoolctl import ThreadpoolController
 
-from foldin.data import Histories
 from foldin.tensors import Array, Float
 
-__all__ = ["even_parts", "on_threads", "scratch"]
+__all__ = ["on_threads", "scratch"]
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -56,10 +54,3 @@ def scratch(name: str, shape: tuple[int, ...], dtype: np.dtype) -> Float[Array, 
     if key not in kept or len(kept[key]) < size:
         kept[key] = np.empty(size, dtype)
     return kept[key][:size].reshape(shape)
-
-
-def even_parts(histories: Histories, parts: int) -> list[slice]:
-    """Runs of people with about the same number of events, one for each thread."""
-    wanted = np.linspace(0, histories.n_events, parts + 1)[1:-1]
-    edges = [0, *np.searchsorted(histories.offsets, wanted).tolist(), len(histories)]
-    return [slice(a, b) for a, b in itertools.pairwise(edges)]
