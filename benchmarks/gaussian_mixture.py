@@ -1,0 +1,101 @@
+"""An iteration of EM for a Gaussian mixture, 200,000 × 16, 10 components, float64: foldin and scikit-learn from one start.
+
+Both begin at the same weights, means and precisions and take the same number of iterations; the log-likelihoods they reach are
+compared. Each runs in a process of its own; an iteration of scikit-learn's is the difference of a long and a short fit.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from common import ROOT, arguments, write
+
+from foldin.inference import GaussianMixture, Points
+
+POINTS, WIDTH, COMPONENTS = 200_000, 16, 10
+
+
+def data() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    centres = 1.5 * rng.standard_normal((COMPONENTS, WIDTH))
+    mix = rng.standard_normal((COMPONENTS, WIDTH, WIDTH)) / WIDTH**0.5
+    own = rng.integers(COMPONENTS, size=POINTS)
+    noise = rng.standard_normal((POINTS, WIDTH))
+    x = np.empty_like(noise)
+    for k in range(COMPONENTS):
+        x[own == k] = centres[k] + noise[own == k] @ mix[k] + 0.3 * noise[own == k]
+    return x
+
+
+def start(path: Path, covariance: str, iterations: int) -> GaussianMixture:
+    """A rough start, the same for both: one that EM has something to do from."""
+    x = data()
+    model = GaussianMixture(COMPONENTS, WIDTH, covariance=covariance)
+    model.begin(Points(x[:2000]), np.random.default_rng(1))
+    model.shift, model.scale = x.mean(axis=0), x.std(axis=0)
+    whole = model.covariances if covariance == "full" else model.covariances[:, :, None] * np.eye(WIDTH)
+    precisions = np.linalg.inv(whole) if covariance == "full" else 1.0 / model.covariances
+    np.savez(path, x=x, weights=model.weights, means=model.means, precisions=precisions)
+    return model
+
+
+def ours(model: GaussianMixture, x: np.ndarray, iterations: int) -> dict[str, float]:
+    points = Points(x)
+    model.summarise(points)
+    times = []
+    for _ in range(iterations):
+        began = time.perf_counter()
+        model.maximise(model.summarise(points))
+        times.append(time.perf_counter() - began)
+    return {
+        "seconds": float(np.median(times)),
+        "log_likelihood": model.summarise(points).log_likelihood / len(x),
+    }
+
+
+def main() -> None:
+    options = arguments(
+        __doc__, name="gaussian_mixture", folder=Path(__file__).parent, threads=2, iterations=10, repeats=3
+    )
+    torch.set_num_threads(options.threads)
+    figures, ratios = {}, {}
+    peer = [ROOT / ".bench/sklearn/bin/python", Path(__file__).parent / "sklearn_mixture.py"]
+    for covariance in ("full", "diagonal"):
+        mine, theirs = [], []
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "data.npz"
+            for _ in range(options.repeats):
+                model = start(path, covariance, options.iterations)
+                mine.append(ours(model, np.load(path)["x"], options.iterations))
+                command = [str(part) for part in (*peer, path, covariance, options.iterations)]
+                run = subprocess.run(command, capture_output=True, text=True, check=False)
+                if run.returncode:
+                    sys.exit(run.stderr[-2000:])
+                theirs.append(json.loads(run.stdout))
+        seconds = {
+            "ours": float(np.median([one["seconds"] for one in mine])),
+            "scikit-learn": float(np.median([one["seconds"] for one in theirs])),
+        }
+        reached = mine[0]["log_likelihood"], theirs[0]["log_likelihood"]
+        figures[covariance] = {
+            "seconds": seconds,
+            "log_likelihood": {"ours": reached[0], "scikit-learn": reached[1]},
+            "relative_difference": abs(reached[0] - reached[1]) / abs(reached[1]),
+        }
+        ratios[f"scikit-learn_{covariance}"] = seconds["scikit-learn"] / seconds["ours"]
+    write(
+        options.json,
+        "gaussian_mixture",
+        settings={"points": POINTS, "width": WIDTH, "components": COMPONENTS, "iterations": options.iterations},
+        figures=figures,
+        ratios={**ratios, "scikit-learn": min(ratios.values())},
+    )
+
+
+if __name__ == "__main__":
+    main()
