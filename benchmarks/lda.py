@@ -1,0 +1,65 @@
+"""LDA, 50 topics, on `ml-1m-strong`: foldin and scikit-learn after the same number of passes, in batch and online.
+
+Seconds a pass, and the held-out perplexity of the test people, both computed by foldin's fold-in from either's topics. Online, both
+take batches of 128 people with τ₀ = 10 and κ = .7. Each runs in turn, scikit-learn in a process of its own.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from common import ROOT, arguments, write
+
+from foldin.data import Source, Split
+from foldin.evaluation import evaluate
+from foldin.fit import fit
+from foldin.models import LDA, LDAConfig
+
+TOPICS = 50
+
+
+def judged(model: LDA, split: Split) -> dict[str, float]:
+    table = evaluate(model, split.test).summary()
+    return {name: table[name]["mean"] for name in ("perplexity", "ndcg@100", "recall@20")}
+
+
+def main() -> None:
+    options = arguments(__doc__, name="lda", folder=Path(__file__).parent, threads=2, passes=10)
+    torch.set_num_threads(options.threads)
+    split = Source(path=str(options.data / "ml-1m-strong")).split()
+    figures, ratios = {}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        path, out = Path(folder) / "log.npz", Path(folder) / "topics.npy"
+        np.savez(path, items=split.train.items, offsets=split.train.offsets, n_items=split.train.n_items)
+        for method, batch in (("batch", None), ("online", 128)):
+            model = LDA(len(split.catalog), LDAConfig(topics=TOPICS, batch_size=batch))
+            result = fit(model, split.train, epochs=options.passes)
+            mine = float(np.median([record.seconds for record in result.records]))
+            script = Path(__file__).parent / "sklearn_lda.py"
+            command = [ROOT / ".bench/sklearn/bin/python", script, path, TOPICS, options.passes, method, out]
+            run = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+            if run.returncode:
+                sys.exit(run.stderr[-2000:])
+            theirs = json.loads(run.stdout)["seconds"]
+            other = LDA(len(split.catalog), LDAConfig(topics=TOPICS))
+            other.topics.copy_(torch.from_numpy(np.load(out).T))
+            figures[method] = {
+                "seconds": {"ours": mine, "scikit-learn": theirs},
+                "test": {"ours": judged(model, split), "scikit-learn": judged(other, split)},
+            }
+            ratios[f"scikit-learn_{method}"] = theirs / mine
+    write(
+        options.json,
+        "lda",
+        settings={"data": "ml-1m-strong", "topics": TOPICS, "passes": options.passes},
+        figures=figures,
+        ratios={**ratios, "scikit-learn": min(ratios.values())},
+    )
+
+
+if __name__ == "__main__":
+    main()
