@@ -1,7 +1,7 @@
 """LDA, 50 topics, on `ml-1m-strong`: foldin and scikit-learn after the same number of passes, in batch and online.
 
-Seconds a pass, and the held-out perplexity of the test people, both computed by foldin's fold-in from either's topics. Online, both
-take batches of 128 people with τ₀ = 10 and κ = .7. Each runs in turn, scikit-learn in a process of its own.
+Seconds a pass, and the held-out perplexity of the test people, both computed by foldin's fold-in from either's topics. Online,
+both take batches of 128 people with τ₀ = 10 and κ = .7. Each runs in turn, scikit-learn in a process of its own.
 """
 
 import json

@@ -1,8 +1,8 @@
 """Poisson factorisation, 50 factors, on `ml-1m-strong`: foldin and hpfrec after the same number of sweeps.
 
-Seconds a sweep of coordinate ascent (`coordinate`: one update of everything, as hpfrec's; `ours`: foldin's default, everybody to
-convergence first), and the ranking of the test people by foldin's fold-in from either's items, with a paired test. hpfrec runs in a
-process of its own.
+Seconds a sweep of coordinate ascent (`coordinate`: one update of everything, as hpfrec's; `ours`: foldin's default,
+everybody to convergence first), and the ranking of the test people by foldin's fold-in from either's items, with a paired
+test. hpfrec runs in a process of its own.
 """
 
 import json

@@ -182,6 +182,13 @@ def test_reading_on_from_nothing_and_with_times():
         model.extend(reading, nothing)
 
 
+def test_the_learning_rate_falls_over_its_share_of_the_steps():
+    model = SASRec(ITEMS, SASRecConfig(**{**SMALL, "decay": 0.5}))
+    rates = [model.learning_rate_at(Step(number=n, planned=100)) for n in (0, 50, 75, 99)]
+    assert rates == pytest.approx([0.01, 0.01, 0.005, 0.0002])
+    assert SASRec(ITEMS, SASRecConfig(**SMALL)).learning_rate_at(Step(number=99, planned=100)) == 0.01
+
+
 def test_a_large_catalogue_is_sampled_by_itself(monkeypatch):
     monkeypatch.setattr("foldin.models.sasrec._FULL_SOFTMAX_ITEMS", 5)
     called = []

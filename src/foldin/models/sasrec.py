@@ -85,6 +85,9 @@ class SASRecConfig(Config):
     gbce_t: float = setting(0.75, "calibration of gbce, 0 for none", low=0, high=1)
     temperature: float | None = setting(None, "of L2-normalised vectors, instead of the plain product", above=0)
     learning_rate: float = setting(1e-3, "of Adam", above=0)
+    decay: float = setting(
+        0.0, "share of the planned steps, the last ones, over which that falls to zero", low=0, high=1
+    )
     batch_tokens: int = setting(2048, "events a step", low=1)
     epochs: int = setting(200, "at most", low=1)
 
@@ -158,8 +161,14 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
                 list(parameters.values()), lr=config.learning_rate, betas=(0.9, 0.98), fused=True
             ),
             batches=self._batches,
+            learning_rate=self.learning_rate_at,
         )
         return Plan(phases=(phase,), epochs=config.epochs, first=(Sweep(name="count", run=self._count),))
+
+    def learning_rate_at(self, step: Step) -> float:
+        """Of Adam, at a step: a pure function of it."""
+        left = 1.0 - step.share
+        return self.config.learning_rate * (min(1.0, left / self.config.decay) if self.config.decay else 1.0)
 
     def _count(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
         counts = torch.from_numpy(train.counts()).double() + 1.0
