@@ -7,17 +7,17 @@ no generator state, and a run that was killed and resumed repeats what the unint
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
+from foldin.checkpoint import EpochRecord, TrainingState, identity, load_checkpoint, save_checkpoint
 from foldin.data import Histories
-from foldin.errors import FitError, RunError
+from foldin.errors import FitError
 from foldin.models import Gradient, Plan, Recommender, Step, Sweep
-from foldin.store import CHECKPOINT, read_tensors, write_tensors
+from foldin.store import CHECKPOINT
 from foldin.tensors import Tensor
 
 __all__ = ["EpochRecord", "FitResult", "Judge", "Progress", "fit"]
@@ -25,27 +25,6 @@ __all__ = ["EpochRecord", "FitResult", "Judge", "Progress", "fit"]
 
 # A figure of merit on held-out people, larger is better. It alone holds their targets.
 Judge = Callable[[Recommender], float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochRecord:
-    """What one epoch did: a line of `history.jsonl`.
-
-    Args:
-        epoch: counted from 1.
-        seconds: of training in this epoch, without judging.
-        people_per_second: gradient passes only; None for sweeps.
-        terms: means over the epoch, by "phase/term".
-        metric: the judge's figure; None when it was not asked.
-        best: whether it is the best so far.
-    """
-
-    epoch: int
-    seconds: float
-    people_per_second: float | None
-    terms: dict[str, float]
-    metric: float | None
-    best: bool
 
 
 class Progress:
@@ -80,20 +59,6 @@ class FitResult:
     seconds: float
 
 
-@dataclass
-class _State:
-    """What a checkpoint holds."""
-
-    epoch: int = 0
-    steps: dict[str, int] = field(default_factory=dict)
-    planned: dict[str, int] = field(default_factory=dict)
-    records: list[EpochRecord] = field(default_factory=list)
-    best_epoch: int | None = None
-    best_metric: float = -math.inf
-    best: dict[str, Tensor] = field(default_factory=dict)
-    seconds: float = 0.0
-
-
 def _generator(device: torch.device, *numbers: int) -> torch.Generator:
     """A generator whose stream is a pure function of the numbers."""
     seed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
@@ -116,7 +81,7 @@ class _Loop:
     ) -> None:
         self.model, self.train, self.plan, self.epochs, self.seed = model, train, plan, epochs, seed
         self.progress = progress
-        self.state = _State()
+        self.state = TrainingState()
         self.optimizers = {
             phase.name: phase.optimizer(phase.parameters) for phase in plan.phases if isinstance(phase, Gradient)
         }
@@ -191,74 +156,6 @@ class _Loop:
             best=best,
         )
 
-    def identity(self, judged_by: str) -> dict[str, Any]:
-        """What a checkpoint must agree with to be continued."""
-        return {
-            "judge": judged_by,
-            "model": type(self.model).__name__,
-            "config": self.model.config.as_dict(),
-            "epochs": self.epochs,
-            "seed": self.seed,
-            "train": self.train.fingerprint(),
-        }
-
-    def save(self, path: Path, identity: Mapping[str, Any]) -> None:
-        tensors = {f"model/{name}": tensor for name, tensor in self.model.tensors().items()}
-        tensors |= {f"training/{name}": tensor for name, tensor in self.model.training_state().items()}
-        tensors |= {f"best/{name}": tensor for name, tensor in self.state.best.items()}
-        for phase, optimizer in self.optimizers.items():
-            for index, entries in optimizer.state_dict()["state"].items():
-                for name, value in entries.items():
-                    tensors[f"optimizer/{phase}/{index}/{name}"] = torch.as_tensor(value)
-        state = self.state
-        about = {
-            "identity": identity,
-            "epoch": state.epoch,
-            "steps": state.steps,
-            "planned": state.planned,
-            "records": [asdict(record) for record in state.records],
-            "best_epoch": state.best_epoch,
-            "best_metric": state.best_metric if state.best_epoch is not None else None,
-            "seconds": state.seconds,
-        }
-        write_tensors(path, tensors, about)
-
-    def load(self, path: Path, identity: Mapping[str, Any]) -> None:
-        tensors, about = read_tensors(path)
-        stored = about["identity"]
-        for name, value in identity.items():
-            # The stored identity went through JSON, where a tuple is a list.
-            own = (
-                {k: list(v) if isinstance(v, tuple) else v for k, v in value.items()}
-                if isinstance(value, dict)
-                else value
-            )
-            if stored.get(name) != own:
-                raise RunError(f"{path}: it was trained with another {name}: {stored.get(name)!r}, now {own!r}")
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "training": {}, "best": {}, "optimizer": {}}
-        for name, tensor in tensors.items():
-            part, rest = name.split("/", 1)
-            parts[part][rest] = tensor
-        self.model.load_state(parts["model"])
-        self.model.load_training_state(parts["training"])
-        for phase, optimizer in self.optimizers.items():
-            entries: dict[int, dict[str, Tensor]] = {}
-            for name, tensor in parts["optimizer"].items():
-                of, index, key = name.split("/")
-                if of == phase:
-                    entries.setdefault(int(index), {})[key] = tensor
-            optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
-        self.state = _State(
-            epoch=about["epoch"],
-            steps=about["steps"],
-            planned=about["planned"],
-            records=[EpochRecord(**record) for record in about["records"]],
-            best_epoch=about["best_epoch"],
-            best_metric=-math.inf if about["best_metric"] is None else about["best_metric"],
-            best=parts["best"],
-            seconds=about["seconds"],
-        )
-
 
 def fit(
     model: Recommender,
@@ -301,10 +198,10 @@ def fit(
     total = plan.epochs if epochs is None or closed else epochs
     _check_plan(plan, total)
     loop = _Loop(model, train, plan, total, seed, progress)
-    identity = loop.identity(judged_by) if folder is not None else {}
+    about = identity(model, train, epochs=total, seed=seed, judged_by=judged_by) if folder is not None else {}
     path = None if folder is None else folder / CHECKPOINT
     if path is not None and resume and path.is_file():
-        loop.load(path, identity)
+        loop.state = load_checkpoint(path, about, model, loop.optimizers)
     else:
         for index, sweep in enumerate(plan.first):
             sweep.run(train, _generator(model.device, seed, 0, index))
@@ -326,7 +223,7 @@ def fit(
             state.epoch = epoch
             state.seconds = before + time.perf_counter() - began
             if path is not None and total > 1:
-                loop.save(path, identity)
+                save_checkpoint(path, about, model, loop.optimizers, state)
             progress.epoch(record)
     except KeyboardInterrupt:
         stopped = "interrupted"

@@ -1,0 +1,133 @@
+"""Checkpoints: all that is needed to go on with a training that was stopped, and to end in the same bits.
+
+There is no generator in them: the randomness of an epoch is a pure function of the seed and the epoch.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from foldin.data import Histories
+from foldin.errors import RunError
+from foldin.models import Recommender
+from foldin.store import read_tensors, write_tensors
+from foldin.tensors import Tensor
+
+__all__ = ["EpochRecord", "TrainingState", "identity", "load_checkpoint", "save_checkpoint"]
+
+Optimizers = Mapping[str, torch.optim.Optimizer]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """What one epoch did: a line of `history.jsonl`.
+
+    Args:
+        epoch: counted from 1.
+        seconds: of training in this epoch, without judging.
+        people_per_second: gradient passes only; None for sweeps.
+        terms: means over the epoch, by "phase/term".
+        metric: the judge's figure; None when it was not asked.
+        best: whether it is the best so far.
+    """
+
+    epoch: int
+    seconds: float
+    people_per_second: float | None
+    terms: dict[str, float]
+    metric: float | None
+    best: bool
+
+
+@dataclass
+class TrainingState:
+    """Where training stands, besides the model and its optimisers."""
+
+    epoch: int = 0
+    steps: dict[str, int] = field(default_factory=dict)
+    planned: dict[str, int] = field(default_factory=dict)
+    records: list[EpochRecord] = field(default_factory=list)
+    best_epoch: int | None = None
+    best_metric: float = -math.inf
+    best: dict[str, Tensor] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def identity(model: Recommender, train: Histories, *, epochs: int, seed: int, judged_by: str) -> dict[str, Any]:
+    """What a checkpoint must agree with to be continued."""
+    return {
+        "judge": judged_by,
+        "model": type(model).__name__,
+        "config": model.config.as_dict(),
+        "epochs": epochs,
+        "seed": seed,
+        "train": train.fingerprint(),
+    }
+
+
+def save_checkpoint(
+    path: Path, about: Mapping[str, Any], model: Recommender, optimizers: Optimizers, state: TrainingState
+) -> None:
+    """Write everything, atomically; `about` is the training's `identity`."""
+    tensors = {f"model/{name}": tensor for name, tensor in model.tensors().items()}
+    tensors |= {f"training/{name}": tensor for name, tensor in model.training_state().items()}
+    tensors |= {f"best/{name}": tensor for name, tensor in state.best.items()}
+    for phase, optimizer in optimizers.items():
+        for index, entries in optimizer.state_dict()["state"].items():
+            for name, value in entries.items():
+                tensors[f"optimizer/{phase}/{index}/{name}"] = torch.as_tensor(value)
+    content = {
+        "identity": about,
+        "epoch": state.epoch,
+        "steps": state.steps,
+        "planned": state.planned,
+        "records": [asdict(record) for record in state.records],
+        "best_epoch": state.best_epoch,
+        "best_metric": state.best_metric if state.best_epoch is not None else None,
+        "seconds": state.seconds,
+    }
+    write_tensors(path, tensors, content)
+
+
+def load_checkpoint(path: Path, about: Mapping[str, Any], model: Recommender, optimizers: Optimizers) -> TrainingState:
+    """Where training stood; the model and the optimisers take over what they had.
+
+    Raises:
+        RunError: the file is damaged, or belongs to another training.
+    """
+    tensors, content = read_tensors(path)
+    stored = content["identity"]
+    for name, value in about.items():
+        # The stored identity went through JSON, where a tuple is a list.
+        own = (
+            {k: list(v) if isinstance(v, tuple) else v for k, v in value.items()} if isinstance(value, dict) else value
+        )
+        if stored.get(name) != own:
+            raise RunError(f"{path}: it was trained with another {name}: {stored.get(name)!r}, now {own!r}")
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "training": {}, "best": {}, "optimizer": {}}
+    for name, tensor in tensors.items():
+        part, rest = name.split("/", 1)
+        parts[part][rest] = tensor
+    model.load_state(parts["model"])
+    model.load_training_state(parts["training"])
+    for phase, optimizer in optimizers.items():
+        entries: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in parts["optimizer"].items():
+            of, index, key = name.split("/")
+            if of == phase:
+                entries.setdefault(int(index), {})[key] = tensor
+        optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
+    return TrainingState(
+        epoch=content["epoch"],
+        steps=content["steps"],
+        planned=content["planned"],
+        records=[EpochRecord(**record) for record in content["records"]],
+        best_epoch=content["best_epoch"],
+        best_metric=-math.inf if content["best_metric"] is None else content["best_metric"],
+        best=parts["best"],
+        seconds=content["seconds"],
+    )
