@@ -8,6 +8,7 @@ from foldin.inference.health import active_units, alarms, effective_rank
 from foldin.inference.iwae import iwae_bound, iwae_curve
 from foldin.inference.k_means import k_means, nearest
 from foldin.inference.refine import refine_gaussian
+from foldin.inference.variational_mixture import VariationalGaussianMixture
 
 __all__ = [
     "EMResult",
@@ -17,6 +18,7 @@ __all__ = [
     "Maximisable",
     "Points",
     "Statistics",
+    "VariationalGaussianMixture",
     "active_units",
     "aggregate_log_density",
     "alarms",

@@ -29,6 +29,7 @@ __all__ = ["COVARIANCES", "GaussianMixture", "Points", "moments_of", "quadratic"
 
 COVARIANCES = ("full", "tied", "diagonal", "spherical")
 _BLOCK = 2048  # points whose T(x) is in the cache at once
+_CLUSTERED = 100_000  # points that k-means looks at, at most
 _LOG_2_PI = float(np.log(2.0 * np.pi))
 
 
@@ -125,7 +126,11 @@ class GaussianMixture(Maximisable[Points]):
             raise ShapeError("weights must be as many as the points, and none below 0")
 
     def begin(self, points: Points, rng: np.random.Generator) -> None:
-        """Start from k-means: shares, means, and everywhere the covariance within the clusters."""
+        """Start from k-means: the moments of its clusters."""
+        self.maximise(self.clustered(points, rng))
+
+    def clustered(self, points: Points, rng: np.random.Generator) -> Statistics:
+        """Move and scale the points from here on, and give the statistics of the clusters that k-means finds."""
         self._check(points)
         x, weights = points
         w = np.ones(len(x)) if weights is None else weights
@@ -133,14 +138,16 @@ class GaussianMixture(Maximisable[Points]):
             raise FitError("all weights are zero")
         self.shift = np.average(x, axis=0, weights=w)
         spread = np.sqrt(np.average((x - self.shift) ** 2, axis=0, weights=w))
+        if self.covariance == "spherical":  # which it is in the units of the data
+            spread[:] = np.sqrt((spread**2).mean())
         self.scale = np.where(spread > 0, spread, 1.0)
-        kept = (x - self.shift) / self.scale
-        kept = kept[w > 0]
-        centres = k_means(kept[rng.permutation(len(kept))[: 100 * 1024]], self.components, rng)
+        kept, own_weights = ((x - self.shift) / self.scale)[w > 0], w[w > 0]
+        centres = k_means(kept[rng.permutation(len(kept))[:_CLUSTERED]], self.components, rng)
         own, _ = nearest(kept, centres)
         shares = np.zeros((len(kept), self.components))
-        shares[np.arange(len(kept)), own] = w[w > 0]
-        self.maximise(Statistics({"moments": shares.T @ sufficient(kept, self._squares)}, 0.0, float(w.sum())))
+        shares[np.arange(len(kept)), own] = own_weights
+        moments = shares.T @ sufficient(kept, self._squares)
+        return Statistics({"moments": moments}, 0.0, float(w.sum()))
 
     def natural(self) -> Float64[Array, "features components"]:
         """η of every component, for points that are moved and scaled."""
