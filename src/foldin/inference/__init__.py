@@ -1,27 +1,35 @@
 """Bounds and estimators, free of any model."""
 
+from foldin.inference.black_box import BlackBoxResult, GaussianApproximation, Parameter, black_box_vi
 from foldin.inference.decomposition import KlDecomposition, aggregate_log_density, decompose_kl
 from foldin.inference.elbo import ElboTerms, gaussian_kl, log_normal, log_normal_terms, reparameterise
 from foldin.inference.em import EMResult, Maximisable, Statistics, em, stochastic_em
+from foldin.inference.factor_analysis import FactorAnalysis
 from foldin.inference.gaussian_mixture import GaussianMixture, Points
 from foldin.inference.health import active_units, alarms, effective_rank
 from foldin.inference.iwae import iwae_bound, iwae_curve
 from foldin.inference.k_means import k_means, nearest
+from foldin.inference.psis import pareto_shape, psis
 from foldin.inference.refine import refine_gaussian
 from foldin.inference.variational_mixture import VariationalGaussianMixture
 
 __all__ = [
+    "BlackBoxResult",
     "EMResult",
     "ElboTerms",
+    "FactorAnalysis",
+    "GaussianApproximation",
     "GaussianMixture",
     "KlDecomposition",
     "Maximisable",
+    "Parameter",
     "Points",
     "Statistics",
     "VariationalGaussianMixture",
     "active_units",
     "aggregate_log_density",
     "alarms",
+    "black_box_vi",
     "decompose_kl",
     "effective_rank",
     "em",
@@ -32,6 +40,8 @@ __all__ = [
     "log_normal",
     "log_normal_terms",
     "nearest",
+    "pareto_shape",
+    "psis",
     "refine_gaussian",
     "reparameterise",
     "stochastic_em",

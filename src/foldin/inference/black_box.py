@@ -1,0 +1,175 @@
+"""Black-box variational inference: a Gaussian over any log-joint that is written in torch.
+
+    θ = T(u),   u ~ q = N(m, L Lᵀ),   ELBO = E_q[log p(x, T(u)) + log |det T'(u)|] + H(q)
+
+T maps the whole space onto where each parameter may be (positive, a probability, a simplex, …). The gradient goes through
+u = m + L ε; the entropy is in closed form. `mean-field` keeps L diagonal, `full-rank` is a Cholesky factor.
+
+Source: kucukelbir2017 (ADVI), eqs. 4–9; kingma2014, eq. 6; yao2018 for k̂.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.distributions import biject_to, constraints
+
+from foldin.errors import ConfigError, FitError
+from foldin.inference.psis import psis
+from foldin.tensors import Array, Float, Float64, Tensor
+
+__all__ = ["BlackBoxResult", "GaussianApproximation", "Parameter", "black_box_vi"]
+
+FAMILIES = ("mean-field", "full-rank")
+_LOG_2_PI_E = math.log(2.0 * math.pi * math.e)
+LogJoint = Callable[[Mapping[str, Tensor]], Float[Tensor, " draws"]]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a log-joint.
+
+    Args:
+        shape: of its value.
+        support: where it may be, of `torch.distributions.constraints`; anywhere by default.
+    """
+
+    shape: tuple[int, ...] = ()
+    support: constraints.Constraint = constraints.real
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianApproximation:
+    """q in the unconstrained space, and its way back to the parameters.
+
+    Args:
+        parameters: by name.
+        mean: m.
+        factor: L, lower triangular; diagonal for mean-field.
+    """
+
+    parameters: Mapping[str, Parameter]
+    mean: Float64[Tensor, " width"]
+    factor: Float64[Tensor, "width width"]
+
+    def values(self, u: Float64[Tensor, "draws width"]) -> tuple[dict[str, Tensor], Float64[Tensor, " draws"]]:
+        """(parameters by name, a row a draw; log |det T'|)."""
+        found, log_det, at = {}, u.new_zeros(len(u)), 0
+        for name, parameter in self.parameters.items():
+            transform = biject_to(parameter.support)
+            free = tuple(transform.inverse_shape(parameter.shape))
+            size = math.prod(free)
+            own = u[:, at : at + size].reshape(len(u), *free)
+            value = transform(own)
+            jacobian = transform.log_abs_det_jacobian(own, value)
+            found[name] = value
+            log_det = log_det + jacobian.reshape(len(u), -1).sum(dim=1)
+            at += size
+        return found, log_det
+
+    def draw(self, n: int, generator: torch.Generator) -> Float64[Tensor, "n width"]:
+        """Draws of u."""
+        noise = torch.randn(n, len(self.mean), generator=generator, dtype=self.mean.dtype)
+        return self.mean + noise @ self.factor.t()
+
+    def sample(self, n: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Draws of the parameters, by name; the first axis counts them."""
+        return self.values(self.draw(n, generator))[0]
+
+    def log_prob(self, u: Float64[Tensor, "draws width"]) -> Float64[Tensor, " draws"]:
+        """log q(u), in nats."""
+        whitened = torch.linalg.solve_triangular(self.factor, (u - self.mean).t(), upper=False)
+        log_det = self.factor.diagonal().log().sum()
+        return -0.5 * (whitened.square().sum(dim=0) + len(self.mean) * math.log(2.0 * math.pi)) - log_det
+
+    def entropy(self) -> Float64[Tensor, ""]:
+        """H(q), in nats."""
+        return 0.5 * len(self.mean) * _LOG_2_PI_E + self.factor.diagonal().log().sum()
+
+
+@dataclass(frozen=True, eq=False)
+class BlackBoxResult:
+    """How it went.
+
+    Args:
+        approximation: q.
+        elbos: the estimate at each step, in nats.
+        standard_errors: of each.
+        elbo, standard_error: of the final q, over many draws.
+        k_hat: below 0.7 when q is near enough to the posterior for its draws to be reweighted.
+    """
+
+    approximation: GaussianApproximation
+    elbos: Float64[Array, " steps"]
+    standard_errors: Float64[Array, " steps"]
+    elbo: float
+    standard_error: float
+    k_hat: float
+
+
+def black_box_vi(
+    log_joint: LogJoint,
+    parameters: Mapping[str, Parameter],
+    generator: torch.Generator,
+    *,
+    family: str = "mean-field",
+    steps: int = 2000,
+    draws: int = 16,
+    learning_rate: float = 0.05,
+    final_draws: int = 4000,
+) -> BlackBoxResult:
+    """The Gaussian nearest to the posterior, by stochastic gradients of the ELBO.
+
+    Args:
+        log_joint: log p(x, θ) in nats for a batch of draws: each parameter has a leading axis of draws, float64.
+        parameters: what it takes, by name.
+        generator: of all randomness.
+        family: `mean-field` or `full-rank`.
+        steps: of Adam; the rate falls to zero over the second half.
+        draws: a step.
+        learning_rate: of Adam.
+        final_draws: for the final ELBO and k̂.
+
+    Raises:
+        ConfigError: an unknown family, or no parameters.
+        FitError: an ELBO that is not finite; says at which step.
+    """
+    if family not in FAMILIES or not parameters:
+        raise ConfigError(f"family = {family!r}: must be one of {', '.join(FAMILIES)}, with one parameter at least")
+    width = sum(math.prod(biject_to(p.support).inverse_shape(p.shape)) for p in parameters.values())
+    mean = torch.zeros(width, dtype=torch.float64, requires_grad=True)
+    log_diagonal = torch.zeros(width, dtype=torch.float64, requires_grad=True)
+    below = torch.zeros(width, width, dtype=torch.float64, requires_grad=family == "full-rank")
+
+    def q() -> GaussianApproximation:
+        return GaussianApproximation(parameters, mean, torch.diag(log_diagonal.exp()) + below.tril(-1))
+
+    def terms(approximation: GaussianApproximation, n: int) -> tuple[Tensor, Tensor]:
+        u = approximation.draw(n, generator)
+        values, log_det = approximation.values(u)
+        return log_joint(values) + log_det, u
+
+    optimizer = torch.optim.Adam([one for one in (mean, log_diagonal, below) if one.requires_grad], lr=learning_rate)
+    elbos, errors = np.empty(steps), np.empty(steps)
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate * min(1.0, 2.0 * (1.0 - step / steps))
+        optimizer.zero_grad()
+        approximation = q()
+        found, _ = terms(approximation, draws)
+        elbo = found.mean() + approximation.entropy()
+        (-elbo).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        elbos[step] = elbo.item()
+        errors[step] = found.detach().std().item() / draws**0.5 if draws > 1 else math.nan
+        if not math.isfinite(elbos[step]):
+            raise FitError(f"black-box VI, step {step}: the ELBO is {elbos[step]}; a smaller learning rate may help")
+    with torch.no_grad():
+        last = q()
+        last = GaussianApproximation(parameters, last.mean.detach(), last.factor.detach())
+        found, u = terms(last, final_draws)
+        ratios = (found - last.log_prob(u)).numpy()
+    error = float(ratios.std(ddof=1)) / final_draws**0.5
+    return BlackBoxResult(last, elbos, errors, float(ratios.mean()), error, psis(ratios)[1])
