@@ -18,7 +18,7 @@ __all__ = ["Positions", "attend", "rotate"]
 _TIME_BUCKETS = 40  # log₂ of seconds: 2⁴⁰ s are 35,000 years
 
 
-def rotate(x: Float[Tensor, "users heads length width"], at: Int[Tensor, "users length"]) -> Float[Tensor, "..."]:
+def rotate(x: Float[Tensor, "users heads length width"], at: Int[Tensor, "#users length"]) -> Float[Tensor, "..."]:
     """Rotary positions: pairs of coordinates turned by an angle that grows with the place, fast ones first.
 
     The product of a query and a key turned so depends on the distance of their places alone.
@@ -49,12 +49,12 @@ class Positions(nn.Module):
 
     def forward(
         self,
-        query_at: Int[Tensor, "users queries"],
-        key_at: Int[Tensor, "users keys"],
+        query_at: Int[Tensor, "#users queries"],
+        key_at: Int[Tensor, "#users keys"],
         query_times: Int[Tensor, "users queries"] | None,
         key_times: Int[Tensor, "users keys"] | None,
-    ) -> Float[Tensor, "users heads queries keys"] | None:
-        """The bias, or None where there is none; keys later than the query are for the caller to bar."""
+    ) -> Float[Tensor, "#users heads queries keys"] | None:
+        """The bias, alike for everybody where their places are, or None. Keys later than a query are for the caller to bar."""
         bias = None
         if self.distance is not None:
             apart = (query_at[:, :, None] - key_at[:, None, :]).clamp(0, self.length - 1)
@@ -74,7 +74,7 @@ def attend(
     k: Float[Tensor, "users heads keys width"],
     v: Float[Tensor, "users heads keys width"],
     *,
-    bias: Float[Tensor, "users heads queries keys"] | None = None,
+    bias: Float[Tensor, "#users heads queries keys"] | None = None,
     visible: Float[Tensor, "users 1 queries keys"] | None = None,
     rate: float = 0.0,
     generator: torch.Generator | None = None,

@@ -77,7 +77,7 @@ class Cache:
 class _Places:
     """Where the tokens of one call stand, alike for all blocks."""
 
-    at: Int[Tensor, "users length"]
+    at: Int[Tensor, "#users length"]
     times: Int[Tensor, "users length"] | None
 
 
@@ -117,7 +117,7 @@ class _Block(nn.Module):
         return x.view(users, length, self.shape.heads, width // self.shape.heads).transpose(1, 2)
 
     def read(
-        self, x: Float[Tensor, "users length width"], at: Int[Tensor, "users length"]
+        self, x: Float[Tensor, "users length width"], at: Int[Tensor, "#users length"]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """(queries, keys, values) of tokens that stand at `at`."""
         normed = self.norm_attention(x)
@@ -189,7 +189,7 @@ class Transformer(nn.Module):
     def _read(
         self, x: Tensor, times: Tensor | None, noise: torch.Generator | None
     ) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
-        at = torch.arange(x.shape[1], device=x.device).expand(x.shape[:2])
+        at = torch.arange(x.shape[1], device=x.device).unsqueeze(0)
         keys, values = [], []
         for block in self.blocks:
             x, k, v = block(x, _Places(at, times), noise)
