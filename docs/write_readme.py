@@ -69,6 +69,14 @@ def clean() -> str:
     return _rows(["model", "R@10", "R@20", "N@10", "N@20"], rows)
 
 
+def factors() -> str:
+    """The models of EM and variational inference on `ml-1m-strong`."""
+    figures = load("reproductions/results/factors.json")["figures"]["ml-1m-strong"]
+    order = sorted(figures, key=lambda name: figures[name]["ndcg@100"]["mean"])
+    rows = [[name, *(_cell(figures[name].get(m), 0 if m == "perplexity" else 3) for m in SHOWN)] for name in order]
+    return _rows(["model", *SHOWN.values()], rows)
+
+
 def sequences() -> str:
     """SASRec with each loss on the last-out tables, and what was published."""
     result = load("reproductions/results/sasrec.json")
@@ -202,6 +210,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "quality": quality,
     "other protocols": other_protocols,
     "clean": clean,
+    "factors": factors,
     "sequences": sequences,
     "temporal": temporal,
     "speed": speed,

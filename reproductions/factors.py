@@ -1,0 +1,29 @@
+"""Mixture of multinomials, LDA and Poisson factorisation beside popularity and EASE on `ml-1m-strong`, tuned on validation.
+
+python reproductions/factors.py
+"""
+
+from pathlib import Path
+from typing import Any
+
+from harness import arguments, keep, table
+
+from foldin.data import Source
+
+GRIDS: dict[str, list[dict[str, Any]]] = {
+    "popularity": [{}],
+    "mixture": [{"classes": c, "smoothing": s} for c in (50, 100, 200, 400) for s in (0.2, 0.5, 1.0)],
+    "lda": [{"topics": k, "epochs": 30} for k in (50, 100, 200)],
+    "poisson": [{"factors": k, "epochs": 40} for k in (50, 100, 200)],
+    "ease": [{"regularization": v} for v in (500.0, 700.0, 1000.0)],
+}
+
+
+def main() -> None:
+    options = arguments(__doc__, name="factors", folder=Path(__file__).parent, seeds=3)
+    split = Source(path=str(options.data / "ml-1m-strong")).split()
+    keep(options, "factors", {"ml-1m-strong": table(split, "ml-1m-strong", GRIDS, seeds=options.seeds)}, {})
+
+
+if __name__ == "__main__":
+    main()

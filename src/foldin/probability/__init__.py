@@ -1,0 +1,67 @@
+"""Maximum likelihood, conjugate posteriors, draws, entropies and divergences for `torch.distributions`."""
+
+from foldin.probability.conjugate import (
+    NormalGamma,
+    beta_bernoulli,
+    dirichlet_categorical,
+    gamma_exponential,
+    gamma_poisson,
+    normal_normal,
+)
+from foldin.probability.continuous import (
+    fit_beta,
+    fit_dirichlet,
+    fit_exponential,
+    fit_gamma,
+    fit_inverse_gamma,
+    fit_laplace,
+    fit_log_normal,
+    fit_multivariate_normal,
+    fit_normal,
+    fit_von_mises,
+)
+from foldin.probability.discrete import (
+    fit_bernoulli,
+    fit_binomial,
+    fit_categorical,
+    fit_geometric,
+    fit_multinomial,
+    fit_negative_binomial,
+    fit_poisson,
+)
+from foldin.probability.divergence import Estimate, entropy, kl, sample
+from foldin.probability.fitted import Fitted
+from foldin.probability.student import fit_student_t, fit_wishart
+
+__all__ = [
+    "Estimate",
+    "Fitted",
+    "NormalGamma",
+    "beta_bernoulli",
+    "dirichlet_categorical",
+    "entropy",
+    "fit_bernoulli",
+    "fit_beta",
+    "fit_binomial",
+    "fit_categorical",
+    "fit_dirichlet",
+    "fit_exponential",
+    "fit_gamma",
+    "fit_geometric",
+    "fit_inverse_gamma",
+    "fit_laplace",
+    "fit_log_normal",
+    "fit_multinomial",
+    "fit_multivariate_normal",
+    "fit_negative_binomial",
+    "fit_normal",
+    "fit_poisson",
+    "fit_student_t",
+    "fit_von_mises",
+    "fit_wishart",
+    "gamma_exponential",
+    "gamma_poisson",
+    "kl",
+    "normal_normal",
+    "sample",
+]
