@@ -17,7 +17,7 @@ MADE = [
         for name, kind in ALL.items()
         if issubclass(kind, Exportable)
     ),
-    ("sasrec", {"epochs": 2, "positions": "rotary", "gated": True, "temperature": 0.1}),
+    ("sasrec", {"epochs": 2, "positions": "rotary", "block": "gated", "temperature": 0.1}),
     ("sasrec", {"epochs": 2, "positions": "relative", "heads": 2, "length": 4}),
 ]
 

@@ -11,11 +11,12 @@ PLAIN = TransformerShape(width=8, heads=2, blocks=2, length=9)
 SHAPES = {
     "plain": PLAIN,
     "one head": replace(PLAIN, heads=1, expansion=3),
-    "gated": replace(PLAIN, gated=True, expansion=4),
+    "authors": replace(PLAIN, block="authors"),
+    "gated": replace(PLAIN, block="gated", expansion=4),
     "rotary": replace(PLAIN, rotary=True),
     "relative": replace(PLAIN, relative=True),
     "timed": replace(PLAIN, timed=True),
-    "everything": replace(PLAIN, gated=True, rotary=True, relative=True, timed=True),
+    "everything": replace(PLAIN, block="gated", rotary=True, relative=True, timed=True),
 }
 TIMES = torch.tensor([[1, 5, 70, 3000, 3600, 90_000], [2, 2, 3, 4, 10**6, 10**8]])
 
@@ -111,8 +112,9 @@ def test_rotary_products_depend_on_the_distance_alone():
     assert product(0, 0) == pytest.approx(float((q * k).sum()))
 
 
-def test_the_plain_block_is_the_papers():
-    shape = TransformerShape(width=4, heads=1, blocks=1, length=5)
+@pytest.mark.parametrize("kind", ["plain", "authors"])
+def test_the_block_is_the_papers_or_its_codes(kind):
+    shape = TransformerShape(width=4, heads=1, blocks=1, length=5, block=kind)
     model, x = made(shape), torch.randn(1, 3, 4, generator=torch.Generator().manual_seed(5))
     block = model.blocks[0]
 
@@ -120,10 +122,17 @@ def test_the_plain_block_is_the_papers():
         centred = value - value.mean(-1, keepdim=True)
         return centred / (centred.square().mean(-1, keepdim=True) + 1e-8).sqrt() * layer.weight + layer.bias
 
+    def layer(value, name):
+        own = getattr(block, name)
+        return value @ own.weight.t() + (0.0 if own.bias is None else own.bias)
+
     seen = norm(x, block.norm_attention)
-    q, k, v = (seen @ getattr(block, name).weight.t() for name in ("queries", "keys", "values"))
+    source, base = (x, seen) if kind == "authors" else (seen, x)
+    q, k, v = layer(seen, "queries"), layer(source, "keys"), layer(source, "values")
+    assert (block.queries.bias is not None) == (kind == "authors")
     scores = (q @ k.transpose(1, 2) / 2.0).masked_fill(torch.ones(3, 3).triu(1).bool(), -torch.inf)
-    h = x + scores.softmax(-1) @ v
-    inner = torch.relu(norm(h, block.norm_forward) @ block.inward.weight.t() + block.inward.bias)
-    expected = norm(h + inner @ block.outward.weight.t() + block.outward.bias, model.norm)
+    h = base + scores.softmax(-1) @ v
+    normed = norm(h, block.norm_forward)
+    through = layer(torch.relu(layer(normed, "inward")), "outward")
+    expected = norm((normed if kind == "authors" else h) + through, model.norm)
     assert torch.allclose(model(x), expected, atol=1e-5)

@@ -43,7 +43,7 @@ QUESTIONS = Histories.from_lists([[4, 5, 4], [5, 4, 5, 4, 5], [9, 8, 9, 8]], ITE
     "settings",
     [
         {},
-        {"gated": True, "expansion": 2, "heads": 2},
+        {"block": "gated", "expansion": 2, "heads": 2},
         {"positions": "rotary"},
         {"positions": "relative"},
         {"positions": "none"},

@@ -1,11 +1,13 @@
 """A causal transformer over rows of vectors: the blocks of SASRec, and those that later work found to help.
 
     plain    h = x + D(SA(LN(x))),                  y = h + D(W₂ D(relu(W₁ LN(h) + b₁)) + b₂)
+    authors  h = LN(x) + D(SA(Q = LN(x), K = V = x)),   y = LN(h) + D(W₂ D(relu(W₁ LN(h) + b₁)) + b₂)
     gated    h = x + σ(G₁ x) ⊙ D(W_o SA(LN(x))),    y = h + σ(G₂ h) ⊙ D(W₃ D(silu(W₁ LN(h)) ⊙ W₂ LN(h)))
 
 D is dropout, LN a layer norm; a last one follows the last block.
 
-Source: kang2018, eqs. 3–7 (plain: queries, keys and values by matrices without biases, no matrix after the heads);
+Source: kang2018, eqs. 3–7 (plain: queries, keys and values by matrices without biases, no matrix after the heads) and its
+code (authors: with biases; what goes round the layers is normalised, keys and values are not);
 borisyuk2025 (LiGR: pre-norm gating), shazeer2020 (SwiGLU) and tikhonovich2025 (eSASRec: the two together).
 """
 
@@ -35,7 +37,7 @@ class TransformerShape:
         heads: of the attention; a divisor of the width.
         blocks: how many.
         length: longest sequence.
-        gated: blocks with gates and SwiGLU instead of the plain ones.
+        block: `plain`, `authors` or `gated`.
         expansion: width of the feed-forward layer ÷ width.
         rotary: whether queries and keys are turned by their place.
         relative: whether attention has a learned bias by distance.
@@ -48,7 +50,7 @@ class TransformerShape:
     heads: int = 1
     blocks: int = 2
     length: int = 50
-    gated: bool = False
+    block: str = "plain"
     expansion: int = 1
     rotary: bool = False
     relative: bool = False
@@ -102,9 +104,10 @@ class _Block(nn.Module):
 
         self.norm_attention = nn.LayerNorm(width, eps=_EPS, device=device)
         self.norm_forward = nn.LayerNorm(width, eps=_EPS, device=device)
-        self.queries, self.keys, self.values = (linear(width, width) for _ in range(3))
+        own_bias = shape.block == "authors"
+        self.queries, self.keys, self.values = (linear(width, width, bias=own_bias) for _ in range(3))
         self.bias = Positions(shape.heads, shape.length, relative=shape.relative, timed=shape.timed, device=device)
-        if shape.gated:
+        if shape.block == "gated":
             self.mix = linear(width, width)
             self.gate_attention, self.gate_forward = linear(width, width, bias=True), linear(width, width, bias=True)
             self.inward, self.inward_gate = linear(width, inner), linear(width, inner)
@@ -121,7 +124,10 @@ class _Block(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """(queries, keys, values) of tokens that stand at `at`."""
         normed = self.norm_attention(x)
-        q, k, v = (self._heads(layer(normed)) for layer in (self.queries, self.keys, self.values))
+        source = x if self.shape.block == "authors" else normed
+        q, k, v = (
+            self._heads(layer(of)) for layer, of in ((self.queries, normed), (self.keys, source), (self.values, source))
+        )
         return (rotate(q, at), rotate(k, at), v) if self.shape.rotary else (q, k, v)
 
     def write(
@@ -133,10 +139,12 @@ class _Block(nn.Module):
     ) -> Float[Tensor, "users length width"]:
         """The block's output, given what its attention found."""
         found = attended.transpose(1, 2).reshape(x.shape)
-        if not self.shape.gated:
-            h = x + dropout(found, rate, noise)
-            inner = dropout(F.relu(self.inward(self.norm_forward(h))), rate, noise)
-            return h + dropout(self.outward(inner), rate, noise)
+        if self.shape.block != "gated":
+            authors = self.shape.block == "authors"
+            h = (self.norm_attention(x) if authors else x) + dropout(found, rate, noise)
+            normed = self.norm_forward(h)
+            inner = dropout(F.relu(self.inward(normed)), rate, noise)
+            return (normed if authors else h) + dropout(self.outward(inner), rate, noise)
         h = x + torch.sigmoid(self.gate_attention(x)) * dropout(self.mix(found), rate, noise)
         normed = self.norm_forward(h)
         inner = dropout(F.silu(self.inward(normed)) * self.inward_gate(normed), rate, noise)

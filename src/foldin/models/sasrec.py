@@ -75,7 +75,7 @@ class SASRecConfig(Config):
     attention_dropout: float = setting(0.0, "of the attention's weights", low=0, below=1)
     positions: str = setting("learned", "of the events", choices=("learned", "rotary", "relative", "none"))
     timed: bool = setting(False, "attention looks at the time between events, when the log has times")
-    gated: bool = setting(False, "gated blocks with SwiGLU (LiGR) instead of the paper's")
+    block: str = setting("plain", "the paper's, its code's, or gated", choices=("plain", "authors", "gated"))
     expansion: int = setting(1, "width of the feed-forward layer, in widths", low=1)
     loss: str = setting(
         "auto", "softmax up to 200,000 items, else sampled", choices=("auto", "softmax", "sampled", "bce", "gbce")
@@ -126,7 +126,7 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
             heads=config.heads,
             blocks=config.blocks,
             length=config.length,
-            gated=config.gated,
+            block=config.block,
             expansion=config.expansion,
             rotary=config.positions == "rotary",
             relative=config.positions == "relative",
