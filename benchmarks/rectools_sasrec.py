@@ -19,7 +19,6 @@ from rectools import Columns
 from rectools.dataset import Dataset
 from rectools.models import SASRecModel
 
-
 MARKS = []  # RecTools copies the trainer, its callbacks included: the marks stay outside
 
 
