@@ -83,7 +83,7 @@ def sequences() -> str:
     parts = []
     for data in result["paper"]:
         if data not in result["figures"]:
-            continue  # measured on another day
+            continue
         figures, paper = result["figures"][data], result["paper"][data]
         order = sorted(figures, key=lambda name: figures[name]["ndcg@10"]["mean"])
         rows = [
