@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from foldin.data import Histories
-from foldin.errors import ConfigError
+from foldin.errors import ConfigError, ShapeError
 from foldin.models import ALL, SASRec, SASRecConfig, TopK
 from foldin.models.base import InnerProduct
 from foldin.retrieval import Index, recall_against
@@ -50,3 +50,17 @@ def test_what_cannot_be_searched_is_refused():
         Index(model, "Nonsense")
     with pytest.raises(ConfigError, match="no setting of effort"):
         Index(model, "Flat", effort=3)
+
+
+def test_who_is_searched_for_and_who_is_not_have_scores_of_one_kind():
+    """One long history does not take the index from the others, and everybody's scores are the model's products."""
+    model = SASRec(3000, SASRecConfig(width=8, length=5), seed=0)
+    rng = np.random.default_rng(0)
+    people = Histories.from_lists([[1, 2, 3], rng.permutation(3000)[:2500].tolist(), [7]], 3000)
+    found = Index(model, "Flat").recommend(people, 4)
+    logits = model._logits(people)
+    for user in range(3):
+        assert found.scores[user] == pytest.approx(logits[user, found.items[user]].numpy(), abs=1e-4)
+        assert not set(found.items[user].tolist()) & set(people.of(user).tolist())
+    with pytest.raises(ShapeError, match="k must be at least 1"):
+        Index(model, "Flat").recommend(people, 0)

@@ -127,7 +127,7 @@ class _Loop:
                         group["lr"] = phase.learning_rate(step)
                 optimizer.zero_grad()
                 loss = phase.loss(self.train.select(chosen), step, generator)
-                loss.value.backward()  # type: ignore[no-untyped-call]
+                loss.value.backward()
                 optimizer.step()
                 self.state.steps[phase.name] = taken + 1
                 for name, value in {"loss": loss.value, **loss.terms}.items():

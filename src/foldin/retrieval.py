@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from foldin.blocks import top_k
 from foldin.data import Histories
-from foldin.errors import ConfigError, MissingExtraError
+from foldin.errors import ConfigError, MissingExtraError, ShapeError
 from foldin.models import InnerProduct, Recommender, TopK
 from foldin.tensors import Array, Float64
 
 __all__ = ["Index", "recall_against"]
 
 _MOST_FETCHED = 2048  # of FAISS' own limits on the number of neighbours, the smallest
+_PEOPLE = 4096  # searched for at once
 
 
 class Index:
@@ -65,29 +67,28 @@ class Index:
         allow: Sequence[int] | None = None,
         deny: Sequence[int] | None = None,
     ) -> TopK:
-        """The k best items that the index finds; scores as the model's inner products, which only rank.
+        """The k best items that the index finds; scores up to a constant a person, which only rank.
 
-        More than k are fetched, so that k are left without those seen and denied. Where that is more than an index is
-        good for (long histories, a short `allow`), and for people with no history, the exact list is given.
+        More than k are fetched, so that k are left without those seen and denied. For people for whom that is more than
+        an index is good for (a long history, a short `allow`), and for those with no history, every item is scored.
         """
         model = self.model
         assert isinstance(model, InnerProduct)
         model._check(histories)
+        if k < 1:
+            raise ShapeError(f"k must be at least 1, not {k}")
         banned = model._banned(allow, deny)
-        fetch = k + (int(histories.lengths.max(initial=0)) if exclude_seen else 0) + len(banned)
+        fetched = k + len(banned) + (histories.lengths if exclude_seen else np.zeros(len(histories), np.int64))
+        searched = (histories.lengths > 0) & (fetched <= min(_MOST_FETCHED, model.n_items))
         lists = np.full((len(histories), k), -1, dtype=np.int64)
         scores = np.full((len(histories), k), -np.inf, dtype=np.float32)
-        searched = histories.lengths > 0
-        if fetch > min(_MOST_FETCHED, model.n_items):
-            searched[:] = False
-        for start in range(0, len(histories), 4096):
-            at = start + np.flatnonzero(searched[start : start + 4096])
-            if len(at) == 0:
-                continue
+        people = np.flatnonzero(searched)
+        for start in range(0, len(people), _PEOPLE):
+            at = people[start : start + _PEOPLE]
             part = histories.select(at)
             queries = model.queries(part)
             asked = torch.cat((queries, queries.new_ones(len(part), 1)), dim=1).float().cpu().numpy()
-            found_scores, found = self._index.search(asked, fetch)
+            found_scores, found = self._index.search(asked, int(fetched[at].max()))
             barred = np.zeros((len(part), model.n_items + 1), dtype=bool)  # the last column is FAISS' "none", −1
             barred[:, banned] = True
             barred[:, -1] = True
@@ -100,9 +101,11 @@ class Index:
             lists[at] = np.where(kept, np.take_along_axis(found, first, axis=1), -1)
             scores[at] = np.where(kept, np.take_along_axis(found_scores, first, axis=1), -np.inf)
         rest = np.flatnonzero(~searched)
-        if len(rest):
-            exact = model.recommend(histories.select(rest), k, exclude_seen=exclude_seen, allow=allow, deny=deny)
-            lists[rest], scores[rest] = exact.items, exact.scores
+        for start in range(0, len(rest), model.block()):
+            at = rest[start : start + model.block()]
+            part = histories.select(at)
+            top, items = top_k(model.masked_scores(part, seen=part if exclude_seen else None, banned=banned), k)
+            lists[at], scores[at] = items.cpu().numpy(), top.cpu().numpy()
         return TopK(lists, scores)
 
 

@@ -147,6 +147,21 @@ def test_a_resumed_training_ends_bit_equal(kind, config, tmp_path):
         assert not torch.equal(value, parts.state()[name])
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        LDA(12, LDAConfig(topics=800, epochs=3)),
+        PoissonFactorization(12, PoissonFactorizationConfig(shape=1e-3, epochs=3)),
+    ],
+    ids=["lda", "poisson"],
+)
+def test_tiny_shares_never_divide_by_zero(model):
+    """Expected logarithms below what single precision holds, and an item that nobody took in training."""
+    result = fit(model, checkerboard(30, 12).where(checkerboard(30, 12).items != 5))
+    assert all(np.isfinite(list(record.terms.values())).all() for record in result.records)
+    assert torch.isfinite(model.scores(Histories.from_lists([[5], [5, 0, 2], []], 12))).all()
+
+
 def test_stochastic_inference_learns_too():
     train = checkerboard(60, 12)
     asked = Histories.from_lists([[0, 2, 4], [1, 3]], 12)

@@ -26,6 +26,7 @@ from foldin.threads import on_threads
 __all__ = ["Allocated", "allocate", "even_parts", "local_ascent"]
 
 _CHUNK_EVENTS = 1 << 14
+_LEAST_SHARE = 1e-18
 _REVIEW = 4  # iterations between looks at who has converged
 
 
@@ -118,15 +119,18 @@ def local_ascent(
 ) -> None:
     """Every person's own variables to convergence, the items' held fixed.
 
+    In single precision, which is quicker: shares do not depend on the scale of a row of a or b, so that each is divided by
+    its largest entry, and what is below 10⁻¹⁸ of that counts as that much, so that every r is positive.
+
     Args:
         items: b above.
         histories: the events, a row of `start` each.
-        start: a to begin with, in the precision of `items`.
+        start: a to begin with.
         update: given Σ_i φ_uik of some people, and who they are, sets their variables and returns their new a.
         iterations: at most.
         tolerance: Σ_k |change of a_uk| ÷ Σ_k a_uk at which a person is done.
     """
-    b = torch.from_numpy(items)
+    b = _single(items)
     edges = np.unique(np.append(np.searchsorted(histories.offsets, np.arange(0, histories.n_events, _CHUNK_EVENTS)), 0))
     for first, last in zip(edges, [*edges[1:], len(histories)], strict=True):
         people: Int[Array, " chunk"] = np.arange(first, last)
@@ -135,7 +139,7 @@ def local_ascent(
             events = _Events(histories.select(people), b.dtype)
             change = np.zeros(len(people))
             for _ in range(begun, min(begun + _REVIEW, iterations)):
-                a = torch.from_numpy(own)
+                a = _single(own)
                 new = update(events.sums(b, events.rates(a, b)).mul_(a).numpy(), people)
                 change = np.abs(new - own).sum(axis=1) / own.sum(axis=1)
                 own = new
@@ -143,3 +147,8 @@ def local_ascent(
             people, own = people[going_on], own[going_on]
             if len(people) == 0:
                 break
+
+
+def _single(rows: Float[Array, "rows factors"]) -> Float[Tensor, "rows factors"]:
+    scaled = rows / rows.max(axis=1, keepdims=True, initial=np.finfo(np.float64).tiny)
+    return torch.from_numpy(np.maximum(scaled, _LEAST_SHARE).astype(np.float32))

@@ -1,7 +1,8 @@
 """Sparse in: a linear layer over people's items that never sees a dense users × items matrix."""
 
+from typing import Any
+
 import torch
-from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
 from foldin.blocks.buffers import Buffers
@@ -38,15 +39,15 @@ def drop_events(
 class _BagOfItems(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: FunctionCtx, weight: Tensor, items: Tensor, offsets: Tensor, values: Tensor, buffers: Buffers | None
+        ctx: Any, weight: Tensor, items: Tensor, offsets: Tensor, values: Tensor, buffers: Buffers | None
     ) -> Tensor:
         ctx.save_for_backward(weight, items, offsets, values)
-        ctx.buffers = buffers  # type: ignore[attr-defined]
+        ctx.buffers = buffers
         return F.embedding_bag(items, weight, offsets, mode="sum", per_sample_weights=values, include_last_offset=True)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor | None, None, None, None, None]:
-        weight, items, offsets, values = ctx.saved_tensors  # type: ignore[attr-defined]
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, None, None, None]:
+        weight, items, offsets, values = ctx.saved_tensors
         # The transposed product: for each item, the sum over its people. The rows of a batch's gradient are few
         # against the catalogue, and a bag sums them in a fixed order, hence the same result on every run.
         order = torch.argsort(items, stable=True)
@@ -62,7 +63,7 @@ class _BagOfItems(torch.autograd.Function):
             per_sample_weights=values[order],
             include_last_offset=True,
         )
-        buffers = ctx.buffers or Buffers()  # type: ignore[attr-defined]
+        buffers = ctx.buffers or Buffers()
         grad = buffers.row_gradient("bag", weight, rows)
         grad.index_copy_(0, rows, summed)
         return grad.detach(), None, None, None, None

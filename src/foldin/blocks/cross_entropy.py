@@ -14,10 +14,10 @@ hence the same bits each time.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
@@ -135,20 +135,22 @@ def _on_device(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Ten
 
 class _SumOfLosses(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
         found = _on_cpu(
             hidden.detach().contiguous().numpy(),
             weight.detach().contiguous().numpy(),
             None if bias is None else bias.detach().numpy(),
             targets.numpy(),
-            (ctx.needs_input_grad[0], ctx.needs_input_grad[1], ctx.needs_input_grad[2]),  # type: ignore[attr-defined]
+            (ctx.needs_input_grad[0], ctx.needs_input_grad[1], ctx.needs_input_grad[2]),
         )
-        ctx.gradients = found  # type: ignore[attr-defined]
+        ctx.gradients = found
         return hidden.new_tensor(found.loss)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        found: _Gradients = ctx.gradients  # type: ignore[attr-defined]
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        found: _Gradients | None = ctx.gradients
+        ctx.gradients = None  # scaled in place: a second time would scale them twice
+        assert found is not None, "gradients of the softmax can be taken once"
         of = (found.hidden, found.weight, found.bias)
         return (*(None if one is None else torch.from_numpy(one).mul_(grads[0]) for one in of), None)
 

@@ -1,7 +1,8 @@
 """Scores of a few items for each token, other ones for every token."""
 
+from typing import Any
+
 import torch
-from torch.autograd.function import FunctionCtx
 
 from foldin.tensors import Float, Int, Tensor
 
@@ -20,7 +21,7 @@ class _ByDenseProduct(torch.autograd.Function):
     """Every item's score is computed and few are kept: a product reads the weights once, fetching reads them k times."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, hidden: Tensor, weight: Tensor, items: Tensor) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, items: Tensor) -> Tensor:
         ctx.save_for_backward(hidden, weight, items)
         found = hidden.new_empty(items.shape)
         blocks = _rows(len(hidden), len(weight))
@@ -30,8 +31,8 @@ class _ByDenseProduct(torch.autograd.Function):
         return found
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
-        hidden, weight, items = ctx.saved_tensors  # type: ignore[attr-defined]
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        hidden, weight, items = ctx.saved_tensors
         grad_hidden, grad_weight = torch.empty_like(hidden), torch.zeros_like(weight)
         blocks = _rows(len(hidden), len(weight))
         scratch = hidden.new_empty(min(blocks.step, len(hidden)), len(weight))

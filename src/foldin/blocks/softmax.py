@@ -9,8 +9,9 @@ so the large matrix is scaled by nothing: T_u / n_u is subtracted at the few pos
 factor of each matrix product.
 """
 
+from typing import Any
+
 import torch
-from torch.autograd.function import FunctionCtx
 
 from foldin.blocks.buffers import Buffers
 from foldin.blocks.gemm import matmul_into
@@ -39,7 +40,7 @@ def multinomial_log_likelihood(
 class _MultinomialFromHidden(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: Any,
         hidden: Tensor,
         weight: Tensor,
         bias: Tensor,
@@ -48,8 +49,8 @@ class _MultinomialFromHidden(torch.autograd.Function):
         buffers: Buffers | None,
     ) -> Tensor:
         users_count, n_items = len(hidden), len(weight)
-        ctx.buffers = buffers or Buffers()  # type: ignore[attr-defined]
-        logits = ctx.buffers.get("logits", (users_count, n_items), hidden)  # type: ignore[attr-defined]
+        ctx.buffers = buffers or Buffers()
+        logits = ctx.buffers.get("logits", (users_count, n_items), hidden)
         matmul_into(logits, hidden, weight.t())
         lengths = offsets.diff()
         users = torch.repeat_interleave(torch.arange(users_count, device=hidden.device), lengths)
@@ -65,19 +66,19 @@ class _MultinomialFromHidden(torch.autograd.Function):
             block.sub_(top[start : start + step]).exp_()
             torch.sum(block, dim=1, keepdim=True, out=total[start : start + step])
         counts = lengths.to(hidden.dtype).unsqueeze(1)
-        ctx.exponentials, ctx.used = logits, False  # type: ignore[attr-defined]
+        ctx.exponentials, ctx.used = logits, False
         ctx.save_for_backward(hidden, weight, at, users, total, counts)
         return taken - (counts * (top + total.log())).squeeze(1)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        hidden, weight, at, users, total, counts = ctx.saved_tensors  # type: ignore[attr-defined]
-        scaled = ctx.exponentials  # type: ignore[attr-defined]
-        needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]  # type: ignore[attr-defined]
-        if not ctx.used:  # type: ignore[attr-defined]
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        hidden, weight, at, users, total, counts = ctx.saved_tensors
+        scaled = ctx.exponentials
+        needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
+        if not ctx.used:
             at_positive = (total / counts.clamp(min=1)).squeeze(1).index_select(0, users)
             scaled.view(-1).index_add_(0, at, at_positive, alpha=-1)
-            ctx.used = True  # type: ignore[attr-defined]
+            ctx.used = True
         scale = -grads[0].unsqueeze(1) * counts / total
         grad_hidden = grad_weight = grad_bias = None
         # The products come one after the other, the small work around them: the threads of one do not wait for those
@@ -86,7 +87,7 @@ class _MultinomialFromHidden(torch.autograd.Function):
         if needs_hidden:
             grad_hidden = matmul_into(torch.empty_like(hidden), scaled, weight)
         if needs_weight:
-            into = ctx.buffers.gradient("softmax weight", weight)  # type: ignore[attr-defined]
+            into = ctx.buffers.gradient("softmax weight", weight)
             grad_weight = matmul_into(into, scaled.t(), scaled_hidden).detach()
         if grad_hidden is not None:
             grad_hidden.mul_(scale)

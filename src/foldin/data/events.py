@@ -115,7 +115,7 @@ def _odd_ids(ids: pl.Series, what: str, report: ReadReport) -> ReadReport:
 
 def _id_column(column: pl.Series, source: str) -> pl.Series:
     """A column of ids as integers or text."""
-    if column.dtype == pl.UInt64 and column.len() and int(column.max()) > np.iinfo(np.int64).max:  # type: ignore[arg-type]
+    if column.dtype == pl.UInt64 and (column > np.iinfo(np.int64).max).any():
         return column.cast(pl.String)
     if column.dtype.is_integer() or column.dtype in (pl.String, pl.Categorical) or isinstance(column.dtype, pl.Enum):
         return column.cast(pl.Categorical) if isinstance(column.dtype, pl.Enum) else column

@@ -173,4 +173,5 @@ def load_log(
             )
     if is_given(path):
         raise DataError(f"{path}: the folder is already split: read it with the protocol 'given'")
+    # `reading` goes through by name: read_log says what each may be.
     return read_log(path, min_rating=min_rating, repeats=repeats, progress=progress, **reading)  # type: ignore[arg-type]

@@ -40,6 +40,7 @@ class HeldOut:
     fold_in: Histories
     targets: Histories
     people: pl.Series
+    # None only until __post_init__ puts `fold_in` there.
     seen: Histories = field(default=None)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:

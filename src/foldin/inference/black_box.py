@@ -160,7 +160,7 @@ def black_box_vi(
         approximation = q()
         found, _ = terms(approximation, draws)
         elbo = found.mean() + approximation.entropy()
-        (-elbo).backward()  # type: ignore[no-untyped-call]
+        (-elbo).backward()
         optimizer.step()
         elbos[step] = elbo.item()
         errors[step] = found.detach().std().item() / draws**0.5 if draws > 1 else math.nan

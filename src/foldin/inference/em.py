@@ -77,7 +77,7 @@ class EMResult:
     converged: bool
 
 
-def gather(model: Maximisable[B], batches: Iterable[B]) -> Statistics:
+def _gather(model: Maximisable[B], batches: Iterable[B]) -> Statistics:
     """The statistics of all batches together."""
     total: Statistics | None = None
     for batch in batches:
@@ -110,7 +110,7 @@ def em(
     """
     bounds: list[float] = []
     for number in range(iterations + 1):
-        statistics = gather(model, batches())
+        statistics = _gather(model, batches())
         bounds.append(statistics.log_likelihood + model.log_prior())
         if not np.isfinite(bounds[-1]):
             raise FitError(f"EM, iteration {number}: the bound is {bounds[-1]}")

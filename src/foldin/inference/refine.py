@@ -44,6 +44,6 @@ def refine_gaussian(
         optimizer.zero_grad()
         z = reparameterise(mu, logvar, generator)
         loss = -bound(z, mu, logvar).sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
     return mu.detach(), logvar.detach()

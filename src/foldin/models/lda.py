@@ -45,8 +45,8 @@ class LDAConfig(Config):
 
 
 def _geometric(parameters: Float[Array, "rows topics"], axis: int) -> Float[Array, "rows topics"]:
-    """exp E[log θ] under Dirichlets whose entries run along `axis`."""
-    return np.exp(psi(parameters) - psi(parameters.sum(axis=axis, keepdims=True)))
+    """exp E[log θ] under Dirichlets whose entries run along `axis`; e⁻³⁰⁰ at least, so that no event has a rate of 0."""
+    return np.exp(np.maximum(psi(parameters) - psi(parameters.sum(axis=axis, keepdims=True)), -300.0))
 
 
 def _dirichlet_bound(parameters: Float[Array, "rows entries"], prior: float) -> float:
@@ -105,7 +105,7 @@ class LDA(Segmented, Recommender[LDAConfig]):
     def _online(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
         config, topics = self.config, self.topics.numpy()
         assert config.batch_size is not None
-        order = torch.randperm(len(train), generator=generator).numpy()
+        order = torch.randperm(len(train), generator=generator, device=generator.device).cpu().numpy()
         bound = 0.0
         for at in range(0, len(order), config.batch_size):
             batch = train.select(order[at : at + config.batch_size])
@@ -123,12 +123,12 @@ class LDA(Segmented, Recommender[LDAConfig]):
 
         def update(shares: Array, chosen: Array) -> Array:
             people[chosen] = self.alpha + shares
-            return _geometric(people[chosen], 1).astype(np.float32)
+            return _geometric(people[chosen], 1)
 
         local_ascent(
-            geometric.astype(np.float32),
+            geometric,
             histories,
-            np.full(people.shape, 1.0 / self.config.topics, dtype=np.float32),
+            np.full(people.shape, 1.0 / self.config.topics),
             update,
             iterations=self.config.local_iterations,
             tolerance=self.config.local_tolerance,

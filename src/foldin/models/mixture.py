@@ -76,7 +76,7 @@ class MixtureOfMultinomials(Segmented, Maximisable[Histories], Recommender[Mixtu
 
     def _seed(self, train: Histories, classes: Array, generator: torch.Generator) -> None:
         active = np.flatnonzero(train.lengths)
-        chosen = torch.randperm(len(active), generator=generator).numpy()
+        chosen = torch.randperm(len(active), generator=generator, device=generator.device).cpu().numpy()
         people = train.select(active[chosen[np.arange(len(classes)) % len(chosen)]])
         # Half the person, half everybody: a class that knows a few items alone would catch nobody else.
         share = self.pseudo.numpy() / self.pseudo.sum().item()

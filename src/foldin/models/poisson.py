@@ -63,7 +63,11 @@ class _Gammas:
     @property
     def geometric(self) -> Float[Array, "rows factors"]:
         """exp E[log θ]."""
-        return np.exp(psi(self.shape)) / self.rate
+        return _geometric(self.shape, self.rate)
+
+
+def _geometric(shape: Array, rate: Array) -> Float[Array, "rows factors"]:
+    return np.exp(np.maximum(psi(shape), -300.0)) / rate
 
 
 def _gamma_entropy(shape: Array, rate: Array) -> float:
@@ -176,7 +180,7 @@ class PoissonFactorization(Segmented, Recommender[PoissonFactorizationConfig]):
     def _stochastic(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
         config, items = self.config, self._items()
         assert config.batch_size is not None
-        order = torch.randperm(len(train), generator=generator).numpy()
+        order = torch.randperm(len(train), generator=generator, device=generator.device).cpu().numpy()
         bounds = 0.0
         for at in range(0, len(order), config.batch_size):
             batch = train.select(order[at : at + config.batch_size])
@@ -203,12 +207,12 @@ class PoissonFactorization(Segmented, Recommender[PoissonFactorizationConfig]):
         # Somebody with no events is updated too: the prior of their rates changes with nothing to explain.
         def update(shares: Array, chosen: Array) -> Array:
             self._update(people, shares, sums, chosen)
-            return (np.exp(psi(people.shape[chosen])) / people.rate[chosen]).astype(np.float32)
+            return _geometric(people.shape[chosen], people.rate[chosen])
 
         local_ascent(
-            geometric.astype(np.float32),
+            geometric,
             histories,
-            people.geometric.astype(np.float32),
+            people.geometric,
             update,
             iterations=self.config.local_iterations,
             tolerance=self.config.local_tolerance,

@@ -18,8 +18,8 @@ Source: kang2018, eqs. 1–8 and the authors' code: d 50, 2 blocks, 1 head, Adam
 (MovieLens), lengths 50 and 200. Losses: petrov2023 (gBCE), klenitskiy2023 (full softmax), `blocks/next_item.py`.
 
 Departures from the paper: the full softmax is the default. A batch has a number of events, not of people, all of about one
-length, so that next to nothing is computed for filling. The authors' code adds the attention's output to the normalised
-input and takes keys and values from the unnormalised one; here the paper's x + D(SA(LN(x))) holds. An empty history, which
+length, so that next to nothing is computed for filling. By default the paper's x + D(SA(LN(x))) holds; the authors' code, which
+adds to the normalised input and takes keys and values from the unnormalised one, is `block=authors`. An empty history, which
 the paper does not have, gets the training counts.
 """
 
@@ -218,17 +218,18 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
             raise ShapeError("SASRec: timed = true needs the times of the events, and these histories have none")
         return times
 
-    def _compared(self, states: Tensor) -> tuple[Float[Tensor, "tokens width"], Float[Tensor, "items width"]]:
-        """(states, items' vectors) whose inner product is the score."""
-        if self.config.temperature is None:
-            return states, self.items
-        return F.normalize(states, dim=-1) / self.config.temperature, F.normalize(self.items, dim=-1)
+    def _asked(self, states: Float[Tensor, "... width"]) -> Float[Tensor, "... width"]:
+        """What the items' vectors are multiplied with."""
+        return states if self.config.temperature is None else F.normalize(states, dim=-1) / self.config.temperature
+
+    def _vectors(self) -> Float[Tensor, "items width"]:
+        return self.items if self.config.temperature is None else F.normalize(self.items, dim=-1)
 
     def _loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
         crop = generator if self.config.crop else None
         given, targets = transitions(batch, self.config.length, self.device, crop)
         states = self._states(given, generator).flatten(0, 1).index_select(0, given.positions())
-        hidden, vectors = self._compared(states)
+        hidden, vectors = self._asked(states), self._vectors()
         kind = self.config.loss
         if kind == "auto":
             kind = "softmax" if self.n_items <= _FULL_SOFTMAX_ITEMS else "sampled"
@@ -257,12 +258,12 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
         for cut in cut_by_length(lengths[people], _SERVING_TOKENS):
             part = newest(histories.select(people[cut]), self.config.length, self.device)
             at = torch.from_numpy(people[cut]).to(self.device)
-            found[at] = self._compared(self._states(part).flatten(0, 1)[part.last()])[0]
+            found[at] = self._asked(self._states(part).flatten(0, 1)[part.last()])
         return found
 
     @torch.no_grad()
     def item_vectors(self) -> tuple[Float[Tensor, "items width"], Float[Tensor, " items"]]:
-        return self._compared(self.items)[1].detach(), torch.zeros(self.n_items, device=self.device)
+        return self._vectors().detach(), torch.zeros(self.n_items, device=self.device)
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         return self._products(self.queries(histories), histories)
@@ -283,8 +284,8 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
         items = history.gather(1, steps.clamp(max=history.shape[1] - 1)).clamp(min=0)
         x = self._placed(F.embedding(items, self.items) * self.config.width**0.5, lengths)
         newest_at = (lengths - 1)[:, None, None].expand(-1, 1, self.config.width)
-        states, vectors = self._compared(self.transformer(x).gather(1, newest_at).squeeze(1))
-        return torch.where(counts.unsqueeze(1) > 0, states @ vectors.t(), self.log_share)
+        states = self._asked(self.transformer(x).gather(1, newest_at).squeeze(1))
+        return torch.where(counts.unsqueeze(1) > 0, states @ self._vectors().t(), self.log_share)
 
     @torch.no_grad()
     def read(self, histories: Histories) -> Reading:
@@ -297,7 +298,7 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
         states, cache = self.transformer.begin(
             self._inputs(part.items, part.lengths), part.lengths, self._times(part.times)
         )
-        return Reading(histories, self._compared(states.flatten(0, 1)[part.last()])[0], cache)
+        return Reading(histories, self._asked(states.flatten(0, 1)[part.last()]), cache)
 
     @torch.no_grad()
     def extend(self, reading: Reading, later: Histories) -> Reading:
@@ -317,7 +318,7 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
             return self.read(histories)
         part = newest(later, 1, self.device)
         states, cache = self.transformer.extend(self._inputs(part.items, part.lengths), cache, self._times(part.times))
-        return Reading(histories, self._compared(states.squeeze(1))[0], cache)
+        return Reading(histories, self._asked(states.squeeze(1)), cache)
 
     @torch.no_grad()
     def next_scores(self, reading: Reading) -> Float[Tensor, "users items"]:

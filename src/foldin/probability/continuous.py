@@ -39,13 +39,17 @@ __all__ = [
 Weights = Float64[Array, " n"] | None
 
 
+def _normal_parts(x: Array, w: Array, total: float, name: str) -> tuple[float, float, dict[str, float]]:
+    refuse_equal(x, w, name)
+    mean = float(w @ x / total)
+    sd = float(np.sqrt(w @ (x - mean) ** 2 / total))
+    return mean, sd, {"loc": sd / np.sqrt(total), "scale": sd / np.sqrt(2 * total)}
+
+
 def fit_normal(x: Array, weights: Weights = None) -> Fitted:
     """Mean and √(mean square deviation). I(μ) = 1/σ², I(σ) = 2/σ²."""
     x, w, total = checked(x, weights, name="Normal")
-    refuse_equal(x, w, "Normal")
-    mean = float(w @ x / total)
-    sd = float(np.sqrt(w @ (x - mean) ** 2 / total))
-    errors = {"loc": sd / np.sqrt(total), "scale": sd / np.sqrt(2 * total)}
+    mean, sd, errors = _normal_parts(x, w, total, "Normal")
     return fitted(Normal(number(mean), number(sd)), errors, x, w)
 
 
@@ -66,10 +70,9 @@ def fit_multivariate_normal(x: Array, weights: Weights = None) -> Fitted:
 
 def fit_log_normal(x: Array, weights: Weights = None) -> Fitted:
     """A normal fit of log x."""
-    x, w, _ = checked(x, weights, name="Log-normal", low=0, open_ends=True)
-    inner = fit_normal(np.log(x), w)
-    loc, scale = inner.distribution.loc, inner.distribution.scale  # type: ignore[attr-defined]
-    return fitted(LogNormal(loc, scale), {k: v.numpy() for k, v in inner.standard_errors.items()}, x, w)
+    x, w, total = checked(x, weights, name="Log-normal", low=0, open_ends=True)
+    mean, sd, errors = _normal_parts(np.log(x), w, total, "Log-normal")
+    return fitted(LogNormal(number(mean), number(sd)), errors, x, w)
 
 
 def fit_exponential(x: Array, weights: Weights = None) -> Fitted:

@@ -112,7 +112,7 @@ def entropy(q: td.Distribution, rng: np.random.Generator | None = None, *, draws
     try:
         exact = q.entropy()
         return Estimate(exact, torch.zeros_like(exact))
-    except NotImplementedError:
+    except NotImplementedError:  # what PyTorch raises where it knows no closed form
         if rng is None:
             raise ConfigError(f"{type(q).__name__} has no entropy in closed form: pass a generator") from None
         return _mean(-q.log_prob(sample(q, draws, rng)))
@@ -129,7 +129,7 @@ def kl(
     try:
         exact = td.kl_divergence(p, q)
         return Estimate(exact, torch.zeros_like(exact))
-    except NotImplementedError:
+    except NotImplementedError:  # what PyTorch raises where it knows no closed form
         if rng is None:
             pair = f"KL({type(p).__name__} ‖ {type(q).__name__})"
             raise ConfigError(f"{pair} has no closed form: pass a generator") from None
