@@ -1,5 +1,6 @@
 """Small logs that tests share."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,13 @@ import torch
 from foldin.data import Columns, EventLog, Histories, ReadReport, Split, log_from_table, strong
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture
+def set_threads() -> Iterator[Callable[[int], None]]:
+    """Changes PyTorch's number of threads for a test."""
+    yield torch.set_num_threads
+    torch.set_num_threads(1)
 
 
 def make_log(users: int = 120, items: int = 40, seed: int = 0, times: bool = True) -> EventLog:

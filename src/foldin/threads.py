@@ -31,7 +31,18 @@ def _openblas() -> ThreadpoolController:
 
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="foldin")
+    """Threads in each of which PyTorch's own operations take one thread."""
+    started = threading.Barrier(threads)
+
+    def begin() -> None:
+        torch.set_num_threads(1)
+        torch.get_num_threads()  # else the thread's first operation takes the setting that all have by then
+        started.wait()
+
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="foldin", initializer=begin)
+    list(pool.map(int, range(threads)))  # starts them all
+    torch.set_num_threads(threads)  # PyTorch's BLAS has one setting for all threads
+    return pool
 
 
 _own = threading.local()  # each thread's scratch memory
@@ -40,9 +51,9 @@ os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has no
 
 
 def on_threads(work: Callable[[A], B], parts: Sequence[A]) -> list[B]:
-    """The result of `work` for each part, in their order; NumPy's BLAS takes one thread in each."""
+    """The result of `work` for each part, in their order; NumPy's BLAS and PyTorch take one thread in each."""
     with _openblas().limit(limits=1):
-        if len(parts) == 1 or torch.get_num_threads() == 1:
+        if torch.get_num_threads() == 1:
             return [work(part) for part in parts]
         return list(_pool(torch.get_num_threads()).map(work, parts))
 

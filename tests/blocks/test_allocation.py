@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import torch
 
 from foldin.blocks import allocate, allocation, local_ascent
 from foldin.data import Histories
@@ -17,8 +16,9 @@ def factors(dtype=np.float64):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
-def test_events_are_divided_in_proportion(threads, monkeypatch):
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+def test_events_are_divided_in_proportion(threads, set_threads, monkeypatch):
+    monkeypatch.setattr(allocation, "_PART_EVENTS", 1)
+    set_threads(threads)
     a, b = factors()
     users = PEOPLE.users()
     phi = a[users] * b[PEOPLE.items]
@@ -51,18 +51,20 @@ def test_nobody_and_nothing_are_allocated():
     assert allocate(a[:0], b, Histories.empty(0, ITEMS)).items.shape == b.shape
 
 
-@pytest.mark.parametrize("chunk", [1, 4, 1000])
-def test_each_person_converges_by_themselves(chunk, monkeypatch):
+@pytest.mark.parametrize(("chunk", "threads"), [(1, 1), (4, 2), (1000, 3)])
+def test_each_person_converges_by_themselves(chunk, threads, set_threads, monkeypatch):
     monkeypatch.setattr(allocation, "_CHUNK_EVENTS", chunk)
+    monkeypatch.setattr(allocation, "_PART_EVENTS", 1)
+    set_threads(threads)
     a, b = factors()
     found, visits = np.zeros_like(a), np.zeros(len(a), int)
 
     def update(shares, people):
         visits[people] += 1
         found[people] = 0.1 + shares
-        return found[people]
+        return np.log(found[people])
 
-    local_ascent(b, PEOPLE, a, update, iterations=2000, tolerance=1e-12)
+    local_ascent(b, PEOPLE, np.log(a), update, iterations=2000, tolerance=1e-12)
     again = 0.1 + allocate(found, b, PEOPLE).people  # a fixed point
     assert np.allclose(found, again, atol=1e-8)
     assert visits.max() < 2000

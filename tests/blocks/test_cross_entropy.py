@@ -22,9 +22,9 @@ def plain(hidden, weight, targets, bias):
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("rows", [1, 5, 64])
 @pytest.mark.parametrize("bias", [True, False])
-def test_loss_and_gradients_are_those_of_the_plain_formula(threads, rows, bias, monkeypatch):
+def test_loss_and_gradients_are_those_of_the_plain_formula(threads, rows, bias, set_threads, monkeypatch):
     monkeypatch.setattr(cross_entropy, "_chunk_rows", lambda *a: rows)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    set_threads(threads)
     hidden, weight, targets, offset = parts(bias=bias)
     wanted = [one for one in (hidden, weight, offset) if one is not None]
     loss, expected = softmax_cross_entropy(hidden, weight, targets, offset), plain(hidden, weight, targets, offset)

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
@@ -102,12 +101,12 @@ def test_one_gaussian_is_its_maximum_likelihood():
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_blocks_threads_and_workers_merge_to_the_whole(covariance, threads, monkeypatch):
+def test_blocks_threads_and_workers_merge_to_the_whole(covariance, threads, set_threads, monkeypatch):
     x = clusters(500)
     model = GaussianMixture(3, 3, covariance=covariance)
     model.begin(Points(x), np.random.default_rng(0))
     exact = model.summarise(Points(x))
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    set_threads(threads)
     monkeypatch.setattr("foldin.inference.gaussian_mixture._BLOCK", 33)
     merged = model.summarise(Points(x[:200])).merge(model.summarise(Points(x[200:])))
     assert np.allclose(merged.sums["moments"], exact.sums["moments"], rtol=1e-10)

@@ -48,10 +48,10 @@ def test_the_statistics_are_those_of_the_formula():
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_batches_and_workers_merge_to_the_whole(threads, monkeypatch):
+def test_batches_and_workers_merge_to_the_whole(threads, set_threads):
     train = checkerboard(40, ITEMS)
     whole = begun(train).summarise(train)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    set_threads(threads)
     model = begun(train)
     parts = [model.summarise(train.rows(at, at + 7)) for at in range(0, 40, 7)]
     merged = parts[0]

@@ -4,6 +4,7 @@ from foldin.blocks.allocation import Allocated, allocate, even_parts, local_asce
 from foldin.blocks.bag import bag_of_items, drop_events, padded_bag, unit_weights
 from foldin.blocks.buffers import Buffers
 from foldin.blocks.cross_entropy import softmax_cross_entropy
+from foldin.blocks.digamma import digamma
 from foldin.blocks.dropout import dropout
 from foldin.blocks.gemm import matmul_into
 from foldin.blocks.negatives import negatives_not_taken, shared_negatives
@@ -25,6 +26,7 @@ __all__ = [
     "binary_loss",
     "calibration",
     "cut_by_length",
+    "digamma",
     "drop_events",
     "dropout",
     "even_parts",

@@ -20,13 +20,14 @@ import torch
 from torch.nn import functional as F
 
 from foldin.data import Histories
-from foldin.tensors import Array, Float, Int, Int64, Tensor
+from foldin.tensors import Array, Float, Float32, Int64, Tensor
 from foldin.threads import on_threads
 
 __all__ = ["Allocated", "allocate", "even_parts", "local_ascent"]
 
-_CHUNK_EVENTS = 1 << 14
-_LEAST_SHARE = 1e-18
+_CHUNK_EVENTS = 1 << 19
+_PART_EVENTS = 1 << 15
+_LEAST = np.float32(1e-18)  # squared, still not too small for single precision, which is slow beyond that
 _REVIEW = 4  # iterations between looks at who has converged
 
 
@@ -82,23 +83,28 @@ def allocate(
         people, items: a and b, ≥ 0, with a positive r for every event.
         histories: the events, a row of `people` each.
     """
-    a, b = torch.from_numpy(people), torch.from_numpy(items)
-    events = _Events(histories, a.dtype)
-    r = events.rates(a, b)
-    of_people = events.sums(b, r).mul_(a)
-    weights = (1.0 / r).numpy()
+    b = torch.from_numpy(items)
 
-    def of_items(part: slice) -> Float[Array, "items factors"]:
-        rows = histories.rows(part.start, part.stop)
-        first = histories.offsets[part.start]
-        inverse = weights[first : first + rows.n_events]
-        shape = (len(rows), len(items))
-        return scipy.sparse.csr_matrix((inverse, rows.items, rows.offsets), shape=shape).T @ people[part]
+    def work(part: slice) -> Allocated:
+        rows, own = histories.rows(part.start, part.stop), people[part]
+        a, events = torch.from_numpy(own), _Events(rows, b.dtype)
+        r = events.rates(a, b)
+        inverse = scipy.sparse.csr_matrix(
+            (r.reciprocal().numpy(), rows.items, rows.offsets), shape=(len(rows), len(items))
+        )
+        return Allocated(r.numpy(), events.sums(b, r).mul_(a).numpy(), inverse.T @ own)
 
-    total, *rest = on_threads(of_items, even_parts(histories, torch.get_num_threads()))
-    for more in rest:
-        total += more
-    return Allocated(r.numpy(), of_people.numpy(), total * items)
+    found = on_threads(work, _parts(histories))
+    rates, of_people = (np.concatenate([part[i] for part in found]) for i in range(2))
+    total = found[0].items
+    for part in found[1:]:
+        total += part.items
+    return Allocated(rates, of_people, total * items)
+
+
+def _parts(histories: Histories) -> list[slice]:
+    """One for each thread; but a small part takes less time than two threads need to take turns in Python."""
+    return even_parts(histories, max(1, min(torch.get_num_threads(), histories.n_events // _PART_EVENTS)))
 
 
 def even_parts(histories: Histories, parts: int) -> list[slice]:
@@ -119,36 +125,54 @@ def local_ascent(
 ) -> None:
     """Every person's own variables to convergence, the items' held fixed.
 
-    In single precision, which is quicker: shares do not depend on the scale of a row of a or b, so that each is divided by
-    its largest entry, and what is below 10⁻¹⁸ of that counts as that much, so that every r is positive.
+    In single precision, which is quicker. Shares do not depend on the scale of a row of a or of b, so that each is divided by its
+    largest entry, and what is below 10⁻¹⁸ of that counts as that much, so that every r is positive.
 
     Args:
         items: b above.
         histories: the events, a row of `start` each.
-        start: a to begin with.
-        update: given Σ_i φ_uik of some people, and who they are, sets their variables and returns their new a.
+        start: log a to begin with.
+        update: given Σ_i φ_uik of some people, and who they are, sets their variables and returns their new log a, up to a
+            constant a person. Called from several threads, for different people.
         iterations: at most.
-        tolerance: Σ_k |change of a_uk| ÷ Σ_k a_uk at which a person is done.
+        tolerance: Σ_k a_uk |change of log a_uk| ÷ Σ_k a_uk at which a person is done.
     """
-    b = _single(items)
-    edges = np.unique(np.append(np.searchsorted(histories.offsets, np.arange(0, histories.n_events, _CHUNK_EVENTS)), 0))
-    for first, last in zip(edges, [*edges[1:], len(histories)], strict=True):
-        people: Int[Array, " chunk"] = np.arange(first, last)
-        own = start[people]
-        for begun in range(0, iterations, _REVIEW):
-            events = _Events(histories.select(people), b.dtype)
-            change = np.zeros(len(people))
-            for _ in range(begun, min(begun + _REVIEW, iterations)):
-                a = _single(own)
-                new = update(events.sums(b, events.rates(a, b)).mul_(a).numpy(), people)
-                change = np.abs(new - own).sum(axis=1) / own.sum(axis=1)
-                own = new
-            going_on = change > tolerance
-            people, own = people[going_on], own[going_on]
-            if len(people) == 0:
-                break
+    with np.errstate(divide="ignore"):
+        b = torch.from_numpy(_scaled(np.log(items)))
+
+    def work(part: slice) -> None:
+        """A run of people, as many at a time as fit into a core's own cache."""
+        offsets = histories.offsets[part.start : part.stop + 1]
+        edges = np.searchsorted(offsets, np.arange(offsets[0], offsets[-1], _CHUNK_EVENTS))
+        for first, last in itertools.pairwise(np.unique([0, *edges, len(offsets) - 1]) + part.start):
+            _ascend(b, histories, np.arange(first, last), start[first:last], update, iterations, tolerance)
+
+    on_threads(work, _parts(histories))
 
 
-def _single(rows: Float[Array, "rows factors"]) -> Float[Tensor, "rows factors"]:
-    scaled = rows / rows.max(axis=1, keepdims=True, initial=np.finfo(np.float64).tiny)
-    return torch.from_numpy(np.maximum(scaled, _LEAST_SHARE).astype(np.float32))
+def _ascend(
+    b: Float[Tensor, "items factors"],
+    histories: Histories,
+    people: Int64[Array, " chunk"],
+    logs: Float[Array, "chunk factors"],
+    update: Callable[[Float[Array, "chunk factors"], Int64[Array, " chunk"]], Float[Array, "chunk factors"]],
+    iterations: int,
+    tolerance: float,
+) -> None:
+    """`local_ascent` of some people, from `logs`; who has converged is left out of the next iterations."""
+    for begun in range(0, iterations, _REVIEW):
+        events = _Events(histories.select(people), b.dtype)
+        for _ in range(begun, min(begun + _REVIEW, iterations)):
+            own, before = _scaled(logs), logs
+            a = torch.from_numpy(own)
+            logs = update(events.sums(b, events.rates(a, b)).mul_(a).numpy(), people)
+        going_on = (own * np.abs(logs - before)).sum(axis=1) > tolerance * own.sum(axis=1)
+        people, logs = people[going_on], logs[going_on]
+        if len(people) == 0:
+            break
+
+
+def _scaled(logs: Float[Array, "rows factors"]) -> Float32[Array, "rows factors"]:
+    """exp of a row, its largest entry 1."""
+    below = (logs - logs.max(axis=1, keepdims=True, initial=np.finfo(np.float32).min)).astype(np.float32, copy=False)
+    return np.maximum(np.exp(below, out=below), _LEAST, out=below)

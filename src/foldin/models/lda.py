@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from scipy.special import gammaln, psi
 
-from foldin.blocks import allocate, local_ascent
+from foldin.blocks import allocate, digamma, local_ascent
 from foldin.data import Histories
 from foldin.models.base import Recommender, Segmented
 from foldin.models.config import Config, setting
@@ -91,15 +91,16 @@ class LDA(Segmented, Recommender[LDAConfig]):
     def _batch(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
         topics = self.topics.numpy()
         bound = _dirichlet_bound(topics.T, self.eta)
-        of_people, sums = self._expected(train)
+        of_people, sums = self._expected(train, _geometric(topics, 0))
         topics[:] = self.eta + sums
         return {"elbo": (bound + of_people) / len(train)}
 
-    def _expected(self, people: Histories) -> tuple[float, Float[Array, "items topics"]]:
+    def _expected(
+        self, people: Histories, geometric: Float[Array, "items topics"]
+    ) -> tuple[float, Float[Array, "items topics"]]:
         """(the people's part of the bound, expected events of each item and topic), γ and φ at their best."""
-        geometric = _geometric(self.topics.numpy(), 0)
         gamma = self._fold_in(people, geometric)
-        found = allocate(_geometric(gamma, 1), geometric, people)
+        found = allocate(_geometric(gamma, 1).astype(geometric.dtype), geometric, people)
         return float(np.log(found.rates).sum()) + _dirichlet_bound(gamma, self.alpha), found.items
 
     def _online(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
@@ -109,7 +110,9 @@ class LDA(Segmented, Recommender[LDAConfig]):
         bound = 0.0
         for at in range(0, len(order), config.batch_size):
             batch = train.select(order[at : at + config.batch_size])
-            of_people, sums = self._expected(batch)
+            single = topics.astype(np.float32)
+            logs = digamma(single) - digamma(topics.sum(axis=0).astype(np.float32))
+            of_people, sums = self._expected(batch, np.exp(np.maximum(logs, -80.0)))
             bound += of_people
             rho = float((self._step + config.delay + 1.0) ** -config.forgetting)
             self._step += 1.0
@@ -119,21 +122,21 @@ class LDA(Segmented, Recommender[LDAConfig]):
 
     def _fold_in(self, histories: Histories, geometric: Float[Array, "items topics"]) -> Float[Array, "users topics"]:
         """γ of people by coordinate ascent, the topics held fixed."""
-        people = np.full((len(histories), self.config.topics), self.alpha)
+        people = np.full((len(histories), self.config.topics), self.alpha, dtype=np.float32)
 
         def update(shares: Array, chosen: Array) -> Array:
-            people[chosen] = self.alpha + shares
-            return _geometric(people[chosen], 1)
+            people[chosen] = own = shares + np.float32(self.alpha)
+            return digamma(own)  # E[log θ] but for ψ of the sum over topics
 
         local_ascent(
             geometric,
             histories,
-            np.full(people.shape, 1.0 / self.config.topics),
+            np.zeros(people.shape),
             update,
             iterations=self.config.local_iterations,
             tolerance=self.config.local_tolerance,
         )
-        return people
+        return people.astype(np.float64)
 
     def tastes(self, histories: Histories) -> Float[Array, "users topics"]:
         """γ of each person's Dirichlet posterior over topics, the topics held fixed."""

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from scipy.special import gammaln, psi
 
-from foldin.blocks import allocate, local_ascent
+from foldin.blocks import allocate, digamma, local_ascent
 from foldin.data import Histories
 from foldin.models.base import Recommender, Segmented
 from foldin.models.config import Config, setting
@@ -207,12 +207,12 @@ class PoissonFactorization(Segmented, Recommender[PoissonFactorizationConfig]):
         # Somebody with no events is updated too: the prior of their rates changes with nothing to explain.
         def update(shares: Array, chosen: Array) -> Array:
             self._update(people, shares, sums, chosen)
-            return _geometric(people.shape[chosen], people.rate[chosen])
+            return digamma(people.shape[chosen].astype(np.float32)) - np.log(people.rate[chosen]).astype(np.float32)
 
         local_ascent(
             geometric,
             histories,
-            people.geometric,
+            np.log(people.geometric),
             update,
             iterations=self.config.local_iterations,
             tolerance=self.config.local_tolerance,

@@ -1,0 +1,40 @@
+"""Threads of our own: results in order, PyTorch on one thread in each, and its own setting left as it was."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from foldin.threads import on_threads, scratch
+
+
+def test_results_are_in_the_order_of_the_parts():
+    assert on_threads(lambda n: n * n, list(range(20))) == [n * n for n in range(20)]
+    assert on_threads(lambda n: n, []) == []
+
+
+def test_pytorch_takes_one_thread_in_each_and_all_of_them_outside(set_threads):
+    set_threads(3)
+    inside = on_threads(lambda _: (torch.ones(1000).sum().item(), torch.get_num_threads())[1], [0] * 6)
+    assert inside == [1] * 6
+    assert torch.get_num_threads() == 3
+
+
+def test_an_error_comes_back_to_the_caller():
+    def fail(n: int) -> int:
+        raise ValueError(f"part {n}")
+
+    with pytest.raises(ValueError, match="part 7"):
+        on_threads(fail, [7])
+
+
+def test_scratch_is_a_thread_s_own_and_is_used_again():
+    mine = scratch("test", (2, 3), np.dtype(np.float32))
+    mine[:] = 1.0
+    assert np.shares_memory(mine, scratch("test", (3,), np.dtype(np.float32)))
+    other = []
+    worker = threading.Thread(target=lambda: other.append(scratch("test", (2, 3), np.dtype(np.float32))))
+    worker.start()
+    worker.join()
+    assert not np.shares_memory(mine, other[0])
