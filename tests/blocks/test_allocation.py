@@ -34,6 +34,16 @@ def test_events_are_divided_in_proportion(threads, set_threads, monkeypatch):
     assert found.people.sum() == pytest.approx(PEOPLE.n_events)
 
 
+@pytest.mark.parametrize("times", [2, 50])
+def test_a_repeated_event_counts_again(times):
+    a, b = factors()
+    once = allocate(a, b, PEOPLE)
+    repeated = Histories.from_lists([PEOPLE.of(user).tolist() * times for user in range(len(PEOPLE))], ITEMS)
+    found = allocate(a, b, repeated)
+    assert np.allclose(found.people, times * once.people)
+    assert np.allclose(found.items, times * once.items)
+
+
 def test_parts_of_a_log_merge_to_the_whole():
     a, b = factors()
     whole = allocate(a, b, PEOPLE)

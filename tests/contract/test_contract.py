@@ -7,7 +7,7 @@ import torch
 from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError, FitError, RunError, ShapeError
 from foldin.fit import fit
-from foldin.models import ALL, Exportable, InnerProduct, MultVAEConfig, Recommender
+from foldin.models import ALL, Exportable, InnerProduct, MultVAEConfig, Posterior, Recommender
 from foldin.store import load_run, save_run
 from tests.conftest import checkerboard
 
@@ -20,6 +20,7 @@ SETTINGS = {
     "multdae": {"latent": 16, "epochs": 40, "batch_size": 20, "learning_rate": 0.02},
     "recvae": {"hidden": 16, "latent": 8, "epochs": 25, "batch_size": 20, "learning_rate": 0.01},
     "mixture": {"classes": 4, "epochs": 20},
+    "plsa": {"topics": 4, "epochs": 30},
     "lda": {"topics": 4, "epochs": 30},
     "poisson": {"factors": 4, "epochs": 30},
     "sasrec": {"width": 16, "length": 12, "epochs": 30, "batch_tokens": 200, "learning_rate": 0.01},
@@ -176,3 +177,30 @@ def test_other_catalogues_and_settings_are_refused(model):
 def test_the_config_of_another_model_is_refused(name):
     with pytest.raises(ConfigError, match="takes a"):
         ALL[name](ITEMS, MultVAEConfig())
+
+
+def test_a_posterior_s_draws_spread_about_the_list(model):
+    if not isinstance(model, Posterior):
+        pytest.skip("no posterior")
+
+    def lists(seed: int, explore: bool = False):
+        return model.predictive(PEOPLE, 15, torch.Generator().manual_seed(seed), draws=60, explore=explore)
+
+    found = lists(0)
+    fixed = model.recommend(PEOPLE, 15)
+    assert (found.items == fixed.items).all()
+    assert (found.low <= found.mean + 1e-12).all()
+    assert (found.mean <= found.high + 1e-12).all()
+    assert (found.sd >= 0).all()
+    assert ((found.in_top_k >= 0) & (found.in_top_k <= 1)).all()
+    assert found.sd.max() > 0
+    # Ten items are left to the last person, and all of them are always listed.
+    assert (found.in_top_k[4, :10] == 1).all()
+    assert found.mean[4, :10].sum() == pytest.approx(1.0, abs=1e-4)
+    assert (found.high[4, 10:] == 0).all()
+    assert (lists(0).sd == found.sd).all()
+    assert (lists(1, explore=True).items == lists(1, explore=True).items).all()
+    with pytest.raises(ShapeError, match="two draws"):
+        model.predictive(PEOPLE, 3, torch.Generator(), draws=1)
+    with pytest.raises(ShapeError, match="level"):
+        model.predictive(PEOPLE, 3, torch.Generator(), level=1.0)

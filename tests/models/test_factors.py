@@ -11,7 +11,7 @@ from scipy.special import gammaln
 
 from foldin.data import Histories
 from foldin.fit import fit
-from foldin.models import LDA, LDAConfig, PoissonFactorization, PoissonFactorizationConfig
+from foldin.models import LDA, PLSA, LDAConfig, PLSAConfig, PoissonFactorization, PoissonFactorizationConfig
 from tests.conftest import checkerboard
 
 logs = st.lists(st.lists(st.integers(0, 7), max_size=6, unique=True), min_size=1, max_size=12).filter(any)
@@ -183,3 +183,49 @@ def test_the_density_of_a_topic_model_is_the_mixture_of_its_topics():
     expected = gamma / gamma.sum(axis=1, keepdims=True) @ model.item_shares()
     assert np.allclose(model.scores(people).exp().numpy(), expected, atol=1e-6)
     assert gamma.sum(axis=1) == pytest.approx([3 * model.alpha + 2, 3 * model.alpha])
+
+
+@settings(max_examples=30, deadline=None)
+@given(logs, st.integers(1, 4), st.integers(0, 5))
+def test_em_raises_the_posterior_of_plsa(lists, topics, seed):
+    config = PLSAConfig(topics=topics, people_pseudo=0.5, local_iterations=2000, local_tolerance=1e-7)
+    records = fit(PLSA(8, config, seed=seed), Histories.from_lists(lists, 8), epochs=8).records
+    found = np.array([record.terms["em/log_posterior"] for record in records])
+    # With a pseudo-count of a half a person's part is concave: one optimum, which every sweep finds anew.
+    assert (np.diff(found) > -1e-5 * np.abs(found[1:])).all()
+
+
+def test_plsa_with_one_topic_is_popularity():
+    train = Histories.from_lists([[0, 1, 2], [1], [1, 2]], 4)
+    model = PLSA(4, PLSAConfig(topics=1, item_pseudo=0.5))
+    fit(model, train, epochs=2)
+    shares = model.scores(Histories.empty(1, 4)).exp().numpy()[0]
+    assert shares == pytest.approx(np.array([1.5, 3.5, 2.5, 0.5]) / 8, rel=1e-5)
+
+
+def test_plsa_without_pseudo_counts_reaches_the_likelihood_of_separate_groups():
+    train = checkerboard(40, 10)
+    model = PLSA(10, PLSAConfig(topics=2, people_pseudo=0.0, item_pseudo=0.0))
+    fit(model, train, epochs=60)
+    tastes = model.tastes(train)
+    assert tastes.max(axis=1).min() > 0.99
+    odd = model.topics.numpy()[1::2].sum(axis=0)
+    assert sorted(odd.round(2)) == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        LDA(6, LDAConfig(topics=3)),
+        PoissonFactorization(6, PoissonFactorizationConfig(factors=3)),
+    ],
+)
+def test_a_longer_history_narrows_the_credible_interval(model):
+    rng = np.random.default_rng(0)
+    fit(model, Histories.from_lists([rng.permutation(6)[:3].tolist() for _ in range(300)], 6), epochs=5)
+    short, long = Histories.from_lists([[0]], 6), Histories.from_lists([[0, 1, 2, 3] * 25], 6)
+    width = []
+    for people in (short, long):
+        found = model.predictive(people, 6, torch.Generator().manual_seed(0), draws=300, exclude_seen=False)
+        width.append(float((found.high - found.low).sum()))
+    assert width[1] < 0.6 * width[0]

@@ -60,8 +60,12 @@ class _Events:
     def rates(
         self, people: Float[Tensor, "users factors"], items: Float[Tensor, "items factors"]
     ) -> Float[Tensor, " events"]:
+        users, n_items = self.pattern.shape
         if len(self.items) == 0:
             return people.new_empty(0)
+        if len(self.items) > users * n_items:  # repeats, more than the sparse kernel has room for
+            rows = torch.repeat_interleave(torch.arange(users), self.offsets.diff())
+            return (people @ items.t())[rows, self.items]
         return torch.sparse.sampled_addmm(self.pattern, people, items.t(), beta=0.0).values()
 
     def sums(

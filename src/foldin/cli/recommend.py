@@ -16,7 +16,7 @@ from foldin.data.columns import detect_columns
 from foldin.data.formats import open_table
 from foldin.errors import ConfigError, DataError
 from foldin.experiment import choose_device
-from foldin.models import Predictive, Recommender, TopK, Variational
+from foldin.models import Posterior, Predictive, Recommender, TopK
 from foldin.retrieval import Index, recall_against
 from foldin.store import Run, load_run, write_atomically
 
@@ -24,11 +24,14 @@ __all__ = ["as_rows", "command", "list_table", "lists_of"]
 
 _WRITERS = {".parquet": "write_parquet", ".csv": "write_csv", ".ndjson": "write_ndjson", ".jsonl": "write_ndjson"}
 
+_UNCERTAINTY = ("sd", "low", "high", "in_top_k")
+
 
 def as_rows(model: Recommender[Any], catalog: Catalog, found: TopK, user: int) -> list[dict[str, Any]]:
     """One person's list as data: a probability, or the score of a model without a density.
 
-    With the posterior's uncertainty: the standard deviation of the probability, and P(the item is among the k best).
+    With the posterior's uncertainty: the standard deviation of the probability, its 90 % credible interval, and P(the item is
+    among the k best).
     """
     rows = []
     for place, item in enumerate(found.items[user].tolist()):
@@ -38,7 +41,7 @@ def as_rows(model: Recommender[Any], catalog: Catalog, found: TopK, user: int) -
         row = {"rank": place + 1, "item": catalog.ids[item], "title": catalog.titles[item]}
         row |= {"probability": float(np.exp(score))} if model.has_likelihood else {"score": score}
         if isinstance(found, Predictive):
-            row |= {"sd": float(found.sd[user, place]), "in_top_k": float(found.in_top_k[user, place])}
+            row |= {name: float(getattr(found, name)[user, place]) for name in _UNCERTAINTY}
         rows.append(row)
     return rows
 
@@ -48,7 +51,8 @@ def list_table(title: str, rows: list[dict[str, Any]]) -> Any:
     columns: dict[str, tuple[str, Callable[[float], str]]] = {
         "probability": ("probability", lambda v: f"{v:.2%}"),
         "score": ("score", lambda v: f"{v:.3f}"),
-        "sd": ("± sd", lambda v: f"{v:.2%}"),
+        "low": ("5 %", lambda v: f"{v:.2%}"),
+        "high": ("95 %", lambda v: f"{v:.2%}"),
         "in_top_k": (f"in top {len(rows)}", lambda v: f"{v:.0%}"),
     }
     used = [key for key in columns if rows and key in rows[0]]
@@ -60,7 +64,7 @@ def lists_of(
     model: Recommender[Any], people: Histories, k: int, how: dict[str, Any], *, explore: bool = False, seed: int = 0
 ) -> TopK:
     """Lists, with the posterior's uncertainty where the model has one."""
-    if isinstance(model, Variational):
+    if isinstance(model, Posterior):
         generator = torch.Generator(model.device).manual_seed(seed)
         return model.predictive(people, k, generator, explore=explore, **how)
     if explore:
@@ -110,8 +114,8 @@ def command(
     """Fold in one new person (--history, --likes) or everybody in a file (--users, --out) and list what they may pick
     next. Nothing is retrained. With neither, the list of a person with no history.
 
-    A model with a posterior says how sure it is: the standard deviation of each probability, and P(in the top k), which
-    under --explore is the propensity of being listed.
+    A model with a posterior says how sure it is: the 90 % credible interval of each probability (--json: its standard
+    deviation too), and P(in the top k), which under --explore is the propensity of being listed.
 
     With --index the lists come from a FAISS index over the items, and the share of the exact lists that it found is
     measured on up to a thousand of the people.
@@ -218,7 +222,7 @@ def _frame(catalog: Catalog, found: TopK, people: pl.Series, *, normalised: bool
     kept = flat >= 0
     values = [pl.Series("probability", np.exp(scores[kept])) if normalised else pl.Series("score", scores[kept])]
     if isinstance(found, Predictive):
-        values += [pl.Series("sd", found.sd.reshape(-1)[kept]), pl.Series("in_top_k", found.in_top_k.reshape(-1)[kept])]
+        values += [pl.Series(name, getattr(found, name).reshape(-1)[kept]) for name in _UNCERTAINTY]
     return pl.DataFrame(
         [
             people.gather(np.repeat(np.arange(people.len()), k)[kept]).alias("person"),

@@ -10,11 +10,13 @@ from foldin.models.mixture import MixtureOfMultinomials, MixtureOfMultinomialsCo
 from foldin.models.multdae import MultDAE, MultDAEConfig
 from foldin.models.multvae import MultVAE, MultVAEConfig
 from foldin.models.plan import Batches, Gradient, Loss, Phase, Plan, Step, Sweep, shuffled
+from foldin.models.plsa import PLSA, PLSAConfig
 from foldin.models.poisson import PoissonFactorization, PoissonFactorizationConfig
 from foldin.models.popularity import Popularity, PopularityConfig
+from foldin.models.posterior import Posterior, Predictive
 from foldin.models.recvae import RecVAE, RecVAEConfig
 from foldin.models.sasrec import Reading, SASRec, SASRecConfig
-from foldin.models.variational import Predictive, Variational
+from foldin.models.variational import Variational
 
 ALL: dict[str, type[Recommender]] = {
     "popularity": Popularity,
@@ -22,6 +24,7 @@ ALL: dict[str, type[Recommender]] = {
     "ease": EASE,
     "als": ALS,
     "mixture": MixtureOfMultinomials,
+    "plsa": PLSA,
     "lda": LDA,
     "poisson": PoissonFactorization,
     "multdae": MultDAE,
@@ -35,6 +38,7 @@ __all__ = [
     "ALS",
     "EASE",
     "LDA",
+    "PLSA",
     "ALSConfig",
     "Batches",
     "Config",
@@ -52,12 +56,14 @@ __all__ = [
     "MultDAEConfig",
     "MultVAE",
     "MultVAEConfig",
+    "PLSAConfig",
     "Phase",
     "Plan",
     "PoissonFactorization",
     "PoissonFactorizationConfig",
     "Popularity",
     "PopularityConfig",
+    "Posterior",
     "Predictive",
     "Reading",
     "RecVAE",

@@ -14,7 +14,7 @@ anew in each sweep, as in the paper, which is what a new person's does; from whe
 (see LOG.md).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,9 +23,10 @@ from scipy.special import gammaln, psi
 
 from foldin.blocks import allocate, digamma, local_ascent
 from foldin.data import Histories
-from foldin.models.base import Recommender, Segmented
+from foldin.models.base import Segmented
 from foldin.models.config import Config, setting
 from foldin.models.plan import Plan, Sweep
+from foldin.models.posterior import Posterior, numpy_generator
 from foldin.tensors import Array, Float, Tensor
 
 __all__ = ["LDA", "LDAConfig"]
@@ -58,11 +59,10 @@ def _dirichlet_bound(parameters: Float[Array, "rows entries"], prior: float) -> 
     return float(of_prior - own + np.sum((prior - parameters) * log_mean))
 
 
-class LDA(Segmented, Recommender[LDAConfig]):
+class LDA(Segmented, Posterior[LDAConfig]):
     """Latent Dirichlet allocation by variational Bayes."""
 
     Config = LDAConfig
-    has_likelihood = True
     summary = "latent Dirichlet allocation (Hoffman et al. 2010), by online variational Bayes"
 
     def _build(self, generator: torch.Generator) -> None:
@@ -155,3 +155,11 @@ class LDA(Segmented, Recommender[LDAConfig]):
         people = self.tastes(histories)
         shares = (people / people.sum(axis=1, keepdims=True)).astype(np.float32)
         return torch.from_numpy(shares @ self.item_shares().astype(np.float32)).log_().to(self.device)
+
+    def drawn_logits(self, histories: Histories, generator: torch.Generator) -> Iterator[Float[Tensor, "users items"]]:
+        """Of people's shares and of the topics alike."""
+        people, topics, rng = self.tastes(histories), self.topics.numpy(), numpy_generator(generator)
+        while True:
+            theta, beta = rng.standard_gamma(people).astype(np.float32), rng.standard_gamma(topics).astype(np.float32)
+            theta /= theta.sum(axis=1, keepdims=True)
+            yield torch.from_numpy(theta @ (beta / beta.sum(axis=0)).T).log_().to(self.device)

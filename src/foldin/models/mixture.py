@@ -11,7 +11,7 @@ p(next = i | history) = Σ_c p(c | history) θ_ci.
 Source: dempster1977; for clicks cadez2003. Departures: none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,9 +22,10 @@ from torch.nn import functional as F
 from foldin.blocks import even_parts
 from foldin.data import Histories
 from foldin.inference import Maximisable, Statistics
-from foldin.models.base import Recommender, Segmented
+from foldin.models.base import Segmented
 from foldin.models.config import Config, setting
 from foldin.models.plan import Plan, Sweep
+from foldin.models.posterior import Posterior
 from foldin.tensors import Array, Float, Tensor
 from foldin.threads import on_threads
 
@@ -42,11 +43,10 @@ class MixtureOfMultinomialsConfig(Config):
     epochs: int = setting(60, "iterations of EM, at most", low=1)
 
 
-class MixtureOfMultinomials(Segmented, Maximisable[Histories], Recommender[MixtureOfMultinomialsConfig]):
+class MixtureOfMultinomials(Segmented, Maximisable[Histories], Posterior[MixtureOfMultinomialsConfig]):
     """Latent classes of people, by EM."""
 
     Config = MixtureOfMultinomialsConfig
-    has_likelihood = True
     summary = "latent classes of people, each a distribution over items, by EM"
 
     def _build(self, generator: torch.Generator) -> None:
@@ -156,3 +156,10 @@ class MixtureOfMultinomials(Segmented, Maximisable[Histories], Recommender[Mixtu
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         shares = self.class_shares(histories).float()
         return (shares @ self.log_items.float().exp().t()).log_().to(self.device)
+
+    def drawn_logits(self, histories: Histories, generator: torch.Generator) -> Iterator[Float[Tensor, "users items"]]:
+        """Of the class that a person is in."""
+        shares, items = self.class_shares(histories).to(generator.device), self.log_items.float().t()
+        while True:
+            classes = torch.multinomial(shares, 1, replacement=True, generator=generator).squeeze(1)
+            yield items[classes.to(items.device)].to(self.device)

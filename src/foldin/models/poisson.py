@@ -16,7 +16,7 @@ Departures from the paper: people begin each sweep anew, which ends better (see 
 that before the sweep's update of the items, where the rates it needs are computed anyway.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,9 +25,10 @@ from scipy.special import gammaln, psi
 
 from foldin.blocks import allocate, digamma, local_ascent
 from foldin.data import Histories
-from foldin.models.base import Recommender, Segmented
+from foldin.models.base import Segmented
 from foldin.models.config import Config, setting
 from foldin.models.plan import Plan, Sweep
+from foldin.models.posterior import Posterior, numpy_generator
 from foldin.tensors import Array, Float, Tensor
 
 __all__ = ["PoissonFactorization", "PoissonFactorizationConfig"]
@@ -74,11 +75,10 @@ def _gamma_entropy(shape: Array, rate: Array) -> float:
     return float(np.sum(shape - np.log(rate) + gammaln(shape) + (1.0 - shape) * psi(shape)))
 
 
-class PoissonFactorization(Segmented, Recommender[PoissonFactorizationConfig]):
+class PoissonFactorization(Segmented, Posterior[PoissonFactorizationConfig]):
     """Hierarchical Poisson factorisation by variational inference."""
 
     Config = PoissonFactorizationConfig
-    has_likelihood = True
     summary = "hierarchical Poisson factorisation (Gopalan et al. 2015), by variational inference"
 
     def _build(self, generator: torch.Generator) -> None:
@@ -233,3 +233,10 @@ class PoissonFactorization(Segmented, Recommender[PoissonFactorizationConfig]):
         means = self._fold_in(histories).mean.astype(np.float32)
         rates = torch.from_numpy(means @ self._items().mean.T.astype(np.float32))
         return rates.log_().to(self.device)
+
+    def drawn_logits(self, histories: Histories, generator: torch.Generator) -> Iterator[Float[Tensor, "users items"]]:
+        """Of people's factors and of the items' alike."""
+        people, items, rng = self._fold_in(histories), self._items(), numpy_generator(generator)
+        while True:
+            theta, beta = ((rng.standard_gamma(side.shape) / side.rate).astype(np.float32) for side in (people, items))
+            yield torch.from_numpy(theta @ beta.T).log_().to(self.device)

@@ -4,48 +4,29 @@ The bound report works with these three and with nothing else, so that every suc
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import ClassVar, TypeVar
 
-import numpy as np
 import torch
 
-from foldin.blocks import multinomial_log_likelihood, top_k
+from foldin.blocks import multinomial_log_likelihood
 from foldin.data import Histories
-from foldin.errors import ShapeError
 from foldin.inference import ElboTerms, gaussian_kl, log_normal, reparameterise
-from foldin.models.base import Recommender, TopK
 from foldin.models.config import Config
-from foldin.tensors import Array, Bool, Float, Int64, Tensor
+from foldin.models.posterior import Posterior
+from foldin.tensors import Float, Tensor
 
-__all__ = ["Predictive", "Variational"]
+__all__ = ["Variational"]
 
 C = TypeVar("C", bound=Config)
 
 
-@dataclass(frozen=True)
-class Predictive(TopK):
-    """Lists, and how sure the posterior is of each entry. Empty places hold 0.
-
-    Args:
-        mean: posterior mean of the item's probability.
-        sd: posterior standard deviation of that probability.
-        in_top_k: P(the item is among the k best), over draws of z: the propensity of being listed when exploring.
-    """
-
-    mean: Float[Array, "users k"]
-    sd: Float[Array, "users k"]
-    in_top_k: Float[Array, "users k"]
-
-
-class Variational(Recommender[C]):
+class Variational(Posterior[C]):
     """A recommender with q(z|x) = N(μ(x), diag σ²(x)), p(x|z) multinomial, and a prior p(z), or p(z|x) where it is adaptive.
 
     A subclass sets `standard_prior` and gives `posterior` and `decode`; with another prior also `log_prior`.
     """
 
-    has_likelihood = True
     standard_prior: ClassVar[bool]
 
     @abstractmethod
@@ -85,71 +66,10 @@ class Variational(Recommender[C]):
             return ElboTerms(reconstruction, gaussian_kl(mu, logvar))
         return ElboTerms(reconstruction, log_normal(z, mu, logvar) - self.log_prior(z, histories))
 
-    @torch.no_grad()
-    def predictive(
-        self,
-        histories: Histories,
-        k: int,
-        generator: torch.Generator,
-        *,
-        draws: int = 100,
-        explore: bool = False,
-        exclude_seen: bool = True,
-        allow: Sequence[int] | None = None,
-        deny: Sequence[int] | None = None,
-    ) -> Predictive:
-        """Lists with the uncertainty of the posterior: what would change if z were drawn anew.
-
-        Args:
-            histories, k, exclude_seen, allow, deny: as in `recommend`.
-            generator: of the draws, on the model's device.
-            draws: of z for each person.
-            explore: take the list of the first draw (Thompson sampling) instead of that of the posterior mean.
-
-        Raises:
-            ShapeError: as in `recommend`, or fewer than two draws.
-        """
-        if draws < 2:
-            raise ShapeError(f"a spread needs at least two draws, not {draws}")
-        banned = self._banned(allow, deny)
-        fixed = self.recommend(histories, k, exclude_seen=exclude_seen, allow=allow, deny=deny)
-        found = Predictive(fixed.items, fixed.scores, *(np.zeros(fixed.items.shape) for _ in range(3)))
-        step = max(1, self.block() // 4)
-        for start in range(0, len(histories), step):
-            part, at = histories.rows(start, start + step), slice(start, start + step)
-            mu, logvar = self.posterior(part)
-            barred = self._barred(part if exclude_seen else None, len(part), banned)
-            total, squares, listed = (torch.zeros(len(part), self.n_items, device=self.device) for _ in range(3))
-            for draw in range(draws):
-                logits = self.decode(reparameterise(mu, logvar, generator)).masked_fill_(barred, -torch.inf)
-                top, items = top_k(logits, k)
-                listed.scatter_add_(1, items.clamp(min=0), (items >= 0).to(listed.dtype))
-                shares = torch.softmax(logits, dim=1).nan_to_num_(0.0)
-                total += shares
-                squares += shares.square()
-                if explore and draw == 0:
-                    found.items[at] = items.cpu().numpy()
-                    found.scores[at] = (top - torch.logsumexp(logits, dim=1, keepdim=True)).cpu().numpy()
-            empty = found.items[at] < 0
-            chosen = torch.from_numpy(np.maximum(found.items[at], 0)).to(self.device)
-            mean = total.gather(1, chosen) / draws
-            variance = (squares.gather(1, chosen) / draws - mean.square()).clamp(min=0.0) * draws / (draws - 1)
-            for field, value in (
-                ("mean", mean),
-                ("sd", variance.sqrt()),
-                ("in_top_k", listed.gather(1, chosen) / draws),
-            ):
-                getattr(found, field)[at] = np.where(empty, 0.0, value.cpu().numpy())
-        return found
-
-    def _barred(
-        self, seen: Histories | None, users: int, banned: Int64[Array, " banned"]
-    ) -> Bool[Tensor, "users items"]:
-        barred = torch.zeros(users, self.n_items, dtype=torch.bool, device=self.device)
-        if seen is not None:
-            barred[torch.from_numpy(seen.users()), seen.tensors(self.device)[0]] = True
-        barred[:, torch.from_numpy(banned)] = True
-        return barred
+    def drawn_logits(self, histories: Histories, generator: torch.Generator) -> Iterator[Float[Tensor, "users items"]]:
+        mu, logvar = self.posterior(histories)
+        while True:
+            yield self.decode(reparameterise(mu, logvar, generator))
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         return self.decode(self.posterior(histories)[0])

@@ -1,0 +1,93 @@
+"""Probabilistic latent semantic analysis: LDA's mixture of topics, at its most probable point instead of a posterior.
+
+    p(i | u) = Σ_k θ_uk β_ki,   E: φ_uik ∝ θ_uk β_ki,   M: θ_uk ∝ a + Σ_i φ_uik,   β_ki ∝ b + Σ_u φ_uik
+
+EM on both at once raises Σ log p(i | u) + a Σ log θ + b Σ log β. A new person is folded in by EM on θ_u alone, the topics held
+fixed; with no events θ is uniform.
+
+Source: hofmann1999, eqs. 3–6; a = b = 0 is its maximum likelihood, above 0 the mode under Dirichlet(a + 1) and Dirichlet(b + 1).
+Departures from the paper: people go to convergence in each sweep, as a new person does; pseudo-counts instead of tempering.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from foldin.blocks import allocate, local_ascent
+from foldin.data import Histories
+from foldin.models.base import Recommender, Segmented
+from foldin.models.config import Config, setting
+from foldin.models.plan import Plan, Sweep
+from foldin.tensors import Array, Float, Tensor
+
+__all__ = ["PLSA", "PLSAConfig"]
+
+_LEAST = 1e-30  # of an item's share of a topic, where there are no pseudo-counts
+
+
+@dataclass(frozen=True, kw_only=True)
+class PLSAConfig(Config):
+    topics: int = setting(50, "K", low=1)
+    people_pseudo: float = setting(0.05, "pseudo-count of each topic of a person, a", low=0)
+    item_pseudo: float = setting(0.05, "pseudo-count of each item of a topic, b", low=0)
+    local_iterations: int = setting(100, "of a person's own shares, at most", low=1)
+    local_tolerance: float = setting(3e-3, "of their mean change", above=0)
+    epochs: int = setting(40, "sweeps, at most", low=1)
+
+
+class PLSA(Segmented, Recommender[PLSAConfig]):
+    """Probabilistic latent semantic analysis by EM."""
+
+    Config = PLSAConfig
+    has_likelihood = True
+    summary = "probabilistic latent semantic analysis (Hofmann 1999), by EM"
+
+    def _build(self, generator: torch.Generator) -> None:
+        noise = 0.5 + torch.rand(self.n_items, self.config.topics, generator=generator, dtype=torch.float64)
+        self.topics = noise / noise.sum(dim=0)
+        self.weights = torch.full((self.config.topics,), 1.0 / self.config.topics, dtype=torch.float64)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"topics": self.topics, "weights": self.weights}
+
+    def plan(self) -> Plan:
+        return Plan(phases=(Sweep(name="em", run=self._iterate),), epochs=self.config.epochs)
+
+    def _iterate(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        people, topics = self.tastes(train), self.topics.numpy()
+        found = allocate(people, topics, train)
+        prior = self.config.people_pseudo * np.log(np.maximum(people, _LEAST)).sum()
+        prior += self.config.item_pseudo * np.log(topics).sum()
+        self.weights.copy_(torch.from_numpy(found.items.sum(axis=0) / max(1, train.n_events)))
+        items = np.maximum(found.items + self.config.item_pseudo, _LEAST)
+        self.topics.copy_(torch.from_numpy(items / items.sum(axis=0)))
+        return {"log_posterior": (float(np.log(found.rates).sum()) + prior) / len(train)}
+
+    def tastes(self, histories: Histories) -> Float[Array, "users topics"]:
+        """θ of each person, the topics held fixed."""
+        size = (len(histories), self.config.topics)
+        people = np.full(size, 1.0 / self.config.topics)
+
+        def update(shares: Array, chosen: Array) -> Array:
+            own = np.maximum(shares + np.float32(self.config.people_pseudo), np.float32(_LEAST))
+            people[chosen] = own / own.sum(axis=1, keepdims=True)
+            return np.log(own)
+
+        local_ascent(
+            self.topics.numpy(),
+            histories,
+            np.zeros(size),
+            update,
+            iterations=self.config.local_iterations,
+            tolerance=self.config.local_tolerance,
+        )
+        return people
+
+    def segments(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
+        return self.weights.numpy(), self.topics.numpy().T
+
+    def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
+        rates = self.tastes(histories).astype(np.float32) @ self.topics.numpy().T.astype(np.float32)
+        return torch.from_numpy(rates).log_().to(self.device)
