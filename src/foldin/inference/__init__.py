@@ -5,10 +5,12 @@ from foldin.inference.decomposition import KlDecomposition, aggregate_log_densit
 from foldin.inference.elbo import ElboTerms, gaussian_kl, log_normal, log_normal_terms, reparameterise
 from foldin.inference.em import EMResult, Maximisable, Statistics, em, stochastic_em
 from foldin.inference.factor_analysis import FactorAnalysis
+from foldin.inference.finite_mixture import FiniteMixture, Weighted
 from foldin.inference.gaussian_mixture import GaussianMixture, Points
 from foldin.inference.health import active_units, alarms, effective_rank
 from foldin.inference.iwae import iwae_bound, iwae_curve
 from foldin.inference.k_means import k_means, nearest
+from foldin.inference.laplace import LaplaceResult, laplace, maximum_a_posteriori
 from foldin.inference.psis import pareto_shape, psis
 from foldin.inference.refine import refine_gaussian
 from foldin.inference.variational_mixture import VariationalGaussianMixture
@@ -18,14 +20,17 @@ __all__ = [
     "EMResult",
     "ElboTerms",
     "FactorAnalysis",
+    "FiniteMixture",
     "GaussianApproximation",
     "GaussianMixture",
     "KlDecomposition",
+    "LaplaceResult",
     "Maximisable",
     "Parameter",
     "Points",
     "Statistics",
     "VariationalGaussianMixture",
+    "Weighted",
     "active_units",
     "aggregate_log_density",
     "alarms",
@@ -37,8 +42,10 @@ __all__ = [
     "iwae_bound",
     "iwae_curve",
     "k_means",
+    "laplace",
     "log_normal",
     "log_normal_terms",
+    "maximum_a_posteriori",
     "nearest",
     "pareto_shape",
     "psis",

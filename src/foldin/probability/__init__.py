@@ -30,16 +30,21 @@ from foldin.probability.discrete import (
     fit_poisson,
 )
 from foldin.probability.divergence import Estimate, entropy, kl, sample
+from foldin.probability.exponential import ExponentialFamily
+from foldin.probability.families import FAMILIES, family_of
 from foldin.probability.fitted import Fitted
 from foldin.probability.student import fit_student_t, fit_wishart
 
 __all__ = [
+    "FAMILIES",
     "Estimate",
+    "ExponentialFamily",
     "Fitted",
     "NormalGamma",
     "beta_bernoulli",
     "dirichlet_categorical",
     "entropy",
+    "family_of",
     "fit_bernoulli",
     "fit_beta",
     "fit_binomial",

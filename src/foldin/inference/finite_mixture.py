@@ -1,0 +1,148 @@
+"""Finite mixtures of any exponential family, by EM.
+
+    p(x) = Σ_k π_k p(x; η_k),   r_nk ∝ π_k p(x_n; η_k),   μ_k = Σ_n r_nk T(x_n) / Σ_n r_nk,   η_k = (∇A)⁻¹(μ_k)
+
+The M-step is maximum likelihood from averaged statistics, so that the family's own map from mean to natural parameters is all
+that a new kind of mixture needs, and the statistics of parts of the data merge. Gaussians have a faster class of their own,
+`GaussianMixture`.
+
+Source: dempster1977; banerjee2005, algorithm 1 and theorem 5 (mixtures of exponential families).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import distributions as td
+
+from foldin.errors import ConfigError, FitError, ShapeError
+from foldin.inference.em import EMResult, Maximisable, Statistics, em
+from foldin.inference.k_means import k_means, nearest
+from foldin.probability import FAMILIES
+from foldin.tensors import Array, Float64, Tensor
+
+__all__ = ["FiniteMixture", "Weighted"]
+
+_NOBODY = 1e-8  # weight of a component, below which its parameters stay as they are
+
+
+class Weighted(NamedTuple):
+    """Values, an observation a row, and their weights (all 1 when None)."""
+
+    x: Float64[Tensor, "n ..."]
+    weights: Float64[Tensor, " n"] | None = None
+
+
+class FiniteMixture(Maximisable[Weighted]):
+    """A mixture of one family of `torch.distributions`.
+
+    Args:
+        kind: the class of the components; one in `probability.FAMILIES`.
+        components: how many.
+
+    `weights` (components) are π, `natural` (components × statistics) the natural parameters; None until `begin`.
+
+    Raises:
+        ConfigError: a family that is not an exponential one.
+    """
+
+    def __init__(self, kind: type[td.Distribution], components: int) -> None:
+        if kind not in FAMILIES:
+            raise ConfigError(f"{kind.__name__}: must be one of {', '.join(one.__name__ for one in FAMILIES)}")
+        if components < 1:
+            raise ConfigError(f"components = {components}: must be at least 1")
+        self.family, self.components = FAMILIES[kind], components
+        self.weights = torch.full((components,), 1.0 / components, dtype=torch.float64)
+        self.natural: Float64[Tensor, "components statistics"] | None = None
+
+    def begin(self, data: Weighted, rng: np.random.Generator) -> None:
+        """Start from k-means of the statistics, each with a standard deviation of 1, a little drawn together."""
+        statistics = self._statistics(data.x)
+        if len(statistics) < self.components:
+            raise ShapeError(f"{len(statistics)} observations for {self.components} components")
+        scaled = (statistics / statistics.std(dim=0).clamp(min=1e-12)).numpy()
+        own = torch.from_numpy(nearest(scaled, k_means(scaled, self.components, rng))[0])
+        hard = torch.nn.functional.one_hot(own, self.components).double()
+        # Some of everything in each, so that no component begins with too few values to have a likelihood's maximum.
+        self.maximise(self._sums(statistics, 0.9 * hard + 0.1 / self.components, self._weights(data), 0.0))
+
+    def summarise(self, batch: Weighted) -> Statistics:
+        logits = self.component_log_prob(batch.x) + self.weights.log()
+        total = torch.logsumexp(logits, dim=1)
+        weights = self._weights(batch)
+        shares = torch.softmax(logits, dim=1)
+        return self._sums(self._statistics(batch.x), shares, weights, float(weights @ total))
+
+    def maximise(self, statistics: Statistics) -> None:
+        counts, sums = (torch.from_numpy(statistics.sums[name]) for name in ("counts", "statistics"))
+        self.weights = counts / counts.sum()
+        before = self.natural
+        natural = []
+        for k in range(self.components):
+            if counts[k] < _NOBODY and before is not None:
+                natural.append(before[k])
+                continue
+            try:
+                natural.append(self.family.from_mean(sums[k] / counts[k]))
+            except FitError as error:
+                raise FitError(f"component {k}, of weight {float(counts[k]):g}: {error}") from None
+        self.natural = torch.stack(natural)
+
+    def fit(
+        self,
+        data: Weighted,
+        rng: np.random.Generator,
+        *,
+        restarts: int = 1,
+        iterations: int = 500,
+        tolerance: float = 1e-8,
+        check: bool = False,
+    ) -> EMResult:
+        """EM from k-means, the best of several starts.
+
+        Raises:
+            FitError: a component shrinks onto values that are all equal, where the likelihood has no maximum.
+        """
+        best: tuple[EMResult, Tensor, Tensor] | None = None
+        for _ in range(restarts):
+            self.begin(data, rng)
+            result = em(self, lambda: [data], iterations=iterations, tolerance=tolerance, check=check)
+            if best is None or result.lower_bounds[-1] > best[0].lower_bounds[-1]:
+                assert self.natural is not None
+                best = result, self.weights, self.natural
+        assert best is not None
+        result, self.weights, self.natural = best
+        return result
+
+    def distribution(self) -> td.MixtureSameFamily:
+        """The mixture as a distribution of its own."""
+        return td.MixtureSameFamily(td.Categorical(self.weights), self.family.from_natural(self._known()))
+
+    def component_log_prob(self, x: Float64[Tensor, "n ..."]) -> Float64[Tensor, "n components"]:
+        """log p(x; η_k) of every value and component, in nats: one product of statistics and natural parameters."""
+        eta = self._known()
+        return self.family.log_base(x).unsqueeze(1) + self._statistics(x) @ eta.t() - self.family.log_partition(eta)
+
+    def _known(self) -> Float64[Tensor, "components statistics"]:
+        if self.natural is None:
+            raise FitError("the mixture has no parameters yet: call begin or fit")
+        return self.natural
+
+    def _statistics(self, x: Float64[Tensor, "n ..."]) -> Float64[Tensor, "n statistics"]:
+        found = self.family.statistics(x)
+        bad = ~torch.isfinite(found).all(dim=1)
+        if bad.any():
+            at = int(bad.nonzero()[0])
+            raise FitError(f"{self.family.kind.__name__}: value {at} is outside the support: {x[at].tolist()}")
+        return found
+
+    def _weights(self, data: Weighted) -> Float64[Tensor, " n"]:
+        return torch.ones(len(data.x), dtype=torch.float64) if data.weights is None else data.weights
+
+    def _sums(self, statistics: Tensor, shares: Tensor, weights: Tensor, log_likelihood: float) -> Statistics:
+        weighted = shares * weights.unsqueeze(1)
+        sums: dict[str, Array] = {
+            "counts": weighted.sum(dim=0).numpy(),
+            "statistics": (weighted.t() @ statistics).numpy(),
+        }
+        return Statistics(sums, log_likelihood, float(weights.sum()))
