@@ -27,7 +27,17 @@ PAPER = {
     },
 }
 BEAUTY = {"dropout": 0.5, "batch_tokens": 1024, "epochs": 50, "decay": 0.5}
-ML_1M = {"length": 200, "batch_tokens": 6400, "epochs": 36, "decay": 0.6}
+ML_1M = {
+    "length": 200,
+    "block": "authors",
+    "places": "oldest",
+    "initial_sd": 0.02,
+    "dropout": 0.2,
+    "attention_dropout": 0.2,
+    "batch_tokens": 12800,
+    "epochs": 36,
+    "decay": 0.6,
+}
 SMALL = {"length": 100, "batch_tokens": 2048, "epochs": 60}
 # What was tried beyond these is in LOG.md. A second word tells the loss of a comparison, which has one seed.
 GRIDS: dict[str, dict[str, list[dict[str, Any]]]] = {
@@ -38,11 +48,11 @@ GRIDS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "sasrec bce": [{**BEAUTY, "loss": "bce", "epochs": 80}],
     },
     "ml-1m": {
-        "sasrec": [{**ML_1M, "width": 128, "dropout": 0.3, "attention_dropout": 0.1, "crop": True}],
+        "sasrec": [{**ML_1M, "width": 128}],
         "popularity": [{}],
         "ease": [{"regularization": v} for v in (300.0, 1000.0)],
-        "sasrec gbce": [{**ML_1M, "loss": "gbce"}],
-        "sasrec bce": [{**ML_1M, "loss": "bce", "epochs": 60}],
+        "sasrec gbce": [{**ML_1M, "loss": "gbce", "batch_tokens": 6400, "epochs": 24}],
+        "sasrec bce": [{**ML_1M, "loss": "bce", "batch_tokens": 6400, "epochs": 48}],
     },
     "ml-latest-small": {
         "popularity": [{}],

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import multivariate_t
 from scipy.stats import t as student
 
-from foldin.errors import ConfigError
+from foldin.errors import ConfigError, ShapeError
 from foldin.inference import Points, VariationalGaussianMixture
 from foldin.inference.gaussian_mixture import COVARIANCES
 from tests.inference.test_gaussian_mixture import clusters
@@ -82,3 +82,15 @@ def test_weights_are_repetitions_and_units_do_not_matter():
 def test_bad_settings_are_refused():
     with pytest.raises(ConfigError, match="degrees 1 above 2"):
         VariationalGaussianMixture(2, 3, degrees=1.0)
+
+
+def test_it_starts_from_given_clusters():
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(-3.0, 1.0, (40, 2)), rng.normal(3.0, 1.0, (60, 2))])
+    labels = np.repeat([1, 0], [40, 60])
+    model = VariationalGaussianMixture(2, 2)
+    model.begin(Points(x), rng, labels=labels)
+    assert model.alpha == pytest.approx([60.5, 40.5])
+    assert model.means[1] == pytest.approx((40 * x[:40].mean(axis=0) + x.mean(axis=0)) / 41)
+    with pytest.raises(ShapeError, match=r"labels must be 100 numbers in \[0, 2\)"):
+        model.begin(Points(x), rng, labels=labels + 1)

@@ -47,6 +47,7 @@ QUESTIONS = Histories.from_lists([[4, 5, 4], [5, 4, 5, 4, 5], [9, 8, 9, 8]], ITE
         {"positions": "rotary"},
         {"positions": "relative"},
         {"positions": "none"},
+        {"places": "oldest", "block": "authors", "initial_sd": 0.1, "epochs": 60},
         {"temperature": 0.1},
         {"dropout": 0.1, "attention_dropout": 0.1},
         {"loss": "gbce", "negatives": 5},
@@ -103,7 +104,7 @@ def test_a_later_event_does_not_change_what_is_learned_from_earlier_ones():
     """The loss at each place is that of the shorter history: nothing of the target is seen."""
     model = trained(epochs=2, positions="rotary")
     whole = QUESTIONS.rows(1, 2)
-    states = model._states(_sequence(model, whole))
+    states = model.encoder(_sequence(model, whole))
     for n in range(1, 6):
         part = Histories.from_lists([whole.of(0)[:n]], ITEMS)
         assert torch.allclose(model.queries(part)[0], states[0, n - 1], atol=1e-5)
@@ -121,7 +122,7 @@ def test_training_and_serving_put_an_event_in_the_same_place():
 
     history = [3, 1, 4, 1, 5, 9, 2, 6]
     given, _ = transitions(Histories.from_lists([history], ITEMS), model.config.length, torch.device("cpu"))
-    in_training = model._states(given)[0, -1]
+    in_training = model.encoder(given)[0, -1]
     assert torch.allclose(in_training, model.queries(Histories.from_lists([history[:-1]], ITEMS))[0], atol=1e-6)
 
 
@@ -145,6 +146,17 @@ def test_only_the_newest_events_are_read():
     assert torch.equal(model.scores(long), model.scores(short))
 
 
+def test_initial_weights_have_the_standard_deviation_asked_for():
+    model = SASRec(500, SASRecConfig(width=32, initial_sd=0.03, block="gated"), seed=0)
+    for name, weights in model.encoder.named_parameters():
+        if weights.dim() == 2:
+            assert float(weights.detach().std()) == pytest.approx(0.03, rel=0.1), name
+        elif "norm" in name and name.endswith("weight"):
+            assert (weights == 1).all(), name
+        else:
+            assert (weights == 0).all(), name
+
+
 def test_an_empty_history_gets_the_training_counts():
     model = trained(epochs=1)
     counts = alternating().counts() + 1.0
@@ -152,10 +164,11 @@ def test_an_empty_history_gets_the_training_counts():
     assert np.allclose(found, counts / counts.sum(), atol=1e-6)
 
 
-@pytest.mark.parametrize("positions", ["rotary", "relative", "none", "learned"])
+@pytest.mark.parametrize("positions", ["rotary", "relative", "none", "learned", "oldest"])
 @pytest.mark.parametrize("temperature", [None, 0.2])
 def test_reading_on_gives_what_reading_everything_gives(positions, temperature):
-    model = trained(epochs=2, positions=positions, temperature=temperature)
+    chosen = {"places": "oldest"} if positions == "oldest" else {"positions": positions}
+    model = trained(epochs=2, **chosen, temperature=temperature)
     rng = np.random.default_rng(1)
     start, later = QUESTIONS, rng.integers(0, ITEMS, (9, 3))
     reading = model.read(start)
@@ -206,7 +219,7 @@ def test_a_resumed_training_ends_bit_equal(tmp_path):
     fit(parts, alternating(), seed=1, folder=tmp_path, until=lambda record: record.epoch == 4)
     again = SASRec(ITEMS, settings, seed=1)
     fit(again, alternating(), seed=1, folder=tmp_path, resume=True)
-    assert not torch.equal(parts.items, whole.items)
+    assert not torch.equal(parts.encoder.items, whole.encoder.items)
     assert all(torch.equal(value, again.state()[name]) for name, value in whole.state().items())
 
 

@@ -9,6 +9,7 @@ from foldin.blocks.dropout import dropout
 from foldin.blocks.gemm import matmul_into
 from foldin.blocks.negatives import negatives_not_taken, shared_negatives
 from foldin.blocks.next_item import binary_loss, calibration, sampled_softmax_loss
+from foldin.blocks.sequence_encoder import SequenceEncoder
 from foldin.blocks.sequences import Sequences, cut_by_length, newest, transitions
 from foldin.blocks.softmax import log_total, multinomial_from_hidden, multinomial_log_likelihood
 from foldin.blocks.topk import top_k
@@ -18,6 +19,7 @@ __all__ = [
     "Allocated",
     "Buffers",
     "Cache",
+    "SequenceEncoder",
     "Sequences",
     "Transformer",
     "TransformerShape",

@@ -22,7 +22,7 @@ from scipy.special import logsumexp
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.inference.em import EMResult, Maximisable, Statistics, em
 from foldin.inference.k_means import k_means, nearest
-from foldin.tensors import Array, Float64
+from foldin.tensors import Array, Float64, Int64
 from foldin.threads import on_threads
 
 __all__ = ["COVARIANCES", "GaussianMixture", "Points", "moments_of", "quadratic", "sufficient", "summarise"]
@@ -125,12 +125,14 @@ class GaussianMixture(Maximisable[Points]):
         if weights is not None and (len(weights) != len(x) or (weights < 0).any()):
             raise ShapeError("weights must be as many as the points, and none below 0")
 
-    def begin(self, points: Points, rng: np.random.Generator) -> None:
-        """Start from k-means: the moments of its clusters."""
-        self.maximise(self.clustered(points, rng))
+    def begin(self, points: Points, rng: np.random.Generator, *, labels: Int64[Array, " points"] | None = None) -> None:
+        """Start from the moments of clusters: those of `labels`, or of k-means."""
+        self.maximise(self.clustered(points, rng, labels))
 
-    def clustered(self, points: Points, rng: np.random.Generator) -> Statistics:
-        """Move and scale the points from here on, and give the statistics of the clusters that k-means finds."""
+    def clustered(
+        self, points: Points, rng: np.random.Generator, labels: Int64[Array, " points"] | None = None
+    ) -> Statistics:
+        """Move and scale the points from here on, and give the statistics of their clusters."""
         self._check(points)
         x, weights = points
         w = np.ones(len(x)) if weights is None else weights
@@ -142,8 +144,13 @@ class GaussianMixture(Maximisable[Points]):
             spread[:] = np.sqrt((spread**2).mean())
         self.scale = np.where(spread > 0, spread, 1.0)
         kept, own_weights = ((x - self.shift) / self.scale)[w > 0], w[w > 0]
-        centres = k_means(kept[rng.permutation(len(kept))[:_CLUSTERED]], self.components, rng)
-        own, _ = nearest(kept, centres)
+        if labels is None:
+            centres = k_means(kept[rng.permutation(len(kept))[:_CLUSTERED]], self.components, rng)
+            own = nearest(kept, centres)[0]
+        else:
+            if len(labels) != len(x) or labels.min() < 0 or labels.max() >= self.components:
+                raise ShapeError(f"labels must be {len(x)} numbers in [0, {self.components})")
+            own = labels[w > 0]
         shares = np.zeros((len(kept), self.components))
         shares[np.arange(len(kept)), own] = own_weights
         moments = shares.T @ sufficient(kept, self._squares)

@@ -21,7 +21,7 @@ from scipy.special import gammaln, multigammaln, psi
 from foldin.errors import ConfigError
 from foldin.inference.em import EMResult, Maximisable, Statistics, em
 from foldin.inference.gaussian_mixture import GaussianMixture, Points, moments_of, quadratic, summarise
-from foldin.tensors import Array, Float64
+from foldin.tensors import Array, Float64, Int64
 
 __all__ = ["VariationalGaussianMixture"]
 
@@ -136,9 +136,9 @@ class VariationalGaussianMixture(Maximisable[Points]):
         shape = 0.5 * self.width * (self.degrees + counts)[:, None]
         return _Precisions(False, shape, 0.5 * scatter.sum(axis=1, keepdims=True))
 
-    def begin(self, points: Points, rng: np.random.Generator) -> None:
-        """Set the prior from the data, and start from k-means."""
-        statistics = self._points.clustered(points, rng)
+    def begin(self, points: Points, rng: np.random.Generator, *, labels: Int64[Array, " points"] | None = None) -> None:
+        """Set the prior from the data, and start from the clusters of `labels`, or of k-means."""
+        statistics = self._points.clustered(points, rng, labels)
         overall = Statistics({"moments": statistics.sums["moments"].sum(axis=0, keepdims=True)}, 0.0, statistics.weight)
         _, mean, second = moments_of(overall.sums["moments"], self.width, self._squares)
         spread = second[0] - (mean[0] ** 2 if self._squares else np.outer(mean[0], mean[0]))

@@ -2,7 +2,7 @@
 
     x_i = √d · E[item_i] + P[place_i],   h = Transformer(x),   s(next = j | first i events) = ⟨h_i, E[j]⟩
 
-Places count back from the newest event, whatever the length: the last one is always the same, in training and in serving.
+Places count back from the newest event, or with `places=oldest` from the oldest that is read, in training and in serving alike.
 Every event but the first is a target; only the `length` newest are read.
 
 Losses, by name:
@@ -28,20 +28,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from foldin.blocks import (
     Buffers,
     Cache,
+    SequenceEncoder,
     Sequences,
-    Transformer,
     TransformerShape,
-    bag_of_items,
     binary_loss,
     calibration,
     cut_by_length,
-    dropout,
     matmul_into,
     negatives_not_taken,
     newest,
@@ -74,9 +71,11 @@ class SASRecConfig(Config):
     dropout: float = setting(0.2, "of the input and of each layer's output", low=0, below=1)
     attention_dropout: float = setting(0.0, "of the attention's weights", low=0, below=1)
     positions: str = setting("learned", "of the events", choices=("learned", "rotary", "relative", "none"))
+    places: str = setting("newest", "the end that learned positions count from", choices=("newest", "oldest"))
     timed: bool = setting(False, "attention looks at the time between events, when the log has times")
     block: str = setting("plain", "the paper's, its code's, or gated", choices=("plain", "authors", "gated"))
     expansion: int = setting(1, "width of the feed-forward layer, in widths", low=1)
+    initial_sd: float | None = setting(None, "of normal initial weights; none for Xavier's", above=0)
     loss: str = setting(
         "auto", "softmax up to 200,000 items, else sampled", choices=("auto", "softmax", "sampled", "bce", "gbce")
     )
@@ -134,28 +133,25 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
             dropout=config.dropout,
             attention_dropout=config.attention_dropout,
         )
-        self.transformer = Transformer(shape, generator=generator, device=self.device)
-        self.items = nn.Parameter(torch.empty(self.n_items, config.width))
-        self.places = nn.Parameter(torch.empty(config.length if config.positions == "learned" else 0, config.width))
-        for table in (self.items, self.places):
-            if len(table):
-                nn.init.xavier_uniform_(table, generator=generator)
-            table.data = table.data.to(self.device)
+        self.encoder = SequenceEncoder(
+            self.n_items,
+            shape,
+            places=config.places if config.positions == "learned" else None,
+            initial_sd=config.initial_sd,
+            generator=generator,
+            device=self.device,
+        )
         self.log_share = torch.zeros(self.n_items, device=self.device)
         self._buffers = Buffers()
 
-    def _parameters(self) -> dict[str, nn.Parameter]:
-        places = {"places": self.places} if len(self.places) else {}
-        return {"items": self.items, **places, **dict(self.transformer.named_parameters())}
-
     def tensors(self) -> dict[str, Tensor]:
-        return {**self._parameters(), "log_share": self.log_share}
+        return {**self.encoder.by_name(), "log_share": self.log_share}
 
     def plan(self) -> Plan:
         config = self.config
         phase = Gradient(
             name="train",
-            parameters=self._parameters(),
+            parameters=dict(self.encoder.by_name()),
             loss=self._loss,
             optimizer=lambda parameters: torch.optim.Adam(
                 list(parameters.values()), lr=config.learning_rate, betas=(0.9, 0.98), fused=True
@@ -185,50 +181,24 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
         batches = [people[cut] for cut in cut_by_length(steps[people], self.config.batch_tokens)]
         return [batches[at] for at in rng.permutation(len(batches))]
 
-    def _states(
-        self, sequences: Sequences, noise: torch.Generator | None = None
-    ) -> Float[Tensor, "users length width"]:
-        """h at every place of the rectangle; with `noise`, under dropout."""
-        x = self._inputs(sequences.items, sequences.lengths)
-        if noise is not None:
-            x = dropout(x, self.config.dropout, noise)
-        return self.transformer(x, self._times(sequences.times), noise)
-
-    def _inputs(
-        self, items: Int[Tensor, "users length"], lengths: Int[Tensor, " users"]
-    ) -> Float[Tensor, "users length width"]:
-        # One item a bag: the gradient of the table is then that of a bag, which touches the rows in question only.
-        flat = items.reshape(-1)
-        ends = torch.arange(len(flat) + 1, device=self.device)
-        scale = torch.full(flat.shape, self.config.width**0.5, device=self.device)
-        return self._placed(bag_of_items(self.items, flat, ends, scale, self._buffers).view(*items.shape, -1), lengths)
-
-    def _placed(
-        self, x: Float[Tensor, "users length width"], lengths: Int[Tensor, " users"]
-    ) -> Float[Tensor, "users length width"]:
-        if len(self.places) == 0:
-            return x
-        behind = lengths.unsqueeze(1) - torch.arange(x.shape[1], device=x.device)
-        return x + F.embedding((self.config.length - behind).clamp(max=self.config.length - 1), self.places)
-
-    def _times(self, times: Int[Tensor, "users length"] | None) -> Int[Tensor, "users length"] | None:
-        if not self.config.timed:
-            return None
-        if times is None:
+    def _timed(self, sequences: Sequences) -> Sequences:
+        """Raises: ShapeError: attention looks at times, and these histories have none."""
+        if self.config.timed and sequences.times is None:
             raise ShapeError("SASRec: timed = true needs the times of the events, and these histories have none")
-        return times
+        return sequences
 
     def _asked(self, states: Float[Tensor, "... width"]) -> Float[Tensor, "... width"]:
         """What the items' vectors are multiplied with."""
         return states if self.config.temperature is None else F.normalize(states, dim=-1) / self.config.temperature
 
     def _vectors(self) -> Float[Tensor, "items width"]:
-        return self.items if self.config.temperature is None else F.normalize(self.items, dim=-1)
+        items = self.encoder.items
+        return items if self.config.temperature is None else F.normalize(items, dim=-1)
 
     def _loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
         crop = generator if self.config.crop else None
         given, targets = transitions(batch, self.config.length, self.device, crop)
-        states = self._states(given, generator).flatten(0, 1).index_select(0, given.positions())
+        states = self.encoder(self._timed(given), generator).flatten(0, 1).index_select(0, given.positions())
         hidden, vectors = self._asked(states), self._vectors()
         kind = self.config.loss
         if kind == "auto":
@@ -258,7 +228,7 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
         for cut in cut_by_length(lengths[people], _SERVING_TOKENS):
             part = newest(histories.select(people[cut]), self.config.length, self.device)
             at = torch.from_numpy(people[cut]).to(self.device)
-            found[at] = self._asked(self._states(part).flatten(0, 1)[part.last()])
+            found[at] = self._asked(self.encoder(self._timed(part)).flatten(0, 1)[part.last()])
         return found
 
     @torch.no_grad()
@@ -277,14 +247,15 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
         return out
 
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
-        self._times(None)
+        if self.config.timed:
+            raise ConfigError("SASRec: timed = true: plain histories of items, without times, are not enough")
         counts, length = (history >= 0).sum(dim=1), self.config.length
         lengths = counts.clamp(min=1, max=length)
         steps = (counts.clamp(min=length) - length).unsqueeze(1) + torch.arange(length, device=history.device)
         items = history.gather(1, steps.clamp(max=history.shape[1] - 1)).clamp(min=0)
-        x = self._placed(F.embedding(items, self.items) * self.config.width**0.5, lengths)
+        x = self.encoder.placed(F.embedding(items, self.encoder.items) * self.config.width**0.5, lengths)
         newest_at = (lengths - 1)[:, None, None].expand(-1, 1, self.config.width)
-        states = self._asked(self.transformer(x).gather(1, newest_at).squeeze(1))
+        states = self._asked(self.encoder.transformer(x).gather(1, newest_at).squeeze(1))
         return torch.where(counts.unsqueeze(1) > 0, states @ self._vectors().t(), self.log_share)
 
     @torch.no_grad()
@@ -292,20 +263,18 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
         """Histories, read so that further events can be added one at a time."""
         self._check(histories)
         room = self.config.length > int(histories.lengths.max(initial=0))
-        if not room or len(self.places) or len(histories) == 0 or int(histories.lengths.min()) == 0:
+        if not room or not self.encoder.extensible or len(histories) == 0 or int(histories.lengths.min()) == 0:
             return Reading(histories, self.queries(histories), None)
         part = newest(histories, self.config.length, self.device)
-        states, cache = self.transformer.begin(
-            self._inputs(part.items, part.lengths), part.lengths, self._times(part.times)
-        )
+        states, cache = self.encoder.begin(self._timed(part))
         return Reading(histories, self._asked(states.flatten(0, 1)[part.last()]), cache)
 
     @torch.no_grad()
     def extend(self, reading: Reading, later: Histories) -> Reading:
         """The reading with one more event of each person.
 
-        With positions that count from the oldest event (all but `learned`) only that event is computed, as long as
-        no history is longer than `length`; else everything is read again. The result is the same.
+        Where positions do not count from the newest event only that event is computed, as long as no history is longer
+        than `length`; else everything is read again. The result is the same.
 
         Raises:
             ShapeError: other people, or not one event each.
@@ -317,7 +286,7 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
         if cache is None or int(cache.lengths.max()) >= self.config.length:
             return self.read(histories)
         part = newest(later, 1, self.device)
-        states, cache = self.transformer.extend(self._inputs(part.items, part.lengths), cache, self._times(part.times))
+        states, cache = self.encoder.extend(self._timed(part), cache)
         return Reading(histories, self._asked(states.squeeze(1)), cache)
 
     @torch.no_grad()

@@ -61,9 +61,7 @@ class ExponentialFamily:
 
     def information(self, eta: Float64[Tensor, " k"]) -> Float64[Tensor, "k k"]:
         """∇²A(η): the covariance of T(x), and the Fisher information of one observation about η."""
-        found: Tensor = torch.autograd.functional.hessian(
-            self.log_partition, eta.detach()
-        )
+        found: Tensor = torch.autograd.functional.hessian(self.log_partition, eta.detach())
         return found
 
     def from_mean(self, mu: Float64[Tensor, " k"], *, tolerance: float = 1e-10) -> Float64[Tensor, " k"]:
