@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from foldin.threads import on_threads, scratch
+from foldin.threads import on_threads, operations_on_one_thread, scratch, thread_count
 
 
 def test_results_are_in_the_order_of_the_parts():
@@ -19,6 +19,19 @@ def test_pytorch_takes_one_thread_in_each_and_all_of_them_outside(set_threads):
     inside = on_threads(lambda _: (torch.ones(1000).sum().item(), torch.get_num_threads())[1], [0] * 6)
     assert inside == [1] * 6
     assert torch.get_num_threads() == 3
+
+
+def test_pytorch_s_operations_can_be_kept_to_one_thread_while_ours_are_not(set_threads):
+    set_threads(2)
+    with operations_on_one_thread():
+        assert torch.get_num_threads() == 1
+        assert thread_count() == 2
+        together = threading.Barrier(2, timeout=30)
+        on_threads(lambda _: together.wait(), [0, 1])  # both at once, or the barrier breaks
+        with operations_on_one_thread():
+            assert thread_count() == 2
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == thread_count() == 2
 
 
 def test_an_error_comes_back_to_the_caller():

@@ -7,6 +7,7 @@ no generator state, and a run that was killed and resumed repeats what the unint
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from foldin.errors import FitError
 from foldin.models import Gradient, Plan, Recommender, Step, Sweep
 from foldin.store import CHECKPOINT
 from foldin.tensors import Tensor
+from foldin.threads import operations_on_one_thread
 
 __all__ = ["EpochRecord", "FitResult", "Judge", "Progress", "fit"]
 
@@ -96,7 +98,8 @@ class _Loop:
                     continue
                 found = phase.run(self.train, _generator(self.model.device, self.seed, epoch, index))
             else:
-                found = self._passes(phase, epoch, index)
+                with operations_on_one_thread() if phase.small else nullcontext():
+                    found = self._passes(phase, epoch, index)
                 people += phase.passes * len(self.train)
             for name, value in found.items():
                 if not math.isfinite(value):

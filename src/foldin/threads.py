@@ -8,8 +8,9 @@ import functools
 import math
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from threadpoolctl import ThreadpoolController
 
 from foldin.tensors import Array, Float
 
-__all__ = ["on_threads", "scratch"]
+__all__ = ["on_threads", "operations_on_one_thread", "scratch", "thread_count"]
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -39,10 +40,37 @@ def _pool(threads: int) -> ThreadPoolExecutor:
         torch.get_num_threads()  # else the thread's first operation takes the setting that all have by then
         started.wait()
 
+    outside = torch.get_num_threads()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="foldin", initializer=begin)
     list(pool.map(int, range(threads)))  # starts them all
-    torch.set_num_threads(threads)  # PyTorch's BLAS has one setting for all threads
+    torch.set_num_threads(outside)  # PyTorch's BLAS has one setting for all threads
     return pool
+
+
+class _Setting:
+    kept: int | None = None  # threads of our own, while PyTorch has one
+
+
+def thread_count() -> int:
+    """How many threads `on_threads` has: as many as PyTorch has, or had outside `operations_on_one_thread`."""
+    return torch.get_num_threads() if _Setting.kept is None else _Setting.kept
+
+
+@contextmanager
+def operations_on_one_thread() -> Iterator[None]:
+    """PyTorch's operations take one thread, those on threads of our own as many as before.
+
+    PyTorch's second thread goes on spinning for some 8 ms after each operation and slows down what follows on threads of our
+    own; among small operations that costs more than it saves.
+    """
+    before, _Setting.kept = _Setting.kept, thread_count()
+    outside = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(outside)
+        _Setting.kept = before
 
 
 _own = threading.local()  # each thread's scratch memory
@@ -53,9 +81,9 @@ os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has no
 def on_threads(work: Callable[[A], B], parts: Sequence[A]) -> list[B]:
     """The result of `work` for each part, in their order; NumPy's BLAS and PyTorch take one thread in each."""
     with _openblas().limit(limits=1):
-        if torch.get_num_threads() == 1:
+        if thread_count() == 1:
             return [work(part) for part in parts]
-        return list(_pool(torch.get_num_threads()).map(work, parts))
+        return list(_pool(thread_count()).map(work, parts))
 
 
 def scratch(name: str, shape: tuple[int, ...], dtype: np.dtype) -> Float[Array, "..."]:

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from foldin.data import Histories
 from foldin.tensors import Array, Float, Float32, Int64, Tensor
-from foldin.threads import on_threads
+from foldin.threads import on_threads, thread_count
 
 __all__ = ["Allocated", "allocate", "even_parts", "local_ascent"]
 
@@ -108,7 +108,7 @@ def allocate(
 
 def _parts(histories: Histories) -> list[slice]:
     """One for each thread; but a small part takes less time than two threads need to take turns in Python."""
-    return even_parts(histories, max(1, min(torch.get_num_threads(), histories.n_events // _PART_EVENTS)))
+    return even_parts(histories, max(1, min(thread_count(), histories.n_events // _PART_EVENTS)))
 
 
 def even_parts(histories: Histories, parts: int) -> list[slice]:

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from foldin.tensors import Array, Float, Int, Int64, Tensor
-from foldin.threads import on_threads, scratch
+from foldin.threads import on_threads, scratch, thread_count
 
 __all__ = ["softmax_cross_entropy"]
 
@@ -99,7 +99,7 @@ def _on_cpu(
     targets: Int64[Array, " tokens"],
     wants: tuple[bool, bool, bool],
 ) -> _Gradients:
-    threads = torch.get_num_threads()
+    threads = thread_count()
     step = _chunk_rows(len(hidden), len(weight), threads)
     chunks = [slice(at, min(at + step, len(hidden))) for at in range(0, len(hidden), step)]
     grad_hidden = np.empty_like(hidden) if wants[0] else None

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from foldin.tensors import Float, Tensor
-from foldin.threads import on_threads
+from foldin.threads import on_threads, thread_count
 
 __all__ = ["matmul_into"]
 
@@ -53,5 +53,5 @@ def matmul_into(out: Float[Tensor, "m n"], a: Float[Tensor, "m k"], b: Float[Ten
     large = a.shape[0] * a.shape[1] * b.shape[1] >= _WORTH_IT
     if not (large and out.device.type == "cpu" and out.dtype in (torch.float32, torch.float64) and _is_amd()):
         return torch.mm(a.detach(), b.detach(), out=out)
-    _parts(out.numpy(), a.detach().numpy(), b.detach().numpy(), 4 * torch.get_num_threads())
+    _parts(out.numpy(), a.detach().numpy(), b.detach().numpy(), 4 * thread_count())
     return out

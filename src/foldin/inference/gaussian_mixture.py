@@ -16,14 +16,13 @@ import itertools
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from scipy.special import logsumexp
 
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.inference.em import EMResult, Maximisable, Statistics, em
 from foldin.inference.k_means import k_means, nearest
 from foldin.tensors import Array, Float64, Int64
-from foldin.threads import on_threads
+from foldin.threads import on_threads, thread_count
 
 __all__ = ["COVARIANCES", "GaussianMixture", "Points", "moments_of", "quadratic", "sufficient", "summarise"]
 
@@ -284,7 +283,7 @@ def summarise(mixture: GaussianMixture, natural: Float64[Array, "features compon
             sums += scores.T @ made
         return sums, log_likelihood
 
-    threads = torch.get_num_threads()
+    threads = thread_count()
     edges = np.linspace(0, len(x), threads + 1).astype(int)
     found = on_threads(work, [slice(int(a), int(b)) for a, b in itertools.pairwise(edges)])
     weight = float(len(x)) if weights is None else float(weights.sum())

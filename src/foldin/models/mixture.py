@@ -27,7 +27,7 @@ from foldin.models.config import Config, setting
 from foldin.models.plan import Plan, Sweep
 from foldin.models.posterior import Posterior
 from foldin.tensors import Array, Float, Tensor
-from foldin.threads import on_threads
+from foldin.threads import on_threads, thread_count
 
 __all__ = ["MixtureOfMultinomials", "MixtureOfMultinomialsConfig"]
 
@@ -129,7 +129,7 @@ class MixtureOfMultinomials(Segmented, Maximisable[Histories], Posterior[Mixture
             matrix = scipy.sparse.csr_matrix((ones, own.items, own.offsets), shape=(len(own), self.n_items))
             return matrix.T @ shares[part]
 
-        return on_threads(work, even_parts(people, torch.get_num_threads()))
+        return on_threads(work, even_parts(people, thread_count()))
 
     def maximise(self, statistics: Statistics) -> None:
         classes = np.maximum(statistics.sums["classes"], 1e-300)

@@ -72,6 +72,7 @@ class Gradient:
         batches: of a pass; everybody from whom there is something to learn is in one of them.
         passes: over the people, in each epoch.
         learning_rate: at a step; None leaves the optimiser's own.
+        small: whether batches are so small that PyTorch's own operations are quicker on one thread.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Gradient:
     batches: Batches
     passes: int = 1
     learning_rate: Callable[[Step], float] | None = None
+    small: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

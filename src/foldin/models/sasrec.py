@@ -58,6 +58,7 @@ __all__ = ["Reading", "SASRec", "SASRecConfig"]
 
 _FULL_SOFTMAX_ITEMS = 200_000
 _SERVING_TOKENS = 16_384  # read at once
+_SMALL_BATCH = 1 << 17  # entries of a batch's states
 _NEGATIVES = {"bce": 1, "gbce": 256, "sampled": 3000}
 
 
@@ -158,6 +159,7 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
             ),
             batches=self._batches,
             learning_rate=self.learning_rate_at,
+            small=config.batch_tokens * config.width <= _SMALL_BATCH,
         )
         return Plan(phases=(phase,), epochs=config.epochs, first=(Sweep(name="count", run=self._count),))
 
