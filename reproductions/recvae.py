@@ -34,10 +34,10 @@ GRIDS: dict[str, dict[str, list[dict[str, Any]]]] = {
     "diffrec-ml-1m-clean": {
         "ease": EASE,
         "multvae": [
-            {**SHALLOW, "beta": 0.05, "dropout": d, "latent": w} for d, w in ((0.3, 400), (0.2, 600), (0.1, 800))
+            {**SHALLOW, "beta": b, "dropout": 0.2, "latent": w} for b, w in ((0.05, 600), (0.05, 1000), (0.1, 1000))
         ],
         "recvae": [
-            {**RECVAE, "gamma": g, "latent": w} for g, w in ((0.0035, 200), (0.005, 200), (0.005, 400), (0.0075, 400))
+            {**RECVAE, "gamma": g, "latent": 400} for g in (0.005, 0.0075)
         ],
     },
 }
@@ -57,7 +57,7 @@ def main() -> None:
             found = table(source.split(), name, {"recvae": [{}]}, seeds=options.seeds)
         else:
             split = Source(path=str(options.data / name)).split()
-            judged: dict[str, Any] = {"metric": "recall_all@20", "metrics": CLEAN} if name.startswith("diffrec") else {}
+            judged: dict[str, Any] = {"metric": "recall_all@10", "metrics": CLEAN} if name.startswith("diffrec") else {}
             found = table(split, name, GRIDS[name], seeds=options.seeds, **judged)
         keep(options, "recvae", {name: found}, PAPER)
 
