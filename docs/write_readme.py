@@ -117,7 +117,8 @@ def speed() -> str:
         return f"{value:.1f} s" if value < 100 else f"{value:.0f} s"
 
     gauss, bayes, lda, hpf = (
-        load(f"benchmarks/results/{name}.json") for name in ("gaussian_mixture", "variational_mixture", "lda", "poisson")
+        load(f"benchmarks/results/{name}.json")
+        for name in ("gaussian_mixture", "variational_mixture", "lda", "poisson")
     )
     e, r, q, m, d, t = (one["figures"] for one in (epoch, rec, quick, lists, read, sas))
     g, b, a, h = (one["figures"] for one in (gauss, bayes, lda, hpf))

@@ -14,7 +14,9 @@ GRIDS: dict[str, list[dict[str, Any]]] = {
     "popularity": [{}],
     "mixture": [{"classes": c, "smoothing": s} for c in (50, 100, 200, 400) for s in (0.2, 0.5, 1.0)],
     "plsa": [
-        {"topics": k, "people_pseudo": a, "item_pseudo": 0.05, "epochs": 30} for k in (50, 100, 200) for a in (0.05, 0.5, 1.0)
+        {"topics": k, "people_pseudo": a, "item_pseudo": 0.05, "epochs": 30}
+        for k in (50, 100, 200)
+        for a in (0.05, 0.5, 1.0)
     ],
     "lda": [{"topics": k, "epochs": 30} for k in (50, 100, 200)],
     "poisson": [{"factors": k, "epochs": 40} for k in (50, 100, 200)],

@@ -36,9 +36,7 @@ GRIDS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "multvae": [
             {**SHALLOW, "beta": b, "dropout": 0.2, "latent": w} for b, w in ((0.05, 600), (0.05, 1000), (0.1, 1000))
         ],
-        "recvae": [
-            {**RECVAE, "gamma": g, "latent": 400} for g in (0.005, 0.0075)
-        ],
+        "recvae": [{**RECVAE, "gamma": g, "latent": 400} for g in (0.005, 0.0075)],
     },
 }
 CLEAN = ("recall_all@10", "recall_all@20", "ndcg@10", "ndcg@20")
