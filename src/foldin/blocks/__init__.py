@@ -3,12 +3,14 @@
 from foldin.blocks.allocation import Allocated, allocate, even_parts, local_ascent
 from foldin.blocks.bag import bag_of_items, drop_events, padded_bag, unit_weights
 from foldin.blocks.buffers import Buffers
+from foldin.blocks.code_use import CodeUse, code_use
 from foldin.blocks.cross_entropy import softmax_cross_entropy
 from foldin.blocks.digamma import digamma
 from foldin.blocks.dropout import dropout
 from foldin.blocks.gemm import matmul_into
 from foldin.blocks.negatives import negatives_not_taken, shared_negatives
 from foldin.blocks.next_item import binary_loss, calibration, sampled_softmax_loss
+from foldin.blocks.quantiser import ProductQuantiser, Quantised, ResidualQuantiser, VectorQuantiser
 from foldin.blocks.sequence_encoder import SequenceEncoder
 from foldin.blocks.sequences import Sequences, cut_by_length, newest, transitions
 from foldin.blocks.softmax import log_total, multinomial_from_hidden, multinomial_log_likelihood
@@ -19,14 +21,20 @@ __all__ = [
     "Allocated",
     "Buffers",
     "Cache",
+    "CodeUse",
+    "ProductQuantiser",
+    "Quantised",
+    "ResidualQuantiser",
     "SequenceEncoder",
     "Sequences",
     "Transformer",
     "TransformerShape",
+    "VectorQuantiser",
     "allocate",
     "bag_of_items",
     "binary_loss",
     "calibration",
+    "code_use",
     "cut_by_length",
     "digamma",
     "drop_events",

@@ -4,26 +4,39 @@ import numpy as np
 
 from foldin.errors import ShapeError
 from foldin.tensors import Array, Float, Int64
+from foldin.threads import on_threads, scratch, thread_count
 
 __all__ = ["k_means", "nearest"]
 
-_BLOCK = 1 << 14
+_BLOCK = 1 << 17  # points × centres worked on at once
 
 
 def nearest(
     x: Float[Array, "points width"], centres: Float[Array, "k width"]
 ) -> tuple[Int64[Array, " points"], Float[Array, " points"]]:
-    """(index of each point's nearest centre, squared distance to it), by one product a block of points."""
-    squares = np.einsum("kd,kd->k", centres, centres)
-    found = np.empty(len(x), dtype=np.int64)
-    distances = np.empty(len(x), dtype=x.dtype)
-    for at in range(0, len(x), _BLOCK):
-        part = x[at : at + _BLOCK]
-        scores = squares - 2.0 * (part @ centres.T)
-        best = scores.argmin(axis=1)
-        found[at : at + _BLOCK] = best
-        own = scores[np.arange(len(part)), best] + np.einsum("nd,nd->n", part, part)
-        distances[at : at + _BLOCK] = np.maximum(own, 0.0)
+    """(index of each point's nearest centre, squared distance to it); of centres as near the first.
+
+    One product a block of points, as many as keep it in a core's own cache: points × centres is never whole.
+    """
+    half = 0.5 * np.einsum("kd,kd->k", centres, centres)
+    found, distances = np.empty(len(x), dtype=np.int64), np.empty(len(x), dtype=x.dtype)
+    step = max(1, _BLOCK // max(1, len(centres)))
+    transposed = np.ascontiguousarray(centres.T)
+
+    def work(share: range) -> None:
+        scores = scratch("nearest", (step, len(centres)), x.dtype)
+        for at in share:
+            part = x[at : at + step]
+            own = np.matmul(part, transposed, out=scores[: len(part)])
+            own -= half
+            best = own.argmax(axis=1)
+            found[at : at + step] = best
+            squares = np.einsum("nd,nd->n", part, part) - 2.0 * own[np.arange(len(part)), best]
+            distances[at : at + step] = np.maximum(squares, 0.0)
+
+    starts = range(0, len(x), step)
+    threads = min(thread_count(), len(starts)) or 1
+    on_threads(work, [starts[one::threads] for one in range(threads)])
     return found, distances
 
 

@@ -1,0 +1,60 @@
+"""How codes are used: what a quantiser wastes, and how many things end up with one name."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from foldin.errors import ShapeError
+from foldin.tensors import Array, Float64, Int
+
+__all__ = ["CodeUse", "code_use"]
+
+_UNUSED = 0.1  # share of a level's codes without a use, above which there is an alarm
+_SHARED = 0.05  # share of things that share their name, likewise
+
+
+@dataclass(frozen=True, eq=False)
+class CodeUse:
+    """Use of the codes, level by level, and of whole names.
+
+    Args:
+        used: share of each level's codes that something has.
+        perplexity: exp of the entropy of each level's codes; the number of codes when all are used alike.
+        collisions: share of things whose name, all levels together, another has too.
+        largest: things under the most frequent name.
+        alarms: what is wrong, in words; empty when nothing is.
+    """
+
+    used: Float64[Array, " levels"]
+    perplexity: Float64[Array, " levels"]
+    collisions: float
+    largest: int
+    alarms: tuple[str, ...]
+
+
+def code_use(codes: Int[Array, "n levels"], sizes: tuple[int, ...]) -> CodeUse:
+    """Use of codes by n things.
+
+    Args:
+        sizes: codes of each level.
+
+    Raises:
+        ShapeError: no things, another number of levels, or a code that its level does not have.
+    """
+    if len(codes) == 0 or codes.shape[1] != len(sizes):
+        raise ShapeError(f"codes of shape {codes.shape}: one thing at least, and {len(sizes)} levels were expected")
+    used, perplexity, alarms = np.empty(len(sizes)), np.empty(len(sizes)), []
+    for level, size in enumerate(sizes):
+        own = codes[:, level]
+        if own.min() < 0 or own.max() >= size:
+            raise ShapeError(f"level {level}: codes must be in [0, {size}), met {own.min()} to {own.max()}")
+        shares = np.bincount(own, minlength=size) / len(own)
+        used[level] = (shares > 0).mean()
+        perplexity[level] = np.exp(-(shares[shares > 0] * np.log(shares[shares > 0])).sum())
+        if used[level] < 1.0 - _UNUSED and size <= len(codes):
+            alarms.append(f"level {level}: {1.0 - used[level]:.0%} of the {size} codes are not used")
+    _, counts = np.unique(codes, axis=0, return_counts=True)
+    collisions = float(counts[counts > 1].sum() / len(codes))
+    if collisions > _SHARED:
+        alarms.append(f"{collisions:.0%} of the things share their name with another")
+    return CodeUse(used, perplexity, collisions, int(counts.max()), tuple(alarms))

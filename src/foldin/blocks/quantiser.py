@@ -1,0 +1,229 @@
+"""Vector quantisation: a vector becomes the number of the nearest of k learned vectors, and the gradient goes past it.
+
+    c(x) = argmin_k ‖x − e_k‖²,   q(x) = e_c(x);   forward q, backward as if q(x) were x (straight through)
+    loss = ‖sg[x] − e_c‖² + β ‖x − sg[e_c]‖²
+
+With a moving average the first term, which is k-means step by step, is done in closed form instead:
+
+    N_k ← γ N_k + (1 − γ) n_k,   m_k ← γ m_k + (1 − γ) Σ_{c(x) = k} x,   e_k = m_k / N_k
+
+`ResidualQuantiser` quantises what the level before left over, `ProductQuantiser` each part of the vector by itself. A code that
+is hardly used any more begins again at a vector of the batch, drawn at random.
+
+Source: vandenoord2017, eqs. 1–3 and appendix A.1 (the average); zeghidour2021, algorithm 1 (residual) and section 3.3 (revived
+codes, a start from k-means); jegou2011, section 2 (product).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from foldin.errors import ConfigError, ShapeError
+from foldin.inference import k_means, nearest
+from foldin.tensors import Float, Int, Tensor
+
+__all__ = ["ProductQuantiser", "Quantised", "ResidualQuantiser", "VectorQuantiser"]
+
+
+@dataclass(frozen=True, eq=False)
+class Quantised:
+    """What quantising gave.
+
+    Args:
+        values: q(x), through which the gradient goes straight.
+        codes: of each vector, one a level or part.
+        loss: what the quantiser adds to the objective, the mean over vectors of squares summed over their width.
+    """
+
+    values: Float[Tensor, "n width"]
+    codes: Int[Tensor, "n levels"]
+    loss: Float[Tensor, ""]
+
+
+def _nearest(x: Float[Tensor, "n width"], vectors: Float[Tensor, "codes width"]) -> Int[Tensor, " n"]:
+    x, vectors = x.detach(), vectors.detach()
+    if x.device.type == "cpu":
+        return torch.from_numpy(nearest(x.contiguous().numpy(), vectors.contiguous().numpy())[0])
+    half, step = 0.5 * vectors.square().sum(dim=1), max(1, (1 << 26) // len(vectors))
+    parts = [(x[at : at + step] @ vectors.t() - half).argmax(dim=1) for at in range(0, len(x), step)]
+    return torch.cat(parts) if parts else torch.empty(0, dtype=torch.int64, device=x.device)
+
+
+class VectorQuantiser(nn.Module):
+    """One codebook.
+
+    Args:
+        codes: how many.
+        width: of a vector.
+        average: γ of the moving average; None learns the vectors by gradient.
+        commitment: β.
+        least: uses of a code a step, on average, below which it is dead; 0 lets the dead lie.
+        generator: of the initial vectors, on the CPU; `begin` replaces them.
+        device: where it computes.
+
+    Raises:
+        ConfigError: a setting out of its range.
+    """
+
+    def __init__(
+        self,
+        codes: int,
+        width: int,
+        *,
+        average: float | None = 0.99,
+        commitment: float = 0.25,
+        least: float = 0.0,
+        generator: torch.Generator,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        super().__init__()
+        if codes < 1 or width < 1 or commitment < 0 or least < 0 or (average is not None and not 0 < average < 1):
+            raise ConfigError(
+                f"codes {codes} and width {width} must be at least 1, commitment {commitment:g} and least {least:g} not below 0, "
+                f"average {average} in (0, 1) or None"
+            )
+        self.codes, self.width = codes, width
+        self.average, self.commitment, self.least = average, commitment, least
+        start = torch.randn(codes, width, generator=generator).to(device)
+        self.vectors = nn.Parameter(start, requires_grad=average is None)
+        self.uses: Tensor
+        self.sums: Tensor
+        self.register_buffer("uses", torch.ones(codes, device=device))
+        self.register_buffer("sums", start.clone())
+
+    @torch.no_grad()
+    def begin(self, x: Float[Tensor, "n width"], rng: np.random.Generator) -> None:
+        """Vectors at the centres of k-means of x; a batch of fewer than there are codes is drawn from with noise."""
+        data = x.detach().cpu().numpy()
+        if len(data) < self.codes:
+            noise = 1e-3 * data.std(axis=0) * rng.standard_normal((self.codes, self.width))
+            data = np.concatenate((data, (data[rng.integers(len(data), size=self.codes)] + noise).astype(data.dtype)))
+        self.vectors.copy_(torch.from_numpy(k_means(data, self.codes, rng)))
+        self.uses.fill_(max(1.0, len(x) / self.codes))
+        self.sums.copy_(self.vectors * self.uses.unsqueeze(1))
+
+    def forward(self, x: Float[Tensor, "n width"], noise: torch.Generator | None = None) -> Quantised:
+        """q(x). With `noise`, a training step: averages move, and dead codes are revived by draws from it."""
+        if x.shape[1] != self.width:
+            raise ShapeError(f"the codebook is of width {self.width}, the vectors of {x.shape[1]}")
+        codes = _nearest(x, self.vectors)
+        chosen = F.embedding(codes, self.vectors)
+        count = max(1, len(x))
+        loss = self.commitment * (x - chosen.detach()).square().sum() / count
+        if self.average is None:
+            loss = loss + (x.detach() - chosen).square().sum() / count
+        values = x + (chosen - x).detach()
+        if noise is not None:
+            self._step(x.detach(), codes, noise)
+        return Quantised(values, codes.unsqueeze(1), loss)
+
+    def decode(self, codes: Int[Tensor, "n levels"]) -> Float[Tensor, "n width"]:
+        """The vectors of codes."""
+        return F.embedding(codes[:, 0], self.vectors)
+
+    @torch.no_grad()
+    def _step(self, x: Float[Tensor, "n width"], codes: Int[Tensor, " n"], noise: torch.Generator) -> None:
+        rate = 0.99 if self.average is None else self.average
+        taken = torch.bincount(codes, minlength=self.codes).to(x.dtype)
+        self.uses.mul_(rate).add_(taken, alpha=1.0 - rate)
+        if self.average is not None:
+            self.sums.mul_(rate).index_add_(0, codes, x, alpha=1.0 - rate)
+            # A code that nothing was ever near keeps its vector.
+            self.vectors.copy_(
+                torch.where(self.uses.unsqueeze(1) > 1e-8, self.sums / self.uses.unsqueeze(1), self.vectors)
+            )
+        dead = (self.uses < self.least).nonzero().squeeze(1)
+        if len(dead) and len(x):
+            chosen = torch.randint(len(x), (len(dead),), generator=noise, device=x.device)
+            self.vectors[dead] = x[chosen]
+            self.uses[dead] = max(1.0, self.least)
+            self.sums[dead] = self.vectors[dead] * self.uses[dead].unsqueeze(1)
+
+
+class ResidualQuantiser(nn.Module):
+    """Levels of codebooks, each for what those before left over: q(x) = Σ_l e^l, residuals r_0 = x, r_l+1 = r_l − e^l.
+
+    Args:
+        levels: codebooks of one width.
+    """
+
+    def __init__(self, levels: Sequence[VectorQuantiser]) -> None:
+        super().__init__()
+        if not levels or any(level.width != levels[0].width for level in levels):
+            raise ConfigError("a residual quantiser needs levels of one width")
+        self.levels = nn.ModuleList(levels)
+
+    def _each(self) -> list[VectorQuantiser]:
+        return [level for level in self.levels if isinstance(level, VectorQuantiser)]
+
+    @torch.no_grad()
+    def begin(self, x: Float[Tensor, "n width"], rng: np.random.Generator) -> None:
+        """k-means of x, then of what it leaves over, level by level."""
+        for level in self._each():
+            level.begin(x, rng)
+            x = x - level(x).values
+
+    def forward(self, x: Float[Tensor, "n width"], noise: torch.Generator | None = None) -> Quantised:
+        """The sum over levels; the loss is the sum of theirs."""
+        left, total, codes = x, torch.zeros_like(x), []
+        loss = x.new_zeros(())
+        for level in self._each():
+            found = level(left, noise)
+            # A level's loss pulls at x, not at the vectors of the levels before; straight through goes past all of them at once.
+            chosen = found.values.detach()
+            left, total = left - chosen, total + chosen
+            codes.append(found.codes)
+            loss = loss + found.loss
+        return Quantised(x + (total - x).detach(), torch.cat(codes, dim=1), loss)
+
+    def decode(self, codes: Int[Tensor, "n levels"]) -> Float[Tensor, "n width"]:
+        """The vectors of codes."""
+        return torch.stack([level.decode(codes[:, at : at + 1]) for at, level in enumerate(self._each())]).sum(dim=0)
+
+
+class ProductQuantiser(nn.Module):
+    """Parts of the vector, each with a codebook of its own; grouped residual quantisation when the parts are residual.
+
+    Args:
+        parts: codebooks; the widths add up to that of the vectors.
+    """
+
+    def __init__(self, parts: Sequence["VectorQuantiser | ResidualQuantiser"]) -> None:
+        super().__init__()
+        if not parts:
+            raise ConfigError("a product quantiser needs one part at least")
+        self.parts = nn.ModuleList(parts)
+        self.widths = [_width(part) for part in parts]
+        self.counts = [len(part.levels) if isinstance(part, ResidualQuantiser) else 1 for part in parts]
+
+    def begin(self, x: Float[Tensor, "n width"], rng: np.random.Generator) -> None:
+        """Each part from its own coordinates."""
+        for part, own in zip(self._each(), x.split(self.widths, dim=1), strict=True):
+            part.begin(own, rng)
+
+    def _each(self) -> list["VectorQuantiser | ResidualQuantiser"]:
+        return [part for part in self.parts if isinstance(part, VectorQuantiser | ResidualQuantiser)]
+
+    def forward(self, x: Float[Tensor, "n width"], noise: torch.Generator | None = None) -> Quantised:
+        """The parts side by side; the loss is the sum of theirs."""
+        if x.shape[1] != sum(self.widths):
+            raise ShapeError(f"the parts are of width {sum(self.widths)} together, the vectors of {x.shape[1]}")
+        found = [part(own, noise) for part, own in zip(self._each(), x.split(self.widths, dim=1), strict=True)]
+        return Quantised(
+            torch.cat([one.values for one in found], dim=1),
+            torch.cat([one.codes for one in found], dim=1),
+            torch.stack([one.loss for one in found]).sum(),
+        )
+
+    def decode(self, codes: Int[Tensor, "n levels"]) -> Float[Tensor, "n width"]:
+        """The vectors of codes."""
+        own = codes.split(self.counts, dim=1)
+        return torch.cat([part.decode(part_codes) for part, part_codes in zip(self._each(), own, strict=True)], dim=1)
+
+
+def _width(part: "VectorQuantiser | ResidualQuantiser") -> int:
+    return part.width if isinstance(part, VectorQuantiser) else part._each()[0].width
