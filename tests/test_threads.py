@@ -9,7 +9,8 @@ import torch
 from foldin.threads import on_threads, operations_on_one_thread, scratch, thread_count
 
 
-def test_results_are_in_the_order_of_the_parts():
+def test_results_are_in_the_order_of_the_parts(set_threads):
+    set_threads(2)
     assert on_threads(lambda n: n * n, list(range(20))) == [n * n for n in range(20)]
     assert on_threads(lambda n: n, []) == []
 
@@ -34,7 +35,32 @@ def test_pytorch_s_operations_can_be_kept_to_one_thread_while_ours_are_not(set_t
     assert torch.get_num_threads() == thread_count() == 2
 
 
-def test_an_error_comes_back_to_the_caller():
+def test_blocks_of_one_thread_may_overlap(set_threads):
+    set_threads(2)
+    first, second = operations_on_one_thread(), operations_on_one_thread()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert thread_count() == 2
+    assert torch.get_num_threads() == 1
+    second.__exit__(None, None, None)
+    assert thread_count() == torch.get_num_threads() == 2
+    set_threads(3)
+    assert thread_count() == 3
+
+
+def test_work_inside_work_is_done_in_its_thread(set_threads):
+    set_threads(2)
+    with operations_on_one_thread():
+        assert on_threads(lambda n: on_threads(lambda m: (m, thread_count()), [n, n + 1]), [0, 5]) == [
+            [(0, 1), (1, 1)],
+            [(5, 1), (6, 1)],
+        ]
+
+
+def test_an_error_comes_back_to_the_caller(set_threads):
+    set_threads(2)
+
     def fail(n: int) -> int:
         raise ValueError(f"part {n}")
 

@@ -38,6 +38,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     def begin() -> None:
         torch.set_num_threads(1)
         torch.get_num_threads()  # else the thread's first operation takes the setting that all have by then
+        _own.works = True
         started.wait()
 
     outside = torch.get_num_threads()
@@ -47,12 +48,19 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return pool
 
 
+_own = threading.local()  # each thread's scratch memory
+_lock = threading.Lock()
+
+
 class _Setting:
     kept: int | None = None  # threads of our own, while PyTorch has one
+    inside = 0  # how many blocks of `operations_on_one_thread` are open
 
 
 def thread_count() -> int:
-    """How many threads `on_threads` has: as many as PyTorch has, or had outside `operations_on_one_thread`."""
+    """How many threads `on_threads` has: as many as PyTorch has, or had outside `operations_on_one_thread`; 1 in one of them."""
+    if getattr(_own, "works", False):
+        return 1
     return torch.get_num_threads() if _Setting.kept is None else _Setting.kept
 
 
@@ -61,19 +69,23 @@ def operations_on_one_thread() -> Iterator[None]:
     """PyTorch's operations take one thread, those on threads of our own as many as before.
 
     PyTorch's second thread goes on spinning for some 8 ms after each operation and slows down what follows on threads of our
-    own; among small operations that costs more than it saves.
+    own; among small operations that costs more than it saves. Blocks may overlap, in one thread or in several.
     """
-    before, _Setting.kept = _Setting.kept, thread_count()
-    outside = torch.get_num_threads()
-    torch.set_num_threads(1)
+    with _lock:
+        if _Setting.inside == 0:
+            _Setting.kept = torch.get_num_threads()
+        _Setting.inside += 1
+        torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(outside)
-        _Setting.kept = before
+        with _lock:
+            _Setting.inside -= 1
+            if _Setting.inside == 0:
+                assert _Setting.kept is not None
+                torch.set_num_threads(_Setting.kept)
+                _Setting.kept = None
 
-
-_own = threading.local()  # each thread's scratch memory
 
 os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of its parent's threads
 

@@ -213,7 +213,20 @@ def test_use_perplexity_and_collisions_of_known_codes():
     assert code_use(np.arange(8)[:, None], (8,)).alarms == ()
 
 
+def test_revived_codes_have_time_to_be_found():
+    x, one = data(256, 2), quantiser(codes=16, width=2, least=2.0, average=0.9)
+    one.begin(x, np.random.default_rng(0))
+    first = float((x - one(x).values).square().sum(dim=1).mean())
+    for step in range(150):
+        one(x, generator(step))
+    assert float((x - one(x).values).square().sum(dim=1).mean()) < 1.1 * first
+
+
 def test_bad_input_is_one_clear_error():
+    with pytest.raises(ShapeError, match=r"width 4 cannot begin with vectors of shape \(0, 4\)"):
+        quantiser().begin(data(0), np.random.default_rng(0))
+    with pytest.raises(ShapeError, match="one thing at least"):
+        code_use(np.arange(3), (3,))
     with pytest.raises(ConfigError, match="codes 0 and width 4 must be at least 1"):
         quantiser(codes=0)
     with pytest.raises(ConfigError, match="levels of one width"):

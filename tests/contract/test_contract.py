@@ -189,8 +189,11 @@ def test_a_posterior_s_draws_spread_about_the_list(model):
     found = lists(0)
     fixed = model.recommend(PEOPLE, 15)
     assert (found.items == fixed.items).all()
-    assert (found.low <= found.mean + 1e-12).all()
-    assert (found.mean <= found.high + 1e-12).all()
+    assert (found.low <= found.high).all()
+    wide = model.predictive(PEOPLE, 15, torch.Generator().manual_seed(0), draws=60, level=0.99)
+    assert (wide.low <= found.low).all()
+    assert (wide.high >= found.high).all()
+    assert wide.high.sum() > found.high.sum()
     assert (found.sd >= 0).all()
     assert ((found.in_top_k >= 0) & (found.in_top_k <= 1)).all()
     assert found.sd.max() > 0
@@ -199,7 +202,15 @@ def test_a_posterior_s_draws_spread_about_the_list(model):
     assert found.mean[4, :10].sum() == pytest.approx(1.0, abs=1e-4)
     assert (found.high[4, 10:] == 0).all()
     assert (lists(0).sd == found.sd).all()
-    assert (lists(1, explore=True).items == lists(1, explore=True).items).all()
+    explored = [lists(seed, explore=True) for seed in range(1, 9)]
+    assert (lists(1, explore=True).items == explored[0].items).all()
+    assert any((one.items != fixed.items).any() for one in explored)
+    everything = Histories.from_lists([list(range(ITEMS))], ITEMS)
+    for explore in (False, True):
+        empty = model.predictive(everything, 3, torch.Generator().manual_seed(0), explore=explore)
+        assert (empty.items == -1).all()
+        assert (empty.scores == -np.inf).all()
+        assert (empty.mean == 0).all()
     with pytest.raises(ShapeError, match="two draws"):
         model.predictive(PEOPLE, 3, torch.Generator(), draws=1)
     with pytest.raises(ShapeError, match="level"):

@@ -99,3 +99,24 @@ def test_bad_input_is_one_clear_error():
         model.fit(Weighted(t(1.0)), np.random.default_rng(0))
     with pytest.raises(FitError, match="component"):
         model.fit(Weighted(t(2.0, 2.0, 2.0, 2.0)), np.random.default_rng(0))
+
+
+def test_values_outside_the_support_and_odd_weights_are_refused():
+    rng = np.random.default_rng(0)
+    for kind, values in (
+        (td.Exponential, (-1.0, 5.0, 3.0)),
+        (td.Poisson, (0.5, 5.0, 3.0)),
+        (td.Bernoulli, (-0.5, 1.0, 0.0)),
+    ):
+        with pytest.raises(FitError, match="value 0 is outside the support"):
+            FiniteMixture(kind, 1).fit(Weighted(t(*values)), rng)
+    model, x = FiniteMixture(td.Normal, 1), t(1.0, 2.0, 3.0)
+    for weights in (t(1.0, 2.0), t(1.0, -1.0, 1.0)):
+        with pytest.raises(ShapeError, match="weights must be 3 numbers, none below 0"):
+            model.fit(Weighted(x, weights), rng)
+    with pytest.raises(ConfigError, match="restarts = 0"):
+        model.fit(Weighted(x), rng, restarts=0)
+    counts = torch.tensor([1, 2, 3, 9])
+    assert FiniteMixture(td.Poisson, 1).fit(Weighted(counts), rng).lower_bounds[-1] == pytest.approx(
+        pr.fit_poisson(counts.numpy()).log_likelihood
+    )

@@ -78,7 +78,50 @@ def test_the_evidence_nears_the_truth_with_more_data():
     assert float(draws.mean()) == pytest.approx(0.3, abs=0.005)
 
 
+@pytest.mark.parametrize("constant", [0.0, -1e9])
+def test_curvatures_of_very_different_size(constant):
+    weights = torch.tensor([1e6, 1e-6], dtype=torch.float64)
+    found = maximum_a_posteriori(
+        lambda values: constant - 0.5 * (weights * (values["x"] - 1.0) ** 2).sum(-1), {"x": Parameter((2,))}
+    )
+    assert found["x"].tolist() == pytest.approx([1.0, 1.0], rel=1e-5)
+
+
+def test_regression_on_a_year():
+    rng = np.random.default_rng(0)
+    year = torch.from_numpy(rng.integers(1980, 2003, 40).astype(float))
+    y = 3.0 + 0.5 * (year - 1990.0) + torch.from_numpy(rng.normal(size=40))
+
+    def log_joint(values):
+        w = values["w"]
+        return td.Normal(0.0, 1000.0).log_prob(w).sum(-1) + td.Normal(w[:, :1] + w[:, 1:] * year, 1.0).log_prob(y).sum(
+            -1
+        )
+
+    found = laplace(log_joint, {"w": Parameter((2,))})
+    features = torch.stack((torch.ones(40).double(), year), dim=1)
+    mean = torch.linalg.solve(torch.eye(2).double() / 1e6 + features.T @ features, features.T @ y)
+    assert found.approximation.mean.tolist() == pytest.approx(mean.tolist(), rel=1e-6)
+
+
+def test_the_evidence_of_a_stretched_gaussian():
+    rng = np.random.default_rng(0)
+    turn = torch.from_numpy(np.linalg.qr(rng.normal(size=(4, 4)))[0])
+    precision = turn @ torch.diag(torch.tensor([1e6, 1.0, 1.0, 1e-6]).double()) @ turn.T
+    found = laplace(lambda v: -0.5 * torch.einsum("ni,ij,nj->n", v["x"], precision, v["x"]), {"x": Parameter((4,))})
+    assert found.log_evidence == pytest.approx(2.0 * math.log(2.0 * math.pi), abs=1e-4)
+    draws = found.approximation.factor
+    assert torch.equal(draws, draws.tril())
+
+
+def test_a_saddle_is_left():
+    found = maximum_a_posteriori(lambda v: -((v["x"] ** 2 - 1.0) ** 2), {"x": Parameter()})
+    assert abs(float(found["x"])) == pytest.approx(1.0, abs=1e-6)
+
+
 def test_a_posterior_without_a_highest_point_is_an_error():
+    with pytest.raises(FitError, match="no maximum was found"):
+        maximum_a_posteriori(lambda values: -values["rate"] - 1e5, POSITIVE)
     with pytest.raises(FitError, match="no maximum was found"):
         maximum_a_posteriori(lambda values: values["x"], {"x": Parameter()})
     with pytest.raises(FitError, match="no maximum was found"):

@@ -229,3 +229,18 @@ def test_a_longer_history_narrows_the_credible_interval(model):
         found = model.predictive(people, 6, torch.Generator().manual_seed(0), draws=300, exclude_seen=False)
         width.append(float((found.high - found.low).sum()))
     assert width[1] < 0.6 * width[0]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        LDA(6, LDAConfig(topics=5, alpha=0.001, eta=0.001)),
+        PoissonFactorization(6, PoissonFactorizationConfig(factors=5, shape=0.01)),
+    ],
+)
+def test_draws_under_extreme_priors_are_numbers(model):
+    fit(model, Histories.from_lists([[0, 1], [2], [3, 4, 5]], 6), epochs=3)
+    found = model.predictive(Histories.from_lists([[], [0], [1, 2]], 6), 3, torch.Generator().manual_seed(0), draws=40)
+    for values in (found.mean, found.sd, found.low, found.high):
+        assert np.isfinite(values).all()
+    assert (found.mean.sum(axis=1) <= 1.0 + 1e-6).all()

@@ -146,6 +146,11 @@ def test_only_the_newest_events_are_read():
     assert torch.equal(model.scores(long), model.scores(short))
 
 
+def test_an_end_of_positions_that_have_none_is_refused():
+    with pytest.raises(ConfigError, match="places = 'oldest' is of learned positions"):
+        SASRecConfig(positions="rotary", places="oldest")
+
+
 def test_initial_weights_have_the_standard_deviation_asked_for():
     model = SASRec(500, SASRecConfig(width=32, initial_sd=0.03, block="gated"), seed=0)
     for name, weights in model.encoder.named_parameters():

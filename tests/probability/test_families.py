@@ -73,8 +73,8 @@ def test_mean_and_information_are_those_of_the_statistics(q):
     assert ((information - covariance) / (scale[:, None] * scale)).abs().max() < 0.15
 
 
-@pytest.mark.parametrize(("q", "p"), [(ONES[i], ONES[i]) for i in range(len(ONES))], ids=NAMES)
-def test_kl_is_a_bregman_divergence(q, p):
+@pytest.mark.parametrize("q", ONES, ids=NAMES)
+def test_kl_is_a_bregman_divergence(q):
     family = pr.family_of(q)
     eta = family.natural(q)
     other = 0.7 * eta + 0.3 * family.start(len(eta)).double()  # the parameters form a convex set
@@ -136,3 +136,28 @@ def test_a_mean_that_no_parameters_have_is_an_error():
         pr.FAMILIES[td.Gamma].from_mean(t(1.0, 1.0))  # mean log above the log of the mean
     with pytest.raises(ConfigError, match="Laplace is not an exponential family"):
         pr.family_of(td.Laplace(t(0.0), t(1.0)))
+
+
+def test_far_from_the_middle():
+    bernoulli, von_mises = pr.FAMILIES[td.Bernoulli], pr.FAMILIES[td.VonMises]
+    assert float(bernoulli.information(t([20.5]))) == pytest.approx(1.25e-9, rel=0.01)
+    assert float(bernoulli.kl(t([25.0]), t([22.0]))) == pytest.approx(
+        float(bernoulli.kl(t([-25.0]), t([-22.0]))), rel=1e-3
+    )
+    assert float(bernoulli.from_mean(t([1.0 - 1e-9]))) == pytest.approx(
+        -float(bernoulli.from_mean(t([1e-9]))), rel=1e-6
+    )
+    assert torch.allclose(von_mises.information(t(0.0, 0.0)), 0.5 * torch.eye(2).double(), atol=1e-6)
+    assert float(von_mises.from_natural(t(0.0, 0.0)).log_prob(t(1.0))) == pytest.approx(-np.log(2 * np.pi))
+    far = torch.from_numpy(1e5 + np.random.default_rng(0).normal(size=500))
+    normal = pr.FAMILIES[td.Normal]
+    found = normal.from_natural(normal.from_mean(normal.statistics(far).mean(dim=0)))
+    assert float(found.scale) == pytest.approx(float(far.std(unbiased=False)), rel=1e-4)
+
+
+def test_the_matrix_of_a_wishart_counts_as_its_symmetric_part():
+    family = pr.FAMILIES[td.Wishart]
+    eta = family.natural(ONES[-1])
+    other = eta + t(0.0, 0.0, 0.3, -0.3, 0.0)
+    x = draws(ONES[-1], 5)
+    assert torch.allclose(family.from_natural(other).log_prob(x), family.from_natural(eta).log_prob(x))

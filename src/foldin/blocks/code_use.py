@@ -32,7 +32,7 @@ class CodeUse:
     alarms: tuple[str, ...]
 
 
-def code_use(codes: Int[Array, "n levels"], sizes: tuple[int, ...]) -> CodeUse:
+def code_use(codes: Int[Array, "..."], sizes: tuple[int, ...]) -> CodeUse:
     """Use of codes by n things.
 
     Args:
@@ -41,7 +41,7 @@ def code_use(codes: Int[Array, "n levels"], sizes: tuple[int, ...]) -> CodeUse:
     Raises:
         ShapeError: no things, another number of levels, or a code that its level does not have.
     """
-    if len(codes) == 0 or codes.shape[1] != len(sizes):
+    if codes.ndim != 2 or len(codes) == 0 or codes.shape[1] != len(sizes):
         raise ShapeError(f"codes of shape {codes.shape}: one thing at least, and {len(sizes)} levels were expected")
     used, perplexity, alarms = np.empty(len(sizes)), np.empty(len(sizes)), []
     for level, size in enumerate(sizes):

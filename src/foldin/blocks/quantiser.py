@@ -98,6 +98,8 @@ class VectorQuantiser(nn.Module):
     @torch.no_grad()
     def begin(self, x: Float[Tensor, "n width"], rng: np.random.Generator) -> None:
         """Vectors at the centres of k-means of x; a batch of fewer than there are codes is drawn from with noise."""
+        if len(x) == 0 or x.shape[1] != self.width:
+            raise ShapeError(f"a codebook of width {self.width} cannot begin with vectors of shape {tuple(x.shape)}")
         data = x.detach().cpu().numpy()
         if len(data) < self.codes:
             noise = 1e-3 * data.std(axis=0) * rng.standard_normal((self.codes, self.width))
@@ -138,9 +140,10 @@ class VectorQuantiser(nn.Module):
             )
         dead = (self.uses < self.least).nonzero().squeeze(1)
         if len(dead) and len(x):
-            chosen = torch.randint(len(x), (len(dead),), generator=noise, device=x.device)
-            self.vectors[dead] = x[chosen]
-            self.uses[dead] = max(1.0, self.least)
+            order = torch.randperm(len(x), generator=noise, device=x.device)
+            self.vectors[dead] = x[order[torch.arange(len(dead), device=x.device) % len(x)]]
+            # Some steps of grace: it is not dead again before it was found.
+            self.uses[dead] = max(2.0 * self.least, len(x) / self.codes)
             self.sums[dead] = self.vectors[dead] * self.uses[dead].unsqueeze(1)
 
 

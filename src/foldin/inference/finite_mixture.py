@@ -9,7 +9,7 @@ that a new kind of mixture needs, and the statistics of parts of the data merge.
 Source: dempster1977; banerjee2005, algorithm 1 and theorem 5 (mixtures of exponential families).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.inference.em import EMResult, Maximisable, Statistics, em
 from foldin.inference.k_means import k_means, nearest
 from foldin.probability import FAMILIES
-from foldin.tensors import Array, Float64, Tensor
+from foldin.tensors import Array, Float64, Shaped, Tensor
 
 __all__ = ["FiniteMixture", "Weighted"]
 
@@ -29,8 +29,8 @@ _NOBODY = 1e-8  # weight of a component, below which its parameters stay as they
 class Weighted(NamedTuple):
     """Values, an observation a row, and their weights (all 1 when None)."""
 
-    x: Float64[Tensor, "n ..."]
-    weights: Float64[Tensor, " n"] | None = None
+    x: Shaped[Tensor, "n ..."]
+    weights: Shaped[Tensor, "..."] | None = None
 
 
 class FiniteMixture(Maximisable[Weighted]):
@@ -57,14 +57,14 @@ class FiniteMixture(Maximisable[Weighted]):
 
     def begin(self, data: Weighted, rng: np.random.Generator) -> None:
         """Start from k-means of the statistics, each with a standard deviation of 1, a little drawn together."""
-        statistics = self._statistics(data.x)
+        statistics, weights = self._statistics(data.x), self._weights(data)
         if len(statistics) < self.components:
             raise ShapeError(f"{len(statistics)} observations for {self.components} components")
-        scaled = (statistics / statistics.std(dim=0).clamp(min=1e-12)).numpy()
+        scaled = (statistics / statistics.std(dim=0, unbiased=False).clamp(min=1e-12)).numpy()
         own = torch.from_numpy(nearest(scaled, k_means(scaled, self.components, rng))[0])
         hard = torch.nn.functional.one_hot(own, self.components).double()
         # Some of everything in each, so that no component begins with too few values to have a likelihood's maximum.
-        self.maximise(self._sums(statistics, 0.9 * hard + 0.1 / self.components, self._weights(data), 0.0))
+        self.maximise(self._sums(statistics, 0.9 * hard + 0.1 / self.components, weights, 0.0))
 
     def summarise(self, batch: Weighted) -> Statistics:
         logits = self.component_log_prob(batch.x) + self.weights.log()
@@ -103,6 +103,8 @@ class FiniteMixture(Maximisable[Weighted]):
         Raises:
             FitError: a component shrinks onto values that are all equal, where the likelihood has no maximum.
         """
+        if restarts < 1:
+            raise ConfigError(f"restarts = {restarts}: must be at least 1")
         best: tuple[EMResult, Tensor, Tensor] | None = None
         for _ in range(restarts):
             self.begin(data, rng)
@@ -118,26 +120,34 @@ class FiniteMixture(Maximisable[Weighted]):
         """The mixture as a distribution of its own."""
         return td.MixtureSameFamily(td.Categorical(self.weights), self.family.from_natural(self._known()))
 
-    def component_log_prob(self, x: Float64[Tensor, "n ..."]) -> Float64[Tensor, "n components"]:
+    def component_log_prob(self, x: Shaped[Tensor, "n ..."]) -> Float64[Tensor, "n components"]:
         """log p(x; η_k) of every value and component, in nats: one product of statistics and natural parameters."""
-        eta = self._known()
-        return self.family.log_base(x).unsqueeze(1) + self._statistics(x) @ eta.t() - self.family.log_partition(eta)
+        eta, statistics = self._known(), self._statistics(x)
+        return self.family.log_base(x.double()).unsqueeze(1) + statistics @ eta.t() - self.family.log_partition(eta)
 
     def _known(self) -> Float64[Tensor, "components statistics"]:
         if self.natural is None:
             raise FitError("the mixture has no parameters yet: call begin or fit")
         return self.natural
 
-    def _statistics(self, x: Float64[Tensor, "n ..."]) -> Float64[Tensor, "n statistics"]:
+    def _statistics(self, x: Shaped[Tensor, "n ..."]) -> Float64[Tensor, "n statistics"]:
+        x = x.double()
+        support: Any = self.family.kind.support  # of the class, which is the same for all of these families
+        inside = support.check(x)
         found = self.family.statistics(x)
-        bad = ~torch.isfinite(found).all(dim=1)
+        bad = ~(torch.isfinite(found).all(dim=1) & inside)
         if bad.any():
             at = int(bad.nonzero()[0])
             raise FitError(f"{self.family.kind.__name__}: value {at} is outside the support: {x[at].tolist()}")
         return found
 
     def _weights(self, data: Weighted) -> Float64[Tensor, " n"]:
-        return torch.ones(len(data.x), dtype=torch.float64) if data.weights is None else data.weights
+        if data.weights is None:
+            return torch.ones(len(data.x), dtype=torch.float64)
+        w = data.weights.double()
+        if w.shape != (len(data.x),) or not torch.isfinite(w).all() or (w < 0).any():
+            raise ShapeError(f"weights must be {len(data.x)} numbers, none below 0")
+        return w
 
     def _sums(self, statistics: Tensor, shares: Tensor, weights: Tensor, log_likelihood: float) -> Statistics:
         weighted = shares * weights.unsqueeze(1)

@@ -23,6 +23,7 @@ from foldin.tensors import Float64, Tensor
 __all__ = ["LaplaceResult", "laplace", "maximum_a_posteriori"]
 
 _STEPS = 500
+_NEAR = 1e-10  # nats
 _HALVINGS = 60
 
 
@@ -49,24 +50,25 @@ def _highest(
         at = u.clone().requires_grad_()
         (slope,) = torch.autograd.grad(function(at), at)
         bend: Tensor = -torch.autograd.functional.hessian(function, u)
-        if not (torch.isfinite(slope).all() and torch.isfinite(bend).all()):
+        if not (torch.isfinite(slope).all() and torch.isfinite(bend).all()) or not bend.any():
             break
         values, vectors = torch.linalg.eigh(bend)
+        concave = float(values.min()) > 1e-15 * float(values.max())
         # Uphill even where the function is not concave.
-        step = vectors @ ((vectors.t() @ slope) / values.abs().clamp(min=1e-8 * max(1.0, float(values.abs().max()))))
-        if float(slope @ step) < 1e-18 * max(1.0, abs(value)) or float(step.abs().max()) < 1e-10:
-            if float(values.min()) > 0.0:
-                return u, bend
-            break
-        step = step * min(1.0, 5.0 / float(step.abs().max()))
+        divisor = values if concave else values.abs().clamp(min=1e-8 * float(values.abs().max()))
+        step = vectors @ ((vectors.t() @ slope) / divisor)
+        if float(slope @ step) < _NEAR:  # twice what a step of a quadratic function gains
+            if concave and float(step.abs().max()) < 1e-4 * (1.0 + float(u.abs().max())):
+                return u + step, bend
+            if not concave:
+                step = 0.1 * vectors[:, 0]  # off a saddle, or off a lowest point
+        step = step * min(1.0, (5.0 + float(u.abs().max())) / float(step.abs().max())) if not concave else step
         for _ in range(_HALVINGS):
             found = float(function(u + step))
-            if math.isfinite(found) and found >= value:
+            if math.isfinite(found) and found >= value - 1e-15 * abs(value):
                 break
             step = step / 2.0
         else:
-            if float(values.min()) > 0.0:
-                return u, bend  # as high as rounding lets it come
             break
         u, value = u + step, found
     raise FitError(f"no maximum was found: the search ended at u = {u.tolist()} with log p = {value:g}")
@@ -110,6 +112,11 @@ def laplace(log_joint: LogJoint, parameters: Mapping[str, Parameter]) -> Laplace
         return (log_joint(values) + log_det).squeeze(0)
 
     u, precision = _highest(density, width)
-    factor = torch.linalg.cholesky(torch.linalg.inv(precision))
+    # Of P backwards: P = U Uᵀ with U upper triangular, so that U⁻ᵀ is the lower factor of P⁻¹.
+    backwards, bad = torch.linalg.cholesky_ex(precision.flip(0, 1))
+    if int(bad):
+        raise FitError("the posterior is too flat in some direction for its curvature to be inverted")
+    upper = backwards.flip(0, 1)
+    factor = torch.linalg.solve_triangular(upper, torch.eye(width, dtype=torch.float64), upper=True).t()
     log_evidence = float(density(u)) + 0.5 * width * math.log(2.0 * math.pi) + float(factor.diagonal().log().sum())
     return LaplaceResult(GaussianApproximation(parameters, u, factor), log_evidence)

@@ -19,14 +19,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.special import gammaln, psi
+from scipy.special import gammaln, logsumexp, psi
 
 from foldin.blocks import allocate, digamma, local_ascent
 from foldin.data import Histories
 from foldin.models.base import Segmented
 from foldin.models.config import Config, setting
 from foldin.models.plan import Plan, Sweep
-from foldin.models.posterior import Posterior, numpy_generator
+from foldin.models.posterior import Posterior, log_gammas, log_of_product, numpy_generator
 from foldin.tensors import Array, Float, Tensor
 
 __all__ = ["LDA", "LDAConfig"]
@@ -160,6 +160,5 @@ class LDA(Segmented, Posterior[LDAConfig]):
         """Of people's shares and of the topics alike."""
         people, topics, rng = self.tastes(histories), self.topics.numpy(), numpy_generator(generator)
         while True:
-            theta, beta = rng.standard_gamma(people).astype(np.float32), rng.standard_gamma(topics).astype(np.float32)
-            theta /= theta.sum(axis=1, keepdims=True)
-            yield torch.from_numpy(theta @ (beta / beta.sum(axis=0)).T).log_().to(self.device)
+            beta = log_gammas(topics, rng)
+            yield log_of_product(log_gammas(people, rng), beta - logsumexp(beta, axis=0)).to(self.device)

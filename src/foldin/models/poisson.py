@@ -28,7 +28,7 @@ from foldin.data import Histories
 from foldin.models.base import Segmented
 from foldin.models.config import Config, setting
 from foldin.models.plan import Plan, Sweep
-from foldin.models.posterior import Posterior, numpy_generator
+from foldin.models.posterior import Posterior, log_gammas, log_of_product, numpy_generator
 from foldin.tensors import Array, Float, Tensor
 
 __all__ = ["PoissonFactorization", "PoissonFactorizationConfig"]
@@ -238,5 +238,5 @@ class PoissonFactorization(Segmented, Posterior[PoissonFactorizationConfig]):
         """Of people's factors and of the items' alike."""
         people, items, rng = self._fold_in(histories), self._items(), numpy_generator(generator)
         while True:
-            theta, beta = ((rng.standard_gamma(side.shape) / side.rate).astype(np.float32) for side in (people, items))
-            yield torch.from_numpy(theta @ beta.T).log_().to(self.device)
+            theta, beta = (log_gammas(side.shape, rng) - np.log(side.rate) for side in (people, items))
+            yield log_of_product(theta, beta).to(self.device)

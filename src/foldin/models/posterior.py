@@ -16,7 +16,7 @@ from foldin.models.base import Recommender, TopK
 from foldin.models.config import Config
 from foldin.tensors import Array, Bool, Float, Int64, Tensor
 
-__all__ = ["Posterior", "Predictive", "numpy_generator"]
+__all__ = ["Posterior", "Predictive", "log_gammas", "log_of_product", "numpy_generator"]
 
 C = TypeVar("C", bound=Config)
 
@@ -96,7 +96,7 @@ class Posterior(Recommender[C]):
                 total = torch.logsumexp(logits, dim=1, keepdim=True)
                 if explore and draw == 0:
                     found.items[at] = items.cpu().numpy()
-                    found.scores[at] = (top - total).cpu().numpy()
+                    found.scores[at] = torch.where(items < 0, -torch.inf, top - total).cpu().numpy()
                 chosen = torch.from_numpy(np.maximum(found.items[at], 0)).to(self.device)
                 shares[draw] = (logits.gather(1, chosen) - total).exp().cpu().numpy()
                 found.in_top_k[at] += (chosen.unsqueeze(2) == items.unsqueeze(1)).any(dim=2).cpu().numpy()
@@ -116,6 +116,23 @@ class Posterior(Recommender[C]):
             barred[torch.from_numpy(seen.users()), seen.tensors(self.device)[0]] = True
         barred[:, torch.from_numpy(banned)] = True
         return barred
+
+
+def log_gammas(shape: Float[Array, "..."], rng: np.random.Generator) -> Float[Array, "..."]:
+    """log of a draw from Gamma(shape, 1) for each shape, however small: log G(a) = log G(a + 1) + log(U) / a.
+
+    Source: marsaglia2000, section 6.
+    """
+    return np.log(rng.standard_gamma(shape + 1.0)) + np.log1p(-rng.random(shape.shape)) / shape
+
+
+def log_of_product(
+    people: Float[Array, "users parts"], items: Float[Array, "items parts"]
+) -> Float[Tensor, "users items"]:
+    """log Σ_k exp(people_uk + items_ik) up to a constant a person, in single precision; nothing is below e⁻⁸⁵."""
+    a = np.exp(people - people.max(axis=1, keepdims=True)).astype(np.float32)
+    b = np.exp(items - items.max()).astype(np.float32)
+    return torch.from_numpy(np.maximum(a @ b.T, np.float32(1e-37))).log_()
 
 
 def numpy_generator(generator: torch.Generator) -> np.random.Generator:

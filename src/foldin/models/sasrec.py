@@ -95,6 +95,10 @@ class SASRecConfig(Config):
         super().__post_init__()
         if self.width % self.heads:
             raise ConfigError(f"SASRec: heads = {self.heads}: must divide width = {self.width}")
+        if self.places == "oldest" and self.positions != "learned":
+            raise ConfigError(
+                f"SASRec: places = 'oldest' is of learned positions; positions = {self.positions!r} have no end"
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,6 +38,7 @@ class ExponentialFamily:
         natural: the distribution → η, batch shape × statistics.
         from_natural: η → the distribution.
         start: an η to look for others from.
+        closed: μ → η where it is in closed form; not finite, or outside, where no η has this mean.
     """
 
     kind: type[td.Distribution]
@@ -47,6 +48,7 @@ class ExponentialFamily:
     natural: Callable[[Any], Tensor]
     from_natural: Callable[[Tensor], td.Distribution]
     start: Callable[[int], Tensor]
+    closed: Callable[[Tensor], Tensor] | None = None
 
     def log_prob(self, eta: Float64[Tensor, "... k"], x: Tensor) -> Tensor:
         """log h(x) + η · T(x) − A(η), in nats."""
@@ -65,11 +67,16 @@ class ExponentialFamily:
         return found
 
     def from_mean(self, mu: Float64[Tensor, " k"], *, tolerance: float = 1e-10) -> Float64[Tensor, " k"]:
-        """η with ∇A(η) = μ, by Newton steps on the concave η · μ − A(η), halved until it rises.
+        """η with ∇A(η) = μ: in closed form, or by Newton steps on the concave η · μ − A(η), halved until it rises.
 
         Raises:
             FitError: no η has this mean: it lies on the edge of what T(x) can average to, or outside.
         """
+        if self.closed is not None:
+            eta = self.closed(mu)
+            if torch.isfinite(eta).all() and torch.isfinite(self.log_partition(eta)):
+                return eta
+            raise self._no_parameters(mu)
         eta = self.start(len(mu)).to(torch.float64)
         value = float(eta @ mu - self.log_partition(eta))
         # Statistics that follow from the others (one share of a categorical) have no information of their own.
@@ -92,7 +99,10 @@ class ExponentialFamily:
             else:
                 break
             eta, value = eta + step, found
-        raise FitError(f"{self.kind.__name__}: no parameters have the mean statistics {mu.tolist()}")
+        raise self._no_parameters(mu)
+
+    def _no_parameters(self, mu: Tensor) -> FitError:
+        return FitError(f"{self.kind.__name__}: no parameters have the mean statistics {mu.tolist()}")
 
     def kl(self, eta: Float64[Tensor, "... k"], other: Float64[Tensor, "... k"]) -> Float64[Tensor, "..."]:
         """KL(η ‖ other) in nats: A(other) − A(η) − (other − η) · μ(η), a Bregman divergence of A."""

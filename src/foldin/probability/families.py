@@ -53,8 +53,10 @@ def _of_dirichlet(eta: Tensor) -> Tensor:
 
 
 def _of_von_mises(eta: Tensor) -> Tensor:
-    kappa = (eta.square().sum(-1) + 1e-300).sqrt()
-    return torch.log(torch.special.i0e(kappa)) + kappa
+    squares = eta.square().sum(-1)
+    near = squares < 1e-8
+    kappa = torch.where(near, 1.0, squares).sqrt()
+    return torch.where(near, squares / 4.0 - squares.square() / 64.0, torch.log(torch.special.i0e(kappa)) + kappa)
 
 
 def _multivariate_parts(eta: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,9 +108,20 @@ def _of_wishart(eta: Tensor) -> Tensor:
 
 def _wishart_from(eta: Tensor) -> td.Distribution:
     width = round((eta.shape[-1] - 1) ** 0.5)
-    return td.Wishart(
-        2.0 * eta[..., 0] + width + 1.0, precision_matrix=-2.0 * eta[..., 1:].unflatten(-1, (width, width))
-    )
+    square = -eta[..., 1:].unflatten(-1, (width, width))
+    return td.Wishart(2.0 * eta[..., 0] + width + 1.0, precision_matrix=square + square.mT)
+
+
+def _normal_from_mean(mu: Tensor) -> Tensor:
+    variance = mu[1] - mu[0] ** 2
+    return torch.stack((mu[0] / variance, -0.5 / variance))
+
+
+def _multivariate_from_mean(mu: Tensor) -> Tensor:
+    width = int((1 + 4 * len(mu)) ** 0.5 - 1) // 2
+    spread = mu[width:].unflatten(0, (width, width)) - mu[:width, None] * mu[:width]
+    precision, bad = torch.linalg.inv_ex(0.5 * (spread + spread.t()))
+    return torch.cat((precision @ mu[:width], (-0.5 * precision).flatten())) + torch.where(bad > 0, torch.nan, 0.0)
 
 
 FAMILIES: Mapping[type[td.Distribution], ExponentialFamily] = {
@@ -118,10 +131,11 @@ FAMILIES: Mapping[type[td.Distribution], ExponentialFamily] = {
             td.Bernoulli,
             statistics=lambda x: x.unsqueeze(-1),
             log_base=_zeros,
-            log_partition=lambda eta: torch.nn.functional.softplus(eta[..., 0]),
+            log_partition=lambda eta: torch.logaddexp(eta[..., 0], torch.zeros_like(eta[..., 0])),
             natural=lambda q: q.logits.unsqueeze(-1),
             from_natural=lambda eta: td.Bernoulli(logits=eta[..., 0]),
             start=lambda k: torch.zeros(1),
+            closed=torch.logit,
         ),
         ExponentialFamily(
             td.OneHotCategorical,
@@ -131,6 +145,7 @@ FAMILIES: Mapping[type[td.Distribution], ExponentialFamily] = {
             natural=lambda q: q.logits,
             from_natural=lambda eta: td.OneHotCategorical(logits=eta),
             start=torch.zeros,
+            closed=lambda mu: mu.clamp(min=1e-300).log(),
         ),
         ExponentialFamily(
             td.Poisson,
@@ -140,6 +155,7 @@ FAMILIES: Mapping[type[td.Distribution], ExponentialFamily] = {
             natural=lambda q: q.rate.log().unsqueeze(-1),
             from_natural=lambda eta: td.Poisson(eta[..., 0].exp()),
             start=lambda k: torch.zeros(1),
+            closed=torch.log,
         ),
         ExponentialFamily(
             td.Geometric,
@@ -149,6 +165,7 @@ FAMILIES: Mapping[type[td.Distribution], ExponentialFamily] = {
             natural=lambda q: torch.log1p(-q.probs).unsqueeze(-1),
             from_natural=lambda eta: td.Geometric(probs=-torch.expm1(eta[..., 0])),
             start=lambda k: torch.full((1,), -0.7),
+            closed=lambda mu: torch.log(mu / (1.0 + mu)),
         ),
         ExponentialFamily(
             td.Exponential,
@@ -158,6 +175,7 @@ FAMILIES: Mapping[type[td.Distribution], ExponentialFamily] = {
             natural=lambda q: -q.rate.unsqueeze(-1),
             from_natural=lambda eta: td.Exponential(-eta[..., 0]),
             start=lambda k: -torch.ones(1),
+            closed=lambda mu: -1.0 / mu,
         ),
         ExponentialFamily(
             td.Normal,
@@ -167,6 +185,7 @@ FAMILIES: Mapping[type[td.Distribution], ExponentialFamily] = {
             natural=_normal_natural,
             from_natural=lambda eta: td.Normal(*_normal_parameters(eta)),
             start=lambda k: torch.tensor([0.0, -0.5]),
+            closed=_normal_from_mean,
         ),
         ExponentialFamily(
             td.LogNormal,
@@ -176,6 +195,7 @@ FAMILIES: Mapping[type[td.Distribution], ExponentialFamily] = {
             natural=lambda q: _normal_natural(q.base_dist),
             from_natural=lambda eta: td.LogNormal(*_normal_parameters(eta)),
             start=lambda k: torch.tensor([0.0, -0.5]),
+            closed=_normal_from_mean,
         ),
         ExponentialFamily(
             td.MultivariateNormal,
@@ -185,6 +205,7 @@ FAMILIES: Mapping[type[td.Distribution], ExponentialFamily] = {
             natural=_multivariate_natural,
             from_natural=_multivariate_from,
             start=_multivariate_start,
+            closed=_multivariate_from_mean,
         ),
         ExponentialFamily(
             td.Gamma,
@@ -243,7 +264,9 @@ FAMILIES: Mapping[type[td.Distribution], ExponentialFamily] = {
             log_base=lambda x: _zeros(x) - _LOG_2_PI,
             log_partition=_of_von_mises,
             natural=lambda q: _stack(q.concentration * q.loc.cos(), q.concentration * q.loc.sin()),
-            from_natural=lambda eta: td.VonMises(torch.atan2(eta[..., 1], eta[..., 0]), eta.norm(dim=-1)),
+            from_natural=lambda eta: td.VonMises(
+                torch.atan2(eta[..., 1], eta[..., 0]), eta.norm(dim=-1).clamp(min=1e-12)
+            ),
             start=lambda k: torch.tensor([0.1, 0.1]),
         ),
     )
