@@ -121,6 +121,9 @@ def speed() -> str:
         for name in ("gaussian_mixture", "variational_mixture", "lda", "poisson")
     )
     e, r, q, m, d, t = (one["figures"] for one in (epoch, rec, quick, lists, read, sas))
+    vq = load("benchmarks/results/quantise.json")
+    shape = "16384x64->1024"
+    v = vq["figures"][shape]
     g, b, a, h = (one["figures"] for one in (gauss, bayes, lda, hpf))
     rows = [
         [
@@ -189,6 +192,12 @@ def speed() -> str:
             f"{h['seconds']['coordinate'] * 1000:.0f} ms",
             f"hpfrec {h['seconds']['hpfrec'] * 1000:.0f} ms",
             f"{hpf['ratios']['hpfrec_coordinate']:.1f}×",
+        ],
+        [
+            "a step of a vector quantiser, 16,384 × 64 → 1,024 codes",
+            f"{v['seconds']['ours'] * 1000:.0f} ms",
+            f"vector-quantize-pytorch {v['seconds']['vector-quantize-pytorch'] * 1000:.0f} ms",
+            f"{vq['ratios'][f'vector-quantize-pytorch {shape}']:.1f}×",
         ],
         [
             "20 million rows of Parquet with text ids → `Histories`",

@@ -35,11 +35,11 @@ ML_1M = {
     "dropout": 0.2,
     "attention_dropout": 0.2,
     "batch_tokens": 12800,
-    "epochs": 44,
-    "decay": 0.4,
+    "epochs": 36,
+    "decay": 0.6,
 }
 SMALL = {"length": 100, "batch_tokens": 2048, "epochs": 60}
-# What was tried beyond these is in LOG.md. A second word tells the loss of a comparison, which has one seed.
+# What was tried beyond these is in LOG.md. A second word tells a comparison apart, which has one seed.
 GRIDS: dict[str, dict[str, list[dict[str, Any]]]] = {
     "amazon-beauty": {
         "sasrec": [BEAUTY],
@@ -48,11 +48,12 @@ GRIDS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "sasrec bce": [{**BEAUTY, "loss": "bce", "epochs": 80}],
     },
     "ml-1m": {
-        "sasrec": [{**ML_1M, "width": 128, "crop": True}],
+        "sasrec": [{**ML_1M, "width": 128}],
+        "sasrec cropped": [{**ML_1M, "width": 128, "crop": True, "epochs": 44, "decay": 0.4}],
         "popularity": [{}],
         "ease": [{"regularization": v} for v in (300.0, 1000.0)],
-        "sasrec gbce": [{**ML_1M, "loss": "gbce", "batch_tokens": 6400, "epochs": 24, "decay": 0.6}],
-        "sasrec bce": [{**ML_1M, "loss": "bce", "batch_tokens": 6400, "epochs": 48, "decay": 0.6}],
+        "sasrec gbce": [{**ML_1M, "loss": "gbce", "batch_tokens": 6400, "epochs": 24}],
+        "sasrec bce": [{**ML_1M, "loss": "bce", "batch_tokens": 6400, "epochs": 48}],
     },
     "ml-latest-small": {
         "popularity": [{}],
