@@ -12,7 +12,7 @@ from foldin.blocks.negatives import negatives_not_taken, shared_negatives
 from foldin.blocks.next_item import binary_loss, calibration, sampled_softmax_loss
 from foldin.blocks.quantiser import ProductQuantiser, Quantised, ResidualQuantiser, VectorQuantiser
 from foldin.blocks.sequence_encoder import SequenceEncoder
-from foldin.blocks.sequences import Sequences, cut_by_length, newest, transitions
+from foldin.blocks.sequences import Sequences, batches_by_length, cut_by_length, newest, transitions
 from foldin.blocks.softmax import log_total, multinomial_from_hidden, multinomial_log_likelihood
 from foldin.blocks.topk import top_k
 from foldin.blocks.transformer import Cache, Transformer, TransformerShape
@@ -32,6 +32,7 @@ __all__ = [
     "VectorQuantiser",
     "allocate",
     "bag_of_items",
+    "batches_by_length",
     "binary_loss",
     "calibration",
     "code_use",

@@ -82,7 +82,8 @@ def bag_of_items(
         buffers: where the gradient of `weight` is kept between steps; None for fresh memory each time. One weight
             needs one `Buffers`.
     """
-    result: Tensor = _BagOfItems.apply(weight, items, offsets, values, buffers)  # type: ignore[no-untyped-call]
+    apply: Any = _BagOfItems.apply  # PyTorch gives it no types
+    result: Tensor = apply(weight, items, offsets, values, buffers)
     return result
 
 

@@ -168,5 +168,6 @@ def softmax_cross_entropy(
     """
     if hidden.device.type != "cpu":
         return _on_device(hidden, weight, bias, targets)
-    result: Tensor = _SumOfLosses.apply(hidden, weight, bias, targets)  # type: ignore[no-untyped-call]
+    apply: Any = _SumOfLosses.apply  # PyTorch gives it no types
+    result: Tensor = apply(hidden, weight, bias, targets)
     return result

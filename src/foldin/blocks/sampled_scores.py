@@ -50,6 +50,7 @@ def sampled_scores(
 ) -> Float[Tensor, "tokens k"]:
     """⟨hidden of the token, weight of the item⟩ for each of a token's items."""
     if items.shape[1] >= _DENSE_SHARE * len(weight):
-        result: Tensor = _ByDenseProduct.apply(hidden, weight, items)  # type: ignore[no-untyped-call]
+        apply: Any = _ByDenseProduct.apply  # PyTorch gives it no types
+        result: Tensor = apply(hidden, weight, items)
         return result
     return torch.einsum("td,tkd->tk", hidden, weight[items])

@@ -9,7 +9,7 @@ import torch
 from foldin.data import Histories
 from foldin.tensors import Array, Int, Int64, Tensor
 
-__all__ = ["Sequences", "cut_by_length", "newest", "transitions"]
+__all__ = ["Sequences", "batches_by_length", "cut_by_length", "newest", "transitions"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -80,6 +80,16 @@ def transitions(
     given = _sequences(histories, starts, lengths, device)
     following = torch.from_numpy(_rectangle(histories.items, starts + 1, lengths)).to(device)
     return given, following.view(-1)[given.positions()]
+
+
+def batches_by_length(
+    lengths: Int64[Array, " people"], tokens: int, rng: np.random.Generator
+) -> list[Int64[Array, " batch"]]:
+    """People with any length, those of about one length together, the batches in random order."""
+    people = rng.permutation(np.flatnonzero(lengths > 0))
+    people = people[np.argsort(lengths[people], kind="stable")]
+    batches = [people[cut] for cut in cut_by_length(lengths[people], tokens)]
+    return [batches[at] for at in rng.permutation(len(batches))]
 
 
 def cut_by_length(lengths: Int64[Array, " people"], tokens: int) -> Iterator[slice]:

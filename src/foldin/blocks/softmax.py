@@ -111,7 +111,8 @@ def multinomial_from_hidden(
 
     Source: liang2018, eq. 2.
     """
-    result: Tensor = _MultinomialFromHidden.apply(hidden, weight, bias, items, offsets, buffers)  # type: ignore[no-untyped-call]
+    apply: Any = _MultinomialFromHidden.apply  # PyTorch gives it no types
+    result: Tensor = apply(hidden, weight, bias, items, offsets, buffers)
     return result
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import platformdirs
 import polars as pl
@@ -152,7 +153,7 @@ def load_log(
     download_progress: Callable[[int, int | None], None] | None = None,
     min_rating: float | None = None,
     repeats: str = "first",
-    **reading: str | Path | None,
+    **reading: Any,
 ) -> EventLog:
     """A log by name (`movielens-small`, `ml-1m`, …) or by path; see `read_log` for the other arguments.
 
@@ -174,4 +175,4 @@ def load_log(
     if is_given(path):
         raise DataError(f"{path}: the folder is already split: read it with the protocol 'given'")
     # `reading` goes through by name: read_log says what each may be.
-    return read_log(path, min_rating=min_rating, repeats=repeats, progress=progress, **reading)  # type: ignore[arg-type]
+    return read_log(path, min_rating=min_rating, repeats=repeats, progress=progress, **reading)

@@ -67,11 +67,10 @@ class FiniteMixture(Maximisable[Weighted]):
         self.maximise(self._sums(statistics, 0.9 * hard + 0.1 / self.components, weights, 0.0))
 
     def summarise(self, batch: Weighted) -> Statistics:
-        logits = self.component_log_prob(batch.x) + self.weights.log()
+        statistics, weights = self._statistics(batch.x), self._weights(batch)
+        logits = self._log_prob(batch.x, statistics) + self.weights.log()
         total = torch.logsumexp(logits, dim=1)
-        weights = self._weights(batch)
-        shares = torch.softmax(logits, dim=1)
-        return self._sums(self._statistics(batch.x), shares, weights, float(weights @ total))
+        return self._sums(statistics, torch.softmax(logits, dim=1), weights, float(weights @ total))
 
     def maximise(self, statistics: Statistics) -> None:
         counts, sums = (torch.from_numpy(statistics.sums[name]) for name in ("counts", "statistics"))
@@ -121,8 +120,12 @@ class FiniteMixture(Maximisable[Weighted]):
         return td.MixtureSameFamily(td.Categorical(self.weights), self.family.from_natural(self._known()))
 
     def component_log_prob(self, x: Shaped[Tensor, "n ..."]) -> Float64[Tensor, "n components"]:
-        """log p(x; η_k) of every value and component, in nats: one product of statistics and natural parameters."""
-        eta, statistics = self._known(), self._statistics(x)
+        """log p(x; η_k) of every value and component, in nats."""
+        return self._log_prob(x, self._statistics(x))
+
+    def _log_prob(self, x: Tensor, statistics: Float64[Tensor, "n statistics"]) -> Float64[Tensor, "n components"]:
+        """One product of statistics and natural parameters."""
+        eta = self._known()
         return self.family.log_base(x.double()).unsqueeze(1) + statistics @ eta.t() - self.family.log_partition(eta)
 
     def _known(self) -> Float64[Tensor, "components statistics"]:

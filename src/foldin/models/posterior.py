@@ -99,7 +99,9 @@ class Posterior(Recommender[C]):
                     found.scores[at] = torch.where(items < 0, -torch.inf, top - total).cpu().numpy()
                 chosen = torch.from_numpy(np.maximum(found.items[at], 0)).to(self.device)
                 shares[draw] = (logits.gather(1, chosen) - total).exp().cpu().numpy()
-                found.in_top_k[at] += (chosen.unsqueeze(2) == items.unsqueeze(1)).any(dim=2).cpu().numpy()
+                # Adds: an empty place must not undo the listing of item 0.
+                listed = torch.zeros_like(logits).scatter_add_(1, items.clamp(min=0), (items >= 0).to(logits.dtype))
+                found.in_top_k[at] += listed.gather(1, chosen).cpu().numpy()
             found.in_top_k[at] /= draws
             found.mean[at] = shares.mean(axis=0)
             found.sd[at] = shares.std(axis=0, ddof=1)

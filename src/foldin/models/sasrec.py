@@ -36,6 +36,7 @@ from foldin.blocks import (
     SequenceEncoder,
     Sequences,
     TransformerShape,
+    batches_by_length,
     binary_loss,
     calibration,
     cut_by_length,
@@ -178,14 +179,10 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
         return {}
 
     def _batches(self, train: Histories, rng: np.random.Generator) -> list[Int64[Array, " batch"]]:
-        """People of about one length together, the batches in random order."""
         steps = np.minimum(train.lengths - 1, self.config.length)
-        people = rng.permutation(np.flatnonzero(steps > 0))
-        if len(people) == 0:
+        if not (steps > 0).any():
             raise FitError("SASRec learns from one event to the next: nobody has two events")
-        people = people[np.argsort(steps[people], kind="stable")]
-        batches = [people[cut] for cut in cut_by_length(steps[people], self.config.batch_tokens)]
-        return [batches[at] for at in rng.permutation(len(batches))]
+        return batches_by_length(steps, self.config.batch_tokens, rng)
 
     def _timed(self, sequences: Sequences) -> Sequences:
         """Raises: ShapeError: attention looks at times, and these histories have none."""

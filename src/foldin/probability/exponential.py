@@ -79,7 +79,7 @@ class ExponentialFamily:
             raise self._no_parameters(mu)
         eta = self.start(len(mu)).to(torch.float64)
         value = float(eta @ mu - self.log_partition(eta))
-        # Statistics that follow from the others (one share of a categorical) have no information of their own.
+        # Statistics that follow from the others (half of a symmetric matrix) have no information of their own.
         rank = int((_correlation(self.information(eta))[1] > _SINGULAR).sum())
         for _ in range(_STEPS):
             slope = mu - self.mean(eta)
