@@ -17,8 +17,8 @@ from common import ROOT, arguments, write
 
 from foldin.data import Source, Split
 from foldin.evaluation import evaluate
-from foldin.fit import fit
 from foldin.models import LDA, LDAConfig
+from foldin.training import fit
 
 TOPICS = 50
 

@@ -19,8 +19,8 @@ from common import ROOT, arguments, gemm_seconds, synthetic_log, write
 from dense import DenseMultVAE, DenseTrainer
 
 from foldin.data import Histories
-from foldin.fit import fit
 from foldin.models import MultVAE, MultVAEConfig
+from foldin.training import fit
 
 HIDDEN, LATENT, BATCH = 600, 200, 500
 

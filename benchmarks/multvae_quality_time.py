@@ -14,8 +14,8 @@ from dense import DenseMultVAE, DenseTrainer
 
 from foldin.data import Histories, read_given
 from foldin.evaluation import ValidationJudge
-from foldin.fit import fit
-from foldin.models import Config, MultVAE, MultVAEConfig, Plan, Recommender
+from foldin.models import MultVAE, MultVAEConfig, Recommender
+from foldin.training import Config, Plan, fit
 
 CLOSE = 0.002
 QUICK = MultVAEConfig(

@@ -17,8 +17,8 @@ from common import ROOT, arguments, write
 
 from foldin.data import Source
 from foldin.evaluation import Evaluation, compare_models, evaluate
-from foldin.fit import fit
 from foldin.models import PoissonFactorization, PoissonFactorizationConfig
+from foldin.training import fit
 
 FACTORS = 50
 METRICS = ("recall@20", "ndcg@100")

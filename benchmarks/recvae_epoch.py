@@ -20,8 +20,8 @@ from common import arguments, gemm_seconds, synthetic_log, write
 from dense_recvae import DenseRecVAETrainer
 
 from foldin.data import Histories
-from foldin.fit import fit
 from foldin.models import RecVAE
+from foldin.training import fit
 
 HIDDEN, LATENT, BATCH = 600, 200, 500
 

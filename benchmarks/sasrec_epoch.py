@@ -21,8 +21,8 @@ import torch
 from common import ROOT, arguments, gemm_seconds, seconds, write
 
 from foldin.data import Histories, Source
-from foldin.fit import fit
 from foldin.models import SASRec, SASRecConfig
+from foldin.training import fit
 
 WIDTH, BLOCKS = 64, 2
 SETS = {

@@ -19,7 +19,7 @@ from common import arguments, commit, write
 from foldin.data import Split
 from foldin.evaluation import DEFAULT_METRICS, Evaluation, ValidationJudge
 from foldin.experiment import Trained, model_class, report, train
-from foldin.fit import fit
+from foldin.training import fit
 
 __all__ = ["arguments", "keep", "search", "table", "write"]
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from foldin.data import Catalog, strong
 from foldin.errors import RunError
 from foldin.experiment import save, train
+from foldin.files import read_tensors, write_atomically, write_tensors
 from foldin.models import MultVAEConfig, Popularity
-from foldin.store import load_run, read_tensors, save_run, write_atomically, write_tensors
+from foldin.store import load_run, save_run
 from tests.conftest import make_log
 
 

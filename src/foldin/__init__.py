@@ -13,9 +13,9 @@ from foldin.data import Catalog, EventLog, HeldOut, Histories, Source, Split, lo
 from foldin.errors import FoldinError
 from foldin.evaluation import Evaluation, ValidationJudge, evaluate
 from foldin.experiment import Trained, train
-from foldin.fit import FitResult, fit
 from foldin.models import ALL, ALS, EASE, ItemKNN, MultDAE, MultVAE, Popularity, Recommender, TopK
 from foldin.store import Run, load_run
+from foldin.training import FitResult, fit
 
 __version__ = version("foldin")
 

@@ -14,9 +14,9 @@ import torch
 from foldin.data import Source, Split
 from foldin.errors import ConfigError, RunError
 from foldin.evaluation import DEFAULT_METRICS, LOG_LIKELIHOOD, Evaluation, ValidationJudge, compare_models, evaluate
-from foldin.fit import FitResult, Progress, fit
-from foldin.models import ALL, Config, Recommender
+from foldin.models import ALL, Recommender
 from foldin.store import Run, save_run
+from foldin.training import Config, FitResult, Progress, fit
 
 __all__ = ["Trained", "choose_device", "model_class", "report", "save", "split_of_run", "train", "versions"]
 

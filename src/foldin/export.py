@@ -21,8 +21,8 @@ from torch import nn
 
 from foldin.data import Catalog
 from foldin.errors import ConfigError, MissingExtraError
+from foldin.files import write_atomically
 from foldin.models import ALL, Exportable, Recommender
-from foldin.store import write_atomically
 from foldin.tensors import Float, Int, Tensor
 
 __all__ = ["export_onnx"]

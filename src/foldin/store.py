@@ -1,4 +1,4 @@
-"""Files: safetensors, JSON and Parquet, written atomically and verified on reading. Nothing is unpickled.
+"""Run directories: safetensors, JSON and Parquet, written atomically and verified on reading. Nothing is unpickled.
 
 A run directory holds
 
@@ -13,101 +13,21 @@ A run directory holds
 
 import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import safetensors
-import safetensors.torch
 import torch
 
 from foldin.data import Catalog
 from foldin.errors import FoldinError, RunError
+from foldin.files import FORMAT_VERSION, read_tensors, write_atomically, write_json, write_tensors, write_text
 from foldin.models import ALL, Recommender
-from foldin.tensors import Tensor
+from foldin.training import CHECKPOINT
 
-__all__ = [
-    "CHECKPOINT",
-    "FORMAT_VERSION",
-    "Run",
-    "load_run",
-    "read_tensors",
-    "save_run",
-    "write_atomically",
-    "write_json",
-    "write_tensors",
-    "write_text",
-]
-
-FORMAT_VERSION = 1
-CHECKPOINT = "checkpoint.safetensors"
-
-
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in its place: readers see the old or the new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    part = Path(name)
-    try:
-        write(part)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        mask = os.umask(0)  # mkstemp makes files that only their owner reads
-        os.umask(mask)
-        part.chmod(0o666 & ~mask)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """A text file in UTF-8, atomically."""
-
-    def write(part: Path) -> None:
-        part.write_text(text, encoding="utf-8")
-
-    write_atomically(path, write)
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """A JSON object, indented, atomically."""
-    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
-
-
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Tensors with a JSON object beside them, atomically."""
-    metadata = {"foldin": json.dumps({"format_version": FORMAT_VERSION, **about}, allow_nan=False)}
-    flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, lambda part: safetensors.torch.save_file(flat, part, metadata))
-
-
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """(tensors, the JSON object beside them).
-
-    Raises:
-        RunError: the file is missing, damaged, not foldin's, or of another format version.
-    """
-    if not path.is_file():
-        raise RunError(f"{path}: no such file")
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError) as error:
-        raise RunError(f"{path}: damaged: {error}") from error
-    if "foldin" not in metadata:
-        raise RunError(f"{path}: a safetensors file, but not one of foldin's")
-    about = json.loads(metadata["foldin"])
-    if about["format_version"] != FORMAT_VERSION:
-        raise RunError(
-            f"{path}: written in format version {about['format_version']}, this foldin reads version {FORMAT_VERSION}"
-        )
-    return tensors, about
+__all__ = ["Run", "load_run", "save_run"]
 
 
 def _sha256(path: Path) -> str:

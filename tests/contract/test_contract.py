@@ -6,9 +6,9 @@ import torch
 
 from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError, FitError, RunError, ShapeError
-from foldin.fit import fit
 from foldin.models import ALL, Exportable, InnerProduct, MultVAEConfig, Posterior, Recommender
 from foldin.store import load_run, save_run
+from foldin.training import fit
 from tests.conftest import checkerboard
 
 ITEMS = 20

@@ -8,8 +8,8 @@ import torch
 from foldin.data import HeldOut, Histories
 from foldin.errors import ConfigError, ShapeError
 from foldin.evaluation import bound_report, calibration_curve
-from foldin.fit import fit
 from foldin.models import EASE, MultVAE, MultVAEConfig, Popularity, RecVAE, RecVAEConfig
+from foldin.training import fit
 
 
 @pytest.fixture(scope="module", params=["multvae", "recvae"])

@@ -7,8 +7,8 @@ from foldin.data import HeldOut, Histories
 from foldin.errors import ConfigError, ShapeError
 from foldin.evaluation import LOG_LIKELIHOOD, ValidationJudge, compare_models, evaluate
 from foldin.experiment import report, train
-from foldin.fit import fit
 from foldin.models import EASE, MultVAEConfig, Popularity
+from foldin.training import fit
 
 
 def popularity(lists: list[list[int]], n_items: int) -> Popularity:

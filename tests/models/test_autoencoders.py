@@ -5,7 +5,8 @@ import torch
 from torch.nn import functional as F
 
 from foldin.data import Histories
-from foldin.models import MultDAE, MultDAEConfig, MultVAE, MultVAEConfig, Step
+from foldin.models import MultDAE, MultDAEConfig, MultVAE, MultVAEConfig
+from foldin.training import Step
 from tests.conftest import checkerboard
 
 BATCH = Histories.from_lists([[0, 3, 4], [], [1, 2]], 6)
@@ -98,7 +99,7 @@ def test_multdae_is_a_tanh_code_and_decays_weights_only():
 
 
 def test_training_raises_the_bound():
-    from foldin.fit import fit
+    from foldin.training import fit
 
     train = checkerboard(60, 16)
     model = MultVAE(16, MultVAEConfig(hidden=(), latent=8, beta=1.0, epochs=30, batch_size=20, learning_rate=0.01))

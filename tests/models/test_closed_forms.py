@@ -6,9 +6,9 @@ import torch
 
 from foldin.data import Histories
 from foldin.errors import FitError
-from foldin.fit import fit
 from foldin.models import ALS, EASE, ALSConfig, EASEConfig, ItemKNN, ItemKNNConfig, Popularity, PopularityConfig
 from foldin.models.gram import item_gram
+from foldin.training import fit
 from tests.conftest import checkerboard
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.special import gammaln
 
 from foldin.data import Histories
-from foldin.fit import fit
 from foldin.models import LDA, PLSA, LDAConfig, PLSAConfig, PoissonFactorization, PoissonFactorizationConfig
+from foldin.training import fit
 from tests.conftest import checkerboard
 
 logs = st.lists(st.lists(st.integers(0, 7), max_size=6, unique=True), min_size=1, max_size=12).filter(any)

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foldin.data import Histories
-from foldin.fit import fit
 from foldin.inference import em, stochastic_em
 from foldin.models import MixtureOfMultinomials, MixtureOfMultinomialsConfig
+from foldin.training import fit
 from tests.conftest import checkerboard
 
 ITEMS = 8

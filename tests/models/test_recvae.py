@@ -8,8 +8,8 @@ from torch.nn import functional as F
 from foldin.blocks.implicit_slim import implicit_slim
 from foldin.data import Histories
 from foldin.errors import ConfigError
-from foldin.fit import fit
-from foldin.models import RecVAE, RecVAEConfig, Step
+from foldin.models import RecVAE, RecVAEConfig
+from foldin.training import Step, fit
 from tests.conftest import checkerboard
 
 BATCH = Histories.from_lists([[0, 3, 4], [5], [1, 2]], 6)

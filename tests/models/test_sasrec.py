@@ -4,8 +4,8 @@ import torch
 
 from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError, FitError, ShapeError, UnknownItemError
-from foldin.fit import fit
-from foldin.models import SASRec, SASRecConfig, Step
+from foldin.models import SASRec, SASRecConfig
+from foldin.training import Step, fit
 
 ITEMS = 12
 SMALL = {"width": 16, "length": 10, "batch_tokens": 50, "learning_rate": 0.01, "epochs": 25, "dropout": 0.0}

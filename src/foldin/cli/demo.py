@@ -13,8 +13,9 @@ from foldin.cli.recommend import as_rows, list_table, lists_of
 from foldin.cli.tables import metrics_table, show_tests
 from foldin.data import EMBEDDED, Histories, Source, split_log
 from foldin.experiment import report, save, train
-from foldin.models import Config, EASEConfig, MultVAEConfig
+from foldin.models import EASEConfig, MultVAEConfig
 from foldin.store import load_run
+from foldin.training import Config
 
 __all__ = ["command"]
 

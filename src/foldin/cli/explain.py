@@ -14,8 +14,9 @@ from foldin.data import Split
 from foldin.errors import ConfigError
 from foldin.evaluation import bound_report, calibration_curve
 from foldin.experiment import choose_device, split_of_run
+from foldin.files import write_text
 from foldin.models import Segmented, Variational
-from foldin.store import Run, load_run, write_text
+from foldin.store import Run, load_run
 
 __all__ = ["command", "explain"]
 

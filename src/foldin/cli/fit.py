@@ -10,7 +10,7 @@ from foldin.cli.output import FitBar, json_out, out, status, working
 from foldin.cli.tables import metrics_table
 from foldin.errors import RunError
 from foldin.experiment import choose_device, model_class, report, save, train
-from foldin.store import CHECKPOINT
+from foldin.training import CHECKPOINT
 
 __all__ = ["command"]
 

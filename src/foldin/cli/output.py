@@ -12,10 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from foldin.fit import EpochRecord
-from foldin.fit import Progress as FitProgress
-from foldin.models import Gradient, Plan
 from foldin.tensors import Tensor
+from foldin.training import EpochRecord, Gradient, Plan
+from foldin.training import Progress as FitProgress
 
 __all__ = ["FitBar", "err", "json_out", "out", "status", "table", "working"]
 

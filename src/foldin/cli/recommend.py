@@ -16,9 +16,10 @@ from foldin.data.columns import detect_columns
 from foldin.data.formats import open_table
 from foldin.errors import ConfigError, DataError
 from foldin.experiment import choose_device
+from foldin.files import write_atomically
 from foldin.models import Posterior, Predictive, Recommender, TopK
 from foldin.retrieval import Index, recall_against
-from foldin.store import Run, load_run, write_atomically
+from foldin.store import Run, load_run
 
 __all__ = ["as_rows", "command", "list_table", "lists_of"]
 

@@ -1,11 +1,13 @@
-"""Event logs: read, validated, split, and handed on as `Histories`."""
+"""Event logs: read, validated, split, and handed on as `Histories`; and rows of tensors, pictures among them."""
 
 from foldin.data.catalog import Catalog
 from foldin.data.columns import Columns
 from foldin.data.events import EventLog, log_from_table, read_log
+from foldin.data.examples import Examples
 from foldin.data.formats import FORMATS
 from foldin.data.given import is_given, read_given
 from foldin.data.histories import Histories, gather_ranges
+from foldin.data.images import IMAGES, Pictures, PublicPictures, load_pictures, read_idx
 from foldin.data.items import read_items
 from foldin.data.named import EMBEDDED, NAMED, PublicSet, cache_folder, download, load_log
 from foldin.data.report import Note, ReadReport
@@ -15,14 +17,18 @@ from foldin.data.splits import PROTOCOLS, HeldOut, Split, last_out, split_log, s
 __all__ = [
     "EMBEDDED",
     "FORMATS",
+    "IMAGES",
     "NAMED",
     "PROTOCOLS",
     "Catalog",
     "Columns",
     "EventLog",
+    "Examples",
     "HeldOut",
     "Histories",
     "Note",
+    "Pictures",
+    "PublicPictures",
     "PublicSet",
     "ReadReport",
     "Source",
@@ -33,8 +39,10 @@ __all__ = [
     "is_given",
     "last_out",
     "load_log",
+    "load_pictures",
     "log_from_table",
     "read_given",
+    "read_idx",
     "read_items",
     "read_log",
     "split_log",

@@ -1,6 +1,7 @@
 """Bounds and estimators, free of any model."""
 
 from foldin.inference.black_box import BlackBoxResult, GaussianApproximation, Parameter, black_box_vi
+from foldin.inference.bounds import Called, bound_report
 from foldin.inference.decomposition import KlDecomposition, aggregate_log_density, decompose_kl
 from foldin.inference.elbo import ElboTerms, gaussian_kl, log_normal, log_normal_terms, reparameterise
 from foldin.inference.em import EMResult, Maximisable, Statistics, em, stochastic_em
@@ -11,12 +12,14 @@ from foldin.inference.health import active_units, alarms, effective_rank
 from foldin.inference.iwae import iwae_bound, iwae_curve
 from foldin.inference.k_means import k_means, nearest
 from foldin.inference.laplace import LaplaceResult, laplace, maximum_a_posteriori
+from foldin.inference.latent import LatentModel
 from foldin.inference.psis import pareto_shape, psis
 from foldin.inference.refine import refine_gaussian
 from foldin.inference.variational_mixture import VariationalGaussianMixture
 
 __all__ = [
     "BlackBoxResult",
+    "Called",
     "EMResult",
     "ElboTerms",
     "FactorAnalysis",
@@ -25,6 +28,7 @@ __all__ = [
     "GaussianMixture",
     "KlDecomposition",
     "LaplaceResult",
+    "LatentModel",
     "Maximisable",
     "Parameter",
     "Points",
@@ -35,6 +39,7 @@ __all__ = [
     "aggregate_log_density",
     "alarms",
     "black_box_vi",
+    "bound_report",
     "decompose_kl",
     "effective_rank",
     "em",

@@ -2,14 +2,12 @@
 
 from foldin.models.als import ALS, ALSConfig
 from foldin.models.base import Exportable, InnerProduct, Recommender, Segmented, TopK
-from foldin.models.config import Config, setting
 from foldin.models.ease import EASE, EASEConfig
 from foldin.models.itemknn import ItemKNN, ItemKNNConfig
 from foldin.models.lda import LDA, LDAConfig
 from foldin.models.mixture import MixtureOfMultinomials, MixtureOfMultinomialsConfig
 from foldin.models.multdae import MultDAE, MultDAEConfig
 from foldin.models.multvae import MultVAE, MultVAEConfig
-from foldin.models.plan import Batches, Gradient, Loss, Phase, Plan, Step, Sweep, shuffled
 from foldin.models.plsa import PLSA, PLSAConfig
 from foldin.models.poisson import PoissonFactorization, PoissonFactorizationConfig
 from foldin.models.popularity import Popularity, PopularityConfig
@@ -40,16 +38,12 @@ __all__ = [
     "LDA",
     "PLSA",
     "ALSConfig",
-    "Batches",
-    "Config",
     "EASEConfig",
     "Exportable",
-    "Gradient",
     "InnerProduct",
     "ItemKNN",
     "ItemKNNConfig",
     "LDAConfig",
-    "Loss",
     "MixtureOfMultinomials",
     "MixtureOfMultinomialsConfig",
     "MultDAE",
@@ -57,8 +51,6 @@ __all__ = [
     "MultVAE",
     "MultVAEConfig",
     "PLSAConfig",
-    "Phase",
-    "Plan",
     "PoissonFactorization",
     "PoissonFactorizationConfig",
     "Popularity",
@@ -72,10 +64,6 @@ __all__ = [
     "SASRec",
     "SASRecConfig",
     "Segmented",
-    "Step",
-    "Sweep",
     "TopK",
     "Variational",
-    "setting",
-    "shuffled",
 ]

@@ -20,9 +20,8 @@ import torch
 from foldin.data import Histories
 from foldin.errors import MissingExtraError
 from foldin.models.base import InnerProduct, Recommender
-from foldin.models.config import Config, setting
-from foldin.models.plan import Plan, Sweep
 from foldin.tensors import Float, Tensor
+from foldin.training import Config, Plan, Sweep, setting
 
 __all__ = ["ALS", "ALSConfig"]
 

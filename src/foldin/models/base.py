@@ -1,19 +1,18 @@
 """The one contract: what every recommender is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
 
 from foldin.blocks import log_total, top_k
 from foldin.data import Histories
-from foldin.errors import ConfigError, RunError, ShapeError
-from foldin.models.config import Config
-from foldin.models.plan import Plan
+from foldin.errors import FitError, ShapeError
 from foldin.tensors import Array, Float, Int, Int64, Tensor
+from foldin.training import Config, Trainable
 
 __all__ = ["Exportable", "InnerProduct", "Recommender", "Segmented", "TopK"]
 
@@ -73,7 +72,7 @@ class Segmented(ABC):
         return np.argsort(-telling, axis=1, kind="stable")[:, :k]
 
 
-class Recommender(ABC, Generic[C]):
+class Recommender(Trainable[C, Histories], Generic[C]):
     """A model of what a person picks next, given the history alone: known people and new ones are treated alike.
 
     Args:
@@ -85,7 +84,6 @@ class Recommender(ABC, Generic[C]):
     A subclass sets `Config`, `has_likelihood` and `summary`, and gives `plan`, `tensors` and `_logits`.
     """
 
-    Config: ClassVar[type[Any]]
     has_likelihood: ClassVar[bool]
     summary: ClassVar[str]
 
@@ -94,58 +92,23 @@ class Recommender(ABC, Generic[C]):
     ) -> None:
         if n_items < 1:
             raise ShapeError(f"a model needs a catalogue of at least one item, not {n_items}")
-        wanted = type(self).Config
-        if config is not None and not isinstance(config, wanted):
-            raise ConfigError(f"{type(self).__name__} takes a {wanted.__name__}, not a {type(config).__name__}")
         self.n_items = n_items
-        self.config: C = wanted() if config is None else config
-        self.device = torch.device(device)
-        self._build(torch.Generator().manual_seed(seed))
-
-    @abstractmethod
-    def _build(self, generator: torch.Generator) -> None:
-        """Create parameters and tensors; `generator` lives on the CPU, so that a seed means the same everywhere."""
-
-    @abstractmethod
-    def plan(self) -> Plan:
-        """Training as data."""
-
-    @abstractmethod
-    def tensors(self) -> dict[str, Tensor]:
-        """Everything learned, by name: the live tensors, not copies."""
+        super().__init__(config, seed=seed, device=device)
 
     @abstractmethod
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         """Scores up to a constant a person. The memory may be used again by the next call, and may be written to."""
 
-    def state(self) -> dict[str, Tensor]:
-        """Copies of everything learned, on the CPU."""
-        return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in self.tensors().items()}
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take over what another model of the same settings has learned.
+    def check_training(self, train: Histories) -> None:
+        """Whether it can be trained on these people.
 
         Raises:
-            RunError: other names or shapes.
+            FitError: nobody has an event.
+            ShapeError: they are over another catalogue.
         """
-        own = self.tensors()
-        if own.keys() != state.keys():
-            raise RunError(f"{type(self).__name__}: the stored tensors are {sorted(state)}, expected {sorted(own)}")
-        for name, tensor in own.items():
-            if tensor.shape != state[name].shape or tensor.dtype != state[name].dtype:
-                raise RunError(
-                    f"{type(self).__name__}: tensor {name!r} is stored as {state[name].dtype} {tuple(state[name].shape)}, "
-                    f"expected {tensor.dtype} {tuple(tensor.shape)}"
-                )
-            with torch.no_grad():
-                tensor.copy_(state[name])
-
-    def training_state(self) -> dict[str, Tensor]:
-        """What training keeps from one epoch to the next besides what is learned: part of a checkpoint, not of a run."""
-        return {}
-
-    def load_training_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `training_state` gave."""
+        if len(train) == 0 or train.n_events == 0:
+            raise FitError("there is nobody to train on")
+        self._check(train)
 
     def _check(self, histories: Histories) -> None:
         if histories.n_items != self.n_items:

@@ -16,10 +16,9 @@ from torch.nn import functional as F
 
 from foldin.data import Histories
 from foldin.models.base import Exportable, Recommender
-from foldin.models.config import Config, setting
 from foldin.models.gram import item_gram
-from foldin.models.plan import Plan, Sweep
 from foldin.tensors import Float, Int, Tensor
+from foldin.training import Config, Plan, Sweep, setting
 
 __all__ = ["EASE", "EASEConfig"]
 

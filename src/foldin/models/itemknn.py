@@ -16,9 +16,8 @@ import torch
 from foldin.blocks import top_k
 from foldin.data import Histories
 from foldin.models.base import Recommender
-from foldin.models.config import Config, setting
-from foldin.models.plan import Plan, Sweep
 from foldin.tensors import Float, Tensor
+from foldin.training import Config, Plan, Sweep, setting
 
 __all__ = ["ItemKNN", "ItemKNNConfig"]
 

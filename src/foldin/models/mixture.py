@@ -23,11 +23,10 @@ from foldin.blocks import even_parts
 from foldin.data import Histories
 from foldin.inference import Maximisable, Statistics
 from foldin.models.base import Segmented
-from foldin.models.config import Config, setting
-from foldin.models.plan import Plan, Sweep
 from foldin.models.posterior import Posterior
 from foldin.tensors import Array, Float, Tensor
 from foldin.threads import on_threads, thread_count
+from foldin.training import Config, Plan, Sweep, setting
 
 __all__ = ["MixtureOfMultinomials", "MixtureOfMultinomialsConfig"]
 

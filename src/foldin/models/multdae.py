@@ -18,9 +18,8 @@ from torch.nn import functional as F
 from foldin.blocks.autoencoder import SparseAutoencoder
 from foldin.data import Histories
 from foldin.models.base import Exportable, InnerProduct, Recommender
-from foldin.models.config import Config, setting
-from foldin.models.plan import Gradient, Loss, Plan, Step, shuffled
 from foldin.tensors import Float, Int, Tensor
+from foldin.training import Config, Gradient, Loss, Plan, Step, setting, shuffled
 
 __all__ = ["MultDAE", "MultDAEConfig"]
 

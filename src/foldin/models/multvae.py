@@ -22,10 +22,9 @@ from foldin.blocks.autoencoder import SparseAutoencoder
 from foldin.data import Histories
 from foldin.inference import gaussian_kl, reparameterise
 from foldin.models.base import Exportable, InnerProduct
-from foldin.models.config import Config, setting
-from foldin.models.plan import Gradient, Loss, Plan, Step, shuffled
 from foldin.models.variational import Variational
 from foldin.tensors import Float, Int, Tensor
+from foldin.training import Config, Gradient, Loss, Plan, Step, setting, shuffled
 
 __all__ = ["MultVAE", "MultVAEConfig"]
 

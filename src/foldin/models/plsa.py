@@ -18,9 +18,8 @@ import torch
 from foldin.blocks import allocate, local_ascent
 from foldin.data import Histories
 from foldin.models.base import Recommender, Segmented
-from foldin.models.config import Config, setting
-from foldin.models.plan import Plan, Sweep
 from foldin.tensors import Array, Float, Tensor
+from foldin.training import Config, Plan, Sweep, setting
 
 __all__ = ["PLSA", "PLSAConfig"]
 

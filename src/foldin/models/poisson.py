@@ -26,10 +26,9 @@ from scipy.special import gammaln, psi
 from foldin.blocks import allocate, digamma, local_ascent
 from foldin.data import Histories
 from foldin.models.base import Segmented
-from foldin.models.config import Config, setting
-from foldin.models.plan import Plan, Sweep
 from foldin.models.posterior import Posterior, log_gammas, log_of_product, numpy_generator
 from foldin.tensors import Array, Float, Tensor
+from foldin.training import Config, Plan, Sweep, setting
 
 __all__ = ["PoissonFactorization", "PoissonFactorizationConfig"]
 

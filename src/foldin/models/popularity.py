@@ -15,9 +15,8 @@ import torch
 from foldin.data import Histories
 from foldin.errors import FitError
 from foldin.models.base import Recommender
-from foldin.models.config import Config, setting
-from foldin.models.plan import Plan, Sweep
 from foldin.tensors import Float, Tensor
+from foldin.training import Config, Plan, Sweep, setting
 
 __all__ = ["Popularity", "PopularityConfig"]
 

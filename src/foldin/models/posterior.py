@@ -13,8 +13,8 @@ from foldin.blocks import top_k
 from foldin.data import Histories
 from foldin.errors import ShapeError
 from foldin.models.base import Recommender, TopK
-from foldin.models.config import Config
 from foldin.tensors import Array, Bool, Float, Int64, Tensor
+from foldin.training import Config
 
 __all__ = ["Posterior", "Predictive", "log_gammas", "log_of_product", "numpy_generator"]
 

@@ -31,10 +31,9 @@ from foldin.data import Histories
 from foldin.errors import ConfigError
 from foldin.inference import log_normal, log_normal_terms, reparameterise
 from foldin.models.base import Exportable, InnerProduct
-from foldin.models.config import Config, setting
-from foldin.models.plan import Gradient, Loss, Phase, Plan, Step, Sweep, shuffled
 from foldin.models.variational import Variational
 from foldin.tensors import Float, Int, Tensor
+from foldin.training import Config, Gradient, Loss, Phase, Plan, Step, Sweep, setting, shuffled
 
 __all__ = ["RecVAE", "RecVAEConfig"]
 
@@ -73,6 +72,7 @@ class RecVAE(Exportable, InnerProduct, Variational[RecVAEConfig]):
 
     Config = RecVAEConfig
     standard_prior = False
+    prior_name = "adaptive: it looks at the history; KL by Monte Carlo"
     summary = "variational autoencoder with a composite prior, trained in turn (Shenbin et al. 2020)"
 
     def _build(self, generator: torch.Generator) -> None:

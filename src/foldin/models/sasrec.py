@@ -51,9 +51,8 @@ from foldin.blocks import (
 from foldin.data import Histories
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.models.base import Exportable, InnerProduct, Recommender
-from foldin.models.config import Config, setting
-from foldin.models.plan import Gradient, Loss, Plan, Step, Sweep
 from foldin.tensors import Array, Float, Int, Int64, Tensor
+from foldin.training import Config, Gradient, Loss, Plan, Step, Sweep, setting
 
 __all__ = ["Reading", "SASRec", "SASRecConfig"]
 

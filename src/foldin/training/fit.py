@@ -10,23 +10,33 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
-from foldin.checkpoint import EpochRecord, TrainingState, identity, load_checkpoint, save_checkpoint
-from foldin.data import Histories
 from foldin.errors import FitError
-from foldin.models import Gradient, Plan, Recommender, Step, Sweep
-from foldin.store import CHECKPOINT
+from foldin.rows import Rows
 from foldin.tensors import Tensor
 from foldin.threads import operations_on_one_thread
+from foldin.training.checkpoint import (
+    CHECKPOINT,
+    EpochRecord,
+    TrainingState,
+    identity,
+    load_checkpoint,
+    save_checkpoint,
+)
+from foldin.training.plan import Gradient, Plan, Step, Sweep
+from foldin.training.trainable import Trainable
 
 __all__ = ["EpochRecord", "FitResult", "Judge", "Progress", "fit"]
 
 
-# A figure of merit on held-out people, larger is better. It alone holds their targets.
-Judge = Callable[[Recommender], float]
+M = TypeVar("M", bound=Trainable[Any, Any])
+
+# A figure of merit on held-out rows, larger is better. It alone holds them.
+Judge = Callable[[M], float]
 
 
 class Progress:
@@ -79,7 +89,7 @@ class _Loop:
     """One call of `fit`."""
 
     def __init__(
-        self, model: Recommender, train: Histories, plan: Plan, epochs: int, seed: int, progress: Progress
+        self, model: Trainable[Any, Any], train: Rows, plan: Plan, epochs: int, seed: int, progress: Progress
     ) -> None:
         self.model, self.train, self.plan, self.epochs, self.seed = model, train, plan, epochs, seed
         self.progress = progress
@@ -161,8 +171,8 @@ class _Loop:
 
 
 def fit(
-    model: Recommender,
-    train: Histories,
+    model: Trainable[Any, Any],
+    train: Rows,
     *,
     judge: Judge | None = None,
     judged_by: str = "",
@@ -193,9 +203,7 @@ def fit(
         FitError: no people, an empty plan, or a term that is not finite.
         RunError: the checkpoint is damaged or belongs to another model, data, seed or number of epochs.
     """
-    if len(train) == 0 or train.n_events == 0:
-        raise FitError("there is nobody to train on")
-    model._check(train)
+    model.check_training(train)
     plan, progress = model.plan(), progress or Progress()
     closed = plan.epochs == 1 and not any(isinstance(phase, Gradient) for phase in plan.phases)
     total = plan.epochs if epochs is None or closed else epochs

@@ -7,25 +7,27 @@ decoder; EM and closed forms are sweeps.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 
-from foldin.data import Histories
+from foldin.rows import Rows
 from foldin.tensors import Array, Float, Int64, Tensor
 
 __all__ = ["Batches", "Gradient", "Loss", "Phase", "Plan", "Step", "Sweep", "shuffled"]
 
 
-# The batches of one pass: indices of training people, in the order in which they are taken.
-Batches = Callable[[Histories, np.random.Generator], Sequence[Int64[Array, " batch"]]]
+D = TypeVar("D", bound=Rows)
+
+# The batches of one pass: indices of training rows, in the order in which they are taken.
+Batches = Callable[[D, np.random.Generator], Sequence[Int64[Array, " batch"]]]
 
 
-def shuffled(size: int) -> Batches:
-    """Everybody in random order, `size` people a batch."""
+def shuffled(size: int) -> Batches[Rows]:
+    """All rows in random order, `size` a batch."""
 
-    def batches(train: Histories, rng: np.random.Generator) -> list[Int64[Array, " batch"]]:
+    def batches(train: Rows, rng: np.random.Generator) -> list[Int64[Array, " batch"]]:
         order = rng.permutation(len(train))
         return [order[at : at + size] for at in range(0, len(train), size)]
 
@@ -61,7 +63,7 @@ class Loss(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gradient:
+class Gradient(Generic[D]):
     """Passes over the people in batches, one optimiser step each.
 
     Args:
@@ -77,16 +79,16 @@ class Gradient:
 
     name: str
     parameters: Mapping[str, torch.nn.Parameter]
-    loss: Callable[[Histories, Step, torch.Generator], Loss]
+    loss: Callable[[D, Step, torch.Generator], Loss]
     optimizer: Callable[[Mapping[str, torch.nn.Parameter]], torch.optim.Optimizer]
-    batches: Batches
+    batches: Batches[D]
     passes: int = 1
     learning_rate: Callable[[Step], float] | None = None
     small: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sweep:
+class Sweep(Generic[D]):
     """One update that looks at all people at once, or at none: a closed form, an EM iteration, a prior refreshed.
 
     Args:
@@ -96,15 +98,15 @@ class Sweep:
     """
 
     name: str
-    run: Callable[[Histories, torch.Generator], Mapping[str, float]]
+    run: Callable[[D, torch.Generator], Mapping[str, float]]
     every: int = 1
 
 
-Phase = Gradient | Sweep
+Phase = Gradient[D] | Sweep[D]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(Generic[D]):
     """The phases of every epoch, and how many epochs at most.
 
     Args:
@@ -113,6 +115,6 @@ class Plan:
         first: sweeps that run once, before the first epoch.
     """
 
-    phases: tuple[Phase, ...]
+    phases: tuple[Phase[D], ...]
     epochs: int = 1
-    first: tuple[Sweep, ...] = ()
+    first: tuple[Sweep[D], ...] = ()

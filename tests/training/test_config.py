@@ -4,7 +4,8 @@ from dataclasses import dataclass
 import pytest
 
 from foldin.errors import ConfigError
-from foldin.models import ALL, Config, MultVAEConfig, setting
+from foldin.models import ALL, MultVAEConfig
+from foldin.training import Config, setting
 
 
 @dataclass(frozen=True, kw_only=True)

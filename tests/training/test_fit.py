@@ -13,9 +13,9 @@ import torch
 
 from foldin.data import Histories
 from foldin.errors import FitError, RunError
-from foldin.fit import EpochRecord, Progress, fit
-from foldin.models import Config, Gradient, Loss, MultVAE, MultVAEConfig, Plan, Recommender, Step, Sweep, shuffled
-from foldin.store import CHECKPOINT, read_tensors
+from foldin.files import read_tensors
+from foldin.models import MultVAE, MultVAEConfig, Recommender
+from foldin.training import CHECKPOINT, Config, EpochRecord, Gradient, Loss, Plan, Progress, Step, Sweep, fit, shuffled
 from tests.conftest import checkerboard
 
 TRAIN = checkerboard(60, 20)
@@ -170,8 +170,8 @@ def test_a_run_stopped_and_resumed_is_bit_equal(stop_after, tmp_path):
 KILLED = """
 import sys
 from pathlib import Path
-from tests.test_fit import TRAIN, judge_by_bound, vae
-from foldin.fit import Progress, fit
+from tests.training.test_fit import TRAIN, judge_by_bound, vae
+from foldin.training import Progress, fit
 
 class Say(Progress):
     def step(self, phase, done, total, terms):
@@ -185,7 +185,7 @@ fit(vae(), TRAIN, judge=judge_by_bound, folder=Path(sys.argv[1]), resume=True, p
 def test_a_run_killed_twice_and_resumed_is_bit_equal(after_steps, tmp_path):
     whole = vae()
     fit(whole, TRAIN, judge=judge_by_bound)
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     for count in after_steps:
         process = subprocess.Popen(
             [sys.executable, "-c", KILLED, str(tmp_path)],

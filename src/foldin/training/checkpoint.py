@@ -11,14 +11,15 @@ from typing import Any
 
 import torch
 
-from foldin.data import Histories
 from foldin.errors import RunError
-from foldin.models import Recommender
-from foldin.store import read_tensors, write_tensors
+from foldin.files import read_tensors, write_tensors
+from foldin.rows import Rows
 from foldin.tensors import Tensor
+from foldin.training.trainable import Trainable
 
-__all__ = ["EpochRecord", "TrainingState", "identity", "load_checkpoint", "save_checkpoint"]
+__all__ = ["CHECKPOINT", "EpochRecord", "TrainingState", "identity", "load_checkpoint", "save_checkpoint"]
 
+CHECKPOINT = "checkpoint.safetensors"
 Optimizers = Mapping[str, torch.optim.Optimizer]
 
 
@@ -57,7 +58,7 @@ class TrainingState:
     seconds: float = 0.0
 
 
-def identity(model: Recommender, train: Histories, *, epochs: int, seed: int, judged_by: str) -> dict[str, Any]:
+def identity(model: Trainable[Any, Any], train: Rows, *, epochs: int, seed: int, judged_by: str) -> dict[str, Any]:
     """What a checkpoint must agree with to be continued."""
     return {
         "judge": judged_by,
@@ -70,7 +71,7 @@ def identity(model: Recommender, train: Histories, *, epochs: int, seed: int, ju
 
 
 def save_checkpoint(
-    path: Path, about: Mapping[str, Any], model: Recommender, optimizers: Optimizers, state: TrainingState
+    path: Path, about: Mapping[str, Any], model: Trainable[Any, Any], optimizers: Optimizers, state: TrainingState
 ) -> None:
     """Write everything, atomically; `about` is the training's `identity`."""
     tensors = {f"model/{name}": tensor for name, tensor in model.tensors().items()}
@@ -93,7 +94,9 @@ def save_checkpoint(
     write_tensors(path, tensors, content)
 
 
-def load_checkpoint(path: Path, about: Mapping[str, Any], model: Recommender, optimizers: Optimizers) -> TrainingState:
+def load_checkpoint(
+    path: Path, about: Mapping[str, Any], model: Trainable[Any, Any], optimizers: Optimizers
+) -> TrainingState:
     """Where training stood; the model and the optimisers take over what they had.
 
     Raises:

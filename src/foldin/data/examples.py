@@ -1,0 +1,52 @@
+"""Rows of a tensor: what models of pictures and of vectors learn from."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from foldin.errors import ShapeError
+from foldin.tensors import Array, Int64, Tensor
+
+__all__ = ["Examples"]
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Independent examples of one shape; the memory is shared, not copied.
+
+    Args:
+        values: (rows, …), on the CPU; pictures as whole numbers 0–255 of type uint8, or any floating-point tensor.
+
+    Raises:
+        ShapeError: a single number, or rows without a shape.
+    """
+
+    values: Tensor
+
+    def __post_init__(self) -> None:
+        if self.values.ndim < 2:
+            raise ShapeError(f"examples need rows of some shape, not a tensor of shape {tuple(self.values.shape)}")
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example."""
+        return tuple(self.values.shape[1:])
+
+    def select(self, which: Int64[Array, " chosen"]) -> "Examples":
+        """The given examples, in the given order (a copy)."""
+        return Examples(self.values.index_select(0, torch.from_numpy(which)))
+
+    def rows(self, start: int, stop: int) -> "Examples":
+        """Examples `start` to `stop`, sharing memory with these."""
+        return Examples(self.values[start:stop])
+
+    def fingerprint(self) -> str:
+        """SHA-256 over type, shape and content."""
+        digest = hashlib.sha256(f"{self.values.dtype} {tuple(self.values.shape)} ".encode())
+        digest.update(np.ascontiguousarray(self.values.numpy()).data)
+        return digest.hexdigest()

@@ -1,0 +1,74 @@
+"""What every latent-variable model with an encoder shares: posterior, likelihood and prior, one by one, and its bound.
+
+Recommenders and models of pictures alike: the bound report works with these three and with nothing else.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Generic, TypeVar
+
+import torch
+
+from foldin.inference.elbo import ElboTerms, gaussian_kl, log_normal, reparameterise
+from foldin.rows import Rows
+from foldin.tensors import Float, Tensor
+
+__all__ = ["LatentModel"]
+
+D = TypeVar("D", bound=Rows)
+
+
+class LatentModel(ABC, Generic[D]):
+    """q(z|x) = N(μ(x), diag σ²(x)), p(x|z), and a prior p(z), or p(z|x) where it is adaptive, for rows x of D.
+
+    A subclass sets `standard_prior` and `device`, and with another prior gives `log_prior`.
+    """
+
+    standard_prior: bool
+    device: torch.device
+
+    @abstractmethod
+    def _check(self, data: D) -> None:
+        """Raises: ShapeError: rows of another shape than the model's."""
+
+    @abstractmethod
+    def block(self) -> int:
+        """Rows to work on at once."""
+
+    @abstractmethod
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything learned, by name: the live tensors."""
+
+    @abstractmethod
+    def posterior(self, data: D) -> tuple[Float[Tensor, "rows latent"], Float[Tensor, "rows latent"]]:
+        """(μ, log σ²) of each row, without dropout."""
+
+    @abstractmethod
+    def log_likelihood(self, z: Float[Tensor, "rows latent"], data: D) -> Float[Tensor, " rows"]:
+        """log p(x | z) of each row, in nats; without a gradient."""
+
+    @abstractmethod
+    def differentiable_log_likelihood(self, z: Float[Tensor, "rows latent"], data: D) -> Float[Tensor, " rows"]:
+        """As `log_likelihood`, with a gradient in z; the backward pass must come before the next call."""
+
+    @property
+    def prior_name(self) -> str:
+        """The prior, in the words of a report."""
+        return "standard normal" if self.standard_prior else "of its own; KL by Monte Carlo"
+
+    def log_prior(self, z: Float[Tensor, "rows latent"], data: D) -> Float[Tensor, " rows"]:
+        """log p(z) of each row's z, in nats; a standard normal unless the model has another."""
+        return log_normal(z, torch.zeros_like(z), torch.zeros_like(z))
+
+    @torch.no_grad()
+    def elbo(self, data: D, generator: torch.Generator) -> ElboTerms:
+        """Each row's bound on log p(x), in nats: one draw of z; the KL in closed form where the prior has one.
+
+        Source: kingma2014, eq. 7 (estimator B), or eq. 6 (estimator A) under another prior.
+        """
+        self._check(data)
+        mu, logvar = self.posterior(data)
+        z = reparameterise(mu, logvar, generator)
+        reconstruction = self.log_likelihood(z, data)
+        if self.standard_prior:
+            return ElboTerms(reconstruction, gaussian_kl(mu, logvar))
+        return ElboTerms(reconstruction, log_normal(z, mu, logvar) - self.log_prior(z, data))
