@@ -18,7 +18,7 @@ from common import arguments, commit, write
 
 from foldin.data import Split
 from foldin.evaluation import DEFAULT_METRICS, Evaluation, ValidationJudge
-from foldin.experiment import Trained, model_class, report, train
+from foldin.experiment import Trained, model_class, report, train, untrained
 from foldin.training import fit
 
 __all__ = ["arguments", "keep", "search", "table", "write"]
@@ -36,7 +36,7 @@ def search(
     trials = []
     for settings in grid:
         start = time.perf_counter()
-        model = kind(len(split.catalog), kind.Config(**settings))
+        model = untrained(split, name.split(maxsplit=1)[0], kind.Config(**settings))
         result = fit(model, split.train, judge=judge, patience=15)
         if result.stopped == "interrupted":
             raise KeyboardInterrupt

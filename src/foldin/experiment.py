@@ -14,11 +14,21 @@ import torch
 from foldin.data import Source, Split
 from foldin.errors import ConfigError, RunError
 from foldin.evaluation import DEFAULT_METRICS, LOG_LIKELIHOOD, Evaluation, ValidationJudge, compare_models, evaluate
-from foldin.models import ALL, Recommender
+from foldin.models import ALL, Described, Recommender
 from foldin.store import Run, save_run
 from foldin.training import Config, FitResult, Progress, fit
 
-__all__ = ["Trained", "choose_device", "model_class", "report", "save", "split_of_run", "train", "versions"]
+__all__ = [
+    "Trained",
+    "choose_device",
+    "model_class",
+    "report",
+    "save",
+    "split_of_run",
+    "train",
+    "untrained",
+    "versions",
+]
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -47,6 +57,20 @@ def model_class(name: str) -> type[Recommender]:
     if name not in ALL:
         raise ConfigError(f"no model named {name!r}; there are {', '.join(ALL)}")
     return ALL[name]
+
+
+def untrained(
+    split: Split, name: str, config: Config | None = None, *, seed: int = 0, device: torch.device | str = "cpu"
+) -> Recommender:
+    """A model of a split's catalogue, told what the catalogue says of its items where it listens.
+
+    Raises:
+        ConfigError: no such model.
+    """
+    model = model_class(name)(len(split.catalog), config, seed=seed, device=device)
+    if isinstance(model, Described):
+        model.describe(split.catalog)
+    return model
 
 
 def versions() -> dict[str, str]:
@@ -87,7 +111,7 @@ def train(
     See `fit` and `evaluate` for the arguments and errors. Ctrl-C in training is raised again, unless `keep_interrupted`
     and an epoch has ended: then the best weights so far are judged.
     """
-    model = model_class(name)(len(split.catalog), config, seed=seed, device=device)
+    model = untrained(split, name, config, seed=seed, device=device)
     judge = ValidationJudge(split.validation, metric)
     result = fit(
         model,

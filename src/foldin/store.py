@@ -24,7 +24,7 @@ import torch
 from foldin.data import Catalog
 from foldin.errors import FoldinError, RunError
 from foldin.files import FORMAT_VERSION, read_tensors, write_atomically, write_json, write_tensors, write_text
-from foldin.models import ALL, Recommender
+from foldin.models import ALL, Described, Recommender
 from foldin.training import CHECKPOINT
 
 __all__ = ["Run", "load_run", "save_run"]
@@ -142,6 +142,8 @@ def load_run(folder: str | Path, *, device: str | torch.device = "cpu") -> Run:
         raise RunError(f"{folder}: the settings stored with the model cannot be used: {error}") from error
     model.load_state(tensors)
     catalog = Catalog(pl.read_parquet(folder / "catalog.parquet"))
+    if isinstance(model, Described):
+        model.describe(catalog)
     if len(catalog) != model.n_items:
         raise RunError(f"{folder}: the model knows {model.n_items} items, the catalogue {len(catalog)}")
     return Run(folder=folder, name=name, model=model, catalog=catalog, info=info)

@@ -24,6 +24,10 @@ SETTINGS = {
     "lda": {"topics": 4, "epochs": 30},
     "poisson": {"factors": 4, "epochs": 30},
     "sasrec": {"width": 16, "length": 12, "epochs": 30, "batch_tokens": 200, "learning_rate": 0.01},
+    "semantic": {
+        **{"levels": 2, "codes": 6, "vector": 8, "width": 16, "length": 12},
+        **{"epochs": 40, "batch_tokens": 200, "learning_rate": 0.01},
+    },
     "multvae": {"hidden": (16,), "latent": 8, "epochs": 60, "batch_size": 20, "learning_rate": 0.02},
 }
 PEOPLE = Histories.from_lists([[0, 2, 4], [1, 3], [], [7], [2, 4, 0, 6, 8, 10, 12, 14, 16, 18]], ITEMS)

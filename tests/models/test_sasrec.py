@@ -5,7 +5,8 @@ import torch
 from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError, FitError, ShapeError, UnknownItemError
 from foldin.models import SASRec, SASRecConfig
-from foldin.training import Step, fit
+from foldin.training import Step, falling, fit
+from tests.conftest import checkerboard
 
 ITEMS = 12
 SMALL = {"width": 16, "length": 10, "batch_tokens": 50, "learning_rate": 0.01, "epochs": 25, "dropout": 0.0}
@@ -202,9 +203,10 @@ def test_reading_on_from_nothing_and_with_times():
 
 def test_the_learning_rate_falls_over_its_share_of_the_steps():
     model = SASRec(ITEMS, SASRecConfig(**{**SMALL, "decay": 0.5}))
-    rates = [model.learning_rate_at(Step(number=n, planned=100)) for n in (0, 50, 75, 99)]
+    rate = model.plan().phases[0].learning_rate
+    rates = [rate(Step(number=n, planned=100)) for n in (0, 50, 75, 99)]
     assert rates == pytest.approx([0.01, 0.01, 0.005, 0.0002])
-    assert SASRec(ITEMS, SASRecConfig(**SMALL)).learning_rate_at(Step(number=99, planned=100)) == 0.01
+    assert falling(0.01, 0.0)(Step(number=99, planned=100)) == 0.01
 
 
 def test_a_large_catalogue_is_sampled_by_itself(monkeypatch):
@@ -237,3 +239,22 @@ def test_what_cannot_be_trained_or_asked_is_refused():
         Histories.from_lists([[12]], ITEMS)
     with pytest.raises(UnknownItemError, match="not in the catalogue of 12 items: 'i99'"):
         Catalog.from_ids([f"i{k}" for k in range(ITEMS)]).indices(["i99"])
+
+
+def test_items_may_be_sums_of_codes():
+    config = SASRecConfig(codes=6, width=16, length=12, epochs=30, batch_tokens=200, learning_rate=0.01)
+    model = SASRec(20, config, seed=5)
+    fit(model, checkerboard(60, 20), seed=5)
+    assert model.encoder.items.shape == (4 * 6, 16)
+    vectors = model.item_vectors()[0]
+    by_hand = sum(model.encoder.items[level * 6 + model.naming.names[:, level]] for level in range(4))
+    assert torch.allclose(vectors, by_hand.detach())
+    lists = model.recommend(Histories.from_lists([[0, 2, 4], [1, 3, 5]], 20), 3).items
+    assert (lists[0] % 2 == 0).all()
+    assert (lists[1] % 2 == 1).all()
+    other = SASRec(20, config, seed=9)
+    other.load_state(model.state())
+    people = Histories.from_lists([[0, 2], [], [7]], 20)
+    assert torch.equal(other.scores(people), model.scores(people))
+    rectangle = torch.tensor([[0, 2], [-1, -1], [7, -1]])
+    assert torch.allclose(torch.log_softmax(model.padded_logits(rectangle), 1), model.scores(people), atol=1e-5)

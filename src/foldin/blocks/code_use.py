@@ -32,11 +32,14 @@ class CodeUse:
     alarms: tuple[str, ...]
 
 
-def code_use(codes: Int[Array, "..."], sizes: tuple[int, ...]) -> CodeUse:
+def code_use(
+    codes: Int[Array, "..."], sizes: tuple[int, ...], *, names: Int[Array, "things places"] | None = None
+) -> CodeUse:
     """Use of codes by n things.
 
     Args:
         sizes: codes of each level.
+        names: of whole things, where a thing has several rows of codes; the rows themselves when None.
 
     Raises:
         ShapeError: no things, another number of levels, or a code that its level does not have.
@@ -53,8 +56,9 @@ def code_use(codes: Int[Array, "..."], sizes: tuple[int, ...]) -> CodeUse:
         perplexity[level] = np.exp(-(shares[shares > 0] * np.log(shares[shares > 0])).sum())
         if used[level] < 1.0 - _UNUSED and size <= len(codes):
             alarms.append(f"level {level}: {1.0 - used[level]:.0%} of the {size} codes are not used")
-    _, counts = np.unique(codes, axis=0, return_counts=True)
-    collisions = float(counts[counts > 1].sum() / len(codes))
+    whole = codes if names is None else names
+    _, counts = np.unique(whole, axis=0, return_counts=True)
+    collisions = float(counts[counts > 1].sum() / len(whole))
     if collisions > _SHARED:
         alarms.append(f"{collisions:.0%} of the things share their name with another")
     return CodeUse(used, perplexity, collisions, int(counts.max()), tuple(alarms))

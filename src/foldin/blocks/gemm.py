@@ -19,6 +19,7 @@ from foldin.threads import on_threads, thread_count
 __all__ = ["matmul_into"]
 
 _WORTH_IT = 1 << 26  # multiply-adds; below, the call itself counts
+_WORTH_IT_ALONE = 1 << 23  # where PyTorch's own operations take one thread anyway
 
 
 @functools.cache
@@ -48,10 +49,19 @@ def _parts(out: np.ndarray, a: np.ndarray, b: np.ndarray, count: int) -> None:
             out += part
 
 
-def matmul_into(out: Float[Tensor, "m n"], a: Float[Tensor, "m k"], b: Float[Tensor, "k n"]) -> Float[Tensor, "m n"]:
-    """`out`, overwritten with a b; not differentiated."""
-    large = a.shape[0] * a.shape[1] * b.shape[1] >= _WORTH_IT
+def matmul_into(
+    out: Float[Tensor, "m n"], a: Float[Tensor, "m k"], b: Float[Tensor, "k n"], *, small: bool = False
+) -> Float[Tensor, "m n"]:
+    """`out`, overwritten with a b; not differentiated.
+
+    Args:
+        small: whether products of a few milliseconds on one thread are worth it, too: for use where PyTorch's operations have
+            one thread, as in phases that are `small`.
+    """
+    work = a.shape[0] * a.shape[1] * b.shape[1]
+    large = work >= (_WORTH_IT_ALONE if small else _WORTH_IT)
     if not (large and out.device.type == "cpu" and out.dtype in (torch.float32, torch.float64) and _is_amd()):
         return torch.mm(a.detach(), b.detach(), out=out)
-    _parts(out.numpy(), a.detach().numpy(), b.detach().numpy(), 4 * thread_count())
+    parts = thread_count() * (4 if work >= _WORTH_IT else 1)
+    _parts(out.numpy(), a.detach().numpy(), b.detach().numpy(), parts)
     return out

@@ -6,10 +6,14 @@ Learned places count from the newest event that is read, or from the oldest. The
 the length; or an event has the same place at any time, so that further events can be read one at a time, and the places in
 which short histories end are trained by long ones too.
 
+Items may have names of several codes instead of a row each: E[item] = Σ_l e^l_{c_l(item)}, one table of all levels' codes. A
+catalogue of millions then needs thousands of vectors, and an item that training never saw has one.
+
 Source: kang2018, eqs. 1–7; its code counts from the newest (histories filled up on the left), that of klenitskiy2023 from the
-oldest.
+oldest. Names: rajput2023.
 """
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -17,18 +21,22 @@ from torch.nn import functional as F
 from foldin.blocks.bag import bag_of_items
 from foldin.blocks.buffers import Buffers
 from foldin.blocks.dropout import dropout
-from foldin.blocks.sequences import Sequences
+from foldin.blocks.sequences import Sequences, cut_by_length, newest
 from foldin.blocks.transformer import Cache, Transformer, TransformerShape
+from foldin.data import Histories
+from foldin.errors import ShapeError
 from foldin.tensors import Float, Int, Tensor
 
 __all__ = ["SequenceEncoder"]
+
+_SERVING_TOKENS = 16_384  # read at once
 
 
 class SequenceEncoder(nn.Module):
     """States of a person after each event of a sequence.
 
     Args:
-        n_items: rows of the table of item vectors.
+        rows: of the table of vectors: items, or codes of all levels where items have names.
         shape: of the transformer; its dropout is that of the input too.
         places: what learned places count from, `newest` or `oldest`; none when None.
         initial_sd: of all initial weights but those of layer norms, normal ones; Xavier's uniform ones when None.
@@ -38,7 +46,7 @@ class SequenceEncoder(nn.Module):
 
     def __init__(
         self,
-        n_items: int,
+        rows: int,
         shape: TransformerShape,
         *,
         places: str | None,
@@ -49,7 +57,7 @@ class SequenceEncoder(nn.Module):
         super().__init__()
         self.shape, self.from_newest = shape, places == "newest"
         self.transformer = Transformer(shape, generator=generator, device=device)
-        self.items = nn.Parameter(torch.empty(n_items, shape.width))
+        self.items = nn.Parameter(torch.empty(rows, shape.width))
         self.places = nn.Parameter(torch.empty(0 if places is None else shape.length, shape.width))
         for table in (self.items, self.places):
             if len(table):
@@ -59,6 +67,7 @@ class SequenceEncoder(nn.Module):
             for weights in self.parameters():
                 if weights.dim() == 2:
                     weights.data.copy_(torch.empty(weights.shape).normal_(0.0, initial_sd, generator=generator))
+        self.names: Int[Tensor, "items levels"] | None = None  # rows of the table, where items have names
         self._memory = Buffers()
 
     def by_name(self) -> dict[str, nn.Parameter]:
@@ -88,21 +97,48 @@ class SequenceEncoder(nn.Module):
 
     def extend(self, event: Sequences, cache: Cache) -> tuple[Float[Tensor, "users 1 width"], Cache]:
         """(h of one more event of each person, the cache with it)."""
+        self._check(event)
         x = self._vectors(event.items)
         if len(self.places):
             x = x + F.embedding(cache.lengths.unsqueeze(1), self.places)
         return self.transformer.extend(x, cache, event.times if self.shape.timed else None)
 
     def inputs(self, sequences: Sequences) -> Float[Tensor, "users length width"]:
-        """x of every place."""
+        """x of every place.
+
+        Raises:
+            ShapeError: attention looks at times, and these histories have none.
+        """
+        self._check(sequences)
         return self.placed(self._vectors(sequences.items), sequences.lengths)
 
+    def _check(self, sequences: Sequences) -> None:
+        if self.shape.timed and sequences.times is None:
+            raise ShapeError("timed = true needs the times of the events, and these histories have none")
+
     def _vectors(self, items: Int[Tensor, "users length"]) -> Float[Tensor, "users length width"]:
-        # One item a bag: the gradient of the table is then that of a bag, which touches the rows in question only.
-        flat = items.reshape(-1)
-        ends = torch.arange(len(flat) + 1, device=flat.device)
-        scale = torch.full(flat.shape, self.shape.width**0.5, device=flat.device)
-        return bag_of_items(self.items, flat, ends, scale, self._memory).view(*items.shape, -1)
+        # A bag an item, of its own row or of its codes: the gradient of the table touches the rows in question only.
+        rows = items.unsqueeze(-1) if self.names is None else F.embedding(items, self.names)
+        ends = torch.arange(0, rows.numel() + 1, rows.shape[-1], device=rows.device)
+        scale = torch.full((rows.numel(),), self.shape.width**0.5, device=rows.device)
+        return bag_of_items(self.items, rows.reshape(-1), ends, scale, self._memory).view(*items.shape, -1)
+
+    def vectors(self) -> Float[Tensor, "items width"]:
+        """E: the vector of each item."""
+        return self.items if self.names is None else F.embedding(self.names, self.items).sum(dim=1)
+
+    def newest_states(self, histories: Histories) -> Float[Tensor, "users width"]:
+        """h after each person's newest event, without a gradient; zeros for an empty history."""
+        found = torch.zeros(len(histories), self.shape.width, device=self.items.device)
+        lengths = np.minimum(histories.lengths, self.shape.length)
+        people = np.argsort(lengths, kind="stable")
+        people = people[lengths[people] > 0]
+        with torch.no_grad():
+            for cut in cut_by_length(lengths[people], _SERVING_TOKENS):
+                part = newest(histories.select(people[cut]), self.shape.length, found.device)
+                at = torch.from_numpy(people[cut]).to(found.device)
+                found[at] = self(part).flatten(0, 1)[part.last()]
+        return found
 
     def placed(
         self, x: Float[Tensor, "users length width"], lengths: Int[Tensor, " users"]

@@ -7,9 +7,10 @@ import numpy as np
 import torch
 
 from foldin.data import Histories
+from foldin.errors import FitError
 from foldin.tensors import Array, Int, Int64, Tensor
 
-__all__ = ["Sequences", "batches_by_length", "cut_by_length", "newest", "transitions"]
+__all__ = ["Sequences", "batches_by_length", "batches_of_transitions", "cut_by_length", "newest", "transitions"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -90,6 +91,20 @@ def batches_by_length(
     people = people[np.argsort(lengths[people], kind="stable")]
     batches = [people[cut] for cut in cut_by_length(lengths[people], tokens)]
     return [batches[at] for at in rng.permutation(len(batches))]
+
+
+def batches_of_transitions(
+    train: Histories, length: int, tokens: int, rng: np.random.Generator
+) -> list[Int64[Array, " batch"]]:
+    """Batches by length for learning from one event to the next, of at most `length` events.
+
+    Raises:
+        FitError: nobody has two events.
+    """
+    steps = np.minimum(train.lengths - 1, length)
+    if not (steps > 0).any():
+        raise FitError("there is nothing to learn from one event to the next: nobody has two events")
+    return batches_by_length(steps, tokens, rng)
 
 
 def cut_by_length(lengths: Int64[Array, " people"], tokens: int) -> Iterator[slice]:

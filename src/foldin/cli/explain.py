@@ -1,24 +1,29 @@
 """`foldin explain`: where every nat went."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
+import torch
 
 from foldin.cli.options import JSON
 from foldin.cli.output import json_out, out, table, working
-from foldin.cli.page import bound_rows, html_page
-from foldin.data import Split
+from foldin.cli.page import bound_heading, bound_rows, html_page
+from foldin.data import Split, load_pictures
 from foldin.errors import ConfigError
 from foldin.evaluation import bound_report, calibration_curve
 from foldin.experiment import choose_device, split_of_run
 from foldin.files import write_text
-from foldin.models import Segmented, Variational
+from foldin.generative import VAE, bits_per_value, load_model
+from foldin.inference import Called
+from foldin.inference import bound_report as report_of
+from foldin.models import Segmented, SemanticIds, Variational
 from foldin.store import Run, load_run
 
-__all__ = ["command", "explain"]
+__all__ = ["command", "explain", "explain_file"]
 
 _TELLING, _SEGMENTS = 6, 20
 
@@ -55,18 +60,72 @@ def explain(run: Run, split: Split, *, people: int, draws: int, seed: int, progr
             {"share": float(shares[at]), "items": [run.catalog.titles[i] for i in telling[at].tolist()]}
             for at in np.argsort(-shares, kind="stable").tolist()
         ]
+    if isinstance(run.model, SemanticIds):
+        use = run.model.use()
+        content["names"] = {
+            "used": use.used.tolist(),
+            "perplexity": use.perplexity.tolist(),
+            "codes": run.model.config.codes,
+            "collisions": use.collisions,
+            "largest": use.largest,
+            "alarms": list(use.alarms),
+        }
     return content
+
+
+def explain_file(
+    path: Path, pictures: str, *, device: str | torch.device, people: int, draws: int, seed: int, progress: Any = None
+) -> dict[str, Any]:
+    """The report of a generative model in a file on the test pictures, as data.
+
+    Raises:
+        RunError: the file holds no generative model.
+        ConfigError: it has no posterior q(z|x), so that there is no bound to explain.
+        DataError: no such pictures, or values that the model's likelihood does not take.
+        ShapeError: pictures of another shape than the model's.
+    """
+    model = load_model(path, device=device)
+    if not isinstance(model, VAE):
+        raise ConfigError(f"{path}: {type(model).__name__} has no posterior over a latent vector: no bound to explain")
+    test = load_pictures(pictures).test.rows(0, people)
+    model.elbo(test.rows(0, 1), torch.Generator(model.device).manual_seed(seed))  # refuses what is not its own
+    values, called = math.prod(test.shape), Called("picture", "pictures", "pixel")
+    bounds = report_of(
+        model, test, np.full(len(test), float(values)), called=called, draws=draws, seed=seed, progress=progress
+    )
+    offset = values * model.likelihood.offset
+    bits = {
+        name: bits_per_value(entry["per_picture"] + offset, values)
+        for name, entry in (("elbo", bounds["bound"]["elbo"]), ("log_evidence", bounds["gap"]["log_evidence"]))
+    }
+    return {
+        "file": str(path),
+        "model": "vae",
+        "data": pictures,
+        "config": model.config.as_dict(),
+        "bits_per_pixel": bits,
+        "bounds": bounds,
+    }
 
 
 @click.command()
 @click.argument("run")
-@click.option("--people", type=click.IntRange(2), default=500, show_default=True, help="Held-out people at most.")
 @click.option(
-    "--draws", type=click.IntRange(1), default=500, show_default=True, help="Of z for each person: the largest k."
+    "--people", type=click.IntRange(2), default=500, show_default=True, help="Held-out people, or pictures, at most."
+)
+@click.option(
+    "--draws", type=click.IntRange(1), default=500, show_default=True, help="Of z for each of them: the largest k."
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
-@click.option("--html", "page", metavar="FILE", help="Where the page goes  [default: RUN/explain.html]")
-@click.option("--data", "path", metavar="PATH", help="The log, when it has moved since training.")
+@click.option(
+    "--html", "page", metavar="FILE", help="Where the page goes  [default: RUN/explain.html, or beside the file]"
+)
+@click.option(
+    "--data",
+    "path",
+    metavar="PATH",
+    help="The log, when it has moved since training; for a file, pictures by name or folder.",
+)
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps or auto.")
 @JSON
 def command(
@@ -75,12 +134,25 @@ def command(
     """Where every nat went: the bound that RUN optimises on held-out people, how tight it is, how its KL decomposes, how
     its probabilities are calibrated; for classes, topics and factors, the items that say most about each.
 
+    RUN may also be a generative model in a file; then --data says which test pictures.
+
     Prints tables and writes a page that opens offline.
 
     \b
     Example:
       foldin explain runs/films
+      foldin explain vae.safetensors --data fashion-mnist
     """
+    file = Path(run)
+    if file.is_file():
+        if path is None:
+            raise ConfigError(f"{run}: a model in a file; --data must say which pictures, such as fashion-mnist")
+        with working("draws") as bar:
+            content = explain_file(
+                file, path, device=choose_device(device), people=people, draws=draws, seed=seed, progress=bar
+            )
+        _show_file(content, Path(page) if page is not None else file.with_suffix(".html"), as_json)
+        return
     loaded = load_run(run, device=choose_device(device))
     split = split_of_run(loaded, path)
     with working("draws") as bar:
@@ -106,19 +178,49 @@ def command(
         )
         rows = [(f"{one['share']:.1%}", "; ".join(one["items"])) for one in largest]
         console.print(table(title, ("share", "items"), rows, left=2))
+    if "names" in content:
+        _show_names(console, content["names"])
+    console.print(f"the page with its curves: {target}", soft_wrap=True)
+
+
+def _show_names(console: Any, names: dict[str, Any]) -> None:
+    rows = [
+        (str(level), f"{used:.1%}", f"{perplexity:.0f}")
+        for level, (used, perplexity) in enumerate(zip(names["used"], names["perplexity"], strict=True), 1)
+    ]
+    console.print(
+        f"names of {len(rows)} codes: {names['collisions']:.1%} of the items share theirs with another (up to "
+        f"{names['largest']} of them), and one code more tells them apart",
+        soft_wrap=True,
+    )
+    console.print(table("names", ("level", f"of {names['codes']} codes used", "perplexity"), rows))
+    for alarm in names["alarms"]:
+        console.print(f"alarm: {alarm}", style="bold", soft_wrap=True)
+
+
+def _show_file(content: dict[str, Any], target: Path, as_json: bool) -> None:
+    write_text(target, html_page(content))
+    if as_json:
+        json_out(content)
+        return
+    console, bits = out(), content["bits_per_pixel"]
+    console.print(
+        f"{content['model']} on {content['data']}: at most {bits['elbo']:.4f} bits a pixel by the ELBO, "
+        f"{bits['log_evidence']:.4f} by the estimate of log p(x)",
+        soft_wrap=True,
+    )
+    _show_bounds(console, content["bounds"])
     console.print(f"the page with its curves: {target}", soft_wrap=True)
 
 
 def _show_bounds(console: Any, bounds: dict[str, Any]) -> None:
-    title = (
-        f"{bounds['people']} held-out people, {bounds['items_per_person']:.0f} items each, "
-        f"{bounds['draws']} draws; prior: {bounds['prior']}"
-    )
-    console.print(table(title, ("nats", "per person", "per item"), bound_rows(bounds)))
+    called = bounds["called"]
+    head = ("nats", f"per {called['row']}", f"per {called['unit']}")
+    console.print(table(bound_heading(bounds), head, bound_rows(bounds)))
     parts = bounds["decomposition"]
     rows = [
         (
-            f"{method} ({parts[method]['batch']} people)",
+            f"{method} ({parts[method]['batch']} {called['rows']})",
             *(
                 f"{parts[method][k]:.2f}"
                 for k in ("kl", "mutual_information", "total_correlation", "dimension_wise_kl")

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["bound_rows", "html_page"]
+__all__ = ["bound_heading", "bound_rows", "html_page", "line_chart"]
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #2563a8; --other: #b4530a; --third: #3a7d44; --grid: #8884; }
@@ -28,10 +28,13 @@ def _ticks(low: float, high: float) -> list[float]:
     return [k * step for k in range(first, math.floor(high / step) + 1)]
 
 
-def _chart(
-    caption: str, series: dict[str, Points], x: str, y: str, *, log: bool = False, diagonal: bool = False
+def line_chart(
+    label: str, series: dict[str, Points], x: str, y: str, *, log: bool = False, diagonal: bool = False
 ) -> str:
-    """A line chart; with `log`, both axes in powers of ten."""
+    """A line chart as an <svg> of its own; with `log`, both axes in powers of ten. Empty when there is nothing finite.
+
+    Its colours are the CSS variables --line, --other, --third and --grid.
+    """
     scale = (lambda v: math.log10(max(v, 1e-12))) if log else (lambda v: v)
     shown = {
         name: [(scale(a), scale(b)) for a, b in points if math.isfinite(a) and math.isfinite(b)]
@@ -80,16 +83,23 @@ def _chart(
     parts.append(
         f'<text transform="translate(11 {_HEIGHT / 2}) rotate(-90)" text-anchor="middle">{html.escape(y)}</text>'
     )
+    start = f'<svg role="img" aria-label="{html.escape(label)}" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}">'
+    return f"{start}{''.join(parts)}</svg>"
+
+
+def _chart(
+    caption: str, series: dict[str, Points], x: str, y: str, *, log: bool = False, diagonal: bool = False
+) -> str:
+    """A line chart with its caption."""
+    svg = line_chart(caption, series, x, y, log=log, diagonal=diagonal)
+    if not svg:
+        return ""
     names = (
-        ", ".join(f'<span style="color:{c}">{html.escape(n)}</span>' for c, n in zip(_COLOURS, shown, strict=False))
-        if len(shown) > 1
+        ", ".join(f'<span style="color:{c}">{html.escape(n)}</span>' for c, n in zip(_COLOURS, series, strict=False))
+        if len(series) > 1
         else ""
     )
-    label = html.escape(caption)
-    svg = (
-        f'<svg role="img" aria-label="{label}" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}">{"".join(parts)}</svg>'
-    )
-    return f"<figure>{svg}<figcaption>{label}{': ' if names else ''}{names}</figcaption></figure>"
+    return f"<figure>{svg}<figcaption>{html.escape(caption)}{': ' if names else ''}{names}</figcaption></figure>"
 
 
 def _stacked(caption: str, parts: dict[str, float]) -> str:
@@ -113,30 +123,40 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f"<table><tr>{cells}</tr>{body}</table>"
 
 
-def _cells(entry: dict[str, float]) -> tuple[str, str]:
-    person = f"{entry['per_person']:.2f} ± {entry['per_person_se']:.2f}"
-    return person, f"{entry['per_item']:.4f} ± {entry['per_item_se']:.4f}"
-
-
 def bound_rows(bounds: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """The report's table: name, nats per person, nats per item, with standard errors."""
-    bound, gap = bounds["bound"], bounds["gap"]
+    """The report's table: name, nats per row, nats per unit, with standard errors."""
+    bound, gap, row, unit = bounds["bound"], bounds["gap"], bounds["called"]["row"], bounds["called"]["unit"]
+
+    def cells(entry: dict[str, float]) -> tuple[str, str]:
+        per_row = f"{entry[f'per_{row}']:.2f} ± {entry[f'per_{row}_se']:.2f}"
+        return per_row, f"{entry[f'per_{unit}']:.4f} ± {entry[f'per_{unit}_se']:.4f}"
+
     rows = [
-        ("ELBO", *_cells(bound["elbo"])),
-        ("  reconstruction", *_cells(bound["reconstruction"])),
-        ("  KL(q(z|x) ‖ prior)", *_cells(bound["kl"])),
-        ("SGVB estimator A", *_cells(bound["estimator_a"])),
+        ("ELBO", *cells(bound["elbo"])),
+        ("  reconstruction", *cells(bound["reconstruction"])),
+        ("  KL(q(z|x) ‖ prior)", *cells(bound["kl"])),
+        ("SGVB estimator A", *cells(bound["estimator_a"])),
     ]
     if "estimator_b" in bound:
-        rows.append(("SGVB estimator B", *_cells(bound["estimator_b"])))
-    rows += [(f"IWAE, k = {k}", *_cells(entry)) for k, entry in bounds["iwae"].items()]
+        rows.append(("SGVB estimator B", *cells(bound["estimator_b"])))
+    rows += [(f"IWAE, k = {k}", *cells(entry)) for k, entry in bounds["iwae"].items()]
     rows += [
-        ("log p(x), from each person's own q", *_cells(gap["log_evidence"])),
-        ("gap log p(x) − ELBO", *_cells(gap["gap"])),
-        ("  amortisation", *_cells(gap["amortisation"])),
-        ("  approximation", *_cells(gap["approximation"])),
+        (f"log p(x), from each {row}'s own q", *cells(gap["log_evidence"])),
+        ("gap log p(x) − ELBO", *cells(gap["gap"])),
+        ("  amortisation", *cells(gap["amortisation"])),
+        ("  approximation", *cells(gap["approximation"])),
     ]
     return rows
+
+
+def bound_heading(bounds: dict[str, Any]) -> str:
+    """How many rows of how many units, by how many draws, under which prior."""
+    called = bounds["called"]
+    each = bounds[f"{called['unit']}s_per_{called['row']}"]
+    return (
+        f"{bounds[called['rows']]} held-out {called['rows']}, {each:.0f} {called['unit']}s each, {bounds['draws']} draws of z; "
+        f"prior: {bounds['prior']}"
+    )
 
 
 def _training(history: list[dict[str, Any]]) -> str:
@@ -160,19 +180,19 @@ def _bounds(bounds: dict[str, Any]) -> str:
         "total correlation": exact["total_correlation"],
         "Σ_j KL(q(z_j) ‖ p(z_j))": exact["dimension_wise_kl"],
     }
-    curve = [(float(k), entry["per_person"]) for k, entry in bounds["iwae"].items()]
+    row, unit = bounds["called"]["row"], bounds["called"]["unit"]
+    curve = [(float(k), entry[f"per_{row}"]) for k, entry in bounds["iwae"].items()]
     units = [(float(j + 1), kl) for j, kl in enumerate(health["kl_per_dimension"])]
     alarms = "".join(f'<p class="alarm">{html.escape(one)}</p>' for one in health["alarms"])
     return (
-        f"<h2>The bound</h2><p>{bounds['people']} held-out people, {bounds['items_per_person']:.0f} items each, "
-        f"{bounds['draws']} draws of z; prior: {html.escape(bounds['prior'])}.</p>"
-        + _table(("nats", "per person", "per item"), bound_rows(bounds))
-        + _chart("IWAE bound over k", {"": [(math.log10(k), v) for k, v in curve]}, "log₁₀ k", "nats per person")
+        f"<h2>The bound</h2><p>{html.escape(bound_heading(bounds))}.</p>"
+        + _table(("nats", f"per {row}", f"per {unit}"), bound_rows(bounds))
+        + _chart("IWAE bound over k", {"": [(math.log10(k), v) for k, v in curve]}, "log₁₀ k", f"nats per {row}")
         + "<h2>Where the KL goes</h2>"
-        + _stacked(f"KL {exact['kl']:.2f} nats a person to a standard normal", split)
+        + _stacked(f"KL {exact['kl']:.2f} nats a {row} to a standard normal", split)
         + f"<h2>Health</h2><p>{health['active_units']} of {health['latent']} units active, effective rank "
         f"{health['effective_rank']:.1f}, log N = {parts['log_people']:.2f}.</p>{alarms}"
-        + _chart("KL of each latent dimension, sorted", {"": units}, "dimension", "nats per person")
+        + _chart("KL of each latent dimension, sorted", {"": units}, "dimension", f"nats per {row}")
     )
 
 
@@ -181,24 +201,34 @@ def _segments(segments: list[dict[str, Any]]) -> str:
     return "<h2>Parts, and the items that say most about each</h2>" + _table(("share", "items"), rows)
 
 
-def html_page(content: dict[str, Any]) -> str:
-    """The report of `foldin explain` as a self-contained page."""
-    title = f"{content['model']} on {content['data']}"
+def _predictions(content: dict[str, Any]) -> str:
     likelihood, perplexity = content["log_likelihood_per_item"], content["perplexity"]
-    calibration = [(b["predicted"], b["observed"]) for b in content["calibration"] if b["observed"] > 0]
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>"
         f"<p>Held-out log-likelihood {likelihood['mean']:.4f} nats an item "
         f"({likelihood['low']:.4f} to {likelihood['high']:.4f}), perplexity {perplexity['mean']:.0f}; "
         f"protocol {html.escape(content['protocol'])}.</p>"
-        + (_bounds(content["bounds"]) if "bounds" in content else "")
-        + (_segments(content["segments"]) if "segments" in content else "")
-        + "<h2>Calibration</h2>"
-        + _chart(
-            "Predicted against observed share", {"": calibration}, "predicted", "observed", log=True, diagonal=True
-        )
-        + "<h2>Training</h2>"
-        + _training(content["history"])
+    )
+
+
+def _calibration(curve: list[dict[str, Any]]) -> str:
+    points = [(one["predicted"], one["observed"]) for one in curve if one["observed"] > 0]
+    caption = "Predicted against observed share"
+    return "<h2>Calibration</h2>" + _chart(caption, {"": points}, "predicted", "observed", log=True, diagonal=True)
+
+
+def html_page(content: dict[str, Any]) -> str:
+    """The report of `foldin explain` as a self-contained page, of whichever parts it has."""
+    title = f"{content['model']} on {content['data']}"
+    parts = (
+        _predictions(content) if "perplexity" in content else "",
+        _bounds(content["bounds"]) if "bounds" in content else "",
+        _segments(content["segments"]) if "segments" in content else "",
+        _calibration(content["calibration"]) if "calibration" in content else "",
+        "<h2>Training</h2>" + _training(content["history"]) if "history" in content else "",
+    )
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>"
+        + "".join(parts)
         + "</body></html>\n"
     )

@@ -17,7 +17,7 @@ class Examples:
     """Independent examples of one shape; the memory is shared, not copied.
 
     Args:
-        values: (rows, …), on the CPU; pictures as whole numbers 0–255 of type uint8, or any floating-point tensor.
+        values: (rows, …), on the CPU; pictures as whole numbers 0–255 of type uint8, codes as int64, or floating-point numbers.
 
     Raises:
         ShapeError: a single number, or rows without a shape.

@@ -3,7 +3,14 @@
 from foldin.inference.black_box import BlackBoxResult, GaussianApproximation, Parameter, black_box_vi
 from foldin.inference.bounds import Called, bound_report
 from foldin.inference.decomposition import KlDecomposition, aggregate_log_density, decompose_kl
-from foldin.inference.elbo import ElboTerms, gaussian_kl, log_normal, log_normal_terms, reparameterise
+from foldin.inference.elbo import (
+    ElboTerms,
+    gaussian_kl,
+    gaussian_kl_terms,
+    log_normal,
+    log_normal_terms,
+    reparameterise,
+)
 from foldin.inference.em import EMResult, Maximisable, Statistics, em, stochastic_em
 from foldin.inference.factor_analysis import FactorAnalysis
 from foldin.inference.finite_mixture import FiniteMixture, Weighted
@@ -44,6 +51,7 @@ __all__ = [
     "effective_rank",
     "em",
     "gaussian_kl",
+    "gaussian_kl_terms",
     "iwae_bound",
     "iwae_curve",
     "k_means",

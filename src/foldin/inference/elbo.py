@@ -10,7 +10,7 @@ import torch
 
 from foldin.tensors import Float, Tensor
 
-__all__ = ["ElboTerms", "gaussian_kl", "log_normal", "log_normal_terms", "reparameterise"]
+__all__ = ["ElboTerms", "gaussian_kl", "gaussian_kl_terms", "log_normal", "log_normal_terms", "reparameterise"]
 
 _LOG_2_PI = math.log(2 * math.pi)
 
@@ -38,12 +38,19 @@ def reparameterise(
     return mu + torch.exp(0.5 * logvar) * noise
 
 
-def gaussian_kl(mu: Float[Tensor, "users latent"], logvar: Float[Tensor, "users latent"]) -> Float[Tensor, " users"]:
-    """KL(N(μ, diag σ²) ‖ N(0, I)) of each person, in nats: summed over the latent dimensions.
+def gaussian_kl_terms(
+    mu: Float[Tensor, "users latent"], logvar: Float[Tensor, "users latent"]
+) -> Float[Tensor, "users latent"]:
+    """KL(N(μ_j, σ_j²) ‖ N(0, 1)) of each person's latent dimensions, in nats.
 
     Source: kingma2014, appendix B.
     """
-    return 0.5 * (mu.square() + logvar.exp() - 1.0 - logvar).sum(dim=1)
+    return 0.5 * (mu.square() + logvar.exp() - 1.0 - logvar)
+
+
+def gaussian_kl(mu: Float[Tensor, "users latent"], logvar: Float[Tensor, "users latent"]) -> Float[Tensor, " users"]:
+    """KL(N(μ, diag σ²) ‖ N(0, I)) of each person, in nats: summed over the latent dimensions."""
+    return gaussian_kl_terms(mu, logvar).sum(dim=1)
 
 
 def log_normal_terms(

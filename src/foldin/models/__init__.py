@@ -1,7 +1,7 @@
 """Recommenders, one file each. What is in `ALL` is on the command line, in the contract tests and in the docs."""
 
 from foldin.models.als import ALS, ALSConfig
-from foldin.models.base import Exportable, InnerProduct, Recommender, Segmented, TopK
+from foldin.models.base import Described, Exportable, InnerProduct, Recommender, Segmented, TopK
 from foldin.models.ease import EASE, EASEConfig
 from foldin.models.itemknn import ItemKNN, ItemKNNConfig
 from foldin.models.lda import LDA, LDAConfig
@@ -14,6 +14,7 @@ from foldin.models.popularity import Popularity, PopularityConfig
 from foldin.models.posterior import Posterior, Predictive
 from foldin.models.recvae import RecVAE, RecVAEConfig
 from foldin.models.sasrec import Reading, SASRec, SASRecConfig
+from foldin.models.semantic import SemanticIds, SemanticIdsConfig
 from foldin.models.variational import Variational
 
 ALL: dict[str, type[Recommender]] = {
@@ -29,6 +30,7 @@ ALL: dict[str, type[Recommender]] = {
     "multvae": MultVAE,
     "recvae": RecVAE,
     "sasrec": SASRec,
+    "semantic": SemanticIds,
 }
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "LDA",
     "PLSA",
     "ALSConfig",
+    "Described",
     "EASEConfig",
     "Exportable",
     "InnerProduct",
@@ -64,6 +67,8 @@ __all__ = [
     "SASRec",
     "SASRecConfig",
     "Segmented",
+    "SemanticIds",
+    "SemanticIdsConfig",
     "TopK",
     "Variational",
 ]

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from foldin.blocks import log_total, top_k
-from foldin.data import Histories
+from foldin.data import Catalog, Histories
 from foldin.errors import FitError, ShapeError
 from foldin.tensors import Array, Float, Int, Int64, Tensor
 from foldin.training import Config, Trainable
 
-__all__ = ["Exportable", "InnerProduct", "Recommender", "Segmented", "TopK"]
+__all__ = ["Described", "Exportable", "InnerProduct", "Recommender", "Segmented", "TopK"]
 
 _BLOCK_BYTES = 64 << 20
 C = TypeVar("C", bound=Config)
@@ -40,6 +40,14 @@ class Exportable(ABC):
     @abstractmethod
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
         """As `_logits`, of a rectangle of items, oldest first, with −1 on the right where a history is shorter."""
+
+
+class Described(ABC):
+    """A recommender that looks at what is known of the items besides who took them."""
+
+    @abstractmethod
+    def describe(self, catalog: Catalog) -> None:
+        """Take what it needs from the catalogue; before training."""
 
 
 class InnerProduct(ABC):

@@ -14,6 +14,9 @@ Losses, by name:
 
 `auto` is the full softmax up to 200,000 items and the sampled one above.
 
+With `codes` an item has no row of its own: its vector is the sum of its codes' (`models/item_names.py`: residual k-means of who
+took what together), so that a catalogue of millions needs a table of thousands.
+
 Source: kang2018, eqs. 1–8 and the authors' code: d 50, 2 blocks, 1 head, Adam 1e-3 with β₂ = .98, dropout .5 (Amazon) or .2
 (MovieLens), lengths 50 and 200. Losses: petrov2023 (gBCE), klenitskiy2023 (full softmax), `blocks/next_item.py`.
 
@@ -34,12 +37,10 @@ from foldin.blocks import (
     Buffers,
     Cache,
     SequenceEncoder,
-    Sequences,
     TransformerShape,
-    batches_by_length,
+    batches_of_transitions,
     binary_loss,
     calibration,
-    cut_by_length,
     matmul_into,
     negatives_not_taken,
     newest,
@@ -49,15 +50,15 @@ from foldin.blocks import (
     transitions,
 )
 from foldin.data import Histories
-from foldin.errors import ConfigError, FitError, ShapeError
+from foldin.errors import ConfigError, ShapeError
 from foldin.models.base import Exportable, InnerProduct, Recommender
-from foldin.tensors import Array, Float, Int, Int64, Tensor
-from foldin.training import Config, Gradient, Loss, Plan, Step, Sweep, setting
+from foldin.models.item_names import ItemNames, naming
+from foldin.tensors import Float, Int, Tensor
+from foldin.training import Config, Gradient, Loss, Plan, Step, Sweep, falling, setting
 
 __all__ = ["Reading", "SASRec", "SASRecConfig"]
 
 _FULL_SOFTMAX_ITEMS = 200_000
-_SERVING_TOKENS = 16_384  # read at once
 _SMALL_BATCH = 1 << 17  # entries of a batch's states
 _NEGATIVES = {"bce": 1, "gbce": 256, "sampled": 3000}
 
@@ -66,6 +67,9 @@ _NEGATIVES = {"bce": 1, "gbce": 256, "sampled": 3000}
 class SASRecConfig(Config):
     width: int = setting(64, "of an item's vector, d", low=1)
     heads: int = setting(1, "of the attention", low=1)
+    codes: int | None = setting(
+        None, "compress: an item's vector is the sum of four codes' vectors, of this many a level", low=2
+    )
     blocks: int = setting(2, "of the transformer", low=1)
     length: int = setting(50, "newest events that are read", low=1)
     crop: bool = setting(False, "learn from a random window of a longer history each time, not its newest events")
@@ -138,8 +142,9 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
             dropout=config.dropout,
             attention_dropout=config.attention_dropout,
         )
+        self.naming = None if config.codes is None else ItemNames(self.n_items, naming(config.codes), self.device)
         self.encoder = SequenceEncoder(
-            self.n_items,
+            self.n_items if self.naming is None else sum(self.naming.sizes),
             shape,
             places=config.places if config.positions == "learned" else None,
             initial_sd=config.initial_sd,
@@ -148,9 +153,18 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
         )
         self.log_share = torch.zeros(self.n_items, device=self.device)
         self._buffers = Buffers()
+        self._call()
 
     def tensors(self) -> dict[str, Tensor]:
-        return {**self.encoder.by_name(), "log_share": self.log_share}
+        named = {} if self.naming is None else self.naming.tensors()
+        return {**self.encoder.by_name(), **named, "log_share": self.log_share}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        super().load_state(state)
+        self._call()
+
+    def _call(self) -> None:
+        self.encoder.names = None if self.naming is None else self.naming.rows()
 
     def plan(self) -> Plan:
         config = self.config
@@ -161,46 +175,33 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
             optimizer=lambda parameters: torch.optim.Adam(
                 list(parameters.values()), lr=config.learning_rate, betas=(0.9, 0.98), fused=True
             ),
-            batches=self._batches,
-            learning_rate=self.learning_rate_at,
+            batches=lambda train, rng: batches_of_transitions(train, config.length, config.batch_tokens, rng),
+            learning_rate=falling(config.learning_rate, config.decay),
             small=config.batch_tokens * config.width <= _SMALL_BATCH,
         )
         return Plan(phases=(phase,), epochs=config.epochs, first=(Sweep(name="count", run=self._count),))
 
-    def learning_rate_at(self, step: Step) -> float:
-        """Of Adam, at a step: a pure function of it."""
-        left = 1.0 - step.share
-        return self.config.learning_rate * (min(1.0, left / self.config.decay) if self.config.decay else 1.0)
-
     def _count(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
         counts = torch.from_numpy(train.counts()).double() + 1.0
         self.log_share.copy_((counts / counts.sum()).log())
-        return {}
-
-    def _batches(self, train: Histories, rng: np.random.Generator) -> list[Int64[Array, " batch"]]:
-        steps = np.minimum(train.lengths - 1, self.config.length)
-        if not (steps > 0).any():
-            raise FitError("SASRec learns from one event to the next: nobody has two events")
-        return batches_by_length(steps, self.config.batch_tokens, rng)
-
-    def _timed(self, sequences: Sequences) -> Sequences:
-        """Raises: ShapeError: attention looks at times, and these histories have none."""
-        if self.config.timed and sequences.times is None:
-            raise ShapeError("SASRec: timed = true needs the times of the events, and these histories have none")
-        return sequences
+        if self.naming is None:
+            return {}
+        found = self.naming.learn(train, None, generator)
+        self._call()
+        return found
 
     def _asked(self, states: Float[Tensor, "... width"]) -> Float[Tensor, "... width"]:
         """What the items' vectors are multiplied with."""
         return states if self.config.temperature is None else F.normalize(states, dim=-1) / self.config.temperature
 
     def _vectors(self) -> Float[Tensor, "items width"]:
-        items = self.encoder.items
+        items = self.encoder.vectors()
         return items if self.config.temperature is None else F.normalize(items, dim=-1)
 
     def _loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
         crop = generator if self.config.crop else None
         given, targets = transitions(batch, self.config.length, self.device, crop)
-        states = self.encoder(self._timed(given), generator).flatten(0, 1).index_select(0, given.positions())
+        states = self.encoder(given, generator).flatten(0, 1).index_select(0, given.positions())
         hidden, vectors = self._asked(states), self._vectors()
         kind = self.config.loss
         if kind == "auto":
@@ -223,15 +224,7 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
     @torch.no_grad()
     def queries(self, histories: Histories) -> Float[Tensor, "users width"]:
         """What the items' vectors are multiplied with; zeros for an empty history."""
-        found = torch.zeros(len(histories), self.config.width, device=self.device)
-        lengths = np.minimum(histories.lengths, self.config.length)
-        people = np.argsort(lengths, kind="stable")
-        people = people[lengths[people] > 0]
-        for cut in cut_by_length(lengths[people], _SERVING_TOKENS):
-            part = newest(histories.select(people[cut]), self.config.length, self.device)
-            at = torch.from_numpy(people[cut]).to(self.device)
-            found[at] = self._asked(self.encoder(self._timed(part)).flatten(0, 1)[part.last()])
-        return found
+        return self._asked(self.encoder.newest_states(histories))
 
     @torch.no_grad()
     def item_vectors(self) -> tuple[Float[Tensor, "items width"], Float[Tensor, " items"]]:
@@ -255,7 +248,7 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
         lengths = counts.clamp(min=1, max=length)
         steps = (counts.clamp(min=length) - length).unsqueeze(1) + torch.arange(length, device=history.device)
         items = history.gather(1, steps.clamp(max=history.shape[1] - 1)).clamp(min=0)
-        x = self.encoder.placed(F.embedding(items, self.encoder.items) * self.config.width**0.5, lengths)
+        x = self.encoder.placed(F.embedding(items, self.encoder.vectors()) * self.config.width**0.5, lengths)
         newest_at = (lengths - 1)[:, None, None].expand(-1, 1, self.config.width)
         states = self._asked(self.encoder.transformer(x).gather(1, newest_at).squeeze(1))
         return torch.where(counts.unsqueeze(1) > 0, states @ self._vectors().t(), self.log_share)
@@ -268,7 +261,7 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
         if not room or not self.encoder.extensible or len(histories) == 0 or int(histories.lengths.min()) == 0:
             return Reading(histories, self.queries(histories), None)
         part = newest(histories, self.config.length, self.device)
-        states, cache = self.encoder.begin(self._timed(part))
+        states, cache = self.encoder.begin(part)
         return Reading(histories, self._asked(states.flatten(0, 1)[part.last()]), cache)
 
     @torch.no_grad()
@@ -288,7 +281,7 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
         if cache is None or int(cache.lengths.max()) >= self.config.length:
             return self.read(histories)
         part = newest(later, 1, self.device)
-        states, cache = self.encoder.extend(self._timed(part), cache)
+        states, cache = self.encoder.extend(part, cache)
         return Reading(histories, self._asked(states.squeeze(1)), cache)
 
     @torch.no_grad()

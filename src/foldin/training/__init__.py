@@ -3,7 +3,7 @@
 from foldin.training.checkpoint import CHECKPOINT, EpochRecord
 from foldin.training.config import Config, setting
 from foldin.training.fit import FitResult, Judge, Progress, fit
-from foldin.training.plan import Batches, Gradient, Loss, Phase, Plan, Step, Sweep, shuffled
+from foldin.training.plan import Batches, Gradient, Loss, Phase, Plan, Step, Sweep, falling, shuffled
 from foldin.training.trainable import Trainable
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Step",
     "Sweep",
     "Trainable",
+    "falling",
     "fit",
     "setting",
     "shuffled",

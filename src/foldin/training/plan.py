@@ -15,7 +15,7 @@ import torch
 from foldin.rows import Rows
 from foldin.tensors import Array, Float, Int64, Tensor
 
-__all__ = ["Batches", "Gradient", "Loss", "Phase", "Plan", "Step", "Sweep", "shuffled"]
+__all__ = ["Batches", "Gradient", "Loss", "Phase", "Plan", "Step", "Sweep", "falling", "shuffled"]
 
 
 D = TypeVar("D", bound=Rows)
@@ -53,6 +53,11 @@ class Step:
     def share(self) -> float:
         """The part of the planned steps that is done, in [0, 1]."""
         return min(1.0, self.number / self.planned)
+
+
+def falling(rate: float, over: float) -> Callable[[Step], float]:
+    """A learning rate that falls to zero in a straight line over the last share `over` of the planned steps; 0 for never."""
+    return lambda step: rate * min(1.0, (1.0 - step.share) / over) if over else rate
 
 
 class Loss(NamedTuple):

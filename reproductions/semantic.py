@@ -1,0 +1,170 @@
+"""Semantic ids on Amazon Beauty (last-out): names by residual k-means, by RQ-VAE and at random, beside SASRec and popularity.
+
+python reproductions/semantic.py                          everything
+python reproductions/semantic.py --parts names,new        only how codes are used, and items that come after training
+
+Full ranking, seen items excluded, one target a person. The text of an item is a few keywords, where TIGER had title, brand,
+category and price: names are learned from the log, from the keywords by a sentence encoder, and from both.
+
+Three parts: `table`, the models side by side; `names`, how codes are used; `new`, 5 % of the items hidden from training and added
+afterwards by their titles alone, and recall on the people whose next item is one of them; `beam`, the time to search lists for
+everybody and what a narrow beam misses.
+"""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from harness import arguments, keep, table
+
+from foldin.blocks import sentence_vectors
+from foldin.data import Catalog, HeldOut, Histories, Source, Split
+from foldin.evaluation import evaluate
+from foldin.experiment import untrained
+from foldin.models import SemanticIds, SemanticIdsConfig
+from foldin.training import fit
+
+PAPER = {
+    "amazon-beauty": {
+        "tiger": {"recall@5": 0.0454, "ndcg@5": 0.0321, "recall@10": 0.0648, "ndcg@10": 0.0384},
+        "tiger, random names": {"recall@10": 0.0394},
+    }
+}
+METRICS = ("recall@5", "ndcg@5", "recall@10", "ndcg@10")
+BASE: dict[str, Any] = {"width": 128, "dropout": 0.3, "batch_tokens": 1024, "epochs": 50, "decay": 0.5}
+GRIDS: dict[str, list[dict[str, Any]]] = {
+    "semantic": [BASE],
+    "semantic rq-vae": [{**BASE, "names": "rq-vae", "source": "log+sentences"}],
+    "semantic sentences": [{**BASE, "names": "rq-vae", "source": "sentences"}],
+    "semantic random": [{**BASE, "names": "random"}],
+    "sasrec": [{"dropout": 0.5, "batch_tokens": 1024, "epochs": 50, "decay": 0.5}],
+    "sasrec codes": [{"dropout": 0.2, "batch_tokens": 1024, "epochs": 50, "decay": 0.5, "codes": 256}],
+    "popularity": [{}],
+}
+NAMES = tuple(
+    (kind, source) for source in ("log", "titles", "sentences", "log+sentences") for kind in ("k-means", "rq-vae")
+)
+HIDDEN = 0.05
+
+
+def names(split: Split) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Use and collisions of codes, by kind of names and by what they are learned from."""
+    found = {}
+    for kind, source in NAMES:
+        model = untrained(split, "semantic", SemanticIdsConfig(names=kind, source=source))
+        assert isinstance(model, SemanticIds)
+        start = time.perf_counter()
+        model._name(split.train, torch.Generator().manual_seed(0))
+        use = model.use()
+        found[f"{kind} {source}"] = {
+            "used": {"mean": float(use.used.min())},
+            "collisions": {"mean": use.collisions},
+            "largest": {"mean": use.largest},
+            "perplexity": [round(float(one), 1) for one in use.perplexity],
+            "seconds": round(time.perf_counter() - start, 1),
+            "alarms": list(use.alarms),
+        }
+        print(kind, source, found[f"{kind} {source}"], flush=True)
+    return found, {}
+
+
+def _over(histories: Histories, place: np.ndarray, items: int) -> Histories:
+    """The histories with items at new places; those at no place below `items` left out."""
+    at = place[histories.items]
+    kept = at < items
+    users = histories.users()[kept]
+    offsets = np.concatenate(([0], np.cumsum(np.bincount(users, minlength=len(histories)))))
+    return Histories(at[kept].astype(np.int32), offsets.astype(np.int64), items)
+
+
+def _by_titles(vectors: np.ndarray, held: HeldOut, ks: tuple[int, ...]) -> dict[str, Any]:
+    """Recall of the items whose titles are nearest to the mean of a person's five newest: no learning at all."""
+    hits: dict[int, list[float]] = {k: [] for k in ks}
+    for person in range(len(held)):
+        own = held.fold_in.items[held.fold_in.offsets[person] : held.fold_in.offsets[person + 1]]
+        scores = vectors @ vectors[own[-5:]].sum(axis=0)
+        scores[own] = -np.inf
+        order = np.argsort(-scores, kind="stable")
+        target = held.targets.items[held.targets.offsets[person]]
+        for k in ks:
+            hits[k].append(float(target in order[:k]))
+    return {f"recall@{k}": {"mean": float(np.mean(values))} for k, values in hits.items()}
+
+
+def new_items(split: Split) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Items hidden from training and added by their titles: recall on people whose next item is one of them."""
+    count = len(split.catalog)
+    order = np.random.default_rng(0).permutation(count)
+    known = count - round(HIDDEN * count)
+    place = np.empty(count, dtype=np.int64)
+    place[order] = np.arange(count)
+    table_ = split.catalog.table[order.tolist()]
+    train = _over(split.train, place, known)
+    test = split.test
+    is_new = np.flatnonzero(place[test.targets.items] >= known)  # one target a person
+    fold_in, targets, seen = (
+        _over(part.select(is_new), place, count) for part in (test.fold_in, test.targets, test.seen)
+    )
+    held = HeldOut(fold_in, targets, test.people.gather(is_new), seen)
+    titles = Catalog(table_).titles
+    metrics = ("recall@10", "recall@50", "ndcg@10")
+    found: dict[str, Any] = {}
+    for source in ("sentences", "log+sentences"):
+        model = SemanticIds(known, SemanticIdsConfig(**{**BASE, "source": source, "epochs": 25}))
+        model.describe(Catalog(table_[:known]))
+        fit(model, train)
+        grown = model.with_items(titles[known:])
+        found[f"semantic {source}"] = evaluate(grown, held, metrics=metrics).summary()
+        print(source, {name: found[f"semantic {source}"][name]["mean"] for name in metrics}, flush=True)
+    found["nearest titles"] = _by_titles(sentence_vectors(titles), held, (10, 50))
+    found["chance"] = {"recall@10": {"mean": 10 / count}, "recall@50": {"mean": 50 / count}}
+    return found, {"hidden": count - known, "people": len(held), "items": count}
+
+
+def beam(split: Split) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Seconds for everybody's ten items, and what a beam misses of the exact lists."""
+    config = SemanticIdsConfig(**{**BASE, "epochs": 10})
+    model = SemanticIds(len(split.catalog), config)
+    fit(model, split.train)
+    people = split.test.fold_in
+    start = time.perf_counter()
+    exact = model.recommend(people, 10)
+    found: dict[str, Any] = {"every item": {"seconds": {"mean": time.perf_counter() - start}, "shared": {"mean": 1.0}}}
+    for width in (10, 20, 50):
+        other = SemanticIds(len(split.catalog), dataclasses.replace(config, beam=width))
+        other.load_state(model.state())
+        start = time.perf_counter()
+        lists = other.recommend(people, 10).items
+        seconds = time.perf_counter() - start
+        shared = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(exact.items.tolist(), lists.tolist(), strict=True)])
+        found[f"beam {width}"] = {"seconds": {"mean": seconds}, "shared": {"mean": float(shared)}}
+        print(width, found[f"beam {width}"], flush=True)
+    return found, {"people": len(people)}
+
+
+def main() -> None:
+    options = arguments(
+        __doc__,
+        name="semantic",
+        folder=Path(__file__).parent,
+        parts="table,names,new,beam",
+        seeds=1,
+        models=",".join(GRIDS),
+    )
+    folder = options.data / "amazon-beauty"
+    split = Source(path=str(folder / "sequences.txt"), protocol="last-out", items=str(folder / "items.csv")).split()
+    parts = options.parts.split(",")
+    for part, make in (("names", names), ("new", new_items), ("beam", beam)):
+        if part in parts:
+            keep(options, "semantic", {f"amazon-beauty, {part}": make(split)}, PAPER)
+    if "table" in parts:
+        grids = {name: GRIDS[name] for name in options.models.split(",")}
+        found = table(split, "amazon-beauty", grids, seeds=options.seeds, metric="ndcg@10", metrics=METRICS)
+        keep(options, "semantic", {"amazon-beauty": found}, PAPER)
+
+
+if __name__ == "__main__":
+    main()

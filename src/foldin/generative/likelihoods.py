@@ -1,0 +1,223 @@
+"""What a decoder's numbers mean: p(x | z), independent over the values of x.
+
+Values are whole numbers 0–255 of type uint8 (pictures), or floating-point numbers; what each likelihood makes of them:
+
+    bernoulli    1 decoder number a value: its logit. Whole numbers are binarised at 128; floats in [0, 1] are targets as they are
+    gaussian     2: mean through a sigmoid, log variance. On x / 255 for whole numbers, on floats as they are
+    categorical  256: logits of the levels. Whole numbers only
+    logistic     2: location and log scale of a logistic, integrated over each level's bin. Whole numbers only
+
+The Gaussian is a density: its nats are those of x / 255, and `offset` turns them into those of x, 0–255, for comparison in bits
+with the discrete ones.
+
+Source: kingma2014, appendix C (bernoulli, gaussian); kingma2016 and salimans2017, section 2.1 (logistic).
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar
+
+import torch
+from torch.nn import functional as F
+
+from foldin.errors import DataError, ShapeError
+from foldin.tensors import Float, Float32, Shaped, Tensor
+
+__all__ = ["LIKELIHOODS", "Bernoulli", "Categorical", "Gaussian", "Likelihood", "Logistic", "bits_per_value"]
+
+_LEVELS = 256
+_LOG_2_PI = math.log(2 * math.pi)
+
+
+class Likelihood(ABC):
+    """p(x | decoder's output), independent over values.
+
+    A subclass sets `outputs`, the decoder's numbers for each value of x, and `name`.
+    """
+
+    name: ClassVar[str]
+    outputs: ClassVar[int]
+    offset: ClassVar[float] = 0.0  # nats to add per value, so that the density of x / 255 becomes that of x, 0–255
+
+    def check(self, values: Shaped[Tensor, "rows *shape"]) -> None:
+        """Whether they have a probability.
+
+        Raises:
+            DataError: another type or range; names it.
+        """
+        if values.dtype != torch.uint8:
+            raise DataError(f"{self.name}: whole numbers 0–255 of type uint8 were expected, not {values.dtype}")
+
+    def encoded(self, values: Shaped[Tensor, "rows *shape"]) -> Float32[Tensor, "rows *shape"]:
+        """What an encoder reads: whole numbers divided by 255, floats as they are."""
+        return values.float().div_(255.0) if values.dtype == torch.uint8 else values.float()
+
+    def log_prob(
+        self, outputs: Float[Tensor, "rows outputs *shape"], values: Shaped[Tensor, "rows *shape"]
+    ) -> Float[Tensor, " rows"]:
+        """log p(x | outputs) of each row, in nats, summed over its values.
+
+        Raises:
+            ShapeError: not `outputs` numbers for each value.
+        """
+        expected = (len(values), self.outputs, *values.shape[1:])
+        if outputs.shape != expected:
+            raise ShapeError(f"{self.name}: a decoder's output {expected} was expected, not {tuple(outputs.shape)}")
+        return self._terms(outputs, values).flatten(1).sum(dim=1)
+
+    @abstractmethod
+    def _terms(
+        self, outputs: Float[Tensor, "rows outputs *shape"], values: Shaped[Tensor, "rows *shape"]
+    ) -> Float[Tensor, "rows *shape"]:
+        """log p of each value, in nats."""
+
+    @abstractmethod
+    def mean(self, outputs: Float[Tensor, "rows outputs *shape"]) -> Float[Tensor, "rows *shape"]:
+        """E[x], on the encoder's scale: in [0, 1]."""
+
+    @abstractmethod
+    def sample(
+        self, outputs: Float[Tensor, "rows outputs *shape"], generator: torch.Generator
+    ) -> Shaped[Tensor, "rows *shape"]:
+        """A draw of each row that `log_prob` takes: uint8 levels, or floats on the encoder's scale."""
+
+
+class Bernoulli(Likelihood):
+    """Black or white; a float between is the expected log-likelihood of a value that is white with that probability."""
+
+    name = "bernoulli"
+    outputs = 1
+
+    def check(self, values: Shaped[Tensor, "rows *shape"]) -> None:
+        if values.dtype != torch.uint8 and not bool(((values >= 0) & (values <= 1)).all()):
+            raise DataError("bernoulli: floats in [0, 1] were expected, or whole numbers 0–255 of type uint8")
+
+    def encoded(self, values: Shaped[Tensor, "rows *shape"]) -> Float32[Tensor, "rows *shape"]:
+        return (values >= _LEVELS // 2).float() if values.dtype == torch.uint8 else values.float()
+
+    def _terms(self, outputs: Tensor, values: Tensor) -> Tensor:
+        logits, x = outputs[:, 0], self.encoded(values)
+        return -F.binary_cross_entropy_with_logits(logits, x.to(logits.dtype), reduction="none")
+
+    def mean(self, outputs: Float[Tensor, "rows outputs *shape"]) -> Float[Tensor, "rows *shape"]:
+        return outputs[:, 0].sigmoid()
+
+    def sample(
+        self, outputs: Float[Tensor, "rows outputs *shape"], generator: torch.Generator
+    ) -> Float[Tensor, "rows *shape"]:
+        return torch.bernoulli(self.mean(outputs), generator=generator)
+
+
+class Gaussian(Likelihood):
+    """A mean in (0, 1) and a variance for each value; σ² = (1/255)² + exp(raw), never below one grey level squared.
+
+    Without that floor the density grows without end on values that are all alike, such as a black border.
+    """
+
+    name = "gaussian"
+    outputs = 2
+    offset = -math.log(255.0)
+    _FLOOR = -2.0 * math.log(255.0)
+
+    def check(self, values: Shaped[Tensor, "rows *shape"]) -> None:
+        if values.dtype != torch.uint8 and not bool(values.isfinite().all()):
+            raise DataError("gaussian: a value is not finite")
+
+    def _moments(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """(mean, log σ²) of each value."""
+        raw = outputs[:, 1]
+        return outputs[:, 0].sigmoid(), torch.logaddexp(raw, torch.full_like(raw, self._FLOOR))
+
+    def _terms(self, outputs: Tensor, values: Tensor) -> Tensor:
+        mean, logvar = self._moments(outputs)
+        return -0.5 * (_LOG_2_PI + logvar + (self.encoded(values) - mean).square() * torch.exp(-logvar))
+
+    def mean(self, outputs: Float[Tensor, "rows outputs *shape"]) -> Float[Tensor, "rows *shape"]:
+        return outputs[:, 0].sigmoid()
+
+    def sample(
+        self, outputs: Float[Tensor, "rows outputs *shape"], generator: torch.Generator
+    ) -> Float[Tensor, "rows *shape"]:
+        mean, logvar = self._moments(outputs)
+        noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
+        return mean + torch.exp(0.5 * logvar) * noise
+
+
+class Categorical(Likelihood):
+    """A softmax over the 256 levels."""
+
+    name = "categorical"
+    outputs = _LEVELS
+
+    def _terms(self, outputs: Tensor, values: Tensor) -> Tensor:
+        return -F.cross_entropy(outputs, values.long(), reduction="none")
+
+    def mean(self, outputs: Float[Tensor, "rows outputs *shape"]) -> Float[Tensor, "rows *shape"]:
+        levels = torch.linspace(0.0, 1.0, _LEVELS, device=outputs.device, dtype=outputs.dtype)
+        return torch.tensordot(outputs.softmax(dim=1), levels, dims=([1], [0]))
+
+    def sample(
+        self, outputs: Float[Tensor, "rows outputs *shape"], generator: torch.Generator
+    ) -> Shaped[Tensor, "rows *shape"]:
+        shares = outputs.softmax(dim=1).movedim(1, -1)
+        drawn = torch.multinomial(shares.flatten(0, -2), 1, generator=generator)
+        return drawn.view(shares.shape[:-1]).to(torch.uint8)
+
+
+class Logistic(Likelihood):
+    """A logistic of location m and scale s over x scaled to [−1, 1], integrated over each level's bin of width 2/255.
+
+    With a, b = (x ± 1/255 − m)/s:  p = σ(a) − σ(b) = σ(a) σ(−b) (1 − e^(b−a)),  the outermost bins reaching to ±∞, where σ(b)
+    is 0 or σ(a) is 1. The product needs no small differences, so that it holds in the tails.
+    """
+
+    name = "logistic"
+    outputs = 2
+    _HALF = 1.0 / (_LEVELS - 1)
+
+    def _location_scale(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """(m, log s); a scale far below a bin's width would have no gradient left."""
+        return outputs[:, 0], outputs[:, 1].clamp(-7.0, 7.0)
+
+    def _terms(self, outputs: Tensor, values: Tensor) -> Tensor:
+        location, log_scale = self._location_scale(outputs)
+        sharpness = torch.exp(-log_scale)
+        away = values.to(outputs.dtype) * (2.0 * self._HALF) - 1.0 - location
+        above, below = (away + self._HALF) * sharpness, (away - self._HALF) * sharpness
+        lowest, highest = values == 0, values == _LEVELS - 1
+        width = torch.log(-torch.expm1(-2.0 * self._HALF * sharpness))
+        return (
+            F.logsigmoid(above).masked_fill(highest, 0.0)
+            + F.logsigmoid(-below).masked_fill(lowest, 0.0)
+            + width.masked_fill(lowest | highest, 0.0)
+        )
+
+    def mean(self, outputs: Float[Tensor, "rows outputs *shape"]) -> Float[Tensor, "rows *shape"]:
+        location, log_scale = self._location_scale(outputs)
+        sharpness, total = torch.exp(-log_scale), torch.zeros_like(location)
+        for level in range(1, _LEVELS):  # E[x] = Σ_k p(x ≥ k)
+            total += torch.sigmoid((location - ((2 * level - 1) * self._HALF - 1.0)) * sharpness)
+        return total.div_(_LEVELS - 1)
+
+    def sample(
+        self, outputs: Float[Tensor, "rows outputs *shape"], generator: torch.Generator
+    ) -> Shaped[Tensor, "rows *shape"]:
+        location, log_scale = self._location_scale(outputs)
+        uniform = torch.rand(location.shape, generator=generator, device=location.device, dtype=location.dtype)
+        drawn = location + torch.exp(log_scale) * torch.logit(uniform)
+        return ((drawn + 1.0) / (2.0 * self._HALF)).round().clamp(0, _LEVELS - 1).to(torch.uint8)
+
+
+LIKELIHOODS: Mapping[str, Likelihood] = MappingProxyType(
+    {one.name: one for one in (Bernoulli(), Gaussian(), Categorical(), Logistic())}
+)
+
+
+def bits_per_value(nats_per_row: float, values_per_row: int) -> float:
+    """Bits to write down one value ("bits per dimension"), from the log-probability of a row of them in nats.
+
+    For a density, add `values_per_row · offset` to the nats first.
+    """
+    return -nats_per_row / (values_per_row * math.log(2.0))

@@ -1,0 +1,85 @@
+"""Priors over z that are learned: mixtures of Gaussians with diagonal covariances.
+
+    mixture   p(z) = Σ_k w_k N(z; m_k, diag s_k²),  w, m and s free
+    vamp      p(z) = 1/K Σ_k q(z | u_k),  the encoder's own posterior at K learned pseudo-inputs u_k
+
+The second approaches the best prior there is for a given encoder, the aggregate posterior, of which it is a summary.
+
+Source: tomczak2018, section 2, and their code (pseudo-inputs are cut to [0, 1]).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from foldin.inference import log_normal, reparameterise
+from foldin.tensors import Float, Tensor
+
+__all__ = ["LearnedPrior", "MixturePrior", "VampPrior"]
+
+Encode = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+class LearnedPrior(nn.Module, ABC):
+    """Σ_k w_k N(z; m_k, diag s_k²); a subclass says what its components are."""
+
+    @abstractmethod
+    def components(
+        self,
+    ) -> tuple[Float[Tensor, " components"], Float[Tensor, "components latent"], Float[Tensor, "components latent"]]:
+        """(log w, m, log s²)."""
+
+    def log_prob(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, " rows"]:
+        """log p(z) of each row, in nats."""
+        log_weights, mu, logvar = self.components()
+        return torch.logsumexp(log_weights + log_normal(z[:, None], mu, logvar), dim=1)
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "n latent"]:
+        """Draws of z."""
+        log_weights, mu, logvar = self.components()
+        which = torch.multinomial(log_weights.exp(), n, replacement=True, generator=generator)
+        return reparameterise(mu[which], logvar[which], generator)
+
+
+class MixturePrior(LearnedPrior):
+    """Free components; they begin with equal weights, means from N(0, I) and unit variances."""
+
+    def __init__(self, components: int, latent: int, *, generator: torch.Generator, device: torch.device) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(components, device=device))
+        self.means = nn.Parameter(torch.randn((components, latent), generator=generator).to(device))
+        self.log_variances = nn.Parameter(torch.zeros((components, latent), device=device))
+
+    def components(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.logits.log_softmax(dim=0), self.means, self.log_variances
+
+
+class VampPrior(LearnedPrior):
+    """The encoder's posterior at pseudo-inputs.
+
+    Args:
+        components: how many pseudo-inputs; they begin uniform in [0, 1].
+        shape: of an example.
+        encode: pseudo-inputs → (μ, log σ²); it is the model's, and so are its parameters.
+    """
+
+    def __init__(
+        self,
+        components: int,
+        shape: tuple[int, ...],
+        encode: Encode,
+        *,
+        generator: torch.Generator,
+        device: torch.device,
+    ) -> None:
+        super().__init__()
+        self.inputs = nn.Parameter(torch.rand((components, *shape), generator=generator).to(device))
+        self._encode = encode
+
+    def components(self) -> tuple[Tensor, Tensor, Tensor]:
+        mu, logvar = self._encode(self.inputs.clamp(0.0, 1.0))
+        count = torch.full((len(mu),), float(len(mu)), device=mu.device, dtype=mu.dtype)
+        return -count.log(), mu, logvar

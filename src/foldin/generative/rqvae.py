@@ -1,0 +1,160 @@
+"""RQ-VAE: vectors named by a few codes, coarse to fine, so that near vectors share their first codes.
+
+    z = encoder(x),   ẑ = Σ_l e^l_{c_l}   (residual quantisation),   x̂ = decoder(ẑ)
+    loss = ‖x − x̂‖² + β ‖z − sg[ẑ]‖², level by level; codebooks by moving averages
+
+Without an encoder it is residual k-means: codebooks by k-means of what the levels before left over, and nothing else to learn.
+
+Source: rajput2023 (TIGER), section 3.1 (512-256-128 → 32, three levels of 256 codes, β .25); zeghidour2021 (residual
+quantisation, moving averages, revived codes); vandenoord2017.
+
+Departures from the paper: moving averages instead of a codebook loss; tanh instead of ReLU; inputs are standardised; AdamW at
+1e-3 in batches of 1,024 with dead codes revived.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from foldin.blocks import MLP, ResidualQuantiser, VectorQuantiser
+from foldin.data import Examples
+from foldin.errors import ConfigError, ShapeError
+from foldin.tensors import Float, Int, Tensor
+from foldin.training import Config, Gradient, Loss, Plan, Step, Sweep, Trainable, setting, shuffled
+
+__all__ = ["RQVAE", "RQVAEConfig"]
+
+_BLOCK = 8192
+
+
+@dataclass(frozen=True, kw_only=True)
+class RQVAEConfig(Config):
+    encoder: bool = setting(True, "learn an encoder and a decoder; else residual k-means of the vectors themselves")
+    hidden: tuple[int, ...] = setting(
+        (512, 256, 128), "widths of the encoder's layers; the decoder mirrors them", low=1
+    )
+    latent: int = setting(32, "width of what is quantised", low=1)
+    levels: int = setting(3, "codes of a name", low=1)
+    codes: int = setting(256, "of each level", low=1)
+    commitment: float = setting(0.25, "β", low=0)
+    average: float = setting(0.99, "γ of the codebooks' moving averages", above=0, below=1)
+    learning_rate: float = setting(1e-3, "of AdamW", above=0)
+    batch_size: int = setting(1024, "vectors a step", low=1)
+    epochs: int = setting(200, "over the vectors", low=1)
+
+
+class RQVAE(Trainable[RQVAEConfig, Examples]):
+    """Names of vectors.
+
+    Args:
+        width: of a vector.
+        config, seed, device: as in `Trainable`.
+    """
+
+    Config = RQVAEConfig
+
+    def __init__(
+        self, width: int, config: RQVAEConfig | None = None, *, seed: int = 0, device: str | torch.device = "cpu"
+    ) -> None:
+        if width < 1:
+            raise ConfigError(f"RQVAE: vectors need a width of 1 at least, not {width}")
+        self.width = width
+        super().__init__(config, seed=seed, device=device)
+
+    def _build(self, generator: torch.Generator) -> None:
+        config = self.config
+        latent = config.latent if config.encoder else self.width
+        widths = (self.width, *config.hidden, latent)
+        made: list[nn.Module] = [nn.Identity(), nn.Identity()]
+        if config.encoder:
+            made = [MLP(one, generator=generator, device=self.device) for one in (widths, widths[::-1])]
+        self.encoder, self.decoder = made
+        self.quantiser = ResidualQuantiser(
+            [
+                VectorQuantiser(
+                    config.codes,
+                    latent,
+                    average=config.average,
+                    commitment=config.commitment,
+                    least=0.1 * config.batch_size / config.codes,
+                    generator=generator,
+                    device=self.device,
+                )
+                for _ in range(config.levels)
+            ]
+        )
+        self.mean = torch.zeros(self.width, device=self.device)
+        self.scale = torch.ones(1, device=self.device)
+
+    def tensors(self) -> dict[str, Tensor]:
+        named = {f"encoder.{name}": value for name, value in self.encoder.state_dict(keep_vars=True).items()}
+        named |= {f"decoder.{name}": value for name, value in self.decoder.state_dict(keep_vars=True).items()}
+        named |= {f"quantiser.{name}": value for name, value in self.quantiser.state_dict(keep_vars=True).items()}
+        return {**named, "mean": self.mean, "scale": self.scale}
+
+    def plan(self) -> Plan[Examples]:
+        config = self.config
+        begin = Sweep(name="begin", run=self._begin)
+        if not config.encoder:
+            return Plan(phases=(begin,))
+        parameters = {f"encoder.{name}": value for name, value in self.encoder.named_parameters()}
+        parameters |= {f"decoder.{name}": value for name, value in self.decoder.named_parameters()}
+        phase = Gradient(
+            name="train",
+            parameters=parameters,
+            loss=self._loss,
+            optimizer=lambda parameters: torch.optim.AdamW(
+                list(parameters.values()), lr=config.learning_rate, fused=True
+            ),
+            batches=shuffled(config.batch_size),
+        )
+        return Plan(phases=(phase,), epochs=config.epochs, first=(begin,))
+
+    def check_training(self, train: Examples) -> None:
+        super().check_training(train)
+        self._check(train.values)
+
+    def _check(self, x: Tensor) -> None:
+        if x.ndim != 2 or x.shape[1] != self.width or not x.is_floating_point():
+            raise ShapeError(f"RQVAE: vectors of width {self.width} were expected, not {x.dtype} {tuple(x.shape)}")
+
+    @torch.no_grad()
+    def _begin(self, train: Examples, generator: torch.Generator) -> Mapping[str, float]:
+        x = train.values.to(self.device)
+        self.mean.copy_(x.mean(dim=0))
+        self.scale.copy_((x - self.mean).square().mean().sqrt().clamp(min=1e-6).reshape(1))
+        seed = int(torch.randint(1 << 62, (), generator=generator, device=generator.device, dtype=torch.int64))
+        self.quantiser.begin(self.encoder(self._standardised(x)), np.random.default_rng(seed))
+        return {}
+
+    def _standardised(self, x: Float[Tensor, "n width"]) -> Float[Tensor, "n width"]:
+        # One scale for all coordinates: their proportions are part of what the vectors say.
+        return (x - self.mean) / self.scale
+
+    def _loss(self, batch: Examples, step: Step, generator: torch.Generator) -> Loss:
+        x = self._standardised(batch.values.to(self.device))
+        found = self.quantiser(self.encoder(x), generator)
+        squares = (x - self.decoder(found.values)).square().sum(dim=1).mean()
+        return Loss(squares + found.loss, {"squares": squares, "commitment": found.loss})
+
+    @torch.no_grad()
+    def codes(self, x: Float[Tensor, "n width"]) -> Int[Tensor, "n levels"]:
+        """The codes of vectors, coarse to fine.
+
+        Raises:
+            ShapeError: vectors of another width.
+        """
+        self._check(x)
+        parts = [
+            self.quantiser(self.encoder(self._standardised(x[at : at + _BLOCK].to(self.device)))).codes
+            for at in range(0, len(x), _BLOCK)
+        ]
+        return torch.cat(parts) if parts else torch.empty(0, self.config.levels, dtype=torch.int64, device=self.device)
+
+    @torch.no_grad()
+    def decode(self, codes: Int[Tensor, "n levels"]) -> Float[Tensor, "n width"]:
+        """The vectors that names stand for."""
+        return self.decoder(self.quantiser.decode(codes)) * self.scale + self.mean

@@ -1,0 +1,52 @@
+"""A model in one file: safetensors, with its name, the shape of an example and its settings beside the tensors."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+from foldin.errors import ConfigError, FoldinError, RunError
+from foldin.files import read_tensors, write_tensors
+from foldin.generative.code_prior import CodePrior
+from foldin.generative.vae import VAE
+from foldin.generative.vqvae import VQVAE
+
+__all__ = ["ALL", "load_model", "save_model"]
+
+# What can be kept in a file, by name: made from a shape, settings and a device.
+ALL: Mapping[str, type[VAE] | type[VQVAE] | type[CodePrior]] = MappingProxyType(
+    {"vae": VAE, "vqvae": VQVAE, "code-prior": CodePrior}
+)
+
+
+def save_model(path: str | Path, model: VAE | VQVAE | CodePrior) -> None:
+    """Write a model, atomically.
+
+    Raises:
+        ConfigError: not one of `ALL`.
+    """
+    name = next((name for name, kind in ALL.items() if type(model) is kind), None)
+    if name is None:
+        raise ConfigError(f"{type(model).__name__} cannot be kept in a file; there are {', '.join(ALL)}")
+    about: dict[str, Any] = {"model": name, "shape": list(model.shape), "config": model.config.as_dict()}
+    write_tensors(Path(path), model.tensors(), about)
+
+
+def load_model(path: str | Path, *, device: str | torch.device = "cpu") -> VAE | VQVAE | CodePrior:
+    """A model as it was saved, to the bit.
+
+    Raises:
+        RunError: the file is missing, damaged, not such a model's, or of another version; says why.
+    """
+    tensors, about = read_tensors(Path(path))
+    if about.get("model") not in ALL or "shape" not in about:
+        raise RunError(f"{path}: holds {about.get('model')!r}; the models kept in one file are {', '.join(ALL)}")
+    kind: Any = ALL[about["model"]]
+    try:
+        model = kind(tuple(about["shape"]), kind.Config.from_dict(about["config"]), device=device)
+    except FoldinError as error:
+        raise RunError(f"{path}: the settings stored with the model cannot be used: {error}") from error
+    model.load_state(tensors)
+    return model

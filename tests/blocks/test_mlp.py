@@ -1,0 +1,70 @@
+"""The perceptron: the formula, its gradients, and the same through either BLAS."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from foldin.blocks import MLP, matmul_into
+
+CPU = torch.device("cpu")
+
+
+def made(*widths, seed=0):
+    return MLP(widths, generator=torch.Generator().manual_seed(seed), device=CPU)
+
+
+def written_out(mlp, x):
+    *inner, (last, bias) = list(zip(mlp.weights, mlp.biases, strict=True))
+    for weight, b in inner:
+        x = torch.tanh(F.linear(x, weight, b))
+    return F.linear(x, last, bias)
+
+
+@pytest.mark.parametrize("widths", [(5, 3), (5, 4, 3), (300, 400, 300)])
+def test_values_and_gradients_are_those_of_the_formula(widths):
+    # the widest has products large enough for the other BLAS, where there is one
+    mlp, x = made(*widths), torch.randn(200, widths[0], generator=torch.Generator().manual_seed(1))
+    weights = torch.randn(200, widths[-1], generator=torch.Generator().manual_seed(2))
+    found = []
+    for compute in (mlp, lambda v: written_out(mlp, v)):
+        mlp.zero_grad()
+        given = x.clone().requires_grad_()
+        out = compute(given)
+        (weights * out).sum().backward()
+        found.append([out.detach(), given.grad, *(one.grad.clone() for one in mlp.parameters())])
+    for mine, expected in zip(*found, strict=True):
+        torch.testing.assert_close(mine, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_gradients_agree_with_finite_differences():
+    mlp = made(3, 4, 2).double()
+    x = torch.randn(5, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(mlp, x)
+
+
+def test_used_twice_in_one_graph_its_gradients_add_up():
+    mlp, x = made(3, 2), torch.ones(4, 3)
+    (mlp(x).sum() + mlp(2 * x).sum()).backward()
+    torch.testing.assert_close(mlp.weights[0].grad, torch.full((2, 3), 12.0))
+
+
+def test_frozen_weights_get_no_gradient_and_the_input_does():
+    mlp, x = made(3, 4, 2), torch.ones(4, 3).requires_grad_()
+    mlp.requires_grad_(False)
+    mlp(x).sum().backward()
+    assert all(one.grad is None for one in mlp.parameters())
+    assert x.grad.abs().sum() > 0
+
+
+def test_a_seed_means_the_same_weights():
+    assert all(torch.equal(a, b) for a, b in zip(made(5, 4, 3).parameters(), made(5, 4, 3).parameters(), strict=True))
+    assert not torch.equal(made(5, 4).weights[0], made(5, 4, seed=1).weights[0])
+
+
+@pytest.mark.parametrize("shape", [(100, 784, 500), (784, 100, 500), (500, 100, 784), (3, 4, 5)])
+def test_small_products_agree_with_pytorch_s(shape, set_threads):
+    m, k, n = shape
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(m, k, generator=generator), torch.randn(k, n, generator=generator)
+    set_threads(2)
+    torch.testing.assert_close(matmul_into(torch.empty(m, n), a, b, small=True), a @ b, rtol=1e-4, atol=1e-4)

@@ -1,0 +1,153 @@
+"""Semantic ids: names, lists by beam search, likelihoods, and items that come after training."""
+
+import dataclasses
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from foldin.data import Catalog, Histories
+from foldin.errors import ConfigError, FitError, ShapeError
+from foldin.models import SemanticIds, SemanticIdsConfig
+from foldin.training import Step, fit
+from tests.conftest import checkerboard
+
+ITEMS = 24
+SMALL = SemanticIdsConfig(
+    levels=2, codes=5, vector=8, width=16, length=12, epochs=25, batch_tokens=200, learning_rate=0.01, naming_epochs=10
+)
+PEOPLE = Histories.from_lists([[0, 2, 4], [1, 3], [], [7], [2, 4, 0, 6, 8, 10, 12, 14, 16, 18]], ITEMS)
+TITLES = [f"{'even number' if i % 2 == 0 else 'odd thing'} {'low' if i < 12 else 'high'} {i}" for i in range(ITEMS)]
+
+
+def catalog(titles: list[str]) -> Catalog:
+    ids = [f"i{at}" for at in range(len(titles))]
+    return Catalog(pl.DataFrame({"item": ids, "title": titles, "count": np.zeros(len(ids), dtype=np.int64)}))
+
+
+def trained(**settings) -> SemanticIds:
+    model = SemanticIds(ITEMS, dataclasses.replace(SMALL, **settings), seed=3)
+    model.describe(catalog(TITLES))
+    fit(model, checkerboard(80, ITEMS), seed=4)
+    return model
+
+
+def with_beam(model: SemanticIds, beam: int) -> SemanticIds:
+    other = SemanticIds(model.n_items, dataclasses.replace(model.config, beam=beam))
+    other.load_state(model.state())
+    return other
+
+
+@pytest.fixture(scope="module", params=["k-means log", "rq-vae log+titles", "random log", "k-means titles"])
+def model(request) -> SemanticIds:
+    names, source = request.param.split()
+    return trained(names=names, source=source)
+
+
+def test_every_item_has_a_name_of_its_own_and_its_use_is_reported(model):
+    assert len(torch.unique(model.naming.names, dim=0)) == ITEMS
+    use = model.use()
+    assert use.used.shape == (2,)
+    assert 0 <= use.collisions <= 1
+    weights, shares = model.segments()
+    assert np.allclose(shares.sum(axis=1), 1.0)
+    assert weights.sum() == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("limits", [{}, {"deny": [3, 4, 16]}, {"allow": [1, 5, 6, 8]}, {"exclude_seen": False}])
+def test_a_full_beam_lists_what_scoring_everything_lists(model, limits):
+    expected = model.recommend(PEOPLE, 6, **limits)
+    found = with_beam(model, ITEMS).recommend(PEOPLE, 6, **limits)
+    assert np.allclose(found.scores, expected.scores, atol=1e-4)
+    same = found.items == expected.items
+    assert same.mean() > 0.9  # equal to the last bits, items may change places
+    assert (np.sort(found.items, axis=1)[:, -1] == np.sort(expected.items, axis=1)[:, -1]).mean() > 0.7
+
+
+def test_a_narrow_beam_gives_full_lists_of_allowed_items_with_exact_probabilities(model):
+    narrow = with_beam(model, 1)
+    deny = [2, 3, 8, 9]
+    found = narrow.recommend(PEOPLE, 4, deny=deny)
+    every = model.recommend(PEOPLE, ITEMS, deny=deny)
+    for person, (items, scores) in enumerate(zip(found.items, found.scores, strict=True)):
+        assert len(set(items.tolist())) == 4
+        assert not set(items.tolist()) & set(deny)
+        assert not set(items.tolist()) & set(PEOPLE.items[PEOPLE.offsets[person] : PEOPLE.offsets[person + 1]].tolist())
+        for item, score in zip(items, scores, strict=True):
+            place = np.flatnonzero(every.items[person] == item)[0]
+            assert score == pytest.approx(every.scores[person, place], abs=1e-4)
+    seen = Histories.from_lists([[], [5], [6], [8, 10], [1]], ITEMS)
+    other = narrow.recommend(PEOPLE, 3, seen=seen)
+    assert not (other.items[1] == 5).any()
+    assert not np.isin(other.items[3], [8, 10]).any()
+
+
+def test_a_beam_checks_what_it_is_given(model):
+    narrow = with_beam(model, 2)
+    with pytest.raises(ShapeError, match="k must be at least 1"):
+        narrow.recommend(PEOPLE, 0)
+    with pytest.raises(ShapeError, match="deny"):
+        narrow.recommend(PEOPLE, 2, deny=[ITEMS])
+    with pytest.raises(ShapeError, match="histories are over"):
+        narrow.recommend(Histories.empty(1, 3), 2)
+    everything = Histories.from_lists([list(range(ITEMS))], ITEMS)
+    assert (narrow.recommend(everything, 2).items == -1).all()
+    assert narrow.recommend(Histories.empty(0, ITEMS), 2).items.shape == (0, 2)
+
+
+def test_the_loss_is_the_mean_of_log_p_of_the_next_items():
+    model = trained(dropout=0.0)
+    lists = [[0, 2], [1, 3], [4, 18]]  # places count from the newest event: of longer histories one prefix alone
+    loss = model._loss(Histories.from_lists(lists, ITEMS), Step(0, 1), torch.Generator())
+    before, targets = [row[:1] for row in lists], [row[1] for row in lists]
+    scores = model.scores(Histories.from_lists(before, ITEMS))
+    expected = -scores[torch.arange(len(targets)), torch.tensor(targets)].mean()
+    assert loss.value.item() == pytest.approx(float(expected), abs=1e-4)
+    assert loss.value.item() == pytest.approx(float(sum(loss.terms.values())), abs=1e-5)
+
+
+def test_learning_among_all_codes_counts_codes_that_do_not_exist():
+    model = trained(dropout=0.0)
+    free = SemanticIds(ITEMS, dataclasses.replace(model.config, constrained=False))
+    free.load_state(model.state())
+    batch = Histories.from_lists([[0, 2, 4, 6]], ITEMS)
+    losses = [one._loss(batch, Step(0, 1), torch.Generator()).value.item() for one in (free, model)]
+    assert losses[0] > losses[1]
+    assert torch.equal(free.scores(PEOPLE), model.scores(PEOPLE))
+
+
+@pytest.mark.parametrize("source", ["titles", "log+titles"])
+def test_an_item_that_comes_after_training_is_named_by_its_title_and_recommended(source):
+    model = trained(source=source, epochs=40)
+    grown = model.with_items(["even number low 24", "odd thing high 25"])
+    assert grown.n_items == ITEMS + 2
+    assert torch.equal(grown.naming.names[:ITEMS], model.naming.names)
+    assert len(torch.unique(grown.naming.names, dim=0)) == ITEMS + 2
+    people = Histories.from_lists([[0, 2, 4, 6, 8, 10], [13, 15, 17, 19]], ITEMS + 2)
+    scores = grown.scores(people)
+    assert torch.allclose(scores.exp().sum(1), torch.ones(2), atol=1e-5)
+    assert scores[0, 24] > scores[0, 25]
+    assert scores[1, 25] > scores[1, 24]
+    again = grown.with_items(["even number low 26"])
+    assert again.n_items == ITEMS + 3
+    assert grown.scores(Histories.empty(1, ITEMS + 2))[0, 24] == grown.scores(Histories.empty(1, ITEMS + 2))[0].min()
+
+
+def test_names_that_titles_say_nothing_of_cannot_be_given_to_new_items():
+    for model in (trained(epochs=1), trained(names="random", source="titles", epochs=1)):
+        with pytest.raises(ConfigError, match="only names from titles"):
+            model.with_items(["a title"])
+
+
+def test_titles_must_be_there_before_training():
+    model = SemanticIds(ITEMS, dataclasses.replace(SMALL, source="titles"))
+    model.describe(Catalog.from_ids([f"i{at}" for at in range(ITEMS)]))
+    with pytest.raises(FitError, match="need the items' titles"):
+        fit(model, checkerboard(80, ITEMS))
+    with pytest.raises(FitError, match="no names before training"):
+        model.scores(PEOPLE)
+    with pytest.raises(FitError, match="nobody has two events"):
+        fit(SemanticIds(ITEMS, SMALL), Histories.from_lists([[1], [2]], ITEMS))
+    with pytest.raises(ConfigError, match="must divide"):
+        SemanticIdsConfig(width=6, heads=4)
