@@ -36,7 +36,7 @@ docs: setup
 	@$(BIN)/python docs/write_readme.py
 
 # Peers live in environments of their own: none of their pins touches ours.
-bench-setup: .bench/cornac/ready .bench/rectools/ready .bench/sklearn/ready .bench/vector/ready
+bench-setup: .bench/cornac/ready .bench/pythae/ready .bench/rectools/ready .bench/sklearn/ready .bench/vector/ready
 
 .bench/%/ready: benchmarks/%.txt
 	@test -x .bench/$*/bin/python || $(PYTHON) -m venv .bench/$*
@@ -45,7 +45,7 @@ bench-setup: .bench/cornac/ready .bench/rectools/ready .bench/sklearn/ready .ben
 	@touch $@
 
 bench: setup bench-setup
-	@for script in read_log recommend_all multvae_epoch recvae_epoch multvae_quality_time sasrec_epoch gaussian_mixture variational_mixture mixture lda poisson quantise; do \
+	@for script in read_log recommend_all multvae_epoch recvae_epoch multvae_quality_time sasrec_epoch gaussian_mixture variational_mixture mixture lda poisson quantise aevb; do \
 	  env -u OPENBLAS_CORETYPE $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 clean:

@@ -98,6 +98,52 @@ def sequences() -> str:
     return "\n\n".join(parts)
 
 
+def semantic() -> str:
+    """Semantic ids on Amazon Beauty: the table, the names, the items that come later, and the beam."""
+    result = load("reproductions/results/semantic.json")
+    figures, paper = result["figures"], result["paper"]["amazon-beauty"]
+    shown = {"recall@5": "R@5", "ndcg@5": "N@5", "recall@10": "R@10", "ndcg@10": "N@10"}
+    found = figures["amazon-beauty"]
+    order = sorted(found, key=lambda name: found[name]["ndcg@10"]["mean"])
+    rows = [
+        [name, *(_cell(found[name][m], 4) for m in shown), _cell(found[name].get("perplexity"), 0)] for name in order
+    ]
+    rows += [
+        [f"{name}, as published", *(f"{one[m]:.4f}" if m in one else "–" for m in shown), "–"]
+        for name, one in paper.items()
+    ]
+    named = figures["amazon-beauty, names"]
+    use = [
+        [
+            name,
+            f"{one['used']['mean']:.1%}",
+            ", ".join(f"{value:.0f}" for value in one["perplexity"]),
+            f"{one['collisions']['mean']:.1%}",
+            f"{one['seconds']:.0f} s",
+        ]
+        for name, one in named.items()
+    ]
+    new, about = figures["amazon-beauty, new"], result["reports"]["amazon-beauty, new"]
+    later = [
+        [name, *(f"{one[m]['mean']:.4f}" if m in one else "–" for m in ("recall@10", "recall@50"))]
+        for name, one in new.items()
+    ]
+    beam = figures["amazon-beauty, beam"]
+    searched = "; ".join(
+        f"{name}: {one['seconds']['mean']:.1f} s, {one['shared']['mean']:.1%} of the exact lists"
+        for name, one in beam.items()
+    )
+    return (
+        _rows(["model", *shown.values(), "perplexity"], rows)
+        + "\n\nHow names use their codes (three levels of 256; shared: items whose three codes another has too):\n\n"
+        + _rows(["names", "least used level", "perplexity of the codes", "shared", "made in"], use)
+        + f"\n\n{about['hidden']} of {about['items']:,} items hidden from training and added by their titles, for the "
+        f"{about['people']} people whose next item is one of them, ranked among all items:\n\n"
+        + _rows(["", "R@10", "R@50"], later)
+        + f"\n\nTop-10 for {result['reports']['amazon-beauty, beam']['people']:,} people on {result['threads']} cores: {searched}."
+    )
+
+
 def temporal() -> str:
     """All models on a split by time."""
     figures = load("reproductions/results/sasrec.json")["figures"]["ml-latest-small"]
@@ -255,6 +301,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "clean": clean,
     "factors": factors,
     "sequences": sequences,
+    "semantic": semantic,
     "temporal": temporal,
     "speed": speed,
     "explained": explained,

@@ -34,13 +34,15 @@ PAPER = {
     }
 }
 METRICS = ("recall@5", "ndcg@5", "recall@10", "ndcg@10")
-BASE: dict[str, Any] = {"width": 128, "dropout": 0.3, "batch_tokens": 1024, "epochs": 50, "decay": 0.5}
+BASE: dict[str, Any] = {"width": 128, "dropout": 0.3, "batch_tokens": 1024, "epochs": 32, "decay": 0.5}
+BOTH: dict[str, Any] = {**BASE, "source": "log+sentences"}
 GRIDS: dict[str, list[dict[str, Any]]] = {
-    "semantic": [BASE],
-    "semantic rq-vae": [{**BASE, "names": "rq-vae", "source": "log+sentences"}],
-    "semantic sentences": [{**BASE, "names": "rq-vae", "source": "sentences"}],
+    "semantic rq-vae": [{**BOTH, "names": "rq-vae"}],
+    "semantic k-means": [BOTH],
+    "semantic own": [{**BOTH, "names": "rq-vae", "own": True, "dropout": 0.5}],
+    "semantic log": [BASE],
     "semantic random": [{**BASE, "names": "random"}],
-    "sasrec": [{"dropout": 0.5, "batch_tokens": 1024, "epochs": 50, "decay": 0.5}],
+    "sasrec full": [{"dropout": 0.5, "batch_tokens": 1024, "epochs": 50, "decay": 0.5}],
     "sasrec codes": [{"dropout": 0.2, "batch_tokens": 1024, "epochs": 50, "decay": 0.5, "codes": 256}],
     "popularity": [{}],
 }

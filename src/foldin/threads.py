@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 import numpy as np
@@ -19,7 +19,7 @@ from threadpoolctl import ThreadpoolController
 
 from foldin.tensors import Array, Float
 
-__all__ = ["on_threads", "operations_on_one_thread", "scratch", "thread_count"]
+__all__ = ["on_threads", "openblas_threads", "operations_on_one_thread", "scratch", "thread_count"]
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -90,9 +90,15 @@ def operations_on_one_thread() -> Iterator[None]:
 os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of its parent's threads
 
 
+def openblas_threads(count: int) -> AbstractContextManager[object]:
+    """NumPy's BLAS takes so many threads inside."""
+    limited: AbstractContextManager[object] = _openblas().limit(limits=count)
+    return limited
+
+
 def on_threads(work: Callable[[A], B], parts: Sequence[A]) -> list[B]:
     """The result of `work` for each part, in their order; NumPy's BLAS and PyTorch take one thread in each."""
-    with _openblas().limit(limits=1):
+    with openblas_threads(1):
         if thread_count() == 1:
             return [work(part) for part in parts]
         return list(_pool(thread_count()).map(work, parts))

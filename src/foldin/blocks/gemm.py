@@ -4,7 +4,8 @@ PyTorch's CPU builds carry MKL, which takes a path at half speed on processors t
 OpenBLAS, which does not. Measured on an AMD EPYC with AVX-512 (2 threads, 500 × 600 × 20,108, fp32): MKL 190 GFLOP/s,
 OpenBLAS 400. The choice depends on the processor alone, so that the same machine always gives the same bits.
 
-OpenBLAS runs here on threads of our own; see `threads.py`.
+OpenBLAS runs here on threads of our own; see `threads.py`. Only where PyTorch's operations take one thread anyway do small
+products run on OpenBLAS' own: its thread goes on spinning on a core that nothing else wants.
 """
 
 import functools
@@ -14,12 +15,12 @@ import numpy as np
 import torch
 
 from foldin.tensors import Float, Tensor
-from foldin.threads import on_threads, thread_count
+from foldin.threads import on_threads, openblas_threads, thread_count
 
 __all__ = ["matmul_into"]
 
 _WORTH_IT = 1 << 26  # multiply-adds; below, the call itself counts
-_WORTH_IT_ALONE = 1 << 23  # where PyTorch's own operations take one thread anyway
+_WORTH_IT_ALONE = 1 << 20  # where PyTorch's own operations take one thread anyway
 
 
 @functools.cache
@@ -55,13 +56,15 @@ def matmul_into(
     """`out`, overwritten with a b; not differentiated.
 
     Args:
-        small: whether products of a few milliseconds on one thread are worth it, too: for use where PyTorch's operations have
-            one thread, as in phases that are `small`.
+        small: whether smaller products are worth it, too: for phases that are `small`, where PyTorch's operations take one thread.
     """
     work = a.shape[0] * a.shape[1] * b.shape[1]
     large = work >= (_WORTH_IT_ALONE if small else _WORTH_IT)
     if not (large and out.device.type == "cpu" and out.dtype in (torch.float32, torch.float64) and _is_amd()):
         return torch.mm(a.detach(), b.detach(), out=out)
-    parts = thread_count() * (4 if work >= _WORTH_IT else 1)
-    _parts(out.numpy(), a.detach().numpy(), b.detach().numpy(), parts)
+    if work >= _WORTH_IT:
+        _parts(out.numpy(), a.detach().numpy(), b.detach().numpy(), 4 * thread_count())
+    else:
+        with openblas_threads(thread_count()):
+            np.matmul(a.detach().numpy(), b.detach().numpy(), out=out.numpy())
     return out

@@ -1,0 +1,110 @@
+"""The VAE of Kingma & Welling (2014) trained in whichever environment has it: `ours`, or `pythae` through its own trainer.
+
+python pythae_vae.py NAME FOLDER EPOCHS SEED THREADS
+
+FOLDER holds train.npy and test.npy, binarised pictures of type uint8, 0 or 255. Both train 784–500–20–500–784 with tanh, Adam of
+1e-3 and batches of 100. Prints one JSON object: seconds of each epoch, and the test pictures' ELBO in nats at the end.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+HIDDEN, LATENT, BATCH, LEARNING_RATE = 500, 20, 100, 1e-3
+
+
+def ours(train, test, epochs, seed):
+    from foldin.data import Examples
+    from foldin.generative import VAE, VAEConfig
+    from foldin.training import fit
+
+    config = VAEConfig(
+        hidden=(HIDDEN,), latent=LATENT, likelihood="bernoulli", learning_rate=LEARNING_RATE, batch_size=BATCH
+    )
+    model = VAE(tuple(train.shape[1:]), config, seed=seed)
+    result = fit(model, Examples(train), seed=seed, epochs=epochs)
+    bound = model.elbo(Examples(test), torch.Generator().manual_seed(seed)).bound
+    return [record.seconds for record in result.records], float(bound.double().mean())
+
+
+def peer(train, test, epochs, seed):
+    import logging
+
+    from pythae.data.datasets import BaseDataset
+    from pythae.models import VAE, VAEConfig
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+    from pythae.trainers import BaseTrainer, BaseTrainerConfig
+    from pythae.trainers.training_callbacks import TrainingCallback
+
+    logging.disable(logging.INFO)
+    width = int(np.prod(train.shape[1:]))
+
+    class Encoder(BaseEncoder):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Linear(width, HIDDEN), nn.Tanh())
+            self.mean, self.logvar = nn.Linear(HIDDEN, LATENT), nn.Linear(HIDDEN, LATENT)
+
+        def forward(self, x):
+            h = self.layers(x)
+            return ModelOutput(embedding=self.mean(h), log_covariance=self.logvar(h))
+
+    class Decoder(BaseDecoder):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Linear(LATENT, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, width), nn.Sigmoid())
+
+        def forward(self, z):
+            return ModelOutput(reconstruction=self.layers(z))
+
+    seconds = []
+
+    class Clock(TrainingCallback):
+        def on_epoch_begin(self, training_config, **kwargs):
+            self.began = time.perf_counter()
+
+        def on_epoch_end(self, training_config, **kwargs):
+            seconds.append(time.perf_counter() - self.began)
+
+    def dataset(pictures):
+        return BaseDataset((pictures >= 128).float().flatten(1), torch.zeros(len(pictures)))
+
+    torch.manual_seed(seed)
+    config = VAEConfig(input_dim=(width,), latent_dim=LATENT, reconstruction_loss="bce")
+    model = VAE(config, encoder=Encoder(), decoder=Decoder())
+    with tempfile.TemporaryDirectory() as folder:
+        settings = BaseTrainerConfig(
+            output_dir=folder,
+            per_device_train_batch_size=BATCH,
+            num_epochs=epochs,
+            learning_rate=LEARNING_RATE,
+            seed=seed,
+            no_cuda=True,
+        )
+        BaseTrainer(model, dataset(train), training_config=settings, callbacks=[Clock()]).train()
+    model.eval()
+    with torch.no_grad():
+        loss = model({"data": dataset(test).data}).loss
+    return seconds, -float(loss)
+
+
+def main():
+    name, folder, epochs, seed, threads = sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:6])
+    torch.set_num_threads(threads)
+    train, test = (torch.from_numpy(np.load(folder / f"{part}.npy")) for part in ("train", "test"))
+    result = os.dup(1)
+    os.dup2(2, 1)  # the peer prints
+    seconds, elbo = (ours if name == "ours" else peer)(train, test, epochs, seed)
+    os.write(result, json.dumps({"seconds": seconds, "test_elbo": elbo}).encode())
+
+
+if __name__ == "__main__":
+    main()
