@@ -140,7 +140,44 @@ def semantic() -> str:
         + f"\n\n{about['hidden']} of {about['items']:,} items hidden from training and added by their titles, for the "
         f"{about['people']} people whose next item is one of them, ranked among all items:\n\n"
         + _rows(["", "R@10", "R@50"], later)
-        + f"\n\nTop-10 for {result['reports']['amazon-beauty, beam']['people']:,} people on {result['threads']} cores: {searched}."
+        + f"\n\nTop-10 for {result['reports']['amazon-beauty, beam']['people']:,} people on {result['threads']} cores: "
+        + f"{searched}."
+    )
+
+
+def pictures() -> str:
+    """The VAE and VQ-VAE on Fashion-MNIST."""
+    bound, bits = load("reproductions/results/aevb.json"), load("reproductions/results/vqvae.json")["figures"]
+    rows = [
+        [latent, *(f"{one[key]:.1f}" for key in ("train", "test", "best_test", "train_minus_test"))]
+        for latent, one in bound["figures"].items()
+    ]
+    report = bound["bound_report"]
+    gap = report["gap"]
+    vq = bits["vqvae"]["test"]
+    other = [
+        ["VQ-VAE, convolutions, and its prior", vq["bits_per_dimension"], vq["reconstruction"], vq["codes"]],
+        *(
+            [
+                f"VAE, perceptrons, {name.split()[1]} dimensions",
+                *(one[k] for k in ("bits_per_dimension", "reconstruction", "kl")),
+            ]
+            for name, one in bits.items()
+            if name.startswith("vae")
+        ),
+    ]
+    return (
+        f"The bound of a VAE after {bound['settings']['samples']:,} training samples, binarised pictures, nats a picture:\n\n"
+        + _rows(["N_z", "training", "test", "best test", "difference"], rows)
+        + f"\n\nOf N_z = 20 on {report['pictures']} test pictures: ELBO {report['bound']['elbo']['per_picture']:.1f}, IWAE with k = 500 "
+        f"{report['iwae']['500']['per_picture']:.1f}, log p(x) about {gap['log_evidence']['per_picture']:.1f}; of the gap "
+        f"{gap['amortisation']['per_picture']:.1f} nats are the encoder's and {gap['approximation']['per_picture']:.1f} the Gaussian's."
+        "\n\nBits per dimension of test pictures with 256 grey levels (discretised logistic; the codes of VQ-VAE at the price of "
+        "its prior):\n\n"
+        + _rows(
+            ["", "in all", "reconstruction", "codes or KL"], [[one[0], *(f"{v:.3f}" for v in one[1:])] for one in other]
+        )
+        + f"\n\nOf the 512 codes {bits['vqvae']['used'][0]:.0%} are used, with perplexity {bits['vqvae']['perplexity'][0]:.0f}."
     )
 
 
@@ -167,7 +204,7 @@ def speed() -> str:
         for name in ("gaussian_mixture", "variational_mixture", "lda", "poisson")
     )
     e, r, q, m, d, t = (one["figures"] for one in (epoch, rec, quick, lists, read, sas))
-    vq = load("benchmarks/results/quantise.json")
+    vq, aevb = load("benchmarks/results/quantise.json"), load("benchmarks/results/aevb.json")
     shape = "16384x64->1024"
     v = vq["figures"][shape]
     g, b, a, h = (one["figures"] for one in (gauss, bayes, lda, hpf))
@@ -246,6 +283,12 @@ def speed() -> str:
             f"{vq['ratios'][f'vector-quantize-pytorch {shape}']:.1f}×",
         ],
         [
+            "training the VAE of AEVB, 784–500–20–500–784, batches of 100",
+            f"{aevb['figures']['samples_per_second']['ours']:,.0f} pictures/s",
+            f"pythae {aevb['figures']['samples_per_second']['pythae']:,.0f} pictures/s",
+            f"{aevb['ratios']['pythae']:.1f}×",
+        ],
+        [
             "20 million rows of Parquet with text ids → `Histories`",
             s(d["seconds"]["ours"]),
             f"Polars reads and counts them {s(d['seconds']['polars'])}",
@@ -302,6 +345,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "factors": factors,
     "sequences": sequences,
     "semantic": semantic,
+    "pictures": pictures,
     "temporal": temporal,
     "speed": speed,
     "explained": explained,

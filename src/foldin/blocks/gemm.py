@@ -56,7 +56,7 @@ def matmul_into(
     """`out`, overwritten with a b; not differentiated.
 
     Args:
-        small: whether smaller products are worth it, too: for phases that are `small`, where PyTorch's operations take one thread.
+        small: whether smaller products are worth it, too: for phases that are `small`, where PyTorch has one thread.
     """
     work = a.shape[0] * a.shape[1] * b.shape[1]
     large = work >= (_WORTH_IT_ALONE if small else _WORTH_IT)

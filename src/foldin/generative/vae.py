@@ -167,8 +167,7 @@ class VAE(Trainable[VAEConfig, Examples], LatentModel[Examples]):
 
     def beta_at(self, step: Step) -> float:
         """The weight of the KL term at a step: a pure function of it."""
-        config = self.config
-        return config.beta * (min(1.0, step.share / config.anneal) if config.anneal > 0 else 1.0)
+        return self.config.beta * step.risen(self.config.anneal)
 
     def block(self) -> int:
         widest = max(

@@ -171,7 +171,7 @@ def bound_report(
     if model.standard_prior:
         report["bound"]["estimator_b"] = entry(likelihood.mean(dim=0) - kl)
     with torch.no_grad():
-        report |= _decomposed(model, x if aggregate is None else aggregate, generator)
+        report |= _decomposed(model, x if aggregate is None else aggregate, generator, called)
     return report
 
 
@@ -181,14 +181,14 @@ def _posterior(model: LatentModel[D], data: D) -> tuple[Tensor, Tensor]:
     return torch.cat([m for m, _ in parts]), torch.cat([v for _, v in parts])
 
 
-def _decomposed(model: LatentModel[D], data: D, generator: torch.Generator) -> dict[str, Any]:
+def _decomposed(model: LatentModel[D], data: D, generator: torch.Generator, called: Called) -> dict[str, Any]:
     """The decomposition against a standard normal by three estimates of q(z), and the code's health."""
     mu, logvar = _posterior(model, data)
     n = len(mu)
     found: dict[str, Any] = {"reference": "standard normal", "log_people": math.log(n), "people": n}
     half = max(2, n // 2)
     kinds = {
-        "all": (n, "exact aggregate of these people"),
+        "all": (n, f"exact aggregate of these {called.rows}"),
         "stratified": (half, "unbiased for q(z); log q(z) biased low by Jensen's inequality"),
         "weighted": (half, "log q(z) too low by about log N − log M, mutual information too high"),
     }
@@ -218,6 +218,8 @@ def _decomposed(model: LatentModel[D], data: D, generator: torch.Generator) -> d
             mutual_information=exact.mutual_information,
             marginal_kl=exact.marginal_kl,
             log_people=math.log(n),
+            row=called.row,
+            rows=called.rows,
         ),
     }
     return {"decomposition": found, "health": health}

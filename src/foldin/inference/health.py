@@ -28,7 +28,15 @@ def effective_rank(mu: Float[Tensor, "people latent"]) -> float:
 
 
 def alarms(
-    *, kl: float, active: int, latent: int, mutual_information: float, marginal_kl: float, log_people: float
+    *,
+    kl: float,
+    active: int,
+    latent: int,
+    mutual_information: float,
+    marginal_kl: float,
+    log_people: float,
+    row: str = "person",
+    rows: str = "people",
 ) -> list[str]:
     """What is wrong, in words; empty when nothing is.
 
@@ -37,21 +45,23 @@ def alarms(
         active: active units, of `latent`.
         mutual_information, marginal_kl: of the decomposition, in nats.
         log_people: log N, the most that the mutual information can be.
+        row, rows: what they are called.
     """
     found = []
     if active == 0 or kl < 0.1:
         found.append(
-            f"the posterior has collapsed: {active} of {latent} units are active, the KL is {kl:.3f} nats a person"
+            f"the posterior has collapsed: {active} of {latent} units are active, the KL is {kl:.3f} nats a {row}"
         )
     elif active < 0.1 * latent:
         found.append(f"most of the code is idle: {active} of {latent} units are active")
-    if marginal_kl > max(1.0, mutual_information):
-        found.append(
-            f"the prior is ignored: the aggregate posterior is {marginal_kl:.1f} nats from it, more than the "
-            f"{mutual_information:.1f} nats of information on the person; samples from the prior do not look like people"
-        )
     if mutual_information > 0.99 * log_people:
         found.append(
-            f"the mutual information is at its ceiling log N = {log_people:.2f} nats: with more people it would be larger"
+            f"the mutual information is at its ceiling log N = {log_people:.2f} nats: with more {rows} it would be larger, and "
+            f"KL(q(z) ‖ p(z)) = {marginal_kl:.1f} smaller"
+        )
+    elif marginal_kl > max(1.0, mutual_information):
+        found.append(
+            f"the prior is ignored: the aggregate posterior is {marginal_kl:.1f} nats from it, more than the "
+            f"{mutual_information:.1f} nats of information on the {row}; samples from the prior do not look like {rows}"
         )
     return found

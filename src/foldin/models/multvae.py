@@ -76,9 +76,7 @@ class MultVAE(Exportable, InnerProduct, Variational[MultVAEConfig]):
         config = self.config
         if config.anneal_updates is not None:
             return min(config.beta, step.number / config.anneal_updates)
-        if config.anneal == 0.0:
-            return config.beta
-        return config.beta * min(1.0, step.share / config.anneal)
+        return config.beta * step.risen(config.anneal)
 
     def posterior(self, histories: Histories) -> tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]:
         items, offsets = histories.tensors(self.device)

@@ -54,6 +54,10 @@ class Step:
         """The part of the planned steps that is done, in [0, 1]."""
         return min(1.0, self.number / self.planned)
 
+    def risen(self, over: float) -> float:
+        """How far a weight has risen, from 0 to 1 in a straight line over the first share `over` of the planned steps."""
+        return min(1.0, self.share / over) if over > 0 else 1.0
+
 
 def falling(rate: float, over: float) -> Callable[[Step], float]:
     """A learning rate that falls to zero in a straight line over the last share `over` of the planned steps; 0 for never."""
