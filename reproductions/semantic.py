@@ -3,7 +3,7 @@
 python reproductions/semantic.py                          everything
 python reproductions/semantic.py --parts names,new        only how codes are used, and items that come after training
 
-Full ranking, seen items excluded, one target a person. The text of an item is a few keywords, where TIGER had title, brand,
+Full ranking, seen items excluded, one target a person, early stopping by 5,000 validation people. The text of an item is a few keywords, where TIGER had title, brand,
 category and price: names are learned from the log, from the keywords by a sentence encoder, and from both.
 
 Three parts: `table`, the models side by side; `names`, how codes are used; `new`, 5 % of the items hidden from training and added
@@ -50,6 +50,7 @@ NAMES = tuple(
     (kind, source) for source in ("log", "titles", "sentences", "log+sentences") for kind in ("k-means", "rq-vae")
 )
 HIDDEN = 0.05
+JUDGED = 5000  # validation people, for early stopping
 
 
 def names(split: Split) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -94,6 +95,12 @@ def _by_titles(vectors: np.ndarray, held: HeldOut, ks: tuple[int, ...]) -> dict[
         for k in ks:
             hits[k].append(float(target in order[:k]))
     return {f"recall@{k}": {"mean": float(np.mean(values))} for k, values in hits.items()}
+
+
+def _people(held: HeldOut, which: np.ndarray) -> HeldOut:
+    parts = (part.select(which) for part in (held.fold_in, held.targets, held.seen))
+    fold_in, targets, seen = parts
+    return HeldOut(fold_in, targets, held.people.gather(which), seen)
 
 
 def new_items(split: Split) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -163,6 +170,8 @@ def main() -> None:
         if part in parts:
             keep(options, "semantic", {f"amazon-beauty, {part}": make(split)}, PAPER)
     if "table" in parts:
+        some = np.sort(np.random.default_rng(0).choice(len(split.validation), JUDGED, replace=False))
+        split = dataclasses.replace(split, validation=_people(split.validation, some))
         grids = {name: GRIDS[name] for name in options.models.split(",")}
         found = table(split, "amazon-beauty", grids, seeds=options.seeds, metric="ndcg@10", metrics=METRICS)
         keep(options, "semantic", {"amazon-beauty": found}, PAPER)
