@@ -3,10 +3,11 @@
 python reproductions/semantic.py                          everything
 python reproductions/semantic.py --parts names,new        only how codes are used, and items that come after training
 
-Full ranking, seen items excluded, one target a person, early stopping by 5,000 validation people. The text of an item is a few keywords, where TIGER had title, brand,
-category and price: names are learned from the log, from the keywords by a sentence encoder, and from both.
+Full ranking, seen items excluded, one target a person, early stopping by 5,000 validation people. The text of an item is a few
+keywords, where TIGER had title, brand, category and price: names are learned from the log, from the keywords by a sentence
+encoder, and from both.
 
-Three parts: `table`, the models side by side; `names`, how codes are used; `new`, 5 % of the items hidden from training and added
+Four parts: `table`, the models side by side; `names`, how codes are used; `new`, 5 % of the items hidden from training and added
 afterwards by their titles alone, and recall on the people whose next item is one of them; `beam`, the time to search lists for
 everybody and what a narrow beam misses.
 """
