@@ -153,7 +153,7 @@ def pictures() -> str:
         for latent, one in bound["figures"].items()
     ]
     report = bound["bound_report"]
-    gap = report["gap"]
+    gap, nats = report["gap"], lambda entry: f"{entry['per_picture']:.1f}"
     vq = bits["vqvae"]["test"]
     other = [
         ["VQ-VAE, convolutions, and its prior", vq["bits_per_dimension"], vq["reconstruction"], vq["codes"]],
@@ -169,9 +169,9 @@ def pictures() -> str:
     return (
         f"The bound of a VAE after {bound['settings']['samples']:,} training samples, binarised pictures, nats a picture:\n\n"
         + _rows(["N_z", "training", "test", "best test", "difference"], rows)
-        + f"\n\nOf N_z = 20 on {report['pictures']} test pictures: ELBO {report['bound']['elbo']['per_picture']:.1f}, IWAE with k = 500 "
-        f"{report['iwae']['500']['per_picture']:.1f}, log p(x) about {gap['log_evidence']['per_picture']:.1f}; of the gap "
-        f"{gap['amortisation']['per_picture']:.1f} nats are the encoder's and {gap['approximation']['per_picture']:.1f} the Gaussian's."
+        + f"\n\nOf N_z = 20 on {report['pictures']} test pictures: ELBO {nats(report['bound']['elbo'])}, IWAE with k = 500 "
+        f"{nats(report['iwae']['500'])}, log p(x) about {nats(gap['log_evidence'])}; of the gap "
+        f"{nats(gap['amortisation'])} nats are the encoder's and {nats(gap['approximation'])} the Gaussian's."
         "\n\nBits per dimension of test pictures with 256 grey levels (discretised logistic; the codes of VQ-VAE at the price of "
         "its prior):\n\n"
         + _rows(

@@ -35,7 +35,7 @@ PAPER = {
     }
 }
 METRICS = ("recall@5", "ndcg@5", "recall@10", "ndcg@10")
-BASE: dict[str, Any] = {"width": 128, "dropout": 0.3, "batch_tokens": 1024, "epochs": 32, "decay": 0.5}
+BASE: dict[str, Any] = {"width": 128, "dropout": 0.3, "batch_tokens": 1024, "epochs": 26, "decay": 0.5}
 BOTH: dict[str, Any] = {**BASE, "source": "log+sentences"}
 GRIDS: dict[str, list[dict[str, Any]]] = {
     "semantic rq-vae": [{**BOTH, "names": "rq-vae"}],
@@ -77,11 +77,7 @@ def names(split: Split) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _over(histories: Histories, place: np.ndarray, items: int) -> Histories:
     """The histories with items at new places; those at no place below `items` left out."""
-    at = place[histories.items]
-    kept = at < items
-    users = histories.users()[kept]
-    offsets = np.concatenate(([0], np.cumsum(np.bincount(users, minlength=len(histories)))))
-    return Histories(at[kept].astype(np.int32), offsets.astype(np.int64), items)
+    return histories.reindex(np.where(place < items, place, -1), items)
 
 
 def _by_titles(vectors: np.ndarray, held: HeldOut, ks: tuple[int, ...]) -> dict[str, Any]:
@@ -101,7 +97,7 @@ def _by_titles(vectors: np.ndarray, held: HeldOut, ks: tuple[int, ...]) -> dict[
 def _people(held: HeldOut, which: np.ndarray) -> HeldOut:
     parts = (part.select(which) for part in (held.fold_in, held.targets, held.seen))
     fold_in, targets, seen = parts
-    return HeldOut(fold_in, targets, held.people.gather(which), seen)
+    return HeldOut(fold_in=fold_in, targets=targets, people=held.people.gather(which), seen=seen)
 
 
 def new_items(split: Split) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -118,7 +114,7 @@ def new_items(split: Split) -> tuple[dict[str, Any], dict[str, Any]]:
     fold_in, targets, seen = (
         _over(part.select(is_new), place, count) for part in (test.fold_in, test.targets, test.seen)
     )
-    held = HeldOut(fold_in, targets, test.people.gather(is_new), seen)
+    held = HeldOut(fold_in=fold_in, targets=targets, people=test.people.gather(is_new), seen=seen)
     titles = Catalog(table_).titles
     metrics = ("recall@10", "recall@50", "ndcg@10")
     found: dict[str, Any] = {}

@@ -5,8 +5,9 @@ import threading
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
-from foldin.threads import on_threads, operations_on_one_thread, scratch, thread_count
+from foldin.threads import on_threads, openblas_threads, operations_on_one_thread, scratch, thread_count
 
 
 def test_results_are_in_the_order_of_the_parts(set_threads):
@@ -47,6 +48,42 @@ def test_blocks_of_one_thread_may_overlap(set_threads):
     assert thread_count() == torch.get_num_threads() == 2
     set_threads(3)
     assert thread_count() == 3
+
+
+def test_the_setting_belongs_to_the_thread_that_asks(set_threads):
+    set_threads(2)
+    entered, leave, found = threading.Event(), threading.Event(), []
+
+    def other() -> None:
+        torch.set_num_threads(2)
+        with operations_on_one_thread():
+            entered.set()
+            leave.wait(30)
+        found.append((torch.get_num_threads(), thread_count()))
+
+    worker = threading.Thread(target=other)
+    with operations_on_one_thread():
+        worker.start()
+        entered.wait(30)
+    assert torch.get_num_threads() == thread_count() == 2
+    leave.set()
+    worker.join()
+    assert found == [(2, 2)]
+
+
+def test_the_blas_has_the_threads_it_had_afterwards(set_threads):
+    set_threads(2)
+    number = lambda: [pool["num_threads"] for pool in threadpool_info() if pool["internal_api"] == "openblas"]
+    before = number()
+    with openblas_threads(1):
+        assert set(number()) <= {1}
+        with openblas_threads(2):
+            pass
+        assert set(number()) <= {1}
+    on_threads(lambda _: None, [0, 1])
+    with pytest.raises(ValueError, match="stop"), openblas_threads(1):
+        raise ValueError("stop")
+    assert number() == before
 
 
 def test_work_inside_work_is_done_in_its_thread(set_threads):

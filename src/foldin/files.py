@@ -73,9 +73,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise RunError(f"{path}: damaged: {error}") from error
     if "foldin" not in metadata:
         raise RunError(f"{path}: a safetensors file, but not one of foldin's")
-    about = json.loads(metadata["foldin"])
-    if about["format_version"] != FORMAT_VERSION:
-        raise RunError(
-            f"{path}: written in format version {about['format_version']}, this foldin reads version {FORMAT_VERSION}"
-        )
+    try:
+        about: dict[str, Any] = json.loads(metadata["foldin"])
+        version = about["format_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path}: damaged: {error!r}") from error
+    if version != FORMAT_VERSION:
+        raise RunError(f"{path}: written in format version {version}, this foldin reads version {FORMAT_VERSION}")
     return tensors, about

@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
@@ -48,20 +48,16 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return pool
 
 
-_own = threading.local()  # each thread's scratch memory
-_lock = threading.Lock()
-
-
-class _Setting:
-    kept: int | None = None  # threads of our own, while PyTorch has one
-    inside = 0  # how many blocks of `operations_on_one_thread` are open
+_own = threading.local()  # each thread's scratch memory, and its part in the settings below
+_blas = threading.RLock()  # OpenBLAS has one number of threads for all
 
 
 def thread_count() -> int:
     """How many threads `on_threads` has: as many as PyTorch has, or had outside `operations_on_one_thread`; 1 in one of them."""
     if getattr(_own, "works", False):
         return 1
-    return torch.get_num_threads() if _Setting.kept is None else _Setting.kept
+    outside: int | None = getattr(_own, "outside", None)
+    return torch.get_num_threads() if outside is None else outside
 
 
 @contextmanager
@@ -69,31 +65,39 @@ def operations_on_one_thread() -> Iterator[None]:
     """PyTorch's operations take one thread, those on threads of our own as many as before.
 
     PyTorch's second thread goes on spinning for some 8 ms after each operation and slows down what follows on threads of our
-    own; among small operations that costs more than it saves. Blocks may overlap, in one thread or in several.
+    own; among small operations that costs more than it saves. It is a setting of the thread that asks; blocks may overlap.
     """
-    with _lock:
-        if _Setting.inside == 0:
-            _Setting.kept = torch.get_num_threads()
-        _Setting.inside += 1
-        torch.set_num_threads(1)
+    if getattr(_own, "inside", 0) == 0:
+        _own.outside = torch.get_num_threads()
+    _own.inside = getattr(_own, "inside", 0) + 1
+    torch.set_num_threads(1)
     try:
         yield
     finally:
-        with _lock:
-            _Setting.inside -= 1
-            if _Setting.inside == 0:
-                assert _Setting.kept is not None
-                torch.set_num_threads(_Setting.kept)
-                _Setting.kept = None
+        _own.inside -= 1
+        if _own.inside == 0:
+            torch.set_num_threads(_own.outside)
+            _own.outside = None
 
 
-os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of its parent's threads
+def _after_fork() -> None:
+    """A forked process has none of its parent's threads, and no lock that one of them held."""
+    global _blas  # noqa: PLW0603
+    _pool.cache_clear()
+    _blas = threading.RLock()
 
 
-def openblas_threads(count: int) -> AbstractContextManager[object]:
-    """NumPy's BLAS takes so many threads inside."""
-    limited: AbstractContextManager[object] = _openblas().limit(limits=count)
-    return limited
+os.register_at_fork(after_in_child=_after_fork)
+
+
+@contextmanager
+def openblas_threads(count: int) -> Iterator[None]:
+    """NumPy's BLAS takes so many threads inside; others who ask for theirs wait."""
+    if getattr(_own, "works", False):
+        yield  # it has one there already
+        return
+    with _blas, _openblas().limit(limits=count):
+        yield
 
 
 def on_threads(work: Callable[[A], B], parts: Sequence[A]) -> list[B]:

@@ -19,8 +19,8 @@ def test_items_of_the_same_people_are_near_and_others_are_not():
 
 
 def test_the_decomposition_is_that_of_the_information_written_out():
-    lists = [[0, 1, 2], [0, 1], [2, 3], [0, 1, 3], [2, 3, 4], [4]]
-    n = 5
+    lists = [[0, 1, 2], [0, 1], [2, 3], [0, 1, 3], [2, 3, 4], [4], [0, 5], [0, 6, 5], [0, 3, 6], [0, 4], [0, 2, 5, 6]]
+    n = 7
     together = np.zeros((n, n))
     for row in lists:
         for a in row:
@@ -43,6 +43,24 @@ def test_an_item_that_goes_with_no_other_has_no_direction():
     x = collaborative_vectors(Histories.from_lists([[0, 1], [2], [0, 1]], 4), 2, np.random.default_rng(0))
     assert not x[2:].any()
     assert not collaborative_vectors(Histories.from_lists([[0], [1]], 2), 2, np.random.default_rng(0)).any()
+
+
+def test_items_that_nobody_took_have_none_either_however_many_there_are():
+    rng = np.random.default_rng(0)
+    lists = [rng.choice(60, size=6, replace=False).tolist() for _ in range(100)]
+    x = collaborative_vectors(Histories.from_lists(lists, 300), 64, np.random.default_rng(1))
+    assert x[:60].any(axis=1).all()
+    assert not x[60:].any()
+
+
+def test_words_in_no_title_say_nothing_and_rare_ones_more_than_common_ones():
+    learned = TitleVectors.learn(["aa bb"] * 10 + ["cc dd"] * 10 + [""] * 4, 16, np.random.default_rng(0))
+    known = learned([f"w{at}" for at in range(3000)]).any(axis=1)
+    assert known.sum() < 6  # two words may share a bucket
+    titles = ["common red", "common blue", "common red x", "common blue y", "common z"]
+    x = TitleVectors.learn(titles, 4, np.random.default_rng(0))(titles)
+    assert x[0] @ x[2] > x[0] @ x[1]
+    assert TitleVectors.learn(["X", "M", "X 2"], 2, np.random.default_rng(0))(["X"]).any()
 
 
 def test_titles_with_the_same_words_are_near():

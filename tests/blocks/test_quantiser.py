@@ -117,7 +117,7 @@ def test_training_by_average_and_by_gradient_lowers_the_error():
 
 
 def test_dead_codes_begin_again_at_vectors_of_the_batch():
-    one = quantiser(codes=6, least=0.5)
+    one = quantiser(codes=6, least=0.05)
     with torch.no_grad():
         one.vectors[3:] = 100.0
     one.sums.copy_(one.vectors)
@@ -214,7 +214,7 @@ def test_use_perplexity_and_collisions_of_known_codes():
 
 
 def test_revived_codes_have_time_to_be_found():
-    x, one = data(256, 2), quantiser(codes=16, width=2, least=2.0, average=0.9)
+    x, one = data(256, 2), quantiser(codes=16, width=2, least=0.125, average=0.9)
     one.begin(x, np.random.default_rng(0))
     first = float((x - one(x).values).square().sum(dim=1).mean())
     for step in range(150):

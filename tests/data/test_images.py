@@ -51,21 +51,36 @@ def test_a_folder_is_read_compressed_or_not(folder):
     [
         (b"", "not an IDX file"),
         (b"\0\0\x0d\x01\0\0\0\x01\0\0\0\0", "not an IDX file of bytes"),
-        (idx(np.zeros((3, 2)))[:-1], "5 bytes where the header announces 3×2"),
+        (idx(np.zeros((3, 2)))[:-1], "5 bytes of the 3×2 that its header announces"),
+        (idx(np.zeros((3, 2))) + b"0", "more than the 3×2 that its header announces"),
+        (b"\0\0\x08\x03\0\0", "damaged: its header"),
+        (b"\0\0\x08\x03" + b"\x80\0\0\0" * 2 + b"\0\0\0\x04", "damaged: its header"),
+        (b"\0\0\x08\0", "not an IDX file"),
     ],
 )
 def test_a_damaged_file_is_refused_by_name(tmp_path, content, message):
     (tmp_path / "one").write_bytes(content)
     with pytest.raises(DataError, match=message):
         read_idx(tmp_path / "one")
-    (tmp_path / "one.gz").write_bytes(gzip.compress(content)[:-9])
-    with pytest.raises(DataError, match=r"one\.gz: damaged"):
-        read_idx(tmp_path / "one.gz")
+
+
+def test_an_archive_cut_short_or_of_something_else_is_refused_by_name(tmp_path):
+    whole = gzip.compress(idx(np.random.default_rng(0).integers(0, 256, (50, 20))))
+    for content in (whole[:-300], b"nothing of the kind", whole[:3]):
+        (tmp_path / "one.gz").write_bytes(content)
+        with pytest.raises(DataError, match=r"one\.gz: damaged"):
+            read_idx(tmp_path / "one.gz")
 
 
 def test_labels_must_match_their_pictures(folder):
     (folder / f"{NAMES[1]}.gz").write_bytes(gzip.compress(idx(np.arange(6))))
     with pytest.raises(DataError, match="6 labels of training pictures"):
+        load_pictures(folder)
+
+
+def test_training_and_test_pictures_have_one_shape(folder):
+    (folder / f"{NAMES[2]}.gz").write_bytes(gzip.compress(idx(np.zeros((3, 2, 8)))))
+    with pytest.raises(DataError, match=r"training pictures \(4, 3\), test pictures \(2, 8\)"):
         load_pictures(folder)
 
 

@@ -140,7 +140,7 @@ def test_errors_name_what_was_expected():
         LIKELIHOODS["categorical"].check(torch.zeros(1, 2))
     with pytest.raises(DataError, match=r"bernoulli: floats in \[0, 1\]"):
         LIKELIHOODS["bernoulli"].check(torch.tensor([[1.5]]))
-    with pytest.raises(DataError, match="not finite"):
+    with pytest.raises(DataError, match="finite floats were expected"):
         LIKELIHOODS["gaussian"].check(torch.tensor([[math.nan]]))
     with pytest.raises(ShapeError, match=r"logistic: a decoder's output \(1, 2, 3\) was expected, not \(1, 1, 3\)"):
         LIKELIHOODS["logistic"].log_prob(torch.zeros(1, 1, 3), torch.zeros(1, 3, dtype=torch.uint8))

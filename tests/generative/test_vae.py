@@ -36,8 +36,8 @@ def stripes(n=60, seed=0):
     return Examples(values.to(torch.uint8))
 
 
-def made(**settings):
-    return VAE(SHAPE, VAEConfig(**{**TINY, **settings}), seed=3)
+def made(seed=3, **settings):
+    return VAE(SHAPE, VAEConfig(**{**TINY, **settings}), seed=seed)
 
 
 def mean_bound(model, data, draws=20):
@@ -194,6 +194,35 @@ def test_beta_rises_over_its_share_of_the_steps_and_stays():
     assert made(beta=0.5).beta_at(START) == 0.5
 
 
+def test_the_objective_weighs_the_kl_by_beta_as_far_as_it_has_risen():
+    model, data = made(beta=0.8, anneal=0.5), stripes(5)
+    for number, beta in ((0, 0.0), (25, 0.4), (90, 0.8)):
+        loss = model._loss(data, Step(number=number, planned=100), noise())
+        expected = beta * loss.terms["kl"] - loss.terms["reconstruction"]
+        assert loss.value.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("prior", ["mixture", "vamp"])
+def test_a_learned_prior_is_the_one_of_bound_and_draws(prior):
+    model, data = made(prior=prior, estimator="a", components=3), stripes(6)
+    z = torch.randn(6, 2, generator=noise())
+    assert torch.equal(model.log_prior(z, data), model.prior.log_prob(z))
+    assert not torch.allclose(model.log_prior(z, data), log_normal(z, torch.zeros_like(z), torch.zeros_like(z)))
+    assert torch.equal(model.draw(4, noise(1)), model.prior.sample(4, noise(1)))
+    terms, (mu, logvar) = model.elbo(data, noise(2)), model.posterior(data)
+    drawn = reparameterise(mu, logvar, noise(2))
+    assert torch.allclose(terms.kl, log_normal(drawn, mu, logvar) - model.prior.log_prob(drawn), atol=1e-5)
+
+
+def test_the_bound_in_blocks_is_that_of_all_rows():
+    model, data = made(), stripes(25)
+    whole = model.elbo(data, noise())
+    model.block = lambda: 10
+    parts = model.elbo(data, noise())
+    assert len(parts.bound) == 25
+    assert torch.allclose(parts.kl, whole.kl)
+
+
 def test_the_bound_takes_the_kl_in_closed_form_under_a_standard_normal():
     model, data = made(), stripes(7)
     mu, logvar = model.posterior(data)
@@ -249,8 +278,25 @@ def test_a_file_of_something_else_is_refused(tmp_path):
     write_tensors(path, {"a": torch.ones(1)}, {"model": "vae", "shape": [2], "config": {"latent": 0}})
     with pytest.raises(RunError, match="cannot be used: VAE: latent = 0"):
         load_model(path)
+    good = {"model": "vae", "shape": [4, 3], "config": {}}
+    for wrong in ({"model": ["vae"]}, {"shape": 5}, {"shape": ["a"]}, {"config": []}):
+        write_tensors(path, {"a": torch.ones(1)}, {**good, **wrong})
+        with pytest.raises(RunError, match=r"other\.safetensors: (holds|damaged)"):
+            load_model(path)
+    write_tensors(path, {"a": torch.ones(1)}, good)
+    with pytest.raises(RunError, match=r"other\.safetensors: .* the stored tensors are \['a'\]"):
+        load_model(path)
     with pytest.raises(RunError, match="no such file"):
         load_model(tmp_path / "none.safetensors")
+
+
+def test_a_state_that_does_not_fit_changes_nothing():
+    model = made()
+    before, state = model.state(), made(seed=5).state()
+    state[list(state)[-1]] = torch.zeros(1)
+    with pytest.raises(RunError, match="expected"):
+        model.load_state(state)
+    assert all(torch.equal(value, before[name]) for name, value in model.state().items())
 
 
 @pytest.mark.parametrize("settings", [{"optimizer": "adagrad"}, {"prior": "vamp", "estimator": "a", "components": 3}])
@@ -259,7 +305,7 @@ def test_stopped_and_resumed_it_ends_in_the_same_bits(settings, tmp_path):
     through = made(**settings)
     fit(through, data, epochs=4)
     fit(made(**settings), data, epochs=4, folder=tmp_path, until=lambda record: record.epoch == 2)
-    resumed = made(**settings)
+    resumed = made(seed=4, **settings)
     fit(resumed, data, epochs=4, folder=tmp_path, resume=True)
     assert all(torch.equal(value, resumed.state()[name]) for name, value in through.state().items())
 
@@ -275,8 +321,12 @@ def test_errors_name_what_was_wrong():
         made().elbo(Examples(torch.zeros(1, 2, 2, dtype=torch.uint8)), noise())
     with pytest.raises(DataError, match="logistic: whole numbers"):
         fit(made(likelihood="logistic"), Examples(torch.rand(3, *SHAPE)))
+    with pytest.raises(DataError, match="gaussian: finite floats"):
+        fit(made(likelihood="gaussian"), Examples(torch.zeros(3, *SHAPE, dtype=torch.int64)))
     with pytest.raises(FitError, match="nothing to train on"):
         fit(made(), stripes(3).rows(0, 0))
+    with pytest.raises(FitError, match="the seed at least 0"):
+        fit(made(), stripes(3), seed=-1)
 
 
 def write_idx(folder, name, values):
@@ -317,6 +367,8 @@ def test_explain_as_json_agrees_with_the_report(pictures):
         model, stripes(12).rows(0, 10), np.full(10, 12.0), called=Called("picture", "pictures", "pixel"), draws=5
     )
     assert content["bounds"] == json.loads(json.dumps(expected))
+    bits = -content["bounds"]["bound"]["elbo"]["per_pixel"] / math.log(2)
+    assert content["bits_per_pixel"]["elbo"] == pytest.approx(bits)
     assert content["model"] == "vae"
 
 

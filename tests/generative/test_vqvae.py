@@ -290,7 +290,10 @@ def test_other_pictures_codes_and_settings_are_refused():
         one.decode(torch.zeros(2, 5, dtype=torch.int64))
     with pytest.raises(ShapeError, match=r"were expected, met 0 to 8 of shape"):
         one.decode(torch.tensor([[0, 1, 2, 8]]))
-    with pytest.raises(ShapeError, match=r"\(rows, 3\)"):
-        one.elbo(squares(2), CodePrior((3,), PRIOR))
+    for prior in (CodePrior((3,), PRIOR), CodePrior((4,), replace(PRIOR, codes=9))):
+        with pytest.raises(ShapeError, match="a prior of 4 positions and 8 codes was expected"):
+            one.elbo(squares(2), prior)
+        with pytest.raises(ShapeError, match="a prior of 4 positions and 8 codes was expected"):
+            one.sample(2, prior, torch.Generator())
     with pytest.raises(ConfigError, match="groups = 3: must divide code_width = 64"):
         VQVAEConfig(groups=3)

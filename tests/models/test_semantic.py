@@ -39,10 +39,10 @@ def with_beam(model: SemanticIds, beam: int) -> SemanticIds:
     return other
 
 
-@pytest.fixture(scope="module", params=["k-means log", "rq-vae log+titles", "random log", "k-means titles"])
+@pytest.fixture(scope="module", params=["k-means log", "rq-vae log+titles", "random log", "k-means titles own"])
 def model(request) -> SemanticIds:
-    names, source = request.param.split()
-    return trained(names=names, source=source)
+    names, source, *own = request.param.split()
+    return trained(names=names, source=source, own=bool(own))
 
 
 def test_every_item_has_a_name_of_its_own_and_its_use_is_reported(model):
@@ -77,10 +77,27 @@ def test_a_narrow_beam_gives_full_lists_of_allowed_items_with_exact_probabilitie
         for item, score in zip(items, scores, strict=True):
             place = np.flatnonzero(every.items[person] == item)[0]
             assert score == pytest.approx(every.scores[person, place], abs=1e-4)
-    seen = Histories.from_lists([[], [5], [6], [8, 10], [1]], ITEMS)
-    other = narrow.recommend(PEOPLE, 3, seen=seen)
-    assert not (other.items[1] == 5).any()
-    assert not np.isin(other.items[3], [8, 10]).any()
+    first = narrow.recommend(PEOPLE, 1, exclude_seen=False).items[:, 0]
+    seen = Histories.from_lists([[int(item)] for item in first], ITEMS)
+    other, exact = (one.recommend(PEOPLE, 3, seen=seen) for one in (narrow, model))
+    assert not (other.items == first[:, None]).any()
+    assert np.array_equal(other.items[2], exact.items[2])  # nobody's history: the training counts
+
+
+def test_what_is_left_after_nearly_everything_is_not_lost_to_rounding(model):
+    scores = model.scores(PEOPLE)[:1]
+    least = scores[0].argsort()[:3].tolist()
+    for limits in ({"allow": least}, {"deny": [item for item in range(ITEMS) if item not in least]}):
+        found = with_beam(model, ITEMS).recommend(PEOPLE.rows(0, 1), 3, exclude_seen=False, **limits)
+        expected = torch.log_softmax(scores[0][torch.from_numpy(found.items[0])].double(), 0)
+        assert np.allclose(found.scores[0], expected.numpy(), atol=1e-4)
+    taken = Histories.from_lists([[item for item in range(ITEMS) if item not in least]], ITEMS)
+    sharp = with_beam(model, ITEMS)
+    with torch.no_grad():
+        sharp.decoder.bias.mul_(40.0)
+        sharp.encoder.items.mul_(4.0)
+    wide = sharp.recommend(PEOPLE.rows(0, 1), 3, seen=taken)
+    assert np.exp(wide.scores.astype(np.float64)).sum() == pytest.approx(1.0, abs=1e-3)
 
 
 def test_a_beam_checks_what_it_is_given(model):
@@ -92,7 +109,13 @@ def test_a_beam_checks_what_it_is_given(model):
     with pytest.raises(ShapeError, match="histories are over"):
         narrow.recommend(Histories.empty(1, 3), 2)
     everything = Histories.from_lists([list(range(ITEMS))], ITEMS)
-    assert (narrow.recommend(everything, 2).items == -1).all()
+    for found in (narrow.recommend(everything, 2), narrow.recommend(PEOPLE, 2, allow=[])):
+        assert (found.items == -1).all()
+        assert (found.scores == -np.inf).all()
+    with pytest.raises(ShapeError, match="of 1 people, the histories of 5"):
+        narrow.recommend(PEOPLE, 2, seen=everything)
+    with pytest.raises(ShapeError, match="of 1 people, the histories of 5"):
+        model.recommend(PEOPLE, 2, seen=everything)
     assert narrow.recommend(Histories.empty(0, ITEMS), 2).items.shape == (0, 2)
 
 
@@ -117,9 +140,11 @@ def test_learning_among_all_codes_counts_codes_that_do_not_exist():
     assert torch.equal(free.scores(PEOPLE), model.scores(PEOPLE))
 
 
-@pytest.mark.parametrize("source", ["titles", "log+titles"])
-def test_an_item_that_comes_after_training_is_named_by_its_title_and_recommended(source):
-    model = trained(source=source, epochs=40)
+@pytest.mark.parametrize(
+    "settings", [{"source": "titles"}, {"source": "log+titles"}, {"source": "titles", "own": True}]
+)
+def test_an_item_that_comes_after_training_is_named_by_its_title_and_recommended(settings):
+    model = trained(**settings, epochs=40)
     grown = model.with_items(["even number low 24", "odd thing high 25"])
     assert grown.n_items == ITEMS + 2
     assert torch.equal(grown.naming.names[:ITEMS], model.naming.names)
@@ -129,6 +154,7 @@ def test_an_item_that_comes_after_training_is_named_by_its_title_and_recommended
     assert torch.allclose(scores.exp().sum(1), torch.ones(2), atol=1e-5)
     assert scores[0, 24] > scores[0, 25]
     assert scores[1, 25] > scores[1, 24]
+    assert model.with_items([]).n_items == ITEMS
     again = grown.with_items(["even number low 26"])
     assert again.n_items == ITEMS + 3
     assert grown.scores(Histories.empty(1, ITEMS + 2))[0, 24] == grown.scores(Histories.empty(1, ITEMS + 2))[0].min()
@@ -140,6 +166,40 @@ def test_names_that_titles_say_nothing_of_cannot_be_given_to_new_items():
             model.with_items(["a title"])
 
 
+def test_an_item_that_nobody_took_is_named_by_its_title_beside_the_log():
+    model = SemanticIds(ITEMS, dataclasses.replace(SMALL, source="log+titles"))
+    titles = ["even number" if i % 2 == 0 else "odd thing" for i in range(ITEMS)]
+    model.describe(catalog(titles))
+    fit(model, checkerboard(80, ITEMS - 2).reindex(np.arange(ITEMS - 2), ITEMS), epochs=1)
+    first = model.naming.names[:, 0]
+    even, odd = set(first[:-2:2].tolist()), set(first[1:-2:2].tolist())
+    assert not even & odd
+    assert first[-2].item() in even
+    assert first[-1].item() in odd
+    other = SemanticIds(ITEMS, model.config)
+    other.load_state(model.state())
+    new = ["even number", "odd thing"]
+    assert torch.equal(other.with_items(new).naming.names, model.with_items(new).naming.names)
+    assert model.with_items(new).naming.names[-2:, 0].tolist() == first[-2:].tolist()
+
+
+def test_ctrl_c_while_names_are_learned_stops_the_whole_training(monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("foldin.generative.rqvae.RQVAE._loss", stop)
+    model = SemanticIds(ITEMS, dataclasses.replace(SMALL, names="rq-vae"))
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, checkerboard(80, ITEMS))
+
+
+def test_the_first_record_tells_how_names_came_out():
+    model = SemanticIds(ITEMS, SMALL)
+    terms = [record.terms for record in fit(model, checkerboard(80, ITEMS), epochs=2).records]
+    assert terms[0]["name/collisions"] == pytest.approx(model.use().collisions)
+    assert "name/collisions" not in terms[1]
+
+
 def test_titles_must_be_there_before_training():
     model = SemanticIds(ITEMS, dataclasses.replace(SMALL, source="titles"))
     model.describe(Catalog.from_ids([f"i{at}" for at in range(ITEMS)]))
@@ -147,6 +207,12 @@ def test_titles_must_be_there_before_training():
         fit(model, checkerboard(80, ITEMS))
     with pytest.raises(FitError, match="no names before training"):
         model.scores(PEOPLE)
+    with pytest.raises(FitError, match="no names before training"):
+        model.with_items(["a title"])
+    with pytest.raises(ShapeError, match="knows 24 items, the catalogue 23"):
+        model.describe(catalog(TITLES[:-1]))
+    with pytest.raises(ConfigError, match="a list of titles"):
+        model.with_items("a title")
     with pytest.raises(FitError, match="nobody has two events"):
         fit(SemanticIds(ITEMS, SMALL), Histories.from_lists([[1], [2]], ITEMS))
     with pytest.raises(ConfigError, match="must divide"):

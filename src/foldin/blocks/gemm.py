@@ -4,8 +4,9 @@ PyTorch's CPU builds carry MKL, which takes a path at half speed on processors t
 OpenBLAS, which does not. Measured on an AMD EPYC with AVX-512 (2 threads, 500 × 600 × 20,108, fp32): MKL 190 GFLOP/s,
 OpenBLAS 400. The choice depends on the processor alone, so that the same machine always gives the same bits.
 
-OpenBLAS runs here on threads of our own; see `threads.py`. Only where PyTorch's operations take one thread anyway do small
-products run on OpenBLAS' own: its thread goes on spinning on a core that nothing else wants.
+OpenBLAS runs here on threads of our own; see `threads.py`. Products of a fraction of a millisecond, which the hand-over to them
+would cost as much again, run on OpenBLAS' own, for those who ask: its thread goes on spinning, on a core that nothing else
+wants where PyTorch's operations take one thread.
 """
 
 import functools

@@ -37,7 +37,8 @@ def _decomposed(
         return np.zeros((rows, 0), np.float32), np.zeros(0, np.float32), np.zeros((0, columns), np.float32)
     start = rng.standard_normal(min(matrix.shape))
     u, s, v = scipy.sparse.linalg.svds(matrix.astype(np.float64), k=rank, v0=start)
-    order = np.argsort(-s, kind="stable")
+    # Beyond the rank there are any directions at all.
+    order = [at for at in np.argsort(-s, kind="stable") if s[at] > s.max() * max(matrix.shape) * np.finfo(s.dtype).eps]
     # A singular vector's sign is free: the largest entry is made positive, so that a seed means the same everywhere.
     signs = np.sign(v[order, np.abs(v[order]).argmax(axis=1)])
     return (
@@ -75,6 +76,7 @@ def collaborative_vectors(histories: Histories, width: int, rng: np.random.Gener
         (information[kept], (row[kept], column[kept])), shape=(histories.n_items, histories.n_items)
     )
     u, s, _ = _decomposed(matrix, width, rng)
+    u[matrix.indptr[1:] == matrix.indptr[:-1]] = 0.0  # but for rounding it is
     return _unit(_of_width(u * np.sqrt(s), width))
 
 
@@ -111,7 +113,14 @@ def _words(titles: Sequence[str]) -> scipy.sparse.csr_array:
         from sklearn.feature_extraction.text import HashingVectorizer
     except ImportError as error:
         raise MissingExtraError("scikit-learn", "text", "vectors of titles") from error
-    hashed = HashingVectorizer(n_features=BUCKETS, ngram_range=(1, 2), alternate_sign=False, norm=None, binary=True)
+    hashed = HashingVectorizer(
+        n_features=BUCKETS,
+        ngram_range=(1, 2),
+        alternate_sign=False,
+        norm=None,
+        binary=True,
+        token_pattern=r"(?u)\b\w+\b",
+    )
     return scipy.sparse.csr_array(hashed.transform(titles))
 
 

@@ -61,7 +61,7 @@ class VectorQuantiser(nn.Module):
         width: of a vector.
         average: γ of the moving average; None learns the vectors by gradient.
         commitment: β.
-        least: uses of a code a step, on average, below which it is dead; 0 lets the dead lie.
+        least: share of its even part of a step's vectors, on average, below which a code is dead; 0 lets the dead lie.
         generator: of the initial vectors, on the CPU; `begin` replaces them.
         device: where it computes.
 
@@ -81,10 +81,16 @@ class VectorQuantiser(nn.Module):
         device: str | torch.device = "cpu",
     ) -> None:
         super().__init__()
-        if codes < 1 or width < 1 or commitment < 0 or least < 0 or (average is not None and not 0 < average < 1):
+        if (
+            codes < 1
+            or width < 1
+            or commitment < 0
+            or not 0 <= least < 1
+            or (average is not None and not 0 < average < 1)
+        ):
             raise ConfigError(
-                f"codes {codes} and width {width} must be at least 1, commitment {commitment:g} and least {least:g} not below 0, "
-                f"average {average} in (0, 1) or None"
+                f"codes {codes} and width {width} must be at least 1, commitment {commitment:g} not below 0, "
+                f"least {least:g} in [0, 1), average {average} in (0, 1) or None"
             )
         self.codes, self.width = codes, width
         self.average, self.commitment, self.least = average, commitment, least
@@ -138,12 +144,13 @@ class VectorQuantiser(nn.Module):
             self.vectors.copy_(
                 torch.where(self.uses.unsqueeze(1) > 1e-8, self.sums / self.uses.unsqueeze(1), self.vectors)
             )
-        dead = (self.uses < self.least).nonzero().squeeze(1)
+        even = len(x) / self.codes
+        dead = (self.uses < self.least * even).nonzero().squeeze(1)
         if len(dead) and len(x):
             order = torch.randperm(len(x), generator=noise, device=x.device)
             self.vectors[dead] = x[order[torch.arange(len(dead), device=x.device) % len(x)]]
             # Some steps of grace: it is not dead again before it was found.
-            self.uses[dead] = max(2.0 * self.least, len(x) / self.codes)
+            self.uses[dead] = even
             self.sums[dead] = self.vectors[dead] * self.uses[dead].unsqueeze(1)
 
 

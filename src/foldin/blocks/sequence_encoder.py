@@ -6,8 +6,8 @@ Learned places count from the newest event that is read, or from the oldest. The
 the length; or an event has the same place at any time, so that further events can be read one at a time, and the places in
 which short histories end are trained by long ones too.
 
-Items may have names of several codes instead of a row each: E[item] = Σ_l e^l_{c_l(item)}, one table of all levels' codes. A
-catalogue of millions then needs thousands of vectors, and an item that training never saw has one.
+Items may have names of several codes instead of a row each: E[item] = Σ_l e^l_{c_l(item)}, one table of all levels' codes. What
+is learned then is a table of thousands for a catalogue of millions, and an item that training never saw has a vector.
 
 Source: kang2018, eqs. 1–7; its code counts from the newest (histories filled up on the left), that of klenitskiy2023 from the
 oldest. Names: rajput2023.

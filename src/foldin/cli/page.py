@@ -57,14 +57,14 @@ def line_chart(
     parts = []
     for tick in _ticks(x0, x1):
         at = place((tick, y0))[0]
-        label = f"1e{tick:g}" if log else f"{tick:g}"
+        number = f"1e{tick:g}" if log else f"{tick:g}"
         parts.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="8" y2="{_HEIGHT - _BOTTOM}" stroke="var(--grid)"/>')
-        parts.append(f'<text x="{at:.1f}" y="{_HEIGHT - _BOTTOM + 14}" text-anchor="middle">{label}</text>')
+        parts.append(f'<text x="{at:.1f}" y="{_HEIGHT - _BOTTOM + 14}" text-anchor="middle">{number}</text>')
     for tick in _ticks(y0, y1):
         at = place((x0, tick))[1]
-        label = f"1e{tick:g}" if log else f"{tick:g}"
+        number = f"1e{tick:g}" if log else f"{tick:g}"
         parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - 8}" y1="{at:.1f}" y2="{at:.1f}" stroke="var(--grid)"/>')
-        parts.append(f'<text x="{_LEFT - 5}" y="{at + 4:.1f}" text-anchor="end">{label}</text>')
+        parts.append(f'<text x="{_LEFT - 5}" y="{at + 4:.1f}" text-anchor="end">{number}</text>')
     if diagonal:
         low, high = max(x0, y0), min(x1, y1)
         (a, b), (c, d) = place((low, low)), place((high, high))

@@ -17,7 +17,7 @@ class Examples:
     """Independent examples of one shape; the memory is shared, not copied.
 
     Args:
-        values: (rows, …), on the CPU; pictures as whole numbers 0–255 of type uint8, codes as int64, or floating-point numbers.
+        values: (rows, …); pictures as whole numbers 0–255 of type uint8, codes as int64, or floating-point numbers.
 
     Raises:
         ShapeError: a single number, or rows without a shape.
@@ -39,7 +39,7 @@ class Examples:
 
     def select(self, which: Int64[Array, " chosen"]) -> "Examples":
         """The given examples, in the given order (a copy)."""
-        return Examples(self.values.index_select(0, torch.from_numpy(which)))
+        return Examples(self.values.index_select(0, torch.from_numpy(which).to(self.values.device)))
 
     def rows(self, start: int, stop: int) -> "Examples":
         """Examples `start` to `stop`, sharing memory with these."""
@@ -48,5 +48,5 @@ class Examples:
     def fingerprint(self) -> str:
         """SHA-256 over type, shape and content."""
         digest = hashlib.sha256(f"{self.values.dtype} {tuple(self.values.shape)} ".encode())
-        digest.update(np.ascontiguousarray(self.values.numpy()).data)
+        digest.update(np.ascontiguousarray(self.values.cpu().numpy()).data)
         return digest.hexdigest()

@@ -1,6 +1,7 @@
 """Pictures in the IDX format of MNIST, by name or from a folder."""
 
 import gzip
+import math
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from foldin.errors import DataError
 __all__ = ["IMAGES", "Pictures", "PublicPictures", "load_pictures", "read_idx"]
 
 _BYTES = 0x08
+_MOST = 1 << 33  # bytes of pictures
 _PARTS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 
@@ -66,18 +68,22 @@ def read_idx(path: Path) -> torch.Tensor:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            magic = file.read(4)
+            if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] != _BYTES or magic[3] == 0:
+                raise DataError(f"{path}: not an IDX file of bytes")
+            header = file.read(4 * magic[3])
+            shape = [int.from_bytes(header[at : at + 4], "big") for at in range(0, len(header), 4)]
+            size = math.prod(shape)
+            if len(header) < 4 * magic[3] or size > _MOST:
+                raise DataError(f"{path}: damaged: its header announces {'×'.join(map(str, shape))}")
+            content = file.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: damaged: {error}") from error
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] != _BYTES:
-        raise DataError(f"{path}: not an IDX file of bytes")
-    axes, begin = content[3], 4 + 4 * content[3]
-    shape = np.frombuffer(content[4:begin], ">u4").astype(np.int64)
-    if len(shape) != axes or len(content) - begin != int(shape.prod()):
-        raise DataError(
-            f"{path}: {len(content) - begin:,} bytes where the header announces {'×'.join(map(str, shape))}"
-        )
-    return torch.from_numpy(np.frombuffer(content, np.uint8, offset=begin).reshape(tuple(shape)).copy())
+    if len(content) != size:
+        more = "more than" if len(content) > size else f"{len(content):,} bytes of"
+        raise DataError(f"{path}: {more} the {'×'.join(map(str, shape))} that its header announces")
+    return torch.from_numpy(np.frombuffer(content, np.uint8).reshape(shape).copy())
 
 
 def load_pictures(
@@ -111,4 +117,6 @@ def load_pictures(
     for images, labels, what in ((train, train_labels, "training"), (test, test_labels, "test")):
         if images.ndim != 3 or labels.shape != images.shape[:1]:
             raise DataError(f"{folder}: {len(labels)} labels of {what} pictures of shape {tuple(images.shape)}")
+    if train.shape[1:] != test.shape[1:]:
+        raise DataError(f"{folder}: training pictures {tuple(train.shape[1:])}, test pictures {tuple(test.shape[1:])}")
     return Pictures(Examples(train), Examples(test), train_labels, test_labels)

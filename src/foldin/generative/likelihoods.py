@@ -122,8 +122,8 @@ class Gaussian(Likelihood):
     _FLOOR = -2.0 * math.log(255.0)
 
     def check(self, values: Shaped[Tensor, "rows *shape"]) -> None:
-        if values.dtype != torch.uint8 and not bool(values.isfinite().all()):
-            raise DataError("gaussian: a value is not finite")
+        if values.dtype != torch.uint8 and not (values.is_floating_point() and bool(values.isfinite().all())):
+            raise DataError("gaussian: finite floats were expected, or whole numbers 0–255 of type uint8")
 
     def _moments(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
         """(mean, log σ²) of each value."""

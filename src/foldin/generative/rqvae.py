@@ -28,6 +28,7 @@ from foldin.training import Config, Gradient, Loss, Plan, Step, Sweep, Trainable
 __all__ = ["RQVAE", "RQVAEConfig"]
 
 _BLOCK = 8192
+_REVIVE = 0.1  # share of its even use below which a code begins again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,7 @@ class RQVAE(Trainable[RQVAEConfig, Examples]):
                     latent,
                     average=config.average,
                     commitment=config.commitment,
-                    least=0.1 * config.batch_size / config.codes,
+                    least=_REVIVE,
                     generator=generator,
                     device=self.device,
                 )
@@ -127,7 +128,8 @@ class RQVAE(Trainable[RQVAEConfig, Examples]):
         self.mean.copy_(x.mean(dim=0))
         self.scale.copy_((x - self.mean).square().mean().sqrt().clamp(min=1e-6).reshape(1))
         seed = int(torch.randint(1 << 62, (), generator=generator, device=generator.device, dtype=torch.int64))
-        self.quantiser.begin(self.encoder(self._standardised(x)), np.random.default_rng(seed))
+        latent = torch.cat([self.encoder(self._standardised(part)) for part in x.split(_BLOCK)])
+        self.quantiser.begin(latent, np.random.default_rng(seed))
         return {}
 
     def _standardised(self, x: Float[Tensor, "n width"]) -> Float[Tensor, "n width"]:

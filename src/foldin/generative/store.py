@@ -41,12 +41,15 @@ def load_model(path: str | Path, *, device: str | torch.device = "cpu") -> VAE |
         RunError: the file is missing, damaged, not such a model's, or of another version; says why.
     """
     tensors, about = read_tensors(Path(path))
-    if about.get("model") not in ALL or "shape" not in about:
-        raise RunError(f"{path}: holds {about.get('model')!r}; the models kept in one file are {', '.join(ALL)}")
-    kind: Any = ALL[about["model"]]
+    name, shape, config = (about.get(key) for key in ("model", "shape", "config"))
+    if not isinstance(name, str) or name not in ALL or not isinstance(shape, list) or not isinstance(config, dict):
+        raise RunError(f"{path}: holds {name!r}; the models kept in one file are {', '.join(ALL)}")
+    if not all(isinstance(side, int) for side in shape):
+        raise RunError(f"{path}: damaged: the shape of an example is {shape}")
+    kind: Any = ALL[name]
     try:
-        model = kind(tuple(about["shape"]), kind.Config.from_dict(about["config"]), device=device)
+        model = kind(tuple(shape), kind.Config.from_dict(config), device=device)
+        model.load_state(tensors)
     except FoldinError as error:
-        raise RunError(f"{path}: the settings stored with the model cannot be used: {error}") from error
-    model.load_state(tensors)
+        raise RunError(f"{path}: what is stored with the model cannot be used: {error}") from error
     return model

@@ -104,7 +104,7 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
         seed: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
-        self.shape, self.grid = shape, grid_of(shape)
+        self.shape, self.grid = tuple(shape), grid_of(tuple(shape))
         super().__init__(config, seed=seed, device=device)
 
     def _build(self, generator: torch.Generator) -> None:
@@ -128,7 +128,7 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
                 width,
                 average=config.average,
                 commitment=config.commitment,
-                least=config.revive * config.batch_size * self.grid[0] * self.grid[1] / config.codes,
+                least=config.revive,
                 generator=generator,
                 device=self.device,
             )
@@ -247,7 +247,7 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
                 f"VQVAE: {self.positions} positions in [0, {self.config.codes}) were expected, met {met[0]} to {met[1]} "
                 f"of shape {tuple(codes.shape)}"
             )
-        return self._decode(self.quantiser.decode(codes.reshape(-1, self.codes_per_place)))
+        return self._decode(self.quantiser.decode(codes.to(self.device).reshape(-1, self.codes_per_place)))
 
     @torch.no_grad()
     def log_likelihood(self, data: Examples) -> Float[Tensor, " rows"]:
@@ -266,7 +266,15 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
         Raises:
             ShapeError: a prior of other codes.
         """
-        return ElboTerms(self.log_likelihood(data), -prior.log_prob(self.codes(data)))
+        self._check_prior(prior)
+        return ElboTerms(self.log_likelihood(data), -prior.log_prob(self.codes(data)).to(self.device))
+
+    def _check_prior(self, prior: CodePrior) -> None:
+        if (prior.positions, prior.config.codes) != (self.positions, self.config.codes):
+            raise ShapeError(
+                f"VQVAE: a prior of {self.positions} positions and {self.config.codes} codes was expected, not of "
+                f"{prior.positions} and {prior.config.codes}"
+            )
 
     @torch.no_grad()
     def reconstruct(self, data: Examples) -> Float[Tensor, "rows height width"]:
@@ -277,7 +285,14 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
     def sample(
         self, n: int, prior: CodePrior, generator: torch.Generator, *, temperature: float = 1.0
     ) -> Shaped[Tensor, "n height width"]:
-        """Draws of x: c from the prior, then x from p(x|c); for their means see `decode` and `Likelihood.mean`."""
+        """Draws of x: c from the prior, then x from p(x|c); for their means see `decode` and `Likelihood.mean`.
+
+        The prior lies on the same device as this model, and so does the generator.
+
+        Raises:
+            ShapeError: a prior of other codes.
+        """
+        self._check_prior(prior)
         return self.likelihood.sample(self.decode(prior.sample(n, generator, temperature=temperature)), generator)
 
     def use(self, data: Examples) -> CodeUse:

@@ -63,9 +63,16 @@ class LatentModel(ABC, Generic[D]):
     def elbo(self, data: D, generator: torch.Generator) -> ElboTerms:
         """Each row's bound on log p(x), in nats: one draw of z; the KL in closed form where the prior has one.
 
+        Blocks of rows take their draws one after the other.
+
         Source: kingma2014, eq. 7 (estimator B), or eq. 6 (estimator A) under another prior.
         """
         self._check(data)
+        step = self.block()
+        parts = [self._elbo(data.rows(at, at + step), generator) for at in range(0, max(1, len(data)), step)]
+        return ElboTerms(torch.cat([part.reconstruction for part in parts]), torch.cat([part.kl for part in parts]))
+
+    def _elbo(self, data: D, generator: torch.Generator) -> ElboTerms:
         mu, logvar = self.posterior(data)
         z = reparameterise(mu, logvar, generator)
         reconstruction = self.log_likelihood(z, data)

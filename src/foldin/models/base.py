@@ -180,12 +180,15 @@ class Recommender(Trainable[C, Histories], Generic[C]):
             deny: these may not.
 
         Raises:
-            ShapeError: histories over another catalogue, k below 1, or an item index outside the catalogue.
+            ShapeError: histories over another catalogue, k below 1, an item index outside the catalogue, or `seen` of
+                another number of people.
         """
         self._check(histories)
         if k < 1:
             raise ShapeError(f"k must be at least 1, not {k}")
         banned = self._banned(allow, deny)
+        if seen is not None and len(seen) != len(histories):
+            raise ShapeError(f"the items seen are those of {len(seen)} people, the histories of {len(histories)}")
         hidden = (seen if seen is not None else histories) if exclude_seen else None
         lists = np.full((len(histories), k), -1, dtype=np.int64)
         values = np.full((len(histories), k), -np.inf, dtype=np.float32)

@@ -12,7 +12,7 @@ import torch
 
 from foldin.blocks import BUCKETS, CodeUse, TitleVectors, code_use, collaborative_vectors, sentence_vectors, told_apart
 from foldin.data import Examples, Histories
-from foldin.errors import ConfigError, FitError
+from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.generative import RQVAE, RQVAEConfig
 from foldin.tensors import Array, Float32, Int, Int64, Tensor
 from foldin.training import fit
@@ -56,13 +56,13 @@ class ItemNames:
     `names` is (items, levels + 1), zeros until learned.
     """
 
-    def __init__(self, n_items: int, how: Naming, device: torch.device) -> None:
+    def __init__(self, n_items: int, how: Naming, device: torch.device, *, seed: int) -> None:
         self.how, self.device = how, device
         self.names = torch.zeros(n_items, how.levels + 1, dtype=torch.int64, device=device)
         titled = _SENTENCE_WIDTH if "sentences" in how.source else how.width
         width = ("log" in how.source) * how.width + (how.source != "log") * titled
         config = RQVAEConfig(encoder=how.kind == "rq-vae", levels=how.levels, codes=how.codes, epochs=how.epochs)
-        self._rqvae = RQVAE(width, config, device=device)
+        self._rqvae = RQVAE(width, config, seed=seed, device=device)
         buckets = BUCKETS if "titles" in how.source else 0
         self._rarity, self._components = torch.zeros(buckets), torch.zeros(how.width, buckets)
         # From a title's vector to one of the log, for items that nobody has taken.
@@ -89,10 +89,11 @@ class ItemNames:
         return found
 
     def learn(self, train: Histories, titles: Sequence[str] | None, generator: torch.Generator) -> Mapping[str, float]:
-        """Names of all items; returns how many share their codes, and the share of codes in use.
+        """Names of all items; returns the share of them that share their codes, and the share of codes in use.
 
         Raises:
             FitError: titles are needed, and there are none.
+            ShapeError: not as many titles as items.
         """
         seed = int(torch.randint(1 << 31, (), generator=generator, device=generator.device, dtype=torch.int64))
         rng = np.random.default_rng(seed)
@@ -100,7 +101,8 @@ class ItemNames:
             codes = rng.integers(self.how.codes, size=(train.n_items, self.how.levels))
         else:
             x = torch.from_numpy(self._vectors(train, titles, rng))
-            fit(self._rqvae, Examples(x), seed=seed)
+            if fit(self._rqvae, Examples(x), seed=seed).stopped == "interrupted":
+                raise KeyboardInterrupt
             codes = self._rqvae.codes(x).cpu().numpy()
         self.names.copy_(torch.from_numpy(told_apart(codes, self.how.codes, rng)))
         use = self.use()
@@ -115,11 +117,16 @@ class ItemNames:
 
         Raises:
             ConfigError: names that titles say nothing of.
+            FitError: there are no names yet.
         """
         if self.how.kind == "random" or self.how.source == "log":
             raise ConfigError(
                 f"names are {self.how.kind!r} from {self.how.source!r}: only names from titles are there for new items"
             )
+        if len(self.names) > 1 and not bool(self.names.any()):
+            raise FitError("items have no names before training")
+        if not titles:
+            return np.empty((0, self.how.levels + 1), dtype=np.int64)
         x = self._titled(titles)
         if "log" in self.how.source:
             x = np.concatenate((_unit(x @ self._bridge.numpy()), x), axis=1)
@@ -138,6 +145,8 @@ class ItemNames:
             return collaborative_vectors(train, self.how.width, rng)
         if titles is None:
             raise FitError(f"names from {self.how.source!r} need the items' titles: give the model its catalogue first")
+        if len(titles) != train.n_items:
+            raise ShapeError(f"names: {len(titles)} titles of {train.n_items} items")
         if "titles" in self.how.source:
             learned = TitleVectors.learn(titles, self.how.width, rng)
             self._rarity.copy_(torch.from_numpy(learned.rarity))
@@ -146,7 +155,7 @@ class ItemNames:
         if "log" not in self.how.source:
             return x
         taken = collaborative_vectors(train, self.how.width, rng)
-        known = np.abs(taken).sum(axis=1) > 0
+        known = taken.any(axis=1)  # with others; the rest have zeros
         squares = x[known].T @ x[known] + _RIDGE * np.eye(x.shape[1], dtype=np.float32)
         bridge = np.linalg.solve(squares, x[known].T @ taken[known])
         self._bridge.copy_(torch.from_numpy(bridge))

@@ -15,7 +15,7 @@ Losses, by name:
 `auto` is the full softmax up to 200,000 items and the sampled one above.
 
 With `codes` an item has no row of its own: its vector is the sum of its codes' (`models/item_names.py`: residual k-means of who
-took what together), so that a catalogue of millions needs a table of thousands.
+took what together): what is learned and kept is a table of thousands; the sums of all items are formed at each step.
 
 Source: kang2018, eqs. 1–8 and the authors' code: d 50, 2 blocks, 1 head, Adam 1e-3 with β₂ = .98, dropout .5 (Amazon) or .2
 (MovieLens), lengths 50 and 200. Losses: petrov2023 (gBCE), klenitskiy2023 (full softmax), `blocks/next_item.py`.
@@ -142,7 +142,11 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
             dropout=config.dropout,
             attention_dropout=config.attention_dropout,
         )
-        self.naming = None if config.codes is None else ItemNames(self.n_items, naming(config.codes), self.device)
+        self.naming = (
+            None
+            if config.codes is None
+            else ItemNames(self.n_items, naming(config.codes), self.device, seed=generator.initial_seed())
+        )
         self.encoder = SequenceEncoder(
             self.n_items if self.naming is None else sum(self.naming.sizes),
             shape,

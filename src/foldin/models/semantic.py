@@ -64,7 +64,9 @@ class SemanticIdsConfig(Config):
     expansion: int = setting(1, "width of the feed-forward layer, in widths", low=1)
     own: bool = setting(False, "what is read of an item is the sum of its codes' vectors and one of its own")
     constrained: bool = setting(True, "learn to choose among the codes that exist after a path; else among all")
-    beam: int | None = setting(None, "paths kept in searching for a list; none to score every item", low=1)
+    beam: int | None = setting(
+        None, "paths kept in searching for a list; none, and in evaluating always, to score every item", low=1
+    )
     learning_rate: float = setting(1e-3, "of Adam", above=0)
     decay: float = setting(
         0.0, "share of the planned steps, the last ones, over which that falls to zero", low=0, high=1
@@ -95,7 +97,7 @@ class SemanticIds(Described, Segmented, Recommender[SemanticIdsConfig]):
             width=config.vector,
             epochs=config.naming_epochs,
         )
-        self.naming = ItemNames(self.n_items, how, self.device)
+        self.naming = ItemNames(self.n_items, how, self.device, seed=generator.initial_seed())
         shape = TransformerShape(
             width=config.width,
             heads=config.heads,
@@ -127,7 +129,11 @@ class SemanticIds(Described, Segmented, Recommender[SemanticIdsConfig]):
         self._grow()
 
     def describe(self, catalog: Catalog) -> None:
-        self.titles = catalog.titles if "title" in catalog.table.columns else None
+        if len(catalog) != self.n_items:
+            raise ShapeError(f"the model knows {self.n_items} items, the catalogue {len(catalog)}")
+        given = catalog.table["title"].to_list() if "title" in catalog.table.columns else []
+        # An item without a title is not named by its id.
+        self.titles = [title or "" for title in given] if any(given) else None
 
     def plan(self) -> Plan:
         config = self.config
@@ -215,8 +221,10 @@ class SemanticIds(Described, Segmented, Recommender[SemanticIdsConfig]):
             (seen if seen is not None else histories) if exclude_seen else Histories.empty(len(histories), self.n_items)
         )
         self._check(hidden)
-        if k < 1:
-            raise ShapeError(f"k must be at least 1, not {k}")
+        # Nobody's lists: checks k, allow and deny.
+        exact(histories.rows(0, 0), k, allow=allow, deny=deny)
+        if len(hidden) != len(histories):
+            raise ShapeError(f"the items seen are those of {len(hidden)} people, the histories of {len(histories)}")
         allowed = torch.ones(self.n_items, dtype=torch.bool, device=self.device)
         allowed[torch.from_numpy(self._banned(allow, deny)).to(self.device)] = False
         found = TopK(
@@ -227,10 +235,10 @@ class SemanticIds(Described, Segmented, Recommender[SemanticIdsConfig]):
             own = None if seen is None else seen.select(nobody)
             part = exact(histories.select(nobody), k, exclude_seen=exclude_seen, seen=own, allow=allow, deny=deny)
             found.items[nobody], found.scores[nobody] = part.items, part.scores
-        people = np.flatnonzero(histories.lengths)
+        people, scores = np.flatnonzero(histories.lengths), self._scores()
         for start in range(0, len(people), self._users_at_once(k)):
             chosen = people[start : start + self._users_at_once(k)]
-            self._search(histories.select(chosen), hidden.select(chosen), allowed, k, found, chosen)
+            self._search(scores, histories.select(chosen), hidden.select(chosen), allowed, k, found, chosen)
         return found
 
     def _users_at_once(self, k: int) -> int:
@@ -240,6 +248,7 @@ class SemanticIds(Described, Segmented, Recommender[SemanticIdsConfig]):
 
     def _search(
         self,
+        scores: CodeScores,
         histories: Histories,
         hidden: Histories,
         allowed: Bool[Tensor, " items"],
@@ -254,11 +263,11 @@ class SemanticIds(Described, Segmented, Recommender[SemanticIdsConfig]):
         logp, best = code_beam(
             self.decoder, self.tree, table, states, max(self.config.beam, k), allowed=allowed, seen=(users, items)
         )
-        permitted = self._scores().log_permitted(states, (users, items), allowed)
+        permitted = scores.log_permitted(states, (users, items), allowed)
         count = min(k, best.shape[1])
         found.items[at, :count] = best[:, :count].cpu().numpy()
         values = (logp[:, :count].double() - permitted.unsqueeze(1)).clamp(max=0.0)
-        found.scores[at, :count] = values.cpu().numpy()
+        found.scores[at, :count] = values.masked_fill(best[:, :count] < 0, -torch.inf).cpu().numpy()
 
     def use(self) -> CodeUse:
         """Use of the codes of each level, and names that more than one item would have without the last code."""
@@ -281,8 +290,11 @@ class SemanticIds(Described, Segmented, Recommender[SemanticIdsConfig]):
             titles: of the new items.
 
         Raises:
-            ConfigError: names that are not learned from titles.
+            ConfigError: names that are not learned from titles, or one title instead of a list of them.
+            FitError: this model is not trained.
         """
+        if isinstance(titles, str):
+            raise ConfigError(f"a list of titles was expected, not the title {titles!r}")
         added = torch.from_numpy(self.naming.of_new(titles)).to(self.device)
         grown = SemanticIds(self.n_items + len(titles), self.config, device=self.device)
         state = self.state()

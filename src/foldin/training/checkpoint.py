@@ -31,7 +31,7 @@ class EpochRecord:
         epoch: counted from 1.
         seconds: of training in this epoch, without judging.
         people_per_second: gradient passes only; None for sweeps.
-        terms: means over the epoch, by "phase/term".
+        terms: means over the epoch, by "phase/term"; in the first also what the sweeps before it told.
         metric: the judge's figure; None when it was not asked.
         best: whether it is the best so far.
     """

@@ -77,12 +77,20 @@ def _generator(device: torch.device, *numbers: int) -> torch.Generator:
     return torch.Generator(device).manual_seed(seed)
 
 
-def _check_plan(plan: Plan, epochs: int) -> None:
+def _check_plan(plan: Plan, epochs: int, seed: int) -> None:
     names = [phase.name for phase in plan.phases]
     if not names or len(set(names)) != len(names):
         raise FitError(f"a plan needs phases of different names, not {names}")
-    if epochs < 1:
-        raise FitError(f"epochs must be at least 1, not {epochs}")
+    if epochs < 1 or seed < 0:
+        raise FitError(f"epochs must be at least 1 and the seed at least 0, not {epochs} and {seed}")
+
+
+def _finite(terms: Mapping[str, float], where: str, phase: str) -> dict[str, float]:
+    """Terms by "phase/term"."""
+    for name, value in terms.items():
+        if not math.isfinite(value):
+            raise FitError(f"{where}: {name} is {value}; a smaller learning rate may help")
+    return {f"{phase}/{name}": value for name, value in terms.items()}
 
 
 class _Loop:
@@ -111,12 +119,7 @@ class _Loop:
                 with operations_on_one_thread() if phase.small else nullcontext():
                     found = self._passes(phase, epoch, index)
                 people += phase.passes * len(self.train)
-            for name, value in found.items():
-                if not math.isfinite(value):
-                    raise FitError(
-                        f"epoch {epoch}, phase {phase.name!r}: {name} is {value}; a smaller learning rate may help"
-                    )
-                terms[f"{phase.name}/{name}"] = value
+            terms |= _finite(found, f"epoch {epoch}, phase {phase.name!r}", phase.name)
         return terms, people
 
     def _passes(self, phase: Gradient, epoch: int, index: int) -> dict[str, float]:
@@ -186,6 +189,8 @@ def fit(
 ) -> FitResult:
     """Train a model by its plan; it ends with the weights of its best epoch, or the last without a judge.
 
+    Stopped by Ctrl-C in an epoch, it ends with those of its best epoch, or without one where it stood.
+
     Args:
         model: trained in place.
         train: the training people. Validation people never come here; `judge` holds them.
@@ -194,7 +199,7 @@ def fit(
         seed: of order, dropout and noise; the initial weights have the model's own seed.
         epochs: at most; the plan's number when None. Schedules run over these.
         patience: epochs without a better figure before training stops; None for never.
-        folder: keeps a checkpoint after every epoch here.
+        folder: keeps a checkpoint after every epoch here, where there are several.
         resume: continue from that checkpoint, when there is one.
         progress: told of steps and epochs.
         until: stops training after an epoch for which it is true.
@@ -207,15 +212,17 @@ def fit(
     plan, progress = model.plan(), progress or Progress()
     closed = plan.epochs == 1 and not any(isinstance(phase, Gradient) for phase in plan.phases)
     total = plan.epochs if epochs is None or closed else epochs
-    _check_plan(plan, total)
+    _check_plan(plan, total, seed)
     loop = _Loop(model, train, plan, total, seed, progress)
     about = identity(model, train, epochs=total, seed=seed, judged_by=judged_by) if folder is not None else {}
     path = None if folder is None else folder / CHECKPOINT
+    first: dict[str, float] = {}
     if path is not None and resume and path.is_file():
         loop.state = load_checkpoint(path, about, model, loop.optimizers)
     else:
         for index, sweep in enumerate(plan.first):
-            sweep.run(train, _generator(model.device, seed, 0, index))
+            found = sweep.run(train, _generator(model.device, seed, 0, index))
+            first |= _finite(found, f"before training, sweep {sweep.name!r}", sweep.name)
     progress.begin(plan, total, loop.state.epoch)
     state, stopped, began = loop.state, "finished", time.perf_counter()
     before = state.seconds
@@ -228,6 +235,7 @@ def fit(
                 break
             epoch, start = state.epoch + 1, time.perf_counter()
             terms, people = loop.run_epoch(epoch)
+            terms = {**(first if epoch == 1 else {}), **terms}
             seconds = time.perf_counter() - start
             record = loop.judge(None if closed else judge, epoch, terms, people, seconds)
             state.records.append(record)

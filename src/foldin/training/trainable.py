@@ -79,7 +79,8 @@ class Trainable(ABC, Generic[C, D]):
                     f"{type(self).__name__}: tensor {name!r} is stored as {state[name].dtype} {tuple(state[name].shape)}, "
                     f"expected {tensor.dtype} {tuple(tensor.shape)}"
                 )
-            with torch.no_grad():
+        with torch.no_grad():
+            for name, tensor in own.items():
                 tensor.copy_(state[name])
 
     def training_state(self) -> dict[str, Tensor]:
