@@ -28,6 +28,11 @@ SETTINGS = {
         **{"levels": 2, "codes": 6, "vector": 8, "width": 16, "length": 12},
         **{"epochs": 40, "batch_tokens": 200, "learning_rate": 0.01},
     },
+    "diffrec": {"hidden": (16, 8), "steps": 5, "epochs": 60, "batch_size": 20, "learning_rate": 0.01},
+    "l-diffrec": {
+        **{"latent": 12, "hidden": (16,), "steps": 4, "epochs": 60, "batch_size": 20, "learning_rate": 0.02},
+        **{"dropout": 0.2, "beta": 0.1},
+    },
     "multvae": {"hidden": (16,), "latent": 8, "epochs": 60, "batch_size": 20, "learning_rate": 0.02},
 }
 PEOPLE = Histories.from_lists([[0, 2, 4], [1, 3], [], [7], [2, 4, 0, 6, 8, 10, 12, 14, 16, 18]], ITEMS)

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from foldin.blocks.buffers import Buffers
 from foldin.tensors import Float, Int, Tensor
 
-__all__ = ["bag_of_items", "drop_events", "padded_bag", "unit_weights"]
+__all__ = ["bag_of_items", "drop_events", "padded_bag", "sums_by_item", "unit_weights"]
 
 
 def unit_weights(offsets: Int[Tensor, " offsets"], dtype: torch.dtype = torch.float32) -> Float[Tensor, " events"]:
@@ -36,6 +36,33 @@ def drop_events(
     return items[keep], before[offsets], weights[keep] / (1.0 - rate)
 
 
+def sums_by_item(
+    items: Int[Tensor, " events"],
+    offsets: Int[Tensor, " offsets"],
+    values: Float[Tensor, " events"],
+    of_users: Float[Tensor, "users hidden"],
+) -> tuple[Int[Tensor, " rows"], Float[Tensor, "rows hidden"]]:
+    """(items that occur, Σ value · row of the person, over their events): the rows of Xᵀ G that are not zero.
+
+    The rows of a batch's gradient are few against the catalogue, and a bag sums them in a fixed order, hence the same result on
+    every run.
+    """
+    order = torch.argsort(items, stable=True)
+    users = torch.repeat_interleave(torch.arange(len(offsets) - 1, device=items.device), offsets.diff())
+    rows, counts = torch.unique_consecutive(items[order], return_counts=True)
+    starts = torch.zeros(len(rows) + 1, dtype=torch.int64, device=items.device)
+    torch.cumsum(counts, 0, out=starts[1:])
+    summed = F.embedding_bag(
+        users[order],
+        of_users.contiguous(),
+        starts,
+        mode="sum",
+        per_sample_weights=values[order],
+        include_last_offset=True,
+    )
+    return rows, summed
+
+
 class _BagOfItems(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -48,21 +75,7 @@ class _BagOfItems(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, None, None, None]:
         weight, items, offsets, values = ctx.saved_tensors
-        # The transposed product: for each item, the sum over its people. The rows of a batch's gradient are few
-        # against the catalogue, and a bag sums them in a fixed order, hence the same result on every run.
-        order = torch.argsort(items, stable=True)
-        users = torch.repeat_interleave(torch.arange(len(offsets) - 1, device=items.device), offsets.diff())
-        rows, counts = torch.unique_consecutive(items[order], return_counts=True)
-        starts = torch.zeros(len(rows) + 1, dtype=torch.int64, device=items.device)
-        torch.cumsum(counts, 0, out=starts[1:])
-        summed = F.embedding_bag(
-            users[order],
-            grads[0].contiguous(),
-            starts,
-            mode="sum",
-            per_sample_weights=values[order],
-            include_last_offset=True,
-        )
+        rows, summed = sums_by_item(items, offsets, values, grads[0])
         buffers = ctx.buffers or Buffers()
         grad = buffers.row_gradient("bag", weight, rows)
         grad.index_copy_(0, rows, summed)

@@ -33,7 +33,7 @@ class Buffers:
     def gradient(self, name: str, weight: Tensor) -> Tensor:
         """Memory for the gradient of `weight`: the buffer, or fresh zeros while `weight.grad` still lives in it."""
         buffer = self.get(name, tuple(weight.shape), weight)
-        if weight.grad is not None and weight.grad.data_ptr() == buffer.data_ptr():
+        if weight.is_leaf and weight.grad is not None and weight.grad.data_ptr() == buffer.data_ptr():
             return torch.zeros_like(weight)
         return buffer
 

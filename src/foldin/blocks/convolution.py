@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from foldin.errors import ShapeError
 from foldin.tensors import Float, Tensor
 
-__all__ = ["ConvolutionShape", "ConvolutionalDecoder", "ConvolutionalEncoder", "grid_of"]
+__all__ = ["ConvolutionMaker", "ConvolutionShape", "ConvolutionalDecoder", "ConvolutionalEncoder", "grid_of"]
 
 _STRIDE = 4  # pixels of a picture for each place of the grid, along each axis
 
@@ -60,8 +60,8 @@ def _drawn(layer: L, fan_in: int, generator: torch.Generator, device: torch.devi
     return made.to(device)
 
 
-class _Layers:
-    """Makes convolutions whose weights come from one generator."""
+class ConvolutionMaker:
+    """Makes convolutions whose weights, uniform in ±1/√inputs, come from one generator."""
 
     def __init__(self, generator: torch.Generator, device: torch.device) -> None:
         self.generator, self.device = generator, device
@@ -87,7 +87,7 @@ class _Layers:
 
 
 class _Residual(nn.Module):
-    def __init__(self, layers: _Layers, width: int, inner: int) -> None:
+    def __init__(self, layers: ConvolutionMaker, width: int, inner: int) -> None:
         super().__init__()
         self.inward, self.outward = layers.flat(width, inner, 3), layers.flat(inner, width, 1)
 
@@ -116,7 +116,7 @@ class ConvolutionalEncoder(nn.Module):
         device: torch.device,
     ) -> None:
         super().__init__()
-        make, half = _Layers(generator, device), max(1, shape.width // 2)
+        make, half = ConvolutionMaker(generator, device), max(1, shape.width // 2)
         self.layers = nn.Sequential(
             make.down(channels, half),
             nn.ReLU(),
@@ -148,7 +148,7 @@ class ConvolutionalDecoder(nn.Module):
         device: torch.device,
     ) -> None:
         super().__init__()
-        make, half = _Layers(generator, device), max(1, shape.width // 2)
+        make, half = ConvolutionMaker(generator, device), max(1, shape.width // 2)
         self.layers = nn.Sequential(
             make.flat(out, shape.width, 1),
             *make.residual(shape),

@@ -61,7 +61,7 @@ class Histories:
             )
 
     @classmethod
-    def from_lists(cls, lists: Iterable[Sequence[int] | Int[Array, " history"]], n_items: int) -> "Histories":
+    def from_lists(cls, lists: Iterable[Sequence[int] | Int[Array, "_"]], n_items: int) -> "Histories":
         """Histories of the given item indices, a sequence a person, oldest first."""
         arrays = [np.asarray(one, dtype=np.int32).reshape(-1) for one in lists]
         offsets = np.zeros(len(arrays) + 1, dtype=np.int64)

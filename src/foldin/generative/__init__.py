@@ -1,6 +1,7 @@
 """Latent-variable models over any tensor, in their papers' own settings."""
 
 from foldin.generative.code_prior import CodePrior, CodePriorConfig
+from foldin.generative.diffusion import Diffusion, DiffusionBound, DiffusionConfig
 from foldin.generative.likelihoods import (
     LIKELIHOODS,
     Bernoulli,
@@ -12,6 +13,17 @@ from foldin.generative.likelihoods import (
 )
 from foldin.generative.priors import LearnedPrior, MixturePrior, VampPrior
 from foldin.generative.rqvae import RQVAE, RQVAEConfig
+from foldin.generative.samplers import (
+    Denoise,
+    Denoised,
+    ancestral,
+    ddim,
+    dpm_solver,
+    evenly,
+    evenly_in_snr,
+    guided,
+    log_likelihood_by_flow,
+)
 from foldin.generative.store import ALL, load_model, save_model
 from foldin.generative.vae import VAE, VAEConfig
 from foldin.generative.vqvae import VQVAE, VQVAEConfig
@@ -26,6 +38,11 @@ __all__ = [
     "Categorical",
     "CodePrior",
     "CodePriorConfig",
+    "Denoise",
+    "Denoised",
+    "Diffusion",
+    "DiffusionBound",
+    "DiffusionConfig",
     "Gaussian",
     "LearnedPrior",
     "Likelihood",
@@ -35,7 +52,14 @@ __all__ = [
     "VAEConfig",
     "VQVAEConfig",
     "VampPrior",
+    "ancestral",
     "bits_per_value",
+    "ddim",
+    "dpm_solver",
+    "evenly",
+    "evenly_in_snr",
+    "guided",
     "load_model",
+    "log_likelihood_by_flow",
     "save_model",
 ]

@@ -10,18 +10,21 @@ import torch
 from foldin.errors import ConfigError, FoldinError, RunError
 from foldin.files import read_tensors, write_tensors
 from foldin.generative.code_prior import CodePrior
+from foldin.generative.diffusion import Diffusion
 from foldin.generative.vae import VAE
 from foldin.generative.vqvae import VQVAE
 
 __all__ = ["ALL", "load_model", "save_model"]
 
+Kept = VAE | VQVAE | CodePrior | Diffusion
+
 # What can be kept in a file, by name: made from a shape, settings and a device.
-ALL: Mapping[str, type[VAE] | type[VQVAE] | type[CodePrior]] = MappingProxyType(
-    {"vae": VAE, "vqvae": VQVAE, "code-prior": CodePrior}
+ALL: Mapping[str, type[Kept]] = MappingProxyType(
+    {"vae": VAE, "vqvae": VQVAE, "code-prior": CodePrior, "diffusion": Diffusion}
 )
 
 
-def save_model(path: str | Path, model: VAE | VQVAE | CodePrior) -> None:
+def save_model(path: str | Path, model: Kept) -> None:
     """Write a model, atomically.
 
     Raises:
@@ -34,7 +37,7 @@ def save_model(path: str | Path, model: VAE | VQVAE | CodePrior) -> None:
     write_tensors(Path(path), model.tensors(), about)
 
 
-def load_model(path: str | Path, *, device: str | torch.device = "cpu") -> VAE | VQVAE | CodePrior:
+def load_model(path: str | Path, *, device: str | torch.device = "cpu") -> Kept:
     """A model as it was saved, to the bit.
 
     Raises:

@@ -2,8 +2,10 @@
 
 from foldin.models.als import ALS, ALSConfig
 from foldin.models.base import Described, Exportable, InnerProduct, Recommender, Segmented, TopK
+from foldin.models.diffrec import DiffRec, DiffRecConfig
 from foldin.models.ease import EASE, EASEConfig
 from foldin.models.itemknn import ItemKNN, ItemKNNConfig
+from foldin.models.latent_diffrec import LatentDiffRec, LatentDiffRecConfig
 from foldin.models.lda import LDA, LDAConfig
 from foldin.models.mixture import MixtureOfMultinomials, MixtureOfMultinomialsConfig
 from foldin.models.multdae import MultDAE, MultDAEConfig
@@ -29,6 +31,8 @@ ALL: dict[str, type[Recommender]] = {
     "multdae": MultDAE,
     "multvae": MultVAE,
     "recvae": RecVAE,
+    "diffrec": DiffRec,
+    "l-diffrec": LatentDiffRec,
     "sasrec": SASRec,
     "semantic": SemanticIds,
 }
@@ -41,12 +45,16 @@ __all__ = [
     "PLSA",
     "ALSConfig",
     "Described",
+    "DiffRec",
+    "DiffRecConfig",
     "EASEConfig",
     "Exportable",
     "InnerProduct",
     "ItemKNN",
     "ItemKNNConfig",
     "LDAConfig",
+    "LatentDiffRec",
+    "LatentDiffRecConfig",
     "MixtureOfMultinomials",
     "MixtureOfMultinomialsConfig",
     "MultDAE",

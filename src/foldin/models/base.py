@@ -92,7 +92,7 @@ class Recommender(Trainable[C, Histories], Generic[C]):
     A subclass sets `Config`, `has_likelihood` and `summary`, and gives `plan`, `tensors` and `_logits`.
     """
 
-    has_likelihood: ClassVar[bool]
+    has_likelihood: bool  # of the class, or of the settings of this model
     summary: ClassVar[str]
 
     def __init__(

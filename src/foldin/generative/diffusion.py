@@ -1,0 +1,344 @@
+"""Denoising diffusion over examples of any shape.
+
+    q(x_t | x_0) = N(√ᾱ_t x_0, (1 − ᾱ_t) I),   p(x_T) = N(0, I),   p(x_t−1 | x_t) = N(μ̃_t(x̂_0(x_t, t), x_t), σ_t² I)
+
+    −log p(x_0) ≤ KL(q(x_T|x_0) ‖ p(x_T)) + Σ_{t>1} KL(q(x_t−1|x_t, x_0) ‖ p(x_t−1|x_t)) − log p(x_0|x_1)      (L_T, L_t−1, L_0)
+
+With σ_t² = β̃_t, L_t−1 = ½ (SNR_t−1 − SNR_t) ‖x_0 − x̂_0‖². The network says the noise, x_0 or v (`blocks/noise_schedule.py`);
+`weights` says what the squared error of a step counts in training:
+
+    simple        1 of what the network says (L_simple where that is the noise)
+    bound         its factor in the bound: training on the bound itself, up to L_0, taken as a squared error too
+    snr           min(SNR_t, 5) of x_0's
+    difference    SNR_t−1 − SNR_t of x_0's, and 1 at t = 1
+
+Whole numbers 0–255 of type uint8 are brought to [−1, 1], and log p(x_0|x_1) is that of a Gaussian integrated over each level's
+bin: the bound is then in nats of 8-bit pictures. Floats are taken as they are, and the bound is one on their density.
+
+Source: ho2020, eqs. 2–14; kingma2021, eq. 13; nichol2021, section 3.1 (a learned variance: L_simple + .001 L, the mean held
+fixed in the latter); hang2023 (min-SNR, 5); wang2023 (the difference). Weights are averaged over steps for sampling and bounds.
+
+Departures from the paper: the U-Net is small (`blocks/unet.py`). The last step's σ is that of t = 2, as in the authors' code.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from foldin.blocks import PREDICTIONS, MLPDenoiser, NoiseSchedule, StepSampler, UNet, UNetShape
+from foldin.data import Examples
+from foldin.errors import ConfigError, DataError, ShapeError
+from foldin.generative.diffusion_bound import log_gaussian, reverse_kl
+from foldin.generative.samplers import Denoised, ancestral, ddim, evenly
+from foldin.inference import gaussian_kl
+from foldin.tensors import Float, Int, Shaped, Tensor
+from foldin.training import Config, Gradient, Loss, Plan, Step, Sweep, Trainable, falling, setting, shuffled
+
+__all__ = ["Diffusion", "DiffusionBound", "DiffusionConfig"]
+
+_MIN_SNR = 5.0
+_BLOCK_VALUES = 1 << 20  # of x_t worked on at once
+_BOUND_SHARE = 1e-3  # of the bound, where the variance is learned by it
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffusionConfig(Config):
+    steps: int = setting(1000, "T", low=2)
+    schedule: str = setting("cosine", "of the noise", choices=("linear", "cosine"))
+    prediction: str = setting("noise", "what the network says", choices=PREDICTIONS)
+    weights: str = setting("simple", "of the steps in training", choices=("simple", "bound", "snr", "difference"))
+    importance: bool = setting(False, "steps of large losses are trained more often, and count less each time")
+    variance: str = setting("small", "σ²: β̃, β, or learned between them", choices=("small", "large", "learned"))
+    network: str = setting("unet", "unet for pictures, mlp for anything", choices=("unet", "mlp"))
+    hidden: tuple[int, ...] = setting((64, 128), "channels at each resolution, or widths of the hidden layers", low=1)
+    blocks: int = setting(1, "residual blocks at each resolution of the U-Net", low=1)
+    time: int = setting(64, "width of the embedding of t", low=2)
+    average: float = setting(0.999, "decay of the moving average of the weights; 0 for none", low=0, below=1)
+    learning_rate: float = setting(1e-3, "of Adam", above=0)
+    decay: float = setting(
+        0.5, "share of the planned steps, the last ones, over which that falls to zero", low=0, high=1
+    )
+    batch_size: int = setting(128, "examples a step", low=1)
+    epochs: int = setting(50, "at most", low=1)
+
+
+@dataclass(frozen=True)
+class DiffusionBound:
+    """The bound's terms of each row, in nats: −log p(x) ≤ `prior + steps − reconstruction`.
+
+    Args:
+        prior: L_T.
+        steps: Σ_{t>1} L_t−1.
+        reconstruction: −L_0 = log p(x_0 | x_1).
+    """
+
+    prior: Float[Tensor, " rows"]
+    steps: Float[Tensor, " rows"]
+    reconstruction: Float[Tensor, " rows"]
+
+    @property
+    def bound(self) -> Float[Tensor, " rows"]:
+        """On log p(x)."""
+        return self.reconstruction - self.prior - self.steps
+
+
+class Diffusion(Trainable[DiffusionConfig, Examples]):
+    """A denoising diffusion model.
+
+    Args:
+        shape: of an example: (height, width) or (channels, height, width) for a U-Net, anything for an MLP.
+        config, seed, device: as for every `Trainable`.
+
+    Raises:
+        ShapeError: a shape that the network does not take.
+    """
+
+    Config = DiffusionConfig
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        config: DiffusionConfig | None = None,
+        *,
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        if len(shape) == 0 or min(shape) < 1:
+            raise ShapeError(f"Diffusion: examples of shape {shape} have no values")
+        self.shape = tuple(shape)
+        super().__init__(config, seed=seed, device=device)
+
+    def _build(self, generator: torch.Generator) -> None:
+        config = self.config
+        make = NoiseSchedule.linear if config.schedule == "linear" else NoiseSchedule.cosine
+        self.schedule = make(config.steps)
+        self.learned = config.variance == "learned"
+        self.network = self._network(generator)
+        self.averaged = self._network(torch.Generator().manual_seed(0)).requires_grad_(False)
+        self.averaged.load_state_dict(self.network.state_dict())
+        self.sampler = StepSampler(config.steps, self.device)
+        self._taken: int | None = None  # gradient steps, when the average has not seen the last one
+
+    def _network(self, generator: torch.Generator) -> nn.Module:
+        config, of_value = self.config, 2 if self.learned else 1
+        if config.network == "mlp":
+            values = math.prod(self.shape)
+            return MLPDenoiser(
+                values, of_value * values, config.hidden, time=config.time, generator=generator, device=self.device
+            )
+        if len(self.shape) not in (2, 3):
+            raise ShapeError(f"Diffusion: a U-Net takes (height, width) or (channels, height, width), not {self.shape}")
+        channels, height, width = (1, *self.shape)[-3:]
+        shape = UNetShape(widths=config.hidden, blocks=config.blocks, time=config.time)
+        return UNet(channels, of_value * channels, height, width, shape, generator=generator, device=self.device)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {**self._parameters(), **{f"averaged.{name}": one for name, one in self.averaged.named_parameters()}}
+
+    def _parameters(self) -> Mapping[str, nn.Parameter]:
+        return {f"network.{name}": one for name, one in self.network.named_parameters()}
+
+    def training_state(self) -> dict[str, Tensor]:
+        return self.sampler.state()
+
+    def load_training_state(self, state: Mapping[str, Tensor]) -> None:
+        self.sampler.load(dict(state))
+
+    def plan(self) -> Plan[Examples]:
+        config = self.config
+        self.sampler, self._taken = StepSampler(config.steps, self.device), None
+        phase = Gradient(
+            name="train",
+            parameters=self._parameters(),
+            loss=self._loss,
+            optimizer=lambda parameters: torch.optim.Adam(
+                list(parameters.values()), lr=config.learning_rate, fused=True
+            ),
+            batches=shuffled(config.batch_size),
+            learning_rate=falling(config.learning_rate, config.decay),
+        )
+        return Plan(phases=(phase, Sweep(name="average", run=self._catch_up)), epochs=config.epochs)
+
+    def check_training(self, train: Examples) -> None:
+        super().check_training(train)
+        self._check(train)
+
+    def _check(self, data: Examples) -> None:
+        if data.shape != self.shape:
+            raise ShapeError(f"Diffusion: examples of shape {self.shape} were expected, not {data.shape}")
+        values = data.values
+        if values.dtype != torch.uint8 and not (values.is_floating_point() and bool(values.isfinite().all())):
+            raise DataError("diffusion: finite floats were expected, or whole numbers 0–255 of type uint8")
+
+    def scaled(self, values: Shaped[Tensor, "rows *shape"]) -> Float[Tensor, "rows *shape"]:
+        """x_0: whole numbers 0–255 brought to [−1, 1], floats as they are."""
+        x = values.to(self.device)
+        return x.float().mul_(2.0 / 255.0).sub_(1.0) if x.dtype == torch.uint8 else x
+
+    def _said(self, network: nn.Module, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(what the network predicts, and log σ_t² where it is learned), each of x's shape."""
+        channels = x if len(self.shape) != 2 or self.config.network == "mlp" else x.unsqueeze(1)
+        said = network(channels, t)
+        if not self.learned:
+            return said.view(x.shape), None
+        said, between = said.chunk(2, dim=1)
+        low, high = (
+            self.schedule.at(one, t, x)
+            for one in (self.schedule.log_posterior_variance, np.log(np.maximum(self.schedule.betas, 1e-20)))
+        )
+        share = 0.5 * (between.reshape(x.shape) + 1.0)
+        return said.reshape(x.shape), share * high + (1.0 - share) * low
+
+    def denoise(self, x: Float[Tensor, "rows *shape"], t: Int[Tensor, " rows"]) -> Denoised:
+        """x̂_0 by the averaged weights, and log σ_t² where it is learned: what samplers and bounds ask; differentiable."""
+        said, log_variance = self._said(self.averaged, x, t)
+        return Denoised(self.schedule.to_clean(self.config.prediction, said, x, t), log_variance)
+
+    @torch.no_grad()
+    def clipped(self, x: Float[Tensor, "rows *shape"], t: Int[Tensor, " rows"]) -> Denoised:
+        """As `denoise`, x̂_0 cut to [−1, 1], where pictures lie: for sampling."""
+        clean, log_variance = self.denoise(x, t)
+        return Denoised(clean.clamp(-1.0, 1.0), log_variance)
+
+    def weight(self, t: Int[Tensor, " rows"]) -> Float[Tensor, " rows"]:
+        """What the squared error of the prediction counts at t."""
+        config, schedule = self.config, self.schedule
+        native = schedule.of_clean(config.prediction)[1:]
+        snr = schedule.snr
+        fall = np.concatenate(([1.0], snr[1:-1] - snr[2:]))
+        values = {
+            "simple": native,
+            "bound": 0.5 * np.where(np.arange(1, schedule.steps + 1) == 1, snr[1], fall),
+            "snr": np.minimum(snr[1:], _MIN_SNR),
+            "difference": fall,
+        }[config.weights]
+        return torch.from_numpy(values / native).to(device=t.device, dtype=torch.float32)[t - 1]
+
+    def _loss(self, batch: Examples, step: Step, generator: torch.Generator) -> Loss:
+        config = self.config
+        self._average(step.number)
+        clean = self.scaled(batch.values)
+        if config.importance:
+            t, scale = self.sampler.draw(len(clean), generator)
+        else:
+            t = torch.randint(1, config.steps + 1, (len(clean),), generator=generator, device=self.device)
+            scale = torch.ones(len(clean), device=self.device)
+        noise = torch.randn(clean.shape, generator=generator, device=self.device, dtype=clean.dtype)
+        now = self.schedule.diffuse(clean, t, noise)
+        said, log_variance = self._said(self.network, now, t)
+        wanted = noise if config.prediction == "noise" else self.schedule.from_clean(config.prediction, clean, now, t)
+        error = (said - wanted).square().flatten(1).mean(dim=1)
+        each = self.weight(t) * error
+        if log_variance is not None:
+            held = self.schedule.to_clean(config.prediction, said.detach(), now, t)
+            nats = self._step_nats(batch.values, clean, now, Denoised(held, log_variance), t)
+            each = each + _BOUND_SHARE * config.steps * nats / math.prod(self.shape)
+        if config.importance:
+            self.sampler.learn(t, each)
+        self._taken = step.number + 1
+        return Loss((each * scale).mean(), {"squared_error": error.mean()})
+
+    @torch.no_grad()
+    def _average(self, taken: int) -> None:
+        """The moving average after `taken` steps, where it does not know the last of them yet."""
+        if self._taken == taken:
+            self._taken = None
+            decay = min(self.config.average, (1.0 + taken) / (10.0 + taken))
+            for mean, now in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
+                mean.lerp_(now, 1.0 - decay)
+
+    def _catch_up(self, train: Examples, generator: torch.Generator) -> Mapping[str, float]:
+        if self._taken is not None:
+            self._average(self._taken)
+        return {}
+
+    def _step_nats(
+        self, values: Tensor, clean: Tensor, now: Tensor, said: Denoised, t: Tensor
+    ) -> Float[Tensor, " rows"]:
+        """L_t−1 of each row at its t, L_0 where t = 1, in nats."""
+        schedule = self.schedule
+        own = (
+            schedule.log_posterior_variance
+            if self.config.variance != "large"
+            else np.log(np.maximum(schedule.betas, 1e-20))
+        )
+        log_variance = schedule.at(own, t, now) if said.log_variance is None else said.log_variance
+        mean = schedule.posterior_mean(said.clean, now, t)
+        true_mean = schedule.posterior_mean(clean, now, t)
+        kl = reverse_kl(true_mean, schedule.at(schedule.log_posterior_variance, t, now), mean, log_variance)
+        first = -log_gaussian(values.to(self.device), clean, mean, log_variance)
+        return torch.where(t == 1, first, kl)
+
+    @torch.no_grad()
+    def bound(self, data: Examples, generator: torch.Generator, *, draws: int | None = None) -> DiffusionBound:
+        """Each row's bound, in nats, one x_t a step.
+
+        Args:
+            draws: steps t > 1 drawn for each row, spread over equal parts of 2 … T; all of them when None. Either way the
+                expectation is that of the bound.
+
+        Raises:
+            ShapeError: another shape.
+            DataError: values that are no pictures and no floats.
+            ConfigError: fewer than one draw.
+        """
+        self._check(data)
+        later = self.schedule.steps - 1
+        draws = later if draws is None else draws
+        if not 1 <= draws <= later:
+            raise ConfigError(f"{draws} draws of a step: between 1 and {later} were expected")
+        size = max(1, _BLOCK_VALUES // math.prod(self.shape))
+        parts = [self._bound(data.rows(at, at + size), draws, generator) for at in range(0, max(1, len(data)), size)]
+        return DiffusionBound(
+            *(torch.cat([getattr(part, name) for part in parts]) for name in ("prior", "steps", "reconstruction"))
+        )
+
+    def _bound(self, data: Examples, draws: int, generator: torch.Generator) -> DiffusionBound:
+        clean, schedule = self.scaled(data.values), self.schedule
+        n, later = len(clean), schedule.steps - 1
+
+        def nats(t: Tensor) -> Float[Tensor, " rows"]:
+            now = schedule.diffuse(
+                clean, t, torch.randn(clean.shape, generator=generator, device=self.device, dtype=clean.dtype)
+            )
+            return self._step_nats(data.values, clean, now, self.denoise(now, t), t).double()
+
+        last = float(schedule.alpha_bar[-1])
+        spread = torch.full_like(clean, math.log1p(-last))
+        prior = gaussian_kl((math.sqrt(last) * clean).flatten(1), spread.flatten(1)).double()
+        total = torch.zeros(n, dtype=torch.float64, device=self.device)
+        for draw in range(draws):
+            # A step of the draw's own part of 2 … T, counted by how many steps that part stands for.
+            low, high = draw * later // draws, (draw + 1) * later // draws
+            t = 2 + torch.randint(low, high, (n,), generator=generator, device=self.device)
+            total += (high - low) * nats(t)
+        return DiffusionBound(prior, total, -nats(torch.ones(n, dtype=torch.int64, device=self.device)))
+
+    @torch.no_grad()
+    def sample(
+        self, n: int, generator: torch.Generator, *, steps: int | None = None, eta: float = 0.0
+    ) -> Float[Tensor, "n *shape"]:
+        """n draws: ancestral over all steps, or DDIM over a number of them with η. For pictures in [−1, 1]; see `levels`.
+
+        Raises:
+            ConfigError: a number of steps that there is not.
+        """
+        x = torch.randn((n, *self.shape), generator=generator, device=self.device)
+        if steps is None:
+            return ancestral(
+                self.clipped,
+                self.schedule,
+                x,
+                generator,
+                variance="large" if self.config.variance == "large" else "small",
+            )
+        return ddim(self.clipped, self.schedule, x, evenly(self.schedule.steps, steps), generator, eta=eta)
+
+    @staticmethod
+    def levels(x: Float[Tensor, "rows *shape"]) -> Shaped[Tensor, "rows *shape"]:
+        """Pictures in [−1, 1] as whole numbers 0–255 of type uint8."""
+        return ((x.clamp(-1.0, 1.0) + 1.0) * 127.5).round().to(torch.uint8)

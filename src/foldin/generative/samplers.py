@@ -1,0 +1,244 @@
+"""From noise to data: samplers of a diffusion as functions of a denoiser, and the likelihood along the deterministic one.
+
+A denoiser says, for x_t and t ≥ 1, what x_0 it expects: `(x_t, t) → Denoised(clean, log variance of the step or None)`. All
+take x at the first of their steps and give x_0. A sampler of few steps is given them: `evenly(T, n)`.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from foldin.blocks import NoiseSchedule
+from foldin.errors import ConfigError
+from foldin.tensors import Float, Int, Tensor
+
+__all__ = [
+    "Denoise",
+    "Denoised",
+    "ancestral",
+    "ddim",
+    "dpm_solver",
+    "evenly",
+    "evenly_in_snr",
+    "guided",
+    "log_likelihood_by_flow",
+]
+
+
+class Denoised(NamedTuple):
+    """What a denoiser says of x_t: the x_0 it expects, and the log variance of x_t−1 where that is learned."""
+
+    clean: Float[Tensor, "rows *shape"]
+    log_variance: Float[Tensor, "rows *shape"] | None = None
+
+
+Denoise = Callable[[Tensor, Tensor], Denoised]
+
+
+def evenly(steps: int, n: int) -> list[int]:
+    """n of the steps 1 … `steps`, evenly spaced, from the last to the first.
+
+    Raises:
+        ConfigError: fewer than one, or more than there are.
+    """
+    if not 1 <= n <= steps:
+        raise ConfigError(f"{n} of {steps} steps: between 1 and {steps} were expected")
+    return [round(at) for at in np.linspace(steps, 1, n)] if n > 1 else [steps]
+
+
+def evenly_in_snr(schedule: NoiseSchedule, n: int) -> list[int]:
+    """At most n steps from T to 1, nearest to even spacing in the log of the signal-to-noise ratio; what `dpm_solver` wants.
+
+    Source: lu2022, section 3.4.
+
+    Raises:
+        ConfigError: fewer than one, or more than there are.
+    """
+    evenly(schedule.steps, n)
+    log_snr = np.log(schedule.snr[1:])
+    wanted = np.linspace(log_snr[-1], log_snr[0], n)
+    return sorted({int(np.abs(log_snr - at).argmin()) + 1 for at in wanted}, reverse=True)
+
+
+def _rows(t: int, x: Tensor) -> Int[Tensor, " rows"]:
+    return torch.full((len(x),), t, dtype=torch.int64, device=x.device)
+
+
+def _normal(x: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+
+
+def ancestral(
+    denoise: Denoise,
+    schedule: NoiseSchedule,
+    x: Float[Tensor, "rows *shape"],
+    generator: torch.Generator,
+    *,
+    variance: str = "small",
+) -> Float[Tensor, "rows *shape"]:
+    """x_T → x_0 by every step's x_t−1 ~ N(μ̃_t(x̂_0, x_t), σ_t² I); the last step adds no noise.
+
+    Args:
+        variance: small: β̃_t, the best where the data is one point; large: β_t, the best where it is N(0, I). Where the
+            denoiser says a variance of its own, that is taken.
+
+    Source: ho2020, algorithm 2 and section 3.2.
+
+    Raises:
+        ConfigError: another variance.
+    """
+    if variance not in ("small", "large"):
+        raise ConfigError(f"variance = {variance!r}: small or large was expected")
+    # At t = 1 no noise is added, whatever the variance.
+    values = schedule.posterior_variance if variance == "small" else schedule.betas
+    for step in range(schedule.steps, 0, -1):
+        t = _rows(step, x)
+        said = denoise(x, t)
+        x = schedule.posterior_mean(said.clean, x, t)
+        if step > 1:
+            own = said.log_variance
+            sigma = schedule.at(np.sqrt(values), t, x) if own is None else torch.exp(0.5 * own)
+            x = x + sigma * _normal(x, generator)
+    return x
+
+
+def ddim(
+    denoise: Denoise,
+    schedule: NoiseSchedule,
+    x: Float[Tensor, "rows *shape"],
+    steps: Sequence[int],
+    generator: torch.Generator | None = None,
+    *,
+    eta: float = 0.0,
+) -> Float[Tensor, "rows *shape"]:
+    """x at `steps[0]` → x_0 over these falling steps: deterministic at η = 0, `ancestral` at η = 1 and all steps.
+
+    x_s = √ᾱ_s x̂_0 + √(1 − ᾱ_s − σ²) ε̂ + σ z,   σ² = η² (1 − ᾱ_s) / (1 − ᾱ_t) · (1 − ᾱ_t / ᾱ_s)
+
+    Source: song2021, eqs. 12 and 16.
+
+    Raises:
+        ConfigError: steps that do not fall, or noise without a generator.
+    """
+    _check_steps(steps, schedule)
+    if eta > 0 and generator is None:
+        raise ConfigError(f"eta = {eta:g}: the noise needs a generator")
+    alpha_bar = schedule.alpha_bar
+    for now, then in pairwise([*steps, 0]):
+        t = _rows(now, x)
+        clean = denoise(x, t).clean
+        noise = schedule.from_clean("noise", clean, x, t)
+        a, b = alpha_bar[now], alpha_bar[then]
+        sigma = eta * math.sqrt((1.0 - b) / (1.0 - a) * (1.0 - a / b))
+        x = math.sqrt(b) * clean + math.sqrt(max(0.0, 1.0 - b - sigma**2)) * noise
+        if sigma > 0 and generator is not None:
+            x = x + sigma * _normal(x, generator)
+    return x
+
+
+def dpm_solver(
+    denoise: Denoise, schedule: NoiseSchedule, x: Float[Tensor, "rows *shape"], steps: Sequence[int]
+) -> Float[Tensor, "rows *shape"]:
+    """As `ddim` at η = 0, of second order: x̂_0 is extrapolated from the last two, in λ = log(√ᾱ / √(1−ᾱ)).
+
+    Source: lu2022b (DPM-Solver++), algorithm 2 (2M).
+
+    Raises:
+        ConfigError: steps that do not fall.
+    """
+    _check_steps(steps, schedule)
+    signal, sigma = np.sqrt(schedule.alpha_bar), np.sqrt(1.0 - schedule.alpha_bar)
+    half_log_snr = np.log(signal[1:]) - np.log(sigma[1:])
+    before: Tensor | None = None
+    h_before = 0.0
+    for now, then in pairwise([*steps, 0]):
+        clean = denoise(x, _rows(now, x)).clean
+        if then == 0:
+            return clean  # λ is infinite at the data: only x̂_0 is left
+        h = float(half_log_snr[then - 1] - half_log_snr[now - 1])
+        at = clean if before is None else clean + (clean - before) * (h / (2.0 * h_before))
+        x = (sigma[then] / sigma[now]) * x - signal[then] * math.expm1(-h) * at
+        before, h_before = clean, h
+    return x
+
+
+def guided(conditional: Denoise, unconditional: Denoise, weight: float) -> Denoise:
+    """(1 + w) x̂_0(x_t | c) − w x̂_0(x_t): classifier-free guidance; w = 0 is the conditional denoiser.
+
+    The same as guiding ε̂, which x̂_0 is linear in.
+
+    Source: ho2022, eq. 6.
+    """
+
+    def denoise(x: Tensor, t: Tensor) -> Denoised:
+        said, other = conditional(x, t), unconditional(x, t)
+        return Denoised((1.0 + weight) * said.clean - weight * other.clean, said.log_variance)
+
+    return denoise
+
+
+def log_likelihood_by_flow(
+    denoise: Denoise,
+    schedule: NoiseSchedule,
+    x: Float[Tensor, "rows *shape"],
+    generator: torch.Generator,
+    *,
+    steps: Sequence[int] | None = None,
+    probes: int = 1,
+) -> Float[Tensor, " rows"]:
+    """log p(x_1) of each row in nats, the density of the deterministic sampler's outcome, by the change of variables.
+
+    With y = x / √ᾱ and s = √((1−ᾱ)/ᾱ) the flow is dy/ds = ε̂(x, t), and log p(y) changes by −tr ∂ε̂/∂y ds. Heun's rule from
+    step 1 to T; the trace by Hutchinson's estimator, which is unbiased. For data, x_1 is the data with the first step's noise.
+
+    Args:
+        denoise: differentiable in x.
+        steps: rising, from 1 to T; all of them when None.
+        probes: Rademacher vectors for each trace.
+
+    Source: song2021b, eqs. 39–40; song2021, eq. 14 (the flow in y and s).
+
+    Raises:
+        ConfigError: steps that do not rise from 1 to T.
+    """
+    times = list(range(1, schedule.steps + 1)) if steps is None else list(steps)
+    if len(times) < 2 or times[0] != 1 or times[-1] != schedule.steps or any(b <= a for a, b in pairwise(times)):
+        raise ConfigError(f"steps that rise from 1 to {schedule.steps} were expected")
+    signal = np.sqrt(schedule.alpha_bar)
+    s = np.sqrt((1.0 - schedule.alpha_bar) / schedule.alpha_bar)
+
+    def slope(y: Tensor, t: int) -> tuple[Tensor, Tensor]:
+        """(dy/ds, its divergence in y)."""
+        with torch.enable_grad():
+            y = y.detach().requires_grad_()
+            now = y * float(signal[t])
+            noise = schedule.from_clean("noise", denoise(now, _rows(t, now)).clean, now, _rows(t, now))
+            divergence = y.new_zeros(len(y))
+            for _ in range(probes):
+                probe = torch.randint(0, 2, y.shape, generator=generator, device=y.device).to(y.dtype) * 2 - 1
+                product = torch.autograd.grad(noise, y, probe, retain_graph=True)[0]
+                divergence = divergence + (product * probe).flatten(1).sum(dim=1) / probes
+        return noise.detach(), divergence
+
+    y, change = x / float(signal[1]), x.new_zeros(len(x))
+    first, of_first = slope(y, times[0])
+    for now, then in pairwise(times):
+        h = float(s[then] - s[now])
+        second, of_second = slope(y + h * first, then)
+        y = y + 0.5 * h * (first + second)
+        change = change + 0.5 * h * (of_first + of_second)
+        first, of_first = slope(y, then)
+    last = y * float(signal[-1])
+    values = math.prod(x.shape[1:])
+    normal = -0.5 * last.square().flatten(1).sum(dim=1) - 0.5 * values * math.log(2 * math.pi)
+    # From the density of x_T to that of y_T, along the flow to y_1, and to x_1.
+    return normal + values * math.log(float(signal[-1] / signal[1])) + change
+
+
+def _check_steps(steps: Sequence[int], schedule: NoiseSchedule) -> None:
+    if not steps or steps[0] > schedule.steps or steps[-1] < 1 or any(b >= a for a, b in pairwise(steps)):
+        raise ConfigError(f"steps that fall, between {schedule.steps} and 1, were expected, not {list(steps)}")
