@@ -4,9 +4,9 @@ python reproductions/ddpm.py                         everything
 python reproductions/ddpm.py --epochs 30 --widths 64,128      longer and wider
 
 The paper's recipe (L_simple, noise predicted, linear schedule, T = 1000) with a learned variance (nichol2021) and a U-Net small
-enough for two cores. What is to be seen is the shape of song2021, table 1: with few steps η = 0 is far better than η = 1, and with all
-steps they meet. Quality is the Fréchet distance between Gaussians fitted to features of drawn and of test pictures, by a small
-classifier trained here; that of as many training pictures is the floor: figures depend on how many are drawn.
+enough for two cores. What is to be seen is the shape of song2021, table 1: with few steps η = 0 is far better than η = 1, and
+with all steps they meet. Quality is the Fréchet distance between Gaussians fitted to features of drawn and of test pictures, by a
+small classifier trained here; that of as many training pictures is the floor: figures depend on how many are drawn.
 
 VAE and VQ-VAE are those of `reproductions/vqvae.py`, trained for a shorter time.
 """

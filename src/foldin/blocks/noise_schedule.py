@@ -14,6 +14,7 @@ a variance that grows in a straight line); kingma2021, eq. 13 (the weights of th
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -90,6 +91,16 @@ class NoiseSchedule:
         """T."""
         return len(self.alpha_bar) - 1
 
+    @cached_property
+    def signal(self) -> Float[Array, " times"]:
+        """√ᾱ_t."""
+        return np.sqrt(self.alpha_bar)
+
+    @cached_property
+    def sigma(self) -> Float[Array, " times"]:
+        """√(1 − ᾱ_t)."""
+        return np.sqrt(1.0 - self.alpha_bar)
+
     @property
     def betas(self) -> Float[Array, " times"]:
         """β_t; 0 at t = 0."""
@@ -135,8 +146,7 @@ class NoiseSchedule:
         self, clean: Float[Tensor, "rows *shape"], t: Int[Tensor, " #rows"], noise: Float[Tensor, "rows *shape"]
     ) -> Float[Tensor, "rows *shape"]:
         """X_t = √ᾱ_t x_0 + √(1−ᾱ_t) ε."""
-        signal, sigma = np.sqrt(self.alpha_bar), np.sqrt(1.0 - self.alpha_bar)
-        return self.at(signal, t, clean) * clean + self.at(sigma, t, clean) * noise
+        return self.at(self.signal, t, clean) * clean + self.at(self.sigma, t, clean) * noise
 
     def posterior_mean(
         self, clean: Float[Tensor, "rows *shape"], now: Float[Tensor, "rows *shape"], t: Int[Tensor, " #rows"]
@@ -149,20 +159,24 @@ class NoiseSchedule:
         self, kind: str, said: Float[Tensor, "rows *shape"], now: Float[Tensor, "rows *shape"], t: Int[Tensor, " #rows"]
     ) -> Float[Tensor, "rows *shape"]:
         """x_0, from x_t and one of `PREDICTIONS`."""
-        signal, sigma = (self.at(one, t, now) for one in (np.sqrt(self.alpha_bar), np.sqrt(1.0 - self.alpha_bar)))
         if kind == "clean":
             return said
+        signal, sigma = self.at(self.signal, t, now), self.at(self.sigma, t, now)
         if kind == "velocity":
             return signal * now - sigma * said
         return (now - sigma * said) / signal
 
     def from_clean(
-        self, kind: str, clean: Float[Tensor, "rows *shape"], now: Float[Tensor, "rows *shape"], t: Int[Tensor, " #rows"]
+        self,
+        kind: str,
+        clean: Float[Tensor, "rows *shape"],
+        now: Float[Tensor, "rows *shape"],
+        t: Int[Tensor, " #rows"],
     ) -> Float[Tensor, "rows *shape"]:
         """One of `PREDICTIONS`, from x_t and x_0; t ≥ 1."""
-        signal, sigma = (self.at(one, t, now) for one in (np.sqrt(self.alpha_bar), np.sqrt(1.0 - self.alpha_bar)))
         if kind == "clean":
             return clean
+        signal, sigma = self.at(self.signal, t, now), self.at(self.sigma, t, now)
         noise = (now - signal * clean) / sigma
         return noise if kind == "noise" else signal * noise - sigma * clean
 

@@ -129,12 +129,12 @@ def ddim(
         raise ConfigError(f"eta = {eta:g}: the noise needs a generator")
     alpha_bar = schedule.alpha_bar
     for now, then in pairwise([*steps, 0]):
-        t = _rows(now, x)
-        clean = denoise(x, t).clean
-        noise = schedule.from_clean("noise", clean, x, t)
-        a, b = alpha_bar[now], alpha_bar[then]
+        clean = denoise(x, _rows(now, x)).clean
+        a, b = float(alpha_bar[now]), float(alpha_bar[then])
         sigma = eta * math.sqrt((1.0 - b) / (1.0 - a) * (1.0 - a / b))
-        x = math.sqrt(b) * clean + math.sqrt(max(0.0, 1.0 - b - sigma**2)) * noise
+        # ε̂ = (x − √ᾱ_t x̂_0) / √(1−ᾱ_t), put in.
+        kept = math.sqrt(max(0.0, 1.0 - b - sigma**2) / (1.0 - a))
+        x = torch.add(clean * (math.sqrt(b) - kept * math.sqrt(a)), x, alpha=kept)
         if sigma > 0 and generator is not None:
             x = x + sigma * _normal(x, generator)
     return x
@@ -151,7 +151,7 @@ def dpm_solver(
         ConfigError: steps that do not fall.
     """
     _check_steps(steps, schedule)
-    signal, sigma = np.sqrt(schedule.alpha_bar), np.sqrt(1.0 - schedule.alpha_bar)
+    signal, sigma = schedule.signal, schedule.sigma
     half_log_snr = np.log(signal[1:]) - np.log(sigma[1:])
     before: Tensor | None = None
     h_before = 0.0
@@ -208,7 +208,7 @@ def log_likelihood_by_flow(
     times = list(range(1, schedule.steps + 1)) if steps is None else list(steps)
     if len(times) < 2 or times[0] != 1 or times[-1] != schedule.steps or any(b <= a for a, b in pairwise(times)):
         raise ConfigError(f"steps that rise from 1 to {schedule.steps} were expected")
-    signal = np.sqrt(schedule.alpha_bar)
+    signal = schedule.signal
     s = np.sqrt((1.0 - schedule.alpha_bar) / schedule.alpha_bar)
 
     def slope(y: Tensor, t: int) -> tuple[Tensor, Tensor]:
