@@ -12,6 +12,9 @@
     ├── UnknownItemError     an item id or title that is not in the catalogue
     ├── RunError             a run directory is missing, unfinished, damaged or of another version
     ├── FitError             training cannot go on (a loss that is not finite, a plan with no phases)
+    ├── EventStoreError      the database of events is away, full or of a later version
+    │   └── IdempotencyError an idempotency key came with other events before
+    ├── OverloadedError      more requests are waiting than may wait
     └── MissingExtraError    an optional package is not installed
 
 All of them mean that the caller can mend the call; the command line prints their one line and exits with 2.
@@ -23,10 +26,13 @@ __all__ = [
     "DataError",
     "DownloadError",
     "EmptyLogError",
+    "EventStoreError",
     "FitError",
     "FoldinError",
     "FormatError",
+    "IdempotencyError",
     "MissingExtraError",
+    "OverloadedError",
     "RunError",
     "ShapeError",
     "SplitError",
@@ -80,6 +86,18 @@ class RunError(FoldinError):
 
 class FitError(FoldinError):
     """Training cannot go on."""
+
+
+class EventStoreError(FoldinError):
+    """The database of events is away, full or of a later version."""
+
+
+class IdempotencyError(EventStoreError):
+    """An idempotency key came with other events before."""
+
+
+class OverloadedError(FoldinError):
+    """More requests are waiting than may wait."""
 
 
 class MissingExtraError(FoldinError):

@@ -16,6 +16,8 @@ COMMANDS = {
     "explain": "Where every nat went: bound, gap, KL decomposition, calibration.",
     "recommend": "Lists for new people or for a file of them.",
     "export": "A run as an ONNX file, for runtimes without foldin.",
+    "serve": "Trained runs as an HTTP service.",
+    "keys": "Who may call the service.",
     "completion": "Shell completion.",
 }
 

@@ -1,0 +1,82 @@
+"""`foldin keys`: who may call the service."""
+
+import click
+
+from foldin.cli.options import JSON
+from foldin.cli.output import json_out, out
+from foldin.errors import MissingExtraError
+
+__all__ = ["command"]
+
+_URL = click.option("--events", "url", default="sqlite:///events.db", show_default=True, help="The service's database.")
+
+
+def _ring(url: str):  # type: ignore[no-untyped-def]
+    try:
+        from foldin.serve import EventStore, KeyRing, connect
+    except ImportError as error:
+        raise MissingExtraError(error.name or "sqlalchemy", "serve", "the service") from error
+    return KeyRing(EventStore(connect(url)).engine)
+
+
+@click.group()
+def command() -> None:
+    """API keys of the service. Only a digest of each is kept.
+
+    \b
+    Example:
+      foldin keys add shop --scope read --scope write
+    """
+
+
+@command.command()
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    default=("read",),
+    show_default=True,
+    type=click.Choice(["read", "write", "admin"]),
+)
+@_URL
+def add(name: str, scopes: tuple[str, ...], url: str) -> None:
+    """Make a key, and print it: the only time that it is seen. Scopes: read lists and items, write events and people,
+    admin models.
+
+    \b
+    Example:
+      foldin keys add shop --scope read --scope write
+    """
+    out().print(_ring(url).create(name, scopes), soft_wrap=True, highlight=False)
+
+
+@command.command("list")
+@_URL
+@JSON
+def list_keys(url: str, as_json: bool) -> None:
+    """Names and scopes of all keys.
+
+    \b
+    Example:
+      foldin keys list
+    """
+    found = _ring(url).names()
+    if as_json:
+        json_out({"keys": [{"name": one.name, "scopes": list(one.scopes)} for one in found]})
+        return
+    for one in found:
+        out().print(f"{one.name}: {', '.join(one.scopes)}", soft_wrap=True, highlight=False)
+
+
+@command.command()
+@click.argument("name")
+@_URL
+def remove(name: str, url: str) -> None:
+    """Take a key back; requests with it are refused from now on.
+
+    \b
+    Example:
+      foldin keys remove shop
+    """
+    _ring(url).remove(name)

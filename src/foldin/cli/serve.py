@@ -1,0 +1,68 @@
+"""`foldin serve`: a run as an HTTP service."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from foldin.cli.output import status
+from foldin.errors import MissingExtraError
+from foldin.experiment import choose_device
+
+__all__ = ["command"]
+
+
+def _server() -> Any:
+    try:
+        from foldin.serve import server
+    except ImportError as error:
+        raise MissingExtraError(error.name or "fastapi", "serve", "the service") from error
+    return server
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN [RUN …]")
+@click.option(
+    "--events", "url", default="sqlite:///events.db", show_default=True, help="sqlite:///FILE or postgresql://…."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
+@click.option("--no-keys", is_flag=True, help="Answer everybody: on the own machine only.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, min_open=True),
+    default=1000.0,
+    show_default=True,
+    help="Requests a second for each key.",
+)
+@click.option(
+    "--queue",
+    "queued",
+    type=click.IntRange(1),
+    default=1024,
+    show_default=True,
+    help="Requests that may wait for a model.",
+)
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps or auto.")
+def command(
+    runs: tuple[Path, ...], url: str, host: str, port: int, no_keys: bool, rate: float, queued: int, device: str
+) -> None:
+    """Serve trained runs over HTTP: people are folded in from their latest events, nothing is retrained. The first run
+    answers who names no model. The interface is described at /openapi.json.
+
+    A run that is trained again in its folder is put into service without a dropped request; a damaged one is refused.
+    Without --no-keys every request needs a key from `foldin keys add`.
+
+    \b
+    Example:
+      foldin serve runs/films --no-keys
+      curl -X POST http://127.0.0.1:8000/v1/recommendations -H 'Content-Type: application/json' -d '{"history": ["1"], "k": 3}'
+    """
+    server = _server()
+    from foldin.serve import Limits
+
+    limits = Limits(rate=rate, burst=max(1, round(2 * rate)), queued=queued)
+    app, _, watcher = server.build(
+        runs, url, open_to_all=no_keys, host=host, limits=limits, device=str(choose_device(device))
+    )
+    server.run(app, watcher, host=host, port=port, ready=lambda address: status(f"serving at {address}; Ctrl-C ends"))

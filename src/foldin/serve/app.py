@@ -1,0 +1,231 @@
+"""The HTTP application: routes over `Service`, who may call them, and what an error looks like."""
+
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Header, Query, Request
+from fastapi import Path as InPath
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from starlette.exceptions import HTTPException
+
+from foldin.errors import (
+    ConfigError,
+    EventStoreError,
+    FoldinError,
+    IdempotencyError,
+    OverloadedError,
+    RunError,
+    UnknownItemError,
+)
+from foldin.serve.keys import KeyRing
+from foldin.serve.limits import TokenBuckets
+from foldin.serve.middleware import Middleware
+from foldin.serve.schemas import (
+    BatchAnswer,
+    BatchQuestion,
+    DeployQuestion,
+    EventBatch,
+    EventOut,
+    EventReceipt,
+    ItemsOut,
+    ModelsOut,
+    PersonErased,
+    PersonOut,
+    Problem,
+    Question,
+    Recommendations,
+    SplitQuestion,
+)
+from foldin.serve.service import Service
+
+__all__ = ["make_app"]
+
+# The first that fits.
+_STATUS: tuple[tuple[type[FoldinError], int], ...] = (
+    (IdempotencyError, 409),
+    (EventStoreError, 503),
+    (OverloadedError, 503),
+    (UnknownItemError, 404),
+    (RunError, 422),
+    (ConfigError, 422),
+)
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": text}
+    for status, text in (
+        (401, "No key, or one that nobody has."),
+        (403, "The key has not the scope."),
+        (409, "The idempotency key came with other events before."),
+        (413, "The body is too large."),
+        (422, "Something in the request is not as described; the line says what."),
+        (429, "Too many requests with this key; see Retry-After."),
+        (503, "The queue is full, or the event store is away; see Retry-After."),
+    )
+}
+Person = Annotated[str, InPath(min_length=1, max_length=200, description="External id of the person.")]
+Item = Annotated[str, InPath(min_length=1, max_length=200, description="External id of the item.")]
+Name = Annotated[str | None, Query(max_length=200, description="A model by name; the default one if not.")]
+Limit = Annotated[int, Query(ge=1, le=100, description="Items at most.")]
+
+
+def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] = ()) -> FastAPI:
+    """The application.
+
+    Args:
+        service: what answers.
+        keys: who may call; None lets everybody, which is for the own machine.
+        roots: folders from whose runs models may be put in service over HTTP.
+    """
+    limits = service.limits
+    buckets = TokenBuckets(limits.rate, limits.burst)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> Any:
+        yield
+        service.registry.close()
+
+    app = FastAPI(
+        title="foldin",
+        summary="Generative recommendation: people are folded in at request time.",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        responses=_PROBLEMS,
+        redirect_slashes=False,
+    )
+    app.add_middleware(Middleware, body=limits.body, telemetry=service.telemetry)
+
+    def problem(request: Request, status: int, error: str, headers: dict[str, str] | None = None) -> JSONResponse:
+        content = {"error": error, "request_id": request.state.request_id}
+        return JSONResponse(content, status_code=status, headers=headers)
+
+    @app.exception_handler(FoldinError)
+    async def _ours(request: Request, error: FoldinError) -> JSONResponse:
+        status = next((status for kind, status in _STATUS if isinstance(error, kind)), 422)
+        return problem(request, status, str(error), {"retry-after": "1"} if status == 503 else None)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        more = f" (and {len(error.errors()) - 1} more)" if len(error.errors()) > 1 else ""
+        return problem(request, 422, f"{where}: {first['msg']}{more}")
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
+        return problem(request, error.status_code, str(error.detail), dict(error.headers or {}))
+
+    def allowed(scope: str) -> Callable[..., None]:
+        def check(request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
+            name = "anybody"
+            if keys is not None:
+                kind, _, secret = (authorization or "").partition(" ")
+                key = keys.find(secret.strip()) if kind.lower() == "bearer" and secret else None
+                if key is None:
+                    raise HTTPException(401, "a key is needed: Authorization: Bearer …", {"www-authenticate": "Bearer"})
+                if scope not in key.scopes:
+                    raise HTTPException(403, f"the key {key.name!r} has not the scope {scope!r}")
+                name = key.name
+            request.state.log = {"key": name}
+            pause = buckets.take(name)
+            if pause > 0:
+                raise HTTPException(429, "too many requests with this key", {"retry-after": str(int(pause) + 1)})
+
+        return check
+
+    read, write, admin = ([Depends(allowed(scope))] for scope in ("read", "write", "admin"))
+
+    @app.post("/v1/recommendations", dependencies=read, tags=["lists"])
+    def recommend(question: Question) -> Recommendations:
+        """A list for a known person, for a history, or for nobody in particular."""
+        return service.recommend([question])[0]
+
+    @app.post("/v1/recommendations:batch", dependencies=read, tags=["lists"])
+    def recommend_batch(questions: BatchQuestion) -> BatchAnswer:
+        """Lists for many; all or none."""
+        return BatchAnswer(answers=service.recommend(questions.requests))
+
+    @app.post("/v1/events", dependencies=write, tags=["events"])
+    def append(
+        batch: EventBatch,
+        idempotency_key: Annotated[str | None, Header(description="Sent again, a batch counts once.")] = None,
+    ) -> EventReceipt:
+        """Keep events. Once acknowledged they are on disk, and the next list of these people knows them."""
+        receipt = service.append(batch.events, idempotency_key)
+        return EventReceipt(accepted=receipt.accepted, duplicates=receipt.duplicates, replayed=receipt.replayed)
+
+    @app.get("/v1/people/{person}", dependencies=write, tags=["people"])
+    def export(person: Person) -> PersonOut:
+        """Everything that is kept of a person."""
+        events = [EventOut(item=one.item, time=one.time) for one in service.events.history(person)]
+        return PersonOut(person=person, events=events)
+
+    @app.delete("/v1/people/{person}", dependencies=write, tags=["people"])
+    def erase(person: Person) -> PersonErased:
+        """Delete everything that is kept of a person."""
+        return PersonErased(person=person, erased_events=service.events.erase(person))
+
+    @app.get("/v1/items", dependencies=read, tags=["items"])
+    def search(
+        q: Annotated[str, Query(max_length=200, description="Part of a title, or an id.")] = "",
+        limit: Limit = 20,
+        model: Name = None,
+    ) -> ItemsOut:
+        """Items by title."""
+        return service.search(q, limit, model)
+
+    @app.get("/v1/items/{item}/similar", dependencies=read, tags=["items"], responses={404: {"model": Problem}})
+    def similar(item: Item, limit: Limit = 10, model: Name = None) -> ItemsOut:
+        """Items like one."""
+        return service.similar(item, limit, model)
+
+    @app.get("/v1/models", dependencies=read, tags=["models"])
+    def models() -> ModelsOut:
+        """The models in service."""
+        return service.models()
+
+    @app.post("/v1/models", dependencies=admin, tags=["models"])
+    def deploy(wanted: DeployQuestion) -> ModelsOut:
+        """Put a run in service; the one that had its name goes on until the new one has answered, and is kept for roll back."""
+        folder = Path(wanted.run).resolve()
+        if not any(folder.is_relative_to(root.resolve()) for root in roots):
+            raise ConfigError(f"run: {wanted.run!r} is not inside a folder that this service may read")
+        found = service.registry.deploy(folder, wanted.name)
+        if wanted.default:
+            service.registry.make_default(found.name)
+        return service.models()
+
+    @app.post("/v1/models/{name}:rollback", dependencies=admin, tags=["models"])
+    def roll_back(name: Annotated[str, InPath(max_length=200)]) -> ModelsOut:
+        """Back to what served under this name before."""
+        service.registry.roll_back(name)
+        return service.models()
+
+    @app.put("/v1/split", dependencies=admin, tags=["models"])
+    def split(wanted: SplitQuestion) -> ModelsOut:
+        """Divide those who name no model among models: the same person always to the same."""
+        service.registry.split(wanted.shares)
+        return service.models()
+
+    @app.get("/healthz", tags=["state"])
+    def healthy() -> dict[str, str]:
+        """The process runs."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["state"], response_model=None)
+    def ready() -> Response:
+        """A model is in service and the event store answers."""
+        state = {"models": bool(service.registry.all()), "events": service.events.ready()}
+        return JSONResponse(state, status_code=200 if all(state.values()) else 503)
+
+    @app.get("/metrics", dependencies=read, tags=["state"])
+    def metrics() -> PlainTextResponse:
+        """Figures for Prometheus."""
+        for one in service.registry.all():
+            service.telemetry.waiting.labels(one.name).set(one.batcher.waiting())
+        return PlainTextResponse(service.telemetry.text(), media_type="text/plain; version=0.0.4")
+
+    return app

@@ -1,0 +1,107 @@
+"""Micro-batches: requests that wait together share one forward pass.
+
+One thread serves one model. It takes what waits, up to `most`, after waiting at most `wait` seconds for company; with
+an empty queue a request goes alone at once, since whoever comes while it is served will wait together. The queue is bounded: who
+finds it full is told at once, instead of waiting for longer than anybody would.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+from foldin.errors import OverloadedError
+
+__all__ = ["Batcher"]
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+class Batcher(Generic[A, B]):
+    """Work in batches.
+
+    Args:
+        work: the results of some requests, in their order.
+        most: requests a batch.
+        wait: seconds for which a batch waits for more.
+        queued: requests that may wait.
+    """
+
+    def __init__(
+        self, work: Callable[[Sequence[A]], Sequence[B]], *, most: int = 64, wait: float = 0.002, queued: int = 1024
+    ) -> None:
+        self._work, self._most, self._wait = work, most, wait
+        self._queue: queue.Queue[tuple[A, Future[B]] | None] = queue.Queue(queued)
+        self._closed = threading.Lock()
+        self._open = True
+        self.sizes: list[int] = []  # of the newest batches
+        self._thread = threading.Thread(target=self._run, name="foldin-batches", daemon=True)
+        self._thread.start()
+
+    def submit(self, request: A) -> "Future[B]":
+        """The result to come.
+
+        Raises:
+            OverloadedError: the queue is full, or the batcher is closed.
+        """
+        future: Future[B] = Future()
+        with self._closed:
+            if not self._open:
+                raise OverloadedError("the model is being replaced; ask again")
+            try:
+                self._queue.put_nowait((request, future))
+            except queue.Full:
+                raise OverloadedError(f"{self._queue.maxsize} requests are waiting; ask again") from None
+        return future
+
+    def waiting(self) -> int:
+        """Requests in the queue."""
+        return self._queue.qsize()
+
+    def close(self) -> None:
+        """Serve what waits, take nothing more, and end."""
+        with self._closed:
+            was_open, self._open = self._open, False
+        if was_open:
+            self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        last = False
+        while not last:
+            first = self._queue.get()
+            if first is None:
+                return
+            batch = [first]
+            until = time.monotonic() + self._wait
+            while len(batch) < self._most:
+                left = until - time.monotonic()
+                try:
+                    # Who waits already comes along; for others only if somebody does: alone there is nothing to gain.
+                    one = self._queue.get(timeout=left) if left > 0 and len(batch) > 1 else self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if one is None:
+                    last = True
+                    break
+                batch.append(one)
+            self._serve([(request, future) for request, future in batch if future.set_running_or_notify_cancel()])
+
+    def _serve(self, batch: Sequence[tuple[A, "Future[B]"]]) -> None:
+        if not batch:
+            return
+        self.sizes = [*self.sizes[-999:], len(batch)]
+        try:
+            results = self._work([request for request, _ in batch])
+        except Exception as error:  # whoever asked is told; the thread goes on
+            if len(batch) == 1:
+                batch[0][1].set_exception(error)
+                return
+            for one in batch:  # one bad request must not spoil the others
+                self._serve([one])
+            return
+        for (_, future), result in zip(batch, results, strict=True):
+            future.set_result(result)

@@ -1,0 +1,190 @@
+"""Events of people in a database: SQLite embedded, PostgreSQL for more than one process.
+
+A batch is written in one transaction and acknowledged after it is on disk, so that a process killed at any moment has lost no
+acknowledged event and doubled none. The same person, item and time is one event, however often it arrives. A batch with an
+idempotency key is taken once: sent again it gets the first answer, with another content it is refused. Late events take their
+place by time; of one time, in the order of arrival.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from foldin.errors import ConfigError, EventStoreError, IdempotencyError
+from foldin.serve.migrations import batches, events, migrate
+
+__all__ = ["Event", "EventStore", "Receipt", "connect"]
+
+_ROWS = 200  # of an insert: SQLite's least limit of variables is 999
+
+
+@dataclass(frozen=True)
+class Event:
+    """Somebody took something.
+
+    Args:
+        person: external id.
+        item: external id; it need not be one that a model knows.
+        time: seconds since 1970.
+    """
+
+    person: str
+    item: str
+    time: int
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of a batch.
+
+    Args:
+        accepted: events that are new.
+        duplicates: events that were there before, or twice in the batch.
+        replayed: whether this batch had been taken before, by its idempotency key.
+    """
+
+    accepted: int
+    duplicates: int
+    replayed: bool = False
+
+
+def connect(url: str) -> sa.Engine:
+    """An engine for `sqlite:///file.db` or `postgresql://…`.
+
+    Raises:
+        ConfigError: another kind of URL, or one that cannot be read.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise ConfigError(f"events: {url!r} is no URL of a database") from error
+    backend = parsed.get_backend_name()
+    if backend == "postgresql":
+        return sa.create_engine(
+            parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args={"connect_timeout": 5}
+        )
+    if backend != "sqlite":
+        raise ConfigError(f"events: sqlite:///FILE or postgresql://… was expected, not {backend}")
+    engine = sa.create_engine(parsed, connect_args={"timeout": 10})
+
+    @sa.event.listens_for(engine, "connect")
+    def _durable(connection: Any, _: Any) -> None:
+        # With WAL a reader never waits for the writer; FULL has each commit on disk before it returns.
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+class EventStore:
+    """People's events.
+
+    Args:
+        engine: from `connect`; the schema is brought up to date.
+
+    Raises:
+        EventStoreError: the database cannot be reached or is of a later version. So does every method when it is away.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+        try:
+            migrate(engine)
+        except SQLAlchemyError as error:
+            raise _away(error) from error
+
+    def append(self, batch: Sequence[Event], *, key: str | None = None) -> Receipt:
+        """Write a batch, all of it or nothing; it is on disk when this returns.
+
+        Args:
+            key: of idempotency, chosen by the sender.
+
+        Raises:
+            IdempotencyError: the key came with other events before.
+            EventStoreError: the database is away or full; nothing of the batch is kept.
+        """
+        digest = hashlib.sha256(json.dumps([(e.person, e.item, e.time) for e in batch]).encode()).hexdigest()
+        try:
+            with self.engine.begin() as connection:
+                if key is not None:
+                    # Whoever comes second waits for the first, and then finds its receipt.
+                    row = {"key": key, "digest": digest, "accepted": -1, "duplicates": -1, "arrived": int(time.time())}
+                    taken = self._insert(batches).values(row).on_conflict_do_nothing().returning(batches.c.key)
+                    if not connection.execute(taken).all():
+                        return self._replayed(connection, key, digest)
+                accepted = sum(self._write(connection, batch[at : at + _ROWS]) for at in range(0, len(batch), _ROWS))
+                receipt = Receipt(accepted, len(batch) - accepted)
+                if key is not None:
+                    values = {"accepted": receipt.accepted, "duplicates": receipt.duplicates}
+                    connection.execute(sa.update(batches).where(batches.c.key == key).values(values))
+                return receipt
+        except SQLAlchemyError as error:
+            raise _away(error) from error
+
+    def _insert(self, table: sa.Table) -> Any:
+        return (postgresql if self.engine.dialect.name == "postgresql" else sqlite).insert(table)
+
+    def _write(self, connection: sa.Connection, part: Sequence[Event]) -> int:
+        arrived = int(time.time())
+        # A batch may hold an event twice, which one statement must not on PostgreSQL.
+        once = dict.fromkeys((e.person, e.item, e.time) for e in part)
+        rows = [{"person": p, "item": i, "time": t, "arrived": arrived} for p, i, t in once]
+        statement = self._insert(events).values(rows).on_conflict_do_nothing().returning(events.c.id)
+        return len(connection.execute(statement).all())
+
+    def _replayed(self, connection: sa.Connection, key: str, digest: str) -> Receipt:
+        before = connection.execute(sa.select(batches).where(batches.c.key == key)).one()
+        if before.digest != digest:
+            raise IdempotencyError(f"idempotency key {key!r} came with other events before")
+        return Receipt(before.accepted, before.duplicates, replayed=True)
+
+    def history(self, person: str, *, newest: int | None = None) -> list[Event]:
+        """A person's events, oldest first; the newest so many, or all.
+
+        Raises:
+            EventStoreError: the database is away.
+        """
+        statement = (
+            sa.select(events.c.item, events.c.time)
+            .where(events.c.person == person)
+            .order_by(events.c.time.desc(), events.c.id.desc())
+        )
+        try:
+            with self.engine.connect() as connection:
+                rows = connection.execute(statement if newest is None else statement.limit(newest)).all()
+        except SQLAlchemyError as error:
+            raise _away(error) from error
+        return [Event(person, row.item, row.time) for row in reversed(rows)]
+
+    def erase(self, person: str) -> int:
+        """Delete everything that is kept of a person; returns how many events that were.
+
+        Raises:
+            EventStoreError: the database is away.
+        """
+        try:
+            with self.engine.begin() as connection:
+                return int(connection.execute(sa.delete(events).where(events.c.person == person)).rowcount)
+        except SQLAlchemyError as error:
+            raise _away(error) from error
+
+    def ready(self) -> bool:
+        """Whether the database answers."""
+        try:
+            with self.engine.connect() as connection:
+                connection.execute(sa.select(1))
+        except SQLAlchemyError:
+            return False
+        return True
+
+
+def _away(error: SQLAlchemyError) -> EventStoreError:
+    reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    return EventStoreError(f"the event store cannot be used: {reason}")

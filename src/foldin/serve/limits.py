@@ -1,0 +1,56 @@
+"""What one request, and one key, may ask of the service."""
+
+import threading
+import time
+from dataclasses import dataclass
+
+__all__ = ["Limits", "TokenBuckets"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Bounds; what is beyond them is refused with a line that names them.
+
+    Args:
+        body: bytes of a request.
+        history: newest events that are read of a person, and the most that a request may bring.
+        k: length of a list.
+        batch: questions, or events, of one request.
+        ids: in allow and in deny.
+        rate: requests a second for each key, over time.
+        burst: requests at once.
+        wait: seconds after which a request is given up.
+        queued: requests that may wait for a model.
+    """
+
+    body: int = 1 << 20
+    history: int = 2000
+    k: int = 1000
+    batch: int = 1000
+    ids: int = 10_000
+    rate: float = 1000.0
+    burst: int = 2000
+    wait: float = 30.0
+    queued: int = 1024
+
+
+class TokenBuckets:
+    """A bucket a key, filled at `rate` up to `burst`; every request takes one token."""
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self.rate, self.burst = rate, burst
+        self._lock = threading.Lock()
+        self._left: dict[str, tuple[float, float]] = {}
+
+    def take(self, key: str, now: float | None = None) -> float:
+        """0 when the request may go on; else the seconds until the next token."""
+        now = time.monotonic() if now is None else now
+        with self._lock:
+            left, since = self._left.get(key, (float(self.burst), now))
+            left = min(float(self.burst), left + (now - since) * self.rate)
+            allowed = left >= 1.0
+            self._left[key] = (left - 1.0 if allowed else left, now)
+            if len(self._left) > 10_000:  # forget those whose buckets are full again
+                full = self.burst / self.rate
+                self._left = {name: one for name, one in self._left.items() if now - one[1] < full}
+        return 0.0 if allowed else (1.0 - left) / self.rate

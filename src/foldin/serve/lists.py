@@ -1,0 +1,175 @@
+"""What one person asks for and gets: lists of many requests from one forward pass, exploration, reasons.
+
+Requests differ in what they hide, allow and how much they want; the forward pass is the same. So the scores of a batch are
+computed once, and each row is masked by its own request. A list is that of `Recommender.recommend`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from foldin.blocks import log_total, top_k
+from foldin.data import Histories
+from foldin.errors import ConfigError
+from foldin.models import Posterior, Recommender
+from foldin.tensors import Array, Bool, Float, Int64
+
+__all__ = ["EXPLORE", "Answer", "Wanted", "answers", "reasons"]
+
+EXPLORE = ("none", "thompson", "temperature")
+_DRAWS = 100
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One request.
+
+    Args:
+        history: item indices, oldest first.
+        k: length of the list.
+        exclude_seen: leave out what is in the history.
+        banned: which items may not be listed; None bans none.
+        explore: one of `EXPLORE`: the best list, that of one draw from the posterior, or one drawn item by item.
+        temperature: log-probabilities are divided by it, where the list is drawn.
+        seed: of the draws.
+        uncertainty: whether the posterior's spread is wanted, where there is one.
+    """
+
+    history: tuple[int, ...]
+    k: int
+    exclude_seen: bool = True
+    banned: Bool[Array, " items"] | None = field(default=None, compare=False)
+    explore: str = "none"
+    temperature: float = 1.0
+    seed: int = 0
+    uncertainty: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One list, best first; nothing in it is empty.
+
+    Args:
+        items: indices.
+        scores: as of `TopK`.
+        sd: posterior standard deviation of each probability, where it was wanted and there is one.
+        propensity: of each item when exploring: P(in the list) over draws from the posterior (thompson), or P(drawn at its place,
+            given those before it) (temperature).
+    """
+
+    items: Int64[Array, " found"]
+    scores: Float[Array, " found"]
+    sd: Float[Array, " found"] | None = None
+    propensity: Float[Array, " found"] | None = None
+
+
+@torch.no_grad()
+def answers(model: Recommender, wanted: Sequence[Wanted]) -> list[Answer]:
+    """The answer to each request, in one forward pass for those that need no draws from a posterior.
+
+    Raises:
+        ConfigError: a draw from the posterior of a model without one, or a temperature that is not above 0.
+    """
+    for one in wanted:
+        _check(model, one)
+    found: dict[int, Answer] = {}
+    together = [at for at, one in enumerate(wanted) if not _drawn(model, one)]
+    for start in range(0, len(together), model.block()):
+        chosen = together[start : start + model.block()]
+        found |= dict(zip(chosen, _together(model, [wanted[at] for at in chosen]), strict=True))
+    for at, one in enumerate(wanted):
+        if at not in found:
+            found[at] = _predictive(model, one)
+    return [found[at] for at in range(len(wanted))]
+
+
+def _check(model: Recommender, one: Wanted) -> None:
+    if one.explore not in EXPLORE:
+        raise ConfigError(f"explore: one of {', '.join(EXPLORE)} was expected, not {one.explore!r}")
+    if one.explore == "thompson" and not isinstance(model, Posterior):
+        raise ConfigError("explore: thompson needs a model with a posterior; this one has none")
+    if one.explore == "temperature" and not (model.has_likelihood and one.temperature > 0):
+        raise ConfigError("explore: temperature needs a model with a density, and a temperature above 0")
+
+
+def _drawn(model: Recommender, one: Wanted) -> bool:
+    return isinstance(model, Posterior) and (one.uncertainty or one.explore == "thompson")
+
+
+def _together(model: Recommender, wanted: Sequence[Wanted]) -> list[Answer]:
+    people = Histories.from_lists([one.history for one in wanted], model.n_items)
+    hidden = people.where(np.repeat([one.exclude_seen for one in wanted], people.lengths))
+    logits = model.masked_scores(people, seen=hidden)
+    for row, one in enumerate(wanted):
+        if one.banned is not None:
+            logits[row, torch.from_numpy(np.flatnonzero(one.banned)).to(logits.device)] = -torch.inf
+    top, items = top_k(logits, max(one.k for one in wanted))
+    if model.has_likelihood:
+        top = top - log_total(logits, top[:, :1], items[:, :1])
+    lists, values = items.cpu().numpy(), top.cpu().numpy().astype(np.float32)
+    made = []
+    for row, one in enumerate(wanted):
+        if one.explore == "temperature":
+            made.append(_tempered(torch.log_softmax(logits[row].double(), dim=0).cpu().numpy(), one))
+            continue
+        own = lists[row, : one.k]
+        made.append(Answer(own[own >= 0], values[row, : one.k][own >= 0]))
+    return made
+
+
+def _tempered(logp: Float[Array, " items"], one: Wanted) -> Answer:
+    """k items drawn one after the other without replacement, p ∝ exp(logp / temperature): by the k largest of logp / T + Gumbel.
+
+    Source: kool2019, section 2.
+    """
+    rng = np.random.default_rng(one.seed)
+    scaled = logp / one.temperature
+    keys = scaled + rng.gumbel(size=len(scaled))
+    possible = np.flatnonzero(np.isfinite(logp))
+    items = possible[np.argsort(-keys[possible], kind="stable")[: one.k]]
+    if not len(items):
+        return Answer(items, logp[items].astype(np.float32), propensity=np.empty(0))
+    weights = np.exp(scaled[items] - scaled[possible].max())
+    left = np.exp(scaled[possible] - scaled[possible].max()).sum() - np.concatenate(([0.0], np.cumsum(weights)[:-1]))
+    return Answer(items, logp[items].astype(np.float32), propensity=weights / np.maximum(left, weights))
+
+
+def _predictive(model: Recommender, one: Wanted) -> Answer:
+    assert isinstance(model, Posterior)
+    people = Histories.from_lists([one.history], model.n_items)
+    deny = None if one.banned is None else np.flatnonzero(one.banned).tolist()
+    explore = one.explore == "thompson"
+    generator = torch.Generator(model.device).manual_seed(one.seed)
+    found = model.predictive(
+        people, one.k, generator, draws=_DRAWS, explore=explore, exclude_seen=one.exclude_seen, deny=deny
+    )
+    kept = found.items[0] >= 0
+    items, scores, sd, chance = (part[0][kept] for part in (found.items, found.scores, found.sd, found.in_top_k))
+    return Answer(items, scores, sd, chance if explore else None)
+
+
+@torch.no_grad()
+def reasons(
+    model: Recommender, history: Sequence[int], items: Int64[Array, " listed"], most: int = 3
+) -> list[list[tuple[int, float]]]:
+    """For each listed item the events of the history that moved it most: (event's place, change).
+
+    The change is that of the item's log-probability (of its score, without a density) when the event is there against when it
+    is not, all others staying: leave-one-out over the fold-in, all in one batch. Events without effect are left out.
+    """
+    if not len(history) or not len(items):
+        return [[] for _ in items]
+    rows = [list(history), *([*history[:at], *history[at + 1 :]] for at in range(len(history)))]
+    scores = np.empty((len(rows), len(items)))
+    step = model.block()
+    for start in range(0, len(rows), step):
+        part = Histories.from_lists(rows[start : start + step], model.n_items)
+        scores[start : start + step] = model.scores(part)[:, torch.from_numpy(items)].double().cpu().numpy()
+    change = scores[0] - scores[1:]
+    found = []
+    for column in change.T:
+        order = np.argsort(-np.abs(column), kind="stable")[:most]
+        found.append([(int(at), float(column[at])) for at in order if column[at] != 0.0])
+    return found

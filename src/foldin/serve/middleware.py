@@ -1,0 +1,124 @@
+"""Around every request: an id, a bound on the body, a log line, headers that keep a browser strict, figures for Prometheus."""
+
+import json
+import logging
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from foldin.serve.telemetry import Telemetry
+
+__all__ = ["HEADERS", "Middleware", "logger"]
+
+logger = logging.getLogger("foldin.serve")
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+# Everything a page needs comes from here; nothing may be framed, and nothing but our own modules is executed.
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+        "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "cache-control": "no-store",
+}
+_REQUEST_ID = re.compile(r"^[\w.-]{1,64}$")
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+class Middleware:
+    """An ASGI application around another.
+
+    Args:
+        app: the inner one.
+        body: bytes of a request's body at most.
+        telemetry: where requests are counted.
+    """
+
+    def __init__(self, app: App, *, body: int, telemetry: Telemetry) -> None:
+        self.app, self.body, self.telemetry = app, body, telemetry
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        start, status, taken = time.perf_counter(), 500, 0
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        given = headers.get("x-request-id", "")
+        request_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        begun = refused = False
+        too_large = f"body: at most {self.body:,} bytes"
+
+        async def bounded() -> Message:
+            nonlocal taken, refused
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self.body:
+                # The inner application may make an answer of its own of this; ours takes its place.
+                if not begun:
+                    await self._refuse(dressed, 413, too_large, request_id)
+                refused = True
+                raise _TooLargeError
+            return message
+
+        async def dressed(message: Message) -> None:
+            nonlocal status, begun
+            if refused:
+                return
+            if message["type"] == "http.response.start":
+                status, begun = message["status"], True
+                own = {**HEADERS, "x-request-id": request_id}
+                present = {name.lower() for name, _ in message["headers"]}
+                extra = [(n.encode(), v.encode()) for n, v in own.items() if n.encode() not in present]
+                message = {**message, "headers": [*message["headers"], *extra]}
+            await send(message)
+
+        try:
+            length = headers.get("content-length", "0")
+            if not length.isdigit() or int(length) > self.body:
+                raise _TooLargeError
+            await self.app(scope, bounded, dressed)
+        except _TooLargeError:
+            if not begun:
+                await self._refuse(dressed, 413, too_large, request_id)
+        except Exception:
+            logger.exception("request %s failed", request_id)
+            if not begun:
+                await self._refuse(dressed, 500, "an error of the service; its log has the details", request_id)
+        finally:
+            seconds = time.perf_counter() - start
+            route = scope.get("route")
+            path = getattr(route, "path", "unmatched")
+            self.telemetry.requests.labels(scope["method"], path, str(status)).inc()
+            self.telemetry.seconds.labels(path).observe(seconds)
+            line = {
+                "request_id": request_id,
+                "method": scope["method"],
+                "path": scope["path"],
+                "status": status,
+                "milliseconds": round(1000 * seconds, 3),
+                **scope["state"].get("log", {}),
+            }
+            logger.info(json.dumps(line))
+
+    @staticmethod
+    async def _refuse(send: Send, status: int, error: str, request_id: str) -> None:
+        body = json.dumps({"error": error, "request_id": request_id}).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

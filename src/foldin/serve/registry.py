@@ -1,0 +1,191 @@
+"""Models in service: several side by side, swapped without a dropped request, and who is served by which."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from foldin.errors import ConfigError, OverloadedError
+from foldin.serve.batcher import Batcher
+from foldin.serve.lists import Answer, Wanted, answers
+from foldin.store import Run, load_run
+
+__all__ = ["Deployment", "Registry"]
+
+
+@dataclass(eq=False)
+class Deployment:
+    """A run in service.
+
+    Args:
+        name: in requests and logs.
+        run: loaded and verified.
+        since: seconds since 1970.
+    """
+
+    name: str
+    run: Run
+    queued: int = 1024
+    since: float = field(default_factory=time.time)
+
+    def __post_init__(self) -> None:
+        self.batcher: Batcher[Wanted, Answer] = Batcher(
+            lambda wanted: answers(self.run.model, wanted), queued=self.queued
+        )
+
+    @property
+    def digest(self) -> str:
+        """Of the run: tells two trainings apart."""
+        return str(self.run.info["digest"])[:12]
+
+
+class Registry:
+    """What is in service, by name.
+
+    Args:
+        device: where models compute.
+        queued: requests that may wait for a model.
+    """
+
+    def __init__(self, *, device: str | torch.device = "cpu", queued: int = 1024) -> None:
+        self._device, self._queued = device, queued
+        self._lock = threading.Lock()
+        self._now: dict[str, Deployment] = {}
+        self._before: dict[str, Deployment] = {}
+        self._default: str | None = None
+        self._shares: dict[str, float] = {}
+
+    def deploy(self, folder: str | Path, name: str | None = None) -> Deployment:
+        """Load a run and put it in service under its name; what served under it before is kept for `roll_back`.
+
+        Nothing changes until the new one is loaded, verified, and has answered once.
+
+        Raises:
+            RunError: the run is missing, unfinished or damaged.
+        """
+        run = load_run(folder, device=self._device)
+        name = name or Path(folder).resolve().name
+        answers(run.model, [Wanted((), 1)])
+        new = Deployment(name, run, queued=self._queued)
+        with self._lock:
+            old = self._now.get(name)
+            self._now[name] = new
+            self._default = self._default or name
+            dropped = self._before.pop(name, None)
+            if old is not None:
+                self._before[name] = old
+        if dropped is not None:
+            dropped.batcher.close()
+        return new
+
+    def roll_back(self, name: str) -> Deployment:
+        """Exchange a model and the one that served under its name before.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        with self._lock:
+            if name not in self._before:
+                raise ConfigError(f"models: nothing served as {name!r} before")
+            self._now[name], self._before[name] = self._before[name], self._now[name]
+            return self._now[name]
+
+    def make_default(self, name: str) -> None:
+        """Serve whoever names no model by this one.
+
+        Raises:
+            ConfigError: no such model.
+        """
+        self.get(name)
+        with self._lock:
+            self._default = name
+
+    def split(self, shares: Mapping[str, float]) -> None:
+        """Divide those who name no model among models, the same person always to the same; empty ends the test.
+
+        Raises:
+            ConfigError: no such model, or shares that are not positive or do not add up to 1.
+        """
+        for name in shares:
+            self.get(name)
+        if shares and (min(shares.values()) <= 0 or abs(sum(shares.values()) - 1.0) > 1e-6):
+            raise ConfigError(f"models: shares must be positive and add up to 1, not {dict(shares)}")
+        with self._lock:
+            self._shares = dict(shares)
+
+    def get(self, name: str) -> Deployment:
+        """The model of that name.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        found = self._now.get(name)
+        if found is None:
+            raise ConfigError(f"models: no model {name!r}; there are {', '.join(sorted(self._now))}")
+        return found
+
+    def choose(self, name: str | None, person: str | None) -> Deployment:
+        """By name; else by the split, where there is one; else the default.
+
+        Raises:
+            ConfigError: no model of that name, or none at all.
+        """
+        if name is not None:
+            return self.get(name)
+        with self._lock:
+            shares, default = self._shares, self._default
+        if shares and person is not None:
+            digest = hashlib.sha256(f"{sorted(shares.items())} {person}".encode()).digest()
+            at, total = int.from_bytes(digest[:8]) / 2**64, 0.0
+            for one, share in sorted(shares.items()):
+                total += share
+                if at < total:
+                    return self.get(one)
+        if default is None:
+            raise ConfigError("models: none is in service")
+        return self.get(default)
+
+    def submit(self, name: str | None, person: str | None, wanted: Wanted) -> "tuple[Deployment, Future[Answer]]":
+        """(the model, its answer to come).
+
+        Raises:
+            ConfigError: no such model.
+            OverloadedError: its queue is full.
+        """
+        for _ in range(3):
+            found = self.choose(name, person)
+            try:
+                return found, found.batcher.submit(wanted)
+            except OverloadedError:
+                if found is self._now.get(found.name):
+                    raise
+        raise OverloadedError("the model is being replaced; ask again")
+
+    def all(self) -> list[Deployment]:
+        """What is in service, by name."""
+        with self._lock:
+            return [self._now[name] for name in sorted(self._now)]
+
+    @property
+    def default(self) -> str | None:
+        """Who serves those who name no model."""
+        return self._default
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The split in force."""
+        return dict(self._shares)
+
+    def can_roll_back(self, name: str) -> bool:
+        """Whether something served under this name before."""
+        return name in self._before
+
+    def close(self) -> None:
+        """Serve what waits, and end."""
+        for one in [*self._now.values(), *self._before.values()]:
+            one.batcher.close()

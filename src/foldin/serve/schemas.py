@@ -1,0 +1,233 @@
+"""What goes over the wire, described to the field: OpenAPI is made from it."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = [
+    "BatchAnswer",
+    "BatchQuestion",
+    "DeployQuestion",
+    "EventBatch",
+    "EventIn",
+    "EventOut",
+    "EventReceipt",
+    "Hit",
+    "ItemFilter",
+    "ItemOut",
+    "ItemsOut",
+    "ModelOut",
+    "ModelsOut",
+    "PersonErased",
+    "PersonOut",
+    "Problem",
+    "Question",
+    "Reason",
+    "Recommendations",
+    "SplitQuestion",
+]
+
+Id = Annotated[str, Field(min_length=1, max_length=200, description="External id, as in the log.", examples=["1"])]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Problem(BaseModel):
+    """An error."""
+
+    error: str = Field(description="What was wrong and where, in one line.")
+    request_id: str = Field(description="To find it in the logs.")
+
+
+class ItemFilter(_Strict):
+    """A condition on an attribute of the catalogue: one of these values, or an inclusive range."""
+
+    any_of: list[str] | None = Field(default=None, max_length=100, description="The attribute is one of these.")
+    contains: str | None = Field(
+        default=None, max_length=200, description="The attribute contains this text, case aside."
+    )
+    low: float | None = Field(default=None, description="Not below this number.")
+    high: float | None = Field(default=None, description="Not above this number.")
+
+
+class Question(_Strict):
+    """Who, and what list."""
+
+    person: Id | None = Field(
+        default=None, description="Folded in from the newest events that the service has of them."
+    )
+    history: list[Id] | None = Field(
+        default=None, description="Items taken, oldest first, instead of a person's events; unknown ones are reported."
+    )
+    k: int = Field(default=10, ge=1, description="Length of the list.")
+    exclude_seen: bool = Field(default=True, description="Leave out what is in the history.")
+    allow: list[Id] | None = Field(default=None, description="Only these items may be listed.")
+    deny: list[Id] | None = Field(default=None, description="These may not.")
+    filter: dict[str, ItemFilter] | None = Field(
+        default=None, max_length=10, description="Conditions on attributes of the catalogue; all must hold."
+    )
+    explore: Literal["none", "thompson", "temperature"] = Field(
+        default="none", description="The best list, that of one draw from the posterior, or one drawn item by item."
+    )
+    temperature: float = Field(default=1.0, gt=0, le=100, description="Of `temperature`: above 1 explores more.")
+    seed: int | None = Field(default=None, ge=0, lt=2**63, description="Of the draws; by chance without one.")
+    uncertainty: bool = Field(default=False, description="With the posterior's standard deviation of each probability.")
+    explain: bool = Field(default=False, description="With the events that moved each item most.")
+    model: str | None = Field(
+        default=None, max_length=200, description="By name; the default one, or the test's, if not."
+    )
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "Question":
+        if self.person is not None and self.history is not None:
+            raise ValueError("person and history: one of the two, or neither")
+        return self
+
+
+class Reason(BaseModel):
+    """An event of the history, and what it did to an item."""
+
+    item: str
+    title: str
+    change: float = Field(
+        description="Of the item's log-probability in nats (of its score, without a density) by this event being there."
+    )
+
+
+class Hit(BaseModel):
+    """A place of a list."""
+
+    rank: int
+    item: str
+    title: str
+    probability: float | None = Field(default=None, description="p(next item) among those that may be listed.")
+    score: float | None = Field(default=None, description="Of a model without a density: it only ranks.")
+    sd: float | None = Field(default=None, description="Posterior standard deviation of the probability.")
+    propensity: float | None = Field(default=None, description="Chance of being listed so, when exploring.")
+    reasons: list[Reason] | None = Field(default=None, description="Strongest first.")
+
+
+class Recommendations(BaseModel):
+    """A list, and how it came about."""
+
+    model: str
+    run: str = Field(description="Digest of the run that answered.")
+    person: str | None
+    known_events: int = Field(description="Events that the list is made of.")
+    unknown_items: list[str] = Field(
+        description="Items of the history, of allow and of deny that the model does not know."
+    )
+    prior: bool = Field(description="Whether nothing is known of the person: the list is the model's prior prediction.")
+    items: list[Hit]
+
+
+class BatchQuestion(_Strict):
+    """Several questions, answered together."""
+
+    requests: list[Question] = Field(min_length=1)
+
+
+class BatchAnswer(BaseModel):
+    """The answers, in the order of the questions."""
+
+    answers: list[Recommendations]
+
+
+class EventIn(_Strict):
+    """Somebody took something."""
+
+    person: Id
+    item: Id
+    time: int | None = Field(
+        default=None, ge=0, lt=2**53, description="Seconds since 1970; now, if left out. Late events find their place."
+    )
+
+
+class EventBatch(_Strict):
+    """Events, written all or none."""
+
+    events: list[EventIn] = Field(min_length=1)
+
+
+class EventReceipt(BaseModel):
+    """What became of them; they are on disk."""
+
+    accepted: int = Field(description="New events.")
+    duplicates: int = Field(description="Events that were there, or twice in the batch.")
+    replayed: bool = Field(description="Whether the idempotency key had been used for this batch before.")
+
+
+class EventOut(BaseModel):
+    """An event that is kept."""
+
+    item: str
+    time: int
+
+
+class PersonOut(BaseModel):
+    """Everything that is kept of a person."""
+
+    person: str
+    events: list[EventOut]
+
+
+class PersonErased(BaseModel):
+    """What was deleted."""
+
+    person: str
+    erased_events: int
+
+
+class ItemOut(BaseModel):
+    """An item of the catalogue."""
+
+    item: str
+    title: str
+    count: int = Field(description="Training events.")
+    similarity: float | None = Field(default=None, description="Cosine of the item vectors.")
+
+
+class ItemsOut(BaseModel):
+    """Items, best first."""
+
+    items: list[ItemOut]
+
+
+class ModelOut(BaseModel):
+    """A model in service."""
+
+    name: str
+    kind: str
+    run: str = Field(description="Digest of the run.")
+    items: int
+    has_likelihood: bool
+    has_posterior: bool
+    default: bool
+    share: float | None = Field(description="Of those who name no model, while a test goes on.")
+    can_roll_back: bool
+    waiting: int = Field(description="Requests in its queue.")
+    attributes: list[str] = Field(description="Of the catalogue, for filters.")
+
+
+class ModelsOut(BaseModel):
+    """The models in service."""
+
+    models: list[ModelOut]
+
+
+class DeployQuestion(_Strict):
+    """A run to put in service."""
+
+    run: str = Field(
+        min_length=1, max_length=1000, description="Its folder, inside the folders that the service may read."
+    )
+    name: str | None = Field(default=None, min_length=1, max_length=200, pattern=r"^[\w.-]+$")
+    default: bool = False
+
+
+class SplitQuestion(_Strict):
+    """Who is served by which model; empty ends the test."""
+
+    shares: dict[str, float] = Field(max_length=10)

@@ -1,0 +1,152 @@
+"""From settings to a running process: what is checked before a port is opened, and what goes on beside the requests."""
+
+import ipaddress
+import json
+import logging
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from foldin.errors import ConfigError, RunError
+from foldin.serve.app import make_app
+from foldin.serve.event_store import EventStore, connect
+from foldin.serve.keys import KeyRing
+from foldin.serve.limits import Limits
+from foldin.serve.registry import Registry
+from foldin.serve.service import Service
+from foldin.serve.telemetry import Telemetry
+
+__all__ = ["Watcher", "build", "check_address", "run"]
+
+logger = logging.getLogger("foldin.serve")
+
+
+def check_address(host: str, *, open_to_all: bool, has_keys: bool) -> None:
+    """Whether the service may listen there.
+
+    Raises:
+        ConfigError: without keys, anywhere but on the own machine, and there only where that was said.
+    """
+    try:
+        local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = host == "localhost"
+    if open_to_all and not local:
+        raise ConfigError(f"--no-keys is for the own machine: {host} can be reached by others")
+    if not open_to_all and not has_keys:
+        raise ConfigError("there is no key yet: make one with `foldin keys add`, or say --no-keys on the own machine")
+
+
+class Watcher:
+    """Puts a run into service again when its folder holds another one.
+
+    Args:
+        registry: where.
+        folders: of the runs, by name.
+        seconds: between looks.
+    """
+
+    def __init__(self, registry: Registry, folders: dict[str, Path], *, seconds: float = 2.0) -> None:
+        self.registry, self.folders, self.seconds = registry, folders, seconds
+        self._failed: dict[str, str] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="foldin-watch", daemon=True)
+
+    def start(self) -> None:
+        """Look from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stop.set()
+        self._thread.join()
+
+    def look(self) -> None:
+        """Once: a run whose digest is another is loaded; one that is damaged is said once, and the old one serves on."""
+        for name, folder in self.folders.items():
+            try:
+                digest = str(json.loads((folder / "run.json").read_text(encoding="utf-8"))["digest"])
+            except (OSError, ValueError, KeyError, TypeError):
+                continue  # being written
+            deployed = self.registry.get(name)
+            if digest in (deployed.run.info["digest"], self._failed.get(name)):
+                continue
+            try:
+                self.registry.deploy(folder, name)
+                logger.info(json.dumps({"deployed": name, "run": digest[:12]}))
+            except RunError as error:
+                self._failed[name] = digest
+                logger.warning(json.dumps({"refused": name, "error": str(error)}))
+
+    def _run(self) -> None:
+        while not self._stop.wait(self.seconds):
+            self.look()
+
+
+def build(
+    runs: Sequence[Path], url: str, *, open_to_all: bool, host: str, limits: Limits, device: str
+) -> tuple[FastAPI, Service, Watcher]:
+    """The application, its service, and what watches the runs' folders.
+
+    Raises:
+        ConfigError: no run, two of one name, no way to listen there, or a URL of no database.
+        RunError: a run cannot be loaded.
+        EventStoreError: the database cannot be used.
+    """
+    folders = {folder.resolve().name: folder.resolve() for folder in runs}
+    if not runs or len(folders) != len(runs):
+        raise ConfigError(f"runs of different names were expected, not {', '.join(map(str, runs)) or 'none'}")
+    engine = connect(url)
+    events, ring = EventStore(engine), KeyRing(engine)
+    check_address(host, open_to_all=open_to_all, has_keys=bool(ring.names()))
+    registry = Registry(device=device, queued=limits.queued)
+    for folder in folders.values():
+        registry.deploy(folder)
+    service = Service(registry, events, limits, Telemetry())
+    roots = tuple({folder.parent for folder in folders.values()})
+    return make_app(service, None if open_to_all else ring, roots=roots), service, Watcher(registry, folders)
+
+
+def run(app: FastAPI, watcher: Watcher, *, host: str, port: int, ready: Callable[[str], None]) -> None:
+    """Serve until interrupted; what waits is still answered.
+
+    Args:
+        ready: told the address once the port is open.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=10,
+        server_header=False,
+        h11_max_incomplete_event_size=64 << 10,
+    )
+    watcher.start()
+    server = uvicorn.Server(config)
+    started = threading.Thread(target=_announce, args=(server, host, port, ready), daemon=True)
+    started.start()
+    try:
+        server.run()
+    finally:
+        watcher.stop()
+        logger.removeHandler(handler)
+
+
+def _announce(server: uvicorn.Server, host: str, port: int, ready: Callable[[str], None]) -> None:
+    pause = threading.Event()
+    while not server.started and not server.should_exit:
+        pause.wait(0.02)
+    if server.started:
+        found = server.servers[0].sockets[0].getsockname()[1] if port == 0 else port
+        ready(f"http://{f'[{host}]' if ':' in host else host}:{found}")

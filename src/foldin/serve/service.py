@@ -1,0 +1,267 @@
+"""What the service does, without HTTP: fold people in from their events, list, explain, and keep events."""
+
+import secrets
+import time
+from collections.abc import Sequence
+from concurrent.futures import TimeoutError as FutureTimeoutError
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from foldin.data import Histories
+from foldin.errors import ConfigError, OverloadedError
+from foldin.models import InnerProduct, Posterior
+from foldin.serve.attributes import attributes, passing
+from foldin.serve.event_store import Event, EventStore, Receipt
+from foldin.serve.limits import Limits
+from foldin.serve.lists import Answer, Wanted, reasons
+from foldin.serve.registry import Deployment, Registry
+from foldin.serve.schemas import (
+    EventIn,
+    Hit,
+    ItemOut,
+    ItemsOut,
+    ModelOut,
+    ModelsOut,
+    Question,
+    Reason,
+    Recommendations,
+)
+from foldin.serve.telemetry import Telemetry
+
+__all__ = ["Service"]
+
+
+class Service:
+    """The service.
+
+    Args:
+        registry: models in service.
+        events: people's events.
+        limits: what one request may ask.
+        telemetry: where lists and events are counted.
+    """
+
+    def __init__(self, registry: Registry, events: EventStore, limits: Limits, telemetry: Telemetry) -> None:
+        self.registry, self.events, self.limits, self.telemetry = registry, events, limits, telemetry
+
+    def recommend(self, questions: Sequence[Question]) -> list[Recommendations]:
+        """A list for each question; all of them wait together.
+
+        Raises:
+            ConfigError: beyond a limit, no such model or attribute, an exploration that the model does not know.
+            EventStoreError: a person's events cannot be read.
+            OverloadedError: a queue is full, or the wait was too long.
+        """
+        if len(questions) > self.limits.batch:
+            raise ConfigError(f"requests: at most {self.limits.batch}, not {len(questions)}")
+        pending = []
+        for question in questions:
+            ids = self._history(question)
+            target = self.registry.choose(question.model, question.person)
+            wanted, unknown = self._wanted(target, question, ids)
+            deployment, future = self.registry.submit(target.name, None, wanted)
+            if deployment is not target:  # swapped in between: another catalogue perhaps
+                future.cancel()
+                wanted, unknown = self._wanted(deployment, question, ids)
+                future = deployment.batcher.submit(wanted)
+            pending.append((question, deployment, wanted, unknown, future))
+        until = time.monotonic() + self.limits.wait
+        answers = []
+        for question, deployment, wanted, unknown, future in pending:
+            try:
+                answer = future.result(timeout=max(0.0, until - time.monotonic()))
+            except FutureTimeoutError:
+                future.cancel()
+                raise OverloadedError(f"no answer within {self.limits.wait:g} s; ask again") from None
+            self.telemetry.lists.labels(deployment.name, question.explore).inc()
+            answers.append(self._answer(question, deployment, wanted, unknown, answer))
+        return answers
+
+    def _history(self, question: Question) -> list[str]:
+        most = self.limits.history
+        if question.history is not None:
+            if len(question.history) > most:
+                raise ConfigError(f"history: at most {most} items, not {len(question.history)}")
+            return question.history
+        if question.person is None:
+            return []
+        return [event.item for event in self.events.history(question.person, newest=most)]
+
+    def _wanted(self, target: Deployment, question: Question, ids: Sequence[str]) -> tuple[Wanted, list[str]]:
+        """(the request in indices, ids that the model does not know)."""
+        limits, catalog = self.limits, target.run.catalog
+        if question.k > limits.k:
+            raise ConfigError(f"k: at most {limits.k}, not {question.k}")
+        unknown: dict[str, None] = {}
+
+        def known(wanted: Sequence[str]) -> list[int]:
+            found = []
+            for one in wanted:
+                at = catalog.known([one])
+                found += at
+                if not at:
+                    unknown[one] = None
+            return found
+
+        # What somebody takes again counts once, at its newest place.
+        history = list(reversed(dict.fromkeys(reversed(known(ids)))))
+        banned = np.zeros(len(catalog), dtype=bool)
+        for name, listed in (("allow", question.allow), ("deny", question.deny)):
+            if listed is not None and len(listed) > limits.ids:
+                raise ConfigError(f"{name}: at most {limits.ids} items, not {len(listed)}")
+        if question.allow is not None:
+            banned[:] = True
+            banned[known(question.allow)] = False
+        if question.deny is not None:
+            banned[known(question.deny)] = True
+        if question.filter:
+            banned |= ~passing(catalog, question.filter)
+        seed = question.seed
+        if seed is None:
+            seed = secrets.randbelow(2**63) if question.explore != "none" else 0
+        wanted = Wanted(
+            history=tuple(history),
+            k=min(question.k, len(catalog)),
+            exclude_seen=question.exclude_seen,
+            banned=banned if banned.any() else None,
+            explore=question.explore,
+            temperature=question.temperature,
+            seed=seed,
+            uncertainty=question.uncertainty,
+        )
+        if question.explore == "thompson" and not isinstance(target.run.model, Posterior):
+            raise ConfigError(f"explore: thompson needs a model with a posterior; {target.name} has none")
+        if question.explore == "temperature" and not target.run.model.has_likelihood:
+            raise ConfigError(f"explore: temperature needs a model with a density; {target.name} has none")
+        return wanted, list(unknown)
+
+    def _answer(
+        self, question: Question, deployment: Deployment, wanted: Wanted, unknown: list[str], answer: Answer
+    ) -> Recommendations:
+        model, catalog = deployment.run.model, deployment.run.catalog
+        why = reasons(model, wanted.history, answer.items) if question.explain else None
+        hits = []
+        for place, item in enumerate(answer.items.tolist()):
+            score = float(answer.scores[place])
+            hits.append(
+                Hit(
+                    rank=place + 1,
+                    item=catalog.ids[item],
+                    title=catalog.titles[item],
+                    probability=float(np.exp(score)) if model.has_likelihood else None,
+                    score=None if model.has_likelihood else score,
+                    sd=None if answer.sd is None else float(answer.sd[place]),
+                    propensity=None if answer.propensity is None else float(answer.propensity[place]),
+                    reasons=None if why is None else [self._reason(deployment, wanted, *one) for one in why[place]],
+                )
+            )
+        return Recommendations(
+            model=deployment.name,
+            run=deployment.digest,
+            person=question.person,
+            known_events=len(wanted.history),
+            unknown_items=unknown,
+            prior=not wanted.history,
+            items=hits,
+        )
+
+    @staticmethod
+    def _reason(deployment: Deployment, wanted: Wanted, place: int, change: float) -> Reason:
+        item, catalog = wanted.history[place], deployment.run.catalog
+        return Reason(item=catalog.ids[item], title=catalog.titles[item], change=change)
+
+    def append(self, batch: Sequence[EventIn], key: str | None) -> Receipt:
+        """Keep events; they are on disk when this returns.
+
+        Raises:
+            ConfigError: too many, or a key that is too long.
+            IdempotencyError: the key came with other events before.
+            EventStoreError: the database is away.
+        """
+        if len(batch) > self.limits.batch:
+            raise ConfigError(f"events: at most {self.limits.batch}, not {len(batch)}")
+        if key is not None and not 1 <= len(key) <= 200:
+            raise ConfigError("Idempotency-Key: between 1 and 200 characters were expected")
+        if key is not None and any(one.time is None for one in batch):
+            raise ConfigError(
+                "events: with an Idempotency-Key every event needs its time, or it would be another later"
+            )
+        now = int(time.time())
+        events = [Event(one.person, one.item, now if one.time is None else one.time) for one in batch]
+        receipt = self.events.append(events, key=key)
+        if not receipt.replayed:
+            self.telemetry.events.labels("accepted").inc(receipt.accepted)
+            self.telemetry.events.labels("duplicate").inc(receipt.duplicates)
+        return receipt
+
+    def search(self, text: str, limit: int, model: str | None) -> ItemsOut:
+        """Items whose title or id contains the text, case aside: those that begin with it first, then the most taken.
+
+        Raises:
+            ConfigError: no such model.
+        """
+        catalog = self.registry.choose(model, None).run.catalog
+        folded = text.casefold()
+        counts = catalog.table["count"].to_list()
+        found = [
+            at
+            for at, title in enumerate(catalog.titles)
+            if folded in title.casefold() or folded == catalog.ids[at].casefold()
+        ]
+        found.sort(key=lambda at: (not catalog.titles[at].casefold().startswith(folded), -counts[at], at))
+        items = [ItemOut(item=catalog.ids[at], title=catalog.titles[at], count=counts[at]) for at in found[:limit]]
+        return ItemsOut(items=items)
+
+    @torch.no_grad()
+    def similar(self, item: str, limit: int, model: str | None) -> ItemsOut:
+        """Items like one: by the cosine of the model's item vectors; without them, what follows from that item alone.
+
+        Raises:
+            UnknownItemError: no such item.
+            ConfigError: no such model.
+        """
+        run = self.registry.choose(model, None).run
+        catalog, own = run.catalog, run.model
+        (at,) = catalog.indices([item])
+        if isinstance(own, InnerProduct):
+            vectors = F.normalize(own.item_vectors()[0], dim=1)
+            cosine = vectors @ vectors[at]
+            cosine[at] = -torch.inf
+            best = torch.sort(cosine, descending=True, stable=True).indices[: min(limit, len(catalog) - 1)].tolist()
+            likeness: list[float | None] = [float(cosine[one]) for one in best]
+        else:
+            alone = own.recommend(Histories.from_lists([[at]], len(catalog)), min(limit, len(catalog)))
+            best = [int(one) for one in alone.items[0] if one >= 0]
+            likeness = [None] * len(best)
+        counts = catalog.table["count"]
+        return ItemsOut(
+            items=[
+                ItemOut(item=catalog.ids[one], title=catalog.titles[one], count=int(counts[one]), similarity=how)
+                for one, how in zip(best, likeness, strict=True)
+            ]
+        )
+
+    def models(self) -> ModelsOut:
+        """The models in service."""
+        registry = self.registry
+        shares = registry.shares
+        return ModelsOut(
+            models=[
+                ModelOut(
+                    name=one.name,
+                    kind=one.run.name,
+                    run=one.digest,
+                    items=len(one.run.catalog),
+                    has_likelihood=one.run.model.has_likelihood,
+                    has_posterior=isinstance(one.run.model, Posterior),
+                    default=one.name == registry.default,
+                    share=shares.get(one.name),
+                    can_roll_back=registry.can_roll_back(one.name),
+                    waiting=one.batcher.waiting(),
+                    attributes=attributes(one.run.catalog),
+                )
+                for one in registry.all()
+            ]
+        )

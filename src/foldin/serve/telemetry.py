@@ -1,0 +1,23 @@
+"""Figures for Prometheus."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+__all__ = ["Telemetry"]
+
+
+class Telemetry:
+    """Counters of one service, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter("foldin_requests", "Requests.", ("method", "path", "status"), registry=self.registry)
+        self.seconds = Histogram("foldin_request_seconds", "Time of a request.", ("path",), registry=self.registry)
+        self.lists = Counter("foldin_lists", "Lists made.", ("model", "explore"), registry=self.registry)
+        self.events = Counter("foldin_events", "Events, by what became of them.", ("outcome",), registry=self.registry)
+        self.waiting = Gauge(
+            "foldin_waiting_requests", "Requests in a model's queue.", ("model",), registry=self.registry
+        )
+
+    def text(self) -> bytes:
+        """In Prometheus' format."""
+        return generate_latest(self.registry)

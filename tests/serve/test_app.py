@@ -1,0 +1,361 @@
+"""The service over HTTP: lists, events, people, models, who may call, and what goes wrong."""
+
+import json
+import logging
+import threading
+
+import numpy as np
+import pytest
+import torch
+from fastapi.testclient import TestClient
+
+from foldin.data import Histories
+from foldin.serve import Answer, Wanted, answers, make_app, reasons
+from foldin.serve.middleware import HEADERS
+from foldin.store import load_run
+from tests.serve.conftest import ITEMS
+
+
+def ask(client, status=200, path="/v1/recommendations", **question):
+    response = client.post(path, json=question)
+    assert response.status_code == status, response.text
+    return response.json()
+
+
+def items(content) -> list[str]:
+    return [hit["item"] for hit in content["items"]]
+
+
+@pytest.mark.parametrize("name", ["multvae", "ease", "popularity"])
+def test_lists_over_http_are_the_library_s_to_the_bit(client, runs, name):
+    run = load_run(runs[name])
+    for history in ([], [0], [1, 3, 5], [2, 4, 0, 6, 8]):
+        found = ask(client, history=[f"i{at}" for at in history], k=7, model=name)
+        exact = run.model.recommend(Histories.from_lists([history], ITEMS), 7)
+        kept = exact.items[0] >= 0
+        assert items(found) == [f"i{at}" for at in exact.items[0][kept]]
+        if run.model.has_likelihood:
+            probabilities = [float(np.exp(float(score))) for score in exact.scores[0][kept]]
+            assert [hit["probability"] for hit in found["items"]] == probabilities
+        else:
+            assert [hit["score"] for hit in found["items"]] == [float(score) for score in exact.scores[0][kept]]
+        assert found["prior"] == (not history)
+        assert found["known_events"] == len(history)
+        assert found["items"][0]["title"].startswith("Film ")
+
+
+def test_requests_of_one_batch_are_each_answered_by_their_own_rules(runs):
+    model = load_run(runs["multvae"]).model
+    banned = np.zeros(ITEMS, dtype=bool)
+    banned[[6, 8]] = True
+    wanted = [
+        Wanted((0, 2), 5),
+        Wanted((0, 2), 3, exclude_seen=False),
+        Wanted((0, 2), 9, banned=banned),
+        Wanted((), 4),
+        Wanted(tuple(range(ITEMS)), 4),
+    ]
+    together = answers(model, wanted)
+    for one, found in zip(wanted, together, strict=True):
+        (alone,) = answers(model, [one])
+        assert found.items.tolist() == alone.items.tolist()
+        assert np.allclose(found.scores, alone.scores, atol=1e-5)
+    assert not set(together[0].items) & {0, 2}
+    assert set(together[1].items) & {0, 2}
+    assert not set(together[2].items) & {0, 2, 6, 8}
+    assert len(together[4].items) == 0
+
+
+def test_an_event_is_seen_by_the_next_list(client):
+    assert ask(client, person="anna")["prior"]
+    events = [{"person": "anna", "item": f"i{at}", "time": at} for at in (0, 2, 4)]
+    response = client.post("/v1/events", json={"events": events}).json()
+    assert response == {"accepted": 3, "duplicates": 0, "replayed": False}
+    found = ask(client, person="anna", k=5)
+    assert found["known_events"] == 3
+    assert not found["prior"]
+    assert items(found) == items(ask(client, history=["i0", "i2", "i4"], k=5))
+    client.post("/v1/events", json={"events": [{"person": "anna", "item": items(found)[0]}]})
+    assert items(found)[0] not in items(ask(client, person="anna", k=5))
+
+
+def test_unknown_items_are_reported_and_the_rest_is_served(client):
+    found = ask(client, history=["i0", "nothing", "i2"], deny=["i4", "neither"])
+    assert found["unknown_items"] == ["nothing", "neither"]
+    assert found["known_events"] == 2
+    assert "i4" not in items(found)
+    client.post("/v1/events", json={"events": [{"person": "b", "item": "later", "time": 1}]})
+    assert ask(client, person="b")["unknown_items"] == ["later"]
+
+
+def test_allow_and_deny_and_attributes_decide_what_may_be_listed(client):
+    assert set(items(ask(client, allow=["i1", "i2", "i3"], deny=["i2"]))) == {"i1", "i3"}
+    odd = items(ask(client, history=["i0"], k=20, filter={"kind": {"any_of": ["odd"]}}))
+    assert set(odd) == {f"i{at}" for at in range(1, ITEMS, 2)}
+    late = items(ask(client, k=20, filter={"year": {"low": 1990, "high": 1992}}))
+    assert set(late) == {"i10", "i11", "i12"}  # i0 has no year
+    assert items(ask(client, filter={"kind": {"contains": "OD"}, "year": {"high": 1982}})) == ["i1"]
+    assert "no attribute 'colour'; there are count, kind, year" in ask(client, 422, filter={"colour": {}})["error"]
+    assert "holds no numbers" in ask(client, 422, filter={"kind": {"low": 1}})["error"]
+
+
+def test_exploring_gives_other_lists_with_their_propensities(client):
+    for explore in ("thompson", "temperature"):
+        best = items(ask(client, history=["i0"], k=4))
+        found = [ask(client, history=["i0"], k=4, explore=explore, seed=seed, temperature=2) for seed in range(6)]
+        assert any(items(one) != best for one in found)
+        assert items(ask(client, history=["i0"], k=4, explore=explore, seed=3, temperature=2)) == items(found[3])
+        for one in found:
+            assert all(0 <= hit["propensity"] <= 1 for hit in one["items"])
+            assert "i0" not in items(one)
+    assert "has none" in ask(client, 422, explore="thompson", model="ease")["error"]
+    assert "density" in ask(client, 422, explore="temperature", model="ease")["error"]
+
+
+def test_a_list_drawn_by_temperature_has_the_chances_that_it_says(runs):
+    model = load_run(runs["multvae"]).model
+    logp = model.scores(Histories.from_lists([[0]], ITEMS))[0].double()
+    logp[0] = -torch.inf
+    chances = torch.softmax(logp / 1.5, dim=0).numpy()
+    wanted = [Wanted((0,), 2, explore="temperature", temperature=1.5, seed=seed) for seed in range(6000)]
+    found = answers(model, wanted)
+    first = np.bincount([one.items[0] for one in found], minlength=ITEMS) / len(found)
+    assert np.abs(first - chances).max() < 0.02
+    for one in found[:50]:
+        a, b = one.items
+        assert one.propensity == pytest.approx([chances[a], chances[b] / (1 - chances[a])], rel=1e-6)
+
+
+def test_uncertainty_comes_with_a_posterior(client):
+    found = ask(client, history=["i0", "i2"], uncertainty=True, k=3)
+    assert all(hit["sd"] > 0 for hit in found["items"])
+    assert all(hit["sd"] is None for hit in ask(client, history=["i0"], k=3)["items"])
+    assert all(hit["sd"] is None for hit in ask(client, history=["i0"], uncertainty=True, model="ease")["items"])
+
+
+@pytest.mark.parametrize("name", ["multvae", "ease"])
+def test_reasons_are_what_leaving_an_event_out_changes(client, runs, name):
+    model = load_run(runs[name]).model
+    history = [0, 3, 2]
+    found = ask(client, history=[f"i{at}" for at in history], k=4, explain=True, model=name)
+    full = model.scores(Histories.from_lists([history], ITEMS))[0]
+    for hit in found["items"]:
+        item = int(hit["item"][1:])
+        changes = []
+        for at in range(3):
+            without = history[:at] + history[at + 1 :]
+            changes.append(float(full[item] - model.scores(Histories.from_lists([without], ITEMS))[0, item]))
+        best = int(np.argmax(np.abs(changes)))
+        assert hit["reasons"][0]["item"] == f"i{history[best]}"
+        assert hit["reasons"][0]["change"] == pytest.approx(changes[best], abs=1e-4)
+    assert reasons(model, [], np.array([1, 2])) == [[], []]
+    assert ask(client, explain=True)["items"][0]["reasons"] == []
+
+
+def test_many_are_answered_together(client):
+    requests = [{"history": [f"i{at}"], "k": 3} for at in range(10)]
+    found = ask(client, path="/v1/recommendations:batch", requests=requests)["answers"]
+    for at, one in enumerate(found):
+        alone = ask(client, history=[f"i{at}"], k=3)
+        assert items(one) == items(alone)
+    assert "at most 20" in ask(client, 422, path="/v1/recommendations:batch", requests=requests * 3)["error"]
+
+
+def test_events_sent_again_count_once(client):
+    batch = {"events": [{"person": "c", "item": "i0", "time": 5}]}
+    headers = {"Idempotency-Key": "order-1"}
+    assert client.post("/v1/events", json=batch, headers=headers).json()["accepted"] == 1
+    again = client.post("/v1/events", json=batch, headers=headers).json()
+    assert again == {"accepted": 1, "duplicates": 0, "replayed": True}
+    other = {"events": [{"person": "c", "item": "i1", "time": 5}]}
+    assert client.post("/v1/events", json=other, headers=headers).status_code == 409
+    timeless = {"events": [{"person": "c", "item": "i1"}]}
+    assert client.post("/v1/events", json=timeless, headers={"Idempotency-Key": "n"}).status_code == 422
+
+
+def test_people_can_be_exported_and_erased(client):
+    events = [{"person": "d/e", "item": "i1", "time": 2}, {"person": "d/e", "item": "i0", "time": 1}]
+    client.post("/v1/events", json={"events": [dict(one, person="d e") for one in events]})
+    kept = client.get("/v1/people/d%20e").json()
+    assert kept == {"person": "d e", "events": [{"item": "i0", "time": 1}, {"item": "i1", "time": 2}]}
+    assert client.delete("/v1/people/d%20e").json() == {"person": "d e", "erased_events": 2}
+    assert client.get("/v1/people/d%20e").json()["events"] == []
+    assert ask(client, person="d e")["prior"]
+
+
+def test_items_are_found_by_title_and_by_likeness(client):
+    found = client.get("/v1/items", params={"q": "film 1,"}).json()["items"]
+    assert [one["item"] for one in found] == ["i1"]
+    assert len(client.get("/v1/items", params={"q": "the odd", "limit": 3}).json()["items"]) == 3
+    alike = client.get("/v1/items/i0/similar", params={"limit": 5}).json()["items"]
+    assert len(alike) == 5
+    assert all(int(one["item"][1:]) % 2 == 0 for one in alike[:3])
+    likeness = [one["similarity"] for one in alike]
+    assert likeness == sorted(likeness, reverse=True)
+    other = client.get("/v1/items/i0/similar", params={"limit": 3, "model": "popularity"}).json()["items"]
+    assert len(other) == 3
+    assert client.get("/v1/items/none/similar").status_code == 404
+
+
+def test_models_are_deployed_rolled_back_and_divided(client, runs):
+    names = {one["name"]: one for one in client.get("/v1/models").json()["models"]}
+    assert set(names) == {"multvae", "ease", "popularity"}
+    assert names["multvae"]["default"]
+    assert names["multvae"]["has_posterior"]
+    response = client.post("/v1/models", json={"run": str(runs["popularity"]), "name": "multvae"})
+    assert response.status_code == 200
+    now = {one["name"]: one for one in response.json()["models"]}
+    assert now["multvae"]["kind"] == "popularity"
+    assert now["multvae"]["can_roll_back"]
+    assert client.post("/v1/models/multvae:rollback").json()["models"][1]["kind"] == "multvae"
+    assert client.post("/v1/models/ease:rollback").status_code == 422
+    assert client.put("/v1/split", json={"shares": {"ease": 0.5, "multvae": 0.5}}).status_code == 200
+    assert {ask(client, person=f"p{at}")["model"] for at in range(30)} == {"ease", "multvae"}
+    for run in ("/etc", str(runs["ease"].parent / ".." / "elsewhere")):
+        refused = client.post("/v1/models", json={"run": run})
+        assert refused.status_code == 422
+        assert "not inside a folder" in refused.json()["error"]
+    assert "no model 'other'" in ask(client, 422, model="other")["error"]
+
+
+def test_keys_open_what_their_scopes_say(keyed):
+    client, secrets = keyed
+
+    def status(scope, method, path, **more):
+        headers = {"Authorization": f"Bearer {secrets[scope]}"} if scope else {}
+        return client.request(method, path, headers=headers, **more).status_code
+
+    calls = {
+        "read": [("POST", "/v1/recommendations", {"json": {}}), ("GET", "/v1/items", {}), ("GET", "/metrics", {})],
+        "write": [
+            ("POST", "/v1/events", {"json": {"events": [{"person": "a", "item": "b"}]}}),
+            ("GET", "/v1/people/a", {}),
+            ("DELETE", "/v1/people/a", {}),
+        ],
+        "admin": [("PUT", "/v1/split", {"json": {"shares": {}}})],
+    }
+    for needed, some in calls.items():
+        for method, path, more in some:
+            for scope in secrets:
+                assert status(scope, method, path, **more) == (200 if scope == needed else 403)
+            assert status(None, method, path, **more) == 401
+    wrong = client.get("/v1/models", headers={"Authorization": "Bearer foldin_wrong"})
+    assert wrong.status_code == 401
+    assert wrong.headers["www-authenticate"] == "Bearer"
+    assert client.get("/healthz").status_code == 200
+
+
+def test_a_key_has_a_rate(service, runs):
+    object.__setattr__(service.limits, "rate", 0.001)
+    object.__setattr__(service.limits, "burst", 3)
+    with TestClient(make_app(service, None)) as client:
+        codes = [client.get("/v1/models").status_code for _ in range(5)]
+        assert codes == [200, 200, 200, 429, 429]
+        assert int(client.get("/v1/models").headers["retry-after"]) > 100
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"k": 0}, "body.k"),
+        ({"k": 101}, "k: at most 100, not 101"),
+        ({"history": ["i0"] * 51}, "history: at most 50 items, not 51"),
+        ({"person": "a", "history": ["i0"]}, "one of the two"),
+        ({"temperature": 0}, "body.temperature"),
+        ({"colour": 1}, "body.colour"),
+        ({"explore": "always"}, "body.explore"),
+        ({"seed": -1}, "body.seed"),
+        ({"history": "i0"}, "body.history"),
+        ({"allow": ["i0"] * 101}, "allow: at most 100"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(client, body, message):
+    found = ask(client, 422, **body)
+    assert message in found["error"]
+    assert "\n" not in found["error"]
+    assert found["request_id"]
+
+
+def test_bodies_have_a_bound_announced_or_not(client):
+    large = json.dumps({"history": ["x" * 190] * 200}).encode()
+    assert client.post("/v1/recommendations", content=large).status_code == 413
+
+    def parts():
+        for at in range(0, len(large), 1000):
+            yield large[at : at + 1000]
+
+    response = client.post("/v1/recommendations", content=parts())
+    assert response.status_code == 413
+    assert "body: at most 20,000 bytes" in response.json()["error"]
+    assert client.post("/v1/recommendations", content=b"{").status_code == 422
+    assert client.get("/nothing").status_code == 404
+    assert client.get("/v1/recommendations").status_code == 405
+
+
+def test_every_answer_is_dressed_for_a_browser_and_named_in_the_log(client, caplog):
+    with caplog.at_level(logging.INFO, logger="foldin.serve"):
+        response = client.get("/v1/models", headers={"X-Request-Id": "abc-1"})
+    assert response.headers["x-request-id"] == "abc-1"
+    for name, value in HEADERS.items():
+        assert response.headers[name] == value
+    assert "access-control-allow-origin" not in response.headers
+    lines = [json.loads(one.message) for one in caplog.records if one.name == "foldin.serve"]
+    assert lines[-1]["request_id"] == "abc-1"
+    assert (lines[-1]["method"], lines[-1]["path"], lines[-1]["status"]) == ("GET", "/v1/models", 200)
+    odd = client.get("/healthz", headers={"X-Request-Id": "a b\tc"})
+    assert odd.headers["x-request-id"] != "a b\tc"
+
+
+def test_state_and_figures_are_told(client, service):
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == {"models": True, "events": True}
+    ask(client)
+    text = client.get("/metrics").text
+    assert 'foldin_lists_total{explore="none",model="multvae"}' in text
+    assert 'foldin_requests_total{method="POST",path="/v1/recommendations",status="200"}' in text
+    service.events.engine.dispose()
+    service.events.ready = lambda: False
+    assert client.get("/readyz").status_code == 503
+
+
+def test_a_full_queue_is_503_with_a_time_to_come_back(client, service):
+    entered, leave = threading.Event(), threading.Event()
+    batcher = service.registry.get("multvae").batcher
+    work = batcher._work
+
+    def slow(wanted):
+        entered.set()
+        leave.wait(10)
+        return work(wanted)
+
+    batcher._work = slow
+    batcher._queue.maxsize = 1
+    threads = [threading.Thread(target=ask, args=(client,)) for _ in range(2)]
+    threads[0].start()
+    entered.wait(10)
+    threads[1].start()
+    while batcher.waiting() == 0:
+        pass
+    response = client.post("/v1/recommendations", json={})
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
+    assert "1 requests are waiting" in response.json()["error"]
+    leave.set()
+    for thread in threads:
+        thread.join()
+
+
+def test_the_interface_is_described_to_the_field(client):
+    described = client.get("/openapi.json").json()
+    paths = described["paths"]
+    assert {"/v1/recommendations", "/v1/events", "/v1/people/{person}", "/v1/models", "/healthz"} <= set(paths)
+    for name, schema in described["components"]["schemas"].items():
+        if name in {"HTTPValidationError", "ValidationError"}:
+            continue
+        assert schema.get("description"), name
+    question = described["components"]["schemas"]["Question"]["properties"]
+    assert all(one.get("description") or "$ref" in json.dumps(one) for one in question.values())
+
+
+def test_an_answer_may_be_empty():
+    assert Answer(np.empty(0, np.int64), np.empty(0, np.float32)).propensity is None

@@ -1,0 +1,155 @@
+"""Micro-batches and the registry: company, bounds, errors, swaps."""
+
+import threading
+import time
+from concurrent.futures import wait
+
+import pytest
+
+from foldin.errors import ConfigError, OverloadedError, RunError
+from foldin.serve import Batcher, Registry, TokenBuckets, Wanted
+from tests.serve.conftest import make_run
+
+
+def test_requests_that_wait_together_are_served_together_and_in_order():
+    entered, leave = threading.Event(), threading.Event()
+
+    def work(numbers):
+        entered.set()
+        leave.wait(10)
+        return [n * n for n in numbers]
+
+    batcher = Batcher(work, most=8)
+    first = batcher.submit(0)
+    entered.wait(10)
+    rest = [batcher.submit(n) for n in range(1, 20)]
+    leave.set()
+    assert first.result(10) == 0
+    assert [one.result(10) for one in rest] == [n * n for n in range(1, 20)]
+    assert batcher.sizes == [1, 8, 8, 3]
+    batcher.close()
+
+
+def test_a_full_queue_is_said_at_once():
+    entered, leave = threading.Event(), threading.Event()
+
+    def work(numbers):
+        entered.set()
+        leave.wait(10)
+        return numbers
+
+    batcher = Batcher(work, most=1, queued=2)
+    batcher.submit(0)
+    entered.wait(10)
+    waiting = [batcher.submit(n) for n in (1, 2)]
+    assert batcher.waiting() == 2
+    with pytest.raises(OverloadedError, match="2 requests are waiting"):
+        batcher.submit(3)
+    leave.set()
+    wait(waiting, timeout=10)
+    batcher.close()
+    with pytest.raises(OverloadedError, match="being replaced"):
+        batcher.submit(4)
+
+
+def test_one_bad_request_does_not_spoil_its_company():
+    entered, leave = threading.Event(), threading.Event()
+
+    def work(numbers):
+        entered.set()
+        leave.wait(10)
+        if 13 in numbers:
+            raise ConfigError("thirteen")
+        return numbers
+
+    batcher = Batcher(work)
+    batcher.submit(0)
+    entered.wait(10)
+    futures = {n: batcher.submit(n) for n in (1, 13, 2)}
+    leave.set()
+    assert futures[1].result(10) == 1
+    assert futures[2].result(10) == 2
+    with pytest.raises(ConfigError, match="thirteen"):
+        futures[13].result(10)
+    batcher.close()
+
+
+def test_closing_serves_what_waits():
+    batcher = Batcher(lambda numbers: [time.sleep(0.01) or n for n in numbers], most=2)
+    futures = [batcher.submit(n) for n in range(9)]
+    batcher.close()
+    assert [one.result(0) for one in futures] == list(range(9))
+    batcher.close()
+
+
+def test_a_bucket_gives_a_burst_and_then_its_rate():
+    buckets = TokenBuckets(rate=10.0, burst=3)
+    assert [buckets.take("a", now=0.0) for _ in range(3)] == [0.0] * 3
+    assert buckets.take("a", now=0.0) == pytest.approx(0.1)
+    assert buckets.take("b", now=0.0) == 0.0
+    assert buckets.take("a", now=0.11) == 0.0
+    assert buckets.take("a", now=0.12) > 0.0
+
+
+def test_a_swap_under_load_drops_nothing(tmp_path, runs):
+    registry = Registry()
+    registry.deploy(runs["ease"], "shop")
+    other = make_run(tmp_path / "other", "popularity")
+    answers, errors, stop = [], [], threading.Event()
+
+    def ask():
+        while not stop.is_set():
+            try:
+                deployment, future = registry.submit("shop", None, Wanted((0, 2), 3))
+                answers.append((deployment.run.name, future.result(10).items.tolist()))
+            except Exception as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for folder in (other, runs["ease"], other, runs["ease"], other):
+        registry.deploy(folder, "shop")
+        time.sleep(0.02)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert {name for name, _ in answers} == {"ease", "popularity"}
+    assert len({str(items) for name, items in answers if name == "ease"}) == 1
+    assert registry.roll_back("shop").run.name == "ease"
+    assert registry.get("shop").run.name == "ease"
+    registry.close()
+
+
+def test_a_damaged_run_is_refused_and_the_old_one_serves_on(tmp_path, runs):
+    registry = Registry()
+    registry.deploy(runs["ease"], "shop")
+    broken = make_run(tmp_path / "broken", "ease")
+    (broken / "model.safetensors").write_bytes((broken / "model.safetensors").read_bytes()[:-7])
+    with pytest.raises(RunError, match="damaged"):
+        registry.deploy(broken, "shop")
+    assert registry.submit(None, None, Wanted((0,), 2))[1].result(10).items.size == 2
+    with pytest.raises(ConfigError, match="nothing served as 'shop' before"):
+        registry.roll_back("shop")
+    registry.close()
+
+
+def test_a_test_divides_people_and_keeps_each_where_they_are(runs):
+    registry = Registry()
+    for name in ("ease", "multvae"):
+        registry.deploy(runs[name])
+    people = [f"p{at}" for at in range(2000)]
+    registry.split({"ease": 0.25, "multvae": 0.75})
+    chosen = {person: registry.choose(None, person).name for person in people}
+    share = sum(name == "ease" for name in chosen.values()) / len(people)
+    assert abs(share - 0.25) < 0.03
+    assert all(registry.choose(None, person).name == name for person, name in chosen.items())
+    assert registry.choose(None, None).name == "ease"  # whom nobody knows gets the default
+    assert registry.choose("multvae", people[0]).name == "multvae"
+    for wrong in ({"ease": 0.5}, {"ease": 1.5, "multvae": -0.5}, {"none": 1.0}):
+        with pytest.raises(ConfigError, match="models: "):
+            registry.split(wrong)
+    registry.split({})
+    assert {registry.choose(None, person).name for person in people} == {"ease"}
+    registry.close()

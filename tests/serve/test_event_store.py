@@ -1,0 +1,150 @@
+"""Events: written once, in order of time, erased, on both databases."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import sqlalchemy as sa
+
+from foldin.errors import ConfigError, EventStoreError, IdempotencyError
+from foldin.serve import Event, EventStore, KeyRing, Receipt, connect
+from foldin.serve.migrations import VERSION, migrate, version
+
+
+def test_events_come_back_in_order_of_time_and_late_ones_find_their_place(store):
+    store.append([Event("p", "b", 20), Event("p", "c", 30), Event("q", "x", 5)])
+    store.append([Event("p", "a", 10), Event("p", "d", 30)])
+    assert [one.item for one in store.history("p")] == ["a", "b", "c", "d"]
+    assert store.history("p", newest=2) == [Event("p", "c", 30), Event("p", "d", 30)]
+    assert store.history("nobody") == []
+
+
+def test_the_same_event_counts_once(store):
+    one = Event("p", "a", 1)
+    assert store.append([one, one, Event("p", "a", 2)]) == Receipt(2, 1)
+    assert store.append([one]) == Receipt(0, 1)
+    assert len(store.history("p")) == 2
+
+
+def test_a_batch_sent_again_by_its_key_gets_its_first_answer(store):
+    batch = [Event("p", "a", 1), Event("p", "b", 2)]
+    assert store.append(batch, key="k") == Receipt(2, 0)
+    assert store.append(batch, key="k") == Receipt(2, 0, replayed=True)
+    with pytest.raises(IdempotencyError, match="'k' came with other events"):
+        store.append([Event("p", "c", 3)], key="k")
+    assert [one.item for one in store.history("p")] == ["a", "b"]
+
+
+def test_a_large_batch_is_one_transaction(store):
+    batch = [Event("p", f"i{at}", at) for at in range(950)]
+    assert store.append(batch) == Receipt(950, 0)
+    assert [one.time for one in store.history("p")] == list(range(950))
+
+
+def test_writers_at_once_lose_nothing_and_double_nothing(store):
+    receipts: list[Receipt] = []
+
+    def write(writer: int) -> None:
+        for at in range(20):
+            # Every batch is sent by two writers, under one key.
+            batch = [Event("p", f"i{writer // 2}-{at}-{n}", at) for n in range(3)]
+            receipts.append(store.append(batch, key=f"{writer // 2}-{at}"))
+
+    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(receipts) == 120
+    assert sum(receipt.replayed for receipt in receipts) == 60
+    assert all(receipt.accepted == 3 for receipt in receipts)
+    assert len(store.history("p")) == 180
+
+
+def test_erasure_leaves_nothing_of_a_person(store):
+    store.append([Event("p", "a", 1), Event("p", "b", 2), Event("q", "a", 1)])
+    assert store.erase("p") == 2
+    assert store.history("p") == []
+    assert len(store.history("q")) == 1
+    assert store.erase("p") == 0
+
+
+def test_keys_are_kept_as_digests_alone(store):
+    ring = KeyRing(store.engine)
+    secret = ring.create("shop", ["read", "write"])
+    with store.engine.connect() as connection:
+        kept = str(connection.execute(sa.text("SELECT * FROM foldin_keys")).all())
+    assert secret not in kept
+    found = ring.find(secret)
+    assert found is not None
+    assert (found.name, found.scopes) == ("shop", ("read", "write"))
+    assert ring.find(secret + "x") is None
+    assert [one.name for one in ring.names()] == ["shop"]
+    with pytest.raises(ConfigError, match="'shop' already"):
+        ring.create("shop", ["read"])
+    with pytest.raises(ConfigError, match="not everything"):
+        ring.create("other", ["everything"])
+    ring.remove("shop")
+    assert ring.find(secret) is None
+    with pytest.raises(ConfigError, match="no key named 'shop'"):
+        ring.remove("shop")
+
+
+def test_a_database_is_migrated_once_and_a_later_one_refused(store):
+    migrate(store.engine)
+    EventStore(store.engine)
+    with store.engine.begin() as connection:
+        assert connection.execute(sa.select(version.c.version)).scalars().all() == [VERSION]
+        connection.execute(sa.update(version).values(version=VERSION + 1))
+    with pytest.raises(EventStoreError, match=f"of version {VERSION + 1}, this foldin knows {VERSION}"):
+        migrate(store.engine)
+    with store.engine.begin() as connection:
+        connection.execute(sa.update(version).values(version=VERSION))
+
+
+def test_a_database_that_is_away_is_said(tmp_path):
+    with pytest.raises(EventStoreError, match="cannot be used"):
+        EventStore(connect(f"sqlite:///{tmp_path}/none/events.db"))
+    with pytest.raises(EventStoreError, match="cannot be used"):
+        EventStore(connect("postgresql://nobody@127.0.0.1:1/none"))
+    for wrong in ("mysql://a/b", "no url"):
+        with pytest.raises(ConfigError, match="events: "):
+            connect(wrong)
+
+
+WRITER = """
+import sys
+from foldin.serve import Event, EventStore, connect
+store = EventStore(connect(sys.argv[1]))
+for at in range(int(sys.argv[2]), 10**9):
+    store.append([Event("p", f"i{at}-{n}", at) for n in range(5)], key=str(at))
+    print(at, flush=True)
+"""
+
+
+def test_killed_under_load_no_acknowledged_event_is_lost_and_none_doubled(store, url):
+    start, acknowledged = 0, -1
+    for _ in range(4):
+        process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, url, str(start)], stdout=subprocess.PIPE, text=True, env={**os.environ}
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        rest = [int(line) for line in process.stdout if line.strip().isdigit()]
+        process.stdout.close()
+        process.wait()
+        acknowledged = max([acknowledged, start, *rest])
+        # The sender does not know of the last batch, and sends it again.
+        start = acknowledged
+    for at in range(start, acknowledged + 2):
+        store.append([Event("p", f"i{at}-{n}", at) for n in range(5)], key=str(at))
+    found = [(one.time, one.item) for one in store.history("p")]
+    assert len(found) == len(set(found))
+    assert {(at, f"i{at}-{n}") for at in range(acknowledged + 1) for n in range(5)} <= set(found)
+    assert len(found) % 5 == 0  # a batch is there or is not
