@@ -7,7 +7,9 @@ from concurrent.futures import wait
 import pytest
 
 from foldin.errors import ConfigError, OverloadedError, RunError
-from foldin.serve import Batcher, Registry, TokenBuckets, Wanted
+from foldin.serve import Batcher, EventStore, Limits, Registry, Service, Telemetry, TokenBuckets, Wanted, connect
+from foldin.serve.schemas import Question
+from foldin.store import load_run
 from tests.serve.conftest import make_run
 
 
@@ -93,15 +95,18 @@ def test_a_bucket_gives_a_burst_and_then_its_rate():
 
 def test_a_swap_under_load_drops_nothing(tmp_path, runs):
     registry = Registry()
-    registry.deploy(runs["ease"], "shop")
+    digests = {registry.deploy(runs["ease"], "shop").digest: "ease"}
     other = make_run(tmp_path / "other", "popularity")
+    digests[load_run(other).info["digest"][:12]] = "popularity"
+    store = EventStore(connect(f"sqlite:///{tmp_path}/events.db"))
+    service = Service(registry, store, Limits(), Telemetry())
     answers, errors, stop = [], [], threading.Event()
 
     def ask():
         while not stop.is_set():
             try:
-                deployment, future = registry.submit("shop", None, Wanted((0, 2), 3))
-                answers.append((deployment.run.name, future.result(10).items.tolist()))
+                found = service.recommend([Question(history=["i0", "i2"], k=3, model="shop")])[0]
+                answers.append((found.run, [hit.item for hit in found.items]))
             except Exception as error:
                 errors.append(error)
 
@@ -115,8 +120,8 @@ def test_a_swap_under_load_drops_nothing(tmp_path, runs):
     for thread in threads:
         thread.join()
     assert not errors
-    assert {name for name, _ in answers} == {"ease", "popularity"}
-    assert len({str(items) for name, items in answers if name == "ease"}) == 1
+    assert {digests[run] for run, _ in answers} == {"ease", "popularity"}
+    assert len({str(items) for run, items in answers if digests[run] == "ease"}) == 1
     assert registry.roll_back("shop").run.name == "ease"
     assert registry.get("shop").run.name == "ease"
     registry.close()
@@ -129,7 +134,7 @@ def test_a_damaged_run_is_refused_and_the_old_one_serves_on(tmp_path, runs):
     (broken / "model.safetensors").write_bytes((broken / "model.safetensors").read_bytes()[:-7])
     with pytest.raises(RunError, match="damaged"):
         registry.deploy(broken, "shop")
-    assert registry.submit(None, None, Wanted((0,), 2))[1].result(10).items.size == 2
+    assert registry.choose(None, None).batcher.submit(Wanted((0,), 2)).result(10).items.size == 2
     with pytest.raises(ConfigError, match="nothing served as 'shop' before"):
         registry.roll_back("shop")
     registry.close()

@@ -1,6 +1,7 @@
 """The HTTP application: routes over `Service`, who may call them, and what an error looks like."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ from fastapi import Depends, FastAPI, Header, Query, Request
 from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from foldin.errors import (
@@ -118,12 +120,14 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
         return problem(request, error.status_code, str(error.detail), dict(error.headers or {}))
 
-    def allowed(scope: str) -> Callable[..., None]:
-        def check(request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
+    def allowed(scope: str) -> Callable[..., Awaitable[None]]:
+        async def check(request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
             name = "anybody"
             if keys is not None:
                 kind, _, secret = (authorization or "").partition(" ")
-                key = keys.find(secret.strip()) if kind.lower() == "bearer" and secret else None
+                key = None
+                if kind.lower() == "bearer" and secret:
+                    key = await run_in_threadpool(keys.find, secret.strip())
                 if key is None:
                     raise HTTPException(401, "a key is needed: Authorization: Bearer …", {"www-authenticate": "Bearer"})
                 if scope not in key.scopes:
@@ -138,10 +142,23 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
 
     read, write, admin = ([Depends(allowed(scope))] for scope in ("read", "write", "admin"))
 
-    @app.post("/v1/recommendations", dependencies=read, tags=["lists"])
-    def recommend(question: Question) -> Recommendations:
+    @app.post("/v1/recommendations", dependencies=read, tags=["lists"], response_model=Recommendations)
+    async def recommend(question: Question) -> Response:
         """A list for a known person, for a history, or for nobody in particular."""
-        return service.recommend([question])[0]
+        # Only what may take long leaves the loop: the event store, and reasons.
+        ids = (
+            service.history(question) if question.person is None else await run_in_threadpool(service.history, question)
+        )
+        pending = service.begin(question, ids)
+        try:
+            answer = await asyncio.wait_for(asyncio.wrap_future(pending.future), limits.wait)
+        except TimeoutError:
+            raise service.too_late(pending) from None
+        if question.explain:
+            found = await run_in_threadpool(service.finish, pending, answer)
+        else:
+            found = service.finish(pending, answer)
+        return Response(found.model_dump_json(), media_type="application/json")
 
     @app.post("/v1/recommendations:batch", dependencies=read, tags=["lists"])
     def recommend_batch(questions: BatchQuestion) -> BatchAnswer:

@@ -57,6 +57,11 @@ class Batcher(Generic[A, B]):
                 raise OverloadedError(f"{self._queue.maxsize} requests are waiting; ask again") from None
         return future
 
+    @property
+    def open(self) -> bool:
+        """Whether it takes requests."""
+        return self._open
+
     def waiting(self) -> int:
         """Requests in the queue."""
         return self._queue.qsize()

@@ -4,13 +4,12 @@ import hashlib
 import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
-from foldin.errors import ConfigError, OverloadedError
+from foldin.errors import ConfigError
 from foldin.serve.batcher import Batcher
 from foldin.serve.lists import Answer, Wanted, answers
 from foldin.store import Run, load_run
@@ -149,22 +148,6 @@ class Registry:
         if default is None:
             raise ConfigError("models: none is in service")
         return self.get(default)
-
-    def submit(self, name: str | None, person: str | None, wanted: Wanted) -> "tuple[Deployment, Future[Answer]]":
-        """(the model, its answer to come).
-
-        Raises:
-            ConfigError: no such model.
-            OverloadedError: its queue is full.
-        """
-        for _ in range(3):
-            found = self.choose(name, person)
-            try:
-                return found, found.batcher.submit(wanted)
-            except OverloadedError:
-                if found is self._now.get(found.name):
-                    raise
-        raise OverloadedError("the model is being replaced; ask again")
 
     def all(self) -> list[Deployment]:
         """What is in service, by name."""

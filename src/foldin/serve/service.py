@@ -3,7 +3,9 @@
 import secrets
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -29,8 +31,28 @@ from foldin.serve.schemas import (
     Recommendations,
 )
 from foldin.serve.telemetry import Telemetry
+from foldin.tensors import Array, Bool
 
-__all__ = ["Service"]
+__all__ = ["Pending", "Service"]
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A question in a queue.
+
+    Args:
+        question: as it was asked.
+        deployment: who answers.
+        wanted: the question in indices.
+        unknown: ids that the model does not know.
+        future: the answer to come.
+    """
+
+    question: Question
+    deployment: Deployment
+    wanted: Wanted
+    unknown: list[str]
+    future: "Future[Answer]"
 
 
 class Service:
@@ -46,40 +68,13 @@ class Service:
     def __init__(self, registry: Registry, events: EventStore, limits: Limits, telemetry: Telemetry) -> None:
         self.registry, self.events, self.limits, self.telemetry = registry, events, limits, telemetry
 
-    def recommend(self, questions: Sequence[Question]) -> list[Recommendations]:
-        """A list for each question; all of them wait together.
+    def history(self, question: Question) -> list[str]:
+        """The ids that a question's list is made of: as given, or the newest of a person's events.
 
         Raises:
-            ConfigError: beyond a limit, no such model or attribute, an exploration that the model does not know.
+            ConfigError: longer than the limit.
             EventStoreError: a person's events cannot be read.
-            OverloadedError: a queue is full, or the wait was too long.
         """
-        if len(questions) > self.limits.batch:
-            raise ConfigError(f"requests: at most {self.limits.batch}, not {len(questions)}")
-        pending = []
-        for question in questions:
-            ids = self._history(question)
-            target = self.registry.choose(question.model, question.person)
-            wanted, unknown = self._wanted(target, question, ids)
-            deployment, future = self.registry.submit(target.name, None, wanted)
-            if deployment is not target:  # swapped in between: another catalogue perhaps
-                future.cancel()
-                wanted, unknown = self._wanted(deployment, question, ids)
-                future = deployment.batcher.submit(wanted)
-            pending.append((question, deployment, wanted, unknown, future))
-        until = time.monotonic() + self.limits.wait
-        answers = []
-        for question, deployment, wanted, unknown, future in pending:
-            try:
-                answer = future.result(timeout=max(0.0, until - time.monotonic()))
-            except FutureTimeoutError:
-                future.cancel()
-                raise OverloadedError(f"no answer within {self.limits.wait:g} s; ask again") from None
-            self.telemetry.lists.labels(deployment.name, question.explore).inc()
-            answers.append(self._answer(question, deployment, wanted, unknown, answer))
-        return answers
-
-    def _history(self, question: Question) -> list[str]:
         most = self.limits.history
         if question.history is not None:
             if len(question.history) > most:
@@ -89,6 +84,51 @@ class Service:
             return []
         return [event.item for event in self.events.history(question.person, newest=most)]
 
+    def begin(self, question: Question, ids: Sequence[str]) -> Pending:
+        """Put a question in its model's queue.
+
+        Raises:
+            ConfigError: beyond a limit, no such model or attribute, an exploration that the model does not know.
+            OverloadedError: the queue is full.
+        """
+        for _ in range(3):
+            target = self.registry.choose(question.model, question.person)
+            wanted, unknown = self._wanted(target, question, ids)
+            try:
+                return Pending(question, target, wanted, unknown, target.batcher.submit(wanted))
+            except OverloadedError:
+                if target.batcher.open:  # full; else it has just been replaced, and the next one is asked
+                    raise
+        raise OverloadedError("the model is being replaced; ask again")
+
+    def finish(self, pending: Pending, answer: Answer) -> Recommendations:
+        """The list in words."""
+        self.telemetry.lists.labels(pending.deployment.name, pending.question.explore).inc()
+        return self._answer(pending, answer)
+
+    def recommend(self, questions: Sequence[Question]) -> list[Recommendations]:
+        """A list for each question; all of them wait together.
+
+        Raises:
+            ConfigError, EventStoreError, OverloadedError: as `history` and `begin`; too many questions; too long a wait.
+        """
+        if len(questions) > self.limits.batch:
+            raise ConfigError(f"requests: at most {self.limits.batch}, not {len(questions)}")
+        pending = [self.begin(question, self.history(question)) for question in questions]
+        until = time.monotonic() + self.limits.wait
+        answers = []
+        for one in pending:
+            try:
+                answers.append(self.finish(one, one.future.result(timeout=max(0.0, until - time.monotonic()))))
+            except FutureTimeoutError:
+                raise self.too_late(one) from None
+        return answers
+
+    def too_late(self, pending: Pending) -> OverloadedError:
+        """What to say when an answer takes longer than the limit; it is not waited for any more."""
+        pending.future.cancel()
+        return OverloadedError(f"no answer within {self.limits.wait:g} s; ask again")
+
     def _wanted(self, target: Deployment, question: Question, ids: Sequence[str]) -> tuple[Wanted, list[str]]:
         """(the request in indices, ids that the model does not know)."""
         limits, catalog = self.limits, target.run.catalog
@@ -97,27 +137,23 @@ class Service:
         unknown: dict[str, None] = {}
 
         def known(wanted: Sequence[str]) -> list[int]:
-            found = []
-            for one in wanted:
-                at = catalog.known([one])
-                found += at
-                if not at:
-                    unknown[one] = None
-            return found
+            at = catalog.known(wanted)
+            if len(at) < len(wanted):
+                unknown.update(dict.fromkeys(one for one in wanted if not catalog.known([one])))
+            return at
 
         # What somebody takes again counts once, at its newest place.
         history = list(reversed(dict.fromkeys(reversed(known(ids)))))
-        banned = np.zeros(len(catalog), dtype=bool)
         for name, listed in (("allow", question.allow), ("deny", question.deny)):
             if listed is not None and len(listed) > limits.ids:
                 raise ConfigError(f"{name}: at most {limits.ids} items, not {len(listed)}")
-        if question.allow is not None:
-            banned[:] = True
-            banned[known(question.allow)] = False
-        if question.deny is not None:
-            banned[known(question.deny)] = True
-        if question.filter:
-            banned |= ~passing(catalog, question.filter)
+        banned: Bool[Array, " items"] | None = None
+        if question.allow is not None or question.deny is not None or question.filter:
+            banned = np.full(len(catalog), question.allow is not None)
+            banned[known(question.allow or [])] = False
+            banned[known(question.deny or [])] = True
+            if question.filter:
+                banned |= ~passing(catalog, question.filter)
         seed = question.seed
         if seed is None:
             seed = secrets.randbelow(2**63) if question.explore != "none" else 0
@@ -125,7 +161,7 @@ class Service:
             history=tuple(history),
             k=min(question.k, len(catalog)),
             exclude_seen=question.exclude_seen,
-            banned=banned if banned.any() else None,
+            banned=banned,
             explore=question.explore,
             temperature=question.temperature,
             seed=seed,
@@ -137,9 +173,8 @@ class Service:
             raise ConfigError(f"explore: temperature needs a model with a density; {target.name} has none")
         return wanted, list(unknown)
 
-    def _answer(
-        self, question: Question, deployment: Deployment, wanted: Wanted, unknown: list[str], answer: Answer
-    ) -> Recommendations:
+    def _answer(self, pending: Pending, answer: Answer) -> Recommendations:
+        question, deployment, wanted = pending.question, pending.deployment, pending.wanted
         model, catalog = deployment.run.model, deployment.run.catalog
         why = reasons(model, wanted.history, answer.items) if question.explain else None
         hits = []
@@ -162,7 +197,7 @@ class Service:
             run=deployment.digest,
             person=question.person,
             known_events=len(wanted.history),
-            unknown_items=unknown,
+            unknown_items=pending.unknown,
             prior=not wanted.history,
             items=hits,
         )
