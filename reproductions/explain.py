@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from harness import arguments, write
 
-from foldin.cli.explain import explain
 from foldin.data import Source
 from foldin.experiment import model_class, save, train
+from foldin.explanation import explain
 from foldin.store import load_run
 
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -72,10 +72,11 @@ def table(
     seeds: int,
     metric: str = "ndcg@100",
     metrics: Sequence[str] = DEFAULT_METRICS,
+    every_seed: Sequence[str] = (),
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """(model → metric → mean and interval, the whole report): every model at its best setting on validation.
 
-    A name may have a second word, which tells two settings of one model apart; it is trained with one seed.
+    A name may have a second word, which tells two settings of one model apart; it is trained with one seed unless in `every_seed`.
 
     Figures are averages over the seeds of training, each person's first; closed forms have one seed.
     """
@@ -85,7 +86,7 @@ def table(
         settings, trials = search(split, name, grid, metric) if len(grid) > 1 else (dict(grid[0]), [])
         config = model_class(name.split()[0]).Config(**settings)
         runs: list[Trained] = []
-        for seed in range(seeds if " " not in name else 1):
+        for seed in range(seeds if " " not in name or name in every_seed else 1):
             runs.append(train(split, name.split()[0], config, seed=seed, metric=metric, metrics=metrics, patience=15))
             if runs[0].result.best_epoch is None and name != "als":
                 break

@@ -20,7 +20,7 @@ LAYERS = [
     {"models"},
     {"evaluation", "store"},
     {"export", "retrieval"},
-    {"experiment"},
+    {"experiment", "explanation"},
     {"scale", "serve"},
     {"cli"},
     {"__main__"},

@@ -8,13 +8,51 @@ from torch.nn import functional as F
 from foldin.blocks.buffers import Buffers
 from foldin.tensors import Float, Int, Tensor
 
-__all__ = ["bag_of_items", "drop_events", "padded_bag", "sums_by_item", "unit_weights"]
+__all__ = [
+    "bag_of_items",
+    "drop_events",
+    "padded_bag",
+    "padded_recency_weights",
+    "recency_weights",
+    "sums_by_item",
+    "unit_rows",
+    "unit_weights",
+]
 
 
 def unit_weights(offsets: Int[Tensor, " offsets"], dtype: torch.dtype = torch.float32) -> Float[Tensor, " events"]:
     """1/√n of each event of a person with n events: the binary row divided by its L2 norm."""
     lengths = offsets.diff()
     return torch.repeat_interleave(lengths.clamp(min=1).to(dtype).rsqrt(), lengths)
+
+
+def recency_weights(offsets: Int[Tensor, " offsets"], oldest: float) -> Float[Tensor, " events"]:
+    """From `oldest` up to 1 in a straight line over each person's events; a single event has 1.
+
+    Source: wang2023, section 3.6 (T-DiffRec).
+    """
+    if oldest == 1.0:
+        return torch.ones(int(offsets[-1]), device=offsets.device)
+    lengths = offsets.diff()
+    own = torch.repeat_interleave(lengths, lengths)
+    place = torch.arange(len(own), device=offsets.device) - torch.repeat_interleave(offsets[:-1], lengths)
+    return 1.0 - (1.0 - oldest) * (own - 1 - place) / (own - 1).clamp(min=1)
+
+
+def unit_rows(offsets: Int[Tensor, " offsets"], values: Float[Tensor, " events"]) -> Float[Tensor, " events"]:
+    """The entries of each row divided by the row's L2 norm."""
+    lengths = offsets.diff()
+    users = torch.repeat_interleave(torch.arange(len(lengths), device=values.device), lengths)
+    squares = values.new_zeros(len(lengths)).index_add_(0, users, values.square())
+    return values * squares.clamp(min=1e-12).rsqrt()[users]
+
+
+def padded_recency_weights(history: Int[Tensor, "users length"], oldest: float) -> Float[Tensor, "users length"]:
+    """As `recency_weights`, of a rectangle of items with −1 where a history is shorter; 0 there."""
+    known = history >= 0
+    lengths = known.sum(dim=1, keepdim=True)
+    after = lengths - known.cumsum(dim=1)
+    return (1.0 - (1.0 - oldest) * after / (lengths - 1).clamp(min=1)) * known
 
 
 def drop_events(
@@ -101,12 +139,18 @@ def bag_of_items(
 
 
 def padded_bag(
-    weight: Float[Tensor, "items hidden"], history: Int[Tensor, "users length"]
+    weight: Float[Tensor, "items hidden"],
+    history: Int[Tensor, "users length"],
+    *,
+    oldest: float = 1.0,
+    normalised: bool = True,
 ) -> Float[Tensor, "users hidden"]:
-    """X W for L2-normalised binary rows X given as a rectangle of items, −1 where a history is shorter: plain operations.
+    """X W for rows X given as a rectangle of items, −1 where a history is shorter: plain operations.
 
-    What an exported model computes; the same as `bag_of_items` with `unit_weights`.
+    What an exported model computes; the same as `bag_of_items` with `recency_weights`, divided by each row's L2 norm unless told
+    otherwise: with the defaults, with `unit_weights`.
     """
-    known = history >= 0
-    rows = F.embedding(history.clamp(min=0), weight) * known.unsqueeze(-1)
-    return rows.sum(dim=1) * known.sum(dim=1, keepdim=True).clamp(min=1).to(weight.dtype).rsqrt()
+    values = padded_recency_weights(history, oldest).to(weight.dtype)
+    if normalised:
+        values = values * values.square().sum(dim=1, keepdim=True).clamp(min=1e-12).rsqrt()
+    return (F.embedding(history.clamp(min=0), weight) * values.unsqueeze(-1)).sum(dim=1)

@@ -1,111 +1,22 @@
 """`foldin explain`: where every nat went."""
 
-import json
-import math
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
-import torch
 
 from foldin.cli.options import JSON
 from foldin.cli.output import json_out, out, table, working
 from foldin.cli.page import bound_heading, bound_rows, html_page
-from foldin.data import Split, load_pictures
 from foldin.errors import ConfigError
-from foldin.evaluation import bound_report, calibration_curve
 from foldin.experiment import choose_device, split_of_run
+from foldin.explanation import explain, explain_file
 from foldin.files import write_text
-from foldin.generative import VAE, bits_per_value, load_model
-from foldin.inference import Called
-from foldin.inference import bound_report as report_of
-from foldin.models import Segmented, SemanticIds, Variational
-from foldin.store import Run, load_run
+from foldin.store import load_run
 
-__all__ = ["command", "explain", "explain_file"]
+__all__ = ["command"]
 
-_TELLING, _SEGMENTS = 6, 20
-
-
-def explain(run: Run, split: Split, *, people: int, draws: int, seed: int, progress: Any = None) -> dict[str, Any]:
-    """The report of a run as data.
-
-    Raises:
-        ConfigError: the model has no density, so that there is nothing to explain in nats.
-    """
-    if not run.model.has_likelihood:
-        raise ConfigError(f"{run.folder}: {run.name} has no density: nothing to explain in nats")
-    metrics = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
-    lines = (run.folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
-    content: dict[str, Any] = {
-        "run": str(run.folder),
-        "model": run.name,
-        "data": run.info["source"]["path"],
-        "protocol": split.protocol,
-        "config": run.model.config.as_dict(),
-        "log_likelihood_per_item": metrics["log_likelihood_per_item"],
-        "perplexity": metrics["perplexity"],
-        "calibration": calibration_curve(run.model, split.test),
-        "history": [json.loads(line) for line in lines],
-    }
-    if isinstance(run.model, Variational):
-        content["bounds"] = bound_report(
-            run.model, split.test, people=people, draws=draws, seed=seed, progress=progress
-        )
-    if isinstance(run.model, Segmented):
-        shares, _ = run.model.segments()
-        telling = run.model.telling_items(min(_TELLING, run.model.n_items))
-        content["segments"] = [
-            {"share": float(shares[at]), "items": [run.catalog.titles[i] for i in telling[at].tolist()]}
-            for at in np.argsort(-shares, kind="stable").tolist()
-        ]
-    if isinstance(run.model, SemanticIds):
-        use = run.model.use()
-        content["names"] = {
-            "used": use.used.tolist(),
-            "perplexity": use.perplexity.tolist(),
-            "codes": run.model.config.codes,
-            "collisions": use.collisions,
-            "largest": use.largest,
-            "alarms": list(use.alarms),
-        }
-    return content
-
-
-def explain_file(
-    path: Path, pictures: str, *, device: str | torch.device, people: int, draws: int, seed: int, progress: Any = None
-) -> dict[str, Any]:
-    """The report of a generative model in a file on the test pictures, as data.
-
-    Raises:
-        RunError: the file holds no generative model.
-        ConfigError: it has no posterior q(z|x), so that there is no bound to explain.
-        DataError: no such pictures, or values that the model's likelihood does not take.
-        ShapeError: pictures of another shape than the model's.
-    """
-    model = load_model(path, device=device)
-    if not isinstance(model, VAE):
-        raise ConfigError(f"{path}: {type(model).__name__} has no posterior over a latent vector: no bound to explain")
-    test = load_pictures(pictures).test.rows(0, people)
-    model.elbo(test.rows(0, 1), torch.Generator(model.device).manual_seed(seed))  # refuses what is not its own
-    values, called = math.prod(test.shape), Called("picture", "pictures", "pixel")
-    bounds = report_of(
-        model, test, np.full(len(test), float(values)), called=called, draws=draws, seed=seed, progress=progress
-    )
-    offset = values * model.likelihood.offset
-    bits = {
-        name: bits_per_value(entry["per_picture"] + offset, values)
-        for name, entry in (("elbo", bounds["bound"]["elbo"]), ("log_evidence", bounds["gap"]["log_evidence"]))
-    }
-    return {
-        "file": str(path),
-        "model": "vae",
-        "data": pictures,
-        "config": model.config.as_dict(),
-        "bits_per_pixel": bits,
-        "bounds": bounds,
-    }
+_SEGMENTS = 20
 
 
 @click.command()

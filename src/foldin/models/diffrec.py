@@ -40,7 +40,10 @@ from foldin.blocks import (
     multinomial_from_hidden,
     multinomial_log_likelihood,
     noisy_bag,
+    padded_bag,
+    recency_weights,
     squared_error_from_hidden,
+    unit_rows,
 )
 from foldin.data import Histories
 from foldin.errors import ConfigError
@@ -136,23 +139,11 @@ class DiffRec(Exportable, InnerProduct, Recommender[DiffRecConfig]):
 
     def values(self, offsets: Int[Tensor, " offsets"]) -> Float[Tensor, " events"]:
         """x at each event: 1, or from `oldest` up to 1 in the order of a person's events."""
-        lengths = offsets.diff()
-        total = int(offsets[-1])
-        if self.config.oldest == 1.0:
-            return torch.ones(total, device=offsets.device)
-        place = torch.arange(total, device=offsets.device) - torch.repeat_interleave(offsets[:-1], lengths)
-        after = torch.repeat_interleave(lengths, lengths) - 1 - place
-        share = after / (torch.repeat_interleave(lengths, lengths) - 1).clamp(min=1)
-        return 1.0 - (1.0 - self.config.oldest) * share
+        return recency_weights(offsets, self.config.oldest)
 
     def _read(self, offsets: Int[Tensor, " offsets"], values: Float[Tensor, " events"]) -> Float[Tensor, " events"]:
         """The entries that go into the first layer."""
-        if not self.config.normalised:
-            return values
-        lengths = offsets.diff()
-        users = torch.repeat_interleave(torch.arange(len(lengths), device=values.device), lengths)
-        squares = values.new_zeros(len(lengths)).index_add_(0, users, values.square())
-        return values * squares.clamp(min=1e-12).rsqrt()[users]
+        return unit_rows(offsets, values) if self.config.normalised else values
 
     def weight(self, t: Int[Tensor, " users"]) -> Float[Tensor, " users"]:
         """w_t."""
@@ -251,15 +242,9 @@ class DiffRec(Exportable, InnerProduct, Recommender[DiffRecConfig]):
         return self.network.outputs(self.queries(histories))
 
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
-        known = history >= 0
-        lengths = known.sum(dim=1, keepdim=True)
-        after = lengths - known.cumsum(dim=1)
-        values = 1.0 - (1.0 - self.config.oldest) * after / (lengths - 1).clamp(min=1)
-        values = values * known
-        if self.config.normalised:
-            values = values * values.square().sum(dim=1, keepdim=True).clamp(min=1e-12).rsqrt()
-        rows = F.embedding(history.clamp(min=0), self.network.first) * values.unsqueeze(-1)
-        return F.linear(self._reverse(rows.sum(dim=1)), *self.network.output())
+        config = self.config
+        bag = padded_bag(self.network.first, history, oldest=config.oldest, normalised=config.normalised)
+        return F.linear(self._reverse(bag), *self.network.output())
 
     @torch.no_grad()
     def elbo(self, histories: Histories, generator: torch.Generator) -> ElboTerms:

@@ -5,7 +5,7 @@
 
     L = −log Mult(x; π) + γ KL(q(z|x) ‖ N(0, I)) + λ w_t ‖z − f(z_t, t)‖² / latent
 
-In serving z = μ(x), z_T = z, and the posterior means lead down to ẑ.
+In serving z = μ(x), z_T = z, and the posterior means lead down to ẑ. LT-DiffRec weighs events as T-DiffRec does (`oldest`).
 
 Source: wang2023, section 3.5 and the authors' code (one layer from items to (μ, log σ²) and one back, dropout .1, the latent
 dimensions divided among clusters by their sizes, λ falling and γ rising over the first updates, the loss of a row the sum over
@@ -34,8 +34,9 @@ from foldin.blocks import (
     matmul_into,
     multinomial_from_hidden,
     padded_bag,
+    recency_weights,
     step_embedding,
-    unit_weights,
+    unit_rows,
 )
 from foldin.data import Histories
 from foldin.errors import ConfigError
@@ -65,6 +66,7 @@ class LatentDiffRecConfig(Config):
     beta: float = setting(0.3, "cap of γ, the weight of the KL", low=0)
     anneal: float = setting(0.3, "share of the planned updates over which γ rises to its cap", low=0, high=1)
     dropout: float = setting(0.5, "of the input's entries", low=0, below=1)
+    oldest: float = setting(1.0, "weight of a person's oldest event; the newest has 1. Below 1: LT-DiffRec", above=0)
     learning_rate: float = setting(1e-3, "of Adam", above=0)
     batch_size: int = setting(400, "people a step", low=1)
     epochs: int = setting(200, "at most", low=1)
@@ -159,10 +161,13 @@ class LatentDiffRec(Exportable, InnerProduct, Recommender[LatentDiffRecConfig]):
     def _decoder(self) -> Float[Tensor, "items latent"]:
         return self.learned["decoder"] * self.own
 
+    def _read(self, offsets: Int[Tensor, " offsets"]) -> Float[Tensor, " events"]:
+        return unit_rows(offsets, recency_weights(offsets, self.config.oldest))
+
     def posterior(self, histories: Histories) -> tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]:
         """(μ, log σ²) of each person, without dropout."""
         items, offsets = histories.tensors(self.device)
-        code = bag_of_items(self._encoder(), items, offsets, unit_weights(offsets)) + self.learned["encoder_bias"]
+        code = bag_of_items(self._encoder(), items, offsets, self._read(offsets)) + self.learned["encoder_bias"]
         mu, logvar = code.chunk(2, dim=1)
         return mu, logvar
 
@@ -186,7 +191,7 @@ class LatentDiffRec(Exportable, InnerProduct, Recommender[LatentDiffRecConfig]):
     def _loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
         config = self.config
         items, offsets = batch.tensors(self.device)
-        kept = drop_events(items, offsets, unit_weights(offsets), config.dropout, generator)
+        kept = drop_events(items, offsets, self._read(offsets), config.dropout, generator)
         code = bag_of_items(self._encoder(), *kept, self._buffers_in) + self.learned["encoder_bias"]
         mu, logvar = code.chunk(2, dim=1)
         z = reparameterise(mu, logvar, generator)
@@ -222,5 +227,7 @@ class LatentDiffRec(Exportable, InnerProduct, Recommender[LatentDiffRecConfig]):
         return matmul_into(out, states, weight.t()).add_(bias)
 
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
-        mu, _ = (padded_bag(self._encoder(), history) + self.learned["encoder_bias"]).chunk(2, dim=1)
+        mu, _ = (padded_bag(self._encoder(), history, oldest=self.config.oldest) + self.learned["encoder_bias"]).chunk(
+            2, dim=1
+        )
         return F.linear(self._reverse(mu), self._decoder(), self.learned["decoder_bias"])

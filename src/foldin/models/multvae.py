@@ -85,7 +85,10 @@ class MultVAE(Exportable, InnerProduct, Variational[MultVAEConfig]):
 
     @torch.no_grad()
     def queries(self, histories: Histories) -> Float[Tensor, "users hidden"]:
-        return self.network.last_hidden(self.posterior(histories)[0])
+        return self.queries_at(self.posterior(histories)[0])
+
+    def queries_at(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users hidden"]:
+        return self.network.last_hidden(z)
 
     def item_vectors(self) -> tuple[Float[Tensor, "items hidden"], Float[Tensor, " items"]]:
         return self.network.output()

@@ -219,7 +219,10 @@ class RecVAE(Exportable, InnerProduct, Variational[RecVAEConfig]):
 
     @torch.no_grad()
     def queries(self, histories: Histories) -> Float[Tensor, "users latent"]:
-        return self.posterior(histories)[0]
+        return self.queries_at(self.posterior(histories)[0])
+
+    def queries_at(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users latent"]:
+        return z
 
     def item_vectors(self) -> tuple[Float[Tensor, "items latent"], Float[Tensor, " items"]]:
         return self.decoder.detach(), self.decoder_bias.detach()

@@ -29,6 +29,10 @@ class Variational(Posterior[C], LatentModel[Histories]):
     def decode(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users items"]:
         """Logits of p(item | z); the memory may be used again by the next call, and may be written to."""
 
+    @abstractmethod
+    def queries_at(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users width"]:
+        """What an item's vector is multiplied with, given z: `InnerProduct.queries` at one z instead of at its mean."""
+
     def log_likelihood(self, z: Float[Tensor, "users latent"], histories: Histories) -> Float[Tensor, " users"]:
         """log p(x | z) of each person's items, in nats; without a gradient."""
         items, offsets = histories.tensors(self.device)

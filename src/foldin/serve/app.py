@@ -22,6 +22,7 @@ from foldin.errors import (
     RunError,
     UnknownItemError,
 )
+from foldin.serve import studio
 from foldin.serve.keys import KeyRing
 from foldin.serve.limits import TokenBuckets
 from foldin.serve.middleware import Middleware
@@ -226,6 +227,9 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
         """Divide those who name no model among models: the same person always to the same."""
         service.registry.split(wanted.shares)
         return service.models()
+
+    app.include_router(studio.routes(service, allowed("read")))
+    app.include_router(studio.pages())
 
     @app.get("/healthz", tags=["state"])
     def healthy() -> dict[str, str]:

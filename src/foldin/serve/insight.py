@@ -1,0 +1,130 @@
+"""What the studio shows of a model: how it was trained and judged, where its nats went, and a map of its items."""
+
+import json
+import threading
+from typing import Any
+
+import numpy as np
+import torch
+
+from foldin.data import Histories
+from foldin.errors import ConfigError, FoldinError
+from foldin.experiment import split_of_run
+from foldin.explanation import explain
+from foldin.inference import reparameterise
+from foldin.models import InnerProduct, Variational
+from foldin.serve.registry import Deployment
+from foldin.serve.schemas import MapOut, MapPoint, PersonOnMap, ReportOut
+from foldin.tensors import Array, Float64
+
+__all__ = ["Insight", "person_on_map"]
+
+_PEOPLE, _DRAWS = 100, 50  # of a live report: a few seconds
+_POSTERIOR = 200
+
+
+class Insight:
+    """What is worked out once for each run and kept."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._maps: dict[str, tuple[MapOut, Float64[Array, "width 2"], Float64[Array, " width"]]] = {}
+        self._reports: dict[str, dict[str, Any]] = {}
+
+    def report(self, deployment: Deployment, *, live: bool) -> ReportOut:
+        """Settings, training curve and test metrics of a run; with `live`, its bound report on a hundred held-out people too.
+
+        Where the live report cannot be made (no density, the data moved), `unexplained` says why.
+        """
+        run = deployment.run
+        lines, metrics = run.folder / "history.jsonl", run.folder / "metrics.json"
+        history = [json.loads(line) for line in lines.read_text("utf-8").splitlines()] if lines.is_file() else []
+        judged = json.loads(metrics.read_text("utf-8")) if metrics.is_file() else {}
+        explained, unexplained = self._reports.get(deployment.digest), None
+        if live and explained is None:
+            try:
+                with self._lock:
+                    explained = explain(run, split_of_run(run, None), people=_PEOPLE, draws=_DRAWS, seed=0)
+                self._reports[deployment.digest] = explained
+            except (FoldinError, OSError, KeyError) as error:
+                unexplained = str(error)
+        return ReportOut(
+            model=deployment.name,
+            kind=run.name,
+            config=run.model.config.as_dict(),
+            info={key: value for key, value in run.info.items() if key not in {"files", "digest"}},
+            history=history,
+            metrics=judged,
+            explained=explained,
+            unexplained=unexplained,
+        )
+
+    def map(self, deployment: Deployment) -> MapOut:
+        """All items in the plane: the two directions in which the model's item vectors differ most (PCA).
+
+        Raises:
+            ConfigError: a model without item vectors.
+        """
+        return self._mapped(deployment)[0]
+
+    def _mapped(self, deployment: Deployment) -> tuple[MapOut, Float64[Array, "width 2"], Float64[Array, " width"]]:
+        model, catalog = deployment.run.model, deployment.run.catalog
+        if not isinstance(model, InnerProduct):
+            raise ConfigError(f"map: {deployment.name} has no vectors of items")
+        with self._lock:
+            if deployment.digest not in self._maps:
+                vectors = model.item_vectors()[0].detach().cpu().numpy().astype(np.float64)
+                centre = vectors.mean(axis=0)
+                _, sizes, rows = np.linalg.svd(np.cov(vectors - centre, rowvar=False, ddof=0))
+                axes = rows[:2].T
+                axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), range(axes.shape[1])])
+                at = np.round((vectors - centre) @ axes, 5)
+                counts = catalog.table["count"].to_list()
+                points = [
+                    MapPoint(
+                        item=catalog.ids[i],
+                        title=catalog.titles[i],
+                        count=counts[i],
+                        x=float(at[i, 0]),
+                        y=float(at[i, 1]),
+                    )
+                    for i in range(len(catalog))
+                ]
+                share = float(sizes[:2].sum() / max(sizes.sum(), 1e-300))
+                self._maps[deployment.digest] = (
+                    MapOut(model=deployment.name, explained=share, items=points),
+                    axes,
+                    centre,
+                )
+            return self._maps[deployment.digest]
+
+    def person(self, deployment: Deployment, history: list[int], seed: int) -> PersonOnMap:
+        """A person on the map: the query, and draws of it from the posterior where the model has one.
+
+        It is drawn from the map's centre, at the length of an item at the map's edge: only its direction counts for a list.
+
+        Raises:
+            ConfigError: a model without item vectors.
+        """
+        shown, axes, _ = self._mapped(deployment)
+        edge = max((abs(point.x) + abs(point.y) for point in shown.items), default=1.0)
+        return person_on_map(deployment, history, axes, edge, seed)
+
+
+@torch.no_grad()
+def person_on_map(
+    deployment: Deployment, history: list[int], axes: Float64[Array, "width 2"], edge: float, seed: int
+) -> PersonOnMap:
+    """See `Insight.person`."""
+    model = deployment.run.model
+    assert isinstance(model, InnerProduct)
+    people = Histories.from_lists([history], deployment.run.model.n_items)
+    drawn = model.queries(people)
+    if isinstance(model, Variational):
+        generator = torch.Generator(model.device).manual_seed(seed)
+        mu, logvar = (one.expand(_POSTERIOR, -1).contiguous() for one in model.posterior(people))
+        drawn = torch.cat((drawn, model.queries_at(reparameterise(mu, logvar, generator))))
+    flat = drawn.detach().cpu().numpy().astype(np.float64) @ axes
+    scale = edge / max(float(np.linalg.norm(flat, axis=1).max()), 1e-300)
+    points = np.round(scale * flat, 5).tolist()
+    return PersonOnMap(mean=points[0], draws=points[1:])
