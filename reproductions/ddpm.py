@@ -198,7 +198,8 @@ def main() -> None:
         "epochs": options.epochs,
     }
     path, start = Path(options.model) if options.model else None, time.perf_counter()
-    if path is not None and path.exists():
+    reused = path is not None and path.exists()
+    if reused and path is not None:
         model = load_model(path)
         assert isinstance(model, Diffusion)
     else:
@@ -209,7 +210,9 @@ def main() -> None:
     seconds = time.perf_counter() - start
     generator = torch.Generator().manual_seed(0)
     test = found.test.rows(0, options.bounded)
-    figures: dict[str, Any] = {"ddpm": {**bits(model.bound(test, generator, draws=60)), "seconds": seconds}}
+    figures: dict[str, Any] = {
+        "ddpm": {**bits(model.bound(test, generator, draws=60)), "seconds": None if reused else seconds}
+    }
     print(figures, file=sys.stderr, flush=True)
     network, right = classifier(found)
     distances, drawn = curve(model, found, network, options)

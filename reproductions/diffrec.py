@@ -5,8 +5,8 @@ python reproductions/diffrec.py --parts bound                    only the bounds
 python reproductions/diffrec.py --models diffrec,ease            only these, with their paired tests
 
 `diffrec-ml-1m-clean` (`given`): test people are folded in from their training events; recall over all relevant; settings and
-epochs are chosen by validation recall@10, the test people are looked at once. Rows whose name has a second word are one seed, but for
-`diffrec timed`.
+epochs are chosen by validation recall@10, the test people are looked at once. Rows whose name has a second word are one seed, but
+for `diffrec timed`.
 
 The options beyond the paper are rows of their own: `timed` is T-DiffRec; `ddim` takes one step of DDIM with the network of
 `diffrec`; `guided` moves away from what is said of nobody; `multinomial` has a softmax for the squared error, hence a density.
@@ -33,6 +33,7 @@ PAPER = {
 METRICS = ("recall_all@10", "recall_all@20", "ndcg@10", "ndcg@20")
 DIFFREC: dict[str, Any] = {"learning_rate": 3e-4, "epochs": 100}
 LATENT: dict[str, Any] = {"epochs": 100, "steps": 5, "weight": 0.3, "beta": 0.05}
+EVERY_SEED = ("diffrec timed",)
 # What was tried beyond these is in LOG.md.
 GRIDS: dict[str, list[dict[str, Any]]] = {
     "diffrec": [DIFFREC],
@@ -95,7 +96,7 @@ def main() -> None:
             seeds=options.seeds,
             metric="recall_all@10",
             metrics=METRICS,
-            every_seed=("diffrec timed",),
+            every_seed=EVERY_SEED,
         )
         keep(options, "diffrec", {name: found}, PAPER)
 

@@ -76,7 +76,7 @@ def table(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """(model → metric → mean and interval, the whole report): every model at its best setting on validation.
 
-    A name may have a second word, which tells two settings of one model apart; it is trained with one seed unless in `every_seed`.
+    A name may have a second word, which tells two settings of one model apart; it has one seed unless in `every_seed`.
 
     Figures are averages over the seeds of training, each person's first; closed forms have one seed.
     """

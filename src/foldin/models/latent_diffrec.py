@@ -175,7 +175,7 @@ class LatentDiffRec(Exportable, InnerProduct, Recommender[LatentDiffRecConfig]):
         """ẑ = f(z_t, t)."""
         own = self.learned
         e = F.linear(step_embedding(t - 1, self.config.time), own["of_time"], own["time_bias"])
-        h = torch.cat((z, e.expand(len(z), -1)), dim=1)
+        h = torch.cat((z, e.expand(z.shape[0], -1)), dim=1)
         for layer in range(len(self.config.hidden) + 1):
             h = F.linear(torch.tanh(h) if layer else h, own[f"weight_{layer}"], own[f"bias_{layer}"])
         return h
