@@ -108,6 +108,10 @@ def test_exploring_gives_other_lists_with_their_propensities(client):
         for one in found:
             assert all(0 <= hit["propensity"] <= 1 for hit in one["items"])
             assert "i0" not in items(one)
+    both = ask(client, history=["i0"], k=4, explore="temperature", seed=3, temperature=2, uncertainty=True)
+    plain = ask(client, history=["i0"], k=4, explore="temperature", seed=3, temperature=2)
+    assert items(both) == items(plain)
+    assert all(hit["sd"] > 0 and hit["propensity"] > 0 for hit in both["items"])
     assert "has none" in ask(client, 422, explore="thompson", model="ease")["error"]
     assert "density" in ask(client, 422, explore="temperature", model="ease")["error"]
 

@@ -5,7 +5,8 @@ computed once, and each row is masked by its own request. A list is that of `Rec
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import numpy as np
 import torch
@@ -82,7 +83,24 @@ def answers(model: Recommender, wanted: Sequence[Wanted]) -> list[Answer]:
     for at, one in enumerate(wanted):
         if at not in found:
             found[at] = _predictive(model, one)
+    for at, one in enumerate(wanted):
+        if isinstance(model, Posterior) and one.uncertainty and one.explore == "temperature":
+            found[at] = replace(found[at], sd=_spread(model, one, found[at].items))
     return [found[at] for at in range(len(wanted))]
+
+
+def _spread(model: Posterior, one: Wanted, items: Int64[Array, " found"]) -> Float[Array, " found"]:
+    """Posterior standard deviation of the probability of each item of a list that was not made by `predictive`."""
+    people = Histories.from_lists([one.history], model.n_items)
+    barred = torch.zeros(1, model.n_items, dtype=torch.bool, device=model.device)
+    if one.exclude_seen:
+        barred[0, list(one.history)] = True
+    if one.banned is not None:
+        barred[0, torch.from_numpy(one.banned).to(model.device)] = True
+    generator, at = torch.Generator(model.device).manual_seed(one.seed), torch.from_numpy(items).to(model.device)
+    drawn = islice(model.drawn_logits(people, generator), _DRAWS)
+    shares = [torch.softmax(logits.masked_fill_(barred, -torch.inf), dim=1)[0, at].clone() for logits in drawn]
+    return torch.stack(shares).double().std(dim=0).cpu().numpy()
 
 
 def _check(model: Recommender, one: Wanted) -> None:
@@ -95,7 +113,7 @@ def _check(model: Recommender, one: Wanted) -> None:
 
 
 def _drawn(model: Recommender, one: Wanted) -> bool:
-    return isinstance(model, Posterior) and (one.uncertainty or one.explore == "thompson")
+    return isinstance(model, Posterior) and (one.explore == "thompson" or (one.uncertainty and one.explore == "none"))
 
 
 def _together(model: Recommender, wanted: Sequence[Wanted]) -> list[Answer]:

@@ -1,0 +1,85 @@
+// The editor of a history: search titles, add, remove, or take a known person's events.
+
+import { get, segment } from "./api.js";
+import { el, failed, say } from "./ui.js";
+import { remember, state } from "./state.js";
+
+export function historyEditor(changed) {
+  const found = el("ul", { class: "plain", "aria-label": "Found items" });
+  const taken = el("ul", { class: "plain", "aria-label": "The history, oldest first" });
+  const search = el("input", { id: "search", class: "full", type: "search", autocomplete: "off" });
+  const person = el("input", { id: "known", type: "text", autocomplete: "off" });
+  let control = null;
+
+  function update() {
+    remember();
+    show();
+    changed();
+  }
+
+  function show() {
+    taken.replaceChildren(...(state.history.length
+      ? state.history.map((one, at) => el("li", {}, el("span", {}, one.title),
+          el("button", { class: "small", type: "button", "aria-label": `Remove ${one.title}`, onclick: () => {
+            state.history.splice(at, 1);
+            say(`${one.title} removed`);
+            update();
+          } }, "Remove")))
+      : [el("li", { class: "quiet" }, "Nothing yet: the list is what the model expects of anybody.")]));
+  }
+
+  function add(item) {
+    if (!state.history.some((one) => one.item === item.item)) {
+      state.history.push({ item: item.item, title: item.title });
+      say(`${item.title} added`);
+      update();
+    }
+  }
+
+  async function look() {
+    if (control) control.abort();
+    control = new AbortController();
+    try {
+      const query = new URLSearchParams({ q: search.value, limit: "8", ...(state.model ? { model: state.model } : {}) });
+      const { items } = await get(`/v1/items?${query}`, control.signal);
+      found.replaceChildren(...(items.length
+        ? items.map((item) => el("li", {}, el("span", {}, item.title),
+            el("button", { class: "small", type: "button", "aria-label": `Add ${item.title}`, onclick: () => add(item) }, "Add")))
+        : [el("li", { class: "quiet" }, "No such title.")]));
+    } catch (error) {
+      if (error.name !== "AbortError") found.replaceChildren(el("li", {}, failed(error)));
+    }
+  }
+
+  async function load(event) {
+    event.preventDefault();
+    const where = event.target.querySelector("p");
+    try {
+      const { events } = await get(`/v1/people/${segment(person.value)}`);
+      const titles = await Promise.all([...new Set(events.map((one) => one.item))].map(async (item) => {
+        const { items } = await get(`/v1/items?${new URLSearchParams({ q: item, limit: "100" })}`);
+        return items.find((one) => one.item === item) || { item, title: item };
+      }));
+      state.history = titles.map(({ item, title }) => ({ item, title }));
+      where.textContent = events.length ? `${events.length} events.` : "Nothing is kept of this person.";
+      update();
+    } catch (error) {
+      where.textContent = error.message;
+    }
+  }
+
+  let waiting = null;
+  search.addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(look, 150);
+  });
+  show();
+  look();
+  return el("section", { "aria-label": "History" },
+    el("label", { for: "search" }, "Search titles"), search, found,
+    el("h2", {}, "The history"), taken,
+    el("p", {}, el("button", { type: "button", onclick: () => { state.history = []; update(); } }, "Clear")),
+    el("form", { onsubmit: load }, el("label", { for: "known" }, "Or a known person, by id"),
+      el("span", { class: "inline" }, person, " ", el("button", {}, "Load")), el("p", { class: "quiet", role: "status" })));
+}
+

@@ -1,0 +1,181 @@
+"""The studio in a real browser: every page, without an error, a violation of the content policy or a serious finding of axe."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.serve.conftest import make_run
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory) -> Iterator[str]:
+    """A serving process with three models."""
+    root = tmp_path_factory.mktemp("studio")
+    runs = [make_run(root / name, name) for name in ("multvae", "ease", "popularity")]
+    command = [sys.executable, "-m", "foldin", "serve", *map(str, runs), "--no-keys", "--port", "0"]
+    started = subprocess.Popen([*command, "--events", f"sqlite:///{root}/events.db"], stderr=subprocess.PIPE, text=True)
+    assert started.stderr is not None
+    found = next(match[0] for match in (re.search(r"http://[\d.:]+", line) for line in started.stderr) if match)
+    drain = subprocess.Popen(["cat"], stdin=started.stderr, stdout=subprocess.DEVNULL)
+    yield found
+    started.terminate()
+    started.wait(30)
+    drain.wait(30)
+    started.stderr.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def page(browser) -> Iterator[Page]:
+    """A tab; whatever it complains of fails the test."""
+    context = browser.new_context(viewport={"width": 1200, "height": 900})
+    tab = context.new_page()
+    tab.set_default_timeout(20_000)
+    complaints: list[str] = []
+    tab.on("console", lambda one: complaints.append(one.text) if one.type in ("error", "warning") else None)
+    tab.on("pageerror", lambda one: complaints.append(str(one)))
+    tab.complaints = complaints
+    yield tab
+    context.close()
+    assert not complaints, complaints
+
+
+def findings(page: Page) -> list[str]:
+    """Serious findings of axe-core on the page as it is."""
+    found = page.evaluate(f"() => {{ {AXE}; return window.axe.run(); }}")
+    serious = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
+    return [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in serious]
+
+
+def add(page: Page, title: str) -> None:
+    page.get_by_label("Search titles").fill(title)
+    page.get_by_role("button", name=f"Add {title}", exact=False).first.click()
+
+
+def test_a_history_is_built_and_the_list_reacts(page, address):
+    page.goto(address)
+    expect(page.get_by_role("heading", name="A person")).to_be_visible()
+    expect(page.get_by_text("prior prediction")).to_be_visible()
+    add(page, "Film 2,")
+    add(page, "Film 4,")
+    expect(page.get_by_text("From 2 events.")).to_be_visible()
+    hits = page.get_by_role("list", name="What the model expects next").get_by_role("listitem")
+    expect(hits).to_have_count(10)
+    expect(hits.first).to_contain_text("even one")
+    expect(hits.first).to_contain_text("because of")
+    expect(hits.first).to_contain_text("±")
+    page.get_by_role("button", name="Remove Film 4, the even one").click()
+    expect(page.get_by_text("From 1 events.")).to_be_visible()
+    page.get_by_role("combobox", name="List").select_option("temperature")
+    expect(hits.first).to_contain_text("chance")
+    page.locator("#model").select_option("ease")
+    page.get_by_role("combobox", name="List").select_option("thompson")
+    expect(page.get_by_role("alert")).to_contain_text("needs a model with a posterior")
+    page.complaints.clear()  # the refused request itself is in the console
+
+
+def test_a_known_person_is_loaded(page, address):
+    page.goto(address)
+    events = [{"person": "anna", "item": f"i{at}", "time": at} for at in (1, 3)]
+    page.request.post(f"{address}/v1/events", data={"events": events})
+    page.get_by_label("Or a known person, by id").fill("anna")
+    page.get_by_role("button", name="Load").click()
+    expect(page.get_by_text("From 2 events.")).to_be_visible()
+    expect(page.get_by_role("list", name="The history")).to_contain_text("Film 3, the odd one")
+
+
+def test_the_model_shows_its_training_and_says_what_it_cannot(page, address):
+    page.goto(f"{address}/studio/index.html#/model")
+    expect(page.get_by_role("heading", name="The model")).to_be_visible()
+    page.get_by_role("button", name="Work out where the nats went").click()
+    expect(page.get_by_label("Where the nats went").locator(".state")).to_be_visible()
+
+
+def test_models_stand_side_by_side(page, address):
+    page.goto(f"{address}/studio/index.html#/compare")
+    add(page, "Film 2,")
+    for name in ("multvae", "ease", "popularity"):
+        expect(page.get_by_role("heading", name=name)).to_be_visible()
+    expect(page.get_by_role("table", name="Items that two lists have in common")).to_be_visible()
+
+
+def test_the_map_moves_and_tells(page, address):
+    page.goto(f"{address}/studio/index.html#/map")
+    canvas = page.locator("canvas")
+    expect(canvas).to_be_visible()
+    expect(page.get_by_text("20 items; the plane shows")).to_be_visible()
+
+    page.wait_for_function("() => document.querySelector('canvas').width > 400")
+    seen = "() => document.querySelector('canvas').toDataURL()"
+    before = page.evaluate(seen)
+    assert len(before) > 5000
+    canvas.focus()
+    page.keyboard.press("+")
+    zoomed = page.evaluate(seen)
+    assert zoomed != before
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate(seen) != zoomed
+    add(page, "Film 2,")
+
+
+@pytest.mark.parametrize("name", ["EM", "Variational inference", "Diffusion"])
+def test_the_lab_runs_step_by_step(page, address, name):
+    page.goto(f"{address}/studio/index.html#/lab")
+    section = page.get_by_role("region", name=name)
+    expect(section.locator(".chart svg.main-svg").first).to_be_visible()
+    frames = section.locator("input[id$='-frame']")
+    before = section.locator(".gtitle").last.text_content()
+    frames.focus()
+    page.keyboard.press("Home")
+    expect(section.locator(".gtitle").last).not_to_have_text(before or "")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["person", "model", "compare", "map", "lab"])
+def test_pages_have_no_serious_finding_of_accessibility(page, address, name, theme):
+    page.emulate_media(color_scheme=theme)
+    page.goto(f"{address}/studio/index.html#/{name}")
+    page.wait_for_load_state("networkidle")
+    assert findings(page) == []
+
+
+def test_on_a_phone_nothing_is_wider_than_the_page(page, address):
+    page.set_viewport_size({"width": 360, "height": 740})
+    for name in ("person", "model", "compare", "map", "lab"):
+        page.goto(f"{address}/studio/index.html#/{name}")
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= 361, name
+
+
+def test_everything_is_reached_by_the_keyboard(page, address):
+    page.goto(address)
+    expect(page.get_by_role("heading", name="A person")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="The model")).to_be_visible()
+    expect(page.get_by_role("link", name="The model")).to_have_attribute("aria-current", "page")

@@ -1,0 +1,114 @@
+"""The studio's data: the lab's mathematics, the map, reports; and its files."""
+
+import numpy as np
+import pytest
+import torch
+
+from foldin.data import Histories
+from foldin.serve import lab
+from foldin.serve.studio import FOLDER
+from foldin.store import load_run
+from tests.serve.conftest import ITEMS
+
+
+def test_every_page_is_served_and_nothing_else(client):
+    assert client.get("/", follow_redirects=False).headers["location"] == "studio/index.html"
+    for path in FOLDER.iterdir():
+        response = client.get(f"/studio/{path.name}")
+        assert response.status_code == 200
+        assert response.content == path.read_bytes()
+    assert client.get("/studio/plotly.min.js").headers["content-type"].startswith("text/javascript")
+    for wrong in ("none.js", "..%2Fapp.py", "%2Fetc%2Fpasswd", "app.py"):
+        assert client.get(f"/studio/{wrong}").status_code == 404
+
+
+def test_pages_load_nothing_from_elsewhere_and_run_nothing_inline():
+    for path in FOLDER.iterdir():
+        text = path.read_text(encoding="utf-8")
+        assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
+        assert "https://" not in text
+        assert not any(word in text for word in ("eval(", "innerHTML", "new Function", "document.write"))
+    page = (FOLDER / "index.html").read_text(encoding="utf-8")
+    assert 'onclick="' not in page
+    assert page.count("<script") == page.count("<script src=")
+
+
+def test_the_lab_s_em_never_falls_and_ends_where_the_library_does(client):
+    found = client.get("/v1/lab/em", params={"components": 3, "steps": 20, "seed": 3}).json()
+    bounds = [frame["log_likelihood"] for frame in found["frames"]]
+    assert len(bounds) == 21
+    assert (np.diff(bounds) > -1e-9).all()
+    assert bounds[-1] > bounds[0] + 0.1
+    for frame in found["frames"]:
+        assert np.allclose(np.sum(frame["responsibilities"], axis=1), 1.0, atol=0.01)
+        assert np.isclose(np.sum(frame["weights"]), 1.0)
+
+
+def test_the_lab_s_bound_stays_below_the_evidence_and_rises_to_it():
+    found = lab.vi(events=5, steps=300, seed=0)
+    grid = np.linspace(-30, 30, 60_001)
+    taken, shown = found.taken, found.shown
+    log_joint = taken * -np.logaddexp(0, -grid) + (shown - taken) * -np.logaddexp(0, grid)
+    log_joint += -0.5 * (grid / 2) ** 2 - np.log(2 * np.sqrt(2 * np.pi))
+    exact = np.logaddexp.reduce(log_joint) + np.log(grid[1] - grid[0])
+    assert found.log_evidence == pytest.approx(exact, abs=1e-3)
+    gaps = [found.log_evidence - frame.elbo for frame in found.frames]
+    assert min(gaps) > -1e-6
+    assert gaps[-1] < 0.05 < gaps[0]
+
+
+@pytest.mark.parametrize(("steps", "eta"), [(1, 0.0), (10, 0.0), (50, 1.0), (200, 0.0)])
+def test_the_lab_s_noise_turns_to_data(steps, eta):
+    found = lab.diffusion(steps, eta, seed=1)
+    data, last = np.array(found.data), np.array(found.frames[-1])
+    nearest = np.linalg.norm(last[:, None] - data[None], axis=2).min(axis=1)
+    assert found.signal[0] < 0.01
+    assert found.signal[-1] == 1.0
+    if steps == 1:
+        assert np.allclose(last, data.mean(axis=0), atol=0.1)  # all that is known at the most noise is the mean
+    else:
+        assert nearest.mean() < 0.1  # the best denoiser of N points ends at one of them
+
+
+def test_the_map_is_the_principal_components_of_the_item_vectors(client, runs):
+    found = client.get("/v1/models/multvae/map").json()
+    vectors = load_run(runs["multvae"]).model.item_vectors()[0].double()
+    centred = vectors - vectors.mean(dim=0)
+    _, sizes, _ = torch.linalg.svd(centred, full_matrices=False)
+    at = np.array([[one["x"], one["y"]] for one in found["items"]])
+    assert np.allclose((at**2).sum(axis=0), sizes[:2].square().numpy(), rtol=1e-3)
+    assert found["explained"] == pytest.approx(float(sizes[:2].square().sum() / sizes.square().sum()), abs=1e-4)
+    assert [one["item"] for one in found["items"]] == [f"i{at}" for at in range(ITEMS)]
+    assert client.get("/v1/models/popularity/map").status_code == 422
+
+
+def test_a_person_lies_on_the_side_of_their_items(client):
+    points = {
+        one["item"]: np.array([one["x"], one["y"]]) for one in client.get("/v1/models/multvae/map").json()["items"]
+    }
+    even = sum(points[f"i{at}"] for at in range(0, ITEMS, 2))
+    for own, side in ((["i0", "i2", "i4"], even), (["i1", "i3", "i5"], -even)):
+        found = client.post("/v1/models/multvae/map:person", json={"history": own}).json()
+        assert np.dot(found["mean"], side) > 0
+        assert len(found["draws"]) == 200
+        assert np.array(found["draws"]).std() > 0
+    plain = client.post("/v1/models/ease/map:person", json={"history": ["i0"]})
+    assert plain.status_code in (200, 422)
+
+
+def test_reports_tell_what_the_run_holds_and_why_there_is_no_more(client):
+    found = client.get("/v1/models/multvae/report").json()
+    assert found["kind"] == "multvae"
+    assert found["config"]["latent"] == 8
+    assert found["explained"] is None
+    live = client.get("/v1/models/multvae/report", params={"live": True}).json()
+    assert live["explained"] is None
+    assert live["unexplained"]  # this run does not know its log
+    assert client.get("/v1/models/none/report").status_code == 422
+
+
+def test_draws_are_those_of_the_posterior(runs):
+    model = load_run(runs["multvae"]).model
+    people = Histories.from_lists([[0, 2]], ITEMS)
+    with torch.no_grad():
+        assert torch.equal(model.queries(people), model.queries_at(model.posterior(people)[0]))
