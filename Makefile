@@ -16,7 +16,8 @@ setup: .venv/ready
 	@touch .venv/ready
 
 demo: setup
-	@$(BIN)/foldin demo
+	@$(BIN)/foldin demo --out runs/demo
+	@echo "(the program is $(BIN)/foldin)"
 
 test: setup
 	@OMP_NUM_THREADS=2 $(BIN)/python -m pytest
@@ -36,7 +37,7 @@ docs: setup
 	@$(BIN)/python docs/write_readme.py
 
 # Peers live in environments of their own: none of their pins touches ours.
-bench-setup: .bench/cornac/ready .bench/pythae/ready .bench/rectools/ready .bench/sklearn/ready .bench/vector/ready
+bench-setup: .bench/cornac/ready .bench/pythae/ready .bench/rectools/ready .bench/schemathesis/ready .bench/sklearn/ready .bench/vector/ready
 
 .bench/%/ready: benchmarks/%.txt
 	@test -x .bench/$*/bin/python || $(PYTHON) -m venv .bench/$*
@@ -45,7 +46,7 @@ bench-setup: .bench/cornac/ready .bench/pythae/ready .bench/rectools/ready .benc
 	@touch $@
 
 bench: setup bench-setup
-	@for script in read_log recommend_all multvae_epoch recvae_epoch multvae_quality_time sasrec_epoch gaussian_mixture variational_mixture mixture lda poisson quantise aevb; do \
+	@for script in read_log recommend_all multvae_epoch recvae_epoch multvae_quality_time sasrec_epoch gaussian_mixture variational_mixture mixture lda poisson quantise aevb diffrec_epoch ddim serve_load serve_faults; do \
 	  env -u OPENBLAS_CORETYPE $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 clean:

@@ -1,9 +1,5 @@
 """Runs, stores and a service to call."""
 
-import os
-import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
 import polars as pl
@@ -16,6 +12,7 @@ from foldin.serve import EventStore, KeyRing, Limits, Registry, Service, Telemet
 from foldin.store import save_run
 from foldin.training import fit
 from tests.conftest import checkerboard
+from tests.serve.postgres import Postgres
 
 ITEMS = 20
 SETTINGS = {
@@ -52,28 +49,19 @@ def runs(tmp_path_factory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def postgres():
+def server():
     """A PostgreSQL of its own; skipped where the system has none."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not found:
+    found = Postgres.find()
+    if found is None:
         pytest.skip("no PostgreSQL on this machine")
-    binaries = found[-1].parent
-    folder = Path(tempfile.mkdtemp(prefix="foldin-pg"))
-    as_user: list[str] = []
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        shutil.chown(folder, "postgres")
-        as_user = ["runuser", "-u", "postgres", "--"]
+    found.start()
+    yield found
+    found.remove()
 
-    def run(*command: str) -> None:
-        subprocess.run([*as_user, *command], check=True, capture_output=True, cwd="/")
 
-    data, port = folder / "data", 54000 + os.getpid() % 1000
-    run(str(binaries / "initdb"), "-D", str(data), "-U", "foldin", "-A", "trust", "--no-sync")
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
-    run(str(binaries / "pg_ctl"), "-D", str(data), "-w", "-o", options, "-l", str(folder / "log"), "start")
-    yield f"postgresql://foldin@127.0.0.1:{port}/postgres"
-    run(str(binaries / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
-    shutil.rmtree(folder, ignore_errors=True)
+@pytest.fixture
+def postgres(server) -> str:
+    return server.url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

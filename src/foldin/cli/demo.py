@@ -8,10 +8,11 @@ import numpy as np
 
 from foldin.cli.describe import describe_log, describe_split, show_log, show_split
 from foldin.cli.options import JSON
-from foldin.cli.output import FitBar, json_out, out, working
+from foldin.cli.output import FitBar, json_out, out, status, working
 from foldin.cli.recommend import as_rows, list_table, lists_of
 from foldin.cli.tables import metrics_table, show_tests
 from foldin.data import EMBEDDED, Histories, Source, split_log
+from foldin.errors import ConfigError
 from foldin.experiment import report, save, train
 from foldin.models import EASEConfig, MultVAEConfig
 from foldin.store import load_run
@@ -32,14 +33,17 @@ _LIKES = ("Toy Story (1995)", "Aladdin (1992)", "Lion King, The (1994)")
 @click.option("--likes", "titles", multiple=True, metavar="TITLE", help="What the new person likes; may be repeated.")
 @click.option("--out", "folder", metavar="RUN", help="Keep the trained Mult-VAE as a run directory.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the split and of training.")
+@click.option("--serve", is_flag=True, help="Then serve the Mult-VAE and open the studio in a browser; Ctrl-C ends.")
 @JSON
-def command(titles: tuple[str, ...], folder: str | None, seed: int, as_json: bool) -> None:
+def command(titles: tuple[str, ...], folder: str | None, seed: int, serve: bool, as_json: bool) -> None:
     """Read MovieLens small, split it, train and compare three models, recommend to a known and to a new person.
 
     \b
     Example:
       foldin demo --likes "Alien (1979)" --likes "Blade Runner (1982)"
     """
+    if serve and as_json:
+        raise ConfigError("--serve goes on until Ctrl-C, --json prints one object and ends: one of the two")
     console = out()
     source = Source(path=EMBEDDED, min_rating=4.0, protocol="strong", held_out=100, seed=seed)
     with working("reading"):
@@ -57,11 +61,11 @@ def command(titles: tuple[str, ...], folder: str | None, seed: int, as_json: boo
             trained[name] = train(split, name, config, seed=seed, progress=progress)
     content = report(split, trained, data=EMBEDDED, seed=seed)
     model, catalog = trained["multvae"].model, split.catalog
-    with tempfile.TemporaryDirectory() as scratch:
-        # What is shown below comes from the stored run, as it would for anybody who loads it.
-        target = Path(folder) if folder is not None else Path(scratch) / "run"
-        save(target, split, trained["multvae"], source=source.as_dict(), seed=seed)
-        model = load_run(target).model
+    scratch = tempfile.TemporaryDirectory()
+    # What is shown below comes from the stored run, as it would for anybody who loads it.
+    target = Path(folder) if folder is not None else Path(scratch.name) / "multvae"
+    save(target, split, trained["multvae"], source=source.as_dict(), seed=seed)
+    model = load_run(target).model
     lengths = split.test.fold_in.lengths
     person = int(np.argmin(np.abs(lengths - 12)))
     known = split.test.fold_in.select(np.array([person]))
@@ -86,3 +90,22 @@ def command(titles: tuple[str, ...], folder: str | None, seed: int, as_json: boo
     console.print(list_table("\nA new person who likes " + "; ".join(catalog.titles[i] for i in likes), lists["new"]))
     if folder is not None:
         console.print(f'\nkept in {folder}; try: foldin recommend {folder} --likes "Alien (1979)"', soft_wrap=True)
+        console.print(f"the studio in a browser: foldin serve {folder} --no-keys", soft_wrap=True)
+    if serve:
+        _serve(target, Path(scratch.name) / "events.db")
+    scratch.cleanup()
+
+
+def _serve(run: Path, database: Path) -> None:
+    from foldin.cli.serve import server_module
+    from foldin.serve import Limits
+
+    server = server_module()
+    url, host = f"sqlite:///{database}", "127.0.0.1"
+    app, _, watcher = server.build([run], url, open_to_all=True, host=host, limits=Limits(), device="cpu")
+
+    def ready(address: str) -> None:
+        status(f"the studio is at {address}; Ctrl-C ends")
+        click.launch(address)
+
+    server.run(app, watcher, host=host, port=0, ready=ready)

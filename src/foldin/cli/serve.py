@@ -9,10 +9,15 @@ from foldin.cli.output import status
 from foldin.errors import MissingExtraError
 from foldin.experiment import choose_device
 
-__all__ = ["command"]
+__all__ = ["command", "server_module"]
 
 
-def _server() -> Any:
+def server_module() -> Any:
+    """`foldin.serve.server`, or which package it lacks.
+
+    Raises:
+        MissingExtraError: the extra `serve` is not installed.
+    """
     try:
         from foldin.serve import server
     except ImportError as error:
@@ -58,7 +63,7 @@ def command(
       foldin serve runs/films --no-keys
       curl -X POST http://127.0.0.1:8000/v1/recommendations -H 'Content-Type: application/json' -d '{"history": ["1"], "k": 3}'
     """
-    server = _server()
+    server = server_module()
     from foldin.serve import Limits
 
     limits = Limits(rate=rate, burst=max(1, round(2 * rate)), queued=queued)

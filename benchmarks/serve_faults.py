@@ -1,0 +1,86 @@
+"""The service under faults: killed while it writes, and asked for nonsense.
+
+python benchmarks/serve_faults.py                       50 SIGKILLs on each database, 10,000 requests of a fuzzer, and schemathesis
+python benchmarks/serve_faults.py --rounds 5 --requests 300
+
+SIGKILL: a writer sends batches of five events and is killed at random moments; no acknowledged event may be missing, none there
+twice, no batch there in part. The fuzzer is Hypothesis on `tests/serve/test_faults.py`; schemathesis makes its requests from the
+service's own OpenAPI description, in an environment of its own (`make bench-setup`). A 500 fails either.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from common import ROOT, arguments, write
+
+sys.path.insert(0, str(ROOT))
+
+from serve_load import serving
+from tests.serve.conftest import make_run
+from tests.serve.kills import killed_while_writing
+from tests.serve.postgres import Postgres
+
+from foldin.serve import EventStore, connect
+
+
+def kills(url: str, rounds: int) -> dict[str, int]:
+    store = EventStore(connect(url))
+    acknowledged, kept = killed_while_writing(store, url, rounds)
+    return {"kills": rounds, "acknowledged_events": 5 * acknowledged, "events": kept, "lost": 0, "doubled": 0}
+
+
+def fuzzed(requests: int) -> dict[str, object]:
+    command = [sys.executable, "-m", "pytest", "tests/serve/test_faults.py", "-k", "no_request", "--timeout", "3000"]
+    run = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "FOLDIN_FUZZ": str(-(-requests // 3))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode:
+        raise SystemExit(run.stdout[-3000:])
+    return {"requests": 3 * -(-requests // 3), "answers_500": 0}
+
+
+def described(folder: Path, examples: int) -> dict[str, object]:
+    """schemathesis on a serving process."""
+    tool = ROOT / ".bench/schemathesis/bin/st"
+    run = make_run(folder / "shop", "multvae")
+    command = [sys.executable, "-m", "foldin", "serve", str(run), "--no-keys", "--port", "0", "--rate", "1e9"]
+    with serving([*command, "--events", f"sqlite:///{folder}/events.db"]) as (_, port):
+        call = [str(tool), "run", f"http://127.0.0.1:{port}/openapi.json", "--checks", "not_a_server_error"]
+        found = subprocess.run([*call, "--max-examples", str(examples)], capture_output=True, text=True, check=False)
+    print(found.stdout[-2500:], file=sys.stderr)
+    if found.returncode:
+        raise SystemExit("schemathesis found something")
+    counted = re.search(r"(\d+) generated", found.stdout)
+    return {"requests": int(counted[1]) if counted else None, "answers_500": 0}
+
+
+def main() -> None:
+    options = arguments(
+        __doc__, name="serve_faults", folder=Path(__file__).parent, rounds=50, requests=10_000, examples=300
+    )
+    figures: dict[str, object] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        figures["sqlite"] = kills(f"sqlite:///{scratch}/kills.db", options.rounds)
+        server = Postgres.find()
+        if server is not None:
+            server.start()
+            try:
+                figures["postgresql"] = kills(server.url, options.rounds)
+            finally:
+                server.remove()
+        figures["hypothesis"] = fuzzed(options.requests)
+        figures["schemathesis"] = described(Path(scratch), options.examples)
+    write(options.json, "serve_faults", settings={"rounds": options.rounds}, figures=figures)
+
+
+if __name__ == "__main__":
+    main()
