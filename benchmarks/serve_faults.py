@@ -1,6 +1,6 @@
 """The service under faults: killed while it writes, and asked for nonsense.
 
-python benchmarks/serve_faults.py                       50 SIGKILLs on each database, 10,000 requests of a fuzzer, and schemathesis
+python benchmarks/serve_faults.py            50 SIGKILLs on each database, 10,000 requests of a fuzzer, and schemathesis
 python benchmarks/serve_faults.py --rounds 5 --requests 300
 
 SIGKILL: a writer sends batches of five events and is killed at random moments; no acknowledged event may be missing, none there
