@@ -1,16 +1,18 @@
 """Micro-batches: requests that wait together share one forward pass.
 
-One thread serves one model. It takes what waits, up to `most`, after waiting at most `wait` seconds for company; with
-an empty queue a request goes alone at once, since whoever comes while it is served will wait together. The queue is bounded: who
-finds it full is told at once, instead of waiting for longer than anybody would.
+One thread serves one model. It takes what waits, up to `most`: with an empty queue a request goes alone at once, and whoever
+comes while it is served is served together. Waiting for more, up to `wait` seconds, is for models whose batch costs hardly
+more than one. The queue is bounded: who finds it full is told at once, instead of waiting for longer than anybody would.
 """
 
+import asyncio
+import contextlib
 import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from foldin.errors import OverloadedError
 
@@ -18,6 +20,7 @@ __all__ = ["Batcher"]
 
 A = TypeVar("A")
 B = TypeVar("B")
+Waiting: TypeAlias = "Future[B] | asyncio.Future[B]"
 
 
 class Batcher(Generic[A, B]):
@@ -31,10 +34,10 @@ class Batcher(Generic[A, B]):
     """
 
     def __init__(
-        self, work: Callable[[Sequence[A]], Sequence[B]], *, most: int = 64, wait: float = 0.002, queued: int = 1024
+        self, work: Callable[[Sequence[A]], Sequence[B]], *, most: int = 64, wait: float = 0.0, queued: int = 1024
     ) -> None:
         self._work, self._most, self._wait = work, most, wait
-        self._queue: queue.Queue[tuple[A, Future[B]] | None] = queue.Queue(queued)
+        self._queue: queue.Queue[tuple[A, Waiting[B]] | None] = queue.Queue(queued)
         self._closed = threading.Lock()
         self._open = True
         self.sizes: list[int] = []  # of the newest batches
@@ -42,12 +45,26 @@ class Batcher(Generic[A, B]):
         self._thread.start()
 
     def submit(self, request: A) -> "Future[B]":
-        """The result to come.
+        """The result to come, for a thread that waits.
 
         Raises:
             OverloadedError: the queue is full, or the batcher is closed.
         """
         future: Future[B] = Future()
+        self._put(request, future)
+        return future
+
+    def ask(self, request: A) -> "asyncio.Future[B]":
+        """The result to come, for the running event loop. A loop is woken once for all that a batch brings it.
+
+        Raises:
+            OverloadedError: the queue is full, or the batcher is closed.
+        """
+        future: asyncio.Future[B] = asyncio.get_running_loop().create_future()
+        self._put(request, future)
+        return future
+
+    def _put(self, request: A, future: "Waiting[B]") -> None:
         with self._closed:
             if not self._open:
                 raise OverloadedError("the model is being replaced; ask again")
@@ -55,7 +72,6 @@ class Batcher(Generic[A, B]):
                 self._queue.put_nowait((request, future))
             except queue.Full:
                 raise OverloadedError(f"{self._queue.maxsize} requests are waiting; ask again") from None
-        return future
 
     @property
     def open(self) -> bool:
@@ -93,9 +109,9 @@ class Batcher(Generic[A, B]):
                     last = True
                     break
                 batch.append(one)
-            self._serve([(request, future) for request, future in batch if future.set_running_or_notify_cancel()])
+            self._serve([one for one in batch if _wanted(one[1])])
 
-    def _serve(self, batch: Sequence[tuple[A, "Future[B]"]]) -> None:
+    def _serve(self, batch: "Sequence[tuple[A, Waiting[B]]]") -> None:
         if not batch:
             return
         self.sizes = [*self.sizes[-999:], len(batch)]
@@ -103,10 +119,38 @@ class Batcher(Generic[A, B]):
             results = self._work([request for request, _ in batch])
         except Exception as error:  # whoever asked is told; the thread goes on
             if len(batch) == 1:
-                batch[0][1].set_exception(error)
+                _deliver([(batch[0][1], error)])
                 return
             for one in batch:  # one bad request must not spoil the others
                 self._serve([one])
             return
-        for (_, future), result in zip(batch, results, strict=True):
+        _deliver([(future, result) for (_, future), result in zip(batch, results, strict=True)])
+
+
+def _wanted(future: "Waiting[B]") -> bool:
+    """Whether somebody still waits for it."""
+    return not future.cancelled() if isinstance(future, asyncio.Future) else future.set_running_or_notify_cancel()
+
+
+def _deliver(found: "Sequence[tuple[Waiting[B], B | Exception]]") -> None:
+    loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[B], B | Exception]]] = {}
+    for future, result in found:
+        if isinstance(future, asyncio.Future):
+            loops.setdefault(future.get_loop(), []).append((future, result))
+        elif isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
+    for loop, own in loops.items():
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever waited
+            loop.call_soon_threadsafe(_settle, own)
+
+
+def _settle(found: "Sequence[tuple[asyncio.Future[B], B | Exception]]") -> None:
+    for future, result in found:
+        if future.done():
+            continue
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
             future.set_result(result)

@@ -6,7 +6,7 @@ computed once, and each row is masked by its own request. A list is that of `Rec
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 import torch
@@ -117,8 +117,15 @@ def _drawn(model: Recommender, one: Wanted) -> bool:
 
 
 def _together(model: Recommender, wanted: Sequence[Wanted]) -> list[Answer]:
-    people = Histories.from_lists([one.history for one in wanted], model.n_items)
-    hidden = people.where(np.repeat([one.exclude_seen for one in wanted], people.lengths))
+    lengths = [len(one.history) for one in wanted]
+    people = Histories(
+        items=np.fromiter(chain.from_iterable(one.history for one in wanted), np.int32, sum(lengths)),
+        offsets=np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
+        n_items=model.n_items,
+    )
+    hidden = people
+    if not all(one.exclude_seen for one in wanted):
+        hidden = people.where(np.repeat([one.exclude_seen for one in wanted], people.lengths))
     logits = model.masked_scores(people, seen=hidden)
     for row, one in enumerate(wanted):
         if one.banned is not None:

@@ -104,8 +104,7 @@ class Middleware:
             seconds = time.perf_counter() - start
             route = scope.get("route")
             path = getattr(route, "path", "unmatched")
-            self.telemetry.requests.labels(scope["method"], path, str(status)).inc()
-            self.telemetry.seconds.labels(path).observe(seconds)
+            self.telemetry.request(scope["method"], path, status, seconds)
             line = {
                 "request_id": request_id,
                 "method": scope["method"],

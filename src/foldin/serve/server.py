@@ -1,5 +1,6 @@
 """From settings to a running process: what is checked before a port is opened, and what goes on beside the requests."""
 
+import gc
 import ipaddress
 import json
 import logging
@@ -132,6 +133,11 @@ def run(app: FastAPI, watcher: Watcher, *, host: str, port: int, ready: Callable
         server_header=False,
         h11_max_incomplete_event_size=64 << 10,
     )
+    # A model's thread gives up Python's lock at every tensor operation; by default it would wait 5 ms each time to have it back.
+    sys.setswitchinterval(1e-4)
+    # What is there by now stays: collecting garbage need not look at it again and again, which takes tens of milliseconds.
+    gc.collect()
+    gc.freeze()
     watcher.start()
     server = uvicorn.Server(config)
     started = threading.Thread(target=_announce, args=(server, host, port, ready), daemon=True)

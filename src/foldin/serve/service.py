@@ -2,10 +2,10 @@
 
 import secrets
 import time
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -33,26 +33,26 @@ from foldin.serve.schemas import (
 from foldin.serve.telemetry import Telemetry
 from foldin.tensors import Array, Bool
 
-__all__ = ["Pending", "Service"]
+__all__ = ["Placed", "Service"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Pending:
-    """A question in a queue.
+class Placed:
+    """A question at the model that answers it.
 
     Args:
         question: as it was asked.
         deployment: who answers.
         wanted: the question in indices.
         unknown: ids that the model does not know.
-        future: the answer to come.
     """
 
     question: Question
     deployment: Deployment
     wanted: Wanted
     unknown: list[str]
-    future: "Future[Answer]"
 
 
 class Service:
@@ -84,27 +84,36 @@ class Service:
             return []
         return [event.item for event in self.events.history(question.person, newest=most)]
 
-    def begin(self, question: Question, ids: Sequence[str]) -> Pending:
-        """Put a question in its model's queue.
+    def place(self, question: Question, ids: Sequence[str]) -> Placed:
+        """A question at its model, in indices.
 
         Raises:
             ConfigError: beyond a limit, no such model or attribute, an exploration that the model does not know.
+        """
+        target = self.registry.choose(question.model, question.person)
+        wanted, unknown = self._wanted(target, question, ids)
+        return Placed(question, target, wanted, unknown)
+
+    def begin(self, question: Question, ids: Sequence[str], submit: Callable[[Placed], T]) -> tuple[Placed, T]:
+        """Put a question in its model's queue; (where it was put, what `submit` gave).
+
+        Raises:
+            ConfigError: as `place`.
             OverloadedError: the queue is full.
         """
         for _ in range(3):
-            target = self.registry.choose(question.model, question.person)
-            wanted, unknown = self._wanted(target, question, ids)
+            placed = self.place(question, ids)
             try:
-                return Pending(question, target, wanted, unknown, target.batcher.submit(wanted))
+                return placed, submit(placed)
             except OverloadedError:
-                if target.batcher.open:  # full; else it has just been replaced, and the next one is asked
+                if placed.deployment.batcher.open:  # full; else it has just been replaced, and the next one is asked
                     raise
         raise OverloadedError("the model is being replaced; ask again")
 
-    def finish(self, pending: Pending, answer: Answer) -> Recommendations:
+    def finish(self, placed: Placed, answer: Answer) -> Recommendations:
         """The list in words."""
-        self.telemetry.lists.labels(pending.deployment.name, pending.question.explore).inc()
-        return self._answer(pending, answer)
+        self.telemetry.lists.labels(placed.deployment.name, placed.question.explore).inc()
+        return self._answer(placed, answer)
 
     def recommend(self, questions: Sequence[Question]) -> list[Recommendations]:
         """A list for each question; all of them wait together.
@@ -114,19 +123,22 @@ class Service:
         """
         if len(questions) > self.limits.batch:
             raise ConfigError(f"requests: at most {self.limits.batch}, not {len(questions)}")
-        pending = [self.begin(question, self.history(question)) for question in questions]
+        pending = [
+            self.begin(question, self.history(question), lambda one: one.deployment.batcher.submit(one.wanted))
+            for question in questions
+        ]
         until = time.monotonic() + self.limits.wait
         answers = []
-        for one in pending:
+        for placed, future in pending:
             try:
-                answers.append(self.finish(one, one.future.result(timeout=max(0.0, until - time.monotonic()))))
+                answers.append(self.finish(placed, future.result(timeout=max(0.0, until - time.monotonic()))))
             except FutureTimeoutError:
-                raise self.too_late(one) from None
+                future.cancel()
+                raise self.too_late() from None
         return answers
 
-    def too_late(self, pending: Pending) -> OverloadedError:
-        """What to say when an answer takes longer than the limit; it is not waited for any more."""
-        pending.future.cancel()
+    def too_late(self) -> OverloadedError:
+        """What to say when an answer takes longer than the limit."""
         return OverloadedError(f"no answer within {self.limits.wait:g} s; ask again")
 
     def _wanted(self, target: Deployment, question: Question, ids: Sequence[str]) -> tuple[Wanted, list[str]]:
@@ -173,15 +185,15 @@ class Service:
             raise ConfigError(f"explore: temperature needs a model with a density; {target.name} has none")
         return wanted, list(unknown)
 
-    def _answer(self, pending: Pending, answer: Answer) -> Recommendations:
-        question, deployment, wanted = pending.question, pending.deployment, pending.wanted
+    def _answer(self, placed: Placed, answer: Answer) -> Recommendations:
+        question, deployment, wanted = placed.question, placed.deployment, placed.wanted
         model, catalog = deployment.run.model, deployment.run.catalog
         why = reasons(model, wanted.history, answer.items) if question.explain else None
         hits = []
         for place, item in enumerate(answer.items.tolist()):
             score = float(answer.scores[place])
             hits.append(
-                Hit(
+                Hit.model_construct(
                     rank=place + 1,
                     item=catalog.ids[item],
                     title=catalog.titles[item],
@@ -192,12 +204,13 @@ class Service:
                     reasons=None if why is None else [self._reason(deployment, wanted, *one) for one in why[place]],
                 )
             )
-        return Recommendations(
+        # Of our own making: there is nothing to check.
+        return Recommendations.model_construct(
             model=deployment.name,
             run=deployment.digest,
             person=question.person,
             known_events=len(wanted.history),
-            unknown_items=pending.unknown,
+            unknown_items=placed.unknown,
             prior=not wanted.history,
             items=hits,
         )

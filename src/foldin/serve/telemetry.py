@@ -1,5 +1,7 @@
 """Figures for Prometheus."""
 
+import functools
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 __all__ = ["Telemetry"]
@@ -17,6 +19,17 @@ class Telemetry:
         self.waiting = Gauge(
             "foldin_waiting_requests", "Requests in a model's queue.", ("model",), registry=self.registry
         )
+
+        self._request = functools.lru_cache(maxsize=1024)(self._children)
+
+    def _children(self, method: str, path: str, status: int) -> tuple[Counter, Histogram]:
+        return self.requests.labels(method, path, str(status)), self.seconds.labels(path)
+
+    def request(self, method: str, path: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        counter, histogram = self._request(method, path, status)
+        counter.inc()
+        histogram.observe(seconds)
 
     def text(self) -> bytes:
         """In Prometheus' format."""
