@@ -324,7 +324,9 @@ def test_state_and_figures_are_told(client, service):
 
 def test_a_full_queue_is_503_with_a_time_to_come_back(client, service):
     entered, leave = threading.Event(), threading.Event()
-    batcher = service.registry.get("multvae").batcher
+    deployment = service.registry.get("multvae")
+    deployment.batch_seconds = 1.0  # too slow for the event loop: its thread answers
+    batcher = deployment.batcher
     work = batcher._work
 
     def slow(wanted):

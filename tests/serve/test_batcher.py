@@ -1,5 +1,6 @@
 """Micro-batches and the registry: company, bounds, errors, swaps."""
 
+import asyncio
 import threading
 import time
 from concurrent.futures import wait
@@ -8,6 +9,7 @@ import pytest
 
 from foldin.errors import ConfigError, OverloadedError, RunError
 from foldin.serve import Batcher, EventStore, Limits, Registry, Service, Telemetry, TokenBuckets, Wanted, connect
+from foldin.serve.loop_batcher import LoopBatcher
 from foldin.serve.schemas import Question
 from foldin.store import load_run
 from tests.serve.conftest import make_run
@@ -157,4 +159,51 @@ def test_a_test_divides_people_and_keeps_each_where_they_are(runs):
             registry.split(wrong)
     registry.split({})
     assert {registry.choose(None, person).name for person in people} == {"ease"}
+    registry.close()
+
+
+def test_what_arrives_in_one_turn_of_the_loop_is_answered_together():
+    def work(numbers):
+        if 13 in numbers:
+            raise ConfigError("thirteen")
+        return [n * n for n in numbers]
+
+    batcher = LoopBatcher(work, most=4, queued=9)
+
+    async def ask(numbers):
+        return await asyncio.gather(*(batcher.ask(n) for n in numbers), return_exceptions=True)
+
+    assert asyncio.run(ask(range(9))) == [n * n for n in range(9)]
+    assert batcher.sizes == [4, 4, 1]
+    first, bad, last = asyncio.run(ask([1, 13, 2]))
+    assert (first, last) == (1, 4)
+    assert isinstance(bad, ConfigError)
+
+    async def too_many():
+        futures = [batcher.ask(n) for n in range(9)]
+        assert batcher.waiting() == 9
+        with pytest.raises(OverloadedError, match="9 requests are waiting"):
+            batcher.ask(9)
+        futures[0].cancel()
+        await asyncio.gather(*futures[1:])
+
+    asyncio.run(too_many())
+
+
+def test_a_quick_model_answers_in_the_loop_and_draws_in_its_thread(runs):
+    registry = Registry()
+    one = registry.deploy(runs["multvae"])
+
+    async def ask(**settings):
+        return await one.ask(Wanted((0, 2), 3, **settings))
+
+    one.batch_seconds = 0.001
+    quick = asyncio.run(ask())
+    assert (len(one.in_loop.sizes), len(one.batcher.sizes)) == (1, 0)
+    drawn = asyncio.run(ask(uncertainty=True))
+    assert (len(one.in_loop.sizes), len(one.batcher.sizes)) == (1, 1)
+    assert quick.items.tolist() == drawn.items.tolist()
+    one.batch_seconds = 1.0
+    assert asyncio.run(ask()).items.tolist() == quick.items.tolist()
+    assert len(one.batcher.sizes) == 2
     registry.close()

@@ -15,6 +15,7 @@ from foldin.inference import reparameterise
 from foldin.models import InnerProduct, Variational
 from foldin.serve.registry import Deployment
 from foldin.serve.schemas import MapOut, MapPoint, PersonOnMap, ReportOut
+from foldin.store import load_run
 from foldin.tensors import Array, Float64
 
 __all__ = ["Insight", "person_on_map"]
@@ -44,7 +45,11 @@ class Insight:
         if live and explained is None:
             try:
                 with self._lock:
-                    explained = explain(run, split_of_run(run, None), people=_PEOPLE, draws=_DRAWS, seed=0)
+                    # A copy of the model: whoever wants lists meanwhile need not wait.
+                    own = load_run(run.folder)
+                    if own.info["digest"] != run.info["digest"]:
+                        raise ConfigError("the run's folder holds another run by now")
+                    explained = explain(own, split_of_run(own, None), people=_PEOPLE, draws=_DRAWS, seed=0)
                 self._reports[deployment.digest] = explained
             except (FoldinError, OSError, KeyError) as error:
                 unexplained = str(error)
@@ -108,7 +113,8 @@ class Insight:
         """
         shown, axes, _ = self._mapped(deployment)
         edge = max((abs(point.x) + abs(point.y) for point in shown.items), default=1.0)
-        return person_on_map(deployment, history, axes, edge, seed)
+        with deployment.using:
+            return person_on_map(deployment, history, axes, edge, seed)
 
 
 @torch.no_grad()

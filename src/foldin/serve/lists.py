@@ -17,7 +17,7 @@ from foldin.errors import ConfigError
 from foldin.models import Posterior, Recommender
 from foldin.tensors import Array, Bool, Float, Int64
 
-__all__ = ["EXPLORE", "Answer", "Wanted", "answers", "reasons"]
+__all__ = ["EXPLORE", "Answer", "Wanted", "answers", "needs_draws", "reasons"]
 
 EXPLORE = ("none", "thompson", "temperature")
 _DRAWS = 100
@@ -76,7 +76,7 @@ def answers(model: Recommender, wanted: Sequence[Wanted]) -> list[Answer]:
     for one in wanted:
         _check(model, one)
     found: dict[int, Answer] = {}
-    together = [at for at, one in enumerate(wanted) if not _drawn(model, one)]
+    together = [at for at, one in enumerate(wanted) if one.explore == "temperature" or not needs_draws(model, one)]
     for start in range(0, len(together), model.block()):
         chosen = together[start : start + model.block()]
         found |= dict(zip(chosen, _together(model, [wanted[at] for at in chosen]), strict=True))
@@ -112,8 +112,9 @@ def _check(model: Recommender, one: Wanted) -> None:
         raise ConfigError("explore: temperature needs a model with a density, and a temperature above 0")
 
 
-def _drawn(model: Recommender, one: Wanted) -> bool:
-    return isinstance(model, Posterior) and (one.explore == "thompson" or (one.uncertainty and one.explore == "none"))
+def needs_draws(model: Recommender, one: Wanted) -> bool:
+    """Whether a request needs draws from the posterior: a hundred forward passes instead of its share of one."""
+    return isinstance(model, Posterior) and (one.explore == "thompson" or one.uncertainty)
 
 
 def _together(model: Recommender, wanted: Sequence[Wanted]) -> list[Answer]:

@@ -1,9 +1,10 @@
 """Models in service: several side by side, swapped without a dropped request, and who is served by which."""
 
+import asyncio
 import hashlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,10 +12,13 @@ import torch
 
 from foldin.errors import ConfigError
 from foldin.serve.batcher import Batcher
-from foldin.serve.lists import Answer, Wanted, answers
+from foldin.serve.lists import Answer, Wanted, answers, needs_draws
+from foldin.serve.loop_batcher import LoopBatcher
 from foldin.store import Run, load_run
 
-__all__ = ["Deployment", "Registry"]
+__all__ = ["QUICK", "Deployment", "Registry"]
+
+QUICK = 0.05  # seconds that a full batch may hold up the event loop
 
 
 @dataclass(eq=False)
@@ -33,9 +37,36 @@ class Deployment:
     since: float = field(default_factory=time.time)
 
     def __post_init__(self) -> None:
-        self.batcher: Batcher[Wanted, Answer] = Batcher(
-            lambda wanted: answers(self.run.model, wanted), queued=self.queued
-        )
+        self.using = threading.RLock()  # a model works in memory of its own: one caller at a time
+
+        def work(wanted: Sequence[Wanted]) -> list[Answer]:
+            with self.using:
+                return answers(self.run.model, wanted)
+
+        self.batcher: Batcher[Wanted, Answer] = Batcher(work, queued=self.queued)
+        self.in_loop: LoopBatcher[Wanted, Answer] = LoopBatcher(work, queued=self.queued)
+        # A full batch of long histories, twice: the first call also pays for memory that later ones use again.
+        probe = [Wanted(tuple(range(min(50, self.run.model.n_items))), 1)] * 64
+        answers(self.run.model, probe)
+        start = time.perf_counter()
+        answers(self.run.model, probe)
+        self.batch_seconds = time.perf_counter() - start
+
+    def ask(self, wanted: Wanted) -> "asyncio.Future[Answer]":
+        """The answer to come, in the running event loop: computed there where that is quick, in the model's thread elsewhere.
+
+        Raises:
+            OverloadedError: too many wait.
+        """
+        quick = self.batch_seconds < QUICK and not needs_draws(self.run.model, wanted)
+        if quick and self.using.acquire(blocking=False):  # else somebody is at it: the loop does not wait for them
+            self.using.release()
+            return self.in_loop.ask(wanted)
+        return self.batcher.ask(wanted)
+
+    def waiting(self) -> int:
+        """Requests that wait."""
+        return self.batcher.waiting() + self.in_loop.waiting()
 
     @property
     def digest(self) -> str:
@@ -69,7 +100,6 @@ class Registry:
         """
         run = load_run(folder, device=self._device)
         name = name or Path(folder).resolve().name
-        answers(run.model, [Wanted((), 1)])
         new = Deployment(name, run, queued=self._queued)
         with self._lock:
             old = self._now.get(name)

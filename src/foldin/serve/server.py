@@ -138,6 +138,7 @@ def run(app: FastAPI, watcher: Watcher, *, host: str, port: int, ready: Callable
     # What is there by now stays: collecting garbage need not look at it again and again, which takes tens of milliseconds.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)  # a request makes about as many objects as the default of 700
     watcher.start()
     server = uvicorn.Server(config)
     started = threading.Thread(target=_announce, args=(server, host, port, ready), daemon=True)

@@ -188,7 +188,10 @@ class Service:
     def _answer(self, placed: Placed, answer: Answer) -> Recommendations:
         question, deployment, wanted = placed.question, placed.deployment, placed.wanted
         model, catalog = deployment.run.model, deployment.run.catalog
-        why = reasons(model, wanted.history, answer.items) if question.explain else None
+        why = None
+        if question.explain:
+            with deployment.using:
+                why = reasons(model, wanted.history, answer.items)
         hits = []
         for place, item in enumerate(answer.items.tolist()):
             score = float(answer.scores[place])
@@ -270,8 +273,8 @@ class Service:
             UnknownItemError: no such item.
             ConfigError: no such model.
         """
-        run = self.registry.choose(model, None).run
-        catalog, own = run.catalog, run.model
+        deployment = self.registry.choose(model, None)
+        catalog, own = deployment.run.catalog, deployment.run.model
         (at,) = catalog.indices([item])
         if isinstance(own, InnerProduct):
             vectors = F.normalize(own.item_vectors()[0], dim=1)
@@ -280,7 +283,8 @@ class Service:
             best = torch.sort(cosine, descending=True, stable=True).indices[: min(limit, len(catalog) - 1)].tolist()
             likeness: list[float | None] = [float(cosine[one]) for one in best]
         else:
-            alone = own.recommend(Histories.from_lists([[at]], len(catalog)), min(limit, len(catalog)))
+            with deployment.using:
+                alone = own.recommend(Histories.from_lists([[at]], len(catalog)), min(limit, len(catalog)))
             best = [int(one) for one in alone.items[0] if one >= 0]
             likeness = [None] * len(best)
         counts = catalog.table["count"]
@@ -307,7 +311,7 @@ class Service:
                     default=one.name == registry.default,
                     share=shares.get(one.name),
                     can_roll_back=registry.can_roll_back(one.name),
-                    waiting=one.batcher.waiting(),
+                    waiting=one.waiting(),
                     attributes=attributes(one.run.catalog),
                 )
                 for one in registry.all()

@@ -1,0 +1,72 @@
+"""Micro-batches inside the event loop: for models so quick that handing a batch to a thread costs more than computing it.
+
+What arrives in one turn of the loop is answered together in the next. Python's lock is never passed to and fro between the loop
+and a thread that computes, which at thousands of requests a second takes longer than the products themselves.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from foldin.errors import OverloadedError
+
+__all__ = ["LoopBatcher"]
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+class LoopBatcher(Generic[A, B]):
+    """Work in batches, on the loop that asks.
+
+    Args:
+        work: the results of some requests, in their order.
+        most: requests a batch.
+        queued: requests that may wait.
+    """
+
+    def __init__(self, work: Callable[[Sequence[A]], Sequence[B]], *, most: int = 64, queued: int = 1024) -> None:
+        self._work, self._most, self._queued = work, most, queued
+        self._waiting: list[tuple[A, asyncio.Future[B]]] = []
+        self.sizes: list[int] = []  # of the newest batches
+
+    def ask(self, request: A) -> "asyncio.Future[B]":
+        """The result to come, in the running event loop.
+
+        Raises:
+            OverloadedError: too many wait.
+        """
+        if len(self._waiting) >= self._queued:
+            raise OverloadedError(f"{self._queued} requests are waiting; ask again")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[B] = loop.create_future()
+        self._waiting.append((request, future))
+        if len(self._waiting) == 1:
+            loop.call_soon(self._flush, loop)
+        return future
+
+    def waiting(self) -> int:
+        """Requests that wait."""
+        return len(self._waiting)
+
+    def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
+        batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+        if self._waiting:
+            loop.call_soon(self._flush, loop)
+        self._serve([one for one in batch if not one[1].done()])
+
+    def _serve(self, batch: "Sequence[tuple[A, asyncio.Future[B]]]") -> None:
+        if not batch:
+            return
+        self.sizes = [*self.sizes[-999:], len(batch)]
+        try:
+            results = self._work([request for request, _ in batch])
+        except Exception as error:  # whoever asked is told
+            if len(batch) == 1:
+                batch[0][1].set_exception(error)
+                return
+            for one in batch:  # one bad request must not spoil the others
+                self._serve([one])
+            return
+        for (_, future), result in zip(batch, results, strict=True):
+            future.set_result(result)
