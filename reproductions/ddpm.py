@@ -46,7 +46,6 @@ from foldin.generative import (
 )
 from foldin.training import fit
 
-STEPS = (10, 20, 50, 100, 1000)
 FEATURES = 32
 # song2021, table 1, CIFAR-10: FID by the number of steps.
 PAPER = {
@@ -145,7 +144,7 @@ def curve(model: Diffusion, found: Pictures, network: Classifier, options: Any) 
     n, schedule = options.drawn, model.schedule
     figures: dict[str, Any] = {"training pictures": frechet(features(model.scaled(found.train.values[:n])), real)}
     kept = []
-    for steps in STEPS:
+    for steps in map(int, options.steps.split(",")):
         times = evenly(schedule.steps, steps)
         samplers = {
             "ddim, eta 0": lambda x, g, times=times: ddim(model.clipped, schedule, x, times),
@@ -188,6 +187,7 @@ def main() -> None:
         vq_epochs=3,
         bounded=1000,
         drawn=400,
+        steps="10,20,50,100,1000",
         model="",
     )
     found = load_pictures("fashion-mnist")
@@ -226,6 +226,7 @@ def main() -> None:
             "diffusion": settings,
             "classifier_accuracy": right,
             "drawn": options.drawn,
+            "steps": options.steps,
             "bounded": options.bounded,
             "vae_epochs": options.vae_epochs,
             "vq_epochs": options.vq_epochs,

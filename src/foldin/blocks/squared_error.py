@@ -20,6 +20,17 @@ from foldin.tensors import Float, Int, Tensor
 __all__ = ["squared_error_from_hidden"]
 
 
+_WORTH_IT = (
+    1 << 31
+)  # multiply-adds: below, PyTorch's own product is quicker between its other operations (11 ms instead of 20)
+
+
+def _product(out: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    if a.shape[0] * a.shape[1] * b.shape[1] < _WORTH_IT:
+        return torch.mm(a.detach(), b.detach(), out=out)
+    return matmul_into(out, a, b)
+
+
 class _SquaredErrorFromHidden(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -55,7 +66,7 @@ class _SquaredErrorFromHidden(torch.autograd.Function):
         if needs_weight:
             scaled = hidden * twice
             grad_weight = ctx.buffers.gradient("squared error", weight)
-            matmul_into(grad_weight, weight, torch.mm(hidden.t(), scaled))
+            _product(grad_weight, weight, torch.mm(hidden.t(), scaled))
             grad_weight.addr_(bias, scaled.sum(dim=0))
             rows, taken = sums_by_item(items, offsets, values, scaled)
             grad_weight.index_add_(0, rows, taken, alpha=-1.0)
