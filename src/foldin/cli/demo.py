@@ -44,6 +44,11 @@ def command(titles: tuple[str, ...], folder: str | None, seed: int, serve: bool,
     """
     if serve and as_json:
         raise ConfigError("--serve goes on until Ctrl-C, --json prints one object and ends: one of the two")
+    with tempfile.TemporaryDirectory() as scratch:
+        _demo(titles, folder, seed, serve=serve, as_json=as_json, scratch=Path(scratch))
+
+
+def _demo(titles: tuple[str, ...], folder: str | None, seed: int, *, serve: bool, as_json: bool, scratch: Path) -> None:
     console = out()
     source = Source(path=EMBEDDED, min_rating=4.0, protocol="strong", held_out=100, seed=seed)
     with working("reading"):
@@ -61,9 +66,8 @@ def command(titles: tuple[str, ...], folder: str | None, seed: int, serve: bool,
             trained[name] = train(split, name, config, seed=seed, progress=progress)
     content = report(split, trained, data=EMBEDDED, seed=seed)
     model, catalog = trained["multvae"].model, split.catalog
-    scratch = tempfile.TemporaryDirectory()
     # What is shown below comes from the stored run, as it would for anybody who loads it.
-    target = Path(folder) if folder is not None else Path(scratch.name) / "multvae"
+    target = Path(folder) if folder is not None else scratch / "multvae"
     save(target, split, trained["multvae"], source=source.as_dict(), seed=seed)
     model = load_run(target).model
     lengths = split.test.fold_in.lengths
@@ -92,8 +96,7 @@ def command(titles: tuple[str, ...], folder: str | None, seed: int, serve: bool,
         console.print(f'\nkept in {folder}; try: foldin recommend {folder} --likes "Alien (1979)"', soft_wrap=True)
         console.print(f"the studio in a browser: foldin serve {folder} --no-keys", soft_wrap=True)
     if serve:
-        _serve(target, Path(scratch.name) / "events.db")
-    scratch.cleanup()
+        _serve(target, scratch / "events.db")
 
 
 def _serve(run: Path, database: Path) -> None:
