@@ -10,13 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foldin.errors import EventStoreError
-from foldin.serve import Event, EventStore, Limits, Registry, Service, Telemetry, connect, make_app
+from foldin.serve import Event, EventStore, KeyRing, Limits, Registry, Service, Telemetry, connect, make_app
 
 
 def test_the_database_goes_away_and_comes_back(server, runs):
     registry = Registry()
     registry.deploy(runs["ease"])
     engine = connect(server.url)
+    ring = KeyRing(engine)
     service = Service(registry, EventStore(engine), Limits(), Telemetry())
     event = {"events": [{"person": "away", "item": "i0", "time": 1}]}
     with TestClient(make_app(service, None)) as client:
@@ -31,6 +32,9 @@ def test_the_database_goes_away_and_comes_back(server, runs):
             # Who brings a history is served all the same.
             assert client.post("/v1/recommendations", json={"history": ["i0"]}).status_code == 200
             assert client.get("/readyz").status_code == 503
+            with TestClient(make_app(service, ring)) as keyed:
+                unknown = keyed.get("/v1/models", headers={"Authorization": "Bearer foldin_x"})
+                assert unknown.status_code == 503
         finally:
             server.start()
         assert client.get("/readyz").status_code == 200

@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from foldin.errors import ConfigError, EventStoreError, IdempotencyError
 from foldin.serve.migrations import batches, events, migrate
 
-__all__ = ["Event", "EventStore", "Receipt", "connect"]
+__all__ = ["Event", "EventStore", "Receipt", "connect", "unusable"]
 
 _ROWS = 200  # of an insert: SQLite's least limit of variables is 999
 
@@ -98,7 +98,7 @@ class EventStore:
         try:
             migrate(engine)
         except SQLAlchemyError as error:
-            raise _away(error) from error
+            raise unusable(error) from error
 
     def append(self, batch: Sequence[Event], *, key: str | None = None) -> Receipt:
         """Write a batch, all of it or nothing; it is on disk when this returns.
@@ -126,7 +126,7 @@ class EventStore:
                     connection.execute(sa.update(batches).where(batches.c.key == key).values(values))
                 return receipt
         except SQLAlchemyError as error:
-            raise _away(error) from error
+            raise unusable(error) from error
 
     def _insert(self, table: sa.Table) -> Any:
         return (postgresql if self.engine.dialect.name == "postgresql" else sqlite).insert(table)
@@ -160,7 +160,7 @@ class EventStore:
             with self.engine.connect() as connection:
                 rows = connection.execute(statement if newest is None else statement.limit(newest)).all()
         except SQLAlchemyError as error:
-            raise _away(error) from error
+            raise unusable(error) from error
         return [Event(person, row.item, row.time) for row in reversed(rows)]
 
     def erase(self, person: str) -> int:
@@ -173,7 +173,7 @@ class EventStore:
             with self.engine.begin() as connection:
                 return int(connection.execute(sa.delete(events).where(events.c.person == person)).rowcount)
         except SQLAlchemyError as error:
-            raise _away(error) from error
+            raise unusable(error) from error
 
     def ready(self) -> bool:
         """Whether the database answers."""
@@ -185,6 +185,7 @@ class EventStore:
         return True
 
 
-def _away(error: SQLAlchemyError) -> EventStoreError:
+def unusable(error: SQLAlchemyError) -> EventStoreError:
+    """What to raise when the database does not do as it is told."""
     reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
     return EventStoreError(f"the event store cannot be used: {reason}")

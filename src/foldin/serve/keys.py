@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from foldin.errors import ConfigError
+from foldin.serve.event_store import unusable
 from foldin.serve.migrations import keys
 
 __all__ = ["SCOPES", "Key", "KeyRing"]
@@ -55,9 +56,16 @@ class KeyRing:
         return secret
 
     def find(self, secret: str) -> Key | None:
-        """Whose key this is."""
-        with self.engine.connect() as connection:
-            row = connection.execute(sa.select(keys).where(keys.c.digest == _digest(secret))).one_or_none()
+        """Whose key this is.
+
+        Raises:
+            EventStoreError: the database is away.
+        """
+        try:
+            with self.engine.connect() as connection:
+                row = connection.execute(sa.select(keys).where(keys.c.digest == _digest(secret))).one_or_none()
+        except SQLAlchemyError as error:
+            raise unusable(error) from error
         return None if row is None else Key(row.name, tuple(row.scopes.split(",")))
 
     def names(self) -> list[Key]:
