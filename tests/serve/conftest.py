@@ -98,7 +98,7 @@ def service(runs, tmp_path):
 @pytest.fixture
 def client(service, runs):
     app = make_app(service, None, roots=(runs["ease"].parent,))
-    with TestClient(app, raise_server_exceptions=False) as found:
+    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as found:
         yield found
 
 
@@ -107,5 +107,5 @@ def keyed(service):
     """(client, secrets by scope)."""
     ring = KeyRing(service.events.engine)
     secrets = {scope: ring.create(scope, [scope]) for scope in ("read", "write", "admin")}
-    with TestClient(make_app(service, ring), raise_server_exceptions=False) as found:
+    with TestClient(make_app(service, ring), base_url="http://localhost", raise_server_exceptions=False) as found:
         yield found, secrets

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 
 from foldin.data import Histories
 from foldin.serve import Answer, Wanted, answers, make_app, reasons
+from foldin.serve.lists import _tempered
 from foldin.serve.middleware import HEADERS
 from foldin.store import load_run
 from tests.serve.conftest import ITEMS
@@ -125,6 +126,13 @@ def test_a_list_drawn_by_temperature_has_the_chances_that_it_says(runs):
     found = answers(model, wanted)
     first = np.bincount([one.items[0] for one in found], minlength=ITEMS) / len(found)
     assert np.abs(first - chances).max() < 0.02
+    sharp = _tempered(np.log([0.5, 0.3, 0.2]), Wanted((), 3, explore="temperature", temperature=1e-3))
+    assert sharp.items.tolist() == [0, 1, 2]
+    assert sharp.propensity == pytest.approx([1, 1, 1])
+    far = _tempered(np.array([0.0, -40.0, -40.1, -40.2]), Wanted((), 4, explore="temperature"))
+    tail = np.exp([-40.0, -40.1, -40.2])
+    assert far.items[0] == 0
+    assert far.propensity[1] == pytest.approx(tail[far.items[1] - 1] / tail.sum())
     for one in found[:50]:
         a, b = one.items
         assert one.propensity == pytest.approx([chances[a], chances[b] / (1 - chances[a])], rel=1e-6)
@@ -185,6 +193,8 @@ def test_people_can_be_exported_and_erased(client):
     assert client.delete("/v1/people/d%20e").json() == {"person": "d e", "erased_events": 2}
     assert client.get("/v1/people/d%20e").json()["events"] == []
     assert ask(client, person="d e")["prior"]
+    client.post("/v1/events", json={"events": [dict(one, person="d/e") for one in events]})
+    assert client.delete("/v1/people/d%2Fe").json() == {"person": "d/e", "erased_events": 2}
 
 
 def test_items_are_found_by_title_and_by_likeness(client):
@@ -249,10 +259,26 @@ def test_keys_open_what_their_scopes_say(keyed):
     assert client.get("/healthz").status_code == 200
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Origin": "http://evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Host": "127.0.0.1.evil.example:8000"},
+    ],
+)
+def test_without_keys_other_pages_cannot_call_through_the_browser(client, headers):
+    assert client.post("/v1/models/multvae:rollback", headers=headers).status_code == 403
+    assert client.post("/v1/recommendations", json={}, headers=headers).status_code == 403
+    for own in ({"Host": "127.0.0.1:8000"}, {"Host": "localhost"}, {"Host": "[::1]:9", "Origin": "http://[::1]:9"}):
+        assert client.post("/v1/recommendations", json={}, headers=own).status_code == 200
+
+
 def test_a_key_has_a_rate(service, runs):
     object.__setattr__(service.limits, "rate", 0.001)
     object.__setattr__(service.limits, "burst", 3)
-    with TestClient(make_app(service, None)) as client:
+    with TestClient(make_app(service, None), base_url="http://localhost") as client:
         codes = [client.get("/v1/models").status_code for _ in range(5)]
         assert codes == [200, 200, 200, 429, 429]
         assert int(client.get("/v1/models").headers["retry-after"]) > 100

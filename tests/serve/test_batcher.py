@@ -168,7 +168,10 @@ def test_what_arrives_in_one_turn_of_the_loop_is_answered_together():
             raise ConfigError("thirteen")
         return [n * n for n in numbers]
 
-    batcher = LoopBatcher(work, most=4, queued=9)
+    busy, sent = threading.Lock(), []
+    free = lambda: busy.acquire(blocking=False)
+    elsewhere = lambda n, future: (sent.append(n), future.set_result(-n))
+    batcher = LoopBatcher(work, free=free, release=busy.release, elsewhere=elsewhere, most=4, queued=9)
 
     async def ask(numbers):
         return await asyncio.gather(*(batcher.ask(n) for n in numbers), return_exceptions=True)
@@ -188,6 +191,10 @@ def test_what_arrives_in_one_turn_of_the_loop_is_answered_together():
         await asyncio.gather(*futures[1:])
 
     asyncio.run(too_many())
+    with busy:
+        assert asyncio.run(ask([5, 6])) == [-5, -6]
+    assert sent == [5, 6]
+    assert not busy.locked()
 
 
 def test_a_quick_model_answers_in_the_loop_and_draws_in_its_thread(runs):

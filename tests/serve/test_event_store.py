@@ -107,7 +107,7 @@ def test_a_database_that_is_away_is_said(tmp_path):
         EventStore(connect(f"sqlite:///{tmp_path}/none/events.db"))
     with pytest.raises(EventStoreError, match="cannot be used"):
         EventStore(connect("postgresql://nobody@127.0.0.1:1/none"))
-    for wrong in ("mysql://a/b", "no url"):
+    for wrong in ("mysql://a/b", "no url", "sqlite://", "sqlite:///:memory:"):
         with pytest.raises(ConfigError, match="events: "):
             connect(wrong)
 

@@ -20,7 +20,7 @@ def test_the_database_goes_away_and_comes_back(server, runs):
     ring = KeyRing(engine)
     service = Service(registry, EventStore(engine), Limits(), Telemetry())
     event = {"events": [{"person": "away", "item": "i0", "time": 1}]}
-    with TestClient(make_app(service, None)) as client:
+    with TestClient(make_app(service, None), base_url="http://localhost") as client:
         assert client.post("/v1/events", json=event).status_code == 200
         server.stop()
         try:
@@ -32,7 +32,7 @@ def test_the_database_goes_away_and_comes_back(server, runs):
             # Who brings a history is served all the same.
             assert client.post("/v1/recommendations", json={"history": ["i0"]}).status_code == 200
             assert client.get("/readyz").status_code == 503
-            with TestClient(make_app(service, ring)) as keyed:
+            with TestClient(make_app(service, ring), base_url="http://localhost") as keyed:
                 unknown = keyed.get("/v1/models", headers={"Authorization": "Bearer foldin_x"})
                 assert unknown.status_code == 503
         finally:

@@ -56,6 +56,10 @@ def test_a_run_that_is_trained_again_is_served_and_a_damaged_one_is_not(tmp_path
     make_run(folder, "popularity")
     watcher.look()
     assert registry.get("shop").run.name == "popularity"
+    registry.roll_back("shop")
+    watcher.look()
+    assert registry.get("shop") is first  # what was rolled back stays so
+    registry.roll_back("shop")
     make_run(folder, "multvae")
     (folder / "catalog.parquet").write_bytes(b"cut short")
     with caplog.at_level("WARNING", logger="foldin.serve"):

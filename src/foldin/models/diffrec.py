@@ -170,8 +170,9 @@ class DiffRec(Exportable, InnerProduct, Recommender[DiffRecConfig]):
             )
             each, terms = -reconstruction, {"reconstruction": reconstruction.mean()}
         else:
+            read = self._read(offsets, values)  # what comes out goes in again, step after step: of one scale
             error = squared_error_from_hidden(
-                states, network.last, network.last_bias, items, offsets, values, network.buffers_out
+                states, network.last, network.last_bias, items, offsets, read, network.buffers_out
             )
             each, terms = self.weight(t) * error / self.n_items, {"squared_error": error.mean()}
         if config.importance:
@@ -182,8 +183,8 @@ class DiffRec(Exportable, InnerProduct, Recommender[DiffRecConfig]):
         self, items: Tensor, offsets: Tensor, values: Tensor, t: Int[Tensor, " users"], generator: torch.Generator
     ) -> Float[Tensor, "users first"]:
         """W_in x_t under dropout."""
-        config, alpha_bar = self.config, torch.from_numpy(self.schedule.alpha_bar).float().to(self.device)[t]
-        signal, sigma = alpha_bar.sqrt(), (1.0 - alpha_bar).sqrt()
+        config, schedule = self.config, self.schedule
+        signal, sigma = (torch.from_numpy(one).float().to(self.device)[t] for one in (schedule.signal, schedule.sigma))
         if config.emptied:
             full = torch.rand(len(t), generator=generator, device=self.device) >= config.emptied
             signal = signal * full

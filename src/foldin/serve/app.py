@@ -1,10 +1,12 @@
 """The HTTP application: routes over `Service`, who may call them, and what an error looks like."""
 
 import asyncio
+import ipaddress
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from fastapi import Depends, FastAPI, Header, Query, Request
 from fastapi import Path as InPath
@@ -75,6 +77,19 @@ Name = Annotated[str | None, Query(max_length=200, description="A model by name;
 Limit = Annotated[int, Query(ge=1, le=100, description="Items at most.")]
 
 
+def _from_here(request: Request) -> None:
+    """Without keys the browser on this machine is the only guard: pages of others must not call through it."""
+    host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    try:
+        local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = host == "localhost"
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    origin = urlsplit(request.headers.get("origin", "")).netloc
+    if not local or site not in ("same-origin", "none") or origin not in ("", request.headers.get("host", "")):
+        raise HTTPException(403, "without keys, calls come from this machine and its own pages alone")
+
+
 def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] = ()) -> FastAPI:
     """The application.
 
@@ -126,7 +141,9 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
     def allowed(scope: str) -> Callable[..., Awaitable[None]]:
         async def check(request: Request) -> None:
             name = "anybody"
-            if keys is not None:
+            if keys is None:
+                _from_here(request)
+            else:
                 kind, _, secret = request.headers.get("authorization", "").partition(" ")
                 key = None
                 if kind.lower() == "bearer" and secret:
@@ -190,13 +207,13 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
         receipt = service.append(batch.events, idempotency_key)
         return EventReceipt(accepted=receipt.accepted, duplicates=receipt.duplicates, replayed=receipt.replayed)
 
-    @app.get("/v1/people/{person}", dependencies=write, tags=["people"])
+    @app.get("/v1/people/{person:path}", dependencies=write, tags=["people"])
     def export(person: Person) -> PersonOut:
         """Everything that is kept of a person."""
         events = [EventOut(item=one.item, time=one.time) for one in service.events.history(person)]
         return PersonOut(person=person, events=events)
 
-    @app.delete("/v1/people/{person}", dependencies=write, tags=["people"])
+    @app.delete("/v1/people/{person:path}", dependencies=write, tags=["people"])
     def erase(person: Person) -> PersonErased:
         """Delete everything that is kept of a person."""
         return PersonErased(person=person, erased_events=service.events.erase(person))
@@ -210,7 +227,7 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
         """Items by title."""
         return service.search(q, limit, model)
 
-    @app.get("/v1/items/{item}/similar", dependencies=read, tags=["items"], responses={404: {"model": Problem}})
+    @app.get("/v1/items/{item:path}/similar", dependencies=read, tags=["items"], responses={404: {"model": Problem}})
     def similar(item: Item, limit: Limit = 10, model: Name = None) -> ItemsOut:
         """Items like one."""
         return service.similar(item, limit, model)

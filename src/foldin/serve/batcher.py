@@ -51,7 +51,7 @@ class Batcher(Generic[A, B]):
             OverloadedError: the queue is full, or the batcher is closed.
         """
         future: Future[B] = Future()
-        self._put(request, future)
+        self.put(request, future)
         return future
 
     def ask(self, request: A) -> "asyncio.Future[B]":
@@ -61,10 +61,15 @@ class Batcher(Generic[A, B]):
             OverloadedError: the queue is full, or the batcher is closed.
         """
         future: asyncio.Future[B] = asyncio.get_running_loop().create_future()
-        self._put(request, future)
+        self.put(request, future)
         return future
 
-    def _put(self, request: A, future: "Waiting[B]") -> None:
+    def put(self, request: A, future: "Waiting[B]") -> None:
+        """Answer to a future that is there already.
+
+        Raises:
+            OverloadedError: the queue is full, or the batcher is closed.
+        """
         with self._closed:
             if not self._open:
                 raise OverloadedError("the model is being replaced; ask again")

@@ -72,6 +72,10 @@ def connect(url: str) -> sa.Engine:
         )
     if backend != "sqlite":
         raise ConfigError(f"events: sqlite:///FILE or postgresql://… was expected, not {backend}")
+    if parsed.database in (None, "", ":memory:"):
+        raise ConfigError(
+            "events: sqlite:///FILE: a file was expected; in memory each thread would have events of its own"
+        )
     engine = sa.create_engine(parsed, connect_args={"timeout": 10})
 
     @sa.event.listens_for(engine, "connect")

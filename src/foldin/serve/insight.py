@@ -101,7 +101,8 @@ class Insight:
                     axes,
                     centre,
                 )
-            return self._maps[deployment.digest]
+            kept = self._maps[deployment.digest]
+            return kept[0].model_copy(update={"model": deployment.name}), *kept[1:]
 
     def person(self, deployment: Deployment, history: list[int], seed: int) -> PersonOnMap:
         """A person on the map: the query, and draws of it from the posterior where the model has one.

@@ -10,7 +10,7 @@ import torch
 from torch.distributions import Bernoulli, Normal
 
 from foldin.blocks import NoiseSchedule
-from foldin.generative import Denoised, ancestral, ddim, evenly
+from foldin.generative import Denoised, ddim, evenly
 from foldin.inference import GaussianMixture, Parameter, Points, black_box_vi
 from foldin.serve.schemas import DiffusionFrames, EMFrame, EMFrames, VIFrame, VIFrames
 from foldin.tensors import Array, Float64
@@ -106,10 +106,7 @@ def diffusion(steps: int, eta: float, seed: int) -> DiffusionFrames:
 
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(_POINTS, 2, generator=generator, dtype=torch.float64)
-    if steps == schedule.steps:
-        last = ancestral(denoise, schedule, x, generator)
-    else:
-        last = ddim(denoise, schedule, x, evenly(schedule.steps, steps), generator, eta=eta)
+    last = ddim(denoise, schedule, x, evenly(schedule.steps, steps), generator, eta=eta)
     shown = [seen[at] for at in np.unique(np.linspace(0, len(seen) - 1, min(25, len(seen))).astype(int)).tolist()]
     times = np.unique(np.linspace(0, len(seen) - 1, min(25, len(seen))).astype(int))
     levels = [evenly(schedule.steps, steps)[at] for at in times.tolist()]

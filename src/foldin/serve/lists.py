@@ -157,9 +157,11 @@ def _tempered(logp: Float[Array, " items"], one: Wanted) -> Answer:
     items = possible[np.argsort(-keys[possible], kind="stable")[: one.k]]
     if not len(items):
         return Answer(items, logp[items].astype(np.float32), propensity=np.empty(0))
-    weights = np.exp(scaled[items] - scaled[possible].max())
-    left = np.exp(scaled[possible] - scaled[possible].max()).sum() - np.concatenate(([0.0], np.cumsum(weights)[:-1]))
-    return Answer(items, logp[items].astype(np.float32), propensity=weights / np.maximum(left, weights))
+    # What is left before each draw, in logs and from the end, where nothing cancels: the rest, then with the last one, …
+    others = np.setdiff1d(possible, items)
+    rest = np.logaddexp.reduce(scaled[others]) if len(others) else -np.inf
+    left = np.logaddexp.accumulate(np.append(rest, scaled[items][::-1]))[1:][::-1]
+    return Answer(items, logp[items].astype(np.float32), propensity=np.exp(scaled[items] - left))
 
 
 def _predictive(model: Recommender, one: Wanted) -> Answer:

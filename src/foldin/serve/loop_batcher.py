@@ -22,11 +22,24 @@ class LoopBatcher(Generic[A, B]):
     Args:
         work: the results of some requests, in their order.
         most: requests a batch.
+        free: whether the work can begin at once; it holds what it needs until `release`.
+        release: gives that back.
+        elsewhere: takes a request, with its future, that cannot wait in the loop.
         queued: requests that may wait.
     """
 
-    def __init__(self, work: Callable[[Sequence[A]], Sequence[B]], *, most: int = 64, queued: int = 1024) -> None:
+    def __init__(
+        self,
+        work: Callable[[Sequence[A]], Sequence[B]],
+        *,
+        free: Callable[[], bool],
+        release: Callable[[], None],
+        elsewhere: "Callable[[A, asyncio.Future[B]], None]",
+        most: int = 64,
+        queued: int = 1024,
+    ) -> None:
         self._work, self._most, self._queued = work, most, queued
+        self._free, self._release, self._elsewhere = free, release, elsewhere
         self._waiting: list[tuple[A, asyncio.Future[B]]] = []
         self.sizes: list[int] = []  # of the newest batches
 
@@ -53,7 +66,18 @@ class LoopBatcher(Generic[A, B]):
         batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
         if self._waiting:
             loop.call_soon(self._flush, loop)
-        self._serve([one for one in batch if not one[1].done()])
+        batch = [one for one in batch if not one[1].done()]
+        if not self._free():  # somebody is at the model, perhaps for long: the loop does not wait for them
+            for request, future in batch:
+                try:
+                    self._elsewhere(request, future)
+                except OverloadedError as error:
+                    future.set_exception(error)
+            return
+        try:
+            self._serve(batch)
+        finally:
+            self._release()
 
     def _serve(self, batch: "Sequence[tuple[A, asyncio.Future[B]]]") -> None:
         if not batch:

@@ -33,6 +33,7 @@ HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "cache-control": "no-store",
 }
+_METHODS = frozenset(("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"))  # anybody may send anything
 _REQUEST_ID = re.compile(r"^[\w.-]{1,64}$")
 
 
@@ -104,7 +105,8 @@ class Middleware:
             seconds = time.perf_counter() - start
             route = scope.get("route")
             path = getattr(route, "path", "unmatched")
-            self.telemetry.request(scope["method"], path, status, seconds)
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self.telemetry.request(method, path, status, seconds)
             line = {
                 "request_id": request_id,
                 "method": scope["method"],

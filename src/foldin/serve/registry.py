@@ -44,7 +44,13 @@ class Deployment:
                 return answers(self.run.model, wanted)
 
         self.batcher: Batcher[Wanted, Answer] = Batcher(work, queued=self.queued)
-        self.in_loop: LoopBatcher[Wanted, Answer] = LoopBatcher(work, queued=self.queued)
+        self.in_loop: LoopBatcher[Wanted, Answer] = LoopBatcher(
+            work,
+            free=lambda: self.using.acquire(blocking=False),
+            release=self.using.release,
+            elsewhere=self.batcher.put,
+            queued=self.queued,
+        )
         # A full batch of long histories, twice: the first call also pays for memory that later ones use again.
         probe = [Wanted(tuple(range(min(50, self.run.model.n_items))), 1)] * 64
         answers(self.run.model, probe)
@@ -58,11 +64,8 @@ class Deployment:
         Raises:
             OverloadedError: too many wait.
         """
-        quick = self.batch_seconds < QUICK and not needs_draws(self.run.model, wanted)
-        if quick and self.using.acquire(blocking=False):  # else somebody is at it: the loop does not wait for them
-            self.using.release()
-            return self.in_loop.ask(wanted)
-        return self.batcher.ask(wanted)
+        quick = self.batch_seconds < QUICK and wanted.explore == "none" and not needs_draws(self.run.model, wanted)
+        return self.in_loop.ask(wanted) if quick else self.batcher.ask(wanted)
 
     def waiting(self) -> int:
         """Requests that wait."""

@@ -37,7 +37,12 @@ __all__ = [
     "VIFrames",
 ]
 
-Id = Annotated[str, Field(min_length=1, max_length=200, description="External id, as in the log.", examples=["1"])]
+Id = Annotated[
+    str,
+    Field(
+        min_length=1, max_length=200, pattern=r"^[^\x00]+$", description="External id, as in the log.", examples=["1"]
+    ),
+]
 
 
 class _Strict(BaseModel):

@@ -12,7 +12,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
-from foldin.errors import ConfigError, RunError
+from foldin.errors import ConfigError
 from foldin.serve.app import make_app
 from foldin.serve.event_store import EventStore, connect
 from foldin.serve.keys import KeyRing
@@ -53,7 +53,8 @@ class Watcher:
 
     def __init__(self, registry: Registry, folders: dict[str, Path], *, seconds: float = 2.0) -> None:
         self.registry, self.folders, self.seconds = registry, folders, seconds
-        self._failed: dict[str, str] = {}
+        # What each folder held when it was last looked at: a model that was rolled back or exchanged by hand stays so.
+        self._seen = {name: str(registry.get(name).run.info["digest"]) for name in folders}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="foldin-watch", daemon=True)
 
@@ -73,14 +74,13 @@ class Watcher:
                 digest = str(json.loads((folder / "run.json").read_text(encoding="utf-8"))["digest"])
             except (OSError, ValueError, KeyError, TypeError):
                 continue  # being written
-            deployed = self.registry.get(name)
-            if digest in (deployed.run.info["digest"], self._failed.get(name)):
+            if digest == self._seen[name]:
                 continue
+            self._seen[name] = digest
             try:
                 self.registry.deploy(folder, name)
                 logger.info(json.dumps({"deployed": name, "run": digest[:12]}))
-            except RunError as error:
-                self._failed[name] = digest
+            except Exception as error:  # whatever is wrong with it, the old one serves on and the watch goes on
                 logger.warning(json.dumps({"refused": name, "error": str(error)}))
 
     def _run(self) -> None:

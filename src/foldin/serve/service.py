@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import TypeVar
@@ -123,19 +124,23 @@ class Service:
         """
         if len(questions) > self.limits.batch:
             raise ConfigError(f"requests: at most {self.limits.batch}, not {len(questions)}")
-        pending = [
-            self.begin(question, self.history(question), lambda one: one.deployment.batcher.submit(one.wanted))
-            for question in questions
-        ]
+        for question in questions:
+            self.place(question, [])  # whatever is wrong with one is said before any is begun
+        pending: list[tuple[Placed, Future[Answer]]] = []
         until = time.monotonic() + self.limits.wait
-        answers = []
-        for placed, future in pending:
-            try:
-                answers.append(self.finish(placed, future.result(timeout=max(0.0, until - time.monotonic()))))
-            except FutureTimeoutError:
-                future.cancel()
-                raise self.too_late() from None
-        return answers
+        try:
+            for question in questions:
+                ids = self.history(question)
+                pending.append(self.begin(question, ids, lambda one: one.deployment.batcher.submit(one.wanted)))
+            return [
+                self.finish(placed, future.result(timeout=max(0.0, until - time.monotonic())))
+                for placed, future in pending
+            ]
+        except FutureTimeoutError:
+            raise self.too_late() from None
+        finally:
+            for _, future in pending:
+                future.cancel()  # nothing is left of a batch that failed; what is done stays done
 
     def too_late(self) -> OverloadedError:
         """What to say when an answer takes longer than the limit."""
