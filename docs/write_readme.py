@@ -439,7 +439,6 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "semantic": semantic,
     "pictures": pictures,
     "ddpm": ddpm,
-    "diffrec": diffrec,
     "served": served,
     "temporal": temporal,
     "speed": speed,

@@ -49,7 +49,7 @@ GRIDS: dict[str, list[dict[str, Any]]] = {
     "l-diffrec timed": [{**LATENT, "latent": 1000, "hidden": (), "dropout": 0.2, "oldest": 0.5}],
     "ease": [{"regularization": v} for v in (300.0, 500.0, 700.0, 1000.0)],
     "itemknn": [{"shrinkage": v} for v in (10.0, 100.0)],
-    "als": [{"factors": f, "regularization": 10.0, "alpha": a} for f in (64, 128) for a in (1.0, 4.0)],
+    "als": [{"factors": 128, "regularization": 30.0, "confidence": a} for a in (2.0, 10.0)],
     "multvae shallow": [{"hidden": (), "epochs": 150, "batch_size": 250, "beta": 0.1, "dropout": 0.2, "latent": 1000}],
     "recvae narrow": [{"batch_size": 250, "epochs": 60, "gamma": 0.005, "latent": 200}],
 }
