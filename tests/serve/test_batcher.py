@@ -30,7 +30,7 @@ def test_requests_that_wait_together_are_served_together_and_in_order():
     leave.set()
     assert first.result(10) == 0
     assert [one.result(10) for one in rest] == [n * n for n in range(1, 20)]
-    assert batcher.sizes == [1, 8, 8, 3]
+    assert list(batcher.sizes) == [1, 8, 8, 3]
     batcher.close()
 
 
@@ -177,7 +177,7 @@ def test_what_arrives_in_one_turn_of_the_loop_is_answered_together():
         return await asyncio.gather(*(batcher.ask(n) for n in numbers), return_exceptions=True)
 
     assert asyncio.run(ask(range(9))) == [n * n for n in range(9)]
-    assert batcher.sizes == [4, 4, 1]
+    assert list(batcher.sizes) == [4, 4, 1]
     first, bad, last = asyncio.run(ask([1, 13, 2]))
     assert (first, last) == (1, 4)
     assert isinstance(bad, ConfigError)

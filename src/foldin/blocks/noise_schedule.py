@@ -135,6 +135,14 @@ class NoiseSchedule:
         with np.errstate(divide="ignore"):
             return self.alpha_bar / (1.0 - self.alpha_bar)
 
+    @cached_property
+    def snr_fall(self) -> Float[Array, " times"]:
+        """SNR_t−1 − SNR_t, the weight of x_0's squared error at t in twice the bound; 1 at t = 1, where it is infinite.
+
+        Source: kingma2021, eq. 13; wang2023, section 3.3 (the 1).
+        """
+        return np.concatenate(([1.0, 1.0], self.snr[1:-1] - self.snr[2:]))
+
     def at(
         self, values: Float[Array, " times"], t: Int[Tensor, " #rows"], like: Float[Tensor, "rows *shape"]
     ) -> Float[Tensor, "..."]:

@@ -167,7 +167,7 @@ class UNet(nn.Module):
         for level, blocks in enumerate(self.down):
             if level:
                 h = F.avg_pool2d(h, 2)
-            for block in blocks:  # type: ignore[attr-defined]
+            for block in blocks.children():
                 h = block(h, e)
                 kept.append(h)
         first, attention, second = self.middle
@@ -175,6 +175,6 @@ class UNet(nn.Module):
         for level, blocks in enumerate(self.up):
             if level:
                 h = F.interpolate(h, scale_factor=2.0, mode="nearest")
-            for block in blocks:  # type: ignore[attr-defined]
+            for block in blocks.children():
                 h = block(torch.cat((h, kept.pop()), dim=1), e)
         return F.pixel_shuffle(self.end(F.silu(self.end_norm(h))), self.shape.patch)

@@ -1,17 +1,22 @@
 """`foldin keys`: who may call the service."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from foldin.cli.options import JSON
 from foldin.cli.output import json_out, out
 from foldin.errors import MissingExtraError
 
+if TYPE_CHECKING:
+    from foldin.serve import KeyRing
+
 __all__ = ["command"]
 
 _URL = click.option("--events", "url", default="sqlite:///events.db", show_default=True, help="The service's database.")
 
 
-def _ring(url: str):  # type: ignore[no-untyped-def]
+def _ring(url: str) -> "KeyRing":
     try:
         from foldin.serve import EventStore, KeyRing, connect
     except ImportError as error:

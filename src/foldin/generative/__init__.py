@@ -1,7 +1,8 @@
 """Latent-variable models over any tensor, in their papers' own settings."""
 
 from foldin.generative.code_prior import CodePrior, CodePriorConfig
-from foldin.generative.diffusion import Diffusion, DiffusionBound, DiffusionConfig
+from foldin.generative.diffusion import Diffusion, DiffusionConfig
+from foldin.generative.diffusion_bound import DiffusionBound
 from foldin.generative.likelihoods import (
     LIKELIHOODS,
     Bernoulli,

@@ -32,13 +32,13 @@ from torch import nn
 from foldin.blocks import PREDICTIONS, MLPDenoiser, NoiseSchedule, StepSampler, UNet, UNetShape
 from foldin.data import Examples
 from foldin.errors import ConfigError, DataError, ShapeError
-from foldin.generative.diffusion_bound import log_gaussian, reverse_kl
+from foldin.generative.diffusion_bound import DiffusionBound, log_gaussian, reverse_kl
 from foldin.generative.samplers import Denoised, ancestral, ddim, evenly
 from foldin.inference import gaussian_kl
 from foldin.tensors import Float, Int, Shaped, Tensor
 from foldin.training import Config, Gradient, Loss, Plan, Step, Sweep, Trainable, falling, setting, shuffled
 
-__all__ = ["Diffusion", "DiffusionBound", "DiffusionConfig"]
+__all__ = ["Diffusion", "DiffusionConfig"]
 
 _MIN_SNR = 5.0
 _BLOCK_VALUES = 1 << 20  # of x_t worked on at once
@@ -64,26 +64,6 @@ class DiffusionConfig(Config):
     )
     batch_size: int = setting(128, "examples a step", low=1)
     epochs: int = setting(50, "at most", low=1)
-
-
-@dataclass(frozen=True)
-class DiffusionBound:
-    """The bound's terms of each row, in nats: −log p(x) ≤ `prior + steps − reconstruction`.
-
-    Args:
-        prior: L_T.
-        steps: Σ_{t>1} L_t−1.
-        reconstruction: −L_0 = log p(x_0 | x_1).
-    """
-
-    prior: Float[Tensor, " rows"]
-    steps: Float[Tensor, " rows"]
-    reconstruction: Float[Tensor, " rows"]
-
-    @property
-    def bound(self) -> Float[Tensor, " rows"]:
-        """On log p(x)."""
-        return self.reconstruction - self.prior - self.steps
 
 
 class Diffusion(Trainable[DiffusionConfig, Examples]):
@@ -209,7 +189,7 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
         config, schedule = self.config, self.schedule
         native = schedule.of_clean(config.prediction)[1:]
         snr = schedule.snr
-        fall = np.concatenate(([1.0], snr[1:-1] - snr[2:]))
+        fall = schedule.snr_fall[1:]
         values = {
             "simple": native,
             "bound": 0.5 * np.where(np.arange(1, schedule.steps + 1) == 1, snr[1], fall),

@@ -1,16 +1,37 @@
 """The terms of a diffusion's bound: the KL between two Gaussians, and the likelihood of the last step."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 
 from foldin.tensors import Float, Shaped, Tensor
 
-__all__ = ["log_gaussian", "reverse_kl"]
+__all__ = ["DiffusionBound", "log_gaussian", "reverse_kl"]
 
 _LOG_2_PI = math.log(2 * math.pi)
 _HALF_BIN = 1.0 / 255.0  # of a level in [−1, 1]
 _LEAST = 1e-12
+
+
+@dataclass(frozen=True)
+class DiffusionBound:
+    """The bound's terms of each row, in nats: −log p(x) ≤ `prior + steps − reconstruction`.
+
+    Args:
+        prior: L_T.
+        steps: Σ_{t>1} L_t−1.
+        reconstruction: −L_0 = log p(x_0 | x_1).
+    """
+
+    prior: Float[Tensor, " rows"]
+    steps: Float[Tensor, " rows"]
+    reconstruction: Float[Tensor, " rows"]
+
+    @property
+    def bound(self) -> Float[Tensor, " rows"]:
+        """On log p(x)."""
+        return self.reconstruction - self.prior - self.steps
 
 
 def reverse_kl(

@@ -27,7 +27,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -149,9 +148,7 @@ class DiffRec(Exportable, InnerProduct, Recommender[DiffRecConfig]):
         """w_t."""
         if not self.config.reweighted or self.config.head == "multinomial":
             return torch.ones(len(t), device=t.device)
-        snr = self.schedule.snr
-        fall = np.concatenate(([1.0, 1.0], snr[1:-1] - snr[2:]))
-        return torch.from_numpy(fall).float().to(t.device)[t]
+        return torch.from_numpy(self.schedule.snr_fall).float().to(t.device)[t]
 
     def _loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
         config, network = self.config, self.network

@@ -184,9 +184,7 @@ class LatentDiffRec(Exportable, InnerProduct, Recommender[LatentDiffRecConfig]):
         """w_t."""
         if not self.config.reweighted:
             return torch.ones(len(t), device=t.device)
-        snr = self.schedule.snr
-        fall = np.concatenate(([1.0, 1.0], snr[1:-1] - snr[2:]))
-        return torch.from_numpy(fall).float().to(t.device)[t]
+        return torch.from_numpy(self.schedule.snr_fall).float().to(t.device)[t]
 
     def _loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
         config = self.config

@@ -10,6 +10,7 @@ import contextlib
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Generic, TypeAlias, TypeVar
@@ -40,7 +41,7 @@ class Batcher(Generic[A, B]):
         self._queue: queue.Queue[tuple[A, Waiting[B]] | None] = queue.Queue(queued)
         self._closed = threading.Lock()
         self._open = True
-        self.sizes: list[int] = []  # of the newest batches
+        self.sizes: deque[int] = deque(maxlen=1000)  # of the newest batches
         self._thread = threading.Thread(target=self._run, name="foldin-batches", daemon=True)
         self._thread.start()
 
@@ -119,7 +120,7 @@ class Batcher(Generic[A, B]):
     def _serve(self, batch: "Sequence[tuple[A, Waiting[B]]]") -> None:
         if not batch:
             return
-        self.sizes = [*self.sizes[-999:], len(batch)]
+        self.sizes.append(len(batch))
         try:
             results = self._work([request for request, _ in batch])
         except Exception as error:  # whoever asked is told; the thread goes on

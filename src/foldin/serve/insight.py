@@ -2,6 +2,7 @@
 
 import json
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from foldin.explanation import explain
 from foldin.inference import reparameterise
 from foldin.models import InnerProduct, Variational
 from foldin.serve.registry import Deployment
-from foldin.serve.schemas import MapOut, MapPoint, PersonOnMap, ReportOut
+from foldin.serve.studio_schemas import MapOut, MapPoint, PersonOnMap, ReportOut
 from foldin.store import load_run
 from foldin.tensors import Array, Float64
 
@@ -39,8 +40,12 @@ class Insight:
         """
         run = deployment.run
         lines, metrics = run.folder / "history.jsonl", run.folder / "metrics.json"
-        history = [json.loads(line) for line in lines.read_text("utf-8").splitlines()] if lines.is_file() else []
-        judged = json.loads(metrics.read_text("utf-8")) if metrics.is_file() else {}
+        # After another training in the same folder, and a roll back, the files there are another run's.
+        here = _digest(run.folder) == run.info["digest"]
+        history = (
+            [json.loads(line) for line in lines.read_text("utf-8").splitlines()] if here and lines.is_file() else []
+        )
+        judged = json.loads(metrics.read_text("utf-8")) if here and metrics.is_file() else {}
         explained, unexplained = self._reports.get(deployment.digest), None
         if live and explained is None:
             try:
@@ -116,6 +121,14 @@ class Insight:
         edge = max((abs(point.x) + abs(point.y) for point in shown.items), default=1.0)
         with deployment.using:
             return person_on_map(deployment, history, axes, edge, seed)
+
+
+def _digest(folder: Path) -> str | None:
+    """Of the run that a folder holds; None while it is written."""
+    try:
+        return str(json.loads((folder / "run.json").read_text("utf-8"))["digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from torch.distributions import Bernoulli, Normal
 from foldin.blocks import NoiseSchedule
 from foldin.generative import Denoised, ddim, evenly
 from foldin.inference import GaussianMixture, Parameter, Points, black_box_vi
-from foldin.serve.schemas import DiffusionFrames, EMFrame, EMFrames, VIFrame, VIFrames
+from foldin.serve.studio_schemas import DiffusionFrames, EMFrame, EMFrames, VIFrame, VIFrames
 from foldin.tensors import Array, Float64
 
 __all__ = ["diffusion", "em", "vi"]

@@ -17,7 +17,7 @@ from foldin.errors import ConfigError
 from foldin.models import Posterior, Recommender
 from foldin.tensors import Array, Bool, Float, Int64
 
-__all__ = ["EXPLORE", "Answer", "Wanted", "answers", "needs_draws", "reasons"]
+__all__ = ["EXPLORE", "Answer", "Wanted", "answers", "check", "needs_draws", "reasons"]
 
 EXPLORE = ("none", "thompson", "temperature")
 _DRAWS = 100
@@ -74,7 +74,7 @@ def answers(model: Recommender, wanted: Sequence[Wanted]) -> list[Answer]:
         ConfigError: a draw from the posterior of a model without one, or a temperature that is not above 0.
     """
     for one in wanted:
-        _check(model, one)
+        check(model, one)
     found: dict[int, Answer] = {}
     together = [at for at, one in enumerate(wanted) if one.explore == "temperature" or not needs_draws(model, one)]
     for start in range(0, len(together), model.block()):
@@ -103,7 +103,12 @@ def _spread(model: Posterior, one: Wanted, items: Int64[Array, " found"]) -> Flo
     return torch.stack(shares).double().std(dim=0).cpu().numpy()
 
 
-def _check(model: Recommender, one: Wanted) -> None:
+def check(model: Recommender, one: Wanted) -> None:
+    """Whether a model can answer a request.
+
+    Raises:
+        ConfigError: an exploration that it does not know, or a temperature that is not above 0.
+    """
     if one.explore not in EXPLORE:
         raise ConfigError(f"explore: one of {', '.join(EXPLORE)} was expected, not {one.explore!r}")
     if one.explore == "thompson" and not isinstance(model, Posterior):

@@ -5,6 +5,7 @@ and a thread that computes, which at thousands of requests a second takes longer
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -41,7 +42,7 @@ class LoopBatcher(Generic[A, B]):
         self._work, self._most, self._queued = work, most, queued
         self._free, self._release, self._elsewhere = free, release, elsewhere
         self._waiting: list[tuple[A, asyncio.Future[B]]] = []
-        self.sizes: list[int] = []  # of the newest batches
+        self.sizes: deque[int] = deque(maxlen=1000)  # of the newest batches
 
     def ask(self, request: A) -> "asyncio.Future[B]":
         """The result to come, in the running event loop.
@@ -82,7 +83,7 @@ class LoopBatcher(Generic[A, B]):
     def _serve(self, batch: "Sequence[tuple[A, asyncio.Future[B]]]") -> None:
         if not batch:
             return
-        self.sizes = [*self.sizes[-999:], len(batch)]
+        self.sizes.append(len(batch))
         try:
             results = self._work([request for request, _ in batch])
         except Exception as error:  # whoever asked is told

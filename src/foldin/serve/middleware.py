@@ -97,7 +97,7 @@ class Middleware:
         except _TooLargeError:
             if not begun:
                 await self._refuse(dressed, 413, too_large, request_id)
-        except Exception:
+        except Exception:  # a bug of ours: the process serves on, and the log has the trace
             logger.exception("request %s failed", request_id)
             if not begun:
                 await self._refuse(dressed, 500, "an error of the service; its log has the details", request_id)

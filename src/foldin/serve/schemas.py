@@ -1,6 +1,6 @@
 """What goes over the wire, described to the field: OpenAPI is made from it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -8,33 +8,25 @@ __all__ = [
     "BatchAnswer",
     "BatchQuestion",
     "DeployQuestion",
-    "DiffusionFrames",
-    "EMFrame",
-    "EMFrames",
     "EventBatch",
     "EventIn",
     "EventOut",
     "EventReceipt",
-    "HistoryQuestion",
     "Hit",
+    "Id",
     "ItemFilter",
     "ItemOut",
     "ItemsOut",
-    "MapOut",
-    "MapPoint",
     "ModelOut",
     "ModelsOut",
     "PersonErased",
-    "PersonOnMap",
     "PersonOut",
     "Problem",
     "Question",
     "Reason",
     "Recommendations",
-    "ReportOut",
     "SplitQuestion",
-    "VIFrame",
-    "VIFrames",
+    "Strict",
 ]
 
 Id = Annotated[
@@ -45,7 +37,9 @@ Id = Annotated[
 ]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A question in which nothing may be misspelt."""
+
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
@@ -56,7 +50,7 @@ class Problem(BaseModel):
     request_id: str = Field(description="To find it in the logs.")
 
 
-class ItemFilter(_Strict):
+class ItemFilter(Strict):
     """A condition on an attribute of the catalogue: one of these values, or an inclusive range."""
 
     any_of: list[str] | None = Field(default=None, max_length=100, description="The attribute is one of these.")
@@ -67,7 +61,7 @@ class ItemFilter(_Strict):
     high: float | None = Field(default=None, description="Not above this number.")
 
 
-class Question(_Strict):
+class Question(Strict):
     """Who, and what list."""
 
     person: Id | None = Field(
@@ -138,7 +132,7 @@ class Recommendations(BaseModel):
     items: list[Hit]
 
 
-class BatchQuestion(_Strict):
+class BatchQuestion(Strict):
     """Several questions, answered together."""
 
     requests: list[Question] = Field(min_length=1)
@@ -150,7 +144,7 @@ class BatchAnswer(BaseModel):
     answers: list[Recommendations]
 
 
-class EventIn(_Strict):
+class EventIn(Strict):
     """Somebody took something."""
 
     person: Id
@@ -160,7 +154,7 @@ class EventIn(_Strict):
     )
 
 
-class EventBatch(_Strict):
+class EventBatch(Strict):
     """Events, written all or none."""
 
     events: list[EventIn] = Field(min_length=1)
@@ -232,7 +226,7 @@ class ModelsOut(BaseModel):
     models: list[ModelOut]
 
 
-class DeployQuestion(_Strict):
+class DeployQuestion(Strict):
     """A run to put in service."""
 
     run: str = Field(
@@ -242,99 +236,7 @@ class DeployQuestion(_Strict):
     default: bool = False
 
 
-class SplitQuestion(_Strict):
+class SplitQuestion(Strict):
     """Who is served by which model; empty ends the test."""
 
     shares: dict[str, float] = Field(max_length=10)
-
-
-class ReportOut(BaseModel):
-    """How a model was trained and judged, and where its nats went."""
-
-    model: str
-    kind: str
-    config: dict[str, Any] = Field(description="Its settings.")
-    info: dict[str, Any] = Field(description="How the run was made.")
-    history: list[dict[str, Any]] = Field(description="A record for each epoch.")
-    metrics: dict[str, Any] = Field(description="On its test people, with intervals.")
-    explained: dict[str, Any] | None = Field(description="The report of `foldin explain`, where it was asked for.")
-    unexplained: str | None = Field(description="Why there is none.")
-
-
-class MapPoint(BaseModel):
-    """An item on the map."""
-
-    item: str
-    title: str
-    count: int
-    x: float
-    y: float
-
-
-class MapOut(BaseModel):
-    """All items in the plane."""
-
-    model: str
-    explained: float = Field(description="Share of the variance of the item vectors that the plane shows.")
-    items: list[MapPoint]
-
-
-class HistoryQuestion(_Strict):
-    """Somebody's items."""
-
-    history: list[Id] = Field(max_length=2000, description="Oldest first; unknown ones are left out.")
-    model: str | None = Field(default=None, max_length=200)
-    seed: int = Field(default=0, ge=0, lt=2**31)
-
-
-class PersonOnMap(BaseModel):
-    """A person on the map."""
-
-    mean: tuple[float, float]
-    draws: list[tuple[float, float]] = Field(description="From the posterior; empty for a model without one.")
-
-
-class EMFrame(BaseModel):
-    """A mixture after a step of EM."""
-
-    log_likelihood: float = Field(description="Nats a point.")
-    weights: list[float]
-    means: list[list[float]]
-    covariances: list[list[list[float]]]
-    responsibilities: list[list[float]] = Field(description="p(component | point).")
-
-
-class EMFrames(BaseModel):
-    """EM step by step."""
-
-    points: list[list[float]]
-    frames: list[EMFrame]
-
-
-class VIFrame(BaseModel):
-    """A Gaussian after so many steps of variational inference."""
-
-    steps: int
-    mean: float
-    sd: float
-    elbo: float = Field(description="Nats.")
-    density: list[float] = Field(description="On the grid.")
-
-
-class VIFrames(BaseModel):
-    """Variational inference beside the exact posterior."""
-
-    log_evidence: float = Field(description="Nats.")
-    taken: int
-    shown: int
-    grid: list[float]
-    posterior: list[float]
-    frames: list[VIFrame]
-
-
-class DiffusionFrames(BaseModel):
-    """Points on their way from noise to data."""
-
-    data: list[list[float]]
-    frames: list[list[list[float]]]
-    signal: list[float] = Field(description="ᾱ of each frame.")

@@ -18,7 +18,7 @@ from foldin.models import InnerProduct, Posterior
 from foldin.serve.attributes import attributes, passing
 from foldin.serve.event_store import Event, EventStore, Receipt
 from foldin.serve.limits import Limits
-from foldin.serve.lists import Answer, Wanted, reasons
+from foldin.serve.lists import Answer, Wanted, check, reasons
 from foldin.serve.registry import Deployment, Registry
 from foldin.serve.schemas import (
     EventIn,
@@ -184,10 +184,7 @@ class Service:
             seed=seed,
             uncertainty=question.uncertainty,
         )
-        if question.explore == "thompson" and not isinstance(target.run.model, Posterior):
-            raise ConfigError(f"explore: thompson needs a model with a posterior; {target.name} has none")
-        if question.explore == "temperature" and not target.run.model.has_likelihood:
-            raise ConfigError(f"explore: temperature needs a model with a density; {target.name} has none")
+        check(target.run.model, wanted)
         return wanted, list(unknown)
 
     def _answer(self, placed: Placed, answer: Answer) -> Recommendations:

@@ -11,8 +11,16 @@ from starlette.exceptions import HTTPException
 
 from foldin.serve import lab
 from foldin.serve.insight import Insight
-from foldin.serve.schemas import DiffusionFrames, EMFrames, HistoryQuestion, MapOut, PersonOnMap, ReportOut, VIFrames
 from foldin.serve.service import Service
+from foldin.serve.studio_schemas import (
+    DiffusionFrames,
+    EMFrames,
+    HistoryQuestion,
+    MapOut,
+    PersonOnMap,
+    ReportOut,
+    VIFrames,
+)
 
 __all__ = ["FOLDER", "pages", "routes"]
 
