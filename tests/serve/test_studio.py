@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from foldin.data import Histories
-from foldin.serve import lab
+from foldin.serve import Registry, lab
+from foldin.serve.insight import Insight
 from foldin.serve.studio import FOLDER
-from foldin.store import load_run
-from tests.serve.conftest import ITEMS
+from foldin.store import load_run, save_run
+from tests.serve.conftest import ITEMS, make_run
 
 
 def test_every_page_is_served_and_nothing_else(client):
@@ -105,6 +106,26 @@ def test_reports_tell_what_the_run_holds_and_why_there_is_no_more(client):
     assert live["explained"] is None
     assert live["unexplained"]  # this run does not know its log
     assert client.get("/v1/models/none/report").status_code == 422
+
+
+def test_a_report_is_of_the_run_that_serves_not_of_what_its_folder_holds_by_now(tmp_path):
+    folder = make_run(tmp_path / "shop", "multvae")
+    save_run(
+        folder,
+        name="multvae",
+        model=load_run(folder).model,
+        catalog=load_run(folder).catalog,
+        info={"seed": 1},
+        history=[{"epoch": 1}],
+        metrics={"ndcg@10": {"mean": 0.5}},
+    )
+    registry = Registry()
+    one = registry.deploy(folder)
+    assert Insight().report(one, live=False).metrics
+    make_run(folder, "multvae", seed=2)
+    stale = Insight().report(one, live=False)
+    assert (stale.metrics, stale.history) == ({}, [])
+    registry.close()
 
 
 def test_draws_are_those_of_the_posterior(runs):

@@ -2,7 +2,6 @@
 
 import json
 import threading
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from foldin.experiment import split_of_run
 from foldin.explanation import explain
 from foldin.inference import reparameterise
 from foldin.models import InnerProduct, Variational
-from foldin.serve.registry import Deployment
+from foldin.serve.registry import Deployment, digest_in
 from foldin.serve.studio_schemas import MapOut, MapPoint, PersonOnMap, ReportOut
 from foldin.store import load_run
 from foldin.tensors import Array, Float64
@@ -41,7 +40,7 @@ class Insight:
         run = deployment.run
         lines, metrics = run.folder / "history.jsonl", run.folder / "metrics.json"
         # After another training in the same folder, and a roll back, the files there are another run's.
-        here = _digest(run.folder) == run.info["digest"]
+        here = digest_in(run.folder) == run.info["digest"]
         history = (
             [json.loads(line) for line in lines.read_text("utf-8").splitlines()] if here and lines.is_file() else []
         )
@@ -121,14 +120,6 @@ class Insight:
         edge = max((abs(point.x) + abs(point.y) for point in shown.items), default=1.0)
         with deployment.using:
             return person_on_map(deployment, history, axes, edge, seed)
-
-
-def _digest(folder: Path) -> str | None:
-    """Of the run that a folder holds; None while it is written."""
-    try:
-        return str(json.loads((folder / "run.json").read_text("utf-8"))["digest"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 @torch.no_grad()

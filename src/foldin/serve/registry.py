@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from foldin.serve.lists import Answer, Wanted, answers, needs_draws
 from foldin.serve.loop_batcher import LoopBatcher
 from foldin.store import Run, load_run
 
-__all__ = ["QUICK", "Deployment", "Registry"]
+__all__ = ["QUICK", "Deployment", "Registry", "digest_in"]
 
 QUICK = 0.05  # seconds that a full batch may hold up the event loop
 
@@ -205,3 +206,11 @@ class Registry:
         """Serve what waits, and end."""
         for one in [*self._now.values(), *self._before.values()]:
             one.batcher.close()
+
+
+def digest_in(folder: Path) -> str | None:
+    """Of the run that a folder holds; None while it is written."""
+    try:
+        return str(json.loads((folder / "run.json").read_text("utf-8"))["digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -17,7 +17,7 @@ from foldin.serve.app import make_app
 from foldin.serve.event_store import EventStore, connect
 from foldin.serve.keys import KeyRing
 from foldin.serve.limits import Limits
-from foldin.serve.registry import Registry
+from foldin.serve.registry import Registry, digest_in
 from foldin.serve.service import Service
 from foldin.serve.telemetry import Telemetry
 
@@ -70,16 +70,13 @@ class Watcher:
     def look(self) -> None:
         """Once: a run whose digest is another is loaded; one that is damaged is said once, and the old one serves on."""
         for name, folder in self.folders.items():
-            try:
-                digest = str(json.loads((folder / "run.json").read_text(encoding="utf-8"))["digest"])
-            except (OSError, ValueError, KeyError, TypeError):
-                continue  # being written
-            if digest == self._seen[name]:
+            digest = digest_in(folder)
+            if digest in (None, self._seen[name]):
                 continue
-            self._seen[name] = digest
+            self._seen[name] = str(digest)
             try:
                 self.registry.deploy(folder, name)
-                logger.info(json.dumps({"deployed": name, "run": digest[:12]}))
+                logger.info(json.dumps({"deployed": name, "run": str(digest)[:12]}))
             except Exception as error:  # whatever is wrong with it, the old one serves on and the watch goes on
                 logger.warning(json.dumps({"refused": name, "error": str(error)}))
 
