@@ -35,12 +35,13 @@ PAPER = {
     }
 }
 METRICS = ("recall@5", "ndcg@5", "recall@10", "ndcg@10")
-BASE: dict[str, Any] = {"width": 128, "dropout": 0.3, "batch_tokens": 1024, "epochs": 26, "decay": 0.5}
+BASE: dict[str, Any] = {"width": 128, "dropout": 0.3, "batch_tokens": 1024, "epochs": 36, "decay": 0.5}
 BOTH: dict[str, Any] = {**BASE, "source": "log+sentences"}
 GRIDS: dict[str, list[dict[str, Any]]] = {
     "semantic rq-vae": [{**BOTH, "names": "rq-vae"}],
     "semantic k-means": [BOTH],
-    "semantic own": [{**BOTH, "names": "rq-vae", "own": True, "dropout": 0.5}],
+    "semantic rq-vae own": [{**BOTH, "names": "rq-vae", "own": True, "dropout": 0.5}],
+    "semantic k-means own": [{**BOTH, "own": True, "dropout": 0.5}],
     "semantic log": [BASE],
     "semantic random": [{**BASE, "names": "random"}],
     "sasrec full": [{"dropout": 0.5, "batch_tokens": 1024, "epochs": 50, "decay": 0.5}],

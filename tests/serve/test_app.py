@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from foldin.data import Histories
 from foldin.serve import Answer, Wanted, answers, make_app, reasons
 from foldin.serve.lists import _tempered
-from foldin.serve.middleware import HEADERS
+from foldin.serve.middleware import DATA_HEADERS, HEADERS
 from foldin.store import load_run
 from tests.serve.conftest import ITEMS
 
@@ -326,8 +326,11 @@ def test_every_answer_is_dressed_for_a_browser_and_named_in_the_log(client, capl
     with caplog.at_level(logging.INFO, logger="foldin.serve"):
         response = client.get("/v1/models", headers={"X-Request-Id": "abc-1"})
     assert response.headers["x-request-id"] == "abc-1"
-    for name, value in HEADERS.items():
+    for name, value in DATA_HEADERS.items():
         assert response.headers[name] == value
+    page = client.get("/")
+    for name, value in HEADERS.items():
+        assert page.headers[name] == value
     assert "access-control-allow-origin" not in response.headers
     lines = [json.loads(one.message) for one in caplog.records if one.name == "foldin.serve"]
     assert lines[-1]["request_id"] == "abc-1"

@@ -108,7 +108,7 @@ def test_a_swap_under_load_drops_nothing(tmp_path, runs):
         while not stop.is_set():
             try:
                 found = service.recommend([Question(history=["i0", "i2"], k=3, model="shop")])[0]
-                answers.append((found.run, [hit.item for hit in found.items]))
+                answers.append((found["run"], [hit["item"] for hit in found["items"]]))
             except Exception as error:
                 errors.append(error)
 
@@ -162,7 +162,7 @@ def test_a_test_divides_people_and_keeps_each_where_they_are(runs):
     registry.close()
 
 
-def test_what_arrives_in_one_turn_of_the_loop_is_answered_together():
+def test_what_arrives_turn_by_turn_is_answered_together():
     def work(numbers):
         if 13 in numbers:
             raise ConfigError("thirteen")
@@ -191,6 +191,21 @@ def test_what_arrives_in_one_turn_of_the_loop_is_answered_together():
         await asyncio.gather(*futures[1:])
 
     asyncio.run(too_many())
+
+    async def after(turns, number):
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return await batcher.ask(number)
+
+    async def one_after_the_other(*turns):
+        return await asyncio.gather(*(after(turn, turn) for turn in turns))
+
+    batcher.sizes.clear()
+    asyncio.run(one_after_the_other(0, 1, 2))  # every turn brings one more
+    assert list(batcher.sizes) == [3]
+    asyncio.run(one_after_the_other(0, 1, 2, 3, 4, 5))  # nobody waits for more than a batch
+    asyncio.run(one_after_the_other(0, 6))  # nor for a turn that brings none
+    assert list(batcher.sizes) == [3, 4, 2, 1, 1]
     with busy:
         assert asyncio.run(ask([5, 6])) == [-5, -6]
     assert sent == [5, 6]

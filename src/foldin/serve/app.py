@@ -1,8 +1,9 @@
 """The HTTP application: routes over `Service`, who may call them, and what an error looks like."""
 
 import asyncio
+import functools
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,9 @@ from fastapi import Depends, FastAPI, Header, Query, Request
 from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.routing import APIRoute
 from pydantic import ValidationError
+from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -77,17 +80,28 @@ Name = Annotated[str | None, Query(max_length=200, description="A model by name;
 Limit = Annotated[int, Query(ge=1, le=100, description="Items at most.")]
 
 
+@functools.lru_cache(maxsize=1024)
+def _is_local(host: str, site: str, origin: str) -> bool:
+    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        local = ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        local = name == "localhost"
+    return local and site in ("same-origin", "none") and urlsplit(origin).netloc in ("", host)
+
+
 def _from_here(request: Request) -> None:
     """Without keys the browser on this machine is the only guard: pages of others must not call through it."""
-    host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
-    try:
-        local = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = host == "localhost"
-    site = request.headers.get("sec-fetch-site", "same-origin")
-    origin = urlsplit(request.headers.get("origin", "")).netloc
-    if not local or site not in ("same-origin", "none") or origin not in ("", request.headers.get("host", "")):
+    headers = request.headers
+    if not _is_local(headers.get("host", ""), headers.get("sec-fetch-site", "same-origin"), headers.get("origin", "")):
         raise HTTPException(403, "without keys, calls come from this machine and its own pages alone")
+
+
+class _Bare(APIRoute):
+    """A route whose endpoint reads the request and writes the answer itself; what it takes and gives is only described."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        return self.endpoint
 
 
 def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] = ()) -> FastAPI:
@@ -163,15 +177,9 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
     may_read = allowed("read")
     read, write, admin = ([Depends(allowed(scope))] for scope in ("read", "write", "admin"))
 
-    @app.post(
-        "/v1/recommendations",
-        tags=["lists"],
-        response_model=Recommendations,
-        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _QUESTION}}}},
-    )
     async def recommend(request: Request) -> Response:
         """A list for a known person, for a history, or for nobody in particular."""
-        # Read and written by pydantic alone, and checked without FastAPI's way to the check: half of the cost.
+        # Checked, read and written without FastAPI's way to these, which costs as much as the list.
         await may_read(request)
         try:
             question = Question.model_validate_json(await request.body())
@@ -191,7 +199,17 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
             found = await run_in_threadpool(service.finish, placed, answer)
         else:
             found = service.finish(placed, answer)
-        return Response(found.model_dump_json(), media_type="application/json")
+        return Response(to_json(found), media_type="application/json")
+
+    app.router.add_api_route(
+        "/v1/recommendations",
+        recommend,
+        methods=["POST"],
+        route_class_override=_Bare,
+        tags=["lists"],
+        response_model=Recommendations,
+        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _QUESTION}}}},
+    )
 
     @app.post("/v1/recommendations:batch", dependencies=read, tags=["lists"])
     def recommend_batch(questions: BatchQuestion) -> BatchAnswer:

@@ -1,7 +1,8 @@
 """Micro-batches inside the event loop: for models so quick that handing a batch to a thread costs more than computing it.
 
-What arrives in one turn of the loop is answered together in the next. Python's lock is never passed to and fro between the loop
-and a thread that computes, which at thousands of requests a second takes longer than the products themselves.
+A batch waits while every turn of the loop brings more, and is answered when it is full or a turn brought nothing. Python's lock
+is never passed to and fro between the loop and a thread that computes, which at thousands of requests a second takes longer than
+the products themselves.
 """
 
 import asyncio
@@ -42,6 +43,7 @@ class LoopBatcher(Generic[A, B]):
         self._work, self._most, self._queued = work, most, queued
         self._free, self._release, self._elsewhere = free, release, elsewhere
         self._waiting: list[tuple[A, asyncio.Future[B]]] = []
+        self._before = 0  # how many waited a turn ago
         self.sizes: deque[int] = deque(maxlen=1000)  # of the newest batches
 
     def ask(self, request: A) -> "asyncio.Future[B]":
@@ -64,6 +66,11 @@ class LoopBatcher(Generic[A, B]):
         return len(self._waiting)
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._before < len(self._waiting) < self._most:  # this turn brought some: the next may bring their company
+            self._before = len(self._waiting)
+            loop.call_soon(self._flush, loop)
+            return
+        self._before = 0
         batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
         if self._waiting:
             loop.call_soon(self._flush, loop)

@@ -3,14 +3,14 @@
 import json
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from foldin.serve.telemetry import Telemetry
 
-__all__ = ["HEADERS", "Middleware", "logger"]
+__all__ = ["DATA_HEADERS", "HEADERS", "Middleware", "logger"]
 
 logger = logging.getLogger("foldin.serve")
 
@@ -33,8 +33,15 @@ HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "cache-control": "no-store",
 }
+# What is data runs nothing, embeds nothing and cannot be read from elsewhere; each header costs a microsecond or three.
+DATA_HEADERS = {
+    name: HEADERS[name] for name in ("x-content-type-options", "cross-origin-resource-policy", "cache-control")
+}
+_OF_PAGES = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+_OF_DATA = [(name.encode(), value.encode()) for name, value in DATA_HEADERS.items()]
+_JSON = (b"content-type", b"application/json")
 _METHODS = frozenset(("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"))  # anybody may send anything
-_REQUEST_ID = re.compile(r"^[\w.-]{1,64}$")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
 
 
 class _TooLargeError(Exception):
@@ -58,9 +65,9 @@ class Middleware:
             await self.app(scope, receive, send)
             return
         start, status, taken = time.perf_counter(), 500, 0
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        given = headers.get("x-request-id", "")
-        request_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
+        headers = dict(scope["headers"])  # the names are in lower case, by ASGI
+        given = headers.get(b"x-request-id", b"")
+        request_id = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
         scope.setdefault("state", {})["request_id"] = request_id
         begun = refused = False
         too_large = f"body: at most {self.body:,} bytes"
@@ -83,14 +90,15 @@ class Middleware:
                 return
             if message["type"] == "http.response.start":
                 status, begun = message["status"], True
-                own = {**HEADERS, "x-request-id": request_id}
-                present = {name.lower() for name, _ in message["headers"]}
-                extra = [(n.encode(), v.encode()) for n, v in own.items() if n.encode() not in present]
-                message = {**message, "headers": [*message["headers"], *extra]}
+                present = message["headers"]
+                own = _OF_DATA if _JSON in present else _OF_PAGES
+                names = {name for name, _ in present}
+                extra = [one for one in own if one[0] not in names]
+                message = {**message, "headers": [*present, *extra, (b"x-request-id", request_id.encode())]}
             await send(message)
 
         try:
-            length = headers.get("content-length", "0")
+            length = headers.get(b"content-length", b"0")
             if not length.isdigit() or int(length) > self.body:
                 raise _TooLargeError
             await self.app(scope, bounded, dressed)

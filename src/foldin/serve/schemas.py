@@ -1,8 +1,13 @@
-"""What goes over the wire, described to the field: OpenAPI is made from it."""
+"""What goes over the wire, described to the field: OpenAPI is made from it.
+
+Questions are models, which check what comes. Lists, of which there are thousands a second, are dictionaries of a known type: they
+are of our own making, and there is nothing to check.
+"""
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 __all__ = [
     "BatchAnswer",
@@ -95,40 +100,45 @@ class Question(Strict):
         return self
 
 
-class Reason(BaseModel):
+class Reason(TypedDict):
     """An event of the history, and what it did to an item."""
 
     item: str
     title: str
-    change: float = Field(
-        description="Of the item's log-probability in nats (of its score, without a density) by this event being there."
-    )
+    change: Annotated[
+        float,
+        Field(
+            description="Of the item's log-probability in nats (of its score, without a density) by this event being there."
+        ),
+    ]
 
 
-class Hit(BaseModel):
+class Hit(TypedDict):
     """A place of a list."""
 
     rank: int
     item: str
     title: str
-    probability: float | None = Field(default=None, description="p(next item) among those that may be listed.")
-    score: float | None = Field(default=None, description="Of a model without a density: it only ranks.")
-    sd: float | None = Field(default=None, description="Posterior standard deviation of the probability.")
-    propensity: float | None = Field(default=None, description="Chance of being listed so, when exploring.")
-    reasons: list[Reason] | None = Field(default=None, description="Strongest first.")
+    probability: Annotated[float | None, Field(description="p(next item) among those that may be listed.")]
+    score: Annotated[float | None, Field(description="Of a model without a density: it only ranks.")]
+    sd: Annotated[float | None, Field(description="Posterior standard deviation of the probability.")]
+    propensity: Annotated[float | None, Field(description="Chance of being listed so, when exploring.")]
+    reasons: Annotated[list[Reason] | None, Field(description="Strongest first.")]
 
 
-class Recommendations(BaseModel):
+class Recommendations(TypedDict):
     """A list, and how it came about."""
 
     model: str
-    run: str = Field(description="Digest of the run that answered.")
+    run: Annotated[str, Field(description="Digest of the run that answered.")]
     person: str | None
-    known_events: int = Field(description="Events that the list is made of.")
-    unknown_items: list[str] = Field(
-        description="Items of the history, of allow and of deny that the model does not know."
-    )
-    prior: bool = Field(description="Whether nothing is known of the person: the list is the model's prior prediction.")
+    known_events: Annotated[int, Field(description="Events that the list is made of.")]
+    unknown_items: Annotated[
+        list[str], Field(description="Items of the history, of allow and of deny that the model does not know.")
+    ]
+    prior: Annotated[
+        bool, Field(description="Whether nothing is known of the person: the list is the model's prior prediction.")
+    ]
     items: list[Hit]
 
 

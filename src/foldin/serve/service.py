@@ -194,36 +194,36 @@ class Service:
         if question.explain:
             with deployment.using:
                 why = reasons(model, wanted.history, answer.items)
-        hits = []
-        for place, item in enumerate(answer.items.tolist()):
-            score = float(answer.scores[place])
-            hits.append(
-                Hit.model_construct(
-                    rank=place + 1,
-                    item=catalog.ids[item],
-                    title=catalog.titles[item],
-                    probability=float(np.exp(score)) if model.has_likelihood else None,
-                    score=None if model.has_likelihood else score,
-                    sd=None if answer.sd is None else float(answer.sd[place]),
-                    propensity=None if answer.propensity is None else float(answer.propensity[place]),
-                    reasons=None if why is None else [self._reason(deployment, wanted, *one) for one in why[place]],
-                )
-            )
-        # Of our own making: there is nothing to check.
-        return Recommendations.model_construct(
-            model=deployment.name,
-            run=deployment.digest,
-            person=question.person,
-            known_events=len(wanted.history),
-            unknown_items=placed.unknown,
-            prior=not wanted.history,
-            items=hits,
-        )
+        dense = model.has_likelihood
+        scores = (np.exp(answer.scores.astype(np.float64)) if dense else answer.scores).tolist()
+        sd, propensity = (None if one is None else one.tolist() for one in (answer.sd, answer.propensity))
+        hits: list[Hit] = [
+            {
+                "rank": place + 1,
+                "item": catalog.ids[item],
+                "title": catalog.titles[item],
+                "probability": scores[place] if dense else None,
+                "score": None if dense else scores[place],
+                "sd": None if sd is None else sd[place],
+                "propensity": None if propensity is None else propensity[place],
+                "reasons": None if why is None else [self._reason(deployment, wanted, *one) for one in why[place]],
+            }
+            for place, item in enumerate(answer.items.tolist())
+        ]
+        return {
+            "model": deployment.name,
+            "run": deployment.digest,
+            "person": question.person,
+            "known_events": len(wanted.history),
+            "unknown_items": placed.unknown,
+            "prior": not wanted.history,
+            "items": hits,
+        }
 
     @staticmethod
     def _reason(deployment: Deployment, wanted: Wanted, place: int, change: float) -> Reason:
         item, catalog = wanted.history[place], deployment.run.catalog
-        return Reason(item=catalog.ids[item], title=catalog.titles[item], change=change)
+        return {"item": catalog.ids[item], "title": catalog.titles[item], "change": change}
 
     def append(self, batch: Sequence[EventIn], key: str | None) -> Receipt:
         """Keep events; they are on disk when this returns.
