@@ -24,9 +24,9 @@ FLAGS = [
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory) -> Iterator[str]:
-    """A serving process with three models."""
+    """A serving process with four models."""
     root = tmp_path_factory.mktemp("studio")
-    runs = [make_run(root / name, name) for name in ("multvae", "ease", "popularity")]
+    runs = [make_run(root / name, name) for name in ("multvae", "ease", "popularity", "semantic")]
     command = [sys.executable, "-m", "foldin", "serve", *map(str, runs), "--no-keys", "--port", "0"]
     started = subprocess.Popen([*command, "--events", f"sqlite:///{root}/events.db"], stderr=subprocess.PIPE, text=True)
     assert started.stderr is not None
@@ -111,6 +111,38 @@ def test_the_model_shows_its_training_and_says_what_it_cannot(page, address):
     expect(page.get_by_role("heading", name="The model")).to_be_visible()
     page.get_by_role("button", name="Work out where the nats went").click()
     expect(page.get_by_label("Where the nats went").locator(".state")).to_be_visible()
+
+
+def test_the_code_tree_opens_down_to_an_item(page, address):
+    page.goto(f"{address}/studio/index.html#/model")
+    page.locator("#model").select_option("semantic")
+    tree = page.get_by_role("region", name="Code tree")
+    for _ in range(3):
+        tree.locator("details:not([open]) > summary:visible").first.click()
+        expect(tree.locator("[aria-busy]")).to_have_count(0)
+        if tree.locator(".leaf:visible").count():
+            break
+    expect(tree.locator(".leaf:visible").first).to_contain_text("Film")
+    assert findings(page) == []
+
+
+def test_it_is_told_what_changes_without_an_event(page, address):
+    page.goto(address)
+    page.locator("#model").select_option("multvae")
+    add(page, "Film 2,")
+    add(page, "Film 3,")
+    page.get_by_role("button", name="What changes without Film 3, the odd one").click()
+    part = page.get_by_role("region", name="Without one event")
+    expect(part.get_by_role("heading", name="Without Film 3, the odd one")).to_be_visible()
+    ask = lambda *history: page.request.post(f"{address}/v1/recommendations", data={"history": history}).json()["items"]
+    whole, less = ({one["title"] for one in ask(*history)} for history in (("i2", "i3"), ("i2",)))
+    assert less - whole
+    for title in less - whole:
+        expect(part.get_by_role("row", name=re.compile(f"^{title}"))).to_contain_text(re.compile("enters|up"))
+        expect(part.get_by_role("status")).to_contain_text(title)
+    assert findings(page) == []
+    part.get_by_role("button", name="Close").click()
+    expect(part.get_by_role("heading")).to_have_count(0)
 
 
 def test_models_stand_side_by_side(page, address):

@@ -19,6 +19,7 @@ SETTINGS = {
     "multvae": {"hidden": (), "latent": 8, "epochs": 20, "batch_size": 20, "learning_rate": 0.02},
     "ease": {"regularization": 1.0},
     "popularity": {},
+    "semantic": {"levels": 2, "codes": 4, "vector": 4, "width": 8, "epochs": 2},
 }
 
 

@@ -213,7 +213,7 @@ def test_items_are_found_by_title_and_by_likeness(client):
 
 def test_models_are_deployed_rolled_back_and_divided(client, runs):
     names = {one["name"]: one for one in client.get("/v1/models").json()["models"]}
-    assert set(names) == {"multvae", "ease", "popularity"}
+    assert set(names) == {"multvae", "ease", "popularity", "semantic"}
     assert names["multvae"]["default"]
     assert names["multvae"]["has_posterior"]
     response = client.post("/v1/models", json={"run": str(runs["popularity"]), "name": "multvae"})

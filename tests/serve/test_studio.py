@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from foldin.data import Histories
+from foldin.models import ALL
 from foldin.serve import Registry, lab
-from foldin.serve.insight import Insight
+from foldin.serve.insight import Insight, _keep
 from foldin.serve.studio import FOLDER
 from foldin.store import load_run, save_run
 from tests.serve.conftest import ITEMS, make_run
@@ -81,6 +82,59 @@ def test_the_map_is_the_principal_components_of_the_item_vectors(client, runs):
     assert found["explained"] == pytest.approx(float(sizes[:2].square().sum() / sizes.square().sum()), abs=1e-4)
     assert [one["item"] for one in found["items"]] == [f"i{at}" for at in range(ITEMS)]
     assert client.get("/v1/models/popularity/map").status_code == 422
+
+
+def test_vectors_of_width_one_lie_on_a_line(tmp_path):
+    model = ALL["multvae"](ITEMS, ALL["multvae"].Config(hidden=(), latent=1))
+    catalog = load_run(make_run(tmp_path / "any", "popularity")).catalog
+    save_run(tmp_path / "narrow", name="multvae", model=model, catalog=catalog, info={"seed": 0})
+    registry = Registry()
+    one = registry.deploy(tmp_path / "narrow")
+    found = Insight().map(one)
+    assert {point.y for point in found.items} == {0.0}
+    assert found.explained == pytest.approx(1.0)
+    assert Insight().person(one, [0], seed=0).mean[1] == 0.0
+    registry.close()
+
+
+def test_only_the_newest_runs_are_remembered():
+    kept: dict[str, int] = {}
+    for at in range(20):
+        _keep(kept, str(at), at)
+    assert list(kept.values()) == list(range(12, 20))
+
+
+def test_the_code_tree_holds_every_item_once(client, runs):
+    names = load_run(runs["semantic"]).model.naming.names
+    assert client.get("/v1/models/semantic/report").json()["levels"] == names.shape[1] == 3
+    assert client.get("/v1/models/ease/report").json()["levels"] is None
+    path = "/v1/models/semantic/codes"
+    leaves = {}
+
+    def walk(codes):
+        node = client.get(path, params={"path": codes, "limit": 1000}).json()
+        assert sum(one["items"] for one in node["branches"]) == node["items"]
+        assert node["of"] == len(node["branches"])
+        shares = [one["share"] for one in node["branches"]]
+        assert shares == sorted(shares, reverse=True)
+        for one in node["branches"]:
+            here = [*codes, one["code"]]
+            if len(here) == names.shape[1]:
+                assert one["items"] == 1
+                leaves[one["item"]] = here
+            else:
+                assert (one["item"] is None) == (one["items"] > 1)
+                walk(here)
+        return sum(shares)
+
+    assert walk([]) == pytest.approx(1.0)
+    assert leaves == {f"i{at}": row for at, row in enumerate(names.tolist())}
+    short = client.get(path, params={"limit": 1}).json()
+    assert len(short["branches"]) == 1
+    assert short["of"] > 1
+    for wrong in ([9], [0] * 3, [2**40], [-1]):
+        assert client.get(path, params={"path": wrong}).status_code == 422
+    assert client.get("/v1/models/ease/codes").status_code == 422
 
 
 def test_a_person_lies_on_the_side_of_their_items(client):

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import ipaddress
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -168,11 +169,14 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
                     raise HTTPException(403, f"the key {key.name!r} has not the scope {scope!r}")
                 name = key.name
             request.state.log = {"key": name}
-            pause = buckets.take(name)
-            if pause > 0:
-                raise HTTPException(429, "too many requests with this key", {"retry-after": str(int(pause) + 1)})
+            spend(name, 1)
 
         return check
+
+    def spend(key: str, tokens: int) -> None:
+        pause = buckets.take(key, tokens)
+        if pause > 0:
+            raise HTTPException(429, "too many requests with this key", {"retry-after": str(int(pause) + 1)})
 
     may_read = allowed("read")
     read, write, admin = ([Depends(allowed(scope))] for scope in ("read", "write", "admin"))
@@ -190,6 +194,7 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
             service.history(question) if question.person is None else await run_in_threadpool(service.history, question)
         )
         placed, future = service.begin(question, ids, lambda one: one.deployment.ask(one.wanted))
+        request.state.log |= placed.note()
         try:
             async with asyncio.timeout(limits.wait):
                 answer = await future
@@ -212,9 +217,12 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
     )
 
     @app.post("/v1/recommendations:batch", dependencies=read, tags=["lists"])
-    def recommend_batch(questions: BatchQuestion) -> BatchAnswer:
-        """Lists for many; all or none."""
-        return BatchAnswer(answers=service.recommend(questions.requests))
+    def recommend_batch(questions: BatchQuestion, request: Request) -> BatchAnswer:
+        """Lists for many; all or none. Each counts as a request of its key."""
+        spend(request.state.log["key"], len(questions.requests) - 1)
+        answers = service.recommend(questions.requests)
+        request.state.log |= {"lists": dict(Counter(one["model"] for one in answers))}
+        return BatchAnswer(answers=answers)
 
     @app.post("/v1/events", dependencies=write, tags=["events"])
     def append(

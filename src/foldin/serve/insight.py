@@ -2,7 +2,7 @@
 
 import json
 import threading
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from foldin.experiment import split_of_run
 from foldin.explanation import explain
 from foldin.inference import reparameterise
 from foldin.models import InnerProduct, Variational
+from foldin.serve.code_tree import levels
 from foldin.serve.registry import Deployment, digest_in
 from foldin.serve.studio_schemas import MapOut, MapPoint, PersonOnMap, ReportOut
 from foldin.store import load_run
@@ -22,6 +23,9 @@ __all__ = ["Insight", "person_on_map"]
 
 _PEOPLE, _DRAWS = 100, 50  # of a live report: a few seconds
 _POSTERIOR = 200
+_KEPT = 8  # runs
+
+T = TypeVar("T")
 
 
 class Insight:
@@ -54,7 +58,7 @@ class Insight:
                     if own.info["digest"] != run.info["digest"]:
                         raise ConfigError("the run's folder holds another run by now")
                     explained = explain(own, split_of_run(own, None), people=_PEOPLE, draws=_DRAWS, seed=0)
-                self._reports[deployment.digest] = explained
+                _keep(self._reports, deployment.digest, explained)
             except (FoldinError, OSError, KeyError) as error:
                 unexplained = str(error)
         return ReportOut(
@@ -66,6 +70,7 @@ class Insight:
             metrics=judged,
             explained=explained,
             unexplained=unexplained,
+            levels=levels(deployment),
         )
 
     def map(self, deployment: Deployment) -> MapOut:
@@ -84,9 +89,10 @@ class Insight:
             if deployment.digest not in self._maps:
                 vectors = model.item_vectors()[0].detach().cpu().numpy().astype(np.float64)
                 centre = vectors.mean(axis=0)
-                _, sizes, rows = np.linalg.svd(np.cov(vectors - centre, rowvar=False, ddof=0))
+                _, sizes, rows = np.linalg.svd(np.atleast_2d(np.cov(vectors - centre, rowvar=False, ddof=0)))
                 axes = rows[:2].T
                 axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), range(axes.shape[1])])
+                axes = np.pad(axes, ((0, 0), (0, 2 - axes.shape[1])))  # vectors of width 1 lie on a line
                 at = np.round((vectors - centre) @ axes, 5)
                 counts = catalog.table["count"].to_list()
                 points = [
@@ -100,11 +106,8 @@ class Insight:
                     for i in range(len(catalog))
                 ]
                 share = float(sizes[:2].sum() / max(sizes.sum(), 1e-300))
-                self._maps[deployment.digest] = (
-                    MapOut(model=deployment.name, explained=share, items=points),
-                    axes,
-                    centre,
-                )
+                shown = MapOut(model=deployment.name, explained=share, items=points)
+                _keep(self._maps, deployment.digest, (shown, axes, centre))
             kept = self._maps[deployment.digest]
             return kept[0].model_copy(update={"model": deployment.name}), *kept[1:]
 
@@ -120,6 +123,13 @@ class Insight:
         edge = max((abs(point.x) + abs(point.y) for point in shown.items), default=1.0)
         with deployment.using:
             return person_on_map(deployment, history, axes, edge, seed)
+
+
+def _keep(kept: dict[str, T], digest: str, found: T) -> None:
+    """Put in what was found of a run; the oldest go, so that a service whose runs change for months does not grow."""
+    kept[digest] = found
+    while len(kept) > _KEPT:
+        kept.pop(next(iter(kept)))
 
 
 @torch.no_grad()

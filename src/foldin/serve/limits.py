@@ -35,22 +35,26 @@ class Limits:
 
 
 class TokenBuckets:
-    """A bucket a key, filled at `rate` up to `burst`; every request takes one token."""
+    """A bucket a key, filled at `rate` up to `burst`; every request takes a token, one of many lists a token a list."""
 
     def __init__(self, rate: float, burst: int) -> None:
         self.rate, self.burst = rate, burst
         self._lock = threading.Lock()
         self._left: dict[str, tuple[float, float]] = {}
 
-    def take(self, key: str, now: float | None = None) -> float:
-        """0 when the request may go on; else the seconds until the next token."""
+    def take(self, key: str, tokens: int = 1, now: float | None = None) -> float:
+        """0 when the request may go on; else the seconds until there are so many tokens.
+
+        A full bucket is enough for any request.
+        """
+        needed = float(min(tokens, self.burst))
         now = time.monotonic() if now is None else now
         with self._lock:
             left, since = self._left.get(key, (float(self.burst), now))
             left = min(float(self.burst), left + (now - since) * self.rate)
-            allowed = left >= 1.0
-            self._left[key] = (left - 1.0 if allowed else left, now)
+            allowed = left >= needed
+            self._left[key] = (left - needed if allowed else left, now)
             if len(self._left) > 10_000:  # forget those whose buckets are full again
                 full = self.burst / self.rate
                 self._left = {name: one for name, one in self._left.items() if now - one[1] < full}
-        return 0.0 if allowed else (1.0 - left) / self.rate
+        return 0.0 if allowed else (needed - left) / self.rate

@@ -48,12 +48,18 @@ class Placed:
         deployment: who answers.
         wanted: the question in indices.
         unknown: ids that the model does not know.
+        by_split: whether a test between models chose this one.
     """
 
     question: Question
     deployment: Deployment
     wanted: Wanted
     unknown: list[str]
+    by_split: bool = False
+
+    def note(self) -> dict[str, str | bool]:
+        """For the log: who answers, and whether a test's split chose it."""
+        return {"model": self.deployment.name, "run": self.deployment.digest, "split": self.by_split}
 
 
 class Service:
@@ -93,7 +99,8 @@ class Service:
         """
         target = self.registry.choose(question.model, question.person)
         wanted, unknown = self._wanted(target, question, ids)
-        return Placed(question, target, wanted, unknown)
+        by_split = question.model is None and question.person is not None and bool(self.registry.shares)
+        return Placed(question, target, wanted, unknown, by_split)
 
     def begin(self, question: Question, ids: Sequence[str], submit: Callable[[Placed], T]) -> tuple[Placed, T]:
         """Put a question in its model's queue; (where it was put, what `submit` gave).

@@ -7,12 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from fastapi import Path as InPath
 from fastapi.responses import FileResponse, RedirectResponse
+from pydantic import Field
 from starlette.exceptions import HTTPException
 
-from foldin.serve import lab
+from foldin.serve import code_tree, lab
 from foldin.serve.insight import Insight
 from foldin.serve.service import Service
 from foldin.serve.studio_schemas import (
+    CodeBranches,
     DiffusionFrames,
     EMFrames,
     HistoryQuestion,
@@ -27,6 +29,7 @@ __all__ = ["FOLDER", "pages", "routes"]
 FOLDER = Path(__file__).with_name("static")
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 Name = Annotated[str, InPath(max_length=200)]
+Code = Annotated[int, Field(ge=0, lt=2**31)]
 Seed = Annotated[int, Query(ge=0, lt=2**31, description="Of the data and of chance.")]
 
 
@@ -73,6 +76,15 @@ def routes(service: Service, allowed: Callable[..., object]) -> APIRouter:
     ) -> ReportOut:
         """How a model was trained and judged, and where its nats went."""
         return insight.report(service.registry.get(name), live=live)
+
+    @router.get("/v1/models/{name}/codes")
+    def codes(
+        name: Name,
+        path: Annotated[list[Code] | None, Query(max_length=32, description="Codes from the root.")] = None,
+        limit: Annotated[int, Query(ge=1, le=1000, description="Branches at most.")] = 20,
+    ) -> CodeBranches:
+        """A node of the tree of semantic ids."""
+        return code_tree.branches(service.registry.get(name), path or [], limit)
 
     @router.get("/v1/models/{name}/map")
     def item_map(name: Name) -> MapOut:

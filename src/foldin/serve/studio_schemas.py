@@ -7,6 +7,8 @@ from pydantic import BaseModel, Field
 from foldin.serve.schemas import Id, Strict
 
 __all__ = [
+    "CodeBranch",
+    "CodeBranches",
     "DiffusionFrames",
     "EMFrame",
     "EMFrames",
@@ -31,6 +33,27 @@ class ReportOut(BaseModel):
     metrics: dict[str, Any] = Field(description="On its test people, with intervals.")
     explained: dict[str, Any] | None = Field(description="The report of `foldin explain`, where it was asked for.")
     unexplained: str | None = Field(description="Why there is none.")
+    levels: int | None = Field(description="Codes of an item's name, for semantic ids.")
+
+
+class CodeBranch(BaseModel):
+    """A code that goes on from a path."""
+
+    code: int
+    items: int = Field(description="Whose names go on with it.")
+    share: float = Field(description="Of all training events.")
+    titles: list[str] = Field(description="The most taken of its items.")
+    item: str | None = Field(description="Its only item.")
+
+
+class CodeBranches(BaseModel):
+    """A node of the tree of semantic ids."""
+
+    model: str
+    path: list[int]
+    items: int = Field(description="Whose names begin with the path.")
+    of: int = Field(description="Branches that there are; those given have the most events.")
+    branches: list[CodeBranch]
 
 
 class MapPoint(BaseModel):

@@ -4,7 +4,8 @@ import { get, segment } from "./api.js";
 import { el, failed, say } from "./ui.js";
 import { remember, state } from "./state.js";
 
-export function historyEditor(changed) {
+// `changed` is told of every change; `beside(one, at)` gives further buttons for an event.
+export function historyEditor(changed, beside = () => []) {
   const found = el("ul", { class: "plain", "aria-label": "Found items" });
   const taken = el("ul", { class: "plain", "aria-label": "The history, oldest first" });
   const search = el("input", { id: "search", class: "full", type: "search", autocomplete: "off" });
@@ -19,12 +20,12 @@ export function historyEditor(changed) {
 
   function show() {
     taken.replaceChildren(...(state.history.length
-      ? state.history.map((one, at) => el("li", {}, el("span", {}, one.title),
+      ? state.history.map((one, at) => el("li", {}, el("span", {}, one.title), el("span", { class: "buttons" }, beside(one, at),
           el("button", { class: "small", type: "button", "aria-label": `Remove ${one.title}`, onclick: () => {
             state.history.splice(at, 1);
             say(`${one.title} removed`);
             update();
-          } }, "Remove")))
+          } }, "Remove"))))
       : [el("li", { class: "quiet" }, "Nothing yet: the list is what the model expects of anybody.")]));
   }
 

@@ -3,6 +3,7 @@
 import { get, segment } from "./api.js";
 import { chart, el, empty, fill, number, table } from "./ui.js";
 import { state } from "./state.js";
+import { codeTree } from "./codes.js";
 
 function curves(history) {
   if (!history.length) return empty("No epochs: a closed form, or a run without a history.");
@@ -66,7 +67,8 @@ export function modelPage(page) {
       curves(content.history),
       el("h2", {}, "On its test people"),
       metrics.length ? table(["metric", "mean", "95 % interval"], metrics.map(([name, one]) => [name, number(one.mean, 4), one.low === undefined ? "–" : `${number(one.low, 4)} – ${number(one.high, 4)}`]), "Test metrics with intervals") : empty("The run was not judged."),
-    ];
+      content.levels === null ? null : codeTree(content.model, content.levels),
+    ].filter(Boolean);
   });
   const button = el("button", { class: "primary", type: "button", onclick: () => {
     live.replaceChildren();

@@ -4,6 +4,7 @@ import { post } from "./api.js";
 import { el, empty, fill, percent, slider } from "./ui.js";
 import { current, ids, state } from "./state.js";
 import { historyEditor } from "./history.js";
+import { showWithout } from "./without.js";
 
 const settings = { explore: "none", temperature: 1, seed: 1, k: 10 };
 
@@ -33,10 +34,14 @@ export function hits(content, most) {
 
 export function personPage(page) {
   const list = el("section", { "aria-label": "List" });
+  const changes = el("section", { "aria-label": "Without one event" });
   const note = el("p", { class: "note", role: "status" });
   let before = null;
 
+  const without = (one, at) => el("button", { class: "small", type: "button", "aria-label": `What changes without ${one.title}`, onclick: () => showWithout(changes, one, at) }, "Without?");
+
   function ask() {
+    changes.replaceChildren();
     const model = current();
     const question = {
       history: ids(), k: settings.k, explain: true, model: state.model,
@@ -61,12 +66,12 @@ export function personPage(page) {
   page.replaceChildren(
     el("h1", {}, "A person"),
     el("p", { class: "lead" }, "Fold somebody in: nothing is retrained. In brackets, what each event did to an item, in nats of its log-probability."),
-    el("div", { class: "columns" }, historyEditor(ask),
+    el("div", { class: "columns" }, historyEditor(ask, without),
       el("div", {}, note,
         el("fieldset", {}, el("legend", {}, "Exploration"),
           el("label", { for: "explore" }, "List"), explore,
           slider("Temperature", { id: "temperature", min: 0.5, max: 5, step: 0.1, value: settings.temperature }, (value) => { settings.temperature = value; if (settings.explore === "temperature") ask(); }),
           el("p", {}, el("button", { type: "button", onclick: () => { settings.seed += 1; ask(); } }, "Draw again"))),
-        list)));
+        changes, list)));
   ask();
 }

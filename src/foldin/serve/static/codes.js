@@ -1,0 +1,40 @@
+// The tree of semantic ids: a node opens when it is asked for.
+
+import { get, segment } from "./api.js";
+import { el, fill, number } from "./ui.js";
+
+const FIRST = 20;
+const ALL = 1000;
+
+function branch(model, path, one, most) {
+  const meter = el("span", { class: "meter", "aria-hidden": "true" }, el("span", { style: { width: `${(100 * one.share) / most}%` } }));
+  const about = [el("span", { class: "code" }, `${one.code}`), " ", meter, ` ${number(100 * one.share, 2)} %, `];
+  if (one.item !== null) return el("li", { class: "leaf" }, about, one.titles[0]);
+  const inside = el("div");
+  const node = el("details", {}, el("summary", {}, about, `${one.items} items: ${one.titles.join("; ")}${one.items > one.titles.length ? "; …" : ""}`), inside);
+  node.addEventListener("toggle", () => {
+    if (node.open && !inside.hasChildNodes()) showBranches(inside, model, [...path, one.code], FIRST);
+  });
+  return el("li", {}, node);
+}
+
+function showBranches(part, model, path, limit) {
+  const query = new URLSearchParams([["limit", String(limit)], ...path.map((code) => ["path", String(code)])]);
+  fill(part, "Reading the names", get(`/v1/models/${segment(model)}/codes?${query}`), (content) => {
+    const most = Math.max(1e-12, ...content.branches.map((one) => one.share));
+    const parts = [el("ul", { class: "tree" }, content.branches.map((one) => branch(model, path, one, most)))];
+    if (content.of > content.branches.length) {
+      parts.push(el("p", {}, el("button", { class: "small", type: "button", onclick: () => showBranches(part, model, path, ALL) }, `All ${content.of} codes`)));
+    }
+    return parts;
+  });
+}
+
+export function codeTree(model, levels) {
+  const part = el("div");
+  showBranches(part, model, [], FIRST);
+  return el("section", { "aria-label": "Code tree" },
+    el("h2", {}, "The tree of its names"),
+    el("p", { class: "quiet" }, `An item's name is ${levels} codes, coarse to fine; the last tells those apart that share the others. Each code with its share of training events and its most taken items.`),
+    part);
+}

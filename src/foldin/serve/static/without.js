@@ -1,0 +1,36 @@
+// What changes when one event is left out of the history: two lists of the same model, item by item.
+
+import { post } from "./api.js";
+import { el, fill, percent, table } from "./ui.js";
+import { ids, state } from "./state.js";
+
+const SHOWN = 10;
+const LOOKED_AT = 50;
+
+function row(title, before, after) {
+  const figures = (hit) => (hit ? [`${hit.rank}`, hit.probability === null ? hit.score.toFixed(3) : percent(hit.probability)] : [`below ${LOOKED_AT}`, "–"]);
+  const moved = before && after ? (before.rank === after.rank ? "stays" : before.rank > after.rank ? `up ${before.rank - after.rank}` : `down ${after.rank - before.rank}`) : before ? "leaves" : "enters";
+  return [title, ...figures(before), ...figures(after), moved];
+}
+
+export function showWithout(part, one, at) {
+  const rest = ids().filter((_, place) => place !== at);
+  const requests = [ids(), rest].map((history) => ({ history, k: LOOKED_AT, model: state.model }));
+  part.replaceChildren();
+  fill(part, `Asking without ${one.title}`, post("/v1/recommendations:batch", { requests }), ({ answers: [whole, less] }) => {
+    const of = (answer) => new Map(answer.items.map((hit) => [hit.item, hit]));
+    const [before, after] = [of(whole), of(less)];
+    const [top, then] = [whole, less].map((answer) => answer.items.slice(0, SHOWN));
+    const gone = top.filter((hit) => !then.some((other) => other.item === hit.item));
+    const come = then.filter((hit) => !top.some((other) => other.item === hit.item));
+    const named = (hits) => hits.map((hit) => hit.title).join("; ") || "nothing";
+    // An item left out of the history may be listed again: it enters from outside the list.
+    const rows = [...top, ...come].map((hit) => row(hit.title, before.get(hit.item), after.get(hit.item)));
+    return [
+      el("h2", {}, `Without ${one.title}`),
+      el("p", { role: "status" }, `Of the first ${SHOWN}, leaves: ${named(gone)}. Enters: ${named(come)}.`),
+      table(["item", "rank", "p", "rank without", "p without", "moves"], rows, `The list with and without ${one.title}`),
+      el("p", {}, el("button", { type: "button", onclick: () => part.replaceChildren() }, "Close")),
+    ];
+  });
+}
