@@ -204,8 +204,20 @@ def test_clusters_share_the_latent_dimensions_and_see_their_items_alone():
 
 
 @torch.no_grad()
-def test_the_latent_reverse_process_is_that_of_the_posterior_means():
-    model = latent()
+@pytest.mark.parametrize("residual", [False, True])
+def test_the_latent_denoiser_adds_to_what_it_reads(residual):
+    model, z, t = latent(residual=residual), torch.randn(5, 7), torch.tensor([2])
+    added = model._denoised(z, t) - residual * z
+    assert added.abs().max() > 0.01
+    for name in ("weight_1", "bias_1"):
+        model.learned[name].zero_()
+    assert torch.equal(model._denoised(z, t), z if residual else torch.zeros_like(z))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("residual", [False, True])
+def test_the_latent_reverse_process_is_that_of_the_posterior_means(residual):
+    model = latent(residual=residual)
     z = model.posterior(PEOPLE)[0]
     for t in range(4, 0, -1):
         at = torch.full((len(z),), t)

@@ -11,9 +11,10 @@ Source: wang2023, section 3.5 and the authors' code (one layer from items to (μ
 dimensions divided among clusters by their sizes, λ falling and γ rising over the first updates, the loss of a row the sum over
 its events).
 
-Departures from the paper: clusters are k-means' of the items' collaborative vectors (`blocks/item_vectors.py`), the authors' of a
-trained LightGCN's; rows are divided by their L2 norm, as in Mult-VAE; λ is constant and γ rises over a share of the planned
-updates; steps are drawn evenly.
+Departures from the paper: the denoiser adds its layers' output to what it reads, f(z_t, t) = z_t + … (`residual`; karras2022,
+eq. 7, with every scale 1), since layers alone must learn the identity first and, at noise this small, little else; clusters are
+k-means' of the items' collaborative vectors (`blocks/item_vectors.py`), the authors' of a trained LightGCN's; rows are divided by
+their L2 norm, as in Mult-VAE; λ is constant and γ rises over a share of the planned updates; steps are drawn evenly.
 """
 
 import itertools
@@ -56,6 +57,7 @@ class LatentDiffRecConfig(Config):
     clusters: int = setting(2, "of items, C", low=1)
     latent: int = setting(300, "width of z, divided among the clusters by their sizes", low=1)
     hidden: tuple[int, ...] = setting((300,), "widths of the denoiser's hidden layers", low=1)
+    residual: bool = setting(True, "the denoiser adds its layers' output to z_t; false: that output alone, the paper's")
     time: int = setting(10, "width of the embedding of t", low=2)
     steps: int = setting(40, "T", low=1)
     noise_scale: float = setting(0.1, "s: 1 − ᾱ rises from s · low to s · high", above=0)
@@ -178,7 +180,7 @@ class LatentDiffRec(Exportable, InnerProduct, Recommender[LatentDiffRecConfig]):
         h = torch.cat((z, e.expand(z.shape[0], -1)), dim=1)
         for layer in range(len(self.config.hidden) + 1):
             h = F.linear(torch.tanh(h) if layer else h, own[f"weight_{layer}"], own[f"bias_{layer}"])
-        return h
+        return z + h if self.config.residual else h
 
     def weight(self, t: Int[Tensor, " users"]) -> Float[Tensor, " users"]:
         """w_t."""
