@@ -1,4 +1,5 @@
-"""The VAE of Kingma & Welling (2014) trained in whichever environment has it: `ours`, or `pythae` through its own trainer.
+"""The VAE of Kingma & Welling (2014) trained in whichever environment has it: `ours`, or `pythae` through its own trainer; and
+`limit`, which only multiplies the matrices of a step and lets Adam change the weights, and so learns nothing.
 
 python pythae_vae.py NAME FOLDER EPOCHS SEED THREADS
 
@@ -96,13 +97,38 @@ def peer(train, test, epochs, seed):
     return seconds, -float(loss)
 
 
+def limit(train, test, epochs, seed):
+    width = int(np.prod(train.shape[1:]))
+    shapes = [(HIDDEN, width), (2 * LATENT, HIDDEN), (HIDDEN, LATENT), (width, HIDDEN)]
+    weights = [torch.nn.Parameter(torch.randn(shape) / 100) for shape in shapes]
+    for one in weights:
+        one.grad = torch.zeros_like(one)
+    optimizer = torch.optim.Adam(weights, lr=LEARNING_RATE, fused=True)
+    # What is read and what comes back stay as they are; the results go elsewhere, and nothing grows.
+    read, back = ([torch.randn(BATCH, shape[side]) / 100 for shape in shapes] for side in (1, 0))
+    out, of_read = ([torch.empty(BATCH, shape[side]) for shape in shapes] for side in (0, 1))
+    seconds = []
+    for _ in range(epochs):
+        start = time.perf_counter()
+        for _ in range(len(train) // BATCH):
+            for layer in range(4):
+                torch.mm(read[layer], weights[layer].data.t(), out=out[layer])
+            for layer in (3, 2, 1, 0):
+                torch.mm(back[layer].t(), read[layer], out=weights[layer].grad)
+                if layer:
+                    torch.mm(back[layer], weights[layer].data, out=of_read[layer])
+            optimizer.step()
+        seconds.append(time.perf_counter() - start)
+    return seconds, None
+
+
 def main():
     name, folder, epochs, seed, threads = sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:6])
     torch.set_num_threads(threads)
     train, test = (torch.from_numpy(np.load(folder / f"{part}.npy")) for part in ("train", "test"))
     result = os.dup(1)
     os.dup2(2, 1)  # the peer prints
-    seconds, elbo = (ours if name == "ours" else peer)(train, test, epochs, seed)
+    seconds, elbo = {"ours": ours, "limit": limit, "pythae": peer}[name](train, test, epochs, seed)
     os.write(result, json.dumps({"seconds": seconds, "test_elbo": elbo}).encode())
 
 

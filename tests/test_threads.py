@@ -7,7 +7,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from foldin.threads import on_threads, openblas_threads, operations_on_one_thread, scratch, thread_count
+from foldin.threads import blas_on_one_thread, on_threads, operations_on_one_thread, scratch, thread_count
 
 
 def test_results_are_in_the_order_of_the_parts(set_threads):
@@ -79,13 +79,13 @@ def test_the_blas_has_the_threads_it_had_afterwards(set_threads):
         return [pool["num_threads"] for pool in found if "numpy" in pool["filepath"]]
 
     before = number()
-    with openblas_threads(1):
+    with blas_on_one_thread():
         assert set(number()) <= {1}
-        with openblas_threads(2):
+        with blas_on_one_thread():
             pass
         assert set(number()) <= {1}
     on_threads(lambda _: None, [0, 1])
-    with pytest.raises(ValueError, match="stop"), openblas_threads(1):
+    with pytest.raises(ValueError, match="stop"), blas_on_one_thread():
         raise ValueError("stop")
     assert number() == before
 

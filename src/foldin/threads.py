@@ -19,7 +19,7 @@ from threadpoolctl import ThreadpoolController
 
 from foldin.tensors import Array, Float
 
-__all__ = ["on_threads", "openblas_threads", "operations_on_one_thread", "scratch", "thread_count"]
+__all__ = ["blas_on_one_thread", "on_threads", "operations_on_one_thread", "scratch", "thread_count"]
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -91,18 +91,18 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 @contextmanager
-def openblas_threads(count: int) -> Iterator[None]:
-    """NumPy's BLAS takes so many threads inside; others who ask for theirs wait."""
+def blas_on_one_thread() -> Iterator[None]:
+    """NumPy's BLAS takes one thread inside; who else asks for it waits."""
     if getattr(_own, "works", False):
         yield  # it has one there already
         return
-    with _blas, _openblas().limit(limits=count):
+    with _blas, _openblas().limit(limits=1):
         yield
 
 
 def on_threads(work: Callable[[A], B], parts: Sequence[A]) -> list[B]:
     """The result of `work` for each part, in their order; NumPy's BLAS and PyTorch take one thread in each."""
-    with openblas_threads(1):
+    with blas_on_one_thread():
         if thread_count() == 1:
             return [work(part) for part in parts]
         return list(_pool(thread_count()).map(work, parts))

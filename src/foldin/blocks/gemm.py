@@ -4,9 +4,7 @@ PyTorch's CPU builds carry MKL, which takes a path at half speed on processors t
 OpenBLAS, which does not. Measured on an AMD EPYC with AVX-512 (2 threads, 500 × 600 × 20,108, fp32): MKL 190 GFLOP/s,
 OpenBLAS 400. The choice depends on the processor alone, so that the same machine always gives the same bits.
 
-OpenBLAS runs here on threads of our own; see `threads.py`. Products of a fraction of a millisecond, which the hand-over to them
-would cost as much again, run on OpenBLAS' own, for those who ask: its thread goes on spinning, on a core that nothing else
-wants where PyTorch's operations take one thread.
+OpenBLAS runs here on threads of our own; see `threads.py`.
 """
 
 import functools
@@ -16,12 +14,11 @@ import numpy as np
 import torch
 
 from foldin.tensors import Float, Tensor
-from foldin.threads import on_threads, openblas_threads, thread_count
+from foldin.threads import on_threads, thread_count
 
 __all__ = ["matmul_into"]
 
 _WORTH_IT = 1 << 26  # multiply-adds; below, the call itself counts
-_WORTH_IT_ALONE = 1 << 20  # where PyTorch's own operations take one thread anyway
 
 
 @functools.cache
@@ -51,21 +48,10 @@ def _parts(out: np.ndarray, a: np.ndarray, b: np.ndarray, count: int) -> None:
             out += part
 
 
-def matmul_into(
-    out: Float[Tensor, "m n"], a: Float[Tensor, "m k"], b: Float[Tensor, "k n"], *, small: bool = False
-) -> Float[Tensor, "m n"]:
-    """`out`, overwritten with a b; not differentiated.
-
-    Args:
-        small: whether smaller products are worth it, too: for phases that are `small`, where PyTorch has one thread.
-    """
-    work = a.shape[0] * a.shape[1] * b.shape[1]
-    large = work >= (_WORTH_IT_ALONE if small else _WORTH_IT)
+def matmul_into(out: Float[Tensor, "m n"], a: Float[Tensor, "m k"], b: Float[Tensor, "k n"]) -> Float[Tensor, "m n"]:
+    """`out`, overwritten with a b; not differentiated."""
+    large = a.shape[0] * a.shape[1] * b.shape[1] >= _WORTH_IT
     if not (large and out.device.type == "cpu" and out.dtype in (torch.float32, torch.float64) and _is_amd()):
         return torch.mm(a.detach(), b.detach(), out=out)
-    if work >= _WORTH_IT:
-        _parts(out.numpy(), a.detach().numpy(), b.detach().numpy(), 4 * thread_count())
-    else:
-        with openblas_threads(thread_count()):
-            np.matmul(a.detach().numpy(), b.detach().numpy(), out=out.numpy())
+    _parts(out.numpy(), a.detach().numpy(), b.detach().numpy(), 4 * thread_count())
     return out

@@ -32,9 +32,6 @@ from foldin.training import Config, Gradient, Loss, Plan, Step, Sweep, Trainable
 __all__ = ["VAE", "VAEConfig"]
 
 _BLOCK_VALUES = 1 << 21  # of a decoder's output
-_SMALL_VALUES = (
-    1 << 18
-)  # of it in a step: at 78,400 a second thread gains nothing for a likelihood, at 784,000 it halves the time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,14 +124,12 @@ class VAE(Trainable[VAEConfig, Examples], LatentModel[Examples]):
     def plan(self) -> Plan[Examples]:
         config = self.config
         kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.Adagrad
-        values = config.batch_size * config.samples * math.prod(self.shape) * self.likelihood.outputs
         phase = Gradient(
             name="train",
             parameters=self._parameters(),
             loss=self._loss,
             optimizer=lambda parameters: kind(list(parameters.values()), lr=config.learning_rate, fused=True),
             batches=shuffled(config.batch_size),
-            small=values <= _SMALL_VALUES,
         )
         first = (Sweep(name="prior", run=self._begin_prior),) if config.prior == "vamp" else ()
         return Plan(phases=(phase,), epochs=config.epochs, first=first)
