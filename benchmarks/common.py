@@ -1,6 +1,7 @@
 """What every benchmark shares: the machine, timing, the GEMM rate, and the shape of a result."""
 
 import argparse
+import functools
 import json
 import os
 import platform
@@ -30,6 +31,7 @@ def arguments(description: str, *, name: str, folder: Path, **extra: Any) -> arg
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the real data sets")
     for key, value in extra.items():
         parser.add_argument(f"--{key.replace('_', '-')}", type=type(value), default=value)
+    commit()  # now: what is edited while the script runs is not what it measures
     return parser.parse_args()
 
 
@@ -41,8 +43,9 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, {simd}, {platform.system()}"
 
 
+@functools.cache
 def commit() -> str:
-    """The commit that is measured, with a + when files differ from it."""
+    """The commit that is measured, with a + when files differ from it; that of the first call."""
     run = lambda *a: subprocess.run(["git", *a], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
     changed = "+" if run("status", "--porcelain", "--", "src") else ""
     return run("rev-parse", "--short", "HEAD") + changed

@@ -43,21 +43,27 @@ GRIDS: dict[str, list[dict[str, Any]]] = {
     "diffrec ddim": [{**DIFFREC, "reverse_steps": 1}],
     "diffrec guided": [{**DIFFREC, "emptied": 0.1, "guidance": 0.2}],
     "diffrec multinomial": [{**DIFFREC, "head": "multinomial"}],
-    "l-diffrec": [LATENT, {**LATENT, "clusters": 1}],
+    "l-diffrec": [LATENT, {**LATENT, "dropout": 0.5}],
     "l-diffrec timed": [{**LATENT, "oldest": 0.5}],
     "l-diffrec plain": [{**LATENT, "residual": False, "weight": 0.3}],
-    "ease": [{"regularization": v} for v in (300.0, 500.0, 700.0, 1000.0)],
-    "itemknn": [{"shrinkage": v} for v in (10.0, 100.0)],
-    "als": [{"factors": 128, "regularization": 30.0, "confidence": a} for a in (2.0, 10.0)],
-    "multvae shallow": [
+    "ease": [{"regularization": v} for v in (300.0, 500.0, 1000.0, 2000.0, 4000.0)],
+    "itemknn": [{"shrinkage": v} for v in (1.0, 10.0, 100.0, 1000.0)],
+    "als": [{"factors": 128, "regularization": 30.0, "confidence": a} for a in (2.0, 5.0, 10.0)],
+    "multvae": [
         {"hidden": (), "epochs": 120, "batch_size": 250, "beta": 0.1, "dropout": 0.2, "latent": 1000},
         {"hidden": (), "epochs": 120, "batch_size": 250, "beta": 0.1, "dropout": 0.5, "latent": 300},
     ],
-    "recvae narrow": [{"batch_size": 250, "epochs": 60, "gamma": v, "latent": 200} for v in (0.0035, 0.005)],
+    "recvae": [{"batch_size": 250, "epochs": 60, "gamma": v, "latent": 200} for v in (0.0035, 0.005)],
 }
 NOISE: dict[str, dict[str, Any]] = {
     "noise of the paper": {},
-    "noise that leaves little": {"noise_scale": 1.0, "noise_low": 0.01, "noise_high": 0.99, "steps": 40},
+    "noise that leaves little": {
+        "first_noise": 0.0,
+        "noise_scale": 1.0,
+        "noise_low": 0.01,
+        "noise_high": 0.99,
+        "steps": 40,
+    },
 }
 
 

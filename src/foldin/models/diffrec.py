@@ -62,9 +62,12 @@ class DiffRecConfig(Config):
     hidden: tuple[int, ...] = setting((600, 200), "widths down to the narrowest; the way back mirrors them", low=1)
     time: int = setting(10, "width of the embedding of t", low=2)
     steps: int = setting(40, "T", low=1)
-    noise_scale: float = setting(0.005, "s: 1 − ᾱ rises from s · low to s · high", above=0)
-    noise_low: float = setting(0.005, "of the variance of the first step, in scales", above=0)
-    noise_high: float = setting(0.01, "of that of the last", above=0)
+    noise_scale: float = setting(0.005, "s: β are those of 1 − ᾱ rising in a line from s · low to s · high", above=0)
+    noise_low: float = setting(0.005, "where the line begins, in scales", above=0)
+    noise_high: float = setting(0.01, "where it ends", above=0)
+    first_noise: float = setting(
+        1e-5, "β_1 instead of the line's, as in the authors' code; 0: the line's", low=0, below=1
+    )
     reweighted: bool = setting(True, "losses of steps weighed by SNR_t−1 − SNR_t; else all alike")
     importance: bool = setting(True, "steps of large losses are trained more often, and count less each time")
     dropout: float = setting(0.5, "of the input's entries", low=0, below=1)
@@ -107,7 +110,7 @@ class DiffRec(Exportable, InnerProduct, Recommender[DiffRecConfig]):
         )
         # At less than two steps there is no line: the one step has the noise of the last.
         low = config.noise_low if config.steps > 1 else config.noise_high
-        first = 1e-5 if config.steps > 1 and config.noise_scale * config.noise_low > 1e-5 else None
+        first = config.first_noise if config.steps > 1 and config.first_noise > 0 else None
         self.schedule = NoiseSchedule.linear_variance(
             config.steps, config.noise_scale, low, config.noise_high, first=first
         )

@@ -14,7 +14,8 @@ its events).
 Departures from the paper: the denoiser adds its layers' output to what it reads, f(z_t, t) = z_t + … (`residual`; karras2022,
 eq. 7, with every scale 1), since layers alone must learn the identity first and, at noise this small, little else; clusters are
 k-means' of the items' collaborative vectors (`blocks/item_vectors.py`), the authors' of a trained LightGCN's; rows are divided by
-their L2 norm, as in Mult-VAE; λ is constant and γ rises over a share of the planned updates; steps are drawn evenly.
+their L2 norm, as in Mult-VAE; λ is constant and γ rises over a share of the planned updates; steps are drawn evenly; β_1 is the
+line's own, 1e-4, the authors' 1e-5.
 """
 
 import itertools
