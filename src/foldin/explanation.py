@@ -59,6 +59,8 @@ def explain(run: Run, split: Split, *, people: int, draws: int, seed: int, progr
         content["names"] = {
             "used": use.used.tolist(),
             "perplexity": use.perplexity.tolist(),
+            "entropy": use.entropy.tolist(),
+            "shared": use.shared.tolist(),
             "codes": run.model.config.codes,
             "collisions": use.collisions,
             "largest": use.largest,

@@ -241,3 +241,20 @@ def test_bad_input_is_one_clear_error():
         code_use(np.array([[0], [2]]), (2,))
     with pytest.raises(ShapeError, match="one thing at least"):
         code_use(np.empty((0, 1), int), (2,))
+
+
+def test_use_is_counted_level_by_level_and_code_by_code():
+    codes = np.array([[0, 0], [0, 1], [0, 1], [1, 0]])
+    use = code_use(codes, (2, 2))
+    assert [one.tolist() for one in use.counts] == [[3, 1], [2, 2]]
+    assert np.allclose(use.entropy, [-(0.75 * np.log(0.75) + 0.25 * np.log(0.25)), np.log(2)])
+    assert use.shared.tolist() == [0.75, 0.5]
+    assert (use.collisions, use.largest) == (0.5, 2)
+
+
+def test_a_level_of_which_few_codes_do_all_the_work_is_an_alarm():
+    rng = np.random.default_rng(0)
+    codes = np.concatenate((np.zeros(5000, dtype=int), np.arange(100)))[:, None]
+    (alarm, *_) = code_use(codes, (100,), names=rng.permutation(5100)[:, None]).alarms
+    assert "level 0: as if 1.2 of the 100 codes" in alarm
+    assert code_use(rng.integers(100, size=(5000, 1)), (100,), names=np.arange(5000)[:, None]).alarms == ()

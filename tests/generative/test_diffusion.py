@@ -39,28 +39,49 @@ class BestOfGaussian(Diffusion):
         return Denoised(self.mean + gain * (x - a.sqrt() * self.mean))
 
 
-def test_the_bound_is_below_the_true_likelihood_by_its_known_gap():
-    model = BestOfGaussian((3,), DiffusionConfig(**{**TINY, "steps": 200}))
-    data = Examples(1.0 + math.sqrt(0.3) * torch.randn(4000, 3, generator=noise(), dtype=torch.float64))
-    true = torch.distributions.Normal(1.0, math.sqrt(0.3)).log_prob(data.values).sum(dim=1)
-    bound = model.bound(data, noise(1)).bound
-    # log p_θ(x) and its gap both follow from Gaussians: the model's marginal, step by step, and KL(q(x_1:T|x) ‖ p(x_1:T|x)).
-    schedule, gap = model.schedule, 0.0
-    for t in range(2, 201):
-        a = float(schedule.alpha_bar[t])
-        left = 0.3 * (1 - a) / (a * 0.3 + 1 - a)  # Var[x_0 | x_t]
-        gap += 3 * 0.5 * float(schedule.snr[t - 1] - schedule.snr[t]) * left
-    first, sigma = float(schedule.alpha_bar[1]), math.exp(0.5 * schedule.log_posterior_variance[1])
-    left = 0.3 * (1 - first) / (first * 0.3 + 1 - first)
-    last = float(schedule.alpha_bar[-1])
-    prior = 3 * 0.5 * (-last - math.log1p(-last) + last * 1.3)
-    reconstruction = -3 * (0.5 * math.log(2 * math.pi) + math.log(sigma) + 0.5 * left / sigma**2)
-    expected = reconstruction - gap - prior
-    assert float(bound.mean()) == pytest.approx(expected, rel=0.01)
-    assert float(bound.mean()) < float(true.mean())
-    assert float(true.mean() - bound.mean()) == pytest.approx(
-        -3 * (0.5 * math.log(2 * math.pi * 0.3) + 0.5) - expected, abs=0.05
+def joint_of_model(model: BestOfGaussian) -> torch.distributions.MultivariateNormal:
+    """p(x_T, …, x_0) of one value: every step of the reverse process is linear in what comes before."""
+    schedule, steps = model.schedule, model.schedule.steps
+    of_clean, of_now = schedule.mean_coefficients
+    maps, means = [torch.eye(1, steps + 1, dtype=torch.float64)[0]], [0.0]
+    for place, t in enumerate(range(steps, 0, -1), 1):
+        a = schedule.alpha_bar[t]
+        gain = math.sqrt(a) * model.variance / (a * model.variance + 1 - a)
+        slope = of_clean[t] * gain + of_now[t]
+        own = torch.zeros(steps + 1, dtype=torch.float64)
+        own[place] = math.exp(0.5 * schedule.log_posterior_variance[t])
+        maps.append(slope * maps[-1] + own)
+        means.append(slope * means[-1] + of_clean[t] * (model.mean - gain * math.sqrt(a) * model.mean))
+    return torch.distributions.MultivariateNormal(
+        torch.tensor(means, dtype=torch.float64), scale_tril=torch.stack(maps)
     )
+
+
+def given_the_data(joint, x: float) -> torch.distributions.MultivariateNormal:
+    """p(x_T, …, x_1 | x_0)."""
+    mean, cov = joint.mean, joint.covariance_matrix
+    gain = cov[:-1, -1] / cov[-1, -1]
+    left = cov[:-1, :-1] - torch.outer(gain, cov[-1, :-1])
+    return torch.distributions.MultivariateNormal(mean[:-1] + gain * (x - mean[-1]), 0.5 * (left + left.T))
+
+
+def forward(schedule, x: float) -> torch.distributions.MultivariateNormal:
+    """q(x_T, …, x_1 | x_0)."""
+    a = torch.from_numpy(schedule.alpha_bar[1:].copy()).flip(0)
+    more, less = torch.minimum(a[:, None], a), torch.maximum(a[:, None], a)  # ᾱ of the later and of the earlier one
+    return torch.distributions.MultivariateNormal(a.sqrt() * x, (more / less).sqrt() * (1 - less))
+
+
+@pytest.mark.parametrize("x", [0.2, 1.0, 2.5])
+def test_the_bound_is_the_true_likelihood_minus_its_known_gap(x):
+    model = BestOfGaussian((1,), DiffusionConfig(**{**TINY, "steps": 12}))
+    joint = joint_of_model(model)
+    likelihood = torch.distributions.Normal(joint.mean[-1], joint.covariance_matrix[-1, -1].sqrt())
+    true = float(likelihood.log_prob(torch.tensor(x, dtype=torch.float64)))
+    gap = float(torch.distributions.kl_divergence(forward(model.schedule, x), given_the_data(joint, x)))
+    found = model.bound(Examples(torch.full((20_000, 1), x, dtype=torch.float64)), noise()).bound
+    assert gap > 0.01
+    assert float(found.mean()) == pytest.approx(true - gap, abs=4 * float(found.std()) / math.sqrt(20_000))
 
 
 def test_with_more_steps_the_bound_closes_on_the_likelihood():
@@ -77,7 +98,8 @@ def test_the_terms_sum_to_the_bound_and_few_draws_estimate_the_same():
     model, data = made(), stripes(30)
     fit(model, data)
     whole = model.bound(data, noise())
-    assert torch.equal(whole.bound, whole.reconstruction - whole.prior - whole.steps)
+    assert whole.each.shape == (30, 19)
+    assert torch.allclose(whole.bound, whole.reconstruction - whole.prior - whole.each.sum(dim=1))
     assert (whole.prior >= 0).all()
     assert (whole.steps >= 0).all()
     assert (whole.reconstruction <= 0).all()  # of whole numbers: a probability
@@ -99,6 +121,20 @@ def test_the_kl_of_a_step_is_the_snr_difference_of_the_squared_error():
         assert torch.allclose(nats, expected, rtol=1e-6)
 
 
+def test_each_term_is_the_kl_of_its_step():
+    model = BestOfGaussian((3,), DiffusionConfig(**TINY))
+    schedule = model.schedule
+    data = Examples(1.0 + math.sqrt(0.3) * torch.randn(20_000, 3, generator=noise(), dtype=torch.float64))
+    found = model.bound(data, noise(1))
+    for t in range(2, schedule.steps + 1):
+        a = float(schedule.alpha_bar[t])
+        left = 0.3 * (1 - a) / (a * 0.3 + 1 - a)  # Var[x_0 | x_t]
+        expected = 3 * 0.5 * float(schedule.snr[t - 1] - schedule.snr[t]) * left
+        assert float(found.each[:, t - 2].mean()) == pytest.approx(expected, rel=0.05)
+    last = float(schedule.alpha_bar[-1])
+    assert float(found.prior.mean()) == pytest.approx(1.5 * (-last - math.log1p(-last) + last * 1.3), rel=0.05)
+
+
 @pytest.mark.parametrize("prediction", ["noise", "clean", "velocity"])
 def test_weights_are_those_of_the_squared_error_of_the_data(prediction):
     t = torch.arange(1, 21)
@@ -107,10 +143,44 @@ def test_weights_are_those_of_the_squared_error_of_the_data(prediction):
     weights = {w: made(prediction=prediction, weights=w).weight(t) * native for w in ("bound", "snr", "difference")}
     assert torch.allclose(weights["snr"], snr.clamp(max=5.0))
     assert torch.allclose(weights["difference"][1:], snr[:-1] - snr[1:])
-    assert torch.allclose(weights["bound"][1:], 0.5 * (snr[:-1] - snr[1:]))
-    assert torch.allclose(weights["bound"][0], 0.5 * snr[0])
+    assert torch.allclose(weights["bound"][1:], 0.5 * (snr[:-1] - snr[1:]), rtol=1e-4)
     assert float(weights["difference"][0]) == pytest.approx(1.0)
     assert torch.equal(made(prediction=prediction).weight(t), torch.ones(20))
+
+
+@pytest.mark.parametrize("variance", ["small", "large"])
+def test_the_bound_s_weights_are_what_a_squared_error_costs_in_it(variance):
+    model = made((5,), variance=variance, weights="bound", prediction="clean")
+    clean = torch.randn(8, 5, generator=noise(), dtype=torch.float64)
+    for step in range(1, 21):
+        t = torch.full((8,), step)
+        now = model.schedule.diffuse(clean, t, torch.randn(8, 5, generator=noise(1), dtype=torch.float64))
+        right, wrong = (model._step_nats(clean, clean, now, Denoised(clean + off), t) for off in (0.0, 0.1))
+        assert torch.allclose((wrong - right).float(), model.weight(t) * 5 * 0.01, rtol=1e-3)
+
+
+def test_floats_of_any_range_are_drawn_as_they_were_learned():
+    data = Examples(5.0 + torch.randn(400, 2, generator=noise()))
+    model = made((2,), prediction="velocity", hidden=(32,), epochs=40, batch_size=50, steps=50)
+    fit(model, data)
+    assert model.sample(500, noise()).mean() == pytest.approx(5.0, abs=0.4)
+    pictures = made()
+    fit(pictures, stripes())
+    assert pictures.sample(50, noise()).abs().max() <= 1.0
+    with pytest.raises(ConfigError, match="it is DDIM's"):
+        model.sample(2, noise(), eta=0.5)
+
+
+def test_a_schedule_of_one_s_own_is_taken_and_comes_back(tmp_path):
+    betas = tuple(0.01 * at for at in range(1, 21))
+    model = made(betas=betas)
+    assert torch.allclose(torch.from_numpy(model.schedule.betas[1:]), torch.tensor(betas).double())
+    fit(model, stripes())
+    save_model(tmp_path / "own.safetensors", model)
+    again = load_model(tmp_path / "own.safetensors")
+    assert torch.equal(again.sample(2, noise()), model.sample(2, noise()))
+    with pytest.raises(ConfigError, match="20 of them were expected"):
+        made(betas=betas[:3])
 
 
 def test_a_level_s_probabilities_sum_to_one_and_agree_with_a_fine_density():

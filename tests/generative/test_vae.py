@@ -321,6 +321,8 @@ def test_errors_name_what_was_wrong():
         made().elbo(Examples(torch.zeros(1, 2, 2, dtype=torch.uint8)), noise())
     with pytest.raises(DataError, match="logistic: whole numbers"):
         fit(made(likelihood="logistic"), Examples(torch.rand(3, *SHAPE)))
+    with pytest.raises(DataError, match="these values have 5 on average: scale them"):
+        fit(made(likelihood="gaussian"), Examples(torch.full((3, *SHAPE), 5.0)))
     with pytest.raises(DataError, match="gaussian: finite floats"):
         fit(made(likelihood="gaussian"), Examples(torch.zeros(3, *SHAPE, dtype=torch.int64)))
     with pytest.raises(FitError, match="nothing to train on"):

@@ -96,15 +96,23 @@ def command(
 
 def _show_names(console: Any, names: dict[str, Any]) -> None:
     rows = [
-        (str(level), f"{used:.1%}", f"{perplexity:.0f}")
-        for level, (used, perplexity) in enumerate(zip(names["used"], names["perplexity"], strict=True), 1)
+        (str(level), f"{used:.1%}", f"{perplexity:.0f}", f"{entropy:.2f}", f"{shared:.1%}")
+        for level, (used, perplexity, entropy, shared) in enumerate(
+            zip(*(names[key] for key in ("used", "perplexity", "entropy", "shared")), strict=True), 1
+        )
     ]
     console.print(
         f"names of {len(rows)} codes: {names['collisions']:.1%} of the items share theirs with another (up to "
         f"{names['largest']} of them), and one code more tells them apart",
         soft_wrap=True,
     )
-    console.print(table("names", ("level", f"of {names['codes']} codes used", "perplexity"), rows))
+    console.print(
+        table(
+            "names",
+            ("level", f"of {names['codes']} codes used", "perplexity", "entropy, nats", "items not alone yet"),
+            rows,
+        )
+    )
     for alarm in names["alarms"]:
         console.print(f"alarm: {alarm}", style="bold", soft_wrap=True)
 

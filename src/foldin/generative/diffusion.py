@@ -8,7 +8,8 @@ With σ_t² = β̃_t, L_t−1 = ½ (SNR_t−1 − SNR_t) ‖x_0 − x̂_0‖². 
 `weights` says what the squared error of a step counts in training:
 
     simple        1 of what the network says (L_simple where that is the noise)
-    bound         its factor in the bound: training on the bound itself, up to L_0, taken as a squared error too
+    bound         its factor in the bound, at the variance of `variance` (of β̃ where that is learned): training on the bound
+                  itself, but for L_0 of whole numbers, which counts as that of floats
     snr           min(SNR_t, 5) of x_0's
     difference    SNR_t−1 − SNR_t of x_0's, and 1 at t = 1
 
@@ -35,7 +36,7 @@ from foldin.errors import ConfigError, DataError, ShapeError
 from foldin.generative.diffusion_bound import DiffusionBound, log_gaussian, reverse_kl
 from foldin.generative.samplers import Denoised, ancestral, ddim, evenly
 from foldin.inference import gaussian_kl
-from foldin.tensors import Float, Int, Shaped, Tensor
+from foldin.tensors import Array, Float, Float64, Int, Shaped, Tensor
 from foldin.training import Config, Gradient, Loss, Plan, Step, Sweep, Trainable, falling, setting, shuffled
 
 __all__ = ["Diffusion", "DiffusionConfig"]
@@ -49,6 +50,7 @@ _BOUND_SHARE = 1e-3  # of the bound, where the variance is learned by it
 class DiffusionConfig(Config):
     steps: int = setting(1000, "T", low=2)
     schedule: str = setting("cosine", "of the noise", choices=("linear", "cosine"))
+    betas: tuple[float, ...] = setting((), "β_1 … β_T of a schedule of one's own, T their number", above=0, below=1)
     prediction: str = setting("noise", "what the network says", choices=PREDICTIONS)
     weights: str = setting("simple", "of the steps in training", choices=("simple", "bound", "snr", "difference"))
     importance: bool = setting(False, "steps of large losses are trained more often, and count less each time")
@@ -64,6 +66,11 @@ class DiffusionConfig(Config):
     )
     batch_size: int = setting(128, "examples a step", low=1)
     epochs: int = setting(50, "at most", low=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.betas and len(self.betas) != self.steps:
+            raise ConfigError(f"Diffusion: betas: {self.steps} of them were expected, as steps, not {len(self.betas)}")
 
 
 class Diffusion(Trainable[DiffusionConfig, Examples]):
@@ -95,7 +102,8 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
     def _build(self, generator: torch.Generator) -> None:
         config = self.config
         make = NoiseSchedule.linear if config.schedule == "linear" else NoiseSchedule.cosine
-        self.schedule = make(config.steps)
+        self.schedule = NoiseSchedule.from_betas(np.array(config.betas)) if config.betas else make(config.steps)
+        self.pictures = torch.zeros(1, dtype=torch.uint8, device=self.device)  # 1 once trained on whole numbers
         self.learned = config.variance == "learned"
         self.network = self._network(generator)
         self.averaged = self._network(torch.Generator().manual_seed(0)).requires_grad_(False)
@@ -117,7 +125,8 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
         return UNet(channels, of_value * channels, height, width, shape, generator=generator, device=self.device)
 
     def tensors(self) -> dict[str, Tensor]:
-        return {**self._parameters(), **{f"averaged.{name}": one for name, one in self.averaged.named_parameters()}}
+        averaged = {f"averaged.{name}": one for name, one in self.averaged.named_parameters()}
+        return {**self._parameters(), **averaged, "pictures": self.pictures}
 
     def _parameters(self) -> Mapping[str, nn.Parameter]:
         return {f"network.{name}": one for name, one in self.network.named_parameters()}
@@ -141,7 +150,8 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
             batches=shuffled(config.batch_size),
             learning_rate=falling(config.learning_rate, config.decay),
         )
-        return Plan(phases=(phase, Sweep(name="average", run=self._catch_up)), epochs=config.epochs)
+        first = (Sweep(name="values", run=self._see),)
+        return Plan(phases=(phase, Sweep(name="average", run=self._catch_up)), epochs=config.epochs, first=first)
 
     def check_training(self, train: Examples) -> None:
         super().check_training(train)
@@ -153,6 +163,10 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
         values = data.values
         if values.dtype != torch.uint8 and not (values.is_floating_point() and bool(values.isfinite().all())):
             raise DataError("diffusion: finite floats were expected, or whole numbers 0–255 of type uint8")
+
+    def _see(self, train: Examples, generator: torch.Generator) -> Mapping[str, float]:
+        self.pictures.fill_(train.values.dtype == torch.uint8)
+        return {}
 
     def scaled(self, values: Shaped[Tensor, "rows *shape"]) -> Float[Tensor, "rows *shape"]:
         """x_0: whole numbers 0–255 brought to [−1, 1], floats as they are."""
@@ -184,6 +198,14 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
         clean, log_variance = self.denoise(x, t)
         return Denoised(clean.clamp(-1.0, 1.0), log_variance)
 
+    @property
+    def _log_variance(self) -> Float64[Array, " times"]:
+        """log σ_t², where it is not learned."""
+        schedule = self.schedule
+        if self.config.variance == "large":
+            return np.log(np.maximum(schedule.betas, 1e-20))
+        return schedule.log_posterior_variance
+
     def weight(self, t: Int[Tensor, " rows"]) -> Float[Tensor, " rows"]:
         """What the squared error of the prediction counts at t."""
         config, schedule = self.config, self.schedule
@@ -192,7 +214,7 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
         fall = schedule.snr_fall[1:]
         values = {
             "simple": native,
-            "bound": 0.5 * np.where(np.arange(1, schedule.steps + 1) == 1, snr[1], fall),
+            "bound": 0.5 * schedule.mean_coefficients[0][1:] ** 2 * np.exp(-self._log_variance[1:]),
             "snr": np.minimum(snr[1:], _MIN_SNR),
             "difference": fall,
         }[config.weights]
@@ -241,12 +263,7 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
     ) -> Float[Tensor, " rows"]:
         """L_t−1 of each row at its t, L_0 where t = 1, in nats."""
         schedule = self.schedule
-        own = (
-            schedule.log_posterior_variance
-            if self.config.variance != "large"
-            else np.log(np.maximum(schedule.betas, 1e-20))
-        )
-        log_variance = schedule.at(own, t, now) if said.log_variance is None else said.log_variance
+        log_variance = schedule.at(self._log_variance, t, now) if said.log_variance is None else said.log_variance
         mean = schedule.posterior_mean(said.clean, now, t)
         true_mean = schedule.posterior_mean(clean, now, t)
         kl = reverse_kl(true_mean, schedule.at(schedule.log_posterior_variance, t, now), mean, log_variance)
@@ -274,7 +291,7 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
         size = max(1, _BLOCK_VALUES // math.prod(self.shape))
         parts = [self._bound(data.rows(at, at + size), draws, generator) for at in range(0, max(1, len(data)), size)]
         return DiffusionBound(
-            *(torch.cat([getattr(part, name) for part in parts]) for name in ("prior", "steps", "reconstruction"))
+            *(torch.cat([getattr(part, name) for part in parts]) for name in ("prior", "each", "reconstruction"))
         )
 
     def _bound(self, data: Examples, draws: int, generator: torch.Generator) -> DiffusionBound:
@@ -290,33 +307,33 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
         last = float(schedule.alpha_bar[-1])
         spread = torch.full_like(clean, math.log1p(-last))
         prior = gaussian_kl((math.sqrt(last) * clean).flatten(1), spread.flatten(1)).double()
-        total = torch.zeros(n, dtype=torch.float64, device=self.device)
+        each = torch.empty(n, draws, dtype=torch.float64, device=self.device)
         for draw in range(draws):
             # A step of the draw's own part of 2 … T, counted by how many steps that part stands for.
             low, high = draw * later // draws, (draw + 1) * later // draws
             t = 2 + torch.randint(low, high, (n,), generator=generator, device=self.device)
-            total += (high - low) * nats(t)
-        return DiffusionBound(prior, total, -nats(torch.ones(n, dtype=torch.int64, device=self.device)))
+            each[:, draw] = (high - low) * nats(t)
+        return DiffusionBound(prior, each, -nats(torch.ones(n, dtype=torch.int64, device=self.device)))
 
     @torch.no_grad()
     def sample(
         self, n: int, generator: torch.Generator, *, steps: int | None = None, eta: float = 0.0
     ) -> Float[Tensor, "n *shape"]:
-        """n draws: ancestral over all steps, or DDIM over a number of them with η. For pictures in [−1, 1]; see `levels`.
+        """n draws: ancestral over all steps, or DDIM over a number of them with η.
+
+        After training on whole numbers, pictures in [−1, 1], to which x̂_0 is cut at every step; see `levels`.
 
         Raises:
-            ConfigError: a number of steps that there is not.
+            ConfigError: a number of steps that there is not, or an η without one.
         """
+        if steps is None and eta != 0.0:
+            raise ConfigError("eta: it is DDIM's; say over how many steps")
         x = torch.randn((n, *self.shape), generator=generator, device=self.device)
+        denoise = torch.no_grad()(self.clipped if bool(self.pictures) else self.denoise)
         if steps is None:
-            return ancestral(
-                self.clipped,
-                self.schedule,
-                x,
-                generator,
-                variance="large" if self.config.variance == "large" else "small",
-            )
-        return ddim(self.clipped, self.schedule, x, evenly(self.schedule.steps, steps), generator, eta=eta)
+            variance = "large" if self.config.variance == "large" else "small"
+            return ancestral(denoise, self.schedule, x, generator, variance=variance)
+        return ddim(denoise, self.schedule, x, evenly(self.schedule.steps, steps), generator, eta=eta)
 
     @staticmethod
     def levels(x: Float[Tensor, "rows *shape"]) -> Shaped[Tensor, "rows *shape"]:

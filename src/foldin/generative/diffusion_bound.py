@@ -20,13 +20,18 @@ class DiffusionBound:
 
     Args:
         prior: L_T.
-        steps: Σ_{t>1} L_t−1.
+        each: L_t−1 for t = 2 … T; with fewer draws than that, estimates of the sums over so many equal parts of 2 … T.
         reconstruction: −L_0 = log p(x_0 | x_1).
     """
 
     prior: Float[Tensor, " rows"]
-    steps: Float[Tensor, " rows"]
+    each: Float[Tensor, "rows draws"]
     reconstruction: Float[Tensor, " rows"]
+
+    @property
+    def steps(self) -> Float[Tensor, " rows"]:
+        """Σ_{t>1} L_t−1."""
+        return self.each.sum(dim=1)
 
     @property
     def bound(self) -> Float[Tensor, " rows"]:

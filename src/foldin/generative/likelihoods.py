@@ -3,7 +3,7 @@
 Values are whole numbers 0–255 of type uint8 (pictures), or floating-point numbers; what each likelihood makes of them:
 
     bernoulli    1 decoder number a value: its logit. Whole numbers are binarised at 128; floats in [0, 1] are targets as they are
-    gaussian     2: mean through a sigmoid, log variance. On x / 255 for whole numbers, on floats as they are
+    gaussian     2: mean through a sigmoid, log variance. On x / 255 for whole numbers, on floats around [0, 1] as they are
     categorical  256: logits of the levels. Whole numbers only
     logistic     2: location and log scale of a logistic, integrated over each level's bin. Whole numbers only
 
@@ -49,6 +49,14 @@ class Likelihood(ABC):
         """
         if values.dtype != torch.uint8:
             raise DataError(f"{self.name}: whole numbers 0–255 of type uint8 were expected, not {values.dtype}")
+
+    def check_training(self, values: Shaped[Tensor, "rows *shape"]) -> None:
+        """Whether these values can be learned.
+
+        Raises:
+            DataError: as `check`; or all of them are where no decoder can be.
+        """
+        self.check(values)
 
     def encoded(self, values: Shaped[Tensor, "rows *shape"]) -> Float32[Tensor, "rows *shape"]:
         """What an encoder reads: whole numbers divided by 255, floats as they are."""
@@ -124,6 +132,14 @@ class Gaussian(Likelihood):
     def check(self, values: Shaped[Tensor, "rows *shape"]) -> None:
         if values.dtype != torch.uint8 and not (values.is_floating_point() and bool(values.isfinite().all())):
             raise DataError("gaussian: finite floats were expected, or whole numbers 0–255 of type uint8")
+
+    def check_training(self, values: Shaped[Tensor, "rows *shape"]) -> None:
+        super().check_training(values)
+        mean = float(self.encoded(values).double().mean())
+        if not 0.0 <= mean <= 1.0:
+            raise DataError(
+                f"gaussian: means are between 0 and 1, and these values have {mean:.4g} on average: scale them"
+            )
 
     def _moments(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
         """(mean, log σ²) of each value."""

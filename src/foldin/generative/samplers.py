@@ -51,7 +51,7 @@ def evenly(steps: int, n: int) -> list[int]:
 
 
 def evenly_in_snr(schedule: NoiseSchedule, n: int) -> list[int]:
-    """At most n steps from T to 1, nearest to even spacing in the log of the signal-to-noise ratio; what `dpm_solver` wants.
+    """n steps from T to 1, no two alike, nearest to even spacing in the log of the signal-to-noise ratio; for `dpm_solver`.
 
     Source: lu2022, section 3.4.
 
@@ -60,8 +60,11 @@ def evenly_in_snr(schedule: NoiseSchedule, n: int) -> list[int]:
     """
     evenly(schedule.steps, n)
     log_snr = np.log(schedule.snr[1:])
-    wanted = np.linspace(log_snr[-1], log_snr[0], n)
-    return sorted({int(np.abs(log_snr - at).argmin()) + 1 for at in wanted}, reverse=True)
+    found: list[int] = []
+    for place, at in enumerate(np.linspace(log_snr[-1], log_snr[0], n)):
+        below = found[-1] - 1 if found else schedule.steps
+        found.append(int(np.clip(np.abs(log_snr - at).argmin() + 1, n - place, below)))  # room for those to come
+    return found
 
 
 def _rows(t: int, x: Tensor) -> Int[Tensor, " rows"]:

@@ -144,6 +144,7 @@ class VAE(Trainable[VAEConfig, Examples], LatentModel[Examples]):
         """
         super().check_training(train)
         self._check(train)
+        self.likelihood.check_training(train.values)
 
     def _check(self, data: Examples) -> None:
         if data.shape != self.shape:
