@@ -8,6 +8,7 @@
     │   └── DownloadError    a public data set could not be fetched or does not match its checksum
     ├── SplitError           a protocol cannot be applied to this log
     ├── ConfigError          a setting has a bad name or value
+    │   └── UnknownModelError a model that is not in service
     ├── ShapeError           arrays that must agree in size do not
     ├── UnknownItemError     an item id or title that is not in the catalogue
     ├── RunError             a run directory is missing, unfinished, damaged or of another version
@@ -37,6 +38,7 @@ __all__ = [
     "ShapeError",
     "SplitError",
     "UnknownItemError",
+    "UnknownModelError",
 ]
 
 
@@ -70,6 +72,10 @@ class SplitError(FoldinError):
 
 class ConfigError(FoldinError):
     """A setting has a bad name or value."""
+
+
+class UnknownModelError(ConfigError):
+    """A model that is not in service."""
 
 
 class ShapeError(FoldinError):

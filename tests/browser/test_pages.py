@@ -11,7 +11,7 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.serve.conftest import make_run
+from tests.serve.conftest import make_judged_run, make_large_run, make_run
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
@@ -24,9 +24,10 @@ FLAGS = [
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory) -> Iterator[str]:
-    """A serving process with four models."""
+    """A serving process with six models."""
     root = tmp_path_factory.mktemp("studio")
     runs = [make_run(root / name, name) for name in ("multvae", "ease", "popularity", "semantic")]
+    runs += [make_judged_run(root / "judged"), make_large_run(root / "large")]
     command = [sys.executable, "-m", "foldin", "serve", *map(str, runs), "--no-keys", "--port", "0"]
     started = subprocess.Popen([*command, "--events", f"sqlite:///{root}/events.db"], stderr=subprocess.PIPE, text=True)
     assert started.stderr is not None
@@ -96,6 +97,17 @@ def test_a_history_is_built_and_the_list_reacts(page, address):
     page.complaints.clear()  # the refused request itself is in the console
 
 
+def test_the_slider_of_exploration_draws_at_once(page, address):
+    page.goto(address)
+    page.locator("#model").select_option("multvae")
+    hits = page.get_by_role("list", name="What the model expects next").get_by_role("listitem")
+    expect(hits.first).to_be_visible()
+    page.locator("#temperature").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("combobox", name="List")).to_have_value("temperature")
+    expect(hits.first).to_contain_text("chance")
+
+
 def test_a_known_person_is_loaded(page, address):
     page.goto(address)
     events = [{"person": "anna", "item": f"i{at}", "time": at} for at in (1, 3)]
@@ -111,6 +123,21 @@ def test_the_model_shows_its_training_and_says_what_it_cannot(page, address):
     expect(page.get_by_role("heading", name="The model")).to_be_visible()
     page.get_by_role("button", name="Work out where the nats went").click()
     expect(page.get_by_label("Where the nats went").locator(".state")).to_be_visible()
+
+
+def test_the_bound_report_is_worked_out_live_and_drawn(page, address):
+    page.goto(f"{address}/studio/index.html#/model")
+    page.locator("#model").select_option("judged")
+    expect(page.get_by_role("img", name=re.compile("^Terms of training by epoch. .*6 from"))).to_be_visible()
+    page.get_by_role("button", name="Work out where the nats went").click()
+    report = page.get_by_role("region", name="Where the nats went")
+    expect(report.get_by_role("heading", name="The bound")).to_be_visible(timeout=60_000)
+    for row in ("ELBO", "KL", "log-evidence, estimated", "gap: amortisation"):
+        expect(report.get_by_role("rowheader", name=row, exact=True)).to_be_visible()
+    for chart in ("IWAE bound by number of draws", "Decomposition of the KL", "KL per latent dimension", "Calibration"):
+        found = report.get_by_role("img", name=re.compile(f"^{chart}.* from "))
+        expect(found.locator("svg.main-svg").first).to_be_visible()
+    assert findings(page) == []
 
 
 def test_the_code_tree_opens_down_to_an_item(page, address):
@@ -172,6 +199,42 @@ def test_the_map_moves_and_tells(page, address):
     add(page, "Film 2,")
 
 
+def test_ten_thousand_items_are_zoomed_by_button_wheel_and_fingers(page, address):
+    page.goto(f"{address}/studio/index.html#/map")
+    page.locator("#model").select_option("large")
+    expect(page.get_by_text("10000 items; the plane shows")).to_be_visible()
+    canvas = page.locator("canvas.map")
+    seen = set()
+
+    def drawn() -> None:
+        page.wait_for_timeout(150)
+        picture = canvas.evaluate("one => one.toDataURL()")
+        assert picture not in seen
+        seen.add(picture)
+
+    drawn()
+    page.get_by_role("button", name="Zoom in").click()
+    drawn()
+    canvas.hover()
+    page.mouse.wheel(0, -200)
+    drawn()
+    canvas.evaluate(
+        """one => {
+          one.setPointerCapture = () => {};
+          const fire = (type, id, x, y) => {
+            const box = one.getBoundingClientRect();
+            one.dispatchEvent(new PointerEvent(type, { pointerId: id, clientX: box.x + x, clientY: box.y + y, bubbles: true }));
+          };
+          fire("pointerdown", 1, 100, 100); fire("pointerdown", 2, 140, 100);
+          fire("pointermove", 2, 260, 100); fire("pointerup", 2, 260, 100); fire("pointerup", 1, 100, 100);
+        }"""
+    )
+    drawn()
+    page.get_by_role("button", name="All").click()
+    page.wait_for_timeout(150)
+    assert canvas.evaluate("one => one.toDataURL()") in seen
+
+
 @pytest.mark.parametrize("name", ["EM", "Variational inference", "Diffusion"])
 def test_the_lab_runs_step_by_step(page, address, name):
     page.goto(f"{address}/studio/index.html#/lab")
@@ -206,6 +269,16 @@ def test_everything_is_reached_by_the_keyboard(page, address):
     expect(page.get_by_role("heading", name="A person")).to_be_visible()
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    expect(page.get_by_role("heading", name="A person")).to_be_visible()
+    page.goto(f"{address}/studio/index.html#/map")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="The map")).to_be_visible()
+    page.goto(address)
+    expect(page.get_by_role("heading", name="A person")).to_be_visible()
+    page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")

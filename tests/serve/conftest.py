@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 from fastapi.testclient import TestClient
 
-from foldin.data import Catalog
+from foldin.data import Catalog, Source
+from foldin.experiment import save, train
 from foldin.models import ALL
 from foldin.serve import EventStore, KeyRing, Limits, Registry, Service, Telemetry, connect, make_app
 from foldin.store import save_run
@@ -40,6 +41,30 @@ def make_run(folder: Path, name: str, seed: int = 0) -> Path:
         }
     )
     save_run(folder, name=name, model=model, catalog=Catalog(table), info={"seed": seed})
+    return folder
+
+
+def make_judged_run(folder: Path) -> Path:
+    """A run that knows its log, and was judged on it: there is everything to tell of it."""
+    train_ = checkerboard(80, ITEMS)
+    log = folder.parent / "checkerboard.csv"
+    rows = [f"u{user},i{item}" for user, item in zip(train_.users(), train_.items, strict=True)]
+    log.write_text("user,item\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    source = Source(path=str(log), protocol="strong", held_out=10)
+    split = source.split()
+    kind = ALL["multvae"]
+    trained = train(split, "multvae", kind.Config(**{**SETTINGS["multvae"], "epochs": 6}))
+    save(folder, split, trained, source=source.as_dict(), seed=0)
+    return folder
+
+
+def make_large_run(folder: Path, items: int = 10_000) -> Path:
+    """An untrained model of many items."""
+    kind = ALL["multvae"]
+    model = kind(items, kind.Config(hidden=(), latent=8))
+    names = [f"i{at}" for at in range(items)]
+    table = pl.DataFrame({"item": names, "title": [f"Thing {at}" for at in range(items)], "count": [1] * items})
+    save_run(folder, name="multvae", model=model, catalog=Catalog(table), info={"seed": 0})
     return folder
 
 

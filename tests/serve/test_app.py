@@ -189,7 +189,11 @@ def test_people_can_be_exported_and_erased(client):
     events = [{"person": "d/e", "item": "i1", "time": 2}, {"person": "d/e", "item": "i0", "time": 1}]
     client.post("/v1/events", json={"events": [dict(one, person="d e") for one in events]})
     kept = client.get("/v1/people/d%20e").json()
-    assert kept == {"person": "d e", "events": [{"item": "i0", "time": 1}, {"item": "i1", "time": 2}]}
+    assert kept["person"] == "d e"
+    assert [(one["item"], one["time"], one["title"]) for one in kept["events"]] == [
+        ("i0", 1, "Film 0, the even one"),
+        ("i1", 2, "Film 1, the odd one"),
+    ]
     assert client.delete("/v1/people/d%20e").json() == {"person": "d e", "erased_events": 2}
     assert client.get("/v1/people/d%20e").json()["events"] == []
     assert ask(client, person="d e")["prior"]

@@ -159,7 +159,7 @@ def test_reports_tell_what_the_run_holds_and_why_there_is_no_more(client):
     live = client.get("/v1/models/multvae/report", params={"live": True}).json()
     assert live["explained"] is None
     assert live["unexplained"]  # this run does not know its log
-    assert client.get("/v1/models/none/report").status_code == 422
+    assert client.get("/v1/models/none/report").status_code == 404
 
 
 def test_a_report_is_of_the_run_that_serves_not_of_what_its_folder_holds_by_now(tmp_path):

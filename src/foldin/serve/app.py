@@ -28,17 +28,18 @@ from foldin.errors import (
     OverloadedError,
     RunError,
     UnknownItemError,
+    UnknownModelError,
 )
 from foldin.serve import studio
 from foldin.serve.keys import KeyRing
 from foldin.serve.limits import TokenBuckets
 from foldin.serve.middleware import Middleware
 from foldin.serve.schemas import (
+    NO_NUL,
     BatchAnswer,
     BatchQuestion,
     DeployQuestion,
     EventBatch,
-    EventOut,
     EventReceipt,
     ItemsOut,
     ModelsOut,
@@ -59,6 +60,7 @@ _STATUS: tuple[tuple[type[FoldinError], int], ...] = (
     (EventStoreError, 503),
     (OverloadedError, 503),
     (UnknownItemError, 404),
+    (UnknownModelError, 404),
     (RunError, 422),
     (ConfigError, 422),
 )
@@ -75,20 +77,25 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     )
 }
 _QUESTION = {"$ref": "#/components/schemas/Question"}
-Person = Annotated[str, InPath(min_length=1, max_length=200, description="External id of the person.")]
-Item = Annotated[str, InPath(min_length=1, max_length=200, description="External id of the item.")]
+_ID: dict[str, Any] = {"min_length": 1, "max_length": 200, "pattern": NO_NUL}
+Person = Annotated[str, InPath(**_ID, description="External id of the person.")]
+Item = Annotated[str, InPath(**_ID, description="External id of the item.")]
 Name = Annotated[str | None, Query(max_length=200, description="A model by name; the default one if not.")]
 Limit = Annotated[int, Query(ge=1, le=100, description="Items at most.")]
 
 
 @functools.lru_cache(maxsize=1024)
 def _is_local(host: str, site: str, origin: str) -> bool:
-    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        from_there = origin != "" and urlsplit(origin).netloc != host  # a file's or a sandbox's is "null"
+    except ValueError:
+        return False
     try:
         local = ipaddress.ip_address(name).is_loopback
     except ValueError:
         local = name == "localhost"
-    return local and site in ("same-origin", "none") and urlsplit(origin).netloc in ("", host)
+    return local and site in ("same-origin", "none") and not from_there
 
 
 def _from_here(request: Request) -> None:
@@ -153,7 +160,7 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
         return problem(request, error.status_code, str(error.detail), dict(error.headers or {}))
 
-    def allowed(scope: str) -> Callable[..., Awaitable[None]]:
+    def allowed(scope: str, *, tokens: int = 1) -> Callable[..., Awaitable[None]]:
         async def check(request: Request) -> None:
             name = "anybody"
             if keys is None:
@@ -169,7 +176,8 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
                     raise HTTPException(403, f"the key {key.name!r} has not the scope {scope!r}")
                 name = key.name
             request.state.log = {"key": name}
-            spend(name, 1)
+            if tokens:
+                spend(name, tokens)
 
         return check
 
@@ -180,6 +188,7 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
 
     may_read = allowed("read")
     read, write, admin = ([Depends(allowed(scope))] for scope in ("read", "write", "admin"))
+    read_many = [Depends(allowed("read", tokens=0))]  # which takes a token for each list
 
     async def recommend(request: Request) -> Response:
         """A list for a known person, for a history, or for nobody in particular."""
@@ -216,28 +225,28 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _QUESTION}}}},
     )
 
-    @app.post("/v1/recommendations:batch", dependencies=read, tags=["lists"])
+    @app.post("/v1/recommendations:batch", dependencies=read_many, tags=["lists"])
     def recommend_batch(questions: BatchQuestion, request: Request) -> BatchAnswer:
         """Lists for many; all or none. Each counts as a request of its key."""
-        spend(request.state.log["key"], len(questions.requests) - 1)
+        spend(request.state.log["key"], len(questions.requests))
         answers = service.recommend(questions.requests)
         request.state.log |= {"lists": dict(Counter(one["model"] for one in answers))}
         return BatchAnswer(answers=answers)
 
     @app.post("/v1/events", dependencies=write, tags=["events"])
     def append(
+        request: Request,
         batch: EventBatch,
         idempotency_key: Annotated[str | None, Header(description="Sent again, a batch counts once.")] = None,
     ) -> EventReceipt:
         """Keep events. Once acknowledged they are on disk, and the next list of these people knows them."""
-        receipt = service.append(batch.events, idempotency_key)
+        receipt = service.append(batch.events, idempotency_key, sender=request.state.log["key"])
         return EventReceipt(accepted=receipt.accepted, duplicates=receipt.duplicates, replayed=receipt.replayed)
 
     @app.get("/v1/people/{person:path}", dependencies=write, tags=["people"])
     def export(person: Person) -> PersonOut:
         """Everything that is kept of a person."""
-        events = [EventOut(item=one.item, time=one.time) for one in service.events.history(person)]
-        return PersonOut(person=person, events=events)
+        return service.person(person)
 
     @app.delete("/v1/people/{person:path}", dependencies=write, tags=["people"])
     def erase(person: Person) -> PersonErased:
@@ -266,8 +275,12 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
     @app.post("/v1/models", dependencies=admin, tags=["models"])
     def deploy(wanted: DeployQuestion) -> ModelsOut:
         """Put a run in service; the one that had its name goes on until the new one has answered, and is kept for roll back."""
-        folder = Path(wanted.run).resolve()
-        if not any(folder.is_relative_to(root.resolve()) for root in roots):
+        try:
+            folder = Path(wanted.run).resolve()
+            inside = any(folder.is_relative_to(root.resolve()) for root in roots) and folder.is_dir()
+        except (OSError, ValueError):  # no name that a folder can have
+            inside = False
+        if not inside:
             raise ConfigError(f"run: {wanted.run!r} is not inside a folder that this service may read")
         found = service.registry.deploy(folder, wanted.name)
         if wanted.default:
@@ -275,7 +288,7 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
         return service.models()
 
     @app.post("/v1/models/{name}:rollback", dependencies=admin, tags=["models"])
-    def roll_back(name: Annotated[str, InPath(max_length=200)]) -> ModelsOut:
+    def roll_back(name: Annotated[str, InPath(max_length=200, description="A model in service.")]) -> ModelsOut:
         """Back to what served under this name before."""
         service.registry.roll_back(name)
         return service.models()
@@ -307,4 +320,19 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
             service.telemetry.waiting.labels(one.name).set(one.waiting())
         return PlainTextResponse(service.telemetry.text(), media_type="text/plain; version=0.0.4")
 
+    plain = app.openapi
+
+    def described() -> dict[str, Any]:
+        """The description, and that every call but these of the state needs a key."""
+        content = plain()
+        if keys is not None:
+            content["components"]["securitySchemes"] = {
+                "key": {"type": "http", "scheme": "bearer", "description": "From `foldin keys add`."}
+            }
+            for path, calls in content["paths"].items():
+                for call in calls.values():
+                    call["security"] = [] if path in ("/healthz", "/readyz") else [{"key": []}]
+        return content
+
+    app.openapi = described  # type: ignore[method-assign]
     return app

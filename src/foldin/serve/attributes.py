@@ -15,7 +15,8 @@ __all__ = ["attributes", "passing"]
 
 def attributes(catalog: Catalog) -> list[str]:
     """Names of the attributes that a filter may use."""
-    return [name for name in catalog.table.columns if name not in {"item", "title"}]
+    table = catalog.table
+    return [name for name in table.columns if name not in {"item", "title"} and not table[name].dtype.is_nested()]
 
 
 def passing(catalog: Catalog, filters: Mapping[str, ItemFilter]) -> Bool[Array, " items"]:

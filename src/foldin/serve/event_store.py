@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from foldin.errors import ConfigError, EventStoreError, IdempotencyError
 from foldin.serve.migrations import batches, events, migrate
@@ -23,6 +23,11 @@ from foldin.serve.migrations import batches, events, migrate
 __all__ = ["Event", "EventStore", "Receipt", "connect", "unusable"]
 
 _ROWS = 200  # of an insert: SQLite's least limit of variables is 999
+_REMEMBERED = 30 * 24 * 3600  # seconds for which an idempotency key is, at the least; then until the next start
+_ATTEMPTS = 5
+_DEADLOCK = (
+    "40P01"  # two batches hold events that the other waits for: PostgreSQL ends one of them, which may try again
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,9 @@ def connect(url: str) -> sa.Engine:
     backend = parsed.get_backend_name()
     if backend == "postgresql":
         return sa.create_engine(
-            parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args={"connect_timeout": 5}
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 5, "options": "-c statement_timeout=15000"},
         )
     if backend != "sqlite":
         raise ConfigError(f"events: sqlite:///FILE or postgresql://… was expected, not {backend}")
@@ -101,6 +108,9 @@ class EventStore:
         self.engine = engine
         try:
             migrate(engine)
+            with engine.begin() as connection:
+                old = batches.c.arrived < int(time.time()) - _REMEMBERED
+                connection.execute(sa.delete(batches).where(old))
         except SQLAlchemyError as error:
             raise unusable(error) from error
 
@@ -114,32 +124,39 @@ class EventStore:
             IdempotencyError: the key came with other events before.
             EventStoreError: the database is away or full; nothing of the batch is kept.
         """
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._append(batch, key)
+            except SQLAlchemyError as error:
+                state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+                if state != _DEADLOCK or attempt == _ATTEMPTS - 1:
+                    raise unusable(error) from error
+        raise AssertionError("unreachable")
+
+    def _append(self, batch: Sequence[Event], key: str | None) -> Receipt:
         digest = hashlib.sha256(json.dumps([(e.person, e.item, e.time) for e in batch]).encode()).hexdigest()
-        try:
-            with self.engine.begin() as connection:
-                if key is not None:
-                    # Whoever comes second waits for the first, and then finds its receipt.
-                    row = {"key": key, "digest": digest, "accepted": -1, "duplicates": -1, "arrived": int(time.time())}
-                    taken = self._insert(batches).values(row).on_conflict_do_nothing().returning(batches.c.key)
-                    if not connection.execute(taken).all():
-                        return self._replayed(connection, key, digest)
-                accepted = sum(self._write(connection, batch[at : at + _ROWS]) for at in range(0, len(batch), _ROWS))
-                receipt = Receipt(accepted, len(batch) - accepted)
-                if key is not None:
-                    values = {"accepted": receipt.accepted, "duplicates": receipt.duplicates}
-                    connection.execute(sa.update(batches).where(batches.c.key == key).values(values))
-                return receipt
-        except SQLAlchemyError as error:
-            raise unusable(error) from error
+        with self.engine.begin() as connection:
+            if key is not None:
+                # Whoever comes second waits for the first, and then finds its receipt.
+                row = {"key": key, "digest": digest, "accepted": -1, "duplicates": -1, "arrived": int(time.time())}
+                taken = self._insert(batches).values(row).on_conflict_do_nothing().returning(batches.c.key)
+                if not connection.execute(taken).all():
+                    return self._replayed(connection, key, digest)
+            # One statement must not hold an event twice, on PostgreSQL.
+            once = list(dict.fromkeys((e.person, e.item, e.time) for e in batch))
+            accepted = sum(self._write(connection, once[at : at + _ROWS]) for at in range(0, len(once), _ROWS))
+            receipt = Receipt(accepted, len(batch) - accepted)
+            if key is not None:
+                values = {"accepted": receipt.accepted, "duplicates": receipt.duplicates}
+                connection.execute(sa.update(batches).where(batches.c.key == key).values(values))
+            return receipt
 
     def _insert(self, table: sa.Table) -> Any:
         return (postgresql if self.engine.dialect.name == "postgresql" else sqlite).insert(table)
 
-    def _write(self, connection: sa.Connection, part: Sequence[Event]) -> int:
+    def _write(self, connection: sa.Connection, part: Sequence[tuple[str, str, int]]) -> int:
         arrived = int(time.time())
-        # A batch may hold an event twice, which one statement must not on PostgreSQL.
-        once = dict.fromkeys((e.person, e.item, e.time) for e in part)
-        rows = [{"person": p, "item": i, "time": t, "arrived": arrived} for p, i, t in once]
+        rows = [{"person": p, "item": i, "time": t, "arrived": arrived} for p, i, t in part]
         statement = self._insert(events).values(rows).on_conflict_do_nothing().returning(events.c.id)
         return len(connection.execute(statement).all())
 
@@ -180,10 +197,10 @@ class EventStore:
             raise unusable(error) from error
 
     def ready(self) -> bool:
-        """Whether the database answers."""
+        """Whether the database and its tables answer."""
         try:
             with self.engine.connect() as connection:
-                connection.execute(sa.select(1))
+                connection.execute(sa.select(events.c.id).limit(1))
         except SQLAlchemyError:
             return False
         return True

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from foldin.data import Histories
-from foldin.errors import ConfigError, FoldinError
+from foldin.errors import ConfigError, FoldinError, OverloadedError
 from foldin.experiment import split_of_run
 from foldin.explanation import explain
 from foldin.inference import reparameterise
@@ -32,7 +32,7 @@ class Insight:
     """What is worked out once for each run and kept."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._mapping, self._explaining = threading.Lock(), threading.Lock()
         self._maps: dict[str, tuple[MapOut, Float64[Array, "width 2"], Float64[Array, " width"]]] = {}
         self._reports: dict[str, dict[str, Any]] = {}
 
@@ -40,6 +40,9 @@ class Insight:
         """Settings, training curve and test metrics of a run; with `live`, its bound report on a hundred held-out people too.
 
         Where the live report cannot be made (no density, the data moved), `unexplained` says why.
+
+        Raises:
+            OverloadedError: another live report is being worked out.
         """
         run = deployment.run
         lines, metrics = run.folder / "history.jsonl", run.folder / "metrics.json"
@@ -51,16 +54,21 @@ class Insight:
         judged = json.loads(metrics.read_text("utf-8")) if here and metrics.is_file() else {}
         explained, unexplained = self._reports.get(deployment.digest), None
         if live and explained is None:
+            if not self._explaining.acquire(blocking=False):  # whoever waited here would keep a thread from others
+                raise OverloadedError("a report is being worked out; ask again")
             try:
-                with self._lock:
+                explained = self._reports.get(deployment.digest)
+                if explained is None:
                     # A copy of the model: whoever wants lists meanwhile need not wait.
                     own = load_run(run.folder)
                     if own.info["digest"] != run.info["digest"]:
                         raise ConfigError("the run's folder holds another run by now")
                     explained = explain(own, split_of_run(own, None), people=_PEOPLE, draws=_DRAWS, seed=0)
-                _keep(self._reports, deployment.digest, explained)
+                    _keep(self._reports, deployment.digest, explained)
             except (FoldinError, OSError, KeyError) as error:
                 unexplained = str(error)
+            finally:
+                self._explaining.release()
         return ReportOut(
             model=deployment.name,
             kind=run.name,
@@ -85,7 +93,7 @@ class Insight:
         model, catalog = deployment.run.model, deployment.run.catalog
         if not isinstance(model, InnerProduct):
             raise ConfigError(f"map: {deployment.name} has no vectors of items")
-        with self._lock:
+        with self._mapping:
             if deployment.digest not in self._maps:
                 vectors = model.item_vectors()[0].detach().cpu().numpy().astype(np.float64)
                 centre = vectors.mean(axis=0)

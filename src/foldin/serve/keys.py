@@ -15,6 +15,7 @@ from foldin.serve.migrations import keys
 
 __all__ = ["SCOPES", "Key", "KeyRing"]
 
+_FRESH, _STALE = 2.0, 600.0  # seconds
 SCOPES = ("read", "write", "admin")  # lists and searches; events and people; models
 
 
@@ -32,10 +33,15 @@ class Key:
 
 
 class KeyRing:
-    """The keys of a database. A key has so much entropy that a plain hash of it cannot be searched."""
+    """The keys of a database. A key has so much entropy that a plain hash of it cannot be searched.
+
+    What was found is remembered: for two seconds without asking again, and while the database is away for ten minutes, so that
+    whoever brings a history is served all the same. A key that is taken back may work for so long.
+    """
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
+        self._known: dict[str, tuple[float, Key]] = {}
 
     def create(self, name: str, scopes: Sequence[str]) -> str:
         """A new key; this is the only time that it is seen.
@@ -61,12 +67,23 @@ class KeyRing:
         Raises:
             EventStoreError: the database is away.
         """
+        digest, now = _digest(secret), time.monotonic()
+        since, key = self._known.get(digest, (-_STALE - now, None))
+        if key is not None and now - since < _FRESH:
+            return key
         try:
             with self.engine.connect() as connection:
-                row = connection.execute(sa.select(keys).where(keys.c.digest == _digest(secret))).one_or_none()
+                row = connection.execute(sa.select(keys).where(keys.c.digest == digest)).one_or_none()
         except SQLAlchemyError as error:
+            if key is not None and now - since < _STALE:
+                return key
             raise unusable(error) from error
-        return None if row is None else Key(row.name, tuple(row.scopes.split(",")))
+        if row is None:
+            self._known.pop(digest, None)
+            return None
+        found = Key(row.name, tuple(row.scopes.split(",")))
+        self._known[digest] = (now, found)  # of keys that there are: no more than the table holds
+        return found
 
     def names(self) -> list[Key]:
         """All keys, by name."""
@@ -80,6 +97,7 @@ class KeyRing:
         Raises:
             ConfigError: there is none of that name.
         """
+        self._known.clear()
         with self.engine.begin() as connection:
             if not connection.execute(sa.delete(keys).where(keys.c.name == name)).rowcount:
                 raise ConfigError(f"there is no key named {name!r}")

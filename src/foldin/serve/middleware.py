@@ -1,12 +1,16 @@
 """Around every request: an id, a bound on the body, a log line, headers that keep a browser strict, figures for Prometheus."""
 
+import asyncio
 import json
 import logging
 import re
 import secrets
 import time
+import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+
+from starlette.requests import ClientDisconnect
 
 from foldin.serve.telemetry import Telemetry
 
@@ -44,8 +48,8 @@ _METHODS = frozenset(("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
 
 
-class _TooLargeError(Exception):
-    pass
+class _RefusedError(Exception):
+    """A body that is not waited for."""
 
 
 class Middleware:
@@ -54,11 +58,12 @@ class Middleware:
     Args:
         app: the inner one.
         body: bytes of a request's body at most.
+        patience: seconds for which a body is waited for.
         telemetry: where requests are counted.
     """
 
-    def __init__(self, app: App, *, body: int, telemetry: Telemetry) -> None:
-        self.app, self.body, self.telemetry = app, body, telemetry
+    def __init__(self, app: App, *, body: int, telemetry: Telemetry, patience: float = 30.0) -> None:
+        self.app, self.body, self.telemetry, self.patience = app, body, telemetry, patience
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -69,19 +74,31 @@ class Middleware:
         given = headers.get(b"x-request-id", b"")
         request_id = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
         scope.setdefault("state", {})["request_id"] = request_id
-        begun = refused = False
+        begun = refused = whole = False
         too_large = f"body: at most {self.body:,} bytes"
 
+        async def refuse(code: int, error: str) -> None:
+            nonlocal refused
+            # The inner application may make an answer of its own of what follows; ours takes its place.
+            if not begun:
+                await self._refuse(dressed, code, error, request_id)
+            refused = True
+
         async def bounded() -> Message:
-            nonlocal taken, refused
-            message = await receive()
+            nonlocal taken, whole
+            if whole:  # all that can come is that the client goes away
+                return await receive()
+            try:
+                async with asyncio.timeout(max(0.0, self.patience - (time.perf_counter() - start))):
+                    message = await receive()
+            except TimeoutError:
+                await refuse(408, f"body: it did not come within {self.patience:g} s")
+                raise _RefusedError from None
             taken += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
             if taken > self.body:
-                # The inner application may make an answer of its own of this; ours takes its place.
-                if not begun:
-                    await self._refuse(dressed, 413, too_large, request_id)
-                refused = True
-                raise _TooLargeError
+                await refuse(413, too_large)
+                raise _RefusedError
             return message
 
         async def dressed(message: Message) -> None:
@@ -100,13 +117,15 @@ class Middleware:
         try:
             length = headers.get(b"content-length", b"0")
             if not length.isdigit() or int(length) > self.body:
-                raise _TooLargeError
-            await self.app(scope, bounded, dressed)
-        except _TooLargeError:
-            if not begun:
-                await self._refuse(dressed, 413, too_large, request_id)
+                await refuse(413, too_large)
+            else:
+                await self.app(scope, bounded, dressed)
+        except _RefusedError:
+            pass
+        except ClientDisconnect:
+            status = 499  # nobody is there to be told
         except Exception:  # a bug of ours: the process serves on, and the log has the trace
-            logger.exception("request %s failed", request_id)
+            logger.error(json.dumps({"request_id": request_id, "error": traceback.format_exc()}))
             if not begun:
                 await self._refuse(dressed, 500, "an error of the service; its log has the details", request_id)
         finally:
@@ -118,7 +137,7 @@ class Middleware:
             line = {
                 "request_id": request_id,
                 "method": scope["method"],
-                "path": scope["path"],
+                "path": path if route is not None else scope["path"][:200],  # by its pattern: people's ids stay out
                 "status": status,
                 "milliseconds": round(1000 * seconds, 3),
                 **scope["state"].get("log", {}),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from foldin.errors import ConfigError
+from foldin.errors import ConfigError, UnknownModelError
 from foldin.serve.batcher import Batcher
 from foldin.serve.lists import Answer, Wanted, answers, needs_draws
 from foldin.serve.loop_batcher import LoopBatcher
@@ -155,11 +155,11 @@ class Registry:
         """The model of that name.
 
         Raises:
-            ConfigError: there is none.
+            UnknownModelError: there is none.
         """
         found = self._now.get(name)
         if found is None:
-            raise ConfigError(f"models: no model {name!r}; there are {', '.join(sorted(self._now))}")
+            raise UnknownModelError(f"models: no model {name!r}; there are {', '.join(sorted(self._now))}")
         return found
 
     def choose(self, name: str | None, person: str | None) -> Deployment:
@@ -169,11 +169,15 @@ class Registry:
             ConfigError: no model of that name, or none at all.
         """
         if name is not None:
-            return self.get(name)
+            try:
+                return self.get(name)
+            except UnknownModelError as error:
+                raise ConfigError(str(error)) from None  # a value in the question, not what the address names
         with self._lock:
             shares, default = self._shares, self._default
         if shares and person is not None:
-            digest = hashlib.sha256(f"{sorted(shares.items())} {person}".encode()).digest()
+            # Of the names alone: who has a model keeps it while its share grows.
+            digest = hashlib.sha256(f"{sorted(shares)} {person}".encode()).digest()
             at, total = int.from_bytes(digest[:8]) / 2**64, 0.0
             for one, share in sorted(shares.items()):
                 total += share

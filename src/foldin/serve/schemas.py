@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 __all__ = [
+    "NO_NUL",
     "BatchAnswer",
     "BatchQuestion",
     "DeployQuestion",
@@ -34,11 +35,11 @@ __all__ = [
     "Strict",
 ]
 
+NO_NUL = r"^[^\x00]+$"  # which no database keeps in a text
+_MANY = 10_000  # more is refused before it is looked at; how many the service takes is its own limit
 Id = Annotated[
     str,
-    Field(
-        min_length=1, max_length=200, pattern=r"^[^\x00]+$", description="External id, as in the log.", examples=["1"]
-    ),
+    Field(min_length=1, max_length=200, pattern=NO_NUL, description="External id, as in the log.", examples=["1"]),
 ]
 
 
@@ -85,7 +86,7 @@ class Question(Strict):
     explore: Literal["none", "thompson", "temperature"] = Field(
         default="none", description="The best list, that of one draw from the posterior, or one drawn item by item."
     )
-    temperature: float = Field(default=1.0, gt=0, le=100, description="Of `temperature`: above 1 explores more.")
+    temperature: float = Field(default=1.0, ge=0.01, le=100, description="Of `temperature`: above 1 explores more.")
     seed: int | None = Field(default=None, ge=0, lt=2**63, description="Of the draws; by chance without one.")
     uncertainty: bool = Field(default=False, description="With the posterior's standard deviation of each probability.")
     explain: bool = Field(default=False, description="With the events that moved each item most.")
@@ -103,8 +104,8 @@ class Question(Strict):
 class Reason(TypedDict):
     """An event of the history, and what it did to an item."""
 
-    item: str
-    title: str
+    item: Annotated[str, Field(description="External id.")]
+    title: Annotated[str, Field(description="Of the item.")]
     change: Annotated[
         float,
         Field(
@@ -116,9 +117,9 @@ class Reason(TypedDict):
 class Hit(TypedDict):
     """A place of a list."""
 
-    rank: int
-    item: str
-    title: str
+    rank: Annotated[int, Field(description="1 is the best.")]
+    item: Annotated[str, Field(description="External id.")]
+    title: Annotated[str, Field(description="Of the item.")]
     probability: Annotated[float | None, Field(description="p(next item) among those that may be listed.")]
     score: Annotated[float | None, Field(description="Of a model without a density: it only ranks.")]
     sd: Annotated[float | None, Field(description="Posterior standard deviation of the probability.")]
@@ -129,9 +130,9 @@ class Hit(TypedDict):
 class Recommendations(TypedDict):
     """A list, and how it came about."""
 
-    model: str
+    model: Annotated[str, Field(description="Who answered.")]
     run: Annotated[str, Field(description="Digest of the run that answered.")]
-    person: str | None
+    person: Annotated[str | None, Field(description="As asked.")]
     known_events: Annotated[int, Field(description="Events that the list is made of.")]
     unknown_items: Annotated[
         list[str], Field(description="Items of the history, of allow and of deny that the model does not know.")
@@ -139,19 +140,19 @@ class Recommendations(TypedDict):
     prior: Annotated[
         bool, Field(description="Whether nothing is known of the person: the list is the model's prior prediction.")
     ]
-    items: list[Hit]
+    items: Annotated[list[Hit], Field(description="Best first, unless drawn.")]
 
 
 class BatchQuestion(Strict):
     """Several questions, answered together."""
 
-    requests: list[Question] = Field(min_length=1)
+    requests: list[Question] = Field(min_length=1, max_length=_MANY, description="Each with an answer of its own.")
 
 
 class BatchAnswer(BaseModel):
     """The answers, in the order of the questions."""
 
-    answers: list[Recommendations]
+    answers: list[Recommendations] = Field(description="In the order of the questions.")
 
 
 class EventIn(Strict):
@@ -167,7 +168,7 @@ class EventIn(Strict):
 class EventBatch(Strict):
     """Events, written all or none."""
 
-    events: list[EventIn] = Field(min_length=1)
+    events: list[EventIn] = Field(min_length=1, max_length=_MANY, description="In any order.")
 
 
 class EventReceipt(BaseModel):
@@ -181,29 +182,30 @@ class EventReceipt(BaseModel):
 class EventOut(BaseModel):
     """An event that is kept."""
 
-    item: str
-    time: int
+    item: str = Field(description="External id.")
+    time: int = Field(description="Seconds since 1970.")
+    title: str | None = Field(default=None, description="As the default model knows it.")
 
 
 class PersonOut(BaseModel):
     """Everything that is kept of a person."""
 
-    person: str
-    events: list[EventOut]
+    person: str = Field(description="External id.")
+    events: list[EventOut] = Field(description="Oldest first.")
 
 
 class PersonErased(BaseModel):
     """What was deleted."""
 
-    person: str
-    erased_events: int
+    person: str = Field(description="External id.")
+    erased_events: int = Field(description="How many there were.")
 
 
 class ItemOut(BaseModel):
     """An item of the catalogue."""
 
-    item: str
-    title: str
+    item: str = Field(description="External id.")
+    title: str = Field(description="Of the item.")
     count: int = Field(description="Training events.")
     similarity: float | None = Field(default=None, description="Cosine of the item vectors.")
 
@@ -211,21 +213,21 @@ class ItemOut(BaseModel):
 class ItemsOut(BaseModel):
     """Items, best first."""
 
-    items: list[ItemOut]
+    items: list[ItemOut] = Field(description="Best first.")
 
 
 class ModelOut(BaseModel):
     """A model in service."""
 
-    name: str
-    kind: str
+    name: str = Field(description="In questions and logs.")
+    kind: str = Field(description="Which of the models of foldin.")
     run: str = Field(description="Digest of the run.")
-    items: int
-    has_likelihood: bool
-    has_posterior: bool
-    default: bool
+    items: int = Field(description="Of its catalogue.")
+    has_likelihood: bool = Field(description="Whether it gives probabilities.")
+    has_posterior: bool = Field(description="Whether it can explore by Thompson sampling, and say how sure it is.")
+    default: bool = Field(description="Whether it answers who names no model.")
     share: float | None = Field(description="Of those who name no model, while a test goes on.")
-    can_roll_back: bool
+    can_roll_back: bool = Field(description="Whether something served under this name before.")
     waiting: int = Field(description="Requests in its queue.")
     attributes: list[str] = Field(description="Of the catalogue, for filters.")
 
@@ -233,7 +235,7 @@ class ModelOut(BaseModel):
 class ModelsOut(BaseModel):
     """The models in service."""
 
-    models: list[ModelOut]
+    models: list[ModelOut] = Field(description="By name.")
 
 
 class DeployQuestion(Strict):
@@ -242,11 +244,17 @@ class DeployQuestion(Strict):
     run: str = Field(
         min_length=1, max_length=1000, description="Its folder, inside the folders that the service may read."
     )
-    name: str | None = Field(default=None, min_length=1, max_length=200, pattern=r"^[\w.-]+$")
-    default: bool = False
+    name: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        pattern=r"^[\w.-]+$",
+        description="In service; that of the folder, if not.",
+    )
+    default: bool = Field(default=False, description="Whether it answers who names no model.")
 
 
 class SplitQuestion(Strict):
     """Who is served by which model; empty ends the test."""
 
-    shares: dict[str, float] = Field(max_length=10)
+    shares: dict[str, float] = Field(max_length=10, description="By name of the model; they add up to 1.")

@@ -22,11 +22,13 @@ from foldin.serve.lists import Answer, Wanted, check, reasons
 from foldin.serve.registry import Deployment, Registry
 from foldin.serve.schemas import (
     EventIn,
+    EventOut,
     Hit,
     ItemOut,
     ItemsOut,
     ModelOut,
     ModelsOut,
+    PersonOut,
     Question,
     Reason,
     Recommendations,
@@ -139,10 +141,12 @@ class Service:
             for question in questions:
                 ids = self.history(question)
                 pending.append(self.begin(question, ids, lambda one: one.deployment.batcher.submit(one.wanted)))
-            return [
-                self.finish(placed, future.result(timeout=max(0.0, until - time.monotonic())))
-                for placed, future in pending
-            ]
+            answers = []
+            for placed, future in pending:
+                answers.append(self.finish(placed, future.result(timeout=max(0.0, until - time.monotonic()))))
+                if time.monotonic() > until:  # reasons take time of their own
+                    raise self.too_late()
+            return answers
         except FutureTimeoutError:
             raise self.too_late() from None
         finally:
@@ -232,8 +236,12 @@ class Service:
         item, catalog = wanted.history[place], deployment.run.catalog
         return {"item": catalog.ids[item], "title": catalog.titles[item], "change": change}
 
-    def append(self, batch: Sequence[EventIn], key: str | None) -> Receipt:
+    def append(self, batch: Sequence[EventIn], key: str | None, sender: str = "") -> Receipt:
         """Keep events; they are on disk when this returns.
+
+        Args:
+            key: of idempotency.
+            sender: whose key that is; those of others are other keys.
 
         Raises:
             ConfigError: too many, or a key that is too long.
@@ -250,11 +258,27 @@ class Service:
             )
         now = int(time.time())
         events = [Event(one.person, one.item, now if one.time is None else one.time) for one in batch]
-        receipt = self.events.append(events, key=key)
+        receipt = self.events.append(events, key=None if key is None else f"{sender}/{key}")
         if not receipt.replayed:
             self.telemetry.events.labels("accepted").inc(receipt.accepted)
             self.telemetry.events.labels("duplicate").inc(receipt.duplicates)
         return receipt
+
+    def person(self, person: str) -> PersonOut:
+        """Everything that is kept of a person; titles as the default model knows them.
+
+        Raises:
+            EventStoreError: the database is away.
+        """
+        titles: dict[str, str] = {}
+        kept = self.events.history(person)
+        if self.registry.default is not None:
+            catalog = self.registry.get(self.registry.default).run.catalog
+            items = [one.item for one in kept]
+            known = catalog.known(items)
+            titles = {catalog.ids[at]: catalog.titles[at] for at in known}
+        events = [EventOut(item=one.item, time=one.time, title=titles.get(one.item)) for one in kept]
+        return PersonOut(person=person, events=events)
 
     def search(self, text: str, limit: int, model: str | None) -> ItemsOut:
         """Items whose title or id contains the text, case aside: those that begin with it first, then the most taken.

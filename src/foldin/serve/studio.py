@@ -28,14 +28,14 @@ __all__ = ["FOLDER", "pages", "routes"]
 
 FOLDER = Path(__file__).with_name("static")
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-Name = Annotated[str, InPath(max_length=200)]
+Name = Annotated[str, InPath(max_length=200, description="A model in service.")]
 Code = Annotated[int, Field(ge=0, lt=2**31)]
 Seed = Annotated[int, Query(ge=0, lt=2**31, description="Of the data and of chance.")]
 
 
 def pages() -> APIRouter:
     """The pages themselves: open to everybody who can reach the service; what they ask for is not."""
-    router = APIRouter()
+    router, files = APIRouter(), {path.name: path for path in FOLDER.iterdir()}
 
     @router.get("/", include_in_schema=False)
     def home() -> RedirectResponse:
@@ -43,9 +43,9 @@ def pages() -> APIRouter:
 
     @router.get("/studio/{name}", include_in_schema=False)
     def file(name: str) -> FileResponse:
-        path = _plotly() if name == "plotly.min.js" else FOLDER / name
-        if "/" in name or path is None or path.suffix not in _TYPES or not path.is_file():
-            raise HTTPException(404, f"no page {name!r}")
+        path = _plotly() if name == "plotly.min.js" else files.get(name)
+        if path is None or path.suffix not in _TYPES:
+            raise HTTPException(404, f"no page {name[:40]!r}")
         return FileResponse(path, media_type=_TYPES[path.suffix])
 
     return router
@@ -99,8 +99,8 @@ def routes(service: Service, allowed: Callable[..., object]) -> APIRouter:
 
     @router.get("/v1/lab/em")
     def em(
-        components: Annotated[int, Query(ge=1, le=6)] = 3,
-        steps: Annotated[int, Query(ge=1, le=60)] = 30,
+        components: Annotated[int, Query(ge=1, le=6, description="Of the mixture.")] = 3,
+        steps: Annotated[int, Query(ge=1, le=60, description="Of EM.")] = 30,
         seed: Seed = 0,
     ) -> EMFrames:
         """EM for a mixture of Gaussians, step by step."""
@@ -108,8 +108,8 @@ def routes(service: Service, allowed: Callable[..., object]) -> APIRouter:
 
     @router.get("/v1/lab/vi")
     def vi(
-        events: Annotated[int, Query(ge=1, le=200)] = 5,
-        steps: Annotated[int, Query(ge=1, le=600)] = 300,
+        events: Annotated[int, Query(ge=1, le=200, description="Things that were shown.")] = 5,
+        steps: Annotated[int, Query(ge=1, le=600, description="Of the gradient, at most.")] = 300,
         seed: Seed = 0,
     ) -> VIFrames:
         """A Gaussian approximation beside the exact posterior, step by step."""
@@ -117,7 +117,9 @@ def routes(service: Service, allowed: Callable[..., object]) -> APIRouter:
 
     @router.get("/v1/lab/diffusion")
     def diffusion(
-        steps: Annotated[int, Query(ge=1, le=200)] = 50, eta: Annotated[float, Query(ge=0, le=1)] = 0.0, seed: Seed = 0
+        steps: Annotated[int, Query(ge=1, le=200, description="Of the sampler.")] = 50,
+        eta: Annotated[float, Query(ge=0, le=1, description="0 is DDIM, 1 the ancestral sampler.")] = 0.0,
+        seed: Seed = 0,
     ) -> DiffusionFrames:
         """Noise to data, step by step."""
         return lab.diffusion(steps, eta, seed)

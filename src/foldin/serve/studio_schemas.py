@@ -25,8 +25,8 @@ __all__ = [
 class ReportOut(BaseModel):
     """How a model was trained and judged, and where its nats went."""
 
-    model: str
-    kind: str
+    model: str = Field(description="By name.")
+    kind: str = Field(description="Which of the models of foldin.")
     config: dict[str, Any] = Field(description="Its settings.")
     info: dict[str, Any] = Field(description="How the run was made.")
     history: list[dict[str, Any]] = Field(description="A record for each epoch.")
@@ -39,7 +39,7 @@ class ReportOut(BaseModel):
 class CodeBranch(BaseModel):
     """A code that goes on from a path."""
 
-    code: int
+    code: int = Field(description="At this level.")
     items: int = Field(description="Whose names go on with it.")
     share: float = Field(description="Of all training events.")
     titles: list[str] = Field(description="The most taken of its items.")
@@ -49,43 +49,42 @@ class CodeBranch(BaseModel):
 class CodeBranches(BaseModel):
     """A node of the tree of semantic ids."""
 
-    model: str
-    path: list[int]
+    model: str = Field(description="By name.")
+    path: list[int] = Field(description="Codes from the root.")
     items: int = Field(description="Whose names begin with the path.")
     of: int = Field(description="Branches that there are; those given have the most events.")
-    branches: list[CodeBranch]
+    branches: list[CodeBranch] = Field(description="Those with the most events first.")
 
 
 class MapPoint(BaseModel):
     """An item on the map."""
 
-    item: str
-    title: str
-    count: int
-    x: float
-    y: float
+    item: str = Field(description="External id.")
+    title: str = Field(description="Of the item.")
+    count: int = Field(description="Training events.")
+    x: float = Field(description="Along the first component.")
+    y: float = Field(description="Along the second.")
 
 
 class MapOut(BaseModel):
     """All items in the plane."""
 
-    model: str
+    model: str = Field(description="By name.")
     explained: float = Field(description="Share of the variance of the item vectors that the plane shows.")
-    items: list[MapPoint]
+    items: list[MapPoint] = Field(description="All of them, in the order of the catalogue.")
 
 
 class HistoryQuestion(Strict):
     """Somebody's items."""
 
     history: list[Id] = Field(max_length=2000, description="Oldest first; unknown ones are left out.")
-    model: str | None = Field(default=None, max_length=200)
-    seed: int = Field(default=0, ge=0, lt=2**31)
+    seed: int = Field(default=0, ge=0, lt=2**31, description="Of the draws.")
 
 
 class PersonOnMap(BaseModel):
     """A person on the map."""
 
-    mean: tuple[float, float]
+    mean: tuple[float, float] = Field(description="The person, x and y.")
     draws: list[tuple[float, float]] = Field(description="From the posterior; empty for a model without one.")
 
 
@@ -93,25 +92,25 @@ class EMFrame(BaseModel):
     """A mixture after a step of EM."""
 
     log_likelihood: float = Field(description="Nats a point.")
-    weights: list[float]
-    means: list[list[float]]
-    covariances: list[list[list[float]]]
+    weights: list[float] = Field(description="Of the components.")
+    means: list[list[float]] = Field(description="Of the components.")
+    covariances: list[list[list[float]]] = Field(description="Of the components.")
     responsibilities: list[list[float]] = Field(description="p(component | point).")
 
 
 class EMFrames(BaseModel):
     """EM step by step."""
 
-    points: list[list[float]]
-    frames: list[EMFrame]
+    points: list[list[float]] = Field(description="The data.")
+    frames: list[EMFrame] = Field(description="Before the first step, and after each.")
 
 
 class VIFrame(BaseModel):
     """A Gaussian after so many steps of variational inference."""
 
-    steps: int
-    mean: float
-    sd: float
+    steps: int = Field(description="Taken so far.")
+    mean: float = Field(description="Of the Gaussian.")
+    sd: float = Field(description="Of the Gaussian.")
     elbo: float = Field(description="Nats.")
     density: list[float] = Field(description="On the grid.")
 
@@ -120,16 +119,16 @@ class VIFrames(BaseModel):
     """Variational inference beside the exact posterior."""
 
     log_evidence: float = Field(description="Nats.")
-    taken: int
-    shown: int
-    grid: list[float]
-    posterior: list[float]
-    frames: list[VIFrame]
+    taken: int = Field(description="Of what was shown.")
+    shown: int = Field(description="Things that were shown.")
+    grid: list[float] = Field(description="Where densities are given.")
+    posterior: list[float] = Field(description="The exact density on the grid.")
+    frames: list[VIFrame] = Field(description="One for each of some numbers of steps.")
 
 
 class DiffusionFrames(BaseModel):
     """Points on their way from noise to data."""
 
-    data: list[list[float]]
-    frames: list[list[list[float]]]
+    data: list[list[float]] = Field(description="Points of the plane.")
+    frames: list[list[list[float]]] = Field(description="Of each step, the points.")
     signal: list[float] = Field(description="ᾱ of each frame.")

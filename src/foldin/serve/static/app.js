@@ -15,7 +15,7 @@ const choice = document.getElementById("model");
 const theme = document.getElementById("theme");
 
 function show() {
-  const name = location.hash.slice(2) || "person";
+  const name = location.hash.startsWith("#/") ? location.hash.slice(2) || "person" : "person";
   for (const link of document.querySelectorAll("nav a")) {
     if (link.getAttribute("href") === `#/${name}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
@@ -54,6 +54,9 @@ document.getElementById("access").addEventListener("submit", (event) => {
   useKey(document.getElementById("key").value);
   start();
 });
-window.addEventListener("hashchange", () => { show(); page.focus(); });
+window.addEventListener("hashchange", () => {
+  if (location.hash.startsWith("#/")) show(); // else a place on the page, as the skip link's
+  page.focus();
+});
 dress(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 start();

@@ -57,11 +57,8 @@ export function historyEditor(changed, beside = () => []) {
     const where = event.target.querySelector("p");
     try {
       const { events } = await get(`/v1/people/${segment(person.value)}`);
-      const titles = await Promise.all([...new Set(events.map((one) => one.item))].map(async (item) => {
-        const { items } = await get(`/v1/items?${new URLSearchParams({ q: item, limit: "100" })}`);
-        return items.find((one) => one.item === item) || { item, title: item };
-      }));
-      state.history = titles.map(({ item, title }) => ({ item, title }));
+      const once = new Map(events.map((one) => [one.item, { item: one.item, title: one.title || one.item }]));
+      state.history = [...once.values()];
       where.textContent = events.length ? `${events.length} events.` : "Nothing is kept of this person.";
       update();
     } catch (error) {

@@ -7,7 +7,7 @@ import { historyEditor } from "./history.js";
 
 export function mapPage(page) {
   const where = el("section", { "aria-label": "Map" });
-  const told = el("p", { class: "note", role: "status" }, "Point at an item to see its title; drag to move, scroll or use + and − to zoom.");
+  const told = el("p", { class: "note", role: "status" }, "Point at an item to see its title; drag to move, scroll, pinch or use + and − to zoom.");
   const canvas = el("canvas", { class: "map", tabindex: "0", role: "img", "aria-label": "Map of all items; arrow keys move, plus and minus zoom" });
   let items = [];
   let person = null;
@@ -85,13 +85,35 @@ export function mapPage(page) {
 
   const at = (event) => [event.offsetX, event.offsetY];
   let held = null;
+  const fingers = new Map();
+  const spread = () => {
+    const [a, b] = [...fingers.values()];
+    return [Math.hypot(a[0] - b[0], a[1] - b[1]), [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2]];
+  };
   canvas.addEventListener("wheel", (event) => { event.preventDefault(); zoom(event.deltaY > 0 ? 1.15 : 0.87, at(event)); }, { passive: false });
-  canvas.addEventListener("pointerdown", (event) => { held = at(event); canvas.setPointerCapture(event.pointerId); });
-  canvas.addEventListener("pointerup", () => { held = null; });
+  canvas.addEventListener("pointerdown", (event) => {
+    held = at(event);
+    fingers.set(event.pointerId, held);
+    canvas.setPointerCapture(event.pointerId);
+  });
+  for (const name of ["pointerup", "pointercancel"]) {
+    canvas.addEventListener(name, (event) => {
+      fingers.delete(event.pointerId);
+      held = fingers.size ? [...fingers.values()][0] : null;
+    });
+  }
   canvas.addEventListener("pointermove", (event) => {
     if (!view) return;
     const now = at(event);
+    if (fingers.size === 2 && fingers.has(event.pointerId)) {
+      const [before] = spread();
+      fingers.set(event.pointerId, now);
+      const [after, middle] = spread();
+      if (after > 0) zoom(before / after, middle);
+      return;
+    }
     if (held) {
+      fingers.set(event.pointerId, now);
       view.x -= (now[0] - held[0]) / view.scale;
       view.y += (now[1] - held[1]) / view.scale;
       held = now;
@@ -143,6 +165,9 @@ export function mapPage(page) {
     view = { x: 0, y: 0, span: 2.2 * reach };
     requestAnimationFrame(draw);
     locate();
-    return [canvas, el("p", { class: "quiet" }, `${items.length} items; the plane shows ${percent(content.explained)} of the variance of their vectors.`)];
+    const button = (text, label, factor) => el("button", { type: "button", "aria-label": label, onclick: () => zoom(factor) }, text);
+    const buttons = el("p", { class: "buttons" }, button("+", "Zoom in", 0.6), button("−", "Zoom out", 1.6),
+      el("button", { type: "button", onclick: () => { Object.assign(view, { x: 0, y: 0, span: 2.2 * reach }); draw(); } }, "All"));
+    return [canvas, buttons, el("p", { class: "quiet" }, `${items.length} items; the plane shows ${percent(content.explained)} of the variance of their vectors.`)];
   });
 }

@@ -51,6 +51,18 @@ function explained(report) {
   return parts.length ? parts : empty("This model has nothing to explain in nats.");
 }
 
+// One report is worked out at a time; whoever comes meanwhile asks again.
+async function patient(path) {
+  for (;;) {
+    try {
+      return await get(path);
+    } catch (error) {
+      if (error.status !== 503) throw error;
+      await new Promise((done) => { setTimeout(done, 1500); });
+    }
+  }
+}
+
 export function modelPage(page) {
   const about = el("section", { "aria-label": "Training and figures" });
   const live = el("section", { "aria-label": "Where the nats went" });
@@ -72,7 +84,7 @@ export function modelPage(page) {
   });
   const button = el("button", { class: "primary", type: "button", onclick: () => {
     live.replaceChildren();
-    fill(live, "Drawing from the posterior of a hundred held-out people", get(`${path}?live=true`), (content) => (content.explained ? explained(content.explained) : empty(content.unexplained || "Nothing to explain.")));
+    fill(live, "Drawing from the posterior of a hundred held-out people", patient(`${path}?live=true`), (content) => (content.explained ? explained(content.explained) : empty(content.unexplained || "Nothing to explain.")));
   } }, "Work out where the nats went");
   live.replaceChildren(el("h2", {}, "The bound report"), el("p", {}, button));
 }

@@ -1,7 +1,7 @@
 // A person: build a history, and the list reacts.
 
 import { post } from "./api.js";
-import { el, empty, fill, percent, slider } from "./ui.js";
+import { clear, el, empty, fill, percent, slider } from "./ui.js";
 import { current, ids, state } from "./state.js";
 import { historyEditor } from "./history.js";
 import { showWithout } from "./without.js";
@@ -41,7 +41,7 @@ export function personPage(page) {
   const without = (one, at) => el("button", { class: "small", type: "button", "aria-label": `What changes without ${one.title}`, onclick: () => showWithout(changes, one, at) }, "Without?");
 
   function ask() {
-    changes.replaceChildren();
+    clear(changes);
     const model = current();
     const question = {
       history: ids(), k: settings.k, explain: true, model: state.model,
@@ -70,7 +70,7 @@ export function personPage(page) {
       el("div", {}, note,
         el("fieldset", {}, el("legend", {}, "Exploration"),
           el("label", { for: "explore" }, "List"), explore,
-          slider("Temperature", { id: "temperature", min: 0.5, max: 5, step: 0.1, value: settings.temperature }, (value) => { settings.temperature = value; if (settings.explore === "temperature") ask(); }),
+          slider("Temperature", { id: "temperature", min: 0.5, max: 5, step: 0.1, value: settings.temperature }, (value) => { settings.temperature = value; settings.explore = explore.value = "temperature"; ask(); }),
           el("p", {}, el("button", { type: "button", onclick: () => { settings.seed += 1; ask(); } }, "Draw again"))),
         changes, list)));
   ask();

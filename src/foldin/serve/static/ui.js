@@ -35,10 +35,28 @@ export async function fill(part, what, promise, show) {
   }
 }
 
+// Empty a part; what is still on its way to it is dropped.
+export function clear(part) {
+  part.turn = (part.turn || 0) + 1;
+  part.removeAttribute("aria-busy");
+  part.replaceChildren();
+}
+
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+// A chart in words: how many values, where they begin, end and lie.
+function told(traces) {
+  return traces.map((trace) => {
+    const y = (trace.y || []).filter(Number.isFinite);
+    if (!y.length) return null;
+    const short = (value) => Number(value.toPrecision(4));
+    return `${trace.name || "values"}: ${y.length} from ${short(y[0])} to ${short(y[y.length - 1])}, between ${short(Math.min(...y))} and ${short(Math.max(...y))}`;
+  }).filter(Boolean).join("; ");
+}
+
 export function chart(traces, layout = {}, label = "chart") {
-  const node = el("div", { class: "chart", role: "img", "aria-label": label });
+  const words = told(traces);
+  const node = el("div", { class: "chart", role: "img", "aria-label": words ? `${label}. ${words}` : label });
   const axis = { gridcolor: colour("--line"), zerolinecolor: colour("--line"), automargin: true };
   requestAnimationFrame(() => {
     if (!window.Plotly) {

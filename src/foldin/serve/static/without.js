@@ -1,7 +1,7 @@
 // What changes when one event is left out of the history: two lists of the same model, item by item.
 
 import { post } from "./api.js";
-import { el, fill, percent, table } from "./ui.js";
+import { clear, el, fill, percent, table } from "./ui.js";
 import { ids, state } from "./state.js";
 
 const SHOWN = 10;
@@ -16,7 +16,7 @@ function row(title, before, after) {
 export function showWithout(part, one, at) {
   const rest = ids().filter((_, place) => place !== at);
   const requests = [ids(), rest].map((history) => ({ history, k: LOOKED_AT, model: state.model }));
-  part.replaceChildren();
+  clear(part);
   fill(part, `Asking without ${one.title}`, post("/v1/recommendations:batch", { requests }), ({ answers: [whole, less] }) => {
     const of = (answer) => new Map(answer.items.map((hit) => [hit.item, hit]));
     const [before, after] = [of(whole), of(less)];
@@ -30,7 +30,7 @@ export function showWithout(part, one, at) {
       el("h2", {}, `Without ${one.title}`),
       el("p", { role: "status" }, `Of the first ${SHOWN}, leaves: ${named(gone)}. Enters: ${named(come)}.`),
       table(["item", "rank", "p", "rank without", "p without", "moves"], rows, `The list with and without ${one.title}`),
-      el("p", {}, el("button", { type: "button", onclick: () => part.replaceChildren() }, "Close")),
+      el("p", {}, el("button", { type: "button", onclick: () => clear(part) }, "Close")),
     ];
   });
 }
