@@ -50,3 +50,27 @@ def test_a_misspelt_title_suggests_and_nobody_waits(capsys, monkeypatch):
     code, found = call(capsys, "--likes", "Allien (1979)")
     assert code == 2
     assert "did you mean 'Alien (1979)'" in found.err
+
+
+def test_it_goes_on_as_a_service_and_opens_the_studio(capsys, monkeypatch):
+    from fastapi.testclient import TestClient
+
+    from foldin.serve import server
+
+    opened, answered = [], {}
+
+    def run(app, watcher, *, host, port, ready):
+        ready("http://127.0.0.1:1")
+        with TestClient(app, base_url="http://localhost") as client:
+            answered["page"] = client.get("/").status_code
+            answered["list"] = client.post("/v1/recommendations", json={"history": ["1"], "k": 3}).json()["items"]
+
+    monkeypatch.setattr(server, "run", run)
+    monkeypatch.setattr("click.launch", opened.append)
+    code, found = call(capsys, "--serve")
+    assert code == 0
+    assert opened == ["http://127.0.0.1:1"]
+    assert "the studio is at http://127.0.0.1:1" in found.err
+    assert answered["page"] == 200
+    assert len(answered["list"]) == 3
+    assert call(capsys, "--serve", "--json")[0] == 2

@@ -5,14 +5,17 @@ import threading
 import time
 from concurrent.futures import wait
 
+import numpy as np
 import pytest
 
+from foldin.data import Histories
 from foldin.errors import ConfigError, OverloadedError, RunError
 from foldin.serve import Batcher, EventStore, Limits, Registry, Service, Telemetry, TokenBuckets, Wanted, connect
+from foldin.serve.lists import answers
 from foldin.serve.loop_batcher import LoopBatcher
 from foldin.serve.schemas import Question
 from foldin.store import load_run
-from tests.serve.conftest import make_run
+from tests.serve.conftest import ITEMS, make_run
 
 
 def test_requests_that_wait_together_are_served_together_and_in_order():
@@ -229,3 +232,38 @@ def test_a_quick_model_answers_in_the_loop_and_draws_in_its_thread(runs):
     assert asyncio.run(ask()).items.tolist() == quick.items.tolist()
     assert len(one.batcher.sizes) == 2
     registry.close()
+
+
+@pytest.mark.parametrize("name", ["multvae", "ease", "popularity", "semantic"])
+def test_a_batch_of_requests_is_the_library_s_batch_to_the_bit(runs, name):
+    model = load_run(runs[name]).model
+    rng = np.random.default_rng(0)
+    people = [rng.choice(ITEMS, rng.integers(1, 9), replace=False).tolist() for _ in range(40)]
+    found = answers(model, [Wanted(tuple(history), 5) for history in people])
+    expected = model.recommend(Histories.from_lists(people, ITEMS), 5)
+    for one, items, scores in zip(found, expected.items, expected.scores, strict=True):
+        assert one.items.tolist() == items[items >= 0].tolist()
+        assert one.scores.tolist() == scores[items >= 0].tolist()
+
+
+def test_what_is_asked_together_is_the_library_s_batch_to_the_bit(service, runs):
+    model, catalog = load_run(runs["multvae"]).model, load_run(runs["multvae"]).catalog
+    people = [[0, 2], [1], [3, 5, 7], [4, 6, 8, 10]]
+    one = service.registry.get("multvae")
+    one.in_loop.sizes.clear()
+    one.batch_seconds = 0.001
+
+    async def together():
+        asked = [one.ask(Wanted(tuple(history), 5)) for history in people]
+        return await asyncio.gather(*asked)
+
+    found = asyncio.run(together())
+    assert list(one.in_loop.sizes) == [4]
+    expected = model.recommend(Histories.from_lists(people, ITEMS), 5)
+    for place, history in enumerate(people):
+        placed = service.place(
+            Question(history=[catalog.ids[i] for i in history], k=5), [catalog.ids[i] for i in history]
+        )
+        listed = service.finish(placed, found[place])["items"]
+        assert [hit["item"] for hit in listed] == [catalog.ids[i] for i in expected.items[place]]
+        assert [hit["probability"] for hit in listed] == np.exp(expected.scores[place].astype(float)).tolist()

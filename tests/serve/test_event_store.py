@@ -112,7 +112,7 @@ def test_a_database_that_is_away_is_said(tmp_path):
             connect(wrong)
 
 
-def test_killed_under_load_no_acknowledged_event_is_lost_and_none_doubled(store, url):
-    acknowledged, kept = killed_while_writing(store, url, rounds=3)
-    assert acknowledged >= 3
-    assert kept >= 5 * acknowledged
+def test_killed_under_load_no_acknowledged_event_is_lost_and_none_doubled(store, url, runs):
+    acknowledged, kept = killed_while_writing(store, runs["ease"], url, rounds=2)
+    assert acknowledged >= 20
+    assert kept >= acknowledged

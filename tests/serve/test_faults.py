@@ -3,6 +3,8 @@
 import json
 import os
 import subprocess
+from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
@@ -110,18 +112,65 @@ BODY = st.one_of(QUESTION, EVENTS, JSON, st.fixed_dictionaries({"requests": st.l
 PATHS = ("/v1/recommendations", "/v1/recommendations:batch", "/v1/events", "/v1/models", "/v1/models/ease/map:person")
 
 
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.sampled_from(
+    ["i0", "ease", "..", "[", "\x00"]
+)
+ELSEWHERE = st.sampled_from(
+    [
+        ("GET", "/v1/people/{}"),
+        ("DELETE", "/v1/people/{}"),
+        ("GET", "/v1/items/{}/similar"),
+        ("GET", "/v1/models/{}/report"),
+        ("GET", "/v1/models/{}/map"),
+        ("GET", "/v1/models/ease/codes?path={}"),
+        ("GET", "/v1/models/semantic/codes?path={}&path=0"),
+        ("POST", "/v1/models/{}:rollback"),
+        ("GET", "/studio/{}"),
+        ("GET", "/v1/lab/em?components={}"),
+        ("GET", "/v1/lab/vi?events={}&steps=1"),
+        ("GET", "/v1/lab/diffusion?eta={}&steps=1"),
+        ("PUT", "/v1/split"),
+        ("{}", "/v1/models"),
+        ("GET", "/{}"),
+    ]
+)
+HEADER = st.sampled_from(
+    ["host", "origin", "sec-fetch-site", "authorization", "idempotency-key", "x-request-id", "content-type", "accept"]
+)
+VALUE = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20)
+
+
+def counted(response):
+    """Where `FOLDIN_FUZZ_LOG` says so, a line for each request."""
+    if "FOLDIN_FUZZ_LOG" in os.environ:
+        with Path(os.environ["FOLDIN_FUZZ_LOG"]).open("a", encoding="utf-8") as log:
+            log.write(f"{response.status_code}\n")
+    return response
+
+
 @settings(
     max_examples=int(os.environ.get("FOLDIN_FUZZ", "150")), deadline=None, suppress_health_check=list(HealthCheck)
 )
 @given(
-    path=st.sampled_from(PATHS), body=BODY, raw=st.booleans(), junk=st.binary(max_size=40), query=st.text(max_size=20)
+    path=st.sampled_from(PATHS),
+    body=BODY,
+    raw=st.booleans(),
+    junk=st.binary(max_size=40),
+    text=TEXT,
+    elsewhere=ELSEWHERE,
+    header=HEADER,
+    value=VALUE,
 )
-def test_no_request_is_answered_by_a_500(client, path, body, raw, junk, query):
+def test_no_request_is_answered_by_a_500(client, path, body, raw, junk, text, elsewhere, header, value):
     content = junk if raw else json.dumps(body).encode()
-    responses = [
-        client.post(path, content=content, headers={"content-type": "application/json"}),
-        client.get("/v1/items", params={"q": query, "limit": query}),
-        client.get("/v1/items", params={"q": query}),
+    method, where = elsewhere
+    method = "".join(one for one in text if one.isascii() and one.isalpha()) or "X" if method == "{}" else method
+    requests = [
+        ("POST", path, {"content-type": "application/json"}),
+        ("POST", path, {"content-type": "application/json", header: value}),
+        (method, where.format(quote(text, safe="")), {}),
     ]
-    for response in responses:
-        assert response.status_code < 500, (path, content, response.text)
+    for one, address, headers in requests:
+        sent = client.build_request(one, address, content=content, headers=headers)
+        response = counted(client.send(sent))
+        assert response.status_code < 500, (one, address, headers, content, response.text)
