@@ -112,6 +112,17 @@ def semantic() -> str:
         [f"{name}, as published", *(f"{one[m]:.4f}" if m in one else "–" for m in shown), "–"]
         for name, one in paper.items()
     ]
+    alone = "; ".join(
+        f"{title} {one['recall@10']['mean']:.4f} and {one['ndcg@10']['mean']:.4f}"
+        for title, one in (
+            (title, figures["amazon-beauty, text"][f"semantic {name}"])
+            for name, title in (
+                ("log", "the log"),
+                ("titles", "TF-IDF of the keywords"),
+                ("sentences", "a sentence encoder"),
+            )
+        )
+    )
     named = figures["amazon-beauty, names"]
     use = [
         [
@@ -128,20 +139,20 @@ def semantic() -> str:
         [name, *(f"{one[m]['mean']:.4f}" if m in one else "–" for m in ("recall@10", "recall@50"))]
         for name, one in new.items()
     ]
-    beam = figures["amazon-beauty, beam"]
+    beam, listed = figures["amazon-beauty, beam"], result["reports"]["amazon-beauty, beam"]
     searched = "; ".join(
         f"{name}: {one['seconds']['mean']:.1f} s, {one['shared']['mean']:.1%} of the exact lists"
         for name, one in beam.items()
     )
     return (
         _rows(["model", *shown.values(), "perplexity"], rows)
+        + f"\n\nThe same model by what residual k-means makes its names of, R@10 and N@10: {alone}."
         + "\n\nHow names use their codes (three levels of 256; shared: items whose three codes another has too):\n\n"
         + _rows(["names", "least used level", "perplexity of the codes", "shared", "made in"], use)
         + f"\n\n{about['hidden']} of {about['items']:,} items hidden from training and added by their titles, for the "
         f"{about['people']} people whose next item is one of them, ranked among all items:\n\n"
         + _rows(["", "R@10", "R@50"], later)
-        + f"\n\nTop-10 for {result['reports']['amazon-beauty, beam']['people']:,} people on {result['threads']} cores: "
-        + f"{searched}."
+        + f"\n\nTop-10 for {listed['people']:,} people, threads: {listed.get('threads', 1)}. {searched}."
     )
 
 
@@ -214,20 +225,34 @@ def diffrec() -> str:
         for name in order
     ]
     rows += [[f"{name}, as published", *(f"{one[m]:.4f}" for m in shown), "–"] for name, one in paper.items()]
-    tests = result["reports"]["diffrec-ml-1m-clean"]["tests"]
-    best = next(
-        one for one in tests if one["metric"] == "recall_all@10" and {one["a"], one["b"]} == {"diffrec timed", "ease"}
+    report = result["reports"]["diffrec-ml-1m-clean"]
+    several = [name for name in order if len(next(iter(report["models"][name]["by_seed"].values()))) > 1]
+    versus = lambda a, b: _versus(report["tests"], "recall_all@10", a, b)
+    quiet, loud = (
+        result["figures"]["diffrec-ml-1m-clean, bound"][name]
+        for name in ("noise of the paper", "noise that leaves little")
     )
-    bound = result["figures"]["diffrec-ml-1m-clean, bound"]["noise of the paper"]
     return (
         _rows(["model", *shown.values(), "perplexity"], rows)
-        + "\n\n`diffrec` and `diffrec timed` are means over three seeds, the rest one. T-DiffRec, which weighs late events "
-        f"more, is ahead of EASE (p = {best['p_adjusted']:.1g} after Holm): test events are later than training events, and of "
-        "these models only it looks at their order. Plain DiffRec does not reach its published figures here (LOG.md has the "
-        "search), and EASE, which takes seconds, is ahead of it. A softmax in place of the squared error gives a density but "
-        f"worse lists; its bound as a diffusion over rows of zeros and ones is {bound['bound']['mean']:,.0f} nats a person, "
-        f"where log p(x | x₁) is {bound['reconstruction']['mean']:,.0f}: true, and empty."
+        + f"\n\nMeans over {result['reports']['diffrec-ml-1m-clean']['seeds']} seeds: {', '.join(several)}; closed forms and "
+        f"the others are one. By R@10, T-DiffRec (`timed`), which weighs late events more, is {versus('diffrec timed', 'ease')}: "
+        "test events are later than training events, and only the timed rows look at their order. Plain DiffRec is "
+        f"{versus('diffrec', 'ease')}, which takes seconds, and does not reach its published figures here (LOG.md has the "
+        "search). L-DiffRec with the paper's denoiser (`plain`) hardly learns; with one that adds to what it reads it is "
+        f"{versus('l-diffrec', 'multvae')}. A softmax in place of the squared error gives a density; its bound as a diffusion "
+        f"over rows of zeros and ones is {quiet['bound']['mean']:,.0f} nats a person at the paper's noise, where a step's error "
+        f"counts up to 10⁵ times, and {loud['bound']['mean']:,.0f} at noise that leaves little of a history, where "
+        f"log p(x | x₁) is {loud['reconstruction']['mean']:,.0f}: true bounds, and loose."
     )
+
+
+def _versus(tests: list[dict[str, Any]], metric: str, a: str, b: str) -> str:
+    """How a stands to b: "ahead of b (p = …)", after Holm."""
+    found = next(one for one in tests if one["metric"] == metric and {one["a"], one["b"]} == {a, b})
+    ahead = (found["difference"] > 0) == (found["a"] == a)
+    if found["p_adjusted"] > 0.05:
+        return f"not told apart from {b} (p = {found['p_adjusted']:.2g} after Holm)"
+    return f"{'ahead of' if ahead else 'behind'} {b} (p = {found['p_adjusted']:.1g} after Holm)"
 
 
 def served() -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
@@ -114,6 +115,7 @@ def keep(
     )
     figures = before["figures"] | {data: figures for data, (figures, _) in found.items()}
     reports = before["reports"] | {
-        data: report | {"commit": commit(), "seeds": options.seeds} for data, (_, report) in found.items()
+        data: report | {"commit": commit(), "seeds": options.seeds, "threads": torch.get_num_threads()}
+        for data, (_, report) in found.items()
     }
     write(options.json, name, settings={"data sets": sorted(figures)}, figures=figures, paper=paper, reports=reports)

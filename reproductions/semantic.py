@@ -7,9 +7,9 @@ Full ranking, seen items excluded, one target a person, early stopping by 5,000 
 keywords, where TIGER had title, brand, category and price: names are learned from the log, from the keywords by a sentence
 encoder, and from both.
 
-Four parts: `table`, the models side by side; `names`, how codes are used; `new`, 5 % of the items hidden from training and added
-afterwards by their titles alone, and recall on the people whose next item is one of them; `beam`, the time to search lists for
-everybody and what a narrow beam misses.
+Five parts: `table`, the models side by side; `text`, what names from the keywords alone cost; `names`, how codes are used; `new`,
+5 % of the items hidden from training and added afterwards by their titles alone, and recall on the people whose next item is one
+of them; `beam`, the time to search lists for everybody and what a narrow beam misses.
 """
 
 import dataclasses
@@ -47,6 +47,11 @@ GRIDS: dict[str, list[dict[str, Any]]] = {
     "sasrec full": [{"dropout": 0.5, "batch_tokens": 1024, "epochs": 50, "decay": 0.5}],
     "sasrec codes": [{"dropout": 0.2, "batch_tokens": 1024, "epochs": 50, "decay": 0.5, "codes": 256}],
     "popularity": [{}],
+}
+TEXT: dict[str, list[dict[str, Any]]] = {
+    "semantic log": [BASE],
+    "semantic titles": [{**BASE, "source": "titles"}],
+    "semantic sentences": [{**BASE, "source": "sentences"}],
 }
 NAMES = tuple(
     (kind, source) for source in ("log", "titles", "sentences", "log+sentences") for kind in ("k-means", "rq-vae")
@@ -157,7 +162,7 @@ def main() -> None:
         __doc__,
         name="semantic",
         folder=Path(__file__).parent,
-        parts="table,names,new,beam",
+        parts="table,text,names,new,beam",
         seeds=1,
         models=",".join(GRIDS),
     )
@@ -167,12 +172,12 @@ def main() -> None:
     for part, make in (("names", names), ("new", new_items), ("beam", beam)):
         if part in parts:
             keep(options, "semantic", {f"amazon-beauty, {part}": make(split)}, PAPER)
-    if "table" in parts:
-        some = np.sort(np.random.default_rng(0).choice(len(split.validation), JUDGED, replace=False))
-        split = dataclasses.replace(split, validation=_people(split.validation, some))
-        grids = {name: GRIDS[name] for name in options.models.split(",")}
-        found = table(split, "amazon-beauty", grids, seeds=options.seeds, metric="ndcg@10", metrics=METRICS)
-        keep(options, "semantic", {"amazon-beauty": found}, PAPER)
+    some = np.sort(np.random.default_rng(0).choice(len(split.validation), JUDGED, replace=False))
+    split = dataclasses.replace(split, validation=_people(split.validation, some))
+    for part, grids in (("table", {name: GRIDS[name] for name in options.models.split(",")}), ("text", TEXT)):
+        if part in parts:
+            found = table(split, "amazon-beauty", grids, seeds=options.seeds, metric="ndcg@10", metrics=METRICS)
+            keep(options, "semantic", {"amazon-beauty" if part == "table" else "amazon-beauty, text": found}, PAPER)
 
 
 if __name__ == "__main__":
