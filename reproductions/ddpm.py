@@ -109,12 +109,13 @@ def bits(bound: Any) -> dict[str, float]:
 
 
 def others(found: Pictures, options: Any) -> dict[str, Any]:
-    """VQ-VAE with its prior, and a VAE."""
+    """VQ-VAE with its prior, and a VAE, on the pictures that the diffusion is judged by."""
+    test = found.test.rows(0, options.bounded)
     figures: dict[str, Any] = {}
     start = time.perf_counter()
     vae = VAE(found.train.shape, VAEConfig(latent=32, hidden=(500, 500), likelihood="logistic"))
     fit(vae, found.train, epochs=options.vae_epochs, progress=Say("vae"))
-    bound = vae.elbo(found.test, torch.Generator().manual_seed(0)).bound
+    bound = vae.elbo(test, torch.Generator().manual_seed(0)).bound
     figures["vae"] = {
         "bits_per_dimension": bits_per_value(float(bound.double().mean()), PIXELS),
         "seconds": time.perf_counter() - start,
@@ -125,7 +126,7 @@ def others(found: Pictures, options: Any) -> dict[str, Any]:
     codes = Examples(model.codes(found.train))
     prior = CodePrior(codes.shape, CodePriorConfig(**PRIOR, epochs=1))
     fit(prior, codes, progress=Say("prior"))
-    bound = model.elbo(found.test, prior).bound
+    bound = model.elbo(test, prior).bound
     figures["vqvae"] = {
         "bits_per_dimension": bits_per_value(float(bound.double().mean()), PIXELS),
         "seconds": time.perf_counter() - start,
@@ -182,7 +183,7 @@ def main() -> None:
         name="ddpm",
         folder=Path(__file__).parent,
         epochs=6,
-        widths="48,96",
+        widths="32,64",
         vae_epochs=12,
         vq_epochs=3,
         bounded=1000,
@@ -215,6 +216,7 @@ def main() -> None:
     }
     print(figures, file=sys.stderr, flush=True)
     network, right = classifier(found)
+    about = {name: getattr(model.config, name) for name in settings}  # of the model that was trained or read
     distances, drawn = curve(model, found, network, options)
     write_grid(options.json.parent / "ddpm_samples.png", Diffusion.levels(drawn), 16)
     figures |= others(found, options)
@@ -223,7 +225,7 @@ def main() -> None:
         options.json,
         "ddpm",
         settings={
-            "diffusion": settings,
+            "diffusion": about,
             "classifier_accuracy": right,
             "drawn": options.drawn,
             "steps": options.steps,
