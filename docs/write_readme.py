@@ -115,7 +115,7 @@ def semantic() -> str:
     alone = "; ".join(
         f"{title} {one['recall@10']['mean']:.4f} and {one['ndcg@10']['mean']:.4f}"
         for title, one in (
-            (title, figures["amazon-beauty, text"][f"semantic {name}"])
+            (title, (found | figures["amazon-beauty, text"])[f"semantic {name}"])
             for name, title in (
                 ("log", "the log"),
                 ("titles", "TF-IDF of the keywords"),
@@ -207,7 +207,7 @@ def ddpm() -> str:
         f"Fréchet distance of {result['settings']['drawn']} draws to the test pictures, by steps (as many training pictures: "
         f"{distances['training pictures']:.1f}):\n\n"
         + _rows(["sampler", *(f"{int(n):,}" for n in steps)], rows)
-        + f"\n\nBits per dimension of test pictures, by the bound: {own['bits_per_dimension']:.2f} (steps {own['steps']:.2f}, "
+        + f"\n\nBits per dimension of {result['settings']['bounded']} test pictures, by the bound: {own['bits_per_dimension']:.2f} (steps {own['steps']:.2f}, "
         f"last step {own['reconstruction']:.2f}, prior {own['prior']:.4f}). In the same run, trained for a shorter time than "
         f"above, the VAE {figures['vae']['bits_per_dimension']:.2f} and VQ-VAE {figures['vqvae']['bits_per_dimension']:.2f}: as "
         "in the paper, L_simple is for pictures that look right, not for bits."

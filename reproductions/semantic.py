@@ -49,7 +49,6 @@ GRIDS: dict[str, list[dict[str, Any]]] = {
     "popularity": [{}],
 }
 TEXT: dict[str, list[dict[str, Any]]] = {
-    "semantic log": [BASE],
     "semantic titles": [{**BASE, "source": "titles"}],
     "semantic sentences": [{**BASE, "source": "sentences"}],
 }
