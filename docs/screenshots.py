@@ -15,7 +15,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from foldin.data import EMBEDDED, Source
 from foldin.experiment import save, train
-from foldin.models import EASEConfig, LDAConfig, MultVAEConfig
+from foldin.models import EASEConfig, LDAConfig, MultVAEConfig, SemanticIdsConfig
 from foldin.training import Config
 
 TARGET = Path(__file__).with_name("studio")
@@ -23,6 +23,7 @@ MODELS: dict[str, Config] = {
     "multvae": MultVAEConfig(latent=64, hidden=(), epochs=80, batch_size=50),
     "ease": EASEConfig(regularization=200.0),
     "lda": LDAConfig(topics=12),
+    "semantic": SemanticIdsConfig(codes=24, levels=2, vector=16, width=32, epochs=8),
 }
 LIKES = ("Toy Story (1995)", "Aladdin (1992)", "Lion King, The (1994)")
 
@@ -45,7 +46,20 @@ def shoot(page: Page, address: str) -> None:
     page.get_by_text("From 3 events.").wait_for()
     page.locator(".hits .why").first.wait_for()
     page.screenshot(path=TARGET / "person.png")
+    page.get_by_role("button", name=f"What changes without {LIKES[0]}").click()
+    part = page.get_by_role("region", name="Without one event")
+    part.get_by_role("table").wait_for()
+    part.screenshot(path=TARGET / "without.png")
     page.goto(f"{address}/studio/index.html#/model")
+    page.locator("#model").select_option("semantic")
+    tree = page.get_by_role("region", name="Code tree")
+    for nth in (0, 1):  # a code, and one of those that go on from it
+        tree.locator("details > summary:visible").nth(nth).click()
+        page.wait_for_timeout(500)
+    box = tree.bounding_box()
+    assert box is not None
+    page.screenshot(path=TARGET / "codes.png", full_page=True, clip={**box, "height": 640})  # type: ignore[arg-type]
+    page.locator("#model").select_option("multvae")
     page.get_by_role("button", name="Work out where the nats went").click()
     page.get_by_text("Decomposition", exact=False).or_(page.get_by_role("heading", name="The bound")).first.wait_for(
         timeout=120_000

@@ -207,9 +207,10 @@ def ddpm() -> str:
         f"Fréchet distance of {result['settings']['drawn']} draws to the test pictures, by steps (as many training pictures: "
         f"{distances['training pictures']:.1f}):\n\n"
         + _rows(["sampler", *(f"{int(n):,}" for n in steps)], rows)
-        + f"\n\nBits per dimension of {result['settings']['bounded']} test pictures, by the bound: {own['bits_per_dimension']:.2f} (steps {own['steps']:.2f}, "
-        f"last step {own['reconstruction']:.2f}, prior {own['prior']:.4f}). In the same run, trained for a shorter time than "
-        f"above, the VAE {figures['vae']['bits_per_dimension']:.2f} and VQ-VAE {figures['vqvae']['bits_per_dimension']:.2f}: as "
+        + f"\n\nBits per dimension of {result['settings']['bounded']} test pictures, by the bound: "
+        f"{own['bits_per_dimension']:.2f} (steps {own['steps']:.2f}, last step {own['reconstruction']:.2f}, prior "
+        f"{own['prior']:.4f}). In the same run, trained for a shorter time than above, the VAE "
+        f"{figures['vae']['bits_per_dimension']:.2f} and VQ-VAE {figures['vqvae']['bits_per_dimension']:.2f}: as "
         "in the paper, L_simple is for pictures that look right, not for bits."
     )
 

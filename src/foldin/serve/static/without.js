@@ -7,10 +7,10 @@ import { ids, state } from "./state.js";
 const SHOWN = 10;
 const LOOKED_AT = 50;
 
-function row(title, before, after) {
-  const figures = (hit) => (hit ? [`${hit.rank}`, hit.probability === null ? hit.score.toFixed(3) : percent(hit.probability)] : [`below ${LOOKED_AT}`, "–"]);
+function row(title, before, after, taken) {
+  const figures = (hit, otherwise = `below ${LOOKED_AT}`) => (hit ? [`${hit.rank}`, hit.probability === null ? hit.score.toFixed(3) : percent(hit.probability)] : [otherwise, "–"]);
   const moved = before && after ? (before.rank === after.rank ? "stays" : before.rank > after.rank ? `up ${before.rank - after.rank}` : `down ${after.rank - before.rank}`) : before ? "leaves" : "enters";
-  return [title, ...figures(before), ...figures(after), moved];
+  return [title, ...(taken ? figures(before, "taken") : figures(before)), ...figures(after), moved];
 }
 
 export function showWithout(part, one, at) {
@@ -25,7 +25,7 @@ export function showWithout(part, one, at) {
     const come = then.filter((hit) => !top.some((other) => other.item === hit.item));
     const named = (hits) => hits.map((hit) => hit.title).join("; ") || "nothing";
     // An item left out of the history may be listed again: it enters from outside the list.
-    const rows = [...top, ...come].map((hit) => row(hit.title, before.get(hit.item), after.get(hit.item)));
+    const rows = [...top, ...come].map((hit) => row(hit.title, before.get(hit.item), after.get(hit.item), hit.item === one.item));
     return [
       el("h2", {}, `Without ${one.title}`),
       el("p", { role: "status" }, `Of the first ${SHOWN}, leaves: ${named(gone)}. Enters: ${named(come)}.`),
