@@ -1,5 +1,6 @@
-"""The VAE of Kingma & Welling (2014) trained in whichever environment has it: `ours`, or `pythae` through its own trainer; and
-`limit`, which only multiplies the matrices of a step and lets Adam change the weights, and so learns nothing.
+"""The VAE of Kingma & Welling (2014) trained in whichever environment has it: `ours` (and `ours, bfloat16`), or `pythae`
+through its own trainer; and `limit`, which only multiplies the matrices of a step and lets Adam change the weights, and so
+learns nothing.
 
 python pythae_vae.py NAME FOLDER EPOCHS SEED THREADS
 
@@ -7,6 +8,7 @@ FOLDER holds train.npy and test.npy, binarised pictures of type uint8, 0 or 255.
 1e-3 and batches of 100. Prints one JSON object: seconds of each epoch, and the test pictures' ELBO in nats at the end.
 """
 
+import functools
 import json
 import os
 import sys
@@ -21,13 +23,18 @@ from torch import nn
 HIDDEN, LATENT, BATCH, LEARNING_RATE = 500, 20, 100, 1e-3
 
 
-def ours(train, test, epochs, seed):
+def ours(train, test, epochs, seed, precision="float32"):
     from foldin.data import Examples
     from foldin.generative import VAE, VAEConfig
     from foldin.training import fit
 
     config = VAEConfig(
-        hidden=(HIDDEN,), latent=LATENT, likelihood="bernoulli", learning_rate=LEARNING_RATE, batch_size=BATCH
+        hidden=(HIDDEN,),
+        latent=LATENT,
+        likelihood="bernoulli",
+        learning_rate=LEARNING_RATE,
+        batch_size=BATCH,
+        precision=precision,
     )
     model = VAE(tuple(train.shape[1:]), config, seed=seed)
     result = fit(model, Examples(train), seed=seed, epochs=epochs)
@@ -128,7 +135,9 @@ def main():
     train, test = (torch.from_numpy(np.load(folder / f"{part}.npy")) for part in ("train", "test"))
     result = os.dup(1)
     os.dup2(2, 1)  # the peer prints
-    seconds, elbo = {"ours": ours, "limit": limit, "pythae": peer}[name](train, test, epochs, seed)
+    halved = functools.partial(ours, precision="bfloat16")
+    kinds = {"ours": ours, "ours, bfloat16": halved, "limit": limit, "pythae": peer}
+    seconds, elbo = kinds[name](train, test, epochs, seed)
     os.write(result, json.dumps({"seconds": seconds, "test_elbo": elbo}).encode())
 
 

@@ -385,9 +385,15 @@ def speed() -> str:
             f"{aevb['ratios']['pythae']:.1f}×",
         ],
         [
+            "the same, products in bfloat16",
+            f"{aevb['figures']['samples_per_second']['ours, bfloat16']:,.0f} pictures/s",
+            "",
+            f"{aevb['ratios']['pythae, bfloat16']:.1f}×",
+        ],
+        [
             "",
             "",
-            f"the products and Adam alone {aevb['figures']['samples_per_second']['limit']:,.0f} pictures/s",
+            f"the products and Adam alone, float32: {aevb['figures']['samples_per_second']['limit']:,.0f} pictures/s",
             f"{aevb['ratios']['limit']:.2f}×",
         ],
         [

@@ -310,6 +310,22 @@ def test_stopped_and_resumed_it_ends_in_the_same_bits(settings, tmp_path):
     assert all(torch.equal(value, resumed.state()[name]) for name, value in through.state().items())
 
 
+def test_products_in_bfloat16_give_nearly_the_same_gradient_and_nothing_else_changes():
+    data, gradients, told = stripes(40), [], []
+    for precision in ("float32", "bfloat16"):
+        model = made(precision=precision)
+        loss = model._loss(data, Step(number=0, planned=10), noise())
+        loss.value.backward()
+        assert loss.value.dtype == torch.float32
+        gradients.append(torch.cat([one.grad.flatten() for one in model._parameters().values()]))
+        told.append(model.elbo(data, noise()).bound)
+    assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.999
+    assert not torch.equal(*gradients)
+    assert torch.equal(*told)
+    fit(model, data, epochs=20)
+    assert model.elbo(data, noise()).bound.mean() > told[1].mean()
+
+
 def test_errors_name_what_was_wrong():
     with pytest.raises(ConfigError, match="the KL to a vamp prior has no closed form"):
         VAEConfig(prior="vamp")
