@@ -135,7 +135,9 @@ class Gaussian(Likelihood):
 
     def check_training(self, values: Shaped[Tensor, "rows *shape"]) -> None:
         super().check_training(values)
-        mean = float(self.encoded(values).double().mean())
+        if values.dtype == torch.uint8:
+            return
+        mean = float(values.mean(dtype=torch.float64))
         if not 0.0 <= mean <= 1.0:
             raise DataError(
                 f"gaussian: means are between 0 and 1, and these values have {mean:.4g} on average: scale them"

@@ -160,7 +160,7 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
         return problem(request, error.status_code, str(error.detail), dict(error.headers or {}))
 
-    def allowed(scope: str, *, tokens: int = 1) -> Callable[..., Awaitable[None]]:
+    def allowed(scope: str) -> Callable[..., Awaitable[None]]:
         async def check(request: Request) -> None:
             name = "anybody"
             if keys is None:
@@ -176,8 +176,7 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
                     raise HTTPException(403, f"the key {key.name!r} has not the scope {scope!r}")
                 name = key.name
             request.state.log = {"key": name}
-            if tokens:
-                spend(name, tokens)
+            spend(name, 1)
 
         return check
 
@@ -188,7 +187,6 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
 
     may_read = allowed("read")
     read, write, admin = ([Depends(allowed(scope))] for scope in ("read", "write", "admin"))
-    read_many = [Depends(allowed("read", tokens=0))]  # which takes a token for each list
 
     async def recommend(request: Request) -> Response:
         """A list for a known person, for a history, or for nobody in particular."""
@@ -225,10 +223,11 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _QUESTION}}}},
     )
 
-    @app.post("/v1/recommendations:batch", dependencies=read_many, tags=["lists"])
+    @app.post("/v1/recommendations:batch", dependencies=read, tags=["lists"])
     def recommend_batch(questions: BatchQuestion, request: Request) -> BatchAnswer:
         """Lists for many; all or none. Each counts as a request of its key."""
-        spend(request.state.log["key"], len(questions.requests))
+        # One token is spent by now, on whatever came; a full bucket is enough for any batch.
+        spend(request.state.log["key"], min(len(questions.requests), limits.burst) - 1)
         answers = service.recommend(questions.requests)
         request.state.log |= {"lists": dict(Counter(one["model"] for one in answers))}
         return BatchAnswer(answers=answers)

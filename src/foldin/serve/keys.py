@@ -68,7 +68,7 @@ class KeyRing:
             EventStoreError: the database is away.
         """
         digest, now = _digest(secret), time.monotonic()
-        since, key = self._known.get(digest, (-_STALE - now, None))
+        since, key = self._known.get(digest, (0.0, None))
         if key is not None and now - since < _FRESH:
             return key
         try:

@@ -143,9 +143,9 @@ class Service:
                 pending.append(self.begin(question, ids, lambda one: one.deployment.batcher.submit(one.wanted)))
             answers = []
             for placed, future in pending:
-                answers.append(self.finish(placed, future.result(timeout=max(0.0, until - time.monotonic()))))
-                if time.monotonic() > until:  # reasons take time of their own
+                if time.monotonic() > until:  # the reasons of those before took it
                     raise self.too_late()
+                answers.append(self.finish(placed, future.result(timeout=max(0.0, until - time.monotonic()))))
             return answers
         except FutureTimeoutError:
             raise self.too_late() from None
