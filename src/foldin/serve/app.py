@@ -1,14 +1,11 @@
 """The HTTP application: routes over `Service`, who may call them, and what an error looks like."""
 
 import asyncio
-import functools
-import ipaddress
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from fastapi import Depends, FastAPI, Header, Query, Request
 from fastapi import Path as InPath
@@ -31,8 +28,8 @@ from foldin.errors import (
     UnknownModelError,
 )
 from foldin.serve import studio
+from foldin.serve.access import Access
 from foldin.serve.keys import KeyRing
-from foldin.serve.limits import TokenBuckets
 from foldin.serve.middleware import Middleware
 from foldin.serve.schemas import (
     NO_NUL,
@@ -84,27 +81,6 @@ Name = Annotated[str | None, Query(max_length=200, description="A model by name;
 Limit = Annotated[int, Query(ge=1, le=100, description="Items at most.")]
 
 
-@functools.lru_cache(maxsize=1024)
-def _is_local(host: str, site: str, origin: str) -> bool:
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-        from_there = origin != "" and urlsplit(origin).netloc != host  # a file's or a sandbox's is "null"
-    except ValueError:
-        return False
-    try:
-        local = ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        local = name == "localhost"
-    return local and site in ("same-origin", "none") and not from_there
-
-
-def _from_here(request: Request) -> None:
-    """Without keys the browser on this machine is the only guard: pages of others must not call through it."""
-    headers = request.headers
-    if not _is_local(headers.get("host", ""), headers.get("sec-fetch-site", "same-origin"), headers.get("origin", "")):
-        raise HTTPException(403, "without keys, calls come from this machine and its own pages alone")
-
-
 class _Bare(APIRoute):
     """A route whose endpoint reads the request and writes the answer itself; what it takes and gives is only described."""
 
@@ -121,7 +97,7 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
         roots: folders from whose runs models may be put in service over HTTP.
     """
     limits = service.limits
-    buckets = TokenBuckets(limits.rate, limits.burst)
+    access = Access(keys, limits)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> Any:
@@ -160,33 +136,8 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
         return problem(request, error.status_code, str(error.detail), dict(error.headers or {}))
 
-    def allowed(scope: str) -> Callable[..., Awaitable[None]]:
-        async def check(request: Request) -> None:
-            name = "anybody"
-            if keys is None:
-                _from_here(request)
-            else:
-                kind, _, secret = request.headers.get("authorization", "").partition(" ")
-                key = None
-                if kind.lower() == "bearer" and secret:
-                    key = await run_in_threadpool(keys.find, secret.strip())
-                if key is None:
-                    raise HTTPException(401, "a key is needed: Authorization: Bearer …", {"www-authenticate": "Bearer"})
-                if scope not in key.scopes:
-                    raise HTTPException(403, f"the key {key.name!r} has not the scope {scope!r}")
-                name = key.name
-            request.state.log = {"key": name}
-            spend(name, 1)
-
-        return check
-
-    def spend(key: str, tokens: int) -> None:
-        pause = buckets.take(key, tokens)
-        if pause > 0:
-            raise HTTPException(429, "too many requests with this key", {"retry-after": str(int(pause) + 1)})
-
-    may_read = allowed("read")
-    read, write, admin = ([Depends(allowed(scope))] for scope in ("read", "write", "admin"))
+    may_read = access.needs("read")
+    read, write, admin = ([Depends(access.needs(scope))] for scope in ("read", "write", "admin"))
 
     async def recommend(request: Request) -> Response:
         """A list for a known person, for a history, or for nobody in particular."""
@@ -227,7 +178,7 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
     def recommend_batch(questions: BatchQuestion, request: Request) -> BatchAnswer:
         """Lists for many; all or none. Each counts as a request of its key."""
         # One token is spent by now, on whatever came; a full bucket is enough for any batch.
-        spend(request.state.log["key"], min(len(questions.requests), limits.burst) - 1)
+        access.spend(request.state.log["key"], min(len(questions.requests), limits.burst) - 1)
         answers = service.recommend(questions.requests)
         request.state.log |= {"lists": dict(Counter(one["model"] for one in answers))}
         return BatchAnswer(answers=answers)
@@ -298,7 +249,7 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
         service.registry.split(wanted.shares)
         return service.models()
 
-    app.include_router(studio.routes(service, allowed("read")))
+    app.include_router(studio.routes(service, access.needs("read")))
     app.include_router(studio.pages())
 
     @app.get("/healthz", tags=["state"])
