@@ -5,7 +5,8 @@ learns nothing.
 python pythae_vae.py NAME FOLDER EPOCHS SEED THREADS
 
 FOLDER holds train.npy and test.npy, binarised pictures of type uint8, 0 or 255. Both train 784–500–20–500–784 with tanh, Adam of
-1e-3 and batches of 100. Prints one JSON object: seconds of each epoch, and the test pictures' ELBO in nats at the end.
+1e-3 and batches of 100. Before each epoch it prints a line and waits for one, so that several can take turns; at the end it
+prints one JSON object: seconds of each epoch, and the test pictures' ELBO in nats.
 """
 
 import functools
@@ -23,10 +24,18 @@ from torch import nn
 HIDDEN, LATENT, BATCH, LEARNING_RATE = 500, 20, 100, 1e-3
 
 
-def ours(train, test, epochs, seed, precision="float32"):
+def ours(train, test, epochs, seed, turn, precision="float32"):
     from foldin.data import Examples
     from foldin.generative import VAE, VAEConfig
-    from foldin.training import fit
+    from foldin.training import Progress, fit
+
+    class Turns(Progress):
+        def begin(self, plan, epochs, done):
+            turn()
+
+        def epoch(self, record):
+            if record.epoch < epochs:
+                turn()
 
     config = VAEConfig(
         hidden=(HIDDEN,),
@@ -37,12 +46,12 @@ def ours(train, test, epochs, seed, precision="float32"):
         precision=precision,
     )
     model = VAE(tuple(train.shape[1:]), config, seed=seed)
-    result = fit(model, Examples(train), seed=seed, epochs=epochs)
+    result = fit(model, Examples(train), seed=seed, epochs=epochs, progress=Turns())
     bound = model.elbo(Examples(test), torch.Generator().manual_seed(seed)).bound
     return [record.seconds for record in result.records], float(bound.double().mean())
 
 
-def peer(train, test, epochs, seed):
+def peer(train, test, epochs, seed, turn):
     import logging
 
     from pythae.data.datasets import BaseDataset
@@ -77,6 +86,7 @@ def peer(train, test, epochs, seed):
 
     class Clock(TrainingCallback):
         def on_epoch_begin(self, training_config, **kwargs):
+            turn()
             self.began = time.perf_counter()
 
         def on_epoch_end(self, training_config, **kwargs):
@@ -104,7 +114,7 @@ def peer(train, test, epochs, seed):
     return seconds, -float(loss)
 
 
-def limit(train, test, epochs, seed):
+def limit(train, test, epochs, seed, turn):
     width = int(np.prod(train.shape[1:]))
     shapes = [(HIDDEN, width), (2 * LATENT, HIDDEN), (HIDDEN, LATENT), (width, HIDDEN)]
     weights = [torch.nn.Parameter(torch.randn(shape) / 100) for shape in shapes]
@@ -116,6 +126,7 @@ def limit(train, test, epochs, seed):
     out, of_read = ([torch.empty(BATCH, shape[side]) for shape in shapes] for side in (0, 1))
     seconds = []
     for _ in range(epochs):
+        turn()
         start = time.perf_counter()
         for _ in range(len(train) // BATCH):
             for layer in range(4):
@@ -133,12 +144,18 @@ def main():
     name, folder, epochs, seed, threads = sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:6])
     torch.set_num_threads(threads)
     train, test = (torch.from_numpy(np.load(folder / f"{part}.npy")) for part in ("train", "test"))
-    result = os.dup(1)
+    result = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # the peer prints
+
+    def turn():
+        print("ready", file=result, flush=True)
+        if not sys.stdin.readline():
+            sys.exit("nobody gives turns any more")
+
     halved = functools.partial(ours, precision="bfloat16")
     kinds = {"ours": ours, "ours, bfloat16": halved, "limit": limit, "pythae": peer}
-    seconds, elbo = kinds[name](train, test, epochs, seed)
-    os.write(result, json.dumps({"seconds": seconds, "test_elbo": elbo}).encode())
+    seconds, elbo = kinds[name](train, test, epochs, seed, turn)
+    print(json.dumps({"seconds": seconds, "test_elbo": elbo}), file=result, flush=True)
 
 
 if __name__ == "__main__":

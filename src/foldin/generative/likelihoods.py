@@ -103,7 +103,7 @@ class Bernoulli(Likelihood):
             raise DataError("bernoulli: floats in [0, 1] were expected, or whole numbers 0–255 of type uint8")
 
     def encoded(self, values: Shaped[Tensor, "rows *shape"]) -> Float32[Tensor, "rows *shape"]:
-        return (values >= _LEVELS // 2).float() if values.dtype == torch.uint8 else values.float()
+        return (values >> 7).float() if values.dtype == torch.uint8 else values.float()  # 1 from 128; quicker than ≥
 
     def _terms(self, outputs: Tensor, values: Tensor) -> Tensor:
         logits, x = outputs[:, 0], self.encoded(values)

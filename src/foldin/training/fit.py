@@ -141,14 +141,15 @@ class _Loop:
                 if phase.learning_rate is not None:
                     for group in optimizer.param_groups:
                         group["lr"] = phase.learning_rate(step)
-                optimizer.zero_grad()
+                for one in parameters:
+                    one.grad = None
                 loss = phase.loss(self.train.select(chosen), step, generator)
                 loss.value.backward()
                 optimizer.step()
                 self.state.steps[phase.name] = taken + 1
                 for name, value in {"loss": loss.value, **loss.terms}.items():
-                    part = value.detach() * (len(chosen) / (people * phase.passes))
-                    totals[name] = totals[name] + part if name in totals else part
+                    total = totals.setdefault(name, torch.zeros_like(value.detach()))
+                    total.add_(value.detach(), alpha=len(chosen) / (people * phase.passes))
                 self.progress.step(phase.name, number * steps + at + 1, phase.passes * steps, loss.terms)
         return {name: float(value) for name, value in totals.items()}
 
