@@ -24,7 +24,7 @@ from torch import nn
 HIDDEN, LATENT, BATCH, LEARNING_RATE = 500, 20, 100, 1e-3
 
 
-def ours(train, test, epochs, seed, turn, precision="float32"):
+def ours(train, test, epochs, seed, turn, **settings):
     from foldin.data import Examples
     from foldin.generative import VAE, VAEConfig
     from foldin.training import Progress, fit
@@ -43,7 +43,7 @@ def ours(train, test, epochs, seed, turn, precision="float32"):
         likelihood="bernoulli",
         learning_rate=LEARNING_RATE,
         batch_size=BATCH,
-        precision=precision,
+        **settings,
     )
     model = VAE(tuple(train.shape[1:]), config, seed=seed)
     result = fit(model, Examples(train), seed=seed, epochs=epochs, progress=Turns())
@@ -152,8 +152,15 @@ def main():
         if not sys.stdin.readline():
             sys.exit("nobody gives turns any more")
 
-    halved = functools.partial(ours, precision="bfloat16")
-    kinds = {"ours": ours, "ours, bfloat16": halved, "limit": limit, "pythae": peer}
+    half = {"precision": "bfloat16"}
+    kinds = {
+        "ours": ours,
+        "bfloat16": functools.partial(ours, **half),
+        "compiled": functools.partial(ours, compiled=True),
+        "compiled, bfloat16": functools.partial(ours, compiled=True, **half),
+        "limit": limit,
+        "pythae": peer,
+    }
     seconds, elbo = kinds[name](train, test, epochs, seed, turn)
     print(json.dumps({"seconds": seconds, "test_elbo": elbo}), file=result, flush=True)
 

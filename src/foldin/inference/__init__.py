@@ -9,6 +9,7 @@ from foldin.inference.elbo import (
     gaussian_kl_terms,
     log_normal,
     log_normal_terms,
+    perturbed,
     reparameterise,
 )
 from foldin.inference.em import EMResult, Maximisable, Statistics, em, stochastic_em
@@ -61,6 +62,7 @@ __all__ = [
     "maximum_a_posteriori",
     "nearest",
     "pareto_shape",
+    "perturbed",
     "psis",
     "refine_gaussian",
     "reparameterise",

@@ -10,7 +10,15 @@ import torch
 
 from foldin.tensors import Float, Tensor
 
-__all__ = ["ElboTerms", "gaussian_kl", "gaussian_kl_terms", "log_normal", "log_normal_terms", "reparameterise"]
+__all__ = [
+    "ElboTerms",
+    "gaussian_kl",
+    "gaussian_kl_terms",
+    "log_normal",
+    "log_normal_terms",
+    "perturbed",
+    "reparameterise",
+]
 
 _LOG_2_PI = math.log(2 * math.pi)
 
@@ -35,6 +43,13 @@ def reparameterise(
     Source: kingma2014, section 2.4.
     """
     noise = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
+    return perturbed(mu, logvar, noise)
+
+
+def perturbed(
+    mu: Float[Tensor, "users latent"], logvar: Float[Tensor, "users latent"], noise: Float[Tensor, "users latent"]
+) -> Float[Tensor, "users latent"]:
+    """Z = μ + σ ε for noise ε drawn before."""
     return mu + torch.exp(0.5 * logvar) * noise
 
 
