@@ -29,7 +29,7 @@ def _by_turns(pythons: dict[str, str], folder: str, options: argparse.Namespace,
     script = Path(__file__).parent / "pythae_vae.py"
     running = {}
     for name, python in pythons.items():
-        nothing_compiled = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(Path(folder) / f"{name} {seed}")}
+        nothing_compiled = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": f"{folder}/compiled-{len(running)}-{seed}"}
         command = [python, script, name, folder, options.epochs, seed, options.threads]
         running[name] = subprocess.Popen(
             [str(part) for part in command],

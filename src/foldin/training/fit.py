@@ -148,8 +148,9 @@ class _Loop:
                 optimizer.step()
                 self.state.steps[phase.name] = taken + 1
                 for name, value in {"loss": loss.value, **loss.terms}.items():
-                    total = totals.setdefault(name, torch.zeros_like(value.detach()))
-                    total.add_(value.detach(), alpha=len(chosen) / (people * phase.passes))
+                    if name not in totals:
+                        totals[name] = torch.zeros_like(value.detach())
+                    totals[name].add_(value.detach(), alpha=len(chosen) / (people * phase.passes))
                 self.progress.step(phase.name, number * steps + at + 1, phase.passes * steps, loss.terms)
         return {name: float(value) for name, value in totals.items()}
 
