@@ -15,7 +15,15 @@ from foldin.data import Examples
 from foldin.errors import ConfigError, DataError, FitError, RunError, ShapeError
 from foldin.files import write_tensors
 from foldin.generative import VAE, Likelihood, VAEConfig, load_model, save_model
-from foldin.inference import Called, FactorAnalysis, bound_report, gaussian_kl, log_normal, reparameterise
+from foldin.inference import (
+    Called,
+    FactorAnalysis,
+    bound_report,
+    gaussian_kl,
+    gaussian_kl_terms,
+    log_normal,
+    reparameterise,
+)
 from foldin.training import Step, fit
 
 SHAPE = (4, 3)
@@ -185,6 +193,19 @@ def test_free_bits_written_out():
     assert float(loss.value + loss.terms["reconstruction"]) == pytest.approx(cost, rel=1e-5)
     assert float(loss.terms["kl"]) == pytest.approx(sum(below), rel=1e-5)
     torch.testing.assert_close(loss.terms["reconstruction"], other.terms["reconstruction"])
+
+
+def test_free_bits_fall_over_their_share_of_the_steps_and_are_gone_after():
+    model, plain, data = made(free_bits=2.0, free_until=0.4), made(), stripes(5)
+    found = [model.free_bits_at(Step(number=number, planned=100)) for number in (0, 20, 40, 41, 100)]
+    assert found == pytest.approx([2.0, 1.0, 0.0, 0.0, 0.0])
+    assert made(free_bits=2.0).free_bits_at(Step(number=90, planned=100)) == 2.0
+    mu, logvar = plain.posterior(data)
+    of_dimension = gaussian_kl_terms(mu, logvar).mean(dim=0).detach()
+    for number, floor in ((0, 2.0), (20, 1.0), (90, 0.0)):
+        loss = model._loss(data, Step(number=number, planned=100), noise())
+        cost = of_dimension.clamp(min=floor).sum()
+        assert (loss.value + loss.terms["reconstruction"]).item() == pytest.approx(cost.item(), rel=1e-5)
 
 
 def test_beta_rises_over_its_share_of_the_steps_and_stays():

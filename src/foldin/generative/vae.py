@@ -47,6 +47,9 @@ class VAEConfig(Config):
     beta: float = setting(1.0, "weight of the KL; 1 is the bound", low=0)
     anneal: float = setting(0.0, "share of the planned steps over which β rises from 0", low=0, high=1)
     free_bits: float = setting(0.0, "λ, nats that each latent dimension has free", low=0)
+    free_until: float = setting(
+        0.0, "share of the planned steps over which λ falls to 0 in a straight line; 0: it stays", low=0, high=1
+    )
     precision: str = setting(
         "float32",
         "of training's products: bfloat16 is faster where the processor multiplies it; all else, and all that is told of the "
@@ -69,6 +72,8 @@ class VAEConfig(Config):
             raise ConfigError(f"VAE: estimator = 'b': the KL to a {self.prior} prior has no closed form; 'a' has to be")
         if self.free_bits > 0 and self.estimator == "a":
             raise ConfigError("VAE: free_bits: a KL of each dimension is needed, which estimator 'b' has")
+        if self.free_until > 0 and self.free_bits == 0:
+            raise ConfigError("VAE: free_until: free_bits = 0: there is nothing to fall")
 
 
 class VAE(Trainable[VAEConfig, Examples], LatentModel[Examples]):
@@ -135,7 +140,7 @@ class VAE(Trainable[VAEConfig, Examples], LatentModel[Examples]):
 
     def plan(self) -> Plan[Examples]:
         config = self.config
-        terms = compiled(self._terms, device=self.device, of="VAE") if config.compiled else self._terms
+        terms = compiled(self._terms, device=self.device, of="VAE") if config.compiled else None
         kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.Adagrad
         phase: Gradient[Examples] = Gradient(
             name="train",
@@ -177,6 +182,11 @@ class VAE(Trainable[VAEConfig, Examples], LatentModel[Examples]):
     def beta_at(self, step: Step) -> float:
         """The weight of the KL term at a step: a pure function of it."""
         return self.config.beta * step.risen(self.config.anneal)
+
+    def free_bits_at(self, step: Step) -> float:
+        """The nats that each latent dimension has free at a step: a pure function of it."""
+        config = self.config
+        return config.free_bits * (1.0 - step.risen(config.free_until)) if config.free_until else config.free_bits
 
     def block(self) -> int:
         widest = max(
@@ -235,36 +245,37 @@ class VAE(Trainable[VAEConfig, Examples], LatentModel[Examples]):
 
     def _terms(
         self, values: Shaped[Tensor, "rows *shape"], noise: Float[Tensor, "draws latent"]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Means over rows and draws: reconstruction, KL, and what the KL costs; ε of every row's first draw comes first."""
+    ) -> tuple[Tensor, Tensor]:
+        """(reconstruction, KL), means over rows and draws; the KL by latent dimension under estimator B, whole under A.
+
+        `noise` is ε of all rows' first draws, then of their second, and so on.
+        """
         config = self.config
         with self._products():
-            code = self.encoder(self.likelihood.encoded(values).flatten(1))
-        mu, logvar = code.float().chunk(2, dim=1)
-        draws = len(noise) // len(values)
+            code = self._encoded(self.likelihood.encoded(values))
+        mu, logvar = (part.float() for part in code)
         wide_mu, wide_logvar = mu, logvar
-        if draws > 1:
-            wide_mu, wide_logvar = mu.repeat(draws, 1), logvar.repeat(draws, 1)
-            values = values.repeat(draws, *(1 for _ in self.shape))
+        if config.samples > 1:
+            wide_mu, wide_logvar = mu.repeat(config.samples, 1), logvar.repeat(config.samples, 1)
+            values = values.repeat(config.samples, *(1 for _ in self.shape))
         z = perturbed(wide_mu, wide_logvar, noise)
         with self._products():
             outputs = self.decode(z)
         reconstruction = self.likelihood.log_prob(outputs.float(), values).mean()
         if config.estimator == "a":
-            kl = cost = (log_normal(z, wide_mu, wide_logvar) - self.log_prior(z, Examples(values))).mean()
-        else:
-            of_dimension = gaussian_kl_terms(mu, logvar).mean(dim=0)
-            kl, cost = of_dimension.sum(), of_dimension.clamp(min=config.free_bits).sum()
-        return reconstruction, kl, cost
+            return reconstruction, (log_normal(z, wide_mu, wide_logvar) - self.log_prior(z, Examples(values))).mean()
+        return reconstruction, gaussian_kl_terms(mu, logvar).mean(dim=0)
 
     def _loss(
         self,
         batch: Examples,
         step: Step,
         generator: torch.Generator,
-        terms: Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]] | None = None,
+        terms: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
     ) -> Loss:
         rows = len(batch) * self.config.samples
         noise = torch.randn((rows, self.config.latent), generator=generator, device=self.device)
-        reconstruction, kl, cost = (terms or self._terms)(batch.values.to(self.device), noise)
+        reconstruction, parts = (terms or self._terms)(batch.values.to(self.device), noise)
+        kl, free = parts.sum(), self.free_bits_at(step)
+        cost = parts.clamp(min=free).sum() if free > 0 else kl
         return Loss(self.beta_at(step) * cost - reconstruction, {"reconstruction": reconstruction, "kl": kl})

@@ -27,7 +27,7 @@ from foldin.errors import (
     UnknownItemError,
     UnknownModelError,
 )
-from foldin.serve import studio
+from foldin.serve import browse, studio
 from foldin.serve.access import Access
 from foldin.serve.keys import KeyRing
 from foldin.serve.middleware import Middleware
@@ -210,17 +210,17 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
         model: Name = None,
     ) -> ItemsOut:
         """Items by title."""
-        return service.search(q, limit, model)
+        return browse.search(service.registry, q, limit, model)
 
     @app.get("/v1/items/{item:path}/similar", dependencies=read, tags=["items"], responses={404: {"model": Problem}})
     def similar(item: Item, limit: Limit = 10, model: Name = None) -> ItemsOut:
         """Items like one."""
-        return service.similar(item, limit, model)
+        return browse.similar(service.registry, item, limit, model)
 
     @app.get("/v1/models", dependencies=read, tags=["models"])
     def models() -> ModelsOut:
         """The models in service."""
-        return service.models()
+        return browse.models(service.registry)
 
     @app.post("/v1/models", dependencies=admin, tags=["models"])
     def deploy(wanted: DeployQuestion) -> ModelsOut:
@@ -235,19 +235,19 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
         found = service.registry.deploy(folder, wanted.name)
         if wanted.default:
             service.registry.make_default(found.name)
-        return service.models()
+        return browse.models(service.registry)
 
     @app.post("/v1/models/{name}:rollback", dependencies=admin, tags=["models"])
     def roll_back(name: Annotated[str, InPath(max_length=200, description="A model in service.")]) -> ModelsOut:
         """Back to what served under this name before."""
         service.registry.roll_back(name)
-        return service.models()
+        return browse.models(service.registry)
 
     @app.put("/v1/split", dependencies=admin, tags=["models"])
     def split(wanted: SplitQuestion) -> ModelsOut:
         """Divide those who name no model among models: the same person always to the same."""
         service.registry.split(wanted.shares)
-        return service.models()
+        return browse.models(service.registry)
 
     app.include_router(studio.routes(service, access.needs("read")))
     app.include_router(studio.pages())
@@ -284,5 +284,6 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
                     call["security"] = [] if path in ("/healthz", "/readyz") else [{"key": []}]
         return content
 
+    # FastAPI's own way to extend the description is to replace this method.
     app.openapi = described  # type: ignore[method-assign]
     return app

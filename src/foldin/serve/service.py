@@ -9,13 +9,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-import torch
-from torch.nn import functional as F
 
-from foldin.data import Histories
 from foldin.errors import ConfigError, OverloadedError
-from foldin.models import InnerProduct, Posterior
-from foldin.serve.attributes import attributes, passing
+from foldin.serve.attributes import passing
 from foldin.serve.event_store import Event, EventStore, Receipt
 from foldin.serve.limits import Limits
 from foldin.serve.lists import Answer, Wanted, check, reasons
@@ -24,10 +20,6 @@ from foldin.serve.schemas import (
     EventIn,
     EventOut,
     Hit,
-    ItemOut,
-    ItemsOut,
-    ModelOut,
-    ModelsOut,
     PersonOut,
     Question,
     Reason,
@@ -279,74 +271,3 @@ class Service:
             titles = {catalog.ids[at]: catalog.titles[at] for at in known}
         events = [EventOut(item=one.item, time=one.time, title=titles.get(one.item)) for one in kept]
         return PersonOut(person=person, events=events)
-
-    def search(self, text: str, limit: int, model: str | None) -> ItemsOut:
-        """Items whose title or id contains the text, case aside: those that begin with it first, then the most taken.
-
-        Raises:
-            ConfigError: no such model.
-        """
-        catalog = self.registry.choose(model, None).run.catalog
-        folded = text.casefold()
-        counts = catalog.table["count"].to_list()
-        found = [
-            at
-            for at, title in enumerate(catalog.titles)
-            if folded in title.casefold() or folded == catalog.ids[at].casefold()
-        ]
-        found.sort(key=lambda at: (not catalog.titles[at].casefold().startswith(folded), -counts[at], at))
-        items = [ItemOut(item=catalog.ids[at], title=catalog.titles[at], count=counts[at]) for at in found[:limit]]
-        return ItemsOut(items=items)
-
-    @torch.no_grad()
-    def similar(self, item: str, limit: int, model: str | None) -> ItemsOut:
-        """Items like one: by the cosine of the model's item vectors; without them, what follows from that item alone.
-
-        Raises:
-            UnknownItemError: no such item.
-            ConfigError: no such model.
-        """
-        deployment = self.registry.choose(model, None)
-        catalog, own = deployment.run.catalog, deployment.run.model
-        (at,) = catalog.indices([item])
-        if isinstance(own, InnerProduct):
-            vectors = F.normalize(own.item_vectors()[0], dim=1)
-            cosine = vectors @ vectors[at]
-            cosine[at] = -torch.inf
-            best = torch.sort(cosine, descending=True, stable=True).indices[: min(limit, len(catalog) - 1)].tolist()
-            likeness: list[float | None] = [float(cosine[one]) for one in best]
-        else:
-            with deployment.using:
-                alone = own.recommend(Histories.from_lists([[at]], len(catalog)), min(limit, len(catalog)))
-            best = [int(one) for one in alone.items[0] if one >= 0]
-            likeness = [None] * len(best)
-        counts = catalog.table["count"]
-        return ItemsOut(
-            items=[
-                ItemOut(item=catalog.ids[one], title=catalog.titles[one], count=int(counts[one]), similarity=how)
-                for one, how in zip(best, likeness, strict=True)
-            ]
-        )
-
-    def models(self) -> ModelsOut:
-        """The models in service."""
-        registry = self.registry
-        shares = registry.shares
-        return ModelsOut(
-            models=[
-                ModelOut(
-                    name=one.name,
-                    kind=one.run.name,
-                    run=one.digest,
-                    items=len(one.run.catalog),
-                    has_likelihood=one.run.model.has_likelihood,
-                    has_posterior=isinstance(one.run.model, Posterior),
-                    default=one.name == registry.default,
-                    share=shares.get(one.name),
-                    can_roll_back=registry.can_roll_back(one.name),
-                    waiting=one.waiting(),
-                    attributes=attributes(one.run.catalog),
-                )
-                for one in registry.all()
-            ]
-        )

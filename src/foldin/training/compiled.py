@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar, cast
+from typing import ParamSpec, TypeVar
 
 import torch
 
@@ -19,6 +19,8 @@ R = TypeVar("R")
 def compiled(function: Callable[P, R], *, device: torch.device, of: str) -> Callable[P, R]:
     """The same function, compiled at its first call for the shapes it is called with, and again for other shapes.
 
+    PyTorch keeps eight versions of one function in a process; a ninth, of another model say, runs as it is, with a warning.
+
     Args:
         function: of tensors, without generators; its results may differ in the last bits.
         device: where it computes.
@@ -32,8 +34,7 @@ def compiled(function: Callable[P, R], *, device: torch.device, of: str) -> Call
         raise FitError(
             f"{of}: compiled: there is no C++ compiler {compiler!r} here; install one or leave the setting out"
         )
-    # torch.compile has no types of its own before 2.7
-    inner = cast(Callable[P, R], torch.compile(function, dynamic=False))
+    inner = torch.compile(function, dynamic=False)
 
     def run(*args: P.args, **named: P.kwargs) -> R:
         try:
