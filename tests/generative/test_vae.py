@@ -1,16 +1,12 @@
 """The VAE: its objective written out, its bound against exact evidence, its schedule, and its file."""
 
-import json
 import math
-import struct
 
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from torch.nn import functional as F
 
-from foldin.cli.explain import command as explain_command
 from foldin.data import Examples
 from foldin.errors import ConfigError, DataError, FitError, RunError, ShapeError
 from foldin.files import write_tensors
@@ -366,53 +362,3 @@ def test_errors_name_what_was_wrong():
         fit(made(), stripes(3).rows(0, 0))
     with pytest.raises(FitError, match="the seed at least 0"):
         fit(made(), stripes(3), seed=-1)
-
-
-def write_idx(folder, name, values):
-    header = b"\0\0\x08" + bytes([values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape)
-    (folder / name).write_bytes(header + values.numpy().tobytes())
-
-
-@pytest.fixture
-def pictures(tmp_path):
-    for part, n in (("train", 40), ("t10k", 12)):
-        write_idx(tmp_path, f"{part}-images-idx3-ubyte", stripes(n).values)
-        write_idx(tmp_path, f"{part}-labels-idx1-ubyte", torch.zeros(n, dtype=torch.uint8))
-    return tmp_path
-
-
-def test_explain_reports_on_a_saved_model(pictures):
-    path = pictures / "vae.safetensors"
-    save_model(path, made())
-    arguments = [str(path), "--data", str(pictures), "--people", "10", "--draws", "60"]
-    result = CliRunner().invoke(explain_command, arguments, catch_exceptions=False)
-    assert result.exit_code == 0
-    said = " ".join(result.output.split())
-    for part in ("10 held-out pictures, 12 pixels each", "per picture", "per pixel", "ELBO", "IWAE, k = 50"):
-        assert part in said
-    assert "per person" not in said
-    page = (pictures / "vae.html").read_text(encoding="utf-8")
-    assert "per picture" in page
-    assert "per person" not in page
-    assert "<script" not in page
-
-
-def test_explain_as_json_agrees_with_the_report(pictures):
-    path, model = pictures / "vae.safetensors", made()
-    save_model(path, model)
-    arguments = [str(path), "--data", str(pictures), "--people", "10", "--draws", "5", "--json"]
-    content = json.loads(CliRunner().invoke(explain_command, arguments, catch_exceptions=False).output)
-    expected = bound_report(
-        model, stripes(12).rows(0, 10), np.full(10, 12.0), called=Called("picture", "pictures", "pixel"), draws=5
-    )
-    assert content["bounds"] == json.loads(json.dumps(expected))
-    bits = -content["bounds"]["bound"]["elbo"]["per_pixel"] / math.log(2)
-    assert content["bits_per_pixel"]["elbo"] == pytest.approx(bits)
-    assert content["model"] == "vae"
-
-
-def test_explain_needs_the_pictures(pictures):
-    path = pictures / "vae.safetensors"
-    save_model(path, made())
-    with pytest.raises(ConfigError, match="--data"):
-        CliRunner().invoke(explain_command, [str(path)], catch_exceptions=False)
