@@ -1,7 +1,16 @@
 """Building blocks shared by models: sparse in, fused out, causal transformer, losses, top-k."""
 
 from foldin.blocks.allocation import Allocated, allocate, even_parts, local_ascent
-from foldin.blocks.bag import bag_of_items, drop_events, padded_bag, recency_weights, unit_rows, unit_weights
+from foldin.blocks.bag import (
+    bag_of_items,
+    drop_events,
+    padded_bag,
+    padded_recency_weights,
+    read_weights,
+    recency_weights,
+    unit_rows,
+    unit_weights,
+)
 from foldin.blocks.buffers import Buffers
 from foldin.blocks.code_beam import code_beam
 from foldin.blocks.code_decoder import CodeDecoder
@@ -91,6 +100,8 @@ __all__ = [
     "newest",
     "noisy_bag",
     "padded_bag",
+    "padded_recency_weights",
+    "read_weights",
     "recency_weights",
     "sampled_softmax_loss",
     "sentence_vectors",

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from foldin.data import FORMATS, PROTOCOLS, Source
+from foldin.data import FOLD_INS, FORMATS, PROTOCOLS, Source
 from foldin.errors import ConfigError
 
 __all__ = ["JSON", "ModelName", "fit_options", "read_options", "settings_of", "source_of", "split_options"]
@@ -87,6 +87,14 @@ def split_options(function: F) -> F:
                 default=0.1,
                 show_default=True,
                 help="Share or number, for validation and test each.",
+            ),
+            click.option(
+                "--fold-in",
+                type=click.Choice(FOLD_INS),
+                default="train",
+                show_default=True,
+                help="What the model sees of test users in a folder of train, valid and test: their training events, as "
+                "published, or all events before the test.",
             ),
             click.option(
                 "--min-events",

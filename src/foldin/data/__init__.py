@@ -5,7 +5,7 @@ from foldin.data.columns import Columns
 from foldin.data.events import EventLog, log_from_table, read_log
 from foldin.data.examples import Examples
 from foldin.data.formats import FORMATS
-from foldin.data.given import is_given, read_given
+from foldin.data.given import FOLD_INS, is_given, read_given
 from foldin.data.histories import Histories, gather_ranges
 from foldin.data.images import IMAGES, Pictures, PublicPictures, load_pictures, read_idx
 from foldin.data.items import read_items
@@ -16,6 +16,7 @@ from foldin.data.splits import PROTOCOLS, HeldOut, Split, last_out, split_log, s
 
 __all__ = [
     "EMBEDDED",
+    "FOLD_INS",
     "FORMATS",
     "IMAGES",
     "NAMED",

@@ -13,10 +13,13 @@ from foldin.data.formats import open_table
 from foldin.data.histories import Histories
 from foldin.data.report import ReadReport
 from foldin.data.splits import HeldOut, Split, _catalog
-from foldin.errors import FormatError, SplitError
+from foldin.errors import ConfigError, FormatError, SplitError
 from foldin.tensors import Array, Int64
 
-__all__ = ["is_given", "read_given"]
+__all__ = ["FOLD_INS", "is_given", "read_given"]
+
+# What a model sees of the test users of a folder of train, valid and test.
+FOLD_INS = ("train", "all")
 
 _STRONG = ("train", "validation_tr", "validation_te", "test_tr", "test_te")
 _SAME_PEOPLE = ("train", "valid", "test")
@@ -52,16 +55,19 @@ def read_given(
     time: str | None = None,
     order: str | None = None,
     items: pl.DataFrame | None = None,
+    fold_in: str = "train",
 ) -> Split:
     """The split that a folder holds.
 
     Two layouts: `train`, `validation_tr`, `validation_te`, `test_tr`, `test_te` (people are split; Liang et al.), and
     `train`, `valid`, `test` (each person's events are split). In the second, test people are folded in from their
-    training events, as published with DiffRec; their validation events are not recommended again and not judged.
+    training events, as published with DiffRec, while their validation events are not recommended again and not judged; or, with
+    `fold_in="all"`, from both, which is what would be known of them in service.
     The catalogue is that of the training file in the first layout and that of all files in the second.
 
     Raises:
         FormatError: the folder has neither layout.
+        ConfigError: `fold_in` is neither word, or is `all` in the first layout, where it means nothing.
         SplitError: a held-out person is in the training file of the first layout, or a target was already seen.
     """
     folder = Path(folder)
@@ -75,6 +81,11 @@ def read_given(
     rows = sum(table.height for table, _ in tables.values())
     report = ReadReport(source=str(folder), format="given", columns={"user": "user", "item": "item"}, rows=rows)
     strong = "validation_tr" in tables
+    if fold_in not in FOLD_INS or (strong and fold_in == "all"):
+        raise ConfigError(
+            f"{folder}: fold_in = {fold_in!r}: one of {', '.join(FOLD_INS)} was expected, and 'all' only for a folder of "
+            f"{', '.join(_SAME_PEOPLE)}"
+        )
     known = [table[columns.item].alias("item") for table, columns in tables.values()]
     item_ids = encode((known[0] if strong else pl.concat(known)).drop_nulls())[1]
     logs: dict[str, tuple[Histories, pl.Series]] = {}
@@ -110,6 +121,8 @@ def read_given(
     else:
         validation = _pair(logs["train"], logs["valid"])
         test = _pair(logs["train"], logs["test"], also_seen=logs["valid"])
+        if fold_in == "all":
+            test = replace(test, fold_in=test.seen)
     return Split(
         train=train,
         train_people=train_people,

@@ -13,7 +13,7 @@ import scipy.sparse
 import torch
 
 from foldin.errors import ShapeError
-from foldin.tensors import Array, Bool, Int, Int32, Int64, Tensor
+from foldin.tensors import Array, Bool, Float32, Int, Int32, Int64, Tensor
 
 __all__ = ["Histories", "gather_ranges"]
 
@@ -164,10 +164,10 @@ class Histories:
         """A number for each event that two events share exactly when person and item are the same."""
         return self.users() * self.n_items + self.items
 
-    def csr(self) -> scipy.sparse.csr_matrix:
-        """The binary people × items matrix, float32; shares memory with these."""
-        ones = np.ones(self.n_events, dtype=np.float32)
-        return scipy.sparse.csr_matrix((ones, self.items, self.offsets), shape=(len(self), self.n_items))
+    def csr(self, values: Float32[Array, " events"] | None = None) -> scipy.sparse.csr_matrix:
+        """The users × items matrix, float32: binary, or with the given value at each event; shares memory with these."""
+        entries = np.ones(self.n_events, dtype=np.float32) if values is None else values
+        return scipy.sparse.csr_matrix((entries, self.items, self.offsets), shape=(len(self), self.n_items))
 
     def tensors(self, device: torch.device | str = "cpu") -> tuple[Int[Tensor, " events"], Int[Tensor, " offsets"]]:
         """(items, offsets) as int64 tensors on `device`."""

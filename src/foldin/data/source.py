@@ -27,6 +27,8 @@ class Source:
         min_events: people with fewer events are left out.
         item_events: items with fewer events are left out first.
         core: repeat both until both hold (a k-core).
+        fold_in: what a model sees of test users of a folder of train, valid and test: their training events (`train`, as
+            published), or validation's too (`all`, as in service).
         format, user, item, time, rating, order, min_rating, repeats, items: as in `read_log`.
     """
 
@@ -46,6 +48,7 @@ class Source:
     min_rating: float | None = None
     repeats: str = "first"
     items: str | None = None
+    fold_in: str = "train"
 
     @property
     def given(self) -> bool:
@@ -97,8 +100,16 @@ class Source:
                 raise SplitError(f"{self.path}: the folder is already split; filters would change the published split")
             attributes = None if self.items is None else read_items(Path(self.items))
             return read_given(
-                self.path, user=self.user, item=self.item, time=self.time, order=self.order, items=attributes
+                self.path,
+                user=self.user,
+                item=self.item,
+                time=self.time,
+                order=self.order,
+                items=attributes,
+                fold_in=self.fold_in,
             )
+        if self.fold_in != "train":
+            raise SplitError(f"{self.path}: fold_in = {self.fold_in!r} is for a folder of train, valid and test")
         log = self.log(progress=progress, download_progress=download_progress)
         return split_log(
             log, self.protocol or "strong", held_out=self.held_out, min_events=self.min_events, seed=self.seed

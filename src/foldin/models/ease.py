@@ -5,6 +5,9 @@
 Each item is regressed on all others under a ridge penalty with the diagonal held at zero, so that no item explains
 itself. Source: steck2019, eq. 8.
 
+With `oldest` below 1 the events of a row of X, in training as of the x that is scored, weigh from `oldest` up to 1 for the newest
+in a straight line, as T-DiffRec has them (wang2023, section 3.6).
+
 Departures from the paper: none. The inverse is taken in float64 up to 12,000 items and in float32 above.
 """
 
@@ -14,9 +17,11 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
+from foldin.blocks import padded_recency_weights, recency_weights
 from foldin.data import Histories
 from foldin.models.base import Exportable, Recommender
 from foldin.models.gram import item_gram
+from foldin.models.recency import event_weights, oldest_setting
 from foldin.tensors import Float, Int, Tensor
 from foldin.training import Config, Plan, Sweep, setting
 
@@ -28,6 +33,7 @@ _DOUBLE_UP_TO = 12_000
 @dataclass(frozen=True, kw_only=True)
 class EASEConfig(Config):
     regularization: float = setting(500.0, "λ, the ridge penalty", above=0)
+    oldest: float = oldest_setting()
 
 
 class EASE(Exportable, Recommender[EASEConfig]):
@@ -47,7 +53,7 @@ class EASE(Exportable, Recommender[EASEConfig]):
         return {"weights": self.weights}
 
     def _solve(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        gram = item_gram(train, self.device)
+        gram = item_gram(train, self.device, event_weights(train, self.config.oldest))
         if self.n_items <= _DOUBLE_UP_TO:
             gram = gram.double()
         gram.diagonal().add_(self.config.regularization)
@@ -61,9 +67,12 @@ class EASE(Exportable, Recommender[EASEConfig]):
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         items, offsets = histories.tensors(self.device)
-        return F.embedding_bag(items, self.weights, offsets, mode="sum", include_last_offset=True)
+        values = None if self.config.oldest == 1.0 else recency_weights(offsets, self.config.oldest)
+        return F.embedding_bag(
+            items, self.weights, offsets, mode="sum", per_sample_weights=values, include_last_offset=True
+        )
 
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
-        known = (history >= 0).to(self.weights.dtype)
+        values = padded_recency_weights(history, self.config.oldest).to(self.weights.dtype)
         taken = self.weights.new_zeros(history.shape[0], self.n_items)
-        return taken.scatter_add(1, history.clamp(min=0), known) @ self.weights
+        return taken.scatter_add(1, history.clamp(min=0), values) @ self.weights

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from foldin.data import Histories
-from foldin.tensors import Float, Tensor
+from foldin.tensors import Array, Float, Float32, Tensor
 
 __all__ = ["item_gram"]
 
@@ -12,12 +12,16 @@ __all__ = ["item_gram"]
 _DENSE_ADVANTAGE = 400
 
 
-def item_gram(histories: Histories, device: torch.device | str = "cpu") -> Float[Tensor, "items items"]:
+def item_gram(
+    histories: Histories, device: torch.device | str = "cpu", values: Float32[Array, " events"] | None = None
+) -> Float[Tensor, "items items"]:
     """Co-occurrence counts of all pairs of items; float32, exact up to 2²⁴ people a pair.
+
+    With `values`, the entries of X at the events, sums of their products instead.
 
     Dense blocks through a matrix product where the log is dense enough for that to be faster, else a sparse product.
     """
-    rows, n_items = histories.csr(), histories.n_items
+    rows, n_items = histories.csr(values), histories.n_items
     sparse_work = float((histories.lengths.astype(np.float64) ** 2).sum())
     dense_work = float(len(histories)) * n_items**2
     if dense_work > _DENSE_ADVANTAGE * sparse_work:

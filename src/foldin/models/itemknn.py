@@ -3,6 +3,9 @@
     sim(i, j) = c_ij / (√(c_i c_j) + h),   score(u, j) = Σ_{i ∈ u ∩ N(j)} sim(i, j)
 
 with c_ij the people who took both, h the shrinkage that distrusts small counts, and N(j) the k items most similar to j.
+With `oldest` below 1 the events of a history weigh from `oldest` up to 1 for the newest in a straight line: c_ij, c_i and the sum
+of a score are then of those weights and their products (wang2023, section 3.6).
+
 Source: sarwar2001; the shrinkage as in the evaluation of dacrema2019.
 """
 
@@ -16,6 +19,7 @@ import torch
 from foldin.blocks import top_k
 from foldin.data import Histories
 from foldin.models.base import Recommender
+from foldin.models.recency import event_weights, oldest_setting
 from foldin.tensors import Float, Tensor
 from foldin.training import Config, Plan, Sweep, setting
 
@@ -26,6 +30,7 @@ __all__ = ["ItemKNN", "ItemKNNConfig"]
 class ItemKNNConfig(Config):
     neighbours: int = setting(200, "k, the similar items kept for each item", low=1)
     shrinkage: float = setting(20.0, "h, added to the denominator", low=0)
+    oldest: float = oldest_setting()
 
 
 class ItemKNN(Recommender[ItemKNNConfig]):
@@ -48,8 +53,8 @@ class ItemKNN(Recommender[ItemKNNConfig]):
         return {"neighbours": self.neighbours, "similarities": self.similarities}
 
     def _fit(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        rows = train.csr()
-        norms = np.sqrt(train.counts().astype(np.float32))
+        rows = train.csr(event_weights(train, self.config.oldest))
+        norms = np.sqrt(np.bincount(train.items, weights=rows.data**2, minlength=self.n_items)).astype(np.float32)
         columns, width = rows.tocsc(), self.neighbours.shape[1]
         step = max(1, (64 << 20) // (4 * self.n_items))
         for start in range(0, self.n_items, step):
@@ -71,5 +76,5 @@ class ItemKNN(Recommender[ItemKNNConfig]):
             (self.similarities.numpy().reshape(-1), self.neighbours.numpy().reshape(-1), offsets),
             shape=(self.n_items, self.n_items),
         )
-        scores = (histories.csr() @ weights.T.tocsr()).toarray()
+        scores = (histories.csr(event_weights(histories, self.config.oldest)) @ weights.T.tocsr()).toarray()
         return torch.from_numpy(np.ascontiguousarray(scores)).to(self.device)
