@@ -9,8 +9,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,8 @@ def arguments(
         atexit.register(shutil.rmtree, scratch, ignore_errors=True)
         if options.data is None:
             write_tiny_data(scratch)
-        defaults = {**extra, **(tiny or {}), "data": scratch, "json": scratch / "result.json"}
+        one_thread = {"threads": 1} if "threads" in extra else {}  # several wait for each other longer than they work
+        defaults = {**extra, **one_thread, **(tiny or {}), "data": scratch, "json": scratch / "result.json"}
     else:
         defaults = {**extra, "data": DATA, "json": folder / "results" / f"{name}.json"}
     for key, value in defaults.items():
@@ -130,65 +130,3 @@ def write(path: Path, name: str, *, settings: dict[str, Any], figures: dict[str,
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(content, indent=1))
-
-
-def seconds(work: Callable[[], Any], repeats: int = 5, warm: int = 2) -> float:
-    """Median wall time of one call."""
-    for _ in range(warm):
-        work()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
-
-
-def _torch_mm(out: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    return torch.mm(a, b, out=out)
-
-
-def _numpy_mm(out: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> np.ndarray:
-    return np.matmul(a.numpy(), b.numpy(), out=out.numpy())
-
-
-def gemm_seconds(users: int, hidden: int, items: int, repeats: int = 7) -> dict[str, dict[str, float]]:
-    """Library → seconds of the three products of a last layer into existing memory: forward, gradients of weight, input.
-
-    `torch` is PyTorch's own BLAS, `numpy` NumPy's with its own threads; `best` takes the faster for each product. A
-    machine's limit is what its fastest BLAS can do, whoever ships it.
-    """
-    h, weight = torch.randn(users, hidden), torch.randn(items, hidden)
-    logits, grad_weight, grad_h = torch.empty(users, items), torch.empty(items, hidden), torch.empty(users, hidden)
-    products = {
-        "forward": (logits, h, weight.t()),
-        "weight": (grad_weight, logits.t(), h),
-        "input": (grad_h, logits, weight),
-    }
-    found = {
-        library: {name: seconds(lambda mm=mm, p=p: mm(*p), repeats) for name, p in products.items()}
-        for library, mm in (("torch", _torch_mm), ("numpy", _numpy_mm))
-    }
-    return found | {"best": {name: min(one[name] for one in found.values()) for name in products}}
-
-
-def synthetic_log(users: int = 116_677, items: int = 20_108, events: int = 8_500_000, seed: int = 0) -> Histories:
-    """A synthetic log of the shape of ML-20M's training part: log-normal people, power-law items, distinct pairs."""
-    rng = np.random.default_rng(seed)
-    events = round(events * users / 116_677)
-    lengths = rng.lognormal(0.0, 1.0, users)
-    lengths = np.clip(lengths * events / lengths.sum(), 5, items // 4).astype(np.int64)
-    shares = np.cumsum(1.0 / (20 + np.arange(items)) ** 1.0)
-    shares /= shares[-1]
-    # Draw, drop repeated pairs, draw again for what is missing: three rounds leave a few per mille to be short.
-    keys = np.empty(0, dtype=np.int64)
-    missing = lengths.copy()
-    for _ in range(4):
-        people = np.repeat(np.arange(users), missing)
-        drawn = np.searchsorted(shares, rng.random(len(people))).clip(max=items - 1)
-        keys = np.unique(np.concatenate((keys, people * items + drawn)))
-        missing = np.maximum(lengths - np.bincount(keys // items, minlength=users), 0)
-    people = keys // items
-    offsets = np.zeros(users + 1, dtype=np.int64)
-    np.cumsum(np.bincount(people, minlength=users), out=offsets[1:])
-    return Histories(items=(keys % items).astype(np.int32), offsets=offsets, n_items=items)

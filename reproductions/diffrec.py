@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from harness import arguments, keep, tables
+from harness import arguments, keep, shrunk, tables
 
 from foldin.data import Source, Split
 from foldin.experiment import train
@@ -80,12 +80,12 @@ NOISE: dict[str, dict[str, Any]] = {
 }
 
 
-def bounds(split: Split) -> tuple[dict[str, Any], dict[str, Any]]:
+def bounds(split: Split, epochs: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Of the multinomial head, on the training events of test people, in nats a person."""
     found: dict[str, Any] = {}
     some = split.test.fold_in.rows(0, 500)
     for name, noise in NOISE.items():
-        config = DiffRecConfig(**{**DIFFREC, **noise, "head": "multinomial"})
+        config = DiffRecConfig(**{**DIFFREC, **noise, "head": "multinomial", "epochs": epochs})
         trained = train(split, "diffrec", config, metric="recall_all@10", metrics=METRICS, patience=10)
         assert isinstance(trained.model, DiffRec)
         terms = trained.model.elbo(some, torch.Generator().manual_seed(0))
@@ -101,15 +101,21 @@ def bounds(split: Split) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def main() -> None:
     options = arguments(
-        __doc__, name="diffrec", folder=Path(__file__).parent, seeds=3, parts="bound,table", models=",".join(GRIDS)
+        __doc__,
+        name="diffrec",
+        folder=Path(__file__).parent,
+        seeds=3,
+        parts="bound,table",
+        models=",".join(GRIDS),
+        tiny={"seeds": 1},
     )
     name = "diffrec-ml-1m-clean"
     split = Source(path=str(options.data / name)).split()
     parts = options.parts.split(",")
     if "bound" in parts:
-        keep(options, "diffrec", {f"{name}, bound": bounds(split)}, PAPER)
+        keep(options, "diffrec", {f"{name}, bound": bounds(split, 1 if options.tiny else DIFFREC["epochs"])}, PAPER)
     if "table" in parts:
-        grids = {one: GRIDS[one] for one in options.models.split(",")}
+        grids = shrunk({one: GRIDS[one] for one in options.models.split(",")}, options)
         everything = Source(path=str(options.data / name), fold_in="all").split()
         found = tables(
             {name: split, f"{name}, fold-in all": everything},

@@ -15,22 +15,37 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
-from common import arguments, commit, write
+from common import arguments, commit, pictures_of, write
 
 from foldin.data import Split
 from foldin.evaluation import DEFAULT_METRICS, Evaluation, ValidationJudge, evaluate
 from foldin.experiment import Trained, model_class, report, train, untrained
 from foldin.training import fit
 
-__all__ = ["arguments", "keep", "search", "table", "tables", "write"]
+__all__ = ["arguments", "keep", "pictures_of", "search", "shrunk", "table", "tables", "write"]
 
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+Grid = Sequence[Mapping[str, Any]]
+
+
+def shrunk(grids: Mapping[str, Grid], options: Namespace) -> dict[str, Grid]:
+    """The grids; with `--tiny` the first setting of each alone, for one epoch."""
+    if not options.tiny:
+        return dict(grids)
+    small: dict[str, Grid] = {}
+    for name, grid in grids.items():
+        fields = model_class(name.split()[0]).Config.__dataclass_fields__
+        few = {field: 1 for field in ("epochs", "naming_epochs", "iterations") if field in fields}
+        small[name] = [{**grid[0], **few}]
+    return small
+
+
 def search(
-    split: Split, name: str, grid: Sequence[Mapping[str, Any]], metric: str = "ndcg@100"
+    split: Split, name: str, grid: Grid, metric: str = "ndcg@100"
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """(the settings best on validation, every trial). The test people are not looked at."""
     judge, kind = ValidationJudge(split.validation, metric), model_class(name.split(maxsplit=1)[0])
@@ -71,7 +86,7 @@ Reported = tuple[dict[str, Any], dict[str, Any]]
 def table(
     split: Split,
     data: str,
-    grids: Mapping[str, Sequence[Mapping[str, Any]]],
+    grids: Mapping[str, Grid],
     *,
     seeds: int,
     metric: str = "ndcg@100",
@@ -89,7 +104,7 @@ def table(
 
 def tables(
     splits: Mapping[str, Split],
-    grids: Mapping[str, Sequence[Mapping[str, Any]]],
+    grids: Mapping[str, Grid],
     *,
     seeds: int,
     metric: str = "ndcg@100",

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from harness import arguments, write
+from harness import arguments, pictures_of, write
 
-from foldin.data import Examples, load_pictures
+from foldin.data import Examples
 from foldin.generative import VAE, VAEConfig, binarize
 from foldin.inference import iwae_bound, log_normal, reparameterise
 from foldin.training import EpochRecord, Progress, fit
@@ -37,7 +37,6 @@ MODELS: dict[str, dict[str, Any]] = {
     "VampPrior": {"prior": "vamp", "components": 500, "estimator": "a"},
 }
 PAPER = {"normal prior": 228.70, "VampPrior": 227.35}  # as tabulated beside the exemplar VAE (norouzi2020, table 2)
-FEW, MANY, SOME = 500, 5000, 1000
 ROWS = 4000  # rows of z that are decoded at once
 
 
@@ -78,9 +77,13 @@ def main() -> None:
         warm_up=50,
         patience=20,
         models=",".join(MODELS),
+        few=500,
+        many=5000,
+        some=1000,
+        tiny={"epochs": 1, "few": 4, "many": 8, "some": 10},
     )
     torch.set_num_threads(options.threads)
-    pictures = load_pictures("fashion-mnist")
+    pictures = pictures_of(options)
     once = torch.Generator().manual_seed(0)
     order = torch.randperm(len(pictures.train), generator=once).numpy()
     held = min(10_000, len(order) // 6)
@@ -99,17 +102,17 @@ def main() -> None:
 
         result = fit(model, train, judge=bound, patience=options.patience, progress=Said())
         draws = torch.Generator().manual_seed(2)
-        few = bounds(model, test, FEW, draws)
-        some = test.rows(0, SOME)
-        more = bounds(model, some, MANY, draws) - bounds(model, some, FEW, draws)
+        few = bounds(model, test, options.few, draws)
+        some = test.rows(0, options.some)
+        more = bounds(model, some, options.many, draws) - bounds(model, some, options.few, draws)
         elbo = model.elbo(test, draws).bound.double().numpy()
         figures[name] = {
             "nll": float(-few.mean() - more.mean()),
             "nll_se": float(math.hypot(few.std() / math.sqrt(len(few)), more.std() / math.sqrt(len(more)))),
-            "nll of 500 draws": float(-few.mean()),
-            "gain of 5000 draws": float(more.mean()),
-            "gain of 5000 draws, se": float(more.std() / math.sqrt(len(more))),
-            "negative elbo": float(-elbo.mean()),
+            "nll_few": float(-few.mean()),
+            "gain_of_many": float(more.mean()),
+            "gain_of_many_se": float(more.std() / math.sqrt(len(more))),
+            "negative_elbo": float(-elbo.mean()),
             "best_epoch": result.best_epoch,
             "epochs": len(result.records),
             "seconds": result.seconds,
@@ -118,7 +121,14 @@ def main() -> None:
     write(
         options.json,
         "vae_likelihood",
-        settings={"data": "fashion-mnist, dynamic binarization", **NETWORK, "epochs": options.epochs, "draws": MANY},
+        settings={
+            "data": "fashion-mnist, dynamic binarization",
+            **NETWORK,
+            "epochs": options.epochs,
+            "draws": options.many,
+            "few": options.few,
+            "some": options.some,
+        },
         figures=figures,
         paper=PAPER,
     )
