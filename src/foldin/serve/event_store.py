@@ -177,12 +177,41 @@ class EventStore:
             .where(events.c.person == person)
             .order_by(events.c.time.desc(), events.c.id.desc())
         )
+        rows = self._rows(statement if newest is None else statement.limit(newest))
+        return [Event(person, row.item, row.time) for row in reversed(rows)]
+
+    def first_and_last(self, person: str) -> list[Event]:
+        """The first and the last event of a user with each item, oldest first.
+
+        All items that were ever taken are among them, and whichever of the repeats counts: a list needs no other event.
+
+        Raises:
+            EventStoreError: the database is away.
+        """
+        own = events.c.person == person
+        ends = (
+            sa.select(
+                events.c.item, sa.func.min(events.c.time).label("first"), sa.func.max(events.c.time).label("last")
+            )
+            .where(own)
+            .group_by(events.c.item)
+            .subquery()
+        )
+        at_an_end = (events.c.time == ends.c.first) | (events.c.time == ends.c.last)
+        statement = (
+            sa.select(events.c.item, events.c.time)
+            .join(ends, (events.c.item == ends.c.item) & at_an_end)
+            .where(own)
+            .order_by(events.c.time, events.c.id)
+        )
+        return [Event(person, row.item, row.time) for row in self._rows(statement)]
+
+    def _rows(self, statement: sa.Select[Any]) -> Sequence[Any]:
         try:
             with self.engine.connect() as connection:
-                rows = connection.execute(statement if newest is None else statement.limit(newest)).all()
+                return connection.execute(statement).all()
         except SQLAlchemyError as error:
             raise unusable(error) from error
-        return [Event(person, row.item, row.time) for row in reversed(rows)]
 
     def erase(self, person: str) -> int:
         """Delete everything that is kept of a person; returns how many events that were.
