@@ -83,6 +83,7 @@ def models(registry: Registry) -> ModelsOut:
                 can_roll_back=registry.can_roll_back(one.name),
                 waiting=one.waiting(),
                 attributes=one.attributes.names,
+                repeats=one.repeats,
             )
             for one in registry.all()
         ]

@@ -25,6 +25,7 @@ __all__ = ["Event", "EventStore", "Receipt", "connect", "unusable"]
 _ROWS = 200  # of an insert: SQLite's least limit of variables is 999
 _REMEMBERED = 30 * 24 * 3600  # seconds for which an idempotency key is, at the least; then until the next start
 _ATTEMPTS = 5
+_TOO_LONG = "54000"  # PostgreSQL indexes at most 2,704 bytes
 _DEADLOCK = (
     "40P01"  # two batches hold events that the other waits for: PostgreSQL ends one of them, which may try again
 )
@@ -122,6 +123,7 @@ class EventStore:
 
         Raises:
             IdempotencyError: the key came with other events before.
+            ConfigError: an id is longer than the database can index.
             EventStoreError: the database is away or full; nothing of the batch is kept.
         """
         for attempt in range(_ATTEMPTS):
@@ -129,6 +131,11 @@ class EventStore:
                 return self._append(batch, key)
             except SQLAlchemyError as error:
                 state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+                if state == _TOO_LONG:
+                    longest = max((event.item for event in batch), key=len)
+                    raise ConfigError(
+                        f"events: an id is too long for an index of PostgreSQL: {longest[:40]!r}…, {len(longest):,} characters"
+                    ) from error
                 if state != _DEADLOCK or attempt == _ATTEMPTS - 1:
                     raise unusable(error) from error
         raise AssertionError("unreachable")

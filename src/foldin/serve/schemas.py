@@ -283,7 +283,8 @@ class ModelOut(BaseModel):
     share: float | None = Field(description="Of those who name no model, while a test goes on.")
     can_roll_back: bool = Field(description="Whether something served under this name before.")
     waiting: int = Field(description="Requests in its queue.")
-    attributes: list[str] = Field(description="Of the catalogue, for filters.")
+    attributes: list[str] = Field(description="Of the catalog, for filters.")
+    repeats: str = Field(description="Which of a user's events with one item counts, `first` or `last`.")
 
 
 class ModelsOut(BaseModel):
