@@ -11,7 +11,16 @@ import torch
 
 from foldin.cli.options import JSON
 from foldin.cli.output import json_out, out, status, table, working
-from foldin.data import Catalog, EventLog, Histories, Source, read_log
+from foldin.data import (
+    Catalog,
+    EventLog,
+    Histories,
+    ResolvedHistory,
+    Source,
+    read_log,
+    repeats_of,
+    resolve_history,
+)
 from foldin.data.columns import detect_columns
 from foldin.data.formats import open_table
 from foldin.errors import ConfigError, DataError
@@ -73,10 +82,21 @@ def lists_of(
     return model.recommend(people, k, **how)
 
 
-def _history(catalog: Catalog, ids: tuple[str, ...], titles: tuple[str, ...]) -> list[int]:
-    named = [part.strip() for one in ids for part in one.split(",") if part.strip()]
-    # A film named twice is one event of the history.
-    return list(dict.fromkeys([*catalog.indices(named), *(catalog.find_title(title) for title in titles)]))
+def _named(ids: tuple[str, ...]) -> list[str]:
+    return [part.strip() for one in ids for part in one.split(",") if part.strip()]
+
+
+def _history(run: Run, ids: tuple[str, ...], titles: tuple[str, ...]) -> ResolvedHistory:
+    """What a person took, as the service would read it too.
+
+    Raises:
+        UnknownItemError: an id or a title that the catalog does not have.
+    """
+    history = resolve_history(run.catalog, _named(ids), titles=titles, repeats=repeats_of(run.info))
+    run.catalog.indices(
+        history.unknown
+    )  # which refuses them: on the command line a slip of the fingers is likelier than news
+    return history
 
 
 @click.command()
@@ -129,8 +149,8 @@ def command(
     catalog = loaded.catalog
     how: dict[str, Any] = {
         "exclude_seen": not keep_seen,
-        "allow": _history(catalog, allow, ()) if allow else None,
-        "deny": _history(catalog, deny, ()) if deny else None,
+        "allow": catalog.indices(_named(allow)) if allow else None,
+        "deny": catalog.indices(_named(deny)) if deny else None,
     }
     if file is not None:
         if target is None or ids or titles:
@@ -144,14 +164,14 @@ def command(
         raise ConfigError("--index goes with --users FILE; a single list is exact")
     if target is not None:
         raise ConfigError("--out goes with --users FILE")
-    history = _history(catalog, ids, titles)
-    people = Histories.from_lists([history], loaded.model.n_items)
+    history = _history(loaded, ids, titles)
+    people = history.histories(loaded.model.n_items)
     found = lists_of(loaded.model, people, k, how, explore=explore, seed=seed)
     rows = as_rows(loaded.model, catalog, found, 0)
     if as_json:
-        json_out({"run": run, "model": loaded.name, "history": [catalog.ids[i] for i in history], "items": rows})
+        json_out({"run": run, "model": loaded.name, "history": [catalog.ids[i] for i in history.items], "items": rows})
         return
-    taken = ", ".join(catalog.titles[i] for i in history) or "nothing yet"
+    taken = ", ".join(catalog.titles[i] for i in history.items) or "nothing yet"
     out().print(list_table(f"Took: {taken}", rows))
 
 

@@ -11,6 +11,7 @@ from foldin.data.images import IMAGES, Pictures, PublicPictures, load_pictures, 
 from foldin.data.items import read_items
 from foldin.data.named import EMBEDDED, NAMED, PublicSet, cache_folder, download, load_log
 from foldin.data.report import Note, ReadReport
+from foldin.data.resolve import ResolvedHistory, repeats_of, resolve_history
 from foldin.data.source import Source
 from foldin.data.splits import PROTOCOLS, HeldOut, Split, last_out, split_log, strong, temporal
 
@@ -32,6 +33,7 @@ __all__ = [
     "PublicPictures",
     "PublicSet",
     "ReadReport",
+    "ResolvedHistory",
     "Source",
     "Split",
     "cache_folder",
@@ -46,6 +48,8 @@ __all__ = [
     "read_idx",
     "read_items",
     "read_log",
+    "repeats_of",
+    "resolve_history",
     "split_log",
     "strong",
     "temporal",

@@ -80,6 +80,10 @@ class Catalog:
             )
         return [self._index[one] for one in wanted]
 
+    def places(self, ids: Iterable[str]) -> list[int | None]:
+        """Index of each external id; None for one that is not in the catalog."""
+        return [self._index.get(one) for one in ids]
+
     def known(self, ids: Iterable[str]) -> list[int]:
         """Indices of those ids that are in the catalogue, in order."""
         return [self._index[one] for one in ids if one in self._index]

@@ -20,6 +20,9 @@ took what together): what is learned and kept is a table of thousands; the sums 
 Source: kang2018, eqs. 1–8 and the authors' code: d 50, 2 blocks, 1 head, Adam 1e-3 with β₂ = .98, dropout .5 (Amazon) or .2
 (MovieLens), lengths 50 and 200. Losses: petrov2023 (gBCE), klenitskiy2023 (full softmax), `blocks/next_item.py`.
 
+With `timed`, training needs the times of the events. A history that comes without them is read as of one moment: the bias by
+time is then alike for all events and drops out of the attention.
+
 Departures from the paper: the full softmax is the default. A batch has a number of events, not of people, all of about one
 length, so that next to nothing is computed for filling. By default the paper's x + D(SA(LN(x))) holds; the authors' code, which
 adds to the normalised input and takes keys and values from the unnormalised one, is `block=authors`. An empty history, which
@@ -50,7 +53,7 @@ from foldin.blocks import (
     transitions,
 )
 from foldin.data import Histories
-from foldin.errors import ConfigError, ShapeError
+from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.models.base import Exportable, InnerProduct, Recommender
 from foldin.models.item_names import ItemNames, naming
 from foldin.tensors import Float, Int, Tensor
@@ -77,7 +80,7 @@ class SASRecConfig(Config):
     attention_dropout: float = setting(0.0, "of the attention's weights", low=0, below=1)
     positions: str = setting("learned", "of the events", choices=("learned", "rotary", "relative", "none"))
     places: str = setting("newest", "the end that learned positions count from", choices=("newest", "oldest"))
-    timed: bool = setting(False, "attention looks at the time between events, when the log has times")
+    timed: bool = setting(False, "attention looks at the time between events; the log must have times")
     block: str = setting("plain", "the paper's, its code's, or gated", choices=("plain", "authors", "gated"))
     expansion: int = setting(1, "width of the feed-forward layer, in widths", low=1)
     initial_sd: float | None = setting(None, "of normal initial weights; none for Xavier's", above=0)
@@ -169,6 +172,20 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
 
     def _call(self) -> None:
         self.encoder.names = None if self.naming is None else self.naming.rows()
+
+    def check_training(self, train: Histories) -> None:
+        """Whether it can be trained on these people.
+
+        Raises:
+            FitError: nobody has an event, or attention looks at times and the log has none.
+            ShapeError: they are over another catalog.
+        """
+        super().check_training(train)
+        if self.config.timed and train.times is None:
+            raise FitError(
+                "SASRec: timed = true needs the times of the events, and this log has none; name their column with --time, "
+                "or train with timed = false"
+            )
 
     def plan(self) -> Plan:
         config = self.config
@@ -282,7 +299,9 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
         if (later.lengths != 1).any():
             raise ShapeError("SASRec: a reading is extended by one event of each person")
         cache = reading.cache
-        if cache is None or int(cache.lengths.max()) >= self.config.length:
+        # Times that only some of the events have are left out of all.
+        dropped = self.config.timed and (later.times is None) != (reading.histories.times is None)
+        if cache is None or dropped or int(cache.lengths.max()) >= self.config.length:
             return self.read(histories)
         part = newest(later, 1, self.device)
         states, cache = self.encoder.extend(part, cache)
