@@ -22,9 +22,11 @@ def _rows(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
-def _cell(entry: Mapping[str, float] | None, places: int = 3) -> str:
-    if entry is None:
+def _cell(entry: Mapping[str, float | None] | None, places: int = 3) -> str:
+    if entry is None or entry["mean"] is None:
         return "–"
+    if entry["low"] is None:  # too few users for an interval
+        return f"{entry['mean']:.{places}f}"
     return f"{entry['mean']:.{places}f} ({entry['low']:.{places}f}–{entry['high']:.{places}f})"
 
 

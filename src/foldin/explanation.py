@@ -40,6 +40,7 @@ def explain(run: Run, split: Split, *, people: int, draws: int, seed: int, progr
         "config": run.model.config.as_dict(),
         "log_likelihood_per_item": metrics["log_likelihood_per_item"],
         "perplexity": metrics["perplexity"],
+        "perplexity_per_event": metrics.get("perplexity_per_event"),  # which older runs do not have
         "calibration": calibration_curve(run.model, split.test),
         "history": [json.loads(line) for line in lines],
     }

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import polars as pl
 import pytest
@@ -5,7 +7,14 @@ import torch
 
 from foldin.data import HeldOut, Histories
 from foldin.errors import ConfigError, ShapeError
-from foldin.evaluation import LOG_LIKELIHOOD, ValidationJudge, compare_models, evaluate
+from foldin.evaluation import (
+    LOG_LIKELIHOOD,
+    LOG_LIKELIHOOD_PER_EVENT,
+    Evaluation,
+    ValidationJudge,
+    compare_models,
+    evaluate,
+)
 from foldin.experiment import report, train
 from foldin.models import EASE, MultVAEConfig, Popularity
 from foldin.training import fit
@@ -105,3 +114,76 @@ def test_a_model_compared_with_itself_is_not_different(split):
     found = train(split, "popularity").evaluation
     (row,) = compare_models({"a": found, "b": found}, ["ndcg@100"])
     assert (row["difference"], row["p"], row["p_adjusted"]) == (0.0, 1.0, 1.0)
+
+
+def judged(users: list[str], **columns) -> Evaluation:
+    """An evaluation of these users, a target each."""
+    n = len(users)
+    return Evaluation(pl.DataFrame({"person": users, "fold_in": [1] * n, "targets": [1] * n, **columns}), {}, 0)
+
+
+def test_models_are_compared_user_by_user_whatever_their_order():
+    rng = np.random.default_rng(0)
+    users, values = [f"u{at}" for at in range(40)], rng.random(40)
+    a = judged(users, **{"ndcg@10": values})
+    better = values + rng.random(40) * 0.1
+    order = rng.permutation(40)
+    b = judged([users[at] for at in order], **{"ndcg@10": better[order]})
+    (found,) = compare_models({"a": a, "b": b}, ["ndcg@10"])
+    (sorted_,) = compare_models({"a": a, "b": judged(users, **{"ndcg@10": better})}, ["ndcg@10"])
+    assert found == sorted_
+    assert found["p"] < 1e-3
+    assert found["difference"] == pytest.approx(float((values - better).mean()))
+
+
+def test_models_judged_on_other_users_are_not_compared():
+    a = judged(["x", "y", "z"], **{"ndcg@10": [0.0, 1.0, 0.5]})
+    for others, said in (
+        (["x", "y", "w"], "'z' is only among those of a"),
+        (["x", "y", "z", "w"], "'w' is only among"),
+    ):
+        b = judged(others, **{"ndcg@10": [0.5] * len(others)})
+        with pytest.raises(ShapeError, match=said):
+            compare_models({"a": a, "b": b}, ["ndcg@10"])
+    with pytest.raises(ShapeError, match="b: user 'x' comes twice"):
+        compare_models({"a": a, "b": judged(["x", "y", "x"], **{"ndcg@10": [0.5] * 3})}, ["ndcg@10"])
+    other = Evaluation(a.per_user.with_columns(targets=pl.lit(2)), {}, 0)
+    with pytest.raises(ShapeError, match="other targets of the same users"):
+        compare_models({"a": a, "b": other}, ["ndcg@10"])
+
+
+def test_without_enough_users_there_are_means_and_no_intervals():
+    a, b = (
+        judged(["x", "y"], **{"ndcg@10": values, LOG_LIKELIHOOD: [-2.0, -3.0]}) for values in ([1.0, 0.5], [0.5, 0.0])
+    )
+    assert a.summary()["ndcg@10"] == {"mean": 0.75, "low": None, "high": None}
+    assert a.summary()["perplexity"] == {"mean": pytest.approx(np.exp(2.5)), "low": None, "high": None}
+    rows = compare_models({"a": a, "b": b}, ["ndcg@10", LOG_LIKELIHOOD])
+    assert rows[0] == {
+        **{"metric": "ndcg@10", "a": "a", "b": "b", "difference": 0.5},
+        **{"low": None, "high": None, "p": 0.5, "p_adjusted": 0.5},
+    }
+    json.dumps(rows, allow_nan=False)
+
+
+def test_a_difference_that_is_not_finite_is_no_test_and_leaves_the_others():
+    a, b, c = (judged(["x", "y"], **{"m@1": values}) for values in ([1.0, 0.5], [0.5, 0.0], [-np.inf, 0.0]))
+    rows = compare_models({"a": a, "b": b, "c": c}, ["m@1"])
+    assert [(row["p"], row["p_adjusted"]) for row in rows] == [(0.5, 0.5), (None, None), (None, None)]
+
+
+def test_perplexity_is_given_over_users_and_over_events():
+    n = 30
+    targets, means = np.arange(1, n + 1), -1.0 - np.arange(n) / n
+    table = pl.DataFrame({"person": range(n), "fold_in": 1, "targets": targets, LOG_LIKELIHOOD: means})
+    found = Evaluation(table.with_columns(fold_in=pl.lit(1)), {}, 0).summary()
+    assert found["perplexity"]["mean"] == pytest.approx(np.exp(-means.mean()))
+    of_events = (targets * means).sum() / targets.sum()
+    assert found[LOG_LIKELIHOOD_PER_EVENT]["mean"] == pytest.approx(of_events)
+    assert found["perplexity_per_event"]["mean"] == pytest.approx(np.exp(-of_events))
+    assert found["perplexity_per_event"]["low"] < np.exp(-of_events) < found["perplexity_per_event"]["high"]
+    # The spread is that of the ratio when whole users are drawn again.
+    rng = np.random.default_rng(1)
+    drawn = [(targets[at] * means[at]).sum() / targets[at].sum() for at in rng.integers(0, n, size=(4000, n))]
+    low, high = found[LOG_LIKELIHOOD_PER_EVENT]["low"], found[LOG_LIKELIHOOD_PER_EVENT]["high"]
+    assert high - low == pytest.approx(2 * 1.96 * np.std(drawn), rel=0.2)

@@ -4,11 +4,19 @@ import click
 
 from foldin.cli.options import JSON
 from foldin.cli.output import json_out, out, table, working
-from foldin.evaluation import DEFAULT_METRICS, evaluate
+from foldin.cli.tables import interval
+from foldin.evaluation import DEFAULT_METRICS, LOG_LIKELIHOOD, LOG_LIKELIHOOD_PER_EVENT, evaluate
 from foldin.experiment import choose_device, split_of_run
 from foldin.store import load_run
 
 __all__ = ["command"]
+
+_NAMES = {
+    LOG_LIKELIHOOD: "log-likelihood per item, mean over users",
+    LOG_LIKELIHOOD_PER_EVENT: "log-likelihood per held-out event",
+    "perplexity": "perplexity, of the mean over users",
+    "perplexity_per_event": "perplexity per held-out event",
+}
 
 
 @click.command()
@@ -57,7 +65,7 @@ def command(run: str, metrics: str, path: str | None, device: str, as_json: bool
         json_out(content)
         return
     rows = [
-        (name, f"{entry['mean']:.4f}", f"{entry['low']:.4f} – {entry['high']:.4f}" if "low" in entry else "")
+        (_NAMES.get(name, name), "–" if entry["mean"] is None else f"{entry['mean']:.4f}", interval(entry, 4, " – "))
         for name, entry in summary.items()
     ]
     people = len(found.per_user)

@@ -7,7 +7,7 @@ import click
 
 from foldin.cli.options import JSON
 from foldin.cli.output import json_out, out, table, working
-from foldin.cli.page import bound_heading, bound_rows, html_page
+from foldin.cli.page import bound_heading, bound_rows, html_page, prediction_line
 from foldin.errors import ConfigError
 from foldin.experiment import choose_device, split_of_run
 from foldin.explanation import explain, explain_file
@@ -74,12 +74,7 @@ def command(
         json_out(content)
         return
     console = out()
-    likelihood = content["log_likelihood_per_item"]
-    console.print(
-        f"{loaded.name} on {content['data']}: held-out log-likelihood {likelihood['mean']:.4f} nats an item "
-        f"({likelihood['low']:.4f} to {likelihood['high']:.4f}), perplexity {content['perplexity']['mean']:.0f}",
-        soft_wrap=True,
-    )
+    console.print(f"{loaded.name} on {content['data']}: {prediction_line(content)}", soft_wrap=True)
     if "bounds" in content:
         _show_bounds(console, content["bounds"])
     if "segments" in content:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["bound_heading", "bound_rows", "html_page", "line_chart"]
+__all__ = ["bound_heading", "bound_rows", "html_page", "line_chart", "prediction_line"]
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #2563a8; --other: #b4530a; --third: #3a7d44; --grid: #8884; }
@@ -201,13 +201,22 @@ def _segments(segments: list[dict[str, Any]]) -> str:
     return "<h2>Parts, and the items that say most about each</h2>" + _table(("share", "items"), rows)
 
 
+def prediction_line(content: dict[str, Any]) -> str:
+    """The held-out log-likelihood and both perplexities in words: of the mean over users, and of that over events."""
+
+    def perplexity(name: str, of: str) -> str:
+        entry = content.get(name)
+        return "" if entry is None or entry["mean"] is None else f", perplexity {entry['mean']:.0f} {of}"
+
+    likelihood = content["log_likelihood_per_item"]
+    spread = "" if likelihood["low"] is None else f" ({likelihood['low']:.4f} to {likelihood['high']:.4f})"
+    mean = f"held-out log-likelihood {likelihood['mean']:.4f} nats an item, averaged over users{spread}"
+    return f"{mean}{perplexity('perplexity', 'over users')}{perplexity('perplexity_per_event', 'over all held-out events')}"
+
+
 def _predictions(content: dict[str, Any]) -> str:
-    likelihood, perplexity = content["log_likelihood_per_item"], content["perplexity"]
-    return (
-        f"<p>Held-out log-likelihood {likelihood['mean']:.4f} nats an item "
-        f"({likelihood['low']:.4f} to {likelihood['high']:.4f}), perplexity {perplexity['mean']:.0f}; "
-        f"protocol {html.escape(content['protocol'])}.</p>"
-    )
+    line = prediction_line(content)
+    return f"<p>{html.escape(line[0].upper() + line[1:])}; protocol {html.escape(content['protocol'])}.</p>"
 
 
 def _calibration(curve: list[dict[str, Any]]) -> str:

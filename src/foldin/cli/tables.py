@@ -9,22 +9,33 @@ from rich.text import Text
 
 from foldin.cli.output import table
 
-__all__ = ["metrics_table", "show_tests"]
+__all__ = ["interval", "metrics_table", "show_tests"]
 
 SHOWN = ("ndcg@100", "recall@20", "recall@50", "ndcg@10")
 
 
-def _cell(entry: Mapping[str, float] | None, places: int = 3) -> Text:
-    if entry is None:
+def interval(entry: Mapping[str, float | None], places: int, between: str) -> str:
+    """The interval of a figure in words; a dash where there are too few users for one, nothing where it has none."""
+    if "low" not in entry:
+        return ""
+    low, high = entry["low"], entry["high"]
+    return "–" if low is None or high is None else f"{low:.{places}f}{between}{high:.{places}f}"
+
+
+def _cell(entry: Mapping[str, float | None] | None, places: int = 3) -> Text:
+    if entry is None or entry["mean"] is None:
         return Text("–")
     text = Text(f"{entry['mean']:.{places}f}")
-    if "low" in entry:
-        text.append(f" {entry['low']:.{places}f}–{entry['high']:.{places}f}", style="dim")
+    if found := interval(entry, places, "–"):
+        text.append(f" {found}", style="dim")
     return text
 
 
 def metrics_table(content: Mapping[str, Any], shown: Sequence[str] = SHOWN) -> Table:
-    """Models side by side; a 95 % bootstrap interval over people behind each mean."""
+    """Models side by side; behind each mean its 95 % interval over users, a dash where they are too few for one.
+
+    Perplexity stands there twice: of the mean over users of their mean log-likelihood, and of the mean over all held-out events.
+    """
     first = next(iter(content["models"].values()))["metrics"]
     names = [name for name in shown if name in first] or [n for n in first if "@" in n][:4]
     rows = []
@@ -36,6 +47,7 @@ def metrics_table(content: Mapping[str, Any], shown: Sequence[str] = SHOWN) -> T
                 model,
                 *(_cell(metrics.get(name)) for name in names),
                 _cell(metrics.get("perplexity"), 0),
+                _cell(metrics.get("perplexity_per_event"), 0),
                 _cell(coverage, 2),
                 f"{about['fit_seconds']:.1f}",
             )
@@ -45,13 +57,16 @@ def metrics_table(content: Mapping[str, Any], shown: Sequence[str] = SHOWN) -> T
         f"{content['data']}, protocol {content['protocol']}: {people:,} test people, "
         f"{content['items']:,} items ranked, mean and 95 % interval"
     )
-    return table(title, ("model", *names, "perplexity", "coverage", "fit s"), rows)
+    return table(title, ("model", *names, "perplexity per user", "per event", "coverage", "fit s"), rows)
 
 
 def show_tests(console: Console, content: Mapping[str, Any], metric: str) -> None:
     """Each pair of models on one metric, in a sentence."""
     for test in content["tests"]:
         if test["metric"] != metric:
+            continue
+        if test["p_adjusted"] is None:
+            console.print(f"  {test['a']} and {test['b']}: no test, since a difference in {metric} is not finite")
             continue
         better, worse = (test["a"], test["b"]) if test["difference"] >= 0 else (test["b"], test["a"])
         sure = "significant" if test["p_adjusted"] < 0.05 else "not significant"

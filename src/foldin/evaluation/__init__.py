@@ -3,21 +3,25 @@
 from foldin.evaluation.beyond import coverage, gini, novelty
 from foldin.evaluation.bounds import bound_report
 from foldin.evaluation.calibration import calibration_curve
+from foldin.evaluation.comparison import compare_models
 from foldin.evaluation.evaluate import (
     DEFAULT_METRICS,
     LOG_LIKELIHOOD,
+    LOG_LIKELIHOOD_PER_EVENT,
     Evaluation,
     ValidationJudge,
-    compare_models,
     evaluate,
     parse_metric,
 )
+from foldin.evaluation.intervals import LEAST_USERS, bootstrap_interval, share_interval, studentized_interval
 from foldin.evaluation.metrics import METRICS, hit_rate, map_, mrr, ndcg, recall, recall_all
-from foldin.evaluation.significance import bootstrap_interval, holm, paired_test
+from foldin.evaluation.significance import holm, paired_test
 
 __all__ = [
     "DEFAULT_METRICS",
+    "LEAST_USERS",
     "LOG_LIKELIHOOD",
+    "LOG_LIKELIHOOD_PER_EVENT",
     "METRICS",
     "Evaluation",
     "ValidationJudge",
@@ -38,4 +42,6 @@ __all__ = [
     "parse_metric",
     "recall",
     "recall_all",
+    "share_interval",
+    "studentized_interval",
 ]

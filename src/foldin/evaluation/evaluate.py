@@ -12,17 +12,17 @@ from foldin.blocks import log_total, top_k
 from foldin.data import HeldOut, Histories
 from foldin.errors import ConfigError, ShapeError
 from foldin.evaluation.beyond import coverage, gini, novelty
+from foldin.evaluation.intervals import share_interval, studentized_interval
 from foldin.evaluation.metrics import METRICS
-from foldin.evaluation.significance import bootstrap_interval, holm, paired_test
 from foldin.models import Recommender
 from foldin.tensors import Array, Bool, Float64, Int64
 
 __all__ = [
     "DEFAULT_METRICS",
     "LOG_LIKELIHOOD",
+    "LOG_LIKELIHOOD_PER_EVENT",
     "Evaluation",
     "ValidationJudge",
-    "compare_models",
     "evaluate",
     "parse_metric",
 ]
@@ -30,7 +30,8 @@ __all__ = [
 DEFAULT_METRICS = (
     *("ndcg@100", "ndcg@10", "recall@20", "recall@50", "recall_all@20", "hit_rate@10", "mrr@10", "map@10"),
 )
-LOG_LIKELIHOOD = "log_likelihood_per_item"
+LOG_LIKELIHOOD = "log_likelihood_per_item"  # mean over users of the mean over their targets
+LOG_LIKELIHOOD_PER_EVENT = "log_likelihood_per_event"  # mean over all targets
 
 
 def parse_metric(name: str) -> tuple[str, int]:
@@ -71,21 +72,42 @@ class Evaluation:
         return self.per_user[metric].to_numpy()
 
     def summary(self, *, seed: int = 0) -> dict[str, Any]:
-        """Metric → mean with its 95 % bootstrap interval over people; perplexity beside the log-likelihood."""
+        """Metric → mean over users with its 95 % interval, `low` and `high`; None where there are too few for one.
+
+        Beside `log_likelihood_per_item`, the mean over users of the mean over a user's targets, in nats, stands
+        `log_likelihood_per_event`, the mean over all targets; `perplexity` and `perplexity_per_event` are exp(−) of the two.
+        """
         table: dict[str, Any] = {}
         for name in self.metrics:
-            values = self.values(name)
-            low, high = bootstrap_interval(values, seed=seed)
-            table[name] = {"mean": float(values.mean()), "low": low, "high": high}
+            method = share_interval if name.partition("@")[0] in METRICS else studentized_interval
+            table[name] = _estimate(self.values(name), method(self.values(name), seed=seed))
         if LOG_LIKELIHOOD in table:
-            of = table[LOG_LIKELIHOOD]
-            table["perplexity"] = {
-                "mean": float(np.exp(-of["mean"])),
-                "low": float(np.exp(-of["high"])),
-                "high": float(np.exp(-of["low"])),
-            }
+            each = _per_event(self.values(LOG_LIKELIHOOD), self.per_user["targets"].to_numpy())
+            table[LOG_LIKELIHOOD_PER_EVENT] = _estimate(each, studentized_interval(each, seed=seed))
+            table["perplexity"] = _perplexity(table[LOG_LIKELIHOOD])
+            table["perplexity_per_event"] = _perplexity(table[LOG_LIKELIHOOD_PER_EVENT])
         table |= {name: {"mean": value} for name, value in self.overall.items()}
         return table
+
+
+def _estimate(values: Float64[Array, " users"], interval: tuple[float, float]) -> dict[str, float | None]:
+    low, high = (end if np.isfinite(end) else None for end in interval)
+    return {"mean": float(values.mean()), "low": low, "high": high}
+
+
+def _perplexity(of: Mapping[str, float | None]) -> dict[str, float | None]:
+    """exp(−) of a log-likelihood and of the ends of its interval."""
+    mean, low, high = (None if nats is None else float(np.exp(-nats)) for nats in (of["mean"], of["high"], of["low"]))
+    return {"mean": mean, "low": low, "high": high}
+
+
+def _per_event(means: Float64[Array, " users"], targets: Int64[Array, " users"]) -> Float64[Array, " users"]:
+    """Values whose mean is R = Σ_u n_u m_u / Σ_u n_u, and whose spread is that of R: R + n_u (m_u − R) / n̄.
+
+    Source: the linearization of a ratio estimator, cochran1977, section 2.11.
+    """
+    overall = (targets * means).sum() / targets.sum()
+    return overall + targets * (means - overall) / targets.mean()
 
 
 def _relevant(targets: Histories, start: int, lists: Int64[Array, "users k"]) -> Bool[Array, "users k"]:
@@ -189,34 +211,3 @@ class ValidationJudge:
     def __call__(self, model: Recommender) -> float:
         found = evaluate(model, self._held, metrics=(self.metric,), likelihood=False)
         return float(found.values(self.metric).mean())
-
-
-def compare_models(
-    evaluations: Mapping[str, Evaluation], metrics: Sequence[str], *, seed: int = 0
-) -> list[dict[str, Any]]:
-    """Paired tests of every two models on every metric that both have, Holm-adjusted within a metric."""
-    rows: list[dict[str, Any]] = []
-    names = list(evaluations)
-    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    for metric in metrics:
-        able = [(a, b) for a, b in pairs if all(metric in evaluations[m].per_user.columns for m in (a, b))]
-        p_values = []
-        for a, b in able:
-            difference = evaluations[a].values(metric) - evaluations[b].values(metric)
-            low, high = bootstrap_interval(difference, seed=seed)
-            p = paired_test(evaluations[a].values(metric), evaluations[b].values(metric))
-            p_values.append(p)
-            rows.append(
-                {
-                    "metric": metric,
-                    "a": a,
-                    "b": b,
-                    "difference": float(difference.mean()),
-                    "low": low,
-                    "high": high,
-                    "p": p,
-                }
-            )
-        for row, adjusted in zip(rows[len(rows) - len(able) :], holm(p_values), strict=True):
-            row["p_adjusted"] = adjusted
-    return rows
