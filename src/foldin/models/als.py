@@ -7,7 +7,8 @@ takes for known people, so known and new people are treated alike:
 
     x = (YᵀY + λ I + (α − 1) Y_uᵀ Y_u)⁻¹ α Y_uᵀ 1
 
-Source: hu2008, eq. 4. Departures from the paper: c = α instead of 1 + α (as in the package), fixed for all events.
+Source: hu2008, eq. 4. Departures from the paper: c = α instead of 1 + α (as in the package), fixed for all events; a history of
+which nothing was learned, whose scores are all 0 there, gets the training counts.
 """
 
 import warnings
@@ -20,10 +21,13 @@ import torch
 from foldin.data import Histories
 from foldin.errors import MissingExtraError
 from foldin.models.base import InnerProduct, Recommender
-from foldin.tensors import Float, Tensor
+from foldin.models.start import PopularStart
+from foldin.tensors import Array, Bool, Float, Tensor
 from foldin.training import Config, Plan, Sweep, setting
 
 __all__ = ["ALS", "ALSConfig"]
+
+_BLOCK_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +38,7 @@ class ALSConfig(Config):
     iterations: int = setting(15, "alternations", low=1)
 
 
-class ALS(InnerProduct, Recommender[ALSConfig]):
+class ALS(InnerProduct, PopularStart, Recommender[ALSConfig]):
     """Implicit alternating least squares."""
 
     Config = ALSConfig
@@ -43,14 +47,25 @@ class ALS(InnerProduct, Recommender[ALSConfig]):
 
     def _build(self, generator: torch.Generator) -> None:
         self.item_factors = torch.zeros(self.n_items, self.config.factors, device=self.device)
+        self.log_share = torch.zeros(self.n_items, device=self.device)
+
+    def training_bytes(self, train: Histories) -> float:
+        # Both sides' factors as they are drawn and as they are solved for, and the products of factors with factors.
+        factors = self.config.factors
+        return 8.0 * factors * (len(train) + self.n_items) + 16.0 * factors**2
+
+    def block(self) -> int:
+        # Each person's least squares have a matrix of their own.
+        return min(super().block(), max(1, _BLOCK_BYTES // (4 * self.config.factors**2)))
 
     def plan(self) -> Plan:
         return Plan(phases=(Sweep(name="alternate", run=self._fit),))
 
     def tensors(self) -> dict[str, Tensor]:
-        return {"item_factors": self.item_factors}
+        return {"item_factors": self.item_factors, "log_share": self.log_share}
 
     def _fit(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        self._learn_shares(train)
         try:
             from implicit.cpu.als import AlternatingLeastSquares
             from threadpoolctl import threadpool_limits
@@ -91,4 +106,7 @@ class ALS(InnerProduct, Recommender[ALSConfig]):
         return self.item_factors, torch.zeros(self.n_items, device=self.device)
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
-        return self.fold_in(histories) @ self.item_factors.t()
+        return self._spoken(self.fold_in(histories) @ self.item_factors.t())
+
+    def speaking(self) -> Bool[Array, " items"]:
+        return self.item_factors.any(dim=1).cpu().numpy()
