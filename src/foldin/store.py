@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import torch
 
 from foldin.data import Catalog
 from foldin.errors import FoldinError, RunError
 from foldin.files import FORMAT_VERSION, read_tensors, write_atomically, write_json, write_tensors, write_text
-from foldin.models import ALL, Described, Recommender
+from foldin.models import ALL, Described, PopularStart, Recommender, log_shares
 from foldin.training import CHECKPOINT
 
 __all__ = ["Run", "load_run", "save_run"]
@@ -140,10 +141,14 @@ def load_run(folder: str | Path, *, device: str | torch.device = "cpu") -> Run:
         model = kind(about["n_items"], kind.Config.from_dict(about["config"]), device=device)
     except FoldinError as error:
         raise RunError(f"{folder}: the settings stored with the model cannot be used: {error}") from error
-    model.load_state(tensors)
     catalog = Catalog(pl.read_parquet(folder / "catalog.parquet"))
-    if isinstance(model, Described):
-        model.describe(catalog)
     if len(catalog) != model.n_items:
         raise RunError(f"{folder}: the model knows {model.n_items} items, the catalogue {len(catalog)}")
+    if isinstance(model, PopularStart) and "log_share" not in tensors:
+        # A run of an earlier version: what it lacks are the training counts, which the catalog has too.
+        counts = catalog.table["count"].to_numpy().astype(np.int64)
+        tensors["log_share"] = log_shares(counts).to(model.log_share.dtype)
+    model.load_state(tensors)
+    if isinstance(model, Described):
+        model.describe(catalog)
     return Run(folder=folder, name=name, model=model, catalog=catalog, info=info)

@@ -8,6 +8,7 @@ from foldin.data.formats import FORMATS
 from foldin.data.given import FOLD_INS, is_given, read_given
 from foldin.data.histories import Histories, gather_ranges
 from foldin.data.images import IMAGES, Pictures, PublicPictures, load_pictures, read_idx
+from foldin.data.indices import Indices, check_indices, count_of, whole_numbers
 from foldin.data.items import read_items
 from foldin.data.named import EMBEDDED, NAMED, PublicSet, cache_folder, download, load_log
 from foldin.data.report import Note, ReadReport
@@ -28,6 +29,7 @@ __all__ = [
     "Examples",
     "HeldOut",
     "Histories",
+    "Indices",
     "Note",
     "Pictures",
     "PublicPictures",
@@ -37,6 +39,8 @@ __all__ = [
     "Source",
     "Split",
     "cache_folder",
+    "check_indices",
+    "count_of",
     "download",
     "gather_ranges",
     "is_given",
@@ -53,4 +57,5 @@ __all__ = [
     "split_log",
     "strong",
     "temporal",
+    "whole_numbers",
 ]

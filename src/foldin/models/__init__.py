@@ -17,6 +17,7 @@ from foldin.models.posterior import Posterior, Predictive
 from foldin.models.recvae import RecVAE, RecVAEConfig
 from foldin.models.sasrec import Reading, SASRec, SASRecConfig
 from foldin.models.semantic import SemanticIds, SemanticIdsConfig
+from foldin.models.start import PopularStart, log_shares
 from foldin.models.variational import Variational
 
 ALL: dict[str, type[Recommender]] = {
@@ -64,6 +65,7 @@ __all__ = [
     "PLSAConfig",
     "PoissonFactorization",
     "PoissonFactorizationConfig",
+    "PopularStart",
     "Popularity",
     "PopularityConfig",
     "Posterior",
@@ -79,4 +81,5 @@ __all__ = [
     "SemanticIdsConfig",
     "TopK",
     "Variational",
+    "log_shares",
 ]

@@ -12,7 +12,8 @@ With `oldest` below 1 an event's α falls from the newest event to the oldest of
 
 Source: hu2008, eq. 4; wang2023, section 3.6 (the weights).
 
-Departures from the paper: c = α instead of 1 + α (as in the package), fixed for all events.
+Departures from the paper: c = α instead of 1 + α (as in the package), fixed for all events; a history of which nothing was
+learned, whose scores are all 0 there, gets the training counts.
 """
 
 import itertools
@@ -28,10 +29,13 @@ from foldin.data import Histories
 from foldin.errors import MissingExtraError
 from foldin.models.base import InnerProduct, Recommender
 from foldin.models.recency import event_weights, oldest_setting
-from foldin.tensors import Float, Tensor
+from foldin.models.start import PopularStart
+from foldin.tensors import Array, Bool, Float, Tensor
 from foldin.training import Config, Plan, Sweep, setting
 
 __all__ = ["ALS", "ALSConfig"]
+
+_BLOCK_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +47,7 @@ class ALSConfig(Config):
     oldest: float = oldest_setting()
 
 
-class ALS(InnerProduct, Recommender[ALSConfig]):
+class ALS(InnerProduct, PopularStart, Recommender[ALSConfig]):
     """Implicit alternating least squares."""
 
     Config = ALSConfig
@@ -52,14 +56,25 @@ class ALS(InnerProduct, Recommender[ALSConfig]):
 
     def _build(self, generator: torch.Generator) -> None:
         self.item_factors = torch.zeros(self.n_items, self.config.factors, device=self.device)
+        self.log_share = torch.zeros(self.n_items, device=self.device)
+
+    def training_bytes(self, train: Histories) -> float:
+        # Both sides' factors as they are drawn and as they are solved for, and the products of factors with factors.
+        factors = self.config.factors
+        return 8.0 * factors * (len(train) + self.n_items) + 16.0 * factors**2
+
+    def block(self) -> int:
+        # Each person's least squares have a matrix of their own.
+        return min(super().block(), max(1, _BLOCK_BYTES // (4 * self.config.factors**2)))
 
     def plan(self) -> Plan:
         return Plan(phases=(Sweep(name="alternate", run=self._fit),))
 
     def tensors(self) -> dict[str, Tensor]:
-        return {"item_factors": self.item_factors}
+        return {"item_factors": self.item_factors, "log_share": self.log_share}
 
     def _fit(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        self._learn_shares(train)
         try:
             from implicit.cpu.als import AlternatingLeastSquares
             from threadpoolctl import threadpool_limits
@@ -102,4 +117,7 @@ class ALS(InnerProduct, Recommender[ALSConfig]):
         return self.item_factors, torch.zeros(self.n_items, device=self.device)
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
-        return self.fold_in(histories) @ self.item_factors.t()
+        return self._spoken(self.fold_in(histories) @ self.item_factors.t())
+
+    def speaking(self) -> Bool[Array, " items"]:
+        return self.item_factors.any(dim=1).cpu().numpy()

@@ -80,6 +80,10 @@ class MultDAE(Exportable, InnerProduct, Recommender[MultDAEConfig]):
         )
         return Plan(phases=(phase,), epochs=self.config.epochs)
 
+    def training_bytes(self, train: Histories) -> float:
+        rows = min(self.config.batch_size, len(train))  # over the catalog, and a gradient of each
+        return super().training_bytes(train) + 8.0 * rows * self.n_items
+
     def tensors(self) -> dict[str, Tensor]:
         return dict(self.network.named_parameters())
 

@@ -79,6 +79,10 @@ class MultVAE(Exportable, InnerProduct, Variational[MultVAEConfig]):
         )
         return Plan(phases=(phase,), epochs=config.epochs)
 
+    def training_bytes(self, train: Histories) -> float:
+        rows = min(self.config.batch_size, len(train))  # over the catalog, and a gradient of each
+        return super().training_bytes(train) + 8.0 * rows * self.n_items
+
     def tensors(self) -> dict[str, Tensor]:
         return dict(self.network.named_parameters())
 

@@ -1,7 +1,7 @@
 """What a recommender with a posterior adds to the contract: draws of its scores, and lists that say how sure it is."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from foldin.blocks import top_k
-from foldin.data import Histories
+from foldin.data import Histories, Indices
 from foldin.errors import ShapeError
 from foldin.models.base import Recommender, TopK
 from foldin.tensors import Array, Bool, Float, Int64, Tensor
@@ -18,6 +18,7 @@ from foldin.training import Config
 
 __all__ = ["Posterior", "Predictive", "log_gammas", "log_of_product", "numpy_generator"]
 
+_SHARES = 1 << 25  # probabilities of all draws that are kept at once
 C = TypeVar("C", bound=Config)
 
 
@@ -65,8 +66,8 @@ class Posterior(Recommender[C]):
         level: float = 0.9,
         explore: bool = False,
         exclude_seen: bool = True,
-        allow: Sequence[int] | None = None,
-        deny: Sequence[int] | None = None,
+        allow: Indices | None = None,
+        deny: Indices | None = None,
     ) -> Predictive:
         """Lists with the uncertainty of the posterior: what would change if the unknown were drawn anew.
 
@@ -82,10 +83,11 @@ class Posterior(Recommender[C]):
         """
         if draws < 2 or not 0.0 < level < 1.0:
             raise ShapeError(f"a spread needs at least two draws and a level in (0, 1), not {draws} and {level:g}")
-        banned = self._banned(allow, deny)
+        self._check(histories)
+        k, banned = self._places(k), self._banned(allow, deny)
         fixed = self.recommend(histories, k, exclude_seen=exclude_seen, allow=allow, deny=deny)
         found = Predictive(fixed.items, fixed.scores, *(np.zeros(fixed.items.shape) for _ in range(5)))
-        step = max(1, self.block() // 4)
+        step = max(1, min(self.block() // 4, _SHARES // (draws * k)))
         for start in range(0, len(histories), step):
             part, at = histories.rows(start, start + step), slice(start, start + step)
             barred = self._barred(part if exclude_seen else None, len(part), banned)

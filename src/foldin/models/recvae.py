@@ -100,6 +100,10 @@ class RecVAE(Exportable, InnerProduct, Variational[RecVAEConfig]):
         self._buffers = Buffers()
         self._cache: Gaussian | None = None  # q_old of every training person, while training
 
+    def training_bytes(self, train: Histories) -> float:
+        rows = min(self.config.batch_size, len(train))  # over the catalog, and a gradient of each
+        return super().training_bytes(train) + 8.0 * rows * self.n_items + 8.0 * self.config.latent * len(train)
+
     def tensors(self) -> dict[str, Tensor]:
         named = {f"encoder.{name}": value for name, value in self.encoder.named_parameters()}
         named |= {f"old.{name}": value for name, value in self.old.named_parameters()}

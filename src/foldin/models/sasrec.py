@@ -56,7 +56,8 @@ from foldin.data import Histories
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.models.base import Exportable, InnerProduct, Recommender
 from foldin.models.item_names import ItemNames, naming
-from foldin.tensors import Float, Int, Tensor
+from foldin.models.start import PopularStart
+from foldin.tensors import Array, Bool, Float, Int, Tensor
 from foldin.training import Config, Gradient, Loss, Plan, Step, Sweep, falling, setting
 
 __all__ = ["Reading", "SASRec", "SASRecConfig"]
@@ -73,7 +74,7 @@ class SASRecConfig(Config):
     codes: int | None = setting(
         None, "compress: an item's vector is the sum of four codes' vectors, of this many a level", low=2
     )
-    blocks: int = setting(2, "of the transformer", low=1)
+    blocks: int = setting(2, "of the transformer", low=1, high=1000)
     length: int = setting(50, "newest events that are read", low=1)
     crop: bool = setting(False, "learn from a random window of a longer history each time, not its newest events")
     dropout: float = setting(0.2, "of the input and of each layer's output", low=0, below=1)
@@ -123,7 +124,7 @@ class Reading:
     cache: Cache | None
 
 
-class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
+class SASRec(Exportable, InnerProduct, PopularStart, Recommender[SASRecConfig]):
     """Self-attentive sequential recommendation."""
 
     Config = SASRecConfig
@@ -203,8 +204,7 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
         return Plan(phases=(phase,), epochs=config.epochs, first=(Sweep(name="count", run=self._count),))
 
     def _count(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        counts = torch.from_numpy(train.counts()).double() + 1.0
-        self.log_share.copy_((counts / counts.sum()).log())
+        self._learn_shares(train)
         if self.naming is None:
             return {}
         found = self.naming.learn(train, None, generator)
@@ -257,14 +257,15 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
     def _products(self, queries: Float[Tensor, "users width"], histories: Histories) -> Float[Tensor, "users items"]:
         out = self._buffers.get("logits", (len(queries), self.n_items), queries)
         matmul_into(out, queries, self.item_vectors()[0].t())
-        nobody = np.flatnonzero(histories.lengths == 0)
-        if len(nobody):
-            out[torch.from_numpy(nobody).to(self.device)] = self.log_share
-        return out
+        return self._started(out, histories)
+
+    def speaking(self) -> Bool[Array, " items"]:
+        return np.ones(self.n_items, dtype=bool)
 
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
         if self.config.timed:
             raise ConfigError("SASRec: timed = true: plain histories of items, without times, are not enough")
+        history = F.pad(history, (0, 1), value=-1)  # a rectangle without a column has nothing to gather from
         counts, length = (history >= 0).sum(dim=1), self.config.length
         lengths = counts.clamp(min=1, max=length)
         steps = (counts.clamp(min=length) - length).unsqueeze(1) + torch.arange(length, device=history.device)
