@@ -7,7 +7,6 @@ from typing import Any
 
 from foldin.data.events import EventLog
 from foldin.data.given import is_given, read_given
-from foldin.data.items import read_items
 from foldin.data.named import load_log
 from foldin.data.splits import DEFAULT_MIN_EVENTS, Split, split_log
 from foldin.errors import SplitError
@@ -27,7 +26,7 @@ class Source:
         min_events: people with fewer events are left out.
         item_events: items with fewer events are left out first.
         core: repeat both until both hold (a k-core).
-        format, user, item, time, rating, order, min_rating, repeats, items: as in `read_log`.
+        format, user, item, time, rating, order, min_rating, repeats, items, time_format: as in `read_log`.
     """
 
     path: str
@@ -46,6 +45,7 @@ class Source:
     min_rating: float | None = None
     repeats: str = "first"
     items: str | None = None
+    time_format: str | None = None
 
     @property
     def given(self) -> bool:
@@ -72,6 +72,7 @@ class Source:
             rating=self.rating,
             order=self.order,
             items=self.items,
+            time_format=self.time_format,
         )
         if self.item_events > 1 or self.core:
             # The protocol's own minimum, so that it removes nobody afterwards and the core stays one.
@@ -95,9 +96,14 @@ class Source:
         if self.given:
             if self.min_rating is not None or self.item_events > 1 or self.core or self.min_events is not None:
                 raise SplitError(f"{self.path}: the folder is already split; filters would change the published split")
-            attributes = None if self.items is None else read_items(Path(self.items))
             return read_given(
-                self.path, user=self.user, item=self.item, time=self.time, order=self.order, items=attributes
+                self.path,
+                user=self.user,
+                item=self.item,
+                time=self.time,
+                order=self.order,
+                items=self.items,
+                time_format=self.time_format,
             )
         log = self.log(progress=progress, download_progress=download_progress)
         return split_log(
