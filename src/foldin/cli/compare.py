@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from foldin.cli.options import JSON, fit_options, read_options, settings_of, source_of, split_options
-from foldin.cli.output import FitBar, json_out, out, working
+from foldin.cli.output import FitBar, json_out, out, status, working
 from foldin.cli.tables import metrics_table, show_tests
 from foldin.errors import ConfigError
 from foldin.experiment import choose_device, model_class, report, train
@@ -59,6 +59,8 @@ def command(
     source = source_of(path, options)
     with working("reading") as bar:
         split = source.split(download_progress=bar)
+    for note in split.report.warnings:
+        status(f"{note.count:,} {note.text}")
     trained = {}
     for name in names:
         with FitBar(name, metric) as progress:

@@ -57,6 +57,8 @@ def command(
     source = source_of(path, options)
     with working("reading") as bar:
         split = source.split(download_progress=bar)
+    for note in split.report.warnings:
+        status(f"{note.count:,} {note.text}")
     seed = source.seed
     with FitBar(name, metric) as progress:
         one = train(

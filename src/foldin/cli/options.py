@@ -52,6 +52,12 @@ def read_options(function: F) -> F:
             click.option("--time", metavar="COLUMN", help="The column of times."),
             click.option("--rating", metavar="COLUMN", help="The column of ratings."),
             click.option("--order", metavar="COLUMN", help="A column that only orders a person's events."),
+            click.option(
+                "--time-format",
+                metavar="FORMAT",
+                help="How times are written, where they do not tell: day-first, month-first, year-first, seconds, "
+                "milliseconds, microseconds, nanoseconds, or a layout such as %d/%m/%Y.",
+            ),
             click.option("--min-rating", type=float, help="Leave out events rated lower."),
             click.option(
                 "--repeats",

@@ -11,6 +11,7 @@ import torch
 
 from foldin.cli.options import JSON
 from foldin.cli.output import json_out, out, status, table, working
+<<<<<<< HEAD
 from foldin.data import (
     Catalog,
     EventLog,
@@ -22,7 +23,11 @@ from foldin.data import (
     resolve_history,
 )
 from foldin.data.columns import detect_columns
+=======
+from foldin.data import Catalog, EventLog, Histories, Source, read_log
+>>>>>>> roles
 from foldin.data.formats import open_table
+from foldin.data.roles import find_roles
 from foldin.errors import ConfigError, DataError
 from foldin.experiment import choose_device
 from foldin.files import write_atomically
@@ -178,12 +183,18 @@ def command(
 def _people_of(run: Run, file: Path) -> EventLog:
     """A log of people, read as the run's own was, as far as the file has the columns for it."""
     source = Source(**run.info["source"])
-    with open_table(file) as (lazy, _):
+    with open_table(file) as (lazy, fmt):
         names = lazy.collect_schema().names()
         roles = ("user", "item", "time", "rating", "order")
         said = {role: getattr(source, role) for role in roles if getattr(source, role) in names}
-        rated = detect_columns(names, said, str(file)).rating is not None
-    return read_log(file, **said, min_rating=source.min_rating if rated else None, repeats=source.repeats)
+        rated = find_roles(lazy, fmt, said, str(file)).columns.rating is not None
+    return read_log(
+        file,
+        **said,
+        min_rating=source.min_rating if rated else None,
+        repeats=source.repeats,
+        time_format=source.time_format,
+    )
 
 
 def _for_file(

@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from foldin.data.columns import Columns, detect_columns
 from foldin.data.encode import encode
-from foldin.data.events import log_from_table
+from foldin.data.events import EventLog, log_from_table
 from foldin.data.formats import open_table
 from foldin.data.histories import Histories
+from foldin.data.items import join_items, open_items
+from foldin.data.meetings import meetings
 from foldin.data.report import ReadReport
+from foldin.data.roles import find_roles
 from foldin.data.splits import HeldOut, Split, _catalog
 from foldin.errors import ConfigError, FormatError, SplitError
 from foldin.tensors import Array, Int64
@@ -39,12 +41,15 @@ def is_given(folder: Path) -> bool:
     return folder.is_dir() and (_parts(folder, _STRONG) or _parts(folder, _SAME_PEOPLE)) is not None
 
 
-def _read_part(path: Path, said: dict[str, str | None]) -> tuple[pl.DataFrame, Columns]:
-    with open_table(path) as (lazy, _):
-        columns = detect_columns(lazy.collect_schema().names(), said, str(path))
-        ids = [pl.col(name).cast(pl.String) for name in (columns.user, columns.item)]
-        rest = [pl.col(name) for role, name in columns.roles().items() if role in ("time", "order")]
-        return lazy.select(*ids, *rest).collect(), replace(columns, rating=None)
+def _read_part(path: Path, said: dict[str, str | None], time_format: str | None) -> EventLog:
+    with open_table(path) as (lazy, fmt):
+        roles = find_roles(lazy, fmt, said, str(path))
+        columns = replace(roles.columns, rating=None)
+        table = lazy.select(columns.roles().values()).collect()
+    report = ReadReport(source=str(path), format="given", columns=columns.roles(), rows=table.height)
+    for remark in roles.remarks:
+        report = report.noted(table.height, remark)
+    return log_from_table(table, columns, report, time_format=time_format)
 
 
 def read_given(
@@ -54,7 +59,8 @@ def read_given(
     item: str | None = None,
     time: str | None = None,
     order: str | None = None,
-    items: pl.DataFrame | None = None,
+    items: str | Path | pl.DataFrame | None = None,
+    time_format: str | None = None,
     fold_in: str = "train",
 ) -> Split:
     """The split that a folder holds.
@@ -64,6 +70,10 @@ def read_given(
     training events, as published with DiffRec, while their validation events are not recommended again and not judged; or, with
     `fold_in="all"`, from both, which is what would be known of them in service.
     The catalogue is that of the training file in the first layout and that of all files in the second.
+
+    Args:
+        user, item, time, order, time_format: as in `read_log`.
+        items: titles and attributes: a file, or a table with a column `item`.
 
     Raises:
         FormatError: the folder has neither layout.
@@ -77,36 +87,36 @@ def read_given(
             f"{folder}: neither {', '.join(_STRONG)} nor {', '.join(_SAME_PEOPLE)} (as .csv, .tsv or .parquet)"
         )
     said = {"user": user, "item": item, "time": time, "order": order}
-    tables = {name: _read_part(path, said) for name, path in paths.items()}
-    rows = sum(table.height for table, _ in tables.values())
+    parts = {name: _read_part(path, said, time_format) for name, path in paths.items()}
+    rows = sum(part.report.rows for part in parts.values())
     report = ReadReport(source=str(folder), format="given", columns={"user": "user", "item": "item"}, rows=rows)
-    strong = "validation_tr" in tables
+    strong = "validation_tr" in parts
     if fold_in not in FOLD_INS or (strong and fold_in == "all"):
         raise ConfigError(
             f"{folder}: fold_in = {fold_in!r}: one of {', '.join(FOLD_INS)} was expected, and 'all' only for a folder of "
             f"{', '.join(_SAME_PEOPLE)}"
         )
-    known = [table[columns.item].alias("item") for table, columns in tables.values()]
-    item_ids = encode((known[0] if strong else pl.concat(known)).drop_nulls())[1]
+    report = report.extended(meetings({name: (paths[name].name, part) for name, part in parts.items()}, strong=strong))
+    known = [part.items["item"] for part in parts.values()]
+    item_ids = encode(known[0] if strong else pl.concat(known))[1]
     logs: dict[str, tuple[Histories, pl.Series]] = {}
-    for name, (table, columns) in tables.items():
-        part = ReadReport(source=str(paths[name]), format="given", columns=columns.roles(), rows=table.height)
-        log = log_from_table(table, columns, part)
+    for name, log in parts.items():
         place = pl.DataFrame({"item": item_ids, "new": np.arange(item_ids.len())})
         new = log.items.join(place, on="item", how="left", maintain_order="left")["new"].fill_null(-1).to_numpy()
         histories = log.histories.reindex(new, item_ids.len())
-        for note in log.report.notes:
-            if note.dropped:
-                report = report.dropped(note.count, f"in {name}: {note.text}")
+        report = report.extended(replace(note, text=f"in {name}: {note.text}") for note in log.report.notes)
         report = report.dropped(
             log.histories.n_events - histories.n_events, f"in {name}: items that the training file lacks"
         )
         logs[name] = (histories, log.people)
     table = pl.DataFrame({"item": item_ids})
-    if items is not None:
-        table = table.join(
-            items.unique("item", keep="first", maintain_order=True), on="item", how="left", maintain_order="left"
-        )
+    if isinstance(items, pl.DataFrame):
+        table, notes = join_items(item_ids, items, "the table of items")
+        report = report.extended(notes)
+    elif items is not None:
+        attributes, notes = open_items(Path(items), ids=item_ids)
+        table, more = join_items(item_ids, attributes, str(items))
+        report = report.extended([*notes, *more])
     train, train_people = logs["train"]
     if strong:
         for name in _STRONG[1:]:

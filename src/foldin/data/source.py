@@ -7,7 +7,6 @@ from typing import Any
 
 from foldin.data.events import EventLog
 from foldin.data.given import is_given, read_given
-from foldin.data.items import read_items
 from foldin.data.named import load_log
 from foldin.data.splits import DEFAULT_MIN_EVENTS, Split, split_log
 from foldin.errors import SplitError
@@ -29,7 +28,7 @@ class Source:
         core: repeat both until both hold (a k-core).
         fold_in: what a model sees of test users of a folder of train, valid and test: their training events (`train`, as
             published), or validation's too (`all`, as in service).
-        format, user, item, time, rating, order, min_rating, repeats, items: as in `read_log`.
+        format, user, item, time, rating, order, min_rating, repeats, items, time_format: as in `read_log`.
     """
 
     path: str
@@ -48,6 +47,7 @@ class Source:
     min_rating: float | None = None
     repeats: str = "first"
     items: str | None = None
+    time_format: str | None = None
     fold_in: str = "train"
 
     @property
@@ -75,6 +75,7 @@ class Source:
             rating=self.rating,
             order=self.order,
             items=self.items,
+            time_format=self.time_format,
         )
         if self.item_events > 1 or self.core:
             # The protocol's own minimum, so that it removes nobody afterwards and the core stays one.
@@ -98,14 +99,14 @@ class Source:
         if self.given:
             if self.min_rating is not None or self.item_events > 1 or self.core or self.min_events is not None:
                 raise SplitError(f"{self.path}: the folder is already split; filters would change the published split")
-            attributes = None if self.items is None else read_items(Path(self.items))
             return read_given(
                 self.path,
                 user=self.user,
                 item=self.item,
                 time=self.time,
                 order=self.order,
-                items=attributes,
+                items=self.items,
+                time_format=self.time_format,
                 fold_in=self.fold_in,
             )
         if self.fold_in != "train":
