@@ -11,7 +11,6 @@ import torch
 
 from foldin.cli.options import JSON
 from foldin.cli.output import json_out, out, status, table, working
-<<<<<<< HEAD
 from foldin.data import (
     Catalog,
     EventLog,
@@ -22,10 +21,6 @@ from foldin.data import (
     repeats_of,
     resolve_history,
 )
-from foldin.data.columns import detect_columns
-=======
-from foldin.data import Catalog, EventLog, Histories, Source, read_log
->>>>>>> roles
 from foldin.data.formats import open_table
 from foldin.data.roles import find_roles
 from foldin.errors import ConfigError, DataError
