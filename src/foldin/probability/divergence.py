@@ -13,10 +13,13 @@ from torch import distributions as td
 from foldin.errors import ConfigError, ShapeError
 from foldin.probability.bessel import length, log_bessel, shortfall
 from foldin.probability.draws import sample
-from foldin.probability.supports import heavier_tail, on_edge, outside
+from foldin.probability.supports import heavier_tail, inside, on_edge, outside
 from foldin.tensors import Float, Tensor
 
 __all__ = ["Estimate", "entropy", "kl"]
+
+
+_MOST_VALUES = 10**6
 
 
 class Estimate(NamedTuple):
@@ -90,9 +93,22 @@ def _closed(p: td.Distribution, q: td.Distribution) -> Tensor | None:
     try:
         if type(p) is type(q) and type(p) in _KL:
             return _KL[type(p)](p, q)
+        if isinstance(p, td.Categorical) and p.param_shape[-1:] != getattr(q, "param_shape", ())[-1:]:
+            return _sum(p, q)
         return td.kl_divergence(p, q)
     except NotImplementedError:  # what PyTorch raises where it knows no closed form
+        return _sum(p, q)
+
+
+def _sum(p: td.Distribution, q: td.Distribution) -> Tensor | None:
+    """Over the values of p, where it has few enough and both are numbers; else None."""
+    counts = getattr(p, "total_count", torch.ones(1)).unique() if isinstance(p, td.Binomial) else torch.ones(1)
+    if not isinstance(p, td.Bernoulli | td.Binomial | td.Categorical) or len(counts) > 1 or counts[0] > _MOST_VALUES:
         return None
+    x = p.enumerate_support(expand=False)
+    x = x.reshape(-1, *[1] * len(torch.broadcast_shapes(p.batch_shape, q.batch_shape)))
+    own = _log_prob(p, x)
+    return torch.where(own.exp() > 0.0, own.exp() * (own - _log_prob(q, x)), 0.0).sum(dim=0)
 
 
 def kl(
@@ -132,6 +148,7 @@ def kl(
     x = x.reshape(draws, *[1] * (len(batch) - len(p.batch_shape)), *p.batch_shape, *p.event_shape)
     x = x.expand(draws, *batch, *p.event_shape)
     found = _mean(_log_prob(p, x) - _log_prob(q, x))
+    infinite = infinite | torch.isposinf(found.value)  # a draw that q says cannot be
     return Estimate(torch.where(infinite, torch.inf, found.value), torch.where(infinite, 0.0, found.standard_error))
 
 
@@ -141,8 +158,15 @@ def _log_prob(q: td.Distribution, x: Tensor) -> Tensor:
     if support is None:
         return q.log_prob(x)
     good = support.check(x)
-    if bool(good.all()):
-        return q.log_prob(x)
-    # A value that can be, in place of each that cannot: PyTorch checks all of them.
-    shape = good.reshape(*good.shape, *[1] * len(q.event_shape))
-    return torch.where(good, q.log_prob(torch.where(shape, x, q.mean)), -torch.inf)
+    if not bool(good.all()):
+        # A value that can be, in place of each that cannot: PyTorch checks all of them.
+        shape = good.reshape(*good.shape, *[1] * len(q.event_shape))
+        x = torch.where(shape, x, inside(q))
+    if isinstance(q, td.Bernoulli):  # PyTorch keeps a probability of 0 at 10⁻¹⁶
+        found = torch.where(x == 1, q.probs, 1.0 - q.probs).log()
+    elif isinstance(q, td.Categorical):
+        shares, at = torch.broadcast_tensors(q.probs, x.long().unsqueeze(-1))
+        found = shares.gather(-1, at[..., :1]).squeeze(-1).log()
+    else:
+        found = q.log_prob(x)
+    return torch.where(good, found, -torch.inf)

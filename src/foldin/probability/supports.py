@@ -10,7 +10,7 @@ from torch.distributions import constraints
 
 from foldin.tensors import Bool, Tensor
 
-__all__ = ["heavier_tail", "on_edge", "outside"]
+__all__ = ["heavier_tail", "inside", "on_edge", "outside"]
 
 
 class _Range(NamedTuple):
@@ -72,6 +72,18 @@ def _degenerate(p: Any) -> Bool[Tensor, "..."]:
     if isinstance(p, td.Geometric):
         return p.probs == 1.0
     return torch.zeros(p.batch_shape, dtype=torch.bool)
+
+
+def inside(q: Any) -> Tensor:
+    """A number that q can be."""
+    own = _range(q)
+    if own is None:
+        return torch.as_tensor(q.mean)
+    low, high = torch.as_tensor(own.low, dtype=torch.float64), torch.as_tensor(own.high, dtype=torch.float64)
+    if own.whole:
+        return low
+    above, between = torch.where(torch.isinf(low), 0.0, low + 1.0), 0.5 * (low + high)
+    return torch.where(torch.isinf(high) | torch.isinf(low), above, between)
 
 
 # (p, q) → whether E_p[log q] is −∞ although q's density is positive wherever p's is.
