@@ -102,11 +102,16 @@ def _closed(p: td.Distribution, q: td.Distribution) -> Tensor | None:
 
 def _sum(p: td.Distribution, q: td.Distribution) -> Tensor | None:
     """Over the values of p, where it has few enough and both are numbers; else None."""
-    counts = getattr(p, "total_count", torch.ones(1)).unique() if isinstance(p, td.Binomial) else torch.ones(1)
-    if not isinstance(p, td.Bernoulli | td.Binomial | td.Categorical) or len(counts) > 1 or counts[0] > _MOST_VALUES:
+    if isinstance(p, td.Categorical):
+        most = p.probs.shape[-1] - 1
+    elif isinstance(p, td.Bernoulli):
+        most = 1
+    elif isinstance(p, td.Binomial) and float(p.total_count.max()) < _MOST_VALUES:
+        most = int(p.total_count.max())
+    else:
         return None
-    x = p.enumerate_support(expand=False)
-    x = x.reshape(-1, *[1] * len(torch.broadcast_shapes(p.batch_shape, q.batch_shape)))
+    batch = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+    x = torch.arange(most + 1, dtype=torch.float64).reshape(-1, *[1] * len(batch)).expand(-1, *batch)
     own = _log_prob(p, x)
     return torch.where(own.exp() > 0.0, own.exp() * (own - _log_prob(q, x)), 0.0).sum(dim=0)
 
