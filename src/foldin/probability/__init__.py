@@ -17,7 +17,8 @@ from foldin.probability.discrete import (
     fit_multinomial,
     fit_poisson,
 )
-from foldin.probability.divergence import Estimate, entropy, kl, sample
+from foldin.probability.divergence import Estimate, entropy, kl
+from foldin.probability.draws import sample
 from foldin.probability.exponential import ExponentialFamily
 from foldin.probability.families import FAMILIES, family_of
 from foldin.probability.fitted import Fitted

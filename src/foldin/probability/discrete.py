@@ -127,5 +127,7 @@ def fit_geometric(x: Array, weights: Weights = None) -> Fitted:
     mean = float(share @ (x / top)) * top
     p = 1.0 / (1.0 + mean)
     error = p * math.sqrt(mean * p) / math.sqrt(total)
-    value = -total * float(np.log1p(mean) + (mean * (np.log1p(mean) - math.log(mean)) if mean > 0.0 else 0.0))
+    # log(1 + 1/mean), of which the quotient overflows where the mean is next to 0
+    odds = math.log1p(1.0 / mean) if mean > 1.0 else math.log1p(mean) - math.log(mean) if mean > 0.0 else 0.0
+    value = -total * (math.log1p(mean) + mean * odds)
     return fitted("Geometric", Geometric, {"probs": p}, {"probs": error}, value)

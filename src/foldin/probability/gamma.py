@@ -15,7 +15,7 @@ from foldin.probability.root import crossing
 from foldin.probability.special import digamma_gap, excess, log_ratio, stirling, trigamma_gap
 from foldin.tensors import Array, Float64
 
-__all__ = ["Spread", "fit_exponential", "fit_gamma", "fit_inverse_gamma", "spread_of"]
+__all__ = ["Spread", "fit_exponential", "fit_gamma", "fit_inverse_gamma", "shape_of", "spread_of"]
 
 _LOG_2_PI = math.log(2.0 * math.pi)
 
@@ -72,14 +72,14 @@ def fit_exponential(x: Array, weights: Weights = None) -> Fitted:
     return fitted("Exponential", Exponential, {"rate": rate}, {"rate": rate / math.sqrt(total)}, value)
 
 
-def _shape(gap: float) -> float | None:
-    """a with log a − ψ(a) = gap, which lies between 1/(2 gap) and 1/gap."""
+def shape_of(gap: float) -> float | None:
+    """a with log a − ψ(a) = gap, which lies between 1/(2 gap) and 1/gap; None where a float does not hold it."""
     return crossing(lambda a: float(digamma_gap(a)) - gap, 0.75 / gap) if gap > 1e-300 else None
 
 
 def _parts(spread: Spread, total: float, name: str) -> tuple[float, float, float]:
     """(shape, relative standard error of the rate, mean log-likelihood of a value whose mean is 1 but for its mean log)."""
-    shape = _shape(spread.gap)
+    shape = shape_of(spread.gap)
     if shape is None:
         raise FitError(f"{name}: the values differ by so little that their concentration is beyond what a float holds")
     value = 0.5 * math.log(shape) - 0.5 * _LOG_2_PI - float(stirling(shape)) - (shape - 1.0) * spread.gap

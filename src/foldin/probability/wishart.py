@@ -59,7 +59,9 @@ def fit_wishart(x: Float64[Array, "n k k"] | Array, weights: Weights = None) -> 
     # Of L⁻¹ X L⁻ᵀ − 1, whose average is 0: what is left of each log-determinant is a sum of small terms.
     inner = np.linalg.solve(lower, np.swapaxes(np.linalg.solve(lower, own - average), 1, 2))
     values = np.linalg.eigvalsh(0.5 * (inner + np.swapaxes(inner, 1, 2)))
-    gap = float(p @ excess(np.maximum(values, -1.0 + 1e-16)).sum(axis=1))
+    near = np.abs(values).max(axis=1) < 0.5
+    logs = np.linalg.slogdet(own)[1] - np.linalg.slogdet(average)[1]
+    gap = float(p @ np.where(near, excess(np.where(near[:, None], values, 0.0)).sum(axis=1), values.sum(axis=1) - logs))
     if gap <= 1e-28:
         raise FitError(
             "Wishart: all matrices are equal: the likelihood has no maximum, it grows without bound as df goes to ∞"
