@@ -264,7 +264,7 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
 
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
         if self.config.timed:
-            raise ConfigError("SASRec: timed = true: plain histories of items, without times, are not enough")
+            raise ConfigError("SASRec: timed = true: a graph takes plain histories of items and would lose their times")
         counts, length = (history >= 0).sum(dim=1), self.config.length
         lengths = counts.clamp(min=1, max=length)
         steps = (counts.clamp(min=length) - length).unsqueeze(1) + torch.arange(length, device=history.device)
