@@ -93,9 +93,7 @@ def _history(run: Run, ids: tuple[str, ...], titles: tuple[str, ...]) -> Resolve
         UnknownItemError: an id or a title that the catalog does not have.
     """
     history = resolve_history(run.catalog, _named(ids), titles=titles, repeats=repeats_of(run.info))
-    run.catalog.indices(
-        history.unknown
-    )  # which refuses them: on the command line a slip of the fingers is likelier than news
+    run.catalog.indices(history.unknown)  # refuses them: here a misspelt id is likelier than a new item
     return history
 
 

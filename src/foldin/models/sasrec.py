@@ -264,7 +264,7 @@ class SASRec(Exportable, InnerProduct, PopularStart, Recommender[SASRecConfig]):
 
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
         if self.config.timed:
-            raise ConfigError("SASRec: timed = true: plain histories of items, without times, are not enough")
+            raise ConfigError("SASRec: timed = true: a graph takes plain histories of items and would lose their times")
         history = F.pad(history, (0, 1), value=-1)  # a rectangle without a column has nothing to gather from
         counts, length = (history >= 0).sum(dim=1), self.config.length
         lengths = counts.clamp(min=1, max=length)

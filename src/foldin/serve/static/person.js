@@ -60,7 +60,7 @@ export function personPage(page) {
         ? "Nothing is known of this person: this is the model's prior prediction."
         : `From ${content.known_events} events.${fresh.length ? ` New in the list: ${fresh.join("; ")}.` : ""}`;
       before = names;
-      if (content.known_events) note.append(el("br"), `In brackets: what an event does to an item, in ${UNITS[content.effect_unit]}.`);
+      if (content.items.some((hit) => hit.reasons.length || hit.despite.length)) note.append(el("br"), `In brackets: what an event does to an item, in ${UNITS[content.effect_unit]}.`);
       return hits(content, Math.max(1e-9, ...content.items.map((hit) => (hit.probability ?? 0) + (hit.sd ?? 0))));
     });
   }
