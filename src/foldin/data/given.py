@@ -36,8 +36,8 @@ def is_given(folder: Path) -> bool:
     return folder.is_dir() and (_parts(folder, _STRONG) or _parts(folder, _SAME_PEOPLE)) is not None
 
 
-def _read_part(path: Path, said: dict[str, str | None]) -> tuple[pl.DataFrame, Columns]:
-    with open_table(path) as (lazy, _):
+def _read_part(path: Path, said: dict[str, str | None], encoding: str | None) -> tuple[pl.DataFrame, Columns]:
+    with open_table(path, encoding=encoding) as (lazy, _):
         columns = detect_columns(lazy.collect_schema().names(), said, str(path))
         ids = [pl.col(name).cast(pl.String) for name in (columns.user, columns.item)]
         rest = [pl.col(name) for role, name in columns.roles().items() if role in ("time", "order")]
@@ -47,6 +47,7 @@ def _read_part(path: Path, said: dict[str, str | None]) -> tuple[pl.DataFrame, C
 def read_given(
     folder: str | Path,
     *,
+    encoding: str | None = None,
     user: str | None = None,
     item: str | None = None,
     time: str | None = None,
@@ -71,7 +72,7 @@ def read_given(
             f"{folder}: neither {', '.join(_STRONG)} nor {', '.join(_SAME_PEOPLE)} (as .csv, .tsv or .parquet)"
         )
     said = {"user": user, "item": item, "time": time, "order": order}
-    tables = {name: _read_part(path, said) for name, path in paths.items()}
+    tables = {name: _read_part(path, said, encoding) for name, path in paths.items()}
     rows = sum(table.height for table, _ in tables.values())
     report = ReadReport(source=str(folder), format="given", columns={"user": "user", "item": "item"}, rows=rows)
     strong = "validation_tr" in tables

@@ -27,7 +27,7 @@ class Source:
         min_events: people with fewer events are left out.
         item_events: items with fewer events are left out first.
         core: repeat both until both hold (a k-core).
-        format, user, item, time, rating, order, min_rating, repeats, items: as in `read_log`.
+        format, encoding, user, item, time, rating, order, min_rating, repeats, items: as in `read_log`.
     """
 
     path: str
@@ -38,6 +38,7 @@ class Source:
     item_events: int = 1
     core: bool = False
     format: str | None = None
+    encoding: str | None = None
     user: str | None = None
     item: str | None = None
     time: str | None = None
@@ -66,6 +67,7 @@ class Source:
             min_rating=self.min_rating,
             repeats=self.repeats,
             format=self.format,
+            encoding=self.encoding,
             user=self.user,
             item=self.item,
             time=self.time,
@@ -97,7 +99,13 @@ class Source:
                 raise SplitError(f"{self.path}: the folder is already split; filters would change the published split")
             attributes = None if self.items is None else read_items(Path(self.items))
             return read_given(
-                self.path, user=self.user, item=self.item, time=self.time, order=self.order, items=attributes
+                self.path,
+                encoding=self.encoding,
+                user=self.user,
+                item=self.item,
+                time=self.time,
+                order=self.order,
+                items=attributes,
             )
         log = self.log(progress=progress, download_progress=download_progress)
         return split_log(
