@@ -46,7 +46,17 @@ def read_options(function: F) -> F:
     return _stack(
         function,
         [
-            click.option("--format", "format", type=click.Choice(FORMATS), help="When the file does not tell."),
+            click.option(
+                "--format",
+                "format",
+                type=click.Choice(FORMATS),
+                help="Format of the file, where its content does not tell or fits two.",
+            ),
+            click.option(
+                "--encoding",
+                metavar="NAME",
+                help="Encoding of text files, such as cp949, shift_jis or cp1252  [default: UTF-8, else guessed]",
+            ),
             click.option("--user", metavar="COLUMN", help="The column of people."),
             click.option("--item", metavar="COLUMN", help="The column of items."),
             click.option("--time", metavar="COLUMN", help="The column of times."),

@@ -41,12 +41,15 @@ def is_given(folder: Path) -> bool:
     return folder.is_dir() and (_parts(folder, _STRONG) or _parts(folder, _SAME_PEOPLE)) is not None
 
 
-def _read_part(path: Path, said: dict[str, str | None], time_format: str | None) -> EventLog:
-    with open_table(path) as (lazy, fmt):
+def _read_part(path: Path, said: dict[str, str | None], time_format: str | None, encoding: str | None) -> EventLog:
+    with open_table(path, encoding=encoding) as opened:
+        lazy, fmt = opened
         roles = find_roles(lazy, fmt, said, str(path))
         columns = replace(roles.columns, rating=None)
         table = lazy.select(columns.roles().values()).collect()
     report = ReadReport(source=str(path), format="given", columns=columns.roles(), rows=table.height)
+    for note in opened.notes:
+        report = report.noted(note.count, note.text)
     for remark in roles.remarks:
         report = report.noted(table.height, remark)
     return log_from_table(table, columns, report, time_format=time_format)
@@ -55,6 +58,7 @@ def _read_part(path: Path, said: dict[str, str | None], time_format: str | None)
 def read_given(
     folder: str | Path,
     *,
+    encoding: str | None = None,
     user: str | None = None,
     item: str | None = None,
     time: str | None = None,
@@ -87,7 +91,7 @@ def read_given(
             f"{folder}: neither {', '.join(_STRONG)} nor {', '.join(_SAME_PEOPLE)} (as .csv, .tsv or .parquet)"
         )
     said = {"user": user, "item": item, "time": time, "order": order}
-    parts = {name: _read_part(path, said, time_format) for name, path in paths.items()}
+    parts = {name: _read_part(path, said, time_format, encoding) for name, path in paths.items()}
     rows = sum(part.report.rows for part in parts.values())
     report = ReadReport(source=str(folder), format="given", columns={"user": "user", "item": "item"}, rows=rows)
     strong = "validation_tr" in parts

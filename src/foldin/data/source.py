@@ -28,7 +28,7 @@ class Source:
         core: repeat both until both hold (a k-core).
         fold_in: what a model sees of test users of a folder of train, valid and test: their training events (`train`, as
             published), or validation's too (`all`, as in service).
-        format, user, item, time, rating, order, min_rating, repeats, items, time_format: as in `read_log`.
+        format, encoding, user, item, time, rating, order, min_rating, repeats, items, time_format: as in `read_log`.
     """
 
     path: str
@@ -39,6 +39,7 @@ class Source:
     item_events: int = 1
     core: bool = False
     format: str | None = None
+    encoding: str | None = None
     user: str | None = None
     item: str | None = None
     time: str | None = None
@@ -69,6 +70,7 @@ class Source:
             min_rating=self.min_rating,
             repeats=self.repeats,
             format=self.format,
+            encoding=self.encoding,
             user=self.user,
             item=self.item,
             time=self.time,
@@ -101,6 +103,7 @@ class Source:
                 raise SplitError(f"{self.path}: the folder is already split; filters would change the published split")
             return read_given(
                 self.path,
+                encoding=self.encoding,
                 user=self.user,
                 item=self.item,
                 time=self.time,
