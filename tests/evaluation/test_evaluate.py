@@ -1,11 +1,14 @@
+import json
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 import torch
 
 from foldin.data import HeldOut, Histories
-from foldin.errors import ConfigError, ShapeError
-from foldin.evaluation import LOG_LIKELIHOOD, ValidationJudge, compare_models, evaluate
+from foldin.errors import ConfigError, ShapeError, SplitError
+from foldin.evaluation import LOG_LIKELIHOOD, Evaluation, ValidationJudge, compare_models, evaluate
 from foldin.experiment import report, train
 from foldin.models import EASE, MultVAEConfig, Popularity
 from foldin.training import fit
@@ -64,7 +67,7 @@ def test_a_model_without_a_density_has_no_likelihood(split):
     assert LOG_LIKELIHOOD not in evaluate(model, split.test).metrics
 
 
-@pytest.mark.parametrize("name", ["ndcg", "ndcg@0", "ndcg@x", "auc@10"])
+@pytest.mark.parametrize("name", ["ndcg", "ndcg@0", "ndcg@x", "auc@10", "ndcg@²", "ndcg@-1", "ndcg@1.5", "", "ndcg@"])
 def test_unknown_metrics_are_refused(name, split):
     with pytest.raises(ConfigError, match="were expected, as in ndcg@100"):
         ValidationJudge(split.validation, name)
@@ -105,3 +108,47 @@ def test_a_model_compared_with_itself_is_not_different(split):
     found = train(split, "popularity").evaluation
     (row,) = compare_models({"a": found, "b": found}, ["ndcg@100"])
     assert (row["difference"], row["p"], row["p_adjusted"]) == (0.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("k", [4, 5, 10**9, 10**40, 10**400])
+def test_places_beyond_the_catalog_change_nothing_and_cost_nothing(k):
+    model = popularity([[0, 1, 2], [0, 1], [0]], 4)
+    group = held([[0], [1]], [[2], [0, 3]], 4)
+    for name in ("ndcg", "recall", "recall_all", "hit_rate", "mrr", "map"):
+        whole = evaluate(model, group, metrics=(f"{name}@4",)).values(f"{name}@4")
+        assert evaluate(model, group, metrics=(f"{name}@{k}",)).values(f"{name}@{k}").tolist() == whole.tolist()
+
+
+def test_counts_of_other_items_and_a_single_name_are_refused():
+    model, group = popularity([[0, 1]], 3), held([[0]], [[1]], 3)
+    with pytest.raises(ShapeError, match="2 training counts for 3 items"):
+        evaluate(model, group, train_counts=np.array([1, 1]))
+    for metrics in ((), []):
+        with pytest.raises(ConfigError, match="a list of names was expected"):
+            evaluate(model, group, metrics=metrics)
+
+
+def test_a_perplexity_beyond_all_numbers_is_said_to_be_infinite():
+    table = pl.DataFrame({"person": ["a", "b"], "fold_in": [1, 1], "targets": [1, 1], LOG_LIKELIHOOD: [-700.0, -900.0]})
+    summary = Evaluation(table, {"coverage@10": 0.5}, 0).summary()
+    assert summary[LOG_LIKELIHOOD]["mean"] == -800.0
+    assert "infinite" not in summary[LOG_LIKELIHOOD]
+    perplexity = summary["perplexity"]
+    assert perplexity["mean"] is None
+    assert perplexity["high"] is None
+    assert perplexity["infinite"] == ["mean", "high"]
+    assert perplexity["low"] == pytest.approx(np.exp(700.0))
+    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+
+
+def test_a_group_without_targets_is_named_before_anything_is_trained(split, monkeypatch):
+    empty = {"fold_in": split.test.fold_in, "people": split.test.people}
+    none = HeldOut(targets=Histories.empty(len(split.test), len(split.catalog)), **empty)
+    monkeypatch.setattr("foldin.experiment.fit", lambda *_, **__: pytest.fail("trained"))
+    for parts, named in (
+        ({"test": none}, r"nobody in test \(20 users\)"),
+        ({"validation": none}, r"nobody in validation \(20 users\)"),
+        ({"test": none, "validation": none}, "validation .* and test"),
+    ):
+        with pytest.raises(SplitError, match=named):
+            train(replace(split, **parts), "multvae")

@@ -1,11 +1,14 @@
 """`foldin evaluate`: judge a finished run on its test people."""
 
+from typing import Any
+
 import click
 
 from foldin.cli.options import JSON
 from foldin.cli.output import json_out, out, table, working
+from foldin.cli.tables import figure
 from foldin.evaluation import DEFAULT_METRICS, evaluate
-from foldin.experiment import choose_device, split_of_run
+from foldin.experiment import check_targets, choose_device, split_of_run
 from foldin.store import load_run
 
 __all__ = ["command"]
@@ -27,6 +30,7 @@ def command(run: str, metrics: str, path: str | None, device: str, as_json: bool
     loaded = load_run(run, device=choose_device(device))
     split = split_of_run(loaded, path)
     names = [name.strip() for name in metrics.split(",")]
+    check_targets(split)
     with working("evaluating") as bar:
         found = evaluate(
             loaded.model,
@@ -36,18 +40,20 @@ def command(run: str, metrics: str, path: str | None, device: str, as_json: bool
             train_people=len(split.train),
             progress=bar,
         )
-    summary = found.summary(seed=loaded.info["seed"])
-    content = {
-        "data": path or loaded.info["source"]["path"],
+    info = loaded.info
+    seed = info.get("seed") or 0
+    summary = found.summary(seed=seed)
+    content: dict[str, Any] = {
+        "data": path or (info.get("source") or {}).get("path"),
         "protocol": split.protocol,
-        "seed": loaded.info["seed"],
-        "people": loaded.info["people"],
+        "seed": seed,
+        "people": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
         "without_targets": found.without_targets,
         "items": len(split.catalog),
         "models": {
             loaded.name: {
                 "config": loaded.model.config.as_dict(),
-                "fit_seconds": loaded.info["fit_seconds"],
+                "fit_seconds": info.get("fit_seconds"),
                 "metrics": summary,
             }
         },
@@ -57,7 +63,11 @@ def command(run: str, metrics: str, path: str | None, device: str, as_json: bool
         json_out(content)
         return
     rows = [
-        (name, f"{entry['mean']:.4f}", f"{entry['low']:.4f} – {entry['high']:.4f}" if "low" in entry else "")
+        (
+            name,
+            figure(entry, "mean", 4),
+            f"{figure(entry, 'low', 4)} – {figure(entry, 'high', 4)}" if "low" in entry else "",
+        )
         for name, entry in summary.items()
     ]
     people = len(found.per_user)

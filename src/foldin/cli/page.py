@@ -5,8 +5,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["bound_heading", "bound_rows", "html_page", "line_chart"]
+from foldin.cli.tables import figure
 
+__all__ = ["GENERATOR", "bound_heading", "bound_rows", "html_page", "line_chart"]
+
+GENERATOR = '<meta name="generator" content="foldin">'  # by which a page is known as foldin's
 _STYLE = """
 :root { color-scheme: light dark; --line: #2563a8; --other: #b4530a; --third: #3a7d44; --grid: #8884; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
@@ -204,8 +207,8 @@ def _segments(segments: list[dict[str, Any]]) -> str:
 def _predictions(content: dict[str, Any]) -> str:
     likelihood, perplexity = content["log_likelihood_per_item"], content["perplexity"]
     return (
-        f"<p>Held-out log-likelihood {likelihood['mean']:.4f} nats an item "
-        f"({likelihood['low']:.4f} to {likelihood['high']:.4f}), perplexity {perplexity['mean']:.0f}; "
+        f"<p>Held-out log-likelihood {figure(likelihood, 'mean', 4)} nats an item "
+        f"({figure(likelihood, 'low', 4)} to {figure(likelihood, 'high', 4)}), perplexity {figure(perplexity, 'mean', 0)}; "
         f"protocol {html.escape(content['protocol'])}.</p>"
     )
 
@@ -227,7 +230,8 @@ def html_page(content: dict[str, Any]) -> str:
         "<h2>Training</h2>" + _training(content["history"]) if "history" in content else "",
     )
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">{GENERATOR}'
+        '<meta name="viewport" content="width=device-width">'
         f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>"
         + "".join(parts)
         + "</body></html>\n"

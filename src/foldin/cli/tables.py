@@ -9,17 +9,22 @@ from rich.text import Text
 
 from foldin.cli.output import table
 
-__all__ = ["metrics_table", "show_tests"]
+__all__ = ["figure", "metrics_table", "show_tests"]
 
 SHOWN = ("ndcg@100", "recall@20", "recall@50", "ndcg@10")
 
 
-def _cell(entry: Mapping[str, float] | None, places: int = 3) -> Text:
+def figure(entry: Mapping[str, Any], name: str, places: int) -> str:
+    """A figure of an entry of a report, to read; the infinite ones, which JSON does not have, as ∞."""
+    return "∞" if entry[name] is None else f"{entry[name]:.{places}f}"
+
+
+def _cell(entry: Mapping[str, Any] | None, places: int = 3) -> Text:
     if entry is None:
         return Text("–")
-    text = Text(f"{entry['mean']:.{places}f}")
+    text = Text(figure(entry, "mean", places))
     if "low" in entry:
-        text.append(f" {entry['low']:.{places}f}–{entry['high']:.{places}f}", style="dim")
+        text.append(f" {figure(entry, 'low', places)}–{figure(entry, 'high', places)}", style="dim")
     return text
 
 

@@ -10,6 +10,7 @@ from foldin.evaluation.evaluate import (
     ValidationJudge,
     compare_models,
     evaluate,
+    finite,
     parse_metric,
 )
 from foldin.evaluation.metrics import METRICS, hit_rate, map_, mrr, ndcg, recall, recall_all
@@ -27,6 +28,7 @@ __all__ = [
     "compare_models",
     "coverage",
     "evaluate",
+    "finite",
     "gini",
     "hit_rate",
     "holm",

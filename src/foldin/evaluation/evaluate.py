@@ -1,5 +1,6 @@
 """Held-out people → each person's metrics and a report."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ __all__ = [
     "ValidationJudge",
     "compare_models",
     "evaluate",
+    "finite",
     "parse_metric",
 ]
 
@@ -31,6 +33,8 @@ DEFAULT_METRICS = (
     *("ndcg@100", "ndcg@10", "recall@20", "recall@50", "recall_all@20", "hit_rate@10", "mrr@10", "map@10"),
 )
 LOG_LIKELIHOOD = "log_likelihood_per_item"
+_DIGITS = 18
+_SHALLOW = 10  # places of the lists that coverage and novelty look at
 
 
 def parse_metric(name: str) -> tuple[str, int]:
@@ -40,11 +44,12 @@ def parse_metric(name: str) -> tuple[str, int]:
         ConfigError: no such metric, or no number after the @.
     """
     kind, _, places = name.partition("@")
-    if kind not in METRICS or not places.isdigit() or int(places) < 1:
+    # Of more digits than any catalog has items, the first are enough.
+    if kind not in METRICS or not (places.isascii() and places.isdigit()) or int(places[:_DIGITS]) < 1:
         raise ConfigError(
             f"metric {name!r}: one of {', '.join(METRICS)} and a number of places were expected, as in ndcg@100"
         )
-    return kind, int(places)
+    return kind, int(places) if len(places) <= _DIGITS else 10**_DIGITS
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +76,10 @@ class Evaluation:
         return self.per_user[metric].to_numpy()
 
     def summary(self, *, seed: int = 0) -> dict[str, Any]:
-        """Metric → mean with its 95 % bootstrap interval over people; perplexity beside the log-likelihood."""
+        """Metric → mean with its 95 % bootstrap interval over people; perplexity beside the log-likelihood.
+
+        A figure that is infinite, such as the perplexity of a model that is sure and wrong, is None, and named under "infinite".
+        """
         table: dict[str, Any] = {}
         for name in self.metrics:
             values = self.values(name)
@@ -80,12 +88,25 @@ class Evaluation:
         if LOG_LIKELIHOOD in table:
             of = table[LOG_LIKELIHOOD]
             table["perplexity"] = {
-                "mean": float(np.exp(-of["mean"])),
-                "low": float(np.exp(-of["high"])),
-                "high": float(np.exp(-of["low"])),
+                "mean": _perplexity(of["mean"]),
+                "low": _perplexity(of["high"]),
+                "high": _perplexity(of["low"]),
             }
         table |= {name: {"mean": value} for name, value in self.overall.items()}
-        return table
+        return {name: finite(entry) for name, entry in table.items()}
+
+
+def _perplexity(log_likelihood: float) -> float:
+    """exp(−log-likelihood); ∞ where that is beyond all floating-point numbers."""
+    with np.errstate(over="ignore"):
+        return float(np.exp(-log_likelihood))
+
+
+def finite(entry: Mapping[str, float]) -> dict[str, Any]:
+    """An entry of a report as JSON has it: figures that are not finite are None, and named under "infinite"."""
+    infinite = [name for name, value in entry.items() if not math.isfinite(value)]
+    kept: dict[str, Any] = {name: None if name in infinite else value for name, value in entry.items()}
+    return {**kept, "infinite": infinite} if infinite else kept
 
 
 def _relevant(targets: Histories, start: int, lists: Int64[Array, "users k"]) -> Bool[Array, "users k"]:
@@ -114,7 +135,7 @@ def evaluate(
     person has not taken, in nats per item; only for models with a density.
 
     Args:
-        metrics: names such as `ndcg@100`.
+        metrics: names such as `ndcg@100`; places beyond the catalog cost nothing.
         train_counts: training events of each item, for the novelty of lists.
         train_people: number of training people, for the same.
         likelihood: whether to measure the log-likelihood too.
@@ -122,25 +143,30 @@ def evaluate(
 
     Raises:
         ConfigError: an unknown metric.
-        ShapeError: nobody has a target.
+        ShapeError: nobody has a target, or not a count for each item.
     """
+    if train_counts is not None and train_counts.shape != (model.n_items,):
+        raise ShapeError(f"{len(train_counts):,} training counts for {model.n_items:,} items")
+    if isinstance(metrics, str) or not metrics:
+        raise ConfigError(f"metrics: a list of names was expected, not {metrics!r}")
     parsed = {name: parse_metric(name) for name in metrics}
     with_targets = np.flatnonzero(held.targets.lengths)
     if len(with_targets) == 0:
         raise ShapeError("nobody among the held-out people has a target")
     fold_in, targets, seen = (part.select(with_targets) for part in (held.fold_in, held.targets, held.seen))
-    depth = max(k for _, k in parsed.values())
+    depth = min(model.n_items, max(k for _, k in parsed.values()))
     users, step = len(with_targets), model.block()
     columns = {name: np.empty(users) for name in parsed}
-    lists = np.empty((users, depth), dtype=np.int64)
+    shallow = np.empty((users, min(_SHALLOW, depth)), dtype=np.int64)
     log_likelihood = np.empty(users)
     with_density = model.has_likelihood and likelihood
     for start in range(0, users, step):
         stop = min(start + step, users)
         logits = model.masked_scores(fold_in.rows(start, stop), seen=seen.rows(start, stop))
         top, found = top_k(logits, depth)
-        lists[start:stop] = found.cpu().numpy()
-        hits = _relevant(targets, start, lists[start:stop])
+        lists = found.cpu().numpy()
+        shallow[start:stop] = lists[:, :_SHALLOW]
+        hits = _relevant(targets, start, lists)
         for name, (kind, k) in parsed.items():
             columns[name][start:stop] = METRICS[kind](hits[:, :k], targets.lengths[start:stop])
         if with_density:
@@ -149,7 +175,6 @@ def evaluate(
             progress(stop, users)
     if with_density:
         columns[LOG_LIKELIHOOD] = log_likelihood
-    shallow = lists[:, : min(10, depth)]
     at = shallow.shape[1]
     if train_counts is not None:
         columns[f"novelty@{at}"] = novelty(shallow, train_counts, train_people)
