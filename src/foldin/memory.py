@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 from foldin.errors import CapacityError
 
-__all__ = ["allocating", "building", "free_memory", "in_words", "require_memory"]
+__all__ = ["allocating", "building", "free_memory", "in_words", "lacks_memory", "require_memory"]
 
 _CGROUP = Path("/sys/fs/cgroup")
 _PROC = Path("/proc")
@@ -165,6 +165,13 @@ def _bytes_of(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str,
     return count * float(dtype.itemsize)
 
 
+def lacks_memory(error: BaseException) -> bool:
+    """Whether NumPy, PyTorch or Python say with an error that memory they asked for was not there."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
+    )
+
+
 @contextmanager
 def allocating(what: str, advice: str) -> Iterator[None]:
     """What NumPy and PyTorch raise inside for want of memory, as one clear error.
@@ -174,13 +181,11 @@ def allocating(what: str, advice: str) -> Iterator[None]:
     """
     try:
         yield
-    except MemoryError as error:
-        raise CapacityError(f"{what} needs more memory than there is: {error or 'none is left'}; {advice}") from error
-    except RuntimeError as error:  # torch.OutOfMemoryError is one, and what the CPU's allocator raises
-        said = str(error)
-        if not any(sign in said for sign in _SIGNS):
+    except (MemoryError, RuntimeError) as error:
+        if not lacks_memory(error):
             raise
-        raise CapacityError(f"{what} needs more memory than there is: {said.splitlines()[0]}; {advice}") from error
+        reason = str(error).splitlines()[0] if str(error) else "none is left"
+        raise CapacityError(f"{what} needs more memory than there is: {reason}; {advice}") from error
 
 
 @contextmanager

@@ -172,7 +172,7 @@ def test_resume_after_a_finished_run_and_without_one(run, path, capsys, tmp_path
         (("recommend", "{run}", "--likes", "Flim i03"), "did you mean 'Film i03'"),
         (("recommend", "{run}", "--history", "zz"), "not in the catalogue of"),
         (("recommend", "{run}", "--out", "x.csv"), "--out goes with --users"),
-        (("recommend", "{run}", "--users", "{log}", "--out", "x.txt"), "one of .parquet, .csv"),
+        (("recommend", "{run}", "--users", "{log}", "--out", "x.txt"), "a file name ending in .parquet or .csv"),
         (("recommend", "{run}", "--history", "i01", "--index", "Flat"), "--index goes with --users"),
         (("recommend", "{run}", "--users", "{log}", "--out", "x.csv", "--index", "Heap"), "index 'Heap'"),
         (("export", "{run}", "--out", "model.pt"), "a file name ending in .onnx"),

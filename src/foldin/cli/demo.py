@@ -12,10 +12,10 @@ from foldin.cli.output import FitBar, json_out, out, status, working
 from foldin.cli.recommend import as_rows, list_table, lists_of
 from foldin.cli.tables import metrics_table, show_tests
 from foldin.data import EMBEDDED, Histories, Source, split_log
-from foldin.errors import ConfigError
+from foldin.errors import ConfigError, RunError
 from foldin.experiment import report, save, train
 from foldin.models import EASEConfig, MultVAEConfig
-from foldin.store import load_run
+from foldin.store import check_target, is_finished, load_run
 from foldin.training import Config
 
 __all__ = ["command"]
@@ -49,6 +49,10 @@ def command(titles: tuple[str, ...], folder: str | None, seed: int, serve: bool,
 
 
 def _demo(titles: tuple[str, ...], folder: str | None, seed: int, *, serve: bool, as_json: bool, scratch: Path) -> None:
+    if folder is not None:
+        if is_finished(Path(folder)):
+            raise RunError(f"{folder}: holds a finished run; give another folder, or remove it first")
+        check_target(Path(folder))
     console = out()
     source = Source(path=EMBEDDED, min_rating=4.0, protocol="strong", held_out=100, seed=seed)
     with working("reading"):

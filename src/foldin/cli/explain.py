@@ -8,6 +8,7 @@ import click
 from foldin.cli.options import JSON
 from foldin.cli.output import json_out, out, table, working
 from foldin.cli.page import bound_heading, bound_rows, html_page, prediction_line
+from foldin.cli.targets import check_file
 from foldin.errors import ConfigError
 from foldin.experiment import choose_device, split_of_run
 from foldin.explanation import explain, explain_file
@@ -55,6 +56,9 @@ def command(
       foldin explain vae.safetensors --data fashion-mnist
     """
     file = Path(run)
+    target = Path(page) if page is not None else file.with_suffix(".html") if file.is_file() else file / "explain.html"
+    if page is not None or file.is_file():  # in a run's own folder the name is foldin's
+        check_file(target, "--html", (".html", ".htm"))
     if file.is_file():
         if path is None:
             raise ConfigError(f"{run}: a model in a file; --data must say which pictures, such as fashion-mnist")
@@ -62,13 +66,12 @@ def command(
             content = explain_file(
                 file, path, device=choose_device(device), people=people, draws=draws, seed=seed, progress=bar
             )
-        _show_file(content, Path(page) if page is not None else file.with_suffix(".html"), as_json)
+        _show_file(content, target, as_json)
         return
     loaded = load_run(run, device=choose_device(device))
     split = split_of_run(loaded, path)
     with working("draws") as bar:
         content = explain(loaded, split, people=people, draws=draws, seed=seed, progress=bar)
-    target = Path(page) if page is not None else Path(run) / "explain.html"
     write_text(target, html_page(content))
     if as_json:
         json_out(content)

@@ -9,30 +9,25 @@ import numpy as np
 import polars as pl
 import torch
 
+from foldin.cli.ids import item_indices
 from foldin.cli.options import JSON
 from foldin.cli.output import json_out, out, status, table, working
-from foldin.data import (
-    Catalog,
-    EventLog,
-    Histories,
-    ResolvedHistory,
-    Source,
-    read_log,
-    repeats_of,
-    resolve_history,
-)
-from foldin.data.formats import open_table
-from foldin.data.roles import find_roles
-from foldin.errors import ConfigError, DataError
+from foldin.cli.people import people_of
+from foldin.cli.targets import check_file
+from foldin.data import Catalog, Histories, ResolvedHistory, repeats_of, resolve_history
+from foldin.errors import ConfigError
 from foldin.experiment import choose_device
 from foldin.files import write_atomically
-from foldin.models import Posterior, Predictive, Recommender, TopK
+from foldin.memory import require_memory
+from foldin.models import PopularStart, Posterior, Predictive, Recommender, TopK
 from foldin.retrieval import Index, recall_against
 from foldin.store import Run, load_run
 
 __all__ = ["as_rows", "command", "list_table", "lists_of"]
 
 _WRITERS = {".parquet": "write_parquet", ".csv": "write_csv", ".ndjson": "write_ndjson", ".jsonl": "write_ndjson"}
+
+_ROW_BYTES = 200.0  # of a place of a list on its way into a file
 
 _UNCERTAINTY = ("sd", "low", "high", "in_top_k")
 
@@ -82,19 +77,29 @@ def lists_of(
     return model.recommend(people, k, **how)
 
 
-def _named(ids: tuple[str, ...]) -> list[str]:
-    return [part.strip() for one in ids for part in one.split(",") if part.strip()]
-
-
 def _history(run: Run, ids: tuple[str, ...], titles: tuple[str, ...]) -> ResolvedHistory:
-    """What a person took, as the service would read it too.
+    """What a user took, as the service would read it too.
 
     Raises:
         UnknownItemError: an id or a title that the catalog does not have.
     """
-    history = resolve_history(run.catalog, _named(ids), titles=titles, repeats=repeats_of(run.info))
-    run.catalog.indices(history.unknown)  # refuses them: here a misspelt id is likelier than a new item
-    return history
+    named = [run.catalog.ids[at] for at in _items(run.catalog, ids, "--history")]
+    return resolve_history(run.catalog, named, titles=titles, repeats=repeats_of(run.info))
+
+
+def _items(catalog: Catalog, ids: tuple[str, ...], option: str) -> list[int]:
+    found, notes = item_indices(catalog, ids, option)
+    for note in notes:
+        status(note)
+    return found
+
+
+def _start_note(model: Recommender[Any], people: Histories) -> str | None:
+    """What is to be said of a list that does not come from the user's own events."""
+    if not isinstance(model, PopularStart) or not model.given_popularity(people)[0]:
+        return None
+    known = "no history" if people.n_events == 0 else "nothing is learned of the items in the history"
+    return f"{known}: these are the most popular items"
 
 
 @click.command()
@@ -136,6 +141,13 @@ def command(
     A model with a posterior says how sure it is: the 90 % credible interval of each probability (--json: its standard
     deviation too), and P(in the top k), which under --explore is the propensity of being listed.
 
+    An option that takes ID,ID,… may be repeated. A value that is itself the id of an item is that item, commas, blanks and
+    all; else it is split at commas, and an id with a comma stands in quotes, as in CSV: '"10,5",7'.
+
+    Whoever a model has learned nothing of, such as a person with no history, is given the most popular items, and a note
+    says so. Every person in FILE gets a list, also where none of the events can be used. The file that --out names may be
+    there already only where this command wrote it.
+
     With --index the lists come from a FAISS index over the items, and the share of the exact lists that it found is
     measured on up to a thousand of the people.
 
@@ -147,9 +159,11 @@ def command(
     catalog = loaded.catalog
     how: dict[str, Any] = {
         "exclude_seen": not keep_seen,
-        "allow": catalog.indices(_named(allow)) if allow else None,
-        "deny": catalog.indices(_named(deny)) if deny else None,
+        "allow": _items(catalog, allow, "--allow") if allow else None,
+        "deny": _items(catalog, deny, "--deny") if deny else None,
     }
+    if allow and not how["allow"]:
+        raise ConfigError("--allow names no item, so that no item may be listed")
     if file is not None:
         if target is None or ids or titles:
             raise ConfigError("--users goes with --out FILE, and without --history and --likes")
@@ -166,28 +180,15 @@ def command(
     people = history.histories(loaded.model.n_items)
     found = lists_of(loaded.model, people, k, how, explore=explore, seed=seed)
     rows = as_rows(loaded.model, catalog, found, 0)
+    note = _start_note(loaded.model, people)
     if as_json:
-        json_out({"run": run, "model": loaded.name, "history": [catalog.ids[i] for i in history.items], "items": rows})
+        about = {"run": run, "model": loaded.name, "history": [catalog.ids[i] for i in history.items], "items": rows}
+        json_out(about if note is None else {**about, "note": note})
         return
     taken = ", ".join(catalog.titles[i] for i in history.items) or "nothing yet"
     out().print(list_table(f"Took: {taken}", rows))
-
-
-def _people_of(run: Run, file: Path) -> EventLog:
-    """A log of people, read as the run's own was, as far as the file has the columns for it."""
-    source = Source(**run.info["source"])
-    with open_table(file) as (lazy, fmt):
-        names = lazy.collect_schema().names()
-        roles = ("user", "item", "time", "rating", "order")
-        said = {role: getattr(source, role) for role in roles if getattr(source, role) in names}
-        rated = find_roles(lazy, fmt, said, str(file)).columns.rating is not None
-    return read_log(
-        file,
-        **said,
-        min_rating=source.min_rating if rated else None,
-        repeats=source.repeats,
-        time_format=source.time_format,
-    )
+    if note is not None:
+        out().print(f"note: {note}", soft_wrap=True)
 
 
 def _for_file(
@@ -203,15 +204,21 @@ def _for_file(
     as_json: bool,
 ) -> None:
     model, catalog = run.model, run.catalog
-    if target.suffix not in _WRITERS:
-        raise DataError(f"{target}: one of {', '.join(_WRITERS)} was expected")
-    log = _people_of(run, file)
-    index = dict(zip(catalog.ids, range(len(catalog)), strict=True))
-    new = np.array([index.get(one, -1) for one in log.items["item"]], dtype=np.int64)
-    people = log.histories.reindex(new, len(catalog))
-    unknown = log.histories.n_events - people.n_events
-    if unknown:
-        status(f"{unknown:,} events on {int((new < 0).sum()):,} items that the model does not know are left out")
+    check_file(target, "--out", tuple(_WRITERS), source=file)
+    asked = people_of(run, file)
+    people = asked.histories
+    places = min(k, len(catalog))
+    require_memory(
+        _ROW_BYTES * float(len(people)) * places,
+        f"{len(people):,} lists of {places:,} places",
+        "ask for shorter lists (-k), or for fewer people at a time",
+    )
+    if asked.unknown_events:
+        status(
+            f"{asked.unknown_events:,} events on {asked.unknown_items:,} items that the model does not know are left out"
+        )
+    if asked.without_events:
+        status(f"{asked.without_events:,} people have no event that can be used")
     frames = []
     step = 4096
     with working("people") as bar:
@@ -223,7 +230,7 @@ def _for_file(
             else:
                 found = model.recommend(part, k, **how) if search is None else search.recommend(part, k, **how)
             normalised = model.has_likelihood and search is None
-            frames.append(_frame(catalog, found, log.people[start : start + step], normalised=normalised))
+            frames.append(_frame(catalog, found, asked.people[start : start + step], normalised=normalised))
             bar(min(start + step, len(people)), len(people))
     lists = pl.concat(frames)
     write_atomically(target, getattr(lists, _WRITERS[target.suffix]))
@@ -232,11 +239,26 @@ def _for_file(
         some = people.rows(0, 1000)
         found_share = recall_against(search.recommend(some, k, **how), model.recommend(some, k, **how))
         recall = float(found_share.mean()) if len(some) else 1.0
+    popular = int(model.given_popularity(people).sum()) if isinstance(model, PopularStart) else 0
     if as_json:
         more = {} if recall is None else {"recall_of_exact": recall}
-        json_out({"out": str(target), "people": len(people), "rows": lists.height, "unknown_events": unknown, **more})
+        json_out(
+            {
+                "out": str(target),
+                "people": len(people),
+                "rows": lists.height,
+                "unknown_events": asked.unknown_events,
+                "without_events": asked.without_events,
+                "given_popularity": popular,
+                **more,
+            }
+        )
     else:
         out().print(f"{len(people):,} people, {lists.height:,} rows → {target}", soft_wrap=True)
+        if popular:
+            out().print(
+                f"note: {popular:,} of them are given the most popular items, for want of a history", soft_wrap=True
+            )
         if recall is not None:
             out().print(f"{recall:.1%} of the exact lists were found ({min(len(people), 1000):,} people)")
 

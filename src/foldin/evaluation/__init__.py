@@ -11,6 +11,7 @@ from foldin.evaluation.evaluate import (
     Evaluation,
     ValidationJudge,
     evaluate,
+    finite,
     parse_metric,
 )
 from foldin.evaluation.intervals import LEAST_USERS, bootstrap_interval, share_interval, studentized_interval
@@ -31,6 +32,7 @@ __all__ = [
     "compare_models",
     "coverage",
     "evaluate",
+    "finite",
     "gini",
     "hit_rate",
     "holm",

@@ -14,9 +14,12 @@ from foldin.memory import require_memory
 from foldin.tensors import Array, Float, Int, Int64, Tensor
 from foldin.training import Config, Trainable
 
-__all__ = ["Described", "Exportable", "InnerProduct", "Recommender", "Segmented", "TopK"]
+__all__ = ["LEAST_SHARE", "Described", "Exportable", "InnerProduct", "Recommender", "Segmented", "TopK"]
 
 _BLOCK_BYTES = 64 << 20
+LEAST_SHARE = (
+    1e-37  # of an item, in single precision: its logarithm is −85, where that of a smaller one would be −∞, "barred"
+)
 C = TypeVar("C", bound=Config)
 
 
