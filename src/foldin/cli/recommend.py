@@ -158,11 +158,11 @@ def command(
 def _people_of(run: Run, file: Path) -> EventLog:
     """A log of people, read as the run's own was, as far as the file has the columns for it."""
     source = Source(**run.info["source"])
-    with open_table(file) as (lazy, fmt):
+    with open_table(file) as (lazy, _):
         names = lazy.collect_schema().names()
         roles = ("user", "item", "time", "rating", "order")
         said = {role: getattr(source, role) for role in roles if getattr(source, role) in names}
-        rated = find_roles(lazy, fmt, said, str(file)).columns.rating is not None
+        rated = find_roles(lazy, said, str(file)).columns.rating is not None
     return read_log(
         file,
         **said,

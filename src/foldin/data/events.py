@@ -246,7 +246,7 @@ def read_log(
     said = {"user": user, "item": item, "time": time, "rating": rating, "order": order}
     say(f"reading {file}")
     with open_table(file, format) as (lazy, fmt):
-        roles = find_roles(lazy, fmt, said, str(file))
+        roles = find_roles(lazy, said, str(file))
         columns = roles.columns
         wanted = columns.roles()
         if min_rating is None:

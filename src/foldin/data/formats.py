@@ -30,6 +30,7 @@ _SUFFIXES = {
     ".jsonl": "ndjson",
     ".inter": "inter",
 }
+_VALUE = re.compile(r"[+-]?\d+([.,]\d+)?|\d{4}-\d\d?-\d\d?([T ].*)?|\d\d?[./]\d\d?[./]\d{4}.*")
 _GZIP = b"\x1f\x8b"
 
 
@@ -123,10 +124,9 @@ def _scan_delimited(path: Path, fmt: str) -> pl.LazyFrame:
     first = next(islice(_decode(_head(path)).splitlines(), 1))
     separator = _separator(first)
     names = [name.strip().strip('"') for name in first.split(separator)]
-    if fmt == "csv" and names[0].isdigit():  # u.data of MovieLens-100K has no header
-        header, names = False, [*("user", "item", "rating", "timestamp")][: len(names)]
-    else:
-        header = True
+    header = fmt == "inter" or not any(_VALUE.fullmatch(name) for name in names)  # u.data of MovieLens-100K has none
+    if not header:
+        names = [f"column_{at}" for at in range(1, len(names) + 1)]
     if len(names) < 2:
         raise FormatError(
             f"{path}: the first line has one column only: {first[:60]!r}; known formats: {', '.join(FORMATS)}"

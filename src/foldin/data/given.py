@@ -39,8 +39,8 @@ def is_given(folder: Path) -> bool:
 
 
 def _read_part(path: Path, said: dict[str, str | None], time_format: str | None) -> EventLog:
-    with open_table(path) as (lazy, fmt):
-        roles = find_roles(lazy, fmt, said, str(path))
+    with open_table(path) as (lazy, _):
+        roles = find_roles(lazy, said, str(path))
         columns = replace(roles.columns, rating=None)
         table = lazy.select(columns.roles().values()).collect()
     report = ReadReport(source=str(path), format="given", columns=columns.roles(), rows=table.height)
