@@ -43,11 +43,11 @@ def people_of(run: Run, file: Path) -> Asked:
         DataError: the file cannot be read.
     """
     source = source_of_run(run) or Source(path="")
-    with open_table(file) as (lazy, fmt):
+    with open_table(file) as (lazy, _):
         names = lazy.collect_schema().names()
         roles = ("user", "item", "time", "rating", "order")
         said = {role: getattr(source, role) for role in roles if getattr(source, role) in names}
-        columns = find_roles(lazy, fmt, said, str(file)).columns
+        columns = find_roles(lazy, said, str(file)).columns
         column = lazy.select(pl.col(columns.user)).unique().collect()[columns.user]
     rated = columns.rating is not None
     try:

@@ -91,6 +91,10 @@ def rated_at_least(rows: Rows, columns: Columns, report: ReadReport, least: floa
         blank = column.str.strip_chars().str.to_lowercase().is_in(["", *MISSING_WORDS]).fill_null(value=True)
         column = column.zip_with(~blank, pl.Series([None], dtype=pl.String).new_from_index(0, column.len()))
     ratings = to_numbers(column, report.source, rows.number).cast(pl.Float64).fill_nan(None)
+    if column.dtype == pl.String:
+        comma = column.str.contains(",", literal=True).fill_null(value=False)
+        shown = f"{column.filter(comma)[0]} as {ratings.filter(comma)[0]:g}" if comma.any() else ""
+        report = report.noted(int(comma.sum()), f"ratings have a comma ({columns.rating!r}): {shown}")
     below = (ratings < 0).fill_null(value=False)
     if below.any():
         at = int(below.arg_true()[0])
@@ -155,7 +159,7 @@ def _missing_ids(codes: Int32[Array, " n"], ids: pl.Series) -> tuple[pl.Series, 
     """(ids that are words for no value, those of them that may be meant): by the other ids, and by how often they occur."""
     words = ids.filter(ids.str.strip_chars().str.to_lowercase().is_in(["", *MISSING_WORDS]))
     if words.is_empty() or words.len() == ids.len():
-        return words, words
+        return words, words.clear()
     others = ids.filter(~ids.is_in(words.to_list()))
     if others.str.contains(r"^-?\d+(\.0)?$").all():
         return words, words.clear()

@@ -250,7 +250,7 @@ def read_log(
     say(f"reading {file}")
     with open_table(file, format, encoding) as opened:
         lazy, fmt = opened
-        roles = find_roles(lazy, fmt, said, str(file))
+        roles = find_roles(lazy, said, str(file))
         columns = roles.columns
         wanted = columns.roles()
         if min_rating is None:

@@ -43,10 +43,9 @@ def is_given(folder: Path) -> bool:
 
 def _read_part(path: Path, said: dict[str, str | None], time_format: str | None, encoding: str | None) -> EventLog:
     with open_table(path, encoding=encoding) as opened:
-        lazy, fmt = opened
-        roles = find_roles(lazy, fmt, said, str(path))
+        roles = find_roles(opened.table, said, str(path))
         columns = replace(roles.columns, rating=None)
-        table = lazy.select(columns.roles().values()).collect()
+        table = opened.table.select(columns.roles().values()).collect()
     report = ReadReport(source=str(path), format="given", columns=columns.roles(), rows=table.height)
     for note in opened.notes:
         report = report.noted(note.count, note.text)

@@ -41,14 +41,16 @@ def to_numbers(column: pl.Series, source: str, row: Callable[[int], int] = _row)
     if bad.any():
         commas = text.filter(bad)
         decimal, groups = commas.str.contains(_COMMA), commas.str.contains(_GROUPS)
-        if (decimal & groups).all():
+        with_comma = decimal | groups
+        if with_comma.any() and (decimal & groups)[with_comma.arg_true()].all():
+            at = int((bad & text.str.contains(_COMMA)).arg_true()[0])
             raise ColumnError(
-                f"{where}: {commas[0]!r} (row {row(int(bad.arg_true()[0])):,}) can be "
-                f"{commas[0].replace(',', '.')} or {commas[0].replace(',', '')}: write it without a comma"
+                f"{where}: {text[at]!r} (row {row(at):,}) can be {text[at].replace(',', '.')} or "
+                f"{text[at].replace(',', '')}: write it without a comma"
             )
-        if decimal.all():
+        if (decimal | ~with_comma).all():
             numbers = text.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
-        elif groups.all():
+        elif (groups | ~with_comma).all():
             numbers = text.str.replace_all(",", "", literal=True).cast(pl.Float64, strict=False)
         bad = numbers.is_null() & text.is_not_null()
     if bad.any():

@@ -8,25 +8,28 @@ from foldin.data.columns import Columns
 from foldin.data.times import time_like
 from foldin.errors import ColumnError
 
-__all__ = ["by_position"]
+__all__ = ["Sample", "by_position", "is_number"]
 
 _ENOUGH = 20  # with fewer rows nothing is said about which column depends on which
+_VARIED = 5  # of fewer values any column is decided
 
 
-def _is_number(column: pl.Series) -> bool:
+def is_number(column: pl.Series) -> bool:
+    """Whether all values are numbers, with a decimal point or comma."""
     values = column.drop_nulls()
     if values.dtype == pl.String:
         values = values.str.strip_chars().str.replace(r"^([+-]?\d+),(\d+)$", "$1.$2").cast(pl.Float64, strict=False)
     return values.len() > 0 and values.dtype.is_numeric() and values.null_count() == 0
 
 
-class _Sample:
+class Sample:
     """The first rows, and how their columns depend on each other."""
 
     def __init__(self, table: pl.DataFrame) -> None:
         self.table = table
 
     def distinct(self, *names: str) -> int:
+        """How many different values, or combinations of them, there are."""
         return self.table.select(pl.struct(*names).n_unique()).item() if self.table.height else 0
 
     def decides(self, one: str, other: str) -> bool:
@@ -34,6 +37,18 @@ class _Sample:
         if self.table.height < max(_ENOUGH, 1.5 * self.distinct(one)):
             return False
         return self.distinct(one, other) == self.distinct(one)
+
+    def nests(self, one: str, other: str) -> bool:
+        """Whether values of `one` are parts of values of `other`, as sessions are of users."""
+        return self.distinct(other) >= _VARIED and self.decides(one, other)
+
+    def repeats(self, name: str) -> bool:
+        """Whether values come twice or more on average, as ids do and times hardly."""
+        return self.table.height >= _ENOUGH and 2 * self.distinct(name) <= self.table.height
+
+    def few(self, name: str) -> bool:
+        """Whether a column holds a few numbers, as ratings are."""
+        return is_number(self.table[name]) and self.distinct(name) <= 20
 
     def numbers_rows(self, name: str) -> bool:
         """Whether a column only counts rows, as a table writes its index."""
@@ -57,10 +72,10 @@ def by_position(table: pl.DataFrame, said: Mapping[str, str | None], source: str
     Raises:
         ColumnError: two columns fit a role equally well, or there are too few.
     """
-    sample = _Sample(table)
+    sample = Sample(table)
     used = {name for name in said.values() if name is not None}
     names = [name for name in table.columns if name not in used and table[name].null_count() < table.height]
-    times = [] if said.get("time") else [name for name in names if time_like(table[name])]
+    times = [] if said.get("time") else _times(sample, names)
     if len(times) > 1:
         raise _refuse(source, times, "time", f"columns {' and '.join(map(repr, times))} both hold times")
     left = [name for name in names if name not in times]
@@ -86,26 +101,36 @@ def by_position(table: pl.DataFrame, said: Mapping[str, str | None], source: str
     columns = Columns(
         **chosen, time=said.get("time") or next(iter(times), None), rating=rating, order=said.get("order")
     )
-    shown = ", ".join(f"{role} = {name}" for role, name in columns.roles().items())
-    rest = [f"{name} not used" for name in left]
+    places = {name: f"column {at}" for at, name in enumerate(table.columns, start=1)}
+    named = {name: places[name] + ("" if name.startswith("column_") else f" (called {name!r})") for name in places}
+    shown = ", ".join(f"{role} = {named[name]}" for role, name in columns.roles().items())
+    rest = [f"{places[name]} not used" for name in left]
     return columns, "; ".join([f"rows without column names, read by position and content: {shown}", *extra, *rest])
 
 
-def _is_rating(sample: _Sample, item: str, name: str) -> bool:
+def _times(sample: Sample, names: list[str]) -> list[str]:
+    """Columns that hold times; of several, or where ids are wanting, numbers that repeat like ids are none."""
+    times = [name for name in names if time_like(sample.table[name])]
+    if len(times) > 1 or len(names) - len(times) < 2:
+        times = [name for name in times if not (is_number(sample.table[name]) and sample.repeats(name))]
+    return times
+
+
+def _is_rating(sample: Sample, item: str, name: str) -> bool:
     column = sample.table[name]
-    if not _is_number(column):
+    if not is_number(column):
         return False
     return sample.table.height < _ENOUGH or (column.n_unique() > 1 and not sample.decides(item, name))
 
 
 def _sessions(
-    sample: _Sample, chosen: dict[str, str], left: list[str], source: str
+    sample: Sample, chosen: dict[str, str], left: list[str], source: str
 ) -> tuple[dict[str, str], list[str], list[str]]:
     """The roles again where a third column may be the item."""
     first, second, third = chosen["user"], chosen["item"], left[0]
-    if sample.decides(second, first) and not _few(sample, third) and not sample.decides(second, third):
+    if sample.nests(second, first) and not sample.few(third) and not sample.decides(second, third):
         return {"user": first, "item": third}, left[1:], [f"{second} taken as a session, since each is of one user"]
-    if sample.decides(first, second) and not _few(sample, third):
+    if sample.nests(first, second) and not sample.few(third):
         raise _refuse(
             source,
             [f"{first} --item {third}", f"{second} --item {third}"],
@@ -117,11 +142,6 @@ def _sessions(
             continue  # something known of the item
         pairs, again = sample.distinct(first, second), sample.distinct(first, other)
         repeated = pairs < 0.8 * sample.table.height and again > 1.2 * pairs
-        if not _is_number(sample.table[other]) or (repeated and sample.distinct(other) > sample.distinct(second)):
+        if not is_number(sample.table[other]) or (repeated and sample.distinct(other) > sample.distinct(second)):
             raise _refuse(source, [second, other], "item", f"both {second!r} and {other!r} may be the item")
     return chosen, left, []
-
-
-def _few(sample: _Sample, name: str) -> bool:
-    """Whether a column holds a few numbers, as ratings are."""
-    return _is_number(sample.table[name]) and sample.distinct(name) <= 20

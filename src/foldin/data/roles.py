@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from foldin.data.columns import ROLES, Columns, check_said, is_generic, item_kinds, listed, proposals
-from foldin.data.positions import by_position
+from foldin.data.positions import Sample, by_position
 from foldin.data.times import time_like
 from foldin.errors import ColumnError
 
@@ -25,16 +25,30 @@ class Roles:
 
 
 def _unnamed(names: list[str]) -> bool:
-    return all(name == f"column_{at}" for at, name in enumerate(names, start=1))
+    """Whether a reader named the columns because the file does not."""
+    given = [*_POSITIONAL, *(f"column_{at}" for at in range(5, len(names) + 1))]
+    return names == [f"column_{at}" for at in range(1, len(names) + 1)] or (len(names) > 4 and names == given)
 
 
-def _given_by_reader(names: list[str], fmt: str) -> bool:
-    """Whether the names are those that a format without names is read with."""
-    known = _POSITIONAL[: len(names)]
-    return tuple(names[: len(known)]) == known and len(names) > 2 and fmt in ("movielens", "csv", "pairs")
+def _belied(table: pl.DataFrame) -> bool:
+    """Whether the content of columns called user, item, rating, timestamp is not in that order.
+
+    A reader gives these names to a file without any, by position.
+    """
+    names = table.columns
+    if len(names) < 2 or tuple(names) != _POSITIONAL[: len(names)]:
+        return False
+    user, item, *rest = names
+    sample = Sample(table)
+    if any(_is_time(table[name], loose=True) and not sample.repeats(name) for name in (user, item, *rest[:1])):
+        return True
+    if not rest or sample.few(rest[0]):
+        return False
+    text = not _may_be_number(table[rest[0]]) and sample.distinct(rest[0]) > 20
+    return text or sample.nests(item, user) or sample.nests(user, item)
 
 
-def find_roles(lazy: pl.LazyFrame, fmt: str, said: Mapping[str, str | None], source: str) -> Roles:
+def find_roles(lazy: pl.LazyFrame, said: Mapping[str, str | None], source: str) -> Roles:
     """The columns of a log, verified on its first rows.
 
     Args:
@@ -46,17 +60,10 @@ def find_roles(lazy: pl.LazyFrame, fmt: str, said: Mapping[str, str | None], sou
     names = lazy.collect_schema().names()
     check_said(names, said, source)
     sample = lazy.head(_SAMPLE).collect()
-    if _unnamed(names) or (fmt == "movielens" and len(names) > 2):
-        return _positional(sample, said, source)
-    proposed = proposals(names)
-    if _given_by_reader(names, fmt) and any(_is_time(sample[name], loose=True) for name in ("item", "rating")):
-        return _positional(sample, said, source)
-    return _Named(sample, proposed, said, source).roles()
-
-
-def _positional(sample: pl.DataFrame, said: Mapping[str, str | None], source: str) -> Roles:
-    columns, remark = by_position(sample, said, source)
-    return Roles(columns, (remark,))
+    if _unnamed(names) or _belied(sample):
+        columns, remark = by_position(sample, said, source)
+        return Roles(columns, (remark,))
+    return _Named(sample, proposals(names), said, source).roles()
 
 
 def _is_time(column: pl.Series, *, loose: bool = False) -> bool:
@@ -70,11 +77,11 @@ def _is_time(column: pl.Series, *, loose: bool = False) -> bool:
 
 
 def _may_be_number(column: pl.Series) -> bool:
+    """Whether some value is a number, whatever its commas mean."""
     if column.dtype.is_numeric():
         return True
     text = column.drop_nulls().cast(pl.String, strict=False).str.strip_chars()
-    text = text.str.replace_all(",", ".", literal=True)
-    return text.is_empty() or text.cast(pl.Float64, strict=False).null_count() < text.len()
+    return text.is_empty() or bool(text.str.contains(r"^[+-]?[\d.,]*\d([eE][+-]?\d+)?$").any())
 
 
 class _Named:
@@ -162,7 +169,7 @@ class _Named:
         names = self._free("time")
         if not names:
             return
-        sure = [name for name in names if time_like(self.sample[name])]
+        sure = [name for name in (*names, *self._free("rating")) if time_like(self.sample[name])]
         able = sure or [name for name in names if _may_be_number(self.sample[name])] or names
         self.found["time"] = able[0]
         if able[0] != names[0]:
@@ -178,9 +185,9 @@ class _Named:
                     self.remarks.append(f"rows hold times in {name!r}, which is read as the time and not as a rating")
                 else:
                     self.remarks.append(f"rows hold times in {name!r}, which is no rating and not used")
-            elif _may_be_number(self.sample[name]):
-                self.found["rating"] = name
-                return
             else:
-                shown = self.sample[name].drop_nulls()[0]
-                self.remarks.append(f"rows hold text such as {shown!r} in {name!r}, which is no rating")
+                self.found["rating"] = name
+                if not _may_be_number(column):
+                    shown = column.drop_nulls()[0]
+                    self.remarks.append(f"rows hold text such as {shown!r} in {name!r}: no rating to compare with")
+                return

@@ -137,7 +137,19 @@ TIME: tuple[str, ...] = (
     *("时间戳", "時間戳", "时间", "日期", "日期时间", "创建时间", "购买时间", "评分时间", "时刻"),
     *("zeitstempel", "zeit", "zeitpunkt", "uhrzeit", "datum", "kaufdatum", "bestelldatum", "horodatage", "temps"),
     *("heure", "dateheure", "dateachat", "datecommande", "tiempo", "marcadetiempo", "fecha", "fechahora", "hora"),
-    *("fechacompra", "tempo", "data", "dataora", "datahora", "tijdstip", "tijd", "tijdstempel", "tid", "tidspunkt"),
+    *(
+        "fechacompra",
+        "tempo",
+        "ora",
+        "data",
+        "dataora",
+        "datahora",
+        "tijdstip",
+        "tijd",
+        "tijdstempel",
+        "tid",
+        "tidspunkt",
+    ),
     *("zaman", "tarih", "czas", "время", "дата", "датавремя", "thời gian", "ngày", "waktu", "tanggal"),
 )
 RATING: tuple[str, ...] = (
