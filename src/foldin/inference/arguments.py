@@ -1,7 +1,7 @@
 """Checks of the numbers that are passed to an algorithm, before it does any work."""
 
 import math
-import operator
+from numbers import Integral
 
 from foldin.errors import ConfigError
 
@@ -10,11 +10,7 @@ __all__ = ["check_count", "check_number"]
 
 def check_count(name: str, value: float, least: int) -> None:
     """Raises: ConfigError: a value that is not a whole number of at least `least`; names it."""
-    try:
-        good = operator.index(value) >= least
-    except TypeError:
-        good = False
-    if not good:
+    if not (isinstance(value, Integral) and value >= least):
         raise ConfigError(f"{name} = {value}: must be a whole number of at least {least}")
 
 
