@@ -15,6 +15,7 @@ Source: rubin1982; ghahramani1996, eqs. 5–6; tipping1999, eqs. 3–8 and 27–
 import numpy as np
 
 from foldin.errors import ConfigError, FitError, ShapeError
+from foldin.inference.arguments import check_count, check_number
 from foldin.inference.em import EMResult, Maximisable, Statistics, em
 from foldin.tensors import Array, Float64
 
@@ -40,6 +41,7 @@ class FactorAnalysis(Maximisable[Array]):
             raise ConfigError(
                 f"factors = {factors}: must be ≥ 1 and < {width}, the width; floor = {floor:g}: must be > 0"
             )
+        check_number("floor", floor, above=0.0)
         self.factors, self.width, self.isotropic, self.floor = factors, width, isotropic, floor
         self.loadings = np.zeros((width, factors))
         self.mean, self.noise = np.zeros(width), np.ones(width)
@@ -118,5 +120,6 @@ class FactorAnalysis(Maximisable[Array]):
 
     def sample(self, n: int, rng: np.random.Generator) -> Float64[Array, "n width"]:
         """Draws of x."""
+        check_count("n", n, 0)
         z = rng.standard_normal((n, self.factors))
         return self.mean + z @ self.loadings.T + rng.standard_normal((n, self.width)) * np.sqrt(self.noise)
