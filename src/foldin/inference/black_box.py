@@ -17,12 +17,14 @@ import torch
 from torch.distributions import biject_to, constraints
 
 from foldin.errors import ConfigError, FitError
+from foldin.inference.arguments import check_count, check_number
 from foldin.inference.psis import effective_sample_size, psis
 from foldin.tensors import Array, Float, Float64, Tensor
 
 __all__ = ["BlackBoxResult", "GaussianApproximation", "Parameter", "black_box_vi"]
 
 FAMILIES = ("mean-field", "full-rank")
+_SMOOTHED = 25  # draws that the smoothing of importance weights needs
 _LOG_2_PI_E = math.log(2.0 * math.pi * math.e)
 LogJoint = Callable[[Mapping[str, Tensor]], Float[Tensor, " draws"]]
 
@@ -70,7 +72,12 @@ class GaussianApproximation:
         return found, log_det
 
     def draw(self, n: int, generator: torch.Generator) -> Float64[Tensor, "n width"]:
-        """Draws of u."""
+        """Draws of u.
+
+        Raises:
+            ConfigError: n is negative.
+        """
+        check_count("n", n, 0)
         noise = torch.randn(n, len(self.mean), generator=generator, dtype=self.mean.dtype)
         return self.mean + noise @ self.factor.t()
 
@@ -135,13 +142,16 @@ def black_box_vi(
         final_draws: for the final ELBO, k̂ and the effective sample size; at least 25.
 
     Raises:
-        ConfigError: an unknown family, no parameters, or too few draws.
+        ConfigError: an unknown family, no parameters, no steps or draws, fewer than 25 final draws (k̂ needs them), or a
+            learning rate that is not positive.
         FitError: an ELBO that is not finite; says at which step.
     """
     if family not in FAMILIES or not parameters:
         raise ConfigError(f"family = {family!r}: must be one of {', '.join(FAMILIES)}, with one parameter at least")
-    if final_draws < 25:
-        raise ConfigError(f"final_draws = {final_draws}: k̂ needs at least 25")
+    check_count("steps", steps, 1)
+    check_count("draws", draws, 1)
+    check_count("final_draws", final_draws, _SMOOTHED)
+    check_number("learning_rate", learning_rate, above=0.0)
     width = sum(math.prod(biject_to(p.support).inverse_shape(p.shape)) for p in parameters.values())
     mean = torch.zeros(width, dtype=torch.float64, requires_grad=True)
     log_diagonal = torch.zeros(width, dtype=torch.float64, requires_grad=True)

@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from foldin.errors import FitError
+from foldin.inference.arguments import check_count, check_number
 
 __all__ = ["EMResult", "Maximisable", "Statistics", "em", "stochastic_em"]
 
@@ -116,6 +117,8 @@ def em(
     Raises:
         FitError: no data, a bound that is not finite, or (with `check`) one that falls.
     """
+    check_count("iterations", iterations, 0)
+    check_number("tolerance", tolerance, least=0.0)
     bounds: list[float] = []
     falls: list[int] = []
     for number in range(iterations + 1):
@@ -153,6 +156,9 @@ def stochastic_em(
         delay: τ₀ ≥ 0; at 0 the first step forgets everything before it.
         forgetting: κ in (0.5, 1].
     """
+    check_number("weight", weight, above=0.0)
+    check_number("delay", delay, least=0.0)
+    check_number("forgetting", forgetting, above=0.5, most=1.0)
     running: Statistics | None = None
     for number, batch in enumerate(batches):
         found = model.summarise(batch)

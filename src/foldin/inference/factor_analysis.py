@@ -18,6 +18,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from foldin.errors import ConfigError, FitError, ShapeError
+from foldin.inference.arguments import check_count, check_number
 from foldin.inference.em import EMResult, Maximisable, Statistics, em
 from foldin.inference.moments import Moments, scales
 from foldin.tensors import Array, Float64
@@ -45,6 +46,7 @@ class FactorAnalysis(Maximisable[Array]):
             raise ConfigError(
                 f"factors = {factors}: must be ≥ 1 and < {width}, the width; floor = {floor:g}: must be > 0"
             )
+        check_number("floor", floor, above=0.0)
         self.factors, self.width, self.isotropic, self.floor = factors, width, isotropic, floor
         self.loadings = np.zeros((width, factors))
         self.mean, self.noise, self.least = np.zeros(width), np.ones(width), np.full(width, floor)
@@ -124,5 +126,6 @@ class FactorAnalysis(Maximisable[Array]):
 
     def sample(self, n: int, rng: np.random.Generator) -> Float64[Array, "n width"]:
         """Draws of x."""
+        check_count("n", n, 0)
         z = rng.standard_normal((n, self.factors))
         return self.mean + z @ self.loadings.T + rng.standard_normal((n, self.width)) * np.sqrt(self.noise)

@@ -17,6 +17,7 @@ import torch
 from torch import distributions as td
 
 from foldin.errors import ConfigError, FitError, ShapeError
+from foldin.inference.arguments import check_count
 from foldin.inference.em import EMResult, Maximisable, Statistics, em
 from foldin.inference.k_means import k_means, nearest
 from foldin.probability import FAMILIES
@@ -113,8 +114,7 @@ class FiniteMixture(Maximisable[Weighted]):
         Raises:
             FitError: a component shrinks onto values that are all equal, where the likelihood has no maximum.
         """
-        if restarts < 1:
-            raise ConfigError(f"restarts = {restarts}: must be at least 1")
+        check_count("restarts", restarts, 1)
         best: tuple[EMResult, Tensor, Tensor] | None = None
         for _ in range(restarts):
             self.begin(data, rng)

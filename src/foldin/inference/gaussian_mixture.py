@@ -20,6 +20,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from foldin.errors import ConfigError, FitError, ShapeError
+from foldin.inference.arguments import check_count, check_number
 from foldin.inference.em import EMResult, Maximisable, Statistics, em
 from foldin.inference.k_means import k_means, nearest
 from foldin.inference.moments import Moments, scales
@@ -160,6 +161,7 @@ class GaussianMixture(Maximisable[Points]):
             raise ConfigError(f"covariance = {covariance!r}: must be one of {', '.join(COVARIANCES)}")
         if components < 1 or width < 1 or not 0 <= floor < np.inf:
             raise ConfigError(f"a mixture of {components} Gaussians of width {width} with floor {floor:g} cannot be")
+        check_number("floor", floor, least=0.0)
         self.components, self.width, self.covariance, self.floor = components, width, covariance, floor
         self.shift, self.scale = np.zeros(width), np.ones(width)
         self.least = np.full(width, floor)
@@ -283,8 +285,7 @@ class GaussianMixture(Maximisable[Points]):
             ShapeError, FitError: points that cannot be used; says which.
             ConfigError: no start at all.
         """
-        if restarts < 1:
-            raise ConfigError(f"restarts = {restarts}: must be at least 1")
+        check_count("restarts", restarts, 1)
         best: tuple[EMResult, Array, Array, Array] | None = None
         least: Array | None = None
         for _ in range(restarts):
@@ -310,6 +311,7 @@ class GaussianMixture(Maximisable[Points]):
 
     def sample(self, n: int, rng: np.random.Generator) -> Float64[Array, "n width"]:
         """Draws from the mixture."""
+        check_count("n", n, 0)
         own = rng.choice(self.components, size=n, p=self.weights)
         noise = rng.standard_normal((n, self.width))
         if self._squares:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from foldin.errors import ShapeError
+from foldin.inference.arguments import check_count
 from foldin.tensors import Array, Bool, Float, Int64
 from foldin.threads import on_threads, scratch, thread_count
 
@@ -83,6 +84,7 @@ def k_means(
     """
     if not 1 <= k <= len(x):
         raise ShapeError(f"k-means: {k} centres for {len(x)} points")
+    check_count("iterations", iterations, 0)
     centres = x[[int(rng.integers(len(x)))]]
     distances = _squares_to(x, centres[0])
     for _ in range(1, k):

@@ -20,6 +20,7 @@ import numpy as np
 from scipy.special import gammaln, multigammaln, psi
 
 from foldin.errors import ConfigError
+from foldin.inference.arguments import check_number
 from foldin.inference.em import EMResult, Maximisable, Statistics, em
 from foldin.inference.gaussian_mixture import COVARIANCES, Points, check, clustered, inverse_roots
 from foldin.inference.moments import Moments
@@ -112,6 +113,8 @@ class VariationalGaussianMixture(Maximisable[Points]):
         self.components, self.width, self.covariance = components, width, covariance
         self.concentration = 1.0 / components if concentration is None else concentration
         self.strength, self.degrees = strength, float(width) if degrees is None else degrees
+        for name, value in (("concentration", self.concentration), ("strength", strength), ("degrees", self.degrees)):
+            check_number(name, value)
         if self.concentration <= 0 or strength <= 0 or self.degrees <= width - 1:
             raise ConfigError(
                 f"concentration {self.concentration:g} and strength {strength:g} must be above 0, "
