@@ -76,7 +76,12 @@ def save_run(
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.json").unlink(missing_ok=True)
-    about = {"model": name, "config": model.config.as_dict(), "n_items": model.n_items}
+    about = {
+        "model": name,
+        "config": model.config.as_dict(),
+        "n_items": model.n_items,
+        "temperature": model.temperature,
+    }
     write_tensors(folder / "model.safetensors", model.tensors(), about)
     write_atomically(folder / "catalog.parquet", catalog.table.write_parquet)
     write_text(folder / "history.jsonl", "".join(json.dumps(record, allow_nan=False) + "\n" for record in history))
@@ -141,6 +146,8 @@ def load_run(folder: str | Path, *, device: str | torch.device = "cpu") -> Run:
     except FoldinError as error:
         raise RunError(f"{folder}: the settings stored with the model cannot be used: {error}") from error
     model.load_state(tensors)
+    if about.get("temperature") is not None:
+        model.calibrate(about["temperature"])
     catalog = Catalog(pl.read_parquet(folder / "catalog.parquet"))
     if isinstance(model, Described):
         model.describe(catalog)

@@ -6,7 +6,7 @@ import click
 
 from foldin.cli.options import JSON, fit_options, read_options, settings_of, source_of, split_options
 from foldin.cli.output import FitBar, json_out, out, working
-from foldin.cli.tables import metrics_table, show_tests
+from foldin.cli.tables import metrics_table, show_calibrations, show_tests
 from foldin.errors import ConfigError
 from foldin.experiment import choose_device, model_class, report, train
 
@@ -33,6 +33,7 @@ def command(
     patience: int,
     metric: str,
     device: str,
+    calibrate: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -71,6 +72,7 @@ def command(
                 metric=metric,
                 epochs=epochs,
                 patience=patience,
+                calibrate=calibrate,
                 progress=progress,
             )
     content = report(split, trained, data=path, seed=source.seed)
@@ -78,4 +80,5 @@ def command(
         json_out(content)
         return
     out().print(metrics_table(content))
+    show_calibrations(out(), content)
     show_tests(out(), content, "ndcg@100")

@@ -16,6 +16,7 @@ from foldin.evaluation.evaluate import (
 from foldin.evaluation.intervals import LEAST_USERS, bootstrap_interval, share_interval, studentized_interval
 from foldin.evaluation.metrics import METRICS, hit_rate, map_, mrr, ndcg, recall, recall_all
 from foldin.evaluation.significance import holm, paired_test
+from foldin.evaluation.temperature import Calibration, fit_temperature
 
 __all__ = [
     "DEFAULT_METRICS",
@@ -23,6 +24,7 @@ __all__ = [
     "LOG_LIKELIHOOD",
     "LOG_LIKELIHOOD_PER_EVENT",
     "METRICS",
+    "Calibration",
     "Evaluation",
     "ValidationJudge",
     "bootstrap_interval",
@@ -31,6 +33,7 @@ __all__ = [
     "compare_models",
     "coverage",
     "evaluate",
+    "fit_temperature",
     "gini",
     "hit_rate",
     "holm",

@@ -17,6 +17,7 @@ from foldin.models.posterior import Posterior, Predictive
 from foldin.models.recvae import RecVAE, RecVAEConfig
 from foldin.models.sasrec import Reading, SASRec, SASRecConfig
 from foldin.models.semantic import SemanticIds, SemanticIdsConfig
+from foldin.models.streams import Streams, history_key, stream, streams, user_key
 from foldin.models.variational import Variational
 
 ALL: dict[str, type[Recommender]] = {
@@ -77,6 +78,11 @@ __all__ = [
     "Segmented",
     "SemanticIds",
     "SemanticIdsConfig",
+    "Streams",
     "TopK",
     "Variational",
+    "history_key",
+    "stream",
+    "streams",
+    "user_key",
 ]
