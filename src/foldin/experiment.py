@@ -12,14 +12,16 @@ from typing import Any
 import torch
 
 from foldin.data import Source, Split
-from foldin.errors import ConfigError, RunError, SplitError
+from foldin.errors import ConfigError, FitError, RunError, ShapeError, SplitError
 from foldin.evaluation import (
     DEFAULT_METRICS,
     LOG_LIKELIHOOD,
+    Calibration,
     Evaluation,
     ValidationJudge,
     compare_models,
     evaluate,
+    fit_temperature,
     parse_metric,
 )
 from foldin.memory import allocating
@@ -111,12 +113,24 @@ def versions() -> dict[str, str]:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A model, how its training went, and what it does on the test people."""
+    """A model, how its training went, and what it does on the test people.
+
+    Args:
+        calibration: the temperature that was fitted on the validation users, if one was asked for; or why there is none.
+    """
 
     name: str
     model: Recommender
     result: FitResult
     evaluation: Evaluation
+    calibration: Calibration | str | None = None
+
+    def calibrated(self) -> dict[str, Any]:
+        """The calibration as data; empty where none was asked for."""
+        found = self.calibration
+        if found is None:
+            return {}
+        return {"calibration": {"failed": found} if isinstance(found, str) else found.as_dict()}
 
 
 def train(
@@ -135,11 +149,16 @@ def train(
     progress: Progress | None = None,
     evaluating: Callable[[int, int], None] | None = None,
     keep_interrupted: bool = False,
+    calibrate: bool = False,
 ) -> Trained:
     """Train a model on a split, with early stopping on validation, and judge it on the test people once.
 
     See `fit` and `evaluate` for the arguments and further errors. Ctrl-C in training is raised again, unless `keep_interrupted`
     and an epoch has ended: then the best weights so far are judged.
+
+    Args:
+        calibrate: fit a temperature of the model's logits on the validation users before it is judged, and keep it with
+            the run; where there is none, the model stays as it is, and `Trained.calibration` says why.
 
     Raises:
         SplitError: nobody of the validation or of the test group has an item to find; before anything is trained.
@@ -165,6 +184,7 @@ def train(
         )
         if result.stopped == "interrupted" and not (keep_interrupted and result.records):
             raise KeyboardInterrupt
+        calibration = _calibrated(model, split) if calibrate else None
         evaluation = evaluate(
             model,
             split.test,
@@ -173,7 +193,17 @@ def train(
             train_people=len(split.train),
             progress=evaluating,
         )
-    return Trained(name, model, result, evaluation)
+    return Trained(name, model, result, evaluation, calibration)
+
+
+def _calibrated(model: Recommender, split: Split) -> Calibration | str:
+    """The temperature that the model now has, or why it has none."""
+    try:
+        found = fit_temperature(model, split.validation)
+        model.calibrate(found.temperature)
+    except (ConfigError, FitError, ShapeError) as error:
+        return str(error)
+    return found
 
 
 def report(
@@ -193,6 +223,7 @@ def report(
             "stopped": one.result.stopped,
             "best_epoch": one.result.best_epoch,
             "validation": one.result.best_metric,
+            **one.calibrated(),
             "metrics": one.evaluation.summary(seed=seed),
         }
     evaluations = {name: one.evaluation for name, one in trained.items()}
@@ -239,6 +270,7 @@ def save(folder: Path, split: Split, one: Trained, *, source: Mapping[str, Any],
         "validation": one.result.best_metric,
         "began": datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds"),
         "versions": versions(),
+        **one.calibrated(),
     }
     save_run(
         folder,

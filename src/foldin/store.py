@@ -91,7 +91,12 @@ def save_run(
     check_target(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.json").unlink(missing_ok=True)
-    about = {"model": name, "config": model.config.as_dict(), "n_items": model.n_items}
+    about = {
+        "model": name,
+        "config": model.config.as_dict(),
+        "n_items": model.n_items,
+        "temperature": model.temperature,
+    }
     write_tensors(folder / "model.safetensors", model.tensors(), about)
     write_atomically(folder / "catalog.parquet", catalog.table.write_parquet)
     write_text(folder / "history.jsonl", "".join(json.dumps(record, allow_nan=False) + "\n" for record in history))
@@ -217,6 +222,8 @@ def load_run(folder: str | Path, *, device: str | torch.device = "cpu") -> Run:
         counts = catalog.table["count"].to_numpy().astype(np.int64)
         tensors["log_share"] = log_shares(counts).to(model.log_share.dtype)
     model.load_state(tensors)
+    if about.get("temperature") is not None:
+        model.calibrate(about["temperature"])
     if isinstance(model, Described):
         model.describe(catalog)
     return Run(folder=folder, name=name, model=model, catalog=catalog, info=info)

@@ -6,7 +6,7 @@ import click
 
 from foldin.cli.options import JSON, fit_options, read_options, settings_of, source_of, split_options
 from foldin.cli.output import FitBar, json_out, out, status, working
-from foldin.cli.tables import metrics_table, show_tests
+from foldin.cli.tables import metrics_table, show_calibrations, show_tests
 from foldin.errors import CapacityError, ConfigError, FitError, FoldinError, MissingExtraError
 from foldin.experiment import Trained, choose_device, model_class, report, train
 
@@ -33,6 +33,7 @@ def command(
     patience: int,
     metric: str,
     device: str,
+    calibrate: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -77,6 +78,7 @@ def command(
                     metric=metric,
                     epochs=epochs,
                     patience=patience,
+                    calibrate=calibrate,
                     progress=progress,
                 )
         except (CapacityError, FitError, MissingExtraError) as error:
@@ -93,4 +95,5 @@ def command(
     out().print(metrics_table(content))
     for name, reason in left_out.items():
         out().print(f"left out: {name}: {reason}", soft_wrap=True)
+    show_calibrations(out(), content)
     show_tests(out(), content, "ndcg@100")

@@ -7,7 +7,7 @@ import click
 
 from foldin.cli.options import JSON, ModelName, fit_options, read_options, settings_of, source_of, split_options
 from foldin.cli.output import FitBar, json_out, out, status, working
-from foldin.cli.tables import metrics_table
+from foldin.cli.tables import metrics_table, show_calibrations
 from foldin.errors import RunError
 from foldin.experiment import choose_device, model_class, report, save, train
 from foldin.store import check_target, is_finished
@@ -36,6 +36,7 @@ def command(
     patience: int,
     metric: str,
     device: str,
+    calibrate: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -71,6 +72,7 @@ def command(
             metric=metric,
             epochs=epochs,
             patience=patience,
+            calibrate=calibrate,
             folder=target,
             resume=resume,
             progress=progress,
@@ -84,5 +86,6 @@ def command(
         json_out(content)
         return
     out().print(metrics_table(content))
+    show_calibrations(out(), content)
     epoch = "" if one.result.best_epoch is None else f" (epoch {one.result.best_epoch} of {len(one.result.records)})"
     out().print(f"kept in {target}{epoch}; try: foldin recommend {target} --history ID,ID", soft_wrap=True)

@@ -141,6 +141,11 @@ def fit_options(function: F) -> F:
                 "--metric", default="ndcg@100", show_default=True, help="The validation figure that chooses the epoch."
             ),
             click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps or auto."),
+            click.option(
+                "--calibrate",
+                is_flag=True,
+                help="Fit a temperature on the validation users, which turns any model's scores into probabilities.",
+            ),
         ],
     )
 

@@ -1,6 +1,6 @@
 """`foldin recommend`: lists for new people or for a file of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from foldin.errors import ConfigError
 from foldin.experiment import choose_device
 from foldin.files import write_atomically
 from foldin.memory import require_memory
-from foldin.models import PopularStart, Posterior, Predictive, Recommender, TopK
+from foldin.models import PopularStart, Posterior, Predictive, Recommender, TopK, user_key
 from foldin.retrieval import Index, recall_against
 from foldin.store import Run, load_run
 
@@ -29,14 +29,17 @@ _WRITERS = {".parquet": "write_parquet", ".csv": "write_csv", ".ndjson": "write_
 
 _ROW_BYTES = 200.0  # of a place of a list on its way into a file
 
-_UNCERTAINTY = ("sd", "low", "high", "in_top_k")
+_UNCERTAINTY = ("sd", "low", "high", "in_top_k", "in_top_k_se")
+_EXPLORED = (*_UNCERTAINTY, "inverse_propensity")
 
 
-def as_rows(model: Recommender[Any], catalog: Catalog, found: TopK, user: int) -> list[dict[str, Any]]:
+def as_rows(
+    model: Recommender[Any], catalog: Catalog, found: TopK, user: int, *, explore: bool = False
+) -> list[dict[str, Any]]:
     """One person's list as data: a probability, or the score of a model without a density.
 
     With the posterior's uncertainty: the standard deviation of the probability, its 90 % credible interval, and P(the item is
-    among the k best).
+    among the k best) with its standard error; when exploring, the weight for inverse propensity scoring too.
     """
     rows = []
     for place, item in enumerate(found.items[user].tolist()):
@@ -46,7 +49,7 @@ def as_rows(model: Recommender[Any], catalog: Catalog, found: TopK, user: int) -
         row = {"rank": place + 1, "item": catalog.ids[item], "title": catalog.titles[item]}
         row |= {"probability": float(np.exp(score))} if model.has_likelihood else {"score": score}
         if isinstance(found, Predictive):
-            row |= {name: float(getattr(found, name)[user, place]) for name in _UNCERTAINTY}
+            row |= {name: float(getattr(found, name)[user, place]) for name in (_EXPLORED if explore else _UNCERTAINTY)}
         rows.append(row)
     return rows
 
@@ -66,12 +69,20 @@ def list_table(title: str, rows: list[dict[str, Any]]) -> Any:
 
 
 def lists_of(
-    model: Recommender[Any], people: Histories, k: int, how: dict[str, Any], *, explore: bool = False, seed: int = 0
+    model: Recommender[Any],
+    people: Histories,
+    k: int,
+    how: dict[str, Any],
+    *,
+    explore: bool = False,
+    seed: int = 0,
+    draws: int | None = None,
+    keys: Sequence[int] | None = None,
 ) -> TopK:
-    """Lists, with the posterior's uncertainty where the model has one."""
+    """Lists, with the posterior's uncertainty where the model has one; what is drawn is keyed by the seed and each user."""
     if isinstance(model, Posterior):
-        generator = torch.Generator(model.device).manual_seed(seed)
-        return model.predictive(people, k, generator, explore=explore, **how)
+        generator = torch.Generator().manual_seed(seed)
+        return model.predictive(people, k, generator, explore=explore, draws=draws, keys=keys, **how)
     if explore:
         raise ConfigError(f"--explore needs a model with a posterior; {type(model).__name__} has none")
     return model.recommend(people, k, **how)
@@ -113,7 +124,18 @@ def _start_note(model: Recommender[Any], people: Histories) -> str | None:
 @click.option("--deny", multiple=True, metavar="ID,ID,…", help="These items may not.")
 @click.option("--keep-seen", is_flag=True, help="List items of the history too.")
 @click.option("--explore", is_flag=True, help="The list of one draw from the posterior, with propensities.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the posterior's draws.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seed of the draws; with it a user is given the same list in any file.",
+)
+@click.option(
+    "--draws",
+    type=click.IntRange(2),
+    help="Number of draws from the posterior for intervals and P(in the top k)  [default: 100; with --explore 1000]",
+)
 @click.option("--index", metavar="FAISS", help="With --users: search approximately, e.g. HNSW32 or IVF256,Flat.")
 @click.option("--effort", type=click.IntRange(1), help="Of that search: efSearch of HNSW, nprobe of IVF.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps or auto.")
@@ -130,6 +152,7 @@ def command(
     keep_seen: bool,
     explore: bool,
     seed: int,
+    draws: int | None,
     index: str | None,
     effort: int | None,
     device: str,
@@ -139,7 +162,10 @@ def command(
     next. Nothing is retrained. With neither, the list of a person with no history.
 
     A model with a posterior says how sure it is: the 90 % credible interval of each probability (--json: its standard
-    deviation too), and P(in the top k), which under --explore is the propensity of being listed.
+    deviation too), and P(in the top k) with its standard error. Under --explore the list is that of one draw from the
+    posterior, and P(in the top k), over further, independent draws, is each item's marginal propensity: that of being
+    anywhere in the list. It is 0 where no draw listed the item; inverse_propensity, (n + 1) / (X + 1) with X of n draws, is the
+    finite weight for inverse propensity scoring. An item of propensity p needs several times 1/p draws.
 
     An option that takes ID,ID,… may be repeated. A value that is itself the id of an item is that item, commas, blanks and
     all; else it is split at commas, and an id with a comma stands in quotes, as in CSV: '"10,5",7'.
@@ -170,7 +196,9 @@ def command(
         if index is not None and explore:
             raise ConfigError("--explore draws from the posterior and scores every item: it goes without --index")
         search = None if index is None else Index(loaded.model, index, effort=effort)
-        _for_file(loaded, Path(file), Path(target), k, how, search, explore=explore, seed=seed, as_json=as_json)
+        _for_file(
+            loaded, Path(file), Path(target), k, how, search, explore=explore, seed=seed, draws=draws, as_json=as_json
+        )
         return
     if index is not None:
         raise ConfigError("--index goes with --users FILE; a single list is exact")
@@ -178,8 +206,8 @@ def command(
         raise ConfigError("--out goes with --users FILE")
     history = _history(loaded, ids, titles)
     people = history.histories(loaded.model.n_items)
-    found = lists_of(loaded.model, people, k, how, explore=explore, seed=seed)
-    rows = as_rows(loaded.model, catalog, found, 0)
+    found = lists_of(loaded.model, people, k, how, explore=explore, seed=seed, draws=draws)
+    rows = as_rows(loaded.model, catalog, found, 0, explore=explore)
     note = _start_note(loaded.model, people)
     if as_json:
         about = {"run": run, "model": loaded.name, "history": [catalog.ids[i] for i in history.items], "items": rows}
@@ -201,6 +229,7 @@ def _for_file(
     *,
     explore: bool,
     seed: int,
+    draws: int | None,
     as_json: bool,
 ) -> None:
     model, catalog = run.model, run.catalog
@@ -226,7 +255,8 @@ def _for_file(
             part = people.rows(start, start + step)
             # The spread over the posterior costs a hundred times the list: for a file only where it is asked for.
             if explore:
-                found = lists_of(model, part, k, how, explore=True, seed=seed)
+                keys = [user_key(user) for user in asked.people[start : start + step]]
+                found = lists_of(model, part, k, how, explore=True, seed=seed, draws=draws, keys=keys)
             else:
                 found = model.recommend(part, k, **how) if search is None else search.recommend(part, k, **how)
             normalised = model.has_likelihood and search is None
@@ -269,7 +299,7 @@ def _frame(catalog: Catalog, found: TopK, people: pl.Series, *, normalised: bool
     kept = flat >= 0
     values = [pl.Series("probability", np.exp(scores[kept])) if normalised else pl.Series("score", scores[kept])]
     if isinstance(found, Predictive):
-        values += [pl.Series(name, getattr(found, name).reshape(-1)[kept]) for name in _UNCERTAINTY]
+        values += [pl.Series(name, getattr(found, name).reshape(-1)[kept]) for name in _EXPLORED]
     return pl.DataFrame(
         [
             people.gather(np.repeat(np.arange(people.len()), k)[kept]).alias("person"),

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from foldin.cli.output import table
 
-__all__ = ["figure", "interval", "metrics_table", "show_tests"]
+__all__ = ["figure", "interval", "metrics_table", "show_calibrations", "show_tests"]
 
 SHOWN = ("ndcg@100", "recall@20", "recall@50", "ndcg@10")
 
@@ -66,6 +66,22 @@ def metrics_table(content: Mapping[str, Any], shown: Sequence[str] = SHOWN) -> T
         f"{content['items']:,} items ranked, mean and 95 % interval"
     )
     return table(title, ("model", *names, "perplexity per user", "per event", "coverage", "fit s"), rows)
+
+
+def show_calibrations(console: Console, content: Mapping[str, Any]) -> None:
+    """The temperature of each model that has one, and what it brought, in a sentence."""
+    for model, about in content["models"].items():
+        found = about.get("calibration")
+        if found is None:
+            continue
+        if "failed" in found:
+            console.print(f"  {model}: no temperature: {found['failed']}", soft_wrap=True)
+            continue
+        console.print(
+            f"  {model}: temperature {found['temperature']:.4g}, fitted on {found['events']:,} held-out events of "
+            f"{found['users']:,} validation users, where it gains {found['gain']:.4f} nats per event",
+            soft_wrap=True,
+        )
 
 
 def show_tests(console: Console, content: Mapping[str, Any], metric: str) -> None:

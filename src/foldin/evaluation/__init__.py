@@ -17,6 +17,7 @@ from foldin.evaluation.evaluate import (
 from foldin.evaluation.intervals import LEAST_USERS, bootstrap_interval, share_interval, studentized_interval
 from foldin.evaluation.metrics import METRICS, hit_rate, map_, mrr, ndcg, recall, recall_all
 from foldin.evaluation.significance import holm, paired_test
+from foldin.evaluation.temperature import Calibration, fit_temperature
 
 __all__ = [
     "DEFAULT_METRICS",
@@ -24,6 +25,7 @@ __all__ = [
     "LOG_LIKELIHOOD",
     "LOG_LIKELIHOOD_PER_EVENT",
     "METRICS",
+    "Calibration",
     "Evaluation",
     "ValidationJudge",
     "bootstrap_interval",
@@ -33,6 +35,7 @@ __all__ = [
     "coverage",
     "evaluate",
     "finite",
+    "fit_temperature",
     "gini",
     "hit_rate",
     "holm",

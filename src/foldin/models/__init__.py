@@ -18,6 +18,7 @@ from foldin.models.recvae import RecVAE, RecVAEConfig
 from foldin.models.sasrec import Reading, SASRec, SASRecConfig
 from foldin.models.semantic import SemanticIds, SemanticIdsConfig
 from foldin.models.start import PopularStart, log_shares
+from foldin.models.streams import Streams, history_key, stream, streams, user_key
 from foldin.models.variational import Variational
 
 ALL: dict[str, type[Recommender]] = {
@@ -79,7 +80,12 @@ __all__ = [
     "Segmented",
     "SemanticIds",
     "SemanticIdsConfig",
+    "Streams",
     "TopK",
     "Variational",
+    "history_key",
     "log_shares",
+    "stream",
+    "streams",
+    "user_key",
 ]

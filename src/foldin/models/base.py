@@ -1,5 +1,6 @@
 """The one contract: what every recommender is."""
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
@@ -9,7 +10,7 @@ import torch
 
 from foldin.blocks import log_total, top_k
 from foldin.data import Catalog, Histories, Indices, check_indices, count_of
-from foldin.errors import FitError, ShapeError
+from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.memory import require_memory
 from foldin.tensors import Array, Float, Int, Int64, Tensor
 from foldin.training import Config, Trainable
@@ -100,6 +101,7 @@ class Recommender(Trainable[C, Histories], Generic[C]):
     has_likelihood: bool  # of the class, or of the settings of this model
     summary: ClassVar[str]
     smaller = "try smaller settings (--set), or leave out rare items (--item-events)"
+    temperature: float | None = None  # fitted after training, where it was: see `calibrate`
 
     def __init__(
         self, n_items: int, config: C | None = None, *, seed: int = 0, device: str | torch.device = "cpu"
@@ -151,7 +153,31 @@ class Recommender(Trainable[C, Histories], Generic[C]):
             ShapeError: histories over another catalogue.
         """
         self._check(histories)
-        logits = self._logits(histories)
+        return self._normalized(self._logits(histories), histories)
+
+    def calibrate(self, temperature: float) -> None:
+        """From now on, p(next item | history) = softmax(logits / temperature): a density, whatever the model was trained by.
+
+        Lists keep their order. A user without a history has no scores of their own, and is given no temperature. Training
+        anew needs a new one. See `evaluation.fit_temperature`.
+
+        Raises:
+            ConfigError: a temperature that is not a positive number.
+        """
+        if not (math.isfinite(temperature) and temperature > 0.0):
+            raise ConfigError(f"a temperature must be a positive number, not {temperature:g}")
+        self.temperature, self.has_likelihood = temperature, True
+
+    def _tempered(self, logits: Float[Tensor, "users items"], histories: Histories) -> Float[Tensor, "users items"]:
+        """The logits, divided by the temperature in their own memory where there is one."""
+        if self.temperature is None:
+            return logits
+        scale = torch.from_numpy(np.where(histories.lengths > 0, 1.0 / self.temperature, 1.0))
+        return logits.mul_(scale.to(logits).unsqueeze(1))
+
+    def _normalized(self, logits: Float[Tensor, "users items"], histories: Histories) -> Float[Tensor, "users items"]:
+        """`scores` of logits."""
+        logits = self._tempered(logits, histories)
         return torch.log_softmax(logits, dim=1) if self.has_likelihood else logits.clone()
 
     @torch.no_grad()
@@ -163,7 +189,7 @@ class Recommender(Trainable[C, Histories], Generic[C]):
         The memory is used again by the next call, and may be written to.
         """
         self._check(histories)
-        logits = self._logits(histories)
+        logits = self._tempered(self._logits(histories), histories)
         if seen is not None:
             self._check(seen)
             items, offsets = seen.tensors(self.device)

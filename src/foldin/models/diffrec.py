@@ -283,7 +283,7 @@ class DiffRec(Exportable, InnerProduct, PopularStart, Recommender[DiffRecConfig]
             ConfigError: a squared error, under which a row of zeros and ones has no probability.
             ShapeError: histories over another catalogue.
         """
-        if not self.has_likelihood:
+        if self.config.head != "multinomial":
             raise ConfigError("DiffRec: head = 'squared': a row of zeros and ones has no probability, hence no bound")
         self._check(histories)
         step = self.block()

@@ -24,7 +24,8 @@ from scipy.special import gammaln, logsumexp, psi
 from foldin.blocks import allocate, digamma, local_ascent
 from foldin.data import Histories
 from foldin.models.base import LEAST_SHARE, Segmented
-from foldin.models.posterior import Posterior, log_gammas, log_of_product, numpy_generator
+from foldin.models.posterior import Posterior, log_of_product
+from foldin.models.streams import Streams, log_gammas
 from foldin.tensors import Array, Float, Tensor
 from foldin.training import Config, Plan, Sweep, setting
 
@@ -164,9 +165,9 @@ class LDA(Segmented, Posterior[LDAConfig]):
             .to(self.device)
         )
 
-    def drawn_logits(self, histories: Histories, generator: torch.Generator) -> Iterator[Float[Tensor, "users items"]]:
+    def drawn_logits(self, histories: Histories, streams: Streams) -> Iterator[Float[Tensor, "users items"]]:
         """Of people's shares and of the topics alike."""
-        people, topics, rng = self.tastes(histories), self.topics.numpy(), numpy_generator(generator)
+        people, topics = self.tastes(histories), self.topics.numpy()
         while True:
-            beta = log_gammas(topics, rng)
-            yield log_of_product(log_gammas(people, rng), beta - logsumexp(beta, axis=0)).to(self.device)
+            beta = log_gammas(topics, streams.shared)
+            yield log_of_product(streams.log_gammas(people), beta - logsumexp(beta, axis=0)).to(self.device)

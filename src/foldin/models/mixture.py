@@ -24,6 +24,7 @@ from foldin.data import Histories
 from foldin.inference import Maximisable, Statistics
 from foldin.models.base import LEAST_SHARE, Segmented
 from foldin.models.posterior import Posterior
+from foldin.models.streams import Streams
 from foldin.tensors import Array, Float, Tensor
 from foldin.threads import on_threads, thread_count
 from foldin.training import Config, Plan, Sweep, setting
@@ -31,6 +32,7 @@ from foldin.training import Config, Plan, Sweep, setting
 __all__ = ["MixtureOfMultinomials", "MixtureOfMultinomialsConfig"]
 
 _PEOPLE = 1 << 16  # whose class probabilities are worked out at once
+_AT_ONCE = 32  # draws from a user's stream
 _NOBODY = 1e-3  # people in a class, below which it is empty
 
 
@@ -160,9 +162,11 @@ class MixtureOfMultinomials(Segmented, Maximisable[Histories], Posterior[Mixture
         shares = self.class_shares(histories).float()
         return (shares @ self.log_items.float().exp().t()).clamp_(min=LEAST_SHARE).log_().to(self.device)
 
-    def drawn_logits(self, histories: Histories, generator: torch.Generator) -> Iterator[Float[Tensor, "users items"]]:
+    def drawn_logits(self, histories: Histories, streams: Streams) -> Iterator[Float[Tensor, "users items"]]:
         """Of the class that a person is in."""
-        shares, items = self.class_shares(histories).to(generator.device), self.log_items.float().t()
+        below = self.class_shares(histories).double().cumsum(dim=1).numpy()
+        items = self.log_items.float().t()
         while True:
-            classes = torch.multinomial(shares, 1, replacement=True, generator=generator).squeeze(1)
-            yield items[classes.to(items.device)].to(self.device)
+            for uniform in streams.uniforms(_AT_ONCE):
+                reached = uniform[:, None] * below[:, -1:] >= below
+                yield items[torch.from_numpy(reached[:, :-1].sum(axis=1))].to(self.device)

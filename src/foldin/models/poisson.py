@@ -26,7 +26,8 @@ from scipy.special import gammaln, psi
 from foldin.blocks import allocate, digamma, local_ascent
 from foldin.data import Histories
 from foldin.models.base import LEAST_SHARE, Segmented
-from foldin.models.posterior import Posterior, log_gammas, log_of_product, numpy_generator
+from foldin.models.posterior import Posterior, log_of_product
+from foldin.models.streams import Streams, log_gammas
 from foldin.tensors import Array, Float, Tensor
 from foldin.training import Config, Plan, Sweep, setting
 
@@ -237,9 +238,10 @@ class PoissonFactorization(Segmented, Posterior[PoissonFactorizationConfig]):
         rates = torch.from_numpy(means @ self._items().mean.T.astype(np.float32))
         return rates.clamp_(min=LEAST_SHARE).log_().to(self.device)
 
-    def drawn_logits(self, histories: Histories, generator: torch.Generator) -> Iterator[Float[Tensor, "users items"]]:
+    def drawn_logits(self, histories: Histories, streams: Streams) -> Iterator[Float[Tensor, "users items"]]:
         """Of people's factors and of the items' alike."""
-        people, items, rng = self._fold_in(histories), self._items(), numpy_generator(generator)
+        people, items = self._fold_in(histories), self._items()
         while True:
-            theta, beta = (log_gammas(side.shape, rng) - np.log(side.rate) for side in (people, items))
+            theta = streams.log_gammas(people.shape) - np.log(people.rate)
+            beta = log_gammas(items.shape, streams.shared) - np.log(items.rate)
             yield log_of_product(theta, beta).to(self.device)

@@ -12,7 +12,9 @@ Losses, by name:
     bce       binary, one negative for each target that the person does not have (the paper's)
     gbce      binary, many negatives, the positive's probability calibrated by t
 
-`auto` is the full softmax up to 200,000 items and the sampled one above.
+`auto` is the full softmax up to 200,000 items and the sampled one above. Under the binary losses σ(s) is the chance that an item
+is the positive one among its negatives, not a share of the catalog: their softmax is no density, until a temperature fitted on
+validation users makes it one (`evaluation/temperature.py`).
 
 With `codes` an item has no row of its own: its vector is the sum of its codes' (`models/item_names.py`: residual k-means of who
 took what together): what is learned and kept is a table of thousands; the sums of all items are formed at each step.
@@ -64,6 +66,7 @@ __all__ = ["Reading", "SASRec", "SASRecConfig"]
 
 _FULL_SOFTMAX_ITEMS = 200_000
 _SMALL_BATCH = 1 << 17  # entries of a batch's states
+_BINARY = ("bce", "gbce")
 _NEGATIVES = {"bce": 1, "gbce": 256, "sampled": 3000}
 
 
@@ -133,6 +136,7 @@ class SASRec(Exportable, InnerProduct, PopularStart, Recommender[SASRecConfig]):
 
     def _build(self, generator: torch.Generator) -> None:
         config = self.config
+        self.has_likelihood = config.loss not in _BINARY
         shape = TransformerShape(
             width=config.width,
             heads=config.heads,
@@ -310,5 +314,5 @@ class SASRec(Exportable, InnerProduct, PopularStart, Recommender[SASRecConfig]):
 
     @torch.no_grad()
     def next_scores(self, reading: Reading) -> Float[Tensor, "users items"]:
-        """log p(next item | what was read), in nats: `scores` of the reading's histories."""
-        return torch.log_softmax(self._products(reading.states, reading.histories), dim=1)
+        """`scores` of the reading's histories."""
+        return self._normalized(self._products(reading.states, reading.histories), reading.histories)

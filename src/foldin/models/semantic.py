@@ -270,6 +270,13 @@ class SemanticIds(Described, Segmented, PopularStart, Recommender[SemanticIdsCon
         values = (logp[:, :count].double() - permitted.unsqueeze(1)).clamp(max=0.0)
         found.scores[at, :count] = values.masked_fill(best[:, :count] < 0, -torch.inf).cpu().numpy()
 
+    def calibrate(self, temperature: float) -> None:
+        if self.config.beam is not None:
+            raise ConfigError(
+                "SemanticIds: beam: a search has no sum over all items, which a temperature needs; leave one out"
+            )
+        super().calibrate(temperature)
+
     def use(self) -> CodeUse:
         """Use of the codes of each level, and names that more than one item would have without the last code."""
         return self.naming.use()
@@ -310,6 +317,7 @@ class SemanticIds(Described, Segmented, PopularStart, Recommender[SemanticIdsCon
         share = torch.cat((share, share.min().expand(len(titles))))
         state["log_share"] = (share / share.sum()).log()
         grown.load_state(state)
+        grown.temperature = self.temperature
         if self.titles is not None:
             grown.titles = [*self.titles, *titles]
         return grown

@@ -14,7 +14,7 @@ import torch
 from foldin.blocks import log_total, top_k
 from foldin.data import Histories
 from foldin.errors import ConfigError
-from foldin.models import Posterior, Recommender
+from foldin.models import Posterior, Recommender, history_key, stream, streams
 from foldin.tensors import Array, Bool, Float, Int64
 
 __all__ = ["EXPLORE", "Answer", "Reasons", "Wanted", "answers", "check", "needs_draws", "reasons"]
@@ -36,7 +36,8 @@ class Wanted:
         banned: which items may not be listed; None bans none.
         explore: one of `EXPLORE`: the best list, that of one draw from the posterior, or one drawn item by item.
         temperature: log-probabilities are divided by it, where the list is drawn.
-        seed: of the draws.
+        seed: of the draws; with it and the history the list is the same in any batch.
+        draws: from the posterior, for the spread and for propensities; the model's own number when None.
         uncertainty: whether the posterior's spread is wanted, where there is one.
     """
 
@@ -49,6 +50,7 @@ class Wanted:
     explore: str = "none"
     temperature: float = 1.0
     seed: int = 0
+    draws: int | None = None
     uncertainty: bool = False
 
     @property
@@ -65,14 +67,19 @@ class Answer:
         items: indices.
         scores: as of `TopK`.
         sd: posterior standard deviation of each probability, where it was wanted and there is one.
-        propensity: of each item when exploring: P(in the list) over draws from the posterior (thompson), or P(drawn at its place,
-            given those before it) (temperature).
+        propensity: of each item when exploring. Of temperature it is exact, and conditional: P(drawn at its place, given those
+            above it); their product is the probability of the list. Of thompson it is estimated, and marginal: P(somewhere
+            in the list), whatever else is, over independent draws from the posterior. The two are not to be mixed.
+        propensity_se: standard error of thompson's.
+        inverse_propensity: estimate of 1 / propensity, for inverse propensity scoring; see `Predictive`.
     """
 
     items: Int64[Array, " found"]
     scores: Float[Array, " found"]
     sd: Float[Array, " found"] | None = None
     propensity: Float[Array, " found"] | None = None
+    propensity_se: Float[Array, " found"] | None = None
+    inverse_propensity: Float[Array, " found"] | None = None
 
 
 @dataclass(frozen=True)
@@ -118,9 +125,10 @@ def _spread(model: Posterior, one: Wanted, items: Int64[Array, " found"]) -> Flo
     barred[0, list(one.seen)] = True
     if one.banned is not None:
         barred[0, torch.from_numpy(one.banned).to(model.device)] = True
-    generator, at = torch.Generator(model.device).manual_seed(one.seed), torch.from_numpy(items).to(model.device)
-    drawn = islice(model.drawn_logits(people, generator), _DRAWS)
-    shares = [torch.softmax(logits.masked_fill_(barred, -torch.inf), dim=1)[0, at].clone() for logits in drawn]
+    at = torch.from_numpy(items).to(model.device)
+    own = streams(one.seed, "spread", [history_key(one.history)])
+    drawn = islice(model.drawn(people, own, barred), _DRAWS if one.draws is None else one.draws)
+    shares = [torch.softmax(logits, dim=1)[0, at].clone() for logits in drawn]
     return torch.stack(shares).double().std(dim=0).cpu().numpy()
 
 
@@ -184,20 +192,28 @@ def _together(model: Recommender, wanted: Sequence[Wanted]) -> list[Answer]:
 def _tempered(logp: Float[Array, " items"], one: Wanted) -> Answer:
     """k items drawn one after the other without replacement, p ∝ exp(logp / temperature): by the k largest of logp / T + Gumbel.
 
+    The propensity of each is exact: its probability given those above it.
+
     Source: kool2019, section 2.
     """
-    rng = np.random.default_rng(one.seed)
+    rng = stream(one.seed, "temperature", history_key(one.history))
     scaled = logp / one.temperature
     keys = scaled + rng.gumbel(size=len(scaled))
     possible = np.flatnonzero(np.isfinite(logp))
     items = possible[np.argsort(-keys[possible], kind="stable")[: one.k]]
     if not len(items):
-        return Answer(items, logp[items].astype(np.float32), propensity=np.empty(0))
+        return Answer(items, logp[items].astype(np.float32), propensity=np.empty(0), inverse_propensity=np.empty(0))
     # What is left before each draw, in logs and from the end, where nothing cancels: the rest, then with the last one, …
     others = np.setdiff1d(possible, items)
     rest = np.logaddexp.reduce(scaled[others]) if len(others) else -np.inf
     left = np.logaddexp.accumulate(np.append(rest, scaled[items][::-1]))[1:][::-1]
-    return Answer(items, logp[items].astype(np.float32), propensity=np.exp(scaled[items] - left))
+    chance = scaled[items] - left
+    return Answer(
+        items,
+        logp[items].astype(np.float32),
+        propensity=np.exp(chance),
+        inverse_propensity=np.exp(np.minimum(-chance, 700.0)),
+    )
 
 
 def _predictive(model: Recommender, one: Wanted) -> Answer:
@@ -206,19 +222,23 @@ def _predictive(model: Recommender, one: Wanted) -> Answer:
     barred = np.zeros(model.n_items, dtype=bool) if one.banned is None else one.banned.copy()
     barred[list(one.seen)] = True
     explore = one.explore == "thompson"
-    generator = torch.Generator(model.device).manual_seed(one.seed)
+    generator = torch.Generator().manual_seed(one.seed)
     found = model.predictive(
         people,
         one.k,
         generator,
-        draws=_DRAWS,
+        draws=one.draws,
         explore=explore,
         exclude_seen=False,
         deny=np.flatnonzero(barred).tolist(),
     )
     kept = found.items[0] >= 0
-    items, scores, sd, chance = (part[0][kept] for part in (found.items, found.scores, found.sd, found.in_top_k))
-    return Answer(items, scores, sd, chance if explore else None)
+    items, scores, sd = (part[0][kept] for part in (found.items, found.scores, found.sd))
+    if not explore:
+        return Answer(items, scores, sd)
+    return Answer(
+        items, scores, sd, *(p[0][kept] for p in (found.in_top_k, found.in_top_k_se, found.inverse_propensity))
+    )
 
 
 @torch.no_grad()

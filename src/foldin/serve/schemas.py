@@ -123,10 +123,25 @@ class Question(Strict):
         default=None, max_length=10, description="Conditions on attributes of the catalog; all must hold."
     )
     explore: Literal["none", "thompson", "temperature"] = Field(
-        default="none", description="The best list, that of one draw from the posterior, or one drawn item by item."
+        default="none",
+        description="The best list; that of one draw from the posterior, with the marginal propensity of each item; or one "
+        "drawn item by item, with the propensity of each item given those above it.",
     )
     temperature: float = Field(default=1.0, ge=0.01, le=100, description="Of `temperature`: above 1 explores more.")
-    seed: int | None = Field(default=None, ge=0, lt=2**63, description="Of the draws; by chance without one.")
+    seed: int | None = Field(
+        default=None,
+        ge=0,
+        lt=2**63,
+        description="Seed of what is drawn; by chance without one. One seed and one history give one list, in any batch.",
+    )
+    draws: int | None = Field(
+        default=None,
+        ge=2,
+        le=10_000,
+        description="Number of independent draws from the posterior that a propensity of `thompson` and an uncertainty are "
+        "counted over; 1,000 for the one and 100 for the other, if not given. An item of propensity p needs several times 1/p "
+        "of them.",
+    )
     uncertainty: bool = Field(default=False, description="With the posterior's standard deviation of each probability.")
     explain: bool = Field(default=False, description="With the events that raised and lowered each item most.")
     model: str | None = Field(
@@ -163,7 +178,22 @@ class Hit(TypedDict):
     probability: Annotated[float | None, Field(description="p(next item) among those that may be listed.")]
     score: Annotated[float | None, Field(description="Of a model without a density: it only ranks.")]
     sd: Annotated[float | None, Field(description="Posterior standard deviation of the probability.")]
-    propensity: Annotated[float | None, Field(description="Chance of being listed so, when exploring.")]
+    propensity: Annotated[
+        float | None,
+        Field(
+            description="Probability of the item, when exploring. Of `temperature`: exact, of being drawn at its place given "
+            "those above it. Of `thompson`: marginal, of being anywhere in the list; the share of independent draws from the "
+            "posterior that list it, 0 where none does."
+        ),
+    ]
+    propensity_se: Annotated[float | None, Field(description="Standard error of the propensity of `thompson`.")]
+    inverse_propensity: Annotated[
+        float | None,
+        Field(
+            description="Weight of the item in inverse propensity scoring. Of `temperature`: 1 / propensity. Of `thompson`, with "
+            "X of n draws: (n + 1) / (X + 1), which is finite, and short of 1/p by the share (1 − p)^(n + 1) in the mean."
+        ),
+    ]
     reasons: Annotated[
         list[Reason] | None,
         Field(description="Because of what: the events that raised the item most, strongest first."),

@@ -209,6 +209,7 @@ class Service:
             explore=question.explore,
             temperature=question.temperature,
             seed=seed,
+            draws=question.draws,
             uncertainty=question.uncertainty,
         )
         check(target.run.model, wanted)
@@ -223,7 +224,10 @@ class Service:
                 why = reasons(model, wanted.history, answer.items, wanted.times)
         dense = model.has_likelihood
         scores = (np.exp(answer.scores.astype(np.float64)) if dense else answer.scores).tolist()
-        sd, propensity = (None if one is None else one.tolist() for one in (answer.sd, answer.propensity))
+        sd, propensity, propensity_se, inverse = (
+            None if one is None else one.tolist()
+            for one in (answer.sd, answer.propensity, answer.propensity_se, answer.inverse_propensity)
+        )
         hits: list[Hit] = [
             {
                 "rank": place + 1,
@@ -233,6 +237,8 @@ class Service:
                 "score": None if dense else scores[place],
                 "sd": None if sd is None else sd[place],
                 "propensity": None if propensity is None else propensity[place],
+                "propensity_se": None if propensity_se is None else propensity_se[place],
+                "inverse_propensity": None if inverse is None else inverse[place],
                 "reasons": None if why is None else self._said(deployment, wanted, why[place].because),
                 "despite": None if why is None else self._said(deployment, wanted, why[place].despite),
             }
