@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from foldin.tensors import Array, Bool, Int64, Shaped
+from foldin.tensors import Array, Int64, Shaped
 
 __all__ = ["Fault", "find_fault"]
 
 _BLOCK = 1 << 23
-_LONGEST = 1 << 26  # a quoted field of 64 MB is one that was never closed
+_LONGEST = 1 << 24  # a quoted field of 16 MB is one that was never closed
 _FEED, _QUOTE, _RETURN = 10, 34, 13
 
 
@@ -42,40 +42,31 @@ class Fault:
         return "the header" if self.row == 0 else f"row {self.row:,} (line {self.line:,})"
 
 
-def _inside(block: Shaped[Array, " n"]) -> Bool[Array, " n"]:
-    """Which bytes stand within quotes (an opening quote counts, a closing one does not)."""
-    return (np.cumsum(block == _QUOTE, dtype=np.uint8) & 1).astype(bool)
-
-
-def _blocks(path: Path, *, quoted: bool) -> Iterator[tuple[Shaped[Array, " n"], Bool[Array, " n"] | None, bool]]:
-    """(whole lines, which bytes are within quotes, whether the last line had no end) through a file."""
+def _blocks(path: Path, *, quoted: bool) -> Iterator[tuple[bytes, bool]]:
+    """(whole rows, whether the last one had no end) through a file."""
     rest = b""
     with path.open("rb") as file:
         while chunk := file.read(_BLOCK):
             data = rest + chunk
-            block = np.frombuffer(data, dtype=np.uint8)
-            inside = _inside(block) if quoted and b'"' in data else None
-            if inside is None:
-                end = data.rfind(b"\n") + 1
-            else:
-                ends = np.flatnonzero((block == _FEED) & ~inside)
-                end = int(ends[-1]) + 1 if len(ends) else 0
+            end = data.rfind(b"\n") + 1
+            quotes = data.count(b'"', 0, end) if quoted else 0
+            while end and quotes % 2:  # a line end within quotes ends no row
+                end, later = data.rfind(b"\n", 0, end - 1) + 1, end
+                quotes -= data.count(b'"', end, later)
             rest = data[end:]
             if end:
-                yield block[:end], None if inside is None else inside[:end], False
+                yield data[:end], False
             if len(rest) > _LONGEST:
                 break
     if rest:
-        block = np.frombuffer(rest + b"\n", dtype=np.uint8)
-        yield block, _inside(block) if quoted and b'"' in rest else None, True
+        yield rest + b"\n", True
 
 
-def _misquoted(block: Shaped[Array, " n"], separator: int) -> int | None:
+def _misquoted(block: Shaped[Array, " n"], quotes: Int64[Array, " q"], separator: int) -> int | None:
     """The place of the first quote that neither opens nor closes a field, nor is doubled within one."""
-    quotes = np.flatnonzero(block == _QUOTE)
     opening, closing = quotes[0::2], quotes[1::2]
-    around = np.concatenate(([_FEED], block, [_FEED])).astype(np.uint8)
-    before, after = around[opening], around[closing + 2]
+    before = block[opening - 1]  # of a quote at the very start: the line feed at the very end
+    after = block[np.minimum(closing + 1, len(block) - 1)]
     starts = (before == separator) | (before == _FEED) | (before == _QUOTE)
     stops = (after == separator) | (after == _FEED) | (after == _RETURN) | (after == _QUOTE)
     wrong = np.concatenate((opening[~starts], closing[~stops]))
@@ -95,17 +86,20 @@ def find_fault(path: Path, separator: str, fields: int, *, quoted: bool, header:
     mark = ord(separator)
     lines = rows = 0
     before = -1 if header else 0  # rows before the first, so that the header is row 0
-    for block, inside, cut in _blocks(path, quoted=quoted):
-        if inside is not None:
-            at = _misquoted(block, mark)
-            if at is not None:
-                row = rows + before + int(((block[:at] == _FEED) & ~inside[:at]).sum())
-                return _fault(block, at, lines, row, None, cut=False)
+    for data, cut in _blocks(path, quoted=quoted):
+        block = np.frombuffer(data, dtype=np.uint8)
         marks = (block == mark) | (block == _FEED)
-        if inside is not None:
-            marks &= ~inside
-        places: Int64[Array, " m"] = np.flatnonzero(marks)
+        with_quotes = quoted and b'"' in data
+        places: Int64[Array, " m"] = np.flatnonzero(marks | (block == _QUOTE) if with_quotes else marks)
+        wrong = None
+        if with_quotes:
+            is_quote = block[places] == _QUOTE
+            wrong = _misquoted(block, places[is_quote], mark)
+            places = places[~is_quote & ((np.cumsum(is_quote, dtype=np.uint8) & 1) == 0)]
         feeds = block[places] == _FEED
+        if wrong is not None:
+            row = rows + before + int(feeds[places < wrong].sum())
+            return _fault(block, wrong, lines, row, None, cut=False)
         count = len(places) // fields
         if len(places) != count * fields or not feeds[fields - 1 :: fields].all() or int(feeds.sum()) != count:
             ends = np.flatnonzero(feeds)
@@ -122,7 +116,7 @@ def find_fault(path: Path, separator: str, fields: int, *, quoted: bool, header:
                 return _fault(block, int(places[ends][index]), lines, row, int(widths[index]), cut=last)
             count = len(ends)
         rows += count
-        lines += count if inside is None else int((block == _FEED).sum())
+        lines += data.count(b"\n") if with_quotes else count
     return None
 
 
