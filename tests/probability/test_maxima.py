@@ -70,6 +70,7 @@ GRID: dict[str, tuple[str, np.ndarray]] = {
     "student t, 0.5": ("student t", rng().standard_t(0.5, 60)),
     "student t, one outlier": ("student t", np.r_[rng().normal(size=50), 1e12]),
     "student t, whole numbers": ("student t", np.round(rng(3).standard_t(3, 120))),
+    "student t, a tenth on one value": ("student t", np.r_[np.zeros(10), rng().standard_t(2, 90)]),
     "student t, 1e-200": ("student t", rng().standard_t(3, 50) * 1e-200),
     "von mises, 0.01": ("von mises", rng().vonmises(1.0, 0.01, 400)),
     "von mises, 1000": ("von mises", rng().vonmises(3.1, 1e3, 40)),

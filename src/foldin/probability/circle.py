@@ -17,6 +17,7 @@ from foldin.tensors import Array
 __all__ = ["fit_von_mises"]
 
 _EPS = float(np.finfo(float).eps)
+_TURNS = 1e-6  # half of the most that rounding of many turns is held responsible for
 _ROUNDING = 1e-14  # of a mean of cosines
 
 
@@ -50,7 +51,7 @@ def fit_von_mises(x: Array, weights: Weights = None) -> Fitted:
     middle = math.atan2(s, c)
     halves = np.sin(0.5 * (d - middle))
     largest = float(np.abs(halves).max())
-    if largest == 0.0 or (turned.any() and largest < _EPS * float(np.abs(x).max())):
+    if largest == 0.0 or (turned.any() and largest < min(_EPS * float(np.abs(x).max()), _TURNS)):
         raise FitError(
             f"Von Mises: all values are equal on the circle: the likelihood has no maximum, it grows as {edge}"
         )

@@ -27,6 +27,7 @@ __all__ = ["fit_student_t"]
 _GRID = (1e9, 1e7, 1e6, 1e5, 1e4, 1e3, 200.0, 60.0, 30.0, 16.0, 10.0, 6.0, 4.0, 2.8, 2.0, 1.4)
 _HEAVY = (1.0, 0.7, 0.45, 0.3, 0.2, 0.1, 0.05, 0.02)
 _SETTLED = 1e-8  # enough to tell the slope's sign; Newton steps do the rest
+_GONE = 1e-145  # of the spread of all values: squares of what is smaller are beyond a float
 _HALF_LOG_2_PI = 0.5 * math.log(2.0 * math.pi)
 
 
@@ -52,18 +53,18 @@ def _derivatives(
     fall = np.where(y < 1.0, excess(np.where(y < 1.0, -y / u, 0.0)), np.log1p(y) - y / u)
     c, c1, c2 = half_step(eta)
     value = c - _HALF_LOG_2_PI - math.log(scale) - 0.5 * (1.0 + eta) / eta * float(p @ np.log1p(y))
-    mix = z2 * (1.0 - z2) / u**2
+    mix = z2 / u * ((1.0 - z2) / u)
     gradient = np.array([
         (1.0 + eta) * (p @ (z / u)),
         (1.0 + eta) * (p @ (z2 / u)) - 1.0,
         c1 + 0.5 * (p @ (fall / eta**2 - z2 / u)),
     ])  # fmt: skip
     of_eta = c2 + 0.5 * (p @ ((z2 / u) ** 2 + ((y / u) ** 2 - 2.0 * fall) / eta**3))
-    of_loc, both = (1.0 + eta) * (p @ ((1.0 - y) / u**2)), 2.0 * (1.0 + eta) * (p @ (z / u**2))
-    loc_eta = p @ (z * (1.0 - z2) / u**2)
+    of_loc, both = (1.0 + eta) * (p @ ((1.0 - y) / u / u)), 2.0 * (1.0 + eta) * (p @ (z / u / u))
+    loc_eta = p @ (z / u * ((1.0 - z2) / u))
     hessian = np.array([
         [-of_loc, -both, loc_eta],
-        [-both, -2.0 * (1.0 + eta) * (p @ (z2 / u**2)), p @ mix],
+        [-both, -2.0 * (1.0 + eta) * (p @ (z2 / u / u)), p @ mix],
         [loc_eta, p @ mix, of_eta],
     ])  # fmt: skip
     return value, gradient, hessian
@@ -78,7 +79,7 @@ def _at(x: Array, p: Array, eta: float, loc: float, scale: float) -> _Point | No
         new = float(pull @ x) / mass
         # Divided by the sum of pulls instead of 1: the same fixed point, in fewer steps.
         wide = math.sqrt(float(pull @ (x - new) ** 2) / mass)
-        if wide < 1e-100:
+        if wide < _GONE:
             return None
         done = abs(new - loc) <= _SETTLED * wide and abs(wide - scale) <= _SETTLED * wide
         loc, scale = new, wide
@@ -113,7 +114,7 @@ def _between(x: Array, p: Array, low: _Point, high: _Point) -> _Point:
 def _local_maxima(x: Array, p: Array, tie: float, normal: _Point) -> tuple[list[_Point], bool]:
     """(places with a slope of 0 that falls, whether the slope still rises at the smallest degrees of freedom)."""
     least = tie / (1.0 - tie)
-    grid = [nu for nu in _GRID + _HEAVY if nu > 1.02 * least]
+    grid = [nu for nu in _GRID + _HEAVY if nu > 1.2 * least] + [1.1 * least]
     found, last = [], normal
     for nu in grid:
         point = _at(x, p, 1.0 / nu, last.loc, last.scale)

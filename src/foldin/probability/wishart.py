@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.distributions import Wishart
 
-from foldin.errors import FitError
+from foldin.errors import FitError, ShapeError
 from foldin.probability.fitted import Fitted, Weights, checked, fitted
 from foldin.probability.root import crossing
 from foldin.probability.special import digamma_gap, excess, stirling, trigamma_gap
@@ -51,7 +51,7 @@ def fit_wishart(x: Float64[Array, "n k k"] | Array, weights: Weights = None) -> 
     x, p, total = checked(x, weights, name="Wishart", axes=3)
     width = x.shape[1]
     if x.shape[2] != width:
-        raise FitError(f"Wishart: square matrices were expected, not {width} × {x.shape[2]}")
+        raise ShapeError(f"Wishart: square matrices were expected, not {width} × {x.shape[2]}")
     _refuse_others(x)
     own, exponent = _standardised(x)
     average = np.einsum("n,nij->ij", p, own)
