@@ -10,7 +10,7 @@ import polars as pl
 import torch
 
 from foldin.cli.ids import item_indices
-from foldin.cli.options import JSON
+from foldin.cli.options import JSON, SEED
 from foldin.cli.output import json_out, out, status, table, working
 from foldin.cli.people import people_of
 from foldin.cli.targets import check_file
@@ -109,7 +109,7 @@ def _start_note(model: Recommender[Any], people: Histories) -> str | None:
 @click.option("--deny", multiple=True, metavar="ID,ID,…", help="These items may not.")
 @click.option("--keep-seen", is_flag=True, help="List items of the history too.")
 @click.option("--explore", is_flag=True, help="The list of one draw from the posterior, with propensities.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the posterior's draws.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the posterior's draws.")
 @click.option("--index", metavar="FAISS", help="With --users: search approximately, e.g. HNSW32 or IVF256,Flat.")
 @click.option("--effort", type=click.IntRange(1), help="Of that search: efSearch of HNSW, nprobe of IVF.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps or auto.")
