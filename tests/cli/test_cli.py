@@ -178,6 +178,22 @@ def test_resume_after_a_finished_run_and_without_one(run, path, capsys, tmp_path
         (("export", "{run}", "--out", "model.pt"), "a file name ending in .onnx"),
         (("export", "{run}", "--out", "model.onnx", "-k", "5000"), "k = 5000: a list of 1 to"),
         (("fit", "{log}", "--model", "sasrec", "--out", "x", "--set", "heads=3"), "must divide width = 64"),
+        (
+            ("fit", "{log}", "--model", "ease", "--out", "x", "--held-out", "nan"),
+            "held_out = nan: a share below 1 or a number",
+        ),
+        (
+            ("fit", "{log}", "--model", "ease", "--out", "x", "--held-out", "inf"),
+            "held_out = inf: a share below 1 or a number",
+        ),
+        (
+            ("fit", "{log}", "--model", "ease", "--out", "x", "--protocol", "temporal", "--held-out", "nan"),
+            "windows of nan and nan of the events leave nothing",
+        ),
+        (("fit", "{log}", "--model", "ease", "--out", "x", "--seed", "9" * 30), "is not in the range"),
+        (("fit", "{log}", "--model", "ease", "--out", "x", "--device", "meta"), "device 'meta' is not available"),
+        (("explain", "{run}", "--draws", "9" * 30), "is not in the range"),
+        (("evaluate", "{run}", "--metrics", "ndcg@²"), "metric 'ndcg@²'"),
         (("data", "describe", "{log}", "--user", "who"), "no column 'who' (--user)"),
         (("data", "fetch", "ml-7z"), "no data set named 'ml-7z'"),
         (("frob",), "No such command 'frob'"),

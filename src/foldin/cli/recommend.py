@@ -10,7 +10,7 @@ import polars as pl
 import torch
 
 from foldin.cli.ids import item_indices
-from foldin.cli.options import JSON
+from foldin.cli.options import JSON, SEED
 from foldin.cli.output import json_out, out, status, table, working
 from foldin.cli.people import people_of
 from foldin.cli.targets import check_file
@@ -126,7 +126,7 @@ def _start_note(model: Recommender[Any], people: Histories) -> str | None:
 @click.option("--explore", is_flag=True, help="The list of one draw from the posterior, with propensities.")
 @click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=SEED,
     default=0,
     show_default=True,
     help="Seed of the draws; with it a user is given the same list in any file.",

@@ -221,10 +221,17 @@ def _per_item(
 
 
 class ValidationJudge:
-    """The judge of `fit`: one metric on the validation people, whose targets stay in here."""
+    """The judge of `fit`: one metric on the validation people, whose targets stay in here.
+
+    Raises:
+        ConfigError: an unknown metric.
+        ShapeError: nobody has a target.
+    """
 
     def __init__(self, held: HeldOut, metric: str = "ndcg@100") -> None:
         parse_metric(metric)
+        if held.targets.n_events == 0:
+            raise ShapeError("nobody among the held-out people has a target")
         self.metric = metric
         self._held = held
 
