@@ -253,7 +253,8 @@ def diffrec() -> str:
         "early stopping gives R@10/R@20/N@10/N@20 .1023/.1741/.0862/.1109, and not the paper. A softmax in place of the squared "
         "error gives a density; its bound as a diffusion over rows of zeros and ones is "
         f"{quiet['bound']['mean']:,.0f} nats a user at the paper's noise, where a step's error counts up to 10⁵ times, and "
-        f"{loud['bound']['mean']:,.0f} at noise that leaves little of a history, where log p(x | x₁) is {loud['reconstruction']['mean']:,.0f}: true bounds, and loose."
+        f"{loud['bound']['mean']:,.0f} at noise that leaves little of a history, where log p(x | x₁) is "
+        f"{loud['reconstruction']['mean']:,.0f}: true bounds, and loose."
     )
 
 
