@@ -29,7 +29,9 @@ def explain(run: Run, split: Split, *, people: int, draws: int, seed: int, progr
         ConfigError: the model has no density, so that there is nothing to explain in nats.
     """
     if not run.model.has_likelihood:
-        raise ConfigError(f"{run.folder}: {run.name} has no density: nothing to explain in nats")
+        raise ConfigError(
+            f"{run.folder}: {run.name} has no density: nothing to explain in nats; fit --calibrate gives it one"
+        )
     metrics = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
     lines = (run.folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
     content: dict[str, Any] = {

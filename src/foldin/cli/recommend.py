@@ -25,6 +25,7 @@ __all__ = ["as_rows", "command", "list_table", "lists_of"]
 
 _WRITERS = {".parquet": "write_parquet", ".csv": "write_csv", ".ndjson": "write_ndjson", ".jsonl": "write_ndjson"}
 
+_USERS = 4096  # of a file, whose lists are made at once
 _UNCERTAINTY = ("sd", "low", "high", "in_top_k", "in_top_k_se")
 _EXPLORED = (*_UNCERTAINTY, "inverse_propensity")
 
@@ -111,7 +112,8 @@ def _history(catalog: Catalog, ids: tuple[str, ...], titles: tuple[str, ...]) ->
 @click.option(
     "--draws",
     type=click.IntRange(2),
-    help="Number of draws from the posterior for intervals and P(in the top k)  [default: 100; with --explore 1000]",
+    help="Number of draws from the posterior, for intervals and P(in the top k)  [default: 100; with --explore 1000, but 100 "
+    "of lda and poisson]",
 )
 @click.option("--index", metavar="FAISS", help="With --users: search approximately, e.g. HNSW32 or IVF256,Flat.")
 @click.option("--effort", type=click.IntRange(1), help="Of that search: efSearch of HNSW, nprobe of IVF.")
@@ -218,7 +220,7 @@ def _for_file(
     if unknown:
         status(f"{unknown:,} events on {int((new < 0).sum()):,} items that the model does not know are left out")
     frames = []
-    step = 4096
+    step = _USERS
     with working("people") as bar:
         for start in range(0, len(people), step):
             part = people.rows(start, start + step)
