@@ -1,4 +1,4 @@
-"""Fill the figures of README.md from `results/*.json`, between `<!-- NAME -->` and `<!-- end -->`."""
+"""Fill the figures of README.md and docs/results.md from `results/*.json`, between `<!-- NAME -->` and `<!-- end -->`."""
 
 import json
 import re
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "README.md"
 SHOWN = {"recall@20": "R@20", "recall@50": "R@50", "ndcg@100": "N@100", "perplexity": "perplexity"}
 
 
@@ -483,7 +482,41 @@ def explained() -> str:
     return _rows(["nats per person", *figures], rows)
 
 
+def quality_in_short() -> str:
+    """The best models on `ml-1m-strong`, best first, in three columns."""
+    figures = dict(load("reproductions/results/multvae.json")["figures"]["ml-1m-strong"])
+    figures["recvae"] = load("reproductions/results/recvae.json")["figures"]["ml-1m-strong"]["recvae"]
+    order = sorted(figures, key=lambda name: -figures[name]["ndcg@100"]["mean"])
+    shown = {"ndcg@100": "NDCG@100", "recall@20": "recall@20", "perplexity": "perplexity"}
+    rows = [
+        [f"`{name}`", *(_cell(figures[name].get(m), 0 if m == "perplexity" else 3) for m in shown)] for name in order
+    ]
+    return _rows(["model", *shown.values()], rows)
+
+
+def speed_in_short() -> str:
+    """One line a subject, from the kept results of the benchmarks."""
+    lines = (
+        ("an epoch of Mult-VAE, ML-20M-shaped log", "multvae_epoch", "dense", "dense PyTorch"),
+        ("an epoch of RecVAE, the same log", "recvae_epoch", "dense", "dense PyTorch"),
+        ("an epoch of SASRec, full softmax, MovieLens-1M", "sasrec_epoch", "rectools_ml1m", "RecTools"),
+        ("an epoch of DiffRec", "diffrec_epoch", "dense", "dense PyTorch"),
+        ("a pass of LDA in batch", "lda", "scikit-learn_batch", "scikit-learn"),
+        ("an iteration of a Gaussian mixture", "gaussian_mixture", "scikit-learn_full", "scikit-learn"),
+        ("a sweep of Poisson factorization", "poisson", "hpfrec_coordinate", "hpfrec"),
+        ("a step of a vector quantizer", "quantise", "vector-quantize-pytorch", "vector-quantize-pytorch"),
+        ("top-100 lists for everybody", "recommend_all", "implicit", "implicit, 128 factors"),
+    )
+    rows = [
+        [what, peer, f"{load(f'benchmarks/results/{name}.json')['ratios'][key]:.1f}×"]
+        for what, name, key, peer in lines
+    ]
+    return _rows(["", "peer", "times as fast"], rows)
+
+
 SECTIONS: dict[str, Callable[[], str]] = {
+    "quality in short": quality_in_short,
+    "speed in short": speed_in_short,
     "quality": quality,
     "other protocols": other_protocols,
     "clean": clean,
@@ -500,18 +533,25 @@ SECTIONS: dict[str, Callable[[], str]] = {
 }
 
 
+PAGES = tuple(ROOT / name for name in ("README.md", "docs/results.md"))
+
+
 def filled(text: str) -> str:
-    """The text with every section made anew."""
-    for name, make in SECTIONS.items():
+    """The text with every section that it has made anew."""
+    for name in sections_of(text):
         pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
-        if not re.search(pattern, text, flags=re.DOTALL):
-            raise SystemExit(f"README.md has no section {name!r}")
-        made = make()
+        made = SECTIONS[name]()
         text = re.sub(
             pattern, lambda match, made=made: match.group(1) + made + "\n" + match.group(2), text, flags=re.DOTALL
         )
     return text
 
 
+def sections_of(text: str) -> list[str]:
+    """Names of the sections that a page has."""
+    return [name for name in re.findall(r"<!-- (.*?) -->\n", text) if name != "end"]
+
+
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -4,15 +4,14 @@ A model whose last layer is an inner product, s(u, i) = ⟨q_u, w_i⟩ + b_i, is
 the query [q_u, 1]. What is lost against the exact list is measured, not assumed: `recall_against`.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from foldin.blocks import top_k
-from foldin.data import Histories
-from foldin.errors import ConfigError, MissingExtraError, ShapeError
+from foldin.data import Histories, Indices
+from foldin.errors import ConfigError, MissingExtraError
 from foldin.models import InnerProduct, Recommender, TopK
 from foldin.tensors import Array, Float64
 
@@ -64,8 +63,8 @@ class Index:
         k: int,
         *,
         exclude_seen: bool = True,
-        allow: Sequence[int] | None = None,
-        deny: Sequence[int] | None = None,
+        allow: Indices | None = None,
+        deny: Indices | None = None,
     ) -> TopK:
         """The k best items that the index finds; scores up to a constant a person, which only rank.
 
@@ -75,9 +74,7 @@ class Index:
         model = self.model
         assert isinstance(model, InnerProduct)
         model._check(histories)
-        if k < 1:
-            raise ShapeError(f"k must be at least 1, not {k}")
-        banned = model._banned(allow, deny)
+        k, banned = model._places(k), model._banned(allow, deny)
         fetched = k + len(banned) + (histories.lengths if exclude_seen else np.zeros(len(histories), np.int64))
         searched = (histories.lengths > 0) & (fetched <= min(_MOST_FETCHED, model.n_items))
         lists = np.full((len(histories), k), -1, dtype=np.int64)

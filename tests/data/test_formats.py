@@ -185,12 +185,6 @@ def test_a_first_line_of_any_length_is_a_sequence(tmp_path):
     assert read_log(tmp_path / "a.txt").report.rows == 20_001
 
 
-def test_ratings_with_blanks_between_are_no_sequences(tmp_path):
-    (tmp_path / "a.txt").write_text("1 31 4.0 1600000000\n2 31 4.5 1600000001\n")
-    with pytest.raises(FormatError, match="looks like 'user item rating timestamp'"):
-        read_log(tmp_path / "a.txt")
-
-
 def test_titles_stand_inside_a_folder_of_parts(tmp_path):
     parts = write(tmp_path, "parquet folder")
     (tmp_path / "items.csv").write_text("item,title\nx,wrong\n")

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -6,7 +7,7 @@ import pytest
 import torch
 
 from foldin.data import HeldOut, Histories
-from foldin.errors import ConfigError, ShapeError
+from foldin.errors import ConfigError, ShapeError, SplitError
 from foldin.evaluation import (
     LOG_LIKELIHOOD,
     LOG_LIKELIHOOD_PER_EVENT,
@@ -73,7 +74,7 @@ def test_a_model_without_a_density_has_no_likelihood(split):
     assert LOG_LIKELIHOOD not in evaluate(model, split.test).metrics
 
 
-@pytest.mark.parametrize("name", ["ndcg", "ndcg@0", "ndcg@x", "auc@10"])
+@pytest.mark.parametrize("name", ["ndcg", "ndcg@0", "ndcg@x", "auc@10", "ndcg@²", "ndcg@-1", "ndcg@1.5", "", "ndcg@"])
 def test_unknown_metrics_are_refused(name, split):
     with pytest.raises(ConfigError, match="were expected, as in ndcg@100"):
         ValidationJudge(split.validation, name)
@@ -187,3 +188,49 @@ def test_perplexity_is_given_over_users_and_over_events():
     drawn = [(targets[at] * means[at]).sum() / targets[at].sum() for at in rng.integers(0, n, size=(4000, n))]
     low, high = found[LOG_LIKELIHOOD_PER_EVENT]["low"], found[LOG_LIKELIHOOD_PER_EVENT]["high"]
     assert high - low == pytest.approx(2 * 1.96 * np.std(drawn), rel=0.2)
+
+
+@pytest.mark.parametrize("k", [4, 5, 10**9, 10**40, 10**400])
+def test_places_beyond_the_catalog_change_nothing_and_cost_nothing(k):
+    model = popularity([[0, 1, 2], [0, 1], [0]], 4)
+    group = held([[0], [1]], [[2], [0, 3]], 4)
+    for name in ("ndcg", "recall", "recall_all", "hit_rate", "mrr", "map"):
+        whole = evaluate(model, group, metrics=(f"{name}@4",)).values(f"{name}@4")
+        assert evaluate(model, group, metrics=(f"{name}@{k}",)).values(f"{name}@{k}").tolist() == whole.tolist()
+
+
+def test_counts_of_other_items_and_a_single_name_are_refused():
+    model, group = popularity([[0, 1]], 3), held([[0]], [[1]], 3)
+    with pytest.raises(ShapeError, match="2 training counts for 3 items"):
+        evaluate(model, group, train_counts=np.array([1, 1]))
+    for metrics in ((), []):
+        with pytest.raises(ConfigError, match="a list of names was expected"):
+            evaluate(model, group, metrics=metrics)
+
+
+def test_a_perplexity_beyond_all_numbers_is_said_to_be_infinite():
+    users = [f"u{at}" for at in range(40)]
+    summary = Evaluation(
+        judged(users, **{LOG_LIKELIHOOD: [-690.0, -730.0] * 20}).per_user, {"coverage@10": 0.5}, 0
+    ).summary()
+    assert summary[LOG_LIKELIHOOD]["mean"] == -710.0
+    assert "infinite" not in summary[LOG_LIKELIHOOD]
+    perplexity = summary["perplexity"]
+    assert perplexity["mean"] is None
+    assert perplexity["high"] is None
+    assert perplexity["infinite"] == ["mean", "high"]
+    assert perplexity["low"] == pytest.approx(np.exp(-summary[LOG_LIKELIHOOD]["high"]))
+    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+
+
+def test_a_group_without_targets_is_named_before_anything_is_trained(split, monkeypatch):
+    empty = {"fold_in": split.test.fold_in, "people": split.test.people}
+    none = HeldOut(targets=Histories.empty(len(split.test), len(split.catalog)), **empty)
+    monkeypatch.setattr("foldin.experiment.fit", lambda *_, **__: pytest.fail("trained"))
+    for parts, named in (
+        ({"test": none}, r"nobody in test \(20 users\)"),
+        ({"validation": none}, r"nobody in validation \(20 users\)"),
+        ({"test": none, "validation": none}, "validation .* and test"),
+    ):
+        with pytest.raises(SplitError, match=named):
+            train(replace(split, **parts), "multvae")

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from foldin.data import Histories
 from foldin.serve import Answer, Wanted, answers, make_app, reasons
-from foldin.serve.lists import _tempered
+from foldin.serve.lists import Reasons, _tempered
 from foldin.serve.middleware import DATA_HEADERS, HEADERS
 from foldin.store import load_run
 from tests.serve.conftest import ITEMS
@@ -184,16 +184,24 @@ def test_reasons_are_what_leaving_an_event_out_changes(client, runs, name):
     history = [0, 3, 2]
     found = ask(client, history=[f"i{at}" for at in history], k=4, explain=True, model=name)
     full = model.scores(Histories.from_lists([history], ITEMS))[0]
+    moved = {"reasons": 0, "despite": 0}
     for hit in found["items"]:
         item = int(hit["item"][1:])
         changes = []
         for at in range(3):
             without = history[:at] + history[at + 1 :]
             changes.append(float(full[item] - model.scores(Histories.from_lists([without], ITEMS))[0, item]))
-        best = int(np.argmax(np.abs(changes)))
-        assert hit["reasons"][0]["item"] == f"i{history[best]}"
-        assert hit["reasons"][0]["change"] == pytest.approx(changes[best], abs=1e-4)
-    assert reasons(model, [], np.array([1, 2])) == [[], []]
+        raised = sorted((at for at in range(3) if changes[at] > 0), key=lambda at: -changes[at])
+        lowered = sorted((at for at in range(3) if changes[at] < 0), key=lambda at: changes[at])
+        for said, places in (("reasons", raised), ("despite", lowered)):
+            assert [one["item"] for one in hit[said]] == [f"i{history[at]}" for at in places]
+            assert [one["change"] for one in hit[said]] == pytest.approx([changes[at] for at in places], abs=1e-4)
+            moved[said] += len(places)
+    assert (
+        min(moved.values()) > 0
+    )  # the history is of both tastes: each item is listed because of some and despite others
+    assert found["effect_unit"] == ("nats" if name == "multvae" else "score")
+    assert reasons(model, [], np.array([1, 2])) == [Reasons((), ())] * 2
     assert ask(client, explain=True)["items"][0]["reasons"] == []
 
 

@@ -10,6 +10,7 @@ from foldin.cli.output import FitBar, json_out, out, status, working
 from foldin.cli.tables import metrics_table, show_calibrations
 from foldin.errors import RunError
 from foldin.experiment import choose_device, model_class, report, save, train
+from foldin.store import check_target, is_finished
 from foldin.training import CHECKPOINT
 
 __all__ = ["command"]
@@ -47,17 +48,19 @@ def command(
       foldin fit movielens-small --min-rating 4 --model multvae --out runs/films --set epochs=50 --set beta=0.1
     """
     target = Path(folder)
-    if target.exists() and not target.is_dir():
-        raise RunError(f"{target}: is a file; a run is a folder")
     unfinished = (target / CHECKPOINT).exists()
-    if (target / "run.json").exists() and not (resume and unfinished):
+    if is_finished(target) and not (resume and unfinished):
         raise RunError(f"{target}: holds a finished run; give another folder, or remove it first")
     if unfinished and not resume:
         raise RunError(f"{target}: holds an unfinished run; continue it with --resume, or remove it first")
+    if not unfinished:
+        check_target(target)
     config = model_class(name).Config.from_texts(settings_of(texts))
     source = source_of(path, options)
     with working("reading") as bar:
         split = source.split(download_progress=bar)
+    for note in split.report.warnings:
+        status(f"{note.count:,} {note.text}")
     seed = source.seed
     with FitBar(name, metric) as progress:
         one = train(

@@ -9,15 +9,17 @@ import numpy as np
 import polars as pl
 import torch
 
-from foldin.cli.options import JSON
+from foldin.cli.ids import item_indices
+from foldin.cli.options import JSON, SEED
 from foldin.cli.output import json_out, out, status, table, working
-from foldin.data import Catalog, EventLog, Histories, Source, read_log
-from foldin.data.columns import detect_columns
-from foldin.data.formats import open_table
-from foldin.errors import ConfigError, DataError
+from foldin.cli.people import people_of
+from foldin.cli.targets import check_file
+from foldin.data import Catalog, Histories, ResolvedHistory, repeats_of, resolve_history
+from foldin.errors import ConfigError
 from foldin.experiment import choose_device
 from foldin.files import write_atomically
-from foldin.models import Posterior, Predictive, Recommender, TopK, user_key
+from foldin.memory import require_memory
+from foldin.models import PopularStart, Posterior, Predictive, Recommender, TopK, user_key
 from foldin.retrieval import Index, recall_against
 from foldin.store import Run, load_run
 
@@ -26,6 +28,8 @@ __all__ = ["as_rows", "command", "list_table", "lists_of"]
 _WRITERS = {".parquet": "write_parquet", ".csv": "write_csv", ".ndjson": "write_ndjson", ".jsonl": "write_ndjson"}
 
 _USERS = 4096  # of a file, whose lists are made at once
+_ROW_BYTES = 200.0  # of a place of a list on its way into a file
+
 _UNCERTAINTY = ("sd", "low", "high", "in_top_k", "in_top_k_se")
 _EXPLORED = (*_UNCERTAINTY, "inverse_propensity")
 
@@ -85,10 +89,29 @@ def lists_of(
     return model.recommend(people, k, **how)
 
 
-def _history(catalog: Catalog, ids: tuple[str, ...], titles: tuple[str, ...]) -> list[int]:
-    named = [part.strip() for one in ids for part in one.split(",") if part.strip()]
-    # A film named twice is one event of the history.
-    return list(dict.fromkeys([*catalog.indices(named), *(catalog.find_title(title) for title in titles)]))
+def _history(run: Run, ids: tuple[str, ...], titles: tuple[str, ...]) -> ResolvedHistory:
+    """What a user took, as the service would read it too.
+
+    Raises:
+        UnknownItemError: an id or a title that the catalog does not have.
+    """
+    named = [run.catalog.ids[at] for at in _items(run.catalog, ids, "--history")]
+    return resolve_history(run.catalog, named, titles=titles, repeats=repeats_of(run.info))
+
+
+def _items(catalog: Catalog, ids: tuple[str, ...], option: str) -> list[int]:
+    found, notes = item_indices(catalog, ids, option)
+    for note in notes:
+        status(note)
+    return found
+
+
+def _start_note(model: Recommender[Any], people: Histories) -> str | None:
+    """What is to be said of a list that does not come from the user's own events."""
+    if not isinstance(model, PopularStart) or not model.given_popularity(people)[0]:
+        return None
+    known = "no history" if people.n_events == 0 else "nothing is learned of the items in the history"
+    return f"{known}: these are the most popular items"
 
 
 @click.command()
@@ -104,7 +127,7 @@ def _history(catalog: Catalog, ids: tuple[str, ...], titles: tuple[str, ...]) ->
 @click.option("--explore", is_flag=True, help="The list of one draw from the posterior, with propensities.")
 @click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=SEED,
     default=0,
     show_default=True,
     help="Seed of the draws; with it a user is given the same list in any file.",
@@ -146,6 +169,13 @@ def command(
     anywhere in the list. It is 0 where no draw listed the item; inverse_propensity, (n + 1) / (X + 1) with X of n draws, is the
     finite weight for inverse propensity scoring. An item of propensity p needs several times 1/p draws.
 
+    An option that takes ID,ID,… may be repeated. A value that is itself the id of an item is that item, commas, blanks and
+    all; else it is split at commas, and an id with a comma stands in quotes, as in CSV: '"10,5",7'.
+
+    Whoever a model has learned nothing of, such as a person with no history, is given the most popular items, and a note
+    says so. Every person in FILE gets a list, also where none of the events can be used. The file that --out names may be
+    there already only where this command wrote it.
+
     With --index the lists come from a FAISS index over the items, and the share of the exact lists that it found is
     measured on up to a thousand of the people.
 
@@ -157,9 +187,11 @@ def command(
     catalog = loaded.catalog
     how: dict[str, Any] = {
         "exclude_seen": not keep_seen,
-        "allow": _history(catalog, allow, ()) if allow else None,
-        "deny": _history(catalog, deny, ()) if deny else None,
+        "allow": _items(catalog, allow, "--allow") if allow else None,
+        "deny": _items(catalog, deny, "--deny") if deny else None,
     }
+    if allow and not how["allow"]:
+        raise ConfigError("--allow names no item, so that no item may be listed")
     if file is not None:
         if target is None or ids or titles:
             raise ConfigError("--users goes with --out FILE, and without --history and --likes")
@@ -174,26 +206,19 @@ def command(
         raise ConfigError("--index goes with --users FILE; a single list is exact")
     if target is not None:
         raise ConfigError("--out goes with --users FILE")
-    history = _history(catalog, ids, titles)
-    people = Histories.from_lists([history], loaded.model.n_items)
+    history = _history(loaded, ids, titles)
+    people = history.histories(loaded.model.n_items)
     found = lists_of(loaded.model, people, k, how, explore=explore, seed=seed, draws=draws)
     rows = as_rows(loaded.model, catalog, found, 0, explore=explore)
+    note = _start_note(loaded.model, people)
     if as_json:
-        json_out({"run": run, "model": loaded.name, "history": [catalog.ids[i] for i in history], "items": rows})
+        about = {"run": run, "model": loaded.name, "history": [catalog.ids[i] for i in history.items], "items": rows}
+        json_out(about if note is None else {**about, "note": note})
         return
-    taken = ", ".join(catalog.titles[i] for i in history) or "nothing yet"
+    taken = ", ".join(catalog.titles[i] for i in history.items) or "nothing yet"
     out().print(list_table(f"Took: {taken}", rows))
-
-
-def _people_of(run: Run, file: Path) -> EventLog:
-    """A log of people, read as the run's own was, as far as the file has the columns for it."""
-    source = Source(**run.info["source"])
-    with open_table(file) as (lazy, _):
-        names = lazy.collect_schema().names()
-        roles = ("user", "item", "time", "rating", "order")
-        said = {role: getattr(source, role) for role in roles if getattr(source, role) in names}
-        rated = detect_columns(names, said, str(file)).rating is not None
-    return read_log(file, **said, min_rating=source.min_rating if rated else None, repeats=source.repeats)
+    if note is not None:
+        out().print(f"note: {note}", soft_wrap=True)
 
 
 def _for_file(
@@ -210,15 +235,21 @@ def _for_file(
     as_json: bool,
 ) -> None:
     model, catalog = run.model, run.catalog
-    if target.suffix not in _WRITERS:
-        raise DataError(f"{target}: one of {', '.join(_WRITERS)} was expected")
-    log = _people_of(run, file)
-    index = dict(zip(catalog.ids, range(len(catalog)), strict=True))
-    new = np.array([index.get(one, -1) for one in log.items["item"]], dtype=np.int64)
-    people = log.histories.reindex(new, len(catalog))
-    unknown = log.histories.n_events - people.n_events
-    if unknown:
-        status(f"{unknown:,} events on {int((new < 0).sum()):,} items that the model does not know are left out")
+    check_file(target, "--out", tuple(_WRITERS), source=file)
+    asked = people_of(run, file)
+    people = asked.histories
+    places = min(k, len(catalog))
+    require_memory(
+        _ROW_BYTES * float(len(people)) * places,
+        f"{len(people):,} lists of {places:,} places",
+        "ask for shorter lists (-k), or for fewer people at a time",
+    )
+    if asked.unknown_events:
+        status(
+            f"{asked.unknown_events:,} events on {asked.unknown_items:,} items that the model does not know are left out"
+        )
+    if asked.without_events:
+        status(f"{asked.without_events:,} people have no event that can be used")
     frames = []
     step = _USERS
     with working("people") as bar:
@@ -226,12 +257,12 @@ def _for_file(
             part = people.rows(start, start + step)
             # The spread over the posterior costs a hundred times the list: for a file only where it is asked for.
             if explore:
-                keys = [user_key(user) for user in log.people[start : start + step]]
+                keys = [user_key(user) for user in asked.people[start : start + step]]
                 found = lists_of(model, part, k, how, explore=True, seed=seed, draws=draws, keys=keys)
             else:
                 found = model.recommend(part, k, **how) if search is None else search.recommend(part, k, **how)
             normalised = model.has_likelihood and search is None
-            frames.append(_frame(catalog, found, log.people[start : start + step], normalised=normalised))
+            frames.append(_frame(catalog, found, asked.people[start : start + step], normalised=normalised))
             bar(min(start + step, len(people)), len(people))
     lists = pl.concat(frames)
     write_atomically(target, getattr(lists, _WRITERS[target.suffix]))
@@ -240,11 +271,26 @@ def _for_file(
         some = people.rows(0, 1000)
         found_share = recall_against(search.recommend(some, k, **how), model.recommend(some, k, **how))
         recall = float(found_share.mean()) if len(some) else 1.0
+    popular = int(model.given_popularity(people).sum()) if isinstance(model, PopularStart) else 0
     if as_json:
         more = {} if recall is None else {"recall_of_exact": recall}
-        json_out({"out": str(target), "people": len(people), "rows": lists.height, "unknown_events": unknown, **more})
+        json_out(
+            {
+                "out": str(target),
+                "people": len(people),
+                "rows": lists.height,
+                "unknown_events": asked.unknown_events,
+                "without_events": asked.without_events,
+                "given_popularity": popular,
+                **more,
+            }
+        )
     else:
         out().print(f"{len(people):,} people, {lists.height:,} rows → {target}", soft_wrap=True)
+        if popular:
+            out().print(
+                f"note: {popular:,} of them are given the most popular items, for want of a history", soft_wrap=True
+            )
         if recall is not None:
             out().print(f"{recall:.1%} of the exact lists were found ({min(len(people), 1000):,} people)")
 

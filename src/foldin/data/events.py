@@ -4,7 +4,7 @@ Reading checks everything that can be wrong with a log once, in one place; what 
 event a person and item, each person's events in order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,15 +12,16 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from foldin.data.checks import clean, id_column, odd_ids, order_keys
-from foldin.data.columns import Columns, detect_columns
-from foldin.data.encode import encode, stable_argsort
+from foldin.data.checks import clean, encode_ids, giant_user, odd_ids, order_keys, rated_at_least
+from foldin.data.columns import Columns
+from foldin.data.encode import stable_argsort
 from foldin.data.formats import open_table
 from foldin.data.histories import Histories
-from foldin.data.items import COMPANIONS, read_items
-from foldin.data.report import ReadReport
-from foldin.data.times import to_numbers
-from foldin.errors import ColumnError, DataError, EmptyLogError
+from foldin.data.items import COMPANIONS, join_items, open_items
+from foldin.data.report import Note, ReadReport
+from foldin.data.roles import find_roles
+from foldin.data.rows import Rows
+from foldin.errors import DataError, EmptyLogError
 from foldin.tensors import Array, Int64
 
 __all__ = ["LOG_NAMES", "EventLog", "log_from_table", "read_log"]
@@ -101,6 +102,7 @@ def log_from_table(
     min_rating: float | None = None,
     repeats: str = "first",
     items: pl.DataFrame | None = None,
+    time_format: str | None = None,
 ) -> EventLog:
     """A validated log from a table already in memory.
 
@@ -108,9 +110,11 @@ def log_from_table(
         min_rating: events with a lower rating, or with none, are dropped.
         repeats: of the events of one person with one item, keep the `first` or the `last`.
         items: titles and attributes, with a column `item`.
+        time_format: `day-first`, `month-first`, a unit such as `milliseconds` or a strptime layout, where the values of the
+            time column do not tell.
 
     Raises:
-        ColumnError: a column holds values of the wrong kind.
+        ColumnError: a column holds values of the wrong kind, or `items` describes not one item of the log.
         EmptyLogError: no event is left.
     """
     source = report.source
@@ -118,24 +122,21 @@ def log_from_table(
         raise DataError(f"repeats must be 'first' or 'last', not {repeats!r}")
     if table.height == 0:
         raise EmptyLogError(f"{source}: the log holds no events")
-    table, report = clean(table, columns, report)
-    if min_rating is not None:
-        if columns.rating is None:
-            raise ColumnError(
-                f"{source}: --min-rating needs a rating column; there are {', '.join(map(repr, table.columns))}"
-            )
-        ratings = to_numbers(table[columns.rating], source).cast(pl.Float64).fill_nan(None)
-        keep = (ratings >= min_rating).fill_null(value=False)
-        report = report.dropped(int((~keep).sum()), f"rating below {min_rating:g}")
-        table = table.filter(keep)
-    if table.height == 0:
-        raise EmptyLogError(f"{source}: no event is left: " + "; ".join(f"{n.count:,} {n.text}" for n in report.notes))
-
-    keys, times, report = order_keys(table, columns, report)
-    user_codes, people = encode(id_column(table[columns.user], source))
-    item_codes, item_ids = encode(id_column(table[columns.item], source))
+    rows, report = clean(Rows(table), columns, report)
     del table
-    report = odd_ids(people, "person", odd_ids(item_ids, "item", report))
+    if min_rating is not None:
+        rows, report = rated_at_least(rows, columns, report, min_rating)
+    _some(rows, report)
+    user_codes, people, rows, report = encode_ids(rows, columns.user, "user", report)
+    _some(rows, report)
+    everyone = rows
+    item_codes, item_ids, rows, report = encode_ids(rows, columns.item, "item", report)
+    if rows is not everyone:  # some users may have had nothing but rows without an item
+        user_codes, people, rows, _ = encode_ids(rows, columns.user, "user", report)
+    _some(rows, report)
+    keys, times, report = order_keys(rows, columns, report, time_format)
+    del rows, everyone
+    report = giant_user(user_codes, people, odd_ids(people, "person", odd_ids(item_ids, "item", report)))
 
     with ThreadPoolExecutor(2) as pool:  # both jobs are NumPy sorts, which release the interpreter lock
         pairs = pool.submit(lambda: _has_repeats(user_codes, item_codes, len(item_ids)))
@@ -153,7 +154,22 @@ def log_from_table(
         keep_one = _one_of_each(histories, last=repeats == "last")
         report = report.dropped(int((~keep_one).sum()), f"a person with the same item again (the {repeats} is kept)")
         histories = histories.where(keep_one)
-    return EventLog(histories=histories, people=people, items=_with_attributes(item_ids, items), report=report)
+    log = EventLog(histories=histories, people=people, items=pl.DataFrame({"item": item_ids}), report=report)
+    return log if items is None else _described(log, items, "the table of items")
+
+
+def _some(rows: Rows, report: ReadReport) -> None:
+    if rows.table.height == 0:
+        raise EmptyLogError(
+            f"{report.source}: no event is left: "
+            + "; ".join(f"{n.count:,} {n.text}" for n in report.notes if n.dropped)
+        )
+
+
+def _described(log: EventLog, items: pl.DataFrame, source: str, notes: Iterable[Note] = ()) -> EventLog:
+    """The log with titles and attributes of its items."""
+    table, remarks = join_items(log.items["item"], items, source)
+    return replace(log, items=table, report=log.report.extended([*notes, *remarks]))
 
 
 def _order(users: Array, keys: Array | None) -> Array:
@@ -182,15 +198,6 @@ def _one_of_each(histories: Histories, *, last: bool) -> Array:
     return fresh[::-1] if last else fresh
 
 
-def _with_attributes(ids: pl.Series, items: pl.DataFrame | None) -> pl.DataFrame:
-    table = pl.DataFrame({"item": ids})
-    if items is None:
-        return table
-    return table.join(
-        items.unique("item", keep="first", maintain_order=True), on="item", how="left", maintain_order="left"
-    )
-
-
 def _log_file(path: Path) -> Path:
     """The log of a folder, by its usual name; the path itself when it is a file or holds Parquet parts."""
     if not path.is_dir() or any(path.glob("*.parquet")):
@@ -205,6 +212,7 @@ def read_log(
     path: str | Path,
     *,
     format: str | None = None,
+    encoding: str | None = None,
     user: str | None = None,
     item: str | None = None,
     time: str | None = None,
@@ -213,18 +221,23 @@ def read_log(
     min_rating: float | None = None,
     repeats: str = "first",
     items: str | Path | None = None,
+    time_format: str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> EventLog:
     """The validated log of a file or folder.
 
     Args:
-        path: Parquet (a file or a folder of parts), CSV/TSV, NDJSON, MovieLens `::`, RecBole `.inter`, `user item`
-            lines, or a sequence a line; plain or gzip. A MovieLens folder is known by its file names.
+        path: Parquet (a file or a folder of parts), CSV/TSV, NDJSON or JSON, MovieLens `::`, RecBole `.inter`, `user item`
+            and `user item rating time` lines, or a sequence a line; plain or gzip. A MovieLens folder is known by its
+            file names.
         format: one of `foldin.data.FORMATS`, when the file does not tell.
+        encoding: of a text file, by Python's name, when it is not UTF-8 and cannot be guessed.
         user, item, time, rating, order: column names, when they are unusual. `order` only orders a person's events.
         min_rating: events rated lower are dropped.
         repeats: of one person's events with one item, keep the `first` or the `last`.
         items: a second file with titles and attributes; found by itself beside MovieLens logs.
+        time_format: `day-first`, `month-first`, a unit such as `milliseconds` or a strptime layout, where the values of the
+            time column do not tell.
         progress: told in a few words what is being done.
 
     Raises:
@@ -235,11 +248,14 @@ def read_log(
     file = _log_file(Path(path))
     said = {"user": user, "item": item, "time": time, "rating": rating, "order": order}
     say(f"reading {file}")
-    with open_table(file, format) as (lazy, fmt):
-        columns = detect_columns(lazy.collect_schema().names(), said, str(file))
+    with open_table(file, format, encoding) as opened:
+        lazy, fmt = opened
+        roles = find_roles(lazy, said, str(file))
+        columns = roles.columns
         wanted = columns.roles()
         if min_rating is None:
             wanted.pop("rating", None)
+        opened.require(wanted.values())
         ids = [pl.col(columns.user), pl.col(columns.item)]
         schema = lazy.collect_schema()
         # Text ids become categories while they are read: never 20 million strings at once.
@@ -250,12 +266,27 @@ def read_log(
         rest = [pl.col(name) for role, name in wanted.items() if role not in ("user", "item")]
         table = lazy.select(*coded, *rest).collect(engine="streaming")
     report = ReadReport(source=str(file), format=fmt, columns=columns.roles(), rows=table.height)
+    for note in opened.notes:
+        report = report.noted(note.count, note.text)
+    for remark in roles.remarks:
+        report = report.noted(table.height, remark)
     say("checking and sorting")
-    if items is None:
-        folder = file if file.is_dir() else file.parent
-        companion = next((folder / name for name in COMPANIONS if (folder / name).is_file()), None)
-        beside = companion if companion is not None and companion != file else None
-    else:
-        beside = Path(items)
-    attributes = None if beside is None else read_items(beside)
-    return log_from_table(table, columns, report, min_rating=min_rating, repeats=repeats, items=attributes)
+    log = log_from_table(table, columns, report, min_rating=min_rating, repeats=repeats, time_format=time_format)
+    if items is not None:
+        found, notes = open_items(Path(items), ids=log.items["item"])
+        return _described(log, found, str(items), notes)
+    return _with_companion(log, file)
+
+
+def _with_companion(log: EventLog, file: Path) -> EventLog:
+    """The log with what a file beside it says of its items, or with a note where that cannot be used: nobody asked for it."""
+    folder = file if file.is_dir() else file.parent
+    beside = next((folder / name for name in COMPANIONS if (folder / name).is_file()), file)
+    if beside == file:
+        return log
+    try:
+        found, notes = open_items(beside, ids=log.items["item"])
+        return _described(log, found, beside.name, notes)
+    except DataError as error:
+        text = f"file beside the log is not used: {error} (--items FILE names another)"
+        return replace(log, report=log.report.noted(1, text, warning=True))

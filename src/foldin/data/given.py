@@ -6,17 +6,22 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from foldin.data.columns import Columns, detect_columns
 from foldin.data.encode import encode
-from foldin.data.events import log_from_table
+from foldin.data.events import EventLog, log_from_table
 from foldin.data.formats import open_table
 from foldin.data.histories import Histories
+from foldin.data.items import join_items, open_items
+from foldin.data.meetings import meetings
 from foldin.data.report import ReadReport
+from foldin.data.roles import find_roles
 from foldin.data.splits import HeldOut, Split, _catalog
-from foldin.errors import FormatError, SplitError
+from foldin.errors import ConfigError, FormatError, SplitError
 from foldin.tensors import Array, Int64
 
-__all__ = ["is_given", "read_given"]
+__all__ = ["FOLD_INS", "is_given", "read_given"]
+
+# What a model sees of the test users of a folder of train, valid and test.
+FOLD_INS = ("train", "all")
 
 _STRONG = ("train", "validation_tr", "validation_te", "test_tr", "test_te")
 _SAME_PEOPLE = ("train", "valid", "test")
@@ -36,32 +41,46 @@ def is_given(folder: Path) -> bool:
     return folder.is_dir() and (_parts(folder, _STRONG) or _parts(folder, _SAME_PEOPLE)) is not None
 
 
-def _read_part(path: Path, said: dict[str, str | None]) -> tuple[pl.DataFrame, Columns]:
-    with open_table(path) as (lazy, _):
-        columns = detect_columns(lazy.collect_schema().names(), said, str(path))
-        ids = [pl.col(name).cast(pl.String) for name in (columns.user, columns.item)]
-        rest = [pl.col(name) for role, name in columns.roles().items() if role in ("time", "order")]
-        return lazy.select(*ids, *rest).collect(), replace(columns, rating=None)
+def _read_part(path: Path, said: dict[str, str | None], time_format: str | None, encoding: str | None) -> EventLog:
+    with open_table(path, encoding=encoding) as opened:
+        roles = find_roles(opened.table, said, str(path))
+        columns = replace(roles.columns, rating=None)
+        table = opened.table.select(columns.roles().values()).collect()
+    report = ReadReport(source=str(path), format="given", columns=columns.roles(), rows=table.height)
+    for note in opened.notes:
+        report = report.noted(note.count, note.text)
+    for remark in roles.remarks:
+        report = report.noted(table.height, remark)
+    return log_from_table(table, columns, report, time_format=time_format)
 
 
 def read_given(
     folder: str | Path,
     *,
+    encoding: str | None = None,
     user: str | None = None,
     item: str | None = None,
     time: str | None = None,
     order: str | None = None,
-    items: pl.DataFrame | None = None,
+    items: str | Path | pl.DataFrame | None = None,
+    time_format: str | None = None,
+    fold_in: str = "train",
 ) -> Split:
     """The split that a folder holds.
 
     Two layouts: `train`, `validation_tr`, `validation_te`, `test_tr`, `test_te` (people are split; Liang et al.), and
     `train`, `valid`, `test` (each person's events are split). In the second, test people are folded in from their
-    training events, as published with DiffRec; their validation events are not recommended again and not judged.
+    training events, as published with DiffRec, while their validation events are not recommended again and not judged; or, with
+    `fold_in="all"`, from both, which is what would be known of them in service.
     The catalogue is that of the training file in the first layout and that of all files in the second.
+
+    Args:
+        user, item, time, order, time_format: as in `read_log`.
+        items: titles and attributes: a file, or a table with a column `item`.
 
     Raises:
         FormatError: the folder has neither layout.
+        ConfigError: `fold_in` is neither word, or is `all` in the first layout, where it means nothing.
         SplitError: a held-out person is in the training file of the first layout, or a target was already seen.
     """
     folder = Path(folder)
@@ -71,31 +90,36 @@ def read_given(
             f"{folder}: neither {', '.join(_STRONG)} nor {', '.join(_SAME_PEOPLE)} (as .csv, .tsv or .parquet)"
         )
     said = {"user": user, "item": item, "time": time, "order": order}
-    tables = {name: _read_part(path, said) for name, path in paths.items()}
-    rows = sum(table.height for table, _ in tables.values())
+    parts = {name: _read_part(path, said, time_format, encoding) for name, path in paths.items()}
+    rows = sum(part.report.rows for part in parts.values())
     report = ReadReport(source=str(folder), format="given", columns={"user": "user", "item": "item"}, rows=rows)
-    strong = "validation_tr" in tables
-    known = [table[columns.item].alias("item") for table, columns in tables.values()]
-    item_ids = encode((known[0] if strong else pl.concat(known)).drop_nulls())[1]
+    strong = "validation_tr" in parts
+    if fold_in not in FOLD_INS or (strong and fold_in == "all"):
+        raise ConfigError(
+            f"{folder}: fold_in = {fold_in!r}: one of {', '.join(FOLD_INS)} was expected, and 'all' only for a folder of "
+            f"{', '.join(_SAME_PEOPLE)}"
+        )
+    report = report.extended(meetings({name: (paths[name].name, part) for name, part in parts.items()}, strong=strong))
+    known = [part.items["item"] for part in parts.values()]
+    item_ids = encode(known[0] if strong else pl.concat(known))[1]
     logs: dict[str, tuple[Histories, pl.Series]] = {}
-    for name, (table, columns) in tables.items():
-        part = ReadReport(source=str(paths[name]), format="given", columns=columns.roles(), rows=table.height)
-        log = log_from_table(table, columns, part)
+    for name, log in parts.items():
         place = pl.DataFrame({"item": item_ids, "new": np.arange(item_ids.len())})
         new = log.items.join(place, on="item", how="left", maintain_order="left")["new"].fill_null(-1).to_numpy()
         histories = log.histories.reindex(new, item_ids.len())
-        for note in log.report.notes:
-            if note.dropped:
-                report = report.dropped(note.count, f"in {name}: {note.text}")
+        report = report.extended(replace(note, text=f"in {name}: {note.text}") for note in log.report.notes)
         report = report.dropped(
             log.histories.n_events - histories.n_events, f"in {name}: items that the training file lacks"
         )
         logs[name] = (histories, log.people)
     table = pl.DataFrame({"item": item_ids})
-    if items is not None:
-        table = table.join(
-            items.unique("item", keep="first", maintain_order=True), on="item", how="left", maintain_order="left"
-        )
+    if isinstance(items, pl.DataFrame):
+        table, notes = join_items(item_ids, items, "the table of items")
+        report = report.extended(notes)
+    elif items is not None:
+        attributes, notes = open_items(Path(items), ids=item_ids)
+        table, more = join_items(item_ids, attributes, str(items))
+        report = report.extended([*notes, *more])
     train, train_people = logs["train"]
     if strong:
         for name in _STRONG[1:]:
@@ -110,6 +134,8 @@ def read_given(
     else:
         validation = _pair(logs["train"], logs["valid"])
         test = _pair(logs["train"], logs["test"], also_seen=logs["valid"])
+        if fold_in == "all":
+            test = replace(test, fold_in=test.seen)
     return Split(
         train=train,
         train_people=train_people,

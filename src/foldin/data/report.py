@@ -1,5 +1,6 @@
 """What was read, what was dropped and why: nothing is lost in silence."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 __all__ = ["Note", "ReadReport"]
@@ -7,11 +8,19 @@ __all__ = ["Note", "ReadReport"]
 
 @dataclass(frozen=True)
 class Note:
-    """One thing a reader wants to know; `dropped` says whether `count` events were left out because of it."""
+    """One remark about a log.
+
+    Args:
+        text: follows its count in a sentence.
+        count: events, users, items or files concerned.
+        dropped: whether `count` events were left out because of it.
+        warning: whether it should be seen before training.
+    """
 
     text: str
     count: int
     dropped: bool
+    warning: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +32,7 @@ class ReadReport:
         format: one of `foldin.data.FORMATS`.
         columns: role → column name.
         rows: rows in the source.
-        notes: what was dropped or is odd, in the order it was met.
+        notes: what was guessed, dropped or is odd, in the order it was met.
     """
 
     source: str
@@ -34,11 +43,20 @@ class ReadReport:
 
     def dropped(self, count: int, why: str) -> "ReadReport":
         """The report with `count` more events dropped; itself when there are none."""
-        return self if count == 0 else replace(self, notes=(*self.notes, Note(why, int(count), True)))
+        return self.extended([Note(why, int(count), dropped=True)])
 
-    def noted(self, count: int, what: str) -> "ReadReport":
-        """The report with a remark that concerns `count` events, people or items; itself when there are none."""
-        return self if count == 0 else replace(self, notes=(*self.notes, Note(what, int(count), False)))
+    def noted(self, count: int, what: str, *, warning: bool = False) -> "ReadReport":
+        """The report with a remark that concerns `count` events, users or items; itself when there are none."""
+        return self.extended([Note(what, int(count), dropped=False, warning=warning)])
+
+    def extended(self, notes: Iterable[Note]) -> "ReadReport":
+        """The report with further notes; those that concern nothing are left out."""
+        return replace(self, notes=(*self.notes, *(note for note in notes if note.count)))
+
+    @property
+    def warnings(self) -> tuple[Note, ...]:
+        """The notes that should be seen before training."""
+        return tuple(note for note in self.notes if note.warning)
 
     @property
     def kept(self) -> int:

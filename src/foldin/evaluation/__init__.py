@@ -11,6 +11,7 @@ from foldin.evaluation.evaluate import (
     Evaluation,
     ValidationJudge,
     evaluate,
+    finite,
     parse_metric,
 )
 from foldin.evaluation.intervals import LEAST_USERS, bootstrap_interval, share_interval, studentized_interval
@@ -33,6 +34,7 @@ __all__ = [
     "compare_models",
     "coverage",
     "evaluate",
+    "finite",
     "fit_temperature",
     "gini",
     "hit_rate",

@@ -1,5 +1,6 @@
 """Held-out people → each person's metrics and a report."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ __all__ = [
     "Evaluation",
     "ValidationJudge",
     "evaluate",
+    "finite",
     "parse_metric",
 ]
 
@@ -32,6 +34,8 @@ DEFAULT_METRICS = (
 )
 LOG_LIKELIHOOD = "log_likelihood_per_item"  # mean over users of the mean over their targets
 LOG_LIKELIHOOD_PER_EVENT = "log_likelihood_per_event"  # mean over all targets
+_DIGITS = 18
+_SHALLOW = 10  # places of the lists that coverage and novelty look at
 
 
 def parse_metric(name: str) -> tuple[str, int]:
@@ -41,11 +45,12 @@ def parse_metric(name: str) -> tuple[str, int]:
         ConfigError: no such metric, or no number after the @.
     """
     kind, _, places = name.partition("@")
-    if kind not in METRICS or not places.isdigit() or int(places) < 1:
+    # Of more digits than any catalog has items, the first are enough.
+    if kind not in METRICS or not (places.isascii() and places.isdigit()) or int(places[:_DIGITS]) < 1:
         raise ConfigError(
             f"metric {name!r}: one of {', '.join(METRICS)} and a number of places were expected, as in ndcg@100"
         )
-    return kind, int(places)
+    return kind, int(places) if len(places) <= _DIGITS else 10**_DIGITS
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +80,8 @@ class Evaluation:
         """Metric → mean over users with its 95 % interval, `low` and `high`; None where there are too few for one.
 
         Beside `log_likelihood_per_item`, the mean over users of the mean over a user's targets, in nats, stands
-        `log_likelihood_per_event`, the mean over all targets; `perplexity` and `perplexity_per_event` are exp(−) of the two.
+        `log_likelihood_per_event`, the mean over all targets; `perplexity` and `perplexity_per_event` are exp(−) of the two. A
+        figure that is infinite, such as the perplexity of a model that is sure and wrong, is None, and named under "infinite".
         """
         table: dict[str, Any] = {}
         for name in self.metrics:
@@ -87,17 +93,27 @@ class Evaluation:
             table["perplexity"] = _perplexity(table[LOG_LIKELIHOOD])
             table["perplexity_per_event"] = _perplexity(table[LOG_LIKELIHOOD_PER_EVENT])
         table |= {name: {"mean": value} for name, value in self.overall.items()}
-        return table
+        return {name: finite(entry) for name, entry in table.items()}
+
+
+def finite(entry: Mapping[str, float | None]) -> dict[str, Any]:
+    """An entry of a report as JSON has it: figures that are not finite are None, and named under "infinite"."""
+    infinite = [name for name, value in entry.items() if value is not None and not math.isfinite(value)]
+    kept: dict[str, Any] = {name: None if name in infinite else value for name, value in entry.items()}
+    return {**kept, "infinite": infinite} if infinite else kept
 
 
 def _estimate(values: Float64[Array, " users"], interval: tuple[float, float]) -> dict[str, float | None]:
-    low, high = (end if np.isfinite(end) else None for end in interval)
+    low, high = (None if np.isnan(end) else end for end in interval)
     return {"mean": float(values.mean()), "low": low, "high": high}
 
 
 def _perplexity(of: Mapping[str, float | None]) -> dict[str, float | None]:
-    """exp(−) of a log-likelihood and of the ends of its interval."""
-    mean, low, high = (None if nats is None else float(np.exp(-nats)) for nats in (of["mean"], of["high"], of["low"]))
+    """exp(−) of a log-likelihood and of the ends of its interval; ∞ where that is beyond all floating-point numbers."""
+    with np.errstate(over="ignore"):
+        mean, low, high = (
+            None if nats is None else float(np.exp(-nats)) for nats in (of["mean"], of["high"], of["low"])
+        )
     return {"mean": mean, "low": low, "high": high}
 
 
@@ -107,6 +123,8 @@ def _per_event(means: Float64[Array, " users"], targets: Int64[Array, " users"])
     Source: the linearization of a ratio estimator, cochran1977, section 2.11.
     """
     overall = (targets * means).sum() / targets.sum()
+    if not np.isfinite(overall):
+        return np.full(len(means), overall)
     return overall + targets * (means - overall) / targets.mean()
 
 
@@ -136,7 +154,7 @@ def evaluate(
     person has not taken, in nats per item; only for models with a density.
 
     Args:
-        metrics: names such as `ndcg@100`.
+        metrics: names such as `ndcg@100`; places beyond the catalog cost nothing.
         train_counts: training events of each item, for the novelty of lists.
         train_people: number of training people, for the same.
         likelihood: whether to measure the log-likelihood too.
@@ -144,25 +162,30 @@ def evaluate(
 
     Raises:
         ConfigError: an unknown metric.
-        ShapeError: nobody has a target.
+        ShapeError: nobody has a target, or not a count for each item.
     """
+    if train_counts is not None and train_counts.shape != (model.n_items,):
+        raise ShapeError(f"{len(train_counts):,} training counts for {model.n_items:,} items")
+    if isinstance(metrics, str) or not metrics:
+        raise ConfigError(f"metrics: a list of names was expected, not {metrics!r}")
     parsed = {name: parse_metric(name) for name in metrics}
     with_targets = np.flatnonzero(held.targets.lengths)
     if len(with_targets) == 0:
         raise ShapeError("nobody among the held-out people has a target")
     fold_in, targets, seen = (part.select(with_targets) for part in (held.fold_in, held.targets, held.seen))
-    depth = max(k for _, k in parsed.values())
+    depth = min(model.n_items, max(k for _, k in parsed.values()))
     users, step = len(with_targets), model.block()
     columns = {name: np.empty(users) for name in parsed}
-    lists = np.empty((users, depth), dtype=np.int64)
+    shallow = np.empty((users, min(_SHALLOW, depth)), dtype=np.int64)
     log_likelihood = np.empty(users)
     with_density = model.has_likelihood and likelihood
     for start in range(0, users, step):
         stop = min(start + step, users)
         logits = model.masked_scores(fold_in.rows(start, stop), seen=seen.rows(start, stop))
         top, found = top_k(logits, depth)
-        lists[start:stop] = found.cpu().numpy()
-        hits = _relevant(targets, start, lists[start:stop])
+        lists = found.cpu().numpy()
+        shallow[start:stop] = lists[:, :_SHALLOW]
+        hits = _relevant(targets, start, lists)
         for name, (kind, k) in parsed.items():
             columns[name][start:stop] = METRICS[kind](hits[:, :k], targets.lengths[start:stop])
         if with_density:
@@ -171,7 +194,6 @@ def evaluate(
             progress(stop, users)
     if with_density:
         columns[LOG_LIKELIHOOD] = log_likelihood
-    shallow = lists[:, : min(10, depth)]
     at = shallow.shape[1]
     if train_counts is not None:
         columns[f"novelty@{at}"] = novelty(shallow, train_counts, train_people)
@@ -201,10 +223,17 @@ def _per_item(
 
 
 class ValidationJudge:
-    """The judge of `fit`: one metric on the validation people, whose targets stay in here."""
+    """The judge of `fit`: one metric on the validation people, whose targets stay in here.
+
+    Raises:
+        ConfigError: an unknown metric.
+        ShapeError: nobody has a target.
+    """
 
     def __init__(self, held: HeldOut, metric: str = "ndcg@100") -> None:
         parse_metric(metric)
+        if held.targets.n_events == 0:
+            raise ShapeError("nobody among the held-out people has a target")
         self.metric = metric
         self._held = held
 

@@ -10,6 +10,7 @@ from foldin.generative.likelihoods import (
     Gaussian,
     Likelihood,
     Logistic,
+    binarize,
     bits_per_value,
 )
 from foldin.generative.priors import LearnedPrior, MixturePrior, VampPrior
@@ -54,6 +55,7 @@ __all__ = [
     "VQVAEConfig",
     "VampPrior",
     "ancestral",
+    "binarize",
     "bits_per_value",
     "ddim",
     "dpm_solver",

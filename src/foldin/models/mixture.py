@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from foldin.blocks import even_parts
 from foldin.data import Histories
 from foldin.inference import Maximisable, Statistics
-from foldin.models.base import Segmented
+from foldin.models.base import LEAST_SHARE, Segmented
 from foldin.models.posterior import Posterior
 from foldin.models.streams import Streams
 from foldin.tensors import Array, Float, Tensor
@@ -59,6 +59,10 @@ class MixtureOfMultinomials(Segmented, Maximisable[Histories], Posterior[Mixture
 
     def tensors(self) -> dict[str, Tensor]:
         return {"log_class": self.log_class, "log_items": self.log_items, "pseudo": self.pseudo}
+
+    def training_bytes(self, train: Histories) -> float:
+        # Of the items: what is expected, of two threads at once, and what is drawn; of a block of people, their shares.
+        return 8.0 * self.config.classes * (4.0 * self.n_items + 3.0 * min(len(train), _PEOPLE))
 
     def plan(self) -> Plan:
         return Plan(
@@ -156,7 +160,7 @@ class MixtureOfMultinomials(Segmented, Maximisable[Histories], Posterior[Mixture
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         shares = self.class_shares(histories).float()
-        return (shares @ self.log_items.float().exp().t()).log_().to(self.device)
+        return (shares @ self.log_items.float().exp().t()).clamp_(min=LEAST_SHARE).log_().to(self.device)
 
     def drawn_logits(self, histories: Histories, streams: Streams) -> Iterator[Float[Tensor, "users items"]]:
         """Of the class that a person is in."""

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from foldin.blocks import top_k
-from foldin.data import Histories
+from foldin.data import Histories, Indices
 from foldin.errors import ShapeError
 from foldin.models.base import Recommender, TopK
 from foldin.models.streams import Streams, keys_of, streams
@@ -89,8 +89,8 @@ class Posterior(Recommender[C]):
         explore: bool = False,
         keys: Sequence[int] | None = None,
         exclude_seen: bool = True,
-        allow: Sequence[int] | None = None,
-        deny: Sequence[int] | None = None,
+        allow: Indices | None = None,
+        deny: Indices | None = None,
     ) -> Predictive:
         """Lists with the uncertainty of the posterior: what would change if the unknown were drawn anew.
 
@@ -111,6 +111,7 @@ class Posterior(Recommender[C]):
             raise ShapeError(f"a spread needs at least two draws and a level in (0, 1), not {draws} and {level:g}")
         if keys is not None and len(keys) != len(histories):
             raise ShapeError(f"{len(keys)} keys of {len(histories)} users")
+        self._check(histories)
         keys = keys_of(histories) if keys is None else keys
         seed = int(torch.randint(1 << 62, (), generator=generator, device=generator.device, dtype=torch.int64))
         banned = self._banned(allow, deny)

@@ -17,7 +17,7 @@ from foldin.errors import ConfigError
 from foldin.models import Posterior, Recommender, history_key, stream, streams
 from foldin.tensors import Array, Bool, Float, Int64
 
-__all__ = ["EXPLORE", "Answer", "Wanted", "answers", "check", "needs_draws", "reasons"]
+__all__ = ["EXPLORE", "Answer", "Reasons", "Wanted", "answers", "check", "needs_draws", "reasons"]
 
 EXPLORE = ("none", "thompson", "temperature")
 _DRAWS = 100
@@ -28,9 +28,11 @@ class Wanted:
     """One request.
 
     Args:
-        history: item indices, oldest first.
+        history: item indices, oldest first, as far as the model reads them.
         k: length of the list.
-        exclude_seen: leave out what is in the history.
+        times: seconds since 1970 of these events; None where the history came without times.
+        older: items that were taken before those that the model reads.
+        exclude_seen: leave out what is in the history, and what is older.
         banned: which items may not be listed; None bans none.
         explore: one of `EXPLORE`: the best list, that of one draw from the posterior, or one drawn item by item.
         temperature: log-probabilities are divided by it, where the list is drawn.
@@ -41,6 +43,8 @@ class Wanted:
 
     history: tuple[int, ...]
     k: int
+    times: tuple[int, ...] | None = None
+    older: tuple[int, ...] = ()
     exclude_seen: bool = True
     banned: Bool[Array, " items"] | None = field(default=None, compare=False)
     explore: str = "none"
@@ -48,6 +52,11 @@ class Wanted:
     seed: int = 0
     draws: int | None = None
     uncertainty: bool = False
+
+    @property
+    def seen(self) -> tuple[int, ...]:
+        """Items that may not be listed again."""
+        return (*self.older, *self.history) if self.exclude_seen else ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,19 @@ class Answer:
     propensity: Float[Array, " found"] | None = None
     propensity_se: Float[Array, " found"] | None = None
     inverse_propensity: Float[Array, " found"] | None = None
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """Why an item is listed: (event's place in the history, change of the item by its being there), strongest first.
+
+    Args:
+        because: the events that raised it.
+        despite: the events that lowered it.
+    """
+
+    because: tuple[tuple[int, float], ...]
+    despite: tuple[tuple[int, float], ...]
 
 
 @torch.no_grad()
@@ -98,10 +120,9 @@ def answers(model: Recommender, wanted: Sequence[Wanted]) -> list[Answer]:
 
 def _spread(model: Posterior, one: Wanted, items: Int64[Array, " found"]) -> Float[Array, " found"]:
     """Posterior standard deviation of the probability of each item of a list that was not made by `predictive`."""
-    people = Histories.from_lists([one.history], model.n_items)
+    people = _people([one.history], [one.times], model.n_items)
     barred = torch.zeros(1, model.n_items, dtype=torch.bool, device=model.device)
-    if one.exclude_seen:
-        barred[0, list(one.history)] = True
+    barred[0, list(one.seen)] = True
     if one.banned is not None:
         barred[0, torch.from_numpy(one.banned).to(model.device)] = True
     at = torch.from_numpy(items).to(model.device)
@@ -130,16 +151,26 @@ def needs_draws(model: Recommender, one: Wanted) -> bool:
     return isinstance(model, Posterior) and (one.explore == "thompson" or one.uncertainty)
 
 
-def _together(model: Recommender, wanted: Sequence[Wanted]) -> list[Answer]:
-    lengths = [len(one.history) for one in wanted]
-    people = Histories(
-        items=np.fromiter(chain.from_iterable(one.history for one in wanted), np.int32, sum(lengths)),
+def _people(items: Sequence[Sequence[int]], times: Sequence[Sequence[int] | None], n_items: int) -> Histories:
+    """Histories of some requests; where some have times, the others are of one moment."""
+    lengths = [len(one) for one in items]
+    moments = None
+    if any(one is not None for one in times):
+        filled = ([0] * n if one is None else one for one, n in zip(times, lengths, strict=True))
+        moments = np.fromiter(chain.from_iterable(filled), np.int64, sum(lengths))
+    return Histories(
+        items=np.fromiter(chain.from_iterable(items), np.int32, sum(lengths)),
         offsets=np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
-        n_items=model.n_items,
+        n_items=n_items,
+        times=moments,
     )
+
+
+def _together(model: Recommender, wanted: Sequence[Wanted]) -> list[Answer]:
+    people = _people([one.history for one in wanted], [one.times for one in wanted], model.n_items)
     hidden = people
-    if not all(one.exclude_seen for one in wanted):
-        hidden = people.where(np.repeat([one.exclude_seen for one in wanted], people.lengths))
+    if any(one.older or not one.exclude_seen for one in wanted):
+        hidden = Histories.from_lists([one.seen for one in wanted], model.n_items)
     logits = model.masked_scores(people, seen=hidden)
     for row, one in enumerate(wanted):
         if one.banned is not None:
@@ -187,12 +218,19 @@ def _tempered(logp: Float[Array, " items"], one: Wanted) -> Answer:
 
 def _predictive(model: Recommender, one: Wanted) -> Answer:
     assert isinstance(model, Posterior)
-    people = Histories.from_lists([one.history], model.n_items)
-    deny = None if one.banned is None else np.flatnonzero(one.banned).tolist()
+    people = _people([one.history], [one.times], model.n_items)
+    barred = np.zeros(model.n_items, dtype=bool) if one.banned is None else one.banned.copy()
+    barred[list(one.seen)] = True
     explore = one.explore == "thompson"
     generator = torch.Generator().manual_seed(one.seed)
     found = model.predictive(
-        people, one.k, generator, draws=one.draws, explore=explore, exclude_seen=one.exclude_seen, deny=deny
+        people,
+        one.k,
+        generator,
+        draws=one.draws,
+        explore=explore,
+        exclude_seen=False,
+        deny=np.flatnonzero(barred).tolist(),
     )
     kept = found.items[0] >= 0
     items, scores, sd = (part[0][kept] for part in (found.items, found.scores, found.sd))
@@ -205,24 +243,35 @@ def _predictive(model: Recommender, one: Wanted) -> Answer:
 
 @torch.no_grad()
 def reasons(
-    model: Recommender, history: Sequence[int], items: Int64[Array, " listed"], most: int = 3
-) -> list[list[tuple[int, float]]]:
-    """For each listed item the events of the history that moved it most: (event's place, change).
+    model: Recommender,
+    history: Sequence[int],
+    items: Int64[Array, " listed"],
+    times: Sequence[int] | None = None,
+    most: int = 3,
+) -> list[Reasons]:
+    """For each listed item the events of the history that raised it most, and those that lowered it most.
 
     The change is that of the item's log-probability (of its score, without a density) when the event is there against when it
     is not, all others staying: leave-one-out over the fold-in, all in one batch. Events without effect are left out.
     """
     if not len(history) or not len(items):
-        return [[] for _ in items]
-    rows = [list(history), *([*history[:at], *history[at + 1 :]] for at in range(len(history)))]
+        return [Reasons((), ()) for _ in items]
+
+    def without(events: Sequence[int]) -> list[Sequence[int]]:
+        return [events, *([*events[:at], *events[at + 1 :]] for at in range(len(events)))]
+
+    rows = without(history)
+    moments: Sequence[Sequence[int] | None] = [None] * len(rows) if times is None else without(times)
     scores = np.empty((len(rows), len(items)))
     step = model.block()
     for start in range(0, len(rows), step):
-        part = Histories.from_lists(rows[start : start + step], model.n_items)
+        part = _people(rows[start : start + step], moments[start : start + step], model.n_items)
         scores[start : start + step] = model.scores(part)[:, torch.from_numpy(items)].double().cpu().numpy()
     change = scores[0] - scores[1:]
     found = []
     for column in change.T:
-        order = np.argsort(-np.abs(column), kind="stable")[:most]
-        found.append([(int(at), float(column[at])) for at in order if column[at] != 0.0])
+        order = [(int(at), float(column[at])) for at in np.argsort(-np.abs(column), kind="stable")]
+        raised = [one for one in order if one[1] > 0.0][:most]
+        lowered = [one for one in order if one[1] < 0.0][:most]
+        found.append(Reasons(tuple(raised), tuple(lowered)))
     return found

@@ -2,7 +2,7 @@
 
 import { get, post, segment } from "./api.js";
 import { el, empty, fill, number, percent, table } from "./ui.js";
-import { ids, state } from "./state.js";
+import { state, taken } from "./state.js";
 import { historyEditor } from "./history.js";
 
 export function comparePage(page) {
@@ -14,7 +14,7 @@ export function comparePage(page) {
       lists.replaceChildren(empty("No model is in service."));
       return;
     }
-    const requests = state.models.map((one) => ({ history: ids(), k: 10, model: one.name }));
+    const requests = state.models.map((one) => ({ ...taken(), k: 10, model: one.name }));
     fill(lists, "Asking every model", post("/v1/recommendations:batch", { requests }), ({ answers }) => {
       const counts = new Map();
       for (const answer of answers) for (const hit of answer.items) counts.set(hit.item, (counts.get(hit.item) || 0) + 1);

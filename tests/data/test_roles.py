@@ -1,0 +1,211 @@
+"""Which column holds what: by position and by name, and always verified on the values."""
+
+import datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from foldin.data import EventLog, read_log
+from foldin.data.spellings import plain_name, stem
+from foldin.errors import ColumnError
+from tests.conftest import write_csv
+
+START = 1_600_000_000
+
+
+def events() -> list[tuple[int, int, int, int]]:
+    """(user, item, time, rating) of 40 users with ten of 30 items each, a day at least."""
+    return [
+        (user, (7 * user + 3 * step) % 30, START + 3_601 * (10 * user + step), 1 + (user + 2 * step) % 5)
+        for user in range(40)
+        for step in range(10)
+    ]
+
+
+def iso(seconds: int) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.277Z")
+
+
+def write(path: Path, row, separator: str = ",", header: str = "") -> Path:
+    lines = [separator.join(map(str, row(*event))) for event in events()]
+    path.write_text(header + "\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def histories(log: EventLog) -> dict[str, list[str]]:
+    ids = log.items["item"].to_list()
+    return {user: [ids[int(i)] for i in log.histories.of(at)] for at, user in enumerate(log.people.to_list())}
+
+
+def right(log: EventLog, *, timed: bool = True) -> bool:
+    expected: dict[str, list[str]] = {}
+    for user, item, _, _ in events():
+        expected.setdefault(str(user), []).append(str(item))
+    assert histories(log) == expected
+    if timed:
+        assert log.histories.times is not None
+        assert log.histories.times.tolist() == [at for _, _, at, _ in events()]
+    return True
+
+
+TIMED = {
+    "session, ISO time, item, category (YooChoose's clicks)": lambda u, i, t, r: (u, iso(t), i, 0),
+    "session, ISO time, item, price, quantity (its buys)": lambda u, i, t, r: (u, iso(t), i, 100 + 7 * i, 1),
+    "user, item, time": lambda u, i, t, r: (u, i, t),
+    "user, item, milliseconds": lambda u, i, t, r: (u, i, 1000 * t),
+    "user, item, rating, time": lambda u, i, t, r: (u, i, r, t),
+    "user, item, time, rating": lambda u, i, t, r: (u, i, t, r),
+    "user, time, item": lambda u, i, t, r: (u, t, i),
+    "time, user, item": lambda u, i, t, r: (t, u, i),
+    "row, user, item, rating, time": lambda u, i, t, r: (1 + (t - START) // 3_601, u, i, r, t),
+    "user, session, item, time": lambda u, i, t, r: (u, 1_000 + 3 * u + i % 3, i, t),
+    "user, item, title, time": lambda u, i, t, r: (u, i, f"Film {i}", t),
+}
+
+
+@pytest.mark.parametrize("kind", TIMED)
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_columns_without_names_are_known_by_position_and_content(kind, separator, tmp_path):
+    log = read_log(write(tmp_path / "log.csv", TIMED[kind], separator))
+    assert right(log)
+    assert any("without column names" in note.text for note in log.report.notes)
+
+
+def test_a_rating_is_no_time_and_a_time_is_no_rating(tmp_path):
+    log = read_log(write(tmp_path / "a.csv", lambda u, i, t, r: (u, i, r)))
+    assert right(log, timed=False)
+    assert log.histories.times is None
+    assert "rating" in log.report.columns
+    log = read_log(write(tmp_path / "b.csv", lambda u, i, t, r: (u, i, t)))
+    assert "rating" not in log.report.columns
+    log = read_log(write(tmp_path / "c.csv", lambda u, i, t, r: (u, i, t), header="user,item,rating\n"))
+    assert right(log)
+    assert any("time = column 3" in note.text for note in log.report.notes)
+
+
+def test_movielens_lines_with_times_in_the_third_place(tmp_path):
+    assert right(read_log(write(tmp_path / "ratings.dat", lambda u, i, t, r: (u, i, t), "::")))
+
+
+def test_large_ids_are_no_times(tmp_path):
+    log = read_log(write(tmp_path / "a.csv", lambda u, i, t, r: (u, 1_000_000_000 + i, r, t)))
+    assert log.histories.n_items == 30
+    assert log.items["item"][0] == "1000000000"
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (lambda u, i, t, r: (100 + 2 * u + i % 2, u, i, t), "--user column_1 --item column_3 or --user column_2"),
+        (
+            lambda u, i, t, r: (f"u{u}", iso(t), f"a{i % 9}", f"Artist {i % 9}", f"t{i}"),
+            "--item column_3 or --item column_5",
+        ),
+        (lambda u, i, t, r: (u, t), "a user and an item are needed"),
+        (lambda u, i, t, r: (u, i, iso(t), iso(t + 9)), "--time column_3 or --time column_4"),
+    ],
+)
+def test_two_readings_without_names_are_refused_with_the_option_that_decides(row, message, tmp_path):
+    with pytest.raises(ColumnError, match=message):
+        read_log(write(tmp_path / "log.csv", row))
+
+
+def test_said_columns_settle_a_table_without_names(tmp_path):
+    path = write(tmp_path / "log.csv", lambda u, i, t, r: (100 + 2 * u + i % 2, u, i, t))
+    assert right(read_log(path, user="column_2", item="column_3"))
+
+
+HEADERS = [
+    ("사용자", "아이템", "시간", "평점"),
+    ("회원번호", "상품코드", "구매일시", "별점"),
+    ("고객 ID", "영화", "날짜", "점수"),
+    ("ユーザーID", "商品番号", "日時", "評価"),
+    ("用户ID", "商品编号", "时间戳", "评分"),
+    ("會員", "電影", "時間", "評分"),
+    ("Benutzer", "Artikelnummer", "Zeitstempel", "Bewertung"),
+    ("id_utilisateur", "id_film", "date", "évaluation"),
+    ("Usuario", "Película", "Fecha", "Calificación"),
+    ("utente", "prodotto", "ora", "voto"),
+    ("пользователь", "фильм", "время", "оценка"),
+    ("CustomerNo", "Product Code", "Event Time", "Stars"),
+    ("user_id:token", "item_id:token", "timestamp:float", "rating:float"),
+]
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_columns_are_known_by_their_names_in_many_languages(header, tmp_path):
+    log = read_log(write(tmp_path / "log.csv", lambda u, i, t, r: (u, i, t, r), header=",".join(header) + "\n"))
+    assert right(log)
+    assert tuple(log.report.columns[role] for role in ("user", "item", "time", "rating")) == header
+
+
+def test_spellings_are_compared_without_accents_case_and_ids():
+    assert plain_name("Évaluation_ÜBER") == "evaluationuber"
+    assert plain_name("데이터 베이스") == "데이터베이스"
+    assert [stem(word) for word in ("userid", "회원번호", "idfilm", "uid")] == ["user", "회원", "film", "u"]
+
+
+def named(tmp_path, header: str, row) -> EventLog:
+    return read_log(write(tmp_path / "log.csv", row, header=header + "\n"))
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "columns"),
+    [
+        ("session_id,user_id,item_id", lambda u, i, t, r: (3 * u + i % 3, u, i), ("user_id", "item_id")),
+        ("user_id,sid,product", lambda u, i, t, r: (u, 3 * u + i % 3, i), ("user_id", "product")),
+        ("sid,iid,x", lambda u, i, t, r: (u, i, r), ("sid", "iid")),
+        ("uid,sid", lambda u, i, t, r: (u, i), ("uid", "sid")),
+        (
+            "movie,movie_id,user_name,user_id",
+            lambda u, i, t, r: (f"Film {i}", i, f"Ann {u}", u),
+            ("user_id", "movie_id"),
+        ),
+        ("order_id,user,item", lambda u, i, t, r: (u + 5, u, i), ("user", "item")),
+    ],
+)
+def test_sessions_titles_and_orders_are_no_users_and_items(header, row, columns, tmp_path):
+    log = named(tmp_path, header, row)
+    assert right(log, timed=False)
+    assert (log.report.columns["user"], log.report.columns["item"]) == columns
+
+
+def test_a_log_with_sessions_beside_users_says_how_to_take_them(tmp_path):
+    log = named(tmp_path, "session_id,user_id,item_id", lambda u, i, t, r: (3 * u + i % 3, u, i))
+    assert any("--user session_id" in note.text for note in log.report.notes)
+    with pytest.raises(ColumnError, match="say --user userId or --user sessionId"):
+        named(tmp_path, "sessionId,userId,itemId", lambda u, i, t, r: (u, "NA" if u % 4 else u, i))
+
+
+def test_named_columns_are_verified_on_their_values(tmp_path):
+    with pytest.raises(ColumnError, match="no column looks like the item; 'item' holds times"):
+        named(tmp_path, "user,item,time", lambda u, i, t, r: (u, iso(t), i))
+    log = named(tmp_path, "user,item,time,date", lambda u, i, t, r: (u, i, "12:26:40", iso(t)))
+    assert right(log)
+    assert any("'time' holds no times" in note.text for note in log.report.notes)
+    log = named(tmp_path, "userId,movieId,weight,x", lambda u, i, t, r: (u, i, t, r))
+    assert right(log)
+    with pytest.raises(ColumnError, match="both 'track_id' and 'artist_id' may be the item: say --item track_id or"):
+        named(tmp_path, "user_id,artist_id,track_id", lambda u, i, t, r: (u, (i * 7 + u) % 30, i))
+    # Something known of each product is no second reading.
+    assert right(named(tmp_path, "user_id,store,product_id", lambda u, i, t, r: (u, r, i)), timed=False)
+
+
+def test_text_ratings_are_said_and_refused_by_row(tmp_path):
+    path = write(tmp_path / "log.csv", lambda u, i, t, r: (u, i, f"{r} stars"), header="user,item,rating\n")
+    assert any("'1 stars'" in note.text for note in read_log(path).report.notes)
+    with pytest.raises(ColumnError, match="first at row 1: '1 stars'"):
+        read_log(path, min_rating=3)
+
+
+def test_two_options_that_say_one_column_are_refused(tmp_path):
+    with pytest.raises(ColumnError, match="--user and --item both say 'a'"):
+        read_log(write_csv(tmp_path / "a.csv", [(1, 2)], ("a", "b")), user="a", item="a")
+
+
+def test_a_parquet_log_with_dates_and_empty_columns(tmp_path):
+    rows = [(u, i, datetime.datetime.fromtimestamp(t, datetime.UTC)) for u, i, t, _ in events()]
+    table = pl.DataFrame(rows, schema=["user", "item", "when_"], orient="row").with_columns(rating=pl.lit(None))
+    table.rename({"when_": "date"}).write_parquet(tmp_path / "a.parquet")
+    assert right(read_log(tmp_path / "a.parquet"))
