@@ -123,6 +123,8 @@ def _per_event(means: Float64[Array, " users"], targets: Int64[Array, " users"])
     Source: the linearization of a ratio estimator, cochran1977, section 2.11.
     """
     overall = (targets * means).sum() / targets.sum()
+    if not np.isfinite(overall):
+        return np.full(len(means), overall)
     return overall + targets * (means - overall) / targets.mean()
 
 
