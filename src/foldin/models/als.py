@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from foldin.data import Histories
-from foldin.errors import MissingExtraError
+from foldin.errors import FitError, MissingExtraError
 from foldin.models.base import InnerProduct, Recommender
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Tensor
@@ -68,6 +68,7 @@ class ALS(InnerProduct, PopularStart, Recommender[ALSConfig]):
         self._learn_shares(train)
         try:
             from implicit.cpu.als import AlternatingLeastSquares
+            from implicit.recommender_base import ModelFitError
             from threadpoolctl import threadpool_limits
         except ImportError as error:
             raise MissingExtraError("implicit", "als", "ALS") from error
@@ -81,7 +82,10 @@ class ALS(InnerProduct, PopularStart, Recommender[ALSConfig]):
                 iterations=self.config.iterations,
                 random_state=seed,
             )
-            solver.fit(train.csr(), show_progress=False)
+            try:
+                solver.fit(train.csr(), show_progress=False)
+            except ModelFitError as error:
+                raise FitError(f"ALS: {error}; a smaller confidence or a larger regularization may help") from error
         self.item_factors.copy_(torch.from_numpy(np.asarray(solver.item_factors)))
         return {}
 
