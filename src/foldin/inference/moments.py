@@ -41,16 +41,21 @@ class Moments:
     __array_ufunc__ = None  # a NumPy number times moments is what __rmul__ says
 
     @classmethod
-    def of(cls, x: Float64[Array, "points width"], weights: Float64[Array, " points"] | None = None) -> "Moments":
-        """Those of one data, the scatter whole."""
-        if weights is None:
-            mean = x.mean(axis=0) if len(x) else np.zeros(x.shape[1])
-            away = x - mean
-            return cls(np.array([float(len(x))]), mean[None], (away.T @ away)[None])
-        weight = float(weights.sum())
-        mean = weights @ x / max(weight, _TINY)
+    def of(
+        cls,
+        x: Float64[Array, "points width"],
+        weights: Float64[Array, " points"] | None = None,
+        *,
+        squares: bool = False,
+    ) -> "Moments":
+        """Those of one data, as one component; of the scatter with `squares` the diagonal alone."""
+        w = np.ones(len(x)) if weights is None else weights
+        weight = float(w.sum())
+        mean = w @ x / max(weight, _TINY)
+        mean = mean + w @ (x - mean) / max(weight, _TINY)  # what the sum of large numbers rounded off
         away = x - mean
-        return cls(np.array([weight]), mean[None], ((away * weights[:, None]).T @ away)[None])
+        scatter = w @ away**2 if squares else (away * w[:, None]).T @ away
+        return cls(np.array([weight]), mean[None], scatter[None])
 
     def __add__(self, other: "Moments") -> "Moments":
         weight = self.weight + other.weight
