@@ -55,10 +55,11 @@ def choose_device(name: str = "auto") -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
-        torch.empty(0, device=name)
+        torch.zeros(1, device=name).cpu()  # devices that only describe tensors fail here
         return torch.device(name)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device {name!r} is not available: {str(error).splitlines()[0]}") from error
+    except (RuntimeError, AssertionError, ImportError, NotImplementedError, ValueError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ConfigError(f"device {name!r} is not available: {reason}") from error
 
 
 def model_class(name: str) -> type[Recommender]:

@@ -30,7 +30,9 @@ def explain(run: Run, split: Split, *, people: int, draws: int, seed: int, progr
         RunError: the run holds no figures of its test people.
     """
     if not run.model.has_likelihood:
-        raise ConfigError(f"{run.folder}: {run.name} has no density: nothing to explain in nats")
+        raise ConfigError(
+            f"{run.folder}: {run.name} has no density: nothing to explain in nats; fit --calibrate gives it one"
+        )
     if not (run.folder / "metrics.json").is_file():
         raise RunError(f"{run.folder}: the run has no metrics.json: it was saved without having been judged")
     metrics = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))

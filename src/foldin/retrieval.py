@@ -4,6 +4,7 @@ A model whose last layer is an inner product, s(u, i) = ⟨q_u, w_i⟩ + b_i, is
 the query [q_u, 1]. What is lost against the exact list is measured, not assumed: `recall_against`.
 """
 
+import re
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from foldin.tensors import Array, Float64
 __all__ = ["Index", "recall_against"]
 
 _MOST_FETCHED = 2048  # of FAISS' own limits on the number of neighbours, the smallest
+# Sizes of which FAISS ends the process instead of raising an error.
+_ENDLESS = re.compile(r"[A-Za-z]0+(?!\d)|HNSW0*1(?!\d)")
 _PEOPLE = 4096  # searched for at once
 
 
@@ -41,6 +44,10 @@ class Index:
             import faiss
         except ImportError as error:
             raise MissingExtraError("faiss-cpu", "faiss", "approximate search") from error
+        if _ENDLESS.search(factory):
+            raise ConfigError(
+                f"index {factory!r}: no part of an index has a size of 0, and HNSW has at least 2 neighbors"
+            )
         self.model: Recommender = model
         weight, bias = model.item_vectors()
         vectors = torch.cat((weight, bias.unsqueeze(1)), dim=1).detach().cpu().numpy().astype(np.float32)
@@ -85,7 +92,10 @@ class Index:
             part = histories.select(at)
             queries = model.queries(part)
             asked = torch.cat((queries, queries.new_ones(len(part), 1)), dim=1).float().cpu().numpy()
-            found_scores, found = self._index.search(asked, int(fetched[at].max()))
+            try:
+                found_scores, found = self._index.search(asked, int(fetched[at].max()))
+            except RuntimeError as error:
+                raise ConfigError(f"the index cannot be searched: {str(error).splitlines()[-1]}") from error
             barred = np.zeros((len(part), model.n_items + 1), dtype=bool)  # the last column is FAISS' "none", −1
             barred[:, banned] = True
             barred[:, -1] = True

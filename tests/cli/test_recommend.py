@@ -220,3 +220,34 @@ def test_a_run_that_does_not_say_where_it_is_from(foldin, odd_run, odd_log, tmp_
 def test_a_list_as_long_as_can_be_typed_costs_the_catalog(option, foldin, odd_run, odd_log, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert foldin(*(one.format(run=odd_run, log=odd_log) for one in option))[0] == 0
+
+
+@pytest.mark.parametrize("index", ["HNSW0", "HNSW1", "IVF0,Flat", "PCA0,Flat", "IVF4_HNSW0,Flat"])
+def test_an_index_that_would_end_the_process_is_refused(index, foldin, odd_log, odd_run, tmp_path):
+    run = tmp_path / "run"
+    settings = ("--set", "latent=4", "--set", "hidden=", "--epochs", "1", "--device", "cpu")
+    assert foldin("fit", odd_log, "--model", "multdae", "--out", run, *settings)[0] == 0
+    code, _, err = foldin("recommend", run, "--users", odd_log, "--out", tmp_path / "l.csv", "--index", index)
+    assert code == 2
+    assert f"index '{index}': no part of an index has a size of 0" in err
+
+
+@pytest.mark.parametrize(
+    ("model", "setting", "message"),
+    [
+        ("als", "confidence=1e30", "ALS: NaN encountered in factors; a smaller confidence"),
+        ("diffrec", "hidden=", "hidden = (): the width of one layer"),
+        ("mixture", "classes=" + "9" * 25, "needs more than"),
+        ("itemknn", "neighbours=2000000000", None),
+        ("multvae", "batch_size=2000000000", None),
+    ],
+)
+def test_any_number_that_can_be_typed_for_a_setting_is_taken_or_refused_in_a_line(
+    model, setting, message, foldin, odd_log, tmp_path
+):
+    small = ("--set", "latent=4", "--set", "hidden=4", "--epochs", "1") if model == "multvae" else ()
+    code, _, err = foldin("fit", odd_log, "--model", model, "--out", tmp_path / "run", *small, "--set", setting)
+    assert code == (2 if message else 0)
+    if message:
+        assert message in err
+        assert not (tmp_path / "run").exists()

@@ -130,6 +130,8 @@ def test_scores_that_only_rank_become_probabilities(split):
     one = train(split, "ease", calibrate=True)
     found = one.model.recommend(split.test.fold_in.rows(0, 4), len(split.catalog))
     assert np.allclose(np.exp(found.scores).sum(axis=1), 1.0, atol=1e-4)
+    nobody = one.model.scores(Histories.empty(1, len(split.catalog)))[0]
+    assert torch.allclose(nobody, one.model.log_share, atol=1e-5)
     assert one.calibration.gain > 0.0
     assert one.calibration.temperature < 1.0  # plain scores of EASE are near each other
     assert one.evaluation.values(LOG_LIKELIHOOD).mean() > -np.log(len(split.catalog))

@@ -38,6 +38,7 @@ from foldin.blocks.sequences import (
     batches_of_transitions,
     cut_by_length,
     newest,
+    step_bytes,
     transitions,
 )
 from foldin.blocks.softmax import log_total, multinomial_from_hidden, multinomial_log_likelihood
@@ -108,6 +109,7 @@ __all__ = [
     "shared_negatives",
     "softmax_cross_entropy",
     "squared_error_from_hidden",
+    "step_bytes",
     "step_embedding",
     "told_apart",
     "top_k",

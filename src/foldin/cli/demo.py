@@ -7,7 +7,7 @@ import click
 import numpy as np
 
 from foldin.cli.describe import describe_log, describe_split, show_log, show_split
-from foldin.cli.options import JSON
+from foldin.cli.options import JSON, SEED
 from foldin.cli.output import FitBar, json_out, out, status, working
 from foldin.cli.recommend import as_rows, list_table, lists_of
 from foldin.cli.tables import metrics_table, show_tests
@@ -32,7 +32,7 @@ _LIKES = ("Toy Story (1995)", "Aladdin (1992)", "Lion King, The (1994)")
 @click.command()
 @click.option("--likes", "titles", multiple=True, metavar="TITLE", help="What the new person likes; may be repeated.")
 @click.option("--out", "folder", metavar="RUN", help="Keep the trained Mult-VAE as a run directory.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the split and of training.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the split and of training.")
 @click.option("--serve", is_flag=True, help="Then serve the Mult-VAE and open the studio in a browser; Ctrl-C ends.")
 @JSON
 def command(titles: tuple[str, ...], folder: str | None, seed: int, serve: bool, as_json: bool) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from foldin.cli.options import JSON
+from foldin.cli.options import JSON, SEED
 from foldin.cli.output import json_out, out, table, working
 from foldin.cli.page import bound_heading, bound_rows, html_page, prediction_line
 from foldin.cli.targets import check_file
@@ -26,9 +26,13 @@ _SEGMENTS = 20
     "--people", type=click.IntRange(2), default=500, show_default=True, help="Held-out people, or pictures, at most."
 )
 @click.option(
-    "--draws", type=click.IntRange(1), default=500, show_default=True, help="Of z for each of them: the largest k."
+    "--draws",
+    type=click.IntRange(1, 100_000),
+    default=500,
+    show_default=True,
+    help="Of z for each of them: the largest k.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the draws.")
 @click.option(
     "--html", "page", metavar="FILE", help="Where the page goes  [default: RUN/explain.html, or beside the file]"
 )

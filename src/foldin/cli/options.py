@@ -8,8 +8,9 @@ import click
 from foldin.data import FOLD_INS, FORMATS, PROTOCOLS, Source
 from foldin.errors import ConfigError
 
-__all__ = ["JSON", "ModelName", "fit_options", "read_options", "settings_of", "source_of", "split_options"]
+__all__ = ["JSON", "SEED", "ModelName", "fit_options", "read_options", "settings_of", "source_of", "split_options"]
 
+SEED = click.IntRange(0, 2**63 - 1)  # what random generators take
 F = TypeVar("F", bound=Callable[..., Any])
 
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output, nothing else there.")
@@ -117,9 +118,7 @@ def split_options(function: F) -> F:
                 type=click.IntRange(1),
                 help="Leave out people with fewer events  [default: 5; last-out 3]",
             ),
-            click.option(
-                "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the split and of training."
-            ),
+            click.option("--seed", type=SEED, default=0, show_default=True, help="Of the split and of training."),
         ],
     )
 

@@ -10,7 +10,7 @@ import polars as pl
 import torch
 
 from foldin.cli.ids import item_indices
-from foldin.cli.options import JSON
+from foldin.cli.options import JSON, SEED
 from foldin.cli.output import json_out, out, status, table, working
 from foldin.cli.people import people_of
 from foldin.cli.targets import check_file
@@ -27,6 +27,7 @@ __all__ = ["as_rows", "command", "list_table", "lists_of"]
 
 _WRITERS = {".parquet": "write_parquet", ".csv": "write_csv", ".ndjson": "write_ndjson", ".jsonl": "write_ndjson"}
 
+_USERS = 4096  # of a file, whose lists are made at once
 _ROW_BYTES = 200.0  # of a place of a list on its way into a file
 
 _UNCERTAINTY = ("sd", "low", "high", "in_top_k", "in_top_k_se")
@@ -126,7 +127,7 @@ def _start_note(model: Recommender[Any], people: Histories) -> str | None:
 @click.option("--explore", is_flag=True, help="The list of one draw from the posterior, with propensities.")
 @click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=SEED,
     default=0,
     show_default=True,
     help="Seed of the draws; with it a user is given the same list in any file.",
@@ -134,7 +135,8 @@ def _start_note(model: Recommender[Any], people: Histories) -> str | None:
 @click.option(
     "--draws",
     type=click.IntRange(2),
-    help="Number of draws from the posterior for intervals and P(in the top k)  [default: 100; with --explore 1000]",
+    help="Number of draws from the posterior, for intervals and P(in the top k)  [default: 100; with --explore 1000, but 100 "
+    "of lda and poisson]",
 )
 @click.option("--index", metavar="FAISS", help="With --users: search approximately, e.g. HNSW32 or IVF256,Flat.")
 @click.option("--effort", type=click.IntRange(1), help="Of that search: efSearch of HNSW, nprobe of IVF.")
@@ -249,7 +251,7 @@ def _for_file(
     if asked.without_events:
         status(f"{asked.without_events:,} people have no event that can be used")
     frames = []
-    step = 4096
+    step = _USERS
     with working("people") as bar:
         for start in range(0, len(people), step):
             part = people.rows(start, start + step)

@@ -123,6 +123,8 @@ def _per_event(means: Float64[Array, " users"], targets: Int64[Array, " users"])
     Source: the linearization of a ratio estimator, cochran1977, section 2.11.
     """
     overall = (targets * means).sum() / targets.sum()
+    if not np.isfinite(overall):
+        return np.full(len(means), overall)
     return overall + targets * (means - overall) / targets.mean()
 
 
@@ -221,10 +223,17 @@ def _per_item(
 
 
 class ValidationJudge:
-    """The judge of `fit`: one metric on the validation people, whose targets stay in here."""
+    """The judge of `fit`: one metric on the validation people, whose targets stay in here.
+
+    Raises:
+        ConfigError: an unknown metric.
+        ShapeError: nobody has a target.
+    """
 
     def __init__(self, held: HeldOut, metric: str = "ndcg@100") -> None:
         parse_metric(metric)
+        if held.targets.n_events == 0:
+            raise ShapeError("nobody among the held-out people has a target")
         self.metric = metric
         self._held = held
 

@@ -14,6 +14,7 @@ from foldin.models import Recommender
 __all__ = ["Calibration", "fit_temperature"]
 
 _PASSES = 100  # over the held-out users, at most
+_CERTAIN = 1e-6  # nats per event above which everything held out is foreseen
 _GAIN = 1e-9  # nats per event that another step would bring, below which it is not taken
 
 
@@ -80,7 +81,7 @@ def fit_temperature(model: Recommender[Any], held: HeldOut) -> Calibration:
             step = 10.0 * s if high == math.inf else (math.sqrt(low * high) if low > 0.0 else high / 10.0)
         s = step
         value, slope, curvature = _likelihood(model, held, chosen, s)
-        if value > -_GAIN * events:
+        if value > -_CERTAIN * events:
             raise FitError("the held-out items always come first: the likelihood rises as the temperature falls to 0")
     return Calibration((model.temperature or 1.0) / s, before / events, value / events, len(chosen), events)
 

@@ -26,7 +26,7 @@ import torch
 
 from foldin.blocks import recency_weights
 from foldin.data import Histories
-from foldin.errors import MissingExtraError
+from foldin.errors import FitError, MissingExtraError
 from foldin.models.base import InnerProduct, Recommender
 from foldin.models.recency import event_weights, oldest_setting
 from foldin.models.start import PopularStart
@@ -77,6 +77,7 @@ class ALS(InnerProduct, PopularStart, Recommender[ALSConfig]):
         self._learn_shares(train)
         try:
             from implicit.cpu.als import AlternatingLeastSquares
+            from implicit.recommender_base import ModelFitError
             from threadpoolctl import threadpool_limits
         except ImportError as error:
             raise MissingExtraError("implicit", "als", "ALS") from error
@@ -90,7 +91,10 @@ class ALS(InnerProduct, PopularStart, Recommender[ALSConfig]):
                 iterations=self.config.iterations,
                 random_state=seed,
             )
-            solver.fit(train.csr(event_weights(train, self.config.oldest)), show_progress=False)
+            try:
+                solver.fit(train.csr(event_weights(train, self.config.oldest)), show_progress=False)
+            except ModelFitError as error:
+                raise FitError(f"ALS: {error}; a smaller confidence or a larger regularization may help") from error
         self.item_factors.copy_(torch.from_numpy(np.asarray(solver.item_factors)))
         return {}
 

@@ -92,6 +92,8 @@ class DiffRecConfig(Config):
                 f"DiffRec: noise_low = {self.noise_low:g} must be below noise_high = {self.noise_high:g}, and "
                 f"noise_scale · noise_high = {self.noise_scale * self.noise_high:g} below 1"
             )
+        if not self.hidden:
+            raise ConfigError("DiffRec: hidden = (): the width of one layer at least was expected")
         if self.head == "multinomial" and (self.reverse_steps not in (None, 1) or self.guidance):
             raise ConfigError("DiffRec: reverse_steps, guidance: a multinomial head is applied once, without guidance")
         if self.reverse_steps is not None and self.reverse_steps > self.steps:

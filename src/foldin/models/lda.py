@@ -63,6 +63,7 @@ class LDA(Segmented, Posterior[LDAConfig]):
     """Latent Dirichlet allocation by variational Bayes."""
 
     Config = LDAConfig
+    propensity_draws = 100  # each draws all topics too
     summary = "latent Dirichlet allocation (Hoffman et al. 2010), by online variational Bayes"
 
     def _build(self, generator: torch.Generator) -> None:

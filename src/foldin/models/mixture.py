@@ -11,6 +11,7 @@ p(next = i | history) = Σ_c p(c | history) θ_ci.
 Source: dempster1977; for clicks cadez2003. Departures: none.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -53,8 +54,8 @@ class MixtureOfMultinomials(Segmented, Maximisable[Histories], Posterior[Mixture
     def _build(self, generator: torch.Generator) -> None:
         self._dtype = torch.float32 if self.config.precision == "single" else torch.float64
         classes = self.config.classes
-        self.log_class = torch.full((classes,), -float(np.log(classes)), dtype=torch.float64)
-        self.log_items = torch.full((self.n_items, classes), -float(np.log(self.n_items)), dtype=self._dtype)
+        self.log_items = torch.full((self.n_items, classes), -math.log(self.n_items), dtype=self._dtype)
+        self.log_class = torch.full((classes,), -math.log(classes), dtype=torch.float64)
         self.pseudo = torch.full((self.n_items,), self.config.smoothing, dtype=torch.float64)
 
     def tensors(self) -> dict[str, Tensor]:

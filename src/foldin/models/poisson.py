@@ -79,6 +79,7 @@ class PoissonFactorization(Segmented, Posterior[PoissonFactorizationConfig]):
     """Hierarchical Poisson factorisation by variational inference."""
 
     Config = PoissonFactorizationConfig
+    propensity_draws = 100  # each draws all factors of items too
     summary = "hierarchical Poisson factorisation (Gopalan et al. 2015), by variational inference"
 
     def _build(self, generator: torch.Generator) -> None:

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from foldin.training import Config
 
 __all__ = ["Posterior", "Predictive", "log_of_product"]
 
-_DRAWS, _PROPENSITY_DRAWS = 100, 1000
+_DRAWS = 100
 _SHARES = 1 << 25  # probabilities of all draws that are kept at once
 C = TypeVar("C", bound=Config)
 
@@ -61,9 +61,13 @@ class Posterior(Recommender[C]):
     """A recommender that has a posterior over what it does not know of a person (and of itself, where it keeps one).
 
     A subclass gives `drawn_logits`.
+
+    Args:
+        propensity_draws: draws that propensities are counted over when none are asked for.
     """
 
     has_likelihood = True
+    propensity_draws: ClassVar[int] = 1000
 
     @abstractmethod
     def drawn_logits(self, histories: Histories, streams: Streams) -> Iterator[Float[Tensor, "users items"]]:
@@ -93,7 +97,7 @@ class Posterior(Recommender[C]):
         Args:
             histories, k, exclude_seen, allow, deny: as in `recommend`.
             generator: gives the seed; with a generator of the same seed, a user is given the same list in any batch.
-            draws: for each person; 100 when None, and 1,000 when exploring, since a propensity needs more of them than a spread.
+            draws: for each person; when None 100, or when exploring `propensity_draws`, since a propensity needs more of them.
             level: share of the draws inside the credible interval, half of the rest on either side.
             explore: take the list of one more draw (Thompson sampling) instead of that of `recommend`. The others, over which
                 the spread and the propensities are counted, are independent of it.
@@ -102,7 +106,7 @@ class Posterior(Recommender[C]):
         Raises:
             ShapeError: as in `recommend`, fewer than two draws, a level outside (0, 1), or not a key for each user.
         """
-        draws = (_PROPENSITY_DRAWS if explore else _DRAWS) if draws is None else draws
+        draws = (self.propensity_draws if explore else _DRAWS) if draws is None else draws
         if draws < 2 or not 0.0 < level < 1.0:
             raise ShapeError(f"a spread needs at least two draws and a level in (0, 1), not {draws} and {level:g}")
         if keys is not None and len(keys) != len(histories):

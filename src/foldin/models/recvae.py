@@ -49,7 +49,7 @@ Gaussian = tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]
 class RecVAEConfig(Config):
     hidden: int = setting(600, "width of the encoder's layers", low=1)
     latent: int = setting(200, "width of z", low=1)
-    layers: int = setting(5, "of the encoder", low=1)
+    layers: int = setting(5, "of the encoder", low=1, high=1000)
     dropout: float = setting(0.5, "of the input's entries in the encoder's passes", low=0, below=1)
     gamma: float = setting(0.005, "γ, the KL weight for each item of a person", low=0)
     beta: float | None = setting(None, "a KL weight alike for everybody, instead of γ n", low=0)

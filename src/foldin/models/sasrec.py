@@ -52,6 +52,7 @@ from foldin.blocks import (
     sampled_softmax_loss,
     shared_negatives,
     softmax_cross_entropy,
+    step_bytes,
     transitions,
 )
 from foldin.data import Histories
@@ -167,6 +168,19 @@ class SASRec(Exportable, InnerProduct, PopularStart, Recommender[SASRecConfig]):
         self._buffers = Buffers()
         self._call()
 
+    def training_bytes(self, train: Histories) -> float:
+        config = self.config
+        states = step_bytes(train, config.batch_tokens, config.length, config.width, config.heads, config.blocks)
+        # Indices of negatives, scores and their gradients.
+        negatives = 0 if self._loss_kind == "softmax" else config.negatives or _NEGATIVES[self._loss_kind]
+        return super().training_bytes(train) + states + 24.0 * negatives * min(config.batch_tokens, train.n_events)
+
+    @property
+    def _loss_kind(self) -> str:
+        if self.config.loss != "auto":
+            return self.config.loss
+        return "softmax" if self.n_items <= _FULL_SOFTMAX_ITEMS else "sampled"
+
     def tensors(self) -> dict[str, Tensor]:
         named = {} if self.naming is None else self.naming.tensors()
         return {**self.encoder.by_name(), **named, "log_share": self.log_share}
@@ -228,9 +242,7 @@ class SASRec(Exportable, InnerProduct, PopularStart, Recommender[SASRecConfig]):
         given, targets = transitions(batch, self.config.length, self.device, crop)
         states = self.encoder(given, generator).flatten(0, 1).index_select(0, given.positions())
         hidden, vectors = self._asked(states), self._vectors()
-        kind = self.config.loss
-        if kind == "auto":
-            kind = "softmax" if self.n_items <= _FULL_SOFTMAX_ITEMS else "sampled"
+        kind = self._loss_kind
         if kind == "softmax":
             value = softmax_cross_entropy(hidden, vectors, targets) / len(targets)
             return Loss(value, {"nats_per_event": value})

@@ -32,6 +32,7 @@ from foldin.blocks import (
     TransformerShape,
     batches_of_transitions,
     code_beam,
+    step_bytes,
     transitions,
 )
 from foldin.data import Catalog, Histories, Indices
@@ -120,6 +121,12 @@ class SemanticIds(Described, Segmented, PopularStart, Recommender[SemanticIdsCon
         self.log_share = torch.zeros(self.n_items, device=self.device)
         self.titles: Sequence[str] | None = None
         self._grow()
+
+    def training_bytes(self, train: Histories) -> float:
+        config = self.config
+        states = step_bytes(train, config.batch_tokens, config.length, config.width, config.heads, config.blocks)
+        tokens = min(config.batch_tokens, train.n_events)
+        return super().training_bytes(train) + states + 12.0 * tokens * sum(self.naming.sizes)
 
     def tensors(self) -> dict[str, Tensor]:
         learned = {f"decoder.{name}": value for name, value in self.decoder.named_parameters()}

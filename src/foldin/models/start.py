@@ -50,16 +50,19 @@ class PopularStart(ABC):
         """The scores, in their own memory, with those of an empty history put in."""
         nobody = np.flatnonzero(histories.lengths == 0)
         if len(nobody):
-            shares = self.log_share if self.has_likelihood else self.log_share.exp()
-            scores[torch.from_numpy(nobody).to(scores.device)] = shares.to(scores.dtype)
+            scores[torch.from_numpy(nobody).to(scores.device)] = self._start().to(scores.dtype)
         return scores
+
+    def _start(self) -> Float[Tensor, " items"]:
+        """The scores of an empty history: a density where the model has one, by its training or by a temperature."""
+        return self.log_share if self.has_likelihood else self.log_share.exp()
 
     def _spoken(self, scores: Float[Tensor, "users items"]) -> Float[Tensor, "users items"]:
         """Scores without a density, the shares in place of a row of zeros: plain operations, for other runtimes too."""
-        return torch.where((scores != 0).any(dim=1, keepdim=True), scores, self.log_share.exp())
+        return torch.where((scores != 0).any(dim=1, keepdim=True), scores, self._start())
 
     def _filled(self, scores: Float[Tensor, "users items"]) -> Float[Tensor, "users items"]:
         """As `_spoken`, of scores of which none is below 0: in another row, the zeros are put in the order of popularity."""
         shares = self.log_share.exp()
         told = (scores != 0).any(dim=1, keepdim=True)
-        return torch.where(scores != 0, scores, torch.where(told, _BELOW * shares, shares))
+        return torch.where(scores != 0, scores, torch.where(told, _BELOW * shares, self._start()))

@@ -137,10 +137,10 @@ class Question(Strict):
     draws: int | None = Field(
         default=None,
         ge=2,
-        le=10_000,
+        le=2_000,
         description="Number of independent draws from the posterior that a propensity of `thompson` and an uncertainty are "
-        "counted over; 1,000 for the one and 100 for the other, if not given. An item of propensity p needs several times 1/p "
-        "of them.",
+        "counted over; if not given, 1,000 for the one (100 of `lda` and `poisson`) and 100 for the other. An item of "
+        "propensity p needs several times 1/p of them.",
     )
     uncertainty: bool = Field(default=False, description="With the posterior's standard deviation of each probability.")
     explain: bool = Field(default=False, description="With the events that raised and lowered each item most.")
