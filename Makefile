@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: setup demo test check format docs bench bench-setup clean
+.PHONY: setup demo test check format docs results bench bench-setup clean
 
 setup: .venv/ready
 
@@ -19,8 +19,9 @@ demo: setup
 	@$(BIN)/foldin demo --out runs/demo
 	@echo "(the program is $(BIN)/foldin)"
 
+# Two processes of one thread each: on two cores that is quicker than one of two threads.
 test: setup
-	@OMP_NUM_THREADS=2 $(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: setup
 	@$(BIN)/ruff check .
@@ -35,6 +36,10 @@ format: setup
 docs: setup
 	@$(BIN)/python docs/write_cli.py
 	@$(BIN)/python docs/write_readme.py
+
+# When each kept figure was measured, and whether the code it depends on has changed since.
+results: setup
+	@$(BIN)/python benchmarks/kept.py
 
 # Peers live in environments of their own: none of their pins touches ours.
 bench-setup: .bench/cornac/ready .bench/pythae/ready .bench/rectools/ready .bench/schemathesis/ready .bench/sklearn/ready .bench/vector/ready

@@ -19,9 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import ROOT, arguments, write
-
-from foldin.data import load_pictures
+from common import arguments, peer_python, pictures_of, write
 
 
 def _by_turns(pythons: dict[str, str], folder: str, options: argparse.Namespace, seed: int) -> dict[str, dict]:
@@ -59,13 +57,24 @@ def _line(name: str, process: subprocess.Popen) -> str:
 
 
 def main() -> None:
-    options = arguments(__doc__, name="aevb", folder=Path(__file__).parent, threads=2, repeats=3, epochs=6)
+    options = arguments(
+        __doc__,
+        name="aevb",
+        folder=Path(__file__).parent,
+        threads=2,
+        repeats=3,
+        epochs=6,
+        tiny={"repeats": 1, "epochs": 2},
+    )
     torch.set_num_threads(options.threads)
-    ours = ("ours", "bfloat16", "compiled", "compiled, bfloat16")
-    peer = str(ROOT / ".bench/pythae/bin/python")
-    pythons = {**dict.fromkeys(ours, sys.executable), "pythae": peer, "limit": sys.executable}
+    # The compiler alone takes longer than all else of a tiny run.
+    ours = ("ours", "bfloat16", *(() if options.tiny else ("compiled", "compiled, bfloat16")))
+    peer = peer_python(options, "pythae")
+    pythons = {**dict.fromkeys(ours, sys.executable), "limit": sys.executable}
+    if peer is not None:
+        pythons["pythae"] = peer
     found: dict[str, list[dict]] = {name: [] for name in pythons}
-    pictures = load_pictures("fashion-mnist")
+    pictures = pictures_of(options)
     with tempfile.TemporaryDirectory() as folder:
         for part, examples in (("train", pictures.train), ("test", pictures.test)):
             np.save(Path(folder) / f"{part}.npy", ((examples.values >= 128).to(torch.uint8) * 255).numpy())
@@ -75,7 +84,7 @@ def main() -> None:
                 print(name, run, file=sys.stderr, flush=True)
     seconds = {name: np.concatenate([run["seconds"][1:] for run in runs]) for name, runs in found.items()}
     rates = {name: len(pictures.train) / float(np.median(of_epoch)) for name, of_epoch in seconds.items()}
-    pairs = {f"{name}, pythae": seconds["pythae"] / seconds[name] for name in ours}
+    pairs = {f"{name}, pythae": seconds["pythae"] / seconds[name] for name in ours if peer is not None}
     pairs["ours, limit"] = seconds["limit"] / seconds["ours"]
     waits = {name: [run["seconds"][0] - np.median(run["seconds"][1:]) for run in found[name]] for name in ours[2:]}
     by_seed = {name: [run["test_elbo"] for run in found[name]] for name in found if name != "limit"}

@@ -20,6 +20,7 @@ class Place(BaseModel):
     sd: None = None
     propensity: None = None
     reasons: None = None
+    despite: None = None
 
 
 class Answered(BaseModel):
@@ -28,6 +29,7 @@ class Answered(BaseModel):
     person: None = None
     known_events: int
     unknown_items: list[str]
+    effect_unit: str
     prior: bool
     items: list[Place]
 
@@ -42,6 +44,7 @@ def make() -> FastAPI:
             run="0123456789ab",
             known_events=len(asked.history),
             unknown_items=[],
+            effect_unit="nats",
             prior=False,
             items=[
                 Place(rank=at + 1, item=asked.history[at], title=asked.history[at], probability=0.0123456789)

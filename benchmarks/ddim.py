@@ -35,7 +35,16 @@ def theirs(network: Network, scheduler: DDIMScheduler, x: torch.Tensor) -> torch
 
 @torch.no_grad()
 def main() -> None:
-    options = arguments(__doc__, name="ddim", folder=Path(__file__).parent, threads=2, repeats=15)
+    options = arguments(
+        __doc__,
+        name="ddim",
+        folder=Path(__file__).parent,
+        threads=2,
+        repeats=15,
+        steps=STEPS,
+        rows=ROWS,
+        tiny={"repeats": 1, "steps": 5, "rows": 2},
+    )
     torch.set_num_threads(options.threads)
     generator = torch.Generator().manual_seed(0)
     unet = UNet(1, 1, 28, 28, UNetShape(widths=(16, 32)), generator=generator, device=torch.device("cpu"))
@@ -46,10 +55,10 @@ def main() -> None:
     scheduler = DDIMScheduler(
         OF, beta_start=1e-4, beta_end=0.02, clip_sample=False, set_alpha_to_one=True, timestep_spacing="leading"
     )
-    scheduler.set_timesteps(STEPS)
+    scheduler.set_timesteps(options.steps)
     schedule = NoiseSchedule.linear(OF)
     steps = [int(t) + 1 for t in scheduler.timesteps]
-    x = torch.randn(ROWS, 1, 28, 28, generator=generator)
+    x = torch.randn(options.rows, 1, 28, 28, generator=generator)
     figures, ratios = {}, {}
     for name, network in networks.items():
         runs = {
@@ -63,7 +72,7 @@ def main() -> None:
                 start = time.perf_counter()
                 run()
                 found[kind].append(time.perf_counter() - start)
-        rates = {kind: STEPS / float(np.median(times)) for kind, times in found.items()}
+        rates = {kind: options.steps / float(np.median(times)) for kind, times in found.items()}
         # diffusers ends at ᾱ of step −20 where foldin ends at the data: the last step alone differs, by x̂_0 itself.
         difference = float((outcomes["ours"] - outcomes["diffusers"]).abs().max() / outcomes["diffusers"].abs().max())
         figures[name] = {"steps_per_second": rates, "relative_difference": difference}
@@ -71,7 +80,7 @@ def main() -> None:
     write(
         options.json,
         "ddim",
-        settings={"rows": ROWS, "steps": STEPS, "of": OF},
+        settings={"rows": options.rows, "steps": options.steps, "of": OF},
         figures=figures,
         ratios={**ratios, "diffusers": min(ratios.values())},
     )

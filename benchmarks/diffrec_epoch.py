@@ -6,7 +6,6 @@ top 20. Each runs in a process of its own, in turn; times are medians over `--re
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -14,19 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import arguments, synthetic_log, write
+from common import arguments, child, load_log, save_log, write
 from dense_diffrec import DenseDiffRec
+from synthetic import synthetic_log
 
 from foldin.data import Histories, Source
 from foldin.models import DiffRec
 from foldin.training import fit
 
 BATCH, TOP = 400, 20
-
-
-def load(path: Path) -> Histories:
-    stored = np.load(path)
-    return Histories(items=stored["items"], offsets=stored["offsets"], n_items=int(stored["n_items"]))
 
 
 def ours(log: Histories, listed: int) -> dict[str, float]:
@@ -45,16 +40,6 @@ def dense(log: Histories, listed: int) -> dict[str, float]:
     return {"epoch": model.epoch(), "lists": model.recommend(TOP, listed)}
 
 
-def child(kind: str, path: Path, listed: int, threads: int) -> dict[str, float]:
-    command = [sys.executable, __file__, "--child", kind, "--log", path, "--listed", listed, "--threads", threads]
-    run = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
-    if run.returncode:
-        raise SystemExit(f"{kind} failed:\n{run.stderr}")
-    found: dict[str, float] = json.loads(run.stdout.splitlines()[-1])
-    print(f"{kind}: {found}", file=sys.stderr, flush=True)
-    return found
-
-
 def main() -> None:
     options = arguments(
         __doc__,
@@ -66,14 +51,17 @@ def main() -> None:
         child="",
         log="",
         listed=0,
+        users=116_677,
+        items=20_108,
+        tiny={"repeats": 1, "share": 1.0, "users": 1000, "items": 300},
     )
     torch.set_num_threads(options.threads)
     if options.child:
         run = ours if options.child == "ours" else dense
-        print(json.dumps(run(load(Path(options.log)), options.listed)))
+        print(json.dumps(run(load_log(Path(options.log)), options.listed)))
         return
     given = Source(path=str(options.data / "diffrec-ml-1m-clean")).split().train
-    synthetic = synthetic_log()
+    synthetic = synthetic_log(users=options.users, items=options.items)
     logs = {
         "diffrec-ml-1m-clean": (given, len(given)),
         "ml-20m-shaped": (synthetic.rows(0, round(options.share * len(synthetic))), 2 * BATCH),
@@ -81,12 +69,23 @@ def main() -> None:
     figures, ratios = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         for name, (log, listed) in logs.items():
-            path = Path(folder) / f"{name}.npz"
-            np.savez(path, items=log.items, offsets=log.offsets, n_items=log.n_items)
+            path = save_log(Path(folder) / f"{name}.npz", log)
+            itself = [
+                sys.executable,
+                __file__,
+                "--log",
+                path,
+                "--listed",
+                listed,
+                "--threads",
+                options.threads,
+                "--child",
+            ]
             found: dict[str, list[dict[str, float]]] = {"ours": [], "dense": []}
             for _ in range(options.repeats):
                 for kind, runs in found.items():
-                    runs.append(child(kind, path, listed, options.threads))
+                    runs.append(child(*itself, kind))
+                    print(f"{kind}: {runs[-1]}", file=sys.stderr, flush=True)
             seconds = {
                 what: {kind: float(np.median([run[what] for run in runs])) for kind, runs in found.items()}
                 for what in ("epoch", "lists")

@@ -5,15 +5,13 @@ both take batches of 128 people with τ₀ = 10 and κ = .7; foldin's people the
 early, better. Each runs in turn, scikit-learn in a process of its own.
 """
 
-import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from common import ROOT, arguments, write
+from common import arguments, child, peer_python, save_log, write
 
 from foldin.data import Source, Split
 from foldin.evaluation import evaluate
@@ -29,36 +27,34 @@ def judged(model: LDA, split: Split) -> dict[str, float]:
 
 
 def main() -> None:
-    options = arguments(__doc__, name="lda", folder=Path(__file__).parent, threads=2, passes=10)
+    options = arguments(__doc__, name="lda", folder=Path(__file__).parent, threads=2, passes=10, tiny={"passes": 2})
     torch.set_num_threads(options.threads)
     split = Source(path=str(options.data / "ml-1m-strong")).split()
-    figures, ratios = {}, {}
+    figures: dict[str, dict[str, Any]] = {}
+    ratios: dict[str, float] = {}
+    python = peer_python(options, "sklearn")
     with tempfile.TemporaryDirectory() as folder:
-        path, out = Path(folder) / "log.npz", Path(folder) / "topics.npy"
-        np.savez(path, items=split.train.items, offsets=split.train.offsets, n_items=split.train.n_items)
+        path, out = save_log(Path(folder) / "log.npz", split.train), Path(folder) / "topics.npy"
         for method, chosen in (("batch", {}), ("online", {"batch_size": 128, "local_tolerance": 0.01})):
             model = LDA(len(split.catalog), LDAConfig(topics=TOPICS, **chosen))
             result = fit(model, split.train, epochs=options.passes)
             mine = float(np.median([record.seconds for record in result.records]))
+            figures[method] = {"seconds": {"ours": mine}, "test": {"ours": judged(model, split)}}
+            if python is None:
+                continue
             script = Path(__file__).parent / "sklearn_lda.py"
-            command = [ROOT / ".bench/sklearn/bin/python", script, path, TOPICS, options.passes, method, out]
-            run = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
-            if run.returncode:
-                sys.exit(run.stderr[-2000:])
-            theirs = json.loads(run.stdout)["seconds"]
+            theirs = child(python, script, path, TOPICS, options.passes, method, out)["seconds"]
             other = LDA(len(split.catalog), LDAConfig(topics=TOPICS))
             other.topics.copy_(torch.from_numpy(np.load(out).T))
-            figures[method] = {
-                "seconds": {"ours": mine, "scikit-learn": theirs},
-                "test": {"ours": judged(model, split), "scikit-learn": judged(other, split)},
-            }
+            figures[method]["seconds"]["scikit-learn"] = theirs
+            figures[method]["test"]["scikit-learn"] = judged(other, split)
             ratios[f"scikit-learn_{method}"] = theirs / mine
     write(
         options.json,
         "lda",
         settings={"data": "ml-1m-strong", "topics": TOPICS, "passes": options.passes},
         figures=figures,
-        ratios={**ratios, "scikit-learn": min(ratios.values())},
+        ratios={**ratios, **({"scikit-learn": min(ratios.values())} if ratios else {})},
     )
 
 

@@ -6,28 +6,26 @@ decoder's last layer a step, and those of the small layers) at the rate of the m
 `limit_torch` the same at the rate of PyTorch's own.
 """
 
+import argparse
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from common import ROOT, arguments, gemm_seconds, synthetic_log, write
+from common import arguments, child, load_log, peer_python, save_log, write
 from dense import DenseMultVAE, DenseTrainer
+from limits import gemm_seconds
+from synthetic import synthetic_log
 
 from foldin.data import Histories
 from foldin.models import MultVAE, MultVAEConfig
 from foldin.training import fit
 
 HIDDEN, LATENT, BATCH = 600, 200, 500
-
-
-def load(path: Path) -> Histories:
-    stored = np.load(path)
-    return Histories(items=stored["items"], offsets=stored["offsets"], n_items=int(stored["shape"][1]))
 
 
 def ours(log: Histories) -> dict[str, object]:
@@ -51,17 +49,13 @@ def dense(log: Histories) -> dict[str, object]:
     return {"seconds": seconds, "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
 
 
-def child(kind: str, path: Path, threads: int, steps: int) -> dict[str, float]:
-    here = Path(__file__).parent
-    if kind == "cornac":
-        command = [ROOT / ".bench/cornac/bin/python", here / "cornac_vaecf.py", path, str(steps), str(threads)]
-    else:
-        command = [sys.executable, __file__, "--child", kind, "--log", path, "--threads", str(threads)]
-    run = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
-    if run.returncode:
-        raise SystemExit(f"{kind} failed:\n{run.stderr}")
-    found: dict[str, float] = json.loads(run.stdout.splitlines()[-1])
-    print(f"{kind}: {found['seconds']:.1f} s", file=sys.stderr, flush=True)
+def commands(options: argparse.Namespace, path: Path, steps: int) -> dict[str, list[object]]:
+    """Implementation → the process that measures it, of those that are installed."""
+    itself = [sys.executable, __file__, "--log", path, "--threads", options.threads, "--child"]
+    found: dict[str, list[object]] = {"ours": [*itself, "ours"], "dense": [*itself, "dense"]}
+    cornac = peer_python(options, "cornac")
+    if cornac is not None:
+        found["cornac"] = [cornac, Path(__file__).parent / "cornac_vaecf.py", path, steps, options.threads]
     return found
 
 
@@ -85,21 +79,24 @@ def main() -> None:
         log="",
         threads=2,
         users=116_677,
+        items=20_108,
         repeats=2,
+        tiny={"users": 1500, "items": 300, "repeats": 1},
     )
     torch.set_num_threads(options.threads)
     if options.child:
-        print(json.dumps({"ours": ours, "dense": dense}[options.child](load(Path(options.log)))))
+        print(json.dumps({"ours": ours, "dense": dense}[options.child](load_log(Path(options.log)))))
         return
-    log = synthetic_log(users=options.users)
+    log = synthetic_log(users=options.users, items=options.items)
     steps = -(-len(log) // BATCH)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "log.npz"
-        np.savez(path, items=log.items, offsets=log.offsets, shape=np.array([len(log), log.n_items]))
-        limits, runs = [limit_seconds(len(log), log.n_items)], {"ours": [], "dense": [], "cornac": []}
+        processes = commands(options, save_log(Path(folder) / "log.npz", log), steps)
+        limits = [limit_seconds(len(log), log.n_items)]
+        runs: dict[str, list[dict[str, Any]]] = {kind: [] for kind in processes}
         for _ in range(options.repeats):
-            for kind, found in runs.items():
-                found.append(child(kind, path, options.threads, steps))
+            for kind, command in processes.items():
+                runs[kind].append(child(*command))
+                print(f"{kind}: {runs[kind][-1]['seconds']:.1f} s", file=sys.stderr, flush=True)
                 limits.append(limit_seconds(len(log), log.n_items))
     limit = {library: float(np.median([one[library] for one in limits])) for library in limits[0]}
     medians = {kind: float(np.median([one["seconds"] for one in found])) for kind, found in runs.items()}
@@ -122,7 +119,7 @@ def main() -> None:
             "peak_gb": {kind: max(one["peak_gb"] for one in found) for kind, found in runs.items() if kind != "cornac"},
             "share_of_time_by_operator": runs["ours"][-1]["shares"],
         },
-        ratios={"dense": medians["dense"] / medians["ours"], "cornac": medians["cornac"] / medians["ours"]},
+        ratios={kind: seconds / medians["ours"] for kind, seconds in medians.items() if kind != "ours"},
         limit=limit["best"] / medians["ours"],
         limit_torch=limit["torch"] / medians["ours"],
     )

@@ -86,7 +86,13 @@ def reach(curve: list[tuple[float, float]], goal: float) -> float | None:
 
 def main() -> None:
     options = arguments(
-        __doc__, name="multvae_quality_time", folder=Path(__file__).parent, threads=2, epochs=60, seeds=3
+        __doc__,
+        name="multvae_quality_time",
+        folder=Path(__file__).parent,
+        threads=2,
+        epochs=60,
+        seeds=3,
+        tiny={"epochs": 2, "seeds": 1},
     )
     torch.set_num_threads(options.threads)
     split = read_given(options.data / "ml-1m-strong")

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from common import arguments, synthetic_log, write
+from common import arguments, write
+from synthetic import synthetic_log
 
 from foldin.data import read_log
 
@@ -48,17 +49,16 @@ def polars(path: Path) -> dict[str, float]:
     return {"seconds": time.perf_counter() - start, "read_only": read, "events": counts[0]}
 
 
-def child(kind: str, path: Path) -> dict[str, float]:
-    run = subprocess.run(
-        [sys.executable, __file__, "--child", kind, "--log", str(path)], capture_output=True, text=True, check=True
-    )
-    found: dict[str, float] = json.loads(run.stdout.splitlines()[-1])
-    return found
-
-
 def main() -> None:
     options = arguments(
-        __doc__, name="read_log", folder=Path(__file__).parent, child="", log="", rows=20_000_000, repeats=5
+        __doc__,
+        name="read_log",
+        folder=Path(__file__).parent,
+        child="",
+        log="",
+        rows=20_000_000,
+        repeats=5,
+        tiny={"rows": 20_000, "repeats": 1},
     )
     if options.child == "make":  # in a process of its own: a child's peak memory begins with its parent's
         make(Path(options.log), options.rows)
@@ -74,7 +74,7 @@ def main() -> None:
         runs: dict[str, list[dict[str, float]]] = {"ours": [], "polars": []}
         for _ in range(options.repeats + 1):
             for kind, found in runs.items():
-                found.append(child(kind, path))
+                found.append(child(sys.executable, __file__, "--child", kind, "--log", path))
         size = path.stat().st_size / 2**20
     runs = {kind: found[1:] for kind, found in runs.items()}  # the first of each warms the disk's cache
     median = {kind: float(np.median([one["seconds"] for one in found])) for kind, found in runs.items()}

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import arguments, gemm_seconds, seconds, synthetic_log, write
+from common import arguments, write
+from limits import gemm_seconds, seconds
+from synthetic import synthetic_log
 
 from foldin.models import MultVAE
 
@@ -39,10 +41,17 @@ def implicit_seconds(rows, factors: int = 128) -> float:
 
 def main() -> None:
     options = arguments(
-        __doc__, name="recommend_all", folder=Path(__file__).parent, threads=2, users=116_677, repeats=3
+        __doc__,
+        name="recommend_all",
+        folder=Path(__file__).parent,
+        threads=2,
+        users=116_677,
+        items=20_108,
+        repeats=3,
+        tiny={"users": 1500, "items": 400, "repeats": 1},
     )
     torch.set_num_threads(options.threads)
-    log = synthetic_log(users=options.users)
+    log = synthetic_log(users=options.users, items=options.items)
     model = MultVAE(log.n_items)
     block = model.block()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

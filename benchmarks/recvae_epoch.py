@@ -9,26 +9,22 @@ of every person once.
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
-from common import arguments, gemm_seconds, synthetic_log, write
+from common import arguments, write
 from dense_recvae import DenseRecVAETrainer
+from limits import gemm_seconds
+from synthetic import synthetic_log
 
 from foldin.data import Histories
 from foldin.models import RecVAE
 from foldin.training import fit
 
 HIDDEN, LATENT, BATCH = 600, 200, 500
-
-
-def load(path: Path) -> Histories:
-    stored = np.load(path)
-    return Histories(items=stored["items"], offsets=stored["offsets"], n_items=int(stored["shape"][1]))
 
 
 def ours(log: Histories, users: int) -> float:
@@ -42,27 +38,6 @@ def dense(log: Histories, users: int) -> float:
     trainer = DenseRecVAETrainer(log.rows(0, users), batch_size=BATCH)
     trainer.epoch(limit=2)
     return trainer.epoch()
-
-
-def child(kind: str, path: Path, users: int, threads: int) -> float:
-    command = [
-        sys.executable,
-        __file__,
-        "--child",
-        kind,
-        "--log",
-        str(path),
-        "--users",
-        str(users),
-        "--threads",
-        str(threads),
-    ]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    if run.returncode:
-        raise SystemExit(f"{kind} failed:\n{run.stderr}")
-    seconds = float(json.loads(run.stdout.splitlines()[-1]))
-    print(f"{kind}: {seconds:.1f} s", file=sys.stderr, flush=True)
-    return seconds
 
 
 def limit_seconds(users: int, items: int) -> dict[str, float]:
@@ -86,23 +61,27 @@ def main() -> None:
         log="",
         threads=2,
         users=116_677,
+        items=20_108,
         share=0.1,
         repeats=2,
+        tiny={"users": 2000, "items": 300, "share": 1.0, "repeats": 1},
     )
     torch.set_num_threads(options.threads)
     if options.child:
-        print(json.dumps({"ours": ours, "dense": dense}[options.child](load(Path(options.log)), options.users)))
+        seconds = {"ours": ours, "dense": dense}[options.child](load_log(Path(options.log)), options.users)
+        print(json.dumps({"seconds": seconds}))
         return
-    log = synthetic_log(users=116_677)
+    log = synthetic_log(users=options.users, items=options.items)
     users = round(options.share * len(log) / BATCH) * BATCH
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "log.npz"
-        np.savez(path, items=log.items, offsets=log.offsets, shape=np.array([len(log), log.n_items]))
+        path = save_log(Path(folder) / "log.npz", log)
+        itself = [sys.executable, __file__, "--log", path, "--users", users, "--threads", options.threads, "--child"]
         limits = [limit_seconds(users, log.n_items)]
         runs: dict[str, list[float]] = {"ours": [], "dense": []}
         for _ in range(options.repeats):
             for kind, found in runs.items():
-                found.append(child(kind, path, users, options.threads))
+                found.append(child(*itself, kind)["seconds"])
+                print(f"{kind}: {found[-1]:.1f} s", file=sys.stderr, flush=True)
                 limits.append(limit_seconds(users, log.n_items))
     median = {kind: float(np.median(found)) for kind, found in runs.items()}
     limit = {library: float(np.median([one[library] for one in limits])) for library in limits[0]}

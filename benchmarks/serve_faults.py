@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from common import ROOT, arguments, write
+from common import ROOT, arguments, peer_python, write
 
 sys.path.insert(0, str(ROOT))
 
@@ -47,9 +47,8 @@ def fuzzed(requests: int) -> dict[str, object]:
     return {"requests": len(status), "answers_500": sum(one.startswith("5") for one in status)}
 
 
-def described(folder: Path, examples: int) -> dict[str, object]:
+def described(folder: Path, tool: Path, examples: int) -> dict[str, object]:
     """schemathesis on a serving process."""
-    tool = ROOT / ".bench/schemathesis/bin/st"
     run = make_run(folder / "shop", "multvae")
     command = [sys.executable, "-m", "foldin", "serve", str(run), "--no-keys", "--port", "0", "--rate", "1e9"]
     with serving([*command, "--events", f"sqlite:///{folder}/events.db"]) as (_, port):
@@ -64,7 +63,13 @@ def described(folder: Path, examples: int) -> dict[str, object]:
 
 def main() -> None:
     options = arguments(
-        __doc__, name="serve_faults", folder=Path(__file__).parent, rounds=50, requests=10_000, examples=300
+        __doc__,
+        name="serve_faults",
+        folder=Path(__file__).parent,
+        rounds=50,
+        requests=10_000,
+        examples=300,
+        tiny={"rounds": 1, "requests": 30, "examples": 1},
     )
     figures: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as scratch:
@@ -78,7 +83,9 @@ def main() -> None:
             finally:
                 server.remove()
         figures["hypothesis"] = fuzzed(options.requests)
-        figures["schemathesis"] = described(Path(scratch), options.examples)
+        python = peer_python(options, "schemathesis")
+        if python is not None:
+            figures["schemathesis"] = described(Path(scratch), Path(python).parent / "st", options.examples)
     write(options.json, "serve_faults", settings={"rounds": options.rounds}, figures=figures)
 
 

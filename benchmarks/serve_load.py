@@ -100,7 +100,15 @@ def run_of(folder: Path, data: Path) -> tuple[Path, list[str]]:
 
 def main() -> None:
     options = arguments(
-        __doc__, name="serve_load", folder=Path(__file__).parent, threads=1, seconds=15.0, repeats=3, soak=0.0
+        __doc__,
+        name="serve_load",
+        folder=Path(__file__).parent,
+        threads=1,
+        seconds=15.0,
+        repeats=3,
+        soak=0.0,
+        warm=2.0,
+        tiny={"seconds": 0.5, "repeats": 1, "warm": 0.2},
     )
     torch.set_num_threads(2)
     figures: dict[str, object] = {}
@@ -120,7 +128,7 @@ def main() -> None:
         for _ in range(options.repeats):
             for name, command in commands.items():
                 with serving(command) as (_, port):
-                    asyncio.run(load(port, requests, 2.0))
+                    asyncio.run(load(port, requests, options.warm))
                     start = time.perf_counter()
                     times = np.array(asyncio.run(load(port, requests, options.seconds)))
                     rate = len(times) / (time.perf_counter() - start)

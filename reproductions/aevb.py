@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from harness import arguments, write
+from harness import arguments, pictures_of, write
 from pictures import write_grid
 
 from foldin.cli.page import line_chart
-from foldin.data import Examples, load_pictures
+from foldin.data import Examples
 from foldin.generative import VAE, VAEConfig, save_model
 from foldin.inference import Called, bound_report
 from foldin.training import EpochRecord, Progress, fit
@@ -84,10 +84,18 @@ def write_curves(path: Path, figures: dict[str, Any]) -> None:
 
 def main() -> None:
     options = arguments(
-        __doc__, name="aevb", folder=Path(__file__).parent, threads=2, epochs=40, pictures=500, draws=500, keep=""
+        __doc__,
+        name="aevb",
+        folder=Path(__file__).parent,
+        threads=2,
+        epochs=40,
+        pictures=500,
+        draws=500,
+        keep="",
+        tiny={"epochs": 1, "pictures": 4, "draws": 5},
     )
     torch.set_num_threads(options.threads)
-    data, folder = load_pictures("fashion-mnist"), options.json.parent
+    data, folder = pictures_of(options), options.json.parent
     figures: dict[str, Any] = {}
     report: dict[str, Any] = {}
     for latent in LATENTS:

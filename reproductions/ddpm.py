@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 import torch
-from harness import arguments, write
+from harness import arguments, pictures_of, write
 from pictures import write_grid
 from torch import nn
 from torch.nn import functional as F
 from vqvae import PIXELS, PRIOR, QUANTISED, Say
 
-from foldin.data import Examples, Pictures, load_pictures
+from foldin.data import Examples, Pictures
 from foldin.generative import (
     VAE,
     VQVAE,
@@ -189,9 +189,14 @@ def main() -> None:
         bounded=1000,
         drawn=400,
         steps="10,20,50,100,1000",
+        draws=60,
         model="",
+        tiny={
+            **{"epochs": 1, "widths": "8,8", "vae_epochs": 1, "vq_epochs": 1},
+            **{"bounded": 2, "drawn": 40, "steps": "2,4", "draws": 2},
+        },
     )
-    found = load_pictures("fashion-mnist")
+    found = pictures_of(options)
     settings = {
         "hidden": tuple(int(width) for width in options.widths.split(",")),
         "schedule": "linear",
@@ -212,7 +217,7 @@ def main() -> None:
     generator = torch.Generator().manual_seed(0)
     test = found.test.rows(0, options.bounded)
     figures: dict[str, Any] = {
-        "ddpm": {**bits(model.bound(test, generator, draws=60)), "seconds": None if reused else seconds}
+        "ddpm": {**bits(model.bound(test, generator, draws=options.draws)), "seconds": None if reused else seconds}
     }
     print(figures, file=sys.stderr, flush=True)
     network, right = classifier(found)

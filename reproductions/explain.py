@@ -20,13 +20,22 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    options = arguments(__doc__, name="explain", folder=Path(__file__).parent, threads=2, people=500, draws=500)
+    options = arguments(
+        __doc__,
+        name="explain",
+        folder=Path(__file__).parent,
+        threads=2,
+        people=500,
+        draws=500,
+        tiny={"people": 8, "draws": 5},
+    )
     torch.set_num_threads(options.threads)
     source = Source(path=str(options.data / "ml-1m-strong"))
     split = source.split()
     figures: dict[str, Any] = {}
     for name, settings in SETTINGS.items():
-        one = train(split, name, model_class(name).Config(**settings), patience=15)
+        epochs = 1 if options.tiny else None
+        one = train(split, name, model_class(name).Config(**settings), epochs=epochs, patience=15)
         with tempfile.TemporaryDirectory() as folder:
             save(Path(folder) / "run", split, one, source=source.as_dict(), seed=0)
             run = load_run(Path(folder) / "run")

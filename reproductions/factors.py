@@ -6,7 +6,7 @@ python reproductions/factors.py
 from pathlib import Path
 from typing import Any
 
-from harness import arguments, keep, table
+from harness import arguments, keep, shrunk, table
 
 from foldin.data import Source
 
@@ -25,9 +25,14 @@ GRIDS: dict[str, list[dict[str, Any]]] = {
 
 
 def main() -> None:
-    options = arguments(__doc__, name="factors", folder=Path(__file__).parent, seeds=3)
+    options = arguments(__doc__, name="factors", folder=Path(__file__).parent, seeds=3, tiny={"seeds": 1})
     split = Source(path=str(options.data / "ml-1m-strong")).split()
-    keep(options, "factors", {"ml-1m-strong": table(split, "ml-1m-strong", GRIDS, seeds=options.seeds)}, {})
+    keep(
+        options,
+        "factors",
+        {"ml-1m-strong": table(split, "ml-1m-strong", shrunk(GRIDS, options), seeds=options.seeds)},
+        {},
+    )
 
 
 if __name__ == "__main__":

@@ -15,22 +15,37 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
-from common import arguments, commit, write
+from common import arguments, commit, pictures_of, write
 
 from foldin.data import Split
-from foldin.evaluation import DEFAULT_METRICS, Evaluation, ValidationJudge
+from foldin.evaluation import DEFAULT_METRICS, Evaluation, ValidationJudge, evaluate
 from foldin.experiment import Trained, model_class, report, train, untrained
 from foldin.training import fit
 
-__all__ = ["arguments", "keep", "search", "table", "write"]
+__all__ = ["arguments", "keep", "pictures_of", "search", "shrunk", "table", "tables", "write"]
 
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+Grid = Sequence[Mapping[str, Any]]
+
+
+def shrunk(grids: Mapping[str, Grid], options: Namespace) -> dict[str, Grid]:
+    """The grids; with `--tiny` the first setting of each alone, for one epoch."""
+    if not options.tiny:
+        return dict(grids)
+    small: dict[str, Grid] = {}
+    for name, grid in grids.items():
+        fields = model_class(name.split()[0]).Config.__dataclass_fields__
+        few = {field: 1 for field in ("epochs", "naming_epochs", "iterations") if field in fields}
+        small[name] = [{**grid[0], **few}]
+    return small
+
+
 def search(
-    split: Split, name: str, grid: Sequence[Mapping[str, Any]], metric: str = "ndcg@100"
+    split: Split, name: str, grid: Grid, metric: str = "ndcg@100"
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """(the settings best on validation, every trial). The test people are not looked at."""
     judge, kind = ValidationJudge(split.validation, metric), model_class(name.split(maxsplit=1)[0])
@@ -65,43 +80,82 @@ def _over_seeds(runs: Sequence[Trained]) -> Evaluation:
     )
 
 
+Reported = tuple[dict[str, Any], dict[str, Any]]
+
+
 def table(
     split: Split,
     data: str,
-    grids: Mapping[str, Sequence[Mapping[str, Any]]],
+    grids: Mapping[str, Grid],
     *,
     seeds: int,
     metric: str = "ndcg@100",
     metrics: Sequence[str] = DEFAULT_METRICS,
     every_seed: Sequence[str] = (),
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> Reported:
     """(model → metric → mean and interval, the whole report): every model at its best setting on validation.
 
     A name may have a second word, which tells two settings of one model apart; it has one seed unless in `every_seed`.
 
     Figures are averages over the seeds of training, each person's first; closed forms have one seed.
     """
-    averaged: dict[str, Trained] = {}
-    extra: dict[str, dict[str, Any]] = {}
+    return tables({data: split}, grids, seeds=seeds, metric=metric, metrics=metrics, every_seed=every_seed)[data]
+
+
+def tables(
+    splits: Mapping[str, Split],
+    grids: Mapping[str, Grid],
+    *,
+    seeds: int,
+    metric: str = "ndcg@100",
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    every_seed: Sequence[str] = (),
+) -> dict[str, Reported]:
+    """As `table`, of one training evaluated on the test users of several splits that share training and validation."""
+    data, split = next(iter(splits.items()))
+    averaged: dict[str, dict[str, Trained]] = {one: {} for one in splits}
+    extra: dict[str, dict[str, dict[str, Any]]] = {one: {} for one in splits}
     for name, grid in grids.items():
         settings, trials = search(split, name, grid, metric) if len(grid) > 1 else (dict(grid[0]), [])
         config = model_class(name.split()[0]).Config(**settings)
-        runs: list[Trained] = []
+        runs: dict[str, list[Trained]] = {one: [] for one in splits}
         for seed in range(seeds if " " not in name or name in every_seed else 1):
-            runs.append(train(split, name.split()[0], config, seed=seed, metric=metric, metrics=metrics, patience=15))
-            if runs[0].result.best_epoch is None and name != "als":
+            trained = train(split, name.split()[0], config, seed=seed, metric=metric, metrics=metrics, patience=15)
+            for one, other in splits.items():
+                runs[one].append(trained if one == data else _evaluated(trained, other, metrics))
+            if trained.result.best_epoch is None and not name.startswith("als"):
                 break
-        averaged[name] = replace(runs[0], evaluation=_over_seeds(runs))
-        by_seed = {m: [float(run.evaluation.values(m).mean()) for run in runs] for m in runs[0].evaluation.metrics}
-        extra[name] = {"trials": trials, "by_seed": by_seed}
-        _say(
-            f"{data}: {name} {settings} "
-            + "  ".join(f"{m} {np.mean(by_seed[m]):.4f} ± {np.std(by_seed[m]):.4f}" for m in metrics[:4])
-        )
-    content = report(split, averaged, data=data, seed=0)
-    for name, more in extra.items():
-        content["models"][name] |= more
-    return {name: about["metrics"] for name, about in content["models"].items()}, content
+        for one, found in runs.items():
+            averaged[one][name] = replace(found[0], evaluation=_over_seeds(found))
+            by_seed = {
+                m: [float(run.evaluation.values(m).mean()) for run in found] for m in found[0].evaluation.metrics
+            }
+            extra[one][name] = {"trials": trials, "by_seed": by_seed}
+            _say(
+                f"{one}: {name} {settings} "
+                + "  ".join(f"{m} {np.mean(by_seed[m]):.4f} ± {np.std(by_seed[m]):.4f}" for m in metrics[:4])
+            )
+    results: dict[str, Reported] = {}
+    for one, of_split in splits.items():
+        content = report(of_split, averaged[one], data=one, seed=0)
+        for name, more in extra[one].items():
+            content["models"][name] |= more
+        results[one] = {name: about["metrics"] for name, about in content["models"].items()}, content
+    return results
+
+
+def _evaluated(trained: Trained, split: Split, metrics: Sequence[str]) -> Trained:
+    """The same model on the test users of another split."""
+    return replace(
+        trained,
+        evaluation=evaluate(
+            trained.model,
+            split.test,
+            metrics=metrics,
+            train_counts=split.train.counts(),
+            train_people=len(split.train),
+        ),
+    )
 
 
 def keep(

@@ -7,7 +7,7 @@ python reproductions/multvae.py --sets ml-20m       the recipe of Liang et al. u
 from pathlib import Path
 from typing import Any
 
-from harness import arguments, keep, table
+from harness import arguments, keep, shrunk, table
 
 from foldin.data import Source, Split
 
@@ -49,27 +49,35 @@ def paper_recipe(data: Path, seeds: int) -> tuple[dict[str, Any], dict[str, Any]
     return table(split, "ml-20m", grids, seeds=seeds)
 
 
-def split_of(name: str, data: Path) -> tuple[Split, dict[str, Any]]:
+def split_of(name: str, data: Path, held_out: int) -> tuple[Split, dict[str, Any]]:
     """(split, how it is judged) of a data set of the table."""
     if name == "ml-1m-strong":
         return Source(path=str(data / "ml-1m-strong")).split(), {}
     ratings = Source(
-        path=str(data / "ml-1m"), min_rating=4.0, item_events=5, protocol=name.removeprefix("ml-1m "), held_out=500
+        path=str(data / "ml-1m"), min_rating=4.0, item_events=5, protocol=name.removeprefix("ml-1m "), held_out=held_out
     )
     return ratings.split(), {"metric": "ndcg@10", "metrics": LAST_OUT} if name.endswith("last-out") else {}
 
 
 def main() -> None:
     options = arguments(
-        __doc__, name="multvae", folder=Path(__file__).parent, sets="ml-1m-strong,ml-1m strong,ml-1m last-out", seeds=3
+        __doc__,
+        name="multvae",
+        folder=Path(__file__).parent,
+        sets="ml-1m-strong,ml-1m strong,ml-1m last-out",
+        seeds=3,
+        held_out=500,
+        tiny={"seeds": 1, "held_out": 8},
     )
     for name in options.sets.split(","):
         if name == "ml-20m":
             found = paper_recipe(options.data, options.seeds)
         else:
-            split, judged = split_of(name, options.data)
+            split, judged = split_of(name, options.data, options.held_out)
             # Judging everybody after every epoch is what takes the time of last-out: fewer candidates there.
-            grids = {m: (grid[::3] if name.endswith("last-out") else grid) for m, grid in GRIDS.items()}
+            grids = {
+                m: (grid[::3] if name.endswith("last-out") else grid) for m, grid in shrunk(GRIDS, options).items()
+            }
             found = table(split, name, grids, seeds=options.seeds, **judged)
         keep(options, "multvae", {name: found}, PAPER)
 

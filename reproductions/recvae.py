@@ -7,7 +7,7 @@ python reproductions/recvae.py --sets ml-20m      the recipe of Shenbin et al. u
 from pathlib import Path
 from typing import Any
 
-from harness import arguments, keep, table
+from harness import arguments, keep, shrunk, table
 
 from foldin.data import Source
 
@@ -44,7 +44,12 @@ CLEAN = ("recall_all@10", "recall_all@20", "ndcg@10", "ndcg@20")
 
 def main() -> None:
     options = arguments(
-        __doc__, name="recvae", folder=Path(__file__).parent, sets="ml-1m-strong,diffrec-ml-1m-clean", seeds=3
+        __doc__,
+        name="recvae",
+        folder=Path(__file__).parent,
+        sets="ml-1m-strong,diffrec-ml-1m-clean",
+        seeds=3,
+        tiny={"seeds": 1},
     )
     for name in options.sets.split(","):
         if name == "ml-20m":
@@ -56,7 +61,7 @@ def main() -> None:
         else:
             split = Source(path=str(options.data / name)).split()
             judged: dict[str, Any] = {"metric": "recall_all@10", "metrics": CLEAN} if name.startswith("diffrec") else {}
-            found = table(split, name, GRIDS[name], seeds=options.seeds, **judged)
+            found = table(split, name, shrunk(GRIDS[name], options), seeds=options.seeds, **judged)
         keep(options, "recvae", {name: found}, PAPER)
 
 

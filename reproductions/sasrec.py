@@ -9,7 +9,7 @@ Full ranking, seen items excluded. One target a person, so that HR@10 is recall@
 from pathlib import Path
 from typing import Any
 
-from harness import arguments, keep, table
+from harness import arguments, keep, shrunk, table
 
 from foldin.data import Source, Split
 
@@ -79,11 +79,21 @@ def split_of(name: str, data: Path) -> Split:
 
 def main() -> None:
     options = arguments(
-        __doc__, name="sasrec", folder=Path(__file__).parent, sets="amazon-beauty,ml-1m,ml-latest-small", seeds=3
+        __doc__,
+        name="sasrec",
+        folder=Path(__file__).parent,
+        sets="amazon-beauty,ml-1m,ml-latest-small",
+        seeds=3,
+        tiny={"seeds": 1},
     )
     for name in options.sets.split(","):
         found = table(
-            split_of(name, options.data), name, GRIDS[name], seeds=options.seeds, metric="ndcg@10", metrics=METRICS
+            split_of(name, options.data),
+            name,
+            shrunk(GRIDS[name], options),
+            seeds=options.seeds,
+            metric="ndcg@10",
+            metrics=METRICS,
         )
         keep(options, "sasrec", {name: found}, PAPER)
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from harness import arguments, keep, table
+from harness import arguments, keep, shrunk, table
 
 from foldin.blocks import sentence_vectors
 from foldin.data import Catalog, HeldOut, Histories, Source, Split
@@ -59,15 +59,18 @@ HIDDEN = 0.05
 JUDGED = 5000  # validation people, for early stopping
 
 
-def names(split: Split) -> tuple[dict[str, Any], dict[str, Any]]:
+def names(split: Split, options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Use and collisions of codes, by kind of names and by what they are learned from."""
     found = {}
     for kind, source in NAMES:
-        model = untrained(split, "semantic", SemanticIdsConfig(names=kind, source=source))
+        if options.tiny and "sentences" in source:
+            continue
+        few = {"naming_epochs": 1, "codes": 8, "vector": 8} if options.tiny else {}
+        model = untrained(split, "semantic", SemanticIdsConfig(names=kind, source=source, **few))
         assert isinstance(model, SemanticIds)
         start = time.perf_counter()
-        model._name(split.train, torch.Generator().manual_seed(0))
-        use = model.use()
+        model.naming.learn(split.train, split.catalog.titles, torch.Generator().manual_seed(0))
+        use = model.naming.use()
         found[f"{kind} {source}"] = {
             "used": {"mean": float(use.used.min())},
             "collisions": {"mean": use.collisions},
@@ -105,7 +108,7 @@ def _people(held: HeldOut, which: np.ndarray) -> HeldOut:
     return HeldOut(fold_in=fold_in, targets=targets, people=held.people.gather(which), seen=seen)
 
 
-def new_items(split: Split) -> tuple[dict[str, Any], dict[str, Any]]:
+def new_items(split: Split, options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Items hidden from training and added by their titles: recall on people whose next item is one of them."""
     count = len(split.catalog)
     order = np.random.default_rng(0).permutation(count)
@@ -124,7 +127,7 @@ def new_items(split: Split) -> tuple[dict[str, Any], dict[str, Any]]:
     metrics = ("recall@10", "recall@50", "ndcg@10")
     found: dict[str, Any] = {}
     for source in ("sentences", "log+sentences"):
-        model = SemanticIds(known, SemanticIdsConfig(**{**BASE, "source": source, "epochs": 25}))
+        model = SemanticIds(known, SemanticIdsConfig(**{**BASE, "source": source, "epochs": 1 if options.tiny else 25}))
         model.describe(Catalog(table_[:known]))
         fit(model, train)
         grown = model.with_items(titles[known:])
@@ -135,9 +138,9 @@ def new_items(split: Split) -> tuple[dict[str, Any], dict[str, Any]]:
     return found, {"hidden": count - known, "people": len(held), "items": count}
 
 
-def beam(split: Split) -> tuple[dict[str, Any], dict[str, Any]]:
+def beam(split: Split, options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Seconds for everybody's ten items, and what a beam misses of the exact lists."""
-    config = SemanticIdsConfig(**{**BASE, "epochs": 10})
+    config = SemanticIdsConfig(**{**BASE, "epochs": 1 if options.tiny else 10})
     model = SemanticIds(len(split.catalog), config)
     fit(model, split.train)
     people = split.test.fold_in
@@ -164,16 +167,23 @@ def main() -> None:
         parts="table,text,names,new,beam",
         seeds=1,
         models=",".join(GRIDS),
+        # The sentence encoder takes longer than all else of a tiny run.
+        tiny={"models": "semantic log,semantic random,sasrec codes,popularity", "parts": "table,names,beam"},
     )
     folder = options.data / "amazon-beauty"
     split = Source(path=str(folder / "sequences.txt"), protocol="last-out", items=str(folder / "items.csv")).split()
     parts = options.parts.split(",")
     for part, make in (("names", names), ("new", new_items), ("beam", beam)):
         if part in parts:
-            keep(options, "semantic", {f"amazon-beauty, {part}": make(split)}, PAPER)
-    some = np.sort(np.random.default_rng(0).choice(len(split.validation), JUDGED, replace=False))
+            keep(options, "semantic", {f"amazon-beauty, {part}": make(split, options)}, PAPER)
+    some = np.sort(
+        np.random.default_rng(0).choice(len(split.validation), min(JUDGED, len(split.validation)), replace=False)
+    )
     split = dataclasses.replace(split, validation=_people(split.validation, some))
-    for part, grids in (("table", {name: GRIDS[name] for name in options.models.split(",")}), ("text", TEXT)):
+    for part, grids in (
+        ("table", shrunk({name: GRIDS[name] for name in options.models.split(",")}, options)),
+        ("text", shrunk(TEXT, options)),
+    ):
         if part in parts:
             found = table(split, "amazon-beauty", grids, seeds=options.seeds, metric="ndcg@10", metrics=METRICS)
             keep(options, "semantic", {"amazon-beauty" if part == "table" else "amazon-beauty, text": found}, PAPER)

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from harness import arguments, write
+from harness import arguments, pictures_of, write
 from pictures import write_grid
 
-from foldin.data import Examples, load_pictures
+from foldin.data import Examples
 from foldin.generative import VAE, VQVAE, CodePrior, CodePriorConfig, VAEConfig, VQVAEConfig, bits_per_value
 from foldin.inference import Called, bound_report
 from foldin.training import EpochRecord, Progress, fit
@@ -81,17 +81,21 @@ def continuous(latent: int, train: Examples, test: Examples, options: Any) -> tu
     config = VAEConfig(latent=latent, hidden=(500, 500), likelihood="logistic", epochs=options.vae_epochs)
     model = VAE(train.shape, config)
     fit(model, train, progress=Say(f"vae {latent}"))
-    few = test.rows(0, BOUNDED)
+    few = test.rows(0, options.bounded)
     called = Called("picture", "pictures", "pixel")
-    report = bound_report(model, few, np.full(len(few), float(PIXELS)), called=called, draws=DRAWS, refine_steps=20)
+    report = bound_report(
+        model, few, np.full(len(few), float(PIXELS)), called=called, draws=options.draws, refine_steps=20
+    )
     terms = model.elbo(test, torch.Generator().manual_seed(0))
     return {
         "bits_per_dimension": bits_per_value(float(terms.bound.double().mean()), PIXELS),
         "reconstruction": bits_per_value(float(terms.reconstruction.double().mean()), PIXELS),
         "kl": bits_per_value(-float(terms.kl.double().mean()), PIXELS),
-        "first_pictures": BOUNDED,
+        "first_pictures": options.bounded,
         "first_pictures_elbo": bits_per_value(report["bound"]["elbo"]["per_picture"], PIXELS),
-        f"first_pictures_iwae_{DRAWS}": bits_per_value(report["iwae"][str(DRAWS)]["per_picture"], PIXELS),
+        f"first_pictures_iwae_{options.draws}": bits_per_value(
+            report["iwae"][str(options.draws)]["per_picture"], PIXELS
+        ),
         "active_units": report["health"]["active_units"],
         "seconds": time.perf_counter() - start,
     }, model
@@ -103,8 +107,18 @@ def grey(means: torch.Tensor) -> torch.Tensor:
 
 
 def main() -> None:
-    options = arguments(__doc__, name="vqvae", folder=Path(__file__).parent, epochs=10, prior_epochs=3, vae_epochs=12)
-    found = load_pictures("fashion-mnist")
+    options = arguments(
+        __doc__,
+        name="vqvae",
+        folder=Path(__file__).parent,
+        epochs=10,
+        prior_epochs=3,
+        vae_epochs=12,
+        bounded=BOUNDED,
+        draws=DRAWS,
+        tiny={"epochs": 1, "prior_epochs": 1, "vae_epochs": 1, "bounded": 4, "draws": 5},
+    )
+    found = pictures_of(options)
     train, test, generator = found.train, found.test, torch.Generator().manual_seed(0)
     figures: dict[str, Any] = {}
     for name, settings in FIRST_EPOCH.items():

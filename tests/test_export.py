@@ -17,6 +17,7 @@ MADE = [
         for name, kind in ALL.items()
         if issubclass(kind, Exportable)
     ),
+    ("diffrec", {"epochs": 2, "head": "multinomial"}),
     ("sasrec", {"epochs": 2, "positions": "rotary", "block": "gated", "temperature": 0.1}),
     ("sasrec", {"epochs": 2, "positions": "relative", "heads": 2, "length": 4}),
 ]
@@ -41,6 +42,13 @@ def test_another_runtime_gives_equal_lists(name, settings, tmp_path):
         assert np.allclose(scores, exact.scores, atol=1e-4)
     (alone, _) = session.run(None, {"history": rectangle(PEOPLE.rows(0, 1), 3)})
     assert np.array_equal(alone[0], exact.items[0])
+    # A rectangle without a column: nobody has any event.
+    nobody = model.recommend(Histories.empty(1, ITEMS), 12)
+    for users in (1, 3):
+        items, scores = session.run(None, {"history": np.empty((users, 0), np.int64)})
+        assert items.tolist() == nobody.items.tolist() * users
+        assert np.allclose(scores, nobody.scores, atol=1e-4)
+    assert session.run(None, {"history": np.empty((0, 3), np.int64)})[0].shape == (0, 12)
     about = session.get_modelmeta().custom_metadata_map
     assert json.loads(about["items"]) == CATALOG.ids
     assert about["foldin_model"] == type(model).__name__

@@ -8,7 +8,8 @@
     │   └── DownloadError    a public data set could not be fetched or does not match its checksum
     ├── SplitError           a protocol cannot be applied to this log
     ├── ConfigError          a setting has a bad name or value
-    │   └── UnknownModelError a model that is not in service
+    │   ├── UnknownModelError a model that is not in service
+    │   └── CapacityError    what was asked for needs more memory than is free
     ├── ShapeError           arrays that must agree in size do not
     ├── UnknownItemError     an item id or title that is not in the catalogue
     ├── RunError             a run directory is missing, unfinished, damaged or of another version
@@ -22,6 +23,7 @@ All of them mean that the caller can mend the call; the command line prints thei
 """
 
 __all__ = [
+    "CapacityError",
     "ColumnError",
     "ConfigError",
     "DataError",
@@ -92,6 +94,10 @@ class RunError(FoldinError):
 
 class FitError(FoldinError):
     """Training cannot go on."""
+
+
+class CapacityError(ConfigError):
+    """What was asked for needs more memory than is free."""
 
 
 class EventStoreError(FoldinError):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from foldin.data import Split, load_pictures
-from foldin.errors import ConfigError
+from foldin.errors import ConfigError, RunError
 from foldin.evaluation import bound_report, calibration_curve
 from foldin.generative import VAE, bits_per_value, load_model
 from foldin.inference import Called
@@ -27,19 +27,30 @@ def explain(run: Run, split: Split, *, people: int, draws: int, seed: int, progr
 
     Raises:
         ConfigError: the model has no density, so that there is nothing to explain in nats.
+        RunError: the run holds no figures of its test people.
     """
     if not run.model.has_likelihood:
-        raise ConfigError(f"{run.folder}: {run.name} has no density: nothing to explain in nats")
+        raise ConfigError(
+            f"{run.folder}: {run.name} has no density: nothing to explain in nats; fit --calibrate gives it one"
+        )
+    if not (run.folder / "metrics.json").is_file():
+        raise RunError(f"{run.folder}: the run has no metrics.json: it was saved without having been judged")
     metrics = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
     lines = (run.folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    data = (run.info.get("source") or {}).get("path", "its log")
+    if "log_likelihood_per_item" not in metrics:
+        raise RunError(
+            f"{run.folder}: metrics.json has no held-out log-likelihood: the run was not judged as foldin does"
+        )
     content: dict[str, Any] = {
         "run": str(run.folder),
         "model": run.name,
-        "data": run.info["source"]["path"],
+        "data": data,
         "protocol": split.protocol,
         "config": run.model.config.as_dict(),
         "log_likelihood_per_item": metrics["log_likelihood_per_item"],
         "perplexity": metrics["perplexity"],
+        "perplexity_per_event": metrics.get("perplexity_per_event"),  # which older runs do not have
         "calibration": calibration_curve(run.model, split.test),
         "history": [json.loads(line) for line in lines],
     }

@@ -38,9 +38,12 @@ class _Lists(nn.Module):
         assert isinstance(model, Exportable)
         self.scorer: Exportable = model
         self.n_items, self.k, self.normalised = model.n_items, k, model.has_likelihood
+        self.temperature = model.temperature
 
     def forward(self, history: Int[Tensor, "users length"]) -> tuple[Int[Tensor, "users k"], Float[Tensor, "users k"]]:
         logits = self.scorer.padded_logits(history)
+        if self.temperature is not None:
+            logits = torch.where((history >= 0).any(dim=1, keepdim=True), logits / self.temperature, logits)
         known = (history >= 0).to(logits.dtype)
         taken = torch.zeros_like(logits).scatter_add(1, history.clamp(min=0), known)
         logits = logits.masked_fill(taken > 0, -torch.inf)

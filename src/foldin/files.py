@@ -1,5 +1,6 @@
 """Files: written atomically, verified on reading. Tensors are safetensors with a JSON object; nothing is unpickled."""
 
+import errno
 import json
 import os
 import tempfile
@@ -13,13 +14,27 @@ import safetensors.torch
 from foldin.errors import RunError
 from foldin.tensors import Tensor
 
-__all__ = ["FORMAT_VERSION", "read_tensors", "write_atomically", "write_json", "write_tensors", "write_text"]
+__all__ = [
+    "FORMAT_VERSION",
+    "read_tensors",
+    "write_atomically",
+    "write_json",
+    "write_tensors",
+    "write_text",
+    "written_by_foldin",
+]
 
 FORMAT_VERSION = 1
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in its place: readers see the old or the new."""
+    """Let `write` fill a temporary file beside `path`, then put it in its place: readers see the old or the new.
+
+    Raises:
+        OSError: the place cannot be written to, or is a folder.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "is a folder; a file was expected", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
@@ -55,6 +70,15 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
     metadata = {"foldin": json.dumps({"format_version": FORMAT_VERSION, **about}, allow_nan=False)}
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_atomically(path, lambda part: safetensors.torch.save_file(flat, part, metadata))
+
+
+def written_by_foldin(path: Path) -> bool:
+    """Whether a file holds tensors that `write_tensors` wrote; its head alone is read."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return "foldin" in (file.metadata() or {})
+    except (safetensors.SafetensorError, OSError):
+        return False
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

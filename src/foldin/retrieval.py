@@ -4,21 +4,23 @@ A model whose last layer is an inner product, s(u, i) = ⟨q_u, w_i⟩ + b_i, is
 the query [q_u, 1]. What is lost against the exact list is measured, not assumed: `recall_against`.
 """
 
-from collections.abc import Sequence
+import re
 from typing import Any
 
 import numpy as np
 import torch
 
 from foldin.blocks import top_k
-from foldin.data import Histories
-from foldin.errors import ConfigError, MissingExtraError, ShapeError
+from foldin.data import Histories, Indices
+from foldin.errors import ConfigError, MissingExtraError
 from foldin.models import InnerProduct, Recommender, TopK
 from foldin.tensors import Array, Float64
 
 __all__ = ["Index", "recall_against"]
 
 _MOST_FETCHED = 2048  # of FAISS' own limits on the number of neighbours, the smallest
+# Sizes of which FAISS ends the process instead of raising an error.
+_ENDLESS = re.compile(r"[A-Za-z]0+(?!\d)|HNSW0*1(?!\d)")
 _PEOPLE = 4096  # searched for at once
 
 
@@ -42,6 +44,10 @@ class Index:
             import faiss
         except ImportError as error:
             raise MissingExtraError("faiss-cpu", "faiss", "approximate search") from error
+        if _ENDLESS.search(factory):
+            raise ConfigError(
+                f"index {factory!r}: no part of an index has a size of 0, and HNSW has at least 2 neighbors"
+            )
         self.model: Recommender = model
         weight, bias = model.item_vectors()
         vectors = torch.cat((weight, bias.unsqueeze(1)), dim=1).detach().cpu().numpy().astype(np.float32)
@@ -64,8 +70,8 @@ class Index:
         k: int,
         *,
         exclude_seen: bool = True,
-        allow: Sequence[int] | None = None,
-        deny: Sequence[int] | None = None,
+        allow: Indices | None = None,
+        deny: Indices | None = None,
     ) -> TopK:
         """The k best items that the index finds; scores up to a constant a person, which only rank.
 
@@ -75,9 +81,7 @@ class Index:
         model = self.model
         assert isinstance(model, InnerProduct)
         model._check(histories)
-        if k < 1:
-            raise ShapeError(f"k must be at least 1, not {k}")
-        banned = model._banned(allow, deny)
+        k, banned = model._places(k), model._banned(allow, deny)
         fetched = k + len(banned) + (histories.lengths if exclude_seen else np.zeros(len(histories), np.int64))
         searched = (histories.lengths > 0) & (fetched <= min(_MOST_FETCHED, model.n_items))
         lists = np.full((len(histories), k), -1, dtype=np.int64)
@@ -88,7 +92,10 @@ class Index:
             part = histories.select(at)
             queries = model.queries(part)
             asked = torch.cat((queries, queries.new_ones(len(part), 1)), dim=1).float().cpu().numpy()
-            found_scores, found = self._index.search(asked, int(fetched[at].max()))
+            try:
+                found_scores, found = self._index.search(asked, int(fetched[at].max()))
+            except RuntimeError as error:
+                raise ConfigError(f"the index cannot be searched: {str(error).splitlines()[-1]}") from error
             barred = np.zeros((len(part), model.n_items + 1), dtype=bool)  # the last column is FAISS' "none", −1
             barred[:, banned] = True
             barred[:, -1] = True

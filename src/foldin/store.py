@@ -18,16 +18,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import torch
 
 from foldin.data import Catalog
 from foldin.errors import FoldinError, RunError
-from foldin.files import FORMAT_VERSION, read_tensors, write_atomically, write_json, write_tensors, write_text
-from foldin.models import ALL, Described, Recommender
+from foldin.files import (
+    FORMAT_VERSION,
+    read_tensors,
+    write_atomically,
+    write_json,
+    write_tensors,
+    write_text,
+    written_by_foldin,
+)
+from foldin.models import ALL, Described, PopularStart, Recommender, log_shares
 from foldin.training import CHECKPOINT
 
-__all__ = ["Run", "load_run", "save_run"]
+__all__ = ["Run", "check_target", "is_finished", "load_run", "save_run"]
 
 
 def _sha256(path: Path) -> str:
@@ -73,10 +82,21 @@ def save_run(
     """Write a run directory; `run.json`, which makes it a finished one, comes last.
 
     The checkpoint of training goes, unless it is to be continued.
+
+    Raises:
+        RunError: what `load_run` would refuse, or JSON does not have; or a folder that holds something else than a run. Nothing
+            has been written then.
     """
+    _check_run(folder, name, model, catalog, {"info": info, "metrics": metrics, "history": list(history)})
+    check_target(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.json").unlink(missing_ok=True)
-    about = {"model": name, "config": model.config.as_dict(), "n_items": model.n_items}
+    about = {
+        "model": name,
+        "config": model.config.as_dict(),
+        "n_items": model.n_items,
+        "temperature": model.temperature,
+    }
     write_tensors(folder / "model.safetensors", model.tensors(), about)
     write_atomically(folder / "catalog.parquet", catalog.table.write_parquet)
     write_text(folder / "history.jsonl", "".join(json.dumps(record, allow_nan=False) + "\n" for record in history))
@@ -96,6 +116,60 @@ def save_run(
     write_json(folder / "run.json", {**content, "digest": _own_digest(content)})
     if not keep_checkpoint:
         (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _check_run(folder: Path, name: str, model: Recommender, catalog: Catalog, content: Mapping[str, Any]) -> None:
+    if ALL.get(name) is not type(model):
+        known = next((one for one, kind in ALL.items() if kind is type(model)), None)
+        hint = f"it is {known!r}" if known else f"only those of foldin.models.ALL can be loaded again: {', '.join(ALL)}"
+        raise RunError(f"{folder}: {name!r} is not the name of a {type(model).__name__}: {hint}")
+    if len(catalog) != model.n_items:
+        raise RunError(f"{folder}: the model knows {model.n_items} items, the catalogue {len(catalog)}")
+    if taken := sorted({"format_version", "model", "files", "digest"} & content["info"].keys()):
+        raise RunError(f"{folder}: info has {taken[0]!r}, which run.json has itself")
+    for what, one in content.items():
+        try:
+            same = json.loads(json.dumps(one, allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise RunError(f"{folder}: {what} cannot be written as JSON: {error}") from error
+        if what == "info" and same.keys() != one.keys():
+            raise RunError(f"{folder}: info cannot be written as JSON: its keys must be text")
+
+
+def check_target(folder: Path) -> None:
+    """Nothing when a run may be written there: into a folder that is new or empty, or holds a run, finished or not.
+
+    Raises:
+        RunError: a file, or a folder with files in it but no run, which is left as it is.
+    """
+    if not folder.is_dir():
+        if folder.exists() or folder.is_symlink():
+            raise RunError(f"{folder}: is a file; a run is a folder")
+        inside = next((one for one in folder.parents if one.exists()), None)
+        if inside is not None and not inside.is_dir():
+            raise RunError(f"{folder}: {inside} is a file, and nothing can be written into it")
+        return
+    names = sorted(one.name for one in folder.iterdir())
+    if names and not _is_own(folder):
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        raise RunError(
+            f"{folder}: holds files that foldin did not write ({', '.join(names[:3])}{more}); give a new or an empty folder"
+        )
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the folder has a `run.json` that foldin wrote, whatever state the rest is in."""
+    try:
+        info = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(info, dict) and {"format_version", "model", "files", "digest"} <= info.keys()
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether a run, finished or not, or a part of one, lies there: known by what only foldin writes."""
+    parts = (CHECKPOINT, "model.safetensors")
+    return is_finished(folder) or any(written_by_foldin(folder / name) for name in parts)
 
 
 def _read_info(folder: Path) -> dict[str, Any]:
@@ -140,10 +214,16 @@ def load_run(folder: str | Path, *, device: str | torch.device = "cpu") -> Run:
         model = kind(about["n_items"], kind.Config.from_dict(about["config"]), device=device)
     except FoldinError as error:
         raise RunError(f"{folder}: the settings stored with the model cannot be used: {error}") from error
-    model.load_state(tensors)
     catalog = Catalog(pl.read_parquet(folder / "catalog.parquet"))
-    if isinstance(model, Described):
-        model.describe(catalog)
     if len(catalog) != model.n_items:
         raise RunError(f"{folder}: the model knows {model.n_items} items, the catalogue {len(catalog)}")
+    if isinstance(model, PopularStart) and "log_share" not in tensors:
+        # A run of an earlier version: what it lacks are the training counts, which the catalog has too.
+        counts = catalog.table["count"].to_numpy().astype(np.int64)
+        tensors["log_share"] = log_shares(counts).to(model.log_share.dtype)
+    model.load_state(tensors)
+    if about.get("temperature") is not None:
+        model.calibrate(about["temperature"])
+    if isinstance(model, Described):
+        model.describe(catalog)
     return Run(folder=folder, name=name, model=model, catalog=catalog, info=info)

@@ -58,3 +58,15 @@ def test_frozen_weights_get_no_gradient_and_the_input_does():
 def test_a_seed_means_the_same_weights():
     assert all(torch.equal(a, b) for a, b in zip(made(5, 4, 3).parameters(), made(5, 4, 3).parameters(), strict=True))
     assert not torch.equal(made(5, 4).weights[0], made(5, 4, seed=1).weights[0])
+
+
+def test_gated_layers_are_products_with_a_sigmoid():
+    net = MLP((3, 4, 5, 2), generator=torch.Generator().manual_seed(0), device=torch.device("cpu"), gated=True)
+    x = torch.randn(6, 3, generator=torch.Generator().manual_seed(1))
+    h = x
+    for weight, bias in list(zip(net.weights, net.biases, strict=True))[:-1]:
+        half = len(weight) // 2
+        h = (h @ weight[:half].t() + bias[:half]) * torch.sigmoid(h @ weight[half:].t() + bias[half:])
+    expected = h @ net.weights[-1].t() + net.biases[-1]
+    assert [tuple(w.shape) for w in net.weights] == [(8, 3), (10, 4), (2, 5)]
+    assert torch.allclose(net(x), expected, atol=1e-6)

@@ -135,3 +135,29 @@ def test_shared_negatives_come_as_often_as_is_said(sampling):
     for item in range(4):
         expected = log_expected[drawn == item][0].exp().item()
         assert counts[item].item() == pytest.approx(expected, rel=0.05)
+
+
+def test_the_targets_of_other_tokens_estimate_the_partition_function_without_bias(parts):
+    """All batches of three tokens over four items are enumerated: value and gradient are those of the full sum."""
+    hidden, weight = parts[0][:1].detach(), parts[1][:4].detach().requires_grad_()
+    shares = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
+    target = torch.tensor([2])
+    positive = (hidden @ weight[2]).squeeze()
+    total = torch.zeros((), dtype=torch.float64)
+    for first in range(4):
+        for second in range(4):
+            targets = torch.tensor([2, first, second])
+            negatives, log_expected = shared_negatives("batch", 0, shares.log(), targets, torch.Generator())
+            loss = sampled_softmax_loss(hidden, weight, target, negatives, log_expected)
+            total = total + shares[first] * shares[second] * (loss + positive).exp()
+    exact = (weight @ hidden[0]).exp().sum()
+    assert total.item() == pytest.approx(exact.item(), rel=1e-12)
+    found, full = (torch.autograd.grad(one, weight, retain_graph=True)[0] for one in (total, exact))
+    assert torch.allclose(found, full, rtol=1e-10)
+
+
+def test_a_token_alone_has_no_negative_among_its_batch(parts):
+    shares = torch.full((ITEMS,), 1.0 / ITEMS, dtype=torch.float64)
+    negatives, log_expected = shared_negatives("batch", 0, shares.log(), parts[2][:1], torch.Generator())
+    assert torch.isfinite(log_expected).all()
+    assert sampled_softmax_loss(parts[0][:1], parts[1], parts[2][:1], negatives, log_expected).item() == 0.0

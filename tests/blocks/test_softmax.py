@@ -44,6 +44,23 @@ def test_it_is_the_plain_formula(users, items, seed, scale):
         assert torch.allclose(one, other, rtol=1e-7, atol=1e-8)
 
 
+@given(st.integers(0, 2**20))
+@settings(deadline=None, max_examples=30)
+def test_weighted_events_count_by_their_weight(seed):
+    hidden, weight, bias = parts(3, 7, 4, seed)
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.rand(len(ITEMS), generator=generator, dtype=torch.float64) + 0.1
+    users = torch.tensor([0, 0, 0, 2])
+    logp = torch.log_softmax(hidden @ weight.t() + bias, dim=1)[users, ITEMS]
+    plain = torch.zeros(3, dtype=torch.float64).index_add(0, users, values * logp)
+    upstream = torch.randn(3, generator=generator, dtype=torch.float64)
+    expected = torch.autograd.grad((plain * upstream).sum(), (hidden, weight, bias))
+    fused = multinomial_from_hidden(hidden, weight, bias, ITEMS, OFFSETS, Buffers(), values)
+    assert torch.allclose(fused, plain)
+    for one, other in zip(torch.autograd.grad((fused * upstream).sum(), (hidden, weight, bias)), expected, strict=True):
+        assert torch.allclose(one, other)
+
+
 def test_a_repeated_backward_gives_the_same_gradient():
     hidden, weight, bias = parts(3, 7, 4, 1)
     loss = multinomial_from_hidden(hidden, weight, bias, ITEMS, OFFSETS).sum()

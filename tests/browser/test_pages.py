@@ -97,6 +97,23 @@ def test_a_history_is_built_and_the_list_reacts(page, address):
     page.complaints.clear()  # the refused request itself is in the console
 
 
+def test_events_that_lower_an_item_are_no_reason_for_it_and_effects_have_their_unit(page, address):
+    page.goto(address)
+    for name, unit in (("multvae", "in nats of log-probability"), ("ease", "in the model's score")):
+        page.locator("#model").select_option(name)
+        page.get_by_role("button", name="Clear").click()
+        expect(page.get_by_text("prior prediction")).to_be_visible()
+        expect(page.get_by_text("In brackets")).to_have_count(0)  # nothing has an effect yet
+        for title in ("Film 2,", "Film 4,", "Film 7,"):
+            add(page, title)
+        expect(page.get_by_text("From 3 events.")).to_be_visible()
+        expect(page.get_by_text(unit)).to_be_visible()
+        reasons = page.locator(".hits .why")
+        expect(reasons.filter(has_text=re.compile("^despite")).first).to_be_visible()
+        for text in reasons.all_text_contents():
+            assert re.match(r"because of ([^−]+)$|despite ([^+]+)$", text), text
+
+
 def test_the_slider_of_exploration_draws_at_once(page, address):
     page.goto(address)
     page.locator("#model").select_option("multvae")
@@ -116,6 +133,14 @@ def test_a_known_person_is_loaded(page, address):
     page.get_by_role("button", name="Load").click()
     expect(page.get_by_text("From 2 events.")).to_be_visible()
     expect(page.get_by_role("list", name="The history")).to_contain_text("Film 3, the odd one")
+    events = [{"person": "bert", "item": f"i{at}", "time": time} for time, at in enumerate((1, 3, 1))]
+    page.request.post(f"{address}/v1/events", data={"events": events})
+    page.get_by_label("Or a known person, by id").fill("bert")
+    with page.expect_request("**/v1/recommendations") as asked:
+        page.get_by_role("button", name="Load").click()
+    # As the service reads them for this person, the times included.
+    sent = asked.value.post_data_json
+    assert (sent["history"], sent["times"]) == (["i1", "i3"], [0, 1])
 
 
 def test_the_model_shows_its_training_and_says_what_it_cannot(page, address):

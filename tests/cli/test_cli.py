@@ -172,12 +172,28 @@ def test_resume_after_a_finished_run_and_without_one(run, path, capsys, tmp_path
         (("recommend", "{run}", "--likes", "Flim i03"), "did you mean 'Film i03'"),
         (("recommend", "{run}", "--history", "zz"), "not in the catalogue of"),
         (("recommend", "{run}", "--out", "x.csv"), "--out goes with --users"),
-        (("recommend", "{run}", "--users", "{log}", "--out", "x.txt"), "one of .parquet, .csv"),
+        (("recommend", "{run}", "--users", "{log}", "--out", "x.txt"), "a file name ending in .parquet or .csv"),
         (("recommend", "{run}", "--history", "i01", "--index", "Flat"), "--index goes with --users"),
         (("recommend", "{run}", "--users", "{log}", "--out", "x.csv", "--index", "Heap"), "index 'Heap'"),
         (("export", "{run}", "--out", "model.pt"), "a file name ending in .onnx"),
         (("export", "{run}", "--out", "model.onnx", "-k", "5000"), "k = 5000: a list of 1 to"),
         (("fit", "{log}", "--model", "sasrec", "--out", "x", "--set", "heads=3"), "must divide width = 64"),
+        (
+            ("fit", "{log}", "--model", "ease", "--out", "x", "--held-out", "nan"),
+            "held_out = nan: a share below 1 or a number",
+        ),
+        (
+            ("fit", "{log}", "--model", "ease", "--out", "x", "--held-out", "inf"),
+            "held_out = inf: a share below 1 or a number",
+        ),
+        (
+            ("fit", "{log}", "--model", "ease", "--out", "x", "--protocol", "temporal", "--held-out", "nan"),
+            "windows of nan and nan of the events leave nothing",
+        ),
+        (("fit", "{log}", "--model", "ease", "--out", "x", "--seed", "9" * 30), "is not in the range"),
+        (("fit", "{log}", "--model", "ease", "--out", "x", "--device", "meta"), "device 'meta' is not available"),
+        (("explain", "{run}", "--draws", "9" * 30), "is not in the range"),
+        (("evaluate", "{run}", "--metrics", "ndcg@²"), "metric 'ndcg@²'"),
         (("data", "describe", "{log}", "--user", "who"), "no column 'who' (--user)"),
         (("data", "fetch", "ml-7z"), "no data set named 'ml-7z'"),
         (("frob",), "No such command 'frob'"),
@@ -267,7 +283,21 @@ def test_recommend_with_uncertainty_and_exploration(run, path, capsys, tmp_path)
     assert all({"probability", "sd", "in_top_k"} <= set(row) for row in rows)
     lists = set()
     for seed in range(6):
-        _, out, _ = call(capsys, "recommend", run, "--history", "i03", "-k", "4", "--explore", "--seed", seed, "--json")
+        _, out, _ = call(
+            capsys,
+            "recommend",
+            run,
+            "--history",
+            "i03",
+            "-k",
+            "4",
+            "--explore",
+            "--draws",
+            20,
+            "--seed",
+            seed,
+            "--json",
+        )
         lists.add(tuple(row["item"] for row in json.loads(out)["items"]))
     assert len(lists) > 1
     (tmp_path / "people.csv").write_text("user,item\nann,i01\n")
@@ -280,6 +310,45 @@ def test_recommend_with_uncertainty_and_exploration(run, path, capsys, tmp_path)
     code, _, err = call(capsys, "recommend", tmp_path / "ease", "--history", "i03", "--explore")
     assert code == 2
     assert "needs a model with a posterior" in err
+
+
+def test_exploring_for_a_file_draws_for_each_user_whoever_else_is_in_it(run, capsys, tmp_path, monkeypatch):
+    users = [f"u{at}" for at in range(12)]
+
+    def lists(some: list[str], seed: int = 0) -> dict[str, list[tuple[str, float]]]:
+        (tmp_path / "some.csv").write_text("user,item\n" + "".join(f"{user},i01\n" for user in some))
+        target = tmp_path / "lists.csv"
+        arguments = ("--users", tmp_path / "some.csv", "--out", target, "-k", "3", "--explore", "--draws", "20")
+        code, _, err = call(capsys, "recommend", run, *arguments, "--seed", seed)
+        assert code == 0, err
+        found = pl.read_csv(target)
+        assert ((found["in_top_k"] * 20).round() + 1 == (21 / found["inverse_propensity"]).round()).all()
+        assert (found["in_top_k_se"] > 0).all()
+        return {str(key[0]): part["item"].to_list() for key, part in found.group_by("person", maintain_order=True)}
+
+    together = lists(users)
+    assert len({tuple(one) for one in together.values()}) > 1  # equal histories, draws of their own
+    assert lists(users[3:5]) == {user: together[user] for user in users[3:5]}
+    monkeypatch.setattr("foldin.cli.recommend._USERS", 5)
+    assert lists(users) == together
+    assert lists(users, seed=1) != together
+
+
+def test_a_temperature_is_fitted_when_asked_for(path, capsys, tmp_path):
+    code, out, _ = call(capsys, "fit", path, "--model", "ease", "--out", tmp_path / "run", "--calibrate")
+    assert code == 0
+    assert "ease: temperature" in out
+    assert "nats per event" in out
+    _, out, _ = call(capsys, "recommend", tmp_path / "run", "--history", "i03", "--json")
+    assert all(0 < row["probability"] < 1 for row in json.loads(out)["items"])
+    code, out, _ = call(capsys, "explain", tmp_path / "run")
+    assert code == 0
+    assert "over all held-out events" in " ".join(out.split())
+    code, out, _ = call(capsys, "compare", path, "--models", "ease,popularity", "--calibrate", "--json")
+    assert code == 0
+    about = json.loads(out)["models"]
+    assert about["ease"]["metrics"]["perplexity_per_event"]["mean"] > 1
+    assert {"temperature", "gain", "before", "after", "users", "events"} == set(about["popularity"]["calibration"])
 
 
 def test_recommend_by_an_index_measures_what_it_found(run, path, capsys, tmp_path):

@@ -19,7 +19,7 @@ from foldin.data import (
     strong,
     temporal,
 )
-from foldin.errors import FormatError, SplitError
+from foldin.errors import ConfigError, FormatError, SplitError
 from tests.conftest import make_log, write_csv
 
 SHAPES = st.tuples(st.integers(6, 25), st.integers(4, 15), st.integers(0, 2**20))
@@ -204,6 +204,31 @@ def test_a_folder_of_the_same_people(tmp_path):
     assert split.test.fold_in.of(0).tolist() == [0]
     assert split.test.seen.of(0).tolist() == [0, 1]  # the validation item is not recommended again
     assert split.validation.targets.lengths.tolist() == [1, 0]
+
+
+def test_a_given_split_can_fold_in_what_lies_before_the_test(tmp_path):
+    parts = {"train": [(0, 0), (1, 1), (1, 3)], "valid": [(0, 1)], "test": [(0, 2), (1, 0)]}
+    write_given(tmp_path, parts, ("user", "item"))
+    published, everything = (Source(path=str(tmp_path), fold_in=which).split() for which in ("train", "all"))
+    assert [published.test.fold_in.of(u).tolist() for u in (0, 1)] == [[0], [1, 3]]
+    assert [everything.test.fold_in.of(u).tolist() for u in (0, 1)] == [[0, 1], [1, 3]]
+    assert everything.test.seen.items.tolist() == published.test.seen.items.tolist()
+    assert everything.test.targets.items.tolist() == published.test.targets.items.tolist()
+    assert everything.validation.fold_in.items.tolist() == published.validation.fold_in.items.tolist()
+
+
+def test_fold_in_is_refused_where_it_means_nothing(tmp_path):
+    parts = {"train": [(0, 0), (1, 1)], **{f"{g}_{w}": [(2, 0)] for g, w in (("validation", "tr"), ("test", "tr"))}}
+    parts |= {"validation_te": [(2, 1)], "test_te": [(2, 1)]}
+    (tmp_path / "given").mkdir()
+    write_given(tmp_path / "given", parts, ("uid", "sid"))
+    with pytest.raises(ConfigError, match=r"fold_in = 'all'.*train, valid, test"):
+        Source(path=str(tmp_path / "given"), fold_in="all").split()
+    write_csv(tmp_path / "log.csv", [(u, i) for u in range(20) for i in range(6)], ("user", "item"))
+    with pytest.raises(SplitError, match="fold_in = 'all'"):
+        Source(path=str(tmp_path / "log.csv"), fold_in="all").split()
+    with pytest.raises(ConfigError, match="one of train, all"):
+        Source(path=str(tmp_path / "given"), fold_in="some").split()
 
 
 def test_filters_on_a_given_split_are_refused(tmp_path):

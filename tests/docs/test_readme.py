@@ -1,4 +1,4 @@
-"""Every example in the README runs, and its figures are those of the kept results."""
+"""Every example in the README and the guide runs, and the figures of the pages are those of the kept results."""
 
 import importlib.util
 import re
@@ -11,7 +11,14 @@ from foldin.cli import main
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
+PAGES = {
+    path.name: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
+BLOCKS = [
+    block
+    for name in ("README.md", "guide.md")
+    for block in re.findall(r"```(\w+)\n(.*?)```", PAGES[name], flags=re.DOTALL)
+]
 
 
 def test_the_command_line_examples_run(tmp_path, monkeypatch, capsys):
@@ -47,9 +54,25 @@ def test_the_figures_are_those_of_the_results():
     spec = importlib.util.spec_from_file_location("write_readme", ROOT / "docs" / "write_readme.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert module.filled(README) == README, "run `make docs`"
+    found = []
+    for page in module.PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert module.filled(text) == text, f"{page.name}: run `make docs`"
+        found += module.sections_of(text)
+    assert sorted(found) == sorted(module.SECTIONS)
 
 
-def test_links_lead_somewhere():
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert target.startswith("http") or (ROOT / target).exists(), target
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name):
+    folder = ROOT if name == "README.md" else ROOT / "docs"
+    for target, anchor in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", PAGES[name]):
+        if target.startswith("http"):
+            continue
+        assert (folder / target).exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", (folder / target).read_text(encoding="utf-8"), flags=re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}, anchor
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 200

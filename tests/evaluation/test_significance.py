@@ -1,27 +1,11 @@
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foldin.evaluation import bootstrap_interval, holm, paired_test
-
-
-def test_the_bootstrap_agrees_with_the_normal_interval():
-    values = np.random.default_rng(0).normal(2.0, 3.0, 2000)
-    low, high = bootstrap_interval(values, draws=4000)
-    half = 1.96 * values.std() / np.sqrt(2000)
-    assert low == pytest.approx(values.mean() - half, abs=0.02)
-    assert high == pytest.approx(values.mean() + half, abs=0.02)
-    assert bootstrap_interval(values, seed=3) == bootstrap_interval(values, seed=3)
-
-
-def test_the_bootstrap_covers_the_truth_as_often_as_it_says():
-    rng = np.random.default_rng(1)
-    inside = 0
-    for trial in range(200):
-        low, high = bootstrap_interval(rng.exponential(1.0, 80), draws=400, seed=trial)
-        inside += low <= 1.0 <= high
-    assert 0.88 <= inside / 200 <= 0.99
+from foldin.errors import ShapeError
+from foldin.evaluation import holm, paired_test
 
 
 def test_holm_on_a_worked_example():
@@ -47,5 +31,64 @@ def test_the_paired_test_sees_a_small_steady_difference():
 
 def test_the_paired_test_is_honest_when_there_is_nothing():
     rng = np.random.default_rng(4)
-    found = [paired_test(rng.normal(size=50), rng.normal(size=50)) < 0.05 for _ in range(400)]
-    assert 0.02 < np.mean(found) < 0.09
+    found = [paired_test(rng.normal(size=50), rng.normal(size=50)) < 0.05 for _ in range(200)]
+    assert 0.01 <= np.mean(found) < 0.09
+
+
+def signs_turned(difference) -> float:
+    """The same test by SciPy, all signs tried."""
+    found = scipy.stats.permutation_test(
+        (difference, np.zeros(len(difference))),
+        lambda x, y: (x - y).mean(),
+        permutation_type="samples",
+        n_resamples=np.inf,
+    )
+    return float(found.pvalue)
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [[1.0, 1.0], [1.0, 2.0], [1.0, 0.0, 0.0], [0.1, 0.2, 0.3, -0.4], [0.3, 0.5, 0.2, 0.0, 0.7, -0.1, 0.4]],
+    ids=str,
+)
+def test_few_users_are_tested_by_turning_all_signs(difference):
+    a = np.array(difference)
+    assert paired_test(a, np.zeros(len(a))) == pytest.approx(signs_turned(a))
+
+
+def test_a_constant_difference_is_as_sure_as_the_number_of_users():
+    for n in (1, 2, 3, 10, 25, 400):
+        assert paired_test(np.full(n, 0.3), np.full(n, 0.1)) == pytest.approx(2.0 ** (1 - n))
+    assert paired_test(np.array([0.2, 0.0, 0.0]), np.zeros(3)) == 1.0
+
+
+def test_hits_are_tested_by_the_sign_test():
+    a, b = np.zeros(500), np.zeros(500)
+    a[:40], b[30:60] = 1.0, 1.0  # 30 users hit by a alone, 20 by b alone
+    assert paired_test(a, b) == pytest.approx(scipy.stats.binomtest(30, 50).pvalue)
+    assert paired_test(b, a) == paired_test(a, b)
+
+
+def test_drawn_signs_agree_with_all_signs_and_are_never_impossible():
+    rng = np.random.default_rng(6)
+    difference = np.concatenate((rng.normal(0.2, 1.0, 60), np.zeros(100)))
+    exact = scipy.stats.ttest_1samp(difference[:60], 0.0).pvalue
+    assert paired_test(difference, np.zeros(160)) == pytest.approx(exact, rel=0.15)
+    sure = rng.normal(5.0, 1.0, 60)
+    assert paired_test(sure, np.zeros(60)) == 1e-4
+
+
+@pytest.mark.parametrize("n", [6, 30, 300])
+def test_no_difference_is_seldom_called_one(n):
+    rng = np.random.default_rng(7)
+    found = np.array([paired_test(rng.laplace(size=n), rng.laplace(size=n)) for _ in range(200)])
+    assert (found <= 0.05).mean() < 0.09
+    assert (found <= 0.5).mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_other_numbers_of_users_are_refused_and_infinite_ones_are_not_tested():
+    with pytest.raises(ShapeError, match="the same users on both sides, not 3 and 1"):
+        paired_test(np.zeros(3), np.zeros(1))
+    assert np.isnan(paired_test(np.array([0.0, -np.inf]), np.zeros(2)))
+    assert np.isnan(paired_test(np.array([0.0, -np.inf]), np.array([0.0, -np.inf])))
+    assert paired_test(np.array([]), np.array([])) == 1.0

@@ -7,8 +7,9 @@ import pytest
 import torch
 from scipy import integrate, stats
 
+from foldin.data import Examples
 from foldin.errors import DataError, ShapeError
-from foldin.generative import LIKELIHOODS, bits_per_value
+from foldin.generative import LIKELIHOODS, binarize, bits_per_value
 
 LEVELS = torch.arange(256, dtype=torch.uint8)
 DISCRETE = ("categorical", "logistic")
@@ -144,3 +145,12 @@ def test_errors_name_what_was_expected():
         LIKELIHOODS["gaussian"].check(torch.tensor([[math.nan]]))
     with pytest.raises(ShapeError, match=r"logistic: a decoder's output \(1, 2, 3\) was expected, not \(1, 1, 3\)"):
         LIKELIHOODS["logistic"].log_prob(torch.zeros(1, 1, 3), torch.zeros(1, 3, dtype=torch.uint8))
+
+
+def test_binarized_pictures_are_white_as_often_as_they_are_bright():
+    grey = torch.tensor([0, 51, 128, 255], dtype=torch.uint8).repeat(20_000, 1)
+    drawn = binarize(Examples(grey), torch.Generator().manual_seed(0)).values
+    assert set(drawn.unique().tolist()) == {0.0, 1.0}
+    assert torch.allclose(drawn.mean(dim=0), torch.tensor([0.0, 0.2, 128 / 255, 1.0]), atol=0.01)
+    again = binarize(Examples(grey.float() / 255), torch.Generator().manual_seed(0)).values
+    assert torch.equal(drawn, again)

@@ -362,3 +362,17 @@ def test_errors_name_what_was_wrong():
         fit(made(), stripes(3).rows(0, 0))
     with pytest.raises(FitError, match="the seed at least 0"):
         fit(made(), stripes(3), seed=-1)
+
+
+def test_dynamic_binarization_learns_the_shade_and_the_threshold_does_not():
+    grey = Examples(torch.full((200, *SHAPE), 153, dtype=torch.uint8))  # 3/5 of white
+    means = {}
+    for how in ("dynamic", "threshold"):
+        model = made(binarization=how, epochs=30)
+        fit(model, grey, seed=0)
+        with torch.no_grad():
+            means[how] = float(model.likelihood.mean(model.decode(model.draw(100, noise()))).mean())
+    assert means["dynamic"] == pytest.approx(0.6, abs=0.05)
+    assert means["threshold"] > 0.95
+    with pytest.raises(ConfigError, match="binarization = 'dynamic'"):
+        made(binarization="dynamic", likelihood="gaussian")

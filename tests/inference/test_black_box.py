@@ -37,6 +37,7 @@ def test_full_rank_recovers_an_analytic_posterior_and_its_evidence():
     # The family contains the posterior: the bound is tight, and no draw is worth more than another.
     assert found.elbo == pytest.approx(evidence, abs=0.01)
     assert found.k_hat < 0.5
+    assert found.ess > 3900  # of 4000
     assert len(found.elbos) == len(found.standard_errors) == 1500
     assert found.elbos[-100:].mean() == pytest.approx(evidence, abs=0.1)
 
@@ -120,7 +121,9 @@ def test_a_poor_approximation_is_told_by_k_hat():
         return Normal(0.0, 2.0).log_prob(v) + Normal(0.0, (v / 2).exp().unsqueeze(1)).log_prob(x).sum(1)
 
     parameters = {"v": Parameter(), "x": Parameter((9,))}
-    assert black_box_vi(funnel, parameters, generator(), steps=1000).k_hat > 0.7
+    found = black_box_vi(funnel, parameters, generator(), steps=1000)
+    assert found.k_hat > 0.7
+    assert found.ess < 1000  # of 4000
 
 
 @pytest.mark.parametrize("k", [-0.2, 0.1, 0.5, 0.9])

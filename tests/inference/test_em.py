@@ -56,3 +56,46 @@ def test_no_data_and_infinite_bounds_are_refused():
         em(MeanWithMissing(), lambda: [])
     with pytest.raises(FitError, match="the bound is -inf"):
         em(MeanWithMissing(), lambda: [np.array([np.inf, 1.0])])
+
+
+class Restarted(MeanWithMissing):
+    """Its third step throws what it knew away, as a component that is started again does."""
+
+    steps = 0
+
+    def maximise(self, statistics):
+        super().maximise(statistics)
+        self.steps += 1
+        if self.steps == 3:
+            self.mu = -50.0
+
+
+def test_a_fall_is_no_convergence_and_is_said():
+    model = Restarted()
+    found = em(model, lambda: [DATA], iterations=200, tolerance=1e-12)
+    assert found.converged
+    assert found.falls == (3,)
+    assert found.lower_bounds[3] < found.lower_bounds[2]
+    assert len(found.lower_bounds) > 10
+    assert model.mu == pytest.approx(3.0, abs=1e-4)
+
+
+def test_a_bound_that_only_falls_never_converges():
+    found = em(MeanWithMissing(mu=3.0, broken=True), lambda: [DATA], iterations=2)
+    assert not found.converged
+    assert found.falls
+
+
+def test_a_fall_within_rounding_is_convergence():
+    class Jitter(MeanWithMissing):
+        calls = 0
+
+        def summarise(self, batch):
+            found = super().summarise(batch)
+            self.calls += 1
+            return Statistics(found.sums, found.log_likelihood * (1.0 + 1e-13 * self.calls), found.weight)
+
+    found = em(Jitter(mu=3.0), lambda: [DATA], check=True)
+    assert found.converged
+    assert found.lower_bounds[1] < found.lower_bounds[0]
+    assert found.falls == ()

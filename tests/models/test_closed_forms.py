@@ -70,7 +70,7 @@ def test_itemknn_is_the_sum_of_shrunk_cosines_of_neighbours():
     for j in range(12):
         best = np.argsort(-similar[j], kind="stable")[:3]
         kept[best, j] = similar[j, best]
-    history = Histories.from_lists([[0, 5, 6], []], 12)
+    history = Histories.from_lists([[0, 5, 6]], 12)
     assert np.allclose(model.scores(history).numpy(), dense(history).numpy() @ kept, atol=1e-5)
 
 

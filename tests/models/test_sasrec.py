@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -97,8 +99,20 @@ def test_time_between_events_is_looked_at():
     ]
     found = [model.recommend(one, 1, exclude_seen=False).items[0, 0] for one in asked]
     assert found == [4, 0]
-    with pytest.raises(ShapeError, match="needs the times of the events"):
-        model.scores(QUESTIONS)
+    plain = Histories(items=asked[0].items, offsets=asked[0].offsets, n_items=ITEMS)
+    for moment in (0, 1_600_000_000):  # without times a history is read as of one moment, whichever
+        at_once = replace(plain, times=np.full(2, moment))
+        assert torch.allclose(model.scores(plain), model.scores(at_once), atol=1e-6)
+    assert not torch.allclose(model.scores(plain), model.scores(asked[1]), atol=1e-2)
+
+
+def test_times_that_the_log_lacks_are_said_before_training():
+    config = SASRecConfig(timed=True, width=8, epochs=1)
+    with pytest.raises(FitError, match=r"needs the times of the events, and this log has none; name their column"):
+        fit(SASRec(ITEMS, config), alternating())
+    for wrong in (Histories.empty(3, ITEMS), Histories.empty(0, ITEMS)):
+        with pytest.raises(FitError, match="nobody to train on"):
+            SASRec(ITEMS, config).check_training(wrong)
 
 
 def test_a_later_event_does_not_change_what_is_learned_from_earlier_ones():
@@ -196,6 +210,10 @@ def test_reading_on_from_nothing_and_with_times():
             items=np.array([item], np.int32), offsets=np.array([0, 1]), n_items=ITEMS, times=np.array([1000 * step])
         )
         reading = model.extend(reading, event)
+        assert torch.allclose(model.next_scores(reading), model.scores(reading.histories), atol=1e-5)
+    without = Histories(items=np.array([5], np.int32), offsets=np.array([0, 1]), n_items=ITEMS)
+    for later in (without, without):  # times that only some events have are left out of all
+        reading = model.extend(reading, later)
         assert torch.allclose(model.next_scores(reading), model.scores(reading.histories), atol=1e-5)
     with pytest.raises(ShapeError, match="one event of each person"):
         model.extend(reading, nothing)

@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 import torch
 
-from foldin.data import Catalog, Histories
+from foldin.data import Catalog, HeldOut, Histories
 from foldin.errors import ConfigError, FitError, ShapeError
+from foldin.evaluation import evaluate
 from foldin.models import SemanticIds, SemanticIdsConfig
 from foldin.training import Step, fit
 from tests.conftest import checkerboard
@@ -217,3 +218,22 @@ def test_titles_must_be_there_before_training():
         fit(SemanticIds(ITEMS, SMALL), Histories.from_lists([[1], [2]], ITEMS))
     with pytest.raises(ConfigError, match="must divide"):
         SemanticIdsConfig(width=6, heads=4)
+
+
+def test_metrics_are_by_item_where_codes_collide(model):
+    codes = model.naming.names[:, :-1]
+    alike = next(
+        (a, b) for a in range(ITEMS) for b in range(ITEMS) if a != b and torch.equal(codes[a], codes[b])
+    )  # 24 items under 25 codes: some share theirs
+    lists = model.recommend(Histories.empty(1, ITEMS), ITEMS, allow=list(alike)).items[0, :2].tolist()
+    assert sorted(lists) == sorted(alike)
+    others = [i for i in range(ITEMS) if i not in alike]
+    held = HeldOut(
+        fold_in=Histories.empty(1, ITEMS),
+        targets=Histories.from_lists([[lists[1]]], ITEMS),
+        people=pl.Series(["u"]),
+        seen=Histories.from_lists([others], ITEMS),
+    )
+    found = evaluate(model, held, metrics=("recall@1", "recall@2", "mrr@2"))
+    # Its namesake stands first: by codes the target would be found there.
+    assert [float(found.values(m)[0]) for m in ("recall@1", "recall@2", "mrr@2")] == [0.0, 1.0, 0.5]

@@ -1,11 +1,13 @@
 """Posteriors against Bayes' rule on a grid, predictions against integrals over the posterior."""
 
+import mpmath as mp
 import numpy as np
 import pytest
 import torch
 from torch import distributions as td
 
 from foldin import probability as pr
+from foldin.errors import FitError
 from tests.probability.test_fits import t
 
 X = np.array([2.0, 0.0, 3.0, 1.0, 1.0])
@@ -62,3 +64,48 @@ def test_the_evidence_of_a_normal_is_the_product_of_its_predictions():
     whole = prior.posterior(x)
     for field in ("m", "beta", "a", "b"):
         assert float(getattr(whole, field)) == pytest.approx(float(getattr(state, field)))
+
+
+def student_evidence(x: np.ndarray) -> float:
+    """log p(x) of a NormalGamma(0.5, 2, 3, 1.5), by mpmath, as one Student t of all values."""
+    with mp.workdps(50):
+        n, mean = len(x), mp.fsum(map(mp.mpf, x.tolist())) / len(x)
+        spread = mp.fsum((mp.mpf(v) - mean) ** 2 for v in x.tolist())
+        b = mp.mpf(1.5) + spread / 2 + n * (mean - mp.mpf(0.5)) ** 2 / (2 + n)
+        own = mp.loggamma(3 + mp.mpf(n) / 2) - mp.loggamma(3) + 3 * mp.log(1.5) - (3 + mp.mpf(n) / 2) * mp.log(b)
+        return float(own + mp.log(mp.mpf(2) / (2 + n)) / 2 - mp.mpf(n) / 2 * mp.log(2 * mp.pi))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.int64], ids=str)
+def test_the_evidence_has_the_digits_of_a_float64_whatever_the_data_s_type(dtype):
+    x = torch.arange(20_000).remainder(7).to(dtype)
+    parameters = (0.5, 2.0, 3.0, 1.5)
+    kind = torch.float32 if dtype == torch.float32 else torch.float64
+    prior = pr.NormalGamma(*(torch.tensor(v, dtype=kind) for v in parameters))
+    found = prior.log_evidence(x)
+    assert found.dtype == torch.float64
+    assert float(found) == pytest.approx(student_evidence(x.double().numpy()), abs=1e-8)
+
+
+def test_no_data_leave_the_prior_and_data_that_are_none_are_refused():
+    prior = pr.NormalGamma(t(0.5), t(2.0), t(3.0), t(1.5))
+    assert float(prior.log_evidence(torch.zeros(0).double())) == 0.0
+    assert float(prior.posterior(torch.zeros(0).double()).b) == 1.5
+    with pytest.raises(FitError, match="data must be finite"):
+        prior.posterior(t(0.0, float("nan")))
+    with pytest.raises(FitError, match="beta, a and b positive"):
+        pr.NormalGamma(t(0.5), t(0.0), t(3.0), t(1.5)).predictive()
+    with pytest.raises(FitError, match="successes must be finite and not negative"):
+        pr.beta_bernoulli(td.Beta(t(1.0), t(1.0)), t(-1.0), t(0.0))
+    with pytest.raises(FitError, match="total must be"):
+        pr.gamma_poisson(td.Gamma(t(1.0), t(1.0)), t(float("nan")), t(1.0))
+    with pytest.raises(FitError, match="sd must be positive"):
+        pr.normal_normal(td.Normal(t(0.0), t(1.0)), t(0.0), t(1.0), t(3.0))
+
+
+def test_a_normal_mean_of_any_scale():
+    one, _ = pr.normal_normal(td.Normal(t(1.0), t(2.0)), t(3.0), t(5.0), t(4.0))
+    for c in (1e-200, 1e200):
+        other, _ = pr.normal_normal(td.Normal(t(1.0) * c, t(2.0) * c), t(3.0) * c, t(5.0) * c, t(4.0))
+        assert float(other.loc / c) == pytest.approx(float(one.loc), rel=1e-12)
+        assert float(other.scale / c) == pytest.approx(float(one.scale), rel=1e-12)

@@ -161,3 +161,11 @@ def test_the_matrix_of_a_wishart_counts_as_its_symmetric_part():
     other = eta + t(0.0, 0.0, 0.3, -0.3, 0.0)
     x = draws(ONES[-1], 5)
     assert torch.allclose(family.from_natural(other).log_prob(x), family.from_natural(eta).log_prob(x))
+
+
+@pytest.mark.parametrize("kind", [td.Gamma, td.InverseGamma])
+@pytest.mark.parametrize(("shape", "rate"), [(2.0, 1e-200), (2.0, 1e200), (1e6, 1.0), (1e-2, 1e50)])
+def test_the_mean_map_finds_gammas_of_any_scale(kind, shape, rate):
+    family = pr.FAMILIES[kind]
+    eta = t(shape - 1.0, -rate)
+    assert torch.allclose(family.from_mean(family.mean(eta)), eta, rtol=1e-8, atol=0)

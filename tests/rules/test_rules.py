@@ -11,7 +11,7 @@ SOURCE = ROOT / "src" / "foldin"
 FILES = sorted(SOURCE.rglob("*.py"))
 # From the ground up; rooms on one line may know each other as long as there is no circle.
 LAYERS = [
-    {"errors", "files", "rows", "tensors", "threads"},
+    {"errors", "files", "memory", "rows", "tensors", "threads"},
     {"probability"},
     {"inference", "data"},
     {"blocks"},

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from foldin.data import Histories
 from foldin.serve import Answer, Wanted, answers, make_app, reasons
-from foldin.serve.lists import _tempered
+from foldin.serve.lists import Reasons, _tempered
 from foldin.serve.middleware import DATA_HEADERS, HEADERS
 from foldin.store import load_run
 from tests.serve.conftest import ITEMS
@@ -103,9 +103,13 @@ def test_allow_and_deny_and_attributes_decide_what_may_be_listed(client):
 def test_exploring_gives_other_lists_with_their_propensities(client):
     for explore in ("thompson", "temperature"):
         best = items(ask(client, history=["i0"], k=4))
-        found = [ask(client, history=["i0"], k=4, explore=explore, seed=seed, temperature=2) for seed in range(6)]
+        found = [
+            ask(client, history=["i0"], k=4, explore=explore, seed=seed, temperature=2, draws=50) for seed in range(6)
+        ]
         assert any(items(one) != best for one in found)
-        assert items(ask(client, history=["i0"], k=4, explore=explore, seed=3, temperature=2)) == items(found[3])
+        assert items(ask(client, history=["i0"], k=4, explore=explore, seed=3, temperature=2, draws=50)) == items(
+            found[3]
+        )
         for one in found:
             assert all(0 <= hit["propensity"] <= 1 for hit in one["items"])
             assert "i0" not in items(one)
@@ -115,6 +119,35 @@ def test_exploring_gives_other_lists_with_their_propensities(client):
     assert all(hit["sd"] > 0 and hit["propensity"] > 0 for hit in both["items"])
     assert "has none" in ask(client, 422, explore="thompson", model="ease")["error"]
     assert "density" in ask(client, 422, explore="temperature", model="ease")["error"]
+
+
+def test_draws_are_keyed_by_seed_and_history_not_by_the_batch(runs):
+    model = load_run(runs["multvae"]).model
+    for explore in ("thompson", "temperature"):
+        histories = [(0,), (1, 3), (), (2, 4, 6), (5,), (0,)]
+        wanted = [Wanted(one, 4, explore=explore, temperature=3.0, seed=7, draws=10) for one in histories]
+        together, alone = answers(model, wanted), [answers(model, [one])[0] for one in wanted]
+        for one, other in zip(together, alone, strict=True):
+            assert one.items.tolist() == other.items.tolist()
+        assert together[0].items.tolist() == together[5].items.tolist()
+    # Nobody shares another user's noise: under one seed, equal scores are drawn differently.
+    flat = np.zeros(30)
+    drawn = {tuple(_tempered(flat, Wanted((at,), 5, explore="temperature", seed=7)).items.tolist()) for at in range(6)}
+    assert len(drawn) == 6
+
+
+def test_thompson_says_its_standard_error_and_takes_as_many_draws_as_asked_for(client):
+    (one,) = ask(client, history=["i0"], k=1, explore="thompson", seed=1, draws=40)["items"]
+    listed = round(one["propensity"] * 40)
+    assert one["propensity"] == pytest.approx(listed / 40)
+    assert one["inverse_propensity"] == pytest.approx(41 / (listed + 1))
+    assert one["propensity_se"] == pytest.approx(np.sqrt((listed + 1) * (41 - listed) / 42**2 / 43))
+    (plain,) = ask(client, history=["i0"], k=1)["items"]
+    assert plain["propensity"] is plain["propensity_se"] is plain["inverse_propensity"] is None
+    (cold,) = ask(client, history=["i0"], k=1, explore="temperature", seed=1)["items"]
+    assert cold["inverse_propensity"] == pytest.approx(1 / cold["propensity"])
+    assert cold["propensity_se"] is None
+    assert "draws" in ask(client, 422, explore="thompson", draws=2001)["error"]
 
 
 def test_a_list_drawn_by_temperature_has_the_chances_that_it_says(runs):
@@ -151,16 +184,24 @@ def test_reasons_are_what_leaving_an_event_out_changes(client, runs, name):
     history = [0, 3, 2]
     found = ask(client, history=[f"i{at}" for at in history], k=4, explain=True, model=name)
     full = model.scores(Histories.from_lists([history], ITEMS))[0]
+    moved = {"reasons": 0, "despite": 0}
     for hit in found["items"]:
         item = int(hit["item"][1:])
         changes = []
         for at in range(3):
             without = history[:at] + history[at + 1 :]
             changes.append(float(full[item] - model.scores(Histories.from_lists([without], ITEMS))[0, item]))
-        best = int(np.argmax(np.abs(changes)))
-        assert hit["reasons"][0]["item"] == f"i{history[best]}"
-        assert hit["reasons"][0]["change"] == pytest.approx(changes[best], abs=1e-4)
-    assert reasons(model, [], np.array([1, 2])) == [[], []]
+        raised = sorted((at for at in range(3) if changes[at] > 0), key=lambda at: -changes[at])
+        lowered = sorted((at for at in range(3) if changes[at] < 0), key=lambda at: changes[at])
+        for said, places in (("reasons", raised), ("despite", lowered)):
+            assert [one["item"] for one in hit[said]] == [f"i{history[at]}" for at in places]
+            assert [one["change"] for one in hit[said]] == pytest.approx([changes[at] for at in places], abs=1e-4)
+            moved[said] += len(places)
+    assert (
+        min(moved.values()) > 0
+    )  # the history is of both tastes: each item is listed because of some and despite others
+    assert found["effect_unit"] == ("nats" if name == "multvae" else "score")
+    assert reasons(model, [], np.array([1, 2])) == [Reasons((), ())] * 2
     assert ask(client, explain=True)["items"][0]["reasons"] == []
 
 

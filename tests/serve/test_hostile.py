@@ -5,16 +5,13 @@ import logging
 import os
 import threading
 
-import polars as pl
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 
-from foldin.data import Catalog
 from foldin.errors import ConfigError, EventStoreError, OverloadedError
 from foldin.serve import Event, EventStore, KeyRing, Limits, Registry, Service, Telemetry, connect, make_app
-from foldin.serve.attributes import attributes
 from foldin.serve.insight import Insight
 from foldin.serve.middleware import Middleware
 from foldin.serve.schemas import BatchQuestion, EventBatch
@@ -215,11 +212,6 @@ def test_one_live_report_at_a_time(runs):
         insight.report(one, live=True)
     assert insight.report(one, live=False).explained is None
     registry.close()
-
-
-def test_attributes_that_are_lists_are_no_filters():
-    table = pl.DataFrame({"item": ["a"], "title": ["A"], "count": [1], "tags": [["x", "y"]], "year": [1990]})
-    assert attributes(Catalog(table)) == ["count", "year"]
 
 
 def test_who_has_a_model_keeps_it_while_its_share_grows(runs):

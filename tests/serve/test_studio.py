@@ -93,7 +93,7 @@ def test_vectors_of_width_one_lie_on_a_line(tmp_path):
     found = Insight().map(one)
     assert {point.y for point in found.items} == {0.0}
     assert found.explained == pytest.approx(1.0)
-    assert Insight().person(one, [0], seed=0).mean[1] == 0.0
+    assert Insight().person(one, Histories.from_lists([[0]], ITEMS), seed=0).mean[1] == 0.0
     registry.close()
 
 

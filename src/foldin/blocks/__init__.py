@@ -1,7 +1,16 @@
 """Building blocks shared by models: sparse in, fused out, causal transformer, losses, top-k."""
 
 from foldin.blocks.allocation import Allocated, allocate, even_parts, local_ascent
-from foldin.blocks.bag import bag_of_items, drop_events, padded_bag, recency_weights, unit_rows, unit_weights
+from foldin.blocks.bag import (
+    bag_of_items,
+    drop_events,
+    padded_bag,
+    padded_recency_weights,
+    read_weights,
+    recency_weights,
+    unit_rows,
+    unit_weights,
+)
 from foldin.blocks.buffers import Buffers
 from foldin.blocks.code_beam import code_beam
 from foldin.blocks.code_decoder import CodeDecoder
@@ -29,6 +38,7 @@ from foldin.blocks.sequences import (
     batches_of_transitions,
     cut_by_length,
     newest,
+    step_bytes,
     transitions,
 )
 from foldin.blocks.softmax import log_total, multinomial_from_hidden, multinomial_log_likelihood
@@ -91,12 +101,15 @@ __all__ = [
     "newest",
     "noisy_bag",
     "padded_bag",
+    "padded_recency_weights",
+    "read_weights",
     "recency_weights",
     "sampled_softmax_loss",
     "sentence_vectors",
     "shared_negatives",
     "softmax_cross_entropy",
     "squared_error_from_hidden",
+    "step_bytes",
     "step_embedding",
     "told_apart",
     "top_k",

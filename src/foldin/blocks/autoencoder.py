@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from foldin.blocks.bag import bag_of_items, drop_events, padded_bag, unit_weights
+from foldin.blocks.bag import bag_of_items, drop_events, padded_bag, read_weights, recency_weights
 from foldin.blocks.buffers import Buffers
 from foldin.blocks.gemm import matmul_into
 from foldin.blocks.softmax import multinomial_from_hidden
@@ -31,6 +31,7 @@ class SparseAutoencoder(nn.Module):
         hidden: widths of the encoder's tanh layers; the decoder has the same ones in reverse.
         code_in: width of the encoder's last, linear layer (with no hidden layer: of the only one).
         code_out: width of the decoder's input.
+        oldest: weight of a history's oldest event, in the row that is read and in `weighted_log_likelihood`; the newest has 1.
 
     Source: liang2018, section 2; Xavier weights, truncated normal biases of scale 0.001.
     """
@@ -44,8 +45,10 @@ class SparseAutoencoder(nn.Module):
         *,
         generator: torch.Generator,
         device: torch.device,
+        oldest: float = 1.0,
     ) -> None:
         super().__init__()
+        self.oldest = oldest
         inward, outward = [n_items, *hidden, code_in], [code_out, *reversed(hidden), n_items]
         # The two large matrices have a row an item: what a bag of rows and a product with the catalogue read best.
         shapes = [(inward[0], inward[1]), *zip(inward[2:], inward[1:-1], strict=True)]
@@ -66,7 +69,7 @@ class SparseAutoencoder(nn.Module):
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "users code"]:
         """The last encoder layer before any activation, of L2-normalised rows under inverted dropout."""
-        values = unit_weights(offsets)
+        values = read_weights(offsets, self.oldest)
         if dropout > 0.0:
             assert generator is not None
             items, offsets, values = drop_events(items, offsets, values, dropout, generator)
@@ -74,7 +77,7 @@ class SparseAutoencoder(nn.Module):
 
     def encode_padded(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users code"]:
         """As `encode`, of a rectangle of items with −1 where a history is shorter."""
-        return self._encoded(padded_bag(self.encoder[0], history))
+        return self._encoded(padded_bag(self.encoder[0], history, oldest=self.oldest))
 
     def _encoded(self, summed: Float[Tensor, "users first"]) -> Float[Tensor, "users code"]:
         h = summed + self.encoder_bias[0]
@@ -95,6 +98,16 @@ class SparseAutoencoder(nn.Module):
         hidden = self.last_hidden(code)
         return multinomial_from_hidden(
             hidden, self.decoder[-1], self.decoder_bias[-1], items, offsets, self.buffers_out
+        )
+
+    def weighted_log_likelihood(
+        self, code: Float[Tensor, "users code"], items: Int[Tensor, " events"], offsets: Int[Tensor, " offsets"]
+    ) -> Float[Tensor, " users"]:
+        """Σ w log p(item | code) over each person's events, w the recency weights: what training asks for."""
+        hidden = self.last_hidden(code)
+        values = None if self.oldest == 1.0 else recency_weights(offsets, self.oldest)
+        return multinomial_from_hidden(
+            hidden, self.decoder[-1], self.decoder_bias[-1], items, offsets, self.buffers_out, values
         )
 
     def logits(self, code: Float[Tensor, "users code"]) -> Float[Tensor, "users items"]:

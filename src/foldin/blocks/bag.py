@@ -14,6 +14,7 @@ __all__ = [
     "drop_events",
     "padded_bag",
     "padded_recency_weights",
+    "read_weights",
     "recency_weights",
     "sums_by_item",
     "unit_rows",
@@ -38,6 +39,15 @@ def recency_weights(offsets: Int[Tensor, " offsets"], oldest: float) -> Float[Te
     own = torch.repeat_interleave(lengths, lengths)
     place = torch.arange(len(own), device=offsets.device) - torch.repeat_interleave(offsets[:-1], lengths)
     return 1.0 - (1.0 - oldest) * (own - 1 - place) / (own - 1).clamp(min=1)
+
+
+def read_weights(
+    offsets: Int[Tensor, " offsets"], oldest: float = 1.0, dtype: torch.dtype = torch.float32
+) -> Float[Tensor, " events"]:
+    """The entries of rows of recency weights, each row divided by its L2 norm; binary rows where `oldest` is 1."""
+    if oldest == 1.0:
+        return unit_weights(offsets, dtype)
+    return unit_rows(offsets, recency_weights(offsets, oldest).to(dtype))
 
 
 def unit_rows(offsets: Int[Tensor, " offsets"], values: Float[Tensor, " events"]) -> Float[Tensor, " events"]:

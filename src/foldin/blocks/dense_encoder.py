@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from foldin.blocks.bag import bag_of_items, drop_events, padded_bag, unit_weights
+from foldin.blocks.bag import bag_of_items, drop_events, padded_bag, read_weights
 from foldin.blocks.buffers import Buffers
 from foldin.tensors import Float, Int, Tensor
 
@@ -30,9 +30,18 @@ class DenseEncoder(nn.Module):
     """
 
     def __init__(
-        self, n_items: int, hidden: int, latent: int, *, layers: int, generator: torch.Generator, device: torch.device
+        self,
+        n_items: int,
+        hidden: int,
+        latent: int,
+        *,
+        layers: int,
+        generator: torch.Generator,
+        device: torch.device,
+        oldest: float = 1.0,
     ) -> None:
         super().__init__()
+        self.oldest = oldest
 
         def made(shape: tuple[int, ...], fan_in: int) -> nn.Parameter:
             return uniform_parameter(shape, fan_in, generator, device)
@@ -58,7 +67,7 @@ class DenseEncoder(nn.Module):
         generator: torch.Generator | None = None,
     ) -> tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]:
         """(μ, log σ²) of L2-normalised rows under inverted dropout."""
-        values = unit_weights(offsets)
+        values = read_weights(offsets, self.oldest)
         if dropout > 0.0:
             assert generator is not None
             items, offsets, values = drop_events(items, offsets, values, dropout, generator)
@@ -68,7 +77,7 @@ class DenseEncoder(nn.Module):
         self, history: Int[Tensor, "users length"]
     ) -> tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]:
         """As `forward`, of a rectangle of items with −1 where a history is shorter."""
-        return self._heads_of(padded_bag(self.first, history))
+        return self._heads_of(padded_bag(self.first, history, oldest=self.oldest))
 
     def _heads_of(self, summed: Float[Tensor, "users hidden"]) -> tuple[Tensor, Tensor]:
         h = self._normed(summed + self.biases[0], 0)

@@ -19,10 +19,11 @@ def shared_negatives(
     targets: Int[Tensor, " tokens"],
     generator: torch.Generator,
 ) -> tuple[Int[Tensor, " negatives"], Float[Tensor, " negatives"]]:
-    """(negatives for all tokens of a step, log of how often each is expected among them).
+    """(negatives for all tokens of a step, log of how often each is expected among them, by a token that has another target).
 
     Args:
-        sampling: `uniform` and `popularity` draw k, with replacement; `batch` takes the targets themselves.
+        sampling: `uniform` and `popularity` draw k, with replacement; `batch` takes the targets themselves: an item is as
+            often among them as the n − 1 other tokens have it for a target, (n − 1) q_j, were these drawn independently.
         log_share: log of the items' shares of all events.
         targets: of the step.
         generator: of the draws.
@@ -30,10 +31,11 @@ def shared_negatives(
     if sampling == "uniform":
         drawn = torch.randint(len(log_share), (k,), generator=generator, device=log_share.device)
         return drawn, torch.full_like(drawn, math.log(k / len(log_share)), dtype=log_share.dtype)
-    drawn = targets
     if sampling == "popularity":
         drawn = torch.multinomial(log_share.exp(), k, replacement=True, generator=generator)
-    return drawn, log_share[drawn] + math.log(len(drawn))
+        return drawn, log_share[drawn] + math.log(k)
+    # A token alone has no negative but its own target, which is left out whatever is expected of it.
+    return targets, log_share[targets] + math.log(max(len(targets) - 1, 1))
 
 
 def negatives_not_taken(

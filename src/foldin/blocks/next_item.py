@@ -50,8 +50,9 @@ def sampled_softmax_loss(
 ) -> Float[Tensor, ""]:
     """−s_y + log(e^{s_y} + Σ_j e^{s_j} / E_j), over negatives shared by all tokens, those equal to the target left out.
 
-    E_j is how often item j is expected among the negatives, k q_j for k draws from q: the sum estimates that over all
-    items but the target, without bias (the "log-Q correction").
+    E_j is how often item j is expected among the negatives of a token that has another target, k q_j for k draws from q and
+    (n − 1) q_j for the targets of n tokens: the sum estimates that over all items but the target, without bias (the "log-Q
+    correction").
 
     Args:
         log_expected: log E_j of each negative.

@@ -48,6 +48,9 @@ def _nearest(x: Float[Tensor, "n width"], vectors: Float[Tensor, "codes width"])
     x, vectors = x.detach(), vectors.detach()
     if x.device.type == "cpu":
         return torch.from_numpy(nearest(x.contiguous().numpy(), vectors.contiguous().numpy())[0])
+    # About their mean, for products of vectors far from the origin would drown their differences.
+    origin = vectors.mean(dim=0)
+    vectors, x = vectors - origin, x - origin
     half, step = 0.5 * vectors.square().sum(dim=1), max(1, (1 << 26) // len(vectors))
     parts = [(x[at : at + step] @ vectors.t() - half).argmax(dim=1) for at in range(0, len(x), step)]
     return torch.cat(parts) if parts else torch.empty(0, dtype=torch.int64, device=x.device)

@@ -24,7 +24,6 @@ from foldin.blocks.dropout import dropout
 from foldin.blocks.sequences import Sequences, cut_by_length, newest
 from foldin.blocks.transformer import Cache, Transformer, TransformerShape
 from foldin.data import Histories
-from foldin.errors import ShapeError
 from foldin.tensors import Float, Int, Tensor
 
 __all__ = ["SequenceEncoder"]
@@ -87,34 +86,31 @@ class SequenceEncoder(nn.Module):
         x = self.inputs(sequences)
         if noise is not None:
             x = dropout(x, self.shape.dropout, noise)
-        return self.transformer(x, sequences.times if self.shape.timed else None, noise)
+        return self.transformer(x, self._times(sequences), noise)
 
     def begin(self, sequences: Sequences) -> tuple[Float[Tensor, "users length width"], Cache]:
         """(h at every place, what is needed to read further events one at a time)."""
-        return self.transformer.begin(
-            self.inputs(sequences), sequences.lengths, sequences.times if self.shape.timed else None
-        )
+        return self.transformer.begin(self.inputs(sequences), sequences.lengths, self._times(sequences))
 
     def extend(self, event: Sequences, cache: Cache) -> tuple[Float[Tensor, "users 1 width"], Cache]:
         """(h of one more event of each person, the cache with it)."""
-        self._check(event)
         x = self._vectors(event.items)
         if len(self.places):
             x = x + F.embedding(cache.lengths.unsqueeze(1), self.places)
-        return self.transformer.extend(x, cache, event.times if self.shape.timed else None)
+        return self.transformer.extend(x, cache, self._times(event))
 
     def inputs(self, sequences: Sequences) -> Float[Tensor, "users length width"]:
-        """x of every place.
-
-        Raises:
-            ShapeError: attention looks at times, and these histories have none.
-        """
-        self._check(sequences)
+        """x of every place."""
         return self.placed(self._vectors(sequences.items), sequences.lengths)
 
-    def _check(self, sequences: Sequences) -> None:
-        if self.shape.timed and sequences.times is None:
-            raise ShapeError("timed = true needs the times of the events, and these histories have none")
+    def _times(self, sequences: Sequences) -> Int[Tensor, "users length"] | None:
+        """What attention knows of times: nothing, or all events are of one moment where they came without.
+
+        The bias is alike for all of these, and no softmax sees it.
+        """
+        if not self.shape.timed:
+            return None
+        return torch.zeros_like(sequences.items) if sequences.times is None else sequences.times
 
     def _vectors(self, items: Int[Tensor, "users length"]) -> Float[Tensor, "users length width"]:
         # A bag an item, of its own row or of its codes: the gradient of the table touches the rows in question only.

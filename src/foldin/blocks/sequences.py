@@ -10,7 +10,15 @@ from foldin.data import Histories
 from foldin.errors import FitError
 from foldin.tensors import Array, Int, Int64, Tensor
 
-__all__ = ["Sequences", "batches_by_length", "batches_of_transitions", "cut_by_length", "newest", "transitions"]
+__all__ = [
+    "Sequences",
+    "batches_by_length",
+    "batches_of_transitions",
+    "cut_by_length",
+    "newest",
+    "step_bytes",
+    "transitions",
+]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -105,6 +113,17 @@ def batches_of_transitions(
     if not (steps > 0).any():
         raise FitError("there is nothing to learn from one event to the next: nobody has two events")
     return batches_by_length(steps, tokens, rng)
+
+
+def step_bytes(train: Histories, tokens: int, length: int, width: int, heads: int, blocks: int) -> float:
+    """About what a step of training a transformer keeps of its batch for the way back, in bytes.
+
+    Of each event some twenty vectors of its width a block, and its attention to the events of its history, as logits, weights
+    and gradients.
+    """
+    events = min(tokens, train.n_events)
+    longest = min(length, int(train.lengths.max(initial=0)))
+    return 4.0 * events * blocks * (20.0 * width + 3.0 * heads * longest)
 
 
 def cut_by_length(lengths: Int64[Array, " people"], tokens: int) -> Iterator[slice]:

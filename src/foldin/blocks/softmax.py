@@ -3,7 +3,7 @@
 One logits buffer is used for everything. With E = exp(logits − row maximum) and T its row sums, the gradient with
 respect to the logits of Σ_u g_u log p(x_u) is
 
-    g_u x_ui − g_u n_u E_ui / T_u  =  −s_u (E_ui − x_ui T_u / n_u),    s_u = g_u n_u / T_u,
+    g_u x_ui − g_u n_u E_ui / T_u  =  −s_u (E_ui − x_ui T_u / n_u),    s_u = g_u n_u / T_u,   n_u = Σ_i x_ui,
 
 so the large matrix is scaled by nothing: T_u / n_u is subtracted at the few positives, and s_u multiplies the small
 factor of each matrix product.
@@ -47,6 +47,7 @@ class _MultinomialFromHidden(torch.autograd.Function):
         items: Tensor,
         offsets: Tensor,
         buffers: Buffers | None,
+        values: Tensor | None,
     ) -> Tensor:
         users_count, n_items = len(hidden), len(weight)
         ctx.buffers = buffers or Buffers()
@@ -56,6 +57,11 @@ class _MultinomialFromHidden(torch.autograd.Function):
         users = torch.repeat_interleave(torch.arange(users_count, device=hidden.device), lengths)
         at = users * n_items + items
         picked = logits.view(-1).index_select(0, at) + bias.index_select(0, items)
+        counts = lengths.to(hidden.dtype)
+        if values is not None:
+            picked = picked * values
+            counts = torch.zeros_like(counts).index_add_(0, users, values)
+        counts = counts.unsqueeze(1)
         taken = torch.zeros(users_count, dtype=hidden.dtype, device=hidden.device).index_add_(0, users, picked)
         top, total = hidden.new_empty(users_count, 1), hidden.new_empty(users_count, 1)
         step = max(1, _BLOCK // n_items)
@@ -65,18 +71,19 @@ class _MultinomialFromHidden(torch.autograd.Function):
             torch.amax(block, dim=1, keepdim=True, out=top[start : start + step])
             block.sub_(top[start : start + step]).exp_()
             torch.sum(block, dim=1, keepdim=True, out=total[start : start + step])
-        counts = lengths.to(hidden.dtype).unsqueeze(1)
         ctx.exponentials, ctx.used = logits, False
-        ctx.save_for_backward(hidden, weight, at, users, total, counts)
+        ctx.save_for_backward(hidden, weight, at, users, total, counts, values)
         return taken - (counts * (top + total.log())).squeeze(1)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        hidden, weight, at, users, total, counts = ctx.saved_tensors
+        hidden, weight, at, users, total, counts, values = ctx.saved_tensors
         scaled = ctx.exponentials
         needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         if not ctx.used:
-            at_positive = (total / counts.clamp(min=1)).squeeze(1).index_select(0, users)
+            at_positive = torch.where(counts > 0, total / counts, 0.0).squeeze(1).index_select(0, users)
+            if values is not None:
+                at_positive = at_positive * values
             scaled.view(-1).index_add_(0, at, at_positive, alpha=-1)
             ctx.used = True
         scale = -grads[0].unsqueeze(1) * counts / total
@@ -93,7 +100,7 @@ class _MultinomialFromHidden(torch.autograd.Function):
             grad_hidden.mul_(scale)
         if needs_bias:
             grad_bias = torch.mv(scaled.t(), scale.squeeze(1))
-        return grad_hidden, grad_weight, grad_bias, None, None, None
+        return grad_hidden, grad_weight, grad_bias, None, None, None, None
 
 
 def multinomial_from_hidden(
@@ -103,8 +110,9 @@ def multinomial_from_hidden(
     items: Int[Tensor, " events"],
     offsets: Int[Tensor, " offsets"],
     buffers: Buffers | None = None,
+    values: Float[Tensor, " events"] | None = None,
 ) -> Float[Tensor, " users"]:
-    """Log-likelihood of each person's items under softmax(hidden Wᵀ + b), in nats.
+    """Log-likelihood of each person's items under softmax(hidden Wᵀ + b), in nats; with `values` a sum weighted by them.
 
     What needs no gradient is not computed. With `buffers`, the backward pass must come before the next call with the
     same buffers: both work on one logits matrix.
@@ -112,7 +120,7 @@ def multinomial_from_hidden(
     Source: liang2018, eq. 2.
     """
     apply: Any = _MultinomialFromHidden.apply  # PyTorch gives it no types
-    result: Tensor = apply(hidden, weight, bias, items, offsets, buffers)
+    result: Tensor = apply(hidden, weight, bias, items, offsets, buffers, values)
     return result
 
 

@@ -32,4 +32,12 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:  # a full disk, a folder that may not be written to
         click.echo(f"foldin: error: {error}", err=True)
         code = 2
+    except (MemoryError, RuntimeError) as error:
+        from foldin.memory import lacks_memory  # it brings PyTorch, which `--help` need not wait for
+
+        if not lacks_memory(error):
+            raise
+        reason = str(error).splitlines()[0] if str(error) else "none is left"
+        click.echo(f"foldin: error: more memory is needed than there is: {reason}", err=True)
+        code = 2
     sys.exit(code if isinstance(code, int) else 0)

@@ -6,9 +6,9 @@ import click
 
 from foldin.cli.options import JSON, fit_options, read_options, settings_of, source_of, split_options
 from foldin.cli.output import FitBar, json_out, out, status, working
-from foldin.cli.tables import metrics_table, show_tests
-from foldin.errors import ConfigError
-from foldin.experiment import choose_device, model_class, report, train
+from foldin.cli.tables import metrics_table, show_calibrations, show_tests
+from foldin.errors import CapacityError, ConfigError, FitError, FoldinError, MissingExtraError
+from foldin.experiment import Trained, choose_device, model_class, report, train
 
 __all__ = ["command"]
 
@@ -33,17 +33,19 @@ def command(
     patience: int,
     metric: str,
     device: str,
+    calibrate: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Train models on the same split of PATH and judge them on the same people: a table with intervals, and paired
-    tests with Holm's correction.
+    tests with Holm's correction. A model that cannot be trained, for want of memory or of a package, is left out, with the
+    reason; the others are compared.
 
     \b
     Example:
       foldin compare movielens-small --min-rating 4 --models popularity,ease,multvae --set ease.regularization=200
     """
-    names = [name.strip() for name in models.split(",") if name.strip()]
+    names = list(dict.fromkeys(name.strip() for name in models.split(",") if name.strip()))
     if not names:
         raise ConfigError(f"--models {models!r}: names of models with commas between were expected")
     settings: dict[str, dict[str, str]] = {name: {} for name in names}
@@ -61,23 +63,37 @@ def command(
         split = source.split(download_progress=bar)
     for note in split.report.warnings:
         status(f"{note.count:,} {note.text}")
-    trained = {}
+    trained: dict[str, Trained] = {}
+    left_out: dict[str, str] = {}
+    first: FoldinError | None = None
     for name in names:
-        with FitBar(name, metric) as progress:
-            trained[name] = train(
-                split,
-                name,
-                configs[name],
-                seed=source.seed,
-                device=where,
-                metric=metric,
-                epochs=epochs,
-                patience=patience,
-                progress=progress,
-            )
-    content = report(split, trained, data=path, seed=source.seed)
+        try:
+            with FitBar(name, metric) as progress:
+                trained[name] = train(
+                    split,
+                    name,
+                    configs[name],
+                    seed=source.seed,
+                    device=where,
+                    metric=metric,
+                    epochs=epochs,
+                    patience=patience,
+                    calibrate=calibrate,
+                    progress=progress,
+                )
+        except (CapacityError, FitError, MissingExtraError) as error:
+            # The others can still be compared; without any, the first reason is the answer.
+            first = first or error
+            left_out[name] = str(error)
+            status(f"{name} is left out: {error}")
+    if not trained and first is not None:
+        raise first
+    content = report(split, trained, data=path, seed=source.seed, left_out=left_out)
     if as_json:
         json_out(content)
         return
     out().print(metrics_table(content))
+    for name, reason in left_out.items():
+        out().print(f"left out: {name}: {reason}", soft_wrap=True)
+    show_calibrations(out(), content)
     show_tests(out(), content, "ndcg@100")

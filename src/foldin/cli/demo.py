@@ -7,15 +7,15 @@ import click
 import numpy as np
 
 from foldin.cli.describe import describe_log, describe_split, show_log, show_split
-from foldin.cli.options import JSON
+from foldin.cli.options import JSON, SEED
 from foldin.cli.output import FitBar, json_out, out, status, working
 from foldin.cli.recommend import as_rows, list_table, lists_of
 from foldin.cli.tables import metrics_table, show_tests
 from foldin.data import EMBEDDED, Histories, Source, split_log
-from foldin.errors import ConfigError
+from foldin.errors import ConfigError, RunError
 from foldin.experiment import report, save, train
 from foldin.models import EASEConfig, MultVAEConfig
-from foldin.store import load_run
+from foldin.store import check_target, is_finished, load_run
 from foldin.training import Config
 
 __all__ = ["command"]
@@ -32,7 +32,7 @@ _LIKES = ("Toy Story (1995)", "Aladdin (1992)", "Lion King, The (1994)")
 @click.command()
 @click.option("--likes", "titles", multiple=True, metavar="TITLE", help="What the new person likes; may be repeated.")
 @click.option("--out", "folder", metavar="RUN", help="Keep the trained Mult-VAE as a run directory.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the split and of training.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the split and of training.")
 @click.option("--serve", is_flag=True, help="Then serve the Mult-VAE and open the studio in a browser; Ctrl-C ends.")
 @JSON
 def command(titles: tuple[str, ...], folder: str | None, seed: int, serve: bool, as_json: bool) -> None:
@@ -49,6 +49,10 @@ def command(titles: tuple[str, ...], folder: str | None, seed: int, serve: bool,
 
 
 def _demo(titles: tuple[str, ...], folder: str | None, seed: int, *, serve: bool, as_json: bool, scratch: Path) -> None:
+    if folder is not None:
+        if is_finished(Path(folder)):
+            raise RunError(f"{folder}: holds a finished run; give another folder, or remove it first")
+        check_target(Path(folder))
     console = out()
     source = Source(path=EMBEDDED, min_rating=4.0, protocol="strong", held_out=100, seed=seed)
     with working("reading"):

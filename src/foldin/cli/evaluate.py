@@ -1,14 +1,24 @@
 """`foldin evaluate`: judge a finished run on its test people."""
 
+from typing import Any
+
 import click
 
 from foldin.cli.options import JSON
 from foldin.cli.output import json_out, out, table, working
-from foldin.evaluation import DEFAULT_METRICS, evaluate
-from foldin.experiment import choose_device, split_of_run
+from foldin.cli.tables import figure, interval
+from foldin.evaluation import DEFAULT_METRICS, LOG_LIKELIHOOD, LOG_LIKELIHOOD_PER_EVENT, evaluate
+from foldin.experiment import check_targets, choose_device, split_of_run
 from foldin.store import load_run
 
 __all__ = ["command"]
+
+_NAMES = {
+    LOG_LIKELIHOOD: "log-likelihood per item, mean over users",
+    LOG_LIKELIHOOD_PER_EVENT: "log-likelihood per held-out event",
+    "perplexity": "perplexity, of the mean over users",
+    "perplexity_per_event": "perplexity per held-out event",
+}
 
 
 @click.command()
@@ -27,6 +37,7 @@ def command(run: str, metrics: str, path: str | None, device: str, as_json: bool
     loaded = load_run(run, device=choose_device(device))
     split = split_of_run(loaded, path)
     names = [name.strip() for name in metrics.split(",")]
+    check_targets(split)
     with working("evaluating") as bar:
         found = evaluate(
             loaded.model,
@@ -36,18 +47,20 @@ def command(run: str, metrics: str, path: str | None, device: str, as_json: bool
             train_people=len(split.train),
             progress=bar,
         )
-    summary = found.summary(seed=loaded.info["seed"])
-    content = {
-        "data": path or loaded.info["source"]["path"],
+    info = loaded.info
+    seed = info.get("seed") or 0
+    summary = found.summary(seed=seed)
+    content: dict[str, Any] = {
+        "data": path or (info.get("source") or {}).get("path"),
         "protocol": split.protocol,
-        "seed": loaded.info["seed"],
-        "people": loaded.info["people"],
+        "seed": seed,
+        "people": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
         "without_targets": found.without_targets,
         "items": len(split.catalog),
         "models": {
             loaded.name: {
                 "config": loaded.model.config.as_dict(),
-                "fit_seconds": loaded.info["fit_seconds"],
+                "fit_seconds": info.get("fit_seconds"),
                 "metrics": summary,
             }
         },
@@ -57,8 +70,7 @@ def command(run: str, metrics: str, path: str | None, device: str, as_json: bool
         json_out(content)
         return
     rows = [
-        (name, f"{entry['mean']:.4f}", f"{entry['low']:.4f} – {entry['high']:.4f}" if "low" in entry else "")
-        for name, entry in summary.items()
+        (_NAMES.get(name, name), figure(entry, "mean", 4), interval(entry, 4, " – ")) for name, entry in summary.items()
     ]
     people = len(found.per_user)
     out().print(

@@ -5,9 +5,10 @@ from typing import Any
 
 import click
 
-from foldin.cli.options import JSON
+from foldin.cli.options import JSON, SEED
 from foldin.cli.output import json_out, out, table, working
-from foldin.cli.page import bound_heading, bound_rows, html_page
+from foldin.cli.page import bound_heading, bound_rows, html_page, prediction_line
+from foldin.cli.targets import check_file
 from foldin.errors import ConfigError
 from foldin.experiment import choose_device, split_of_run
 from foldin.explanation import explain, explain_file
@@ -25,9 +26,13 @@ _SEGMENTS = 20
     "--people", type=click.IntRange(2), default=500, show_default=True, help="Held-out people, or pictures, at most."
 )
 @click.option(
-    "--draws", type=click.IntRange(1), default=500, show_default=True, help="Of z for each of them: the largest k."
+    "--draws",
+    type=click.IntRange(1, 100_000),
+    default=500,
+    show_default=True,
+    help="Of z for each of them: the largest k.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the draws.")
 @click.option(
     "--html", "page", metavar="FILE", help="Where the page goes  [default: RUN/explain.html, or beside the file]"
 )
@@ -55,6 +60,9 @@ def command(
       foldin explain vae.safetensors --data fashion-mnist
     """
     file = Path(run)
+    target = Path(page) if page is not None else file.with_suffix(".html") if file.is_file() else file / "explain.html"
+    if page is not None or file.is_file():  # in a run's own folder the name is foldin's
+        check_file(target, "--html", (".html", ".htm"))
     if file.is_file():
         if path is None:
             raise ConfigError(f"{run}: a model in a file; --data must say which pictures, such as fashion-mnist")
@@ -62,24 +70,18 @@ def command(
             content = explain_file(
                 file, path, device=choose_device(device), people=people, draws=draws, seed=seed, progress=bar
             )
-        _show_file(content, Path(page) if page is not None else file.with_suffix(".html"), as_json)
+        _show_file(content, target, as_json)
         return
     loaded = load_run(run, device=choose_device(device))
     split = split_of_run(loaded, path)
     with working("draws") as bar:
         content = explain(loaded, split, people=people, draws=draws, seed=seed, progress=bar)
-    target = Path(page) if page is not None else Path(run) / "explain.html"
     write_text(target, html_page(content))
     if as_json:
         json_out(content)
         return
     console = out()
-    likelihood = content["log_likelihood_per_item"]
-    console.print(
-        f"{loaded.name} on {content['data']}: held-out log-likelihood {likelihood['mean']:.4f} nats an item "
-        f"({likelihood['low']:.4f} to {likelihood['high']:.4f}), perplexity {content['perplexity']['mean']:.0f}",
-        soft_wrap=True,
-    )
+    console.print(f"{loaded.name} on {content['data']}: {prediction_line(content)}", soft_wrap=True)
     if "bounds" in content:
         _show_bounds(console, content["bounds"])
     if "segments" in content:

@@ -6,7 +6,7 @@ import click
 
 from foldin.cli.options import JSON
 from foldin.cli.output import json_out, out
-from foldin.errors import ConfigError
+from foldin.cli.targets import check_file
 from foldin.export import export_onnx
 from foldin.store import load_run
 
@@ -29,8 +29,7 @@ def command(run: str, target: str, k: int, as_json: bool) -> None:
       foldin export runs/films --out films.onnx -k 20
     """
     path = Path(target)
-    if path.suffix != ".onnx":
-        raise ConfigError(f"{target}: a file name ending in .onnx was expected")
+    check_file(path, "--out", (".onnx",))
     loaded = load_run(run)
     export_onnx(loaded.model, loaded.catalog, path, k=k)
     size = path.stat().st_size

@@ -7,9 +7,10 @@ import click
 
 from foldin.cli.options import JSON, ModelName, fit_options, read_options, settings_of, source_of, split_options
 from foldin.cli.output import FitBar, json_out, out, status, working
-from foldin.cli.tables import metrics_table
+from foldin.cli.tables import metrics_table, show_calibrations
 from foldin.errors import RunError
 from foldin.experiment import choose_device, model_class, report, save, train
+from foldin.store import check_target, is_finished
 from foldin.training import CHECKPOINT
 
 __all__ = ["command"]
@@ -35,6 +36,7 @@ def command(
     patience: int,
     metric: str,
     device: str,
+    calibrate: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -46,13 +48,13 @@ def command(
       foldin fit movielens-small --min-rating 4 --model multvae --out runs/films --set epochs=50 --set beta=0.1
     """
     target = Path(folder)
-    if target.exists() and not target.is_dir():
-        raise RunError(f"{target}: is a file; a run is a folder")
     unfinished = (target / CHECKPOINT).exists()
-    if (target / "run.json").exists() and not (resume and unfinished):
+    if is_finished(target) and not (resume and unfinished):
         raise RunError(f"{target}: holds a finished run; give another folder, or remove it first")
     if unfinished and not resume:
         raise RunError(f"{target}: holds an unfinished run; continue it with --resume, or remove it first")
+    if not unfinished:
+        check_target(target)
     config = model_class(name).Config.from_texts(settings_of(texts))
     source = source_of(path, options)
     with working("reading") as bar:
@@ -70,6 +72,7 @@ def command(
             metric=metric,
             epochs=epochs,
             patience=patience,
+            calibrate=calibrate,
             folder=target,
             resume=resume,
             progress=progress,
@@ -83,5 +86,6 @@ def command(
         json_out(content)
         return
     out().print(metrics_table(content))
+    show_calibrations(out(), content)
     epoch = "" if one.result.best_epoch is None else f" (epoch {one.result.best_epoch} of {len(one.result.records)})"
     out().print(f"kept in {target}{epoch}; try: foldin recommend {target} --history ID,ID", soft_wrap=True)

@@ -5,11 +5,12 @@ from typing import Any, TypeVar
 
 import click
 
-from foldin.data import FORMATS, PROTOCOLS, Source
+from foldin.data import FOLD_INS, FORMATS, PROTOCOLS, Source
 from foldin.errors import ConfigError
 
-__all__ = ["JSON", "ModelName", "fit_options", "read_options", "settings_of", "source_of", "split_options"]
+__all__ = ["JSON", "SEED", "ModelName", "fit_options", "read_options", "settings_of", "source_of", "split_options"]
 
+SEED = click.IntRange(0, 2**63 - 1)  # what random generators take
 F = TypeVar("F", bound=Callable[..., Any])
 
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output, nothing else there.")
@@ -46,7 +47,17 @@ def read_options(function: F) -> F:
     return _stack(
         function,
         [
-            click.option("--format", "format", type=click.Choice(FORMATS), help="When the file does not tell."),
+            click.option(
+                "--format",
+                "format",
+                type=click.Choice(FORMATS),
+                help="Format of the file, where its content does not tell or fits two.",
+            ),
+            click.option(
+                "--encoding",
+                metavar="NAME",
+                help="Encoding of text files, such as cp949, shift_jis or cp1252  [default: UTF-8, else guessed]",
+            ),
             click.option("--user", metavar="COLUMN", help="The column of people."),
             click.option("--item", metavar="COLUMN", help="The column of items."),
             click.option("--time", metavar="COLUMN", help="The column of times."),
@@ -95,13 +106,19 @@ def split_options(function: F) -> F:
                 help="Share or number, for validation and test each.",
             ),
             click.option(
+                "--fold-in",
+                type=click.Choice(FOLD_INS),
+                default="train",
+                show_default=True,
+                help="What the model sees of test users in a folder of train, valid and test: their training events, as "
+                "published, or all events before the test.",
+            ),
+            click.option(
                 "--min-events",
                 type=click.IntRange(1),
                 help="Leave out people with fewer events  [default: 5; last-out 3]",
             ),
-            click.option(
-                "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the split and of training."
-            ),
+            click.option("--seed", type=SEED, default=0, show_default=True, help="Of the split and of training."),
         ],
     )
 
@@ -123,6 +140,11 @@ def fit_options(function: F) -> F:
                 "--metric", default="ndcg@100", show_default=True, help="The validation figure that chooses the epoch."
             ),
             click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps or auto."),
+            click.option(
+                "--calibrate",
+                is_flag=True,
+                help="Fit a temperature on the validation users, which turns any model's scores into probabilities.",
+            ),
         ],
     )
 

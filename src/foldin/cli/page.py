@@ -5,8 +5,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["bound_heading", "bound_rows", "html_page", "line_chart"]
+from foldin.cli.tables import figure, interval
 
+__all__ = ["GENERATOR", "bound_heading", "bound_rows", "html_page", "line_chart", "prediction_line"]
+
+GENERATOR = '<meta name="generator" content="foldin">'  # by which a page is known as foldin's
 _STYLE = """
 :root { color-scheme: light dark; --line: #2563a8; --other: #b4530a; --third: #3a7d44; --grid: #8884; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
@@ -201,13 +204,21 @@ def _segments(segments: list[dict[str, Any]]) -> str:
     return "<h2>Parts, and the items that say most about each</h2>" + _table(("share", "items"), rows)
 
 
+def prediction_line(content: dict[str, Any]) -> str:
+    """The held-out log-likelihood and both perplexities in words: of the mean over users, and of that over events."""
+
+    def perplexity(name: str, of: str) -> str:
+        return f", perplexity {figure(content[name], 'mean', 0)} {of}" if name in content else ""
+
+    likelihood = content["log_likelihood_per_item"]
+    spread = "" if likelihood["low"] is None else f" ({interval(likelihood, 4, ' to ')})"
+    mean = f"held-out log-likelihood {figure(likelihood, 'mean', 4)} nats an item, averaged over users{spread}"
+    return f"{mean}{perplexity('perplexity', 'over users')}{perplexity('perplexity_per_event', 'over all held-out events')}"
+
+
 def _predictions(content: dict[str, Any]) -> str:
-    likelihood, perplexity = content["log_likelihood_per_item"], content["perplexity"]
-    return (
-        f"<p>Held-out log-likelihood {likelihood['mean']:.4f} nats an item "
-        f"({likelihood['low']:.4f} to {likelihood['high']:.4f}), perplexity {perplexity['mean']:.0f}; "
-        f"protocol {html.escape(content['protocol'])}.</p>"
-    )
+    line = prediction_line(content)
+    return f"<p>{html.escape(line[0].upper() + line[1:])}; protocol {html.escape(content['protocol'])}.</p>"
 
 
 def _calibration(curve: list[dict[str, Any]]) -> str:
@@ -227,7 +238,8 @@ def html_page(content: dict[str, Any]) -> str:
         "<h2>Training</h2>" + _training(content["history"]) if "history" in content else "",
     )
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">{GENERATOR}'
+        '<meta name="viewport" content="width=device-width">'
         f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>"
         + "".join(parts)
         + "</body></html>\n"

@@ -1,6 +1,6 @@
 """`foldin recommend`: lists for new people or for a file of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +9,17 @@ import numpy as np
 import polars as pl
 import torch
 
-from foldin.cli.options import JSON
+from foldin.cli.ids import item_indices
+from foldin.cli.options import JSON, SEED
 from foldin.cli.output import json_out, out, status, table, working
-from foldin.data import Catalog, EventLog, Histories, Source, read_log
-from foldin.data.formats import open_table
-from foldin.data.roles import find_roles
-from foldin.errors import ConfigError, DataError
+from foldin.cli.people import people_of
+from foldin.cli.targets import check_file
+from foldin.data import Catalog, Histories, ResolvedHistory, repeats_of, resolve_history
+from foldin.errors import ConfigError
 from foldin.experiment import choose_device
 from foldin.files import write_atomically
-from foldin.models import Posterior, Predictive, Recommender, TopK
+from foldin.memory import require_memory
+from foldin.models import PopularStart, Posterior, Predictive, Recommender, TopK, user_key
 from foldin.retrieval import Index, recall_against
 from foldin.store import Run, load_run
 
@@ -25,14 +27,20 @@ __all__ = ["as_rows", "command", "list_table", "lists_of"]
 
 _WRITERS = {".parquet": "write_parquet", ".csv": "write_csv", ".ndjson": "write_ndjson", ".jsonl": "write_ndjson"}
 
-_UNCERTAINTY = ("sd", "low", "high", "in_top_k")
+_USERS = 4096  # of a file, whose lists are made at once
+_ROW_BYTES = 200.0  # of a place of a list on its way into a file
+
+_UNCERTAINTY = ("sd", "low", "high", "in_top_k", "in_top_k_se")
+_EXPLORED = (*_UNCERTAINTY, "inverse_propensity")
 
 
-def as_rows(model: Recommender[Any], catalog: Catalog, found: TopK, user: int) -> list[dict[str, Any]]:
+def as_rows(
+    model: Recommender[Any], catalog: Catalog, found: TopK, user: int, *, explore: bool = False
+) -> list[dict[str, Any]]:
     """One person's list as data: a probability, or the score of a model without a density.
 
     With the posterior's uncertainty: the standard deviation of the probability, its 90 % credible interval, and P(the item is
-    among the k best).
+    among the k best) with its standard error; when exploring, the weight for inverse propensity scoring too.
     """
     rows = []
     for place, item in enumerate(found.items[user].tolist()):
@@ -42,7 +50,7 @@ def as_rows(model: Recommender[Any], catalog: Catalog, found: TopK, user: int) -
         row = {"rank": place + 1, "item": catalog.ids[item], "title": catalog.titles[item]}
         row |= {"probability": float(np.exp(score))} if model.has_likelihood else {"score": score}
         if isinstance(found, Predictive):
-            row |= {name: float(getattr(found, name)[user, place]) for name in _UNCERTAINTY}
+            row |= {name: float(getattr(found, name)[user, place]) for name in (_EXPLORED if explore else _UNCERTAINTY)}
         rows.append(row)
     return rows
 
@@ -62,21 +70,48 @@ def list_table(title: str, rows: list[dict[str, Any]]) -> Any:
 
 
 def lists_of(
-    model: Recommender[Any], people: Histories, k: int, how: dict[str, Any], *, explore: bool = False, seed: int = 0
+    model: Recommender[Any],
+    people: Histories,
+    k: int,
+    how: dict[str, Any],
+    *,
+    explore: bool = False,
+    seed: int = 0,
+    draws: int | None = None,
+    keys: Sequence[int] | None = None,
 ) -> TopK:
-    """Lists, with the posterior's uncertainty where the model has one."""
+    """Lists, with the posterior's uncertainty where the model has one; what is drawn is keyed by the seed and each user."""
     if isinstance(model, Posterior):
-        generator = torch.Generator(model.device).manual_seed(seed)
-        return model.predictive(people, k, generator, explore=explore, **how)
+        generator = torch.Generator().manual_seed(seed)
+        return model.predictive(people, k, generator, explore=explore, draws=draws, keys=keys, **how)
     if explore:
         raise ConfigError(f"--explore needs a model with a posterior; {type(model).__name__} has none")
     return model.recommend(people, k, **how)
 
 
-def _history(catalog: Catalog, ids: tuple[str, ...], titles: tuple[str, ...]) -> list[int]:
-    named = [part.strip() for one in ids for part in one.split(",") if part.strip()]
-    # A film named twice is one event of the history.
-    return list(dict.fromkeys([*catalog.indices(named), *(catalog.find_title(title) for title in titles)]))
+def _history(run: Run, ids: tuple[str, ...], titles: tuple[str, ...]) -> ResolvedHistory:
+    """What a user took, as the service would read it too.
+
+    Raises:
+        UnknownItemError: an id or a title that the catalog does not have.
+    """
+    named = [run.catalog.ids[at] for at in _items(run.catalog, ids, "--history")]
+    return resolve_history(run.catalog, named, titles=titles, repeats=repeats_of(run.info))
+
+
+def _items(catalog: Catalog, ids: tuple[str, ...], option: str) -> list[int]:
+    found, notes = item_indices(catalog, ids, option)
+    for note in notes:
+        status(note)
+    return found
+
+
+def _start_note(model: Recommender[Any], people: Histories) -> str | None:
+    """What is to be said of a list that does not come from the user's own events."""
+    if not isinstance(model, PopularStart) or not model.given_popularity(people)[0]:
+        return None
+    known = "no history" if people.n_events == 0 else "nothing is learned of the items in the history"
+    return f"{known}: these are the most popular items"
 
 
 @click.command()
@@ -90,7 +125,19 @@ def _history(catalog: Catalog, ids: tuple[str, ...], titles: tuple[str, ...]) ->
 @click.option("--deny", multiple=True, metavar="ID,ID,…", help="These items may not.")
 @click.option("--keep-seen", is_flag=True, help="List items of the history too.")
 @click.option("--explore", is_flag=True, help="The list of one draw from the posterior, with propensities.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the posterior's draws.")
+@click.option(
+    "--seed",
+    type=SEED,
+    default=0,
+    show_default=True,
+    help="Seed of the draws; with it a user is given the same list in any file.",
+)
+@click.option(
+    "--draws",
+    type=click.IntRange(2),
+    help="Number of draws from the posterior, for intervals and P(in the top k)  [default: 100; with --explore 1000, but 100 "
+    "of lda and poisson]",
+)
 @click.option("--index", metavar="FAISS", help="With --users: search approximately, e.g. HNSW32 or IVF256,Flat.")
 @click.option("--effort", type=click.IntRange(1), help="Of that search: efSearch of HNSW, nprobe of IVF.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps or auto.")
@@ -107,6 +154,7 @@ def command(
     keep_seen: bool,
     explore: bool,
     seed: int,
+    draws: int | None,
     index: str | None,
     effort: int | None,
     device: str,
@@ -116,7 +164,17 @@ def command(
     next. Nothing is retrained. With neither, the list of a person with no history.
 
     A model with a posterior says how sure it is: the 90 % credible interval of each probability (--json: its standard
-    deviation too), and P(in the top k), which under --explore is the propensity of being listed.
+    deviation too), and P(in the top k) with its standard error. Under --explore the list is that of one draw from the
+    posterior, and P(in the top k), over further, independent draws, is each item's marginal propensity: that of being
+    anywhere in the list. It is 0 where no draw listed the item; inverse_propensity, (n + 1) / (X + 1) with X of n draws, is the
+    finite weight for inverse propensity scoring. An item of propensity p needs several times 1/p draws.
+
+    An option that takes ID,ID,… may be repeated. A value that is itself the id of an item is that item, commas, blanks and
+    all; else it is split at commas, and an id with a comma stands in quotes, as in CSV: '"10,5",7'.
+
+    Whoever a model has learned nothing of, such as a person with no history, is given the most popular items, and a note
+    says so. Every person in FILE gets a list, also where none of the events can be used. The file that --out names may be
+    there already only where this command wrote it.
 
     With --index the lists come from a FAISS index over the items, and the share of the exact lists that it found is
     measured on up to a thousand of the people.
@@ -129,47 +187,38 @@ def command(
     catalog = loaded.catalog
     how: dict[str, Any] = {
         "exclude_seen": not keep_seen,
-        "allow": _history(catalog, allow, ()) if allow else None,
-        "deny": _history(catalog, deny, ()) if deny else None,
+        "allow": _items(catalog, allow, "--allow") if allow else None,
+        "deny": _items(catalog, deny, "--deny") if deny else None,
     }
+    if allow and not how["allow"]:
+        raise ConfigError("--allow names no item, so that no item may be listed")
     if file is not None:
         if target is None or ids or titles:
             raise ConfigError("--users goes with --out FILE, and without --history and --likes")
         if index is not None and explore:
             raise ConfigError("--explore draws from the posterior and scores every item: it goes without --index")
         search = None if index is None else Index(loaded.model, index, effort=effort)
-        _for_file(loaded, Path(file), Path(target), k, how, search, explore=explore, seed=seed, as_json=as_json)
+        _for_file(
+            loaded, Path(file), Path(target), k, how, search, explore=explore, seed=seed, draws=draws, as_json=as_json
+        )
         return
     if index is not None:
         raise ConfigError("--index goes with --users FILE; a single list is exact")
     if target is not None:
         raise ConfigError("--out goes with --users FILE")
-    history = _history(catalog, ids, titles)
-    people = Histories.from_lists([history], loaded.model.n_items)
-    found = lists_of(loaded.model, people, k, how, explore=explore, seed=seed)
-    rows = as_rows(loaded.model, catalog, found, 0)
+    history = _history(loaded, ids, titles)
+    people = history.histories(loaded.model.n_items)
+    found = lists_of(loaded.model, people, k, how, explore=explore, seed=seed, draws=draws)
+    rows = as_rows(loaded.model, catalog, found, 0, explore=explore)
+    note = _start_note(loaded.model, people)
     if as_json:
-        json_out({"run": run, "model": loaded.name, "history": [catalog.ids[i] for i in history], "items": rows})
+        about = {"run": run, "model": loaded.name, "history": [catalog.ids[i] for i in history.items], "items": rows}
+        json_out(about if note is None else {**about, "note": note})
         return
-    taken = ", ".join(catalog.titles[i] for i in history) or "nothing yet"
+    taken = ", ".join(catalog.titles[i] for i in history.items) or "nothing yet"
     out().print(list_table(f"Took: {taken}", rows))
-
-
-def _people_of(run: Run, file: Path) -> EventLog:
-    """A log of people, read as the run's own was, as far as the file has the columns for it."""
-    source = Source(**run.info["source"])
-    with open_table(file) as (lazy, _):
-        names = lazy.collect_schema().names()
-        roles = ("user", "item", "time", "rating", "order")
-        said = {role: getattr(source, role) for role in roles if getattr(source, role) in names}
-        rated = find_roles(lazy, said, str(file)).columns.rating is not None
-    return read_log(
-        file,
-        **said,
-        min_rating=source.min_rating if rated else None,
-        repeats=source.repeats,
-        time_format=source.time_format,
-    )
+    if note is not None:
+        out().print(f"note: {note}", soft_wrap=True)
 
 
 def _for_file(
@@ -182,30 +231,38 @@ def _for_file(
     *,
     explore: bool,
     seed: int,
+    draws: int | None,
     as_json: bool,
 ) -> None:
     model, catalog = run.model, run.catalog
-    if target.suffix not in _WRITERS:
-        raise DataError(f"{target}: one of {', '.join(_WRITERS)} was expected")
-    log = _people_of(run, file)
-    index = dict(zip(catalog.ids, range(len(catalog)), strict=True))
-    new = np.array([index.get(one, -1) for one in log.items["item"]], dtype=np.int64)
-    people = log.histories.reindex(new, len(catalog))
-    unknown = log.histories.n_events - people.n_events
-    if unknown:
-        status(f"{unknown:,} events on {int((new < 0).sum()):,} items that the model does not know are left out")
+    check_file(target, "--out", tuple(_WRITERS), source=file)
+    asked = people_of(run, file)
+    people = asked.histories
+    places = min(k, len(catalog))
+    require_memory(
+        _ROW_BYTES * float(len(people)) * places,
+        f"{len(people):,} lists of {places:,} places",
+        "ask for shorter lists (-k), or for fewer people at a time",
+    )
+    if asked.unknown_events:
+        status(
+            f"{asked.unknown_events:,} events on {asked.unknown_items:,} items that the model does not know are left out"
+        )
+    if asked.without_events:
+        status(f"{asked.without_events:,} people have no event that can be used")
     frames = []
-    step = 4096
+    step = _USERS
     with working("people") as bar:
         for start in range(0, len(people), step):
             part = people.rows(start, start + step)
             # The spread over the posterior costs a hundred times the list: for a file only where it is asked for.
             if explore:
-                found = lists_of(model, part, k, how, explore=True, seed=seed)
+                keys = [user_key(user) for user in asked.people[start : start + step]]
+                found = lists_of(model, part, k, how, explore=True, seed=seed, draws=draws, keys=keys)
             else:
                 found = model.recommend(part, k, **how) if search is None else search.recommend(part, k, **how)
             normalised = model.has_likelihood and search is None
-            frames.append(_frame(catalog, found, log.people[start : start + step], normalised=normalised))
+            frames.append(_frame(catalog, found, asked.people[start : start + step], normalised=normalised))
             bar(min(start + step, len(people)), len(people))
     lists = pl.concat(frames)
     write_atomically(target, getattr(lists, _WRITERS[target.suffix]))
@@ -214,11 +271,26 @@ def _for_file(
         some = people.rows(0, 1000)
         found_share = recall_against(search.recommend(some, k, **how), model.recommend(some, k, **how))
         recall = float(found_share.mean()) if len(some) else 1.0
+    popular = int(model.given_popularity(people).sum()) if isinstance(model, PopularStart) else 0
     if as_json:
         more = {} if recall is None else {"recall_of_exact": recall}
-        json_out({"out": str(target), "people": len(people), "rows": lists.height, "unknown_events": unknown, **more})
+        json_out(
+            {
+                "out": str(target),
+                "people": len(people),
+                "rows": lists.height,
+                "unknown_events": asked.unknown_events,
+                "without_events": asked.without_events,
+                "given_popularity": popular,
+                **more,
+            }
+        )
     else:
         out().print(f"{len(people):,} people, {lists.height:,} rows → {target}", soft_wrap=True)
+        if popular:
+            out().print(
+                f"note: {popular:,} of them are given the most popular items, for want of a history", soft_wrap=True
+            )
         if recall is not None:
             out().print(f"{recall:.1%} of the exact lists were found ({min(len(people), 1000):,} people)")
 
@@ -229,7 +301,7 @@ def _frame(catalog: Catalog, found: TopK, people: pl.Series, *, normalised: bool
     kept = flat >= 0
     values = [pl.Series("probability", np.exp(scores[kept])) if normalised else pl.Series("score", scores[kept])]
     if isinstance(found, Predictive):
-        values += [pl.Series(name, getattr(found, name).reshape(-1)[kept]) for name in _UNCERTAINTY]
+        values += [pl.Series(name, getattr(found, name).reshape(-1)[kept]) for name in _EXPLORED]
     return pl.DataFrame(
         [
             people.gather(np.repeat(np.arange(people.len()), k)[kept]).alias("person"),

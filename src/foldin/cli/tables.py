@@ -9,22 +9,41 @@ from rich.text import Text
 
 from foldin.cli.output import table
 
-__all__ = ["metrics_table", "show_tests"]
+__all__ = ["figure", "interval", "metrics_table", "show_calibrations", "show_tests"]
 
 SHOWN = ("ndcg@100", "recall@20", "recall@50", "ndcg@10")
 
 
-def _cell(entry: Mapping[str, float] | None, places: int = 3) -> Text:
+def figure(entry: Mapping[str, Any], name: str, places: int) -> str:
+    """A figure of an entry of a report, to read: ∞ for an infinite one, which JSON does not have, a dash where there is none."""
+    if entry[name] is None:
+        return "∞" if name in entry.get("infinite", ()) else "–"
+    return f"{entry[name]:.{places}f}"
+
+
+def interval(entry: Mapping[str, Any], places: int, between: str) -> str:
+    """The interval of a figure in words; a dash where there are too few users for one, nothing where it has none."""
+    if "low" not in entry:
+        return ""
+    if entry["low"] is None and entry["high"] is None and "infinite" not in entry:
+        return "–"
+    return f"{figure(entry, 'low', places)}{between}{figure(entry, 'high', places)}"
+
+
+def _cell(entry: Mapping[str, Any] | None, places: int = 3) -> Text:
     if entry is None:
         return Text("–")
-    text = Text(f"{entry['mean']:.{places}f}")
-    if "low" in entry:
-        text.append(f" {entry['low']:.{places}f}–{entry['high']:.{places}f}", style="dim")
+    text = Text(figure(entry, "mean", places))
+    if found := interval(entry, places, "–"):
+        text.append(f" {found}", style="dim")
     return text
 
 
 def metrics_table(content: Mapping[str, Any], shown: Sequence[str] = SHOWN) -> Table:
-    """Models side by side; a 95 % bootstrap interval over people behind each mean."""
+    """Models side by side; behind each mean its 95 % interval over users, a dash where they are too few for one.
+
+    Perplexity stands there twice: of the mean over users of their mean log-likelihood, and of the mean over all held-out events.
+    """
     first = next(iter(content["models"].values()))["metrics"]
     names = [name for name in shown if name in first] or [n for n in first if "@" in n][:4]
     rows = []
@@ -36,6 +55,7 @@ def metrics_table(content: Mapping[str, Any], shown: Sequence[str] = SHOWN) -> T
                 model,
                 *(_cell(metrics.get(name)) for name in names),
                 _cell(metrics.get("perplexity"), 0),
+                _cell(metrics.get("perplexity_per_event"), 0),
                 _cell(coverage, 2),
                 f"{about['fit_seconds']:.1f}",
             )
@@ -45,13 +65,32 @@ def metrics_table(content: Mapping[str, Any], shown: Sequence[str] = SHOWN) -> T
         f"{content['data']}, protocol {content['protocol']}: {people:,} test people, "
         f"{content['items']:,} items ranked, mean and 95 % interval"
     )
-    return table(title, ("model", *names, "perplexity", "coverage", "fit s"), rows)
+    return table(title, ("model", *names, "perplexity per user", "per event", "coverage", "fit s"), rows)
+
+
+def show_calibrations(console: Console, content: Mapping[str, Any]) -> None:
+    """The temperature of each model that has one, and what it brought, in a sentence."""
+    for model, about in content["models"].items():
+        found = about.get("calibration")
+        if found is None:
+            continue
+        if "failed" in found:
+            console.print(f"  {model}: no temperature: {found['failed']}", soft_wrap=True)
+            continue
+        console.print(
+            f"  {model}: temperature {found['temperature']:.4g}, fitted on {found['events']:,} held-out events of "
+            f"{found['users']:,} validation users, where it gains {found['gain']:.4f} nats per event",
+            soft_wrap=True,
+        )
 
 
 def show_tests(console: Console, content: Mapping[str, Any], metric: str) -> None:
     """Each pair of models on one metric, in a sentence."""
     for test in content["tests"]:
         if test["metric"] != metric:
+            continue
+        if test["p_adjusted"] is None:
+            console.print(f"  {test['a']} and {test['b']}: no test, since a difference in {metric} is not finite")
             continue
         better, worse = (test["a"], test["b"]) if test["difference"] >= 0 else (test["b"], test["a"])
         sure = "significant" if test["p_adjusted"] < 0.05 else "not significant"

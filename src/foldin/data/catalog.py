@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -29,6 +30,12 @@ class Catalog:
         missing = {"item", "count"} - set(self.table.columns)
         if missing:
             raise DataError(f"a catalogue needs the columns 'item' and 'count'; missing: {sorted(missing)}")
+        if self.table["item"].dtype != pl.String:  # ids are text, so that the same one is asked for everywhere
+            object.__setattr__(self, "table", self.table.with_columns(pl.col("item").cast(pl.String)))
+        if self.table["item"].null_count():
+            raise DataError(
+                f"a catalog has an item without an id, in row {int(self.table['item'].is_null().arg_true()[0]) + 1:,}"
+            )
         ids = self.table["item"].to_list()
         index = dict(zip(ids, range(len(ids)), strict=True))
         if len(index) != len(ids):
@@ -37,7 +44,13 @@ class Catalog:
 
     @classmethod
     def from_ids(cls, ids: Sequence[str], counts: Int64[Array, " items"] | None = None) -> "Catalog":
-        """A catalogue of ids alone."""
+        """A catalogue of ids alone.
+
+        Raises:
+            DataError: an id twice, or not a count for each.
+        """
+        if counts is not None and len(counts) != len(ids):
+            raise DataError(f"{len(counts):,} counts for {len(ids):,} items")
         numbers = np.zeros(len(ids), np.int64) if counts is None else counts
         return cls(pl.DataFrame({"item": pl.Series(ids, dtype=pl.String), "count": numbers}))
 
@@ -64,13 +77,15 @@ class Catalog:
         order = np.argsort(self.table["count"].to_numpy(), kind="stable")
         return {self.titles[i].casefold(): int(i) for i in order}
 
-    def indices(self, ids: Iterable[str]) -> list[int]:
+    def indices(self, ids: Iterable[Any]) -> list[int]:
         """Indices of external ids.
 
         Raises:
-            UnknownItemError: an id that is not in the catalogue; names up to five of them.
+            UnknownItemError: an id that is not in the catalogue; names up to five of them. Ids are text.
         """
-        wanted = list(ids)
+        wanted = _ids(ids)
+        if odd := [one for one in wanted if not isinstance(one, str)]:
+            raise UnknownItemError(f"ids are text: {str(odd[0])!r}, not {odd[0]!r}")
         unknown = [one for one in wanted if one not in self._index]
         if unknown:
             more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
@@ -80,16 +95,26 @@ class Catalog:
             )
         return [self._index[one] for one in wanted]
 
-    def known(self, ids: Iterable[str]) -> list[int]:
-        """Indices of those ids that are in the catalogue, in order."""
-        return [self._index[one] for one in ids if one in self._index]
+    def places(self, ids: Iterable[Any]) -> list[int | None]:
+        """Index of each external id; None for one that is not in the catalog."""
+        return [self._index.get(one) for one in _ids(ids)]
 
-    def find_title(self, title: str) -> int:
+    def known(self, ids: Iterable[Any]) -> list[int]:
+        """Indices of those ids that are in the catalogue, in order."""
+        return [self._index[one] for one in _ids(ids) if one in self._index]
+
+    def __contains__(self, one: object) -> bool:
+        """Whether it is the id of an item."""
+        return isinstance(one, str) and one in self._index
+
+    def find_title(self, title: Any) -> int:
         """Index of a title, letter case aside.
 
         Raises:
             UnknownItemError: no such title; suggests the nearest ones.
         """
+        if not isinstance(title, str):
+            raise UnknownItemError(f"a title is text, not {title!r}")
         found = self._by_title.get(title.casefold())
         if found is None:
             raise UnknownItemError(f"no title {title!r} in the catalogue{self._near(title)}")
@@ -104,3 +129,9 @@ class Catalog:
         if not near:
             return ""
         return "; did you mean " + " or ".join(repr(self.titles[self._by_title[name]]) for name in near) + "?"
+
+
+def _ids(ids: Iterable[Any]) -> list[Any]:
+    if isinstance(ids, str):
+        raise UnknownItemError(f"a list of ids was expected, not {ids!r}")
+    return list(ids)

@@ -212,6 +212,7 @@ def read_log(
     path: str | Path,
     *,
     format: str | None = None,
+    encoding: str | None = None,
     user: str | None = None,
     item: str | None = None,
     time: str | None = None,
@@ -226,9 +227,11 @@ def read_log(
     """The validated log of a file or folder.
 
     Args:
-        path: Parquet (a file or a folder of parts), CSV/TSV, NDJSON, MovieLens `::`, RecBole `.inter`, `user item`
-            lines, or a sequence a line; plain or gzip. A MovieLens folder is known by its file names.
+        path: Parquet (a file or a folder of parts), CSV/TSV, NDJSON or JSON, MovieLens `::`, RecBole `.inter`, `user item`
+            and `user item rating time` lines, or a sequence a line; plain or gzip. A MovieLens folder is known by its
+            file names.
         format: one of `foldin.data.FORMATS`, when the file does not tell.
+        encoding: of a text file, by Python's name, when it is not UTF-8 and cannot be guessed.
         user, item, time, rating, order: column names, when they are unusual. `order` only orders a person's events.
         min_rating: events rated lower are dropped.
         repeats: of one person's events with one item, keep the `first` or the `last`.
@@ -245,12 +248,14 @@ def read_log(
     file = _log_file(Path(path))
     said = {"user": user, "item": item, "time": time, "rating": rating, "order": order}
     say(f"reading {file}")
-    with open_table(file, format) as (lazy, fmt):
+    with open_table(file, format, encoding) as opened:
+        lazy, fmt = opened
         roles = find_roles(lazy, said, str(file))
         columns = roles.columns
         wanted = columns.roles()
         if min_rating is None:
             wanted.pop("rating", None)
+        opened.require(wanted.values())
         ids = [pl.col(columns.user), pl.col(columns.item)]
         schema = lazy.collect_schema()
         # Text ids become categories while they are read: never 20 million strings at once.
@@ -261,6 +266,8 @@ def read_log(
         rest = [pl.col(name) for role, name in wanted.items() if role not in ("user", "item")]
         table = lazy.select(*coded, *rest).collect(engine="streaming")
     report = ReadReport(source=str(file), format=fmt, columns=columns.roles(), rows=table.height)
+    for note in opened.notes:
+        report = report.noted(note.count, note.text)
     for remark in roles.remarks:
         report = report.noted(table.height, remark)
     say("checking and sorting")

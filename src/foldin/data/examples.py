@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from foldin.data.indices import Indices, check_indices
 from foldin.errors import ShapeError
-from foldin.tensors import Array, Int64, Tensor
+from foldin.tensors import Tensor
 
 __all__ = ["Examples"]
 
@@ -26,6 +27,8 @@ class Examples:
     values: Tensor
 
     def __post_init__(self) -> None:
+        if not isinstance(self.values, Tensor):
+            raise ShapeError(f"examples are rows of a tensor, not of {type(self.values).__name__}; see torch.as_tensor")
         if self.values.ndim < 2:
             raise ShapeError(f"examples need rows of some shape, not a tensor of shape {tuple(self.values.shape)}")
 
@@ -37,8 +40,13 @@ class Examples:
         """Of one example."""
         return tuple(self.values.shape[1:])
 
-    def select(self, which: Int64[Array, " chosen"]) -> "Examples":
-        """The given examples, in the given order (a copy)."""
+    def select(self, which: Indices) -> "Examples":
+        """The given examples, in the given order (a copy); of a mask with an entry for each, those where it is true.
+
+        Raises:
+            ShapeError: no indices of examples, or a mask of another size.
+        """
+        which = check_indices(which, len(self), "examples", "example")
         return Examples(self.values.index_select(0, torch.from_numpy(which).to(self.values.device)))
 
     def rows(self, start: int, stop: int) -> "Examples":

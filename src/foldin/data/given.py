@@ -15,10 +15,13 @@ from foldin.data.meetings import meetings
 from foldin.data.report import ReadReport
 from foldin.data.roles import find_roles
 from foldin.data.splits import HeldOut, Split, _catalog
-from foldin.errors import FormatError, SplitError
+from foldin.errors import ConfigError, FormatError, SplitError
 from foldin.tensors import Array, Int64
 
-__all__ = ["is_given", "read_given"]
+__all__ = ["FOLD_INS", "is_given", "read_given"]
+
+# What a model sees of the test users of a folder of train, valid and test.
+FOLD_INS = ("train", "all")
 
 _STRONG = ("train", "validation_tr", "validation_te", "test_tr", "test_te")
 _SAME_PEOPLE = ("train", "valid", "test")
@@ -38,12 +41,14 @@ def is_given(folder: Path) -> bool:
     return folder.is_dir() and (_parts(folder, _STRONG) or _parts(folder, _SAME_PEOPLE)) is not None
 
 
-def _read_part(path: Path, said: dict[str, str | None], time_format: str | None) -> EventLog:
-    with open_table(path) as (lazy, _):
-        roles = find_roles(lazy, said, str(path))
+def _read_part(path: Path, said: dict[str, str | None], time_format: str | None, encoding: str | None) -> EventLog:
+    with open_table(path, encoding=encoding) as opened:
+        roles = find_roles(opened.table, said, str(path))
         columns = replace(roles.columns, rating=None)
-        table = lazy.select(columns.roles().values()).collect()
+        table = opened.table.select(columns.roles().values()).collect()
     report = ReadReport(source=str(path), format="given", columns=columns.roles(), rows=table.height)
+    for note in opened.notes:
+        report = report.noted(note.count, note.text)
     for remark in roles.remarks:
         report = report.noted(table.height, remark)
     return log_from_table(table, columns, report, time_format=time_format)
@@ -52,18 +57,21 @@ def _read_part(path: Path, said: dict[str, str | None], time_format: str | None)
 def read_given(
     folder: str | Path,
     *,
+    encoding: str | None = None,
     user: str | None = None,
     item: str | None = None,
     time: str | None = None,
     order: str | None = None,
     items: str | Path | pl.DataFrame | None = None,
     time_format: str | None = None,
+    fold_in: str = "train",
 ) -> Split:
     """The split that a folder holds.
 
     Two layouts: `train`, `validation_tr`, `validation_te`, `test_tr`, `test_te` (people are split; Liang et al.), and
     `train`, `valid`, `test` (each person's events are split). In the second, test people are folded in from their
-    training events, as published with DiffRec; their validation events are not recommended again and not judged.
+    training events, as published with DiffRec, while their validation events are not recommended again and not judged; or, with
+    `fold_in="all"`, from both, which is what would be known of them in service.
     The catalogue is that of the training file in the first layout and that of all files in the second.
 
     Args:
@@ -72,6 +80,7 @@ def read_given(
 
     Raises:
         FormatError: the folder has neither layout.
+        ConfigError: `fold_in` is neither word, or is `all` in the first layout, where it means nothing.
         SplitError: a held-out person is in the training file of the first layout, or a target was already seen.
     """
     folder = Path(folder)
@@ -81,10 +90,15 @@ def read_given(
             f"{folder}: neither {', '.join(_STRONG)} nor {', '.join(_SAME_PEOPLE)} (as .csv, .tsv or .parquet)"
         )
     said = {"user": user, "item": item, "time": time, "order": order}
-    parts = {name: _read_part(path, said, time_format) for name, path in paths.items()}
+    parts = {name: _read_part(path, said, time_format, encoding) for name, path in paths.items()}
     rows = sum(part.report.rows for part in parts.values())
     report = ReadReport(source=str(folder), format="given", columns={"user": "user", "item": "item"}, rows=rows)
     strong = "validation_tr" in parts
+    if fold_in not in FOLD_INS or (strong and fold_in == "all"):
+        raise ConfigError(
+            f"{folder}: fold_in = {fold_in!r}: one of {', '.join(FOLD_INS)} was expected, and 'all' only for a folder of "
+            f"{', '.join(_SAME_PEOPLE)}"
+        )
     report = report.extended(meetings({name: (paths[name].name, part) for name, part in parts.items()}, strong=strong))
     known = [part.items["item"] for part in parts.values()]
     item_ids = encode(known[0] if strong else pl.concat(known))[1]
@@ -120,6 +134,8 @@ def read_given(
     else:
         validation = _pair(logs["train"], logs["valid"])
         test = _pair(logs["train"], logs["test"], also_seen=logs["valid"])
+        if fold_in == "all":
+            test = replace(test, fold_in=test.seen)
     return Split(
         train=train,
         train_people=train_people,

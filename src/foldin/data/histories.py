@@ -5,15 +5,17 @@ offsets of an `EmbeddingBag`, the indices and indptr of a CSR matrix, and what a
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse
 import torch
 
+from foldin.data.indices import Indices, check_indices, count_of, whole_numbers
 from foldin.errors import ShapeError
-from foldin.tensors import Array, Bool, Int, Int32, Int64, Tensor
+from foldin.tensors import Array, Bool, Float32, Int, Int32, Int64, Tensor
 
 __all__ = ["Histories", "gather_ranges"]
 
@@ -45,6 +47,13 @@ class Histories:
     times: Int64[Array, " events"] | None = None
 
     def __post_init__(self) -> None:
+        for name in ("items", "offsets", "times"):
+            array = getattr(self, name)
+            if not (isinstance(array, np.ndarray) or (name == "times" and array is None)):
+                raise ShapeError(f"{name} must be a NumPy array, not {type(array).__name__}; see Histories.from_lists")
+        count_of(self.n_items, "n_items", least=0)
+        if self.items.ndim != 1:
+            raise ShapeError(f"items must be one-dimensional, not of the shape {self.items.shape}")
         if self.items.dtype != np.int32 or self.offsets.dtype != np.int64:
             raise ShapeError(f"items must be int32 and offsets int64, not {self.items.dtype} and {self.offsets.dtype}")
         if self.offsets.ndim != 1 or len(self.offsets) == 0 or self.offsets[0] != 0:
@@ -53,17 +62,28 @@ class Histories:
             raise ShapeError(
                 f"offsets must not fall and must end at the {len(self.items)} events, not {self.offsets[-1]}"
             )
-        if self.times is not None and len(self.times) != len(self.items):
-            raise ShapeError(f"{len(self.times)} times for {len(self.items)} events")
+        if self.times is not None and (self.times.dtype != np.int64 or self.times.shape != self.items.shape):
+            raise ShapeError(
+                f"times must be int64, one for each of the {len(self.items)} events, not {self.times.dtype} of the shape "
+                f"{self.times.shape}"
+            )
         if len(self.items) and (self.items.min() < 0 or self.items.max() >= self.n_items):
             raise ShapeError(
                 f"item indices must be in [0, {self.n_items}), met {self.items.min()} to {self.items.max()}"
             )
 
     @classmethod
-    def from_lists(cls, lists: Iterable[Sequence[int] | Int[Array, "_"]], n_items: int) -> "Histories":
-        """Histories of the given item indices, a sequence a person, oldest first."""
-        arrays = [np.asarray(one, dtype=np.int32).reshape(-1) for one in lists]
+    def from_lists(cls, lists: Iterable[Any], n_items: int) -> "Histories":
+        """Histories of the given item indices: a list or an array of whole numbers for each user, oldest first.
+
+        Raises:
+            ShapeError: text, fractions or booleans instead of indices, an index outside the catalog, or one history
+                instead of a list of them; names the history.
+        """
+        count_of(n_items, "n_items", least=0)
+        if isinstance(lists, str | bytes) or not isinstance(lists, Iterable):
+            raise ShapeError(f"histories: a list of lists of item indices was expected, not {lists!r}")
+        arrays = [_history(one, n_items, f"history {at}") for at, one in enumerate(lists)]
         offsets = np.zeros(len(arrays) + 1, dtype=np.int64)
         np.cumsum([len(one) for one in arrays], out=offsets[1:])
         items = np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int32)
@@ -72,6 +92,7 @@ class Histories:
     @classmethod
     def empty(cls, users: int, n_items: int) -> "Histories":
         """Histories of `users` people who have taken nothing."""
+        count_of(users, "users", least=0)
         return cls(items=np.empty(0, np.int32), offsets=np.zeros(users + 1, np.int64), n_items=n_items)
 
     def __len__(self) -> int:
@@ -87,7 +108,13 @@ class Histories:
         return np.diff(self.offsets)
 
     def of(self, user: int) -> Int32[Array, " history"]:
-        """Items of one person, oldest first."""
+        """Items of one person, oldest first.
+
+        Raises:
+            ShapeError: no such person.
+        """
+        if not 0 <= user < len(self):
+            raise ShapeError(f"user {user}: there are histories of {len(self)} users, counted from 0")
         return self.items[self.offsets[user] : self.offsets[user + 1]]
 
     def users(self) -> Int64[Array, " events"]:
@@ -99,7 +126,13 @@ class Histories:
         return np.bincount(self.items, minlength=self.n_items).astype(np.int64)
 
     def rows(self, start: int, stop: int) -> "Histories":
-        """People `start` to `stop`, sharing memory with these."""
+        """People `start` to before `stop`, sharing memory with these; fewer where there are fewer.
+
+        Raises:
+            ShapeError: a start outside, or after the stop.
+        """
+        if not 0 <= start <= min(stop, len(self)):
+            raise ShapeError(f"rows {start} to {stop}: there are histories of {len(self)} users, counted from 0")
         first, last = self.offsets[start], self.offsets[min(stop, len(self))]
         return Histories(
             items=self.items[first:last],
@@ -108,8 +141,13 @@ class Histories:
             times=None if self.times is None else self.times[first:last],
         )
 
-    def select(self, users: Int[Array, " chosen"]) -> "Histories":
-        """The given people, in the given order (a copy)."""
+    def select(self, users: Indices) -> "Histories":
+        """The given people, in the given order (a copy); of a mask with an entry for each, those where it is true.
+
+        Raises:
+            ShapeError: no indices of people, or a mask of another size.
+        """
+        users = check_indices(users, len(self), "users", "user")
         lengths = self.lengths[users]
         offsets = np.zeros(len(users) + 1, dtype=np.int64)
         np.cumsum(lengths, out=offsets[1:])
@@ -122,7 +160,16 @@ class Histories:
         )
 
     def where(self, keep: Bool[Array, " events"]) -> "Histories":
-        """The same people with only the marked events (a copy)."""
+        """The same people with only the marked events (a copy).
+
+        Raises:
+            ShapeError: not a mask with an entry for each event.
+        """
+        if keep.dtype != np.bool_ or keep.shape != self.items.shape:
+            raise ShapeError(
+                f"a mask with an entry for each of the {self.n_events:,} events was expected, not {keep.dtype} of the shape "
+                f"{keep.shape}"
+            )
         before = np.concatenate(([0], np.cumsum(keep, dtype=np.int64)))
         return Histories(
             items=self.items[keep],
@@ -132,7 +179,17 @@ class Histories:
         )
 
     def reindex(self, new: Int64[Array, " items"], n_items: int) -> "Histories":
-        """The same people in another catalogue: item `i` becomes `new[i]`; events with `new[i] < 0` are left out."""
+        """The same people in another catalogue: item `i` becomes `new[i]`; events with `new[i] < 0` are left out.
+
+        Raises:
+            ShapeError: not a whole number for each item, or an index outside the new catalog.
+        """
+        if new.dtype.kind != "i" or new.shape != (self.n_items,):
+            raise ShapeError(
+                f"an index for each of the {self.n_items:,} items was expected, not {new.dtype} of the shape {new.shape}"
+            )
+        if len(new) and new.max() >= n_items:
+            raise ShapeError(f"item indices must be below {n_items}, met {new.max()}")
         kept = self.where(new[self.items] >= 0)
         return Histories(
             items=new[kept.items].astype(np.int32), offsets=kept.offsets, n_items=n_items, times=kept.times
@@ -164,10 +221,10 @@ class Histories:
         """A number for each event that two events share exactly when person and item are the same."""
         return self.users() * self.n_items + self.items
 
-    def csr(self) -> scipy.sparse.csr_matrix:
-        """The binary people × items matrix, float32; shares memory with these."""
-        ones = np.ones(self.n_events, dtype=np.float32)
-        return scipy.sparse.csr_matrix((ones, self.items, self.offsets), shape=(len(self), self.n_items))
+    def csr(self, values: Float32[Array, " events"] | None = None) -> scipy.sparse.csr_matrix:
+        """The users × items matrix, float32: binary, or with the given value at each event; shares memory with these."""
+        entries = np.ones(self.n_events, dtype=np.float32) if values is None else values
+        return scipy.sparse.csr_matrix((entries, self.items, self.offsets), shape=(len(self), self.n_items))
 
     def tensors(self, device: torch.device | str = "cpu") -> tuple[Int[Tensor, " events"], Int[Tensor, " offsets"]]:
         """(items, offsets) as int64 tensors on `device`."""
@@ -184,3 +241,10 @@ class Histories:
         if self.times is not None:
             digest.update(np.ascontiguousarray(self.times).data)
         return digest.hexdigest()
+
+
+def _history(values: Any, n_items: int, what: str) -> Int32[Array, " history"]:
+    array = whole_numbers(values, what)
+    if array.dtype.kind == "b":
+        raise ShapeError(f"{what}: item indices, oldest first, were expected, not a mask, which has no order")
+    return check_indices(array, n_items, what).astype(np.int32)

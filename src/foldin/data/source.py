@@ -26,7 +26,9 @@ class Source:
         min_events: people with fewer events are left out.
         item_events: items with fewer events are left out first.
         core: repeat both until both hold (a k-core).
-        format, user, item, time, rating, order, min_rating, repeats, items, time_format: as in `read_log`.
+        fold_in: what a model sees of test users of a folder of train, valid and test: their training events (`train`, as
+            published), or validation's too (`all`, as in service).
+        format, encoding, user, item, time, rating, order, min_rating, repeats, items, time_format: as in `read_log`.
     """
 
     path: str
@@ -37,6 +39,7 @@ class Source:
     item_events: int = 1
     core: bool = False
     format: str | None = None
+    encoding: str | None = None
     user: str | None = None
     item: str | None = None
     time: str | None = None
@@ -46,6 +49,7 @@ class Source:
     repeats: str = "first"
     items: str | None = None
     time_format: str | None = None
+    fold_in: str = "train"
 
     @property
     def given(self) -> bool:
@@ -66,6 +70,7 @@ class Source:
             min_rating=self.min_rating,
             repeats=self.repeats,
             format=self.format,
+            encoding=self.encoding,
             user=self.user,
             item=self.item,
             time=self.time,
@@ -98,13 +103,17 @@ class Source:
                 raise SplitError(f"{self.path}: the folder is already split; filters would change the published split")
             return read_given(
                 self.path,
+                encoding=self.encoding,
                 user=self.user,
                 item=self.item,
                 time=self.time,
                 order=self.order,
                 items=self.items,
                 time_format=self.time_format,
+                fold_in=self.fold_in,
             )
+        if self.fold_in != "train":
+            raise SplitError(f"{self.path}: fold_in = {self.fold_in!r} is for a folder of train, valid and test")
         log = self.log(progress=progress, download_progress=download_progress)
         return split_log(
             log, self.protocol or "strong", held_out=self.held_out, min_events=self.min_events, seed=self.seed

@@ -5,6 +5,7 @@ which nothing below `evaluation` accepts.
 """
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -99,6 +100,8 @@ def _catalog(items: pl.DataFrame, train: Histories) -> Catalog:
 
 
 def _people_count(share: float, people: int, what: str) -> int:
+    if not math.isfinite(share):
+        raise SplitError(f"{what} = {share:g}: a share below 1 or a number of people was expected")
     count = int(share) if share >= 1 else max(1, round(share * people))
     if share <= 0 or 2 * count >= people:
         raise SplitError(
@@ -216,7 +219,7 @@ def temporal(log: EventLog, *, validation_share: float = 0.1, test_share: float 
     """
     if log.histories.times is None:
         raise SplitError(f"{log.report.source}: the temporal protocol needs a column of absolute times (--time)")
-    if min(validation_share, test_share) <= 0 or validation_share + test_share >= 1:
+    if not (validation_share > 0 and test_share > 0) or validation_share + test_share >= 1:
         raise SplitError(f"windows of {validation_share:g} and {test_share:g} of the events leave nothing to train on")
     times = log.histories.times
     first, second = np.quantile(times, (1 - validation_share - test_share, 1 - test_share), method="higher")

@@ -3,22 +3,29 @@
 from foldin.evaluation.beyond import coverage, gini, novelty
 from foldin.evaluation.bounds import bound_report
 from foldin.evaluation.calibration import calibration_curve
+from foldin.evaluation.comparison import compare_models
 from foldin.evaluation.evaluate import (
     DEFAULT_METRICS,
     LOG_LIKELIHOOD,
+    LOG_LIKELIHOOD_PER_EVENT,
     Evaluation,
     ValidationJudge,
-    compare_models,
     evaluate,
+    finite,
     parse_metric,
 )
+from foldin.evaluation.intervals import LEAST_USERS, bootstrap_interval, share_interval, studentized_interval
 from foldin.evaluation.metrics import METRICS, hit_rate, map_, mrr, ndcg, recall, recall_all
-from foldin.evaluation.significance import bootstrap_interval, holm, paired_test
+from foldin.evaluation.significance import holm, paired_test
+from foldin.evaluation.temperature import Calibration, fit_temperature
 
 __all__ = [
     "DEFAULT_METRICS",
+    "LEAST_USERS",
     "LOG_LIKELIHOOD",
+    "LOG_LIKELIHOOD_PER_EVENT",
     "METRICS",
+    "Calibration",
     "Evaluation",
     "ValidationJudge",
     "bootstrap_interval",
@@ -27,6 +34,8 @@ __all__ = [
     "compare_models",
     "coverage",
     "evaluate",
+    "finite",
+    "fit_temperature",
     "gini",
     "hit_rate",
     "holm",
@@ -38,4 +47,6 @@ __all__ = [
     "parse_metric",
     "recall",
     "recall_all",
+    "share_interval",
+    "studentized_interval",
 ]

@@ -1,5 +1,6 @@
 """Held-out people → each person's metrics and a report."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,25 +13,29 @@ from foldin.blocks import log_total, top_k
 from foldin.data import HeldOut, Histories
 from foldin.errors import ConfigError, ShapeError
 from foldin.evaluation.beyond import coverage, gini, novelty
+from foldin.evaluation.intervals import share_interval, studentized_interval
 from foldin.evaluation.metrics import METRICS
-from foldin.evaluation.significance import bootstrap_interval, holm, paired_test
 from foldin.models import Recommender
 from foldin.tensors import Array, Bool, Float64, Int64
 
 __all__ = [
     "DEFAULT_METRICS",
     "LOG_LIKELIHOOD",
+    "LOG_LIKELIHOOD_PER_EVENT",
     "Evaluation",
     "ValidationJudge",
-    "compare_models",
     "evaluate",
+    "finite",
     "parse_metric",
 ]
 
 DEFAULT_METRICS = (
     *("ndcg@100", "ndcg@10", "recall@20", "recall@50", "recall_all@20", "hit_rate@10", "mrr@10", "map@10"),
 )
-LOG_LIKELIHOOD = "log_likelihood_per_item"
+LOG_LIKELIHOOD = "log_likelihood_per_item"  # mean over users of the mean over their targets
+LOG_LIKELIHOOD_PER_EVENT = "log_likelihood_per_event"  # mean over all targets
+_DIGITS = 18
+_SHALLOW = 10  # places of the lists that coverage and novelty look at
 
 
 def parse_metric(name: str) -> tuple[str, int]:
@@ -40,11 +45,12 @@ def parse_metric(name: str) -> tuple[str, int]:
         ConfigError: no such metric, or no number after the @.
     """
     kind, _, places = name.partition("@")
-    if kind not in METRICS or not places.isdigit() or int(places) < 1:
+    # Of more digits than any catalog has items, the first are enough.
+    if kind not in METRICS or not (places.isascii() and places.isdigit()) or int(places[:_DIGITS]) < 1:
         raise ConfigError(
             f"metric {name!r}: one of {', '.join(METRICS)} and a number of places were expected, as in ndcg@100"
         )
-    return kind, int(places)
+    return kind, int(places) if len(places) <= _DIGITS else 10**_DIGITS
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,21 +77,55 @@ class Evaluation:
         return self.per_user[metric].to_numpy()
 
     def summary(self, *, seed: int = 0) -> dict[str, Any]:
-        """Metric → mean with its 95 % bootstrap interval over people; perplexity beside the log-likelihood."""
+        """Metric → mean over users with its 95 % interval, `low` and `high`; None where there are too few for one.
+
+        Beside `log_likelihood_per_item`, the mean over users of the mean over a user's targets, in nats, stands
+        `log_likelihood_per_event`, the mean over all targets; `perplexity` and `perplexity_per_event` are exp(−) of the two. A
+        figure that is infinite, such as the perplexity of a model that is sure and wrong, is None, and named under "infinite".
+        """
         table: dict[str, Any] = {}
         for name in self.metrics:
-            values = self.values(name)
-            low, high = bootstrap_interval(values, seed=seed)
-            table[name] = {"mean": float(values.mean()), "low": low, "high": high}
+            method = share_interval if name.partition("@")[0] in METRICS else studentized_interval
+            table[name] = _estimate(self.values(name), method(self.values(name), seed=seed))
         if LOG_LIKELIHOOD in table:
-            of = table[LOG_LIKELIHOOD]
-            table["perplexity"] = {
-                "mean": float(np.exp(-of["mean"])),
-                "low": float(np.exp(-of["high"])),
-                "high": float(np.exp(-of["low"])),
-            }
+            each = _per_event(self.values(LOG_LIKELIHOOD), self.per_user["targets"].to_numpy())
+            table[LOG_LIKELIHOOD_PER_EVENT] = _estimate(each, studentized_interval(each, seed=seed))
+            table["perplexity"] = _perplexity(table[LOG_LIKELIHOOD])
+            table["perplexity_per_event"] = _perplexity(table[LOG_LIKELIHOOD_PER_EVENT])
         table |= {name: {"mean": value} for name, value in self.overall.items()}
-        return table
+        return {name: finite(entry) for name, entry in table.items()}
+
+
+def finite(entry: Mapping[str, float | None]) -> dict[str, Any]:
+    """An entry of a report as JSON has it: figures that are not finite are None, and named under "infinite"."""
+    infinite = [name for name, value in entry.items() if value is not None and not math.isfinite(value)]
+    kept: dict[str, Any] = {name: None if name in infinite else value for name, value in entry.items()}
+    return {**kept, "infinite": infinite} if infinite else kept
+
+
+def _estimate(values: Float64[Array, " users"], interval: tuple[float, float]) -> dict[str, float | None]:
+    low, high = (None if np.isnan(end) else end for end in interval)
+    return {"mean": float(values.mean()), "low": low, "high": high}
+
+
+def _perplexity(of: Mapping[str, float | None]) -> dict[str, float | None]:
+    """exp(−) of a log-likelihood and of the ends of its interval; ∞ where that is beyond all floating-point numbers."""
+    with np.errstate(over="ignore"):
+        mean, low, high = (
+            None if nats is None else float(np.exp(-nats)) for nats in (of["mean"], of["high"], of["low"])
+        )
+    return {"mean": mean, "low": low, "high": high}
+
+
+def _per_event(means: Float64[Array, " users"], targets: Int64[Array, " users"]) -> Float64[Array, " users"]:
+    """Values whose mean is R = Σ_u n_u m_u / Σ_u n_u, and whose spread is that of R: R + n_u (m_u − R) / n̄.
+
+    Source: the linearization of a ratio estimator, cochran1977, section 2.11.
+    """
+    overall = (targets * means).sum() / targets.sum()
+    if not np.isfinite(overall):
+        return np.full(len(means), overall)
+    return overall + targets * (means - overall) / targets.mean()
 
 
 def _relevant(targets: Histories, start: int, lists: Int64[Array, "users k"]) -> Bool[Array, "users k"]:
@@ -114,7 +154,7 @@ def evaluate(
     person has not taken, in nats per item; only for models with a density.
 
     Args:
-        metrics: names such as `ndcg@100`.
+        metrics: names such as `ndcg@100`; places beyond the catalog cost nothing.
         train_counts: training events of each item, for the novelty of lists.
         train_people: number of training people, for the same.
         likelihood: whether to measure the log-likelihood too.
@@ -122,25 +162,30 @@ def evaluate(
 
     Raises:
         ConfigError: an unknown metric.
-        ShapeError: nobody has a target.
+        ShapeError: nobody has a target, or not a count for each item.
     """
+    if train_counts is not None and train_counts.shape != (model.n_items,):
+        raise ShapeError(f"{len(train_counts):,} training counts for {model.n_items:,} items")
+    if isinstance(metrics, str) or not metrics:
+        raise ConfigError(f"metrics: a list of names was expected, not {metrics!r}")
     parsed = {name: parse_metric(name) for name in metrics}
     with_targets = np.flatnonzero(held.targets.lengths)
     if len(with_targets) == 0:
         raise ShapeError("nobody among the held-out people has a target")
     fold_in, targets, seen = (part.select(with_targets) for part in (held.fold_in, held.targets, held.seen))
-    depth = max(k for _, k in parsed.values())
+    depth = min(model.n_items, max(k for _, k in parsed.values()))
     users, step = len(with_targets), model.block()
     columns = {name: np.empty(users) for name in parsed}
-    lists = np.empty((users, depth), dtype=np.int64)
+    shallow = np.empty((users, min(_SHALLOW, depth)), dtype=np.int64)
     log_likelihood = np.empty(users)
     with_density = model.has_likelihood and likelihood
     for start in range(0, users, step):
         stop = min(start + step, users)
         logits = model.masked_scores(fold_in.rows(start, stop), seen=seen.rows(start, stop))
         top, found = top_k(logits, depth)
-        lists[start:stop] = found.cpu().numpy()
-        hits = _relevant(targets, start, lists[start:stop])
+        lists = found.cpu().numpy()
+        shallow[start:stop] = lists[:, :_SHALLOW]
+        hits = _relevant(targets, start, lists)
         for name, (kind, k) in parsed.items():
             columns[name][start:stop] = METRICS[kind](hits[:, :k], targets.lengths[start:stop])
         if with_density:
@@ -149,7 +194,6 @@ def evaluate(
             progress(stop, users)
     if with_density:
         columns[LOG_LIKELIHOOD] = log_likelihood
-    shallow = lists[:, : min(10, depth)]
     at = shallow.shape[1]
     if train_counts is not None:
         columns[f"novelty@{at}"] = novelty(shallow, train_counts, train_people)
@@ -179,44 +223,20 @@ def _per_item(
 
 
 class ValidationJudge:
-    """The judge of `fit`: one metric on the validation people, whose targets stay in here."""
+    """The judge of `fit`: one metric on the validation people, whose targets stay in here.
+
+    Raises:
+        ConfigError: an unknown metric.
+        ShapeError: nobody has a target.
+    """
 
     def __init__(self, held: HeldOut, metric: str = "ndcg@100") -> None:
         parse_metric(metric)
+        if held.targets.n_events == 0:
+            raise ShapeError("nobody among the held-out people has a target")
         self.metric = metric
         self._held = held
 
     def __call__(self, model: Recommender) -> float:
         found = evaluate(model, self._held, metrics=(self.metric,), likelihood=False)
         return float(found.values(self.metric).mean())
-
-
-def compare_models(
-    evaluations: Mapping[str, Evaluation], metrics: Sequence[str], *, seed: int = 0
-) -> list[dict[str, Any]]:
-    """Paired tests of every two models on every metric that both have, Holm-adjusted within a metric."""
-    rows: list[dict[str, Any]] = []
-    names = list(evaluations)
-    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    for metric in metrics:
-        able = [(a, b) for a, b in pairs if all(metric in evaluations[m].per_user.columns for m in (a, b))]
-        p_values = []
-        for a, b in able:
-            difference = evaluations[a].values(metric) - evaluations[b].values(metric)
-            low, high = bootstrap_interval(difference, seed=seed)
-            p = paired_test(evaluations[a].values(metric), evaluations[b].values(metric))
-            p_values.append(p)
-            rows.append(
-                {
-                    "metric": metric,
-                    "a": a,
-                    "b": b,
-                    "difference": float(difference.mean()),
-                    "low": low,
-                    "high": high,
-                    "p": p,
-                }
-            )
-        for row, adjusted in zip(rows[len(rows) - len(able) :], holm(p_values), strict=True):
-            row["p_adjusted"] = adjusted
-    return rows

@@ -3,6 +3,7 @@
 from foldin.generative.code_prior import CodePrior, CodePriorConfig
 from foldin.generative.diffusion import Diffusion, DiffusionConfig
 from foldin.generative.diffusion_bound import DiffusionBound
+from foldin.generative.flow import log_likelihood_by_flow
 from foldin.generative.likelihoods import (
     LIKELIHOODS,
     Bernoulli,
@@ -10,6 +11,7 @@ from foldin.generative.likelihoods import (
     Gaussian,
     Likelihood,
     Logistic,
+    binarize,
     bits_per_value,
 )
 from foldin.generative.priors import LearnedPrior, MixturePrior, VampPrior
@@ -23,7 +25,6 @@ from foldin.generative.samplers import (
     evenly,
     evenly_in_snr,
     guided,
-    log_likelihood_by_flow,
 )
 from foldin.generative.store import ALL, load_model, save_model
 from foldin.generative.vae import VAE, VAEConfig
@@ -54,6 +55,7 @@ __all__ = [
     "VQVAEConfig",
     "VampPrior",
     "ancestral",
+    "binarize",
     "bits_per_value",
     "ddim",
     "dpm_solver",

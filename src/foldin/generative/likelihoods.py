@@ -22,10 +22,20 @@ from typing import ClassVar
 import torch
 from torch.nn import functional as F
 
+from foldin.data import Examples
 from foldin.errors import DataError, ShapeError
 from foldin.tensors import Float, Float32, Shaped, Tensor
 
-__all__ = ["LIKELIHOODS", "Bernoulli", "Categorical", "Gaussian", "Likelihood", "Logistic", "bits_per_value"]
+__all__ = [
+    "LIKELIHOODS",
+    "Bernoulli",
+    "Categorical",
+    "Gaussian",
+    "Likelihood",
+    "Logistic",
+    "binarize",
+    "bits_per_value",
+]
 
 _LEVELS = 256
 _LOG_2_PI = math.log(2 * math.pi)
@@ -90,6 +100,19 @@ class Likelihood(ABC):
         self, outputs: Float[Tensor, "rows outputs *shape"], generator: torch.Generator
     ) -> Shaped[Tensor, "rows *shape"]:
         """A draw of each row that `log_prob` takes: uint8 levels, or floats on the encoder's scale."""
+
+
+def binarize(data: Examples, generator: torch.Generator) -> Examples:
+    """Pictures in black and white: a value x of 0–255 is 1 with probability x / 255, a float in [0, 1] with that probability.
+
+    Args:
+        generator: of the draws, on the device of the values, or where they are to be.
+
+    Source: salakhutdinov2008, section 4; burda2016, section 5.
+    """
+    values = data.values.to(generator.device)
+    white = values.float() / 255.0 if values.dtype == torch.uint8 else values
+    return Examples(torch.bernoulli(white, generator=generator))
 
 
 class Bernoulli(Likelihood):

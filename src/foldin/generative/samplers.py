@@ -1,4 +1,4 @@
-"""From noise to data: samplers of a diffusion as functions of a denoiser, and the likelihood along the deterministic one.
+"""From noise to data: samplers of a diffusion as functions of a denoiser.
 
 A denoiser says, for x_t and t ≥ 1, what x_0 it expects: `(x_t, t) → Denoised(clean, log variance of the step or None)`. All
 take x at the first of their steps and give x_0. A sampler of few steps is given them: `evenly(T, n)`.
@@ -25,7 +25,6 @@ __all__ = [
     "evenly",
     "evenly_in_snr",
     "guided",
-    "log_likelihood_by_flow",
 ]
 
 
@@ -148,7 +147,9 @@ def dpm_solver(
 ) -> Float[Tensor, "rows *shape"]:
     """As `ddim` at η = 0, of second order: x̂_0 is extrapolated from the last two, in λ = log(√ᾱ / √(1−ᾱ)).
 
-    Source: lu2022b (DPM-Solver++), algorithm 2 (2M).
+    Source: lu2022b (DPM-Solver++), algorithm 2 (2M). Departure: a step that is longer in λ than the one before extrapolates no
+    further than one as long. The algorithm's factor grows with the ratio of the two, and near the data, where λ runs off, it
+    would overshoot by several differences.
 
     Raises:
         ConfigError: steps that do not fall.
@@ -163,7 +164,7 @@ def dpm_solver(
         if then == 0:
             return clean  # λ is infinite at the data: only x̂_0 is left
         h = float(half_log_snr[then - 1] - half_log_snr[now - 1])
-        at = clean if before is None else clean + (clean - before) * (h / (2.0 * h_before))
+        at = clean if before is None else clean + (clean - before) * (0.5 * min(1.0, h / h_before))
         x = (sigma[then] / sigma[now]) * x - signal[then] * math.expm1(-h) * at
         before, h_before = clean, h
     return x
@@ -182,64 +183,6 @@ def guided(conditional: Denoise, unconditional: Denoise, weight: float) -> Denoi
         return Denoised((1.0 + weight) * said.clean - weight * other.clean, said.log_variance)
 
     return denoise
-
-
-def log_likelihood_by_flow(
-    denoise: Denoise,
-    schedule: NoiseSchedule,
-    x: Float[Tensor, "rows *shape"],
-    generator: torch.Generator,
-    *,
-    steps: Sequence[int] | None = None,
-    probes: int = 1,
-) -> Float[Tensor, " rows"]:
-    """log p(x_1) of each row in nats, the density of the deterministic sampler's outcome, by the change of variables.
-
-    With y = x / √ᾱ and s = √((1−ᾱ)/ᾱ) the flow is dy/ds = ε̂(x, t), and log p(y) changes by −tr ∂ε̂/∂y ds. Heun's rule from
-    step 1 to T; the trace by Hutchinson's estimator, which is unbiased. For data, x_1 is the data with the first step's noise.
-
-    Args:
-        denoise: differentiable in x.
-        steps: rising, from 1 to T; all of them when None.
-        probes: Rademacher vectors for each trace.
-
-    Source: song2021b, eqs. 39–40; song2021, eq. 14 (the flow in y and s).
-
-    Raises:
-        ConfigError: steps that do not rise from 1 to T.
-    """
-    times = list(range(1, schedule.steps + 1)) if steps is None else list(steps)
-    if len(times) < 2 or times[0] != 1 or times[-1] != schedule.steps or any(b <= a for a, b in pairwise(times)):
-        raise ConfigError(f"steps that rise from 1 to {schedule.steps} were expected")
-    signal = schedule.signal
-    s = np.sqrt((1.0 - schedule.alpha_bar) / schedule.alpha_bar)
-
-    def slope(y: Tensor, t: int) -> tuple[Tensor, Tensor]:
-        """(dy/ds, its divergence in y)."""
-        with torch.enable_grad():
-            y = y.detach().requires_grad_()
-            now = y * float(signal[t])
-            noise = schedule.from_clean("noise", denoise(now, _rows(t, now)).clean, now, _rows(t, now))
-            divergence = y.new_zeros(len(y))
-            for _ in range(probes):
-                probe = torch.randint(0, 2, y.shape, generator=generator, device=y.device).to(y.dtype) * 2 - 1
-                product = torch.autograd.grad(noise, y, probe, retain_graph=True)[0]
-                divergence = divergence + (product * probe).flatten(1).sum(dim=1) / probes
-        return noise.detach(), divergence
-
-    y, change = x / float(signal[1]), x.new_zeros(len(x))
-    first, of_first = slope(y, times[0])
-    for now, then in pairwise(times):
-        h = float(s[then] - s[now])
-        second, of_second = slope(y + h * first, then)
-        y = y + 0.5 * h * (first + second)
-        change = change + 0.5 * h * (of_first + of_second)
-        first, of_first = slope(y, then)
-    last = y * float(signal[-1])
-    values = math.prod(x.shape[1:])
-    normal = -0.5 * last.square().flatten(1).sum(dim=1) - 0.5 * values * math.log(2 * math.pi)
-    # From the density of x_T to that of y_T, along the flow to y_1, and to x_1.
-    return normal + values * math.log(float(signal[-1] / signal[1])) + change
 
 
 def _check_steps(steps: Sequence[int], schedule: NoiseSchedule) -> None:

@@ -7,6 +7,9 @@
 by L draws of z. Estimator B takes the KL in closed form, which the standard normal has; A takes it from the draws, as any other
 prior needs. With `free_bits` λ, a latent dimension's KL costs max(λ, its mean over the batch), so that its first λ nats are free.
 
+With `binarization=dynamic` a grey value of a training picture is white with that probability, drawn anew each time it is read; to
+evaluate such a model, draw once: `binarize`.
+
 Source: kingma2014, eqs. 6–8 and 10, algorithm 1, section 3 and appendix C (one hidden layer of 500, batches of 100, L = 1);
 kingma2016, appendix C.8 (free bits); tomczak2018 (VampPrior).
 
@@ -24,7 +27,7 @@ import torch
 from foldin.blocks import MLP
 from foldin.data import Examples
 from foldin.errors import ConfigError, ShapeError
-from foldin.generative.likelihoods import LIKELIHOODS
+from foldin.generative.likelihoods import LIKELIHOODS, binarize
 from foldin.generative.priors import LearnedPrior, MixturePrior, VampPrior
 from foldin.inference import LatentModel, gaussian_kl_terms, log_normal, perturbed
 from foldin.tensors import Float, Shaped, Tensor
@@ -39,7 +42,13 @@ _BLOCK_VALUES = 1 << 21  # of a decoder's output
 class VAEConfig(Config):
     hidden: tuple[int, ...] = setting((500,), "widths of the encoder's hidden layers; the decoder mirrors them", low=1)
     latent: int = setting(20, "width of z", low=1)
+    activation: str = setting("tanh", "Between the layers: tanh, or gated linear units.", choices=("tanh", "gated"))
     likelihood: str = setting("bernoulli", "of a value given z", choices=tuple(LIKELIHOODS))
+    binarization: str = setting(
+        "threshold",
+        "How training makes black and white of whole numbers x: at 128, or drawn anew each time, white with probability x / 255.",
+        choices=("threshold", "dynamic"),
+    )
     prior: str = setting("normal", "of z", choices=("normal", "mixture", "vamp"))
     components: int = setting(500, "of a learned prior", low=1)
     estimator: str = setting("b", "a: the KL from draws; b: in closed form", choices=("a", "b"))
@@ -70,6 +79,10 @@ class VAEConfig(Config):
         super().__post_init__()
         if self.prior != "normal" and self.estimator == "b":
             raise ConfigError(f"VAE: estimator = 'b': the KL to a {self.prior} prior has no closed form; 'a' has to be")
+        if self.binarization == "dynamic" and self.likelihood != "bernoulli":
+            raise ConfigError(
+                f"VAE: binarization = 'dynamic': the {self.likelihood} likelihood takes values as they are"
+            )
         if self.free_bits > 0 and self.estimator == "a":
             raise ConfigError("VAE: free_bits: a KL of each dimension is needed, which estimator 'b' has")
         if self.free_until > 0 and self.free_bits == 0:
@@ -107,11 +120,15 @@ class VAE(Trainable[VAEConfig, Examples], LatentModel[Examples]):
     def _build(self, generator: torch.Generator) -> None:
         config, width = self.config, math.prod(self.shape)
         self.likelihood = LIKELIHOODS[config.likelihood]
-        self.encoder = MLP((width, *config.hidden, 2 * config.latent), generator=generator, device=self.device)
+        gated = config.activation == "gated"
+        self.encoder = MLP(
+            (width, *config.hidden, 2 * config.latent), generator=generator, device=self.device, gated=gated
+        )
         self.decoder = MLP(
             (config.latent, *reversed(config.hidden), width * self.likelihood.outputs),
             generator=generator,
             device=self.device,
+            gated=gated,
         )
         self.standard_prior = config.prior == "normal"
         self.prior: LearnedPrior | None = None
@@ -274,6 +291,8 @@ class VAE(Trainable[VAEConfig, Examples], LatentModel[Examples]):
         terms: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
     ) -> Loss:
         rows = len(batch) * self.config.samples
+        if self.config.binarization == "dynamic":
+            batch = binarize(batch, generator)
         noise = torch.randn((rows, self.config.latent), generator=generator, device=self.device)
         reconstruction, parts = (terms or self._terms)(batch.values.to(self.device), noise)
         kl, free = parts.sum(), self.free_bits_at(step)

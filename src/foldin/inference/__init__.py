@@ -21,7 +21,8 @@ from foldin.inference.iwae import iwae_bound, iwae_curve
 from foldin.inference.k_means import k_means, nearest
 from foldin.inference.laplace import LaplaceResult, laplace, maximum_a_posteriori
 from foldin.inference.latent import LatentModel
-from foldin.inference.psis import pareto_shape, psis
+from foldin.inference.moments import Moments
+from foldin.inference.psis import effective_sample_size, pareto_shape, psis
 from foldin.inference.refine import refine_gaussian
 from foldin.inference.variational_mixture import VariationalGaussianMixture
 
@@ -38,6 +39,7 @@ __all__ = [
     "LaplaceResult",
     "LatentModel",
     "Maximisable",
+    "Moments",
     "Parameter",
     "Points",
     "Statistics",
@@ -50,6 +52,7 @@ __all__ = [
     "bound_report",
     "decompose_kl",
     "effective_rank",
+    "effective_sample_size",
     "em",
     "gaussian_kl",
     "gaussian_kl_terms",

@@ -17,12 +17,14 @@ import torch
 from torch.distributions import biject_to, constraints
 
 from foldin.errors import ConfigError, FitError
-from foldin.inference.psis import psis
+from foldin.inference.arguments import check_count, check_number
+from foldin.inference.psis import effective_sample_size, psis
 from foldin.tensors import Array, Float, Float64, Tensor
 
 __all__ = ["BlackBoxResult", "GaussianApproximation", "Parameter", "black_box_vi"]
 
 FAMILIES = ("mean-field", "full-rank")
+_SMOOTHED = 25  # draws that the smoothing of importance weights needs
 _LOG_2_PI_E = math.log(2.0 * math.pi * math.e)
 LogJoint = Callable[[Mapping[str, Tensor]], Float[Tensor, " draws"]]
 
@@ -70,7 +72,12 @@ class GaussianApproximation:
         return found, log_det
 
     def draw(self, n: int, generator: torch.Generator) -> Float64[Tensor, "n width"]:
-        """Draws of u."""
+        """Draws of u.
+
+        Raises:
+            ConfigError: n is negative.
+        """
+        check_count("n", n, 0)
         noise = torch.randn(n, len(self.mean), generator=generator, dtype=self.mean.dtype)
         return self.mean + noise @ self.factor.t()
 
@@ -99,6 +106,7 @@ class BlackBoxResult:
         standard_errors: of each.
         elbo, standard_error: of the final q, over many draws.
         k_hat: below 0.7 when q is near enough to the posterior for its draws to be reweighted.
+        ess: the effective sample size of the draws k̂ was found from, reweighted to the posterior; of `final_draws`.
     """
 
     approximation: GaussianApproximation
@@ -107,6 +115,7 @@ class BlackBoxResult:
     elbo: float
     standard_error: float
     k_hat: float
+    ess: float
 
 
 def black_box_vi(
@@ -130,14 +139,19 @@ def black_box_vi(
         steps: of Adam; the rate falls to zero over the second half.
         draws: a step.
         learning_rate: of Adam.
-        final_draws: for the final ELBO and k̂.
+        final_draws: for the final ELBO, k̂ and the effective sample size; at least 25.
 
     Raises:
-        ConfigError: an unknown family, or no parameters.
+        ConfigError: an unknown family, no parameters, no steps or draws, fewer than 25 final draws (k̂ needs them), or a
+            learning rate that is not positive.
         FitError: an ELBO that is not finite; says at which step.
     """
     if family not in FAMILIES or not parameters:
         raise ConfigError(f"family = {family!r}: must be one of {', '.join(FAMILIES)}, with one parameter at least")
+    check_count("steps", steps, 1)
+    check_count("draws", draws, 1)
+    check_count("final_draws", final_draws, _SMOOTHED)
+    check_number("learning_rate", learning_rate, above=0.0)
     width = sum(math.prod(biject_to(p.support).inverse_shape(p.shape)) for p in parameters.values())
     mean = torch.zeros(width, dtype=torch.float64, requires_grad=True)
     log_diagonal = torch.zeros(width, dtype=torch.float64, requires_grad=True)
@@ -159,10 +173,10 @@ def black_box_vi(
         optimizer.zero_grad()
         approximation = q()
         found, _ = terms(approximation, draws)
-        elbo = found.mean() + approximation.entropy()
-        (-elbo).backward()
+        bound = found.mean() + approximation.entropy()
+        (-bound).backward()
         optimizer.step()
-        elbos[step] = elbo.item()
+        elbos[step] = bound.item()
         errors[step] = found.detach().std().item() / draws**0.5 if draws > 1 else math.nan
         if not math.isfinite(elbos[step]):
             raise FitError(f"black-box VI, step {step}: the ELBO is {elbos[step]}; a smaller learning rate may help")
@@ -171,5 +185,8 @@ def black_box_vi(
         last = GaussianApproximation(parameters, last.mean.detach(), last.factor.detach())
         found, u = terms(last, final_draws)
         ratios = (found - last.log_prob(u)).numpy()
+    elbo = float(ratios.mean())
+    if not math.isfinite(elbo):
+        raise FitError(f"black-box VI: the ELBO of the final approximation is {elbo}; a smaller learning rate may help")
     error = float(ratios.std(ddof=1)) / final_draws**0.5
-    return BlackBoxResult(last, elbos, errors, float(ratios.mean()), error, psis(ratios)[1])
+    return BlackBoxResult(last, elbos, errors, elbo, error, psis(ratios)[1], effective_sample_size(ratios))

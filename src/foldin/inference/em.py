@@ -11,16 +11,18 @@ Each iteration raises log p(x) + log p(parameters), or leaves it: dempster1977, 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from foldin.errors import FitError
-from foldin.tensors import Array
+from foldin.inference.arguments import check_count, check_number
 
 __all__ = ["EMResult", "Maximisable", "Statistics", "em", "stochastic_em"]
 
 B = TypeVar("B")
+
+_ROUNDING = 1e-9  # of the bound, or nats per unit of weight where that is more: a fall by less is none
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,13 @@ class Statistics:
     """Expected sufficient statistics of some data.
 
     Args:
-        sums: by name; every one is a sum over the data.
+        sums: by name; every one is a sum over the data: an array, or anything else that adds up and can be multiplied by a
+            number, as `Moments` does.
         log_likelihood: log p(data) under the parameters that the expectations were taken with, in nats.
         weight: how much data: the number of points, or the sum of their weights.
     """
 
-    sums: Mapping[str, Array]
+    sums: Mapping[str, Any]
     log_likelihood: float
     weight: float
 
@@ -70,11 +73,15 @@ class EMResult:
 
     Args:
         lower_bounds: log p(x) + log p(parameters) before each iteration, and at the end, in nats.
-        converged: whether the tolerance was reached.
+        converged: whether the bound rose by less than the tolerance, up to rounding; never at a fall.
+        falls: iterations after which the bound was lower than before by more than rounding explains. EM goes on after such an
+            iteration. A fall means a component that was started again, a step that is no maximum, or numbers at the end of
+            double precision.
     """
 
     lower_bounds: tuple[float, ...]
     converged: bool
+    falls: tuple[int, ...] = ()
 
 
 def _gather(model: Maximisable[B], batches: Iterable[B]) -> Statistics:
@@ -98,6 +105,8 @@ def em(
 ) -> EMResult:
     """EM until the bound rises by less than `tolerance` nats per unit of weight.
 
+    A bound that falls is no convergence: EM goes on, and the result lists the iteration in `falls`.
+
     Args:
         model: changed in place.
         batches: the data, given anew for every iteration.
@@ -108,7 +117,10 @@ def em(
     Raises:
         FitError: no data, a bound that is not finite, or (with `check`) one that falls.
     """
+    check_count("iterations", iterations, 0)
+    check_number("tolerance", tolerance, least=0.0)
     bounds: list[float] = []
+    falls: list[int] = []
     for number in range(iterations + 1):
         statistics = _gather(model, batches())
         bounds.append(statistics.log_likelihood + model.log_prior())
@@ -116,13 +128,15 @@ def em(
             raise FitError(f"EM, iteration {number}: the bound is {bounds[-1]}")
         if number:
             rise = bounds[-1] - bounds[-2]
-            if check and rise < -1e-9 * abs(bounds[-1]):
-                raise FitError(f"EM, iteration {number}: the bound fell by {-rise:g} nats")
-            if rise < tolerance * statistics.weight:
-                return EMResult(tuple(bounds), True)
+            if rise < -_ROUNDING * max(abs(bounds[-1]), statistics.weight):
+                if check:
+                    raise FitError(f"EM, iteration {number}: the bound fell by {-rise:g} nats")
+                falls.append(number)
+            elif rise < tolerance * statistics.weight:
+                return EMResult(tuple(bounds), True, tuple(falls))
         if number < iterations:
             model.maximise(statistics)
-    return EMResult(tuple(bounds), False)
+    return EMResult(tuple(bounds), False, tuple(falls))
 
 
 def stochastic_em(
@@ -142,6 +156,9 @@ def stochastic_em(
         delay: τ₀ ≥ 0; at 0 the first step forgets everything before it.
         forgetting: κ in (0.5, 1].
     """
+    check_number("weight", weight, above=0.0)
+    check_number("delay", delay, least=0.0)
+    check_number("forgetting", forgetting, above=0.5, most=1.0)
     running: Statistics | None = None
     for number, batch in enumerate(batches):
         found = model.summarise(batch)

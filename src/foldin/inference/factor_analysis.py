@@ -2,20 +2,25 @@
 
     z ~ N(0, I),   x = W z + μ + ε,   ε ~ N(0, Ψ),   so that x ~ N(μ, C),  C = W Wᵀ + Ψ
 
-Ψ is diagonal (factor analysis) or σ² I (probabilistic PCA). With β = Wᵀ C⁻¹ and S the covariance of the data,
+Ψ is diagonal (factor analysis) or σ² I (probabilistic PCA). With V = (I + Wᵀ Ψ⁻¹ W)⁻¹, β = V Wᵀ Ψ⁻¹ = Wᵀ C⁻¹ and S the
+covariance of the data,
 
-    E   E[z|x] = β (x − μ),   mean of E[zzᵀ] = I − βW + β S βᵀ
-    M   W ← S βᵀ E[zzᵀ]⁻¹,    Ψ ← diag(S − W β S), or the mean of that
+    E   E[z|x] = β (x − μ),   mean of E[zzᵀ] = V + β S βᵀ
+    M   W ← S βᵀ E[zzᵀ]⁻¹,    Ψ ← diag(S − W β S), or the mean of that; no less than a floor, a share of the data's variance
 
-all of it from Σx and Σxxᵀ, which merge.
+all of it from the moments of the data, which merge and average whatever μ is. A quadratic form is a sum of squares, which loses
+no digits: (x−μ)ᵀ C⁻¹ (x−μ) = (x − μ − W ẑ)ᵀ Ψ⁻¹ (x − μ − W ẑ) + ẑᵀ ẑ with ẑ = E[z|x].
 
 Source: rubin1982; ghahramani1996, eqs. 5–6; tipping1999, eqs. 3–8 and 27–28.
 """
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 
 from foldin.errors import ConfigError, FitError, ShapeError
+from foldin.inference.arguments import check_count, check_number
 from foldin.inference.em import EMResult, Maximisable, Statistics, em
+from foldin.inference.moments import Moments, scales
 from foldin.tensors import Array, Float64
 
 __all__ = ["FactorAnalysis"]
@@ -30,9 +35,10 @@ class FactorAnalysis(Maximisable[Array]):
         factors: width of z, below that of x.
         width: of x.
         isotropic: one noise variance for all coordinates: probabilistic PCA.
-        floor: least noise variance, > 0.
+        floor: least noise variance, as a share of the variance of each coordinate (of their mean where it is one for all)
+            in the data that `begin` sees, > 0.
 
-    `loadings` (width × factors), `mean` (width), `noise` (width).
+    `loadings` (width × factors), `mean` (width), `noise` (width), and `least` (width), the floor itself.
     """
 
     def __init__(self, factors: int, width: int, *, isotropic: bool = False, floor: float = 1e-9) -> None:
@@ -40,9 +46,10 @@ class FactorAnalysis(Maximisable[Array]):
             raise ConfigError(
                 f"factors = {factors}: must be ≥ 1 and < {width}, the width; floor = {floor:g}: must be > 0"
             )
+        check_number("floor", floor, above=0.0)
         self.factors, self.width, self.isotropic, self.floor = factors, width, isotropic, floor
         self.loadings = np.zeros((width, factors))
-        self.mean, self.noise = np.zeros(width), np.ones(width)
+        self.mean, self.noise, self.least = np.zeros(width), np.ones(width), np.full(width, floor)
 
     def _check(self, x: Float64[Array, "points width"]) -> None:
         if x.ndim != 2 or x.shape[1] != self.width:
@@ -52,48 +59,49 @@ class FactorAnalysis(Maximisable[Array]):
             raise FitError(f"point {row}, coordinate {column} is {x[row, column]}")
 
     def begin(self, x: Float64[Array, "points width"], rng: np.random.Generator) -> None:
-        """Start from the mean, half of the variance as noise, and random loadings for the rest."""
+        """Start from the mean, half of the variance as noise, and random loadings for the rest. The variance sets the floor."""
         self._check(x)
+        if len(x) == 0:
+            raise FitError("there are no points to begin with")
         self.mean = x.mean(axis=0)
-        variance = np.maximum(x.var(axis=0), self.floor)
-        self.noise = np.full(self.width, variance.mean() / 2.0) if self.isotropic else variance / 2.0
+        variance = scales(x, None) ** 2
+        typical = np.full(self.width, variance.mean()) if self.isotropic else variance
+        self.noise, self.least = typical / 2.0, self.floor * typical
         self.loadings = (
             rng.standard_normal((self.width, self.factors)) * np.sqrt(variance / 2.0 / self.factors)[:, None]
         )
 
-    def _precision(self) -> tuple[Float64[Array, "width width"], float]:
-        """(C⁻¹, log |C|), by the identity of Woodbury."""
+    def _posterior(self) -> tuple[Float64[Array, "factors width"], Float64[Array, "factors factors"], float]:
+        """(β, V, log |C|)."""
         scaled = self.loadings / self.noise[:, None]
-        inner = np.eye(self.factors) + self.loadings.T @ scaled
-        inverse = np.diag(1.0 / self.noise) - scaled @ np.linalg.solve(inner, scaled.T)
-        return inverse, float(np.log(self.noise).sum() + np.linalg.slogdet(inner)[1])
+        chol = cho_factor(np.eye(self.factors) + self.loadings.T @ scaled, lower=True)
+        log_det = np.log(self.noise).sum() + 2.0 * np.log(np.diag(chol[0])).sum()
+        return cho_solve(chol, scaled.T), cho_solve(chol, np.eye(self.factors)), float(log_det)
 
     def log_prob(self, x: Float64[Array, "points width"]) -> Float64[Array, " points"]:
         """log p(x) of each point, in nats."""
         self._check(x)
-        inverse, log_det = self._precision()
+        beta, _, log_det = self._posterior()
         away = x - self.mean
-        return -0.5 * (self.width * _LOG_2_PI + log_det + np.einsum("ni,ij,nj->n", away, inverse, away))
+        z = away @ beta.T
+        away -= z @ self.loadings.T
+        squares = away**2 @ (1.0 / self.noise) + np.einsum("nk,nk->n", z, z)
+        return -0.5 * (self.width * _LOG_2_PI + log_det + squares)
 
     def summarise(self, batch: Float64[Array, "points width"]) -> Statistics:
-        """Σ(x − μ) and Σ(x − μ)(x − μ)ᵀ, from which every expectation follows."""
+        """The moments of the batch, from which every expectation follows."""
         self._check(batch)
-        away = batch - self.mean
-        return Statistics(
-            {"x": away.sum(axis=0), "xx": away.T @ away}, float(self.log_prob(batch).sum()), float(len(batch))
-        )
+        return Statistics({"moments": Moments.of(batch)}, float(self.log_prob(batch).sum()), float(len(batch)))
 
     def maximise(self, statistics: Statistics) -> None:
-        moved = statistics.sums["x"] / statistics.weight
-        # The mean is that of the data, whatever the loadings: from the first step on it does not move.
-        self.mean = self.mean + moved
-        S = statistics.sums["xx"] / statistics.weight - np.outer(moved, moved)
-        inverse, _ = self._precision()
-        beta = self.loadings.T @ inverse
-        second = np.eye(self.factors) - beta @ self.loadings + beta @ S @ beta.T
+        moments: Moments = statistics.sums["moments"]
+        # The mean is that of the data, whatever the loadings.
+        self.mean, S = moments.mean[0], moments.covariance[0]
+        beta, V, _ = self._posterior()
+        second = V + beta @ S @ beta.T
         self.loadings = np.linalg.solve(second, beta @ S).T
-        noise = np.maximum(np.diag(S) - np.einsum("ik,ki->i", self.loadings, beta @ S), self.floor)
-        self.noise = np.full(self.width, noise.mean()) if self.isotropic else noise
+        noise = np.diag(S) - np.einsum("ik,ki->i", self.loadings, beta @ S)
+        self.noise = np.maximum(np.full(self.width, noise.mean()) if self.isotropic else noise, self.least)
 
     def fit(
         self,
@@ -113,10 +121,11 @@ class FactorAnalysis(Maximisable[Array]):
     ) -> tuple[Float64[Array, "points factors"], Float64[Array, "factors factors"]]:
         """(E[z|x] of each point, its covariance, the same for all)."""
         self._check(x)
-        beta = self.loadings.T @ self._precision()[0]
-        return (x - self.mean) @ beta.T, np.eye(self.factors) - beta @ self.loadings
+        beta, V, _ = self._posterior()
+        return (x - self.mean) @ beta.T, V
 
     def sample(self, n: int, rng: np.random.Generator) -> Float64[Array, "n width"]:
         """Draws of x."""
+        check_count("n", n, 0)
         z = rng.standard_normal((n, self.factors))
         return self.mean + z @ self.loadings.T + rng.standard_normal((n, self.width)) * np.sqrt(self.noise)

@@ -3,8 +3,9 @@
     p(x) = Σ_k π_k p(x; η_k),   r_nk ∝ π_k p(x_n; η_k),   μ_k = Σ_n r_nk T(x_n) / Σ_n r_nk,   η_k = (∇A)⁻¹(μ_k)
 
 The M-step is maximum likelihood from averaged statistics, so that the family's own map from mean to natural parameters is all
-that a new kind of mixture needs, and the statistics of parts of the data merge. Gaussians have a faster class of their own,
-`GaussianMixture`.
+that a new kind of mixture needs, and the statistics of parts of the data merge. Normals are learned about a fixed origin, the
+mean of the data that EM begins with, for a variance is lost beside a large mean. Gaussians have a faster class of their own,
+`GaussianMixture`, which also keeps the digits of components that are far from each other for their width.
 
 Source: dempster1977; banerjee2005, algorithm 1 and theorem 5 (mixtures of exponential families).
 """
@@ -16,6 +17,7 @@ import torch
 from torch import distributions as td
 
 from foldin.errors import ConfigError, FitError, ShapeError
+from foldin.inference.arguments import check_count
 from foldin.inference.em import EMResult, Maximisable, Statistics, em
 from foldin.inference.k_means import k_means, nearest
 from foldin.probability import FAMILIES
@@ -23,7 +25,8 @@ from foldin.tensors import Array, Float64, Shaped, Tensor
 
 __all__ = ["FiniteMixture", "Weighted"]
 
-_NOBODY = 1e-8  # weight of a component, below which its parameters stay as they are
+_NOBODY = 1e-12  # share of a component, below which its parameters stay as they are
+_MOVED = (td.Normal, td.MultivariateNormal)  # learned about the mean of the data
 
 
 class Weighted(NamedTuple):
@@ -40,7 +43,8 @@ class FiniteMixture(Maximisable[Weighted]):
         kind: the class of the components; one in `probability.FAMILIES`.
         components: how many.
 
-    `weights` (components) are π, `natural` (components × statistics) the natural parameters; None until `begin`.
+    `weights` (components) are π, `natural` (components × statistics) the natural parameters of x − `origin`; None until `begin`.
+    `origin` is 0 but for normals.
 
     Raises:
         ConfigError: a family that is not an exponential one.
@@ -54,13 +58,21 @@ class FiniteMixture(Maximisable[Weighted]):
         self.family, self.components = FAMILIES[kind], components
         self.weights = torch.full((components,), 1.0 / components, dtype=torch.float64)
         self.natural: Float64[Tensor, "components statistics"] | None = None
+        self.origin: Float64[Tensor, "..."] = torch.zeros((), dtype=torch.float64)
 
     def begin(self, data: Weighted, rng: np.random.Generator) -> None:
         """Start from k-means of the statistics, each with a standard deviation of 1, a little drawn together."""
-        statistics, weights = self._statistics(data.x), self._weights(data)
+        weights = self._weights(data)
+        self.origin = torch.zeros((), dtype=torch.float64)
+        statistics = self._statistics(data.x)
+        if self.family.kind in _MOVED and float(weights.sum()) > 0:
+            self.origin = torch.tensordot(weights, data.x.double(), dims=1) / weights.sum()
+            statistics = self._statistics(data.x)
         if len(statistics) < self.components:
             raise ShapeError(f"{len(statistics)} observations for {self.components} components")
-        scaled = (statistics / statistics.std(dim=0, unbiased=False).clamp(min=1e-12)).numpy()
+        spread = statistics.std(dim=0, unbiased=False)
+        spread = torch.where(spread > 1e-14 * statistics.abs().amax(dim=0), spread, 1.0)  # beyond rounding
+        scaled = ((statistics - statistics.mean(dim=0)) / spread).numpy()
         own = torch.from_numpy(nearest(scaled, k_means(scaled, self.components, rng))[0])
         hard = torch.nn.functional.one_hot(own, self.components).double()
         # Some of everything in each, so that no component begins with too few values to have a likelihood's maximum.
@@ -78,7 +90,7 @@ class FiniteMixture(Maximisable[Weighted]):
         before = self.natural
         natural = []
         for k in range(self.components):
-            if counts[k] < _NOBODY and before is not None:
+            if counts[k] < _NOBODY * counts.sum() and before is not None:
                 natural.append(before[k])
                 continue
             try:
@@ -102,8 +114,7 @@ class FiniteMixture(Maximisable[Weighted]):
         Raises:
             FitError: a component shrinks onto values that are all equal, where the likelihood has no maximum.
         """
-        if restarts < 1:
-            raise ConfigError(f"restarts = {restarts}: must be at least 1")
+        check_count("restarts", restarts, 1)
         best: tuple[EMResult, Tensor, Tensor] | None = None
         for _ in range(restarts):
             self.begin(data, rng)
@@ -117,7 +128,12 @@ class FiniteMixture(Maximisable[Weighted]):
 
     def distribution(self) -> td.MixtureSameFamily:
         """The mixture as a distribution of its own."""
-        return td.MixtureSameFamily(td.Categorical(self.weights), self.family.from_natural(self._known()))
+        components = self.family.from_natural(self._known())
+        if isinstance(components, td.Normal):
+            components = td.Normal(components.loc + self.origin, components.scale)
+        elif isinstance(components, td.MultivariateNormal):
+            components = td.MultivariateNormal(components.loc + self.origin, scale_tril=components.scale_tril)
+        return td.MixtureSameFamily(td.Categorical(self.weights), components)
 
     def component_log_prob(self, x: Shaped[Tensor, "n ..."]) -> Float64[Tensor, "n components"]:
         """log p(x; η_k) of every value and component, in nats."""
@@ -126,7 +142,11 @@ class FiniteMixture(Maximisable[Weighted]):
     def _log_prob(self, x: Tensor, statistics: Float64[Tensor, "n statistics"]) -> Float64[Tensor, "n components"]:
         """One product of statistics and natural parameters."""
         eta = self._known()
-        return self.family.log_base(x.double()).unsqueeze(1) + statistics @ eta.t() - self.family.log_partition(eta)
+        return (
+            self.family.log_base(x.double() - self.origin).unsqueeze(1)
+            + statistics @ eta.t()
+            - self.family.log_partition(eta)
+        )
 
     def _known(self) -> Float64[Tensor, "components statistics"]:
         if self.natural is None:
@@ -137,7 +157,7 @@ class FiniteMixture(Maximisable[Weighted]):
         x = x.double()
         support: Any = self.family.kind.support  # of the class, which is the same for all of these families
         inside = support.check(x)
-        found = self.family.statistics(x)
+        found = self.family.statistics(x - self.origin)
         bad = ~(torch.isfinite(found).all(dim=1) & inside)
         if bad.any():
             at = int(bad.nonzero()[0])

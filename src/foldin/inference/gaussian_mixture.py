@@ -1,35 +1,38 @@
-"""Gaussian mixtures by EM, as mixtures of an exponential family.
+"""Gaussian mixtures by EM.
 
-    p(x) = Σ_k π_k N(x; μ_k, Σ_k),      log π_k N(x; μ_k, Σ_k) = ⟨η_k, T(x)⟩,   T(x) = (1, x, x xᵀ)
+    p(x) = Σ_k π_k N(x; μ_k, Σ_k),   r_nk ∝ π_k N(x_n; μ_k, Σ_k),   π_k = Σ_n r_nk / N,   μ_k, Σ_k the moments weighed by r_k
 
-with η_k = (log π_k − ½ μᵀΛμ + ½ log|Λ| − D/2 log 2π,  Λμ,  −½ Λ) and Λ = Σ_k⁻¹. The E-step for all components is one product of
-T(X) with the natural parameters, the M-step one product of the responsibilities with T(X): its expected moments are
-all that the parameters need. T(X) is made a block of points at a time, so that it stays in the cache.
+With Σ_k = L Lᵀ, log π_k N(x; μ_k, Σ_k) = c_k − ½ ‖(x − μ_k) L⁻ᵀ‖², the quadratics of `quadratics.py`, which give the E-step and
+the moments for all components at once.
 
-Points are moved to mean 0 and scaled to variance 1 on the way into T, without which the squares would lose digits.
+No variance, in any direction, falls below a floor: without one the likelihood has no maximum, for a component may shrink onto a
+point. The M-step is the maximum of the likelihood among the parameters above the floor, so that no step lowers the bound. The
+floor is a share of the variance within the clusters that EM begins with: data in other units have the same mixture in those
+units. A component that nothing belongs to takes over half of the largest one, and is counted in `reseeded`; that may lower the
+bound.
 
-Source: bishop2006, section 9.2; dempster1977. Degenerate data: `floor` is added to every variance. A component that nothing
-belongs to takes over half of the largest one, and is counted in `reseeded`.
+Source: bishop2006, section 9.2; dempster1977.
 """
 
-import itertools
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import logsumexp
 
 from foldin.errors import ConfigError, FitError, ShapeError
+from foldin.inference.arguments import check_count, check_number
 from foldin.inference.em import EMResult, Maximisable, Statistics, em
 from foldin.inference.k_means import k_means, nearest
+from foldin.inference.moments import Moments, scales
+from foldin.inference.quadratics import Frame, Quadratics
 from foldin.tensors import Array, Float64, Int64
-from foldin.threads import on_threads, thread_count
 
-__all__ = ["COVARIANCES", "GaussianMixture", "Points", "moments_of", "quadratic", "sufficient", "summarise"]
+__all__ = ["COVARIANCES", "GaussianMixture", "Points", "check", "clustered", "inverse_roots"]
 
 COVARIANCES = ("full", "tied", "diagonal", "spherical")
-_BLOCK = 2048  # points whose T(x) is in the cache at once
 _CLUSTERED = 100_000  # points that k-means looks at, at most
 _LOG_2_PI = float(np.log(2.0 * np.pi))
+_RESOLVED = 100.0 * float(np.finfo(float).eps)  # of its width times the largest eigenvalue, below which one is rounding
 
 
 class Points(NamedTuple):
@@ -39,48 +42,101 @@ class Points(NamedTuple):
     weights: Float64[Array, " points"] | None = None
 
 
-def sufficient(x: Float64[Array, "points width"], squares: bool) -> Float64[Array, "points features"]:
-    """T(x): 1, x, and the products x_i x_j for i ≤ j (or the squares alone)."""
-    width = x.shape[1]
-    many = width if squares else width * (width + 1) // 2
-    made = np.empty((len(x), 1 + width + many))
-    made[:, 0], made[:, 1 : 1 + width] = 1.0, x
-    at = 1 + width
-    if squares:
-        np.multiply(x, x, out=made[:, at:])
-        return made
-    for i in range(width):
-        np.multiply(x[:, i:], x[:, i : i + 1], out=made[:, at : at + width - i])
-        at += width - i
-    return made
+def check(points: Points, width: int) -> None:
+    """Refuse what is no points of that width.
+
+    Raises:
+        ShapeError, FitError: says what and where.
+    """
+    x, weights = points
+    if x.ndim != 2 or x.shape[1] != width:
+        raise ShapeError(f"points of width {width} were expected, not an array of shape {x.shape}")
+    with np.errstate(all="ignore"):
+        finite = bool(np.isfinite(x.sum()))  # a sum is quicker than a look at each
+    if not finite and not np.isfinite(x).all():
+        row, column = np.argwhere(~np.isfinite(x))[0]
+        raise FitError(f"point {row}, coordinate {column} is {x[row, column]}")
+    if weights is not None and (len(weights) != len(x) or not np.isfinite(weights).all() or (weights < 0).any()):
+        raise ShapeError("weights must be as many as the points, and none below 0")
 
 
-def moments_of(
-    sums: Float64[Array, "components features"], width: int, squares: bool
-) -> tuple[Float64[Array, " components"], Float64[Array, "components width"], Float64[Array, "components ..."]]:
-    """(weight, E[x], E[x xᵀ] or E[x²]) of each component, from its summed T(x)."""
-    weight = np.maximum(sums[:, 0], np.finfo(float).tiny)
-    mean, second = sums[:, 1 : 1 + width] / weight[:, None], sums[:, 1 + width :] / weight[:, None]
-    if squares:
-        return sums[:, 0], mean, second
-    whole = np.empty((len(sums), width, width))
-    upper = np.triu_indices(width)
-    whole[:, upper[0], upper[1]] = second
-    whole[:, upper[1], upper[0]] = second
-    return sums[:, 0], mean, whole
+def clustered(
+    points: Points,
+    components: int,
+    rng: np.random.Generator,
+    *,
+    labels: Int64[Array, " points"] | None = None,
+    squares: bool = False,
+    round_scale: bool = False,
+) -> tuple[Frame, Moments]:
+    """The frame that fits the points, and the moments of their clusters: those of `labels`, or of k-means.
+
+    Args:
+        squares: the diagonals of the scatters alone.
+        round_scale: one scale for all coordinates.
+
+    Raises:
+        ShapeError, FitError: labels that are none, or no points at all.
+    """
+    x, weights = points
+    w = np.ones(len(x)) if weights is None else weights
+    if w.sum() <= 0:
+        raise FitError("all weights are zero")
+    some, own_weights = x[w > 0], w[w > 0]
+    scale = scales(some, own_weights)
+    if round_scale:
+        scale[:] = np.sqrt((scale**2).mean())
+    # The median, beside which most points keep their digits however far off some of them lie.
+    frame = Frame(np.median(some, axis=0), scale)
+    if labels is None:
+        kept = frame(some)
+        centres = k_means(kept[rng.permutation(len(kept))[:_CLUSTERED]], components, rng)
+        own = nearest(kept, centres)[0]
+    else:
+        if len(labels) != len(x) or labels.min() < 0 or labels.max() >= components:
+            raise ShapeError(f"labels must be {len(x)} numbers in [0, {components})")
+        own = labels[w > 0]
+    parts = [Moments.of(some[own == k], own_weights[own == k], squares=squares) for k in range(components)]
+    return frame, Moments(
+        np.concatenate([part.weight for part in parts]),
+        np.concatenate([part.mean for part in parts]),
+        np.concatenate([part.scatter for part in parts]),
+    )
 
 
-def quadratic(
-    constant: Float64[Array, " components"],
-    linear: Float64[Array, "components width"],
-    precision: Float64[Array, "components ..."],
-) -> Float64[Array, "features components"]:
-    """Natural parameters of constant + ⟨linear, x⟩ − ½ xᵀ precision x, in the order of T(x)."""
-    if precision.ndim == 2:
-        return np.concatenate((constant[:, None], linear, -0.5 * precision), axis=1).T
-    upper = np.triu_indices(linear.shape[1])
-    products = -precision[:, upper[0], upper[1]] * np.where(upper[0] == upper[1], 0.5, 1.0)
-    return np.concatenate((constant[:, None], linear, products), axis=1).T
+def inverse_roots(matrices: Float64[Array, "components width width"]) -> tuple[Array, Float64[Array, " components"]]:
+    """(R with R Rᵀ = A⁻¹, log |A|) of each positive definite matrix A, by its Cholesky factor.
+
+    Raises:
+        FitError: one that is not positive definite; says which.
+    """
+    try:
+        factors = np.linalg.cholesky(matrices)
+    except np.linalg.LinAlgError:
+        k = int(np.linalg.eigvalsh(matrices)[:, 0].argmin())
+        raise FitError(
+            f"component {k}: its covariance is singular, for its points do not spread in every direction: "
+            "give a floor above 0, or fewer components"
+        ) from None
+    return np.linalg.inv(factors).transpose(0, 2, 1), 2.0 * np.log(np.einsum("kii->ki", factors)).sum(axis=1)
+
+
+def _raised(
+    matrices: Float64[Array, "components width width"], least: Float64[Array, " width"]
+) -> Float64[Array, "components width width"]:
+    """The likeliest covariances above the floor: in units of the floor, eigenvalues below 1 are 1.
+
+    Nor is one below what rounding leaves beside the largest, for the matrix could not hold it.
+    """
+    floor, own = bool((least > 0).all()), np.einsum("kii->ki", matrices)
+    unit = np.sqrt(np.broadcast_to(least, own.shape) if floor else np.where(own > 0, own, 1.0))
+    units = unit[:, :, None] * unit[:, None, :]
+    resolved = _RESOLVED * own.shape[1] * (own / unit**2).sum(axis=1)
+    values, vectors = np.linalg.eigh(matrices / units)
+    low = np.maximum(1.0 if floor else 0.0, resolved)[:, None]
+    raised = (vectors * np.maximum(values, low)[:, None]) @ vectors.transpose(0, 2, 1)
+    raised = 0.5 * (raised + raised.transpose(0, 2, 1)) * units
+    return np.where((values < low).any(axis=1)[:, None, None], raised, matrices)
 
 
 class GaussianMixture(Maximisable[Points]):
@@ -90,19 +146,24 @@ class GaussianMixture(Maximisable[Points]):
         components: how many.
         width: of a point.
         covariance: `full`, `tied` (one for all), `diagonal` or `spherical`.
-        floor: added to every variance, ≥ 0.
+        floor: least variance, as a share of that within the clusters that EM begins with, by coordinate; ≥ 0. Without a
+            `begin` the share is of 1.
 
     `weights` (components), `means` (components × width) and `covariances` (`full`: components × width × width, `tied`: width ×
-    width, `diagonal`: components × width, `spherical`: components) are in the units of the data.
+    width, `diagonal`: components × width, `spherical`: components) are in the units of the data, as is `least` (width), the floor
+    itself. `shift` and `scale` (width) say how points are moved and scaled before they are squared; they change nothing but
+    the rounding.
     """
 
     def __init__(self, components: int, width: int, *, covariance: str = "full", floor: float = 1e-6) -> None:
         if covariance not in COVARIANCES:
             raise ConfigError(f"covariance = {covariance!r}: must be one of {', '.join(COVARIANCES)}")
-        if components < 1 or width < 1 or floor < 0:
+        if components < 1 or width < 1 or not 0 <= floor < np.inf:
             raise ConfigError(f"a mixture of {components} Gaussians of width {width} with floor {floor:g} cannot be")
+        check_number("floor", floor, least=0.0)
         self.components, self.width, self.covariance, self.floor = components, width, covariance, floor
         self.shift, self.scale = np.zeros(width), np.ones(width)
+        self.least = np.full(width, floor)
         self.reseeded = 0
         self.weights = np.full(components, 1.0 / components)
         self.means = np.zeros((components, width))
@@ -114,86 +175,80 @@ class GaussianMixture(Maximisable[Points]):
     def _squares(self) -> bool:
         return self.covariance in ("diagonal", "spherical")
 
-    def _check(self, points: Points) -> None:
-        x, weights = points
-        if x.ndim != 2 or x.shape[1] != self.width:
-            raise ShapeError(f"points of width {self.width} were expected, not an array of shape {x.shape}")
-        if not np.isfinite(x).all():
-            row, column = np.argwhere(~np.isfinite(x))[0]
-            raise FitError(f"point {row}, coordinate {column} is {x[row, column]}")
-        if weights is not None and (len(weights) != len(x) or (weights < 0).any()):
-            raise ShapeError("weights must be as many as the points, and none below 0")
-
     def begin(self, points: Points, rng: np.random.Generator, *, labels: Int64[Array, " points"] | None = None) -> None:
-        """Start from the moments of clusters: those of `labels`, or of k-means."""
-        self.maximise(self.clustered(points, rng, labels))
+        """Start from the moments of clusters: those of `labels`, or of k-means. They set the floor."""
+        self._begin(points, rng, labels, None)
 
-    def clustered(
-        self, points: Points, rng: np.random.Generator, labels: Int64[Array, " points"] | None = None
-    ) -> Statistics:
-        """Move and scale the points from here on, and give the statistics of their clusters."""
-        self._check(points)
-        x, weights = points
-        w = np.ones(len(x)) if weights is None else weights
-        if w.sum() <= 0:
-            raise FitError("all weights are zero")
-        self.shift = np.average(x, axis=0, weights=w)
-        spread = np.sqrt(np.average((x - self.shift) ** 2, axis=0, weights=w))
-        if self.covariance == "spherical":  # which it is in the units of the data
-            spread[:] = np.sqrt((spread**2).mean())
-        self.scale = np.where(spread > 0, spread, 1.0)
-        kept, own_weights = ((x - self.shift) / self.scale)[w > 0], w[w > 0]
-        if labels is None:
-            centres = k_means(kept[rng.permutation(len(kept))[:_CLUSTERED]], self.components, rng)
-            own = nearest(kept, centres)[0]
-        else:
-            if len(labels) != len(x) or labels.min() < 0 or labels.max() >= self.components:
-                raise ShapeError(f"labels must be {len(x)} numbers in [0, {self.components})")
-            own = labels[w > 0]
-        shares = np.zeros((len(kept), self.components))
-        shares[np.arange(len(kept)), own] = own_weights
-        moments = shares.T @ sufficient(kept, self._squares)
-        return Statistics({"moments": moments}, 0.0, float(w.sum()))
+    def _begin(
+        self,
+        points: Points,
+        rng: np.random.Generator,
+        labels: Int64[Array, " points"] | None,
+        least: Float64[Array, " width"] | None,
+    ) -> None:
+        """`begin`, with a floor that is known already."""
+        check(points, self.width)
+        frame, moments = clustered(
+            points,
+            self.components,
+            rng,
+            labels=labels,
+            squares=self._squares,
+            round_scale=self.covariance == "spherical",  # which it is in the units of the data
+        )
+        self.shift, self.scale = frame.shift, frame.scale
+        self.least = self.floor * self._within(moments) if least is None else least
+        self.maximise(Statistics({"moments": moments}, 0.0, float(moments.weight.sum())))
 
-    def natural(self) -> Float64[Array, "features components"]:
-        """η of every component, for points that are moved and scaled."""
-        means = (self.means - self.shift) / self.scale
+    def _within(self, moments: Moments) -> Float64[Array, " width"]:
+        """Variance within clusters, by coordinate; all variance where every cluster is a point."""
+        scatter = moments.scatter if self._squares else np.einsum("kii->ki", moments.scatter)
+        # What rounding leaves of points that are equal is no variance.
+        rounding = moments.weight[:, None] * (_RESOLVED * np.abs(moments.mean)) ** 2
+        within = np.where(scatter > rounding, scatter, 0.0).sum(axis=0) / moments.weight.sum()
+        if self.covariance == "spherical":
+            within[:] = within.mean()
+        return np.where(within > 0, within, self.scale**2)
+
+    def _quadratics(self) -> Quadratics:
+        """Log π_k N(x; μ_k, Σ_k) of every component."""
         constant = np.log(np.maximum(self.weights, np.finfo(float).tiny)) - 0.5 * self.width * _LOG_2_PI
         if self._squares:
             own = self.covariances if self.covariance == "diagonal" else self.covariances[:, None]
-            precision = 1.0 / (np.broadcast_to(own, means.shape) / self.scale**2)
-            linear = precision * means
-            log_det = np.log(precision).sum(axis=1)
+            variances = np.broadcast_to(own, self.means.shape)
+            if not (variances > 0).all():
+                k = int(np.argwhere(~(variances > 0))[0, 0])
+                raise FitError(f"component {k}: a variance of it is 0: give a floor above 0, or fewer components")
+            roots, log_dets = 1.0 / np.sqrt(variances), np.log(variances).sum(axis=1)
+        elif self.covariance == "tied":
+            root, log_det = inverse_roots(self.covariances[None])
+            roots = np.broadcast_to(root, (self.components, self.width, self.width))
+            log_dets = np.broadcast_to(log_det, (self.components,))
         else:
-            own = self.covariances / np.outer(self.scale, self.scale)
-            precision = np.linalg.inv(np.broadcast_to(own, (self.components, self.width, self.width)))
-            linear = np.einsum("kij,kj->ki", precision, means)
-            log_det = np.linalg.slogdet(precision)[1]
-        constant = constant + 0.5 * log_det - 0.5 * np.einsum("ki,ki->k", linear, means)
-        return quadratic(constant, linear, precision)
-
-    def _scores(self, x: Float64[Array, "points width"], natural: Array) -> tuple[Array, Array]:
-        """(T(x), log π_k N(x)) of a block, up to the scaling of the points."""
-        made = sufficient((x - self.shift) / self.scale, self._squares)
-        return made, made @ natural
+            roots, log_dets = inverse_roots(self.covariances)
+        return Quadratics(constant - 0.5 * log_dets, self.means, roots, Frame(self.shift, self.scale))
 
     def summarise(self, batch: Points) -> Statistics:
-        """Expected T(x) of every component."""
-        return summarise(self, self.natural(), batch)
+        """Expected moments of every component."""
+        check(batch, self.width)
+        x, weights = batch
+        moments, log_likelihood = self._quadratics().expected(x, weights, self.least)
+        return Statistics(
+            {"moments": moments}, log_likelihood, float(len(x)) if weights is None else float(weights.sum())
+        )
 
     def maximise(self, statistics: Statistics) -> None:
-        weight, mean, second = moments_of(statistics.sums["moments"], self.width, self._squares)
-        floor = self.floor / self.scale**2
-        if self._squares:
-            variance = np.maximum(second - mean**2, 0.0) + floor
-            own = variance * self.scale**2
-            self.covariances = own if self.covariance == "diagonal" else own.mean(axis=1)
+        moments: Moments = statistics.sums["moments"]
+        weight, least = moments.weight, self.least
+        if self.covariance == "diagonal":
+            self.covariances = np.maximum(moments.covariance, least)
+        elif self.covariance == "spherical":
+            self.covariances = np.maximum(moments.covariance.mean(axis=1), least.mean())
+        elif self.covariance == "tied":
+            self.covariances = _raised(moments.scatter.sum(axis=0, keepdims=True) / weight.sum(), least)[0]
         else:
-            spread = second - mean[:, :, None] * mean[:, None, :]
-            if self.covariance == "tied":
-                spread = np.average(spread, axis=0, weights=np.maximum(weight, np.finfo(float).tiny))
-            self.covariances = (spread + np.diag(floor)) * np.outer(self.scale, self.scale)
-        self.weights, self.means = weight / weight.sum(), self.shift + self.scale * mean
+            self.covariances = _raised(moments.covariance, least)
+        self.weights, self.means = weight / weight.sum(), moments.mean.copy()
         for empty in np.flatnonzero(weight < 1e-10 * weight.sum()):
             self._split(int(empty))
 
@@ -227,11 +282,14 @@ class GaussianMixture(Maximisable[Points]):
 
         Raises:
             ShapeError, FitError: points that cannot be used; says which.
+            ConfigError: no start at all.
         """
-        self._check(points)
+        check_count("restarts", restarts, 1)
         best: tuple[EMResult, Array, Array, Array] | None = None
+        least: Array | None = None
         for _ in range(restarts):
-            self.begin(points, rng)
+            self._begin(points, rng, None, least)
+            least = self.least  # one for all starts, or their bounds could not be compared
             found = em(self, lambda: [points], iterations=iterations, tolerance=tolerance, check=check)
             if best is None or found.lower_bounds[-1] > best[0].lower_bounds[-1]:
                 best = found, self.weights, self.means, self.covariances
@@ -241,16 +299,18 @@ class GaussianMixture(Maximisable[Points]):
 
     def log_prob(self, x: Float64[Array, "points width"]) -> Float64[Array, " points"]:
         """log p(x) of each point, in nats."""
-        self._check(Points(x))
-        return logsumexp(self._scores(x, self.natural())[1], axis=1) - np.log(self.scale).sum()
+        check(Points(x), self.width)
+        return logsumexp(self._quadratics()(x), axis=1)
 
     def responsibilities(self, x: Float64[Array, "points width"]) -> Float64[Array, "points components"]:
         """p(component | x)."""
-        scores = self._scores(x, self.natural())[1]
+        check(Points(x), self.width)
+        scores = self._quadratics()(x)
         return np.exp(scores - logsumexp(scores, axis=1, keepdims=True))
 
     def sample(self, n: int, rng: np.random.Generator) -> Float64[Array, "n width"]:
         """Draws from the mixture."""
+        check_count("n", n, 0)
         own = rng.choice(self.components, size=n, p=self.weights)
         noise = rng.standard_normal((n, self.width))
         if self._squares:
@@ -258,34 +318,3 @@ class GaussianMixture(Maximisable[Points]):
             return self.means[own] + np.broadcast_to(roots, self.means.shape)[own] * noise
         chol = np.linalg.cholesky(np.broadcast_to(self.covariances, (self.components, self.width, self.width)))
         return self.means[own] + np.einsum("nij,nj->ni", chol[own], noise)
-
-
-def summarise(mixture: GaussianMixture, natural: Float64[Array, "features components"], batch: Points) -> Statistics:
-    """Expected T(x) of every component under the scores ⟨natural, T(x)⟩, with the sum of their log-sum-exp."""
-    mixture._check(batch)
-    x, weights = batch
-
-    def work(part: slice) -> tuple[Array, float]:
-        sums, log_likelihood = np.zeros(natural.T.shape), 0.0
-        for at in range(part.start, part.stop, _BLOCK):
-            rows = slice(at, min(at + _BLOCK, part.stop))
-            made, scores = mixture._scores(x[rows], natural)
-            top = scores.max(axis=1, keepdims=True)
-            np.exp(scores - top, out=scores)
-            total = scores.sum(axis=1, keepdims=True)
-            own = (np.log(total) + top)[:, 0]
-            factor = 1.0 / total
-            if weights is not None:
-                factor *= weights[rows, None]
-                own = own * weights[rows]
-            log_likelihood += float(own.sum())
-            scores *= factor
-            sums += scores.T @ made
-        return sums, log_likelihood
-
-    threads = thread_count()
-    edges = np.linspace(0, len(x), threads + 1).astype(int)
-    found = on_threads(work, [slice(int(a), int(b)) for a, b in itertools.pairwise(edges)])
-    weight = float(len(x)) if weights is None else float(weights.sum())
-    log_likelihood = sum(one[1] for one in found) - weight * float(np.log(mixture.scale).sum())
-    return Statistics({"moments": np.sum([one[0] for one in found], axis=0)}, log_likelihood, weight)

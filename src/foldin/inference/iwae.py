@@ -8,6 +8,7 @@ import math
 import torch
 
 from foldin.errors import ShapeError
+from foldin.inference.arguments import check_count
 from foldin.tensors import Float, Tensor
 
 __all__ = ["iwae_bound", "iwae_curve"]
@@ -17,7 +18,12 @@ def iwae_bound(log_weights: Float[Tensor, "samples users"]) -> Float[Tensor, " u
     """log-mean-exp of each person's log weights, in nats: one draw of the bound with k = `samples`.
 
     Source: burda2016, eq. 8.
+
+    Raises:
+        ShapeError: no draws.
     """
+    if len(log_weights) == 0:
+        raise ShapeError("a bound needs at least one draw, there are none")
     return torch.logsumexp(log_weights, dim=0) - math.log(len(log_weights))
 
 
@@ -28,10 +34,12 @@ def iwae_curve(log_weights: Float[Tensor, "samples users"], ks: tuple[int, ...])
 
     Raises:
         ShapeError: fewer draws than the largest k.
+        ConfigError: a k below 1.
     """
     draws = len(log_weights)
     curve = {}
     for k in ks:
+        check_count("k", k, 1)
         groups = draws // k
         if groups == 0:
             raise ShapeError(f"a bound with k = {k} needs {k} draws, there are {draws}")

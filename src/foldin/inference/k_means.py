@@ -3,12 +3,14 @@
 import numpy as np
 
 from foldin.errors import ShapeError
-from foldin.tensors import Array, Float, Int64
+from foldin.inference.arguments import check_count
+from foldin.tensors import Array, Bool, Float, Int64
 from foldin.threads import on_threads, scratch, thread_count
 
 __all__ = ["k_means", "nearest"]
 
 _BLOCK = 1 << 17  # points × centres worked on at once
+_NEAR = 100.0  # times its rounding, below which a squared distance is taken from differences
 
 
 def nearest(
@@ -16,28 +18,58 @@ def nearest(
 ) -> tuple[Int64[Array, " points"], Float[Array, " points"]]:
     """(index of each point's nearest centre, squared distance to it); of centres as near the first.
 
-    One product a block of points, as many as keep it in a core's own cache: points × centres is never whole.
+    By products, about the mean of the centres: one a block of points, as many as keep it in a core's own cache, so that points ×
+    centres is never whole. Where a distance does not stand out from the rounding of the products, it and those of all centres
+    that may be nearer are taken from differences.
     """
-    half = 0.5 * np.einsum("kd,kd->k", centres, centres)
     found, distances = np.empty(len(x), dtype=np.int64), np.empty(len(x), dtype=x.dtype)
+    width = x.shape[1]
+    origin = centres.mean(axis=0, dtype=np.float64).astype(centres.dtype)
+    moved = centres - origin
+    half = 0.5 * np.einsum("kd,kd->k", moved, moved)
+    lengths = np.sqrt(2.0 * half)
+    longest = float(lengths.max(initial=0.0))
     step = max(1, _BLOCK // max(1, len(centres)))
-    transposed = np.ascontiguousarray(centres.T)
+    factors = np.ascontiguousarray(np.concatenate((moved.T, -half[None])).astype(x.dtype, copy=False))
+    unit = float(np.finfo(x.dtype).eps)
 
     def work(share: range) -> None:
         scores = scratch("nearest", (step, len(centres)), x.dtype)
+        around = scratch("nearest_points", (step, width + 1), x.dtype)
+        around[:, width] = 1.0
         for at in share:
             part = x[at : at + step]
-            own = np.matmul(part, transposed, out=scores[: len(part)])
-            own -= half
+            away = np.subtract(part, origin, out=around[: len(part), :width])
+            own = np.matmul(around[: len(part)], factors, out=scores[: len(part)])
             best = own.argmax(axis=1)
-            found[at : at + step] = best
-            squares = np.einsum("nd,nd->n", part, part) - 2.0 * own[np.arange(len(part)), best]
-            distances[at : at + step] = np.maximum(squares, 0.0)
+            top, norms = own[np.arange(len(part)), best], np.einsum("nd,nd->n", away, away)
+            squares = norms - 2.0 * top
+            if squares.min() <= _NEAR * unit * (np.sqrt(norms.max()) + longest) ** 2:
+                rounding = unit * (np.sqrt(norms) + lengths[best]) ** 2
+                near = np.flatnonzero(squares <= _NEAR * rounding)
+                rivals = own[near] >= (top - rounding)[near, None]
+                best[near], squares[near] = _by_differences(part[near], centres, rivals)
+            found[at : at + step], distances[at : at + step] = best, squares
 
     starts = range(0, len(x), step)
     threads = min(thread_count(), len(starts)) or 1
     on_threads(work, [starts[one::threads] for one in range(threads)])
     return found, distances
+
+
+def _by_differences(
+    x: Float[Array, "points width"], centres: Float[Array, "k width"], rivals: Bool[Array, "points k"]
+) -> tuple[Int64[Array, " points"], Float[Array, " points"]]:
+    """As `nearest`, among each point's rivals alone, of which it has one at least."""
+    points, others = np.nonzero(rivals)
+    if len(points) == len(x):  # one each
+        return others, np.square(x - centres[others]).sum(axis=1)
+    away = x[points].astype(np.float64) - centres[others]
+    squares = np.einsum("nd,nd->n", away, away)
+    # By point, then by distance, then by number: a stable sort keeps the first of equals.
+    order = np.lexsort((others, squares, points))
+    first = order[np.searchsorted(points, np.arange(len(x)))]
+    return others[first], squares[first].astype(x.dtype)
 
 
 def k_means(
@@ -52,23 +84,34 @@ def k_means(
     """
     if not 1 <= k <= len(x):
         raise ShapeError(f"k-means: {k} centres for {len(x)} points")
+    check_count("iterations", iterations, 0)
     centres = x[[int(rng.integers(len(x)))]]
-    distances = nearest(x, centres)[1]
+    distances = _squares_to(x, centres[0])
     for _ in range(1, k):
         total = distances.sum()
         chosen = rng.choice(len(x), p=distances / total) if total > 0 else rng.integers(len(x))
         centres = np.concatenate((centres, x[[int(chosen)]]))
-        distances = np.minimum(distances, nearest(x, centres[-1:])[1])
+        distances = np.minimum(distances, _squares_to(x, centres[-1]))
     for _ in range(iterations):
         own, distances = nearest(x, centres)
         counts = np.bincount(own, minlength=k)
-        sums = np.zeros_like(centres)
+        sums = np.empty(centres.shape)
         for axis in range(x.shape[1]):
             sums[:, axis] = np.bincount(own, weights=x[:, axis], minlength=k)
-        moved = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centres)
+        moved = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centres).astype(x.dtype)
         empty = np.flatnonzero(counts == 0)
         moved[empty] = x[np.argsort(-distances, kind="stable")[: len(empty)]]
         if np.array_equal(moved, centres):
             break
-        centres = moved.astype(x.dtype)
+        centres = moved
     return centres
+
+
+def _squares_to(x: Float[Array, "points width"], centre: Float[Array, " width"]) -> Float[Array, " points"]:
+    """Squared distance of every point to one centre."""
+    found = np.empty(len(x))
+    step = max(1, _BLOCK // max(1, x.shape[1]))
+    for at in range(0, len(x), step):
+        away = x[at : at + step] - centre
+        found[at : at + step] = np.einsum("nd,nd->n", away, away)
+    return found

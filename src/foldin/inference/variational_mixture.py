@@ -3,8 +3,8 @@
     π ~ Dirichlet(α₀),   Λ_k ~ Wishart(W₀, ν₀),   μ_k | Λ_k ~ N(m₀, (β₀ Λ_k)⁻¹),   x | k ~ N(μ_k, Λ_k⁻¹)
 
 q(π) q(μ, Λ) q(z) is found by coordinate ascent. q(z) looks at the points through E[log π_k N(x; μ_k, Λ_k⁻¹)] alone, which is
-linear in T(x) = (1, x, x xᵀ) as the likelihood is: the same product serves, with expected natural parameters, and the same
-moments lead to the posterior. The bound is Σ_n log Σ_k exp E[…] − KL(q(parameters) ‖ p(parameters)).
+quadratic in x as the likelihood is: the same `Quadratics` serve, with expected parameters, and the same moments lead to the
+posterior. The bound is Σ_n log Σ_k exp E[…] − KL(q(parameters) ‖ p(parameters)).
 
 m₀ and W₀⁻¹ are the mean and the covariance of the data. With α₀ well below 1, components that are not needed are left empty.
 `diagonal` has a gamma for the precision of each coordinate, `spherical` one for all coordinates of a component, `tied` one
@@ -14,13 +14,17 @@ Source: bishop2006, section 10.2, eqs. 10.58–10.66 and 10.71–10.77.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.special import gammaln, multigammaln, psi
 
 from foldin.errors import ConfigError
+from foldin.inference.arguments import check_number
 from foldin.inference.em import EMResult, Maximisable, Statistics, em
-from foldin.inference.gaussian_mixture import GaussianMixture, Points, moments_of, quadratic, summarise
+from foldin.inference.gaussian_mixture import COVARIANCES, Points, check, clustered, inverse_roots
+from foldin.inference.moments import Moments
+from foldin.inference.quadratics import Frame, Quadratics
 from foldin.tensors import Array, Float64, Int64
 
 __all__ = ["VariationalGaussianMixture"]
@@ -40,18 +44,23 @@ class _Precisions:
     def width(self) -> int:
         return self.rate.shape[-1]
 
-    @property
-    def mean(self) -> Float64[Array, "..."]:
-        """E[Λ]."""
+    @cached_property
+    def _inverse(self) -> tuple[Float64[Array, "rows width width"], Float64[Array, " rows"]]:
+        """(R with R Rᵀ = W, log |W⁻¹|) of each Wishart."""
+        return inverse_roots(self.rate)
+
+    @cached_property
+    def roots(self) -> Float64[Array, "..."]:
+        """R with R Rᵀ = E[Λ], or the square root of E[λ]."""
         if self.wishart:
-            return self.shape[:, None, None] * np.linalg.inv(self.rate)
-        return self.shape / self.rate
+            return np.sqrt(self.shape)[:, None, None] * self._inverse[0]
+        return np.sqrt(self.shape / self.rate)
 
     def log_det(self) -> Float64[Array, " rows"]:
         """E[log |Λ|] of each row: of a Wishart, or over a row of gammas."""
         if self.wishart:
             steps = 0.5 * (self.shape[:, None] - np.arange(self.width))
-            return psi(steps).sum(axis=1) + self.width * np.log(2.0) - np.linalg.slogdet(self.rate)[1]
+            return psi(steps).sum(axis=1) + self.width * np.log(2.0) - self._inverse[1]
         return (psi(self.shape) - np.log(self.rate)).sum(axis=1)
 
     def kl(self, prior: "_Precisions") -> float:
@@ -62,11 +71,12 @@ class _Precisions:
             return float(np.sum(terms))
         total = 0.0
         steps = 0.5 * np.arange(self.width)
-        inverse = np.linalg.inv(self.rate)
-        log_ratio = np.linalg.slogdet(self.rate)[1] - np.linalg.slogdet(prior.rate)[1]
+        log_ratio = self._inverse[1] - prior._inverse[1]
+        # By factors, whose condition is but the root of that of the matrices.
+        traces = np.square(self._inverse[0].transpose(0, 2, 1) @ np.linalg.cholesky(prior.rate)).sum(axis=(1, 2))
         for row, nu in enumerate(self.shape):
             nu0 = prior.shape[row]
-            total += 0.5 * (nu0 * log_ratio[row] + nu * np.trace(prior.rate[row] @ inverse[row]) - nu * self.width)
+            total += 0.5 * (nu0 * log_ratio[row] + nu * traces[row] - nu * self.width)
             total += multigammaln(0.5 * nu0, self.width) - multigammaln(0.5 * nu, self.width)
             total += 0.5 * (nu - nu0) * psi(0.5 * nu - steps).sum()
         return float(total)
@@ -96,10 +106,15 @@ class VariationalGaussianMixture(Maximisable[Points]):
         strength: float = 1.0,
         degrees: float | None = None,
     ) -> None:
-        self._points = GaussianMixture(components, width, covariance=covariance)  # what moves, scales and checks points
+        if covariance not in COVARIANCES:
+            raise ConfigError(f"covariance = {covariance!r}: must be one of {', '.join(COVARIANCES)}")
+        if components < 1 or width < 1:
+            raise ConfigError(f"a mixture of {components} Gaussians of width {width} cannot be")
         self.components, self.width, self.covariance = components, width, covariance
         self.concentration = 1.0 / components if concentration is None else concentration
         self.strength, self.degrees = strength, float(width) if degrees is None else degrees
+        for name, value in (("concentration", self.concentration), ("strength", strength), ("degrees", self.degrees)):
+            check_number(name, value)
         if self.concentration <= 0 or strength <= 0 or self.degrees <= width - 1:
             raise ConfigError(
                 f"concentration {self.concentration:g} and strength {strength:g} must be above 0, "
@@ -107,7 +122,9 @@ class VariationalGaussianMixture(Maximisable[Points]):
             )
         self.alpha = np.full(components, self.concentration)
         self.beta = np.full(components, strength)
-        self._centres = np.zeros((components, width))
+        self._frame = Frame(np.zeros(width), np.ones(width))
+        self._origin = np.zeros(width)  # m₀
+        self._centres = np.zeros((components, width))  # in scales of the frame from there
         self._prior = self._q = self._prior_of(np.eye(width))
 
     @property
@@ -117,7 +134,7 @@ class VariationalGaussianMixture(Maximisable[Points]):
     @property
     def means(self) -> Float64[Array, "components width"]:
         """E[μ] of each component."""
-        return self._points.shift + self._points.scale * self._centres
+        return self._origin + self._frame.scale * self._centres
 
     def _prior_of(self, covariance: Float64[Array, "width width"]) -> _Precisions:
         scatter = np.diag(covariance) if self._squares else covariance
@@ -138,44 +155,61 @@ class VariationalGaussianMixture(Maximisable[Points]):
 
     def begin(self, points: Points, rng: np.random.Generator, *, labels: Int64[Array, " points"] | None = None) -> None:
         """Set the prior from the data, and start from the clusters of `labels`, or of k-means."""
-        statistics = self._points.clustered(points, rng, labels)
-        overall = Statistics({"moments": statistics.sums["moments"].sum(axis=0, keepdims=True)}, 0.0, statistics.weight)
-        _, mean, second = moments_of(overall.sums["moments"], self.width, self._squares)
-        spread = second[0] - (mean[0] ** 2 if self._squares else np.outer(mean[0], mean[0]))
-        covariance = np.diag(spread) if self._squares else spread
+        check(points, self.width)
+        self._frame, moments = clustered(
+            points,
+            self.components,
+            rng,
+            labels=labels,
+            squares=self._squares,
+            round_scale=self.covariance == "spherical",
+        )
+        overall = moments.together()
+        self._origin = overall.mean[0]
+        covariance = self._framed(overall.covariance)[0]
+        covariance = np.diag(covariance) if self._squares else covariance
         self._prior = self._prior_of(covariance + 1e-10 * np.eye(self.width))
-        self.maximise(statistics)
+        self.maximise(Statistics({"moments": moments}, 0.0, float(moments.weight.sum())))
+
+    def _framed(self, matrices: Float64[Array, "rows ..."]) -> Float64[Array, "rows ..."]:
+        """Covariances or scatters (or their diagonals) in scales of the frame."""
+        scale = self._frame.scale
+        return matrices / (scale**2 if self._squares else np.outer(scale, scale))
 
     def summarise(self, batch: Points) -> Statistics:
-        """Expected T(x) under q(z), with the points' part of the bound."""
-        return summarise(self._points, self.natural(), batch)
+        """Expected moments under q(z), with the points' part of the bound."""
+        check(batch, self.width)
+        x, weights = batch
+        weight = float(len(x)) if weights is None else float(weights.sum())
+        # A scatter is added to that of the prior: digits far below it are lost in any case.
+        prior = self._prior_scatter()[0]
+        least = (prior if self._squares else np.diag(prior)) * self._frame.scale**2 / max(weight, 1.0)
+        moments, log_likelihood = self._quadratics().expected(x, weights, least)
+        return Statistics({"moments": moments}, log_likelihood, weight)
 
-    def natural(self) -> Float64[Array, "features components"]:
-        """E[η] of every component."""
-        m, mean = self._centres, self._q.mean
-        log_det = self._q.log_det()
+    def _quadratics(self) -> Quadratics:
+        """E[log π_k N(x; μ_k, Λ_k⁻¹)] of every component, over q of the parameters."""
+        scale, log_det = self._frame.scale, self._q.log_det()
+        if self._q.wishart:
+            roots = np.broadcast_to(self._q.roots, (self.components, self.width, self.width)) / scale[:, None]
+        else:
+            roots = np.broadcast_to(self._q.roots, self._centres.shape) / scale
         if self.covariance == "spherical":
-            log_det, mean = self.width * log_det, np.broadcast_to(mean, m.shape)
-        if self.covariance == "tied":
-            mean = np.broadcast_to(mean, (self.components, self.width, self.width))
-        linear = mean * m if self._squares else np.einsum("kij,kj->ki", mean, m)
-        constant = (
-            psi(self.alpha) - psi(self.alpha.sum()) + 0.5 * log_det - 0.5 * self.width * (_LOG_2_PI + 1.0 / self.beta)
-        )
-        return quadratic(constant - 0.5 * np.einsum("ki,ki->k", linear, m), linear, mean)
+            log_det = self.width * log_det
+        constant = psi(self.alpha) - psi(self.alpha.sum()) + 0.5 * log_det - np.log(scale).sum()
+        constant = constant - 0.5 * self.width * (_LOG_2_PI + 1.0 / self.beta)
+        return Quadratics(constant, self.means, roots, self._frame)
 
     def maximise(self, statistics: Statistics) -> None:
-        counts, mean, second = moments_of(statistics.sums["moments"], self.width, self._squares)
+        moments: Moments = statistics.sums["moments"]
+        counts, mean = moments.weight, (moments.mean - self._origin) / self._frame.scale
         self.alpha, self.beta = self.concentration + counts, self.strength + counts
-        # The prior mean is that of the data: 0 where the points are moved to.
         self._centres = counts[:, None] * mean / self.beta[:, None]
-        n = counts[:, None] if self._squares else counts[:, None, None]
         pull = (self.strength * counts / self.beta)[:, None]
         if self._squares:
-            own = n * np.maximum(second - mean**2, 0.0) + pull * mean**2
+            own = self._framed(moments.scatter) + pull * mean**2
         else:
-            outer = mean[:, :, None] * mean[:, None, :]
-            own = n * (second - outer) + pull[:, :, None] * outer
+            own = self._framed(moments.scatter) + pull[:, :, None] * mean[:, :, None] * mean[:, None, :]
         if self.covariance == "tied":
             own = np.broadcast_to(own.sum(axis=0), own.shape)
         self._q = self._made(self._prior_scatter() + own, counts, float(counts.sum()))
@@ -196,12 +230,9 @@ class VariationalGaussianMixture(Maximisable[Points]):
         kl += float(np.sum((a - a0) * (psi(a) - psi(a.sum()))))
         ratio = self.strength / self.beta
         kl += 0.5 * self.width * float(np.sum(ratio - 1.0 - np.log(ratio)))
-        m, mean = self._centres, self._q.mean
-        if self._squares:
-            kl += 0.5 * self.strength * float(np.sum(m * m * mean))
-        else:
-            whole = np.broadcast_to(mean, (self.components, self.width, self.width))
-            kl += 0.5 * self.strength * float(np.einsum("ki,kij,kj->", m, whole, m))
+        m, roots = self._centres, self._q.roots
+        away = m * roots if self._squares else (m[:, None, :] @ roots)[:, 0]
+        kl += 0.5 * self.strength * float(np.square(away).sum())
         return -(float(kl) + self._q.kl(self._prior))
 
     def fit(

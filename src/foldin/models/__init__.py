@@ -17,6 +17,8 @@ from foldin.models.posterior import Posterior, Predictive
 from foldin.models.recvae import RecVAE, RecVAEConfig
 from foldin.models.sasrec import Reading, SASRec, SASRecConfig
 from foldin.models.semantic import SemanticIds, SemanticIdsConfig
+from foldin.models.start import PopularStart, log_shares
+from foldin.models.streams import Streams, history_key, stream, streams, user_key
 from foldin.models.variational import Variational
 
 ALL: dict[str, type[Recommender]] = {
@@ -64,6 +66,7 @@ __all__ = [
     "PLSAConfig",
     "PoissonFactorization",
     "PoissonFactorizationConfig",
+    "PopularStart",
     "Popularity",
     "PopularityConfig",
     "Posterior",
@@ -77,6 +80,12 @@ __all__ = [
     "Segmented",
     "SemanticIds",
     "SemanticIdsConfig",
+    "Streams",
     "TopK",
     "Variational",
+    "history_key",
+    "log_shares",
+    "stream",
+    "streams",
+    "user_key",
 ]

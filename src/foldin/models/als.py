@@ -7,9 +7,16 @@ takes for known people, so known and new people are treated alike:
 
     x = (YᵀY + λ I + (α − 1) Y_uᵀ Y_u)⁻¹ α Y_uᵀ 1
 
-Source: hu2008, eq. 4. Departures from the paper: c = α instead of 1 + α (as in the package), fixed for all events.
+With `oldest` below 1 an event's α falls from the newest event to the oldest of a history, in training and in folding in alike:
+α w with w from 1 down to `oldest` in a straight line.
+
+Source: hu2008, eq. 4; wang2023, section 3.6 (the weights).
+
+Departures from the paper: c = α instead of 1 + α (as in the package), fixed for all events; a history of which nothing was
+learned, whose scores are all 0 there, gets the training counts.
 """
 
+import itertools
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,13 +24,18 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from foldin.blocks import recency_weights
 from foldin.data import Histories
-from foldin.errors import MissingExtraError
+from foldin.errors import FitError, MissingExtraError
 from foldin.models.base import InnerProduct, Recommender
-from foldin.tensors import Float, Tensor
+from foldin.models.recency import event_weights, oldest_setting
+from foldin.models.start import PopularStart
+from foldin.tensors import Array, Bool, Float, Tensor
 from foldin.training import Config, Plan, Sweep, setting
 
 __all__ = ["ALS", "ALSConfig"]
+
+_BLOCK_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +44,10 @@ class ALSConfig(Config):
     regularization: float = setting(0.01, "λ", above=0)
     confidence: float = setting(10.0, "α, the weight of an event against a missing one", above=0)
     iterations: int = setting(15, "alternations", low=1)
+    oldest: float = oldest_setting()
 
 
-class ALS(InnerProduct, Recommender[ALSConfig]):
+class ALS(InnerProduct, PopularStart, Recommender[ALSConfig]):
     """Implicit alternating least squares."""
 
     Config = ALSConfig
@@ -43,16 +56,28 @@ class ALS(InnerProduct, Recommender[ALSConfig]):
 
     def _build(self, generator: torch.Generator) -> None:
         self.item_factors = torch.zeros(self.n_items, self.config.factors, device=self.device)
+        self.log_share = torch.zeros(self.n_items, device=self.device)
+
+    def training_bytes(self, train: Histories) -> float:
+        # Both sides' factors as they are drawn and as they are solved for, and the products of factors with factors.
+        factors = self.config.factors
+        return 8.0 * factors * (len(train) + self.n_items) + 16.0 * factors**2
+
+    def block(self) -> int:
+        # Each person's least squares have a matrix of their own.
+        return min(super().block(), max(1, _BLOCK_BYTES // (4 * self.config.factors**2)))
 
     def plan(self) -> Plan:
         return Plan(phases=(Sweep(name="alternate", run=self._fit),))
 
     def tensors(self) -> dict[str, Tensor]:
-        return {"item_factors": self.item_factors}
+        return {"item_factors": self.item_factors, "log_share": self.log_share}
 
     def _fit(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        self._learn_shares(train)
         try:
             from implicit.cpu.als import AlternatingLeastSquares
+            from implicit.recommender_base import ModelFitError
             from threadpoolctl import threadpool_limits
         except ImportError as error:
             raise MissingExtraError("implicit", "als", "ALS") from error
@@ -66,7 +91,10 @@ class ALS(InnerProduct, Recommender[ALSConfig]):
                 iterations=self.config.iterations,
                 random_state=seed,
             )
-            solver.fit(train.csr(), show_progress=False)
+            try:
+                solver.fit(train.csr(event_weights(train, self.config.oldest)), show_progress=False)
+            except ModelFitError as error:
+                raise FitError(f"ALS: {error}; a smaller confidence or a larger regularization may help") from error
         self.item_factors.copy_(torch.from_numpy(np.asarray(solver.item_factors)))
         return {}
 
@@ -77,10 +105,12 @@ class ALS(InnerProduct, Recommender[ALSConfig]):
         shared.diagonal().add_(self.config.regularization)
         left = shared.repeat(len(histories), 1, 1)
         right = torch.zeros(len(histories), factors.shape[1], device=self.device)
-        for user in range(len(histories)):
-            own = factors[torch.from_numpy(histories.of(user)).to(self.device, torch.int64)]
-            left[user].addmm_(own.t(), own, alpha=alpha - 1.0)
-            right[user] = alpha * own.sum(dim=0)
+        items, offsets = histories.tensors(self.device)
+        confidence = alpha * recency_weights(offsets, self.config.oldest)
+        for user, (start, stop) in enumerate(itertools.pairwise(histories.offsets.tolist())):
+            own, c = factors[items[start:stop]], confidence[start:stop]
+            left[user].addmm_(own.t() * (c - 1.0), own)
+            right[user] = c @ own
         return torch.linalg.solve(left, right)
 
     @torch.no_grad()
@@ -91,4 +121,7 @@ class ALS(InnerProduct, Recommender[ALSConfig]):
         return self.item_factors, torch.zeros(self.n_items, device=self.device)
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
-        return self.fold_in(histories) @ self.item_factors.t()
+        return self._spoken(self.fold_in(histories) @ self.item_factors.t())
+
+    def speaking(self) -> Bool[Array, " items"]:
+        return self.item_factors.any(dim=1).cpu().numpy()

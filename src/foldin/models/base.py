@@ -1,7 +1,7 @@
 """The one contract: what every recommender is."""
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
@@ -9,14 +9,18 @@ import numpy as np
 import torch
 
 from foldin.blocks import log_total, top_k
-from foldin.data import Catalog, Histories
-from foldin.errors import FitError, ShapeError
+from foldin.data import Catalog, Histories, Indices, check_indices, count_of
+from foldin.errors import ConfigError, FitError, ShapeError
+from foldin.memory import require_memory
 from foldin.tensors import Array, Float, Int, Int64, Tensor
 from foldin.training import Config, Trainable
 
-__all__ = ["Described", "Exportable", "InnerProduct", "Recommender", "Segmented", "TopK"]
+__all__ = ["LEAST_SHARE", "Described", "Exportable", "InnerProduct", "Recommender", "Segmented", "TopK"]
 
 _BLOCK_BYTES = 64 << 20
+LEAST_SHARE = (
+    1e-37  # of an item, in single precision: its logarithm is −85, where that of a smaller one would be −∞, "barred"
+)
 C = TypeVar("C", bound=Config)
 
 
@@ -24,8 +28,10 @@ C = TypeVar("C", bound=Config)
 class TopK:
     """Lists of recommendations, best first.
 
+    Their length, k here, is what was asked for, or the number of items of the catalog where that is less.
+
     Args:
-        items: item indices; −1 where a list is shorter than k.
+        items: item indices; −1 where a list is shorter.
         scores: for a likelihood model log p(next item | history, the item is one that may be listed), in nats; −inf
             in the empty places. For a model without a density its own scores, which only rank.
     """
@@ -94,14 +100,21 @@ class Recommender(Trainable[C, Histories], Generic[C]):
 
     has_likelihood: bool  # of the class, or of the settings of this model
     summary: ClassVar[str]
+    smaller = "try smaller settings (--set), or leave out rare items (--item-events)"
+    temperature: float | None = None  # fitted after training, where it was: see `calibrate`
 
     def __init__(
         self, n_items: int, config: C | None = None, *, seed: int = 0, device: str | torch.device = "cpu"
     ) -> None:
-        if n_items < 1:
-            raise ShapeError(f"a model needs a catalogue of at least one item, not {n_items}")
-        self.n_items = n_items
+        self.n_items = count_of(n_items, "the number of items of a model's catalog")
         super().__init__(config, seed=seed, device=device)
+
+    def _called(self) -> str:
+        return f"{type(self).__name__} of {self.n_items:,} items"
+
+    def training_bytes(self, train: Histories) -> float:
+        """Memory that training needs beside what the model holds: the gradient and two moments of each parameter."""
+        return 12.0 * sum(one.numel() for one in self.tensors().values() if isinstance(one, torch.nn.Parameter))
 
     @abstractmethod
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
@@ -113,12 +126,16 @@ class Recommender(Trainable[C, Histories], Generic[C]):
         Raises:
             FitError: nobody has an event.
             ShapeError: they are over another catalogue.
+            CapacityError: training needs more memory than is free.
         """
+        self._check(train)
         if len(train) == 0 or train.n_events == 0:
             raise FitError("there is nobody to train on")
-        self._check(train)
+        require_memory(self.training_bytes(train), f"training {self._called()}", self.smaller, self.device)
 
     def _check(self, histories: Histories) -> None:
+        if not isinstance(histories, Histories):
+            raise ShapeError(f"histories were expected, not {type(histories).__name__}; see Histories.from_lists")
         if histories.n_items != self.n_items:
             raise ShapeError(f"the model knows {self.n_items} items, the histories are over {histories.n_items}")
 
@@ -136,7 +153,31 @@ class Recommender(Trainable[C, Histories], Generic[C]):
             ShapeError: histories over another catalogue.
         """
         self._check(histories)
-        logits = self._logits(histories)
+        return self._normalized(self._logits(histories), histories)
+
+    def calibrate(self, temperature: float) -> None:
+        """From now on, p(next item | history) = softmax(logits / temperature): a density, whatever the model was trained by.
+
+        Lists keep their order. A user without a history has no scores of their own, and is given no temperature. Training
+        anew needs a new one. See `evaluation.fit_temperature`.
+
+        Raises:
+            ConfigError: a temperature that is not a positive number.
+        """
+        if not (math.isfinite(temperature) and temperature > 0.0):
+            raise ConfigError(f"a temperature must be a positive number, not {temperature:g}")
+        self.temperature, self.has_likelihood = temperature, True
+
+    def _tempered(self, logits: Float[Tensor, "users items"], histories: Histories) -> Float[Tensor, "users items"]:
+        """The logits, divided by the temperature in their own memory where there is one."""
+        if self.temperature is None:
+            return logits
+        scale = torch.from_numpy(np.where(histories.lengths > 0, 1.0 / self.temperature, 1.0))
+        return logits.mul_(scale.to(logits).unsqueeze(1))
+
+    def _normalized(self, logits: Float[Tensor, "users items"], histories: Histories) -> Float[Tensor, "users items"]:
+        """`scores` of logits."""
+        logits = self._tempered(logits, histories)
         return torch.log_softmax(logits, dim=1) if self.has_likelihood else logits.clone()
 
     @torch.no_grad()
@@ -148,7 +189,7 @@ class Recommender(Trainable[C, Histories], Generic[C]):
         The memory is used again by the next call, and may be written to.
         """
         self._check(histories)
-        logits = self._logits(histories)
+        logits = self._tempered(self._logits(histories), histories)
         if seen is not None:
             self._check(seen)
             items, offsets = seen.tensors(self.device)
@@ -166,27 +207,31 @@ class Recommender(Trainable[C, Histories], Generic[C]):
         *,
         exclude_seen: bool = True,
         seen: Histories | None = None,
-        allow: Sequence[int] | None = None,
-        deny: Sequence[int] | None = None,
+        allow: Indices | None = None,
+        deny: Indices | None = None,
     ) -> TopK:
         """The k best items for each person, ties broken by item index; memory is bounded by a block of people.
+
+        A k beyond the catalog is the catalog's size. Somebody of whose history the model has learned nothing is given the most
+        popular items (see `PopularStart`), or what the model says of an empty history.
 
         Args:
             histories: what each person took, oldest first; any person, any length.
             k: length of the lists.
             exclude_seen: leave out what is in `histories`.
             seen: leave out these instead.
-            allow: only these items may be listed.
-            deny: these may not.
+            allow: only these items may be listed: their indices, or a mask of booleans with an entry for each item.
+            deny: these may not; in the same way.
 
         Raises:
-            ShapeError: histories over another catalogue, k below 1, an item index outside the catalogue, or `seen` of
-                another number of people.
+            ShapeError: histories over another catalogue, a k that is not a whole number of at least 1, `allow` or `deny` that
+                are neither indices of items nor a mask of them, or `seen` of another number of people.
         """
         self._check(histories)
-        if k < 1:
-            raise ShapeError(f"k must be at least 1, not {k}")
+        k = self._places(k)
         banned = self._banned(allow, deny)
+        if seen is not None:
+            self._check(seen)
         if seen is not None and len(seen) != len(histories):
             raise ShapeError(f"the items seen are those of {len(seen)} people, the histories of {len(histories)}")
         hidden = (seen if seen is not None else histories) if exclude_seen else None
@@ -204,14 +249,16 @@ class Recommender(Trainable[C, Histories], Generic[C]):
             values[start : start + step] = top.cpu().numpy()
         return TopK(lists, np.where(lists < 0, -np.inf, values).astype(np.float32))
 
-    def _banned(self, allow: Sequence[int] | None, deny: Sequence[int] | None) -> Int64[Array, " banned"]:
+    def _places(self, k: int) -> int:
+        """The length of lists: no longer than the catalog."""
+        return min(count_of(k, "k"), self.n_items)
+
+    def _banned(self, allow: Indices | None, deny: Indices | None) -> Int64[Array, " banned"]:
         barred = np.zeros(self.n_items, dtype=bool)
         for name, chosen in (("allow", allow), ("deny", deny)):
             if chosen is None:
                 continue
-            at = np.asarray(chosen, dtype=np.int64)
-            if len(at) and (at.min() < 0 or at.max() >= self.n_items):
-                raise ShapeError(f"{name}: item indices must be in [0, {self.n_items}), met {at.min()} to {at.max()}")
+            at = check_indices(chosen, self.n_items, name)
             if name == "allow":
                 barred[:] = True
                 barred[at] = False

@@ -20,13 +20,15 @@ Source: wang2023, eqs. 1–13, algorithms 1 and 2, and the authors' code (dims 6
 of 400, β_1 = 1e-5); song2021, eq. 12; ho2022, eq. 6; liang2018, eq. 2 (the multinomial).
 
 Departures from the paper: noise of a batch is shared in part among its people; dropout falls on the events of x_t, and the noise,
-all of which stays, has the variance that it would have under dropout. Guidance and its emptied histories are ours.
+all of which stays, has the variance that it would have under dropout. Guidance and its emptied histories are ours. An empty
+history, of which nothing is learned unless some are emptied, gets the training counts.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -49,8 +51,9 @@ from foldin.errors import ConfigError
 from foldin.inference import ElboTerms
 from foldin.models.base import Exportable, InnerProduct, Recommender
 from foldin.models.reverse_process import Coefficients, coefficients
-from foldin.tensors import Float, Int, Tensor
-from foldin.training import Config, Gradient, Loss, Plan, Step, setting, shuffled
+from foldin.models.start import PopularStart
+from foldin.tensors import Array, Bool, Float, Int, Tensor
+from foldin.training import Config, Gradient, Loss, Plan, Step, Sweep, setting, shuffled
 
 __all__ = ["DiffRec", "DiffRecConfig"]
 
@@ -61,7 +64,7 @@ _NOISE_DIMENSIONS = 32
 class DiffRecConfig(Config):
     hidden: tuple[int, ...] = setting((600, 200), "widths down to the narrowest; the way back mirrors them", low=1)
     time: int = setting(10, "width of the embedding of t", low=2)
-    steps: int = setting(40, "T", low=1)
+    steps: int = setting(40, "T", low=1, high=10_000)
     noise_scale: float = setting(0.005, "s: β are those of 1 − ᾱ rising in a line from s · low to s · high", above=0)
     noise_low: float = setting(0.005, "where the line begins, in scales", above=0)
     noise_high: float = setting(0.01, "where it ends", above=0)
@@ -89,13 +92,15 @@ class DiffRecConfig(Config):
                 f"DiffRec: noise_low = {self.noise_low:g} must be below noise_high = {self.noise_high:g}, and "
                 f"noise_scale · noise_high = {self.noise_scale * self.noise_high:g} below 1"
             )
+        if not self.hidden:
+            raise ConfigError("DiffRec: hidden = (): the width of one layer at least was expected")
         if self.head == "multinomial" and (self.reverse_steps not in (None, 1) or self.guidance):
             raise ConfigError("DiffRec: reverse_steps, guidance: a multinomial head is applied once, without guidance")
         if self.reverse_steps is not None and self.reverse_steps > self.steps:
             raise ConfigError(f"DiffRec: reverse_steps = {self.reverse_steps}: at most steps = {self.steps}")
 
 
-class DiffRec(Exportable, InnerProduct, Recommender[DiffRecConfig]):
+class DiffRec(Exportable, InnerProduct, PopularStart, Recommender[DiffRecConfig]):
     """Diffusion over people's rows, with a linear error or a multinomial."""
 
     Config = DiffRecConfig
@@ -115,9 +120,14 @@ class DiffRec(Exportable, InnerProduct, Recommender[DiffRecConfig]):
             config.steps, config.noise_scale, low, config.noise_high, first=first
         )
         self.sampler = StepSampler(config.steps, self.device)
+        self.log_share = torch.zeros(self.n_items, device=self.device)
+
+    def training_bytes(self, train: Histories) -> float:
+        rows = min(self.config.batch_size, len(train))  # over the catalog, and a gradient of each
+        return super().training_bytes(train) + 8.0 * rows * self.n_items
 
     def tensors(self) -> dict[str, Tensor]:
-        return dict(self.network.named_parameters())
+        return {**dict(self.network.named_parameters()), "log_share": self.log_share}
 
     def training_state(self) -> dict[str, Tensor]:
         return self.sampler.state()
@@ -137,7 +147,11 @@ class DiffRec(Exportable, InnerProduct, Recommender[DiffRecConfig]):
             ),
             batches=shuffled(config.batch_size),
         )
-        return Plan(phases=(phase,), epochs=config.epochs)
+        return Plan(phases=(phase,), epochs=config.epochs, first=(Sweep(name="count", run=self._count),))
+
+    def _count(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        self._learn_shares(train)
+        return {}
 
     def values(self, offsets: Int[Tensor, " offsets"]) -> Float[Tensor, " events"]:
         """x at each event: 1, or from `oldest` up to 1 in the order of a person's events."""
@@ -240,12 +254,23 @@ class DiffRec(Exportable, InnerProduct, Recommender[DiffRecConfig]):
         return self.network.output()
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
-        return self.network.outputs(self.queries(histories))
+        out = self.network.outputs(self.queries(histories))
+        return out if self.config.emptied else self._started(out, histories)
+
+    def speaking(self) -> Bool[Array, " items"]:
+        return np.ones(self.n_items, dtype=bool)
+
+    def given_popularity(self, histories: Histories) -> Bool[Array, " users"]:
+        return super().given_popularity(histories) & (self.config.emptied == 0)
 
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
         config = self.config
         bag = padded_bag(self.network.first, history, oldest=config.oldest, normalised=config.normalised)
-        return F.linear(self._reverse(bag), *self.network.output())
+        scores = F.linear(self._reverse(bag), *self.network.output())
+        if config.emptied:
+            return scores
+        shares = self.log_share if self.has_likelihood else self.log_share.exp()
+        return torch.where((history >= 0).sum(dim=1, keepdim=True) > 0, scores, shares)
 
     @torch.no_grad()
     def elbo(self, histories: Histories, generator: torch.Generator) -> ElboTerms:
@@ -260,7 +285,7 @@ class DiffRec(Exportable, InnerProduct, Recommender[DiffRecConfig]):
             ConfigError: a squared error, under which a row of zeros and ones has no probability.
             ShapeError: histories over another catalogue.
         """
-        if not self.has_likelihood:
+        if self.config.head != "multinomial":
             raise ConfigError("DiffRec: head = 'squared': a row of zeros and ones has no probability, hence no bound")
         self._check(histories)
         step = self.block()

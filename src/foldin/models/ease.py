@@ -5,7 +5,11 @@
 Each item is regressed on all others under a ridge penalty with the diagonal held at zero, so that no item explains
 itself. Source: steck2019, eq. 8.
 
-Departures from the paper: none. The inverse is taken in float64 up to 12,000 items and in float32 above.
+With `oldest` below 1 the events of a row of X, in training as of the x that is scored, weigh from `oldest` up to 1 for the newest
+in a straight line, as T-DiffRec has them (wang2023, section 3.6).
+
+Departures from the paper: a history of which nothing was learned, whose scores are all 0 there, gets the training counts. The
+inverse is taken in float64 up to 12,000 items and in float32 above.
 """
 
 from collections.abc import Mapping
@@ -14,10 +18,14 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
+from foldin.blocks import padded_recency_weights, recency_weights
 from foldin.data import Histories
+from foldin.memory import require_memory
 from foldin.models.base import Exportable, Recommender
-from foldin.models.gram import item_gram
-from foldin.tensors import Float, Int, Tensor
+from foldin.models.gram import gram_bytes, item_gram
+from foldin.models.recency import event_weights, oldest_setting
+from foldin.models.start import PopularStart
+from foldin.tensors import Array, Bool, Float, Int, Tensor
 from foldin.training import Config, Plan, Sweep, setting
 
 __all__ = ["EASE", "EASEConfig"]
@@ -28,26 +36,37 @@ _DOUBLE_UP_TO = 12_000
 @dataclass(frozen=True, kw_only=True)
 class EASEConfig(Config):
     regularization: float = setting(500.0, "λ, the ridge penalty", above=0)
+    oldest: float = oldest_setting()
 
 
-class EASE(Exportable, Recommender[EASEConfig]):
+class EASE(Exportable, PopularStart, Recommender[EASEConfig]):
     """Embarrassingly shallow autoencoder."""
 
     Config = EASEConfig
     has_likelihood = False
     summary = "linear item-to-item model in closed form (Steck 2019)"
 
+    smaller = "leave out rare items (--item-events), or try a model without a matrix of items by items, such as als or multvae"
+
     def _build(self, generator: torch.Generator) -> None:
+        require_memory(4.0 * self.n_items**2, self._called(), self.smaller, self.device)
+        self.log_share = torch.zeros(self.n_items, device=self.device)
         self.weights = torch.zeros(self.n_items, self.n_items, device=self.device)
 
     def plan(self) -> Plan:
         return Plan(phases=(Sweep(name="solve", run=self._solve),))
 
     def tensors(self) -> dict[str, Tensor]:
-        return {"weights": self.weights}
+        return {"weights": self.weights, "log_share": self.log_share}
+
+    def training_bytes(self, train: Histories) -> float:
+        # The matrix and its inverse, in double precision beside the counts for a moment, or both in single precision.
+        each = 16.0 if self.n_items <= _DOUBLE_UP_TO else 8.0
+        return max(each * self.n_items**2, gram_bytes(train))
 
     def _solve(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        gram = item_gram(train, self.device)
+        self._learn_shares(train)
+        gram = item_gram(train, self.device, event_weights(train, self.config.oldest))
         if self.n_items <= _DOUBLE_UP_TO:
             gram = gram.double()
         gram.diagonal().add_(self.config.regularization)
@@ -61,9 +80,16 @@ class EASE(Exportable, Recommender[EASEConfig]):
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         items, offsets = histories.tensors(self.device)
-        return F.embedding_bag(items, self.weights, offsets, mode="sum", include_last_offset=True)
+        values = None if self.config.oldest == 1.0 else recency_weights(offsets, self.config.oldest)
+        summed = F.embedding_bag(
+            items, self.weights, offsets, mode="sum", per_sample_weights=values, include_last_offset=True
+        )
+        return self._spoken(summed)
+
+    def speaking(self) -> Bool[Array, " items"]:
+        return self.weights.any(dim=1).cpu().numpy()
 
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
-        known = (history >= 0).to(self.weights.dtype)
+        values = padded_recency_weights(history, self.config.oldest).to(self.weights.dtype)
         taken = self.weights.new_zeros(history.shape[0], self.n_items)
-        return taken.scatter_add(1, history.clamp(min=0), known) @ self.weights
+        return self._spoken(taken.scatter_add(1, history.clamp(min=0), values) @ self.weights)

@@ -4,23 +4,39 @@ import numpy as np
 import torch
 
 from foldin.data import Histories
-from foldin.tensors import Float, Tensor
+from foldin.tensors import Array, Float, Float32, Tensor
 
-__all__ = ["item_gram"]
+__all__ = ["gram_bytes", "item_gram"]
 
 # Multiply-adds a second, measured on two cores: a dense product runs at some 8e10, a sparse one at some 2e8.
 _DENSE_ADVANTAGE = 400
 
 
-def item_gram(histories: Histories, device: torch.device | str = "cpu") -> Float[Tensor, "items items"]:
+def _pairs(histories: Histories) -> float:
+    return float((histories.lengths.astype(np.float64) ** 2).sum())
+
+
+def _sparse(histories: Histories) -> bool:
+    return float(len(histories)) * histories.n_items**2 > _DENSE_ADVANTAGE * _pairs(histories)
+
+
+def gram_bytes(histories: Histories) -> float:
+    """Memory that `item_gram` needs at most, in bytes: the matrix, and the sparse product where it takes that way."""
+    dense = 4.0 * histories.n_items**2
+    return dense + (8.0 * min(_pairs(histories), histories.n_items**2) if _sparse(histories) else 0.0)
+
+
+def item_gram(
+    histories: Histories, device: torch.device | str = "cpu", values: Float32[Array, " events"] | None = None
+) -> Float[Tensor, "items items"]:
     """Co-occurrence counts of all pairs of items; float32, exact up to 2²⁴ people a pair.
+
+    With `values`, the entries of X at the events, sums of their products instead.
 
     Dense blocks through a matrix product where the log is dense enough for that to be faster, else a sparse product.
     """
-    rows, n_items = histories.csr(), histories.n_items
-    sparse_work = float((histories.lengths.astype(np.float64) ** 2).sum())
-    dense_work = float(len(histories)) * n_items**2
-    if dense_work > _DENSE_ADVANTAGE * sparse_work:
+    rows, n_items = histories.csr(values), histories.n_items
+    if _sparse(histories):
         return torch.from_numpy((rows.T @ rows).toarray()).to(device)
     gram = torch.zeros(n_items, n_items, device=device)
     step = max(1, (64 << 20) // (4 * n_items))

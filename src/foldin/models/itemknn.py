@@ -3,6 +3,12 @@
     sim(i, j) = c_ij / (√(c_i c_j) + h),   score(u, j) = Σ_{i ∈ u ∩ N(j)} sim(i, j)
 
 with c_ij the people who took both, h the shrinkage that distrusts small counts, and N(j) the k items most similar to j.
+Items that are no neighbors of any in the history stand behind those that are, in the order of their training counts; where there
+are no others, as for an empty history, the scores are the counts' shares.
+
+With `oldest` below 1 the events of a history weigh from `oldest` up to 1 for the newest in a straight line: c_ij, c_i and the sum
+of a score are then of those weights and their products (wang2023, section 3.6).
+
 Source: sarwar2001; the shrinkage as in the evaluation of dacrema2019.
 """
 
@@ -15,8 +21,11 @@ import torch
 
 from foldin.blocks import top_k
 from foldin.data import Histories
+from foldin.memory import require_memory
 from foldin.models.base import Recommender
-from foldin.tensors import Float, Tensor
+from foldin.models.recency import event_weights, oldest_setting
+from foldin.models.start import PopularStart
+from foldin.tensors import Array, Bool, Float, Tensor
 from foldin.training import Config, Plan, Sweep, setting
 
 __all__ = ["ItemKNN", "ItemKNNConfig"]
@@ -26,9 +35,10 @@ __all__ = ["ItemKNN", "ItemKNNConfig"]
 class ItemKNNConfig(Config):
     neighbours: int = setting(200, "k, the similar items kept for each item", low=1)
     shrinkage: float = setting(20.0, "h, added to the denominator", low=0)
+    oldest: float = oldest_setting()
 
 
-class ItemKNN(Recommender[ItemKNNConfig]):
+class ItemKNN(PopularStart, Recommender[ItemKNNConfig]):
     """Cosine neighbours of items."""
 
     Config = ItemKNNConfig
@@ -38,6 +48,8 @@ class ItemKNN(Recommender[ItemKNNConfig]):
     def _build(self, generator: torch.Generator) -> None:
         # Row j holds the neighbours of item j; fewer than k are filled up with itself at similarity 0.
         width = min(self.config.neighbours, max(1, self.n_items - 1))
+        require_memory(12.0 * self.n_items * width, f"{self._called()} with {width:,} neighbors each", self.smaller)
+        self.log_share = torch.zeros(self.n_items)
         self.neighbours = torch.arange(self.n_items).unsqueeze(1).repeat(1, width)
         self.similarities = torch.zeros(self.n_items, width)
 
@@ -45,11 +57,12 @@ class ItemKNN(Recommender[ItemKNNConfig]):
         return Plan(phases=(Sweep(name="similarities", run=self._fit),))
 
     def tensors(self) -> dict[str, Tensor]:
-        return {"neighbours": self.neighbours, "similarities": self.similarities}
+        return {"neighbours": self.neighbours, "similarities": self.similarities, "log_share": self.log_share}
 
     def _fit(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        rows = train.csr()
-        norms = np.sqrt(train.counts().astype(np.float32))
+        self._learn_shares(train)
+        rows = train.csr(event_weights(train, self.config.oldest))
+        norms = np.sqrt(np.bincount(train.items, weights=rows.data**2, minlength=self.n_items)).astype(np.float32)
         columns, width = rows.tocsc(), self.neighbours.shape[1]
         step = max(1, (64 << 20) // (4 * self.n_items))
         for start in range(0, self.n_items, step):
@@ -71,5 +84,9 @@ class ItemKNN(Recommender[ItemKNNConfig]):
             (self.similarities.numpy().reshape(-1), self.neighbours.numpy().reshape(-1), offsets),
             shape=(self.n_items, self.n_items),
         )
-        scores = (histories.csr() @ weights.T.tocsr()).toarray()
-        return torch.from_numpy(np.ascontiguousarray(scores)).to(self.device)
+        scores = (histories.csr(event_weights(histories, self.config.oldest)) @ weights.T.tocsr()).toarray()
+        return self._filled(torch.from_numpy(np.ascontiguousarray(scores))).to(self.device)
+
+    def speaking(self) -> Bool[Array, " items"]:
+        similar = self.similarities.numpy() > 0.0
+        return np.bincount(self.neighbours.numpy()[similar], minlength=self.n_items) > 0

@@ -60,7 +60,7 @@ class LatentDiffRecConfig(Config):
     hidden: tuple[int, ...] = setting((300,), "widths of the denoiser's hidden layers", low=1)
     residual: bool = setting(True, "the denoiser adds its layers' output to z_t; false: that output alone, the paper's")
     time: int = setting(10, "width of the embedding of t", low=2)
-    steps: int = setting(40, "T", low=1)
+    steps: int = setting(40, "T", low=1, high=10_000)
     noise_scale: float = setting(0.1, "s: 1 − ᾱ rises from s · low to s · high", above=0)
     noise_low: float = setting(0.001, "of the variance of the first step, in scales", above=0)
     noise_high: float = setting(0.005, "of that of the last", above=0)
@@ -120,6 +120,10 @@ class LatentDiffRec(Exportable, InnerProduct, Recommender[LatentDiffRecConfig]):
         # 1 where a latent dimension belongs to an item's cluster. One cluster until training has found them.
         self.own = torch.ones(self.n_items, config.latent, device=device)
         self._buffers_in, self._buffers_out = Buffers(), Buffers()
+
+    def training_bytes(self, train: Histories) -> float:
+        rows = min(self.config.batch_size, len(train))  # over the catalog, and a gradient of each
+        return super().training_bytes(train) + 8.0 * rows * self.n_items
 
     def tensors(self) -> dict[str, Tensor]:
         return {**dict(self.learned.named_parameters()), "own": self.own}

@@ -23,8 +23,9 @@ from scipy.special import gammaln, logsumexp, psi
 
 from foldin.blocks import allocate, digamma, local_ascent
 from foldin.data import Histories
-from foldin.models.base import Segmented
-from foldin.models.posterior import Posterior, log_gammas, log_of_product, numpy_generator
+from foldin.models.base import LEAST_SHARE, Segmented
+from foldin.models.posterior import Posterior, log_of_product
+from foldin.models.streams import Streams, log_gammas
 from foldin.tensors import Array, Float, Tensor
 from foldin.training import Config, Plan, Sweep, setting
 
@@ -62,6 +63,7 @@ class LDA(Segmented, Posterior[LDAConfig]):
     """Latent Dirichlet allocation by variational Bayes."""
 
     Config = LDAConfig
+    propensity_draws = 100  # each draws all topics too
     summary = "latent Dirichlet allocation (Hoffman et al. 2010), by online variational Bayes"
 
     def _build(self, generator: torch.Generator) -> None:
@@ -81,6 +83,10 @@ class LDA(Segmented, Posterior[LDAConfig]):
 
     def load_training_state(self, state: Mapping[str, Tensor]) -> None:
         self._step.copy_(state["step"])
+
+    def training_bytes(self, train: Histories) -> float:
+        # Of people and of items: what is known, its logarithm or exponential, what is expected.
+        return 8.0 * self.config.topics * 4.0 * (self.n_items + len(train))
 
     def plan(self) -> Plan:
         self._step.zero_()
@@ -153,11 +159,16 @@ class LDA(Segmented, Posterior[LDAConfig]):
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         people = self.tastes(histories)
         shares = (people / people.sum(axis=1, keepdims=True)).astype(np.float32)
-        return torch.from_numpy(shares @ self.item_shares().astype(np.float32)).log_().to(self.device)
+        return (
+            torch.from_numpy(shares @ self.item_shares().astype(np.float32))
+            .clamp_(min=LEAST_SHARE)
+            .log_()
+            .to(self.device)
+        )
 
-    def drawn_logits(self, histories: Histories, generator: torch.Generator) -> Iterator[Float[Tensor, "users items"]]:
+    def drawn_logits(self, histories: Histories, streams: Streams) -> Iterator[Float[Tensor, "users items"]]:
         """Of people's shares and of the topics alike."""
-        people, topics, rng = self.tastes(histories), self.topics.numpy(), numpy_generator(generator)
+        people, topics = self.tastes(histories), self.topics.numpy()
         while True:
-            beta = log_gammas(topics, rng)
-            yield log_of_product(log_gammas(people, rng), beta - logsumexp(beta, axis=0)).to(self.device)
+            beta = log_gammas(topics, streams.shared)
+            yield log_of_product(streams.log_gammas(people), beta - logsumexp(beta, axis=0)).to(self.device)

@@ -11,6 +11,7 @@ p(next = i | history) = Σ_c p(c | history) θ_ci.
 Source: dempster1977; for clicks cadez2003. Departures: none.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -22,8 +23,9 @@ from torch.nn import functional as F
 from foldin.blocks import even_parts
 from foldin.data import Histories
 from foldin.inference import Maximisable, Statistics
-from foldin.models.base import Segmented
+from foldin.models.base import LEAST_SHARE, Segmented
 from foldin.models.posterior import Posterior
+from foldin.models.streams import Streams
 from foldin.tensors import Array, Float, Tensor
 from foldin.threads import on_threads, thread_count
 from foldin.training import Config, Plan, Sweep, setting
@@ -31,6 +33,7 @@ from foldin.training import Config, Plan, Sweep, setting
 __all__ = ["MixtureOfMultinomials", "MixtureOfMultinomialsConfig"]
 
 _PEOPLE = 1 << 16  # whose class probabilities are worked out at once
+_AT_ONCE = 32  # draws from a user's stream
 _NOBODY = 1e-3  # people in a class, below which it is empty
 
 
@@ -51,12 +54,16 @@ class MixtureOfMultinomials(Segmented, Maximisable[Histories], Posterior[Mixture
     def _build(self, generator: torch.Generator) -> None:
         self._dtype = torch.float32 if self.config.precision == "single" else torch.float64
         classes = self.config.classes
-        self.log_class = torch.full((classes,), -float(np.log(classes)), dtype=torch.float64)
-        self.log_items = torch.full((self.n_items, classes), -float(np.log(self.n_items)), dtype=self._dtype)
+        self.log_items = torch.full((self.n_items, classes), -math.log(self.n_items), dtype=self._dtype)
+        self.log_class = torch.full((classes,), -math.log(classes), dtype=torch.float64)
         self.pseudo = torch.full((self.n_items,), self.config.smoothing, dtype=torch.float64)
 
     def tensors(self) -> dict[str, Tensor]:
         return {"log_class": self.log_class, "log_items": self.log_items, "pseudo": self.pseudo}
+
+    def training_bytes(self, train: Histories) -> float:
+        # Of the items: what is expected, of two threads at once, and what is drawn; of a block of people, their shares.
+        return 8.0 * self.config.classes * (4.0 * self.n_items + 3.0 * min(len(train), _PEOPLE))
 
     def plan(self) -> Plan:
         return Plan(
@@ -154,11 +161,13 @@ class MixtureOfMultinomials(Segmented, Maximisable[Histories], Posterior[Mixture
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         shares = self.class_shares(histories).float()
-        return (shares @ self.log_items.float().exp().t()).log_().to(self.device)
+        return (shares @ self.log_items.float().exp().t()).clamp_(min=LEAST_SHARE).log_().to(self.device)
 
-    def drawn_logits(self, histories: Histories, generator: torch.Generator) -> Iterator[Float[Tensor, "users items"]]:
+    def drawn_logits(self, histories: Histories, streams: Streams) -> Iterator[Float[Tensor, "users items"]]:
         """Of the class that a person is in."""
-        shares, items = self.class_shares(histories).to(generator.device), self.log_items.float().t()
+        below = self.class_shares(histories).double().cumsum(dim=1).numpy()
+        items = self.log_items.float().t()
         while True:
-            classes = torch.multinomial(shares, 1, replacement=True, generator=generator).squeeze(1)
-            yield items[classes.to(items.device)].to(self.device)
+            for uniform in streams.uniforms(_AT_ONCE):
+                reached = uniform[:, None] * below[:, -1:] >= below
+                yield items[torch.from_numpy(reached[:, :-1].sum(axis=1))].to(self.device)

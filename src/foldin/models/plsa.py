@@ -17,7 +17,7 @@ import torch
 
 from foldin.blocks import allocate, local_ascent
 from foldin.data import Histories
-from foldin.models.base import Recommender, Segmented
+from foldin.models.base import LEAST_SHARE, Recommender, Segmented
 from foldin.tensors import Array, Float, Tensor
 from foldin.training import Config, Plan, Sweep, setting
 
@@ -50,6 +50,10 @@ class PLSA(Segmented, Recommender[PLSAConfig]):
 
     def tensors(self) -> dict[str, Tensor]:
         return {"topics": self.topics, "weights": self.weights}
+
+    def training_bytes(self, train: Histories) -> float:
+        # Of people and of items: what is known, its logarithm or exponential, what is expected.
+        return 8.0 * self.config.topics * 4.0 * (self.n_items + len(train))
 
     def plan(self) -> Plan:
         return Plan(phases=(Sweep(name="em", run=self._iterate),), epochs=self.config.epochs)
@@ -89,4 +93,4 @@ class PLSA(Segmented, Recommender[PLSAConfig]):
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         rates = self.tastes(histories).astype(np.float32) @ self.topics.numpy().T.astype(np.float32)
-        return torch.from_numpy(rates).log_().to(self.device)
+        return torch.from_numpy(rates).clamp_(min=LEAST_SHARE).log_().to(self.device)

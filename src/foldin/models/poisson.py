@@ -25,8 +25,9 @@ from scipy.special import gammaln, psi
 
 from foldin.blocks import allocate, digamma, local_ascent
 from foldin.data import Histories
-from foldin.models.base import Segmented
-from foldin.models.posterior import Posterior, log_gammas, log_of_product, numpy_generator
+from foldin.models.base import LEAST_SHARE, Segmented
+from foldin.models.posterior import Posterior, log_of_product
+from foldin.models.streams import Streams, log_gammas
 from foldin.tensors import Array, Float, Tensor
 from foldin.training import Config, Plan, Sweep, setting
 
@@ -78,6 +79,7 @@ class PoissonFactorization(Segmented, Posterior[PoissonFactorizationConfig]):
     """Hierarchical Poisson factorisation by variational inference."""
 
     Config = PoissonFactorizationConfig
+    propensity_draws = 100  # each draws all factors of items too
     summary = "hierarchical Poisson factorisation (Gopalan et al. 2015), by variational inference"
 
     def _build(self, generator: torch.Generator) -> None:
@@ -113,6 +115,10 @@ class PoissonFactorization(Segmented, Posterior[PoissonFactorizationConfig]):
         self._step.copy_(state["step"])
         if "shape" in state:
             self._people = _Gammas(*(state[name].numpy() for name in ("shape", "rate", "activity_rate")))
+
+    def training_bytes(self, train: Histories) -> float:
+        # Of people and of items: what is known, its logarithm or exponential, what is expected.
+        return 8.0 * self.config.factors * 4.0 * (self.n_items + len(train))
 
     def plan(self) -> Plan:
         self._people = None
@@ -231,11 +237,12 @@ class PoissonFactorization(Segmented, Posterior[PoissonFactorizationConfig]):
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         means = self._fold_in(histories).mean.astype(np.float32)
         rates = torch.from_numpy(means @ self._items().mean.T.astype(np.float32))
-        return rates.log_().to(self.device)
+        return rates.clamp_(min=LEAST_SHARE).log_().to(self.device)
 
-    def drawn_logits(self, histories: Histories, generator: torch.Generator) -> Iterator[Float[Tensor, "users items"]]:
+    def drawn_logits(self, histories: Histories, streams: Streams) -> Iterator[Float[Tensor, "users items"]]:
         """Of people's factors and of the items' alike."""
-        people, items, rng = self._fold_in(histories), self._items(), numpy_generator(generator)
+        people, items = self._fold_in(histories), self._items()
         while True:
-            theta, beta = (log_gammas(side.shape, rng) - np.log(side.rate) for side in (people, items))
+            theta = streams.log_gammas(people.shape) - np.log(people.rate)
+            beta = log_gammas(items.shape, streams.shared) - np.log(items.rate)
             yield log_of_product(theta, beta).to(self.device)

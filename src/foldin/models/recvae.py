@@ -8,6 +8,9 @@
 Each epoch passes three times over the encoder (dropout 0.5), copies it into q_old, and passes once over the decoder
 (no dropout, z still drawn).
 
+With `oldest` below 1 the events of x weigh from `oldest` up to 1 for the newest in a straight line, in the row that is read and
+in the likelihood that training asks for alike, as in T-DiffRec (wang2023, section 3.6).
+
 Source: shenbin2020, eqs. 9–12 and algorithm 1, and the authors' code: two Adams of 5e-4, batches of 500, 50 epochs, γ = .005.
 
 Not alternating, as in the authors' code, both are trained at once and q_old is never refreshed.
@@ -24,13 +27,14 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-from foldin.blocks import Buffers, matmul_into, multinomial_from_hidden
+from foldin.blocks import Buffers, matmul_into, multinomial_from_hidden, recency_weights
 from foldin.blocks.dense_encoder import DenseEncoder, uniform_parameter
 from foldin.blocks.implicit_slim import implicit_slim
 from foldin.data import Histories
 from foldin.errors import ConfigError
 from foldin.inference import log_normal, log_normal_terms, reparameterise
 from foldin.models.base import Exportable, InnerProduct
+from foldin.models.recency import oldest_setting
 from foldin.models.variational import Variational
 from foldin.tensors import Float, Int, Tensor
 from foldin.training import Config, Gradient, Loss, Phase, Plan, Step, Sweep, setting, shuffled
@@ -45,7 +49,7 @@ Gaussian = tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]
 class RecVAEConfig(Config):
     hidden: int = setting(600, "width of the encoder's layers", low=1)
     latent: int = setting(200, "width of z", low=1)
-    layers: int = setting(5, "of the encoder", low=1)
+    layers: int = setting(5, "of the encoder", low=1, high=1000)
     dropout: float = setting(0.5, "of the input's entries in the encoder's passes", low=0, below=1)
     gamma: float = setting(0.005, "γ, the KL weight for each item of a person", low=0)
     beta: float | None = setting(None, "a KL weight alike for everybody, instead of γ n", low=0)
@@ -57,6 +61,7 @@ class RecVAEConfig(Config):
     slim_regularization: float = setting(100.0, "λ of ImplicitSLIM", above=0)
     slim_strength: float = setting(10.0, "α of ImplicitSLIM", above=0)
     slim_min_count: int = setting(0, "items with fewer events stay out of ImplicitSLIM's span", low=0)
+    oldest: float = oldest_setting()
     learning_rate: float = setting(5e-4, "of both Adams", above=0)
     batch_size: int = setting(500, "people a step", low=1)
     epochs: int = setting(50, "at most", low=1)
@@ -79,7 +84,13 @@ class RecVAE(Exportable, InnerProduct, Variational[RecVAEConfig]):
         config, device = self.config, self.device
         self.encoder, self.old = (
             DenseEncoder(
-                self.n_items, config.hidden, config.latent, layers=config.layers, generator=generator, device=device
+                self.n_items,
+                config.hidden,
+                config.latent,
+                layers=config.layers,
+                generator=generator,
+                device=device,
+                oldest=config.oldest,
             )
             for _ in range(2)
         )
@@ -88,6 +99,10 @@ class RecVAE(Exportable, InnerProduct, Variational[RecVAEConfig]):
         self.decoder_bias = uniform_parameter((self.n_items,), config.latent, generator, device)
         self._buffers = Buffers()
         self._cache: Gaussian | None = None  # q_old of every training person, while training
+
+    def training_bytes(self, train: Histories) -> float:
+        rows = min(self.config.batch_size, len(train))  # over the catalog, and a gradient of each
+        return super().training_bytes(train) + 8.0 * rows * self.n_items + 8.0 * self.config.latent * len(train)
 
     def tensors(self) -> dict[str, Tensor]:
         named = {f"encoder.{name}": value for name, value in self.encoder.named_parameters()}
@@ -170,11 +185,19 @@ class RecVAE(Exportable, InnerProduct, Variational[RecVAEConfig]):
         """log p(z|x) under the composite prior, in nats: it looks at the history through q_old."""
         return self._prior_terms(z, self._frozen_posterior(histories)).sum(dim=-1)
 
+    def _reconstruction(
+        self, z: Float[Tensor, "users latent"], items: Int[Tensor, " events"], offsets: Int[Tensor, " offsets"]
+    ) -> Float[Tensor, " users"]:
+        """Σ w log p(item | z) over each person's events, w their recency weights."""
+        oldest = self.config.oldest
+        values = None if oldest == 1.0 else recency_weights(offsets, oldest)
+        return multinomial_from_hidden(z, self.decoder, self.decoder_bias, items, offsets, self._buffers, values)
+
     def _loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
         items, offsets = batch.tensors(self.device)
         mu, logvar = self.encoder(items, offsets, dropout=self.config.dropout, generator=generator)
         z = reparameterise(mu, logvar, generator)
-        reconstruction = multinomial_from_hidden(z, self.decoder, self.decoder_bias, items, offsets, self._buffers)
+        reconstruction = self._reconstruction(z, items, offsets)
         kl = log_normal(z, mu, logvar) - self._prior_terms(z, self._cached(step)).sum(dim=-1)
         weight = self.config.gamma * offsets.diff() if self.config.beta is None else self.config.beta
         return Loss((weight * kl - reconstruction).mean(), {"reconstruction": reconstruction.mean(), "kl": kl.mean()})
@@ -183,9 +206,7 @@ class RecVAE(Exportable, InnerProduct, Variational[RecVAEConfig]):
         # The KL does not depend on the decoder, and q is q_old right after a refresh.
         items, offsets = batch.tensors(self.device)
         z = reparameterise(*self._cached(step), generator)
-        reconstruction = multinomial_from_hidden(
-            z, self.decoder, self.decoder_bias, items, offsets, self._buffers
-        ).mean()
+        reconstruction = self._reconstruction(z, items, offsets).mean()
         return Loss(-reconstruction, {"reconstruction": reconstruction})
 
     @torch.no_grad()

@@ -12,13 +12,18 @@ Losses, by name:
     bce       binary, one negative for each target that the person does not have (the paper's)
     gbce      binary, many negatives, the positive's probability calibrated by t
 
-`auto` is the full softmax up to 200,000 items and the sampled one above.
+`auto` is the full softmax up to 200,000 items and the sampled one above. Under the binary losses σ(s) is the chance that an item
+is the positive one among its negatives, not a share of the catalog: their softmax is no density, until a temperature fitted on
+validation users makes it one (`evaluation/temperature.py`).
 
 With `codes` an item has no row of its own: its vector is the sum of its codes' (`models/item_names.py`: residual k-means of who
 took what together): what is learned and kept is a table of thousands; the sums of all items are formed at each step.
 
 Source: kang2018, eqs. 1–8 and the authors' code: d 50, 2 blocks, 1 head, Adam 1e-3 with β₂ = .98, dropout .5 (Amazon) or .2
 (MovieLens), lengths 50 and 200. Losses: petrov2023 (gBCE), klenitskiy2023 (full softmax), `blocks/next_item.py`.
+
+With `timed`, training needs the times of the events. A history that comes without them is read as of one moment: the bias by
+time is then alike for all events and drops out of the attention.
 
 Departures from the paper: the full softmax is the default. A batch has a number of events, not of people, all of about one
 length, so that next to nothing is computed for filling. By default the paper's x + D(SA(LN(x))) holds; the authors' code, which
@@ -47,19 +52,22 @@ from foldin.blocks import (
     sampled_softmax_loss,
     shared_negatives,
     softmax_cross_entropy,
+    step_bytes,
     transitions,
 )
 from foldin.data import Histories
-from foldin.errors import ConfigError, ShapeError
+from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.models.base import Exportable, InnerProduct, Recommender
 from foldin.models.item_names import ItemNames, naming
-from foldin.tensors import Float, Int, Tensor
+from foldin.models.start import PopularStart
+from foldin.tensors import Array, Bool, Float, Int, Tensor
 from foldin.training import Config, Gradient, Loss, Plan, Step, Sweep, falling, setting
 
 __all__ = ["Reading", "SASRec", "SASRecConfig"]
 
 _FULL_SOFTMAX_ITEMS = 200_000
 _SMALL_BATCH = 1 << 17  # entries of a batch's states
+_BINARY = ("bce", "gbce")
 _NEGATIVES = {"bce": 1, "gbce": 256, "sampled": 3000}
 
 
@@ -70,14 +78,14 @@ class SASRecConfig(Config):
     codes: int | None = setting(
         None, "compress: an item's vector is the sum of four codes' vectors, of this many a level", low=2
     )
-    blocks: int = setting(2, "of the transformer", low=1)
+    blocks: int = setting(2, "of the transformer", low=1, high=1000)
     length: int = setting(50, "newest events that are read", low=1)
     crop: bool = setting(False, "learn from a random window of a longer history each time, not its newest events")
     dropout: float = setting(0.2, "of the input and of each layer's output", low=0, below=1)
     attention_dropout: float = setting(0.0, "of the attention's weights", low=0, below=1)
     positions: str = setting("learned", "of the events", choices=("learned", "rotary", "relative", "none"))
     places: str = setting("newest", "the end that learned positions count from", choices=("newest", "oldest"))
-    timed: bool = setting(False, "attention looks at the time between events, when the log has times")
+    timed: bool = setting(False, "attention looks at the time between events; the log must have times")
     block: str = setting("plain", "the paper's, its code's, or gated", choices=("plain", "authors", "gated"))
     expansion: int = setting(1, "width of the feed-forward layer, in widths", low=1)
     initial_sd: float | None = setting(None, "of normal initial weights; none for Xavier's", above=0)
@@ -120,7 +128,7 @@ class Reading:
     cache: Cache | None
 
 
-class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
+class SASRec(Exportable, InnerProduct, PopularStart, Recommender[SASRecConfig]):
     """Self-attentive sequential recommendation."""
 
     Config = SASRecConfig
@@ -129,6 +137,7 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
 
     def _build(self, generator: torch.Generator) -> None:
         config = self.config
+        self.has_likelihood = config.loss not in _BINARY
         shape = TransformerShape(
             width=config.width,
             heads=config.heads,
@@ -159,6 +168,19 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
         self._buffers = Buffers()
         self._call()
 
+    def training_bytes(self, train: Histories) -> float:
+        config = self.config
+        states = step_bytes(train, config.batch_tokens, config.length, config.width, config.heads, config.blocks)
+        # Indices of negatives, scores and their gradients.
+        negatives = 0 if self._loss_kind == "softmax" else config.negatives or _NEGATIVES[self._loss_kind]
+        return super().training_bytes(train) + states + 24.0 * negatives * min(config.batch_tokens, train.n_events)
+
+    @property
+    def _loss_kind(self) -> str:
+        if self.config.loss != "auto":
+            return self.config.loss
+        return "softmax" if self.n_items <= _FULL_SOFTMAX_ITEMS else "sampled"
+
     def tensors(self) -> dict[str, Tensor]:
         named = {} if self.naming is None else self.naming.tensors()
         return {**self.encoder.by_name(), **named, "log_share": self.log_share}
@@ -169,6 +191,20 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
 
     def _call(self) -> None:
         self.encoder.names = None if self.naming is None else self.naming.rows()
+
+    def check_training(self, train: Histories) -> None:
+        """Whether it can be trained on these people.
+
+        Raises:
+            FitError: nobody has an event, or attention looks at times and the log has none.
+            ShapeError: they are over another catalog.
+        """
+        super().check_training(train)
+        if self.config.timed and train.times is None:
+            raise FitError(
+                "SASRec: timed = true needs the times of the events, and this log has none; name their column with --time, "
+                "or train with timed = false"
+            )
 
     def plan(self) -> Plan:
         config = self.config
@@ -186,8 +222,7 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
         return Plan(phases=(phase,), epochs=config.epochs, first=(Sweep(name="count", run=self._count),))
 
     def _count(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        counts = torch.from_numpy(train.counts()).double() + 1.0
-        self.log_share.copy_((counts / counts.sum()).log())
+        self._learn_shares(train)
         if self.naming is None:
             return {}
         found = self.naming.learn(train, None, generator)
@@ -207,9 +242,7 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
         given, targets = transitions(batch, self.config.length, self.device, crop)
         states = self.encoder(given, generator).flatten(0, 1).index_select(0, given.positions())
         hidden, vectors = self._asked(states), self._vectors()
-        kind = self.config.loss
-        if kind == "auto":
-            kind = "softmax" if self.n_items <= _FULL_SOFTMAX_ITEMS else "sampled"
+        kind = self._loss_kind
         if kind == "softmax":
             value = softmax_cross_entropy(hidden, vectors, targets) / len(targets)
             return Loss(value, {"nats_per_event": value})
@@ -240,14 +273,15 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
     def _products(self, queries: Float[Tensor, "users width"], histories: Histories) -> Float[Tensor, "users items"]:
         out = self._buffers.get("logits", (len(queries), self.n_items), queries)
         matmul_into(out, queries, self.item_vectors()[0].t())
-        nobody = np.flatnonzero(histories.lengths == 0)
-        if len(nobody):
-            out[torch.from_numpy(nobody).to(self.device)] = self.log_share
-        return out
+        return self._started(out, histories)
+
+    def speaking(self) -> Bool[Array, " items"]:
+        return np.ones(self.n_items, dtype=bool)
 
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
         if self.config.timed:
-            raise ConfigError("SASRec: timed = true: plain histories of items, without times, are not enough")
+            raise ConfigError("SASRec: timed = true: a graph takes plain histories of items and would lose their times")
+        history = F.pad(history, (0, 1), value=-1)  # a rectangle without a column has nothing to gather from
         counts, length = (history >= 0).sum(dim=1), self.config.length
         lengths = counts.clamp(min=1, max=length)
         steps = (counts.clamp(min=length) - length).unsqueeze(1) + torch.arange(length, device=history.device)
@@ -282,7 +316,9 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
         if (later.lengths != 1).any():
             raise ShapeError("SASRec: a reading is extended by one event of each person")
         cache = reading.cache
-        if cache is None or int(cache.lengths.max()) >= self.config.length:
+        # Times that only some of the events have are left out of all.
+        dropped = self.config.timed and (later.times is None) != (reading.histories.times is None)
+        if cache is None or dropped or int(cache.lengths.max()) >= self.config.length:
             return self.read(histories)
         part = newest(later, 1, self.device)
         states, cache = self.encoder.extend(part, cache)
@@ -290,5 +326,5 @@ class SASRec(Exportable, InnerProduct, Recommender[SASRecConfig]):
 
     @torch.no_grad()
     def next_scores(self, reading: Reading) -> Float[Tensor, "users items"]:
-        """log p(next item | what was read), in nats: `scores` of the reading's histories."""
-        return torch.log_softmax(self._products(reading.states, reading.histories), dim=1)
+        """`scores` of the reading's histories."""
+        return self._normalized(self._products(reading.states, reading.histories), reading.histories)

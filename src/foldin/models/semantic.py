@@ -32,12 +32,14 @@ from foldin.blocks import (
     TransformerShape,
     batches_of_transitions,
     code_beam,
+    step_bytes,
     transitions,
 )
-from foldin.data import Catalog, Histories
+from foldin.data import Catalog, Histories, Indices
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.models.base import Described, Recommender, Segmented, TopK
 from foldin.models.item_names import KINDS, SOURCES, ItemNames, Naming
+from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int64, Tensor
 from foldin.training import Config, Gradient, Loss, Plan, Step, Sweep, falling, setting
 
@@ -50,7 +52,7 @@ _SMALL_BATCH = 1 << 17  # entries of a batch's states
 class SemanticIdsConfig(Config):
     names: str = setting("k-means", "residual k-means, RQ-VAE, or random: the control", choices=KINDS)
     source: str = setting("log", "what names are learned from: the log, titles, or both", choices=SOURCES)
-    levels: int = setting(3, "codes of a name, besides the one that tells equal names apart", low=1)
+    levels: int = setting(3, "codes of a name, besides the one that tells equal names apart", low=1, high=32)
     codes: int = setting(256, "of each level", low=2)
     vector: int = setting(
         64, "width of an item's vector from the log, and from its title, that its name is made of", low=1
@@ -58,7 +60,7 @@ class SemanticIdsConfig(Config):
     naming_epochs: int = setting(200, "of RQ-VAE", low=1)
     width: int = setting(64, "of a code's vector, d", low=1)
     heads: int = setting(1, "of the attention", low=1)
-    blocks: int = setting(2, "of the transformer", low=1)
+    blocks: int = setting(2, "of the transformer", low=1, high=1000)
     length: int = setting(50, "newest events that are read", low=1)
     dropout: float = setting(0.2, "of the input and of each layer's output", low=0, below=1)
     expansion: int = setting(1, "width of the feed-forward layer, in widths", low=1)
@@ -80,7 +82,7 @@ class SemanticIdsConfig(Config):
             raise ConfigError(f"SemanticIds: heads = {self.heads}: must divide width = {self.width}")
 
 
-class SemanticIds(Described, Segmented, Recommender[SemanticIdsConfig]):
+class SemanticIds(Described, Segmented, PopularStart, Recommender[SemanticIdsConfig]):
     """Generative retrieval by semantic ids."""
 
     Config = SemanticIdsConfig
@@ -120,6 +122,12 @@ class SemanticIds(Described, Segmented, Recommender[SemanticIdsConfig]):
         self.titles: Sequence[str] | None = None
         self._grow()
 
+    def training_bytes(self, train: Histories) -> float:
+        config = self.config
+        states = step_bytes(train, config.batch_tokens, config.length, config.width, config.heads, config.blocks)
+        tokens = min(config.batch_tokens, train.n_events)
+        return super().training_bytes(train) + states + 12.0 * tokens * sum(self.naming.sizes)
+
     def tensors(self) -> dict[str, Tensor]:
         learned = {f"decoder.{name}": value for name, value in self.decoder.named_parameters()}
         return {**self.encoder.by_name(), **learned, **self.naming.tensors(), "log_share": self.log_share}
@@ -153,8 +161,7 @@ class SemanticIds(Described, Segmented, Recommender[SemanticIdsConfig]):
 
     def _name(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
         found = self.naming.learn(train, self.titles, generator)
-        counts = torch.from_numpy(train.counts()).double() + 1.0
-        self.log_share.copy_((counts / counts.sum()).log())
+        self._learn_shares(train)
         self._grow()
         return found
 
@@ -192,11 +199,10 @@ class SemanticIds(Described, Segmented, Recommender[SemanticIdsConfig]):
 
     @torch.no_grad()
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
-        out = self._scores().every(self.encoder.newest_states(histories))
-        nobody = np.flatnonzero(histories.lengths == 0)
-        if len(nobody):
-            out[torch.from_numpy(nobody).to(self.device)] = self.log_share
-        return out
+        return self._started(self._scores().every(self.encoder.newest_states(histories)), histories)
+
+    def speaking(self) -> Bool[Array, " items"]:
+        return np.ones(self.n_items, dtype=bool)
 
     @torch.no_grad()
     def recommend(
@@ -206,8 +212,8 @@ class SemanticIds(Described, Segmented, Recommender[SemanticIdsConfig]):
         *,
         exclude_seen: bool = True,
         seen: Histories | None = None,
-        allow: Sequence[int] | None = None,
-        deny: Sequence[int] | None = None,
+        allow: Indices | None = None,
+        deny: Indices | None = None,
     ) -> TopK:
         """As in every recommender; with `beam`, by beam search, at least k paths wide, where a history has an event.
 
@@ -217,12 +223,11 @@ class SemanticIds(Described, Segmented, Recommender[SemanticIdsConfig]):
         if self.config.beam is None:
             return exact(histories, k, exclude_seen=exclude_seen, seen=seen, allow=allow, deny=deny)
         self._check(histories)
+        k = self._places(k)
         hidden = (
             (seen if seen is not None else histories) if exclude_seen else Histories.empty(len(histories), self.n_items)
         )
         self._check(hidden)
-        # Nobody's lists: checks k, allow and deny.
-        exact(histories.rows(0, 0), k, allow=allow, deny=deny)
         if len(hidden) != len(histories):
             raise ShapeError(f"the items seen are those of {len(hidden)} people, the histories of {len(histories)}")
         allowed = torch.ones(self.n_items, dtype=torch.bool, device=self.device)
@@ -241,9 +246,12 @@ class SemanticIds(Described, Segmented, Recommender[SemanticIdsConfig]):
             self._search(scores, histories.select(chosen), hidden.select(chosen), allowed, k, found, chosen)
         return found
 
-    def _users_at_once(self, k: int) -> int:
+    def _paths(self, k: int) -> int:
         assert self.config.beam is not None
-        paths = max(self.config.beam, k) * self.config.codes
+        return min(max(self.config.beam, k), self.n_items)
+
+    def _users_at_once(self, k: int) -> int:
+        paths = self._paths(k) * self.config.codes
         return int(min(1024, max(1, (1 << 23) // (paths + self.n_items))))
 
     def _search(
@@ -261,13 +269,20 @@ class SemanticIds(Described, Segmented, Recommender[SemanticIdsConfig]):
         pairs = np.unique(hidden.users() * self.n_items + hidden.items)
         users, items = (torch.from_numpy(one).to(self.device) for one in (pairs // self.n_items, pairs % self.n_items))
         logp, best = code_beam(
-            self.decoder, self.tree, table, states, max(self.config.beam, k), allowed=allowed, seen=(users, items)
+            self.decoder, self.tree, table, states, self._paths(k), allowed=allowed, seen=(users, items)
         )
         permitted = scores.log_permitted(states, (users, items), allowed)
         count = min(k, best.shape[1])
         found.items[at, :count] = best[:, :count].cpu().numpy()
         values = (logp[:, :count].double() - permitted.unsqueeze(1)).clamp(max=0.0)
         found.scores[at, :count] = values.masked_fill(best[:, :count] < 0, -torch.inf).cpu().numpy()
+
+    def calibrate(self, temperature: float) -> None:
+        if self.config.beam is not None:
+            raise ConfigError(
+                "SemanticIds: beam: a search has no sum over all items, which a temperature needs; leave one out"
+            )
+        super().calibrate(temperature)
 
     def use(self) -> CodeUse:
         """Use of the codes of each level, and names that more than one item would have without the last code."""
@@ -290,11 +305,14 @@ class SemanticIds(Described, Segmented, Recommender[SemanticIdsConfig]):
             titles: of the new items.
 
         Raises:
-            ConfigError: names that are not learned from titles, or one title instead of a list of them.
+            ConfigError: names that are not learned from titles, one title instead of a list of them, or a title that is no text.
             FitError: this model is not trained.
         """
         if isinstance(titles, str):
             raise ConfigError(f"a list of titles was expected, not the title {titles!r}")
+        titles = list(titles)
+        if odd := [one for one in titles if not isinstance(one, str)]:
+            raise ConfigError(f"titles are text; met {odd[0]!r}")
         added = torch.from_numpy(self.naming.of_new(titles)).to(self.device)
         grown = SemanticIds(self.n_items + len(titles), self.config, device=self.device)
         state = self.state()
@@ -306,6 +324,7 @@ class SemanticIds(Described, Segmented, Recommender[SemanticIdsConfig]):
         share = torch.cat((share, share.min().expand(len(titles))))
         state["log_share"] = (share / share.sum()).log()
         grown.load_state(state)
+        grown.temperature = self.temperature
         if self.titles is not None:
             grown.titles = [*self.titles, *titles]
         return grown

@@ -4,17 +4,20 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import TypeVar
 
+import numpy as np
 import torch
 
 from foldin.blocks import multinomial_log_likelihood
 from foldin.data import Histories
-from foldin.inference import LatentModel, reparameterise
+from foldin.inference import LatentModel
 from foldin.models.posterior import Posterior
+from foldin.models.streams import Streams
 from foldin.tensors import Float, Tensor
 from foldin.training import Config
 
 __all__ = ["Variational"]
 
+_AT_ONCE = 32  # draws
 C = TypeVar("C", bound=Config)
 
 
@@ -38,10 +41,15 @@ class Variational(Posterior[C], LatentModel[Histories]):
         items, offsets = histories.tensors(self.device)
         return multinomial_log_likelihood(self.decode(z), items, offsets)
 
-    def drawn_logits(self, histories: Histories, generator: torch.Generator) -> Iterator[Float[Tensor, "users items"]]:
+    def drawn_logits(self, histories: Histories, streams: Streams) -> Iterator[Float[Tensor, "users items"]]:
         mu, logvar = self.posterior(histories)
+        sd = (0.5 * logvar).exp()
+        # A few users' draws are decoded together: a product of one row reads all the weights for it.
+        at_once = max(1, min(_AT_ONCE, self.block() // (4 * max(1, len(histories)))))
         while True:
-            yield self.decode(reparameterise(mu, logvar, generator))
+            noise = np.stack([streams.normals(mu.shape[1]) for _ in range(at_once)])
+            z = mu + sd * torch.from_numpy(noise).to(self.device)
+            yield from self.decode(z.flatten(0, 1)).unflatten(0, (at_once, len(histories)))
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         return self.decode(self.posterior(histories)[0])

@@ -3,12 +3,14 @@
 Source: gelman2013, chapters 2 and 3; murphy2007 for the normal with unknown mean and variance.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch.distributions import Bernoulli, Beta, Categorical, Dirichlet, Gamma, NegativeBinomial, Normal, StudentT
 
-from foldin.tensors import Float64, Tensor
+from foldin.errors import FitError, ShapeError
+from foldin.tensors import Shaped, Tensor
 
 __all__ = [
     "NormalGamma",
@@ -20,27 +22,55 @@ __all__ = [
 ]
 
 
+_LOG_2_PI = math.log(2.0 * math.pi)
+
+
+def _seen(what: str, values: Tensor) -> Tensor:
+    """Raises: FitError: counts or totals that are negative or not finite."""
+    if not bool((torch.isfinite(values) & (values >= 0)).all()):
+        raise FitError(f"{what} must be finite and not negative, not {values.tolist()}")
+    return values
+
+
 def beta_bernoulli(prior: Beta, successes: Tensor, failures: Tensor) -> tuple[Beta, Bernoulli]:
-    """(posterior of p, of the next observation): Beta(a + successes, b + failures)."""
-    posterior = Beta(prior.concentration1 + successes, prior.concentration0 + failures)
+    """(posterior of p, of the next observation): Beta(a + successes, b + failures).
+
+    Raises:
+        FitError: a count that is negative or not finite.
+    """
+    posterior = Beta(
+        prior.concentration1 + _seen("successes", successes), prior.concentration0 + _seen("failures", failures)
+    )
     return posterior, Bernoulli(probs=posterior.mean)
 
 
-def dirichlet_categorical(prior: Dirichlet, counts: Float64[Tensor, "... k"]) -> tuple[Dirichlet, Categorical]:
-    """(posterior of the shares, of the next observation): Dirichlet(a + counts)."""
-    posterior = Dirichlet(prior.concentration + counts)
+def dirichlet_categorical(prior: Dirichlet, counts: Shaped[Tensor, "... k"]) -> tuple[Dirichlet, Categorical]:
+    """(posterior of the shares, of the next observation): Dirichlet(a + counts).
+
+    Raises:
+        FitError: a count that is negative or not finite.
+    """
+    posterior = Dirichlet(prior.concentration + _seen("counts", counts))
     return posterior, Categorical(probs=posterior.mean)
 
 
 def gamma_poisson(prior: Gamma, total: Tensor, observations: Tensor) -> tuple[Gamma, NegativeBinomial]:
-    """(posterior of the rate, of the next count): Gamma(a + total, b + observations), NB(a', 1/(1 + b'))."""
-    posterior = Gamma(prior.concentration + total, prior.rate + observations)
+    """(posterior of the rate, of the next count): Gamma(a + total, b + observations), NB(a', 1/(1 + b')).
+
+    Raises:
+        FitError: a total or number that is negative or not finite.
+    """
+    posterior = Gamma(prior.concentration + _seen("total", total), prior.rate + _seen("observations", observations))
     return posterior, NegativeBinomial(posterior.concentration, probs=1.0 / (1.0 + posterior.rate))
 
 
 def gamma_exponential(prior: Gamma, total: Tensor, observations: Tensor) -> Gamma:
-    """Posterior of the rate: Gamma(a + observations, b + total). The next value is Lomax, of shape a' and scale b'."""
-    return Gamma(prior.concentration + observations, prior.rate + total)
+    """Posterior of the rate: Gamma(a + observations, b + total). The next value is Lomax, of shape a' and scale b'.
+
+    Raises:
+        FitError: a total or number that is negative or not finite.
+    """
+    return Gamma(prior.concentration + _seen("observations", observations), prior.rate + _seen("total", total))
 
 
 def normal_normal(prior: Normal, sd: Tensor, mean: Tensor, observations: Tensor) -> tuple[Normal, Normal]:
@@ -51,40 +81,77 @@ def normal_normal(prior: Normal, sd: Tensor, mean: Tensor, observations: Tensor)
         sd: of an observation.
         mean: of the data.
         observations: how many.
+
+    Raises:
+        FitError: a standard deviation that is not positive, a mean that is not finite, a negative number.
     """
-    precision = prior.scale**-2 + observations * sd**-2
-    posterior = Normal((prior.loc * prior.scale**-2 + observations * mean * sd**-2) / precision, precision**-0.5)
-    return posterior, Normal(posterior.loc, (posterior.scale**2 + sd**2).sqrt())
+    if not bool((torch.isfinite(sd) & (sd > 0)).all() and torch.isfinite(mean).all()):
+        raise FitError("sd must be positive and finite, and mean finite")
+    # Of standard deviations, since a float may not hold their squares.
+    weight = _seen("observations", observations).sqrt() * prior.scale / sd
+    length = torch.hypot(torch.ones_like(weight), weight)
+    share = (weight / length) ** 2
+    posterior = Normal(prior.loc + share * (mean - prior.loc), prior.scale / length)
+    return posterior, Normal(posterior.loc, torch.hypot(posterior.scale, sd.to(posterior.scale)))
 
 
 @dataclass(frozen=True)
 class NormalGamma:
     """Of the mean and the precision of a normal: τ ~ Gamma(a, b), μ | τ ~ N(m, 1/(β τ)).
 
+    What follows from it is worked out in float64, whatever the type of parameters and data.
+
     Args:
         m, beta, a, b: parameters.
     """
 
-    m: Float64[Tensor, "..."]
-    beta: Float64[Tensor, "..."]
-    a: Float64[Tensor, "..."]
-    b: Float64[Tensor, "..."]
+    m: Shaped[Tensor, "..."]
+    beta: Shaped[Tensor, "..."]
+    a: Shaped[Tensor, "..."]
+    b: Shaped[Tensor, "..."]
 
-    def posterior(self, x: Float64[Tensor, "n ..."]) -> "NormalGamma":
-        """After seeing the rows of x."""
-        n, mean = len(x), x.mean(dim=0)
+    def _checked(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        m, beta, a, b = (value.to(torch.float64) for value in (self.m, self.beta, self.a, self.b))
+        if not bool(torch.isfinite(m).all()) or not all(
+            bool((torch.isfinite(one) & (one > 0)).all()) for one in (beta, a, b)
+        ):
+            raise FitError("normal-gamma: m must be finite, and beta, a and b positive and finite")
+        return m, beta, a, b
+
+    def posterior(self, x: Shaped[Tensor, "n ..."]) -> "NormalGamma":
+        """After seeing the rows of x; the prior itself after none.
+
+        Raises:
+            ShapeError: x has no axis of observations.
+            FitError: parameters outside their range, or data that are not finite.
+        """
+        m, prior, a, b = self._checked()
+        if x.ndim == 0:
+            raise ShapeError("normal-gamma: x must have observations along its first axis, not be a single number")
+        x = x.to(torch.float64)
+        if not bool(torch.isfinite(x).all()):
+            raise FitError("normal-gamma: data must be finite")
+        n = len(x)
+        if n == 0:
+            return NormalGamma(m, prior, a, b)
+        mean = x.mean(dim=0)
         spread = (x - mean).square().sum(dim=0)
-        beta = self.beta + n
-        b = self.b + 0.5 * spread + 0.5 * self.beta * n * (mean - self.m).square() / beta
-        return NormalGamma((self.beta * self.m + n * mean) / beta, beta, self.a + n / 2, b)
+        beta = prior + n
+        b = b + 0.5 * spread + 0.5 * prior * n * (mean - m).square() / beta
+        return NormalGamma(m + n / beta * (mean - m), beta, a + n / 2, b)
 
     def predictive(self) -> StudentT:
         """Of the next observation."""
-        scale = (self.b * (self.beta + 1) / (self.a * self.beta)).sqrt()
-        return StudentT(2 * self.a, self.m, scale)
+        m, beta, a, b = self._checked()
+        return StudentT(2 * a, m, (b * (beta + 1) / (a * beta)).sqrt())
 
-    def log_evidence(self, x: Float64[Tensor, "n ..."]) -> Float64[Tensor, "..."]:
-        """log p(x), in nats."""
+    def log_evidence(self, x: Shaped[Tensor, "n ..."]) -> Shaped[Tensor, "..."]:
+        """log p(x), in nats.
+
+        Raises:
+            FitError: parameters outside their range, or data that are not finite.
+        """
+        _, beta, a, b = self._checked()
         after, n = self.posterior(x), len(x)
-        terms = torch.lgamma(after.a) - torch.lgamma(self.a) + self.a * self.b.log() - after.a * after.b.log()
-        return terms + 0.5 * (self.beta / after.beta).log() - 0.5 * n * torch.log(torch.tensor(2.0 * torch.pi))
+        terms = torch.lgamma(after.a) - torch.lgamma(a) - a * (after.b / b).log() - 0.5 * n * after.b.log()
+        return terms + 0.5 * (beta / after.beta).log() - 0.5 * n * _LOG_2_PI

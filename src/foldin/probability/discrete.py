@@ -1,16 +1,19 @@
-"""Maximum likelihood for counts: closed forms, and Newton's method for the negative binomial.
+"""Maximum likelihood for counts, in closed form but for the negative binomial.
 
 Standard errors are 1/√(w I(θ)) with w the sum of weights and I the Fisher information of one observation.
 """
 
-import numpy as np
-from scipy.special import gammaln, polygamma, psi
-from torch.distributions import Bernoulli, Binomial, Categorical, Geometric, Multinomial, NegativeBinomial, Poisson
+import math
+import operator
 
-from foldin.errors import FitError
-from foldin.probability.fitted import Fitted, checked, fitted, number
-from foldin.probability.newton import maximise
-from foldin.tensors import Array, Float64
+import numpy as np
+from scipy.special import xlogy
+from torch.distributions import Bernoulli, Binomial, Categorical, Geometric, Multinomial, Poisson
+
+from foldin.errors import ConfigError, FitError
+from foldin.probability.fitted import Fitted, Weights, checked, fitted, number
+from foldin.probability.special import deviance, stirling
+from foldin.tensors import Array
 
 __all__ = [
     "fit_bernoulli",
@@ -18,97 +21,113 @@ __all__ = [
     "fit_categorical",
     "fit_geometric",
     "fit_multinomial",
-    "fit_negative_binomial",
     "fit_poisson",
+    "log_factorial_gap",
 ]
 
-Weights = Float64[Array, " n"] | None
+_EXACT = 2**53  # the whole numbers up to here are floats
+_MOST_CATEGORIES = 10**9
+
+
+def _whole(value: int, name: str, what: str, most: int) -> int:
+    """Raises: ConfigError: a number that is not whole, or not in 1 … most."""
+    try:
+        found = operator.index(value)
+    except TypeError:
+        found = 0
+    if not 1 <= found <= most:
+        raise ConfigError(f"{name}: {what} = {value!r}: must be a whole number from 1 to {most:,}")
+    return found
+
+
+def log_factorial_gap(x: Array) -> Array:
+    """log x! less x log x − x, for x ≥ 0: ½ log 2πx and what Stirling's formula leaves; 0 for 0."""
+    positive = np.where(x > 0, x, 1.0)
+    return np.where(x > 0, 0.5 * np.log(2.0 * np.pi * positive) + stirling(positive), 0.0)
 
 
 def fit_bernoulli(x: Array, weights: Weights = None) -> Fitted:
     """p = mean of x; all 0 or all 1 give the limits 0 and 1 with a standard error of 0. I(p) = 1/(p(1 − p))."""
-    x, w, total = checked(x, weights, name="Bernoulli", low=0, high=1, whole=True)
-    p = float(w @ x / total)
-    return fitted(Bernoulli(probs=number(p)), {"probs": np.sqrt(p * (1 - p) / total)}, x, w)
+    x, share, total = checked(x, weights, name="Bernoulli", low=0, high=1, whole=True)
+    p, q = float(share @ x), float(share @ (1.0 - x))
+    value = total * float(xlogy(p, p) + xlogy(q, q))
+    return fitted("Bernoulli", Bernoulli, {"probs": min(p, 1.0)}, {"probs": math.sqrt(p * q / total)}, value)
 
 
 def fit_binomial(x: Array, trials: int, weights: Weights = None) -> Fitted:
-    """p = mean of x ÷ trials. I(p) = trials/(p(1 − p))."""
-    x, w, total = checked(x, weights, name="Binomial", low=0, high=trials, whole=True)
-    p = float(w @ x / total / trials)
-    return fitted(Binomial(trials, probs=number(p)), {"probs": np.sqrt(p * (1 - p) / (total * trials))}, x, w)
+    """p = mean of x ÷ trials; all 0 or all `trials` give the limits 0 and 1. I(p) = trials/(p(1 − p)).
+
+    Raises:
+        ConfigError: `trials` is not a whole number of at least 1.
+    """
+    n = _whole(trials, "Binomial", "trials", _EXACT)
+    x, share, total = checked(x, weights, name="Binomial", low=0, high=n, whole=True)
+    p, q = float(share @ (x / n)), float(share @ ((n - x) / n))
+    terms = np.zeros(len(x))
+    if p > 0.0 and q > 0.0:
+        terms = log_factorial_gap(np.array(float(n))) - log_factorial_gap(x) - log_factorial_gap(n - x)
+        terms = terms - deviance(x, n * p) - deviance(n - x, n * q)
+    error = math.sqrt(p * q / total / n)
+    found = Binomial(n, probs=number(min(p, 1.0)))
+    return Fitted(found, {"probs": number(error)}, total * float(share @ terms))
 
 
 def fit_categorical(x: Array, k: int, weights: Weights = None) -> Fitted:
-    """Shares of the categories 0 … k − 1; variance p(1 − p)/n of each."""
-    x, w, total = checked(x, weights, name="Categorical", low=0, high=k - 1, whole=True)
-    p = np.bincount(x.astype(np.int64), weights=w, minlength=k) / total
-    return fitted(Categorical(probs=number(p)), {"probs": np.sqrt(p * (1 - p) / total)}, x, w)
+    """Shares of the categories 0 … k − 1; 0, with a standard error of 0, of one that never comes. Variance p(1 − p)/n of each.
+
+    Raises:
+        ConfigError: k is not a whole number of at least 1.
+    """
+    k = _whole(k, "Categorical", "k", _MOST_CATEGORIES)
+    x, share, total = checked(x, weights, name="Categorical", low=0, high=k - 1, whole=True)
+    p = np.bincount(x.astype(np.int64), weights=share, minlength=k)
+    return fitted(
+        "Categorical", Categorical, {"probs": p}, {"probs": _share_errors(p, total)}, total * float(xlogy(p, p).sum())
+    )
+
+
+def _share_errors(p: Array, total: float) -> Array:
+    return np.sqrt(p * np.maximum(1.0 - p, 0.0) / total)
 
 
 def fit_multinomial(x: Array, weights: Weights = None) -> Fitted:
     """Shares of all counts together; rows of one total each, whatever it is, so that the draws may differ.
 
     The log-likelihood leaves out the multinomial coefficients, which do not depend on the shares.
+
+    Raises:
+        FitError: counts that are all zero, or of which a row adds up to more than 2⁵³.
     """
-    x, w, _ = checked(x, weights, name="Multinomial", low=0, whole=True, axes=2)
-    counts = w @ x
-    if counts.sum() <= 0:
+    x, share, total = checked(x, weights, name="Multinomial", low=0, whole=True, axes=2)
+    if not (x <= _EXACT).all() or not (x.sum(axis=1) <= _EXACT).all():
+        raise FitError(
+            "Multinomial: the counts of a row add up to more than 2⁵³, beyond which not every count is a float"
+        )
+    means = share @ x
+    if means.sum() <= 0:
         raise FitError("Multinomial: all counts are zero")
-    p = counts / counts.sum()
-    log_likelihood = float(counts[p > 0] @ np.log(p[p > 0]))
-    errors = {"probs": number(np.sqrt(p * (1 - p) / counts.sum()))}
-    return Fitted(Multinomial(int(x[0].sum()), probs=number(p), validate_args=False), errors, log_likelihood)
+    p, counted = means / means.sum(), total * float(means.sum())
+    found = Multinomial(int(x[0].sum()), probs=number(p), validate_args=False)
+    return Fitted(found, {"probs": number(_share_errors(p, counted))}, counted * float(xlogy(p, p).sum()))
 
 
 def fit_poisson(x: Array, weights: Weights = None) -> Fitted:
     """λ = mean of x; all zero gives the limit 0. I(λ) = 1/λ."""
-    x, w, total = checked(x, weights, name="Poisson", low=0, whole=True)
-    rate = float(w @ x / total)
-    return fitted(Poisson(number(rate)), {"rate": np.sqrt(rate / total)}, x, w)
+    x, share, total = checked(x, weights, name="Poisson", low=0, whole=True)
+    top = max(float(x.max()), 1.0)
+    rate = float(share @ (x / top)) * top
+    value = -total * float(share @ (log_factorial_gap(x) + deviance(x, rate))) if rate > 0.0 else 0.0
+    return Fitted(Poisson(number(rate)), {"rate": number(math.sqrt(rate) / math.sqrt(total))}, value)
 
 
 def fit_geometric(x: Array, weights: Weights = None) -> Fitted:
-    """p = 1/(1 + mean of x), x the failures before the first success. I(p) = 1/(p²(1 − p))."""
-    x, w, total = checked(x, weights, name="Geometric", low=0, whole=True)
-    p = 1.0 / (1.0 + float(w @ x / total))
-    return fitted(Geometric(probs=number(p)), {"probs": p * np.sqrt((1 - p) / total)}, x, w)
-
-
-def fit_negative_binomial(x: Array, weights: Weights = None) -> Fitted:
-    """r by Newton on the profile likelihood, p = m/(m + r) with m the mean of x.
-
-    The maximum is at a finite r when the variance exceeds the mean; else the limit is a Poisson distribution.
-
-    Source: anscombe1950. Standard errors from the observed information.
-
-    Raises:
-        FitError: the variance of the values does not exceed their mean.
-    """
-    x, w, total = checked(x, weights, name="Negative binomial", low=0, whole=True)
-    mean = float(w @ x / total)
-    variance = float(w @ (x - mean) ** 2 / total)
-    if variance <= mean:
-        raise FitError(
-            f"Negative binomial: the variance {variance:g} does not exceed the mean {mean:g}: the limit is Poisson({mean:g})"
-        )
-
-    def profile(r: Array) -> float:
-        k = r[0]
-        terms = gammaln(x + k) - gammaln(k) - gammaln(x + 1)
-        return float(w @ terms + total * (k * np.log(k / (k + mean)) + mean * np.log(mean / (k + mean))))
-
-    def slope(r: Array) -> tuple[Array, Array]:
-        k = r[0]
-        first = float(w @ (psi(x + k) - psi(k))) + total * np.log(k / (k + mean))
-        second = float(w @ (polygamma(1, x + k) - polygamma(1, k))) + total * mean / (k * (k + mean))
-        return np.array([first]), np.array([[second]])
-
-    r = float(maximise(profile, slope, np.array([mean**2 / (variance - mean)]), name="Negative binomial")[0])
-    p = mean / (mean + r)
-    # Observed information in (r, p), with p the probability of what is counted.
-    rr = float(w @ (polygamma(1, r) - polygamma(1, x + r)))
-    rp, pp = total / (1 - p), total * (mean / p**2 + r / (1 - p) ** 2)
-    covariance = np.linalg.inv(np.array([[rr, rp], [rp, pp]]))
-    errors = {"total_count": np.sqrt(covariance[0, 0]), "probs": np.sqrt(covariance[1, 1])}
-    return fitted(NegativeBinomial(number(r), probs=number(p)), errors, x, w)
+    """p = 1/(1 + mean of x), x the failures before the first success; all zero gives the limit 1. I(p) = 1/(p²(1 − p))."""
+    x, share, total = checked(x, weights, name="Geometric", low=0, whole=True)
+    top = max(float(x.max()), 1.0)
+    mean = float(share @ (x / top)) * top
+    p = 1.0 / (1.0 + mean)
+    error = p * math.sqrt(mean * p) / math.sqrt(total)
+    # log(1 + 1/mean), of which the quotient overflows where the mean is next to 0
+    odds = math.log1p(1.0 / mean) if mean > 1.0 else math.log1p(mean) - math.log(mean) if mean > 0.0 else 0.0
+    value = -total * (math.log1p(mean) + mean * odds)
+    return fitted("Geometric", Geometric, {"probs": p}, {"probs": error}, value)

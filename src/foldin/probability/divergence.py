@@ -1,6 +1,6 @@
-"""Draws, entropies and KL divergences of `torch.distributions`: in closed form where there is one, else by Monte Carlo.
+"""Entropies and KL divergences of `torch.distributions`: in closed form where there is one, else by Monte Carlo.
 
-PyTorch draws from its global generator; here NumPy's, which is passed in, draws for every family.
+A divergence is infinite where p puts probability on what q says cannot be; that is told from the supports, without draws.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,10 +10,16 @@ import numpy as np
 import torch
 from torch import distributions as td
 
-from foldin.errors import ConfigError
-from foldin.tensors import Array, Tensor
+from foldin.errors import ConfigError, ShapeError
+from foldin.probability.bessel import length, log_bessel, shortfall
+from foldin.probability.draws import sample
+from foldin.probability.supports import heavier_tail, inside, on_edge, outside
+from foldin.tensors import Float, Tensor
 
-__all__ = ["Estimate", "entropy", "kl", "sample"]
+__all__ = ["Estimate", "entropy", "kl"]
+
+
+_MOST_VALUES = 10**6
 
 
 class Estimate(NamedTuple):
@@ -23,99 +29,91 @@ class Estimate(NamedTuple):
     standard_error: Tensor
 
 
-def _array(value: Tensor) -> Array:
-    return value.detach().cpu().numpy()
+def _exact(value: Tensor) -> Estimate:
+    return Estimate(value, torch.zeros_like(value))
 
 
-def _categories(q: Any, n: int, rng: np.random.Generator) -> Array:
-    shares = _array(q.probs).cumsum(axis=-1)
-    return (rng.random((n, *q.batch_shape))[..., None] >= shares[..., :-1]).sum(axis=-1)
+def _of_von_mises(p: td.VonMises, q: td.VonMises) -> Tensor:
+    """log I₀(κ_q)/I₀(κ_p) + A(κ_p) (κ_p − κ_q cos(μ_p − μ_q)), in differences that do not cancel at large κ."""
+    a, b = p.concentration.double(), q.concentration.double()
+    turn = torch.sin(0.5 * (p.loc.double() - q.loc.double())).square()
+    return (b - a) * shortfall(a) + 2.0 * b * length(a) * turn + log_bessel(b) - log_bessel(a)
 
 
-def _multivariate(q: Any, n: int, rng: np.random.Generator) -> Array:
-    noise = rng.standard_normal((n, *q.batch_shape, *q.event_shape))
-    return _array(q.loc) + np.einsum("...ij,n...j->n...i", _array(q.scale_tril), noise)
+def _of_negative_binomial(p: td.NegativeBinomial, q: td.NegativeBinomial) -> Tensor:
+    """r (log (1 − p)/(1 − q) + p/(1 − p) log p/q), for one r."""
+    if not bool(torch.as_tensor(p.total_count == q.total_count).all()):
+        raise NotImplementedError
+    log = torch.nn.functional.logsigmoid
+    return p.total_count * (log(-p.logits) - log(-q.logits) + p.logits.exp() * (log(p.logits) - log(q.logits)))
 
 
-def _wishart(q: Any, n: int, rng: np.random.Generator) -> Array:
-    """Bartlett's decomposition."""
-    width = q.event_shape[-1]
-    lower = np.tril(rng.standard_normal((n, *q.batch_shape, width, width)), -1)
-    for i in range(width):
-        lower[..., i, i] = np.sqrt(rng.chisquare(_array(q.df) - i, (n, *q.batch_shape)))
-    root = np.matmul(_array(q.scale_tril), lower)
-    return np.matmul(root, np.swapaxes(root, -1, -2))
+def _of_multinomial(p: td.Multinomial, q: td.Multinomial) -> Tensor:
+    """n Σ p log p/q, for one n; of two numbers of draws neither can give what the other does."""
+    one = td.kl_divergence(td.Categorical(probs=p.probs), td.Categorical(probs=q.probs))
+    return p.total_count * one if p.total_count == q.total_count else torch.full_like(one, torch.inf)
 
 
-# Family → draws of n rows. `s` below is (n, *batch shape).
-_DRAW: Mapping[type, Callable[[Any, int, np.random.Generator], Array]] = {
-    td.Bernoulli: lambda q, n, r: r.binomial(1, _array(q.probs), (n, *q.batch_shape)),
-    td.Binomial: lambda q, n, r: r.binomial(_array(q.total_count).astype(int), _array(q.probs), (n, *q.batch_shape)),
-    td.Categorical: _categories,
-    td.Multinomial: lambda q, n, r: r.multinomial(q.total_count, _array(q.probs), (n, *q.batch_shape)),
-    td.Poisson: lambda q, n, r: r.poisson(_array(q.rate), (n, *q.batch_shape)),
-    # torch counts successes of probability `probs` before `total_count` failures; NumPy has the two the other way round.
-    td.NegativeBinomial: lambda q, n, r: r.negative_binomial(
-        _array(q.total_count), 1.0 - _array(q.probs), (n, *q.batch_shape)
-    ),
-    td.Geometric: lambda q, n, r: r.geometric(_array(q.probs), (n, *q.batch_shape)) - 1,
-    td.Normal: lambda q, n, r: r.normal(_array(q.loc), _array(q.scale), (n, *q.batch_shape)),
-    td.MultivariateNormal: _multivariate,
-    td.LogNormal: lambda q, n, r: r.lognormal(_array(q.loc), _array(q.scale), (n, *q.batch_shape)),
-    td.Exponential: lambda q, n, r: r.exponential(1.0 / _array(q.rate), (n, *q.batch_shape)),
-    td.Gamma: lambda q, n, r: r.gamma(_array(q.concentration), 1.0 / _array(q.rate), (n, *q.batch_shape)),
-    td.InverseGamma: lambda q, n, r: 1.0 / r.gamma(_array(q.concentration), 1.0 / _array(q.rate), (n, *q.batch_shape)),
-    td.Beta: lambda q, n, r: r.beta(_array(q.concentration1), _array(q.concentration0), (n, *q.batch_shape)),
-    td.Dirichlet: lambda q, n, r: _normalised(r.standard_gamma(_array(q.concentration), (n, *q.concentration.shape))),
-    td.StudentT: lambda q, n, r: _array(q.loc) + _array(q.scale) * r.standard_t(_array(q.df), (n, *q.batch_shape)),
-    td.Laplace: lambda q, n, r: r.laplace(_array(q.loc), _array(q.scale), (n, *q.batch_shape)),
-    td.VonMises: lambda q, n, r: r.vonmises(_array(q.loc), _array(q.concentration), (n, *q.batch_shape)),
-    td.Wishart: _wishart,
+# What PyTorch has no closed form of.
+_KL: Mapping[type, Callable[[Any, Any], Tensor]] = {
+    td.VonMises: _of_von_mises,
+    td.NegativeBinomial: _of_negative_binomial,
+    td.Multinomial: _of_multinomial,
 }
 
 
-def _normalised(x: Array) -> Array:
-    return x / x.sum(axis=-1, keepdims=True)
-
-
-def sample(q: td.Distribution, n: int, rng: np.random.Generator) -> Tensor:
-    """n draws, float64: n × batch shape × event shape.
-
-    Raises:
-        ConfigError: a family that is not one of foldin's.
-    """
-    if isinstance(q, td.Independent):
-        return sample(q.base_dist, n, rng)
-    if isinstance(q, td.MixtureSameFamily):
-        own = _categories(q.mixture_distribution, n, rng)
-        drawn = sample(q.component_distribution, n, rng)
-        extra = (1,) * len(q.event_shape)
-        index = torch.from_numpy(own).reshape(*own.shape, 1, *extra).expand(*own.shape, 1, *q.event_shape)
-        return drawn.gather(own.ndim, index).squeeze(own.ndim)
-    if type(q) not in _DRAW:
-        raise ConfigError(
-            f"{type(q).__name__}: no draws for this family; there are {', '.join(k.__name__ for k in _DRAW)}"
-        )
-    return torch.from_numpy(np.asarray(_DRAW[type(q)](q, n, rng), dtype=np.float64))
-
-
-def _mean(terms: Tensor) -> Estimate:
+def _mean(terms: Float[Tensor, "draws ..."]) -> Estimate:
     return Estimate(terms.mean(dim=0), terms.std(dim=0) / len(terms) ** 0.5)
+
+
+def _enough(draws: int) -> None:
+    if draws < 2:
+        raise ConfigError(f"draws = {draws}: must be at least 2, for a mean and its standard error")
 
 
 def entropy(q: td.Distribution, rng: np.random.Generator | None = None, *, draws: int = 10_000) -> Estimate:
     """H(q) in nats; with `rng`, by Monte Carlo where there is no closed form.
 
     Raises:
-        ConfigError: no closed form, and no generator.
+        ConfigError: no closed form, and no generator; or fewer than 2 draws.
     """
+    _enough(draws)
+    if isinstance(q, td.VonMises):
+        kappa = q.concentration.double()
+        return _exact(np.log(2.0 * np.pi) + log_bessel(kappa) + kappa * shortfall(kappa))
     try:
-        exact = q.entropy()
-        return Estimate(exact, torch.zeros_like(exact))
+        return _exact(q.entropy())
     except NotImplementedError:  # what PyTorch raises where it knows no closed form
         if rng is None:
             raise ConfigError(f"{type(q).__name__} has no entropy in closed form: pass a generator") from None
         return _mean(-q.log_prob(sample(q, draws, rng)))
+
+
+def _closed(p: td.Distribution, q: td.Distribution) -> Tensor | None:
+    try:
+        if type(p) is type(q) and type(p) in _KL:
+            return _KL[type(p)](p, q)
+        if isinstance(p, td.Categorical) and p.param_shape[-1:] != getattr(q, "param_shape", ())[-1:]:
+            return _sum(p, q)
+        return td.kl_divergence(p, q)
+    except NotImplementedError:  # what PyTorch raises where it knows no closed form
+        return _sum(p, q)
+
+
+def _sum(p: td.Distribution, q: td.Distribution) -> Tensor | None:
+    """Over the values of p, where it has few enough and both are numbers; else None."""
+    if isinstance(p, td.Categorical):
+        most = p.probs.shape[-1] - 1
+    elif isinstance(p, td.Bernoulli):
+        most = 1
+    elif isinstance(p, td.Binomial) and float(p.total_count.max()) < _MOST_VALUES:
+        most = int(p.total_count.max())
+    else:
+        return None
+    batch = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+    x = torch.arange(most + 1, dtype=torch.float64).reshape(-1, *[1] * len(batch)).expand(-1, *batch)
+    own = _log_prob(p, x)
+    return torch.where(own.exp() > 0.0, own.exp() * (own - _log_prob(q, x)), 0.0).sum(dim=0)
 
 
 def kl(
@@ -123,15 +121,57 @@ def kl(
 ) -> Estimate:
     """KL(p ‖ q) in nats; with `rng`, by Monte Carlo where there is no closed form.
 
+    It is ∞ where p has values that q has not (a Student t of a gamma, a Poisson of a binomial, a density of a mass function), and
+    where log q has no mean under p. Angles of a von Mises distribution lie in [−π, π].
+
     Raises:
-        ConfigError: no closed form, and no generator.
+        ConfigError: no closed form, and no generator; fewer than 2 draws; or draws of p that underflow to the edge of where its
+            density is.
+        ShapeError: values of different shapes, or batches that do not go together.
     """
+    _enough(draws)
+    pair = f"KL({type(p).__name__} ‖ {type(q).__name__})"
+    if p.event_shape != q.event_shape:
+        raise ShapeError(f"{pair}: values have shapes {tuple(p.event_shape)} and {tuple(q.event_shape)}")
     try:
-        exact = td.kl_divergence(p, q)
-        return Estimate(exact, torch.zeros_like(exact))
-    except NotImplementedError:  # what PyTorch raises where it knows no closed form
-        if rng is None:
-            pair = f"KL({type(p).__name__} ‖ {type(q).__name__})"
-            raise ConfigError(f"{pair} has no closed form: pass a generator") from None
-        x = sample(p, draws, rng)
-        return _mean(p.log_prob(x) - q.log_prob(x))
+        batch = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+    except RuntimeError:
+        raise ShapeError(f"{pair}: batches have shapes {tuple(p.batch_shape)} and {tuple(q.batch_shape)}") from None
+    infinite = (outside(p, q) | heavier_tail(p, q)).expand(batch)
+    if bool(infinite.all()):
+        return _exact(torch.full(batch, torch.inf, dtype=torch.float64))
+    exact = _closed(p, q)
+    if exact is not None:
+        return _exact(torch.where(infinite, torch.inf, exact))
+    if rng is None:
+        raise ConfigError(f"{pair} has no closed form: pass a generator")
+    x = sample(p, draws, rng)
+    if on_edge(p, x):
+        raise ConfigError(
+            f"{pair}: draws of {type(p).__name__} underflow to the edge of its support: no estimate from them"
+        )
+    x = x.reshape(draws, *[1] * (len(batch) - len(p.batch_shape)), *p.batch_shape, *p.event_shape)
+    x = x.expand(draws, *batch, *p.event_shape)
+    found = _mean(_log_prob(p, x) - _log_prob(q, x))
+    infinite = infinite | torch.isposinf(found.value)  # a draw that q says cannot be
+    return Estimate(torch.where(infinite, torch.inf, found.value), torch.where(infinite, 0.0, found.standard_error))
+
+
+def _log_prob(q: td.Distribution, x: Tensor) -> Tensor:
+    """log q(x), −∞ where x cannot be."""
+    support = q.support
+    if support is None:
+        return q.log_prob(x)
+    good = support.check(x)
+    if not bool(good.all()):
+        # A value that can be, in place of each that cannot: PyTorch checks all of them.
+        shape = good.reshape(*good.shape, *[1] * len(q.event_shape))
+        x = torch.where(shape, x, inside(q))
+    if isinstance(q, td.Bernoulli):  # PyTorch keeps a probability of 0 at 10⁻¹⁶
+        found = torch.where(x == 1, q.probs, 1.0 - q.probs).log()
+    elif isinstance(q, td.Categorical):
+        shares, at = torch.broadcast_tensors(q.probs, x.long().unsqueeze(-1))
+        found = shares.gather(-1, at[..., :1]).squeeze(-1).log()
+    else:
+        found = q.log_prob(x)
+    return torch.where(good, found, -torch.inf)

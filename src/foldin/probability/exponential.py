@@ -38,7 +38,7 @@ class ExponentialFamily:
         natural: the distribution → η, batch shape × statistics.
         from_natural: η → the distribution.
         start: an η to look for others from.
-        closed: μ → η where it is in closed form; not finite, or outside, where no η has this mean.
+        closed: μ → η where it is in closed form, or a root of one number; not finite, or outside, where no η has this mean.
     """
 
     kind: type[td.Distribution]
@@ -67,7 +67,7 @@ class ExponentialFamily:
         return found
 
     def from_mean(self, mu: Float64[Tensor, " k"], *, tolerance: float = 1e-10) -> Float64[Tensor, " k"]:
-        """η with ∇A(η) = μ: in closed form, or by Newton steps on the concave η · μ − A(η), halved until it rises.
+        """η with ∇A(η) = μ: as the family says, or by Newton steps on the concave η · μ − A(η), halved until it rises.
 
         Raises:
             FitError: no η has this mean: it lies on the edge of what T(x) can average to, or outside.

@@ -13,6 +13,7 @@ from torch import distributions as td
 
 from foldin.errors import ConfigError
 from foldin.probability.exponential import ExponentialFamily
+from foldin.probability.gamma import shape_of
 from foldin.tensors import Tensor
 
 __all__ = ["FAMILIES", "family_of"]
@@ -117,6 +118,11 @@ def _normal_from_mean(mu: Tensor) -> Tensor:
     return torch.stack((mu[0] / variance, -0.5 / variance))
 
 
+def _gamma_from_mean(mu: Tensor) -> Tensor:
+    shape = shape_of(float(mu[1].log() - mu[0])) if float(mu[1]) > 0.0 else None
+    return mu.new_tensor((torch.nan, torch.nan) if shape is None else (shape - 1.0, -shape / float(mu[1])))
+
+
 def _multivariate_from_mean(mu: Tensor) -> Tensor:
     width = int((1 + 4 * len(mu)) ** 0.5 - 1) // 2
     spread = mu[width:].unflatten(0, (width, width)) - mu[:width, None] * mu[:width]
@@ -215,6 +221,7 @@ FAMILIES: Mapping[type[td.Distribution], ExponentialFamily] = {
             natural=lambda q: _stack(q.concentration - 1.0, -q.rate),
             from_natural=lambda eta: td.Gamma(eta[..., 0] + 1.0, -eta[..., 1]),
             start=lambda k: torch.tensor([0.0, -1.0]),
+            closed=_gamma_from_mean,
         ),
         ExponentialFamily(
             td.InverseGamma,
@@ -224,6 +231,7 @@ FAMILIES: Mapping[type[td.Distribution], ExponentialFamily] = {
             natural=lambda q: _stack(q.concentration - 1.0, -q.rate),
             from_natural=lambda eta: td.InverseGamma(eta[..., 0] + 1.0, -eta[..., 1]),
             start=lambda k: torch.tensor([0.0, -1.0]),
+            closed=_gamma_from_mean,
         ),
         ExponentialFamily(
             td.Beta,

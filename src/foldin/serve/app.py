@@ -32,12 +32,13 @@ from foldin.serve.access import Access
 from foldin.serve.keys import KeyRing
 from foldin.serve.middleware import Middleware
 from foldin.serve.schemas import (
-    NO_NUL,
+    NAME,
     BatchAnswer,
     BatchQuestion,
     DeployQuestion,
     EventBatch,
     EventReceipt,
+    ItemId,
     ItemsOut,
     ModelsOut,
     PersonErased,
@@ -46,6 +47,7 @@ from foldin.serve.schemas import (
     Question,
     Recommendations,
     SplitQuestion,
+    UserId,
 )
 from foldin.serve.service import Service
 
@@ -74,10 +76,9 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     )
 }
 _QUESTION = {"$ref": "#/components/schemas/Question"}
-_ID: dict[str, Any] = {"min_length": 1, "max_length": 200, "pattern": NO_NUL}
-Person = Annotated[str, InPath(**_ID, description="External id of the person.")]
-Item = Annotated[str, InPath(**_ID, description="External id of the item.")]
-Name = Annotated[str | None, Query(max_length=200, description="A model by name; the default one if not.")]
+Person = Annotated[UserId, InPath(description="External id of the person.")]
+Item = Annotated[ItemId, InPath(description="External id of the item.")]
+Name = Annotated[str | None, Query(max_length=NAME, description="A model by name; the default one if not.")]
 Limit = Annotated[int, Query(ge=1, le=100, description="Items at most.")]
 
 
@@ -148,10 +149,10 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
         except ValidationError as error:
             raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from None
         # Only what may take long leaves the loop: the event store, and reasons.
-        ids = (
+        taken = (
             service.history(question) if question.person is None else await run_in_threadpool(service.history, question)
         )
-        placed, future = service.begin(question, ids, lambda one: one.deployment.ask(one.wanted))
+        placed, future = service.begin(question, taken, lambda one: one.deployment.ask(one.wanted))
         request.state.log |= placed.note()
         try:
             async with asyncio.timeout(limits.wait):
@@ -205,7 +206,7 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
 
     @app.get("/v1/items", dependencies=read, tags=["items"])
     def search(
-        q: Annotated[str, Query(max_length=200, description="Part of a title, or an id.")] = "",
+        q: Annotated[str, Query(description="Part of a title, or an id.")] = "",
         limit: Limit = 20,
         model: Name = None,
     ) -> ItemsOut:
@@ -238,7 +239,7 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
         return browse.models(service.registry)
 
     @app.post("/v1/models/{name}:rollback", dependencies=admin, tags=["models"])
-    def roll_back(name: Annotated[str, InPath(max_length=200, description="A model in service.")]) -> ModelsOut:
+    def roll_back(name: Annotated[str, InPath(max_length=NAME, description="A model in service.")]) -> ModelsOut:
         """Back to what served under this name before."""
         service.registry.roll_back(name)
         return browse.models(service.registry)

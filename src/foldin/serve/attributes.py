@@ -1,6 +1,8 @@
-"""Filters on attributes of a catalogue, as masks over its items."""
+"""Filters on attributes of a catalog, as masks over its items."""
 
-from collections.abc import Mapping
+import contextlib
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -10,40 +12,123 @@ from foldin.errors import ConfigError
 from foldin.serve.schemas import ItemFilter
 from foldin.tensors import Array, Bool
 
-__all__ = ["attributes", "passing"]
+__all__ = ["Attributes"]
+
+_SEPARATOR = "|"  # MovieLens': 'Comedy|Drama' is a film of both genres
+_KINDS = {"number": "numbers", "truth": "true and false", "text": "text", "other": "neither text nor numbers"}
 
 
-def attributes(catalog: Catalog) -> list[str]:
-    """Names of the attributes that a filter may use."""
-    table = catalog.table
-    return [name for name in table.columns if name not in {"item", "title"} and not table[name].dtype.is_nested()]
+class Attributes:
+    """What a filter may ask of the items of a catalog.
+
+    The values of an attribute are laid out once, at its first use: one row for each item and value.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._table = catalog.table
+        columns = (name for name in self._table.columns if name not in {"item", "title"})
+        self._kinds = {name: kind for name in columns if (kind := _kind(self._table[name])) is not None}
+        self._values: dict[str, pl.DataFrame] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the attributes that a filter may use."""
+        return list(self._kinds)
+
+    def passing(self, filters: Mapping[str, ItemFilter]) -> Bool[Array, " items"]:
+        """Which items meet all the conditions; an item without the attribute meets only `none_of`.
+
+        Raises:
+            ConfigError: no such attribute, or a condition that does not fit the kind of its values.
+        """
+        found = np.ones(self._table.height, dtype=bool)
+        for name, wanted in filters.items():
+            if name not in self._kinds:
+                raise ConfigError(f"filter: no attribute {name!r}; there are {', '.join(self.names) or 'none'}")
+            for condition in self._conditions(name, wanted):
+                found &= condition
+        return found
+
+    def _conditions(self, name: str, wanted: ItemFilter) -> list[Bool[Array, " items"]]:
+        kind, found = self._kinds[name], []
+        if wanted.any_of is not None:
+            found.append(self._having(name, wanted.any_of))
+        if wanted.none_of is not None:
+            found.append(~self._having(name, wanted.none_of))
+        found += [self._having(name, [one]) for one in wanted.all_of or ()]
+        if wanted.contains is not None:
+            if kind != "text":
+                raise ConfigError(f"filter: attribute {name!r} holds {_KINDS[kind]}; contains is for text")
+            lower = pl.col("value").str.to_lowercase()
+            found.append(self._where(name, lower.str.contains(wanted.contains.lower(), literal=True)))
+        if wanted.low is not None or wanted.high is not None:
+            if kind != "number":
+                raise ConfigError(f"filter: attribute {name!r} holds no numbers but {_KINDS[kind]}: no low and high")
+            low = -np.inf if wanted.low is None else wanted.low
+            high = np.inf if wanted.high is None else wanted.high
+            if low > high:
+                raise ConfigError(f"filter: attribute {name!r}: low, {low:g}, is above high, {high:g}")
+            found.append(self._where(name, pl.col("value").is_between(low, high)))
+        return found
+
+    def _having(self, name: str, values: Sequence[str | bool | int | float]) -> Bool[Array, " items"]:
+        """The items that have one of the values."""
+        fitting = [_fitting(name, self._kinds[name], one) for one in values]
+        dtype = self._of(name)["value"].dtype
+        return self._where(name, pl.col("value").is_in(pl.Series(fitting, dtype=dtype).implode()))
+
+    def _where(self, name: str, condition: pl.Expr) -> Bool[Array, " items"]:
+        found = np.zeros(self._table.height, dtype=bool)
+        found[self._of(name).filter(condition)["at"].to_numpy()] = True
+        return found
+
+    def _of(self, name: str) -> pl.DataFrame:
+        """(at, value): the values of each item; a text of several is there whole and in parts."""
+        if name not in self._values:
+            column = self._table[name]
+            if isinstance(column.dtype, pl.Array):
+                column = column.arr.to_list()
+            table = pl.DataFrame({"at": np.arange(column.len()), "value": column})
+            if column.dtype.is_nested():
+                table = table.explode("value")
+            kind, value = self._kinds[name], pl.col("value")
+            if kind == "number":
+                table = table.with_columns(value.cast(pl.Float64).fill_nan(None))
+            elif kind != "truth":
+                table = table.with_columns(value.cast(pl.String))
+            if kind == "text":
+                several = table.filter(value.str.contains(_SEPARATOR, literal=True))
+                parts = several.with_columns(value.str.split(_SEPARATOR)).explode("value")
+                table = pl.concat((table, parts.with_columns(value.str.strip_chars())))
+            self._values[name] = table.drop_nulls("value")
+        return self._values[name]
 
 
-def passing(catalog: Catalog, filters: Mapping[str, ItemFilter]) -> Bool[Array, " items"]:
-    """Which items meet all the conditions; an item without the attribute meets none on it.
+def _kind(column: pl.Series) -> str | None:
+    """Of the values of a column, or of those of its lists: a key of `_KINDS`; None for what no filter can ask of."""
+    dtype = column.dtype.inner if isinstance(column.dtype, pl.List | pl.Array) else column.dtype
+    if dtype.is_nested():
+        return None
+    if dtype.is_numeric():
+        return "number"
+    if dtype == pl.Boolean:
+        return "truth"
+    return "text" if dtype == pl.String or dtype in (pl.Categorical, pl.Enum) else "other"
+
+
+def _fitting(name: str, kind: str, value: str | bool | int | float) -> str | bool | float:
+    """A value as the attribute has it; numbers, true and false may be sent as text.
 
     Raises:
-        ConfigError: no such attribute, or a range of one that is not a number.
+        ConfigError: it is of another kind.
     """
-    found = np.ones(len(catalog), dtype=bool)
-    for name, wanted in filters.items():
-        if name not in attributes(catalog):
-            raise ConfigError(f"filter: no attribute {name!r}; there are {', '.join(attributes(catalog)) or 'none'}")
-        column = catalog.table[name]
-        text = column.cast(pl.String, strict=False)
-        conditions = []
-        if wanted.any_of is not None:
-            conditions.append(text.is_in(wanted.any_of))
-        if wanted.contains is not None:
-            conditions.append(text.str.to_lowercase().str.contains(wanted.contains.lower(), literal=True))
-        if wanted.low is not None or wanted.high is not None:
-            if not column.dtype.is_numeric():
-                raise ConfigError(f"filter: attribute {name!r} holds no numbers; low and high do not apply")
-            conditions.append(
-                column.is_between(
-                    -np.inf if wanted.low is None else wanted.low, np.inf if wanted.high is None else wanted.high
-                )
-            )
-        for condition in conditions:
-            found &= condition.fill_null(value=False).to_numpy()
-    return found
+    if kind == "number" and not isinstance(value, bool):
+        with contextlib.suppress(ValueError, OverflowError):
+            if math.isfinite(number := float(value)):
+                return number
+    elif kind == "truth" and str(value).lower() in ("true", "false"):
+        return str(value).lower() == "true"
+    elif kind in ("text", "other") and isinstance(value, str):
+        return value
+    shown = repr(value[:40]) if isinstance(value, str) else str(value)[:40]
+    raise ConfigError(f"filter: attribute {name!r} holds {_KINDS[kind]}, not {shown}")

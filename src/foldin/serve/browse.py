@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 from foldin.data import Histories
 from foldin.models import InnerProduct, Posterior
-from foldin.serve.attributes import attributes
+from foldin.serve.limits import bounded
 from foldin.serve.registry import Registry
 from foldin.serve.schemas import ItemOut, ItemsOut, ModelOut, ModelsOut
 
@@ -16,9 +16,11 @@ def search(registry: Registry, text: str, limit: int, model: str | None) -> Item
     """Items whose title or id contains the text, case aside: those that begin with it first, then the most taken.
 
     Raises:
-        ConfigError: no such model.
+        ConfigError: no such model, or a text longer than any id.
     """
     catalog = registry.choose(model, None).run.catalog
+    if not catalog.known([text]):
+        bounded(text, "q")
     folded = text.casefold()
     counts = catalog.table["count"].to_list()
     found = [
@@ -37,10 +39,12 @@ def similar(registry: Registry, item: str, limit: int, model: str | None) -> Ite
 
     Raises:
         UnknownItemError: no such item.
-        ConfigError: no such model.
+        ConfigError: no such model, or an id longer than any.
     """
     deployment = registry.choose(model, None)
     catalog, own = deployment.run.catalog, deployment.run.model
+    if not catalog.known([item]):
+        bounded(item, "item")
     (at,) = catalog.indices([item])
     if isinstance(own, InnerProduct):
         vectors = F.normalize(own.item_vectors()[0], dim=1)
@@ -78,7 +82,8 @@ def models(registry: Registry) -> ModelsOut:
                 share=shares.get(one.name),
                 can_roll_back=registry.can_roll_back(one.name),
                 waiting=one.waiting(),
-                attributes=attributes(one.run.catalog),
+                attributes=one.attributes.names,
+                repeats=one.repeats,
             )
             for one in registry.all()
         ]

@@ -25,6 +25,7 @@ __all__ = ["Event", "EventStore", "Receipt", "connect", "unusable"]
 _ROWS = 200  # of an insert: SQLite's least limit of variables is 999
 _REMEMBERED = 30 * 24 * 3600  # seconds for which an idempotency key is, at the least; then until the next start
 _ATTEMPTS = 5
+_TOO_LONG = "54000"  # PostgreSQL indexes at most 2,704 bytes
 _DEADLOCK = (
     "40P01"  # two batches hold events that the other waits for: PostgreSQL ends one of them, which may try again
 )
@@ -122,6 +123,7 @@ class EventStore:
 
         Raises:
             IdempotencyError: the key came with other events before.
+            ConfigError: an id is longer than the database can index.
             EventStoreError: the database is away or full; nothing of the batch is kept.
         """
         for attempt in range(_ATTEMPTS):
@@ -129,6 +131,11 @@ class EventStore:
                 return self._append(batch, key)
             except SQLAlchemyError as error:
                 state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+                if state == _TOO_LONG:
+                    longest = max((event.item for event in batch), key=len)
+                    raise ConfigError(
+                        f"events: an id is too long for an index of PostgreSQL: {longest[:40]!r}…, {len(longest):,} characters"
+                    ) from error
                 if state != _DEADLOCK or attempt == _ATTEMPTS - 1:
                     raise unusable(error) from error
         raise AssertionError("unreachable")
@@ -177,12 +184,41 @@ class EventStore:
             .where(events.c.person == person)
             .order_by(events.c.time.desc(), events.c.id.desc())
         )
+        rows = self._rows(statement if newest is None else statement.limit(newest))
+        return [Event(person, row.item, row.time) for row in reversed(rows)]
+
+    def first_and_last(self, person: str) -> list[Event]:
+        """The first and the last event of a user with each item, oldest first.
+
+        All items that were ever taken are among them, and whichever of the repeats counts: a list needs no other event.
+
+        Raises:
+            EventStoreError: the database is away.
+        """
+        own = events.c.person == person
+        ends = (
+            sa.select(
+                events.c.item, sa.func.min(events.c.time).label("first"), sa.func.max(events.c.time).label("last")
+            )
+            .where(own)
+            .group_by(events.c.item)
+            .subquery()
+        )
+        at_an_end = (events.c.time == ends.c.first) | (events.c.time == ends.c.last)
+        statement = (
+            sa.select(events.c.item, events.c.time)
+            .join(ends, (events.c.item == ends.c.item) & at_an_end)
+            .where(own)
+            .order_by(events.c.time, events.c.id)
+        )
+        return [Event(person, row.item, row.time) for row in self._rows(statement)]
+
+    def _rows(self, statement: sa.Select[Any]) -> Sequence[Any]:
         try:
             with self.engine.connect() as connection:
-                rows = connection.execute(statement if newest is None else statement.limit(newest)).all()
+                return connection.execute(statement).all()
         except SQLAlchemyError as error:
             raise unusable(error) from error
-        return [Event(person, row.item, row.time) for row in reversed(rows)]
 
     def erase(self, person: str) -> int:
         """Delete everything that is kept of a person; returns how many events that were.

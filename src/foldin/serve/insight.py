@@ -119,7 +119,7 @@ class Insight:
             kept = self._maps[deployment.digest]
             return kept[0].model_copy(update={"model": deployment.name}), *kept[1:]
 
-    def person(self, deployment: Deployment, history: list[int], seed: int) -> PersonOnMap:
+    def person(self, deployment: Deployment, history: Histories, seed: int) -> PersonOnMap:
         """A person on the map: the query, and draws of it from the posterior where the model has one.
 
         It is drawn from the map's centre, at the length of an item at the map's edge: only its direction counts for a list.
@@ -142,12 +142,11 @@ def _keep(kept: dict[str, T], digest: str, found: T) -> None:
 
 @torch.no_grad()
 def person_on_map(
-    deployment: Deployment, history: list[int], axes: Float64[Array, "width 2"], edge: float, seed: int
+    deployment: Deployment, people: Histories, axes: Float64[Array, "width 2"], edge: float, seed: int
 ) -> PersonOnMap:
     """See `Insight.person`."""
     model = deployment.run.model
     assert isinstance(model, InnerProduct)
-    people = Histories.from_lists([history], deployment.run.model.n_items)
     drawn = model.queries(people)
     if isinstance(model, Variational):
         generator = torch.Generator(model.device).manual_seed(seed)

@@ -4,7 +4,25 @@ import threading
 import time
 from dataclasses import dataclass
 
-__all__ = ["Limits", "TokenBuckets"]
+from foldin.errors import ConfigError
+
+__all__ = ["ID_BYTES", "Limits", "TokenBuckets", "bounded"]
+
+ID_BYTES = 2000  # of an item that is in no catalog: with a user's id in one entry of a database's index
+
+
+def bounded(item: str, where: str) -> str:
+    """The id of an item that no catalog has.
+
+    Raises:
+        ConfigError: it is longer than any that is expected.
+    """
+    size = len(item.encode("utf-8", "surrogatepass"))
+    if size > ID_BYTES:
+        raise ConfigError(
+            f"{where}: {item[:40]!r}…: an id that is in no catalog has at most {ID_BYTES:,} bytes, not {size:,}"
+        )
+    return item
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import torch
 
+from foldin.data import repeats_of
 from foldin.errors import ConfigError, UnknownModelError
+from foldin.serve.attributes import Attributes
 from foldin.serve.batcher import Batcher
 from foldin.serve.lists import Answer, Wanted, answers, needs_draws
 from foldin.serve.loop_batcher import LoopBatcher
@@ -38,6 +40,8 @@ class Deployment:
     since: float = field(default_factory=time.time)
 
     def __post_init__(self) -> None:
+        self.repeats = repeats_of(self.run.info)
+        self.attributes = Attributes(self.run.catalog)
         self.using = threading.RLock()  # a model works in memory of its own: one caller at a time
 
         def work(wanted: Sequence[Wanted]) -> list[Answer]:
@@ -186,6 +190,10 @@ class Registry:
         if default is None:
             raise ConfigError("models: none is in service")
         return self.get(default)
+
+    def knows(self, item: str) -> bool:
+        """Whether the catalog of a model in service has this external id."""
+        return any(one.run.catalog.places([item]) != [None] for one in self.all())
 
     def all(self) -> list[Deployment]:
         """What is in service, by name."""

@@ -6,10 +6,14 @@ are of our own making, and there is nothing to check.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
+from foldin.serve.times import Time
+
 __all__ = [
+    "NAME",
     "NO_NUL",
     "BatchAnswer",
     "BatchQuestion",
@@ -19,8 +23,8 @@ __all__ = [
     "EventOut",
     "EventReceipt",
     "Hit",
-    "Id",
     "ItemFilter",
+    "ItemId",
     "ItemOut",
     "ItemsOut",
     "ModelOut",
@@ -33,20 +37,42 @@ __all__ = [
     "Recommendations",
     "SplitQuestion",
     "Strict",
+    "UserId",
 ]
 
 NO_NUL = r"^[^\x00]+$"  # which no database keeps in a text
 _MANY = 10_000  # more is refused before it is looked at; how many the service takes is its own limit
-Id = Annotated[
+NAME = 255  # characters of a model's name: what a folder's may have
+_USER_BYTES = 500  # with an item's id in one entry of a database's index, which PostgreSQL bounds at 2,704
+
+
+def _short(user: str) -> str:
+    size = len(user.encode("utf-8", "surrogatepass"))
+    if size > _USER_BYTES:
+        raise PydanticCustomError(
+            "user_id", "an id of a user has at most {most} bytes, not {size}", {"most": _USER_BYTES, "size": size}
+        )
+    return user
+
+
+UserId = Annotated[
     str,
-    Field(min_length=1, max_length=200, pattern=NO_NUL, description="External id, as in the log.", examples=["1"]),
+    Field(min_length=1, pattern=NO_NUL, description="External id of the user, at most 500 bytes.", examples=["1"]),
+    AfterValidator(_short),
+]
+# Of any length that an id of the catalog has; what is in no catalog is bounded where that is known.
+ItemId = Annotated[
+    str, Field(min_length=1, pattern=NO_NUL, description="External id of the item, as in the log.", examples=["1"])
 ]
 
 
 class Strict(BaseModel):
-    """A question in which nothing may be misspelt."""
+    """A question in which nothing may be misspelt, and in which a number is a number."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
+
+
+Value = str | bool | int | float  # of an attribute: as its column has them
 
 
 class Problem(BaseModel):
@@ -57,47 +83,79 @@ class Problem(BaseModel):
 
 
 class ItemFilter(Strict):
-    """A condition on an attribute of the catalogue: one of these values, or an inclusive range."""
+    """Conditions on an attribute of the catalog, all of which must hold.
 
-    any_of: list[str] | None = Field(default=None, max_length=100, description="The attribute is one of these.")
-    contains: str | None = Field(
-        default=None, max_length=200, description="The attribute contains this text, case aside."
+    An attribute may have several values: a list, or a text whose parts are set off by `|`. Then a condition on one value holds
+    where it holds for any of them.
+    """
+
+    any_of: list[Value] | None = Field(default=None, max_length=100, description="One of the values is one of these.")
+    all_of: list[Value] | None = Field(default=None, max_length=100, description="All of these are among the values.")
+    none_of: list[Value] | None = Field(
+        default=None, max_length=100, description="None of the values is one of these; holds for items without a value."
     )
-    low: float | None = Field(default=None, description="Not below this number.")
-    high: float | None = Field(default=None, description="Not above this number.")
+    contains: str | None = Field(
+        default=None, max_length=2000, description="The text of the attribute contains this one, case aside."
+    )
+    low: float | None = Field(default=None, description="A value is not below this number.")
+    high: float | None = Field(default=None, description="A value is not above this number.")
 
 
 class Question(Strict):
     """Who, and what list."""
 
-    person: Id | None = Field(
+    person: UserId | None = Field(
         default=None, description="Folded in from the newest events that the service has of them."
     )
-    history: list[Id] | None = Field(
+    history: list[ItemId] | None = Field(
         default=None, description="Items taken, oldest first, instead of a person's events; unknown ones are reported."
     )
+    times: list[Time] | None = Field(
+        default=None,
+        description="Of the events of `history`, one each: seconds since 1970, or ISO 8601 with an offset. They decide the "
+        "order, and a model that looks at times reads them; without them it reads the events as of one moment.",
+    )
     k: int = Field(default=10, ge=1, description="Length of the list.")
-    exclude_seen: bool = Field(default=True, description="Leave out what is in the history.")
-    allow: list[Id] | None = Field(default=None, description="Only these items may be listed.")
-    deny: list[Id] | None = Field(default=None, description="These may not.")
+    exclude_seen: bool = Field(default=True, description="Leave out whatever was taken, however long ago.")
+    allow: list[ItemId] | None = Field(default=None, description="Only these items may be listed.")
+    deny: list[ItemId] | None = Field(default=None, description="These may not.")
     filter: dict[str, ItemFilter] | None = Field(
-        default=None, max_length=10, description="Conditions on attributes of the catalogue; all must hold."
+        default=None, max_length=10, description="Conditions on attributes of the catalog; all must hold."
     )
     explore: Literal["none", "thompson", "temperature"] = Field(
-        default="none", description="The best list, that of one draw from the posterior, or one drawn item by item."
+        default="none",
+        description="The best list; that of one draw from the posterior, with the marginal propensity of each item; or one "
+        "drawn item by item, with the propensity of each item given those above it.",
     )
     temperature: float = Field(default=1.0, ge=0.01, le=100, description="Of `temperature`: above 1 explores more.")
-    seed: int | None = Field(default=None, ge=0, lt=2**63, description="Of the draws; by chance without one.")
+    seed: int | None = Field(
+        default=None,
+        ge=0,
+        lt=2**63,
+        description="Seed of what is drawn; by chance without one. One seed and one history give one list, in any batch.",
+    )
+    draws: int | None = Field(
+        default=None,
+        ge=2,
+        le=2_000,
+        description="Number of independent draws from the posterior that a propensity of `thompson` and an uncertainty are "
+        "counted over; if not given, 1,000 for the one (100 of `lda` and `poisson`) and 100 for the other. An item of "
+        "propensity p needs several times 1/p of them.",
+    )
     uncertainty: bool = Field(default=False, description="With the posterior's standard deviation of each probability.")
-    explain: bool = Field(default=False, description="With the events that moved each item most.")
+    explain: bool = Field(default=False, description="With the events that raised and lowered each item most.")
     model: str | None = Field(
-        default=None, max_length=200, description="By name; the default one, or the test's, if not."
+        default=None, max_length=NAME, description="By name; the default one, or the test's, if not."
     )
 
     @model_validator(mode="after")
     def _one_of_two(self) -> "Question":
         if self.person is not None and self.history is not None:
             raise ValueError("person and history: one of the two, or neither")
+        if self.times is not None and len(self.times) != len(self.history or ()):
+            raise ValueError(
+                f"times: {len(self.times)} came with {len(self.history or ())} items of the history; each item needs one"
+            )
         return self
 
 
@@ -105,12 +163,9 @@ class Reason(TypedDict):
     """An event of the history, and what it did to an item."""
 
     item: Annotated[str, Field(description="External id.")]
-    title: Annotated[str, Field(description="Of the item.")]
+    title: Annotated[str, Field(description="Title of the item.")]
     change: Annotated[
-        float,
-        Field(
-            description="Of the item's log-probability in nats (of its score, without a density) by this event being there."
-        ),
+        float, Field(description="Change of the listed item by this event being there, in the answer's `effect_unit`.")
     ]
 
 
@@ -123,8 +178,27 @@ class Hit(TypedDict):
     probability: Annotated[float | None, Field(description="p(next item) among those that may be listed.")]
     score: Annotated[float | None, Field(description="Of a model without a density: it only ranks.")]
     sd: Annotated[float | None, Field(description="Posterior standard deviation of the probability.")]
-    propensity: Annotated[float | None, Field(description="Chance of being listed so, when exploring.")]
-    reasons: Annotated[list[Reason] | None, Field(description="Strongest first.")]
+    propensity: Annotated[
+        float | None,
+        Field(
+            description="Probability of the item, when exploring. Of `temperature`: exact, of being drawn at its place given "
+            "those above it. Of `thompson`: marginal, of being anywhere in the list; the share of independent draws from the "
+            "posterior that list it, 0 where none does."
+        ),
+    ]
+    propensity_se: Annotated[float | None, Field(description="Standard error of the propensity of `thompson`.")]
+    inverse_propensity: Annotated[
+        float | None,
+        Field(
+            description="Weight of the item in inverse propensity scoring. Of `temperature`: 1 / propensity. Of `thompson`, with "
+            "X of n draws: (n + 1) / (X + 1), which is finite, and short of 1/p by the share (1 − p)^(n + 1) in the mean."
+        ),
+    ]
+    reasons: Annotated[
+        list[Reason] | None,
+        Field(description="Because of what: the events that raised the item most, strongest first."),
+    ]
+    despite: Annotated[list[Reason] | None, Field(description="The events that lowered it most, strongest first.")]
 
 
 class Recommendations(TypedDict):
@@ -135,7 +209,15 @@ class Recommendations(TypedDict):
     person: Annotated[str | None, Field(description="As asked.")]
     known_events: Annotated[int, Field(description="Events that the list is made of.")]
     unknown_items: Annotated[
-        list[str], Field(description="Items of the history, of allow and of deny that the model does not know.")
+        list[str],
+        Field(
+            description="Items of the history, of allow and of deny that the model does not know; of a person's events "
+            "the newest, as many as a history may have."
+        ),
+    ]
+    effect_unit: Annotated[
+        Literal["nats", "score"],
+        Field(description="Unit of the changes: nats of log-probability, or the score of a model without a density."),
     ]
     prior: Annotated[
         bool, Field(description="Whether nothing is known of the person: the list is the model's prior prediction.")
@@ -158,10 +240,12 @@ class BatchAnswer(BaseModel):
 class EventIn(Strict):
     """Somebody took something."""
 
-    person: Id
-    item: Id
-    time: int | None = Field(
-        default=None, ge=0, lt=2**53, description="Seconds since 1970; now, if left out. Late events find their place."
+    person: UserId
+    item: ItemId
+    time: Time | None = Field(
+        default=None,
+        description="Seconds since 1970, or ISO 8601 with an offset; at most a day ahead. Now, if left out. Late events "
+        "find their place.",
     )
 
 
@@ -229,7 +313,8 @@ class ModelOut(BaseModel):
     share: float | None = Field(description="Of those who name no model, while a test goes on.")
     can_roll_back: bool = Field(description="Whether something served under this name before.")
     waiting: int = Field(description="Requests in its queue.")
-    attributes: list[str] = Field(description="Of the catalogue, for filters.")
+    attributes: list[str] = Field(description="Of the catalog, for filters.")
+    repeats: str = Field(description="Which of a user's events with one item counts, `first` or `last`.")
 
 
 class ModelsOut(BaseModel):
@@ -247,7 +332,7 @@ class DeployQuestion(Strict):
     name: str | None = Field(
         default=None,
         min_length=1,
-        max_length=200,
+        max_length=NAME,
         pattern=r"^[\w.-]+$",
         description="In service; that of the folder, if not.",
     )

@@ -10,10 +10,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from foldin.data import resolve_history
 from foldin.errors import ConfigError, OverloadedError
-from foldin.serve.attributes import passing
 from foldin.serve.event_store import Event, EventStore, Receipt
-from foldin.serve.limits import Limits
+from foldin.serve.limits import Limits, bounded
 from foldin.serve.lists import Answer, Wanted, check, reasons
 from foldin.serve.registry import Deployment, Registry
 from foldin.serve.schemas import (
@@ -28,9 +28,22 @@ from foldin.serve.schemas import (
 from foldin.serve.telemetry import Telemetry
 from foldin.tensors import Array, Bool
 
-__all__ = ["Placed", "Service"]
+__all__ = ["Placed", "Service", "Taken"]
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The events that a list is made of.
+
+    Args:
+        items: external ids, oldest first.
+        times: seconds since 1970 of these events; None where the history came without times.
+    """
+
+    items: Sequence[str] = ()
+    times: Sequence[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,8 +82,8 @@ class Service:
     def __init__(self, registry: Registry, events: EventStore, limits: Limits, telemetry: Telemetry) -> None:
         self.registry, self.events, self.limits, self.telemetry = registry, events, limits, telemetry
 
-    def history(self, question: Question) -> list[str]:
-        """The ids that a question's list is made of: as given, or the newest of a person's events.
+    def history(self, question: Question) -> Taken:
+        """The events that a question's list is made of: as given, or those of a person that matter to a list.
 
         Raises:
             ConfigError: longer than the limit.
@@ -80,23 +93,26 @@ class Service:
         if question.history is not None:
             if len(question.history) > most:
                 raise ConfigError(f"history: at most {most} items, not {len(question.history)}")
-            return question.history
+            return Taken(question.history, question.times)
         if question.person is None:
-            return []
-        return [event.item for event in self.events.history(question.person, newest=most)]
+            return Taken()
+        events = self.events.history(question.person, newest=most + 1)
+        if len(events) > most:  # the newest events are not all; what was taken long ago is still not to be listed
+            events = self.events.first_and_last(question.person)
+        return Taken([event.item for event in events], [event.time for event in events])
 
-    def place(self, question: Question, ids: Sequence[str]) -> Placed:
+    def place(self, question: Question, taken: Taken) -> Placed:
         """A question at its model, in indices.
 
         Raises:
             ConfigError: beyond a limit, no such model or attribute, an exploration that the model does not know.
         """
         target = self.registry.choose(question.model, question.person)
-        wanted, unknown = self._wanted(target, question, ids)
+        wanted, unknown = self._wanted(target, question, taken)
         by_split = question.model is None and question.person is not None and bool(self.registry.shares)
         return Placed(question, target, wanted, unknown, by_split)
 
-    def begin(self, question: Question, ids: Sequence[str], submit: Callable[[Placed], T]) -> tuple[Placed, T]:
+    def begin(self, question: Question, taken: Taken, submit: Callable[[Placed], T]) -> tuple[Placed, T]:
         """Put a question in its model's queue; (where it was put, what `submit` gave).
 
         Raises:
@@ -104,7 +120,7 @@ class Service:
             OverloadedError: the queue is full.
         """
         for _ in range(3):
-            placed = self.place(question, ids)
+            placed = self.place(question, taken)
             try:
                 return placed, submit(placed)
             except OverloadedError:
@@ -126,13 +142,13 @@ class Service:
         if len(questions) > self.limits.batch:
             raise ConfigError(f"requests: at most {self.limits.batch}, not {len(questions)}")
         for question in questions:
-            self.place(question, [])  # whatever is wrong with one is said before any is begun
+            self.place(question, Taken())  # whatever is wrong with one is said before any is begun
         pending: list[tuple[Placed, Future[Answer]]] = []
         until = time.monotonic() + self.limits.wait
         try:
             for question in questions:
-                ids = self.history(question)
-                pending.append(self.begin(question, ids, lambda one: one.deployment.batcher.submit(one.wanted)))
+                taken = self.history(question)
+                pending.append(self.begin(question, taken, lambda one: one.deployment.batcher.submit(one.wanted)))
             answers = []
             for placed, future in pending:
                 if time.monotonic() > until:  # the reasons of those before took it
@@ -149,42 +165,51 @@ class Service:
         """What to say when an answer takes longer than the limit."""
         return OverloadedError(f"no answer within {self.limits.wait:g} s; ask again")
 
-    def _wanted(self, target: Deployment, question: Question, ids: Sequence[str]) -> tuple[Wanted, list[str]]:
+    def _wanted(self, target: Deployment, question: Question, taken: Taken) -> tuple[Wanted, list[str]]:
         """(the request in indices, ids that the model does not know)."""
         limits, catalog = self.limits, target.run.catalog
         if question.k > limits.k:
             raise ConfigError(f"k: at most {limits.k}, not {question.k}")
-        unknown: dict[str, None] = {}
+        history = resolve_history(catalog, taken.items, times=taken.times, repeats=target.repeats)
+        unknown = dict.fromkeys(history.unknown[-limits.history :])
 
-        def known(wanted: Sequence[str]) -> list[int]:
-            at = catalog.known(wanted)
-            if len(at) < len(wanted):
-                unknown.update(dict.fromkeys(one for one in wanted if not catalog.known([one])))
-            return at
-
-        # What somebody takes again counts once, at its newest place.
-        history = list(reversed(dict.fromkeys(reversed(known(ids)))))
-        for name, listed in (("allow", question.allow), ("deny", question.deny)):
-            if listed is not None and len(listed) > limits.ids:
+        def known(name: str, listed: Sequence[str] | None) -> list[int]:
+            if listed is None:
+                return []
+            if len(listed) > limits.ids:
                 raise ConfigError(f"{name}: at most {limits.ids} items, not {len(listed)}")
+            places = catalog.places(listed)
+            for one, at in zip(listed, places, strict=True):
+                if at is None:
+                    unknown[bounded(one, name)] = None
+            return [at for at in places if at is not None]
+
+        if question.history is not None:
+            for one in unknown:
+                bounded(one, "history")
+        allow, deny = known("allow", question.allow), known("deny", question.deny)
         banned: Bool[Array, " items"] | None = None
-        if question.allow is not None or question.deny is not None or question.filter:
+        if question.allow is not None or deny or question.filter:
             banned = np.full(len(catalog), question.allow is not None)
-            banned[known(question.allow or [])] = False
-            banned[known(question.deny or [])] = True
+            banned[allow] = False
+            banned[deny] = True
             if question.filter:
-                banned |= ~passing(catalog, question.filter)
+                banned |= ~target.attributes.passing(question.filter)
         seed = question.seed
         if seed is None:
             seed = secrets.randbelow(2**63) if question.explore != "none" else 0
+        read = slice(max(0, len(history.items) - limits.history), None)
         wanted = Wanted(
-            history=tuple(history),
+            history=history.items[read],
             k=min(question.k, len(catalog)),
+            times=None if history.times is None else history.times[read],
+            older=history.items[: read.start],
             exclude_seen=question.exclude_seen,
             banned=banned,
             explore=question.explore,
             temperature=question.temperature,
             seed=seed,
+            draws=question.draws,
             uncertainty=question.uncertainty,
         )
         check(target.run.model, wanted)
@@ -196,10 +221,13 @@ class Service:
         why = None
         if question.explain:
             with deployment.using:
-                why = reasons(model, wanted.history, answer.items)
+                why = reasons(model, wanted.history, answer.items, wanted.times)
         dense = model.has_likelihood
         scores = (np.exp(answer.scores.astype(np.float64)) if dense else answer.scores).tolist()
-        sd, propensity = (None if one is None else one.tolist() for one in (answer.sd, answer.propensity))
+        sd, propensity, propensity_se, inverse = (
+            None if one is None else one.tolist()
+            for one in (answer.sd, answer.propensity, answer.propensity_se, answer.inverse_propensity)
+        )
         hits: list[Hit] = [
             {
                 "rank": place + 1,
@@ -209,7 +237,10 @@ class Service:
                 "score": None if dense else scores[place],
                 "sd": None if sd is None else sd[place],
                 "propensity": None if propensity is None else propensity[place],
-                "reasons": None if why is None else [self._reason(deployment, wanted, *one) for one in why[place]],
+                "propensity_se": None if propensity_se is None else propensity_se[place],
+                "inverse_propensity": None if inverse is None else inverse[place],
+                "reasons": None if why is None else self._said(deployment, wanted, why[place].because),
+                "despite": None if why is None else self._said(deployment, wanted, why[place].despite),
             }
             for place, item in enumerate(answer.items.tolist())
         ]
@@ -219,14 +250,16 @@ class Service:
             "person": question.person,
             "known_events": len(wanted.history),
             "unknown_items": placed.unknown,
+            "effect_unit": "nats" if dense else "score",
             "prior": not wanted.history,
             "items": hits,
         }
 
     @staticmethod
-    def _reason(deployment: Deployment, wanted: Wanted, place: int, change: float) -> Reason:
-        item, catalog = wanted.history[place], deployment.run.catalog
-        return {"item": catalog.ids[item], "title": catalog.titles[item], "change": change}
+    def _said(deployment: Deployment, wanted: Wanted, moved: Sequence[tuple[int, float]]) -> list[Reason]:
+        catalog = deployment.run.catalog
+        items = ((wanted.history[place], change) for place, change in moved)
+        return [{"item": catalog.ids[item], "title": catalog.titles[item], "change": change} for item, change in items]
 
     def append(self, batch: Sequence[EventIn], key: str | None, sender: str = "") -> Receipt:
         """Keep events; they are on disk when this returns.
@@ -236,7 +269,7 @@ class Service:
             sender: whose key that is; those of others are other keys.
 
         Raises:
-            ConfigError: too many, or a key that is too long.
+            ConfigError: too many, an item's id that is too long and in no catalog, or a key that is too long.
             IdempotencyError: the key came with other events before.
             EventStoreError: the database is away.
         """
@@ -248,6 +281,9 @@ class Service:
             raise ConfigError(
                 "events: with an Idempotency-Key every event needs its time, or it would be another later"
             )
+        for one in {event.item for event in batch}:
+            if not self.registry.knows(one):
+                bounded(one, "events: item")
         now = int(time.time())
         events = [Event(one.person, one.item, now if one.time is None else one.time) for one in batch]
         receipt = self.events.append(events, key=None if key is None else f"{sender}/{key}")

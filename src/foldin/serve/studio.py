@@ -10,8 +10,10 @@ from fastapi.responses import FileResponse, RedirectResponse
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
+from foldin.data import resolve_history
 from foldin.serve import code_tree, lab
 from foldin.serve.insight import Insight
+from foldin.serve.schemas import NAME
 from foldin.serve.service import Service
 from foldin.serve.studio_schemas import (
     CodeBranches,
@@ -28,7 +30,7 @@ __all__ = ["FOLDER", "pages", "routes"]
 
 FOLDER = Path(__file__).with_name("static")
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-Name = Annotated[str, InPath(max_length=200, description="A model in service.")]
+Name = Annotated[str, InPath(max_length=NAME, description="A model in service.")]
 Code = Annotated[int, Field(ge=0, lt=2**31)]
 Seed = Annotated[int, Query(ge=0, lt=2**31, description="Of the data and of chance.")]
 
@@ -95,7 +97,8 @@ def routes(service: Service, allowed: Callable[..., object]) -> APIRouter:
     def person(name: Name, asked: HistoryQuestion) -> PersonOnMap:
         """Somebody on that map, with draws from the posterior."""
         deployment = service.registry.get(name)
-        return insight.person(deployment, deployment.run.catalog.known(asked.history), asked.seed)
+        history = resolve_history(deployment.run.catalog, asked.history, times=asked.times, repeats=deployment.repeats)
+        return insight.person(deployment, history.histories(deployment.run.model.n_items), asked.seed)
 
     @router.get("/v1/lab/em")
     def em(

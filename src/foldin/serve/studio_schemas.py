@@ -4,7 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from foldin.serve.schemas import Id, Strict
+from foldin.serve.schemas import ItemId, Strict
+from foldin.serve.times import Time
 
 __all__ = [
     "CodeBranch",
@@ -77,7 +78,8 @@ class MapOut(BaseModel):
 class HistoryQuestion(Strict):
     """Somebody's items."""
 
-    history: list[Id] = Field(max_length=2000, description="Oldest first; unknown ones are left out.")
+    history: list[ItemId] = Field(max_length=2000, description="Oldest first; unknown ones are left out.")
+    times: list[Time] | None = Field(default=None, description="Of these events, one each; they decide the order.")
     seed: int = Field(default=0, ge=0, lt=2**31, description="Of the draws.")
 
 

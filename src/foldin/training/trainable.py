@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import torch
 
 from foldin.errors import ConfigError, FitError, RunError
+from foldin.memory import building
 from foldin.rows import Rows
 from foldin.tensors import Tensor
 from foldin.training.config import Config
@@ -26,10 +27,14 @@ class Trainable(ABC, Generic[C, D]):
         seed: of the initial weights.
         device: where it computes.
 
+    Raises:
+        CapacityError: its tensors need more memory than is free.
+
     A subclass sets `Config` and gives `_build`, `plan` and `tensors`.
     """
 
     Config: ClassVar[type[Any]]
+    smaller: ClassVar[str] = "try smaller settings (--set)"  # what to do where it does not fit into memory
 
     def __init__(self, config: C | None = None, *, seed: int = 0, device: str | torch.device = "cpu") -> None:
         wanted = type(self).Config
@@ -37,7 +42,11 @@ class Trainable(ABC, Generic[C, D]):
             raise ConfigError(f"{type(self).__name__} takes a {wanted.__name__}, not a {type(config).__name__}")
         self.config: C = wanted() if config is None else config
         self.device = torch.device(device)
-        self._build(torch.Generator().manual_seed(seed))
+        with building(self._called(), self.smaller, self.device):
+            self._build(torch.Generator().manual_seed(seed))
+
+    def _called(self) -> str:
+        return type(self).__name__
 
     @abstractmethod
     def _build(self, generator: torch.Generator) -> None:

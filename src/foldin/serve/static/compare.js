@@ -2,7 +2,7 @@
 
 import { get, post, segment } from "./api.js";
 import { el, empty, fill, number, percent, table } from "./ui.js";
-import { ids, state } from "./state.js";
+import { state, taken } from "./state.js";
 import { historyEditor } from "./history.js";
 
 export function comparePage(page) {
@@ -14,7 +14,7 @@ export function comparePage(page) {
       lists.replaceChildren(empty("No model is in service."));
       return;
     }
-    const requests = state.models.map((one) => ({ history: ids(), k: 10, model: one.name }));
+    const requests = state.models.map((one) => ({ ...taken(), k: 10, model: one.name }));
     fill(lists, "Asking every model", post("/v1/recommendations:batch", { requests }), ({ answers }) => {
       const counts = new Map();
       for (const answer of answers) for (const hit of answer.items) counts.set(hit.item, (counts.get(hit.item) || 0) + 1);
@@ -33,12 +33,14 @@ export function comparePage(page) {
     el("div", { class: "columns" }, historyEditor(ask), lists), el("h2", {}, "On their test people, with 95 % intervals"), figures);
   ask();
   fill(figures, "Reading the runs", Promise.all(state.models.map((one) => get(`/v1/models/${segment(one.name)}/report`))), (reports) => {
-    const wanted = ["ndcg@100", "ndcg@10", "recall@20", "recall@50", "recall@10", "perplexity"].filter((name) => reports.some((one) => one.metrics[name]));
+    const wanted = ["ndcg@100", "ndcg@10", "recall@20", "recall@50", "recall@10", "perplexity", "perplexity_per_event"].filter((name) => reports.some((one) => one.metrics[name]));
     if (!wanted.length) return empty("No run was judged.");
-    return table(["model", ...wanted], reports.map((one) => [one.model, ...wanted.map((name) => {
+    return table(["model", ...wanted.map((name) => ({ perplexity: "perplexity over users", perplexity_per_event: "perplexity over events" })[name] || name)], reports.map((one) => [one.model, ...wanted.map((name) => {
       const entry = one.metrics[name];
-      const places = name === "perplexity" ? 0 : 3;
-      return entry ? `${number(entry.mean, places)} (${number(entry.low, places)}–${number(entry.high, places)})` : "–";
+      const places = name.startsWith("perplexity") ? 0 : 3;
+      if (!entry || typeof entry.mean !== "number") return "–";
+      const spread = typeof entry.low === "number" ? ` (${number(entry.low, places)}–${number(entry.high, places)})` : "";
+      return `${number(entry.mean, places)}${spread}`;
     })]), "Test figures of the models in service");
   });
 }

@@ -2,7 +2,7 @@
 
 import { get, segment } from "./api.js";
 import { el, failed, say } from "./ui.js";
-import { remember, state } from "./state.js";
+import { current, remember, state } from "./state.js";
 
 // `changed` is told of every change; `beside(one, at)` gives further buttons for an event.
 export function historyEditor(changed, beside = () => []) {
@@ -31,7 +31,8 @@ export function historyEditor(changed, beside = () => []) {
 
   function add(item) {
     if (!state.history.some((one) => one.item === item.item)) {
-      state.history.push({ item: item.item, title: item.title });
+      const time = Math.max(Math.floor(Date.now() / 1000), ...state.history.map((one) => one.time || 0)); // stays the newest
+      state.history.push({ item: item.item, title: item.title, time });
       say(`${item.title} added`);
       update();
     }
@@ -57,7 +58,12 @@ export function historyEditor(changed, beside = () => []) {
     const where = event.target.querySelector("p");
     try {
       const { events } = await get(`/v1/people/${segment(person.value)}`);
-      const once = new Map(events.map((one) => [one.item, { item: one.item, title: one.title || one.item }]));
+      const once = new Map();
+      for (const one of events) {
+        // Of events with one item that one counts which counted when the model was trained.
+        if (current() && current().repeats === "last") once.delete(one.item);
+        if (!once.has(one.item)) once.set(one.item, { item: one.item, title: one.title || one.item, time: one.time });
+      }
       state.history = [...once.values()];
       where.textContent = events.length ? `${events.length} events.` : "Nothing is kept of this person.";
       update();

@@ -2,7 +2,7 @@
 
 import { get, post, segment } from "./api.js";
 import { el, empty, fill, percent } from "./ui.js";
-import { current, ids, state } from "./state.js";
+import { current, ids, state, taken } from "./state.js";
 import { historyEditor } from "./history.js";
 
 export function mapPage(page) {
@@ -32,7 +32,7 @@ export function mapPage(page) {
     const py = (y) => height / 2 - (y - view.y) * scale;
     view.back = (at) => [view.x + (at[0] - width / 2) / scale, view.y - (at[1] - height / 2) / scale];
     view.scale = scale;
-    const taken = new Set(ids());
+    const own = new Set(ids());
     context.fillStyle = colour("--bar");
     for (const one of items) {
       const x = px(one.x);
@@ -54,7 +54,7 @@ export function mapPage(page) {
     context.strokeStyle = colour("--accent");
     context.lineWidth = 2;
     for (const one of items) {
-      if (!taken.has(one.item)) continue;
+      if (!own.has(one.item)) continue;
       context.beginPath();
       context.arc(px(one.x), py(one.y), one.size + 3, 0, 7);
       context.stroke();
@@ -145,7 +145,7 @@ export function mapPage(page) {
     const model = current();
     if (!model) return;
     try {
-      person = await post(`/v1/models/${segment(model.name)}/map:person`, { history: ids(), seed: 1 });
+      person = await post(`/v1/models/${segment(model.name)}/map:person`, { ...taken(), seed: 1 });
     } catch {
       person = null;
     }

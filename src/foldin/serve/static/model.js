@@ -78,7 +78,7 @@ export function modelPage(page) {
       el("p", {}, `${content.model}: ${content.kind}, seed ${content.info.seed ?? "–"}, trained on ${content.info.source ? content.info.source.path.split("/").pop() : "–"}.`),
       curves(content.history),
       el("h2", {}, "On its test people"),
-      metrics.length ? table(["metric", "mean", "95 % interval"], metrics.map(([name, one]) => [name, number(one.mean, 4), one.low === undefined ? "–" : `${number(one.low, 4)} – ${number(one.high, 4)}`]), "Test metrics with intervals") : empty("The run was not judged."),
+      metrics.length ? table(["metric", "mean", "95 % interval"], metrics.map(([name, one]) => [name, number(one.mean, 4), typeof one.low !== "number" ? "–" : `${number(one.low, 4)} – ${number(one.high, 4)}`]), "Test metrics with intervals") : empty("The run was not judged."),
       content.levels === null ? null : codeTree(content.model, content.levels),
     ].filter(Boolean);
   });

@@ -2,11 +2,16 @@
 
 import { post } from "./api.js";
 import { clear, el, empty, fill, percent, slider } from "./ui.js";
-import { current, ids, state } from "./state.js";
+import { current, state, taken } from "./state.js";
 import { historyEditor } from "./history.js";
 import { showWithout } from "./without.js";
 
 const settings = { explore: "none", temperature: 1, seed: 1, k: 10 };
+
+// Two figures whatever the size: effects on scores may be thousandths.
+const signed = (value) => `${value > 0 ? "+" : "−"}${Number(Math.abs(value).toPrecision(2))}`;
+
+const UNITS = { nats: "nats of log-probability", score: "the model's score, which has no unit" };
 
 export function hits(content, most) {
   if (!content.items.length) return empty("Nothing is left to list.");
@@ -26,9 +31,9 @@ export function hits(content, most) {
         hit.sd === null ? "" : ` ± ${percent(hit.sd)}`,
         hit.propensity === null ? "" : `, chance ${percent(hit.propensity)}`)),
       meter,
-      hit.reasons && hit.reasons.length
-        ? el("span", { class: "why" }, "because of ", hit.reasons.map((one, at) => `${at ? ", " : ""}${one.title} (${one.change > 0 ? "+" : "−"}${Math.abs(one.change).toFixed(2)})`).join(""))
-        : null);
+      ...[["because of", hit.reasons], ["despite", hit.despite]].map(([word, moved]) => (moved && moved.length
+        ? el("span", { class: "why" }, `${word} `, moved.map((one) => `${one.title} (${signed(one.change)})`).join(", "))
+        : null)));
   }));
 }
 
@@ -44,7 +49,7 @@ export function personPage(page) {
     clear(changes);
     const model = current();
     const question = {
-      history: ids(), k: settings.k, explain: true, model: state.model,
+      ...taken(), k: settings.k, explain: true, model: state.model,
       uncertainty: Boolean(model && model.has_posterior),
       ...(settings.explore === "none" ? {} : { explore: settings.explore, temperature: settings.temperature, seed: settings.seed }),
     };
@@ -55,6 +60,7 @@ export function personPage(page) {
         ? "Nothing is known of this person: this is the model's prior prediction."
         : `From ${content.known_events} events.${fresh.length ? ` New in the list: ${fresh.join("; ")}.` : ""}`;
       before = names;
+      if (content.items.some((hit) => hit.reasons.length || hit.despite.length)) note.append(el("br"), `In brackets: what an event does to an item, in ${UNITS[content.effect_unit]}.`);
       return hits(content, Math.max(1e-9, ...content.items.map((hit) => (hit.probability ?? 0) + (hit.sd ?? 0))));
     });
   }
@@ -65,7 +71,7 @@ export function personPage(page) {
   explore.addEventListener("change", () => { settings.explore = explore.value; ask(); });
   page.replaceChildren(
     el("h1", {}, "A person"),
-    el("p", { class: "lead" }, "Fold somebody in: nothing is retrained. In brackets, what each event did to an item, in nats of its log-probability."),
+    el("p", { class: "lead" }, "Fold somebody in: nothing is retrained. Each item says which events raised it, and which ones it is listed in spite of."),
     el("div", { class: "columns" }, historyEditor(ask, without),
       el("div", {}, note,
         el("fieldset", {}, el("legend", {}, "Exploration"),

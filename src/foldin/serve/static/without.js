@@ -2,7 +2,7 @@
 
 import { post } from "./api.js";
 import { clear, el, fill, percent, table } from "./ui.js";
-import { ids, state } from "./state.js";
+import { state, taken } from "./state.js";
 
 const SHOWN = 10;
 const LOOKED_AT = 50;
@@ -14,8 +14,7 @@ function row(title, before, after, taken) {
 }
 
 export function showWithout(part, one, at) {
-  const rest = ids().filter((_, place) => place !== at);
-  const requests = [ids(), rest].map((history) => ({ history, k: LOOKED_AT, model: state.model }));
+  const requests = [taken(), taken(at)].map((events) => ({ ...events, k: LOOKED_AT, model: state.model }));
   clear(part);
   fill(part, `Asking without ${one.title}`, post("/v1/recommendations:batch", { requests }), ({ answers: [whole, less] }) => {
     const of = (answer) => new Map(answer.items.map((hit) => [hit.item, hit]));

@@ -1,0 +1,189 @@
+"""The kept results of benchmarks and reproductions: when and where each was measured, and whether its code has changed since.
+
+python benchmarks/kept.py                 a line for each kept result, or for each of its tables that has a commit of its own
+python benchmarks/kept.py --changed       those alone whose code has changed, with the files
+
+A result depends on its script, on the scripts that this imports or starts, and on the modules of foldin that these name, followed
+through their imports; of the models, on those whose names the scripts spell out. `common.py` and `tiny.py` only start scripts and
+keep results. A file has changed when its code has: comments, docstrings and layout do not count.
+"""
+
+import argparse
+import ast
+import functools
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Kept", "changed_since", "dependencies", "kept_results"]
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src"
+FOLDERS = ("benchmarks", "reproductions")
+PLUMBING = ("common.py", "tiny.py", "kept.py")
+REGISTRY = SOURCE / "foldin" / "models" / "__init__.py"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A kept result, or one table of it.
+
+    Args:
+        name: of the script, and of the table where each has a commit of its own.
+        script: that made it.
+        commit: of the code that was measured; with a + where files differed from it.
+        date, machine: of the measurement.
+    """
+
+    name: str
+    script: Path
+    commit: str
+    date: str
+    machine: str
+
+
+def kept_results() -> list[Kept]:
+    """Every kept result, by name."""
+    found = []
+    for folder in FOLDERS:
+        for path in sorted((ROOT / folder / "results").glob("*.json")):
+            content = json.loads(path.read_text(encoding="utf-8"))
+            script = ROOT / folder / f"{path.stem}.py"
+            tables = {name: about for name, about in content.get("reports", {}).items() if "commit" in about}
+            for name, about in (tables or {"": content}).items():
+                label = f"{folder}/{path.stem}" + (f" ({name})" if name else "")
+                date = about.get("date", content["date"])
+                found.append(Kept(label, script, about["commit"], date, content["machine"]))
+    return found
+
+
+@functools.cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _module(name: str) -> Path | None:
+    """The file of a module of foldin."""
+    path = SOURCE.joinpath(*name.split("."))
+    for file in (path.with_suffix(".py"), path / "__init__.py"):
+        if file.is_file():
+            return file
+    return None
+
+
+def _imports(path: Path) -> Iterator[tuple[str, str | None]]:
+    """(module, name taken from it or None) of every import in a file."""
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            for alias in node.names:
+                yield node.module, alias.name
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, None
+
+
+def _of_name(module: str, name: str | None) -> Path | None:
+    """The file that a name of a module of foldin is defined in; a package only passes names on."""
+    file = _module(module)
+    if file is None or name is None or file.name != "__init__.py":
+        return file
+    if _module(f"{module}.{name}") is not None:
+        return _module(f"{module}.{name}")
+    for origin, passed_on in _imports(file):
+        if passed_on == name and origin.startswith("foldin"):
+            return _of_name(origin, name)
+    return file
+
+
+@functools.cache
+def _models() -> dict[str, str]:
+    """Class → name, of the registered models."""
+    pairs = re.findall(r'"([\w-]+)": (\w+)', REGISTRY.read_text(encoding="utf-8"))
+    return {kind: name for name, kind in pairs}
+
+
+def dependencies(script: Path) -> set[Path]:
+    """The files that a script's result depends on, itself among them."""
+    scripts, waiting = set(), [script]
+    while waiting:
+        one = waiting.pop()
+        if one in scripts or one.name in PLUMBING:
+            continue
+        scripts.add(one)
+        text = one.read_text(encoding="utf-8")
+        beside = {f"{module.split('.')[0]}.py" for module, _ in _imports(one)} | set(re.findall(r'"(\w+\.py)"', text))
+        waiting += [
+            ROOT / folder / name for folder in FOLDERS for name in sorted(beside) if (ROOT / folder / name).is_file()
+        ]
+    spelled = set(
+        re.findall(r'"([a-z][a-z-]*)(?: [^"]*)?"', "\n".join(one.read_text(encoding="utf-8") for one in scripts))
+    )
+    idle = {_of_name("foldin.models", kind) for kind, name in _models().items() if name not in spelled}
+    found: set[Path] = set()
+    files = list(scripts)
+    while files:
+        file = files.pop()
+        for module, name in _imports(file):
+            origin = _of_name(module, name) if module.split(".")[0] == "foldin" else None
+            # The table of models names all of them; a script runs those that it spells out.
+            if origin is None or origin in found or (file == REGISTRY and origin in idle):
+                continue
+            found.add(origin)
+            files.append(origin)
+    return found | scripts
+
+
+def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def _code(text: str) -> str:
+    """A file's code without comments, docstrings and layout."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)
+
+
+def changed_since(kept: Kept) -> list[str] | None:
+    """The files that a result depends on and whose code has changed since; None where git does not know the commit."""
+    commit = kept.commit.rstrip("+")
+    if _git("cat-file", "-e", f"{commit}^{{commit}}").returncode:
+        return None
+    files = {str(path.relative_to(ROOT)): path for path in dependencies(kept.script)}
+    differing = set(_git("diff", "--name-only", commit, "--", *files).stdout.split()) & files.keys()
+    found = []
+    for name in sorted(differing):
+        then = _git("show", f"{commit}:{name}")  # nothing where the file did not exist
+        if then.returncode or _code(then.stdout) != _code(files[name].read_text(encoding="utf-8")):
+            found.append(name)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--changed", action="store_true", help="only results whose code has changed, with the files")
+    options = parser.parse_args()
+    for kept in kept_results():
+        changed = changed_since(kept)
+        if changed is None:
+            state = "its commit is not in this repository"
+        elif changed:
+            state = f"{len(changed)} of {len(dependencies(kept.script))} files changed since"
+        else:
+            state = "as measured"
+        if options.changed and not changed:
+            continue
+        print(f"{kept.name:58} {kept.commit:9} {kept.date[:10]}  {state}  [{kept.machine}]")
+        if options.changed and changed:
+            print("    " + "\n    ".join(changed))
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Single files that commands write: what was there before is replaced only where foldin wrote it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+
+from foldin.cli.page import GENERATOR
+from foldin.errors import ConfigError
+
+__all__ = ["check_file"]
+
+_HEAD = 1 << 16
+_LISTS = {"person", "rank", "item", "title"}  # columns of a file of lists
+
+
+def _head(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(_HEAD).decode("utf-8", errors="replace")
+
+
+def _json_keys(path: Path) -> set[str]:
+    first = json.loads(_head(path).splitlines()[0])
+    return set(first) if isinstance(first, dict) else set()
+
+
+_COLUMNS: dict[str, Callable[[Path], set[str]]] = {
+    ".parquet": lambda path: set(pl.read_parquet_schema(path)),
+    ".csv": lambda path: set(_head(path).splitlines()[0].split(",")),
+    ".ndjson": _json_keys,
+    ".jsonl": _json_keys,
+}
+
+
+def _ours(path: Path) -> bool:
+    if path.stat().st_size == 0:
+        return True
+    if path.suffix == ".onnx":
+        return b"foldin_model" in path.read_bytes()
+    if path.suffix in (".html", ".htm"):
+        return GENERATOR in _head(path)
+    try:
+        return _COLUMNS[path.suffix](path) >= _LISTS
+    except (KeyError, IndexError, ValueError, OSError, pl.exceptions.PolarsError):
+        return False
+
+
+def check_file(path: Path, option: str, suffixes: tuple[str, ...], *, source: Path | None = None) -> None:
+    """Nothing when a command may write a file there: a new one, or in place of one that the command wrote before.
+
+    Args:
+        option: that names it, for messages.
+        suffixes: that its name may end in.
+        source: a file that is read, which is not to be written over.
+
+    Raises:
+        ConfigError: another ending, a folder, a place that is no folder, the file that is read, or somebody else's file.
+    """
+    if path.suffix not in suffixes:
+        raise ConfigError(f"{option} {path}: a file name ending in {' or '.join(suffixes)} was expected")
+    if path.is_dir():
+        raise ConfigError(f"{option} {path}: is a folder; a file name was expected")
+    above = next((one for one in path.parents if one.exists()), None)
+    if above is not None and not above.is_dir():
+        raise ConfigError(f"{option} {path}: {above} is a file, and nothing can be written into it")
+    if not path.exists():
+        return
+    if source is not None and source.exists() and path.samefile(source):
+        raise ConfigError(f"{option} {path}: is the file that is read; give another name")
+    if not path.is_file() or not _ours(path):
+        raise ConfigError(
+            f"{option} {path}: is there already and was not written by this command; give another name, or remove it"
+        )

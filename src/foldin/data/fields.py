@@ -1,0 +1,127 @@
+"""Whether every line of a delimited file has the same fields, found by counting separators in the bytes.
+
+A table reader fills a short row with nothing and may not even look at the end of a long one. This looks at each row,
+at several hundred megabytes a second, and says where the first is that differs.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from foldin.tensors import Array, Int64, Shaped
+
+__all__ = ["Fault", "find_fault"]
+
+_BLOCK = 1 << 23
+_LONGEST = 1 << 24  # a quoted field of 16 MB is one that was never closed
+_FEED, _QUOTE, _RETURN = 10, 34, 13
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The first row that cannot be right.
+
+    Args:
+        line: its (last) line in the file, from 1.
+        row: the row of the table, from 1; 0 is the header.
+        fields: how many fields it has; None where its quotes are wrong.
+        text: its beginning.
+        cut: whether it is the last line and has no end.
+    """
+
+    line: int
+    row: int
+    fields: int | None
+    text: str
+    cut: bool
+
+    def where(self) -> str:
+        """Row and line in words."""
+        return "the header" if self.row == 0 else f"row {self.row:,} (line {self.line:,})"
+
+
+def _blocks(path: Path, *, quoted: bool) -> Iterator[tuple[bytes, bool]]:
+    """(whole rows, whether the last one had no end) through a file."""
+    rest = b""
+    with path.open("rb") as file:
+        while chunk := file.read(_BLOCK):
+            data = rest + chunk
+            end = data.rfind(b"\n") + 1
+            quotes = data.count(b'"', 0, end) if quoted else 0
+            while end and quotes % 2:  # a line end within quotes ends no row
+                end, later = data.rfind(b"\n", 0, end - 1) + 1, end
+                quotes -= data.count(b'"', end, later)
+            rest = data[end:]
+            if end:
+                yield data[:end], False
+            if len(rest) > _LONGEST:
+                break
+    if rest:
+        yield rest + b"\n", True
+
+
+def _misquoted(block: Shaped[Array, " n"], quotes: Int64[Array, " q"], separator: int) -> int | None:
+    """The place of the first quote that neither opens nor closes a field, nor is doubled within one."""
+    opening, closing = quotes[0::2], quotes[1::2]
+    before = block[opening - 1]  # of a quote at the very start: the line feed at the very end
+    after = block[np.minimum(closing + 1, len(block) - 1)]
+    starts = (before == separator) | (before == _FEED) | (before == _QUOTE)
+    stops = (after == separator) | (after == _FEED) | (after == _RETURN) | (after == _QUOTE)
+    wrong = np.concatenate((opening[~starts], closing[~stops]))
+    if len(wrong):
+        return int(wrong.min())
+    return int(opening[-1]) if len(opening) > len(closing) else None
+
+
+def find_fault(path: Path, separator: str, fields: int, *, quoted: bool, header: bool) -> Fault | None:
+    """The first row that does not have `fields` fields or is quoted wrongly; blank lines are let be.
+
+    Args:
+        separator: one ASCII character.
+        quoted: whether a separator or line end within double quotes is text.
+        header: whether the first line that is not blank names columns.
+    """
+    mark = ord(separator)
+    lines = rows = 0
+    before = -1 if header else 0  # rows before the first, so that the header is row 0
+    for data, cut in _blocks(path, quoted=quoted):
+        block = np.frombuffer(data, dtype=np.uint8)
+        marks = (block == mark) | (block == _FEED)
+        with_quotes = quoted and b'"' in data
+        places: Int64[Array, " m"] = np.flatnonzero(marks | (block == _QUOTE) if with_quotes else marks)
+        wrong = None
+        if with_quotes:
+            is_quote = block[places] == _QUOTE
+            wrong = _misquoted(block, places[is_quote], mark)
+            places = places[~is_quote & ((np.cumsum(is_quote, dtype=np.uint8) & 1) == 0)]
+        feeds = block[places] == _FEED
+        if wrong is not None:
+            row = rows + before + int(feeds[places < wrong].sum())
+            return _fault(block, wrong, lines, row, None, cut=False)
+        count = len(places) // fields
+        if len(places) != count * fields or not feeds[fields - 1 :: fields].all() or int(feeds.sum()) != count:
+            ends = np.flatnonzero(feeds)
+            widths = np.diff(ends, prepend=-1)
+            starts = np.concatenate(([0], places[ends][:-1] + 1))
+            for index in np.flatnonzero(widths != fields):
+                text = block[starts[index] : places[ends][index]].tobytes()
+                if not text.strip():
+                    if rows + before + index < 0:
+                        before -= 1  # a blank line ahead of the header is no row
+                    continue
+                last = cut and int(index) == len(widths) - 1
+                row = rows + before + int(index)
+                return _fault(block, int(places[ends][index]), lines, row, int(widths[index]), cut=last)
+            count = len(ends)
+        rows += count
+        lines += data.count(b"\n") if with_quotes else count
+    return None
+
+
+def _fault(block: Shaped[Array, " n"], at: int, lines: int, row: int, fields: int | None, *, cut: bool) -> Fault:
+    raw = block.tobytes()
+    start = raw.rfind(b"\n", 0, at) + 1
+    text = raw[start : start + 60].split(b"\n")[0].decode("utf-8", "replace")
+    return Fault(line=lines + raw.count(b"\n", 0, at) + 1, row=row + 1, fields=fields, text=text, cut=cut)

@@ -1,0 +1,84 @@
+"""Indices that callers give: whole numbers or a mask; everything else is refused instead of being cast in silence."""
+
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from foldin.errors import ShapeError
+from foldin.tensors import Array, Int64
+
+__all__ = ["Indices", "check_indices", "count_of", "whole_numbers"]
+
+# Whole numbers (a list, a range, a set, an array, a tensor), or a mask of booleans with an entry for each of all. What is
+# given is checked here, by value: a type of its elements would promise more than a caller's list keeps.
+Indices = Any
+
+
+def whole_numbers(values: Any, what: str) -> Array:
+    """The values as a one-dimensional array of an integer type, or of booleans where all of them are.
+
+    Raises:
+        ShapeError: text, fractions, booleans among numbers, whole numbers beyond 64 bits, one number instead of several, or rows
+            of several.
+    """
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise ShapeError(f"{what}: several whole numbers were expected, not {values!r}")
+    if isinstance(values, list | tuple) or not hasattr(values, "__array__"):
+        values = list(values)
+        if len({isinstance(one, bool | np.bool_) for one in values}) == 2:
+            raise ShapeError(f"{what}: whole numbers or booleans were expected, not both")
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError) as error:  # rows of different lengths, a tensor of another device
+        raise ShapeError(f"{what}: whole numbers were expected: {str(error).splitlines()[0]}") from error
+    if array.ndim != 1:
+        raise ShapeError(f"{what}: one dimension was expected, not the shape {array.shape}")
+    if array.size == 0:
+        return np.empty(0, dtype=np.int64)
+    if array.dtype.kind == "O" and all(isinstance(one, int | np.integer) for one in array):
+        try:
+            return array.astype(np.int64)
+        except OverflowError as error:
+            raise ShapeError(f"{what}: {max(array, key=abs)} is beyond 64 bits") from error
+    if array.dtype.kind not in "iub":
+        odd = next((one for one in array if not isinstance(one, int | np.integer)), array[0])
+        plain = odd.item() if isinstance(odd, np.generic) else odd
+        raise ShapeError(f"{what}: whole numbers were expected, met {plain!r}")
+    return array
+
+
+def check_indices(chosen: Indices, size: int, what: str, of: str = "item") -> Int64[Array, " chosen"]:
+    """Indices in [0, size), in the order given; of a mask with `size` entries, where it is true.
+
+    Args:
+        what: the argument, for the message.
+        of: what is counted by the indices, for the message.
+
+    Raises:
+        ShapeError: not whole numbers, an index outside, or a mask of another size.
+    """
+    array = whole_numbers(chosen, what)
+    if array.dtype.kind == "b":
+        if len(array) != size:
+            raise ShapeError(f"{what}: a mask needs an entry for each {of}, {size:,} in all, not {len(array):,}")
+        return np.flatnonzero(array)
+    if len(array) and (array.min() < 0 or array.max() >= size):
+        raise ShapeError(f"{what}: {of} indices must be in [0, {size}), met {array.min()} to {array.max()}")
+    return array.astype(np.int64)
+
+
+def count_of(value: Any, what: str, least: int = 1) -> int:
+    """A number of things, as an int.
+
+    Raises:
+        ShapeError: not a whole number, or below `least`.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError as error:
+        raise ShapeError(f"{what} must be a whole number, not {value!r}") from error
+    if isinstance(value, bool | np.bool_) or number < least:
+        raise ShapeError(f"{what} must be at least {least}, not {value!r}")
+    return number

@@ -1,0 +1,33 @@
+"""The weight of an event by its place in a history, which any model of a user's row can have."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from foldin.blocks import recency_weights
+from foldin.data import Histories
+from foldin.tensors import Array, Float32
+from foldin.training import setting
+
+__all__ = ["event_weights", "oldest_setting"]
+
+
+def oldest_setting() -> Any:
+    """The field `oldest` of a model's settings."""
+    return setting(
+        1.0,
+        "Weight of the oldest event of a history; the newest has 1, those between lie on a straight line.",
+        above=0,
+    )
+
+
+def event_weights(histories: Histories, oldest: float) -> Float32[Array, " events"] | None:
+    """The weight of each event, from `oldest` up to 1 for the newest of a history; None where all are 1.
+
+    Source: wang2023, section 3.6 (T-DiffRec).
+    """
+    if oldest == 1.0:
+        return None
+    weights = recency_weights(torch.from_numpy(histories.offsets), oldest).numpy()
+    return weights.astype(np.float32, copy=False)

@@ -1,0 +1,159 @@
+"""Lists drawn from a posterior: their propensities, and that nobody's draws depend on the others."""
+
+import numpy as np
+import pytest
+import torch
+
+from foldin.data import Histories
+from foldin.errors import ShapeError
+from foldin.models import (
+    ALL,
+    MixtureOfMultinomials,
+    MixtureOfMultinomialsConfig,
+    Popularity,
+    PopularityConfig,
+    Posterior,
+    Recommender,
+    user_key,
+)
+from foldin.models.streams import history_key, stream, streams
+from foldin.training import fit
+from tests.conftest import checkerboard
+from tests.contract.test_contract import SETTINGS
+
+CHANCES = np.array([0.005, 0.1, 0.395, 0.5])
+
+
+class Known(Posterior[PopularityConfig]):
+    """Each draw puts one item first, with a known probability."""
+
+    Config = PopularityConfig
+    summary = "known"
+    _build = Popularity._build
+    plan = Popularity.plan
+    tensors = Popularity.tensors
+    _count = Popularity._count
+    _logits = Popularity._logits
+
+    def block(self) -> int:
+        return 1 << 16
+
+    def drawn_logits(self, histories, streams):
+        below = CHANCES.cumsum()
+        while True:
+            for uniform in streams.uniforms(100):
+                first = torch.from_numpy((uniform[:, None] >= below[:-1]).sum(axis=1))
+                yield 5.0 * torch.nn.functional.one_hot(first, 4)
+
+
+def explored(draws: int, users: int = 4000):
+    people = Histories.empty(users, 4)
+    keys = [user_key(user) for user in range(users)]
+    return Known(4).predictive(people, 1, torch.Generator().manual_seed(1), draws=draws, explore=True, keys=keys)
+
+
+@pytest.fixture(scope="module")
+def many():
+    return explored(1000)
+
+
+def test_an_item_is_listed_as_often_as_its_probability_says(many):
+    counts = np.bincount(many.items[:, 0], minlength=4) / len(many.items)
+    assert np.abs(counts - CHANCES).max() < 4 * np.sqrt(0.25 / len(many.items))
+
+
+@pytest.mark.parametrize("item", range(4))
+def test_the_propensity_of_a_listed_item_is_unbiased(many, item):
+    p = CHANCES[item]
+    found = many.in_top_k[many.items[:, 0] == item, 0]
+    assert found.mean() == pytest.approx(p, abs=4 * np.sqrt(p * (1 - p) / 1000 / len(found)))
+    errors = many.in_top_k_se[many.items[:, 0] == item, 0]
+    assert errors.mean() == pytest.approx(np.sqrt(p * (1 - p) / 1000), rel=0.12)
+
+
+@pytest.mark.parametrize("item", range(4))
+def test_weights_by_inverse_propensity_restore_the_total(many, item):
+    """E[weight · listed] is 1 whatever the propensity, up to (1 − p)^(n + 1)."""
+    listed = many.items[:, 0] == item
+    total = (listed * many.inverse_propensity[:, 0]).mean()
+    error = (listed * many.inverse_propensity[:, 0]).std() / np.sqrt(len(listed))
+    assert total == pytest.approx(1 - (1 - CHANCES[item]) ** 1001, abs=4 * error)
+    assert total > 0.6
+
+
+def test_few_draws_say_that_they_are_few():
+    found = explored(100)
+    rare = found.items[:, 0] == 0
+    assert rare.sum() > 10
+    assert (found.in_top_k[rare] < 0.05).all()
+    assert found.in_top_k[rare].min() == 0.0  # not 1/100: the list that is shown is not among its own draws
+    assert (found.in_top_k_se > 0.005).all()
+    assert found.inverse_propensity.max() == 101.0
+    assert found.draws == 100
+
+
+def test_the_list_does_not_depend_on_the_number_of_draws():
+    assert (explored(2, 200).items == explored(500, 200).items).all()
+
+
+def test_users_have_draws_of_their_own_and_equal_ones_the_same():
+    assert len(set(explored(2, 200).items[:, 0].tolist())) > 1
+    alike = Known(4).predictive(Histories.empty(50, 4), 1, torch.Generator().manual_seed(2), draws=2, explore=True)
+    assert len(set(alike.items[:, 0].tolist())) == 1
+    with pytest.raises(ShapeError, match="3 keys of 2 users"):
+        Known(4).predictive(Histories.empty(2, 4), 1, torch.Generator(), keys=[1, 2, 3])
+
+
+def test_more_draws_are_taken_when_exploring():
+    model, people = Known(4), Histories.empty(1, 4)
+    assert model.predictive(people, 1, torch.Generator()).draws == 100
+    assert model.predictive(people, 1, torch.Generator(), explore=True).draws == 1000
+
+
+PEOPLE = Histories.from_lists([[0, 2, 4], [1, 3], [], [7], [2, 4, 0, 6, 8, 10], [5, 9], [11], [12, 2]], 20)
+
+
+@pytest.mark.parametrize("name", [name for name, kind in ALL.items() if issubclass(kind, Posterior)])
+def test_a_user_is_drawn_alike_alone_in_any_batch_and_in_any_block(name, monkeypatch):
+    kind = ALL[name]
+    model: Recommender = kind(20, kind.Config(**{**SETTINGS.get(name, {}), "epochs": 2}), seed=5)
+    fit(model, checkerboard(60, 20), seed=5)
+
+    def found(people):
+        return model.predictive(people, 4, torch.Generator().manual_seed(3), draws=12, explore=True)
+
+    together = found(PEOPLE)
+    monkeypatch.setattr(kind, "block", lambda self: 12)
+    backwards = PEOPLE.select(np.arange(len(PEOPLE))[::-1].copy())
+    for other, order in ((found(PEOPLE), slice(None)), (found(backwards), slice(None, None, -1))):
+        assert (other.items[order] == together.items).all()
+        assert np.allclose(other.sd[order], together.sd, atol=1e-5)
+        assert np.allclose(other.in_top_k[order], together.in_top_k, atol=1e-9)
+    for user in (0, 2, 5):
+        alone = found(PEOPLE.rows(user, user + 1))
+        assert (alone.items[0] == together.items[user]).all()
+        assert np.allclose(alone.mean[0], together.mean[user], atol=1e-5)
+
+
+def test_draws_of_classes_average_to_the_list():
+    model = MixtureOfMultinomials(20, MixtureOfMultinomialsConfig(classes=4, epochs=5), seed=5)
+    fit(model, checkerboard(60, 20), seed=5)
+    fixed = model.recommend(PEOPLE, 4, exclude_seen=False)
+    found = model.predictive(PEOPLE, 4, torch.Generator().manual_seed(0), draws=2000, exclude_seen=False)
+    assert np.abs(found.mean - np.exp(fixed.scores)).max() < 5 * found.sd.max() / np.sqrt(2000)
+
+
+def test_streams_are_keyed_and_each_use_has_its_own():
+    assert history_key([3, 1]) == history_key(np.array([3, 1], dtype=np.int32))
+    assert len({history_key(one) for one in ([], [0], [0, 1], [1, 0], [0, 0])}) == 5
+    assert user_key("a") != user_key("b")
+    drawn = {stream(seed, use, key).random() for seed in (0, 1) for use in ("shown", "spread") for key in (1, 2)}
+    assert len(drawn) == 8
+    both, alone = streams(4, "shown", [7, 9]), streams(4, "shown", [9])
+    assert (both.normals(5)[1] == alone.normals(5)[0]).all()
+    assert both.shared.random() == alone.shared.random()
+
+
+def test_gammas_of_users_have_their_moments():
+    drawn = np.exp([streams(at, "shown", [1, 2]).log_gammas(np.array([[0.2, 3.0], [1.0, 5.0]])) for at in range(3000)])
+    assert drawn.mean(axis=0) == pytest.approx(np.array([[0.2, 3.0], [1.0, 5.0]]), rel=0.15)

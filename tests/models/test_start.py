@@ -1,0 +1,145 @@
+"""Whoever a model knows nothing of is given what is popular, never the catalog in the order of its ids."""
+
+import numpy as np
+import pytest
+import torch
+
+from foldin.data import Catalog, Histories
+from foldin.errors import RunError, ShapeError
+from foldin.models import ALL, PopularStart, Recommender
+from foldin.retrieval import Index
+from foldin.store import load_run, save_run
+from foldin.training import fit
+from tests.contract.test_contract import SETTINGS
+from tests.runs import change_model
+
+ITEMS = 30
+ALONE, NEVER = 3, 4  # an item that is taken with no other, and one that nobody takes
+STARTS = [name for name, kind in ALL.items() if issubclass(kind, PopularStart)]
+SCORED_BY_ITEMS = ["itemknn", "ease"]
+
+
+def log() -> Histories:
+    """The later an item's id, the more popular it is; ids alone are the worst of orders."""
+    rng = np.random.default_rng(1)
+    able = np.setdiff1d(np.arange(ITEMS), (ALONE, NEVER))
+    weight = (1.0 + able) ** 2
+    lists = [rng.choice(able, 6, replace=False, p=weight / weight.sum()) for _ in range(80)]
+    return Histories.from_lists([*lists, [ALONE], [ALONE]], ITEMS)
+
+
+TRAIN = log()
+POPULAR = np.argsort(-TRAIN.counts(), kind="stable")
+
+
+def trained(name: str, **more: object) -> Recommender:
+    kind = ALL[name]
+    settings = {**SETTINGS.get(name, {}), **more}
+    model = kind(ITEMS, kind.Config(**{**settings, **({"epochs": 2} if "epochs" in settings else {})}), seed=0)
+    fit(model, TRAIN, seed=0)
+    return model
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_an_empty_history_gets_the_most_popular_items(name):
+    model = trained(name)
+    people = Histories.from_lists([[], [7, 9], []], ITEMS)
+    found = model.recommend(people, 6)
+    assert found.items[[0, 2]].tolist() == [POPULAR[:6].tolist()] * 2
+    assert (np.diff(found.scores[0]) < 0).any()
+    assert model.given_popularity(people).tolist() == [True, False, True]
+    assert (found.items[1] != POPULAR[:6]).any()
+    # Denied and seen items stay out of it.
+    assert model.recommend(people, 3, deny=POPULAR[:2]).items[0].tolist() == POPULAR[2:5].tolist()
+    seen = Histories.from_lists([[int(POPULAR[0])], [], []], ITEMS)
+    assert model.recommend(people, 2, seen=seen).items[0].tolist() == POPULAR[1:3].tolist()
+
+
+@pytest.mark.parametrize("name", SCORED_BY_ITEMS)
+def test_a_history_of_items_that_say_nothing_does_too(name):
+    model = trained(name)
+    people = Histories.from_lists([[NEVER], [ALONE], [NEVER, ALONE, NEVER], [NEVER, 9]], ITEMS)
+    assert not model.speaking()[[NEVER, ALONE]].any()
+    assert model.given_popularity(people).tolist() == [True, True, True, False]
+    for user in range(3):
+        expected = [item for item in POPULAR.tolist() if item not in people.of(user)][:6]
+        assert model.recommend(people, 6).items[user].tolist() == expected
+
+
+def test_als_gives_popularity_to_whom_nobody_resembles():
+    pytest.importorskip("implicit")
+    model = trained("als")
+    model.item_factors[NEVER] = 0.0
+    people = Histories.from_lists([[NEVER]], ITEMS)
+    assert model.recommend(people, 4).items[0].tolist() == POPULAR[:4].tolist()
+    assert model.given_popularity(people).tolist() == [True]
+
+
+@pytest.mark.parametrize("shrinkage", [0.0, 20.0, 1e12])
+def test_places_that_neighbors_do_not_fill_are_filled_by_popularity(shrinkage):
+    model = trained("itemknn", neighbours=2, shrinkage=shrinkage)
+    people = Histories.from_lists([[25]], ITEMS)
+    found = model.recommend(people, ITEMS)
+    related = found.scores[0] > 1e-20
+    assert 0 < related.sum() < 8
+    assert (np.diff(related.astype(int)) <= 0).all()
+    rest = found.items[0][~related]
+    assert [one for one in POPULAR if one in rest] == rest[rest >= 0].tolist()
+
+
+@pytest.mark.parametrize("name", ["popularity", "mixture", "multdae"])
+def test_models_with_a_start_of_their_own_keep_it(name):
+    # Their empty list is learned: popular items stand above the others.
+    kind = ALL[name]
+    model = kind(ITEMS, kind.Config(**SETTINGS.get(name, {})), seed=0)
+    fit(model, TRAIN, seed=0)
+    assert not isinstance(model, PopularStart)
+    listed = model.recommend(Histories.empty(1, ITEMS), 8).items[0]
+    assert TRAIN.counts()[listed].mean() > 1.5 * TRAIN.counts().mean()
+
+
+def test_a_diffusion_that_learned_of_nobody_keeps_its_own():
+    model = trained("diffrec", emptied=0.3)
+    assert not model.given_popularity(Histories.empty(1, ITEMS)).any()
+    assert not torch.equal(model.scores(Histories.empty(1, ITEMS))[0], model.log_share.exp())
+
+
+def test_an_index_gives_the_same_to_nobody():
+    model = trained("sasrec")
+    found = Index(model, "Flat").recommend(Histories.empty(2, ITEMS), 5)
+    assert found.items.tolist() == [POPULAR[:5].tolist()] * 2
+
+
+@pytest.mark.parametrize("name", ["ease", "als", "itemknn", "diffrec"])
+def test_a_run_of_an_earlier_version_takes_the_counts_of_its_catalog(name, tmp_path):
+    model = trained(name)
+    catalog = Catalog.from_ids([f"i{k}" for k in range(ITEMS)], TRAIN.counts())
+    run = tmp_path / "run"
+    save_run(run, name=name, model=model, catalog=catalog, info={})
+    change_model(run, without=("log_share",))
+    people = Histories.from_lists([[], [7, 9]], ITEMS)
+    loaded = load_run(run).model
+    assert loaded.recommend(people, 6).items.tolist() == model.recommend(people, 6).items.tolist()
+    # Another tensor that is missing is still an error.
+    change_model(run, without=(next(iter(model.tensors())),))
+    with pytest.raises(RunError, match="stored tensors"):
+        load_run(run)
+
+
+@pytest.mark.parametrize("name", ["ease", "semantic", "lda"])
+def test_what_a_person_may_ask_of_a_list(name):
+    model = trained(name, **({"beam": 10**9} if name == "semantic" else {}))
+    people = Histories.from_lists([[7, 9], []], ITEMS)
+    mask = np.arange(ITEMS) >= 20
+    assert set(model.recommend(people, ITEMS, allow=mask).items[0].tolist()) - {-1} == set(range(20, ITEMS))
+    assert (model.recommend(people, 5, deny=mask).items < 20).all()
+    huge = model.recommend(people, 2_000_000_000)
+    assert huge.items.shape == (2, ITEMS)
+    assert huge.items[:, :5].tolist() == model.recommend(people, 5).items.tolist()
+    for asked in ({"deny": [2.7]}, {"allow": ["7"]}, {"deny": mask[:3]}, {"allow": 5}, {"deny": [2**40]}):
+        with pytest.raises(ShapeError, match=r"^(allow|deny): "):
+            model.recommend(people, 3, **asked)
+    if name == "lda":
+        spread = model.predictive(people, 10**9, torch.Generator().manual_seed(0), draws=4, deny=mask)
+        assert spread.items.shape == spread.sd.shape == (2, ITEMS)
+        assert (spread.items < 20).all()
