@@ -5,15 +5,15 @@ Several values of an item stand in one text with "|" between ("Comedy|Drama"), w
 
 import polars as pl
 
-from foldin.data.checks import MISSING_WORDS
+from foldin.data.checks import MISSING_WORDS, same_spelling
 from foldin.data.dates import layouts_of, read_as, spread
 from foldin.data.report import Note
 
 __all__ = ["typed"]
 
-_WHOLE = r"^[+-]?(0|[1-9]\d{0,17})$"
-_NUMBER = r"^[+-]?(0|[1-9]\d*)?(\.\d+)?([eE][+-]?\d+)?$"
-_COMMA = r"^[+-]?(0|[1-9]\d*),\d+$"
+_WHOLE = r"^-?(0|[1-9]\d{0,17})$"
+_NUMBER = r"^-?(0|[1-9]\d*)?(\.\d+)?([eE][+-]?\d+)?$"
+_COMMA = r"^-?(0|[1-9]\d*)(,\d+)?$"
 _JSON_LIST = r"^\[.*\]$"
 _KEPT = ("item", "title")
 
@@ -30,29 +30,36 @@ def _unlisted(text: pl.Series) -> pl.Series:
     return parts.str.replace_all(r"(^|\|)[\s\"']+", "$1").str.replace_all(r"[\s\"']+(\||$)", "$1")
 
 
-def _number(text: pl.Series) -> pl.Series | None:
-    if text.str.contains(_WHOLE).all():
-        return text.cast(pl.Int64, strict=False)
-    if (text.str.contains(_NUMBER) & text.str.contains(r"\d")).all():
-        return text.cast(pl.Float64, strict=False)
-    if (text.str.contains(_COMMA) | text.str.contains(_WHOLE)).all() and not text.str.contains(r",\d{3}$").all():
-        return text.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
-    return None
+def _number(values: pl.Series) -> pl.Series | None:
+    """Text without missing words as numbers; None where it is not all numbers, or so long that digits would be lost."""
+    if values.str.contains(r"^-?\d{19}").any():
+        return None
+    plain = same_spelling(values)
+    if plain.str.contains(_WHOLE).all():
+        numbers = plain.cast(pl.Int64, strict=False)
+    elif values.str.contains(_NUMBER).all():
+        numbers = values.cast(pl.Float64, strict=False)
+    elif values.str.contains(_COMMA).all() and not values.str.contains(r",\d{3}$").all():
+        numbers = values.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
+    else:
+        return None
+    return None if numbers.null_count() else numbers
 
 
 def _retyped(column: pl.Series) -> pl.Series:
     """A column of text as numbers, truth values or days, where every value is one; else as it is."""
     text = column.str.strip_chars()
     missing = text.str.to_lowercase().is_in(["", *MISSING_WORDS]).fill_null(value=True)
-    text = text.zip_with(~missing, pl.Series([None], dtype=pl.String).new_from_index(0, text.len()))
+    text = text.set(missing, None)
     values = text.drop_nulls()
     if values.is_empty():
         return column
     if (values.str.contains(_JSON_LIST)).all():
         return _unlisted(text)
-    if _number(values) is not None:
-        found = _number(text)
-        return column if found is None else found
+    numbers = _number(values)
+    if numbers is not None:
+        blank = pl.repeat(None, text.len(), dtype=numbers.dtype, eager=True)
+        return blank.scatter(text.is_not_null().arg_true(), numbers)
     lower = text.str.to_lowercase()
     if lower.drop_nulls().is_in(["true", "false"]).all():
         return lower == "true"

@@ -89,7 +89,7 @@ def rated_at_least(rows: Rows, columns: Columns, report: ReadReport, least: floa
     column = rows.table[columns.rating]
     if column.dtype == pl.String:
         blank = column.str.strip_chars().str.to_lowercase().is_in(["", *MISSING_WORDS]).fill_null(value=True)
-        column = column.zip_with(~blank, pl.Series([None], dtype=pl.String).new_from_index(0, column.len()))
+        column = column.set(blank, None)
     ratings = to_numbers(column, report.source, rows.number).cast(pl.Float64).fill_nan(None)
     if column.dtype == pl.String:
         comma = column.str.contains(",", literal=True).fill_null(value=False)

@@ -157,7 +157,7 @@ def parse_dates(text: pl.Series, hint: str | None, where: str) -> tuple[pl.Serie
     if hint is not None and "%" in hint:
         layout = hint.replace(".%f", "%.f")
         return read_as(text, layout), hint
-    dates = pl.Series(text.name, [None], dtype=pl.Datetime("us")).new_from_index(0, text.len())
+    dates = pl.repeat(None, text.len(), dtype=pl.Datetime("us"), eager=True)
     used: list[str] = []
     order: str | None = None
     left = text
@@ -177,5 +177,5 @@ def parse_dates(text: pl.Series, hint: str | None, where: str) -> tuple[pl.Serie
         dates = found if len(used) == 1 else dates.zip_with(dates.is_not_null(), found)
         if found.null_count() == left.null_count():
             break
-        left = left.zip_with(found.is_null(), pl.Series([None], dtype=pl.String).new_from_index(0, left.len()))
+        left = left.set(found.is_not_null(), None)
     return dates, " and ".join(used)

@@ -7,6 +7,7 @@ import polars as pl
 
 from foldin.data.columns import ROLES, Columns, check_said, is_generic, item_kinds, listed, proposals
 from foldin.data.positions import Sample, by_position
+from foldin.data.spellings import DOUBTFUL_TIME, plain_name
 from foldin.data.times import time_like
 from foldin.errors import ColumnError
 
@@ -59,11 +60,18 @@ def find_roles(lazy: pl.LazyFrame, said: Mapping[str, str | None], source: str) 
     """
     names = lazy.collect_schema().names()
     check_said(names, said, source)
-    sample = lazy.head(_SAMPLE).collect()
-    if _unnamed(names) or _belied(sample):
+    proposed = proposals(names)
+    # A named table may have columns of any size besides, which are not read.
+    wanted = {name for role in proposed.values() for name in role} | {
+        name for name in said.values() if name is not None
+    }
+    unnamed = _unnamed(names)
+    few = lazy if unnamed else lazy.select(name for name in names if name in wanted)
+    sample = few.head(_SAMPLE).collect(engine="streaming")
+    if unnamed or (len(sample.columns) == len(names) and _belied(sample)):
         columns, remark = by_position(sample, said, source)
         return Roles(columns, (remark,))
-    return _Named(sample, proposals(names), said, source).roles()
+    return _Named(sample, names, proposed, said, source).roles()
 
 
 def _is_time(column: pl.Series, *, loose: bool = False) -> bool:
@@ -88,9 +96,14 @@ class _Named:
     """The roles of named columns."""
 
     def __init__(
-        self, sample: pl.DataFrame, proposed: dict[str, list[str]], said: Mapping[str, str | None], source: str
+        self,
+        sample: pl.DataFrame,
+        names: list[str],
+        proposed: dict[str, list[str]],
+        said: Mapping[str, str | None],
+        source: str,
     ) -> None:
-        self.sample, self.proposed, self.said, self.source = sample, proposed, said, source
+        self.sample, self.names, self.proposed, self.source = sample, names, proposed, source
         self.found: dict[str, str] = {role: name for role, name in said.items() if name is not None}
         self.remarks: list[str] = []
 
@@ -119,7 +132,7 @@ class _Named:
         if not fit:
             held = "".join(f"{name!r} holds times; " for name in names)
             raise ColumnError(
-                f"{self.source}: no column looks like the {role}; {held}there are {listed(self.sample.columns)}; "
+                f"{self.source}: no column looks like the {role}; {held}there are {listed(self.names)}; "
                 f"say --{role} NAME"
             )
         chosen = fit[0]
@@ -148,7 +161,7 @@ class _Named:
 
     def _other_items(self, chosen: str, fit: list[str]) -> None:
         """Refuse where a column of another kind (an artist beside a track) is the item as well as the chosen one."""
-        kind = next((one for one in item_kinds(self.sample.columns) if chosen in one), [chosen])
+        kind = next((one for one in item_kinds(self.names) if chosen in one), [chosen])
         others = [name for name in fit if name not in kind]
         if not others:
             return
@@ -170,7 +183,10 @@ class _Named:
         if not names:
             return
         sure = [name for name in (*names, *self._free("rating")) if time_like(self.sample[name])]
-        able = sure or [name for name in names if _may_be_number(self.sample[name])] or names
+        plain = [name for name in names if plain_name(name) not in DOUBTFUL_TIME]
+        able = sure or [name for name in plain if _may_be_number(self.sample[name])] or plain
+        if not able:
+            return
         self.found["time"] = able[0]
         if able[0] != names[0]:
             self.remarks.append(f"rows take their time from {able[0]!r}: {names[0]!r} holds no times")

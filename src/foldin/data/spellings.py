@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-__all__ = ["ITEM_KINDS", "ORDER", "RATING", "SESSION", "TIME", "TITLE", "USER", "plain_name", "stem"]
+__all__ = ["DOUBTFUL_TIME", "ITEM_KINDS", "ORDER", "RATING", "SESSION", "TIME", "TITLE", "USER", "plain_name", "stem"]
 
 # In order of preference: where a log has two of them, the earlier one is meant.
 USER: tuple[str, ...] = (
@@ -152,8 +152,22 @@ TIME: tuple[str, ...] = (
     ),
     *("zaman", "tarih", "czas", "время", "дата", "датавремя", "thời gian", "ngày", "waktu", "tanggal"),
 )
+# Words that mean something else as well (data, a tempo in music): times only where the values are.
+DOUBTFUL_TIME: tuple[str, ...] = ("data", "temps", "tempo", "ora", "epoch", "created")
 RATING: tuple[str, ...] = (
-    *("rating", "ratings", "score", "stars", "overall", "weight", "ratingvalue", "reviewrating", "userrating", "vote"),
+    *(
+        "rating",
+        "ratings",
+        "score",
+        "stars",
+        "overall",
+        "weight",
+        "ratingvalue",
+        "reviewrating",
+        "userrating",
+        "bookrating",
+        "vote",
+    ),
     *(
         "평점",
         "별점",
