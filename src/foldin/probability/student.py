@@ -114,7 +114,9 @@ def _between(x: Array, p: Array, low: _Point, high: _Point) -> _Point:
 def _local_maxima(x: Array, p: Array, tie: float, normal: _Point) -> tuple[list[_Point], bool]:
     """(places with a slope of 0 that falls, whether the slope still rises at the smallest degrees of freedom)."""
     least = tie / (1.0 - tie)
-    grid = [nu for nu in _GRID + _HEAVY if nu > 1.2 * least] + [1.1 * least]
+    grid = [nu for nu in _GRID + _HEAVY if nu > 1.2 * least]
+    if len(grid) < len(_GRID + _HEAVY):
+        grid.append(1.1 * least)
     found, last = [], normal
     for nu in grid:
         point = _at(x, p, 1.0 / nu, last.loc, last.scale)
