@@ -82,4 +82,5 @@ class EASE(Exportable, PopularStart, Recommender[EASEConfig]):
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
         known = (history >= 0).to(self.weights.dtype)
         taken = self.weights.new_zeros(history.shape[0], self.n_items)
-        return self._spoken(taken.scatter_add(1, history.clamp(min=0), known) @ self.weights)
+        scores = taken.scatter_add(1, history.clamp(min=0), known) @ self.weights
+        return torch.where((scores != 0).any(dim=1, keepdim=True), scores, self.log_share.exp())
