@@ -13,7 +13,7 @@ import torch
 from foldin.blocks import top_k
 from foldin.data import Histories, Indices
 from foldin.errors import ConfigError, MissingExtraError
-from foldin.models import InnerProduct, Recommender, TopK
+from foldin.models import InnerProduct, PopularStart, Recommender, TopK
 from foldin.tensors import Array, Float64
 
 __all__ = ["Index", "recall_against"]
@@ -83,7 +83,10 @@ class Index:
         model._check(histories)
         k, banned = model._places(k), model._banned(allow, deny)
         fetched = k + len(banned) + (histories.lengths if exclude_seen else np.zeros(len(histories), np.int64))
-        searched = (histories.lengths > 0) & (fetched <= min(_MOST_FETCHED, model.n_items))
+        told = histories.lengths > 0
+        if isinstance(model, PopularStart):
+            told &= ~model.given_popularity(histories)
+        searched = told & (fetched <= min(_MOST_FETCHED, model.n_items))
         lists = np.full((len(histories), k), -1, dtype=np.int64)
         scores = np.full((len(histories), k), -np.inf, dtype=np.float32)
         people = np.flatnonzero(searched)

@@ -143,3 +143,11 @@ def test_what_a_person_may_ask_of_a_list(name):
         spread = model.predictive(people, 10**9, torch.Generator().manual_seed(0), draws=4, deny=mask)
         assert spread.items.shape == spread.sd.shape == (2, ITEMS)
         assert (spread.items < 20).all()
+
+
+def test_an_index_scores_whom_no_vector_tells_anything_of():
+    pytest.importorskip("implicit")
+    model = trained("als")
+    model.item_factors[NEVER] = 0.0
+    found = Index(model, "Flat").recommend(Histories.from_lists([[NEVER], [7]], ITEMS), 4)
+    assert found.items[0].tolist() == POPULAR[:4].tolist()

@@ -83,11 +83,15 @@ class Histories:
         count_of(n_items, "n_items", least=0)
         if isinstance(lists, str | bytes) or not isinstance(lists, Iterable):
             raise ShapeError(f"histories: a list of lists of item indices was expected, not {lists!r}")
-        arrays = [_history(one, n_items, f"history {at}") for at, one in enumerate(lists)]
+        rows = list(lists)
+        arrays = [_history(one, f"history {at}") for at, one in enumerate(rows)]
         offsets = np.zeros(len(arrays) + 1, dtype=np.int64)
         np.cumsum([len(one) for one in arrays], out=offsets[1:])
-        items = np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int32)
-        return cls(items=items, offsets=offsets, n_items=n_items)
+        items = np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int64)
+        if len(items) and (items.min() < 0 or items.max() >= n_items):  # before they are cast to 32 bits
+            for at, one in enumerate(arrays):
+                check_indices(one, n_items, f"history {at}")
+        return cls(items=items.astype(np.int32), offsets=offsets, n_items=n_items)
 
     @classmethod
     def empty(cls, users: int, n_items: int) -> "Histories":
@@ -243,8 +247,17 @@ class Histories:
         return digest.hexdigest()
 
 
-def _history(values: Any, n_items: int, what: str) -> Int32[Array, " history"]:
-    array = whole_numbers(values, what)
-    if array.dtype.kind == "b":
-        raise ShapeError(f"{what}: item indices, oldest first, were expected, not a mask, which has no order")
-    return check_indices(array, n_items, what).astype(np.int32)
+def _history(values: Any, what: str) -> Int64[Array, " history"]:
+    # The usual kinds first: there are as many of them as users.
+    plain = isinstance(values, np.ndarray) or (type(values) in (list, tuple) and set(map(type, values)) == {int})
+    try:
+        array = np.asarray(values, dtype=None if isinstance(values, np.ndarray) else np.int64) if plain else None
+    except OverflowError:
+        array = None
+    if array is None or array.ndim != 1 or array.dtype.kind != "i":
+        array = whole_numbers(values, what)
+        if array.dtype.kind == "b":
+            raise ShapeError(f"{what}: item indices, oldest first, were expected, not a mask, which has no order")
+        if array.dtype.kind == "u" and len(array) and array.max() > np.iinfo(np.int64).max:
+            raise ShapeError(f"{what}: {array.max()} is no index of an item")
+    return array.astype(np.int64, copy=False)

@@ -18,9 +18,8 @@ from foldin.training import Config, Trainable
 __all__ = ["LEAST_SHARE", "Described", "Exportable", "InnerProduct", "Recommender", "Segmented", "TopK"]
 
 _BLOCK_BYTES = 64 << 20
-LEAST_SHARE = (
-    1e-37  # of an item, in single precision: its logarithm is −85, where that of a smaller one would be −∞, "barred"
-)
+# Of an item's probability, in single precision: the logarithm of 0 would be −∞, which means "not to be listed".
+LEAST_SHARE = 1e-37
 C = TypeVar("C", bound=Config)
 
 

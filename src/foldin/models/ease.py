@@ -92,4 +92,5 @@ class EASE(Exportable, PopularStart, Recommender[EASEConfig]):
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
         values = padded_recency_weights(history, self.config.oldest).to(self.weights.dtype)
         taken = self.weights.new_zeros(history.shape[0], self.n_items)
-        return self._spoken(taken.scatter_add(1, history.clamp(min=0), values) @ self.weights)
+        scores = taken.scatter_add(1, history.clamp(min=0), values) @ self.weights
+        return torch.where((scores != 0).any(dim=1, keepdim=True), scores, self._start())

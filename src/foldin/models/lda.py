@@ -159,12 +159,8 @@ class LDA(Segmented, Posterior[LDAConfig]):
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         people = self.tastes(histories)
         shares = (people / people.sum(axis=1, keepdims=True)).astype(np.float32)
-        return (
-            torch.from_numpy(shares @ self.item_shares().astype(np.float32))
-            .clamp_(min=LEAST_SHARE)
-            .log_()
-            .to(self.device)
-        )
+        probabilities = torch.from_numpy(shares @ self.item_shares().astype(np.float32))
+        return probabilities.clamp_(min=LEAST_SHARE).log_().to(self.device)
 
     def drawn_logits(self, histories: Histories, streams: Streams) -> Iterator[Float[Tensor, "users items"]]:
         """Of people's shares and of the topics alike."""

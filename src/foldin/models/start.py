@@ -43,7 +43,7 @@ class PopularStart(ABC):
 
     def given_popularity(self, histories: Histories) -> Bool[Array, " users"]:
         """Whether a user's list is that of the most popular items, for want of an event that says something."""
-        users = histories.users()[self.speaking()[histories.items]] if histories.n_events else histories.users()
+        users = histories.users()[self.speaking()[histories.items]]
         return np.bincount(users, minlength=len(histories)) == 0
 
     def _started(self, scores: Float[Tensor, "users items"], histories: Histories) -> Float[Tensor, "users items"]:
@@ -58,11 +58,14 @@ class PopularStart(ABC):
         return self.log_share if self.has_likelihood else self.log_share.exp()
 
     def _spoken(self, scores: Float[Tensor, "users items"]) -> Float[Tensor, "users items"]:
-        """Scores without a density, the shares in place of a row of zeros: plain operations, for other runtimes too."""
-        return torch.where((scores != 0).any(dim=1, keepdim=True), scores, self._start())
+        """Scores without a density, in their own memory; where a row is of zeros, those of an empty history."""
+        silent = ~scores.any(dim=1)
+        if silent.any():
+            scores[silent] = self._start().to(scores.dtype)
+        return scores
 
     def _filled(self, scores: Float[Tensor, "users items"]) -> Float[Tensor, "users items"]:
         """As `_spoken`, of scores of which none is below 0: in another row, the zeros are put in the order of popularity."""
-        shares = self.log_share.exp()
-        told = (scores != 0).any(dim=1, keepdim=True)
-        return torch.where(scores != 0, scores, torch.where(told, _BELOW * shares, self._start()))
+        told = scores.any(dim=1, keepdim=True).to(scores.dtype)
+        # Added to a score that is not 0, so little changes nothing.
+        return self._spoken(scores.addcmul_(told, _BELOW * self.log_share.exp()))
