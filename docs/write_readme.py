@@ -263,7 +263,9 @@ def diffrec() -> str:
         for one in sorted(later, key=lambda one: later[one]["recall_all@10"]["mean"])
     ]
     report = result["reports"][name]
-    seeds = {one: len(next(iter(of["by_seed"].values()))) for one, of in report["models"].items()}
+    seeds = {one: of["seeds"] for one, of in report["models"].items()}
+    earlier = report["earlier"]["models"]
+    kept = f" {', '.join(earlier)} are from an earlier run, by the published protocol alone." if earlier else ""
     several = [f"{one} ({seeds[one]})" for one in order if seeds[one] > 1]
     versus = lambda a, b: _versus(report["tests"], "recall_all@10", a, b)
     quiet, loud = (
@@ -275,8 +277,8 @@ def diffrec() -> str:
         + "\n\nThe same trained models, test users folded in from all their events before the test, which is what one would "
         "serve (`--fold-in all`):\n\n"
         + _rows(["model", *shown.values()], served)
-        + f"\n\nMeans over seeds of training: {', '.join(several)}; the others are one. `timed` weighs the newer events of a "
-        "history more, of every model alike (`oldest`, tuned on validation); of DiffRec that is T-DiffRec. By R@10 and the "
+        + f"\n\nMeans over seeds of training: {', '.join(several)}; the others are one.{kept} `timed` weighs the newer events of "
+        "a history more, of every model alike (`oldest`, tuned on validation); of DiffRec that is T-DiffRec. By R@10 and the "
         f"published protocol, `ease timed` is {versus('ease timed', 'diffrec timed')}, and `als timed` "
         f"{versus('als timed', 'diffrec timed')}: what "
         "lifts T-DiffRec over plain models is the order of events, not the diffusion. Plain DiffRec is "

@@ -130,7 +130,7 @@ def tables(
             by_seed = {
                 m: [float(run.evaluation.values(m).mean()) for run in found] for m in found[0].evaluation.metrics
             }
-            extra[one][name] = {"trials": trials, "by_seed": by_seed}
+            extra[one][name] = {"trials": trials, "by_seed": by_seed, "seeds": len(found)}
             _say(
                 f"{one}: {name} {settings} "
                 + "  ".join(f"{m} {np.mean(by_seed[m]):.4f} ± {np.std(by_seed[m]):.4f}" for m in metrics[:4])
@@ -140,6 +140,7 @@ def tables(
         content = report(of_split, averaged[one], data=one, seed=0)
         for name, more in extra[one].items():
             content["models"][name] |= more
+        content["earlier"] = {"models": []}
         results[one] = {name: about["metrics"] for name, about in content["models"].items()}, content
     return results
 
