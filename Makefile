@@ -39,7 +39,7 @@ docs: setup
 
 # When each kept figure was measured, and whether the code it depends on has changed since.
 results: setup
-	@$(BIN)/python benchmarks/kept.py
+	@$(BIN)/python benchmarks/kept.py --page docs/measured.md
 
 # Peers live in environments of their own: none of their pins touches ours.
 bench-setup: .bench/cornac/ready .bench/pythae/ready .bench/rectools/ready .bench/schemathesis/ready .bench/sklearn/ready .bench/vector/ready

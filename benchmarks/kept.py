@@ -2,6 +2,7 @@
 
 python benchmarks/kept.py                 a line for each kept result, or for each of its tables that has a commit of its own
 python benchmarks/kept.py --changed       those alone whose code has changed, with the files
+python benchmarks/kept.py --page FILE     the lines as a page of the documentation too
 
 A result depends on its script, on the scripts that this imports or starts, and on the modules of foldin that these name, followed
 through their imports; of the models, on those whose names the scripts spell out. `common.py` and `tiny.py` only start scripts and
@@ -14,8 +15,7 @@ import functools
 import json
 import re
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -165,24 +165,43 @@ def changed_since(kept: Kept) -> list[str] | None:
     return found
 
 
+def state(kept: Kept) -> str:
+    """How a result stands to the code of today, in words."""
+    changed = changed_since(kept)
+    if changed is None:
+        return "its commit is not in this repository"
+    if changed:
+        return f"{len(changed)} of {len(dependencies(kept.script))} files changed since"
+    return "as measured"
+
+
+def page(lines: Sequence[tuple[Kept, str]]) -> str:
+    """A page of the documentation: a row for each result, older figures marked."""
+    rows = "\n".join(
+        f"| {one.name}{'' if how == 'as measured' else ' †'} | `{one.commit}` | {one.date[:10]} | {how} | {one.machine} |"
+        for one, how in lines
+    )
+    return (
+        "# When each figure was measured\n\nWritten by `make results`. † marks figures that are older than the code they "
+        "measured; comments, docstrings and layout do not count as changes. A + behind a commit says that files differed from it.\n\n"
+        f"| result | commit | date | code | machine |\n| --- | --- | --- | --- | --- |\n{rows}\n"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--changed", action="store_true", help="only results whose code has changed, with the files")
+    parser.add_argument("--page", type=Path, help="where the page of the documentation goes")
     options = parser.parse_args()
-    for kept in kept_results():
-        changed = changed_since(kept)
-        if changed is None:
-            state = "its commit is not in this repository"
-        elif changed:
-            state = f"{len(changed)} of {len(dependencies(kept.script))} files changed since"
-        else:
-            state = "as measured"
-        if options.changed and not changed:
+    lines = [(kept, state(kept)) for kept in kept_results()]
+    for kept, how in lines:
+        if options.changed and how == "as measured":
             continue
-        print(f"{kept.name:58} {kept.commit:9} {kept.date[:10]}  {state}  [{kept.machine}]")
-        if options.changed and changed:
+        print(f"{kept.name:58} {kept.commit:9} {kept.date[:10]}  {how}  [{kept.machine}]")
+        if options.changed and (changed := changed_since(kept)):
             print("    " + "\n    ".join(changed))
-    sys.stdout.flush()
+    if options.page is not None:
+        options.page.write_text(page(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":
