@@ -183,8 +183,8 @@ def page(lines: Sequence[tuple[Kept, str]]) -> str:
     )
     return (
         "# When each figure was measured\n\nWritten by `make results`. † marks figures that are older than the code they "
-        "measured; comments, docstrings and layout do not count as changes. A + behind a commit says that files differed from it.\n\n"
-        f"| result | commit | date | code | machine |\n| --- | --- | --- | --- | --- |\n{rows}\n"
+        "measured; comments, docstrings and layout do not count as changes. A + behind a commit says that files differed "
+        f"from it.\n\n| result | commit | date | code | machine |\n| --- | --- | --- | --- | --- |\n{rows}\n"
     )
 
 
