@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from foldin.data import read_log
+from foldin.data import Source, read_log
 from foldin.data.charset import guess_charset
 from foldin.errors import DataError, FormatError
 
@@ -127,3 +127,23 @@ def test_random_bytes_are_no_text():
 def test_old_line_ends(tmp_path):
     (tmp_path / "a.csv").write_bytes(csv_of(KOREAN).replace("\n", "\r").encode())
     assert read_log(tmp_path / "a.csv").report.rows == 20
+
+
+def test_an_encoding_is_part_of_a_source_and_reaches_a_folder_that_is_split(tmp_path):
+    (tmp_path / "a.csv").write_bytes("user,item\n1,카\n2,x\n".encode("cp949"))
+    source = Source(path=str(tmp_path / "a.csv"), encoding="cp949")
+    assert source.as_dict()["encoding"] == "cp949"
+    assert "카" in source.log().items["item"].to_list()
+    text = "user,item\n" + "".join(f"{k % 3},{'Łódź'[k % 4]}{k % 5}\n" for k in range(30))
+    for name, shown in (("train", text), ("valid", "user,item\n1,new\n"), ("test", "user,item\n2,new\n")):
+        (tmp_path / f"{name}.csv").write_bytes(shown.encode("cp1250"))
+    split = Source(path=str(tmp_path), encoding="cp1250").split()
+    assert "Ł0" in split.catalog.ids
+
+
+def test_the_encoding_of_a_file_of_items_is_noted(tmp_path):
+    (tmp_path / "log.csv").write_text("user,item\n1,a\n1,b\n2,a\n", encoding="utf-8")
+    (tmp_path / "titles.csv").write_bytes("item,title\na,살인의 추억\nb,괴물\n".encode("cp949"))
+    log = read_log(tmp_path / "log.csv", items=tmp_path / "titles.csv")
+    assert log.items["title"].to_list() == ["살인의 추억", "괴물"]
+    assert any("in titles.csv: file in CP949" in text for text in notes(log))

@@ -125,8 +125,8 @@ def scan_delimited(path: Path, fmt: str, source: Path) -> Scan:
     header = fmt == "inter" or _has_header([row for row in rows if len(row) == len(first)])
     names = first
     if not header:
-        names = [*_POSITIONAL, *(f"column_{at}" for at in range(5, len(first) + 1))][: len(first)]
-        notes.append(remark(f"file without a header: its columns are called {', '.join(names)}"))
+        names = [f"column_{at}" for at in range(1, len(first) + 1)]
+        notes.append(remark("file without a header, since its first line holds values; its columns are numbered"))
     fault = find_fault(path, separator, len(names), quoted=quoted, header=header)
     if fault is not None and quoted and not _wraps(path, separator):
         quoted, fault = False, find_fault(path, separator, len(names), quoted=False, header=header)

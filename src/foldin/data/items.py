@@ -1,5 +1,6 @@
 """Titles and attributes of items, from a second file, joined to the items of a log."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -87,11 +88,14 @@ def open_items(path: Path, *, item: str | None = None, ids: pl.Series | None = N
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     notes: list[Note] = []
+    reading: list[Note] = []
     if path.name == "u.item":
         table = _movielens_100k(path)
     else:
-        with open_table(path) as (lazy, fmt, *_):
+        with open_table(path) as opened:
+            lazy, fmt = opened
             table = _movielens_dat(path) if fmt == "movielens" else lazy.collect()
+        reading = [replace(note, text=f"in {path.name}: {note.text}") for note in opened.notes]
         if fmt != "movielens":
             if item is not None and item not in table.columns:
                 raise ColumnError(f"{path}: no column {item!r}; there are {listed(table.columns)}")
@@ -106,7 +110,7 @@ def open_items(path: Path, *, item: str | None = None, ids: pl.Series | None = N
     if "title" in table.columns:
         table = table.with_columns(pl.col("title").cast(pl.String, strict=False))
     table, remarks = typed(table)
-    return table, notes + remarks
+    return table, reading + notes + remarks
 
 
 def _named(table: pl.DataFrame, names: dict[str, str]) -> pl.DataFrame:
