@@ -21,7 +21,7 @@ from foldin.inference import (
 from foldin.inference.gaussian_mixture import COVARIANCES
 from tests.inference.test_gaussian_mixture import clusters, whole
 
-UNITS = [1e-100, 1e-3, 1e6]
+UNITS = [1e-6, 1e6]
 
 
 def own_log_prob(model: GaussianMixture, x: np.ndarray) -> np.ndarray:
@@ -195,7 +195,7 @@ def test_stochastic_factor_analysis_ends_at_the_maximum(offset):
     exact.fit(x, np.random.default_rng(0))
     model = FactorAnalysis(2, 5)
     model.begin(x[:20], np.random.default_rng(0))  # whose mean is off
-    order = np.concatenate([rng.permutation(2000) for _ in range(8)])
+    order = np.concatenate([rng.permutation(2000) for _ in range(5)])
     stochastic_em(model, (x[order[at : at + 100]] for at in range(0, len(order), 100)), weight=2000.0)
     assert model.log_prob(x).mean() == pytest.approx(exact.log_prob(x).mean(), abs=2e-3)
     assert model.mean == pytest.approx(x.mean(axis=0), abs=0.05)
