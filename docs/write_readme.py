@@ -86,9 +86,16 @@ def sequences() -> str:
         if data not in result["figures"]:
             continue
         figures, paper = result["figures"][data], result["paper"][data]
+        configs = {name: one["config"] for name, one in result["reports"][data]["models"].items()}
+        # Binary losses give no density; figures that were kept before foldin knew it are not shown.
+        dense = {name: configs[name].get("loss") not in ("bce", "gbce") for name in figures}
         order = sorted(figures, key=lambda name: figures[name]["ndcg@10"]["mean"])
         rows = [
-            [name, *(_cell(figures[name].get(m), p) for m, p in (("recall@10", 4), ("ndcg@10", 4), ("perplexity", 0)))]
+            [
+                name,
+                *(_cell(figures[name].get(m), 4) for m in ("recall@10", "ndcg@10")),
+                _cell(figures[name].get("perplexity") if dense[name] else None, 0),
+            ]
             for name in order
         ]
         rows += [
