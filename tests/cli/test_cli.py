@@ -91,7 +91,7 @@ def test_compare_gives_intervals_and_paired_tests(path, capsys):
     )
     content = json.loads(out)
     assert code == 0
-    assert content["models"]["ease"]["config"] == {"regularization": 10.0}
+    assert content["models"]["ease"]["config"] == {"regularization": 10.0, "oldest": 1.0}
     assert {"metric", "a", "b", "difference", "low", "high", "p", "p_adjusted"} <= set(content["tests"][0])
     assert set(content) >= {"data", "protocol", "seed", "people", "items", "models", "tests"}
     code, out, _ = call(capsys, "compare", path, "--models", "popularity,ease")
@@ -235,7 +235,7 @@ def test_describe_counts_what_was_dropped(path, capsys, tmp_path):
 def test_explain_prints_bounds_and_writes_a_page_that_loads_nothing(run, capsys):
     code, out, _ = call(capsys, "explain", run, "--people", "10", "--draws", "60")
     assert code == 0
-    for part in ("ELBO", "IWAE, k = 50", "amortisation", "I(x; z)", "units active", "perplexity"):
+    for part in ("ELBO", "IWAE bound, k = 50", "amortization", "I(x; z)", "units active", "perplexity"):
         assert part in out
     page = (run / "explain.html").read_text()
     assert page.count("<svg") >= 5

@@ -14,18 +14,17 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {
     path.name: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 }
-BLOCKS = [
-    block
-    for name in ("README.md", "guide.md")
-    for block in re.findall(r"```(\w+)\n(.*?)```", PAGES[name], flags=re.DOTALL)
-]
 
 
-def test_the_command_line_examples_run(tmp_path, monkeypatch, capsys):
+def blocks(name: str, kind: str) -> list[str]:
+    """The examples of a kind on a page."""
+    return re.findall(rf"```{kind}\n(.*?)```", PAGES[name], flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("name", ["README.md", "guide.md"])
+def test_the_command_line_examples_run(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    commands = [
-        line[2:] for kind, text in BLOCKS if kind == "console" for line in text.splitlines() if line.startswith("$ ")
-    ]
+    commands = [line[2:] for text in blocks(name, "console") for line in text.splitlines() if line.startswith("$ ")]
     assert len(commands) >= 6
     for command in commands:
         program, *arguments = shlex.split(command)
@@ -37,7 +36,7 @@ def test_the_command_line_examples_run(tmp_path, monkeypatch, capsys):
 
 def test_the_python_examples_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    examples = [text for kind, text in BLOCKS if kind == "python"]
+    examples = [text for name in ("README.md", "guide.md") for text in blocks(name, "python")]
     assert examples
     for text in examples:
         exec(compile(text, "README.md", "exec"), {})

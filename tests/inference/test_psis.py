@@ -110,5 +110,5 @@ def test_too_few_final_draws_are_refused_before_any_step():
     def never(values):
         raise AssertionError("no step should be made")
 
-    with pytest.raises(ConfigError, match="final_draws = 10: k̂ needs at least 25"):
+    with pytest.raises(ConfigError, match="final_draws = 10: must be a whole number of at least 25"):
         black_box_vi(never, {"x": Parameter()}, torch.Generator(), final_draws=10)

@@ -14,6 +14,7 @@ from foldin.serve import Batcher, EventStore, Limits, Registry, Service, Telemet
 from foldin.serve.lists import answers
 from foldin.serve.loop_batcher import LoopBatcher
 from foldin.serve.schemas import Question
+from foldin.serve.service import Taken
 from foldin.store import load_run
 from tests.serve.conftest import ITEMS, make_run
 
@@ -262,7 +263,7 @@ def test_what_is_asked_together_is_the_library_s_batch_to_the_bit(service, runs)
     expected = model.recommend(Histories.from_lists(people, ITEMS), 5)
     for place, history in enumerate(people):
         placed = service.place(
-            Question(history=[catalog.ids[i] for i in history], k=5), [catalog.ids[i] for i in history]
+            Question(history=[catalog.ids[i] for i in history], k=5), Taken([catalog.ids[i] for i in history])
         )
         listed = service.finish(placed, found[place])["items"]
         assert [hit["item"] for hit in listed] == [catalog.ids[i] for i in expected.items[place]]
