@@ -12,7 +12,7 @@ from foldin.data import Split, load_pictures
 from foldin.errors import ConfigError
 from foldin.evaluation import bound_report, calibration_curve
 from foldin.generative import VAE, bits_per_value, load_model
-from foldin.inference import Called
+from foldin.inference import Annealing, Called
 from foldin.inference import bound_report as report_of
 from foldin.models import Segmented, SemanticIds, Variational
 from foldin.store import Run
@@ -22,8 +22,22 @@ __all__ = ["explain", "explain_file"]
 _TELLING = 6
 
 
-def explain(run: Run, split: Split, *, people: int, draws: int, seed: int, progress: Any = None) -> dict[str, Any]:
+def explain(
+    run: Run,
+    split: Split,
+    *,
+    people: int,
+    draws: int,
+    seed: int,
+    annealed: int = 50,
+    annealing: Annealing = Annealing(),  # noqa: B008 (immutable)
+    progress: Any = None,
+) -> dict[str, Any]:
     """The report of a run as data.
+
+    Args:
+        run, split: what is reported on, and its held-out people.
+        people, draws, seed, annealed, annealing, progress: see `evaluation.bound_report`.
 
     Raises:
         ConfigError: the model has no density, so that there is nothing to explain in nats.
@@ -45,7 +59,14 @@ def explain(run: Run, split: Split, *, people: int, draws: int, seed: int, progr
     }
     if isinstance(run.model, Variational):
         content["bounds"] = bound_report(
-            run.model, split.test, people=people, draws=draws, seed=seed, progress=progress
+            run.model,
+            split.test,
+            people=people,
+            draws=draws,
+            annealed=annealed,
+            annealing=annealing,
+            seed=seed,
+            progress=progress,
         )
     if isinstance(run.model, Segmented):
         shares, _ = run.model.segments()
@@ -70,7 +91,16 @@ def explain(run: Run, split: Split, *, people: int, draws: int, seed: int, progr
 
 
 def explain_file(
-    path: Path, pictures: str, *, device: str | torch.device, people: int, draws: int, seed: int, progress: Any = None
+    path: Path,
+    pictures: str,
+    *,
+    device: str | torch.device,
+    people: int,
+    draws: int,
+    seed: int,
+    annealed: int = 50,
+    annealing: Annealing = Annealing(),  # noqa: B008 (immutable)
+    progress: Any = None,
 ) -> dict[str, Any]:
     """The report of a generative model in a file on the test pictures, as data.
 
@@ -87,12 +117,20 @@ def explain_file(
     model.elbo(test.rows(0, 1), torch.Generator(model.device).manual_seed(seed))  # refuses what is not its own
     values, called = math.prod(test.shape), Called("picture", "pictures", "pixel")
     bounds = report_of(
-        model, test, np.full(len(test), float(values)), called=called, draws=draws, seed=seed, progress=progress
+        model,
+        test,
+        np.full(len(test), float(values)),
+        called=called,
+        draws=draws,
+        annealed=annealed,
+        annealing=annealing,
+        seed=seed,
+        progress=progress,
     )
     offset = values * model.likelihood.offset
     bits = {
-        name: bits_per_value(entry["per_picture"] + offset, values)
-        for name, entry in (("elbo", bounds["bound"]["elbo"]), ("log_evidence", bounds["gap"]["log_evidence"]))
+        name: None if entry["per_picture"] is None else bits_per_value(entry["per_picture"] + offset, values)
+        for name, entry in (("elbo", bounds["bound"]["elbo"]), ("best_bound", bounds["gap"]["best_bound"]))
     }
     return {
         "file": str(path),

@@ -32,26 +32,33 @@ def pictures(tmp_path):
 def test_explain_reports_on_a_saved_model(pictures):
     path = pictures / "vae.safetensors"
     save_model(path, made())
-    arguments = [str(path), "--data", str(pictures), "--people", "10", "--draws", "60"]
+    arguments = [str(path), "--data", str(pictures), "--people", "10", "--draws", "60", "--temperatures", "20"]
     result = CliRunner().invoke(explain_command, arguments, catch_exceptions=False)
     assert result.exit_code == 0
     said = " ".join(result.output.split())
-    for part in ("10 held-out pictures, 12 pixels each", "per picture", "per pixel", "ELBO", "IWAE, k = 50"):
+    for part in ("10 held-out pictures, 12 pixels each", "per picture", "per pixel", "ELBO", "IWAE bound, k = 50"):
         assert part in said
     assert "per person" not in said
     page = (pictures / "vae.html").read_text(encoding="utf-8")
     assert "per picture" in page
     assert "per person" not in page
+    for part in ("best bound on log p(x)", "annealed upper bound, 10 simulated pictures", "median ESS"):
+        assert part in page
     assert "<script" not in page
 
 
 def test_explain_as_json_agrees_with_the_report(pictures):
     path, model = pictures / "vae.safetensors", made()
     save_model(path, model)
-    arguments = [str(path), "--data", str(pictures), "--people", "10", "--draws", "5", "--json"]
+    arguments = [str(path), "--data", str(pictures), "--people", "10", "--draws", "5", "--annealed", "0", "--json"]
     content = json.loads(CliRunner().invoke(explain_command, arguments, catch_exceptions=False).output)
     expected = bound_report(
-        model, stripes(12).rows(0, 10), np.full(10, 12.0), called=Called("picture", "pictures", "pixel"), draws=5
+        model,
+        stripes(12).rows(0, 10),
+        np.full(10, 12.0),
+        called=Called("picture", "pictures", "pixel"),
+        draws=5,
+        annealed=0,
     )
     assert content["bounds"] == json.loads(json.dumps(expected))
     bits = -content["bounds"]["bound"]["elbo"]["per_pixel"] / math.log(2)

@@ -5,7 +5,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["bound_heading", "bound_rows", "html_page", "line_chart"]
+__all__ = [
+    "RELIABILITY_HEAD",
+    "bound_heading",
+    "bound_rows",
+    "health_line",
+    "html_page",
+    "line_chart",
+    "reliability_rows",
+]
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #2563a8; --other: #b4530a; --third: #3a7d44; --grid: #8884; }
@@ -127,26 +135,97 @@ def bound_rows(bounds: dict[str, Any]) -> list[tuple[str, str, str]]:
     """The report's table: name, nats per row, nats per unit, with standard errors."""
     bound, gap, row, unit = bounds["bound"], bounds["gap"], bounds["called"]["row"], bounds["called"]["unit"]
 
-    def cells(entry: dict[str, float]) -> tuple[str, str]:
-        per_row = f"{entry[f'per_{row}']:.2f} ± {entry[f'per_{row}_se']:.2f}"
-        return per_row, f"{entry[f'per_{unit}']:.4f} ± {entry[f'per_{unit}_se']:.4f}"
+    def cells(entry: dict[str, float | None]) -> tuple[str, str]:
+        return _with_error(entry, f"per_{row}", 2), _with_error(entry, f"per_{unit}", 4)
 
     rows = [
-        ("ELBO", *cells(bound["elbo"])),
+        ("ELBO, a lower bound on log p(x)", *cells(bound["elbo"])),
         ("  reconstruction", *cells(bound["reconstruction"])),
-        ("  KL(q(z|x) ‖ prior)", *cells(bound["kl"])),
+        (f"  KL(q(z|x) ‖ {'N(0, I)' if bounds['prior'] == 'standard normal' else 'prior'})", *cells(bound["kl"])),
         ("SGVB estimator A", *cells(bound["estimator_a"])),
     ]
     if "estimator_b" in bound:
         rows.append(("SGVB estimator B", *cells(bound["estimator_b"])))
-    rows += [(f"IWAE, k = {k}", *cells(entry)) for k, entry in bounds["iwae"].items()]
+    rows += [(f"IWAE bound, k = {k}", *cells(entry)) for k, entry in bounds["iwae"].items()]
     rows += [
-        (f"log p(x), from each {row}'s own q", *cells(gap["log_evidence"])),
-        ("gap log p(x) − ELBO", *cells(gap["gap"])),
-        ("  amortisation", *cells(gap["amortisation"])),
-        ("  approximation", *cells(gap["approximation"])),
+        (f"ELBO of each {row}'s own q", *cells(gap["elbo_refined"])),
+        (f"IWAE bound of each {row}'s own q, k = {bounds['draws']}", *cells(gap["iwae_refined"])),
+        (f"best bound on log p(x), by both q's, k = {2 * bounds['draws']}", *cells(gap["best_bound"])),
+        ("gap log p(x) − ELBO, at least", *cells(gap["gap_at_least"])),
+        ("  amortization, at least", *cells(gap["amortisation_at_least"])),
+        ("  approximation, estimate", *cells(gap["approximation_estimate"])),
     ]
+    if "objective" in bounds:
+        rows.append((bounds["objective"]["what"], *cells(bounds["objective"]["objective"])))
+    if bounds.get("fold_in"):
+        rows += [
+            ("bound on log p(target half | fold-in half): ELBO", *cells(bounds["fold_in"]["elbo"])),
+            ("bound on log p(target half | fold-in half): best", *cells(bounds["fold_in"]["best_bound"])),
+        ]
+    if "annealed" in bounds:
+        annealed = bounds["annealed"]
+        rows += [
+            (f"annealed lower bound, {annealed['rows']} {bounds['called']['rows']}", *cells(annealed["lower"])),
+            (f"  best bound of these {annealed['rows']}", *cells(annealed["best_bound"])),
+        ]
+        if annealed["simulated"] is not None:
+            made = f"{annealed['rows']} simulated {bounds['called']['rows']}"
+            rows += [
+                (f"annealed lower bound, {made}", *cells(annealed["simulated"]["lower"])),
+                (f"annealed upper bound, {made}", *cells(annealed["simulated"]["upper"])),
+                ("  width of the bracket", *cells(annealed["simulated"]["width"])),
+            ]
     return rows
+
+
+def _with_error(entry: dict[str, float | None], name: str, places: int) -> str:
+    """A mean ± its standard error, as far as there are any."""
+    mean, error = entry[name], entry[f"{name}_se"]
+    if mean is None:
+        return "–"
+    return f"{mean:.{places}f}" if error is None else f"{mean:.{places}f} ± {error:.{places}f}"
+
+
+def reliability_rows(bounds: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
+    """Of each set of importance weights: name, draws, median k̂, share of rows with k̂ above 0.7, median effective sample size."""
+    names = {
+        "encoder": "encoder's q",
+        "refined": f"each {bounds['called']['row']}'s own q",
+        "both": "both q's (best bound)",
+    }
+    sets = [(names[key], one) for key, one in bounds["reliability"].items()]
+    if bounds.get("fold_in"):
+        sets.append(("target half | fold-in half", bounds["fold_in"]["reliability"]))
+    return [
+        (
+            name,
+            str(one["draws"]),
+            _median_shape(one),
+            "–" if one["k_hat_above"] is None else f"{one['k_hat_above']:.0%}",
+            f"{one['ess_median']:.1f}",
+        )
+        for name, one in sets
+    ]
+
+
+def _median_shape(one: dict[str, Any]) -> str:
+    if one["k_hat_median"] is not None:
+        return f"{one['k_hat_median']:.2f}"
+    return "∞" if one["k_hat_infinite"] else "–"
+
+
+RELIABILITY_HEAD = ("importance weights of", "draws", "median k̂", "k̂ > 0.7", "median ESS")
+
+
+def health_line(bounds: dict[str, Any]) -> str:
+    """How much of the code is used, in words."""
+    health = bounds["health"]
+    if health["active_units"] is None:
+        return f"which units are active a single {bounds['called']['row']} cannot tell"
+    return (
+        f"{health['active_units']} of {health['latent']} units active, effective rank {health['effective_rank']:.1f}, "
+        f"log N = {bounds['decomposition']['log_people']:.2f}"
+    )
 
 
 def bound_heading(bounds: dict[str, Any]) -> str:
@@ -174,24 +253,25 @@ def _training(history: list[dict[str, Any]]) -> str:
 
 def _bounds(bounds: dict[str, Any]) -> str:
     parts = bounds["decomposition"]
-    exact, health = parts["all"], bounds["health"]
+    exact, health = parts[parts["method"]], bounds["health"]
     split = {
         "I(x; z)": exact["mutual_information"],
         "total correlation": exact["total_correlation"],
         "Σ_j KL(q(z_j) ‖ p(z_j))": exact["dimension_wise_kl"],
     }
     row, unit = bounds["called"]["row"], bounds["called"]["unit"]
-    curve = [(float(k), entry[f"per_{row}"]) for k, entry in bounds["iwae"].items()]
+    curve = [(float(k), entry[f"per_{row}"]) for k, entry in bounds["iwae"].items() if entry[f"per_{row}"] is not None]
     units = [(float(j + 1), kl) for j, kl in enumerate(health["kl_per_dimension"])]
     alarms = "".join(f'<p class="alarm">{html.escape(one)}</p>' for one in health["alarms"])
     return (
         f"<h2>The bound</h2><p>{html.escape(bound_heading(bounds))}.</p>"
         + _table(("nats", f"per {row}", f"per {unit}"), bound_rows(bounds))
         + _chart("IWAE bound over k", {"": [(math.log10(k), v) for k, v in curve]}, "log₁₀ k", f"nats per {row}")
+        + "<h2>How far the weights can be trusted</h2>"
+        + _table(RELIABILITY_HEAD, reliability_rows(bounds))
         + "<h2>Where the KL goes</h2>"
-        + _stacked(f"KL {exact['kl']:.2f} nats a {row} to a standard normal", split)
-        + f"<h2>Health</h2><p>{health['active_units']} of {health['latent']} units active, effective rank "
-        f"{health['effective_rank']:.1f}, log N = {parts['log_people']:.2f}.</p>{alarms}"
+        + _stacked(f"KL {exact['kl']:.2f} nats a {row} to a standard normal, by {exact['bias']}", split)
+        + f"<h2>Health</h2><p>{html.escape(health_line(bounds))}.</p>{alarms}"
         + _chart("KL of each latent dimension, sorted", {"": units}, "dimension", f"nats per {row}")
     )
 

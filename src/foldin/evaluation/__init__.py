@@ -1,7 +1,7 @@
 """Honest evaluation: full ranking, per-person figures, intervals, paired tests, one likelihood scale."""
 
 from foldin.evaluation.beyond import coverage, gini, novelty
-from foldin.evaluation.bounds import bound_report
+from foldin.evaluation.bounds import bound_report, fold_in_bound
 from foldin.evaluation.calibration import calibration_curve
 from foldin.evaluation.evaluate import (
     DEFAULT_METRICS,
@@ -27,6 +27,7 @@ __all__ = [
     "compare_models",
     "coverage",
     "evaluate",
+    "fold_in_bound",
     "gini",
     "hit_rate",
     "holm",

@@ -217,6 +217,10 @@ class VAE(Trainable[VAEConfig, Examples], LatentModel[Examples]):
         return super().log_prior(z, data) if self.prior is None else self.prior.log_prob(z)
 
     @torch.no_grad()
+    def simulated(self, z: Float[Tensor, "rows latent"], data: Examples, generator: torch.Generator) -> Examples:
+        return Examples(self.likelihood.sample(self.decode(z), generator))
+
+    @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Shaped[Tensor, "n *shape"]:
         """Draws of x: z from the prior, then x from p(x|z); for their means see `decode` and `Likelihood.mean`."""
         return self.likelihood.sample(self.decode(self.draw(n, generator)), generator)

@@ -1,7 +1,8 @@
 """Bounds and estimators, free of any model."""
 
+from foldin.inference.ais import Annealing, Schedule, annealed_weights, tuned_schedule
 from foldin.inference.black_box import BlackBoxResult, GaussianApproximation, Parameter, black_box_vi
-from foldin.inference.bounds import Called, bound_report
+from foldin.inference.bounds import Called, bound_report, entry_of
 from foldin.inference.decomposition import KlDecomposition, aggregate_log_density, decompose_kl
 from foldin.inference.elbo import (
     ElboTerms,
@@ -21,11 +22,13 @@ from foldin.inference.iwae import iwae_bound, iwae_curve
 from foldin.inference.k_means import k_means, nearest
 from foldin.inference.laplace import LaplaceResult, laplace, maximum_a_posteriori
 from foldin.inference.latent import LatentModel
+from foldin.inference.proposals import draws_of, posteriors, reliability, weights_of_both
 from foldin.inference.psis import effective_sample_size, pareto_shape, psis
 from foldin.inference.refine import refine_gaussian
 from foldin.inference.variational_mixture import VariationalGaussianMixture
 
 __all__ = [
+    "Annealing",
     "BlackBoxResult",
     "Called",
     "EMResult",
@@ -40,18 +43,22 @@ __all__ = [
     "Maximisable",
     "Parameter",
     "Points",
+    "Schedule",
     "Statistics",
     "VariationalGaussianMixture",
     "Weighted",
     "active_units",
     "aggregate_log_density",
     "alarms",
+    "annealed_weights",
     "black_box_vi",
     "bound_report",
     "decompose_kl",
+    "draws_of",
     "effective_rank",
     "effective_sample_size",
     "em",
+    "entry_of",
     "gaussian_kl",
     "gaussian_kl_terms",
     "iwae_bound",
@@ -64,8 +71,12 @@ __all__ = [
     "nearest",
     "pareto_shape",
     "perturbed",
+    "posteriors",
     "psis",
     "refine_gaussian",
+    "reliability",
     "reparameterise",
     "stochastic_em",
+    "tuned_schedule",
+    "weights_of_both",
 ]

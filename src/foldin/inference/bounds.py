@@ -1,7 +1,20 @@
 """The bound report: for a latent-variable model, the bound it optimises, how tight it is, and how its KL decomposes.
 
 Everything is measured on held-out rows (people, pictures), in nats per row and per unit of it (item, pixel), with
-standard errors over rows.
+standard errors over rows (null for a single row). What is said of log p(x) are bounds, and they are called so:
+
+    elbo            E_q[log p(x|z)] − KL(q(z|x) ‖ p(z)), q the encoder's answer                           ≤ log p(x)
+    elbo_refined    the same of each row's own q: `refine_gaussian`                                     ≤ log p(x)
+    iwae            importance-weighted, by k draws of q                                                ≤ log p(x), in expectation
+    best_bound      by all draws of both q's under the mixture of the two                               ≤ log p(x), in expectation
+    annealed        on fewer rows; on simulated ones from above too: `bracket.py`
+
+The gap log p(x) − ELBO is at least best_bound − elbo, and the encoder's share of it at least elbo_refined − elbo; what is left,
+best_bound − elbo_refined, estimates the family's share and bounds it on neither side.
+
+Where the model's own prior looks at x, what it optimises is told as `objective`, beside bounds under the standard normal.
+
+No number is NaN or infinite: null stands for one that is.
 """
 
 import math
@@ -10,20 +23,25 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 
+from foldin.errors import ShapeError
+from foldin.inference.ais import Annealing
+from foldin.inference.bracket import annealed_report
 from foldin.inference.decomposition import decompose_kl
-from foldin.inference.elbo import gaussian_kl, log_normal, reparameterise
+from foldin.inference.elbo import gaussian_kl, gaussian_kl_terms
 from foldin.inference.health import active_units, alarms, effective_rank
 from foldin.inference.iwae import iwae_bound, iwae_curve
 from foldin.inference.latent import LatentModel
-from foldin.inference.refine import refine_gaussian
+from foldin.inference.proposals import Gaussian, Joint, draws_of, posteriors, reliability, weights_of_both
 from foldin.rows import Rows
 from foldin.tensors import Array, Float64, Tensor
 
-__all__ = ["Called", "bound_report"]
+__all__ = ["Called", "bound_report", "entry_of"]
 
 KS = (1, 5, 50, 500)
+NO_BOUND = "objective with a prior that sees x, not a bound on log p(x)"
 Say = Callable[[int, int], None]
 D = TypeVar("D", bound=Rows)
+_AFFORDED = 1 << 29  # people × people × latent dimensions of an aggregate posterior that is worked out in full
 
 
 class Called(NamedTuple):
@@ -34,73 +52,25 @@ class Called(NamedTuple):
     unit: str = "item"
 
 
-def _entry(values: Tensor, units: Float64[Array, " rows"], called: Called) -> dict[str, float]:
+def entry_of(values: Tensor, units: Float64[Array, " rows"], called: Called) -> dict[str, float | None]:
     """Mean over rows and per unit, each with its standard error; per unit is the total over the number of units."""
     v = values.double().cpu().numpy()
     n = len(v)
     per_unit = v.sum() / units.sum()
     spread = v - per_unit * units  # of a ratio of means, by the delta method
+    several = n > 1
     return {
-        f"per_{called.row}": float(v.mean()),
-        f"per_{called.row}_se": float(v.std(ddof=1) / math.sqrt(n)) if n > 1 else 0.0,
-        f"per_{called.unit}": float(per_unit),
-        f"per_{called.unit}_se": float(math.sqrt((spread**2).sum() / (n - 1)) / (math.sqrt(n) * units.mean()))
-        if n > 1
-        else 0.0,
+        f"per_{called.row}": _finite(v.mean()),
+        f"per_{called.row}_se": _finite(v.std(ddof=1) / math.sqrt(n)) if several else None,
+        f"per_{called.unit}": _finite(per_unit),
+        f"per_{called.unit}_se": _finite(math.sqrt((spread**2).sum() / (n - 1)) / (math.sqrt(n) * units.mean()))
+        if several
+        else None,
     }
 
 
-def _draws(
-    model: LatentModel[D],
-    data: D,
-    mu: Tensor,
-    logvar: Tensor,
-    draws: int,
-    generator: torch.Generator,
-    say: Say,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """(log p(x|z), log p(z), log q(z|x)) of `draws` draws a row, each (draws, rows)."""
-    found: list[list[Tensor]] = [[], [], []]
-    step = model.block()
-    parts = [(data.rows(at, at + step), slice(at, at + step)) for at in range(0, len(data), step)]
-    for draw in range(draws):
-        rows: list[list[Tensor]] = [[], [], []]
-        for part, at in parts:
-            z = reparameterise(mu[at], logvar[at], generator)
-            rows[0].append(model.log_likelihood(z, part))
-            rows[1].append(model.log_prior(z, part))
-            rows[2].append(log_normal(z, mu[at], logvar[at]))
-        for one, row in zip(found, rows, strict=True):
-            one.append(torch.cat(row))
-        say(draw + 1, draws)
-    reconstruction, prior, own = (torch.stack(one) for one in found)
-    return reconstruction, prior, own
-
-
-def _refined(
-    model: LatentModel[D], data: D, mu: Tensor, logvar: Tensor, generator: torch.Generator, steps: int
-) -> tuple[Tensor, Tensor]:
-    """Each row's own q, from the encoder's answer by gradient steps; the model stays as it is."""
-    frozen = [t for t in model.tensors().values() if t.requires_grad]
-    for tensor in frozen:
-        tensor.requires_grad_(False)
-    try:
-        found = []
-        step = model.block()
-        for at in range(0, len(data), step):
-            part = data.rows(at, at + step)
-
-            def bound(z: Tensor, m: Tensor, v: Tensor, part: D = part) -> Tensor:
-                likelihood = model.differentiable_log_likelihood(z, part)
-                if model.standard_prior:
-                    return likelihood - gaussian_kl(m, v)
-                return likelihood + model.log_prior(z, part) - log_normal(z, m, v)
-
-            found.append(refine_gaussian(bound, mu[at : at + step], logvar[at : at + step], generator, steps=steps))
-    finally:
-        for tensor in frozen:
-            tensor.requires_grad_(True)
-    return torch.cat([m for m, _ in found]), torch.cat([v for _, v in found])
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
 def bound_report(
@@ -110,7 +80,9 @@ def bound_report(
     *,
     called: Called = Called(),  # noqa: B008 (immutable)
     draws: int = 500,
-    refine_steps: int = 60,
+    refine_steps: int = 100,
+    annealed: int = 50,
+    annealing: Annealing = Annealing(),  # noqa: B008 (immutable)
     aggregate: D | None = None,
     seed: int = 0,
     progress: Say | None = None,
@@ -121,102 +93,162 @@ def bound_report(
         x: held-out rows.
         units: of each row.
         called: names in the report.
-        draws: of z for each row: the largest k of the IWAE bound.
-        refine_steps: gradient steps to each row's own q, from which log p(x) is estimated, again with `draws` draws.
+        draws: of z for each row from each q: the largest k of the IWAE bounds.
+        refine_steps: to each row's own q, at most.
+        annealed: rows whose log p(x) is bracketed by annealed importance sampling (the first); none with 0.
+        annealing: how.
         aggregate: rows whose aggregate posterior is decomposed; x when None.
         seed: of all draws.
         progress: called with (draws done, draws in all).
-    """
 
-    def entry(values: Tensor) -> dict[str, float]:
-        return _entry(values, units, called)
+    Raises:
+        ShapeError: no rows, another number of units, or no draws.
+    """
+    if len(x) == 0 or len(units) != len(x) or draws < 1:
+        raise ShapeError(
+            f"a bound report needs rows with a unit count each and a draw, not {len(x)}, {len(units)}, {draws}"
+        )
+
+    def entry(values: Tensor) -> dict[str, float | None]:
+        return entry_of(values, units, called)
 
     generator = torch.Generator(model.device).manual_seed(seed)
-    with torch.no_grad():
-        mu, logvar = _posterior(model, x)
-        likelihood, prior, own = _draws(model, x, mu, logvar, draws, generator, progress or (lambda _d, _t: None))
-        kl_draws = (own - prior).mean(dim=0)
-        kl = gaussian_kl(mu, logvar) if model.standard_prior else kl_draws
-        estimator_a = (likelihood + prior - own).mean(dim=0)
-        elbo = likelihood.mean(dim=0) - kl
-        curve = iwae_curve((likelihood + prior - own).double(), tuple(k for k in KS if k <= draws))
-    best_mu, best_logvar = _refined(model, x, mu, logvar, generator, refine_steps)
-    with torch.no_grad():
-        silent: Say = lambda _d, _t: None
-        parts = _draws(model, x, best_mu, best_logvar, draws, generator, silent)
-        weights = parts[0] + parts[1] - parts[2]
-        refined = weights.mean(dim=0)
-        # Each row's own q proposes far better than the encoder's: with that, the same k comes closer to log p(x).
-        evidence = iwae_bound(weights.double())
+    joint, start = Joint(model), posteriors(model, x)
+    refined = joint.refined(x, start, generator, refine_steps)
+    own_prior = model.log_prior if model.prior_sees_data else None
+    say = progress or (lambda _done, _total: None)
+    first = draws_of(
+        model,
+        x,
+        (start, refined),
+        joint.log_prior,
+        draws,
+        generator,
+        extra=own_prior,
+        say=lambda done, _: say(done, 2 * draws),
+    )
+    second = draws_of(
+        model, x, (refined, start), joint.log_prior, draws, generator, say=lambda done, _: say(draws + done, 2 * draws)
+    )
+    reconstruction = first.likelihood.mean(dim=0)
+    kl = gaussian_kl(*start) if joint.standard else (first.densities[0] - first.prior).mean(dim=0)
+    elbo = reconstruction - kl
+    # The parts of the gap are told by estimator A, the mean of the log weights: its noise vanishes as q nears the posterior.
+    from_draws, elbo_refined = first.log_weights.mean(dim=0), second.log_weights.mean(dim=0)
+    both = weights_of_both(first, second)
+    best = iwae_bound(both)
     report: dict[str, Any] = {
         called.rows: len(x),
         f"{called.unit}s_per_{called.row}": float(units.mean()),
         "called": called._asdict(),
         "draws": draws,
-        "prior": model.prior_name,
+        "prior": joint.name,
         "bound": {
             "elbo": entry(elbo),
-            "reconstruction": entry(likelihood.mean(dim=0)),
+            "reconstruction": entry(reconstruction),
             "kl": entry(kl),
-            "estimator_a": entry(estimator_a),
+            "estimator_a": entry(from_draws),
         },
-        "iwae": {str(k): entry(values) for k, values in curve.items()},
+        "iwae": {
+            str(k): entry(values)
+            for k, values in iwae_curve(first.log_weights, tuple(k for k in KS if k <= draws)).items()
+        },
         "gap": {
-            "log_evidence": entry(evidence),
-            "gap": entry(evidence - elbo),
-            "amortisation": entry(refined - elbo),
-            "approximation": entry(evidence - refined),
+            "iwae_refined": entry(iwae_bound(second.log_weights)),
+            "best_bound": entry(best),
+            "elbo_refined": entry(elbo_refined),
+            "gap_at_least": entry(best - from_draws),
+            "amortisation_at_least": entry(elbo_refined - from_draws),
+            "approximation_estimate": entry(best - elbo_refined),
+        },
+        "reliability": {
+            "encoder": reliability(first.log_weights),
+            "refined": reliability(second.log_weights),
+            "both": reliability(both),
         },
     }
-    if model.standard_prior:
-        report["bound"]["estimator_b"] = entry(likelihood.mean(dim=0) - kl)
-    with torch.no_grad():
-        report |= _decomposed(model, x if aggregate is None else aggregate, generator, called)
-    return report
-
-
-def _posterior(model: LatentModel[D], data: D) -> tuple[Tensor, Tensor]:
-    step = model.block()
-    parts = [model.posterior(data.rows(at, at + step)) for at in range(0, len(data), step)]
-    return torch.cat([m for m, _ in parts]), torch.cat([v for _, v in parts])
-
-
-def _decomposed(model: LatentModel[D], data: D, generator: torch.Generator, called: Called) -> dict[str, Any]:
-    """The decomposition against a standard normal by three estimates of q(z), and the code's health."""
-    mu, logvar = _posterior(model, data)
-    n = len(mu)
-    found: dict[str, Any] = {"reference": "standard normal", "log_people": math.log(n), "people": n}
-    half = max(2, n // 2)
-    kinds = {
-        "all": (n, f"exact aggregate of these {called.rows}"),
-        "stratified": (half, "unbiased for q(z); log q(z) biased low by Jensen's inequality"),
-        "weighted": (half, "log q(z) too low by about log N − log M, mutual information too high"),
-    }
-    for method, (batch, bias) in kinds.items():
-        one = decompose_kl(mu[:batch], logvar[:batch], generator, draws=4, people=n, method=method)
-        found[method] = {
-            "batch": batch,
-            "bias": bias,
-            "kl": one.kl,
-            "mutual_information": one.mutual_information,
-            "total_correlation": one.total_correlation,
-            "dimension_wise_kl": float(one.dimension_wise.sum()),
-            "marginal_kl": one.marginal_kl,
+    if joint.standard:
+        report["bound"]["estimator_b"] = entry(elbo)
+    if first.extra is not None:
+        own = (first.densities[0] - first.extra).mean(dim=0)
+        report["objective"] = {
+            "what": NO_BOUND,
+            "prior": model.prior_name,
+            "objective": entry(reconstruction - own),
+            "kl": entry(own),
         }
-    exact = decompose_kl(mu, logvar, generator)
-    per_dimension = (0.5 * (mu.square() + logvar.exp() - 1.0 - logvar)).mean(dim=0)
-    active = active_units(mu)
+    if annealed > 0:
+        n = min(annealed, len(x))
+        some = x.rows(0, n)
+
+        def of_some(values: Tensor) -> dict[str, float | None]:
+            return entry_of(values, units[:n], called)
+
+        report["annealed"] = annealed_report(
+            joint,
+            some,
+            (refined[0][:n], refined[1][:n]),
+            of_some,
+            generator,
+            annealing,
+            refine_steps=refine_steps,
+        ) | {"best_bound": of_some(best[:n])}
+    codes = start if aggregate is None else posteriors(model, aggregate)
+    return report | _decomposed(codes, generator, called)
+
+
+@torch.no_grad()
+def _decomposed(codes: Gaussian, generator: torch.Generator, called: Called) -> dict[str, Any]:
+    """The decomposition against a standard normal, and the code's health.
+
+    The aggregate posterior is that of all rows where it can be afforded, and estimated from a random batch of them,
+    stratified, else.
+    """
+    mu, logvar = codes
+    n, latent = mu.shape
+    most = max(2, math.isqrt(_AFFORDED // latent))
+    batch = min(n, most)
+    if batch < n:
+        chosen = torch.randperm(n, generator=generator, device=mu.device)[:batch]
+    else:
+        chosen = torch.arange(n, device=mu.device)
+    draws = max(1, min(4, _AFFORDED // (4 * batch * batch * latent)))
+    one = decompose_kl(mu[chosen], logvar[chosen], generator, draws=draws, people=n)
+    what = {
+        "all": f"the aggregate of all {n} {called.rows} itself",
+        "stratified": f"q(z) without bias from {batch} of {n} {called.rows}; by Jensen's inequality I(x; z) is too high, but "
+        "at most log N",
+    }
+    found = {
+        "reference": "standard normal",
+        "log_people": math.log(n),
+        "people": n,
+        "method": one.method,
+        one.method: {
+            "batch": batch,
+            "bias": what[one.method],
+            "kl": _finite(one.kl),
+            "mutual_information": _finite(one.mutual_information),
+            "total_correlation": _finite(one.total_correlation),
+            "dimension_wise_kl": _finite(float(one.dimension_wise.sum())),
+            "marginal_kl": _finite(one.marginal_kl),
+        },
+    }
+    per_dimension = gaussian_kl_terms(mu, logvar).mean(dim=0)
+    active = active_units(mu) if n > 1 else None
     health = {
         "active_units": active,
-        "latent": mu.shape[1],
-        "effective_rank": effective_rank(mu),
+        "latent": latent,
+        "effective_rank": effective_rank(mu) if n > 1 else None,
         "kl_per_dimension": sorted((float(v) for v in per_dimension), reverse=True),
-        "alarms": alarms(
+        "alarms": []
+        if active is None
+        else alarms(
             kl=float(per_dimension.sum()),
             active=active,
-            latent=mu.shape[1],
-            mutual_information=exact.mutual_information,
-            marginal_kl=exact.marginal_kl,
+            latent=latent,
+            mutual_information=one.mutual_information,
+            marginal_kl=one.marginal_kl,
             log_people=math.log(n),
             row=called.row,
             rows=called.rows,

@@ -6,7 +6,24 @@ with the aggregate posterior q(z) = 1/N Σ_n q(z|x_n): the mutual information of
 of the code's dimensions, and how far each dimension's marginal is from the prior. ELBO surgery joins the last two:
 I_q(n; z) + KL(q(z) ‖ p(z)), with I ≤ log N.
 
-Source: chen2018 (β-TCVAE), eq. 2 and appendix C; hoffman2016 (ELBO surgery).
+How q(z) is estimated, at draws of a batch of M of the N people:
+
+    all         M = N: the aggregate itself. Each draw of the information is at most log N, since q(z) ≥ q(z|x_n) / N at z of n.
+    stratified  1/N of the person's own q and (N − 1)/(N (M − 1)) of each other's in the batch: unbiased for q(z), so that
+                log q(z) is too low by Jensen's inequality, and the information too high, but never above log N. The
+                aggregate where M = N.
+    weighted    1/(N M) Σ over the batch: exactly the batch's own aggregate, as if it were everybody, divided by N. Its terms
+                are those of the batch, with log N added to the information, (D − 1) log N to the total correlation, and D
+                log N taken from the dimension-wise KL. These are constants: a gradient does not see them, but the values say
+                nothing about people. The information lies between log N and log N + log M whatever the code is.
+
+The sum of the three terms is the same for all three.
+
+Source: chen2018 (β-TCVAE), eq. 2, appendices C.1 (weighted) and C.2 (stratified); hoffman2016 (ELBO surgery).
+
+Departure from the paper: of the batch's others it has one stand for N − M + 1 people and the rest for one each. Which one is
+arbitrary; here the estimate is averaged over that choice, which leaves its mean as it is, lowers its variance and thereby
+Jensen's bias, and is exact for M = N.
 """
 
 import math
@@ -27,10 +44,10 @@ _ELEMENTS = 1 << 24
 
 @dataclass(frozen=True)
 class KlDecomposition:
-    """The three terms and their sum, in nats, each an estimate from one draw of z a person.
+    """The three terms and their sum, in nats, each a mean over draws of z.
 
     Args:
-        mutual_information: I_q(x; z), at most log N.
+        mutual_information: I_q(x; z), at most log N (but for the method `weighted`).
         total_correlation: KL(q(z) ‖ Π_j q(z_j)).
         dimension_wise: KL(q(z_j) ‖ p(z_j)) of each latent dimension.
         kl: mean over people of log q(z|x) − log p(z): the three terms add up to it exactly.
@@ -57,12 +74,14 @@ def _log_weights(rows: int, start: int, batch: int, people: int, method: str) ->
         return torch.full((rows, batch), -math.log(batch), dtype=torch.float64)
     if method == "weighted":
         return torch.full((rows, batch), -math.log(batch * people), dtype=torch.float64)
-    # Stratified: the own component counts 1/N, one other stands for N − M + 1 people, each further other for one.
-    weights = torch.full((rows, batch), 1.0 / (batch - 1), dtype=torch.float64)
-    own = torch.arange(start, start + rows)
-    weights[torch.arange(rows), own] = 1.0 / people
-    weights[torch.arange(rows), (own + 1) % batch] = (people - batch + 1) / (people * (batch - 1))
+    weights = torch.full((rows, batch), (people - 1) / (people * max(1, batch - 1)), dtype=torch.float64)
+    weights[torch.arange(rows), torch.arange(start, start + rows)] = 1.0 / people
     return weights.log()
+
+
+def _method(method: str | None, batch: int, people: int) -> str:
+    """The method asked for, or the one that is right for so many."""
+    return method or ("all" if batch == people else "stratified")
 
 
 def aggregate_log_density(
@@ -71,7 +90,7 @@ def aggregate_log_density(
     logvar: Float[Tensor, "people latent"],
     *,
     people: int | None = None,
-    method: str = "all",
+    method: str | None = None,
 ) -> tuple[Float[Tensor, " people"], Float[Tensor, "people latent"]]:
     """(log q(z), log q(z_j)) at each person's draw, in nats.
 
@@ -79,19 +98,19 @@ def aggregate_log_density(
         z: a draw from each person's q(z|x).
         mu, logvar: of the same people, a batch of M.
         people: N, the people whose aggregate is meant; M when None.
-        method: `all` takes the batch for everybody (exact for M = N); `weighted` is minibatch-weighted sampling, which
-            is biased: its log q(z) is too low by about log N − log M, hence mutual information too high; `stratified` is
-            minibatch-stratified sampling, unbiased for q(z) itself, biased only through the logarithm.
+        method: `all`, `stratified` or `weighted`, as the module's docstring has them. By default `all` where the batch is
+            everybody, and `stratified` else.
 
     Raises:
-        ShapeError: M above N, a batch of one to stratify, or an unknown method.
+        ShapeError: M above N, a batch of one that is to stand for more, `all` with M below N, or an unknown method.
     """
     batch = len(z)
     people = batch if people is None else people
+    method = _method(method, batch, people)
     if method not in METHODS:
         raise ShapeError(f"method {method!r} is not one of {', '.join(METHODS)}")
-    if batch > people or (method == "stratified" and batch < 2):
-        raise ShapeError(f"a batch of {batch} people cannot stand for {people}")
+    if batch > people or (method == "stratified" and batch < min(2, people)) or (method == "all" and batch < people):
+        raise ShapeError(f"a batch of {batch} people cannot stand for {people} by the method {method!r}")
     joint, marginals = [], []
     step = max(1, _ELEMENTS // (batch * z.shape[1]))
     for start in range(0, batch, step):
@@ -110,7 +129,7 @@ def decompose_kl(
     *,
     draws: int = 1,
     people: int | None = None,
-    method: str = "all",
+    method: str | None = None,
     log_prior_terms: Callable[[Tensor], Tensor] | None = None,
 ) -> KlDecomposition:
     """The decomposition of the mean KL of a batch of people.
@@ -143,5 +162,5 @@ def decompose_kl(
         dimension_wise=total[2:].cpu(),
         kl=float(total.sum()),
         people=len(mu) if people is None else people,
-        method=method,
+        method=_method(method, len(mu), len(mu) if people is None else people),
     )

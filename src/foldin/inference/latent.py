@@ -20,10 +20,11 @@ D = TypeVar("D", bound=Rows)
 class LatentModel(ABC, Generic[D]):
     """q(z|x) = N(μ(x), diag σ²(x)), p(x|z), and a prior p(z), or p(z|x) where it is adaptive, for rows x of D.
 
-    A subclass sets `standard_prior` and `device`, and with another prior gives `log_prior`.
+    A subclass sets `standard_prior` and `device`, and with another prior gives `log_prior` and `draw`.
     """
 
     standard_prior: bool
+    prior_sees_data: bool = False  # p(z|x): what is optimised is then no bound on a log p(x)
     device: torch.device
 
     @abstractmethod
@@ -59,9 +60,19 @@ class LatentModel(ABC, Generic[D]):
         """log p(z) of each row's z, in nats; a standard normal unless the model has another."""
         return log_normal(z, torch.zeros_like(z), torch.zeros_like(z))
 
+    def draw(self, n: int, generator: torch.Generator) -> Float[Tensor, "n latent"] | None:
+        """Draws of z from the prior; None where it is the standard normal, or looks at x."""
+        return None
+
+    def simulated(self, z: Float[Tensor, "rows latent"], data: D, generator: torch.Generator) -> D | None:
+        """A draw of x from p(x|z) for each z, of as many units as the rows of `data` have; None where that is not to be had."""
+        return None
+
     @torch.no_grad()
     def elbo(self, data: D, generator: torch.Generator) -> ElboTerms:
         """Each row's bound on log p(x), in nats: one draw of z; the KL in closed form where the prior has one.
+
+        Where the prior looks at x (`prior_sees_data`), it is the model's objective, and not a bound on any log p(x).
 
         Blocks of rows take their draws one after the other.
 

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import TypeVar
 
+import numpy as np
 import torch
 
 from foldin.blocks import multinomial_log_likelihood
@@ -21,8 +22,8 @@ C = TypeVar("C", bound=Config)
 class Variational(Posterior[C], LatentModel[Histories]):
     """A recommender with q(z|x) = N(μ(x), diag σ²(x)), p(x|z) multinomial, and a prior p(z), or p(z|x) where it is adaptive.
 
-    A subclass sets `standard_prior` and gives `posterior`, `decode` and `differentiable_log_likelihood`; with another
-    prior also `log_prior`.
+    A subclass sets `standard_prior`, and `prior_sees_data` where it does, and gives `posterior`, `decode` and
+    `differentiable_log_likelihood`; with another prior also `log_prior`.
     """
 
     @abstractmethod
@@ -37,6 +38,24 @@ class Variational(Posterior[C], LatentModel[Histories]):
         """log p(x | z) of each person's items, in nats; without a gradient."""
         items, offsets = histories.tensors(self.device)
         return multinomial_log_likelihood(self.decode(z), items, offsets)
+
+    @torch.no_grad()
+    def simulated(
+        self, z: Float[Tensor, "users latent"], histories: Histories, generator: torch.Generator
+    ) -> Histories | None:
+        """Histories as long as those given, their items drawn from p(item | z) one by one: an item may come again.
+
+        That is the law whose log-likelihood the model has: of a sequence of draws, and not of a set.
+        """
+        lengths = torch.from_numpy(histories.lengths).to(self.device)
+        if len(histories) == 0 or int(lengths.max()) == 0:
+            return Histories.empty(len(histories), self.n_items)
+        drawn = torch.multinomial(
+            self.decode(z).softmax(dim=1), int(lengths.max()), replacement=True, generator=generator
+        )
+        kept = torch.arange(drawn.shape[1], device=self.device) < lengths.unsqueeze(1)
+        items = drawn[kept].cpu().numpy().astype(np.int32)
+        return Histories(items=items, offsets=histories.offsets - histories.offsets[0], n_items=self.n_items)
 
     def drawn_logits(self, histories: Histories, generator: torch.Generator) -> Iterator[Float[Tensor, "users items"]]:
         mu, logvar = self.posterior(histories)

@@ -11,7 +11,7 @@ from foldin.data import Histories
 from foldin.errors import ConfigError, FoldinError, OverloadedError
 from foldin.experiment import split_of_run
 from foldin.explanation import explain
-from foldin.inference import reparameterise
+from foldin.inference import Annealing, reparameterise
 from foldin.models import InnerProduct, Variational
 from foldin.serve.code_tree import levels
 from foldin.serve.registry import Deployment, digest_in
@@ -22,6 +22,7 @@ from foldin.tensors import Array, Float64
 __all__ = ["Insight", "person_on_map"]
 
 _PEOPLE, _DRAWS = 100, 50  # of a live report: a few seconds
+_ANNEALED, _ANNEALING = 10, Annealing(temperatures=100, leapfrogs=5)
 _POSTERIOR = 200
 _KEPT = 8  # runs
 
@@ -63,7 +64,15 @@ class Insight:
                     own = load_run(run.folder)
                     if own.info["digest"] != run.info["digest"]:
                         raise ConfigError("the run's folder holds another run by now")
-                    explained = explain(own, split_of_run(own, None), people=_PEOPLE, draws=_DRAWS, seed=0)
+                    explained = explain(
+                        own,
+                        split_of_run(own, None),
+                        people=_PEOPLE,
+                        draws=_DRAWS,
+                        annealed=_ANNEALED,
+                        annealing=_ANNEALING,
+                        seed=0,
+                    )
                     _keep(self._reports, deployment.digest, explained)
             except (FoldinError, OSError, KeyError) as error:
                 unexplained = str(error)

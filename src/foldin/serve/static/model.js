@@ -22,13 +22,25 @@ function explained(report) {
   if (bounds) {
     const unit = bounds.called.row;
     const row = (name, entry) => [name, number(entry[`per_${unit}`], 1), number(entry[`per_${bounds.called.unit}`], 3)];
+    const extra = [];
+    if (bounds.objective) extra.push(row(bounds.objective.what, bounds.objective.objective));
+    if (bounds.fold_in) extra.push(row("bound on log p(target half | fold-in half)", bounds.fold_in.best_bound));
+    if (bounds.annealed) {
+      const a = bounds.annealed;
+      extra.push(row(`annealed lower bound, ${a.rows} ${bounds.called.rows}`, a.lower));
+      if (a.simulated) extra.push(row(`annealed lower bound, ${a.rows} simulated`, a.simulated.lower), row(`annealed upper bound, ${a.rows} simulated`, a.simulated.upper));
+    }
     parts.push(el("h2", {}, "The bound"), table(["nats", `per ${unit}`, `per ${bounds.called.unit}`], [
       row("ELBO", bounds.bound.elbo), row("reconstruction", bounds.bound.reconstruction), row("KL", bounds.bound.kl),
-      row("log-evidence, estimated", bounds.gap.log_evidence), row("gap: amortisation", bounds.gap.amortisation), row("gap: approximation", bounds.gap.approximation),
+      row("best bound on log p(x)", bounds.gap.best_bound), row("gap: amortization, at least", bounds.gap.amortisation_at_least), row("gap: approximation, estimate", bounds.gap.approximation_estimate),
+      ...extra,
     ], "The bound and its gap"));
+    const sets = { encoder: "the encoder's q", refined: `each ${unit}'s own q`, both: "both (best bound)" };
+    const shape = (one) => (one.k_hat_median !== null ? number(one.k_hat_median, 2) : one.k_hat_infinite ? "∞" : "–");
+    parts.push(table(["importance weights of", "draws", "median k̂", "median ESS"], Object.entries(sets).map(([key, name]) => [name, `${bounds.reliability[key].draws}`, shape(bounds.reliability[key]), number(bounds.reliability[key].ess_median, 1)]), "How far the importance weights can be trusted"));
     const ks = Object.keys(bounds.iwae).map(Number).sort((a, b) => a - b);
     const kl = bounds.health.kl_per_dimension;
-    const d = bounds.decomposition.all;
+    const d = bounds.decomposition[bounds.decomposition.method];
     parts.push(el("div", { class: "wide" },
       chart([{ x: ks, y: ks.map((k) => bounds.iwae[String(k)][`per_${unit}`]), mode: "lines+markers" }], { title: { text: "IWAE bound by k" }, xaxis: { type: "log", title: { text: "k" } } }, "IWAE bound by number of draws"),
       chart([{ x: ["I(x; z)", "total correlation", "Σ KL_j"], y: [d.mutual_information, d.total_correlation, d.dimension_wise_kl], type: "bar" }], { title: { text: "Where the KL goes" } }, "Decomposition of the KL"),
