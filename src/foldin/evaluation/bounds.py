@@ -40,7 +40,7 @@ def bound_report(
     *,
     people: int = 500,
     draws: int = 500,
-    refine_steps: int = 200,
+    refine_steps: int = 100,
     annealed: int = 50,
     annealing: Annealing = Annealing(),  # noqa: B008 (immutable)
     aggregate: Histories | None = None,
@@ -98,11 +98,7 @@ def fold_in_bound(
     def entry(values: Tensor) -> dict[str, float | None]:
         return entry_of(values, units, Called())
 
-    whole, prior = posteriors(model, fold_in.followed_by(targets)), posteriors(model, fold_in)
-    first = draws_of(model, targets, (whole, prior), prior, draws, generator)
-    second = draws_of(model, targets, (prior, whole), prior, draws, generator)
-    reconstruction, kl = first.likelihood.mean(dim=0), _gaussian_kl(whole, prior)
-    both = weights_of_both(first, second)
+    reconstruction, kl, weights = _given(model, fold_in, targets, draws, generator)
     return {
         "what": "log p(target half | fold-in half), the encoder's posterior of the fold-in half as prior",
         "people": len(targets),
@@ -110,9 +106,19 @@ def fold_in_bound(
         "elbo": entry(reconstruction - kl),
         "reconstruction": entry(reconstruction),
         "kl": entry(kl),
-        "best_bound": entry(iwae_bound(both)),
-        "reliability": reliability(both),
+        "best_bound": entry(iwae_bound(weights)),
+        "reliability": reliability(weights),
     }
+
+
+def _given(
+    model: Variational[Any], fold_in: Histories, targets: Histories, draws: int, generator: torch.Generator
+) -> tuple[Float[Tensor, " users"], Float[Tensor, " users"], Float[Tensor, "draws users"]]:
+    """(E log p(x_target|z), KL, log weights of the draws of both posteriors) of each person."""
+    whole, prior = posteriors(model, fold_in.followed_by(targets)), posteriors(model, fold_in)
+    first = draws_of(model, targets, (whole, prior), prior, draws, generator)
+    second = draws_of(model, targets, (prior, whole), prior, draws, generator)
+    return first.likelihood.mean(dim=0), _gaussian_kl(whole, prior), weights_of_both(first, second)
 
 
 def _gaussian_kl(first: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> Float[Tensor, " users"]:

@@ -80,7 +80,7 @@ def bound_report(
     *,
     called: Called = Called(),  # noqa: B008 (immutable)
     draws: int = 500,
-    refine_steps: int = 200,
+    refine_steps: int = 100,
     annealed: int = 50,
     annealing: Annealing = Annealing(),  # noqa: B008 (immutable)
     aggregate: D | None = None,
