@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: setup demo test check format docs results bench bench-setup clean
+.PHONY: setup demo test test-scripts check format docs results bench bench-setup clean
 
 setup: .venv/ready
 
@@ -19,9 +19,15 @@ demo: setup
 	@$(BIN)/foldin demo --out runs/demo
 	@echo "(the program is $(BIN)/foldin)"
 
-# Two processes of one thread each: on two cores that is quicker than one of two threads.
+# Two processes of one thread each: on two cores that is quicker than one of two threads. What serves pages has the machine to itself.
+SERVING := tests/browser tests/serve
 test: setup
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(SERVING:%=--ignore %)
+	@OMP_NUM_THREADS=2 $(BIN)/python -m pytest $(SERVING)
+
+# Every benchmark and reproduction on tiny made-up data; several minutes.
+test-scripts: setup
+	@FOLDIN_SCRIPTS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/scripts
 
 check: setup
 	@$(BIN)/ruff check .
