@@ -264,7 +264,7 @@ def test_ten_thousand_items_are_zoomed_by_button_wheel_and_fingers(page, address
 def test_the_lab_runs_step_by_step(page, address, name):
     page.goto(f"{address}/studio/index.html#/lab")
     section = page.get_by_role("region", name=name)
-    expect(section.locator(".chart svg.main-svg").first).to_be_visible()
+    expect(section.locator(".chart svg.main-svg").first).to_be_visible(timeout=20_000)
     frames = section.locator("input[id$='-frame']")
     before = section.locator(".gtitle").last.text_content()
     frames.focus()
