@@ -195,23 +195,17 @@ class EventStore:
         Raises:
             EventStoreError: the database is away.
         """
-        own = events.c.person == person
-        ends = (
-            sa.select(
-                events.c.item, sa.func.min(events.c.time).label("first"), sa.func.max(events.c.time).label("last")
-            )
-            .where(own)
-            .group_by(events.c.item)
-            .subquery()
+        columns = (
+            events.c.item,
+            sa.func.min(events.c.time).label("first"),
+            sa.func.max(events.c.time).label("last"),
+            sa.func.min(events.c.id).label("id"),
         )
-        at_an_end = (events.c.time == ends.c.first) | (events.c.time == ends.c.last)
-        statement = (
-            sa.select(events.c.item, events.c.time)
-            .join(ends, (events.c.item == ends.c.item) & at_an_end)
-            .where(own)
-            .order_by(events.c.time, events.c.id)
-        )
-        return [Event(person, row.item, row.time) for row in self._rows(statement)]
+        # One pass and no join: a database that has no statistics of the table yet would try every pair of rows.
+        rows = self._rows(sa.select(*columns).where(events.c.person == person).group_by(events.c.item))
+        found = [(row.first, row.id, row.item) for row in rows]
+        found += [(row.last, row.id, row.item) for row in rows if row.last != row.first]
+        return [Event(person, item, time) for time, _, item in sorted(found)]
 
     def _rows(self, statement: sa.Select[Any]) -> Sequence[Any]:
         try:
