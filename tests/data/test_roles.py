@@ -111,6 +111,13 @@ def test_two_readings_without_names_are_refused_with_the_option_that_decides(row
         read_log(write(tmp_path / "log.csv", row))
 
 
+def test_users_with_one_rating_each_are_no_numbers_of_rows(tmp_path):
+    path = write_csv(tmp_path / "a.csv", [(u, (7 * u) % 13, 1 + u % 5) for u in range(1, 60)], ("0", "5", "3"))
+    log = read_log(path)
+    assert len(log.people) == 60
+    assert log.histories.n_items == 13
+
+
 def test_said_columns_settle_a_table_without_names(tmp_path):
     path = write(tmp_path / "log.csv", lambda u, i, t, r: (100 + 2 * u + i % 2, u, i, t))
     assert right(read_log(path, user="column_2", item="column_3"))
@@ -176,6 +183,13 @@ def test_a_log_with_sessions_beside_users_says_how_to_take_them(tmp_path):
     assert any("--user session_id" in note.text for note in log.report.notes)
     with pytest.raises(ColumnError, match="say --user userId or --user sessionId"):
         named(tmp_path, "sessionId,userId,itemId", lambda u, i, t, r: (u, "NA" if u % 4 else u, i))
+
+
+def test_an_empty_column_is_no_user(tmp_path):
+    pl.DataFrame({"user_id": [None, None], "customer_id": ["a", "b"], "item": [1, 2]}).write_parquet(
+        tmp_path / "a.parquet"
+    )
+    assert read_log(tmp_path / "a.parquet").people.to_list() == ["a", "b"]
 
 
 def test_named_columns_are_verified_on_their_values(tmp_path):

@@ -165,7 +165,7 @@ def parse_dates(text: pl.Series, hint: str | None, where: str) -> tuple[pl.Serie
         options = [layouts for layouts in map(layouts_of, spread(left)) if layouts]
         if not options:
             break
-        layouts = max(set(options), key=options.count)
+        layouts = max(dict.fromkeys(options), key=options.count)
         if len(layouts) > 1 and order is None:
             order = _order_of_days(text, layouts, hint, where)
         names = list(_ORDERS["%Y" if "%Y" in layouts[0] else "%y"])

@@ -80,7 +80,8 @@ def by_position(table: pl.DataFrame, said: Mapping[str, str | None], source: str
         raise _refuse(source, times, "time", f"columns {' and '.join(map(repr, times))} both hold times")
     left = [name for name in names if name not in times]
     extra: list[str] = []
-    if len(left) > 2 and sample.numbers_rows(left[0]) and said.get("user") is None:
+    rows_first = said.get("user") is None and len(left) > 2 and sample.numbers_rows(left[0])
+    if rows_first and not (len(left) == 3 and sample.few(left[2])):  # else users with one rating each
         extra.append(f"{left[0]} numbers the rows")
         left = left[1:]
     needed = [role for role in ("user", "item") if said.get(role) is None]

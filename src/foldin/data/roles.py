@@ -135,7 +135,7 @@ class _Named:
                 f"{self.source}: no column looks like the {role}; {held}there are {listed(self.names)}; "
                 f"say --{role} NAME"
             )
-        chosen = fit[0]
+        chosen = next((name for name in fit if self.sample[name].null_count() < self.sample.height), fit[0])
         self.found[role] = chosen
         if role == "user":
             self._sessions(chosen)
