@@ -23,7 +23,7 @@ from pictures import write_grid
 from foldin.cli.page import line_chart
 from foldin.data import Examples, load_pictures
 from foldin.generative import VAE, VAEConfig, save_model
-from foldin.inference import Called, bound_report
+from foldin.inference import Annealing, Called, bound_report
 from foldin.training import EpochRecord, Progress, fit
 
 LATENTS = (2, 3, 5, 10, 20, 200)
@@ -84,7 +84,16 @@ def write_curves(path: Path, figures: dict[str, Any]) -> None:
 
 def main() -> None:
     options = arguments(
-        __doc__, name="aevb", folder=Path(__file__).parent, threads=2, epochs=40, pictures=500, draws=500, keep=""
+        __doc__,
+        name="aevb",
+        folder=Path(__file__).parent,
+        threads=2,
+        epochs=40,
+        pictures=500,
+        draws=500,
+        annealed=50,
+        temperatures=1000,
+        keep="",
     )
     torch.set_num_threads(options.threads)
     data, folder = load_pictures("fashion-mnist"), options.json.parent
@@ -121,7 +130,16 @@ def main() -> None:
             units = np.full(len(part), float(math.prod(part.shape)))
             called = Called("picture", "pictures", "pixel")
             many = data.test.rows(0, 10 * options.pictures)
-            report = bound_report(model, part, units, called=called, draws=options.draws, aggregate=many)
+            report = bound_report(
+                model,
+                part,
+                units,
+                called=called,
+                draws=options.draws,
+                annealed=options.annealed,
+                annealing=Annealing(options.temperatures),
+                aggregate=many,
+            )
     write_curves(folder / "aevb_bound.svg", figures)
     write(
         options.json,

@@ -147,7 +147,7 @@ def test_an_exact_encoder_has_no_gap_to_split():
     truth = float(model.evidence.log_prob(data.values).mean())
     gap = found["gap"]
     assert gap["best_bound"]["per_person"] == pytest.approx(truth, abs=1e-6)
-    for name in ("gap_at_least", "amortisation_at_least", "approximation_estimate"):
+    for name in ("gap_at_least", "amortization_at_least", "approximation_estimate"):
         assert gap[name]["per_person"] == pytest.approx(0.0, abs=0.05)
     assert found["reliability"]["both"]["ess_median"] == pytest.approx(200.0, rel=0.01)
 
