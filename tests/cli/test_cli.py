@@ -219,7 +219,15 @@ def test_describe_counts_what_was_dropped(path, capsys, tmp_path):
 def test_explain_prints_bounds_and_writes_a_page_that_loads_nothing(run, capsys):
     code, out, _ = call(capsys, "explain", run, "--people", "10", "--draws", "60", "--temperatures", "20")
     assert code == 0
-    for part in ("ELBO", "IWAE bound, k = 50", "amortization, at least", "I(x; z)", "median ESS", "units active", "perplexity"):
+    for part in (
+        "ELBO",
+        "IWAE bound, k = 50",
+        "amortization, at least",
+        "I(x; z)",
+        "median ESS",
+        "units active",
+        "perplexity",
+    ):
         assert part in out
     page = (run / "explain.html").read_text()
     assert page.count("<svg") >= 5

@@ -160,7 +160,10 @@ def bound_rows(bounds: dict[str, Any]) -> list[tuple[str, str, str]]:
     if bounds.get("fold_in"):
         rows += [
             ("bound on log p(target half | fold-in half), by target item: ELBO", *cells(bounds["fold_in"]["elbo"])),
-            ("bound on log p(target half | fold-in half), by target item: best", *cells(bounds["fold_in"]["best_bound"])),
+            (
+                "bound on log p(target half | fold-in half), by target item: best",
+                *cells(bounds["fold_in"]["best_bound"]),
+            ),
         ]
     if "annealed" in bounds:
         annealed = bounds["annealed"]
