@@ -31,7 +31,9 @@ def model(request, split):
 
 @pytest.fixture(scope="module")
 def found(model, split):
-    return bound_report(model, split.test, people=15, draws=60, refine_steps=50, annealed=6, annealing=Annealing(30, 4), seed=1)
+    return bound_report(
+        model, split.test, people=15, draws=60, refine_steps=50, annealed=6, annealing=Annealing(30, 4), seed=1
+    )
 
 
 def test_the_bound_is_its_two_terms_and_the_estimators_agree(found):
