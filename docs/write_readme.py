@@ -209,7 +209,7 @@ def _gap_in_words(gap: dict[str, Any], nats: Callable[[Mapping[str, float]], str
             f"{nats(gap['approximation'])} the Gaussian's."
         )
     return (
-        f"the best bound on log p(x) {nats(gap['best_bound'])}; of the gap at least {nats(gap['amortisation_at_least'])} nats "
+        f"the best bound on log p(x) {nats(gap['best_bound'])}; of the gap at least {nats(gap['amortization_at_least'])} nats "
         f"are the encoder's, and about {nats(gap['approximation_estimate'])} the Gaussian's."
     )
 
@@ -529,7 +529,7 @@ def explained() -> str:
         [
             ("ELBO of each person's own q", lambda b: nats(b["gap"]["elbo_refined"])),
             ("best bound on log p(x)", lambda b: nats(b["gap"]["best_bound"])),
-            ("gap: amortization, at least", lambda b: nats(b["gap"]["amortisation_at_least"])),
+            ("gap: amortization, at least", lambda b: nats(b["gap"]["amortization_at_least"])),
             ("gap: approximation, estimate", lambda b: nats(b["gap"]["approximation_estimate"])),
             ("median k̂ and ESS, encoder's q", lambda b: weights(b, "encoder")),
             ("median k̂ and ESS, both q's", lambda b: weights(b, "both")),

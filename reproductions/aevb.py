@@ -23,7 +23,7 @@ from pictures import write_grid
 from foldin.cli.page import line_chart
 from foldin.data import Examples
 from foldin.generative import VAE, VAEConfig, save_model
-from foldin.inference import Called, bound_report
+from foldin.inference import Annealing, Called, bound_report
 from foldin.training import EpochRecord, Progress, fit
 
 LATENTS = (2, 3, 5, 10, 20, 200)
@@ -91,8 +91,10 @@ def main() -> None:
         epochs=40,
         pictures=500,
         draws=500,
+        annealed=50,
+        temperatures=1000,
         keep="",
-        tiny={"epochs": 1, "pictures": 4, "draws": 5},
+        tiny={"epochs": 1, "pictures": 4, "draws": 5, "annealed": 2, "temperatures": 5},
     )
     torch.set_num_threads(options.threads)
     data, folder = pictures_of(options), options.json.parent
@@ -129,7 +131,16 @@ def main() -> None:
             units = np.full(len(part), float(math.prod(part.shape)))
             called = Called("picture", "pictures", "pixel")
             many = data.test.rows(0, 10 * options.pictures)
-            report = bound_report(model, part, units, called=called, draws=options.draws, aggregate=many)
+            report = bound_report(
+                model,
+                part,
+                units,
+                called=called,
+                draws=options.draws,
+                annealed=options.annealed,
+                annealing=Annealing(options.temperatures),
+                aggregate=many,
+            )
     write_curves(folder / "aevb_bound.svg", figures)
     write(
         options.json,

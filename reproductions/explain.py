@@ -11,6 +11,7 @@ from harness import arguments, write
 from foldin.data import Source
 from foldin.experiment import model_class, save, train
 from foldin.explanation import explain
+from foldin.inference import Annealing
 from foldin.store import load_run
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -27,7 +28,9 @@ def main() -> None:
         threads=2,
         people=500,
         draws=500,
-        tiny={"people": 8, "draws": 5},
+        annealed=50,
+        temperatures=1000,
+        tiny={"people": 8, "draws": 5, "annealed": 2, "temperatures": 5},
     )
     torch.set_num_threads(options.threads)
     source = Source(path=str(options.data / "ml-1m-strong"))
@@ -40,13 +43,22 @@ def main() -> None:
             save(Path(folder) / "run", split, one, source=source.as_dict(), seed=0)
             run = load_run(Path(folder) / "run")
             start = time.perf_counter()
-            content = explain(run, split, people=options.people, draws=options.draws, seed=0)
+            content = explain(
+                run,
+                split,
+                people=options.people,
+                draws=options.draws,
+                annealed=options.annealed,
+                annealing=Annealing(options.temperatures),
+                seed=0,
+            )
         keys = ("config", "log_likelihood_per_item", "perplexity", "bounds", "calibration")
         figures[name] = {key: content[key] for key in keys} | {"seconds": time.perf_counter() - start}
     write(
         options.json,
         "explain",
-        settings={"data": "ml-1m-strong", "people": options.people, "draws": options.draws},
+        settings={"data": "ml-1m-strong"}
+        | {key: getattr(options, key) for key in ("people", "draws", "annealed", "temperatures")},
         figures=figures,
     )
 

@@ -233,9 +233,17 @@ def test_describe_counts_what_was_dropped(path, capsys, tmp_path):
 
 
 def test_explain_prints_bounds_and_writes_a_page_that_loads_nothing(run, capsys):
-    code, out, _ = call(capsys, "explain", run, "--people", "10", "--draws", "60")
+    code, out, _ = call(capsys, "explain", run, "--people", "10", "--draws", "60", "--temperatures", "20")
     assert code == 0
-    for part in ("ELBO", "IWAE bound, k = 50", "amortization", "I(x; z)", "units active", "perplexity"):
+    for part in (
+        "ELBO",
+        "IWAE bound, k = 50",
+        "amortization, at least",
+        "I(x; z)",
+        "median ESS",
+        "units active",
+        "perplexity",
+    ):
         assert part in out
     page = (run / "explain.html").read_text()
     assert page.count("<svg") >= 5
@@ -246,7 +254,8 @@ def test_explain_prints_bounds_and_writes_a_page_that_loads_nothing(run, capsys)
 
 def test_explain_as_json_and_for_models_without_a_posterior(run, path, capsys, tmp_path):
     target = tmp_path / "page.html"
-    code, out, _ = call(capsys, "explain", run, "--people", "5", "--draws", "5", "--html", target, "--json")
+    arguments = ("--people", "1", "--draws", "5", "--temperatures", "5", "--html", target, "--json")
+    code, out, _ = call(capsys, "explain", run, *arguments)
     assert code == 0
     assert {"bounds", "calibration", "history", "perplexity"} <= set(json.loads(out))
     call(capsys, "fit", path, "--model", "popularity", "--out", tmp_path / "pop")

@@ -157,15 +157,18 @@ def bound_rows(bounds: dict[str, Any]) -> list[tuple[str, str, str]]:
         (f"IWAE bound of each {row}'s own q, k = {bounds['draws']}", *cells(gap["iwae_refined"])),
         (f"best bound on log p(x), by both q's, k = {2 * bounds['draws']}", *cells(gap["best_bound"])),
         ("gap log p(x) − ELBO, at least", *cells(gap["gap_at_least"])),
-        ("  amortization, at least", *cells(gap["amortisation_at_least"])),
+        ("  amortization, at least", *cells(gap["amortization_at_least"])),
         ("  approximation, estimate", *cells(gap["approximation_estimate"])),
     ]
     if "objective" in bounds:
         rows.append((bounds["objective"]["what"], *cells(bounds["objective"]["objective"])))
     if bounds.get("fold_in"):
         rows += [
-            ("bound on log p(target half | fold-in half): ELBO", *cells(bounds["fold_in"]["elbo"])),
-            ("bound on log p(target half | fold-in half): best", *cells(bounds["fold_in"]["best_bound"])),
+            ("bound on log p(target half | fold-in half), by target item: ELBO", *cells(bounds["fold_in"]["elbo"])),
+            (
+                "bound on log p(target half | fold-in half), by target item: best",
+                *cells(bounds["fold_in"]["best_bound"]),
+            ),
         ]
     if "annealed" in bounds:
         annealed = bounds["annealed"]
@@ -192,7 +195,7 @@ def _with_error(entry: dict[str, float | None], name: str, places: int) -> str:
 
 
 def reliability_rows(bounds: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
-    """Of each set of importance weights: name, draws, median k̂, share of rows with k̂ above 0.7, median effective sample size."""
+    """Of each set of importance weights: name, draws, median k̂, share of k̂ above 0.7, median effective sample size."""
     names = {
         "encoder": "encoder's q",
         "refined": f"each {bounds['called']['row']}'s own q",

@@ -158,7 +158,7 @@ def bound_report(
             "best_bound": entry(best),
             "elbo_refined": entry(elbo_refined),
             "gap_at_least": entry(best - from_draws),
-            "amortisation_at_least": entry(elbo_refined - from_draws),
+            "amortization_at_least": entry(elbo_refined - from_draws),
             "approximation_estimate": entry(best - elbo_refined),
         },
         "reliability": {

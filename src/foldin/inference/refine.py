@@ -1,10 +1,10 @@
 """The best Gaussian for each row: how much of a bound's gap is the encoder's, and not the family's.
 
     log p(x) − ELBO(q)  =  [log p(x) − ELBO(q*)]  +  [ELBO(q*) − ELBO(q)]
-         gap                  approximation              amortisation
+         gap                  approximation              amortization
 
 with q* the best member of the family for each row, found by ascent from the encoder's answer. What is found is q* at best, so
-that the amortisation gap is at least what is measured with it.
+that the amortization gap is at least what is measured with it.
 
 Draws come in pairs ±ε, under which the gradient in μ has no noise where log p(x, z) is quadratic in z. First L-BFGS brings μ near
 its optimum. Then natural gradients of both, in the parameters of the Gaussian family with precision s = 1/σ²,

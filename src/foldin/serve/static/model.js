@@ -32,7 +32,7 @@ function explained(report) {
     }
     parts.push(el("h2", {}, "The bound"), table(["nats", `per ${unit}`, `per ${bounds.called.unit}`], [
       row("ELBO", bounds.bound.elbo), row("reconstruction", bounds.bound.reconstruction), row("KL", bounds.bound.kl),
-      row("best bound on log p(x)", bounds.gap.best_bound), row("gap: amortization, at least", bounds.gap.amortisation_at_least), row("gap: approximation, estimate", bounds.gap.approximation_estimate),
+      row("best bound on log p(x)", bounds.gap.best_bound), row("gap: amortization, at least", bounds.gap.amortization_at_least), row("gap: approximation, estimate", bounds.gap.approximation_estimate),
       ...extra,
     ], "The bound and its gap"));
     const sets = { encoder: "the encoder's q", refined: `each ${unit}'s own q`, both: "both (best bound)" };
