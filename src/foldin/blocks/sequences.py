@@ -15,6 +15,7 @@ __all__ = [
     "batches_by_length",
     "batches_of_transitions",
     "cut_by_length",
+    "encoder_bytes",
     "newest",
     "step_bytes",
     "transitions",
@@ -113,6 +114,11 @@ def batches_of_transitions(
     if not (steps > 0).any():
         raise FitError("there is nothing to learn from one event to the next: nobody has two events")
     return batches_by_length(steps, tokens, rng)
+
+
+def encoder_bytes(width: int, blocks: int) -> float:
+    """What the matrices of a transformer of single-precision weights take, in bytes: six squares of its width a block."""
+    return 24.0 * blocks * width**2
 
 
 def step_bytes(train: Histories, tokens: int, length: int, width: int, heads: int, blocks: int) -> float:

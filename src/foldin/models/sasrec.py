@@ -46,6 +46,7 @@ from foldin.blocks import (
     batches_of_transitions,
     binary_loss,
     calibration,
+    encoder_bytes,
     matmul_into,
     negatives_not_taken,
     newest,
@@ -57,6 +58,7 @@ from foldin.blocks import (
 )
 from foldin.data import Histories
 from foldin.errors import ConfigError, FitError, ShapeError
+from foldin.memory import require_memory
 from foldin.models.base import Exportable, InnerProduct, Recommender
 from foldin.models.item_names import ItemNames, naming
 from foldin.models.start import PopularStart
@@ -138,6 +140,8 @@ class SASRec(Exportable, InnerProduct, PopularStart, Recommender[SASRecConfig]):
     def _build(self, generator: torch.Generator) -> None:
         config = self.config
         self.has_likelihood = config.loss not in _BINARY
+        # Said at once: the layers below would be filled, one after the other, before the one that does not fit.
+        require_memory(encoder_bytes(config.width, config.blocks), self._called(), self.smaller, self.device)
         shape = TransformerShape(
             width=config.width,
             heads=config.heads,

@@ -32,11 +32,13 @@ from foldin.blocks import (
     TransformerShape,
     batches_of_transitions,
     code_beam,
+    encoder_bytes,
     step_bytes,
     transitions,
 )
 from foldin.data import Catalog, Histories, Indices
 from foldin.errors import ConfigError, FitError, ShapeError
+from foldin.memory import require_memory
 from foldin.models.base import Described, Recommender, Segmented, TopK
 from foldin.models.item_names import KINDS, SOURCES, ItemNames, Naming
 from foldin.models.start import PopularStart
@@ -91,6 +93,7 @@ class SemanticIds(Described, Segmented, PopularStart, Recommender[SemanticIdsCon
 
     def _build(self, generator: torch.Generator) -> None:
         config = self.config
+        require_memory(encoder_bytes(config.width, config.blocks), self._called(), self.smaller, self.device)
         how = Naming(
             kind=config.names,
             source=config.source,
