@@ -195,17 +195,24 @@ class EventStore:
         Raises:
             EventStoreError: the database is away.
         """
-        columns = (
-            events.c.item,
-            sa.func.min(events.c.time).label("first"),
-            sa.func.max(events.c.time).label("last"),
-            sa.func.min(events.c.id).label("id"),
+        def place(*order: Any) -> Any:
+            return sa.func.row_number().over(partition_by=events.c.item, order_by=order)
+
+        # Windows rather than a join: a database that has no statistics of the table yet would try every pair of rows.
+        ranked = (
+            sa.select(
+                events.c.item,
+                events.c.time,
+                events.c.id,
+                place(events.c.time).label("from_first"),
+                place(events.c.time.desc()).label("from_last"),
+            )
+            .where(events.c.person == person)
+            .subquery()
         )
-        # One pass and no join: a database that has no statistics of the table yet would try every pair of rows.
-        rows = self._rows(sa.select(*columns).where(events.c.person == person).group_by(events.c.item))
-        found = [(row.first, row.id, row.item) for row in rows]
-        found += [(row.last, row.id, row.item) for row in rows if row.last != row.first]
-        return [Event(person, item, time) for time, _, item in sorted(found)]
+        ends = sa.or_(ranked.c.from_first == 1, ranked.c.from_last == 1)
+        rows = self._rows(sa.select(ranked).where(ends).order_by(ranked.c.time, ranked.c.id))
+        return [Event(person, row.item, row.time) for row in rows]
 
     def _rows(self, statement: sa.Select[Any]) -> Sequence[Any]:
         try:
