@@ -19,11 +19,11 @@ demo: setup
 	@$(BIN)/foldin demo --out runs/demo
 	@echo "(the program is $(BIN)/foldin)"
 
-# Two processes of one thread each: on two cores that is quicker than one of two threads. What serves pages has the machine to itself.
+# Two processes of one thread each: on two cores that is quicker than one of two threads. What serves pages comes apart from the rest.
 SERVING := tests/browser tests/serve
 test: setup
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(SERVING:%=--ignore %)
-	@OMP_NUM_THREADS=2 $(BIN)/python -m pytest $(SERVING)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(SERVING)
 
 # Every benchmark and reproduction on tiny made-up data; several minutes.
 test-scripts: setup

@@ -15,7 +15,7 @@ import functools
 import json
 import re
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,17 +75,19 @@ def _module(name: str) -> Path | None:
     return None
 
 
-def _imports(path: Path) -> Iterator[tuple[str, str | None]]:
+@functools.cache
+def _imports(path: Path) -> tuple[tuple[str, str | None], ...]:
     """(module, name taken from it or None) of every import in a file."""
+    found: list[tuple[str, str | None]] = []
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            for alias in node.names:
-                yield node.module, alias.name
+            found += [(node.module, alias.name) for alias in node.names]
         elif isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, None
+            found += [(alias.name, None) for alias in node.names]
+    return tuple(found)
 
 
+@functools.cache
 def _of_name(module: str, name: str | None) -> Path | None:
     """The file that a name of a module of foldin is defined in; a package only passes names on."""
     file = _module(module)
@@ -106,7 +108,8 @@ def _models() -> dict[str, str]:
     return {kind: name for name, kind in pairs}
 
 
-def dependencies(script: Path) -> set[Path]:
+@functools.cache
+def dependencies(script: Path) -> frozenset[Path]:
     """The files that a script's result depends on, itself among them."""
     scripts, waiting = set(), [script]
     while waiting:
@@ -134,13 +137,15 @@ def dependencies(script: Path) -> set[Path]:
                 continue
             found.add(origin)
             files.append(origin)
-    return found | scripts
+    return frozenset(found | scripts)
 
 
+@functools.cache
 def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+@functools.cache
 def _code(text: str) -> str:
     """A file's code without comments, docstrings and layout."""
     tree = ast.parse(text)
@@ -150,17 +155,24 @@ def _code(text: str) -> str:
     return ast.dump(tree)
 
 
+@functools.cache
+def _blobs(commit: str) -> dict[str, str]:
+    """The object of each file of a commit."""
+    lines = (line.split(maxsplit=3) for line in _git("ls-tree", "-r", commit).stdout.splitlines())
+    return {name: blob for _, _, blob, name in lines}
+
+
 def changed_since(kept: Kept) -> list[str] | None:
     """The files that a result depends on and whose code has changed since; None where git does not know the commit."""
     commit = kept.commit.rstrip("+")
     if _git("cat-file", "-e", f"{commit}^{{commit}}").returncode:
         return None
     files = {str(path.relative_to(ROOT)): path for path in dependencies(kept.script)}
-    differing = set(_git("diff", "--name-only", commit, "--", *files).stdout.split()) & files.keys()
-    found = []
-    for name in sorted(differing):
-        then = _git("show", f"{commit}:{name}")  # nothing where the file did not exist
-        if then.returncode or _code(then.stdout) != _code(files[name].read_text(encoding="utf-8")):
+    then, found = _blobs(commit), []
+    for name in sorted(files):
+        blob = then.get(name)
+        before = "" if blob is None else _git("cat-file", "blob", blob).stdout
+        if blob is None or _code(before) != _code(files[name].read_text(encoding="utf-8")):
             found.append(name)
     return found
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from common import arguments, write
+from common import arguments, child, write
 from synthetic import synthetic_log
 
 from foldin.data import read_log

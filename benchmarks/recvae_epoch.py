@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import arguments, write
+from common import arguments, child, load_log, save_log, write
 from dense_recvae import DenseRecVAETrainer
 from limits import gemm_seconds
 from synthetic import synthetic_log

@@ -30,7 +30,9 @@ def bodies(ids: list[str], count: int = 200) -> list[bytes]:
     rng = np.random.default_rng(0)
     made = []
     for _ in range(count):
-        body = json.dumps({"history": rng.choice(ids, HISTORY, replace=False).tolist(), "k": K}).encode()
+        body = json.dumps(
+            {"history": rng.choice(ids, min(HISTORY, len(ids) // 2), replace=False).tolist(), "k": K}
+        ).encode()
         head = f"POST /v1/recommendations HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n"
         head += "Content-Type: application/json\r\n\r\n"
         made.append(head.encode() + body)

@@ -81,12 +81,12 @@ def test_at_the_true_posterior_every_draw_is_the_evidence():
 def test_the_iwae_bound_rises_to_the_evidence():
     model = LinearGaussian()
     mu, logvar = model.mean + 0.4, torch.full((PEOPLE, DIM), -0.5, dtype=torch.float64)
-    curve = iwae_curve(draws(model, mu, logvar, 60_000), (1, 5, 50, 3000))
+    curve = iwae_curve(draws(model, mu, logvar, 12_000), (1, 5, 50, 2000))
     means = [float(values.mean()) for values in curve.values()]
     assert means == sorted(means)
     exact = model.evidence.log_prob(model.x)
-    assert torch.allclose(curve[1], model.elbo(mu, logvar), atol=0.05)
-    assert torch.allclose(curve[3000], exact, atol=0.03)
+    assert torch.allclose(curve[1], model.elbo(mu, logvar), atol=0.1)
+    assert torch.allclose(curve[2000], exact, atol=0.03)
     assert (curve[50] < exact + 0.02).all()
 
 

@@ -21,7 +21,7 @@ def bounds(model, train, epochs=12) -> np.ndarray:
     return np.array([record.terms["ascend/elbo"] for record in fit(model, train, epochs=epochs).records])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(logs, st.integers(1, 4), st.integers(0, 5))
 def test_coordinate_ascent_never_lowers_the_bound_of_poisson_factorisation(lists, factors, seed):
     config = PoissonFactorizationConfig(factors=factors, anew=False)
@@ -29,7 +29,7 @@ def test_coordinate_ascent_never_lowers_the_bound_of_poisson_factorisation(lists
     assert (np.diff(found) > -1e-9 * np.abs(found[1:])).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(logs, st.integers(1, 4), st.integers(0, 5))
 def test_batch_lda_does_not_lower_its_bound(lists, topics, seed):
     config = LDAConfig(topics=topics, local_iterations=500, local_tolerance=1e-7, alpha=0.5)
@@ -166,8 +166,8 @@ def test_stochastic_inference_learns_too():
     train = checkerboard(60, 12)
     asked = Histories.from_lists([[0, 2, 4], [1, 3]], 12)
     for model in (
-        LDA(12, LDAConfig(topics=4, batch_size=10, epochs=30)),
-        PoissonFactorization(12, PoissonFactorizationConfig(factors=4, batch_size=10, delay=4.0, epochs=30)),
+        LDA(12, LDAConfig(topics=4, batch_size=10, epochs=15)),
+        PoissonFactorization(12, PoissonFactorizationConfig(factors=4, batch_size=10, delay=4.0, epochs=15)),
     ):
         fit(model, train)
         lists = model.recommend(asked, 3).items
@@ -185,7 +185,7 @@ def test_the_density_of_a_topic_model_is_the_mixture_of_its_topics():
     assert gamma.sum(axis=1) == pytest.approx([3 * model.alpha + 2, 3 * model.alpha])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(logs, st.integers(1, 4), st.integers(0, 5))
 def test_em_raises_the_posterior_of_plsa(lists, topics, seed):
     config = PLSAConfig(topics=topics, people_pseudo=0.5, local_iterations=2000, local_tolerance=1e-7)

@@ -133,8 +133,8 @@ def test_a_prior_of_one_standard_normal_has_the_closed_form_kl_in_expectation():
     mu, logvar = model.posterior(BATCH)
     expected = 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(1)
     generator = torch.Generator().manual_seed(0)
-    found = torch.stack([model.elbo(BATCH, generator).kl for _ in range(3000)])
-    assert torch.allclose(found.mean(0), expected, atol=4 * float(found.std(0).max()) / 3000**0.5)
+    found = torch.stack([model.elbo(BATCH, generator).kl for _ in range(800)])
+    assert torch.allclose(found.mean(0), expected, atol=4 * float(found.std(0).max()) / 800**0.5)
 
 
 def dense_implicit_slim(Q, X, lam, alpha, least):

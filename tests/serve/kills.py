@@ -72,6 +72,10 @@ def killed_while_writing(store: EventStore, run: Path, url: str, rounds: int, se
         threads = [threading.Thread(target=one.write, args=(serving.address,)) for one in writers]
         for thread in threads:
             thread.start()
+        begun = sum(len(one.acknowledged) for one in writers)
+        until = time.monotonic() + 30
+        while sum(len(one.acknowledged) for one in writers) < begun + WRITERS and time.monotonic() < until:
+            time.sleep(0.002)  # a machine may be slow to begin
         time.sleep(float(rng.uniform(0.05, 0.4)))
         serving.end(signal.SIGKILL)
         for thread in threads:

@@ -184,7 +184,7 @@ def test_two_batches_that_wait_for_each_other_are_both_written(postgres):
 
     def write(batch):
         try:
-            for _ in range(5):
+            for _ in range(2):
                 store.append(batch)
                 store.erase("deadlock")
             store.append(batch)

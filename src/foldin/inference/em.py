@@ -132,7 +132,7 @@ def em(
                 if check:
                     raise FitError(f"EM, iteration {number}: the bound fell by {-rise:g} nats")
                 falls.append(number)
-            elif rise < tolerance * statistics.weight:
+            elif max(rise, 0.0) < tolerance * statistics.weight:
                 return EMResult(tuple(bounds), True, tuple(falls))
         if number < iterations:
             model.maximise(statistics)

@@ -195,6 +195,7 @@ class EventStore:
         Raises:
             EventStoreError: the database is away.
         """
+
         def place(*order: Any) -> Any:
             return sa.func.row_number().over(partition_by=events.c.item, order_by=order)
 
