@@ -1,0 +1,152 @@
+"""What every model learns, lists and measures at fixed seeds, as numbers that may be kept and compared.
+
+python -m tests.golden.record           write the files; only before a change that is to leave every number as it is
+"""
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from foldin.data import Catalog, Histories, strong
+from foldin.evaluation import evaluate
+from foldin.models import ALL, Described, Posterior, Recommender
+from foldin.training import Progress, fit
+from tests.conftest import make_log
+
+__all__ = ["CASES", "FOLDER", "machine", "record"]
+
+FOLDER = Path(__file__).parent
+STEPS, LARGE = 50, 4096
+SMALL: dict[str, Any] = {"batch_size": 20, "learning_rate": 0.01}
+SEQUENCE: dict[str, Any] = {"width": 16, "length": 12, "batch_tokens": 200, "learning_rate": 0.01, "epochs": 15}
+NAMES: dict[str, Any] = {**SEQUENCE, "levels": 2, "codes": 6, "vector": 8, "naming_epochs": 5}
+DIFFUSION: dict[str, Any] = {**SMALL, "hidden": (16, 8), "steps": 5, "epochs": 12}
+LATENT: dict[str, Any] = {**SMALL, "latent": 12, "hidden": (16,), "steps": 4, "epochs": 12}
+# Name of a model, and what is set: each option whose arithmetic is its own.
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "popularity": ("popularity", {}),
+    "itemknn": ("itemknn", {"shrinkage": 1.0}),
+    "itemknn-oldest": ("itemknn", {"shrinkage": 1.0, "oldest": 0.3}),
+    "ease": ("ease", {"regularization": 1.0}),
+    "ease-oldest": ("ease", {"regularization": 1.0, "oldest": 0.3}),
+    "als": ("als", {"factors": 4, "regularization": 0.1}),
+    "mixture": ("mixture", {"classes": 4, "epochs": 20}),
+    "plsa": ("plsa", {"topics": 4, "epochs": 20}),
+    "lda": ("lda", {"topics": 4, "epochs": 15}),
+    "lda-batches": ("lda", {"topics": 4, "epochs": 10, "batch_size": 30}),
+    "poisson": ("poisson", {"factors": 4, "epochs": 15}),
+    "poisson-batches": ("poisson", {"factors": 4, "epochs": 10, "batch_size": 30}),
+    "multdae": ("multdae", {**SMALL, "latent": 16, "epochs": 12}),
+    "multvae": ("multvae", {**SMALL, "hidden": (16,), "latent": 8, "epochs": 12}),
+    "multvae-shallow": ("multvae", {**SMALL, "hidden": (), "latent": 8, "epochs": 12, "beta": 0.1, "oldest": 0.5}),
+    "recvae": ("recvae", {**SMALL, "hidden": 16, "latent": 8, "epochs": 6}),
+    "recvae-slim": ("recvae", {**SMALL, "hidden": 16, "latent": 8, "epochs": 6, "slim_every": 2, "alternating": False}),
+    "diffrec": ("diffrec", DIFFUSION),
+    "diffrec-oldest": ("diffrec", {**DIFFUSION, "oldest": 0.3, "emptied": 0.1, "guidance": 0.2}),
+    "diffrec-multinomial": ("diffrec", {**DIFFUSION, "head": "multinomial", "reverse_steps": 1}),
+    "l-diffrec": ("l-diffrec", LATENT),
+    "l-diffrec-plain": ("l-diffrec", {**LATENT, "residual": False, "oldest": 0.5}),
+    "sasrec": ("sasrec", SEQUENCE),
+    "sasrec-sampled": ("sasrec", {**SEQUENCE, "loss": "sampled", "negatives": 30, "sampling": "popularity"}),
+    "sasrec-in-batch": ("sasrec", {**SEQUENCE, "loss": "sampled", "negatives": 30, "sampling": "batch"}),
+    "sasrec-bce": ("sasrec", {**SEQUENCE, "loss": "bce", "block": "authors", "places": "oldest"}),
+    "sasrec-gbce": ("sasrec", {**SEQUENCE, "loss": "gbce", "negatives": 8, "positions": "rotary", "block": "gated"}),
+    "sasrec-timed": ("sasrec", {**SEQUENCE, "timed": True, "positions": "relative", "heads": 2}),
+    "sasrec-codes": ("sasrec", {**SEQUENCE, "codes": 8, "crop": True, "temperature": 0.1, "decay": 0.5}),
+    "semantic": ("semantic", NAMES),
+    "semantic-rq-vae": ("semantic", {**NAMES, "names": "rq-vae", "source": "log+titles", "own": True}),
+    "semantic-random": ("semantic", {**NAMES, "names": "random", "constrained": False}),
+}
+
+
+class Steps(Progress):
+    """The terms of the first steps."""
+
+    def __init__(self) -> None:
+        self.terms: list[float] = []
+
+    def step(self, phase: str, done: int, total: int, terms: Mapping[str, torch.Tensor]) -> None:
+        if len(self.terms) < 8 * STEPS:
+            self.terms += [float(terms[name].detach()) for name in sorted(terms)]
+
+
+def asked(held: Histories) -> Histories:
+    """Histories of held-out users, and some that are unusual: none, one event, a repeated item."""
+    times = held.times is not None
+    lists = [held.of(user) for user in range(6)] + [np.array([], np.int32), np.array([7]), np.array([3, 5, 3, 5, 3])]
+    if not times:
+        return Histories.from_lists(lists, held.n_items)
+    stamps = [held.times[held.offsets[u] : held.offsets[u + 1]] for u in range(6)]
+    stamps += [np.array([], np.int64), np.array([10**9]), 10**9 + 3600 * np.arange(5)]
+    return Histories(
+        items=np.concatenate(lists).astype(np.int32),
+        offsets=np.concatenate(([0], np.cumsum([len(one) for one in lists]))).astype(np.int64),
+        n_items=held.n_items,
+        times=np.concatenate(stamps).astype(np.int64),
+    )
+
+
+def trained(name: str) -> tuple[Recommender, dict[str, np.ndarray], Any]:
+    kind, settings = CASES[name]
+    split = strong(make_log(), held_out=20, seed=3)
+    model = ALL[kind](split.train.n_items, ALL[kind].Config(**settings), seed=5)
+    if isinstance(model, Described):
+        words = ("rose", "cream", "brush", "soap", "gold", "night", "lip", "hair")
+        table = split.catalog.table
+        titles = [f"{words[at % 8]} {words[at // 8]} {at}" for at in range(table.height)]
+        model.describe(Catalog(table.with_columns(title=np.array(titles))))
+    steps = Steps()
+    result = fit(model, split.train, seed=5, progress=steps)
+    epochs = [[record.terms[term] for term in sorted(record.terms)] for record in result.records]
+    return model, {"steps": np.array(steps.terms[: 8 * STEPS]), "epochs": np.concatenate(epochs)}, split
+
+
+def shortened(values: np.ndarray) -> np.ndarray:
+    """Every seventeenth number of a large tensor."""
+    return values if values.size <= LARGE else values.reshape(-1)[::17]
+
+
+def record(name: str) -> dict[str, np.ndarray]:
+    """Losses of the first steps and of all epochs, the state, lists, scores and metrics."""
+    torch.set_num_threads(1)
+    model, found, split = trained(name)
+    found |= {f"state/{key}": shortened(value.numpy()) for key, value in model.state().items()}
+    people = asked(split.test.fold_in)
+    lists = model.recommend(people, 10)
+    found |= {"items": lists.items, "scores": lists.scores}
+    kept = model.recommend(people, 10, exclude_seen=False, deny=[0, 1], allow=list(range(20)))
+    found |= {"kept items": kept.items}
+    if isinstance(model, Posterior):
+        drawn = model.predictive(people, 10, torch.Generator().manual_seed(3), draws=20, explore=True)
+        found |= {"drawn items": drawn.items, "drawn share": drawn.in_top_k, "drawn sd": drawn.sd}
+    metrics = evaluate(model, split.test, metrics=("ndcg@10", "recall@5", "map@10"))
+    found |= {f"metric/{key}": metrics.values(key) for key in metrics.metrics}
+    return found
+
+
+def machine() -> str:
+    """What rounding depends on: processor, PyTorch, NumPy."""
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    model = next((line.split(":")[1].strip() for line in flags.splitlines() if line.startswith("model name")), "")
+    features = next((line for line in flags.splitlines() if line.startswith("flags")), "")
+    digest = hashlib.sha256(features.encode()).hexdigest()[:8]
+    return f"{model} {digest}, torch {torch.__version__}, numpy {np.__version__}"
+
+
+def main() -> None:
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    for name in CASES:
+        np.savez_compressed(FOLDER / f"{name}.npz", **record(name))
+        print(name, flush=True)
+    about = {"commit": commit, "machine": machine()}
+    (FOLDER / "provenance.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
