@@ -18,6 +18,7 @@ from limits import gemm_seconds, seconds
 from synthetic import synthetic_log
 
 from foldin.models import MultVAE
+from foldin.ranking import rank
 
 K = 100
 
@@ -55,7 +56,7 @@ def main() -> None:
     model = MultVAE(log.n_items)
     block = model.block()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    model.recommend(log.rows(0, 4 * block), K)
+    rank(model, log.rows(0, 4 * block), K)
     memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10
     logits = torch.randn(block, log.n_items)
     ours, bare, bare_torch = [], [], []
@@ -65,7 +66,7 @@ def main() -> None:
         bare.append((products["best"]["forward"] + topk) * len(log) / block)
         bare_torch.append((products["torch"]["forward"] + topk) * len(log) / block)
         start = time.perf_counter()
-        lists = model.recommend(log, K)
+        lists = rank(model, log, K)
         ours.append(time.perf_counter() - start)
     peer = implicit_seconds(log.csr())
     assert lists.items.shape == (len(log), K)

@@ -29,6 +29,7 @@ from torch.nn import functional as F
 from foldin.blocks import batches_of_transitions, softmax_cross_entropy
 from foldin.data import Histories, Source
 from foldin.models import SASRec, SASRecConfig
+from foldin.ranking import rank
 from foldin.training import fit
 
 WIDTH, BLOCKS = 64, 2
@@ -63,7 +64,7 @@ def ours(name: str, log: Histories) -> dict[str, object]:
     steps = np.minimum(log.lengths - 1, model.config.length)
     computed = sum(int(steps[batch].max()) * len(batch) for batch in batches)
     start = time.perf_counter()
-    model.recommend(log, 10)
+    rank(model, log, 10)
     return {
         "seconds": result.records[0].seconds,
         "recommend": time.perf_counter() - start,

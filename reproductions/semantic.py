@@ -26,6 +26,7 @@ from foldin.data import Catalog, HeldOut, Histories, Source, Split
 from foldin.evaluation import evaluate
 from foldin.experiment import untrained
 from foldin.models import SemanticIds, SemanticIdsConfig
+from foldin.ranking import Beam, rank
 from foldin.training import fit
 
 PAPER = {
@@ -145,13 +146,11 @@ def beam(split: Split, options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     fit(model, split.train)
     people = split.test.fold_in
     start = time.perf_counter()
-    exact = model.recommend(people, 10)
+    exact = rank(model, people, 10)
     found: dict[str, Any] = {"every item": {"seconds": {"mean": time.perf_counter() - start}, "shared": {"mean": 1.0}}}
     for width in (10, 20, 50):
-        other = SemanticIds(len(split.catalog), dataclasses.replace(config, beam=width))
-        other.load_state(model.state())
         start = time.perf_counter()
-        lists = other.recommend(people, 10).items
+        lists = rank(model, people, 10, ranker=Beam(width)).items
         seconds = time.perf_counter() - start
         shared = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(exact.items.tolist(), lists.tolist(), strict=True)])
         found[f"beam {width}"] = {"seconds": {"mean": seconds}, "shared": {"mean": float(shared)}}

@@ -9,6 +9,7 @@ from foldin.errors import ConfigError
 from foldin.export import export_onnx
 from foldin.models import ALL, Exportable
 from tests.contract.test_contract import ITEMS, PEOPLE, trained
+from tests.lists import recommend
 
 CATALOG = Catalog.from_ids([f"i{k}" for k in range(ITEMS)])
 MADE = [
@@ -35,7 +36,7 @@ def test_another_runtime_gives_equal_lists(name, settings, tmp_path):
     model = trained(name, **settings)
     export_onnx(model, CATALOG, tmp_path / "model.onnx", k=12)
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
-    exact = model.recommend(PEOPLE, 12)
+    exact = recommend(model, PEOPLE, 12)
     for width in (10, 14):
         items, scores = session.run(None, {"history": rectangle(PEOPLE, width)})
         assert np.array_equal(items, exact.items)
@@ -43,7 +44,7 @@ def test_another_runtime_gives_equal_lists(name, settings, tmp_path):
     (alone, _) = session.run(None, {"history": rectangle(PEOPLE.rows(0, 1), 3)})
     assert np.array_equal(alone[0], exact.items[0])
     # A rectangle without a column: nobody has any event.
-    nobody = model.recommend(Histories.empty(1, ITEMS), 12)
+    nobody = recommend(model, Histories.empty(1, ITEMS), 12)
     for users in (1, 3):
         items, scores = session.run(None, {"history": np.empty((users, 0), np.int64)})
         assert items.tolist() == nobody.items.tolist() * users

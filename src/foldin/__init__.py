@@ -13,7 +13,8 @@ from foldin.data import Catalog, EventLog, HeldOut, Histories, Source, Split, lo
 from foldin.errors import FoldinError
 from foldin.evaluation import Evaluation, ValidationJudge, evaluate
 from foldin.experiment import Trained, train
-from foldin.models import ALL, ALS, EASE, ItemKNN, MultDAE, MultVAE, Popularity, Recommender, TopK
+from foldin.models import ALL, ALS, EASE, ItemKNN, MultDAE, MultVAE, Popularity, Recommender
+from foldin.ranking import Eligibility, RankedLists, rank
 from foldin.store import Run, load_run
 from foldin.training import FitResult, fit
 
@@ -24,6 +25,7 @@ __all__ = [
     "ALS",
     "EASE",
     "Catalog",
+    "Eligibility",
     "Evaluation",
     "EventLog",
     "FitResult",
@@ -34,11 +36,11 @@ __all__ = [
     "MultDAE",
     "MultVAE",
     "Popularity",
+    "RankedLists",
     "Recommender",
     "Run",
     "Source",
     "Split",
-    "TopK",
     "Trained",
     "ValidationJudge",
     "__version__",
@@ -46,6 +48,7 @@ __all__ = [
     "fit",
     "load_log",
     "load_run",
+    "rank",
     "read_given",
     "read_log",
     "split_log",

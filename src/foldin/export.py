@@ -4,7 +4,7 @@ Graph: score the history, bar what is in it, take the k best. Inputs and outputs
 
     history   int64 (people, events)   item indices, oldest first, −1 on the right where a history is shorter
     items     int64 (people, k)        best first, among equals the lower index; −1 where a list is shorter
-    scores    float32 (people, k)      as in `TopK`: for a likelihood model log p(item | history, not taken yet), in nats
+    scores    float32 (people, k)      as in `RankedLists`: for a likelihood model log p(item | history, not taken yet), in nats
 
 The item ids, in the order of their indices, are in the file's metadata as a JSON list under "items".
 """

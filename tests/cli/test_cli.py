@@ -173,8 +173,18 @@ def test_resume_after_a_finished_run_and_without_one(run, path, capsys, tmp_path
         (("recommend", "{run}", "--history", "zz"), "not in the catalogue of"),
         (("recommend", "{run}", "--out", "x.csv"), "--out goes with --users"),
         (("recommend", "{run}", "--users", "{log}", "--out", "x.txt"), "a file name ending in .parquet or .csv"),
-        (("recommend", "{run}", "--history", "i01", "--index", "Flat"), "--index goes with --users"),
-        (("recommend", "{run}", "--users", "{log}", "--out", "x.csv", "--index", "Heap"), "index 'Heap'"),
+        (
+            ("recommend", "{run}", "--history", "i01", "--ranker", "beam:9"),
+            "a beam searches items that have tokens",
+        ),
+        (("recommend", "{run}", "--users", "{log}", "--out", "x.csv", "--ranker", "index:Heap"), "index 'Heap'"),
+        (("recommend", "{run}", "--ranker", "best"), "ranker 'best': one of exact, beam:WIDTH"),
+        (("recommend", "{run}", "--ranker", "gumbel:warm"), "ranker 'gumbel:warm': one of exact"),
+        (("recommend", "{run}", "--ranker", "gumbel:-1"), "a temperature must be a positive number, not -1"),
+        (("recommend", "{run}", "--explore", "--ranker", "index:Flat"), "--explore stands for --ranker sample"),
+        (("recommend", "{run}", "--where", "{{"), "--where: '{' is no JSON"),
+        (("recommend", "{run}", "--where", '{{"genre": {{"any": ["x"]}}}}'), "--where: genre: no condition 'any'"),
+        (("evaluate", "{run}", "--ranker", "beam"), "a beam searches items that have tokens"),
         (("export", "{run}", "--out", "model.pt"), "a file name ending in .onnx"),
         (("export", "{run}", "--out", "model.onnx", "-k", "5000"), "k = 5000: a list of 1 to"),
         (("fit", "{log}", "--model", "sasrec", "--out", "x", "--set", "heads=3"), "must divide width = 64"),
@@ -363,7 +373,7 @@ def test_a_temperature_is_fitted_when_asked_for(path, capsys, tmp_path):
 def test_recommend_by_an_index_measures_what_it_found(run, path, capsys, tmp_path):
     target = tmp_path / "lists.csv"
     arguments = ["recommend", run, "--users", path, "--out", target, "-k", "3"]
-    code, out, _ = call(capsys, *arguments, "--index", "Flat", "--json")
+    code, out, _ = call(capsys, *arguments, "--ranker", "index:Flat", "--json")
     assert code == 0
     assert json.loads(out)["recall_of_exact"] == 1.0
     found = pl.read_csv(target)
@@ -372,7 +382,7 @@ def test_recommend_by_an_index_measures_what_it_found(run, path, capsys, tmp_pat
     assert found["item"].to_list() == exact["item"].to_list()
     assert "score" in found.columns
     assert "probability" in exact.columns
-    assert "of the exact lists were found" in call(capsys, *arguments, "--index", "HNSW32", "--effort", "64")[1]
+    assert "of the exact lists were found" in call(capsys, *arguments, "--ranker", "index:HNSW32:64")[1]
 
 
 def test_export_writes_a_graph(run, capsys, tmp_path):

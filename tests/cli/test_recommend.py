@@ -227,7 +227,9 @@ def test_an_index_that_would_end_the_process_is_refused(index, foldin, odd_log, 
     run = tmp_path / "run"
     settings = ("--set", "latent=4", "--set", "hidden=", "--epochs", "1", "--device", "cpu")
     assert foldin("fit", odd_log, "--model", "multdae", "--out", run, *settings)[0] == 0
-    code, _, err = foldin("recommend", run, "--users", odd_log, "--out", tmp_path / "l.csv", "--index", index)
+    code, _, err = foldin(
+        "recommend", run, "--users", odd_log, "--out", tmp_path / "l.csv", "--ranker", f"index:{index}"
+    )
     assert code == 2
     assert f"index '{index}': no part of an index has a size of 0" in err
 

@@ -7,9 +7,11 @@ import torch
 from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError, FitError, RunError, ShapeError
 from foldin.models import ALL, Exportable, InnerProduct, MultVAEConfig, Posterior, Recommender
+from foldin.ranking import PosteriorSample, WithSpread, scores
 from foldin.store import load_run, save_run
 from foldin.training import fit
 from tests.conftest import checkerboard
+from tests.lists import recommend
 
 ITEMS = 20
 # Small and quick; a model that is not named here is trained with its defaults.
@@ -59,7 +61,7 @@ def test_even_people_are_given_even_items(named):
     name, model = named
     if name == "popularity":
         pytest.skip("popularity gives everybody one list by design")
-    lists = model.recommend(PEOPLE, 3).items
+    lists = recommend(model, PEOPLE, 3).items
     assert (lists[0] % 2 == 0).all()
     assert (lists[1] % 2 == 1).all()
     assert (lists[3] % 2 == 1).all()
@@ -67,64 +69,64 @@ def test_even_people_are_given_even_items(named):
 
 def test_popularity_gives_everybody_the_most_taken():
     train = Histories.from_lists([[0, 1], [1, 2], [1]], ITEMS)
-    assert trained("popularity", train).recommend(Histories.empty(1, ITEMS), 3).items.tolist() == [[1, 0, 2]]
+    assert recommend(trained("popularity", train), Histories.empty(1, ITEMS), 3).items.tolist() == [[1, 0, 2]]
 
 
 def test_a_likelihood_model_is_normalised_and_others_say_so(model):
-    scores = model.scores(PEOPLE)
-    assert scores.shape == (5, ITEMS)
-    assert torch.isfinite(scores).all()
+    found = scores(model, PEOPLE)
+    assert found.shape == (5, ITEMS)
+    assert torch.isfinite(found).all()
     if model.has_likelihood:
-        assert torch.allclose(scores.exp().sum(1), torch.ones(5), atol=1e-5)
+        assert torch.allclose(found.exp().sum(1), torch.ones(5), atol=1e-5)
 
 
 def test_listed_probabilities_are_those_of_the_items_that_may_be_listed(model):
     if not model.has_likelihood:
         pytest.skip("no density")
-    found = model.recommend(PEOPLE, ITEMS, deny=[5])
+    found = recommend(model, PEOPLE, ITEMS, deny=[5])
     assert np.allclose(np.exp(found.scores).sum(axis=1), 1.0, atol=1e-5)
 
 
 def test_an_unseen_person_an_empty_history_and_one_item_are_served(model):
-    found = model.recommend(PEOPLE, 4)
+    found = recommend(model, PEOPLE, 4)
     assert found.items.shape == (5, 4)
     assert (found.items >= 0).all()
     assert np.isfinite(found.scores).all()
 
 
 def test_nobody_is_served_nothing(model):
-    assert model.recommend(Histories.empty(0, ITEMS), 3).items.shape == (0, 3)
-    assert model.scores(Histories.empty(0, ITEMS)).shape == (0, ITEMS)
+    assert recommend(model, Histories.empty(0, ITEMS), 3).items.shape == (0, 3)
+    assert scores(model, Histories.empty(0, ITEMS)).shape == (0, ITEMS)
 
 
 def test_a_batch_equals_one_by_one(model, monkeypatch):
-    together, scores = model.recommend(PEOPLE, 6), model.scores(PEOPLE)
+    together, every = recommend(model, PEOPLE, 6), scores(model, PEOPLE)
     for user in range(len(PEOPLE)):
-        alone = model.recommend(PEOPLE.rows(user, user + 1), 6)
+        alone = recommend(model, PEOPLE.rows(user, user + 1), 6)
         assert np.allclose(alone.scores[0], together.scores[user], atol=1e-5)
-        assert torch.allclose(model.scores(PEOPLE.rows(user, user + 1))[0], scores[user], atol=1e-5)
+        assert torch.allclose(scores(model, PEOPLE.rows(user, user + 1))[0], every[user], atol=1e-5)
     monkeypatch.setattr(type(model), "block", lambda self: 2)
-    blocks = model.recommend(PEOPLE, 6)
+    blocks = recommend(model, PEOPLE, 6)
     assert np.allclose(blocks.scores, together.scores, atol=1e-5)
 
 
 def test_seen_denied_and_not_allowed_items_are_never_listed(model):
-    found = model.recommend(PEOPLE, ITEMS, deny=[1, 2], allow=range(1, 12)).items
+    found = recommend(model, PEOPLE, ITEMS, deny=[1, 2], allow=range(1, 12)).items
     for user in range(len(PEOPLE)):
         listed = set(found[user][found[user] >= 0].tolist())
         assert listed == set(range(1, 12)) - {1, 2} - set(PEOPLE.of(user).tolist())
-    kept = model.recommend(PEOPLE, ITEMS, exclude_seen=False).items
+    kept = recommend(model, PEOPLE, ITEMS, exclude_seen=False).items
     assert all(set(row.tolist()) == set(range(ITEMS)) for row in kept)
 
 
 def test_places_that_stay_empty_are_minus_one(model):
-    found = model.recommend(PEOPLE, 4, allow=[0, 3])
+    found = recommend(model, PEOPLE, 4, allow=[0, 3])
     assert (found.items[0] >= 0).sum() == 1
     assert (found.scores[found.items < 0] == -np.inf).all()
 
 
 def test_scores_come_with_the_item_they_belong_to_best_first(model):
-    found = model.recommend(PEOPLE, 8)
+    found = recommend(model, PEOPLE, 8)
     assert (np.diff(found.scores, axis=1) <= 1e-7).all()
     assert all(len(set(row.tolist())) == 8 for row in found.items)
 
@@ -149,8 +151,8 @@ def test_an_inner_product_gives_the_scores(model):
 
 def test_asking_does_not_change_the_model(model):
     before = model.state()
-    model.recommend(PEOPLE, 3)
-    model.scores(PEOPLE)
+    recommend(model, PEOPLE, 3)
+    scores(model, PEOPLE)
     assert all(torch.equal(before[name], value) for name, value in model.state().items())
 
 
@@ -159,23 +161,23 @@ def test_store_and_load_are_bit_equal(named, tmp_path):
     catalog = Catalog.from_ids([f"i{k}" for k in range(ITEMS)])
     save_run(tmp_path / "run", name=name, model=model, catalog=catalog, info={})
     loaded = load_run(tmp_path / "run")
-    assert torch.equal(loaded.model.scores(PEOPLE), model.scores(PEOPLE))
+    assert torch.equal(scores(loaded.model, PEOPLE), scores(model, PEOPLE))
     assert loaded.model.config == model.config
     assert type(loaded.model) is type(model)
 
 
 def test_the_same_seed_gives_the_same_scores(named):
     name, model = named
-    assert torch.equal(trained(name).scores(PEOPLE), model.scores(PEOPLE))
+    assert torch.equal(scores(trained(name), PEOPLE), scores(model, PEOPLE))
 
 
 def test_other_catalogues_and_settings_are_refused(model):
     with pytest.raises(ShapeError, match="knows 20 items, the histories are over 7"):
-        model.scores(Histories.empty(1, 7))
+        scores(model, Histories.empty(1, 7))
     with pytest.raises(ShapeError, match="k must be at least 1"):
-        model.recommend(PEOPLE, 0)
+        recommend(model, PEOPLE, 0)
     with pytest.raises(ShapeError, match=r"deny: item indices must be in \[0, 20\)"):
-        model.recommend(PEOPLE, 2, deny=[20])
+        recommend(model, PEOPLE, 2, deny=[20])
     with pytest.raises(RunError, match="stored tensors"):
         model.load_state({"other": torch.zeros(1)})
     with pytest.raises(FitError, match="nobody to train on"):
@@ -192,17 +194,21 @@ def test_a_posterior_s_draws_spread_about_the_list(model):
     if not isinstance(model, Posterior):
         pytest.skip("no posterior")
 
-    def lists(seed: int, explore: bool = False):
-        return model.predictive(PEOPLE, 15, torch.Generator().manual_seed(seed), draws=60, explore=explore)
+    def spread(seed: int = 0, **settings):
+        return recommend(model, PEOPLE, 15, ranker=WithSpread(draws=60, seed=seed, **settings))
 
-    found = lists(0)
-    fixed = model.recommend(PEOPLE, 15)
-    assert (found.items == fixed.items).all()
+    def sample(seed: int):
+        return recommend(model, PEOPLE, 15, ranker=PosteriorSample(seed, 60))
+
+    lists = spread()
+    fixed = recommend(model, PEOPLE, 15)
+    assert (lists.items == fixed.items).all()
+    found = lists.spread
     assert (found.low <= found.high).all()
-    wide = model.predictive(PEOPLE, 15, torch.Generator().manual_seed(0), draws=60, level=0.99)
+    wide = spread(level=0.99).spread
     assert (wide.low <= found.low).all()
     assert (wide.high >= found.high).all()
-    narrow = model.predictive(PEOPLE, 15, torch.Generator().manual_seed(0), draws=60, level=0.2)
+    narrow = spread(level=0.2).spread
     assert wide.high.sum() > narrow.high.sum()
     assert (found.sd >= 0).all()
     assert ((found.in_top_k >= 0) & (found.in_top_k <= 1)).all()
@@ -211,17 +217,17 @@ def test_a_posterior_s_draws_spread_about_the_list(model):
     assert (found.in_top_k[4, :10] == 1).all()
     assert found.mean[4, :10].sum() == pytest.approx(1.0, abs=1e-4)
     assert (found.high[4, 10:] == 0).all()
-    assert (lists(0).sd == found.sd).all()
-    explored = [lists(seed, explore=True) for seed in range(1, 9)]
-    assert (lists(1, explore=True).items == explored[0].items).all()
+    assert (spread().spread.sd == found.sd).all()
+    explored = [sample(seed) for seed in range(1, 9)]
+    assert (sample(1).items == explored[0].items).all()
     assert any((one.items != fixed.items).any() for one in explored)
     everything = Histories.from_lists([list(range(ITEMS))], ITEMS)
-    for explore in (False, True):
-        empty = model.predictive(everything, 3, torch.Generator().manual_seed(0), explore=explore)
+    for ranker in (WithSpread(), PosteriorSample()):
+        empty = recommend(model, everything, 3, ranker=ranker)
         assert (empty.items == -1).all()
         assert (empty.scores == -np.inf).all()
-        assert (empty.mean == 0).all()
+        assert (empty.spread.mean == 0).all()
     with pytest.raises(ShapeError, match="two draws"):
-        model.predictive(PEOPLE, 3, torch.Generator(), draws=1)
+        WithSpread(draws=1)
     with pytest.raises(ShapeError, match="level"):
-        model.predictive(PEOPLE, 3, torch.Generator(), level=1.0)
+        PosteriorSample(level=1.0)

@@ -13,7 +13,9 @@ from foldin.errors import ConfigError, ShapeError
 from foldin.evaluation import bound_report, calibration_curve
 from foldin.inference import Annealing
 from foldin.models import EASE, MultVAE, MultVAEConfig, Popularity, RecVAE, RecVAEConfig
+from foldin.ranking import PosteriorSample, WithSpread
 from foldin.training import fit
+from tests.lists import recommend
 
 
 @pytest.fixture(scope="module", params=["multvae", "recvae"])
@@ -168,8 +170,8 @@ def test_a_model_without_a_density_has_no_calibration(split):
 
 def test_the_predictive_spread_agrees_with_draws_by_hand(model, split):
     people = split.test.fold_in.rows(0, 3)
-    found = model.predictive(people, 4, torch.Generator().manual_seed(3), draws=400)
-    assert (found.items == model.recommend(people, 4).items).all()
+    found = recommend(model, people, 4, ranker=WithSpread(draws=400, seed=3))
+    assert (found.items == recommend(model, people, 4).items).all()
     generator = torch.Generator().manual_seed(99)
     mu, logvar = model.posterior(people)
     shares = []
@@ -182,21 +184,18 @@ def test_the_predictive_spread_agrees_with_draws_by_hand(model, split):
     stacked = torch.stack(shares).detach()
     for user in range(3):
         listed = stacked[:, user, found.items[user]]
-        assert np.allclose(found.mean[user], listed.mean(0), rtol=0.1)
-        assert np.allclose(found.sd[user], listed.std(0), rtol=0.25)
-    assert ((found.in_top_k >= 0) & (found.in_top_k <= 1)).all()
+        assert np.allclose(found.spread.mean[user], listed.mean(0), rtol=0.1)
+        assert np.allclose(found.spread.sd[user], listed.std(0), rtol=0.25)
+    assert ((found.spread.in_top_k >= 0) & (found.spread.in_top_k <= 1)).all()
 
 
 def test_exploring_lists_items_as_often_as_their_propensity_says(model, split):
     person = split.test.fold_in.rows(0, 1)
     counts = np.zeros(len(split.catalog))
     for seed in range(150):
-        counts[model.predictive(person, 3, torch.Generator().manual_seed(seed), draws=2, explore=True).items[0]] += 1
-    found = model.predictive(person, 3, torch.Generator().manual_seed(7), draws=400)
-    for item, propensity in zip(found.items[0], found.in_top_k[0], strict=True):
+        counts[recommend(model, person, 3, ranker=PosteriorSample(seed, 2)).items[0]] += 1
+    found = recommend(model, person, 3, ranker=WithSpread(draws=400, seed=7))
+    for item, propensity in zip(found.items[0], found.spread.in_top_k[0], strict=True):
         assert counts[item] / 150 == pytest.approx(propensity, abs=0.15)
-    again = [
-        model.predictive(person, 3, torch.Generator().manual_seed(5), draws=5, explore=True).items.tolist()
-        for _ in range(2)
-    ]
+    again = [recommend(model, person, 3, ranker=PosteriorSample(5, 5)).items.tolist() for _ in range(2)]
     assert again[0] == again[1]

@@ -18,6 +18,7 @@ from foldin.evaluation import (
 )
 from foldin.experiment import report, train
 from foldin.models import EASE, MultVAEConfig, Popularity
+from foldin.ranking import scores
 from foldin.training import fit
 
 
@@ -47,7 +48,7 @@ def test_a_case_worked_by_hand():
 
 def test_the_log_likelihood_is_renormalised_over_what_was_not_taken():
     model = popularity([[0, 1, 2], [0, 1], [0]], 4)
-    share = model.scores(Histories.empty(1, 4)).exp()[0].double()
+    share = scores(model, Histories.empty(1, 4)).exp()[0].double()
     found = evaluate(model, held([[0], [1]], [[2], [0, 3]], 4), metrics=("ndcg@2",)).values(LOG_LIKELIHOOD)
     first = torch.log(share[2] / (1 - share[0]))
     second = (torch.log(share[0] / (1 - share[1])) + torch.log(share[3] / (1 - share[1]))) / 2

@@ -1,5 +1,6 @@
 """Temperatures fitted on held-out users, and what becomes of a model that has one."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -13,8 +14,10 @@ from foldin.evaluation import LOG_LIKELIHOOD, evaluate, fit_temperature
 from foldin.experiment import report, save, train
 from foldin.export import _Lists
 from foldin.models import EASE, DiffRec, DiffRecConfig, Popularity, SASRec, SASRecConfig, SemanticIds, SemanticIdsConfig
+from foldin.ranking import Beam, scores
 from foldin.store import load_run, save_run
 from foldin.training import fit
+from tests.lists import recommend
 
 ITEMS = 8
 
@@ -22,17 +25,17 @@ ITEMS = 8
 class Given(Popularity):
     """The same logits for everybody with a history, whatever they are; those of the counts for everybody else."""
 
-    logits = torch.zeros(ITEMS)
+    given = torch.zeros(ITEMS)
 
     def _logits(self, histories):
         has = torch.from_numpy(histories.lengths > 0).unsqueeze(1)
-        return torch.where(has, self.logits, self.log_share).contiguous()
+        return torch.where(has, self.given, self.log_share).contiguous()
 
 
 def made(logits) -> Given:
     model = Given(ITEMS)
     fit(model, Histories.from_lists([[0, 1], [1]], ITEMS))
-    model.logits = torch.as_tensor(logits, dtype=torch.float32)
+    model.given = torch.as_tensor(logits, dtype=torch.float32)
     return model
 
 
@@ -68,7 +71,7 @@ def test_the_temperature_that_made_the_events_is_found_again(temperature):
 def test_users_without_a_history_are_given_no_temperature():
     model = made(np.arange(ITEMS))
     model.calibrate(3.0)
-    found = model.scores(Histories.from_lists([[], [0]], ITEMS))
+    found = scores(model, Histories.from_lists([[], [0]], ITEMS))
     assert torch.allclose(found[0], model.log_share)
     assert torch.allclose(found[1], torch.log_softmax(torch.arange(ITEMS) / 3.0, dim=0))
     with pytest.raises(ShapeError, match="both a history and a target"):
@@ -98,8 +101,10 @@ def test_where_there_is_no_temperature_it_is_said():
     for wrong in (0.0, -1.0, np.inf, np.nan):
         with pytest.raises(ConfigError, match="positive number"):
             made(np.arange(ITEMS)).calibrate(wrong)
-    with pytest.raises(ConfigError, match="beam"):
-        SemanticIds(ITEMS, SemanticIdsConfig(levels=2, codes=4, width=8, beam=3)).calibrate(1.0)
+    model = SemanticIds(ITEMS, SemanticIdsConfig(levels=2, codes=4, width=8))
+    model.calibrate(2.0)
+    with pytest.raises(ConfigError, match="a beam has no sum over all items, which its temperature needs"):
+        recommend(model, Histories.empty(1, ITEMS), 2, ranker=Beam(3))
 
 
 @pytest.mark.parametrize("loss", ["bce", "gbce"])
@@ -122,16 +127,16 @@ def test_binary_losses_give_no_density_until_a_temperature_does(loss, split, tmp
     loaded = load_run(tmp_path / "run")
     people = split.test.fold_in.rows(0, 5)
     assert loaded.model.has_likelihood
-    assert torch.equal(loaded.model.scores(people), one.model.scores(people))
-    assert torch.allclose(one.model.scores(people).exp().sum(dim=1), torch.ones(5), atol=1e-5)
+    assert torch.equal(scores(loaded.model, people), scores(one.model, people))
+    assert torch.allclose(scores(one.model, people).exp().sum(dim=1), torch.ones(5), atol=1e-5)
     assert loaded.info["calibration"]["gain"] == one.calibration.gain
 
 
 def test_scores_that_only_rank_become_probabilities(split):
     one = train(split, "ease", calibrate=True)
-    found = one.model.recommend(split.test.fold_in.rows(0, 4), len(split.catalog))
+    found = recommend(one.model, split.test.fold_in.rows(0, 4), len(split.catalog))
     assert np.allclose(np.exp(found.scores).sum(axis=1), 1.0, atol=1e-4)
-    nobody = one.model.scores(Histories.empty(1, len(split.catalog)))[0]
+    nobody = scores(one.model, Histories.empty(1, len(split.catalog)))[0]
     assert torch.allclose(nobody, one.model.log_share, atol=1e-5)
     assert one.calibration.gain > 0.0
     assert one.calibration.temperature < 1.0  # plain scores of EASE are near each other
@@ -139,9 +144,13 @@ def test_scores_that_only_rank_become_probabilities(split):
 
 
 def test_a_model_that_cannot_be_calibrated_is_kept_as_it_is(split):
-    config = SemanticIdsConfig(levels=2, codes=4, width=8, length=6, epochs=1, beam=2)
-    one = train(split, "semantic", config, calibrate=True)
-    assert "beam" in one.calibration
+    alone = split.validation.targets.select(np.zeros(1, np.int64))
+    everything = Histories.from_lists(
+        [[at for at in range(len(split.catalog)) if at not in alone.of(0)]], alone.n_items
+    )
+    held = HeldOut(fold_in=everything, targets=alone, people=pl.Series(["p"]))
+    one = train(dataclasses.replace(split, validation=held), "ease", calibrate=True)
+    assert isinstance(one.calibration, str)
     assert one.model.temperature is None
     assert one.calibrated() == {"calibration": {"failed": one.calibration}}
 
@@ -150,7 +159,7 @@ def test_a_temperature_is_that_of_reading_on_and_of_the_posterior_too(tmp_path):
     model = SASRec(ITEMS, SASRecConfig(width=8, length=6, positions="none"))
     model.calibrate(0.5)
     reading = model.read(Histories.from_lists([[1, 2]], ITEMS))
-    assert torch.allclose(model.next_scores(reading), model.scores(reading.histories), atol=1e-5)
+    assert torch.allclose(model.next_logits(reading), model.logits(reading.histories), atol=1e-5)
     save_run(tmp_path / "run", name="sasrec", model=model, catalog=Catalog.from_ids(list("abcdefgh")), info={})
     assert load_run(tmp_path / "run").model.temperature == 0.5
     assert EASE(ITEMS).temperature is None
@@ -163,7 +172,7 @@ def test_an_exported_graph_has_the_temperature():
     history = torch.tensor([[1, 2], [4, -1], [-1, -1]])
     with torch.no_grad():
         items, scores = _Lists(model, 3)(history)
-    found = model.recommend(Histories.from_lists([[1, 2], [4], []], ITEMS), 3)
+    found = recommend(model, Histories.from_lists([[1, 2], [4], []], ITEMS), 3)
     assert items[:2].numpy().tolist() == found.items[:2].tolist()  # equally popular items come in any order
     assert np.allclose(scores.numpy(), found.scores, atol=1e-5)
 

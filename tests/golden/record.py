@@ -16,6 +16,7 @@ import torch
 from foldin.data import Catalog, Histories, strong
 from foldin.evaluation import evaluate
 from foldin.models import ALL, Described, Posterior, Recommender
+from foldin.ranking import Eligibility, PosteriorSample, rank
 from foldin.training import Progress, fit
 from tests.conftest import make_log
 
@@ -118,13 +119,17 @@ def record(name: str) -> dict[str, np.ndarray]:
     model, found, split = trained(name)
     found |= {f"state/{key}": shortened(value.numpy()) for key, value in model.state().items()}
     people = asked(split.test.fold_in)
-    lists = model.recommend(people, 10)
+    lists = rank(model, people, 10)
     found |= {"items": lists.items, "scores": lists.scores}
-    kept = model.recommend(people, 10, exclude_seen=False, deny=[0, 1], allow=list(range(20)))
+    eligible = Eligibility.of(people, exclude_seen=False, deny=[0, 1], allow=list(range(20)))
+    kept = rank(model, people, 10, eligible=eligible)
     found |= {"kept items": kept.items}
     if isinstance(model, Posterior):
-        drawn = model.predictive(people, 10, torch.Generator().manual_seed(3), draws=20, explore=True)
-        found |= {"drawn items": drawn.items, "drawn share": drawn.in_top_k, "drawn sd": drawn.sd}
+        # As a generator of seed 3 once gave it.
+        seed = int(torch.randint(1 << 62, (), generator=torch.Generator().manual_seed(3)))
+        drawn = rank(model, people, 10, ranker=PosteriorSample(seed, 20))
+        assert drawn.spread is not None
+        found |= {"drawn items": drawn.items, "drawn share": drawn.spread.in_top_k, "drawn sd": drawn.spread.sd}
     metrics = evaluate(model, split.test, metrics=("ndcg@10", "recall@5", "map@10"))
     found |= {f"metric/{key}": metrics.values(key) for key in metrics.metrics}
     return found

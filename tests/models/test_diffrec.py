@@ -11,6 +11,7 @@ from foldin.data import Histories
 from foldin.errors import ConfigError, ShapeError
 from foldin.models import DiffRec, DiffRecConfig, LatentDiffRec, LatentDiffRecConfig
 from foldin.models.reverse_process import coefficients
+from foldin.ranking import scores
 from foldin.training import Step, fit
 from tests.conftest import checkerboard
 
@@ -52,7 +53,7 @@ def test_the_reverse_process_is_the_dense_one_step_by_step(settings):
     for t in range(schedule.steps, 0, -1):
         clean = (1 + w) * network(model, x, t) - w * network(model, torch.zeros(1, ITEMS), t)
         x = schedule.posterior_mean(clean, x, torch.full((len(x),), t))
-    assert torch.allclose(model.scores(PEOPLE)[TOOK], x[TOOK], atol=1e-5)
+    assert torch.allclose(scores(model, PEOPLE)[TOOK], x[TOOK], atol=1e-5)
 
 
 @torch.no_grad()
@@ -64,7 +65,7 @@ def test_few_steps_are_those_of_ddim():
         direction = (x - math.sqrt(alpha_bar[now]) * clean) / math.sqrt(1 - alpha_bar[now])
         x = math.sqrt(alpha_bar[then]) * clean + math.sqrt(1 - alpha_bar[then]) * direction
     assert [step.t for step in coefficients(model.schedule, 3)] == [6, 4, 1]
-    assert torch.allclose(model.scores(PEOPLE)[TOOK], x[TOOK], atol=1e-5)
+    assert torch.allclose(scores(model, PEOPLE)[TOOK], x[TOOK], atol=1e-5)
 
 
 def test_the_last_of_the_coefficients_leaves_only_what_is_denoised():
@@ -103,13 +104,13 @@ def test_later_events_weigh_more_and_equal_weights_are_diffrec():
     plain, timed = made(), made(oldest=1.0)
     for model in (plain, timed):
         fit(model, checkerboard(30, ITEMS), epochs=3)
-    assert torch.equal(plain.scores(PEOPLE), timed.scores(PEOPLE))
+    assert torch.equal(scores(plain, PEOPLE), scores(timed, PEOPLE))
     other = made(oldest=0.3)
     fit(other, checkerboard(30, ITEMS), epochs=3)
-    assert not torch.allclose(other.scores(PEOPLE), plain.scores(PEOPLE))
+    assert not torch.allclose(scores(other, PEOPLE), scores(plain, PEOPLE))
     back = Histories.from_lists([[5, 3, 0]], ITEMS)
-    assert torch.allclose(plain.scores(back), plain.scores(PEOPLE.rows(0, 1)), atol=1e-6)
-    assert not torch.allclose(other.scores(back), other.scores(PEOPLE.rows(0, 1)), atol=1e-4)
+    assert torch.allclose(scores(plain, back), scores(plain, PEOPLE.rows(0, 1)), atol=1e-6)
+    assert not torch.allclose(scores(other, back), scores(other, PEOPLE.rows(0, 1)), atol=1e-4)
 
 
 def test_emptied_histories_are_read_as_nothing_and_still_predicted():
@@ -132,7 +133,7 @@ def test_a_multinomial_head_gives_a_density_and_a_bound_below_its_own_likelihood
     train = checkerboard(60, ITEMS)
     before = float(model.elbo(train, noise()).reconstruction.mean())
     fit(model, train)
-    assert torch.allclose(model.scores(PEOPLE).exp().sum(dim=1), torch.ones(4), atol=1e-5)
+    assert torch.allclose(scores(model, PEOPLE).exp().sum(dim=1), torch.ones(4), atol=1e-5)
     terms = model.elbo(train, noise())
     assert float(terms.reconstruction.mean()) > before
     assert (terms.kl > 0).all()
@@ -160,7 +161,7 @@ def test_a_run_stopped_and_resumed_ends_in_the_same_bits(tmp_path):
     fit(made(), train, epochs=12, folder=tmp_path, until=lambda record: record.epoch == 7)
     resumed = made(seed=4)
     fit(resumed, train, epochs=12, folder=tmp_path, resume=True)
-    assert torch.equal(through.scores(PEOPLE), resumed.scores(PEOPLE))
+    assert torch.equal(scores(through, PEOPLE), scores(resumed, PEOPLE))
 
 
 def test_settings_that_cannot_be_are_refused():

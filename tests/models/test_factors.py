@@ -11,8 +11,10 @@ from scipy.special import gammaln
 
 from foldin.data import Histories
 from foldin.models import LDA, PLSA, LDAConfig, PLSAConfig, PoissonFactorization, PoissonFactorizationConfig
+from foldin.ranking import WithSpread, scores
 from foldin.training import fit
 from tests.conftest import checkerboard
+from tests.lists import recommend
 
 logs = st.lists(st.lists(st.integers(0, 7), max_size=6, unique=True), min_size=1, max_size=12).filter(any)
 
@@ -159,7 +161,7 @@ def test_tiny_shares_never_divide_by_zero(model):
     """Expected logarithms below what single precision holds, and an item that nobody took in training."""
     result = fit(model, checkerboard(30, 12).where(checkerboard(30, 12).items != 5))
     assert all(np.isfinite(list(record.terms.values())).all() for record in result.records)
-    assert torch.isfinite(model.scores(Histories.from_lists([[5], [5, 0, 2], []], 12))).all()
+    assert torch.isfinite(scores(model, Histories.from_lists([[5], [5, 0, 2], []], 12))).all()
 
 
 def test_stochastic_inference_learns_too():
@@ -170,7 +172,7 @@ def test_stochastic_inference_learns_too():
         PoissonFactorization(12, PoissonFactorizationConfig(factors=4, batch_size=10, delay=4.0, epochs=15)),
     ):
         fit(model, train)
-        lists = model.recommend(asked, 3).items
+        lists = recommend(model, asked, 3).items
         assert (lists[0] % 2 == 0).all()
         assert (lists[1] % 2 == 1).all()
 
@@ -181,7 +183,7 @@ def test_the_density_of_a_topic_model_is_the_mixture_of_its_topics():
     people = Histories.from_lists([[0, 2], []], 12)
     gamma = model.tastes(people)
     expected = gamma / gamma.sum(axis=1, keepdims=True) @ model.item_shares()
-    assert np.allclose(model.scores(people).exp().numpy(), expected, atol=1e-6)
+    assert np.allclose(scores(model, people).exp().numpy(), expected, atol=1e-6)
     assert gamma.sum(axis=1) == pytest.approx([3 * model.alpha + 2, 3 * model.alpha])
 
 
@@ -199,7 +201,7 @@ def test_plsa_with_one_topic_is_popularity():
     train = Histories.from_lists([[0, 1, 2], [1], [1, 2]], 4)
     model = PLSA(4, PLSAConfig(topics=1, item_pseudo=0.5))
     fit(model, train, epochs=2)
-    shares = model.scores(Histories.empty(1, 4)).exp().numpy()[0]
+    shares = scores(model, Histories.empty(1, 4)).exp().numpy()[0]
     assert shares == pytest.approx(np.array([1.5, 3.5, 2.5, 0.5]) / 8, rel=1e-5)
 
 
@@ -226,7 +228,7 @@ def test_a_longer_history_narrows_the_credible_interval(model):
     short, long = Histories.from_lists([[0]], 6), Histories.from_lists([[0, 1, 2, 3] * 25], 6)
     width = []
     for people in (short, long):
-        found = model.predictive(people, 6, torch.Generator().manual_seed(0), draws=300, exclude_seen=False)
+        found = recommend(model, people, 6, ranker=WithSpread(draws=300), exclude_seen=False).spread
         width.append(float((found.high - found.low).sum()))
     assert width[1] < 0.6 * width[0]
 
@@ -240,7 +242,8 @@ def test_a_longer_history_narrows_the_credible_interval(model):
 )
 def test_draws_under_extreme_priors_are_numbers(model):
     fit(model, Histories.from_lists([[0, 1], [2], [3, 4, 5]], 6), epochs=3)
-    found = model.predictive(Histories.from_lists([[], [0], [1, 2]], 6), 3, torch.Generator().manual_seed(0), draws=40)
+    people = Histories.from_lists([[], [0], [1, 2]], 6)
+    found = recommend(model, people, 3, ranker=WithSpread(draws=40)).spread
     for values in (found.mean, found.sd, found.low, found.high):
         assert np.isfinite(values).all()
     assert (found.mean.sum(axis=1) <= 1.0 + 1e-6).all()

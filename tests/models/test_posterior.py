@@ -17,9 +17,11 @@ from foldin.models import (
     user_key,
 )
 from foldin.models.streams import history_key, stream, streams
+from foldin.ranking import PosteriorSample, WithSpread, rank
 from foldin.training import fit
 from tests.conftest import checkerboard
 from tests.contract.test_contract import SETTINGS
+from tests.lists import recommend
 
 CHANCES = np.array([0.005, 0.1, 0.395, 0.5])
 
@@ -49,7 +51,7 @@ class Known(Posterior[PopularityConfig]):
 def explored(draws: int, users: int = 4000):
     people = Histories.empty(users, 4)
     keys = [user_key(user) for user in range(users)]
-    return Known(4).predictive(people, 1, torch.Generator().manual_seed(1), draws=draws, explore=True, keys=keys)
+    return rank(Known(4), people, 1, ranker=PosteriorSample(1, draws), keys=keys)
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +67,9 @@ def test_an_item_is_listed_as_often_as_its_probability_says(many):
 @pytest.mark.parametrize("item", range(4))
 def test_the_propensity_of_a_listed_item_is_unbiased(many, item):
     p = CHANCES[item]
-    found = many.in_top_k[many.items[:, 0] == item, 0]
+    found = many.propensity[many.items[:, 0] == item, 0]
     assert found.mean() == pytest.approx(p, abs=4 * np.sqrt(p * (1 - p) / 1000 / len(found)))
-    errors = many.in_top_k_se[many.items[:, 0] == item, 0]
+    errors = many.propensity_se[many.items[:, 0] == item, 0]
     assert errors.mean() == pytest.approx(np.sqrt(p * (1 - p) / 1000), rel=0.12)
 
 
@@ -85,11 +87,11 @@ def test_few_draws_say_that_they_are_few():
     found = explored(100)
     rare = found.items[:, 0] == 0
     assert rare.sum() > 10
-    assert (found.in_top_k[rare] < 0.05).all()
-    assert found.in_top_k[rare].min() == 0.0  # not 1/100: the list that is shown is not among its own draws
-    assert (found.in_top_k_se > 0.005).all()
+    assert (found.propensity[rare] < 0.05).all()
+    assert found.propensity[rare].min() == 0.0  # not 1/100: the list that is shown is not among its own draws
+    assert (found.propensity_se > 0.005).all()
     assert found.inverse_propensity.max() == 101.0
-    assert found.draws == 100
+    assert found.spread.draws == 100
 
 
 def test_the_list_does_not_depend_on_the_number_of_draws():
@@ -98,16 +100,16 @@ def test_the_list_does_not_depend_on_the_number_of_draws():
 
 def test_users_have_draws_of_their_own_and_equal_ones_the_same():
     assert len(set(explored(2, 200).items[:, 0].tolist())) > 1
-    alike = Known(4).predictive(Histories.empty(50, 4), 1, torch.Generator().manual_seed(2), draws=2, explore=True)
+    alike = rank(Known(4), Histories.empty(50, 4), 1, ranker=PosteriorSample(2, 2))
     assert len(set(alike.items[:, 0].tolist())) == 1
     with pytest.raises(ShapeError, match="3 keys of 2 users"):
-        Known(4).predictive(Histories.empty(2, 4), 1, torch.Generator(), keys=[1, 2, 3])
+        rank(Known(4), Histories.empty(2, 4), 1, keys=[1, 2, 3])
 
 
 def test_more_draws_are_taken_when_exploring():
     model, people = Known(4), Histories.empty(1, 4)
-    assert model.predictive(people, 1, torch.Generator()).draws == 100
-    assert model.predictive(people, 1, torch.Generator(), explore=True).draws == 1000
+    assert rank(model, people, 1, ranker=WithSpread()).spread.draws == 100
+    assert rank(model, people, 1, ranker=PosteriorSample()).spread.draws == 1000
 
 
 PEOPLE = Histories.from_lists([[0, 2, 4], [1, 3], [], [7], [2, 4, 0, 6, 8, 10], [5, 9], [11], [12, 2]], 20)
@@ -120,26 +122,26 @@ def test_a_user_is_drawn_alike_alone_in_any_batch_and_in_any_block(name, monkeyp
     fit(model, checkerboard(60, 20), seed=5)
 
     def found(people):
-        return model.predictive(people, 4, torch.Generator().manual_seed(3), draws=12, explore=True)
+        return rank(model, people, 4, ranker=PosteriorSample(3, 12))
 
     together = found(PEOPLE)
     monkeypatch.setattr(kind, "block", lambda self: 12)
     backwards = PEOPLE.select(np.arange(len(PEOPLE))[::-1].copy())
     for other, order in ((found(PEOPLE), slice(None)), (found(backwards), slice(None, None, -1))):
         assert (other.items[order] == together.items).all()
-        assert np.allclose(other.sd[order], together.sd, atol=1e-5)
-        assert np.allclose(other.in_top_k[order], together.in_top_k, atol=1e-9)
+        assert np.allclose(other.spread.sd[order], together.spread.sd, atol=1e-5)
+        assert np.allclose(other.propensity[order], together.propensity, atol=1e-9)
     for user in (0, 2, 5):
         alone = found(PEOPLE.rows(user, user + 1))
         assert (alone.items[0] == together.items[user]).all()
-        assert np.allclose(alone.mean[0], together.mean[user], atol=1e-5)
+        assert np.allclose(alone.spread.mean[0], together.spread.mean[user], atol=1e-5)
 
 
 def test_draws_of_classes_average_to_the_list():
     model = MixtureOfMultinomials(20, MixtureOfMultinomialsConfig(classes=4, epochs=5), seed=5)
     fit(model, checkerboard(60, 20), seed=5)
-    fixed = model.recommend(PEOPLE, 4, exclude_seen=False)
-    found = model.predictive(PEOPLE, 4, torch.Generator().manual_seed(0), draws=2000, exclude_seen=False)
+    fixed = recommend(model, PEOPLE, 4, exclude_seen=False)
+    found = recommend(model, PEOPLE, 4, ranker=WithSpread(draws=2000), exclude_seen=False).spread
     assert np.abs(found.mean - np.exp(fixed.scores)).max() < 5 * found.sd.max() / np.sqrt(2000)
 
 

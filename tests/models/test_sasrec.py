@@ -7,8 +7,10 @@ import torch
 from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError, FitError, ShapeError, UnknownItemError
 from foldin.models import SASRec, SASRecConfig
+from foldin.ranking import scores
 from foldin.training import Step, falling, fit
 from tests.conftest import checkerboard
+from tests.lists import recommend
 
 ITEMS = 12
 SMALL = {"width": 16, "length": 10, "batch_tokens": 50, "learning_rate": 0.01, "epochs": 25, "dropout": 0.0}
@@ -62,7 +64,7 @@ QUESTIONS = Histories.from_lists([[4, 5, 4], [5, 4, 5, 4, 5], [9, 8, 9, 8]], ITE
 )
 def test_who_alternates_between_two_items_gets_the_other_one_next(settings):
     model = trained(**settings)
-    found = model.recommend(QUESTIONS, 1, exclude_seen=False)
+    found = recommend(model, QUESTIONS, 1, exclude_seen=False)
     assert found.items[:, 0].tolist() == [5, 4, 9]
     if settings.get("loss") != "gbce":  # which does not learn a probability
         assert (np.exp(found.scores[:, 0]) > 0.8).all()
@@ -74,7 +76,7 @@ def test_bce_learns_what_follows():
     walks = [[(start + step) % ITEMS for step in range(4)] for start in rng.integers(0, ITEMS, 60).tolist()]
     model = trained(Histories.from_lists(walks, ITEMS), loss="bce", epochs=60)
     asked = Histories.from_lists([[start, start + 1] for start in range(ITEMS - 2)], ITEMS)
-    assert model.recommend(asked, 1).items[:, 0].tolist() == list(range(2, ITEMS))
+    assert recommend(model, asked, 1).items[:, 0].tolist() == list(range(2, ITEMS))
 
 
 def test_time_between_events_is_looked_at():
@@ -97,13 +99,13 @@ def test_time_between_events_is_looked_at():
         Histories(items=np.array([4, 5], np.int32), offsets=np.array([0, 2]), n_items=ITEMS, times=np.array([0, pause]))
         for pause in (60, 10**6)
     ]
-    found = [model.recommend(one, 1, exclude_seen=False).items[0, 0] for one in asked]
+    found = [recommend(model, one, 1, exclude_seen=False).items[0, 0] for one in asked]
     assert found == [4, 0]
     plain = Histories(items=asked[0].items, offsets=asked[0].offsets, n_items=ITEMS)
     for moment in (0, 1_600_000_000):  # without times a history is read as of one moment, whichever
         at_once = replace(plain, times=np.full(2, moment))
-        assert torch.allclose(model.scores(plain), model.scores(at_once), atol=1e-6)
-    assert not torch.allclose(model.scores(plain), model.scores(asked[1]), atol=1e-2)
+        assert torch.allclose(scores(model, plain), scores(model, at_once), atol=1e-6)
+    assert not torch.allclose(scores(model, plain), scores(model, asked[1]), atol=1e-2)
 
 
 def test_times_that_the_log_lacks_are_said_before_training():
@@ -158,7 +160,7 @@ def test_only_the_newest_events_are_read():
     model = trained(epochs=1)
     long = Histories.from_lists([[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11] * 2], ITEMS)
     short = Histories.from_lists([long.of(0)[-10:]], ITEMS)
-    assert torch.equal(model.scores(long), model.scores(short))
+    assert torch.equal(scores(model, long), scores(model, short))
 
 
 def test_an_end_of_positions_that_have_none_is_refused():
@@ -180,7 +182,7 @@ def test_initial_weights_have_the_standard_deviation_asked_for():
 def test_an_empty_history_gets_the_training_counts():
     model = trained(epochs=1)
     counts = alternating().counts() + 1.0
-    found = model.scores(Histories.empty(1, ITEMS))[0].exp().numpy()
+    found = scores(model, Histories.empty(1, ITEMS))[0].exp().numpy()
     assert np.allclose(found, counts / counts.sum(), atol=1e-6)
 
 
@@ -195,7 +197,7 @@ def test_reading_on_gives_what_reading_everything_gives(positions, temperature):
     assert (reading.cache is None) == (positions == "learned")
     for row in later:  # past the longest sequence that is read
         reading = model.extend(reading, Histories.from_lists([[int(item)] for item in row], ITEMS))
-        assert torch.allclose(model.next_scores(reading), model.scores(reading.histories), atol=1e-4)
+        assert torch.allclose(model.next_logits(reading), model.logits(reading.histories), atol=1e-4)
     assert reading.histories.lengths.tolist() == [12, 14, 13]
 
 
@@ -210,11 +212,11 @@ def test_reading_on_from_nothing_and_with_times():
             items=np.array([item], np.int32), offsets=np.array([0, 1]), n_items=ITEMS, times=np.array([1000 * step])
         )
         reading = model.extend(reading, event)
-        assert torch.allclose(model.next_scores(reading), model.scores(reading.histories), atol=1e-5)
+        assert torch.allclose(model.next_logits(reading), model.logits(reading.histories), atol=1e-5)
     without = Histories(items=np.array([5], np.int32), offsets=np.array([0, 1]), n_items=ITEMS)
     for later in (without, without):  # times that only some events have are left out of all
         reading = model.extend(reading, later)
-        assert torch.allclose(model.next_scores(reading), model.scores(reading.histories), atol=1e-5)
+        assert torch.allclose(model.next_logits(reading), model.logits(reading.histories), atol=1e-5)
     with pytest.raises(ShapeError, match="one event of each person"):
         model.extend(reading, nothing)
 
@@ -267,12 +269,12 @@ def test_items_may_be_sums_of_codes():
     vectors = model.item_vectors()[0]
     by_hand = sum(model.encoder.items[level * 6 + model.naming.names[:, level]] for level in range(4))
     assert torch.allclose(vectors, by_hand.detach())
-    lists = model.recommend(Histories.from_lists([[0, 2, 4], [1, 3, 5]], 20), 3).items
+    lists = recommend(model, Histories.from_lists([[0, 2, 4], [1, 3, 5]], 20), 3).items
     assert (lists[0] % 2 == 0).all()
     assert (lists[1] % 2 == 1).all()
     other = SASRec(20, config, seed=9)
     other.load_state(model.state())
     people = Histories.from_lists([[0, 2], [], [7]], 20)
-    assert torch.equal(other.scores(people), model.scores(people))
+    assert torch.equal(scores(other, people), scores(model, people))
     rectangle = torch.tensor([[0, 2], [-1, -1], [7, -1]])
-    assert torch.allclose(torch.log_softmax(model.padded_logits(rectangle), 1), model.scores(people), atol=1e-5)
+    assert torch.allclose(torch.log_softmax(model.padded_logits(rectangle), 1), scores(model, people), atol=1e-5)

@@ -11,8 +11,10 @@ from foldin.data import Catalog, HeldOut, Histories
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.evaluation import evaluate
 from foldin.models import SemanticIds, SemanticIdsConfig
+from foldin.ranking import Beam, scores
 from foldin.training import Step, fit
 from tests.conftest import checkerboard
+from tests.lists import recommend
 
 ITEMS = 24
 SMALL = SemanticIdsConfig(
@@ -34,12 +36,6 @@ def trained(**settings) -> SemanticIds:
     return model
 
 
-def with_beam(model: SemanticIds, beam: int) -> SemanticIds:
-    other = SemanticIds(model.n_items, dataclasses.replace(model.config, beam=beam))
-    other.load_state(model.state())
-    return other
-
-
 @pytest.fixture(scope="module", params=["k-means log", "rq-vae log+titles", "random log", "k-means titles own"])
 def model(request) -> SemanticIds:
     names, source, *own = request.param.split()
@@ -58,8 +54,8 @@ def test_every_item_has_a_name_of_its_own_and_its_use_is_reported(model):
 
 @pytest.mark.parametrize("limits", [{}, {"deny": [3, 4, 16]}, {"allow": [1, 5, 6, 8]}, {"exclude_seen": False}])
 def test_a_full_beam_lists_what_scoring_everything_lists(model, limits):
-    expected = model.recommend(PEOPLE, 6, **limits)
-    found = with_beam(model, ITEMS).recommend(PEOPLE, 6, **limits)
+    expected = recommend(model, PEOPLE, 6, **limits)
+    found = recommend(model, PEOPLE, 6, ranker=Beam(ITEMS), **limits)
     assert np.allclose(found.scores, expected.scores, atol=1e-4)
     same = found.items == expected.items
     assert same.mean() > 0.9  # equal to the last bits, items may change places
@@ -67,57 +63,58 @@ def test_a_full_beam_lists_what_scoring_everything_lists(model, limits):
 
 
 def test_a_narrow_beam_gives_full_lists_of_allowed_items_with_exact_probabilities(model):
-    narrow = with_beam(model, 1)
+    narrow = {"ranker": Beam(1)}
     deny = [2, 3, 8, 9]
-    found = narrow.recommend(PEOPLE, 4, deny=deny)
-    every = model.recommend(PEOPLE, ITEMS, deny=deny)
-    for person, (items, scores) in enumerate(zip(found.items, found.scores, strict=True)):
+    found = recommend(model, PEOPLE, 4, deny=deny, **narrow)
+    every = recommend(model, PEOPLE, ITEMS, deny=deny)
+    for person, (items, values) in enumerate(zip(found.items, found.scores, strict=True)):
         assert len(set(items.tolist())) == 4
         assert not set(items.tolist()) & set(deny)
         assert not set(items.tolist()) & set(PEOPLE.items[PEOPLE.offsets[person] : PEOPLE.offsets[person + 1]].tolist())
-        for item, score in zip(items, scores, strict=True):
+        for item, score in zip(items, values, strict=True):
             place = np.flatnonzero(every.items[person] == item)[0]
             assert score == pytest.approx(every.scores[person, place], abs=1e-4)
-    first = narrow.recommend(PEOPLE, 1, exclude_seen=False).items[:, 0]
+    first = recommend(model, PEOPLE, 1, exclude_seen=False, **narrow).items[:, 0]
     seen = Histories.from_lists([[int(item)] for item in first], ITEMS)
-    other, exact = (one.recommend(PEOPLE, 3, seen=seen) for one in (narrow, model))
+    other, exact = (recommend(model, PEOPLE, 3, seen=seen, **how) for how in (narrow, {}))
     assert not (other.items == first[:, None]).any()
     assert np.array_equal(other.items[2], exact.items[2])  # nobody's history: the training counts
 
 
 def test_what_is_left_after_nearly_everything_is_not_lost_to_rounding(model):
-    scores = model.scores(PEOPLE)[:1]
-    least = scores[0].argsort()[:3].tolist()
+    every = scores(model, PEOPLE)[:1]
+    least = every[0].argsort()[:3].tolist()
     for limits in ({"allow": least}, {"deny": [item for item in range(ITEMS) if item not in least]}):
-        found = with_beam(model, ITEMS).recommend(PEOPLE.rows(0, 1), 3, exclude_seen=False, **limits)
-        expected = torch.log_softmax(scores[0][torch.from_numpy(found.items[0])].double(), 0)
+        found = recommend(model, PEOPLE.rows(0, 1), 3, exclude_seen=False, ranker=Beam(ITEMS), **limits)
+        expected = torch.log_softmax(every[0][torch.from_numpy(found.items[0])].double(), 0)
         assert np.allclose(found.scores[0], expected.numpy(), atol=1e-4)
     taken = Histories.from_lists([[item for item in range(ITEMS) if item not in least]], ITEMS)
-    sharp = with_beam(model, ITEMS)
+    sharp = SemanticIds(ITEMS, model.config)
+    sharp.load_state(model.state())
     with torch.no_grad():
         sharp.decoder.bias.mul_(40.0)
         sharp.encoder.items.mul_(4.0)
-    wide = sharp.recommend(PEOPLE.rows(0, 1), 3, seen=taken)
+    wide = recommend(sharp, PEOPLE.rows(0, 1), 3, seen=taken, ranker=Beam(ITEMS))
     assert np.exp(wide.scores.astype(np.float64)).sum() == pytest.approx(1.0, abs=1e-3)
 
 
 def test_a_beam_checks_what_it_is_given(model):
-    narrow = with_beam(model, 2)
+    narrow = {"ranker": Beam(2)}
     with pytest.raises(ShapeError, match="k must be at least 1"):
-        narrow.recommend(PEOPLE, 0)
+        recommend(model, PEOPLE, 0, **narrow)
     with pytest.raises(ShapeError, match="deny"):
-        narrow.recommend(PEOPLE, 2, deny=[ITEMS])
+        recommend(model, PEOPLE, 2, deny=[ITEMS], **narrow)
     with pytest.raises(ShapeError, match="histories are over"):
-        narrow.recommend(Histories.empty(1, 3), 2)
+        recommend(model, Histories.empty(1, 3), 2, **narrow)
     everything = Histories.from_lists([list(range(ITEMS))], ITEMS)
-    for found in (narrow.recommend(everything, 2), narrow.recommend(PEOPLE, 2, allow=[])):
+    for found in (recommend(model, everything, 2, **narrow), recommend(model, PEOPLE, 2, allow=[], **narrow)):
         assert (found.items == -1).all()
         assert (found.scores == -np.inf).all()
-    with pytest.raises(ShapeError, match="of 1 people, the histories of 5"):
-        narrow.recommend(PEOPLE, 2, seen=everything)
-    with pytest.raises(ShapeError, match="of 1 people, the histories of 5"):
-        model.recommend(PEOPLE, 2, seen=everything)
-    assert narrow.recommend(Histories.empty(0, ITEMS), 2).items.shape == (0, 2)
+    with pytest.raises(ShapeError, match=r"of 1 users over .* items, the histories of 5"):
+        recommend(model, PEOPLE, 2, seen=everything, **narrow)
+    with pytest.raises(ShapeError, match=r"of 1 users over .* items, the histories of 5"):
+        recommend(model, PEOPLE, 2, seen=everything)
+    assert recommend(model, Histories.empty(0, ITEMS), 2, **narrow).items.shape == (0, 2)
 
 
 def test_the_loss_is_the_mean_of_log_p_of_the_next_items():
@@ -125,8 +122,8 @@ def test_the_loss_is_the_mean_of_log_p_of_the_next_items():
     lists = [[0, 2], [1, 3], [4, 18]]  # places count from the newest event: of longer histories one prefix alone
     loss = model._loss(Histories.from_lists(lists, ITEMS), Step(0, 1), torch.Generator())
     before, targets = [row[:1] for row in lists], [row[1] for row in lists]
-    scores = model.scores(Histories.from_lists(before, ITEMS))
-    expected = -scores[torch.arange(len(targets)), torch.tensor(targets)].mean()
+    found = scores(model, Histories.from_lists(before, ITEMS))
+    expected = -found[torch.arange(len(targets)), torch.tensor(targets)].mean()
     assert loss.value.item() == pytest.approx(float(expected), abs=1e-4)
     assert loss.value.item() == pytest.approx(float(sum(loss.terms.values())), abs=1e-5)
 
@@ -138,7 +135,7 @@ def test_learning_among_all_codes_counts_codes_that_do_not_exist():
     batch = Histories.from_lists([[0, 2, 4, 6]], ITEMS)
     losses = [one._loss(batch, Step(0, 1), torch.Generator()).value.item() for one in (free, model)]
     assert losses[0] > losses[1]
-    assert torch.equal(free.scores(PEOPLE), model.scores(PEOPLE))
+    assert torch.equal(scores(free, PEOPLE), scores(model, PEOPLE))
 
 
 @pytest.mark.parametrize(
@@ -151,14 +148,14 @@ def test_an_item_that_comes_after_training_is_named_by_its_title_and_recommended
     assert torch.equal(grown.naming.names[:ITEMS], model.naming.names)
     assert len(torch.unique(grown.naming.names, dim=0)) == ITEMS + 2
     people = Histories.from_lists([[0, 2, 4, 6, 8, 10], [13, 15, 17, 19]], ITEMS + 2)
-    scores = grown.scores(people)
-    assert torch.allclose(scores.exp().sum(1), torch.ones(2), atol=1e-5)
-    assert scores[0, 24] > scores[0, 25]
-    assert scores[1, 25] > scores[1, 24]
+    found = scores(grown, people)
+    assert torch.allclose(found.exp().sum(1), torch.ones(2), atol=1e-5)
+    assert found[0, 24] > found[0, 25]
+    assert found[1, 25] > found[1, 24]
     assert model.with_items([]).n_items == ITEMS
     again = grown.with_items(["even number low 26"])
     assert again.n_items == ITEMS + 3
-    assert grown.scores(Histories.empty(1, ITEMS + 2))[0, 24] == grown.scores(Histories.empty(1, ITEMS + 2))[0].min()
+    assert scores(grown, Histories.empty(1, ITEMS + 2))[0, 24] == scores(grown, Histories.empty(1, ITEMS + 2))[0].min()
 
 
 def test_names_that_titles_say_nothing_of_cannot_be_given_to_new_items():
@@ -207,7 +204,7 @@ def test_titles_must_be_there_before_training():
     with pytest.raises(FitError, match="need the items' titles"):
         fit(model, checkerboard(80, ITEMS))
     with pytest.raises(FitError, match="no names before training"):
-        model.scores(PEOPLE)
+        scores(model, PEOPLE)
     with pytest.raises(FitError, match="no names before training"):
         model.with_items(["a title"])
     with pytest.raises(ShapeError, match="knows 24 items, the catalogue 23"):
@@ -225,7 +222,7 @@ def test_metrics_are_by_item_where_codes_collide(model):
     alike = next(
         (a, b) for a in range(ITEMS) for b in range(ITEMS) if a != b and torch.equal(codes[a], codes[b])
     )  # 24 items under 25 codes: some share theirs
-    lists = model.recommend(Histories.empty(1, ITEMS), ITEMS, allow=list(alike)).items[0, :2].tolist()
+    lists = recommend(model, Histories.empty(1, ITEMS), ITEMS, allow=list(alike)).items[0, :2].tolist()
     assert sorted(lists) == sorted(alike)
     others = [i for i in range(ITEMS) if i not in alike]
     held = HeldOut(

@@ -7,10 +7,11 @@ import torch
 from foldin.data import Catalog, Histories
 from foldin.errors import RunError, ShapeError
 from foldin.models import ALL, PopularStart, Recommender
-from foldin.retrieval import Index
+from foldin.ranking import Approximate, Beam, WithSpread, scores
 from foldin.store import load_run, save_run
 from foldin.training import fit
 from tests.contract.test_contract import SETTINGS
+from tests.lists import recommend
 from tests.runs import change_model
 
 ITEMS = 30
@@ -44,15 +45,15 @@ def trained(name: str, **more: object) -> Recommender:
 def test_an_empty_history_gets_the_most_popular_items(name):
     model = trained(name)
     people = Histories.from_lists([[], [7, 9], []], ITEMS)
-    found = model.recommend(people, 6)
+    found = recommend(model, people, 6)
     assert found.items[[0, 2]].tolist() == [POPULAR[:6].tolist()] * 2
     assert (np.diff(found.scores[0]) < 0).any()
     assert model.given_popularity(people).tolist() == [True, False, True]
     assert (found.items[1] != POPULAR[:6]).any()
     # Denied and seen items stay out of it.
-    assert model.recommend(people, 3, deny=POPULAR[:2]).items[0].tolist() == POPULAR[2:5].tolist()
+    assert recommend(model, people, 3, deny=POPULAR[:2]).items[0].tolist() == POPULAR[2:5].tolist()
     seen = Histories.from_lists([[int(POPULAR[0])], [], []], ITEMS)
-    assert model.recommend(people, 2, seen=seen).items[0].tolist() == POPULAR[1:3].tolist()
+    assert recommend(model, people, 2, seen=seen).items[0].tolist() == POPULAR[1:3].tolist()
 
 
 @pytest.mark.parametrize("name", SCORED_BY_ITEMS)
@@ -63,7 +64,7 @@ def test_a_history_of_items_that_say_nothing_does_too(name):
     assert model.given_popularity(people).tolist() == [True, True, True, False]
     for user in range(3):
         expected = [item for item in POPULAR.tolist() if item not in people.of(user)][:6]
-        assert model.recommend(people, 6).items[user].tolist() == expected
+        assert recommend(model, people, 6).items[user].tolist() == expected
 
 
 def test_als_gives_popularity_to_whom_nobody_resembles():
@@ -71,7 +72,7 @@ def test_als_gives_popularity_to_whom_nobody_resembles():
     model = trained("als")
     model.item_factors[NEVER] = 0.0
     people = Histories.from_lists([[NEVER]], ITEMS)
-    assert model.recommend(people, 4).items[0].tolist() == POPULAR[:4].tolist()
+    assert recommend(model, people, 4).items[0].tolist() == POPULAR[:4].tolist()
     assert model.given_popularity(people).tolist() == [True]
 
 
@@ -79,7 +80,7 @@ def test_als_gives_popularity_to_whom_nobody_resembles():
 def test_places_that_neighbors_do_not_fill_are_filled_by_popularity(shrinkage):
     model = trained("itemknn", neighbours=2, shrinkage=shrinkage)
     people = Histories.from_lists([[25]], ITEMS)
-    found = model.recommend(people, ITEMS)
+    found = recommend(model, people, ITEMS)
     related = found.scores[0] > 1e-20
     assert 0 < related.sum() < 8
     assert (np.diff(related.astype(int)) <= 0).all()
@@ -94,19 +95,19 @@ def test_models_with_a_start_of_their_own_keep_it(name):
     model = kind(ITEMS, kind.Config(**SETTINGS.get(name, {})), seed=0)
     fit(model, TRAIN, seed=0)
     assert not isinstance(model, PopularStart)
-    listed = model.recommend(Histories.empty(1, ITEMS), 8).items[0]
+    listed = recommend(model, Histories.empty(1, ITEMS), 8).items[0]
     assert TRAIN.counts()[listed].mean() > 1.5 * TRAIN.counts().mean()
 
 
 def test_a_diffusion_that_learned_of_nobody_keeps_its_own():
     model = trained("diffrec", emptied=0.3)
     assert not model.given_popularity(Histories.empty(1, ITEMS)).any()
-    assert not torch.equal(model.scores(Histories.empty(1, ITEMS))[0], model.log_share.exp())
+    assert not torch.equal(scores(model, Histories.empty(1, ITEMS))[0], model.log_share.exp())
 
 
 def test_an_index_gives_the_same_to_nobody():
     model = trained("sasrec")
-    found = Index(model, "Flat").recommend(Histories.empty(2, ITEMS), 5)
+    found = recommend(model, Histories.empty(2, ITEMS), 5, ranker=Approximate(model, "Flat"))
     assert found.items.tolist() == [POPULAR[:5].tolist()] * 2
 
 
@@ -119,7 +120,7 @@ def test_a_run_of_an_earlier_version_takes_the_counts_of_its_catalog(name, tmp_p
     change_model(run, without=("log_share",))
     people = Histories.from_lists([[], [7, 9]], ITEMS)
     loaded = load_run(run).model
-    assert loaded.recommend(people, 6).items.tolist() == model.recommend(people, 6).items.tolist()
+    assert recommend(loaded, people, 6).items.tolist() == recommend(model, people, 6).items.tolist()
     # Another tensor that is missing is still an error.
     change_model(run, without=(next(iter(model.tensors())),))
     with pytest.raises(RunError, match="stored tensors"):
@@ -128,20 +129,23 @@ def test_a_run_of_an_earlier_version_takes_the_counts_of_its_catalog(name, tmp_p
 
 @pytest.mark.parametrize("name", ["ease", "semantic", "lda"])
 def test_what_a_person_may_ask_of_a_list(name):
-    model = trained(name, **({"beam": 10**9} if name == "semantic" else {}))
+    model = trained(name)
+    ranker = Beam(10**9) if name == "semantic" else None
     people = Histories.from_lists([[7, 9], []], ITEMS)
     mask = np.arange(ITEMS) >= 20
-    assert set(model.recommend(people, ITEMS, allow=mask).items[0].tolist()) - {-1} == set(range(20, ITEMS))
-    assert (model.recommend(people, 5, deny=mask).items < 20).all()
-    huge = model.recommend(people, 2_000_000_000)
+    assert set(recommend(model, people, ITEMS, allow=mask, ranker=ranker).items[0].tolist()) - {-1} == set(
+        range(20, ITEMS)
+    )
+    assert (recommend(model, people, 5, deny=mask, ranker=ranker).items < 20).all()
+    huge = recommend(model, people, 2_000_000_000, ranker=ranker)
     assert huge.items.shape == (2, ITEMS)
-    assert huge.items[:, :5].tolist() == model.recommend(people, 5).items.tolist()
+    assert huge.items[:, :5].tolist() == recommend(model, people, 5, ranker=ranker).items.tolist()
     for asked in ({"deny": [2.7]}, {"allow": ["7"]}, {"deny": mask[:3]}, {"allow": 5}, {"deny": [2**40]}):
         with pytest.raises(ShapeError, match=r"^(allow|deny): "):
-            model.recommend(people, 3, **asked)
+            recommend(model, people, 3, **asked, ranker=ranker)
     if name == "lda":
-        spread = model.predictive(people, 10**9, torch.Generator().manual_seed(0), draws=4, deny=mask)
-        assert spread.items.shape == spread.sd.shape == (2, ITEMS)
+        spread = recommend(model, people, 10**9, ranker=WithSpread(draws=4), deny=mask)
+        assert spread.items.shape == spread.spread.sd.shape == (2, ITEMS)
         assert (spread.items < 20).all()
 
 
@@ -149,5 +153,5 @@ def test_an_index_scores_whom_no_vector_tells_anything_of():
     pytest.importorskip("implicit")
     model = trained("als")
     model.item_factors[NEVER] = 0.0
-    found = Index(model, "Flat").recommend(Histories.from_lists([[NEVER], [7]], ITEMS), 4)
+    found = recommend(model, Histories.from_lists([[NEVER], [7]], ITEMS), 4, ranker=Approximate(model, "Flat"))
     assert found.items[0].tolist() == POPULAR[:4].tolist()

@@ -10,10 +10,12 @@ import torch
 from fastapi.testclient import TestClient
 
 from foldin.data import Histories
-from foldin.serve import Answer, Wanted, answers, make_app, reasons
-from foldin.serve.lists import Reasons, _tempered
+from foldin.models import history_key
+from foldin.ranking import Attribution, Gumbel, PosteriorSample, attributions, scores
+from foldin.serve import ResolvedRequest, make_app, rank_requests
 from foldin.serve.middleware import DATA_HEADERS, HEADERS
 from foldin.store import load_run
+from tests.lists import recommend
 from tests.serve.conftest import ITEMS
 
 
@@ -32,7 +34,7 @@ def test_lists_over_http_are_the_library_s_to_the_bit(client, runs, name):
     run = load_run(runs[name])
     for history in ([], [0], [1, 3, 5], [2, 4, 0, 6, 8]):
         found = ask(client, history=[f"i{at}" for at in history], k=7, model=name)
-        exact = run.model.recommend(Histories.from_lists([history], ITEMS), 7)
+        exact = recommend(run.model, Histories.from_lists([history], ITEMS), 7)
         kept = exact.items[0] >= 0
         assert items(found) == [f"i{at}" for at in exact.items[0][kept]]
         if run.model.has_likelihood:
@@ -50,21 +52,21 @@ def test_requests_of_one_batch_are_each_answered_by_their_own_rules(runs):
     banned = np.zeros(ITEMS, dtype=bool)
     banned[[6, 8]] = True
     wanted = [
-        Wanted((0, 2), 5),
-        Wanted((0, 2), 3, exclude_seen=False),
-        Wanted((0, 2), 9, banned=banned),
-        Wanted((), 4),
-        Wanted(tuple(range(ITEMS)), 4),
+        ResolvedRequest((0, 2), 5),
+        ResolvedRequest((0, 2), 3, exclude_seen=False),
+        ResolvedRequest((0, 2), 9, barred=banned),
+        ResolvedRequest((), 4),
+        ResolvedRequest(tuple(range(ITEMS)), 4),
     ]
-    together = answers(model, wanted)
+    together = rank_requests(model, wanted)
     for one, found in zip(wanted, together, strict=True):
-        (alone,) = answers(model, [one])
+        (alone,) = rank_requests(model, [one])
         assert found.items.tolist() == alone.items.tolist()
         assert np.allclose(found.scores, alone.scores, atol=1e-5)
-    assert not set(together[0].items) & {0, 2}
-    assert set(together[1].items) & {0, 2}
-    assert not set(together[2].items) & {0, 2, 6, 8}
-    assert len(together[4].items) == 0
+    assert not set(together[0].items[0]) & {0, 2}
+    assert set(together[1].items[0]) & {0, 2}
+    assert not set(together[2].items[0]) & {0, 2, 6, 8}
+    assert together[4].items.size == 0
 
 
 def test_an_event_is_seen_by_the_next_list(client):
@@ -123,16 +125,16 @@ def test_exploring_gives_other_lists_with_their_propensities(client):
 
 def test_draws_are_keyed_by_seed_and_history_not_by_the_batch(runs):
     model = load_run(runs["multvae"]).model
-    for explore in ("thompson", "temperature"):
+    for ranker in (PosteriorSample(7, 10), Gumbel(3.0, 7)):
         histories = [(0,), (1, 3), (), (2, 4, 6), (5,), (0,)]
-        wanted = [Wanted(one, 4, explore=explore, temperature=3.0, seed=7, draws=10) for one in histories]
-        together, alone = answers(model, wanted), [answers(model, [one])[0] for one in wanted]
+        wanted = [ResolvedRequest(one, 4, ranker=ranker) for one in histories]
+        together, alone = rank_requests(model, wanted), [rank_requests(model, [one])[0] for one in wanted]
         for one, other in zip(together, alone, strict=True):
             assert one.items.tolist() == other.items.tolist()
         assert together[0].items.tolist() == together[5].items.tolist()
     # Nobody shares another user's noise: under one seed, equal scores are drawn differently.
-    flat = np.zeros(30)
-    drawn = {tuple(_tempered(flat, Wanted((at,), 5, explore="temperature", seed=7)).items.tolist()) for at in range(6)}
+    flat = torch.zeros(6, 30)
+    drawn = set(map(tuple, Gumbel(seed=7).order(flat, 5, [history_key((at,)) for at in range(6)]).items.tolist()))
     assert len(drawn) == 6
 
 
@@ -152,23 +154,23 @@ def test_thompson_says_its_standard_error_and_takes_as_many_draws_as_asked_for(c
 
 def test_a_list_drawn_by_temperature_has_the_chances_that_it_says(runs):
     model = load_run(runs["multvae"]).model
-    logp = model.scores(Histories.from_lists([[0]], ITEMS))[0].double()
+    logp = scores(model, Histories.from_lists([[0]], ITEMS))[0].double()
     logp[0] = -torch.inf
     chances = torch.softmax(logp / 1.5, dim=0).numpy()
-    wanted = [Wanted((0,), 2, explore="temperature", temperature=1.5, seed=seed) for seed in range(6000)]
-    found = answers(model, wanted)
-    first = np.bincount([one.items[0] for one in found], minlength=ITEMS) / len(found)
+    wanted = [ResolvedRequest((0,), 2, ranker=Gumbel(1.5, seed)) for seed in range(6000)]
+    found = rank_requests(model, wanted)
+    first = np.bincount([one.items[0, 0] for one in found], minlength=ITEMS) / len(found)
     assert np.abs(first - chances).max() < 0.02
-    sharp = _tempered(np.log([0.5, 0.3, 0.2]), Wanted((), 3, explore="temperature", temperature=1e-3))
-    assert sharp.items.tolist() == [0, 1, 2]
-    assert sharp.propensity == pytest.approx([1, 1, 1])
-    far = _tempered(np.array([0.0, -40.0, -40.1, -40.2]), Wanted((), 4, explore="temperature"))
+    sharp = Gumbel(1e-3).order(torch.tensor([[0.5, 0.3, 0.2]]).log(), 3, [0])
+    assert sharp.items.tolist() == [[0, 1, 2]]
+    assert sharp.propensity[0] == pytest.approx([1, 1, 1])
+    far = Gumbel().order(torch.tensor([[0.0, -40.0, -40.1, -40.2]], dtype=torch.float64), 4, [0])
     tail = np.exp([-40.0, -40.1, -40.2])
-    assert far.items[0] == 0
-    assert far.propensity[1] == pytest.approx(tail[far.items[1] - 1] / tail.sum())
+    assert far.items[0, 0] == 0
+    assert far.propensity[0, 1] == pytest.approx(tail[far.items[0, 1] - 1] / tail.sum())
     for one in found[:50]:
-        a, b = one.items
-        assert one.propensity == pytest.approx([chances[a], chances[b] / (1 - chances[a])], rel=1e-6)
+        a, b = one.items[0]
+        assert one.propensity[0] == pytest.approx([chances[a], chances[b] / (1 - chances[a])], rel=1e-6)
 
 
 def test_uncertainty_comes_with_a_posterior(client):
@@ -183,14 +185,14 @@ def test_reasons_are_what_leaving_an_event_out_changes(client, runs, name):
     model = load_run(runs[name]).model
     history = [0, 3, 2]
     found = ask(client, history=[f"i{at}" for at in history], k=4, explain=True, model=name)
-    full = model.scores(Histories.from_lists([history], ITEMS))[0]
+    full = scores(model, Histories.from_lists([history], ITEMS))[0]
     moved = {"reasons": 0, "despite": 0}
     for hit in found["items"]:
         item = int(hit["item"][1:])
         changes = []
         for at in range(3):
             without = history[:at] + history[at + 1 :]
-            changes.append(float(full[item] - model.scores(Histories.from_lists([without], ITEMS))[0, item]))
+            changes.append(float(full[item] - scores(model, Histories.from_lists([without], ITEMS))[0, item]))
         raised = sorted((at for at in range(3) if changes[at] > 0), key=lambda at: -changes[at])
         lowered = sorted((at for at in range(3) if changes[at] < 0), key=lambda at: changes[at])
         for said, places in (("reasons", raised), ("despite", lowered)):
@@ -201,7 +203,7 @@ def test_reasons_are_what_leaving_an_event_out_changes(client, runs, name):
         min(moved.values()) > 0
     )  # the history is of both tastes: each item is listed because of some and despite others
     assert found["effect_unit"] == ("nats" if name == "multvae" else "score")
-    assert reasons(model, [], np.array([1, 2])) == [Reasons((), ())] * 2
+    assert attributions(model, [], np.array([1, 2])) == [Attribution()] * 2
     assert ask(client, explain=True)["items"][0]["reasons"] == []
 
 
@@ -435,7 +437,3 @@ def test_the_interface_is_described_to_the_field(client):
         assert schema.get("description"), name
     question = described["components"]["schemas"]["Question"]["properties"]
     assert all(one.get("description") or "$ref" in json.dumps(one) for one in question.values())
-
-
-def test_an_answer_may_be_empty():
-    assert Answer(np.empty(0, np.int64), np.empty(0, np.float32)).propensity is None

@@ -10,12 +10,14 @@ import pytest
 
 from foldin.data import Histories
 from foldin.errors import ConfigError, OverloadedError, RunError
-from foldin.serve import Batcher, EventStore, Limits, Registry, Service, Telemetry, TokenBuckets, Wanted, connect
-from foldin.serve.lists import answers
+from foldin.ranking import WithSpread
+from foldin.serve import Batcher, EventStore, Limits, Registry, Service, Telemetry, TokenBuckets, connect
+from foldin.serve.lists import ResolvedRequest, rank_requests
 from foldin.serve.loop_batcher import LoopBatcher
 from foldin.serve.schemas import Question
 from foldin.serve.service import Taken
 from foldin.store import load_run
+from tests.lists import recommend
 from tests.serve.conftest import ITEMS, make_run
 
 
@@ -140,7 +142,7 @@ def test_a_damaged_run_is_refused_and_the_old_one_serves_on(tmp_path, runs):
     (broken / "model.safetensors").write_bytes((broken / "model.safetensors").read_bytes()[:-7])
     with pytest.raises(RunError, match="damaged"):
         registry.deploy(broken, "shop")
-    assert registry.choose(None, None).batcher.submit(Wanted((0,), 2)).result(10).items.size == 2
+    assert registry.choose(None, None).batcher.submit(ResolvedRequest((0,), 2)).result(10).items.size == 2
     with pytest.raises(ConfigError, match="nothing served as 'shop' before"):
         registry.roll_back("shop")
     registry.close()
@@ -221,12 +223,12 @@ def test_a_quick_model_answers_in_the_loop_and_draws_in_its_thread(runs):
     one = registry.deploy(runs["multvae"])
 
     async def ask(**settings):
-        return await one.ask(Wanted((0, 2), 3, **settings))
+        return await one.ask(ResolvedRequest((0, 2), 3, **settings))
 
     one.batch_seconds = 0.001
     quick = asyncio.run(ask())
     assert (len(one.in_loop.sizes), len(one.batcher.sizes)) == (1, 0)
-    drawn = asyncio.run(ask(uncertainty=True))
+    drawn = asyncio.run(ask(ranker=WithSpread()))
     assert (len(one.in_loop.sizes), len(one.batcher.sizes)) == (1, 1)
     assert quick.items.tolist() == drawn.items.tolist()
     one.batch_seconds = 1.0
@@ -240,11 +242,11 @@ def test_a_batch_of_requests_is_the_library_s_batch_to_the_bit(runs, name):
     model = load_run(runs[name]).model
     rng = np.random.default_rng(0)
     people = [rng.choice(ITEMS, rng.integers(1, 9), replace=False).tolist() for _ in range(40)]
-    found = answers(model, [Wanted(tuple(history), 5) for history in people])
-    expected = model.recommend(Histories.from_lists(people, ITEMS), 5)
+    found = rank_requests(model, [ResolvedRequest(tuple(history), 5) for history in people])
+    expected = recommend(model, Histories.from_lists(people, ITEMS), 5)
     for one, items, scores in zip(found, expected.items, expected.scores, strict=True):
-        assert one.items.tolist() == items[items >= 0].tolist()
-        assert one.scores.tolist() == scores[items >= 0].tolist()
+        assert one.items[0].tolist() == items[items >= 0].tolist()
+        assert one.scores[0].tolist() == scores[items >= 0].tolist()
 
 
 def test_what_is_asked_together_is_the_library_s_batch_to_the_bit(service, runs):
@@ -255,12 +257,12 @@ def test_what_is_asked_together_is_the_library_s_batch_to_the_bit(service, runs)
     one.batch_seconds = 0.001
 
     async def together():
-        asked = [one.ask(Wanted(tuple(history), 5)) for history in people]
+        asked = [one.ask(ResolvedRequest(tuple(history), 5)) for history in people]
         return await asyncio.gather(*asked)
 
     found = asyncio.run(together())
     assert list(one.in_loop.sizes) == [4]
-    expected = model.recommend(Histories.from_lists(people, ITEMS), 5)
+    expected = recommend(model, Histories.from_lists(people, ITEMS), 5)
     for place, history in enumerate(people):
         placed = service.place(
             Question(history=[catalog.ids[i] for i in history], k=5), Taken([catalog.ids[i] for i in history])

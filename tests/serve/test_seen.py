@@ -5,7 +5,7 @@ import pytest
 import sqlalchemy as sa
 
 from foldin.data import resolve_history
-from foldin.serve import Event, Limits, Registry, Service, Telemetry, Wanted, answers
+from foldin.serve import Event, Limits, Registry, ResolvedRequest, Service, Telemetry, rank_requests
 from foldin.serve.migrations import events as table
 from foldin.serve.schemas import Question
 from foldin.store import load_run
@@ -59,9 +59,9 @@ def test_the_window_counts_items_that_the_model_knows(known, runs):
     (found,) = known.recommend([Question(person="p", k=ITEMS)])
     assert found["known_events"] == 4
     model = load_run(runs["multvae"]).model
-    (same,) = answers(model, [Wanted((2, 3, 4, 5), ITEMS, older=(9, 1))])
-    assert [hit["item"] for hit in found["items"]] == [f"i{at}" for at in same.items]
-    assert [hit["probability"] for hit in found["items"]] == np.exp(same.scores.astype(np.float64)).tolist()
+    (same,) = rank_requests(model, [ResolvedRequest((2, 3, 4, 5), ITEMS, older=(9, 1))])
+    assert [hit["item"] for hit in found["items"]] == [f"i{at}" for at in same.items[0]]
+    assert [hit["probability"] for hit in found["items"]] == np.exp(same.scores[0].astype(np.float64)).tolist()
     assert not {"i9", "i1"} & {hit["item"] for hit in found["items"]}
 
 
@@ -87,9 +87,14 @@ def test_the_first_and_last_event_with_each_item_make_the_same_history_as_all(st
 def test_older_items_of_one_request_do_not_reach_another(runs):
     for name in ("multvae", "ease", "popularity"):
         model = load_run(runs[name]).model
-        together = answers(
-            model, [Wanted((0,), ITEMS, older=(5, 6)), Wanted((0,), ITEMS), Wanted((), ITEMS, older=(7,))]
+        together = rank_requests(
+            model,
+            [
+                ResolvedRequest((0,), ITEMS, older=(5, 6)),
+                ResolvedRequest((0,), ITEMS),
+                ResolvedRequest((), ITEMS, older=(7,)),
+            ],
         )
-        assert not {0, 5, 6} & set(together[0].items)
-        assert {5, 6} <= set(together[1].items)
-        assert set(together[2].items) == set(range(ITEMS)) - {7}
+        assert not {0, 5, 6} & set(together[0].items[0])
+        assert {5, 6} <= set(together[1].items[0])
+        assert set(together[2].items[0]) == set(range(ITEMS)) - {7}

@@ -9,9 +9,11 @@ from fastapi.testclient import TestClient
 
 from foldin.cli import main
 from foldin.data import Histories
+from foldin.ranking import scores
 from foldin.serve import EventStore, Limits, Registry, Service, Telemetry, connect, make_app
 from foldin.store import load_run
 from tests.conftest import make_log
+from tests.lists import recommend
 
 START = 1_600_000_000
 TAKEN = ["i07", "i11", "i03", "i07", "i05", "i11"]
@@ -89,7 +91,7 @@ def test_one_history_with_repeats_gives_one_list_whatever_the_way_in(client, run
     assert near(shown, over_http(client, history=["none", *TAKEN], model=name))
     run = load_run(runs / name)
     places = {one: at for at, one in enumerate(run.catalog.ids)}
-    exact = run.model.recommend(Histories.from_lists([[places[f"i{at:02}"] for at in read]], len(places)), 6)
+    exact = recommend(run.model, Histories.from_lists([[places[f"i{at:02}"] for at in read]], len(places)), 6)
     assert [item for item, _ in shown] == [run.catalog.ids[at] for at in exact.items[0]]
     times = [START + at for at in range(len(TAKEN))]
     events = [{"person": "p", "item": item, "time": time} for item, time in zip(TAKEN, times, strict=True)]
@@ -145,7 +147,7 @@ def test_reasons_of_a_model_that_looks_at_times_keep_the_times_of_the_others(cli
             n_items=len(at),
             times=np.array([times[one] for one in kept]),
         )
-        return float(run.model.scores(people)[0, at[hit["item"]]])
+        return float(scores(run.model, people)[0, at[hit["item"]]])
 
     changes = {items[one]: score([0, 1, 2]) - score([two for two in range(3) if two != one]) for one in range(3)}
     for said, sign in (("reasons", 1), ("despite", -1)):

@@ -9,12 +9,13 @@ import numpy as np
 from foldin.cli.describe import describe_log, describe_split, show_log, show_split
 from foldin.cli.options import JSON, SEED
 from foldin.cli.output import FitBar, json_out, out, status, working
-from foldin.cli.recommend import as_rows, list_table, lists_of
+from foldin.cli.recommend import as_rows, list_table, single_ranker
 from foldin.cli.tables import metrics_table, show_tests
 from foldin.data import EMBEDDED, Histories, Source, split_log
 from foldin.errors import ConfigError, RunError
 from foldin.experiment import report, save, train
 from foldin.models import EASEConfig, MultVAEConfig
+from foldin.ranking import Exact, rank
 from foldin.store import check_target, is_finished, load_run
 from foldin.training import Config
 
@@ -79,7 +80,7 @@ def _demo(titles: tuple[str, ...], folder: str | None, seed: int, *, serve: bool
     known = split.test.fold_in.select(np.array([person]))
     new = Histories.from_lists([likes], len(catalog))
     lists = {
-        who: as_rows(model, catalog, lists_of(model, people, 10, {}), 0)
+        who: as_rows(model, catalog, rank(model, people, 10, ranker=single_ranker(model, Exact())), 0)
         for who, people in (("known", known), ("new", new))
     }
     if as_json:

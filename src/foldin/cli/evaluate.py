@@ -6,9 +6,11 @@ import click
 
 from foldin.cli.options import JSON
 from foldin.cli.output import json_out, out, table, working
+from foldin.cli.rankers import RANKER
 from foldin.cli.tables import figure, interval
 from foldin.evaluation import DEFAULT_METRICS, LOG_LIKELIHOOD, LOG_LIKELIHOOD_PER_EVENT, evaluate
 from foldin.experiment import check_targets, choose_device, split_of_run
+from foldin.ranking import ranker_of
 from foldin.store import load_run
 
 __all__ = ["command"]
@@ -26,8 +28,9 @@ _NAMES = {
 @click.option("--metrics", default=",".join(DEFAULT_METRICS), show_default=True, help="Names, with commas between.")
 @click.option("--data", "path", metavar="PATH", help="The log, when it has moved since training.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps or auto.")
+@RANKER
 @JSON
-def command(run: str, metrics: str, path: str | None, device: str, as_json: bool) -> None:
+def command(run: str, metrics: str, path: str | None, device: str, ranker: str, as_json: bool) -> None:
     """Read the log of RUN again, check that it is the same, and judge the model on the test people.
 
     \b
@@ -45,6 +48,7 @@ def command(run: str, metrics: str, path: str | None, device: str, as_json: bool
             metrics=names,
             train_counts=split.train.counts(),
             train_people=len(split.train),
+            ranker=ranker_of(ranker, loaded.model, seed=loaded.info.get("seed") or 0),
             progress=bar,
         )
     info = loaded.info
@@ -57,6 +61,7 @@ def command(run: str, metrics: str, path: str | None, device: str, as_json: bool
         "people": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
         "without_targets": found.without_targets,
         "items": len(split.catalog),
+        "ranker": ranker,
         "models": {
             loaded.name: {
                 "config": loaded.model.config.as_dict(),

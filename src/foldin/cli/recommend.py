@@ -1,57 +1,58 @@
 """`foldin recommend`: lists for new people or for a file of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import polars as pl
-import torch
 
 from foldin.cli.ids import item_indices
 from foldin.cli.options import JSON, SEED
 from foldin.cli.output import json_out, out, status, table, working
 from foldin.cli.people import people_of
+from foldin.cli.rankers import RANKER
 from foldin.cli.targets import check_file
-from foldin.data import Catalog, Histories, ResolvedHistory, repeats_of, resolve_history
+from foldin.data import Catalog, Filters, Histories, ResolvedHistory, conditions, repeats_of, resolve_history
 from foldin.errors import ConfigError
 from foldin.experiment import choose_device
 from foldin.files import write_atomically
 from foldin.memory import require_memory
-from foldin.models import PopularStart, Posterior, Predictive, Recommender, TopK, user_key
-from foldin.retrieval import Index, recall_against
+from foldin.models import PopularStart, Posterior, Recommender, user_key
+from foldin.ranking import (
+    Approximate,
+    Beam,
+    Eligibility,
+    PosteriorSample,
+    RankedLists,
+    Ranker,
+    WithSpread,
+    rank,
+    ranker_of,
+    recall_against,
+)
 from foldin.store import Run, load_run
 
-__all__ = ["as_rows", "command", "list_table", "lists_of"]
+__all__ = ["as_rows", "command", "list_table", "single_ranker"]
 
 _WRITERS = {".parquet": "write_parquet", ".csv": "write_csv", ".ndjson": "write_ndjson", ".jsonl": "write_ndjson"}
 
 _USERS = 4096  # of a file, whose lists are made at once
 _ROW_BYTES = 200.0  # of a place of a list on its way into a file
 
-_UNCERTAINTY = ("sd", "low", "high", "in_top_k", "in_top_k_se")
-_EXPLORED = (*_UNCERTAINTY, "inverse_propensity")
 
-
-def as_rows(
-    model: Recommender[Any], catalog: Catalog, found: TopK, user: int, *, explore: bool = False
-) -> list[dict[str, Any]]:
-    """One person's list as data: a probability, or the score of a model without a density.
-
-    With the posterior's uncertainty: the standard deviation of the probability, its 90 % credible interval, and P(the item is
-    among the k best) with its standard error; when exploring, the weight for inverse propensity scoring too.
-    """
-    rows = []
+def as_rows(model: Recommender[Any], catalog: Catalog, found: RankedLists, user: int) -> list[dict[str, Any]]:
+    """One user's list as data: a probability, or a score that only ranks, and what the ranker knows beside it."""
+    rows, more = [], found.columns()
     for place, item in enumerate(found.items[user].tolist()):
         if item < 0:
             continue
         score = float(found.scores[user, place])
         row = {"rank": place + 1, "item": catalog.ids[item], "title": catalog.titles[item]}
-        row |= {"probability": float(np.exp(score))} if model.has_likelihood else {"score": score}
-        if isinstance(found, Predictive):
-            row |= {name: float(getattr(found, name)[user, place]) for name in (_EXPLORED if explore else _UNCERTAINTY)}
-        rows.append(row)
+        row |= {"probability": float(np.exp(score))} if found.normalized else {"score": score}
+        rows.append(row | {name: float(values[user, place]) for name, values in more.items()})
     return rows
 
 
@@ -69,24 +70,11 @@ def list_table(title: str, rows: list[dict[str, Any]]) -> Any:
     return table(title, ("", "title", *(columns[key][0] for key in used)), shown, left=2)
 
 
-def lists_of(
-    model: Recommender[Any],
-    people: Histories,
-    k: int,
-    how: dict[str, Any],
-    *,
-    explore: bool = False,
-    seed: int = 0,
-    draws: int | None = None,
-    keys: Sequence[int] | None = None,
-) -> TopK:
-    """Lists, with the posterior's uncertainty where the model has one; what is drawn is keyed by the seed and each user."""
-    if isinstance(model, Posterior):
-        generator = torch.Generator().manual_seed(seed)
-        return model.predictive(people, k, generator, explore=explore, draws=draws, keys=keys, **how)
-    if explore:
-        raise ConfigError(f"--explore needs a model with a posterior; {type(model).__name__} has none")
-    return model.recommend(people, k, **how)
+def single_ranker(model: Recommender[Any], ranker: Ranker, *, seed: int = 0, draws: int | None = None) -> Ranker:
+    """The ranker with the posterior's spread, where the model has one and the ranker does not tell it already."""
+    if isinstance(model, Posterior) and not isinstance(ranker, PosteriorSample):
+        return WithSpread(ranker, draws, seed=seed)
+    return ranker
 
 
 def _history(run: Run, ids: tuple[str, ...], titles: tuple[str, ...]) -> ResolvedHistory:
@@ -138,8 +126,13 @@ def _start_note(model: Recommender[Any], people: Histories) -> str | None:
     help="Number of draws from the posterior, for intervals and P(in the top k)  [default: 100; with --explore 1000, but 100 "
     "of lda and poisson]",
 )
-@click.option("--index", metavar="FAISS", help="With --users: search approximately, e.g. HNSW32 or IVF256,Flat.")
-@click.option("--effort", type=click.IntRange(1), help="Of that search: efSearch of HNSW, nprobe of IVF.")
+@click.option(
+    "--where",
+    metavar="JSON",
+    help="Conditions on attributes of the items, as the service takes them: any_of, all_of, none_of, contains, low, high. "
+    """Example: '{"genres": {"any_of": ["Comedy"]}, "year": {"low": 1990}}'.""",
+)
+@RANKER
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps or auto.")
 @JSON
 def command(
@@ -155,8 +148,8 @@ def command(
     explore: bool,
     seed: int,
     draws: int | None,
-    index: str | None,
-    effort: int | None,
+    where: str | None,
+    ranker: str,
     device: str,
     as_json: bool,
 ) -> None:
@@ -176,8 +169,8 @@ def command(
     says so. Every person in FILE gets a list, also where none of the events can be used. The file that --out names may be
     there already only where this command wrote it.
 
-    With --index the lists come from a FAISS index over the items, and the share of the exact lists that it found is
-    measured on up to a thousand of the people.
+    With --users, a beam or an index is measured too: the share of the exact lists that it found, on up to a thousand of the
+    people. --explore stands for --ranker sample.
 
     \b
     Example:
@@ -185,31 +178,30 @@ def command(
     """
     loaded = load_run(run, device=choose_device(device))
     catalog = loaded.catalog
-    how: dict[str, Any] = {
-        "exclude_seen": not keep_seen,
-        "allow": _items(catalog, allow, "--allow") if allow else None,
-        "deny": _items(catalog, deny, "--deny") if deny else None,
-    }
-    if allow and not how["allow"]:
+    if explore and ranker not in ("exact", "sample"):
+        raise ConfigError(f"--explore stands for --ranker sample, and goes without --ranker {ranker}")
+    by = ranker_of("sample" if explore else ranker, loaded.model, seed=seed, draws=draws)
+    eligible = partial(
+        Eligibility.of,
+        exclude_seen=not keep_seen,
+        allow=_items(catalog, allow, "--allow") if allow else None,
+        deny=_items(catalog, deny, "--deny") if deny else None,
+        where=None if where is None else Filters(catalog).passing(conditions(where, "--where")),
+    )
+    if allow and not _items(catalog, allow, "--allow"):
         raise ConfigError("--allow names no item, so that no item may be listed")
     if file is not None:
         if target is None or ids or titles:
             raise ConfigError("--users goes with --out FILE, and without --history and --likes")
-        if index is not None and explore:
-            raise ConfigError("--explore draws from the posterior and scores every item: it goes without --index")
-        search = None if index is None else Index(loaded.model, index, effort=effort)
-        _for_file(
-            loaded, Path(file), Path(target), k, how, search, explore=explore, seed=seed, draws=draws, as_json=as_json
-        )
+        _for_file(loaded, Path(file), Path(target), k, eligible, by, as_json=as_json)
         return
-    if index is not None:
-        raise ConfigError("--index goes with --users FILE; a single list is exact")
     if target is not None:
         raise ConfigError("--out goes with --users FILE")
     history = _history(loaded, ids, titles)
     people = history.histories(loaded.model.n_items)
-    found = lists_of(loaded.model, people, k, how, explore=explore, seed=seed, draws=draws)
-    rows = as_rows(loaded.model, catalog, found, 0, explore=explore)
+    by = single_ranker(loaded.model, by, seed=seed, draws=draws)
+    found = rank(loaded.model, people, k, ranker=by, eligible=eligible(people))
+    rows = as_rows(loaded.model, catalog, found, 0)
     note = _start_note(loaded.model, people)
     if as_json:
         about = {"run": run, "model": loaded.name, "history": [catalog.ids[i] for i in history.items], "items": rows}
@@ -226,12 +218,9 @@ def _for_file(
     file: Path,
     target: Path,
     k: int,
-    how: dict[str, Any],
-    search: Index | None,
+    eligible: Callable[[Histories], Eligibility],
+    ranker: Ranker,
     *,
-    explore: bool,
-    seed: int,
-    draws: int | None,
     as_json: bool,
 ) -> None:
     model, catalog = run.model, run.catalog
@@ -255,22 +244,19 @@ def _for_file(
     with working("people") as bar:
         for start in range(0, len(people), step):
             part = people.rows(start, start + step)
-            # The spread over the posterior costs a hundred times the list: for a file only where it is asked for.
-            if explore:
-                keys = [user_key(user) for user in asked.people[start : start + step]]
-                found = lists_of(model, part, k, how, explore=True, seed=seed, draws=draws, keys=keys)
-            else:
-                found = model.recommend(part, k, **how) if search is None else search.recommend(part, k, **how)
-            normalised = model.has_likelihood and search is None
-            frames.append(_frame(catalog, found, asked.people[start : start + step], normalised=normalised))
+            # The spread over the posterior costs a hundred times the list: for a file only where the ranker brings it.
+            users = asked.people[start : start + step]
+            keys = [user_key(user) for user in users]
+            found = rank(model, part, k, ranker=ranker, eligible=eligible(part), keys=keys)
+            frames.append(found.frame(catalog, users))
             bar(min(start + step, len(people)), len(people))
     lists = pl.concat(frames)
     write_atomically(target, getattr(lists, _WRITERS[target.suffix]))
     recall = None
-    if search is not None:
+    if isinstance(ranker, Approximate | Beam):
         some = people.rows(0, 1000)
-        found_share = recall_against(search.recommend(some, k, **how), model.recommend(some, k, **how))
-        recall = float(found_share.mean()) if len(some) else 1.0
+        lists_of = partial(rank, model, some, k, eligible=eligible(some))
+        recall = float(recall_against(lists_of(ranker=ranker), lists_of()).mean()) if len(some) else 1.0
     popular = int(model.given_popularity(people).sum()) if isinstance(model, PopularStart) else 0
     if as_json:
         more = {} if recall is None else {"recall_of_exact": recall}
@@ -293,21 +279,3 @@ def _for_file(
             )
         if recall is not None:
             out().print(f"{recall:.1%} of the exact lists were found ({min(len(people), 1000):,} people)")
-
-
-def _frame(catalog: Catalog, found: TopK, people: pl.Series, *, normalised: bool) -> pl.DataFrame:
-    k = found.items.shape[1]
-    flat, scores = found.items.reshape(-1), found.scores.reshape(-1)
-    kept = flat >= 0
-    values = [pl.Series("probability", np.exp(scores[kept])) if normalised else pl.Series("score", scores[kept])]
-    if isinstance(found, Predictive):
-        values += [pl.Series(name, getattr(found, name).reshape(-1)[kept]) for name in _EXPLORED]
-    return pl.DataFrame(
-        [
-            people.gather(np.repeat(np.arange(people.len()), k)[kept]).alias("person"),
-            pl.Series("rank", np.tile(np.arange(1, k + 1), people.len())[kept]),
-            catalog.table["item"].gather(flat[kept]),
-            pl.Series("title", catalog.titles).gather(flat[kept]),
-            *values,
-        ]
-    )

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from foldin.cli.output import status
+from foldin.cli.rankers import named_rankers
 from foldin.errors import MissingExtraError
 from foldin.experiment import choose_device
 
@@ -48,9 +49,25 @@ def server_module() -> Any:
     show_default=True,
     help="Requests that may wait for a model.",
 )
+@click.option(
+    "--ranker",
+    "rankers",
+    multiple=True,
+    metavar="[RUN=]RANKER",
+    help="How lists are made that do not explore: exact, beam:WIDTH or index:FAISS:EFFORT, as in `foldin recommend`; of one run, "
+    "or of all. May be repeated.  [default: exact]",
+)
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps or auto.")
 def command(
-    runs: tuple[Path, ...], url: str, host: str, port: int, no_keys: bool, rate: float, queued: int, device: str
+    runs: tuple[Path, ...],
+    url: str,
+    host: str,
+    port: int,
+    no_keys: bool,
+    rate: float,
+    queued: int,
+    rankers: tuple[str, ...],
+    device: str,
 ) -> None:
     """Serve trained runs over HTTP: people are folded in from their latest events, nothing is retrained. The first run
     answers who names no model. The interface is described at /openapi.json.
@@ -68,6 +85,12 @@ def command(
 
     limits = Limits(rate=rate, burst=max(1, round(2 * rate)), queued=queued)
     app, _, watcher = server.build(
-        runs, url, open_to_all=no_keys, host=host, limits=limits, device=str(choose_device(device))
+        runs,
+        url,
+        open_to_all=no_keys,
+        host=host,
+        limits=limits,
+        device=str(choose_device(device)),
+        rankers=named_rankers(rankers),
     )
     server.run(app, watcher, host=host, port=port, ready=lambda address: status(f"serving at {address}; Ctrl-C ends"))

@@ -4,6 +4,7 @@ from foldin.data.catalog import Catalog
 from foldin.data.columns import Columns
 from foldin.data.events import EventLog, log_from_table, read_log
 from foldin.data.examples import Examples
+from foldin.data.filters import Condition, Filters, conditions
 from foldin.data.formats import FORMATS
 from foldin.data.given import FOLD_INS, is_given, read_given
 from foldin.data.histories import Histories, gather_ranges
@@ -25,8 +26,10 @@ __all__ = [
     "PROTOCOLS",
     "Catalog",
     "Columns",
+    "Condition",
     "EventLog",
     "Examples",
+    "Filters",
     "HeldOut",
     "Histories",
     "Indices",
@@ -40,6 +43,7 @@ __all__ = [
     "Split",
     "cache_folder",
     "check_indices",
+    "conditions",
     "count_of",
     "download",
     "gather_ranges",

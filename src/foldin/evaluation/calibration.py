@@ -8,6 +8,7 @@ import torch
 from foldin.data import HeldOut
 from foldin.errors import ConfigError
 from foldin.models import Recommender
+from foldin.ranking import Eligibility, masked_logits
 
 __all__ = ["calibration_curve"]
 
@@ -33,7 +34,8 @@ def calibration_curve(model: Recommender[Any], held: HeldOut, *, bins: int = 20)
     step = model.block()
     for start in range(0, len(fold_in), step):
         stop = min(start + step, len(fold_in))
-        logits = model.masked_scores(fold_in.rows(start, stop), seen=seen.rows(start, stop))
+        part = fold_in.rows(start, stop)
+        logits = masked_logits(model, part, Eligibility.of(part, seen=seen.rows(start, stop)))
         log_p = torch.log_softmax(logits, dim=1).double().cpu().numpy()
         part = targets.rows(start, stop)
         share = np.zeros_like(log_p)

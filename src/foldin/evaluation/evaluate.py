@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 import torch
 
-from foldin.blocks import log_total, top_k
 from foldin.data import HeldOut, Histories
 from foldin.errors import ConfigError, ShapeError
 from foldin.evaluation.beyond import coverage, gini, novelty
 from foldin.evaluation.intervals import share_interval, studentized_interval
 from foldin.evaluation.metrics import METRICS
-from foldin.models import Recommender
+from foldin.models import Recommender, user_key
+from foldin.ranking import Eligibility, Exact, Ranker, masked_logits, rank
 from foldin.tensors import Array, Bool, Float64, Int64
 
 __all__ = [
@@ -146,6 +146,7 @@ def evaluate(
     train_counts: Int64[Array, " items"] | None = None,
     train_people: int = 0,
     likelihood: bool = True,
+    ranker: Ranker | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Rank the whole catalogue for every held-out person, items already seen excluded, and measure.
@@ -158,12 +159,15 @@ def evaluate(
         train_counts: training events of each item, for the novelty of lists.
         train_people: number of training people, for the same.
         likelihood: whether to measure the log-likelihood too.
+        ranker: whose lists are measured, as they would be served; `Exact` when None. The log-likelihood is the model's own.
         progress: called with (people done, people in all).
 
     Raises:
-        ConfigError: an unknown metric.
+        ConfigError: an unknown metric, or a model that lacks what the ranker needs.
         ShapeError: nobody has a target, or not a count for each item.
     """
+    ranker = Exact() if ranker is None else ranker
+    ranker.check(model)
     if train_counts is not None and train_counts.shape != (model.n_items,):
         raise ShapeError(f"{len(train_counts):,} training counts for {model.n_items:,} items")
     if isinstance(metrics, str) or not metrics:
@@ -181,15 +185,23 @@ def evaluate(
     with_density = model.has_likelihood and likelihood
     for start in range(0, users, step):
         stop = min(start + step, users)
-        logits = model.masked_scores(fold_in.rows(start, stop), seen=seen.rows(start, stop))
-        top, found = top_k(logits, depth)
-        lists = found.cpu().numpy()
+        part = fold_in.rows(start, stop)
+        eligible = Eligibility.of(part, seen=seen.rows(start, stop))
+        if isinstance(ranker, Exact):
+            logits = masked_logits(model, part, eligible)
+            found, total = ranker.order_and_total(model, logits, depth)
+        else:
+            keys = [user_key(one) for one in held.people.gather(with_targets[start:stop])]
+            found, total = rank(model, part, depth, ranker=ranker, eligible=eligible, keys=keys), None
+            logits = masked_logits(model, part, eligible)
+        lists = found.items
         shallow[start:stop] = lists[:, :_SHALLOW]
         hits = _relevant(targets, start, lists)
         for name, (kind, k) in parsed.items():
             columns[name][start:stop] = METRICS[kind](hits[:, :k], targets.lengths[start:stop])
         if with_density:
-            log_likelihood[start:stop] = _per_item(logits, top[:, :1], found[:, :1], targets.rows(start, stop))
+            total = torch.logsumexp(logits, dim=1, keepdim=True) if total is None else total
+            log_likelihood[start:stop] = _per_item(logits, total, targets.rows(start, stop))
         if progress is not None:
             progress(stop, users)
     if with_density:
@@ -209,16 +221,13 @@ def evaluate(
     return Evaluation(table, overall, len(held) - users)
 
 
-def _per_item(
-    logits: torch.Tensor, top: torch.Tensor, best: torch.Tensor, targets: Histories
-) -> Float64[Array, " users"]:
-    """Mean over a person's targets of log softmax(logits), in nats; `top` is each row's maximum, `best` its place."""
+def _per_item(logits: torch.Tensor, total: torch.Tensor, targets: Histories) -> Float64[Array, " users"]:
+    """Mean over a user's targets of log softmax(logits), in nats; `total` is the logarithm of each row's Σ exp."""
     items, offsets = targets.tensors(logits.device)
     users = torch.repeat_interleave(torch.arange(len(targets), device=logits.device), offsets.diff())
     picked = logits[users, items].double()
-    total = log_total(logits, top, best).squeeze(1).double()
     summed = torch.zeros(len(targets), dtype=torch.float64, device=logits.device).index_add_(0, users, picked)
-    mean: Float64[Array, " users"] = (summed / offsets.diff() - total).cpu().numpy()
+    mean: Float64[Array, " users"] = (summed / offsets.diff() - total.squeeze(1).double()).cpu().numpy()
     return mean
 
 

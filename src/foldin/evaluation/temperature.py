@@ -10,6 +10,7 @@ import torch
 from foldin.data import HeldOut
 from foldin.errors import FitError, ShapeError
 from foldin.models import Recommender
+from foldin.ranking import Eligibility, masked_logits
 
 __all__ = ["Calibration", "fit_temperature"]
 
@@ -93,7 +94,8 @@ def _likelihood(
     value = slope = curvature = 0.0
     for start in range(0, len(chosen), model.block()):
         at = chosen[start : start + model.block()]
-        logits = model.masked_scores(held.fold_in.select(at), seen=held.seen.select(at)).double()
+        part = held.fold_in.select(at)
+        logits = masked_logits(model, part, Eligibility.of(part, seen=held.seen.select(at))).double()
         logits -= logits.amax(dim=1, keepdim=True)
         items, offsets = held.targets.select(at).tensors(logits.device)
         counts = offsets.diff()

@@ -1,7 +1,7 @@
 """Recommenders, one file each. What is in `ALL` is on the command line, in the contract tests and in the docs."""
 
 from foldin.models.als import ALS, ALSConfig
-from foldin.models.base import Described, Exportable, InnerProduct, Recommender, Segmented, TopK
+from foldin.models.base import Described, Exportable, InnerProduct, ItemTokens, Recommender, Segmented
 from foldin.models.diffrec import DiffRec, DiffRecConfig
 from foldin.models.ease import EASE, EASEConfig
 from foldin.models.itemknn import ItemKNN, ItemKNNConfig
@@ -13,12 +13,12 @@ from foldin.models.multvae import MultVAE, MultVAEConfig
 from foldin.models.plsa import PLSA, PLSAConfig
 from foldin.models.poisson import PoissonFactorization, PoissonFactorizationConfig
 from foldin.models.popularity import Popularity, PopularityConfig
-from foldin.models.posterior import Posterior, Predictive
+from foldin.models.posterior import Posterior
 from foldin.models.recvae import RecVAE, RecVAEConfig
 from foldin.models.sasrec import Reading, SASRec, SASRecConfig
 from foldin.models.semantic import SemanticIds, SemanticIdsConfig
 from foldin.models.start import PopularStart, log_shares
-from foldin.models.streams import Streams, history_key, stream, streams, user_key
+from foldin.models.streams import Streams, history_key, keys_of, stream, streams, user_key
 from foldin.models.variational import Variational
 
 ALL: dict[str, type[Recommender]] = {
@@ -54,6 +54,7 @@ __all__ = [
     "InnerProduct",
     "ItemKNN",
     "ItemKNNConfig",
+    "ItemTokens",
     "LDAConfig",
     "LatentDiffRec",
     "LatentDiffRecConfig",
@@ -70,7 +71,6 @@ __all__ = [
     "Popularity",
     "PopularityConfig",
     "Posterior",
-    "Predictive",
     "Reading",
     "RecVAE",
     "RecVAEConfig",
@@ -81,9 +81,9 @@ __all__ = [
     "SemanticIds",
     "SemanticIdsConfig",
     "Streams",
-    "TopK",
     "Variational",
     "history_key",
+    "keys_of",
     "log_shares",
     "stream",
     "streams",

@@ -2,41 +2,23 @@
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
 
-from foldin.blocks import log_total, top_k
-from foldin.data import Catalog, Histories, Indices, check_indices, count_of
+from foldin.data import Catalog, Histories, count_of
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.memory import require_memory
-from foldin.tensors import Array, Float, Int, Int64, Tensor
+from foldin.tensors import Array, Bool, Float, Int, Int64, Tensor
 from foldin.training import Config, Trainable
 
-__all__ = ["LEAST_SHARE", "Described", "Exportable", "InnerProduct", "Recommender", "Segmented", "TopK"]
+__all__ = ["LEAST_SHARE", "Described", "Exportable", "InnerProduct", "ItemTokens", "Recommender", "Segmented"]
 
 _BLOCK_BYTES = 64 << 20
 # Of an item's probability, in single precision: the logarithm of 0 would be −∞, which means "not to be listed".
 LEAST_SHARE = 1e-37
 C = TypeVar("C", bound=Config)
-
-
-@dataclass(frozen=True)
-class TopK:
-    """Lists of recommendations, best first.
-
-    Their length, k here, is what was asked for, or the number of items of the catalog where that is less.
-
-    Args:
-        items: item indices; −1 where a list is shorter.
-        scores: for a likelihood model log p(next item | history, the item is one that may be listed), in nats; −inf
-            in the empty places. For a model without a density its own scores, which only rank.
-    """
-
-    items: Int[Array, "users k"]
-    scores: Float[Array, "users k"]
 
 
 class Exportable(ABC):
@@ -68,6 +50,34 @@ class InnerProduct(ABC):
     @abstractmethod
     def item_vectors(self) -> tuple[Float[Tensor, "items width"], Float[Tensor, " items"]]:
         """(vectors, biases) of all items."""
+
+
+class ItemTokens(ABC):
+    """A recommender whose items are sequences of tokens, which it generates one by one: one that a beam can search."""
+
+    @abstractmethod
+    def branching(self) -> int:
+        """Tokens of a level, at most."""
+
+    @abstractmethod
+    def beam_search(
+        self,
+        histories: Histories,
+        paths: int,
+        *,
+        allowed: Bool[Tensor, " items"],
+        seen: tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"]],
+    ) -> tuple[Float[Tensor, "users found"], Int[Tensor, "users found"]]:
+        """(log p, items) of the best items that a beam finds, best first; −∞ and −1 where there are fewer.
+
+        log p is that of the item given that it is one that may be listed, in nats, and exact.
+
+        Args:
+            histories: each with an event.
+            paths: kept at each level.
+            allowed: items that may be listed.
+            seen: (users, items), pairs that may not; each pair once.
+        """
 
 
 class Segmented(ABC):
@@ -127,12 +137,17 @@ class Recommender(Trainable[C, Histories], Generic[C]):
             ShapeError: they are over another catalogue.
             CapacityError: training needs more memory than is free.
         """
-        self._check(train)
+        self.check_histories(train)
         if len(train) == 0 or train.n_events == 0:
             raise FitError("there is nobody to train on")
         require_memory(self.training_bytes(train), f"training {self._called()}", self.smaller, self.device)
 
-    def _check(self, histories: Histories) -> None:
+    def check_histories(self, histories: Histories) -> None:
+        """Whether these are histories over the model's catalog.
+
+        Raises:
+            ShapeError: they are not.
+        """
         if not isinstance(histories, Histories):
             raise ShapeError(f"histories were expected, not {type(histories).__name__}; see Histories.from_lists")
         if histories.n_items != self.n_items:
@@ -143,16 +158,21 @@ class Recommender(Trainable[C, Histories], Generic[C]):
         return int(min(1024, max(1, _BLOCK_BYTES // (4 * self.n_items))))
 
     @torch.no_grad()
-    def scores(self, histories: Histories) -> Float[Tensor, "users items"]:
-        """log p(next item | history) in nats, normalised over the catalogue; without a density, scores that only rank.
+    def logits(self, histories: Histories, *, reuse: bool = False) -> Float[Tensor, "users items"]:
+        """Scores up to a constant a user, divided by the temperature where there is one.
 
-        Deterministic: no dropout, no noise.
+        Deterministic: no dropout, no noise. Of a model with a density, log p(next item | history) is their log-softmax.
+
+        Args:
+            reuse: whether the memory may be that of the model's own, which the next call uses again; the caller may write to it.
+                Else it is the caller's.
 
         Raises:
-            ShapeError: histories over another catalogue.
+            ShapeError: histories over another catalog.
         """
-        self._check(histories)
-        return self._normalized(self._logits(histories), histories)
+        self.check_histories(histories)
+        found = self.tempered(self._logits(histories), histories)
+        return found if reuse else found.clone()
 
     def calibrate(self, temperature: float) -> None:
         """From now on, p(next item | history) = softmax(logits / temperature): a density, whatever the model was trained by.
@@ -167,100 +187,9 @@ class Recommender(Trainable[C, Histories], Generic[C]):
             raise ConfigError(f"a temperature must be a positive number, not {temperature:g}")
         self.temperature, self.has_likelihood = temperature, True
 
-    def _tempered(self, logits: Float[Tensor, "users items"], histories: Histories) -> Float[Tensor, "users items"]:
+    def tempered(self, logits: Float[Tensor, "users items"], histories: Histories) -> Float[Tensor, "users items"]:
         """The logits, divided by the temperature in their own memory where there is one."""
         if self.temperature is None:
             return logits
         scale = torch.from_numpy(np.where(histories.lengths > 0, 1.0 / self.temperature, 1.0))
         return logits.mul_(scale.to(logits).unsqueeze(1))
-
-    def _normalized(self, logits: Float[Tensor, "users items"], histories: Histories) -> Float[Tensor, "users items"]:
-        """`scores` of logits."""
-        logits = self._tempered(logits, histories)
-        return torch.log_softmax(logits, dim=1) if self.has_likelihood else logits.clone()
-
-    @torch.no_grad()
-    def masked_scores(
-        self, histories: Histories, *, seen: Histories | None = None, banned: Int64[Array, " banned"] | None = None
-    ) -> Float[Tensor, "users items"]:
-        """Scores up to a constant a person, with −inf for items in `seen` and in `banned`.
-
-        The memory is used again by the next call, and may be written to.
-        """
-        self._check(histories)
-        logits = self._tempered(self._logits(histories), histories)
-        if seen is not None:
-            self._check(seen)
-            items, offsets = seen.tensors(self.device)
-            users = torch.repeat_interleave(torch.arange(len(seen), device=self.device), offsets.diff())
-            logits.view(-1).index_fill_(0, users * self.n_items + items, -torch.inf)
-        if banned is not None and len(banned):
-            logits.index_fill_(1, torch.from_numpy(banned).to(self.device), -torch.inf)
-        return logits
-
-    @torch.no_grad()
-    def recommend(
-        self,
-        histories: Histories,
-        k: int,
-        *,
-        exclude_seen: bool = True,
-        seen: Histories | None = None,
-        allow: Indices | None = None,
-        deny: Indices | None = None,
-    ) -> TopK:
-        """The k best items for each person, ties broken by item index; memory is bounded by a block of people.
-
-        A k beyond the catalog is the catalog's size. Somebody of whose history the model has learned nothing is given the most
-        popular items (see `PopularStart`), or what the model says of an empty history.
-
-        Args:
-            histories: what each person took, oldest first; any person, any length.
-            k: length of the lists.
-            exclude_seen: leave out what is in `histories`.
-            seen: leave out these instead.
-            allow: only these items may be listed: their indices, or a mask of booleans with an entry for each item.
-            deny: these may not; in the same way.
-
-        Raises:
-            ShapeError: histories over another catalogue, a k that is not a whole number of at least 1, `allow` or `deny` that
-                are neither indices of items nor a mask of them, or `seen` of another number of people.
-        """
-        self._check(histories)
-        k = self._places(k)
-        banned = self._banned(allow, deny)
-        if seen is not None:
-            self._check(seen)
-        if seen is not None and len(seen) != len(histories):
-            raise ShapeError(f"the items seen are those of {len(seen)} people, the histories of {len(histories)}")
-        hidden = (seen if seen is not None else histories) if exclude_seen else None
-        lists = np.full((len(histories), k), -1, dtype=np.int64)
-        values = np.full((len(histories), k), -np.inf, dtype=np.float32)
-        step = self.block()
-        for start in range(0, len(histories), step):
-            part = histories.rows(start, start + step)
-            mask = None if hidden is None else hidden.rows(start, start + step)
-            logits = self.masked_scores(part, seen=mask, banned=banned)
-            top, items = top_k(logits, k)
-            if self.has_likelihood:
-                top = top - log_total(logits, top[:, :1], items[:, :1])
-            lists[start : start + step] = items.cpu().numpy()
-            values[start : start + step] = top.cpu().numpy()
-        return TopK(lists, np.where(lists < 0, -np.inf, values).astype(np.float32))
-
-    def _places(self, k: int) -> int:
-        """The length of lists: no longer than the catalog."""
-        return min(count_of(k, "k"), self.n_items)
-
-    def _banned(self, allow: Indices | None, deny: Indices | None) -> Int64[Array, " banned"]:
-        barred = np.zeros(self.n_items, dtype=bool)
-        for name, chosen in (("allow", allow), ("deny", deny)):
-            if chosen is None:
-                continue
-            at = check_indices(chosen, self.n_items, name)
-            if name == "allow":
-                barred[:] = True
-                barred[at] = False
-            else:
-                barred[at] = True
-        return np.flatnonzero(barred)

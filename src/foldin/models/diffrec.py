@@ -287,7 +287,7 @@ class DiffRec(Exportable, InnerProduct, PopularStart, Recommender[DiffRecConfig]
         """
         if self.config.head != "multinomial":
             raise ConfigError("DiffRec: head = 'squared': a row of zeros and ones has no probability, hence no bound")
-        self._check(histories)
+        self.check_histories(histories)
         step = self.block()
         parts = [self._elbo(histories.rows(at, at + step), generator) for at in range(0, max(1, len(histories)), step)]
         return ElboTerms(torch.cat([part.reconstruction for part in parts]), torch.cat([part.kl for part in parts]))

@@ -298,7 +298,7 @@ class SASRec(Exportable, InnerProduct, PopularStart, Recommender[SASRecConfig]):
     @torch.no_grad()
     def read(self, histories: Histories) -> Reading:
         """Histories, read so that further events can be added one at a time."""
-        self._check(histories)
+        self.check_histories(histories)
         room = self.config.length > int(histories.lengths.max(initial=0))
         if not room or not self.encoder.extensible or len(histories) == 0 or int(histories.lengths.min()) == 0:
             return Reading(histories, self.queries(histories), None)
@@ -329,6 +329,6 @@ class SASRec(Exportable, InnerProduct, PopularStart, Recommender[SASRecConfig]):
         return Reading(histories, self._asked(states.squeeze(1)), cache)
 
     @torch.no_grad()
-    def next_scores(self, reading: Reading) -> Float[Tensor, "users items"]:
-        """`scores` of the reading's histories."""
-        return self._normalized(self._products(reading.states, reading.histories), reading.histories)
+    def next_logits(self, reading: Reading) -> Float[Tensor, "users items"]:
+        """`logits` of the reading's histories."""
+        return self.tempered(self._products(reading.states, reading.histories), reading.histories).clone()

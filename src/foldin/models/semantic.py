@@ -4,9 +4,9 @@
     p(next = j | h) = Π_l p(c_l(j) | h, c_<l(j)),   over the codes that continue the path in some item's name
 
 Names come from residual k-means or an RQ-VAE of vectors of the items (`models/item_names.py`); random names are the control.
-Since each factor is normalised over the continuations that exist, p is normalised over the catalogue, and likelihoods stand
-beside those of other models. Lists are exact by default; with `beam` they come from a beam search, for catalogues that are
-too large to be scored whole. `with_items` gives a model that knows further items by their titles, without training.
+Since each factor is normalized over the continuations that exist, p is normalized over the catalog, and likelihoods stand
+beside those of other models. A catalog too large to be scored whole can be ranked by a beam search. `with_items` gives a model
+that knows further items by their titles, without training.
 
 Source: rajput2023 (TIGER): names, sizes, constrained beam search; lee2022 (RQ-Transformer): codes of one position from one
 state; vandenoord2017.
@@ -36,13 +36,13 @@ from foldin.blocks import (
     step_bytes,
     transitions,
 )
-from foldin.data import Catalog, Histories, Indices
+from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.memory import require_memory
-from foldin.models.base import Described, Recommender, Segmented, TopK
+from foldin.models.base import Described, ItemTokens, Recommender, Segmented
 from foldin.models.item_names import KINDS, SOURCES, ItemNames, Naming
 from foldin.models.start import PopularStart
-from foldin.tensors import Array, Bool, Float, Int64, Tensor
+from foldin.tensors import Array, Bool, Float, Int, Tensor
 from foldin.training import Config, Gradient, Loss, Plan, Step, Sweep, falling, setting
 
 __all__ = ["SemanticIds", "SemanticIdsConfig"]
@@ -68,9 +68,6 @@ class SemanticIdsConfig(Config):
     expansion: int = setting(1, "width of the feed-forward layer, in widths", low=1)
     own: bool = setting(False, "what is read of an item is the sum of its codes' vectors and one of its own")
     constrained: bool = setting(True, "learn to choose among the codes that exist after a path; else among all")
-    beam: int | None = setting(
-        None, "paths kept in searching for a list; none, and in evaluating always, to score every item", low=1
-    )
     learning_rate: float = setting(1e-3, "of Adam", above=0)
     decay: float = setting(
         0.0, "share of the planned steps, the last ones, over which that falls to zero", low=0, high=1
@@ -84,7 +81,7 @@ class SemanticIdsConfig(Config):
             raise ConfigError(f"SemanticIds: heads = {self.heads}: must divide width = {self.width}")
 
 
-class SemanticIds(Described, Segmented, PopularStart, Recommender[SemanticIdsConfig]):
+class SemanticIds(Described, ItemTokens, Segmented, PopularStart, Recommender[SemanticIdsConfig]):
     """Generative retrieval by semantic ids."""
 
     Config = SemanticIdsConfig
@@ -207,85 +204,23 @@ class SemanticIds(Described, Segmented, PopularStart, Recommender[SemanticIdsCon
     def speaking(self) -> Bool[Array, " items"]:
         return np.ones(self.n_items, dtype=bool)
 
+    def branching(self) -> int:
+        return self.config.codes
+
     @torch.no_grad()
-    def recommend(
+    def beam_search(
         self,
         histories: Histories,
-        k: int,
+        paths: int,
         *,
-        exclude_seen: bool = True,
-        seen: Histories | None = None,
-        allow: Indices | None = None,
-        deny: Indices | None = None,
-    ) -> TopK:
-        """As in every recommender; with `beam`, by beam search, at least k paths wide, where a history has an event.
-
-        What may not be listed is kept out inside the search. A beam may miss an item of a list; its probability is exact.
-        """
-        exact = super().recommend
-        if self.config.beam is None:
-            return exact(histories, k, exclude_seen=exclude_seen, seen=seen, allow=allow, deny=deny)
-        self._check(histories)
-        k = self._places(k)
-        hidden = (
-            (seen if seen is not None else histories) if exclude_seen else Histories.empty(len(histories), self.n_items)
-        )
-        self._check(hidden)
-        if len(hidden) != len(histories):
-            raise ShapeError(f"the items seen are those of {len(hidden)} people, the histories of {len(histories)}")
-        allowed = torch.ones(self.n_items, dtype=torch.bool, device=self.device)
-        allowed[torch.from_numpy(self._banned(allow, deny)).to(self.device)] = False
-        found = TopK(
-            np.full((len(histories), k), -1, dtype=np.int64), np.full((len(histories), k), -np.inf, np.float32)
-        )
-        nobody = np.flatnonzero(histories.lengths == 0)
-        if len(nobody):
-            own = None if seen is None else seen.select(nobody)
-            part = exact(histories.select(nobody), k, exclude_seen=exclude_seen, seen=own, allow=allow, deny=deny)
-            found.items[nobody], found.scores[nobody] = part.items, part.scores
-        people, scores = np.flatnonzero(histories.lengths), self._scores()
-        for start in range(0, len(people), self._users_at_once(k)):
-            chosen = people[start : start + self._users_at_once(k)]
-            self._search(scores, histories.select(chosen), hidden.select(chosen), allowed, k, found, chosen)
-        return found
-
-    def _paths(self, k: int) -> int:
-        assert self.config.beam is not None
-        return min(max(self.config.beam, k), self.n_items)
-
-    def _users_at_once(self, k: int) -> int:
-        paths = self._paths(k) * self.config.codes
-        return int(min(1024, max(1, (1 << 23) // (paths + self.n_items))))
-
-    def _search(
-        self,
-        scores: CodeScores,
-        histories: Histories,
-        hidden: Histories,
         allowed: Bool[Tensor, " items"],
-        k: int,
-        found: TopK,
-        at: Int64[Array, " people"],
-    ) -> None:
-        assert self.config.beam is not None
+        seen: tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"]],
+    ) -> tuple[Float[Tensor, "users found"], Int[Tensor, "users found"]]:
         states, table = self.encoder.newest_states(histories), self.encoder.items
-        pairs = np.unique(hidden.users() * self.n_items + hidden.items)
-        users, items = (torch.from_numpy(one).to(self.device) for one in (pairs // self.n_items, pairs % self.n_items))
-        logp, best = code_beam(
-            self.decoder, self.tree, table, states, self._paths(k), allowed=allowed, seen=(users, items)
-        )
-        permitted = scores.log_permitted(states, (users, items), allowed)
-        count = min(k, best.shape[1])
-        found.items[at, :count] = best[:, :count].cpu().numpy()
-        values = (logp[:, :count].double() - permitted.unsqueeze(1)).clamp(max=0.0)
-        found.scores[at, :count] = values.masked_fill(best[:, :count] < 0, -torch.inf).cpu().numpy()
-
-    def calibrate(self, temperature: float) -> None:
-        if self.config.beam is not None:
-            raise ConfigError(
-                "SemanticIds: beam: a search has no sum over all items, which a temperature needs; leave one out"
-            )
-        super().calibrate(temperature)
+        logp, best = code_beam(self.decoder, self.tree, table, states, paths, allowed=allowed, seen=seen)
+        permitted = self._scores().log_permitted(states, seen, allowed)
+        values = (logp.double() - permitted.unsqueeze(1)).clamp(max=0.0)
+        return values.masked_fill(best < 0, -torch.inf).float(), best
 
     def use(self) -> CodeUse:
         """Use of the codes of each level, and names that more than one item would have without the last code."""

@@ -36,6 +36,9 @@ class Variational(Posterior[C], LatentModel[Histories]):
     def queries_at(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users width"]:
         """What an item's vector is multiplied with, given z: `InnerProduct.queries` at one z instead of at its mean."""
 
+    def _check(self, data: Histories) -> None:
+        self.check_histories(data)
+
     def log_likelihood(self, z: Float[Tensor, "users latent"], histories: Histories) -> Float[Tensor, " users"]:
         """log p(x | z) of each person's items, in nats; without a gradient."""
         items, offsets = histories.tensors(self.device)

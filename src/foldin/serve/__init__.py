@@ -5,14 +5,13 @@ from foldin.serve.batcher import Batcher
 from foldin.serve.event_store import Event, EventStore, Receipt, connect
 from foldin.serve.keys import SCOPES, Key, KeyRing
 from foldin.serve.limits import Limits, TokenBuckets
-from foldin.serve.lists import Answer, Wanted, answers, reasons
+from foldin.serve.lists import ResolvedRequest, rank_requests
 from foldin.serve.registry import Deployment, Registry
 from foldin.serve.service import Service
 from foldin.serve.telemetry import Telemetry
 
 __all__ = [
     "SCOPES",
-    "Answer",
     "Batcher",
     "Deployment",
     "Event",
@@ -22,12 +21,11 @@ __all__ = [
     "Limits",
     "Receipt",
     "Registry",
+    "ResolvedRequest",
     "Service",
     "Telemetry",
     "TokenBuckets",
-    "Wanted",
-    "answers",
     "connect",
     "make_app",
-    "reasons",
+    "rank_requests",
 ]

@@ -152,7 +152,7 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
         taken = (
             service.history(question) if question.person is None else await run_in_threadpool(service.history, question)
         )
-        placed, future = service.begin(question, taken, lambda one: one.deployment.ask(one.wanted))
+        placed, future = service.begin(question, taken, lambda one: one.deployment.ask(one.request))
         request.state.log |= placed.note()
         try:
             async with asyncio.timeout(limits.wait):

@@ -5,6 +5,7 @@ from torch.nn import functional as F
 
 from foldin.data import Histories
 from foldin.models import InnerProduct, Posterior
+from foldin.ranking import rank
 from foldin.serve.limits import bounded
 from foldin.serve.registry import Registry
 from foldin.serve.schemas import ItemOut, ItemsOut, ModelOut, ModelsOut
@@ -54,7 +55,7 @@ def similar(registry: Registry, item: str, limit: int, model: str | None) -> Ite
         likeness: list[float | None] = [float(cosine[one]) for one in best]
     else:
         with deployment.using:
-            alone = own.recommend(Histories.from_lists([[at]], len(catalog)), min(limit, len(catalog)))
+            alone = rank(own, Histories.from_lists([[at]], len(catalog)), limit)
         best = [int(one) for one in alone.items[0] if one >= 0]
         likeness = [None] * len(best)
     counts = catalog.table["count"]
@@ -82,7 +83,7 @@ def models(registry: Registry) -> ModelsOut:
                 share=shares.get(one.name),
                 can_roll_back=registry.can_roll_back(one.name),
                 waiting=one.waiting(),
-                attributes=one.attributes.names,
+                attributes=one.filters.names,
                 repeats=one.repeats,
             )
             for one in registry.all()

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 
-from foldin.data import repeats_of
+from foldin.data import Filters, repeats_of
 from foldin.errors import ConfigError, UnknownModelError
-from foldin.serve.attributes import Attributes
+from foldin.ranking import PosteriorSample, RankedLists, WithSpread, ranker_of
 from foldin.serve.batcher import Batcher
-from foldin.serve.lists import Answer, Wanted, answers, needs_draws
+from foldin.serve.lists import ResolvedRequest, rank_requests
 from foldin.serve.loop_batcher import LoopBatcher
 from foldin.store import Run, load_run
 
@@ -31,25 +31,32 @@ class Deployment:
     Args:
         name: in requests and logs.
         run: loaded and verified.
+        queued: requests that may wait.
+        ranker: by name, of lists that do not explore; see `ranking.ranker_of`.
         since: seconds since 1970.
+
+    Raises:
+        ConfigError: the model lacks what the ranker needs.
     """
 
     name: str
     run: Run
     queued: int = 1024
+    ranked_by: str = "exact"
     since: float = field(default_factory=time.time)
 
     def __post_init__(self) -> None:
         self.repeats = repeats_of(self.run.info)
-        self.attributes = Attributes(self.run.catalog)
+        self.filters = Filters(self.run.catalog)
+        self.ranker = ranker_of(self.ranked_by, self.run.model)
         self.using = threading.RLock()  # a model works in memory of its own: one caller at a time
 
-        def work(wanted: Sequence[Wanted]) -> list[Answer]:
+        def work(requests: Sequence[ResolvedRequest]) -> list[RankedLists]:
             with self.using:
-                return answers(self.run.model, wanted)
+                return rank_requests(self.run.model, requests)
 
-        self.batcher: Batcher[Wanted, Answer] = Batcher(work, queued=self.queued)
-        self.in_loop: LoopBatcher[Wanted, Answer] = LoopBatcher(
+        self.batcher: Batcher[ResolvedRequest, RankedLists] = Batcher(work, queued=self.queued)
+        self.in_loop: LoopBatcher[ResolvedRequest, RankedLists] = LoopBatcher(
             work,
             free=lambda: self.using.acquire(blocking=False),
             release=self.using.release,
@@ -57,20 +64,21 @@ class Deployment:
             queued=self.queued,
         )
         # A full batch of long histories, twice: the first call also pays for memory that later ones use again.
-        probe = [Wanted(tuple(range(min(50, self.run.model.n_items))), 1)] * 64
-        answers(self.run.model, probe)
+        probe = [ResolvedRequest(tuple(range(min(50, self.run.model.n_items))), 1, ranker=self.ranker)] * 64
+        rank_requests(self.run.model, probe)
         start = time.perf_counter()
-        answers(self.run.model, probe)
+        rank_requests(self.run.model, probe)
         self.batch_seconds = time.perf_counter() - start
 
-    def ask(self, wanted: Wanted) -> "asyncio.Future[Answer]":
-        """The answer to come, in the running event loop: computed there where that is quick, in the model's thread elsewhere.
+    def ask(self, request: ResolvedRequest) -> "asyncio.Future[RankedLists]":
+        """The list to come, in the running event loop: computed there where that is quick, in the model's thread elsewhere.
 
         Raises:
             OverloadedError: too many wait.
         """
-        quick = self.batch_seconds < QUICK and wanted.explore == "none" and not needs_draws(self.run.model, wanted)
-        return self.in_loop.ask(wanted) if quick else self.batcher.ask(wanted)
+        draws = isinstance(request.ranker, PosteriorSample | WithSpread)  # a hundred forward passes, not a share of one
+        quick = self.batch_seconds < QUICK and not draws
+        return self.in_loop.ask(request) if quick else self.batcher.ask(request)
 
     def waiting(self) -> int:
         """Requests that wait."""
@@ -88,10 +96,18 @@ class Registry:
     Args:
         device: where models compute.
         queued: requests that may wait for a model.
+        rankers: of models, by name; "" for those that are not named.
     """
 
-    def __init__(self, *, device: str | torch.device = "cpu", queued: int = 1024) -> None:
+    def __init__(
+        self,
+        *,
+        device: str | torch.device = "cpu",
+        queued: int = 1024,
+        rankers: Mapping[str, str] | None = None,
+    ) -> None:
         self._device, self._queued = device, queued
+        self._rankers = {"": "exact", **(rankers or {})}
         self._lock = threading.Lock()
         self._now: dict[str, Deployment] = {}
         self._before: dict[str, Deployment] = {}
@@ -105,10 +121,12 @@ class Registry:
 
         Raises:
             RunError: the run is missing, unfinished or damaged.
+            ConfigError: its model lacks what its ranker needs.
         """
         run = load_run(folder, device=self._device)
         name = name or Path(folder).resolve().name
-        new = Deployment(name, run, queued=self._queued)
+        ranked_by = self._rankers.get(name, self._rankers[""])
+        new = Deployment(name, run, queued=self._queued, ranked_by=ranked_by)
         with self._lock:
             old = self._now.get(name)
             self._now[name] = new

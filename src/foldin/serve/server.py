@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import uvicorn
@@ -86,12 +86,23 @@ class Watcher:
 
 
 def build(
-    runs: Sequence[Path], url: str, *, open_to_all: bool, host: str, limits: Limits, device: str
+    runs: Sequence[Path],
+    url: str,
+    *,
+    open_to_all: bool,
+    host: str,
+    limits: Limits,
+    device: str,
+    rankers: Mapping[str, str] | None = None,
 ) -> tuple[FastAPI, Service, Watcher]:
     """The application, its service, and what watches the runs' folders.
 
+    Args:
+        rankers: of models, by name; "" for those that are not named.
+
     Raises:
-        ConfigError: no run, two of one name, no way to listen there, or a URL of no database.
+        ConfigError: no run, two of one name, no way to listen there, a URL of no database, or a ranker of no model or that
+            its model lacks something for.
         RunError: a run cannot be loaded.
         EventStoreError: the database cannot be used.
     """
@@ -101,7 +112,10 @@ def build(
     engine = connect(url)
     events, ring = EventStore(engine), KeyRing(engine)
     check_address(host, open_to_all=open_to_all, has_keys=bool(ring.names()))
-    registry = Registry(device=device, queued=limits.queued)
+    strangers = set(rankers or {}) - {"", *folders}
+    if strangers:
+        raise ConfigError(f"a ranker is named for {min(strangers)!r}; there are {', '.join(folders)}")
+    registry = Registry(device=device, queued=limits.queued, rankers=rankers)
     for folder in folders.values():
         registry.deploy(folder)
     service = Service(registry, events, limits, Telemetry())

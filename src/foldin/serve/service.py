@@ -10,11 +10,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from foldin.data import resolve_history
+from foldin.data import Condition, resolve_history
 from foldin.errors import ConfigError, OverloadedError
+from foldin.models import Posterior, user_key
+from foldin.ranking import Gumbel, PosteriorSample, RankedLists, Ranker, WithSpread, attributions
 from foldin.serve.event_store import Event, EventStore, Receipt
 from foldin.serve.limits import Limits, bounded
-from foldin.serve.lists import Answer, Wanted, check, reasons
+from foldin.serve.lists import ResolvedRequest
 from foldin.serve.registry import Deployment, Registry
 from foldin.serve.schemas import (
     EventIn,
@@ -53,14 +55,14 @@ class Placed:
     Args:
         question: as it was asked.
         deployment: who answers.
-        wanted: the question in indices.
+        request: the question in indices.
         unknown: ids that the model does not know.
         by_split: whether a test between models chose this one.
     """
 
     question: Question
     deployment: Deployment
-    wanted: Wanted
+    request: ResolvedRequest
     unknown: list[str]
     by_split: bool = False
 
@@ -108,9 +110,9 @@ class Service:
             ConfigError: beyond a limit, no such model or attribute, an exploration that the model does not know.
         """
         target = self.registry.choose(question.model, question.person)
-        wanted, unknown = self._wanted(target, question, taken)
+        request, unknown = self._resolved(target, question, taken)
         by_split = question.model is None and question.person is not None and bool(self.registry.shares)
-        return Placed(question, target, wanted, unknown, by_split)
+        return Placed(question, target, request, unknown, by_split)
 
     def begin(self, question: Question, taken: Taken, submit: Callable[[Placed], T]) -> tuple[Placed, T]:
         """Put a question in its model's queue; (where it was put, what `submit` gave).
@@ -128,7 +130,7 @@ class Service:
                     raise
         raise OverloadedError("the model is being replaced; ask again")
 
-    def finish(self, placed: Placed, answer: Answer) -> Recommendations:
+    def finish(self, placed: Placed, answer: RankedLists) -> Recommendations:
         """The list in words."""
         self.telemetry.lists.labels(placed.deployment.name, placed.question.explore).inc()
         return self._answer(placed, answer)
@@ -143,12 +145,12 @@ class Service:
             raise ConfigError(f"requests: at most {self.limits.batch}, not {len(questions)}")
         for question in questions:
             self.place(question, Taken())  # whatever is wrong with one is said before any is begun
-        pending: list[tuple[Placed, Future[Answer]]] = []
+        pending: list[tuple[Placed, Future[RankedLists]]] = []
         until = time.monotonic() + self.limits.wait
         try:
             for question in questions:
                 taken = self.history(question)
-                pending.append(self.begin(question, taken, lambda one: one.deployment.batcher.submit(one.wanted)))
+                pending.append(self.begin(question, taken, lambda one: one.deployment.batcher.submit(one.request)))
             answers = []
             for placed, future in pending:
                 if time.monotonic() > until:  # the reasons of those before took it
@@ -165,7 +167,7 @@ class Service:
         """What to say when an answer takes longer than the limit."""
         return OverloadedError(f"no answer within {self.limits.wait:g} s; ask again")
 
-    def _wanted(self, target: Deployment, question: Question, taken: Taken) -> tuple[Wanted, list[str]]:
+    def _resolved(self, target: Deployment, question: Question, taken: Taken) -> tuple[ResolvedRequest, list[str]]:
         """(the request in indices, ids that the model does not know)."""
         limits, catalog = self.limits, target.run.catalog
         if question.k > limits.k:
@@ -188,45 +190,62 @@ class Service:
             for one in unknown:
                 bounded(one, "history")
         allow, deny = known("allow", question.allow), known("deny", question.deny)
-        banned: Bool[Array, " items"] | None = None
+        barred: Bool[Array, " items"] | None = None
         if question.allow is not None or deny or question.filter:
-            banned = np.full(len(catalog), question.allow is not None)
-            banned[allow] = False
-            banned[deny] = True
+            barred = np.full(len(catalog), question.allow is not None)
+            barred[allow] = False
+            barred[deny] = True
             if question.filter:
-                banned |= ~target.attributes.passing(question.filter)
+                where = {name: Condition(**one.model_dump()) for name, one in question.filter.items()}
+                barred |= ~target.filters.passing(where)
         seed = question.seed
         if seed is None:
             seed = secrets.randbelow(2**63) if question.explore != "none" else 0
         read = slice(max(0, len(history.items) - limits.history), None)
-        wanted = Wanted(
+        request = ResolvedRequest(
             history=history.items[read],
             k=min(question.k, len(catalog)),
             times=None if history.times is None else history.times[read],
             older=history.items[: read.start],
             exclude_seen=question.exclude_seen,
-            banned=banned,
-            explore=question.explore,
-            temperature=question.temperature,
-            seed=seed,
-            draws=question.draws,
-            uncertainty=question.uncertainty,
+            barred=barred,
+            ranker=self._ranker(target, question, seed),
+            key=None if question.person is None else user_key(question.person),
         )
-        check(target.run.model, wanted)
-        return wanted, list(unknown)
+        return request, list(unknown)
 
-    def _answer(self, placed: Placed, answer: Answer) -> Recommendations:
-        question, deployment, wanted = placed.question, placed.deployment, placed.wanted
+    @staticmethod
+    def _ranker(target: Deployment, question: Question, seed: int) -> Ranker:
+        """What makes the list of a question.
+
+        Raises:
+            ConfigError: an exploration that the model does not know.
+        """
+        model, ranker = target.run.model, target.ranker
+        if question.explore == "thompson":
+            ranker = PosteriorSample(seed, question.draws)
+        elif question.explore == "temperature":
+            ranker = Gumbel(question.temperature, seed)
+        if question.uncertainty and question.explore != "thompson" and isinstance(model, Posterior):
+            ranker = WithSpread(ranker, question.draws, seed=seed)
+        try:
+            ranker.check(model)
+        except ConfigError as error:
+            raise ConfigError(f"explore: {question.explore}: {error}") from None
+        return ranker
+
+    def _answer(self, placed: Placed, answer: RankedLists) -> Recommendations:
+        question, deployment, request = placed.question, placed.deployment, placed.request
         model, catalog = deployment.run.model, deployment.run.catalog
         why = None
         if question.explain:
             with deployment.using:
-                why = reasons(model, wanted.history, answer.items, wanted.times)
-        dense = model.has_likelihood
-        scores = (np.exp(answer.scores.astype(np.float64)) if dense else answer.scores).tolist()
+                why = attributions(model, request.history, answer.items[0], request.times)
+        dense = answer.normalized
+        scores = (np.exp(answer.scores[0].astype(np.float64)) if dense else answer.scores[0]).tolist()
+        known = {name: values[0].tolist() for name, values in answer.columns().items()}
         sd, propensity, propensity_se, inverse = (
-            None if one is None else one.tolist()
-            for one in (answer.sd, answer.propensity, answer.propensity_se, answer.inverse_propensity)
+            known.get(name) for name in ("sd", "propensity", "propensity_se", "inverse_propensity")
         )
         hits: list[Hit] = [
             {
@@ -239,26 +258,26 @@ class Service:
                 "propensity": None if propensity is None else propensity[place],
                 "propensity_se": None if propensity_se is None else propensity_se[place],
                 "inverse_propensity": None if inverse is None else inverse[place],
-                "reasons": None if why is None else self._said(deployment, wanted, why[place].because),
-                "despite": None if why is None else self._said(deployment, wanted, why[place].despite),
+                "reasons": None if why is None else self._said(deployment, request, why[place].raised_by),
+                "despite": None if why is None else self._said(deployment, request, why[place].lowered_by),
             }
-            for place, item in enumerate(answer.items.tolist())
+            for place, item in enumerate(answer.items[0].tolist())
         ]
         return {
             "model": deployment.name,
             "run": deployment.digest,
             "person": question.person,
-            "known_events": len(wanted.history),
+            "known_events": len(request.history),
             "unknown_items": placed.unknown,
-            "effect_unit": "nats" if dense else "score",
-            "prior": not wanted.history,
+            "effect_unit": "nats" if model.has_likelihood else "score",
+            "prior": not request.history,
             "items": hits,
         }
 
     @staticmethod
-    def _said(deployment: Deployment, wanted: Wanted, moved: Sequence[tuple[int, float]]) -> list[Reason]:
+    def _said(deployment: Deployment, request: ResolvedRequest, moved: Sequence[tuple[int, float]]) -> list[Reason]:
         catalog = deployment.run.catalog
-        items = ((wanted.history[place], change) for place, change in moved)
+        items = ((request.history[place], change) for place, change in moved)
         return [{"item": catalog.ids[item], "title": catalog.titles[item], "change": change} for item, change in items]
 
     def append(self, batch: Sequence[EventIn], key: str | None, sender: str = "") -> Receipt:

@@ -1,24 +1,50 @@
 """Filters on attributes of a catalog, as masks over its items."""
 
 import contextlib
+import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import polars as pl
 
-from foldin.data import Catalog
+from foldin.data.catalog import Catalog
 from foldin.errors import ConfigError
-from foldin.serve.schemas import ItemFilter
 from foldin.tensors import Array, Bool
 
-__all__ = ["Attributes"]
+__all__ = ["Condition", "Filters", "conditions"]
 
+Value = str | bool | int | float  # of an attribute: as its column has them
 _SEPARATOR = "|"  # MovieLens': 'Comedy|Drama' is a film of both genres
 _KINDS = {"number": "numbers", "truth": "true and false", "text": "text", "other": "neither text nor numbers"}
 
 
-class Attributes:
+@dataclass(frozen=True)
+class Condition:
+    """Conditions on an attribute of the catalog, all of which must hold.
+
+    An attribute may have several values: a list, or a text whose parts are set off by `|`. Then a condition on one value holds
+    where it holds for any of them.
+
+    Args:
+        any_of: one of the values is one of these.
+        all_of: all of these are among the values.
+        none_of: none of the values is one of these; holds for items without a value.
+        contains: the text of the attribute contains this one, case aside.
+        low: a value is not below this number.
+        high: a value is not above this number.
+    """
+
+    any_of: Sequence[Value] | None = None
+    all_of: Sequence[Value] | None = None
+    none_of: Sequence[Value] | None = None
+    contains: str | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class Filters:
     """What a filter may ask of the items of a catalog.
 
     The values of an attribute are laid out once, at its first use: one row for each item and value.
@@ -35,7 +61,7 @@ class Attributes:
         """Names of the attributes that a filter may use."""
         return list(self._kinds)
 
-    def passing(self, filters: Mapping[str, ItemFilter]) -> Bool[Array, " items"]:
+    def passing(self, filters: Mapping[str, Condition]) -> Bool[Array, " items"]:
         """Which items meet all the conditions; an item without the attribute meets only `none_of`.
 
         Raises:
@@ -49,7 +75,7 @@ class Attributes:
                 found &= condition
         return found
 
-    def _conditions(self, name: str, wanted: ItemFilter) -> list[Bool[Array, " items"]]:
+    def _conditions(self, name: str, wanted: Condition) -> list[Bool[Array, " items"]]:
         kind, found = self._kinds[name], []
         if wanted.any_of is not None:
             found.append(self._having(name, wanted.any_of))
@@ -71,7 +97,7 @@ class Attributes:
             found.append(self._where(name, pl.col("value").is_between(low, high)))
         return found
 
-    def _having(self, name: str, values: Sequence[str | bool | int | float]) -> Bool[Array, " items"]:
+    def _having(self, name: str, values: Sequence[Value]) -> Bool[Array, " items"]:
         """The items that have one of the values."""
         fitting = [_fitting(name, self._kinds[name], one) for one in values]
         dtype = self._of(name)["value"].dtype
@@ -116,7 +142,7 @@ def _kind(column: pl.Series) -> str | None:
     return "text" if dtype == pl.String or dtype in (pl.Categorical, pl.Enum) else "other"
 
 
-def _fitting(name: str, kind: str, value: str | bool | int | float) -> str | bool | float:
+def _fitting(name: str, kind: str, value: Value) -> str | bool | float:
     """A value as the attribute has it; numbers, true and false may be sent as text.
 
     Raises:
@@ -132,3 +158,38 @@ def _fitting(name: str, kind: str, value: str | bool | int | float) -> str | boo
         return value
     shown = repr(value[:40]) if isinstance(value, str) else str(value)[:40]
     raise ConfigError(f"filter: attribute {name!r} holds {_KINDS[kind]}, not {shown}")
+
+
+def conditions(text: str, where: str) -> dict[str, Condition]:
+    """Conditions by attribute, from JSON such as `{"genres": {"any_of": ["Comedy"]}}`.
+
+    Args:
+        where: the text comes from, for messages.
+
+    Raises:
+        ConfigError: no JSON, or JSON of another shape.
+    """
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {text[:60]!r} is no JSON: {error}") from None
+    names = [field.name for field in fields(Condition)]
+    made = {}
+    if not isinstance(found, dict) or not all(isinstance(one, dict) for one in found.values()):
+        raise ConfigError(
+            f'{where}: an object of conditions was expected, such as {{"genres": {{"any_of": ["Comedy"]}}}}'
+        )
+    for name, asked in found.items():
+        for key, value in asked.items():
+            if key not in names:
+                raise ConfigError(f"{where}: {name}: no condition {key!r}; there are {', '.join(names)}")
+            if key.endswith("_of"):
+                fits = isinstance(value, list) and all(isinstance(one, Value) for one in value)
+            elif key == "contains":
+                fits = isinstance(value, str)
+            else:
+                fits = isinstance(value, int | float) and not isinstance(value, bool)
+            if not fits:
+                raise ConfigError(f"{where}: {name}: {key}: {json.dumps(value)[:60]} does not fit")
+        made[name] = Condition(**asked)
+    return made

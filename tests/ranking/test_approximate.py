@@ -3,10 +3,11 @@ import pytest
 
 from foldin.data import Histories
 from foldin.errors import ConfigError, ShapeError
-from foldin.models import ALL, SASRec, SASRecConfig, TopK
+from foldin.models import ALL, SASRec, SASRecConfig
 from foldin.models.base import InnerProduct
-from foldin.retrieval import Index, recall_against
+from foldin.ranking import Approximate, RankedLists, recall_against
 from tests.contract.test_contract import ITEMS, PEOPLE, trained
+from tests.lists import recommend
 
 SEARCHED = [name for name, kind in ALL.items() if issubclass(kind, InnerProduct)]
 
@@ -15,7 +16,10 @@ SEARCHED = [name for name, kind in ALL.items() if issubclass(kind, InnerProduct)
 @pytest.mark.parametrize("how", [{}, {"exclude_seen": False}, {"deny": [1, 2]}, {"allow": [0, 3, 5, 8]}], ids=str)
 def test_an_exact_index_gives_the_exact_lists(name, how):
     model = trained(name)
-    found, exact = Index(model, "Flat").recommend(PEOPLE, 5, **how), model.recommend(PEOPLE, 5, **how)
+    found, exact = (
+        recommend(model, PEOPLE, 5, **how, ranker=Approximate(model, "Flat")),
+        recommend(model, PEOPLE, 5, **how),
+    )
     # Equal scores may stand in another order.
     for user in range(len(PEOPLE)):
         assert set(found.items[user].tolist()) == set(exact.items[user].tolist())
@@ -26,30 +30,35 @@ def test_an_exact_index_gives_the_exact_lists(name, how):
 def test_an_approximate_index_finds_most_and_more_with_more_effort():
     model = SASRec(5000, SASRecConfig(width=16, length=5), seed=0)
     people = Histories.from_lists(np.random.default_rng(0).integers(0, 5000, (200, 4)).tolist(), 5000)
-    exact = model.recommend(people, 10)
+    exact = recommend(model, people, 10)
     little, much = (
-        recall_against(Index(model, "IVF64,Flat", effort=effort).recommend(people, 10), exact).mean()
+        recall_against(
+            recommend(model, people, 10, ranker=Approximate(model, "IVF64,Flat", effort=effort)), exact
+        ).mean()
         for effort in (1, 64)
     )
     assert 0.0 < little < 0.9
     assert much == pytest.approx(1.0, abs=0.01)
-    assert recall_against(Index(model, "HNSW32", effort=256).recommend(people, 10), exact).mean() > 0.8
+    assert (
+        recall_against(recommend(model, people, 10, ranker=Approximate(model, "HNSW32", effort=256)), exact).mean()
+        > 0.8
+    )
 
 
 def test_recall_is_the_share_of_the_exact_list():
-    exact = TopK(np.array([[1, 2, 3], [4, 5, -1], [-1, -1, -1]]), np.zeros((3, 3), np.float32))
-    found = TopK(np.array([[3, 9, 1], [5, -1, -1], [-1, -1, -1]]), np.zeros((3, 3), np.float32))
+    exact = RankedLists(np.array([[1, 2, 3], [4, 5, -1], [-1, -1, -1]]), np.zeros((3, 3), np.float32))
+    found = RankedLists(np.array([[3, 9, 1], [5, -1, -1], [-1, -1, -1]]), np.zeros((3, 3), np.float32))
     assert recall_against(found, exact).tolist() == [pytest.approx(2 / 3), 0.5, 1.0]
 
 
 def test_what_cannot_be_searched_is_refused():
     with pytest.raises(ConfigError, match="EASE has no inner product"):
-        Index(trained("ease"))
+        Approximate(trained("ease"))
     model = SASRec(ITEMS, SASRecConfig(width=4))
     with pytest.raises(ConfigError, match="index 'Nonsense'"):
-        Index(model, "Nonsense")
+        Approximate(model, "Nonsense")
     with pytest.raises(ConfigError, match="no setting of effort"):
-        Index(model, "Flat", effort=3)
+        Approximate(model, "Flat", effort=3)
 
 
 def test_who_is_searched_for_and_who_is_not_have_scores_of_one_kind():
@@ -57,10 +66,10 @@ def test_who_is_searched_for_and_who_is_not_have_scores_of_one_kind():
     model = SASRec(3000, SASRecConfig(width=8, length=5), seed=0)
     rng = np.random.default_rng(0)
     people = Histories.from_lists([[1, 2, 3], rng.permutation(3000)[:2500].tolist(), [7]], 3000)
-    found = Index(model, "Flat").recommend(people, 4)
+    found = recommend(model, people, 4, ranker=Approximate(model, "Flat"))
     logits = model._logits(people)
     for user in range(3):
         assert found.scores[user] == pytest.approx(logits[user, found.items[user]].numpy(), abs=1e-4)
         assert not set(found.items[user].tolist()) & set(people.of(user).tolist())
     with pytest.raises(ShapeError, match="k must be at least 1"):
-        Index(model, "Flat").recommend(people, 0)
+        recommend(model, people, 0, ranker=Approximate(model, "Flat"))

@@ -1,0 +1,33 @@
+"""From scores to lists: who may be listed, and in what order."""
+
+from foldin.ranking.approximate import Approximate, recall_against
+from foldin.ranking.attribution import Attribution, attributions
+from foldin.ranking.beam import Beam
+from foldin.ranking.eligibility import Eligibility
+from foldin.ranking.exact import Exact, masked_logits, scores
+from foldin.ranking.lists import RankedLists, Spread
+from foldin.ranking.named import RANKERS, ranker_of
+from foldin.ranking.posterior import PosteriorSample, WithSpread
+from foldin.ranking.ranker import Ranker, rank
+from foldin.ranking.temperature import Gumbel
+
+__all__ = [
+    "RANKERS",
+    "Approximate",
+    "Attribution",
+    "Beam",
+    "Eligibility",
+    "Exact",
+    "Gumbel",
+    "PosteriorSample",
+    "RankedLists",
+    "Ranker",
+    "Spread",
+    "WithSpread",
+    "attributions",
+    "masked_logits",
+    "rank",
+    "ranker_of",
+    "recall_against",
+    "scores",
+]

@@ -1,0 +1,130 @@
+"""Lists by approximate search: for catalogs where scoring every item for everybody is too slow.
+
+A model whose last layer is an inner product, s(u, i) = ⟨q_u, w_i⟩ + b_i, is searched by FAISS for the vectors [w_i, b_i] with
+the query [q_u, 1]. What is lost against the exact list is measured, not assumed: `recall_against`.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from foldin.blocks import top_k
+from foldin.data import Histories
+from foldin.errors import ConfigError, MissingExtraError
+from foldin.models import InnerProduct, PopularStart, Recommender
+from foldin.ranking.eligibility import Eligibility
+from foldin.ranking.exact import masked_logits
+from foldin.ranking.lists import RankedLists
+from foldin.tensors import Array, Float64, Int64
+
+__all__ = ["Approximate", "recall_against"]
+
+_MOST_FETCHED = 2048  # of FAISS' own limits on the number of neighbors, the smallest
+# Sizes of which FAISS ends the process instead of raising an error.
+_ENDLESS = re.compile(r"[A-Za-z]0+(?!\d)|HNSW0*1(?!\d)")
+_USERS = 4096  # searched for at once
+
+
+class Approximate:
+    """The k best items that an index over the items of one model finds; scores only rank.
+
+    More than k are fetched, so that k are left without those that may not be listed. For users for whom that is more than an
+    index is good for (a long history, a short `allow`), and for those with no history, every item is scored.
+
+    Args:
+        model: one that is an `InnerProduct`; the only one that this ranks.
+        factory: FAISS' own description of an index: `Flat` (exact), `HNSW32`, `IVF256,Flat`, `IVF256,PQ16`, …
+        effort: how far a search goes: `efSearch` of HNSW, `nprobe` of IVF; FAISS' default when None.
+
+    Raises:
+        ConfigError: a model without an inner product, or a description that FAISS does not know.
+        MissingExtraError: FAISS is not installed.
+    """
+
+    def __init__(self, model: Recommender[Any], factory: str = "HNSW32", *, effort: int | None = None) -> None:
+        if not isinstance(model, InnerProduct):
+            raise ConfigError(f"{type(model).__name__} has no inner product to search; see foldin.models.InnerProduct")
+        try:
+            import faiss
+        except ImportError as error:
+            raise MissingExtraError("faiss-cpu", "faiss", "approximate search") from error
+        if _ENDLESS.search(factory):
+            raise ConfigError(
+                f"index {factory!r}: no part of an index has a size of 0, and HNSW has at least 2 neighbors"
+            )
+        self.model: Recommender[Any] = model
+        weight, bias = model.item_vectors()
+        vectors = torch.cat((weight, bias.unsqueeze(1)), dim=1).detach().cpu().numpy().astype(np.float32)
+        try:
+            self._index: Any = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
+            self._index.train(vectors)
+            self._index.add(vectors)
+        except RuntimeError as error:
+            raise ConfigError(f"index {factory!r}: {str(error).splitlines()[-1]}") from error
+        if effort is not None:
+            parameter = "efSearch" if factory.startswith("HNSW") else "nprobe"
+            try:
+                faiss.ParameterSpace().set_index_parameter(self._index, parameter, effort)
+            except RuntimeError as error:
+                raise ConfigError(f"index {factory!r} has no setting of effort") from error
+
+    def check(self, model: Recommender[Any]) -> None:
+        """It ranks the model whose items it holds."""
+        if model is not self.model:
+            raise ConfigError("an index ranks the model that it was made of")
+
+    def block(self, model: Recommender[Any], k: int) -> int:
+        """Users to search for at once."""
+        return _USERS
+
+    def rank(
+        self, model: Recommender[Any], histories: Histories, eligible: Eligibility, k: int, keys: Sequence[int] = ()
+    ) -> RankedLists:
+        """The lists of a block of users."""
+        fetched = k + eligible.hidden()
+        # By powers of two: how much is fetched for one user does not depend on who else is asked for.
+        fetched = np.minimum(2 ** np.ceil(np.log2(fetched)).astype(np.int64), max(model.n_items, k))
+        told = histories.lengths > 0
+        if isinstance(model, PopularStart):
+            told &= ~model.given_popularity(histories)
+        searched = told & (fetched <= min(_MOST_FETCHED, model.n_items))
+        items = np.full((len(histories), k), -1, dtype=np.int64)
+        scores = np.full((len(histories), k), -np.inf, dtype=np.float32)
+        for count in np.unique(fetched[searched]):
+            at = np.flatnonzero(searched & (fetched == count))
+            items[at], scores[at] = self._search(histories.select(at), eligible.select(at), k, int(count))
+        rest = np.flatnonzero(~searched)
+        for start in range(0, len(rest), model.block()):
+            at = rest[start : start + model.block()]
+            top, best = top_k(masked_logits(model, histories.select(at), eligible.select(at)), k)
+            items[at], scores[at] = best.cpu().numpy(), top.cpu().numpy()
+        return RankedLists(items, scores)
+
+    def _search(
+        self, histories: Histories, eligible: Eligibility, k: int, count: int
+    ) -> tuple[Int64[Array, "users k"], Float64[Array, "users k"]]:
+        """(items, scores) of the best k of so many neighbors that may be listed."""
+        assert isinstance(self.model, InnerProduct)
+        queries = self.model.queries(histories)
+        asked = torch.cat((queries, queries.new_ones(len(histories), 1)), dim=1).float().cpu().numpy()
+        try:
+            values, found = self._index.search(asked, count)
+        except RuntimeError as error:
+            raise ConfigError(f"the index cannot be searched: {str(error).splitlines()[-1]}") from error
+        # The last column is FAISS' "none", −1.
+        barred = np.concatenate((eligible.mask().numpy(), np.ones((len(histories), 1), dtype=bool)), axis=1)
+        keep = ~np.take_along_axis(barred, found, axis=1)
+        first = np.argsort(~keep, axis=1, kind="stable")[:, :k]  # the first k that are kept, in their order
+        kept = np.take_along_axis(keep, first, axis=1)
+        items = np.where(kept, np.take_along_axis(found, first, axis=1), -1)
+        return items, np.where(kept, np.take_along_axis(values, first, axis=1), -np.inf).astype(np.float64)
+
+
+def recall_against(found: RankedLists, exact: RankedLists) -> Float64[Array, " users"]:
+    """Each user's share of the exact list that was found, in [0, 1]; 1 where the exact list is empty."""
+    here = (exact.items[:, :, None] == found.items[:, None, :]).any(axis=2) & (exact.items >= 0)
+    total = (exact.items >= 0).sum(axis=1)
+    return np.where(total == 0, 1.0, here.sum(axis=1) / np.maximum(total, 1))

@@ -1,0 +1,83 @@
+"""Lists by beam search over the items' tokens: for catalogs that are too large to be scored whole."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from foldin.data import Histories
+from foldin.errors import ConfigError
+from foldin.models import ItemTokens, Recommender
+from foldin.ranking.eligibility import Eligibility
+from foldin.ranking.exact import Exact
+from foldin.ranking.lists import RankedLists
+
+__all__ = ["Beam"]
+
+_ENTRIES = 1 << 23  # of all paths and items of a block of users
+
+
+@dataclass(frozen=True)
+class Beam:
+    """A beam search, at least k paths wide, for users with a history; without one every item is scored.
+
+    What may not be listed is kept out inside the search. A beam may miss an item of a list; the probability of each that it
+    finds is exact.
+
+    Args:
+        width: paths kept at each level, at least.
+
+    Raises:
+        ConfigError: a width below 1.
+    """
+
+    width: int = 100
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise ConfigError(f"a beam has at least one path, not {self.width}")
+
+    def check(self, model: Recommender[Any]) -> None:
+        """It needs items with tokens."""
+        if not isinstance(model, ItemTokens):
+            raise ConfigError(f"a beam searches items that have tokens; {type(model).__name__} has none")
+        if model.temperature is not None:
+            raise ConfigError(
+                f"{type(model).__name__}: a beam has no sum over all items, which its temperature needs; rank it exactly"
+            )
+
+    def _paths(self, model: Recommender[Any], k: int) -> int:
+        return min(max(self.width, k), model.n_items)
+
+    def block(self, model: Recommender[Any], k: int) -> int:
+        """Users to search for at once."""
+        assert isinstance(model, ItemTokens)
+        entries = self._paths(model, k) * model.branching() + model.n_items
+        return int(min(1024, max(1, _ENTRIES // entries)))
+
+    def rank(
+        self, model: Recommender[Any], histories: Histories, eligible: Eligibility, k: int, keys: Sequence[int] = ()
+    ) -> RankedLists:
+        """The lists of a block of users."""
+        assert isinstance(model, ItemTokens)
+        items = np.full((len(histories), k), -1, dtype=np.int64)
+        scores = np.full((len(histories), k), -np.inf, dtype=np.float32)
+        nobody, known = np.flatnonzero(histories.lengths == 0), np.flatnonzero(histories.lengths)
+        if len(nobody):
+            exact = Exact().rank(model, histories.select(nobody), eligible.select(nobody), k)
+            items[nobody], scores[nobody] = exact.items, exact.scores
+        if len(known):
+            some = eligible.select(known)
+            users, hidden = (torch.from_numpy(one).to(model.device) for one in some.pairs())
+            allowed = torch.ones(model.n_items, dtype=torch.bool, device=model.device)
+            if some.barred is not None:
+                allowed[torch.from_numpy(some.barred).to(model.device)] = False
+            logp, best = model.beam_search(
+                histories.select(known), self._paths(model, k), allowed=allowed, seen=(users, hidden)
+            )
+            count = min(k, best.shape[1])
+            items[known, :count] = best[:, :count].cpu().numpy()
+            scores[known, :count] = logp[:, :count].cpu().numpy()
+        return RankedLists(items, scores, normalized=True)

@@ -1,0 +1,141 @@
+"""Lists with scores, and what a ranker knows beside them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from foldin.data import Catalog
+from foldin.errors import ShapeError
+from foldin.tensors import Array, Float, Int
+
+__all__ = ["RankedLists", "Spread"]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How sure a posterior is of each entry of a list. Empty places hold 0.
+
+    Args:
+        mean: posterior mean of the item's probability.
+        sd: posterior standard deviation of that probability.
+        low, high: ends of its credible interval.
+        in_top_k: P(the item is among the k best) over draws from the posterior: X / n of n independent draws that list it X
+            times, an unbiased estimate. 0 where no draw lists it: then it is small against 1 / n, not impossible.
+        in_top_k_se: standard error of that: the posterior standard deviation of a share of which X of n were seen,
+            √(p̃ (1 − p̃) / (n + 3)) with p̃ = (X + 1) / (n + 2), which is above 0 at X = 0 and X = n too.
+        draws: n.
+    """
+
+    mean: Float[Array, "users k"]
+    sd: Float[Array, "users k"]
+    low: Float[Array, "users k"]
+    high: Float[Array, "users k"]
+    in_top_k: Float[Array, "users k"]
+    in_top_k_se: Float[Array, "users k"]
+    draws: int
+
+
+@dataclass(frozen=True)
+class RankedLists:
+    """Lists of recommendations, best first.
+
+    Their length, k here, is what was asked for, or the number of items of the catalog where that is less.
+
+    Args:
+        items: item indices; −1 where a list is shorter.
+        scores: where `normalized`, log p(next item | history, the item is one that may be listed), in nats; else scores that only
+            rank. −∞ in the empty places.
+        normalized: whether scores are log-probabilities.
+        propensity: of each entry, where the list was drawn. Of `Gumbel` it is exact, and conditional: P(drawn at its place, given
+            those above it); their product is the probability of the list. Of `PosteriorSample` it is estimated, and marginal:
+            P(somewhere in the list), whatever else is. The two are not to be mixed.
+        propensity_se: standard error of an estimated propensity.
+        inverse_propensity: the weight of the entry in inverse propensity scoring. Of an estimated propensity, X of n draws, it is
+            (n + 1) / (X + 1), finite where n / X is not; its mean is (1 − (1 − p)^{n+1}) / p, which falls short of 1 / p by the
+            share (1 − p)^{n+1}: by 0.7 % at p = .005 and n = 1,000, by 60 % at n = 100. More draws are the remedy.
+        spread: of the posterior, where it was asked for.
+    """
+
+    items: Int[Array, "users k"]
+    scores: Float[Array, "users k"]
+    normalized: bool = False
+    propensity: Float[Array, "users k"] | None = None
+    propensity_se: Float[Array, "users k"] | None = None
+    inverse_propensity: Float[Array, "users k"] | None = None
+    spread: Spread | None = None
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def row(self, user: int, k: int | None = None) -> "RankedLists":
+        """The list of one user without its empty places, or its first k."""
+        kept = np.flatnonzero(self.items[user] >= 0)[:k]
+        return _mapped(self, lambda values: values[user : user + 1, kept])
+
+    def frame(self, catalog: Catalog, users: pl.Series) -> pl.DataFrame:
+        """A row for each entry: user, rank, external id and title of the item, probability or score, and what else is known.
+
+        Args:
+            users: external ids, one for each list.
+
+        Raises:
+            ShapeError: not an id for each list.
+        """
+        if len(users) != len(self):
+            raise ShapeError(f"{len(users):,} ids for {len(self):,} lists")
+        k = self.items.shape[1]
+        flat, scores = self.items.reshape(-1), self.scores.reshape(-1)
+        kept = flat >= 0
+        values = [
+            pl.Series("probability", np.exp(scores[kept])) if self.normalized else pl.Series("score", scores[kept])
+        ]
+        values += [pl.Series(name, column.reshape(-1)[kept]) for name, column in self.columns().items()]
+        return pl.DataFrame(
+            [
+                users.gather(np.repeat(np.arange(users.len()), k)[kept]).alias("person"),
+                pl.Series("rank", np.tile(np.arange(1, k + 1), users.len())[kept]),
+                catalog.table["item"].gather(flat[kept]),
+                pl.Series("title", catalog.titles).gather(flat[kept]),
+                *values,
+            ]
+        )
+
+    def columns(self) -> dict[str, Float[Array, "users k"]]:
+        """What is known of each entry beside its score, by name."""
+        found: dict[str, Float[Array, "users k"]] = {}
+        if self.spread is not None:
+            found |= {name: getattr(self.spread, name) for name in ("sd", "low", "high", "in_top_k", "in_top_k_se")}
+        for name in ("propensity", "propensity_se", "inverse_propensity"):
+            value = getattr(self, name)
+            if value is not None:
+                found[name] = value
+        return found
+
+
+def _mapped(lists: RankedLists, change: Any) -> RankedLists:
+    """The same change made to every array."""
+
+    def changed(one: Any) -> dict[str, Any]:
+        values = {field.name: getattr(one, field.name) for field in fields(one)}
+        return {name: change(value) for name, value in values.items() if isinstance(value, np.ndarray)}
+
+    spread = None if lists.spread is None else replace(lists.spread, **changed(lists.spread))
+    return replace(lists, **changed(lists), spread=spread)
+
+
+def concatenated(parts: Sequence[RankedLists]) -> RankedLists:
+    """The lists of several blocks of users, which one ranker made, one after the other."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+
+    def joined(of: Sequence[Any]) -> dict[str, Any]:
+        names = [field.name for field in fields(of[0]) if isinstance(getattr(of[0], field.name), np.ndarray)]
+        return {name: np.concatenate([getattr(one, name) for one in of]) for name in names}
+
+    spreads = [one.spread for one in parts if one.spread is not None]
+    spread = replace(spreads[0], **joined(spreads)) if spreads else None
+    return replace(first, **joined(parts), spread=spread)

@@ -1,0 +1,186 @@
+"""Lists that say how sure the posterior is of each entry, and lists drawn from it (Thompson sampling).
+
+What is drawn for a user depends on the seed and on the user's key alone (`models/streams.py`): not on who else is asked for, nor
+on how users are cut into blocks. The list that is shown and the draws that its propensities are counted over come from streams
+of their own.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+
+from foldin.blocks import top_k
+from foldin.data import Histories
+from foldin.errors import ConfigError, ShapeError
+from foldin.models import Posterior, Recommender, Streams, streams
+from foldin.ranking.eligibility import Eligibility
+from foldin.ranking.exact import Exact
+from foldin.ranking.lists import RankedLists, Spread
+from foldin.tensors import Bool, Float, Tensor
+
+__all__ = ["PosteriorSample", "WithSpread"]
+
+_DRAWS = 100
+_SHARES = 1 << 25  # probabilities of all draws that are kept at once
+
+
+def _posterior(model: Recommender[Any], what: str) -> Posterior[Any]:
+    if not isinstance(model, Posterior):
+        raise ConfigError(f"{what} needs a model with a posterior; {type(model).__name__} has none")
+    return model
+
+
+def _check_draws(draws: int | None, level: float) -> None:
+    if (draws is not None and draws < 2) or not 0.0 < level < 1.0:
+        raise ShapeError(f"a spread needs at least two draws and a level in (0, 1), not {draws} and {level:g}")
+
+
+def _block(model: Posterior[Any], draws: int, k: int) -> int:
+    return max(1, min(model.block() // 4, _SHARES // (draws * k)))
+
+
+def drawn_logits(
+    model: Posterior[Any], histories: Histories, own: Streams, barred: Bool[Tensor, "users items"]
+) -> Iterator[Float[Tensor, "users items"]]:
+    """Draws of the logits under the model's temperature, −∞ for what may not be listed."""
+    for logits in model.drawn_logits(histories, own):
+        yield model.tempered(logits, histories).masked_fill_(barred, -torch.inf)
+
+
+@dataclass(frozen=True)
+class WithSpread:
+    """The lists of a ranker, and how sure the posterior is of each entry: what would change if the unknown were drawn anew.
+
+    Args:
+        of: the ranker whose lists these are.
+        draws: from the posterior, for each user; 100 when None.
+        level: share of the draws inside the credible interval, half of the rest on either side.
+        seed: of the draws.
+
+    Raises:
+        ShapeError: fewer than two draws, or a level outside (0, 1).
+    """
+
+    of: Any = field(default_factory=Exact)
+    draws: int | None = None
+    level: float = 0.9
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_draws(self.draws, self.level)
+
+    def check(self, model: Recommender[Any]) -> None:
+        """It needs a posterior."""
+        _posterior(model, "a spread")
+        self.of.check(model)
+
+    def block(self, model: Recommender[Any], k: int) -> int:
+        """Users whose draws are kept at once."""
+        return min(self.of.block(model, k), _block(_posterior(model, "a spread"), self.draws or _DRAWS, k))
+
+    def rank(
+        self, model: Recommender[Any], histories: Histories, eligible: Eligibility, k: int, keys: Sequence[int]
+    ) -> RankedLists:
+        """The lists of a block of users."""
+        found = self.of.rank(model, histories, eligible, k, keys)
+        return self.spread(model, histories, eligible, found, keys)
+
+    def spread(
+        self,
+        model: Recommender[Any],
+        histories: Histories,
+        eligible: Eligibility,
+        lists: RankedLists,
+        keys: Sequence[int],
+    ) -> RankedLists:
+        """Lists that are there already, with the spread of their entries."""
+        model, draws = _posterior(model, "a spread"), self.draws or _DRAWS
+        shape = lists.items.shape
+        barred = eligible.mask(model.device)
+        chosen = torch.from_numpy(np.maximum(lists.items, 0)).to(model.device)
+        shares, hits = np.empty((draws, *shape), dtype=np.float32), np.zeros(shape)
+        own = streams(self.seed, "spread", keys)
+        for draw, logits in enumerate(islice(drawn_logits(model, histories, own, barred), draws)):
+            total = torch.logsumexp(logits, dim=1, keepdim=True)
+            shares[draw] = (logits.gather(1, chosen) - total).exp().cpu().numpy()
+            items = top_k(logits, shape[1])[1]
+            # Adds: an empty place must not undo the listing of item 0.
+            listed = torch.zeros_like(logits).scatter_add_(1, items.clamp(min=0), (items >= 0).to(logits.dtype))
+            hits += listed.gather(1, chosen).cpu().numpy()
+        smooth = (hits + 1.0) / (draws + 2.0)
+        low, high = np.quantile(shares, [0.5 - self.level / 2, 0.5 + self.level / 2], axis=0)
+        empty = lists.items < 0
+        mean, sd, low, high, share, error = (
+            np.where(empty, 0.0, values)
+            for values in (
+                shares.mean(axis=0, dtype=np.float64),
+                shares.std(axis=0, ddof=1, dtype=np.float64),
+                low,
+                high,
+                hits / draws,
+                np.sqrt(smooth * (1.0 - smooth) / (draws + 3.0)),
+            )
+        )
+        return replace(lists, spread=Spread(mean, sd, low, high, share, error, draws))
+
+
+@dataclass(frozen=True)
+class PosteriorSample:
+    """The list of one draw from the posterior (Thompson sampling), with marginal propensities.
+
+    Source: chapelle2011.
+
+    Args:
+        seed: with it and a user's key the list is the same in any batch.
+        draws: independent of the one that is shown, over which the spread and the propensities are counted; the model's
+            `propensity_draws` when None, since a propensity needs more of them than a spread.
+        level: share of the draws inside the credible interval.
+
+    Raises:
+        ShapeError: fewer than two draws, or a level outside (0, 1).
+    """
+
+    seed: int = 0
+    draws: int | None = None
+    level: float = 0.9
+
+    def __post_init__(self) -> None:
+        _check_draws(self.draws, self.level)
+
+    def check(self, model: Recommender[Any]) -> None:
+        """It needs a posterior."""
+        _posterior(model, "a draw from the posterior")
+
+    def _spread(self, model: Posterior[Any]) -> WithSpread:
+        draws = model.propensity_draws if self.draws is None else self.draws
+        return WithSpread(draws=draws, level=self.level, seed=self.seed)
+
+    def block(self, model: Recommender[Any], k: int) -> int:
+        """Users whose draws are kept at once."""
+        return self._spread(_posterior(model, "a draw from the posterior")).block(model, k)
+
+    def rank(
+        self, model: Recommender[Any], histories: Histories, eligible: Eligibility, k: int, keys: Sequence[int]
+    ) -> RankedLists:
+        """The lists of a block of users."""
+        model = _posterior(model, "a draw from the posterior")
+        own = streams(self.seed, "shown", keys)
+        (logits,) = islice(drawn_logits(model, histories, own, eligible.mask(model.device)), 1)
+        top, items = top_k(logits, k)
+        total = torch.logsumexp(logits, dim=1, keepdim=True)
+        values = torch.where(items < 0, -torch.inf, top - total).float()
+        shown = RankedLists(items.cpu().numpy(), values.cpu().numpy(), normalized=True)
+        found = self._spread(model).spread(model, histories, eligible, shown, keys)
+        assert found.spread is not None
+        draws = found.spread.draws
+        hits = np.rint(found.spread.in_top_k * draws)
+        return replace(
+            found,
+            propensity=found.spread.in_top_k,
+            propensity_se=found.spread.in_top_k_se,
+            inverse_propensity=np.where(shown.items < 0, 0.0, (draws + 1.0) / (hits + 1.0)),
+        )

@@ -1,0 +1,90 @@
+"""One way from scores to lists: `rank` asks a ranker, block by block."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+
+from foldin.data import Histories, count_of
+from foldin.errors import ShapeError
+from foldin.models import Recommender, keys_of
+from foldin.ranking.eligibility import Eligibility
+from foldin.ranking.exact import Exact
+from foldin.ranking.lists import RankedLists, concatenated
+
+__all__ = ["Ranker", "rank"]
+
+
+@runtime_checkable
+class Ranker(Protocol):
+    """Turns a model's scores into lists of what is eligible."""
+
+    def check(self, model: Recommender[Any]) -> None:
+        """Whether it can rank a model.
+
+        Raises:
+            ConfigError: the model lacks what it needs.
+        """
+
+    def block(self, model: Recommender[Any], k: int) -> int:
+        """Users to rank at once, so that memory is bounded."""
+
+    def rank(
+        self, model: Recommender[Any], histories: Histories, eligible: Eligibility, k: int, keys: Sequence[int]
+    ) -> RankedLists:
+        """The lists of a block of users.
+
+        Args:
+            k: at most the size of the catalog.
+            keys: of the users, for what is drawn.
+        """
+
+
+@torch.no_grad()
+def rank(
+    model: Recommender[Any],
+    histories: Histories,
+    k: int,
+    *,
+    ranker: Ranker | None = None,
+    eligible: Eligibility | None = None,
+    keys: Sequence[int] | None = None,
+) -> RankedLists:
+    """A list for each user; the same for the same history, eligibility and ranker, whoever else is asked for.
+
+    Args:
+        histories: what each user took, oldest first; any user, any length. Somebody of whose history the model has learned
+            nothing is given the most popular items (see `PopularStart`), or what the model says of an empty history.
+        k: length of the lists; a k beyond the catalog is the catalog's size.
+        ranker: `Exact` when None.
+        eligible: what may be listed for each user; everything but what they have taken when None.
+        keys: of the users, by `user_key`, for what is drawn at random; those of their histories when None, so that equal
+            histories are given equal lists.
+
+    Raises:
+        ShapeError: histories over another catalog, a k that is not a whole number of at least 1, or an eligibility or keys of
+            another number of users.
+        ConfigError: the model lacks what the ranker needs.
+    """
+    ranker = Exact() if ranker is None else ranker
+    ranker.check(model)
+    model.check_histories(histories)
+    k = min(count_of(k, "k"), model.n_items)
+    eligible = Eligibility.of(histories) if eligible is None else eligible
+    if len(eligible) != len(histories) or eligible.n_items != model.n_items:
+        raise ShapeError(
+            f"the eligibility is that of {len(eligible):,} users over {eligible.n_items:,} items, the histories of "
+            f"{len(histories):,} users over {model.n_items:,}"
+        )
+    if keys is not None and len(keys) != len(histories):
+        raise ShapeError(f"{len(keys):,} keys of {len(histories):,} users")
+    step, parts = ranker.block(model, k), []
+    for start in range(0, max(1, len(histories)), step):
+        part = histories.rows(start, min(start + step, len(histories)))
+        own = keys_of(part) if keys is None else keys[start : start + step]
+        parts.append(ranker.rank(model, part, eligible.rows(start, start + step), k, own))
+    found = concatenated(parts)
+    # An item without a share of the probability is no item of a list.
+    found.scores[found.items < 0] = -np.inf
+    return found
