@@ -13,9 +13,9 @@ from common import arguments, write
 from dense import DenseMultVAE, DenseTrainer
 
 from foldin.data import Histories, read_given
-from foldin.evaluation import ValidationJudge
+from foldin.evaluation import ValidationMetric
 from foldin.models import MultVAE, MultVAEConfig, Recommender
-from foldin.training import Config, Plan, fit
+from foldin.training import Config, Trainer, fit
 
 CLOSE = 0.002
 QUICK = MultVAEConfig(
@@ -31,30 +31,28 @@ class Dense(Recommender[Config]):
     summary = "plain dense Mult-VAE"
 
     def _build(self, generator: torch.Generator) -> None:
-        self.trainer: DenseTrainer | None = None
+        self.dense: DenseTrainer | None = None
 
-    def plan(self) -> Plan:
+    def trainer(self, train: Histories) -> Trainer:
         raise SystemExit("trained by its own loop")
 
     def tensors(self) -> dict[str, torch.Tensor]:
         return {}
 
     def _logits(self, histories: Histories) -> torch.Tensor:
-        assert self.trainer is not None
-        return self.trainer.logits(histories)
+        assert self.dense is not None
+        return self.dense.logits(histories)
 
 
-def dense_curve(train: Histories, judge: ValidationJudge, epochs: int) -> list[tuple[float, float]]:
+def dense_curve(train: Histories, judge: ValidationMetric, epochs: int) -> list[tuple[float, float]]:
     """(training seconds so far, figure) after each epoch; stops 12 epochs after the best."""
     steps = epochs * -(-len(train) // 100)
     model = Dense(train.n_items)
-    model.trainer = DenseTrainer(
-        DenseMultVAE(train.n_items), train, batch_size=100, beta=0.2, anneal=round(0.85 * steps)
-    )
+    model.dense = DenseTrainer(DenseMultVAE(train.n_items), train, batch_size=100, beta=0.2, anneal=round(0.85 * steps))
     curve: list[tuple[float, float]] = []
     seconds = 0.0
     for _ in range(epochs):
-        seconds += model.trainer.epoch()
+        seconds += model.dense.epoch()
         curve.append((seconds, judge(model)))
         best = max(range(len(curve)), key=lambda at: curve[at][1])
         if len(curve) - best > 12:
@@ -63,13 +61,15 @@ def dense_curve(train: Histories, judge: ValidationJudge, epochs: int) -> list[t
 
 
 def our_curve(
-    train: Histories, judge: ValidationJudge, config: MultVAEConfig, goal: float, seed: int
+    train: Histories, judge: ValidationMetric, config: MultVAEConfig, goal: float, seed: int
 ) -> list[tuple[float, float]]:
     """The same of foldin; stops at the goal. What comes before the first step (warm starts) is counted."""
     start = time.perf_counter()
     model = MultVAE(train.n_items, config, seed=seed)
     built = time.perf_counter() - start
-    result = fit(model, train, judge=judge, seed=seed, patience=None, until=lambda record: (record.metric or 0) >= goal)
+    result = fit(
+        model, train, validation=judge, seed=seed, patience=None, until=lambda record: (record.metric or 0) >= goal
+    )
     judged = result.seconds - sum(record.seconds for record in result.records)
     curve, seconds = [], built
     for record in result.records:
@@ -96,7 +96,7 @@ def main() -> None:
     )
     torch.set_num_threads(options.threads)
     split = read_given(options.data / "ml-1m-strong")
-    judge = ValidationJudge(split.validation)
+    judge = ValidationMetric(split.validation)
     dense = dense_curve(split.train, judge, options.epochs)
     goal = max(figure for _, figure in dense) - CLOSE
     same = MultVAEConfig(batch_size=100, epochs=options.epochs)

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 from common import arguments, commit, pictures_of, write
 
 from foldin.data import Split
-from foldin.evaluation import DEFAULT_METRICS, Evaluation, ValidationJudge, evaluate
+from foldin.evaluation import DEFAULT_METRICS, Evaluation, ValidationMetric, evaluate
 from foldin.experiment import Trained, model_class, report, train, untrained
 from foldin.training import fit
 
@@ -48,12 +48,12 @@ def search(
     split: Split, name: str, grid: Grid, metric: str = "ndcg@100"
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """(the settings best on validation, every trial). The test people are not looked at."""
-    judge, kind = ValidationJudge(split.validation, metric), model_class(name.split(maxsplit=1)[0])
+    judge, kind = ValidationMetric(split.validation, metric), model_class(name.split(maxsplit=1)[0])
     trials = []
     for settings in grid:
         start = time.perf_counter()
         model = untrained(split, name.split(maxsplit=1)[0], kind.Config(**settings))
-        result = fit(model, split.train, judge=judge, patience=15)
+        result = fit(model, split.train, validation=judge, patience=15)
         if result.stopped == "interrupted":
             raise KeyboardInterrupt
         figure = judge(model) if result.best_metric is None else result.best_metric

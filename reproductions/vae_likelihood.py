@@ -100,7 +100,7 @@ def main() -> None:
         def bound(model: VAE) -> float:
             return float(model.elbo(validation, torch.Generator().manual_seed(1)).bound.double().mean())
 
-        result = fit(model, train, judge=bound, patience=options.patience, progress=Said())
+        result = fit(model, train, validation=bound, patience=options.patience, progress=Said())
         draws = torch.Generator().manual_seed(2)
         few = bounds(model, test, options.few, draws)
         some = test.rows(0, options.some)

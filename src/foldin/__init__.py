@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 from foldin.data import Catalog, EventLog, HeldOut, Histories, Source, Split, load_log, read_given, read_log, split_log
 from foldin.errors import FoldinError
-from foldin.evaluation import Evaluation, ValidationJudge, evaluate
+from foldin.evaluation import Evaluation, ValidationMetric, evaluate
 from foldin.experiment import Trained, train
 from foldin.models import ALL, ALS, EASE, ItemKNN, MultDAE, MultVAE, Popularity, Recommender
 from foldin.ranking import Eligibility, RankedLists, rank
@@ -42,7 +42,7 @@ __all__ = [
     "Source",
     "Split",
     "Trained",
-    "ValidationJudge",
+    "ValidationMetric",
     "__version__",
     "evaluate",
     "fit",

@@ -18,7 +18,7 @@ from foldin.evaluation import (
     LOG_LIKELIHOOD,
     Calibration,
     Evaluation,
-    ValidationJudge,
+    ValidationMetric,
     compare_models,
     evaluate,
     fit_temperature,
@@ -170,12 +170,12 @@ def train(
         parse_metric(one)
     with allocating(f"{name} of {len(split.catalog):,} items", model_class(name).smaller):
         model = untrained(split, name, config, seed=seed, device=device)
-        judge = ValidationJudge(split.validation, metric)
+        validation = ValidationMetric(split.validation, metric)
         result = fit(
             model,
             split.train,
-            judge=judge,
-            judged_by=f"{metric} on {split.validation.targets.fingerprint()}",
+            validation=validation,
+            validated_by=f"{metric} on {split.validation.targets.fingerprint()}",
             seed=seed,
             epochs=epochs,
             patience=patience,

@@ -12,7 +12,7 @@ from foldin.evaluation import (
     LOG_LIKELIHOOD,
     LOG_LIKELIHOOD_PER_EVENT,
     Evaluation,
-    ValidationJudge,
+    ValidationMetric,
     compare_models,
     evaluate,
 )
@@ -78,7 +78,7 @@ def test_a_model_without_a_density_has_no_likelihood(split):
 @pytest.mark.parametrize("name", ["ndcg", "ndcg@0", "ndcg@x", "auc@10", "ndcg@²", "ndcg@-1", "ndcg@1.5", "", "ndcg@"])
 def test_unknown_metrics_are_refused(name, split):
     with pytest.raises(ConfigError, match="were expected, as in ndcg@100"):
-        ValidationJudge(split.validation, name)
+        ValidationMetric(split.validation, name)
 
 
 def test_blocks_do_not_change_figures(split, monkeypatch):

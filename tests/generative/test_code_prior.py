@@ -58,7 +58,7 @@ def test_a_code_is_said_from_those_before_it_only():
 
 def test_the_loss_is_minus_log_p_in_nats_a_row(monkeypatch):
     model, codes = prior(4, 6), torch.randint(4, (9, 6), generator=generator())
-    loss = model._loss(Examples(codes), Step(number=0, planned=1), generator())
+    loss = model.trainer(Examples(codes)).loss(Examples(codes), Step(number=0, planned=1), generator())
     value = loss.value.detach()
     by_hand = torch.log_softmax(model.logits(codes), dim=2).gather(2, codes.unsqueeze(2)).sum(dim=(1, 2))
     assert torch.allclose(model.log_prob(codes), by_hand, atol=1e-5)

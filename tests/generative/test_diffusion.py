@@ -9,6 +9,7 @@ from foldin.data import Examples
 from foldin.errors import ConfigError, DataError, RunError, ShapeError
 from foldin.generative import Denoised, Diffusion, DiffusionConfig, load_model, save_model
 from foldin.generative.diffusion_bound import log_gaussian, reverse_kl
+from foldin.generative.diffusion_trainer import DiffusionTrainer
 from foldin.training import Step, fit
 
 TINY = {"network": "mlp", "hidden": (16,), "time": 8, "steps": 20, "batch_size": 10, "learning_rate": 5e-3, "epochs": 3}
@@ -140,12 +141,15 @@ def test_weights_are_those_of_the_squared_error_of_the_data(prediction):
     t = torch.arange(1, 21)
     snr = torch.from_numpy(made().schedule.snr[1:]).float()
     native = torch.from_numpy(made().schedule.of_clean(prediction)[1:]).float()
-    weights = {w: made(prediction=prediction, weights=w).weight(t) * native for w in ("bound", "snr", "difference")}
+    weights = {
+        w: made(prediction=prediction, weights=w).trainer(stripes(2)).weight(t) * native
+        for w in ("bound", "snr", "difference")
+    }
     assert torch.allclose(weights["snr"], snr.clamp(max=5.0))
     assert torch.allclose(weights["difference"][1:], snr[:-1] - snr[1:])
     assert torch.allclose(weights["bound"][1:], 0.5 * (snr[:-1] - snr[1:]), rtol=1e-4)
     assert float(weights["difference"][0]) == pytest.approx(1.0)
-    assert torch.equal(made(prediction=prediction).weight(t), torch.ones(20))
+    assert torch.equal(made(prediction=prediction).trainer(stripes(2)).weight(t), torch.ones(20))
 
 
 @pytest.mark.parametrize("variance", ["small", "large"])
@@ -156,7 +160,7 @@ def test_the_bound_s_weights_are_what_a_squared_error_costs_in_it(variance):
         t = torch.full((8,), step)
         now = model.schedule.diffuse(clean, t, torch.randn(8, 5, generator=noise(1), dtype=torch.float64))
         right, wrong = (model._step_nats(clean, clean, now, Denoised(clean + off), t) for off in (0.0, 0.1))
-        assert torch.allclose((wrong - right).float(), model.weight(t) * 5 * 0.01, rtol=1e-3)
+        assert torch.allclose((wrong - right).float(), model.trainer(stripes(2)).weight(t) * 5 * 0.01, rtol=1e-3)
 
 
 def test_floats_of_any_range_are_drawn_as_they_were_learned():
@@ -243,16 +247,16 @@ def test_the_average_follows_the_weights():
     assert 0 < behind < moved
 
 
-def test_the_average_is_the_recursion_written_out():
+def test_the_average_is_the_recursion_written_out(monkeypatch):
     model, data = made(epochs=1, batch_size=20), stripes(40)
     weights = [[p.detach().clone() for p in model.network.parameters()]]
-    own = model._average
+    own = DiffusionTrainer.average_after
 
-    def spy(taken):
-        own(taken)
+    def spy(trainer, taken):
+        own(trainer, taken)
         weights.append([p.detach().clone() for p in model.network.parameters()])
 
-    model._average = spy
+    monkeypatch.setattr(DiffusionTrainer, "average_after", spy)
     fit(model, data)
     expected = weights[0]
     for taken, now in enumerate(weights[2:], 1):  # the first call comes before the first step
@@ -308,9 +312,9 @@ def test_the_schedule_of_the_loss_is_drawn_evenly_over_the_steps():
             return own(clean, t, noise)
 
     model.schedule = Spy()
-    generator = noise()
+    generator, trainer = noise(), model.trainer(stripes(10))
     for number in range(200):
-        model._loss(stripes(10), Step(number=number, planned=200), generator)
+        trainer.loss(stripes(10), Step(number=number, planned=200), generator)
     counts = torch.bincount(torch.cat(seen), minlength=21)
     assert counts[0] == 0
     assert (counts[1:] - 100).abs().max() < 50

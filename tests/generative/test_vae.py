@@ -52,7 +52,7 @@ def mean_bound(model, data, draws=20):
 @pytest.mark.parametrize("samples", [1, 3])
 def test_the_objective_is_the_paper_s_written_out(samples):
     model, data = made(samples=samples, beta=0.7), stripes(5)
-    loss = model._loss(data, START, noise())
+    loss = model.trainer(data).loss(data, START, noise())
     x = (data.values >= 128).float().flatten(1)
     (e1, e2), (b1, b2) = model.encoder.weights, model.encoder.biases
     (d1, d2), (c1, c2) = model.decoder.weights, model.decoder.biases
@@ -73,7 +73,10 @@ def test_estimators_a_and_b_have_the_same_expectation():
     generators = noise(1), noise(1)  # the same draws: the reconstructions cancel
     found = torch.tensor(
         [
-            [float(one._loss(data, START, g).value.detach()) for one, g in zip((a, b), generators, strict=True)]
+            [
+                float(one.trainer(data).loss(data, START, g).value.detach())
+                for one, g in zip((a, b), generators, strict=True)
+            ]
             for _ in range(40)
         ]
     )
@@ -185,7 +188,7 @@ def test_free_bits_written_out():
     assert below[0] < floor  # else the test would say nothing
     cost = sum(max(floor, one) for one in below)
     with torch.no_grad():
-        loss, other = (one._loss(data, START, noise()) for one in (free, plain))
+        loss, other = (one.trainer(data).loss(data, START, noise()) for one in (free, plain))
     assert float(loss.value + loss.terms["reconstruction"]) == pytest.approx(cost, rel=1e-5)
     assert float(loss.terms["kl"]) == pytest.approx(sum(below), rel=1e-5)
     torch.testing.assert_close(loss.terms["reconstruction"], other.terms["reconstruction"])
@@ -193,28 +196,28 @@ def test_free_bits_written_out():
 
 def test_free_bits_fall_over_their_share_of_the_steps_and_are_gone_after():
     model, plain, data = made(free_bits=2.0, free_until=0.4), made(), stripes(5)
-    found = [model.free_bits_at(Step(number=number, planned=100)) for number in (0, 20, 40, 41, 100)]
+    found = [model.trainer(data).free_bits_at(Step(number=number, planned=100)) for number in (0, 20, 40, 41, 100)]
     assert found == pytest.approx([2.0, 1.0, 0.0, 0.0, 0.0])
-    assert made(free_bits=2.0).free_bits_at(Step(number=90, planned=100)) == 2.0
+    assert made(free_bits=2.0).trainer(data).free_bits_at(Step(number=90, planned=100)) == 2.0
     mu, logvar = plain.posterior(data)
     of_dimension = gaussian_kl_terms(mu, logvar).mean(dim=0).detach()
     for number, floor in ((0, 2.0), (20, 1.0), (90, 0.0)):
-        loss = model._loss(data, Step(number=number, planned=100), noise())
+        loss = model.trainer(data).loss(data, Step(number=number, planned=100), noise())
         cost = of_dimension.clamp(min=floor).sum()
         assert (loss.value + loss.terms["reconstruction"]).item() == pytest.approx(cost.item(), rel=1e-5)
 
 
 def test_beta_rises_over_its_share_of_the_steps_and_stays():
-    model = made(beta=0.5, anneal=0.4)
-    found = [model.beta_at(Step(number=number, planned=100)) for number in (0, 20, 40, 41, 100)]
+    model, data = made(beta=0.5, anneal=0.4), stripes(5)
+    found = [model.trainer(data).beta_at(Step(number=number, planned=100)) for number in (0, 20, 40, 41, 100)]
     assert found == pytest.approx([0.0, 0.25, 0.5, 0.5, 0.5])
-    assert made(beta=0.5).beta_at(START) == 0.5
+    assert made(beta=0.5).trainer(data).beta_at(START) == 0.5
 
 
 def test_the_objective_weighs_the_kl_by_beta_as_far_as_it_has_risen():
     model, data = made(beta=0.8, anneal=0.5), stripes(5)
     for number, beta in ((0, 0.0), (25, 0.4), (90, 0.8)):
-        loss = model._loss(data, Step(number=number, planned=100), noise())
+        loss = model.trainer(data).loss(data, Step(number=number, planned=100), noise())
         expected = beta * loss.terms["kl"] - loss.terms["reconstruction"]
         assert loss.value.item() == pytest.approx(expected.item(), rel=1e-6)
 
@@ -331,7 +334,7 @@ def test_products_in_bfloat16_give_nearly_the_same_gradient_and_nothing_else_cha
     data, gradients, told = stripes(40), [], []
     for precision in ("float32", "bfloat16"):
         model = made(precision=precision)
-        loss = model._loss(data, Step(number=0, planned=10), noise())
+        loss = model.trainer(data).loss(data, Step(number=0, planned=10), noise())
         loss.value.backward()
         assert loss.value.dtype == torch.float32
         gradients.append(torch.cat([one.grad.flatten() for one in model._parameters().values()]))

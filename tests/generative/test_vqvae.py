@@ -79,7 +79,7 @@ def test_the_gradient_of_the_encoder_is_that_of_the_decoder_at_the_codes():
 @pytest.mark.parametrize("standardised", [True, False])
 def test_the_loss_written_out_in_nats_of_a_picture(average, standardised):
     one, data = model(average=average, standardised=standardised), squares(6)
-    one._begin(data, generator())
+    one.trainer(data).begin(data, generator())
     z = one.encoder(data.values.float().div(255).unsqueeze(1)).permute(0, 2, 3, 1).reshape(-1, 4)
     if standardised:
         z = (z - z.mean(dim=0)) / (z.var(dim=0, unbiased=False) + 1e-5).sqrt()
@@ -88,7 +88,7 @@ def test_the_loss_written_out_in_nats_of_a_picture(average, standardised):
     apart = (z - vectors[codes]).square().sum() / 6
     outputs = one.decoder(vectors[codes].view(6, 2, 2, 4).permute(0, 3, 1, 2))
     reconstruction = one.likelihood.log_prob(outputs, data.values).mean()
-    loss = one._loss(data, START, generator())
+    loss = one.trainer(data).loss(data, START, generator())
     weight = 0.25 if average is not None else 1.25
     assert torch.allclose(loss.value, weight * apart - reconstruction, rtol=1e-4)
     assert torch.allclose(loss.terms["quantiser"], weight * apart, rtol=1e-4)
@@ -166,7 +166,7 @@ def test_use_is_of_codes_over_places_and_of_names_over_pictures():
 
 def test_the_codebook_begins_at_standardised_vectors_of_the_encoder():
     one, data = model(), squares(500)
-    one._begin(data, generator())
+    one.trainer(data).begin(data, generator())
     some = one._encode(data.values)
     assert torch.allclose(some.mean(dim=0), torch.zeros(4), atol=0.2)
     assert torch.allclose(some.var(dim=0), torch.ones(4), atol=0.3)
@@ -183,14 +183,14 @@ def test_unused_codes_begin_again_in_training():
     data, used = squares(), []
     for revive in (0.0, 0.5):
         one = model(revive=revive)
-        one._begin(data, generator())
+        one.trainer(data).begin(data, generator())
         with torch.no_grad():
             one.quantiser.vectors[1:] += 100.0
             one.quantiser.sums.copy_(one.quantiser.vectors)
             one.quantiser.uses.fill_(1.0)
         for number in range(50):
             with torch.no_grad():
-                one._loss(data.rows(0, 16), START, generator(number))
+                one.trainer(data).loss(data.rows(0, 16), START, generator(number))
         used.append(float(one.use(data).used[0]))
     assert used[0] == 1 / 8
     assert used[1] > 0.5

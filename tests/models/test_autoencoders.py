@@ -36,7 +36,7 @@ def plain_multvae(
 
 def test_the_loss_is_that_of_the_paper():
     model = MultVAE(6, MultVAEConfig(hidden=(5,), latent=3, dropout=0.0, beta=0.4, anneal=0.5), seed=1)
-    loss = model._loss(BATCH, Step(number=25, planned=100), torch.Generator().manual_seed(9))
+    loss = model.trainer(BATCH).loss(BATCH, Step(number=25, planned=100), torch.Generator().manual_seed(9))
     _, reconstruction, kl = plain_multvae(model, dense(BATCH), noise(9, (3, 3)))
     assert torch.allclose(loss.terms["kl"], kl.mean(), atol=1e-6)
     assert torch.allclose(loss.value, 0.2 * kl.mean() - reconstruction.mean(), atol=1e-5)
@@ -45,7 +45,7 @@ def test_the_loss_is_that_of_the_paper():
 def test_the_bound_reported_is_the_bound_optimised_at_beta_one():
     model = MultVAE(6, MultVAEConfig(hidden=(5,), latent=3, dropout=0.0, beta=1.0, anneal=0.0), seed=1)
     terms = model.elbo(BATCH, torch.Generator().manual_seed(4))
-    loss = model._loss(BATCH, Step(number=0, planned=1), torch.Generator().manual_seed(4))
+    loss = model.trainer(BATCH).loss(BATCH, Step(number=0, planned=1), torch.Generator().manual_seed(4))
     assert torch.allclose(terms.bound.mean(), -loss.value, atol=1e-6)
 
 
@@ -69,7 +69,7 @@ def test_serving_is_deterministic_and_uses_the_mean():
 )
 def test_beta_is_a_pure_function_of_the_step_and_never_passes_its_cap(settings, number, expected):
     model = MultVAE(6, MultVAEConfig(hidden=(), latent=2, **settings))
-    assert model.beta_at(Step(number=number, planned=1000)) == pytest.approx(expected)
+    assert model.trainer(BATCH).beta_at(Step(number=number, planned=1000)) == pytest.approx(expected)
 
 
 def test_initial_weights_are_xavier_and_biases_small():
@@ -91,9 +91,9 @@ def test_multdae_is_a_tanh_code_and_decays_weights_only():
     logits = torch.tanh(F.normalize(dense(BATCH)) @ p["encoder.0"] + p["encoder_bias.0"]) @ p["decoder.0"].T
     logits = logits + p["decoder_bias.0"]
     assert torch.allclose(scores(model, BATCH), F.log_softmax(logits, dim=1), atol=1e-6)
-    loss = model._loss(BATCH, Step(number=0, planned=1), torch.Generator())
+    loss = model.trainer(BATCH).loss(BATCH, Step(number=0, planned=1), torch.Generator())
     assert torch.allclose(loss.value, -(F.log_softmax(logits, dim=1) * dense(BATCH)).sum(1).mean(), atol=1e-5)
-    (phase,) = model.plan().phases
+    (phase,) = model.trainer(BATCH).phases
     groups = phase.optimizer(phase.parameters).param_groups
     assert [group["weight_decay"] for group in groups] == [0.5, 0.0]
     assert [len(group["params"]) for group in groups] == [2, 2]

@@ -77,10 +77,10 @@ def test_the_last_of_the_coefficients_leaves_only_what_is_denoised():
 
 def test_the_loss_is_the_weighted_squared_error_of_the_paper():
     model = made(dropout=0.0, importance=False)
-    found = model._loss(PEOPLE, Step(number=0, planned=1), noise(4)).value.detach()
+    found = model.trainer(PEOPLE).loss(PEOPLE, Step(number=0, planned=1), noise(4)).value.detach()
     generator, (items, offsets) = noise(4), PEOPLE.tensors()
     t = torch.randint(1, 7, (4,), generator=generator)
-    states = model.network.hidden(model._noised(items, offsets, model.values(offsets), t, generator), t)
+    states = model.network.hidden(model.trainer(PEOPLE).noised(items, offsets, model.values(offsets), t, generator), t)
     error = (model.network.outputs(states) - rows(model)).square().mean(dim=1)
     snr = model.schedule.snr
     weights = torch.tensor([1.0 if s == 1 else snr[s - 1] - snr[s] for s in t.tolist()])
@@ -92,7 +92,9 @@ def test_x_t_has_the_mean_and_spread_of_the_forward_process():
     with torch.no_grad():
         model.network.first.copy_(torch.eye(ITEMS))
     (items, offsets), t, generator = PEOPLE.tensors(), torch.tensor([1, 3, 6, 6]), noise()
-    draws = torch.stack([model._noised(items, offsets, model.values(offsets), t, generator) for _ in range(4000)])
+    draws = torch.stack(
+        [model.trainer(PEOPLE).noised(items, offsets, model.values(offsets), t, generator) for _ in range(4000)]
+    )
     alpha_bar = torch.from_numpy(model.schedule.alpha_bar).float()[t]
     assert torch.allclose(draws.mean(0), alpha_bar.sqrt()[:, None] * rows(model), atol=0.05)
     assert torch.allclose(draws.var(0), (1 - alpha_bar)[:, None].expand(-1, ITEMS), rtol=0.15, atol=1e-4)
@@ -119,9 +121,9 @@ def test_emptied_histories_are_read_as_nothing_and_still_predicted():
         model.network.first.copy_(torch.eye(ITEMS))
     items, offsets = PEOPLE.tensors()
     t = torch.full((4,), 3)
-    read = torch.stack(
-        [model._noised(items, offsets, model.values(offsets), t, noise(seed)).abs().sum(1) > 0.5 for seed in range(400)]
-    )
+    trainer, values = model.trainer(PEOPLE), model.values(offsets)
+    draws = [trainer.noised(items, offsets, values, t, noise(seed)) for seed in range(400)]
+    read = torch.stack([one.abs().sum(1) > 0.5 for one in draws])
     assert read[:, 1].sum() == 0
     assert abs(float(read[:, 0].float().mean()) - 0.5) < 0.1
 
@@ -231,7 +233,7 @@ def test_the_latent_objective_is_its_terms():
     model = latent(weight=0.7, beta=0.4, anneal=0.5, dropout=0.0)
     fit(model, checkerboard(30, ITEMS), epochs=2)
     for number, beta in ((0, 0.0), (25, 0.2), (80, 0.4)):
-        loss = model._loss(PEOPLE, Step(number=number, planned=100), noise())
+        loss = model.trainer(PEOPLE).loss(PEOPLE, Step(number=number, planned=100), noise())
         terms = {name: float(value.detach()) for name, value in loss.terms.items()}
         expected = beta * terms["kl"] + 0.7 * terms["squared_error"] - terms["reconstruction"]
         assert float(loss.value.detach()) == pytest.approx(expected, rel=1e-5)

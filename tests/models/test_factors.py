@@ -89,11 +89,13 @@ def test_the_bound_of_poisson_factorisation_is_its_formula():
     """Against a sum over every variable, one at a time, with expectations by sampling."""
     train = Histories.from_lists([[0, 1], [2]], 3)
     model = PoissonFactorization(3, PoissonFactorizationConfig(factors=2, anew=False), seed=1)
-    fit(model, train, epochs=3)
-    people, items = model._people, model._items()
+    trainer = model.trainer(train)
+    for _ in range(3):
+        trainer.ascend(train, torch.Generator())
+    people, items = trainer.people, model._items()
     users = train.users()
     rates = (people.geometric[users] * items.geometric[train.items]).sum(axis=1)
-    exact = model._bound(people, items, float(np.log(rates).sum()))
+    exact = trainer.bound(people, items, float(np.log(rates).sum()))
     rng, draws, kappa = np.random.default_rng(0), 200_000, model._activity_shape()
 
     def log_gamma(x, shape, rate):

@@ -18,7 +18,7 @@ logs = st.lists(st.lists(st.integers(0, ITEMS - 1), max_size=6), min_size=1, max
 def begun(train: Histories, classes: int = 3, seed: int = 0, **more) -> MixtureOfMultinomials:
     config = MixtureOfMultinomialsConfig(classes=classes, precision="double", **more)
     model = MixtureOfMultinomials(train.n_items, config)
-    model._begin(train, torch.Generator().manual_seed(seed))
+    model.trainer(train).begin(train, torch.Generator().manual_seed(seed))
     return model
 
 
@@ -92,10 +92,10 @@ def test_an_empty_class_begins_again_and_it_is_said():
     train = checkerboard(30, ITEMS)
     model = begun(train)
     model.log_class[1] = -1e4  # nobody is in it
-    assert model._iterate(train, torch.Generator().manual_seed(0))["reseeded"] == 1.0
+    assert model.trainer(train).iterate(train, torch.Generator().manual_seed(0))["reseeded"] == 1.0
     assert torch.isfinite(model.log_items).all()
     assert model.log_class.exp().sum() == pytest.approx(1.0)
-    assert model._iterate(train, torch.Generator().manual_seed(0))["reseeded"] == 0.0
+    assert model.trainer(train).iterate(train, torch.Generator().manual_seed(0))["reseeded"] == 0.0
     assert model.summarise(train).sums["classes"][1] > 0.5
 
 

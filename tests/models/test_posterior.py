@@ -32,9 +32,8 @@ class Known(Posterior[PopularityConfig]):
     Config = PopularityConfig
     summary = "known"
     _build = Popularity._build
-    plan = Popularity.plan
+    trainer = Popularity.trainer
     tensors = Popularity.tensors
-    _count = Popularity._count
     _logits = Popularity._logits
 
     def block(self) -> int:

@@ -64,9 +64,10 @@ def test_the_prior_is_a_mixture_in_every_dimension():
 @pytest.mark.parametrize("settings", [{"gamma": 0.02}, {"beta": 0.3}])
 def test_the_loss_is_that_of_the_paper(settings):
     model = moved(**settings)
-    model._fill_cache(BATCH, torch.Generator())
+    trainer = model.trainer(BATCH)
+    trainer.fill_cache(BATCH, torch.Generator())
     step = Step(number=0, planned=1, users=torch.arange(3).numpy())
-    loss = model._loss(BATCH, step, torch.Generator().manual_seed(8))
+    loss = trainer.loss(BATCH, step, torch.Generator().manual_seed(8))
     x = dense(BATCH)
     mu, logvar = plain_encoder(model, x)
     z = mu + torch.randn(3, 3, generator=torch.Generator().manual_seed(8)) * (0.5 * logvar).exp()
@@ -80,12 +81,12 @@ def test_the_loss_is_that_of_the_paper(settings):
 def test_an_epoch_is_three_encoder_passes_a_refresh_and_a_decoder_pass():
     train = checkerboard(60, 20)
     model = RecVAE(20, RecVAEConfig(**SMALL, epochs=2))
-    phases = model.plan().phases
+    phases = model.trainer(train).phases
     assert [(type(p).__name__, p.name, getattr(p, "passes", None)) for p in phases] == [
-        ("Sweep", "posterior", None),
-        ("Gradient", "encoder", 3),
-        ("Sweep", "prior", None),
-        ("Gradient", "decoder", 1),
+        ("FullPass", "posterior", None),
+        ("GradientPhase", "encoder", 3),
+        ("FullPass", "prior", None),
+        ("GradientPhase", "decoder", 1),
     ]
     assert not set(phases[1].parameters) & set(phases[3].parameters)
     before = model.state()
@@ -100,9 +101,11 @@ def test_the_cached_posterior_is_that_of_the_frozen_encoder():
     train = checkerboard(60, 20)
     model = RecVAE(20, RecVAEConfig(**SMALL))
     fit(model, train, epochs=1)
+    trainer = model.trainer(train)
+    trainer.fill_cache(train, torch.Generator())
     mu, logvar = model._frozen_posterior(train)
-    assert torch.allclose(model._cache[0], mu, atol=1e-6)
-    assert torch.allclose(model._cache[1], logvar, atol=1e-6)
+    assert torch.allclose(trainer.cache[0], mu, atol=1e-6)
+    assert torch.allclose(trainer.cache[1], logvar, atol=1e-6)
 
 
 def test_a_resumed_run_is_bit_equal(tmp_path):
@@ -117,7 +120,7 @@ def test_a_resumed_run_is_bit_equal(tmp_path):
 
 
 def test_not_alternating_trains_both_at_once():
-    (_, phase) = RecVAE(6, RecVAEConfig(**SMALL, alternating=False)).plan().phases
+    (_, phase) = RecVAE(6, RecVAEConfig(**SMALL, alternating=False)).trainer(BATCH).phases
     assert phase.passes == 1
     assert {"decoder", "encoder.first"} <= set(phase.parameters)
 
@@ -168,9 +171,14 @@ def test_implicit_slim_brings_items_that_go_together_together():
     assert alike[same].mean() > alike[~same & ~torch.eye(20, dtype=torch.bool)].mean() + 0.2
 
 
-def test_training_again_on_other_people_forgets_the_cache():
-    model = RecVAE(20, RecVAEConfig(**SMALL))
-    fit(model, checkerboard(30, 20), epochs=1)
-    others = checkerboard(60, 20, seed=4)
-    fit(model, others, epochs=1)
-    assert torch.allclose(model._cache[0], model._frozen_posterior(others)[0], atol=1e-6)
+def test_a_trainer_keeps_its_cache_to_itself():
+    model, train, others = RecVAE(20, RecVAEConfig(**SMALL)), checkerboard(30, 20), checkerboard(60, 20, seed=4)
+    before = model.state()
+    trainer = model.trainer(train)
+    trainer.fill_cache(train, torch.Generator())
+    assert all(torch.equal(value, before[name]) for name, value in model.state().items())
+    assert vars(model).keys() == vars(RecVAE(20, RecVAEConfig(**SMALL))).keys()
+    other = model.trainer(others)
+    other.fill_cache(others, torch.Generator())
+    assert len(other.cache[0]) == 60
+    assert len(trainer.cache[0]) == 30

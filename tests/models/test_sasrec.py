@@ -150,9 +150,11 @@ def test_people_together_lose_what_they_lose_alone(loss):
     people = Histories.from_lists([[1, 2, 3, 4, 5, 6, 7], [8, 9], list(range(12)), [3, 3, 1]], ITEMS)
     step = Step(number=0, planned=1)
     generator = lambda: torch.Generator().manual_seed(0)  # the same negatives each time
-    together = model._loss(people, step, generator()).value
+    together = model.trainer(people).loss(people, step, generator()).value
     tokens = np.minimum(people.lengths - 1, model.config.length)
-    alone = [model._loss(people.rows(u, u + 1), step, generator()).value.item() for u in range(len(people))]
+    alone = [
+        model.trainer(people).loss(people.rows(u, u + 1), step, generator()).value.item() for u in range(len(people))
+    ]
     assert together.item() == pytest.approx(np.average(alone, weights=tokens), rel=1e-5)
 
 
@@ -223,7 +225,7 @@ def test_reading_on_from_nothing_and_with_times():
 
 def test_the_learning_rate_falls_over_its_share_of_the_steps():
     model = SASRec(ITEMS, SASRecConfig(**{**SMALL, "decay": 0.5}))
-    rate = model.plan().phases[0].learning_rate
+    rate = model.trainer(checkerboard(4, ITEMS)).phases[0].learning_rate
     rates = [rate(Step(number=n, planned=100)) for n in (0, 50, 75, 99)]
     assert rates == pytest.approx([0.01, 0.01, 0.005, 0.0002])
     assert falling(0.01, 0.0)(Step(number=99, planned=100)) == 0.01

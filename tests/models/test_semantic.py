@@ -120,7 +120,8 @@ def test_a_beam_checks_what_it_is_given(model):
 def test_the_loss_is_the_mean_of_log_p_of_the_next_items():
     model = trained(dropout=0.0)
     lists = [[0, 2], [1, 3], [4, 18]]  # places count from the newest event: of longer histories one prefix alone
-    loss = model._loss(Histories.from_lists(lists, ITEMS), Step(0, 1), torch.Generator())
+    batch = Histories.from_lists(lists, ITEMS)
+    loss = model.trainer(batch).loss(batch, Step(0, 1), torch.Generator())
     before, targets = [row[:1] for row in lists], [row[1] for row in lists]
     found = scores(model, Histories.from_lists(before, ITEMS))
     expected = -found[torch.arange(len(targets)), torch.tensor(targets)].mean()
@@ -133,7 +134,7 @@ def test_learning_among_all_codes_counts_codes_that_do_not_exist():
     free = SemanticIds(ITEMS, dataclasses.replace(model.config, constrained=False))
     free.load_state(model.state())
     batch = Histories.from_lists([[0, 2, 4, 6]], ITEMS)
-    losses = [one._loss(batch, Step(0, 1), torch.Generator()).value.item() for one in (free, model)]
+    losses = [one.trainer(batch).loss(batch, Step(0, 1), torch.Generator()).value.item() for one in (free, model)]
     assert losses[0] > losses[1]
     assert torch.equal(scores(free, PEOPLE), scores(model, PEOPLE))
 

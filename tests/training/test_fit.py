@@ -15,7 +15,19 @@ from foldin.data import Histories
 from foldin.errors import FitError, RunError
 from foldin.files import read_tensors
 from foldin.models import MultVAE, MultVAEConfig, Recommender
-from foldin.training import CHECKPOINT, Config, EpochRecord, Gradient, Loss, Plan, Progress, Step, Sweep, fit, shuffled
+from foldin.training import (
+    CHECKPOINT,
+    Config,
+    EpochRecord,
+    FullPass,
+    GradientPhase,
+    Loss,
+    Progress,
+    Step,
+    Trainer,
+    fit,
+    shuffled,
+)
 from tests.conftest import checkerboard
 
 TRAIN = checkerboard(60, 20)
@@ -65,9 +77,9 @@ class Script(Recommender[ScriptConfig]):
 
         return run
 
-    def plan(self):
+    def trainer(self, train):
         def gradient(name, **more):
-            return Gradient(
+            return GradientPhase(
                 name=name,
                 parameters={name: getattr(self, name)},
                 loss=self._loss(name, 1.0),
@@ -76,12 +88,10 @@ class Script(Recommender[ScriptConfig]):
                 **more,
             )
 
-        middle = Sweep(name="middle", run=self._sweep("middle"))
-        first = Sweep(name="first", run=self._sweep("first"))
+        middle = FullPass(name="middle", run=self._sweep("middle"))
+        first = FullPass(name="first", run=self._sweep("first"))
         rate = lambda step: 0.1 if step.number == 0 else 0.01
-        return Plan(
-            phases=(gradient("a", passes=2), middle, gradient("b", learning_rate=rate)), epochs=2, first=(first,)
-        )
+        return Trainer(gradient("a", passes=2), middle, gradient("b", learning_rate=rate), epochs=2, first=(first,))
 
     def _logits(self, histories):
         return torch.zeros(len(histories), self.n_items)
@@ -135,7 +145,7 @@ def test_the_best_epoch_is_kept_and_patience_stops():
         return next(figures)
 
     model = vae()
-    result = fit(model, TRAIN, judge=judge, patience=3)
+    result = fit(model, TRAIN, validation=judge, patience=3)
     assert (result.best_epoch, result.best_metric, result.stopped) == (2, 0.3, "patience")
     assert [record.best for record in result.records] == [True, True, False, False, False]
     assert all(torch.equal(value, model.state()[name]) for name, value in states[1].items())
@@ -150,18 +160,20 @@ def test_the_same_seed_is_bit_equal_and_another_is_not():
     assert not bit_equal(one, other)
 
 
-def judge_by_bound(model) -> float:
+def validation_bound(model) -> float:
     return float(model.elbo(TRAIN, torch.Generator().manual_seed(0)).bound.mean())
 
 
 @pytest.mark.parametrize("stop_after", [1, 3, 5])
 def test_a_run_stopped_and_resumed_is_bit_equal(stop_after, tmp_path):
     whole = vae()
-    expected = fit(whole, TRAIN, judge=judge_by_bound)
-    stopped = fit(vae(), TRAIN, judge=judge_by_bound, folder=tmp_path, until=lambda record: record.epoch == stop_after)
+    expected = fit(whole, TRAIN, validation=validation_bound)
+    stopped = fit(
+        vae(), TRAIN, validation=validation_bound, folder=tmp_path, until=lambda record: record.epoch == stop_after
+    )
     assert len(stopped.records) == stop_after
     resumed = vae(seed=2)  # what it begins with is overwritten, or nothing was resumed
-    found = fit(resumed, TRAIN, judge=judge_by_bound, folder=tmp_path, resume=True)
+    found = fit(resumed, TRAIN, validation=validation_bound, folder=tmp_path, resume=True)
     assert bit_equal(whole, resumed)
     assert [r.terms for r in found.records] == [r.terms for r in expected.records]
     assert (found.best_epoch, found.best_metric) == (expected.best_epoch, expected.best_metric)
@@ -170,20 +182,20 @@ def test_a_run_stopped_and_resumed_is_bit_equal(stop_after, tmp_path):
 KILLED = """
 import sys
 from pathlib import Path
-from tests.training.test_fit import TRAIN, judge_by_bound, vae
+from tests.training.test_fit import TRAIN, validation_bound, vae
 from foldin.training import Progress, fit
 
 class Say(Progress):
     def step(self, phase, done, total, terms):
         print("step", flush=True)
 
-fit(vae(), TRAIN, judge=judge_by_bound, folder=Path(sys.argv[1]), resume=True, progress=Say())
+fit(vae(), TRAIN, validation=validation_bound, folder=Path(sys.argv[1]), resume=True, progress=Say())
 """
 
 
 def test_a_run_killed_twice_and_resumed_is_bit_equal(tmp_path):
     whole = vae()
-    fit(whole, TRAIN, judge=judge_by_bound)
+    fit(whole, TRAIN, validation=validation_bound)
     root = Path(__file__).parents[2]
     for count in (5, 10):
         process = subprocess.Popen(
@@ -201,7 +213,7 @@ def test_a_run_killed_twice_and_resumed_is_bit_equal(tmp_path):
     done = read_tensors(tmp_path / CHECKPOINT)[1]["epoch"]
     assert 1 <= done < 6
     resumed = vae(seed=2)
-    fit(resumed, TRAIN, judge=judge_by_bound, folder=tmp_path, resume=True)
+    fit(resumed, TRAIN, validation=validation_bound, folder=tmp_path, resume=True)
     assert bit_equal(whole, resumed)
 
 
@@ -233,7 +245,7 @@ def test_an_interrupt_keeps_the_best_weights():
         return next(figures)
 
     model = vae()
-    result = fit(model, TRAIN, judge=judge, progress=Interrupt())
+    result = fit(model, TRAIN, validation=judge, progress=Interrupt())
     assert (result.stopped, result.best_epoch, len(result.records)) == ("interrupted", 2, 3)
     assert all(torch.equal(value, model.state()[name]) for name, value in states[1].items())
 
@@ -264,9 +276,16 @@ def test_training_reports_speed_and_progress():
 
 
 def test_a_checkpoint_judged_by_another_figure_is_refused(tmp_path):
-    fit(vae(), TRAIN, judge=judge_by_bound, judged_by="bound", folder=tmp_path, until=lambda record: record.epoch == 1)
-    with pytest.raises(RunError, match="trained with another judge"):
-        fit(vae(), TRAIN, judge=judge_by_bound, judged_by="ndcg", folder=tmp_path, resume=True)
+    fit(
+        vae(),
+        TRAIN,
+        validation=validation_bound,
+        validated_by="bound",
+        folder=tmp_path,
+        until=lambda record: record.epoch == 1,
+    )
+    with pytest.raises(RunError, match="trained with another validation"):
+        fit(vae(), TRAIN, validation=validation_bound, validated_by="ndcg", folder=tmp_path, resume=True)
 
 
 def test_an_interrupt_while_weights_are_copied_keeps_figure_and_weights_together():
@@ -282,11 +301,11 @@ def test_an_interrupt_while_weights_are_copied_keeps_figure_and_weights_together
 
     model.state = state
     figures = iter([0.1, 0.2, 0.3])
-    result = fit(model, TRAIN, judge=lambda _: next(figures))
+    result = fit(model, TRAIN, validation=lambda _: next(figures))
     assert (result.best_epoch, result.best_metric) == (2, 0.2)
     assert all(torch.equal(value, plain()[name]) for name, value in copies[1].items())
 
 
 def test_one_epoch_in_the_settings_is_no_closed_form():
     model = vae(MultVAEConfig(hidden=(8,), latent=4, epochs=1, batch_size=16))
-    assert len(fit(model, TRAIN, epochs=3, judge=judge_by_bound).records) == 3
+    assert len(fit(model, TRAIN, epochs=3, validation=validation_bound).records) == 3

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from foldin.tensors import Tensor
-from foldin.training import EpochRecord, Gradient, Plan
+from foldin.training import EpochRecord, GradientPhase, Trainer
 from foldin.training import Progress as FitProgress
 
 __all__ = ["FitBar", "err", "json_out", "out", "status", "table", "working"]
@@ -78,7 +78,7 @@ class FitBar(FitProgress):
         self._task: TaskID | None = None
         self._epochs, self._last, self._said, self._drawn = 1, "", 0.0, 0.0
         self._steps: dict[str, int] = {}
-        self._plan: Plan | None = None
+        self._trainer: Trainer[Any] | None = None
 
     def __enter__(self) -> "FitBar":
         if err().is_terminal:
@@ -97,8 +97,8 @@ class FitBar(FitProgress):
         if self._bar is not None:
             self._bar.stop()
 
-    def begin(self, plan: Plan, epochs: int, done: int) -> None:
-        self._epochs, self._plan = epochs, plan
+    def begin(self, trainer: Trainer[Any], epochs: int, done: int) -> None:
+        self._epochs, self._trainer = epochs, trainer
         if self._bar is not None:
             self._task = self._bar.add_task(self.name, total=float(epochs), completed=done, info="")
         if done:
@@ -120,6 +120,6 @@ class FitBar(FitProgress):
             self._bar.update(self._task, completed=record.epoch)
         elif self._epochs > 1 and (time.monotonic() - self._said > 5 or record.epoch == self._epochs):
             self._said = time.monotonic()
-            gradient = self._plan is not None and any(isinstance(p, Gradient) for p in self._plan.phases)
+            gradient = self._trainer is not None and any(isinstance(p, GradientPhase) for p in self._trainer.phases)
             terms = "  ".join(f"{k.split('/')[-1]} {v:.1f}" for k, v in record.terms.items() if "/loss" not in k)
             status(f"{self.name}: epoch {record.epoch}/{self._epochs}  {terms if gradient else ''}  {self._last}")

@@ -23,7 +23,7 @@ __all__ = [
     "LOG_LIKELIHOOD",
     "LOG_LIKELIHOOD_PER_EVENT",
     "Evaluation",
-    "ValidationJudge",
+    "ValidationMetric",
     "evaluate",
     "finite",
     "parse_metric",
@@ -231,8 +231,8 @@ def _per_item(logits: torch.Tensor, total: torch.Tensor, targets: Histories) -> 
     return mean
 
 
-class ValidationJudge:
-    """The judge of `fit`: one metric on the validation people, whose targets stay in here.
+class ValidationMetric:
+    """What chooses the best epoch in `fit`: one metric on the validation users, whose targets stay in here.
 
     Raises:
         ConfigError: an unknown metric.

@@ -20,7 +20,7 @@ from foldin.blocks import Cache, SequenceEncoder, Sequences, TransformerShape, s
 from foldin.data import Examples
 from foldin.errors import ConfigError, ShapeError
 from foldin.tensors import Float, Int, Shaped, Tensor
-from foldin.training import Config, Gradient, Loss, Plan, Step, Trainable, falling, setting, shuffled
+from foldin.training import Config, GradientPhase, Loss, Step, Trainable, Trainer, falling, setting, shuffled
 
 __all__ = ["CodePrior", "CodePriorConfig"]
 
@@ -104,19 +104,8 @@ class CodePrior(Trainable[CodePriorConfig, Examples]):
     def _parameters(self) -> Mapping[str, torch.nn.Parameter]:
         return {**self.encoder.by_name(), "weight": self.weight, "bias": self.bias}
 
-    def plan(self) -> Plan[Examples]:
-        config = self.config
-        phase = Gradient(
-            name="train",
-            parameters=self._parameters(),
-            loss=self._loss,
-            optimizer=lambda parameters: torch.optim.Adam(
-                list(parameters.values()), lr=config.learning_rate, betas=(0.9, 0.98), fused=True
-            ),
-            batches=shuffled(config.batch_size),
-            learning_rate=falling(config.learning_rate, config.decay),
-        )
-        return Plan(phases=(phase,), epochs=config.epochs)
+    def trainer(self, train: Examples) -> Trainer[Examples]:
+        return _Training(self)
 
     def check_training(self, train: Examples) -> None:
         super().check_training(train)
@@ -140,12 +129,6 @@ class CodePrior(Trainable[CodePriorConfig, Examples]):
     ) -> Float[Tensor, "rows positions width"]:
         """h_t for each t, which has seen the codes before t."""
         return self.encoder(self._sequences(F.pad(codes[:, :-1], (1, 0), value=self.config.codes)), noise)
-
-    def _loss(self, batch: Examples, step: Step, generator: torch.Generator) -> Loss:
-        codes = batch.values.to(self.device)
-        states = self._states(codes, generator).flatten(0, 1)
-        value = softmax_cross_entropy(states, self.weight, codes.flatten(), self.bias) / len(codes)
-        return Loss(value, {"nats_per_code": value / self.positions})
 
     @torch.no_grad()
     def logits(self, codes: Int[Tensor, "rows positions"]) -> Float[Tensor, "rows positions codes"]:
@@ -196,3 +179,26 @@ class CodePrior(Trainable[CodePriorConfig, Examples]):
             drawn = torch.multinomial(torch.softmax(logits / temperature, dim=1), 1, generator=generator)
             found.append(drawn)
         return torch.cat(found, dim=1)
+
+
+class _Training(Trainer[Examples]):
+    def __init__(self, model: CodePrior) -> None:
+        self.model, config = model, model.config
+        phase: GradientPhase[Examples] = GradientPhase(
+            name="train",
+            parameters=model._parameters(),
+            loss=self.loss,
+            optimizer=lambda parameters: torch.optim.Adam(
+                list(parameters.values()), lr=config.learning_rate, betas=(0.9, 0.98), fused=True
+            ),
+            batches=shuffled(config.batch_size),
+            learning_rate=falling(config.learning_rate, config.decay),
+        )
+        super().__init__(phase, epochs=config.epochs)
+
+    def loss(self, batch: Examples, step: Step, generator: torch.Generator) -> Loss:
+        model = self.model
+        codes = batch.values.to(model.device)
+        states = model._states(codes, generator).flatten(0, 1)
+        value = softmax_cross_entropy(states, model.weight, codes.flatten(), model.bias) / len(codes)
+        return Loss(value, {"nats_per_code": value / model.positions})

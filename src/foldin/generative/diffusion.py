@@ -30,20 +30,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from foldin.blocks import PREDICTIONS, MLPDenoiser, NoiseSchedule, StepSampler, UNet, UNetShape
+from foldin.blocks import PREDICTIONS, MLPDenoiser, NoiseSchedule, UNet, UNetShape
 from foldin.data import Examples
 from foldin.errors import ConfigError, DataError, ShapeError
 from foldin.generative.diffusion_bound import DiffusionBound, log_gaussian, reverse_kl
+from foldin.generative.diffusion_trainer import DiffusionTrainer
 from foldin.generative.samplers import Denoised, ancestral, ddim, evenly
 from foldin.inference import gaussian_kl
 from foldin.tensors import Array, Float, Float64, Int, Shaped, Tensor
-from foldin.training import Config, Gradient, Loss, Plan, Step, Sweep, Trainable, falling, setting, shuffled
+from foldin.training import Config, Trainable, Trainer, setting
 
 __all__ = ["Diffusion", "DiffusionConfig"]
 
-_MIN_SNR = 5.0
 _BLOCK_VALUES = 1 << 20  # of x_t worked on at once
-_BOUND_SHARE = 1e-3  # of the bound, where the variance is learned by it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +107,6 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
         self.network = self._network(generator)
         self.averaged = self._network(torch.Generator().manual_seed(0)).requires_grad_(False)
         self.averaged.load_state_dict(self.network.state_dict())
-        self.sampler = StepSampler(config.steps, self.device)
-        self._taken: int | None = None  # gradient steps, when the average has not seen the last one
 
     def _network(self, generator: torch.Generator) -> nn.Module:
         config, of_value = self.config, 2 if self.learned else 1
@@ -131,27 +128,8 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
     def _parameters(self) -> Mapping[str, nn.Parameter]:
         return {f"network.{name}": one for name, one in self.network.named_parameters()}
 
-    def training_state(self) -> dict[str, Tensor]:
-        return self.sampler.state()
-
-    def load_training_state(self, state: Mapping[str, Tensor]) -> None:
-        self.sampler.load(dict(state))
-
-    def plan(self) -> Plan[Examples]:
-        config = self.config
-        self.sampler, self._taken = StepSampler(config.steps, self.device), None
-        phase = Gradient(
-            name="train",
-            parameters=self._parameters(),
-            loss=self._loss,
-            optimizer=lambda parameters: torch.optim.Adam(
-                list(parameters.values()), lr=config.learning_rate, fused=True
-            ),
-            batches=shuffled(config.batch_size),
-            learning_rate=falling(config.learning_rate, config.decay),
-        )
-        first = (Sweep(name="values", run=self._see),)
-        return Plan(phases=(phase, Sweep(name="average", run=self._catch_up)), epochs=config.epochs, first=first)
+    def trainer(self, train: Examples) -> Trainer[Examples]:
+        return DiffusionTrainer(self)
 
     def check_training(self, train: Examples) -> None:
         super().check_training(train)
@@ -163,10 +141,6 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
         values = data.values
         if values.dtype != torch.uint8 and not (values.is_floating_point() and bool(values.isfinite().all())):
             raise DataError("diffusion: finite floats were expected, or whole numbers 0–255 of type uint8")
-
-    def _see(self, train: Examples, generator: torch.Generator) -> Mapping[str, float]:
-        self.pictures.fill_(train.values.dtype == torch.uint8)
-        return {}
 
     def scaled(self, values: Shaped[Tensor, "rows *shape"]) -> Float[Tensor, "rows *shape"]:
         """x_0: whole numbers 0–255 brought to [−1, 1], floats as they are."""
@@ -205,58 +179,6 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
         if self.config.variance == "large":
             return np.log(np.maximum(schedule.betas, 1e-20))
         return schedule.log_posterior_variance
-
-    def weight(self, t: Int[Tensor, " rows"]) -> Float[Tensor, " rows"]:
-        """What the squared error of the prediction counts at t."""
-        config, schedule = self.config, self.schedule
-        native = schedule.of_clean(config.prediction)[1:]
-        snr = schedule.snr
-        fall = schedule.snr_fall[1:]
-        values = {
-            "simple": native,
-            "bound": 0.5 * schedule.mean_coefficients[0][1:] ** 2 * np.exp(-self._log_variance[1:]),
-            "snr": np.minimum(snr[1:], _MIN_SNR),
-            "difference": fall,
-        }[config.weights]
-        return torch.from_numpy(values / native).to(device=t.device, dtype=torch.float32)[t - 1]
-
-    def _loss(self, batch: Examples, step: Step, generator: torch.Generator) -> Loss:
-        config = self.config
-        self._average(step.number)
-        clean = self.scaled(batch.values)
-        if config.importance:
-            t, scale = self.sampler.draw(len(clean), generator)
-        else:
-            t = torch.randint(1, config.steps + 1, (len(clean),), generator=generator, device=self.device)
-            scale = torch.ones(len(clean), device=self.device)
-        noise = torch.randn(clean.shape, generator=generator, device=self.device, dtype=clean.dtype)
-        now = self.schedule.diffuse(clean, t, noise)
-        said, log_variance = self._said(self.network, now, t)
-        wanted = noise if config.prediction == "noise" else self.schedule.from_clean(config.prediction, clean, now, t)
-        error = (said - wanted).square().flatten(1).mean(dim=1)
-        each = self.weight(t) * error
-        if log_variance is not None:
-            held = self.schedule.to_clean(config.prediction, said.detach(), now, t)
-            nats = self._step_nats(batch.values, clean, now, Denoised(held, log_variance), t)
-            each = each + _BOUND_SHARE * config.steps * nats / math.prod(self.shape)
-        if config.importance:
-            self.sampler.learn(t, each)
-        self._taken = step.number + 1
-        return Loss((each * scale).mean(), {"squared_error": error.mean()})
-
-    @torch.no_grad()
-    def _average(self, taken: int) -> None:
-        """The moving average after `taken` steps, where it does not know the last of them yet."""
-        if self._taken == taken:
-            self._taken = None
-            decay = min(self.config.average, (1.0 + taken) / (10.0 + taken))
-            for mean, now in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
-                mean.lerp_(now, 1.0 - decay)
-
-    def _catch_up(self, train: Examples, generator: torch.Generator) -> Mapping[str, float]:
-        if self._taken is not None:
-            self._average(self._taken)
-        return {}
 
     def _step_nats(
         self, values: Tensor, clean: Tensor, now: Tensor, said: Denoised, t: Tensor

@@ -23,7 +23,7 @@ from foldin.blocks import MLP, ResidualQuantiser, VectorQuantiser
 from foldin.data import Examples
 from foldin.errors import ConfigError, ShapeError
 from foldin.tensors import Float, Int, Tensor
-from foldin.training import Config, Gradient, Loss, Plan, Step, Sweep, Trainable, setting, shuffled
+from foldin.training import Config, FullPass, GradientPhase, Loss, Step, Trainable, Trainer, setting, shuffled
 
 __all__ = ["RQVAE", "RQVAEConfig"]
 
@@ -96,23 +96,8 @@ class RQVAE(Trainable[RQVAEConfig, Examples]):
         named |= {f"quantiser.{name}": value for name, value in self.quantiser.state_dict(keep_vars=True).items()}
         return {**named, "mean": self.mean, "scale": self.scale}
 
-    def plan(self) -> Plan[Examples]:
-        config = self.config
-        begin = Sweep(name="begin", run=self._begin)
-        if not config.encoder:
-            return Plan(phases=(begin,))
-        parameters = {f"encoder.{name}": value for name, value in self.encoder.named_parameters()}
-        parameters |= {f"decoder.{name}": value for name, value in self.decoder.named_parameters()}
-        phase = Gradient(
-            name="train",
-            parameters=parameters,
-            loss=self._loss,
-            optimizer=lambda parameters: torch.optim.AdamW(
-                list(parameters.values()), lr=config.learning_rate, fused=True
-            ),
-            batches=shuffled(config.batch_size),
-        )
-        return Plan(phases=(phase,), epochs=config.epochs, first=(begin,))
+    def trainer(self, train: Examples) -> Trainer[Examples]:
+        return _Training(self)
 
     def check_training(self, train: Examples) -> None:
         super().check_training(train)
@@ -122,25 +107,9 @@ class RQVAE(Trainable[RQVAEConfig, Examples]):
         if x.ndim != 2 or x.shape[1] != self.width or not x.is_floating_point():
             raise ShapeError(f"RQVAE: vectors of width {self.width} were expected, not {x.dtype} {tuple(x.shape)}")
 
-    @torch.no_grad()
-    def _begin(self, train: Examples, generator: torch.Generator) -> Mapping[str, float]:
-        x = train.values.to(self.device)
-        self.mean.copy_(x.mean(dim=0))
-        self.scale.copy_((x - self.mean).square().mean().sqrt().clamp(min=1e-6).reshape(1))
-        seed = int(torch.randint(1 << 62, (), generator=generator, device=generator.device, dtype=torch.int64))
-        latent = torch.cat([self.encoder(self._standardised(part)) for part in x.split(_BLOCK)])
-        self.quantiser.begin(latent, np.random.default_rng(seed))
-        return {}
-
     def _standardised(self, x: Float[Tensor, "n width"]) -> Float[Tensor, "n width"]:
         # One scale for all coordinates: their proportions are part of what the vectors say.
         return (x - self.mean) / self.scale
-
-    def _loss(self, batch: Examples, step: Step, generator: torch.Generator) -> Loss:
-        x = self._standardised(batch.values.to(self.device))
-        found = self.quantiser(self.encoder(x), generator)
-        squares = (x - self.decoder(found.values)).square().sum(dim=1).mean()
-        return Loss(squares + found.loss, {"squares": squares, "commitment": found.loss})
 
     @torch.no_grad()
     def codes(self, x: Float[Tensor, "n width"]) -> Int[Tensor, "n levels"]:
@@ -160,3 +129,42 @@ class RQVAE(Trainable[RQVAEConfig, Examples]):
     def decode(self, codes: Int[Tensor, "n levels"]) -> Float[Tensor, "n width"]:
         """The vectors that names stand for."""
         return self.decoder(self.quantiser.decode(codes)) * self.scale + self.mean
+
+
+class _Training(Trainer[Examples]):
+    def __init__(self, model: RQVAE) -> None:
+        self.model, config = model, model.config
+        begin = FullPass(name="begin", run=self.begin)
+        if not config.encoder:
+            super().__init__(begin, closed_form=True)
+            return
+        parameters = {f"encoder.{name}": value for name, value in model.encoder.named_parameters()}
+        parameters |= {f"decoder.{name}": value for name, value in model.decoder.named_parameters()}
+        phase: GradientPhase[Examples] = GradientPhase(
+            name="train",
+            parameters=parameters,
+            loss=self.loss,
+            optimizer=lambda parameters: torch.optim.AdamW(
+                list(parameters.values()), lr=config.learning_rate, fused=True
+            ),
+            batches=shuffled(config.batch_size),
+        )
+        super().__init__(phase, epochs=config.epochs, first=(begin,))
+
+    @torch.no_grad()
+    def begin(self, train: Examples, generator: torch.Generator) -> Mapping[str, float]:
+        model = self.model
+        x = train.values.to(model.device)
+        model.mean.copy_(x.mean(dim=0))
+        model.scale.copy_((x - model.mean).square().mean().sqrt().clamp(min=1e-6).reshape(1))
+        seed = int(torch.randint(1 << 62, (), generator=generator, device=generator.device, dtype=torch.int64))
+        latent = torch.cat([model.encoder(model._standardised(part)) for part in x.split(_BLOCK)])
+        model.quantiser.begin(latent, np.random.default_rng(seed))
+        return {}
+
+    def loss(self, batch: Examples, step: Step, generator: torch.Generator) -> Loss:
+        model = self.model
+        x = model._standardised(batch.values.to(model.device))
+        found = model.quantiser(model.encoder(x), generator)
+        squares = (x - model.decoder(found.values)).square().sum(dim=1).mean()
+        return Loss(squares + found.loss, {"squares": squares, "commitment": found.loss})

@@ -17,9 +17,8 @@ Departures from the paper: Adam instead of Adagrad by default, weights uniform i
 the weights. The pseudo-inputs of a VampPrior begin as training examples, an option of its authors' code.
 """
 
-import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -31,7 +30,7 @@ from foldin.generative.likelihoods import LIKELIHOODS, binarize
 from foldin.generative.priors import LearnedPrior, MixturePrior, VampPrior
 from foldin.inference import LatentModel, gaussian_kl_terms, log_normal, perturbed
 from foldin.tensors import Float, Shaped, Tensor
-from foldin.training import Config, Gradient, Loss, Plan, Step, Sweep, Trainable, compiled, setting, shuffled
+from foldin.training import Config, FullPass, GradientPhase, Loss, Step, Trainable, Trainer, compiled, setting, shuffled
 
 __all__ = ["VAE", "VAEConfig"]
 
@@ -155,19 +154,8 @@ class VAE(Trainable[VAEConfig, Examples], LatentModel[Examples]):
     def tensors(self) -> dict[str, Tensor]:
         return dict(self._parameters())
 
-    def plan(self) -> Plan[Examples]:
-        config = self.config
-        terms = compiled(self._terms, device=self.device, of="VAE") if config.compiled else None
-        kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.Adagrad
-        phase: Gradient[Examples] = Gradient(
-            name="train",
-            parameters=self._parameters(),
-            loss=functools.partial(self._loss, terms=terms),
-            optimizer=lambda parameters: kind(list(parameters.values()), lr=config.learning_rate, fused=True),
-            batches=shuffled(config.batch_size),
-        )
-        first = (Sweep(name="prior", run=self._begin_prior),) if config.prior == "vamp" else ()
-        return Plan(phases=(phase,), epochs=config.epochs, first=first)
+    def trainer(self, train: Examples) -> Trainer[Examples]:
+        return _Training(self)
 
     def check_training(self, train: Examples) -> None:
         """Whether it can be trained on these examples.
@@ -185,25 +173,6 @@ class VAE(Trainable[VAEConfig, Examples], LatentModel[Examples]):
         if data.shape != self.shape:
             raise ShapeError(f"VAE: examples of shape {self.shape} were expected, not {data.shape}")
         self.likelihood.check(data.values)
-
-    @torch.no_grad()
-    def _begin_prior(self, train: Examples, generator: torch.Generator) -> Mapping[str, float]:
-        """Pseudo-inputs from training examples, drawn with replacement."""
-        assert isinstance(self.prior, VampPrior)
-        chosen = torch.randint(
-            len(train), (self.config.components,), generator=generator, device=generator.device
-        ).cpu()
-        self.prior.inputs.copy_(self.likelihood.encoded(train.values[chosen]))
-        return {}
-
-    def beta_at(self, step: Step) -> float:
-        """The weight of the KL term at a step: a pure function of it."""
-        return self.config.beta * step.risen(self.config.anneal)
-
-    def free_bits_at(self, step: Step) -> float:
-        """The nats that each latent dimension has free at a step: a pure function of it."""
-        config = self.config
-        return config.free_bits * (1.0 - step.risen(config.free_until)) if config.free_until else config.free_bits
 
     def block(self) -> int:
         widest = max(
@@ -264,6 +233,53 @@ class VAE(Trainable[VAEConfig, Examples], LatentModel[Examples]):
         half = self.config.precision == "bfloat16"
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half)
 
+
+class _Training(Trainer[Examples]):
+    def __init__(self, model: VAE) -> None:
+        self.model, config = model, model.config
+        kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.Adagrad
+        self._compiled = compiled(self._terms, device=model.device, of="VAE") if config.compiled else None
+        phase: GradientPhase[Examples] = GradientPhase(
+            name="train",
+            parameters=model._parameters(),
+            loss=self.loss,
+            optimizer=lambda parameters: kind(list(parameters.values()), lr=config.learning_rate, fused=True),
+            batches=shuffled(config.batch_size),
+        )
+        first = (FullPass(name="prior", run=self._begin_prior),) if config.prior == "vamp" else ()
+        super().__init__(phase, epochs=config.epochs, first=first)
+
+    @torch.no_grad()
+    def _begin_prior(self, train: Examples, generator: torch.Generator) -> Mapping[str, float]:
+        """Pseudo-inputs from training examples, drawn with replacement."""
+        model = self.model
+        assert isinstance(model.prior, VampPrior)
+        chosen = torch.randint(
+            len(train), (model.config.components,), generator=generator, device=generator.device
+        ).cpu()
+        model.prior.inputs.copy_(model.likelihood.encoded(train.values[chosen]))
+        return {}
+
+    def beta_at(self, step: Step) -> float:
+        """The weight of the KL term at a step: a pure function of it."""
+        return self.model.config.beta * step.risen(self.model.config.anneal)
+
+    def free_bits_at(self, step: Step) -> float:
+        """The nats that each latent dimension has free at a step: a pure function of it."""
+        config = self.model.config
+        return config.free_bits * (1.0 - step.risen(config.free_until)) if config.free_until else config.free_bits
+
+    def loss(self, batch: Examples, step: Step, generator: torch.Generator) -> Loss:
+        model = self.model
+        rows = len(batch) * model.config.samples
+        if model.config.binarization == "dynamic":
+            batch = binarize(batch, generator)
+        noise = torch.randn((rows, model.config.latent), generator=generator, device=model.device)
+        reconstruction, parts = (self._compiled or self._terms)(batch.values.to(model.device), noise)
+        kl, free = parts.sum(), self.free_bits_at(step)
+        cost = parts.clamp(min=free).sum() if free > 0 else kl
+        return Loss(self.beta_at(step) * cost - reconstruction, {"reconstruction": reconstruction, "kl": kl})
+
     def _terms(
         self, values: Shaped[Tensor, "rows *shape"], noise: Float[Tensor, "draws latent"]
     ) -> tuple[Tensor, Tensor]:
@@ -271,34 +287,19 @@ class VAE(Trainable[VAEConfig, Examples], LatentModel[Examples]):
 
         `noise` is ε of all rows' first draws, then of their second, and so on.
         """
-        config = self.config
-        with self._products():
-            code = self._encoded(self.likelihood.encoded(values))
+        model = self.model
+        config = model.config
+        with model._products():
+            code = model._encoded(model.likelihood.encoded(values))
         mu, logvar = (part.float() for part in code)
         wide_mu, wide_logvar = mu, logvar
         if config.samples > 1:
             wide_mu, wide_logvar = mu.repeat(config.samples, 1), logvar.repeat(config.samples, 1)
-            values = values.repeat(config.samples, *(1 for _ in self.shape))
+            values = values.repeat(config.samples, *(1 for _ in model.shape))
         z = perturbed(wide_mu, wide_logvar, noise)
-        with self._products():
-            outputs = self.decode(z)
-        reconstruction = self.likelihood.log_prob(outputs.float(), values).mean()
+        with model._products():
+            outputs = model.decode(z)
+        reconstruction = model.likelihood.log_prob(outputs.float(), values).mean()
         if config.estimator == "a":
-            return reconstruction, (log_normal(z, wide_mu, wide_logvar) - self.log_prior(z, Examples(values))).mean()
+            return reconstruction, (log_normal(z, wide_mu, wide_logvar) - model.log_prior(z, Examples(values))).mean()
         return reconstruction, gaussian_kl_terms(mu, logvar).mean(dim=0)
-
-    def _loss(
-        self,
-        batch: Examples,
-        step: Step,
-        generator: torch.Generator,
-        terms: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
-    ) -> Loss:
-        rows = len(batch) * self.config.samples
-        if self.config.binarization == "dynamic":
-            batch = binarize(batch, generator)
-        noise = torch.randn((rows, self.config.latent), generator=generator, device=self.device)
-        reconstruction, parts = (terms or self._terms)(batch.values.to(self.device), noise)
-        kl, free = parts.sum(), self.free_bits_at(step)
-        cost = parts.clamp(min=free).sum() if free > 0 else kl
-        return Loss(self.beta_at(step) * cost - reconstruction, {"reconstruction": reconstruction, "kl": kl})

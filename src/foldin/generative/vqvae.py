@@ -43,7 +43,7 @@ from foldin.generative.code_prior import CodePrior
 from foldin.generative.likelihoods import LIKELIHOODS
 from foldin.inference import ElboTerms
 from foldin.tensors import Float, Int, Shaped, Tensor
-from foldin.training import Config, Gradient, Loss, Plan, Step, Sweep, Trainable, falling, setting, shuffled
+from foldin.training import Config, FullPass, GradientPhase, Loss, Step, Trainable, Trainer, falling, setting, shuffled
 
 __all__ = ["VQVAE", "VQVAEConfig"]
 
@@ -154,24 +154,8 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
             for name, tensor in module.state_dict(keep_vars=True).items()
         }
 
-    def plan(self) -> Plan[Examples]:
-        config = self.config
-        learned = {
-            name: tensor
-            for name, tensor in self.tensors().items()
-            if isinstance(tensor, torch.nn.Parameter) and (config.average is None or not name.startswith("quantiser."))
-        }
-        phase = Gradient(
-            name="train",
-            parameters=learned,
-            loss=self._loss,
-            optimizer=lambda parameters: torch.optim.Adam(
-                list(parameters.values()), lr=config.learning_rate, fused=True
-            ),
-            batches=shuffled(config.batch_size),
-            learning_rate=falling(config.learning_rate, config.decay),
-        )
-        return Plan(phases=(phase,), epochs=config.epochs, first=(Sweep(name="codebook", run=self._begin),))
+    def trainer(self, train: Examples) -> Trainer[Examples]:
+        return _Training(self)
 
     def check_training(self, train: Examples) -> None:
         super().check_training(train)
@@ -201,27 +185,6 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
 
     def _decode(self, vectors: Float[Tensor, "places code_width"]) -> Float[Tensor, "rows outputs height width"]:
         return self.decoder(vectors.view(-1, *self.grid, self.config.code_width).movedim(-1, 1).contiguous())
-
-    @torch.no_grad()
-    def _begin(self, train: Examples, generator: torch.Generator) -> Mapping[str, float]:
-        """The codebook at the centres of k-means of what the encoder makes of some pictures."""
-        rng = np.random.default_rng(int(torch.randint(1 << 62, (), generator=generator, device=self.device)))
-        rows = min(len(train), -(-_BEGIN * self.config.codes // (self.grid[0] * self.grid[1])))
-        some = train.select(rng.choice(len(train), size=rows, replace=False))
-        self.quantiser.begin(self._encode(some.values.to(self.device), rate=1.0), rng)
-        return {}
-
-    def _loss(self, batch: Examples, step: Step, generator: torch.Generator) -> Loss:
-        values = batch.values.to(self.device)
-        found = self.quantiser(self._encode(values, rate=_RATE), generator)
-        reconstruction = self.likelihood.log_prob(self._decode(found.values), values).mean()
-        quantiser = self.grid[0] * self.grid[1] * found.loss
-        terms = {
-            "reconstruction": reconstruction,
-            "quantiser": quantiser,
-            "perplexity": _perplexity(found.codes, self.config.codes),
-        }
-        return Loss(quantiser - reconstruction, terms)
 
     @torch.no_grad()
     def codes(self, data: Examples) -> Int[Tensor, "rows positions"]:
@@ -305,3 +268,47 @@ def _perplexity(codes: Int[Tensor, "places levels"], size: int) -> Float[Tensor,
     """exp of the entropy of the codes in use, the mean over levels."""
     shares = [torch.bincount(own, minlength=size) / len(own) for own in codes.unbind(dim=1)]
     return torch.stack([torch.special.entr(one).sum().exp() for one in shares]).mean()
+
+
+class _Training(Trainer[Examples]):
+    def __init__(self, model: VQVAE) -> None:
+        self.model, config = model, model.config
+        learned = {
+            name: tensor
+            for name, tensor in model.tensors().items()
+            if isinstance(tensor, torch.nn.Parameter) and (config.average is None or not name.startswith("quantiser."))
+        }
+        phase: GradientPhase[Examples] = GradientPhase(
+            name="train",
+            parameters=learned,
+            loss=self.loss,
+            optimizer=lambda parameters: torch.optim.Adam(
+                list(parameters.values()), lr=config.learning_rate, fused=True
+            ),
+            batches=shuffled(config.batch_size),
+            learning_rate=falling(config.learning_rate, config.decay),
+        )
+        super().__init__(phase, epochs=config.epochs, first=(FullPass(name="codebook", run=self.begin),))
+
+    @torch.no_grad()
+    def begin(self, train: Examples, generator: torch.Generator) -> Mapping[str, float]:
+        """The codebook at the centres of k-means of what the encoder makes of some pictures."""
+        model = self.model
+        rng = np.random.default_rng(int(torch.randint(1 << 62, (), generator=generator, device=model.device)))
+        rows = min(len(train), -(-_BEGIN * model.config.codes // (model.grid[0] * model.grid[1])))
+        some = train.select(rng.choice(len(train), size=rows, replace=False))
+        model.quantiser.begin(model._encode(some.values.to(model.device), rate=1.0), rng)
+        return {}
+
+    def loss(self, batch: Examples, step: Step, generator: torch.Generator) -> Loss:
+        model = self.model
+        values = batch.values.to(model.device)
+        found = model.quantiser(model._encode(values, rate=_RATE), generator)
+        reconstruction = model.likelihood.log_prob(model._decode(found.values), values).mean()
+        quantiser = model.grid[0] * model.grid[1] * found.loss
+        terms = {
+            "reconstruction": reconstruction,
+            "quantiser": quantiser,
+            "perplexity": _perplexity(found.codes, model.config.codes),
+        }
+        return Loss(quantiser - reconstruction, terms)

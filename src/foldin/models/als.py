@@ -20,6 +20,7 @@ import itertools
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ from foldin.models.base import InnerProduct, Recommender
 from foldin.models.recency import event_weights, oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Tensor
-from foldin.training import Config, Plan, Sweep, setting
+from foldin.training import Config, FullPass, Trainer, setting
 
 __all__ = ["ALS", "ALSConfig"]
 
@@ -67,36 +68,11 @@ class ALS(InnerProduct, PopularStart, Recommender[ALSConfig]):
         # Each person's least squares have a matrix of their own.
         return min(super().block(), max(1, _BLOCK_BYTES // (4 * self.config.factors**2)))
 
-    def plan(self) -> Plan:
-        return Plan(phases=(Sweep(name="alternate", run=self._fit),))
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return Trainer(FullPass(name="alternate", run=partial(_alternate, self)), closed_form=True)
 
     def tensors(self) -> dict[str, Tensor]:
         return {"item_factors": self.item_factors, "log_share": self.log_share}
-
-    def _fit(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        self._learn_shares(train)
-        try:
-            from implicit.cpu.als import AlternatingLeastSquares
-            from implicit.recommender_base import ModelFitError
-            from threadpoolctl import threadpool_limits
-        except ImportError as error:
-            raise MissingExtraError("implicit", "als", "ALS") from error
-        seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
-        with threadpool_limits(1, "blas"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it asks for the limit that is set here
-            solver = AlternatingLeastSquares(
-                factors=self.config.factors,
-                regularization=self.config.regularization,
-                alpha=self.config.confidence,
-                iterations=self.config.iterations,
-                random_state=seed,
-            )
-            try:
-                solver.fit(train.csr(event_weights(train, self.config.oldest)), show_progress=False)
-            except ModelFitError as error:
-                raise FitError(f"ALS: {error}; a smaller confidence or a larger regularization may help") from error
-        self.item_factors.copy_(torch.from_numpy(np.asarray(solver.item_factors)))
-        return {}
 
     def fold_in(self, histories: Histories) -> Float[Tensor, "users factors"]:
         """The factors of people, by one least-squares solution each."""
@@ -125,3 +101,29 @@ class ALS(InnerProduct, PopularStart, Recommender[ALSConfig]):
 
     def speaking(self) -> Bool[Array, " items"]:
         return self.item_factors.any(dim=1).cpu().numpy()
+
+
+def _alternate(model: "ALS", train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+    model.learn_shares(train)
+    try:
+        from implicit.cpu.als import AlternatingLeastSquares
+        from implicit.recommender_base import ModelFitError
+        from threadpoolctl import threadpool_limits
+    except ImportError as error:
+        raise MissingExtraError("implicit", "als", "ALS") from error
+    seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
+    with threadpool_limits(1, "blas"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it asks for the limit that is set here
+        solver = AlternatingLeastSquares(
+            factors=model.config.factors,
+            regularization=model.config.regularization,
+            alpha=model.config.confidence,
+            iterations=model.config.iterations,
+            random_state=seed,
+        )
+        try:
+            solver.fit(train.csr(event_weights(train, model.config.oldest)), show_progress=False)
+        except ModelFitError as error:
+            raise FitError(f"ALS: {error}; a smaller confidence or a larger regularization may help") from error
+    model.item_factors.copy_(torch.from_numpy(np.asarray(solver.item_factors)))
+    return {}

@@ -25,7 +25,6 @@ history, of which nothing is learned unless some are emptied, gets the training 
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,29 +34,23 @@ from torch.nn import functional as F
 from foldin.blocks import (
     HistoryDenoiser,
     NoiseSchedule,
-    StepSampler,
-    drop_events,
     matmul_into,
-    multinomial_from_hidden,
     multinomial_log_likelihood,
-    noisy_bag,
     padded_bag,
     recency_weights,
-    squared_error_from_hidden,
     unit_rows,
 )
 from foldin.data import Histories
 from foldin.errors import ConfigError
 from foldin.inference import ElboTerms
 from foldin.models.base import Exportable, InnerProduct, Recommender
+from foldin.models.diffrec_trainer import DiffRecTrainer
 from foldin.models.reverse_process import Coefficients, coefficients
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
-from foldin.training import Config, Gradient, Loss, Plan, Step, Sweep, setting, shuffled
+from foldin.training import Config, Trainer, setting
 
 __all__ = ["DiffRec", "DiffRecConfig"]
-
-_NOISE_DIMENSIONS = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +112,6 @@ class DiffRec(Exportable, InnerProduct, PopularStart, Recommender[DiffRecConfig]
         self.schedule = NoiseSchedule.linear_variance(
             config.steps, config.noise_scale, low, config.noise_high, first=first
         )
-        self.sampler = StepSampler(config.steps, self.device)
         self.log_share = torch.zeros(self.n_items, device=self.device)
 
     def training_bytes(self, train: Histories) -> float:
@@ -129,29 +121,8 @@ class DiffRec(Exportable, InnerProduct, PopularStart, Recommender[DiffRecConfig]
     def tensors(self) -> dict[str, Tensor]:
         return {**dict(self.network.named_parameters()), "log_share": self.log_share}
 
-    def training_state(self) -> dict[str, Tensor]:
-        return self.sampler.state()
-
-    def load_training_state(self, state: Mapping[str, Tensor]) -> None:
-        self.sampler.load(dict(state))
-
-    def plan(self) -> Plan:
-        config = self.config
-        self.sampler = StepSampler(config.steps, self.device)
-        phase = Gradient(
-            name="train",
-            parameters=dict(self.network.named_parameters()),
-            loss=self._loss,
-            optimizer=lambda parameters: torch.optim.AdamW(
-                list(parameters.values()), lr=config.learning_rate, weight_decay=config.decay, fused=True
-            ),
-            batches=shuffled(config.batch_size),
-        )
-        return Plan(phases=(phase,), epochs=config.epochs, first=(Sweep(name="count", run=self._count),))
-
-    def _count(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        self._learn_shares(train)
-        return {}
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return DiffRecTrainer(self)
 
     def values(self, offsets: Int[Tensor, " offsets"]) -> Float[Tensor, " events"]:
         """x at each event: 1, or from `oldest` up to 1 in the order of a person's events."""
@@ -166,55 +137,6 @@ class DiffRec(Exportable, InnerProduct, PopularStart, Recommender[DiffRecConfig]
         if not self.config.reweighted or self.config.head == "multinomial":
             return torch.ones(len(t), device=t.device)
         return torch.from_numpy(self.schedule.snr_fall).float().to(t.device)[t]
-
-    def _loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
-        config, network = self.config, self.network
-        items, offsets = batch.tensors(self.device)
-        values = self.values(offsets)
-        if config.importance:
-            t, scale = self.sampler.draw(len(batch), generator)
-        else:
-            t = torch.randint(1, config.steps + 1, (len(batch),), generator=generator, device=self.device)
-            scale = torch.ones(len(batch), device=self.device)
-        states = network.hidden(self._noised(items, offsets, values, t, generator), t)
-        terms: dict[str, Tensor]
-        if config.head == "multinomial":
-            reconstruction = multinomial_from_hidden(
-                states, network.last, network.last_bias, items, offsets, network.buffers_out
-            )
-            each, terms = -reconstruction, {"reconstruction": reconstruction.mean()}
-        else:
-            read = self._read(offsets, values)  # what comes out goes in again, step after step: of one scale
-            error = squared_error_from_hidden(
-                states, network.last, network.last_bias, items, offsets, read, network.buffers_out
-            )
-            each, terms = self.weight(t) * error / self.n_items, {"squared_error": error.mean()}
-        if config.importance:
-            self.sampler.learn(t, each)
-        return Loss((each * scale).mean(), terms)
-
-    def _noised(
-        self, items: Tensor, offsets: Tensor, values: Tensor, t: Int[Tensor, " users"], generator: torch.Generator
-    ) -> Float[Tensor, "users first"]:
-        """W_in x_t under dropout."""
-        config, schedule = self.config, self.schedule
-        signal, sigma = (torch.from_numpy(one).float().to(self.device)[t] for one in (schedule.signal, schedule.sigma))
-        if config.emptied:
-            full = torch.rand(len(t), generator=generator, device=self.device) >= config.emptied
-            signal = signal * full
-        read = self._read(offsets, values) * torch.repeat_interleave(signal, offsets.diff())
-        items, offsets, read = drop_events(items, offsets, read, config.dropout, generator)
-        sigma = sigma / math.sqrt(1.0 - config.dropout)
-        return noisy_bag(
-            self.network.first,
-            items,
-            offsets,
-            read,
-            sigma,
-            generator,
-            dimensions=_NOISE_DIMENSIONS,
-            buffers=self.network.buffers_in,
-        )
 
     def _bag(self, histories: Histories) -> Float[Tensor, "users first"]:
         items, offsets = histories.tensors(self.device)

@@ -14,6 +14,7 @@ inverse is taken in float64 up to 12,000 items and in float32 above.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch.nn import functional as F
@@ -26,7 +27,7 @@ from foldin.models.gram import gram_bytes, item_gram
 from foldin.models.recency import event_weights, oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
-from foldin.training import Config, Plan, Sweep, setting
+from foldin.training import Config, FullPass, Trainer, setting
 
 __all__ = ["EASE", "EASEConfig"]
 
@@ -53,8 +54,8 @@ class EASE(Exportable, PopularStart, Recommender[EASEConfig]):
         self.log_share = torch.zeros(self.n_items, device=self.device)
         self.weights = torch.zeros(self.n_items, self.n_items, device=self.device)
 
-    def plan(self) -> Plan:
-        return Plan(phases=(Sweep(name="solve", run=self._solve),))
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return Trainer(FullPass(name="solve", run=partial(_solve, self)), closed_form=True)
 
     def tensors(self) -> dict[str, Tensor]:
         return {"weights": self.weights, "log_share": self.log_share}
@@ -63,20 +64,6 @@ class EASE(Exportable, PopularStart, Recommender[EASEConfig]):
         # The matrix and its inverse, in double precision beside the counts for a moment, or both in single precision.
         each = 16.0 if self.n_items <= _DOUBLE_UP_TO else 8.0
         return max(each * self.n_items**2, gram_bytes(train))
-
-    def _solve(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        self._learn_shares(train)
-        gram = item_gram(train, self.device, event_weights(train, self.config.oldest))
-        if self.n_items <= _DOUBLE_UP_TO:
-            gram = gram.double()
-        gram.diagonal().add_(self.config.regularization)
-        torch.linalg.cholesky(gram, out=gram)
-        precision = torch.cholesky_inverse(gram)
-        del gram
-        precision.div_(-precision.diagonal().clone())
-        precision.fill_diagonal_(0.0)
-        self.weights.copy_(precision)
-        return {}
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         items, offsets = histories.tensors(self.device)
@@ -94,3 +81,18 @@ class EASE(Exportable, PopularStart, Recommender[EASEConfig]):
         taken = self.weights.new_zeros(history.shape[0], self.n_items)
         scores = taken.scatter_add(1, history.clamp(min=0), values) @ self.weights
         return torch.where((scores != 0).any(dim=1, keepdim=True), scores, self._start())
+
+
+def _solve(model: "EASE", train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+    model.learn_shares(train)
+    gram = item_gram(train, model.device, event_weights(train, model.config.oldest))
+    if model.n_items <= _DOUBLE_UP_TO:
+        gram = gram.double()
+    gram.diagonal().add_(model.config.regularization)
+    torch.linalg.cholesky(gram, out=gram)
+    precision = torch.cholesky_inverse(gram)
+    del gram
+    precision.div_(-precision.diagonal().clone())
+    precision.fill_diagonal_(0.0)
+    model.weights.copy_(precision)
+    return {}

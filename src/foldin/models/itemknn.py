@@ -14,6 +14,7 @@ Source: sarwar2001; the shrinkage as in the evaluation of dacrema2019.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import scipy.sparse
@@ -26,7 +27,7 @@ from foldin.models.base import Recommender
 from foldin.models.recency import event_weights, oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Tensor
-from foldin.training import Config, Plan, Sweep, setting
+from foldin.training import Config, FullPass, Trainer, setting
 
 __all__ = ["ItemKNN", "ItemKNNConfig"]
 
@@ -53,30 +54,11 @@ class ItemKNN(PopularStart, Recommender[ItemKNNConfig]):
         self.neighbours = torch.arange(self.n_items).unsqueeze(1).repeat(1, width)
         self.similarities = torch.zeros(self.n_items, width)
 
-    def plan(self) -> Plan:
-        return Plan(phases=(Sweep(name="similarities", run=self._fit),))
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return Trainer(FullPass(name="similarities", run=partial(_similarities, self)), closed_form=True)
 
     def tensors(self) -> dict[str, Tensor]:
         return {"neighbours": self.neighbours, "similarities": self.similarities, "log_share": self.log_share}
-
-    def _fit(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        self._learn_shares(train)
-        rows = train.csr(event_weights(train, self.config.oldest))
-        norms = np.sqrt(np.bincount(train.items, weights=rows.data**2, minlength=self.n_items)).astype(np.float32)
-        columns, width = rows.tocsc(), self.neighbours.shape[1]
-        step = max(1, (64 << 20) // (4 * self.n_items))
-        for start in range(0, self.n_items, step):
-            stop = min(start + step, self.n_items)
-            together = torch.from_numpy((columns[:, start:stop].T @ rows).toarray())
-            bottom = torch.from_numpy(np.outer(norms[start:stop], norms) + np.float32(self.config.shrinkage))
-            similar = together / bottom.clamp(min=1e-12)
-            similar[torch.arange(stop - start), torch.arange(start, stop)] = -torch.inf
-            similar.masked_fill_(similar == 0, -torch.inf)
-            values, items = top_k(similar, width)
-            own = torch.arange(start, stop).unsqueeze(1).expand_as(items)
-            self.neighbours[start:stop] = torch.where(items < 0, own, items)
-            self.similarities[start:stop] = torch.where(items < 0, 0.0, values)
-        return {}
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         offsets = np.arange(self.n_items + 1) * self.neighbours.shape[1]
@@ -90,3 +72,23 @@ class ItemKNN(PopularStart, Recommender[ItemKNNConfig]):
     def speaking(self) -> Bool[Array, " items"]:
         similar = self.similarities.numpy() > 0.0
         return np.bincount(self.neighbours.numpy()[similar], minlength=self.n_items) > 0
+
+
+def _similarities(model: "ItemKNN", train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+    model.learn_shares(train)
+    rows = train.csr(event_weights(train, model.config.oldest))
+    norms = np.sqrt(np.bincount(train.items, weights=rows.data**2, minlength=model.n_items)).astype(np.float32)
+    columns, width = rows.tocsc(), model.neighbours.shape[1]
+    step = max(1, (64 << 20) // (4 * model.n_items))
+    for start in range(0, model.n_items, step):
+        stop = min(start + step, model.n_items)
+        together = torch.from_numpy((columns[:, start:stop].T @ rows).toarray())
+        bottom = torch.from_numpy(np.outer(norms[start:stop], norms) + np.float32(model.config.shrinkage))
+        similar = together / bottom.clamp(min=1e-12)
+        similar[torch.arange(stop - start), torch.arange(start, stop)] = -torch.inf
+        similar.masked_fill_(similar == 0, -torch.inf)
+        values, items = top_k(similar, width)
+        own = torch.arange(start, stop).unsqueeze(1).expand_as(items)
+        model.neighbours[start:stop] = torch.where(items < 0, own, items)
+        model.similarities[start:stop] = torch.where(items < 0, 0.0, values)
+    return {}

@@ -46,7 +46,7 @@ from foldin.inference import gaussian_kl, k_means, nearest, reparameterise
 from foldin.models.base import Exportable, InnerProduct, Recommender
 from foldin.models.reverse_process import coefficients
 from foldin.tensors import Float, Int, Tensor
-from foldin.training import Config, Gradient, Loss, Plan, Step, Sweep, setting, shuffled
+from foldin.training import Config, FullPass, GradientPhase, Loss, Step, Trainer, setting, shuffled
 
 __all__ = ["LatentDiffRec", "LatentDiffRecConfig"]
 
@@ -128,39 +128,8 @@ class LatentDiffRec(Exportable, InnerProduct, Recommender[LatentDiffRecConfig]):
     def tensors(self) -> dict[str, Tensor]:
         return {**dict(self.learned.named_parameters()), "own": self.own}
 
-    def plan(self) -> Plan:
-        config = self.config
-        phase = Gradient(
-            name="train",
-            parameters=dict(self.learned.named_parameters()),
-            loss=self._loss,
-            optimizer=lambda parameters: torch.optim.Adam(
-                list(parameters.values()), lr=config.learning_rate, fused=True
-            ),
-            batches=shuffled(config.batch_size),
-        )
-        return Plan(phases=(phase,), epochs=config.epochs, first=(Sweep(name="clusters", run=self._cluster),))
-
-    @torch.no_grad()
-    def _cluster(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        config = self.config
-        seed = int(torch.randint(1 << 62, (), generator=generator, device=generator.device, dtype=torch.int64))
-        rng = np.random.default_rng(seed)
-        count = min(config.clusters, self.n_items)
-        vectors = collaborative_vectors(train, _VECTOR, rng)
-        cluster = nearest(vectors, k_means(vectors, count, rng))[0]
-        sizes = np.bincount(cluster, minlength=count)
-        # At least one dimension a cluster; the rest by size, the largest remainders first.
-        exact = (config.latent - count) * sizes / sizes.sum()
-        widths = 1 + np.floor(exact).astype(np.int64)
-        widths[np.argsort(widths - 1 - exact, kind="stable")[: config.latent - widths.sum()]] += 1
-        of_dimension = np.repeat(np.arange(count), widths)
-        self.own.copy_(torch.from_numpy(cluster[:, None] == of_dimension).float())
-        return {"largest": float(sizes.max() / sizes.sum())}
-
-    def beta_at(self, step: Step) -> float:
-        """γ at a step: a pure function of it."""
-        return self.config.beta * step.risen(self.config.anneal)
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return _Training(self)
 
     def _encoder(self) -> Float[Tensor, "items twice_latent"]:
         return self.learned["encoder"] * self.own.repeat(1, 2)
@@ -193,24 +162,6 @@ class LatentDiffRec(Exportable, InnerProduct, Recommender[LatentDiffRecConfig]):
             return torch.ones(len(t), device=t.device)
         return torch.from_numpy(self.schedule.snr_fall).float().to(t.device)[t]
 
-    def _loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
-        config = self.config
-        items, offsets = batch.tensors(self.device)
-        kept = drop_events(items, offsets, self._read(offsets), config.dropout, generator)
-        code = bag_of_items(self._encoder(), *kept, self._buffers_in) + self.learned["encoder_bias"]
-        mu, logvar = code.chunk(2, dim=1)
-        z = reparameterise(mu, logvar, generator)
-        t = torch.randint(1, config.steps + 1, (len(batch),), generator=generator, device=self.device)
-        noise = torch.randn(z.shape, generator=generator, device=self.device)
-        clean = self._denoised(self.schedule.diffuse(z, t, noise), t)
-        error = (self.weight(t) * (z - clean).square().mean(dim=1)).mean()
-        reconstruction = multinomial_from_hidden(
-            clean, self._decoder(), self.learned["decoder_bias"], items, offsets, self._buffers_out
-        ).mean()
-        kl = gaussian_kl(mu, logvar).mean()
-        value = self.beta_at(step) * kl + config.weight * error - reconstruction
-        return Loss(value, {"reconstruction": reconstruction, "kl": kl, "squared_error": error})
-
     def _reverse(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users latent"]:
         for step in coefficients(self.schedule, None):
             t = torch.full((1,), step.t, dtype=torch.int64, device=z.device)
@@ -236,3 +187,59 @@ class LatentDiffRec(Exportable, InnerProduct, Recommender[LatentDiffRecConfig]):
             2, dim=1
         )
         return F.linear(self._reverse(mu), self._decoder(), self.learned["decoder_bias"])
+
+
+class _Training(Trainer[Histories]):
+    def __init__(self, model: LatentDiffRec) -> None:
+        self.model, config = model, model.config
+        phase: GradientPhase[Histories] = GradientPhase(
+            name="train",
+            parameters=dict(model.learned.named_parameters()),
+            loss=self.loss,
+            optimizer=lambda parameters: torch.optim.Adam(
+                list(parameters.values()), lr=config.learning_rate, fused=True
+            ),
+            batches=shuffled(config.batch_size),
+        )
+        super().__init__(phase, epochs=config.epochs, first=(FullPass(name="clusters", run=self._cluster),))
+
+    @torch.no_grad()
+    def _cluster(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        model = self.model
+        config = model.config
+        seed = int(torch.randint(1 << 62, (), generator=generator, device=generator.device, dtype=torch.int64))
+        rng = np.random.default_rng(seed)
+        count = min(config.clusters, model.n_items)
+        vectors = collaborative_vectors(train, _VECTOR, rng)
+        cluster = nearest(vectors, k_means(vectors, count, rng))[0]
+        sizes = np.bincount(cluster, minlength=count)
+        # At least one dimension a cluster; the rest by size, the largest remainders first.
+        exact = (config.latent - count) * sizes / sizes.sum()
+        widths = 1 + np.floor(exact).astype(np.int64)
+        widths[np.argsort(widths - 1 - exact, kind="stable")[: config.latent - widths.sum()]] += 1
+        of_dimension = np.repeat(np.arange(count), widths)
+        model.own.copy_(torch.from_numpy(cluster[:, None] == of_dimension).float())
+        return {"largest": float(sizes.max() / sizes.sum())}
+
+    def beta_at(self, step: Step) -> float:
+        """γ at a step: a pure function of it."""
+        return self.model.config.beta * step.risen(self.model.config.anneal)
+
+    def loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
+        model = self.model
+        config = model.config
+        items, offsets = batch.tensors(model.device)
+        kept = drop_events(items, offsets, model._read(offsets), config.dropout, generator)
+        code = bag_of_items(model._encoder(), *kept, model._buffers_in) + model.learned["encoder_bias"]
+        mu, logvar = code.chunk(2, dim=1)
+        z = reparameterise(mu, logvar, generator)
+        t = torch.randint(1, config.steps + 1, (len(batch),), generator=generator, device=model.device)
+        noise = torch.randn(z.shape, generator=generator, device=model.device)
+        clean = model._denoised(model.schedule.diffuse(z, t, noise), t)
+        error = (model.weight(t) * (z - clean).square().mean(dim=1)).mean()
+        reconstruction = multinomial_from_hidden(
+            clean, model._decoder(), model.learned["decoder_bias"], items, offsets, model._buffers_out
+        ).mean()
+        kl = gaussian_kl(mu, logvar).mean()
+        value = self.beta_at(step) * kl + config.weight * error - reconstruction
+        return Loss(value, {"reconstruction": reconstruction, "kl": kl, "squared_error": error})

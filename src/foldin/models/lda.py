@@ -27,7 +27,7 @@ from foldin.models.base import LEAST_SHARE, Segmented
 from foldin.models.posterior import Posterior, log_of_product
 from foldin.models.streams import Streams, log_gammas
 from foldin.tensors import Array, Float, Tensor
-from foldin.training import Config, Plan, Sweep, setting
+from foldin.training import Config, FullPass, Trainer, setting
 
 __all__ = ["LDA", "LDAConfig"]
 
@@ -73,57 +73,16 @@ class LDA(Segmented, Posterior[LDAConfig]):
         # As in the authors' code, Gamma(100, 1/100) here as a normal of the same mean and variance, kept positive.
         noise = torch.randn(self.n_items, topics, generator=generator, dtype=torch.float64)
         self.topics = (1.0 + 0.1 * noise).clamp_(min=0.1)
-        self._step = torch.zeros((), dtype=torch.float64)
 
     def tensors(self) -> dict[str, Tensor]:
         return {"topics": self.topics}
-
-    def training_state(self) -> dict[str, Tensor]:
-        return {"step": self._step}
-
-    def load_training_state(self, state: Mapping[str, Tensor]) -> None:
-        self._step.copy_(state["step"])
 
     def training_bytes(self, train: Histories) -> float:
         # Of people and of items: what is known, its logarithm or exponential, what is expected.
         return 8.0 * self.config.topics * 4.0 * (self.n_items + len(train))
 
-    def plan(self) -> Plan:
-        self._step.zero_()
-        run = self._batch if self.config.batch_size is None else self._online
-        return Plan(phases=(Sweep(name="ascend", run=run),), epochs=self.config.epochs)
-
-    def _batch(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        topics = self.topics.numpy()
-        bound = _dirichlet_bound(topics.T, self.eta)
-        of_people, sums = self._expected(train, _geometric(topics, 0))
-        topics[:] = self.eta + sums
-        return {"elbo": (bound + of_people) / len(train)}
-
-    def _expected(
-        self, people: Histories, geometric: Float[Array, "items topics"]
-    ) -> tuple[float, Float[Array, "items topics"]]:
-        """(the people's part of the bound, expected events of each item and topic), γ and φ at their best."""
-        gamma = self._fold_in(people, geometric)
-        found = allocate(_geometric(gamma, 1).astype(geometric.dtype), geometric, people)
-        return float(np.log(found.rates).sum()) + _dirichlet_bound(gamma, self.alpha), found.items
-
-    def _online(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        config, topics = self.config, self.topics.numpy()
-        assert config.batch_size is not None
-        order = torch.randperm(len(train), generator=generator, device=generator.device).cpu().numpy()
-        bound = 0.0
-        for at in range(0, len(order), config.batch_size):
-            batch = train.select(order[at : at + config.batch_size])
-            single = topics.astype(np.float32)
-            logs = digamma(single) - digamma(topics.sum(axis=0).astype(np.float32))
-            of_people, sums = self._expected(batch, np.exp(np.maximum(logs, -80.0)))
-            bound += of_people
-            rho = float((self._step + config.delay + 1.0) ** -config.forgetting)
-            self._step += 1.0
-            topics *= 1.0 - rho
-            topics += rho * (self.eta + len(train) / len(batch) * sums)
-        return {"people_elbo": bound / len(train)}
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return _Training(self)
 
     def _fold_in(self, histories: Histories, geometric: Float[Array, "items topics"]) -> Float[Array, "users topics"]:
         """γ of people by coordinate ascent, the topics held fixed."""
@@ -168,3 +127,54 @@ class LDA(Segmented, Posterior[LDAConfig]):
         while True:
             beta = log_gammas(topics, streams.shared)
             yield log_of_product(streams.log_gammas(people), beta - logsumexp(beta, axis=0)).to(self.device)
+
+
+class _Training(Trainer[Histories]):
+    def __init__(self, model: LDA) -> None:
+        self.model, config = model, model.config
+        self._step = torch.zeros((), dtype=torch.float64)  # online steps taken
+        run = self._batch if config.batch_size is None else self._online
+        super().__init__(FullPass(name="ascend", run=run), epochs=config.epochs)
+
+    def state(self) -> dict[str, Tensor]:
+        """How many online steps were taken."""
+        return {"step": self._step}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from there."""
+        self._step.copy_(state["step"])
+
+    def _batch(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        model = self.model
+        topics = model.topics.numpy()
+        bound = _dirichlet_bound(topics.T, model.eta)
+        of_people, sums = self._expected(train, _geometric(topics, 0))
+        topics[:] = model.eta + sums
+        return {"elbo": (bound + of_people) / len(train)}
+
+    def _expected(
+        self, people: Histories, geometric: Float[Array, "items topics"]
+    ) -> tuple[float, Float[Array, "items topics"]]:
+        """(the people's part of the bound, expected events of each item and topic), γ and φ at their best."""
+        model = self.model
+        gamma = model._fold_in(people, geometric)
+        found = allocate(_geometric(gamma, 1).astype(geometric.dtype), geometric, people)
+        return float(np.log(found.rates).sum()) + _dirichlet_bound(gamma, model.alpha), found.items
+
+    def _online(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        model = self.model
+        config, topics = model.config, model.topics.numpy()
+        assert config.batch_size is not None
+        order = torch.randperm(len(train), generator=generator, device=generator.device).cpu().numpy()
+        bound = 0.0
+        for at in range(0, len(order), config.batch_size):
+            batch = train.select(order[at : at + config.batch_size])
+            single = topics.astype(np.float32)
+            logs = digamma(single) - digamma(topics.sum(axis=0).astype(np.float32))
+            of_people, sums = self._expected(batch, np.exp(np.maximum(logs, -80.0)))
+            bound += of_people
+            rho = float((self._step + config.delay + 1.0) ** -config.forgetting)
+            self._step += 1.0
+            topics *= 1.0 - rho
+            topics += rho * (model.eta + len(train) / len(batch) * sums)
+        return {"people_elbo": bound / len(train)}

@@ -28,7 +28,7 @@ from foldin.models.posterior import Posterior
 from foldin.models.streams import Streams
 from foldin.tensors import Array, Float, Tensor
 from foldin.threads import on_threads, thread_count
-from foldin.training import Config, Plan, Sweep, setting
+from foldin.training import Config, FullPass, Trainer, setting
 
 __all__ = ["MixtureOfMultinomials", "MixtureOfMultinomialsConfig"]
 
@@ -65,41 +65,8 @@ class MixtureOfMultinomials(Segmented, Maximisable[Histories], Posterior[Mixture
         # Of the items: what is expected, of two threads at once, and what is drawn; of a block of people, their shares.
         return 8.0 * self.config.classes * (4.0 * self.n_items + 3.0 * min(len(train), _PEOPLE))
 
-    def plan(self) -> Plan:
-        return Plan(
-            phases=(Sweep(name="em", run=self._iterate),),
-            epochs=self.config.epochs,
-            first=(Sweep(name="begin", run=self._begin),),
-        )
-
-    def _begin(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        """Every class from a person drawn at random, and the pseudo-counts from everybody."""
-        counts = train.counts() + 1.0
-        self.pseudo.copy_(torch.from_numpy(self.config.smoothing * self.n_items * counts / counts.sum()))
-        self.log_class.fill_(-float(np.log(self.config.classes)))
-        self._seed(train, np.arange(self.config.classes), generator)
-        return {}
-
-    def _seed(self, train: Histories, classes: Array, generator: torch.Generator) -> None:
-        active = np.flatnonzero(train.lengths)
-        chosen = torch.randperm(len(active), generator=generator, device=generator.device).cpu().numpy()
-        people = train.select(active[chosen[np.arange(len(classes)) % len(chosen)]])
-        # Half the person, half everybody: a class that knows a few items alone would catch nobody else.
-        share = self.pseudo.numpy() / self.pseudo.sum().item()
-        own = np.asarray(people.csr().todense(), dtype=np.float64)
-        values = 0.5 * own / own.sum(axis=1, keepdims=True) + 0.5 * share
-        self.log_items[:, torch.from_numpy(classes)] = torch.from_numpy(np.log(values.T)).to(self._dtype)
-
-    def _iterate(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        statistics = self.summarise(train)
-        bound = statistics.log_likelihood + self.log_prior()
-        self.maximise(statistics)
-        empty = np.flatnonzero(statistics.sums["classes"] < _NOBODY)
-        if len(empty):
-            self._seed(train, empty, generator)
-            self.log_class[torch.from_numpy(empty)] = -float(np.log(len(train)))
-            self.log_class -= torch.logsumexp(self.log_class, dim=0)
-        return {"lower_bound": bound / len(train), "reseeded": float(len(empty))}
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return _Training(self)
 
     def class_logits(self, histories: Histories) -> Float[Tensor, "users classes"]:
         """log π_c + log p(x_u | c), in nats."""
@@ -171,3 +138,42 @@ class MixtureOfMultinomials(Segmented, Maximisable[Histories], Posterior[Mixture
             for uniform in streams.uniforms(_AT_ONCE):
                 reached = uniform[:, None] * below[:, -1:] >= below
                 yield items[torch.from_numpy(reached[:, :-1].sum(axis=1))].to(self.device)
+
+
+class _Training(Trainer[Histories]):
+    def __init__(self, model: MixtureOfMultinomials) -> None:
+        self.model, config = model, model.config
+        first = (FullPass(name="begin", run=self.begin),)
+        super().__init__(FullPass(name="em", run=self.iterate), epochs=config.epochs, first=first)
+
+    def begin(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        """Every class from a person drawn at random, and the pseudo-counts from everybody."""
+        model = self.model
+        counts = train.counts() + 1.0
+        model.pseudo.copy_(torch.from_numpy(model.config.smoothing * model.n_items * counts / counts.sum()))
+        model.log_class.fill_(-float(np.log(model.config.classes)))
+        self._seed(train, np.arange(model.config.classes), generator)
+        return {}
+
+    def _seed(self, train: Histories, classes: Array, generator: torch.Generator) -> None:
+        model = self.model
+        active = np.flatnonzero(train.lengths)
+        chosen = torch.randperm(len(active), generator=generator, device=generator.device).cpu().numpy()
+        people = train.select(active[chosen[np.arange(len(classes)) % len(chosen)]])
+        # Half the person, half everybody: a class that knows a few items alone would catch nobody else.
+        share = model.pseudo.numpy() / model.pseudo.sum().item()
+        own = np.asarray(people.csr().todense(), dtype=np.float64)
+        values = 0.5 * own / own.sum(axis=1, keepdims=True) + 0.5 * share
+        model.log_items[:, torch.from_numpy(classes)] = torch.from_numpy(np.log(values.T)).to(model._dtype)
+
+    def iterate(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        model = self.model
+        statistics = model.summarise(train)
+        bound = statistics.log_likelihood + model.log_prior()
+        model.maximise(statistics)
+        empty = np.flatnonzero(statistics.sums["classes"] < _NOBODY)
+        if len(empty):
+            self._seed(train, empty, generator)
+            model.log_class[torch.from_numpy(empty)] = -float(np.log(len(train)))
+            model.log_class -= torch.logsumexp(model.log_class, dim=0)
+        return {"lower_bound": bound / len(train), "reseeded": float(len(empty))}

@@ -23,7 +23,7 @@ from foldin.data import Histories
 from foldin.models.base import Exportable, InnerProduct, Recommender
 from foldin.models.recency import oldest_setting
 from foldin.tensors import Float, Int, Tensor
-from foldin.training import Config, Gradient, Loss, Plan, Step, setting, shuffled
+from foldin.training import Config, GradientPhase, Loss, Step, Trainer, setting, shuffled
 
 __all__ = ["MultDAE", "MultDAEConfig"]
 
@@ -59,26 +59,8 @@ class MultDAE(Exportable, InnerProduct, Recommender[MultDAEConfig]):
             oldest=config.oldest,
         )
 
-    def _optimizer(self, parameters: Mapping[str, torch.nn.Parameter]) -> torch.optim.Optimizer:
-        config = self.config
-        weights = [value for name, value in parameters.items() if "bias" not in name]
-        biases = [value for name, value in parameters.items() if "bias" in name]
-        # The gradient of λ‖W‖² is 2λW: what Adam's weight decay adds to the gradient.
-        groups: list[dict[str, Any]] = [
-            {"params": weights, "weight_decay": 2 * config.regularization},
-            {"params": biases},
-        ]
-        return torch.optim.Adam(groups, lr=config.learning_rate, fused=True)
-
-    def plan(self) -> Plan:
-        phase = Gradient(
-            name="train",
-            parameters=dict(self.network.named_parameters()),
-            loss=self._loss,
-            optimizer=self._optimizer,
-            batches=shuffled(self.config.batch_size),
-        )
-        return Plan(phases=(phase,), epochs=self.config.epochs)
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return _Training(self)
 
     def training_bytes(self, train: Histories) -> float:
         rows = min(self.config.batch_size, len(train))  # over the catalog, and a gradient of each
@@ -86,12 +68,6 @@ class MultDAE(Exportable, InnerProduct, Recommender[MultDAEConfig]):
 
     def tensors(self) -> dict[str, Tensor]:
         return dict(self.network.named_parameters())
-
-    def _loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
-        items, offsets = batch.tensors(self.device)
-        code = self.network.encode(items, offsets, dropout=self.config.dropout, generator=generator)
-        reconstruction = self.network.weighted_log_likelihood(torch.tanh(code), items, offsets).mean()
-        return Loss(-reconstruction, {"reconstruction": reconstruction})
 
     @torch.no_grad()
     def queries(self, histories: Histories) -> Float[Tensor, "users hidden"]:
@@ -107,3 +83,34 @@ class MultDAE(Exportable, InnerProduct, Recommender[MultDAEConfig]):
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         items, offsets = histories.tensors(self.device)
         return self.network.logits(torch.tanh(self.network.encode(items, offsets)))
+
+
+class _Training(Trainer[Histories]):
+    def __init__(self, model: MultDAE) -> None:
+        self.model, config = model, model.config
+        phase: GradientPhase[Histories] = GradientPhase(
+            name="train",
+            parameters=dict(model.network.named_parameters()),
+            loss=self.loss,
+            optimizer=self._optimizer,
+            batches=shuffled(config.batch_size),
+        )
+        super().__init__(phase, epochs=config.epochs)
+
+    def _optimizer(self, parameters: Mapping[str, torch.nn.Parameter]) -> torch.optim.Optimizer:
+        config = self.model.config
+        weights = [value for name, value in parameters.items() if "bias" not in name]
+        biases = [value for name, value in parameters.items() if "bias" in name]
+        # The gradient of λ‖W‖² is 2λW: what Adam's weight decay adds to the gradient.
+        groups: list[dict[str, Any]] = [
+            {"params": weights, "weight_decay": 2 * config.regularization},
+            {"params": biases},
+        ]
+        return torch.optim.Adam(groups, lr=config.learning_rate, fused=True)
+
+    def loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
+        model = self.model
+        items, offsets = batch.tensors(model.device)
+        code = model.network.encode(items, offsets, dropout=model.config.dropout, generator=generator)
+        reconstruction = model.network.weighted_log_likelihood(torch.tanh(code), items, offsets).mean()
+        return Loss(-reconstruction, {"reconstruction": reconstruction})

@@ -28,7 +28,7 @@ from foldin.models.base import Exportable, InnerProduct
 from foldin.models.recency import oldest_setting
 from foldin.models.variational import Variational
 from foldin.tensors import Float, Int, Tensor
-from foldin.training import Config, Gradient, Loss, Plan, Step, setting, shuffled
+from foldin.training import Config, GradientPhase, Loss, Step, Trainer, setting, shuffled
 
 __all__ = ["MultVAE", "MultVAEConfig"]
 
@@ -66,18 +66,8 @@ class MultVAE(Exportable, InnerProduct, Variational[MultVAEConfig]):
             oldest=config.oldest,
         )
 
-    def plan(self) -> Plan:
-        config = self.config
-        phase = Gradient(
-            name="train",
-            parameters=dict(self.network.named_parameters()),
-            loss=self._loss,
-            optimizer=lambda parameters: torch.optim.Adam(
-                list(parameters.values()), lr=config.learning_rate, fused=True
-            ),
-            batches=shuffled(config.batch_size),
-        )
-        return Plan(phases=(phase,), epochs=config.epochs)
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return _Training(self)
 
     def training_bytes(self, train: Histories) -> float:
         rows = min(self.config.batch_size, len(train))  # over the catalog, and a gradient of each
@@ -85,13 +75,6 @@ class MultVAE(Exportable, InnerProduct, Variational[MultVAEConfig]):
 
     def tensors(self) -> dict[str, Tensor]:
         return dict(self.network.named_parameters())
-
-    def beta_at(self, step: Step) -> float:
-        """The weight of the KL term at a step: a pure function of it."""
-        config = self.config
-        if config.anneal_updates is not None:
-            return min(config.beta, step.number / config.anneal_updates)
-        return config.beta * step.risen(config.anneal)
 
     def posterior(self, histories: Histories) -> tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]:
         items, offsets = histories.tensors(self.device)
@@ -120,11 +103,34 @@ class MultVAE(Exportable, InnerProduct, Variational[MultVAEConfig]):
     ) -> Float[Tensor, " users"]:
         return self.network.log_likelihood(z, *histories.tensors(self.device))
 
-    def _loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
-        items, offsets = batch.tensors(self.device)
-        code = self.network.encode(items, offsets, dropout=self.config.dropout, generator=generator)
+
+class _Training(Trainer[Histories]):
+    def __init__(self, model: MultVAE) -> None:
+        self.model, config = model, model.config
+        phase: GradientPhase[Histories] = GradientPhase(
+            name="train",
+            parameters=dict(model.network.named_parameters()),
+            loss=self.loss,
+            optimizer=lambda parameters: torch.optim.Adam(
+                list(parameters.values()), lr=config.learning_rate, fused=True
+            ),
+            batches=shuffled(config.batch_size),
+        )
+        super().__init__(phase, epochs=config.epochs)
+
+    def beta_at(self, step: Step) -> float:
+        """The weight of the KL term at a step: a pure function of it."""
+        config = self.model.config
+        if config.anneal_updates is not None:
+            return min(config.beta, step.number / config.anneal_updates)
+        return config.beta * step.risen(config.anneal)
+
+    def loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
+        model = self.model
+        items, offsets = batch.tensors(model.device)
+        code = model.network.encode(items, offsets, dropout=model.config.dropout, generator=generator)
         mu, logvar = code.chunk(2, dim=1)
         z = reparameterise(mu, logvar, generator)
-        reconstruction = self.network.weighted_log_likelihood(z, items, offsets).mean()
+        reconstruction = model.network.weighted_log_likelihood(z, items, offsets).mean()
         kl = gaussian_kl(mu, logvar).mean()
         return Loss(self.beta_at(step) * kl - reconstruction, {"reconstruction": reconstruction, "kl": kl})

@@ -11,6 +11,7 @@ Departures from the paper: people go to convergence in each sweep, as a new pers
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from foldin.blocks import allocate, local_ascent
 from foldin.data import Histories
 from foldin.models.base import LEAST_SHARE, Recommender, Segmented
 from foldin.tensors import Array, Float, Tensor
-from foldin.training import Config, Plan, Sweep, setting
+from foldin.training import Config, FullPass, Trainer, setting
 
 __all__ = ["PLSA", "PLSAConfig"]
 
@@ -55,18 +56,8 @@ class PLSA(Segmented, Recommender[PLSAConfig]):
         # Of people and of items: what is known, its logarithm or exponential, what is expected.
         return 8.0 * self.config.topics * 4.0 * (self.n_items + len(train))
 
-    def plan(self) -> Plan:
-        return Plan(phases=(Sweep(name="em", run=self._iterate),), epochs=self.config.epochs)
-
-    def _iterate(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        people, topics = self.tastes(train), self.topics.numpy()
-        found = allocate(people, topics, train)
-        prior = self.config.people_pseudo * np.log(np.maximum(people, _LEAST)).sum()
-        prior += self.config.item_pseudo * np.log(topics).sum()
-        self.weights.copy_(torch.from_numpy(found.items.sum(axis=0) / max(1, train.n_events)))
-        items = np.maximum(found.items + self.config.item_pseudo, _LEAST)
-        self.topics.copy_(torch.from_numpy(items / items.sum(axis=0)))
-        return {"log_posterior": (float(np.log(found.rates).sum()) + prior) / len(train)}
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return Trainer(FullPass(name="em", run=partial(_iterate, self)), epochs=self.config.epochs)
 
     def tastes(self, histories: Histories) -> Float[Array, "users topics"]:
         """θ of each person, the topics held fixed."""
@@ -94,3 +85,14 @@ class PLSA(Segmented, Recommender[PLSAConfig]):
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         rates = self.tastes(histories).astype(np.float32) @ self.topics.numpy().T.astype(np.float32)
         return torch.from_numpy(rates).clamp_(min=LEAST_SHARE).log_().to(self.device)
+
+
+def _iterate(model: PLSA, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+    people, topics = model.tastes(train), model.topics.numpy()
+    found = allocate(people, topics, train)
+    prior = model.config.people_pseudo * np.log(np.maximum(people, _LEAST)).sum()
+    prior += model.config.item_pseudo * np.log(topics).sum()
+    model.weights.copy_(torch.from_numpy(found.items.sum(axis=0) / max(1, train.n_events)))
+    items = np.maximum(found.items + model.config.item_pseudo, _LEAST)
+    model.topics.copy_(torch.from_numpy(items / items.sum(axis=0)))
+    return {"log_posterior": (float(np.log(found.rates).sum()) + prior) / len(train)}

@@ -16,20 +16,21 @@ Departures from the paper: people begin each sweep anew, which ends better (see 
 that before the sweep's update of the items, where the rates it needs are computed anyway.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.special import gammaln, psi
 
-from foldin.blocks import allocate, digamma, local_ascent
+from foldin.blocks import digamma, local_ascent
 from foldin.data import Histories
 from foldin.models.base import LEAST_SHARE, Segmented
+from foldin.models.gammas import Gammas
+from foldin.models.poisson_trainer import PoissonTrainer
 from foldin.models.posterior import Posterior, log_of_product
 from foldin.models.streams import Streams, log_gammas
 from foldin.tensors import Array, Float, Tensor
-from foldin.training import Config, Plan, Sweep, setting
+from foldin.training import Config, Trainer, setting
 
 __all__ = ["PoissonFactorization", "PoissonFactorizationConfig"]
 
@@ -49,32 +50,6 @@ class PoissonFactorizationConfig(Config):
     epochs: int = setting(60, "sweeps, at most", low=1)
 
 
-@dataclass
-class _Gammas:
-    """q of one side: θ (or β) with its rates ξ (or η); all but the latter's rate are given by the former's updates."""
-
-    shape: Float[Array, "rows factors"]
-    rate: Float[Array, "rows factors"]
-    activity_rate: Float[Array, " rows"]
-
-    @property
-    def mean(self) -> Float[Array, "rows factors"]:
-        return self.shape / self.rate
-
-    @property
-    def geometric(self) -> Float[Array, "rows factors"]:
-        """exp E[log θ]."""
-        return _geometric(self.shape, self.rate)
-
-
-def _geometric(shape: Array, rate: Array) -> Float[Array, "rows factors"]:
-    return np.exp(np.maximum(psi(shape), -300.0)) / rate
-
-
-def _gamma_entropy(shape: Array, rate: Array) -> float:
-    return float(np.sum(shape - np.log(rate) + gammaln(shape) + (1.0 - shape) * psi(shape)))
-
-
 class PoissonFactorization(Segmented, Posterior[PoissonFactorizationConfig]):
     """Hierarchical Poisson factorisation by variational inference."""
 
@@ -90,8 +65,6 @@ class PoissonFactorization(Segmented, Posterior[PoissonFactorizationConfig]):
             config.shape * (0.5 + torch.rand(size, generator=generator, dtype=torch.float64)) for _ in range(2)
         )
         self.item_activity_rate = torch.full((self.n_items,), self._activity_shape(), dtype=torch.float64)
-        self._people: _Gammas | None = None  # of the training people, between sweeps
-        self._step = torch.zeros((), dtype=torch.float64)
 
     def _activity_shape(self) -> float:
         """κ = a' + K a, the same for everybody."""
@@ -104,44 +77,29 @@ class PoissonFactorization(Segmented, Posterior[PoissonFactorizationConfig]):
             "item_activity_rate": self.item_activity_rate,
         }
 
-    def training_state(self) -> dict[str, Tensor]:
-        if self._people is None:
-            return {"step": self._step}
-        people = self._people
-        arrays = {"shape": people.shape, "rate": people.rate, "activity_rate": people.activity_rate}
-        return {"step": self._step, **{name: torch.from_numpy(value) for name, value in arrays.items()}}
-
-    def load_training_state(self, state: Mapping[str, Tensor]) -> None:
-        self._step.copy_(state["step"])
-        if "shape" in state:
-            self._people = _Gammas(*(state[name].numpy() for name in ("shape", "rate", "activity_rate")))
-
     def training_bytes(self, train: Histories) -> float:
         # Of people and of items: what is known, its logarithm or exponential, what is expected.
         return 8.0 * self.config.factors * 4.0 * (self.n_items + len(train))
 
-    def plan(self) -> Plan:
-        self._people = None
-        self._step.zero_()
-        run = self._sweep if self.config.batch_size is None else self._stochastic
-        return Plan(phases=(Sweep(name="ascend", run=run),), epochs=self.config.epochs)
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return PoissonTrainer(self)
 
-    def _items(self) -> _Gammas:
+    def _items(self) -> Gammas:
         """Views of the model's own tensors."""
-        return _Gammas(self.item_shape.numpy(), self.item_rate.numpy(), self.item_activity_rate.numpy())
+        return Gammas(self.item_shape.numpy(), self.item_rate.numpy(), self.item_activity_rate.numpy())
 
-    def _prior_people(self, users: int, item_sums: Float[Array, " factors"]) -> _Gammas:
+    def _prior_people(self, users: int, item_sums: Float[Array, " factors"]) -> Gammas:
         """What is thought of people of whom nothing is known."""
         size, config = (users, self.config.factors), self.config
         kappa = self._activity_shape()
         activity_rate = np.full(users, kappa / config.activity_mean)
-        return _Gammas(
+        return Gammas(
             np.full(size, config.shape),
             (kappa / activity_rate)[:, None] + np.broadcast_to(item_sums, size),
             activity_rate,
         )
 
-    def _update(self, side: _Gammas, shares: Array, other_sums: Float[Array, " factors"], rows: slice | Array) -> None:
+    def _update(self, side: Gammas, shares: Array, other_sums: Float[Array, " factors"], rows: slice | Array) -> None:
         """The coordinate updates of one side: shape, rate, and the rate of its activity."""
         config, kappa = self.config, self._activity_shape()
         side.shape[rows] = config.shape + shares
@@ -149,61 +107,7 @@ class PoissonFactorization(Segmented, Posterior[PoissonFactorizationConfig]):
         prior = config.activity_shape / config.activity_mean
         side.activity_rate[rows] = prior + (side.shape[rows] / side.rate[rows]).sum(axis=1)
 
-    def _sweep(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        items = self._items()
-        if self.config.anew:
-            people = self._fold_in(train)
-        else:
-            if self._people is None:
-                self._people = self._prior_people(len(train), items.mean.sum(axis=0))
-            people = self._people
-        found = allocate(people.geometric, items.geometric, train)
-        bound = self._bound(people, items, float(np.log(found.rates).sum()))
-        if not self.config.anew:
-            self._update(people, found.people, items.mean.sum(axis=0), slice(None))
-        self._update(items, found.items, people.mean.sum(axis=0), slice(None))
-        return {"elbo": bound / len(train)}
-
-    def _bound(self, people: _Gammas, items: _Gammas, log_rates: float) -> float:
-        """E_q[log p(y, everything)] + H(q) in nats, with φ at its best for the gammas."""
-        config, kappa = self.config, self._activity_shape()
-        total = log_rates - float(people.mean.sum(axis=0) @ items.mean.sum(axis=0))
-        a, a1, mean = config.shape, config.activity_shape, config.activity_mean
-        for side in (people, items):
-            log_value, log_activity = psi(side.shape) - np.log(side.rate), psi(kappa) - np.log(side.activity_rate)
-            activity = kappa / side.activity_rate
-            total += float(np.sum(a * log_activity[:, None] - gammaln(a) + (a - 1.0) * log_value))
-            total -= float(activity @ side.mean.sum(axis=1))
-            total += float(
-                np.sum(a1 * np.log(a1 / mean) - gammaln(a1) + (a1 - 1.0) * log_activity - a1 / mean * activity)
-            )
-            total += _gamma_entropy(side.shape, side.rate) + _gamma_entropy(
-                np.full(len(activity), kappa), side.activity_rate
-            )
-        return total
-
-    def _stochastic(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        config, items = self.config, self._items()
-        assert config.batch_size is not None
-        order = torch.randperm(len(train), generator=generator, device=generator.device).cpu().numpy()
-        bounds = 0.0
-        for at in range(0, len(order), config.batch_size):
-            batch = train.select(order[at : at + config.batch_size])
-            people = self._fold_in(batch)
-            found = allocate(people.geometric, items.geometric, batch)
-            bounds += float(np.log(found.rates).sum())
-            scale = len(train) / len(batch)
-            rho = float((self._step + config.delay + 1.0) ** -config.forgetting)
-            self._step += 1.0
-            kappa = self._activity_shape()
-            target_shape = config.shape + scale * found.items
-            target_rate = (kappa / items.activity_rate)[:, None] + scale * people.mean.sum(axis=0)
-            items.shape += rho * (target_shape - items.shape)
-            items.rate += rho * (target_rate - items.rate)
-            items.activity_rate[:] = config.activity_shape / config.activity_mean + items.mean.sum(axis=1)
-        return {"log_rates": bounds / len(train)}
-
-    def _fold_in(self, histories: Histories) -> _Gammas:
+    def _fold_in(self, histories: Histories) -> Gammas:
         """q of people by coordinate ascent, the items held fixed."""
         items = self._items()
         sums, geometric = items.mean.sum(axis=0), items.geometric

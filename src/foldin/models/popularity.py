@@ -9,6 +9,7 @@ what is popular now, which is the baseline to beat when people are split by time
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -16,7 +17,7 @@ from foldin.data import Histories
 from foldin.errors import FitError
 from foldin.models.base import Recommender
 from foldin.tensors import Float, Tensor
-from foldin.training import Config, Plan, Sweep, setting
+from foldin.training import Config, FullPass, Trainer, setting
 
 __all__ = ["Popularity", "PopularityConfig"]
 
@@ -37,20 +38,21 @@ class Popularity(Recommender[PopularityConfig]):
     def _build(self, generator: torch.Generator) -> None:
         self.log_share = torch.zeros(self.n_items, device=self.device)
 
-    def plan(self) -> Plan:
-        return Plan(phases=(Sweep(name="count", run=self._count),))
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return Trainer(FullPass(name="count", run=partial(_count, self)), closed_form=True)
 
     def tensors(self) -> dict[str, Tensor]:
         return {"log_share": self.log_share}
 
-    def _count(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        if self.config.window_days is not None:
-            if train.times is None:
-                raise FitError("popularity: window_days needs a log with times")
-            train = train.where(train.times > train.times.max() - round(self.config.window_days * 86_400))
-        counts = torch.from_numpy(train.counts()).double() + self.config.smoothing
-        self.log_share.copy_((counts / counts.sum()).log())
-        return {}
-
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         return self.log_share.repeat(len(histories), 1)
+
+
+def _count(model: "Popularity", train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+    if model.config.window_days is not None:
+        if train.times is None:
+            raise FitError("popularity: window_days needs a log with times")
+        train = train.where(train.times > train.times.max() - round(model.config.window_days * 86_400))
+    counts = torch.from_numpy(train.counts()).double() + model.config.smoothing
+    model.log_share.copy_((counts / counts.sum()).log())
+    return {}

@@ -41,7 +41,7 @@ from foldin.models.base import Exportable, InnerProduct
 from foldin.models.recency import oldest_setting
 from foldin.models.variational import Variational
 from foldin.tensors import Float, Int, Tensor
-from foldin.training import Config, Gradient, Loss, Phase, Plan, Step, Sweep, setting, shuffled
+from foldin.training import Config, FullPass, GradientPhase, Loss, Phase, Step, Trainer, setting, shuffled
 
 __all__ = ["RecVAE", "RecVAEConfig"]
 
@@ -103,7 +103,6 @@ class RecVAE(Exportable, InnerProduct, Variational[RecVAEConfig]):
         self.decoder = uniform_parameter((self.n_items, config.latent), config.latent, generator, device)
         self.decoder_bias = uniform_parameter((self.n_items,), config.latent, generator, device)
         self._buffers = Buffers()
-        self._cache: Gaussian | None = None  # q_old of every training person, while training
 
     def training_bytes(self, train: Histories) -> float:
         rows = min(self.config.batch_size, len(train))  # over the catalog, and a gradient of each
@@ -114,66 +113,12 @@ class RecVAE(Exportable, InnerProduct, Variational[RecVAEConfig]):
         named |= {f"old.{name}": value for name, value in self.old.named_parameters()}
         return {**named, "decoder": self.decoder, "decoder_bias": self.decoder_bias}
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        super().load_state(state)
-        self._cache = None
-
-    def plan(self) -> Plan:
-        config = self.config
-        self._cache = None  # of the people of an earlier training
-
-        def adam(parameters: Mapping[str, torch.nn.Parameter]) -> torch.optim.Optimizer:
-            return torch.optim.Adam(list(parameters.values()), lr=config.learning_rate, fused=True)
-
-        def gradient(name: str, parameters: Mapping[str, torch.nn.Parameter], passes: int) -> Gradient:
-            loss = self._decoder_loss if name == "decoder" else self._loss
-            return Gradient(
-                name=name,
-                parameters=parameters,
-                loss=loss,
-                optimizer=adam,
-                batches=shuffled(config.batch_size),
-                passes=passes,
-            )
-
-        encoder = {f"encoder.{name}": value for name, value in self.encoder.named_parameters()}
-        decoder = {"decoder": self.decoder, "decoder_bias": self.decoder_bias}
-        phases: tuple[Phase, ...]
-        if config.alternating:
-            phases = (
-                Sweep(name="posterior", run=self._fill_cache),
-                gradient("encoder", encoder, config.encoder_passes),
-                Sweep(name="prior", run=self._refresh),
-                gradient("decoder", decoder, config.decoder_passes),
-            )
-        else:
-            phases = (Sweep(name="posterior", run=self._fill_cache), gradient("train", {**encoder, **decoder}, 1))
-        if config.slim_every is not None:
-            # First, as in the authors' code: a pass over everything follows before the epoch is judged.
-            phases = (Sweep(name="slim", run=self._refine, every=config.slim_every), *phases)
-        return Plan(phases=phases, epochs=config.epochs)
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return _Training(self)
 
     def _frozen_posterior(self, histories: Histories) -> Gaussian:
         items, offsets = histories.tensors(self.device)
         return self.old(items, offsets)
-
-    @torch.no_grad()
-    def _fill_cache(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        if self._cache is None:
-            step = self.config.batch_size
-            parts = [self._frozen_posterior(train.rows(at, at + step)) for at in range(0, len(train), step)]
-            self._cache = torch.cat([mu for mu, _ in parts]), torch.cat([logvar for _, logvar in parts])
-        return {}
-
-    def _refresh(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        self.old.copy_from(self.encoder)
-        self._cache = None
-        return self._fill_cache(train, generator)
-
-    def _cached(self, step: Step) -> Gaussian:
-        assert self._cache is not None
-        at = torch.from_numpy(step.users).to(self.device)
-        return self._cache[0][at], self._cache[1][at]
 
     def _prior_terms(self, z: Tensor, old: Gaussian) -> Float[Tensor, "... latent"]:
         """log p(z_j|x) of each dimension: a log-sum-exp over the three components."""
@@ -197,37 +142,6 @@ class RecVAE(Exportable, InnerProduct, Variational[RecVAEConfig]):
         oldest = self.config.oldest
         values = None if oldest == 1.0 else recency_weights(offsets, oldest)
         return multinomial_from_hidden(z, self.decoder, self.decoder_bias, items, offsets, self._buffers, values)
-
-    def _loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
-        items, offsets = batch.tensors(self.device)
-        mu, logvar = self.encoder(items, offsets, dropout=self.config.dropout, generator=generator)
-        z = reparameterise(mu, logvar, generator)
-        reconstruction = self._reconstruction(z, items, offsets)
-        kl = log_normal(z, mu, logvar) - self._prior_terms(z, self._cached(step)).sum(dim=-1)
-        weight = self.config.gamma * offsets.diff() if self.config.beta is None else self.config.beta
-        return Loss((weight * kl - reconstruction).mean(), {"reconstruction": reconstruction.mean(), "kl": kl.mean()})
-
-    def _decoder_loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
-        # The KL does not depend on the decoder, and q is q_old right after a refresh.
-        items, offsets = batch.tensors(self.device)
-        z = reparameterise(*self._cached(step), generator)
-        reconstruction = self._reconstruction(z, items, offsets).mean()
-        return Loss(-reconstruction, {"reconstruction": reconstruction})
-
-    @torch.no_grad()
-    def _refine(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        """ImplicitSLIM on the encoder's first layer and on the decoder."""
-        config = self.config
-        for weight in (self.encoder.first, self.decoder):
-            refined = implicit_slim(
-                weight,
-                train,
-                regularization=config.slim_regularization,
-                strength=config.slim_strength,
-                min_count=config.slim_min_count,
-            )
-            weight.copy_(refined)
-        return {}
 
     def posterior(self, histories: Histories) -> Gaussian:
         items, offsets = histories.tensors(self.device)
@@ -255,3 +169,94 @@ class RecVAE(Exportable, InnerProduct, Variational[RecVAEConfig]):
 
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
         return F.linear(self.encoder.padded(history)[0], self.decoder, self.decoder_bias)
+
+
+class _Training(Trainer[Histories]):
+    def __init__(self, model: RecVAE) -> None:
+        self.model, config = model, model.config
+        self.cache: Gaussian | None = None  # q_old of every training user
+
+        def adam(parameters: Mapping[str, torch.nn.Parameter]) -> torch.optim.Optimizer:
+            return torch.optim.Adam(list(parameters.values()), lr=config.learning_rate, fused=True)
+
+        def gradient(name: str, parameters: Mapping[str, torch.nn.Parameter], passes: int) -> GradientPhase[Histories]:
+            loss = self.decoder_loss if name == "decoder" else self.loss
+            return GradientPhase(
+                name=name,
+                parameters=parameters,
+                loss=loss,
+                optimizer=adam,
+                batches=shuffled(config.batch_size),
+                passes=passes,
+            )
+
+        encoder = {f"encoder.{name}": value for name, value in model.encoder.named_parameters()}
+        decoder = {"decoder": model.decoder, "decoder_bias": model.decoder_bias}
+        phases: list[Phase[Histories]] = [FullPass(name="posterior", run=self.fill_cache)]
+        if config.alternating:
+            phases += [
+                gradient("encoder", encoder, config.encoder_passes),
+                FullPass(name="prior", run=self.refresh),
+                gradient("decoder", decoder, config.decoder_passes),
+            ]
+        else:
+            phases.append(gradient("train", {**encoder, **decoder}, 1))
+        if config.slim_every is not None:
+            # First, as in the authors' code: a pass over everything follows before the epoch is judged.
+            phases.insert(0, FullPass(name="slim", run=self.refine, every=config.slim_every))
+        super().__init__(*phases, epochs=config.epochs)
+
+    @torch.no_grad()
+    def fill_cache(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        model = self.model
+        if self.cache is None:
+            step = model.config.batch_size
+            parts = [model._frozen_posterior(train.rows(at, at + step)) for at in range(0, len(train), step)]
+            self.cache = torch.cat([mu for mu, _ in parts]), torch.cat([logvar for _, logvar in parts])
+        return {}
+
+    def refresh(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        model = self.model
+        model.old.copy_from(model.encoder)
+        self.cache = None
+        return self.fill_cache(train, generator)
+
+    def cached(self, step: Step) -> Gaussian:
+        model = self.model
+        assert self.cache is not None
+        at = torch.from_numpy(step.users).to(model.device)
+        return self.cache[0][at], self.cache[1][at]
+
+    def loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
+        model = self.model
+        items, offsets = batch.tensors(model.device)
+        mu, logvar = model.encoder(items, offsets, dropout=model.config.dropout, generator=generator)
+        z = reparameterise(mu, logvar, generator)
+        reconstruction = model._reconstruction(z, items, offsets)
+        kl = log_normal(z, mu, logvar) - model._prior_terms(z, self.cached(step)).sum(dim=-1)
+        weight = model.config.gamma * offsets.diff() if model.config.beta is None else model.config.beta
+        return Loss((weight * kl - reconstruction).mean(), {"reconstruction": reconstruction.mean(), "kl": kl.mean()})
+
+    def decoder_loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
+        model = self.model
+        # The KL does not depend on the decoder, and q is q_old right after a refresh.
+        items, offsets = batch.tensors(model.device)
+        z = reparameterise(*self.cached(step), generator)
+        reconstruction = model._reconstruction(z, items, offsets).mean()
+        return Loss(-reconstruction, {"reconstruction": reconstruction})
+
+    @torch.no_grad()
+    def refine(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        """ImplicitSLIM on the encoder's first layer and on the decoder."""
+        model = self.model
+        config = model.config
+        for weight in (model.encoder.first, model.decoder):
+            refined = implicit_slim(
+                weight,
+                train,
+                regularization=config.slim_regularization,
+                strength=config.slim_strength,
+                min_count=config.slim_min_count,
+            )
+            weight.copy_(refined)
+        return {}

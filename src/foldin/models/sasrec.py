@@ -43,32 +43,24 @@ from foldin.blocks import (
     Cache,
     SequenceEncoder,
     TransformerShape,
-    batches_of_transitions,
-    binary_loss,
-    calibration,
     encoder_bytes,
     matmul_into,
-    negatives_not_taken,
     newest,
-    sampled_softmax_loss,
-    shared_negatives,
-    softmax_cross_entropy,
     step_bytes,
-    transitions,
 )
 from foldin.data import Histories
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.memory import require_memory
 from foldin.models.base import Exportable, InnerProduct, Recommender
 from foldin.models.item_names import ItemNames, naming
+from foldin.models.sasrec_trainer import SASRecTrainer
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
-from foldin.training import Config, Gradient, Loss, Plan, Step, Sweep, falling, setting
+from foldin.training import Config, Trainer, setting
 
 __all__ = ["Reading", "SASRec", "SASRecConfig"]
 
 _FULL_SOFTMAX_ITEMS = 200_000
-_SMALL_BATCH = 1 << 17  # entries of a batch's states
 _BINARY = ("bce", "gbce")
 _NEGATIVES = {"bce": 1, "gbce": 256, "sampled": 3000}
 
@@ -176,14 +168,20 @@ class SASRec(Exportable, InnerProduct, PopularStart, Recommender[SASRecConfig]):
         config = self.config
         states = step_bytes(train, config.batch_tokens, config.length, config.width, config.heads, config.blocks)
         # Indices of negatives, scores and their gradients.
-        negatives = 0 if self._loss_kind == "softmax" else config.negatives or _NEGATIVES[self._loss_kind]
+        negatives = self.negatives
         return super().training_bytes(train) + states + 24.0 * negatives * min(config.batch_tokens, train.n_events)
 
     @property
-    def _loss_kind(self) -> str:
+    def loss_kind(self) -> str:
+        """The loss that it is trained by."""
         if self.config.loss != "auto":
             return self.config.loss
         return "softmax" if self.n_items <= _FULL_SOFTMAX_ITEMS else "sampled"
+
+    @property
+    def negatives(self) -> int:
+        """Items drawn against each target, or each step; 0 where all items are scored."""
+        return 0 if self.loss_kind == "softmax" else self.config.negatives or _NEGATIVES[self.loss_kind]
 
     def tensors(self) -> dict[str, Tensor]:
         named = {} if self.naming is None else self.naming.tensors()
@@ -210,28 +208,8 @@ class SASRec(Exportable, InnerProduct, PopularStart, Recommender[SASRecConfig]):
                 "or train with timed = false"
             )
 
-    def plan(self) -> Plan:
-        config = self.config
-        phase = Gradient(
-            name="train",
-            parameters=dict(self.encoder.by_name()),
-            loss=self._loss,
-            optimizer=lambda parameters: torch.optim.Adam(
-                list(parameters.values()), lr=config.learning_rate, betas=(0.9, 0.98), fused=True
-            ),
-            batches=lambda train, rng: batches_of_transitions(train, config.length, config.batch_tokens, rng),
-            learning_rate=falling(config.learning_rate, config.decay),
-            small=config.batch_tokens * config.width <= _SMALL_BATCH,
-        )
-        return Plan(phases=(phase,), epochs=config.epochs, first=(Sweep(name="count", run=self._count),))
-
-    def _count(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        self._learn_shares(train)
-        if self.naming is None:
-            return {}
-        found = self.naming.learn(train, None, generator)
-        self._call()
-        return found
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return SASRecTrainer(self)
 
     def _asked(self, states: Float[Tensor, "... width"]) -> Float[Tensor, "... width"]:
         """What the items' vectors are multiplied with."""
@@ -240,27 +218,6 @@ class SASRec(Exportable, InnerProduct, PopularStart, Recommender[SASRecConfig]):
     def _vectors(self) -> Float[Tensor, "items width"]:
         items = self.encoder.vectors()
         return items if self.config.temperature is None else F.normalize(items, dim=-1)
-
-    def _loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
-        crop = generator if self.config.crop else None
-        given, targets = transitions(batch, self.config.length, self.device, crop)
-        states = self.encoder(given, generator).flatten(0, 1).index_select(0, given.positions())
-        hidden, vectors = self._asked(states), self._vectors()
-        kind = self._loss_kind
-        if kind == "softmax":
-            value = softmax_cross_entropy(hidden, vectors, targets) / len(targets)
-            return Loss(value, {"nats_per_event": value})
-        k = self.config.negatives or _NEGATIVES[kind]
-        if kind == "sampled":
-            negatives, log_expected = shared_negatives(self.config.sampling, k, self.log_share, targets, generator)
-            value = sampled_softmax_loss(hidden, vectors, targets, negatives, log_expected)
-            return Loss(value, {"nats_per_event": value})
-        if kind == "gbce":
-            negatives = torch.randint(self.n_items, (len(targets), k), generator=generator, device=self.device)
-            beta = calibration(self.config.gbce_t, k, self.n_items)
-            return Loss(binary_loss(hidden, vectors, targets, negatives, beta), {})
-        people = torch.repeat_interleave(torch.arange(len(batch), device=self.device), given.lengths)
-        return Loss(binary_loss(hidden, vectors, targets, negatives_not_taken(k, batch, people, generator)), {})
 
     @torch.no_grad()
     def queries(self, histories: Histories) -> Float[Tensor, "users width"]:

@@ -43,7 +43,7 @@ from foldin.models.base import Described, ItemTokens, Recommender, Segmented
 from foldin.models.item_names import KINDS, SOURCES, ItemNames, Naming
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
-from foldin.training import Config, Gradient, Loss, Plan, Step, Sweep, falling, setting
+from foldin.training import Config, FullPass, GradientPhase, Loss, Step, Trainer, falling, setting
 
 __all__ = ["SemanticIds", "SemanticIdsConfig"]
 
@@ -143,27 +143,8 @@ class SemanticIds(Described, ItemTokens, Segmented, PopularStart, Recommender[Se
         # An item without a title is not named by its id.
         self.titles = [title or "" for title in given] if any(given) else None
 
-    def plan(self) -> Plan:
-        config = self.config
-        parameters = {**self.encoder.by_name(), **{f"decoder.{n}": p for n, p in self.decoder.named_parameters()}}
-        phase = Gradient(
-            name="train",
-            parameters=parameters,
-            loss=self._loss,
-            optimizer=lambda parameters: torch.optim.Adam(
-                list(parameters.values()), lr=config.learning_rate, betas=(0.9, 0.98), fused=True
-            ),
-            batches=lambda train, rng: batches_of_transitions(train, config.length, config.batch_tokens, rng),
-            learning_rate=falling(config.learning_rate, config.decay),
-            small=config.batch_tokens * config.width <= _SMALL_BATCH,
-        )
-        return Plan(phases=(phase,), epochs=config.epochs, first=(Sweep(name="name", run=self._name),))
-
-    def _name(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        found = self.naming.learn(train, self.titles, generator)
-        self._learn_shares(train)
-        self._grow()
-        return found
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return _Training(self)
 
     def _grow(self) -> None:
         names = self.naming.names
@@ -185,14 +166,6 @@ class SemanticIds(Described, ItemTokens, Segmented, PopularStart, Recommender[Se
         if self._tree is None:
             raise FitError("SemanticIds: items have no names before training")
         return self._tree
-
-    def _loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
-        given, targets = transitions(batch, self.config.length, self.device)
-        states = self.encoder(given, generator).flatten(0, 1).index_select(0, given.positions())
-        tree = self.tree if self.config.constrained else None
-        parts = self.decoder.log_prob(self.encoder.items, states, self.naming.names[targets], tree).mean(dim=0)
-        terms = {f"nats_level_{level}": -part for level, part in enumerate(parts.detach(), 1)}
-        return Loss(-parts.sum(), terms)
 
     def _scores(self) -> CodeScores:
         return CodeScores(self.decoder, self.tree, self.encoder.items.detach(), self.naming.names)
@@ -266,3 +239,37 @@ class SemanticIds(Described, ItemTokens, Segmented, PopularStart, Recommender[Se
         if self.titles is not None:
             grown.titles = [*self.titles, *titles]
         return grown
+
+
+class _Training(Trainer[Histories]):
+    def __init__(self, model: SemanticIds) -> None:
+        self.model, config = model, model.config
+        learned = {f"decoder.{name}": value for name, value in model.decoder.named_parameters()}
+        phase: GradientPhase[Histories] = GradientPhase(
+            name="train",
+            parameters={**model.encoder.by_name(), **learned},
+            loss=self.loss,
+            optimizer=lambda parameters: torch.optim.Adam(
+                list(parameters.values()), lr=config.learning_rate, betas=(0.9, 0.98), fused=True
+            ),
+            batches=lambda train, rng: batches_of_transitions(train, config.length, config.batch_tokens, rng),
+            learning_rate=falling(config.learning_rate, config.decay),
+            small=config.batch_tokens * config.width <= _SMALL_BATCH,
+        )
+        super().__init__(phase, epochs=config.epochs, first=(FullPass(name="name", run=self._name),))
+
+    def _name(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        model = self.model
+        found = model.naming.learn(train, model.titles, generator)
+        model.learn_shares(train)
+        model._grow()
+        return found
+
+    def loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
+        model = self.model
+        given, targets = transitions(batch, model.config.length, model.device)
+        states = model.encoder(given, generator).flatten(0, 1).index_select(0, given.positions())
+        tree = model.tree if model.config.constrained else None
+        parts = model.decoder.log_prob(model.encoder.items, states, model.naming.names[targets], tree).mean(dim=0)
+        terms = {f"nats_level_{level}": -part for level, part in enumerate(parts.detach(), 1)}
+        return Loss(-parts.sum(), terms)

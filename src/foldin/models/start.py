@@ -27,14 +27,15 @@ def log_shares(counts: Int64[Array, " items"]) -> Float[Tensor, " items"]:
 class PopularStart(ABC):
     """A recommender that gives training counts where a history says nothing.
 
-    `log_share`, one of its tensors, is learned by `_learn_shares`. A model with a density scores such a user's items with it; one
+    `log_share`, one of its tensors, is learned by `learn_shares`. A model with a density scores such a user's items with it; one
     without a density scores them with the shares themselves, below the scores that a history gives.
     """
 
     has_likelihood: bool
     log_share: Float[Tensor, " items"]
 
-    def _learn_shares(self, train: Histories) -> None:
+    def learn_shares(self, train: Histories) -> None:
+        """Take over the shares of the training events."""
         self.log_share.copy_(log_shares(train.counts()))
 
     @abstractmethod

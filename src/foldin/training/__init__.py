@@ -1,11 +1,11 @@
-"""Training: a model's settings, its plan as data, and the one loop that runs any plan."""
+"""Training: a model's settings, its trainer, and the one loop that runs any trainer."""
 
 from foldin.training.checkpoint import CHECKPOINT, EpochRecord
 from foldin.training.compiled import compiled
 from foldin.training.config import Config, setting
-from foldin.training.fit import FitResult, Judge, Progress, fit
-from foldin.training.plan import Batches, Gradient, Loss, Phase, Plan, Step, Sweep, falling, shuffled
+from foldin.training.fit import FitResult, Progress, Stopped, Validation, fit
 from foldin.training.trainable import Trainable
+from foldin.training.trainer import Batches, FullPass, GradientPhase, Loss, Phase, Step, Trainer, falling, shuffled
 
 __all__ = [
     "CHECKPOINT",
@@ -13,15 +13,16 @@ __all__ = [
     "Config",
     "EpochRecord",
     "FitResult",
-    "Gradient",
-    "Judge",
+    "FullPass",
+    "GradientPhase",
     "Loss",
     "Phase",
-    "Plan",
     "Progress",
     "Step",
-    "Sweep",
+    "Stopped",
     "Trainable",
+    "Trainer",
+    "Validation",
     "compiled",
     "falling",
     "fit",

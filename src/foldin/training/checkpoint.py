@@ -16,6 +16,7 @@ from foldin.files import read_tensors, write_tensors
 from foldin.rows import Rows
 from foldin.tensors import Tensor
 from foldin.training.trainable import Trainable
+from foldin.training.trainer import Trainer
 
 __all__ = ["CHECKPOINT", "EpochRecord", "TrainingState", "identity", "load_checkpoint", "save_checkpoint"]
 
@@ -29,10 +30,10 @@ class EpochRecord:
 
     Args:
         epoch: counted from 1.
-        seconds: of training in this epoch, without judging.
-        people_per_second: gradient passes only; None for sweeps.
-        terms: means over the epoch, by "phase/term"; in the first also what the sweeps before it told.
-        metric: the judge's figure; None when it was not asked.
+        seconds: of training in this epoch, without validation.
+        people_per_second: gradient passes only; None for full passes.
+        terms: means over the epoch, by "phase/term"; in the first also those of the full passes before it.
+        metric: the validation metric; None where there is none.
         best: whether it is the best so far.
     """
 
@@ -58,10 +59,10 @@ class TrainingState:
     seconds: float = 0.0
 
 
-def identity(model: Trainable[Any, Any], train: Rows, *, epochs: int, seed: int, judged_by: str) -> dict[str, Any]:
+def identity(model: Trainable[Any, Any], train: Rows, *, epochs: int, seed: int, validated_by: str) -> dict[str, Any]:
     """What a checkpoint must agree with to be continued."""
     return {
-        "judge": judged_by,
+        "validation": validated_by,
         "model": type(model).__name__,
         "config": model.config.as_dict(),
         "epochs": epochs,
@@ -71,11 +72,16 @@ def identity(model: Trainable[Any, Any], train: Rows, *, epochs: int, seed: int,
 
 
 def save_checkpoint(
-    path: Path, about: Mapping[str, Any], model: Trainable[Any, Any], optimizers: Optimizers, state: TrainingState
+    path: Path,
+    about: Mapping[str, Any],
+    model: Trainable[Any, Any],
+    trainer: Trainer[Any],
+    optimizers: Optimizers,
+    state: TrainingState,
 ) -> None:
     """Write everything, atomically; `about` is the training's `identity`."""
     tensors = {f"model/{name}": tensor for name, tensor in model.tensors().items()}
-    tensors |= {f"training/{name}": tensor for name, tensor in model.training_state().items()}
+    tensors |= {f"training/{name}": tensor for name, tensor in trainer.state().items()}
     tensors |= {f"best/{name}": tensor for name, tensor in state.best.items()}
     for phase, optimizer in optimizers.items():
         for index, entries in optimizer.state_dict()["state"].items():
@@ -95,9 +101,13 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: Path, about: Mapping[str, Any], model: Trainable[Any, Any], optimizers: Optimizers
+    path: Path,
+    about: Mapping[str, Any],
+    model: Trainable[Any, Any],
+    trainer: Trainer[Any],
+    optimizers: Optimizers,
 ) -> TrainingState:
-    """Where training stood; the model and the optimisers take over what they had.
+    """Where training stood; the model, its trainer and the optimizers take over what they had.
 
     Raises:
         RunError: the file is damaged, or belongs to another training.
@@ -116,7 +126,7 @@ def load_checkpoint(
         part, rest = name.split("/", 1)
         parts[part][rest] = tensor
     model.load_state(parts["model"])
-    model.load_training_state(parts["training"])
+    trainer.load_state(parts["training"])
     for phase, optimizer in optimizers.items():
         entries: dict[int, dict[str, Tensor]] = {}
         for name, tensor in parts["optimizer"].items():

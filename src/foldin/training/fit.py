@@ -1,4 +1,4 @@
-"""The only training loop: runs any model's plan.
+"""The only training loop: runs any model's trainer.
 
 All randomness of a pass over the people is a pure function of (seed, epoch, phase, pass). A checkpoint therefore holds
 no generator state, and a run that was killed and resumed repeats what the uninterrupted one does, to the bit.
@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,22 +28,22 @@ from foldin.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from foldin.training.plan import Gradient, Plan, Step, Sweep
 from foldin.training.trainable import Trainable
+from foldin.training.trainer import FullPass, GradientPhase, Step, Trainer
 
-__all__ = ["EpochRecord", "FitResult", "Judge", "Progress", "fit"]
+__all__ = ["EpochRecord", "FitResult", "Progress", "Stopped", "Validation", "fit"]
 
 
 M = TypeVar("M", bound=Trainable[Any, Any])
 
-# A figure of merit on held-out rows, larger is better. It alone holds them.
-Judge = Callable[[M], float]
+# A figure of merit on held-out rows, larger is better: what chooses the best epoch. It alone holds the rows.
+Validation = Callable[[M], float]
 
 
 class Progress:
     """Told what training does; does nothing. Override what is of interest."""
 
-    def begin(self, plan: Plan, epochs: int, done: int) -> None:
+    def begin(self, trainer: Trainer[Any], epochs: int, done: int) -> None:
         """Training starts, or goes on after `done` epochs."""
 
     def step(self, phase: str, done: int, total: int, terms: Mapping[str, Tensor]) -> None:
@@ -52,22 +53,41 @@ class Progress:
         """An epoch has ended."""
 
 
+class Stopped(StrEnum):
+    """Why training ended."""
+
+    FINISHED = "finished"
+    PATIENCE = "patience"
+    INTERRUPTED = "interrupted"
+    ASKED = "asked"
+
+    @property
+    def sentence(self) -> str:
+        """In words."""
+        return {
+            Stopped.FINISHED: "All epochs were run.",
+            Stopped.PATIENCE: "The validation metric had not improved for as many epochs as patience allows.",
+            Stopped.INTERRUPTED: "Training was interrupted.",
+            Stopped.ASKED: "The caller asked for no further epoch.",
+        }[self]
+
+
 @dataclass(frozen=True, kw_only=True)
 class FitResult:
     """How training went.
 
     Args:
         records: one an epoch, those before a resume included.
-        best_epoch: whose weights the model holds now; None without a judge.
-        best_metric: the judge's figure there.
-        stopped: `finished`, `patience` or `interrupted`.
-        seconds: in all, judging included.
+        best_epoch: whose weights the model holds now; None without validation.
+        best_metric: the validation metric there.
+        stopped: why training ended.
+        seconds: in all, validation included.
     """
 
     records: tuple[EpochRecord, ...]
     best_epoch: int | None
     best_metric: float | None
-    stopped: str
+    stopped: Stopped
     seconds: float
 
 
@@ -77,10 +97,7 @@ def _generator(device: torch.device, *numbers: int) -> torch.Generator:
     return torch.Generator(device).manual_seed(seed)
 
 
-def _check_plan(plan: Plan, epochs: int, seed: int) -> None:
-    names = [phase.name for phase in plan.phases]
-    if not names or len(set(names)) != len(names):
-        raise FitError(f"a plan needs phases of different names, not {names}")
+def _check_numbers(epochs: int, seed: int) -> None:
     if epochs < 1 or seed < 0:
         raise FitError(f"epochs must be at least 1 and the seed at least 0, not {epochs} and {seed}")
 
@@ -97,21 +114,23 @@ class _Loop:
     """One call of `fit`."""
 
     def __init__(
-        self, model: Trainable[Any, Any], train: Rows, plan: Plan, epochs: int, seed: int, progress: Progress
+        self, model: Trainable[Any, Any], train: Rows, trainer: Trainer[Any], epochs: int, seed: int, progress: Progress
     ) -> None:
-        self.model, self.train, self.plan, self.epochs, self.seed = model, train, plan, epochs, seed
+        self.model, self.train, self.trainer, self.epochs, self.seed = model, train, trainer, epochs, seed
         self.progress = progress
         self.state = TrainingState()
         self.optimizers = {
-            phase.name: phase.optimizer(phase.parameters) for phase in plan.phases if isinstance(phase, Gradient)
+            phase.name: phase.optimizer(phase.parameters)
+            for phase in trainer.phases
+            if isinstance(phase, GradientPhase)
         }
 
     def run_epoch(self, epoch: int) -> tuple[dict[str, float], int]:
         """(mean terms, people passed over) of one epoch."""
         terms: dict[str, float] = {}
         people = 0
-        for index, phase in enumerate(self.plan.phases):
-            if isinstance(phase, Sweep):
+        for index, phase in enumerate(self.trainer.phases):
+            if isinstance(phase, FullPass):
                 if epoch % phase.every:
                     continue
                 found = phase.run(self.train, _generator(self.model.device, self.seed, epoch, index))
@@ -122,7 +141,7 @@ class _Loop:
             terms |= _finite(found, f"epoch {epoch}, phase {phase.name!r}", phase.name)
         return terms, people
 
-    def _passes(self, phase: Gradient, epoch: int, index: int) -> dict[str, float]:
+    def _passes(self, phase: GradientPhase[Any], epoch: int, index: int) -> dict[str, float]:
         parameters = list(phase.parameters.values())
         for tensor in self.model.tensors().values():
             if isinstance(tensor, torch.nn.Parameter):
@@ -154,13 +173,13 @@ class _Loop:
                 self.progress.step(phase.name, number * steps + at + 1, phase.passes * steps, loss.terms)
         return {name: float(value) for name, value in totals.items()}
 
-    def judge(
-        self, judge: Judge | None, epoch: int, terms: dict[str, float], people: int, seconds: float
+    def recorded(
+        self, validation: Validation[Any] | None, epoch: int, terms: dict[str, float], people: int, seconds: float
     ) -> EpochRecord:
         """The epoch's record; keeps the weights when they are the best so far."""
-        metric = None if judge is None else judge(self.model)
+        metric = None if validation is None else validation(self.model)
         if metric is not None and not math.isfinite(metric):
-            raise FitError(f"epoch {epoch}: the validation figure is {metric}")
+            raise FitError(f"epoch {epoch}: the validation metric is {metric}")
         best = metric is not None and metric > self.state.best_metric
         if best and metric is not None:
             weights = self.model.state()  # first: an interrupt in here must not pair them with an older figure
@@ -179,8 +198,8 @@ def fit(
     model: Trainable[Any, Any],
     train: Rows,
     *,
-    judge: Judge | None = None,
-    judged_by: str = "",
+    validation: Validation[Any] | None = None,
+    validated_by: str = "",
     seed: int = 0,
     epochs: int | None = None,
     patience: int | None = 20,
@@ -189,65 +208,65 @@ def fit(
     progress: Progress | None = None,
     until: Callable[[EpochRecord], bool] | None = None,
 ) -> FitResult:
-    """Train a model by its plan; it ends with the weights of its best epoch, or the last without a judge.
+    """Train a model by its trainer; it ends with the weights of its best epoch, or the last without validation.
 
     Stopped by Ctrl-C in an epoch, it ends with those of its best epoch, or without one where it stood.
 
     Args:
         model: trained in place.
-        train: the training people. Validation people never come here; `judge` holds them.
-        judge: asked after every epoch, unless the plan is a closed form.
-        judged_by: what the judge measures; a checkpoint is continued by the same only.
+        train: the training rows. Validation rows never come here; `validation` holds them.
+        validation: the metric that chooses the best epoch, asked after every one, unless training is a closed form.
+        validated_by: what that measures; a checkpoint is continued by the same only.
         seed: of order, dropout and noise; the initial weights have the model's own seed.
-        epochs: at most; the plan's number when None. Schedules run over these.
-        patience: epochs without a better figure before training stops; None for never.
+        epochs: at most; the trainer's number when None. Schedules run over these.
+        patience: epochs without a better metric before training stops; None for never.
         folder: keeps a checkpoint after every epoch here, where there are several.
         resume: continue from that checkpoint, when there is one.
         progress: told of steps and epochs.
         until: stops training after an epoch for which it is true.
 
     Raises:
-        FitError: no people, an empty plan, or a term that is not finite.
+        FitError: no rows, or a term that is not finite.
         RunError: the checkpoint is damaged or belongs to another model, data, seed or number of epochs.
     """
     model.check_training(train)
-    plan, progress = model.plan(), progress or Progress()
-    closed = plan.epochs == 1 and not any(isinstance(phase, Gradient) for phase in plan.phases)
-    total = plan.epochs if epochs is None or closed else epochs
-    _check_plan(plan, total, seed)
-    loop = _Loop(model, train, plan, total, seed, progress)
-    about = identity(model, train, epochs=total, seed=seed, judged_by=judged_by) if folder is not None else {}
+    trainer, progress = model.trainer(train), progress or Progress()
+    total = trainer.epochs if epochs is None or trainer.closed_form else epochs
+    _check_numbers(total, seed)
+    loop = _Loop(model, train, trainer, total, seed, progress)
+    about = identity(model, train, epochs=total, seed=seed, validated_by=validated_by) if folder is not None else {}
     path = None if folder is None else folder / CHECKPOINT
     first: dict[str, float] = {}
     if path is not None and resume and path.is_file():
-        loop.state = load_checkpoint(path, about, model, loop.optimizers)
+        loop.state = load_checkpoint(path, about, model, trainer, loop.optimizers)
     else:
-        for index, sweep in enumerate(plan.first):
-            found = sweep.run(train, _generator(model.device, seed, 0, index))
-            first |= _finite(found, f"before training, sweep {sweep.name!r}", sweep.name)
-    progress.begin(plan, total, loop.state.epoch)
-    state, stopped, began = loop.state, "finished", time.perf_counter()
+        for index, one in enumerate(trainer.first):
+            found = one.run(train, _generator(model.device, seed, 0, index))
+            first |= _finite(found, f"before training, pass {one.name!r}", one.name)
+    progress.begin(trainer, total, loop.state.epoch)
+    state, stopped, began = loop.state, Stopped.FINISHED, time.perf_counter()
     before = state.seconds
     try:
         while state.epoch < total:
             if patience is not None and state.best_epoch is not None and state.epoch - state.best_epoch >= patience:
-                stopped = "patience"
+                stopped = Stopped.PATIENCE
                 break
             if until is not None and state.records and until(state.records[-1]):
+                stopped = Stopped.ASKED
                 break
             epoch, start = state.epoch + 1, time.perf_counter()
             terms, people = loop.run_epoch(epoch)
             terms = {**(first if epoch == 1 else {}), **terms}
             seconds = time.perf_counter() - start
-            record = loop.judge(None if closed else judge, epoch, terms, people, seconds)
+            record = loop.recorded(None if trainer.closed_form else validation, epoch, terms, people, seconds)
             state.records.append(record)
             state.epoch = epoch
             state.seconds = before + time.perf_counter() - began
             if path is not None and total > 1:
-                save_checkpoint(path, about, model, loop.optimizers, state)
+                save_checkpoint(path, about, model, trainer, loop.optimizers, state)
             progress.epoch(record)
     except KeyboardInterrupt:
-        stopped = "interrupted"
+        stopped = Stopped.INTERRUPTED
     for tensor in model.tensors().values():
         tensor.grad = None
     if state.best:

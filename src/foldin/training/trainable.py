@@ -1,4 +1,4 @@
-"""What can be trained: settings, tensors by name, and a plan. `fit` knows nothing else of a model."""
+"""What can be trained: settings, tensors by name, and a trainer. `fit` knows nothing else of a model."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from foldin.memory import building
 from foldin.rows import Rows
 from foldin.tensors import Tensor
 from foldin.training.config import Config
-from foldin.training.plan import Plan
+from foldin.training.trainer import Trainer
 
 __all__ = ["Trainable"]
 
@@ -30,7 +30,7 @@ class Trainable(ABC, Generic[C, D]):
     Raises:
         CapacityError: its tensors need more memory than is free.
 
-    A subclass sets `Config` and gives `_build`, `plan` and `tensors`.
+    A subclass sets `Config` and gives `_build`, `trainer` and `tensors`.
     """
 
     Config: ClassVar[type[Any]]
@@ -53,8 +53,8 @@ class Trainable(ABC, Generic[C, D]):
         """Create parameters and tensors; `generator` lives on the CPU, so that a seed means the same everywhere."""
 
     @abstractmethod
-    def plan(self) -> Plan[D]:
-        """Training as data."""
+    def trainer(self, train: D) -> Trainer[D]:
+        """What trains it on these rows; nothing is changed by asking."""
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
@@ -91,10 +91,3 @@ class Trainable(ABC, Generic[C, D]):
         with torch.no_grad():
             for name, tensor in own.items():
                 tensor.copy_(state[name])
-
-    def training_state(self) -> dict[str, Tensor]:
-        """What training keeps from one epoch to the next besides what is learned: part of a checkpoint, not of a run."""
-        return {}
-
-    def load_training_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `training_state` gave."""

@@ -1,8 +1,8 @@
-"""Training as data: what `fit` does, said by the model.
+"""Training as data, and all that exists only while a model is trained.
 
-A plan is a number of epochs, each the same sequence of phases: passes of gradient steps over batches of people, or
-sweeps over all of them. Mult-VAE has one phase; RecVAE passes over its encoder, refreshes its prior, passes over its
-decoder; EM and closed forms are sweeps.
+A trainer is a number of epochs, each the same sequence of phases: passes of gradient steps over batches of rows, or full passes
+over all of them. Mult-VAE has one phase; RecVAE passes over its encoder, refreshes its prior, passes over its decoder; EM and
+closed forms are full passes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,10 +12,11 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 import torch
 
+from foldin.errors import FitError
 from foldin.rows import Rows
 from foldin.tensors import Array, Float, Int64, Tensor
 
-__all__ = ["Batches", "Gradient", "Loss", "Phase", "Plan", "Step", "Sweep", "falling", "shuffled"]
+__all__ = ["Batches", "FullPass", "GradientPhase", "Loss", "Phase", "Step", "Trainer", "falling", "shuffled"]
 
 
 D = TypeVar("D", bound=Rows)
@@ -72,7 +73,7 @@ class Loss(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gradient(Generic[D]):
+class GradientPhase(Generic[D]):
     """Passes over the people in batches, one optimiser step each.
 
     Args:
@@ -97,7 +98,7 @@ class Gradient(Generic[D]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sweep(Generic[D]):
+class FullPass(Generic[D]):
     """One update that looks at all people at once, or at none: a closed form, an EM iteration, a prior refreshed.
 
     Args:
@@ -111,19 +112,41 @@ class Sweep(Generic[D]):
     every: int = 1
 
 
-Phase = Gradient[D] | Sweep[D]
+Phase = GradientPhase[D] | FullPass[D]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan(Generic[D]):
-    """The phases of every epoch, and how many epochs at most.
+class Trainer(Generic[D]):
+    """What trains one model on one set of rows: its phases, and all state that is not the model's.
+
+    Making one and looking at it changes nothing; `fit` runs it.
 
     Args:
-        phases: in order.
-        epochs: 1 for a closed form.
-        first: sweeps that run once, before the first epoch.
+        phases: of every epoch, in order.
+        epochs: at most; 1 for a closed form.
+        first: full passes that run once, before the first epoch.
+        closed_form: whether one pass finds the answer: then there is nothing to stop early, and no validation between epochs.
+
+    Raises:
+        FitError: no phase, two of one name, or a closed form with gradient steps or more than one epoch.
     """
 
-    phases: tuple[Phase[D], ...]
-    epochs: int = 1
-    first: tuple[Sweep[D], ...] = ()
+    def __init__(
+        self,
+        *phases: Phase[D],
+        epochs: int = 1,
+        first: Sequence[FullPass[D]] = (),
+        closed_form: bool = False,
+    ) -> None:
+        names = [phase.name for phase in phases]
+        if not names or len(set(names)) != len(names):
+            raise FitError(f"a trainer needs phases of different names, not {names}")
+        if closed_form and (epochs != 1 or any(isinstance(phase, GradientPhase) for phase in phases)):
+            raise FitError("a closed form is one full pass")
+        self.phases, self.epochs, self.first, self.closed_form = phases, epochs, tuple(first), closed_form
+
+    def state(self) -> dict[str, Tensor]:
+        """What goes on from one epoch to the next besides what the model learns: part of a checkpoint, not of a run."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` gave."""

@@ -1,0 +1,37 @@
+"""Gamma posteriors of one side of a Poisson factorization."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import gammaln, psi
+
+from foldin.tensors import Array, Float
+
+__all__ = ["Gammas", "gamma_entropy"]
+
+
+@dataclass
+class Gammas:
+    """q of one side: θ (or β) with its rates ξ (or η); all but the latter's rate are given by the former's updates."""
+
+    shape: Float[Array, "rows factors"]
+    rate: Float[Array, "rows factors"]
+    activity_rate: Float[Array, " rows"]
+
+    @property
+    def mean(self) -> Float[Array, "rows factors"]:
+        return self.shape / self.rate
+
+    @property
+    def geometric(self) -> Float[Array, "rows factors"]:
+        """exp E[log θ]."""
+        return _geometric(self.shape, self.rate)
+
+
+def _geometric(shape: Array, rate: Array) -> Float[Array, "rows factors"]:
+    return np.exp(np.maximum(psi(shape), -300.0)) / rate
+
+
+def gamma_entropy(shape: Array, rate: Array) -> float:
+    """Sum of the entropies of gammas, in nats."""
+    return float(np.sum(shape - np.log(rate) + gammaln(shape) + (1.0 - shape) * psi(shape)))
