@@ -19,15 +19,19 @@ demo: setup
 	@$(BIN)/foldin demo --out runs/demo
 	@echo "(the program is $(BIN)/foldin)"
 
-# Two processes of one thread each: on two cores that is quicker than one of two threads. What serves pages comes apart from the rest.
+# Two processes of one thread each: on two cores that is quicker than one of two threads. Shapes are checked where all models and kernels
+# come by, which doubles the time; what serves pages comes apart from the rest.
+CHECKED := tests/blocks tests/contract tests/golden tests/ranking
 SERVING := tests/browser tests/serve
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 test: setup
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(SERVING:%=--ignore %)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(SERVING)
+	@$(PYTEST) $(CHECKED) --jaxtyping-packages=foldin,tests.check
+	@$(PYTEST) tests $(CHECKED:%=--ignore %) $(SERVING:%=--ignore %)
+	@$(PYTEST) $(SERVING)
 
-# Every benchmark and reproduction on tiny made-up data; several minutes.
+# Every benchmark and reproduction alone, on tiny made-up data.
 test-scripts: setup
-	@FOLDIN_SCRIPTS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/scripts
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/scripts
 
 check: setup
 	@$(BIN)/ruff check .

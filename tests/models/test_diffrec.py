@@ -92,9 +92,8 @@ def test_x_t_has_the_mean_and_spread_of_the_forward_process():
     with torch.no_grad():
         model.network.first.copy_(torch.eye(ITEMS))
     (items, offsets), t, generator = PEOPLE.tensors(), torch.tensor([1, 3, 6, 6]), noise()
-    draws = torch.stack(
-        [model.trainer(PEOPLE).noised(items, offsets, model.values(offsets), t, generator) for _ in range(4000)]
-    )
+    trainer, values = model.trainer(PEOPLE), model.values(offsets)
+    draws = torch.stack([trainer.noised(items, offsets, values, t, generator) for _ in range(4000)])
     alpha_bar = torch.from_numpy(model.schedule.alpha_bar).float()[t]
     assert torch.allclose(draws.mean(0), alpha_bar.sqrt()[:, None] * rows(model), atol=0.05)
     assert torch.allclose(draws.var(0), (1 - alpha_bar)[:, None].expand(-1, ITEMS), rtol=0.15, atol=1e-4)

@@ -235,7 +235,8 @@ def test_a_large_catalogue_is_sampled_by_itself(monkeypatch):
     monkeypatch.setattr("foldin.models.sasrec._FULL_SOFTMAX_ITEMS", 5)
     called = []
     monkeypatch.setattr(
-        "foldin.models.sasrec.softmax_cross_entropy", lambda *a: called.append(a) or torch.zeros((), requires_grad=True)
+        "foldin.models.sasrec_trainer.softmax_cross_entropy",
+        lambda *a: called.append(a) or torch.zeros((), requires_grad=True),
     )
     trained(epochs=1)
     assert not called

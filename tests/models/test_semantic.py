@@ -186,7 +186,7 @@ def test_ctrl_c_while_names_are_learned_stops_the_whole_training(monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("foldin.generative.rqvae.RQVAE._loss", stop)
+    monkeypatch.setattr("foldin.generative.rqvae._Training.loss", stop)
     model = SemanticIds(ITEMS, dataclasses.replace(SMALL, names="rq-vae"))
     with pytest.raises(KeyboardInterrupt):
         fit(model, checkerboard(80, ITEMS))

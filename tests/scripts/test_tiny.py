@@ -1,7 +1,6 @@
 """Every benchmark and reproduction runs on today's code, on made-up data, and says what its result is made of."""
 
 import json
-import os
 import re
 import runpy
 import sys
@@ -46,7 +45,6 @@ def test_there_are_as_many_as_kept_results():
     assert kept <= {path.stem for path in SCRIPTS}
 
 
-@pytest.mark.skipif("FOLDIN_SCRIPTS" not in os.environ, reason="minutes: `make test-scripts`")
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_it_runs(path, as_script, tmp_path, capsys):
     as_script(path, "--tiny", "--json", tmp_path / "result.json")
