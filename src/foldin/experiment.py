@@ -27,7 +27,7 @@ from foldin.evaluation import (
 from foldin.memory import allocating
 from foldin.models import ALL, Described, Recommender
 from foldin.store import Run, save_run
-from foldin.training import Config, FitResult, Progress, fit
+from foldin.training import Config, FitResult, Progress, Stopped, fit
 
 __all__ = [
     "Trained",
@@ -183,7 +183,7 @@ def train(
             resume=resume,
             progress=progress,
         )
-        if result.stopped == "interrupted" and not (keep_interrupted and result.records):
+        if result.stopped is Stopped.INTERRUPTED and not (keep_interrupted and result.records):
             raise KeyboardInterrupt
         calibration = _calibrated(model, split) if calibrate else None
         evaluation = evaluate(
@@ -282,7 +282,7 @@ def save(folder: Path, split: Split, one: Trained, *, source: Mapping[str, Any],
         history=[asdict(record) for record in one.result.records],
         metrics=one.evaluation.summary(seed=seed),
         per_user=one.evaluation.per_user,
-        keep_checkpoint=one.result.stopped == "interrupted",
+        keep_checkpoint=one.result.stopped is Stopped.INTERRUPTED,
     )
     return info
 

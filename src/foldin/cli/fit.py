@@ -11,7 +11,7 @@ from foldin.cli.tables import metrics_table, show_calibrations
 from foldin.errors import RunError
 from foldin.experiment import choose_device, model_class, report, save, train
 from foldin.store import check_target, is_finished
-from foldin.training import CHECKPOINT
+from foldin.training import CHECKPOINT, Stopped
 
 __all__ = ["command"]
 
@@ -78,7 +78,7 @@ def command(
             progress=progress,
             keep_interrupted=True,
         )
-    if one.result.stopped == "interrupted":
+    if one.result.stopped is Stopped.INTERRUPTED:
         status(f"interrupted: the best weights so far are kept in {target}; --resume goes on from the last epoch")
     save(target, split, one, source=source.as_dict(), seed=seed)
     content = {**report(split, {name: one}, data=path, seed=seed), "run": str(target)}
@@ -88,4 +88,6 @@ def command(
     out().print(metrics_table(content))
     show_calibrations(out(), content)
     epoch = "" if one.result.best_epoch is None else f" (epoch {one.result.best_epoch} of {len(one.result.records)})"
+    if epoch:
+        out().print(one.result.stopped.sentence)
     out().print(f"kept in {target}{epoch}; try: foldin recommend {target} --history ID,ID", soft_wrap=True)

@@ -15,7 +15,7 @@ from foldin.data import Examples, Histories
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.generative import RQVAE, RQVAEConfig
 from foldin.tensors import Array, Float32, Int, Int64, Tensor
-from foldin.training import fit
+from foldin.training import Stopped, fit
 
 __all__ = ["KINDS", "SOURCES", "ItemNames", "Naming", "naming"]
 
@@ -101,7 +101,7 @@ class ItemNames:
             codes = rng.integers(self.how.codes, size=(train.n_items, self.how.levels))
         else:
             x = torch.from_numpy(self._vectors(train, titles, rng))
-            if fit(self._rqvae, Examples(x), seed=seed).stopped == "interrupted":
+            if fit(self._rqvae, Examples(x), seed=seed).stopped is Stopped.INTERRUPTED:
                 raise KeyboardInterrupt
             codes = self._rqvae.codes(x).cpu().numpy()
         self.names.copy_(torch.from_numpy(told_apart(codes, self.how.codes, rng)))

@@ -6,7 +6,7 @@ the query [q_u, 1]. What is lost against the exact list is measured, not assumed
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -43,6 +43,8 @@ class Approximate:
         ConfigError: a model without an inner product, or a description that FAISS does not know.
         MissingExtraError: FAISS is not installed.
     """
+
+    random: ClassVar[bool] = False
 
     def __init__(self, model: Recommender[Any], factory: str = "HNSW32", *, effort: int | None = None) -> None:
         if not isinstance(model, InnerProduct):

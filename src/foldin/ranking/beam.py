@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -32,6 +32,8 @@ class Beam:
     Raises:
         ConfigError: a width below 1.
     """
+
+    random: ClassVar[bool] = False
 
     width: int = 100
 

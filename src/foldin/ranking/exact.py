@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -41,6 +41,8 @@ def masked_logits(model: Recommender[Any], histories: Histories, eligible: Eligi
 @dataclass(frozen=True)
 class Exact:
     """The k best items, ties broken by item index."""
+
+    random: ClassVar[bool] = False
 
     def check(self, model: Recommender[Any]) -> None:
         """Every model can be ranked so."""

@@ -8,7 +8,7 @@ of their own.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -64,6 +64,8 @@ class WithSpread:
     Raises:
         ShapeError: fewer than two draws, or a level outside (0, 1).
     """
+
+    random: ClassVar[bool] = True
 
     of: Any = field(default_factory=Exact)
     draws: int | None = None
@@ -143,6 +145,8 @@ class PosteriorSample:
     Raises:
         ShapeError: fewer than two draws, or a level outside (0, 1).
     """
+
+    random: ClassVar[bool] = True
 
     seed: int = 0
     draws: int | None = None

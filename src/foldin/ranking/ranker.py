@@ -1,7 +1,7 @@
 """One way from scores to lists: `rank` asks a ranker, block by block."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,7 +18,13 @@ __all__ = ["Ranker", "rank"]
 
 @runtime_checkable
 class Ranker(Protocol):
-    """Turns a model's scores into lists of what is eligible."""
+    """Turns a model's scores into lists of what is eligible.
+
+    Args:
+        random: whether lists are drawn, by the keys of the users.
+    """
+
+    random: ClassVar[bool]
 
     def check(self, model: Recommender[Any]) -> None:
         """Whether it can rank a model.
@@ -37,7 +43,7 @@ class Ranker(Protocol):
 
         Args:
             k: at most the size of the catalog.
-            keys: of the users, for what is drawn.
+            keys: of the users, for what is drawn; none where nothing is.
         """
 
 
@@ -82,7 +88,9 @@ def rank(
     step, parts = ranker.block(model, k), []
     for start in range(0, max(1, len(histories)), step):
         part = histories.rows(start, min(start + step, len(histories)))
-        own = keys_of(part) if keys is None else keys[start : start + step]
+        own: Sequence[int] = ()
+        if ranker.random:
+            own = keys_of(part) if keys is None else keys[start : start + step]
         parts.append(ranker.rank(model, part, eligible.rows(start, start + step), k, own))
     found = concatenated(parts)
     # An item without a share of the probability is no item of a list.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -35,6 +35,8 @@ class Gumbel:
     Raises:
         ConfigError: a temperature that is not above 0.
     """
+
+    random: ClassVar[bool] = True
 
     temperature: float = 1.0
     seed: int = 0
