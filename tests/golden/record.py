@@ -67,13 +67,17 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 class Steps(Progress):
-    """The terms of the first steps."""
+    """The terms of the first steps of the model itself."""
 
     def __init__(self) -> None:
         self.terms: list[float] = []
+        self.before = ""
+
+    def pretraining(self, name: str) -> None:
+        self.before = name
 
     def step(self, phase: str, done: int, total: int, terms: Mapping[str, torch.Tensor]) -> None:
-        if len(self.terms) < 8 * STEPS:
+        if len(self.terms) < 8 * STEPS and not self.before:
             self.terms += [float(terms[name].detach()) for name in sorted(terms)]
 
 

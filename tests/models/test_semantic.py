@@ -12,7 +12,7 @@ from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.evaluation import evaluate
 from foldin.models import SemanticIds, SemanticIdsConfig
 from foldin.ranking import Beam, scores
-from foldin.training import Step, fit
+from foldin.training import Progress, Step, fit
 from tests.conftest import checkerboard
 from tests.lists import recommend
 
@@ -190,6 +190,34 @@ def test_ctrl_c_while_names_are_learned_stops_the_whole_training(monkeypatch):
     model = SemanticIds(ITEMS, dataclasses.replace(SMALL, names="rq-vae"))
     with pytest.raises(KeyboardInterrupt):
         fit(model, checkerboard(80, ITEMS))
+
+
+def test_names_are_learned_with_progress_and_resumed_where_they_stood(tmp_path):
+    config = dataclasses.replace(SMALL, names="rq-vae", naming_epochs=6, epochs=2)
+    train = checkerboard(80, ITEMS)
+    whole = SemanticIds(ITEMS, config)
+    fit(whole, train)
+
+    class Told(Progress):
+        def __init__(self, stop_at: int) -> None:
+            self.stop_at, self.of, self.epochs = stop_at, "", {"": [], "name": []}
+
+        def pretraining(self, name):
+            self.of = name
+
+        def epoch(self, record):
+            self.epochs[self.of].append(record.epoch)
+            if self.of and record.epoch == self.stop_at:
+                raise KeyboardInterrupt
+
+    first, second = Told(4), Told(0)
+    with pytest.raises(KeyboardInterrupt):
+        fit(SemanticIds(ITEMS, config), train, folder=tmp_path, progress=first)
+    assert first.epochs == {"": [], "name": [1, 2, 3, 4]}
+    resumed = SemanticIds(ITEMS, config, seed=0)
+    fit(resumed, train, folder=tmp_path, resume=True, progress=second)
+    assert second.epochs == {"": [1, 2], "name": [5, 6]}
+    assert all(torch.equal(value, resumed.state()[name]) for name, value in whole.state().items())
 
 
 def test_the_first_record_tells_how_names_came_out():

@@ -74,6 +74,7 @@ class FitBar(FitProgress):
 
     def __init__(self, name: str, metric: str) -> None:
         self.name, self.metric = name, metric
+        self._of = name  # what is trained now
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._epochs, self._last, self._said, self._drawn = 1, "", 0.0, 0.0
@@ -97,12 +98,15 @@ class FitBar(FitProgress):
         if self._bar is not None:
             self._bar.stop()
 
+    def pretraining(self, name: str) -> None:
+        self._of = f"{self.name}, {name}" if name else self.name
+
     def begin(self, trainer: Trainer[Any], epochs: int, done: int) -> None:
         self._epochs, self._trainer = epochs, trainer
         if self._bar is not None:
-            self._task = self._bar.add_task(self.name, total=float(epochs), completed=done, info="")
+            self._task = self._bar.add_task(self._of, total=float(epochs), completed=done, info="")
         if done:
-            status(f"{self.name}: goes on after epoch {done}")
+            status(f"{self._of}: goes on after epoch {done}")
 
     def step(self, phase: str, done: int, total: int, terms: Mapping[str, Tensor]) -> None:
         now = time.monotonic()
@@ -122,4 +126,4 @@ class FitBar(FitProgress):
             self._said = time.monotonic()
             gradient = self._trainer is not None and any(isinstance(p, GradientPhase) for p in self._trainer.phases)
             terms = "  ".join(f"{k.split('/')[-1]} {v:.1f}" for k, v in record.terms.items() if "/loss" not in k)
-            status(f"{self.name}: epoch {record.epoch}/{self._epochs}  {terms if gradient else ''}  {self._last}")
+            status(f"{self._of}: epoch {record.epoch}/{self._epochs}  {terms if gradient else ''}  {self._last}")

@@ -4,7 +4,7 @@ Items that are alike share their first codes; one code more tells those of the s
 from who took them together, from their titles, or from both; with titles, an item that nobody has taken yet has a name too.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from foldin.data import Examples, Histories
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.generative import RQVAE, RQVAEConfig
 from foldin.tensors import Array, Float32, Int, Int64, Tensor
-from foldin.training import Stopped, fit
+from foldin.training import FullPass, Pretraining
 
 __all__ = ["KINDS", "SOURCES", "ItemNames", "Naming", "naming"]
 
@@ -88,23 +88,52 @@ class ItemNames:
             found["naming.bridge"] = self._bridge
         return found
 
-    def learn(self, train: Histories, titles: Sequence[str] | None, generator: torch.Generator) -> Mapping[str, float]:
-        """Names of all items; returns the share of them that share their codes, and the share of codes in use.
+    def learning(
+        self, name: str, titles: Callable[[], Sequence[str] | None], after: Callable[[Histories], None]
+    ) -> Pretraining[Histories] | FullPass[Histories]:
+        """How the names of all items are learned; it tells the share of them that share their codes, and of codes in use.
 
-        Raises:
+        Args:
+            name: in progress and history.
+            titles: of the items, when it begins.
+            after: done with the training histories once there are names.
+
+        Raises when it runs:
             FitError: titles are needed, and there are none.
             ShapeError: not as many titles as items.
         """
-        seed = int(torch.randint(1 << 31, (), generator=generator, device=generator.device, dtype=torch.int64))
-        rng = np.random.default_rng(seed)
         if self.how.kind == "random":
-            codes = rng.integers(self.how.codes, size=(train.n_items, self.how.levels))
-        else:
-            x = torch.from_numpy(self._vectors(train, titles, rng))
-            if fit(self._rqvae, Examples(x), seed=seed).stopped is Stopped.INTERRUPTED:
-                raise KeyboardInterrupt
-            codes = self._rqvae.codes(x).cpu().numpy()
+
+            def run(train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+                rng = np.random.default_rng(_seed(generator))
+                return self._named(
+                    rng.integers(self.how.codes, size=(train.n_items, self.how.levels)), rng, train, after
+                )
+
+            return FullPass(name=name, run=run)
+        begun: list[tuple[Tensor, np.random.Generator]] = []
+
+        def rows(train: Histories, generator: torch.Generator) -> tuple[Examples, int]:
+            seed = _seed(generator)
+            rng = np.random.default_rng(seed)
+            begun[:] = [(torch.from_numpy(self._vectors(train, titles(), rng)), rng)]
+            return Examples(begun[0][0]), seed
+
+        def done(train: Histories) -> Mapping[str, float]:
+            ((x, rng),) = begun
+            return self._named(self._rqvae.codes(x).cpu().numpy(), rng, train, after)
+
+        return Pretraining(name=name, model=self._rqvae, rows=rows, done=done)
+
+    def _named(
+        self,
+        codes: Int64[Array, "items levels"],
+        rng: np.random.Generator,
+        train: Histories,
+        after: Callable[[Histories], None],
+    ) -> Mapping[str, float]:
         self.names.copy_(torch.from_numpy(told_apart(codes, self.how.codes, rng)))
+        after(train)
         use = self.use()
         return {"collisions": use.collisions, "codes_used": float(use.used.mean())}
 
@@ -165,3 +194,7 @@ class ItemNames:
 
 def _unit(x: Float32[Array, "items width"]) -> Float32[Array, "items width"]:
     return (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+
+
+def _seed(generator: torch.Generator) -> int:
+    return int(torch.randint(1 << 31, (), generator=generator, device=generator.device, dtype=torch.int64))

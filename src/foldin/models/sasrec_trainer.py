@@ -16,7 +16,7 @@ from foldin.blocks import (
     transitions,
 )
 from foldin.data import Histories
-from foldin.training import FullPass, GradientPhase, Loss, Step, Trainer, falling
+from foldin.training import FullPass, GradientPhase, Loss, Pretraining, Step, Trainer, falling
 
 if TYPE_CHECKING:
     from foldin.models.sasrec import SASRec
@@ -42,16 +42,18 @@ class SASRecTrainer(Trainer[Histories]):
             learning_rate=falling(config.learning_rate, config.decay),
             small=config.batch_tokens * config.width <= _SMALL_BATCH,
         )
-        super().__init__(phase, epochs=config.epochs, first=(FullPass(name="count", run=self.count),))
+        first: FullPass[Histories] | Pretraining[Histories] = FullPass(name="count", run=self.count)
+        if model.naming is not None:
+            first = model.naming.learning("count", lambda: None, self._after)
+        super().__init__(phase, epochs=config.epochs, first=(first,))
 
     def count(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        model = self.model
-        model.learn_shares(train)
-        if model.naming is None:
-            return {}
-        found = model.naming.learn(train, None, generator)
-        model._call()
-        return found
+        self.model.learn_shares(train)
+        return {}
+
+    def _after(self, train: Histories) -> None:
+        self.model.learn_shares(train)
+        self.model._call()
 
     def loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
         model = self.model

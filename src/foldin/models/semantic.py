@@ -43,7 +43,7 @@ from foldin.models.base import Described, ItemTokens, Recommender, Segmented
 from foldin.models.item_names import KINDS, SOURCES, ItemNames, Naming
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
-from foldin.training import Config, FullPass, GradientPhase, Loss, Step, Trainer, falling, setting
+from foldin.training import Config, GradientPhase, Loss, Step, Trainer, falling, setting
 
 __all__ = ["SemanticIds", "SemanticIdsConfig"]
 
@@ -256,14 +256,12 @@ class _Training(Trainer[Histories]):
             learning_rate=falling(config.learning_rate, config.decay),
             small=config.batch_tokens * config.width <= _SMALL_BATCH,
         )
-        super().__init__(phase, epochs=config.epochs, first=(FullPass(name="name", run=self._name),))
+        first = (model.naming.learning("name", lambda: model.titles, self._after),)
+        super().__init__(phase, epochs=config.epochs, first=first)
 
-    def _name(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        model = self.model
-        found = model.naming.learn(train, model.titles, generator)
-        model.learn_shares(train)
-        model._grow()
-        return found
+    def _after(self, train: Histories) -> None:
+        self.model.learn_shares(train)
+        self.model._grow()
 
     def loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
         model = self.model

@@ -5,7 +5,18 @@ from foldin.training.compiled import compiled
 from foldin.training.config import Config, setting
 from foldin.training.fit import FitResult, Progress, Stopped, Validation, fit
 from foldin.training.trainable import Trainable
-from foldin.training.trainer import Batches, FullPass, GradientPhase, Loss, Phase, Step, Trainer, falling, shuffled
+from foldin.training.trainer import (
+    Batches,
+    FullPass,
+    GradientPhase,
+    Loss,
+    Phase,
+    Pretraining,
+    Step,
+    Trainer,
+    falling,
+    shuffled,
+)
 
 __all__ = [
     "CHECKPOINT",
@@ -17,6 +28,7 @@ __all__ = [
     "GradientPhase",
     "Loss",
     "Phase",
+    "Pretraining",
     "Progress",
     "Step",
     "Stopped",

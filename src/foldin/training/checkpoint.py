@@ -18,7 +18,7 @@ from foldin.tensors import Tensor
 from foldin.training.trainable import Trainable
 from foldin.training.trainer import Trainer
 
-__all__ = ["CHECKPOINT", "EpochRecord", "TrainingState", "identity", "load_checkpoint", "save_checkpoint"]
+__all__ = ["CHECKPOINT", "EpochRecord", "TrainingState", "identity", "load_checkpoint", "save_checkpoint", "stage_of"]
 
 CHECKPOINT = "checkpoint.safetensors"
 Optimizers = Mapping[str, torch.optim.Optimizer]
@@ -98,6 +98,15 @@ def save_checkpoint(
         "seconds": state.seconds,
     }
     write_tensors(path, tensors, content)
+
+
+def stage_of(path: Path) -> str:
+    """The name of what a checkpoint belongs to among what is trained before a model; empty for the model itself.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    return str(read_tensors(path)[1]["identity"].get("stage", ""))
 
 
 def load_checkpoint(

@@ -27,9 +27,10 @@ from foldin.training.checkpoint import (
     identity,
     load_checkpoint,
     save_checkpoint,
+    stage_of,
 )
 from foldin.training.trainable import Trainable
-from foldin.training.trainer import FullPass, GradientPhase, Step, Trainer
+from foldin.training.trainer import FullPass, GradientPhase, Pretraining, Step, Trainer
 
 __all__ = ["EpochRecord", "FitResult", "Progress", "Stopped", "Validation", "fit"]
 
@@ -42,6 +43,9 @@ Validation = Callable[[M], float]
 
 class Progress:
     """Told what training does; does nothing. Override what is of interest."""
+
+    def pretraining(self, name: str) -> None:
+        """What follows is the training of another model first, by its name; of the model itself, where that is empty."""
 
     def begin(self, trainer: Trainer[Any], epochs: int, done: int) -> None:
         """Training starts, or goes on after `done` epochs."""
@@ -229,19 +233,75 @@ def fit(
         FitError: no rows, or a term that is not finite.
         RunError: the checkpoint is damaged or belongs to another model, data, seed or number of epochs.
     """
+    return _fit(
+        model,
+        train,
+        validation=validation,
+        validated_by=validated_by,
+        seed=seed,
+        epochs=epochs,
+        patience=patience,
+        folder=folder,
+        resume=resume,
+        progress=progress or Progress(),
+        until=until,
+    )
+
+
+def _pretrain(
+    one: Pretraining[Any],
+    train: Rows,
+    generator: torch.Generator,
+    folder: Path | None,
+    resume: bool,
+    progress: Progress,
+) -> Mapping[str, float]:
+    """Train another model first. Its checkpoint stands where that of the model itself comes to stand."""
+    rows, seed = one.rows(train, generator)
+    progress.pretraining(one.name)
+    found = _fit(one.model, rows, seed=seed, folder=folder, resume=resume, progress=progress, stage=one.name)
+    progress.pretraining("")
+    if found.stopped is Stopped.INTERRUPTED:
+        raise KeyboardInterrupt
+    return one.done(train)
+
+
+def _fit(
+    model: Trainable[Any, Any],
+    train: Rows,
+    *,
+    validation: Validation[Any] | None = None,
+    validated_by: str = "",
+    seed: int = 0,
+    epochs: int | None = None,
+    patience: int | None = None,
+    folder: Path | None = None,
+    resume: bool = False,
+    progress: Progress,
+    until: Callable[[EpochRecord], bool] | None = None,
+    stage: str = "",
+) -> FitResult:
+    """As `fit`, of a model or of one that is trained before it, whose name is the stage."""
     model.check_training(train)
-    trainer, progress = model.trainer(train), progress or Progress()
+    trainer = model.trainer(train)
     total = trainer.epochs if epochs is None or trainer.closed_form else epochs
     _check_numbers(total, seed)
     loop = _Loop(model, train, trainer, total, seed, progress)
-    about = identity(model, train, epochs=total, seed=seed, validated_by=validated_by) if folder is not None else {}
+    about = {"stage": stage}
+    if folder is not None:
+        about |= identity(model, train, epochs=total, seed=seed, validated_by=validated_by)
     path = None if folder is None else folder / CHECKPOINT
+    kept = stage_of(path) if path is not None and resume and path.is_file() else None
     first: dict[str, float] = {}
-    if path is not None and resume and path.is_file():
+    if path is not None and kept is not None and kept not in [one.name for one in trainer.first]:
         loop.state = load_checkpoint(path, about, model, trainer, loop.optimizers)
     else:
         for index, one in enumerate(trainer.first):
-            found = one.run(train, _generator(model.device, seed, 0, index))
+            generator = _generator(model.device, seed, 0, index)
+            if isinstance(one, Pretraining):
+                found = _pretrain(one, train, generator, folder, kept == one.name, progress)
+            else:
+                found = one.run(train, generator)
             first |= _finite(found, f"before training, pass {one.name!r}", one.name)
     progress.begin(trainer, total, loop.state.epoch)
     state, stopped, began = loop.state, Stopped.FINISHED, time.perf_counter()

@@ -7,7 +7,7 @@ closed forms are full passes.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -16,7 +16,18 @@ from foldin.errors import FitError
 from foldin.rows import Rows
 from foldin.tensors import Array, Float, Int64, Tensor
 
-__all__ = ["Batches", "FullPass", "GradientPhase", "Loss", "Phase", "Step", "Trainer", "falling", "shuffled"]
+__all__ = [
+    "Batches",
+    "FullPass",
+    "GradientPhase",
+    "Loss",
+    "Phase",
+    "Pretraining",
+    "Step",
+    "Trainer",
+    "falling",
+    "shuffled",
+]
 
 
 D = TypeVar("D", bound=Rows)
@@ -112,6 +123,23 @@ class FullPass(Generic[D]):
     every: int = 1
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pretraining(Generic[D]):
+    """Another model that is trained before the first epoch, by the same loop: with progress, checkpoints and a clean interrupt.
+
+    Args:
+        name: in progress and history.
+        model: what is trained (a `Trainable`).
+        rows: the rows that it is trained on, and the seed of that training, of the training rows and a generator.
+        done: what follows; returns terms to report.
+    """
+
+    name: str
+    model: Any
+    rows: Callable[[D, torch.Generator], tuple[Rows, int]]
+    done: Callable[[D], Mapping[str, float]]
+
+
 Phase = GradientPhase[D] | FullPass[D]
 
 
@@ -123,7 +151,7 @@ class Trainer(Generic[D]):
     Args:
         phases: of every epoch, in order.
         epochs: at most; 1 for a closed form.
-        first: full passes that run once, before the first epoch.
+        first: full passes and trainings of other models that run once, before the first epoch.
         closed_form: whether one pass finds the answer: then there is nothing to stop early, and no validation between epochs.
 
     Raises:
@@ -134,7 +162,7 @@ class Trainer(Generic[D]):
         self,
         *phases: Phase[D],
         epochs: int = 1,
-        first: Sequence[FullPass[D]] = (),
+        first: Sequence[FullPass[D] | Pretraining[D]] = (),
         closed_form: bool = False,
     ) -> None:
         names = [phase.name for phase in phases]
