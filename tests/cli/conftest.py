@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from foldin.cli import main
+from tests.cli.calling import QUICK
 from tests.conftest import make_log
 
 Call = Callable[..., tuple[int, str, str]]
@@ -57,3 +59,30 @@ def odd_run(odd_log: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         main(["fit", str(odd_log), "--min-rating", "4", "--model", "ease", "--out", str(run), "--device", "cpu"])
     assert not stop.value.code
     return run
+
+
+@pytest.fixture(scope="session")
+def path(tmp_path_factory):
+    log = make_log()
+    ids = log.items["item"]
+    frame = pl.DataFrame(
+        {
+            "user": log.people.gather(log.histories.users()),
+            "item": ids.gather(log.histories.items.astype("int64")),
+            "timestamp": log.histories.times,
+        }
+    )
+    folder = tmp_path_factory.mktemp("log")
+    frame.write_csv(folder / "log.csv")
+    titles = pl.DataFrame({"item": ids, "title": [f"Film {one}" for one in ids]})
+    titles.write_csv(folder / "items.csv")
+    return folder / "log.csv"
+
+
+@pytest.fixture(scope="session")
+def run(path, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "vae"
+    with pytest.raises(SystemExit) as stop:
+        main(["fit", str(path), "--model", "multvae", "--out", str(folder), *QUICK])
+    assert not stop.value.code
+    return folder
