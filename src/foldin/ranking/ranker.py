@@ -93,6 +93,6 @@ def rank(
             own = keys_of(part) if keys is None else keys[start : start + step]
         parts.append(ranker.rank(model, part, eligible.rows(start, start + step), k, own))
     found = concatenated(parts)
-    # An item without a share of the probability is no item of a list.
+    # Empty places have no score, whatever a ranker left there.
     found.scores[found.items < 0] = -np.inf
     return found
