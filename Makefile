@@ -21,7 +21,7 @@ demo: setup
 
 # Two processes of one thread each: on two cores that is quicker than one of two threads. Shapes are checked where all models and kernels
 # come by, which doubles the time; what serves pages comes apart from the rest.
-CHECKED := tests/blocks tests/contract tests/golden tests/ranking
+CHECKED := tests/blocks tests/contract tests/golden
 SERVING := tests/browser tests/serve
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 test: setup
@@ -29,9 +29,9 @@ test: setup
 	@$(PYTEST) tests $(CHECKED:%=--ignore %) $(SERVING:%=--ignore %)
 	@$(PYTEST) $(SERVING)
 
-# Every benchmark and reproduction alone, on tiny made-up data.
+# Every benchmark and reproduction on tiny made-up data, also those that take longest.
 test-scripts: setup
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/scripts
+	@FOLDIN_SCRIPTS=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/scripts
 
 check: setup
 	@$(BIN)/ruff check .

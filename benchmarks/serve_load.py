@@ -85,6 +85,8 @@ def serving(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], int]]:
         process.terminate()
         process.wait(30)
         drain.kill()
+        drain.wait()
+        process.stderr.close()
 
 
 def run_of(folder: Path, data: Path) -> tuple[Path, list[str]]:

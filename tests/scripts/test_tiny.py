@@ -1,6 +1,7 @@
 """Every benchmark and reproduction runs on today's code, on made-up data, and says what its result is made of."""
 
 import json
+import os
 import re
 import runpy
 import sys
@@ -16,6 +17,7 @@ SCRIPTS = [
     for path in sorted((ROOT / folder).glob("*.py"))
     if re.search(r"^    options = arguments\(", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
 ]
+SLOW = ("serve_faults", "diffrec_epoch", "sasrec_epoch", "aevb", "multvae_epoch")
 
 
 @pytest.fixture
@@ -47,6 +49,8 @@ def test_there_are_as_many_as_kept_results():
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_it_runs(path, as_script, tmp_path, capsys):
+    if path.stem in SLOW and os.environ.get("FOLDIN_SCRIPTS") != "all":
+        pytest.skip("they start many processes: `make test-scripts`")
     as_script(path, "--tiny", "--json", tmp_path / "result.json")
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert result["name"] == path.stem
