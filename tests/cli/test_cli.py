@@ -144,7 +144,10 @@ def test_resume_after_a_finished_run_and_without_one(run, path, capsys, tmp_path
         (("recommend", "{run}", "--users", "{log}", "--out", "x.csv", "--ranker", "index:Heap"), "index 'Heap'"),
         (("recommend", "{run}", "--ranker", "best"), "ranker 'best': one of exact, beam:WIDTH"),
         (("recommend", "{run}", "--ranker", "gumbel:warm"), "ranker 'gumbel:warm': one of exact"),
-        (("recommend", "{run}", "--ranker", "gumbel:-1"), "a temperature must be a positive number, not -1"),
+        (
+            ("recommend", "{run}", "--ranker", "gumbel:-1"),
+            "a temperature must be a positive number of at least 1e-100, not -1",
+        ),
         (("recommend", "{run}", "--explore", "--ranker", "index:Flat"), "--explore stands for --ranker sample"),
         (("recommend", "{run}", "--where", "{{"), "--where: '{' is no JSON"),
         (("recommend", "{run}", "--where", '{{"genre": {{"any": ["x"]}}}}'), "--where: genre: no condition 'any'"),

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from foldin.data import Catalog, HeldOut, Histories
-from foldin.errors import ConfigError, FitError, ShapeError
+from foldin.errors import ConfigError, FitError, RunError, ShapeError
 from foldin.evaluation import evaluate
 from foldin.models import SemanticIds, SemanticIdsConfig
 from foldin.ranking import Beam, scores
@@ -214,10 +214,19 @@ def test_names_are_learned_with_progress_and_resumed_where_they_stood(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         fit(SemanticIds(ITEMS, config), train, folder=tmp_path, progress=first)
     assert first.epochs == {"": [], "name": [1, 2, 3, 4]}
+    wider = SemanticIds(ITEMS, dataclasses.replace(config, width=32))
+    with pytest.raises(RunError, match="trained with another config of the model itself"):
+        fit(wider, train, folder=tmp_path, resume=True)
+    with pytest.raises(RunError, match="trained with another stage"):
+        fit(SemanticIds(ITEMS, dataclasses.replace(config, names="random")), train, folder=tmp_path, resume=True)
     resumed = SemanticIds(ITEMS, config, seed=0)
     fit(resumed, train, folder=tmp_path, resume=True, progress=second)
     assert second.epochs == {"": [1, 2], "name": [5, 6]}
     assert all(torch.equal(value, resumed.state()[name]) for name, value in whole.state().items())
+    once = tmp_path / "once"
+    once.mkdir()
+    fit(SemanticIds(ITEMS, config), train, folder=once, epochs=1)
+    assert not list(once.iterdir())
 
 
 def test_the_first_record_tells_how_names_came_out():

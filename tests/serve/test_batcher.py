@@ -135,6 +135,14 @@ def test_a_swap_under_load_drops_nothing(tmp_path, runs):
     registry.close()
 
 
+def test_what_draws_is_no_ranker_of_lists_that_do_not_explore(runs):
+    for ranker in ("sample", "gumbel:2"):
+        with pytest.raises(ConfigError, match=f"ranker '{ranker}': it draws"):
+            Registry(rankers={"": ranker}).deploy(runs["multvae"])
+    with pytest.raises(ConfigError, match="a beam searches items that have tokens"):
+        Registry(rankers={"ease": "beam"}).deploy(runs["ease"])
+
+
 def test_a_damaged_run_is_refused_and_the_old_one_serves_on(tmp_path, runs):
     registry = Registry()
     registry.deploy(runs["ease"], "shop")

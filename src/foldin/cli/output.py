@@ -99,7 +99,10 @@ class FitBar(FitProgress):
             self._bar.stop()
 
     def pretraining(self, name: str) -> None:
-        self._of = f"{self.name}, {name}" if name else self.name
+        self._of, self._last = f"{self.name}, {name}" if name else self.name, ""
+        if self._bar is not None and self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None
 
     def begin(self, trainer: Trainer[Any], epochs: int, done: int) -> None:
         self._epochs, self._trainer = epochs, trainer

@@ -181,15 +181,16 @@ def command(
     if explore and ranker not in ("exact", "sample"):
         raise ConfigError(f"--explore stands for --ranker sample, and goes without --ranker {ranker}")
     by = ranker_of("sample" if explore else ranker, loaded.model, seed=seed, draws=draws)
+    allowed = _items(catalog, allow, "--allow")
+    if allow and not allowed:
+        raise ConfigError("--allow names no item, so that no item may be listed")
     eligible = partial(
         Eligibility.of,
         exclude_seen=not keep_seen,
-        allow=_items(catalog, allow, "--allow") if allow else None,
+        allow=allowed if allow else None,
         deny=_items(catalog, deny, "--deny") if deny else None,
         where=None if where is None else Filters(catalog).passing(conditions(where, "--where")),
     )
-    if allow and not _items(catalog, allow, "--allow"):
-        raise ConfigError("--allow names no item, so that no item may be listed")
     if file is not None:
         if target is None or ids or titles:
             raise ConfigError("--users goes with --out FILE, and without --history and --likes")

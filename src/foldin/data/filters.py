@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
@@ -188,7 +189,8 @@ def conditions(text: str, where: str) -> dict[str, Condition]:
             elif key == "contains":
                 fits = isinstance(value, str)
             else:
-                fits = isinstance(value, int | float) and not isinstance(value, bool)
+                fits = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
+                fits = fits and abs(value) <= sys.float_info.max
             if not fits:
                 raise ConfigError(f"{where}: {name}: {key}: {json.dumps(value)[:60]} does not fit")
         made[name] = Condition(**asked)

@@ -188,18 +188,19 @@ def evaluate(
         part = fold_in.rows(start, stop)
         eligible = Eligibility.of(part, seen=seen.rows(start, stop))
         if isinstance(ranker, Exact):
-            logits = masked_logits(model, part, eligible)
-            found, total = ranker.order_and_total(model, logits, depth)
+            scored = masked_logits(model, part, eligible)
+            found, total = ranker.order_and_total(model, scored, depth)
+            logits: torch.Tensor | None = scored
         else:
             keys = [user_key(one) for one in held.people.gather(with_targets[start:stop])]
             found, total = rank(model, part, depth, ranker=ranker, eligible=eligible, keys=keys), None
-            logits = masked_logits(model, part, eligible)
+            logits = masked_logits(model, part, eligible) if with_density else None
         lists = found.items
         shallow[start:stop] = lists[:, :_SHALLOW]
         hits = _relevant(targets, start, lists)
         for name, (kind, k) in parsed.items():
             columns[name][start:stop] = METRICS[kind](hits[:, :k], targets.lengths[start:stop])
-        if with_density:
+        if with_density and logits is not None:
             total = torch.logsumexp(logits, dim=1, keepdim=True) if total is None else total
             log_likelihood[start:stop] = _per_item(logits, total, targets.rows(start, stop))
         if progress is not None:

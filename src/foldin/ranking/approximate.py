@@ -116,13 +116,17 @@ class Approximate:
             values, found = self._index.search(asked, count)
         except RuntimeError as error:
             raise ConfigError(f"the index cannot be searched: {str(error).splitlines()[-1]}") from error
-        # The last column is FAISS' "none", −1.
-        barred = np.concatenate((eligible.mask().numpy(), np.ones((len(histories), 1), dtype=bool)), axis=1)
-        keep = ~np.take_along_axis(barred, found, axis=1)
+        users, items = eligible.pairs()
+        hidden = np.isin(
+            np.arange(len(histories))[:, None] * eligible.n_items + found, users * eligible.n_items + items
+        )
+        keep = (found >= 0) & ~hidden  # −1 is FAISS' "none"
+        if eligible.barred is not None:
+            keep &= ~eligible.barred[found]
         first = np.argsort(~keep, axis=1, kind="stable")[:, :k]  # the first k that are kept, in their order
         kept = np.take_along_axis(keep, first, axis=1)
-        items = np.where(kept, np.take_along_axis(found, first, axis=1), -1)
-        return items, np.where(kept, np.take_along_axis(values, first, axis=1), -np.inf).astype(np.float64)
+        listed = np.where(kept, np.take_along_axis(found, first, axis=1), -1)
+        return listed, np.where(kept, np.take_along_axis(values, first, axis=1), -np.inf).astype(np.float64)
 
 
 def recall_against(found: RankedLists, exact: RankedLists) -> Float64[Array, " users"]:

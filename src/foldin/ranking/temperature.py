@@ -18,6 +18,7 @@ from foldin.tensors import Float, Tensor
 __all__ = ["Gumbel"]
 
 _MOST = 700.0  # nats: beyond, exp overflows
+_LEAST = 1e-100  # what log p may be divided by
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,11 @@ class Gumbel:
     Source: kool2019, section 2.
 
     Args:
-        temperature: T > 0.
+        temperature: T, at least 1e-100.
         seed: with it and a user's key the list is the same in any batch.
 
     Raises:
-        ConfigError: a temperature that is not above 0.
+        ConfigError: a temperature that is smaller, or not finite.
     """
 
     random: ClassVar[bool] = True
@@ -42,8 +43,10 @@ class Gumbel:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.temperature) and self.temperature > 0.0):
-            raise ConfigError(f"a temperature must be a positive number, not {self.temperature:g}")
+        if not (np.isfinite(self.temperature) and self.temperature >= _LEAST):
+            raise ConfigError(
+                f"a temperature must be a positive number of at least {_LEAST:g}, not {self.temperature:g}"
+            )
 
     def check(self, model: Recommender[Any]) -> None:
         """It needs a density."""

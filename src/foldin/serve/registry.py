@@ -32,11 +32,11 @@ class Deployment:
         name: in requests and logs.
         run: loaded and verified.
         queued: requests that may wait.
-        ranker: by name, of lists that do not explore; see `ranking.ranker_of`.
+        ranked_by: the ranker of lists that do not explore, by name; see `ranking.ranker_of`.
         since: seconds since 1970.
 
     Raises:
-        ConfigError: the model lacks what the ranker needs.
+        ConfigError: a ranker that draws, or one that the model lacks something for.
     """
 
     name: str
@@ -49,6 +49,10 @@ class Deployment:
         self.repeats = repeats_of(self.run.info)
         self.filters = Filters(self.run.catalog)
         self.ranker = ranker_of(self.ranked_by, self.run.model)
+        if self.ranker.random:
+            raise ConfigError(
+                f"ranker {self.ranked_by!r}: it draws; a request asks for that by `explore`, and is given a list that does not"
+            )
         self.using = threading.RLock()  # a model works in memory of its own: one caller at a time
 
         def work(requests: Sequence[ResolvedRequest]) -> list[RankedLists]:

@@ -3,6 +3,7 @@
 There is no generator in them: the randomness of an epoch is a pure function of the seed and the epoch.
 """
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -32,7 +33,7 @@ class EpochRecord:
         epoch: counted from 1.
         seconds: of training in this epoch, without validation.
         people_per_second: gradient passes only; None for full passes.
-        terms: means over the epoch, by "phase/term"; in the first also those of the full passes before it.
+        terms: means over the epoch, by "phase/term"; in the first also those of what is done before it.
         metric: the validation metric; None where there is none.
         best: whether it is the best so far.
     """
@@ -124,11 +125,8 @@ def load_checkpoint(
     tensors, content = read_tensors(path)
     stored = content["identity"]
     for name, value in about.items():
-        # The stored identity went through JSON, where a tuple is a list.
-        own = (
-            {k: list(v) if isinstance(v, tuple) else v for k, v in value.items()} if isinstance(value, dict) else value
-        )
-        if stored.get(name) != own:
+        own = json.loads(json.dumps(value))  # the stored one went through JSON too, where a tuple is a list
+        if stored.get(name, "" if name == "stage" else None) != own:
             raise RunError(f"{path}: it was trained with another {name}: {stored.get(name)!r}, now {own!r}")
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "training": {}, "best": {}, "optimizer": {}}
     for name, tensor in tensors.items():

@@ -85,7 +85,7 @@ class FitResult:
         best_epoch: whose weights the model holds now; None without validation.
         best_metric: the validation metric there.
         stopped: why training ended.
-        seconds: in all, validation included.
+        seconds: in all, what comes before the first epoch and validation included.
     """
 
     records: tuple[EpochRecord, ...]
@@ -255,11 +255,17 @@ def _pretrain(
     folder: Path | None,
     resume: bool,
     progress: Progress,
+    within: Mapping[str, Any],
 ) -> Mapping[str, float]:
-    """Train another model first. Its checkpoint stands where that of the model itself comes to stand."""
+    """Train another model first. Its checkpoint stands where that of the model itself comes to stand.
+
+    Args:
+        within: the identity of the training that it belongs to.
+    """
     rows, seed = one.rows(train, generator)
     progress.pretraining(one.name)
-    found = _fit(one.model, rows, seed=seed, folder=folder, resume=resume, progress=progress, stage=one.name)
+    about = {"stage": one.name, **{f"{name} of the model itself": value for name, value in within.items()}}
+    found = _fit(one.model, rows, seed=seed, folder=folder, resume=resume, progress=progress, about=about)
     progress.pretraining("")
     if found.stopped is Stopped.INTERRUPTED:
         raise KeyboardInterrupt
@@ -279,32 +285,34 @@ def _fit(
     resume: bool = False,
     progress: Progress,
     until: Callable[[EpochRecord], bool] | None = None,
-    stage: str = "",
+    about: Mapping[str, Any] | None = None,
 ) -> FitResult:
-    """As `fit`, of a model or of one that is trained before it, whose name is the stage."""
+    """As `fit`, of a model or of one that is trained before it; `about` is then part of what its checkpoint must agree with."""
     model.check_training(train)
     trainer = model.trainer(train)
     total = trainer.epochs if epochs is None or trainer.closed_form else epochs
     _check_numbers(total, seed)
     loop = _Loop(model, train, trainer, total, seed, progress)
-    about = {"stage": stage}
+    about = {"stage": ""} if about is None else about
     if folder is not None:
-        about |= identity(model, train, epochs=total, seed=seed, validated_by=validated_by)
+        about = {**about, **identity(model, train, epochs=total, seed=seed, validated_by=validated_by)}
+    began = time.perf_counter()
+    before_it = [one.name for one in trainer.first if isinstance(one, Pretraining)]
     path = None if folder is None else folder / CHECKPOINT
     kept = stage_of(path) if path is not None and resume and path.is_file() else None
     first: dict[str, float] = {}
-    if path is not None and kept is not None and kept not in [one.name for one in trainer.first]:
+    if path is not None and kept is not None and kept not in before_it:
         loop.state = load_checkpoint(path, about, model, trainer, loop.optimizers)
     else:
         for index, one in enumerate(trainer.first):
             generator = _generator(model.device, seed, 0, index)
             if isinstance(one, Pretraining):
-                found = _pretrain(one, train, generator, folder, kept == one.name, progress)
+                found = _pretrain(one, train, generator, folder, kept == one.name, progress, about)
             else:
                 found = one.run(train, generator)
             first |= _finite(found, f"before training, pass {one.name!r}", one.name)
     progress.begin(trainer, total, loop.state.epoch)
-    state, stopped, began = loop.state, Stopped.FINISHED, time.perf_counter()
+    state, stopped = loop.state, Stopped.FINISHED
     before = state.seconds
     try:
         while state.epoch < total:
@@ -331,6 +339,8 @@ def _fit(
         tensor.grad = None
     if state.best:
         model.load_state(state.best)
+    if path is not None and total == 1 and before_it:
+        path.unlink(missing_ok=True)  # of what was trained before; of a single epoch there is none
     return FitResult(
         records=tuple(state.records),
         best_epoch=state.best_epoch,
