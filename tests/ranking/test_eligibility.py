@@ -116,14 +116,8 @@ def test_conditions_from_text():
     asked = conditions('{"year": {"low": 1995}, "genre": {"any_of": ["y"], "none_of": ["x"]}}', "--where")
     assert asked == {"year": Condition(low=1995), "genre": Condition(any_of=["y"], none_of=["x"])}
     assert Filters(catalog).passing(asked).tolist() == [False, True]
-    for wrong in (
-        "[1]",
-        '{"year": 3}',
-        '{"year": {"low": "x"}}',
-        '{"year": {"any_of": 3}}',
-        '{"a": {"contains": 1}}',
-        '{"year": {"low": NaN}}',
-        f'{{"year": {{"low": 1{"0" * 400}}}}}',
-    ):
+    far = '{"year": {"low": 1' + "0" * 400 + "}}"
+    shapes = ("[1]", '{"year": 3}', '{"year": {"low": "x"}}', '{"year": {"any_of": 3}}', '{"a": {"contains": 1}}')
+    for wrong in (*shapes, '{"year": {"low": NaN}}', far):
         with pytest.raises(ConfigError, match=r"^--where: "):
             conditions(wrong, "--where")
