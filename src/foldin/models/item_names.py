@@ -15,7 +15,7 @@ from foldin.data import Examples, Histories
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.generative import RQVAE, RQVAEConfig
 from foldin.tensors import Array, Float32, Int, Int64, Tensor
-from foldin.training import FullPass, Pretraining
+from foldin.training import FullPass, Pretraining, fit
 
 __all__ = ["KINDS", "SOURCES", "ItemNames", "Naming", "naming"]
 
@@ -124,6 +124,20 @@ class ItemNames:
             return self._named(self._rqvae.codes(x).cpu().numpy(), rng, train, after)
 
         return Pretraining(name=name, model=self._rqvae, rows=rows, done=done)
+
+    def learn(self, train: Histories, titles: Sequence[str] | None, generator: torch.Generator) -> Mapping[str, float]:
+        """Names of all items, without a model that reads them; tells what `learning` does.
+
+        Raises:
+            FitError: titles are needed, and there are none.
+            ShapeError: not as many titles as items.
+        """
+        one = self.learning("names", lambda: titles, lambda _: None)
+        if isinstance(one, FullPass):
+            return one.run(train, generator)
+        rows, seed = one.rows(train, generator)
+        fit(one.model, rows, seed=seed)
+        return one.done(train)
 
     def _named(
         self,
