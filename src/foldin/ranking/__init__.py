@@ -3,7 +3,7 @@
 from foldin.ranking.approximate import Approximate, recall_against
 from foldin.ranking.attribution import Attribution, attributions
 from foldin.ranking.beam import Beam
-from foldin.ranking.eligibility import Eligibility
+from foldin.ranking.eligibility import Eligibility, barred_items
 from foldin.ranking.exact import Exact, masked_logits, scores
 from foldin.ranking.lists import RankedLists, Spread
 from foldin.ranking.named import RANKERS, ranker_of
@@ -25,6 +25,7 @@ __all__ = [
     "Spread",
     "WithSpread",
     "attributions",
+    "barred_items",
     "masked_logits",
     "rank",
     "ranker_of",

@@ -10,7 +10,7 @@ from foldin.data import Histories, Indices, check_indices
 from foldin.errors import ShapeError
 from foldin.tensors import Array, Bool, Float, Int64, Tensor
 
-__all__ = ["Eligibility"]
+__all__ = ["Eligibility", "barred_items"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,5 +139,7 @@ def barred_items(
     if deny is not None:
         barred[check_indices(deny, n_items, "deny")] = True
     if where is not None:
-        barred[np.setdiff1d(np.arange(n_items), check_indices(where, n_items, "where"))] = True
+        open_ = np.zeros(n_items, dtype=bool)
+        open_[check_indices(where, n_items, "where")] = True
+        barred |= ~open_
     return barred

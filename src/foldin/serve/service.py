@@ -13,7 +13,7 @@ import numpy as np
 from foldin.data import Condition, resolve_history
 from foldin.errors import ConfigError, OverloadedError
 from foldin.models import Posterior, user_key
-from foldin.ranking import Gumbel, PosteriorSample, RankedLists, Ranker, WithSpread, attributions
+from foldin.ranking import Gumbel, PosteriorSample, RankedLists, Ranker, WithSpread, attributions, barred_items
 from foldin.serve.event_store import Event, EventStore, Receipt
 from foldin.serve.limits import Limits, bounded
 from foldin.serve.lists import ResolvedRequest
@@ -192,12 +192,10 @@ class Service:
         allow, deny = known("allow", question.allow), known("deny", question.deny)
         barred: Bool[Array, " items"] | None = None
         if question.allow is not None or deny or question.filter:
-            barred = np.full(len(catalog), question.allow is not None)
-            barred[allow] = False
-            barred[deny] = True
-            if question.filter:
-                where = {name: Condition(**one.model_dump()) for name, one in question.filter.items()}
-                barred |= ~target.filters.passing(where)
+            asked = {name: Condition(**one.model_dump()) for name, one in (question.filter or {}).items()}
+            where = target.filters.passing(asked) if asked else None
+            allowed = None if question.allow is None else allow
+            barred = barred_items(len(catalog), allow=allowed, deny=deny, where=where)
         seed = question.seed
         if seed is None:
             seed = secrets.randbelow(2**63) if question.explore != "none" else 0

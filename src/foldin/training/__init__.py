@@ -3,7 +3,8 @@
 from foldin.training.checkpoint import CHECKPOINT, EpochRecord
 from foldin.training.compiled import compiled
 from foldin.training.config import Config, setting
-from foldin.training.fit import FitResult, Progress, Stopped, Validation, fit
+from foldin.training.fit import fit
+from foldin.training.progress import FitResult, Progress, Stopped, Validation
 from foldin.training.trainable import Trainable
 from foldin.training.trainer import (
     Batches,
