@@ -21,7 +21,7 @@ demo: setup
 
 # Two processes of one thread each: on two cores that is quicker than one of two threads. Shapes are checked where all models and kernels
 # come by, which doubles the time; what serves pages comes apart from the rest.
-CHECKED := tests/blocks tests/contract tests/golden
+CHECKED := tests/kernels tests/nn tests/contract tests/golden
 SERVING := tests/browser tests/serve
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 test: setup

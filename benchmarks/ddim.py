@@ -13,8 +13,8 @@ import torch
 from common import arguments, write
 from diffusers import DDIMScheduler
 
-from foldin.blocks import NoiseSchedule, UNet, UNetShape
-from foldin.generative import Denoised, ddim
+from foldin.diffusion import Denoised, NoiseSchedule, ddim
+from foldin.nn import UNet, UNetShape
 
 ROWS, STEPS, OF = 64, 50, 1000
 Network = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

@@ -19,7 +19,7 @@ STEPS = 30
 def made(name, width, codes):
     """(x → (values, loss))."""
     if name == "ours":
-        from foldin.blocks import VectorQuantiser
+        from foldin.nn import VectorQuantiser
 
         one = VectorQuantiser(codes, width, average=0.99, generator=torch.Generator().manual_seed(0))
         noise = torch.Generator().manual_seed(1)

@@ -26,9 +26,10 @@ from common import arguments, child, load_log, peer_python, save_log, write
 from limits import gemm_seconds, seconds
 from torch.nn import functional as F
 
-from foldin.blocks import batches_of_transitions, softmax_cross_entropy
 from foldin.data import Histories, Source
+from foldin.kernels import softmax_cross_entropy
 from foldin.models import SASRec, SASRecConfig
+from foldin.nn import batches_of_transitions
 from foldin.ranking import rank
 from foldin.training import fit
 

@@ -20,10 +20,10 @@ import torch
 from harness import arguments, pictures_of, write
 from pictures import write_grid
 
-from foldin.cli.page import line_chart
 from foldin.data import Examples
 from foldin.generative import VAE, VAEConfig, save_model
 from foldin.inference import Annealing, Called, bound_report
+from foldin.reports.charts import line_chart
 from foldin.training import EpochRecord, Progress, fit
 
 LATENTS = (2, 3, 5, 10, 20, 200)

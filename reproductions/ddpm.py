@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from vqvae import PIXELS, PRIOR, QUANTISED, Say
 
 from foldin.data import Examples, Pictures
+from foldin.diffusion import ancestral, ddim, dpm_solver, evenly, evenly_in_snr
 from foldin.generative import (
     VAE,
     VQVAE,
@@ -35,12 +36,7 @@ from foldin.generative import (
     DiffusionConfig,
     VAEConfig,
     VQVAEConfig,
-    ancestral,
     bits_per_value,
-    ddim,
-    dpm_solver,
-    evenly,
-    evenly_in_snr,
     load_model,
     save_model,
 )

@@ -10,9 +10,9 @@ from harness import arguments, write
 
 from foldin.data import Source
 from foldin.experiment import model_class, save, train
-from foldin.explanation import explain
 from foldin.inference import Annealing
-from foldin.store import load_run
+from foldin.reports.explanation import explain
+from foldin.runs import load_run
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "multvae": {"hidden": (), "epochs": 150, "batch_size": 250, "beta": 0.05, "dropout": 0.3, "latent": 400},

@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from harness import arguments, keep, shrunk, table
 
-from foldin.blocks import sentence_vectors
 from foldin.data import Catalog, HeldOut, Histories, Source, Split
 from foldin.evaluation import evaluate
 from foldin.experiment import untrained
 from foldin.models import SemanticIds, SemanticIdsConfig
+from foldin.models.item_vectors import sentence_vectors
 from foldin.ranking import Beam, rank
 from foldin.training import fit
 

@@ -15,7 +15,7 @@ from foldin.evaluation import Evaluation, ValidationMetric, evaluate
 from foldin.experiment import Trained, train
 from foldin.models import ALL, ALS, EASE, ItemKNN, MultDAE, MultVAE, Popularity, Recommender
 from foldin.ranking import Eligibility, RankedLists, rank
-from foldin.store import Run, load_run
+from foldin.runs import Run, load_run
 from foldin.training import FitResult, fit
 
 __version__ = version("foldin")

@@ -8,8 +8,8 @@ import pytest
 from foldin.cli.ids import item_indices
 from foldin.data import Catalog
 from foldin.errors import ConfigError, UnknownItemError
-from foldin.store import load_run
-from tests.runs import change_info
+from foldin.runs import load_run
+from tests.damage import change_info
 
 IDS = ["10,5", "10", "5", " x", "a b", 'say "hi"', "7", "7 ", "b", "a,b,c", '"q"']
 
@@ -180,7 +180,7 @@ def test_a_folder_with_somebody_s_files_is_refused_before_anything_is_read(
 
 
 def test_compare_goes_on_without_what_does_not_fit(foldin, odd_log, monkeypatch):
-    monkeypatch.setattr("foldin.models.ease.EASE.training_bytes", lambda self, train: 1e18)
+    monkeypatch.setattr("foldin.models.linear.ease.EASE.training_bytes", lambda self, train: 1e18)
     arguments = ("compare", odd_log, "--models", "ease,popularity,ease", "--json")
     code, out, err = foldin(*arguments)
     content = json.loads(out)

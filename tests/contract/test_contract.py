@@ -8,7 +8,7 @@ from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError, FitError, RunError, ShapeError
 from foldin.models import ALL, Exportable, InnerProduct, MultVAEConfig, Posterior, Recommender
 from foldin.ranking import PosteriorSample, WithSpread, scores
-from foldin.store import load_run, save_run
+from foldin.runs import load_run, save_run
 from foldin.training import fit
 from tests.conftest import checkerboard
 from tests.lists import recommend

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from foldin.data import read_log
-from foldin.data.fields import find_fault
+from foldin.data.log.fields import find_fault
 from foldin.errors import EmptyLogError, FormatError
 
 HEADER = "user,item,timestamp\n"
@@ -115,7 +115,7 @@ def test_movielens_lines_with_single_colons_and_a_line_cut(tmp_path):
 
 @pytest.mark.parametrize("quoted", [False, True])
 def test_every_block_is_looked_at(quoted, tmp_path, monkeypatch):
-    monkeypatch.setattr("foldin.data.fields._BLOCK", 64)
+    monkeypatch.setattr("foldin.data.log.fields._BLOCK", 64)
     field = '"a\n,b"' if quoted else "ab"
     good = [f"{field},{k},c\n" for k in range(50)]
     for at in (0, 1, 17, 49):

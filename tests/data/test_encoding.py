@@ -5,7 +5,7 @@ import json
 import pytest
 
 from foldin.data import Source, read_log
-from foldin.data.charset import guess_charset
+from foldin.data.log.charset import guess_charset
 from foldin.errors import DataError, FormatError
 
 KOREAN = ["기생충", "올드보이", "살인의 추억", "부산행", "아가씨", "설국열차", "괴물", "밀양", "오징어 게임", "상품_7"]

@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from foldin.data import Catalog, EventLog, log_from_table, read_items, read_log
-from foldin.data.columns import Columns
-from foldin.data.report import ReadReport
+from foldin.data.log.columns import Columns
+from foldin.data.log.report import ReadReport
 from foldin.errors import ColumnError, DataError
 from tests.conftest import write_csv
 

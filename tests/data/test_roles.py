@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from foldin.data import EventLog, read_log
-from foldin.data.spellings import plain_name, stem
+from foldin.data.log.spellings import plain_name, stem
 from foldin.errors import ColumnError
 from tests.conftest import write_csv
 

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from foldin.data import Source, read_log
-from foldin.data.dates import layouts_of
-from foldin.data.times import time_like, to_times
+from foldin.data.log.dates import layouts_of
+from foldin.data.log.times import time_like, to_times
 from foldin.errors import ColumnError
 from tests.conftest import write_csv
 

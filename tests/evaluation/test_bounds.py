@@ -7,13 +7,13 @@ import polars as pl
 import pytest
 import torch
 
-from foldin.cli.page import bound_rows
 from foldin.data import HeldOut, Histories
 from foldin.errors import ConfigError, ShapeError
 from foldin.evaluation import bound_report, calibration_curve
 from foldin.inference import Annealing
 from foldin.models import EASE, MultVAE, MultVAEConfig, Popularity, RecVAE, RecVAEConfig
 from foldin.ranking import PosteriorSample, WithSpread
+from foldin.reports.wording import bound_rows
 from foldin.training import fit
 from tests.lists import recommend
 

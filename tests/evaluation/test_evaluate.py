@@ -227,7 +227,7 @@ def test_a_perplexity_beyond_all_numbers_is_said_to_be_infinite():
 def test_a_group_without_targets_is_named_before_anything_is_trained(split, monkeypatch):
     empty = {"fold_in": split.test.fold_in, "people": split.test.people}
     none = HeldOut(targets=Histories.empty(len(split.test), len(split.catalog)), **empty)
-    monkeypatch.setattr("foldin.experiment.fit", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr("foldin.experiment.training.fit", lambda *_, **__: pytest.fail("trained"))
     for parts, named in (
         ({"test": none}, r"nobody in test \(20 users\)"),
         ({"validation": none}, r"nobody in validation \(20 users\)"),

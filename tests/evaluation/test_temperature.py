@@ -12,10 +12,10 @@ from foldin.data import Catalog, HeldOut, Histories
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.evaluation import LOG_LIKELIHOOD, evaluate, fit_temperature
 from foldin.experiment import report, save, train
-from foldin.export import _Lists
 from foldin.models import EASE, DiffRec, DiffRecConfig, Popularity, SASRec, SASRecConfig, SemanticIds, SemanticIdsConfig
 from foldin.ranking import Beam, scores
-from foldin.store import load_run, save_run
+from foldin.runs import load_run, save_run
+from foldin.runs.export import _Lists
 from foldin.training import fit
 from tests.lists import recommend
 

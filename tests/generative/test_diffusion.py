@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from foldin.data import Examples
+from foldin.diffusion import Denoised, log_gaussian, reverse_kl
 from foldin.errors import ConfigError, DataError, RunError, ShapeError
-from foldin.generative import Denoised, Diffusion, DiffusionConfig, load_model, save_model
-from foldin.generative.diffusion_bound import log_gaussian, reverse_kl
+from foldin.generative import Diffusion, DiffusionConfig, load_model, save_model
 from foldin.generative.diffusion_trainer import DiffusionTrainer
 from foldin.training import Step, fit
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from foldin.blocks import code_use
 from foldin.data import Examples
 from foldin.errors import FitError, ShapeError
 from foldin.generative import RQVAE, RQVAEConfig
+from foldin.nn import code_use
 from foldin.training import fit
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from foldin.blocks import ProductQuantiser, ResidualQuantiser, VectorQuantiser
 from foldin.data import Examples
 from foldin.errors import ConfigError, DataError, FitError, ShapeError
 from foldin.generative import (
@@ -18,6 +17,7 @@ from foldin.generative import (
     load_model,
     save_model,
 )
+from foldin.nn import ProductQuantiser, ResidualQuantiser, VectorQuantiser
 from foldin.training import Step, fit
 
 SMALL = {"width": 8, "residual": 4, "blocks": 1, "codes": 8, "code_width": 4, "batch_size": 16, "learning_rate": 5e-3}

@@ -8,11 +8,11 @@ from foldin.data import Catalog, Histories
 from foldin.errors import RunError, ShapeError
 from foldin.models import ALL, PopularStart, Recommender
 from foldin.ranking import Approximate, Beam, WithSpread, scores
-from foldin.store import load_run, save_run
+from foldin.runs import load_run, save_run
 from foldin.training import fit
 from tests.contract.test_contract import SETTINGS
+from tests.damage import change_model
 from tests.lists import recommend
-from tests.runs import change_model
 
 ITEMS = 30
 ALONE, NEVER = 3, 4  # an item that is taken with no other, and one that nobody takes

@@ -4,7 +4,7 @@ import pytest
 from foldin.data import Histories
 from foldin.errors import ConfigError, ShapeError
 from foldin.models import ALL, SASRec, SASRecConfig
-from foldin.models.base import InnerProduct
+from foldin.models.contract import InnerProduct
 from foldin.ranking import Approximate, RankedLists, recall_against
 from tests.contract.test_contract import ITEMS, PEOPLE, trained
 from tests.lists import recommend

@@ -15,11 +15,10 @@ from fastapi.testclient import TestClient
 from foldin.cli import main
 from foldin.data import Catalog, HeldOut, Histories, resolve_history
 from foldin.evaluation import evaluate
-from foldin.export import export_onnx
 from foldin.models import ALL, Exportable, InnerProduct, ItemTokens, Posterior, user_key
 from foldin.ranking import rank, ranker_of
+from foldin.runs import export_onnx, load_run, save_run
 from foldin.serve import Event, EventStore, Limits, Registry, Service, Telemetry, connect, make_app
-from foldin.store import load_run, save_run
 from tests.contract.test_contract import ITEMS, trained
 
 K, SEED, NEAR = 6, 11, 1e-4

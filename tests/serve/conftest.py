@@ -9,8 +9,8 @@ from fastapi.testclient import TestClient
 from foldin.data import Catalog, Source
 from foldin.experiment import save, train
 from foldin.models import ALL
+from foldin.runs import save_run
 from foldin.serve import EventStore, KeyRing, Limits, Registry, Service, Telemetry, connect, make_app
-from foldin.store import save_run
 from foldin.training import fit
 from tests.conftest import checkerboard
 from tests.serve.postgres import Postgres

@@ -9,9 +9,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from foldin.data import Histories
+from foldin.runs import load_run
 from foldin.serve import ResolvedRequest, make_app, rank_requests
 from foldin.serve.middleware import DATA_HEADERS, HEADERS
-from foldin.store import load_run
 from tests.lists import recommend
 from tests.serve.asking import ask, items
 from tests.serve.conftest import ITEMS

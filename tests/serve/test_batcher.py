@@ -11,12 +11,12 @@ import pytest
 from foldin.data import Histories
 from foldin.errors import ConfigError, OverloadedError, RunError
 from foldin.ranking import WithSpread
+from foldin.runs import load_run
 from foldin.serve import Batcher, EventStore, Limits, Registry, Service, Telemetry, TokenBuckets, connect
 from foldin.serve.lists import ResolvedRequest, rank_requests
 from foldin.serve.loop_batcher import LoopBatcher
 from foldin.serve.schemas import Question
 from foldin.serve.service import Taken
-from foldin.store import load_run
 from tests.lists import recommend
 from tests.serve.conftest import ITEMS, make_run
 

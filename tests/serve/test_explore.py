@@ -7,8 +7,8 @@ import torch
 from foldin.data import Histories
 from foldin.models import history_key
 from foldin.ranking import Attribution, Gumbel, PosteriorSample, attributions, scores
+from foldin.runs import load_run
 from foldin.serve import ResolvedRequest, rank_requests
-from foldin.store import load_run
 from tests.serve.asking import ask, items
 from tests.serve.conftest import ITEMS
 

@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 from foldin.data import Catalog
 from foldin.errors import ConfigError
 from foldin.models import ALL
+from foldin.runs import save_run
 from foldin.serve import Event, EventStore, Limits, Registry, Service, Telemetry, connect, make_app
-from foldin.store import save_run
 from tests.conftest import checkerboard
 
 LONG = ["https://news.example/" + "a" * 190 + f"/{at}" for at in range(5)] + ["쿠" * 400, "x" * 3000, "short"]

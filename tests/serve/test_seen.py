@@ -5,10 +5,10 @@ import pytest
 import sqlalchemy as sa
 
 from foldin.data import resolve_history
+from foldin.runs import load_run
 from foldin.serve import Event, Limits, Registry, ResolvedRequest, Service, Telemetry, rank_requests
 from foldin.serve.migrations import events as table
 from foldin.serve.schemas import Question
-from foldin.store import load_run
 from tests.serve.conftest import ITEMS
 
 

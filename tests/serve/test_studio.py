@@ -6,10 +6,10 @@ import torch
 
 from foldin.data import Histories
 from foldin.models import ALL
+from foldin.runs import load_run, save_run
 from foldin.serve import Registry, lab
 from foldin.serve.insight import Insight, _keep
 from foldin.serve.studio import FOLDER
-from foldin.store import load_run, save_run
 from tests.serve.conftest import ITEMS, make_run
 
 

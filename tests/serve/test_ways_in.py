@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 from foldin.cli import main
 from foldin.data import Histories
 from foldin.ranking import scores
+from foldin.runs import load_run
 from foldin.serve import EventStore, Limits, Registry, Service, Telemetry, connect, make_app
-from foldin.store import load_run
 from tests.conftest import make_log
 from tests.lists import recommend
 

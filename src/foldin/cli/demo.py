@@ -16,7 +16,7 @@ from foldin.errors import ConfigError, RunError
 from foldin.experiment import report, save, train
 from foldin.models import EASEConfig, MultVAEConfig
 from foldin.ranking import Exact, rank
-from foldin.store import check_target, is_finished, load_run
+from foldin.runs import check_target, is_finished, load_run
 from foldin.training import Config
 
 __all__ = ["command"]

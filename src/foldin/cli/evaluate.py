@@ -7,11 +7,11 @@ import click
 from foldin.cli.options import JSON
 from foldin.cli.output import json_out, out, table, working
 from foldin.cli.rankers import RANKER
-from foldin.cli.tables import figure, interval
 from foldin.evaluation import DEFAULT_METRICS, LOG_LIKELIHOOD, LOG_LIKELIHOOD_PER_EVENT, evaluate
 from foldin.experiment import check_targets, choose_device, split_of_run
 from foldin.ranking import ranker_of
-from foldin.store import load_run
+from foldin.reports.wording import figure, interval
+from foldin.runs import load_run
 
 __all__ = ["command"]
 

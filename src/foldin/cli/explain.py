@@ -7,22 +7,22 @@ import click
 
 from foldin.cli.options import JSON, SEED
 from foldin.cli.output import json_out, out, table, working
-from foldin.cli.page import (
+from foldin.cli.targets import check_file
+from foldin.errors import ConfigError
+from foldin.experiment import choose_device, split_of_run
+from foldin.files import write_text
+from foldin.inference import Annealing
+from foldin.reports.explanation import explain, explain_file
+from foldin.reports.page import html_page
+from foldin.reports.wording import (
     RELIABILITY_HEAD,
     bound_heading,
     bound_rows,
     health_line,
-    html_page,
     prediction_line,
     reliability_rows,
 )
-from foldin.cli.targets import check_file
-from foldin.errors import ConfigError
-from foldin.experiment import choose_device, split_of_run
-from foldin.explanation import explain, explain_file
-from foldin.files import write_text
-from foldin.inference import Annealing
-from foldin.store import load_run
+from foldin.runs import load_run
 
 __all__ = ["command"]
 

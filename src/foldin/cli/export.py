@@ -7,8 +7,7 @@ import click
 from foldin.cli.options import JSON
 from foldin.cli.output import json_out, out
 from foldin.cli.targets import check_file
-from foldin.export import export_onnx
-from foldin.store import load_run
+from foldin.runs import export_onnx, load_run
 
 __all__ = ["command"]
 

@@ -10,7 +10,7 @@ from foldin.cli.output import FitBar, json_out, out, status, working
 from foldin.cli.tables import metrics_table, show_calibrations
 from foldin.errors import RunError
 from foldin.experiment import choose_device, model_class, report, save, train
-from foldin.store import check_target, is_finished
+from foldin.runs import check_target, is_finished
 from foldin.training import CHECKPOINT, Stopped
 
 __all__ = ["command"]

@@ -7,13 +7,13 @@ import numpy as np
 import polars as pl
 
 from foldin.data import Catalog, EventLog, Histories, Source, read_log
-from foldin.data.checks import MISSING_WORDS, id_column
-from foldin.data.encode import encode
-from foldin.data.formats import open_table
-from foldin.data.roles import find_roles
+from foldin.data.log.checks import MISSING_WORDS, id_column
+from foldin.data.log.encode import encode
+from foldin.data.log.formats import open_table
+from foldin.data.log.roles import find_roles
 from foldin.errors import EmptyLogError
 from foldin.experiment import source_of_run
-from foldin.store import Run
+from foldin.runs import Run
 
 __all__ = ["Asked", "people_of"]
 

@@ -33,7 +33,7 @@ from foldin.ranking import (
     ranker_of,
     recall_against,
 )
-from foldin.store import Run, load_run
+from foldin.runs import Run, load_run
 
 __all__ = ["as_rows", "command", "list_table", "single_ranker"]
 

@@ -8,26 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from foldin.cli.output import table
+from foldin.reports.wording import figure, interval
 
-__all__ = ["figure", "interval", "metrics_table", "show_calibrations", "show_tests"]
+__all__ = ["metrics_table", "show_calibrations", "show_tests"]
 
 SHOWN = ("ndcg@100", "recall@20", "recall@50", "ndcg@10")
-
-
-def figure(entry: Mapping[str, Any], name: str, places: int) -> str:
-    """A figure of an entry of a report, to read: ∞ for an infinite one, which JSON does not have, a dash where there is none."""
-    if entry[name] is None:
-        return "∞" if name in entry.get("infinite", ()) else "–"
-    return f"{entry[name]:.{places}f}"
-
-
-def interval(entry: Mapping[str, Any], places: int, between: str) -> str:
-    """The interval of a figure in words; a dash where there are too few users for one, nothing where it has none."""
-    if "low" not in entry:
-        return ""
-    if entry["low"] is None and entry["high"] is None and "infinite" not in entry:
-        return "–"
-    return f"{figure(entry, 'low', places)}{between}{figure(entry, 'high', places)}"
 
 
 def _cell(entry: Mapping[str, Any] | None, places: int = 3) -> Text:

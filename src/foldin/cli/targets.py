@@ -6,8 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from foldin.cli.page import GENERATOR
 from foldin.errors import ConfigError
+from foldin.reports.page import GENERATOR
 
 __all__ = ["check_file"]
 

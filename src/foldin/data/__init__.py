@@ -1,21 +1,25 @@
 """Event logs: read, validated, split, and handed on as `Histories`; and rows of tensors, pictures among them."""
 
 from foldin.data.catalog import Catalog
-from foldin.data.columns import Columns
-from foldin.data.events import EventLog, log_from_table, read_log
 from foldin.data.examples import Examples
 from foldin.data.filters import Condition, Filters, conditions
-from foldin.data.formats import FORMATS
-from foldin.data.given import FOLD_INS, is_given, read_given
 from foldin.data.histories import Histories, gather_ranges
 from foldin.data.images import IMAGES, Pictures, PublicPictures, load_pictures, read_idx
 from foldin.data.indices import Indices, check_indices, count_of, whole_numbers
-from foldin.data.items import read_items
+from foldin.data.log.columns import Columns
+from foldin.data.log.events import EventLog, log_from_table, read_log
+from foldin.data.log.formats import FORMATS
+from foldin.data.log.items import read_items
+from foldin.data.log.report import Note, ReadReport
 from foldin.data.named import EMBEDDED, NAMED, PublicSet, cache_folder, download, load_log
-from foldin.data.report import Note, ReadReport
 from foldin.data.resolve import ResolvedHistory, repeats_of, resolve_history
 from foldin.data.source import Source
-from foldin.data.splits import PROTOCOLS, HeldOut, Split, last_out, split_log, strong, temporal
+from foldin.data.splits.base import HeldOut, Split
+from foldin.data.splits.given import FOLD_INS, is_given, read_given
+from foldin.data.splits.last_out import last_out
+from foldin.data.splits.protocols import PROTOCOLS, split_log
+from foldin.data.splits.strong import strong
+from foldin.data.splits.temporal import temporal
 
 __all__ = [
     "EMBEDDED",

@@ -13,11 +13,11 @@ from typing import Any
 import platformdirs
 import polars as pl
 
-from foldin.data.columns import Columns
-from foldin.data.events import EventLog, log_from_table, read_log
 from foldin.data.fetch import fetch
-from foldin.data.given import is_given
-from foldin.data.report import ReadReport
+from foldin.data.log.columns import Columns
+from foldin.data.log.events import EventLog, log_from_table, read_log
+from foldin.data.log.report import ReadReport
+from foldin.data.splits.given import is_given
 from foldin.errors import DataError, DownloadError, MissingExtraError
 
 __all__ = ["EMBEDDED", "NAMED", "PublicSet", "cache_folder", "download", "load_log"]

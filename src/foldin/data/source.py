@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from foldin.data.events import EventLog
-from foldin.data.given import is_given, read_given
+from foldin.data.log.events import EventLog
 from foldin.data.named import load_log
-from foldin.data.splits import DEFAULT_MIN_EVENTS, Split, split_log
+from foldin.data.splits.base import Split
+from foldin.data.splits.given import is_given, read_given
+from foldin.data.splits.protocols import DEFAULT_MIN_EVENTS, split_log
 from foldin.errors import SplitError
 
 __all__ = ["Source"]

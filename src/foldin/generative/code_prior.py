@@ -5,7 +5,7 @@
 Of codes of one length, whatever they stand for: the grid of a VQ-VAE row by row, the levels of a residual quantiser. With it the
 autoencoder becomes generative: codes are drawn one after the other and decoded.
 
-Source: vandenoord2017, section 3.3 (a prior learned on the codes after the autoencoder). `blocks/transformer.py` for the layers.
+Source: vandenoord2017, section 3.3 (a prior learned on the codes after the autoencoder). `nn/transformer.py` for the layers.
 
 Departures from the paper: a transformer in place of PixelCNN, with one vector for each place instead of masks in two dimensions.
 """
@@ -16,9 +16,10 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-from foldin.blocks import Cache, SequenceEncoder, Sequences, TransformerShape, softmax_cross_entropy
 from foldin.data import Examples
 from foldin.errors import ConfigError, ShapeError
+from foldin.kernels import softmax_cross_entropy
+from foldin.nn import Cache, SequenceEncoder, Sequences, TransformerShape
 from foldin.tensors import Float, Int, Shaped, Tensor
 from foldin.training import Config, GradientPhase, Loss, Step, Trainable, Trainer, falling, setting, shuffled
 

@@ -4,7 +4,7 @@
 
     −log p(x_0) ≤ KL(q(x_T|x_0) ‖ p(x_T)) + Σ_{t>1} KL(q(x_t−1|x_t, x_0) ‖ p(x_t−1|x_t)) − log p(x_0|x_1)      (L_T, L_t−1, L_0)
 
-With σ_t² = β̃_t, L_t−1 = ½ (SNR_t−1 − SNR_t) ‖x_0 − x̂_0‖². The network says the noise, x_0 or v (`blocks/noise_schedule.py`);
+With σ_t² = β̃_t, L_t−1 = ½ (SNR_t−1 − SNR_t) ‖x_0 − x̂_0‖². The network says the noise, x_0 or v (`diffusion/schedule.py`);
 `weights` says what the squared error of a step counts in training:
 
     simple        1 of what the network says (L_simple where that is the noise)
@@ -19,7 +19,7 @@ bin: the bound is then in nats of 8-bit pictures. Floats are taken as they are, 
 Source: ho2020, eqs. 2–14; kingma2021, eq. 13; nichol2021, section 3.1 (a learned variance: L_simple + .001 L, the mean held
 fixed in the latter); hang2023 (min-SNR, 5); wang2023 (the difference). Weights are averaged over steps for sampling and bounds.
 
-Departures from the paper: the U-Net is small (`blocks/unet.py`). The last step's σ is that of t = 2, as in the authors' code.
+Departures from the paper: the U-Net is small (`nn/unet.py`). The last step's σ is that of t = 2, as in the authors' code.
 """
 
 import math
@@ -30,13 +30,22 @@ import numpy as np
 import torch
 from torch import nn
 
-from foldin.blocks import PREDICTIONS, MLPDenoiser, NoiseSchedule, UNet, UNetShape
 from foldin.data import Examples
+from foldin.diffusion import (
+    PREDICTIONS,
+    Denoised,
+    DiffusionBound,
+    NoiseSchedule,
+    ancestral,
+    ddim,
+    evenly,
+    log_gaussian,
+    reverse_kl,
+)
 from foldin.errors import ConfigError, DataError, ShapeError
-from foldin.generative.diffusion_bound import DiffusionBound, log_gaussian, reverse_kl
 from foldin.generative.diffusion_trainer import DiffusionTrainer
-from foldin.generative.samplers import Denoised, ancestral, ddim, evenly
 from foldin.inference import gaussian_kl
+from foldin.nn import MLPDenoiser, UNet, UNetShape
 from foldin.tensors import Array, Float, Float64, Int, Shaped, Tensor
 from foldin.training import Config, Trainable, Trainer, setting
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from foldin.blocks import StepSampler
 from foldin.data import Examples
-from foldin.generative.samplers import Denoised
+from foldin.diffusion import Denoised, StepSampler
 from foldin.tensors import Float, Int, Tensor
 from foldin.training import FullPass, GradientPhase, Loss, Step, Trainer, falling, shuffled
 

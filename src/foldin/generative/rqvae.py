@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from foldin.blocks import MLP, ResidualQuantiser, VectorQuantiser
 from foldin.data import Examples
 from foldin.errors import ConfigError, ShapeError
+from foldin.nn import MLP, ResidualQuantiser, VectorQuantiser
 from foldin.tensors import Float, Int, Tensor
 from foldin.training import Config, FullPass, GradientPhase, Loss, Step, Trainable, Trainer, setting, shuffled
 

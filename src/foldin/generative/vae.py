@@ -23,12 +23,12 @@ from dataclasses import dataclass
 
 import torch
 
-from foldin.blocks import MLP
 from foldin.data import Examples
 from foldin.errors import ConfigError, ShapeError
 from foldin.generative.likelihoods import LIKELIHOODS, binarize
 from foldin.generative.priors import LearnedPrior, MixturePrior, VampPrior
 from foldin.inference import LatentModel, gaussian_kl_terms, log_normal, perturbed
+from foldin.nn import MLP
 from foldin.tensors import Float, Shaped, Tensor
 from foldin.training import Config, FullPass, GradientPhase, Loss, Step, Trainable, Trainer, compiled, setting, shuffled
 

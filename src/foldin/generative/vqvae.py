@@ -26,7 +26,12 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from foldin.blocks import (
+from foldin.data import Examples
+from foldin.errors import ConfigError, ShapeError
+from foldin.generative.code_prior import CodePrior
+from foldin.generative.likelihoods import LIKELIHOODS
+from foldin.inference import ElboTerms
+from foldin.nn import (
     CodeUse,
     ConvolutionalDecoder,
     ConvolutionalEncoder,
@@ -37,11 +42,6 @@ from foldin.blocks import (
     code_use,
     grid_of,
 )
-from foldin.data import Examples
-from foldin.errors import ConfigError, ShapeError
-from foldin.generative.code_prior import CodePrior
-from foldin.generative.likelihoods import LIKELIHOODS
-from foldin.inference import ElboTerms
 from foldin.tensors import Float, Int, Shaped, Tensor
 from foldin.training import Config, FullPass, GradientPhase, Loss, Step, Trainable, Trainer, falling, setting, shuffled
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from foldin.errors import ShapeError
 from foldin.inference.arguments import check_count
+from foldin.kernels.threads import on_threads, scratch, thread_count
 from foldin.tensors import Array, Bool, Float, Int64
-from foldin.threads import on_threads, scratch, thread_count
 
 __all__ = ["k_means", "nearest"]
 

@@ -21,8 +21,8 @@ from typing import TypeVar
 import numpy as np
 
 from foldin.inference.moments import Moments
+from foldin.kernels.threads import on_threads, thread_count
 from foldin.tensors import Array, Bool, Float64, Int64
-from foldin.threads import on_threads, thread_count
 
 __all__ = ["Frame", "Quadratics"]
 

@@ -1,24 +1,24 @@
 """Recommenders, one file each. What is in `ALL` is on the command line, in the contract tests and in the docs."""
 
-from foldin.models.als import ALS, ALSConfig
-from foldin.models.base import Described, Exportable, InnerProduct, ItemTokens, Recommender, Segmented
-from foldin.models.diffrec import DiffRec, DiffRecConfig
-from foldin.models.ease import EASE, EASEConfig
-from foldin.models.itemknn import ItemKNN, ItemKNNConfig
-from foldin.models.latent_diffrec import LatentDiffRec, LatentDiffRecConfig
-from foldin.models.lda import LDA, LDAConfig
-from foldin.models.mixture import MixtureOfMultinomials, MixtureOfMultinomialsConfig
-from foldin.models.multdae import MultDAE, MultDAEConfig
-from foldin.models.multvae import MultVAE, MultVAEConfig
-from foldin.models.plsa import PLSA, PLSAConfig
-from foldin.models.poisson import PoissonFactorization, PoissonFactorizationConfig
-from foldin.models.popularity import Popularity, PopularityConfig
+from foldin.models.autoencoders.multdae import MultDAE, MultDAEConfig
+from foldin.models.autoencoders.multvae import MultVAE, MultVAEConfig
+from foldin.models.autoencoders.recvae import RecVAE, RecVAEConfig
+from foldin.models.baselines.popularity import Popularity, PopularityConfig
+from foldin.models.contract import Described, Exportable, InnerProduct, ItemTokens, Recommender, Segmented
+from foldin.models.diffusion.diffrec import DiffRec, DiffRecConfig
+from foldin.models.diffusion.latent_diffrec import LatentDiffRec, LatentDiffRecConfig
+from foldin.models.linear.als import ALS, ALSConfig
+from foldin.models.linear.ease import EASE, EASEConfig
+from foldin.models.linear.itemknn import ItemKNN, ItemKNNConfig
 from foldin.models.posterior import Posterior
-from foldin.models.recvae import RecVAE, RecVAEConfig
-from foldin.models.sasrec import Reading, SASRec, SASRecConfig
-from foldin.models.semantic import SemanticIds, SemanticIdsConfig
+from foldin.models.semantic.semantic_ids import SemanticIds, SemanticIdsConfig
+from foldin.models.sequential.sasrec import Reading, SASRec, SASRecConfig
 from foldin.models.start import PopularStart, log_shares
 from foldin.models.streams import Streams, history_key, keys_of, stream, streams, user_key
+from foldin.models.topics.lda import LDA, LDAConfig
+from foldin.models.topics.mixture import MixtureOfMultinomials, MixtureOfMultinomialsConfig
+from foldin.models.topics.plsa import PLSA, PLSAConfig
+from foldin.models.topics.poisson import PoissonFactorization, PoissonFactorizationConfig
 from foldin.models.variational import Variational
 
 ALL: dict[str, type[Recommender]] = {

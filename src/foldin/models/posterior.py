@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from foldin.data import Histories
-from foldin.models.base import Recommender
+from foldin.models.contract import Recommender
 from foldin.models.streams import Streams
 from foldin.tensors import Array, Float, Tensor
 from foldin.training import Config

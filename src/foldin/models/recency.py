@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from foldin.blocks import recency_weights
 from foldin.data import Histories
+from foldin.kernels import recency_weights
 from foldin.tensors import Array, Float32
 from foldin.training import setting
 

@@ -7,9 +7,9 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from foldin.blocks import multinomial_log_likelihood
 from foldin.data import Histories
 from foldin.inference import LatentModel
+from foldin.kernels import multinomial_log_likelihood
 from foldin.models.posterior import Posterior
 from foldin.models.streams import Streams
 from foldin.tensors import Float, Tensor

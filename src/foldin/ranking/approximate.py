@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from foldin.blocks import top_k
 from foldin.data import Histories
 from foldin.errors import ConfigError, MissingExtraError
+from foldin.kernels import top_k
 from foldin.models import InnerProduct, PopularStart, Recommender
 from foldin.ranking.eligibility import Eligibility
 from foldin.ranking.exact import masked_logits

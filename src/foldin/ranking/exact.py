@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import torch
 
-from foldin.blocks import log_total, top_k
 from foldin.data import Histories
+from foldin.kernels import log_total, top_k
 from foldin.models import Recommender
 from foldin.ranking.eligibility import Eligibility
 from foldin.ranking.lists import RankedLists

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from foldin.blocks import top_k
 from foldin.data import Histories
 from foldin.errors import ConfigError, ShapeError
+from foldin.kernels import top_k
 from foldin.models import Posterior, Recommender, Streams, streams
 from foldin.ranking.eligibility import Eligibility
 from foldin.ranking.exact import Exact

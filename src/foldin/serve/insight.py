@@ -10,13 +10,13 @@ import torch
 from foldin.data import Histories
 from foldin.errors import ConfigError, FoldinError, OverloadedError
 from foldin.experiment import split_of_run
-from foldin.explanation import explain
 from foldin.inference import Annealing, reparameterise
 from foldin.models import InnerProduct, Variational
+from foldin.reports.explanation import explain
+from foldin.runs import load_run
 from foldin.serve.code_tree import levels
 from foldin.serve.registry import Deployment, digest_in
 from foldin.serve.studio_schemas import MapOut, MapPoint, PersonOnMap, ReportOut
-from foldin.store import load_run
 from foldin.tensors import Array, Float64
 
 __all__ = ["Insight", "person_on_map"]

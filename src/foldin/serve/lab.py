@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch.distributions import Bernoulli, Normal
 
-from foldin.blocks import NoiseSchedule
-from foldin.generative import Denoised, ddim, evenly
+from foldin.diffusion import Denoised, NoiseSchedule, ddim, evenly
 from foldin.inference import GaussianMixture, Parameter, Points, black_box_vi
 from foldin.serve.studio_schemas import DiffusionFrames, EMFrame, EMFrames, VIFrame, VIFrames
 from foldin.tensors import Array, Float64

@@ -14,10 +14,10 @@ import torch
 from foldin.data import Filters, repeats_of
 from foldin.errors import ConfigError, UnknownModelError
 from foldin.ranking import PosteriorSample, RankedLists, WithSpread, ranker_of
+from foldin.runs import Run, load_run
 from foldin.serve.batcher import Batcher
 from foldin.serve.lists import ResolvedRequest, rank_requests
 from foldin.serve.loop_batcher import LoopBatcher
-from foldin.store import Run, load_run
 
 __all__ = ["QUICK", "Deployment", "Registry", "digest_in"]
 

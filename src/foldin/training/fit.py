@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from foldin.errors import FitError
+from foldin.kernels.threads import operations_on_one_thread
 from foldin.rows import Rows
 from foldin.tensors import Tensor
-from foldin.threads import operations_on_one_thread
 from foldin.training.checkpoint import (
     CHECKPOINT,
     EpochRecord,

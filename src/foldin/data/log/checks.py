@@ -1,0 +1,218 @@
+"""What can be wrong with the columns of a log, found and counted; what cannot be used is one clear error."""
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+
+from foldin.data.log.columns import Columns, listed
+from foldin.data.log.encode import encode
+from foldin.data.log.numbers import to_numbers
+from foldin.data.log.report import ReadReport
+from foldin.data.log.rows import Rows
+from foldin.data.log.times import to_times
+from foldin.errors import ColumnError
+from foldin.tensors import Array, Int32, Int64
+
+__all__ = [
+    "MISSING_WORDS",
+    "clean",
+    "encode_ids",
+    "giant_user",
+    "odd_ids",
+    "order_keys",
+    "rated_at_least",
+    "same_spelling",
+]
+
+# What programs write for "no value"; compared without case. A whole column of numbers holds none of them.
+MISSING_WORDS = frozenset(
+    {
+        "nan",
+        "null",
+        "none",
+        "na",
+        "n/a",
+        "#n/a",
+        "\\n",
+        "<na>",
+        "nil",
+        "-",
+        "--",
+        "(null)",
+        "undefined",
+        "nat",
+        "missing",
+        "?",
+    }
+)
+_MISSING_TIMES = ("nan", "NaN", "NULL", "null", "None", "NA", "\\N", "NaT", "<NA>", "0000-00-00", "0000-00-00 00:00:00")
+_CROWD = 20  # with fewer users one of them may well have most events
+
+
+def _is_text(column: pl.Series) -> bool:
+    return column.dtype == pl.String or isinstance(column.dtype, pl.Categorical | pl.Enum)
+
+
+def clean(rows: Rows, columns: Columns, report: ReadReport) -> tuple[Rows, ReadReport]:
+    """Without rows that lack a user, an item or a time."""
+    for role, name in columns.roles().items():
+        if role == "rating":
+            continue
+        column = rows.table[name]
+        column = column.fill_nan(None) if column.dtype.is_float() else column
+        missing = column.is_null()
+        if _is_text(column):
+            missing |= (column == "").fill_null(value=False)
+        if missing.any():
+            report = report.dropped(int(missing.sum()), f"no value in the {role} column {name!r}")
+            rows = rows.where(~missing)
+        if role == "time" and column.dtype == pl.String:
+            words = rows.table[name].is_in(_MISSING_TIMES)
+            if words.any():
+                word = rows.table[name].filter(words)[0]
+                report = report.dropped(int(words.sum()), f"no value ({word!r}) in the time column {name!r}")
+                rows = rows.where(~words)
+    return rows, report
+
+
+def rated_at_least(rows: Rows, columns: Columns, report: ReadReport, least: float) -> tuple[Rows, ReadReport]:
+    """Only rows with a rating of at least `least`.
+
+    Raises:
+        ColumnError: no rating column, or ratings that are not numbers.
+    """
+    if columns.rating is None:
+        raise ColumnError(
+            f"{report.source}: --min-rating needs a rating column; there are {listed(rows.table.columns)}"
+        )
+    column = rows.table[columns.rating]
+    if column.dtype == pl.String:
+        blank = column.str.strip_chars().str.to_lowercase().is_in(["", *MISSING_WORDS]).fill_null(value=True)
+        column = column.set(blank, None)
+    ratings = to_numbers(column, report.source, rows.number).cast(pl.Float64).fill_nan(None)
+    if column.dtype == pl.String:
+        comma = column.str.contains(",", literal=True).fill_null(value=False)
+        shown = f"{column.filter(comma)[0]} as {ratings.filter(comma)[0]:g}" if comma.any() else ""
+        report = report.noted(int(comma.sum()), f"ratings have a comma ({columns.rating!r}): {shown}")
+    below = (ratings < 0).fill_null(value=False)
+    if below.any():
+        at = int(below.arg_true()[0])
+        report = report.noted(
+            int(below.sum()),
+            f"ratings are negative ({columns.rating!r}); first at row {rows.number(at):,}: {ratings[at]:g}",
+        )
+    report = report.dropped(ratings.null_count(), f"no value in the rating column {columns.rating!r}")
+    keep = (ratings >= least).fill_null(value=False)
+    report = report.dropped(int((~keep).sum()) - ratings.null_count(), f"rating below {least:g}")
+    return (rows if keep.all() else rows.where(keep)), report
+
+
+def odd_ids(ids: pl.Series, what: str, report: ReadReport) -> ReadReport:
+    """The report, with a note of ids that look damaged; they are kept."""
+    odd = ids.filter(ids.str.contains(r"^\s|\s$|[\x00-\x1f\x7f\u{fffd}]"))
+    shown = "" if odd.is_empty() else f"; the first: {odd[0]!r}"
+    return report.noted(odd.len(), f"{what} ids with control characters or white space at an end (kept){shown}")
+
+
+def giant_user(codes: Int32[Array, " n"], people: pl.Series, report: ReadReport) -> ReadReport:
+    """The report, with a note of a user who has far more events than anybody else: often everybody who is not known."""
+    counts = np.bincount(codes, minlength=people.len())
+    if len(counts) < _CROWD:
+        return report
+    giant = int(counts.argmax())
+    usual = np.partition(counts, -2)[-2]
+    if counts[giant] < max(0.05 * len(codes), 10 * usual):
+        return report
+    text = f"events are of the user {people[giant]!r} alone, the next has {usual:,}: everybody who is not known?"
+    return report.noted(int(counts[giant]), text, warning=True)
+
+
+def id_column(column: pl.Series, source: str, row: Callable[[int], int]) -> pl.Series:
+    """A column of ids as integers or text."""
+    if column.dtype == pl.UInt64 and (column > np.iinfo(np.int64).max).any():
+        return column.cast(pl.String)
+    if column.dtype.is_integer() or column.dtype in (pl.String, pl.Categorical) or isinstance(column.dtype, pl.Enum):
+        return column.cast(pl.Categorical) if isinstance(column.dtype, pl.Enum) else column
+    if column.dtype.is_float():
+        whole = column.cast(pl.Int64, strict=False)
+        if (whole.cast(column.dtype) == column).all():
+            return whole
+        at = int((whole.cast(column.dtype).ne_missing(column)).arg_true()[0])
+        raise ColumnError(
+            f"{source}: column {column.name!r}: ids must be whole numbers or text; row {row(at):,}: {column[at]}"
+        )
+    raise ColumnError(f"{source}: column {column.name!r}: ids must be whole numbers or text, not {column.dtype}")
+
+
+def same_spelling(ids: pl.Series) -> pl.Series:
+    """Ids that are whole numbers with ".0" behind, as pandas writes them beside a missing value, without it.
+
+    Only where all ids are numbers and none has a leading zero: else they may be spelled so on purpose.
+    """
+    if not ids.str.ends_with(".0").any() or not ids.str.contains(r"^-?(0|[1-9]\d*)(\.0)?$").all():
+        return ids
+    return ids.str.strip_suffix(".0")
+
+
+def _missing_ids(codes: Int32[Array, " n"], ids: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """(ids that are words for no value, those of them that may be meant): by the other ids, and by how often they occur."""
+    words = ids.filter(ids.str.strip_chars().str.to_lowercase().is_in(["", *MISSING_WORDS]))
+    if words.is_empty() or words.len() == ids.len():
+        return words, words.clear()
+    others = ids.filter(~ids.is_in(words.to_list()))
+    if others.str.contains(r"^-?\d+(\.0)?$").all():
+        return words, words.clear()
+    counts = pl.DataFrame({"id": ids, "count": np.bincount(codes, minlength=ids.len())})
+    is_word = pl.col("id").is_in(words.to_list())
+    most = int(counts.filter(~is_word)["count"].max())  # type: ignore[arg-type]
+    return words, counts.filter(is_word & (pl.col("count") <= most))["id"]
+
+
+def encode_ids(
+    rows: Rows, name: str, role: str, report: ReadReport
+) -> tuple[Int32[Array, " n"], pl.Series, Rows, ReadReport]:
+    """(codes, ids, rows, report): ids of one column, without rows whose id is a word for a missing value.
+
+    Such a word is kept, with a note, where the other ids are words too and it is no more frequent than they are.
+
+    Raises:
+        ColumnError: ids that are neither whole numbers nor text.
+    """
+    codes, ids = encode(id_column(rows.table[name], report.source, rows.number))
+    words, kept = _missing_ids(codes, ids)
+    gone = words.filter(~words.is_in(kept.to_list()))
+    for word in kept:
+        count = int((codes == ids.index_of(word)).sum())
+        report = report.noted(
+            count, f"events have {word!r} as their {role}, kept as an id: if it is no value, leave it empty"
+        )
+    if gone.len():
+        lost = pl.Series(np.isin(codes, ids.is_in(gone.to_list()).arg_true().to_numpy()))
+        shown = ", ".join(map(repr, gone))
+        report = report.dropped(int(lost.sum()), f"no value in the {role} column {name!r} (written {shown})")
+        rows = rows.where(~lost)
+        codes, ids = encode(id_column(rows.table[name], report.source, rows.number))
+    plain = same_spelling(ids)
+    if not (plain == ids).all():
+        changed = ids.filter(plain != ids)
+        report = report.noted(changed.len(), f"{role} ids written like {changed[0]!r} are read as whole numbers")
+        again, ids = encode(plain)
+        codes = again[codes]
+    return codes, ids, rows, report
+
+
+def order_keys(
+    rows: Rows, columns: Columns, report: ReadReport, time_format: str | None = None
+) -> tuple[Int64[Array, " n"] | None, Int64[Array, " n"] | None, ReadReport]:
+    """(keys to sort a user's events by, absolute times in seconds, report); None where the log has none."""
+    keys = times = None
+    if columns.time is not None:
+        read = to_times(rows.table[columns.time], report.source, time_format=time_format, row=rows.number)
+        keys, times, report = read.keys, read.seconds, report.extended(read.notes)
+    if columns.order is not None:
+        order = to_numbers(rows.table[columns.order], report.source, rows.number)
+        keys = order.to_numpy() if order.dtype.is_integer() else order.rank("dense").to_numpy().astype(np.int64)
+    if keys is None:
+        report = report.noted(rows.table.height, "no time or order column: events are taken in the order of the file")
+    return keys, times, report

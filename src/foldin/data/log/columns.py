@@ -1,0 +1,89 @@
+"""Which column holds what, from the usual spellings or from what the caller says."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from foldin.data.log.spellings import ITEM_KINDS, ORDER, RATING, SESSION, TIME, USER, plain_name, stem
+from foldin.errors import ColumnError
+
+__all__ = ["ROLES", "Columns", "check_said", "is_generic", "item_kinds", "listed", "proposals"]
+
+ROLES = ("user", "item", "time", "rating", "order")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The names of the columns in a file; None for a role that the file does not have."""
+
+    user: str
+    item: str
+    time: str | None = None
+    rating: str | None = None
+    order: str | None = None
+
+    def roles(self) -> dict[str, str]:
+        """Role → column, for the roles present."""
+        return {role: name for role, name in vars(self).items() if name is not None}
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names of columns for a message: the first twenty."""
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return ", ".join(map(repr, names[:20])) + more
+
+
+def check_said(present: Sequence[str], said: Mapping[str, str | None], source: str) -> None:
+    """Raise where a column that was said is absent or was said twice.
+
+    Raises:
+        ColumnError: names the option and the columns there are.
+    """
+    for role, name in said.items():
+        if name is not None and name not in present:
+            raise ColumnError(f"{source}: no column {name!r} (--{role}); there are {listed(present)}")
+    if said.get("user") is not None and said.get("user") == said.get("item"):
+        raise ColumnError(f"{source}: --user and --item both say {said['user']!r}; there are {listed(present)}")
+
+
+def _ranked(present: Sequence[str], words: Sequence[str], *, ids: bool) -> list[str]:
+    """The columns that go by one of the words, in the order of the words; of one word, an id goes before a bare name."""
+    rank: dict[str, int] = {}
+    for place, word in enumerate(words):
+        rank.setdefault(plain_name(word), place)
+    found: list[tuple[int, int, int, str]] = []
+    for at, name in enumerate(present):
+        plain = plain_name(name)
+        short = stem(plain) if ids else plain
+        if plain in rank:
+            found.append((rank[plain], 1, at, name))
+        elif short in rank:
+            found.append((rank[short], 0, at, name))
+    return [name for *_, name in sorted(found)]
+
+
+def item_kinds(present: Sequence[str]) -> list[list[str]]:
+    """The columns that look like items, one list a kind (products, films, …), in order of preference."""
+    kinds = [_ranked(present, words, ids=True) for words in ITEM_KINDS]
+    found = [kind for kind in kinds if kind]
+    # Liang et al. write uid,sid; elsewhere a sid is a session.
+    return found or [[name] for name in _ranked(present, ("sid",), ids=False)]
+
+
+def is_generic(name: str) -> bool:
+    """Whether a column is called the item, rather than a movie, a product or an artist."""
+    return bool(_ranked([name], ITEM_KINDS[0], ids=True))
+
+
+def proposals(present: Sequence[str]) -> dict[str, list[str]]:
+    """The columns that each role may be, by their names, in order of preference; sessions are a role here."""
+    found = {
+        "user": _ranked(present, USER, ids=True),
+        "session": _ranked(present, SESSION, ids=True),
+        "item": [name for kind in item_kinds(present) for name in kind],
+        "time": _ranked(present, TIME, ids=False),
+        "rating": _ranked(present, RATING, ids=False),
+        "order": _ranked(present, ORDER, ids=False),
+    }
+    sid = _ranked(present, ("sid",), ids=False)
+    found["session"] += [name for name in sid if name not in found["item"]]
+    return found

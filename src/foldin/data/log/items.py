@@ -1,0 +1,164 @@
+"""Titles and attributes of items, from a second file, joined to the items of a log."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from foldin.data.log.attributes import typed
+from foldin.data.log.checks import same_spelling
+from foldin.data.log.columns import item_kinds, listed
+from foldin.data.log.formats import open_table, text_lines
+from foldin.data.log.report import Note
+from foldin.data.log.spellings import TITLE, plain_name
+from foldin.errors import ColumnError, DataError
+
+__all__ = ["COMPANIONS", "join_items", "open_items", "read_items"]
+
+# Files that stand beside a log under these names are joined without being asked for.
+COMPANIONS = ("movies.csv", "movies.dat", "u.item", "items.csv", "artists.dat")
+_U_ITEM_GENRES = (
+    *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama"),
+    *("Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
+)
+
+
+def _movielens_dat(path: Path) -> pl.DataFrame:
+    rows = [line.split("::") for line in text_lines(path) if line]
+    bad = next((i for i, row in enumerate(rows) if len(row) != 3), None)
+    if bad is not None:
+        raise DataError(f"{path}: line {bad + 1}: 'id::title::genres' was expected, met {len(rows[bad])} fields")
+    return pl.DataFrame(rows, schema=["item", "title", "genres"], orient="row")
+
+
+def _movielens_100k(path: Path) -> pl.DataFrame:
+    rows = [line.split("|") for line in text_lines(path) if line]
+    bad = next((i for i, row in enumerate(rows) if len(row) != 24), None)
+    if bad is not None:
+        raise DataError(f"{path}: line {bad + 1}: 24 fields were expected, met {len(rows[bad])}")
+    genres = ["|".join(g for g, flag in zip(_U_ITEM_GENRES, row[5:], strict=True) if flag == "1") for row in rows]
+    return pl.DataFrame({"item": [r[0] for r in rows], "title": [r[1] for r in rows], "genres": genres})
+
+
+def _as_ids(column: pl.Series) -> pl.Series:
+    """A column as the text of ids, spelled as a log spells them."""
+    if column.dtype.is_float():
+        whole = column.fill_nan(None).cast(pl.Int64, strict=False)
+        column = whole if (whole.cast(column.dtype) == column).all() else column
+    text = column.cast(pl.String, strict=False)
+    return same_spelling(text.drop_nulls()) if text.null_count() == 0 else _sparse(text)
+
+
+def _sparse(text: pl.Series) -> pl.Series:
+    full = text.is_not_null()
+    return text.zip_with(~full, same_spelling(text.fill_null("0")))
+
+
+def _key(table: pl.DataFrame, ids: pl.Series | None) -> tuple[str, list[Note]]:
+    """(the column of item ids, remarks): by its usual name, checked against the ids of the log where they are given."""
+    names = table.columns
+    plain = {plain_name(name): name for name in names}
+    usual = [name for kind in item_kinds(names) for name in kind] + ([plain["id"]] if "id" in plain else [])
+    first = usual[0] if usual else names[0]
+    if ids is None:
+        return first, []
+    known = ids.to_list()
+    flat = [name for name in names if not table[name].dtype.is_nested()]
+    joined = {
+        name: int(_as_ids(table[name]).unique().is_in(known).sum()) for name in dict.fromkeys([first, *usual, *flat])
+    }
+    if joined[first]:
+        return first, []
+    best = max(joined, key=lambda name: joined[name])
+    if 2 * joined[best] < min(len(known), table.height):
+        return first, []  # a few equal values by chance make no key
+    text = f"items are joined by the column {best!r}: of {first!r} no value is an item of the log"
+    return best, [Note(text, joined[best], dropped=False)]
+
+
+def open_items(path: Path, *, item: str | None = None, ids: pl.Series | None = None) -> tuple[pl.DataFrame, list[Note]]:
+    """(the table of `read_items`, remarks on how it was read).
+
+    Args:
+        ids: the items of the log, by which the column of ids is chosen where its usual name misleads.
+
+    Raises:
+        DataError, ColumnError: as `read_items`.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    notes: list[Note] = []
+    reading: list[Note] = []
+    if path.name == "u.item":
+        table = _movielens_100k(path)
+    else:
+        with open_table(path) as opened:
+            lazy, fmt = opened
+            table = _movielens_dat(path) if fmt == "movielens" else lazy.collect()
+        reading = [replace(note, text=f"in {path.name}: {note.text}") for note in opened.notes]
+        if fmt != "movielens":
+            if item is not None and item not in table.columns:
+                raise ColumnError(f"{path}: no column {item!r}; there are {listed(table.columns)}")
+            key = item
+            if key is None:
+                key, notes = _key(table, ids)
+            plain = {plain_name(name): name for name in table.columns if name != key}
+            title = next((plain[word] for word in map(plain_name, TITLE) if word in plain), None)
+            table = _named(table, {key: "item"} | ({} if title is None else {title: "title"}))
+    reserved = {name: f"{name}_" for name in ("count",) if name in table.columns}
+    table = table.rename(reserved).with_columns(_as_ids(table["item"]).alias("item")).drop_nulls("item")
+    if "title" in table.columns:
+        table = table.with_columns(pl.col("title").cast(pl.String, strict=False))
+    table, remarks = typed(table)
+    return table, reading + notes + remarks
+
+
+def _named(table: pl.DataFrame, names: dict[str, str]) -> pl.DataFrame:
+    """Renamed, without other columns that already have one of the new names."""
+    taken = [name for name in names.values() if name in table.columns and name not in names]
+    return table.rename({name: f"{name}_" for name in taken} | names)
+
+
+def read_items(path: Path, *, item: str | None = None) -> pl.DataFrame:
+    """A table with `item` (text), `title` where there is one, and every other column, typed.
+
+    Attributes that are all numbers, truth values or days are that; several values of one item are one text with "|" between.
+
+    Args:
+        path: MovieLens `movies.dat` / `movies.csv` / `u.item`, or any table whose item column is found by its usual
+            spelling (the first column else) and whose title is called title or name.
+        item: the column of item ids, when its name is unusual.
+
+    Raises:
+        DataError: no such file, or a line of another shape.
+        ColumnError: `item` is not a column.
+    """
+    return open_items(path, item=item)[0]
+
+
+def join_items(ids: pl.Series, items: pl.DataFrame, source: str) -> tuple[pl.DataFrame, list[Note]]:
+    """(`item`, title and attributes of the items of a log, remarks on those that do not meet).
+
+    Raises:
+        ColumnError: not one item is in both.
+    """
+    table = pl.DataFrame({"item": ids})
+    met = int(ids.is_in(items["item"].to_list()).sum())
+    if met == 0:
+        here = "nothing" if items.is_empty() else repr(items["item"][0])
+        raise ColumnError(
+            f"{source}: describes none of the log's {ids.len():,} items: {here} there, {ids[0]!r} in the log; "
+            f"the ids must be written alike"
+        )
+    once = items.unique("item", keep="first", maintain_order=True)
+    notes = [Note(f"lines of {source} repeat an item: the first is taken", items.height - once.height, dropped=False)]
+    if met < ids.len():
+        lacking = ids.filter(~ids.is_in(items["item"].to_list()))
+        notes.append(
+            Note(
+                f"of {ids.len():,} items are not described in {source}; the first: {lacking[0]!r}",
+                lacking.len(),
+                dropped=False,
+            )
+        )
+    return table.join(once, on="item", how="left", maintain_order="left"), notes

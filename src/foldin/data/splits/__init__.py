@@ -1,0 +1,3 @@
+"""Protocols: how a log becomes training users, validation and test."""
+
+__all__: list[str] = []

@@ -1,0 +1,179 @@
+"""Folders that come already split: the layout of Liang et al., and train / valid / test of the same people."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from foldin.data.histories import Histories
+from foldin.data.log.encode import encode
+from foldin.data.log.events import EventLog, log_from_table
+from foldin.data.log.formats import open_table
+from foldin.data.log.items import join_items, open_items
+from foldin.data.log.meetings import meetings
+from foldin.data.log.report import ReadReport
+from foldin.data.log.roles import find_roles
+from foldin.data.splits.base import HeldOut, Split, catalog_of
+from foldin.errors import ConfigError, FormatError, SplitError
+from foldin.tensors import Array, Int64
+
+__all__ = ["FOLD_INS", "is_given", "read_given"]
+
+# What a model sees of the test users of a folder of train, valid and test.
+FOLD_INS = ("train", "all")
+
+_STRONG = ("train", "validation_tr", "validation_te", "test_tr", "test_te")
+_SAME_PEOPLE = ("train", "valid", "test")
+_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".parquet")
+
+
+def _parts(folder: Path, names: tuple[str, ...]) -> dict[str, Path] | None:
+    for suffix in _SUFFIXES:
+        paths = {name: folder / f"{name}{suffix}" for name in names}
+        if all(path.is_file() for path in paths.values()):
+            return paths
+    return None
+
+
+def is_given(folder: Path) -> bool:
+    """Whether a folder holds a split that `read_given` knows."""
+    return folder.is_dir() and (_parts(folder, _STRONG) or _parts(folder, _SAME_PEOPLE)) is not None
+
+
+def _read_part(path: Path, said: dict[str, str | None], time_format: str | None, encoding: str | None) -> EventLog:
+    with open_table(path, encoding=encoding) as opened:
+        roles = find_roles(opened.table, said, str(path))
+        columns = replace(roles.columns, rating=None)
+        table = opened.table.select(columns.roles().values()).collect()
+    report = ReadReport(source=str(path), format="given", columns=columns.roles(), rows=table.height)
+    for note in opened.notes:
+        report = report.noted(note.count, note.text)
+    for remark in roles.remarks:
+        report = report.noted(table.height, remark)
+    return log_from_table(table, columns, report, time_format=time_format)
+
+
+def read_given(
+    folder: str | Path,
+    *,
+    encoding: str | None = None,
+    user: str | None = None,
+    item: str | None = None,
+    time: str | None = None,
+    order: str | None = None,
+    items: str | Path | pl.DataFrame | None = None,
+    time_format: str | None = None,
+    fold_in: str = "train",
+) -> Split:
+    """The split that a folder holds.
+
+    Two layouts: `train`, `validation_tr`, `validation_te`, `test_tr`, `test_te` (people are split; Liang et al.), and
+    `train`, `valid`, `test` (each person's events are split). In the second, test people are folded in from their
+    training events, as published with DiffRec, while their validation events are not recommended again and not judged; or, with
+    `fold_in="all"`, from both, which is what would be known of them in service.
+    The catalogue is that of the training file in the first layout and that of all files in the second.
+
+    Args:
+        user, item, time, order, time_format: as in `read_log`.
+        items: titles and attributes: a file, or a table with a column `item`.
+
+    Raises:
+        FormatError: the folder has neither layout.
+        ConfigError: `fold_in` is neither word, or is `all` in the first layout, where it means nothing.
+        SplitError: a held-out person is in the training file of the first layout, or a target was already seen.
+    """
+    folder = Path(folder)
+    paths = _parts(folder, _STRONG) or _parts(folder, _SAME_PEOPLE)
+    if paths is None:
+        raise FormatError(
+            f"{folder}: neither {', '.join(_STRONG)} nor {', '.join(_SAME_PEOPLE)} (as .csv, .tsv or .parquet)"
+        )
+    said = {"user": user, "item": item, "time": time, "order": order}
+    parts = {name: _read_part(path, said, time_format, encoding) for name, path in paths.items()}
+    rows = sum(part.report.rows for part in parts.values())
+    report = ReadReport(source=str(folder), format="given", columns={"user": "user", "item": "item"}, rows=rows)
+    strong = "validation_tr" in parts
+    if fold_in not in FOLD_INS or (strong and fold_in == "all"):
+        raise ConfigError(
+            f"{folder}: fold_in = {fold_in!r}: one of {', '.join(FOLD_INS)} was expected, and 'all' only for a folder of "
+            f"{', '.join(_SAME_PEOPLE)}"
+        )
+    report = report.extended(meetings({name: (paths[name].name, part) for name, part in parts.items()}, strong=strong))
+    known = [part.items["item"] for part in parts.values()]
+    item_ids = encode(known[0] if strong else pl.concat(known))[1]
+    logs: dict[str, tuple[Histories, pl.Series]] = {}
+    for name, log in parts.items():
+        place = pl.DataFrame({"item": item_ids, "new": np.arange(item_ids.len())})
+        new = log.items.join(place, on="item", how="left", maintain_order="left")["new"].fill_null(-1).to_numpy()
+        histories = log.histories.reindex(new, item_ids.len())
+        report = report.extended(replace(note, text=f"in {name}: {note.text}") for note in log.report.notes)
+        report = report.dropped(
+            log.histories.n_events - histories.n_events, f"in {name}: items that the training file lacks"
+        )
+        logs[name] = (histories, log.people)
+    table = pl.DataFrame({"item": item_ids})
+    if isinstance(items, pl.DataFrame):
+        table, notes = join_items(item_ids, items, "the table of items")
+        report = report.extended(notes)
+    elif items is not None:
+        attributes, notes = open_items(Path(items), ids=item_ids)
+        table, more = join_items(item_ids, attributes, str(items))
+        report = report.extended([*notes, *more])
+    train, train_people = logs["train"]
+    if strong:
+        for name in _STRONG[1:]:
+            both = logs[name][1].is_in(train_people.to_list())
+            if both.any():
+                raise SplitError(
+                    f"{paths[name]}: {both.sum():,} people are also in {paths['train'].name}; "
+                    f"the first: {logs[name][1].filter(both)[0]!r}"
+                )
+        validation = _pair(logs["validation_tr"], logs["validation_te"])
+        test = _pair(logs["test_tr"], logs["test_te"])
+    else:
+        validation = _pair(logs["train"], logs["valid"])
+        test = _pair(logs["train"], logs["test"], also_seen=logs["valid"])
+        if fold_in == "all":
+            test = replace(test, fold_in=test.seen)
+    return Split(
+        train=train,
+        train_people=train_people,
+        validation=validation,
+        test=test,
+        catalog=catalog_of(table, train),
+        protocol="given",
+        seed=None,
+        report=report,
+    )
+
+
+def _align(part: tuple[Histories, pl.Series], people: pl.Series) -> Histories:
+    """The histories of `people`, empty for those the part does not have."""
+    histories, own = part
+    extended = Histories(
+        items=histories.items,
+        offsets=np.append(histories.offsets, histories.offsets[-1]),
+        n_items=histories.n_items,
+        times=histories.times,
+    )
+    place = pl.DataFrame({"p": own, "at": np.arange(own.len())})
+    at: Int64[Array, " people"] = (
+        pl.DataFrame({"p": people})
+        .join(place, on="p", how="left", maintain_order="left")["at"]
+        .fill_null(own.len())
+        .to_numpy()
+    )
+    return extended.select(at)
+
+
+def _pair(
+    shown: tuple[Histories, pl.Series],
+    targets: tuple[Histories, pl.Series],
+    also_seen: tuple[Histories, pl.Series] | None = None,
+) -> HeldOut:
+    """Everyone who has something shown or a target, in the order of ids."""
+    people = encode(pl.concat([shown[1], targets[1]]))[1]
+    fold_in = _align(shown, people)
+    seen = fold_in if also_seen is None else fold_in.followed_by(_align(also_seen, people))
+    return HeldOut(fold_in=fold_in, targets=_align(targets, people), people=people, seen=seen)

@@ -1,0 +1,38 @@
+"""Leave-last-out: the last item of each user is the test, the one before it validation."""
+
+import numpy as np
+
+from foldin.data.log.events import EventLog
+from foldin.data.splits.base import HeldOut, Split, catalog_of
+from foldin.errors import SplitError
+
+__all__ = ["last_out"]
+
+
+def last_out(log: EventLog, *, min_events: int = 3) -> Split:
+    """Leave-last-out: the last item is the test, the one before it validation.
+
+    The catalogue is that of the whole log, as in the published tables: an item seen only as a target is ranked too.
+
+    Args:
+        min_events: people with fewer items are left out (3 at least).
+
+    Source: kang2018, section IV.
+    """
+    if min_events < 3:
+        raise SplitError(f"last-out needs three events of a person: min_events must be at least 3, not {min_events}")
+    log = log.core(user_events=min_events, repeat=False)
+    histories = log.histories
+    from_end = np.repeat(histories.offsets[1:], histories.lengths) - np.arange(histories.n_events)
+    train, before_test = histories.where(from_end > 2), histories.where(from_end > 1)
+    unseen = int((train.counts()[histories.where(from_end == 1).items] == 0).sum())
+    return Split(
+        train=train,
+        train_people=log.people,
+        validation=HeldOut(fold_in=train, targets=histories.where(from_end == 2), people=log.people),
+        test=HeldOut(fold_in=before_test, targets=histories.where(from_end == 1), people=log.people),
+        catalog=catalog_of(log.items, train),
+        protocol="last-out",
+        seed=None,
+        report=log.report.noted(unseen, "test targets that nobody has in training (ranked, and missed)"),
+    )

@@ -1,0 +1,35 @@
+"""A protocol by its name."""
+
+from foldin.data.log.events import EventLog
+from foldin.data.splits.base import Split
+from foldin.data.splits.last_out import last_out
+from foldin.data.splits.strong import strong
+from foldin.data.splits.temporal import temporal
+from foldin.errors import SplitError
+
+__all__ = ["DEFAULT_MIN_EVENTS", "PROTOCOLS", "split_log"]
+
+PROTOCOLS = ("strong", "last-out", "temporal", "given")
+DEFAULT_MIN_EVENTS = {"strong": 5, "last-out": 3}
+
+
+def split_log(
+    log: EventLog, protocol: str, *, held_out: float = 0.1, min_events: int | None = None, seed: int = 0
+) -> Split:
+    """The log split by a protocol's name, with the options that the command line has.
+
+    Raises:
+        SplitError: an unknown protocol, or one that does not apply to this log.
+    """
+    least = DEFAULT_MIN_EVENTS.get(protocol, 1) if min_events is None else min_events
+    if protocol == "strong":
+        return strong(log, held_out=held_out, min_events=least, seed=seed)
+    if protocol == "last-out":
+        return last_out(log, min_events=least)
+    if protocol == "temporal":
+        if min_events is not None:
+            log = log.core(user_events=min_events, repeat=False)
+        return temporal(log, validation_share=held_out, test_share=held_out)
+    if protocol == "given":
+        raise SplitError(f"{log.report.source}: 'given' needs a folder that is already split (train.csv and others)")
+    raise SplitError(f"protocol {protocol!r} is not one of {', '.join(PROTOCOLS)}")

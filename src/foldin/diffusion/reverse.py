@@ -1,0 +1,36 @@
+"""The deterministic reverse process of a diffusion as numbers: x_s = p x̂_0(x_t) + q x_t, step by step."""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+from foldin.diffusion.samplers import evenly
+from foldin.diffusion.schedule import NoiseSchedule
+
+__all__ = ["Coefficients", "coefficients"]
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """One step: at t, x becomes `of_clean` · x̂_0 + `of_now` · x."""
+
+    t: int
+    of_clean: float
+    of_now: float
+
+
+def coefficients(schedule: NoiseSchedule, steps: int | None) -> list[Coefficients]:
+    """Of every step's posterior mean (None), or of so many steps of DDIM with η = 0, from T down; the last one gives x̂_0.
+
+    Source: ho2020, eq. 7; song2021, eq. 12: √ᾱ_s x̂_0 + √(1−ᾱ_s) (x_t − √ᾱ_t x̂_0) / √(1−ᾱ_t).
+    """
+    alpha_bar = schedule.alpha_bar
+    if steps is None:
+        clean, kept = schedule.mean_coefficients
+        return [Coefficients(t, float(clean[t]), float(kept[t])) for t in range(schedule.steps, 0, -1)]
+    found = []
+    for now, then in pairwise([*evenly(schedule.steps, steps), 0]):
+        of_now = math.sqrt((1.0 - alpha_bar[then]) / (1.0 - alpha_bar[now]))
+        of_clean = math.sqrt(alpha_bar[then]) - of_now * math.sqrt(alpha_bar[now])
+        found.append(Coefficients(now, of_clean, of_now))
+    return found

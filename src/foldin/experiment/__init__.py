@@ -1,0 +1,20 @@
+"""One model, or several side by side: trained, judged on the same users, reported as data, and saved."""
+
+from foldin.experiment.environment import choose_device, versions
+from foldin.experiment.reporting import report
+from foldin.experiment.saving import save, source_of_run, split_of_run
+from foldin.experiment.training import Trained, check_targets, model_class, train, untrained
+
+__all__ = [
+    "Trained",
+    "check_targets",
+    "choose_device",
+    "model_class",
+    "report",
+    "save",
+    "source_of_run",
+    "split_of_run",
+    "train",
+    "untrained",
+    "versions",
+]

@@ -1,0 +1,164 @@
+"""One model, trained on a split and judged on its test users."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from foldin.data import Split
+from foldin.errors import ConfigError, FitError, ShapeError, SplitError
+from foldin.evaluation import (
+    DEFAULT_METRICS,
+    Calibration,
+    Evaluation,
+    ValidationMetric,
+    evaluate,
+    fit_temperature,
+    parse_metric,
+)
+from foldin.memory import allocating
+from foldin.models import ALL, Described, Recommender
+from foldin.training import Config, FitResult, Progress, Stopped, fit
+
+__all__ = ["Trained", "check_targets", "model_class", "train", "untrained"]
+
+
+def model_class(name: str) -> type[Recommender]:
+    """The class of a model's name.
+
+    Raises:
+        ConfigError: no such model.
+    """
+    if name not in ALL:
+        raise ConfigError(f"no model named {name!r}; there are {', '.join(ALL)}")
+    return ALL[name]
+
+
+def untrained(
+    split: Split, name: str, config: Config | None = None, *, seed: int = 0, device: torch.device | str = "cpu"
+) -> Recommender:
+    """A model of a split's catalogue, told what the catalogue says of its items where it listens.
+
+    Raises:
+        ConfigError: no such model.
+    """
+    model = model_class(name)(len(split.catalog), config, seed=seed, device=device)
+    if isinstance(model, Described):
+        model.describe(split.catalog)
+    return model
+
+
+def check_targets(split: Split) -> None:
+    """Nothing when somebody in each of the held-out groups has an item to find.
+
+    Raises:
+        SplitError: nobody has; names the groups.
+    """
+    empty = [
+        f"{name} ({len(held):,} users)"
+        for name, held in (("validation", split.validation), ("test", split.test))
+        if held.targets.n_events == 0
+    ]
+    if empty:
+        raise SplitError(
+            f"nobody in {' and '.join(empty)} has an item to find that the training users have too: nothing could be "
+            f"judged. Hold out more users (--held-out), ask for more events of each (--min-events), or take another protocol "
+            f"(--protocol; this is {split.protocol})"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A model, how its training went, and what it does on the test people.
+
+    Args:
+        calibration: the temperature that was fitted on the validation users, if one was asked for; or why there is none.
+    """
+
+    name: str
+    model: Recommender
+    result: FitResult
+    evaluation: Evaluation
+    calibration: Calibration | str | None = None
+
+    def calibrated(self) -> dict[str, Any]:
+        """The calibration as data; empty where none was asked for."""
+        found = self.calibration
+        if found is None:
+            return {}
+        return {"calibration": {"failed": found} if isinstance(found, str) else found.as_dict()}
+
+
+def train(
+    split: Split,
+    name: str,
+    config: Config | None = None,
+    *,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    metric: str = "ndcg@100",
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    epochs: int | None = None,
+    patience: int | None = 20,
+    folder: Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+    evaluating: Callable[[int, int], None] | None = None,
+    keep_interrupted: bool = False,
+    calibrate: bool = False,
+) -> Trained:
+    """Train a model on a split, with early stopping on validation, and judge it on the test people once.
+
+    See `fit` and `evaluate` for the arguments and further errors. Ctrl-C in training is raised again, unless `keep_interrupted`
+    and an epoch has ended: then the best weights so far are judged.
+
+    Args:
+        calibrate: fit a temperature of the model's logits on the validation users before it is judged, and keep it with
+            the run; where there is none, the model stays as it is, and `Trained.calibration` says why.
+
+    Raises:
+        SplitError: nobody of the validation or of the test group has an item to find; before anything is trained.
+        CapacityError: the model or its training needs more memory than is free.
+    """
+    check_targets(split)
+    for one in metrics:
+        parse_metric(one)
+    with allocating(f"{name} of {len(split.catalog):,} items", model_class(name).smaller):
+        model = untrained(split, name, config, seed=seed, device=device)
+        validation = ValidationMetric(split.validation, metric)
+        result = fit(
+            model,
+            split.train,
+            validation=validation,
+            validated_by=f"{metric} on {split.validation.targets.fingerprint()}",
+            seed=seed,
+            epochs=epochs,
+            patience=patience,
+            folder=folder,
+            resume=resume,
+            progress=progress,
+        )
+        if result.stopped is Stopped.INTERRUPTED and not (keep_interrupted and result.records):
+            raise KeyboardInterrupt
+        calibration = _calibrated(model, split) if calibrate else None
+        evaluation = evaluate(
+            model,
+            split.test,
+            metrics=metrics,
+            train_counts=split.train.counts(),
+            train_people=len(split.train),
+            progress=evaluating,
+        )
+    return Trained(name, model, result, evaluation, calibration)
+
+
+def _calibrated(model: Recommender, split: Split) -> Calibration | str:
+    """The temperature that the model now has, or why it has none."""
+    try:
+        found = fit_temperature(model, split.validation)
+        model.calibrate(found.temperature)
+    except (ConfigError, FitError, ShapeError) as error:
+        return str(error)
+    return found

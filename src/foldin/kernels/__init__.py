@@ -1,0 +1,37 @@
+"""Hot paths: sparse in, fused out, top-k, products, buffers that are kept, threads of our own."""
+
+from foldin.kernels.bag import (
+    bag_of_items,
+    drop_events,
+    padded_bag,
+    padded_recency_weights,
+    read_weights,
+    recency_weights,
+    sums_by_item,
+    unit_rows,
+    unit_weights,
+)
+from foldin.kernels.buffers import Buffers
+from foldin.kernels.cross_entropy import softmax_cross_entropy
+from foldin.kernels.products import matmul_into
+from foldin.kernels.softmax import log_total, multinomial_from_hidden, multinomial_log_likelihood
+from foldin.kernels.topk import top_k
+
+__all__ = [
+    "Buffers",
+    "bag_of_items",
+    "drop_events",
+    "log_total",
+    "matmul_into",
+    "multinomial_from_hidden",
+    "multinomial_log_likelihood",
+    "padded_bag",
+    "padded_recency_weights",
+    "read_weights",
+    "recency_weights",
+    "softmax_cross_entropy",
+    "sums_by_item",
+    "top_k",
+    "unit_rows",
+    "unit_weights",
+]

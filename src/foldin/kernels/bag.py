@@ -1,0 +1,174 @@
+"""Sparse in: a linear layer over people's items that never sees a dense users × items matrix."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from foldin.kernels.buffers import Buffers
+from foldin.tensors import Float, Int, Tensor
+
+__all__ = [
+    "bag_of_items",
+    "drop_events",
+    "padded_bag",
+    "padded_recency_weights",
+    "read_weights",
+    "recency_weights",
+    "sums_by_item",
+    "unit_rows",
+    "unit_weights",
+]
+
+
+def unit_weights(offsets: Int[Tensor, " offsets"], dtype: torch.dtype = torch.float32) -> Float[Tensor, " events"]:
+    """1/√n of each event of a person with n events: the binary row divided by its L2 norm."""
+    lengths = offsets.diff()
+    return torch.repeat_interleave(lengths.clamp(min=1).to(dtype).rsqrt(), lengths)
+
+
+def recency_weights(offsets: Int[Tensor, " offsets"], oldest: float) -> Float[Tensor, " events"]:
+    """From `oldest` up to 1 in a straight line over each person's events; a single event has 1.
+
+    Source: wang2023, section 3.6 (T-DiffRec).
+    """
+    if oldest == 1.0:
+        return torch.ones(int(offsets[-1]), device=offsets.device)
+    lengths = offsets.diff()
+    own = torch.repeat_interleave(lengths, lengths)
+    place = torch.arange(len(own), device=offsets.device) - torch.repeat_interleave(offsets[:-1], lengths)
+    return 1.0 - (1.0 - oldest) * (own - 1 - place) / (own - 1).clamp(min=1)
+
+
+def read_weights(
+    offsets: Int[Tensor, " offsets"], oldest: float = 1.0, dtype: torch.dtype = torch.float32
+) -> Float[Tensor, " events"]:
+    """The entries of rows of recency weights, each row divided by its L2 norm; binary rows where `oldest` is 1."""
+    if oldest == 1.0:
+        return unit_weights(offsets, dtype)
+    return unit_rows(offsets, recency_weights(offsets, oldest).to(dtype))
+
+
+def unit_rows(offsets: Int[Tensor, " offsets"], values: Float[Tensor, " events"]) -> Float[Tensor, " events"]:
+    """The entries of each row divided by the row's L2 norm."""
+    lengths = offsets.diff()
+    users = torch.repeat_interleave(torch.arange(len(lengths), device=values.device), lengths)
+    squares = values.new_zeros(len(lengths)).index_add_(0, users, values.square())
+    return values * squares.clamp(min=1e-12).rsqrt()[users]
+
+
+def padded_recency_weights(history: Int[Tensor, "users length"], oldest: float) -> Float[Tensor, "users length"]:
+    """As `recency_weights`, of a rectangle of items with −1 where a history is shorter; 0 there."""
+    known = history >= 0
+    lengths = known.sum(dim=1, keepdim=True)
+    after = lengths - known.cumsum(dim=1)
+    return (1.0 - (1.0 - oldest) * after / (lengths - 1).clamp(min=1)) * known
+
+
+def drop_events(
+    items: Int[Tensor, " events"],
+    offsets: Int[Tensor, " offsets"],
+    weights: Float[Tensor, " events"],
+    rate: float,
+    generator: torch.Generator,
+) -> tuple[Int[Tensor, " kept"], Int[Tensor, " offsets"], Float[Tensor, " kept"]]:
+    """Inverted dropout of the entries of binary rows: an entry is left out with probability `rate`.
+
+    The zeros of a row stay zero under dropout, so only its events are drawn.
+    """
+    if rate == 0.0:
+        return items, offsets, weights
+    keep = torch.rand(items.shape, generator=generator, device=items.device) >= rate
+    before = torch.zeros(len(items) + 1, dtype=torch.int64, device=items.device)
+    torch.cumsum(keep, 0, out=before[1:])
+    return items[keep], before[offsets], weights[keep] / (1.0 - rate)
+
+
+def sums_by_item(
+    items: Int[Tensor, " events"],
+    offsets: Int[Tensor, " offsets"],
+    values: Float[Tensor, " events"],
+    of_users: Float[Tensor, "users hidden"],
+) -> tuple[Int[Tensor, " rows"], Float[Tensor, "rows hidden"]]:
+    """(items that occur, Σ value · row of the person, over their events): the rows of Xᵀ G that are not zero.
+
+    The rows of a batch's gradient are few against the catalogue, and a bag sums them in a fixed order, hence the same result on
+    every run.
+    """
+    order = _stable_order(items)
+    users = torch.repeat_interleave(torch.arange(len(offsets) - 1, device=items.device), offsets.diff())
+    rows, counts = torch.unique_consecutive(items[order], return_counts=True)
+    starts = torch.zeros(len(rows) + 1, dtype=torch.int64, device=items.device)
+    torch.cumsum(counts, 0, out=starts[1:])
+    summed = F.embedding_bag(
+        users[order],
+        of_users.contiguous(),
+        starts,
+        mode="sum",
+        per_sample_weights=values[order],
+        include_last_offset=True,
+    )
+    return rows, summed
+
+
+def _stable_order(items: Int[Tensor, " events"]) -> Int[Tensor, " events"]:
+    """As `torch.argsort`, stable; of small numbers in a fourth of the time, by NumPy's radix sort of 16 bits."""
+    if items.device.type == "cpu" and len(items) and int(items.max()) < 1 << 15:
+        return torch.from_numpy(np.argsort(items.numpy().astype(np.int16), kind="stable"))
+    return torch.argsort(items, stable=True)
+
+
+class _BagOfItems(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, weight: Tensor, items: Tensor, offsets: Tensor, values: Tensor, buffers: Buffers | None
+    ) -> Tensor:
+        ctx.save_for_backward(weight, items, offsets, values)
+        ctx.buffers = buffers
+        return F.embedding_bag(items, weight, offsets, mode="sum", per_sample_weights=values, include_last_offset=True)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, None, None, None]:
+        weight, items, offsets, values = ctx.saved_tensors
+        rows, summed = sums_by_item(items, offsets, values, grads[0])
+        buffers = ctx.buffers or Buffers()
+        grad = buffers.row_gradient("bag", weight, rows)
+        grad.index_copy_(0, rows, summed)
+        return grad.detach(), None, None, None, None
+
+
+def bag_of_items(
+    weight: Float[Tensor, "items hidden"],
+    items: Int[Tensor, " events"],
+    offsets: Int[Tensor, " offsets"],
+    values: Float[Tensor, " events"],
+    buffers: Buffers | None = None,
+) -> Float[Tensor, "users hidden"]:
+    """X W for the sparse rows X given by `items`, `offsets` and the entries' `values`.
+
+    Args:
+        buffers: where the gradient of `weight` is kept between steps; None for fresh memory each time. One weight
+            needs one `Buffers`.
+    """
+    apply: Any = _BagOfItems.apply  # PyTorch gives it no types
+    result: Tensor = apply(weight, items, offsets, values, buffers)
+    return result
+
+
+def padded_bag(
+    weight: Float[Tensor, "items hidden"],
+    history: Int[Tensor, "users length"],
+    *,
+    oldest: float = 1.0,
+    normalised: bool = True,
+) -> Float[Tensor, "users hidden"]:
+    """X W for rows X given as a rectangle of items, −1 where a history is shorter: plain operations.
+
+    What an exported model computes; the same as `bag_of_items` with `recency_weights`, divided by each row's L2 norm unless told
+    otherwise: with the defaults, with `unit_weights`.
+    """
+    values = padded_recency_weights(history, oldest).to(weight.dtype)
+    if normalised:
+        values = values * values.square().sum(dim=1, keepdim=True).clamp(min=1e-12).rsqrt()
+    return (F.embedding(history.clamp(min=0), weight) * values.unsqueeze(-1)).sum(dim=1)

@@ -1,0 +1,3 @@
+"""Autoencoders of histories: Mult-DAE, Mult-VAE, RecVAE."""
+
+__all__: list[str] = []

@@ -1,0 +1,128 @@
+"""The layers that Mult-VAE and Mult-DAE share: sparse in, tanh layers, fused out."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from foldin.kernels import (
+    Buffers,
+    bag_of_items,
+    drop_events,
+    matmul_into,
+    multinomial_from_hidden,
+    padded_bag,
+    read_weights,
+    recency_weights,
+)
+from foldin.tensors import Float, Int, Tensor
+
+__all__ = ["SparseAutoencoder"]
+
+
+def _parameter(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> nn.Parameter:
+    value = torch.empty(shape)
+    if len(shape) == 2:
+        nn.init.xavier_uniform_(value, generator=generator)
+    else:
+        nn.init.trunc_normal_(value, std=0.001, a=-0.002, b=0.002, generator=generator)
+    return nn.Parameter(value.to(device))
+
+
+class SparseAutoencoder(nn.Module):
+    """Items → hidden layers → a code → hidden layers → logits over items.
+
+    Args:
+        n_items: size of the catalogue.
+        hidden: widths of the encoder's tanh layers; the decoder has the same ones in reverse.
+        code_in: width of the encoder's last, linear layer (with no hidden layer: of the only one).
+        code_out: width of the decoder's input.
+        oldest: weight of a history's oldest event, in the row that is read and in `weighted_log_likelihood`; the newest has 1.
+
+    Source: liang2018, section 2; Xavier weights, truncated normal biases of scale 0.001.
+    """
+
+    def __init__(
+        self,
+        n_items: int,
+        hidden: Sequence[int],
+        code_in: int,
+        code_out: int,
+        *,
+        generator: torch.Generator,
+        device: torch.device,
+        oldest: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.oldest = oldest
+        inward, outward = [n_items, *hidden, code_in], [code_out, *reversed(hidden), n_items]
+        # The two large matrices have a row an item: what a bag of rows and a product with the catalogue read best.
+        shapes = [(inward[0], inward[1]), *zip(inward[2:], inward[1:-1], strict=True)]
+        self.encoder = nn.ParameterList(_parameter(shape, generator, device) for shape in shapes)
+        self.encoder_bias = nn.ParameterList(_parameter((n,), generator, device) for n in inward[1:])
+        self.decoder = nn.ParameterList(
+            _parameter(shape, generator, device) for shape in zip(outward[1:], outward[:-1], strict=True)
+        )
+        self.decoder_bias = nn.ParameterList(_parameter((n,), generator, device) for n in outward[1:])
+        self.buffers_in, self.buffers_out = Buffers(), Buffers()
+
+    def encode(
+        self,
+        items: Int[Tensor, " events"],
+        offsets: Int[Tensor, " offsets"],
+        *,
+        dropout: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "users code"]:
+        """The last encoder layer before any activation, of L2-normalised rows under inverted dropout."""
+        values = read_weights(offsets, self.oldest)
+        if dropout > 0.0:
+            assert generator is not None
+            items, offsets, values = drop_events(items, offsets, values, dropout, generator)
+        return self._encoded(bag_of_items(self.encoder[0], items, offsets, values, self.buffers_in))
+
+    def encode_padded(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users code"]:
+        """As `encode`, of a rectangle of items with −1 where a history is shorter."""
+        return self._encoded(padded_bag(self.encoder[0], history, oldest=self.oldest))
+
+    def _encoded(self, summed: Float[Tensor, "users first"]) -> Float[Tensor, "users code"]:
+        h = summed + self.encoder_bias[0]
+        for weight, bias in zip(list(self.encoder)[1:], list(self.encoder_bias)[1:], strict=True):
+            h = nn.functional.linear(torch.tanh(h), weight, bias)
+        return h
+
+    def last_hidden(self, code: Float[Tensor, "users code"]) -> Float[Tensor, "users hidden"]:
+        """What the last layer is applied to."""
+        for weight, bias in zip(list(self.decoder)[:-1], list(self.decoder_bias)[:-1], strict=True):
+            code = torch.tanh(nn.functional.linear(code, weight, bias))
+        return code
+
+    def log_likelihood(
+        self, code: Float[Tensor, "users code"], items: Int[Tensor, " events"], offsets: Int[Tensor, " offsets"]
+    ) -> Float[Tensor, " users"]:
+        """log p(items | code) of each person, in nats."""
+        hidden = self.last_hidden(code)
+        return multinomial_from_hidden(
+            hidden, self.decoder[-1], self.decoder_bias[-1], items, offsets, self.buffers_out
+        )
+
+    def weighted_log_likelihood(
+        self, code: Float[Tensor, "users code"], items: Int[Tensor, " events"], offsets: Int[Tensor, " offsets"]
+    ) -> Float[Tensor, " users"]:
+        """Σ w log p(item | code) over each person's events, w the recency weights: what training asks for."""
+        hidden = self.last_hidden(code)
+        values = None if self.oldest == 1.0 else recency_weights(offsets, self.oldest)
+        return multinomial_from_hidden(
+            hidden, self.decoder[-1], self.decoder_bias[-1], items, offsets, self.buffers_out, values
+        )
+
+    def logits(self, code: Float[Tensor, "users code"]) -> Float[Tensor, "users items"]:
+        """Logits over the catalogue; the memory is used again by the next call."""
+        hidden = self.last_hidden(code)
+        weight, bias = self.output()
+        out = self.buffers_out.get("logits", (len(hidden), len(weight)), hidden)
+        return matmul_into(out, hidden, weight.t()).add_(bias)
+
+    def output(self) -> tuple[Float[Tensor, "items hidden"], Float[Tensor, " items"]]:
+        """(weights, biases) of the last layer, without gradients."""
+        return self.decoder[-1].detach(), self.decoder_bias[-1].detach()

@@ -1,0 +1,3 @@
+"""Without a model of users: popularity."""
+
+__all__: list[str] = []

@@ -1,0 +1,58 @@
+"""Popularity: everybody's next item is drawn from the training counts.
+
+    p(i) = (c_i + α) / (N + α I)
+
+The maximum-likelihood estimate has α = 0; a Dirichlet prior with a pseudo-count α keeps items that nobody took in
+training possible. The baseline that every table starts from. With `window_days`, only the last days of training count:
+what is popular now, which is the baseline to beat when people are split by time.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from foldin.data import Histories
+from foldin.errors import FitError
+from foldin.models.contract import Recommender
+from foldin.tensors import Float, Tensor
+from foldin.training import Config, FullPass, Trainer, setting
+
+__all__ = ["Popularity", "PopularityConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PopularityConfig(Config):
+    smoothing: float = setting(1.0, "pseudo-count α of every item", above=0)
+    window_days: float | None = setting(None, "count the last days of training only, when the log has times", above=0)
+
+
+class Popularity(Recommender[PopularityConfig]):
+    """Items by how many people took them."""
+
+    Config = PopularityConfig
+    has_likelihood = True
+    summary = "training counts, the same list for everybody"
+
+    def _build(self, generator: torch.Generator) -> None:
+        self.log_share = torch.zeros(self.n_items, device=self.device)
+
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return Trainer(FullPass(name="count", run=partial(_count, self)), closed_form=True)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"log_share": self.log_share}
+
+    def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
+        return self.log_share.repeat(len(histories), 1)
+
+
+def _count(model: "Popularity", train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+    if model.config.window_days is not None:
+        if train.times is None:
+            raise FitError("popularity: window_days needs a log with times")
+        train = train.where(train.times > train.times.max() - round(model.config.window_days * 86_400))
+    counts = torch.from_numpy(train.counts()).double() + model.config.smoothing
+    model.log_share.copy_((counts / counts.sum()).log())
+    return {}

@@ -1,0 +1,3 @@
+"""Diffusion over histories: DiffRec, and L-DiffRec over codes."""
+
+__all__: list[str] = []

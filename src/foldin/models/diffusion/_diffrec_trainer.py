@@ -1,0 +1,104 @@
+"""Training of DiffRec: noised histories, and steps drawn by their recent losses. See `diffrec.py` for the equations."""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+
+from foldin.data import Histories
+from foldin.diffusion import StepSampler
+from foldin.kernels import drop_events, multinomial_from_hidden
+from foldin.models.diffusion._noisy_bag import noisy_bag
+from foldin.models.diffusion._squared_error import squared_error_from_hidden
+from foldin.tensors import Float, Int, Tensor
+from foldin.training import FullPass, GradientPhase, Loss, Step, Trainer, shuffled
+
+if TYPE_CHECKING:
+    from foldin.models.diffusion.diffrec import DiffRec
+
+__all__ = ["DiffRecTrainer"]
+
+_NOISE_DIMENSIONS = 32
+
+
+class DiffRecTrainer(Trainer[Histories]):
+    """Gradient steps over batches of users; which step t is trained depends on the losses that it had."""
+
+    def __init__(self, model: "DiffRec") -> None:
+        self.model, config = model, model.config
+        self.sampler = StepSampler(config.steps, model.device)
+        phase: GradientPhase[Histories] = GradientPhase(
+            name="train",
+            parameters=dict(model.network.named_parameters()),
+            loss=self.loss,
+            optimizer=lambda parameters: torch.optim.AdamW(
+                list(parameters.values()), lr=config.learning_rate, weight_decay=config.decay, fused=True
+            ),
+            batches=shuffled(config.batch_size),
+        )
+        super().__init__(phase, epochs=config.epochs, first=(FullPass(name="count", run=self.count),))
+
+    def state(self) -> dict[str, Tensor]:
+        """The losses by which steps are drawn."""
+        return self.sampler.state()
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on with those."""
+        self.sampler.load(dict(state))
+
+    def count(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        model = self.model
+        model.learn_shares(train)
+        return {}
+
+    def loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
+        model = self.model
+        config, network = model.config, model.network
+        items, offsets = batch.tensors(model.device)
+        values = model.values(offsets)
+        if config.importance:
+            t, scale = self.sampler.draw(len(batch), generator)
+        else:
+            t = torch.randint(1, config.steps + 1, (len(batch),), generator=generator, device=model.device)
+            scale = torch.ones(len(batch), device=model.device)
+        states = network.hidden(self.noised(items, offsets, values, t, generator), t)
+        terms: dict[str, Tensor]
+        if config.head == "multinomial":
+            reconstruction = multinomial_from_hidden(
+                states, network.last, network.last_bias, items, offsets, network.buffers_out
+            )
+            each, terms = -reconstruction, {"reconstruction": reconstruction.mean()}
+        else:
+            read = model._read(offsets, values)  # what comes out goes in again, step after step: of one scale
+            error = squared_error_from_hidden(
+                states, network.last, network.last_bias, items, offsets, read, network.buffers_out
+            )
+            each, terms = model.weight(t) * error / model.n_items, {"squared_error": error.mean()}
+        if config.importance:
+            self.sampler.learn(t, each)
+        return Loss((each * scale).mean(), terms)
+
+    def noised(
+        self, items: Tensor, offsets: Tensor, values: Tensor, t: Int[Tensor, " users"], generator: torch.Generator
+    ) -> Float[Tensor, "users first"]:
+        """W_in x_t under dropout."""
+        model = self.model
+        config, schedule = model.config, model.schedule
+        signal, sigma = (torch.from_numpy(one).float().to(model.device)[t] for one in (schedule.signal, schedule.sigma))
+        if config.emptied:
+            full = torch.rand(len(t), generator=generator, device=model.device) >= config.emptied
+            signal = signal * full
+        read = model._read(offsets, values) * torch.repeat_interleave(signal, offsets.diff())
+        items, offsets, read = drop_events(items, offsets, read, config.dropout, generator)
+        sigma = sigma / math.sqrt(1.0 - config.dropout)
+        return noisy_bag(
+            model.network.first,
+            items,
+            offsets,
+            read,
+            sigma,
+            generator,
+            dimensions=_NOISE_DIMENSIONS,
+            buffers=model.network.buffers_in,
+        )

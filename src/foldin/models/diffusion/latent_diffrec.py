@@ -1,0 +1,244 @@
+"""L-DiffRec: a diffusion among the codes of a variational autoencoder that looks at each cluster of items by itself.
+
+    z = [z_1 … z_C],   q(z_c | x_c) = N(μ_c(x_c), diag σ_c²(x_c)) from the items of cluster c alone
+    q(z_t | z) = N(√ᾱ_t z, (1 − ᾱ_t) I),   ẑ = f(z_t, t),   π = softmax of [V_1 ẑ_1 … V_C ẑ_C] + b over the whole catalogue
+
+    L = −log Mult(x; π) + γ KL(q(z|x) ‖ N(0, I)) + λ w_t ‖z − f(z_t, t)‖² / latent
+
+In serving z = μ(x), z_T = z, and the posterior means lead down to ẑ. LT-DiffRec weighs events as T-DiffRec does (`oldest`).
+
+Source: wang2023, section 3.5 and the authors' code (one layer from items to (μ, log σ²) and one back, dropout .1, the latent
+dimensions divided among clusters by their sizes, λ falling and γ rising over the first updates, the loss of a row the sum over
+its events).
+
+Departures from the paper: the denoiser adds its layers' output to what it reads, f(z_t, t) = z_t + … (`residual`; karras2022,
+eq. 7, with every scale 1), since layers alone must learn the identity first and, at noise this small, little else; clusters are
+k-means' of the items' collaborative vectors (`models/item_vectors.py`), the authors' of a trained LightGCN's; rows are divided by
+their L2 norm, as in Mult-VAE; λ is constant and γ rises over a share of the planned updates; steps are drawn evenly; β_1 is the
+line's own, 1e-4, the authors' 1e-5.
+"""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from foldin.data import Histories
+from foldin.diffusion import NoiseSchedule, coefficients
+from foldin.errors import ConfigError
+from foldin.inference import gaussian_kl, k_means, nearest, reparameterise
+from foldin.kernels import (
+    Buffers,
+    bag_of_items,
+    drop_events,
+    matmul_into,
+    multinomial_from_hidden,
+    padded_bag,
+    recency_weights,
+    unit_rows,
+)
+from foldin.models.contract import Exportable, InnerProduct, Recommender
+from foldin.models.item_vectors import collaborative_vectors
+from foldin.nn import step_embedding
+from foldin.tensors import Float, Int, Tensor
+from foldin.training import Config, FullPass, GradientPhase, Loss, Step, Trainer, setting, shuffled
+
+__all__ = ["LatentDiffRec", "LatentDiffRecConfig"]
+
+_VECTOR = 32  # width of the items' vectors that are clustered
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentDiffRecConfig(Config):
+    clusters: int = setting(2, "of items, C", low=1)
+    latent: int = setting(300, "width of z, divided among the clusters by their sizes", low=1)
+    hidden: tuple[int, ...] = setting((300,), "widths of the denoiser's hidden layers", low=1)
+    residual: bool = setting(True, "the denoiser adds its layers' output to z_t; false: that output alone, the paper's")
+    time: int = setting(10, "width of the embedding of t", low=2)
+    steps: int = setting(40, "T", low=1, high=10_000)
+    noise_scale: float = setting(0.1, "s: 1 − ᾱ rises from s · low to s · high", above=0)
+    noise_low: float = setting(0.001, "of the variance of the first step, in scales", above=0)
+    noise_high: float = setting(0.005, "of that of the last", above=0)
+    reweighted: bool = setting(True, "errors of steps weighed by SNR_t−1 − SNR_t; else all alike")
+    weight: float = setting(0.03, "λ, of the diffusion's error", low=0)
+    beta: float = setting(0.3, "cap of γ, the weight of the KL", low=0)
+    anneal: float = setting(0.3, "share of the planned updates over which γ rises to its cap", low=0, high=1)
+    dropout: float = setting(0.5, "of the input's entries", low=0, below=1)
+    oldest: float = setting(1.0, "weight of a person's oldest event; the newest has 1. Below 1: LT-DiffRec", above=0)
+    learning_rate: float = setting(1e-3, "of Adam", above=0)
+    batch_size: int = setting(400, "people a step", low=1)
+    epochs: int = setting(200, "at most", low=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.noise_low < self.noise_high or self.noise_scale * self.noise_high >= 1:
+            raise ConfigError(
+                f"LatentDiffRec: noise_low = {self.noise_low:g} must be below noise_high = {self.noise_high:g}, and "
+                f"noise_scale · noise_high = {self.noise_scale * self.noise_high:g} below 1"
+            )
+        if self.clusters > self.latent:
+            raise ConfigError(f"LatentDiffRec: clusters = {self.clusters}: at most latent = {self.latent}")
+
+
+class LatentDiffRec(Exportable, InnerProduct, Recommender[LatentDiffRecConfig]):
+    """Diffusion in the latent space of a variational autoencoder of clusters."""
+
+    Config = LatentDiffRecConfig
+    has_likelihood = True
+    summary = "diffusion in the latent space of a VAE of clusters of items (L-DiffRec, Wang et al. 2023)"
+
+    def _build(self, generator: torch.Generator) -> None:
+        config, device = self.config, self.device
+        low = config.noise_low if config.steps > 1 else config.noise_high
+        self.schedule = NoiseSchedule.linear_variance(
+            config.steps, config.noise_scale, low, config.noise_high, first=None
+        )
+
+        def made(*shape: int) -> nn.Parameter:
+            sd = (2.0 / sum(shape)) ** 0.5 if len(shape) == 2 else 1e-3
+            return nn.Parameter(torch.empty(shape).normal_(0.0, sd, generator=generator).to(device))
+
+        widths = (config.latent + config.time, *config.hidden, config.latent)
+        self.learned = nn.ParameterDict(
+            {
+                "encoder": made(self.n_items, 2 * config.latent),
+                "encoder_bias": made(2 * config.latent),
+                "decoder": made(self.n_items, config.latent),
+                "decoder_bias": made(self.n_items),
+                "of_time": made(config.time, config.time),
+                "time_bias": made(config.time),
+            }
+        )
+        for layer, (before, after) in enumerate(itertools.pairwise(widths)):
+            self.learned[f"weight_{layer}"] = made(after, before)
+            self.learned[f"bias_{layer}"] = made(after)
+        # 1 where a latent dimension belongs to an item's cluster. One cluster until training has found them.
+        self.own = torch.ones(self.n_items, config.latent, device=device)
+        self._buffers_in, self._buffers_out = Buffers(), Buffers()
+
+    def training_bytes(self, train: Histories) -> float:
+        rows = min(self.config.batch_size, len(train))  # over the catalog, and a gradient of each
+        return super().training_bytes(train) + 8.0 * rows * self.n_items
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {**dict(self.learned.named_parameters()), "own": self.own}
+
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return _Training(self)
+
+    def _encoder(self) -> Float[Tensor, "items twice_latent"]:
+        return self.learned["encoder"] * self.own.repeat(1, 2)
+
+    def _decoder(self) -> Float[Tensor, "items latent"]:
+        return self.learned["decoder"] * self.own
+
+    def _read(self, offsets: Int[Tensor, " offsets"]) -> Float[Tensor, " events"]:
+        return unit_rows(offsets, recency_weights(offsets, self.config.oldest))
+
+    def posterior(self, histories: Histories) -> tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]:
+        """(μ, log σ²) of each person, without dropout."""
+        items, offsets = histories.tensors(self.device)
+        code = bag_of_items(self._encoder(), items, offsets, self._read(offsets)) + self.learned["encoder_bias"]
+        mu, logvar = code.chunk(2, dim=1)
+        return mu, logvar
+
+    def _denoised(self, z: Float[Tensor, "users latent"], t: Int[Tensor, " #users"]) -> Float[Tensor, "users latent"]:
+        """ẑ = f(z_t, t)."""
+        own = self.learned
+        e = F.linear(step_embedding(t - 1, self.config.time), own["of_time"], own["time_bias"])
+        h = torch.cat((z, e.expand(z.shape[0], -1)), dim=1)
+        for layer in range(len(self.config.hidden) + 1):
+            h = F.linear(torch.tanh(h) if layer else h, own[f"weight_{layer}"], own[f"bias_{layer}"])
+        return z + h if self.config.residual else h
+
+    def weight(self, t: Int[Tensor, " users"]) -> Float[Tensor, " users"]:
+        """w_t."""
+        if not self.config.reweighted:
+            return torch.ones(len(t), device=t.device)
+        return torch.from_numpy(self.schedule.snr_fall).float().to(t.device)[t]
+
+    def _reverse(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users latent"]:
+        for step in coefficients(self.schedule, None):
+            t = torch.full((1,), step.t, dtype=torch.int64, device=z.device)
+            z = step.of_clean * self._denoised(z, t) + step.of_now * z
+        return z
+
+    @torch.no_grad()
+    def queries(self, histories: Histories) -> Float[Tensor, "users latent"]:
+        return self._reverse(self.posterior(histories)[0])
+
+    @torch.no_grad()
+    def item_vectors(self) -> tuple[Float[Tensor, "items latent"], Float[Tensor, " items"]]:
+        return self._decoder(), self.learned["decoder_bias"].detach()
+
+    def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
+        states = self.queries(histories)
+        weight, bias = self.item_vectors()
+        out = self._buffers_out.get("logits", (len(states), self.n_items), states)
+        return matmul_into(out, states, weight.t()).add_(bias)
+
+    def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
+        mu, _ = (padded_bag(self._encoder(), history, oldest=self.config.oldest) + self.learned["encoder_bias"]).chunk(
+            2, dim=1
+        )
+        return F.linear(self._reverse(mu), self._decoder(), self.learned["decoder_bias"])
+
+
+class _Training(Trainer[Histories]):
+    def __init__(self, model: LatentDiffRec) -> None:
+        self.model, config = model, model.config
+        phase: GradientPhase[Histories] = GradientPhase(
+            name="train",
+            parameters=dict(model.learned.named_parameters()),
+            loss=self.loss,
+            optimizer=lambda parameters: torch.optim.Adam(
+                list(parameters.values()), lr=config.learning_rate, fused=True
+            ),
+            batches=shuffled(config.batch_size),
+        )
+        super().__init__(phase, epochs=config.epochs, first=(FullPass(name="clusters", run=self._cluster),))
+
+    @torch.no_grad()
+    def _cluster(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        model = self.model
+        config = model.config
+        seed = int(torch.randint(1 << 62, (), generator=generator, device=generator.device, dtype=torch.int64))
+        rng = np.random.default_rng(seed)
+        count = min(config.clusters, model.n_items)
+        vectors = collaborative_vectors(train, _VECTOR, rng)
+        cluster = nearest(vectors, k_means(vectors, count, rng))[0]
+        sizes = np.bincount(cluster, minlength=count)
+        # At least one dimension a cluster; the rest by size, the largest remainders first.
+        exact = (config.latent - count) * sizes / sizes.sum()
+        widths = 1 + np.floor(exact).astype(np.int64)
+        widths[np.argsort(widths - 1 - exact, kind="stable")[: config.latent - widths.sum()]] += 1
+        of_dimension = np.repeat(np.arange(count), widths)
+        model.own.copy_(torch.from_numpy(cluster[:, None] == of_dimension).float())
+        return {"largest": float(sizes.max() / sizes.sum())}
+
+    def beta_at(self, step: Step) -> float:
+        """γ at a step: a pure function of it."""
+        return self.model.config.beta * step.risen(self.model.config.anneal)
+
+    def loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
+        model = self.model
+        config = model.config
+        items, offsets = batch.tensors(model.device)
+        kept = drop_events(items, offsets, model._read(offsets), config.dropout, generator)
+        code = bag_of_items(model._encoder(), *kept, model._buffers_in) + model.learned["encoder_bias"]
+        mu, logvar = code.chunk(2, dim=1)
+        z = reparameterise(mu, logvar, generator)
+        t = torch.randint(1, config.steps + 1, (len(batch),), generator=generator, device=model.device)
+        noise = torch.randn(z.shape, generator=generator, device=model.device)
+        clean = model._denoised(model.schedule.diffuse(z, t, noise), t)
+        error = (model.weight(t) * (z - clean).square().mean(dim=1)).mean()
+        reconstruction = multinomial_from_hidden(
+            clean, model._decoder(), model.learned["decoder_bias"], items, offsets, model._buffers_out
+        ).mean()
+        kl = gaussian_kl(mu, logvar).mean()
+        value = self.beta_at(step) * kl + config.weight * error - reconstruction
+        return Loss(value, {"reconstruction": reconstruction, "kl": kl, "squared_error": error})

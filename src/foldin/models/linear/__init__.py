@@ -1,0 +1,3 @@
+"""Linear models of items: neighbors, EASE, ALS."""
+
+__all__: list[str] = []

@@ -1,0 +1,129 @@
+"""ALS: implicit-feedback matrix factorisation by alternating least squares.
+
+    min Σ_ui c_ui (p_ui − x_uᵀ y_i)² + λ (Σ‖x_u‖² + Σ‖y_i‖²),   p_ui = 1 and c_ui = α where u took i, else p = 0 and c = 1
+
+The item factors are trained by the package `implicit`; a person is folded in by the same least-squares step that it
+takes for known people, so known and new people are treated alike:
+
+    x = (YᵀY + λ I + (α − 1) Y_uᵀ Y_u)⁻¹ α Y_uᵀ 1
+
+With `oldest` below 1 an event's α falls from the newest event to the oldest of a history, in training and in folding in alike:
+α w with w from 1 down to `oldest` in a straight line.
+
+Source: hu2008, eq. 4; wang2023, section 3.6 (the weights).
+
+Departures from the paper: c = α instead of 1 + α (as in the package), fixed for all events; a history of which nothing was
+learned, whose scores are all 0 there, gets the training counts.
+"""
+
+import itertools
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+
+from foldin.data import Histories
+from foldin.errors import FitError, MissingExtraError
+from foldin.kernels import recency_weights
+from foldin.models.contract import InnerProduct, Recommender
+from foldin.models.recency import event_weights, oldest_setting
+from foldin.models.start import PopularStart
+from foldin.tensors import Array, Bool, Float, Tensor
+from foldin.training import Config, FullPass, Trainer, setting
+
+__all__ = ["ALS", "ALSConfig"]
+
+_BLOCK_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class ALSConfig(Config):
+    factors: int = setting(64, "width of the factors", low=1)
+    regularization: float = setting(0.01, "λ", above=0)
+    confidence: float = setting(10.0, "α, the weight of an event against a missing one", above=0)
+    iterations: int = setting(15, "alternations", low=1)
+    oldest: float = oldest_setting()
+
+
+class ALS(InnerProduct, PopularStart, Recommender[ALSConfig]):
+    """Implicit alternating least squares."""
+
+    Config = ALSConfig
+    has_likelihood = False
+    summary = "implicit matrix factorisation (Hu et al. 2008), through the package implicit"
+
+    def _build(self, generator: torch.Generator) -> None:
+        self.item_factors = torch.zeros(self.n_items, self.config.factors, device=self.device)
+        self.log_share = torch.zeros(self.n_items, device=self.device)
+
+    def training_bytes(self, train: Histories) -> float:
+        # Both sides' factors as they are drawn and as they are solved for, and the products of factors with factors.
+        factors = self.config.factors
+        return 8.0 * factors * (len(train) + self.n_items) + 16.0 * factors**2
+
+    def block(self) -> int:
+        # Each person's least squares have a matrix of their own.
+        return min(super().block(), max(1, _BLOCK_BYTES // (4 * self.config.factors**2)))
+
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return Trainer(FullPass(name="alternate", run=partial(_alternate, self)), closed_form=True)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"item_factors": self.item_factors, "log_share": self.log_share}
+
+    def fold_in(self, histories: Histories) -> Float[Tensor, "users factors"]:
+        """The factors of people, by one least-squares solution each."""
+        alpha, factors = self.config.confidence, self.item_factors
+        shared = factors.t() @ factors
+        shared.diagonal().add_(self.config.regularization)
+        left = shared.repeat(len(histories), 1, 1)
+        right = torch.zeros(len(histories), factors.shape[1], device=self.device)
+        items, offsets = histories.tensors(self.device)
+        confidence = alpha * recency_weights(offsets, self.config.oldest)
+        for user, (start, stop) in enumerate(itertools.pairwise(histories.offsets.tolist())):
+            own, c = factors[items[start:stop]], confidence[start:stop]
+            left[user].addmm_(own.t() * (c - 1.0), own)
+            right[user] = c @ own
+        return torch.linalg.solve(left, right)
+
+    @torch.no_grad()
+    def queries(self, histories: Histories) -> Float[Tensor, "users factors"]:
+        return self.fold_in(histories)
+
+    def item_vectors(self) -> tuple[Float[Tensor, "items factors"], Float[Tensor, " items"]]:
+        return self.item_factors, torch.zeros(self.n_items, device=self.device)
+
+    def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
+        return self._spoken(self.fold_in(histories) @ self.item_factors.t())
+
+    def speaking(self) -> Bool[Array, " items"]:
+        return self.item_factors.any(dim=1).cpu().numpy()
+
+
+def _alternate(model: "ALS", train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+    model.learn_shares(train)
+    try:
+        from implicit.cpu.als import AlternatingLeastSquares
+        from implicit.recommender_base import ModelFitError
+        from threadpoolctl import threadpool_limits
+    except ImportError as error:
+        raise MissingExtraError("implicit", "als", "ALS") from error
+    seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
+    with threadpool_limits(1, "blas"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it asks for the limit that is set here
+        solver = AlternatingLeastSquares(
+            factors=model.config.factors,
+            regularization=model.config.regularization,
+            alpha=model.config.confidence,
+            iterations=model.config.iterations,
+            random_state=seed,
+        )
+        try:
+            solver.fit(train.csr(event_weights(train, model.config.oldest)), show_progress=False)
+        except ModelFitError as error:
+            raise FitError(f"ALS: {error}; a smaller confidence or a larger regularization may help") from error
+    model.item_factors.copy_(torch.from_numpy(np.asarray(solver.item_factors)))
+    return {}

@@ -1,0 +1,98 @@
+"""EASE: the linear model of items on items, in closed form.
+
+    B = I − P diag(1 / diag P),   P = (XᵀX + λ I)⁻¹,   scores = x B
+
+Each item is regressed on all others under a ridge penalty with the diagonal held at zero, so that no item explains
+itself. Source: steck2019, eq. 8.
+
+With `oldest` below 1 the events of a row of X, in training as of the x that is scored, weigh from `oldest` up to 1 for the newest
+in a straight line, as T-DiffRec has them (wang2023, section 3.6).
+
+Departures from the paper: a history of which nothing was learned, whose scores are all 0 there, gets the training counts. The
+inverse is taken in float64 up to 12,000 items and in float32 above.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch.nn import functional as F
+
+from foldin.data import Histories
+from foldin.kernels import padded_recency_weights, recency_weights
+from foldin.memory import require_memory
+from foldin.models.contract import Exportable, Recommender
+from foldin.models.linear._gram import gram_bytes, item_gram
+from foldin.models.recency import event_weights, oldest_setting
+from foldin.models.start import PopularStart
+from foldin.tensors import Array, Bool, Float, Int, Tensor
+from foldin.training import Config, FullPass, Trainer, setting
+
+__all__ = ["EASE", "EASEConfig"]
+
+_DOUBLE_UP_TO = 12_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class EASEConfig(Config):
+    regularization: float = setting(500.0, "λ, the ridge penalty", above=0)
+    oldest: float = oldest_setting()
+
+
+class EASE(Exportable, PopularStart, Recommender[EASEConfig]):
+    """Embarrassingly shallow autoencoder."""
+
+    Config = EASEConfig
+    has_likelihood = False
+    summary = "linear item-to-item model in closed form (Steck 2019)"
+
+    smaller = "leave out rare items (--item-events), or try a model without a matrix of items by items, such as als or multvae"
+
+    def _build(self, generator: torch.Generator) -> None:
+        require_memory(4.0 * self.n_items**2, self._called(), self.smaller, self.device)
+        self.log_share = torch.zeros(self.n_items, device=self.device)
+        self.weights = torch.zeros(self.n_items, self.n_items, device=self.device)
+
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return Trainer(FullPass(name="solve", run=partial(_solve, self)), closed_form=True)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"weights": self.weights, "log_share": self.log_share}
+
+    def training_bytes(self, train: Histories) -> float:
+        # The matrix and its inverse, in double precision beside the counts for a moment, or both in single precision.
+        each = 16.0 if self.n_items <= _DOUBLE_UP_TO else 8.0
+        return max(each * self.n_items**2, gram_bytes(train))
+
+    def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
+        items, offsets = histories.tensors(self.device)
+        values = None if self.config.oldest == 1.0 else recency_weights(offsets, self.config.oldest)
+        summed = F.embedding_bag(
+            items, self.weights, offsets, mode="sum", per_sample_weights=values, include_last_offset=True
+        )
+        return self._spoken(summed)
+
+    def speaking(self) -> Bool[Array, " items"]:
+        return self.weights.any(dim=1).cpu().numpy()
+
+    def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
+        values = padded_recency_weights(history, self.config.oldest).to(self.weights.dtype)
+        taken = self.weights.new_zeros(history.shape[0], self.n_items)
+        scores = taken.scatter_add(1, history.clamp(min=0), values) @ self.weights
+        return torch.where((scores != 0).any(dim=1, keepdim=True), scores, self._start())
+
+
+def _solve(model: "EASE", train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+    model.learn_shares(train)
+    gram = item_gram(train, model.device, event_weights(train, model.config.oldest))
+    if model.n_items <= _DOUBLE_UP_TO:
+        gram = gram.double()
+    gram.diagonal().add_(model.config.regularization)
+    torch.linalg.cholesky(gram, out=gram)
+    precision = torch.cholesky_inverse(gram)
+    del gram
+    precision.div_(-precision.diagonal().clone())
+    precision.fill_diagonal_(0.0)
+    model.weights.copy_(precision)
+    return {}

@@ -1,0 +1,94 @@
+"""ItemKNN: items like those a person took.
+
+    sim(i, j) = c_ij / (√(c_i c_j) + h),   score(u, j) = Σ_{i ∈ u ∩ N(j)} sim(i, j)
+
+with c_ij the people who took both, h the shrinkage that distrusts small counts, and N(j) the k items most similar to j.
+Items that are no neighbors of any in the history stand behind those that are, in the order of their training counts; where there
+are no others, as for an empty history, the scores are the counts' shares.
+
+With `oldest` below 1 the events of a history weigh from `oldest` up to 1 for the newest in a straight line: c_ij, c_i and the sum
+of a score are then of those weights and their products (wang2023, section 3.6).
+
+Source: sarwar2001; the shrinkage as in the evaluation of dacrema2019.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import scipy.sparse
+import torch
+
+from foldin.data import Histories
+from foldin.kernels import top_k
+from foldin.memory import require_memory
+from foldin.models.contract import Recommender
+from foldin.models.recency import event_weights, oldest_setting
+from foldin.models.start import PopularStart
+from foldin.tensors import Array, Bool, Float, Tensor
+from foldin.training import Config, FullPass, Trainer, setting
+
+__all__ = ["ItemKNN", "ItemKNNConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemKNNConfig(Config):
+    neighbours: int = setting(200, "k, the similar items kept for each item", low=1)
+    shrinkage: float = setting(20.0, "h, added to the denominator", low=0)
+    oldest: float = oldest_setting()
+
+
+class ItemKNN(PopularStart, Recommender[ItemKNNConfig]):
+    """Cosine neighbours of items."""
+
+    Config = ItemKNNConfig
+    has_likelihood = False
+    summary = "cosine neighbours of items, with shrinkage"
+
+    def _build(self, generator: torch.Generator) -> None:
+        # Row j holds the neighbours of item j; fewer than k are filled up with itself at similarity 0.
+        width = min(self.config.neighbours, max(1, self.n_items - 1))
+        require_memory(12.0 * self.n_items * width, f"{self._called()} with {width:,} neighbors each", self.smaller)
+        self.log_share = torch.zeros(self.n_items)
+        self.neighbours = torch.arange(self.n_items).unsqueeze(1).repeat(1, width)
+        self.similarities = torch.zeros(self.n_items, width)
+
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return Trainer(FullPass(name="similarities", run=partial(_similarities, self)), closed_form=True)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"neighbours": self.neighbours, "similarities": self.similarities, "log_share": self.log_share}
+
+    def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
+        offsets = np.arange(self.n_items + 1) * self.neighbours.shape[1]
+        weights = scipy.sparse.csr_matrix(
+            (self.similarities.numpy().reshape(-1), self.neighbours.numpy().reshape(-1), offsets),
+            shape=(self.n_items, self.n_items),
+        )
+        scores = (histories.csr(event_weights(histories, self.config.oldest)) @ weights.T.tocsr()).toarray()
+        return self._filled(torch.from_numpy(np.ascontiguousarray(scores))).to(self.device)
+
+    def speaking(self) -> Bool[Array, " items"]:
+        similar = self.similarities.numpy() > 0.0
+        return np.bincount(self.neighbours.numpy()[similar], minlength=self.n_items) > 0
+
+
+def _similarities(model: "ItemKNN", train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+    model.learn_shares(train)
+    rows = train.csr(event_weights(train, model.config.oldest))
+    norms = np.sqrt(np.bincount(train.items, weights=rows.data**2, minlength=model.n_items)).astype(np.float32)
+    columns, width = rows.tocsc(), model.neighbours.shape[1]
+    step = max(1, (64 << 20) // (4 * model.n_items))
+    for start in range(0, model.n_items, step):
+        stop = min(start + step, model.n_items)
+        together = torch.from_numpy((columns[:, start:stop].T @ rows).toarray())
+        bottom = torch.from_numpy(np.outer(norms[start:stop], norms) + np.float32(model.config.shrinkage))
+        similar = together / bottom.clamp(min=1e-12)
+        similar[torch.arange(stop - start), torch.arange(start, stop)] = -torch.inf
+        similar.masked_fill_(similar == 0, -torch.inf)
+        values, items = top_k(similar, width)
+        own = torch.arange(start, stop).unsqueeze(1).expand_as(items)
+        model.neighbours[start:stop] = torch.where(items < 0, own, items)
+        model.similarities[start:stop] = torch.where(items < 0, 0.0, values)
+    return {}

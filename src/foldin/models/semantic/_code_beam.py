@@ -1,0 +1,64 @@
+"""Beam search for the most probable items, code by code, that never leaves the tree of names.
+
+At each level a beam is continued by the children of its nodes below which there is an item that may still be listed: denied
+items, and those that the person has, are kept out inside the search, not struck from its result. With a beam as wide as the
+catalogue it is exhaustive.
+"""
+
+import torch
+from torch.nn import functional as F
+
+from foldin.models.semantic._code_decoder import CodeDecoder
+from foldin.models.semantic._code_tree import CodeTree
+from foldin.tensors import Bool, Float, Int, Tensor
+
+__all__ = ["code_beam"]
+
+
+def code_beam(
+    decoder: CodeDecoder,
+    tree: CodeTree,
+    table: Float[Tensor, "rows width"],
+    states: Float[Tensor, "users width"],
+    beam: int,
+    *,
+    allowed: Bool[Tensor, " items"],
+    seen: tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"]],
+) -> tuple[Float[Tensor, "users found"], Int[Tensor, "users found"]]:
+    """(log p(item), items) of the best items found for each state, best first; −inf and −1 where there are fewer.
+
+    log p is normalised over the whole catalogue. Equal ones are in the order of items.
+
+    Args:
+        beam: paths kept at each level.
+        allowed: items that may be found.
+        seen: (users, items), pairs that may not; each pair once.
+    """
+    users, device = len(states), states.device
+    logp, node = states.new_zeros(users, 1), torch.zeros(users, 1, dtype=torch.int64, device=device)
+    path = states.new_zeros(users, 1, states.shape[1])
+    counts = tree.counts(allowed)
+    hidden = allowed[seen[1]]  # the others are out already
+    of, items = seen[0][hidden], seen[1][hidden]
+    for level, (nodes, living) in enumerate(zip(tree.levels, counts, strict=True)):
+        width = node.shape[1]
+        child = F.embedding(node.reshape(-1), nodes.child)
+        logits = decoder.logits(
+            table, level, states.repeat_interleave(width, dim=0), path.flatten(0, 1), child.shape[1]
+        )
+        own = torch.log_softmax(logits.masked_fill(child < 0, -torch.inf), dim=1)
+        child, own = child.view(users, -1), own.view(users, -1)
+        # A node is dead for a person who has every allowed item below it.
+        left = living.expand(users, -1).clone()
+        left.index_put_((of, nodes.node_of[items]), torch.full_like(of, -1), accumulate=True)
+        dead = (child < 0) | (left.gather(1, child.clamp(min=0)) == 0)
+        total = (logp.repeat_interleave(nodes.child.shape[1], dim=1) + own).masked_fill(dead, -torch.inf)
+        logp, best = total.topk(min(beam, total.shape[1]), dim=1)
+        node = child.gather(1, best).clamp(min=0)  # where it is −inf it is nobody's, and stays so
+        behind = path.gather(1, (best // nodes.child.shape[1]).unsqueeze(2).expand(-1, -1, path.shape[2]))
+        path = behind + F.embedding(nodes.code[node], decoder.vectors(table, level))
+    found = tree.item_of[node]
+    order = found.argsort(dim=1)
+    ranked = logp.gather(1, order).sort(dim=1, descending=True, stable=True)
+    found = found.gather(1, order).gather(1, ranked.indices)
+    return ranked.values, found.masked_fill(ranked.values == -torch.inf, -1)

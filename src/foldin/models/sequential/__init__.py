@@ -1,0 +1,3 @@
+"""Models of the order of events: SASRec."""
+
+__all__: list[str] = []

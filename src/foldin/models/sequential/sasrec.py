@@ -1,0 +1,283 @@
+"""SASRec: a causal transformer over a person's history.
+
+    x_i = √d · E[item_i] + P[place_i],   h = Transformer(x),   s(next = j | first i events) = ⟨h_i, E[j]⟩
+
+Places count back from the newest event, or with `places=oldest` from the oldest that is read, in training and in serving alike.
+Every event but the first is a target; only the `length` newest are read.
+
+Losses, by name:
+
+    softmax   −log softmax over the whole catalogue
+    sampled   the same over `negatives` shared items and the target, with log-Q correction
+    bce       binary, one negative for each target that the person does not have (the paper's)
+    gbce      binary, many negatives, the positive's probability calibrated by t
+
+`auto` is the full softmax up to 200,000 items and the sampled one above. Under the binary losses σ(s) is the chance that an item
+is the positive one among its negatives, not a share of the catalog: their softmax is no density, until a temperature fitted on
+validation users makes it one (`evaluation/temperature.py`).
+
+With `codes` an item has no row of its own: its vector is the sum of its codes' (`models/item_tokens.py`: residual k-means of who
+took what together): what is learned and kept is a table of thousands; the sums of all items are formed at each step.
+
+Source: kang2018, eqs. 1–8 and the authors' code: d 50, 2 blocks, 1 head, Adam 1e-3 with β₂ = .98, dropout .5 (Amazon) or .2
+(MovieLens), lengths 50 and 200. Losses: petrov2023 (gBCE), klenitskiy2023 (full softmax), `models/sequential/_losses.py`.
+
+With `timed`, training needs the times of the events. A history that comes without them is read as of one moment: the bias by
+time is then alike for all events and drops out of the attention.
+
+Departures from the paper: the full softmax is the default. A batch has a number of events, not of people, all of about one
+length, so that next to nothing is computed for filling. By default the paper's x + D(SA(LN(x))) holds; the authors' code, which
+adds to the normalised input and takes keys and values from the unnormalised one, is `block=authors`. An empty history, which
+the paper does not have, gets the training counts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from foldin.data import Histories
+from foldin.errors import ConfigError, FitError, ShapeError
+from foldin.kernels import Buffers, matmul_into
+from foldin.memory import require_memory
+from foldin.models.contract import Exportable, InnerProduct, Recommender
+from foldin.models.item_tokens import ItemNames, naming
+from foldin.models.sequential._sasrec_trainer import SASRecTrainer
+from foldin.models.start import PopularStart
+from foldin.nn import Cache, SequenceEncoder, TransformerShape, encoder_bytes, newest, step_bytes
+from foldin.tensors import Array, Bool, Float, Int, Tensor
+from foldin.training import Config, Trainer, setting
+
+__all__ = ["Reading", "SASRec", "SASRecConfig"]
+
+_FULL_SOFTMAX_ITEMS = 200_000
+_BINARY = ("bce", "gbce")
+_NEGATIVES = {"bce": 1, "gbce": 256, "sampled": 3000}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SASRecConfig(Config):
+    width: int = setting(64, "of an item's vector, d", low=1)
+    heads: int = setting(1, "of the attention", low=1)
+    codes: int | None = setting(
+        None, "compress: an item's vector is the sum of four codes' vectors, of this many a level", low=2
+    )
+    blocks: int = setting(2, "of the transformer", low=1, high=1000)
+    length: int = setting(50, "newest events that are read", low=1)
+    crop: bool = setting(False, "learn from a random window of a longer history each time, not its newest events")
+    dropout: float = setting(0.2, "of the input and of each layer's output", low=0, below=1)
+    attention_dropout: float = setting(0.0, "of the attention's weights", low=0, below=1)
+    positions: str = setting("learned", "of the events", choices=("learned", "rotary", "relative", "none"))
+    places: str = setting("newest", "the end that learned positions count from", choices=("newest", "oldest"))
+    timed: bool = setting(False, "attention looks at the time between events; the log must have times")
+    block: str = setting("plain", "the paper's, its code's, or gated", choices=("plain", "authors", "gated"))
+    expansion: int = setting(1, "width of the feed-forward layer, in widths", low=1)
+    initial_sd: float | None = setting(None, "of normal initial weights; none for Xavier's", above=0)
+    loss: str = setting(
+        "auto", "softmax up to 200,000 items, else sampled", choices=("auto", "softmax", "sampled", "bce", "gbce")
+    )
+    negatives: int | None = setting(None, "sampled: 3,000 a step; bce: 1, gbce: 256 a target", low=1)
+    sampling: str = setting("uniform", "where `sampled` has them from", choices=("uniform", "popularity", "batch"))
+    gbce_t: float = setting(0.75, "calibration of gbce, 0 for none", low=0, high=1)
+    temperature: float | None = setting(None, "of L2-normalised vectors, instead of the plain product", above=0)
+    learning_rate: float = setting(1e-3, "of Adam", above=0)
+    decay: float = setting(
+        0.0, "share of the planned steps, the last ones, over which that falls to zero", low=0, high=1
+    )
+    batch_tokens: int = setting(2048, "events a step", low=1)
+    epochs: int = setting(200, "at most", low=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.width % self.heads:
+            raise ConfigError(f"SASRec: heads = {self.heads}: must divide width = {self.width}")
+        if self.places == "oldest" and self.positions != "learned":
+            raise ConfigError(
+                f"SASRec: places = 'oldest' is of learned positions; positions = {self.positions!r} have no end"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """People's histories as far as they were read; `SASRec.extend` goes on from here.
+
+    Args:
+        histories: what was read.
+        states: h of each person's newest event; zeros for an empty history.
+        cache: keys and values; None where the next event moves all others, and everything is read again.
+    """
+
+    histories: Histories
+    states: Float[Tensor, "users width"]
+    cache: Cache | None
+
+
+class SASRec(Exportable, InnerProduct, PopularStart, Recommender[SASRecConfig]):
+    """Self-attentive sequential recommendation."""
+
+    Config = SASRecConfig
+    has_likelihood = True
+    summary = "causal transformer over the history (Kang & McAuley 2018), full softmax by default"
+
+    def _build(self, generator: torch.Generator) -> None:
+        config = self.config
+        self.has_likelihood = config.loss not in _BINARY
+        # Said at once: the layers below would be filled, one after the other, before the one that does not fit.
+        require_memory(encoder_bytes(config.width, config.blocks), self._called(), self.smaller, self.device)
+        shape = TransformerShape(
+            width=config.width,
+            heads=config.heads,
+            blocks=config.blocks,
+            length=config.length,
+            block=config.block,
+            expansion=config.expansion,
+            rotary=config.positions == "rotary",
+            relative=config.positions == "relative",
+            timed=config.timed,
+            dropout=config.dropout,
+            attention_dropout=config.attention_dropout,
+        )
+        self.naming = (
+            None
+            if config.codes is None
+            else ItemNames(self.n_items, naming(config.codes), self.device, seed=generator.initial_seed())
+        )
+        self.encoder = SequenceEncoder(
+            self.n_items if self.naming is None else sum(self.naming.sizes),
+            shape,
+            places=config.places if config.positions == "learned" else None,
+            initial_sd=config.initial_sd,
+            generator=generator,
+            device=self.device,
+        )
+        self.log_share = torch.zeros(self.n_items, device=self.device)
+        self._buffers = Buffers()
+        self._call()
+
+    def training_bytes(self, train: Histories) -> float:
+        config = self.config
+        states = step_bytes(train, config.batch_tokens, config.length, config.width, config.heads, config.blocks)
+        # Indices of negatives, scores and their gradients.
+        negatives = self.negatives
+        return super().training_bytes(train) + states + 24.0 * negatives * min(config.batch_tokens, train.n_events)
+
+    @property
+    def loss_kind(self) -> str:
+        """The loss that it is trained by."""
+        if self.config.loss != "auto":
+            return self.config.loss
+        return "softmax" if self.n_items <= _FULL_SOFTMAX_ITEMS else "sampled"
+
+    @property
+    def negatives(self) -> int:
+        """Items drawn against each target, or each step; 0 where all items are scored."""
+        return 0 if self.loss_kind == "softmax" else self.config.negatives or _NEGATIVES[self.loss_kind]
+
+    def tensors(self) -> dict[str, Tensor]:
+        named = {} if self.naming is None else self.naming.tensors()
+        return {**self.encoder.by_name(), **named, "log_share": self.log_share}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        super().load_state(state)
+        self._call()
+
+    def _call(self) -> None:
+        self.encoder.names = None if self.naming is None else self.naming.rows()
+
+    def check_training(self, train: Histories) -> None:
+        """Whether it can be trained on these people.
+
+        Raises:
+            FitError: nobody has an event, or attention looks at times and the log has none.
+            ShapeError: they are over another catalog.
+        """
+        super().check_training(train)
+        if self.config.timed and train.times is None:
+            raise FitError(
+                "SASRec: timed = true needs the times of the events, and this log has none; name their column with --time, "
+                "or train with timed = false"
+            )
+
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return SASRecTrainer(self)
+
+    def _asked(self, states: Float[Tensor, "... width"]) -> Float[Tensor, "... width"]:
+        """What the items' vectors are multiplied with."""
+        return states if self.config.temperature is None else F.normalize(states, dim=-1) / self.config.temperature
+
+    def _vectors(self) -> Float[Tensor, "items width"]:
+        items = self.encoder.vectors()
+        return items if self.config.temperature is None else F.normalize(items, dim=-1)
+
+    @torch.no_grad()
+    def queries(self, histories: Histories) -> Float[Tensor, "users width"]:
+        """What the items' vectors are multiplied with; zeros for an empty history."""
+        return self._asked(self.encoder.newest_states(histories))
+
+    @torch.no_grad()
+    def item_vectors(self) -> tuple[Float[Tensor, "items width"], Float[Tensor, " items"]]:
+        return self._vectors().detach(), torch.zeros(self.n_items, device=self.device)
+
+    def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
+        return self._products(self.queries(histories), histories)
+
+    def _products(self, queries: Float[Tensor, "users width"], histories: Histories) -> Float[Tensor, "users items"]:
+        out = self._buffers.get("logits", (len(queries), self.n_items), queries)
+        matmul_into(out, queries, self.item_vectors()[0].t())
+        return self._started(out, histories)
+
+    def speaking(self) -> Bool[Array, " items"]:
+        return np.ones(self.n_items, dtype=bool)
+
+    def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
+        if self.config.timed:
+            raise ConfigError("SASRec: timed = true: a graph takes plain histories of items and would lose their times")
+        history = F.pad(history, (0, 1), value=-1)  # a rectangle without a column has nothing to gather from
+        counts, length = (history >= 0).sum(dim=1), self.config.length
+        lengths = counts.clamp(min=1, max=length)
+        steps = (counts.clamp(min=length) - length).unsqueeze(1) + torch.arange(length, device=history.device)
+        items = history.gather(1, steps.clamp(max=history.shape[1] - 1)).clamp(min=0)
+        x = self.encoder.placed(F.embedding(items, self.encoder.vectors()) * self.config.width**0.5, lengths)
+        newest_at = (lengths - 1)[:, None, None].expand(-1, 1, self.config.width)
+        states = self._asked(self.encoder.transformer(x).gather(1, newest_at).squeeze(1))
+        return torch.where(counts.unsqueeze(1) > 0, states @ self._vectors().t(), self.log_share)
+
+    @torch.no_grad()
+    def read(self, histories: Histories) -> Reading:
+        """Histories, read so that further events can be added one at a time."""
+        self.check_histories(histories)
+        room = self.config.length > int(histories.lengths.max(initial=0))
+        if not room or not self.encoder.extensible or len(histories) == 0 or int(histories.lengths.min()) == 0:
+            return Reading(histories, self.queries(histories), None)
+        part = newest(histories, self.config.length, self.device)
+        states, cache = self.encoder.begin(part)
+        return Reading(histories, self._asked(states.flatten(0, 1)[part.last()]), cache)
+
+    @torch.no_grad()
+    def extend(self, reading: Reading, later: Histories) -> Reading:
+        """The reading with one more event of each person.
+
+        Where positions do not count from the newest event only that event is computed, as long as no history is longer
+        than `length`; else everything is read again. The result is the same.
+
+        Raises:
+            ShapeError: other people, or not one event each.
+        """
+        histories = reading.histories.followed_by(later)
+        if (later.lengths != 1).any():
+            raise ShapeError("SASRec: a reading is extended by one event of each person")
+        cache = reading.cache
+        # Times that only some of the events have are left out of all.
+        dropped = self.config.timed and (later.times is None) != (reading.histories.times is None)
+        if cache is None or dropped or int(cache.lengths.max()) >= self.config.length:
+            return self.read(histories)
+        part = newest(later, 1, self.device)
+        states, cache = self.encoder.extend(part, cache)
+        return Reading(histories, self._asked(states.squeeze(1)), cache)
+
+    @torch.no_grad()
+    def next_logits(self, reading: Reading) -> Float[Tensor, "users items"]:
+        """`logits` of the reading's histories."""
+        return self.tempered(self._products(reading.states, reading.histories), reading.histories).clone()

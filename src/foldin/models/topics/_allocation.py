@@ -1,0 +1,182 @@
+"""The step that PLSA, LDA and Poisson factorisation share: every event is divided among the factors.
+
+Event (u, i) goes to factor k in the share φ_uik = a_uk b_ik / r_ui with r_ui = Σ_k a_uk b_ik. What the models need of it are the
+sums of those shares over a person's events and over an item's,
+
+    Σ_i φ_uik = a_uk Σ_i b_ik / r_ui,      Σ_u φ_uik = b_ik Σ_u a_uk / r_ui
+
+so that φ, events × factors, is never kept: r is a product of two dense matrices at the places of the events only, and the
+sums are sparse products.
+"""
+
+import itertools
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse
+import torch
+from torch.nn import functional as F
+
+from foldin.data import Histories
+from foldin.kernels.threads import on_threads, thread_count
+from foldin.tensors import Array, Float, Float32, Int64, Tensor
+
+__all__ = ["Allocated", "allocate", "even_parts", "local_ascent"]
+
+_CHUNK_EVENTS = 1 << 19
+_PART_EVENTS = 1 << 15
+_LEAST = np.float32(1e-18)  # squared, still not too small for single precision, which is slow beyond that
+_REVIEW = 4  # iterations between looks at who has converged
+
+
+class Allocated(NamedTuple):
+    """Sums of the shares.
+
+    Args:
+        rates: r of each event.
+        people: Σ_i φ_uik.
+        items: Σ_u φ_uik.
+    """
+
+    rates: Float[Array, " events"]
+    people: Float[Array, "users factors"]
+    items: Float[Array, "items factors"]
+
+
+class _Events:
+    """Who took what, as PyTorch's sparse kernels want it."""
+
+    def __init__(self, histories: Histories, dtype: torch.dtype) -> None:
+        self.items, self.offsets = histories.tensors()
+        shape = (len(histories), histories.n_items)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # sparse CSR is "in beta"
+            self.pattern = torch.sparse_csr_tensor(
+                self.offsets, self.items, torch.zeros(len(self.items), dtype=dtype), shape, check_invariants=False
+            )
+
+    def rates(
+        self, people: Float[Tensor, "users factors"], items: Float[Tensor, "items factors"]
+    ) -> Float[Tensor, " events"]:
+        users, n_items = self.pattern.shape
+        if len(self.items) == 0:
+            return people.new_empty(0)
+        if len(self.items) > users * n_items:  # repeats, more than the sparse kernel has room for
+            rows = torch.repeat_interleave(torch.arange(users), self.offsets.diff())
+            return (people @ items.t())[rows, self.items]
+        return torch.sparse.sampled_addmm(self.pattern, people, items.t(), beta=0.0).values()
+
+    def sums(
+        self, items: Float[Tensor, "items factors"], rates: Float[Tensor, " events"]
+    ) -> Float[Tensor, "users factors"]:
+        """Σ_i b_ik / r_ui."""
+        weights = rates.reciprocal()
+        return F.embedding_bag(
+            self.items, items, self.offsets, mode="sum", per_sample_weights=weights, include_last_offset=True
+        )
+
+
+def allocate(
+    people: Float[Array, "users factors"], items: Float[Array, "items factors"], histories: Histories
+) -> Allocated:
+    """The sums over all people, in the precision of the factors.
+
+    Args:
+        people, items: a and b, ≥ 0, with a positive r for every event.
+        histories: the events, a row of `people` each.
+    """
+    b = torch.from_numpy(items)
+
+    def work(part: slice) -> Allocated:
+        rows, own = histories.rows(part.start, part.stop), people[part]
+        a, events = torch.from_numpy(own), _Events(rows, b.dtype)
+        r = events.rates(a, b)
+        inverse = scipy.sparse.csr_matrix(
+            (r.reciprocal().numpy(), rows.items, rows.offsets), shape=(len(rows), len(items))
+        )
+        return Allocated(r.numpy(), events.sums(b, r).mul_(a).numpy(), inverse.T @ own)
+
+    found = on_threads(work, _parts(histories))
+    rates, of_people = (np.concatenate([part[i] for part in found]) for i in range(2))
+    total = found[0].items
+    for part in found[1:]:
+        total += part.items
+    return Allocated(rates, of_people, total * items)
+
+
+def _parts(histories: Histories) -> list[slice]:
+    """One for each thread; but a small part takes less time than two threads need to take turns in Python."""
+    return even_parts(histories, max(1, min(thread_count(), histories.n_events // _PART_EVENTS)))
+
+
+def even_parts(histories: Histories, parts: int) -> list[slice]:
+    """Runs of people with about the same number of events, one for each thread."""
+    wanted = np.linspace(0, histories.n_events, parts + 1)[1:-1]
+    edges = [0, *np.searchsorted(histories.offsets, wanted).tolist(), len(histories)]
+    return [slice(a, b) for a, b in itertools.pairwise(edges)]
+
+
+def local_ascent(
+    items: Float[Array, "items factors"],
+    histories: Histories,
+    start: Float[Array, "users factors"],
+    update: Callable[[Float[Array, "chunk factors"], Int64[Array, " chunk"]], Float[Array, "chunk factors"]],
+    *,
+    iterations: int,
+    tolerance: float,
+) -> None:
+    """Every person's own variables to convergence, the items' held fixed.
+
+    In single precision, which is quicker. Shares do not depend on the scale of a row of a or of b, so that each is divided by its
+    largest entry, and what is below 10⁻¹⁸ of that counts as that much, so that every r is positive.
+
+    Args:
+        items: b above.
+        histories: the events, a row of `start` each.
+        start: log a to begin with.
+        update: given Σ_i φ_uik of some people, and who they are, sets their variables and returns their new log a, up to a
+            constant a person. Called from several threads, for different people.
+        iterations: at most.
+        tolerance: Σ_k a_uk |change of log a_uk| ÷ Σ_k a_uk at which a person is done.
+    """
+    with np.errstate(divide="ignore"):
+        b = torch.from_numpy(_scaled(np.log(items)))
+
+    def work(part: slice) -> None:
+        """A run of people, as many at a time as fit into a core's own cache."""
+        offsets = histories.offsets[part.start : part.stop + 1]
+        edges = np.searchsorted(offsets, np.arange(offsets[0], offsets[-1], _CHUNK_EVENTS))
+        for first, last in itertools.pairwise(np.unique([0, *edges, len(offsets) - 1]) + part.start):
+            _ascend(b, histories, np.arange(first, last), start[first:last], update, iterations, tolerance)
+
+    on_threads(work, _parts(histories))
+
+
+def _ascend(
+    b: Float[Tensor, "items factors"],
+    histories: Histories,
+    people: Int64[Array, " chunk"],
+    logs: Float[Array, "chunk factors"],
+    update: Callable[[Float[Array, "chunk factors"], Int64[Array, " chunk"]], Float[Array, "chunk factors"]],
+    iterations: int,
+    tolerance: float,
+) -> None:
+    """`local_ascent` of some people, from `logs`; who has converged is left out of the next iterations."""
+    for begun in range(0, iterations, _REVIEW):
+        events = _Events(histories.select(people), b.dtype)
+        for _ in range(begun, min(begun + _REVIEW, iterations)):
+            own, before = _scaled(logs), logs
+            a = torch.from_numpy(own)
+            logs = update(events.sums(b, events.rates(a, b)).mul_(a).numpy(), people)
+        going_on = (own * np.abs(logs - before)).sum(axis=1) > tolerance * own.sum(axis=1)
+        people, logs = people[going_on], logs[going_on]
+        if len(people) == 0:
+            break
+
+
+def _scaled(logs: Float[Array, "rows factors"]) -> Float32[Array, "rows factors"]:
+    """exp of a row, its largest entry 1."""
+    below = (logs - logs.max(axis=1, keepdims=True, initial=np.finfo(np.float32).min)).astype(np.float32, copy=False)
+    return np.maximum(np.exp(below, out=below), _LEAST, out=below)

@@ -1,0 +1,181 @@
+"""Latent Dirichlet allocation: a person is a mixture of topics, a topic a distribution over items.
+
+    θ_u ~ Dirichlet(α),   β_k ~ Dirichlet(η),   each event's topic ~ θ_u, its item ~ β_topic
+
+Inference is variational: q(θ_u) = Dirichlet(γ_u), q(β_k) = Dirichlet(λ_k), and multinomials φ over the topics of each event.
+Batch: everybody's γ and φ to convergence with the topics held fixed, then λ at its best. Online (`batch_size`): the same for a
+batch of people at a time, followed by a natural-gradient step of λ with rate (τ₀ + t)^−κ.
+
+A new person is folded in by the first half of that: p(next = i | history) = Σ_k E[θ_uk] E[β_ki].
+
+Source: hoffman2010, algorithms 1 and 2, eqs. 5–9; blei2003 (the model). Departures from the paper: none; α = η = 1/K by
+default. The bound in a line of the history is that before its step of λ; online it is that of the people alone. γ starts
+anew in each sweep, as in the paper, which is what a new person's does; from where the last sweep left it the topics end worse
+(see LOG.md).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import gammaln, logsumexp, psi
+
+from foldin.data import Histories
+from foldin.models.contract import LEAST_SHARE, Segmented
+from foldin.models.posterior import Posterior, log_of_product
+from foldin.models.streams import Streams, log_gammas
+from foldin.models.topics._allocation import allocate, local_ascent
+from foldin.models.topics._digamma import digamma
+from foldin.tensors import Array, Float, Tensor
+from foldin.training import Config, FullPass, Trainer, setting
+
+__all__ = ["LDA", "LDAConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LDAConfig(Config):
+    topics: int = setting(50, "K", low=1)
+    alpha: float | None = setting(None, "Dirichlet parameter of people; 1/K when none", above=0)
+    eta: float | None = setting(None, "Dirichlet parameter of topics; 1/K when none", above=0)
+    batch_size: int | None = setting(None, "people of an online step; none for all at once", low=1)
+    delay: float = setting(10.0, "τ₀ of the online steps", low=0)
+    forgetting: float = setting(0.7, "κ of the online steps", above=0.5, high=1)
+    local_iterations: int = setting(100, "of a person's own variables, at most", low=1)
+    local_tolerance: float = setting(1e-3, "of their mean change", above=0)
+    epochs: int = setting(40, "sweeps, at most", low=1)
+
+
+def _geometric(parameters: Float[Array, "rows topics"], axis: int) -> Float[Array, "rows topics"]:
+    """exp E[log θ] under Dirichlets whose entries run along `axis`; e⁻³⁰⁰ at least, so that no event has a rate of 0."""
+    return np.exp(np.maximum(psi(parameters) - psi(parameters.sum(axis=axis, keepdims=True)), -300.0))
+
+
+def _dirichlet_bound(parameters: Float[Array, "rows entries"], prior: float) -> float:
+    """E_q[log p(θ)] − E_q[log q(θ)] of Dirichlets, a row each, in nats."""
+    entries, totals = parameters.shape[1], parameters.sum(axis=1)
+    log_mean = psi(parameters) - psi(totals)[:, None]
+    of_prior = len(parameters) * (gammaln(entries * prior) - entries * gammaln(prior))
+    own = float(np.sum(gammaln(totals)) - np.sum(gammaln(parameters)))
+    return float(of_prior - own + np.sum((prior - parameters) * log_mean))
+
+
+class LDA(Segmented, Posterior[LDAConfig]):
+    """Latent Dirichlet allocation by variational Bayes."""
+
+    Config = LDAConfig
+    propensity_draws = 100  # each draws all topics too
+    summary = "latent Dirichlet allocation (Hoffman et al. 2010), by online variational Bayes"
+
+    def _build(self, generator: torch.Generator) -> None:
+        topics = self.config.topics
+        self.alpha = 1.0 / topics if self.config.alpha is None else self.config.alpha
+        self.eta = 1.0 / topics if self.config.eta is None else self.config.eta
+        # As in the authors' code, Gamma(100, 1/100) here as a normal of the same mean and variance, kept positive.
+        noise = torch.randn(self.n_items, topics, generator=generator, dtype=torch.float64)
+        self.topics = (1.0 + 0.1 * noise).clamp_(min=0.1)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"topics": self.topics}
+
+    def training_bytes(self, train: Histories) -> float:
+        # Of people and of items: what is known, its logarithm or exponential, what is expected.
+        return 8.0 * self.config.topics * 4.0 * (self.n_items + len(train))
+
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return _Training(self)
+
+    def _fold_in(self, histories: Histories, geometric: Float[Array, "items topics"]) -> Float[Array, "users topics"]:
+        """γ of people by coordinate ascent, the topics held fixed."""
+        people = np.full((len(histories), self.config.topics), self.alpha, dtype=np.float32)
+
+        def update(shares: Array, chosen: Array) -> Array:
+            people[chosen] = own = shares + np.float32(self.alpha)
+            return digamma(own)  # E[log θ] but for ψ of the sum over topics
+
+        local_ascent(
+            geometric,
+            histories,
+            np.zeros(people.shape),
+            update,
+            iterations=self.config.local_iterations,
+            tolerance=self.config.local_tolerance,
+        )
+        return people.astype(np.float64)
+
+    def tastes(self, histories: Histories) -> Float[Array, "users topics"]:
+        """γ of each person's Dirichlet posterior over topics, the topics held fixed."""
+        return self._fold_in(histories, _geometric(self.topics.numpy(), 0))
+
+    def item_shares(self) -> Float[Array, "topics items"]:
+        """E[β]: each topic's distribution over items."""
+        topics = self.topics.numpy()
+        return (topics / topics.sum(axis=0)).T
+
+    def segments(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
+        topics = self.topics.numpy()
+        return topics.sum(axis=0) / topics.sum(), self.item_shares()
+
+    def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
+        people = self.tastes(histories)
+        shares = (people / people.sum(axis=1, keepdims=True)).astype(np.float32)
+        probabilities = torch.from_numpy(shares @ self.item_shares().astype(np.float32))
+        return probabilities.clamp_(min=LEAST_SHARE).log_().to(self.device)
+
+    def drawn_logits(self, histories: Histories, streams: Streams) -> Iterator[Float[Tensor, "users items"]]:
+        """Of people's shares and of the topics alike."""
+        people, topics = self.tastes(histories), self.topics.numpy()
+        while True:
+            beta = log_gammas(topics, streams.shared)
+            yield log_of_product(streams.log_gammas(people), beta - logsumexp(beta, axis=0)).to(self.device)
+
+
+class _Training(Trainer[Histories]):
+    def __init__(self, model: LDA) -> None:
+        self.model, config = model, model.config
+        self._step = torch.zeros((), dtype=torch.float64)  # online steps taken
+        run = self._batch if config.batch_size is None else self._online
+        super().__init__(FullPass(name="ascend", run=run), epochs=config.epochs)
+
+    def state(self) -> dict[str, Tensor]:
+        """How many online steps were taken."""
+        return {"step": self._step}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from there."""
+        self._step.copy_(state["step"])
+
+    def _batch(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        model = self.model
+        topics = model.topics.numpy()
+        bound = _dirichlet_bound(topics.T, model.eta)
+        of_people, sums = self._expected(train, _geometric(topics, 0))
+        topics[:] = model.eta + sums
+        return {"elbo": (bound + of_people) / len(train)}
+
+    def _expected(
+        self, people: Histories, geometric: Float[Array, "items topics"]
+    ) -> tuple[float, Float[Array, "items topics"]]:
+        """(the people's part of the bound, expected events of each item and topic), γ and φ at their best."""
+        model = self.model
+        gamma = model._fold_in(people, geometric)
+        found = allocate(_geometric(gamma, 1).astype(geometric.dtype), geometric, people)
+        return float(np.log(found.rates).sum()) + _dirichlet_bound(gamma, model.alpha), found.items
+
+    def _online(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        model = self.model
+        config, topics = model.config, model.topics.numpy()
+        assert config.batch_size is not None
+        order = torch.randperm(len(train), generator=generator, device=generator.device).cpu().numpy()
+        bound = 0.0
+        for at in range(0, len(order), config.batch_size):
+            batch = train.select(order[at : at + config.batch_size])
+            single = topics.astype(np.float32)
+            logs = digamma(single) - digamma(topics.sum(axis=0).astype(np.float32))
+            of_people, sums = self._expected(batch, np.exp(np.maximum(logs, -80.0)))
+            bound += of_people
+            rho = float((self._step + config.delay + 1.0) ** -config.forgetting)
+            self._step += 1.0
+            topics *= 1.0 - rho
+            topics += rho * (model.eta + len(train) / len(batch) * sums)
+        return {"people_elbo": bound / len(train)}

@@ -1,0 +1,98 @@
+"""Probabilistic latent semantic analysis: LDA's mixture of topics, at its most probable point instead of a posterior.
+
+    p(i | u) = Σ_k θ_uk β_ki,   E: φ_uik ∝ θ_uk β_ki,   M: θ_uk ∝ a + Σ_i φ_uik,   β_ki ∝ b + Σ_u φ_uik
+
+EM on both at once raises Σ log p(i | u) + a Σ log θ + b Σ log β. A new person is folded in by EM on θ_u alone, the topics held
+fixed; with no events θ is uniform.
+
+Source: hofmann1999, eqs. 3–6; a = b = 0 is its maximum likelihood, above 0 the mode under Dirichlet(a + 1) and Dirichlet(b + 1).
+Departures from the paper: people go to convergence in each sweep, as a new person does; pseudo-counts instead of tempering.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+
+from foldin.data import Histories
+from foldin.models.contract import LEAST_SHARE, Recommender, Segmented
+from foldin.models.topics._allocation import allocate, local_ascent
+from foldin.tensors import Array, Float, Tensor
+from foldin.training import Config, FullPass, Trainer, setting
+
+__all__ = ["PLSA", "PLSAConfig"]
+
+_LEAST = 1e-30  # of an item's share of a topic, where there are no pseudo-counts
+
+
+@dataclass(frozen=True, kw_only=True)
+class PLSAConfig(Config):
+    topics: int = setting(50, "K", low=1)
+    people_pseudo: float = setting(0.05, "pseudo-count of each topic of a person, a", low=0)
+    item_pseudo: float = setting(0.05, "pseudo-count of each item of a topic, b", low=0)
+    local_iterations: int = setting(100, "of a person's own shares, at most", low=1)
+    local_tolerance: float = setting(3e-3, "of their mean change", above=0)
+    epochs: int = setting(40, "sweeps, at most", low=1)
+
+
+class PLSA(Segmented, Recommender[PLSAConfig]):
+    """Probabilistic latent semantic analysis by EM."""
+
+    Config = PLSAConfig
+    has_likelihood = True
+    summary = "probabilistic latent semantic analysis (Hofmann 1999), by EM"
+
+    def _build(self, generator: torch.Generator) -> None:
+        noise = 0.5 + torch.rand(self.n_items, self.config.topics, generator=generator, dtype=torch.float64)
+        self.topics = noise / noise.sum(dim=0)
+        self.weights = torch.full((self.config.topics,), 1.0 / self.config.topics, dtype=torch.float64)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"topics": self.topics, "weights": self.weights}
+
+    def training_bytes(self, train: Histories) -> float:
+        # Of people and of items: what is known, its logarithm or exponential, what is expected.
+        return 8.0 * self.config.topics * 4.0 * (self.n_items + len(train))
+
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return Trainer(FullPass(name="em", run=partial(_iterate, self)), epochs=self.config.epochs)
+
+    def tastes(self, histories: Histories) -> Float[Array, "users topics"]:
+        """θ of each person, the topics held fixed."""
+        size = (len(histories), self.config.topics)
+        people = np.full(size, 1.0 / self.config.topics)
+
+        def update(shares: Array, chosen: Array) -> Array:
+            own = np.maximum(shares + np.float32(self.config.people_pseudo), np.float32(_LEAST))
+            people[chosen] = own / own.sum(axis=1, keepdims=True)
+            return np.log(own)
+
+        local_ascent(
+            self.topics.numpy(),
+            histories,
+            np.zeros(size),
+            update,
+            iterations=self.config.local_iterations,
+            tolerance=self.config.local_tolerance,
+        )
+        return people
+
+    def segments(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
+        return self.weights.numpy(), self.topics.numpy().T
+
+    def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
+        rates = self.tastes(histories).astype(np.float32) @ self.topics.numpy().T.astype(np.float32)
+        return torch.from_numpy(rates).clamp_(min=LEAST_SHARE).log_().to(self.device)
+
+
+def _iterate(model: PLSA, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+    people, topics = model.tastes(train), model.topics.numpy()
+    found = allocate(people, topics, train)
+    prior = model.config.people_pseudo * np.log(np.maximum(people, _LEAST)).sum()
+    prior += model.config.item_pseudo * np.log(topics).sum()
+    model.weights.copy_(torch.from_numpy(found.items.sum(axis=0) / max(1, train.n_events)))
+    items = np.maximum(found.items + model.config.item_pseudo, _LEAST)
+    model.topics.copy_(torch.from_numpy(items / items.sum(axis=0)))
+    return {"log_posterior": (float(np.log(found.rates).sum()) + prior) / len(train)}

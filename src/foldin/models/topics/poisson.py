@@ -1,0 +1,153 @@
+"""Hierarchical Poisson factorisation: tastes and items as gamma variables, events as Poisson counts.
+
+    ξ_u ~ Gamma(a', a'/b'),   θ_uk ~ Gamma(a, ξ_u);     η_i ~ Gamma(c', c'/d'),   β_ik ~ Gamma(c, η_i)
+    y_ui ~ Poisson(Σ_k θ_uk β_ik)
+
+Inference is variational, q a product of gammas and of multinomials φ over the factors of each event. In a sweep, everybody's
+own variables go to convergence from the prior, as a new person's do, then the items' take their best values. With `anew` false
+it is the paper's coordinate ascent, one update of each from where the last sweep left it, which never lowers the bound.
+Stochastic (`batch_size`): a batch of people at a time, and a natural-gradient step of the items' with rate (τ₀ + t)^−κ.
+
+A new person is folded in by coordinate ascent on ξ_u, θ_u and φ alone, the items held fixed. A Poisson process conditioned on
+one event of it is a draw in proportion to the rates, so that p(next = i | history) = ⟨E θ_u, E β_i⟩ / Σ_j ⟨E θ_u, E β_j⟩.
+
+Source: gopalan2015, figure 3 and algorithm 1, a = a' = c = c' = .3, b' = d' = 1; hoffman2013 (stochastic steps).
+Departures from the paper: people begin each sweep anew, which ends better (see LOG.md). The bound in a line of the history is
+that before the sweep's update of the items, where the rates it needs are computed anyway.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from foldin.data import Histories
+from foldin.models.contract import LEAST_SHARE, Segmented
+from foldin.models.posterior import Posterior, log_of_product
+from foldin.models.streams import Streams, log_gammas
+from foldin.models.topics._allocation import local_ascent
+from foldin.models.topics._digamma import digamma
+from foldin.models.topics._gammas import Gammas
+from foldin.models.topics._poisson_trainer import PoissonTrainer
+from foldin.tensors import Array, Float, Tensor
+from foldin.training import Config, Trainer, setting
+
+__all__ = ["PoissonFactorization", "PoissonFactorizationConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoissonFactorizationConfig(Config):
+    factors: int = setting(50, "K", low=1)
+    shape: float = setting(0.3, "of the gammas of people and items, a = c", above=0)
+    activity_shape: float = setting(0.3, "of the gammas of their rates, a' = c'", above=0)
+    activity_mean: float = setting(1.0, "of those, b' = d'", above=0)
+    anew: bool = setting(True, "people to convergence from the prior in each sweep, else one update from the last")
+    batch_size: int | None = setting(None, "people of a stochastic step; none for all at once", low=1)
+    delay: float = setting(64.0, "τ₀ of the stochastic steps", low=0)
+    forgetting: float = setting(0.7, "κ of the stochastic steps", above=0.5, high=1)
+    local_iterations: int = setting(50, "of a person's own variables, at most", low=1)
+    local_tolerance: float = setting(1e-3, "of their mean change", above=0)
+    epochs: int = setting(60, "sweeps, at most", low=1)
+
+
+class PoissonFactorization(Segmented, Posterior[PoissonFactorizationConfig]):
+    """Hierarchical Poisson factorisation by variational inference."""
+
+    Config = PoissonFactorizationConfig
+    propensity_draws = 100  # each draws all factors of items too
+    summary = "hierarchical Poisson factorisation (Gopalan et al. 2015), by variational inference"
+
+    def _build(self, generator: torch.Generator) -> None:
+        config = self.config
+        size = (self.n_items, config.factors)
+        # Prior means, with noise that tells the factors apart.
+        self.item_shape, self.item_rate = (
+            config.shape * (0.5 + torch.rand(size, generator=generator, dtype=torch.float64)) for _ in range(2)
+        )
+        self.item_activity_rate = torch.full((self.n_items,), self._activity_shape(), dtype=torch.float64)
+
+    def _activity_shape(self) -> float:
+        """κ = a' + K a, the same for everybody."""
+        return self.config.activity_shape + self.config.factors * self.config.shape
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {
+            "item_shape": self.item_shape,
+            "item_rate": self.item_rate,
+            "item_activity_rate": self.item_activity_rate,
+        }
+
+    def training_bytes(self, train: Histories) -> float:
+        # Of people and of items: what is known, its logarithm or exponential, what is expected.
+        return 8.0 * self.config.factors * 4.0 * (self.n_items + len(train))
+
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return PoissonTrainer(self)
+
+    def _items(self) -> Gammas:
+        """Views of the model's own tensors."""
+        return Gammas(self.item_shape.numpy(), self.item_rate.numpy(), self.item_activity_rate.numpy())
+
+    def _prior_people(self, users: int, item_sums: Float[Array, " factors"]) -> Gammas:
+        """What is thought of people of whom nothing is known."""
+        size, config = (users, self.config.factors), self.config
+        kappa = self._activity_shape()
+        activity_rate = np.full(users, kappa / config.activity_mean)
+        return Gammas(
+            np.full(size, config.shape),
+            (kappa / activity_rate)[:, None] + np.broadcast_to(item_sums, size),
+            activity_rate,
+        )
+
+    def _update(self, side: Gammas, shares: Array, other_sums: Float[Array, " factors"], rows: slice | Array) -> None:
+        """The coordinate updates of one side: shape, rate, and the rate of its activity."""
+        config, kappa = self.config, self._activity_shape()
+        side.shape[rows] = config.shape + shares
+        side.rate[rows] = (kappa / side.activity_rate[rows])[:, None] + other_sums
+        prior = config.activity_shape / config.activity_mean
+        side.activity_rate[rows] = prior + (side.shape[rows] / side.rate[rows]).sum(axis=1)
+
+    def _fold_in(self, histories: Histories) -> Gammas:
+        """q of people by coordinate ascent, the items held fixed."""
+        items = self._items()
+        sums, geometric = items.mean.sum(axis=0), items.geometric
+        people = self._prior_people(len(histories), sums)
+
+        # Somebody with no events is updated too: the prior of their rates changes with nothing to explain.
+        def update(shares: Array, chosen: Array) -> Array:
+            self._update(people, shares, sums, chosen)
+            return digamma(people.shape[chosen].astype(np.float32)) - np.log(people.rate[chosen]).astype(np.float32)
+
+        local_ascent(
+            geometric,
+            histories,
+            np.log(people.geometric),
+            update,
+            iterations=self.config.local_iterations,
+            tolerance=self.config.local_tolerance,
+        )
+        return people
+
+    def tastes(self, histories: Histories) -> tuple[Float[Array, "users factors"], Float[Array, "users factors"]]:
+        """(shape, rate) of the gamma posterior of θ of each person, the items held fixed."""
+        people = self._fold_in(histories)
+        return people.shape, people.rate
+
+    def segments(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
+        means = self._items().mean
+        totals = means.sum(axis=0)
+        return totals / totals.sum(), (means / totals).T
+
+    def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
+        means = self._fold_in(histories).mean.astype(np.float32)
+        rates = torch.from_numpy(means @ self._items().mean.T.astype(np.float32))
+        return rates.clamp_(min=LEAST_SHARE).log_().to(self.device)
+
+    def drawn_logits(self, histories: Histories, streams: Streams) -> Iterator[Float[Tensor, "users items"]]:
+        """Of people's factors and of the items' alike."""
+        people, items = self._fold_in(histories), self._items()
+        while True:
+            theta = streams.log_gammas(people.shape) - np.log(people.rate)
+            beta = log_gammas(items.shape, streams.shared) - np.log(items.rate)
+            yield log_of_product(theta, beta).to(self.device)

@@ -1,0 +1,65 @@
+"""Layers: how weights begin, perceptrons, transformers over histories, convolutions, quantizers."""
+
+from foldin.nn.attention import Positions, attend, rotate
+from foldin.nn.code_use import CodeUse, code_use
+from foldin.nn.convolution import (
+    ConvolutionalDecoder,
+    ConvolutionalEncoder,
+    ConvolutionMaker,
+    ConvolutionShape,
+    grid_of,
+)
+from foldin.nn.denoiser import MLPDenoiser, step_embedding
+from foldin.nn.dropout import dropout
+from foldin.nn.init import uniform_parameter
+from foldin.nn.mlp import MLP
+from foldin.nn.quantizers import ProductQuantiser, Quantised, ResidualQuantiser, VectorQuantiser
+from foldin.nn.sequence_encoder import SequenceEncoder
+from foldin.nn.sequences import (
+    Sequences,
+    batches_by_length,
+    batches_of_transitions,
+    cut_by_length,
+    encoder_bytes,
+    newest,
+    step_bytes,
+    transitions,
+)
+from foldin.nn.transformer import Cache, Transformer, TransformerShape
+from foldin.nn.unet import UNet, UNetShape
+
+__all__ = [
+    "MLP",
+    "Cache",
+    "CodeUse",
+    "ConvolutionMaker",
+    "ConvolutionShape",
+    "ConvolutionalDecoder",
+    "ConvolutionalEncoder",
+    "MLPDenoiser",
+    "Positions",
+    "ProductQuantiser",
+    "Quantised",
+    "ResidualQuantiser",
+    "SequenceEncoder",
+    "Sequences",
+    "Transformer",
+    "TransformerShape",
+    "UNet",
+    "UNetShape",
+    "VectorQuantiser",
+    "attend",
+    "batches_by_length",
+    "batches_of_transitions",
+    "code_use",
+    "cut_by_length",
+    "dropout",
+    "encoder_bytes",
+    "grid_of",
+    "newest",
+    "rotate",
+    "step_bytes",
+    "step_embedding",
+    "transitions",
+    "uniform_parameter",
+]

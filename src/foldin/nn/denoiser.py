@@ -1,0 +1,62 @@
+"""Networks that look at x_t and t: the embedding of a step, and a multilayer perceptron."""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from foldin.nn.init import uniform_parameter
+from foldin.tensors import Float, Int, Tensor
+
+__all__ = ["MLPDenoiser", "step_embedding"]
+
+
+def step_embedding(t: Int[Tensor, " rows"], width: int, period: float = 10_000.0) -> Float[Tensor, "rows width"]:
+    """cos and sin of t at wavelengths from 2π to 2π · `period`, the cosines first; an odd width ends with a zero.
+
+    Source: vaswani2017, section 3.5; nichol2021's code (`timestep_embedding`), which DiffRec's takes over.
+    """
+    half = width // 2
+    rates = torch.exp(-math.log(period) * torch.arange(half, device=t.device, dtype=torch.float32) / half)
+    angles = t.to(torch.float32).unsqueeze(1) * rates
+    return F.pad(torch.cat((torch.cos(angles), torch.sin(angles)), dim=1), (0, width % 2))
+
+
+class MLPDenoiser(nn.Module):
+    """[x_t; an embedding of t] → hidden layers with swish → as many numbers as were asked for; rows of any shape.
+
+    Args:
+        values: numbers of x_t in a row.
+        outputs: numbers to say.
+        hidden: widths of the hidden layers.
+        time: width of the embedding.
+        generator: of the initial weights, on the CPU: uniform in ±1/√inputs.
+        device: where it computes.
+    """
+
+    def __init__(
+        self,
+        values: int,
+        outputs: int,
+        hidden: Sequence[int],
+        *,
+        time: int = 64,
+        generator: torch.Generator,
+        device: torch.device,
+    ) -> None:
+        super().__init__()
+        self.time = time
+        widths = [values + time, *hidden, outputs]
+        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        for before, after in itertools.pairwise(widths):
+            self.weights.append(uniform_parameter((after, before), before, generator, device))
+            self.biases.append(uniform_parameter((after,), before, generator, device))
+
+    def forward(self, x: Float[Tensor, "rows *shape"], t: Int[Tensor, " rows"]) -> Float[Tensor, "rows outputs"]:
+        h = torch.cat((x.flatten(1), step_embedding(t, self.time).to(x.dtype)), dim=1)
+        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            h = F.linear(F.silu(h) if layer else h, weight, bias)
+        return h

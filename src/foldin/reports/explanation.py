@@ -1,0 +1,153 @@
+"""Where every nat went, as data: of a run on its held-out people, of a generative model in a file on pictures."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from foldin.data import Split, load_pictures
+from foldin.errors import ConfigError, RunError
+from foldin.evaluation import bound_report, calibration_curve
+from foldin.generative import VAE, bits_per_value, load_model
+from foldin.inference import Annealing, Called
+from foldin.inference import bound_report as report_of
+from foldin.models import Segmented, SemanticIds, Variational
+from foldin.runs import Run
+
+__all__ = ["explain", "explain_file"]
+
+_TELLING = 6
+
+
+def explain(
+    run: Run,
+    split: Split,
+    *,
+    people: int,
+    draws: int,
+    seed: int,
+    annealed: int = 50,
+    annealing: Annealing = Annealing(),  # noqa: B008 (immutable)
+    progress: Any = None,
+) -> dict[str, Any]:
+    """The report of a run as data.
+
+    Args:
+        run, split: what is reported on, and its held-out people.
+        people, draws, seed, annealed, annealing, progress: see `evaluation.bound_report`.
+
+    Raises:
+        ConfigError: the model has no density, so that there is nothing to explain in nats.
+        RunError: the run holds no figures of its test people.
+    """
+    if not run.model.has_likelihood:
+        raise ConfigError(
+            f"{run.folder}: {run.name} has no density: nothing to explain in nats; fit --calibrate gives it one"
+        )
+    if not (run.folder / "metrics.json").is_file():
+        raise RunError(f"{run.folder}: the run has no metrics.json: it was saved without having been judged")
+    metrics = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
+    lines = (run.folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    data = (run.info.get("source") or {}).get("path", "its log")
+    if "log_likelihood_per_item" not in metrics:
+        raise RunError(
+            f"{run.folder}: metrics.json has no held-out log-likelihood: the run was not judged as foldin does"
+        )
+    content: dict[str, Any] = {
+        "run": str(run.folder),
+        "model": run.name,
+        "data": data,
+        "protocol": split.protocol,
+        "config": run.model.config.as_dict(),
+        "log_likelihood_per_item": metrics["log_likelihood_per_item"],
+        "perplexity": metrics["perplexity"],
+        "perplexity_per_event": metrics.get("perplexity_per_event"),  # which older runs do not have
+        "calibration": calibration_curve(run.model, split.test),
+        "history": [json.loads(line) for line in lines],
+    }
+    if isinstance(run.model, Variational):
+        content["bounds"] = bound_report(
+            run.model,
+            split.test,
+            people=people,
+            draws=draws,
+            annealed=annealed,
+            annealing=annealing,
+            seed=seed,
+            progress=progress,
+        )
+    if isinstance(run.model, Segmented):
+        shares, _ = run.model.segments()
+        telling = run.model.telling_items(min(_TELLING, run.model.n_items))
+        content["segments"] = [
+            {"share": float(shares[at]), "items": [run.catalog.titles[i] for i in telling[at].tolist()]}
+            for at in np.argsort(-shares, kind="stable").tolist()
+        ]
+    if isinstance(run.model, SemanticIds):
+        use = run.model.use()
+        content["names"] = {
+            "used": use.used.tolist(),
+            "perplexity": use.perplexity.tolist(),
+            "entropy": use.entropy.tolist(),
+            "shared": use.shared.tolist(),
+            "codes": run.model.config.codes,
+            "collisions": use.collisions,
+            "largest": use.largest,
+            "alarms": list(use.alarms),
+        }
+    return content
+
+
+def explain_file(
+    path: Path,
+    pictures: str,
+    *,
+    device: str | torch.device,
+    people: int,
+    draws: int,
+    seed: int,
+    annealed: int = 50,
+    annealing: Annealing = Annealing(),  # noqa: B008 (immutable)
+    progress: Any = None,
+) -> dict[str, Any]:
+    """The report of a generative model in a file on the test pictures, as data.
+
+    Raises:
+        RunError: the file holds no generative model.
+        ConfigError: it has no posterior q(z|x), so that there is no bound to explain.
+        DataError: no such pictures, or values that the model's likelihood does not take.
+        ShapeError: pictures of another shape than the model's.
+    """
+    model = load_model(path, device=device)
+    if not isinstance(model, VAE):
+        raise ConfigError(f"{path}: {type(model).__name__} has no posterior over a latent vector: no bound to explain")
+    test = load_pictures(pictures).test.rows(0, people)
+    model.elbo(test.rows(0, 1), torch.Generator(model.device).manual_seed(seed))  # refuses what is not its own
+    values, called = math.prod(test.shape), Called("picture", "pictures", "pixel")
+    bounds = report_of(
+        model,
+        test,
+        np.full(len(test), float(values)),
+        called=called,
+        draws=draws,
+        annealed=annealed,
+        annealing=annealing,
+        seed=seed,
+        progress=progress,
+    )
+    offset = values * model.likelihood.offset
+    bits = {
+        name: None if entry["per_picture"] is None else bits_per_value(entry["per_picture"] + offset, values)
+        for name, entry in (("elbo", bounds["bound"]["elbo"]), ("best_bound", bounds["gap"]["best_bound"]))
+    }
+    return {
+        "file": str(path),
+        "model": "vae",
+        "data": pictures,
+        "config": model.config.as_dict(),
+        "bits_per_pixel": bits,
+        "bounds": bounds,
+    }

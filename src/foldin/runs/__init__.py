@@ -1,0 +1,6 @@
+"""Run directories: saved, loaded, verified, exported."""
+
+from foldin.runs.export import export_onnx
+from foldin.runs.store import Run, check_target, is_finished, load_run, save_run
+
+__all__ = ["Run", "check_target", "export_onnx", "is_finished", "load_run", "save_run"]

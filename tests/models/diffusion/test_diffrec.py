@@ -1,0 +1,238 @@
+"""DiffRec and L-DiffRec: losses and reverse processes against the dense formulas of the paper, and what its options mean."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from foldin.data import Histories
+from foldin.diffusion import NoiseSchedule, coefficients
+from foldin.errors import ConfigError, ShapeError
+from foldin.models import DiffRec, DiffRecConfig, LatentDiffRec, LatentDiffRecConfig
+from foldin.ranking import scores
+from foldin.training import Step, fit
+from tests.conftest import checkerboard
+
+ITEMS = 9
+PEOPLE = Histories.from_lists([[0, 3, 5], [], [6], [1, 2, 3, 4, 8]], ITEMS)
+TOOK = PEOPLE.lengths > 0  # an empty history is given popularity instead
+TINY = {"hidden": (8, 4), "steps": 6, "noise_scale": 0.5, "noise_low": 0.05, "noise_high": 0.5, "batch_size": 10}
+
+
+def made(seed=3, **settings) -> DiffRec:
+    return DiffRec(ITEMS, DiffRecConfig(**{**TINY, **settings}), seed=seed)
+
+
+def noise(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def rows(model, people=PEOPLE):
+    found = torch.zeros(len(people), ITEMS)
+    items, offsets = people.tensors()
+    found[torch.from_numpy(people.users()), items] = model._read(offsets, model.values(offsets))
+    return found
+
+
+def network(model, x, t):
+    """f(x_t, t) over dense rows."""
+    own = model.network
+    return own.outputs(own.hidden(x @ own.first, torch.full((1,), t))).detach().clone()
+
+
+SETTINGS = [{}, {"normalised": True}, {"oldest": 0.2}, {"steps": 1}, {"guidance": 0.7}, {"hidden": (8,)}]
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+@torch.no_grad()
+def test_the_reverse_process_is_the_dense_one_step_by_step(settings):
+    model = made(**settings)
+    x, schedule, w = rows(model), model.schedule, model.config.guidance
+    for t in range(schedule.steps, 0, -1):
+        clean = (1 + w) * network(model, x, t) - w * network(model, torch.zeros(1, ITEMS), t)
+        x = schedule.posterior_mean(clean, x, torch.full((len(x),), t))
+    assert torch.allclose(scores(model, PEOPLE)[TOOK], x[TOOK], atol=1e-5)
+
+
+@torch.no_grad()
+def test_few_steps_are_those_of_ddim():
+    model = made(reverse_steps=3)
+    x, alpha_bar = rows(model), model.schedule.alpha_bar
+    for now, then in ((6, 4), (4, 1), (1, 0)):
+        clean = network(model, x, now)
+        direction = (x - math.sqrt(alpha_bar[now]) * clean) / math.sqrt(1 - alpha_bar[now])
+        x = math.sqrt(alpha_bar[then]) * clean + math.sqrt(1 - alpha_bar[then]) * direction
+    assert [step.t for step in coefficients(model.schedule, 3)] == [6, 4, 1]
+    assert torch.allclose(scores(model, PEOPLE)[TOOK], x[TOOK], atol=1e-5)
+
+
+def test_the_last_of_the_coefficients_leaves_only_what_is_denoised():
+    schedule = NoiseSchedule.linear_variance(5, 0.1, 0.1, 0.5)
+    for steps in (None, 1, 2, 5):
+        last = coefficients(schedule, steps)[-1]
+        assert (last.of_clean, last.of_now) == pytest.approx((1.0, 0.0), abs=1e-12)
+
+
+def test_the_loss_is_the_weighted_squared_error_of_the_paper():
+    model = made(dropout=0.0, importance=False)
+    found = model.trainer(PEOPLE).loss(PEOPLE, Step(number=0, planned=1), noise(4)).value.detach()
+    generator, (items, offsets) = noise(4), PEOPLE.tensors()
+    t = torch.randint(1, 7, (4,), generator=generator)
+    states = model.network.hidden(model.trainer(PEOPLE).noised(items, offsets, model.values(offsets), t, generator), t)
+    error = (model.network.outputs(states) - rows(model)).square().mean(dim=1)
+    snr = model.schedule.snr
+    weights = torch.tensor([1.0 if s == 1 else snr[s - 1] - snr[s] for s in t.tolist()])
+    assert float(found) == pytest.approx(float((weights * error.detach()).mean()), rel=1e-5)
+
+
+def test_x_t_has_the_mean_and_spread_of_the_forward_process():
+    model = made(hidden=(ITEMS,), dropout=0.0)
+    with torch.no_grad():
+        model.network.first.copy_(torch.eye(ITEMS))
+    (items, offsets), t, generator = PEOPLE.tensors(), torch.tensor([1, 3, 6, 6]), noise()
+    trainer, values = model.trainer(PEOPLE), model.values(offsets)
+    draws = torch.stack([trainer.noised(items, offsets, values, t, generator) for _ in range(4000)])
+    alpha_bar = torch.from_numpy(model.schedule.alpha_bar).float()[t]
+    assert torch.allclose(draws.mean(0), alpha_bar.sqrt()[:, None] * rows(model), atol=0.05)
+    assert torch.allclose(draws.var(0), (1 - alpha_bar)[:, None].expand(-1, ITEMS), rtol=0.15, atol=1e-4)
+
+
+def test_later_events_weigh_more_and_equal_weights_are_diffrec():
+    _, offsets = PEOPLE.tensors()
+    assert made(oldest=0.2).values(offsets).tolist() == pytest.approx([0.2, 0.6, 1.0, 1.0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    plain, timed = made(), made(oldest=1.0)
+    for model in (plain, timed):
+        fit(model, checkerboard(30, ITEMS), epochs=3)
+    assert torch.equal(scores(plain, PEOPLE), scores(timed, PEOPLE))
+    other = made(oldest=0.3)
+    fit(other, checkerboard(30, ITEMS), epochs=3)
+    assert not torch.allclose(scores(other, PEOPLE), scores(plain, PEOPLE))
+    back = Histories.from_lists([[5, 3, 0]], ITEMS)
+    assert torch.allclose(scores(plain, back), scores(plain, PEOPLE.rows(0, 1)), atol=1e-6)
+    assert not torch.allclose(scores(other, back), scores(other, PEOPLE.rows(0, 1)), atol=1e-4)
+
+
+def test_emptied_histories_are_read_as_nothing_and_still_predicted():
+    model = made(dropout=0.0, emptied=0.5, noise_scale=1e-6, hidden=(ITEMS,))
+    with torch.no_grad():
+        model.network.first.copy_(torch.eye(ITEMS))
+    items, offsets = PEOPLE.tensors()
+    t = torch.full((4,), 3)
+    trainer, values = model.trainer(PEOPLE), model.values(offsets)
+    draws = [trainer.noised(items, offsets, values, t, noise(seed)) for seed in range(400)]
+    read = torch.stack([one.abs().sum(1) > 0.5 for one in draws])
+    assert read[:, 1].sum() == 0
+    assert abs(float(read[:, 0].float().mean()) - 0.5) < 0.1
+
+
+def test_a_multinomial_head_gives_a_density_and_a_bound_below_its_own_likelihood():
+    model = made(head="multinomial", noise_scale=1.0, noise_low=0.1, noise_high=0.9, epochs=40)
+    assert model.has_likelihood
+    assert not made().has_likelihood
+    train = checkerboard(60, ITEMS)
+    before = float(model.elbo(train, noise()).reconstruction.mean())
+    fit(model, train)
+    assert torch.allclose(scores(model, PEOPLE).exp().sum(dim=1), torch.ones(4), atol=1e-5)
+    terms = model.elbo(train, noise())
+    assert float(terms.reconstruction.mean()) > before
+    assert (terms.kl > 0).all()
+    # What is enumerable: the chance of a one-item history is below 1, summed over all of them, for the bound too.
+    single = Histories.from_lists([[item] for item in range(ITEMS)], ITEMS)
+    bounds = torch.stack([model.elbo(single, noise(seed)).bound for seed in range(100)]).mean(dim=0)
+    assert float(bounds.exp().sum()) < 1.0
+    model.block = lambda: 2
+    assert len(model.elbo(PEOPLE, noise()).bound) == 4
+
+
+def test_the_bound_s_prior_term_is_the_closed_form_kl():
+    model = made(head="multinomial", steps=1)
+    alpha_bar = float(model.schedule.alpha_bar[-1])
+    x = rows(model)
+    one = torch.distributions.Normal(math.sqrt(alpha_bar) * x, math.sqrt(1 - alpha_bar))
+    expected = torch.distributions.kl_divergence(one, torch.distributions.Normal(0.0, 1.0)).sum(dim=1)
+    assert torch.allclose(model.elbo(PEOPLE, noise()).kl, expected, rtol=1e-4)
+
+
+def test_a_run_stopped_and_resumed_ends_in_the_same_bits(tmp_path):
+    train = checkerboard(40, ITEMS)
+    through = made()
+    fit(through, train, epochs=12)
+    fit(made(), train, epochs=12, folder=tmp_path, until=lambda record: record.epoch == 7)
+    resumed = made(seed=4)
+    fit(resumed, train, epochs=12, folder=tmp_path, resume=True)
+    assert torch.equal(scores(through, PEOPLE), scores(resumed, PEOPLE))
+
+
+def test_settings_that_cannot_be_are_refused():
+    for settings, message in (
+        ({"noise_low": 0.5, "noise_high": 0.5}, "must be below noise_high"),
+        ({"noise_scale": 10.0}, "below 1"),
+        ({"head": "multinomial", "reverse_steps": 3}, "applied once"),
+        ({"head": "multinomial", "guidance": 1.0}, "applied once"),
+        ({"reverse_steps": 7}, "at most steps = 6"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            made(**settings)
+    with pytest.raises(ConfigError, match="no probability"):
+        made().elbo(PEOPLE, noise())
+    with pytest.raises(ShapeError, match="knows 9 items"):
+        made(head="multinomial").elbo(Histories.empty(1, 3), noise())
+    with pytest.raises(ConfigError, match="at most latent = 3"):
+        LatentDiffRecConfig(clusters=4, latent=3)
+
+
+def latent(**settings) -> LatentDiffRec:
+    config = LatentDiffRecConfig(**{"latent": 7, "hidden": (6,), "steps": 4, "batch_size": 10, **settings})
+    return LatentDiffRec(ITEMS, config, seed=1)
+
+
+def test_clusters_share_the_latent_dimensions_and_see_their_items_alone():
+    model = latent(epochs=1, latent=9)
+    # Two groups of items that nobody mixes, of six and of three.
+    people = [[0, 1, 2], [2, 3, 4], [4, 5, 0], [1, 3, 5], [6, 7], [7, 8], [6, 8]] * 5
+    fit(model, Histories.from_lists(people, ITEMS))
+    own = model.own.bool()
+    assert (own[:6] == own[0]).all()
+    assert (own[6:] == ~own[0]).all()
+    assert (int(own[0].sum()), int(own[6].sum())) == (6, 3)  # as many as items
+    one, both = Histories.from_lists([[0, 1]], ITEMS), Histories.from_lists([[0, 1, 7, 8]], ITEMS)
+    mine = own[0].nonzero().squeeze(1)
+    bias = model.learned["encoder_bias"][: model.config.latent]
+    with torch.no_grad():
+        alone, together = (model.posterior(people)[0] - bias for people in (one, both))
+    assert torch.allclose(alone[0, mine] / math.sqrt(2), together[0, mine], atol=1e-6)  # but for the row's length
+    assert not alone[0, (~own[0]).nonzero().squeeze(1)].any()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("residual", [False, True])
+def test_the_latent_denoiser_adds_to_what_it_reads(residual):
+    model, z, t = latent(residual=residual), torch.randn(5, 7), torch.tensor([2])
+    added = model._denoised(z, t) - residual * z
+    assert added.abs().max() > 0.01
+    for name in ("weight_1", "bias_1"):
+        model.learned[name].zero_()
+    assert torch.equal(model._denoised(z, t), z if residual else torch.zeros_like(z))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("residual", [False, True])
+def test_the_latent_reverse_process_is_that_of_the_posterior_means(residual):
+    model = latent(residual=residual)
+    z = model.posterior(PEOPLE)[0]
+    for t in range(4, 0, -1):
+        at = torch.full((len(z),), t)
+        z = model.schedule.posterior_mean(model._denoised(z, at), z, at)
+    assert torch.allclose(model.queries(PEOPLE), z, atol=1e-6)
+
+
+def test_the_latent_objective_is_its_terms():
+    model = latent(weight=0.7, beta=0.4, anneal=0.5, dropout=0.0)
+    fit(model, checkerboard(30, ITEMS), epochs=2)
+    for number, beta in ((0, 0.0), (25, 0.2), (80, 0.4)):
+        loss = model.trainer(PEOPLE).loss(PEOPLE, Step(number=number, planned=100), noise())
+        terms = {name: float(value.detach()) for name, value in loss.terms.items()}
+        expected = beta * terms["kl"] + 0.7 * terms["squared_error"] - terms["reconstruction"]
+        assert float(loss.value.detach()) == pytest.approx(expected, rel=1e-5)
+    assert np.isfinite(float(loss.value.detach()))

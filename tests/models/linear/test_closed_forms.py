@@ -1,0 +1,91 @@
+"""Models in closed form against brute force."""
+
+import numpy as np
+import pytest
+import torch
+
+from foldin.data import Histories
+from foldin.errors import FitError
+from foldin.models import ALS, EASE, ALSConfig, EASEConfig, ItemKNN, ItemKNNConfig, Popularity, PopularityConfig
+from foldin.models.linear._gram import item_gram
+from foldin.ranking import scores
+from foldin.training import fit
+from tests.conftest import checkerboard
+
+
+def dense(histories: Histories) -> torch.Tensor:
+    return torch.from_numpy(histories.csr().toarray()).double()
+
+
+def test_popularity_is_the_smoothed_share():
+    train = Histories.from_lists([[0, 1], [1], [1, 2]], 4)
+    model = Popularity(4, PopularityConfig(smoothing=0.5))
+    fit(model, train)
+    expected = torch.tensor([1.5, 3.5, 1.5, 0.5]) / 7.0
+    assert torch.allclose(scores(model, Histories.empty(1, 4)).exp(), expected)
+
+
+def test_popularity_of_the_last_days_counts_those_alone():
+    day = 86_400
+    train = Histories(
+        items=np.array([0, 1, 0, 2, 2], np.int32),
+        offsets=np.array([0, 3, 5]),
+        n_items=4,
+        times=np.array([0, 9 * day, 1 * day, 8 * day + 1, 2 * day]),
+    )
+    model = Popularity(4, PopularityConfig(smoothing=1.0, window_days=1.0))
+    fit(model, train)
+    assert torch.allclose(scores(model, Histories.empty(1, 4)).exp(), torch.tensor([1.0, 2.0, 2.0, 1.0]) / 6.0)
+    with pytest.raises(FitError, match="window_days needs a log with times"):
+        fit(model, Histories.from_lists([[0, 1]], 4))
+
+
+def test_ease_minimises_the_constrained_ridge_objective():
+    train = checkerboard(40, 12)
+    model = EASE(12, EASEConfig(regularization=3.0))
+    fit(model, train)
+    X, B = dense(train), model.weights.double()
+    assert (B.diagonal() == 0).all()
+    # At the minimum under diag(B) = 0 the gradient Xᵀ(XB − X) + λB is zero off the diagonal.
+    gradient = X.T @ (X @ B - X) + 3.0 * B
+    gradient.fill_diagonal_(0.0)
+    assert gradient.abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("advantage", [0.0, 1e9])
+def test_the_gram_matrix_is_the_same_by_both_ways(advantage, monkeypatch):
+    monkeypatch.setattr("foldin.models.linear._gram._DENSE_ADVANTAGE", advantage)
+    train = checkerboard(40, 12)
+    assert torch.equal(item_gram(train), (dense(train).T @ dense(train)).float())
+
+
+def test_itemknn_is_the_sum_of_shrunk_cosines_of_neighbours():
+    train = checkerboard(40, 12, seed=4)
+    model = ItemKNN(12, ItemKNNConfig(neighbours=3, shrinkage=2.0))
+    fit(model, train)
+    X = dense(train).numpy()
+    together, norms = X.T @ X, np.sqrt(X.sum(0))
+    similar = together / (np.outer(norms, norms) + 2.0)
+    np.fill_diagonal(similar, -1.0)
+    kept = np.zeros_like(similar)
+    for j in range(12):
+        best = np.argsort(-similar[j], kind="stable")[:3]
+        kept[best, j] = similar[j, best]
+    history = Histories.from_lists([[0, 5, 6]], 12)
+    assert np.allclose(scores(model, history).numpy(), dense(history).numpy() @ kept, atol=1e-5)
+
+
+def test_als_folds_in_as_implicit_does():
+    pytest.importorskip("implicit")
+    from implicit.cpu.als import AlternatingLeastSquares
+
+    train = checkerboard(50, 14, seed=2)
+    config = ALSConfig(factors=6, confidence=8.0, regularization=0.05)
+    model = ALS(14, config)
+    fit(model, train)
+    oracle = AlternatingLeastSquares(factors=6, regularization=0.05, alpha=8.0, num_threads=1)
+    oracle.item_factors = model.item_factors.numpy()
+    oracle.user_factors = np.zeros((1, 6), np.float32)
+    history = Histories.from_lists([[0, 4, 8]], 14)
+    found = oracle.recalculate_user([0], history.csr())
+    assert np.allclose(model.fold_in(history).numpy(), found, atol=1e-3)

@@ -1,0 +1,201 @@
+"""Run directories: nothing damaged ever loads."""
+
+import json
+import pickle
+import re
+
+import polars as pl
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from foldin.data import Catalog, strong
+from foldin.errors import RunError
+from foldin.experiment import save, split_of_run, train
+from foldin.files import read_tensors, write_atomically, write_tensors
+from foldin.models import MultVAEConfig, Popularity
+from foldin.runs import load_run, save_run
+from tests.conftest import make_log
+from tests.damage import change_info, change_model
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    split = strong(make_log(), held_out=20)
+    one = train(split, "multvae", MultVAEConfig(hidden=(), latent=4, epochs=2, batch_size=40))
+    save(folder, split, one, source={"path": "made"}, seed=0)
+    return folder
+
+
+FILES = ["model.safetensors", "catalog.parquet", "history.jsonl", "metrics.json", "per_user.parquet", "run.json"]
+
+
+def test_a_run_holds_what_the_design_says(run):
+    assert sorted(path.name for path in run.iterdir()) == sorted(FILES)
+    lines = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    info = json.loads((run / "run.json").read_text())
+    assert {"fingerprint", "protocol", "seed", "versions", "fit_seconds", "source", "files"} <= set(info)
+    assert pl.read_parquet(run / "per_user.parquet").height == 20
+    assert load_run(run).name == "multvae"
+
+
+@given(st.sampled_from(FILES), st.floats(0, 1, exclude_max=True), st.integers(1, 255))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_changed_byte_anywhere_is_noticed(run, name, place, flip):
+    original = (run / name).read_bytes()
+    damaged = bytearray(original)
+    damaged[int(place * len(damaged))] ^= flip
+    (run / name).write_bytes(bytes(damaged))
+    try:
+        with pytest.raises(RunError):
+            load_run(run)
+    finally:
+        (run / name).write_bytes(original)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_missing_or_cut_short_is_named(run, name):
+    original = (run / name).read_bytes()
+    try:
+        (run / name).write_bytes(original[: len(original) // 2])
+        with pytest.raises(RunError, match=name):
+            load_run(run)
+        (run / name).unlink()
+        with pytest.raises(RunError, match=name.split(".")[0]):
+            load_run(run)
+    finally:
+        (run / name).write_bytes(original)
+
+
+def test_missing_and_unfinished_runs_say_so(tmp_path):
+    with pytest.raises(RunError, match="no such run directory"):
+        load_run(tmp_path / "none")
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "checkpoint.safetensors").write_bytes(b"x")
+    with pytest.raises(RunError, match="continue it with --resume"):
+        load_run(tmp_path / "half")
+
+
+def test_another_version_and_another_model_say_so(tmp_path, monkeypatch):
+    catalog, model = Catalog.from_ids(["a", "b"]), Popularity(2)
+    monkeypatch.setattr("foldin.runs.store.FORMAT_VERSION", 99)
+    save_run(tmp_path / "new", name="popularity", model=model, catalog=catalog, info={})
+    monkeypatch.undo()
+    with pytest.raises(RunError, match="written in format version 99, this foldin reads version 1"):
+        load_run(tmp_path / "new")
+    save_run(tmp_path / "odd", name="popularity", model=model, catalog=catalog, info={})
+    change_model(tmp_path / "odd", model="oracle")
+    with pytest.raises(RunError, match="holds a model 'oracle'"):
+        load_run(tmp_path / "odd")
+
+
+def test_a_catalogue_of_another_size_is_refused(tmp_path):
+    run = tmp_path / "run"
+    save_run(run, name="popularity", model=Popularity(2), catalog=Catalog.from_ids(["a", "b"]), info={})
+    Catalog.from_ids(["a", "b", "c"]).table.write_parquet(run / "catalog.parquet")
+    change_info(run)
+    with pytest.raises(RunError, match="knows 2 items, the catalogue 3"):
+        load_run(run)
+
+
+class Other(Popularity):
+    """A model of one's own."""
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"name": "oracle"}, "'oracle' is not the name of a Popularity: it is 'popularity'"),
+        ({"name": "ease"}, "it is 'popularity'"),
+        ({"model": Other(2)}, "only those of foldin.models.ALL can be loaded again"),
+        ({"model": Popularity(3)}, "knows 3 items, the catalogue 2"),
+        ({"info": {"files": {}}}, "info has 'files', which run.json has itself"),
+        ({"info": {"when": object()}}, "info cannot be written as JSON"),
+        ({"info": {"figure": float("inf")}}, "info cannot be written as JSON"),
+        ({"metrics": {"ndcg": float("nan")}}, "metrics cannot be written as JSON"),
+        ({"history": [{"loss": float("nan")}]}, "history cannot be written as JSON"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_what_could_not_be_loaded_again_is_not_saved(changed, message, tmp_path):
+    given = {"name": "popularity", "model": Popularity(2), "catalog": Catalog.from_ids(["a", "b"]), "info": {}}
+    with pytest.raises(RunError, match=re.escape(message)):
+        save_run(tmp_path / "run", **{**given, **changed})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_with_somebody_s_files_is_left_as_it_is(tmp_path):
+    given = {"name": "popularity", "model": Popularity(2), "catalog": Catalog.from_ids(["a", "b"]), "info": {}}
+    for name, content in (
+        ("metrics.json", "{}"),
+        ("run.json", '{"mine": 1}'),
+        ("model.safetensors", "mine"),
+        (".hidden", ""),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / name).write_text(content)
+        with pytest.raises(RunError, match="files that foldin did not write"):
+            save_run(folder, **given)
+        assert {path.name: path.read_text() for path in folder.iterdir()} == {name: content}
+    (tmp_path / "file").write_text("mine")
+    for target in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(RunError, match="is a file"):
+            save_run(target, **given)
+    (tmp_path / "empty").mkdir()
+    save_run(tmp_path / "empty", **given)
+    # A run of ours may be trained again in its place, and what lies beside it stays.
+    (tmp_path / "empty" / "notes.txt").write_text("mine")
+    save_run(tmp_path / "empty", **given)
+    assert load_run(tmp_path / "empty").model.n_items == 2
+    assert (tmp_path / "empty" / "notes.txt").read_text() == "mine"
+    # So may one whose writing was cut off.
+    (tmp_path / "empty" / "run.json").unlink()
+    save_run(tmp_path / "empty", **given)
+
+
+def test_a_source_that_could_not_be_used_again_is_refused(run, tmp_path):
+    split = strong(make_log(), held_out=20)
+    one = train(split, "popularity")
+    for source in ({"pth": "x.csv"}, {"path": 5}, {"seed": 1}):
+        with pytest.raises(RunError, match="source of the log cannot be used"):
+            save(tmp_path / "run", split, one, source=source, seed=0)
+    assert not (tmp_path / "run").exists()
+    save(tmp_path / "run", split, one, source={}, seed=0)
+    with pytest.raises(RunError, match=r"has no source: .* name it with --data"):
+        split_of_run(load_run(tmp_path / "run"), None)
+    change_info(tmp_path / "run", source={"pth": "x.csv"})
+    with pytest.raises(RunError, match="source of the log cannot be used"):
+        split_of_run(load_run(tmp_path / "run"), None)
+    change_info(tmp_path / "run", without=("fingerprint", "source"))
+    with pytest.raises(RunError, match="has no fingerprint"):
+        split_of_run(load_run(tmp_path / "run"), "x.csv")
+
+
+def test_tensors_of_others_are_refused(tmp_path):
+    import safetensors.torch
+
+    safetensors.torch.save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
+    with pytest.raises(RunError, match="not one of foldin's"):
+        read_tensors(tmp_path / "a.safetensors")
+    (tmp_path / "b.safetensors").write_bytes(pickle.dumps({"a": 1}))
+    with pytest.raises(RunError, match="damaged"):
+        read_tensors(tmp_path / "b.safetensors")
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.safetensors"
+    write_tensors(path, {"a": torch.ones(2)}, {"x": 1})
+
+    def fail(part):
+        part.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, fail)
+    tensors, about = read_tensors(path)
+    assert (tensors["a"].tolist(), about["x"]) == ([1.0, 1.0], 1)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
