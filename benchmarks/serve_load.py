@@ -97,7 +97,7 @@ def run_of(folder: Path, data: Path) -> tuple[Path, list[str]]:
 
     source = Source(path=str(data / "ml-1m-strong"))
     split = source.split()
-    trained = train(split, "recvae", RecVAEConfig(batch_size=250), epochs=2)
+    trained = train(split, RecVAEConfig(batch_size=250), epochs=2)
     save(folder / "recvae", split, trained, source=source.as_dict(), seed=0)
     return folder / "recvae", split.catalog.ids
 

@@ -33,7 +33,7 @@ def trained(folder: Path) -> list[Path]:
     source = Source(path=EMBEDDED, min_rating=4.0, protocol="strong", held_out=100)
     split = source.split()
     for name, config in MODELS.items():
-        save(folder / name, split, train(split, name, config), source=source.as_dict(), seed=0)
+        save(folder / name, split, train(split, config), source=source.as_dict(), seed=0)
     return [folder / name for name in MODELS]
 
 

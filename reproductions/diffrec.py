@@ -86,7 +86,7 @@ def bounds(split: Split, epochs: int) -> tuple[dict[str, Any], dict[str, Any]]:
     some = split.test.fold_in.rows(0, 500)
     for name, noise in NOISE.items():
         config = DiffRecConfig(**{**DIFFREC, **noise, "head": "multinomial", "epochs": epochs})
-        trained = train(split, "diffrec", config, metric="recall_all@10", metrics=METRICS, patience=10)
+        trained = train(split, config, metric="recall_all@10", metrics=METRICS, patience=10)
         assert isinstance(trained.model, DiffRec)
         terms = trained.model.elbo(some, torch.Generator().manual_seed(0))
         found[name] = {

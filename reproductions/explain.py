@@ -9,8 +9,9 @@ import torch
 from harness import arguments, write
 
 from foldin.data import Source
-from foldin.experiment import model_class, save, train
+from foldin.experiment import save, train
 from foldin.inference import Annealing
+from foldin.models import config_class
 from foldin.reports.explanation import explain
 from foldin.runs import load_run
 
@@ -38,7 +39,7 @@ def main() -> None:
     figures: dict[str, Any] = {}
     for name, settings in SETTINGS.items():
         epochs = 1 if options.tiny else None
-        one = train(split, name, model_class(name).Config(**settings), epochs=epochs, patience=15)
+        one = train(split, config_class(name)(**settings), epochs=epochs, patience=15)
         with tempfile.TemporaryDirectory() as folder:
             save(Path(folder) / "run", split, one, source=source.as_dict(), seed=0)
             run = load_run(Path(folder) / "run")

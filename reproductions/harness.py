@@ -19,7 +19,8 @@ from common import arguments, commit, pictures_of, write
 
 from foldin.data import Split
 from foldin.evaluation import DEFAULT_METRICS, Evaluation, ValidationMetric, evaluate
-from foldin.experiment import Trained, model_class, report, train, untrained
+from foldin.experiment import Trained, build_model, report, train
+from foldin.models import config_class
 from foldin.training import fit
 
 __all__ = ["arguments", "keep", "pictures_of", "search", "shrunk", "table", "tables", "write"]
@@ -38,7 +39,7 @@ def shrunk(grids: Mapping[str, Grid], options: Namespace) -> dict[str, Grid]:
         return dict(grids)
     small: dict[str, Grid] = {}
     for name, grid in grids.items():
-        fields = model_class(name.split()[0]).Config.__dataclass_fields__
+        fields = config_class(name.split()[0]).__dataclass_fields__
         few = {field: 1 for field in ("epochs", "naming_epochs", "iterations") if field in fields}
         small[name] = [{**grid[0], **few}]
     return small
@@ -48,11 +49,11 @@ def search(
     split: Split, name: str, grid: Grid, metric: str = "ndcg@100"
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """(the settings best on validation, every trial). The test people are not looked at."""
-    judge, kind = ValidationMetric(split.validation, metric), model_class(name.split(maxsplit=1)[0])
+    judge, kind = ValidationMetric(split.validation, metric), config_class(name.split(maxsplit=1)[0])
     trials = []
     for settings in grid:
         start = time.perf_counter()
-        model = untrained(split, name.split(maxsplit=1)[0], kind.Config(**settings))
+        model = build_model(split.catalog, kind(**settings))
         result = fit(model, split.train, validation=judge, patience=15)
         if result.stopped == "interrupted":
             raise KeyboardInterrupt
@@ -117,10 +118,10 @@ def tables(
     extra: dict[str, dict[str, dict[str, Any]]] = {one: {} for one in splits}
     for name, grid in grids.items():
         settings, trials = search(split, name, grid, metric) if len(grid) > 1 else (dict(grid[0]), [])
-        config = model_class(name.split()[0]).Config(**settings)
+        config = config_class(name.split()[0])(**settings)
         runs: dict[str, list[Trained]] = {one: [] for one in splits}
         for seed in range(seeds if " " not in name or name in every_seed else 1):
-            trained = train(split, name.split()[0], config, seed=seed, metric=metric, metrics=metrics, patience=15)
+            trained = train(split, config, seed=seed, metric=metric, metrics=metrics, patience=15)
             for one, other in splits.items():
                 runs[one].append(trained if one == data else _evaluated(trained, other, metrics))
             if trained.result.best_epoch is None and not name.startswith("als"):

@@ -23,7 +23,7 @@ from harness import arguments, keep, shrunk, table
 
 from foldin.data import Catalog, HeldOut, Histories, Source, Split
 from foldin.evaluation import evaluate
-from foldin.experiment import untrained
+from foldin.experiment import build_model
 from foldin.models import SemanticIds, SemanticIdsConfig
 from foldin.models.item_vectors import sentence_vectors
 from foldin.ranking import Beam, rank
@@ -67,7 +67,7 @@ def names(split: Split, options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         if options.tiny and "sentences" in source:
             continue
         few = {"naming_epochs": 1, "codes": 8, "vector": 8} if options.tiny else {}
-        model = untrained(split, "semantic", SemanticIdsConfig(names=kind, source=source, **few))
+        model = build_model(split.catalog, SemanticIdsConfig(names=kind, source=source, **few))
         assert isinstance(model, SemanticIds)
         start = time.perf_counter()
         model.naming.learn(split.train, split.catalog.titles, torch.Generator().manual_seed(0))

@@ -8,7 +8,7 @@ from foldin import memory
 from foldin.data import Histories
 from foldin.errors import CapacityError
 from foldin.memory import allocating, building, free_memory, in_words, require_memory
-from foldin.models import ALL, ALS, EASE, ItemKNN, ItemKNNConfig
+from foldin.models import ALS, EASE, MODELS, ItemKNN, ItemKNNConfig
 from foldin.training import fit
 
 TRAIN = Histories.from_lists([[0, 1, 2], [1, 2], [3]], 6)
@@ -125,7 +125,7 @@ def test_tensors_are_added_up_while_a_model_is_made(monkeypatch):
     ids=str,
 )
 def test_no_setting_is_too_large_to_be_refused_in_a_sentence(name, settings):
-    kind = ALL[name]
+    kind = MODELS[name].model_class
     with pytest.raises(CapacityError, match=r"needs (more than )?.* are free; try smaller settings"):
         kind(6, kind.Config(**settings))
 
@@ -140,9 +140,9 @@ def test_a_catalog_that_does_not_fit_is_refused_before_anything_is_made():
     assert ItemKNN(6, ItemKNNConfig(neighbours=2_000_000_000)).neighbours.shape == (6, 5)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", MODELS)
 def test_training_is_counted_too(name, monkeypatch):
-    kind = ALL[name]
+    kind = MODELS[name].model_class
     model = kind(6)
     if model.training_bytes(TRAIN) == 0:
         assert name in ("popularity", "itemknn")
@@ -169,6 +169,6 @@ def test_what_allocators_say_is_one_clear_error():
 
 
 def test_people_are_folded_in_in_blocks_that_fit():
-    assert ALS(10, ALL["als"].Config(factors=64)).block() == 1024
-    model = ALS(10, ALL["als"].Config(factors=2000))
+    assert ALS(10, MODELS["als"](factors=64)).block() == 1024
+    model = ALS(10, MODELS["als"](factors=2000))
     assert model.block() * 4 * 2000**2 <= 64 << 20

@@ -13,7 +13,7 @@ from foldin.data import Catalog, EventLog, HeldOut, Histories, Source, Split, lo
 from foldin.errors import FoldinError
 from foldin.evaluation import Evaluation, ValidationMetric, evaluate
 from foldin.experiment import Trained, train
-from foldin.models import ALL, ALS, EASE, ItemKNN, MultDAE, MultVAE, Popularity, Recommender
+from foldin.models import ALS, EASE, MODELS, ItemKNN, MultDAE, MultVAE, Popularity, Recommender
 from foldin.ranking import Eligibility, RankedLists, rank
 from foldin.runs import Run, load_run
 from foldin.training import FitResult, fit
@@ -21,9 +21,9 @@ from foldin.training import FitResult, fit
 __version__ = version("foldin")
 
 __all__ = [
-    "ALL",
     "ALS",
     "EASE",
+    "MODELS",
     "Catalog",
     "Eligibility",
     "Evaluation",

@@ -24,7 +24,7 @@ __all__ = [
     "written_by_foldin",
 ]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -103,5 +103,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: damaged: {error!r}") from error
     if version != FORMAT_VERSION:
-        raise RunError(f"{path}: written in format version {version}, this foldin reads version {FORMAT_VERSION}")
+        raise RunError(
+            f"{path}: written in format version {version}, this foldin reads version {FORMAT_VERSION}; train it anew"
+        )
     return tensors, about

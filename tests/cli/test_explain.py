@@ -51,11 +51,11 @@ def test_explain_describes_the_parts_of_a_model(model, path, capsys, tmp_path):
     call(capsys, "fit", path, "--model", model, "--set", f"{part}=2", "--epochs", "15", "--out", run)
     code, out, _ = call(capsys, "explain", run, "--json")
     assert code == 0
-    segments = json.loads(out)["segments"]
-    assert len(segments) == 2
-    assert sum(one["share"] for one in segments) == pytest.approx(1.0)
+    components = json.loads(out)["components"]
+    assert len(components) == 2
+    assert sum(one["share"] for one in components) == pytest.approx(1.0)
     # Two tastes: the first half of the catalogue and the second.
-    halves = [{int(title[-2:]) < 20 for title in one["items"][:4]} for one in segments]
+    halves = [{int(title[-2:]) < 20 for title in one["items"][:4]} for one in components]
     assert sorted(map(tuple, halves)) == [(False,), (True,)]
     code, out, _ = call(capsys, "explain", run)
     assert "the items that say most about each" in " ".join(out.split())

@@ -1,4 +1,4 @@
-"""What every model in `ALL` must do."""
+"""What every model in `MODELS` must do."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 
 from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError, FitError, RunError, ShapeError
-from foldin.models import ALL, Exportable, InnerProduct, MultVAEConfig, Posterior, Recommender
+from foldin.models import MODELS, DotProduct, MultVAEConfig, OnnxGraph, PosteriorSampler, Recommender
 from foldin.ranking import PosteriorSample, WithSpread, scores
 from foldin.runs import load_run, save_run
 from foldin.training import fit
@@ -41,13 +41,13 @@ PEOPLE = Histories.from_lists([[0, 2, 4], [1, 3], [], [7], [2, 4, 0, 6, 8, 10, 1
 
 
 def trained(name: str, train: Histories | None = None, **settings) -> Recommender:
-    kind = ALL[name]
+    kind = MODELS[name].model_class
     model = kind(ITEMS, kind.Config(**{**SETTINGS.get(name, {}), **settings}), seed=5)
     fit(model, checkerboard(60, ITEMS) if train is None else train, seed=5)
     return model
 
 
-@pytest.fixture(scope="module", params=ALL)
+@pytest.fixture(scope="module", params=MODELS)
 def named(request) -> tuple[str, Recommender]:
     return request.param, trained(request.param)
 
@@ -132,7 +132,7 @@ def test_scores_come_with_the_item_they_belong_to_best_first(model):
 
 
 def test_a_rectangle_of_items_is_scored_as_the_history_is(model):
-    if not isinstance(model, Exportable):
+    if not isinstance(model, OnnxGraph):
         pytest.skip("cannot be exported")
     history = torch.full((len(PEOPLE), 12), -1)
     for user in range(len(PEOPLE)):
@@ -142,7 +142,7 @@ def test_a_rectangle_of_items_is_scored_as_the_history_is(model):
 
 
 def test_an_inner_product_gives_the_scores(model):
-    if not isinstance(model, InnerProduct):
+    if not isinstance(model, DotProduct):
         pytest.skip("not an inner product")
     some = PEOPLE.select(np.flatnonzero(PEOPLE.lengths))
     vectors, biases = model.item_vectors()
@@ -157,9 +157,9 @@ def test_asking_does_not_change_the_model(model):
 
 
 def test_store_and_load_are_bit_equal(named, tmp_path):
-    name, model = named
+    _, model = named
     catalog = Catalog.from_ids([f"i{k}" for k in range(ITEMS)])
-    save_run(tmp_path / "run", name=name, model=model, catalog=catalog, info={})
+    save_run(tmp_path / "run", model=model, catalog=catalog, info={})
     loaded = load_run(tmp_path / "run")
     assert torch.equal(scores(loaded.model, PEOPLE), scores(model, PEOPLE))
     assert loaded.model.config == model.config
@@ -184,14 +184,14 @@ def test_other_catalogues_and_settings_are_refused(model):
         fit(model, Histories.empty(3, ITEMS))
 
 
-@pytest.mark.parametrize("name", [n for n in ALL if n != "multvae"])
+@pytest.mark.parametrize("name", [n for n in MODELS if n != "multvae"])
 def test_the_config_of_another_model_is_refused(name):
     with pytest.raises(ConfigError, match="takes a"):
-        ALL[name](ITEMS, MultVAEConfig())
+        MODELS[name].model_class(ITEMS, MultVAEConfig())
 
 
 def test_a_posterior_s_draws_spread_about_the_list(model):
-    if not isinstance(model, Posterior):
+    if not isinstance(model, PosteriorSampler):
         pytest.skip("no posterior")
 
     def spread(seed: int = 0, **settings):

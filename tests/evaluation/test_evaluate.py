@@ -94,7 +94,7 @@ def test_a_report_has_intervals_tests_and_figures_that_agree(split):
     trained = {
         "ease": train(split, "ease"),
         "popularity": train(split, "popularity"),
-        "multvae": train(split, "multvae", config),
+        "multvae": train(split, config),
     }
     content = report(split, trained, data="made", seed=0)
     for about in content["models"].values():

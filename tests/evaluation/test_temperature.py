@@ -110,12 +110,12 @@ def test_where_there_is_no_temperature_it_is_said():
 @pytest.mark.parametrize("loss", ["bce", "gbce"])
 def test_binary_losses_give_no_density_until_a_temperature_does(loss, split, tmp_path):
     config = SASRecConfig(width=8, length=10, epochs=2, loss=loss, negatives=3)
-    plain = train(split, "sasrec", config)
+    plain = train(split, config)
     assert not plain.model.has_likelihood
     assert LOG_LIKELIHOOD not in plain.evaluation.metrics
     assert "perplexity" not in plain.evaluation.summary()
     assert "calibration" not in report(split, {"sasrec": plain}, data="made", seed=0)["models"]["sasrec"]
-    one = train(split, "sasrec", config, calibrate=True)
+    one = train(split, config, calibrate=True)
     assert one.model.has_likelihood
     assert one.calibration.gain > 0.0
     assert one.evaluation.summary()["perplexity"]["mean"] < 4 * len(split.catalog)
@@ -160,7 +160,7 @@ def test_a_temperature_is_that_of_reading_on_and_of_the_posterior_too(tmp_path):
     model.calibrate(0.5)
     reading = model.read(Histories.from_lists([[1, 2]], ITEMS))
     assert torch.allclose(model.next_logits(reading), model.logits(reading.histories), atol=1e-5)
-    save_run(tmp_path / "run", name="sasrec", model=model, catalog=Catalog.from_ids(list("abcdefgh")), info={})
+    save_run(tmp_path / "run", model=model, catalog=Catalog.from_ids(list("abcdefgh")), info={})
     assert load_run(tmp_path / "run").model.temperature == 0.5
     assert EASE(ITEMS).temperature is None
 

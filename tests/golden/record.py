@@ -15,7 +15,7 @@ import torch
 
 from foldin.data import Catalog, Histories, strong
 from foldin.evaluation import evaluate
-from foldin.models import ALL, Described, Posterior, Recommender
+from foldin.models import MODELS, ItemFeatures, PosteriorSampler, Recommender
 from foldin.ranking import Eligibility, PosteriorSample, rank
 from foldin.training import Progress, fit
 from tests.conftest import make_log
@@ -100,8 +100,8 @@ def asked(held: Histories) -> Histories:
 def trained(name: str) -> tuple[Recommender, dict[str, np.ndarray], Any]:
     kind, settings = CASES[name]
     split = strong(make_log(), held_out=20, seed=3)
-    model = ALL[kind](split.train.n_items, ALL[kind].Config(**settings), seed=5)
-    if isinstance(model, Described):
+    model = MODELS[kind].model_class(split.train.n_items, MODELS[kind](**settings), seed=5)
+    if isinstance(model, ItemFeatures):
         words = ("rose", "cream", "brush", "soap", "gold", "night", "lip", "hair")
         table = split.catalog.table
         titles = [f"{words[at % 8]} {words[at // 8]} {at}" for at in range(table.height)]
@@ -128,7 +128,7 @@ def record(name: str) -> dict[str, np.ndarray]:
     eligible = Eligibility.of(people, exclude_seen=False, deny=[0, 1], allow=list(range(20)))
     kept = rank(model, people, 10, eligible=eligible)
     found |= {"kept items": kept.items}
-    if isinstance(model, Posterior):
+    if isinstance(model, PosteriorSampler):
         # As a generator of seed 3 once gave it.
         seed = int(torch.randint(1 << 62, (), generator=torch.Generator().manual_seed(3)))
         drawn = rank(model, people, 10, ranker=PosteriorSample(seed, 20))

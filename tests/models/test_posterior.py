@@ -7,13 +7,14 @@ import torch
 from foldin.data import Histories
 from foldin.errors import ShapeError
 from foldin.models import (
-    ALL,
+    MODELS,
     MixtureOfMultinomials,
     MixtureOfMultinomialsConfig,
     Popularity,
     PopularityConfig,
-    Posterior,
+    PosteriorSampler,
     Recommender,
+    has_capability,
     user_key,
 )
 from foldin.models.streams import history_key, stream, streams
@@ -26,10 +27,11 @@ from tests.lists import recommend
 CHANCES = np.array([0.005, 0.1, 0.395, 0.5])
 
 
-class Known(Posterior[PopularityConfig]):
+class Known(PosteriorSampler, Recommender[PopularityConfig]):
     """Each draw puts one item first, with a known probability."""
 
     Config = PopularityConfig
+    has_likelihood = True
     summary = "known"
     _build = Popularity._build
     trainer = Popularity.trainer
@@ -114,9 +116,11 @@ def test_more_draws_are_taken_when_exploring():
 PEOPLE = Histories.from_lists([[0, 2, 4], [1, 3], [], [7], [2, 4, 0, 6, 8, 10], [5, 9], [11], [12, 2]], 20)
 
 
-@pytest.mark.parametrize("name", [name for name, kind in ALL.items() if issubclass(kind, Posterior)])
+@pytest.mark.parametrize(
+    "name", [name for name in MODELS if has_capability(MODELS[name].model_class, PosteriorSampler)]
+)
 def test_a_user_is_drawn_alike_alone_in_any_batch_and_in_any_block(name, monkeypatch):
-    kind = ALL[name]
+    kind = MODELS[name].model_class
     model: Recommender = kind(20, kind.Config(**{**SETTINGS.get(name, {}), "epochs": 2}), seed=5)
     fit(model, checkerboard(60, 20), seed=5)
 

@@ -7,9 +7,9 @@ import torch
 from foldin.data import Histories
 from foldin.errors import ConfigError
 from foldin.models import (
-    ALL,
     ALS,
     EASE,
+    MODELS,
     ALSConfig,
     EASEConfig,
     ItemKNN,
@@ -24,7 +24,7 @@ from foldin.training import fit
 from tests.conftest import checkerboard
 
 TRAIN = Histories.from_lists([[0, 1, 2], [2, 0], [1, 3, 0, 2], [3], [1, 2]], 4)
-WEIGHTED = sorted(name for name, kind in ALL.items() if "oldest" in kind.Config.__dataclass_fields__)
+WEIGHTED = sorted(name for name in MODELS if "oldest" in MODELS[name].__dataclass_fields__)
 
 
 def rows(histories: Histories, oldest: float) -> np.ndarray:
@@ -111,8 +111,8 @@ def test_the_order_of_a_history_matters_only_where_weights_fall(name):
     small |= {"l-diffrec": {"latent": 4, "hidden": (4,), "steps": 2, "clusters": 1}}
     forth, back = Histories.from_lists([[0, 2, 4, 7]], 12), Histories.from_lists([[7, 4, 2, 0]], 12)
     for oldest, same in ((1.0, True), (0.2, False)):
-        epochs = {"epochs": 1} if "epochs" in ALL[name].Config.__dataclass_fields__ else {}
-        model = ALL[name](12, ALL[name].Config(**small.get(name, {}), **epochs, oldest=oldest), seed=0)
+        epochs = {"epochs": 1} if "epochs" in MODELS[name].__dataclass_fields__ else {}
+        model = MODELS[name].model_class(12, MODELS[name](**small.get(name, {}), **epochs, oldest=oldest), seed=0)
         fit(model, checkerboard(30, 12), seed=0)
         assert torch.allclose(scores(model, forth), scores(model, back), atol=1e-6) is same
 

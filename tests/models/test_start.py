@@ -4,19 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from foldin.data import Catalog, Histories
-from foldin.errors import RunError, ShapeError
-from foldin.models import ALL, PopularStart, Recommender
+from foldin.data import Histories
+from foldin.errors import ShapeError
+from foldin.models import MODELS, PopularStart, Recommender, has_capability
 from foldin.ranking import Approximate, Beam, WithSpread, scores
-from foldin.runs import load_run, save_run
 from foldin.training import fit
 from tests.contract.test_contract import SETTINGS
-from tests.damage import change_model
 from tests.lists import recommend
 
 ITEMS = 30
 ALONE, NEVER = 3, 4  # an item that is taken with no other, and one that nobody takes
-STARTS = [name for name, kind in ALL.items() if issubclass(kind, PopularStart)]
+STARTS = [name for name in MODELS if has_capability(MODELS[name].model_class, PopularStart)]
 SCORED_BY_ITEMS = ["itemknn", "ease"]
 
 
@@ -34,7 +32,7 @@ POPULAR = np.argsort(-TRAIN.counts(), kind="stable")
 
 
 def trained(name: str, **more: object) -> Recommender:
-    kind = ALL[name]
+    kind = MODELS[name].model_class
     settings = {**SETTINGS.get(name, {}), **more}
     model = kind(ITEMS, kind.Config(**{**settings, **({"epochs": 2} if "epochs" in settings else {})}), seed=0)
     fit(model, TRAIN, seed=0)
@@ -91,7 +89,7 @@ def test_places_that_neighbors_do_not_fill_are_filled_by_popularity(shrinkage):
 @pytest.mark.parametrize("name", ["popularity", "mixture", "multdae"])
 def test_models_with_a_start_of_their_own_keep_it(name):
     # Their empty list is learned: popular items stand above the others.
-    kind = ALL[name]
+    kind = MODELS[name].model_class
     model = kind(ITEMS, kind.Config(**SETTINGS.get(name, {})), seed=0)
     fit(model, TRAIN, seed=0)
     assert not isinstance(model, PopularStart)
@@ -109,22 +107,6 @@ def test_an_index_gives_the_same_to_nobody():
     model = trained("sasrec")
     found = recommend(model, Histories.empty(2, ITEMS), 5, ranker=Approximate(model, "Flat"))
     assert found.items.tolist() == [POPULAR[:5].tolist()] * 2
-
-
-@pytest.mark.parametrize("name", ["ease", "als", "itemknn", "diffrec"])
-def test_a_run_of_an_earlier_version_takes_the_counts_of_its_catalog(name, tmp_path):
-    model = trained(name)
-    catalog = Catalog.from_ids([f"i{k}" for k in range(ITEMS)], TRAIN.counts())
-    run = tmp_path / "run"
-    save_run(run, name=name, model=model, catalog=catalog, info={})
-    change_model(run, without=("log_share",))
-    people = Histories.from_lists([[], [7, 9]], ITEMS)
-    loaded = load_run(run).model
-    assert recommend(loaded, people, 6).items.tolist() == recommend(model, people, 6).items.tolist()
-    # Another tensor that is missing is still an error.
-    change_model(run, without=(next(iter(model.tensors())),))
-    with pytest.raises(RunError, match="stored tensors"):
-        load_run(run)
 
 
 @pytest.mark.parametrize("name", ["ease", "semantic", "lda"])

@@ -3,13 +3,12 @@ import pytest
 
 from foldin.data import Histories
 from foldin.errors import ConfigError, ShapeError
-from foldin.models import ALL, SASRec, SASRecConfig
-from foldin.models.contract import InnerProduct
+from foldin.models import MODELS, DotProduct, SASRec, SASRecConfig, has_capability
 from foldin.ranking import Approximate, RankedLists, recall_against
 from tests.contract.test_contract import ITEMS, PEOPLE, trained
 from tests.lists import recommend
 
-SEARCHED = [name for name, kind in ALL.items() if issubclass(kind, InnerProduct)]
+SEARCHED = [name for name in MODELS if has_capability(MODELS[name].model_class, DotProduct)]
 
 
 @pytest.mark.parametrize("name", SEARCHED)
@@ -52,7 +51,7 @@ def test_recall_is_the_share_of_the_exact_list():
 
 
 def test_what_cannot_be_searched_is_refused():
-    with pytest.raises(ConfigError, match="EASE has no inner product"):
+    with pytest.raises(ConfigError, match="an index searches dot products of queries and item vectors; EASE has none"):
         Approximate(trained("ease"))
     model = SASRec(ITEMS, SASRecConfig(width=4))
     with pytest.raises(ConfigError, match="index 'Nonsense'"):

@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from foldin.cli import main
 from foldin.data import Catalog, HeldOut, Histories, resolve_history
 from foldin.evaluation import evaluate
-from foldin.models import ALL, Exportable, InnerProduct, ItemTokens, Posterior, user_key
+from foldin.models import MODELS, DotProduct, ItemTokens, OnnxGraph, PosteriorSampler, user_key
 from foldin.ranking import rank, ranker_of
 from foldin.runs import export_onnx, load_run, save_run
 from foldin.serve import Event, EventStore, Limits, Registry, Service, Telemetry, connect, make_app
@@ -34,18 +34,16 @@ HISTORIES = {
     "unknown": ["nobody's", "i2", "i6", "another"],
     "long": LONG,
 }
-RANKERS = {"exact": None, "gumbel:2": None, "sample": Posterior, "beam:50": ItemTokens, "index:Flat": InnerProduct}
+RANKERS = {"exact": None, "gumbel:2": None, "sample": PosteriorSampler, "beam:50": ItemTokens, "index:Flat": DotProduct}
 HTTP = {"gumbel:2": {"explore": "temperature", "temperature": 2}, "sample": {"explore": "thompson", "draws": 5}}
 
 
-@pytest.fixture(scope="module", params=ALL)
+@pytest.fixture(scope="module", params=MODELS)
 def run(request, tmp_path_factory):
-    model = trained(
-        request.param, **({"epochs": 5} if "epochs" in ALL[request.param].Config.__dataclass_fields__ else {})
-    )
+    model = trained(request.param, **({"epochs": 5} if "epochs" in MODELS[request.param].__dataclass_fields__ else {}))
     table = pl.DataFrame({"item": [f"i{at}" for at in range(ITEMS)], "count": [1] * ITEMS})
     folder = tmp_path_factory.mktemp("conformance") / "run"
-    save_run(folder, name=request.param, model=model, catalog=Catalog(table), info={})
+    save_run(folder, model=model, catalog=Catalog(table), info={})
     return folder
 
 
@@ -189,7 +187,7 @@ def test_what_is_evaluated_is_what_is_listed(case):
 
 def test_in_another_runtime(run, tmp_path):
     loaded = load_run(run)
-    if not isinstance(loaded.model, Exportable):
+    if not isinstance(loaded.model, OnnxGraph):
         pytest.skip(f"{loaded.name} is not exported")
     onnxruntime = pytest.importorskip("onnxruntime")
     export_onnx(loaded.model, loaded.catalog, tmp_path / "lists.onnx", k=K)

@@ -6,7 +6,7 @@ import pytest
 
 from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError
-from foldin.models import ALL, Exportable
+from foldin.models import MODELS, OnnxGraph
 from foldin.runs import export_onnx
 from tests.contract.test_contract import ITEMS, PEOPLE, trained
 from tests.lists import recommend
@@ -15,8 +15,8 @@ CATALOG = Catalog.from_ids([f"i{k}" for k in range(ITEMS)])
 MADE = [
     *(
         (name, {"epochs": 2} if name not in ("ease",) else {})
-        for name, kind in ALL.items()
-        if issubclass(kind, Exportable)
+        for name, kind in MODELS.items()
+        if issubclass(kind, OnnxGraph)
     ),
     ("diffrec", {"epochs": 2, "head": "multinomial"}),
     ("sasrec", {"epochs": 2, "positions": "rotary", "block": "gated", "temperature": 0.1}),

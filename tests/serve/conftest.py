@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from foldin.data import Catalog, Source
 from foldin.experiment import save, train
-from foldin.models import ALL
+from foldin.models import MODELS
 from foldin.runs import save_run
 from foldin.serve import EventStore, KeyRing, Limits, Registry, Service, Telemetry, connect, make_app
 from foldin.training import fit
@@ -26,7 +26,7 @@ SETTINGS = {
 
 def make_run(folder: Path, name: str, seed: int = 0) -> Path:
     """A run of a tiny model on the checkerboard, with titles and attributes."""
-    kind = ALL[name]
+    kind = MODELS[name].model_class
     model = kind(ITEMS, kind.Config(**SETTINGS[name]), seed=seed)
     train = checkerboard(60, ITEMS)
     fit(model, train, seed=seed)
@@ -40,7 +40,7 @@ def make_run(folder: Path, name: str, seed: int = 0) -> Path:
             "year": [None, *range(1981, 1980 + ITEMS)],
         }
     )
-    save_run(folder, name=name, model=model, catalog=Catalog(table), info={"seed": seed})
+    save_run(folder, model=model, catalog=Catalog(table), info={"seed": seed})
     return folder
 
 
@@ -52,19 +52,19 @@ def make_judged_run(folder: Path) -> Path:
     log.write_text("user,item\n" + "\n".join(rows) + "\n", encoding="utf-8")
     source = Source(path=str(log), protocol="strong", held_out=10)
     split = source.split()
-    kind = ALL["multvae"]
-    trained = train(split, "multvae", kind.Config(**{**SETTINGS["multvae"], "epochs": 6}))
+    kind = MODELS["multvae"].model_class
+    trained = train(split, kind.Config(**{**SETTINGS["multvae"], "epochs": 6}))
     save(folder, split, trained, source=source.as_dict(), seed=0)
     return folder
 
 
 def make_large_run(folder: Path, items: int = 10_000) -> Path:
     """An untrained model of many items."""
-    kind = ALL["multvae"]
+    kind = MODELS["multvae"].model_class
     model = kind(items, kind.Config(hidden=(), latent=8))
     names = [f"i{at}" for at in range(items)]
     table = pl.DataFrame({"item": names, "title": [f"Thing {at}" for at in range(items)], "count": [1] * items})
-    save_run(folder, name="multvae", model=model, catalog=Catalog(table), info={"seed": 0})
+    save_run(folder, model=model, catalog=Catalog(table), info={"seed": 0})
     return folder
 
 

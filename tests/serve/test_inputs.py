@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from foldin.data import Catalog
 from foldin.errors import ConfigError
-from foldin.models import ALL
+from foldin.models import MODELS
 from foldin.runs import save_run
 from foldin.serve import Event, EventStore, Limits, Registry, Service, Telemetry, connect, make_app
 from tests.conftest import checkerboard
@@ -21,11 +21,11 @@ LONG = ["https://news.example/" + "a" * 190 + f"/{at}" for at in range(5)] + ["ì
 def pages(tmp_path_factory):
     """A service whose catalog has long ids, and a run of a long name."""
     root = tmp_path_factory.mktemp("long")
-    model = ALL["popularity"](len(LONG), ALL["popularity"].Config())
+    model = MODELS["popularity"].model_class(len(LONG), MODELS["popularity"]())
     model.load_state({name: one + 1 for name, one in model.state().items()})
     catalog = Catalog(pl.DataFrame({"item": LONG, "count": checkerboard(16, len(LONG)).counts()}))
     folder = root / ("r" * 250)
-    save_run(folder, name="popularity", model=model, catalog=catalog, info={})
+    save_run(folder, model=model, catalog=catalog, info={})
     registry = Registry()
     registry.deploy(folder)
     engine = connect(f"sqlite:///{root}/events.db")

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from foldin.data import Histories
-from foldin.models import ALL
+from foldin.models import MODELS
 from foldin.runs import load_run, save_run
 from foldin.serve import Registry, lab
 from foldin.serve.insight import Insight, _keep
@@ -85,9 +85,9 @@ def test_the_map_is_the_principal_components_of_the_item_vectors(client, runs):
 
 
 def test_vectors_of_width_one_lie_on_a_line(tmp_path):
-    model = ALL["multvae"](ITEMS, ALL["multvae"].Config(hidden=(), latent=1))
+    model = MODELS["multvae"].model_class(ITEMS, MODELS["multvae"](hidden=(), latent=1))
     catalog = load_run(make_run(tmp_path / "any", "popularity")).catalog
-    save_run(tmp_path / "narrow", name="multvae", model=model, catalog=catalog, info={"seed": 0})
+    save_run(tmp_path / "narrow", model=model, catalog=catalog, info={"seed": 0})
     registry = Registry()
     one = registry.deploy(tmp_path / "narrow")
     found = Insight().map(one)
@@ -166,7 +166,6 @@ def test_a_report_is_of_the_run_that_serves_not_of_what_its_folder_holds_by_now(
     folder = make_run(tmp_path / "shop", "multvae")
     save_run(
         folder,
-        name="multvae",
         model=load_run(folder).model,
         catalog=load_run(folder).catalog,
         info={"seed": 1},

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 import pytest
 
 from foldin.errors import ConfigError
-from foldin.models import ALL, MultVAEConfig
+from foldin.models import MODELS, MultVAEConfig
 from foldin.training import Config, setting
 
 
@@ -61,8 +61,8 @@ def test_a_journey_through_json():
         MultVAEConfig.from_dict({"speed": 1})
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", MODELS)
 def test_every_setting_of_every_model_is_explained(name):
-    config = ALL[name].Config()
+    config = MODELS[name]()
     assert all(field.metadata["help"] for field in config.__dataclass_fields__.values())
-    assert ALL[name].Config(**config.as_dict()) == config
+    assert MODELS[name](**config.as_dict()) == config

@@ -8,7 +8,8 @@ from foldin.cli.options import JSON, fit_options, read_options, settings_of, sou
 from foldin.cli.output import FitBar, json_out, out, status, working
 from foldin.cli.tables import metrics_table, show_calibrations, show_tests
 from foldin.errors import CapacityError, ConfigError, FitError, FoldinError, MissingExtraError
-from foldin.experiment import Trained, choose_device, model_class, report, train
+from foldin.experiment import Trained, choose_device, report, train
+from foldin.models import config_class
 
 __all__ = ["command"]
 
@@ -56,7 +57,7 @@ def command(
                 f"--set {key}={value}: MODEL.FIELD=VALUE was expected, with a model of {', '.join(names)}"
             )
         settings[name][field] = value
-    configs = {name: model_class(name).Config.from_texts(settings[name]) for name in names}
+    configs = {name: config_class(name).from_texts(settings[name]) for name in names}
     where = choose_device(device)
     source = source_of(path, options)
     with working("reading") as bar:
@@ -71,7 +72,6 @@ def command(
             with FitBar(name, metric) as progress:
                 trained[name] = train(
                     split,
-                    name,
                     configs[name],
                     seed=source.seed,
                     device=where,

@@ -14,7 +14,7 @@ from foldin.cli.tables import metrics_table, show_tests
 from foldin.data import EMBEDDED, Histories, Source, split_log
 from foldin.errors import ConfigError, RunError
 from foldin.experiment import report, save, train
-from foldin.models import EASEConfig, MultVAEConfig
+from foldin.models import EASEConfig, MultVAEConfig, PopularityConfig
 from foldin.ranking import Exact, rank
 from foldin.runs import check_target, is_finished, load_run
 from foldin.training import Config
@@ -22,8 +22,8 @@ from foldin.training import Config
 __all__ = ["command"]
 
 # A small log of 671 people: a narrow code, a strong ridge.
-_MODELS: dict[str, Config | None] = {
-    "popularity": None,
+_MODELS: dict[str, Config] = {
+    "popularity": PopularityConfig(),
     "ease": EASEConfig(regularization=200.0),
     "multvae": MultVAEConfig(latent=64, hidden=(), epochs=80, batch_size=50),
 }
@@ -68,7 +68,7 @@ def _demo(titles: tuple[str, ...], folder: str | None, seed: int, *, serve: bool
     trained = {}
     for name, config in _MODELS.items():
         with FitBar(name, "ndcg@100") as progress:
-            trained[name] = train(split, name, config, seed=seed, progress=progress)
+            trained[name] = train(split, config, seed=seed, progress=progress)
     content = report(split, trained, data=EMBEDDED, seed=seed)
     model, catalog = trained["multvae"].model, split.catalog
     # What is shown below comes from the stored run, as it would for anybody who loads it.

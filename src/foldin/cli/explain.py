@@ -16,11 +16,14 @@ from foldin.reports.explanation import explain, explain_file
 from foldin.reports.page import html_page
 from foldin.reports.wording import (
     RELIABILITY_HEAD,
+    TERMS_HEAD,
     bound_heading,
     bound_rows,
     health_line,
     prediction_line,
     reliability_rows,
+    term_heading,
+    term_rows,
 )
 from foldin.runs import load_run
 
@@ -124,10 +127,12 @@ def command(
         return
     console = out()
     console.print(f"{loaded.name} on {content['data']}: {prediction_line(content)}", soft_wrap=True)
+    if "bound" in content:
+        console.print(table(term_heading(content["bound"]), TERMS_HEAD, term_rows(content["bound"])))
     if "bounds" in content:
         _show_bounds(console, content["bounds"])
-    if "segments" in content:
-        largest = content["segments"][:_SEGMENTS]
+    if "components" in content:
+        largest = content["components"][:_SEGMENTS]
         title = (
             f"the largest {len(largest)} of {len(content['segments'])} parts, and the items that say most about each"
         )

@@ -9,7 +9,8 @@ from foldin.cli.options import JSON, ModelName, fit_options, read_options, setti
 from foldin.cli.output import FitBar, json_out, out, status, working
 from foldin.cli.tables import metrics_table, show_calibrations
 from foldin.errors import RunError
-from foldin.experiment import choose_device, model_class, report, save, train
+from foldin.experiment import choose_device, report, save, train
+from foldin.models import config_class
 from foldin.runs import check_target, is_finished
 from foldin.training import CHECKPOINT, Stopped
 
@@ -55,7 +56,7 @@ def command(
         raise RunError(f"{target}: holds an unfinished run; continue it with --resume, or remove it first")
     if not unfinished:
         check_target(target)
-    config = model_class(name).Config.from_texts(settings_of(texts))
+    config = config_class(name).from_texts(settings_of(texts))
     source = source_of(path, options)
     with working("reading") as bar:
         split = source.split(download_progress=bar)
@@ -65,7 +66,6 @@ def command(
     with FitBar(name, metric) as progress:
         one = train(
             split,
-            name,
             config,
             seed=seed,
             device=choose_device(device),

@@ -17,23 +17,24 @@ JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on 
 
 
 class ModelName(click.ParamType):
-    """A model's name, from `foldin.models.ALL`."""
+    """A model's name, from `foldin.models.MODELS`."""
 
     name = "model"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from foldin.models import ALL
+        from foldin.models import MODELS
 
-        if value not in ALL:
-            self.fail(f"{value!r} is not one of {', '.join(ALL)}", param, ctx)
+        if value not in MODELS:
+            self.fail(f"{value!r} is not one of {', '.join(MODELS)}", param, ctx)
         return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
         from click.shell_completion import CompletionItem
 
-        from foldin.models import ALL
+        from foldin.models import MODELS
 
-        return [CompletionItem(name, help=kind.summary) for name, kind in ALL.items() if name.startswith(incomplete)]
+        names = [name for name in MODELS if name.startswith(incomplete)]
+        return [CompletionItem(name, help=MODELS[name].model_class.summary) for name in names]
 
 
 def _stack(function: F, options: list[Callable[[F], F]]) -> F:

@@ -20,7 +20,7 @@ from foldin.errors import ConfigError
 from foldin.experiment import choose_device
 from foldin.files import write_atomically
 from foldin.memory import require_memory
-from foldin.models import PopularStart, Posterior, Recommender, user_key
+from foldin.models import PopularStart, PosteriorSampler, Recommender, capability, user_key
 from foldin.ranking import (
     Approximate,
     Beam,
@@ -72,7 +72,7 @@ def list_table(title: str, rows: list[dict[str, Any]]) -> Any:
 
 def single_ranker(model: Recommender[Any], ranker: Ranker, *, seed: int = 0, draws: int | None = None) -> Ranker:
     """The ranker with the posterior's spread, where the model has one and the ranker does not tell it already."""
-    if isinstance(model, Posterior) and not isinstance(ranker, PosteriorSample):
+    if capability(model, PosteriorSampler) and not isinstance(ranker, PosteriorSample):
         return WithSpread(ranker, draws, seed=seed)
     return ranker
 
@@ -96,7 +96,8 @@ def _items(catalog: Catalog, ids: tuple[str, ...], option: str) -> list[int]:
 
 def _start_note(model: Recommender[Any], people: Histories) -> str | None:
     """What is to be said of a list that does not come from the user's own events."""
-    if not isinstance(model, PopularStart) or not model.given_popularity(people)[0]:
+    start = capability(model, PopularStart)
+    if start is None or not start.given_popularity(people)[0]:
         return None
     known = "no history" if people.n_events == 0 else "nothing is learned of the items in the history"
     return f"{known}: these are the most popular items"
@@ -258,7 +259,8 @@ def _for_file(
         some = people.rows(0, 1000)
         lists_of = partial(rank, model, some, k, eligible=eligible(some))
         recall = float(recall_against(lists_of(ranker=ranker), lists_of()).mean()) if len(some) else 1.0
-    popular = int(model.given_popularity(people).sum()) if isinstance(model, PopularStart) else 0
+    fallback = capability(model, PopularStart)
+    popular = 0 if fallback is None else int(fallback.given_popularity(people).sum())
     if as_json:
         more = {} if recall is None else {"recall_of_exact": recall}
         json_out(

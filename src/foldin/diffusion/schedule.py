@@ -12,6 +12,7 @@ Source: ho2020, eqs. 2, 4, 6 and 7; nichol2021, eqs. 16–17 (cosine); salimans2
 a variance that grows in a straight line); kingma2021, eq. 13 (the weights of the bound by signal-to-noise ratios).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -162,6 +163,11 @@ class NoiseSchedule:
         """μ̃_t of q(x_t−1 | x_t, x_0); its variance is `posterior_variance[t]`."""
         of_clean, of_now = self.mean_coefficients
         return self.at(of_clean, t, clean) * clean + self.at(of_now, t, now) * now
+
+    def prior_kl(self, clean: Float[Tensor, "rows *shape"]) -> Float[Tensor, " rows"]:
+        """KL(q(x_T | x_0) ‖ N(0, I)) of each row, in nats."""
+        last, flat = float(self.alpha_bar[-1]), clean.flatten(1)
+        return 0.5 * (flat.shape[1] * (-last - math.log1p(-last)) + last * flat.square().sum(dim=1))
 
     def to_clean(
         self, kind: str, said: Float[Tensor, "rows *shape"], now: Float[Tensor, "rows *shape"], t: Int[Tensor, " #rows"]

@@ -1,7 +1,7 @@
 """Honest evaluation: full ranking, per-person figures, intervals, paired tests, one likelihood scale."""
 
 from foldin.evaluation.beyond import coverage, gini, novelty
-from foldin.evaluation.bounds import bound_report, fold_in_bound
+from foldin.evaluation.bounds import bound_report, fold_in_bound, likelihood_bound
 from foldin.evaluation.calibration import calibration_curve
 from foldin.evaluation.comparison import compare_models
 from foldin.evaluation.evaluate import (
@@ -40,6 +40,7 @@ __all__ = [
     "gini",
     "hit_rate",
     "holm",
+    "likelihood_bound",
     "map_",
     "mrr",
     "ndcg",

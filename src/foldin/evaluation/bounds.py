@@ -28,14 +28,14 @@ from foldin.inference import (
     weights_of_both,
 )
 from foldin.inference import bound_report as report
-from foldin.models import Variational
+from foldin.models import BoundedLikelihood, LatentPosterior
 from foldin.tensors import Float, Tensor
 
-__all__ = ["bound_report", "fold_in_bound"]
+__all__ = ["bound_report", "fold_in_bound", "likelihood_bound"]
 
 
 def bound_report(
-    model: Variational[Any],
+    model: LatentPosterior,
     held: HeldOut,
     *,
     people: int = 500,
@@ -82,8 +82,37 @@ def bound_report(
 
 
 @torch.no_grad()
+def likelihood_bound(model: BoundedLikelihood, held: HeldOut, *, users: int = 500, seed: int = 0) -> dict[str, Any]:
+    """A lower bound on the log-probability of held-out users' whole histories, by its terms, in nats per user and per item.
+
+    `of` says which quantity is bounded: bounds of different quantities do not compare.
+
+    Args:
+        users: held-out users at most (the first with any item).
+
+    Raises:
+        ShapeError: none of the held-out users has an item.
+    """
+    whole = held.fold_in.followed_by(held.targets)
+    chosen = np.flatnonzero(whole.lengths)[:users]
+    if len(chosen) == 0:
+        raise ShapeError("none of the held-out users has an item")
+    x = whole.select(chosen)
+    units = x.lengths.astype(np.float64)
+    called = Called("user", "users", "item")
+    found = model.bound(x, torch.Generator(model.device).manual_seed(seed))
+    return {
+        "of": found.of,
+        "users": len(x),
+        "items_per_user": float(units.mean()),
+        "value": entry_of(found.value, units, called),
+        "terms": {name: entry_of(term, units, called) for name, term in found.terms.items()},
+    }
+
+
+@torch.no_grad()
 def fold_in_bound(
-    model: Variational[Any], fold_in: Histories, targets: Histories, *, draws: int, generator: torch.Generator
+    model: LatentPosterior, fold_in: Histories, targets: Histories, *, draws: int, generator: torch.Generator
 ) -> dict[str, Any]:
     """Bounds on log p(target half | fold-in half) as data, in nats per person and per target item; see the module's docstring.
 
@@ -112,7 +141,7 @@ def fold_in_bound(
 
 
 def _given(
-    model: Variational[Any], fold_in: Histories, targets: Histories, draws: int, generator: torch.Generator
+    model: LatentPosterior, fold_in: Histories, targets: Histories, draws: int, generator: torch.Generator
 ) -> tuple[Float[Tensor, " users"], Float[Tensor, " users"], Float[Tensor, "draws users"]]:
     """(E log p(x_target|z), KL, log weights of the draws of both posteriors) of each person."""
     whole, prior = posteriors(model, fold_in.followed_by(targets)), posteriors(model, fold_in)

@@ -3,18 +3,17 @@
 from foldin.experiment.environment import choose_device, versions
 from foldin.experiment.reporting import report
 from foldin.experiment.saving import save, source_of_run, split_of_run
-from foldin.experiment.training import Trained, check_targets, model_class, train, untrained
+from foldin.experiment.training import Trained, build_model, check_targets, train
 
 __all__ = [
     "Trained",
+    "build_model",
     "check_targets",
     "choose_device",
-    "model_class",
     "report",
     "save",
     "source_of_run",
     "split_of_run",
     "train",
-    "untrained",
     "versions",
 ]

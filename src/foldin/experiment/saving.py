@@ -47,7 +47,6 @@ def save(folder: Path, split: Split, one: Trained, *, source: Mapping[str, Any],
     }
     save_run(
         folder,
-        name=one.name,
         model=one.model,
         catalog=split.catalog,
         info=info,

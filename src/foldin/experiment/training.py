@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from foldin.data import Split
+from foldin.data import Catalog, Split
 from foldin.errors import ConfigError, FitError, ShapeError, SplitError
 from foldin.evaluation import (
     DEFAULT_METRICS,
@@ -19,34 +19,30 @@ from foldin.evaluation import (
     parse_metric,
 )
 from foldin.memory import allocating
-from foldin.models import ALL, Described, Recommender
+from foldin.models import ItemFeatures, Recommender, capability, config_of, model_name
 from foldin.training import Config, FitResult, Progress, Stopped, fit
 
-__all__ = ["Trained", "check_targets", "model_class", "train", "untrained"]
+__all__ = ["Trained", "build_model", "check_targets", "train"]
 
 
-def model_class(name: str) -> type[Recommender]:
-    """The class of a model's name.
+def build_model(
+    catalog: Catalog, config: Config | str, *, seed: int = 0, device: torch.device | str = "cpu"
+) -> Recommender[Any]:
+    """A model of a catalog before training, given the catalog's features where it looks at them.
 
-    Raises:
-        ConfigError: no such model.
-    """
-    if name not in ALL:
-        raise ConfigError(f"no model named {name!r}; there are {', '.join(ALL)}")
-    return ALL[name]
-
-
-def untrained(
-    split: Split, name: str, config: Config | None = None, *, seed: int = 0, device: torch.device | str = "cpu"
-) -> Recommender:
-    """A model of a split's catalogue, told what the catalogue says of its items where it listens.
+    Args:
+        config: a configuration, or the name of a model, for its defaults.
+        seed: of the initial weights.
 
     Raises:
         ConfigError: no such model.
+        CapacityError: its tensors need more memory than is free.
     """
-    model = model_class(name)(len(split.catalog), config, seed=seed, device=device)
-    if isinstance(model, Described):
-        model.describe(split.catalog)
+    config = config_of(config)
+    model: Recommender[Any] = config.model_class(len(catalog), config, seed=seed, device=device)
+    featured = capability(model, ItemFeatures)
+    if featured is not None:
+        featured.describe(catalog)
     return model
 
 
@@ -93,8 +89,7 @@ class Trained:
 
 def train(
     split: Split,
-    name: str,
-    config: Config | None = None,
+    config: Config | str,
     *,
     seed: int = 0,
     device: torch.device | str = "cpu",
@@ -115,6 +110,7 @@ def train(
     and an epoch has ended: then the best weights so far are judged.
 
     Args:
+        config: of the model, or its name, for its defaults.
         calibrate: fit a temperature of the model's logits on the validation users before it is judged, and keep it with
             the run; where there is none, the model stays as it is, and `Trained.calibration` says why.
 
@@ -125,8 +121,10 @@ def train(
     check_targets(split)
     for one in metrics:
         parse_metric(one)
-    with allocating(f"{name} of {len(split.catalog):,} items", model_class(name).smaller):
-        model = untrained(split, name, config, seed=seed, device=device)
+    config = config_of(config)
+    name = model_name(type(config)) or config.model_class.__name__
+    with allocating(f"{name} of {len(split.catalog):,} items", config.model_class.smaller):
+        model = build_model(split.catalog, config, seed=seed, device=device)
         validation = ValidationMetric(split.validation, metric)
         result = fit(
             model,

@@ -2,6 +2,7 @@
 
 from foldin.inference.ais import Annealing, Schedule, annealed_weights, tuned_schedule
 from foldin.inference.black_box import BlackBoxResult, GaussianApproximation, Parameter, black_box_vi
+from foldin.inference.bound import Bound
 from foldin.inference.bounds import Called, bound_report, entry_of
 from foldin.inference.decomposition import KlDecomposition, aggregate_log_density, decompose_kl
 from foldin.inference.elbo import (
@@ -31,6 +32,7 @@ from foldin.inference.variational_mixture import VariationalGaussianMixture
 __all__ = [
     "Annealing",
     "BlackBoxResult",
+    "Bound",
     "Called",
     "EMResult",
     "ElboTerms",

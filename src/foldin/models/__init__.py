@@ -1,16 +1,30 @@
-"""Recommenders, one file each. What is in `ALL` is on the command line, in the contract tests and in the docs."""
+"""Recommenders, one file each. What is in `MODELS` is on the command line, in the contract tests and in the docs."""
 
 from foldin.models.autoencoders.multdae import MultDAE, MultDAEConfig
 from foldin.models.autoencoders.multvae import MultVAE, MultVAEConfig
 from foldin.models.autoencoders.recvae import RecVAE, RecVAEConfig
 from foldin.models.baselines.popularity import Popularity, PopularityConfig
-from foldin.models.contract import Described, Exportable, InnerProduct, ItemTokens, Recommender, Segmented
+from foldin.models.capability import (
+    BoundedLikelihood,
+    Components,
+    DotProduct,
+    ItemFeatures,
+    ItemTokens,
+    LatentPosterior,
+    OnnxGraph,
+    PosteriorSampler,
+    capability,
+    has_capability,
+    required,
+    top_items,
+)
+from foldin.models.contract import Recommender
 from foldin.models.diffusion.diffrec import DiffRec, DiffRecConfig
 from foldin.models.diffusion.latent_diffrec import LatentDiffRec, LatentDiffRecConfig
 from foldin.models.linear.als import ALS, ALSConfig
 from foldin.models.linear.ease import EASE, EASEConfig
 from foldin.models.linear.itemknn import ItemKNN, ItemKNNConfig
-from foldin.models.posterior import Posterior
+from foldin.models.registry import MODELS, config_class, config_of, model_name
 from foldin.models.semantic.semantic_ids import SemanticIds, SemanticIdsConfig
 from foldin.models.sequential.sasrec import Reading, SASRec, SASRecConfig
 from foldin.models.start import PopularStart, log_shares
@@ -19,73 +33,62 @@ from foldin.models.topics.lda import LDA, LDAConfig
 from foldin.models.topics.mixture import MixtureOfMultinomials, MixtureOfMultinomialsConfig
 from foldin.models.topics.plsa import PLSA, PLSAConfig
 from foldin.models.topics.poisson import PoissonFactorization, PoissonFactorizationConfig
-from foldin.models.variational import Variational
-
-ALL: dict[str, type[Recommender]] = {
-    "popularity": Popularity,
-    "itemknn": ItemKNN,
-    "ease": EASE,
-    "als": ALS,
-    "mixture": MixtureOfMultinomials,
-    "plsa": PLSA,
-    "lda": LDA,
-    "poisson": PoissonFactorization,
-    "multdae": MultDAE,
-    "multvae": MultVAE,
-    "recvae": RecVAE,
-    "diffrec": DiffRec,
-    "l-diffrec": LatentDiffRec,
-    "sasrec": SASRec,
-    "semantic": SemanticIds,
-}
 
 __all__ = [
-    "ALL",
     "ALS",
     "EASE",
     "LDA",
+    "MODELS",
     "PLSA",
     "ALSConfig",
-    "Described",
+    "BoundedLikelihood",
+    "Components",
     "DiffRec",
     "DiffRecConfig",
+    "DotProduct",
     "EASEConfig",
-    "Exportable",
-    "InnerProduct",
+    "ItemFeatures",
     "ItemKNN",
     "ItemKNNConfig",
     "ItemTokens",
     "LDAConfig",
     "LatentDiffRec",
     "LatentDiffRecConfig",
+    "LatentPosterior",
     "MixtureOfMultinomials",
     "MixtureOfMultinomialsConfig",
     "MultDAE",
     "MultDAEConfig",
     "MultVAE",
     "MultVAEConfig",
+    "OnnxGraph",
     "PLSAConfig",
     "PoissonFactorization",
     "PoissonFactorizationConfig",
     "PopularStart",
     "Popularity",
     "PopularityConfig",
-    "Posterior",
+    "PosteriorSampler",
     "Reading",
     "RecVAE",
     "RecVAEConfig",
     "Recommender",
     "SASRec",
     "SASRecConfig",
-    "Segmented",
     "SemanticIds",
     "SemanticIdsConfig",
     "Streams",
-    "Variational",
+    "capability",
+    "config_class",
+    "config_of",
+    "has_capability",
     "history_key",
     "keys_of",
     "log_shares",
+    "model_name",
+    "required",
     "stream",
     "streams",
+    "top_items",
     "user_key",
 ]

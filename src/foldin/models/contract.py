@@ -1,98 +1,24 @@
 """The one contract: what every recommender is."""
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
 
-from foldin.data import Catalog, Histories, count_of
+from foldin.data import Histories, count_of
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.memory import require_memory
-from foldin.tensors import Array, Bool, Float, Int, Int64, Tensor
+from foldin.tensors import Float, Tensor
 from foldin.training import Config, Trainable
 
-__all__ = ["LEAST_SHARE", "Described", "Exportable", "InnerProduct", "ItemTokens", "Recommender", "Segmented"]
+__all__ = ["LEAST_SHARE", "Recommender"]
 
 _BLOCK_BYTES = 64 << 20
 # Of an item's probability, in single precision: the logarithm of 0 would be −∞, which means "not to be listed".
 LEAST_SHARE = 1e-37
 C = TypeVar("C", bound=Config)
-
-
-class Exportable(ABC):
-    """A recommender whose scores can be written down as plain tensor operations, for another runtime to execute."""
-
-    @abstractmethod
-    def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
-        """As `_logits`, of a rectangle of items, oldest first, with −1 on the right where a history is shorter."""
-
-
-class Described(ABC):
-    """A recommender that looks at what is known of the items besides who took them."""
-
-    @abstractmethod
-    def describe(self, catalog: Catalog) -> None:
-        """Take what it needs from the catalogue; before training."""
-
-
-class InnerProduct(ABC):
-    """A recommender whose scores are ⟨query of a person, vector of an item⟩ + bias: one that an index can search.
-
-    A person with no history may be scored otherwise.
-    """
-
-    @abstractmethod
-    def queries(self, histories: Histories) -> Float[Tensor, "users width"]:
-        """Each person's query."""
-
-    @abstractmethod
-    def item_vectors(self) -> tuple[Float[Tensor, "items width"], Float[Tensor, " items"]]:
-        """(vectors, biases) of all items."""
-
-
-class ItemTokens(ABC):
-    """A recommender whose items are sequences of tokens, which it generates one by one: one that a beam can search."""
-
-    @abstractmethod
-    def branching(self) -> int:
-        """Tokens of a level, at most."""
-
-    @abstractmethod
-    def beam_search(
-        self,
-        histories: Histories,
-        paths: int,
-        *,
-        allowed: Bool[Tensor, " items"],
-        seen: tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"]],
-    ) -> tuple[Float[Tensor, "users found"], Int[Tensor, "users found"]]:
-        """(log p, items) of the best items that a beam finds, best first; −∞ and −1 where there are fewer.
-
-        log p is that of the item given that it is one that may be listed, in nats, and exact.
-
-        Args:
-            histories: each with an event.
-            paths: kept at each level.
-            allowed: items that may be listed.
-            seen: (users, items), pairs that may not; each pair once.
-        """
-
-
-class Segmented(ABC):
-    """A recommender made of parts that can be described by their items: classes of people, topics, factors."""
-
-    @abstractmethod
-    def segments(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
-        """(share of each part, its distribution over items)."""
-
-    def telling_items(self, k: int) -> Int64[Array, "segments k"]:
-        """The k items that say most about each part: by p(i | part) log(p(i | part) / p(i)), its share of their KL."""
-        weights, shares = self.segments()
-        overall = weights @ shares
-        telling = shares * np.log(np.maximum(shares, 1e-300) / np.maximum(overall, 1e-300))
-        return np.argsort(-telling, axis=1, kind="stable")[:, :k]
 
 
 class Recommender(Trainable[C, Histories], Generic[C]):
@@ -120,6 +46,10 @@ class Recommender(Trainable[C, Histories], Generic[C]):
 
     def _called(self) -> str:
         return f"{type(self).__name__} of {self.n_items:,} items"
+
+    def lacks(self, capability: type) -> str | None:
+        """Why a model of these settings lacks a capability that its class has; None where it has it (`models/capability.py`)."""
+        return None
 
     def training_bytes(self, train: Histories) -> float:
         """Memory that training needs beside what the model holds: the gradient and two moments of each parameter."""

@@ -14,7 +14,7 @@ import torch
 from foldin.data import Histories
 from foldin.errors import ConfigError, MissingExtraError
 from foldin.kernels import top_k
-from foldin.models import InnerProduct, PopularStart, Recommender
+from foldin.models import DotProduct, PopularStart, Recommender, capability, required
 from foldin.ranking.eligibility import Eligibility
 from foldin.ranking.exact import masked_logits
 from foldin.ranking.lists import RankedLists
@@ -35,7 +35,7 @@ class Approximate:
     index is good for (a long history, a short `allow`), and for those with no history, every item is scored.
 
     Args:
-        model: one that is an `InnerProduct`; the only one that this ranks.
+        model: one with the capability `DotProduct`; the only one that this ranks.
         factory: FAISS' own description of an index: `Flat` (exact), `HNSW32`, `IVF256,Flat`, `IVF256,PQ16`, …
         effort: how far a search goes: `efSearch` of HNSW, `nprobe` of IVF; FAISS' default when None.
 
@@ -47,8 +47,7 @@ class Approximate:
     random: ClassVar[bool] = False
 
     def __init__(self, model: Recommender[Any], factory: str = "HNSW32", *, effort: int | None = None) -> None:
-        if not isinstance(model, InnerProduct):
-            raise ConfigError(f"{type(model).__name__} has no inner product to search; see foldin.models.InnerProduct")
+        self._searched = required(model, DotProduct, "an index searches dot products of queries and item vectors")
         try:
             import faiss
         except ImportError as error:
@@ -58,7 +57,7 @@ class Approximate:
                 f"index {factory!r}: no part of an index has a size of 0, and HNSW has at least 2 neighbors"
             )
         self.model: Recommender[Any] = model
-        weight, bias = model.item_vectors()
+        weight, bias = self._searched.item_vectors()
         vectors = torch.cat((weight, bias.unsqueeze(1)), dim=1).detach().cpu().numpy().astype(np.float32)
         try:
             self._index: Any = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
@@ -90,8 +89,9 @@ class Approximate:
         # By powers of two: how much is fetched for one user does not depend on who else is asked for.
         fetched = np.minimum(2 ** np.ceil(np.log2(fetched)).astype(np.int64), max(model.n_items, k))
         told = histories.lengths > 0
-        if isinstance(model, PopularStart):
-            told &= ~model.given_popularity(histories)
+        fallback = capability(model, PopularStart)
+        if fallback is not None:
+            told &= ~fallback.given_popularity(histories)
         searched = told & (fetched <= min(_MOST_FETCHED, model.n_items))
         items = np.full((len(histories), k), -1, dtype=np.int64)
         scores = np.full((len(histories), k), -np.inf, dtype=np.float32)
@@ -109,8 +109,7 @@ class Approximate:
         self, histories: Histories, eligible: Eligibility, k: int, count: int
     ) -> tuple[Int64[Array, "users k"], Float64[Array, "users k"]]:
         """(items, scores) of the best k of so many neighbors that may be listed."""
-        assert isinstance(self.model, InnerProduct)
-        queries = self.model.queries(histories)
+        queries = self._searched.queries(histories)
         asked = torch.cat((queries, queries.new_ones(len(histories), 1)), dim=1).float().cpu().numpy()
         try:
             values, found = self._index.search(asked, count)

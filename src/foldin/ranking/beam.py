@@ -9,7 +9,7 @@ import torch
 
 from foldin.data import Histories
 from foldin.errors import ConfigError
-from foldin.models import ItemTokens, Recommender
+from foldin.models import ItemTokens, Recommender, required
 from foldin.ranking.eligibility import Eligibility
 from foldin.ranking.exact import Exact
 from foldin.ranking.lists import RankedLists
@@ -43,27 +43,28 @@ class Beam:
 
     def check(self, model: Recommender[Any]) -> None:
         """It needs items with tokens."""
-        if not isinstance(model, ItemTokens):
-            raise ConfigError(f"a beam searches items that have tokens; {type(model).__name__} has none")
+        self._tokens(model)
         if model.temperature is not None:
             raise ConfigError(
                 f"{type(model).__name__}: a beam has no sum over all items, which its temperature needs; rank it exactly"
             )
+
+    @staticmethod
+    def _tokens(model: Recommender[Any]) -> ItemTokens:
+        return required(model, ItemTokens, "a beam searches items that have tokens")
 
     def _paths(self, model: Recommender[Any], k: int) -> int:
         return min(max(self.width, k), model.n_items)
 
     def block(self, model: Recommender[Any], k: int) -> int:
         """Users to search for at once."""
-        assert isinstance(model, ItemTokens)
-        entries = self._paths(model, k) * model.branching() + model.n_items
+        entries = self._paths(model, k) * self._tokens(model).branching() + model.n_items
         return int(min(1024, max(1, _ENTRIES // entries)))
 
     def rank(
         self, model: Recommender[Any], histories: Histories, eligible: Eligibility, k: int, keys: Sequence[int] = ()
     ) -> RankedLists:
         """The lists of a block of users."""
-        assert isinstance(model, ItemTokens)
         items = np.full((len(histories), k), -1, dtype=np.int64)
         scores = np.full((len(histories), k), -np.inf, dtype=np.float32)
         nobody, known = np.flatnonzero(histories.lengths == 0), np.flatnonzero(histories.lengths)
@@ -76,7 +77,7 @@ class Beam:
             allowed = torch.ones(model.n_items, dtype=torch.bool, device=model.device)
             if some.barred is not None:
                 allowed[torch.from_numpy(some.barred).to(model.device)] = False
-            logp, best = model.beam_search(
+            logp, best = self._tokens(model).beam_search(
                 histories.select(known), self._paths(model, k), allowed=allowed, seen=(users, hidden)
             )
             count = min(k, best.shape[1])

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from foldin.data import Histories
-from foldin.errors import ConfigError, ShapeError
+from foldin.errors import ShapeError
 from foldin.kernels import top_k
-from foldin.models import Posterior, Recommender, Streams, streams
+from foldin.models import PosteriorSampler, Recommender, Streams, required, streams
 from foldin.ranking.eligibility import Eligibility
 from foldin.ranking.exact import Exact
 from foldin.ranking.lists import RankedLists, Spread
@@ -28,10 +28,8 @@ _DRAWS = 100
 _SHARES = 1 << 25  # probabilities of all draws that are kept at once
 
 
-def _posterior(model: Recommender[Any], what: str) -> Posterior[Any]:
-    if not isinstance(model, Posterior):
-        raise ConfigError(f"{what} needs a model with a posterior; {type(model).__name__} has none")
-    return model
+def _sampler(model: Recommender[Any], what: str) -> PosteriorSampler:
+    return required(model, PosteriorSampler, f"{what} needs a model with a posterior")
 
 
 def _check_draws(draws: int | None, level: float) -> None:
@@ -39,15 +37,15 @@ def _check_draws(draws: int | None, level: float) -> None:
         raise ShapeError(f"a spread needs at least two draws and a level in (0, 1), not {draws} and {level:g}")
 
 
-def _block(model: Posterior[Any], draws: int, k: int) -> int:
+def _block(model: Recommender[Any], draws: int, k: int) -> int:
     return max(1, min(model.block() // 4, _SHARES // (draws * k)))
 
 
 def drawn_logits(
-    model: Posterior[Any], histories: Histories, own: Streams, barred: Bool[Tensor, "users items"]
+    model: Recommender[Any], histories: Histories, own: Streams, barred: Bool[Tensor, "users items"]
 ) -> Iterator[Float[Tensor, "users items"]]:
     """Draws of the logits under the model's temperature, −∞ for what may not be listed."""
-    for logits in model.drawn_logits(histories, own):
+    for logits in _sampler(model, "a draw from the posterior").drawn_logits(histories, own):
         yield model.tempered(logits, histories).masked_fill_(barred, -torch.inf)
 
 
@@ -77,12 +75,12 @@ class WithSpread:
 
     def check(self, model: Recommender[Any]) -> None:
         """It needs a posterior."""
-        _posterior(model, "a spread")
+        _sampler(model, "a spread")
         self.of.check(model)
 
     def block(self, model: Recommender[Any], k: int) -> int:
         """Users whose draws are kept at once."""
-        return min(self.of.block(model, k), _block(_posterior(model, "a spread"), self.draws or _DRAWS, k))
+        return min(self.of.block(model, k), _block(model, self.draws or _DRAWS, k))
 
     def rank(
         self, model: Recommender[Any], histories: Histories, eligible: Eligibility, k: int, keys: Sequence[int]
@@ -100,8 +98,7 @@ class WithSpread:
         keys: Sequence[int],
     ) -> RankedLists:
         """Lists that are there already, with the spread of their entries."""
-        model, draws = _posterior(model, "a spread"), self.draws or _DRAWS
-        shape = lists.items.shape
+        draws, shape = self.draws or _DRAWS, lists.items.shape
         barred = eligible.mask(model.device)
         chosen = torch.from_numpy(np.maximum(lists.items, 0)).to(model.device)
         shares, hits = np.empty((draws, *shape), dtype=np.float32), np.zeros(shape)
@@ -157,21 +154,20 @@ class PosteriorSample:
 
     def check(self, model: Recommender[Any]) -> None:
         """It needs a posterior."""
-        _posterior(model, "a draw from the posterior")
+        _sampler(model, "a draw from the posterior")
 
-    def _spread(self, model: Posterior[Any]) -> WithSpread:
-        draws = model.propensity_draws if self.draws is None else self.draws
+    def _spread(self, model: Recommender[Any]) -> WithSpread:
+        draws = _sampler(model, "a draw from the posterior").propensity_draws if self.draws is None else self.draws
         return WithSpread(draws=draws, level=self.level, seed=self.seed)
 
     def block(self, model: Recommender[Any], k: int) -> int:
         """Users whose draws are kept at once."""
-        return self._spread(_posterior(model, "a draw from the posterior")).block(model, k)
+        return self._spread(model).block(model, k)
 
     def rank(
         self, model: Recommender[Any], histories: Histories, eligible: Eligibility, k: int, keys: Sequence[int]
     ) -> RankedLists:
         """The lists of a block of users."""
-        model = _posterior(model, "a draw from the posterior")
         own = streams(self.seed, "shown", keys)
         (logits,) = islice(drawn_logits(model, histories, own, eligible.mask(model.device)), 1)
         top, items = top_k(logits, k)

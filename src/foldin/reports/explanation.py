@@ -10,11 +10,11 @@ import torch
 
 from foldin.data import Split, load_pictures
 from foldin.errors import ConfigError, RunError
-from foldin.evaluation import bound_report, calibration_curve
+from foldin.evaluation import bound_report, calibration_curve, likelihood_bound
 from foldin.generative import VAE, bits_per_value, load_model
 from foldin.inference import Annealing, Called
 from foldin.inference import bound_report as report_of
-from foldin.models import Segmented, SemanticIds, Variational
+from foldin.models import BoundedLikelihood, Components, ItemTokens, LatentPosterior, capability, top_items
 from foldin.runs import Run
 
 __all__ = ["explain", "explain_file"]
@@ -68,9 +68,13 @@ def explain(
         "calibration": calibration_curve(run.model, split.test),
         "history": [json.loads(line) for line in lines],
     }
-    if isinstance(run.model, Variational):
+    bounded = capability(run.model, BoundedLikelihood)
+    if bounded is not None:
+        content["bound"] = likelihood_bound(bounded, split.test, users=people, seed=seed)
+    latent = capability(run.model, LatentPosterior)
+    if latent is not None:
         content["bounds"] = bound_report(
-            run.model,
+            latent,
             split.test,
             people=people,
             draws=draws,
@@ -79,21 +83,23 @@ def explain(
             seed=seed,
             progress=progress,
         )
-    if isinstance(run.model, Segmented):
-        shares, _ = run.model.segments()
-        telling = run.model.telling_items(min(_TELLING, run.model.n_items))
-        content["segments"] = [
+    parts = capability(run.model, Components)
+    if parts is not None:
+        shares, _ = parts.components()
+        telling = top_items(parts, min(_TELLING, run.model.n_items))
+        content["components"] = [
             {"share": float(shares[at]), "items": [run.catalog.titles[i] for i in telling[at].tolist()]}
             for at in np.argsort(-shares, kind="stable").tolist()
         ]
-    if isinstance(run.model, SemanticIds):
-        use = run.model.use()
+    tokens = capability(run.model, ItemTokens)
+    if tokens is not None:
+        use = tokens.token_use()
         content["names"] = {
             "used": use.used.tolist(),
             "perplexity": use.perplexity.tolist(),
             "entropy": use.entropy.tolist(),
             "shared": use.shared.tolist(),
-            "codes": run.model.config.codes,
+            "codes": tokens.branching(),
             "collisions": use.collisions,
             "largest": use.largest,
             "alarms": list(use.alarms),

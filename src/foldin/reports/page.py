@@ -7,11 +7,14 @@ from typing import Any
 from foldin.reports.charts import chart, html_table, stacked_bar
 from foldin.reports.wording import (
     RELIABILITY_HEAD,
+    TERMS_HEAD,
     bound_heading,
     bound_rows,
     health_line,
     prediction_line,
     reliability_rows,
+    term_heading,
+    term_rows,
 )
 
 __all__ = ["GENERATOR", "html_page"]
@@ -66,8 +69,14 @@ def _bounds(bounds: dict[str, Any]) -> str:
     )
 
 
-def _segments(segments: list[dict[str, Any]]) -> str:
-    rows = [(f"{one['share']:.2%}", "; ".join(one["items"])) for one in segments]
+def _terms(bound: dict[str, Any]) -> str:
+    return f"<h2>The bound by its terms</h2><p>{html.escape(term_heading(bound))}.</p>" + html_table(
+        TERMS_HEAD, term_rows(bound)
+    )
+
+
+def _segments(components: list[dict[str, Any]]) -> str:
+    rows = [(f"{one['share']:.2%}", "; ".join(one["items"])) for one in components]
     return "<h2>Parts, and the items that say most about each</h2>" + html_table(("share", "items"), rows)
 
 
@@ -87,8 +96,9 @@ def html_page(content: dict[str, Any]) -> str:
     title = f"{content['model']} on {content['data']}"
     parts = (
         _predictions(content) if "perplexity" in content else "",
+        _terms(content["bound"]) if "bound" in content else "",
         _bounds(content["bounds"]) if "bounds" in content else "",
-        _segments(content["segments"]) if "segments" in content else "",
+        _segments(content["components"]) if "components" in content else "",
         _calibration(content["calibration"]) if "calibration" in content else "",
         "<h2>Training</h2>" + _training(content["history"]) if "history" in content else "",
     )

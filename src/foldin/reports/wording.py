@@ -5,6 +5,7 @@ from typing import Any
 
 __all__ = [
     "RELIABILITY_HEAD",
+    "TERMS_HEAD",
     "bound_heading",
     "bound_rows",
     "figure",
@@ -12,6 +13,8 @@ __all__ = [
     "interval",
     "prediction_line",
     "reliability_rows",
+    "term_heading",
+    "term_rows",
 ]
 
 
@@ -29,6 +32,23 @@ def interval(entry: Mapping[str, Any], places: int, between: str) -> str:
     if entry["low"] is None and entry["high"] is None and "infinite" not in entry:
         return "–"
     return f"{figure(entry, 'low', places)}{between}{figure(entry, 'high', places)}"
+
+
+TERMS_HEAD = ("nats", "per user", "per item")
+
+
+def term_heading(bound: dict[str, Any]) -> str:
+    """What is bounded, for how many users of how many items."""
+    return f"lower bound on {bound['of']}: {bound['users']} held-out users, {bound['items_per_user']:.0f} items each"
+
+
+def term_rows(bound: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The bound and its terms: name, nats per user, nats per item, with standard errors."""
+    named = {
+        "the bound: the sum of its terms": bound["value"],
+        **{f"  {name}": one for name, one in bound["terms"].items()},
+    }
+    return [(name, _with_error(one, "per_user", 2), _with_error(one, "per_item", 4)) for name, one in named.items()]
 
 
 def bound_rows(bounds: dict[str, Any]) -> list[tuple[str, str, str]]:

@@ -22,7 +22,7 @@ from torch import nn
 from foldin.data import Catalog
 from foldin.errors import ConfigError, MissingExtraError
 from foldin.files import write_atomically
-from foldin.models import ALL, Exportable, Recommender
+from foldin.models import MODELS, OnnxGraph, Recommender, capability, has_capability
 from foldin.tensors import Float, Int, Tensor
 
 __all__ = ["export_onnx"]
@@ -33,11 +33,9 @@ _OPSET = 18
 class _Lists(nn.Module):
     """Score → bar what was taken → top-k, in plain tensor operations."""
 
-    def __init__(self, model: Recommender, k: int) -> None:
+    def __init__(self, model: Recommender, scorer: OnnxGraph, k: int) -> None:
         super().__init__()
-        assert isinstance(model, Exportable)
-        self.scorer: Exportable = model
-        self.n_items, self.k, self.normalised = model.n_items, k, model.has_likelihood
+        self.scorer, self.n_items, self.k, self.normalised = scorer, model.n_items, k, model.has_likelihood
         self.temperature = model.temperature
 
     def forward(self, history: Int[Tensor, "users length"]) -> tuple[Int[Tensor, "users k"], Float[Tensor, "users k"]]:
@@ -75,9 +73,10 @@ def export_onnx(model: Recommender, catalog: Catalog, path: Path, *, k: int = 10
         ConfigError: a model that cannot be written down so, or more places than items.
         MissingExtraError: the packages `onnx` and `onnxscript` are not installed.
     """
-    if not isinstance(model, Exportable):
-        able = ", ".join(name for name, kind in ALL.items() if issubclass(kind, Exportable))
-        raise ConfigError(f"{type(model).__name__} cannot be exported; these can: {able}")
+    scorer = capability(model, OnnxGraph)
+    if scorer is None:
+        able = ", ".join(name for name in MODELS if has_capability(MODELS[name].model_class, OnnxGraph))
+        raise ConfigError(model.lacks(OnnxGraph) or f"{type(model).__name__} cannot be exported; these can: {able}")
     if not 1 <= k <= model.n_items:
         raise ConfigError(f"k = {k}: a list of 1 to {model.n_items} places was expected")
     try:
@@ -89,7 +88,7 @@ def export_onnx(model: Recommender, catalog: Catalog, path: Path, *, k: int = 10
     dynamic = {"history": {0: torch.export.Dim("people"), 1: torch.export.Dim("events")}}
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
-            _Lists(model, k),
+            _Lists(model, scorer, k),
             (sample,),
             input_names=["history"],
             output_names=["items", "scores"],

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import torch
 
@@ -33,7 +32,8 @@ from foldin.files import (
     write_text,
     written_by_foldin,
 )
-from foldin.models import ALL, Described, PopularStart, Recommender, log_shares
+from foldin.models import MODELS, ItemFeatures, Recommender, capability, config_class, model_name
+from foldin.models.registry import ENTRY_POINTS
 from foldin.training import CHECKPOINT
 
 __all__ = ["Run", "check_target", "is_finished", "load_run", "save_run"]
@@ -54,7 +54,7 @@ class Run:
 
     Args:
         folder: where it lies.
-        name: the model's name in `ALL`.
+        name: the model's name in `MODELS`.
         model: ready to score.
         catalog: its items.
         info: `run.json`: data and its fingerprint, protocol, seed, versions, timings.
@@ -70,7 +70,6 @@ class Run:
 def save_run(
     folder: Path,
     *,
-    name: str,
     model: Recommender,
     catalog: Catalog,
     info: Mapping[str, Any],
@@ -87,12 +86,13 @@ def save_run(
         RunError: what `load_run` would refuse, or JSON does not have; or a folder that holds something else than a run. Nothing
             has been written then.
     """
-    _check_run(folder, name, model, catalog, {"info": info, "metrics": metrics, "history": list(history)})
+    name = _check_run(folder, model, catalog, {"info": info, "metrics": metrics, "history": list(history)})
     check_target(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.json").unlink(missing_ok=True)
     about = {
         "model": name,
+        "package": MODELS.package(name),
         "config": model.config.as_dict(),
         "n_items": model.n_items,
         "temperature": model.temperature,
@@ -118,11 +118,14 @@ def save_run(
         (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
-def _check_run(folder: Path, name: str, model: Recommender, catalog: Catalog, content: Mapping[str, Any]) -> None:
-    if ALL.get(name) is not type(model):
-        known = next((one for one, kind in ALL.items() if kind is type(model)), None)
-        hint = f"it is {known!r}" if known else f"only those of foldin.models.ALL can be loaded again: {', '.join(ALL)}"
-        raise RunError(f"{folder}: {name!r} is not the name of a {type(model).__name__}: {hint}")
+def _check_run(folder: Path, model: Recommender, catalog: Catalog, content: Mapping[str, Any]) -> str:
+    """The model's name."""
+    name = model_name(type(model.config))
+    if name is None or type(model) is not MODELS[name].model_class:
+        raise RunError(
+            f"{folder}: a {type(model).__name__} could not be loaded again: it has no name. A package gives one to its "
+            f"configuration by an entry point of the group {ENTRY_POINTS!r}; there are {', '.join(MODELS)}"
+        )
     if len(catalog) != model.n_items:
         raise RunError(f"{folder}: the model knows {model.n_items} items, the catalogue {len(catalog)}")
     if taken := sorted({"format_version", "model", "files", "digest"} & content["info"].keys()):
@@ -134,6 +137,7 @@ def _check_run(folder: Path, name: str, model: Recommender, catalog: Catalog, co
             raise RunError(f"{folder}: {what} cannot be written as JSON: {error}") from error
         if what == "info" and same.keys() != one.keys():
             raise RunError(f"{folder}: info cannot be written as JSON: its keys must be text")
+    return name
 
 
 def check_target(folder: Path) -> None:
@@ -186,7 +190,10 @@ def _read_info(folder: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: damaged: {error}") from error
     if version != FORMAT_VERSION:
-        raise RunError(f"{path}: written in format version {version}, this foldin reads version {FORMAT_VERSION}")
+        raise RunError(
+            f"{path}: written in format version {version}, this foldin reads version {FORMAT_VERSION}: "
+            "train it again into a new folder"
+        )
     if _own_digest(info) != digest:
         raise RunError(f"{path}: damaged: its content does not match its digest")
     for name, expected in files.items():
@@ -207,23 +214,22 @@ def load_run(folder: str | Path, *, device: str | torch.device = "cpu") -> Run:
     info = _read_info(folder)
     tensors, about = read_tensors(folder / "model.safetensors")
     name = about["model"]
-    if name not in ALL:
-        raise RunError(f"{folder}: holds a model {name!r}; this foldin knows {', '.join(ALL)}")
-    kind = ALL[name]
+    if name not in MODELS:
+        package = about.get("package", "foldin")
+        missing = f", of {package}, which is not installed here" if package != "foldin" else ""
+        raise RunError(f"{folder}: holds a model {name!r}{missing}; there are {', '.join(MODELS)}")
     try:
-        model = kind(about["n_items"], kind.Config.from_dict(about["config"]), device=device)
+        kind = config_class(name)
+        model: Recommender = kind.model_class(about["n_items"], kind.from_dict(about["config"]), device=device)
     except FoldinError as error:
         raise RunError(f"{folder}: the settings stored with the model cannot be used: {error}") from error
     catalog = Catalog(pl.read_parquet(folder / "catalog.parquet"))
     if len(catalog) != model.n_items:
         raise RunError(f"{folder}: the model knows {model.n_items} items, the catalogue {len(catalog)}")
-    if isinstance(model, PopularStart) and "log_share" not in tensors:
-        # A run of an earlier version: what it lacks are the training counts, which the catalog has too.
-        counts = catalog.table["count"].to_numpy().astype(np.int64)
-        tensors["log_share"] = log_shares(counts).to(model.log_share.dtype)
     model.load_state(tensors)
     if about.get("temperature") is not None:
         model.calibrate(about["temperature"])
-    if isinstance(model, Described):
-        model.describe(catalog)
+    featured = capability(model, ItemFeatures)
+    if featured is not None:
+        featured.describe(catalog)
     return Run(folder=folder, name=name, model=model, catalog=catalog, info=info)

@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from foldin.data import Histories
-from foldin.models import InnerProduct, Posterior
+from foldin.models import DotProduct, PosteriorSampler, capability
 from foldin.ranking import rank
 from foldin.serve.limits import bounded
 from foldin.serve.registry import Registry
@@ -47,8 +47,9 @@ def similar(registry: Registry, item: str, limit: int, model: str | None) -> Ite
     if not catalog.known([item]):
         bounded(item, "item")
     (at,) = catalog.indices([item])
-    if isinstance(own, InnerProduct):
-        vectors = F.normalize(own.item_vectors()[0], dim=1)
+    vectored = capability(own, DotProduct)
+    if vectored is not None:
+        vectors = F.normalize(vectored.item_vectors()[0], dim=1)
         cosine = vectors @ vectors[at]
         cosine[at] = -torch.inf
         best = torch.sort(cosine, descending=True, stable=True).indices[: min(limit, len(catalog) - 1)].tolist()
@@ -78,7 +79,7 @@ def models(registry: Registry) -> ModelsOut:
                 run=one.digest,
                 items=len(one.run.catalog),
                 has_likelihood=one.run.model.has_likelihood,
-                has_posterior=isinstance(one.run.model, Posterior),
+                has_posterior=capability(one.run.model, PosteriorSampler) is not None,
                 default=one.name == registry.default,
                 share=shares.get(one.name),
                 can_roll_back=registry.can_roll_back(one.name),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from foldin.errors import ConfigError
-from foldin.models import SemanticIds
+from foldin.models import ItemTokens, capability
 from foldin.serve.registry import Deployment
 from foldin.serve.studio_schemas import CodeBranch, CodeBranches
 
@@ -16,8 +16,8 @@ _TELLING = 3  # titles a branch
 
 def levels(deployment: Deployment) -> int | None:
     """Codes of a name; None for a model whose items have none."""
-    model = deployment.run.model
-    return model.naming.names.shape[1] if isinstance(model, SemanticIds) else None
+    tokens = capability(deployment.run.model, ItemTokens)
+    return None if tokens is None else tokens.item_tokens().shape[1]
 
 
 def branches(deployment: Deployment, path: Sequence[int], limit: int) -> CodeBranches:
@@ -31,9 +31,10 @@ def branches(deployment: Deployment, path: Sequence[int], limit: int) -> CodeBra
         ConfigError: a model without names of codes, or a path that no name begins with and goes on from.
     """
     model, catalog = deployment.run.model, deployment.run.catalog
-    if not isinstance(model, SemanticIds):
+    tokens = capability(model, ItemTokens)
+    if tokens is None:
         raise ConfigError(f"codes: {deployment.name} does not name its items by codes")
-    names, depth = model.naming.names.cpu().numpy(), len(path)
+    names, depth = tokens.item_tokens(), len(path)
     if depth >= names.shape[1]:
         raise ConfigError(f"path: a name has {names.shape[1]} codes; after {depth} of them nothing goes on")
     items = np.flatnonzero((names[:, :depth] == np.array(path, dtype=np.int64)).all(axis=1))

@@ -11,7 +11,7 @@ from foldin.data import Histories
 from foldin.errors import ConfigError, FoldinError, OverloadedError
 from foldin.experiment import split_of_run
 from foldin.inference import Annealing, reparameterise
-from foldin.models import InnerProduct, Variational
+from foldin.models import DotProduct, LatentPosterior, capability, required
 from foldin.reports.explanation import explain
 from foldin.runs import load_run
 from foldin.serve.code_tree import levels
@@ -100,11 +100,10 @@ class Insight:
 
     def _mapped(self, deployment: Deployment) -> tuple[MapOut, Float64[Array, "width 2"], Float64[Array, " width"]]:
         model, catalog = deployment.run.model, deployment.run.catalog
-        if not isinstance(model, InnerProduct):
-            raise ConfigError(f"map: {deployment.name} has no vectors of items")
+        placed = required(model, DotProduct, f"map: {deployment.name} has no vectors of items")
         with self._mapping:
             if deployment.digest not in self._maps:
-                vectors = model.item_vectors()[0].detach().cpu().numpy().astype(np.float64)
+                vectors = placed.item_vectors()[0].detach().cpu().numpy().astype(np.float64)
                 centre = vectors.mean(axis=0)
                 _, sizes, rows = np.linalg.svd(np.atleast_2d(np.cov(vectors - centre, rowvar=False, ddof=0)))
                 axes = rows[:2].T
@@ -155,12 +154,12 @@ def person_on_map(
 ) -> PersonOnMap:
     """See `Insight.person`."""
     model = deployment.run.model
-    assert isinstance(model, InnerProduct)
-    drawn = model.queries(people)
-    if isinstance(model, Variational):
+    drawn = required(model, DotProduct, "a map needs vectors of items").queries(people)
+    latent = capability(model, LatentPosterior)
+    if latent is not None:
         generator = torch.Generator(model.device).manual_seed(seed)
-        mu, logvar = (one.expand(_POSTERIOR, -1).contiguous() for one in model.posterior(people))
-        drawn = torch.cat((drawn, model.queries_at(reparameterise(mu, logvar, generator))))
+        mu, logvar = (one.expand(_POSTERIOR, -1).contiguous() for one in latent.posterior(people))
+        drawn = torch.cat((drawn, latent.queries_at(reparameterise(mu, logvar, generator))))
     flat = drawn.detach().cpu().numpy().astype(np.float64) @ axes
     scale = edge / max(float(np.linalg.norm(flat, axis=1).max()), 1e-300)
     points = np.round(scale * flat, 5).tolist()

@@ -12,7 +12,7 @@ import numpy as np
 
 from foldin.data import Condition, resolve_history
 from foldin.errors import ConfigError, OverloadedError
-from foldin.models import Posterior, user_key
+from foldin.models import PosteriorSampler, capability, user_key
 from foldin.ranking import Gumbel, PosteriorSample, RankedLists, Ranker, WithSpread, attributions, barred_items
 from foldin.serve.event_store import Event, EventStore, Receipt
 from foldin.serve.limits import Limits, bounded
@@ -224,7 +224,8 @@ class Service:
             ranker = PosteriorSample(seed, question.draws)
         elif question.explore == "temperature":
             ranker = Gumbel(question.temperature, seed)
-        if question.uncertainty and question.explore != "thompson" and isinstance(model, Posterior):
+        sampled = capability(model, PosteriorSampler) is not None
+        if question.uncertainty and question.explore != "thompson" and sampled:
             ranker = WithSpread(ranker, question.draws, seed=seed)
         try:
             ranker.check(model)

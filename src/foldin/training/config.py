@@ -6,7 +6,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from foldin.errors import ConfigError
 
@@ -85,6 +85,10 @@ class Config:
     Raises:
         ConfigError: a value of another type or outside its range; names the field, the value and the range.
     """
+
+    model_class: ClassVar[type[Any]] = (
+        object  # whose settings these are: set by the class that names this as its `Config`
+    )
 
     def __post_init__(self) -> None:
         kinds = typing.get_type_hints(type(self))

@@ -36,6 +36,12 @@ class Trainable(ABC, Generic[C, D]):
     Config: ClassVar[type[Any]]
     smaller: ClassVar[str] = "try smaller settings (--set)"  # what to do where it does not fit into memory
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        config = cls.__dict__.get("Config")
+        if config is not None and "model_class" not in config.__dict__:
+            config.model_class = cls  # a configuration knows what it configures
+
     def __init__(self, config: C | None = None, *, seed: int = 0, device: str | torch.device = "cpu") -> None:
         wanted = type(self).Config
         if config is not None and not isinstance(config, wanted):

@@ -44,10 +44,10 @@ def model(request) -> SemanticIds:
 
 def test_every_item_has_a_name_of_its_own_and_its_use_is_reported(model):
     assert len(torch.unique(model.naming.names, dim=0)) == ITEMS
-    use = model.use()
+    use = model.token_use()
     assert use.used.shape == (2,)
     assert 0 <= use.collisions <= 1
-    weights, shares = model.segments()
+    weights, shares = model.components()
     assert np.allclose(shares.sum(axis=1), 1.0)
     assert weights.sum() == pytest.approx(1.0, abs=1e-5)
 
@@ -232,7 +232,7 @@ def test_names_are_learned_with_progress_and_resumed_where_they_stood(tmp_path):
 def test_the_first_record_tells_how_names_came_out():
     model = SemanticIds(ITEMS, SMALL)
     terms = [record.terms for record in fit(model, checkerboard(80, ITEMS), epochs=2).records]
-    assert terms[0]["name/collisions"] == pytest.approx(model.use().collisions)
+    assert terms[0]["name/collisions"] == pytest.approx(model.token_use().collisions)
     assert "name/collisions" not in terms[1]
 
 

@@ -3,12 +3,12 @@ import math
 import pytest
 import torch
 
+import foldin.models.sequential._sampled_scores as scores_module
 from foldin.data import Histories
 from foldin.kernels import softmax_cross_entropy
 from foldin.models.sequential._losses import binary_loss, calibration, sampled_softmax_loss
 from foldin.models.sequential._negatives import negatives_not_taken, shared_negatives
 from foldin.models.sequential._sampled_scores import sampled_scores
-from foldin.models.sequential._sampled_scores import sampled_scores as scores_module
 
 TOKENS, ITEMS, WIDTH = 11, 30, 5
 

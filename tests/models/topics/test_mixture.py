@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from foldin.data import Histories
 from foldin.inference import em, stochastic_em
-from foldin.models import MixtureOfMultinomials, MixtureOfMultinomialsConfig
+from foldin.models import MixtureOfMultinomials, MixtureOfMultinomialsConfig, top_items
 from foldin.ranking import scores
 from foldin.training import fit
 from tests.conftest import checkerboard
@@ -124,7 +124,7 @@ def test_telling_items_are_those_of_the_class():
     train = checkerboard(200, 20)
     model = begun(train, 2, smoothing=0.01)
     em(model, lambda: [train], iterations=50)
-    telling = model.telling_items(3)
+    telling = top_items(model, 3)
     assert {int(row[0]) % 2 for row in telling} == {0, 1}
     assert all(len({int(item) % 2 for item in row}) == 1 for row in telling)
 

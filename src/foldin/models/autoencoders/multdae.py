@@ -20,7 +20,8 @@ from torch.nn import functional as F
 
 from foldin.data import Histories
 from foldin.models.autoencoders._sparse_autoencoder import SparseAutoencoder
-from foldin.models.contract import Exportable, InnerProduct, Recommender
+from foldin.models.capability import DotProduct, OnnxGraph
+from foldin.models.contract import Recommender
 from foldin.models.recency import oldest_setting
 from foldin.tensors import Float, Int, Tensor
 from foldin.training import Config, GradientPhase, Loss, Step, Trainer, setting, shuffled
@@ -40,7 +41,7 @@ class MultDAEConfig(Config):
     epochs: int = setting(200, "at most", low=1)
 
 
-class MultDAE(Exportable, InnerProduct, Recommender[MultDAEConfig]):
+class MultDAE(OnnxGraph, DotProduct, Recommender[MultDAEConfig]):
     """Denoising autoencoder for collaborative filtering."""
 
     Config = MultDAEConfig

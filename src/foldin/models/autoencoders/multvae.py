@@ -24,9 +24,9 @@ from torch.nn import functional as F
 from foldin.data import Histories
 from foldin.inference import gaussian_kl, reparameterise
 from foldin.models.autoencoders._sparse_autoencoder import SparseAutoencoder
-from foldin.models.contract import Exportable, InnerProduct
+from foldin.models.autoencoders._variational import Variational
+from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.recency import oldest_setting
-from foldin.models.variational import Variational
 from foldin.tensors import Float, Int, Tensor
 from foldin.training import Config, GradientPhase, Loss, Step, Trainer, setting, shuffled
 
@@ -47,7 +47,7 @@ class MultVAEConfig(Config):
     epochs: int = setting(200, "at most", low=1)
 
 
-class MultVAE(Exportable, InnerProduct, Variational[MultVAEConfig]):
+class MultVAE(OnnxGraph, DotProduct, Variational[MultVAEConfig]):
     """Variational autoencoder for collaborative filtering."""
 
     Config = MultVAEConfig

@@ -37,9 +37,9 @@ from foldin.inference import log_normal, log_normal_terms, reparameterise
 from foldin.kernels import Buffers, matmul_into, multinomial_from_hidden, recency_weights
 from foldin.models.autoencoders._dense_encoder import DenseEncoder
 from foldin.models.autoencoders._implicit_slim import implicit_slim
-from foldin.models.contract import Exportable, InnerProduct
+from foldin.models.autoencoders._variational import Variational
+from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.recency import oldest_setting
-from foldin.models.variational import Variational
 from foldin.nn import uniform_parameter
 from foldin.tensors import Float, Int, Tensor
 from foldin.training import Config, FullPass, GradientPhase, Loss, Phase, Step, Trainer, setting, shuffled
@@ -77,7 +77,7 @@ class RecVAEConfig(Config):
             raise ConfigError(f"RecVAE: prior = {self.prior!r}: three weights that sum to 1 were expected")
 
 
-class RecVAE(Exportable, InnerProduct, Variational[RecVAEConfig]):
+class RecVAE(OnnxGraph, DotProduct, Variational[RecVAEConfig]):
     """Variational autoencoder with a composite prior, trained in turn."""
 
     Config = RecVAEConfig

@@ -8,7 +8,7 @@ In serving nothing is noised: x_T is the history itself, and x_t−1 = μ̃_t(f(
 weighs the events of x from `oldest` up to 1 for the newest, in a straight line.
 
 Beyond the paper: `head=multinomial` puts a softmax over f and the log-likelihood of the history in place of the squared error,
-for a density over the next item and a bound (`elbo`); `reverse_steps` takes so many steps of DDIM instead of all T; `guidance` w
+for a density over the next item and a bound (`bound`); `reverse_steps` takes so many steps of DDIM instead of all T; `guidance` w
 moves each x̂_0 away from what f says of nobody, (1 + w) f(x_t, t) − w f(0, t), learned by emptying a share `emptied` of the
 histories.
 
@@ -24,7 +24,6 @@ all of which stays, has the variance that it would have under dropout. Guidance 
 history, of which nothing is learned unless some are emptied, gets the training counts.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,9 +33,10 @@ from torch.nn import functional as F
 from foldin.data import Histories
 from foldin.diffusion import Coefficients, NoiseSchedule, coefficients
 from foldin.errors import ConfigError
-from foldin.inference import ElboTerms
+from foldin.inference import Bound
 from foldin.kernels import matmul_into, multinomial_log_likelihood, padded_bag, recency_weights, unit_rows
-from foldin.models.contract import Exportable, InnerProduct, Recommender
+from foldin.models.capability import BoundedLikelihood, DotProduct, OnnxGraph
+from foldin.models.contract import Recommender
 from foldin.models.diffusion._diffrec_trainer import DiffRecTrainer
 from foldin.models.diffusion._history_denoiser import HistoryDenoiser
 from foldin.models.start import PopularStart
@@ -86,7 +86,7 @@ class DiffRecConfig(Config):
             raise ConfigError(f"DiffRec: reverse_steps = {self.reverse_steps}: at most steps = {self.steps}")
 
 
-class DiffRec(Exportable, InnerProduct, PopularStart, Recommender[DiffRecConfig]):
+class DiffRec(OnnxGraph, DotProduct, PopularStart, Recommender[DiffRecConfig]):
     """Diffusion over people's rows, with a linear error or a multinomial."""
 
     Config = DiffRecConfig
@@ -187,36 +187,41 @@ class DiffRec(Exportable, InnerProduct, PopularStart, Recommender[DiffRecConfig]
         shares = self.log_share if self.has_likelihood else self.log_share.exp()
         return torch.where((history >= 0).sum(dim=1, keepdim=True) > 0, scores, shares)
 
-    @torch.no_grad()
-    def elbo(self, histories: Histories, generator: torch.Generator) -> ElboTerms:
-        """Each person's bound on log p(x), in nats: log Mult(x | x_1), and the KL of every step and of x_T to N(0, I).
+    def lacks(self, capability: type) -> str | None:
+        if capability is BoundedLikelihood and self.config.head != "multinomial":
+            return "DiffRec: head = 'squared': a row of zeros and ones has no probability, hence no bound"
+        return super().lacks(capability)
 
-        x̂_0 of a step is n softmax f, the expected row of n events. One draw of x_t each. With noise as small as the paper's,
-        x_T still shows x, and its KL to N(0, I) is thousands of nats: a true bound, and a loose one.
+    @torch.no_grad()
+    def bound(self, histories: Histories, generator: torch.Generator) -> Bound:
+        """A lower bound on log p(x) of each user, in nats, by one draw of each x_t.
+
+        x̂_0 of a step is n softmax f, the expected row of n events. With noise as small as the paper's, x_T still shows x, and
+        its KL to N(0, I) is thousands of nats: a true bound, and a loose one.
 
         Source: ho2020, eq. 5; kingma2021, eq. 13; liang2018, eq. 2.
 
         Raises:
             ConfigError: a squared error, under which a row of zeros and ones has no probability.
-            ShapeError: histories over another catalogue.
+            ShapeError: histories over another catalog.
         """
-        if self.config.head != "multinomial":
-            raise ConfigError("DiffRec: head = 'squared': a row of zeros and ones has no probability, hence no bound")
+        if reason := self.lacks(BoundedLikelihood):
+            raise ConfigError(reason)
         self.check_histories(histories)
         step = self.block()
-        parts = [self._elbo(histories.rows(at, at + step), generator) for at in range(0, max(1, len(histories)), step)]
-        return ElboTerms(torch.cat([part.reconstruction for part in parts]), torch.cat([part.kl for part in parts]))
+        return Bound.of_blocks(
+            [self._bound(histories.rows(at, at + step), generator) for at in range(0, max(1, len(histories)), step)]
+        )
 
-    def _elbo(self, histories: Histories, generator: torch.Generator) -> ElboTerms:
+    def _bound(self, histories: Histories, generator: torch.Generator) -> Bound:
         network, schedule, n = self.network, self.schedule, self.n_items
         items, offsets = histories.tensors(self.device)
         lengths = offsets.diff()
         users = torch.repeat_interleave(torch.arange(len(lengths), device=self.device), lengths)
         row = torch.zeros(len(lengths), n, device=self.device)
-        row[users, items] = self._read(offsets, self.values(offsets))
-        last = float(schedule.alpha_bar[-1])
-        kl = 0.5 * (n * (-last - math.log1p(-last)) + last * row.square().sum(dim=1))
-        snr, reconstruction = schedule.snr, kl
+        row.index_put_((users, items), self._read(offsets, self.values(offsets)), accumulate=True)
+        snr, steps = schedule.snr, torch.zeros(len(lengths), device=self.device)
+        reconstruction = steps
         for t in range(schedule.steps, 0, -1):
             at = torch.full((len(lengths),), t, dtype=torch.int64, device=self.device)
             noise = torch.randn(row.shape, generator=generator, device=self.device)
@@ -227,5 +232,12 @@ class DiffRec(Exportable, InnerProduct, PopularStart, Recommender[DiffRecConfig]
                 reconstruction = multinomial_log_likelihood(logits, items, offsets)
                 break
             clean = torch.softmax(logits, dim=1).mul_(row.sum(dim=1, keepdim=True))
-            kl = kl + 0.5 * float(snr[t - 1] - snr[t]) * (row - clean).square().sum(dim=1)
-        return ElboTerms(reconstruction, kl)
+            steps = steps + 0.5 * float(snr[t - 1] - snr[t]) * (row - clean).square().sum(dim=1)
+        return Bound(
+            "log p(x) of the events as draws from one distribution, under a diffusion from N(0, I)",
+            {
+                "E log p(x|x_1)": reconstruction,
+                "−Σ KL(q(x_t−1|x_t, x) ‖ p(x_t−1|x_t))": -steps,
+                "−KL(q(x_T|x) ‖ N(0, I))": -schedule.prior_kl(row),
+            },
+        )

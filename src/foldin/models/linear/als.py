@@ -28,7 +28,8 @@ import torch
 from foldin.data import Histories
 from foldin.errors import FitError, MissingExtraError
 from foldin.kernels import recency_weights
-from foldin.models.contract import InnerProduct, Recommender
+from foldin.models.capability import DotProduct
+from foldin.models.contract import Recommender
 from foldin.models.recency import event_weights, oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Tensor
@@ -48,7 +49,7 @@ class ALSConfig(Config):
     oldest: float = oldest_setting()
 
 
-class ALS(InnerProduct, PopularStart, Recommender[ALSConfig]):
+class ALS(DotProduct, PopularStart, Recommender[ALSConfig]):
     """Implicit alternating least squares."""
 
     Config = ALSConfig

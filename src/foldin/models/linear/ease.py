@@ -22,7 +22,8 @@ from torch.nn import functional as F
 from foldin.data import Histories
 from foldin.kernels import padded_recency_weights, recency_weights
 from foldin.memory import require_memory
-from foldin.models.contract import Exportable, Recommender
+from foldin.models.capability import OnnxGraph
+from foldin.models.contract import Recommender
 from foldin.models.linear._gram import gram_bytes, item_gram
 from foldin.models.recency import event_weights, oldest_setting
 from foldin.models.start import PopularStart
@@ -40,7 +41,7 @@ class EASEConfig(Config):
     oldest: float = oldest_setting()
 
 
-class EASE(Exportable, PopularStart, Recommender[EASEConfig]):
+class EASE(OnnxGraph, PopularStart, Recommender[EASEConfig]):
     """Embarrassingly shallow autoencoder."""
 
     Config = EASEConfig

@@ -26,7 +26,8 @@ import torch
 from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.memory import require_memory
-from foldin.models.contract import Described, ItemTokens, Recommender, Segmented
+from foldin.models.capability import Components, ItemFeatures, ItemTokens
+from foldin.models.contract import Recommender
 from foldin.models.item_tokens import KINDS, SOURCES, ItemNames, Naming
 from foldin.models.semantic._code_beam import code_beam
 from foldin.models.semantic._code_decoder import CodeDecoder
@@ -42,7 +43,7 @@ from foldin.nn import (
     step_bytes,
     transitions,
 )
-from foldin.tensors import Array, Bool, Float, Int, Tensor
+from foldin.tensors import Array, Bool, Float, Int, Int64, Tensor
 from foldin.training import Config, GradientPhase, Loss, Step, Trainer, falling, setting
 
 __all__ = ["SemanticIds", "SemanticIdsConfig"]
@@ -81,7 +82,7 @@ class SemanticIdsConfig(Config):
             raise ConfigError(f"SemanticIds: heads = {self.heads}: must divide width = {self.width}")
 
 
-class SemanticIds(Described, ItemTokens, Segmented, PopularStart, Recommender[SemanticIdsConfig]):
+class SemanticIds(ItemFeatures, ItemTokens, Components, PopularStart, Recommender[SemanticIdsConfig]):
     """Generative retrieval by semantic ids."""
 
     Config = SemanticIdsConfig
@@ -195,11 +196,14 @@ class SemanticIds(Described, ItemTokens, Segmented, PopularStart, Recommender[Se
         values = (logp.double() - permitted.unsqueeze(1)).clamp(max=0.0)
         return values.masked_fill(best < 0, -torch.inf).float(), best
 
-    def use(self) -> CodeUse:
-        """Use of the codes of each level, and names that more than one item would have without the last code."""
+    def item_tokens(self) -> Int64[Array, "items levels"]:
+        _ = self.tree  # learned
+        return self.naming.names.cpu().numpy()
+
+    def token_use(self) -> CodeUse:
         return self.naming.use()
 
-    def segments(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
+    def components(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
         """(share of events, distribution over items) of each first code that has an item."""
         share = self.log_share.double().exp().cpu().numpy()
         first = self.tree.levels[0].node_of.cpu().numpy()

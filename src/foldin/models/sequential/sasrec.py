@@ -42,7 +42,8 @@ from foldin.data import Histories
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.kernels import Buffers, matmul_into
 from foldin.memory import require_memory
-from foldin.models.contract import Exportable, InnerProduct, Recommender
+from foldin.models.capability import DotProduct, OnnxGraph
+from foldin.models.contract import Recommender
 from foldin.models.item_tokens import ItemNames, naming
 from foldin.models.sequential._sasrec_trainer import SASRecTrainer
 from foldin.models.start import PopularStart
@@ -114,7 +115,7 @@ class Reading:
     cache: Cache | None
 
 
-class SASRec(Exportable, InnerProduct, PopularStart, Recommender[SASRecConfig]):
+class SASRec(OnnxGraph, DotProduct, PopularStart, Recommender[SASRecConfig]):
     """Self-attentive sequential recommendation."""
 
     Config = SASRecConfig

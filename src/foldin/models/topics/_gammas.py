@@ -7,7 +7,7 @@ from scipy.special import gammaln, psi
 
 from foldin.tensors import Array, Float
 
-__all__ = ["Gammas", "gamma_entropy"]
+__all__ = ["Gammas", "gamma_entropies", "gamma_entropy"]
 
 
 @dataclass
@@ -34,4 +34,9 @@ def _geometric(shape: Array, rate: Array) -> Float[Array, "rows factors"]:
 
 def gamma_entropy(shape: Array, rate: Array) -> float:
     """Sum of the entropies of gammas, in nats."""
-    return float(np.sum(shape - np.log(rate) + gammaln(shape) + (1.0 - shape) * psi(shape)))
+    return float(np.sum(gamma_entropies(shape, rate)))
+
+
+def gamma_entropies(shape: Array, rate: Array) -> Array:
+    """Entropies of gammas, in nats."""
+    return shape - np.log(rate) + gammaln(shape) + (1.0 - shape) * psi(shape)

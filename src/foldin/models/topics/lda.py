@@ -22,11 +22,13 @@ import torch
 from scipy.special import gammaln, logsumexp, psi
 
 from foldin.data import Histories
-from foldin.models.contract import LEAST_SHARE, Segmented
-from foldin.models.posterior import Posterior, log_of_product
+from foldin.inference import Bound
+from foldin.models.capability import Components, PosteriorSampler
+from foldin.models.contract import LEAST_SHARE, Recommender
 from foldin.models.streams import Streams, log_gammas
 from foldin.models.topics._allocation import allocate, local_ascent
 from foldin.models.topics._digamma import digamma
+from foldin.models.topics._draws import log_of_product
 from foldin.tensors import Array, Float, Tensor
 from foldin.training import Config, FullPass, Trainer, setting
 
@@ -60,10 +62,19 @@ def _dirichlet_bound(parameters: Float[Array, "rows entries"], prior: float) -> 
     return float(of_prior - own + np.sum((prior - parameters) * log_mean))
 
 
-class LDA(Segmented, Posterior[LDAConfig]):
+def _dirichlet_bounds(parameters: Float[Array, "rows entries"], prior: float) -> Float[Array, " rows"]:
+    """`_dirichlet_bound` of each row."""
+    entries, totals = parameters.shape[1], parameters.sum(axis=1)
+    log_mean = psi(parameters) - psi(totals)[:, None]
+    own = gammaln(totals) - gammaln(parameters).sum(axis=1)
+    return gammaln(entries * prior) - entries * gammaln(prior) - own + ((prior - parameters) * log_mean).sum(axis=1)
+
+
+class LDA(Components, PosteriorSampler, Recommender[LDAConfig]):
     """Latent Dirichlet allocation by variational Bayes."""
 
     Config = LDAConfig
+    has_likelihood = True
     propensity_draws = 100  # each draws all topics too
     summary = "latent Dirichlet allocation (Hoffman et al. 2010), by online variational Bayes"
 
@@ -112,7 +123,7 @@ class LDA(Segmented, Posterior[LDAConfig]):
         topics = self.topics.numpy()
         return (topics / topics.sum(axis=0)).T
 
-    def segments(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
+    def components(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
         topics = self.topics.numpy()
         return topics.sum(axis=0) / topics.sum(), self.item_shares()
 
@@ -121,6 +132,24 @@ class LDA(Segmented, Posterior[LDAConfig]):
         shares = (people / people.sum(axis=1, keepdims=True)).astype(np.float32)
         probabilities = torch.from_numpy(shares @ self.item_shares().astype(np.float32))
         return probabilities.clamp_(min=LEAST_SHARE).log_().to(self.device)
+
+    def bound(self, histories: Histories, generator: torch.Generator) -> Bound:
+        """A lower bound on log p(x), the topics drawn from their posterior, of each user in nats; nothing is drawn.
+
+        log ∫ p(x|β) q(β) dβ ≥ E_q(β),q(θ)[log p(x|θ, β)] − KL(q(θ) ‖ p(θ)) by Jensen's inequality, with φ at its best.
+
+        Source: blei2003, eq. 15; hoffman2010, eq. 1.
+        """
+        self.check_histories(histories)
+        gamma, geometric = self.tastes(histories), _geometric(self.topics.numpy(), 0)
+        rates = allocate(_geometric(gamma, 1), geometric, histories).rates
+        events = np.bincount(histories.users(), weights=np.log(rates), minlength=len(histories))
+        kl = _dirichlet_bounds(gamma, self.alpha)
+        terms = {"E log p(x|θ, β), topics of events at their best": events, "−KL(q(θ) ‖ p(θ))": kl}
+        return Bound(
+            "log p(x) of the events as draws from one distribution, topics from their posterior",
+            {name: torch.from_numpy(value).to(self.device) for name, value in terms.items()},
+        )
 
     def drawn_logits(self, histories: Histories, streams: Streams) -> Iterator[Float[Tensor, "users items"]]:
         """Of people's shares and of the topics alike."""

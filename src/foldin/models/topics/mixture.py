@@ -23,8 +23,8 @@ from torch.nn import functional as F
 from foldin.data import Histories
 from foldin.inference import Maximisable, Statistics
 from foldin.kernels.threads import on_threads, thread_count
-from foldin.models.contract import LEAST_SHARE, Segmented
-from foldin.models.posterior import Posterior
+from foldin.models.capability import Components, PosteriorSampler
+from foldin.models.contract import LEAST_SHARE, Recommender
 from foldin.models.streams import Streams
 from foldin.models.topics._allocation import even_parts
 from foldin.tensors import Array, Float, Tensor
@@ -45,10 +45,13 @@ class MixtureOfMultinomialsConfig(Config):
     epochs: int = setting(60, "iterations of EM, at most", low=1)
 
 
-class MixtureOfMultinomials(Segmented, Maximisable[Histories], Posterior[MixtureOfMultinomialsConfig]):
+class MixtureOfMultinomials(
+    Components, Maximisable[Histories], PosteriorSampler, Recommender[MixtureOfMultinomialsConfig]
+):
     """Latent classes of people, by EM."""
 
     Config = MixtureOfMultinomialsConfig
+    has_likelihood = True
     summary = "latent classes of people, each a distribution over items, by EM"
 
     def _build(self, generator: torch.Generator) -> None:
@@ -123,7 +126,7 @@ class MixtureOfMultinomials(Segmented, Maximisable[Histories], Posterior[Mixture
         """p(class | history) of each person."""
         return torch.softmax(self.class_logits(histories), dim=1)
 
-    def segments(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
+    def components(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
         return self.log_class.exp().numpy(), self.log_items.double().exp().numpy().T
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:

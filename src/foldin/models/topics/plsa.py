@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 from foldin.data import Histories
-from foldin.models.contract import LEAST_SHARE, Recommender, Segmented
+from foldin.models.capability import Components
+from foldin.models.contract import LEAST_SHARE, Recommender
 from foldin.models.topics._allocation import allocate, local_ascent
 from foldin.tensors import Array, Float, Tensor
 from foldin.training import Config, FullPass, Trainer, setting
@@ -37,7 +38,7 @@ class PLSAConfig(Config):
     epochs: int = setting(40, "sweeps, at most", low=1)
 
 
-class PLSA(Segmented, Recommender[PLSAConfig]):
+class PLSA(Components, Recommender[PLSAConfig]):
     """Probabilistic latent semantic analysis by EM."""
 
     Config = PLSAConfig
@@ -79,7 +80,7 @@ class PLSA(Segmented, Recommender[PLSAConfig]):
         )
         return people
 
-    def segments(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
+    def components(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
         return self.weights.numpy(), self.topics.numpy().T
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:

@@ -47,15 +47,20 @@ function explained(report) {
       kl.length ? chart([{ y: kl, type: "bar" }], { title: { text: "KL of each dimension" } }, "KL per latent dimension, sorted") : null));
     for (const alarm of bounds.health.alarms) parts.push(el("p", { class: "note" }, alarm));
   }
+  if (report.bound) {
+    const rows = [["the bound: the sum of its terms", report.bound.value], ...Object.entries(report.bound.terms)];
+    parts.push(el("h2", {}, "The bound by its terms"), el("p", {}, `A lower bound on ${report.bound.of}: ${report.bound.users} held-out users.`),
+      table(["nats", "per user", "per item"], rows.map(([name, one]) => [name, number(one.per_user, 2), number(one.per_item, 4)]), "The bound by its terms"));
+  }
   const c = (report.calibration || []).filter((one) => one.observed > 0 && one.predicted > 0);
   if (c.length) {
     const px = c.map((one) => one.predicted);
     const py = c.map((one) => one.observed);
     parts.push(el("h2", {}, "Calibration"), chart([{ x: px, y: py, mode: "lines+markers", name: "observed" }, { x: px, y: px, mode: "lines", line: { dash: "dot" }, name: "ideal" }], { xaxis: { type: "log", title: { text: "predicted" } }, yaxis: { type: "log", title: { text: "observed" } } }, "Calibration: predicted against observed probability"));
   }
-  if (report.segments) {
+  if (report.components) {
     parts.push(el("h2", {}, "Its parts, and the items that say most about each"),
-      table(["share", "items"], report.segments.slice(0, 24).map((one) => [`${(100 * one.share).toFixed(1)} %`, one.items.join("; ")]), "Parts of the model"));
+      table(["share", "items"], report.components.slice(0, 24).map((one) => [`${(100 * one.share).toFixed(1)} %`, one.items.join("; ")]), "Parts of the model"));
   }
   if (report.names) {
     parts.push(el("h2", {}, "Its names"), table(["level", "codes used", "perplexity"], report.names.used.map((used, at) => [`${at + 1}`, `${(100 * used).toFixed(1)} %`, number(report.names.perplexity[at], 0)]), "Use of codes by level"));

@@ -1,6 +1,5 @@
 """What a variational recommender adds to the contract: that it is a latent-variable model of histories."""
 
-from abc import abstractmethod
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -8,9 +7,10 @@ import numpy as np
 import torch
 
 from foldin.data import Histories
-from foldin.inference import LatentModel
+from foldin.inference import Bound, gaussian_kl, log_normal, reparameterise
 from foldin.kernels import multinomial_log_likelihood
-from foldin.models.posterior import Posterior
+from foldin.models.capability import LatentPosterior, PosteriorSampler
+from foldin.models.contract import Recommender
 from foldin.models.streams import Streams
 from foldin.tensors import Float, Tensor
 from foldin.training import Config
@@ -21,20 +21,14 @@ _AT_ONCE = 32  # draws
 C = TypeVar("C", bound=Config)
 
 
-class Variational(Posterior[C], LatentModel[Histories]):
+class Variational(Recommender[C], LatentPosterior, PosteriorSampler):
     """A recommender with q(z|x) = N(μ(x), diag σ²(x)), p(x|z) multinomial, and a prior p(z), or p(z|x) where it is adaptive.
 
     A subclass sets `standard_prior`, and `prior_sees_data` where it does, and gives `posterior`, `decode` and
     `differentiable_log_likelihood`; with another prior also `log_prior`.
     """
 
-    @abstractmethod
-    def decode(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users items"]:
-        """Logits of p(item | z); the memory may be used again by the next call, and may be written to."""
-
-    @abstractmethod
-    def queries_at(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users width"]:
-        """What an item's vector is multiplied with, given z: `InnerProduct.queries` at one z instead of at its mean."""
+    has_likelihood = True
 
     def _check(self, data: Histories) -> None:
         self.check_histories(data)
@@ -74,3 +68,28 @@ class Variational(Posterior[C], LatentModel[Histories]):
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         return self.decode(self.posterior(histories)[0])
+
+    @torch.no_grad()
+    def bound(self, histories: Histories, generator: torch.Generator) -> Bound:
+        """The evidence lower bound on log p(x), of each user in nats, by one draw of z.
+
+        A prior that looks at the history gives no bound on a log p(x); the standard normal takes its place then.
+
+        Source: kingma2014, eq. 7, or eq. 6 under another prior.
+        """
+        self.check_histories(histories)
+        step = self.block()
+        return Bound.of_blocks(
+            [self._bound(histories.rows(at, at + step), generator) for at in range(0, max(1, len(histories)), step)]
+        )
+
+    def _bound(self, histories: Histories, generator: torch.Generator) -> Bound:
+        mu, logvar = self.posterior(histories)
+        z = reparameterise(mu, logvar, generator)
+        normal = self.standard_prior or self.prior_sees_data
+        kl = gaussian_kl(mu, logvar) if normal else log_normal(z, mu, logvar) - self.log_prior(z, histories)
+        prior = "z ~ N(0, I)" if normal else "z from the learned prior"
+        return Bound(
+            f"log p(x) of the events as draws from one distribution, {prior}",
+            {"E log p(x|z)": self.log_likelihood(z, histories), "−KL(q(z|x) ‖ p(z))": -kl},
+        )

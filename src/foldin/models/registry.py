@@ -1,0 +1,152 @@
+"""Models by name, a configuration each: foldin's own, and those that other packages add (entry point group `foldin.models`)."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from foldin.errors import ConfigError
+from foldin.models.autoencoders.multdae import MultDAEConfig
+from foldin.models.autoencoders.multvae import MultVAEConfig
+from foldin.models.autoencoders.recvae import RecVAEConfig
+from foldin.models.baselines.popularity import PopularityConfig
+from foldin.models.contract import Recommender
+from foldin.models.diffusion.diffrec import DiffRecConfig
+from foldin.models.diffusion.latent_diffrec import LatentDiffRecConfig
+from foldin.models.linear.als import ALSConfig
+from foldin.models.linear.ease import EASEConfig
+from foldin.models.linear.itemknn import ItemKNNConfig
+from foldin.models.semantic.semantic_ids import SemanticIdsConfig
+from foldin.models.sequential.sasrec import SASRecConfig
+from foldin.models.topics.lda import LDAConfig
+from foldin.models.topics.mixture import MixtureOfMultinomialsConfig
+from foldin.models.topics.plsa import PLSAConfig
+from foldin.models.topics.poisson import PoissonFactorizationConfig
+from foldin.training import Config
+
+__all__ = ["ENTRY_POINTS", "MODELS", "Registry", "config_class", "config_of", "model_name"]
+
+ENTRY_POINTS = "foldin.models"
+_OWN: dict[str, type[Config]] = {
+    "popularity": PopularityConfig,
+    "itemknn": ItemKNNConfig,
+    "ease": EASEConfig,
+    "als": ALSConfig,
+    "mixture": MixtureOfMultinomialsConfig,
+    "plsa": PLSAConfig,
+    "lda": LDAConfig,
+    "poisson": PoissonFactorizationConfig,
+    "multdae": MultDAEConfig,
+    "multvae": MultVAEConfig,
+    "recvae": RecVAEConfig,
+    "diffrec": DiffRecConfig,
+    "l-diffrec": LatentDiffRecConfig,
+    "sasrec": SASRecConfig,
+    "semantic": SemanticIdsConfig,
+}
+
+
+class Registry(Mapping[str, type[Config]]):
+    """Name → class of the configuration, which knows the class of its model.
+
+    A configuration of another package is imported when it is first asked for, so that one that cannot be imported disturbs nobody
+    else. A name that foldin has itself stays foldin's.
+
+    Raises when it is asked for:
+        ConfigError: what the entry point names cannot be imported, or is not the configuration of a recommender.
+    """
+
+    @cached_property
+    def _others(self) -> dict[str, EntryPoint]:
+        found = {}
+        for entry in entry_points(group=ENTRY_POINTS):
+            if entry.name in _OWN:
+                warnings.warn(
+                    f"{_package(entry)} adds a model {entry.name!r}, a name that foldin has itself; it is left out"
+                )
+            else:
+                found[entry.name] = entry
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        yield from _OWN
+        yield from self._others
+
+    def __len__(self) -> int:
+        return len(_OWN) + len(self._others)
+
+    def __contains__(self, name: object) -> bool:
+        return name in _OWN or name in self._others
+
+    def __getitem__(self, name: str) -> type[Config]:
+        if name in _OWN:
+            return _OWN[name]
+        entry = self._others[name]
+        where = f"model {name!r} of {_package(entry)}"
+        try:
+            kind = entry.load()
+        except Exception as error:  # whatever somebody else's package raises
+            raise ConfigError(f"{where} cannot be imported: {type(error).__name__}: {error}") from error
+        if not (isinstance(kind, type) and issubclass(kind, Config) and issubclass(kind.model_class, Recommender)):
+            raise ConfigError(f"{where}: {entry.value} is not the configuration of a recommender")
+        return kind
+
+    def package(self, name: str) -> str:
+        """The package that a model comes from, with its version."""
+        return _package(self._others[name]) if name in self._others else "foldin"
+
+
+def _package(entry: EntryPoint) -> str:
+    return "an unnamed package" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
+
+
+MODELS = Registry()
+
+
+def config_class(name: str) -> type[Config]:
+    """The configuration's class of a model's name.
+
+    Raises:
+        ConfigError: no such model, or one of a package that cannot be imported.
+    """
+    if name not in MODELS:
+        raise ConfigError(f"no model named {name!r}; there are {', '.join(MODELS)}")
+    return MODELS[name]
+
+
+def config_of(config: Config | str) -> Config:
+    """The configuration itself, or that of a model's name with its defaults.
+
+    Raises:
+        ConfigError: no such model, or something else than the configuration of a recommender.
+    """
+    if isinstance(config, str):
+        return config_class(config)()
+    found: Any = config
+    if not isinstance(found, Config):
+        raise ConfigError(f"a configuration such as RecVAEConfig() or a name was expected, not {type(found).__name__}")
+    if not issubclass(found.model_class, Recommender):
+        raise ConfigError(
+            f"{type(found).__name__} is the configuration of {found.model_class.__name__}, which is no recommender"
+        )
+    return found
+
+
+def model_name(kind: type[Config]) -> str | None:
+    """The name of a configuration's class; None where it has none."""
+    own = next((name for name, one in _OWN.items() if one is kind), None)
+    if own is not None:
+        return own
+    wanted = f"{kind.__module__}:{kind.__qualname__}"
+    return next((name for name in MODELS if name not in _OWN and _same(name, wanted, kind)), None)
+
+
+def _same(name: str, wanted: str, kind: type[Config]) -> bool:
+    """Whether a name of another package is that of this class; what cannot be imported is not."""
+    if MODELS._others[name].value == wanted:
+        return True
+    try:
+        return MODELS[name] is kind
+    except ConfigError:
+        return False
