@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
 FOLDERS = ("benchmarks", "reproductions")
 PLUMBING = ("common.py", "tiny.py", "kept.py")
-REGISTRY = SOURCE / "foldin" / "models" / "__init__.py"
+REGISTRY = SOURCE / "foldin" / "models" / "registry.py"
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def names(split: Split, options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         assert isinstance(model, SemanticIds)
         start = time.perf_counter()
         model.naming.learn(split.train, split.catalog.titles, torch.Generator().manual_seed(0))
-        use = model.naming.use()
+        use = model.token_use()
         found[f"{kind} {source}"] = {
             "used": {"mean": float(use.used.min())},
             "collisions": {"mean": use.collisions},

@@ -156,7 +156,7 @@ def test_the_bound_report_is_worked_out_live_and_drawn(page, address):
     expect(page.get_by_role("img", name=re.compile("^Terms of training by epoch. .*6 from"))).to_be_visible()
     page.get_by_role("button", name="Work out where the nats went").click()
     report = page.get_by_role("region", name="Where the nats went")
-    expect(report.get_by_role("heading", name="The bound")).to_be_visible(timeout=60_000)
+    expect(report.get_by_role("heading", name="The bound", exact=True)).to_be_visible(timeout=60_000)
     for row in ("ELBO", "KL", "best bound on log p(x)", "gap: amortization, at least"):
         expect(report.get_by_role("rowheader", name=row, exact=True)).to_be_visible()
     for chart in ("IWAE bound by number of draws", "Decomposition of the KL", "KL per latent dimension", "Calibration"):

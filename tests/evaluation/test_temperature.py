@@ -171,7 +171,7 @@ def test_an_exported_graph_has_the_temperature():
     model.calibrate(0.3)
     history = torch.tensor([[1, 2], [4, -1], [-1, -1]])
     with torch.no_grad():
-        items, scores = _Lists(model, 3)(history)
+        items, scores = _Lists(model, model, 3)(history)
     found = recommend(model, Histories.from_lists([[1, 2], [4], []], ITEMS), 3)
     assert items[:2].numpy().tolist() == found.items[:2].tolist()  # equally popular items come in any order
     assert np.allclose(scores.numpy(), found.scores, atol=1e-5)
@@ -181,4 +181,4 @@ def test_a_temperature_makes_no_bound_of_a_squared_error():
     model = DiffRec(ITEMS, DiffRecConfig(hidden=(4,), steps=2))
     model.calibrate(0.1)
     with pytest.raises(ConfigError, match="no probability, hence no bound"):
-        model.elbo(Histories.from_lists([[1]], ITEMS), torch.Generator())
+        model.bound(Histories.from_lists([[1]], ITEMS), torch.Generator())

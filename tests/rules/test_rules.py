@@ -21,7 +21,7 @@ LAYERS = [
     {"ranking"},
     {"evaluation", "runs"},
     {"reports"},
-    {"experiment"},
+    {"experiment", "testing"},
     {"serve"},
     {"cli"},
     {"__main__"},

@@ -29,8 +29,10 @@ def test_a_figure_depends_on_the_code_that_its_script_runs_and_on_no_other(kept)
 
 def test_of_the_models_it_depends_on_those_that_the_script_names(kept):
     found = names(kept, "reproductions/factors.py")
-    assert {f"src/foldin/models/{name}.py" for name in ("lda", "poisson", "plsa", "mixture", "ease")} <= found
-    assert not {f"src/foldin/models/{name}.py" for name in ("sasrec", "recvae", "diffrec")} & found
+    topics = {f"src/foldin/models/topics/{name}.py" for name in ("lda", "poisson", "plsa", "mixture")}
+    assert topics | {"src/foldin/models/linear/ease.py"} <= found
+    others = ("sequential/sasrec", "autoencoders/recvae", "diffusion/diffrec")
+    assert not {f"src/foldin/models/{name}.py" for name in others} & found
 
 
 def test_comments_and_docstrings_are_no_change(kept):

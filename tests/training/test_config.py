@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from dataclasses import dataclass
 
@@ -64,5 +65,5 @@ def test_a_journey_through_json():
 @pytest.mark.parametrize("name", MODELS)
 def test_every_setting_of_every_model_is_explained(name):
     config = MODELS[name]()
-    assert all(field.metadata["help"] for field in config.__dataclass_fields__.values())
+    assert all(field.metadata["help"] for field in dataclasses.fields(config))
     assert MODELS[name](**config.as_dict()) == config

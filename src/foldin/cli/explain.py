@@ -29,7 +29,7 @@ from foldin.runs import load_run
 
 __all__ = ["command"]
 
-_SEGMENTS = 20
+_COMPONENTS = 20
 
 
 @click.command()
@@ -132,10 +132,8 @@ def command(
     if "bounds" in content:
         _show_bounds(console, content["bounds"])
     if "components" in content:
-        largest = content["components"][:_SEGMENTS]
-        title = (
-            f"the largest {len(largest)} of {len(content['segments'])} parts, and the items that say most about each"
-        )
+        largest = content["components"][:_COMPONENTS]
+        title = f"the largest {len(largest)} of {len(content['components'])} components, and the items that say most about each"
         rows = [(f"{one['share']:.1%}", "; ".join(one["items"])) for one in largest]
         console.print(table(title, ("share", "items"), rows, left=2))
     if "names" in content:

@@ -75,9 +75,9 @@ def _terms(bound: dict[str, Any]) -> str:
     )
 
 
-def _segments(components: list[dict[str, Any]]) -> str:
+def _components(components: list[dict[str, Any]]) -> str:
     rows = [(f"{one['share']:.2%}", "; ".join(one["items"])) for one in components]
-    return "<h2>Parts, and the items that say most about each</h2>" + html_table(("share", "items"), rows)
+    return "<h2>Components, and the items that say most about each</h2>" + html_table(("share", "items"), rows)
 
 
 def _predictions(content: dict[str, Any]) -> str:
@@ -98,7 +98,7 @@ def html_page(content: dict[str, Any]) -> str:
         _predictions(content) if "perplexity" in content else "",
         _terms(content["bound"]) if "bound" in content else "",
         _bounds(content["bounds"]) if "bounds" in content else "",
-        _segments(content["components"]) if "components" in content else "",
+        _components(content["components"]) if "components" in content else "",
         _calibration(content["calibration"]) if "calibration" in content else "",
         "<h2>Training</h2>" + _training(content["history"]) if "history" in content else "",
     )

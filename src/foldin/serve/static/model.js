@@ -59,8 +59,8 @@ function explained(report) {
     parts.push(el("h2", {}, "Calibration"), chart([{ x: px, y: py, mode: "lines+markers", name: "observed" }, { x: px, y: px, mode: "lines", line: { dash: "dot" }, name: "ideal" }], { xaxis: { type: "log", title: { text: "predicted" } }, yaxis: { type: "log", title: { text: "observed" } } }, "Calibration: predicted against observed probability"));
   }
   if (report.components) {
-    parts.push(el("h2", {}, "Its parts, and the items that say most about each"),
-      table(["share", "items"], report.components.slice(0, 24).map((one) => [`${(100 * one.share).toFixed(1)} %`, one.items.join("; ")]), "Parts of the model"));
+    parts.push(el("h2", {}, "Components, and the items that say most about each"),
+      table(["share", "items"], report.components.slice(0, 24).map((one) => [`${(100 * one.share).toFixed(1)} %`, one.items.join("; ")]), "Components of the model"));
   }
   if (report.names) {
     parts.push(el("h2", {}, "Its names"), table(["level", "codes used", "perplexity"], report.names.used.map((used, at) => [`${at + 1}`, `${(100 * used).toFixed(1)} %`, number(report.names.perplexity[at], 0)]), "Use of codes by level"));
