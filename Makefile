@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: setup demo test test-scripts check format docs results bench bench-setup clean
+.PHONY: setup demo test test-fast test-slow check format docs results bench bench-setup clean
 
 setup: .venv/ready
 
@@ -29,9 +29,13 @@ test: setup
 	@$(PYTEST) tests $(CHECKED:%=--ignore %) $(SERVING:%=--ignore %)
 	@$(PYTEST) $(SERVING)
 
-# Every benchmark and reproduction on tiny made-up data, also those that take longest.
-test-scripts: setup
-	@FOLDIN_SCRIPTS=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/scripts
+# What a change of the library breaks first: without browsers, services, scripts, compilers and many trainings.
+test-fast: setup
+	@$(PYTEST) -m "not slow"
+
+# What takes minutes by itself: kills under load on both databases, compilers, every script on tiny made-up data.
+test-slow: setup
+	@FOLDIN_TESTS=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long
 
 check: setup
 	@$(BIN)/ruff check .
@@ -61,7 +65,7 @@ bench-setup: .bench/cornac/ready .bench/pythae/ready .bench/rectools/ready .benc
 	@touch $@
 
 bench: setup bench-setup
-	@for script in read_log recommend_all multvae_epoch recvae_epoch multvae_quality_time sasrec_epoch gaussian_mixture variational_mixture mixture lda poisson quantise aevb diffrec_epoch ddim serve_load serve_faults; do \
+	@for script in read_log recommend_all multvae_epoch recvae_epoch multvae_quality_time sasrec_epoch gaussian_mixture variational_mixture mixture lda poisson quantize aevb diffrec_epoch ddim serve_load serve_faults; do \
 	  env -u OPENBLAS_CORETYPE $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 clean:

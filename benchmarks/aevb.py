@@ -1,4 +1,4 @@
-"""Training the VAE of Kingma & Welling (2014) on Fashion-MNIST binarised at 128: foldin, pythae through its own trainer, and the
+"""Training the VAE of Kingma & Welling (2014) on Fashion-MNIST binarized at 128: foldin, pythae through its own trainer, and the
 machine's limit: the same number of steps of nothing but matrix products and Adam, in float32.
 
 foldin four times: in float32, as pythae; with its products in bfloat16 (`precision`), whose bound is told in float32 likewise;
@@ -91,7 +91,7 @@ def main() -> None:
     write(
         options.json,
         "aevb",
-        settings={"epochs": options.epochs, "repeats": options.repeats, "data": "fashion-mnist, binarised at 128"},
+        settings={"epochs": options.epochs, "repeats": options.repeats, "data": "fashion-mnist, binarized at 128"},
         figures={
             "samples_per_second": rates,
             "test_elbo": {name: float(np.mean(bounds)) for name, bounds in by_seed.items()},

@@ -19,14 +19,14 @@ class Place(BaseModel):
     score: None = None
     sd: None = None
     propensity: None = None
-    reasons: None = None
-    despite: None = None
+    raised_by: None = None
+    lowered_by: None = None
 
 
 class Answered(BaseModel):
     model: str
     run: str
-    person: None = None
+    user: None = None
     known_events: int
     unknown_items: list[str]
     effect_unit: str

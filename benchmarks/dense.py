@@ -62,7 +62,7 @@ class DenseTrainer:
 
     @torch.no_grad()
     def logits(self, histories: Histories) -> torch.Tensor:
-        """Scores of people, at the mean of z."""
+        """Scores of users, at the mean of z."""
         self.model.eval()
         found: torch.Tensor = self.model(torch.from_numpy(histories.csr().toarray()))[0]
         return found

@@ -1,6 +1,6 @@
 """DiffRec: an epoch, and the lists of everybody, against plain dense PyTorch written to the authors' recipe, in one run.
 
-On the split published with DiffRec, and on an ML-20M-shaped synthetic log, of which both take the first `--share` of the people,
+On the split published with DiffRec, and on an ML-20M-shaped synthetic log, of which both take the first `--share` of the users,
 since the dense one needs the better part of an hour for an epoch and the lists of all. T = 40, 600–200–600, batches of 400,
 top 20. Each runs in a process of its own, in turn; times are medians over `--repeats`.
 """
@@ -91,7 +91,7 @@ def main() -> None:
                 what: {kind: float(np.median([run[what] for run in runs])) for kind, runs in found.items()}
                 for what in ("epoch", "lists")
             }
-            figures[name] = {"seconds": seconds, "people": len(log), "listed": listed, "items": log.n_items}
+            figures[name] = {"seconds": seconds, "users": len(log), "listed": listed, "items": log.n_items}
             for what, one in seconds.items():
                 ratios[f"dense {what} {name}"] = one["dense"] / one["ours"]
     write(

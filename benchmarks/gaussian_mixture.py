@@ -20,13 +20,13 @@ POINTS, WIDTH, COMPONENTS = 200_000, 16, 10
 
 def data(points: int = POINTS) -> np.ndarray:
     rng = np.random.default_rng(0)
-    centres = 1.5 * rng.standard_normal((COMPONENTS, WIDTH))
+    centers = 1.5 * rng.standard_normal((COMPONENTS, WIDTH))
     mix = rng.standard_normal((COMPONENTS, WIDTH, WIDTH)) / WIDTH**0.5
     own = rng.integers(COMPONENTS, size=points)
     noise = rng.standard_normal((points, WIDTH))
     x = np.empty_like(noise)
     for k in range(COMPONENTS):
-        x[own == k] = centres[k] + noise[own == k] @ mix[k] + 0.3 * noise[own == k]
+        x[own == k] = centers[k] + noise[own == k] @ mix[k] + 0.3 * noise[own == k]
     return x
 
 
@@ -44,15 +44,15 @@ def start(path: Path, covariance: str, points: int) -> GaussianMixture:
 
 def ours(model: GaussianMixture, x: np.ndarray, iterations: int) -> dict[str, float]:
     points = Points(x)
-    model.summarise(points)
+    model.summarize(points)
     times = []
     for _ in range(iterations):
         began = time.perf_counter()
-        model.maximise(model.summarise(points))
+        model.maximize(model.summarize(points))
         times.append(time.perf_counter() - began)
     return {
         "seconds": float(np.median(times)),
-        "log_likelihood": model.summarise(points).log_likelihood / len(x),
+        "log_likelihood": model.summarize(points).log_likelihood / len(x),
     }
 
 

@@ -1,7 +1,7 @@
 """LDA, 50 topics, on `ml-1m-strong`: foldin and scikit-learn after the same number of passes, in batch and online.
 
-Seconds a pass, and the held-out perplexity of the test people, both computed by foldin's fold-in from either's topics. Online,
-both take batches of 128 people with τ₀ = 10 and κ = .7; foldin's people then go to a tolerance of .01, which is quicker and, so
+Seconds a pass, and the held-out perplexity of the test users, both computed by foldin's fold-in from either's topics. Online,
+both take batches of 128 users with τ₀ = 10 and κ = .7; foldin's users then go to a tolerance of .01, which is quicker and, so
 early, better. Each runs in turn, scikit-learn in a process of its own.
 """
 
@@ -15,7 +15,7 @@ from common import arguments, child, peer_python, save_log, write
 
 from foldin.data import Source, Split
 from foldin.evaluation import evaluate
-from foldin.models import LDA, LDAConfig
+from foldin.models import LDA, LDAConfig, Online
 from foldin.training import fit
 
 TOPICS = 50
@@ -35,8 +35,8 @@ def main() -> None:
     python = peer_python(options, "sklearn")
     with tempfile.TemporaryDirectory() as folder:
         path, out = save_log(Path(folder) / "log.npz", split.train), Path(folder) / "topics.npy"
-        for method, chosen in (("batch", {}), ("online", {"batch_size": 128, "local_tolerance": 0.01})):
-            model = LDA(len(split.catalog), LDAConfig(topics=TOPICS, **chosen))
+        for method, chosen in (("batch", {}), ("online", {"online": Online(batch_size=128), "local_tolerance": 0.01})):
+            model = LDA(len(split.catalog), LDAConfig(n_components=TOPICS, **chosen))
             result = fit(model, split.train, epochs=options.passes)
             mine = float(np.median([record.seconds for record in result.records]))
             figures[method] = {"seconds": {"ours": mine}, "test": {"ours": judged(model, split)}}
@@ -44,7 +44,7 @@ def main() -> None:
                 continue
             script = Path(__file__).parent / "sklearn_lda.py"
             theirs = child(python, script, path, TOPICS, options.passes, method, out)["seconds"]
-            other = LDA(len(split.catalog), LDAConfig(topics=TOPICS))
+            other = LDA(len(split.catalog), LDAConfig(n_components=TOPICS))
             other.topics.copy_(torch.from_numpy(np.load(out).T))
             figures[method]["seconds"]["scikit-learn"] = theirs
             figures[method]["test"]["scikit-learn"] = judged(other, split)

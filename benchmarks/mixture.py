@@ -1,6 +1,6 @@
 """One EM iteration of the mixture of multinomials, 100 classes, on an ML-20M-shaped synthetic log, against the memory's speed.
 
-In the E-step every event reads a row of the classes' log-probabilities, in the M-step it adds one of a person's class
+In the E-step every event reads a row of the classes' log-probabilities, in the M-step it adds one of a user's class
 probabilities: two passes over events × classes × 4 bytes. `limit` is the time of those at the bandwidth of a large copy,
 measured in the same run, over foldin's time; an iteration in the cache may pass 1.
 """
@@ -31,7 +31,7 @@ def main() -> None:
     )
     torch.set_num_threads(options.threads)
     log = synthetic_log(users=options.users, items=options.items)
-    model = MixtureOfMultinomials(log.n_items, MixtureOfMultinomialsConfig(classes=options.classes))
+    model = MixtureOfMultinomials(log.n_items, MixtureOfMultinomialsConfig(n_components=options.classes))
     a = torch.randn(options.copied)
     b = torch.empty_like(a)
     copy = seconds(lambda: b.copy_(a), repeats=5)

@@ -29,7 +29,7 @@ HIDDEN, LATENT, BATCH = 600, 200, 500
 
 
 def ours(log: Histories) -> dict[str, object]:
-    model = MultVAE(log.n_items, MultVAEConfig(hidden=(HIDDEN,), latent=LATENT, batch_size=BATCH))
+    model = MultVAE(log.n_items, MultVAEConfig(hidden_dims=(HIDDEN,), latent_dim=LATENT, batch_size=BATCH))
     fit(model, log.rows(0, 3 * BATCH), epochs=1)
     result = fit(model, log, epochs=1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

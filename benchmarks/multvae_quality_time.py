@@ -14,12 +14,19 @@ from dense import DenseMultVAE, DenseTrainer
 
 from foldin.data import Histories, read_given
 from foldin.evaluation import ValidationMetric
-from foldin.models import MultVAE, MultVAEConfig, Recommender
+from foldin.models import MultVAE, MultVAEConfig, Recommender, RisingOverShare
 from foldin.training import Config, Trainer, fit
 
 CLOSE = 0.002
 QUICK = MultVAEConfig(
-    hidden=(), latent=200, beta=0.05, dropout=0.3, batch_size=100, learning_rate=3e-3, epochs=40, anneal=0.5
+    hidden_dims=(),
+    latent_dim=200,
+    beta=0.05,
+    dropout=0.3,
+    batch_size=100,
+    learning_rate=3e-3,
+    epochs=40,
+    beta_schedule=RisingOverShare(share=0.5),
 )
 
 
@@ -75,7 +82,7 @@ def our_curve(
     for record in result.records:
         seconds += record.seconds
         curve.append((seconds, float(record.metric or 0)))
-    print(f"{config.hidden}: {curve[-1]}, {judged:.1f} s of judging not counted", flush=True)
+    print(f"{config.hidden_dims}: {curve[-1]}, {judged:.1f} s of judging not counted", flush=True)
     return curve
 
 

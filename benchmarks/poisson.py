@@ -1,7 +1,7 @@
-"""Poisson factorisation, 50 factors, on `ml-1m-strong`: foldin and hpfrec after the same number of sweeps.
+"""Poisson factorization, 50 factors, on `ml-1m-strong`: foldin and hpfrec after the same number of sweeps.
 
 Seconds a sweep of coordinate ascent (`coordinate`: one update of everything, as hpfrec's; `ours`: foldin's default,
-everybody to convergence first), and the ranking of the test people by foldin's fold-in from either's items, with a paired
+everybody to convergence first), and the ranking of the test users by foldin's fold-in from either's items, with a paired
 test. hpfrec runs in a process of its own.
 """
 
@@ -14,7 +14,7 @@ from common import arguments, child, peer_python, save_log, write
 
 from foldin.data import Source
 from foldin.evaluation import Evaluation, compare_models, evaluate
-from foldin.models import PoissonFactorization, PoissonFactorizationConfig
+from foldin.models import CoordinateAscent, PoissonFactorization, PoissonFactorizationConfig
 from foldin.training import fit
 
 FACTORS = 50
@@ -28,7 +28,9 @@ def main() -> None:
     evaluations: dict[str, Evaluation] = {}
     seconds: dict[str, float] = {}
     for name, anew in (("ours", True), ("coordinate", False)):
-        model = PoissonFactorization(len(split.catalog), PoissonFactorizationConfig(factors=FACTORS, anew=anew))
+        model = PoissonFactorization(
+            len(split.catalog), PoissonFactorizationConfig(n_components=FACTORS, ascent=CoordinateAscent(restart=anew))
+        )
         result = fit(model, split.train, epochs=options.sweeps)
         seconds[name] = float(np.median([record.seconds for record in result.records]))
         bounds = [record.terms["ascend/elbo"] for record in result.records]
@@ -41,7 +43,7 @@ def main() -> None:
             script = Path(__file__).parent / "hpfrec_poisson.py"
             seconds["hpfrec"] = child(python, script, path, FACTORS, options.sweeps, options.threads, out)["seconds"]
             stored = np.load(out)
-        peer = PoissonFactorization(len(split.catalog), PoissonFactorizationConfig(factors=FACTORS))
+        peer = PoissonFactorization(len(split.catalog), PoissonFactorizationConfig(n_components=FACTORS))
         peer.item_shape.copy_(torch.from_numpy(stored["shape"]))
         peer.item_rate.copy_(torch.from_numpy(stored["rate"]))
         evaluations["hpfrec"] = evaluate(peer, split.test, metrics=METRICS)

@@ -4,7 +4,7 @@ learns nothing.
 
 python pythae_vae.py NAME FOLDER EPOCHS SEED THREADS
 
-FOLDER holds train.npy and test.npy, binarised pictures of type uint8, 0 or 255. Both train 784–500–20–500–784 with tanh, Adam of
+FOLDER holds train.npy and test.npy, binarized pictures of type uint8, 0 or 255. Both train 784–500–20–500–784 with tanh, Adam of
 1e-3 and batches of 100. Before each epoch it prints a line and waits for one, so that several can take turns; at the end it
 prints one JSON object: seconds of each epoch, and the test pictures' ELBO in nats.
 """

@@ -1,7 +1,7 @@
 """Reading 20 million rows of Parquet with text ids into `Histories`, against Polars merely reading and counting them.
 
-The log is synthetic: as many people and items as ML-20M, in the order of time as a log is written, distinct pairs.
-`polars` reads the three columns into memory and counts events, people and items. Each runs in a process of its own, in
+The log is synthetic: as many users and items as ML-20M, in the order of time as a log is written, distinct pairs.
+`polars` reads the three columns into memory and counts events, users and items. Each runs in a process of its own, in
 turn; `polars_read_only` is the time of the reading alone.
 """
 

@@ -1,8 +1,8 @@
 """Top-100 for everybody, seen items excluded: Mult-VAE of foldin against the bare product and `torch.topk`, and implicit.
 
 `bare` is the time of the last layer's product (the machine's fastest BLAS, into existing memory; `bare_torch` with
-PyTorch's own) and `torch.topk` over the same blocks of people. foldin also encodes the histories, masks what was seen,
-orders ties and normalises the probabilities. implicit's batch `recommend` is run for an ALS model of 128 factors on the
+PyTorch's own) and `torch.topk` over the same blocks of users. foldin also encodes the histories, masks what was seen,
+orders ties and normalizes the probabilities. implicit's batch `recommend` is run for an ALS model of 128 factors on the
 same log; foldin's last layer is 600 wide.
 """
 
@@ -35,8 +35,8 @@ def implicit_seconds(rows, factors: int = 128) -> float:
     model.item_factors = rng.normal(0, 0.1, (rows.shape[1], factors)).astype(np.float32)
     start = time.perf_counter()
     for at in range(0, rows.shape[0], 10_000):
-        people = np.arange(at, min(at + 10_000, rows.shape[0]))
-        model.recommend(people, rows[people], N=K, filter_already_liked_items=True)
+        users = np.arange(at, min(at + 10_000, rows.shape[0]))
+        model.recommend(users, rows[users], N=K, filter_already_liked_items=True)
     return time.perf_counter() - start
 
 

@@ -5,7 +5,7 @@ The dense implementation takes about a quarter of an hour an epoch: by default t
 both, in turn (`--share 1` for whole epochs). `limit` is the time of the products that cannot be avoided, at the rate of
 the machine's fastest BLAS, over foldin's time: an encoder step needs the logits, their gradient with respect to z, and
 three products of each hidden layer; a decoder step the logits and the gradient of the weights; and the frozen posterior
-of every person once.
+of every user once.
 """
 
 import json

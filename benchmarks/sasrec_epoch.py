@@ -28,15 +28,15 @@ from torch.nn import functional as F
 
 from foldin.data import Histories, Source
 from foldin.kernels import softmax_cross_entropy
-from foldin.models import SASRec, SASRecConfig
+from foldin.models import FullSoftmax, SASRec, SASRecConfig
 from foldin.nn import batches_of_transitions
 from foldin.ranking import rank
 from foldin.training import fit
 
 WIDTH, BLOCKS = 64, 2
 SETS = {
-    "beauty": {"length": 50, "batch_tokens": 1024, "dropout": 0.5},
-    "ml1m": {"length": 200, "batch_tokens": 6400, "dropout": 0.2},
+    "beauty": {"max_length": 50, "batch_tokens": 1024, "dropout": 0.5},
+    "ml1m": {"max_length": 200, "batch_tokens": 6400, "dropout": 0.2},
 }
 PEER_BATCHES = {"beauty": 15, "ml1m": 8}
 
@@ -50,7 +50,7 @@ def read(name: str, data: Path) -> Histories:
 
 
 def model_for(name: str, n_items: int) -> SASRec:
-    return SASRec(n_items, SASRecConfig(width=WIDTH, blocks=BLOCKS, loss="softmax", **SETS[name]))
+    return SASRec(n_items, SASRecConfig(embedding_dim=WIDTH, n_layers=BLOCKS, loss=FullSoftmax(), **SETS[name]))
 
 
 def peak_gb() -> float:
@@ -77,11 +77,11 @@ def ours(name: str, log: Histories) -> dict[str, object]:
 def large(n_items: int) -> dict[str, object]:
     """One step over so many items and 128 × 50 tokens."""
     rng = np.random.default_rng(0)
-    people = Histories.from_lists(rng.integers(0, n_items, (128, 51)).tolist(), n_items)
-    model = SASRec(n_items, SASRecConfig(width=WIDTH, loss="softmax", length=50, batch_tokens=6400))
+    users = Histories.from_lists(rng.integers(0, n_items, (128, 51)).tolist(), n_items)
+    model = SASRec(n_items, SASRecConfig(embedding_dim=WIDTH, loss=FullSoftmax(), max_length=50, batch_tokens=6400))
     before = peak_gb()
     start = time.perf_counter()
-    fit(model, people, epochs=3)
+    fit(model, users, epochs=3)
     return {"seconds": (time.perf_counter() - start) / 3, "peak_gb": peak_gb(), "before_gb": before}
 
 

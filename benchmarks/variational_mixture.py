@@ -29,9 +29,9 @@ def ours(
     times = []
     for _ in range(iterations):
         began = time.perf_counter()
-        statistics = model.summarise(points)
+        statistics = model.summarize(points)
         bound = statistics.log_likelihood + model.log_prior()
-        model.maximise(statistics)
+        model.maximize(statistics)
         times.append(time.perf_counter() - began)
     found = {"alpha": model.alpha, "beta": model.beta, "means": model.means}
     return float(np.median(times)), bound / len(x), found

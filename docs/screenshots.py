@@ -15,15 +15,17 @@ from playwright.sync_api import Page, sync_playwright
 
 from foldin.data import EMBEDDED, Source
 from foldin.experiment import save, train
-from foldin.models import EASEConfig, LDAConfig, MultVAEConfig, SemanticIdsConfig
+from foldin.models import EASEConfig, FromLog, LDAConfig, MultVAEConfig, SemanticIdsConfig
 from foldin.training import Config
 
 TARGET = Path(__file__).with_name("studio")
 MODELS: dict[str, Config] = {
-    "multvae": MultVAEConfig(latent=64, hidden=(), epochs=80, batch_size=50),
+    "multvae": MultVAEConfig(latent_dim=64, hidden_dims=(), epochs=80, batch_size=50),
     "ease": EASEConfig(regularization=200.0),
-    "lda": LDAConfig(topics=12),
-    "semantic": SemanticIdsConfig(codes=24, levels=2, vector=16, width=32, epochs=8),
+    "lda": LDAConfig(n_components=12),
+    "semantic": SemanticIdsConfig(
+        tokens=FromLog(codebook_size=24, levels=2, embedding_dim=16), embedding_dim=32, epochs=8
+    ),
 }
 LIKES = ("Toy Story (1995)", "Aladdin (1992)", "Lion King, The (1994)")
 
@@ -45,7 +47,7 @@ def shoot(page: Page, address: str) -> None:
         page.get_by_role("button", name=f"Add {title}").click()
     page.get_by_text("From 3 events.").wait_for()
     page.locator(".hits .why").first.wait_for()
-    page.screenshot(path=TARGET / "person.png")
+    page.screenshot(path=TARGET / "user.png")
     page.get_by_role("button", name=f"What changes without {LIKES[0]}").click()
     part = page.get_by_role("region", name="Without one event")
     part.get_by_role("table").wait_for()

@@ -158,9 +158,9 @@ def semantic() -> str:
         + "\n\nHow names use their codes (three levels of 256; shared: items whose three codes another has too):\n\n"
         + _rows(["names", "least used level", "perplexity of the codes", "shared", "made in"], use)
         + f"\n\n{about['hidden']} of {about['items']:,} items hidden from training and added by their titles, for the "
-        f"{about['people']} people whose next item is one of them, ranked among all items:\n\n"
+        f"{about['users']} users whose next item is one of them, ranked among all items:\n\n"
         + _rows(["", "R@10", "R@50"], later)
-        + f"\n\nTop-10 for {listed['people']:,} people, threads: {listed.get('threads', 1)}. {searched}."
+        + f"\n\nTop-10 for {listed['users']:,} users, threads: {listed.get('threads', 1)}. {searched}."
     )
 
 
@@ -186,13 +186,13 @@ def pictures() -> str:
         ),
     ]
     return (
-        f"The bound of a VAE after {bound['settings']['samples']:,} training samples, binarised pictures, nats a picture:\n\n"
+        f"The bound of a VAE after {bound['settings']['samples']:,} training samples, binarized pictures, nats a picture:\n\n"
         + _rows(["N_z", "training", "test", "best test", "difference"], rows)
         + f"\n\nOf N_z = 20 on {report['pictures']} test pictures: ELBO {nats(report['bound']['elbo'])}, IWAE with k = 500 "
         f"{nats(report['iwae']['500'])}, "
         + _gap_in_words(gap, nats)
         + _annealed_in_words(report, nats)
-        + "\n\nBits per dimension of test pictures with 256 grey levels (discretised logistic; the codes of VQ-VAE at the "
+        + "\n\nBits per dimension of test pictures with 256 gray levels (discretized logistic; the codes of VQ-VAE at the "
         "price of its prior):\n\n"
         + _rows(
             ["", "in all", "reconstruction", "codes or KL"], [[one[0], *(f"{v:.3f}" for v in one[1:])] for one in other]
@@ -205,7 +205,7 @@ def _gap_in_words(gap: dict[str, Any], nats: Callable[[Mapping[str, float]], str
     """The best bound and the parts of the gap; a result kept before they were called bounds has other names for them."""
     if "best_bound" not in gap:
         return (
-            f"log p(x) about {nats(gap['log_evidence'])}; of the gap {nats(gap['amortisation'])} nats are the encoder's and "
+            f"log p(x) about {nats(gap['log_evidence'])}; of the gap {nats(gap['amortization'])} nats are the encoder's and "
             f"{nats(gap['approximation'])} the Gaussian's."
         )
     return (
@@ -285,9 +285,9 @@ def diffrec() -> str:
         "serve (`--fold-in all`):\n\n"
         + _rows(["model", *shown.values()], served)
         + f"\n\nMeans over seeds of training: {', '.join(several)}; the others are one.{kept} `timed` weighs the newer events of "
-        "a history more, of every model alike (`oldest`, tuned on validation); of DiffRec that is T-DiffRec. By R@10 and the "
-        f"published protocol, `ease timed` is {versus('ease timed', 'diffrec timed')}, and `als timed` "
-        f"{versus('als timed', 'diffrec timed')}: what "
+        "a history more, of every model alike (`oldest`, tuned on validation); of DiffRec that is `t-diffrec`. By R@10 and the "
+        f"published protocol, `ease timed` is {versus('ease timed', 't-diffrec')}, and `als timed` "
+        f"{versus('als timed', 't-diffrec')}: what "
         "lifts T-DiffRec over plain models is the order of events, not the diffusion. Plain DiffRec is "
         f"{versus('diffrec', 'ease')}, which takes seconds; it reproduces its authors' code, which run with its own settings and "
         "early stopping gives R@10/R@20/N@10/N@20 .1023/.1741/.0862/.1109, and not the paper. A softmax in place of the squared "
@@ -355,7 +355,7 @@ def speed() -> str:
         for name in ("gaussian_mixture", "variational_mixture", "lda", "poisson")
     )
     e, r, q, m, d, t = (one["figures"] for one in (epoch, rec, quick, lists, read, sas))
-    vq, aevb = load("benchmarks/results/quantise.json"), load("benchmarks/results/aevb.json")
+    vq, aevb = load("benchmarks/results/quantize.json"), load("benchmarks/results/aevb.json")
     diffused, sampler = load("benchmarks/results/diffrec_epoch.json"), load("benchmarks/results/ddim.json")
     dif = diffused["figures"]
     shape = "16384x64->1024"
@@ -382,7 +382,7 @@ def speed() -> str:
             f"{quick['ratios']['dense']:.1f}×",
         ],
         [
-            "top-100 for 116,677 people × 20,108 items (Mult-VAE)",
+            "top-100 for 116,677 users × 20,108 items (Mult-VAE)",
             s(m["seconds"]["ours"]),
             f"implicit, 128 factors {s(m['seconds']['implicit'])}",
             f"{lists['ratios']['implicit']:.1f}×",
@@ -424,13 +424,13 @@ def speed() -> str:
             for key, how in (("batch", "in batch"), ("online", "online"))
         ),
         [
-            "a sweep of Poisson factorisation by coordinate ascent, 50 factors",
+            "a sweep of Poisson factorization by coordinate ascent, 50 factors",
             f"{h['seconds']['coordinate'] * 1000:.0f} ms",
             f"hpfrec {h['seconds']['hpfrec'] * 1000:.0f} ms",
             f"{hpf['ratios']['hpfrec_coordinate']:.1f}×",
         ],
         [
-            "a step of a vector quantiser, 16,384 × 64 → 1,024 codes",
+            "a step of a vector quantizer, 16,384 × 64 → 1,024 codes",
             f"{v['seconds']['ours'] * 1000:.0f} ms",
             f"vector-quantize-pytorch {v['seconds']['vector-quantize-pytorch'] * 1000:.0f} ms",
             f"{vq['ratios'][f'vector-quantize-pytorch {shape}']:.1f}×",
@@ -508,7 +508,7 @@ def explained() -> str:
     figures = load("reproductions/results/explain.json")["figures"]
 
     def nats(entry: Mapping[str, float]) -> str:
-        return f"{entry['per_person']:.1f} ± {entry['per_person_se']:.1f}"
+        return f"{entry['per_user']:.1f} ± {entry['per_user_se']:.1f}"
 
     bounds_only = all("best_bound" in one["bounds"]["gap"] for one in figures.values())
 
@@ -527,7 +527,7 @@ def explained() -> str:
 
     tightness: list[tuple[str, Callable[[dict[str, Any]], str]]] = (
         [
-            ("ELBO of each person's own q", lambda b: nats(b["gap"]["elbo_refined"])),
+            ("ELBO of each user's own q", lambda b: nats(b["gap"]["elbo_refined"])),
             ("best bound on log p(x)", lambda b: nats(b["gap"]["best_bound"])),
             ("gap: amortization, at least", lambda b: nats(b["gap"]["amortization_at_least"])),
             ("gap: approximation, estimate", lambda b: nats(b["gap"]["approximation_estimate"])),
@@ -535,8 +535,8 @@ def explained() -> str:
             ("median k̂ and ESS, both q's", lambda b: weights(b, "both")),
             ("annealed: lower bound on some", of_annealed(lambda a: a["lower"])),
             ("annealed: best bound of the same", of_annealed(lambda a: a["best_bound"])),
-            ("annealed: lower bound on simulated people", of_annealed(lambda a: a["simulated"]["lower"])),
-            ("annealed: upper bound on simulated people", of_annealed(lambda a: a["simulated"]["upper"])),
+            ("annealed: lower bound on simulated users", of_annealed(lambda a: a["simulated"]["lower"])),
+            ("annealed: upper bound on simulated users", of_annealed(lambda a: a["simulated"]["upper"])),
             ("bound on log p(target half, given the rest)", lambda b: nats(b["fold_in"]["best_bound"])),
             (
                 "objective with a prior that sees x: no bound on log p(x)",
@@ -545,8 +545,8 @@ def explained() -> str:
         ]
         if bounds_only
         else [
-            ("log p(x), from each person's own q", lambda b: nats(b["gap"]["log_evidence"])),
-            ("gap: amortisation", lambda b: nats(b["gap"]["amortisation"])),
+            ("log p(x), from each user's own q", lambda b: nats(b["gap"]["log_evidence"])),
+            ("gap: amortization", lambda b: nats(b["gap"]["amortization"])),
             ("gap: approximation", lambda b: nats(b["gap"]["approximation"])),
         ]
     )
@@ -567,7 +567,7 @@ def explained() -> str:
     rows = [[name, *(pick(one["bounds"]) for one in figures.values())] for name, pick in lines]
     rows.append(["held-out perplexity", *(f"{one['perplexity']['mean']:.0f}" for one in figures.values())])
     rows.append(["the report took", *(f"{one['seconds']:.0f} s" for one in figures.values())])
-    return _rows(["nats per person", *figures], rows)
+    return _rows(["nats per user", *figures], rows)
 
 
 def quality_in_short() -> str:
@@ -592,7 +592,7 @@ def speed_in_short() -> str:
         ("a pass of LDA in batch", "lda", "scikit-learn_batch", "scikit-learn"),
         ("an iteration of a Gaussian mixture", "gaussian_mixture", "scikit-learn_full", "scikit-learn"),
         ("a sweep of Poisson factorization", "poisson", "hpfrec_coordinate", "hpfrec"),
-        ("a step of a vector quantizer", "quantise", "vector-quantize-pytorch", "vector-quantize-pytorch"),
+        ("a step of a vector quantizer", "quantize", "vector-quantize-pytorch", "vector-quantize-pytorch"),
         ("top-100 lists for everybody", "recommend_all", "implicit", "implicit, 128 factors"),
     )
     rows = [

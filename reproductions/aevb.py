@@ -1,6 +1,6 @@
 """Figures 2, 4 and 5 of Kingma & Welling (2014) on Fashion-MNIST: the bound against the samples seen, the manifold, draws.
 
-The pictures are binarised at 128, once. From the paper's MNIST this departs in the data and in the optimiser (Adam of 1e-3, not
+The pictures are binarized at 128, once. From the paper's MNIST this departs in the data and in the optimizer (Adam of 1e-3, not
 Adagrad); as there, one hidden layer of 500 on either side, tanh, batches of 100, one draw of z (estimator B). The bound is
 estimated after every epoch on the test pictures and on the first 10,000 training pictures, one draw of z each.
 
@@ -61,7 +61,7 @@ class Curve(Progress):
 
 
 def as_pictures(means: torch.Tensor) -> torch.Tensor:
-    """Shades of grey, white on black."""
+    """Shades of gray, white on black."""
     return (255 * means).round().to(torch.uint8)
 
 
@@ -146,7 +146,7 @@ def main() -> None:
         options.json,
         "aevb",
         settings={
-            "data": "fashion-mnist, binarised at 128",
+            "data": "fashion-mnist, binarized at 128",
             "epochs": options.epochs,
             "samples": options.epochs * len(data.train),
         },

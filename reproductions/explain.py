@@ -16,8 +16,8 @@ from foldin.reports.explanation import explain
 from foldin.runs import load_run
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "multvae": {"hidden": (), "epochs": 150, "batch_size": 250, "beta": 0.05, "dropout": 0.3, "latent": 400},
-    "recvae": {"gamma": 0.005, "batch_size": 250, "epochs": 100},
+    "multvae": {"hidden_dims": (), "epochs": 150, "batch_size": 250, "beta": 0.05, "dropout": 0.3, "latent_dim": 400},
+    "recvae": {"kl_weight.gamma": 0.005, "batch_size": 250, "epochs": 100},
 }
 
 
@@ -27,11 +27,11 @@ def main() -> None:
         name="explain",
         folder=Path(__file__).parent,
         threads=2,
-        people=500,
+        users=500,
         draws=500,
         annealed=50,
         temperatures=1000,
-        tiny={"people": 8, "draws": 5, "annealed": 2, "temperatures": 5},
+        tiny={"users": 8, "draws": 5, "annealed": 2, "temperatures": 5},
     )
     torch.set_num_threads(options.threads)
     source = Source(path=str(options.data / "ml-1m-strong"))
@@ -39,7 +39,7 @@ def main() -> None:
     figures: dict[str, Any] = {}
     for name, settings in SETTINGS.items():
         epochs = 1 if options.tiny else None
-        one = train(split, config_class(name)(**settings), epochs=epochs, patience=15)
+        one = train(split, config_class(name)().with_settings(settings), epochs=epochs, patience=15)
         with tempfile.TemporaryDirectory() as folder:
             save(Path(folder) / "run", split, one, source=source.as_dict(), seed=0)
             run = load_run(Path(folder) / "run")
@@ -47,7 +47,7 @@ def main() -> None:
             content = explain(
                 run,
                 split,
-                people=options.people,
+                users=options.users,
                 draws=options.draws,
                 annealed=options.annealed,
                 annealing=Annealing(options.temperatures),
@@ -59,7 +59,7 @@ def main() -> None:
         options.json,
         "explain",
         settings={"data": "ml-1m-strong"}
-        | {key: getattr(options, key) for key in ("people", "draws", "annealed", "temperatures")},
+        | {key: getattr(options, key) for key in ("users", "draws", "annealed", "temperatures")},
         figures=figures,
     )
 

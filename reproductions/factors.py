@@ -1,4 +1,4 @@
-"""Mixture of multinomials, PLSA, LDA and Poisson factorisation beside popularity and EASE on `ml-1m-strong`, tuned on validation.
+"""Mixture of multinomials, PLSA, LDA and Poisson factorization beside popularity and EASE on `ml-1m-strong`, tuned on validation.
 
 python reproductions/factors.py
 """
@@ -12,14 +12,14 @@ from foldin.data import Source
 
 GRIDS: dict[str, list[dict[str, Any]]] = {
     "popularity": [{}],
-    "mixture": [{"classes": c, "smoothing": s} for c in (50, 100, 200, 400) for s in (0.2, 0.5, 1.0)],
+    "mixture": [{"n_components": c, "smoothing": s} for c in (50, 100, 200, 400) for s in (0.2, 0.5, 1.0)],
     "plsa": [
-        {"topics": k, "people_pseudo": a, "item_pseudo": 0.05, "epochs": 30}
+        {"n_components": k, "user_pseudo": a, "item_pseudo": 0.05, "epochs": 30}
         for k in (50, 100, 200)
         for a in (0.05, 0.5, 1.0)
     ],
-    "lda": [{"topics": k, "epochs": 30} for k in (50, 100, 200)],
-    "poisson": [{"factors": k, "epochs": 40} for k in (50, 100, 200)],
+    "lda": [{"n_components": k, "epochs": 30} for k in (50, 100, 200)],
+    "poisson": [{"n_components": k, "epochs": 40} for k in (50, 100, 200)],
     "ease": [{"regularization": v} for v in (500.0, 700.0, 1000.0)],
 }
 

@@ -40,7 +40,9 @@ def shrunk(grids: Mapping[str, Grid], options: Namespace) -> dict[str, Grid]:
     small: dict[str, Grid] = {}
     for name, grid in grids.items():
         fields = config_class(name.split()[0]).__dataclass_fields__
-        few = {field: 1 for field in ("epochs", "naming_epochs", "iterations") if field in fields}
+        few = {field: 1 for field in ("epochs", "iterations") if field in fields}
+        if grid[0].get("tokens.quantizer") == "rq-vae":
+            few["tokens.quantizer.epochs"] = 1
         small[name] = [{**grid[0], **few}]
     return small
 
@@ -48,12 +50,12 @@ def shrunk(grids: Mapping[str, Grid], options: Namespace) -> dict[str, Grid]:
 def search(
     split: Split, name: str, grid: Grid, metric: str = "ndcg@100"
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """(the settings best on validation, every trial). The test people are not looked at."""
+    """(the settings best on validation, every trial). The test users are not looked at."""
     judge, kind = ValidationMetric(split.validation, metric), config_class(name.split(maxsplit=1)[0])
     trials = []
     for settings in grid:
         start = time.perf_counter()
-        model = build_model(split.catalog, kind(**settings))
+        model = build_model(split.catalog, kind().with_settings(settings))
         result = fit(model, split.train, validation=judge, patience=15)
         if result.stopped == "interrupted":
             raise KeyboardInterrupt
@@ -72,7 +74,7 @@ def search(
 
 
 def _over_seeds(runs: Sequence[Trained]) -> Evaluation:
-    """Each person's figures, averaged over the seeds of training: intervals and tests are over people."""
+    """Each user's figures, averaged over the seeds of training: intervals and tests are over users."""
     first = runs[0].evaluation
     columns = {name: np.mean([run.evaluation.values(name) for run in runs], axis=0) for name in first.metrics}
     overall = {name: float(np.mean([run.evaluation.overall[name] for run in runs])) for name in first.overall}
@@ -98,7 +100,7 @@ def table(
 
     A name may have a second word, which tells two settings of one model apart; it has one seed unless in `every_seed`.
 
-    Figures are averages over the seeds of training, each person's first; closed forms have one seed.
+    Figures are averages over the seeds of training, each user's first; closed forms have one seed.
     """
     return tables({data: split}, grids, seeds=seeds, metric=metric, metrics=metrics, every_seed=every_seed)[data]
 
@@ -118,7 +120,7 @@ def tables(
     extra: dict[str, dict[str, dict[str, Any]]] = {one: {} for one in splits}
     for name, grid in grids.items():
         settings, trials = search(split, name, grid, metric) if len(grid) > 1 else (dict(grid[0]), [])
-        config = config_class(name.split()[0])(**settings)
+        config = config_class(name.split()[0])().with_settings(settings)
         runs: dict[str, list[Trained]] = {one: [] for one in splits}
         for seed in range(seeds if " " not in name or name in every_seed else 1):
             trained = train(split, config, seed=seed, metric=metric, metrics=metrics, patience=15)
@@ -155,7 +157,7 @@ def _evaluated(trained: Trained, split: Split, metrics: Sequence[str]) -> Traine
             split.test,
             metrics=metrics,
             train_counts=split.train.counts(),
-            train_people=len(split.train),
+            train_users=len(split.train),
         ),
     )
 

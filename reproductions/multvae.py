@@ -17,35 +17,35 @@ PAPER = {
         "multdae": {"recall@20": 0.387, "recall@50": 0.524, "ndcg@100": 0.419},
     }
 }
-SHALLOW = {"hidden": (), "epochs": 150, "batch_size": 250}
+SHALLOW = {"hidden_dims": (), "epochs": 150, "batch_size": 250}
 GRIDS: dict[str, list[dict[str, Any]]] = {
     "popularity": [{}],
-    "itemknn": [{"neighbours": k, "shrinkage": h} for k in (50, 100, 200, 400) for h in (20.0, 100.0)],
+    "itemknn": [{"n_neighbors": k, "shrinkage": h} for k in (50, 100, 200, 400) for h in (20.0, 100.0)],
     "ease": [{"regularization": v} for v in (200.0, 300.0, 500.0, 700.0, 1000.0, 1500.0)],
     "als": [
-        {"factors": f, "confidence": a, "regularization": r}
+        {"embedding_dim": f, "confidence": a, "regularization": r}
         for f in (64, 128)
         for a in (2.0, 5.0)
         for r in (1.0, 10.0, 30.0)
     ],
     "multdae": [
-        {"latent": w, "dropout": d, "epochs": 150, "batch_size": 100, "regularization": r}
+        {"latent_dim": w, "dropout": d, "epochs": 150, "batch_size": 100, "regularization": r}
         for w, d, r in ((200, 0.5, 2e-5), (400, 0.5, 5e-5))
     ],
     "multvae": [
-        *({**SHALLOW, "beta": b, "dropout": d, "latent": 400} for b, d in ((0.05, 0.3), (0.1, 0.3), (0.05, 0.4))),
-        {"hidden": (600,), "epochs": 80, "batch_size": 250, "beta": 0.2, "dropout": 0.5},
+        *({**SHALLOW, "beta": b, "dropout": d, "latent_dim": 400} for b, d in ((0.05, 0.3), (0.1, 0.3), (0.05, 0.4))),
+        {"hidden_dims": (600,), "epochs": 80, "batch_size": 250, "beta": 0.2, "dropout": 0.5},
     ],
 }
-# The sequence protocol has one target a person: HR@10 is recall@10, and validation chooses by NDCG@10.
+# The sequence protocol has one target a user: HR@10 is recall@10, and validation chooses by NDCG@10.
 LAST_OUT = ("ndcg@10", "hit_rate@10", "recall@20", "ndcg@100", "mrr@10")
 
 
 def paper_recipe(data: Path, seeds: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The recipe of Liang et al. on the real ratings: 10,000 + 10,000 held-out people, the paper's own settings."""
+    """The recipe of Liang et al. on the real ratings: 10,000 + 10,000 held-out users, the paper's own settings."""
     path = data / "ml-20m" if (data / "ml-20m").exists() else "ml-20m"
     split = Source(path=str(path), protocol="strong", held_out=10_000, min_rating=4.0, min_events=5, seed=98765).split()
-    grids = {"multvae": [{"anneal_updates": 200_000}], "multdae": [{}]}
+    grids = {"multvae": [{"beta_schedule": "updates"}], "multdae": [{}]}
     return table(split, "ml-20m", grids, seeds=seeds)
 
 

@@ -1,4 +1,4 @@
-"""Grids of grey pictures as PNG files, without a plotting library."""
+"""Grids of gray pictures as PNG files, without a plotting library."""
 
 import struct
 import zlib
@@ -21,7 +21,7 @@ def write_grid(path: Path, pictures: torch.Tensor, columns: int) -> None:
     for at, picture in enumerate(pictures):
         top, left = at // columns * (height + 1), at % columns * (width + 1)
         sheet[top : top + height, left : left + width] = picture
-    # Every line begins with its filter, 0 for none; 8 bits of grey.
+    # Every line begins with its filter, 0 for none; 8 bits of gray.
     lines = b"".join(b"\0" + bytes(line.tolist()) for line in sheet)
     header = struct.pack(">IIBBBBB", sheet.shape[1], sheet.shape[0], 8, 0, 0, 0, 0)
     path.parent.mkdir(parents=True, exist_ok=True)

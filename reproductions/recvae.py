@@ -17,26 +17,26 @@ PAPER = {
         "multvae": {"recall_all@10": 0.1007, "recall_all@20": 0.1726, "ndcg@10": 0.0825, "ndcg@20": 0.1076}
     },
 }
-SHALLOW = {"hidden": (), "epochs": 150, "batch_size": 250}
+SHALLOW = {"hidden_dims": (), "epochs": 150, "batch_size": 250}
 RECVAE = {"batch_size": 250, "epochs": 120}
 EASE = [{"regularization": v} for v in (300.0, 500.0, 700.0, 1000.0)]
 # What was tried beyond these is in LOG.md.
 GRIDS: dict[str, dict[str, list[dict[str, Any]]]] = {
     "ml-1m-strong": {
         "ease": EASE,
-        "multvae": [{**SHALLOW, "beta": 0.05, "dropout": 0.3, "latent": 400}],
+        "multvae": [{**SHALLOW, "beta": 0.05, "dropout": 0.3, "latent_dim": 400}],
         "recvae": [
-            {**RECVAE, "gamma": 0.005, "latent": 400},
-            {**RECVAE, "gamma": 0.0075, "latent": 400},
-            {**RECVAE, "gamma": 0.005, "latent": 400, "hidden": 1000},
+            {**RECVAE, "kl_weight.gamma": 0.005, "latent_dim": 400},
+            {**RECVAE, "kl_weight.gamma": 0.0075, "latent_dim": 400},
+            {**RECVAE, "kl_weight.gamma": 0.005, "latent_dim": 400, "hidden_dim": 1000},
         ],
     },
     "diffrec-ml-1m-clean": {
         "ease": EASE,
         "multvae": [
-            {**SHALLOW, "beta": b, "dropout": 0.2, "latent": w} for b, w in ((0.05, 600), (0.05, 1000), (0.1, 1000))
+            {**SHALLOW, "beta": b, "dropout": 0.2, "latent_dim": w} for b, w in ((0.05, 600), (0.05, 1000), (0.1, 1000))
         ],
-        "recvae": [{**RECVAE, "gamma": g, "latent": 400} for g in (0.005, 0.0075)],
+        "recvae": [{**RECVAE, "kl_weight.gamma": g, "latent_dim": 400} for g in (0.005, 0.0075)],
     },
 }
 CLEAN = ("recall_all@10", "recall_all@20", "ndcg@10", "ndcg@20")

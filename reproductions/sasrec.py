@@ -3,7 +3,7 @@
 python reproductions/sasrec.py                            all three
 python reproductions/sasrec.py --sets amazon-beauty       one of them
 
-Full ranking, seen items excluded. One target a person, so that HR@10 is recall@10.
+Full ranking, seen items excluded. One target a user, so that HR@10 is recall@10.
 """
 
 from pathlib import Path
@@ -26,19 +26,19 @@ PAPER = {
         "sasrec, 3,000 negatives": {"recall@10": 0.3159, "ndcg@10": 0.1857},
     },
 }
-BEAUTY = {"dropout": 0.5, "batch_tokens": 1024, "epochs": 50, "decay": 0.5}
+BEAUTY = {"dropout": 0.5, "batch_tokens": 1024, "epochs": 50, "lr_decay": 0.5}
 ML_1M = {
-    "length": 200,
+    "max_length": 200,
     "block": "authors",
-    "places": "oldest",
+    "positions.origin": "oldest",
     "initial_sd": 0.02,
     "dropout": 0.2,
     "attention_dropout": 0.2,
     "batch_tokens": 12800,
     "epochs": 36,
-    "decay": 0.6,
+    "lr_decay": 0.6,
 }
-SMALL = {"length": 100, "batch_tokens": 2048, "epochs": 60}
+SMALL = {"max_length": 100, "batch_tokens": 2048, "epochs": 60}
 # What was tried beyond these is in LOG.md. A second word tells a comparison apart, which has one seed.
 GRIDS: dict[str, dict[str, list[dict[str, Any]]]] = {
     "amazon-beauty": {
@@ -48,8 +48,8 @@ GRIDS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "sasrec bce": [{**BEAUTY, "loss": "bce", "epochs": 80}],
     },
     "ml-1m": {
-        "sasrec": [{**ML_1M, "width": 128}],
-        "sasrec cropped": [{**ML_1M, "width": 128, "crop": True, "epochs": 44, "decay": 0.4}],
+        "sasrec": [{**ML_1M, "embedding_dim": 128}],
+        "sasrec cropped": [{**ML_1M, "embedding_dim": 128, "crop": True, "epochs": 44, "lr_decay": 0.4}],
         "popularity": [{}],
         "ease": [{"regularization": v} for v in (300.0, 1000.0)],
         "sasrec gbce": [{**ML_1M, "loss": "gbce", "batch_tokens": 6400, "epochs": 24}],
@@ -60,7 +60,7 @@ GRIDS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "popularity recent": [{"window_days": d} for d in (7.0, 30.0, 90.0, 365.0)],
         "ease": [{"regularization": v} for v in (100.0, 200.0, 400.0, 800.0)],
         "multvae": [
-            {"hidden": (), "latent": w, "beta": b, "dropout": 0.5, "batch_size": 50, "epochs": 100}
+            {"hidden_dims": (), "latent_dim": w, "beta": b, "dropout": 0.5, "batch_size": 50, "epochs": 100}
             for w, b in ((64, 0.1), (64, 0.3), (200, 0.1))
         ],
         "sasrec": [{**SMALL, "dropout": d} for d in (0.2, 0.5)],

@@ -22,7 +22,7 @@ from harness import arguments, pictures_of, write
 
 from foldin.data import Examples
 from foldin.generative import VAE, VAEConfig, binarize
-from foldin.inference import iwae_bound, log_normal, reparameterise
+from foldin.inference import iwae_bound, log_normal, reparameterize
 from foldin.training import EpochRecord, Progress, fit
 
 NETWORK: dict[str, Any] = {
@@ -53,7 +53,7 @@ def bounds(model: VAE, data: Examples, draws: int, generator: torch.Generator) -
             count = min(ROWS, draws - first)
             m, v = mu.repeat(count, 1), logvar.repeat(count, 1)
             many = Examples(part.values.repeat(count, 1, 1))
-            z = reparameterise(m, v, generator)
+            z = reparameterize(m, v, generator)
             terms = model.log_likelihood(z, many) + model.log_prior(z, many) - log_normal(z, m, v)
             weights.append(terms.double().view(count, len(part)))
         found.append(iwae_bound(torch.cat(weights)).numpy())

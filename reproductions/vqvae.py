@@ -1,10 +1,10 @@
-"""Bits per dimension of 8-bit Fashion-MNIST: VQ-VAE with a transformer over its codes, beside VAEs; all discretised logistics.
+"""Bits per dimension of 8-bit Fashion-MNIST: VQ-VAE with a transformer over its codes, beside VAEs; all discretized logistics.
 
 The paper (section 4.1, CIFAR-10) finds 4.67 bits per dimension for VQ-VAE and 4.51 for a VAE of the same networks: discrete
 codes cost little. What can be compared here is that shape, not the numbers: the pictures are others, so are the networks
 (perceptrons for the VAEs, as in kingma2014), and all figures are bounds: for VQ-VAE log p(x|c) + log p(c) at the one code c of x,
 for the VAEs the ELBO, and the tighter IWAE bound with 50 draws. Two more VQ-VAEs are trained for one epoch, with z_e
-standardised and without: their perplexities tell whether the codebook lives.
+standardized and without: their perplexities tell whether the codebook lives.
 
 python reproductions/vqvae.py
 """
@@ -26,7 +26,7 @@ from foldin.training import EpochRecord, Progress, fit
 
 PIXELS = 28 * 28
 QUANTISED = {"width": 64, "learning_rate": 1e-3, "decay": 0.5}
-FIRST_EPOCH = {"standardised": {}, "not standardised": {"standardised": False}}
+FIRST_EPOCH = {"standardized": {}, "not standardized": {"standardized": False}}
 PRIOR = {"blocks": 3, "dropout": 0.0, "learning_rate": 2e-3}
 VAES = (32, 64)
 DRAWS = 50
@@ -55,7 +55,7 @@ def use(model: VQVAE, data: Examples) -> dict[str, Any]:
     }
 
 
-def quantised(train: Examples, test: Examples, options: Any) -> tuple[dict[str, Any], VQVAE, CodePrior]:
+def quantized(train: Examples, test: Examples, options: Any) -> tuple[dict[str, Any], VQVAE, CodePrior]:
     """(figures, autoencoder, prior)."""
     start = time.perf_counter()
     model = VQVAE(train.shape, VQVAEConfig(**QUANTISED, epochs=options.epochs))
@@ -100,7 +100,7 @@ def continuous(latent: int, train: Examples, test: Examples, options: Any) -> tu
     }, model
 
 
-def grey(means: torch.Tensor) -> torch.Tensor:
+def gray(means: torch.Tensor) -> torch.Tensor:
     """Means in [0, 1] as levels."""
     return (means * 255.0).round().to(torch.uint8)
 
@@ -125,18 +125,18 @@ def main() -> None:
         fit(model, train, progress=Say(name))
         bits = bits_per_value(float(model.log_likelihood(test).double().mean()), PIXELS)
         figures[f"vqvae, one epoch, {name}"] = {"reconstruction": bits, **use(model, test)}
-    figures["vqvae"], model, prior = quantised(train, test, options)
+    figures["vqvae"], model, prior = quantized(train, test, options)
     folder = options.json.parent
     few = test.rows(0, 32)
-    pairs = [few.values, grey(model.reconstruct(few))]
+    pairs = [few.values, gray(model.reconstruct(few))]
     drawn = model.decode(prior.sample(64, generator))
-    write_grid(folder / "vqvae_samples.png", grey(model.likelihood.mean(drawn)), 16)
+    write_grid(folder / "vqvae_samples.png", gray(model.likelihood.mean(drawn)), 16)
     for latent in VAES:
         figures[f"vae {latent}"], vae = continuous(latent, train, test, options)
         if latent == VAES[-1]:
-            pairs.append(grey(vae.reconstruct(few)))
+            pairs.append(gray(vae.reconstruct(few)))
             drawn = vae.decode(torch.randn(64, latent, generator=generator))
-            write_grid(folder / "vqvae_samples_of_the_vae.png", grey(vae.likelihood.mean(drawn.detach())), 16)
+            write_grid(folder / "vqvae_samples_of_the_vae.png", gray(vae.likelihood.mean(drawn.detach())), 16)
     # Each picture above what the codes keep of it, and what the largest VAE does.
     sheets = [torch.cat([rows[at : at + 16] for rows in pairs]) for at in (0, 16)]
     write_grid(folder / "vqvae_reconstructions.png", torch.cat(sheets), 16)

@@ -1,5 +1,6 @@
 """Small logs that tests share."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,9 +9,35 @@ import polars as pl
 import pytest
 import torch
 
-from foldin.data import Columns, EventLog, Histories, ReadReport, Split, log_from_table, strong
+from foldin.data import Columns, EventLog, ReadReport, Split, log_from_table, strong
 
 torch.set_num_threads(1)
+
+# Folders and files whose tests take seconds each: browsers, services, scripts, and trainings of all models.
+SLOW = (
+    *("browser", "cli", "contract", "docs", "examples", "generative", "golden", "ranking", "runs", "scripts", "serve"),
+    *("inference/test_ais", "inference/test_black_box", "inference/test_variational_mixture", "models", "rules"),
+    *("training/test_compiled", "training/test_fit", "evaluation", "probability/test_fits", "test_memory"),
+)
+# Those whose files take longest come first, so that no worker is left alone with them at the end.
+FIRST = ("scripts", "docs", "ranking", "cli", "training", "serve/test_event_store", "serve/test_faults", "browser")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks of tests by where they are; the long ones are left out unless they are asked for."""
+    root = Path(__file__).parent
+    for item in items:
+        if str(item.path.relative_to(root)).startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("long") and os.environ.get("FOLDIN_TESTS") != "all":
+            item.add_marker(pytest.mark.skip(reason="takes the better part of a minute: `make test-slow`"))
+    place = {name: at for at, name in enumerate(FIRST)}
+
+    def order(item: pytest.Item) -> int:
+        where = str(item.path.relative_to(root))
+        return next((place[name] for name in FIRST if where.startswith(name)), len(FIRST))
+
+    items.sort(key=order)
 
 
 @pytest.fixture
@@ -21,7 +48,7 @@ def set_threads() -> Iterator[Callable[[int], None]]:
 
 
 def make_log(users: int = 120, items: int = 40, seed: int = 0, times: bool = True) -> EventLog:
-    """People of two tastes: the first half of the catalogue or the second, with a little noise."""
+    """Users of two tastes: the first half of the catalog or the second, with a little noise."""
     rng = np.random.default_rng(seed)
     rows = []
     for user in range(users):
@@ -47,16 +74,6 @@ def log() -> EventLog:
 @pytest.fixture(scope="session")
 def split(log: EventLog) -> Split:
     return strong(log, held_out=20, seed=3)
-
-
-def checkerboard(users: int = 60, items: int = 20, seed: int = 0) -> Histories:
-    """Even people take most even items, odd people most odd ones."""
-    rng = np.random.default_rng(seed)
-    lists = []
-    for user in range(users):
-        own = np.arange(user % 2, items, 2)
-        lists.append(rng.permutation(own)[: len(own) - 3])
-    return Histories.from_lists(lists, items)
 
 
 def write_csv(path: Path, rows: list[tuple[object, ...]], header: tuple[str, ...]) -> Path:

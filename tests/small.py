@@ -12,31 +12,36 @@ ITEMS = 20
 SETTINGS: dict[str, dict[str, Any]] = {
     "itemknn": {"shrinkage": 1.0},
     "ease": {"regularization": 1.0},
-    "als": {"factors": 2, "regularization": 0.1},
-    "multdae": {"latent": 16, "epochs": 40, "batch_size": 20, "learning_rate": 0.02},
-    "recvae": {"hidden": 16, "latent": 8, "epochs": 25, "batch_size": 20, "learning_rate": 0.01},
-    "mixture": {"classes": 4, "epochs": 20},
-    "plsa": {"topics": 4, "epochs": 30},
-    "lda": {"topics": 4, "epochs": 30},
-    "poisson": {"factors": 4, "epochs": 30},
-    "sasrec": {"width": 16, "length": 12, "epochs": 30, "batch_tokens": 200, "learning_rate": 0.01},
+    "als": {"embedding_dim": 2, "regularization": 0.1},
+    "multdae": {"latent_dim": 16, "epochs": 40, "batch_size": 20, "learning_rate": 0.02},
+    "recvae": {"hidden_dim": 16, "latent_dim": 8, "epochs": 25, "batch_size": 20, "learning_rate": 0.01},
+    "mixture": {"n_components": 4, "epochs": 20},
+    "plsa": {"n_components": 4, "epochs": 30},
+    "lda": {"n_components": 4, "epochs": 30},
+    "poisson": {"n_components": 4, "epochs": 30},
+    "sasrec": {"embedding_dim": 16, "max_length": 12, "epochs": 30, "batch_tokens": 200, "learning_rate": 0.01},
     "semantic": {
-        **{"levels": 2, "codes": 6, "vector": 8, "width": 16, "length": 12},
+        **{"tokens.levels": 2, "tokens.codebook_size": 6, "tokens.embedding_dim": 8},
+        **{"embedding_dim": 16, "max_length": 12},
         **{"epochs": 40, "batch_tokens": 200, "learning_rate": 0.01},
     },
-    "diffrec": {"hidden": (16, 8), "steps": 5, "epochs": 60, "batch_size": 20, "learning_rate": 0.01},
+    "diffrec": {"hidden_dims": (16, 8), "n_steps": 5, "epochs": 60, "batch_size": 20, "learning_rate": 0.01},
     "l-diffrec": {
-        **{"latent": 12, "hidden": (16,), "steps": 4, "epochs": 60, "batch_size": 20, "learning_rate": 0.02},
+        **{"latent_dim": 12, "hidden_dims": (16,), "n_steps": 4, "epochs": 60, "batch_size": 20, "learning_rate": 0.02},
         **{"dropout": 0.2, "beta": 0.1},
     },
-    "multvae": {"hidden": (16,), "latent": 8, "epochs": 60, "batch_size": 20, "learning_rate": 0.02},
+    "t-diffrec": {
+        **{"hidden_dims": (16, 8), "n_steps": 5, "epochs": 60, "batch_size": 20, "learning_rate": 0.01},
+        **{"oldest": 0.3},
+    },
+    "multvae": {"hidden_dims": (16,), "latent_dim": 8, "epochs": 60, "batch_size": 20, "learning_rate": 0.02},
 }
-PEOPLE = Histories.from_lists([[0, 2, 4], [1, 3], [], [7], [2, 4, 0, 6, 8, 10, 12, 14, 16, 18]], ITEMS)
+USERS = Histories.from_lists([[0, 2, 4], [1, 3], [], [7], [2, 4, 0, 6, 8, 10, 12, 14, 16, 18]], ITEMS)
 
 
 def trained(name: str, train: Histories | None = None, **settings: Any) -> Recommender:
     """A model on twenty items, of these settings in place of the small ones."""
-    kind = MODELS[name]
-    model: Recommender = kind.model_class(ITEMS, kind(**{**SETTINGS.get(name, {}), **settings}), seed=5)
+    config = MODELS[name]().with_settings({**SETTINGS.get(name, {}), **settings})
+    model: Recommender = config.model_class(ITEMS, config, seed=5)
     fit(model, two_tastes(60, ITEMS) if train is None else train, seed=5)
     return model

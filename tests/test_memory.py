@@ -8,7 +8,7 @@ from foldin import memory
 from foldin.data import Histories
 from foldin.errors import CapacityError
 from foldin.memory import allocating, building, free_memory, in_words, require_memory
-from foldin.models import ALS, EASE, MODELS, ItemKNN, ItemKNNConfig
+from foldin.models import ALS, EASE, MODELS, ALSConfig, ItemKNN, ItemKNNConfig
 from foldin.training import fit
 
 TRAIN = Histories.from_lists([[0, 1, 2], [1, 2], [3]], 6)
@@ -104,30 +104,30 @@ def test_tensors_are_added_up_while_a_model_is_made(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
-        ("als", {"factors": 10**12}),
-        ("mixture", {"classes": 10**12}),
-        ("plsa", {"topics": 10**12}),
-        ("lda", {"topics": 10**12}),
-        ("poisson", {"factors": 10**12}),
-        ("multdae", {"latent": 10**12}),
-        ("multvae", {"hidden": (10**12,)}),
-        ("recvae", {"hidden": 10**12}),
-        ("diffrec", {"hidden": (10**12, 10**12)}),
-        ("diffrec", {"time": 10**9}),
-        ("l-diffrec", {"latent": 10**12}),
-        ("sasrec", {"width": 10**12}),
-        ("sasrec", {"length": 10**12}),
-        ("sasrec", {"codes": 10**12}),
-        ("semantic", {"codes": 10**12}),
-        ("semantic", {"vector": 10**12}),
-        ("semantic", {"width": 10**12}),
+        ("als", {"embedding_dim": 10**12}),
+        ("mixture", {"n_components": 10**12}),
+        ("plsa", {"n_components": 10**12}),
+        ("lda", {"n_components": 10**12}),
+        ("poisson", {"n_components": 10**12}),
+        ("multdae", {"latent_dim": 10**12}),
+        ("multvae", {"hidden_dims": (10**12,)}),
+        ("recvae", {"hidden_dim": 10**12}),
+        ("diffrec", {"hidden_dims": (10**12, 10**12)}),
+        ("diffrec", {"time_dim": 10**9}),
+        ("l-diffrec", {"latent_dim": 10**12}),
+        ("sasrec", {"embedding_dim": 10**12}),
+        ("sasrec", {"max_length": 10**12}),
+        ("sasrec", {"codebook_size": 10**12}),
+        ("semantic", {"tokens.codebook_size": 10**12}),
+        ("semantic", {"tokens.embedding_dim": 10**12}),
+        ("semantic", {"embedding_dim": 10**12}),
     ],
     ids=str,
 )
 def test_no_setting_is_too_large_to_be_refused_in_a_sentence(name, settings):
-    kind = MODELS[name].model_class
+    config = MODELS[name]().with_settings(settings)
     with pytest.raises(CapacityError, match=r"needs (more than )?.* are free; try smaller settings"):
-        kind(6, kind.Config(**settings))
+        config.model_class(6, config)
 
 
 def test_a_catalog_that_does_not_fit_is_refused_before_anything_is_made():
@@ -136,8 +136,8 @@ def test_a_catalog_that_does_not_fit_is_refused_before_anything_is_made():
     ):
         EASE(100_000_000)
     with pytest.raises(CapacityError, match=r"ItemKNN of 50,000,000 items with 49,999,999 neighbors each needs 30 PB"):
-        ItemKNN(50_000_000, ItemKNNConfig(neighbours=2_000_000_000))
-    assert ItemKNN(6, ItemKNNConfig(neighbours=2_000_000_000)).neighbours.shape == (6, 5)
+        ItemKNN(50_000_000, ItemKNNConfig(n_neighbors=2_000_000_000))
+    assert ItemKNN(6, ItemKNNConfig(n_neighbors=2_000_000_000)).neighbors.shape == (6, 5)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -168,7 +168,7 @@ def test_what_allocators_say_is_one_clear_error():
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
 
-def test_people_are_folded_in_in_blocks_that_fit():
-    assert ALS(10, MODELS["als"](factors=64)).block() == 1024
-    model = ALS(10, MODELS["als"](factors=2000))
+def test_users_are_folded_in_in_blocks_that_fit():
+    assert ALS(10, ALSConfig(embedding_dim=64)).block() == 1024
+    model = ALS(10, ALSConfig(embedding_dim=2000))
     assert model.block() * 4 * 2000**2 <= 64 << 20

@@ -1,10 +1,12 @@
-"""Generative recommendation: a probabilistic model of what a person picks next, and new people folded in.
+"""Generative recommendation: a probabilistic model of what a user picks next, and new users folded in.
 
-from foldin import Source, train
+import foldin
 
-split = Source(path="movielens-small", min_rating=4).split()
-trained = train(split, "multvae")
+split = foldin.Source(path="movielens-small", min_rating=4).split()
+trained = foldin.train(split, foldin.MultVAE(latent_dim=64))
 trained.evaluation.summary()["ndcg@100"]
+
+At the top level a model's name is its configuration, which knows its class; the classes are in `foldin.models`.
 """
 
 from importlib.metadata import version
@@ -12,8 +14,24 @@ from importlib.metadata import version
 from foldin.data import Catalog, EventLog, HeldOut, Histories, Source, Split, load_log, read_given, read_log, split_log
 from foldin.errors import FoldinError
 from foldin.evaluation import Evaluation, ValidationMetric, evaluate
-from foldin.experiment import Trained, train
-from foldin.models import ALS, EASE, MODELS, ItemKNN, MultDAE, MultVAE, Popularity, Recommender
+from foldin.experiment import Trained, build_model, save, train
+from foldin.models import MODELS, Recommender, capability
+from foldin.models import ALSConfig as ALS
+from foldin.models import DiffRecConfig as DiffRec
+from foldin.models import EASEConfig as EASE
+from foldin.models import ItemKNNConfig as ItemKNN
+from foldin.models import LatentDiffRecConfig as LatentDiffRec
+from foldin.models import LDAConfig as LDA
+from foldin.models import MixtureOfMultinomialsConfig as MixtureOfMultinomials
+from foldin.models import MultDAEConfig as MultDAE
+from foldin.models import MultVAEConfig as MultVAE
+from foldin.models import PLSAConfig as PLSA
+from foldin.models import PoissonFactorizationConfig as PoissonFactorization
+from foldin.models import PopularityConfig as Popularity
+from foldin.models import RecVAEConfig as RecVAE
+from foldin.models import SASRecConfig as SASRec
+from foldin.models import SemanticIdsConfig as SemanticIds
+from foldin.models import TDiffRecConfig as TDiffRec
 from foldin.ranking import Eligibility, RankedLists, rank
 from foldin.runs import Run, load_run
 from foldin.training import FitResult, fit
@@ -23,8 +41,11 @@ __version__ = version("foldin")
 __all__ = [
     "ALS",
     "EASE",
+    "LDA",
     "MODELS",
+    "PLSA",
     "Catalog",
+    "DiffRec",
     "Eligibility",
     "Evaluation",
     "EventLog",
@@ -33,17 +54,26 @@ __all__ = [
     "HeldOut",
     "Histories",
     "ItemKNN",
+    "LatentDiffRec",
+    "MixtureOfMultinomials",
     "MultDAE",
     "MultVAE",
+    "PoissonFactorization",
     "Popularity",
     "RankedLists",
+    "RecVAE",
     "Recommender",
     "Run",
+    "SASRec",
+    "SemanticIds",
     "Source",
     "Split",
+    "TDiffRec",
     "Trained",
     "ValidationMetric",
     "__version__",
+    "build_model",
+    "capability",
     "evaluate",
     "fit",
     "load_log",
@@ -51,6 +81,7 @@ __all__ = [
     "rank",
     "read_given",
     "read_log",
+    "save",
     "split_log",
     "train",
 ]

@@ -1,7 +1,7 @@
 """Every error foldin raises on purpose.
 
     FoldinError
-    ├── DataError            a log, a catalogue or a file of them cannot be used as it is
+    ├── DataError            a log, a catalog or a file of them cannot be used as it is
     │   ├── FormatError      the file is not what its name or `--format` says, or is damaged
     │   ├── ColumnError      a column is missing, ambiguous, or holds values of the wrong kind
     │   ├── EmptyLogError    nothing is left to learn from
@@ -11,7 +11,7 @@
     │   ├── UnknownModelError a model that is not in service
     │   └── CapacityError    what was asked for needs more memory than is free
     ├── ShapeError           arrays that must agree in size do not
-    ├── UnknownItemError     an item id or title that is not in the catalogue
+    ├── UnknownItemError     an item id or title that is not in the catalog
     ├── RunError             a run directory is missing, unfinished, damaged or of another version
     ├── FitError             training cannot go on (a loss that is not finite, a plan with no phases)
     ├── EventStoreError      the database of events is away, full or of a later version
@@ -49,7 +49,7 @@ class FoldinError(Exception):
 
 
 class DataError(FoldinError):
-    """A log, a catalogue or a file of them cannot be used as it is."""
+    """A log, a catalog or a file of them cannot be used as it is."""
 
 
 class FormatError(DataError):
@@ -85,7 +85,7 @@ class ShapeError(FoldinError):
 
 
 class UnknownItemError(FoldinError):
-    """An item id or title that is not in the catalogue."""
+    """An item id or title that is not in the catalog."""
 
 
 class RunError(FoldinError):

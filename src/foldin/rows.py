@@ -1,4 +1,4 @@
-"""What a training set is to the training loop, whatever its rows are: people with histories, pictures, items."""
+"""What a training set is to the training loop, whatever its rows are: users with histories, pictures, items."""
 
 from typing import Protocol, TypeVar, runtime_checkable
 

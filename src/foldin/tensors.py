@@ -1,7 +1,7 @@
 """Names of axes and the array types used in signatures.
 
-    users      people of one batch or table           events     (person, item) pairs, person by person
-    offsets    users + 1 positions in `events`        items      the catalogue
+    users      users of one batch or table           events     (user, item) pairs, user by user
+    offsets    users + 1 positions in `events`        items      the catalog
     hidden     width of a hidden layer                latent     width of z
     k          length of a recommended list
 

@@ -77,7 +77,7 @@ def add(page: Page, title: str) -> None:
 
 def test_a_history_is_built_and_the_list_reacts(page, address):
     page.goto(address)
-    expect(page.get_by_role("heading", name="A person")).to_be_visible()
+    expect(page.get_by_role("heading", name="A user")).to_be_visible()
     expect(page.get_by_text("prior prediction")).to_be_visible()
     add(page, "Film 2,")
     add(page, "Film 4,")
@@ -125,20 +125,20 @@ def test_the_slider_of_exploration_draws_at_once(page, address):
     expect(hits.first).to_contain_text("chance")
 
 
-def test_a_known_person_is_loaded(page, address):
+def test_a_known_user_is_loaded(page, address):
     page.goto(address)
-    events = [{"person": "anna", "item": f"i{at}", "time": at} for at in (1, 3)]
+    events = [{"user": "anna", "item": f"i{at}", "time": at} for at in (1, 3)]
     page.request.post(f"{address}/v1/events", data={"events": events})
-    page.get_by_label("Or a known person, by id").fill("anna")
+    page.get_by_label("Or a known user, by id").fill("anna")
     page.get_by_role("button", name="Load").click()
     expect(page.get_by_text("From 2 events.")).to_be_visible()
     expect(page.get_by_role("list", name="The history")).to_contain_text("Film 3, the odd one")
-    events = [{"person": "bert", "item": f"i{at}", "time": time} for time, at in enumerate((1, 3, 1))]
+    events = [{"user": "bert", "item": f"i{at}", "time": time} for time, at in enumerate((1, 3, 1))]
     page.request.post(f"{address}/v1/events", data={"events": events})
-    page.get_by_label("Or a known person, by id").fill("bert")
+    page.get_by_label("Or a known user, by id").fill("bert")
     with page.expect_request("**/v1/recommendations") as asked:
         page.get_by_role("button", name="Load").click()
-    # As the service reads them for this person, the times included.
+    # As the service reads them for this user, the times included.
     sent = asked.value.post_data_json
     assert (sent["history"], sent["times"]) == (["i1", "i3"], [0, 1])
 
@@ -273,7 +273,7 @@ def test_the_lab_runs_step_by_step(page, address, name):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["person", "model", "compare", "map", "lab"])
+@pytest.mark.parametrize("name", ["user", "model", "compare", "map", "lab"])
 def test_pages_have_no_serious_finding_of_accessibility(page, address, name, theme):
     page.emulate_media(color_scheme=theme)
     page.goto(f"{address}/studio/index.html#/{name}")
@@ -283,7 +283,7 @@ def test_pages_have_no_serious_finding_of_accessibility(page, address, name, the
 
 def test_on_a_phone_nothing_is_wider_than_the_page(page, address):
     page.set_viewport_size({"width": 360, "height": 740})
-    for name in ("person", "model", "compare", "map", "lab"):
+    for name in ("user", "model", "compare", "map", "lab"):
         page.goto(f"{address}/studio/index.html#/{name}")
         page.wait_for_load_state("networkidle")
         assert page.evaluate("() => document.documentElement.scrollWidth") <= 361, name
@@ -291,18 +291,18 @@ def test_on_a_phone_nothing_is_wider_than_the_page(page, address):
 
 def test_everything_is_reached_by_the_keyboard(page, address):
     page.goto(address)
-    expect(page.get_by_role("heading", name="A person")).to_be_visible()
+    expect(page.get_by_role("heading", name="A user")).to_be_visible()
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("main")).to_be_focused()
-    expect(page.get_by_role("heading", name="A person")).to_be_visible()
+    expect(page.get_by_role("heading", name="A user")).to_be_visible()
     page.goto(f"{address}/studio/index.html#/map")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="The map")).to_be_visible()
     page.goto(address)
-    expect(page.get_by_role("heading", name="A person")).to_be_visible()
+    expect(page.get_by_role("heading", name="A user")).to_be_visible()
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")

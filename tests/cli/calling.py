@@ -4,7 +4,7 @@ import pytest
 
 from foldin.cli import main
 
-QUICK = ["--set", "latent=8", "--set", "hidden=", "--epochs", "3", "--device", "cpu"]
+QUICK = ["--set", "latent_dim=8", "--set", "hidden_dims=", "--epochs", "3", "--device", "cpu"]
 
 
 def call(capsys, *arguments) -> tuple[int, str, str]:

@@ -40,7 +40,7 @@ def foldin(capsys: pytest.CaptureFixture[str]) -> Call:
 def odd_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     log = make_log(users=60, items=20)
     rows = zip(
-        log.people.gather(log.histories.users()),
+        log.users.gather(log.histories.users()),
         log.items["item"].gather(log.histories.items.astype("int64")),
         strict=True,
     )
@@ -67,7 +67,7 @@ def path(tmp_path_factory):
     ids = log.items["item"]
     frame = pl.DataFrame(
         {
-            "user": log.people.gather(log.histories.users()),
+            "user": log.users.gather(log.histories.users()),
             "item": ids.gather(log.histories.items.astype("int64")),
             "timestamp": log.histories.times,
         }

@@ -57,7 +57,7 @@ def test_compare_gives_intervals_and_paired_tests(path, capsys):
     assert code == 0
     assert content["models"]["ease"]["config"] == {"regularization": 10.0, "oldest": 1.0}
     assert {"metric", "a", "b", "difference", "low", "high", "p", "p_adjusted"} <= set(content["tests"][0])
-    assert set(content) >= {"data", "protocol", "seed", "people", "items", "models", "tests"}
+    assert set(content) >= {"data", "protocol", "seed", "users", "items", "models", "tests"}
     code, out, _ = call(capsys, "compare", path, "--models", "popularity,ease")
     assert code == 0
     assert "after Holm's correction" in out
@@ -94,17 +94,17 @@ def test_recommend_by_id_and_by_title_agree(run, capsys):
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".ndjson"])
 def test_recommend_for_a_file(run, suffix, capsys, tmp_path):
-    (tmp_path / "people.csv").write_text("user,item\nann,i01\nann,i02\nbob,i30\nbob,unheard\n")
+    (tmp_path / "users.csv").write_text("user,item\nann,i01\nann,i02\nbob,i30\nbob,unheard\n")
     target = tmp_path / f"lists{suffix}"
-    code, out, err = call(capsys, "recommend", run, "--users", tmp_path / "people.csv", "--out", target, "-k", "4")
+    code, out, err = call(capsys, "recommend", run, "--users", tmp_path / "users.csv", "--out", target, "-k", "4")
     assert code == 0
     assert "1 events on 1 items that the model does not know are left out" in err
-    assert "2 people, 8 rows" in out
+    assert "2 users, 8 rows" in out
     read = {".parquet": pl.read_parquet, ".csv": pl.read_csv, ".ndjson": pl.read_ndjson}[suffix]
     lists = read(target)
-    assert lists.columns == ["person", "rank", "item", "title", "probability"]
+    assert lists.columns == ["user", "rank", "item", "title", "probability"]
     _, alone, _ = call(capsys, "recommend", run, "--history", "i01,i02", "-k", "4", "--json")
-    assert lists.filter(pl.col("person") == "ann")["item"].to_list() == [
+    assert lists.filter(pl.col("user") == "ann")["item"].to_list() == [
         row["item"] for row in json.loads(alone)["items"]
     ]
 
@@ -134,7 +134,7 @@ def test_resume_after_a_finished_run_and_without_one(run, path, capsys, tmp_path
         (("compare", "{log}", "--set", "regularization=1"), "MODEL.FIELD=VALUE was expected"),
         (("evaluate", "nowhere"), "nowhere: no such run directory"),
         (("recommend", "{run}", "--likes", "Flim i03"), "did you mean 'Film i03'"),
-        (("recommend", "{run}", "--history", "zz"), "not in the catalogue of"),
+        (("recommend", "{run}", "--history", "zz"), "not in the catalog of"),
         (("recommend", "{run}", "--out", "x.csv"), "--out goes with --users"),
         (("recommend", "{run}", "--users", "{log}", "--out", "x.txt"), "a file name ending in .parquet or .csv"),
         (
@@ -154,7 +154,7 @@ def test_resume_after_a_finished_run_and_without_one(run, path, capsys, tmp_path
         (("evaluate", "{run}", "--ranker", "beam"), "a beam searches items that have tokens"),
         (("export", "{run}", "--out", "model.pt"), "a file name ending in .onnx"),
         (("export", "{run}", "--out", "model.onnx", "-k", "5000"), "k = 5000: a list of 1 to"),
-        (("fit", "{log}", "--model", "sasrec", "--out", "x", "--set", "heads=3"), "must divide width = 64"),
+        (("fit", "{log}", "--model", "sasrec", "--out", "x", "--set", "n_heads=3"), "must divide embedding_dim = 64"),
         (
             ("fit", "{log}", "--model", "ease", "--out", "x", "--held-out", "nan"),
             "held_out = nan: a share below 1 or a number",
@@ -206,7 +206,7 @@ def test_describe_counts_what_was_dropped(path, capsys, tmp_path):
     code, out, _ = call(capsys, "data", "describe", tmp_path / "log.csv")
     assert code == 0
     assert "1 no value in the user column 'user'" in out
-    assert "1 a person with the same item again (the first is kept)" in out
+    assert "1 a user with the same item again (the first is kept)" in out
 
 
 def test_a_temperature_is_fitted_when_asked_for(path, capsys, tmp_path):
@@ -301,7 +301,7 @@ def test_titles_are_text_never_markup(path, capsys, tmp_path):
     assert out.count("[/b] film [rec]") == 4
 
 
-def test_people_in_a_file_are_read_as_the_run_was(capsys, tmp_path):
+def test_users_in_a_file_are_read_as_the_run_was(capsys, tmp_path):
     rows = [(f"u{u}", f"i{(u + k) % 12}", 5 if k < 6 else 1) for u in range(40) for k in range(9)]
     (tmp_path / "log.csv").write_text("user,item,rating\n" + "".join(f"{u},{i},{r}\n" for u, i, r in rows))
     call(capsys, "fit", tmp_path / "log.csv", "--min-rating", "4", "--model", "popularity", "--out", tmp_path / "run")
@@ -310,7 +310,7 @@ def test_people_in_a_file_are_read_as_the_run_was(capsys, tmp_path):
     )
     assert code == 0
     lists = pl.read_csv(tmp_path / "l.csv")
-    assert lists.filter(pl.col("person") == "u0")["item"].sort().to_list() == sorted(f"i{k}" for k in range(6, 12))
+    assert lists.filter(pl.col("user") == "u0")["item"].sort().to_list() == sorted(f"i{k}" for k in range(6, 12))
 
 
 def test_the_same_item_twice_is_one_event(run, capsys):

@@ -10,7 +10,7 @@ from foldin.models import MultVAEConfig
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    config = MultVAEConfig(latent=8, hidden=(), epochs=3, batch_size=100)
+    config = MultVAEConfig(latent_dim=8, hidden_dims=(), epochs=3, batch_size=100)
     monkeypatch.setitem(demo._MODELS, "multvae", config)
 
 
@@ -30,14 +30,14 @@ def test_it_describes_compares_and_recommends(capsys, tmp_path):
         "ease",
         "multvae",
         "Holm",
-        "A test person",
-        "A new person who likes",
+        "A test user",
+        "A new user who likes",
     ):
         assert part in found.out
     assert (tmp_path / "run" / "run.json").exists()
 
 
-def test_a_new_person_by_titles(capsys):
+def test_a_new_user_by_titles(capsys):
     code, found = call(capsys, "--likes", "alien (1979)", "--likes", "Blade Runner (1982)", "--json")
     assert code == 0
     lists = json.loads(found.out)["recommendations"]
@@ -45,7 +45,7 @@ def test_a_new_person_by_titles(capsys):
     assert not {"Alien (1979)", "Blade Runner (1982)"} & {row["title"] for row in lists["new"]}
 
 
-def test_a_misspelt_title_suggests_and_nobody_waits(capsys, monkeypatch):
+def test_a_misspelled_title_suggests_and_nobody_waits(capsys, monkeypatch):
     monkeypatch.setattr("foldin.cli.demo.train", lambda *_, **__: pytest.fail("trained before the title was checked"))
     code, found = call(capsys, "--likes", "Allien (1979)")
     assert code == 2

@@ -9,7 +9,7 @@ from tests.cli.calling import call
 
 
 def test_explain_prints_bounds_and_writes_a_page_that_loads_nothing(run, capsys):
-    code, out, _ = call(capsys, "explain", run, "--people", "10", "--draws", "60", "--temperatures", "20")
+    code, out, _ = call(capsys, "explain", run, "--users", "10", "--draws", "60", "--temperatures", "20")
     assert code == 0
     for part in (
         "ELBO",
@@ -30,7 +30,7 @@ def test_explain_prints_bounds_and_writes_a_page_that_loads_nothing(run, capsys)
 
 def test_explain_as_json_and_for_models_without_a_posterior(run, path, capsys, tmp_path):
     target = tmp_path / "page.html"
-    arguments = ("--people", "1", "--draws", "5", "--temperatures", "5", "--html", target, "--json")
+    arguments = ("--users", "1", "--draws", "5", "--temperatures", "5", "--html", target, "--json")
     code, out, _ = call(capsys, "explain", run, *arguments)
     assert code == 0
     assert {"bounds", "calibration", "history", "perplexity"} <= set(json.loads(out))
@@ -46,15 +46,14 @@ def test_explain_as_json_and_for_models_without_a_posterior(run, path, capsys, t
 
 @pytest.mark.parametrize("model", ["mixture", "lda", "poisson"])
 def test_explain_describes_the_parts_of_a_model(model, path, capsys, tmp_path):
-    part = {"mixture": "classes", "lda": "topics", "poisson": "factors"}[model]
     run = tmp_path / model
-    call(capsys, "fit", path, "--model", model, "--set", f"{part}=2", "--epochs", "15", "--out", run)
+    call(capsys, "fit", path, "--model", model, "--set", "n_components=2", "--epochs", "15", "--out", run)
     code, out, _ = call(capsys, "explain", run, "--json")
     assert code == 0
     components = json.loads(out)["components"]
     assert len(components) == 2
     assert sum(one["share"] for one in components) == pytest.approx(1.0)
-    # Two tastes: the first half of the catalogue and the second.
+    # Two tastes: the first half of the catalog and the second.
     halves = [{int(title[-2:]) < 20 for title in one["items"][:4]} for one in components]
     assert sorted(map(tuple, halves)) == [(False,), (True,)]
     code, out, _ = call(capsys, "explain", run)
@@ -85,9 +84,9 @@ def test_recommend_with_uncertainty_and_exploration(run, path, capsys, tmp_path)
         )
         lists.add(tuple(row["item"] for row in json.loads(out)["items"]))
     assert len(lists) > 1
-    (tmp_path / "people.csv").write_text("user,item\nann,i01\n")
+    (tmp_path / "users.csv").write_text("user,item\nann,i01\n")
     code, _, _ = call(
-        capsys, "recommend", run, "--users", tmp_path / "people.csv", "--out", tmp_path / "l.csv", "--explore"
+        capsys, "recommend", run, "--users", tmp_path / "users.csv", "--out", tmp_path / "l.csv", "--explore"
     )
     assert code == 0
     assert {"sd", "in_top_k"} <= set(pl.read_csv(tmp_path / "l.csv").columns)
@@ -109,7 +108,7 @@ def test_exploring_for_a_file_draws_for_each_user_whoever_else_is_in_it(run, cap
         found = pl.read_csv(target)
         assert ((found["in_top_k"] * 20).round() + 1 == (21 / found["inverse_propensity"]).round()).all()
         assert (found["in_top_k_se"] > 0).all()
-        return {str(key[0]): part["item"].to_list() for key, part in found.group_by("person", maintain_order=True)}
+        return {str(key[0]): part["item"].to_list() for key, part in found.group_by("user", maintain_order=True)}
 
     together = lists(users)
     assert len({tuple(one) for one in together.values()}) > 1  # equal histories, draws of their own

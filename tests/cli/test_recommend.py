@@ -46,7 +46,7 @@ IDS = ["10,5", "10", "5", " x", "a b", 'say "hi"', "7", "7 ", "b", "a,b,c", '"q"
 def test_ids_are_taken_as_they_are(values, named, notes):
     catalog = Catalog.from_ids(IDS)
     if named is None:
-        with pytest.raises(UnknownItemError, match="--deny: not in the catalogue"):
+        with pytest.raises(UnknownItemError, match="--deny: not in the catalog"):
             item_indices(catalog, values, "--deny")
         return
     found, said = item_indices(catalog, values, "--deny")
@@ -95,37 +95,35 @@ def test_somebody_without_a_history_is_given_what_is_popular_and_told_so(foldin,
 
 
 def test_everybody_who_is_asked_for_gets_a_list(foldin, odd_run, tmp_path):
-    (tmp_path / "people.csv").write_text(
+    (tmp_path / "users.csv").write_text(
         "user,item,rating\nann,7,5\nbob,7,1\ncy,unheard,5\ndee,,5\nann,5,5\n,7,5\neve,10,5\n"
     )
     target = tmp_path / "lists.csv"
-    code, out, _ = foldin(
-        "recommend", odd_run, "--users", tmp_path / "people.csv", "--out", target, "-k", "4", "--json"
-    )
+    code, out, _ = foldin("recommend", odd_run, "--users", tmp_path / "users.csv", "--out", target, "-k", "4", "--json")
     assert code == 0
     about = json.loads(out)
-    assert (about["people"], about["rows"]) == (5, 20)
+    assert (about["users"], about["rows"]) == (5, 20)
     assert (about["unknown_events"], about["without_events"], about["given_popularity"]) == (1, 3, 3)
     lists = pl.read_csv(target, schema_overrides={"item": pl.String})
-    assert lists["person"].unique(maintain_order=True).to_list() == ["ann", "bob", "cy", "dee", "eve"]
+    assert lists["user"].unique(maintain_order=True).to_list() == ["ann", "bob", "cy", "dee", "eve"]
     popular = listed(foldin, odd_run)[:4]
-    for person in ("bob", "cy", "dee"):
-        assert lists.filter(pl.col("person") == person)["item"].to_list() == popular
+    for user in ("bob", "cy", "dee"):
+        assert lists.filter(pl.col("user") == user)["item"].to_list() == popular
     own = listed(foldin, odd_run, "--history", "7", "--history", "5")[:4]
-    assert lists.filter(pl.col("person") == "ann")["item"].to_list() == own
+    assert lists.filter(pl.col("user") == "ann")["item"].to_list() == own
     # Nobody at all has an event that can be used.
     (tmp_path / "low.csv").write_text("user,item,rating\n2,7,1\n10,7,1\n")
     code, out, err = foldin("recommend", odd_run, "--users", tmp_path / "low.csv", "--out", target, "-k", "2")
     assert code == 0
-    assert "2 people, 4 rows" in out
+    assert "2 users, 4 rows" in out
     assert "2 of them are given the most popular items" in out
-    assert "2 people have no event that can be used" in err
-    assert pl.read_csv(target)["person"].to_list() == [2, 2, 10, 10]
+    assert "2 users have no event that can be used" in err
+    assert pl.read_csv(target)["user"].to_list() == [2, 2, 10, 10]
 
 
 def test_only_files_of_the_same_command_are_written_over(foldin, odd_run, odd_log, tmp_path):
-    def lists(target, users=odd_log):
-        return foldin("recommend", odd_run, "--users", users, "--out", target, "-k", "2")
+    def lists(target, log=odd_log):
+        return foldin("recommend", odd_run, "--users", log, "--out", target, "-k", "2")
 
     for suffix in (".csv", ".ndjson", ".parquet", ".jsonl"):
         target = tmp_path / f"lists{suffix}"
@@ -139,15 +137,15 @@ def test_only_files_of_the_same_command_are_written_over(foldin, odd_run, odd_lo
             assert target.read_text() == content
         target.write_text("")
         assert lists(target)[0] == 0  # as mktemp makes them
-    people = tmp_path / "people.csv"
-    people.write_text("user,item,rank,person,title\nann,7,1,a,b\n")
-    code, _, err = lists(people, people)
+    users = tmp_path / "users.csv"
+    users.write_text("user,item,rank,user,title\nann,7,1,a,b\n")
+    code, _, err = lists(users, users)
     assert code == 2
     assert "is the file that is read" in err
     (tmp_path / "folder.csv").mkdir()
     for target, message in (
         (tmp_path / "folder.csv", "is a folder"),
-        (people / "l.csv", "is a file, and nothing can be written"),
+        (users / "l.csv", "is a file, and nothing can be written"),
     ):
         code, _, err = lists(target)
         assert code == 2
@@ -225,7 +223,7 @@ def test_a_list_as_long_as_can_be_typed_costs_the_catalog(option, foldin, odd_ru
 @pytest.mark.parametrize("index", ["HNSW0", "HNSW1", "IVF0,Flat", "PCA0,Flat", "IVF4_HNSW0,Flat"])
 def test_an_index_that_would_end_the_process_is_refused(index, foldin, odd_log, odd_run, tmp_path):
     run = tmp_path / "run"
-    settings = ("--set", "latent=4", "--set", "hidden=", "--epochs", "1", "--device", "cpu")
+    settings = ("--set", "latent_dim=4", "--set", "hidden_dims=", "--epochs", "1", "--device", "cpu")
     assert foldin("fit", odd_log, "--model", "multdae", "--out", run, *settings)[0] == 0
     code, _, err = foldin(
         "recommend", run, "--users", odd_log, "--out", tmp_path / "l.csv", "--ranker", f"index:{index}"
@@ -238,16 +236,16 @@ def test_an_index_that_would_end_the_process_is_refused(index, foldin, odd_log, 
     ("model", "setting", "message"),
     [
         ("als", "confidence=1e30", "ALS: NaN encountered in factors; a smaller confidence"),
-        ("diffrec", "hidden=", "hidden = (): the width of one layer"),
-        ("mixture", "classes=" + "9" * 25, "needs more than"),
-        ("itemknn", "neighbours=2000000000", None),
+        ("diffrec", "hidden_dims=", "hidden_dims = (): the width of one layer"),
+        ("mixture", "n_components=" + "9" * 25, "needs more than"),
+        ("itemknn", "n_neighbors=2000000000", None),
         ("multvae", "batch_size=2000000000", None),
     ],
 )
 def test_any_number_that_can_be_typed_for_a_setting_is_taken_or_refused_in_a_line(
     model, setting, message, foldin, odd_log, tmp_path
 ):
-    small = ("--set", "latent=4", "--set", "hidden=4", "--epochs", "1") if model == "multvae" else ()
+    small = ("--set", "latent_dim=4", "--set", "hidden_dims=4", "--epochs", "1") if model == "multvae" else ()
     code, _, err = foldin("fit", odd_log, "--model", model, "--out", tmp_path / "run", *small, "--set", setting)
     assert code == (2 if message else 0)
     if message:

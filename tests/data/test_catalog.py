@@ -26,13 +26,13 @@ def test_of_two_items_with_one_title_the_more_popular_is_meant():
     assert CATALOG.find_title("Jumanji (1995)") == 3
 
 
-def test_a_misspelt_title_suggests_the_nearest():
+def test_a_misspelled_title_suggests_the_nearest():
     with pytest.raises(UnknownItemError, match=r"no title 'Toy Stroy \(1995\)'.*did you mean 'Toy Story \(1995\)'"):
         CATALOG.find_title("Toy Stroy (1995)")
 
 
 def test_unknown_ids_are_named():
-    with pytest.raises(UnknownItemError, match="not in the catalogue of 4 items: '8', '9'"):
+    with pytest.raises(UnknownItemError, match="not in the catalog of 4 items: '8', '9'"):
         CATALOG.indices(["8", "1", "9"])
 
 

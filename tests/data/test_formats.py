@@ -21,9 +21,9 @@ BASE = 1_000_000_000
 ORDERED = {"ann": ["z", "x"], "bob": ["y", "x"], "eve": ["ü"]}
 
 
-def by_person(log: EventLog) -> dict[str, list[str]]:
+def by_user(log: EventLog) -> dict[str, list[str]]:
     ids = log.items["item"].to_list()
-    return {person: [ids[i] for i in log.histories.of(at)] for at, person in enumerate(log.people.to_list())}
+    return {user: [ids[i] for i in log.histories.of(at)] for at, user in enumerate(log.users.to_list())}
 
 
 def frame() -> pl.DataFrame:
@@ -68,7 +68,7 @@ def write(folder: Path, kind: str) -> Path:
         chronological = sorted(EVENTS, key=lambda e: e[3])
         (folder / "log.txt").write_text("".join(f"{u} {i}\n" for u, i, _, _ in chronological), encoding="utf-8")
         return folder / "log.txt"
-    lines = [" ".join((person, *items)) for person, items in ORDERED.items()]
+    lines = [" ".join((user, *items)) for user, items in ORDERED.items()]
     (folder / "log.txt").write_text("\n".join(lines), encoding="utf-8")
     return folder / "log.txt"
 
@@ -91,14 +91,14 @@ KINDS = [
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_format_reads_the_same_log(kind, tmp_path):
     log = read_log(write(tmp_path, kind))
-    assert by_person(log) == ORDERED
+    assert by_user(log) == ORDERED
     assert log.report.rows == log.report.kept == 5
 
 
 @pytest.mark.parametrize("kind", [k for k in KINDS if k not in ("pairs", "sequences")])
 def test_a_minimum_rating_is_applied_and_counted(kind, tmp_path):
     log = read_log(write(tmp_path, kind), min_rating=3)
-    assert by_person(log) == {"ann": ["z", "x"], "bob": ["y"]}
+    assert by_user(log) == {"ann": ["z", "x"], "bob": ["y"]}
     assert [(note.count, note.text) for note in log.report.notes if note.dropped] == [(2, "rating below 3")]
 
 
@@ -106,7 +106,7 @@ def test_ids_keep_their_spelling_and_order_by_value(tmp_path):
     (tmp_path / "a.csv").write_text("user,item\n7,10\n10,9\n7,007\n")
     assert read_log(tmp_path / "a.csv").items["item"].to_list() == ["007", "10", "9"]
     (tmp_path / "b.csv").write_text("user,item\n7,10\n10,9\n")
-    assert read_log(tmp_path / "b.csv").people.to_list() == ["7", "10"]
+    assert read_log(tmp_path / "b.csv").users.to_list() == ["7", "10"]
 
 
 def test_a_movielens_folder_brings_titles_and_genres(tmp_path):

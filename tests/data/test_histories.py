@@ -19,7 +19,7 @@ def test_from_lists_gives_back_the_lists(lists):
 
 
 @given(LISTS, st.data())
-def test_select_takes_people_in_the_order_asked(lists, data):
+def test_select_takes_users_in_the_order_asked(lists, data):
     histories = Histories.from_lists(lists, 10)
     chosen = data.draw(st.lists(st.integers(0, len(lists) - 1), max_size=10)) if lists else []
     assert as_lists(histories.select(np.array(chosen, dtype=np.int64))) == [lists[i] for i in chosen]
@@ -32,7 +32,7 @@ def test_rows_is_a_slice(lists, start, stop):
 
 
 @given(LISTS, st.sets(st.integers(0, 9)))
-def test_where_and_reindex_keep_people_and_order(lists, kept):
+def test_where_and_reindex_keep_users_and_order(lists, kept):
     histories = Histories.from_lists(lists, 10)
     mask = np.isin(histories.items, list(kept))
     assert as_lists(histories.where(mask)) == [[i for i in one if i in kept] for one in lists]
@@ -44,7 +44,7 @@ def test_where_and_reindex_keep_people_and_order(lists, kept):
 
 
 @given(LISTS)
-def test_followed_by_joins_person_by_person(lists):
+def test_followed_by_joins_user_by_user(lists):
     histories = Histories.from_lists(lists, 10)
     reversed_ = Histories.from_lists([one[::-1] for one in lists], 10)
     assert as_lists(histories.followed_by(reversed_)) == [one + one[::-1] for one in lists]
@@ -79,7 +79,7 @@ def test_arrays_that_do_not_fit_are_refused(items, offsets, message):
         Histories(items=np.array(items, np.int32), offsets=np.array(offsets, np.int64), n_items=5)
 
 
-def test_fingerprint_depends_on_items_people_and_catalogue():
+def test_fingerprint_depends_on_items_users_and_catalog():
     base = Histories.from_lists([[1, 2], [3]], 5)
     others = [
         Histories.from_lists([[1, 2], [4]], 5),

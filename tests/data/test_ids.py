@@ -23,20 +23,20 @@ def dropped(log: EventLog) -> dict[str, int]:
 def test_words_for_no_user_are_dropped_and_counted(word, prefix, tmp_path):
     rows = [(word if k % 7 == 0 else f"{prefix}{k % 10}", k % 13) for k in range(130)]
     log = read(tmp_path, rows)
-    assert log.people.to_list() == [f"{prefix}{k}" for k in range(10)]  # in the order of numbers again
+    assert log.users.to_list() == [f"{prefix}{k}" for k in range(10)]  # in the order of numbers again
     assert dropped(log)[f"no value in the user column 'user' (written {word!r})"] == 19
     assert log.report.kept == log.histories.n_events
 
 
 def test_words_for_no_item_take_their_users_along(tmp_path):
     log = read(tmp_path, [("a", 1), ("b", "nan"), ("c", "NaN"), ("c", 2)])
-    assert (log.people.to_list(), log.items["item"].to_list()) == (["a", "c"], ["1", "2"])
+    assert (log.users.to_list(), log.items["item"].to_list()) == (["a", "c"], ["1", "2"])
     assert dropped(log) == {"no value in the item column 'item' (written 'NaN', 'nan')": 2}
 
 
 def test_a_word_that_is_an_id_among_words_is_kept_and_noted(tmp_path):
     log = read(tmp_path, [("None", "x"), *((name, item) for name in ("Ann", "Bob") for item in "xyz")])
-    assert "None" in log.people.to_list()
+    assert "None" in log.users.to_list()
     assert any("'None' as their user, kept as an id" in note.text for note in log.report.notes)
 
 
@@ -47,7 +47,7 @@ def test_nothing_left_says_why(tmp_path):
 
 def test_whole_numbers_with_a_point_are_numbers(tmp_path):
     log = read(tmp_path, [("10.0", "007"), ("9.0", "7"), ("9", "8.0")])
-    assert log.people.to_list() == ["9", "10"]  # "9.0" and "9" are one user
+    assert log.users.to_list() == ["9", "10"]  # "9.0" and "9" are one user
     assert log.items["item"].to_list() == ["007", "7", "8.0"]  # a leading zero: spelled so on purpose
     assert log.histories.lengths.tolist() == [2, 1]
     assert any("user ids written like" in note.text for note in log.report.notes)
@@ -55,8 +55,8 @@ def test_whole_numbers_with_a_point_are_numbers(tmp_path):
 
 def test_floats_of_parquet_and_text_of_csv_give_one_spelling(tmp_path):
     pl.DataFrame({"user": [1.0, 2.0], "item": ["a", "b"]}).write_parquet(tmp_path / "a.parquet")
-    assert read_log(tmp_path / "a.parquet").people.to_list() == ["1", "2"]
-    assert read(tmp_path, [("1.0", "a"), ("2.0", "b")]).people.to_list() == ["1", "2"]
+    assert read_log(tmp_path / "a.parquet").users.to_list() == ["1", "2"]
+    assert read(tmp_path, [("1.0", "a"), ("2.0", "b")]).users.to_list() == ["1", "2"]
 
 
 def test_broken_ids_are_located_in_the_file(tmp_path):
@@ -79,7 +79,7 @@ def test_ratings_of_many_spellings(ratings, kept, tmp_path):
     lines = "".join(f'{k},x,"{rating}"\n' for k, rating in enumerate(ratings))
     (tmp_path / "log.csv").write_text("user,item,rating\n" + lines)
     log = read_log(tmp_path / "log.csv", min_rating=4)
-    assert log.people.to_list() == kept
+    assert log.users.to_list() == kept
     assert log.report.kept == len(kept)
 
 

@@ -110,7 +110,7 @@ def test_the_arrays_of_histories_are_checked(name, value, message):
         histories.__post_init__()
 
 
-def test_people_are_chosen_by_index_or_by_mask():
+def test_users_are_chosen_by_index_or_by_mask():
     histories = Histories.from_lists([[0], [1, 2], [], [3]], 5)
     assert histories.select(np.array([False, True, False, True])).items.tolist() == [1, 2, 3]
     assert histories.select([3, 1]).items.tolist() == [3, 1, 2]

@@ -84,7 +84,7 @@ def test_a_type_that_comes_late_is_read(value, kept, tmp_path):
 def test_whole_numbers_of_any_length_are_ids(base, tmp_path):
     digits = [str(base)[:-3] + f"{k:03d}" for k in range(8)]  # Python does not print more digits than 4300
     log = read(tmp_path, "".join(f'{{"user": {one}, "item": {k}}}\n' for k, one in enumerate(digits)))
-    assert set(log.people) == set(digits)
+    assert set(log.users) == set(digits)
     log = read(tmp_path, "[" + ",".join(f'{{"user": {k}, "item": {one}}}' for k, one in enumerate(digits)) + "]")
     assert set(log.items["item"]) == set(digits)
 
@@ -95,7 +95,7 @@ def test_ids_of_two_kinds_keep_their_spelling(tmp_path):
         LINES
         + '{"user": 12, "item": "x", "timestamp": 1700000000}\n{"user": "12", "item": 3, "timestamp": 1700000000}\n',
     )
-    assert log.people.to_list().count("12") == 1
+    assert log.users.to_list().count("12") == 1
     assert "x" in log.items["item"].to_list()
 
 

@@ -17,9 +17,9 @@ def test_repeats_count_as_the_log_s_rule_says(repeats, items, times):
     found = resolve_history(CATALOG, ids, repeats=repeats)
     assert found == ResolvedHistory(items, None, ())
     assert resolve_history(CATALOG, ids, times=range(10, 15), repeats=repeats) == ResolvedHistory(items, times, ())
-    (people,) = [found.histories(4)]
-    assert people.of(0).tolist() == list(items)
-    assert people.times is None
+    (users,) = [found.histories(4)]
+    assert users.of(0).tolist() == list(items)
+    assert users.times is None
 
 
 @pytest.mark.parametrize("repeats", ["first", "last"])

@@ -35,7 +35,7 @@ def write(path: Path, row, separator: str = ",", header: str = "") -> Path:
 
 def histories(log: EventLog) -> dict[str, list[str]]:
     ids = log.items["item"].to_list()
-    return {user: [ids[int(i)] for i in log.histories.of(at)] for at, user in enumerate(log.people.to_list())}
+    return {user: [ids[int(i)] for i in log.histories.of(at)] for at, user in enumerate(log.users.to_list())}
 
 
 def right(log: EventLog, *, timed: bool = True) -> bool:
@@ -114,7 +114,7 @@ def test_two_readings_without_names_are_refused_with_the_option_that_decides(row
 def test_users_with_one_rating_each_are_no_numbers_of_rows(tmp_path):
     path = write_csv(tmp_path / "a.csv", [(u, (7 * u) % 13, 1 + u % 5) for u in range(1, 60)], ("0", "5", "3"))
     log = read_log(path)
-    assert len(log.people) == 60
+    assert len(log.users) == 60
     assert log.histories.n_items == 13
 
 
@@ -189,7 +189,7 @@ def test_an_empty_column_is_no_user(tmp_path):
     pl.DataFrame({"user_id": [None, None], "customer_id": ["a", "b"], "item": [1, 2]}).write_parquet(
         tmp_path / "a.parquet"
     )
-    assert read_log(tmp_path / "a.parquet").people.to_list() == ["a", "b"]
+    assert read_log(tmp_path / "a.parquet").users.to_list() == ["a", "b"]
 
 
 def test_named_columns_are_verified_on_their_values(tmp_path):

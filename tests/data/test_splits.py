@@ -37,16 +37,14 @@ def random_log(shape: tuple[int, int, int]) -> EventLog:
     return log_from_table(table, columns, ReadReport(source="made", format="table", columns={}, rows=len(rows)))
 
 
-def pairs(histories: Histories, people: pl.Series, split: Split) -> set[tuple[str, str]]:
+def pairs(histories: Histories, users: pl.Series, split: Split) -> set[tuple[str, str]]:
     ids = split.catalog.ids
-    return {(people[int(u)], ids[int(i)]) for u, i in zip(histories.users(), histories.items, strict=True)}
+    return {(users[int(u)], ids[int(i)]) for u, i in zip(histories.users(), histories.items, strict=True)}
 
 
 def log_pairs(log: EventLog) -> dict[tuple[str, str], int]:
     users, items, times = log.histories.users(), log.histories.items, log.histories.times
-    return {
-        (log.people[int(u)], log.items["item"][int(i)]): int(t) for u, i, t in zip(users, items, times, strict=True)
-    }
+    return {(log.users[int(u)], log.items["item"][int(i)]): int(t) for u, i, t in zip(users, items, times, strict=True)}
 
 
 def check_catalog(split: Split) -> None:
@@ -55,24 +53,24 @@ def check_catalog(split: Split) -> None:
 
 @given(SHAPES, st.integers(0, 5))
 @settings(deadline=None, max_examples=40)
-def test_strong_splits_people_and_accounts_for_every_event(shape, seed):
+def test_strong_splits_users_and_accounts_for_every_event(shape, seed):
     log = random_log(shape)
     try:
         split = strong(log, held_out=0.2, min_events=3, seed=seed)
     except SplitError:
         return
-    groups = [set(split.train_people), set(split.validation.people), set(split.test.people)]
+    groups = [set(split.train_users), set(split.validation.users), set(split.test.users)]
     assert sum(map(len, groups)) == len(set.union(*groups))
-    kept = {person for person, count in zip(log.people, log.histories.lengths, strict=True) if count >= 3}
+    kept = {user for user, count in zip(log.users, log.histories.lengths, strict=True) if count >= 3}
     assert set.union(*groups) == kept
-    trained = pairs(split.train, split.train_people, split)
+    trained = pairs(split.train, split.train_users, split)
     assert trained == {pair for pair in log_pairs(log) if pair[0] in groups[0]}
     known = {item for _, item in trained}
     assert set(split.catalog.ids) == known
-    for held, people in ((split.validation, groups[1]), (split.test, groups[2])):
-        seen, targets = pairs(held.fold_in, held.people, split), pairs(held.targets, held.people, split)
+    for held, users in ((split.validation, groups[1]), (split.test, groups[2])):
+        seen, targets = pairs(held.fold_in, held.users, split), pairs(held.targets, held.users, split)
         assert not seen & targets
-        assert seen | targets == {(p, i) for p, i in log_pairs(log) if p in people and i in known}
+        assert seen | targets == {(p, i) for p, i in log_pairs(log) if p in users and i in known}
         totals = held.fold_in.lengths + held.targets.lengths
         assert (held.targets.lengths == np.where(totals >= 5, (totals * 0.2).astype(int), 0)).all()
     check_catalog(split)
@@ -86,9 +84,9 @@ def test_strong_is_a_function_of_the_seed(log):
 def test_strong_keeps_a_held_out_persons_order(log):
     split = strong(log, held_out=20)
     place = {pair: at for at, pair in enumerate(sorted(log_pairs(log), key=lambda p: (p[0], log_pairs(log)[p])))}
-    for user in range(len(split.test)):
-        person = split.test.people[user]
-        places = [place[person, split.catalog.ids[int(i)]] for i in split.test.fold_in.of(user)]
+    for at in range(len(split.test)):
+        user = split.test.users[at]
+        places = [place[user, split.catalog.ids[int(i)]] for i in split.test.fold_in.of(at)]
         assert places == sorted(places)
 
 
@@ -101,16 +99,16 @@ def test_last_out_holds_out_the_last_two(shape):
     split = last_out(log)
     times = log_pairs(log)
     check_catalog(split)
-    for user in range(len(split.train)):
-        person, ids = split.train_people[user], split.catalog.ids
-        train = [ids[int(i)] for i in split.train.of(user)]
-        (validation,) = (ids[int(i)] for i in split.validation.targets.of(user))
-        (test,) = (ids[int(i)] for i in split.test.targets.of(user))
-        assert [ids[int(i)] for i in split.validation.fold_in.of(user)] == train
-        assert [ids[int(i)] for i in split.test.fold_in.of(user)] == [*train, validation]
-        order = [times[person, item] for item in (*train, validation, test)]
+    for at in range(len(split.train)):
+        user, ids = split.train_users[at], split.catalog.ids
+        train = [ids[int(i)] for i in split.train.of(at)]
+        (validation,) = (ids[int(i)] for i in split.validation.targets.of(at))
+        (test,) = (ids[int(i)] for i in split.test.targets.of(at))
+        assert [ids[int(i)] for i in split.validation.fold_in.of(at)] == train
+        assert [ids[int(i)] for i in split.test.fold_in.of(at)] == [*train, validation]
+        order = [times[user, item] for item in (*train, validation, test)]
         assert order == sorted(order)
-        assert len(train) + 2 == sum(1 for p, _ in times if p == person)
+        assert len(train) + 2 == sum(1 for p, _ in times if p == user)
 
 
 @given(SHAPES, st.sampled_from([0.1, 0.2, 0.3]))
@@ -122,15 +120,15 @@ def test_temporal_never_shows_the_future(shape, share):
     except SplitError:
         return
     times = log_pairs(log)
-    train = pairs(split.train, split.train_people, split)
+    train = pairs(split.train, split.train_users, split)
     cut = min(t for pair, t in times.items() if pair not in train)
     assert all(times[pair] < cut for pair in train)
     windows = []
     for held in (split.validation, split.test):
-        for user in range(len(held)):
-            person, ids = held.people[user], split.catalog.ids
-            shown = [times[person, ids[int(i)]] for i in held.fold_in.of(user)]
-            wanted = [times[person, ids[int(i)]] for i in held.targets.of(user)]
+        for at in range(len(held)):
+            user, ids = held.users[at], split.catalog.ids
+            shown = [times[user, ids[int(i)]] for i in held.fold_in.of(at)]
+            wanted = [times[user, ids[int(i)]] for i in held.targets.of(at)]
             assert wanted
             assert not shown or max(shown) <= min(wanted)
             windows.append((held is split.test, min(wanted), max(wanted)))
@@ -141,14 +139,14 @@ def test_temporal_never_shows_the_future(shape, share):
     check_catalog(split)
 
 
-def test_temporal_folds_in_people_who_arrive_late():
+def test_temporal_folds_in_users_who_arrive_late():
     rows = [("old", f"i{k}", 10**9 + k) for k in range(8)] + [("new", f"i{k}", 10**9 + 90 + k) for k in range(5)]
     rows += [("mid", f"i{k}", 10**9 + 50 + k) for k in range(2)]
     table = pl.DataFrame(rows, schema=["user", "item", "timestamp"], orient="row")
     columns = Columns(user="user", item="item", time="timestamp")
     log = log_from_table(table, columns, ReadReport(source="made", format="table", columns={}, rows=len(rows)))
     split = temporal(log, validation_share=2 / 15, test_share=5 / 15)
-    assert split.test.people.to_list() == ["new"]
+    assert split.test.users.to_list() == ["new"]
     assert split.test.fold_in.lengths.tolist() == [4]
     assert split.test.targets.lengths.tolist() == [1]
 
@@ -165,9 +163,9 @@ def test_protocols_that_do_not_apply_say_why(log):
 def test_held_out_refuses_a_target_that_was_seen():
     fold_in, targets = Histories.from_lists([[1, 2]], 4), Histories.from_lists([[2]], 4)
     with pytest.raises(
-        SplitError, match="1 targets are among the items the model has seen; the first is of person 'ann'"
+        SplitError, match="1 targets are among the items the model has seen; the first is of user 'ann'"
     ):
-        HeldOut(fold_in=fold_in, targets=targets, people=pl.Series(["ann"]))
+        HeldOut(fold_in=fold_in, targets=targets, users=pl.Series(["ann"]))
 
 
 def write_given(folder, parts, header):
@@ -192,11 +190,11 @@ def test_a_folder_in_the_layout_of_liang(tmp_path):
     assert sorted(split.test.targets.of(0).tolist()) == [0, 2]
     parts["test_tr"].append((0, 2))
     write_given(tmp_path, parts, ("uid", "sid"))
-    with pytest.raises(SplitError, match=r"1 people are also in train\.csv; the first: '0'"):
+    with pytest.raises(SplitError, match=r"1 of its users are also in train\.csv; the first: '0'"):
         Source(path=str(tmp_path)).split()
 
 
-def test_a_folder_of_the_same_people(tmp_path):
+def test_a_folder_of_the_same_users(tmp_path):
     parts = {"train": [(0, 0), (1, 1), (1, 3)], "valid": [(0, 1)], "test": [(0, 2), (1, 0)]}
     write_given(tmp_path, parts, ("user", "item"))
     split = Source(path=str(tmp_path)).split()
@@ -265,7 +263,7 @@ def test_temporal_targets_are_later_whatever_orders_the_history():
 def test_a_core_stays_a_core_under_its_protocol(tmp_path):
     log = make_log(users=60, items=30)
     rows = [
-        (log.people[int(u)], log.items["item"][int(i)])
+        (log.users[int(u)], log.items["item"][int(i)])
         for u, i in zip(log.histories.users(), log.histories.items, strict=True)
     ]
     write_csv(tmp_path / "log.csv", [*rows, *((f"x{k}", "i00") for k in range(4))], ("user", "item"))

@@ -106,18 +106,18 @@ def test_missing_values_of_parquet_are_missing(tmp_path):
     )
     table.write_parquet(tmp_path / "a.parquet")
     log = read_log(tmp_path / "a.parquet")
-    assert (log.people.to_list(), log.items["item"].to_list()) == (["a"], ["1"])
+    assert (log.users.to_list(), log.items["item"].to_list()) == (["a"], ["1"])
     assert log.report.kept == 1
     pl.DataFrame({"user": ["a", "b"], "item": [1, 2], "rating": [float("nan"), 4.0]}).write_parquet(
         tmp_path / "b.parquet"
     )
-    assert read_log(tmp_path / "b.parquet", min_rating=4).people.to_list() == ["b"]
+    assert read_log(tmp_path / "b.parquet", min_rating=4).users.to_list() == ["b"]
 
 
 def test_large_unsigned_ids_keep_their_spelling(tmp_path):
     big = 2**63 + 5
     pl.DataFrame({"user": pl.Series([big], dtype=pl.UInt64), "item": [1]}).write_parquet(tmp_path / "a.parquet")
-    assert read_log(tmp_path / "a.parquet").people.to_list() == [str(big)]
+    assert read_log(tmp_path / "a.parquet").users.to_list() == [str(big)]
 
 
 def test_a_time_of_day_is_no_time(tmp_path):
@@ -133,7 +133,7 @@ def test_odd_ids_are_kept_and_counted(tmp_path):
     path.write_text('user,item\n" ann",x\nbob,"y\tz"\n')
     log = read_log(path)
     assert [note.count for note in log.report.notes if "control characters" in note.text] == [1, 1]
-    assert log.people.to_list() == [" ann", "bob"]
+    assert log.users.to_list() == [" ann", "bob"]
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_ids_that_are_broken_numbers_are_refused():
 def test_whole_floats_as_ids_are_whole_numbers():
     table = pl.DataFrame({"user": [10.0, 9.0], "item": ["x", "y"]})
     report = ReadReport(source="made", format="table", columns={}, rows=2)
-    assert log_from_table(table, Columns(user="user", item="item"), report).people.to_list() == ["9", "10"]
+    assert log_from_table(table, Columns(user="user", item="item"), report).users.to_list() == ["9", "10"]
 
 
 @given(st.lists(st.integers(-(2**62), 2**62), max_size=40) | st.lists(st.integers(-5, 5), max_size=40))

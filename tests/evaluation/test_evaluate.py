@@ -29,11 +29,11 @@ def popularity(lists: list[list[int]], n_items: int) -> Popularity:
 
 
 def held(fold_in, targets, n_items, **more) -> HeldOut:
-    people = pl.Series([f"p{k}" for k in range(len(fold_in))])
+    users = pl.Series([f"p{k}" for k in range(len(fold_in))])
     return HeldOut(
         fold_in=Histories.from_lists(fold_in, n_items),
         targets=Histories.from_lists(targets, n_items),
-        people=people,
+        users=users,
         **more,
     )
 
@@ -46,7 +46,7 @@ def test_a_case_worked_by_hand():
     assert found.values("ndcg@2").tolist() == pytest.approx([1 / np.log2(3), 1 / (1 + 1 / np.log2(3))])
 
 
-def test_the_log_likelihood_is_renormalised_over_what_was_not_taken():
+def test_the_log_likelihood_is_renormalized_over_what_was_not_taken():
     model = popularity([[0, 1, 2], [0, 1], [0]], 4)
     share = scores(model, Histories.empty(1, 4)).exp()[0].double()
     found = evaluate(model, held([[0], [1]], [[2], [0, 3]], 4), metrics=("ndcg@2",)).values(LOG_LIKELIHOOD)
@@ -55,10 +55,10 @@ def test_the_log_likelihood_is_renormalised_over_what_was_not_taken():
     assert found.tolist() == pytest.approx([float(first), float(second)], abs=1e-5)
 
 
-def test_people_without_targets_are_counted_and_left_out():
+def test_users_without_targets_are_counted_and_left_out():
     found = evaluate(popularity([[0, 1]], 3), held([[0], [1], [2]], [[1], [], [0]], 3), metrics=("ndcg@1",))
     assert found.without_targets == 1
-    assert found.per_user["person"].to_list() == ["p0", "p2"]
+    assert found.per_user["user"].to_list() == ["p0", "p2"]
     with pytest.raises(ShapeError, match="nobody"):
         evaluate(popularity([[0, 1]], 3), held([[0]], [[]], 3))
 
@@ -90,7 +90,7 @@ def test_blocks_do_not_change_figures(split, monkeypatch):
 
 
 def test_a_report_has_intervals_tests_and_figures_that_agree(split):
-    config = MultVAEConfig(hidden=(), latent=8, epochs=5, batch_size=40)
+    config = MultVAEConfig(hidden_dims=(), latent_dim=8, epochs=5, batch_size=40)
     trained = {
         "ease": train(split, "ease"),
         "popularity": train(split, "popularity"),
@@ -121,7 +121,7 @@ def test_a_model_compared_with_itself_is_not_different(split):
 def judged(users: list[str], **columns) -> Evaluation:
     """An evaluation of these users, a target each."""
     n = len(users)
-    return Evaluation(pl.DataFrame({"person": users, "fold_in": [1] * n, "targets": [1] * n, **columns}), {}, 0)
+    return Evaluation(pl.DataFrame({"user": users, "fold_in": [1] * n, "targets": [1] * n, **columns}), {}, 0)
 
 
 def test_models_are_compared_user_by_user_whatever_their_order():
@@ -177,7 +177,7 @@ def test_a_difference_that_is_not_finite_is_no_test_and_leaves_the_others():
 def test_perplexity_is_given_over_users_and_over_events():
     n = 30
     targets, means = np.arange(1, n + 1), -1.0 - np.arange(n) / n
-    table = pl.DataFrame({"person": range(n), "fold_in": 1, "targets": targets, LOG_LIKELIHOOD: means})
+    table = pl.DataFrame({"user": range(n), "fold_in": 1, "targets": targets, LOG_LIKELIHOOD: means})
     found = Evaluation(table.with_columns(fold_in=pl.lit(1)), {}, 0).summary()
     assert found["perplexity"]["mean"] == pytest.approx(np.exp(-means.mean()))
     of_events = (targets * means).sum() / targets.sum()
@@ -225,7 +225,7 @@ def test_a_perplexity_beyond_all_numbers_is_said_to_be_infinite():
 
 
 def test_a_group_without_targets_is_named_before_anything_is_trained(split, monkeypatch):
-    empty = {"fold_in": split.test.fold_in, "people": split.test.people}
+    empty = {"fold_in": split.test.fold_in, "users": split.test.users}
     none = HeldOut(targets=Histories.empty(len(split.test), len(split.catalog)), **empty)
     monkeypatch.setattr("foldin.experiment.training.fit", lambda *_, **__: pytest.fail("trained"))
     for parts, named in (

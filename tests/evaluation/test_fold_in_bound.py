@@ -20,9 +20,9 @@ ITEMS = 3
 def made(name: str):
     """A model of one latent dimension whose encoder tells the items apart, and whose decoder brings them back."""
     if name == "multvae":
-        model = MultVAE(ITEMS, MultVAEConfig(hidden=(), latent=1), seed=2)
+        model = MultVAE(ITEMS, MultVAEConfig(hidden_dims=(), latent_dim=1), seed=2)
     else:
-        model = RecVAE(ITEMS, RecVAEConfig(hidden=4, latent=1), seed=2)
+        model = RecVAE(ITEMS, RecVAEConfig(hidden_dim=4, latent_dim=1), seed=2)
     with torch.no_grad():
         for value in model.tensors().values():
             value.mul_(3.0)
@@ -105,7 +105,7 @@ def test_bounds_on_the_target_half_sum_to_at_most_one(name, fold):
     assert (elbo <= exact + 0.05).all()
     assert torch.allclose(iwae_bound(weights), exact, atol=0.3)
     found = fold_in_bound(model, fold_in, targets, draws=200, generator=torch.Generator().manual_seed(0))
-    assert found["elbo"]["per_person"] == pytest.approx(float(elbo.mean()), rel=1e-5)
+    assert found["elbo"]["per_user"] == pytest.approx(float(elbo.mean()), rel=1e-5)
     assert found["best_bound"]["per_item"] == pytest.approx(float(iwae_bound(weights).mean()) / 2, rel=1e-5)
 
 
@@ -117,8 +117,8 @@ def test_the_kl_between_both_halves_is_that_of_gaussians():
     kl = torch.distributions.kl_divergence(
         torch.distributions.Normal(mu, (0.5 * logvar).exp()), torch.distributions.Normal(m, (0.5 * v).exp())
     )
-    assert found["kl"]["per_person"] == pytest.approx(float(kl.sum(1).mean()), rel=1e-5)
-    assert found["items_per_person"] == 1.5
+    assert found["kl"]["per_user"] == pytest.approx(float(kl.sum(1).mean()), rel=1e-5)
+    assert found["items_per_user"] == 1.5
 
 
 def test_the_objective_stands_apart_from_the_bounds():
@@ -126,8 +126,8 @@ def test_the_objective_stands_apart_from_the_bounds():
     found = bound_report(model, x, np.full(len(x), 2.0), called=Called(), draws=200, refine_steps=10, annealed=0)
     assert found["objective"]["what"] == "objective with a prior that sees x, not a bound on log p(x)"
     exact = by_quadrature(model, x, normal)
-    assert found["bound"]["elbo"]["per_person"] <= float(exact.mean()) + 0.05
-    assert found["gap"]["best_bound"]["per_person"] == pytest.approx(float(exact.mean()), abs=0.15)
+    assert found["bound"]["elbo"]["per_user"] <= float(exact.mean()) + 0.05
+    assert found["gap"]["best_bound"]["per_user"] == pytest.approx(float(exact.mean()), abs=0.15)
     assert "objective" not in bound_report(
         made("multvae"), x, np.full(len(x), 2.0), draws=5, refine_steps=2, annealed=0
     )

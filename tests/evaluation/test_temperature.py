@@ -12,7 +12,19 @@ from foldin.data import Catalog, HeldOut, Histories
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.evaluation import LOG_LIKELIHOOD, evaluate, fit_temperature
 from foldin.experiment import report, save, train
-from foldin.models import EASE, DiffRec, DiffRecConfig, Popularity, SASRec, SASRecConfig, SemanticIds, SemanticIdsConfig
+from foldin.models import (
+    BCE,
+    EASE,
+    GBCE,
+    DiffRec,
+    DiffRecConfig,
+    FromLog,
+    Popularity,
+    SASRec,
+    SASRecConfig,
+    SemanticIds,
+    SemanticIdsConfig,
+)
 from foldin.ranking import Beam, scores
 from foldin.runs import load_run, save_run
 from foldin.runs.export import _Lists
@@ -42,9 +54,9 @@ def made(logits) -> Given:
 def held(targets, fold_in=None) -> HeldOut:
     """Users with the first item as their history, and these targets."""
     fold_in = [[0]] * len(targets) if fold_in is None else fold_in
-    people = pl.Series([f"p{at}" for at in range(len(targets))])
+    users = pl.Series([f"p{at}" for at in range(len(targets))])
     return HeldOut(
-        fold_in=Histories.from_lists(fold_in, ITEMS), targets=Histories.from_lists(targets, ITEMS), people=people
+        fold_in=Histories.from_lists(fold_in, ITEMS), targets=Histories.from_lists(targets, ITEMS), users=users
     )
 
 
@@ -80,13 +92,13 @@ def test_users_without_a_history_are_given_no_temperature():
 
 def test_a_temperature_is_fitted_beside_the_one_there_is():
     rng = np.random.default_rng(1)
-    model, people = (
+    model, users = (
         made(np.linspace(0, 4, ITEMS)),
         held((1 + rng.integers(0, ITEMS - 1, size=(300, 1))).tolist() + [[7]] * 60),
     )
-    first = fit_temperature(model, people)
+    first = fit_temperature(model, users)
     model.calibrate(first.temperature)
-    again = fit_temperature(model, people)
+    again = fit_temperature(model, users)
     assert again.temperature == pytest.approx(first.temperature, rel=1e-4)
     assert again.gain == pytest.approx(0.0, abs=1e-8)
 
@@ -101,15 +113,15 @@ def test_where_there_is_no_temperature_it_is_said():
     for wrong in (0.0, -1.0, np.inf, np.nan):
         with pytest.raises(ConfigError, match="positive number"):
             made(np.arange(ITEMS)).calibrate(wrong)
-    model = SemanticIds(ITEMS, SemanticIdsConfig(levels=2, codes=4, width=8))
+    model = SemanticIds(ITEMS, SemanticIdsConfig(tokens=FromLog(levels=2, codebook_size=4), embedding_dim=8))
     model.calibrate(2.0)
     with pytest.raises(ConfigError, match="a beam has no sum over all items, which its temperature needs"):
         recommend(model, Histories.empty(1, ITEMS), 2, ranker=Beam(3))
 
 
-@pytest.mark.parametrize("loss", ["bce", "gbce"])
+@pytest.mark.parametrize("loss", [BCE(n_negatives=3), GBCE(n_negatives=3)])
 def test_binary_losses_give_no_density_until_a_temperature_does(loss, split, tmp_path):
-    config = SASRecConfig(width=8, length=10, epochs=2, loss=loss, negatives=3)
+    config = SASRecConfig(embedding_dim=8, max_length=10, epochs=2, loss=loss)
     plain = train(split, config)
     assert not plain.model.has_likelihood
     assert LOG_LIKELIHOOD not in plain.evaluation.metrics
@@ -125,10 +137,10 @@ def test_binary_losses_give_no_density_until_a_temperature_does(loss, split, tmp
     assert content["models"]["sasrec"]["calibration"]["temperature"] == one.calibration.temperature
     save(tmp_path / "run", split, one, source={"path": "made"}, seed=0)
     loaded = load_run(tmp_path / "run")
-    people = split.test.fold_in.rows(0, 5)
+    users = split.test.fold_in.rows(0, 5)
     assert loaded.model.has_likelihood
-    assert torch.equal(scores(loaded.model, people), scores(one.model, people))
-    assert torch.allclose(scores(one.model, people).exp().sum(dim=1), torch.ones(5), atol=1e-5)
+    assert torch.equal(scores(loaded.model, users), scores(one.model, users))
+    assert torch.allclose(scores(one.model, users).exp().sum(dim=1), torch.ones(5), atol=1e-5)
     assert loaded.info["calibration"]["gain"] == one.calibration.gain
 
 
@@ -148,7 +160,7 @@ def test_a_model_that_cannot_be_calibrated_is_kept_as_it_is(split):
     everything = Histories.from_lists(
         [[at for at in range(len(split.catalog)) if at not in alone.of(0)]], alone.n_items
     )
-    held = HeldOut(fold_in=everything, targets=alone, people=pl.Series(["p"]))
+    held = HeldOut(fold_in=everything, targets=alone, users=pl.Series(["p"]))
     one = train(dataclasses.replace(split, validation=held), "ease", calibrate=True)
     assert isinstance(one.calibration, str)
     assert one.model.temperature is None
@@ -156,7 +168,7 @@ def test_a_model_that_cannot_be_calibrated_is_kept_as_it_is(split):
 
 
 def test_a_temperature_is_that_of_reading_on_and_of_the_posterior_too(tmp_path):
-    model = SASRec(ITEMS, SASRecConfig(width=8, length=6, positions="none"))
+    model = SASRec(ITEMS, SASRecConfig(embedding_dim=8, max_length=6, positions=None))
     model.calibrate(0.5)
     reading = model.read(Histories.from_lists([[1, 2]], ITEMS))
     assert torch.allclose(model.next_logits(reading), model.logits(reading.histories), atol=1e-5)
@@ -166,7 +178,7 @@ def test_a_temperature_is_that_of_reading_on_and_of_the_posterior_too(tmp_path):
 
 
 def test_an_exported_graph_has_the_temperature():
-    model = SASRec(ITEMS, SASRecConfig(width=8, length=6, loss="bce"))
+    model = SASRec(ITEMS, SASRecConfig(embedding_dim=8, max_length=6, loss=BCE()))
     fit(model, Histories.from_lists([[1, 2, 3], [3, 4, 5]], ITEMS), epochs=1)
     model.calibrate(0.3)
     history = torch.tensor([[1, 2], [4, -1], [-1, -1]])
@@ -178,7 +190,7 @@ def test_an_exported_graph_has_the_temperature():
 
 
 def test_a_temperature_makes_no_bound_of_a_squared_error():
-    model = DiffRec(ITEMS, DiffRecConfig(hidden=(4,), steps=2))
+    model = DiffRec(ITEMS, DiffRecConfig(hidden_dims=(4,), n_steps=2))
     model.calibrate(0.1)
     with pytest.raises(ConfigError, match="no probability, hence no bound"):
         model.bound(Histories.from_lists([[1]], ITEMS), torch.Generator())

@@ -73,7 +73,7 @@ def test_it_is_trained_evaluated_exported_and_served(environment, tmp_path):
     log = make_log()
     ids = log.items["item"].to_list()
     events = [
-        f"{log.people[user]},{ids[item]},{place}"
+        f"{log.users[user]},{ids[item]},{place}"
         for user in range(len(log.histories))
         for place, item in enumerate(log.histories.of(user))
     ]

@@ -32,16 +32,16 @@ def pictures(tmp_path):
 def test_explain_reports_on_a_saved_model(pictures):
     path = pictures / "vae.safetensors"
     save_model(path, made())
-    arguments = [str(path), "--data", str(pictures), "--people", "10", "--draws", "60", "--temperatures", "20"]
+    arguments = [str(path), "--data", str(pictures), "--users", "10", "--draws", "60", "--temperatures", "20"]
     result = CliRunner().invoke(explain_command, arguments, catch_exceptions=False)
     assert result.exit_code == 0
     said = " ".join(result.output.split())
     for part in ("10 held-out pictures, 12 pixels each", "per picture", "per pixel", "ELBO", "IWAE bound, k = 50"):
         assert part in said
-    assert "per person" not in said
+    assert "per user" not in said
     page = (pictures / "vae.html").read_text(encoding="utf-8")
     assert "per picture" in page
-    assert "per person" not in page
+    assert "per user" not in page
     for part in ("best bound on log p(x)", "annealed upper bound, 10 simulated pictures", "median ESS"):
         assert part in page
     assert "<script" not in page
@@ -50,7 +50,7 @@ def test_explain_reports_on_a_saved_model(pictures):
 def test_explain_as_json_agrees_with_the_report(pictures):
     path, model = pictures / "vae.safetensors", made()
     save_model(path, model)
-    arguments = [str(path), "--data", str(pictures), "--people", "10", "--draws", "5", "--annealed", "0", "--json"]
+    arguments = [str(path), "--data", str(pictures), "--users", "10", "--draws", "5", "--annealed", "0", "--json"]
     content = json.loads(CliRunner().invoke(explain_command, arguments, catch_exceptions=False).output)
     expected = bound_report(
         model,

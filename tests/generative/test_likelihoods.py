@@ -1,4 +1,4 @@
-"""Likelihoods of a decoder: they normalise, agree with their formulas, and hold in the tails."""
+"""Likelihoods of a decoder: they normalize, agree with their formulas, and hold in the tails."""
 
 import math
 
@@ -121,7 +121,7 @@ def test_draws_have_the_probabilities(name):
     assert ((shares - expected).abs() < 5 * (expected / len(drawn)).sqrt() + 1e-3).all()
 
 
-def test_whole_numbers_are_binarised_and_floats_taken_as_they_are():
+def test_whole_numbers_are_binarized_and_floats_taken_as_they_are():
     bernoulli = LIKELIHOODS["bernoulli"]
     whole = torch.tensor([[0, 127, 128, 255]], dtype=torch.uint8)
     assert bernoulli.encoded(whole).tolist() == [[0.0, 0.0, 1.0, 1.0]]
@@ -148,9 +148,9 @@ def test_errors_name_what_was_expected():
 
 
 def test_binarized_pictures_are_white_as_often_as_they_are_bright():
-    grey = torch.tensor([0, 51, 128, 255], dtype=torch.uint8).repeat(20_000, 1)
-    drawn = binarize(Examples(grey), torch.Generator().manual_seed(0)).values
+    gray = torch.tensor([0, 51, 128, 255], dtype=torch.uint8).repeat(20_000, 1)
+    drawn = binarize(Examples(gray), torch.Generator().manual_seed(0)).values
     assert set(drawn.unique().tolist()) == {0.0, 1.0}
     assert torch.allclose(drawn.mean(dim=0), torch.tensor([0.0, 0.2, 128 / 255, 1.0]), atol=0.01)
-    again = binarize(Examples(grey.float() / 255), torch.Generator().manual_seed(0)).values
+    again = binarize(Examples(gray.float() / 255), torch.Generator().manual_seed(0)).values
     assert torch.equal(drawn, again)

@@ -34,11 +34,11 @@ def test_the_first_code_is_the_group_and_what_is_left_falls_level_by_level(model
     codes = model.codes(x)
     assert codes.shape == (240, 3)
     assert code_use(codes.numpy(), (4, 4, 4)).used[0] == 1.0
-    z = model.encoder(model._standardised(x)).detach()
+    z = model.encoder(model._standardized(x)).detach()
     left = [float(z.square().sum(1).mean())]
     for level in range(1, 4):
         cut = codes.clone()
-        total = sum(model.quantiser.levels[at].vectors[cut[:, at]] for at in range(level))
+        total = sum(model.quantizer.levels[at].vectors[cut[:, at]] for at in range(level))
         left.append(float((z - total).detach().square().sum(1).mean()))
     assert left == sorted(left, reverse=True)
     assert left[-1] < 0.1 * left[0]

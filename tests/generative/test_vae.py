@@ -18,7 +18,7 @@ from foldin.inference import (
     gaussian_kl,
     gaussian_kl_terms,
     log_normal,
-    reparameterise,
+    reparameterize,
 )
 from foldin.training import Step, fit
 
@@ -152,7 +152,7 @@ def test_with_the_exact_posterior_every_draw_is_the_evidence_of_ppca():
     mu, logvar = model.posterior(data)
     expected = torch.from_numpy(oracle.log_prob(x.double().numpy())).float()
     for seed in range(3):
-        z = reparameterise(mu, logvar, noise(seed))
+        z = reparameterize(mu, logvar, noise(seed))
         weight = model.log_likelihood(z, data) + model.log_prior(z, data) - log_normal(z, mu, logvar)
         torch.testing.assert_close(weight.detach(), expected, rtol=1e-4, atol=1e-4)
 
@@ -230,7 +230,7 @@ def test_a_learned_prior_is_the_one_of_bound_and_draws(prior):
     assert not torch.allclose(model.log_prior(z, data), log_normal(z, torch.zeros_like(z), torch.zeros_like(z)))
     assert torch.equal(model.draw(4, noise(1)), model.prior.sample(4, noise(1)))
     terms, (mu, logvar) = model.elbo(data, noise(2)), model.posterior(data)
-    drawn = reparameterise(mu, logvar, noise(2))
+    drawn = reparameterize(mu, logvar, noise(2))
     assert torch.allclose(terms.kl, log_normal(drawn, mu, logvar) - model.prior.log_prob(drawn), atol=1e-5)
 
 
@@ -368,11 +368,11 @@ def test_errors_name_what_was_wrong():
 
 
 def test_dynamic_binarization_learns_the_shade_and_the_threshold_does_not():
-    grey = Examples(torch.full((200, *SHAPE), 153, dtype=torch.uint8))  # 3/5 of white
+    gray = Examples(torch.full((200, *SHAPE), 153, dtype=torch.uint8))  # 3/5 of white
     means = {}
     for how in ("dynamic", "threshold"):
         model = made(binarization=how, epochs=30)
-        fit(model, grey, seed=0)
+        fit(model, gray, seed=0)
         with torch.no_grad():
             means[how] = float(model.likelihood.mean(model.decode(model.draw(100, noise()))).mean())
     assert means["dynamic"] == pytest.approx(0.6, abs=0.05)

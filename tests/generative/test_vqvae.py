@@ -1,4 +1,4 @@
-"""VQ-VAE: the gradient past the quantiser, the loss written out, codes in their places, bits of known pictures."""
+"""VQ-VAE: the gradient past the quantizer, the loss written out, codes in their places, bits of known pictures."""
 
 import math
 from dataclasses import replace
@@ -17,7 +17,7 @@ from foldin.generative import (
     load_model,
     save_model,
 )
-from foldin.nn import ProductQuantiser, ResidualQuantiser, VectorQuantiser
+from foldin.nn import ProductQuantizer, ResidualQuantizer, VectorQuantizer
 from foldin.training import Step, fit
 
 SMALL = {"width": 8, "residual": 4, "blocks": 1, "codes": 8, "code_width": 4, "batch_size": 16, "learning_rate": 5e-3}
@@ -48,13 +48,13 @@ def patterns(n: int = 128) -> Examples:
 
 def test_the_gradient_of_the_encoder_is_that_of_the_decoder_at_the_codes():
     """By differences of −log p(x|q) in q, in double precision; commitment is off, so that there is nothing else."""
-    one, data = model(standardised=False, commitment=0.0), squares(3)
+    one, data = model(standardized=False, commitment=0.0), squares(3)
     fit(one, data, epochs=1)
-    for part in (one.encoder, one.decoder, one.quantiser):
+    for part in (one.encoder, one.decoder, one.quantizer):
         part.double().requires_grad_(True)
     values, pixels = data.values, data.values.double().div(255).unsqueeze(1)
     z = one.encoder(pixels).movedim(1, -1).flatten(0, 2)
-    found = one.quantiser(z)
+    found = one.quantizer(z)
     assert not torch.allclose(found.values, z, atol=1e-3)
 
     def cost(q: torch.Tensor) -> torch.Tensor:
@@ -76,14 +76,14 @@ def test_the_gradient_of_the_encoder_is_that_of_the_decoder_at_the_codes():
 
 
 @pytest.mark.parametrize("average", [0.99, None])
-@pytest.mark.parametrize("standardised", [True, False])
-def test_the_loss_written_out_in_nats_of_a_picture(average, standardised):
-    one, data = model(average=average, standardised=standardised), squares(6)
+@pytest.mark.parametrize("standardized", [True, False])
+def test_the_loss_written_out_in_nats_of_a_picture(average, standardized):
+    one, data = model(average=average, standardized=standardized), squares(6)
     one.trainer(data).begin(data, generator())
     z = one.encoder(data.values.float().div(255).unsqueeze(1)).permute(0, 2, 3, 1).reshape(-1, 4)
-    if standardised:
+    if standardized:
         z = (z - z.mean(dim=0)) / (z.var(dim=0, unbiased=False) + 1e-5).sqrt()
-    vectors = one.quantiser.vectors.clone()
+    vectors = one.quantizer.vectors.clone()
     codes = torch.cdist(z, vectors).argmin(dim=1)
     apart = (z - vectors[codes]).square().sum() / 6
     outputs = one.decoder(vectors[codes].view(6, 2, 2, 4).permute(0, 3, 1, 2))
@@ -91,9 +91,9 @@ def test_the_loss_written_out_in_nats_of_a_picture(average, standardised):
     loss = one.trainer(data).loss(data, START, generator())
     weight = 0.25 if average is not None else 1.25
     assert torch.allclose(loss.value, weight * apart - reconstruction, rtol=1e-4)
-    assert torch.allclose(loss.terms["quantiser"], weight * apart, rtol=1e-4)
+    assert torch.allclose(loss.terms["quantizer"], weight * apart, rtol=1e-4)
     loss.value.backward()
-    assert (one.quantiser.vectors.grad is not None) == (average is None)
+    assert (one.quantizer.vectors.grad is not None) == (average is None)
     shares = torch.bincount(codes, minlength=8) / 24
     assert torch.allclose(loss.terms["perplexity"], torch.exp(-(shares * shares.clamp(min=1e-9).log()).sum()))
 
@@ -123,15 +123,15 @@ def test_codes_go_row_by_row_and_those_of_a_place_side_by_side():
 @pytest.mark.parametrize(
     ("settings", "kind", "places"),
     [
-        ({}, VectorQuantiser, 1),
-        ({"levels": 3}, ResidualQuantiser, 3),
-        ({"groups": 2}, ProductQuantiser, 2),
-        ({"groups": 2, "levels": 2, "average": None}, ProductQuantiser, 4),
+        ({}, VectorQuantizer, 1),
+        ({"levels": 3}, ResidualQuantizer, 3),
+        ({"groups": 2}, ProductQuantizer, 2),
+        ({"groups": 2, "levels": 2, "average": None}, ProductQuantizer, 4),
     ],
 )
 def test_training_lowers_the_loss_and_uses_the_codes(settings, kind, places):
     one, data = model(**settings, learning_rate=0.02), squares()
-    assert isinstance(one.quantiser, kind)
+    assert isinstance(one.quantizer, kind)
     records = fit(one, data, epochs=12).records
     assert records[-1].terms["train/loss"] < records[0].terms["train/loss"] - 20
     assert records[-1].terms["train/perplexity"] > 2
@@ -164,7 +164,7 @@ def test_use_is_of_codes_over_places_and_of_names_over_pictures():
     )
 
 
-def test_the_codebook_begins_at_standardised_vectors_of_the_encoder():
+def test_the_codebook_begins_at_standardized_vectors_of_the_encoder():
     one, data = model(), squares(500)
     one.trainer(data).begin(data, generator())
     some = one._encode(data.values)
@@ -185,9 +185,9 @@ def test_unused_codes_begin_again_in_training():
         one = model(revive=revive)
         one.trainer(data).begin(data, generator())
         with torch.no_grad():
-            one.quantiser.vectors[1:] += 100.0
-            one.quantiser.sums.copy_(one.quantiser.vectors)
-            one.quantiser.uses.fill_(1.0)
+            one.quantizer.vectors[1:] += 100.0
+            one.quantizer.sums.copy_(one.quantizer.vectors)
+            one.quantizer.uses.fill_(1.0)
         for number in range(50):
             with torch.no_grad():
                 one.trainer(data).loss(data.rows(0, 16), START, generator(number))

@@ -25,10 +25,22 @@ __all__ = ["CASES", "FOLDER", "machine", "record"]
 FOLDER = Path(__file__).parent
 STEPS, LARGE = 50, 4096
 SMALL: dict[str, Any] = {"batch_size": 20, "learning_rate": 0.01}
-SEQUENCE: dict[str, Any] = {"width": 16, "length": 12, "batch_tokens": 200, "learning_rate": 0.01, "epochs": 15}
-NAMES: dict[str, Any] = {**SEQUENCE, "levels": 2, "codes": 6, "vector": 8, "naming_epochs": 5}
-DIFFUSION: dict[str, Any] = {**SMALL, "hidden": (16, 8), "steps": 5, "epochs": 12}
-LATENT: dict[str, Any] = {**SMALL, "latent": 12, "hidden": (16,), "steps": 4, "epochs": 12}
+SEQUENCE: dict[str, Any] = {
+    "embedding_dim": 16,
+    "max_length": 12,
+    "batch_tokens": 200,
+    "learning_rate": 0.01,
+    "epochs": 15,
+}
+NAMES: dict[str, Any] = {**SEQUENCE, "tokens": "log", "tokens.levels": 2, "tokens.codebook_size": 6}
+EIGHT: dict[str, Any] = {"tokens.embedding_dim": 8}
+DIFFUSION: dict[str, Any] = {**SMALL, "hidden_dims": (16, 8), "n_steps": 5, "epochs": 12}
+LATENT: dict[str, Any] = {**SMALL, "latent_dim": 12, "hidden_dims": (16,), "n_steps": 4, "epochs": 12}
+SLIM: dict[str, Any] = {"slim": "implicit-slim", "slim.every": 2, "alternation": None}
+POPULAR: dict[str, Any] = {"loss": "sampled", "loss.negatives": "popularity", "loss.negatives.n": 30}
+RQVAE: dict[str, Any] = {"tokens.quantizer": "rq-vae", "tokens.quantizer.epochs": 5}
+# Tensors that have another name now than in the files.
+KEPT_AS = {"neighbors": "neighbours"}
 # Name of a model, and what is set: each option whose arithmetic is its own.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "popularity": ("popularity", {}),
@@ -36,33 +48,39 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "itemknn-oldest": ("itemknn", {"shrinkage": 1.0, "oldest": 0.3}),
     "ease": ("ease", {"regularization": 1.0}),
     "ease-oldest": ("ease", {"regularization": 1.0, "oldest": 0.3}),
-    "als": ("als", {"factors": 4, "regularization": 0.1}),
-    "mixture": ("mixture", {"classes": 4, "epochs": 20}),
-    "plsa": ("plsa", {"topics": 4, "epochs": 20}),
-    "lda": ("lda", {"topics": 4, "epochs": 15}),
-    "lda-batches": ("lda", {"topics": 4, "epochs": 10, "batch_size": 30}),
-    "poisson": ("poisson", {"factors": 4, "epochs": 15}),
-    "poisson-batches": ("poisson", {"factors": 4, "epochs": 10, "batch_size": 30}),
-    "multdae": ("multdae", {**SMALL, "latent": 16, "epochs": 12}),
-    "multvae": ("multvae", {**SMALL, "hidden": (16,), "latent": 8, "epochs": 12}),
-    "multvae-shallow": ("multvae", {**SMALL, "hidden": (), "latent": 8, "epochs": 12, "beta": 0.1, "oldest": 0.5}),
-    "recvae": ("recvae", {**SMALL, "hidden": 16, "latent": 8, "epochs": 6}),
-    "recvae-slim": ("recvae", {**SMALL, "hidden": 16, "latent": 8, "epochs": 6, "slim_every": 2, "alternating": False}),
+    "als": ("als", {"embedding_dim": 4, "regularization": 0.1}),
+    "mixture": ("mixture", {"n_components": 4, "epochs": 20}),
+    "plsa": ("plsa", {"n_components": 4, "epochs": 20}),
+    "lda": ("lda", {"n_components": 4, "epochs": 15}),
+    "lda-batches": ("lda", {"n_components": 4, "epochs": 10, "online": "online", "online.batch_size": 30}),
+    "poisson": ("poisson", {"n_components": 4, "epochs": 15}),
+    "poisson-batches": ("poisson", {"n_components": 4, "epochs": 10, "ascent": "stochastic", "ascent.batch_size": 30}),
+    "multdae": ("multdae", {**SMALL, "latent_dim": 16, "epochs": 12}),
+    "multvae": ("multvae", {**SMALL, "hidden_dims": (16,), "latent_dim": 8, "epochs": 12}),
+    "multvae-shallow": (
+        "multvae",
+        {**SMALL, "hidden_dims": (), "latent_dim": 8, "epochs": 12, "beta": 0.1, "oldest": 0.5},
+    ),
+    "recvae": ("recvae", {**SMALL, "hidden_dim": 16, "latent_dim": 8, "epochs": 6}),
+    "recvae-slim": ("recvae", {**SMALL, **SLIM, "hidden_dim": 16, "latent_dim": 8, "epochs": 6}),
     "diffrec": ("diffrec", DIFFUSION),
-    "diffrec-oldest": ("diffrec", {**DIFFUSION, "oldest": 0.3, "emptied": 0.1, "guidance": 0.2}),
-    "diffrec-multinomial": ("diffrec", {**DIFFUSION, "head": "multinomial", "reverse_steps": 1}),
+    "diffrec-oldest": ("t-diffrec", {**DIFFUSION, "oldest": 0.3, "empty_share": 0.1, "head.guidance": 0.2}),
+    "diffrec-multinomial": ("diffrec", {**DIFFUSION, "head": "multinomial"}),
     "l-diffrec": ("l-diffrec", LATENT),
     "l-diffrec-plain": ("l-diffrec", {**LATENT, "residual": False, "oldest": 0.5}),
     "sasrec": ("sasrec", SEQUENCE),
-    "sasrec-sampled": ("sasrec", {**SEQUENCE, "loss": "sampled", "negatives": 30, "sampling": "popularity"}),
-    "sasrec-in-batch": ("sasrec", {**SEQUENCE, "loss": "sampled", "negatives": 30, "sampling": "batch"}),
-    "sasrec-bce": ("sasrec", {**SEQUENCE, "loss": "bce", "block": "authors", "places": "oldest"}),
-    "sasrec-gbce": ("sasrec", {**SEQUENCE, "loss": "gbce", "negatives": 8, "positions": "rotary", "block": "gated"}),
-    "sasrec-timed": ("sasrec", {**SEQUENCE, "timed": True, "positions": "relative", "heads": 2}),
-    "sasrec-codes": ("sasrec", {**SEQUENCE, "codes": 8, "crop": True, "temperature": 0.1, "decay": 0.5}),
-    "semantic": ("semantic", NAMES),
-    "semantic-rq-vae": ("semantic", {**NAMES, "names": "rq-vae", "source": "log+titles", "own": True}),
-    "semantic-random": ("semantic", {**NAMES, "names": "random", "constrained": False}),
+    "sasrec-sampled": ("sasrec", {**SEQUENCE, **POPULAR}),
+    "sasrec-in-batch": ("sasrec", {**SEQUENCE, "loss": "sampled", "loss.negatives": "batch"}),
+    "sasrec-bce": ("sasrec", {**SEQUENCE, "loss": "bce", "block": "authors", "positions.origin": "oldest"}),
+    "sasrec-gbce": (
+        "sasrec",
+        {**SEQUENCE, "loss": "gbce", "loss.n_negatives": 8, "positions": "rotary", "block": "gated"},
+    ),
+    "sasrec-timed": ("sasrec", {**SEQUENCE, "timed": True, "positions": "relative", "n_heads": 2}),
+    "sasrec-codes": ("sasrec", {**SEQUENCE, "codebook_size": 8, "crop": True, "temperature": 0.1, "lr_decay": 0.5}),
+    "semantic": ("semantic", {**NAMES, **EIGHT}),
+    "semantic-rq-vae": ("semantic", {**NAMES, **EIGHT, **RQVAE, "tokens": "log+titles", "item_vectors": True}),
+    "semantic-random": ("semantic", {**NAMES, "tokens": "random", "constrained": False}),
 }
 
 
@@ -100,7 +118,8 @@ def asked(held: Histories) -> Histories:
 def trained(name: str) -> tuple[Recommender, dict[str, np.ndarray], Any]:
     kind, settings = CASES[name]
     split = strong(make_log(), held_out=20, seed=3)
-    model = MODELS[kind].model_class(split.train.n_items, MODELS[kind](**settings), seed=5)
+    config = MODELS[kind]().with_settings(settings)
+    model = config.model_class(split.train.n_items, config, seed=5)
     if isinstance(model, ItemFeatures):
         words = ("rose", "cream", "brush", "soap", "gold", "night", "lip", "hair")
         table = split.catalog.table
@@ -121,17 +140,17 @@ def record(name: str) -> dict[str, np.ndarray]:
     """Losses of the first steps and of all epochs, the state, lists, scores and metrics."""
     torch.set_num_threads(1)
     model, found, split = trained(name)
-    found |= {f"state/{key}": shortened(value.numpy()) for key, value in model.state().items()}
-    people = asked(split.test.fold_in)
-    lists = rank(model, people, 10)
+    found |= {f"state/{KEPT_AS.get(key, key)}": shortened(value.numpy()) for key, value in model.state().items()}
+    users = asked(split.test.fold_in)
+    lists = rank(model, users, 10)
     found |= {"items": lists.items, "scores": lists.scores}
-    eligible = Eligibility.of(people, exclude_seen=False, deny=[0, 1], allow=list(range(20)))
-    kept = rank(model, people, 10, eligible=eligible)
+    eligible = Eligibility.of(users, exclude_seen=False, deny=[0, 1], allow=list(range(20)))
+    kept = rank(model, users, 10, eligible=eligible)
     found |= {"kept items": kept.items}
     if isinstance(model, PosteriorSampler):
         # As a generator of seed 3 once gave it.
         seed = int(torch.randint(1 << 62, (), generator=torch.Generator().manual_seed(3)))
-        drawn = rank(model, people, 10, ranker=PosteriorSample(seed, 20))
+        drawn = rank(model, users, 10, ranker=PosteriorSample(seed, 20))
         assert drawn.spread is not None
         found |= {"drawn items": drawn.items, "drawn share": drawn.spread.in_top_k, "drawn sd": drawn.spread.sd}
     metrics = evaluate(model, split.test, metrics=("ndcg@10", "recall@5", "map@10"))

@@ -121,12 +121,12 @@ def test_the_report_brackets_simulated_rows_and_bounds_the_others():
     data, found = report(model, 12, annealed=12, annealing=Annealing(60, 4))
     truth = float(model.evidence.log_prob(data.values).mean())
     annealed = found["annealed"]
-    assert annealed["lower"]["per_person"] == pytest.approx(truth, abs=0.35)
+    assert annealed["lower"]["per_user"] == pytest.approx(truth, abs=0.35)
     made = annealed["simulated"]
-    assert made["upper"]["per_person"] - made["lower"]["per_person"] == pytest.approx(made["width"]["per_person"])
-    assert abs(made["width"]["per_person"]) < 0.7
+    assert made["upper"]["per_user"] - made["lower"]["per_user"] == pytest.approx(made["width"]["per_user"])
+    assert abs(made["width"]["per_user"]) < 0.7
     for name in ("elbo_refined", "iwae_refined", "best_bound"):
-        assert found["gap"][name]["per_person"] < truth + 0.05
+        assert found["gap"][name]["per_user"] < truth + 0.05
     json.dumps(found, allow_nan=False)
 
 
@@ -137,7 +137,7 @@ def test_a_model_that_cannot_be_sampled_has_no_upper_bound():
 
     _, found = report(Closed(3, 4), 4, annealed=4, annealing=Annealing(10, 3), draws=30)
     assert found["annealed"]["simulated"] is None
-    assert found["annealed"]["lower"]["per_person"] < 0
+    assert found["annealed"]["lower"]["per_user"] < 0
 
 
 def test_an_exact_encoder_has_no_gap_to_split():
@@ -146,9 +146,9 @@ def test_an_exact_encoder_has_no_gap_to_split():
     data, found = report(model, 10)
     truth = float(model.evidence.log_prob(data.values).mean())
     gap = found["gap"]
-    assert gap["best_bound"]["per_person"] == pytest.approx(truth, abs=1e-6)
+    assert gap["best_bound"]["per_user"] == pytest.approx(truth, abs=1e-6)
     for name in ("gap_at_least", "amortization_at_least", "approximation_estimate"):
-        assert gap[name]["per_person"] == pytest.approx(0.0, abs=0.05)
+        assert gap[name]["per_user"] == pytest.approx(0.0, abs=0.05)
     assert found["reliability"]["both"]["ess_median"] == pytest.approx(200.0, rel=0.01)
 
 
@@ -157,8 +157,8 @@ def test_the_best_bound_is_that_of_whichever_proposal_is_good():
     model = LinearGaussian(4, 6, s2=0.2, shift=4.0)
     data, found = report(model, 10, draws=200)
     truth = float(model.evidence.log_prob(data.values).mean())
-    assert found["iwae"]["50"]["per_person"] < truth - 5.0
-    assert found["gap"]["best_bound"]["per_person"] == pytest.approx(truth, abs=0.2)
+    assert found["iwae"]["50"]["per_user"] < truth - 5.0
+    assert found["gap"]["best_bound"]["per_user"] == pytest.approx(truth, abs=0.2)
     assert found["reliability"]["encoder"]["k_hat_above"] > 0.9
     assert found["reliability"]["both"]["ess_median"] > 20.0
 

@@ -135,7 +135,7 @@ def test_the_shape_of_a_pareto_law_is_found(k):
     assert sigma == pytest.approx(3.0, rel=0.05)
 
 
-def test_smoothed_weights_are_normalised_and_only_the_tail_changes():
+def test_smoothed_weights_are_normalized_and_only_the_tail_changes():
     ratios = np.random.default_rng(1).standard_normal(1000)
     smoothed, k = psis(ratios)
     assert np.exp(smoothed).sum() == pytest.approx(1.0)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from torch.distributions import MultivariateNormal
 
 from foldin.errors import ShapeError
-from foldin.inference import gaussian_kl, iwae_bound, iwae_curve, log_normal, refine_gaussian, reparameterise
+from foldin.inference import gaussian_kl, iwae_bound, iwae_curve, log_normal, refine_gaussian, reparameterize
 from tests.inference.linear_gaussian import LinearGaussian as Known
 
-DIM, SEEN, PEOPLE = 2, 3, 4
+DIM, SEEN, USERS = 2, 3, 4
 
 
 class LinearGaussian:
@@ -24,7 +24,7 @@ class LinearGaussian:
         self.s2 = 0.5
         cov = self.W @ self.W.T + self.s2 * torch.eye(SEEN, dtype=torch.float64)
         self.evidence = MultivariateNormal(torch.zeros(SEEN, dtype=torch.float64), cov)
-        self.x = self.evidence.mean + torch.randn(PEOPLE, SEEN, generator=generator, dtype=torch.float64)
+        self.x = self.evidence.mean + torch.randn(USERS, SEEN, generator=generator, dtype=torch.float64)
         precision = torch.eye(DIM, dtype=torch.float64) + self.W.T @ self.W / self.s2
         self.covariance = torch.linalg.inv(precision)
         self.mean = self.x @ self.W @ self.covariance / self.s2
@@ -45,7 +45,7 @@ def draws(model: LinearGaussian, mu, logvar, count: int, seed: int = 1) -> torch
     generator = torch.Generator().manual_seed(seed)
     rows = []
     for _ in range(count):
-        z = reparameterise(mu, logvar, generator)
+        z = reparameterize(mu, logvar, generator)
         rows.append(model.log_joint(z) - log_normal(z, mu, logvar))
     return torch.stack(rows)
 
@@ -54,16 +54,16 @@ def draws(model: LinearGaussian, mu, logvar, count: int, seed: int = 1) -> torch
 @settings(deadline=None, max_examples=60)
 def test_the_elbo_never_exceeds_the_evidence(values, seed):
     model = LinearGaussian(seed)
-    mu = torch.tensor(values[:2], dtype=torch.float64).expand(PEOPLE, DIM)
-    logvar = torch.tensor(values[2:], dtype=torch.float64).expand(PEOPLE, DIM)
+    mu = torch.tensor(values[:2], dtype=torch.float64).expand(USERS, DIM)
+    logvar = torch.tensor(values[2:], dtype=torch.float64).expand(USERS, DIM)
     assert (model.elbo(mu, logvar) <= model.evidence.log_prob(model.x) + 1e-9).all()
 
 
 def test_the_gap_is_the_kl_to_the_true_posterior():
     model = LinearGaussian()
-    mu, logvar = model.mean + 0.3, torch.full((PEOPLE, DIM), -0.4, dtype=torch.float64)
+    mu, logvar = model.mean + 0.3, torch.full((USERS, DIM), -0.4, dtype=torch.float64)
     q = MultivariateNormal(mu, torch.diag_embed(logvar.exp()))
-    p = MultivariateNormal(model.mean, model.covariance.expand(PEOPLE, DIM, DIM))
+    p = MultivariateNormal(model.mean, model.covariance.expand(USERS, DIM, DIM))
     gap = model.evidence.log_prob(model.x) - model.elbo(mu, logvar)
     assert torch.allclose(gap, torch.distributions.kl_divergence(q, p))
 
@@ -73,14 +73,14 @@ def test_at_the_true_posterior_every_draw_is_the_evidence():
     model.W = torch.tensor([[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]], dtype=torch.float64)  # a diagonal posterior
     precision = 1 + model.W.square().sum(0) / model.s2
     mean = model.x @ model.W / model.s2 / precision
-    weights = draws(model, mean, -precision.log().expand(PEOPLE, DIM), 5)
+    weights = draws(model, mean, -precision.log().expand(USERS, DIM), 5)
     evidence = MultivariateNormal(torch.zeros(SEEN).double(), model.W @ model.W.T + model.s2 * torch.eye(SEEN).double())
-    assert torch.allclose(weights, evidence.log_prob(model.x).expand(5, PEOPLE))
+    assert torch.allclose(weights, evidence.log_prob(model.x).expand(5, USERS))
 
 
 def test_the_iwae_bound_rises_to_the_evidence():
     model = LinearGaussian()
-    mu, logvar = model.mean + 0.4, torch.full((PEOPLE, DIM), -0.5, dtype=torch.float64)
+    mu, logvar = model.mean + 0.4, torch.full((USERS, DIM), -0.5, dtype=torch.float64)
     curve = iwae_curve(draws(model, mu, logvar, 12_000), (1, 5, 50, 2000))
     means = [float(values.mean()) for values in curve.values()]
     assert means == sorted(means)
@@ -123,9 +123,9 @@ def test_too_few_draws_are_refused():
         iwae_curve(torch.zeros(10, 2), (1, 50))
 
 
-def test_refining_closes_the_amortisation_gap_and_no_more():
+def test_refining_closes_the_amortization_gap_and_no_more():
     model = LinearGaussian(3)
-    mu, logvar = torch.zeros(PEOPLE, DIM).double(), torch.zeros(PEOPLE, DIM).double()
+    mu, logvar = torch.zeros(USERS, DIM).double(), torch.zeros(USERS, DIM).double()
 
     def bound(z, m, v):
         return model.log_joint(z) - log_normal(z, m, v)
@@ -133,7 +133,7 @@ def test_refining_closes_the_amortisation_gap_and_no_more():
     best = refine_gaussian(bound, mu, logvar, torch.Generator().manual_seed(0), steps=600)
     # The best diagonal Gaussian has the true mean and the inverse diagonal of the precision.
     precision = torch.linalg.inv(model.covariance).diagonal()
-    optimum = model.elbo(model.mean, -precision.log().expand(PEOPLE, DIM))
+    optimum = model.elbo(model.mean, -precision.log().expand(USERS, DIM))
     short = optimum - model.elbo(*best)
     assert float(short.max()) < 0.04
     assert float(short.mean()) < 0.02

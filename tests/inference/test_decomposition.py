@@ -18,7 +18,7 @@ from foldin.inference import (
 )
 from foldin.inference.decomposition import _log_weights
 
-# Four people in one dimension: the aggregate posterior is a mixture of four Gaussians.
+# Four users in one dimension: the aggregate posterior is a mixture of four Gaussians.
 MU = torch.tensor([[-2.0], [-0.5], [0.7], [2.5]], dtype=torch.float64)
 LOGVAR = torch.tensor([[-1.0], [-2.0], [-0.5], [-1.5]], dtype=torch.float64)
 
@@ -80,7 +80,7 @@ def test_a_code_that_says_nothing_has_no_information():
     assert abs(found.kl) < 1e-6
 
 
-def test_people_far_apart_reach_the_ceiling():
+def test_users_far_apart_reach_the_ceiling():
     mu = 100.0 * torch.arange(20, dtype=torch.float64).unsqueeze(1)
     found = decompose_kl(mu, torch.full((20, 1), -2.0, dtype=torch.float64), torch.Generator().manual_seed(0))
     assert found.mutual_information == pytest.approx(math.log(20), abs=1e-6)
@@ -90,7 +90,7 @@ def test_codes_that_are_all_alike_say_nothing_at_any_batch():
     """N = M = 400, D = 3: all terms are 0, and a minibatch-weighted estimate has log N, (D − 1) log N and −D log N instead."""
     mu, logvar = torch.zeros(400, 3), torch.zeros(400, 3)
     for batch, method in ((400, None), (400, "all"), (400, "stratified"), (50, None), (2, "stratified")):
-        found = decompose_kl(mu[:batch], logvar[:batch], torch.Generator().manual_seed(0), people=400, method=method)
+        found = decompose_kl(mu[:batch], logvar[:batch], torch.Generator().manual_seed(0), users=400, method=method)
         for term in (found.mutual_information, found.total_correlation, float(found.dimension_wise.sum()), found.kl):
             assert term == pytest.approx(0.0, abs=1e-6)
     found = decompose_kl(mu, logvar, torch.Generator().manual_seed(0), method="weighted")
@@ -104,8 +104,8 @@ def test_codes_that_are_all_alike_say_nothing_at_any_batch():
 def test_weighted_terms_are_those_of_the_batch_and_a_constant(batch):
     mu, logvar = correlated()
     own, found = (
-        decompose_kl(mu[:batch], logvar[:batch], torch.Generator().manual_seed(0), people=people, method=method)
-        for people, method in ((batch, "all"), (400, "weighted"))
+        decompose_kl(mu[:batch], logvar[:batch], torch.Generator().manual_seed(0), users=users, method=method)
+        for users, method in ((batch, "all"), (400, "weighted"))
     )
     assert found.mutual_information == pytest.approx(own.mutual_information + math.log(400), abs=1e-9)
     assert found.total_correlation == pytest.approx(own.total_correlation + math.log(400), abs=1e-9)
@@ -116,14 +116,14 @@ def test_weighted_terms_are_those_of_the_batch_and_a_constant(batch):
 def test_a_stratified_batch_is_near_the_aggregate_and_its_information_below_log_n():
     mu, logvar = correlated()
     exact = decompose_kl(mu, logvar, torch.Generator().manual_seed(0), draws=20)
-    found = decompose_kl(mu[:200], logvar[:200], torch.Generator().manual_seed(0), draws=20, people=400)
+    found = decompose_kl(mu[:200], logvar[:200], torch.Generator().manual_seed(0), draws=20, users=400)
     assert found.method == "stratified"
     assert found.mutual_information == pytest.approx(exact.mutual_information, abs=0.3)
     assert found.total_correlation == pytest.approx(exact.total_correlation, abs=0.3)
     for spread in (1.0, 10.0, 1000.0):  # codes ever further apart
         for batch in (2, 20, 400):
             one = decompose_kl(
-                spread * mu[:batch], logvar[:batch], torch.Generator().manual_seed(0), people=400, method="stratified"
+                spread * mu[:batch], logvar[:batch], torch.Generator().manual_seed(0), users=400, method="stratified"
             )
             assert one.mutual_information <= math.log(400) + 1e-9
 
@@ -138,7 +138,7 @@ def test_a_stratified_batch_of_everybody_is_the_aggregate():
 
 
 def test_the_density_of_a_stratified_batch_is_unbiased():
-    """The mean of q(z) over all batches of 3 of 6 people that hold the first."""
+    """The mean of q(z) over all batches of 3 of 6 users that hold the first."""
     mu = torch.tensor([[-2.0], [-0.5], [0.7], [2.5], [0.1], [1.0]], dtype=torch.float64)
     logvar = torch.linspace(-2.0, 0.5, 6, dtype=torch.float64).unsqueeze(1)
     z = torch.full((6, 1), 0.3, dtype=torch.float64)
@@ -146,7 +146,7 @@ def test_the_density_of_a_stratified_batch_is_unbiased():
     found = []
     for others in itertools.combinations(range(1, 6), 2):
         batch = [0, *others]
-        density, _ = aggregate_log_density(z[batch], mu[batch], logvar[batch], people=6)
+        density, _ = aggregate_log_density(z[batch], mu[batch], logvar[batch], users=6)
         found.append(density[0].exp())
     assert float(torch.stack(found).mean()) == pytest.approx(float(exact), rel=1e-9)
 
@@ -162,7 +162,7 @@ def test_an_aggregate_that_is_the_prior_is_no_distance_from_it():
     assert found.kl == pytest.approx(float(gaussian_kl(mu, torch.full_like(mu, 2 * math.log(0.8))).mean()), abs=0.05)
 
 
-def test_one_person_has_no_information_to_share():
+def test_one_user_has_no_information_to_share():
     for method in ("all", "stratified"):
         found = decompose_kl(MU[:1], LOGVAR[:1], torch.Generator().manual_seed(0), draws=50, method=method)
         assert found.mutual_information == pytest.approx(0.0, abs=1e-12)
@@ -179,11 +179,11 @@ def test_stratified_weights_sum_to_one():
 
 
 def test_bad_batches_are_refused():
-    for people, method in ((5, "all"), (3, "weighted")):
-        with pytest.raises(ShapeError, match=f"cannot stand for {people} by the method '{method}'"):
-            decompose_kl(MU, LOGVAR, torch.Generator(), people=people, method=method)
+    for users, method in ((5, "all"), (3, "weighted")):
+        with pytest.raises(ShapeError, match=f"cannot stand for {users} by the method '{method}'"):
+            decompose_kl(MU, LOGVAR, torch.Generator(), users=users, method=method)
     with pytest.raises(ShapeError, match="cannot stand for 3"):
-        decompose_kl(MU, LOGVAR, torch.Generator(), people=3)
+        decompose_kl(MU, LOGVAR, torch.Generator(), users=3)
     with pytest.raises(ShapeError, match="not one of all, stratified, weighted"):
         decompose_kl(MU, LOGVAR, torch.Generator(), method="best")
 
@@ -198,7 +198,7 @@ def test_active_units_and_effective_rank():
 
 
 def test_alarms_in_words():
-    sound = {"kl": 20.0, "active": 40, "latent": 50, "mutual_information": 5.0, "marginal_kl": 3.0, "log_people": 7.0}
+    sound = {"kl": 20.0, "active": 40, "latent": 50, "mutual_information": 5.0, "marginal_kl": 3.0, "log_users": 7.0}
     assert alarms(**sound) == []
     assert "collapsed" in alarms(**{**sound, "kl": 0.01, "active": 0})[0]
     assert "idle" in alarms(**{**sound, "active": 3})[0]

@@ -4,22 +4,22 @@ import numpy as np
 import pytest
 
 from foldin.errors import FitError
-from foldin.inference import Maximisable, Statistics, em
+from foldin.inference import Maximizable, Statistics, em
 
 
-class MeanWithMissing(Maximisable[np.ndarray]):
+class MeanWithMissing(Maximizable[np.ndarray]):
     """x ~ N(μ, 1), some x missing: E fills them in with μ, M takes the mean; converges to that of what is there."""
 
     def __init__(self, mu: float = 0.0, broken: bool = False) -> None:
         self.mu, self.broken = mu, broken
 
-    def summarise(self, batch):
+    def summarize(self, batch):
         there = ~np.isnan(batch)
         log_likelihood = float(-0.5 * np.sum((batch[there] - self.mu) ** 2))
         filled = np.where(there, batch, self.mu)
         return Statistics({"sum": np.array(filled.sum())}, log_likelihood, float(len(batch)))
 
-    def maximise(self, statistics):
+    def maximize(self, statistics):
         step = -3.0 if self.broken else 0.0
         self.mu = float(statistics.sums["sum"]) / statistics.weight + step
 
@@ -63,8 +63,8 @@ class Restarted(MeanWithMissing):
 
     steps = 0
 
-    def maximise(self, statistics):
-        super().maximise(statistics)
+    def maximize(self, statistics):
+        super().maximize(statistics)
         self.steps += 1
         if self.steps == 3:
             self.mu = -50.0
@@ -90,8 +90,8 @@ def test_a_fall_within_rounding_is_convergence():
     class Jitter(MeanWithMissing):
         calls = 0
 
-        def summarise(self, batch):
-            found = super().summarise(batch)
+        def summarize(self, batch):
+            found = super().summarize(batch)
             self.calls += 1
             return Statistics(found.sums, found.log_likelihood * (1.0 + 1e-13 * self.calls), found.weight)
 

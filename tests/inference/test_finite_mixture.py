@@ -55,14 +55,14 @@ def test_parts_merge_to_the_whole_and_weights_are_repetition():
     x = drawn(MIXTURES[2], 200)
     model = FiniteMixture(td.Gamma, 2)
     model.begin(Weighted(x), np.random.default_rng(0))
-    whole = model.summarise(Weighted(x))
-    parts = model.summarise(Weighted(x[:70])).merge(model.summarise(Weighted(x[70:])))
+    whole = model.summarize(Weighted(x))
+    parts = model.summarize(Weighted(x[:70])).merge(model.summarize(Weighted(x[70:])))
     for name, value in whole.sums.items():
         assert np.allclose(parts.sums[name], value, rtol=1e-12)
     assert parts.log_likelihood == pytest.approx(whole.log_likelihood, rel=1e-12)
     weights = torch.from_numpy(np.random.default_rng(1).integers(0, 4, 200)).double()
-    weighted = model.summarise(Weighted(x, weights))
-    repeated = model.summarise(Weighted(x.repeat_interleave(weights.long())))
+    weighted = model.summarize(Weighted(x, weights))
+    repeated = model.summarize(Weighted(x.repeat_interleave(weights.long())))
     for name, value in weighted.sums.items():
         assert np.allclose(repeated.sums[name], value, rtol=1e-10)
 

@@ -12,10 +12,10 @@ from foldin.inference.moments import Moments
 
 def clusters(n: int = 300, width: int = 3, seed: int = 0, far: float = 6.0) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    centres = far * rng.standard_normal((3, width))
+    centers = far * rng.standard_normal((3, width))
     mix = rng.standard_normal((3, width, width))
     own = rng.integers(3, size=n)
-    return centres[own] + np.einsum("nij,nj->ni", mix[own], rng.standard_normal((n, width)))
+    return centers[own] + np.einsum("nij,nj->ni", mix[own], rng.standard_normal((n, width)))
 
 
 def whole(model: GaussianMixture) -> np.ndarray:
@@ -60,9 +60,9 @@ def test_em_never_lowers_the_likelihood(covariance, components, width, seed):
         # A component that collapses onto one point has no likelihood to speak of.
         if model.reseeded or np.linalg.eigvalsh(whole(model)).min() < 1e-4:
             break
-        statistics = model.summarise(Points(x, weights))
+        statistics = model.summarize(Points(x, weights))
         bounds.append(statistics.log_likelihood)
-        model.maximise(statistics)
+        model.maximize(statistics)
     assume(len(bounds) > 5)
     assert (np.diff(bounds) > -1e-7).all()
 
@@ -74,7 +74,7 @@ def test_the_density_is_its_formula(covariance):
     joint = brute(model, x)
     assert np.allclose(model.log_prob(x), np.log(joint.sum(axis=1)))
     assert np.allclose(model.responsibilities(x), joint / joint.sum(axis=1, keepdims=True))
-    found = model.summarise(Points(x))
+    found = model.summarize(Points(x))
     assert found.log_likelihood == pytest.approx(np.log(joint.sum(axis=1)).sum())
 
 
@@ -84,7 +84,7 @@ def test_a_step_is_the_weighted_moments(covariance):
     model = GaussianMixture(3, 3, covariance=covariance, floor=0.0)
     model.begin(Points(x), np.random.default_rng(0))
     shares = model.responsibilities(x) * weights[:, None]
-    model.maximise(model.summarise(Points(x, weights)))
+    model.maximize(model.summarize(Points(x, weights)))
     mass = shares.sum(axis=0)
     assert np.allclose(model.weights, mass / mass.sum())
     means = shares.T @ x / mass[:, None]
@@ -112,10 +112,10 @@ def test_blocks_threads_and_workers_merge_to_the_whole(covariance, threads, set_
     x = clusters(500)
     model = GaussianMixture(3, 3, covariance=covariance)
     model.begin(Points(x), np.random.default_rng(0))
-    exact = model.summarise(Points(x))
+    exact = model.summarize(Points(x))
     set_threads(threads)
     monkeypatch.setattr("foldin.inference.quadratics._BLOCK", 33)
-    merged = model.summarise(Points(x[:200])).merge(model.summarise(Points(x[200:])))
+    merged = model.summarize(Points(x[:200])).merge(model.summarize(Points(x[200:])))
     assert_same_moments(merged.sums["moments"], exact.sums["moments"])
     assert merged.log_likelihood == pytest.approx(exact.log_likelihood, rel=1e-10)
 
@@ -126,8 +126,8 @@ def test_a_weight_is_a_repetition(covariance):
     model = GaussianMixture(2, 3, covariance=covariance)
     model.begin(Points(x), np.random.default_rng(0))
     weighted, repeated = (
-        model.summarise(Points(x, times.astype(float))),
-        model.summarise(Points(np.repeat(x, times, 0))),
+        model.summarize(Points(x, times.astype(float))),
+        model.summarize(Points(np.repeat(x, times, 0))),
     )
     assert_same_moments(weighted.sums["moments"], repeated.sums["moments"])
     assert weighted.log_likelihood == pytest.approx(repeated.log_likelihood)
@@ -182,7 +182,7 @@ def test_degenerate_data_has_its_limit_and_an_empty_component_is_reseeded(covari
     model = GaussianMixture(3, 2, covariance=covariance)
     model.begin(Points(x), np.random.default_rng(0))
     model.means[1], before = 1e6, model.reseeded
-    model.maximise(model.summarise(Points(x)))
+    model.maximize(model.summarize(Points(x)))
     assert model.reseeded == before + 1
     assert np.abs(model.means).max() < 1e3
     assert model.weights.sum() == pytest.approx(1.0)
@@ -208,17 +208,17 @@ def test_bad_data_is_refused():
         model.fit(Points(np.zeros((3, 2)), np.array([1.0, -1.0, 0.0])), rng)
     with pytest.raises(ConfigError, match="must be one of full, tied"):
         GaussianMixture(2, 2, covariance="round")
-    with pytest.raises(ShapeError, match="2 centres for 1 points"):
+    with pytest.raises(ShapeError, match="2 centers for 1 points"):
         model.fit(Points(np.zeros((1, 2))), rng)
 
 
 def test_k_means_finds_clusters_and_moves_empty_centres():
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.normal(at, 0.1, (50, 2)) for at in (0.0, 5.0, 10.0)])
-    centres = k_means(x, 3, rng)
-    assert np.allclose(np.sort(centres[:, 0]), [0, 5, 10], atol=0.2)
-    own, distances = nearest(x, centres)
-    brute_force = ((x[:, None] - centres[None]) ** 2).sum(-1)
+    centers = k_means(x, 3, rng)
+    assert np.allclose(np.sort(centers[:, 0]), [0, 5, 10], atol=0.2)
+    own, distances = nearest(x, centers)
+    brute_force = ((x[:, None] - centers[None]) ** 2).sum(-1)
     assert (own == brute_force.argmin(1)).all()
     assert np.allclose(distances, brute_force.min(1))
     assert k_means(np.zeros((4, 2)), 3, rng).shape == (3, 2)

@@ -112,9 +112,9 @@ def test_parts_far_from_the_origin_merge_to_the_whole(covariance, set_threads):
     x = x[rng.permutation(200)]
     model = GaussianMixture(2, 2, covariance=covariance)
     model.begin(Points(x), np.random.default_rng(0))
-    exact = model.summarise(Points(x)).sums["moments"]
+    exact = model.summarize(Points(x)).sums["moments"]
     set_threads(3)
-    merged = model.summarise(Points(x[:30])).merge(model.summarise(Points(x[30:]))).sums["moments"]
+    merged = model.summarize(Points(x[:30])).merge(model.summarize(Points(x[30:]))).sums["moments"]
     assert merged.weight == pytest.approx(exact.weight)
     assert merged.mean == pytest.approx(exact.mean, rel=1e-14)
     assert np.allclose(merged.scatter, exact.scatter, rtol=1e-5, atol=1e-8)

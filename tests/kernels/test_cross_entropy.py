@@ -65,7 +65,7 @@ def test_the_same_call_gives_the_same_bits():
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_chunks_are_bounded_whatever_the_catalogue_and_every_thread_has_one():
+def test_chunks_are_bounded_whatever_the_catalog_and_every_thread_has_one():
     assert cross_entropy._chunk_rows(6400, 100_000, 2) * 100_000 * 4 < 30e6
     assert cross_entropy._chunk_rows(10, 100, 2) == 5
     assert np.isclose(cross_entropy._chunk_rows(10**6, 10_000, 1) * 10_000 * 4, 4 << 20, rtol=0.01)

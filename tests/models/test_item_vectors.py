@@ -1,4 +1,4 @@
-"""Vectors of items: alike when the same people take them, or when their titles are."""
+"""Vectors of items: alike when the same users take them, or when their titles are."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,11 @@ import pytest
 from foldin.data import Histories
 from foldin.errors import MissingExtraError
 from foldin.models.item_vectors import TitleVectors, collaborative_vectors, sentence_vectors
-from tests.conftest import checkerboard
+from foldin.testing import two_tastes
 
 
-def test_items_of_the_same_people_are_near_and_others_are_not():
-    x = collaborative_vectors(checkerboard(80, 20), 6, np.random.default_rng(0))
+def test_items_of_the_same_users_are_near_and_others_are_not():
+    x = collaborative_vectors(two_tastes(80, 20), 6, np.random.default_rng(0))
     assert x.shape == (20, 6)
     assert np.allclose(np.linalg.norm(x, axis=1), 1.0, atol=1e-5)
     alike = x @ x.T

@@ -19,10 +19,10 @@ from foldin.models import (
 )
 from foldin.models.streams import history_key, stream, streams
 from foldin.ranking import PosteriorSample, WithSpread, rank
+from foldin.testing import two_tastes
 from foldin.training import fit
-from tests.conftest import checkerboard
-from tests.contract.test_contract import SETTINGS
 from tests.lists import recommend
+from tests.small import SETTINGS
 
 CHANCES = np.array([0.005, 0.1, 0.395, 0.5])
 
@@ -49,10 +49,10 @@ class Known(PosteriorSampler, Recommender[PopularityConfig]):
                 yield 5.0 * torch.nn.functional.one_hot(first, 4)
 
 
-def explored(draws: int, users: int = 4000):
-    people = Histories.empty(users, 4)
-    keys = [user_key(user) for user in range(users)]
-    return rank(Known(4), people, 1, ranker=PosteriorSample(1, draws), keys=keys)
+def explored(draws: int, count: int = 4000):
+    users = Histories.empty(count, 4)
+    keys = [user_key(user) for user in range(count)]
+    return rank(Known(4), users, 1, ranker=PosteriorSample(1, draws), keys=keys)
 
 
 @pytest.fixture(scope="module")
@@ -108,12 +108,12 @@ def test_users_have_draws_of_their_own_and_equal_ones_the_same():
 
 
 def test_more_draws_are_taken_when_exploring():
-    model, people = Known(4), Histories.empty(1, 4)
-    assert rank(model, people, 1, ranker=WithSpread()).spread.draws == 100
-    assert rank(model, people, 1, ranker=PosteriorSample()).spread.draws == 1000
+    model, users = Known(4), Histories.empty(1, 4)
+    assert rank(model, users, 1, ranker=WithSpread()).spread.draws == 100
+    assert rank(model, users, 1, ranker=PosteriorSample()).spread.draws == 1000
 
 
-PEOPLE = Histories.from_lists([[0, 2, 4], [1, 3], [], [7], [2, 4, 0, 6, 8, 10], [5, 9], [11], [12, 2]], 20)
+USERS = Histories.from_lists([[0, 2, 4], [1, 3], [], [7], [2, 4, 0, 6, 8, 10], [5, 9], [11], [12, 2]], 20)
 
 
 @pytest.mark.parametrize(
@@ -122,29 +122,29 @@ PEOPLE = Histories.from_lists([[0, 2, 4], [1, 3], [], [7], [2, 4, 0, 6, 8, 10], 
 def test_a_user_is_drawn_alike_alone_in_any_batch_and_in_any_block(name, monkeypatch):
     kind = MODELS[name].model_class
     model: Recommender = kind(20, kind.Config(**{**SETTINGS.get(name, {}), "epochs": 2}), seed=5)
-    fit(model, checkerboard(60, 20), seed=5)
+    fit(model, two_tastes(60, 20), seed=5)
 
-    def found(people):
-        return rank(model, people, 4, ranker=PosteriorSample(3, 12))
+    def found(users):
+        return rank(model, users, 4, ranker=PosteriorSample(3, 12))
 
-    together = found(PEOPLE)
+    together = found(USERS)
     monkeypatch.setattr(kind, "block", lambda self: 12)
-    backwards = PEOPLE.select(np.arange(len(PEOPLE))[::-1].copy())
-    for other, order in ((found(PEOPLE), slice(None)), (found(backwards), slice(None, None, -1))):
+    backwards = USERS.select(np.arange(len(USERS))[::-1].copy())
+    for other, order in ((found(USERS), slice(None)), (found(backwards), slice(None, None, -1))):
         assert (other.items[order] == together.items).all()
         assert np.allclose(other.spread.sd[order], together.spread.sd, atol=1e-5)
         assert np.allclose(other.propensity[order], together.propensity, atol=1e-9)
     for user in (0, 2, 5):
-        alone = found(PEOPLE.rows(user, user + 1))
+        alone = found(USERS.rows(user, user + 1))
         assert (alone.items[0] == together.items[user]).all()
         assert np.allclose(alone.spread.mean[0], together.spread.mean[user], atol=1e-5)
 
 
 def test_draws_of_classes_average_to_the_list():
-    model = MixtureOfMultinomials(20, MixtureOfMultinomialsConfig(classes=4, epochs=5), seed=5)
-    fit(model, checkerboard(60, 20), seed=5)
-    fixed = recommend(model, PEOPLE, 4, exclude_seen=False)
-    found = recommend(model, PEOPLE, 4, ranker=WithSpread(draws=2000), exclude_seen=False).spread
+    model = MixtureOfMultinomials(20, MixtureOfMultinomialsConfig(n_components=4, epochs=5), seed=5)
+    fit(model, two_tastes(60, 20), seed=5)
+    fixed = recommend(model, USERS, 4, exclude_seen=False)
+    found = recommend(model, USERS, 4, ranker=WithSpread(draws=2000), exclude_seen=False).spread
     assert np.abs(found.mean - np.exp(fixed.scores)).max() < 5 * found.sd.max() / np.sqrt(2000)
 
 

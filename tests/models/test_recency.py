@@ -20,8 +20,8 @@ from foldin.models import (
     RecVAEConfig,
 )
 from foldin.ranking import scores
+from foldin.testing import two_tastes
 from foldin.training import fit
-from tests.conftest import checkerboard
 
 TRAIN = Histories.from_lists([[0, 1, 2], [2, 0], [1, 3, 0, 2], [3], [1, 2]], 4)
 WEIGHTED = sorted(name for name in MODELS if "oldest" in MODELS[name].__dataclass_fields__)
@@ -48,7 +48,7 @@ def test_ease_regresses_weighted_rows_on_each_other():
 
 
 def test_als_folds_in_with_a_confidence_for_each_event():
-    model = ALS(4, ALSConfig(factors=2, regularization=0.5, confidence=4.0, oldest=0.25, iterations=3))
+    model = ALS(4, ALSConfig(embedding_dim=2, regularization=0.5, confidence=4.0, oldest=0.25, iterations=3))
     fit(model, TRAIN)
     y, c = model.item_factors.double().numpy(), 4.0 * rows(TRAIN, 0.25)
     for user, confidences in enumerate(c):
@@ -58,8 +58,8 @@ def test_als_folds_in_with_a_confidence_for_each_event():
 
 
 def test_als_factors_are_those_of_the_weighted_problem():
-    even = ALS(4, ALSConfig(factors=2, regularization=0.5, confidence=4.0))
-    weighted = ALS(4, ALSConfig(factors=2, regularization=0.5, confidence=4.0, oldest=0.25))
+    even = ALS(4, ALSConfig(embedding_dim=2, regularization=0.5, confidence=4.0))
+    weighted = ALS(4, ALSConfig(embedding_dim=2, regularization=0.5, confidence=4.0, oldest=0.25))
     for model in (even, weighted):
         fit(model, TRAIN)
     assert not torch.allclose(
@@ -68,7 +68,7 @@ def test_als_factors_are_those_of_the_weighted_problem():
 
 
 def test_item_knn_takes_the_cosine_of_weighted_columns():
-    model = ItemKNN(4, ItemKNNConfig(neighbours=3, shrinkage=0.7, oldest=0.5))
+    model = ItemKNN(4, ItemKNNConfig(n_neighbors=3, shrinkage=0.7, oldest=0.5))
     fit(model, TRAIN)
     x = rows(TRAIN, 0.5)
     norms = np.linalg.norm(x, axis=0)
@@ -78,7 +78,7 @@ def test_item_knn_takes_the_cosine_of_weighted_columns():
 
 
 def test_mult_vae_reads_weighted_rows_of_unit_length():
-    model = MultVAE(4, MultVAEConfig(hidden=(), latent=3, oldest=0.4), seed=1)
+    model = MultVAE(4, MultVAEConfig(hidden_dims=(), latent_dim=3, oldest=0.4), seed=1)
     x = rows(TRAIN, 0.4)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     tensors = {name: value.detach().double().numpy() for name, value in model.tensors().items()}
@@ -88,7 +88,7 @@ def test_mult_vae_reads_weighted_rows_of_unit_length():
 
 
 def test_recvae_reads_weighted_rows_of_unit_length():
-    settings = {"hidden": 5, "latent": 3, "layers": 1}
+    settings = {"hidden_dim": 5, "latent_dim": 3, "n_layers": 1}
     weighted = RecVAE(4, RecVAEConfig(**settings, oldest=0.4), seed=1)
     even = RecVAE(4, RecVAEConfig(**settings), seed=1)
     with torch.no_grad():  # an encoder that reads item 0 alone shows the entry of that item in each row
@@ -106,18 +106,19 @@ def test_recvae_reads_weighted_rows_of_unit_length():
 
 @pytest.mark.parametrize("name", WEIGHTED)
 def test_the_order_of_a_history_matters_only_where_weights_fall(name):
-    small = {"als": {"factors": 2}, "multvae": {"hidden": (), "latent": 4}, "multdae": {"latent": 4}}
-    small |= {"recvae": {"hidden": 8, "latent": 4}, "diffrec": {"hidden": (8, 4), "steps": 2}}
-    small |= {"l-diffrec": {"latent": 4, "hidden": (4,), "steps": 2, "clusters": 1}}
+    small = {"als": {"embedding_dim": 2}, "multdae": {"latent_dim": 4}}
+    small |= {"multvae": {"hidden_dims": (), "latent_dim": 4}, "recvae": {"hidden_dim": 8, "latent_dim": 4}}
+    small |= {"t-diffrec": {"hidden_dims": (8, 4), "n_steps": 2}}
+    small |= {"l-diffrec": {"latent_dim": 4, "hidden_dims": (4,), "n_steps": 2, "n_clusters": 1}}
     forth, back = Histories.from_lists([[0, 2, 4, 7]], 12), Histories.from_lists([[7, 4, 2, 0]], 12)
     for oldest, same in ((1.0, True), (0.2, False)):
         epochs = {"epochs": 1} if "epochs" in MODELS[name].__dataclass_fields__ else {}
         model = MODELS[name].model_class(12, MODELS[name](**small.get(name, {}), **epochs, oldest=oldest), seed=0)
-        fit(model, checkerboard(30, 12), seed=0)
+        fit(model, two_tastes(30, 12), seed=0)
         assert torch.allclose(scores(model, forth), scores(model, back), atol=1e-6) is same
 
 
 def test_every_model_of_a_row_can_weigh_its_events():
-    assert WEIGHTED == ["als", "diffrec", "ease", "itemknn", "l-diffrec", "multdae", "multvae", "recvae"]
+    assert WEIGHTED == ["als", "ease", "itemknn", "l-diffrec", "multdae", "multvae", "recvae", "t-diffrec"]
     with pytest.raises(ConfigError, match="oldest"):
         EASEConfig(oldest=0.0)

@@ -9,8 +9,8 @@ from foldin.errors import ShapeError
 from foldin.models import MODELS, PopularStart, Recommender, has_capability
 from foldin.ranking import Approximate, Beam, WithSpread, scores
 from foldin.training import fit
-from tests.contract.test_contract import SETTINGS
 from tests.lists import recommend
+from tests.small import SETTINGS
 
 ITEMS = 30
 ALONE, NEVER = 3, 4  # an item that is taken with no other, and one that nobody takes
@@ -32,9 +32,9 @@ POPULAR = np.argsort(-TRAIN.counts(), kind="stable")
 
 
 def trained(name: str, **more: object) -> Recommender:
-    kind = MODELS[name].model_class
     settings = {**SETTINGS.get(name, {}), **more}
-    model = kind(ITEMS, kind.Config(**{**settings, **({"epochs": 2} if "epochs" in settings else {})}), seed=0)
+    config = MODELS[name]().with_settings({**settings, **({"epochs": 2} if "epochs" in settings else {})})
+    model = config.model_class(ITEMS, config, seed=0)
     fit(model, TRAIN, seed=0)
     return model
 
@@ -42,43 +42,43 @@ def trained(name: str, **more: object) -> Recommender:
 @pytest.mark.parametrize("name", STARTS)
 def test_an_empty_history_gets_the_most_popular_items(name):
     model = trained(name)
-    people = Histories.from_lists([[], [7, 9], []], ITEMS)
-    found = recommend(model, people, 6)
+    users = Histories.from_lists([[], [7, 9], []], ITEMS)
+    found = recommend(model, users, 6)
     assert found.items[[0, 2]].tolist() == [POPULAR[:6].tolist()] * 2
     assert (np.diff(found.scores[0]) < 0).any()
-    assert model.given_popularity(people).tolist() == [True, False, True]
+    assert model.given_popularity(users).tolist() == [True, False, True]
     assert (found.items[1] != POPULAR[:6]).any()
     # Denied and seen items stay out of it.
-    assert recommend(model, people, 3, deny=POPULAR[:2]).items[0].tolist() == POPULAR[2:5].tolist()
+    assert recommend(model, users, 3, deny=POPULAR[:2]).items[0].tolist() == POPULAR[2:5].tolist()
     seen = Histories.from_lists([[int(POPULAR[0])], [], []], ITEMS)
-    assert recommend(model, people, 2, seen=seen).items[0].tolist() == POPULAR[1:3].tolist()
+    assert recommend(model, users, 2, seen=seen).items[0].tolist() == POPULAR[1:3].tolist()
 
 
 @pytest.mark.parametrize("name", SCORED_BY_ITEMS)
 def test_a_history_of_items_that_say_nothing_does_too(name):
     model = trained(name)
-    people = Histories.from_lists([[NEVER], [ALONE], [NEVER, ALONE, NEVER], [NEVER, 9]], ITEMS)
+    users = Histories.from_lists([[NEVER], [ALONE], [NEVER, ALONE, NEVER], [NEVER, 9]], ITEMS)
     assert not model.speaking()[[NEVER, ALONE]].any()
-    assert model.given_popularity(people).tolist() == [True, True, True, False]
+    assert model.given_popularity(users).tolist() == [True, True, True, False]
     for user in range(3):
-        expected = [item for item in POPULAR.tolist() if item not in people.of(user)][:6]
-        assert recommend(model, people, 6).items[user].tolist() == expected
+        expected = [item for item in POPULAR.tolist() if item not in users.of(user)][:6]
+        assert recommend(model, users, 6).items[user].tolist() == expected
 
 
 def test_als_gives_popularity_to_whom_nobody_resembles():
     pytest.importorskip("implicit")
     model = trained("als")
     model.item_factors[NEVER] = 0.0
-    people = Histories.from_lists([[NEVER]], ITEMS)
-    assert recommend(model, people, 4).items[0].tolist() == POPULAR[:4].tolist()
-    assert model.given_popularity(people).tolist() == [True]
+    users = Histories.from_lists([[NEVER]], ITEMS)
+    assert recommend(model, users, 4).items[0].tolist() == POPULAR[:4].tolist()
+    assert model.given_popularity(users).tolist() == [True]
 
 
 @pytest.mark.parametrize("shrinkage", [0.0, 20.0, 1e12])
 def test_places_that_neighbors_do_not_fill_are_filled_by_popularity(shrinkage):
-    model = trained("itemknn", neighbours=2, shrinkage=shrinkage)
-    people = Histories.from_lists([[25]], ITEMS)
-    found = recommend(model, people, ITEMS)
+    model = trained("itemknn", n_neighbors=2, shrinkage=shrinkage)
+    users = Histories.from_lists([[25]], ITEMS)
+    found = recommend(model, users, ITEMS)
     related = found.scores[0] > 1e-20
     assert 0 < related.sum() < 8
     assert (np.diff(related.astype(int)) <= 0).all()
@@ -98,7 +98,7 @@ def test_models_with_a_start_of_their_own_keep_it(name):
 
 
 def test_a_diffusion_that_learned_of_nobody_keeps_its_own():
-    model = trained("diffrec", emptied=0.3)
+    model = trained("diffrec", empty_share=0.3)
     assert not model.given_popularity(Histories.empty(1, ITEMS)).any()
     assert not torch.equal(scores(model, Histories.empty(1, ITEMS))[0], model.log_share.exp())
 
@@ -110,23 +110,23 @@ def test_an_index_gives_the_same_to_nobody():
 
 
 @pytest.mark.parametrize("name", ["ease", "semantic", "lda"])
-def test_what_a_person_may_ask_of_a_list(name):
+def test_what_a_user_may_ask_of_a_list(name):
     model = trained(name)
     ranker = Beam(10**9) if name == "semantic" else None
-    people = Histories.from_lists([[7, 9], []], ITEMS)
+    users = Histories.from_lists([[7, 9], []], ITEMS)
     mask = np.arange(ITEMS) >= 20
-    assert set(recommend(model, people, ITEMS, allow=mask, ranker=ranker).items[0].tolist()) - {-1} == set(
+    assert set(recommend(model, users, ITEMS, allow=mask, ranker=ranker).items[0].tolist()) - {-1} == set(
         range(20, ITEMS)
     )
-    assert (recommend(model, people, 5, deny=mask, ranker=ranker).items < 20).all()
-    huge = recommend(model, people, 2_000_000_000, ranker=ranker)
+    assert (recommend(model, users, 5, deny=mask, ranker=ranker).items < 20).all()
+    huge = recommend(model, users, 2_000_000_000, ranker=ranker)
     assert huge.items.shape == (2, ITEMS)
-    assert huge.items[:, :5].tolist() == recommend(model, people, 5, ranker=ranker).items.tolist()
+    assert huge.items[:, :5].tolist() == recommend(model, users, 5, ranker=ranker).items.tolist()
     for asked in ({"deny": [2.7]}, {"allow": ["7"]}, {"deny": mask[:3]}, {"allow": 5}, {"deny": [2**40]}):
         with pytest.raises(ShapeError, match=r"^(allow|deny): "):
-            recommend(model, people, 3, **asked, ranker=ranker)
+            recommend(model, users, 3, **asked, ranker=ranker)
     if name == "lda":
-        spread = recommend(model, people, 10**9, ranker=WithSpread(draws=4), deny=mask)
+        spread = recommend(model, users, 10**9, ranker=WithSpread(draws=4), deny=mask)
         assert spread.items.shape == spread.spread.sd.shape == (2, ITEMS)
         assert (spread.items < 20).all()
 

@@ -1,4 +1,4 @@
-"""Quantisers: straight-through gradients, averages as weighted k-means, levels, parts, and how codes are used."""
+"""Quantizers: straight-through gradients, averages as weighted k-means, levels, parts, and how codes are used."""
 
 import sys
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from foldin.errors import ConfigError, ShapeError
 from foldin.inference import nearest
-from foldin.nn import ProductQuantiser, ResidualQuantiser, VectorQuantiser, code_use
+from foldin.nn import ProductQuantizer, ResidualQuantizer, VectorQuantizer, code_use
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -21,18 +21,18 @@ def data(n: int = 200, width: int = 4, seed: int = 0) -> torch.Tensor:
     return torch.randn(n, width, generator=generator(seed))
 
 
-def quantiser(codes: int = 8, width: int = 4, **settings) -> VectorQuantiser:
-    return VectorQuantiser(codes, width, **settings, generator=generator(1))
+def quantizer(codes: int = 8, width: int = 4, **settings) -> VectorQuantizer:
+    return VectorQuantizer(codes, width, **settings, generator=generator(1))
 
 
-def residual(levels: int = 3, codes: int = 8, **settings) -> ResidualQuantiser:
-    return ResidualQuantiser([quantiser(codes, **settings) for _ in range(levels)])
+def residual(levels: int = 3, codes: int = 8, **settings) -> ResidualQuantizer:
+    return ResidualQuantizer([quantizer(codes, **settings) for _ in range(levels)])
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 40), st.integers(1, 9), st.integers(1, 5), st.integers(0, 99))
 def test_the_code_is_that_of_the_nearest_vector(n, codes, width, seed):
-    x, one = data(n, width, seed), VectorQuantiser(codes, width, generator=generator(seed))
+    x, one = data(n, width, seed), VectorQuantizer(codes, width, generator=generator(seed))
     distances = torch.cdist(x.double(), one.vectors.double())
     found = one(x)
     assert found.codes.shape == (n, 1)
@@ -45,9 +45,9 @@ def test_the_nearest_centre_whatever_the_blocks(threads, set_threads, monkeypatc
     # The function has its module's name.
     monkeypatch.setattr(sys.modules["foldin.inference.k_means"], "_BLOCK", 70)
     set_threads(threads)
-    x, centres = data(101, 3).numpy(), data(7, 3, seed=1).numpy()
-    own, distances = nearest(x, centres)
-    exact = ((x[:, None] - centres) ** 2).sum(-1)
+    x, centers = data(101, 3).numpy(), data(7, 3, seed=1).numpy()
+    own, distances = nearest(x, centers)
+    exact = ((x[:, None] - centers) ** 2).sum(-1)
     assert (own == exact.argmin(axis=1)).all()
     assert np.allclose(distances, exact.min(axis=1), atol=1e-5)
 
@@ -55,7 +55,7 @@ def test_the_nearest_centre_whatever_the_blocks(threads, set_threads, monkeypatc
 def test_the_gradient_goes_straight_through():
     """d f(q(x)) / dx is f' at q(x); that of the commitment is 2β(x − e)/n, and of the codebook 2 Σ(e − x)/n, by differences."""
     x, weights = data(20).double().requires_grad_(), data(20, seed=3).double()
-    one = quantiser(average=None).double()
+    one = quantizer(average=None).double()
     found = one(x)
     (found.values**2 * weights).sum().backward()
     assert x.grad is not None
@@ -78,7 +78,7 @@ def test_the_gradient_goes_straight_through():
 
 
 def test_the_average_is_k_means_weighted_by_age():
-    one = quantiser(codes=3, average=0.9)
+    one = quantizer(codes=3, average=0.9)
     one.begin(data(50), np.random.default_rng(0))
     uses, sums = one.uses.clone(), one.sums.clone()
     batches = [data(40, seed=seed) for seed in range(1, 6)]
@@ -104,7 +104,7 @@ def test_training_by_average_and_by_gradient_lowers_the_error():
         [center + 0.1 * data(100, 2, seed) for seed, center in enumerate(torch.tensor([[0.0, 3], [3, 0], [-3, -3]]))]
     )
     for average in (0.8, None):
-        one = VectorQuantiser(3, 2, average=average, generator=generator(2))
+        one = VectorQuantizer(3, 2, average=average, generator=generator(2))
         one.begin(x[::60], np.random.default_rng(0))
         optimizer = torch.optim.Adam([one.vectors], lr=0.05) if average is None else None
         for step in range(120):
@@ -117,7 +117,7 @@ def test_training_by_average_and_by_gradient_lowers_the_error():
 
 
 def test_dead_codes_begin_again_at_vectors_of_the_batch():
-    one = quantiser(codes=6, least=0.05)
+    one = quantizer(codes=6, least=0.05)
     with torch.no_grad():
         one.vectors[3:] = 100.0
     one.sums.copy_(one.vectors)
@@ -125,7 +125,7 @@ def test_dead_codes_begin_again_at_vectors_of_the_batch():
     for step in range(120):
         one(x, generator(step))
     assert code_use(one(x).codes.numpy(), (6,)).used[0] == 1.0
-    lying = quantiser(codes=6)
+    lying = quantizer(codes=6)
     with torch.no_grad():
         lying.vectors[3:] = 100.0
     lying.sums.copy_(lying.vectors)
@@ -134,12 +134,12 @@ def test_dead_codes_begin_again_at_vectors_of_the_batch():
     assert code_use(lying(x).codes.numpy(), (6,)).used[0] <= 0.5
 
 
-def test_quantising_what_was_decoded_changes_nothing():
-    one = quantiser()
+def test_quantizing_what_was_decoded_changes_nothing():
+    one = quantizer()
     one.begin(data(), np.random.default_rng(0))
     codes = one(data(seed=5)).codes
     assert torch.equal(one(one.decode(codes)).codes, codes)
-    parts = ProductQuantiser([quantiser(width=1), quantiser(width=3)])
+    parts = ProductQuantizer([quantizer(width=1), quantizer(width=3)])
     parts.begin(data(), np.random.default_rng(0))
     codes = parts(data(seed=5)).codes
     assert codes.shape == (200, 2)
@@ -176,11 +176,11 @@ def test_a_residual_s_loss_is_that_of_its_levels_and_its_gradient_goes_straight(
     assert all((book.vectors.grad != 0).any() for book in one.levels)
 
 
-def test_grouped_residual_quantisation():
-    groups = ProductQuantiser(
+def test_grouped_residual_quantization():
+    groups = ProductQuantizer(
         [
-            ResidualQuantiser([quantiser(width=2) for _ in range(2)]),
-            ResidualQuantiser([quantiser(width=2) for _ in range(3)]),
+            ResidualQuantizer([quantizer(width=2) for _ in range(2)]),
+            ResidualQuantizer([quantizer(width=2) for _ in range(3)]),
         ]
     )
     groups.begin(data(), np.random.default_rng(0))
@@ -192,7 +192,7 @@ def test_grouped_residual_quantisation():
 
 
 def test_fewer_vectors_than_codes_are_begun_with():
-    one = quantiser(codes=20)
+    one = quantizer(codes=20)
     one.begin(data(5), np.random.default_rng(0))
     assert torch.isfinite(one.vectors).all()
     assert float((data(5) - one(data(5)).values).abs().max()) < 0.05
@@ -214,7 +214,7 @@ def test_use_perplexity_and_collisions_of_known_codes():
 
 
 def test_revived_codes_have_time_to_be_found():
-    x, one = data(256, 2), quantiser(codes=16, width=2, least=0.125, average=0.9)
+    x, one = data(256, 2), quantizer(codes=16, width=2, least=0.125, average=0.9)
     one.begin(x, np.random.default_rng(0))
     first = float((x - one(x).values).square().sum(dim=1).mean())
     for step in range(150):
@@ -224,19 +224,19 @@ def test_revived_codes_have_time_to_be_found():
 
 def test_bad_input_is_one_clear_error():
     with pytest.raises(ShapeError, match=r"width 4 cannot begin with vectors of shape \(0, 4\)"):
-        quantiser().begin(data(0), np.random.default_rng(0))
+        quantizer().begin(data(0), np.random.default_rng(0))
     with pytest.raises(ShapeError, match="one thing at least"):
         code_use(np.arange(3), (3,))
     with pytest.raises(ConfigError, match="codes 0 and width 4 must be at least 1"):
-        quantiser(codes=0)
+        quantizer(codes=0)
     with pytest.raises(ConfigError, match="levels of one width"):
-        ResidualQuantiser([quantiser(width=2), quantiser(width=3)])
+        ResidualQuantizer([quantizer(width=2), quantizer(width=3)])
     with pytest.raises(ConfigError, match="one part at least"):
-        ProductQuantiser([])
+        ProductQuantizer([])
     with pytest.raises(ShapeError, match="of width 4, the vectors of 3"):
-        quantiser()(data(2, 3))
+        quantizer()(data(2, 3))
     with pytest.raises(ShapeError, match="of width 4 together, the vectors of 3"):
-        ProductQuantiser([quantiser()])(data(2, 3))
+        ProductQuantizer([quantizer()])(data(2, 3))
     with pytest.raises(ShapeError, match=r"level 0: codes must be in \[0, 2\), met 0 to 2"):
         code_use(np.array([[0], [2]]), (2,))
     with pytest.raises(ShapeError, match="one thing at least"):

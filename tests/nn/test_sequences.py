@@ -6,7 +6,7 @@ from foldin.data import Histories
 from foldin.nn import cut_by_length, newest, transitions
 
 CPU = torch.device("cpu")
-PEOPLE = Histories(
+USERS = Histories(
     items=np.array([4, 5, 6, 7, 1, 2, 3, 9], np.int32),
     offsets=np.array([0, 4, 5, 8]),
     n_items=10,
@@ -15,7 +15,7 @@ PEOPLE = Histories(
 
 
 def test_the_newest_events_are_read_oldest_first():
-    found = newest(PEOPLE, 3, CPU)
+    found = newest(USERS, 3, CPU)
     assert found.lengths.tolist() == [3, 1, 3]
     assert found.items.tolist() == [[5, 6, 7], [1, 1, 1], [2, 3, 9]]
     assert found.times.tolist() == [[20, 30, 40], [5, 5, 5], [1, 2, 3]]
@@ -24,7 +24,7 @@ def test_the_newest_events_are_read_oldest_first():
 
 
 def test_every_event_but_the_first_is_the_target_of_the_one_before_it():
-    given, targets = transitions(PEOPLE.select(np.array([2, 0])), 2, CPU)
+    given, targets = transitions(USERS.select(np.array([2, 0])), 2, CPU)
     assert given.items.tolist() == [[2, 3], [5, 6]]
     assert targets.tolist() == [3, 9, 6, 7]
     assert given.times.tolist() == [[1, 2], [20, 30]]
@@ -34,9 +34,9 @@ def test_a_crop_is_a_window_of_the_history_and_every_window_comes():
     seen = set()
     generator = torch.Generator().manual_seed(0)
     for _ in range(100):
-        given, targets = transitions(PEOPLE.select(np.array([0, 2])), 2, CPU, generator)
+        given, targets = transitions(USERS.select(np.array([0, 2])), 2, CPU, generator)
         seen.add(tuple(given.items[0].tolist()))
-        assert targets.tolist() == [*(given.items[0] + 1).tolist(), 3, 9]  # the first person's items rise by one
+        assert targets.tolist() == [*(given.items[0] + 1).tolist(), 3, 9]  # the first user's items rise by one
         assert given.items[1].tolist() == [2, 3]
         assert given.times[0].tolist() == [10 * (item - 3) for item in given.items[0].tolist()]
     assert seen == {(4, 5), (5, 6)}

@@ -118,8 +118,8 @@ def test_the_block_is_the_papers_or_its_codes(kind):
     block = model.blocks[0]
 
     def norm(value, layer):
-        centred = value - value.mean(-1, keepdim=True)
-        return centred / (centred.square().mean(-1, keepdim=True) + 1e-8).sqrt() * layer.weight + layer.bias
+        centered = value - value.mean(-1, keepdim=True)
+        return centered / (centered.square().mean(-1, keepdim=True) + 1e-8).sqrt() * layer.weight + layer.bias
 
     def layer(value, name):
         own = getattr(block, name)

@@ -19,7 +19,7 @@ from foldin.models import MODELS, DotProduct, ItemTokens, OnnxGraph, PosteriorSa
 from foldin.ranking import rank, ranker_of
 from foldin.runs import export_onnx, load_run, save_run
 from foldin.serve import Event, EventStore, Limits, Registry, Service, Telemetry, connect, make_app
-from tests.contract.test_contract import ITEMS, trained
+from tests.small import ITEMS, trained
 
 K, SEED, NEAR = 6, 11, 1e-4
 START = 1_600_000_000
@@ -148,7 +148,7 @@ def test_on_the_command_line(case, capsys, tmp_path):
     found, expected = pl.read_ndjson(target), by_python(loaded, ranker, user_key)
     for name, taken in HISTORIES.items():
         if taken:
-            assert alike(entries(found.filter(person=name).to_dicts()), expected[name]), name
+            assert alike(entries(found.filter(user=name).to_dicts()), expected[name]), name
 
 
 def test_over_http(case, tmp_path):
@@ -167,7 +167,7 @@ def test_over_http(case, tmp_path):
         expected = by_python(loaded, ranker, user_key)
         for name, items in HISTORIES.items():
             service.events.append([Event(name, item, START + at) for at, item in enumerate(items)])
-            answer = client.post("/v1/recommendations", json={"person": name, **more})
+            answer = client.post("/v1/recommendations", json={"user": name, **more})
             assert alike(entries(answer.json()["items"]), expected[name]), name
 
 
@@ -175,7 +175,7 @@ def test_what_is_evaluated_is_what_is_listed(case):
     _, loaded, ranker = case
     names = list(HISTORIES)
     wanted = Histories.from_lists([[13], [0, 5], [6, 8], [4], [12, 19]], ITEMS)
-    held = HeldOut(fold_in=in_indices(loaded, *names), targets=wanted, people=pl.Series(names))
+    held = HeldOut(fold_in=in_indices(loaded, *names), targets=wanted, users=pl.Series(names))
     by = ranker_of(ranker, loaded.model, seed=SEED, draws=5)
     found = evaluate(loaded.model, held, metrics=(f"hit_rate@{K}",), ranker=by, likelihood=False)
     lists = by_python(loaded, ranker, user_key)

@@ -22,7 +22,7 @@ from foldin.ranking import (
 from foldin.training import fit
 
 ITEMS = 6
-PEOPLE = Histories.from_lists([[0, 1], [], [5, 5]], ITEMS)
+USERS = Histories.from_lists([[0, 1], [], [5, 5]], ITEMS)
 
 
 @pytest.fixture(scope="module")
@@ -37,15 +37,15 @@ def open_items(eligible: Eligibility) -> list[list[int]]:
 
 
 def test_each_rule_keeps_its_items_out():
-    rules = Eligibility.of(PEOPLE, allow=[0, 1, 2, 3, 5], deny=[3], where=np.array([True] * 5 + [False]))
+    rules = Eligibility.of(USERS, allow=[0, 1, 2, 3, 5], deny=[3], where=np.array([True] * 5 + [False]))
     assert open_items(rules) == [[2], [0, 1, 2], [0, 1, 2]]
-    assert open_items(Eligibility.of(PEOPLE, exclude_seen=False)) == [list(range(ITEMS))] * 3
-    assert open_items(Eligibility.of(PEOPLE, seen=Histories.from_lists([[2], [3], []], ITEMS)))[0] == [0, 1, 3, 4, 5]
+    assert open_items(Eligibility.of(USERS, exclude_seen=False)) == [list(range(ITEMS))] * 3
+    assert open_items(Eligibility.of(USERS, seen=Histories.from_lists([[2], [3], []], ITEMS)))[0] == [0, 1, 3, 4, 5]
 
 
 def test_hiding_the_mask_and_the_pairs_agree_for_any_part_of_the_users():
     own = {1: np.array([True, False, False, False, True, False])}
-    whole = Eligibility(3, ITEMS, PEOPLE, np.array([False, False, True, False, False, False]), own)
+    whole = Eligibility(3, ITEMS, USERS, np.array([False, False, True, False, False, False]), own)
     for part in (whole, whole.rows(1, 3), whole.select(np.array([2, 1]))):
         logits = torch.zeros(len(part), ITEMS)
         part.hide(logits)
@@ -61,13 +61,13 @@ def test_hiding_the_mask_and_the_pairs_agree_for_any_part_of_the_users():
 
 def test_what_does_not_fit_is_refused(model):
     with pytest.raises(ShapeError, match="those of 1 users over 6 items, the histories of 3 users"):
-        Eligibility.of(PEOPLE, seen=Histories.empty(1, ITEMS))
+        Eligibility.of(USERS, seen=Histories.empty(1, ITEMS))
     with pytest.raises(ShapeError, match="where: "):
-        Eligibility.of(PEOPLE, where=np.array([True]))
+        Eligibility.of(USERS, where=np.array([True]))
     with pytest.raises(ShapeError, match="the eligibility is that of 1 users"):
-        rank(model, PEOPLE, 2, eligible=Eligibility(1, ITEMS))
+        rank(model, USERS, 2, eligible=Eligibility(1, ITEMS))
     with pytest.raises(ShapeError, match="1 keys of 3 users"):
-        rank(model, PEOPLE, 2, keys=[1])
+        rank(model, USERS, 2, keys=[1])
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_what_does_not_fit_is_refused(model):
 )
 def test_what_a_model_lacks_is_named(model, ranker, said):
     with pytest.raises(ConfigError, match=said):
-        rank(model, PEOPLE, 2, ranker=ranker)
+        rank(model, USERS, 2, ranker=ranker)
 
 
 def test_rankers_by_name(model):
@@ -93,9 +93,9 @@ def test_rankers_by_name(model):
 
 def test_lists_as_a_frame(model):
     catalog = Catalog(pl.DataFrame({"item": list("abcdef"), "title": list("ABCDEF"), "count": [1] * ITEMS}))
-    found = rank(model, PEOPLE, 2, eligible=Eligibility.of(PEOPLE, allow=[0, 2]))
+    found = rank(model, USERS, 2, eligible=Eligibility.of(USERS, allow=[0, 2]))
     frame = found.frame(catalog, pl.Series(["u", "v", "w"]))
-    assert frame.select("person", "rank", "item", "title").rows() == [
+    assert frame.select("user", "rank", "item", "title").rows() == [
         ("u", 1, "c", "C"),
         ("v", 1, "a", "A"),
         ("v", 2, "c", "C"),
@@ -103,7 +103,7 @@ def test_lists_as_a_frame(model):
         ("w", 2, "c", "C"),
     ]
     assert frame["probability"].to_list()[0] == pytest.approx(1.0)
-    drawn = rank(model, PEOPLE, 2, ranker=Gumbel(seed=1)).frame(catalog, pl.Series(["u", "v", "w"]))
+    drawn = rank(model, USERS, 2, ranker=Gumbel(seed=1)).frame(catalog, pl.Series(["u", "v", "w"]))
     assert drawn.columns[4:] == ["probability", "propensity", "inverse_propensity"]
     with pytest.raises(ShapeError, match="1 ids for 3 lists"):
         found.frame(catalog, pl.Series(["u"]))

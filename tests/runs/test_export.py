@@ -8,8 +8,8 @@ from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError
 from foldin.models import MODELS, OnnxGraph
 from foldin.runs import export_onnx
-from tests.contract.test_contract import ITEMS, PEOPLE, trained
 from tests.lists import recommend
+from tests.small import ITEMS, USERS, trained
 
 CATALOG = Catalog.from_ids([f"i{k}" for k in range(ITEMS)])
 MADE = [
@@ -20,14 +20,14 @@ MADE = [
     ),
     ("diffrec", {"epochs": 2, "head": "multinomial"}),
     ("sasrec", {"epochs": 2, "positions": "rotary", "block": "gated", "temperature": 0.1}),
-    ("sasrec", {"epochs": 2, "positions": "relative", "heads": 2, "length": 4}),
+    ("sasrec", {"epochs": 2, "positions": "relative", "n_heads": 2, "max_length": 4}),
 ]
 
 
-def rectangle(people: Histories, width: int) -> np.ndarray:
-    history = np.full((len(people), width), -1, np.int64)
-    for user in range(len(people)):
-        history[user, : people.lengths[user]] = people.of(user)
+def rectangle(users: Histories, width: int) -> np.ndarray:
+    history = np.full((len(users), width), -1, np.int64)
+    for user in range(len(users)):
+        history[user, : users.lengths[user]] = users.of(user)
     return history
 
 
@@ -36,12 +36,12 @@ def test_another_runtime_gives_equal_lists(name, settings, tmp_path):
     model = trained(name, **settings)
     export_onnx(model, CATALOG, tmp_path / "model.onnx", k=12)
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
-    exact = recommend(model, PEOPLE, 12)
+    exact = recommend(model, USERS, 12)
     for width in (10, 14):
-        items, scores = session.run(None, {"history": rectangle(PEOPLE, width)})
+        items, scores = session.run(None, {"history": rectangle(USERS, width)})
         assert np.array_equal(items, exact.items)
         assert np.allclose(scores, exact.scores, atol=1e-4)
-    (alone, _) = session.run(None, {"history": rectangle(PEOPLE.rows(0, 1), 3)})
+    (alone, _) = session.run(None, {"history": rectangle(USERS.rows(0, 1), 3)})
     assert np.array_equal(alone[0], exact.items[0])
     # A rectangle without a column: nobody has any event.
     nobody = recommend(model, Histories.empty(1, ITEMS), 12)

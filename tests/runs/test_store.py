@@ -24,7 +24,7 @@ from tests.damage import change_info, change_model
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
     split = strong(make_log(), held_out=20)
-    one = train(split, MultVAEConfig(hidden=(), latent=4, epochs=2, batch_size=40))
+    one = train(split, MultVAEConfig(hidden_dims=(), latent_dim=4, epochs=2, batch_size=40))
     save(folder, split, one, source={"path": "made"}, seed=0)
     return folder
 
@@ -92,12 +92,12 @@ def test_another_version_and_another_model_say_so(tmp_path, monkeypatch):
         load_run(tmp_path / "odd")
 
 
-def test_a_catalogue_of_another_size_is_refused(tmp_path):
+def test_a_catalog_of_another_size_is_refused(tmp_path):
     run = tmp_path / "run"
     save_run(run, model=Popularity(2), catalog=Catalog.from_ids(["a", "b"]), info={})
     Catalog.from_ids(["a", "b", "c"]).table.write_parquet(run / "catalog.parquet")
     change_info(run)
-    with pytest.raises(RunError, match="knows 2 items, the catalogue 3"):
+    with pytest.raises(RunError, match="knows 2 items, the catalog 3"):
         load_run(run)
 
 
@@ -109,7 +109,7 @@ class Other(Popularity):
     ("changed", "message"),
     [
         ({"model": Other(2)}, "a Other could not be loaded again: it has no name"),
-        ({"model": Popularity(3)}, "knows 3 items, the catalogue 2"),
+        ({"model": Popularity(3)}, "knows 3 items, the catalog 2"),
         ({"info": {"files": {}}}, "info has 'files', which run.json has itself"),
         ({"info": {"when": object()}}, "info cannot be written as JSON"),
         ({"info": {"figure": float("inf")}}, "info cannot be written as JSON"),

@@ -1,7 +1,6 @@
 """Every benchmark and reproduction runs on today's code, on made-up data, and says what its result is made of."""
 
 import json
-import os
 import re
 import runpy
 import sys
@@ -17,7 +16,7 @@ SCRIPTS = [
     for path in sorted((ROOT / folder).glob("*.py"))
     if re.search(r"^    options = arguments\(", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
 ]
-SLOW = ("serve_faults", "diffrec_epoch", "sasrec_epoch", "aevb", "multvae_epoch")
+LONG = ("serve_faults", "diffrec_epoch", "sasrec_epoch", "aevb", "multvae_epoch", "recvae_epoch", "read_log")
 
 
 @pytest.fixture
@@ -47,10 +46,12 @@ def test_there_are_as_many_as_kept_results():
     assert kept <= {path.stem for path in SCRIPTS}
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=pytest.mark.long if path.stem in LONG else ()) for path in SCRIPTS],
+    ids=lambda path: f"{path.parent.name}/{path.stem}",
+)
 def test_it_runs(path, as_script, tmp_path, capsys):
-    if path.stem in SLOW and os.environ.get("FOLDIN_SCRIPTS") != "all":
-        pytest.skip("they start many processes: `make test-scripts`")
     as_script(path, "--tiny", "--json", tmp_path / "result.json")
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert result["name"] == path.stem
@@ -59,7 +60,11 @@ def test_it_runs(path, as_script, tmp_path, capsys):
     assert path.stem in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=pytest.mark.long if path.stem in LONG else ()) for path in SCRIPTS],
+    ids=lambda path: f"{path.parent.name}/{path.stem}",
+)
 def test_it_uses_public_names_only(path):
     text = path.read_text(encoding="utf-8")
     assert not re.findall(r"\b(?!self\b)\w+\._[a-z]\w*", text)

@@ -8,27 +8,30 @@ from fastapi.testclient import TestClient
 
 from foldin.data import Catalog, Source
 from foldin.experiment import save, train
-from foldin.models import MODELS
+from foldin.models import MODELS, MultVAE, MultVAEConfig
 from foldin.runs import save_run
 from foldin.serve import EventStore, KeyRing, Limits, Registry, Service, Telemetry, connect, make_app
+from foldin.testing import two_tastes
 from foldin.training import fit
-from tests.conftest import checkerboard
 from tests.serve.postgres import Postgres
 
 ITEMS = 20
 SETTINGS = {
-    "multvae": {"hidden": (), "latent": 8, "epochs": 20, "batch_size": 20, "learning_rate": 0.02},
+    "multvae": {"hidden_dims": (), "latent_dim": 8, "epochs": 20, "batch_size": 20, "learning_rate": 0.02},
     "ease": {"regularization": 1.0},
     "popularity": {},
-    "semantic": {"levels": 2, "codes": 4, "vector": 4, "width": 8, "epochs": 2},
+    "semantic": {
+        **{"tokens.levels": 2, "tokens.codebook_size": 4, "tokens.embedding_dim": 4},
+        **{"embedding_dim": 8, "epochs": 2},
+    },
 }
 
 
 def make_run(folder: Path, name: str, seed: int = 0) -> Path:
     """A run of a tiny model on the checkerboard, with titles and attributes."""
-    kind = MODELS[name].model_class
-    model = kind(ITEMS, kind.Config(**SETTINGS[name]), seed=seed)
-    train = checkerboard(60, ITEMS)
+    config = MODELS[name]().with_settings(SETTINGS[name])
+    model = config.model_class(ITEMS, config, seed=seed)
+    train = two_tastes(60, ITEMS)
     fit(model, train, seed=seed)
     parity = ["even", "odd"] * (ITEMS // 2)
     table = pl.DataFrame(
@@ -46,22 +49,20 @@ def make_run(folder: Path, name: str, seed: int = 0) -> Path:
 
 def make_judged_run(folder: Path) -> Path:
     """A run that knows its log, and was judged on it: there is everything to tell of it."""
-    train_ = checkerboard(80, ITEMS)
+    train_ = two_tastes(80, ITEMS)
     log = folder.parent / "checkerboard.csv"
     rows = [f"u{user},i{item}" for user, item in zip(train_.users(), train_.items, strict=True)]
     log.write_text("user,item\n" + "\n".join(rows) + "\n", encoding="utf-8")
     source = Source(path=str(log), protocol="strong", held_out=10)
     split = source.split()
-    kind = MODELS["multvae"].model_class
-    trained = train(split, kind.Config(**{**SETTINGS["multvae"], "epochs": 6}))
+    trained = train(split, MODELS["multvae"](**{**SETTINGS["multvae"], "epochs": 6}))
     save(folder, split, trained, source=source.as_dict(), seed=0)
     return folder
 
 
 def make_large_run(folder: Path, items: int = 10_000) -> Path:
     """An untrained model of many items."""
-    kind = MODELS["multvae"].model_class
-    model = kind(items, kind.Config(hidden=(), latent=8))
+    model = MultVAE(items, MultVAEConfig(hidden_dims=(), latent_dim=8))
     names = [f"i{at}" for at in range(items)]
     table = pl.DataFrame({"item": names, "title": [f"Thing {at}" for at in range(items)], "count": [1] * items})
     save_run(folder, model=model, catalog=Catalog(table), info={"seed": 0})

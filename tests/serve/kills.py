@@ -23,17 +23,17 @@ PER_BATCH, WRITERS = 5, 4
 class Writer:
     """Sends one batch after the other; what was not acknowledged it sends again."""
 
-    person: str
+    user: str
     next: int = 0
     acknowledged: list[int] = field(default_factory=list)
 
     def batch(self, at: int) -> dict[str, object]:
-        return {"events": [{"person": self.person, "item": f"i{at}-{n}", "time": at} for n in range(PER_BATCH)]}
+        return {"events": [{"user": self.user, "item": f"i{at}-{n}", "time": at} for n in range(PER_BATCH)]}
 
     def write(self, address: str, until: int | None = None) -> None:
         with httpx.Client(base_url=address, timeout=10) as client:
             while until is None or self.next < until:
-                headers = {"Idempotency-Key": f"{self.person}-{self.next}"}
+                headers = {"Idempotency-Key": f"{self.user}-{self.next}"}
                 try:
                     response = client.post("/v1/events", json=self.batch(self.next), headers=headers)
                 except httpx.TransportError:
@@ -82,21 +82,21 @@ def killed_while_writing(store: EventStore, run: Path, url: str, rounds: int, se
             thread.join()
     acknowledged, kept = PER_BATCH * sum(len(one.acknowledged) for one in writers), 0
     for one in writers:
-        found = [(event.time, event.item) for event in store.history(one.person)]
+        found = [(event.time, event.item) for event in store.history(one.user)]
         kept += len(found)
         if len(found) != len(set(found)):
-            raise AssertionError(f"{one.person}: an event is there twice")
+            raise AssertionError(f"{one.user}: an event is there twice")
         missing = {(at, f"i{at}-{n}") for at in one.acknowledged for n in range(PER_BATCH)} - set(found)
         if missing:
-            raise AssertionError(f"{one.person}: acknowledged and lost: {sorted(missing)[:5]}")
+            raise AssertionError(f"{one.user}: acknowledged and lost: {sorted(missing)[:5]}")
         if len(found) % PER_BATCH:
-            raise AssertionError(f"{one.person}: a batch is there in part")
+            raise AssertionError(f"{one.user}: a batch is there in part")
     # The batches that nobody heard of are sent again: nothing is doubled.
     serving = Serving(run, url)
     for one in writers:
         one.write(serving.address, until=one.next + 1)
-        again = [(event.time, event.item) for event in store.history(one.person)]
+        again = [(event.time, event.item) for event in store.history(one.user)]
         if len(again) != len(set(again)) or len(again) != PER_BATCH * one.next:
-            raise AssertionError(f"{one.person}: sent again, an event was doubled or lost")
+            raise AssertionError(f"{one.user}: sent again, an event was doubled or lost")
     serving.end(signal.SIGTERM)
     return acknowledged, kept

@@ -39,9 +39,9 @@ def test_a_batch_over_http_takes_a_token_for_each_list(runs, tmp_path):
 def test_the_log_names_who_answered_and_a_test_s_split(client, caplog):
     names = {one["name"]: one["run"] for one in client.get("/v1/models").json()["models"]}
     with caplog.at_level(logging.INFO, logger="foldin.serve"):
-        client.post("/v1/recommendations", json={"person": "u", "model": "ease"})
+        client.post("/v1/recommendations", json={"user": "u", "model": "ease"})
         client.put("/v1/split", json={"shares": {"ease": 0.5, "popularity": 0.5}})
-        answers = [client.post("/v1/recommendations", json={"person": f"u{at}"}).json() for at in range(8)]
+        answers = [client.post("/v1/recommendations", json={"user": f"u{at}"}).json() for at in range(8)]
         client.post("/v1/recommendations", json={"history": ["i1"]})
         client.post(
             "/v1/recommendations:batch", json={"requests": [{"model": "ease"}, {"model": "ease"}, {"model": "multvae"}]}

@@ -1,4 +1,4 @@
-"""The service over HTTP: lists, events, people, models, who may call, and what goes wrong."""
+"""The service over HTTP: lists, events, users, models, who may call, and what goes wrong."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from foldin.data import Histories
 from foldin.runs import load_run
 from foldin.serve import ResolvedRequest, make_app, rank_requests
-from foldin.serve.middleware import DATA_HEADERS, HEADERS
+from foldin.serve.api.middleware import DATA_HEADERS, HEADERS
 from tests.lists import recommend
 from tests.serve.asking import ask, items
 from tests.serve.conftest import ITEMS
@@ -58,16 +58,16 @@ def test_requests_of_one_batch_are_each_answered_by_their_own_rules(runs):
 
 
 def test_an_event_is_seen_by_the_next_list(client):
-    assert ask(client, person="anna")["prior"]
-    events = [{"person": "anna", "item": f"i{at}", "time": at} for at in (0, 2, 4)]
+    assert ask(client, user="anna")["prior"]
+    events = [{"user": "anna", "item": f"i{at}", "time": at} for at in (0, 2, 4)]
     response = client.post("/v1/events", json={"events": events}).json()
     assert response == {"accepted": 3, "duplicates": 0, "replayed": False}
-    found = ask(client, person="anna", k=5)
+    found = ask(client, user="anna", k=5)
     assert found["known_events"] == 3
     assert not found["prior"]
     assert items(found) == items(ask(client, history=["i0", "i2", "i4"], k=5))
-    client.post("/v1/events", json={"events": [{"person": "anna", "item": items(found)[0]}]})
-    assert items(found)[0] not in items(ask(client, person="anna", k=5))
+    client.post("/v1/events", json={"events": [{"user": "anna", "item": items(found)[0]}]})
+    assert items(found)[0] not in items(ask(client, user="anna", k=5))
 
 
 def test_unknown_items_are_reported_and_the_rest_is_served(client):
@@ -75,8 +75,8 @@ def test_unknown_items_are_reported_and_the_rest_is_served(client):
     assert found["unknown_items"] == ["nothing", "neither"]
     assert found["known_events"] == 2
     assert "i4" not in items(found)
-    client.post("/v1/events", json={"events": [{"person": "b", "item": "later", "time": 1}]})
-    assert ask(client, person="b")["unknown_items"] == ["later"]
+    client.post("/v1/events", json={"events": [{"user": "b", "item": "later", "time": 1}]})
+    assert ask(client, user="b")["unknown_items"] == ["later"]
 
 
 def test_allow_and_deny_and_attributes_decide_what_may_be_listed(client):
@@ -86,7 +86,7 @@ def test_allow_and_deny_and_attributes_decide_what_may_be_listed(client):
     late = items(ask(client, k=20, filter={"year": {"low": 1990, "high": 1992}}))
     assert set(late) == {"i10", "i11", "i12"}  # i0 has no year
     assert items(ask(client, filter={"kind": {"contains": "OD"}, "year": {"high": 1982}})) == ["i1"]
-    assert "no attribute 'colour'; there are count, kind, year" in ask(client, 422, filter={"colour": {}})["error"]
+    assert "no attribute 'color'; there are count, kind, year" in ask(client, 422, filter={"color": {}})["error"]
     assert "holds no numbers" in ask(client, 422, filter={"kind": {"low": 1}})["error"]
 
 
@@ -100,31 +100,31 @@ def test_many_are_answered_together(client):
 
 
 def test_events_sent_again_count_once(client):
-    batch = {"events": [{"person": "c", "item": "i0", "time": 5}]}
+    batch = {"events": [{"user": "c", "item": "i0", "time": 5}]}
     headers = {"Idempotency-Key": "order-1"}
     assert client.post("/v1/events", json=batch, headers=headers).json()["accepted"] == 1
     again = client.post("/v1/events", json=batch, headers=headers).json()
     assert again == {"accepted": 1, "duplicates": 0, "replayed": True}
-    other = {"events": [{"person": "c", "item": "i1", "time": 5}]}
+    other = {"events": [{"user": "c", "item": "i1", "time": 5}]}
     assert client.post("/v1/events", json=other, headers=headers).status_code == 409
-    timeless = {"events": [{"person": "c", "item": "i1"}]}
+    timeless = {"events": [{"user": "c", "item": "i1"}]}
     assert client.post("/v1/events", json=timeless, headers={"Idempotency-Key": "n"}).status_code == 422
 
 
-def test_people_can_be_exported_and_erased(client):
-    events = [{"person": "d/e", "item": "i1", "time": 2}, {"person": "d/e", "item": "i0", "time": 1}]
-    client.post("/v1/events", json={"events": [dict(one, person="d e") for one in events]})
-    kept = client.get("/v1/people/d%20e").json()
-    assert kept["person"] == "d e"
+def test_users_can_be_exported_and_erased(client):
+    events = [{"user": "d/e", "item": "i1", "time": 2}, {"user": "d/e", "item": "i0", "time": 1}]
+    client.post("/v1/events", json={"events": [dict(one, user="d e") for one in events]})
+    kept = client.get("/v1/users/d%20e").json()
+    assert kept["user"] == "d e"
     assert [(one["item"], one["time"], one["title"]) for one in kept["events"]] == [
         ("i0", 1, "Film 0, the even one"),
         ("i1", 2, "Film 1, the odd one"),
     ]
-    assert client.delete("/v1/people/d%20e").json() == {"person": "d e", "erased_events": 2}
-    assert client.get("/v1/people/d%20e").json()["events"] == []
-    assert ask(client, person="d e")["prior"]
-    client.post("/v1/events", json={"events": [dict(one, person="d/e") for one in events]})
-    assert client.delete("/v1/people/d%2Fe").json() == {"person": "d/e", "erased_events": 2}
+    assert client.delete("/v1/users/d%20e").json() == {"user": "d e", "erased_events": 2}
+    assert client.get("/v1/users/d%20e").json()["events"] == []
+    assert ask(client, user="d e")["prior"]
+    client.post("/v1/events", json={"events": [dict(one, user="d/e") for one in events]})
+    assert client.delete("/v1/users/d%2Fe").json() == {"user": "d/e", "erased_events": 2}
 
 
 def test_items_are_found_by_title_and_by_likeness(client):
@@ -154,7 +154,7 @@ def test_models_are_deployed_rolled_back_and_divided(client, runs):
     assert client.post("/v1/models/multvae:rollback").json()["models"][1]["kind"] == "multvae"
     assert client.post("/v1/models/ease:rollback").status_code == 422
     assert client.put("/v1/split", json={"shares": {"ease": 0.5, "multvae": 0.5}}).status_code == 200
-    assert {ask(client, person=f"p{at}")["model"] for at in range(30)} == {"ease", "multvae"}
+    assert {ask(client, user=f"p{at}")["model"] for at in range(30)} == {"ease", "multvae"}
     for run in ("/etc", str(runs["ease"].parent / ".." / "elsewhere")):
         refused = client.post("/v1/models", json={"run": run})
         assert refused.status_code == 422
@@ -172,9 +172,9 @@ def test_keys_open_what_their_scopes_say(keyed):
     calls = {
         "read": [("POST", "/v1/recommendations", {"json": {}}), ("GET", "/v1/items", {}), ("GET", "/metrics", {})],
         "write": [
-            ("POST", "/v1/events", {"json": {"events": [{"person": "a", "item": "b"}]}}),
-            ("GET", "/v1/people/a", {}),
-            ("DELETE", "/v1/people/a", {}),
+            ("POST", "/v1/events", {"json": {"events": [{"user": "a", "item": "b"}]}}),
+            ("GET", "/v1/users/a", {}),
+            ("DELETE", "/v1/users/a", {}),
         ],
         "admin": [("PUT", "/v1/split", {"json": {"shares": {}}})],
     }
@@ -220,9 +220,9 @@ def test_a_key_has_a_rate(service, runs):
         ({"k": 0}, "body.k"),
         ({"k": 101}, "k: at most 100, not 101"),
         ({"history": ["i0"] * 51}, "history: at most 50 items, not 51"),
-        ({"person": "a", "history": ["i0"]}, "one of the two"),
+        ({"user": "a", "history": ["i0"]}, "one of the two"),
         ({"temperature": 0}, "body.temperature"),
-        ({"colour": 1}, "body.colour"),
+        ({"color": 1}, "body.color"),
         ({"explore": "always"}, "body.explore"),
         ({"seed": -1}, "body.seed"),
         ({"history": "i0"}, "body.history"),
@@ -313,10 +313,10 @@ def test_a_full_queue_is_503_with_a_time_to_come_back(client, service):
 def test_the_interface_is_described_to_the_field(client):
     described = client.get("/openapi.json").json()
     paths = described["paths"]
-    assert {"/v1/recommendations", "/v1/events", "/v1/people/{person}", "/v1/models", "/healthz"} <= set(paths)
+    assert {"/v1/recommendations", "/v1/events", "/v1/users/{user}", "/v1/models", "/healthz"} <= set(paths)
     for name, schema in described["components"]["schemas"].items():
         if name in {"HTTPValidationError", "ValidationError"}:
             continue
         assert schema.get("description"), name
-    question = described["components"]["schemas"]["Question"]["properties"]
+    question = described["components"]["schemas"]["RecommendRequest"]["properties"]
     assert all(one.get("description") or "$ref" in json.dumps(one) for one in question.values())

@@ -13,10 +13,10 @@ from foldin.errors import ConfigError, OverloadedError, RunError
 from foldin.ranking import WithSpread
 from foldin.runs import load_run
 from foldin.serve import Batcher, EventStore, Limits, Registry, Service, Telemetry, TokenBuckets, connect
-from foldin.serve.lists import ResolvedRequest, rank_requests
-from foldin.serve.loop_batcher import LoopBatcher
-from foldin.serve.schemas import Question
-from foldin.serve.service import Taken
+from foldin.serve.engine.lists import ResolvedRequest, rank_requests
+from foldin.serve.engine.loop_batcher import LoopBatcher
+from foldin.serve.engine.routing import GivenHistory
+from foldin.serve.schemas import RecommendRequest
 from tests.lists import recommend
 from tests.serve.conftest import ITEMS, make_run
 
@@ -113,7 +113,7 @@ def test_a_swap_under_load_drops_nothing(tmp_path, runs):
     def ask():
         while not stop.is_set():
             try:
-                found = service.recommend([Question(history=["i0", "i2"], k=3, model="shop")])[0]
+                found = service.recommend([RecommendRequest(history=["i0", "i2"], k=3, model="shop")])[0]
                 answers.append((found["run"], [hit["item"] for hit in found["items"]]))
             except Exception as error:
                 errors.append(error)
@@ -156,23 +156,23 @@ def test_a_damaged_run_is_refused_and_the_old_one_serves_on(tmp_path, runs):
     registry.close()
 
 
-def test_a_test_divides_people_and_keeps_each_where_they_are(runs):
+def test_a_test_divides_users_and_keeps_each_where_they_are(runs):
     registry = Registry()
     for name in ("ease", "multvae"):
         registry.deploy(runs[name])
-    people = [f"p{at}" for at in range(2000)]
+    users = [f"p{at}" for at in range(2000)]
     registry.split({"ease": 0.25, "multvae": 0.75})
-    chosen = {person: registry.choose(None, person).name for person in people}
-    share = sum(name == "ease" for name in chosen.values()) / len(people)
+    chosen = {user: registry.choose(None, user).name for user in users}
+    share = sum(name == "ease" for name in chosen.values()) / len(users)
     assert abs(share - 0.25) < 0.03
-    assert all(registry.choose(None, person).name == name for person, name in chosen.items())
+    assert all(registry.choose(None, user).name == name for user, name in chosen.items())
     assert registry.choose(None, None).name == "ease"  # whom nobody knows gets the default
-    assert registry.choose("multvae", people[0]).name == "multvae"
+    assert registry.choose("multvae", users[0]).name == "multvae"
     for wrong in ({"ease": 0.5}, {"ease": 1.5, "multvae": -0.5}, {"none": 1.0}):
         with pytest.raises(ConfigError, match="models: "):
             registry.split(wrong)
     registry.split({})
-    assert {registry.choose(None, person).name for person in people} == {"ease"}
+    assert {registry.choose(None, user).name for user in users} == {"ease"}
     registry.close()
 
 
@@ -249,9 +249,9 @@ def test_a_quick_model_answers_in_the_loop_and_draws_in_its_thread(runs):
 def test_a_batch_of_requests_is_the_library_s_batch_to_the_bit(runs, name):
     model = load_run(runs[name]).model
     rng = np.random.default_rng(0)
-    people = [rng.choice(ITEMS, rng.integers(1, 9), replace=False).tolist() for _ in range(40)]
-    found = rank_requests(model, [ResolvedRequest(tuple(history), 5) for history in people])
-    expected = recommend(model, Histories.from_lists(people, ITEMS), 5)
+    users = [rng.choice(ITEMS, rng.integers(1, 9), replace=False).tolist() for _ in range(40)]
+    found = rank_requests(model, [ResolvedRequest(tuple(history), 5) for history in users])
+    expected = recommend(model, Histories.from_lists(users, ITEMS), 5)
     for one, items, scores in zip(found, expected.items, expected.scores, strict=True):
         assert one.items[0].tolist() == items[items >= 0].tolist()
         assert one.scores[0].tolist() == scores[items >= 0].tolist()
@@ -259,21 +259,22 @@ def test_a_batch_of_requests_is_the_library_s_batch_to_the_bit(runs, name):
 
 def test_what_is_asked_together_is_the_library_s_batch_to_the_bit(service, runs):
     model, catalog = load_run(runs["multvae"]).model, load_run(runs["multvae"]).catalog
-    people = [[0, 2], [1], [3, 5, 7], [4, 6, 8, 10]]
+    users = [[0, 2], [1], [3, 5, 7], [4, 6, 8, 10]]
     one = service.registry.get("multvae")
     one.in_loop.sizes.clear()
     one.batch_seconds = 0.001
 
     async def together():
-        asked = [one.ask(ResolvedRequest(tuple(history), 5)) for history in people]
+        asked = [one.ask(ResolvedRequest(tuple(history), 5)) for history in users]
         return await asyncio.gather(*asked)
 
     found = asyncio.run(together())
     assert list(one.in_loop.sizes) == [4]
-    expected = recommend(model, Histories.from_lists(people, ITEMS), 5)
-    for place, history in enumerate(people):
+    expected = recommend(model, Histories.from_lists(users, ITEMS), 5)
+    for place, history in enumerate(users):
         placed = service.place(
-            Question(history=[catalog.ids[i] for i in history], k=5), Taken([catalog.ids[i] for i in history])
+            RecommendRequest(history=[catalog.ids[i] for i in history], k=5),
+            GivenHistory([catalog.ids[i] for i in history]),
         )
         listed = service.finish(placed, found[place])["items"]
         assert [hit["item"] for hit in listed] == [catalog.ids[i] for i in expected.items[place]]

@@ -95,9 +95,9 @@ def test_uncertainty_comes_with_a_posterior(client):
 def test_reasons_are_what_leaving_an_event_out_changes(client, runs, name):
     model = load_run(runs[name]).model
     history = [0, 3, 2]
-    found = ask(client, history=[f"i{at}" for at in history], k=4, explain=True, model=name)
+    found = ask(client, history=[f"i{at}" for at in history], k=4, attributions=True, model=name)
     full = scores(model, Histories.from_lists([history], ITEMS))[0]
-    moved = {"reasons": 0, "despite": 0}
+    moved = {"raised_by": 0, "lowered_by": 0}
     for hit in found["items"]:
         item = int(hit["item"][1:])
         changes = []
@@ -106,7 +106,7 @@ def test_reasons_are_what_leaving_an_event_out_changes(client, runs, name):
             changes.append(float(full[item] - scores(model, Histories.from_lists([without], ITEMS))[0, item]))
         raised = sorted((at for at in range(3) if changes[at] > 0), key=lambda at: -changes[at])
         lowered = sorted((at for at in range(3) if changes[at] < 0), key=lambda at: changes[at])
-        for said, places in (("reasons", raised), ("despite", lowered)):
+        for said, places in (("raised_by", raised), ("lowered_by", lowered)):
             assert [one["item"] for one in hit[said]] == [f"i{history[at]}" for at in places]
             assert [one["change"] for one in hit[said]] == pytest.approx([changes[at] for at in places], abs=1e-4)
             moved[said] += len(places)
@@ -115,4 +115,4 @@ def test_reasons_are_what_leaving_an_event_out_changes(client, runs, name):
     )  # the history is of both tastes: each item is listed because of some and despite others
     assert found["effect_unit"] == ("nats" if name == "multvae" else "score")
     assert attributions(model, [], np.array([1, 2])) == [Attribution()] * 2
-    assert ask(client, explain=True)["items"][0]["reasons"] == []
+    assert ask(client, attributions=True)["items"][0]["raised_by"] == []

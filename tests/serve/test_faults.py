@@ -21,7 +21,7 @@ def test_the_database_goes_away_and_comes_back(server, runs):
     engine = connect(server.url)
     ring = KeyRing(engine)
     service = Service(registry, EventStore(engine), Limits(), Telemetry())
-    event = {"events": [{"person": "away", "item": "i0", "time": 1}]}
+    event = {"events": [{"user": "away", "item": "i0", "time": 1}]}
     with TestClient(make_app(service, None), base_url="http://localhost") as client:
         assert client.post("/v1/events", json=event).status_code == 200
         server.stop()
@@ -30,7 +30,7 @@ def test_the_database_goes_away_and_comes_back(server, runs):
             assert refused.status_code == 503
             assert refused.headers["retry-after"] == "1"
             assert "event store cannot be used" in refused.json()["error"]
-            assert client.post("/v1/recommendations", json={"person": "away"}).status_code == 503
+            assert client.post("/v1/recommendations", json={"user": "away"}).status_code == 503
             # Who brings a history is served all the same.
             assert client.post("/v1/recommendations", json={"history": ["i0"]}).status_code == 200
             assert client.get("/readyz").status_code == 503
@@ -42,7 +42,7 @@ def test_the_database_goes_away_and_comes_back(server, runs):
         assert client.get("/readyz").status_code == 200
         again = client.post("/v1/events", json=event).json()
         assert again == {"accepted": 0, "duplicates": 1, "replayed": False}
-        client.delete("/v1/people/away")
+        client.delete("/v1/users/away")
     engine.dispose()
 
 
@@ -89,7 +89,7 @@ JSON = st.recursive(
     max_leaves=8,
 )
 FIELDS = (
-    "person",
+    "user",
     "history",
     "k",
     "allow",
@@ -99,17 +99,17 @@ FIELDS = (
     "temperature",
     "seed",
     "model",
-    "explain",
+    "attributions",
     "uncertainty",
 )
 QUESTION = st.dictionaries(
     st.sampled_from(FIELDS), JSON | st.sampled_from(["i0", ["i0", "i1"], 3, "thompson", {"year": {"low": 1}}])
 )
 EVENTS = st.fixed_dictionaries(
-    {"events": st.lists(st.dictionaries(st.sampled_from(["person", "item", "time"]), JSON), max_size=3)}
+    {"events": st.lists(st.dictionaries(st.sampled_from(["user", "item", "time"]), JSON), max_size=3)}
 )
 BODY = st.one_of(QUESTION, EVENTS, JSON, st.fixed_dictionaries({"requests": st.lists(QUESTION, max_size=3)}))
-PATHS = ("/v1/recommendations", "/v1/recommendations:batch", "/v1/events", "/v1/models", "/v1/models/ease/map:person")
+PATHS = ("/v1/recommendations", "/v1/recommendations:batch", "/v1/events", "/v1/models", "/v1/models/ease/map:user")
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.sampled_from(
@@ -117,8 +117,8 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.sampl
 )
 ELSEWHERE = st.sampled_from(
     [
-        ("GET", "/v1/people/{}"),
-        ("DELETE", "/v1/people/{}"),
+        ("GET", "/v1/users/{}"),
+        ("DELETE", "/v1/users/{}"),
         ("GET", "/v1/items/{}/similar"),
         ("GET", "/v1/models/{}/report"),
         ("GET", "/v1/models/{}/map"),

@@ -12,9 +12,9 @@ from sqlalchemy.exc import OperationalError
 
 from foldin.errors import ConfigError, EventStoreError, OverloadedError
 from foldin.serve import Event, EventStore, KeyRing, Limits, Registry, Service, Telemetry, connect, make_app
-from foldin.serve.insight import Insight
-from foldin.serve.middleware import Middleware
-from foldin.serve.schemas import BatchQuestion, EventBatch
+from foldin.serve.api.middleware import Middleware
+from foldin.serve.schemas import BatchRecommendRequest, EventBatch
+from foldin.serve.studio.insight import Insight
 
 
 def test_addresses_that_no_file_or_folder_can_have(client, runs):
@@ -23,7 +23,7 @@ def test_addresses_that_no_file_or_folder_can_have(client, runs):
         refused = client.post("/v1/models", json={"run": run})
         assert refused.status_code == 422
         assert "run:" in refused.json()["error"]
-    for path in ("/v1/people/a%00b", "/v1/items/%00/similar"):
+    for path in ("/v1/users/a%00b", "/v1/items/%00/similar"):
         assert client.get(path).status_code == 422
 
 
@@ -54,9 +54,9 @@ def test_numbers_that_would_leave_json(client):
 
 def test_more_than_may_come_at_once_is_refused_before_it_is_read(client):
     with pytest.raises(ValidationError, match="at most 10000 items"):
-        BatchQuestion.model_validate({"requests": [{}] * 10_001})
+        BatchRecommendRequest.model_validate({"requests": [{}] * 10_001})
     with pytest.raises(ValidationError, match="at most 10000 items"):
-        EventBatch.model_validate({"events": [{"person": "p", "item": "i"}] * 10_001})
+        EventBatch.model_validate({"events": [{"user": "p", "item": "i"}] * 10_001})
     found = client.post("/v1/recommendations:batch", json={"requests": [{}] * 21})
     assert found.status_code == 422
     assert "at most 20" in found.json()["error"]
@@ -124,9 +124,9 @@ def test_a_bug_is_told_in_one_line_of_json(caplog):
 
 def test_the_log_does_not_keep_who_somebody_is(client, caplog):
     with caplog.at_level(logging.INFO, logger="foldin.serve"):
-        client.get("/v1/people/somebody-s-name")
-        client.delete("/v1/people/somebody-s-name")
-    assert "/v1/people/{person" in caplog.records[0].message
+        client.get("/v1/users/somebody-s-name")
+        client.delete("/v1/users/somebody-s-name")
+    assert "/v1/users/{user" in caplog.records[0].message
     assert not any("somebody" in one.message for one in caplog.records if one.name == "foldin.serve")
 
 
@@ -136,7 +136,7 @@ def test_idempotency_keys_are_of_who_sends_them(service):
     with TestClient(make_app(service, ring), base_url="http://localhost") as client:
         send = lambda secret, item: client.post(
             "/v1/events",
-            json={"events": [{"person": "p", "item": item, "time": 1}]},
+            json={"events": [{"user": "p", "item": item, "time": 1}]},
             headers={"Authorization": f"Bearer {secret}", "Idempotency-Key": "1"},
         )
         assert send(first, "i0").json()["accepted"] == 1
@@ -157,10 +157,10 @@ def test_with_keys_too_a_history_is_served_while_the_database_is_away(service, m
             raise OperationalError("connect", {}, Exception("away"))
 
         monkeypatch.setattr(service.events.engine, "connect", away)
-        monkeypatch.setattr("foldin.serve.keys._FRESH", 0.0)
+        monkeypatch.setattr("foldin.serve.storage.keys._FRESH", 0.0)
         assert ask() == 200
         assert client.get("/v1/models", headers={"Authorization": "Bearer other"}).status_code == 503
-        monkeypatch.setattr("foldin.serve.keys._STALE", 0.0)
+        monkeypatch.setattr("foldin.serve.storage.keys._STALE", 0.0)
         assert ask() == 503
 
 
@@ -218,15 +218,15 @@ def test_who_has_a_model_keeps_it_while_its_share_grows(runs):
     registry = Registry()
     for name in ("ease", "popularity"):
         registry.deploy(runs[name])
-    people = [f"p{at}" for at in range(2000)]
+    users = [f"p{at}" for at in range(2000)]
 
     def served(share):
         registry.split({"ease": share, "popularity": 1 - share})
-        return {person for person in people if registry.choose(None, person).name == "ease"}
+        return {user for user in users if registry.choose(None, user).name == "ease"}
 
     few, more = served(0.1), served(0.2)
     assert few < more
-    assert 0.15 < len(more) / len(people) < 0.25
+    assert 0.15 < len(more) / len(users) < 0.25
     with pytest.raises(ConfigError):
         registry.split({"ease": 0.5})
     registry.close()

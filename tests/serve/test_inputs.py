@@ -12,7 +12,7 @@ from foldin.errors import ConfigError
 from foldin.models import MODELS
 from foldin.runs import save_run
 from foldin.serve import Event, EventStore, Limits, Registry, Service, Telemetry, connect, make_app
-from tests.conftest import checkerboard
+from foldin.testing import two_tastes
 
 LONG = ["https://news.example/" + "a" * 190 + f"/{at}" for at in range(5)] + ["쿠" * 400, "x" * 3000, "short"]
 
@@ -23,7 +23,7 @@ def pages(tmp_path_factory):
     root = tmp_path_factory.mktemp("long")
     model = MODELS["popularity"].model_class(len(LONG), MODELS["popularity"]())
     model.load_state({name: one + 1 for name, one in model.state().items()})
-    catalog = Catalog(pl.DataFrame({"item": LONG, "count": checkerboard(16, len(LONG)).counts()}))
+    catalog = Catalog(pl.DataFrame({"item": LONG, "count": two_tastes(16, len(LONG)).counts()}))
     folder = root / ("r" * 250)
     save_run(folder, model=model, catalog=catalog, info={})
     registry = Registry()
@@ -41,10 +41,10 @@ def test_what_is_listed_can_be_sent_wherever_an_item_is_taken(pages, item):
     listed = [hit["item"] for hit in pages.post("/v1/recommendations", json={"k": 20}).json()["items"]]
     assert item in listed
     user = f"reader of {LONG.index(item)}"
-    sent = pages.post("/v1/events", json={"events": [{"person": user, "item": item, "time": 1}]})
+    sent = pages.post("/v1/events", json={"events": [{"user": user, "item": item, "time": 1}]})
     assert sent.json() == {"accepted": 1, "duplicates": 0, "replayed": False}
-    assert pages.get(f"/v1/people/{quote(user)}").json()["events"][0]["item"] == item
-    for question in ({"person": user}, {"history": [item]}, {"deny": [item]}):
+    assert pages.get(f"/v1/users/{quote(user)}").json()["events"][0]["item"] == item
+    for question in ({"user": user}, {"history": [item]}, {"deny": [item]}):
         answer = pages.post("/v1/recommendations", json={"k": 20, **question}).json()
         assert item not in [hit["item"] for hit in answer["items"]]
         assert not answer["unknown_items"]
@@ -66,10 +66,10 @@ def test_a_long_name_of_a_model_can_be_sent(pages):
 
 def test_ids_that_no_catalog_has_are_bounded_in_one_line(pages):
     fair, long = "y" * 2000, "y" * 2001
-    assert pages.post("/v1/events", json={"events": [{"person": "p", "item": fair}]}).status_code == 200
+    assert pages.post("/v1/events", json={"events": [{"user": "p", "item": fair}]}).status_code == 200
     assert pages.post("/v1/recommendations", json={"history": [fair]}).json()["unknown_items"] == [fair]
     refused = [
-        pages.post("/v1/events", json={"events": [{"person": "p", "item": long}]}),
+        pages.post("/v1/events", json={"events": [{"user": "p", "item": long}]}),
         pages.post("/v1/recommendations", json={"history": [long]}),
         pages.post("/v1/recommendations", json={"allow": [long]}),
         pages.post("/v1/recommendations", json={"deny": ["쿠" * 700]}),
@@ -82,16 +82,16 @@ def test_ids_that_no_catalog_has_are_bounded_in_one_line(pages):
         assert len(answer.json()["error"]) < 200
     assert pages.get(f"/v1/items/{fair}/similar").status_code == 404
     users = [
-        pages.post("/v1/events", json={"events": [{"person": "u" * 501, "item": "short"}]}),
-        pages.post("/v1/recommendations", json={"person": "쿠" * 200}),
-        pages.get(f"/v1/people/{'u' * 501}"),
-        pages.delete(f"/v1/people/{'u' * 501}"),
+        pages.post("/v1/events", json={"events": [{"user": "u" * 501, "item": "short"}]}),
+        pages.post("/v1/recommendations", json={"user": "쿠" * 200}),
+        pages.get(f"/v1/users/{'u' * 501}"),
+        pages.delete(f"/v1/users/{'u' * 501}"),
     ]
     for answer in users:
         assert answer.status_code == 422
         assert "at most 500 bytes" in answer.json()["error"]
-    assert pages.post("/v1/recommendations", json={"person": "u" * 500}).status_code == 200
-    for empty in ({"history": [""]}, {"person": ""}, {"deny": ["\x00"]}):
+    assert pages.post("/v1/recommendations", json={"user": "u" * 500}).status_code == 200
+    for empty in ({"history": [""]}, {"user": ""}, {"deny": ["\x00"]}):
         assert pages.post("/v1/recommendations", json=empty).status_code == 422
 
 
@@ -100,10 +100,10 @@ def test_a_value_of_another_kind_is_refused(client):
         *({"k": wrong} for wrong in (True, 3.0, 3.5, "3", None, [3])),
         *({"seed": wrong, "explore": "temperature"} for wrong in (True, 1.0, "1")),
         *({"temperature": wrong} for wrong in (True, "1", None)),
-        *({name: wrong} for name in ("exclude_seen", "explain", "uncertainty") for wrong in (1, 0, "true", None)),
+        *({name: wrong} for name in ("exclude_seen", "attributions", "uncertainty") for wrong in (1, 0, "true", None)),
         *({"history": wrong} for wrong in ([1], [True], "i1", {"i1": 1}, [None])),
         *({"model": wrong} for wrong in (1, True)),
-        *({"person": wrong} for wrong in (7, True)),
+        *({"user": wrong} for wrong in (7, True)),
         *(
             {"filter": {"year": wrong}}
             for wrong in ({"low": True}, {"high": "3"}, {"any_of": "1990"}, {"any_of": [None]})
@@ -127,10 +127,10 @@ def test_other_questions_are_as_strict(client):
     assert split({"ease": True}) == split({"ease": "1"}) == 422
     assert split({"ease": 1}) == split({}) == 200
     assert client.post("/v1/models", json={"run": "x", "default": 1}).status_code == 422
-    on_map = lambda **body: client.post("/v1/models/multvae/map:person", json=body).status_code
+    on_map = lambda **body: client.post("/v1/models/multvae/map:user", json=body).status_code
     assert on_map(history=["i1"], seed=1) == 200
     assert on_map(history=["i1"], seed=True) == on_map(history=["i1"], seed=1.0) == on_map(history=[1]) == 422
-    assert client.post("/v1/events", json={"events": [{"person": 1, "item": "i1"}]}).status_code == 422
+    assert client.post("/v1/events", json={"events": [{"user": 1, "item": "i1"}]}).status_code == 422
 
 
 def test_an_id_that_postgresql_cannot_index_is_said(postgres):

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from foldin.data import resolve_history
 from foldin.runs import load_run
 from foldin.serve import Event, Limits, Registry, ResolvedRequest, Service, Telemetry, rank_requests
-from foldin.serve.migrations import events as table
-from foldin.serve.schemas import Question
+from foldin.serve.schemas import RecommendRequest
+from foldin.serve.storage.migrations import events as table
 from tests.serve.conftest import ITEMS
 
 
@@ -22,7 +22,7 @@ def events_of(user: str, n: int, seed: int = 0) -> list[Event]:
 
 def kept(store, events: list[Event]) -> None:
     """Write events without the receipts of `append`, which take longer than all that is tested here."""
-    rows = [{"person": one.person, "item": one.item, "time": one.time, "arrived": 0} for one in events]
+    rows = [{"user_id": one.user, "item": one.item, "time": one.time, "arrived": 0} for one in events]
     with store.engine.begin() as connection:
         connection.execute(sa.insert(table), rows)
 
@@ -43,9 +43,9 @@ def test_seen_is_exact_however_many_newer_events_there_are(known, n):
     kept(known.events, events)
     taken = {event.item for event in events}
     for more in ({}, {"uncertainty": True}, {"explore": "thompson"}, {"explore": "temperature", "uncertainty": True}):
-        (found,) = known.recommend([Question(person="heavy", k=ITEMS, **more)])
+        (found,) = known.recommend([RecommendRequest(user="heavy", k=ITEMS, **more)])
         assert {hit["item"] for hit in found["items"]} == {f"i{at}" for at in range(ITEMS)} - taken
-    (found,) = known.recommend([Question(person="heavy", k=ITEMS, exclude_seen=False)])
+    (found,) = known.recommend([RecommendRequest(user="heavy", k=ITEMS, exclude_seen=False)])
     assert len(found["items"]) == ITEMS
     unknown = [event.item for event in events if event.item.startswith("x")]
     assert set(found["unknown_items"]) <= set(unknown)
@@ -56,7 +56,7 @@ def test_the_window_counts_items_that_the_model_knows(known, runs):
     object.__setattr__(known.limits, "history", 4)
     names = ["i9", "i1", "i2", "i3", "x", "i4", "i5", *(["i5", "y"] * 10)]
     known.events.append([Event("p", name, at) for at, name in enumerate(names)])
-    (found,) = known.recommend([Question(person="p", k=ITEMS)])
+    (found,) = known.recommend([RecommendRequest(user="p", k=ITEMS)])
     assert found["known_events"] == 4
     model = load_run(runs["multvae"]).model
     (same,) = rank_requests(model, [ResolvedRequest((2, 3, 4, 5), ITEMS, older=(9, 1))])

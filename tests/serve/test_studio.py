@@ -7,9 +7,10 @@ import torch
 from foldin.data import Histories
 from foldin.models import MODELS
 from foldin.runs import load_run, save_run
-from foldin.serve import Registry, lab
-from foldin.serve.insight import Insight, _keep
-from foldin.serve.studio import FOLDER
+from foldin.serve import Registry
+from foldin.serve.studio import lab
+from foldin.serve.studio.insight import Insight, _keep
+from foldin.serve.studio.routes import FOLDER
 from tests.serve.conftest import ITEMS, make_run
 
 
@@ -75,8 +76,8 @@ def test_the_lab_s_noise_turns_to_data(steps, eta):
 def test_the_map_is_the_principal_components_of_the_item_vectors(client, runs):
     found = client.get("/v1/models/multvae/map").json()
     vectors = load_run(runs["multvae"]).model.item_vectors()[0].double()
-    centred = vectors - vectors.mean(dim=0)
-    _, sizes, _ = torch.linalg.svd(centred, full_matrices=False)
+    centered = vectors - vectors.mean(dim=0)
+    _, sizes, _ = torch.linalg.svd(centered, full_matrices=False)
     at = np.array([[one["x"], one["y"]] for one in found["items"]])
     assert np.allclose((at**2).sum(axis=0), sizes[:2].square().numpy(), rtol=1e-3)
     assert found["explained"] == pytest.approx(float(sizes[:2].square().sum() / sizes.square().sum()), abs=1e-4)
@@ -85,7 +86,7 @@ def test_the_map_is_the_principal_components_of_the_item_vectors(client, runs):
 
 
 def test_vectors_of_width_one_lie_on_a_line(tmp_path):
-    model = MODELS["multvae"].model_class(ITEMS, MODELS["multvae"](hidden=(), latent=1))
+    model = MODELS["multvae"].model_class(ITEMS, MODELS["multvae"](hidden_dims=(), latent_dim=1))
     catalog = load_run(make_run(tmp_path / "any", "popularity")).catalog
     save_run(tmp_path / "narrow", model=model, catalog=catalog, info={"seed": 0})
     registry = Registry()
@@ -93,7 +94,7 @@ def test_vectors_of_width_one_lie_on_a_line(tmp_path):
     found = Insight().map(one)
     assert {point.y for point in found.items} == {0.0}
     assert found.explained == pytest.approx(1.0)
-    assert Insight().person(one, Histories.from_lists([[0]], ITEMS), seed=0).mean[1] == 0.0
+    assert Insight().user(one, Histories.from_lists([[0]], ITEMS), seed=0).mean[1] == 0.0
     registry.close()
 
 
@@ -105,7 +106,7 @@ def test_only_the_newest_runs_are_remembered():
 
 
 def test_the_code_tree_holds_every_item_once(client, runs):
-    names = load_run(runs["semantic"]).model.naming.names
+    names = load_run(runs["semantic"]).model.item_tokens()
     assert client.get("/v1/models/semantic/report").json()["levels"] == names.shape[1] == 3
     assert client.get("/v1/models/ease/report").json()["levels"] is None
     path = "/v1/models/semantic/codes"
@@ -137,24 +138,24 @@ def test_the_code_tree_holds_every_item_once(client, runs):
     assert client.get("/v1/models/ease/codes").status_code == 422
 
 
-def test_a_person_lies_on_the_side_of_their_items(client):
+def test_a_user_lies_on_the_side_of_their_items(client):
     points = {
         one["item"]: np.array([one["x"], one["y"]]) for one in client.get("/v1/models/multvae/map").json()["items"]
     }
     even = sum(points[f"i{at}"] for at in range(0, ITEMS, 2))
     for own, side in ((["i0", "i2", "i4"], even), (["i1", "i3", "i5"], -even)):
-        found = client.post("/v1/models/multvae/map:person", json={"history": own}).json()
+        found = client.post("/v1/models/multvae/map:user", json={"history": own}).json()
         assert np.dot(found["mean"], side) > 0
         assert len(found["draws"]) == 200
         assert np.array(found["draws"]).std() > 0
-    plain = client.post("/v1/models/ease/map:person", json={"history": ["i0"]})
+    plain = client.post("/v1/models/ease/map:user", json={"history": ["i0"]})
     assert plain.status_code in (200, 422)
 
 
 def test_reports_tell_what_the_run_holds_and_why_there_is_no_more(client):
     found = client.get("/v1/models/multvae/report").json()
     assert found["kind"] == "multvae"
-    assert found["config"]["latent"] == 8
+    assert found["config"]["latent_dim"] == 8
     assert found["explained"] is None
     live = client.get("/v1/models/multvae/report", params={"live": True}).json()
     assert live["explained"] is None
@@ -183,6 +184,6 @@ def test_a_report_is_of_the_run_that_serves_not_of_what_its_folder_holds_by_now(
 
 def test_draws_are_those_of_the_posterior(runs):
     model = load_run(runs["multvae"]).model
-    people = Histories.from_lists([[0, 2]], ITEMS)
+    users = Histories.from_lists([[0, 2]], ITEMS)
     with torch.no_grad():
-        assert torch.equal(model.queries(people), model.queries_at(model.posterior(people)[0]))
+        assert torch.equal(model.queries(users), model.queries_at(model.posterior(users)[0]))

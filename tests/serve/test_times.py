@@ -79,7 +79,7 @@ def test_what_is_likely_a_mistake_is_refused_with_what_to_send(clock, sent, said
 
 def test_events_and_histories_take_the_same_times(client):
     def status(time, path="/v1/events"):
-        body = {"events": [{"person": "p", "item": "i1", "time": time}]}
+        body = {"events": [{"user": "p", "item": "i1", "time": time}]}
         if path != "/v1/events":
             body = {"history": ["i1"], "times": [time]}
         answer = client.post(path, content=json.dumps(body), headers={"content-type": "application/json"})
@@ -88,7 +88,7 @@ def test_events_and_histories_take_the_same_times(client):
             assert "\n" not in answer.json()["error"]
         return answer.status_code
 
-    for path in ("/v1/events", "/v1/recommendations", "/v1/models/multvae/map:person"):
+    for path in ("/v1/events", "/v1/recommendations", "/v1/models/multvae/map:user"):
         assert status(1_600_000_000, path) == status("2020-09-13T12:26:40Z", path) == 200
         for wrong in (
             1_600_000_000_000,
@@ -102,11 +102,11 @@ def test_events_and_histories_take_the_same_times(client):
         ):
             assert status(wrong, path) == 422, wrong
     assert status(None) == 200  # now
-    kept = client.get("/v1/people/p").json()["events"]
+    kept = client.get("/v1/users/p").json()["events"]
     assert next(one["time"] for one in kept) == 1_600_000_000
     assert len(kept) == 2  # the same moment, sent in two ways, is one event
     assert abs(kept[1]["time"] - time.time()) < 60
-    refused = client.post("/v1/events", json={"events": [{"person": "p", "item": "i1", "time": 1_600_000_000_000}]})
+    refused = client.post("/v1/events", json={"events": [{"user": "p", "item": "i1", "time": 1_600_000_000_000}]})
     assert refused.json()["error"].startswith("body.events.0.time: 1600000000000 looks like milliseconds")
 
 
@@ -114,7 +114,7 @@ def test_the_times_of_a_history_decide_its_order_and_each_item_needs_one(client)
     post = lambda **body: client.post("/v1/recommendations", json=body)
     turned = post(history=["i1", "i0", "i4"], times=[30, 10, 20], model="semantic").json()
     assert turned["items"] == post(history=["i0", "i4", "i1"], model="semantic").json()["items"]
-    for wrong in ({"history": ["i1"], "times": []}, {"times": [1]}, {"person": "p", "times": [1]}):
+    for wrong in ({"history": ["i1"], "times": []}, {"times": [1]}, {"user": "p", "times": [1]}):
         refused = post(**wrong)
         assert refused.status_code == 422
         assert "times: " in refused.json()["error"]

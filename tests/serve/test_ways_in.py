@@ -31,14 +31,14 @@ def runs(tmp_path_factory):
     root, log = tmp_path_factory.mktemp("ways"), make_log()
     frame = pl.DataFrame(
         {
-            "user": log.people.gather(log.histories.users()),
+            "user": log.users.gather(log.histories.users()),
             "item": log.items["item"].gather(log.histories.items.astype("int64")),
             "timestamp": log.histories.times,
         }
     )
     frame.write_csv(root / "log.csv")
     quick = [
-        *("--model", "sasrec", "--set", "width=8", "--set", "dropout=0", "--set", "learning_rate=0.02"),
+        *("--model", "sasrec", "--set", "embedding_dim=8", "--set", "dropout=0", "--set", "learning_rate=0.02"),
         "--epochs",
         "3",
     ]
@@ -94,15 +94,15 @@ def test_one_history_with_repeats_gives_one_list_whatever_the_way_in(client, run
     exact = recommend(run.model, Histories.from_lists([[places[f"i{at:02}"] for at in read]], len(places)), 6)
     assert [item for item, _ in shown] == [run.catalog.ids[at] for at in exact.items[0]]
     times = [START + at for at in range(len(TAKEN))]
-    events = [{"person": "p", "item": item, "time": time} for item, time in zip(TAKEN, times, strict=True)]
+    events = [{"user": "p", "item": item, "time": time} for item, time in zip(TAKEN, times, strict=True)]
     assert client.post("/v1/events", json={"events": events[::-1]}).json()["accepted"] == len(TAKEN)
-    kept = over_http(client, person="p", model=name)
+    kept = over_http(client, user="p", model=name)
     assert near(kept, over_http(client, history=TAKEN, times=times, model=name))
-    (tmp_path / "people.csv").write_text(
+    (tmp_path / "users.csv").write_text(
         "user,item,timestamp\n" + "".join(f"p,{one['item']},{one['time']}\n" for one in events)
     )
     target = tmp_path / "lists.ndjson"
-    more = ("--users", tmp_path / "people.csv", "--out", target, "-k", "6", "--device", "cpu")
+    more = ("--users", tmp_path / "users.csv", "--out", target, "-k", "6", "--device", "cpu")
     assert call("recommend", runs / name, *more) == 0
     rows = pl.read_ndjson(target)
     assert near(kept, list(zip(rows["item"].to_list(), rows["probability"].to_list(), strict=True)))
@@ -134,23 +134,23 @@ def test_a_model_that_looks_at_times_reads_those_that_are_kept(client):
 def test_reasons_of_a_model_that_looks_at_times_keep_the_times_of_the_others(client, runs):
     items, times = ["i03", "i05", "i07"], [START, START + 10**5, START + 10**7]
     answer = client.post(
-        "/v1/recommendations", json={"history": items, "times": times, "model": "timed", "k": 1, "explain": True}
+        "/v1/recommendations", json={"history": items, "times": times, "model": "timed", "k": 1, "attributions": True}
     ).json()
     (hit,) = answer["items"]
     run = load_run(runs / "timed")
     at = {one: place for place, one in enumerate(run.catalog.ids)}
 
     def score(kept: list[int]) -> float:
-        people = Histories(
+        users = Histories(
             items=np.array([at[items[one]] for one in kept], np.int32),
             offsets=np.array([0, len(kept)]),
             n_items=len(at),
             times=np.array([times[one] for one in kept]),
         )
-        return float(scores(run.model, people)[0, at[hit["item"]]])
+        return float(scores(run.model, users)[0, at[hit["item"]]])
 
     changes = {items[one]: score([0, 1, 2]) - score([two for two in range(3) if two != one]) for one in range(3)}
-    for said, sign in (("reasons", 1), ("despite", -1)):
+    for said, sign in (("raised_by", 1), ("lowered_by", -1)):
         wanted = {item: change for item, change in changes.items() if sign * change > 0}
         assert {one["item"]: one["change"] for one in hit[said]} == pytest.approx(wanted, abs=1e-4)
     assert answer["effect_unit"] == "nats"

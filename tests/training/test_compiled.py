@@ -47,7 +47,10 @@ def run(settings, **environment):
     "settings",
     [
         {"precision": "bfloat16"},
-        {"likelihood": "gaussian", "prior": "vamp", "estimator": "a", "components": 3, "samples": 2},
+        pytest.param(
+            {"likelihood": "gaussian", "prior": "vamp", "estimator": "a", "components": 3, "samples": 2},
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_compiled_it_learns_the_same(settings):

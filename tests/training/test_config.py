@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from foldin.errors import ConfigError
-from foldin.models import MODELS, MultVAEConfig
-from foldin.training import Config, setting
+from foldin.models import MODELS, DiffRecConfig, LatentDiffRecConfig, MultVAEConfig, RisingOverUpdates
+from foldin.training import Config, Option, setting, settings_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ def test_bad_texts_are_refused(texts, message):
 
 
 def test_a_journey_through_json():
-    config = MultVAEConfig(hidden=(10, 5), anneal_updates=7)
+    config = MultVAEConfig(hidden_dims=(10, 5), beta_schedule=RisingOverUpdates(updates=7))
     assert MultVAEConfig.from_dict(json.loads(json.dumps(config.as_dict()))) == config
     with pytest.raises(ConfigError, match="MultVAE has no setting 'speed'"):
         MultVAEConfig.from_dict({"speed": 1})
@@ -65,5 +65,132 @@ def test_a_journey_through_json():
 @pytest.mark.parametrize("name", MODELS)
 def test_every_setting_of_every_model_is_explained(name):
     config = MODELS[name]()
-    assert all(field.metadata["help"] for field in dataclasses.fields(config))
-    assert MODELS[name](**config.as_dict()) == config
+    assert MODELS[name].from_dict(json.loads(json.dumps(config.as_dict()))) == config
+    for field, about in settings_of(MODELS[name]).items():
+        assert about["help"][0] == about["help"][0].upper(), field
+        assert about["help"].endswith("."), field
+
+
+# The names that settings of the same meaning have in every model.
+STANDARD = {
+    *("latent_dim", "hidden_dims", "embedding_dim", "n_heads", "n_layers", "max_length", "dropout", "learning_rate"),
+    *(
+        "lr_decay",
+        "weight_decay",
+        "batch_size",
+        "epochs",
+        "patience",
+        "seed",
+        "device",
+        "beta",
+        "beta_schedule",
+        "loss",
+    ),
+    *("n_negatives", "temperature", "regularization", "n_components", "n_neighbors", "n_steps"),
+}
+# Those that mean something in one model, or in one family.
+OWN = {
+    "popularity": "smoothing window_days",
+    "itemknn": "shrinkage oldest",
+    "ease": "oldest",
+    "als": "confidence iterations oldest",
+    "mixture": "smoothing precision",
+    "plsa": "user_pseudo item_pseudo local_iterations local_tolerance",
+    "lda": "alpha eta online local_iterations local_tolerance",
+    "poisson": "shape activity_shape activity_mean ascent local_iterations local_tolerance",
+    "multdae": "oldest",
+    "multvae": "oldest",
+    "recvae": "hidden_dim kl_weight prior alternation slim oldest",
+    "diffrec": "time_dim noise importance normalized head empty_share",
+    "t-diffrec": "time_dim noise importance normalized head empty_share oldest",
+    "l-diffrec": "n_clusters residual time_dim noise reweighted diffusion_weight oldest",
+    "sasrec": "codebook_size crop attention_dropout positions timed block expansion initial_sd batch_tokens",
+    "semantic": "tokens expansion item_vectors constrained batch_tokens",
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_settings_of_one_meaning_have_one_name(name):
+    fields = [field.name for field in dataclasses.fields(MODELS[name])]
+    assert set(fields) - STANDARD == set(OWN[name].split())
+    assert len(fields) <= 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plain(Option):
+    """Nothing to set."""
+
+    name = "plain"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steep(Option):
+    """A slope."""
+
+    name = "steep"
+    slope: float = setting(2.0, "The slope.", above=0)
+    inner: Plain | None = setting(None, "A way within.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaysConfig(Config):
+    way: Plain | Steep = setting(Plain(), "The way.")
+    other: Steep | None = setting(None, "Another way.")
+    rate: float = setting(0.5, "A rate.", low=0, below=1)
+
+
+def test_a_way_is_chosen_by_its_name_and_set_behind_a_dot():
+    found = WaysConfig.from_texts({"way.slope": "3", "way": "steep", "other": "steep", "other.inner": "plain"})
+    assert found == WaysConfig(way=Steep(slope=3.0), other=Steep(inner=Plain()))
+    assert found.with_texts({"way.slope": "4"}).way.slope == 4.0
+    assert found.with_texts({"other": "none"}).other is None
+    assert WaysConfig().with_settings({"way": "steep", "way.slope": 3, "rate": 0.1}).way == Steep(slope=3)
+    assert WaysConfig().with_settings({"way": Steep(slope=5.0)}).way.slope == 5.0
+    journey = json.loads(json.dumps(found.as_dict()))
+    assert journey["way"] == {"name": "steep", "slope": 3.0, "inner": None}
+    assert WaysConfig.from_dict(journey) == found
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ({"way": "steeper"}, "Ways: way = 'steeper': one of plain, steep was expected"),
+        ({"other": "plain"}, "Ways: other = 'plain': one of steep, none was expected"),
+        ({"way.slope": "1"}, "Plain has no setting 'slope'; there are none"),
+        (
+            {"other.slope": "1"},
+            "Ways: other.slope: other = None has no settings; choose a way first, such as other=steep",
+        ),
+        ({"rate.slope": "1"}, "Ways: rate.slope: rate = 0.5 has no settings"),
+        ({"way": "steep", "way.slope": "0"}, "Steep: slope = 0.0: must be > 0"),
+        ({"way": "steep", "way.slope": "x"}, "Steep: slope = 'x': number was expected"),
+        ({"ways.slope": "1"}, "Ways has no setting 'ways'"),
+    ],
+)
+def test_what_is_no_way_is_refused(texts, message):
+    with pytest.raises(ConfigError, match=message):
+        WaysConfig.from_texts(texts)
+
+
+def test_a_way_that_json_does_not_name_is_refused():
+    with pytest.raises(ConfigError, match="Ways: way = 'none': one of plain, steep was expected"):
+        WaysConfig.from_dict({"way": {"name": "none"}})
+    with pytest.raises(ConfigError, match="Ways: way = 3: one of plain, steep was expected"):
+        WaysConfig.from_dict({"way": 3})
+
+
+def test_settings_say_which_ways_they_belong_to():
+    found = settings_of(WaysConfig)
+    assert list(found) == ["way", "way.slope", "way.inner", "other", "other.slope", "other.inner", "rate"]
+    assert found["way"]["options"] == {"plain": "Nothing to set.", "steep": "A slope."}
+    assert found["way.slope"]["with"] == {"way": {"steep": 2.0}}
+    assert found["other.slope"]["with"] == {"other": {"steep": 2.0}}
+
+
+def test_the_way_that_is_there_by_default_keeps_the_settings_that_the_model_gives_it():
+    assert DiffRecConfig.from_texts({"noise": "linear"}) == DiffRecConfig()
+    assert DiffRecConfig.from_texts({"noise": "linear", "noise.scale": "1"}).noise.first == DiffRecConfig().noise.first
+    assert settings_of(DiffRecConfig)["noise.first"]["default"] == DiffRecConfig().noise.first > 0
+    assert (
+        settings_of(LatentDiffRecConfig)["beta_schedule.share"]["default"] == LatentDiffRecConfig().beta_schedule.share
+    )

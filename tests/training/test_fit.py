@@ -14,7 +14,8 @@ import torch
 from foldin.data import Histories
 from foldin.errors import FitError, RunError
 from foldin.files import read_tensors
-from foldin.models import MultVAE, MultVAEConfig, Recommender
+from foldin.models import MultVAE, MultVAEConfig, Recommender, RisingOverShare
+from foldin.testing import two_tastes
 from foldin.training import (
     CHECKPOINT,
     Config,
@@ -28,10 +29,9 @@ from foldin.training import (
     fit,
     shuffled,
 )
-from tests.conftest import checkerboard
 
-TRAIN = checkerboard(60, 20)
-CONFIG = MultVAEConfig(hidden=(8,), latent=4, epochs=6, batch_size=16, learning_rate=0.01)
+TRAIN = two_tastes(60, 20)
+CONFIG = MultVAEConfig(hidden_dims=(8,), latent_dim=4, epochs=6, batch_size=16, learning_rate=0.01)
 
 
 def vae(config: MultVAEConfig = CONFIG, seed: int = 1) -> MultVAE:
@@ -110,13 +110,13 @@ def test_a_plan_is_followed_phase_by_phase():
     assert torch.allclose(model.a, torch.ones(3) - 12 * 0.5)
     assert torch.allclose(model.b, torch.ones(3) - 0.1 - 5 * 0.01)
     assert result.stopped == "finished"
-    # Terms are means over people: steps 0, 1 (25 people each) and 2 (10 people), twice as many passes.
+    # Terms are means over users: steps 0, 1 (25 users each) and 2 (10 users), twice as many passes.
     first = result.records[0].terms
     assert first["middle/done"] == 1.0
     assert first["b/term"] == pytest.approx((25 * 0 + 25 * 1 + 10 * 2) / 60)
 
 
-def test_every_person_is_seen_once_a_pass():
+def test_every_user_is_seen_once_a_pass():
     seen = []
 
     class Watching(Script):
@@ -221,10 +221,13 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     fit(vae(), TRAIN, folder=tmp_path, until=lambda record: record.epoch == 1)
     for name, call in {
         "config": lambda: fit(
-            vae(MultVAEConfig(hidden=(8,), latent=4, epochs=6, batch_size=17)), TRAIN, folder=tmp_path, resume=True
+            vae(MultVAEConfig(hidden_dims=(8,), latent_dim=4, epochs=6, batch_size=17)),
+            TRAIN,
+            folder=tmp_path,
+            resume=True,
         ),
         "seed": lambda: fit(vae(), TRAIN, seed=9, folder=tmp_path, resume=True),
-        "train": lambda: fit(vae(), checkerboard(61, 20), folder=tmp_path, resume=True),
+        "train": lambda: fit(vae(), two_tastes(61, 20), folder=tmp_path, resume=True),
         "epochs": lambda: fit(vae(), TRAIN, epochs=9, folder=tmp_path, resume=True),
     }.items():
         with pytest.raises(RunError, match=f"trained with another {name}"):
@@ -251,7 +254,14 @@ def test_an_interrupt_keeps_the_best_weights():
 
 
 def test_a_loss_that_is_not_finite_names_epoch_phase_and_term():
-    config = MultVAEConfig(hidden=(8,), latent=4, epochs=6, batch_size=16, learning_rate=1e6, anneal=0.0)
+    config = MultVAEConfig(
+        hidden_dims=(8,),
+        latent_dim=4,
+        epochs=6,
+        batch_size=16,
+        learning_rate=1e6,
+        beta_schedule=RisingOverShare(share=0.0),
+    )
     with pytest.raises(FitError, match=r"epoch \d, phase 'train': \w+ is (nan|inf|-inf)"):
         fit(vae(config), TRAIN)
 
@@ -272,7 +282,7 @@ def test_training_reports_speed_and_progress():
     assert calls[1] == ("step", "train", 1, 4, ["kl", "reconstruction"])
     assert len(calls) == 1 + 2 * 4
     assert 0 < result.seconds <= time.perf_counter() - start
-    assert all(record.people_per_second > 0 for record in result.records)
+    assert all(record.users_per_second > 0 for record in result.records)
 
 
 def test_a_checkpoint_judged_by_another_figure_is_refused(tmp_path):
@@ -307,5 +317,5 @@ def test_an_interrupt_while_weights_are_copied_keeps_figure_and_weights_together
 
 
 def test_one_epoch_in_the_settings_is_no_closed_form():
-    model = vae(MultVAEConfig(hidden=(8,), latent=4, epochs=1, batch_size=16))
+    model = vae(MultVAEConfig(hidden_dims=(8,), latent_dim=4, epochs=1, batch_size=16))
     assert len(fit(model, TRAIN, epochs=3, validation=validation_bound).records) == 3

@@ -12,9 +12,9 @@ COMMANDS = {
     "models": "The models and their settings.",
     "fit": "Train one model and keep it as a run directory.",
     "compare": "Train and judge models side by side.",
-    "evaluate": "Judge a finished run on its test people.",
+    "evaluate": "Judge a finished run on its test users.",
     "explain": "Where every nat went: bound, gap, KL decomposition, calibration.",
-    "recommend": "Lists for new people or for a file of them.",
+    "recommend": "Lists for new users or for a file of them.",
     "export": "A run as an ONNX file, for runtimes without foldin.",
     "serve": "Trained runs as an HTTP service.",
     "keys": "Who may call the service.",
@@ -40,7 +40,7 @@ class _Lazy(click.Group):
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="foldin")
 def cli() -> None:
-    """Generative recommendation: learn what a person picks next, fold new people in with no retraining.
+    """Generative recommendation: learn what a user picks next, fold new users in with no retraining.
 
     \b
     Example:

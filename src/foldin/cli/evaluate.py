@@ -1,4 +1,4 @@
-"""`foldin evaluate`: judge a finished run on its test people."""
+"""`foldin evaluate`: judge a finished run on its test users."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ _NAMES = {
 @RANKER
 @JSON
 def command(run: str, metrics: str, path: str | None, device: str, ranker: str, as_json: bool) -> None:
-    """Read the log of RUN again, check that it is the same, and judge the model on the test people.
+    """Read the log of RUN again, check that it is the same, and judge the model on the test users.
 
     \b
     Example:
@@ -47,7 +47,7 @@ def command(run: str, metrics: str, path: str | None, device: str, ranker: str, 
             split.test,
             metrics=names,
             train_counts=split.train.counts(),
-            train_people=len(split.train),
+            train_users=len(split.train),
             ranker=ranker_of(ranker, loaded.model, seed=loaded.info.get("seed") or 0),
             progress=bar,
         )
@@ -58,7 +58,7 @@ def command(run: str, metrics: str, path: str | None, device: str, ranker: str, 
         "data": path or (info.get("source") or {}).get("path"),
         "protocol": split.protocol,
         "seed": seed,
-        "people": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
+        "users": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
         "without_targets": found.without_targets,
         "items": len(split.catalog),
         "ranker": ranker,
@@ -77,10 +77,10 @@ def command(run: str, metrics: str, path: str | None, device: str, ranker: str, 
     rows = [
         (_NAMES.get(name, name), figure(entry, "mean", 4), interval(entry, 4, " – ")) for name, entry in summary.items()
     ]
-    people = len(found.per_user)
+    users = len(found.per_user)
     out().print(
         table(
-            f"{loaded.name}: {people:,} test people, {len(split.catalog):,} items",
+            f"{loaded.name}: {users:,} test users, {len(split.catalog):,} items",
             ("metric", "mean", "95 % interval"),
             rows,
         )

@@ -35,7 +35,7 @@ _COMPONENTS = 20
 @click.command()
 @click.argument("run")
 @click.option(
-    "--people", type=click.IntRange(1), default=500, show_default=True, help="Held-out people, or pictures, at most."
+    "--users", type=click.IntRange(1), default=500, show_default=True, help="Held-out users, or pictures, at most."
 )
 @click.option(
     "--draws",
@@ -72,7 +72,7 @@ _COMPONENTS = 20
 @JSON
 def command(
     run: str,
-    people: int,
+    users: int,
     draws: int,
     annealed: int,
     temperatures: int,
@@ -82,7 +82,7 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Where every nat went: the bound that RUN optimises on held-out people, how tight it is, how its KL decomposes, how
+    """Where every nat went: the bound that RUN optimizes on held-out users, how tight it is, how its KL decomposes, how
     its probabilities are calibrated; for classes, topics and factors, the items that say most about each.
 
     RUN may also be a generative model in a file; then --data says which test pictures.
@@ -106,7 +106,7 @@ def command(
                 file,
                 path,
                 device=choose_device(device),
-                people=people,
+                users=users,
                 draws=draws,
                 seed=seed,
                 annealed=annealed,
@@ -119,7 +119,7 @@ def command(
     split = split_of_run(loaded, path)
     with working("draws") as bar:
         content = explain(
-            loaded, split, people=people, draws=draws, seed=seed, annealed=annealed, annealing=annealing, progress=bar
+            loaded, split, users=users, draws=draws, seed=seed, annealed=annealed, annealing=annealing, progress=bar
         )
     write_text(target, html_page(content))
     if as_json:
@@ -193,7 +193,7 @@ def _show_bounds(console: Any, bounds: dict[str, Any]) -> None:
     terms = (one[key] for key in ("kl", "mutual_information", "total_correlation", "dimension_wise_kl"))
     cells = (f"{parts['method']} ({one['batch']} {called['rows']})", *("–" if v is None else f"{v:.2f}" for v in terms))
     title = (
-        f"KL to a standard normal = I(x; z) + TC + Σ_j KL_j   (I ≤ log N = {parts['log_people']:.2f}), by {one['bias']}"
+        f"KL to a standard normal = I(x; z) + TC + Σ_j KL_j   (I ≤ log N = {parts['log_users']:.2f}), by {one['bias']}"
     )
     console.print(table(title, ("aggregate by", "KL", "I(x; z)", "TC", "Σ KL_j"), [cells]))
     console.print(health_line(bounds))

@@ -20,8 +20,8 @@ __all__ = ["command"]
 def command(run: str, target: str, k: int, as_json: bool) -> None:
     """Write a run as an ONNX graph: it scores a history, bars what is in it, and takes the k best.
 
-    Input `history` (people × events, int64 item indices, oldest first, −1 where a history is shorter); outputs `items`
-    and `scores` (people × k). The ids of the items are in the file's metadata, as a JSON list under "items".
+    Input `history` (users × events, int64 item indices, oldest first, −1 where a history is shorter); outputs `items`
+    and `scores` (users × k). The ids of the items are in the file's metadata, as a JSON list under "items".
 
     \b
     Example:

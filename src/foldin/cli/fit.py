@@ -33,6 +33,7 @@ def command(
     folder: str,
     texts: tuple[str, ...],
     resume: bool,
+    seed: int,
     epochs: int | None,
     patience: int,
     metric: str,
@@ -41,8 +42,8 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train a model on PATH (a file, a folder or a name), with early stopping on validation people, and judge it once
-    on the test people. Ctrl-C stops training and keeps the best weights so far.
+    """Train a model on PATH (a file, a folder or a name), with early stopping on validation users, and judge it once
+    on the test users. Ctrl-C stops training and keeps the best weights so far.
 
     \b
     Example:
@@ -62,7 +63,6 @@ def command(
         split = source.split(download_progress=bar)
     for note in split.report.warnings:
         status(f"{note.count:,} {note.text}")
-    seed = source.seed
     with FitBar(name, metric) as progress:
         one = train(
             split,

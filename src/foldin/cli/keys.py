@@ -46,7 +46,7 @@ def command() -> None:
 )
 @_URL
 def add(name: str, scopes: tuple[str, ...], url: str) -> None:
-    """Make a key, and print it: the only time that it is seen. Scopes: read lists and items, write events and people,
+    """Make a key, and print it: the only time that it is seen. Scopes: read lists and items, write events and users,
     admin models.
 
     \b

@@ -1,6 +1,5 @@
 """`foldin models`: the models and their settings."""
 
-import dataclasses
 from typing import Any
 
 import click
@@ -8,13 +7,9 @@ import click
 from foldin.cli.options import JSON, ModelName
 from foldin.cli.output import json_out, out, table
 from foldin.models import MODELS
+from foldin.training import alike, settings_of
 
 __all__ = ["command"]
-
-
-def _settings(name: str) -> dict[str, dict[str, Any]]:
-    fields = dataclasses.fields(MODELS[name])
-    return {field.name: {"default": field.default, "help": field.metadata["help"]} for field in fields}
 
 
 @click.command()
@@ -23,24 +18,43 @@ def _settings(name: str) -> dict[str, dict[str, Any]]:
 def command(name: str | None, as_json: bool) -> None:
     """List the models, or the settings of the model NAME: what `--set field=value` can change.
 
+    A setting with a dot belongs to one of the ways that the setting before the dot chooses among.
+
     \b
     Example:
       foldin models multvae
     """
     if as_json:
         chosen = [name] if name else list(MODELS)
-        json_out({one: {"summary": MODELS[one].model_class.summary, "settings": _settings(one)} for one in chosen})
+        json_out(
+            {one: {"summary": MODELS[one].model_class.summary, "settings": settings_of(MODELS[one])} for one in chosen}
+        )
     elif name is None:
         kinds = {one: MODELS[one].model_class for one in MODELS}
         rows = [(one, kind.summary, "yes" if kind.has_likelihood else "no") for one, kind in kinds.items()]
         out().print(table("Models", ("name", "", "likelihood"), rows, left=3))
     else:
-        rows = [(field, _text(about["default"]), about["help"]) for field, about in _settings(name).items()]
+        rows = [(field, _default(about), _meaning(about)) for field, about in settings_of(MODELS[name]).items()]
         out().print(table(f"{name}: {MODELS[name].model_class.summary}", ("setting", "default", ""), rows, left=3))
+
+
+def _meaning(about: dict[str, Any]) -> str:
+    """What a setting means, the ways that it belongs to, and those that it chooses among."""
+    belongs = [
+        f"{chooser}={' or '.join(ways if alike(ways) else (f'{way} ({_text(one)})' for way, one in ways.items()))}"
+        for chooser, ways in about.get("with", {}).items()
+    ]
+    told = about["help"] + (f" With {', '.join(belongs)}." if belongs else "")
+    return told + "".join(f"\n{way}: {meaning}" for way, meaning in about.get("options", {}).items())
+
+
+def _default(about: dict[str, Any]) -> str:
+    """The default; nothing where the ways that a setting belongs to have different ones, which stand beside them."""
+    return _text(about["default"]) if all(map(alike, about.get("with", {}).values())) else ""
 
 
 def _text(value: Any) -> str:
     """A default as `--set` would be given it."""
-    return (
-        ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower() if value is None else str(value)
-    )
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

@@ -59,32 +59,40 @@ def read_options(function: F) -> F:
                 metavar="NAME",
                 help="Encoding of text files, such as cp949, shift_jis or cp1252  [default: UTF-8, else guessed]",
             ),
-            click.option("--user", metavar="COLUMN", help="The column of people."),
-            click.option("--item", metavar="COLUMN", help="The column of items."),
-            click.option("--time", metavar="COLUMN", help="The column of times."),
-            click.option("--rating", metavar="COLUMN", help="The column of ratings."),
-            click.option("--order", metavar="COLUMN", help="A column that only orders a person's events."),
+            click.option("--user", metavar="COLUMN", help="Name of the column of users."),
+            click.option("--item", metavar="COLUMN", help="Name of the column of items."),
+            click.option("--time", metavar="COLUMN", help="Name of the column of times."),
+            click.option("--rating", metavar="COLUMN", help="Name of the column of ratings."),
+            click.option("--order", metavar="COLUMN", help="Name of a column that only orders the events of a user."),
             click.option(
                 "--time-format",
                 metavar="FORMAT",
                 help="How times are written, where they do not tell: day-first, month-first, year-first, seconds, "
                 "milliseconds, microseconds, nanoseconds, or a layout such as %d/%m/%Y.",
             ),
-            click.option("--min-rating", type=float, help="Leave out events rated lower."),
+            click.option("--min-rating", type=float, help="Least rating of an event that is kept."),
             click.option(
                 "--repeats",
                 type=click.Choice(["first", "last"]),
                 default="first",
                 show_default=True,
-                help="Which of a person's events with one item is kept.",
+                help="Which event is kept where a user has several with one item.",
             ),
             click.option(
-                "--items", metavar="FILE", help="Titles and attributes; found beside MovieLens logs by itself."
+                "--items",
+                metavar="FILE",
+                help="File of titles and features of items; that of a MovieLens log is found beside it.",
             ),
             click.option(
-                "--item-events", type=click.IntRange(1), default=1, show_default=True, help="Leave out rarer items."
+                "--item-events",
+                type=click.IntRange(1),
+                default=1,
+                show_default=True,
+                help="Least number of events of an item that is kept.",
             ),
-            click.option("--core", is_flag=True, help="Repeat both minimum filters until both hold."),
+            click.option(
+                "--core", is_flag=True, help="Whether both minimum filters are repeated until both hold (a k-core)."
+            ),
         ],
     )
 
@@ -97,14 +105,14 @@ def split_options(function: F) -> F:
             click.option(
                 "--protocol",
                 type=click.Choice(PROTOCOLS),
-                help="How people are held out  [default: given for a folder that is split, else strong]",
+                help="Protocol by which users or events are held out  [default: given for a folder that is split, else strong]",
             ),
             click.option(
                 "--held-out",
                 type=float,
                 default=0.1,
                 show_default=True,
-                help="Share or number, for validation and test each.",
+                help="Share (below 1) or number held out for validation, and as many for the test.",
             ),
             click.option(
                 "--fold-in",
@@ -117,9 +125,15 @@ def split_options(function: F) -> F:
             click.option(
                 "--min-events",
                 type=click.IntRange(1),
-                help="Leave out people with fewer events  [default: 5; last-out 3]",
+                help="Least number of events of a user who is kept  [default: 5; last-out 3]",
             ),
-            click.option("--seed", type=SEED, default=0, show_default=True, help="Of the split and of training."),
+            click.option(
+                "--split-seed",
+                type=SEED,
+                default=0,
+                show_default=True,
+                help="Seed by which users are held out, and their targets chosen.",
+            ),
         ],
     )
 
@@ -129,18 +143,28 @@ def fit_options(function: F) -> F:
     return _stack(
         function,
         [
-            click.option("--epochs", type=click.IntRange(1), help="At most  [default: the model's own]"),
+            click.option(
+                "--seed", type=SEED, default=0, show_default=True, help="Seed of initial weights and of training."
+            ),
+            click.option(
+                "--epochs", type=click.IntRange(1), help="Largest number of epochs  [default: the model's own]"
+            ),
             click.option(
                 "--patience",
                 type=click.IntRange(1),
                 default=20,
                 show_default=True,
-                help="Epochs without a better figure.",
+                help="Epochs without a better validation figure after which training stops.",
             ),
             click.option(
-                "--metric", default="ndcg@100", show_default=True, help="The validation figure that chooses the epoch."
+                "--metric", default="ndcg@100", show_default=True, help="Validation metric that chooses the best epoch."
             ),
-            click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps or auto."),
+            click.option(
+                "--device",
+                default="auto",
+                show_default=True,
+                help="Device to compute on: cpu, cuda, mps, or auto for a GPU where there is one.",
+            ),
             click.option(
                 "--calibrate",
                 is_flag=True,
@@ -152,8 +176,9 @@ def fit_options(function: F) -> F:
 
 def source_of(path: str, values: Mapping[str, Any]) -> Source:
     """The source that a command's options describe."""
-    names = set(Source.__dataclass_fields__) - {"path"}
-    return Source(path=path, **{name: value for name, value in values.items() if name in names})
+    names = set(Source.__dataclass_fields__) - {"path", "seed"}
+    given = {name: value for name, value in values.items() if name in names}
+    return Source(path=path, seed=values.get("split_seed", 0), **given)
 
 
 def settings_of(texts: tuple[str, ...]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What people see: tables on standard output, progress on standard error, or one JSON object."""
+"""What users see: tables on standard output, progress on standard error, or one JSON object."""
 
 import json
 import time
@@ -121,7 +121,7 @@ class FitBar(FitProgress):
 
     def epoch(self, record: EpochRecord) -> None:
         figure = "" if record.metric is None else f"{self.metric} {record.metric:.4f}{' *' if record.best else ''}"
-        speed = "" if record.people_per_second is None else f"{record.people_per_second:,.0f} people/s"
+        speed = "" if record.users_per_second is None else f"{record.users_per_second:,.0f} users/s"
         self._last = "  ".join(part for part in (figure, speed) if part)
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=record.epoch)

@@ -1,4 +1,4 @@
-"""`foldin recommend`: lists for new people or for a file of them."""
+"""`foldin recommend`: lists for new users or for a file of them."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,9 +12,9 @@ import polars as pl
 from foldin.cli.ids import item_indices
 from foldin.cli.options import JSON, SEED
 from foldin.cli.output import json_out, out, status, table, working
-from foldin.cli.people import people_of
 from foldin.cli.rankers import RANKER
 from foldin.cli.targets import check_file
+from foldin.cli.users import users_of
 from foldin.data import Catalog, Filters, Histories, ResolvedHistory, conditions, repeats_of, resolve_history
 from foldin.errors import ConfigError
 from foldin.experiment import choose_device
@@ -57,7 +57,7 @@ def as_rows(model: Recommender[Any], catalog: Catalog, found: RankedLists, user:
 
 
 def list_table(title: str, rows: list[dict[str, Any]]) -> Any:
-    """A person's list to look at."""
+    """A user's list to look at."""
     columns: dict[str, tuple[str, Callable[[float], str]]] = {
         "probability": ("probability", lambda v: f"{v:.2%}"),
         "score": ("score", lambda v: f"{v:.3f}"),
@@ -94,20 +94,20 @@ def _items(catalog: Catalog, ids: tuple[str, ...], option: str) -> list[int]:
     return found
 
 
-def _start_note(model: Recommender[Any], people: Histories) -> str | None:
+def _start_note(model: Recommender[Any], users: Histories) -> str | None:
     """What is to be said of a list that does not come from the user's own events."""
     start = capability(model, PopularStart)
-    if start is None or not start.given_popularity(people)[0]:
+    if start is None or not start.given_popularity(users)[0]:
         return None
-    known = "no history" if people.n_events == 0 else "nothing is learned of the items in the history"
+    known = "no history" if users.n_events == 0 else "nothing is learned of the items in the history"
     return f"{known}: these are the most popular items"
 
 
 @click.command()
 @click.argument("run")
-@click.option("--history", "ids", multiple=True, metavar="ID,ID,…", help="What the person took, oldest first.")
+@click.option("--history", "ids", multiple=True, metavar="ID,ID,…", help="What the user took, oldest first.")
 @click.option("--likes", "titles", multiple=True, metavar="TITLE", help="The same by title; may be repeated.")
-@click.option("--users", "file", metavar="FILE", help="A log of people, in any format that `fit` reads.")
+@click.option("--users", "file", metavar="FILE", help="A log of users, in any format that `fit` reads.")
 @click.option("--out", "target", metavar="FILE", help="Where their lists go: .parquet, .csv or .ndjson.")
 @click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Length of the lists.")
 @click.option("--allow", multiple=True, metavar="ID,ID,…", help="Only these items may be listed.")
@@ -154,8 +154,8 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Fold in one new person (--history, --likes) or everybody in a file (--users, --out) and list what they may pick
-    next. Nothing is retrained. With neither, the list of a person with no history.
+    """Fold in one new user (--history, --likes) or everybody in a file (--users, --out) and list what they may pick
+    next. Nothing is retrained. With neither, the list of a user with no history.
 
     A model with a posterior says how sure it is: the 90 % credible interval of each probability (--json: its standard
     deviation too), and P(in the top k) with its standard error. Under --explore the list is that of one draw from the
@@ -166,12 +166,12 @@ def command(
     An option that takes ID,ID,… may be repeated. A value that is itself the id of an item is that item, commas, blanks and
     all; else it is split at commas, and an id with a comma stands in quotes, as in CSV: '"10,5",7'.
 
-    Whoever a model has learned nothing of, such as a person with no history, is given the most popular items, and a note
-    says so. Every person in FILE gets a list, also where none of the events can be used. The file that --out names may be
+    Whoever a model has learned nothing of, such as a user with no history, is given the most popular items, and a note
+    says so. Every user in FILE gets a list, also where none of the events can be used. The file that --out names may be
     there already only where this command wrote it.
 
     With --users, a beam or an index is measured too: the share of the exact lists that it found, on up to a thousand of the
-    people. --explore stands for --ranker sample.
+    users. --explore stands for --ranker sample.
 
     \b
     Example:
@@ -200,11 +200,11 @@ def command(
     if target is not None:
         raise ConfigError("--out goes with --users FILE")
     history = _history(loaded, ids, titles)
-    people = history.histories(loaded.model.n_items)
+    users = history.histories(loaded.model.n_items)
     by = single_ranker(loaded.model, by, seed=seed, draws=draws)
-    found = rank(loaded.model, people, k, ranker=by, eligible=eligible(people))
+    found = rank(loaded.model, users, k, ranker=by, eligible=eligible(users))
     rows = as_rows(loaded.model, catalog, found, 0)
-    note = _start_note(loaded.model, people)
+    note = _start_note(loaded.model, users)
     if as_json:
         about = {"run": run, "model": loaded.name, "history": [catalog.ids[i] for i in history.items], "items": rows}
         json_out(about if note is None else {**about, "note": note})
@@ -227,46 +227,46 @@ def _for_file(
 ) -> None:
     model, catalog = run.model, run.catalog
     check_file(target, "--out", tuple(_WRITERS), source=file)
-    asked = people_of(run, file)
-    people = asked.histories
+    asked = users_of(run, file)
+    users = asked.histories
     places = min(k, len(catalog))
     require_memory(
-        _ROW_BYTES * float(len(people)) * places,
-        f"{len(people):,} lists of {places:,} places",
-        "ask for shorter lists (-k), or for fewer people at a time",
+        _ROW_BYTES * float(len(users)) * places,
+        f"{len(users):,} lists of {places:,} places",
+        "ask for shorter lists (-k), or for fewer users at a time",
     )
     if asked.unknown_events:
         status(
             f"{asked.unknown_events:,} events on {asked.unknown_items:,} items that the model does not know are left out"
         )
     if asked.without_events:
-        status(f"{asked.without_events:,} people have no event that can be used")
+        status(f"{asked.without_events:,} users have no event that can be used")
     frames = []
     step = _USERS
-    with working("people") as bar:
-        for start in range(0, len(people), step):
-            part = people.rows(start, start + step)
+    with working("users") as bar:
+        for start in range(0, len(users), step):
+            part = users.rows(start, start + step)
             # The spread over the posterior costs a hundred times the list: for a file only where the ranker brings it.
-            users = asked.people[start : start + step]
-            keys = [user_key(user) for user in users]
+            ids = asked.users[start : start + step]
+            keys = [user_key(user) for user in ids]
             found = rank(model, part, k, ranker=ranker, eligible=eligible(part), keys=keys)
-            frames.append(found.frame(catalog, users))
-            bar(min(start + step, len(people)), len(people))
+            frames.append(found.frame(catalog, ids))
+            bar(min(start + step, len(users)), len(users))
     lists = pl.concat(frames)
     write_atomically(target, getattr(lists, _WRITERS[target.suffix]))
     recall = None
     if isinstance(ranker, Approximate | Beam):
-        some = people.rows(0, 1000)
+        some = users.rows(0, 1000)
         lists_of = partial(rank, model, some, k, eligible=eligible(some))
         recall = float(recall_against(lists_of(ranker=ranker), lists_of()).mean()) if len(some) else 1.0
     fallback = capability(model, PopularStart)
-    popular = 0 if fallback is None else int(fallback.given_popularity(people).sum())
+    popular = 0 if fallback is None else int(fallback.given_popularity(users).sum())
     if as_json:
         more = {} if recall is None else {"recall_of_exact": recall}
         json_out(
             {
                 "out": str(target),
-                "people": len(people),
+                "users": len(users),
                 "rows": lists.height,
                 "unknown_events": asked.unknown_events,
                 "without_events": asked.without_events,
@@ -275,10 +275,10 @@ def _for_file(
             }
         )
     else:
-        out().print(f"{len(people):,} people, {lists.height:,} rows → {target}", soft_wrap=True)
+        out().print(f"{len(users):,} users, {lists.height:,} rows → {target}", soft_wrap=True)
         if popular:
             out().print(
                 f"note: {popular:,} of them are given the most popular items, for want of a history", soft_wrap=True
             )
         if recall is not None:
-            out().print(f"{recall:.1%} of the exact lists were found ({min(len(people), 1000):,} people)")
+            out().print(f"{recall:.1%} of the exact lists were found ({min(len(users), 1000):,} users)")

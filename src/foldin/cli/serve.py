@@ -69,7 +69,7 @@ def command(
     rankers: tuple[str, ...],
     device: str,
 ) -> None:
-    """Serve trained runs over HTTP: people are folded in from their latest events, nothing is retrained. The first run
+    """Serve trained runs over HTTP: users are folded in from their latest events, nothing is retrained. The first run
     answers who names no model. The interface is described at /openapi.json.
 
     A run that is trained again in its folder is put into service without a dropped request; a damaged one is refused.

@@ -45,9 +45,9 @@ def metrics_table(content: Mapping[str, Any], shown: Sequence[str] = SHOWN) -> T
                 f"{about['fit_seconds']:.1f}",
             )
         )
-    people = content["people"]["test"] - content["without_targets"]
+    users = content["users"]["test"] - content["without_targets"]
     title = (
-        f"{content['data']}, protocol {content['protocol']}: {people:,} test people, "
+        f"{content['data']}, protocol {content['protocol']}: {users:,} test users, "
         f"{content['items']:,} items ranked, mean and 95 % interval"
     )
     return table(title, ("model", *names, "perplexity per user", "per event", "coverage", "fit s"), rows)

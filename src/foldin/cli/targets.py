@@ -12,7 +12,7 @@ from foldin.reports.page import GENERATOR
 __all__ = ["check_file"]
 
 _HEAD = 1 << 16
-_LISTS = {"person", "rank", "item", "title"}  # columns of a file of lists
+_LISTS = {"user", "rank", "item", "title"}  # columns of a file of lists
 
 
 def _head(path: Path) -> str:

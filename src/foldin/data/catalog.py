@@ -29,7 +29,7 @@ class Catalog:
     def __post_init__(self) -> None:
         missing = {"item", "count"} - set(self.table.columns)
         if missing:
-            raise DataError(f"a catalogue needs the columns 'item' and 'count'; missing: {sorted(missing)}")
+            raise DataError(f"a catalog needs the columns 'item' and 'count'; missing: {sorted(missing)}")
         if self.table["item"].dtype != pl.String:  # ids are text, so that the same one is asked for everywhere
             object.__setattr__(self, "table", self.table.with_columns(pl.col("item").cast(pl.String)))
         if self.table["item"].null_count():
@@ -39,12 +39,12 @@ class Catalog:
         ids = self.table["item"].to_list()
         index = dict(zip(ids, range(len(ids)), strict=True))
         if len(index) != len(ids):
-            raise DataError(f"a catalogue must name each item once: {len(ids)} rows, {len(index)} distinct ids")
+            raise DataError(f"a catalog must name each item once: {len(ids)} rows, {len(index)} distinct ids")
         object.__setattr__(self, "_index", index)
 
     @classmethod
     def from_ids(cls, ids: Sequence[str], counts: Int64[Array, " items"] | None = None) -> "Catalog":
-        """A catalogue of ids alone.
+        """A catalog of ids alone.
 
         Raises:
             DataError: an id twice, or not a count for each.
@@ -81,7 +81,7 @@ class Catalog:
         """Indices of external ids.
 
         Raises:
-            UnknownItemError: an id that is not in the catalogue; names up to five of them. Ids are text.
+            UnknownItemError: an id that is not in the catalog; names up to five of them. Ids are text.
         """
         wanted = _ids(ids)
         if odd := [one for one in wanted if not isinstance(one, str)]:
@@ -90,9 +90,7 @@ class Catalog:
         if unknown:
             more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
             shown = ", ".join(repr(one) for one in unknown[:5])
-            raise UnknownItemError(
-                f"not in the catalogue of {len(self):,} items: {shown}{more}{self._near(unknown[0])}"
-            )
+            raise UnknownItemError(f"not in the catalog of {len(self):,} items: {shown}{more}{self._near(unknown[0])}")
         return [self._index[one] for one in wanted]
 
     def places(self, ids: Iterable[Any]) -> list[int | None]:
@@ -100,7 +98,7 @@ class Catalog:
         return [self._index.get(one) for one in _ids(ids)]
 
     def known(self, ids: Iterable[Any]) -> list[int]:
-        """Indices of those ids that are in the catalogue, in order."""
+        """Indices of those ids that are in the catalog, in order."""
         return [self._index[one] for one in _ids(ids) if one in self._index]
 
     def __contains__(self, one: object) -> bool:
@@ -117,11 +115,11 @@ class Catalog:
             raise UnknownItemError(f"a title is text, not {title!r}")
         found = self._by_title.get(title.casefold())
         if found is None:
-            raise UnknownItemError(f"no title {title!r} in the catalogue{self._near(title)}")
+            raise UnknownItemError(f"no title {title!r} in the catalog{self._near(title)}")
         return found
 
     def _near(self, word: str) -> str:
-        """A clause with the titles or ids nearest to a misspelt one; empty when none is near."""
+        """A clause with the titles or ids nearest to a misspelled one; empty when none is near."""
         folded = word.casefold()
         inside = [name for name in self._by_title if folded in name]
         inside.sort(key=lambda name: -int(self.table["count"][self._by_title[name]]))

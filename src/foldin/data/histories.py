@@ -1,6 +1,6 @@
 """The one batch type: ragged chronological item lists.
 
-`items[offsets[u]:offsets[u + 1]]` is what person `u` took, oldest first. The two arrays are at once the indices and
+`items[offsets[u]:offsets[u + 1]]` is what user `u` took, oldest first. The two arrays are at once the indices and
 offsets of an `EmbeddingBag`, the indices and indptr of a CSR matrix, and what a transformer packs.
 """
 
@@ -29,16 +29,16 @@ def gather_ranges(starts: Int64[Array, " n"], lengths: Int64[Array, " n"]) -> In
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Histories:
-    """What each of `len(self)` people took, oldest first.
+    """What each of `len(self)` users took, oldest first.
 
     Args:
-        items: item indices of all people, one person after another; each in `[0, n_items)`.
-        offsets: where each person's items begin, and the end of the last; starts at 0, never falls.
-        n_items: size of the catalogue.
+        items: item indices of all users, one user after another; each in `[0, n_items)`.
+        offsets: where each user's items begin, and the end of the last; starts at 0, never falls.
+        n_items: size of the catalog.
         times: seconds since 1970 of each event, or None when the log has no times.
 
     Raises:
-        ShapeError: the arrays do not fit together or an item is outside the catalogue.
+        ShapeError: the arrays do not fit together or an item is outside the catalog.
     """
 
     items: Int32[Array, " events"]
@@ -95,7 +95,7 @@ class Histories:
 
     @classmethod
     def empty(cls, users: int, n_items: int) -> "Histories":
-        """Histories of `users` people who have taken nothing."""
+        """Histories of `users` users who have taken nothing."""
         count_of(users, "users", least=0)
         return cls(items=np.empty(0, np.int32), offsets=np.zeros(users + 1, np.int64), n_items=n_items)
 
@@ -108,21 +108,21 @@ class Histories:
 
     @property
     def lengths(self) -> Int64[Array, " users"]:
-        """Number of events of each person."""
+        """Number of events of each user."""
         return np.diff(self.offsets)
 
     def of(self, user: int) -> Int32[Array, " history"]:
-        """Items of one person, oldest first.
+        """Items of one user, oldest first.
 
         Raises:
-            ShapeError: no such person.
+            ShapeError: no such user.
         """
         if not 0 <= user < len(self):
             raise ShapeError(f"user {user}: there are histories of {len(self)} users, counted from 0")
         return self.items[self.offsets[user] : self.offsets[user + 1]]
 
     def users(self) -> Int64[Array, " events"]:
-        """The person of each event."""
+        """The user of each event."""
         return np.repeat(np.arange(len(self), dtype=np.int64), self.lengths)
 
     def counts(self) -> Int64[Array, " items"]:
@@ -130,7 +130,7 @@ class Histories:
         return np.bincount(self.items, minlength=self.n_items).astype(np.int64)
 
     def rows(self, start: int, stop: int) -> "Histories":
-        """People `start` to before `stop`, sharing memory with these; fewer where there are fewer.
+        """Users `start` to before `stop`, sharing memory with these; fewer where there are fewer.
 
         Raises:
             ShapeError: a start outside, or after the stop.
@@ -146,10 +146,10 @@ class Histories:
         )
 
     def select(self, users: Indices) -> "Histories":
-        """The given people, in the given order (a copy); of a mask with an entry for each, those where it is true.
+        """The given users, in the given order (a copy); of a mask with an entry for each, those where it is true.
 
         Raises:
-            ShapeError: no indices of people, or a mask of another size.
+            ShapeError: no indices of users, or a mask of another size.
         """
         users = check_indices(users, len(self), "users", "user")
         lengths = self.lengths[users]
@@ -164,7 +164,7 @@ class Histories:
         )
 
     def where(self, keep: Bool[Array, " events"]) -> "Histories":
-        """The same people with only the marked events (a copy).
+        """The same users with only the marked events (a copy).
 
         Raises:
             ShapeError: not a mask with an entry for each event.
@@ -183,7 +183,7 @@ class Histories:
         )
 
     def reindex(self, new: Int64[Array, " items"], n_items: int) -> "Histories":
-        """The same people in another catalogue: item `i` becomes `new[i]`; events with `new[i] < 0` are left out.
+        """The same users in another catalog: item `i` becomes `new[i]`; events with `new[i] < 0` are left out.
 
         Raises:
             ShapeError: not a whole number for each item, or an index outside the new catalog.
@@ -200,15 +200,15 @@ class Histories:
         )
 
     def followed_by(self, later: "Histories") -> "Histories":
-        """Each person's items here, then the same person's items in `later`.
+        """Each user's items here, then the same user's items in `later`.
 
         Raises:
-            ShapeError: another number of people or items.
+            ShapeError: another number of users or items.
         """
         if len(self) != len(later) or self.n_items != later.n_items:
             raise ShapeError(
-                f"cannot join histories of {len(self)} people over {self.n_items} items "
-                f"with {len(later)} people over {later.n_items} items"
+                f"cannot join histories of {len(self)} users over {self.n_items} items "
+                f"with {len(later)} users over {later.n_items} items"
             )
         order = np.argsort(np.concatenate((self.users(), later.users())), kind="stable")
         times = None
@@ -222,7 +222,7 @@ class Histories:
         )
 
     def pair_keys(self) -> Int64[Array, " events"]:
-        """A number for each event that two events share exactly when person and item are the same."""
+        """A number for each event that two events share exactly when user and item are the same."""
         return self.users() * self.n_items + self.items
 
     def csr(self, values: Float32[Array, " events"] | None = None) -> scipy.sparse.csr_matrix:
@@ -238,7 +238,7 @@ class Histories:
         )
 
     def fingerprint(self) -> str:
-        """SHA-256 over the people, their items and the size of the catalogue."""
+        """SHA-256 over the users, their items and the size of the catalog."""
         digest = hashlib.sha256(f"{len(self)} {self.n_items} ".encode())
         digest.update(np.ascontiguousarray(self.offsets).data)
         digest.update(np.ascontiguousarray(self.items).data)

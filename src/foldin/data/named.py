@@ -47,37 +47,37 @@ NAMED: Mapping[str, PublicSet] = MappingProxyType(
             f"{_GROUPLENS}ml-100k.zip",
             "sha256:50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
             ("u.data", "u.item"),
-            "MovieLens 100K: 943 people, 1,682 films",
+            "MovieLens 100K: 943 users, 1,682 films",
         ),
         "ml-1m": PublicSet(
             f"{_GROUPLENS}ml-1m.zip",
             "sha256:a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
             _DAT,
-            "MovieLens 1M: 6,040 people, 3,706 films",
+            "MovieLens 1M: 6,040 users, 3,706 films",
         ),
         "ml-10m": PublicSet(
             f"{_GROUPLENS}ml-10m.zip",
             "md5:ce571fd55effeba0271552578f2648bd",
             _DAT,
-            "MovieLens 10M: 69,878 people, 10,677 films",
+            "MovieLens 10M: 69,878 users, 10,677 films",
         ),
         "ml-20m": PublicSet(
             f"{_GROUPLENS}ml-20m.zip",
             "sha256:96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3",
             _CSV,
-            "MovieLens 20M: 138,493 people, 26,744 films",
+            "MovieLens 20M: 138,493 users, 26,744 films",
         ),
         "ml-25m": PublicSet(
             f"{_GROUPLENS}ml-25m.zip",
             "md5:6b51fb2759a8657d3bfcbfc42b592ada",
             _CSV,
-            "MovieLens 25M: 162,541 people, 59,047 films",
+            "MovieLens 25M: 162,541 users, 59,047 films",
         ),
         "ml-32m": PublicSet(
             f"{_GROUPLENS}ml-32m.zip",
             "md5:d472be332d4daa821edc399621853b57",
             _CSV,
-            "MovieLens 32M: 200,948 people, 84,432 films",
+            "MovieLens 32M: 200,948 users, 84,432 films",
         ),
     }
 )

@@ -23,8 +23,8 @@ class Source:
         path: file, folder or name; see `load_log`.
         protocol: one of `PROTOCOLS`; None means `given` for a folder that is already split, else `strong`.
         seed: of the split.
-        held_out: people (strong) or events (temporal) of validation and of test, each: a share, or a number of people.
-        min_events: people with fewer events are left out.
+        held_out: users (strong) or events (temporal) of validation and of test, each: a share, or a number of users.
+        min_events: users with fewer events are left out.
         item_events: items with fewer events are left out first.
         core: repeat both until both hold (a k-core).
         fold_in: what a model sees of test users of a folder of train, valid and test: their training events (`train`, as

@@ -1,4 +1,4 @@
-"""Honest evaluation: full ranking, per-person figures, intervals, paired tests, one likelihood scale."""
+"""Honest evaluation: full ranking, per-user figures, intervals, paired tests, one likelihood scale."""
 
 from foldin.evaluation.beyond import coverage, gini, novelty
 from foldin.evaluation.bounds import bound_report, fold_in_bound, likelihood_bound

@@ -1,4 +1,4 @@
-"""Beyond accuracy: what the lists, taken together, show of the catalogue."""
+"""Beyond accuracy: what the lists, taken together, show of the catalog."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ __all__ = ["coverage", "gini", "novelty"]
 
 
 def coverage(lists: Int64[Array, "users k"], n_items: int) -> float:
-    """Share of the catalogue that is in anybody's list."""
+    """Share of the catalog that is in anybody's list."""
     return len(np.unique(lists[lists >= 0])) / n_items
 
 
@@ -22,11 +22,11 @@ def gini(lists: Int64[Array, "users k"], n_items: int) -> float:
     return float((weights * counts).sum() / (n_items * total))
 
 
-def novelty(lists: Int64[Array, "users k"], counts: Int64[Array, " items"], people: int) -> Float64[Array, " users"]:
-    """Mean −log₂ of the share of training people who took each listed item, in bits; half a person for none.
+def novelty(lists: Int64[Array, "users k"], counts: Int64[Array, " items"], users: int) -> Float64[Array, " users"]:
+    """Mean −log₂ of the share of training users who took each listed item, in bits; half a user for none.
 
     Source: castells2011, self-information.
     """
-    bits = -np.log2(np.maximum(counts, 0.5) / max(people, 1))
+    bits = -np.log2(np.maximum(counts, 0.5) / max(users, 1))
     listed = lists >= 0
     return np.where(listed, bits[lists], 0.0).sum(axis=1) / np.maximum(listed.sum(axis=1), 1)

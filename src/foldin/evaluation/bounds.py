@@ -1,7 +1,7 @@
-"""The bound report of a variational recommender, on the whole histories of held-out people, and on half given the other half.
+"""The bound report of a variational recommender, on the whole histories of held-out users, and on half given the other half.
 
 What it has of whole histories is of the law p(x) = ∫ p(x|z) p(z) dz of a sequence of draws. Beside it stands, for the same
-people and alike for every model, a bound on the log-probability of the target half given the fold-in half,
+users and alike for every model, a bound on the log-probability of the target half given the fold-in half,
 
     log ∫ p(x_target|z) q(z|x_fold) dz  ≥  E_q(z|x)[log p(x_target|z)] − KL(q(z|x) ‖ q(z|x_fold)),   x = x_fold and x_target
 
@@ -38,7 +38,7 @@ def bound_report(
     model: LatentPosterior,
     held: HeldOut,
     *,
-    people: int = 500,
+    users: int = 500,
     draws: int = 500,
     refine_steps: int = 100,
     annealed: int = 50,
@@ -47,21 +47,21 @@ def bound_report(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Bound, tightness, decomposition and health as data, in nats per person and per item: `inference/bounds.py`.
+    """Bound, tightness, decomposition and health as data, in nats per user and per item: `inference/bounds.py`.
 
     `fold_in` of it is `fold_in_bound`; null where nobody has a target.
 
     Args:
-        people: held-out people at most (the first with any item).
+        users: held-out users at most (the first with any item).
         draws, refine_steps, annealed, annealing, aggregate, seed, progress: as there.
 
     Raises:
-        ShapeError: nobody among the held-out people has an item.
+        ShapeError: nobody among the held-out users has an item.
     """
     whole = held.fold_in.followed_by(held.targets)
-    chosen = np.flatnonzero(whole.lengths)[:people]
+    chosen = np.flatnonzero(whole.lengths)[:users]
     if len(chosen) == 0:
-        raise ShapeError("nobody among the held-out people has an item")
+        raise ShapeError("nobody among the held-out users has an item")
     x = whole.select(chosen)
     found = report(
         model,
@@ -114,13 +114,13 @@ def likelihood_bound(model: BoundedLikelihood, held: HeldOut, *, users: int = 50
 def fold_in_bound(
     model: LatentPosterior, fold_in: Histories, targets: Histories, *, draws: int, generator: torch.Generator
 ) -> dict[str, Any]:
-    """Bounds on log p(target half | fold-in half) as data, in nats per person and per target item; see the module's docstring.
+    """Bounds on log p(target half | fold-in half) as data, in nats per user and per target item; see the module's docstring.
 
     `elbo` is the right-hand side, `best_bound` importance-weighted by draws of q(z|x) and of q(z|x_fold) together.
 
     Args:
-        fold_in, targets: of the same people, each of whom has a target.
-        draws: of z for each person from either posterior.
+        fold_in, targets: of the same users, each of whom has a target.
+        draws: of z for each user from either posterior.
     """
     units = targets.lengths.astype(np.float64)
 
@@ -130,8 +130,8 @@ def fold_in_bound(
     reconstruction, kl, weights = _given(model, fold_in, targets, draws, generator)
     return {
         "what": "log p(target half | fold-in half), the encoder's posterior of the fold-in half as prior",
-        "people": len(targets),
-        "items_per_person": float(units.mean()),
+        "users": len(targets),
+        "items_per_user": float(units.mean()),
         "elbo": entry(reconstruction - kl),
         "reconstruction": entry(reconstruction),
         "kl": entry(kl),
@@ -143,7 +143,7 @@ def fold_in_bound(
 def _given(
     model: LatentPosterior, fold_in: Histories, targets: Histories, draws: int, generator: torch.Generator
 ) -> tuple[Float[Tensor, " users"], Float[Tensor, " users"], Float[Tensor, "draws users"]]:
-    """(E log p(x_target|z), KL, log weights of the draws of both posteriors) of each person."""
+    """(E log p(x_target|z), KL, log weights of the draws of both posteriors) of each user."""
     whole, prior = posteriors(model, fold_in.followed_by(targets)), posteriors(model, fold_in)
     first = draws_of(model, targets, (whole, prior), prior, draws, generator)
     second = draws_of(model, targets, (prior, whole), prior, draws, generator)
@@ -151,6 +151,6 @@ def _given(
 
 
 def _gaussian_kl(first: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> Float[Tensor, " users"]:
-    """KL(N(μ, diag σ²) ‖ N(m, diag s²)) of each person, in nats."""
+    """KL(N(μ, diag σ²) ‖ N(m, diag s²)) of each user, in nats."""
     (mu, logvar), (m, v) = first, other
     return 0.5 * (v - logvar + (logvar - v).exp() + (mu - m).square() * (-v).exp() - 1.0).sum(dim=1)

@@ -15,10 +15,10 @@ __all__ = ["calibration_curve"]
 
 @torch.no_grad()
 def calibration_curve(model: Recommender[Any], held: HeldOut, *, bins: int = 20) -> list[dict[str, float]]:
-    """Bins of (person, item) pairs by predicted probability: what was predicted, and what share of targets it got.
+    """Bins of (user, item) pairs by predicted probability: what was predicted, and what share of targets it got.
 
-    The probability is that of the next item, renormalised over the items not seen; the observed share of a pair is
-    1 / (number of the person's targets) where the item is one of them. Both sum to 1 over a person's items, so a
+    The probability is that of the next item, renormalized over the items not seen; the observed share of a pair is
+    1 / (number of the user's targets) where the item is one of them. Both sum to 1 over a user's items, so a
     calibrated model lies on the diagonal. Bins are equal steps of log probability.
 
     Raises:

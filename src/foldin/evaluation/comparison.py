@@ -67,11 +67,11 @@ def _in_one_order(name: str, first: str, evaluations: Mapping[str, Evaluation]) 
     """The users' rows of a model, in the order in which the first model has them."""
     table, wanted = evaluations[name].per_user, evaluations[first].per_user
     for model, one in ((first, wanted), (name, table)):
-        if one["person"].n_unique() != len(one):
-            twice = one["person"].filter(one["person"].is_duplicated())[0]
+        if one["user"].n_unique() != len(one):
+            twice = one["user"].filter(one["user"].is_duplicated())[0]
             raise ShapeError(f"{model}: user {twice!r} comes twice: rows of two models cannot be paired")
-    order = {user: at for at, user in enumerate(table["person"].to_list())}
-    users = wanted["person"].to_list()
+    order = {user: at for at, user in enumerate(table["user"].to_list())}
+    users = wanted["user"].to_list()
     missing = [user for user in users if user not in order]
     if missing or len(order) != len(users):
         known = set(users)

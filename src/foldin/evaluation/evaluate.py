@@ -1,4 +1,4 @@
-"""Held-out people → each person's metrics and a report."""
+"""Held-out users → each user's metrics and a report."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -55,13 +55,13 @@ def parse_metric(name: str) -> tuple[str, int]:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """One model on one group of held-out people.
+    """One model on one group of held-out users.
 
     Args:
-        per_user: a row for each person with targets: `person`, `fold_in` and `targets` (numbers of items), one column
+        per_user: a row for each user with targets: `user`, `fold_in` and `targets` (numbers of items), one column
             a metric.
         overall: figures of all lists together: coverage, Gini, …
-        without_targets: people who are left out because nothing of theirs is to be found.
+        without_targets: users who are left out because nothing of theirs is to be found.
     """
 
     per_user: pl.DataFrame
@@ -70,10 +70,10 @@ class Evaluation:
 
     @property
     def metrics(self) -> list[str]:
-        return [name for name in self.per_user.columns if name not in ("person", "fold_in", "targets")]
+        return [name for name in self.per_user.columns if name not in ("user", "fold_in", "targets")]
 
-    def values(self, metric: str) -> Float64[Array, " people"]:
-        """Each person's figure."""
+    def values(self, metric: str) -> Float64[Array, " users"]:
+        """Each user's figure."""
         return self.per_user[metric].to_numpy()
 
     def summary(self, *, seed: int = 0) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def _per_event(means: Float64[Array, " users"], targets: Int64[Array, " users"])
 
 
 def _relevant(targets: Histories, start: int, lists: Int64[Array, "users k"]) -> Bool[Array, "users k"]:
-    """Whether each listed item is a target of its person; a block of `targets` beginning at `start`."""
+    """Whether each listed item is a target of its user; a block of `targets` beginning at `start`."""
     part = targets.rows(start, start + len(lists))
     marks = np.zeros((len(lists), targets.n_items + 1), dtype=bool)  # the last column stands for the empty place, −1
     marks[part.users(), part.items] = True
@@ -144,23 +144,23 @@ def evaluate(
     *,
     metrics: Sequence[str] = DEFAULT_METRICS,
     train_counts: Int64[Array, " items"] | None = None,
-    train_people: int = 0,
+    train_users: int = 0,
     likelihood: bool = True,
     ranker: Ranker | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Rank the whole catalogue for every held-out person, items already seen excluded, and measure.
+    """Rank the whole catalog for every held-out user, items already seen excluded, and measure.
 
-    The log-likelihood is the mean over a person's targets of log p(target | fold-in), renormalised over the items the
-    person has not taken, in nats per item; only for models with a density.
+    The log-likelihood is the mean over a user's targets of log p(target | fold-in), renormalized over the items the
+    user has not taken, in nats per item; only for models with a density.
 
     Args:
         metrics: names such as `ndcg@100`; places beyond the catalog cost nothing.
         train_counts: training events of each item, for the novelty of lists.
-        train_people: number of training people, for the same.
+        train_users: number of training users, for the same.
         likelihood: whether to measure the log-likelihood too.
         ranker: whose lists are measured, as they would be served; `Exact` when None. The log-likelihood is the model's own.
-        progress: called with (people done, people in all).
+        progress: called with (users done, users in all).
 
     Raises:
         ConfigError: an unknown metric, or a model that lacks what the ranker needs.
@@ -175,7 +175,7 @@ def evaluate(
     parsed = {name: parse_metric(name) for name in metrics}
     with_targets = np.flatnonzero(held.targets.lengths)
     if len(with_targets) == 0:
-        raise ShapeError("nobody among the held-out people has a target")
+        raise ShapeError("nobody among the held-out users has a target")
     fold_in, targets, seen = (part.select(with_targets) for part in (held.fold_in, held.targets, held.seen))
     depth = min(model.n_items, max(k for _, k in parsed.values()))
     users, step = len(with_targets), model.block()
@@ -192,7 +192,7 @@ def evaluate(
             found, total = ranker.order_and_total(model, scored, depth)
             logits: torch.Tensor | None = scored
         else:
-            keys = [user_key(one) for one in held.people.gather(with_targets[start:stop])]
+            keys = [user_key(one) for one in held.users.gather(with_targets[start:stop])]
             found, total = rank(model, part, depth, ranker=ranker, eligible=eligible, keys=keys), None
             logits = masked_logits(model, part, eligible) if with_density else None
         lists = found.items
@@ -209,11 +209,11 @@ def evaluate(
         columns[LOG_LIKELIHOOD] = log_likelihood
     at = shallow.shape[1]
     if train_counts is not None:
-        columns[f"novelty@{at}"] = novelty(shallow, train_counts, train_people)
+        columns[f"novelty@{at}"] = novelty(shallow, train_counts, train_users)
     overall = {f"coverage@{at}": coverage(shallow, model.n_items), f"gini@{at}": gini(shallow, model.n_items)}
     table = pl.DataFrame(
         {
-            "person": held.people.gather(with_targets),
+            "user": held.users.gather(with_targets),
             "fold_in": fold_in.lengths,
             "targets": targets.lengths,
             **columns,
@@ -243,7 +243,7 @@ class ValidationMetric:
     def __init__(self, held: HeldOut, metric: str = "ndcg@100") -> None:
         parse_metric(metric)
         if held.targets.n_events == 0:
-            raise ShapeError("nobody among the held-out people has a target")
+            raise ShapeError("nobody among the held-out users has a target")
         self.metric = metric
         self._held = held
 

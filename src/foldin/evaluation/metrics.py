@@ -1,7 +1,7 @@
-"""Ranking metrics of each person, from the places of the relevant items in a list.
+"""Ranking metrics of each user, from the places of the relevant items in a list.
 
-Every function takes `hits`, whether each place of each person's list is relevant, best place first, and `relevant`,
-the number of relevant items of each person, which must be at least 1.
+Every function takes `hits`, whether each place of each user's list is relevant, best place first, and `relevant`,
+the number of relevant items of each user, which must be at least 1.
 """
 
 from collections.abc import Callable

@@ -42,7 +42,7 @@ def report(
         "data": data,
         "protocol": split.protocol,
         "seed": seed,
-        "people": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
+        "users": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
         "without_targets": first.without_targets,
         "items": len(split.catalog),
         "models": models,

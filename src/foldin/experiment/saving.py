@@ -35,7 +35,8 @@ def save(folder: Path, split: Split, one: Trained, *, source: Mapping[str, Any],
         "fingerprint": split.fingerprint(),
         "protocol": split.protocol,
         "seed": seed,
-        "people": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
+        "split_seed": split.seed,
+        "users": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
         "items": len(split.catalog),
         "fit_seconds": round(one.result.seconds, 3),
         "stopped": one.result.stopped,
@@ -98,7 +99,7 @@ def split_of_run(run: Run, path: str | None) -> Split:
             f"{run.folder}: the run has no fingerprint of its log: no log can be told to be the one it was trained on"
         )
     if source is None:
-        source = Source(path="", protocol=run.info.get("protocol"), seed=run.info.get("seed") or 0)
+        source = Source(path="", protocol=run.info.get("protocol"), seed=run.info.get("split_seed") or 0)
     if path is not None:
         source = replace(source, path=path)
     split = source.split()

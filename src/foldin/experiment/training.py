@@ -67,7 +67,7 @@ def check_targets(split: Split) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A model, how its training went, and what it does on the test people.
+    """A model, how its training went, and what it does on the test users.
 
     Args:
         calibration: the temperature that was fitted on the validation users, if one was asked for; or why there is none.
@@ -104,7 +104,7 @@ def train(
     keep_interrupted: bool = False,
     calibrate: bool = False,
 ) -> Trained:
-    """Train a model on a split, with early stopping on validation, and judge it on the test people once.
+    """Train a model on a split, with early stopping on validation, and judge it on the test users once.
 
     See `fit` and `evaluate` for the arguments and further errors. Ctrl-C in training is raised again, unless `keep_interrupted`
     and an epoch has ended: then the best weights so far are judged.
@@ -146,7 +146,7 @@ def train(
             split.test,
             metrics=metrics,
             train_counts=split.train.counts(),
-            train_people=len(split.train),
+            train_users=len(split.train),
             progress=evaluating,
         )
     return Trained(name, model, result, evaluation, calibration)

@@ -2,7 +2,7 @@
 
     log p(c) = Σ_t log p(c_t | c_1 … c_t−1),   p(c_t | c_<t) = softmax(W h_t + b),   h = Transformer(start, c_1, …, c_t−1)
 
-Of codes of one length, whatever they stand for: the grid of a VQ-VAE row by row, the levels of a residual quantiser. With it the
+Of codes of one length, whatever they stand for: the grid of a VQ-VAE row by row, the levels of a residual quantizer. With it the
 autoencoder becomes generative: codes are drawn one after the other and decoded.
 
 Source: vandenoord2017, section 3.3 (a prior learned on the codes after the autoencoder). `nn/transformer.py` for the layers.

@@ -2,7 +2,7 @@
 
 Values are whole numbers 0–255 of type uint8 (pictures), or floating-point numbers; what each likelihood makes of them:
 
-    bernoulli    1 decoder number a value: its logit. Whole numbers are binarised at 128; floats in [0, 1] are targets as they are
+    bernoulli    1 decoder number a value: its logit. Whole numbers are binarized at 128; floats in [0, 1] are targets as they are
     gaussian     2: mean through a sigmoid, log variance. On x / 255 for whole numbers, on floats around [0, 1] as they are
     categorical  256: logits of the levels. Whole numbers only
     logistic     2: location and log scale of a logistic, integrated over each level's bin. Whole numbers only
@@ -142,7 +142,7 @@ class Bernoulli(Likelihood):
 
 
 class Gaussian(Likelihood):
-    """A mean in (0, 1) and a variance for each value; σ² = (1/255)² + exp(raw), never below one grey level squared.
+    """A mean in (0, 1) and a variance for each value; σ² = (1/255)² + exp(raw), never below one gray level squared.
 
     Without that floor the density grows without end on values that are all alike, such as a black border.
     """

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from foldin.inference import log_normal, reparameterise
+from foldin.inference import log_normal, reparameterize
 from foldin.tensors import Float, Tensor
 
 __all__ = ["LearnedPrior", "MixturePrior", "VampPrior"]
@@ -41,7 +41,7 @@ class LearnedPrior(nn.Module, ABC):
         """Draws of z."""
         log_weights, mu, logvar = self.components()
         which = torch.multinomial(log_weights.exp(), n, replacement=True, generator=generator)
-        return reparameterise(mu[which], logvar[which], generator)
+        return reparameterize(mu[which], logvar[which], generator)
 
 
 class MixturePrior(LearnedPrior):

@@ -1,14 +1,14 @@
 """RQ-VAE: vectors named by a few codes, coarse to fine, so that near vectors share their first codes.
 
-    z = encoder(x),   ẑ = Σ_l e^l_{c_l}   (residual quantisation),   x̂ = decoder(ẑ)
+    z = encoder(x),   ẑ = Σ_l e^l_{c_l}   (residual quantization),   x̂ = decoder(ẑ)
     loss = ‖x − x̂‖² + β ‖z − sg[ẑ]‖², level by level; codebooks by moving averages
 
 Without an encoder it is residual k-means: codebooks by k-means of what the levels before left over, and nothing else to learn.
 
 Source: rajput2023 (TIGER), section 3.1 (512-256-128 → 32, three levels of 256 codes, β .25); zeghidour2021 (residual
-quantisation, moving averages, revived codes); vandenoord2017.
+quantization, moving averages, revived codes); vandenoord2017.
 
-Departures from the paper: moving averages instead of a codebook loss; tanh instead of ReLU; inputs are standardised; AdamW at
+Departures from the paper: moving averages instead of a codebook loss; tanh instead of ReLU; inputs are standardized; AdamW at
 1e-3 in batches of 1,024 with dead codes revived.
 """
 
@@ -21,7 +21,7 @@ from torch import nn
 
 from foldin.data import Examples
 from foldin.errors import ConfigError, ShapeError
-from foldin.nn import MLP, ResidualQuantiser, VectorQuantiser
+from foldin.nn import MLP, ResidualQuantizer, VectorQuantizer
 from foldin.tensors import Float, Int, Tensor
 from foldin.training import Config, FullPass, GradientPhase, Loss, Step, Trainable, Trainer, setting, shuffled
 
@@ -37,7 +37,7 @@ class RQVAEConfig(Config):
     hidden: tuple[int, ...] = setting(
         (512, 256, 128), "widths of the encoder's layers; the decoder mirrors them", low=1
     )
-    latent: int = setting(32, "width of what is quantised", low=1)
+    latent: int = setting(32, "width of what is quantized", low=1)
     levels: int = setting(3, "codes of a name", low=1)
     codes: int = setting(256, "of each level", low=1)
     commitment: float = setting(0.25, "β", low=0)
@@ -73,9 +73,9 @@ class RQVAE(Trainable[RQVAEConfig, Examples]):
         if config.encoder:
             made = [MLP(one, generator=generator, device=self.device) for one in (widths, widths[::-1])]
         self.encoder, self.decoder = made
-        self.quantiser = ResidualQuantiser(
+        self.quantizer = ResidualQuantizer(
             [
-                VectorQuantiser(
+                VectorQuantizer(
                     config.codes,
                     latent,
                     average=config.average,
@@ -93,7 +93,7 @@ class RQVAE(Trainable[RQVAEConfig, Examples]):
     def tensors(self) -> dict[str, Tensor]:
         named = {f"encoder.{name}": value for name, value in self.encoder.state_dict(keep_vars=True).items()}
         named |= {f"decoder.{name}": value for name, value in self.decoder.state_dict(keep_vars=True).items()}
-        named |= {f"quantiser.{name}": value for name, value in self.quantiser.state_dict(keep_vars=True).items()}
+        named |= {f"quantizer.{name}": value for name, value in self.quantizer.state_dict(keep_vars=True).items()}
         return {**named, "mean": self.mean, "scale": self.scale}
 
     def trainer(self, train: Examples) -> Trainer[Examples]:
@@ -107,7 +107,7 @@ class RQVAE(Trainable[RQVAEConfig, Examples]):
         if x.ndim != 2 or x.shape[1] != self.width or not x.is_floating_point():
             raise ShapeError(f"RQVAE: vectors of width {self.width} were expected, not {x.dtype} {tuple(x.shape)}")
 
-    def _standardised(self, x: Float[Tensor, "n width"]) -> Float[Tensor, "n width"]:
+    def _standardized(self, x: Float[Tensor, "n width"]) -> Float[Tensor, "n width"]:
         # One scale for all coordinates: their proportions are part of what the vectors say.
         return (x - self.mean) / self.scale
 
@@ -120,7 +120,7 @@ class RQVAE(Trainable[RQVAEConfig, Examples]):
         """
         self._check(x)
         parts = [
-            self.quantiser(self.encoder(self._standardised(x[at : at + _BLOCK].to(self.device)))).codes
+            self.quantizer(self.encoder(self._standardized(x[at : at + _BLOCK].to(self.device)))).codes
             for at in range(0, len(x), _BLOCK)
         ]
         return torch.cat(parts) if parts else torch.empty(0, self.config.levels, dtype=torch.int64, device=self.device)
@@ -128,7 +128,7 @@ class RQVAE(Trainable[RQVAEConfig, Examples]):
     @torch.no_grad()
     def decode(self, codes: Int[Tensor, "n levels"]) -> Float[Tensor, "n width"]:
         """The vectors that names stand for."""
-        return self.decoder(self.quantiser.decode(codes)) * self.scale + self.mean
+        return self.decoder(self.quantizer.decode(codes)) * self.scale + self.mean
 
 
 class _Training(Trainer[Examples]):
@@ -158,13 +158,13 @@ class _Training(Trainer[Examples]):
         model.mean.copy_(x.mean(dim=0))
         model.scale.copy_((x - model.mean).square().mean().sqrt().clamp(min=1e-6).reshape(1))
         seed = int(torch.randint(1 << 62, (), generator=generator, device=generator.device, dtype=torch.int64))
-        latent = torch.cat([model.encoder(model._standardised(part)) for part in x.split(_BLOCK)])
-        model.quantiser.begin(latent, np.random.default_rng(seed))
+        latent = torch.cat([model.encoder(model._standardized(part)) for part in x.split(_BLOCK)])
+        model.quantizer.begin(latent, np.random.default_rng(seed))
         return {}
 
     def loss(self, batch: Examples, step: Step, generator: torch.Generator) -> Loss:
         model = self.model
-        x = model._standardised(batch.values.to(model.device))
-        found = model.quantiser(model.encoder(x), generator)
+        x = model._standardized(batch.values.to(model.device))
+        found = model.quantizer(model.encoder(x), generator)
         squares = (x - model.decoder(found.values)).square().sum(dim=1).mean()
         return Loss(squares + found.loss, {"squares": squares, "commitment": found.loss})

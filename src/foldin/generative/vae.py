@@ -7,7 +7,7 @@
 by L draws of z. Estimator B takes the KL in closed form, which the standard normal has; A takes it from the draws, as any other
 prior needs. With `free_bits` λ, a latent dimension's KL costs max(λ, its mean over the batch), so that its first λ nats are free.
 
-With `binarization=dynamic` a grey value of a training picture is white with that probability, drawn anew each time it is read; to
+With `binarization=dynamic` a gray value of a training picture is white with that probability, drawn anew each time it is read; to
 evaluate such a model, draw once: `binarize`.
 
 Source: kingma2014, eqs. 6–8 and 10, algorithm 1, section 3 and appendix C (one hidden layer of 500, batches of 100, L = 1);
@@ -70,7 +70,7 @@ class VAEConfig(Config):
         "takes a C++ compiler",
     )
     optimizer: str = setting("adam", "adagrad is the paper's", choices=("adam", "adagrad"))
-    learning_rate: float = setting(1e-3, "of the optimiser", above=0)
+    learning_rate: float = setting(1e-3, "of the optimizer", above=0)
     batch_size: int = setting(100, "examples a step", low=1)
     epochs: int = setting(100, "at most", low=1)
 

@@ -5,17 +5,17 @@
     L = −log p(x | e_c) + Σ_places (‖sg[z_e] − e_c‖² + β ‖z_e − sg[e_c]‖²)
 
 The first term reaches the encoder as if e_c were z_e; with a moving average the codebook learns by that instead of the second.
-With several levels what a code leaves over is quantised again, with several groups each part of z_e by itself. A `CodePrior`,
+With several levels what a code leaves over is quantized again, with several groups each part of z_e by itself. A `CodePrior`,
 learned afterwards from `codes`, makes it generative.
 
 Source: vandenoord2017, eqs. 1–3, section 4.1 and appendix A.1 (the average, decay .99): β .25, 512 codes, two layers of stride 2
 and two residual blocks, Adam 2e-4, batches of 128. Widths: the authors' code.
 
-Departures from the paper: the likelihood is discrete by default (a discretised logistic), so that the bound is in bits; the
+Departures from the paper: the likelihood is discrete by default (a discretized logistic), so that the bound is in bits; the
 paper's experiments take the mean squared error, which leaves the weight of the terms open. Here all terms are nats of a whole
 picture: squares are summed over places and widths, as the log-likelihood is over pixels. Against gradients of that size a
-codebook follows the encoder too slowly, and many codes fall out of use; hence z_e is standardised by its mean and variance
-in the batch (lancucki2020, batch normalisation), unless `standardised=false`. The codebook begins with k-means, and codes that
+codebook follows the encoder too slowly, and many codes fall out of use; hence z_e is standardized by its mean and variance
+in the batch (lancucki2020, batch normalization), unless `standardized=false`. The codebook begins with k-means, and codes that
 fall out of use begin again at a vector of the batch (zeghidour2021).
 """
 
@@ -36,9 +36,9 @@ from foldin.nn import (
     ConvolutionalDecoder,
     ConvolutionalEncoder,
     ConvolutionShape,
-    ProductQuantiser,
-    ResidualQuantiser,
-    VectorQuantiser,
+    ProductQuantizer,
+    ResidualQuantizer,
+    VectorQuantizer,
     code_use,
     grid_of,
 )
@@ -65,7 +65,7 @@ class VQVAEConfig(Config):
         0.99, "decay of the codebook's moving average; none for gradients", above=0, below=1
     )
     commitment: float = setting(0.25, "β", low=0)
-    standardised: bool = setting(True, "z_e is brought to mean 0 and variance 1; false as in the paper")
+    standardized: bool = setting(True, "z_e is brought to mean 0 and variance 1; false as in the paper")
     revive: float = setting(0.1, "share of its even use below which a code begins again; 0 for never", low=0, below=1)
     likelihood: str = setting("logistic", "of a pixel", choices=tuple(LIKELIHOODS))
     learning_rate: float = setting(2e-4, "of Adam", above=0)
@@ -82,7 +82,7 @@ class VQVAEConfig(Config):
 
 
 class VQVAE(Trainable[VQVAEConfig, Examples]):
-    """Vector-quantised autoencoder of pictures (height, width).
+    """Vector-quantized autoencoder of pictures (height, width).
 
     Codes are (rows, positions): the grid row by row, the codes of one place (groups × levels) side by side.
 
@@ -118,12 +118,12 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
         self.mean = torch.zeros(config.code_width, device=self.device)
         self.variance = torch.ones(config.code_width, device=self.device)
         parts = [self._part(config.code_width // config.groups, generator) for _ in range(config.groups)]
-        self.quantiser = parts[0] if len(parts) == 1 else ProductQuantiser(parts)
+        self.quantizer = parts[0] if len(parts) == 1 else ProductQuantizer(parts)
 
-    def _part(self, width: int, generator: torch.Generator) -> VectorQuantiser | ResidualQuantiser:
+    def _part(self, width: int, generator: torch.Generator) -> VectorQuantizer | ResidualQuantizer:
         config = self.config
         levels = [
-            VectorQuantiser(
+            VectorQuantizer(
                 config.codes,
                 width,
                 average=config.average,
@@ -134,7 +134,7 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
             )
             for _ in range(config.levels)
         ]
-        return levels[0] if len(levels) == 1 else ResidualQuantiser(levels)
+        return levels[0] if len(levels) == 1 else ResidualQuantizer(levels)
 
     @property
     def codes_per_place(self) -> int:
@@ -147,7 +147,7 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
         return self.grid[0] * self.grid[1] * self.codes_per_place
 
     def tensors(self) -> dict[str, Tensor]:
-        parts = {"encoder": self.encoder, "decoder": self.decoder, "quantiser": self.quantiser}
+        parts = {"encoder": self.encoder, "decoder": self.decoder, "quantizer": self.quantizer}
         return {"mean": self.mean, "variance": self.variance} | {
             f"{part}.{name}": tensor
             for part, module in parts.items()
@@ -176,9 +176,9 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
     def _encode(
         self, values: Shaped[Tensor, "rows height width"], rate: float = 0.0
     ) -> Float[Tensor, "places code_width"]:
-        """z_e, place by place, standardised by its moving mean and variance; with a `rate`, in training, by these pictures'."""
+        """z_e, place by place, standardized by its moving mean and variance; with a `rate`, in training, by these pictures'."""
         z = self.encoder(self.likelihood.encoded(values).unsqueeze(1)).movedim(1, -1).flatten(0, 2)
-        if not self.config.standardised:
+        if not self.config.standardized:
             return z
         # The variance of a single place is not defined.
         return F.batch_norm(z, self.mean, self.variance, training=rate > 0.0 and len(z) > 1, momentum=rate)
@@ -194,7 +194,7 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
             ShapeError: pictures of another shape than the model's.
             DataError: values that the likelihood does not take.
         """
-        found = [self.quantiser(self._encode(part.values.to(self.device))).codes for part in self._parts(data)]
+        found = [self.quantizer(self._encode(part.values.to(self.device))).codes for part in self._parts(data)]
         return torch.cat(found).view(len(data), self.positions)
 
     @torch.no_grad()
@@ -210,7 +210,7 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
                 f"VQVAE: {self.positions} positions in [0, {self.config.codes}) were expected, met {met[0]} to {met[1]} "
                 f"of shape {tuple(codes.shape)}"
             )
-        return self._decode(self.quantiser.decode(codes.to(self.device).reshape(-1, self.codes_per_place)))
+        return self._decode(self.quantizer.decode(codes.to(self.device).reshape(-1, self.codes_per_place)))
 
     @torch.no_grad()
     def log_likelihood(self, data: Examples) -> Float[Tensor, " rows"]:
@@ -276,7 +276,7 @@ class _Training(Trainer[Examples]):
         learned = {
             name: tensor
             for name, tensor in model.tensors().items()
-            if isinstance(tensor, torch.nn.Parameter) and (config.average is None or not name.startswith("quantiser."))
+            if isinstance(tensor, torch.nn.Parameter) and (config.average is None or not name.startswith("quantizer."))
         }
         phase: GradientPhase[Examples] = GradientPhase(
             name="train",
@@ -292,23 +292,23 @@ class _Training(Trainer[Examples]):
 
     @torch.no_grad()
     def begin(self, train: Examples, generator: torch.Generator) -> Mapping[str, float]:
-        """The codebook at the centres of k-means of what the encoder makes of some pictures."""
+        """The codebook at the centers of k-means of what the encoder makes of some pictures."""
         model = self.model
         rng = np.random.default_rng(int(torch.randint(1 << 62, (), generator=generator, device=model.device)))
         rows = min(len(train), -(-_BEGIN * model.config.codes // (model.grid[0] * model.grid[1])))
         some = train.select(rng.choice(len(train), size=rows, replace=False))
-        model.quantiser.begin(model._encode(some.values.to(model.device), rate=1.0), rng)
+        model.quantizer.begin(model._encode(some.values.to(model.device), rate=1.0), rng)
         return {}
 
     def loss(self, batch: Examples, step: Step, generator: torch.Generator) -> Loss:
         model = self.model
         values = batch.values.to(model.device)
-        found = model.quantiser(model._encode(values, rate=_RATE), generator)
+        found = model.quantizer(model._encode(values, rate=_RATE), generator)
         reconstruction = model.likelihood.log_prob(model._decode(found.values), values).mean()
-        quantiser = model.grid[0] * model.grid[1] * found.loss
+        quantizer = model.grid[0] * model.grid[1] * found.loss
         terms = {
             "reconstruction": reconstruction,
-            "quantiser": quantiser,
+            "quantizer": quantizer,
             "perplexity": _perplexity(found.codes, model.config.codes),
         }
-        return Loss(quantiser - reconstruction, terms)
+        return Loss(quantizer - reconstruction, terms)

@@ -12,9 +12,9 @@ from foldin.inference.elbo import (
     log_normal,
     log_normal_terms,
     perturbed,
-    reparameterise,
+    reparameterize,
 )
-from foldin.inference.em import EMResult, Maximisable, Statistics, em, stochastic_em
+from foldin.inference.em import EMResult, Maximizable, Statistics, em, stochastic_em
 from foldin.inference.factor_analysis import FactorAnalysis
 from foldin.inference.finite_mixture import FiniteMixture, Weighted
 from foldin.inference.gaussian_mixture import GaussianMixture, Points
@@ -43,7 +43,7 @@ __all__ = [
     "KlDecomposition",
     "LaplaceResult",
     "LatentModel",
-    "Maximisable",
+    "Maximizable",
     "Moments",
     "Parameter",
     "Points",
@@ -79,7 +79,7 @@ __all__ = [
     "psis",
     "refine_gaussian",
     "reliability",
-    "reparameterise",
+    "reparameterize",
     "stochastic_em",
     "tuned_schedule",
     "weights_of_both",

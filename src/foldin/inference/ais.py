@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from foldin.errors import ShapeError
-from foldin.inference.elbo import log_normal, reparameterise
+from foldin.inference.elbo import log_normal, reparameterize
 from foldin.tensors import Float, Float64, Tensor
 
 __all__ = ["Annealing", "Schedule", "annealed_weights", "tuned_schedule"]
@@ -97,7 +97,7 @@ def tuned_schedule(
     """
     first = _sigmoid(max(50, settings.temperatures // _TUNED))
     path = _Path(log_joint, mu, logvar, settings.leapfrogs)
-    state, size = path.at(reparameterise(mu, logvar, generator)), torch.full_like(mu[:, 0], 0.5 / mu.shape[1] ** 0.25)
+    state, size = path.at(reparameterize(mu, logvar, generator)), torch.full_like(mu[:, 0], 0.5 / mu.shape[1] ** 0.25)
     sizes, speeds = [], []
     for turn, beta in enumerate([0.0] * _WARM + first):
         before = state.difference
@@ -138,7 +138,7 @@ def annealed_weights(
     """
     path, betas = _Path(log_joint, mu, logvar, settings.leapfrogs), schedule.betas
     last, taken = len(betas) - 1, 0.0
-    state = path.at(reparameterise(mu, logvar, generator) if exact is None else exact)
+    state = path.at(reparameterize(mu, logvar, generator) if exact is None else exact)
     total = torch.zeros(len(mu), dtype=torch.float64, device=mu.device)
     # A transition at β_T = 1 comes after the last weight forward, and from an exact draw it changes nothing in reverse: both runs
     # leave it out, and have all others in common.

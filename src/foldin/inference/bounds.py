@@ -1,6 +1,6 @@
-"""The bound report: for a latent-variable model, the bound it optimises, how tight it is, and how its KL decomposes.
+"""The bound report: for a latent-variable model, the bound it optimizes, how tight it is, and how its KL decomposes.
 
-Everything is measured on held-out rows (people, pictures), in nats per row and per unit of it (item, pixel), with
+Everything is measured on held-out rows (users, pictures), in nats per row and per unit of it (item, pixel), with
 standard errors over rows (null for a single row). What is said of log p(x) are bounds, and they are called so:
 
     elbo            E_q[log p(x|z)] − KL(q(z|x) ‖ p(z)), q the encoder's answer                           ≤ log p(x)
@@ -12,7 +12,7 @@ standard errors over rows (null for a single row). What is said of log p(x) are 
 The gap log p(x) − ELBO is at least best_bound − elbo, and the encoder's share of it at least elbo_refined − elbo; what is left,
 best_bound − elbo_refined, estimates the family's share and bounds it on neither side.
 
-Where the model's own prior looks at x, what it optimises is told as `objective`, beside bounds under the standard normal.
+Where the model's own prior looks at x, what it optimizes is told as `objective`, beside bounds under the standard normal.
 
 No number is NaN or infinite: null stands for one that is.
 """
@@ -41,14 +41,14 @@ KS = (1, 5, 50, 500)
 NO_BOUND = "objective with a prior that sees x, not a bound on log p(x)"
 Say = Callable[[int, int], None]
 D = TypeVar("D", bound=Rows)
-_AFFORDED = 1 << 29  # people × people × latent dimensions of an aggregate posterior that is worked out in full
+_AFFORDED = 1 << 29  # users × users × latent dimensions of an aggregate posterior that is worked out in full
 
 
 class Called(NamedTuple):
     """What rows and their units are called in a report."""
 
-    row: str = "person"
-    rows: str = "people"
+    row: str = "user"
+    rows: str = "users"
     unit: str = "item"
 
 
@@ -213,7 +213,7 @@ def _decomposed(codes: Gaussian, generator: torch.Generator, called: Called) -> 
     else:
         chosen = torch.arange(n, device=mu.device)
     draws = max(1, min(4, _AFFORDED // (4 * batch * batch * latent)))
-    one = decompose_kl(mu[chosen], logvar[chosen], generator, draws=draws, people=n)
+    one = decompose_kl(mu[chosen], logvar[chosen], generator, draws=draws, users=n)
     what = {
         "all": f"the aggregate of all {n} {called.rows} itself",
         "stratified": f"q(z) without bias from {batch} of {n} {called.rows}; by Jensen's inequality I(x; z) is too high, but "
@@ -221,8 +221,8 @@ def _decomposed(codes: Gaussian, generator: torch.Generator, called: Called) -> 
     }
     found = {
         "reference": "standard normal",
-        "log_people": math.log(n),
-        "people": n,
+        "log_users": math.log(n),
+        "users": n,
         "method": one.method,
         one.method: {
             "batch": batch,
@@ -249,7 +249,7 @@ def _decomposed(codes: Gaussian, generator: torch.Generator, called: Called) -> 
             latent=latent,
             mutual_information=one.mutual_information,
             marginal_kl=one.marginal_kl,
-            log_people=math.log(n),
+            log_users=math.log(n),
             row=called.row,
             rows=called.rows,
         ),

@@ -2,26 +2,26 @@
 
     E_x KL(q(z|x) ‖ p(z))  =  I_q(x; z)  +  TC(z)  +  Σ_j KL(q(z_j) ‖ p(z_j))
 
-with the aggregate posterior q(z) = 1/N Σ_n q(z|x_n): the mutual information of person and code, the total correlation
+with the aggregate posterior q(z) = 1/N Σ_n q(z|x_n): the mutual information of user and code, the total correlation
 of the code's dimensions, and how far each dimension's marginal is from the prior. ELBO surgery joins the last two:
 I_q(n; z) + KL(q(z) ‖ p(z)), with I ≤ log N.
 
-How q(z) is estimated, at draws of a batch of M of the N people:
+How q(z) is estimated, at draws of a batch of M of the N users:
 
     all         M = N: the aggregate itself. Each draw of the information is at most log N, since q(z) ≥ q(z|x_n) / N at z of n.
-    stratified  1/N of the person's own q and (N − 1)/(N (M − 1)) of each other's in the batch: unbiased for q(z), so that
+    stratified  1/N of the user's own q and (N − 1)/(N (M − 1)) of each other's in the batch: unbiased for q(z), so that
                 log q(z) is too low by Jensen's inequality, and the information too high, but never above log N. The
                 aggregate where M = N.
     weighted    1/(N M) Σ over the batch: exactly the batch's own aggregate, as if it were everybody, divided by N. Its terms
                 are those of the batch, with log N added to the information, (D − 1) log N to the total correlation, and D
                 log N taken from the dimension-wise KL. These are constants: a gradient does not see them, but the values say
-                nothing about people. The information lies between log N and log N + log M whatever the code is.
+                nothing about users. The information lies between log N and log N + log M whatever the code is.
 
 The sum of the three terms is the same for all three.
 
 Source: chen2018 (β-TCVAE), eq. 2, appendices C.1 (weighted) and C.2 (stratified); hoffman2016 (ELBO surgery).
 
-Departure from the paper: of the batch's others it has one stand for N − M + 1 people and the rest for one each. Which one is
+Departure from the paper: of the batch's others it has one stand for N − M + 1 users and the rest for one each. Which one is
 arbitrary; here the estimate is averaged over that choice, which leaves its mean as it is, lowers its variance and thereby
 Jensen's bias, and is exact for M = N.
 """
@@ -50,8 +50,8 @@ class KlDecomposition:
         mutual_information: I_q(x; z), at most log N (but for the method `weighted`).
         total_correlation: KL(q(z) ‖ Π_j q(z_j)).
         dimension_wise: KL(q(z_j) ‖ p(z_j)) of each latent dimension.
-        kl: mean over people of log q(z|x) − log p(z): the three terms add up to it exactly.
-        people: N.
+        kl: mean over users of log q(z|x) − log p(z): the three terms add up to it exactly.
+        users: N.
         method: how q(z) was estimated.
     """
 
@@ -59,7 +59,7 @@ class KlDecomposition:
     total_correlation: float
     dimension_wise: Float[Tensor, " latent"]
     kl: float
-    people: int
+    users: int
     method: str
 
     @property
@@ -68,36 +68,36 @@ class KlDecomposition:
         return self.total_correlation + float(self.dimension_wise.sum())
 
 
-def _log_weights(rows: int, start: int, batch: int, people: int, method: str) -> Float[Tensor, "rows batch"]:
-    """Log weight of each component in the estimate of q(z) at the draws of people `start`, `start + 1`, …"""
+def _log_weights(rows: int, start: int, batch: int, users: int, method: str) -> Float[Tensor, "rows batch"]:
+    """Log weight of each component in the estimate of q(z) at the draws of users `start`, `start + 1`, …"""
     if method == "all":
         return torch.full((rows, batch), -math.log(batch), dtype=torch.float64)
     if method == "weighted":
-        return torch.full((rows, batch), -math.log(batch * people), dtype=torch.float64)
-    weights = torch.full((rows, batch), (people - 1) / (people * max(1, batch - 1)), dtype=torch.float64)
-    weights[torch.arange(rows), torch.arange(start, start + rows)] = 1.0 / people
+        return torch.full((rows, batch), -math.log(batch * users), dtype=torch.float64)
+    weights = torch.full((rows, batch), (users - 1) / (users * max(1, batch - 1)), dtype=torch.float64)
+    weights[torch.arange(rows), torch.arange(start, start + rows)] = 1.0 / users
     return weights.log()
 
 
-def _method(method: str | None, batch: int, people: int) -> str:
+def _method(method: str | None, batch: int, users: int) -> str:
     """The method asked for, or the one that is right for so many."""
-    return method or ("all" if batch == people else "stratified")
+    return method or ("all" if batch == users else "stratified")
 
 
 def aggregate_log_density(
-    z: Float[Tensor, "people latent"],
-    mu: Float[Tensor, "people latent"],
-    logvar: Float[Tensor, "people latent"],
+    z: Float[Tensor, "users latent"],
+    mu: Float[Tensor, "users latent"],
+    logvar: Float[Tensor, "users latent"],
     *,
-    people: int | None = None,
+    users: int | None = None,
     method: str | None = None,
-) -> tuple[Float[Tensor, " people"], Float[Tensor, "people latent"]]:
-    """(log q(z), log q(z_j)) at each person's draw, in nats.
+) -> tuple[Float[Tensor, " users"], Float[Tensor, "users latent"]]:
+    """(log q(z), log q(z_j)) at each user's draw, in nats.
 
     Args:
-        z: a draw from each person's q(z|x).
-        mu, logvar: of the same people, a batch of M.
-        people: N, the people whose aggregate is meant; M when None.
+        z: a draw from each user's q(z|x).
+        mu, logvar: of the same users, a batch of M.
+        users: N, the users whose aggregate is meant; M when None.
         method: `all`, `stratified` or `weighted`, as the module's docstring has them. By default `all` where the batch is
             everybody, and `stratified` else.
 
@@ -105,38 +105,38 @@ def aggregate_log_density(
         ShapeError: M above N, a batch of one that is to stand for more, `all` with M below N, or an unknown method.
     """
     batch = len(z)
-    people = batch if people is None else people
-    method = _method(method, batch, people)
+    users = batch if users is None else users
+    method = _method(method, batch, users)
     if method not in METHODS:
         raise ShapeError(f"method {method!r} is not one of {', '.join(METHODS)}")
-    if batch > people or (method == "stratified" and batch < min(2, people)) or (method == "all" and batch < people):
-        raise ShapeError(f"a batch of {batch} people cannot stand for {people} by the method {method!r}")
+    if batch > users or (method == "stratified" and batch < min(2, users)) or (method == "all" and batch < users):
+        raise ShapeError(f"a batch of {batch} users cannot stand for {users} by the method {method!r}")
     joint, marginals = [], []
     step = max(1, _ELEMENTS // (batch * z.shape[1]))
     for start in range(0, batch, step):
         part = z[start : start + step].double()
         terms = log_normal_terms(part.unsqueeze(1), mu.double().unsqueeze(0), logvar.double().unsqueeze(0))
-        weights = _log_weights(len(part), start, batch, people, method).to(z.device)
+        weights = _log_weights(len(part), start, batch, users, method).to(z.device)
         joint.append(torch.logsumexp(terms.sum(dim=-1) + weights, dim=1))
         marginals.append(torch.logsumexp(terms + weights.unsqueeze(-1), dim=1))
     return torch.cat(joint), torch.cat(marginals)
 
 
 def decompose_kl(
-    mu: Float[Tensor, "people latent"],
-    logvar: Float[Tensor, "people latent"],
+    mu: Float[Tensor, "users latent"],
+    logvar: Float[Tensor, "users latent"],
     generator: torch.Generator,
     *,
     draws: int = 1,
-    people: int | None = None,
+    users: int | None = None,
     method: str | None = None,
     log_prior_terms: Callable[[Tensor], Tensor] | None = None,
 ) -> KlDecomposition:
-    """The decomposition of the mean KL of a batch of people.
+    """The decomposition of the mean KL of a batch of users.
 
     Args:
-        draws: of z for each person; the terms are averaged.
-        people, method: see `aggregate_log_density`.
+        draws: of z for each user; the terms are averaged.
+        users, method: see `aggregate_log_density`.
         log_prior_terms: log p(z_j) of each dimension at z; a standard normal when None.
     """
     total = None
@@ -144,7 +144,7 @@ def decompose_kl(
         noise = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
         z = mu + torch.exp(0.5 * logvar) * noise
         own = log_normal(z.double(), mu.double(), logvar.double())
-        joint, marginals = aggregate_log_density(z, mu, logvar, people=people, method=method)
+        joint, marginals = aggregate_log_density(z, mu, logvar, users=users, method=method)
         zero = torch.zeros_like(z, dtype=torch.float64)
         prior = log_normal_terms(z.double(), zero, zero) if log_prior_terms is None else log_prior_terms(z).double()
         parts = torch.cat(
@@ -161,6 +161,6 @@ def decompose_kl(
         total_correlation=float(total[1]),
         dimension_wise=total[2:].cpu(),
         kl=float(total.sum()),
-        people=len(mu) if people is None else people,
-        method=_method(method, len(mu), len(mu) if people is None else people),
+        users=len(mu) if users is None else users,
+        method=_method(method, len(mu), len(mu) if users is None else users),
     )

@@ -1,4 +1,4 @@
-"""The evidence lower bound: its terms, the reparameterised draw, and the closed-form KL.
+"""The evidence lower bound: its terms, the reparameterized draw, and the closed-form KL.
 
 log p(x) ≥ E_q(z|x)[log p(x|z)] − KL(q(z|x) ‖ p(z))
 """
@@ -17,7 +17,7 @@ __all__ = [
     "log_normal",
     "log_normal_terms",
     "perturbed",
-    "reparameterise",
+    "reparameterize",
 ]
 
 _LOG_2_PI = math.log(2 * math.pi)
@@ -25,7 +25,7 @@ _LOG_2_PI = math.log(2 * math.pi)
 
 @dataclass(frozen=True)
 class ElboTerms:
-    """Both terms of each person's bound, in nats; the bound is `reconstruction − kl`."""
+    """Both terms of each user's bound, in nats; the bound is `reconstruction − kl`."""
 
     reconstruction: Float[Tensor, " users"]
     kl: Float[Tensor, " users"]
@@ -35,10 +35,10 @@ class ElboTerms:
         return self.reconstruction - self.kl
 
 
-def reparameterise(
+def reparameterize(
     mu: Float[Tensor, "users latent"], logvar: Float[Tensor, "users latent"], generator: torch.Generator
 ) -> Float[Tensor, "users latent"]:
-    """Z = μ + σ ε with ε ~ N(0, I): one draw a person, differentiable in μ and log σ².
+    """Z = μ + σ ε with ε ~ N(0, I): one draw a user, differentiable in μ and log σ².
 
     Source: kingma2014, section 2.4.
     """
@@ -56,7 +56,7 @@ def perturbed(
 def gaussian_kl_terms(
     mu: Float[Tensor, "users latent"], logvar: Float[Tensor, "users latent"]
 ) -> Float[Tensor, "users latent"]:
-    """KL(N(μ_j, σ_j²) ‖ N(0, 1)) of each person's latent dimensions, in nats.
+    """KL(N(μ_j, σ_j²) ‖ N(0, 1)) of each user's latent dimensions, in nats.
 
     Source: kingma2014, appendix B.
     """
@@ -64,7 +64,7 @@ def gaussian_kl_terms(
 
 
 def gaussian_kl(mu: Float[Tensor, "users latent"], logvar: Float[Tensor, "users latent"]) -> Float[Tensor, " users"]:
-    """KL(N(μ, diag σ²) ‖ N(0, I)) of each person, in nats: summed over the latent dimensions."""
+    """KL(N(μ, diag σ²) ‖ N(0, I)) of each user, in nats: summed over the latent dimensions."""
     return gaussian_kl_terms(mu, logvar).sum(dim=1)
 
 

@@ -1,7 +1,7 @@
-"""Expectation–maximisation over mergeable statistics: one driver for any model, in one piece, in batches, or in many places.
+"""Expectation–maximization over mergeable statistics: one driver for any model, in one piece, in batches, or in many places.
 
-A model says two things. `summarise` (E) turns a batch of data into the expected sufficient statistics under the present
-parameters, with the log-likelihood on the way; `maximise` (M) sets the parameters from statistics. Statistics of parts merge by
+A model says two things. `summarize` (E) turns a batch of data into the expected sufficient statistics under the present
+parameters, with the log-likelihood on the way; `maximize` (M) sets the parameters from statistics. Statistics of parts merge by
 adding up, so that EM over batches, out of core, or over several workers is EM over everything. Stochastic EM takes a step
 from a running average of them instead.
 
@@ -18,7 +18,7 @@ import numpy as np
 from foldin.errors import FitError
 from foldin.inference.arguments import check_count, check_number
 
-__all__ = ["EMResult", "Maximisable", "Statistics", "em", "stochastic_em"]
+__all__ = ["EMResult", "Maximizable", "Statistics", "em", "stochastic_em"]
 
 B = TypeVar("B")
 
@@ -51,16 +51,16 @@ class Statistics:
         return Statistics(sums, factor * self.log_likelihood, factor * self.weight)
 
 
-class Maximisable(ABC, Generic[B]):
+class Maximizable(ABC, Generic[B]):
     """What EM needs of a model."""
 
     @abstractmethod
-    def summarise(self, batch: B) -> Statistics:
+    def summarize(self, batch: B) -> Statistics:
         """E: the expected statistics of a batch."""
 
     @abstractmethod
-    def maximise(self, statistics: Statistics) -> None:
-        """M: the parameters that maximise the expected log-likelihood (and log prior) of the statistics."""
+    def maximize(self, statistics: Statistics) -> None:
+        """M: the parameters that maximize the expected log-likelihood (and log prior) of the statistics."""
 
     def log_prior(self) -> float:
         """log p(parameters) up to a constant, in nats; 0 for maximum likelihood."""
@@ -84,11 +84,11 @@ class EMResult:
     falls: tuple[int, ...] = ()
 
 
-def _gather(model: Maximisable[B], batches: Iterable[B]) -> Statistics:
+def _gather(model: Maximizable[B], batches: Iterable[B]) -> Statistics:
     """The statistics of all batches together."""
     total: Statistics | None = None
     for batch in batches:
-        found = model.summarise(batch)
+        found = model.summarize(batch)
         total = found if total is None else total.merge(found)
     if total is None or total.weight <= 0.0:
         raise FitError("EM: there is no data, or all of its weights are zero")
@@ -96,7 +96,7 @@ def _gather(model: Maximisable[B], batches: Iterable[B]) -> Statistics:
 
 
 def em(
-    model: Maximisable[B],
+    model: Maximizable[B],
     batches: Callable[[], Iterable[B]],
     *,
     iterations: int = 100,
@@ -135,12 +135,12 @@ def em(
             elif max(rise, 0.0) < tolerance * statistics.weight:
                 return EMResult(tuple(bounds), True, tuple(falls))
         if number < iterations:
-            model.maximise(statistics)
+            model.maximize(statistics)
     return EMResult(tuple(bounds), False, tuple(falls))
 
 
 def stochastic_em(
-    model: Maximisable[B],
+    model: Maximizable[B],
     batches: Iterable[B],
     *,
     weight: float,
@@ -161,8 +161,8 @@ def stochastic_em(
     check_number("forgetting", forgetting, above=0.5, most=1.0)
     running: Statistics | None = None
     for number, batch in enumerate(batches):
-        found = model.summarise(batch)
+        found = model.summarize(batch)
         found = found.scaled(weight / found.weight)
         rho = min(1.0, (number + 1.0 + delay) ** -forgetting) if running is not None else 1.0
         running = found if running is None else running.scaled(1.0 - rho).merge(found.scaled(rho))
-        model.maximise(running)
+        model.maximize(running)

@@ -19,7 +19,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.inference.arguments import check_count, check_number
-from foldin.inference.em import EMResult, Maximisable, Statistics, em
+from foldin.inference.em import EMResult, Maximizable, Statistics, em
 from foldin.inference.moments import Moments, scales
 from foldin.tensors import Array, Float64
 
@@ -28,7 +28,7 @@ __all__ = ["FactorAnalysis"]
 _LOG_2_PI = float(np.log(2.0 * np.pi))
 
 
-class FactorAnalysis(Maximisable[Array]):
+class FactorAnalysis(Maximizable[Array]):
     """A Gaussian with a covariance of low rank plus noise, and its EM.
 
     Args:
@@ -88,12 +88,12 @@ class FactorAnalysis(Maximisable[Array]):
         squares = away**2 @ (1.0 / self.noise) + np.einsum("nk,nk->n", z, z)
         return -0.5 * (self.width * _LOG_2_PI + log_det + squares)
 
-    def summarise(self, batch: Float64[Array, "points width"]) -> Statistics:
+    def summarize(self, batch: Float64[Array, "points width"]) -> Statistics:
         """The moments of the batch, from which every expectation follows."""
         self._check(batch)
         return Statistics({"moments": Moments.of(batch)}, float(self.log_prob(batch).sum()), float(len(batch)))
 
-    def maximise(self, statistics: Statistics) -> None:
+    def maximize(self, statistics: Statistics) -> None:
         moments: Moments = statistics.sums["moments"]
         # The mean is that of the data, whatever the loadings.
         self.mean, S = moments.mean[0], moments.covariance[0]

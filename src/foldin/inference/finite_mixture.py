@@ -18,7 +18,7 @@ from torch import distributions as td
 
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.inference.arguments import check_count
-from foldin.inference.em import EMResult, Maximisable, Statistics, em
+from foldin.inference.em import EMResult, Maximizable, Statistics, em
 from foldin.inference.k_means import k_means, nearest
 from foldin.probability import FAMILIES
 from foldin.tensors import Array, Float64, Shaped, Tensor
@@ -36,7 +36,7 @@ class Weighted(NamedTuple):
     weights: Shaped[Tensor, "..."] | None = None
 
 
-class FiniteMixture(Maximisable[Weighted]):
+class FiniteMixture(Maximizable[Weighted]):
     """A mixture of one family of `torch.distributions`.
 
     Args:
@@ -76,15 +76,15 @@ class FiniteMixture(Maximisable[Weighted]):
         own = torch.from_numpy(nearest(scaled, k_means(scaled, self.components, rng))[0])
         hard = torch.nn.functional.one_hot(own, self.components).double()
         # Some of everything in each, so that no component begins with too few values to have a likelihood's maximum.
-        self.maximise(self._sums(statistics, 0.9 * hard + 0.1 / self.components, weights, 0.0))
+        self.maximize(self._sums(statistics, 0.9 * hard + 0.1 / self.components, weights, 0.0))
 
-    def summarise(self, batch: Weighted) -> Statistics:
+    def summarize(self, batch: Weighted) -> Statistics:
         statistics, weights = self._statistics(batch.x), self._weights(batch)
         logits = self._log_prob(batch.x, statistics) + self.weights.log()
         total = torch.logsumexp(logits, dim=1)
         return self._sums(statistics, torch.softmax(logits, dim=1), weights, float(weights @ total))
 
-    def maximise(self, statistics: Statistics) -> None:
+    def maximize(self, statistics: Statistics) -> None:
         counts, sums = (torch.from_numpy(statistics.sums[name]) for name in ("counts", "statistics"))
         self.weights = counts / counts.sum()
         before = self.natural

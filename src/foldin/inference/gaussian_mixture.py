@@ -21,7 +21,7 @@ from scipy.special import logsumexp
 
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.inference.arguments import check_count, check_number
-from foldin.inference.em import EMResult, Maximisable, Statistics, em
+from foldin.inference.em import EMResult, Maximizable, Statistics, em
 from foldin.inference.k_means import k_means, nearest
 from foldin.inference.moments import Moments, scales
 from foldin.inference.quadratics import Frame, Quadratics
@@ -90,8 +90,8 @@ def clustered(
     frame = Frame(np.median(some, axis=0), scale)
     if labels is None:
         kept = frame(some)
-        centres = k_means(kept[rng.permutation(len(kept))[:_CLUSTERED]], components, rng)
-        own = nearest(kept, centres)[0]
+        centers = k_means(kept[rng.permutation(len(kept))[:_CLUSTERED]], components, rng)
+        own = nearest(kept, centers)[0]
     else:
         if len(labels) != len(x) or labels.min() < 0 or labels.max() >= components:
             raise ShapeError(f"labels must be {len(x)} numbers in [0, {components})")
@@ -139,7 +139,7 @@ def _raised(
     return np.where((values < low).any(axis=1)[:, None, None], raised, matrices)
 
 
-class GaussianMixture(Maximisable[Points]):
+class GaussianMixture(Maximizable[Points]):
     """A mixture of Gaussians, and its EM.
 
     Args:
@@ -198,7 +198,7 @@ class GaussianMixture(Maximisable[Points]):
         )
         self.shift, self.scale = frame.shift, frame.scale
         self.least = self.floor * self._within(moments) if least is None else least
-        self.maximise(Statistics({"moments": moments}, 0.0, float(moments.weight.sum())))
+        self.maximize(Statistics({"moments": moments}, 0.0, float(moments.weight.sum())))
 
     def _within(self, moments: Moments) -> Float64[Array, " width"]:
         """Variance within clusters, by coordinate; all variance where every cluster is a point."""
@@ -228,7 +228,7 @@ class GaussianMixture(Maximisable[Points]):
             roots, log_dets = inverse_roots(self.covariances)
         return Quadratics(constant - 0.5 * log_dets, self.means, roots, Frame(self.shift, self.scale))
 
-    def summarise(self, batch: Points) -> Statistics:
+    def summarize(self, batch: Points) -> Statistics:
         """Expected moments of every component."""
         check(batch, self.width)
         x, weights = batch
@@ -237,7 +237,7 @@ class GaussianMixture(Maximisable[Points]):
             {"moments": moments}, log_likelihood, float(len(x)) if weights is None else float(weights.sum())
         )
 
-    def maximise(self, statistics: Statistics) -> None:
+    def maximize(self, statistics: Statistics) -> None:
         moments: Moments = statistics.sums["moments"]
         weight, least = moments.weight, self.least
         if self.covariance == "diagonal":

@@ -7,22 +7,22 @@ from foldin.tensors import Float, Tensor
 __all__ = ["active_units", "alarms", "effective_rank"]
 
 
-def active_units(mu: Float[Tensor, "people latent"], threshold: float = 0.01) -> int:
-    """Latent dimensions whose posterior mean varies over people by more than `threshold`.
+def active_units(mu: Float[Tensor, "users latent"], threshold: float = 0.01) -> int:
+    """Latent dimensions whose posterior mean varies over users by more than `threshold`.
 
     Source: burda2016, section 5.2.
     """
     return int((mu.var(dim=0) > threshold).sum())
 
 
-def effective_rank(mu: Float[Tensor, "people latent"]) -> float:
-    """Effective rank of the posterior means over people: exp of the entropy of the normalised spectrum of Cov(μ).
+def effective_rank(mu: Float[Tensor, "users latent"]) -> float:
+    """Effective rank of the posterior means over users: exp of the entropy of the normalized spectrum of Cov(μ).
 
     Between 1 and the number of latent dimensions.
     Source: roy2007.
     """
-    centred = (mu - mu.mean(dim=0)).double()
-    spectrum = torch.linalg.eigvalsh(centred.T @ centred / max(1, len(mu) - 1)).clamp(min=0.0)
+    centered = (mu - mu.mean(dim=0)).double()
+    spectrum = torch.linalg.eigvalsh(centered.T @ centered / max(1, len(mu) - 1)).clamp(min=0.0)
     shares = spectrum / spectrum.sum().clamp(min=1e-300)
     return float(torch.exp(-(shares * torch.log(shares.clamp(min=1e-300))).sum()))
 
@@ -34,17 +34,17 @@ def alarms(
     latent: int,
     mutual_information: float,
     marginal_kl: float,
-    log_people: float,
-    row: str = "person",
-    rows: str = "people",
+    log_users: float,
+    row: str = "user",
+    rows: str = "users",
 ) -> list[str]:
     """What is wrong, in words; empty when nothing is.
 
     Args:
-        kl: mean KL of a person, in nats.
+        kl: mean KL of a user, in nats.
         active: active units, of `latent`.
         mutual_information, marginal_kl: of the decomposition, in nats.
-        log_people: log N, the most that the mutual information can be.
+        log_users: log N, the most that the mutual information can be.
         row, rows: what they are called.
     """
     found = []
@@ -54,9 +54,9 @@ def alarms(
         )
     elif active < 0.1 * latent:
         found.append(f"most of the code is idle: {active} of {latent} units are active")
-    if mutual_information > 0.99 * log_people:
+    if mutual_information > 0.99 * log_users:
         found.append(
-            f"the mutual information is at its ceiling log N = {log_people:.2f} nats: with more {rows} it would be larger, and "
+            f"the mutual information is at its ceiling log N = {log_users:.2f} nats: with more {rows} it would be larger, and "
             f"KL(q(z) ‖ p(z)) = {marginal_kl:.1f} smaller"
         )
     elif marginal_kl > max(1.0, mutual_information):

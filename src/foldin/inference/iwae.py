@@ -15,7 +15,7 @@ __all__ = ["iwae_bound", "iwae_curve"]
 
 
 def iwae_bound(log_weights: Float[Tensor, "samples users"]) -> Float[Tensor, " users"]:
-    """log-mean-exp of each person's log weights, in nats: one draw of the bound with k = `samples`.
+    """log-mean-exp of each user's log weights, in nats: one draw of the bound with k = `samples`.
 
     Source: burda2016, eq. 8.
 
@@ -28,7 +28,7 @@ def iwae_bound(log_weights: Float[Tensor, "samples users"]) -> Float[Tensor, " u
 
 
 def iwae_curve(log_weights: Float[Tensor, "samples users"], ks: tuple[int, ...]) -> dict[int, Float[Tensor, " users"]]:
-    """k → each person's bound, averaged over all disjoint groups of k of the same draws.
+    """k → each user's bound, averaged over all disjoint groups of k of the same draws.
 
     Every draw is used for every k, so that the curve is smooth; it does not fall in k, in expectation.
 

@@ -1,4 +1,4 @@
-"""k-means: where mixtures and quantisers begin."""
+"""k-means: where mixtures and quantizers begin."""
 
 import numpy as np
 
@@ -9,32 +9,32 @@ from foldin.tensors import Array, Bool, Float, Int64
 
 __all__ = ["k_means", "nearest"]
 
-_BLOCK = 1 << 17  # points × centres worked on at once
+_BLOCK = 1 << 17  # points × centers worked on at once
 _NEAR = 100.0  # times its rounding, below which a squared distance is taken from differences
 
 
 def nearest(
-    x: Float[Array, "points width"], centres: Float[Array, "k width"]
+    x: Float[Array, "points width"], centers: Float[Array, "k width"]
 ) -> tuple[Int64[Array, " points"], Float[Array, " points"]]:
-    """(index of each point's nearest centre, squared distance to it); of centres as near the first.
+    """(index of each point's nearest center, squared distance to it); of centers as near the first.
 
-    By products, about the mean of the centres: one a block of points, as many as keep it in a core's own cache, so that points ×
-    centres is never whole. Where a distance does not stand out from the rounding of the products, it and those of all centres
+    By products, about the mean of the centers: one a block of points, as many as keep it in a core's own cache, so that points ×
+    centers is never whole. Where a distance does not stand out from the rounding of the products, it and those of all centers
     that may be nearer are taken from differences.
     """
     found, distances = np.empty(len(x), dtype=np.int64), np.empty(len(x), dtype=x.dtype)
     width = x.shape[1]
-    origin = centres.mean(axis=0, dtype=np.float64).astype(centres.dtype)
-    moved = centres - origin
+    origin = centers.mean(axis=0, dtype=np.float64).astype(centers.dtype)
+    moved = centers - origin
     half = 0.5 * np.einsum("kd,kd->k", moved, moved)
     lengths = np.sqrt(2.0 * half)
     longest = float(lengths.max(initial=0.0))
-    step = max(1, _BLOCK // max(1, len(centres)))
+    step = max(1, _BLOCK // max(1, len(centers)))
     factors = np.ascontiguousarray(np.concatenate((moved.T, -half[None])).astype(x.dtype, copy=False))
     unit = float(np.finfo(x.dtype).eps)
 
     def work(share: range) -> None:
-        scores = scratch("nearest", (step, len(centres)), x.dtype)
+        scores = scratch("nearest", (step, len(centers)), x.dtype)
         around = scratch("nearest_points", (step, width + 1), x.dtype)
         around[:, width] = 1.0
         for at in share:
@@ -48,7 +48,7 @@ def nearest(
                 rounding = unit * (np.sqrt(norms) + lengths[best]) ** 2
                 near = np.flatnonzero(squares <= _NEAR * rounding)
                 rivals = own[near] >= (top - rounding)[near, None]
-                best[near], squares[near] = _by_differences(part[near], centres, rivals)
+                best[near], squares[near] = _by_differences(part[near], centers, rivals)
             found[at : at + step], distances[at : at + step] = best, squares
 
     starts = range(0, len(x), step)
@@ -58,13 +58,13 @@ def nearest(
 
 
 def _by_differences(
-    x: Float[Array, "points width"], centres: Float[Array, "k width"], rivals: Bool[Array, "points k"]
+    x: Float[Array, "points width"], centers: Float[Array, "k width"], rivals: Bool[Array, "points k"]
 ) -> tuple[Int64[Array, " points"], Float[Array, " points"]]:
     """As `nearest`, among each point's rivals alone, of which it has one at least."""
     points, others = np.nonzero(rivals)
     if len(points) == len(x):  # one each
-        return others, np.square(x - centres[others]).sum(axis=1)
-    away = x[points].astype(np.float64) - centres[others]
+        return others, np.square(x - centers[others]).sum(axis=1)
+    away = x[points].astype(np.float64) - centers[others]
     squares = np.einsum("nd,nd->n", away, away)
     # By point, then by distance, then by number: a stable sort keeps the first of equals.
     order = np.lexsort((others, squares, points))
@@ -75,43 +75,43 @@ def _by_differences(
 def k_means(
     x: Float[Array, "points width"], k: int, rng: np.random.Generator, *, iterations: int = 20
 ) -> Float[Array, "k width"]:
-    """Centres by Lloyd's algorithm from a k-means++ start; a centre without points moves to the point that is farthest off.
+    """Centers by Lloyd's algorithm from a k-means++ start; a center without points moves to the point that is farthest off.
 
     Source: lloyd1982; arthur2007, section 2.2.
 
     Raises:
-        ShapeError: fewer points than centres.
+        ShapeError: fewer points than centers.
     """
     if not 1 <= k <= len(x):
-        raise ShapeError(f"k-means: {k} centres for {len(x)} points")
+        raise ShapeError(f"k-means: {k} centers for {len(x)} points")
     check_count("iterations", iterations, 0)
-    centres = x[[int(rng.integers(len(x)))]]
-    distances = _squares_to(x, centres[0])
+    centers = x[[int(rng.integers(len(x)))]]
+    distances = _squares_to(x, centers[0])
     for _ in range(1, k):
         total = distances.sum()
         chosen = rng.choice(len(x), p=distances / total) if total > 0 else rng.integers(len(x))
-        centres = np.concatenate((centres, x[[int(chosen)]]))
-        distances = np.minimum(distances, _squares_to(x, centres[-1]))
+        centers = np.concatenate((centers, x[[int(chosen)]]))
+        distances = np.minimum(distances, _squares_to(x, centers[-1]))
     for _ in range(iterations):
-        own, distances = nearest(x, centres)
+        own, distances = nearest(x, centers)
         counts = np.bincount(own, minlength=k)
-        sums = np.empty(centres.shape)
+        sums = np.empty(centers.shape)
         for axis in range(x.shape[1]):
             sums[:, axis] = np.bincount(own, weights=x[:, axis], minlength=k)
-        moved = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centres).astype(x.dtype)
+        moved = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centers).astype(x.dtype)
         empty = np.flatnonzero(counts == 0)
         moved[empty] = x[np.argsort(-distances, kind="stable")[: len(empty)]]
-        if np.array_equal(moved, centres):
+        if np.array_equal(moved, centers):
             break
-        centres = moved
-    return centres
+        centers = moved
+    return centers
 
 
-def _squares_to(x: Float[Array, "points width"], centre: Float[Array, " width"]) -> Float[Array, " points"]:
-    """Squared distance of every point to one centre."""
+def _squares_to(x: Float[Array, "points width"], center: Float[Array, " width"]) -> Float[Array, " points"]:
+    """Squared distance of every point to one center."""
     found = np.empty(len(x))
     step = max(1, _BLOCK // max(1, x.shape[1]))
     for at in range(0, len(x), step):
-        away = x[at : at + step] - centre
+        away = x[at : at + step] - center
         found[at : at + step] = np.einsum("nd,nd->n", away, away)
     return found

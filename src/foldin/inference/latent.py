@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import torch
 
-from foldin.inference.elbo import ElboTerms, gaussian_kl, log_normal, reparameterise
+from foldin.inference.elbo import ElboTerms, gaussian_kl, log_normal, reparameterize
 from foldin.rows import Rows
 from foldin.tensors import Float, Tensor
 
@@ -24,7 +24,7 @@ class LatentModel(ABC, Generic[D]):
     """
 
     standard_prior: bool
-    prior_sees_data: bool = False  # p(z|x): what is optimised is then no bound on a log p(x)
+    prior_sees_data: bool = False  # p(z|x): what is optimized is then no bound on a log p(x)
     device: torch.device
 
     @abstractmethod
@@ -85,7 +85,7 @@ class LatentModel(ABC, Generic[D]):
 
     def _elbo(self, data: D, generator: torch.Generator) -> ElboTerms:
         mu, logvar = self.posterior(data)
-        z = reparameterise(mu, logvar, generator)
+        z = reparameterize(mu, logvar, generator)
         reconstruction = self.log_likelihood(z, data)
         if self.standard_prior:
             return ElboTerms(reconstruction, gaussian_kl(mu, logvar))

@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import torch
 
-from foldin.inference.elbo import gaussian_kl, log_normal, reparameterise
+from foldin.inference.elbo import gaussian_kl, log_normal, reparameterize
 from foldin.inference.latent import LatentModel
 from foldin.inference.psis import effective_sample_size, psis
 from foldin.inference.refine import refine_gaussian
@@ -159,7 +159,7 @@ def draws_of(
     for draw in range(draws):
         rows: list[list[Tensor]] = []
         for part, at in blocks(model, data):
-            z = reparameterise(proposals[0][0][at], proposals[0][1][at], generator)
+            z = reparameterize(proposals[0][0][at], proposals[0][1][at], generator)
             prior = (
                 log_normal(z, log_prior[0][at], log_prior[1][at])
                 if isinstance(log_prior, tuple)

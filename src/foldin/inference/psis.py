@@ -1,6 +1,6 @@
 """Pareto-smoothed importance sampling: are weights p/q to be trusted, and if not by how much.
 
-The largest ratios follow a generalised Pareto law; its shape k̂ says how many moments the ratios have. Below 0.7 estimates by
+The largest ratios follow a generalized Pareto law; its shape k̂ says how many moments the ratios have. Below 0.7 estimates by
 importance sampling, and the approximation q itself, are useful; above it q misses some of the mass of p. Beside k̂ stands the
 effective sample size: as many equally weighted draws would do as well, if the weights seen were all there are.
 
@@ -52,7 +52,7 @@ def _fitted(log_excesses: Float64[Array, " n"]) -> tuple[float, float]:
 
 
 def pareto_shape(excesses: Float64[Array, " n"]) -> tuple[float, float]:
-    """(k, σ) of the generalised Pareto law of positive excesses: the posterior mean of Zhang and Stephens.
+    """(k, σ) of the generalized Pareto law of positive excesses: the posterior mean of Zhang and Stephens.
 
     Excesses of 0 are taken for values too small for a double: k is ∞ and σ 0 where a quarter of them are, and −∞ and 0 where
     all are.
@@ -90,7 +90,7 @@ def _checked(log_ratios: Float64[Array, " draws"]) -> Float64[Array, " draws"]:
 
 
 def psis(log_ratios: Float64[Array, " draws"]) -> tuple[Float64[Array, " draws"], float]:
-    """(log of the smoothed and normalised weights, k̂).
+    """(log of the smoothed and normalized weights, k̂).
 
     k̂ is fitted to the ratios above the cutoff, ties with it left out. It is −∞ where no ratio is above it, and ∞, with weights
     as they were, where some are but fewer than five.

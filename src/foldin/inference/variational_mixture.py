@@ -21,7 +21,7 @@ from scipy.special import gammaln, multigammaln, psi
 
 from foldin.errors import ConfigError
 from foldin.inference.arguments import check_number
-from foldin.inference.em import EMResult, Maximisable, Statistics, em
+from foldin.inference.em import EMResult, Maximizable, Statistics, em
 from foldin.inference.gaussian_mixture import COVARIANCES, Points, check, clustered, inverse_roots
 from foldin.inference.moments import Moments
 from foldin.inference.quadratics import Frame, Quadratics
@@ -82,7 +82,7 @@ class _Precisions:
         return float(total)
 
 
-class VariationalGaussianMixture(Maximisable[Points]):
+class VariationalGaussianMixture(Maximizable[Points]):
     """The posterior of a mixture of Gaussians, and its coordinate ascent.
 
     Args:
@@ -169,14 +169,14 @@ class VariationalGaussianMixture(Maximisable[Points]):
         covariance = self._framed(overall.covariance)[0]
         covariance = np.diag(covariance) if self._squares else covariance
         self._prior = self._prior_of(covariance + 1e-10 * np.eye(self.width))
-        self.maximise(Statistics({"moments": moments}, 0.0, float(moments.weight.sum())))
+        self.maximize(Statistics({"moments": moments}, 0.0, float(moments.weight.sum())))
 
     def _framed(self, matrices: Float64[Array, "rows ..."]) -> Float64[Array, "rows ..."]:
         """Covariances or scatters (or their diagonals) in scales of the frame."""
         scale = self._frame.scale
         return matrices / (scale**2 if self._squares else np.outer(scale, scale))
 
-    def summarise(self, batch: Points) -> Statistics:
+    def summarize(self, batch: Points) -> Statistics:
         """Expected moments under q(z), with the points' part of the bound."""
         check(batch, self.width)
         x, weights = batch
@@ -200,7 +200,7 @@ class VariationalGaussianMixture(Maximisable[Points]):
         constant = constant - 0.5 * self.width * (_LOG_2_PI + 1.0 / self.beta)
         return Quadratics(constant, self.means, roots, self._frame)
 
-    def maximise(self, statistics: Statistics) -> None:
+    def maximize(self, statistics: Statistics) -> None:
         moments: Moments = statistics.sums["moments"]
         counts, mean = moments.weight, (moments.mean - self._origin) / self._frame.scale
         self.alpha, self.beta = self.concentration + counts, self.strength + counts

@@ -1,4 +1,4 @@
-"""Sparse in: a linear layer over people's items that never sees a dense users × items matrix."""
+"""Sparse in: a linear layer over users' items that never sees a dense users × items matrix."""
 
 from typing import Any
 
@@ -23,13 +23,13 @@ __all__ = [
 
 
 def unit_weights(offsets: Int[Tensor, " offsets"], dtype: torch.dtype = torch.float32) -> Float[Tensor, " events"]:
-    """1/√n of each event of a person with n events: the binary row divided by its L2 norm."""
+    """1/√n of each event of a user with n events: the binary row divided by its L2 norm."""
     lengths = offsets.diff()
     return torch.repeat_interleave(lengths.clamp(min=1).to(dtype).rsqrt(), lengths)
 
 
 def recency_weights(offsets: Int[Tensor, " offsets"], oldest: float) -> Float[Tensor, " events"]:
-    """From `oldest` up to 1 in a straight line over each person's events; a single event has 1.
+    """From `oldest` up to 1 in a straight line over each user's events; a single event has 1.
 
     Source: wang2023, section 3.6 (T-DiffRec).
     """
@@ -91,9 +91,9 @@ def sums_by_item(
     values: Float[Tensor, " events"],
     of_users: Float[Tensor, "users hidden"],
 ) -> tuple[Int[Tensor, " rows"], Float[Tensor, "rows hidden"]]:
-    """(items that occur, Σ value · row of the person, over their events): the rows of Xᵀ G that are not zero.
+    """(items that occur, Σ value · row of the user, over their events): the rows of Xᵀ G that are not zero.
 
-    The rows of a batch's gradient are few against the catalogue, and a bag sums them in a fixed order, hence the same result on
+    The rows of a batch's gradient are few against the catalog, and a bag sums them in a fixed order, hence the same result on
     every run.
     """
     order = _stable_order(items)
@@ -161,7 +161,7 @@ def padded_bag(
     history: Int[Tensor, "users length"],
     *,
     oldest: float = 1.0,
-    normalised: bool = True,
+    normalized: bool = True,
 ) -> Float[Tensor, "users hidden"]:
     """X W for rows X given as a rectangle of items, −1 where a history is shorter: plain operations.
 
@@ -169,6 +169,6 @@ def padded_bag(
     otherwise: with the defaults, with `unit_weights`.
     """
     values = padded_recency_weights(history, oldest).to(weight.dtype)
-    if normalised:
+    if normalized:
         values = values * values.square().sum(dim=1, keepdim=True).clamp(min=1e-12).rsqrt()
     return (F.embedding(history.clamp(min=0), weight) * values.unsqueeze(-1)).sum(dim=1)

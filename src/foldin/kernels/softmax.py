@@ -1,4 +1,4 @@
-"""Fused out: the last linear layer, the softmax over the catalogue, its log-likelihood and its gradient.
+"""Fused out: the last linear layer, the softmax over the catalog, its log-likelihood and its gradient.
 
 One logits buffer is used for everything. With E = exp(logits − row maximum) and T its row sums, the gradient with
 respect to the logits of Σ_u g_u log p(x_u) is
@@ -25,7 +25,7 @@ _BLOCK = 1 << 19  # elements of the logits that are worked on at once: they stay
 def multinomial_log_likelihood(
     logits: Float[Tensor, "users items"], items: Int[Tensor, " events"], offsets: Int[Tensor, " offsets"]
 ) -> Float[Tensor, " users"]:
-    """Log-likelihood of each person's items under one softmax over the catalogue, in nats: the plain formula.
+    """Log-likelihood of each user's items under one softmax over the catalog, in nats: the plain formula.
 
     The multinomial coefficient is dropped: it does not depend on the parameters.
 
@@ -112,7 +112,7 @@ def multinomial_from_hidden(
     buffers: Buffers | None = None,
     values: Float[Tensor, " events"] | None = None,
 ) -> Float[Tensor, " users"]:
-    """Log-likelihood of each person's items under softmax(hidden Wᵀ + b), in nats; with `values` a sum weighted by them.
+    """Log-likelihood of each user's items under softmax(hidden Wᵀ + b), in nats; with `values` a sum weighted by them.
 
     What needs no gradient is not computed. With `buffers`, the backward pass must come before the next call with the
     same buffers: both work on one logits matrix.

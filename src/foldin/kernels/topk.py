@@ -38,7 +38,7 @@ def top_k(scores: Float[Tensor, "users items"], k: int) -> tuple[Float[Tensor, "
             items = items.clone()
             items[rows] = _first_at_boundary(scores[rows], values[rows])
             values = scores.gather(1, items)
-    unsorted = (values[:, 1:] >= values[:, :-1]).any(dim=1)  # equal neighbours, or boundary rows in index order
+    unsorted = (values[:, 1:] >= values[:, :-1]).any(dim=1)  # equal neighbors, or boundary rows in index order
     if unsorted.any():
         own = items[unsorted].sort(dim=1).values
         best, order = scores[unsorted].gather(1, own).sort(dim=1, descending=True, stable=True)

@@ -1,8 +1,9 @@
 """Recommenders, one file each. What is in `MODELS` is on the command line, in the contract tests and in the docs."""
 
+from foldin.models.autoencoders.beta import ConstantKL, KLPerItem, RisingOverShare, RisingOverUpdates
 from foldin.models.autoencoders.multdae import MultDAE, MultDAEConfig
 from foldin.models.autoencoders.multvae import MultVAE, MultVAEConfig
-from foldin.models.autoencoders.recvae import RecVAE, RecVAEConfig
+from foldin.models.autoencoders.recvae import Alternating, ImplicitSLIM, RecVAE, RecVAEConfig
 from foldin.models.baselines.popularity import Popularity, PopularityConfig
 from foldin.models.capability import (
     BoundedLikelihood,
@@ -19,65 +20,113 @@ from foldin.models.capability import (
     top_items,
 )
 from foldin.models.contract import Recommender
-from foldin.models.diffusion.diffrec import DiffRec, DiffRecConfig
+from foldin.models.diffusion.diffrec import DiffRec, DiffRecConfig, TDiffRec, TDiffRecConfig
+from foldin.models.diffusion.heads import Multinomial, SquaredError
 from foldin.models.diffusion.latent_diffrec import LatentDiffRec, LatentDiffRecConfig
+from foldin.models.diffusion.noise import LinearVariance
 from foldin.models.linear.als import ALS, ALSConfig
 from foldin.models.linear.ease import EASE, EASEConfig
 from foldin.models.linear.itemknn import ItemKNN, ItemKNNConfig
 from foldin.models.registry import MODELS, config_class, config_of, model_name
 from foldin.models.semantic.semantic_ids import SemanticIds, SemanticIdsConfig
+from foldin.models.sequential.losses import BCE, GBCE, FullSoftmax, SampledSoftmax
+from foldin.models.sequential.negatives import InBatchNegatives, PopularNegatives, UniformNegatives
+from foldin.models.sequential.positions import LearnedPositions, RelativePositions, RotaryPositions
 from foldin.models.sequential.sasrec import Reading, SASRec, SASRecConfig
 from foldin.models.start import PopularStart, log_shares
 from foldin.models.streams import Streams, history_key, keys_of, stream, streams, user_key
+from foldin.models.token_sources import (
+    FromLog,
+    FromLogAndSentences,
+    FromLogAndTitles,
+    FromSentences,
+    FromTitles,
+    RandomTokens,
+    ResidualKMeans,
+    RQVAETokens,
+)
 from foldin.models.topics.lda import LDA, LDAConfig
 from foldin.models.topics.mixture import MixtureOfMultinomials, MixtureOfMultinomialsConfig
+from foldin.models.topics.online import CoordinateAscent, Online, StochasticAscent
 from foldin.models.topics.plsa import PLSA, PLSAConfig
 from foldin.models.topics.poisson import PoissonFactorization, PoissonFactorizationConfig
 
 __all__ = [
     "ALS",
+    "BCE",
     "EASE",
+    "GBCE",
     "LDA",
     "MODELS",
     "PLSA",
     "ALSConfig",
+    "Alternating",
     "BoundedLikelihood",
     "Components",
+    "ConstantKL",
+    "CoordinateAscent",
     "DiffRec",
     "DiffRecConfig",
     "DotProduct",
     "EASEConfig",
+    "FromLog",
+    "FromLogAndSentences",
+    "FromLogAndTitles",
+    "FromSentences",
+    "FromTitles",
+    "FullSoftmax",
+    "ImplicitSLIM",
+    "InBatchNegatives",
     "ItemFeatures",
     "ItemKNN",
     "ItemKNNConfig",
     "ItemTokens",
+    "KLPerItem",
     "LDAConfig",
     "LatentDiffRec",
     "LatentDiffRecConfig",
     "LatentPosterior",
+    "LearnedPositions",
+    "LinearVariance",
     "MixtureOfMultinomials",
     "MixtureOfMultinomialsConfig",
     "MultDAE",
     "MultDAEConfig",
     "MultVAE",
     "MultVAEConfig",
+    "Multinomial",
+    "Online",
     "OnnxGraph",
     "PLSAConfig",
     "PoissonFactorization",
     "PoissonFactorizationConfig",
+    "PopularNegatives",
     "PopularStart",
     "Popularity",
     "PopularityConfig",
     "PosteriorSampler",
+    "RQVAETokens",
+    "RandomTokens",
     "Reading",
     "RecVAE",
     "RecVAEConfig",
     "Recommender",
+    "RelativePositions",
+    "ResidualKMeans",
+    "RisingOverShare",
+    "RisingOverUpdates",
+    "RotaryPositions",
     "SASRec",
     "SASRecConfig",
+    "SampledSoftmax",
     "SemanticIds",
     "SemanticIdsConfig",
+    "SquaredError",
+    "StochasticAscent",
     "Streams",
+    "TDiffRec",
+    "TDiffRecConfig",
+    "UniformNegatives",
     "capability",
     "config_class",
     "config_of",

@@ -22,10 +22,10 @@ C = TypeVar("C", bound=Config)
 
 
 class Recommender(Trainable[C, Histories], Generic[C]):
-    """A model of what a person picks next, given the history alone: known people and new ones are treated alike.
+    """A model of what a user picks next, given the history alone: known users and new ones are treated alike.
 
     Args:
-        n_items: size of the catalogue.
+        n_items: size of the catalog.
         config: settings; the defaults of `Config` when None.
         seed: of the initial weights.
         device: where it computes.
@@ -57,14 +57,14 @@ class Recommender(Trainable[C, Histories], Generic[C]):
 
     @abstractmethod
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
-        """Scores up to a constant a person. The memory may be used again by the next call, and may be written to."""
+        """Scores up to a constant a user. The memory may be used again by the next call, and may be written to."""
 
     def check_training(self, train: Histories) -> None:
-        """Whether it can be trained on these people.
+        """Whether it can be trained on these users.
 
         Raises:
             FitError: nobody has an event.
-            ShapeError: they are over another catalogue.
+            ShapeError: they are over another catalog.
             CapacityError: training needs more memory than is free.
         """
         self.check_histories(train)
@@ -84,7 +84,7 @@ class Recommender(Trainable[C, Histories], Generic[C]):
             raise ShapeError(f"the model knows {self.n_items} items, the histories are over {histories.n_items}")
 
     def block(self) -> int:
-        """People to score at once, so that a block of scores takes about 64 MB."""
+        """Users to score at once, so that a block of scores takes about 64 MB."""
         return int(min(1024, max(1, _BLOCK_BYTES // (4 * self.n_items))))
 
     @torch.no_grad()

@@ -1,11 +1,10 @@
-"""Names of items: a few codes each, coarse to fine, from what is known of the items.
+"""Tokens of items, coarse to fine, made of what is known of the items.
 
-Items that are alike share their first codes; one code more tells those of the same codes apart. What items are like is learned
-from who took them together, from their titles, or from both; with titles, an item that nobody has taken yet has a name too.
+Items that are alike share their first tokens; one token more makes them unique. What items are like is learned from who took
+them together, from their titles, or from both; with titles, an item that nobody has taken yet has tokens too.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,78 +14,60 @@ from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.generative import RQVAE, RQVAEConfig
 from foldin.models.collisions import resolve_collisions
 from foldin.models.item_vectors import BUCKETS, TitleVectors, collaborative_vectors, sentence_vectors
+from foldin.models.token_sources import LearnedTokens, RQVAETokens, TokenSource
 from foldin.nn import CodeUse, code_use
 from foldin.tensors import Array, Float32, Int, Int64, Tensor
 from foldin.training import FullPass, Pretraining, fit
 
-__all__ = ["KINDS", "SOURCES", "ItemNames", "Naming", "naming"]
+__all__ = ["ItemTokenizer"]
 
-KINDS = ("k-means", "rq-vae", "random")
-SOURCES = ("log", "titles", "sentences", "log+titles", "log+sentences")
-_SENTENCE_WIDTH = 384
 _RIDGE = 1.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Naming:
-    """How names are learned.
+class ItemTokenizer:
+    """The tokens of a catalog's items, and what it takes to make those of further items.
 
-    Args:
-        kind: residual k-means, RQ-VAE, or random codes, which say nothing: the control.
-        source: what vectors of items come from.
-        levels, codes: of a name, without the code that tells equal names apart.
-        width: of an item's vector from the log, and of one from its title.
-        epochs: of RQ-VAE.
+    `tokens` is (items, levels + 1), zeros until learned.
     """
 
-    kind: str
-    source: str
-    levels: int
-    codes: int
-    width: int
-    epochs: int
-
-
-def naming(codes: int) -> Naming:
-    """Residual k-means of three levels, from the log."""
-    return Naming(kind="k-means", source="log", levels=3, codes=codes, width=64, epochs=1)
-
-
-class ItemNames:
-    """The names of a catalogue, and what it takes to name further items.
-
-    `names` is (items, levels + 1), zeros until learned.
-    """
-
-    def __init__(self, n_items: int, how: Naming, device: torch.device, *, seed: int) -> None:
-        self.how, self.device = how, device
-        self.names = torch.zeros(n_items, how.levels + 1, dtype=torch.int64, device=device)
-        titled = _SENTENCE_WIDTH if "sentences" in how.source else how.width
-        width = ("log" in how.source) * how.width + (how.source != "log") * titled
-        config = RQVAEConfig(encoder=how.kind == "rq-vae", levels=how.levels, codes=how.codes, epochs=how.epochs)
-        self._rqvae = RQVAE(width, config, seed=seed, device=device)
-        buckets = BUCKETS if "titles" in how.source else 0
-        self._rarity, self._components = torch.zeros(buckets), torch.zeros(how.width, buckets)
+    def __init__(self, n_items: int, source: TokenSource, device: torch.device, *, seed: int) -> None:
+        self.source, self.device = source, device
+        self.tokens = torch.zeros(n_items, source.levels + 1, dtype=torch.int64, device=device)
+        self._learned = source if isinstance(source, LearnedTokens) else None
+        self._rqvae: RQVAE | None = None
+        text_dim = log_dim = buckets = 0
+        if self._learned is not None:
+            quantizer, log_dim, text_dim = self._learned.quantizer, self._learned.log_dim, self._learned.text_dim
+            deep = isinstance(quantizer, RQVAETokens)
+            config = RQVAEConfig(
+                encoder=deep,
+                levels=source.levels,
+                codes=source.codebook_size,
+                epochs=quantizer.epochs if isinstance(quantizer, RQVAETokens) else 1,
+            )
+            self._rqvae = RQVAE(log_dim + text_dim, config, seed=seed, device=device)
+            buckets = BUCKETS if self._learned.text == "titles" else 0
+        self._rarity, self._components = torch.zeros(buckets), torch.zeros(text_dim if buckets else 0, buckets)
         # From a title's vector to one of the log, for items that nobody has taken.
-        self._bridge = torch.zeros(titled if "+" in how.source else 0, how.width)
+        self._bridge = torch.zeros(text_dim if log_dim else 0, log_dim)
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Codes of each level."""
-        return (self.how.codes,) * (self.how.levels + 1)
+        return (self.source.codebook_size,) * (self.source.levels + 1)
 
     def rows(self) -> Int[Tensor, "items levels"]:
         """The rows of a table of all levels' codes that a name is made of."""
-        return self.names + torch.arange(len(self.sizes), device=self.device) * self.how.codes
+        return self.tokens + torch.arange(len(self.sizes), device=self.device) * self.source.codebook_size
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything learned, by name."""
-        found = {"names": self.names}
-        if self.how.kind != "random":
+        found = {"names": self.tokens}
+        if self._rqvae is not None:
             found |= {f"naming.{name}": value for name, value in self._rqvae.tensors().items()}
-        if "titles" in self.how.source:
+        if len(self._rarity):
             found |= {"naming.rarity": self._rarity, "naming.components": self._components}
-        if "+" in self.how.source:
+        if len(self._bridge):
             found["naming.bridge"] = self._bridge
         return found
 
@@ -104,13 +85,13 @@ class ItemNames:
             FitError: titles are needed, and there are none.
             ShapeError: not as many titles as items.
         """
-        if self.how.kind == "random":
+        rqvae, source = self._rqvae, self._learned
+        if rqvae is None or source is None:
 
             def run(train: Histories, generator: torch.Generator) -> Mapping[str, float]:
                 rng = np.random.default_rng(_seed(generator))
-                return self._named(
-                    rng.integers(self.how.codes, size=(train.n_items, self.how.levels)), rng, train, after
-                )
+                shape = (train.n_items, self.source.levels)
+                return self._resolved(rng.integers(self.source.codebook_size, size=shape), rng, train, after)
 
             return FullPass(name=name, run=run)
         begun: list[tuple[Tensor, np.random.Generator]] = []
@@ -118,14 +99,14 @@ class ItemNames:
         def rows(train: Histories, generator: torch.Generator) -> tuple[Examples, int]:
             seed = _seed(generator)
             rng = np.random.default_rng(seed)
-            begun[:] = [(torch.from_numpy(self._vectors(train, titles(), rng)), rng)]
+            begun[:] = [(torch.from_numpy(self._vectors(source, train, titles(), rng)), rng)]
             return Examples(begun[0][0]), seed
 
         def done(train: Histories) -> Mapping[str, float]:
             ((x, rng),) = begun
-            return self._named(self._rqvae.codes(x).cpu().numpy(), rng, train, after)
+            return self._resolved(rqvae.codes(x).cpu().numpy(), rng, train, after)
 
-        return Pretraining(name=name, model=self._rqvae, rows=rows, done=done)
+        return Pretraining(name=name, model=rqvae, rows=rows, done=done)
 
     def learn(self, train: Histories, titles: Sequence[str] | None, generator: torch.Generator) -> Mapping[str, float]:
         """Names of all items, without a model that reads them; tells what `learning` does.
@@ -141,21 +122,21 @@ class ItemNames:
         fit(one.model, rows, seed=seed)
         return one.done(train)
 
-    def _named(
+    def _resolved(
         self,
         codes: Int64[Array, "items levels"],
         rng: np.random.Generator,
         train: Histories,
         after: Callable[[Histories], None],
     ) -> Mapping[str, float]:
-        self.names.copy_(torch.from_numpy(resolve_collisions(codes, self.how.codes, rng)))
+        self.tokens.copy_(torch.from_numpy(resolve_collisions(codes, self.source.codebook_size, rng)))
         after(train)
         use = self.use()
         return {"collisions": use.collisions, "codes_used": float(use.used.mean())}
 
     def use(self) -> CodeUse:
         """Use of the codes, level by level, without the one that tells equal names apart."""
-        return code_use(self.names[:, :-1].cpu().numpy(), self.sizes[:-1])
+        return code_use(self.tokens[:, :-1].cpu().numpy(), self.sizes[:-1])
 
     def of_new(self, titles: Sequence[str]) -> Int64[Array, "items levels"]:
         """Names of items that were not there in training, from their titles.
@@ -164,42 +145,42 @@ class ItemNames:
             ConfigError: names that titles say nothing of.
             FitError: there are no names yet.
         """
-        if self.how.kind == "random" or self.how.source == "log":
-            raise ConfigError(
-                f"names are {self.how.kind!r} from {self.how.source!r}: only names from titles are there for new items"
-            )
-        if len(self.names) > 1 and not bool(self.names.any()):
-            raise FitError("items have no names before training")
+        source, rqvae = self._learned, self._rqvae
+        if source is None or rqvae is None or source.text is None:
+            raise ConfigError(f"tokens = {self.source.name}: only tokens from titles are there for new items")
+        if len(self.tokens) > 1 and not bool(self.tokens.any()):
+            raise FitError("items have no tokens before training")
         if not titles:
-            return np.empty((0, self.how.levels + 1), dtype=np.int64)
-        x = self._titled(titles)
-        if "log" in self.how.source:
+            return np.empty((0, source.levels + 1), dtype=np.int64)
+        x = self._titled(source, titles)
+        if source.log:
             x = np.concatenate((_unit(x @ self._bridge.numpy()), x), axis=1)
-        codes = self._rqvae.codes(torch.from_numpy(x)).cpu().numpy()
-        return resolve_collisions(codes, self.how.codes, np.random.default_rng(0), taken=self.names.cpu().numpy())
+        codes = rqvae.codes(torch.from_numpy(x)).cpu().numpy()
+        size = source.codebook_size
+        return resolve_collisions(codes, size, np.random.default_rng(0), taken=self.tokens.cpu().numpy())
 
-    def _titled(self, titles: Sequence[str]) -> Float32[Array, "items width"]:
-        if "sentences" in self.how.source:
+    def _titled(self, source: LearnedTokens, titles: Sequence[str]) -> Float32[Array, "items width"]:
+        if source.text == "sentences":
             return sentence_vectors(titles)
         return TitleVectors(self._rarity.numpy(), self._components.numpy())(titles)
 
     def _vectors(
-        self, train: Histories, titles: Sequence[str] | None, rng: np.random.Generator
+        self, source: LearnedTokens, train: Histories, titles: Sequence[str] | None, rng: np.random.Generator
     ) -> Float32[Array, "items width"]:
-        if self.how.source == "log":
-            return collaborative_vectors(train, self.how.width, rng)
+        if source.text is None:
+            return collaborative_vectors(train, source.log_dim, rng)
         if titles is None:
-            raise FitError(f"names from {self.how.source!r} need the items' titles: give the model its catalogue first")
+            raise FitError(f"tokens = {source.name} need the items' titles: give the model its catalog first")
         if len(titles) != train.n_items:
-            raise ShapeError(f"names: {len(titles)} titles of {train.n_items} items")
-        if "titles" in self.how.source:
-            learned = TitleVectors.learn(titles, self.how.width, rng)
+            raise ShapeError(f"tokens: {len(titles)} titles of {train.n_items} items")
+        if source.text == "titles":
+            learned = TitleVectors.learn(titles, source.text_dim, rng)
             self._rarity.copy_(torch.from_numpy(learned.rarity))
             self._components.copy_(torch.from_numpy(learned.components))
-        x = self._titled(titles)
-        if "log" not in self.how.source:
+        x = self._titled(source, titles)
+        if not source.log:
             return x
-        taken = collaborative_vectors(train, self.how.width, rng)
+        taken = collaborative_vectors(train, source.log_dim, rng)
         known = taken.any(axis=1)  # with others; the rest have zeros
         squares = x[known].T @ x[known] + _RIDGE * np.eye(x.shape[1], dtype=np.float32)
         bridge = np.linalg.solve(squares, x[known].T @ taken[known])

@@ -7,7 +7,7 @@ From the log: positive pointwise mutual information of items in one history, and
 From titles: TF-IDF of hashed words and pairs of words, and its truncated singular value decomposition; or a sentence encoder,
 whose package carries its weights.
 
-Source: levy2014 (what word2vec factorises; α .75 from levy2015, section 3.1); deerwester1990 (latent semantic analysis).
+Source: levy2014 (what word2vec factorizes; α .75 from levy2015, section 3.1); deerwester1990 (latent semantic analysis).
 """
 
 from collections.abc import Sequence
@@ -60,7 +60,7 @@ def _unit(x: Float32[Array, "rows width"]) -> Float32[Array, "rows width"]:
 
 
 def collaborative_vectors(histories: Histories, width: int, rng: np.random.Generator) -> Float32[Array, "items width"]:
-    """A unit vector for each item, near those of items that the same people took; zeros for one that goes with no other."""
+    """A unit vector for each item, near those of items that the same users took; zeros for one that goes with no other."""
     taken = histories.csr().astype(np.float64)
     # A long history says less about each of its pairs: everybody counts for as many pairs as events.
     weights = 1.0 / np.maximum(1.0, np.asarray(taken.sum(axis=1)).ravel() - 1.0)

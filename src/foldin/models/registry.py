@@ -12,7 +12,7 @@ from foldin.models.autoencoders.multvae import MultVAEConfig
 from foldin.models.autoencoders.recvae import RecVAEConfig
 from foldin.models.baselines.popularity import PopularityConfig
 from foldin.models.contract import Recommender
-from foldin.models.diffusion.diffrec import DiffRecConfig
+from foldin.models.diffusion.diffrec import DiffRecConfig, TDiffRecConfig
 from foldin.models.diffusion.latent_diffrec import LatentDiffRecConfig
 from foldin.models.linear.als import ALSConfig
 from foldin.models.linear.ease import EASEConfig
@@ -41,6 +41,7 @@ _OWN: dict[str, type[Config]] = {
     "multvae": MultVAEConfig,
     "recvae": RecVAEConfig,
     "diffrec": DiffRecConfig,
+    "t-diffrec": TDiffRecConfig,
     "l-diffrec": LatentDiffRecConfig,
     "sasrec": SASRecConfig,
     "semantic": SemanticIdsConfig,

@@ -13,7 +13,7 @@ from foldin.nn.denoiser import MLPDenoiser, step_embedding
 from foldin.nn.dropout import dropout
 from foldin.nn.init import uniform_parameter
 from foldin.nn.mlp import MLP
-from foldin.nn.quantizers import ProductQuantiser, Quantised, ResidualQuantiser, VectorQuantiser
+from foldin.nn.quantizers import ProductQuantizer, Quantized, ResidualQuantizer, VectorQuantizer
 from foldin.nn.sequence_encoder import SequenceEncoder
 from foldin.nn.sequences import (
     Sequences,
@@ -38,16 +38,16 @@ __all__ = [
     "ConvolutionalEncoder",
     "MLPDenoiser",
     "Positions",
-    "ProductQuantiser",
-    "Quantised",
-    "ResidualQuantiser",
+    "ProductQuantizer",
+    "Quantized",
+    "ResidualQuantizer",
     "SequenceEncoder",
     "Sequences",
     "Transformer",
     "TransformerShape",
     "UNet",
     "UNetShape",
-    "VectorQuantiser",
+    "VectorQuantizer",
     "attend",
     "batches_by_length",
     "batches_of_transitions",

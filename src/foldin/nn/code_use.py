@@ -1,4 +1,4 @@
-"""How codes are used: what a quantiser wastes, and how many things end up with one name."""
+"""How codes are used: what a quantizer wastes, and how many things end up with one name."""
 
 from dataclasses import dataclass
 

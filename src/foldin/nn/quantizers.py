@@ -1,4 +1,4 @@
-"""Vector quantisation: a vector becomes the number of the nearest of k learned vectors, and the gradient goes past it.
+"""Vector quantization: a vector becomes the number of the nearest of k learned vectors, and the gradient goes past it.
 
     c(x) = argmin_k ‖x − e_k‖²,   q(x) = e_c(x);   forward q, backward as if q(x) were x (straight through)
     loss = ‖sg[x] − e_c‖² + β ‖x − sg[e_c]‖²
@@ -7,7 +7,7 @@ With a moving average the first term, which is k-means step by step, is done in 
 
     N_k ← γ N_k + (1 − γ) n_k,   m_k ← γ m_k + (1 − γ) Σ_{c(x) = k} x,   e_k = m_k / N_k
 
-`ResidualQuantiser` quantises what the level before left over, `ProductQuantiser` each part of the vector by itself. A code that
+`ResidualQuantizer` quantizes what the level before left over, `ProductQuantizer` each part of the vector by itself. A code that
 is hardly used any more begins again at a vector of the batch, drawn at random.
 
 Source: vandenoord2017, eqs. 1–3 and appendix A.1 (the average); zeghidour2021, algorithm 1 (residual) and section 3.3 (revived
@@ -26,17 +26,17 @@ from foldin.errors import ConfigError, ShapeError
 from foldin.inference import k_means, nearest
 from foldin.tensors import Float, Int, Tensor
 
-__all__ = ["ProductQuantiser", "Quantised", "ResidualQuantiser", "VectorQuantiser"]
+__all__ = ["ProductQuantizer", "Quantized", "ResidualQuantizer", "VectorQuantizer"]
 
 
 @dataclass(frozen=True, eq=False)
-class Quantised:
-    """What quantising gave.
+class Quantized:
+    """What quantizing gave.
 
     Args:
         values: q(x), through which the gradient goes straight.
         codes: of each vector, one a level or part.
-        loss: what the quantiser adds to the objective, the mean over vectors of squares summed over their width.
+        loss: what the quantizer adds to the objective, the mean over vectors of squares summed over their width.
     """
 
     values: Float[Tensor, "n width"]
@@ -56,7 +56,7 @@ def _nearest(x: Float[Tensor, "n width"], vectors: Float[Tensor, "codes width"])
     return torch.cat(parts) if parts else torch.empty(0, dtype=torch.int64, device=x.device)
 
 
-class VectorQuantiser(nn.Module):
+class VectorQuantizer(nn.Module):
     """One codebook.
 
     Args:
@@ -106,7 +106,7 @@ class VectorQuantiser(nn.Module):
 
     @torch.no_grad()
     def begin(self, x: Float[Tensor, "n width"], rng: np.random.Generator) -> None:
-        """Vectors at the centres of k-means of x; a batch of fewer than there are codes is drawn from with noise."""
+        """Vectors at the centers of k-means of x; a batch of fewer than there are codes is drawn from with noise."""
         if len(x) == 0 or x.shape[1] != self.width:
             raise ShapeError(f"a codebook of width {self.width} cannot begin with vectors of shape {tuple(x.shape)}")
         data = x.detach().cpu().numpy()
@@ -117,7 +117,7 @@ class VectorQuantiser(nn.Module):
         self.uses.fill_(max(1.0, len(x) / self.codes))
         self.sums.copy_(self.vectors * self.uses.unsqueeze(1))
 
-    def forward(self, x: Float[Tensor, "n width"], noise: torch.Generator | None = None) -> Quantised:
+    def forward(self, x: Float[Tensor, "n width"], noise: torch.Generator | None = None) -> Quantized:
         """q(x). With `noise`, a training step: averages move, and dead codes are revived by draws from it."""
         if x.shape[1] != self.width:
             raise ShapeError(f"the codebook is of width {self.width}, the vectors of {x.shape[1]}")
@@ -130,7 +130,7 @@ class VectorQuantiser(nn.Module):
         values = x + (chosen - x).detach()
         if noise is not None:
             self._step(x.detach(), codes, noise)
-        return Quantised(values, codes.unsqueeze(1), loss)
+        return Quantized(values, codes.unsqueeze(1), loss)
 
     def decode(self, codes: Int[Tensor, "n levels"]) -> Float[Tensor, "n width"]:
         """The vectors of codes."""
@@ -157,21 +157,21 @@ class VectorQuantiser(nn.Module):
             self.sums[dead] = self.vectors[dead] * self.uses[dead].unsqueeze(1)
 
 
-class ResidualQuantiser(nn.Module):
+class ResidualQuantizer(nn.Module):
     """Levels of codebooks, each for what those before left over: q(x) = Σ_l e^l, residuals r_0 = x, r_l+1 = r_l − e^l.
 
     Args:
         levels: codebooks of one width.
     """
 
-    def __init__(self, levels: Sequence[VectorQuantiser]) -> None:
+    def __init__(self, levels: Sequence[VectorQuantizer]) -> None:
         super().__init__()
         if not levels or any(level.width != levels[0].width for level in levels):
-            raise ConfigError("a residual quantiser needs levels of one width")
+            raise ConfigError("a residual quantizer needs levels of one width")
         self.levels = nn.ModuleList(levels)
 
-    def _each(self) -> list[VectorQuantiser]:
-        return [level for level in self.levels if isinstance(level, VectorQuantiser)]
+    def _each(self) -> list[VectorQuantizer]:
+        return [level for level in self.levels if isinstance(level, VectorQuantizer)]
 
     @torch.no_grad()
     def begin(self, x: Float[Tensor, "n width"], rng: np.random.Generator) -> None:
@@ -180,7 +180,7 @@ class ResidualQuantiser(nn.Module):
             level.begin(x, rng)
             x = x - level(x).values
 
-    def forward(self, x: Float[Tensor, "n width"], noise: torch.Generator | None = None) -> Quantised:
+    def forward(self, x: Float[Tensor, "n width"], noise: torch.Generator | None = None) -> Quantized:
         """The sum over levels; the loss is the sum of theirs."""
         left, total, codes = x, torch.zeros_like(x), []
         loss = x.new_zeros(())
@@ -191,42 +191,42 @@ class ResidualQuantiser(nn.Module):
             left, total = left - chosen, total + chosen
             codes.append(found.codes)
             loss = loss + found.loss
-        return Quantised(x + (total - x).detach(), torch.cat(codes, dim=1), loss)
+        return Quantized(x + (total - x).detach(), torch.cat(codes, dim=1), loss)
 
     def decode(self, codes: Int[Tensor, "n levels"]) -> Float[Tensor, "n width"]:
         """The vectors of codes."""
         return torch.stack([level.decode(codes[:, at : at + 1]) for at, level in enumerate(self._each())]).sum(dim=0)
 
 
-class ProductQuantiser(nn.Module):
-    """Parts of the vector, each with a codebook of its own; grouped residual quantisation when the parts are residual.
+class ProductQuantizer(nn.Module):
+    """Parts of the vector, each with a codebook of its own; grouped residual quantization when the parts are residual.
 
     Args:
         parts: codebooks; the widths add up to that of the vectors.
     """
 
-    def __init__(self, parts: Sequence["VectorQuantiser | ResidualQuantiser"]) -> None:
+    def __init__(self, parts: Sequence["VectorQuantizer | ResidualQuantizer"]) -> None:
         super().__init__()
         if not parts:
-            raise ConfigError("a product quantiser needs one part at least")
+            raise ConfigError("a product quantizer needs one part at least")
         self.parts = nn.ModuleList(parts)
         self.widths = [_width(part) for part in parts]
-        self.counts = [len(part.levels) if isinstance(part, ResidualQuantiser) else 1 for part in parts]
+        self.counts = [len(part.levels) if isinstance(part, ResidualQuantizer) else 1 for part in parts]
 
     def begin(self, x: Float[Tensor, "n width"], rng: np.random.Generator) -> None:
         """Each part from its own coordinates."""
         for part, own in zip(self._each(), x.split(self.widths, dim=1), strict=True):
             part.begin(own, rng)
 
-    def _each(self) -> list["VectorQuantiser | ResidualQuantiser"]:
-        return [part for part in self.parts if isinstance(part, VectorQuantiser | ResidualQuantiser)]
+    def _each(self) -> list["VectorQuantizer | ResidualQuantizer"]:
+        return [part for part in self.parts if isinstance(part, VectorQuantizer | ResidualQuantizer)]
 
-    def forward(self, x: Float[Tensor, "n width"], noise: torch.Generator | None = None) -> Quantised:
+    def forward(self, x: Float[Tensor, "n width"], noise: torch.Generator | None = None) -> Quantized:
         """The parts side by side; the loss is the sum of theirs."""
         if x.shape[1] != sum(self.widths):
             raise ShapeError(f"the parts are of width {sum(self.widths)} together, the vectors of {x.shape[1]}")
         found = [part(own, noise) for part, own in zip(self._each(), x.split(self.widths, dim=1), strict=True)]
-        return Quantised(
+        return Quantized(
             torch.cat([one.values for one in found], dim=1),
             torch.cat([one.codes for one in found], dim=1),
             torch.stack([one.loss for one in found]).sum(),
@@ -238,5 +238,5 @@ class ProductQuantiser(nn.Module):
         return torch.cat([part.decode(part_codes) for part, part_codes in zip(self._each(), own, strict=True)], dim=1)
 
 
-def _width(part: "VectorQuantiser | ResidualQuantiser") -> int:
-    return part.width if isinstance(part, VectorQuantiser) else part._each()[0].width
+def _width(part: "VectorQuantizer | ResidualQuantizer") -> int:
+    return part.width if isinstance(part, VectorQuantizer) else part._each()[0].width

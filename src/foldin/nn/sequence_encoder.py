@@ -7,7 +7,7 @@ the length; or an event has the same place at any time, so that further events c
 which short histories end are trained by long ones too.
 
 Items may have names of several codes instead of a row each: E[item] = Σ_l e^l_{c_l(item)}, one table of all levels' codes. What
-is learned then is a table of thousands for a catalogue of millions, and an item that training never saw has a vector.
+is learned then is a table of thousands for a catalog of millions, and an item that training never saw has a vector.
 
 Source: kang2018, eqs. 1–7; its code counts from the newest (histories filled up on the left), that of klenitskiy2023 from the
 oldest. Names: rajput2023.
@@ -31,7 +31,7 @@ _SERVING_TOKENS = 16_384  # read at once
 
 
 class SequenceEncoder(nn.Module):
-    """States of a person after each event of a sequence.
+    """States of a user after each event of a sequence.
 
     Args:
         rows: of the table of vectors: items, or codes of all levels where items have names.
@@ -92,7 +92,7 @@ class SequenceEncoder(nn.Module):
         return self.transformer.begin(self.inputs(sequences), sequences.lengths, self._times(sequences))
 
     def extend(self, event: Sequences, cache: Cache) -> tuple[Float[Tensor, "users 1 width"], Cache]:
-        """(h of one more event of each person, the cache with it)."""
+        """(h of one more event of each user, the cache with it)."""
         x = self._vectors(event.items)
         if len(self.places):
             x = x + F.embedding(cache.lengths.unsqueeze(1), self.places)
@@ -123,22 +123,22 @@ class SequenceEncoder(nn.Module):
         return self.items if self.names is None else F.embedding(self.names, self.items).sum(dim=1)
 
     def newest_states(self, histories: Histories) -> Float[Tensor, "users width"]:
-        """h after each person's newest event, without a gradient; zeros for an empty history."""
+        """h after each user's newest event, without a gradient; zeros for an empty history."""
         found = torch.zeros(len(histories), self.shape.width, device=self.items.device)
         lengths = np.minimum(histories.lengths, self.shape.length)
-        people = np.argsort(lengths, kind="stable")
-        people = people[lengths[people] > 0]
+        users = np.argsort(lengths, kind="stable")
+        users = users[lengths[users] > 0]
         with torch.no_grad():
-            for cut in cut_by_length(lengths[people], _SERVING_TOKENS):
-                part = newest(histories.select(people[cut]), self.shape.length, found.device)
-                at = torch.from_numpy(people[cut]).to(found.device)
+            for cut in cut_by_length(lengths[users], _SERVING_TOKENS):
+                part = newest(histories.select(users[cut]), self.shape.length, found.device)
+                at = torch.from_numpy(users[cut]).to(found.device)
                 found[at] = self(part).flatten(0, 1)[part.last()]
         return found
 
     def placed(
         self, x: Float[Tensor, "users length width"], lengths: Int[Tensor, " users"]
     ) -> Float[Tensor, "users length width"]:
-        """x with the vectors of the places it stands at, of people with `lengths` events."""
+        """x with the vectors of the places it stands at, of users with `lengths` events."""
         if len(self.places) == 0:
             return x
         at = torch.arange(x.shape[1], device=x.device)

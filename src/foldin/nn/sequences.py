@@ -30,8 +30,8 @@ class Sequences:
 
     Args:
         items: item indices; 0 in the filling.
-        lengths: events of each person, at least 1.
-        times: seconds since 1970; the person's last time in the filling. None where the log has no times.
+        lengths: events of each user, at least 1.
+        times: seconds since 1970; the user's last time in the filling. None where the log has no times.
     """
 
     items: Int[Tensor, "users length"]
@@ -39,12 +39,12 @@ class Sequences:
     times: Int[Tensor, "users length"] | None
 
     def positions(self) -> Int[Tensor, " tokens"]:
-        """Places of the true events in the flattened rectangle, person by person."""
+        """Places of the true events in the flattened rectangle, user by user."""
         steps = torch.arange(self.items.shape[1], device=self.items.device)
         return (steps < self.lengths.unsqueeze(1)).reshape(-1).nonzero().squeeze(1)
 
     def last(self) -> Int[Tensor, " users"]:
-        """Place of each person's newest event in the flattened rectangle."""
+        """Place of each user's newest event in the flattened rectangle."""
         users, length = self.items.shape
         return torch.arange(users, device=self.items.device) * length + self.lengths - 1
 
@@ -69,7 +69,7 @@ def _sequences(
 
 
 def newest(histories: Histories, length: int, device: torch.device) -> Sequences:
-    """The last `length` events of each person. Nobody's history may be empty."""
+    """The last `length` events of each user. Nobody's history may be empty."""
     lengths = np.minimum(histories.lengths, length)
     return _sequences(histories, histories.offsets[1:] - lengths, lengths, device)
 
@@ -93,12 +93,12 @@ def transitions(
 
 
 def batches_by_length(
-    lengths: Int64[Array, " people"], tokens: int, rng: np.random.Generator
+    lengths: Int64[Array, " users"], tokens: int, rng: np.random.Generator
 ) -> list[Int64[Array, " batch"]]:
-    """People with any length, those of about one length together, the batches in random order."""
-    people = rng.permutation(np.flatnonzero(lengths > 0))
-    people = people[np.argsort(lengths[people], kind="stable")]
-    batches = [people[cut] for cut in cut_by_length(lengths[people], tokens)]
+    """Users with any length, those of about one length together, the batches in random order."""
+    users = rng.permutation(np.flatnonzero(lengths > 0))
+    users = users[np.argsort(lengths[users], kind="stable")]
+    batches = [users[cut] for cut in cut_by_length(lengths[users], tokens)]
     return [batches[at] for at in rng.permutation(len(batches))]
 
 
@@ -132,8 +132,8 @@ def step_bytes(train: Histories, tokens: int, length: int, width: int, heads: in
     return 4.0 * events * blocks * (20.0 * width + 3.0 * heads * longest)
 
 
-def cut_by_length(lengths: Int64[Array, " people"], tokens: int) -> Iterator[slice]:
-    """Runs of people, sorted by length, whose rectangle holds at most `tokens` places (one person at least)."""
+def cut_by_length(lengths: Int64[Array, " users"], tokens: int) -> Iterator[slice]:
+    """Runs of users, sorted by length, whose rectangle holds at most `tokens` places (one user at least)."""
     start = 0
     while start < len(lengths):
         # Sorted upwards: the longest of a run is its last.

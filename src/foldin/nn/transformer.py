@@ -7,7 +7,7 @@
 D is dropout, LN a layer norm; a last one follows the last block.
 
 Source: kang2018, eqs. 3–7 (plain: queries, keys and values by matrices without biases, no matrix after the heads) and its
-code (authors: with biases; what goes round the layers is normalised, keys and values are not);
+code (authors: with biases; what goes round the layers is normalized, keys and values are not);
 borisyuk2025 (LiGR: pre-norm gating), shazeer2020 (SwiGLU) and tikhonovich2025 (eSASRec: the two together).
 """
 
@@ -64,7 +64,7 @@ class Cache:
     """Keys and values of what was read so far, so that one more event is read without the others.
 
     Args:
-        keys, values: a tensor a block; places from a person's length on are undefined.
+        keys, values: a tensor a block; places from a user's length on are undefined.
         times: of the events read, where attention looks at them.
         lengths: events read.
     """
@@ -223,12 +223,12 @@ class Transformer(nn.Module):
         cache: Cache,
         times: Int[Tensor, "users 1"] | None = None,
     ) -> tuple[Float[Tensor, "users 1 width"], Cache]:
-        """(state of one more event of each person, the cache with it): what `forward` gives for the longer sequence."""
+        """(state of one more event of each user, the cache with it): what `forward` gives for the longer sequence."""
         at, rows = cache.lengths.unsqueeze(1), torch.arange(len(x), device=x.device)
         room = int(cache.lengths.max()) + 1
 
         def put(before: Tensor, new: Tensor) -> Tensor:
-            """`new` behind each person's own events; dimension −2 counts them."""
+            """`new` behind each user's own events; dimension −2 counts them."""
             grown = F.pad(before, (0, 0, 0, max(0, room - before.shape[-2])))
             grown[rows, ..., cache.lengths, :] = new[..., 0, :]
             return grown

@@ -56,7 +56,7 @@ _DRAW: Mapping[type, Callable[[Any, int, np.random.Generator], Array]] = {
     td.Gamma: lambda q, n, r: r.gamma(_array(q.concentration), 1.0 / _array(q.rate), (n, *q.batch_shape)),
     td.InverseGamma: lambda q, n, r: 1.0 / r.gamma(_array(q.concentration), 1.0 / _array(q.rate), (n, *q.batch_shape)),
     td.Beta: lambda q, n, r: r.beta(_array(q.concentration1), _array(q.concentration0), (n, *q.batch_shape)),
-    td.Dirichlet: lambda q, n, r: _normalised(r.standard_gamma(_array(q.concentration), (n, *q.concentration.shape))),
+    td.Dirichlet: lambda q, n, r: _normalized(r.standard_gamma(_array(q.concentration), (n, *q.concentration.shape))),
     td.StudentT: lambda q, n, r: _array(q.loc) + _array(q.scale) * r.standard_t(_array(q.df), (n, *q.batch_shape)),
     td.Laplace: lambda q, n, r: r.laplace(_array(q.loc), _array(q.scale), (n, *q.batch_shape)),
     td.VonMises: lambda q, n, r: r.vonmises(_array(q.loc), _array(q.concentration), (n, *q.batch_shape)),
@@ -64,7 +64,7 @@ _DRAW: Mapping[type, Callable[[Any, int, np.random.Generator], Array]] = {
 }
 
 
-def _normalised(x: Array) -> Array:
+def _normalized(x: Array) -> Array:
     return x / x.sum(axis=-1, keepdims=True)
 
 

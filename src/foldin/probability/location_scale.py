@@ -95,10 +95,10 @@ def fit_multivariate_normal(x: Float64[Array, "n k"] | Array, weights: Weights =
         )
     own = scaled(x)
     mean = p @ own.d
-    centred = own.d - mean
-    centred = centred - p @ centred
-    sds = np.sqrt(p @ centred**2)
-    upper = np.linalg.qr(np.sqrt(p)[:, None] * centred / sds, mode="r")
+    centered = own.d - mean
+    centered = centered - p @ centered
+    sds = np.sqrt(p @ centered**2)
+    upper = np.linalg.qr(np.sqrt(p)[:, None] * centered / sds, mode="r")
     spectrum = np.linalg.svd(upper, compute_uv=False)
     if len(upper) < width or spectrum[-1] <= 4.0 * np.finfo(float).eps * width * spectrum[0]:
         raise FitError(

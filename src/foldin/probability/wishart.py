@@ -18,7 +18,7 @@ __all__ = ["fit_wishart"]
 _LOG_2_PI = math.log(2.0 * math.pi)
 
 
-def _standardised(x: Float64[Array, "n k k"]) -> tuple[Float64[Array, "n k k"], Array]:
+def _standardized(x: Float64[Array, "n k k"]) -> tuple[Float64[Array, "n k k"], Array]:
     """(matrices with each coordinate in units of 2^exponent, the exponents): diagonals of at most 1."""
     largest = np.diagonal(x, axis1=1, axis2=2).max(axis=0)
     exponent = (np.frexp(largest)[1] + 1) // 2
@@ -53,7 +53,7 @@ def fit_wishart(x: Float64[Array, "n k k"] | Array, weights: Weights = None) -> 
     if x.shape[2] != width:
         raise ShapeError(f"Wishart: square matrices were expected, not {width} × {x.shape[2]}")
     _refuse_others(x)
-    own, exponent = _standardised(x)
+    own, exponent = _standardized(x)
     average = np.einsum("n,nij->ij", p, own)
     lower = np.linalg.cholesky(average)
     # Of L⁻¹ X L⁻ᵀ − 1, whose average is 0: what is left of each log-determinant is a sum of small terms.

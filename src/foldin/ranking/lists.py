@@ -95,7 +95,7 @@ class RankedLists:
         values += [pl.Series(name, column.reshape(-1)[kept]) for name, column in self.columns().items()]
         return pl.DataFrame(
             [
-                users.gather(np.repeat(np.arange(users.len()), k)[kept]).alias("person"),
+                users.gather(np.repeat(np.arange(users.len()), k)[kept]).alias("user"),
                 pl.Series("rank", np.tile(np.arange(1, k + 1), users.len())[kept]),
                 catalog.table["item"].gather(flat[kept]),
                 pl.Series("title", catalog.titles).gather(flat[kept]),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 __all__ = ["chart", "html_table", "line_chart", "stacked_bar"]
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 440, 260, 62, 34
-_COLOURS = ("var(--line)", "var(--other)", "var(--third)")
+_COLORS = ("var(--line)", "var(--other)", "var(--third)")
 Points = Sequence[tuple[float, float]]
 
 
@@ -23,7 +23,7 @@ def line_chart(
 ) -> str:
     """A line chart as an <svg> of its own; with `log`, both axes in powers of ten. Empty when there is nothing finite.
 
-    Its colours are the CSS variables --line, --other, --third and --grid.
+    Its colors are the CSS variables --line, --other, --third and --grid.
     """
     scale = (lambda v: math.log10(max(v, 1e-12))) if log else (lambda v: v)
     shown = {
@@ -61,11 +61,11 @@ def line_chart(
         parts.append(
             f'<line x1="{a:.1f}" y1="{b:.1f}" x2="{c:.1f}" y2="{d:.1f}" stroke="currentColor" stroke-dasharray="4"/>'
         )
-    for colour, points in zip(_COLOURS, shown.values(), strict=False):
+    for color, points in zip(_COLORS, shown.values(), strict=False):
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in map(place, points))
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>')
         parts += [
-            f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.2" fill="{colour}"/>'
+            f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.2" fill="{color}"/>'
             for a, b in map(place, points)
             if len(points) < 40
         ]
@@ -83,7 +83,7 @@ def chart(caption: str, series: dict[str, Points], x: str, y: str, *, log: bool 
     if not svg:
         return ""
     names = (
-        ", ".join(f'<span style="color:{c}">{html.escape(n)}</span>' for c, n in zip(_COLOURS, series, strict=False))
+        ", ".join(f'<span style="color:{c}">{html.escape(n)}</span>' for c, n in zip(_COLORS, series, strict=False))
         if len(series) > 1
         else ""
     )
@@ -94,11 +94,11 @@ def stacked_bar(caption: str, parts: dict[str, float]) -> str:
     """One horizontal bar, its parts side by side."""
     total = sum(max(v, 0.0) for v in parts.values()) or 1.0
     at, pieces, names = 0.0, [], []
-    for colour, (name, value) in zip(_COLOURS, parts.items(), strict=True):
+    for color, (name, value) in zip(_COLORS, parts.items(), strict=True):
         width, safe = max(value, 0.0) / total * 620, html.escape(name)
-        bar = f'<rect x="{at:.1f}" y="0" width="{width:.1f}" height="26" fill="{colour}">'
+        bar = f'<rect x="{at:.1f}" y="0" width="{width:.1f}" height="26" fill="{color}">'
         pieces.append(f"{bar}<title>{safe}: {value:.2f}</title></rect>")
-        names.append(f'<span style="color:{colour}">{safe} {value:.2f}</span>')
+        names.append(f'<span style="color:{color}">{safe} {value:.2f}</span>')
         at += width
     label = html.escape(caption)
     svg = f'<svg role="img" aria-label="{label}" viewBox="0 0 620 26" width="620">{"".join(pieces)}</svg>'

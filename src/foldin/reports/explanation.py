@@ -1,4 +1,4 @@
-"""Where every nat went, as data: of a run on its held-out people, of a generative model in a file on pictures."""
+"""Where every nat went, as data: of a run on its held-out users, of a generative model in a file on pictures."""
 
 import json
 import math
@@ -26,7 +26,7 @@ def explain(
     run: Run,
     split: Split,
     *,
-    people: int,
+    users: int,
     draws: int,
     seed: int,
     annealed: int = 50,
@@ -36,12 +36,12 @@ def explain(
     """The report of a run as data.
 
     Args:
-        run, split: what is reported on, and its held-out people.
-        people, draws, seed, annealed, annealing, progress: see `evaluation.bound_report`.
+        run, split: what is reported on, and its held-out users.
+        users, draws, seed, annealed, annealing, progress: see `evaluation.bound_report`.
 
     Raises:
         ConfigError: the model has no density, so that there is nothing to explain in nats.
-        RunError: the run holds no figures of its test people.
+        RunError: the run holds no figures of its test users.
     """
     if not run.model.has_likelihood:
         raise ConfigError(
@@ -70,13 +70,13 @@ def explain(
     }
     bounded = capability(run.model, BoundedLikelihood)
     if bounded is not None:
-        content["bound"] = likelihood_bound(bounded, split.test, users=people, seed=seed)
+        content["bound"] = likelihood_bound(bounded, split.test, users=users, seed=seed)
     latent = capability(run.model, LatentPosterior)
     if latent is not None:
         content["bounds"] = bound_report(
             latent,
             split.test,
-            people=people,
+            users=users,
             draws=draws,
             annealed=annealed,
             annealing=annealing,
@@ -112,7 +112,7 @@ def explain_file(
     pictures: str,
     *,
     device: str | torch.device,
-    people: int,
+    users: int,
     draws: int,
     seed: int,
     annealed: int = 50,
@@ -130,7 +130,7 @@ def explain_file(
     model = load_model(path, device=device)
     if not isinstance(model, VAE):
         raise ConfigError(f"{path}: {type(model).__name__} has no posterior over a latent vector: no bound to explain")
-    test = load_pictures(pictures).test.rows(0, people)
+    test = load_pictures(pictures).test.rows(0, users)
     model.elbo(test.rows(0, 1), torch.Generator(model.device).manual_seed(seed))  # refuses what is not its own
     values, called = math.prod(test.shape), Called("picture", "pictures", "pixel")
     bounds = report_of(

@@ -40,7 +40,7 @@ def _training(history: list[dict[str, Any]]) -> str:
     for name in terms:
         points = [(record["epoch"], record["terms"][name]) for record in history if name in record["terms"]]
         if not name.endswith("/loss") and len(points) > 1:
-            charts.append(chart(f"Training: {name}", {"": points}, "epoch", "nats per person"))
+            charts.append(chart(f"Training: {name}", {"": points}, "epoch", "nats per user"))
     return "".join(charts)
 
 

@@ -147,7 +147,7 @@ def health_line(bounds: dict[str, Any]) -> str:
         return f"which units are active a single {bounds['called']['row']} cannot tell"
     return (
         f"{health['active_units']} of {health['latent']} units active, effective rank {health['effective_rank']:.1f}, "
-        f"log N = {bounds['decomposition']['log_people']:.2f}"
+        f"log N = {bounds['decomposition']['log_users']:.2f}"
     )
 
 

@@ -2,9 +2,9 @@
 
 Graph: score the history, bar what is in it, take the k best. Inputs and outputs
 
-    history   int64 (people, events)   item indices, oldest first, −1 on the right where a history is shorter
-    items     int64 (people, k)        best first, among equals the lower index; −1 where a list is shorter
-    scores    float32 (people, k)      as in `RankedLists`: for a likelihood model log p(item | history, not taken yet), in nats
+    history   int64 (users, events)   item indices, oldest first, −1 on the right where a history is shorter
+    items     int64 (users, k)        best first, among equals the lower index; −1 where a list is shorter
+    scores    float32 (users, k)      as in `RankedLists`: for a likelihood model log p(item | history, not taken yet), in nats
 
 The item ids, in the order of their indices, are in the file's metadata as a JSON list under "items".
 """
@@ -35,7 +35,7 @@ class _Lists(nn.Module):
 
     def __init__(self, model: Recommender, scorer: OnnxGraph, k: int) -> None:
         super().__init__()
-        self.scorer, self.n_items, self.k, self.normalised = scorer, model.n_items, k, model.has_likelihood
+        self.scorer, self.n_items, self.k, self.normalized = scorer, model.n_items, k, model.has_likelihood
         self.temperature = model.temperature
 
     def forward(self, history: Int[Tensor, "users length"]) -> tuple[Int[Tensor, "users k"], Float[Tensor, "users k"]]:
@@ -47,7 +47,7 @@ class _Lists(nn.Module):
         logits = logits.masked_fill(taken > 0, -torch.inf)
         scores, items = logits.topk(self.k, dim=1)
         none = scores == -torch.inf
-        if self.normalised:
+        if self.normalized:
             scores = scores - torch.logsumexp(logits, dim=1, keepdim=True)
         return items.masked_fill(none, -1), scores.masked_fill(none, -torch.inf)
 
@@ -67,7 +67,7 @@ def _quiet() -> Iterator[None]:
 
 
 def export_onnx(model: Recommender, catalog: Catalog, path: Path, *, k: int = 10) -> None:
-    """Write the model's lists of length k as an ONNX graph, for any number of people and events.
+    """Write the model's lists of length k as an ONNX graph, for any number of users and events.
 
     Raises:
         ConfigError: a model that cannot be written down so, or more places than items.
@@ -85,7 +85,7 @@ def export_onnx(model: Recommender, catalog: Catalog, path: Path, *, k: int = 10
     except ImportError as error:
         raise MissingExtraError("onnx", "onnx", "export") from error
     sample = torch.tensor([[0, -1, -1], [0, 0, -1]], device=model.device)
-    dynamic = {"history": {0: torch.export.Dim("people"), 1: torch.export.Dim("events")}}
+    dynamic = {"history": {0: torch.export.Dim("users"), 1: torch.export.Dim("events")}}
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             _Lists(model, scorer, k),

@@ -5,8 +5,8 @@ A run directory holds
     model.safetensors     what was learned; model name, settings and format version in its metadata
     catalog.parquet       item ids, titles, attributes, training counts
     history.jsonl         one line an epoch
-    metrics.json          the report on held-out people
-    per_user.parquet      each person's metrics
+    metrics.json          the report on held-out users
+    per_user.parquet      each user's metrics
     run.json              how it was made, and the SHA-256 of every other file; written last
     checkpoint.safetensors while training goes on
 """
@@ -127,7 +127,7 @@ def _check_run(folder: Path, model: Recommender, catalog: Catalog, content: Mapp
             f"configuration by an entry point of the group {ENTRY_POINTS!r}; there are {', '.join(MODELS)}"
         )
     if len(catalog) != model.n_items:
-        raise RunError(f"{folder}: the model knows {model.n_items} items, the catalogue {len(catalog)}")
+        raise RunError(f"{folder}: the model knows {model.n_items} items, the catalog {len(catalog)}")
     if taken := sorted({"format_version", "model", "files", "digest"} & content["info"].keys()):
         raise RunError(f"{folder}: info has {taken[0]!r}, which run.json has itself")
     for what, one in content.items():
@@ -225,7 +225,7 @@ def load_run(folder: str | Path, *, device: str | torch.device = "cpu") -> Run:
         raise RunError(f"{folder}: the settings stored with the model cannot be used: {error}") from error
     catalog = Catalog(pl.read_parquet(folder / "catalog.parquet"))
     if len(catalog) != model.n_items:
-        raise RunError(f"{folder}: the model knows {model.n_items} items, the catalogue {len(catalog)}")
+        raise RunError(f"{folder}: the model knows {model.n_items} items, the catalog {len(catalog)}")
     model.load_state(tensors)
     if about.get("temperature") is not None:
         model.calibrate(about["temperature"])

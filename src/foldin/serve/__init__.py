@@ -1,13 +1,13 @@
-"""The service: people folded in over HTTP from their latest events, with no retraining."""
+"""The service: users folded in over HTTP from their latest events, with no retraining."""
 
-from foldin.serve.app import make_app
-from foldin.serve.batcher import Batcher
-from foldin.serve.event_store import Event, EventStore, Receipt, connect
-from foldin.serve.keys import SCOPES, Key, KeyRing
+from foldin.serve.api.app import make_app
+from foldin.serve.engine.batcher import Batcher
+from foldin.serve.engine.lists import ResolvedRequest, rank_requests
+from foldin.serve.engine.registry import Deployment, Registry
+from foldin.serve.engine.service import Service
 from foldin.serve.limits import Limits, TokenBuckets
-from foldin.serve.lists import ResolvedRequest, rank_requests
-from foldin.serve.registry import Deployment, Registry
-from foldin.serve.service import Service
+from foldin.serve.storage.event_store import Event, EventStore, Receipt, connect
+from foldin.serve.storage.keys import SCOPES, Key, KeyRing
 from foldin.serve.telemetry import Telemetry
 
 __all__ = [

@@ -31,7 +31,7 @@ class Limits:
 
     Args:
         body: bytes of a request.
-        history: newest events that are read of a person, and the most that a request may bring.
+        history: newest events that are read of a user, and the most that a request may bring.
         k: length of a list.
         batch: questions, or events, of one request.
         ids: in allow and in deny.

@@ -15,10 +15,11 @@ from foldin.serve.times import Time
 __all__ = [
     "NAME",
     "NO_NUL",
-    "BatchAnswer",
-    "BatchQuestion",
-    "DeployQuestion",
+    "BatchRecommendRequest",
+    "BatchRecommendations",
+    "DeployRequest",
     "EventBatch",
+    "EventEffect",
     "EventIn",
     "EventOut",
     "EventReceipt",
@@ -29,15 +30,14 @@ __all__ = [
     "ItemsOut",
     "ModelOut",
     "ModelsOut",
-    "PersonErased",
-    "PersonOut",
     "Problem",
-    "Question",
-    "Reason",
+    "RecommendRequest",
     "Recommendations",
-    "SplitQuestion",
+    "SplitRequest",
     "Strict",
+    "UserErased",
     "UserId",
+    "UserOut",
 ]
 
 NO_NUL = r"^[^\x00]+$"  # which no database keeps in a text
@@ -67,7 +67,7 @@ ItemId = Annotated[
 
 
 class Strict(BaseModel):
-    """A question in which nothing may be misspelt, and in which a number is a number."""
+    """A question in which nothing may be misspelled, and in which a number is a number."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
 
@@ -101,14 +101,14 @@ class ItemFilter(Strict):
     high: float | None = Field(default=None, description="A value is not above this number.")
 
 
-class Question(Strict):
+class RecommendRequest(Strict):
     """Who, and what list."""
 
-    person: UserId | None = Field(
+    user: UserId | None = Field(
         default=None, description="Folded in from the newest events that the service has of them."
     )
     history: list[ItemId] | None = Field(
-        default=None, description="Items taken, oldest first, instead of a person's events; unknown ones are reported."
+        default=None, description="Items taken, oldest first, instead of a user's events; unknown ones are reported."
     )
     times: list[Time] | None = Field(
         default=None,
@@ -143,15 +143,17 @@ class Question(Strict):
         "propensity p needs several times 1/p of them.",
     )
     uncertainty: bool = Field(default=False, description="With the posterior's standard deviation of each probability.")
-    explain: bool = Field(default=False, description="With the events that raised and lowered each item most.")
+    attributions: bool = Field(
+        default=False, description="Whether each item comes with the events that raised and lowered it most."
+    )
     model: str | None = Field(
         default=None, max_length=NAME, description="By name; the default one, or the test's, if not."
     )
 
     @model_validator(mode="after")
-    def _one_of_two(self) -> "Question":
-        if self.person is not None and self.history is not None:
-            raise ValueError("person and history: one of the two, or neither")
+    def _one_of_two(self) -> "RecommendRequest":
+        if self.user is not None and self.history is not None:
+            raise ValueError("user and history: one of the two, or neither")
         if self.times is not None and len(self.times) != len(self.history or ()):
             raise ValueError(
                 f"times: {len(self.times)} came with {len(self.history or ())} items of the history; each item needs one"
@@ -159,7 +161,7 @@ class Question(Strict):
         return self
 
 
-class Reason(TypedDict):
+class EventEffect(TypedDict):
     """An event of the history, and what it did to an item."""
 
     item: Annotated[str, Field(description="External id.")]
@@ -194,11 +196,13 @@ class Hit(TypedDict):
             "X of n draws: (n + 1) / (X + 1), which is finite, and short of 1/p by the share (1 − p)^(n + 1) in the mean."
         ),
     ]
-    reasons: Annotated[
-        list[Reason] | None,
+    raised_by: Annotated[
+        list[EventEffect] | None,
         Field(description="Because of what: the events that raised the item most, strongest first."),
     ]
-    despite: Annotated[list[Reason] | None, Field(description="The events that lowered it most, strongest first.")]
+    lowered_by: Annotated[
+        list[EventEffect] | None, Field(description="The events that lowered it most, strongest first.")
+    ]
 
 
 class Recommendations(TypedDict):
@@ -206,12 +210,12 @@ class Recommendations(TypedDict):
 
     model: Annotated[str, Field(description="Who answered.")]
     run: Annotated[str, Field(description="Digest of the run that answered.")]
-    person: Annotated[str | None, Field(description="As asked.")]
+    user: Annotated[str | None, Field(description="As asked.")]
     known_events: Annotated[int, Field(description="Events that the list is made of.")]
     unknown_items: Annotated[
         list[str],
         Field(
-            description="Items of the history, of allow and of deny that the model does not know; of a person's events "
+            description="Items of the history, of allow and of deny that the model does not know; of a user's events "
             "the newest, as many as a history may have."
         ),
     ]
@@ -220,18 +224,20 @@ class Recommendations(TypedDict):
         Field(description="Unit of the changes: nats of log-probability, or the score of a model without a density."),
     ]
     prior: Annotated[
-        bool, Field(description="Whether nothing is known of the person: the list is the model's prior prediction.")
+        bool, Field(description="Whether nothing is known of the user: the list is the model's prior prediction.")
     ]
     items: Annotated[list[Hit], Field(description="Best first, unless drawn.")]
 
 
-class BatchQuestion(Strict):
+class BatchRecommendRequest(Strict):
     """Several questions, answered together."""
 
-    requests: list[Question] = Field(min_length=1, max_length=_MANY, description="Each with an answer of its own.")
+    requests: list[RecommendRequest] = Field(
+        min_length=1, max_length=_MANY, description="Each with an answer of its own."
+    )
 
 
-class BatchAnswer(BaseModel):
+class BatchRecommendations(BaseModel):
     """The answers, in the order of the questions."""
 
     answers: list[Recommendations] = Field(description="In the order of the questions.")
@@ -240,7 +246,7 @@ class BatchAnswer(BaseModel):
 class EventIn(Strict):
     """Somebody took something."""
 
-    person: UserId
+    user: UserId
     item: ItemId
     time: Time | None = Field(
         default=None,
@@ -271,22 +277,22 @@ class EventOut(BaseModel):
     title: str | None = Field(default=None, description="As the default model knows it.")
 
 
-class PersonOut(BaseModel):
-    """Everything that is kept of a person."""
+class UserOut(BaseModel):
+    """Everything that is kept of a user."""
 
-    person: str = Field(description="External id.")
+    user: str = Field(description="External id.")
     events: list[EventOut] = Field(description="Oldest first.")
 
 
-class PersonErased(BaseModel):
+class UserErased(BaseModel):
     """What was deleted."""
 
-    person: str = Field(description="External id.")
+    user: str = Field(description="External id.")
     erased_events: int = Field(description="How many there were.")
 
 
 class ItemOut(BaseModel):
-    """An item of the catalogue."""
+    """An item of the catalog."""
 
     item: str = Field(description="External id.")
     title: str = Field(description="Of the item.")
@@ -306,7 +312,7 @@ class ModelOut(BaseModel):
     name: str = Field(description="In questions and logs.")
     kind: str = Field(description="Which of the models of foldin.")
     run: str = Field(description="Digest of the run.")
-    items: int = Field(description="Of its catalogue.")
+    items: int = Field(description="Of its catalog.")
     has_likelihood: bool = Field(description="Whether it gives probabilities.")
     has_posterior: bool = Field(description="Whether it can explore by Thompson sampling, and say how sure it is.")
     default: bool = Field(description="Whether it answers who names no model.")
@@ -323,7 +329,7 @@ class ModelsOut(BaseModel):
     models: list[ModelOut] = Field(description="By name.")
 
 
-class DeployQuestion(Strict):
+class DeployRequest(Strict):
     """A run to put in service."""
 
     run: str = Field(
@@ -339,7 +345,7 @@ class DeployQuestion(Strict):
     default: bool = Field(default=False, description="Whether it answers who names no model.")
 
 
-class SplitQuestion(Strict):
+class SplitRequest(Strict):
     """Who is served by which model; empty ends the test."""
 
     shares: dict[str, float] = Field(max_length=10, description="By name of the model; they add up to 1.")

@@ -13,12 +13,12 @@ import uvicorn
 from fastapi import FastAPI
 
 from foldin.errors import ConfigError
-from foldin.serve.app import make_app
-from foldin.serve.event_store import EventStore, connect
-from foldin.serve.keys import KeyRing
+from foldin.serve.api.app import make_app
+from foldin.serve.engine.registry import Registry, digest_in
+from foldin.serve.engine.service import Service
 from foldin.serve.limits import Limits
-from foldin.serve.registry import Registry, digest_in
-from foldin.serve.service import Service
+from foldin.serve.storage.event_store import EventStore, connect
+from foldin.serve.storage.keys import KeyRing
 from foldin.serve.telemetry import Telemetry
 
 __all__ = ["Watcher", "build", "check_address", "run"]

@@ -1,4 +1,4 @@
-"""Tests that a model passes to be one of foldin's, for packages of other people; needs pytest."""
+"""Tests that a model passes to be one of foldin's, for packages of other users; needs pytest."""
 
 from foldin.testing.contract import RecommenderContract
 from foldin.testing.histories import two_tastes

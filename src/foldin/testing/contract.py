@@ -58,6 +58,7 @@ class RecommenderContract:
     config: ClassVar[Config]
     seed: ClassVar[int] = 5
     personal: ClassVar[bool] = True
+    _kept: ClassVar[Recommender[Any]]
 
     @classmethod
     def trained(cls, seed: int | None = None) -> Recommender[Any]:
@@ -67,10 +68,13 @@ class RecommenderContract:
         fit(model, two_tastes(60, _ITEMS), seed=seed)
         return model
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def model(self) -> Recommender[Any]:
-        """Trained once for all tests."""
-        return self.trained()
+        """Trained once for all tests of the class."""
+        kind = type(self)
+        if "_kept" not in kind.__dict__:
+            kind._kept = self.trained()
+        return kind._kept
 
     def test_a_history_of_one_taste_is_given_items_of_that_taste(self, model: Recommender[Any]) -> None:
         if not self.personal:

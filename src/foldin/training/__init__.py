@@ -2,9 +2,10 @@
 
 from foldin.training.checkpoint import CHECKPOINT, EpochRecord
 from foldin.training.compiled import compiled
-from foldin.training.config import Config, setting
+from foldin.training.config import Config, Option, options_of, setting
 from foldin.training.fit import fit
 from foldin.training.progress import FitResult, Progress, Stopped, Validation
+from foldin.training.settings import alike, settings_of
 from foldin.training.trainable import Trainable
 from foldin.training.trainer import (
     Batches,
@@ -28,6 +29,7 @@ __all__ = [
     "FullPass",
     "GradientPhase",
     "Loss",
+    "Option",
     "Phase",
     "Pretraining",
     "Progress",
@@ -36,9 +38,12 @@ __all__ = [
     "Trainable",
     "Trainer",
     "Validation",
+    "alike",
     "compiled",
     "falling",
     "fit",
+    "options_of",
     "setting",
+    "settings_of",
     "shuffled",
 ]

@@ -32,7 +32,7 @@ class EpochRecord:
     Args:
         epoch: counted from 1.
         seconds: of training in this epoch, without validation.
-        people_per_second: gradient passes only; None for full passes.
+        users_per_second: gradient passes only; None for full passes.
         terms: means over the epoch, by "phase/term"; in the first also those of what is done before it.
         metric: the validation metric; None where there is none.
         best: whether it is the best so far.
@@ -40,7 +40,7 @@ class EpochRecord:
 
     epoch: int
     seconds: float
-    people_per_second: float | None
+    users_per_second: float | None
     terms: dict[str, float]
     metric: float | None
     best: bool
@@ -48,7 +48,7 @@ class EpochRecord:
 
 @dataclass
 class TrainingState:
-    """Where training stands, besides the model and its optimisers."""
+    """Where training stands, besides the model and its optimizers."""
 
     epoch: int = 0
     steps: dict[str, int] = field(default_factory=dict)

@@ -4,13 +4,13 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from foldin.errors import ConfigError
 
-__all__ = ["Config", "setting"]
+__all__ = ["Config", "Option", "options_of", "setting"]
 
 S = TypeVar("S", bound="Config")
 
@@ -52,9 +52,13 @@ def _inside(value: Any, meta: Mapping[str, Any]) -> bool:
 
 
 def _parse(text: str, kind: Any) -> Any:
-    """A value of the annotated type from text; ValueError when it is none."""
+    """A value of the annotated type from text; ValueError or KeyError when it is none."""
+    if options := options_of(kind):
+        if text.lower() == "none" and _may_be_none(kind):
+            return None
+        return options[text]()
     if isinstance(kind, types.UnionType):
-        if text.lower() == "none" and type(None) in typing.get_args(kind):
+        if text.lower() == "none" and _may_be_none(kind):
             return None
         return _parse(text, next(one for one in typing.get_args(kind) if one is not type(None)))
     if typing.get_origin(kind) is tuple:
@@ -62,6 +66,12 @@ def _parse(text: str, kind: Any) -> Any:
     if kind is bool:
         return {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}[text.lower()]
     return kind(text)
+
+
+def _chosen(value: Any, kind: Any) -> Any:
+    """The value itself; a way by its name."""
+    options = options_of(kind)
+    return options[value]() if options and isinstance(value, str) else value
 
 
 def _fits(value: Any, kind: Any) -> bool:
@@ -81,6 +91,9 @@ def _fits(value: Any, kind: Any) -> bool:
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Base of every model's settings; a field is declared with `setting`.
+
+    A field whose type is a class of `Option`, or a union of several, is one of several ways, each with settings of its own: in
+    Python an object (`loss=GBCE(t=0.5)`), as text a name, and the way's settings behind a dot (`loss=gbce`, `loss.t=0.5`).
 
     Raises:
         ConfigError: a value of another type or outside its range; names the field, the value and the range.
@@ -111,17 +124,54 @@ class Config:
         Raises:
             ConfigError: no such field, or a text that is no value of its type.
         """
-        kinds = typing.get_type_hints(cls)
-        names = [field.name for field in dataclasses.fields(cls)]
-        values = {}
-        for name, text in texts.items():
-            if name not in names:
-                raise ConfigError(f"{cls._of()} has no setting {name!r}; there are {', '.join(names) or 'none'}")
+        return cls().with_texts(texts)
+
+    def with_texts(self: S, texts: Mapping[str, str]) -> S:
+        """These settings, changed by `name=value` texts; `name.inner=value` changes a setting of the way that is chosen.
+
+        Raises:
+            ConfigError: no such field, or a text that is no value of its type.
+        """
+        return self._changed(texts, _parse)
+
+    def with_settings(self: S, values: Mapping[str, Any]) -> S:
+        """These settings, changed by name → value: a way by its name, and a setting of the way behind a dot (`"loss.t": 0.5`).
+
+        Raises:
+            ConfigError: no such field, or a bad value.
+        """
+        return self._changed(values, _chosen)
+
+    def _changed(self: S, values: Mapping[str, Any], read: Callable[[Any, Any], Any]) -> S:
+        kinds = typing.get_type_hints(type(self))
+        fields = {field.name: field for field in dataclasses.fields(self)}
+        changed: dict[str, Any] = {}
+        inner: dict[str, dict[str, Any]] = {}
+        for name, value in values.items():
+            field, dot, rest = name.partition(".")
+            self._check_field(field if dot else name)
+            if dot:
+                inner.setdefault(field, {})[rest] = value
+                continue
+            default = fields[name].default
+            if isinstance(default, Option) and value == default.name:
+                changed[name] = default  # the way that is there by default, with this model's settings of it
+                continue
             try:
-                values[name] = _parse(text, kinds[name])
+                changed[name] = read(value, kinds[name])
             except (ValueError, KeyError) as error:
-                raise ConfigError(f"{cls._of()}: {name} = {text!r}: {_kind_name(kinds[name])} was expected") from error
-        return cls(**values)
+                expected = _kind_name(kinds[name])
+                raise ConfigError(f"{self._of()}: {name} = {value!r}: {expected} was expected") from error
+        for field, settings in inner.items():
+            chosen = changed.get(field, getattr(self, field))
+            if not isinstance(chosen, Option):
+                ways = next(iter(options_of(kinds[field])), None)
+                hint = "" if ways is None else f"; choose a way first, such as {field}={ways}"
+                raise ConfigError(
+                    f"{self._of()}: {field}.{next(iter(settings))}: {field} = {chosen} has no settings{hint}"
+                )
+            changed[field] = chosen._changed(settings, read)
+        return dataclasses.replace(self, **changed)
 
     @classmethod
     def from_dict(cls: type[S], values: Mapping[str, Any]) -> S:
@@ -130,19 +180,59 @@ class Config:
         Raises:
             ConfigError: an unknown field, or a bad value.
         """
-        names = {field.name for field in dataclasses.fields(cls)}
-        if unknown := sorted(values.keys() - names):
-            raise ConfigError(
-                f"{cls._of()} has no setting {unknown[0]!r}; there are {', '.join(sorted(names)) or 'none'}"
-            )
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        kinds = typing.get_type_hints(cls)
+        found = {}
+        for name, value in values.items():
+            cls._check_field(name)
+            found[name] = cls._revived(name, value, kinds[name])
+        return cls(**found)
+
+    @classmethod
+    def _revived(cls, name: str, value: Any, kind: Any) -> Any:
+        if isinstance(value, list):
+            return tuple(value)
+        if not isinstance(value, Mapping):
+            return value
+        options, settings = options_of(kind), dict(value)
+        chosen = settings.pop("name", None)
+        if chosen not in options:
+            raise ConfigError(f"{cls._of()}: {name} = {chosen!r}: {_kind_name(kind)} was expected")
+        return options[chosen].from_dict(settings)
+
+    @classmethod
+    def _check_field(cls, name: str) -> None:
+        names = [field.name for field in dataclasses.fields(cls)]
+        if name not in names:
+            raise ConfigError(f"{cls._of()} has no setting {name!r}; there are {', '.join(names) or 'none'}")
 
     def as_dict(self) -> dict[str, Any]:
-        """Field → value, as JSON keeps them."""
-        return dataclasses.asdict(self)
+        """Field → value, as JSON keeps them; of a chosen way its name and its settings."""
+        found = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            found[field.name] = {"name": value.name, **value.as_dict()} if isinstance(value, Option) else value
+        return found
+
+
+class Option(Config):
+    """One of several ways to do something, with settings of its own; a subclass sets `name`, by which texts choose it."""
+
+    name: ClassVar[str]
+
+
+def options_of(kind: Any) -> dict[str, type[Option]]:
+    """Name → class of the ways that a field of this type chooses among; empty where it chooses among none."""
+    kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    return {one.name: one for one in kinds if isinstance(one, type) and issubclass(one, Option)}
+
+
+def _may_be_none(kind: Any) -> bool:
+    return type(None) in typing.get_args(kind)
 
 
 def _kind_name(kind: Any) -> str:
+    if options := options_of(kind):
+        return "one of " + ", ".join([*options, *(["none"] if _may_be_none(kind) else [])])
     if isinstance(kind, types.UnionType):
         return " or ".join(_kind_name(one) for one in typing.get_args(kind))
     if typing.get_origin(kind) is tuple:

@@ -1,6 +1,6 @@
 """The only training loop: runs any model's trainer.
 
-All randomness of a pass over the people is a pure function of (seed, epoch, phase, pass). A checkpoint therefore holds
+All randomness of a pass over the users is a pure function of (seed, epoch, phase, pass). A checkpoint therefore holds
 no generator state, and a run that was killed and resumed repeats what the uninterrupted one does, to the bit.
 """
 
@@ -69,9 +69,9 @@ class _Loop:
         }
 
     def run_epoch(self, epoch: int) -> tuple[dict[str, float], int]:
-        """(mean terms, people passed over) of one epoch."""
+        """(mean terms, users passed over) of one epoch."""
         terms: dict[str, float] = {}
-        people = 0
+        users = 0
         for index, phase in enumerate(self.trainer.phases):
             if isinstance(phase, FullPass):
                 if epoch % phase.every:
@@ -80,9 +80,9 @@ class _Loop:
             else:
                 with operations_on_one_thread() if phase.small else nullcontext():
                     found = self._passes(phase, epoch, index)
-                people += phase.passes * len(self.train)
+                users += phase.passes * len(self.train)
             terms |= _finite(found, f"epoch {epoch}, phase {phase.name!r}", phase.name)
-        return terms, people
+        return terms, users
 
     def _passes(self, phase: GradientPhase[Any], epoch: int, index: int) -> dict[str, float]:
         parameters = list(phase.parameters.values())
@@ -94,7 +94,7 @@ class _Loop:
         for number in range(phase.passes):
             generator = _generator(self.model.device, self.seed, epoch, index, number)
             batches = phase.batches(self.train, np.random.default_rng([self.seed, epoch, index, number]))
-            people, steps = sum(map(len, batches)), len(batches)
+            users, steps = sum(map(len, batches)), len(batches)
             if phase.name not in self.state.planned:
                 self.state.planned[phase.name] = self.epochs * phase.passes * steps
             for at, chosen in enumerate(batches):
@@ -112,12 +112,12 @@ class _Loop:
                 for name, value in {"loss": loss.value, **loss.terms}.items():
                     if name not in totals:
                         totals[name] = torch.zeros_like(value.detach())
-                    totals[name].add_(value.detach(), alpha=len(chosen) / (people * phase.passes))
+                    totals[name].add_(value.detach(), alpha=len(chosen) / (users * phase.passes))
                 self.progress.step(phase.name, number * steps + at + 1, phase.passes * steps, loss.terms)
         return {name: float(value) for name, value in totals.items()}
 
     def recorded(
-        self, validation: Validation[Any] | None, epoch: int, terms: dict[str, float], people: int, seconds: float
+        self, validation: Validation[Any] | None, epoch: int, terms: dict[str, float], users: int, seconds: float
     ) -> EpochRecord:
         """The epoch's record; keeps the weights when they are the best so far."""
         metric = None if validation is None else validation(self.model)
@@ -130,7 +130,7 @@ class _Loop:
         return EpochRecord(
             epoch=epoch,
             seconds=seconds,
-            people_per_second=people / seconds if people and seconds > 0 else None,
+            users_per_second=users / seconds if users and seconds > 0 else None,
             terms=terms,
             metric=metric,
             best=best,
@@ -262,10 +262,10 @@ def _fit(
                 stopped = Stopped.ASKED
                 break
             epoch, start = state.epoch + 1, time.perf_counter()
-            terms, people = loop.run_epoch(epoch)
+            terms, users = loop.run_epoch(epoch)
             terms = {**(first if epoch == 1 else {}), **terms}
             seconds = time.perf_counter() - start
-            record = loop.recorded(None if trainer.closed_form else validation, epoch, terms, people, seconds)
+            record = loop.recorded(None if trainer.closed_form else validation, epoch, terms, users, seconds)
             state.records.append(record)
             state.epoch = epoch
             state.seconds = before + time.perf_counter() - began

@@ -54,7 +54,7 @@ class Step:
         number: gradient steps of this phase taken before this one, over the whole run.
         planned: gradient steps of this phase in the whole run, should it not stop early and should every pass have as
             many batches as the first.
-        users: which of the training people the batch holds.
+        users: which of the training users the batch holds.
     """
 
     number: int
@@ -77,7 +77,7 @@ def falling(rate: float, over: float) -> Callable[[Step], float]:
 
 
 class Loss(NamedTuple):
-    """What a gradient step makes smaller, and the terms to report (nats per person unless a name says otherwise)."""
+    """What a gradient step makes smaller, and the terms to report (nats per user unless a name says otherwise)."""
 
     value: Float[Tensor, ""]
     terms: Mapping[str, Float[Tensor, ""]]
@@ -85,16 +85,16 @@ class Loss(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class GradientPhase(Generic[D]):
-    """Passes over the people in batches, one optimiser step each.
+    """Passes over the users in batches, one optimizer step each.
 
     Args:
         name: in progress and history.
-        parameters: what is optimised, by name; nothing else may need a gradient.
-        loss: of a batch of people, at a step, with the generator of all its randomness.
-        optimizer: makes the optimiser of `parameters`; its state is part of a checkpoint.
+        parameters: what is optimized, by name; nothing else may need a gradient.
+        loss: of a batch of users, at a step, with the generator of all its randomness.
+        optimizer: makes the optimizer of `parameters`; its state is part of a checkpoint.
         batches: of a pass; everybody from whom there is something to learn is in one of them.
-        passes: over the people, in each epoch.
-        learning_rate: at a step; None leaves the optimiser's own.
+        passes: over the users, in each epoch.
+        learning_rate: at a step; None leaves the optimizer's own.
         small: whether batches are so small that PyTorch's own operations are quicker on one thread.
     """
 
@@ -110,11 +110,11 @@ class GradientPhase(Generic[D]):
 
 @dataclass(frozen=True, kw_only=True)
 class FullPass(Generic[D]):
-    """One update that looks at all people at once, or at none: a closed form, an EM iteration, a prior refreshed.
+    """One update that looks at all users at once, or at none: a closed form, an EM iteration, a prior refreshed.
 
     Args:
         name: in progress and history.
-        run: given the training people and a generator; returns terms to report.
+        run: given the training users and a generator; returns terms to report.
         every: run in every epoch whose number, counted from 1, is a multiple of this.
     """
 

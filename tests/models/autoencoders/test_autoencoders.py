@@ -5,10 +5,10 @@ import torch
 from torch.nn import functional as F
 
 from foldin.data import Histories
-from foldin.models import MultDAE, MultDAEConfig, MultVAE, MultVAEConfig
+from foldin.models import MultDAE, MultDAEConfig, MultVAE, MultVAEConfig, RisingOverShare, RisingOverUpdates
 from foldin.ranking import scores
+from foldin.testing import two_tastes
 from foldin.training import Step
-from tests.conftest import checkerboard
 
 BATCH = Histories.from_lists([[0, 3, 4], [], [1, 2]], 6)
 
@@ -35,45 +35,52 @@ def plain_multvae(
 
 
 def test_the_loss_is_that_of_the_paper():
-    model = MultVAE(6, MultVAEConfig(hidden=(5,), latent=3, dropout=0.0, beta=0.4, anneal=0.5), seed=1)
+    model = MultVAE(
+        6,
+        MultVAEConfig(hidden_dims=(5,), latent_dim=3, dropout=0.0, beta=0.4, beta_schedule=RisingOverShare(share=0.5)),
+        seed=1,
+    )
     loss = model.trainer(BATCH).loss(BATCH, Step(number=25, planned=100), torch.Generator().manual_seed(9))
     _, reconstruction, kl = plain_multvae(model, dense(BATCH), noise(9, (3, 3)))
     assert torch.allclose(loss.terms["kl"], kl.mean(), atol=1e-6)
     assert torch.allclose(loss.value, 0.2 * kl.mean() - reconstruction.mean(), atol=1e-5)
 
 
-def test_the_bound_reported_is_the_bound_optimised_at_beta_one():
-    model = MultVAE(6, MultVAEConfig(hidden=(5,), latent=3, dropout=0.0, beta=1.0, anneal=0.0), seed=1)
+def test_the_bound_reported_is_the_bound_optimized_at_beta_one():
+    model = MultVAE(
+        6,
+        MultVAEConfig(hidden_dims=(5,), latent_dim=3, dropout=0.0, beta=1.0, beta_schedule=RisingOverShare(share=0.0)),
+        seed=1,
+    )
     terms = model.elbo(BATCH, torch.Generator().manual_seed(4))
     loss = model.trainer(BATCH).loss(BATCH, Step(number=0, planned=1), torch.Generator().manual_seed(4))
     assert torch.allclose(terms.bound.mean(), -loss.value, atol=1e-6)
 
 
 def test_serving_is_deterministic_and_uses_the_mean():
-    model = MultVAE(6, MultVAEConfig(hidden=(5,), latent=3), seed=2)
+    model = MultVAE(6, MultVAEConfig(hidden_dims=(5,), latent_dim=3), seed=2)
     logits, _, _ = plain_multvae(model, dense(BATCH), torch.zeros(3, 3))
     assert torch.allclose(scores(model, BATCH), F.log_softmax(logits, dim=1), atol=1e-5)
     assert torch.equal(scores(model, BATCH), scores(model, BATCH))
 
 
 @pytest.mark.parametrize(
-    ("settings", "number", "expected"),
+    ("schedule", "number", "expected"),
     [
-        ({"beta": 0.2, "anneal": 0.5}, 0, 0.0),
-        ({"beta": 0.2, "anneal": 0.5}, 250, 0.1),
-        ({"beta": 0.2, "anneal": 0.5}, 900, 0.2),
-        ({"beta": 0.2, "anneal": 0.0}, 0, 0.2),
-        ({"beta": 0.2, "anneal_updates": 2000}, 100, 0.05),
-        ({"beta": 0.2, "anneal_updates": 2000}, 999, 0.2),
+        (RisingOverShare(share=0.5), 0, 0.0),
+        (RisingOverShare(share=0.5), 250, 0.1),
+        (RisingOverShare(share=0.5), 900, 0.2),
+        (RisingOverShare(share=0.0), 0, 0.2),
+        (RisingOverUpdates(updates=2000), 100, 0.05),
+        (RisingOverUpdates(updates=2000), 999, 0.2),
     ],
 )
-def test_beta_is_a_pure_function_of_the_step_and_never_passes_its_cap(settings, number, expected):
-    model = MultVAE(6, MultVAEConfig(hidden=(), latent=2, **settings))
-    assert model.trainer(BATCH).beta_at(Step(number=number, planned=1000)) == pytest.approx(expected)
+def test_beta_is_a_pure_function_of_the_step_and_never_passes_its_cap(schedule, number, expected):
+    assert schedule.at(Step(number=number, planned=1000), 0.2) == pytest.approx(expected)
 
 
 def test_initial_weights_are_xavier_and_biases_small():
-    model = MultVAE(400, MultVAEConfig(hidden=(100,), latent=50))
+    model = MultVAE(400, MultVAEConfig(hidden_dims=(100,), latent_dim=50))
     for name, value in model.tensors().items():
         if "bias" in name:
             assert value.abs().max() <= 0.002
@@ -86,7 +93,7 @@ def test_initial_weights_are_xavier_and_biases_small():
 
 
 def test_multdae_is_a_tanh_code_and_decays_weights_only():
-    model = MultDAE(6, MultDAEConfig(latent=3, dropout=0.0, regularization=0.25), seed=1)
+    model = MultDAE(6, MultDAEConfig(latent_dim=3, dropout=0.0, regularization=0.25), seed=1)
     p = {name: value.detach() for name, value in model.tensors().items()}
     logits = torch.tanh(F.normalize(dense(BATCH)) @ p["encoder.0"] + p["encoder_bias.0"]) @ p["decoder.0"].T
     logits = logits + p["decoder_bias.0"]
@@ -102,8 +109,10 @@ def test_multdae_is_a_tanh_code_and_decays_weights_only():
 def test_training_raises_the_bound():
     from foldin.training import fit
 
-    train = checkerboard(60, 16)
-    model = MultVAE(16, MultVAEConfig(hidden=(), latent=8, beta=1.0, epochs=30, batch_size=20, learning_rate=0.01))
+    train = two_tastes(60, 16)
+    model = MultVAE(
+        16, MultVAEConfig(hidden_dims=(), latent_dim=8, beta=1.0, epochs=30, batch_size=20, learning_rate=0.01)
+    )
     before = model.elbo(train, torch.Generator().manual_seed(0)).bound.mean()
     result = fit(model, train)
     after = model.elbo(train, torch.Generator().manual_seed(0)).bound.mean()

@@ -7,13 +7,13 @@ from torch.nn import functional as F
 
 from foldin.data import Histories
 from foldin.errors import ConfigError
-from foldin.models import RecVAE, RecVAEConfig
+from foldin.models import ConstantKL, ImplicitSLIM, KLPerItem, RecVAE, RecVAEConfig
 from foldin.models.autoencoders._implicit_slim import implicit_slim
+from foldin.testing import two_tastes
 from foldin.training import Step, fit
-from tests.conftest import checkerboard
 
 BATCH = Histories.from_lists([[0, 3, 4], [5], [1, 2]], 6)
-SMALL = {"hidden": 5, "latent": 3, "batch_size": 20}
+SMALL = {"hidden_dim": 5, "latent_dim": 3, "batch_size": 20}
 
 
 def dense(histories: Histories) -> torch.Tensor:
@@ -61,7 +61,7 @@ def test_the_prior_is_a_mixture_in_every_dimension():
     assert torch.allclose(model.log_prior(z, BATCH), density.log().sum(1), atol=1e-5)
 
 
-@pytest.mark.parametrize("settings", [{"gamma": 0.02}, {"beta": 0.3}])
+@pytest.mark.parametrize("settings", [{"kl_weight": KLPerItem(gamma=0.02)}, {"kl_weight": ConstantKL(beta=0.3)}])
 def test_the_loss_is_that_of_the_paper(settings):
     model = moved(**settings)
     trainer = model.trainer(BATCH)
@@ -74,12 +74,12 @@ def test_the_loss_is_that_of_the_paper(settings):
     reconstruction = (F.log_softmax(z @ model.decoder.detach().T + model.decoder_bias.detach(), dim=1) * x).sum(1)
     q = Normal(mu, (0.5 * logvar).exp()).log_prob(z).sum(1)
     kl = q - model.log_prior(z, BATCH)
-    weight = 0.02 * x.sum(1) if "gamma" in settings else 0.3
+    weight = 0.02 * x.sum(1) if isinstance(settings["kl_weight"], KLPerItem) else 0.3
     assert torch.allclose(loss.value, (weight * kl - reconstruction).mean(), atol=1e-4)
 
 
 def test_an_epoch_is_three_encoder_passes_a_refresh_and_a_decoder_pass():
-    train = checkerboard(60, 20)
+    train = two_tastes(60, 20)
     model = RecVAE(20, RecVAEConfig(**SMALL, epochs=2))
     phases = model.trainer(train).phases
     assert [(type(p).__name__, p.name, getattr(p, "passes", None)) for p in phases] == [
@@ -98,7 +98,7 @@ def test_an_epoch_is_three_encoder_passes_a_refresh_and_a_decoder_pass():
 
 
 def test_the_cached_posterior_is_that_of_the_frozen_encoder():
-    train = checkerboard(60, 20)
+    train = two_tastes(60, 20)
     model = RecVAE(20, RecVAEConfig(**SMALL))
     fit(model, train, epochs=1)
     trainer = model.trainer(train)
@@ -109,8 +109,8 @@ def test_the_cached_posterior_is_that_of_the_frozen_encoder():
 
 
 def test_a_resumed_run_is_bit_equal(tmp_path):
-    train = checkerboard(60, 20)
-    config = RecVAEConfig(**SMALL, epochs=4, slim_every=2)
+    train = two_tastes(60, 20)
+    config = RecVAEConfig(**SMALL, epochs=4, slim=ImplicitSLIM(every=2))
     whole = RecVAE(20, config, seed=2)
     fit(whole, train)
     fit(RecVAE(20, config, seed=2), train, folder=tmp_path, until=lambda record: record.epoch == 2)
@@ -120,7 +120,7 @@ def test_a_resumed_run_is_bit_equal(tmp_path):
 
 
 def test_not_alternating_trains_both_at_once():
-    (_, phase) = RecVAE(6, RecVAEConfig(**SMALL, alternating=False)).trainer(BATCH).phases
+    (_, phase) = RecVAE(6, RecVAEConfig(**SMALL, alternation=None)).trainer(BATCH).phases
     assert phase.passes == 1
     assert {"decoder", "encoder.first"} <= set(phase.parameters)
 
@@ -154,7 +154,7 @@ def dense_implicit_slim(Q, X, lam, alpha, least):
 
 @pytest.mark.parametrize("least", [0, 20])
 def test_implicit_slim_is_its_algorithm(least):
-    train = checkerboard(60, 12)
+    train = two_tastes(60, 12)
     Q = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
     found = implicit_slim(Q, train, regularization=30.0, strength=0.01, min_count=least)
     expected = dense_implicit_slim(Q.T.double(), dense(train).double(), 30.0, 0.01, least).T
@@ -162,7 +162,7 @@ def test_implicit_slim_is_its_algorithm(least):
 
 
 def test_implicit_slim_brings_items_that_go_together_together():
-    train = checkerboard(200, 20)
+    train = two_tastes(200, 20)
     Q = torch.randn(20, 8, generator=torch.Generator().manual_seed(0))
     refined = F.normalize(implicit_slim(Q, train, regularization=10.0, strength=1.0))
     alike = refined @ refined.T
@@ -172,7 +172,7 @@ def test_implicit_slim_brings_items_that_go_together_together():
 
 
 def test_a_trainer_keeps_its_cache_to_itself():
-    model, train, others = RecVAE(20, RecVAEConfig(**SMALL)), checkerboard(30, 20), checkerboard(60, 20, seed=4)
+    model, train, others = RecVAE(20, RecVAEConfig(**SMALL)), two_tastes(30, 20), two_tastes(60, 20, seed=4)
     before = model.state()
     trainer = model.trainer(train)
     trainer.fill_cache(train, torch.Generator())

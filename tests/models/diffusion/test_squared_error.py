@@ -8,7 +8,7 @@ from foldin.kernels import Buffers, unit_weights
 from foldin.models.diffusion._noisy_bag import noisy_bag
 from foldin.models.diffusion._squared_error import squared_error_from_hidden
 
-PEOPLE = Histories.from_lists([[0, 3, 5], [], [6], [1, 2, 3, 4, 5, 6]], 7)
+USERS = Histories.from_lists([[0, 3, 5], [], [6], [1, 2, 3, 4, 5, 6]], 7)
 
 
 def parts(dtype=torch.float64):
@@ -16,24 +16,24 @@ def parts(dtype=torch.float64):
     hidden, weight, bias = (
         torch.randn(*shape, generator=g, dtype=dtype).requires_grad_() for shape in ((4, 3), (7, 3), (7,))
     )
-    items, offsets = PEOPLE.tensors()
+    items, offsets = USERS.tensors()
     values = torch.rand(len(items), generator=g, dtype=dtype)
     return hidden, weight, bias, items, offsets, values
 
 
 def dense(hidden, weight, bias, items, offsets, values):
     rows = torch.zeros(4, 7, dtype=hidden.dtype)
-    rows[torch.from_numpy(PEOPLE.users()), items] = values
+    rows[torch.from_numpy(USERS.users()), items] = values
     return (hidden @ weight.t() + bias - rows).square().sum(dim=1)
 
 
 def test_value_and_gradients_are_those_of_the_dense_formula():
-    people = torch.tensor([1.0, 0.5, 2.0, -1.0], dtype=torch.float64)
+    users = torch.tensor([1.0, 0.5, 2.0, -1.0], dtype=torch.float64)
     found, expected = parts(), parts()
     value, plain = squared_error_from_hidden(*found), dense(*expected)
     assert torch.allclose(value, plain)
-    (value * people).sum().backward()
-    (plain * people).sum().backward()
+    (value * users).sum().backward()
+    (plain * users).sum().backward()
     for mine, its in zip(found[:3], expected[:3], strict=True):
         assert torch.allclose(mine.grad, its.grad)
 
@@ -62,10 +62,10 @@ def test_one_buffer_serves_step_after_step():
 
 def test_without_noise_it_is_the_bag_and_its_gradient_that_of_the_dense_product():
     _, weight, *_ = parts(torch.float32)
-    items, offsets = PEOPLE.tensors()
+    items, offsets = USERS.tensors()
     values = unit_weights(offsets)
     rows = torch.zeros(4, 7)
-    rows[torch.from_numpy(PEOPLE.users()), items] = values
+    rows[torch.from_numpy(USERS.users()), items] = values
     found = noisy_bag(weight, items, offsets, values, torch.zeros(4), torch.Generator().manual_seed(0))
     assert torch.allclose(found, rows @ weight, atol=1e-6)
     found.square().sum().backward()
@@ -74,7 +74,7 @@ def test_without_noise_it_is_the_bag_and_its_gradient_that_of_the_dense_product(
     assert torch.allclose(weight.grad, other.grad, atol=1e-5)
 
 
-def test_each_person_s_noise_is_a_standard_normal_through_the_weights():
+def test_each_user_s_noise_is_a_standard_normal_through_the_weights():
     weight = torch.randn(7, 3, generator=torch.Generator().manual_seed(1))
     items, offsets = Histories.empty(4, 7).tensors()
     sigma, generator = torch.tensor([1.0, 0.5, 2.0, 0.0]), torch.Generator().manual_seed(2)
@@ -96,7 +96,7 @@ def test_each_person_s_noise_is_a_standard_normal_through_the_weights():
 
 def test_the_gradient_of_the_noise_is_that_of_its_dense_rows():
     _, weight, *_ = parts(torch.float32)
-    items, offsets = PEOPLE.tensors()
+    items, offsets = USERS.tensors()
     values, sigma = torch.ones(len(items)), torch.tensor([1.0, 2.0, 0.5, 1.5])
     found = noisy_bag(weight, items, offsets, values, sigma, torch.Generator().manual_seed(3), dimensions=5)
     identity = noisy_bag(torch.eye(7), items, offsets, values, sigma, torch.Generator().manual_seed(3), dimensions=5)

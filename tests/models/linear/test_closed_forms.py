@@ -9,8 +9,8 @@ from foldin.errors import FitError
 from foldin.models import ALS, EASE, ALSConfig, EASEConfig, ItemKNN, ItemKNNConfig, Popularity, PopularityConfig
 from foldin.models.linear._gram import item_gram
 from foldin.ranking import scores
+from foldin.testing import two_tastes
 from foldin.training import fit
-from tests.conftest import checkerboard
 
 
 def dense(histories: Histories) -> torch.Tensor:
@@ -40,8 +40,8 @@ def test_popularity_of_the_last_days_counts_those_alone():
         fit(model, Histories.from_lists([[0, 1]], 4))
 
 
-def test_ease_minimises_the_constrained_ridge_objective():
-    train = checkerboard(40, 12)
+def test_ease_minimizes_the_constrained_ridge_objective():
+    train = two_tastes(40, 12)
     model = EASE(12, EASEConfig(regularization=3.0))
     fit(model, train)
     X, B = dense(train), model.weights.double()
@@ -55,13 +55,13 @@ def test_ease_minimises_the_constrained_ridge_objective():
 @pytest.mark.parametrize("advantage", [0.0, 1e9])
 def test_the_gram_matrix_is_the_same_by_both_ways(advantage, monkeypatch):
     monkeypatch.setattr("foldin.models.linear._gram._DENSE_ADVANTAGE", advantage)
-    train = checkerboard(40, 12)
+    train = two_tastes(40, 12)
     assert torch.equal(item_gram(train), (dense(train).T @ dense(train)).float())
 
 
-def test_itemknn_is_the_sum_of_shrunk_cosines_of_neighbours():
-    train = checkerboard(40, 12, seed=4)
-    model = ItemKNN(12, ItemKNNConfig(neighbours=3, shrinkage=2.0))
+def test_itemknn_is_the_sum_of_shrunk_cosines_of_neighbors():
+    train = two_tastes(40, 12, seed=4)
+    model = ItemKNN(12, ItemKNNConfig(n_neighbors=3, shrinkage=2.0))
     fit(model, train)
     X = dense(train).numpy()
     together, norms = X.T @ X, np.sqrt(X.sum(0))
@@ -79,8 +79,8 @@ def test_als_folds_in_as_implicit_does():
     pytest.importorskip("implicit")
     from implicit.cpu.als import AlternatingLeastSquares
 
-    train = checkerboard(50, 14, seed=2)
-    config = ALSConfig(factors=6, confidence=8.0, regularization=0.05)
+    train = two_tastes(50, 14, seed=2)
+    config = ALSConfig(embedding_dim=6, confidence=8.0, regularization=0.05)
     model = ALS(14, config)
     fit(model, train)
     oracle = AlternatingLeastSquares(factors=6, regularization=0.05, alpha=8.0, num_threads=1)

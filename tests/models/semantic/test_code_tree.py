@@ -1,4 +1,4 @@
-"""Names of items as a tree: normalised, searched, and the same by either way of scoring."""
+"""Names of items as a tree: normalized, searched, and the same by either way of scoring."""
 
 import itertools
 

@@ -10,17 +10,27 @@ import torch
 from foldin.data import Catalog, HeldOut, Histories
 from foldin.errors import ConfigError, FitError, RunError, ShapeError
 from foldin.evaluation import evaluate
-from foldin.models import SemanticIds, SemanticIdsConfig
+from foldin.models import (
+    FromLog,
+    FromLogAndTitles,
+    FromTitles,
+    RandomTokens,
+    RQVAETokens,
+    SemanticIds,
+    SemanticIdsConfig,
+)
 from foldin.ranking import Beam, scores
+from foldin.testing import two_tastes
 from foldin.training import Progress, Step, fit
-from tests.conftest import checkerboard
 from tests.lists import recommend
 
 ITEMS = 24
-SMALL = SemanticIdsConfig(
-    levels=2, codes=5, vector=8, width=16, length=12, epochs=25, batch_tokens=200, learning_rate=0.01, naming_epochs=10
-)
-PEOPLE = Histories.from_lists([[0, 2, 4], [1, 3], [], [7], [2, 4, 0, 6, 8, 10, 12, 14, 16, 18]], ITEMS)
+SIZES = {"levels": 2, "codebook_size": 5}
+DEEP = RQVAETokens(epochs=10)
+LOG, TITLES_ONLY = FromLog(**SIZES, embedding_dim=8), FromTitles(**SIZES, embedding_dim=8)
+BOTH = FromLogAndTitles(**SIZES, embedding_dim=8)
+SMALL = SemanticIdsConfig(tokens=LOG, embedding_dim=16, max_length=12, epochs=25, batch_tokens=200, learning_rate=0.01)
+USERS = Histories.from_lists([[0, 2, 4], [1, 3], [], [7], [2, 4, 0, 6, 8, 10, 12, 14, 16, 18]], ITEMS)
 TITLES = [f"{'even number' if i % 2 == 0 else 'odd thing'} {'low' if i < 12 else 'high'} {i}" for i in range(ITEMS)]
 
 
@@ -32,18 +42,26 @@ def catalog(titles: list[str]) -> Catalog:
 def trained(**settings) -> SemanticIds:
     model = SemanticIds(ITEMS, dataclasses.replace(SMALL, **settings), seed=3)
     model.describe(catalog(TITLES))
-    fit(model, checkerboard(80, ITEMS), seed=4)
+    fit(model, two_tastes(80, ITEMS), seed=4)
     return model
 
 
-@pytest.fixture(scope="module", params=["k-means log", "rq-vae log+titles", "random log", "k-means titles own"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        {"tokens": LOG},
+        {"tokens": dataclasses.replace(BOTH, quantizer=DEEP)},
+        {"tokens": RandomTokens(**SIZES)},
+        {"tokens": TITLES_ONLY, "item_vectors": True},
+    ],
+    ids=["log", "both by rq-vae", "random", "titles and vectors"],
+)
 def model(request) -> SemanticIds:
-    names, source, *own = request.param.split()
-    return trained(names=names, source=source, own=bool(own))
+    return trained(**request.param)
 
 
 def test_every_item_has_a_name_of_its_own_and_its_use_is_reported(model):
-    assert len(torch.unique(model.naming.names, dim=0)) == ITEMS
+    assert len(torch.unique(model.tokenizer.tokens, dim=0)) == ITEMS
     use = model.token_use()
     assert use.used.shape == (2,)
     assert 0 <= use.collisions <= 1
@@ -54,8 +72,8 @@ def test_every_item_has_a_name_of_its_own_and_its_use_is_reported(model):
 
 @pytest.mark.parametrize("limits", [{}, {"deny": [3, 4, 16]}, {"allow": [1, 5, 6, 8]}, {"exclude_seen": False}])
 def test_a_full_beam_lists_what_scoring_everything_lists(model, limits):
-    expected = recommend(model, PEOPLE, 6, **limits)
-    found = recommend(model, PEOPLE, 6, ranker=Beam(ITEMS), **limits)
+    expected = recommend(model, USERS, 6, **limits)
+    found = recommend(model, USERS, 6, ranker=Beam(ITEMS), **limits)
     assert np.allclose(found.scores, expected.scores, atol=1e-4)
     same = found.items == expected.items
     assert same.mean() > 0.9  # equal to the last bits, items may change places
@@ -65,27 +83,27 @@ def test_a_full_beam_lists_what_scoring_everything_lists(model, limits):
 def test_a_narrow_beam_gives_full_lists_of_allowed_items_with_exact_probabilities(model):
     narrow = {"ranker": Beam(1)}
     deny = [2, 3, 8, 9]
-    found = recommend(model, PEOPLE, 4, deny=deny, **narrow)
-    every = recommend(model, PEOPLE, ITEMS, deny=deny)
-    for person, (items, values) in enumerate(zip(found.items, found.scores, strict=True)):
+    found = recommend(model, USERS, 4, deny=deny, **narrow)
+    every = recommend(model, USERS, ITEMS, deny=deny)
+    for user, (items, values) in enumerate(zip(found.items, found.scores, strict=True)):
         assert len(set(items.tolist())) == 4
         assert not set(items.tolist()) & set(deny)
-        assert not set(items.tolist()) & set(PEOPLE.items[PEOPLE.offsets[person] : PEOPLE.offsets[person + 1]].tolist())
+        assert not set(items.tolist()) & set(USERS.items[USERS.offsets[user] : USERS.offsets[user + 1]].tolist())
         for item, score in zip(items, values, strict=True):
-            place = np.flatnonzero(every.items[person] == item)[0]
-            assert score == pytest.approx(every.scores[person, place], abs=1e-4)
-    first = recommend(model, PEOPLE, 1, exclude_seen=False, **narrow).items[:, 0]
+            place = np.flatnonzero(every.items[user] == item)[0]
+            assert score == pytest.approx(every.scores[user, place], abs=1e-4)
+    first = recommend(model, USERS, 1, exclude_seen=False, **narrow).items[:, 0]
     seen = Histories.from_lists([[int(item)] for item in first], ITEMS)
-    other, exact = (recommend(model, PEOPLE, 3, seen=seen, **how) for how in (narrow, {}))
+    other, exact = (recommend(model, USERS, 3, seen=seen, **how) for how in (narrow, {}))
     assert not (other.items == first[:, None]).any()
     assert np.array_equal(other.items[2], exact.items[2])  # nobody's history: the training counts
 
 
 def test_what_is_left_after_nearly_everything_is_not_lost_to_rounding(model):
-    every = scores(model, PEOPLE)[:1]
+    every = scores(model, USERS)[:1]
     least = every[0].argsort()[:3].tolist()
     for limits in ({"allow": least}, {"deny": [item for item in range(ITEMS) if item not in least]}):
-        found = recommend(model, PEOPLE.rows(0, 1), 3, exclude_seen=False, ranker=Beam(ITEMS), **limits)
+        found = recommend(model, USERS.rows(0, 1), 3, exclude_seen=False, ranker=Beam(ITEMS), **limits)
         expected = torch.log_softmax(every[0][torch.from_numpy(found.items[0])].double(), 0)
         assert np.allclose(found.scores[0], expected.numpy(), atol=1e-4)
     taken = Histories.from_lists([[item for item in range(ITEMS) if item not in least]], ITEMS)
@@ -94,26 +112,26 @@ def test_what_is_left_after_nearly_everything_is_not_lost_to_rounding(model):
     with torch.no_grad():
         sharp.decoder.bias.mul_(40.0)
         sharp.encoder.items.mul_(4.0)
-    wide = recommend(sharp, PEOPLE.rows(0, 1), 3, seen=taken, ranker=Beam(ITEMS))
+    wide = recommend(sharp, USERS.rows(0, 1), 3, seen=taken, ranker=Beam(ITEMS))
     assert np.exp(wide.scores.astype(np.float64)).sum() == pytest.approx(1.0, abs=1e-3)
 
 
 def test_a_beam_checks_what_it_is_given(model):
     narrow = {"ranker": Beam(2)}
     with pytest.raises(ShapeError, match="k must be at least 1"):
-        recommend(model, PEOPLE, 0, **narrow)
+        recommend(model, USERS, 0, **narrow)
     with pytest.raises(ShapeError, match="deny"):
-        recommend(model, PEOPLE, 2, deny=[ITEMS], **narrow)
+        recommend(model, USERS, 2, deny=[ITEMS], **narrow)
     with pytest.raises(ShapeError, match="histories are over"):
         recommend(model, Histories.empty(1, 3), 2, **narrow)
     everything = Histories.from_lists([list(range(ITEMS))], ITEMS)
-    for found in (recommend(model, everything, 2, **narrow), recommend(model, PEOPLE, 2, allow=[], **narrow)):
+    for found in (recommend(model, everything, 2, **narrow), recommend(model, USERS, 2, allow=[], **narrow)):
         assert (found.items == -1).all()
         assert (found.scores == -np.inf).all()
     with pytest.raises(ShapeError, match=r"of 1 users over .* items, the histories of 5"):
-        recommend(model, PEOPLE, 2, seen=everything, **narrow)
+        recommend(model, USERS, 2, seen=everything, **narrow)
     with pytest.raises(ShapeError, match=r"of 1 users over .* items, the histories of 5"):
-        recommend(model, PEOPLE, 2, seen=everything)
+        recommend(model, USERS, 2, seen=everything)
     assert recommend(model, Histories.empty(0, ITEMS), 2, **narrow).items.shape == (0, 2)
 
 
@@ -136,20 +154,20 @@ def test_learning_among_all_codes_counts_codes_that_do_not_exist():
     batch = Histories.from_lists([[0, 2, 4, 6]], ITEMS)
     losses = [one.trainer(batch).loss(batch, Step(0, 1), torch.Generator()).value.item() for one in (free, model)]
     assert losses[0] > losses[1]
-    assert torch.equal(scores(free, PEOPLE), scores(model, PEOPLE))
+    assert torch.equal(scores(free, USERS), scores(model, USERS))
 
 
 @pytest.mark.parametrize(
-    "settings", [{"source": "titles"}, {"source": "log+titles"}, {"source": "titles", "own": True}]
+    "settings", [{"tokens": TITLES_ONLY}, {"tokens": BOTH}, {"tokens": TITLES_ONLY, "item_vectors": True}]
 )
 def test_an_item_that_comes_after_training_is_named_by_its_title_and_recommended(settings):
     model = trained(**settings, epochs=40)
     grown = model.with_items(["even number low 24", "odd thing high 25"])
     assert grown.n_items == ITEMS + 2
-    assert torch.equal(grown.naming.names[:ITEMS], model.naming.names)
-    assert len(torch.unique(grown.naming.names, dim=0)) == ITEMS + 2
-    people = Histories.from_lists([[0, 2, 4, 6, 8, 10], [13, 15, 17, 19]], ITEMS + 2)
-    found = scores(grown, people)
+    assert torch.equal(grown.tokenizer.tokens[:ITEMS], model.tokenizer.tokens)
+    assert len(torch.unique(grown.tokenizer.tokens, dim=0)) == ITEMS + 2
+    users = Histories.from_lists([[0, 2, 4, 6, 8, 10], [13, 15, 17, 19]], ITEMS + 2)
+    found = scores(grown, users)
     assert torch.allclose(found.exp().sum(1), torch.ones(2), atol=1e-5)
     assert found[0, 24] > found[0, 25]
     assert found[1, 25] > found[1, 24]
@@ -160,17 +178,17 @@ def test_an_item_that_comes_after_training_is_named_by_its_title_and_recommended
 
 
 def test_names_that_titles_say_nothing_of_cannot_be_given_to_new_items():
-    for model in (trained(epochs=1), trained(names="random", source="titles", epochs=1)):
-        with pytest.raises(ConfigError, match="only names from titles"):
+    for model in (trained(epochs=1), trained(tokens=RandomTokens(**SIZES), epochs=1)):
+        with pytest.raises(ConfigError, match="only tokens from titles"):
             model.with_items(["a title"])
 
 
 def test_an_item_that_nobody_took_is_named_by_its_title_beside_the_log():
-    model = SemanticIds(ITEMS, dataclasses.replace(SMALL, source="log+titles"))
+    model = SemanticIds(ITEMS, dataclasses.replace(SMALL, tokens=BOTH))
     titles = ["even number" if i % 2 == 0 else "odd thing" for i in range(ITEMS)]
     model.describe(catalog(titles))
-    fit(model, checkerboard(80, ITEMS - 2).reindex(np.arange(ITEMS - 2), ITEMS), epochs=1)
-    first = model.naming.names[:, 0]
+    fit(model, two_tastes(80, ITEMS - 2).reindex(np.arange(ITEMS - 2), ITEMS), epochs=1)
+    first = model.tokenizer.tokens[:, 0]
     even, odd = set(first[:-2:2].tolist()), set(first[1:-2:2].tolist())
     assert not even & odd
     assert first[-2].item() in even
@@ -178,8 +196,8 @@ def test_an_item_that_nobody_took_is_named_by_its_title_beside_the_log():
     other = SemanticIds(ITEMS, model.config)
     other.load_state(model.state())
     new = ["even number", "odd thing"]
-    assert torch.equal(other.with_items(new).naming.names, model.with_items(new).naming.names)
-    assert model.with_items(new).naming.names[-2:, 0].tolist() == first[-2:].tolist()
+    assert torch.equal(other.with_items(new).tokenizer.tokens, model.with_items(new).tokenizer.tokens)
+    assert model.with_items(new).tokenizer.tokens[-2:, 0].tolist() == first[-2:].tolist()
 
 
 def test_ctrl_c_while_names_are_learned_stops_the_whole_training(monkeypatch):
@@ -187,14 +205,14 @@ def test_ctrl_c_while_names_are_learned_stops_the_whole_training(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("foldin.generative.rqvae._Training.loss", stop)
-    model = SemanticIds(ITEMS, dataclasses.replace(SMALL, names="rq-vae"))
+    model = SemanticIds(ITEMS, dataclasses.replace(SMALL, tokens=dataclasses.replace(LOG, quantizer=RQVAETokens())))
     with pytest.raises(KeyboardInterrupt):
-        fit(model, checkerboard(80, ITEMS))
+        fit(model, two_tastes(80, ITEMS))
 
 
 def test_names_are_learned_with_progress_and_resumed_where_they_stood(tmp_path):
-    config = dataclasses.replace(SMALL, names="rq-vae", naming_epochs=6, epochs=2)
-    train = checkerboard(80, ITEMS)
+    config = dataclasses.replace(SMALL, tokens=dataclasses.replace(LOG, quantizer=RQVAETokens(epochs=6)), epochs=2)
+    train = two_tastes(80, ITEMS)
     whole = SemanticIds(ITEMS, config)
     fit(whole, train)
 
@@ -214,11 +232,16 @@ def test_names_are_learned_with_progress_and_resumed_where_they_stood(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         fit(SemanticIds(ITEMS, config), train, folder=tmp_path, progress=first)
     assert first.epochs == {"": [], "name": [1, 2, 3, 4]}
-    wider = SemanticIds(ITEMS, dataclasses.replace(config, width=32))
+    wider = SemanticIds(ITEMS, dataclasses.replace(config, embedding_dim=32))
     with pytest.raises(RunError, match="trained with another config of the model itself"):
         fit(wider, train, folder=tmp_path, resume=True)
     with pytest.raises(RunError, match="trained with another stage"):
-        fit(SemanticIds(ITEMS, dataclasses.replace(config, names="random")), train, folder=tmp_path, resume=True)
+        fit(
+            SemanticIds(ITEMS, dataclasses.replace(config, tokens=RandomTokens(**SIZES))),
+            train,
+            folder=tmp_path,
+            resume=True,
+        )
     resumed = SemanticIds(ITEMS, config, seed=0)
     fit(resumed, train, folder=tmp_path, resume=True, progress=second)
     assert second.epochs == {"": [1, 2], "name": [5, 6]}
@@ -231,32 +254,32 @@ def test_names_are_learned_with_progress_and_resumed_where_they_stood(tmp_path):
 
 def test_the_first_record_tells_how_names_came_out():
     model = SemanticIds(ITEMS, SMALL)
-    terms = [record.terms for record in fit(model, checkerboard(80, ITEMS), epochs=2).records]
+    terms = [record.terms for record in fit(model, two_tastes(80, ITEMS), epochs=2).records]
     assert terms[0]["name/collisions"] == pytest.approx(model.token_use().collisions)
     assert "name/collisions" not in terms[1]
 
 
 def test_titles_must_be_there_before_training():
-    model = SemanticIds(ITEMS, dataclasses.replace(SMALL, source="titles"))
+    model = SemanticIds(ITEMS, dataclasses.replace(SMALL, tokens=TITLES_ONLY))
     model.describe(Catalog.from_ids([f"i{at}" for at in range(ITEMS)]))
     with pytest.raises(FitError, match="need the items' titles"):
-        fit(model, checkerboard(80, ITEMS))
+        fit(model, two_tastes(80, ITEMS))
     with pytest.raises(FitError, match="no names before training"):
-        scores(model, PEOPLE)
-    with pytest.raises(FitError, match="no names before training"):
+        scores(model, USERS)
+    with pytest.raises(FitError, match="no tokens before training"):
         model.with_items(["a title"])
-    with pytest.raises(ShapeError, match="knows 24 items, the catalogue 23"):
+    with pytest.raises(ShapeError, match="knows 24 items, the catalog 23"):
         model.describe(catalog(TITLES[:-1]))
     with pytest.raises(ConfigError, match="a list of titles"):
         model.with_items("a title")
     with pytest.raises(FitError, match="nobody has two events"):
         fit(SemanticIds(ITEMS, SMALL), Histories.from_lists([[1], [2]], ITEMS))
     with pytest.raises(ConfigError, match="must divide"):
-        SemanticIdsConfig(width=6, heads=4)
+        SemanticIdsConfig(embedding_dim=6, n_heads=4)
 
 
 def test_metrics_are_by_item_where_codes_collide(model):
-    codes = model.naming.names[:, :-1]
+    codes = model.tokenizer.tokens[:, :-1]
     alike = next(
         (a, b) for a in range(ITEMS) for b in range(ITEMS) if a != b and torch.equal(codes[a], codes[b])
     )  # 24 items under 25 codes: some share theirs
@@ -266,7 +289,7 @@ def test_metrics_are_by_item_where_codes_collide(model):
     held = HeldOut(
         fold_in=Histories.empty(1, ITEMS),
         targets=Histories.from_lists([[lists[1]]], ITEMS),
-        people=pl.Series(["u"]),
+        users=pl.Series(["u"]),
         seen=Histories.from_lists([others], ITEMS),
     )
     found = evaluate(model, held, metrics=("recall@1", "recall@2", "mrr@2"))

@@ -6,9 +6,10 @@ import torch
 import foldin.models.sequential._sampled_scores as scores_module
 from foldin.data import Histories
 from foldin.kernels import softmax_cross_entropy
+from foldin.models import InBatchNegatives, PopularNegatives, UniformNegatives
 from foldin.models.sequential._losses import binary_loss, calibration, sampled_softmax_loss
-from foldin.models.sequential._negatives import negatives_not_taken, shared_negatives
 from foldin.models.sequential._sampled_scores import sampled_scores
+from foldin.models.sequential.negatives import negatives_not_taken
 
 TOKENS, ITEMS, WIDTH = 11, 30, 5
 
@@ -110,22 +111,22 @@ def test_the_corrected_sum_estimates_the_partition_function_without_bias(parts, 
     assert abs(mean - 1.0) < 4 * error
 
 
-def test_negatives_are_items_that_the_person_does_not_have():
+def test_negatives_are_items_that_the_user_does_not_have():
     batch = Histories.from_lists([list(range(10)), [11, 0]], 12)
-    people = torch.tensor([0] * 50 + [1] * 50)
-    found = negatives_not_taken(2, batch, people, torch.Generator().manual_seed(1))
+    users = torch.tensor([0] * 50 + [1] * 50)
+    found = negatives_not_taken(2, batch, users, torch.Generator().manual_seed(1))
     assert set(found[:50].flatten().tolist()) == {10, 11}
     assert set(found[50:].flatten().tolist()) == set(range(1, 11))
     everything = Histories.from_lists([list(range(12))], 12)  # ends all the same
     assert negatives_not_taken(1, everything, torch.zeros(5, dtype=torch.int64), torch.Generator()).shape == (5, 1)
 
 
-@pytest.mark.parametrize("sampling", ["uniform", "popularity", "batch"])
+@pytest.mark.parametrize("sampling", [UniformNegatives(n=100_000), PopularNegatives(n=100_000), InBatchNegatives()])
 def test_shared_negatives_come_as_often_as_is_said(sampling):
     shares = torch.tensor([0.5, 0.3, 0.15, 0.05])
     generator = torch.Generator().manual_seed(2)
     targets = torch.multinomial(shares, 100_000, replacement=True, generator=generator)
-    drawn, log_expected = shared_negatives(sampling, 100_000, shares.log(), targets, generator)
+    drawn, log_expected = sampling.draw(shares.log(), targets, generator)
     counts = torch.bincount(drawn, minlength=4)
     for item in range(4):
         expected = log_expected[drawn == item][0].exp().item()
@@ -142,7 +143,7 @@ def test_the_targets_of_other_tokens_estimate_the_partition_function_without_bia
     for first in range(4):
         for second in range(4):
             targets = torch.tensor([2, first, second])
-            negatives, log_expected = shared_negatives("batch", 0, shares.log(), targets, torch.Generator())
+            negatives, log_expected = InBatchNegatives().draw(shares.log(), targets, torch.Generator())
             loss = sampled_softmax_loss(hidden, weight, target, negatives, log_expected)
             total = total + shares[first] * shares[second] * (loss + positive).exp()
     exact = (weight @ hidden[0]).exp().sum()
@@ -153,6 +154,6 @@ def test_the_targets_of_other_tokens_estimate_the_partition_function_without_bia
 
 def test_a_token_alone_has_no_negative_among_its_batch(parts):
     shares = torch.full((ITEMS,), 1.0 / ITEMS, dtype=torch.float64)
-    negatives, log_expected = shared_negatives("batch", 0, shares.log(), parts[2][:1], torch.Generator())
+    negatives, log_expected = InBatchNegatives().draw(shares.log(), parts[2][:1], torch.Generator())
     assert torch.isfinite(log_expected).all()
     assert sampled_softmax_loss(parts[0][:1], parts[1], parts[2][:1], negatives, log_expected).item() == 0.0

@@ -7,17 +7,19 @@ import torch
 from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError, FitError, ShapeError, UnknownItemError
 from foldin.models import SASRec, SASRecConfig
+from foldin.models.sequential.losses import FullSoftmax, SampledSoftmax
+from foldin.models.sequential.negatives import UniformNegatives
 from foldin.ranking import scores
+from foldin.testing import two_tastes
 from foldin.training import Step, falling, fit
-from tests.conftest import checkerboard
 from tests.lists import recommend
 
 ITEMS = 12
-SMALL = {"width": 16, "length": 10, "batch_tokens": 50, "learning_rate": 0.01, "epochs": 25, "dropout": 0.0}
+SMALL = {"embedding_dim": 16, "max_length": 10, "batch_tokens": 50, "learning_rate": 0.01, "epochs": 25, "dropout": 0.0}
 
 
 def alternating(users: int = 40, seed: int = 0, times: bool = False) -> Histories:
-    """People who alternate between two neighbouring items: after 4 comes 5, after 5 comes 4."""
+    """Users who alternate between two neighboring items: after 4 comes 5, after 5 comes 4."""
     rng = np.random.default_rng(seed)
     lists = []
     for _ in range(users):
@@ -36,7 +38,7 @@ def timed(histories: Histories, step: int = 60) -> Histories:
 
 
 def trained(train: Histories | None = None, **settings) -> SASRec:
-    model = SASRec(ITEMS, SASRecConfig(**{**SMALL, **settings}), seed=1)
+    model = SASRec(ITEMS, SASRecConfig().with_settings({**SMALL, **settings}), seed=1)
     fit(model, alternating() if train is None else train, seed=1)
     return model
 
@@ -48,17 +50,17 @@ QUESTIONS = Histories.from_lists([[4, 5, 4], [5, 4, 5, 4, 5], [9, 8, 9, 8]], ITE
     "settings",
     [
         {},
-        {"block": "gated", "expansion": 2, "heads": 2},
+        {"block": "gated", "expansion": 2, "n_heads": 2},
         {"positions": "rotary"},
         {"positions": "relative"},
-        {"positions": "none"},
-        {"places": "oldest", "block": "authors", "initial_sd": 0.1, "epochs": 60},
+        {"positions": None},
+        {"positions.origin": "oldest", "block": "authors", "initial_sd": 0.1, "epochs": 60},
         {"temperature": 0.1},
         {"dropout": 0.1, "attention_dropout": 0.1},
-        {"loss": "gbce", "negatives": 5},
-        {"loss": "sampled", "negatives": 50},
-        {"loss": "sampled", "negatives": 50, "sampling": "popularity"},
-        {"loss": "sampled", "sampling": "batch"},
+        {"loss": "gbce", "loss.n_negatives": 5},
+        {"loss": "sampled", "loss.negatives.n": 50},
+        {"loss": "sampled", "loss.negatives": "popularity", "loss.negatives.n": 50},
+        {"loss": "sampled", "loss.negatives": "batch"},
     ],
     ids=str,
 )
@@ -71,7 +73,7 @@ def test_who_alternates_between_two_items_gets_the_other_one_next(settings):
 
 
 def test_bce_learns_what_follows():
-    """People walk four steps along a circle: BCE's negatives, which the person does not have, tell the next one."""
+    """Users walk four steps along a circle: BCE's negatives, which the user does not have, tell the next one."""
     rng = np.random.default_rng(0)
     walks = [[(start + step) % ITEMS for step in range(4)] for start in rng.integers(0, ITEMS, 60).tolist()]
     model = trained(Histories.from_lists(walks, ITEMS), loss="bce", epochs=60)
@@ -80,7 +82,7 @@ def test_bce_learns_what_follows():
 
 
 def test_time_between_events_is_looked_at():
-    """After a short pause the person stays in the pair, after a long one they leave for item 0 or 1."""
+    """After a short pause the user stays in the pair, after a long one they leave for item 0 or 1."""
     rng = np.random.default_rng(0)
     lists, times = [], []
     for _ in range(200):
@@ -109,7 +111,7 @@ def test_time_between_events_is_looked_at():
 
 
 def test_times_that_the_log_lacks_are_said_before_training():
-    config = SASRecConfig(timed=True, width=8, epochs=1)
+    config = SASRecConfig(timed=True, embedding_dim=8, epochs=1)
     with pytest.raises(FitError, match=r"needs the times of the events, and this log has none; name their column"):
         fit(SASRec(ITEMS, config), alternating())
     for wrong in (Histories.empty(3, ITEMS), Histories.empty(0, ITEMS)):
@@ -130,7 +132,7 @@ def test_a_later_event_does_not_change_what_is_learned_from_earlier_ones():
 def _sequence(model, histories):
     from foldin.nn import newest
 
-    return newest(histories, model.config.length, torch.device("cpu"))
+    return newest(histories, model.config.max_length, torch.device("cpu"))
 
 
 def test_training_and_serving_put_an_event_in_the_same_place():
@@ -138,23 +140,21 @@ def test_training_and_serving_put_an_event_in_the_same_place():
     from foldin.nn import transitions
 
     history = [3, 1, 4, 1, 5, 9, 2, 6]
-    given, _ = transitions(Histories.from_lists([history], ITEMS), model.config.length, torch.device("cpu"))
+    given, _ = transitions(Histories.from_lists([history], ITEMS), model.config.max_length, torch.device("cpu"))
     in_training = model.encoder(given)[0, -1]
     assert torch.allclose(in_training, model.queries(Histories.from_lists([history[:-1]], ITEMS))[0], atol=1e-6)
 
 
-@pytest.mark.parametrize("loss", ["softmax", "sampled"])
-def test_people_together_lose_what_they_lose_alone(loss):
+@pytest.mark.parametrize("loss", [FullSoftmax(), SampledSoftmax(negatives=UniformNegatives(n=20))])
+def test_users_together_lose_what_they_lose_alone(loss):
     """Neither the filling nor the others in a batch change anybody's loss."""
-    model = SASRec(ITEMS, SASRecConfig(**SMALL, loss=loss, negatives=20), seed=3)
-    people = Histories.from_lists([[1, 2, 3, 4, 5, 6, 7], [8, 9], list(range(12)), [3, 3, 1]], ITEMS)
+    model = SASRec(ITEMS, SASRecConfig(**SMALL, loss=loss), seed=3)
+    users = Histories.from_lists([[1, 2, 3, 4, 5, 6, 7], [8, 9], list(range(12)), [3, 3, 1]], ITEMS)
     step = Step(number=0, planned=1)
     generator = lambda: torch.Generator().manual_seed(0)  # the same negatives each time
-    together = model.trainer(people).loss(people, step, generator()).value
-    tokens = np.minimum(people.lengths - 1, model.config.length)
-    alone = [
-        model.trainer(people).loss(people.rows(u, u + 1), step, generator()).value.item() for u in range(len(people))
-    ]
+    together = model.trainer(users).loss(users, step, generator()).value
+    tokens = np.minimum(users.lengths - 1, model.config.max_length)
+    alone = [model.trainer(users).loss(users.rows(u, u + 1), step, generator()).value.item() for u in range(len(users))]
     assert together.item() == pytest.approx(np.average(alone, weights=tokens), rel=1e-5)
 
 
@@ -165,13 +165,8 @@ def test_only_the_newest_events_are_read():
     assert torch.equal(scores(model, long), scores(model, short))
 
 
-def test_an_end_of_positions_that_have_none_is_refused():
-    with pytest.raises(ConfigError, match="places = 'oldest' is of learned positions"):
-        SASRecConfig(positions="rotary", places="oldest")
-
-
 def test_initial_weights_have_the_standard_deviation_asked_for():
-    model = SASRec(500, SASRecConfig(width=32, initial_sd=0.03, block="gated"), seed=0)
+    model = SASRec(500, SASRecConfig(embedding_dim=32, initial_sd=0.03, block="gated"), seed=0)
     for name, weights in model.encoder.named_parameters():
         if weights.dim() == 2:
             assert float(weights.detach().std()) == pytest.approx(0.03, rel=0.1), name
@@ -188,10 +183,10 @@ def test_an_empty_history_gets_the_training_counts():
     assert np.allclose(found, counts / counts.sum(), atol=1e-6)
 
 
-@pytest.mark.parametrize("positions", ["rotary", "relative", "none", "learned", "oldest"])
+@pytest.mark.parametrize("positions", ["rotary", "relative", None, "learned", "oldest"])
 @pytest.mark.parametrize("temperature", [None, 0.2])
 def test_reading_on_gives_what_reading_everything_gives(positions, temperature):
-    chosen = {"places": "oldest"} if positions == "oldest" else {"positions": positions}
+    chosen = {"positions.origin": "oldest"} if positions == "oldest" else {"positions": positions}
     model = trained(epochs=2, **chosen, temperature=temperature)
     rng = np.random.default_rng(1)
     start, later = QUESTIONS, rng.integers(0, ITEMS, (9, 3))
@@ -219,23 +214,23 @@ def test_reading_on_from_nothing_and_with_times():
     for later in (without, without):  # times that only some events have are left out of all
         reading = model.extend(reading, later)
         assert torch.allclose(model.next_logits(reading), model.logits(reading.histories), atol=1e-5)
-    with pytest.raises(ShapeError, match="one event of each person"):
+    with pytest.raises(ShapeError, match="one event of each user"):
         model.extend(reading, nothing)
 
 
 def test_the_learning_rate_falls_over_its_share_of_the_steps():
-    model = SASRec(ITEMS, SASRecConfig(**{**SMALL, "decay": 0.5}))
-    rate = model.trainer(checkerboard(4, ITEMS)).phases[0].learning_rate
+    model = SASRec(ITEMS, SASRecConfig(**{**SMALL, "lr_decay": 0.5}))
+    rate = model.trainer(two_tastes(4, ITEMS)).phases[0].learning_rate
     rates = [rate(Step(number=n, planned=100)) for n in (0, 50, 75, 99)]
     assert rates == pytest.approx([0.01, 0.01, 0.005, 0.0002])
     assert falling(0.01, 0.0)(Step(number=99, planned=100)) == 0.01
 
 
-def test_a_large_catalogue_is_sampled_by_itself(monkeypatch):
+def test_a_large_catalog_is_sampled_by_itself(monkeypatch):
     monkeypatch.setattr("foldin.models.sequential.sasrec._FULL_SOFTMAX_ITEMS", 5)
     called = []
     monkeypatch.setattr(
-        "foldin.models.sequential._sasrec_trainer.softmax_cross_entropy",
+        "foldin.models.sequential.losses.softmax_cross_entropy",
         lambda *a: called.append(a) or torch.zeros((), requires_grad=True),
     )
     trained(epochs=1)
@@ -256,28 +251,30 @@ def test_a_resumed_training_ends_bit_equal(tmp_path):
 def test_what_cannot_be_trained_or_asked_is_refused():
     with pytest.raises(FitError, match="nobody has two events"):
         fit(SASRec(ITEMS, SASRecConfig(**SMALL)), Histories.from_lists([[1], [], [2]], ITEMS))
-    with pytest.raises(ConfigError, match="heads = 3: must divide width = 16"):
-        SASRecConfig(width=16, heads=3)
+    with pytest.raises(ConfigError, match="n_heads = 3: must divide embedding_dim = 16"):
+        SASRecConfig(embedding_dim=16, n_heads=3)
     with pytest.raises(ShapeError, match=r"item indices must be in \[0, 12\), met 12 to 12"):
         Histories.from_lists([[12]], ITEMS)
-    with pytest.raises(UnknownItemError, match="not in the catalogue of 12 items: 'i99'"):
+    with pytest.raises(UnknownItemError, match="not in the catalog of 12 items: 'i99'"):
         Catalog.from_ids([f"i{k}" for k in range(ITEMS)]).indices(["i99"])
 
 
 def test_items_may_be_sums_of_codes():
-    config = SASRecConfig(codes=6, width=16, length=12, epochs=30, batch_tokens=200, learning_rate=0.01)
+    config = SASRecConfig(
+        codebook_size=6, embedding_dim=16, max_length=12, epochs=30, batch_tokens=200, learning_rate=0.01
+    )
     model = SASRec(20, config, seed=5)
-    fit(model, checkerboard(60, 20), seed=5)
+    fit(model, two_tastes(60, 20), seed=5)
     assert model.encoder.items.shape == (4 * 6, 16)
     vectors = model.item_vectors()[0]
-    by_hand = sum(model.encoder.items[level * 6 + model.naming.names[:, level]] for level in range(4))
+    by_hand = sum(model.encoder.items[level * 6 + model.tokenizer.tokens[:, level]] for level in range(4))
     assert torch.allclose(vectors, by_hand.detach())
     lists = recommend(model, Histories.from_lists([[0, 2, 4], [1, 3, 5]], 20), 3).items
     assert (lists[0] % 2 == 0).all()
     assert (lists[1] % 2 == 1).all()
     other = SASRec(20, config, seed=9)
     other.load_state(model.state())
-    people = Histories.from_lists([[0, 2], [], [7]], 20)
-    assert torch.equal(scores(other, people), scores(model, people))
+    users = Histories.from_lists([[0, 2], [], [7]], 20)
+    assert torch.equal(scores(other, users), scores(model, users))
     rectangle = torch.tensor([[0, 2], [-1, -1], [7, -1]])
-    assert torch.allclose(torch.log_softmax(model.padded_logits(rectangle), 1), scores(model, people), atol=1e-5)
+    assert torch.allclose(torch.log_softmax(model.padded_logits(rectangle), 1), scores(model, users), atol=1e-5)

@@ -8,15 +8,15 @@ from foldin.data import Histories
 from foldin.inference import em, stochastic_em
 from foldin.models import MixtureOfMultinomials, MixtureOfMultinomialsConfig, top_items
 from foldin.ranking import scores
+from foldin.testing import two_tastes
 from foldin.training import fit
-from tests.conftest import checkerboard
 
 ITEMS = 8
 logs = st.lists(st.lists(st.integers(0, ITEMS - 1), max_size=6), min_size=1, max_size=12).filter(any)
 
 
 def begun(train: Histories, classes: int = 3, seed: int = 0, **more) -> MixtureOfMultinomials:
-    config = MixtureOfMultinomialsConfig(classes=classes, precision="double", **more)
+    config = MixtureOfMultinomialsConfig(n_components=classes, precision="double", **more)
     model = MixtureOfMultinomials(train.n_items, config)
     model.trainer(train).begin(train, torch.Generator().manual_seed(seed))
     return model
@@ -33,7 +33,7 @@ def test_em_never_lowers_the_bound(lists, classes, seed):
 def test_the_statistics_are_those_of_the_formula():
     train = Histories.from_lists([[0, 1, 1], [], [5, 2], [7]], ITEMS)
     model = begun(train)
-    found = model.summarise(train)
+    found = model.summarize(train)
     theta, pi = model.log_items.exp().numpy(), model.log_class.exp().numpy()
     classes, items, total = np.zeros(3), np.zeros((ITEMS, 3)), 0.0
     for user in range(len(train)):
@@ -50,11 +50,11 @@ def test_the_statistics_are_those_of_the_formula():
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_batches_and_workers_merge_to_the_whole(threads, set_threads):
-    train = checkerboard(40, ITEMS)
-    whole = begun(train).summarise(train)
+    train = two_tastes(40, ITEMS)
+    whole = begun(train).summarize(train)
     set_threads(threads)
     model = begun(train)
-    parts = [model.summarise(train.rows(at, at + 7)) for at in range(0, 40, 7)]
+    parts = [model.summarize(train.rows(at, at + 7)) for at in range(0, 40, 7)]
     merged = parts[0]
     for part in parts[1:]:
         merged = merged.merge(part)
@@ -67,18 +67,18 @@ def test_batches_and_workers_merge_to_the_whole(threads, set_threads):
     assert torch.allclose(one.log_items, many.log_items, rtol=1e-10)
 
 
-def test_people_twice_weigh_double():
-    train = checkerboard(20, ITEMS)
+def test_users_twice_weigh_double():
+    train = two_tastes(20, ITEMS)
     twice = train.select(np.tile(np.arange(20), 2))
     model = begun(train)
-    once, double = model.summarise(train).scaled(2.0), model.summarise(twice)
+    once, double = model.summarize(train).scaled(2.0), model.summarize(twice)
     assert np.allclose(once.sums["items"], double.sums["items"], rtol=1e-12)
     assert once.log_likelihood == pytest.approx(double.log_likelihood)
     assert once.weight == double.weight
 
 
 def test_the_order_of_classes_changes_nothing():
-    train = checkerboard(30, ITEMS)
+    train = two_tastes(30, ITEMS)
     model, other = begun(train), begun(train)
     order = torch.tensor([2, 0, 1])
     other.log_items.copy_(model.log_items[:, order])
@@ -89,25 +89,25 @@ def test_the_order_of_classes_changes_nothing():
 
 
 def test_an_empty_class_begins_again_and_it_is_said():
-    train = checkerboard(30, ITEMS)
+    train = two_tastes(30, ITEMS)
     model = begun(train)
     model.log_class[1] = -1e4  # nobody is in it
     assert model.trainer(train).iterate(train, torch.Generator().manual_seed(0))["reseeded"] == 1.0
     assert torch.isfinite(model.log_items).all()
     assert model.log_class.exp().sum() == pytest.approx(1.0)
     assert model.trainer(train).iterate(train, torch.Generator().manual_seed(0))["reseeded"] == 0.0
-    assert model.summarise(train).sums["classes"][1] > 0.5
+    assert model.summarize(train).sums["classes"][1] > 0.5
 
 
-def test_more_classes_than_people_are_legal():
+def test_more_classes_than_users_are_legal():
     train = Histories.from_lists([[0, 1], [2]], ITEMS)
-    model = MixtureOfMultinomials(ITEMS, MixtureOfMultinomialsConfig(classes=5, epochs=5))
+    model = MixtureOfMultinomials(ITEMS, MixtureOfMultinomialsConfig(n_components=5, epochs=5))
     fit(model, train)
     assert torch.isfinite(scores(model, train)).all()
 
 
-def test_bic_finds_the_two_kinds_of_people():
-    train = checkerboard(200, 20)
+def test_bic_finds_the_two_kinds_of_users():
+    train = two_tastes(200, 20)
     found = {}
     for classes in (1, 2, 6):
         model = begun(train, classes, smoothing=0.01)
@@ -116,12 +116,12 @@ def test_bic_finds_the_two_kinds_of_people():
     assert min(found, key=found.__getitem__) == 2
     free = 1 + 2 * 19
     model = begun(train, 2)
-    expected = -2 * model.summarise(train).log_likelihood + free * np.log(200)
+    expected = -2 * model.summarize(train).log_likelihood + free * np.log(200)
     assert model.bic(train) == pytest.approx(expected)
 
 
 def test_telling_items_are_those_of_the_class():
-    train = checkerboard(200, 20)
+    train = two_tastes(200, 20)
     model = begun(train, 2, smoothing=0.01)
     em(model, lambda: [train], iterations=50)
     telling = top_items(model, 3)
@@ -130,19 +130,19 @@ def test_telling_items_are_those_of_the_class():
 
 
 def test_stochastic_em_finds_them_too():
-    train = checkerboard(400, ITEMS)
+    train = two_tastes(400, ITEMS)
     model = begun(train, 2, smoothing=0.01)
-    start = model.summarise(train).log_likelihood
+    start = model.summarize(train).log_likelihood
     batches = [train.select(np.random.default_rng(n).permutation(400)[:40]) for n in range(60)]
     stochastic_em(model, batches, weight=400.0)
     whole = begun(train, 2, smoothing=0.01)
     em(whole, lambda: [train], iterations=100)
-    best = whole.summarise(train).log_likelihood
-    assert model.summarise(train).log_likelihood > start + 0.9 * (best - start)
+    best = whole.summarize(train).log_likelihood
+    assert model.summarize(train).log_likelihood > start + 0.9 * (best - start)
 
 
 def test_one_stochastic_step_over_everything_is_a_step_of_em():
-    train = checkerboard(30, ITEMS)
+    train = two_tastes(30, ITEMS)
     one, other = begun(train), begun(train)
     stochastic_em(one, [train], weight=30.0)
     em(other, lambda: [train], iterations=1)
@@ -150,9 +150,9 @@ def test_one_stochastic_step_over_everything_is_a_step_of_em():
 
 
 def test_single_precision_agrees_with_double():
-    train = checkerboard(60, ITEMS)
+    train = two_tastes(60, ITEMS)
     models = [
-        MixtureOfMultinomials(ITEMS, MixtureOfMultinomialsConfig(classes=3, precision=p, epochs=20))
+        MixtureOfMultinomials(ITEMS, MixtureOfMultinomialsConfig(n_components=3, precision=p, epochs=20))
         for p in ("single", "double")
     ]
     for model in models:

@@ -115,16 +115,16 @@ def odd_ids(ids: pl.Series, what: str, report: ReadReport) -> ReadReport:
     return report.noted(odd.len(), f"{what} ids with control characters or white space at an end (kept){shown}")
 
 
-def giant_user(codes: Int32[Array, " n"], people: pl.Series, report: ReadReport) -> ReadReport:
+def giant_user(codes: Int32[Array, " n"], users: pl.Series, report: ReadReport) -> ReadReport:
     """The report, with a note of a user who has far more events than anybody else: often everybody who is not known."""
-    counts = np.bincount(codes, minlength=people.len())
+    counts = np.bincount(codes, minlength=users.len())
     if len(counts) < _CROWD:
         return report
     giant = int(counts.argmax())
     usual = np.partition(counts, -2)[-2]
     if counts[giant] < max(0.05 * len(codes), 10 * usual):
         return report
-    text = f"events are of the user {people[giant]!r} alone, the next has {usual:,}: everybody who is not known?"
+    text = f"events are of the user {users[giant]!r} alone, the next has {usual:,}: everybody who is not known?"
     return report.noted(int(counts[giant]), text, warning=True)
 
 

@@ -13,7 +13,7 @@ _DENSE_RANGE = 1 << 26  # a lookup table of 256 MB at most
 def stable_argsort(keys: Int[Array, " n"]) -> Int64[Array, " n"]:
     """The stable ascending order of integer keys.
 
-    NumPy's vectorised sort of values is several times faster than its argsort; where a key and a position fit into
+    NumPy's vectorized sort of values is several times faster than its argsort; where a key and a position fit into
     64 bits together, the positions ride along in the low bits, which also makes the order stable.
     """
     n = len(keys)

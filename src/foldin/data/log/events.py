@@ -1,7 +1,7 @@
 """Files → a validated, encoded event log.
 
 Reading checks everything that can be wrong with a log once, in one place; what follows can rely on it: no nulls, one
-event a person and item, each person's events in order.
+event a user and item, each user's events in order.
 """
 
 from collections.abc import Callable, Iterable
@@ -32,37 +32,37 @@ LOG_NAMES = ("ratings.csv", "ratings.dat", "u.data", "ratings_ordered.csv.gz", "
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class EventLog:
-    """Who took what, in order: distinct (person, item) pairs.
+    """Who took what, in order: distinct (user, item) pairs.
 
     Args:
-        histories: each person's items, oldest first; `times` in seconds where the log has absolute times.
-        people: external id of each person, in index order.
+        histories: each user's items, oldest first; `times` in seconds where the log has absolute times.
+        users: external id of each user, in index order.
         items: `item` (external id), `title` and attributes where known, in index order.
         report: how it was read, and what was left out.
     """
 
     histories: Histories
-    people: pl.Series
+    users: pl.Series
     items: pl.DataFrame
     report: ReadReport
 
-    def keep(self, people: Int64[Array, " kept"], items: Int64[Array, " kept_items"], why: str) -> "EventLog":
-        """The log of some people and items, re-indexed; the events left out are counted under `why`."""
+    def keep(self, users: Int64[Array, " kept"], items: Int64[Array, " kept_items"], why: str) -> "EventLog":
+        """The log of some users and items, re-indexed; the events left out are counted under `why`."""
         new = np.full(self.histories.n_items, -1, dtype=np.int64)
         new[items] = np.arange(len(items))
-        histories = self.histories.select(people).reindex(new, len(items))
+        histories = self.histories.select(users).reindex(new, len(items))
         return EventLog(
             histories=histories,
-            people=self.people.gather(people),
+            users=self.users.gather(users),
             items=self.items[items],
             report=self.report.dropped(self.histories.n_events - histories.n_events, why),
         )
 
     def core(self, *, user_events: int = 1, item_events: int = 1, repeat: bool = True) -> "EventLog":
-        """Only people with at least `user_events` items and items with at least `item_events` people.
+        """Only users with at least `user_events` items and items with at least `item_events` users.
 
         Args:
-            repeat: until both hold (a k-core); else items once, then people once.
+            repeat: until both hold (a k-core); else items once, then users once.
 
         Raises:
             EmptyLogError: nothing is left.
@@ -89,7 +89,7 @@ class EventLog:
             ),
             report=self.report.dropped(
                 histories.n_events - int(alive.sum()),
-                f"of people with fewer than {user_events} events or items with fewer than {item_events}",
+                f"of users with fewer than {user_events} events or items with fewer than {item_events}",
             ),
         )
 
@@ -108,7 +108,7 @@ def log_from_table(
 
     Args:
         min_rating: events with a lower rating, or with none, are dropped.
-        repeats: of the events of one person with one item, keep the `first` or the `last`.
+        repeats: of the events of one user with one item, keep the `first` or the `last`.
         items: titles and attributes, with a column `item`.
         time_format: `day-first`, `month-first`, a unit such as `milliseconds` or a strptime layout, where the values of the
             time column do not tell.
@@ -127,23 +127,23 @@ def log_from_table(
     if min_rating is not None:
         rows, report = rated_at_least(rows, columns, report, min_rating)
     _some(rows, report)
-    user_codes, people, rows, report = encode_ids(rows, columns.user, "user", report)
+    user_codes, users, rows, report = encode_ids(rows, columns.user, "user", report)
     _some(rows, report)
     everyone = rows
     item_codes, item_ids, rows, report = encode_ids(rows, columns.item, "item", report)
     if rows is not everyone:  # some users may have had nothing but rows without an item
-        user_codes, people, rows, _ = encode_ids(rows, columns.user, "user", report)
+        user_codes, users, rows, _ = encode_ids(rows, columns.user, "user", report)
     _some(rows, report)
     keys, times, report = order_keys(rows, columns, report, time_format)
     del rows, everyone
-    report = giant_user(user_codes, people, odd_ids(people, "person", odd_ids(item_ids, "item", report)))
+    report = giant_user(user_codes, users, odd_ids(users, "user", odd_ids(item_ids, "item", report)))
 
     with ThreadPoolExecutor(2) as pool:  # both jobs are NumPy sorts, which release the interpreter lock
         pairs = pool.submit(lambda: _has_repeats(user_codes, item_codes, len(item_ids)))
         order = pool.submit(lambda: _order(user_codes, keys)).result()
         repeated = pairs.result()
-    offsets = np.zeros(len(people) + 1, dtype=np.int64)
-    np.cumsum(np.bincount(user_codes, minlength=len(people)), out=offsets[1:])
+    offsets = np.zeros(len(users) + 1, dtype=np.int64)
+    np.cumsum(np.bincount(user_codes, minlength=len(users)), out=offsets[1:])
     histories = Histories(
         items=item_codes[order],
         offsets=offsets,
@@ -152,9 +152,9 @@ def log_from_table(
     )
     if repeated:
         keep_one = _one_of_each(histories, last=repeats == "last")
-        report = report.dropped(int((~keep_one).sum()), f"a person with the same item again (the {repeats} is kept)")
+        report = report.dropped(int((~keep_one).sum()), f"a user with the same item again (the {repeats} is kept)")
         histories = histories.where(keep_one)
-    log = EventLog(histories=histories, people=people, items=pl.DataFrame({"item": item_ids}), report=report)
+    log = EventLog(histories=histories, users=users, items=pl.DataFrame({"item": item_ids}), report=report)
     return log if items is None else _described(log, items, "the table of items")
 
 
@@ -173,7 +173,7 @@ def _described(log: EventLog, items: pl.DataFrame, source: str, notes: Iterable[
 
 
 def _order(users: Array, keys: Array | None) -> Array:
-    """Events by person, then by key, then as in the file."""
+    """Events by user, then by key, then as in the file."""
     if keys is None or (keys[1:] >= keys[:-1]).all():
         return stable_argsort(users)
     by_key = stable_argsort(keys)
@@ -232,9 +232,9 @@ def read_log(
             file names.
         format: one of `foldin.data.FORMATS`, when the file does not tell.
         encoding: of a text file, by Python's name, when it is not UTF-8 and cannot be guessed.
-        user, item, time, rating, order: column names, when they are unusual. `order` only orders a person's events.
+        user, item, time, rating, order: column names, when they are unusual. `order` only orders a user's events.
         min_rating: events rated lower are dropped.
-        repeats: of one person's events with one item, keep the `first` or the `last`.
+        repeats: of one user's events with one item, keep the `first` or the `last`.
         items: a second file with titles and attributes; found by itself beside MovieLens logs.
         time_format: `day-first`, `month-first`, a unit such as `milliseconds` or a strptime layout, where the values of the
             time column do not tell.

@@ -18,7 +18,7 @@ _STRONG = (
     ("validation_te", "validation_tr", "users"),
     ("test_te", "test_tr", "users"),
 )
-_SAME_PEOPLE = (
+_SAME_USERS = (
     ("valid", "train", "users"),
     ("test", "train", "users"),
     ("valid", "train", "items"),
@@ -58,8 +58,8 @@ def meetings(parts: Mapping[str, tuple[str, EventLog]], *, strong: bool) -> list
         strong: the layout of Liang et al. (users are split); else each user's events are.
     """
     notes = []
-    for one, other, what in _STRONG if strong else _SAME_PEOPLE:
+    for one, other, what in _STRONG if strong else _SAME_USERS:
         (file, part), (base_file, base) = parts[one], parts[other]
-        ids, known = ((log.people if what == "users" else log.items["item"]) for log in (part, base))
+        ids, known = ((log.users if what == "users" else log.items["item"]) for log in (part, base))
         notes.append(_meeting(ids, known, f"of the {ids.len():,} {what} of {file}", base_file))
     return [note for note in notes if note is not None]

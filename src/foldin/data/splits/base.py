@@ -19,13 +19,13 @@ __all__ = ["HeldOut", "Split", "catalog_of"]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class HeldOut:
-    """People to be judged: what a model may see of them, and what it should have found.
+    """Users to be judged: what a model may see of them, and what it should have found.
 
     Args:
         fold_in: what the model sees.
         targets: what is relevant; disjoint from `seen`.
-        people: external ids.
-        seen: items that are not recommended again; `fold_in` unless the protocol knows more of a person.
+        users: external ids.
+        seen: items that are not recommended again; `fold_in` unless the protocol knows more of a user.
 
     Raises:
         SplitError: a target is among the items seen.
@@ -33,22 +33,22 @@ class HeldOut:
 
     fold_in: Histories
     targets: Histories
-    people: pl.Series
+    users: pl.Series
     # None only until __post_init__ puts `fold_in` there.
     seen: Histories = field(default=None)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         if self.seen is None:
             object.__setattr__(self, "seen", self.fold_in)
-        sizes = {len(self.fold_in), len(self.targets), len(self.seen), self.people.len()}
+        sizes = {len(self.fold_in), len(self.targets), len(self.seen), self.users.len()}
         if len(sizes) != 1:
-            raise SplitError(f"fold-in, targets, seen items and people differ in number: {sorted(sizes)}")
+            raise SplitError(f"fold-in, targets, seen items and users differ in number: {sorted(sizes)}")
         both = np.isin(self.targets.pair_keys(), self.seen.pair_keys())
         if both.any():
             user = int(self.targets.users()[np.argmax(both)])
             raise SplitError(
                 f"{int(both.sum()):,} targets are among the items the model has seen; "
-                f"the first is of person {self.people[user]!r}"
+                f"the first is of user {self.users[user]!r}"
             )
 
     def __len__(self) -> int:
@@ -60,8 +60,8 @@ class Split:
     """A log, split by a protocol.
 
     Args:
-        train: the people, or the parts of their histories, that a model learns from.
-        train_people: their external ids.
+        train: the users, or the parts of their histories, that a model learns from.
+        train_users: their external ids.
         validation: for early stopping and choosing settings.
         test: looked at once.
         catalog: the items that are ranked, with training counts.
@@ -71,7 +71,7 @@ class Split:
     """
 
     train: Histories
-    train_people: pl.Series
+    train_users: pl.Series
     validation: HeldOut
     test: HeldOut
     catalog: Catalog
@@ -80,7 +80,7 @@ class Split:
     report: ReadReport
 
     def fingerprint(self) -> str:
-        """SHA-256 of the training part, the held-out people and the item ids."""
+        """SHA-256 of the training part, the held-out users and the item ids."""
         parts = [self.train, *(h for held in (self.validation, self.test) for h in (held.fold_in, held.targets))]
         digest = hashlib.sha256("".join(part.fingerprint() for part in parts).encode())
         digest.update("\0".join(self.catalog.ids).encode())

@@ -1,4 +1,4 @@
-"""Folders that come already split: the layout of Liang et al., and train / valid / test of the same people."""
+"""Folders that come already split: the layout of Liang et al., and train / valid / test of the same users."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ __all__ = ["FOLD_INS", "is_given", "read_given"]
 FOLD_INS = ("train", "all")
 
 _STRONG = ("train", "validation_tr", "validation_te", "test_tr", "test_te")
-_SAME_PEOPLE = ("train", "valid", "test")
+_SAME_USERS = ("train", "valid", "test")
 _SUFFIXES = (".csv", ".csv.gz", ".tsv", ".parquet")
 
 
@@ -38,7 +38,7 @@ def _parts(folder: Path, names: tuple[str, ...]) -> dict[str, Path] | None:
 
 def is_given(folder: Path) -> bool:
     """Whether a folder holds a split that `read_given` knows."""
-    return folder.is_dir() and (_parts(folder, _STRONG) or _parts(folder, _SAME_PEOPLE)) is not None
+    return folder.is_dir() and (_parts(folder, _STRONG) or _parts(folder, _SAME_USERS)) is not None
 
 
 def _read_part(path: Path, said: dict[str, str | None], time_format: str | None, encoding: str | None) -> EventLog:
@@ -68,11 +68,11 @@ def read_given(
 ) -> Split:
     """The split that a folder holds.
 
-    Two layouts: `train`, `validation_tr`, `validation_te`, `test_tr`, `test_te` (people are split; Liang et al.), and
-    `train`, `valid`, `test` (each person's events are split). In the second, test people are folded in from their
+    Two layouts: `train`, `validation_tr`, `validation_te`, `test_tr`, `test_te` (users are split; Liang et al.), and
+    `train`, `valid`, `test` (each user's events are split). In the second, test users are folded in from their
     training events, as published with DiffRec, while their validation events are not recommended again and not judged; or, with
     `fold_in="all"`, from both, which is what would be known of them in service.
-    The catalogue is that of the training file in the first layout and that of all files in the second.
+    The catalog is that of the training file in the first layout and that of all files in the second.
 
     Args:
         user, item, time, order, time_format: as in `read_log`.
@@ -81,13 +81,13 @@ def read_given(
     Raises:
         FormatError: the folder has neither layout.
         ConfigError: `fold_in` is neither word, or is `all` in the first layout, where it means nothing.
-        SplitError: a held-out person is in the training file of the first layout, or a target was already seen.
+        SplitError: a held-out user is in the training file of the first layout, or a target was already seen.
     """
     folder = Path(folder)
-    paths = _parts(folder, _STRONG) or _parts(folder, _SAME_PEOPLE)
+    paths = _parts(folder, _STRONG) or _parts(folder, _SAME_USERS)
     if paths is None:
         raise FormatError(
-            f"{folder}: neither {', '.join(_STRONG)} nor {', '.join(_SAME_PEOPLE)} (as .csv, .tsv or .parquet)"
+            f"{folder}: neither {', '.join(_STRONG)} nor {', '.join(_SAME_USERS)} (as .csv, .tsv or .parquet)"
         )
     said = {"user": user, "item": item, "time": time, "order": order}
     parts = {name: _read_part(path, said, time_format, encoding) for name, path in paths.items()}
@@ -97,7 +97,7 @@ def read_given(
     if fold_in not in FOLD_INS or (strong and fold_in == "all"):
         raise ConfigError(
             f"{folder}: fold_in = {fold_in!r}: one of {', '.join(FOLD_INS)} was expected, and 'all' only for a folder of "
-            f"{', '.join(_SAME_PEOPLE)}"
+            f"{', '.join(_SAME_USERS)}"
         )
     report = report.extended(meetings({name: (paths[name].name, part) for name, part in parts.items()}, strong=strong))
     known = [part.items["item"] for part in parts.values()]
@@ -111,7 +111,7 @@ def read_given(
         report = report.dropped(
             log.histories.n_events - histories.n_events, f"in {name}: items that the training file lacks"
         )
-        logs[name] = (histories, log.people)
+        logs[name] = (histories, log.users)
     table = pl.DataFrame({"item": item_ids})
     if isinstance(items, pl.DataFrame):
         table, notes = join_items(item_ids, items, "the table of items")
@@ -120,13 +120,13 @@ def read_given(
         attributes, notes = open_items(Path(items), ids=item_ids)
         table, more = join_items(item_ids, attributes, str(items))
         report = report.extended([*notes, *more])
-    train, train_people = logs["train"]
+    train, train_users = logs["train"]
     if strong:
         for name in _STRONG[1:]:
-            both = logs[name][1].is_in(train_people.to_list())
+            both = logs[name][1].is_in(train_users.to_list())
             if both.any():
                 raise SplitError(
-                    f"{paths[name]}: {both.sum():,} people are also in {paths['train'].name}; "
+                    f"{paths[name]}: {both.sum():,} of its users are also in {paths['train'].name}; "
                     f"the first: {logs[name][1].filter(both)[0]!r}"
                 )
         validation = _pair(logs["validation_tr"], logs["validation_te"])
@@ -138,7 +138,7 @@ def read_given(
             test = replace(test, fold_in=test.seen)
     return Split(
         train=train,
-        train_people=train_people,
+        train_users=train_users,
         validation=validation,
         test=test,
         catalog=catalog_of(table, train),
@@ -148,8 +148,8 @@ def read_given(
     )
 
 
-def _align(part: tuple[Histories, pl.Series], people: pl.Series) -> Histories:
-    """The histories of `people`, empty for those the part does not have."""
+def _align(part: tuple[Histories, pl.Series], users: pl.Series) -> Histories:
+    """The histories of `users`, empty for those the part does not have."""
     histories, own = part
     extended = Histories(
         items=histories.items,
@@ -158,8 +158,8 @@ def _align(part: tuple[Histories, pl.Series], people: pl.Series) -> Histories:
         times=histories.times,
     )
     place = pl.DataFrame({"p": own, "at": np.arange(own.len())})
-    at: Int64[Array, " people"] = (
-        pl.DataFrame({"p": people})
+    at: Int64[Array, " users"] = (
+        pl.DataFrame({"p": users})
         .join(place, on="p", how="left", maintain_order="left")["at"]
         .fill_null(own.len())
         .to_numpy()
@@ -173,7 +173,7 @@ def _pair(
     also_seen: tuple[Histories, pl.Series] | None = None,
 ) -> HeldOut:
     """Everyone who has something shown or a target, in the order of ids."""
-    people = encode(pl.concat([shown[1], targets[1]]))[1]
-    fold_in = _align(shown, people)
-    seen = fold_in if also_seen is None else fold_in.followed_by(_align(also_seen, people))
-    return HeldOut(fold_in=fold_in, targets=_align(targets, people), people=people, seen=seen)
+    users = encode(pl.concat([shown[1], targets[1]]))[1]
+    fold_in = _align(shown, users)
+    seen = fold_in if also_seen is None else fold_in.followed_by(_align(also_seen, users))
+    return HeldOut(fold_in=fold_in, targets=_align(targets, users), users=users, seen=seen)

@@ -12,15 +12,15 @@ __all__ = ["last_out"]
 def last_out(log: EventLog, *, min_events: int = 3) -> Split:
     """Leave-last-out: the last item is the test, the one before it validation.
 
-    The catalogue is that of the whole log, as in the published tables: an item seen only as a target is ranked too.
+    The catalog is that of the whole log, as in the published tables: an item seen only as a target is ranked too.
 
     Args:
-        min_events: people with fewer items are left out (3 at least).
+        min_events: users with fewer items are left out (3 at least).
 
     Source: kang2018, section IV.
     """
     if min_events < 3:
-        raise SplitError(f"last-out needs three events of a person: min_events must be at least 3, not {min_events}")
+        raise SplitError(f"last-out needs three events of a user: min_events must be at least 3, not {min_events}")
     log = log.core(user_events=min_events, repeat=False)
     histories = log.histories
     from_end = np.repeat(histories.offsets[1:], histories.lengths) - np.arange(histories.n_events)
@@ -28,9 +28,9 @@ def last_out(log: EventLog, *, min_events: int = 3) -> Split:
     unseen = int((train.counts()[histories.where(from_end == 1).items] == 0).sum())
     return Split(
         train=train,
-        train_people=log.people,
-        validation=HeldOut(fold_in=train, targets=histories.where(from_end == 2), people=log.people),
-        test=HeldOut(fold_in=before_test, targets=histories.where(from_end == 1), people=log.people),
+        train_users=log.users,
+        validation=HeldOut(fold_in=train, targets=histories.where(from_end == 2), users=log.users),
+        test=HeldOut(fold_in=before_test, targets=histories.where(from_end == 1), users=log.users),
         catalog=catalog_of(log.items, train),
         protocol="last-out",
         seed=None,

@@ -13,7 +13,7 @@ __all__ = ["temporal"]
 def temporal(log: EventLog, *, validation_share: float = 0.1, test_share: float = 0.1) -> Split:
     """Two global cut times: train before the first, validate between them, test after the second.
 
-    A person is judged on what they take inside a window, given everything they took before it. Who arrives inside a
+    A user is judged on what they take inside a window, given everything they took before it. Who arrives inside a
     window is folded in from the first 80 % of their events there (a single event is a target of an empty history).
 
     Args:
@@ -34,10 +34,10 @@ def temporal(log: EventLog, *, validation_share: float = 0.1, test_share: float 
             f"{log.report.source}: too many events share one time: a window before {first} or {second} is empty"
         )
     items = np.flatnonzero(log.histories.where(in_train).counts())
-    people = np.flatnonzero(np.bincount(log.histories.users()[in_train], minlength=len(log.histories)))
+    users = np.flatnonzero(np.bincount(log.histories.users()[in_train], minlength=len(log.histories)))
     new = np.full(log.histories.n_items, -1, dtype=np.int64)
     new[items] = np.arange(len(items))
-    train = log.histories.where(in_train).select(people).reindex(new, len(items))
+    train = log.histories.where(in_train).select(users).reindex(new, len(items))
     report = log.report
     held: dict[str, HeldOut] = {}
     for name, start, end in (("validation", first, second), ("test", second, times.max() + 1)):
@@ -47,7 +47,7 @@ def temporal(log: EventLog, *, validation_share: float = 0.1, test_share: float 
         )
     return Split(
         train=train,
-        train_people=log.people.gather(people),
+        train_users=log.users.gather(users),
         catalog=catalog_of(log.items[items], train),
         protocol="temporal",
         seed=None,
@@ -57,7 +57,7 @@ def temporal(log: EventLog, *, validation_share: float = 0.1, test_share: float 
 
 
 def _window(log: EventLog, new: Int64[Array, " items"], n_items: int, start: int, end: int) -> tuple[HeldOut, int]:
-    """People with events in [start, end) on known items, and how many events on unknown items they lost."""
+    """Users with events in [start, end) on known items, and how many events on unknown items they lost."""
     histories, times = log.histories, log.histories.times
     assert times is not None
     until = histories.where(times < end)
@@ -78,5 +78,5 @@ def _window(log: EventLog, new: Int64[Array, " items"], n_items: int, start: int
     place[by_time] = np.arange(chosen.n_events) - np.repeat(chosen.offsets[:-1], chosen.lengths)
     late = place >= np.repeat((per_user * 4) // 5, chosen.lengths)
     is_target = inside & (late | ~np.repeat(arrived, chosen.lengths))
-    held = HeldOut(fold_in=chosen.where(~is_target), targets=chosen.where(is_target), people=log.people.gather(active))
+    held = HeldOut(fold_in=chosen.where(~is_target), targets=chosen.where(is_target), users=log.users.gather(active))
     return held, lost

@@ -58,7 +58,7 @@ class DenseEncoder(nn.Module):
         dropout: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]:
-        """(μ, log σ²) of L2-normalised rows under inverted dropout."""
+        """(μ, log σ²) of L2-normalized rows under inverted dropout."""
         values = read_weights(offsets, self.oldest)
         if dropout > 0.0:
             assert generator is not None

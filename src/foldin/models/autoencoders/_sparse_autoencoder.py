@@ -33,7 +33,7 @@ class SparseAutoencoder(nn.Module):
     """Items → hidden layers → a code → hidden layers → logits over items.
 
     Args:
-        n_items: size of the catalogue.
+        n_items: size of the catalog.
         hidden: widths of the encoder's tanh layers; the decoder has the same ones in reverse.
         code_in: width of the encoder's last, linear layer (with no hidden layer: of the only one).
         code_out: width of the decoder's input.
@@ -56,7 +56,7 @@ class SparseAutoencoder(nn.Module):
         super().__init__()
         self.oldest = oldest
         inward, outward = [n_items, *hidden, code_in], [code_out, *reversed(hidden), n_items]
-        # The two large matrices have a row an item: what a bag of rows and a product with the catalogue read best.
+        # The two large matrices have a row an item: what a bag of rows and a product with the catalog read best.
         shapes = [(inward[0], inward[1]), *zip(inward[2:], inward[1:-1], strict=True)]
         self.encoder = nn.ParameterList(_parameter(shape, generator, device) for shape in shapes)
         self.encoder_bias = nn.ParameterList(_parameter((n,), generator, device) for n in inward[1:])
@@ -74,7 +74,7 @@ class SparseAutoencoder(nn.Module):
         dropout: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "users code"]:
-        """The last encoder layer before any activation, of L2-normalised rows under inverted dropout."""
+        """The last encoder layer before any activation, of L2-normalized rows under inverted dropout."""
         values = read_weights(offsets, self.oldest)
         if dropout > 0.0:
             assert generator is not None
@@ -100,7 +100,7 @@ class SparseAutoencoder(nn.Module):
     def log_likelihood(
         self, code: Float[Tensor, "users code"], items: Int[Tensor, " events"], offsets: Int[Tensor, " offsets"]
     ) -> Float[Tensor, " users"]:
-        """log p(items | code) of each person, in nats."""
+        """log p(items | code) of each user, in nats."""
         hidden = self.last_hidden(code)
         return multinomial_from_hidden(
             hidden, self.decoder[-1], self.decoder_bias[-1], items, offsets, self.buffers_out
@@ -109,7 +109,7 @@ class SparseAutoencoder(nn.Module):
     def weighted_log_likelihood(
         self, code: Float[Tensor, "users code"], items: Int[Tensor, " events"], offsets: Int[Tensor, " offsets"]
     ) -> Float[Tensor, " users"]:
-        """Σ w log p(item | code) over each person's events, w the recency weights: what training asks for."""
+        """Σ w log p(item | code) over each user's events, w the recency weights: what training asks for."""
         hidden = self.last_hidden(code)
         values = None if self.oldest == 1.0 else recency_weights(offsets, self.oldest)
         return multinomial_from_hidden(
@@ -117,7 +117,7 @@ class SparseAutoencoder(nn.Module):
         )
 
     def logits(self, code: Float[Tensor, "users code"]) -> Float[Tensor, "users items"]:
-        """Logits over the catalogue; the memory is used again by the next call."""
+        """Logits over the catalog; the memory is used again by the next call."""
         hidden = self.last_hidden(code)
         weight, bias = self.output()
         out = self.buffers_out.get("logits", (len(hidden), len(weight)), hidden)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from foldin.data import Histories
-from foldin.inference import Bound, gaussian_kl, log_normal, reparameterise
+from foldin.inference import Bound, gaussian_kl, log_normal, reparameterize
 from foldin.kernels import multinomial_log_likelihood
 from foldin.models.capability import LatentPosterior, PosteriorSampler
 from foldin.models.contract import Recommender
@@ -34,7 +34,7 @@ class Variational(Recommender[C], LatentPosterior, PosteriorSampler):
         self.check_histories(data)
 
     def log_likelihood(self, z: Float[Tensor, "users latent"], histories: Histories) -> Float[Tensor, " users"]:
-        """log p(x | z) of each person's items, in nats; without a gradient."""
+        """log p(x | z) of each user's items, in nats; without a gradient."""
         items, offsets = histories.tensors(self.device)
         return multinomial_log_likelihood(self.decode(z), items, offsets)
 
@@ -85,7 +85,7 @@ class Variational(Recommender[C], LatentPosterior, PosteriorSampler):
 
     def _bound(self, histories: Histories, generator: torch.Generator) -> Bound:
         mu, logvar = self.posterior(histories)
-        z = reparameterise(mu, logvar, generator)
+        z = reparameterize(mu, logvar, generator)
         normal = self.standard_prior or self.prior_sees_data
         kl = gaussian_kl(mu, logvar) if normal else log_normal(z, mu, logvar) - self.log_prior(z, histories)
         prior = "z ~ N(0, I)" if normal else "z from the learned prior"

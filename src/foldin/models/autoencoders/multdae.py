@@ -31,14 +31,16 @@ __all__ = ["MultDAE", "MultDAEConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class MultDAEConfig(Config):
-    hidden: tuple[int, ...] = setting((), "widths of the encoder's hidden layers; the decoder mirrors them", low=1)
-    latent: int = setting(200, "width of the code", low=1)
-    dropout: float = setting(0.5, "of the input's entries", low=0, below=1)
-    regularization: float = setting(0.01 / 500, "λ, on the squared weights", low=0)
+    hidden_dims: tuple[int, ...] = setting(
+        (), "Widths of the encoder's hidden layers; the decoder mirrors them.", low=1
+    )
+    latent_dim: int = setting(200, "Width of the code.", low=1)
+    dropout: float = setting(0.5, "Dropout of the input's entries.", low=0, below=1)
+    regularization: float = setting(0.01 / 500, "Weight of the squared weights in the loss, λ.", low=0)
     oldest: float = oldest_setting()
-    learning_rate: float = setting(1e-3, "of Adam", above=0)
-    batch_size: int = setting(500, "people a step", low=1)
-    epochs: int = setting(200, "at most", low=1)
+    learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0)
+    batch_size: int = setting(500, "Users in a batch.", low=1)
+    epochs: int = setting(200, "Epochs, at most.", low=1)
 
 
 class MultDAE(OnnxGraph, DotProduct, Recommender[MultDAEConfig]):
@@ -52,9 +54,9 @@ class MultDAE(OnnxGraph, DotProduct, Recommender[MultDAEConfig]):
         config = self.config
         self.network = SparseAutoencoder(
             self.n_items,
-            config.hidden,
-            config.latent,
-            config.latent,
+            config.hidden_dims,
+            config.latent_dim,
+            config.latent_dim,
             generator=generator,
             device=self.device,
             oldest=config.oldest,

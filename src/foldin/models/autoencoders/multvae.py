@@ -12,8 +12,8 @@ in the likelihood that training asks for alike, as in T-DiffRec (wang2023, secti
 Source: liang2018, eqs. 2, 6 and 8, and the authors' code: I-600-(μ, log σ² of 200)-600-I, tanh, dropout 0.5, Adam 1e-3,
 batches of 500, 200 epochs, β = min(0.2, step / 200,000).
 
-Departures from the paper: β rises linearly over a share of the planned updates (`anneal`), since 200,000 updates are
-never reached on a smaller log; `anneal_updates=200000` gives the paper's own schedule.
+Departures from the paper: β rises linearly over a share of the planned updates (`beta_schedule`), since 200,000 updates are
+never reached on a smaller log; `beta_schedule=updates` gives the paper's own.
 """
 
 from dataclasses import dataclass
@@ -22,9 +22,10 @@ import torch
 from torch.nn import functional as F
 
 from foldin.data import Histories
-from foldin.inference import gaussian_kl, reparameterise
+from foldin.inference import gaussian_kl, reparameterize
 from foldin.models.autoencoders._sparse_autoencoder import SparseAutoencoder
 from foldin.models.autoencoders._variational import Variational
+from foldin.models.autoencoders.beta import RisingOverShare, RisingOverUpdates
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.recency import oldest_setting
 from foldin.tensors import Float, Int, Tensor
@@ -35,16 +36,17 @@ __all__ = ["MultVAE", "MultVAEConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class MultVAEConfig(Config):
-    hidden: tuple[int, ...] = setting((600,), "widths of the encoder's hidden layers; the decoder mirrors them", low=1)
-    latent: int = setting(200, "width of z", low=1)
-    dropout: float = setting(0.5, "of the input's entries", low=0, below=1)
-    beta: float = setting(0.2, "cap of the KL weight", low=0)
-    anneal: float = setting(0.85, "share of the planned updates over which β rises to its cap", low=0, high=1)
-    anneal_updates: int | None = setting(None, "β = min(cap, update / this) instead, as in the paper", low=1)
+    hidden_dims: tuple[int, ...] = setting(
+        (600,), "Widths of the encoder's hidden layers; the decoder mirrors them.", low=1
+    )
+    latent_dim: int = setting(200, "Width of z.", low=1)
+    dropout: float = setting(0.5, "Dropout of the input's entries.", low=0, below=1)
+    beta: float = setting(0.2, "Cap of β, the weight of the KL term.", low=0)
+    beta_schedule: RisingOverShare | RisingOverUpdates = setting(RisingOverShare(share=0.85), "How β rises to its cap.")
     oldest: float = oldest_setting()
-    learning_rate: float = setting(1e-3, "of Adam", above=0)
-    batch_size: int = setting(500, "people a step", low=1)
-    epochs: int = setting(200, "at most", low=1)
+    learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0)
+    batch_size: int = setting(500, "Users in a batch.", low=1)
+    epochs: int = setting(200, "Epochs, at most.", low=1)
 
 
 class MultVAE(OnnxGraph, DotProduct, Variational[MultVAEConfig]):
@@ -58,9 +60,9 @@ class MultVAE(OnnxGraph, DotProduct, Variational[MultVAEConfig]):
         config = self.config
         self.network = SparseAutoencoder(
             self.n_items,
-            config.hidden,
-            2 * config.latent,
-            config.latent,
+            config.hidden_dims,
+            2 * config.latent_dim,
+            config.latent_dim,
             generator=generator,
             device=self.device,
             oldest=config.oldest,
@@ -118,19 +120,13 @@ class _Training(Trainer[Histories]):
         )
         super().__init__(phase, epochs=config.epochs)
 
-    def beta_at(self, step: Step) -> float:
-        """The weight of the KL term at a step: a pure function of it."""
-        config = self.model.config
-        if config.anneal_updates is not None:
-            return min(config.beta, step.number / config.anneal_updates)
-        return config.beta * step.risen(config.anneal)
-
     def loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
         model = self.model
         items, offsets = batch.tensors(model.device)
         code = model.network.encode(items, offsets, dropout=model.config.dropout, generator=generator)
         mu, logvar = code.chunk(2, dim=1)
-        z = reparameterise(mu, logvar, generator)
+        z = reparameterize(mu, logvar, generator)
         reconstruction = model.network.weighted_log_likelihood(z, items, offsets).mean()
         kl = gaussian_kl(mu, logvar).mean()
-        return Loss(self.beta_at(step) * kl - reconstruction, {"reconstruction": reconstruction, "kl": kl})
+        beta = model.config.beta_schedule.at(step, model.config.beta)
+        return Loss(beta * kl - reconstruction, {"reconstruction": reconstruction, "kl": kl})

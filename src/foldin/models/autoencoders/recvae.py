@@ -3,7 +3,7 @@
     encoder   dense connections, swish, layer norms; see `models/autoencoders/_dense_encoder.py`
     decoder   one linear layer, logits = W z + b
     prior     per dimension 3/20 N(0, 1) + 3/4 q_old(z|x) + 1/10 N(0, e¹⁰), q_old a frozen copy of the encoder
-    loss      −log p(x|z) + γ n_x (log q(z|x) − log p(z|x)), one draw of z, n_x the person's number of items
+    loss      −log p(x|z) + γ n_x (log q(z|x) − log p(z|x)), one draw of z, n_x the user's number of items
 
 Each epoch passes three times over the encoder (dropout 0.5), copies it into q_old, and passes once over the decoder
 (no dropout, z still drawn).
@@ -19,7 +19,7 @@ not look at what is predicted: the standard normal, or the encoder's posterior o
 
 Not alternating, as in the authors' code, both are trained at once and q_old is never refreshed.
 
-Departures from the paper: none in what is computed. q_old is evaluated once a person and epoch: it sees the history
+Departures from the paper: none in what is computed. q_old is evaluated once a user and epoch: it sees the history
 without dropout and does not change between refreshes; right after a refresh it is the encoder itself, so the decoder's
 pass draws from the same figures.
 """
@@ -33,43 +33,67 @@ from torch.nn import functional as F
 
 from foldin.data import Histories
 from foldin.errors import ConfigError
-from foldin.inference import log_normal, log_normal_terms, reparameterise
+from foldin.inference import log_normal, log_normal_terms, reparameterize
 from foldin.kernels import Buffers, matmul_into, multinomial_from_hidden, recency_weights
 from foldin.models.autoencoders._dense_encoder import DenseEncoder
 from foldin.models.autoencoders._implicit_slim import implicit_slim
 from foldin.models.autoencoders._variational import Variational
+from foldin.models.autoencoders.beta import ConstantKL, KLPerItem
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.recency import oldest_setting
 from foldin.nn import uniform_parameter
 from foldin.tensors import Float, Int, Tensor
-from foldin.training import Config, FullPass, GradientPhase, Loss, Phase, Step, Trainer, setting, shuffled
+from foldin.training import Config, FullPass, GradientPhase, Loss, Option, Phase, Step, Trainer, setting, shuffled
 
-__all__ = ["RecVAE", "RecVAEConfig"]
+__all__ = ["Alternating", "ImplicitSLIM", "RecVAE", "RecVAEConfig"]
 
 _WIDE = 10.0  # log-variance of the prior's wide component
 Gaussian = tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Alternating(Option):
+    """Encoder and decoder in turn."""
+
+    name = "alternating"
+    encoder_passes: int = setting(3, "Passes over the users for the encoder, each epoch.", low=1)
+    decoder_passes: int = setting(1, "Passes over the users for the decoder, each epoch.", low=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImplicitSLIM(Option):
+    """Refinement of the encoder's and the decoder's item vectors by ImplicitSLIM.
+
+    Source: shenbin2024, algorithm 1.
+    """
+
+    name = "implicit-slim"
+    every: int = setting(10, "Epochs between refinements.", low=1)
+    regularization: float = setting(100.0, "Regularization of ImplicitSLIM, λ.", above=0)
+    strength: float = setting(10.0, "Strength of ImplicitSLIM, α.", above=0)
+    min_count: int = setting(0, "Events below which an item stays out of ImplicitSLIM's span.", low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecVAEConfig(Config):
-    hidden: int = setting(600, "width of the encoder's layers", low=1)
-    latent: int = setting(200, "width of z", low=1)
-    layers: int = setting(5, "of the encoder", low=1, high=1000)
-    dropout: float = setting(0.5, "of the input's entries in the encoder's passes", low=0, below=1)
-    gamma: float = setting(0.005, "γ, the KL weight for each item of a person", low=0)
-    beta: float | None = setting(None, "a KL weight alike for everybody, instead of γ n", low=0)
-    prior: tuple[float, ...] = setting((0.15, 0.75, 0.1), "weights of N(0, 1), q_old and N(0, e¹⁰)", low=0, high=1)
-    alternating: bool = setting(True, "encoder and decoder in turn; else both at once")
-    encoder_passes: int = setting(3, "over the people, each epoch", low=1)
-    decoder_passes: int = setting(1, "over the people, each epoch", low=1)
-    slim_every: int | None = setting(None, "epochs between refinements of both embeddings by ImplicitSLIM", low=1)
-    slim_regularization: float = setting(100.0, "λ of ImplicitSLIM", above=0)
-    slim_strength: float = setting(10.0, "α of ImplicitSLIM", above=0)
-    slim_min_count: int = setting(0, "items with fewer events stay out of ImplicitSLIM's span", low=0)
+    hidden_dim: int = setting(600, "Width of the encoder's layers.", low=1)
+    latent_dim: int = setting(200, "Width of z.", low=1)
+    n_layers: int = setting(5, "Layers of the encoder.", low=1, high=1000)
+    dropout: float = setting(0.5, "Dropout of the input's entries in the encoder's passes.", low=0, below=1)
+    kl_weight: KLPerItem | ConstantKL = setting(KLPerItem(), "Weight of the KL term.")
+    prior: tuple[float, ...] = setting(
+        (0.15, 0.75, 0.1), "Weights of the prior's components N(0, 1), q_old and N(0, e¹⁰).", low=0, high=1
+    )
+    alternation: Alternating | None = setting(
+        Alternating(), "How encoder and decoder take turns; none to train both at once."
+    )
+    slim: ImplicitSLIM | None = setting(
+        None, "Refinement of the items' vectors during training; none for no refinement."
+    )
     oldest: float = oldest_setting()
-    learning_rate: float = setting(5e-4, "of both Adams", above=0)
-    batch_size: int = setting(500, "people a step", low=1)
-    epochs: int = setting(50, "at most", low=1)
+    learning_rate: float = setting(5e-4, "Learning rate of both Adams.", above=0)
+    batch_size: int = setting(500, "Users in a batch.", low=1)
+    epochs: int = setting(50, "Epochs, at most.", low=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -91,9 +115,9 @@ class RecVAE(OnnxGraph, DotProduct, Variational[RecVAEConfig]):
         self.encoder, self.old = (
             DenseEncoder(
                 self.n_items,
-                config.hidden,
-                config.latent,
-                layers=config.layers,
+                config.hidden_dim,
+                config.latent_dim,
+                layers=config.n_layers,
                 generator=generator,
                 device=device,
                 oldest=config.oldest,
@@ -101,13 +125,13 @@ class RecVAE(OnnxGraph, DotProduct, Variational[RecVAEConfig]):
             for _ in range(2)
         )
         self.old.frozen().copy_from(self.encoder)
-        self.decoder = uniform_parameter((self.n_items, config.latent), config.latent, generator, device)
-        self.decoder_bias = uniform_parameter((self.n_items,), config.latent, generator, device)
+        self.decoder = uniform_parameter((self.n_items, config.latent_dim), config.latent_dim, generator, device)
+        self.decoder_bias = uniform_parameter((self.n_items,), config.latent_dim, generator, device)
         self._buffers = Buffers()
 
     def training_bytes(self, train: Histories) -> float:
         rows = min(self.config.batch_size, len(train))  # over the catalog, and a gradient of each
-        return super().training_bytes(train) + 8.0 * rows * self.n_items + 8.0 * self.config.latent * len(train)
+        return super().training_bytes(train) + 8.0 * rows * self.n_items + 8.0 * self.config.latent_dim * len(train)
 
     def tensors(self) -> dict[str, Tensor]:
         named = {f"encoder.{name}": value for name, value in self.encoder.named_parameters()}
@@ -139,7 +163,7 @@ class RecVAE(OnnxGraph, DotProduct, Variational[RecVAEConfig]):
     def _reconstruction(
         self, z: Float[Tensor, "users latent"], items: Int[Tensor, " events"], offsets: Int[Tensor, " offsets"]
     ) -> Float[Tensor, " users"]:
-        """Σ w log p(item | z) over each person's events, w their recency weights."""
+        """Σ w log p(item | z) over each user's events, w their recency weights."""
         oldest = self.config.oldest
         values = None if oldest == 1.0 else recency_weights(offsets, oldest)
         return multinomial_from_hidden(z, self.decoder, self.decoder_bias, items, offsets, self._buffers, values)
@@ -194,17 +218,17 @@ class _Training(Trainer[Histories]):
         encoder = {f"encoder.{name}": value for name, value in model.encoder.named_parameters()}
         decoder = {"decoder": model.decoder, "decoder_bias": model.decoder_bias}
         phases: list[Phase[Histories]] = [FullPass(name="posterior", run=self.fill_cache)]
-        if config.alternating:
+        if config.alternation is not None:
             phases += [
-                gradient("encoder", encoder, config.encoder_passes),
+                gradient("encoder", encoder, config.alternation.encoder_passes),
                 FullPass(name="prior", run=self.refresh),
-                gradient("decoder", decoder, config.decoder_passes),
+                gradient("decoder", decoder, config.alternation.decoder_passes),
             ]
         else:
             phases.append(gradient("train", {**encoder, **decoder}, 1))
-        if config.slim_every is not None:
+        if config.slim is not None:
             # First, as in the authors' code: a pass over everything follows before the epoch is judged.
-            phases.insert(0, FullPass(name="slim", run=self.refine, every=config.slim_every))
+            phases.insert(0, FullPass(name="slim", run=self.refine, every=config.slim.every))
         super().__init__(*phases, epochs=config.epochs)
 
     @torch.no_grad()
@@ -232,17 +256,17 @@ class _Training(Trainer[Histories]):
         model = self.model
         items, offsets = batch.tensors(model.device)
         mu, logvar = model.encoder(items, offsets, dropout=model.config.dropout, generator=generator)
-        z = reparameterise(mu, logvar, generator)
+        z = reparameterize(mu, logvar, generator)
         reconstruction = model._reconstruction(z, items, offsets)
         kl = log_normal(z, mu, logvar) - model._prior_terms(z, self.cached(step)).sum(dim=-1)
-        weight = model.config.gamma * offsets.diff() if model.config.beta is None else model.config.beta
+        weight = model.config.kl_weight.of(offsets.diff())
         return Loss((weight * kl - reconstruction).mean(), {"reconstruction": reconstruction.mean(), "kl": kl.mean()})
 
     def decoder_loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
         model = self.model
         # The KL does not depend on the decoder, and q is q_old right after a refresh.
         items, offsets = batch.tensors(model.device)
-        z = reparameterise(*self.cached(step), generator)
+        z = reparameterize(*self.cached(step), generator)
         reconstruction = model._reconstruction(z, items, offsets).mean()
         return Loss(-reconstruction, {"reconstruction": reconstruction})
 
@@ -250,14 +274,15 @@ class _Training(Trainer[Histories]):
     def refine(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
         """ImplicitSLIM on the encoder's first layer and on the decoder."""
         model = self.model
-        config = model.config
+        slim = model.config.slim
+        assert slim is not None
         for weight in (model.encoder.first, model.decoder):
             refined = implicit_slim(
                 weight,
                 train,
-                regularization=config.slim_regularization,
-                strength=config.slim_strength,
-                min_count=config.slim_min_count,
+                regularization=slim.regularization,
+                strength=slim.strength,
+                min_count=slim.min_count,
             )
             weight.copy_(refined)
         return {}

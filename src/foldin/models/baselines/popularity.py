@@ -4,7 +4,7 @@
 
 The maximum-likelihood estimate has α = 0; a Dirichlet prior with a pseudo-count α keeps items that nobody took in
 training possible. The baseline that every table starts from. With `window_days`, only the last days of training count:
-what is popular now, which is the baseline to beat when people are split by time.
+what is popular now, which is the baseline to beat when users are split by time.
 """
 
 from collections.abc import Mapping
@@ -24,12 +24,14 @@ __all__ = ["Popularity", "PopularityConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class PopularityConfig(Config):
-    smoothing: float = setting(1.0, "pseudo-count α of every item", above=0)
-    window_days: float | None = setting(None, "count the last days of training only, when the log has times", above=0)
+    smoothing: float = setting(1.0, "Pseudo-count of every item, α.", above=0)
+    window_days: float | None = setting(
+        None, "Last days of training that are counted, when the log has times; none for all.", above=0
+    )
 
 
 class Popularity(Recommender[PopularityConfig]):
-    """Items by how many people took them."""
+    """Items by how many users took them."""
 
     Config = PopularityConfig
     has_likelihood = True

@@ -2,20 +2,19 @@
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from foldin.data import Histories
 from foldin.diffusion import StepSampler
-from foldin.kernels import drop_events, multinomial_from_hidden
+from foldin.kernels import drop_events
 from foldin.models.diffusion._noisy_bag import noisy_bag
-from foldin.models.diffusion._squared_error import squared_error_from_hidden
 from foldin.tensors import Float, Int, Tensor
 from foldin.training import FullPass, GradientPhase, Loss, Step, Trainer, shuffled
 
 if TYPE_CHECKING:
-    from foldin.models.diffusion.diffrec import DiffRec
+    from foldin.models.diffusion.diffrec import _HistoryDiffusion
 
 __all__ = ["DiffRecTrainer"]
 
@@ -25,15 +24,15 @@ _NOISE_DIMENSIONS = 32
 class DiffRecTrainer(Trainer[Histories]):
     """Gradient steps over batches of users; which step t is trained depends on the losses that it had."""
 
-    def __init__(self, model: "DiffRec") -> None:
+    def __init__(self, model: "_HistoryDiffusion[Any]") -> None:
         self.model, config = model, model.config
-        self.sampler = StepSampler(config.steps, model.device)
+        self.sampler = StepSampler(config.n_steps, model.device)
         phase: GradientPhase[Histories] = GradientPhase(
             name="train",
             parameters=dict(model.network.named_parameters()),
             loss=self.loss,
             optimizer=lambda parameters: torch.optim.AdamW(
-                list(parameters.values()), lr=config.learning_rate, weight_decay=config.decay, fused=True
+                list(parameters.values()), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
             ),
             batches=shuffled(config.batch_size),
         )
@@ -60,21 +59,11 @@ class DiffRecTrainer(Trainer[Histories]):
         if config.importance:
             t, scale = self.sampler.draw(len(batch), generator)
         else:
-            t = torch.randint(1, config.steps + 1, (len(batch),), generator=generator, device=model.device)
+            t = torch.randint(1, config.n_steps + 1, (len(batch),), generator=generator, device=model.device)
             scale = torch.ones(len(batch), device=model.device)
         states = network.hidden(self.noised(items, offsets, values, t, generator), t)
-        terms: dict[str, Tensor]
-        if config.head == "multinomial":
-            reconstruction = multinomial_from_hidden(
-                states, network.last, network.last_bias, items, offsets, network.buffers_out
-            )
-            each, terms = -reconstruction, {"reconstruction": reconstruction.mean()}
-        else:
-            read = model._read(offsets, values)  # what comes out goes in again, step after step: of one scale
-            error = squared_error_from_hidden(
-                states, network.last, network.last_bias, items, offsets, read, network.buffers_out
-            )
-            each, terms = model.weight(t) * error / model.n_items, {"squared_error": error.mean()}
+        read = model._read(offsets, values)
+        each, terms = config.head.loss(network, model.schedule, t, states, items, offsets, read)
         if config.importance:
             self.sampler.learn(t, each)
         return Loss((each * scale).mean(), terms)
@@ -86,8 +75,8 @@ class DiffRecTrainer(Trainer[Histories]):
         model = self.model
         config, schedule = model.config, model.schedule
         signal, sigma = (torch.from_numpy(one).float().to(model.device)[t] for one in (schedule.signal, schedule.sigma))
-        if config.emptied:
-            full = torch.rand(len(t), generator=generator, device=model.device) >= config.emptied
+        if config.empty_share:
+            full = torch.rand(len(t), generator=generator, device=model.device) >= config.empty_share
             signal = signal * full
         read = model._read(offsets, values) * torch.repeat_interleave(signal, offsets.diff())
         items, offsets, read = drop_events(items, offsets, read, config.dropout, generator)

@@ -1,13 +1,13 @@
-"""DiffRec's network: a noisy row over the catalogue and a step, through tanh layers, to what is left of every item.
+"""DiffRec's network: a noisy row over the catalog and a step, through tanh layers, to what is left of every item.
 
     h₀ = tanh(W_in x_t + U e(t) + c),   …   x̂_0 = W_out h + b
 
-The first and the last layer are linear in the catalogue, which is what makes it fast. A row x_t that is itself a sum of a
+The first and the last layer are linear in the catalog, which is what makes it fast. A row x_t that is itself a sum of a
 sparse row, of hidden states through the last layer, and of its biases,
 
     x_t = a x + W_out g + β b,   W_in x_t = a (W_in x) + (W_in W_out) g + β (W_in b),
 
-needs no row over the catalogue at all, and the deterministic reverse process stays inside such sums.
+needs no row over the catalog at all, and the deterministic reverse process stays inside such sums.
 
 Source: wang2023, section 3.4 and the authors' code: [x_t; e(t)] with e(t) of 10 numbers through a matrix, tanh, weights
 N(0, 2/(inputs + outputs)), biases N(0, .001²).
@@ -36,8 +36,8 @@ class HistoryDenoiser(nn.Module):
     """The network.
 
     Args:
-        n_items: size of the catalogue.
-        hidden: widths of the layers from the catalogue to the narrowest; the way back mirrors them.
+        n_items: size of the catalog.
+        hidden: widths of the layers from the catalog to the narrowest; the way back mirrors them.
         time: width of the embedding of t.
         generator: of the initial weights, on the CPU.
         device: where it computes.

@@ -3,7 +3,7 @@
     Σ_i (⟨h, w_i⟩ + b_i − x_i)²  =  hᵀ(WᵀW)h + 2 hᵀ(Wᵀb) + ‖b‖²  −  2 Σ_{i in x} x_i (⟨h, w_i⟩ + b_i) + Σ x_i²
 
 The gradient is of the same kind: of W it is 2 (W HᵀGH + b gᵀH − XᵀGH) with G = diag(g). Two products of items × width × width,
-one of them symmetric, take the place of three of people × items × width, and there is no matrix of people × items at all.
+one of them symmetric, take the place of three of users × items × width, and there is no matrix of users × items at all.
 The same trick lets alternating least squares count every absent item (hu2008).
 """
 
@@ -85,10 +85,10 @@ def squared_error_from_hidden(
     values: Float[Tensor, " events"],
     buffers: Buffers | None = None,
 ) -> Float[Tensor, " users"]:
-    """‖hidden Wᵀ + b − x‖² of each person's sparse row x, summed over the catalogue.
+    """‖hidden Wᵀ + b − x‖² of each user's sparse row x, summed over the catalog.
 
     Args:
-        values: of x at each event, at most one event for each person and item.
+        values: of x at each event, at most one event for each user and item.
         buffers: where the gradient of `weight` is kept between steps; one weight needs one `Buffers`.
     """
     apply: Any = _SquaredErrorFromHidden.apply  # PyTorch gives it no types

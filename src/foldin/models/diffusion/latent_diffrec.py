@@ -1,7 +1,7 @@
 """L-DiffRec: a diffusion among the codes of a variational autoencoder that looks at each cluster of items by itself.
 
     z = [z_1 … z_C],   q(z_c | x_c) = N(μ_c(x_c), diag σ_c²(x_c)) from the items of cluster c alone
-    q(z_t | z) = N(√ᾱ_t z, (1 − ᾱ_t) I),   ẑ = f(z_t, t),   π = softmax of [V_1 ẑ_1 … V_C ẑ_C] + b over the whole catalogue
+    q(z_t | z) = N(√ᾱ_t z, (1 − ᾱ_t) I),   ẑ = f(z_t, t),   π = softmax of [V_1 ẑ_1 … V_C ẑ_C] + b over the whole catalog
 
     L = −log Mult(x; π) + γ KL(q(z|x) ‖ N(0, I)) + λ w_t ‖z − f(z_t, t)‖² / latent
 
@@ -29,9 +29,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from foldin.data import Histories
-from foldin.diffusion import NoiseSchedule, coefficients
+from foldin.diffusion import coefficients
 from foldin.errors import ConfigError
-from foldin.inference import Bound, gaussian_kl, k_means, log_normal, nearest, reparameterise
+from foldin.inference import Bound, gaussian_kl, k_means, log_normal, nearest, reparameterize
 from foldin.kernels import (
     Buffers,
     bag_of_items,
@@ -43,9 +43,12 @@ from foldin.kernels import (
     recency_weights,
     unit_rows,
 )
+from foldin.models.autoencoders.beta import RisingOverShare, RisingOverUpdates
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.contract import Recommender
+from foldin.models.diffusion.noise import LinearVariance
 from foldin.models.item_vectors import collaborative_vectors
+from foldin.models.recency import oldest_setting
 from foldin.nn import step_embedding
 from foldin.tensors import Float, Int, Tensor
 from foldin.training import Config, FullPass, GradientPhase, Loss, Step, Trainer, setting, shuffled
@@ -57,34 +60,30 @@ _VECTOR = 32  # width of the items' vectors that are clustered
 
 @dataclass(frozen=True, kw_only=True)
 class LatentDiffRecConfig(Config):
-    clusters: int = setting(2, "of items, C", low=1)
-    latent: int = setting(300, "width of z, divided among the clusters by their sizes", low=1)
-    hidden: tuple[int, ...] = setting((300,), "widths of the denoiser's hidden layers", low=1)
-    residual: bool = setting(True, "the denoiser adds its layers' output to z_t; false: that output alone, the paper's")
-    time: int = setting(10, "width of the embedding of t", low=2)
-    steps: int = setting(40, "T", low=1, high=10_000)
-    noise_scale: float = setting(0.1, "s: 1 − ᾱ rises from s · low to s · high", above=0)
-    noise_low: float = setting(0.001, "of the variance of the first step, in scales", above=0)
-    noise_high: float = setting(0.005, "of that of the last", above=0)
-    reweighted: bool = setting(True, "errors of steps weighed by SNR_t−1 − SNR_t; else all alike")
-    weight: float = setting(0.03, "λ, of the diffusion's error", low=0)
-    beta: float = setting(0.3, "cap of γ, the weight of the KL", low=0)
-    anneal: float = setting(0.3, "share of the planned updates over which γ rises to its cap", low=0, high=1)
-    dropout: float = setting(0.5, "of the input's entries", low=0, below=1)
-    oldest: float = setting(1.0, "weight of a person's oldest event; the newest has 1. Below 1: LT-DiffRec", above=0)
-    learning_rate: float = setting(1e-3, "of Adam", above=0)
-    batch_size: int = setting(400, "people a step", low=1)
-    epochs: int = setting(200, "at most", low=1)
+    n_clusters: int = setting(2, "Clusters of items, C.", low=1)
+    latent_dim: int = setting(300, "Width of z, divided among the clusters by their sizes.", low=1)
+    hidden_dims: tuple[int, ...] = setting((300,), "Widths of the denoiser's hidden layers.", low=1)
+    residual: bool = setting(
+        True,
+        "Whether the denoiser adds its layers' output to z_t; otherwise it says that output alone, as in the paper.",
+    )
+    time_dim: int = setting(10, "Width of the embedding of t.", low=2)
+    n_steps: int = setting(40, "Steps of the diffusion, T.", low=1, high=10_000)
+    noise: LinearVariance = setting(LinearVariance(scale=0.1, low=0.001, high=0.005), "Noise of the steps.")
+    reweighted: bool = setting(True, "Whether errors of steps are weighed by SNR_t−1 − SNR_t; otherwise all weigh 1.")
+    diffusion_weight: float = setting(0.03, "Weight of the diffusion's error, λ.", low=0)
+    beta: float = setting(0.3, "Cap of γ, the weight of the KL term.", low=0)
+    beta_schedule: RisingOverShare | RisingOverUpdates = setting(RisingOverShare(share=0.3), "How γ rises to its cap.")
+    dropout: float = setting(0.5, "Dropout of the input's entries.", low=0, below=1)
+    oldest: float = oldest_setting()
+    learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0)
+    batch_size: int = setting(400, "Users in a batch.", low=1)
+    epochs: int = setting(200, "Epochs, at most.", low=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.noise_low < self.noise_high or self.noise_scale * self.noise_high >= 1:
-            raise ConfigError(
-                f"LatentDiffRec: noise_low = {self.noise_low:g} must be below noise_high = {self.noise_high:g}, and "
-                f"noise_scale · noise_high = {self.noise_scale * self.noise_high:g} below 1"
-            )
-        if self.clusters > self.latent:
-            raise ConfigError(f"LatentDiffRec: clusters = {self.clusters}: at most latent = {self.latent}")
+        if self.n_clusters > self.latent_dim:
+            raise ConfigError(f"LatentDiffRec: n_clusters = {self.n_clusters}: at most latent_dim = {self.latent_dim}")
 
 
 class LatentDiffRec(OnnxGraph, DotProduct, Recommender[LatentDiffRecConfig]):
@@ -96,31 +95,28 @@ class LatentDiffRec(OnnxGraph, DotProduct, Recommender[LatentDiffRecConfig]):
 
     def _build(self, generator: torch.Generator) -> None:
         config, device = self.config, self.device
-        low = config.noise_low if config.steps > 1 else config.noise_high
-        self.schedule = NoiseSchedule.linear_variance(
-            config.steps, config.noise_scale, low, config.noise_high, first=None
-        )
+        self.schedule = config.noise.schedule(config.n_steps)
 
         def made(*shape: int) -> nn.Parameter:
             sd = (2.0 / sum(shape)) ** 0.5 if len(shape) == 2 else 1e-3
             return nn.Parameter(torch.empty(shape).normal_(0.0, sd, generator=generator).to(device))
 
-        widths = (config.latent + config.time, *config.hidden, config.latent)
+        widths = (config.latent_dim + config.time_dim, *config.hidden_dims, config.latent_dim)
         self.learned = nn.ParameterDict(
             {
-                "encoder": made(self.n_items, 2 * config.latent),
-                "encoder_bias": made(2 * config.latent),
-                "decoder": made(self.n_items, config.latent),
+                "encoder": made(self.n_items, 2 * config.latent_dim),
+                "encoder_bias": made(2 * config.latent_dim),
+                "decoder": made(self.n_items, config.latent_dim),
                 "decoder_bias": made(self.n_items),
-                "of_time": made(config.time, config.time),
-                "time_bias": made(config.time),
+                "of_time": made(config.time_dim, config.time_dim),
+                "time_bias": made(config.time_dim),
             }
         )
         for layer, (before, after) in enumerate(itertools.pairwise(widths)):
             self.learned[f"weight_{layer}"] = made(after, before)
             self.learned[f"bias_{layer}"] = made(after)
         # 1 where a latent dimension belongs to an item's cluster. One cluster until training has found them.
-        self.own = torch.ones(self.n_items, config.latent, device=device)
+        self.own = torch.ones(self.n_items, config.latent_dim, device=device)
         self._buffers_in, self._buffers_out = Buffers(), Buffers()
 
     def training_bytes(self, train: Histories) -> float:
@@ -143,7 +139,7 @@ class LatentDiffRec(OnnxGraph, DotProduct, Recommender[LatentDiffRecConfig]):
         return unit_rows(offsets, recency_weights(offsets, self.config.oldest))
 
     def posterior(self, histories: Histories) -> tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]:
-        """(μ, log σ²) of each person, without dropout."""
+        """(μ, log σ²) of each user, without dropout."""
         items, offsets = histories.tensors(self.device)
         code = bag_of_items(self._encoder(), items, offsets, self._read(offsets)) + self.learned["encoder_bias"]
         mu, logvar = code.chunk(2, dim=1)
@@ -152,9 +148,9 @@ class LatentDiffRec(OnnxGraph, DotProduct, Recommender[LatentDiffRecConfig]):
     def _denoised(self, z: Float[Tensor, "users latent"], t: Int[Tensor, " #users"]) -> Float[Tensor, "users latent"]:
         """ẑ = f(z_t, t)."""
         own = self.learned
-        e = F.linear(step_embedding(t - 1, self.config.time), own["of_time"], own["time_bias"])
+        e = F.linear(step_embedding(t - 1, self.config.time_dim), own["of_time"], own["time_bias"])
         h = torch.cat((z, e.expand(z.shape[0], -1)), dim=1)
-        for layer in range(len(self.config.hidden) + 1):
+        for layer in range(len(self.config.hidden_dims) + 1):
             h = F.linear(torch.tanh(h) if layer else h, own[f"weight_{layer}"], own[f"bias_{layer}"])
         return z + h if self.config.residual else h
 
@@ -206,7 +202,7 @@ class LatentDiffRec(OnnxGraph, DotProduct, Recommender[LatentDiffRecConfig]):
         schedule, snr = self.schedule, self.schedule.snr
         items, offsets = histories.tensors(self.device)
         mu, logvar = self.posterior(histories)
-        z = reparameterise(mu, logvar, generator)
+        z = reparameterize(mu, logvar, generator)
         steps, last = torch.zeros(len(z), device=self.device), z
         for t in range(schedule.steps, 0, -1):
             at = torch.full((len(z),), t, dtype=torch.int64, device=self.device)
@@ -255,21 +251,17 @@ class _Training(Trainer[Histories]):
         config = model.config
         seed = int(torch.randint(1 << 62, (), generator=generator, device=generator.device, dtype=torch.int64))
         rng = np.random.default_rng(seed)
-        count = min(config.clusters, model.n_items)
+        count = min(config.n_clusters, model.n_items)
         vectors = collaborative_vectors(train, _VECTOR, rng)
         cluster = nearest(vectors, k_means(vectors, count, rng))[0]
         sizes = np.bincount(cluster, minlength=count)
         # At least one dimension a cluster; the rest by size, the largest remainders first.
-        exact = (config.latent - count) * sizes / sizes.sum()
+        exact = (config.latent_dim - count) * sizes / sizes.sum()
         widths = 1 + np.floor(exact).astype(np.int64)
-        widths[np.argsort(widths - 1 - exact, kind="stable")[: config.latent - widths.sum()]] += 1
+        widths[np.argsort(widths - 1 - exact, kind="stable")[: config.latent_dim - widths.sum()]] += 1
         of_dimension = np.repeat(np.arange(count), widths)
         model.own.copy_(torch.from_numpy(cluster[:, None] == of_dimension).float())
         return {"largest": float(sizes.max() / sizes.sum())}
-
-    def beta_at(self, step: Step) -> float:
-        """γ at a step: a pure function of it."""
-        return self.model.config.beta * step.risen(self.model.config.anneal)
 
     def loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
         model = self.model
@@ -278,8 +270,8 @@ class _Training(Trainer[Histories]):
         kept = drop_events(items, offsets, model._read(offsets), config.dropout, generator)
         code = bag_of_items(model._encoder(), *kept, model._buffers_in) + model.learned["encoder_bias"]
         mu, logvar = code.chunk(2, dim=1)
-        z = reparameterise(mu, logvar, generator)
-        t = torch.randint(1, config.steps + 1, (len(batch),), generator=generator, device=model.device)
+        z = reparameterize(mu, logvar, generator)
+        t = torch.randint(1, config.n_steps + 1, (len(batch),), generator=generator, device=model.device)
         noise = torch.randn(z.shape, generator=generator, device=model.device)
         clean = model._denoised(model.schedule.diffuse(z, t, noise), t)
         error = (model.weight(t) * (z - clean).square().mean(dim=1)).mean()
@@ -287,5 +279,5 @@ class _Training(Trainer[Histories]):
             clean, model._decoder(), model.learned["decoder_bias"], items, offsets, model._buffers_out
         ).mean()
         kl = gaussian_kl(mu, logvar).mean()
-        value = self.beta_at(step) * kl + config.weight * error - reconstruction
+        value = config.beta_schedule.at(step, config.beta) * kl + config.diffusion_weight * error - reconstruction
         return Loss(value, {"reconstruction": reconstruction, "kl": kl, "squared_error": error})

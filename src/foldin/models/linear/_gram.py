@@ -1,4 +1,4 @@
-"""XᵀX of a log: how many people took both of two items."""
+"""XᵀX of a log: how many users took both of two items."""
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ def gram_bytes(histories: Histories) -> float:
 def item_gram(
     histories: Histories, device: torch.device | str = "cpu", values: Float32[Array, " events"] | None = None
 ) -> Float[Tensor, "items items"]:
-    """Co-occurrence counts of all pairs of items; float32, exact up to 2²⁴ people a pair.
+    """Co-occurrence counts of all pairs of items; float32, exact up to 2²⁴ users a pair.
 
     With `values`, the entries of X at the events, sums of their products instead.
 

@@ -1,9 +1,9 @@
-"""ALS: implicit-feedback matrix factorisation by alternating least squares.
+"""ALS: implicit-feedback matrix factorization by alternating least squares.
 
     min Σ_ui c_ui (p_ui − x_uᵀ y_i)² + λ (Σ‖x_u‖² + Σ‖y_i‖²),   p_ui = 1 and c_ui = α where u took i, else p = 0 and c = 1
 
-The item factors are trained by the package `implicit`; a person is folded in by the same least-squares step that it
-takes for known people, so known and new people are treated alike:
+The item factors are trained by the package `implicit`; a user is folded in by the same least-squares step that it
+takes for known users, so known and new users are treated alike:
 
     x = (YᵀY + λ I + (α − 1) Y_uᵀ Y_u)⁻¹ α Y_uᵀ 1
 
@@ -42,10 +42,10 @@ _BLOCK_BYTES = 64 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class ALSConfig(Config):
-    factors: int = setting(64, "width of the factors", low=1)
-    regularization: float = setting(0.01, "λ", above=0)
-    confidence: float = setting(10.0, "α, the weight of an event against a missing one", above=0)
-    iterations: int = setting(15, "alternations", low=1)
+    embedding_dim: int = setting(64, "Width of the factors of users and items.", low=1)
+    regularization: float = setting(0.01, "Ridge penalty, λ.", above=0)
+    confidence: float = setting(10.0, "Weight of an event against a missing one, α.", above=0)
+    iterations: int = setting(15, "Alternations between users and items.", low=1)
     oldest: float = oldest_setting()
 
 
@@ -54,20 +54,20 @@ class ALS(DotProduct, PopularStart, Recommender[ALSConfig]):
 
     Config = ALSConfig
     has_likelihood = False
-    summary = "implicit matrix factorisation (Hu et al. 2008), through the package implicit"
+    summary = "implicit matrix factorization (Hu et al. 2008), through the package implicit"
 
     def _build(self, generator: torch.Generator) -> None:
-        self.item_factors = torch.zeros(self.n_items, self.config.factors, device=self.device)
+        self.item_factors = torch.zeros(self.n_items, self.config.embedding_dim, device=self.device)
         self.log_share = torch.zeros(self.n_items, device=self.device)
 
     def training_bytes(self, train: Histories) -> float:
         # Both sides' factors as they are drawn and as they are solved for, and the products of factors with factors.
-        factors = self.config.factors
+        factors = self.config.embedding_dim
         return 8.0 * factors * (len(train) + self.n_items) + 16.0 * factors**2
 
     def block(self) -> int:
-        # Each person's least squares have a matrix of their own.
-        return min(super().block(), max(1, _BLOCK_BYTES // (4 * self.config.factors**2)))
+        # Each user's least squares have a matrix of their own.
+        return min(super().block(), max(1, _BLOCK_BYTES // (4 * self.config.embedding_dim**2)))
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
         return Trainer(FullPass(name="alternate", run=partial(_alternate, self)), closed_form=True)
@@ -76,7 +76,7 @@ class ALS(DotProduct, PopularStart, Recommender[ALSConfig]):
         return {"item_factors": self.item_factors, "log_share": self.log_share}
 
     def fold_in(self, histories: Histories) -> Float[Tensor, "users factors"]:
-        """The factors of people, by one least-squares solution each."""
+        """The factors of users, by one least-squares solution each."""
         alpha, factors = self.config.confidence, self.item_factors
         shared = factors.t() @ factors
         shared.diagonal().add_(self.config.regularization)
@@ -116,7 +116,7 @@ def _alternate(model: "ALS", train: Histories, generator: torch.Generator) -> Ma
     with threadpool_limits(1, "blas"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it asks for the limit that is set here
         solver = AlternatingLeastSquares(
-            factors=model.config.factors,
+            factors=model.config.embedding_dim,
             regularization=model.config.regularization,
             alpha=model.config.confidence,
             iterations=model.config.iterations,

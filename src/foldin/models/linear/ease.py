@@ -37,7 +37,7 @@ _DOUBLE_UP_TO = 12_000
 
 @dataclass(frozen=True, kw_only=True)
 class EASEConfig(Config):
-    regularization: float = setting(500.0, "λ, the ridge penalty", above=0)
+    regularization: float = setting(500.0, "Ridge penalty, λ.", above=0)
     oldest: float = oldest_setting()
 
 

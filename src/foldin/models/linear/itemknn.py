@@ -1,8 +1,8 @@
-"""ItemKNN: items like those a person took.
+"""ItemKNN: items like those a user took.
 
     sim(i, j) = c_ij / (√(c_i c_j) + h),   score(u, j) = Σ_{i ∈ u ∩ N(j)} sim(i, j)
 
-with c_ij the people who took both, h the shrinkage that distrusts small counts, and N(j) the k items most similar to j.
+with c_ij the users who took both, h the shrinkage that distrusts small counts, and N(j) the k items most similar to j.
 Items that are no neighbors of any in the history stand behind those that are, in the order of their training counts; where there
 are no others, as for an empty history, the scores are the counts' shares.
 
@@ -34,36 +34,36 @@ __all__ = ["ItemKNN", "ItemKNNConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class ItemKNNConfig(Config):
-    neighbours: int = setting(200, "k, the similar items kept for each item", low=1)
-    shrinkage: float = setting(20.0, "h, added to the denominator", low=0)
+    n_neighbors: int = setting(200, "Similar items that are kept for each item, k.", low=1)
+    shrinkage: float = setting(20.0, "Number that is added to the denominator of the similarity, h.", low=0)
     oldest: float = oldest_setting()
 
 
 class ItemKNN(PopularStart, Recommender[ItemKNNConfig]):
-    """Cosine neighbours of items."""
+    """Cosine neighbors of items."""
 
     Config = ItemKNNConfig
     has_likelihood = False
-    summary = "cosine neighbours of items, with shrinkage"
+    summary = "cosine neighbors of items, with shrinkage"
 
     def _build(self, generator: torch.Generator) -> None:
-        # Row j holds the neighbours of item j; fewer than k are filled up with itself at similarity 0.
-        width = min(self.config.neighbours, max(1, self.n_items - 1))
+        # Row j holds the neighbors of item j; fewer than k are filled up with itself at similarity 0.
+        width = min(self.config.n_neighbors, max(1, self.n_items - 1))
         require_memory(12.0 * self.n_items * width, f"{self._called()} with {width:,} neighbors each", self.smaller)
         self.log_share = torch.zeros(self.n_items)
-        self.neighbours = torch.arange(self.n_items).unsqueeze(1).repeat(1, width)
+        self.neighbors = torch.arange(self.n_items).unsqueeze(1).repeat(1, width)
         self.similarities = torch.zeros(self.n_items, width)
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
         return Trainer(FullPass(name="similarities", run=partial(_similarities, self)), closed_form=True)
 
     def tensors(self) -> dict[str, Tensor]:
-        return {"neighbours": self.neighbours, "similarities": self.similarities, "log_share": self.log_share}
+        return {"neighbors": self.neighbors, "similarities": self.similarities, "log_share": self.log_share}
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
-        offsets = np.arange(self.n_items + 1) * self.neighbours.shape[1]
+        offsets = np.arange(self.n_items + 1) * self.neighbors.shape[1]
         weights = scipy.sparse.csr_matrix(
-            (self.similarities.numpy().reshape(-1), self.neighbours.numpy().reshape(-1), offsets),
+            (self.similarities.numpy().reshape(-1), self.neighbors.numpy().reshape(-1), offsets),
             shape=(self.n_items, self.n_items),
         )
         scores = (histories.csr(event_weights(histories, self.config.oldest)) @ weights.T.tocsr()).toarray()
@@ -71,14 +71,14 @@ class ItemKNN(PopularStart, Recommender[ItemKNNConfig]):
 
     def speaking(self) -> Bool[Array, " items"]:
         similar = self.similarities.numpy() > 0.0
-        return np.bincount(self.neighbours.numpy()[similar], minlength=self.n_items) > 0
+        return np.bincount(self.neighbors.numpy()[similar], minlength=self.n_items) > 0
 
 
 def _similarities(model: "ItemKNN", train: Histories, generator: torch.Generator) -> Mapping[str, float]:
     model.learn_shares(train)
     rows = train.csr(event_weights(train, model.config.oldest))
     norms = np.sqrt(np.bincount(train.items, weights=rows.data**2, minlength=model.n_items)).astype(np.float32)
-    columns, width = rows.tocsc(), model.neighbours.shape[1]
+    columns, width = rows.tocsc(), model.neighbors.shape[1]
     step = max(1, (64 << 20) // (4 * model.n_items))
     for start in range(0, model.n_items, step):
         stop = min(start + step, model.n_items)
@@ -89,6 +89,6 @@ def _similarities(model: "ItemKNN", train: Histories, generator: torch.Generator
         similar.masked_fill_(similar == 0, -torch.inf)
         values, items = top_k(similar, width)
         own = torch.arange(start, stop).unsqueeze(1).expand_as(items)
-        model.neighbours[start:stop] = torch.where(items < 0, own, items)
+        model.neighbors[start:stop] = torch.where(items < 0, own, items)
         model.similarities[start:stop] = torch.where(items < 0, 0.0, values)
     return {}

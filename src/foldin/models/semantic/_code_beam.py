@@ -1,8 +1,8 @@
 """Beam search for the most probable items, code by code, that never leaves the tree of names.
 
 At each level a beam is continued by the children of its nodes below which there is an item that may still be listed: denied
-items, and those that the person has, are kept out inside the search, not struck from its result. With a beam as wide as the
-catalogue it is exhaustive.
+items, and those that the user has, are kept out inside the search, not struck from its result. With a beam as wide as the
+catalog it is exhaustive.
 """
 
 import torch
@@ -27,7 +27,7 @@ def code_beam(
 ) -> tuple[Float[Tensor, "users found"], Int[Tensor, "users found"]]:
     """(log p(item), items) of the best items found for each state, best first; −inf and −1 where there are fewer.
 
-    log p is normalised over the whole catalogue. Equal ones are in the order of items.
+    log p is normalized over the whole catalog. Equal ones are in the order of items.
 
     Args:
         beam: paths kept at each level.
@@ -48,7 +48,7 @@ def code_beam(
         )
         own = torch.log_softmax(logits.masked_fill(child < 0, -torch.inf), dim=1)
         child, own = child.view(users, -1), own.view(users, -1)
-        # A node is dead for a person who has every allowed item below it.
+        # A node is dead for a user who has every allowed item below it.
         left = living.expand(users, -1).clone()
         left.index_put_((of, nodes.node_of[items]), torch.full_like(of, -1), accumulate=True)
         dead = (child < 0) | (left.gather(1, child.clamp(min=0)) == 0)

@@ -3,7 +3,7 @@
     p(c_l | h, c_<l) = softmax over c of ⟨a_l(h) ⊙ g_l(p) + u_l(p), e^l_c⟩ + b^l_c,   p = Σ_{j<l} e^j_{c_j}
 
 with a_l linear in h, g_l = 1 + linear and u_l linear in the path's vector p. The path acts on the state by gates, so that a
-node of the tree has a vector of its own, g_l(p) ⊙ e^l_c, and a bias, ⟨u_l(p), e^l_c⟩ + b^l_c, that no person changes: all
+node of the tree has a vector of its own, g_l(p) ⊙ e^l_c, and a bias, ⟨u_l(p), e^l_c⟩ + b^l_c, that no user changes: all
 nodes are scored by one product a level, and a beam scores only the nodes it comes to. Both give the same numbers.
 """
 

@@ -11,7 +11,7 @@ from foldin.tensors import Bool, Float, Int, Tensor
 
 __all__ = ["CodeScores"]
 
-_AT_ONCE = 256  # people: what is known of them at a level stays in the cache
+_AT_ONCE = 256  # users: what is known of them at a level stays in the cache
 _CANCELS = 0.05  # probability left, below which it is not found as a complement
 _PAIRS = 8192  # scored along their paths at once
 
@@ -65,7 +65,7 @@ class CodeScores:
         seen: tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"]],
         allowed: Bool[Tensor, " items"],
     ) -> Float[Tensor, " users"]:
-        """log p(an item that is allowed, and that the person has not seen | state), in double precision.
+        """log p(an item that is allowed, and that the user has not seen | state), in double precision.
 
         Args:
             seen: (users, items), each pair once.
@@ -96,7 +96,7 @@ class CodeScores:
     def _mass(
         self, states: Float[Tensor, "users width"], users: Int[Tensor, " pairs"], items: Int[Tensor, " pairs"]
     ) -> Float[Tensor, " users"]:
-        """Σ p(item | state) over each person's items."""
+        """Σ p(item | state) over each user's items."""
         mass = torch.zeros(len(states), dtype=torch.float64, device=states.device)
         for user, item in zip(users.split(_PAIRS), items.split(_PAIRS), strict=True):
             own = self.decoder.log_prob(self.table, states[user], self.names[item], self.tree).sum(dim=1)

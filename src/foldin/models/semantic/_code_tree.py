@@ -1,8 +1,8 @@
 """The tree of names: every item is a path of codes, and whoever walks it can only end at an item.
 
 Level 0 are the first codes; the children of a node are the codes that follow its path in some item's name, in order; a leaf is
-an item. log p(item) = Σ_level log p(code | path), with p normalised over a node's children, is then normalised over the
-catalogue.
+an item. log p(item) = Σ_level log p(code | path), with p normalized over a node's children, is then normalized over the
+catalog.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Level:
 
 
 class CodeTree:
-    """The tree of a catalogue.
+    """The tree of a catalog.
 
     Args:
         names: codes of each item, level by level.

@@ -13,7 +13,7 @@ state; vandenoord2017.
 
 Departures from the paper: a causal transformer reads items, as sums of their codes' vectors, instead of an encoder that reads
 codes one by one; the next name comes from its state, with gates for the path (`_code_decoder.py`) instead of a decoder
-with attention; every event of a history is learned from; no token of the person. `constrained=false` learns to tell all codes
+with attention; every event of a history is learned from; no token of the user. `constrained=false` learns to tell all codes
 of a level apart, as the paper does, not only those that exist; serving is constrained in either case.
 """
 
@@ -28,12 +28,20 @@ from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.memory import require_memory
 from foldin.models.capability import Components, ItemFeatures, ItemTokens
 from foldin.models.contract import Recommender
-from foldin.models.item_tokens import KINDS, SOURCES, ItemNames, Naming
+from foldin.models.item_tokens import ItemTokenizer
 from foldin.models.semantic._code_beam import code_beam
 from foldin.models.semantic._code_decoder import CodeDecoder
 from foldin.models.semantic._code_scores import CodeScores
 from foldin.models.semantic._code_tree import CodeTree
 from foldin.models.start import PopularStart
+from foldin.models.token_sources import (
+    FromLog,
+    FromLogAndSentences,
+    FromLogAndTitles,
+    FromSentences,
+    FromTitles,
+    RandomTokens,
+)
 from foldin.nn import (
     CodeUse,
     SequenceEncoder,
@@ -53,33 +61,34 @@ _SMALL_BATCH = 1 << 17  # entries of a batch's states
 
 @dataclass(frozen=True, kw_only=True)
 class SemanticIdsConfig(Config):
-    names: str = setting("k-means", "residual k-means, RQ-VAE, or random: the control", choices=KINDS)
-    source: str = setting("log", "what names are learned from: the log, titles, or both", choices=SOURCES)
-    levels: int = setting(3, "codes of a name, besides the one that tells equal names apart", low=1, high=32)
-    codes: int = setting(256, "of each level", low=2)
-    vector: int = setting(
-        64, "width of an item's vector from the log, and from its title, that its name is made of", low=1
+    tokens: FromLog | FromTitles | FromSentences | FromLogAndTitles | FromLogAndSentences | RandomTokens = setting(
+        FromLog(), "Where the tokens of items come from."
     )
-    naming_epochs: int = setting(200, "of RQ-VAE", low=1)
-    width: int = setting(64, "of a code's vector, d", low=1)
-    heads: int = setting(1, "of the attention", low=1)
-    blocks: int = setting(2, "of the transformer", low=1, high=1000)
-    length: int = setting(50, "newest events that are read", low=1)
-    dropout: float = setting(0.2, "of the input and of each layer's output", low=0, below=1)
-    expansion: int = setting(1, "width of the feed-forward layer, in widths", low=1)
-    own: bool = setting(False, "what is read of an item is the sum of its codes' vectors and one of its own")
-    constrained: bool = setting(True, "learn to choose among the codes that exist after a path; else among all")
-    learning_rate: float = setting(1e-3, "of Adam", above=0)
-    decay: float = setting(
-        0.0, "share of the planned steps, the last ones, over which that falls to zero", low=0, high=1
+    embedding_dim: int = setting(64, "Width of a token's vector, d.", low=1)
+    n_heads: int = setting(1, "Heads of the attention.", low=1)
+    n_layers: int = setting(2, "Blocks of the transformer.", low=1, high=1000)
+    max_length: int = setting(50, "Newest events of a history that are read.", low=1)
+    dropout: float = setting(0.2, "Dropout of the input and of each layer's output.", low=0, below=1)
+    expansion: int = setting(1, "Width of the feed-forward layer, in widths of the block.", low=1)
+    item_vectors: bool = setting(
+        False, "Whether what is read of an item is the sum of its tokens' vectors and one of its own."
     )
-    batch_tokens: int = setting(2048, "events a step", low=1)
-    epochs: int = setting(200, "at most", low=1)
+    constrained: bool = setting(
+        True, "Whether training chooses among the tokens that exist after a path; otherwise among all of a level."
+    )
+    learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0)
+    lr_decay: float = setting(
+        0.0, "Share of the planned steps, the last ones, over which the learning rate falls to zero.", low=0, high=1
+    )
+    batch_tokens: int = setting(2048, "Events in a batch.", low=1)
+    epochs: int = setting(200, "Epochs, at most.", low=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.width % self.heads:
-            raise ConfigError(f"SemanticIds: heads = {self.heads}: must divide width = {self.width}")
+        if self.embedding_dim % self.n_heads:
+            raise ConfigError(
+                f"SemanticIds: n_heads = {self.n_heads}: must divide embedding_dim = {self.embedding_dim}"
+            )
 
 
 class SemanticIds(ItemFeatures, ItemTokens, Components, PopularStart, Recommender[SemanticIdsConfig]):
@@ -91,47 +100,41 @@ class SemanticIds(ItemFeatures, ItemTokens, Components, PopularStart, Recommende
 
     def _build(self, generator: torch.Generator) -> None:
         config = self.config
-        require_memory(encoder_bytes(config.width, config.blocks), self._called(), self.smaller, self.device)
-        how = Naming(
-            kind=config.names,
-            source=config.source,
-            levels=config.levels,
-            codes=config.codes,
-            width=config.vector,
-            epochs=config.naming_epochs,
-        )
-        self.naming = ItemNames(self.n_items, how, self.device, seed=generator.initial_seed())
+        require_memory(encoder_bytes(config.embedding_dim, config.n_layers), self._called(), self.smaller, self.device)
+        self.tokenizer = ItemTokenizer(self.n_items, config.tokens, self.device, seed=generator.initial_seed())
         shape = TransformerShape(
-            width=config.width,
-            heads=config.heads,
-            blocks=config.blocks,
-            length=config.length,
+            width=config.embedding_dim,
+            heads=config.n_heads,
+            blocks=config.n_layers,
+            length=config.max_length,
             expansion=config.expansion,
             dropout=config.dropout,
         )
-        sizes = self.naming.sizes
+        sizes = self.tokenizer.sizes
         self.encoder = SequenceEncoder(
-            sum(sizes) + config.own * self.n_items,
+            sum(sizes) + config.item_vectors * self.n_items,
             shape,
             places="newest",
             initial_sd=None,
             generator=generator,
             device=self.device,
         )
-        self.decoder = CodeDecoder(sizes, config.width, generator=generator, device=self.device)
+        self.decoder = CodeDecoder(sizes, config.embedding_dim, generator=generator, device=self.device)
         self.log_share = torch.zeros(self.n_items, device=self.device)
         self.titles: Sequence[str] | None = None
         self._grow()
 
     def training_bytes(self, train: Histories) -> float:
         config = self.config
-        states = step_bytes(train, config.batch_tokens, config.length, config.width, config.heads, config.blocks)
+        states = step_bytes(
+            train, config.batch_tokens, config.max_length, config.embedding_dim, config.n_heads, config.n_layers
+        )
         tokens = min(config.batch_tokens, train.n_events)
-        return super().training_bytes(train) + states + 12.0 * tokens * sum(self.naming.sizes)
+        return super().training_bytes(train) + states + 12.0 * tokens * sum(self.tokenizer.sizes)
 
     def tensors(self) -> dict[str, Tensor]:
         learned = {f"decoder.{name}": value for name, value in self.decoder.named_parameters()}
-        return {**self.encoder.by_name(), **learned, **self.naming.tensors(), "log_share": self.log_share}
+        return {**self.encoder.by_name(), **learned, **self.tokenizer.tensors(), "log_share": self.log_share}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         super().load_state(state)
@@ -139,7 +142,7 @@ class SemanticIds(ItemFeatures, ItemTokens, Components, PopularStart, Recommende
 
     def describe(self, catalog: Catalog) -> None:
         if len(catalog) != self.n_items:
-            raise ShapeError(f"the model knows {self.n_items} items, the catalogue {len(catalog)}")
+            raise ShapeError(f"the model knows {self.n_items} items, the catalog {len(catalog)}")
         given = catalog.table["title"].to_list() if "title" in catalog.table.columns else []
         # An item without a title is not named by its id.
         self.titles = [title or "" for title in given] if any(given) else None
@@ -148,12 +151,12 @@ class SemanticIds(ItemFeatures, ItemTokens, Components, PopularStart, Recommende
         return _Training(self)
 
     def _grow(self) -> None:
-        names = self.naming.names
+        names = self.tokenizer.tokens
         # Before any training all names are zeros: there is no tree, and no way to an item.
         known = len(names) == 1 or bool(names.any())
         self._tree = CodeTree(names.cpu().numpy(), self.device) if known else None
-        self.encoder.names = self.naming.rows()
-        if self.config.own:
+        self.encoder.names = self.tokenizer.rows()
+        if self.config.item_vectors:
             rows = torch.arange(self.n_items, device=self.device) + self.decoder.starts[-1]
             self.encoder.names = torch.cat((self.encoder.names, rows.unsqueeze(1)), dim=1)
 
@@ -169,7 +172,7 @@ class SemanticIds(ItemFeatures, ItemTokens, Components, PopularStart, Recommende
         return self._tree
 
     def _scores(self) -> CodeScores:
-        return CodeScores(self.decoder, self.tree, self.encoder.items.detach(), self.naming.names)
+        return CodeScores(self.decoder, self.tree, self.encoder.items.detach(), self.tokenizer.tokens)
 
     @torch.no_grad()
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
@@ -179,7 +182,7 @@ class SemanticIds(ItemFeatures, ItemTokens, Components, PopularStart, Recommende
         return np.ones(self.n_items, dtype=bool)
 
     def branching(self) -> int:
-        return self.config.codes
+        return self.config.tokens.codebook_size
 
     @torch.no_grad()
     def beam_search(
@@ -198,10 +201,10 @@ class SemanticIds(ItemFeatures, ItemTokens, Components, PopularStart, Recommende
 
     def item_tokens(self) -> Int64[Array, "items levels"]:
         _ = self.tree  # learned
-        return self.naming.names.cpu().numpy()
+        return self.tokenizer.tokens.cpu().numpy()
 
     def token_use(self) -> CodeUse:
-        return self.naming.use()
+        return self.tokenizer.use()
 
     def components(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
         """(share of events, distribution over items) of each first code that has an item."""
@@ -228,12 +231,12 @@ class SemanticIds(ItemFeatures, ItemTokens, Components, PopularStart, Recommende
         titles = list(titles)
         if odd := [one for one in titles if not isinstance(one, str)]:
             raise ConfigError(f"titles are text; met {odd[0]!r}")
-        added = torch.from_numpy(self.naming.of_new(titles)).to(self.device)
+        added = torch.from_numpy(self.tokenizer.of_new(titles)).to(self.device)
         grown = SemanticIds(self.n_items + len(titles), self.config, device=self.device)
         state = self.state()
         state["names"] = torch.cat((state["names"], added.cpu()))
-        if self.config.own:
-            state["items"] = torch.cat((state["items"], torch.zeros(len(titles), self.config.width)))
+        if self.config.item_vectors:
+            state["items"] = torch.cat((state["items"], torch.zeros(len(titles), self.config.embedding_dim)))
         # Nobody has taken them: in a list for somebody without a history they stand where the rarest do.
         share = state["log_share"].exp()
         share = torch.cat((share, share.min().expand(len(titles))))
@@ -256,11 +259,11 @@ class _Training(Trainer[Histories]):
             optimizer=lambda parameters: torch.optim.Adam(
                 list(parameters.values()), lr=config.learning_rate, betas=(0.9, 0.98), fused=True
             ),
-            batches=lambda train, rng: batches_of_transitions(train, config.length, config.batch_tokens, rng),
-            learning_rate=falling(config.learning_rate, config.decay),
-            small=config.batch_tokens * config.width <= _SMALL_BATCH,
+            batches=lambda train, rng: batches_of_transitions(train, config.max_length, config.batch_tokens, rng),
+            learning_rate=falling(config.learning_rate, config.lr_decay),
+            small=config.batch_tokens * config.embedding_dim <= _SMALL_BATCH,
         )
-        first = (model.naming.learning("name", lambda: model.titles, self._after),)
+        first = (model.tokenizer.learning("name", lambda: model.titles, self._after),)
         super().__init__(phase, epochs=config.epochs, first=first)
 
     def _after(self, train: Histories) -> None:
@@ -269,9 +272,9 @@ class _Training(Trainer[Histories]):
 
     def loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
         model = self.model
-        given, targets = transitions(batch, model.config.length, model.device)
+        given, targets = transitions(batch, model.config.max_length, model.device)
         states = model.encoder(given, generator).flatten(0, 1).index_select(0, given.positions())
         tree = model.tree if model.config.constrained else None
-        parts = model.decoder.log_prob(model.encoder.items, states, model.naming.names[targets], tree).mean(dim=0)
+        parts = model.decoder.log_prob(model.encoder.items, states, model.tokenizer.tokens[targets], tree).mean(dim=0)
         terms = {f"nats_level_{level}": -part for level, part in enumerate(parts.detach(), 1)}
         return Loss(-parts.sum(), terms)

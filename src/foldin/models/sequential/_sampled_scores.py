@@ -8,7 +8,7 @@ from foldin.tensors import Float, Int, Tensor
 
 __all__ = ["sampled_scores"]
 
-_DENSE_SHARE = 1 / 32  # of the catalogue; above it a dense product is quicker than fetching the rows
+_DENSE_SHARE = 1 / 32  # of the catalog; above it a dense product is quicker than fetching the rows
 _BLOCK = 1 << 22  # scores worked on at once
 
 

@@ -1,33 +1,28 @@
-"""SASRec: a causal transformer over a person's history.
+"""SASRec: a causal transformer over a user's history.
 
     x_i = √d · E[item_i] + P[place_i],   h = Transformer(x),   s(next = j | first i events) = ⟨h_i, E[j]⟩
 
-Places count back from the newest event, or with `places=oldest` from the oldest that is read, in training and in serving alike.
-Every event but the first is a target; only the `length` newest are read.
+Places count back from the newest event, or with `positions.origin=oldest` from the oldest that is read, in training and in
+serving alike. Every event but the first is a target; only the `max_length` newest are read.
 
-Losses, by name:
+Losses (`losses.py`): softmax over the whole catalog, sampled softmax with log-Q correction, binary with one negative (the
+paper's), and gBCE. Under the binary losses σ(s) is the chance that an item is the positive one among its negatives, not a share
+of the catalog: their softmax is no density, until a temperature fitted on validation users makes it one
+(`evaluation/temperature.py`).
 
-    softmax   −log softmax over the whole catalogue
-    sampled   the same over `negatives` shared items and the target, with log-Q correction
-    bce       binary, one negative for each target that the person does not have (the paper's)
-    gbce      binary, many negatives, the positive's probability calibrated by t
-
-`auto` is the full softmax up to 200,000 items and the sampled one above. Under the binary losses σ(s) is the chance that an item
-is the positive one among its negatives, not a share of the catalog: their softmax is no density, until a temperature fitted on
-validation users makes it one (`evaluation/temperature.py`).
-
-With `codes` an item has no row of its own: its vector is the sum of its codes' (`models/item_tokens.py`: residual k-means of who
-took what together): what is learned and kept is a table of thousands; the sums of all items are formed at each step.
+With `codebook_size` an item has no vector of its own: its vector is the sum of its tokens' (`models/item_tokens.py`: residual
+k-means of who took what together): what is learned and kept is a table of thousands; the sums of all items are formed at each
+step.
 
 Source: kang2018, eqs. 1–8 and the authors' code: d 50, 2 blocks, 1 head, Adam 1e-3 with β₂ = .98, dropout .5 (Amazon) or .2
-(MovieLens), lengths 50 and 200. Losses: petrov2023 (gBCE), klenitskiy2023 (full softmax), `models/sequential/_losses.py`.
+(MovieLens), lengths 50 and 200. Losses: petrov2023 (gBCE), klenitskiy2023 (full softmax).
 
 With `timed`, training needs the times of the events. A history that comes without them is read as of one moment: the bias by
 time is then alike for all events and drops out of the attention.
 
-Departures from the paper: the full softmax is the default. A batch has a number of events, not of people, all of about one
+Departures from the paper: the full softmax is the default. A batch has a number of events, not of users, all of about one
 length, so that next to nothing is computed for filling. By default the paper's x + D(SA(LN(x))) holds; the authors' code, which
-adds to the normalised input and takes keys and values from the unnormalised one, is `block=authors`. An empty history, which
+adds to the normalized input and takes keys and values from the unnormalized one, is `block=authors`. An empty history, which
 the paper does not have, gets the training counts.
 """
 
@@ -44,9 +39,12 @@ from foldin.kernels import Buffers, matmul_into
 from foldin.memory import require_memory
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.contract import Recommender
-from foldin.models.item_tokens import ItemNames, naming
+from foldin.models.item_tokens import ItemTokenizer
 from foldin.models.sequential._sasrec_trainer import SASRecTrainer
+from foldin.models.sequential.losses import BCE, GBCE, FullSoftmax, NextItemLoss, SampledSoftmax
+from foldin.models.sequential.positions import LearnedPositions, RelativePositions, RotaryPositions
 from foldin.models.start import PopularStart
+from foldin.models.token_sources import FromLog
 from foldin.nn import Cache, SequenceEncoder, TransformerShape, encoder_bytes, newest, step_bytes
 from foldin.tensors import Array, Bool, Float, Int, Tensor
 from foldin.training import Config, Trainer, setting
@@ -54,59 +52,61 @@ from foldin.training import Config, Trainer, setting
 __all__ = ["Reading", "SASRec", "SASRecConfig"]
 
 _FULL_SOFTMAX_ITEMS = 200_000
-_BINARY = ("bce", "gbce")
-_NEGATIVES = {"bce": 1, "gbce": 256, "sampled": 3000}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SASRecConfig(Config):
-    width: int = setting(64, "of an item's vector, d", low=1)
-    heads: int = setting(1, "of the attention", low=1)
-    codes: int | None = setting(
-        None, "compress: an item's vector is the sum of four codes' vectors, of this many a level", low=2
+    embedding_dim: int = setting(64, "Width of an item's vector, d.", low=1)
+    n_heads: int = setting(1, "Heads of the attention.", low=1)
+    n_layers: int = setting(2, "Blocks of the transformer.", low=1, high=1000)
+    max_length: int = setting(50, "Newest events of a history that are read.", low=1)
+    codebook_size: int | None = setting(
+        None,
+        "Tokens of a level, if an item's vector is the sum of four tokens' vectors; none for vectors of its own.",
+        low=2,
     )
-    blocks: int = setting(2, "of the transformer", low=1, high=1000)
-    length: int = setting(50, "newest events that are read", low=1)
-    crop: bool = setting(False, "learn from a random window of a longer history each time, not its newest events")
-    dropout: float = setting(0.2, "of the input and of each layer's output", low=0, below=1)
-    attention_dropout: float = setting(0.0, "of the attention's weights", low=0, below=1)
-    positions: str = setting("learned", "of the events", choices=("learned", "rotary", "relative", "none"))
-    places: str = setting("newest", "the end that learned positions count from", choices=("newest", "oldest"))
-    timed: bool = setting(False, "attention looks at the time between events; the log must have times")
-    block: str = setting("plain", "the paper's, its code's, or gated", choices=("plain", "authors", "gated"))
-    expansion: int = setting(1, "width of the feed-forward layer, in widths", low=1)
-    initial_sd: float | None = setting(None, "of normal initial weights; none for Xavier's", above=0)
-    loss: str = setting(
-        "auto", "softmax up to 200,000 items, else sampled", choices=("auto", "softmax", "sampled", "bce", "gbce")
+    crop: bool = setting(
+        False, "Whether training reads a random window of a longer history each time, not its newest events."
     )
-    negatives: int | None = setting(None, "sampled: 3,000 a step; bce: 1, gbce: 256 a target", low=1)
-    sampling: str = setting("uniform", "where `sampled` has them from", choices=("uniform", "popularity", "batch"))
-    gbce_t: float = setting(0.75, "calibration of gbce, 0 for none", low=0, high=1)
-    temperature: float | None = setting(None, "of L2-normalised vectors, instead of the plain product", above=0)
-    learning_rate: float = setting(1e-3, "of Adam", above=0)
-    decay: float = setting(
-        0.0, "share of the planned steps, the last ones, over which that falls to zero", low=0, high=1
+    dropout: float = setting(0.2, "Dropout of the input and of each layer's output.", low=0, below=1)
+    attention_dropout: float = setting(0.0, "Dropout of the attention's weights.", low=0, below=1)
+    positions: LearnedPositions | RotaryPositions | RelativePositions | None = setting(
+        LearnedPositions(), "How the places of events are known."
     )
-    batch_tokens: int = setting(2048, "events a step", low=1)
-    epochs: int = setting(200, "at most", low=1)
+    timed: bool = setting(False, "Whether attention sees the time between events; the log must have times.")
+    block: str = setting(
+        "plain", "Block of the transformer: the paper's, its code's, or gated.", choices=("plain", "authors", "gated")
+    )
+    expansion: int = setting(1, "Width of the feed-forward layer, in widths of the block.", low=1)
+    initial_sd: float | None = setting(
+        None, "Standard deviation of normal initial weights; none for Xavier's uniform ones.", above=0
+    )
+    loss: FullSoftmax | SampledSoftmax | BCE | GBCE | None = setting(
+        None, "Loss of predicting the next item; none for the softmax up to 200,000 items and the sampled one above."
+    )
+    temperature: float | None = setting(
+        None, "Temperature of the product of L2-normalized vectors; none for the plain product.", above=0
+    )
+    learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0)
+    lr_decay: float = setting(
+        0.0, "Share of the planned steps, the last ones, over which the learning rate falls to zero.", low=0, high=1
+    )
+    batch_tokens: int = setting(2048, "Events in a batch.", low=1)
+    epochs: int = setting(200, "Epochs, at most.", low=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.width % self.heads:
-            raise ConfigError(f"SASRec: heads = {self.heads}: must divide width = {self.width}")
-        if self.places == "oldest" and self.positions != "learned":
-            raise ConfigError(
-                f"SASRec: places = 'oldest' is of learned positions; positions = {self.positions!r} have no end"
-            )
+        if self.embedding_dim % self.n_heads:
+            raise ConfigError(f"SASRec: n_heads = {self.n_heads}: must divide embedding_dim = {self.embedding_dim}")
 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """People's histories as far as they were read; `SASRec.extend` goes on from here.
+    """Users' histories as far as they were read; `SASRec.extend` goes on from here.
 
     Args:
         histories: what was read.
-        states: h of each person's newest event; zeros for an empty history.
+        states: h of each user's newest event; zeros for an empty history.
         cache: keys and values; None where the next event moves all others, and everything is read again.
     """
 
@@ -124,31 +124,33 @@ class SASRec(OnnxGraph, DotProduct, PopularStart, Recommender[SASRecConfig]):
 
     def _build(self, generator: torch.Generator) -> None:
         config = self.config
-        self.has_likelihood = config.loss not in _BINARY
+        self.has_likelihood = self.loss.density
         # Said at once: the layers below would be filled, one after the other, before the one that does not fit.
-        require_memory(encoder_bytes(config.width, config.blocks), self._called(), self.smaller, self.device)
+        require_memory(encoder_bytes(config.embedding_dim, config.n_layers), self._called(), self.smaller, self.device)
         shape = TransformerShape(
-            width=config.width,
-            heads=config.heads,
-            blocks=config.blocks,
-            length=config.length,
+            width=config.embedding_dim,
+            heads=config.n_heads,
+            blocks=config.n_layers,
+            length=config.max_length,
             block=config.block,
             expansion=config.expansion,
-            rotary=config.positions == "rotary",
-            relative=config.positions == "relative",
+            rotary=isinstance(config.positions, RotaryPositions),
+            relative=isinstance(config.positions, RelativePositions),
             timed=config.timed,
             dropout=config.dropout,
             attention_dropout=config.attention_dropout,
         )
-        self.naming = (
+        self.tokenizer = (
             None
-            if config.codes is None
-            else ItemNames(self.n_items, naming(config.codes), self.device, seed=generator.initial_seed())
+            if config.codebook_size is None
+            else ItemTokenizer(
+                self.n_items, FromLog(codebook_size=config.codebook_size), self.device, seed=generator.initial_seed()
+            )
         )
         self.encoder = SequenceEncoder(
-            self.n_items if self.naming is None else sum(self.naming.sizes),
+            self.n_items if self.tokenizer is None else sum(self.tokenizer.sizes),
             shape,
-            places=config.places if config.positions == "learned" else None,
+            places=config.positions.origin if isinstance(config.positions, LearnedPositions) else None,
             initial_sd=config.initial_sd,
             generator=generator,
             device=self.device,
@@ -159,25 +161,22 @@ class SASRec(OnnxGraph, DotProduct, PopularStart, Recommender[SASRecConfig]):
 
     def training_bytes(self, train: Histories) -> float:
         config = self.config
-        states = step_bytes(train, config.batch_tokens, config.length, config.width, config.heads, config.blocks)
+        states = step_bytes(
+            train, config.batch_tokens, config.max_length, config.embedding_dim, config.n_heads, config.n_layers
+        )
         # Indices of negatives, scores and their gradients.
-        negatives = self.negatives
-        return super().training_bytes(train) + states + 24.0 * negatives * min(config.batch_tokens, train.n_events)
+        tokens = min(config.batch_tokens, train.n_events)
+        return super().training_bytes(train) + states + 24.0 * self.loss.drawn(tokens) * tokens
 
     @property
-    def loss_kind(self) -> str:
+    def loss(self) -> NextItemLoss:
         """The loss that it is trained by."""
-        if self.config.loss != "auto":
+        if self.config.loss is not None:
             return self.config.loss
-        return "softmax" if self.n_items <= _FULL_SOFTMAX_ITEMS else "sampled"
-
-    @property
-    def negatives(self) -> int:
-        """Items drawn against each target, or each step; 0 where all items are scored."""
-        return 0 if self.loss_kind == "softmax" else self.config.negatives or _NEGATIVES[self.loss_kind]
+        return FullSoftmax() if self.n_items <= _FULL_SOFTMAX_ITEMS else SampledSoftmax()
 
     def tensors(self) -> dict[str, Tensor]:
-        named = {} if self.naming is None else self.naming.tensors()
+        named = {} if self.tokenizer is None else self.tokenizer.tensors()
         return {**self.encoder.by_name(), **named, "log_share": self.log_share}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
@@ -185,10 +184,10 @@ class SASRec(OnnxGraph, DotProduct, PopularStart, Recommender[SASRecConfig]):
         self._call()
 
     def _call(self) -> None:
-        self.encoder.names = None if self.naming is None else self.naming.rows()
+        self.encoder.names = None if self.tokenizer is None else self.tokenizer.rows()
 
     def check_training(self, train: Histories) -> None:
-        """Whether it can be trained on these people.
+        """Whether it can be trained on these users.
 
         Raises:
             FitError: nobody has an event, or attention looks at times and the log has none.
@@ -236,12 +235,12 @@ class SASRec(OnnxGraph, DotProduct, PopularStart, Recommender[SASRecConfig]):
         if self.config.timed:
             raise ConfigError("SASRec: timed = true: a graph takes plain histories of items and would lose their times")
         history = F.pad(history, (0, 1), value=-1)  # a rectangle without a column has nothing to gather from
-        counts, length = (history >= 0).sum(dim=1), self.config.length
+        counts, length = (history >= 0).sum(dim=1), self.config.max_length
         lengths = counts.clamp(min=1, max=length)
         steps = (counts.clamp(min=length) - length).unsqueeze(1) + torch.arange(length, device=history.device)
         items = history.gather(1, steps.clamp(max=history.shape[1] - 1)).clamp(min=0)
-        x = self.encoder.placed(F.embedding(items, self.encoder.vectors()) * self.config.width**0.5, lengths)
-        newest_at = (lengths - 1)[:, None, None].expand(-1, 1, self.config.width)
+        x = self.encoder.placed(F.embedding(items, self.encoder.vectors()) * self.config.embedding_dim**0.5, lengths)
+        newest_at = (lengths - 1)[:, None, None].expand(-1, 1, self.config.embedding_dim)
         states = self._asked(self.encoder.transformer(x).gather(1, newest_at).squeeze(1))
         return torch.where(counts.unsqueeze(1) > 0, states @ self._vectors().t(), self.log_share)
 
@@ -249,30 +248,30 @@ class SASRec(OnnxGraph, DotProduct, PopularStart, Recommender[SASRecConfig]):
     def read(self, histories: Histories) -> Reading:
         """Histories, read so that further events can be added one at a time."""
         self.check_histories(histories)
-        room = self.config.length > int(histories.lengths.max(initial=0))
+        room = self.config.max_length > int(histories.lengths.max(initial=0))
         if not room or not self.encoder.extensible or len(histories) == 0 or int(histories.lengths.min()) == 0:
             return Reading(histories, self.queries(histories), None)
-        part = newest(histories, self.config.length, self.device)
+        part = newest(histories, self.config.max_length, self.device)
         states, cache = self.encoder.begin(part)
         return Reading(histories, self._asked(states.flatten(0, 1)[part.last()]), cache)
 
     @torch.no_grad()
     def extend(self, reading: Reading, later: Histories) -> Reading:
-        """The reading with one more event of each person.
+        """The reading with one more event of each user.
 
         Where positions do not count from the newest event only that event is computed, as long as no history is longer
-        than `length`; else everything is read again. The result is the same.
+        than `max_length`; else everything is read again. The result is the same.
 
         Raises:
-            ShapeError: other people, or not one event each.
+            ShapeError: other users, or not one event each.
         """
         histories = reading.histories.followed_by(later)
         if (later.lengths != 1).any():
-            raise ShapeError("SASRec: a reading is extended by one event of each person")
+            raise ShapeError("SASRec: a reading is extended by one event of each user")
         cache = reading.cache
         # Times that only some of the events have are left out of all.
         dropped = self.config.timed and (later.times is None) != (reading.histories.times is None)
-        if cache is None or dropped or int(cache.lengths.max()) >= self.config.length:
+        if cache is None or dropped or int(cache.lengths.max()) >= self.config.max_length:
             return self.read(histories)
         part = newest(later, 1, self.device)
         states, cache = self.encoder.extend(part, cache)

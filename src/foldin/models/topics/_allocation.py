@@ -1,7 +1,7 @@
-"""The step that PLSA, LDA and Poisson factorisation share: every event is divided among the factors.
+"""The step that PLSA, LDA and Poisson factorization share: every event is divided among the factors.
 
 Event (u, i) goes to factor k in the share φ_uik = a_uk b_ik / r_ui with r_ui = Σ_k a_uk b_ik. What the models need of it are the
-sums of those shares over a person's events and over an item's,
+sums of those shares over a user's events and over an item's,
 
     Σ_i φ_uik = a_uk Σ_i b_ik / r_ui,      Σ_u φ_uik = b_ik Σ_u a_uk / r_ui
 
@@ -36,12 +36,12 @@ class Allocated(NamedTuple):
 
     Args:
         rates: r of each event.
-        people: Σ_i φ_uik.
+        users: Σ_i φ_uik.
         items: Σ_u φ_uik.
     """
 
     rates: Float[Array, " events"]
-    people: Float[Array, "users factors"]
+    users: Float[Array, "users factors"]
     items: Float[Array, "items factors"]
 
 
@@ -58,15 +58,15 @@ class _Events:
             )
 
     def rates(
-        self, people: Float[Tensor, "users factors"], items: Float[Tensor, "items factors"]
+        self, users: Float[Tensor, "users factors"], items: Float[Tensor, "items factors"]
     ) -> Float[Tensor, " events"]:
-        users, n_items = self.pattern.shape
+        count, n_items = self.pattern.shape
         if len(self.items) == 0:
-            return people.new_empty(0)
-        if len(self.items) > users * n_items:  # repeats, more than the sparse kernel has room for
-            rows = torch.repeat_interleave(torch.arange(users), self.offsets.diff())
-            return (people @ items.t())[rows, self.items]
-        return torch.sparse.sampled_addmm(self.pattern, people, items.t(), beta=0.0).values()
+            return users.new_empty(0)
+        if len(self.items) > count * n_items:  # repeats, more than the sparse kernel has room for
+            rows = torch.repeat_interleave(torch.arange(count), self.offsets.diff())
+            return (users @ items.t())[rows, self.items]
+        return torch.sparse.sampled_addmm(self.pattern, users, items.t(), beta=0.0).values()
 
     def sums(
         self, items: Float[Tensor, "items factors"], rates: Float[Tensor, " events"]
@@ -79,18 +79,18 @@ class _Events:
 
 
 def allocate(
-    people: Float[Array, "users factors"], items: Float[Array, "items factors"], histories: Histories
+    users: Float[Array, "users factors"], items: Float[Array, "items factors"], histories: Histories
 ) -> Allocated:
-    """The sums over all people, in the precision of the factors.
+    """The sums over all users, in the precision of the factors.
 
     Args:
-        people, items: a and b, ≥ 0, with a positive r for every event.
-        histories: the events, a row of `people` each.
+        users, items: a and b, ≥ 0, with a positive r for every event.
+        histories: the events, a row of `users` each.
     """
     b = torch.from_numpy(items)
 
     def work(part: slice) -> Allocated:
-        rows, own = histories.rows(part.start, part.stop), people[part]
+        rows, own = histories.rows(part.start, part.stop), users[part]
         a, events = torch.from_numpy(own), _Events(rows, b.dtype)
         r = events.rates(a, b)
         inverse = scipy.sparse.csr_matrix(
@@ -99,11 +99,11 @@ def allocate(
         return Allocated(r.numpy(), events.sums(b, r).mul_(a).numpy(), inverse.T @ own)
 
     found = on_threads(work, _parts(histories))
-    rates, of_people = (np.concatenate([part[i] for part in found]) for i in range(2))
+    rates, of_users = (np.concatenate([part[i] for part in found]) for i in range(2))
     total = found[0].items
     for part in found[1:]:
         total += part.items
-    return Allocated(rates, of_people, total * items)
+    return Allocated(rates, of_users, total * items)
 
 
 def _parts(histories: Histories) -> list[slice]:
@@ -112,7 +112,7 @@ def _parts(histories: Histories) -> list[slice]:
 
 
 def even_parts(histories: Histories, parts: int) -> list[slice]:
-    """Runs of people with about the same number of events, one for each thread."""
+    """Runs of users with about the same number of events, one for each thread."""
     wanted = np.linspace(0, histories.n_events, parts + 1)[1:-1]
     edges = [0, *np.searchsorted(histories.offsets, wanted).tolist(), len(histories)]
     return [slice(a, b) for a, b in itertools.pairwise(edges)]
@@ -127,7 +127,7 @@ def local_ascent(
     iterations: int,
     tolerance: float,
 ) -> None:
-    """Every person's own variables to convergence, the items' held fixed.
+    """Every user's own variables to convergence, the items' held fixed.
 
     In single precision, which is quicker. Shares do not depend on the scale of a row of a or of b, so that each is divided by its
     largest entry, and what is below 10⁻¹⁸ of that counts as that much, so that every r is positive.
@@ -136,16 +136,16 @@ def local_ascent(
         items: b above.
         histories: the events, a row of `start` each.
         start: log a to begin with.
-        update: given Σ_i φ_uik of some people, and who they are, sets their variables and returns their new log a, up to a
-            constant a person. Called from several threads, for different people.
+        update: given Σ_i φ_uik of some users, and who they are, sets their variables and returns their new log a, up to a
+            constant a user. Called from several threads, for different users.
         iterations: at most.
-        tolerance: Σ_k a_uk |change of log a_uk| ÷ Σ_k a_uk at which a person is done.
+        tolerance: Σ_k a_uk |change of log a_uk| ÷ Σ_k a_uk at which a user is done.
     """
     with np.errstate(divide="ignore"):
         b = torch.from_numpy(_scaled(np.log(items)))
 
     def work(part: slice) -> None:
-        """A run of people, as many at a time as fit into a core's own cache."""
+        """A run of users, as many at a time as fit into a core's own cache."""
         offsets = histories.offsets[part.start : part.stop + 1]
         edges = np.searchsorted(offsets, np.arange(offsets[0], offsets[-1], _CHUNK_EVENTS))
         for first, last in itertools.pairwise(np.unique([0, *edges, len(offsets) - 1]) + part.start):
@@ -157,22 +157,22 @@ def local_ascent(
 def _ascend(
     b: Float[Tensor, "items factors"],
     histories: Histories,
-    people: Int64[Array, " chunk"],
+    users: Int64[Array, " chunk"],
     logs: Float[Array, "chunk factors"],
     update: Callable[[Float[Array, "chunk factors"], Int64[Array, " chunk"]], Float[Array, "chunk factors"]],
     iterations: int,
     tolerance: float,
 ) -> None:
-    """`local_ascent` of some people, from `logs`; who has converged is left out of the next iterations."""
+    """`local_ascent` of some users, from `logs`; who has converged is left out of the next iterations."""
     for begun in range(0, iterations, _REVIEW):
-        events = _Events(histories.select(people), b.dtype)
+        events = _Events(histories.select(users), b.dtype)
         for _ in range(begun, min(begun + _REVIEW, iterations)):
             own, before = _scaled(logs), logs
             a = torch.from_numpy(own)
-            logs = update(events.sums(b, events.rates(a, b)).mul_(a).numpy(), people)
+            logs = update(events.sums(b, events.rates(a, b)).mul_(a).numpy(), users)
         going_on = (own * np.abs(logs - before)).sum(axis=1) > tolerance * own.sum(axis=1)
-        people, logs = people[going_on], logs[going_on]
-        if len(people) == 0:
+        users, logs = users[going_on], logs[going_on]
+        if len(users) == 0:
             break
 
 

@@ -10,6 +10,7 @@ from scipy.special import gammaln, psi
 from foldin.data import Histories
 from foldin.models.topics._allocation import allocate
 from foldin.models.topics._gammas import Gammas, gamma_entropy
+from foldin.models.topics.online import CoordinateAscent, StochasticAscent
 from foldin.tensors import Tensor
 from foldin.training import FullPass, Trainer
 
@@ -24,48 +25,49 @@ class PoissonTrainer(Trainer[Histories]):
 
     def __init__(self, model: "PoissonFactorization") -> None:
         self.model, config = model, model.config
-        self.people: Gammas | None = None  # of the training users, between passes
+        self.users: Gammas | None = None  # of the training users, between passes
         self._step = torch.zeros((), dtype=torch.float64)  # stochastic steps taken
-        run = self.ascend if config.batch_size is None else self.stochastic
+        run = self.ascend if isinstance(config.ascent, CoordinateAscent) else self.stochastic
         super().__init__(FullPass(name="ascend", run=run), epochs=config.epochs)
 
     def state(self) -> dict[str, Tensor]:
         """Online steps taken, and q of the training users between passes, where they go on."""
-        if self.people is None:
+        if self.users is None:
             return {"step": self._step}
-        people = self.people
-        arrays = {"shape": people.shape, "rate": people.rate, "activity_rate": people.activity_rate}
+        users = self.users
+        arrays = {"shape": users.shape, "rate": users.rate, "activity_rate": users.activity_rate}
         return {"step": self._step, **{name: torch.from_numpy(value) for name, value in arrays.items()}}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Go on from there."""
         self._step.copy_(state["step"])
         if "shape" in state:
-            self.people = Gammas(*(state[name].numpy() for name in ("shape", "rate", "activity_rate")))
+            self.users = Gammas(*(state[name].numpy() for name in ("shape", "rate", "activity_rate")))
 
     def ascend(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        model = self.model
+        model, ascent = self.model, self.model.config.ascent
+        assert isinstance(ascent, CoordinateAscent)
         items = model._items()
-        if model.config.anew:
-            people = model._fold_in(train)
+        if ascent.restart:
+            users = model._fold_in(train)
         else:
-            if self.people is None:
-                self.people = model._prior_people(len(train), items.mean.sum(axis=0))
-            people = self.people
-        found = allocate(people.geometric, items.geometric, train)
-        bound = self.bound(people, items, float(np.log(found.rates).sum()))
-        if not model.config.anew:
-            model._update(people, found.people, items.mean.sum(axis=0), slice(None))
-        model._update(items, found.items, people.mean.sum(axis=0), slice(None))
+            if self.users is None:
+                self.users = model._prior_users(len(train), items.mean.sum(axis=0))
+            users = self.users
+        found = allocate(users.geometric, items.geometric, train)
+        bound = self.bound(users, items, float(np.log(found.rates).sum()))
+        if not ascent.restart:
+            model._update(users, found.users, items.mean.sum(axis=0), slice(None))
+        model._update(items, found.items, users.mean.sum(axis=0), slice(None))
         return {"elbo": bound / len(train)}
 
-    def bound(self, people: Gammas, items: Gammas, log_rates: float) -> float:
+    def bound(self, users: Gammas, items: Gammas, log_rates: float) -> float:
         """E_q[log p(y, everything)] + H(q) in nats, with φ at its best for the gammas."""
         model = self.model
         config, kappa = model.config, model._activity_shape()
-        total = log_rates - float(people.mean.sum(axis=0) @ items.mean.sum(axis=0))
+        total = log_rates - float(users.mean.sum(axis=0) @ items.mean.sum(axis=0))
         a, a1, mean = config.shape, config.activity_shape, config.activity_mean
-        for side in (people, items):
+        for side in (users, items):
             log_value, log_activity = psi(side.shape) - np.log(side.rate), psi(kappa) - np.log(side.activity_rate)
             activity = kappa / side.activity_rate
             total += float(np.sum(a * log_activity[:, None] - gammaln(a) + (a - 1.0) * log_value))
@@ -80,21 +82,21 @@ class PoissonTrainer(Trainer[Histories]):
 
     def stochastic(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
         model = self.model
-        config, items = model.config, model._items()
-        assert config.batch_size is not None
+        config, items, ascent = model.config, model._items(), model.config.ascent
+        assert isinstance(ascent, StochasticAscent)
         order = torch.randperm(len(train), generator=generator, device=generator.device).cpu().numpy()
         bounds = 0.0
-        for at in range(0, len(order), config.batch_size):
-            batch = train.select(order[at : at + config.batch_size])
-            people = model._fold_in(batch)
-            found = allocate(people.geometric, items.geometric, batch)
+        for at in range(0, len(order), ascent.batch_size):
+            batch = train.select(order[at : at + ascent.batch_size])
+            users = model._fold_in(batch)
+            found = allocate(users.geometric, items.geometric, batch)
             bounds += float(np.log(found.rates).sum())
             scale = len(train) / len(batch)
-            rho = float((self._step + config.delay + 1.0) ** -config.forgetting)
+            rho = ascent.rate(self._step)
             self._step += 1.0
             kappa = model._activity_shape()
             target_shape = config.shape + scale * found.items
-            target_rate = (kappa / items.activity_rate)[:, None] + scale * people.mean.sum(axis=0)
+            target_rate = (kappa / items.activity_rate)[:, None] + scale * users.mean.sum(axis=0)
             items.shape += rho * (target_shape - items.shape)
             items.rate += rho * (target_rate - items.rate)
             items.activity_rate[:] = config.activity_shape / config.activity_mean + items.mean.sum(axis=1)

@@ -1,16 +1,16 @@
-"""Latent Dirichlet allocation: a person is a mixture of topics, a topic a distribution over items.
+"""Latent Dirichlet allocation: a user is a mixture of topics, a topic a distribution over items.
 
     θ_u ~ Dirichlet(α),   β_k ~ Dirichlet(η),   each event's topic ~ θ_u, its item ~ β_topic
 
 Inference is variational: q(θ_u) = Dirichlet(γ_u), q(β_k) = Dirichlet(λ_k), and multinomials φ over the topics of each event.
-Batch: everybody's γ and φ to convergence with the topics held fixed, then λ at its best. Online (`batch_size`): the same for a
-batch of people at a time, followed by a natural-gradient step of λ with rate (τ₀ + t)^−κ.
+Batch: everybody's γ and φ to convergence with the topics held fixed, then λ at its best. Online (`online`): the same for a
+batch of users at a time, followed by a natural-gradient step of λ with rate (τ₀ + t)^−κ.
 
-A new person is folded in by the first half of that: p(next = i | history) = Σ_k E[θ_uk] E[β_ki].
+A new user is folded in by the first half of that: p(next = i | history) = Σ_k E[θ_uk] E[β_ki].
 
 Source: hoffman2010, algorithms 1 and 2, eqs. 5–9; blei2003 (the model). Departures from the paper: none; α = η = 1/K by
-default. The bound in a line of the history is that before its step of λ; online it is that of the people alone. γ starts
-anew in each sweep, as in the paper, which is what a new person's does; from where the last sweep left it the topics end worse
+default. The bound in a line of the history is that before its step of λ; online it is that of the users alone. γ starts
+anew in each sweep, as in the paper, which is what a new user's does; from where the last sweep left it the topics end worse
 (see LOG.md).
 """
 
@@ -29,6 +29,7 @@ from foldin.models.streams import Streams, log_gammas
 from foldin.models.topics._allocation import allocate, local_ascent
 from foldin.models.topics._digamma import digamma
 from foldin.models.topics._draws import log_of_product
+from foldin.models.topics.online import Online
 from foldin.tensors import Array, Float, Tensor
 from foldin.training import Config, FullPass, Trainer, setting
 
@@ -37,15 +38,13 @@ __all__ = ["LDA", "LDAConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class LDAConfig(Config):
-    topics: int = setting(50, "K", low=1)
-    alpha: float | None = setting(None, "Dirichlet parameter of people; 1/K when none", above=0)
-    eta: float | None = setting(None, "Dirichlet parameter of topics; 1/K when none", above=0)
-    batch_size: int | None = setting(None, "people of an online step; none for all at once", low=1)
-    delay: float = setting(10.0, "τ₀ of the online steps", low=0)
-    forgetting: float = setting(0.7, "κ of the online steps", above=0.5, high=1)
-    local_iterations: int = setting(100, "of a person's own variables, at most", low=1)
-    local_tolerance: float = setting(1e-3, "of their mean change", above=0)
-    epochs: int = setting(40, "sweeps, at most", low=1)
+    n_components: int = setting(50, "Topics, K.", low=1)
+    alpha: float | None = setting(None, "Dirichlet parameter of users, α; none for 1/K.", above=0)
+    eta: float | None = setting(None, "Dirichlet parameter of topics, η; none for 1/K.", above=0)
+    online: Online | None = setting(None, "Steps over batches of users; none for full passes over all of them.")
+    local_iterations: int = setting(100, "Updates of a user's own variables, at most.", low=1)
+    local_tolerance: float = setting(1e-3, "Mean change of a user's own variables at which they are done.", above=0)
+    epochs: int = setting(40, "Passes over the users, at most.", low=1)
 
 
 def _geometric(parameters: Float[Array, "rows topics"], axis: int) -> Float[Array, "rows topics"]:
@@ -79,7 +78,7 @@ class LDA(Components, PosteriorSampler, Recommender[LDAConfig]):
     summary = "latent Dirichlet allocation (Hoffman et al. 2010), by online variational Bayes"
 
     def _build(self, generator: torch.Generator) -> None:
-        topics = self.config.topics
+        topics = self.config.n_components
         self.alpha = 1.0 / topics if self.config.alpha is None else self.config.alpha
         self.eta = 1.0 / topics if self.config.eta is None else self.config.eta
         # As in the authors' code, Gamma(100, 1/100) here as a normal of the same mean and variance, kept positive.
@@ -90,32 +89,32 @@ class LDA(Components, PosteriorSampler, Recommender[LDAConfig]):
         return {"topics": self.topics}
 
     def training_bytes(self, train: Histories) -> float:
-        # Of people and of items: what is known, its logarithm or exponential, what is expected.
-        return 8.0 * self.config.topics * 4.0 * (self.n_items + len(train))
+        # Of users and of items: what is known, its logarithm or exponential, what is expected.
+        return 8.0 * self.config.n_components * 4.0 * (self.n_items + len(train))
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
         return _Training(self)
 
     def _fold_in(self, histories: Histories, geometric: Float[Array, "items topics"]) -> Float[Array, "users topics"]:
-        """γ of people by coordinate ascent, the topics held fixed."""
-        people = np.full((len(histories), self.config.topics), self.alpha, dtype=np.float32)
+        """γ of users by coordinate ascent, the topics held fixed."""
+        users = np.full((len(histories), self.config.n_components), self.alpha, dtype=np.float32)
 
         def update(shares: Array, chosen: Array) -> Array:
-            people[chosen] = own = shares + np.float32(self.alpha)
+            users[chosen] = own = shares + np.float32(self.alpha)
             return digamma(own)  # E[log θ] but for ψ of the sum over topics
 
         local_ascent(
             geometric,
             histories,
-            np.zeros(people.shape),
+            np.zeros(users.shape),
             update,
             iterations=self.config.local_iterations,
             tolerance=self.config.local_tolerance,
         )
-        return people.astype(np.float64)
+        return users.astype(np.float64)
 
     def tastes(self, histories: Histories) -> Float[Array, "users topics"]:
-        """γ of each person's Dirichlet posterior over topics, the topics held fixed."""
+        """γ of each user's Dirichlet posterior over topics, the topics held fixed."""
         return self._fold_in(histories, _geometric(self.topics.numpy(), 0))
 
     def item_shares(self) -> Float[Array, "topics items"]:
@@ -128,8 +127,8 @@ class LDA(Components, PosteriorSampler, Recommender[LDAConfig]):
         return topics.sum(axis=0) / topics.sum(), self.item_shares()
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
-        people = self.tastes(histories)
-        shares = (people / people.sum(axis=1, keepdims=True)).astype(np.float32)
+        users = self.tastes(histories)
+        shares = (users / users.sum(axis=1, keepdims=True)).astype(np.float32)
         probabilities = torch.from_numpy(shares @ self.item_shares().astype(np.float32))
         return probabilities.clamp_(min=LEAST_SHARE).log_().to(self.device)
 
@@ -152,18 +151,18 @@ class LDA(Components, PosteriorSampler, Recommender[LDAConfig]):
         )
 
     def drawn_logits(self, histories: Histories, streams: Streams) -> Iterator[Float[Tensor, "users items"]]:
-        """Of people's shares and of the topics alike."""
-        people, topics = self.tastes(histories), self.topics.numpy()
+        """Of users' shares and of the topics alike."""
+        users, topics = self.tastes(histories), self.topics.numpy()
         while True:
             beta = log_gammas(topics, streams.shared)
-            yield log_of_product(streams.log_gammas(people), beta - logsumexp(beta, axis=0)).to(self.device)
+            yield log_of_product(streams.log_gammas(users), beta - logsumexp(beta, axis=0)).to(self.device)
 
 
 class _Training(Trainer[Histories]):
     def __init__(self, model: LDA) -> None:
         self.model, config = model, model.config
         self._step = torch.zeros((), dtype=torch.float64)  # online steps taken
-        run = self._batch if config.batch_size is None else self._online
+        run = self._batch if config.online is None else self._online
         super().__init__(FullPass(name="ascend", run=run), epochs=config.epochs)
 
     def state(self) -> dict[str, Tensor]:
@@ -178,33 +177,33 @@ class _Training(Trainer[Histories]):
         model = self.model
         topics = model.topics.numpy()
         bound = _dirichlet_bound(topics.T, model.eta)
-        of_people, sums = self._expected(train, _geometric(topics, 0))
+        of_users, sums = self._expected(train, _geometric(topics, 0))
         topics[:] = model.eta + sums
-        return {"elbo": (bound + of_people) / len(train)}
+        return {"elbo": (bound + of_users) / len(train)}
 
     def _expected(
-        self, people: Histories, geometric: Float[Array, "items topics"]
+        self, users: Histories, geometric: Float[Array, "items topics"]
     ) -> tuple[float, Float[Array, "items topics"]]:
-        """(the people's part of the bound, expected events of each item and topic), γ and φ at their best."""
+        """(the users' part of the bound, expected events of each item and topic), γ and φ at their best."""
         model = self.model
-        gamma = model._fold_in(people, geometric)
-        found = allocate(_geometric(gamma, 1).astype(geometric.dtype), geometric, people)
+        gamma = model._fold_in(users, geometric)
+        found = allocate(_geometric(gamma, 1).astype(geometric.dtype), geometric, users)
         return float(np.log(found.rates).sum()) + _dirichlet_bound(gamma, model.alpha), found.items
 
     def _online(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
         model = self.model
         config, topics = model.config, model.topics.numpy()
-        assert config.batch_size is not None
+        assert config.online is not None
         order = torch.randperm(len(train), generator=generator, device=generator.device).cpu().numpy()
         bound = 0.0
-        for at in range(0, len(order), config.batch_size):
-            batch = train.select(order[at : at + config.batch_size])
+        for at in range(0, len(order), config.online.batch_size):
+            batch = train.select(order[at : at + config.online.batch_size])
             single = topics.astype(np.float32)
             logs = digamma(single) - digamma(topics.sum(axis=0).astype(np.float32))
-            of_people, sums = self._expected(batch, np.exp(np.maximum(logs, -80.0)))
-            bound += of_people
-            rho = float((self._step + config.delay + 1.0) ** -config.forgetting)
+            of_users, sums = self._expected(batch, np.exp(np.maximum(logs, -80.0)))
+            bound += of_users
+            rho = config.online.rate(self._step)
             self._step += 1.0
             topics *= 1.0 - rho
             topics += rho * (model.eta + len(train) / len(batch) * sums)
-        return {"people_elbo": bound / len(train)}
+        return {"users_elbo": bound / len(train)}

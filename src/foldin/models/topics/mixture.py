@@ -1,10 +1,10 @@
-"""Mixture of multinomials: people fall into latent classes, a class is a distribution over items.
+"""Mixture of multinomials: users fall into latent classes, a class is a distribution over items.
 
     c_u ~ Categorical(π),   x_u | c ~ Mult(n_u, θ_c),   p(c | x_u) ∝ π_c Π_{i ∈ u} θ_ci
 
-EM: the E-step gives each person's class probabilities, the M-step sets π to their means and θ_c to the expected share of each
+EM: the E-step gives each user's class probabilities, the M-step sets π to their means and θ_c to the expected share of each
 item, with pseudo-counts in proportion to its popularity (the mode under a Dirichlet prior). Each iteration raises
-log p(x) + log p(θ). A class that nobody is in begins again from a person drawn at random, and is counted as `reseeded`.
+log p(x) + log p(θ). A class that nobody is in begins again from a user drawn at random, and is counted as `reseeded`.
 
 p(next = i | history) = Σ_c p(c | history) θ_ci.
 
@@ -21,7 +21,7 @@ import torch
 from torch.nn import functional as F
 
 from foldin.data import Histories
-from foldin.inference import Maximisable, Statistics
+from foldin.inference import Maximizable, Statistics
 from foldin.kernels.threads import on_threads, thread_count
 from foldin.models.capability import Components, PosteriorSampler
 from foldin.models.contract import LEAST_SHARE, Recommender
@@ -32,31 +32,31 @@ from foldin.training import Config, FullPass, Trainer, setting
 
 __all__ = ["MixtureOfMultinomials", "MixtureOfMultinomialsConfig"]
 
-_PEOPLE = 1 << 16  # whose class probabilities are worked out at once
+_USERS = 1 << 16  # whose class probabilities are worked out at once
 _AT_ONCE = 32  # draws from a user's stream
-_NOBODY = 1e-3  # people in a class, below which it is empty
+_NOBODY = 1e-3  # users in a class, below which it is empty
 
 
 @dataclass(frozen=True, kw_only=True)
 class MixtureOfMultinomialsConfig(Config):
-    classes: int = setting(50, "of people", low=1)
-    smoothing: float = setting(0.1, "mean pseudo-count of an item in a class, shared out by popularity", above=0)
-    precision: str = setting("single", "of the arithmetic", choices=("single", "double"))
-    epochs: int = setting(60, "iterations of EM, at most", low=1)
+    n_components: int = setting(50, "Classes of users.", low=1)
+    smoothing: float = setting(0.1, "Mean pseudo-count of an item in a class, shared out by popularity.", above=0)
+    precision: str = setting("single", "Precision of the arithmetic.", choices=("single", "double"))
+    epochs: int = setting(60, "Iterations of EM, at most.", low=1)
 
 
 class MixtureOfMultinomials(
-    Components, Maximisable[Histories], PosteriorSampler, Recommender[MixtureOfMultinomialsConfig]
+    Components, Maximizable[Histories], PosteriorSampler, Recommender[MixtureOfMultinomialsConfig]
 ):
-    """Latent classes of people, by EM."""
+    """Latent classes of users, by EM."""
 
     Config = MixtureOfMultinomialsConfig
     has_likelihood = True
-    summary = "latent classes of people, each a distribution over items, by EM"
+    summary = "latent classes of users, each a distribution over items, by EM"
 
     def _build(self, generator: torch.Generator) -> None:
         self._dtype = torch.float32 if self.config.precision == "single" else torch.float64
-        classes = self.config.classes
+        classes = self.config.n_components
         self.log_items = torch.full((self.n_items, classes), -math.log(self.n_items), dtype=self._dtype)
         self.log_class = torch.full((classes,), -math.log(classes), dtype=torch.float64)
         self.pseudo = torch.full((self.n_items,), self.config.smoothing, dtype=torch.float64)
@@ -65,8 +65,8 @@ class MixtureOfMultinomials(
         return {"log_class": self.log_class, "log_items": self.log_items, "pseudo": self.pseudo}
 
     def training_bytes(self, train: Histories) -> float:
-        # Of the items: what is expected, of two threads at once, and what is drawn; of a block of people, their shares.
-        return 8.0 * self.config.classes * (4.0 * self.n_items + 3.0 * min(len(train), _PEOPLE))
+        # Of the items: what is expected, of two threads at once, and what is drawn; of a block of users, their shares.
+        return 8.0 * self.config.n_components * (4.0 * self.n_items + 3.0 * min(len(train), _USERS))
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
         return _Training(self)
@@ -78,13 +78,13 @@ class MixtureOfMultinomials(
             items, self.log_items, offsets, mode="sum", include_last_offset=True
         ) + self.log_class.to(self._dtype)
 
-    def summarise(self, batch: Histories) -> Statistics:
-        """Expected people of each class and events of each item and class."""
-        of_classes = np.zeros(self.config.classes)
+    def summarize(self, batch: Histories) -> Statistics:
+        """Expected users of each class and events of each item and class."""
+        of_classes = np.zeros(self.config.n_components)
         of_items: Array = np.zeros(self.log_items.shape, dtype=self.log_items.numpy().dtype)
         log_likelihood = 0.0
-        for at in range(0, len(batch), _PEOPLE):
-            some = batch.rows(at, at + _PEOPLE)
+        for at in range(0, len(batch), _USERS):
+            some = batch.rows(at, at + _USERS)
             logits = self.class_logits(some)
             total = torch.logsumexp(logits, dim=1, keepdim=True)
             shares = logits.sub_(total).exp_()
@@ -95,19 +95,19 @@ class MixtureOfMultinomials(
         return Statistics({"classes": of_classes, "items": of_items}, log_likelihood, float(len(batch)))
 
     def _events_of_items(
-        self, people: Histories, shares: Float[Array, "users classes"]
+        self, users: Histories, shares: Float[Array, "users classes"]
     ) -> list[Float[Array, "items classes"]]:
-        """Expected events of each item and class, of each thread's part of the people."""
+        """Expected events of each item and class, of each thread's part of the users."""
 
         def work(part: slice) -> Array:
-            own = people.rows(part.start, part.stop)
+            own = users.rows(part.start, part.stop)
             ones = np.ones(own.n_events, dtype=shares.dtype)
             matrix = scipy.sparse.csr_matrix((ones, own.items, own.offsets), shape=(len(own), self.n_items))
             return matrix.T @ shares[part]
 
-        return on_threads(work, even_parts(people, thread_count()))
+        return on_threads(work, even_parts(users, thread_count()))
 
-    def maximise(self, statistics: Statistics) -> None:
+    def maximize(self, statistics: Statistics) -> None:
         classes = np.maximum(statistics.sums["classes"], 1e-300)
         self.log_class.copy_(torch.from_numpy(np.log(classes / classes.sum())))
         items = statistics.sums["items"] + self.pseudo.numpy()[:, None]
@@ -118,12 +118,12 @@ class MixtureOfMultinomials(
         return float((self.pseudo @ self.log_items.double()).sum())
 
     def bic(self, histories: Histories) -> float:
-        """Bayesian information criterion, smaller is better: −2 log p(x) + (number of free parameters) log(people)."""
-        free = self.config.classes - 1 + self.config.classes * (self.n_items - 1)
-        return -2.0 * self.summarise(histories).log_likelihood + free * float(np.log(len(histories)))
+        """Bayesian information criterion, smaller is better: −2 log p(x) + (number of free parameters) log(users)."""
+        free = self.config.n_components - 1 + self.config.n_components * (self.n_items - 1)
+        return -2.0 * self.summarize(histories).log_likelihood + free * float(np.log(len(histories)))
 
     def class_shares(self, histories: Histories) -> Float[Tensor, "users classes"]:
-        """p(class | history) of each person."""
+        """p(class | history) of each user."""
         return torch.softmax(self.class_logits(histories), dim=1)
 
     def components(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
@@ -134,7 +134,7 @@ class MixtureOfMultinomials(
         return (shares @ self.log_items.float().exp().t()).clamp_(min=LEAST_SHARE).log_().to(self.device)
 
     def drawn_logits(self, histories: Histories, streams: Streams) -> Iterator[Float[Tensor, "users items"]]:
-        """Of the class that a person is in."""
+        """Of the class that a user is in."""
         below = self.class_shares(histories).double().cumsum(dim=1).numpy()
         items = self.log_items.float().t()
         while True:
@@ -150,30 +150,30 @@ class _Training(Trainer[Histories]):
         super().__init__(FullPass(name="em", run=self.iterate), epochs=config.epochs, first=first)
 
     def begin(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        """Every class from a person drawn at random, and the pseudo-counts from everybody."""
+        """Every class from a user drawn at random, and the pseudo-counts from everybody."""
         model = self.model
         counts = train.counts() + 1.0
         model.pseudo.copy_(torch.from_numpy(model.config.smoothing * model.n_items * counts / counts.sum()))
-        model.log_class.fill_(-float(np.log(model.config.classes)))
-        self._seed(train, np.arange(model.config.classes), generator)
+        model.log_class.fill_(-float(np.log(model.config.n_components)))
+        self._seed(train, np.arange(model.config.n_components), generator)
         return {}
 
     def _seed(self, train: Histories, classes: Array, generator: torch.Generator) -> None:
         model = self.model
         active = np.flatnonzero(train.lengths)
         chosen = torch.randperm(len(active), generator=generator, device=generator.device).cpu().numpy()
-        people = train.select(active[chosen[np.arange(len(classes)) % len(chosen)]])
-        # Half the person, half everybody: a class that knows a few items alone would catch nobody else.
+        users = train.select(active[chosen[np.arange(len(classes)) % len(chosen)]])
+        # Half the user, half everybody: a class that knows a few items alone would catch nobody else.
         share = model.pseudo.numpy() / model.pseudo.sum().item()
-        own = np.asarray(people.csr().todense(), dtype=np.float64)
+        own = np.asarray(users.csr().todense(), dtype=np.float64)
         values = 0.5 * own / own.sum(axis=1, keepdims=True) + 0.5 * share
         model.log_items[:, torch.from_numpy(classes)] = torch.from_numpy(np.log(values.T)).to(model._dtype)
 
     def iterate(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
         model = self.model
-        statistics = model.summarise(train)
+        statistics = model.summarize(train)
         bound = statistics.log_likelihood + model.log_prior()
-        model.maximise(statistics)
+        model.maximize(statistics)
         empty = np.flatnonzero(statistics.sums["classes"] < _NOBODY)
         if len(empty):
             self._seed(train, empty, generator)

@@ -2,11 +2,11 @@
 
     p(i | u) = Σ_k θ_uk β_ki,   E: φ_uik ∝ θ_uk β_ki,   M: θ_uk ∝ a + Σ_i φ_uik,   β_ki ∝ b + Σ_u φ_uik
 
-EM on both at once raises Σ log p(i | u) + a Σ log θ + b Σ log β. A new person is folded in by EM on θ_u alone, the topics held
+EM on both at once raises Σ log p(i | u) + a Σ log θ + b Σ log β. A new user is folded in by EM on θ_u alone, the topics held
 fixed; with no events θ is uniform.
 
 Source: hofmann1999, eqs. 3–6; a = b = 0 is its maximum likelihood, above 0 the mode under Dirichlet(a + 1) and Dirichlet(b + 1).
-Departures from the paper: people go to convergence in each sweep, as a new person does; pseudo-counts instead of tempering.
+Departures from the paper: users go to convergence in each sweep, as a new user does; pseudo-counts instead of tempering.
 """
 
 from collections.abc import Mapping
@@ -30,12 +30,12 @@ _LEAST = 1e-30  # of an item's share of a topic, where there are no pseudo-count
 
 @dataclass(frozen=True, kw_only=True)
 class PLSAConfig(Config):
-    topics: int = setting(50, "K", low=1)
-    people_pseudo: float = setting(0.05, "pseudo-count of each topic of a person, a", low=0)
-    item_pseudo: float = setting(0.05, "pseudo-count of each item of a topic, b", low=0)
-    local_iterations: int = setting(100, "of a person's own shares, at most", low=1)
-    local_tolerance: float = setting(3e-3, "of their mean change", above=0)
-    epochs: int = setting(40, "sweeps, at most", low=1)
+    n_components: int = setting(50, "Topics, K.", low=1)
+    user_pseudo: float = setting(0.05, "Pseudo-count of each topic of a user, a.", low=0)
+    item_pseudo: float = setting(0.05, "Pseudo-count of each item of a topic, b.", low=0)
+    local_iterations: int = setting(100, "Updates of a user's own variables, at most.", low=1)
+    local_tolerance: float = setting(3e-3, "Mean change of a user's own variables at which they are done.", above=0)
+    epochs: int = setting(40, "Passes over the users, at most.", low=1)
 
 
 class PLSA(Components, Recommender[PLSAConfig]):
@@ -46,28 +46,28 @@ class PLSA(Components, Recommender[PLSAConfig]):
     summary = "probabilistic latent semantic analysis (Hofmann 1999), by EM"
 
     def _build(self, generator: torch.Generator) -> None:
-        noise = 0.5 + torch.rand(self.n_items, self.config.topics, generator=generator, dtype=torch.float64)
+        noise = 0.5 + torch.rand(self.n_items, self.config.n_components, generator=generator, dtype=torch.float64)
         self.topics = noise / noise.sum(dim=0)
-        self.weights = torch.full((self.config.topics,), 1.0 / self.config.topics, dtype=torch.float64)
+        self.weights = torch.full((self.config.n_components,), 1.0 / self.config.n_components, dtype=torch.float64)
 
     def tensors(self) -> dict[str, Tensor]:
         return {"topics": self.topics, "weights": self.weights}
 
     def training_bytes(self, train: Histories) -> float:
-        # Of people and of items: what is known, its logarithm or exponential, what is expected.
-        return 8.0 * self.config.topics * 4.0 * (self.n_items + len(train))
+        # Of users and of items: what is known, its logarithm or exponential, what is expected.
+        return 8.0 * self.config.n_components * 4.0 * (self.n_items + len(train))
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
         return Trainer(FullPass(name="em", run=partial(_iterate, self)), epochs=self.config.epochs)
 
     def tastes(self, histories: Histories) -> Float[Array, "users topics"]:
-        """θ of each person, the topics held fixed."""
-        size = (len(histories), self.config.topics)
-        people = np.full(size, 1.0 / self.config.topics)
+        """θ of each user, the topics held fixed."""
+        size = (len(histories), self.config.n_components)
+        users = np.full(size, 1.0 / self.config.n_components)
 
         def update(shares: Array, chosen: Array) -> Array:
-            own = np.maximum(shares + np.float32(self.config.people_pseudo), np.float32(_LEAST))
-            people[chosen] = own / own.sum(axis=1, keepdims=True)
+            own = np.maximum(shares + np.float32(self.config.user_pseudo), np.float32(_LEAST))
+            users[chosen] = own / own.sum(axis=1, keepdims=True)
             return np.log(own)
 
         local_ascent(
@@ -78,7 +78,7 @@ class PLSA(Components, Recommender[PLSAConfig]):
             iterations=self.config.local_iterations,
             tolerance=self.config.local_tolerance,
         )
-        return people
+        return users
 
     def components(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
         return self.weights.numpy(), self.topics.numpy().T
@@ -89,9 +89,9 @@ class PLSA(Components, Recommender[PLSAConfig]):
 
 
 def _iterate(model: PLSA, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-    people, topics = model.tastes(train), model.topics.numpy()
-    found = allocate(people, topics, train)
-    prior = model.config.people_pseudo * np.log(np.maximum(people, _LEAST)).sum()
+    users, topics = model.tastes(train), model.topics.numpy()
+    found = allocate(users, topics, train)
+    prior = model.config.user_pseudo * np.log(np.maximum(users, _LEAST)).sum()
     prior += model.config.item_pseudo * np.log(topics).sum()
     model.weights.copy_(torch.from_numpy(found.items.sum(axis=0) / max(1, train.n_events)))
     items = np.maximum(found.items + model.config.item_pseudo, _LEAST)

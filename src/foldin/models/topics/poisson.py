@@ -1,18 +1,19 @@
-"""Hierarchical Poisson factorisation: tastes and items as gamma variables, events as Poisson counts.
+"""Hierarchical Poisson factorization: tastes and items as gamma variables, events as Poisson counts.
 
     ξ_u ~ Gamma(a', a'/b'),   θ_uk ~ Gamma(a, ξ_u);     η_i ~ Gamma(c', c'/d'),   β_ik ~ Gamma(c, η_i)
     y_ui ~ Poisson(Σ_k θ_uk β_ik)
 
-Inference is variational, q a product of gammas and of multinomials φ over the factors of each event. In a sweep, everybody's
-own variables go to convergence from the prior, as a new person's do, then the items' take their best values. With `anew` false
-it is the paper's coordinate ascent, one update of each from where the last sweep left it, which never lowers the bound.
-Stochastic (`batch_size`): a batch of people at a time, and a natural-gradient step of the items' with rate (τ₀ + t)^−κ.
+Inference is variational, q a product of gammas and of multinomials φ over the factors of each event. In a pass, the users' own
+variables go to convergence from the prior, as a new user's do, then the items' take their best values. With
+`ascent.restart=false` it is the paper's coordinate ascent, one update of each from where the last pass left it, which never
+lowers the bound. Stochastic (`ascent=stochastic`): a batch of users at a time, and a natural-gradient step of the items' with
+rate (τ₀ + t)^−κ.
 
-A new person is folded in by coordinate ascent on ξ_u, θ_u and φ alone, the items held fixed. A Poisson process conditioned on
+A new user is folded in by coordinate ascent on ξ_u, θ_u and φ alone, the items held fixed. A Poisson process conditioned on
 one event of it is a draw in proportion to the rates, so that p(next = i | history) = ⟨E θ_u, E β_i⟩ / Σ_j ⟨E θ_u, E β_j⟩.
 
 Source: gopalan2015, figure 3 and algorithm 1, a = a' = c = c' = .3, b' = d' = 1; hoffman2013 (stochastic steps).
-Departures from the paper: people begin each sweep anew, which ends better (see LOG.md). The bound in a line of the history is
+Departures from the paper: users begin each sweep anew, which ends better (see LOG.md). The bound in a line of the history is
 that before the sweep's update of the items, where the rates it needs are computed anyway.
 """
 
@@ -33,6 +34,7 @@ from foldin.models.topics._digamma import digamma
 from foldin.models.topics._draws import log_of_product
 from foldin.models.topics._gammas import Gammas, gamma_entropies
 from foldin.models.topics._poisson_trainer import PoissonTrainer
+from foldin.models.topics.online import CoordinateAscent, StochasticAscent
 from foldin.tensors import Array, Float, Tensor
 from foldin.training import Config, Trainer, setting
 
@@ -41,30 +43,27 @@ __all__ = ["PoissonFactorization", "PoissonFactorizationConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class PoissonFactorizationConfig(Config):
-    factors: int = setting(50, "K", low=1)
-    shape: float = setting(0.3, "of the gammas of people and items, a = c", above=0)
-    activity_shape: float = setting(0.3, "of the gammas of their rates, a' = c'", above=0)
-    activity_mean: float = setting(1.0, "of those, b' = d'", above=0)
-    anew: bool = setting(True, "people to convergence from the prior in each sweep, else one update from the last")
-    batch_size: int | None = setting(None, "people of a stochastic step; none for all at once", low=1)
-    delay: float = setting(64.0, "τ₀ of the stochastic steps", low=0)
-    forgetting: float = setting(0.7, "κ of the stochastic steps", above=0.5, high=1)
-    local_iterations: int = setting(50, "of a person's own variables, at most", low=1)
-    local_tolerance: float = setting(1e-3, "of their mean change", above=0)
-    epochs: int = setting(60, "sweeps, at most", low=1)
+    n_components: int = setting(50, "Factors, K.", low=1)
+    shape: float = setting(0.3, "Shape of the gammas of users and items, a = c.", above=0)
+    activity_shape: float = setting(0.3, "Shape of the gammas of the rates of users and items, a' = c'.", above=0)
+    activity_mean: float = setting(1.0, "Mean of the gammas of the rates of users and items, b' = d'.", above=0)
+    ascent: CoordinateAscent | StochasticAscent = setting(CoordinateAscent(), "How the bound is raised.")
+    local_iterations: int = setting(50, "Updates of a user's own variables, at most.", low=1)
+    local_tolerance: float = setting(1e-3, "Mean change of a user's own variables at which they are done.", above=0)
+    epochs: int = setting(60, "Passes over the users, at most.", low=1)
 
 
 class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFactorizationConfig]):
-    """Hierarchical Poisson factorisation by variational inference."""
+    """Hierarchical Poisson factorization by variational inference."""
 
     Config = PoissonFactorizationConfig
     has_likelihood = True
     propensity_draws = 100  # each draws all factors of items too
-    summary = "hierarchical Poisson factorisation (Gopalan et al. 2015), by variational inference"
+    summary = "hierarchical Poisson factorization (Gopalan et al. 2015), by variational inference"
 
     def _build(self, generator: torch.Generator) -> None:
         config = self.config
-        size = (self.n_items, config.factors)
+        size = (self.n_items, config.n_components)
         # Prior means, with noise that tells the factors apart.
         self.item_shape, self.item_rate = (
             config.shape * (0.5 + torch.rand(size, generator=generator, dtype=torch.float64)) for _ in range(2)
@@ -73,7 +72,7 @@ class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFact
 
     def _activity_shape(self) -> float:
         """κ = a' + K a, the same for everybody."""
-        return self.config.activity_shape + self.config.factors * self.config.shape
+        return self.config.activity_shape + self.config.n_components * self.config.shape
 
     def tensors(self) -> dict[str, Tensor]:
         return {
@@ -83,8 +82,8 @@ class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFact
         }
 
     def training_bytes(self, train: Histories) -> float:
-        # Of people and of items: what is known, its logarithm or exponential, what is expected.
-        return 8.0 * self.config.factors * 4.0 * (self.n_items + len(train))
+        # Of users and of items: what is known, its logarithm or exponential, what is expected.
+        return 8.0 * self.config.n_components * 4.0 * (self.n_items + len(train))
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
         return PoissonTrainer(self)
@@ -93,9 +92,9 @@ class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFact
         """Views of the model's own tensors."""
         return Gammas(self.item_shape.numpy(), self.item_rate.numpy(), self.item_activity_rate.numpy())
 
-    def _prior_people(self, users: int, item_sums: Float[Array, " factors"]) -> Gammas:
-        """What is thought of people of whom nothing is known."""
-        size, config = (users, self.config.factors), self.config
+    def _prior_users(self, users: int, item_sums: Float[Array, " factors"]) -> Gammas:
+        """What is thought of users of whom nothing is known."""
+        size, config = (users, self.config.n_components), self.config
         kappa = self._activity_shape()
         activity_rate = np.full(users, kappa / config.activity_mean)
         return Gammas(
@@ -113,30 +112,30 @@ class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFact
         side.activity_rate[rows] = prior + (side.shape[rows] / side.rate[rows]).sum(axis=1)
 
     def _fold_in(self, histories: Histories) -> Gammas:
-        """q of people by coordinate ascent, the items held fixed."""
+        """q of users by coordinate ascent, the items held fixed."""
         items = self._items()
         sums, geometric = items.mean.sum(axis=0), items.geometric
-        people = self._prior_people(len(histories), sums)
+        users = self._prior_users(len(histories), sums)
 
         # Somebody with no events is updated too: the prior of their rates changes with nothing to explain.
         def update(shares: Array, chosen: Array) -> Array:
-            self._update(people, shares, sums, chosen)
-            return digamma(people.shape[chosen].astype(np.float32)) - np.log(people.rate[chosen]).astype(np.float32)
+            self._update(users, shares, sums, chosen)
+            return digamma(users.shape[chosen].astype(np.float32)) - np.log(users.rate[chosen]).astype(np.float32)
 
         local_ascent(
             geometric,
             histories,
-            np.log(people.geometric),
+            np.log(users.geometric),
             update,
             iterations=self.config.local_iterations,
             tolerance=self.config.local_tolerance,
         )
-        return people
+        return users
 
     def tastes(self, histories: Histories) -> tuple[Float[Array, "users factors"], Float[Array, "users factors"]]:
-        """(shape, rate) of the gamma posterior of θ of each person, the items held fixed."""
-        people = self._fold_in(histories)
-        return people.shape, people.rate
+        """(shape, rate) of the gamma posterior of θ of each user, the items held fixed."""
+        users = self._fold_in(histories)
+        return users.shape, users.rate
 
     def components(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
         means = self._items().mean
@@ -180,9 +179,9 @@ class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFact
         )
 
     def drawn_logits(self, histories: Histories, streams: Streams) -> Iterator[Float[Tensor, "users items"]]:
-        """Of people's factors and of the items' alike."""
-        people, items = self._fold_in(histories), self._items()
+        """Of users' factors and of the items' alike."""
+        users, items = self._fold_in(histories), self._items()
         while True:
-            theta = streams.log_gammas(people.shape) - np.log(people.rate)
+            theta = streams.log_gammas(users.shape) - np.log(users.rate)
             beta = log_gammas(items.shape, streams.shared) - np.log(items.rate)
             yield log_of_product(theta, beta).to(self.device)

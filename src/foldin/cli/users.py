@@ -1,0 +1,99 @@
+"""The users that a file asks lists for: all of them, also those none of whose events can be used."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from foldin.data import Catalog, EventLog, Histories, Source, read_log
+from foldin.data.log.checks import MISSING_WORDS, id_column
+from foldin.data.log.encode import encode
+from foldin.data.log.formats import open_table
+from foldin.data.log.roles import find_roles
+from foldin.errors import EmptyLogError
+from foldin.experiment import source_of_run
+from foldin.runs import Run
+
+__all__ = ["Asked", "users_of"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Asked:
+    """Who is asked for.
+
+    Args:
+        users: external ids, in the order of ids.
+        histories: of each of them, over the run's catalog; empty where no event can be used.
+        unknown_events, unknown_items: events on items that the run's catalog lacks, which are left out, and those items.
+        without_events: users who are left with an empty history.
+    """
+
+    users: pl.Series
+    histories: Histories
+    unknown_events: int
+    unknown_items: int
+    without_events: int
+
+
+def users_of(run: Run, file: Path) -> Asked:
+    """The users in a log, read as the run's own was, as far as the file has the columns for it.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    source = source_of_run(run) or Source(path="")
+    with open_table(file) as (lazy, _):
+        names = lazy.collect_schema().names()
+        roles = ("user", "item", "time", "rating", "order")
+        said = {role: getattr(source, role) for role in roles if getattr(source, role) in names}
+        columns = find_roles(lazy, said, str(file)).columns
+        column = lazy.select(pl.col(columns.user)).unique().collect()[columns.user]
+    rated = columns.rating is not None
+    try:
+        log = read_log(
+            file,
+            **said,
+            min_rating=source.min_rating if rated else None,
+            repeats=source.repeats,
+            time_format=source.time_format,
+        )
+    except EmptyLogError:
+        log = None  # everybody is asked for all the same
+    named = (column.fill_nan(None) if column.dtype.is_float() else column).drop_nulls()
+    if named.dtype == pl.String:
+        missing = named.str.strip_chars().str.to_lowercase().is_in(["", *MISSING_WORDS])
+        named = named.filter(~missing if log is None else ~missing | named.is_in(log.users.to_list()))
+    users = encode(id_column(named, str(file), lambda at: at + 1))[1]
+    if log is None and users.is_empty():
+        raise EmptyLogError(f"{file}: nobody is named in it")
+    return _asked(users, log, run.catalog)
+
+
+def _asked(users: pl.Series, log: EventLog | None, catalog: Catalog) -> Asked:
+    if log is None:
+        empty = Histories.empty(users.len(), len(catalog))
+        return Asked(users=users, histories=empty, unknown_events=0, unknown_items=0, without_events=len(empty))
+    index = dict(zip(catalog.ids, range(len(catalog)), strict=True))
+    new = np.array([index.get(one, -1) for one in log.items["item"]], dtype=np.int64)
+    own = log.histories.reindex(new, len(catalog))
+    if users.len() > log.users.len():
+        at = pl.DataFrame({"p": users}).join(
+            pl.DataFrame({"p": log.users, "at": np.arange(log.users.len())}),
+            on="p",
+            how="left",
+            maintain_order="left",
+        )["at"]
+        extended = Histories(
+            items=own.items, offsets=np.append(own.offsets, own.offsets[-1]), n_items=own.n_items, times=own.times
+        )
+        own = extended.select(at.fill_null(len(extended) - 1).to_numpy())
+    else:
+        users = log.users
+    return Asked(
+        users=users,
+        histories=own,
+        unknown_events=int((new[log.histories.items] < 0).sum()),
+        unknown_items=int((new < 0).sum()),
+        without_events=int((own.lengths == 0).sum()),
+    )

@@ -1,0 +1,108 @@
+"""Negatives: items that a target is scored against."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+
+from foldin.data import Histories
+from foldin.tensors import Float, Int, Tensor
+from foldin.training import Option, setting
+
+__all__ = ["InBatchNegatives", "PopularNegatives", "SharedNegatives", "UniformNegatives", "negatives_not_taken"]
+
+_REDRAWS = 100
+
+
+class SharedNegatives(Option, ABC):
+    """Negatives that all tokens of a step share."""
+
+    @abstractmethod
+    def draw(
+        self, log_share: Float[Tensor, " items"], targets: Int[Tensor, " tokens"], generator: torch.Generator
+    ) -> tuple[Int[Tensor, " negatives"], Float[Tensor, " negatives"]]:
+        """(negatives, log of how often each is expected among them by a token that has another target).
+
+        Args:
+            log_share: log of the items' shares of all events.
+            targets: of the step.
+            generator: of the draws.
+        """
+
+    @abstractmethod
+    def count(self, tokens: int) -> int:
+        """How many there are in a step of so many tokens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UniformNegatives(SharedNegatives):
+    """Uniform draws from the catalog, with replacement."""
+
+    name = "uniform"
+    n: int = setting(3000, "Negatives of a step.", low=1)
+
+    def draw(
+        self, log_share: Float[Tensor, " items"], targets: Int[Tensor, " tokens"], generator: torch.Generator
+    ) -> tuple[Int[Tensor, " negatives"], Float[Tensor, " negatives"]]:
+        drawn = torch.randint(len(log_share), (self.n,), generator=generator, device=log_share.device)
+        return drawn, torch.full_like(drawn, math.log(self.n / len(log_share)), dtype=log_share.dtype)
+
+    def count(self, tokens: int) -> int:
+        return self.n
+
+
+@dataclass(frozen=True, kw_only=True)
+class PopularNegatives(SharedNegatives):
+    """Draws by the items' shares of the training events, with replacement."""
+
+    name = "popularity"
+    n: int = setting(3000, "Negatives of a step.", low=1)
+
+    def draw(
+        self, log_share: Float[Tensor, " items"], targets: Int[Tensor, " tokens"], generator: torch.Generator
+    ) -> tuple[Int[Tensor, " negatives"], Float[Tensor, " negatives"]]:
+        drawn = torch.multinomial(log_share.exp(), self.n, replacement=True, generator=generator)
+        return drawn, log_share[drawn] + math.log(self.n)
+
+    def count(self, tokens: int) -> int:
+        return self.n
+
+
+@dataclass(frozen=True, kw_only=True)
+class InBatchNegatives(SharedNegatives):
+    """The targets themselves.
+
+    An item is as often among them as the n − 1 other tokens have it for a target, (n − 1) q_j, were these drawn independently.
+    """
+
+    name = "batch"
+
+    def draw(
+        self, log_share: Float[Tensor, " items"], targets: Int[Tensor, " tokens"], generator: torch.Generator
+    ) -> tuple[Int[Tensor, " negatives"], Float[Tensor, " negatives"]]:
+        # A token alone has no negative but its own target, which is left out whatever is expected of it.
+        return targets, log_share[targets] + math.log(max(len(targets) - 1, 1))
+
+    def count(self, tokens: int) -> int:
+        return tokens
+
+
+def negatives_not_taken(
+    k: int, batch: Histories, users: Int[Tensor, " tokens"], generator: torch.Generator
+) -> Int[Tensor, "tokens k"]:
+    """k uniform draws for each token among the items that its user does not have.
+
+    An item that the user has is drawn again, a hundred times at most: a user who has everything gets some of it.
+    """
+    device = users.device
+    drawn = torch.randint(batch.n_items, (len(users), k), generator=generator, device=device)
+    taken = torch.zeros(len(batch), batch.n_items, dtype=torch.bool, device=device)
+    taken[torch.from_numpy(batch.users()).to(device), batch.tensors(device)[0]] = True
+    for _ in range(_REDRAWS):
+        again = taken[users.unsqueeze(1), drawn]
+        count = int(again.sum())
+        if count == 0:
+            break
+        drawn[again] = torch.randint(batch.n_items, (count,), generator=generator, device=device)
+    return drawn

@@ -1,0 +1,3 @@
+"""HTTP: a router for each resource."""
+
+__all__: list[str] = []

@@ -1,0 +1,82 @@
+"""The HTTP application: a router for each resource, who may call them, and what an error looks like."""
+
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+
+from foldin.serve.api.access import Access
+from foldin.serve.api.events import events
+from foldin.serve.api.items import items
+from foldin.serve.api.middleware import Middleware
+from foldin.serve.api.models import models
+from foldin.serve.api.problems import PROBLEMS, handle_problems
+from foldin.serve.api.recommendations import recommendations
+from foldin.serve.api.state import OPEN, state
+from foldin.serve.engine.service import Service
+from foldin.serve.storage.keys import KeyRing
+from foldin.serve.studio.routes import lab_routes, pages, routes
+
+__all__ = ["make_app"]
+
+
+def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] = ()) -> FastAPI:
+    """The application.
+
+    Args:
+        service: what answers.
+        keys: who may call; None admits every call from this machine.
+        roots: folders from whose runs models may be put in service over HTTP.
+    """
+    access = Access(keys, service.limits)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> Any:
+        yield
+        service.registry.close()
+
+    app = FastAPI(
+        title="foldin",
+        summary="Generative recommendation: users are folded in at request time.",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        responses=PROBLEMS,
+        redirect_slashes=False,
+    )
+    app.add_middleware(Middleware, body=service.limits.body, telemetry=service.telemetry)
+    handle_problems(app)
+    for router in (
+        recommendations(service, access),
+        events(service, access),
+        items(service, access),
+        models(service, access, roots),
+        routes(service, access.needs("read")),
+        lab_routes(access.needs("read")),
+        pages(),
+        state(service, access),
+    ):
+        app.include_router(router)
+    if keys is not None:
+        _describe_keys(app)
+    return app
+
+
+def _describe_keys(app: FastAPI) -> None:
+    """Say in the description that every call but those of the state needs a key."""
+    plain = app.openapi
+
+    def described() -> dict[str, Any]:
+        content = plain()
+        content["components"]["securitySchemes"] = {
+            "key": {"type": "http", "scheme": "bearer", "description": "A key from `foldin keys add`."}
+        }
+        for path, calls in content["paths"].items():
+            for call in calls.values():
+                call["security"] = [] if path in OPEN else [{"key": []}]
+        return content
+
+    # FastAPI's own way to extend the description is to replace this method.
+    app.openapi = described  # type: ignore[method-assign]

@@ -1,0 +1,34 @@
+"""Items by title, and items like one."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from foldin.serve.api.access import Access
+from foldin.serve.api.parameters import Item, Limit, ModelName
+from foldin.serve.engine import browse
+from foldin.serve.engine.service import Service
+from foldin.serve.schemas import ItemsOut, Problem
+
+__all__ = ["items"]
+
+
+def items(service: Service, access: Access) -> APIRouter:
+    """`/v1/items` and `/v1/items/{item}/similar`."""
+    router = APIRouter(tags=["items"], dependencies=access.after("read"))
+
+    @router.get("/v1/items")
+    def search(
+        q: Annotated[str, Query(description="Part of a title, or an id.")] = "",
+        limit: Limit = 20,
+        model: ModelName = None,
+    ) -> ItemsOut:
+        """Items whose title contains a text, or whose id is that text."""
+        return browse.search(service.registry, q, limit, model)
+
+    @router.get("/v1/items/{item:path}/similar", responses={404: {"model": Problem}})
+    def similar(item: Item, limit: Limit = 10, model: ModelName = None) -> ItemsOut:
+        """Items that are like one item."""
+        return browse.similar(service.registry, item, limit, model)
+
+    return router

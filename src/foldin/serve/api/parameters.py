@@ -1,0 +1,17 @@
+"""Parameters that several routes share."""
+
+from typing import Annotated
+
+from fastapi import Path, Query
+
+from foldin.serve.schemas import NAME, ItemId, UserId
+
+__all__ = ["Item", "Limit", "ModelInService", "ModelName", "User"]
+
+User = Annotated[UserId, Path(description="External id of the user.")]
+Item = Annotated[ItemId, Path(description="External id of the item.")]
+ModelInService = Annotated[str, Path(max_length=NAME, description="Name of a model in service.")]
+ModelName = Annotated[
+    str | None, Query(max_length=NAME, description="Name of a model in service; the default model when left out.")
+]
+Limit = Annotated[int, Query(ge=1, le=100, description="Largest number of items.")]

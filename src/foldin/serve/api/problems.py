@@ -1,0 +1,70 @@
+"""What an error looks like over HTTP."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from foldin.errors import (
+    ConfigError,
+    EventStoreError,
+    FoldinError,
+    IdempotencyError,
+    OverloadedError,
+    RunError,
+    UnknownItemError,
+    UnknownModelError,
+)
+from foldin.serve.schemas import Problem
+
+__all__ = ["PROBLEMS", "handle_problems"]
+
+# The first that fits.
+_STATUS: tuple[tuple[type[FoldinError], int], ...] = (
+    (IdempotencyError, 409),
+    (EventStoreError, 503),
+    (OverloadedError, 503),
+    (UnknownItemError, 404),
+    (UnknownModelError, 404),
+    (RunError, 422),
+    (ConfigError, 422),
+)
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": text}
+    for status, text in (
+        (401, "No key was sent, or one that is not known."),
+        (403, "The key lacks the scope."),
+        (409, "The idempotency key came with other events before."),
+        (413, "The body is too large."),
+        (422, "Something in the request is not as described; the line says what."),
+        (429, "Too many requests came with this key; see Retry-After."),
+        (503, "The queue is full, or the event store cannot be reached; see Retry-After."),
+    )
+}
+
+
+def handle_problems(app: FastAPI) -> None:
+    """Answer every error with a `Problem`."""
+
+    @app.exception_handler(FoldinError)
+    async def _ours(request: Request, error: FoldinError) -> JSONResponse:
+        status = next((status for kind, status in _STATUS if isinstance(error, kind)), 422)
+        return _problem(request, status, str(error), {"retry-after": "1"} if status == 503 else None)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        more = f" (and {len(error.errors()) - 1} more)" if len(error.errors()) > 1 else ""
+        return _problem(request, 422, f"{where}: {first['msg']}{more}")
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
+        return _problem(request, error.status_code, str(error.detail), dict(error.headers or {}))
+
+
+def _problem(request: Request, status: int, error: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    content = {"error": error, "request_id": request.state.request_id}
+    return JSONResponse(content, status_code=status, headers=headers)

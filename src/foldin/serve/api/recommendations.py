@@ -1,0 +1,79 @@
+"""Lists: of one request, and of many."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
+from pydantic import ValidationError
+from pydantic_core import to_json
+from starlette.concurrency import run_in_threadpool
+
+from foldin.serve.api.access import Access
+from foldin.serve.engine.service import Service
+from foldin.serve.schemas import BatchRecommendations, BatchRecommendRequest, Recommendations, RecommendRequest
+
+__all__ = ["recommendations"]
+
+_SCHEMA = {"$ref": "#/components/schemas/RecommendRequest"}
+
+
+class _Bare(APIRoute):
+    """A route whose endpoint reads the request and writes the answer itself; what it takes and gives is only described."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        return self.endpoint
+
+
+def recommendations(service: Service, access: Access) -> APIRouter:
+    """`/v1/recommendations` and `/v1/recommendations:batch`."""
+    router, may_read, limits = APIRouter(tags=["lists"]), access.needs("read"), service.limits
+
+    async def recommend(http: Request) -> Response:
+        """The list of a user, of a history, or of a user of whom nothing is known."""
+        # Checked, read and written without FastAPI's way to these, which costs as much as the list.
+        await may_read(http)
+        try:
+            request = RecommendRequest.model_validate_json(await http.body())
+        except ValidationError as error:
+            raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from None
+        # Only what may take long leaves the loop: the event store, and attributions.
+        history = (
+            service.history(request) if request.user is None else await run_in_threadpool(service.history, request)
+        )
+        routed, future = service.begin(request, history, lambda one: one.deployment.ask(one.resolved))
+        http.state.log |= routed.note()
+        try:
+            async with asyncio.timeout(limits.wait):
+                lists = await future
+        except TimeoutError:
+            raise service.too_late() from None
+        if request.attributions:
+            found = await run_in_threadpool(service.finish, routed, lists)
+        else:
+            found = service.finish(routed, lists)
+        return Response(to_json(found), media_type="application/json")
+
+    router.add_api_route(
+        "/v1/recommendations",
+        recommend,
+        methods=["POST"],
+        route_class_override=_Bare,
+        response_model=Recommendations,
+        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMA}}}},
+    )
+
+    @router.post("/v1/recommendations:batch", dependencies=access.after("read"))
+    def recommend_batch(batch: BatchRecommendRequest, http: Request) -> BatchRecommendations:
+        """The lists of many requests; all or none. Each counts as a request of its key."""
+        # One token is spent by now, on whatever came; a full bucket is enough for any batch.
+        access.spend(http.state.log["key"], min(len(batch.requests), limits.burst) - 1)
+        answers = service.recommend(batch.requests)
+        http.state.log |= {"lists": dict(Counter(one["model"] for one in answers))}
+        return BatchRecommendations(answers=answers)
+
+    return router

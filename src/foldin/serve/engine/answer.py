@@ -1,0 +1,65 @@
+"""A list in the words of the interface: ids, titles, probabilities, attributions."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from foldin.ranking import RankedLists, attributions
+from foldin.serve.engine.lists import ResolvedRequest
+from foldin.serve.engine.registry import Deployment
+from foldin.serve.engine.routing import RoutedRequest
+from foldin.serve.schemas import (
+    EventEffect,
+    Hit,
+    Recommendations,
+)
+
+__all__ = ["in_words"]
+
+
+def in_words(routed: RoutedRequest, answer: RankedLists) -> Recommendations:
+    """The list of a request, with ids and titles."""
+    request, deployment, resolved = routed.request, routed.deployment, routed.resolved
+    model, catalog = deployment.run.model, deployment.run.catalog
+    why = None
+    if request.attributions:
+        with deployment.using:
+            why = attributions(model, resolved.history, answer.items[0], resolved.times)
+    dense = answer.normalized
+    scores = (np.exp(answer.scores[0].astype(np.float64)) if dense else answer.scores[0]).tolist()
+    known = {name: values[0].tolist() for name, values in answer.columns().items()}
+    sd, propensity, propensity_se, inverse = (
+        known.get(name) for name in ("sd", "propensity", "propensity_se", "inverse_propensity")
+    )
+    hits: list[Hit] = [
+        {
+            "rank": place + 1,
+            "item": catalog.ids[item],
+            "title": catalog.titles[item],
+            "probability": scores[place] if dense else None,
+            "score": None if dense else scores[place],
+            "sd": None if sd is None else sd[place],
+            "propensity": None if propensity is None else propensity[place],
+            "propensity_se": None if propensity_se is None else propensity_se[place],
+            "inverse_propensity": None if inverse is None else inverse[place],
+            "raised_by": None if why is None else _said(deployment, resolved, why[place].raised_by),
+            "lowered_by": None if why is None else _said(deployment, resolved, why[place].lowered_by),
+        }
+        for place, item in enumerate(answer.items[0].tolist())
+    ]
+    return {
+        "model": deployment.name,
+        "run": deployment.digest,
+        "user": request.user,
+        "known_events": len(resolved.history),
+        "unknown_items": routed.unknown,
+        "effect_unit": "nats" if model.has_likelihood else "score",
+        "prior": not resolved.history,
+        "items": hits,
+    }
+
+
+def _said(deployment: Deployment, resolved: ResolvedRequest, moved: Sequence[tuple[int, float]]) -> list[EventEffect]:
+    catalog = deployment.run.catalog
+    items = ((resolved.history[place], change) for place, change in moved)
+    return [{"item": catalog.ids[item], "title": catalog.titles[item], "change": change} for item, change in items]

@@ -1,0 +1,124 @@
+"""A request at the model that answers it: its history and its limits in indices, and what makes its list."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from foldin.data import Condition, resolve_history
+from foldin.errors import ConfigError
+from foldin.models import PosteriorSampler, capability, user_key
+from foldin.ranking import Gumbel, PosteriorSample, Ranker, WithSpread, barred_items
+from foldin.serve.engine.lists import ResolvedRequest
+from foldin.serve.engine.registry import Deployment
+from foldin.serve.limits import Limits, bounded
+from foldin.serve.schemas import (
+    RecommendRequest,
+)
+from foldin.tensors import Array, Bool
+
+__all__ = ["GivenHistory", "RoutedRequest", "resolve_request"]
+
+
+@dataclass(frozen=True)
+class GivenHistory:
+    """The events that a list is made of.
+
+    Args:
+        items: external ids, oldest first.
+        times: seconds since 1970 of these events; None where the history came without times.
+    """
+
+    items: Sequence[str] = ()
+    times: Sequence[int] | None = None
+
+
+@dataclass(frozen=True)
+class RoutedRequest:
+    """A request at the model that answers it.
+
+    Args:
+        request: as it came.
+        deployment: the model that answers.
+        resolved: the request in indices.
+        unknown: ids that the model does not know.
+        by_split: whether a test between models chose this one.
+    """
+
+    request: RecommendRequest
+    deployment: Deployment
+    resolved: ResolvedRequest
+    unknown: list[str]
+    by_split: bool = False
+
+    def note(self) -> dict[str, str | bool]:
+        """For the log: who answers, and whether a test's split chose it."""
+        return {"model": self.deployment.name, "run": self.deployment.digest, "split": self.by_split}
+
+
+def resolve_request(
+    target: Deployment, request: RecommendRequest, history: GivenHistory, limits: Limits
+) -> tuple[ResolvedRequest, list[str]]:
+    """(the request in indices, ids that the model does not know)."""
+    catalog = target.run.catalog
+    if request.k > limits.k:
+        raise ConfigError(f"k: at most {limits.k}, not {request.k}")
+    found = resolve_history(catalog, history.items, times=history.times, repeats=target.repeats)
+    unknown = dict.fromkeys(found.unknown[-limits.history :])
+
+    def known(name: str, listed: Sequence[str] | None) -> list[int]:
+        if listed is None:
+            return []
+        if len(listed) > limits.ids:
+            raise ConfigError(f"{name}: at most {limits.ids} items, not {len(listed)}")
+        places = catalog.places(listed)
+        for one, at in zip(listed, places, strict=True):
+            if at is None:
+                unknown[bounded(one, name)] = None
+        return [at for at in places if at is not None]
+
+    if request.history is not None:
+        for one in unknown:
+            bounded(one, "history")
+    allow, deny = known("allow", request.allow), known("deny", request.deny)
+    barred: Bool[Array, " items"] | None = None
+    if request.allow is not None or deny or request.filter:
+        asked = {name: Condition(**one.model_dump()) for name, one in (request.filter or {}).items()}
+        where = target.filters.passing(asked) if asked else None
+        allowed = None if request.allow is None else allow
+        barred = barred_items(len(catalog), allow=allowed, deny=deny, where=where)
+    seed = request.seed
+    if seed is None:
+        seed = secrets.randbelow(2**63) if request.explore != "none" else 0
+    read = slice(max(0, len(found.items) - limits.history), None)
+    resolved = ResolvedRequest(
+        history=found.items[read],
+        k=min(request.k, len(catalog)),
+        times=None if found.times is None else found.times[read],
+        older=found.items[: read.start],
+        exclude_seen=request.exclude_seen,
+        barred=barred,
+        ranker=_ranker(target, request, seed),
+        key=None if request.user is None else user_key(request.user),
+    )
+    return resolved, list(unknown)
+
+
+def _ranker(target: Deployment, request: RecommendRequest, seed: int) -> Ranker:
+    """What makes the list of a request.
+
+    Raises:
+        ConfigError: an exploration that the model does not know.
+    """
+    model, ranker = target.run.model, target.ranker
+    if request.explore == "thompson":
+        ranker = PosteriorSample(seed, request.draws)
+    elif request.explore == "temperature":
+        ranker = Gumbel(request.temperature, seed)
+    sampled = capability(model, PosteriorSampler) is not None
+    if request.uncertainty and request.explore != "thompson" and sampled:
+        ranker = WithSpread(ranker, request.draws, seed=seed)
+    try:
+        ranker.check(model)
+    except ConfigError as error:
+        raise ConfigError(f"explore: {request.explore}: {error}") from None
+    return ranker

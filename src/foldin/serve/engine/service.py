@@ -1,0 +1,173 @@
+"""What the service does, without HTTP: fold users in from their events, list, explain, and keep events."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import TypeVar
+
+from foldin.errors import ConfigError, OverloadedError
+from foldin.ranking import RankedLists
+from foldin.serve.engine.answer import in_words
+from foldin.serve.engine.registry import Registry
+from foldin.serve.engine.routing import GivenHistory, RoutedRequest, resolve_request
+from foldin.serve.limits import Limits, bounded
+from foldin.serve.schemas import (
+    EventIn,
+    EventOut,
+    Recommendations,
+    RecommendRequest,
+    UserOut,
+)
+from foldin.serve.storage.event_store import Event, EventStore, Receipt
+from foldin.serve.telemetry import Telemetry
+
+__all__ = ["Service"]
+
+T = TypeVar("T")
+
+
+class Service:
+    """The service.
+
+    Args:
+        registry: models in service.
+        events: users' events.
+        limits: what one request may ask.
+        telemetry: where lists and events are counted.
+    """
+
+    def __init__(self, registry: Registry, events: EventStore, limits: Limits, telemetry: Telemetry) -> None:
+        self.registry, self.events, self.limits, self.telemetry = registry, events, limits, telemetry
+
+    def history(self, request: RecommendRequest) -> GivenHistory:
+        """The events that a request's list is made of: as given, or those of a user that matter to a list.
+
+        Raises:
+            ConfigError: longer than the limit.
+            EventStoreError: a user's events cannot be read.
+        """
+        most = self.limits.history
+        if request.history is not None:
+            if len(request.history) > most:
+                raise ConfigError(f"history: at most {most} items, not {len(request.history)}")
+            return GivenHistory(request.history, request.times)
+        if request.user is None:
+            return GivenHistory()
+        events = self.events.history(request.user, newest=most + 1)
+        if len(events) > most:  # the newest events are not all; what was taken long ago is still not to be listed
+            events = self.events.first_and_last(request.user)
+        return GivenHistory([event.item for event in events], [event.time for event in events])
+
+    def place(self, request: RecommendRequest, history: GivenHistory) -> RoutedRequest:
+        """A request at its model, in indices.
+
+        Raises:
+            ConfigError: beyond a limit, no such model or attribute, an exploration that the model does not know.
+        """
+        target = self.registry.choose(request.model, request.user)
+        resolved, unknown = resolve_request(target, request, history, self.limits)
+        by_split = request.model is None and request.user is not None and bool(self.registry.shares)
+        return RoutedRequest(request, target, resolved, unknown, by_split)
+
+    def begin(
+        self, request: RecommendRequest, history: GivenHistory, submit: Callable[[RoutedRequest], T]
+    ) -> tuple[RoutedRequest, T]:
+        """Put a request in its model's queue; (where it was put, what `submit` gave).
+
+        Raises:
+            ConfigError: as `place`.
+            OverloadedError: the queue is full.
+        """
+        for _ in range(3):
+            routed = self.place(request, history)
+            try:
+                return routed, submit(routed)
+            except OverloadedError:
+                if routed.deployment.batcher.open:  # full; else it has just been replaced, and the next one is asked
+                    raise
+        raise OverloadedError("the model is being replaced; ask again")
+
+    def finish(self, routed: RoutedRequest, answer: RankedLists) -> Recommendations:
+        """The list in words."""
+        self.telemetry.lists.labels(routed.deployment.name, routed.request.explore).inc()
+        return in_words(routed, answer)
+
+    def recommend(self, requests: Sequence[RecommendRequest]) -> list[Recommendations]:
+        """A list for each request; all of them wait together.
+
+        Raises:
+            ConfigError, EventStoreError, OverloadedError: as `history` and `begin`; too many requests; too long a wait.
+        """
+        if len(requests) > self.limits.batch:
+            raise ConfigError(f"requests: at most {self.limits.batch}, not {len(requests)}")
+        for request in requests:
+            self.place(request, GivenHistory())  # whatever is wrong with one is said before any is begun
+        pending: list[tuple[RoutedRequest, Future[RankedLists]]] = []
+        until = time.monotonic() + self.limits.wait
+        try:
+            for request in requests:
+                history = self.history(request)
+                pending.append(self.begin(request, history, lambda one: one.deployment.batcher.submit(one.resolved)))
+            answers = []
+            for routed, future in pending:
+                if time.monotonic() > until:  # the reasons of those before took it
+                    raise self.too_late()
+                answers.append(self.finish(routed, future.result(timeout=max(0.0, until - time.monotonic()))))
+            return answers
+        except FutureTimeoutError:
+            raise self.too_late() from None
+        finally:
+            for _, future in pending:
+                future.cancel()  # nothing is left of a batch that failed; what is done stays done
+
+    def too_late(self) -> OverloadedError:
+        """What to say when an answer takes longer than the limit."""
+        return OverloadedError(f"no answer within {self.limits.wait:g} s; ask again")
+
+    def append(self, batch: Sequence[EventIn], key: str | None, sender: str = "") -> Receipt:
+        """Keep events; they are on disk when this returns.
+
+        Args:
+            key: of idempotency.
+            sender: whose key that is; those of others are other keys.
+
+        Raises:
+            ConfigError: too many, an item's id that is too long and in no catalog, or a key that is too long.
+            IdempotencyError: the key came with other events before.
+            EventStoreError: the database is away.
+        """
+        if len(batch) > self.limits.batch:
+            raise ConfigError(f"events: at most {self.limits.batch}, not {len(batch)}")
+        if key is not None and not 1 <= len(key) <= 200:
+            raise ConfigError("Idempotency-Key: between 1 and 200 characters were expected")
+        if key is not None and any(one.time is None for one in batch):
+            raise ConfigError(
+                "events: with an Idempotency-Key every event needs its time, or it would be another later"
+            )
+        for one in {event.item for event in batch}:
+            if not self.registry.knows(one):
+                bounded(one, "events: item")
+        now = int(time.time())
+        events = [Event(one.user, one.item, now if one.time is None else one.time) for one in batch]
+        receipt = self.events.append(events, key=None if key is None else f"{sender}/{key}")
+        if not receipt.replayed:
+            self.telemetry.events.labels("accepted").inc(receipt.accepted)
+            self.telemetry.events.labels("duplicate").inc(receipt.duplicates)
+        return receipt
+
+    def user(self, user: str) -> UserOut:
+        """Everything that is kept of a user; titles as the default model knows them.
+
+        Raises:
+            EventStoreError: the database is away.
+        """
+        titles: dict[str, str] = {}
+        kept = self.events.history(user)
+        if self.registry.default is not None:
+            catalog = self.registry.get(self.registry.default).run.catalog
+            items = [one.item for one in kept]
+            known = catalog.known(items)
+            titles = {catalog.ids[at]: catalog.titles[at] for at in known}
+        events = [EventOut(item=one.item, time=one.time, title=titles.get(one.item)) for one in kept]
+        return UserOut(user=user, events=events)

@@ -1,0 +1,3 @@
+"""The database: events, keys, and how it is brought up to date."""
+
+__all__: list[str] = []

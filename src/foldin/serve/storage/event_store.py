@@ -1,0 +1,250 @@
+"""Events of users in a database: SQLite embedded, PostgreSQL for more than one process.
+
+A batch is written in one transaction and acknowledged after it is on disk, so that a process killed at any moment has lost no
+acknowledged event and doubled none. The same user, item and time is one event, however often it arrives. A batch with an
+idempotency key is taken once: sent again it gets the first answer, with another content it is refused. Late events take their
+place by time; of one time, in the order of arrival.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from foldin.errors import ConfigError, EventStoreError, IdempotencyError
+from foldin.serve.storage.migrations import batches, events, migrate
+
+__all__ = ["Event", "EventStore", "Receipt", "connect", "unusable"]
+
+_ROWS = 200  # of an insert: SQLite's least limit of variables is 999
+_REMEMBERED = 30 * 24 * 3600  # seconds for which an idempotency key is, at the least; then until the next start
+_ATTEMPTS = 5
+_TOO_LONG = "54000"  # PostgreSQL indexes at most 2,704 bytes
+_DEADLOCK = (
+    "40P01"  # two batches hold events that the other waits for: PostgreSQL ends one of them, which may try again
+)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Somebody took something.
+
+    Args:
+        user: external id.
+        item: external id; it need not be one that a model knows.
+        time: seconds since 1970.
+    """
+
+    user: str
+    item: str
+    time: int
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of a batch.
+
+    Args:
+        accepted: events that are new.
+        duplicates: events that were there before, or twice in the batch.
+        replayed: whether this batch had been taken before, by its idempotency key.
+    """
+
+    accepted: int
+    duplicates: int
+    replayed: bool = False
+
+
+def connect(url: str) -> sa.Engine:
+    """An engine for `sqlite:///file.db` or `postgresql://…`.
+
+    Raises:
+        ConfigError: another kind of URL, or one that cannot be read.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise ConfigError(f"events: {url!r} is no URL of a database") from error
+    backend = parsed.get_backend_name()
+    if backend == "postgresql":
+        return sa.create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 5, "options": "-c statement_timeout=15000"},
+        )
+    if backend != "sqlite":
+        raise ConfigError(f"events: sqlite:///FILE or postgresql://… was expected, not {backend}")
+    if parsed.database in (None, "", ":memory:"):
+        raise ConfigError(
+            "events: sqlite:///FILE: a file was expected; in memory each thread would have events of its own"
+        )
+    engine = sa.create_engine(parsed, connect_args={"timeout": 10})
+
+    @sa.event.listens_for(engine, "connect")
+    def _durable(connection: Any, _: Any) -> None:
+        # With WAL a reader never waits for the writer; FULL has each commit on disk before it returns.
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+class EventStore:
+    """Users' events.
+
+    Args:
+        engine: from `connect`; the schema is brought up to date.
+
+    Raises:
+        EventStoreError: the database cannot be reached or is of a later version. So does every method when it is away.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+        try:
+            migrate(engine)
+            with engine.begin() as connection:
+                old = batches.c.arrived < int(time.time()) - _REMEMBERED
+                connection.execute(sa.delete(batches).where(old))
+        except SQLAlchemyError as error:
+            raise unusable(error) from error
+
+    def append(self, batch: Sequence[Event], *, key: str | None = None) -> Receipt:
+        """Write a batch, all of it or nothing; it is on disk when this returns.
+
+        Args:
+            key: of idempotency, chosen by the sender.
+
+        Raises:
+            IdempotencyError: the key came with other events before.
+            ConfigError: an id is longer than the database can index.
+            EventStoreError: the database is away or full; nothing of the batch is kept.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._append(batch, key)
+            except SQLAlchemyError as error:
+                state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+                if state == _TOO_LONG:
+                    longest = max((event.item for event in batch), key=len)
+                    raise ConfigError(
+                        f"events: an id is too long for an index of PostgreSQL: {longest[:40]!r}…, {len(longest):,} characters"
+                    ) from error
+                if state != _DEADLOCK or attempt == _ATTEMPTS - 1:
+                    raise unusable(error) from error
+        raise AssertionError("unreachable")
+
+    def _append(self, batch: Sequence[Event], key: str | None) -> Receipt:
+        digest = hashlib.sha256(json.dumps([(e.user, e.item, e.time) for e in batch]).encode()).hexdigest()
+        with self.engine.begin() as connection:
+            if key is not None:
+                # Whoever comes second waits for the first, and then finds its receipt.
+                row = {"key": key, "digest": digest, "accepted": -1, "duplicates": -1, "arrived": int(time.time())}
+                taken = self._insert(batches).values(row).on_conflict_do_nothing().returning(batches.c.key)
+                if not connection.execute(taken).all():
+                    return self._replayed(connection, key, digest)
+            # One statement must not hold an event twice, on PostgreSQL.
+            once = list(dict.fromkeys((e.user, e.item, e.time) for e in batch))
+            accepted = sum(self._write(connection, once[at : at + _ROWS]) for at in range(0, len(once), _ROWS))
+            receipt = Receipt(accepted, len(batch) - accepted)
+            if key is not None:
+                values = {"accepted": receipt.accepted, "duplicates": receipt.duplicates}
+                connection.execute(sa.update(batches).where(batches.c.key == key).values(values))
+            return receipt
+
+    def _insert(self, table: sa.Table) -> Any:
+        return (postgresql if self.engine.dialect.name == "postgresql" else sqlite).insert(table)
+
+    def _write(self, connection: sa.Connection, part: Sequence[tuple[str, str, int]]) -> int:
+        arrived = int(time.time())
+        rows = [{"user_id": p, "item": i, "time": t, "arrived": arrived} for p, i, t in part]
+        statement = self._insert(events).values(rows).on_conflict_do_nothing().returning(events.c.id)
+        return len(connection.execute(statement).all())
+
+    def _replayed(self, connection: sa.Connection, key: str, digest: str) -> Receipt:
+        before = connection.execute(sa.select(batches).where(batches.c.key == key)).one()
+        if before.digest != digest:
+            raise IdempotencyError(f"idempotency key {key!r} came with other events before")
+        return Receipt(before.accepted, before.duplicates, replayed=True)
+
+    def history(self, user: str, *, newest: int | None = None) -> list[Event]:
+        """A user's events, oldest first; the newest so many, or all.
+
+        Raises:
+            EventStoreError: the database is away.
+        """
+        statement = (
+            sa.select(events.c.item, events.c.time)
+            .where(events.c.user_id == user)
+            .order_by(events.c.time.desc(), events.c.id.desc())
+        )
+        rows = self._rows(statement if newest is None else statement.limit(newest))
+        return [Event(user, row.item, row.time) for row in reversed(rows)]
+
+    def first_and_last(self, user: str) -> list[Event]:
+        """The first and the last event of a user with each item, oldest first.
+
+        All items that were ever taken are among them, and whichever of the repeats counts: a list needs no other event.
+
+        Raises:
+            EventStoreError: the database is away.
+        """
+
+        def place(*order: Any) -> Any:
+            return sa.func.row_number().over(partition_by=events.c.item, order_by=order)
+
+        # Windows rather than a join: a database that has no statistics of the table yet would try every pair of rows.
+        ranked = (
+            sa.select(
+                events.c.item,
+                events.c.time,
+                events.c.id,
+                place(events.c.time).label("from_first"),
+                place(events.c.time.desc()).label("from_last"),
+            )
+            .where(events.c.user_id == user)
+            .subquery()
+        )
+        ends = sa.or_(ranked.c.from_first == 1, ranked.c.from_last == 1)
+        rows = self._rows(sa.select(ranked).where(ends).order_by(ranked.c.time, ranked.c.id))
+        return [Event(user, row.item, row.time) for row in rows]
+
+    def _rows(self, statement: sa.Select[Any]) -> Sequence[Any]:
+        try:
+            with self.engine.connect() as connection:
+                return connection.execute(statement).all()
+        except SQLAlchemyError as error:
+            raise unusable(error) from error
+
+    def erase(self, user: str) -> int:
+        """Delete everything that is kept of a user; returns how many events that were.
+
+        Raises:
+            EventStoreError: the database is away.
+        """
+        try:
+            with self.engine.begin() as connection:
+                return int(connection.execute(sa.delete(events).where(events.c.user_id == user)).rowcount)
+        except SQLAlchemyError as error:
+            raise unusable(error) from error
+
+    def ready(self) -> bool:
+        """Whether the database and its tables answer."""
+        try:
+            with self.engine.connect() as connection:
+                connection.execute(sa.select(events.c.id).limit(1))
+        except SQLAlchemyError:
+            return False
+        return True
+
+
+def unusable(error: SQLAlchemyError) -> EventStoreError:
+    """What to raise when the database does not do as it is told."""
+    reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    return EventStoreError(f"the event store cannot be used: {reason}")

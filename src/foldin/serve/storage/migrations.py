@@ -1,0 +1,91 @@
+"""The database's tables, and how a database of an earlier version becomes one of this."""
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from foldin.errors import EventStoreError
+
+__all__ = ["VERSION", "batches", "events", "keys", "migrate"]
+
+_metadata = sa.MetaData()
+_number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite counts up in INTEGER keys only
+
+version = sa.Table("foldin_version", _metadata, sa.Column("version", sa.Integer, nullable=False))
+events = sa.Table(
+    "foldin_events",
+    _metadata,
+    sa.Column("id", _number, primary_key=True, autoincrement=True),
+    sa.Column("user_id", sa.Text, nullable=False),
+    sa.Column("item", sa.Text, nullable=False),
+    sa.Column("time", sa.BigInteger, nullable=False),
+    sa.Column("arrived", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("user_id", "time", "item", name="foldin_events_once"),  # its index also serves a history
+)
+batches = sa.Table(
+    "foldin_batches",
+    _metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("accepted", sa.Integer, nullable=False),
+    sa.Column("duplicates", sa.Integer, nullable=False),
+    sa.Column("arrived", sa.BigInteger, nullable=False),
+)
+keys = sa.Table(
+    "foldin_keys",
+    _metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("scopes", sa.Text, nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+)
+
+
+def _first(connection: sa.Connection) -> None:
+    """The tables of version 1, in which a user was a `person`."""
+    old = sa.Table(
+        "foldin_events",
+        sa.MetaData(),
+        sa.Column("id", _number, primary_key=True, autoincrement=True),
+        sa.Column("person", sa.Text, nullable=False),
+        sa.Column("item", sa.Text, nullable=False),
+        sa.Column("time", sa.BigInteger, nullable=False),
+        sa.Column("arrived", sa.BigInteger, nullable=False),
+        sa.UniqueConstraint("person", "time", "item", name="foldin_events_once"),
+    )
+    for table in (old, batches, keys):
+        table.create(connection)
+
+
+def _users(connection: sa.Connection) -> None:
+    connection.execute(sa.text("ALTER TABLE foldin_events RENAME COLUMN person TO user_id"))
+
+
+# Step n brings a database of version n to version n + 1; a step that has been released is never changed.
+_STEPS: tuple[Callable[[sa.Connection], None], ...] = (_first, _users)
+VERSION = len(_STEPS)
+_LOCK = 0x666F6C64  # one process at a time, on PostgreSQL
+
+
+def migrate(engine: sa.Engine) -> None:
+    """Bring a database, an empty one too, to this version, in one transaction.
+
+    Raises:
+        EventStoreError: it is of a later version.
+    """
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        else:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        version.create(connection, checkfirst=True)
+        found = connection.execute(sa.select(version.c.version)).scalar()
+        now = 0 if found is None else int(found)
+        if now > VERSION:
+            raise EventStoreError(f"the event store is of version {now}, this foldin knows {VERSION}")
+        for step in _STEPS[now:]:
+            step(connection)
+        if found is None:
+            connection.execute(sa.insert(version).values(version=VERSION))
+        elif now < VERSION:
+            connection.execute(sa.update(version).values(version=VERSION))

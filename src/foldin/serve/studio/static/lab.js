@@ -1,0 +1,96 @@
+// The lab: EM, variational inference and diffusion step by step, run by the library on the server.
+
+import { get } from "./api.js";
+import { chart, el, fill, number, slider } from "./ui.js";
+
+const PALETTE = ["#2457c5", "#c2410c", "#0f766e", "#7e22ce", "#a16207", "#be185d"];
+
+function ellipse([mx, my], [[a, b], [, c]]) {
+  const mean = (a + c) / 2;
+  const root = Math.sqrt(((a - c) / 2) ** 2 + b * b);
+  const angle = 0.5 * Math.atan2(2 * b, a - c);
+  const [r1, r2] = [2 * Math.sqrt(mean + root), 2 * Math.sqrt(Math.max(mean - root, 0))];
+  const t = Array.from({ length: 61 }, (_, at) => (2 * Math.PI * at) / 60);
+  return {
+    x: t.map((one) => mx + r1 * Math.cos(one) * Math.cos(angle) - r2 * Math.sin(one) * Math.sin(angle)),
+    y: t.map((one) => my + r1 * Math.cos(one) * Math.sin(angle) + r2 * Math.sin(one) * Math.cos(angle)),
+  };
+}
+
+// A slider over frames, and what each of them shows.
+function film(name, label, count, show) {
+  const screen = el("div", { class: "wide" });
+  const turn = (at) => screen.replaceChildren(...show(at));
+  turn(count - 1);
+  return [slider(label, { id: `${name}-frame`, min: 0, max: count - 1, step: 1, value: count - 1 }, turn), screen];
+}
+
+function em(part, query) {
+  fill(part, "EM", get(`/v1/lab/em?${query}`), (content) => {
+    const steps = content.frames.map((_, at) => at);
+    const bound = content.frames.map((one) => one.log_likelihood);
+    const [x, y] = [content.points.map((one) => one[0]), content.points.map((one) => one[1])];
+    return film("em", "Step", content.frames.length, (at) => {
+      const frame = content.frames[at];
+      const own = frame.responsibilities.map((row) => row.indexOf(Math.max(...row)));
+      return [
+        chart([
+          { x, y, mode: "markers", type: "scatter", marker: { size: 5, color: own.map((k) => PALETTE[k]), opacity: frame.responsibilities.map((row) => 0.25 + 0.75 * Math.max(...row)) }, showlegend: false },
+          ...frame.means.map((mean, k) => ({ ...ellipse(mean, frame.covariances[k]), mode: "lines", line: { color: PALETTE[k] }, name: `${(100 * frame.weights[k]).toFixed(0)} %` })),
+        ], { title: { text: "Responsibilities" } }, "Points colored by the component that takes responsibility for them"),
+        chart([{ x: steps, y: bound, mode: "lines" }, { x: [at], y: [bound[at]], mode: "markers", marker: { size: 10 } }], { title: { text: `Log-likelihood: ${number(bound[at], 4)} nats a point` }, showlegend: false }, "Log-likelihood by step: it never falls"),
+      ];
+    });
+  });
+}
+
+function vi(part, query) {
+  fill(part, "Variational inference", get(`/v1/lab/vi?${query}`), (content) => film("vi", "Length of the run", content.frames.length, (at) => {
+    const frame = content.frames[at];
+    const steps = content.frames.map((one) => one.steps);
+    return [
+      chart([
+        { x: content.grid, y: content.posterior, mode: "lines", name: "exact posterior", fill: "tozeroy" },
+        { x: content.grid, y: frame.density, mode: "lines", name: `q after ${frame.steps} steps` },
+      ], { title: { text: `${content.taken} of ${content.shown} taken` }, xaxis: { title: { text: "θ, log-odds of taking" } } }, "The exact posterior and its Gaussian approximation"),
+      chart([
+        { x: steps, y: content.frames.map((one) => one.elbo), mode: "lines+markers", name: "ELBO" },
+        { x: [steps[0], steps[steps.length - 1]], y: [content.log_evidence, content.log_evidence], mode: "lines", line: { dash: "dot" }, name: "log-evidence" },
+      ], { title: { text: `Gap: ${number(content.log_evidence - frame.elbo, 4)} nats` }, xaxis: { type: "log", title: { text: "steps" } } }, "ELBO by steps, below the log-evidence"),
+    ];
+  }));
+}
+
+function diffusion(part, query) {
+  fill(part, "Diffusion", get(`/v1/lab/diffusion?${query}`), (content) => film("diffusion", "Frame", content.frames.length, (at) => {
+    const frame = content.frames[at];
+    return [chart([
+      { x: content.data.map((one) => one[0]), y: content.data.map((one) => one[1]), mode: "markers", type: "scatter", marker: { size: 4, color: "#94a3b8" }, name: "data" },
+      { x: frame.map((one) => one[0]), y: frame.map((one) => one[1]), mode: "markers", type: "scatter", marker: { size: 5, color: PALETTE[0] }, name: "drawn" },
+    ], { title: { text: `Signal ᾱ = ${number(content.signal[at], 3)}` }, xaxis: { range: [-3.5, 3.5] }, yaxis: { range: [-3, 3] } }, "Points on their way from noise to data")];
+  }));
+}
+
+function experiment(name, title, text, controls, run) {
+  const part = el("div", {});
+  const values = Object.fromEntries(controls.map((one) => [one.name, one.value]));
+  let waiting = null;
+  const ask = () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => { part.replaceChildren(); run(part, new URLSearchParams(values)); }, 200);
+  };
+  const section = el("section", { "aria-labelledby": `${name}-title` }, el("h2", { id: `${name}-title` }, title), el("p", { class: "quiet" }, text),
+    el("div", { class: "wide" }, controls.map((one) => slider(one.label, { id: `${name}-${one.name}`, ...one }, (value) => { values[one.name] = value; ask(); }))), part);
+  run(part, new URLSearchParams(values));
+  return section;
+}
+
+export function labPage(page) {
+  page.replaceChildren(el("h1", {}, "The lab"), el("p", { class: "lead" }, "The mathematics on small data, step by step, by the library's own code."),
+    experiment("em", "EM", "Each step makes the likelihood larger, or leaves it: responsibilities, then moments.",
+      [{ name: "components", label: "Components", min: 1, max: 6, step: 1, value: 3 }, { name: "steps", label: "Steps", min: 5, max: 60, step: 5, value: 30 }, { name: "seed", label: "Seed", min: 0, max: 20, step: 1, value: 1 }], em),
+    experiment("vi", "Variational inference", "The bound rises to the log-evidence but for KL(q ‖ posterior), which a Gaussian cannot bring to nought.",
+      [{ name: "events", label: "Items shown", min: 1, max: 100, step: 1, value: 5 }, { name: "steps", label: "Steps at most", min: 50, max: 600, step: 50, value: 300 }, { name: "seed", label: "Seed", min: 0, max: 20, step: 1, value: 0 }], vi),
+    experiment("diffusion", "Diffusion", "Noise turns to data: DDIM with few steps, η = 0 deterministic, η = 1 as noisy as DDPM.",
+      [{ name: "steps", label: "Steps", min: 1, max: 200, step: 1, value: 25 }, { name: "eta", label: "η", min: 0, max: 1, step: 0.1, value: 0 }, { name: "seed", label: "Seed", min: 0, max: 20, step: 1, value: 0 }], diffusion));
+}
