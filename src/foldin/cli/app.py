@@ -7,18 +7,18 @@ import click
 __all__ = ["COMMANDS", "cli"]
 
 COMMANDS = {
-    "demo": "The main job on a real embedded data set, start to finish.",
-    "data": "What is in a log, and what is wrong with it.",
-    "models": "The models and their settings.",
+    "demo": "Run the main job on a real embedded data set, start to finish.",
+    "data": "Show what is in a log, and what is wrong with it.",
+    "models": "List the models and their settings.",
     "fit": "Train one model and keep it as a run directory.",
-    "compare": "Train and judge models side by side.",
-    "evaluate": "Judge a finished run on its test users.",
-    "explain": "Where every nat went: bound, gap, KL decomposition, calibration.",
-    "recommend": "Lists for new users or for a file of them.",
-    "export": "A run as an ONNX file, for runtimes without foldin.",
-    "serve": "Trained runs as an HTTP service.",
-    "keys": "Who may call the service.",
-    "completion": "Shell completion.",
+    "compare": "Train and evaluate models side by side.",
+    "evaluate": "Evaluate a finished run on its test users.",
+    "explain": "Report the bound, its gap, the KL decomposition and the calibration of a run.",
+    "recommend": "Recommend items to a new user or to a file of users.",
+    "export": "Write a run as an ONNX graph, for runtimes without foldin.",
+    "serve": "Serve trained runs over HTTP.",
+    "keys": "Manage the keys of the service.",
+    "completion": "Print the completion script of a shell.",
 }
 
 

@@ -17,10 +17,13 @@ __all__ = ["command"]
 @click.command()
 @click.argument("path")
 @click.option(
-    "--models", default="popularity,itemknn,ease,multvae", show_default=True, help="Names, with commas between."
+    "--models",
+    default="popularity,itemknn,ease,multvae",
+    show_default=True,
+    help="Names of models, with commas between.",
 )
 @click.option(
-    "--set", "texts", multiple=True, metavar="MODEL.FIELD=VALUE", help="A setting of one model; may be repeated."
+    "--set", "texts", multiple=True, metavar="MODEL.FIELD=VALUE", help="Setting of one model; may be repeated."
 )
 @read_options
 @split_options

@@ -31,10 +31,16 @@ _LIKES = ("Toy Story (1995)", "Aladdin (1992)", "Lion King, The (1994)")
 
 
 @click.command()
-@click.option("--likes", "titles", multiple=True, metavar="TITLE", help="What the new user likes; may be repeated.")
-@click.option("--out", "folder", metavar="RUN", help="Keep the trained Mult-VAE as a run directory.")
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the split and of training.")
-@click.option("--serve", is_flag=True, help="Then serve the Mult-VAE and open the studio in a browser; Ctrl-C ends.")
+@click.option(
+    "--likes",
+    "titles",
+    multiple=True,
+    metavar="TITLE",
+    help="Item that the new user likes; may be repeated.",
+)
+@click.option("--out", "folder", metavar="RUN", help="Run directory in which the trained Mult-VAE is kept.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the split and of training.")
+@click.option("--serve", is_flag=True, help="Whether the Mult-VAE is then served, with the studio in a browser.")
 @JSON
 def command(titles: tuple[str, ...], folder: str | None, seed: int, serve: bool, as_json: bool) -> None:
     """Read MovieLens small, split it, train and compare three models, recommend to a known and to a new user.

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from foldin.cli.options import JSON
+from foldin.cli.options import DEVICE, JSON
 from foldin.cli.output import json_out, out, table, working
 from foldin.cli.rankers import RANKER
 from foldin.evaluation import DEFAULT_METRICS, LOG_LIKELIHOOD, LOG_LIKELIHOOD_PER_EVENT, evaluate
@@ -25,9 +25,11 @@ _NAMES = {
 
 @click.command()
 @click.argument("run")
-@click.option("--metrics", default=",".join(DEFAULT_METRICS), show_default=True, help="Names, with commas between.")
-@click.option("--data", "path", metavar="PATH", help="The log, when it has moved since training.")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps or auto.")
+@click.option(
+    "--metrics", default=",".join(DEFAULT_METRICS), show_default=True, help="Names of metrics, with commas between."
+)
+@click.option("--data", "path", metavar="PATH", help="The log, if it has moved since training.")
+@DEVICE
 @RANKER
 @JSON
 def command(run: str, metrics: str, path: str | None, device: str, ranker: str, as_json: bool) -> None:

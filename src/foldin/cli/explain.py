@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from foldin.cli.options import JSON, SEED
+from foldin.cli.options import DEVICE, JSON, SEED
 from foldin.cli.output import json_out, out, table, working
 from foldin.cli.targets import check_file
 from foldin.errors import ConfigError
@@ -35,21 +35,25 @@ _COMPONENTS = 20
 @click.command()
 @click.argument("run")
 @click.option(
-    "--users", type=click.IntRange(1), default=500, show_default=True, help="Held-out users, or pictures, at most."
+    "--users",
+    type=click.IntRange(1),
+    default=500,
+    show_default=True,
+    help="Largest number of held-out users, or of pictures.",
 )
 @click.option(
     "--draws",
     type=click.IntRange(1, 100_000),
     default=500,
     show_default=True,
-    help="Of z for each of them: the largest k.",
+    help="Draws of z for each of them: the largest k of the importance-weighted bound.",
 )
 @click.option(
     "--annealed",
     type=click.IntRange(0),
     default=50,
     show_default=True,
-    help="How many of them get bounds on log p(x) by annealed importance sampling; 0: none.",
+    help="Number of them whose log p(x) is bounded by annealed importance sampling too; 0 for none.",
 )
 @click.option(
     "--temperatures",
@@ -58,17 +62,17 @@ _COMPONENTS = 20
     show_default=True,
     help="Steps of annealed importance sampling: the more, the tighter its bounds and the longer it takes.",
 )
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the draws.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the draws.")
 @click.option(
-    "--html", "page", metavar="FILE", help="Where the page goes  [default: RUN/explain.html, or beside the file]"
+    "--html", "page", metavar="FILE", help="File of the page  [default: RUN/explain.html, or beside the file]"
 )
 @click.option(
     "--data",
     "path",
     metavar="PATH",
-    help="The log, when it has moved since training; for a file, pictures by name or folder.",
+    help="The log, if it has moved since training; for a model in a file, the name or folder of the pictures.",
 )
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps or auto.")
+@DEVICE
 @JSON
 def command(
     run: str,

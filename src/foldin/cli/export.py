@@ -14,8 +14,8 @@ __all__ = ["command"]
 
 @click.command()
 @click.argument("run")
-@click.option("--out", "target", metavar="FILE", required=True, help="Where the graph goes: a .onnx file.")
-@click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Length of the lists.")
+@click.option("--out", "target", metavar="FILE", required=True, help="File of the graph, ending in .onnx.")
+@click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of items in a list.")
 @JSON
 def command(run: str, target: str, k: int, as_json: bool) -> None:
     """Write a run as an ONNX graph: it scores a history, bars what is in it, and takes the k best.

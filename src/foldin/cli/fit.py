@@ -19,10 +19,10 @@ __all__ = ["command"]
 
 @click.command()
 @click.argument("path")
-@click.option("--model", "name", type=ModelName(), required=True, help="See `foldin models`.")
-@click.option("--out", "folder", required=True, metavar="RUN", help="The run directory to write.")
-@click.option("--set", "texts", multiple=True, metavar="FIELD=VALUE", help="A setting of the model; may be repeated.")
-@click.option("--resume", is_flag=True, help="Continue a run that was interrupted or killed.")
+@click.option("--model", "name", type=ModelName(), required=True, help="Name of the model; `foldin models` lists them.")
+@click.option("--out", "folder", required=True, metavar="RUN", help="Run directory to write.")
+@click.option("--set", "texts", multiple=True, metavar="FIELD=VALUE", help="Setting of the model; may be repeated.")
+@click.option("--resume", is_flag=True, help="Whether a run that was interrupted or killed is continued.")
 @read_options
 @split_options
 @fit_options

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_URL = click.option("--events", "url", default="sqlite:///events.db", show_default=True, help="The service's database.")
+_URL = click.option(
+    "--events",
+    "url",
+    default="sqlite:///events.db",
+    show_default=True,
+    help="Database of the service.",
+)
 
 
 def _ring(url: str) -> "KeyRing":

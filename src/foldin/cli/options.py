@@ -8,12 +8,33 @@ import click
 from foldin.data import FOLD_INS, FORMATS, PROTOCOLS, Source
 from foldin.errors import ConfigError
 
-__all__ = ["JSON", "SEED", "ModelName", "fit_options", "read_options", "settings_of", "source_of", "split_options"]
+__all__ = [
+    "DEVICE",
+    "JSON",
+    "SEED",
+    "ModelName",
+    "fit_options",
+    "read_options",
+    "settings_of",
+    "source_of",
+    "split_options",
+]
 
 SEED = click.IntRange(0, 2**63 - 1)  # what random generators take
 F = TypeVar("F", bound=Callable[..., Any])
 
-JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output, nothing else there.")
+DEVICE = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="Device to compute on: cpu, cuda, mps, or auto for a GPU where there is one.",
+)
+JSON = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Whether standard output is one JSON object and nothing else.",
+)
 
 
 class ModelName(click.ParamType):
@@ -52,7 +73,7 @@ def read_options(function: F) -> F:
                 "--format",
                 "format",
                 type=click.Choice(FORMATS),
-                help="Format of the file, where its content does not tell or fits two.",
+                help="Format of the file, if its content fits none or several.",
             ),
             click.option(
                 "--encoding",
@@ -67,7 +88,7 @@ def read_options(function: F) -> F:
             click.option(
                 "--time-format",
                 metavar="FORMAT",
-                help="How times are written, where they do not tell: day-first, month-first, year-first, seconds, "
+                help="How times are written, if they can be read in several ways: day-first, month-first, year-first, seconds, "
                 "milliseconds, microseconds, nanoseconds, or a layout such as %d/%m/%Y.",
             ),
             click.option("--min-rating", type=float, help="Least rating of an event that is kept."),
@@ -159,16 +180,11 @@ def fit_options(function: F) -> F:
             click.option(
                 "--metric", default="ndcg@100", show_default=True, help="Validation metric that chooses the best epoch."
             ),
-            click.option(
-                "--device",
-                default="auto",
-                show_default=True,
-                help="Device to compute on: cpu, cuda, mps, or auto for a GPU where there is one.",
-            ),
+            DEVICE,
             click.option(
                 "--calibrate",
                 is_flag=True,
-                help="Fit a temperature on the validation users, which turns any model's scores into probabilities.",
+                help="Whether a temperature that makes scores probabilities is fitted on the validation users.",
             ),
         ],
     )

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from foldin.cli.ids import item_indices
-from foldin.cli.options import JSON, SEED
+from foldin.cli.options import DEVICE, JSON, SEED
 from foldin.cli.output import json_out, out, status, table, working
 from foldin.cli.rankers import RANKER
 from foldin.cli.targets import check_file
@@ -105,15 +105,21 @@ def _start_note(model: Recommender[Any], users: Histories) -> str | None:
 
 @click.command()
 @click.argument("run")
-@click.option("--history", "ids", multiple=True, metavar="ID,ID,…", help="What the user took, oldest first.")
-@click.option("--likes", "titles", multiple=True, metavar="TITLE", help="The same by title; may be repeated.")
-@click.option("--users", "file", metavar="FILE", help="A log of users, in any format that `fit` reads.")
-@click.option("--out", "target", metavar="FILE", help="Where their lists go: .parquet, .csv or .ndjson.")
-@click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Length of the lists.")
-@click.option("--allow", multiple=True, metavar="ID,ID,…", help="Only these items may be listed.")
-@click.option("--deny", multiple=True, metavar="ID,ID,…", help="These items may not.")
-@click.option("--keep-seen", is_flag=True, help="List items of the history too.")
-@click.option("--explore", is_flag=True, help="The list of one draw from the posterior, with propensities.")
+@click.option(
+    "--history", "ids", multiple=True, metavar="ID,ID,…", help="Ids of the items that the user took, oldest first."
+)
+@click.option(
+    "--likes", "titles", multiple=True, metavar="TITLE", help="Title of an item that the user took; may be repeated."
+)
+@click.option("--users", "file", metavar="FILE", help="Log of users, in any format that `fit` reads.")
+@click.option("--out", "target", metavar="FILE", help="File of their lists, ending in .parquet, .csv or .ndjson.")
+@click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of items in a list.")
+@click.option("--allow", multiple=True, metavar="ID,ID,…", help="Ids of the only items that may be listed.")
+@click.option("--deny", multiple=True, metavar="ID,ID,…", help="Ids of items that may not be listed.")
+@click.option("--keep-seen", is_flag=True, help="Whether items of the history may be listed too.")
+@click.option(
+    "--explore", is_flag=True, help="Whether the list is that of one draw from the posterior, with propensities."
+)
 @click.option(
     "--seed",
     type=SEED,
@@ -134,7 +140,7 @@ def _start_note(model: Recommender[Any], users: Histories) -> str | None:
     """Example: '{"genres": {"any_of": ["Comedy"]}, "year": {"low": 1990}}'.""",
 )
 @RANKER
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps or auto.")
+@DEVICE
 @JSON
 def command(
     run: str,

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from foldin.cli.options import DEVICE
 from foldin.cli.output import status
 from foldin.cli.rankers import named_rankers
 from foldin.errors import MissingExtraError
@@ -29,17 +30,27 @@ def server_module() -> Any:
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN [RUN …]")
 @click.option(
-    "--events", "url", default="sqlite:///events.db", show_default=True, help="sqlite:///FILE or postgresql://…."
+    "--events",
+    "url",
+    default="sqlite:///events.db",
+    show_default=True,
+    help="Database of events and keys: sqlite:///FILE or postgresql://…",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
-@click.option("--no-keys", is_flag=True, help="Answer everybody: on the own machine only.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="Port; 0 for a free one.",
+)
+@click.option("--no-keys", is_flag=True, help="Whether calls need no key: only for the address of this machine.")
 @click.option(
     "--rate",
     type=click.FloatRange(0, min_open=True),
     default=1000.0,
     show_default=True,
-    help="Requests a second for each key.",
+    help="Requests a second that each key may make.",
 )
 @click.option(
     "--queue",
@@ -47,7 +58,7 @@ def server_module() -> Any:
     type=click.IntRange(1),
     default=1024,
     show_default=True,
-    help="Requests that may wait for a model.",
+    help="Number of requests that may wait for a model.",
 )
 @click.option(
     "--ranker",
@@ -57,7 +68,7 @@ def server_module() -> Any:
     help="How lists are made that do not explore: exact, beam:WIDTH or index:FAISS:EFFORT, as in `foldin recommend`; of one run, "
     "or of all. May be repeated.  [default: exact]",
 )
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps or auto.")
+@DEVICE
 def command(
     runs: tuple[Path, ...],
     url: str,

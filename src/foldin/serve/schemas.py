@@ -67,7 +67,7 @@ ItemId = Annotated[
 
 
 class Strict(BaseModel):
-    """A question in which nothing may be misspelled, and in which a number is a number."""
+    """A request in which no field may be misspelled, and in which a number is a number."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
 
@@ -102,7 +102,7 @@ class ItemFilter(Strict):
 
 
 class RecommendRequest(Strict):
-    """Who, and what list."""
+    """A request for a list."""
 
     user: UserId | None = Field(
         default=None, description="Folded in from the newest events that the service has of them."
@@ -112,7 +112,7 @@ class RecommendRequest(Strict):
     )
     times: list[Time] | None = Field(
         default=None,
-        description="Of the events of `history`, one each: seconds since 1970, or ISO 8601 with an offset. They decide the "
+        description="Times of the events of `history`, one each: seconds since 1970, or ISO 8601 with an offset. They decide the "
         "order, and a model that looks at times reads them; without them it reads the events as of one moment.",
     )
     k: int = Field(default=10, ge=1, description="Length of the list.")
@@ -127,7 +127,9 @@ class RecommendRequest(Strict):
         description="The best list; that of one draw from the posterior, with the marginal propensity of each item; or one "
         "drawn item by item, with the propensity of each item given those above it.",
     )
-    temperature: float = Field(default=1.0, ge=0.01, le=100, description="Of `temperature`: above 1 explores more.")
+    temperature: float = Field(
+        default=1.0, ge=0.01, le=100, description="Temperature of `temperature`; above 1 explores more."
+    )
     seed: int | None = Field(
         default=None,
         ge=0,
@@ -147,7 +149,9 @@ class RecommendRequest(Strict):
         default=False, description="Whether each item comes with the events that raised and lowered it most."
     )
     model: str | None = Field(
-        default=None, max_length=NAME, description="By name; the default one, or the test's, if not."
+        default=None,
+        max_length=NAME,
+        description="Name of a model in service; left out, the default one or that of a split.",
     )
 
     @model_validator(mode="after")
@@ -174,11 +178,11 @@ class EventEffect(TypedDict):
 class Hit(TypedDict):
     """A place of a list."""
 
-    rank: Annotated[int, Field(description="1 is the best.")]
+    rank: Annotated[int, Field(description="Place in the list; 1 is the best.")]
     item: Annotated[str, Field(description="External id.")]
-    title: Annotated[str, Field(description="Of the item.")]
+    title: Annotated[str, Field(description="Title of the item.")]
     probability: Annotated[float | None, Field(description="p(next item) among those that may be listed.")]
-    score: Annotated[float | None, Field(description="Of a model without a density: it only ranks.")]
+    score: Annotated[float | None, Field(description="Score of a model without a density, which only ranks.")]
     sd: Annotated[float | None, Field(description="Posterior standard deviation of the probability.")]
     propensity: Annotated[
         float | None,
@@ -198,19 +202,20 @@ class Hit(TypedDict):
     ]
     raised_by: Annotated[
         list[EventEffect] | None,
-        Field(description="Because of what: the events that raised the item most, strongest first."),
+        Field(description="Events of the history that raised the item most, strongest first."),
     ]
     lowered_by: Annotated[
-        list[EventEffect] | None, Field(description="The events that lowered it most, strongest first.")
+        list[EventEffect] | None,
+        Field(description="Events of the history that lowered the item most, strongest first."),
     ]
 
 
 class Recommendations(TypedDict):
     """A list, and how it came about."""
 
-    model: Annotated[str, Field(description="Who answered.")]
+    model: Annotated[str, Field(description="Name of the model that answered.")]
     run: Annotated[str, Field(description="Digest of the run that answered.")]
-    user: Annotated[str | None, Field(description="As asked.")]
+    user: Annotated[str | None, Field(description="External id of the user, as in the request.")]
     known_events: Annotated[int, Field(description="Events that the list is made of.")]
     unknown_items: Annotated[
         list[str],
@@ -226,25 +231,25 @@ class Recommendations(TypedDict):
     prior: Annotated[
         bool, Field(description="Whether nothing is known of the user: the list is the model's prior prediction.")
     ]
-    items: Annotated[list[Hit], Field(description="Best first, unless drawn.")]
+    items: Annotated[list[Hit], Field(description="Items of the list, best first unless drawn.")]
 
 
 class BatchRecommendRequest(Strict):
-    """Several questions, answered together."""
+    """Several requests, answered together."""
 
     requests: list[RecommendRequest] = Field(
-        min_length=1, max_length=_MANY, description="Each with an answer of its own."
+        min_length=1, max_length=_MANY, description="Requests, each with a list of its own."
     )
 
 
 class BatchRecommendations(BaseModel):
-    """The answers, in the order of the questions."""
+    """The lists of several requests, in their order."""
 
-    answers: list[Recommendations] = Field(description="In the order of the questions.")
+    answers: list[Recommendations] = Field(description="Lists in the order of the requests.")
 
 
 class EventIn(Strict):
-    """Somebody took something."""
+    """An event: a user took an item."""
 
     user: UserId
     item: ItemId
@@ -258,13 +263,13 @@ class EventIn(Strict):
 class EventBatch(Strict):
     """Events, written all or none."""
 
-    events: list[EventIn] = Field(min_length=1, max_length=_MANY, description="In any order.")
+    events: list[EventIn] = Field(min_length=1, max_length=_MANY, description="Events in any order.")
 
 
 class EventReceipt(BaseModel):
     """What became of them; they are on disk."""
 
-    accepted: int = Field(description="New events.")
+    accepted: int = Field(description="Number of events that are new.")
     duplicates: int = Field(description="Events that were there, or twice in the batch.")
     replayed: bool = Field(description="Whether the idempotency key had been used for this batch before.")
 
@@ -274,7 +279,7 @@ class EventOut(BaseModel):
 
     item: str = Field(description="External id.")
     time: int = Field(description="Seconds since 1970.")
-    title: str | None = Field(default=None, description="As the default model knows it.")
+    title: str | None = Field(default=None, description="Title of the item in the catalog of the default model.")
 
 
 class UserOut(BaseModel):
@@ -295,7 +300,7 @@ class ItemOut(BaseModel):
     """An item of the catalog."""
 
     item: str = Field(description="External id.")
-    title: str = Field(description="Of the item.")
+    title: str = Field(description="Title of the item.")
     count: int = Field(description="Training events.")
     similarity: float | None = Field(default=None, description="Cosine of the item vectors.")
 
@@ -303,30 +308,30 @@ class ItemOut(BaseModel):
 class ItemsOut(BaseModel):
     """Items, best first."""
 
-    items: list[ItemOut] = Field(description="Best first.")
+    items: list[ItemOut] = Field(description="Items, best first.")
 
 
 class ModelOut(BaseModel):
     """A model in service."""
 
-    name: str = Field(description="In questions and logs.")
+    name: str = Field(description="Name in requests and logs.")
     kind: str = Field(description="Which of the models of foldin.")
     run: str = Field(description="Digest of the run.")
-    items: int = Field(description="Of its catalog.")
+    items: int = Field(description="Number of items in its catalog.")
     has_likelihood: bool = Field(description="Whether it gives probabilities.")
     has_posterior: bool = Field(description="Whether it can explore by Thompson sampling, and say how sure it is.")
     default: bool = Field(description="Whether it answers who names no model.")
-    share: float | None = Field(description="Of those who name no model, while a test goes on.")
+    share: float | None = Field(description="Share of the users whose requests name no model, while a split is on.")
     can_roll_back: bool = Field(description="Whether something served under this name before.")
     waiting: int = Field(description="Requests in its queue.")
-    attributes: list[str] = Field(description="Of the catalog, for filters.")
+    attributes: list[str] = Field(description="Features of the catalog that filters may ask for.")
     repeats: str = Field(description="Which of a user's events with one item counts, `first` or `last`.")
 
 
 class ModelsOut(BaseModel):
     """The models in service."""
 
-    models: list[ModelOut] = Field(description="By name.")
+    models: list[ModelOut] = Field(description="Models in the order of their names.")
 
 
 class DeployRequest(Strict):
@@ -340,7 +345,7 @@ class DeployRequest(Strict):
         min_length=1,
         max_length=NAME,
         pattern=r"^[\w.-]+$",
-        description="In service; that of the folder, if not.",
+        description="Name in service; that of the folder when left out.",
     )
     default: bool = Field(default=False, description="Whether it answers who names no model.")
 
@@ -348,4 +353,6 @@ class DeployRequest(Strict):
 class SplitRequest(Strict):
     """Who is served by which model; empty ends the test."""
 
-    shares: dict[str, float] = Field(max_length=10, description="By name of the model; they add up to 1.")
+    shares: dict[str, float] = Field(
+        max_length=10, description="Share of the users by name of the model; shares sum to 1."
+    )

@@ -32,7 +32,7 @@ FOLDER = Path(__file__).with_name("static")
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 Name = Annotated[str, InPath(max_length=NAME, description="A model in service.")]
 Code = Annotated[int, Field(ge=0, lt=2**31)]
-Seed = Annotated[int, Query(ge=0, lt=2**31, description="Of the data and of chance.")]
+Seed = Annotated[int, Query(ge=0, lt=2**31, description="Seed of the data and of the algorithm.")]
 
 
 def pages() -> APIRouter:
@@ -113,8 +113,8 @@ def lab_routes(allowed: Callable[..., object]) -> APIRouter:
 
     @router.get("/v1/lab/em")
     def em(
-        components: Annotated[int, Query(ge=1, le=6, description="Of the mixture.")] = 3,
-        steps: Annotated[int, Query(ge=1, le=60, description="Of EM.")] = 30,
+        components: Annotated[int, Query(ge=1, le=6, description="Components of the mixture.")] = 3,
+        steps: Annotated[int, Query(ge=1, le=60, description="Iterations of EM.")] = 30,
         seed: Seed = 0,
     ) -> EMFrames:
         """EM for a mixture of Gaussians, step by step."""
@@ -123,7 +123,7 @@ def lab_routes(allowed: Callable[..., object]) -> APIRouter:
     @router.get("/v1/lab/vi")
     def vi(
         events: Annotated[int, Query(ge=1, le=200, description="Things that were shown.")] = 5,
-        steps: Annotated[int, Query(ge=1, le=600, description="Of the gradient, at most.")] = 300,
+        steps: Annotated[int, Query(ge=1, le=600, description="Largest number of gradient steps.")] = 300,
         seed: Seed = 0,
     ) -> VIFrames:
         """A Gaussian approximation beside the exact posterior, step by step."""
@@ -131,7 +131,7 @@ def lab_routes(allowed: Callable[..., object]) -> APIRouter:
 
     @router.get("/v1/lab/diffusion")
     def diffusion(
-        steps: Annotated[int, Query(ge=1, le=200, description="Of the sampler.")] = 50,
+        steps: Annotated[int, Query(ge=1, le=200, description="Steps of the sampler.")] = 50,
         eta: Annotated[float, Query(ge=0, le=1, description="0 is DDIM, 1 the ancestral sampler.")] = 0.0,
         seed: Seed = 0,
     ) -> DiffusionFrames:
