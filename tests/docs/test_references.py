@@ -1,0 +1,27 @@
+"""What the library cites is in docs/references.bib, and what is there is cited."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+BIBLIOGRAPHY = (ROOT / "docs" / "references.bib").read_text(encoding="utf-8")
+ENTRIES = re.findall(r"^@\w+\{(\w+),\n(.*?)^\}", BIBLIOGRAPHY, flags=re.MULTILINE | re.DOTALL)
+KEY = re.compile(r"\b[a-z]+(?:19|20)\d\d[a-z]?\b")
+CITING = [*(ROOT / "src").rglob("*.py"), *(ROOT / "reproductions").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
+CITED = {key for path in CITING for key in KEY.findall(path.read_text(encoding="utf-8"))}
+
+
+def test_every_key_resolves_and_none_is_idle():
+    keys = [key for key, _ in ENTRIES]
+    assert len(keys) == len(set(keys))
+    assert set(keys) == CITED
+
+
+def test_every_entry_says_who_what_when_and_where():
+    for key, fields in ENTRIES:
+        assert re.search(rf"year = \{{{key[-5:-1] if key[-1].isalpha() else key[-4:]}\}}", fields), key
+        for name in ("author", "title"):
+            assert re.search(rf"^  {name} = \{{.+\}},$", fields, flags=re.MULTILINE), key
+        assert re.search(r"^  (journal|booktitle|publisher|institution) = \{.+\},$", fields, flags=re.MULTILINE), key
+        surname = re.search(r"author = \{([^,]+),", fields)[1]
+        assert re.sub(r"[^a-z]", "", surname.lower().replace("{\\l}", "l"))[:3] in key or key.startswith("dacrema"), key
