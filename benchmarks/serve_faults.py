@@ -52,8 +52,10 @@ def described(folder: Path, tool: Path, examples: int) -> dict[str, object]:
     run = make_run(folder / "shop", "multvae")
     command = [sys.executable, "-m", "foldin", "serve", str(run), "--no-keys", "--port", "0", "--rate", "1e9"]
     with serving([*command, "--events", f"sqlite:///{folder}/events.db"]) as (_, port):
-        call = [str(tool), "run", f"http://127.0.0.1:{port}/openapi.json", "--checks", "not_a_server_error"]
-        found = subprocess.run([*call, "--max-examples", str(examples)], capture_output=True, text=True, check=False)
+        call = [str(tool.absolute()), "run", f"http://127.0.0.1:{port}/openapi.json", "--checks", "not_a_server_error"]
+        command = [*call, "--max-examples", str(examples)]
+        # It keeps a folder of its own where it is started.
+        found = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     print(found.stdout[-2500:], file=sys.stderr)
     if found.returncode:
         raise SystemExit("schemathesis found something")

@@ -117,7 +117,7 @@ def test_the_kl_of_a_step_is_the_snr_difference_of_the_squared_error():
         t = torch.full((8,), step)
         now = schedule.diffuse(data.values, t, torch.randn(8, 5, generator=noise(1), dtype=torch.float64))
         said = Denoised(torch.zeros(8, 5, dtype=torch.float64))
-        nats = model._step_nats(data.values, data.values, now, said, t)
+        nats = model.step_nats(data.values, data.values, now, said, t)
         expected = 0.5 * (schedule.snr[step - 1] - schedule.snr[step]) * data.values.square().sum(dim=1)
         assert torch.allclose(nats, expected, rtol=1e-6)
 
@@ -159,7 +159,7 @@ def test_the_bound_s_weights_are_what_a_squared_error_costs_in_it(variance):
     for step in range(1, 21):
         t = torch.full((8,), step)
         now = model.schedule.diffuse(clean, t, torch.randn(8, 5, generator=noise(1), dtype=torch.float64))
-        right, wrong = (model._step_nats(clean, clean, now, Denoised(clean + off), t) for off in (0.0, 0.1))
+        right, wrong = (model.step_nats(clean, clean, now, Denoised(clean + off), t) for off in (0.0, 0.1))
         assert torch.allclose((wrong - right).float(), model.trainer(stripes(2)).weight(t) * 5 * 0.01, rtol=1e-3)
 
 

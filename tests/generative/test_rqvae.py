@@ -34,7 +34,7 @@ def test_the_first_code_is_the_group_and_what_is_left_falls_level_by_level(model
     codes = model.codes(x)
     assert codes.shape == (240, 3)
     assert code_use(codes.numpy(), (4, 4, 4)).used[0] == 1.0
-    z = model.encoder(model._standardized(x)).detach()
+    z = model.encoder(model.standardized(x)).detach()
     left = [float(z.square().sum(1).mean())]
     for level in range(1, 4):
         cut = codes.clone()

@@ -337,7 +337,7 @@ def test_products_in_bfloat16_give_nearly_the_same_gradient_and_nothing_else_cha
         loss = model.trainer(data).loss(data, Step(number=0, planned=10), noise())
         loss.value.backward()
         assert loss.value.dtype == torch.float32
-        gradients.append(torch.cat([one.grad.flatten() for one in model._parameters().values()]))
+        gradients.append(torch.cat([one.grad.flatten() for one in model.learned().values()]))
         told.append(model.elbo(data, noise()).bound)
     assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.999
     assert not torch.equal(*gradients)

@@ -39,8 +39,8 @@ LATENT: dict[str, Any] = {**SMALL, "latent_dim": 12, "hidden_dims": (16,), "n_st
 SLIM: dict[str, Any] = {"slim": "implicit-slim", "slim.every": 2, "alternation": None}
 POPULAR: dict[str, Any] = {"loss": "sampled", "loss.negatives": "popularity", "loss.negatives.n": 30}
 RQVAE: dict[str, Any] = {"tokens.quantizer": "rq-vae", "tokens.quantizer.epochs": 5}
-# Tensors that have another name now than in the files.
-KEPT_AS = {"neighbors": "neighbours"}
+# Words in names of tensors that are spelled otherwise in the files.
+KEPT_AS = (("neighbors", "neighbours"), ("quantizer", "quantiser"))
 # Name of a model, and what is set: each option whose arithmetic is its own.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "popularity": ("popularity", {}),
@@ -136,11 +136,17 @@ def shortened(values: np.ndarray) -> np.ndarray:
     return values if values.size <= LARGE else values.reshape(-1)[::17]
 
 
+def _kept_as(name: str) -> str:
+    for now, before in KEPT_AS:
+        name = name.replace(now, before)
+    return name
+
+
 def record(name: str) -> dict[str, np.ndarray]:
     """Losses of the first steps and of all epochs, the state, lists, scores and metrics."""
     torch.set_num_threads(1)
     model, found, split = trained(name)
-    found |= {f"state/{KEPT_AS.get(key, key)}": shortened(value.numpy()) for key, value in model.state().items()}
+    found |= {f"state/{_kept_as(key)}": shortened(value.numpy()) for key, value in model.state().items()}
     users = asked(split.test.fold_in)
     lists = rank(model, users, 10)
     found |= {"items": lists.items, "scores": lists.scores}

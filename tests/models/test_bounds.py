@@ -80,10 +80,10 @@ def test_the_users_part_of_poisson_factorization_is_that_of_the_bound_in_trainin
     train = two_tastes(30, 8)
     model = PoissonFactorization(8, PoissonFactorizationConfig(n_components=3, epochs=5))
     fit(model, train)
-    trainer, users, items = model.trainer(train), model._fold_in(train), model._items()
+    trainer, users, items = model.trainer(train), model.fold_in(train), model.item_gammas()
     nobody = Histories.empty(0, 8)
     # The whole bound without its users: that of no users at all.
-    whole = trainer.bound(users, items, 0.0) - trainer.bound(model._fold_in(nobody), items, 0.0)
+    whole = trainer.bound(users, items, 0.0) - trainer.bound(model.fold_in(nobody), items, 0.0)
     terms = model.bound(train, noise()).terms
     found = sum(float(one.sum()) for one in terms.values()) - float(
         terms["E Σ y log rate, factors of events at their best"].sum()

@@ -65,7 +65,7 @@ def test_who_is_searched_for_and_who_is_not_have_scores_of_one_kind():
     rng = np.random.default_rng(0)
     users = Histories.from_lists([[1, 2, 3], rng.permutation(3000)[:2500].tolist(), [7]], 3000)
     found = recommend(model, users, 4, ranker=Approximate(model, "Flat"))
-    logits = model._logits(users)
+    logits = model.logits(users)
     for user in range(3):
         assert found.scores[user] == pytest.approx(logits[user, found.items[user]].numpy(), abs=1e-4)
         assert not set(found.items[user].tolist()) & set(users.of(user).tolist())

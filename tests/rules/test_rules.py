@@ -111,3 +111,13 @@ def test_the_text_of_the_repository_has_no_private_paths():
         text = path.read_text(encoding="utf-8")
         for private in (str(ROOT), str(Path.home())):
             assert private not in text, (path, private)
+
+
+def test_tests_do_not_reach_into_models():
+    inside = re.compile(r"\b(?:model|loaded|whole|other|grown|resumed)\._(?!_)\w+|\.model\._(?!_)\w+")
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in (ROOT / "tests").rglob("*.py")
+        for match in inside.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert not found

@@ -189,7 +189,7 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
             return np.log(np.maximum(schedule.betas, 1e-20))
         return schedule.log_posterior_variance
 
-    def _step_nats(
+    def step_nats(
         self, values: Tensor, clean: Tensor, now: Tensor, said: Denoised, t: Tensor
     ) -> Float[Tensor, " rows"]:
         """L_t−1 of each row at its t, L_0 where t = 1, in nats."""
@@ -233,7 +233,7 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
             now = schedule.diffuse(
                 clean, t, torch.randn(clean.shape, generator=generator, device=self.device, dtype=clean.dtype)
             )
-            return self._step_nats(data.values, clean, now, self.denoise(now, t), t).double()
+            return self.step_nats(data.values, clean, now, self.denoise(now, t), t).double()
 
         last = float(schedule.alpha_bar[-1])
         spread = torch.full_like(clean, math.log1p(-last))

@@ -87,7 +87,7 @@ class DiffusionTrainer(Trainer[Examples]):
         each = self.weight(t) * error
         if log_variance is not None:
             held = model.schedule.to_clean(config.prediction, said.detach(), now, t)
-            nats = model._step_nats(batch.values, clean, now, Denoised(held, log_variance), t)
+            nats = model.step_nats(batch.values, clean, now, Denoised(held, log_variance), t)
             each = each + _BOUND_SHARE * config.steps * nats / math.prod(model.shape)
         if config.importance:
             self.sampler.learn(t, each)

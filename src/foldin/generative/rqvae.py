@@ -107,7 +107,7 @@ class RQVAE(Trainable[RQVAEConfig, Examples]):
         if x.ndim != 2 or x.shape[1] != self.width or not x.is_floating_point():
             raise ShapeError(f"RQVAE: vectors of width {self.width} were expected, not {x.dtype} {tuple(x.shape)}")
 
-    def _standardized(self, x: Float[Tensor, "n width"]) -> Float[Tensor, "n width"]:
+    def standardized(self, x: Float[Tensor, "n width"]) -> Float[Tensor, "n width"]:
         # One scale for all coordinates: their proportions are part of what the vectors say.
         return (x - self.mean) / self.scale
 
@@ -120,7 +120,7 @@ class RQVAE(Trainable[RQVAEConfig, Examples]):
         """
         self._check(x)
         parts = [
-            self.quantizer(self.encoder(self._standardized(x[at : at + _BLOCK].to(self.device)))).codes
+            self.quantizer(self.encoder(self.standardized(x[at : at + _BLOCK].to(self.device)))).codes
             for at in range(0, len(x), _BLOCK)
         ]
         return torch.cat(parts) if parts else torch.empty(0, self.config.levels, dtype=torch.int64, device=self.device)
@@ -158,13 +158,13 @@ class _Training(Trainer[Examples]):
         model.mean.copy_(x.mean(dim=0))
         model.scale.copy_((x - model.mean).square().mean().sqrt().clamp(min=1e-6).reshape(1))
         seed = int(torch.randint(1 << 62, (), generator=generator, device=generator.device, dtype=torch.int64))
-        latent = torch.cat([model.encoder(model._standardized(part)) for part in x.split(_BLOCK)])
+        latent = torch.cat([model.encoder(model.standardized(part)) for part in x.split(_BLOCK)])
         model.quantizer.begin(latent, np.random.default_rng(seed))
         return {}
 
     def loss(self, batch: Examples, step: Step, generator: torch.Generator) -> Loss:
         model = self.model
-        x = model._standardized(batch.values.to(model.device))
+        x = model.standardized(batch.values.to(model.device))
         found = model.quantizer(model.encoder(x), generator)
         squares = (x - model.decoder(found.values)).square().sum(dim=1).mean()
         return Loss(squares + found.loss, {"squares": squares, "commitment": found.loss})

@@ -145,14 +145,14 @@ class VAE(Trainable[VAEConfig, Examples], LatentModel[Examples]):
         of = "Gaussians" if self.config.prior == "mixture" else "the encoder's posteriors at pseudo-inputs"
         return f"mixture of {self.config.components} {of}; KL by Monte Carlo"
 
-    def _parameters(self) -> dict[str, torch.nn.Parameter]:
+    def learned(self) -> dict[str, torch.nn.Parameter]:
         parts: dict[str, torch.nn.Module] = {"encoder": self.encoder, "decoder": self.decoder}
         if self.prior is not None:
             parts["prior"] = self.prior
         return {f"{part}.{name}": one for part, module in parts.items() for name, one in module.named_parameters()}
 
     def tensors(self) -> dict[str, Tensor]:
-        return dict(self._parameters())
+        return dict(self.learned())
 
     def trainer(self, train: Examples) -> Trainer[Examples]:
         return _Training(self)
@@ -241,7 +241,7 @@ class _Training(Trainer[Examples]):
         self._compiled = compiled(self._terms, device=model.device, of="VAE") if config.compiled else None
         phase: GradientPhase[Examples] = GradientPhase(
             name="train",
-            parameters=model._parameters(),
+            parameters=model.learned(),
             loss=self.loss,
             optimizer=lambda parameters: kind(list(parameters.values()), lr=config.learning_rate, fused=True),
             batches=shuffled(config.batch_size),

@@ -103,7 +103,7 @@ def test_the_cached_posterior_is_that_of_the_frozen_encoder():
     fit(model, train, epochs=1)
     trainer = model.trainer(train)
     trainer.fill_cache(train, torch.Generator())
-    mu, logvar = model._frozen_posterior(train)
+    mu, logvar = model.frozen_posterior(train)
     assert torch.allclose(trainer.cache[0], mu, atol=1e-6)
     assert torch.allclose(trainer.cache[1], logvar, atol=1e-6)
 

@@ -34,7 +34,7 @@ def noise(seed: int = 0) -> torch.Generator:
 def rows(model, users=USERS):
     found = torch.zeros(len(users), ITEMS)
     items, offsets = users.tensors()
-    found[torch.from_numpy(users.users()), items] = model._read(offsets, model.values(offsets))
+    found[torch.from_numpy(users.users()), items] = model.read(offsets, model.values(offsets))
     return found
 
 
@@ -212,11 +212,11 @@ def test_clusters_share_the_latent_dimensions_and_see_their_items_alone():
 @pytest.mark.parametrize("residual", [False, True])
 def test_the_latent_denoiser_adds_to_what_it_reads(residual):
     model, z, t = latent(residual=residual), torch.randn(5, 7), torch.tensor([2])
-    added = model._denoised(z, t) - residual * z
+    added = model.denoised(z, t) - residual * z
     assert added.abs().max() > 0.01
     for name in ("weight_1", "bias_1"):
         model.learned[name].zero_()
-    assert torch.equal(model._denoised(z, t), z if residual else torch.zeros_like(z))
+    assert torch.equal(model.denoised(z, t), z if residual else torch.zeros_like(z))
 
 
 @torch.no_grad()
@@ -226,7 +226,7 @@ def test_the_latent_reverse_process_is_that_of_the_posterior_means(residual):
     z = model.posterior(USERS)[0]
     for t in range(4, 0, -1):
         at = torch.full((len(z),), t)
-        z = model.schedule.posterior_mean(model._denoised(z, at), z, at)
+        z = model.schedule.posterior_mean(model.denoised(z, at), z, at)
     assert torch.allclose(model.queries(USERS), z, atol=1e-6)
 
 

@@ -93,7 +93,7 @@ def test_one_factor_has_its_posterior_in_closed_form():
     fit(model, train, epochs=40)
     shape, rate = model.tastes(train)
     assert shape[:, 0] == pytest.approx(0.3 + train.lengths, rel=1e-6)
-    sums = model._items().mean.sum()
+    sums = model.item_gammas().mean.sum()
     for user in range(3):
         activity = 0.3 + shape[user, 0] / rate[user, 0]
         assert rate[user, 0] == pytest.approx(0.6 / activity + sums, rel=1e-5)
@@ -108,11 +108,11 @@ def test_the_bound_of_poisson_factorization_is_its_formula():
     trainer = model.trainer(train)
     for _ in range(3):
         trainer.ascend(train, torch.Generator())
-    users, items = trainer.users, model._items()
+    users, items = trainer.users, model.item_gammas()
     of_event = train.users()
     rates = (users.geometric[of_event] * items.geometric[train.items]).sum(axis=1)
     exact = trainer.bound(users, items, float(np.log(rates).sum()))
-    rng, draws, kappa = np.random.default_rng(0), 200_000, model._activity_shape()
+    rng, draws, kappa = np.random.default_rng(0), 200_000, model.kappa()
 
     def log_gamma(x, shape, rate):
         return shape * np.log(rate) - gammaln(shape) + (shape - 1) * np.log(x) - rate * x

@@ -141,7 +141,7 @@ class RecVAE(OnnxGraph, DotProduct, Variational[RecVAEConfig]):
     def trainer(self, train: Histories) -> Trainer[Histories]:
         return _Training(self)
 
-    def _frozen_posterior(self, histories: Histories) -> Gaussian:
+    def frozen_posterior(self, histories: Histories) -> Gaussian:
         items, offsets = histories.tensors(self.device)
         return self.old(items, offsets)
 
@@ -158,7 +158,7 @@ class RecVAE(OnnxGraph, DotProduct, Variational[RecVAEConfig]):
 
     def log_prior(self, z: Float[Tensor, "users latent"], histories: Histories) -> Float[Tensor, " users"]:
         """log p(z|x) under the composite prior, in nats: it looks at the history through q_old, and is no prior of x's law."""
-        return self._prior_terms(z, self._frozen_posterior(histories)).sum(dim=-1)
+        return self._prior_terms(z, self.frozen_posterior(histories)).sum(dim=-1)
 
     def _reconstruction(
         self, z: Float[Tensor, "users latent"], items: Int[Tensor, " events"], offsets: Int[Tensor, " offsets"]
@@ -236,7 +236,7 @@ class _Training(Trainer[Histories]):
         model = self.model
         if self.cache is None:
             step = model.config.batch_size
-            parts = [model._frozen_posterior(train.rows(at, at + step)) for at in range(0, len(train), step)]
+            parts = [model.frozen_posterior(train.rows(at, at + step)) for at in range(0, len(train), step)]
             self.cache = torch.cat([mu for mu, _ in parts]), torch.cat([logvar for _, logvar in parts])
         return {}
 

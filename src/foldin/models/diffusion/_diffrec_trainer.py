@@ -62,7 +62,7 @@ class DiffRecTrainer(Trainer[Histories]):
             t = torch.randint(1, config.n_steps + 1, (len(batch),), generator=generator, device=model.device)
             scale = torch.ones(len(batch), device=model.device)
         states = network.hidden(self.noised(items, offsets, values, t, generator), t)
-        read = model._read(offsets, values)
+        read = model.read(offsets, values)
         each, terms = config.head.loss(network, model.schedule, t, states, items, offsets, read)
         if config.importance:
             self.sampler.learn(t, each)
@@ -78,7 +78,7 @@ class DiffRecTrainer(Trainer[Histories]):
         if config.empty_share:
             full = torch.rand(len(t), generator=generator, device=model.device) >= config.empty_share
             signal = signal * full
-        read = model._read(offsets, values) * torch.repeat_interleave(signal, offsets.diff())
+        read = model.read(offsets, values) * torch.repeat_interleave(signal, offsets.diff())
         items, offsets, read = drop_events(items, offsets, read, config.dropout, generator)
         sigma = sigma / math.sqrt(1.0 - config.dropout)
         return noisy_bag(

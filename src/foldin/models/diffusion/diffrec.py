@@ -124,13 +124,13 @@ class _HistoryDiffusion(OnnxGraph, DotProduct, PopularStart, Recommender[C]):
         """x at each event: 1, or from `oldest` up to 1 in the order of a user's events."""
         return recency_weights(offsets, self.oldest)
 
-    def _read(self, offsets: Int[Tensor, " offsets"], values: Float[Tensor, " events"]) -> Float[Tensor, " events"]:
+    def read(self, offsets: Int[Tensor, " offsets"], values: Float[Tensor, " events"]) -> Float[Tensor, " events"]:
         """The entries that go into the first layer."""
         return unit_rows(offsets, values) if self.config.normalized else values
 
     def _bag(self, histories: Histories) -> Float[Tensor, "users first"]:
         items, offsets = histories.tensors(self.device)
-        read = self._read(offsets, self.values(offsets))
+        read = self.read(offsets, self.values(offsets))
         weight = self.network.first.detach()
         return F.embedding_bag(items, weight, offsets, mode="sum", per_sample_weights=read, include_last_offset=True)
 
@@ -212,7 +212,7 @@ class _HistoryDiffusion(OnnxGraph, DotProduct, PopularStart, Recommender[C]):
         lengths = offsets.diff()
         users = torch.repeat_interleave(torch.arange(len(lengths), device=self.device), lengths)
         row = torch.zeros(len(lengths), n, device=self.device)
-        row.index_put_((users, items), self._read(offsets, self.values(offsets)), accumulate=True)
+        row.index_put_((users, items), self.read(offsets, self.values(offsets)), accumulate=True)
         snr, steps = schedule.snr, torch.zeros(len(lengths), device=self.device)
         reconstruction = steps
         for t in range(schedule.steps, 0, -1):

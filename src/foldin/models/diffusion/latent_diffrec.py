@@ -135,17 +135,17 @@ class LatentDiffRec(OnnxGraph, DotProduct, Recommender[LatentDiffRecConfig]):
     def _decoder(self) -> Float[Tensor, "items latent"]:
         return self.learned["decoder"] * self.own
 
-    def _read(self, offsets: Int[Tensor, " offsets"]) -> Float[Tensor, " events"]:
+    def read(self, offsets: Int[Tensor, " offsets"]) -> Float[Tensor, " events"]:
         return unit_rows(offsets, recency_weights(offsets, self.config.oldest))
 
     def posterior(self, histories: Histories) -> tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]:
         """(μ, log σ²) of each user, without dropout."""
         items, offsets = histories.tensors(self.device)
-        code = bag_of_items(self._encoder(), items, offsets, self._read(offsets)) + self.learned["encoder_bias"]
+        code = bag_of_items(self._encoder(), items, offsets, self.read(offsets)) + self.learned["encoder_bias"]
         mu, logvar = code.chunk(2, dim=1)
         return mu, logvar
 
-    def _denoised(self, z: Float[Tensor, "users latent"], t: Int[Tensor, " #users"]) -> Float[Tensor, "users latent"]:
+    def denoised(self, z: Float[Tensor, "users latent"], t: Int[Tensor, " #users"]) -> Float[Tensor, "users latent"]:
         """ẑ = f(z_t, t)."""
         own = self.learned
         e = F.linear(step_embedding(t - 1, self.config.time_dim), own["of_time"], own["time_bias"])
@@ -163,7 +163,7 @@ class LatentDiffRec(OnnxGraph, DotProduct, Recommender[LatentDiffRecConfig]):
     def _reverse(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users latent"]:
         for step in coefficients(self.schedule, None):
             t = torch.full((1,), step.t, dtype=torch.int64, device=z.device)
-            z = step.of_clean * self._denoised(z, t) + step.of_now * z
+            z = step.of_clean * self.denoised(z, t) + step.of_now * z
         return z
 
     @torch.no_grad()
@@ -207,7 +207,7 @@ class LatentDiffRec(OnnxGraph, DotProduct, Recommender[LatentDiffRecConfig]):
         for t in range(schedule.steps, 0, -1):
             at = torch.full((len(z),), t, dtype=torch.int64, device=self.device)
             noise = torch.randn(z.shape, generator=generator, device=self.device)
-            clean = self._denoised(schedule.diffuse(z, at, noise), at)
+            clean = self.denoised(schedule.diffuse(z, at, noise), at)
             if t > 1:
                 steps = steps + 0.5 * float(snr[t - 1] - snr[t]) * (z - clean).square().sum(dim=1)
             else:
@@ -267,13 +267,13 @@ class _Training(Trainer[Histories]):
         model = self.model
         config = model.config
         items, offsets = batch.tensors(model.device)
-        kept = drop_events(items, offsets, model._read(offsets), config.dropout, generator)
+        kept = drop_events(items, offsets, model.read(offsets), config.dropout, generator)
         code = bag_of_items(model._encoder(), *kept, model._buffers_in) + model.learned["encoder_bias"]
         mu, logvar = code.chunk(2, dim=1)
         z = reparameterize(mu, logvar, generator)
         t = torch.randint(1, config.n_steps + 1, (len(batch),), generator=generator, device=model.device)
         noise = torch.randn(z.shape, generator=generator, device=model.device)
-        clean = model._denoised(model.schedule.diffuse(z, t, noise), t)
+        clean = model.denoised(model.schedule.diffuse(z, t, noise), t)
         error = (model.weight(t) * (z - clean).square().mean(dim=1)).mean()
         reconstruction = multinomial_from_hidden(
             clean, model._decoder(), model.learned["decoder_bias"], items, offsets, model._buffers_out

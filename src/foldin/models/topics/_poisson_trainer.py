@@ -47,9 +47,9 @@ class PoissonTrainer(Trainer[Histories]):
     def ascend(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
         model, ascent = self.model, self.model.config.ascent
         assert isinstance(ascent, CoordinateAscent)
-        items = model._items()
+        items = model.item_gammas()
         if ascent.restart:
-            users = model._fold_in(train)
+            users = model.fold_in(train)
         else:
             if self.users is None:
                 self.users = model._prior_users(len(train), items.mean.sum(axis=0))
@@ -64,7 +64,7 @@ class PoissonTrainer(Trainer[Histories]):
     def bound(self, users: Gammas, items: Gammas, log_rates: float) -> float:
         """E_q[log p(y, everything)] + H(q) in nats, with φ at its best for the gammas."""
         model = self.model
-        config, kappa = model.config, model._activity_shape()
+        config, kappa = model.config, model.kappa()
         total = log_rates - float(users.mean.sum(axis=0) @ items.mean.sum(axis=0))
         a, a1, mean = config.shape, config.activity_shape, config.activity_mean
         for side in (users, items):
@@ -82,19 +82,19 @@ class PoissonTrainer(Trainer[Histories]):
 
     def stochastic(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
         model = self.model
-        config, items, ascent = model.config, model._items(), model.config.ascent
+        config, items, ascent = model.config, model.item_gammas(), model.config.ascent
         assert isinstance(ascent, StochasticAscent)
         order = torch.randperm(len(train), generator=generator, device=generator.device).cpu().numpy()
         bounds = 0.0
         for at in range(0, len(order), ascent.batch_size):
             batch = train.select(order[at : at + ascent.batch_size])
-            users = model._fold_in(batch)
+            users = model.fold_in(batch)
             found = allocate(users.geometric, items.geometric, batch)
             bounds += float(np.log(found.rates).sum())
             scale = len(train) / len(batch)
             rho = ascent.rate(self._step)
             self._step += 1.0
-            kappa = model._activity_shape()
+            kappa = model.kappa()
             target_shape = config.shape + scale * found.items
             target_rate = (kappa / items.activity_rate)[:, None] + scale * users.mean.sum(axis=0)
             items.shape += rho * (target_shape - items.shape)

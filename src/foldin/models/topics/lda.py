@@ -95,7 +95,7 @@ class LDA(Components, PosteriorSampler, Recommender[LDAConfig]):
     def trainer(self, train: Histories) -> Trainer[Histories]:
         return _Training(self)
 
-    def _fold_in(self, histories: Histories, geometric: Float[Array, "items topics"]) -> Float[Array, "users topics"]:
+    def fold_in(self, histories: Histories, geometric: Float[Array, "items topics"]) -> Float[Array, "users topics"]:
         """γ of users by coordinate ascent, the topics held fixed."""
         users = np.full((len(histories), self.config.n_components), self.alpha, dtype=np.float32)
 
@@ -115,7 +115,7 @@ class LDA(Components, PosteriorSampler, Recommender[LDAConfig]):
 
     def tastes(self, histories: Histories) -> Float[Array, "users topics"]:
         """γ of each user's Dirichlet posterior over topics, the topics held fixed."""
-        return self._fold_in(histories, _geometric(self.topics.numpy(), 0))
+        return self.fold_in(histories, _geometric(self.topics.numpy(), 0))
 
     def item_shares(self) -> Float[Array, "topics items"]:
         """E[β]: each topic's distribution over items."""
@@ -186,7 +186,7 @@ class _Training(Trainer[Histories]):
     ) -> tuple[float, Float[Array, "items topics"]]:
         """(the users' part of the bound, expected events of each item and topic), γ and φ at their best."""
         model = self.model
-        gamma = model._fold_in(users, geometric)
+        gamma = model.fold_in(users, geometric)
         found = allocate(_geometric(gamma, 1).astype(geometric.dtype), geometric, users)
         return float(np.log(found.rates).sum()) + _dirichlet_bound(gamma, model.alpha), found.items
 

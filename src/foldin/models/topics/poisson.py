@@ -68,9 +68,9 @@ class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFact
         self.item_shape, self.item_rate = (
             config.shape * (0.5 + torch.rand(size, generator=generator, dtype=torch.float64)) for _ in range(2)
         )
-        self.item_activity_rate = torch.full((self.n_items,), self._activity_shape(), dtype=torch.float64)
+        self.item_activity_rate = torch.full((self.n_items,), self.kappa(), dtype=torch.float64)
 
-    def _activity_shape(self) -> float:
+    def kappa(self) -> float:
         """κ = a' + K a, the same for everybody."""
         return self.config.activity_shape + self.config.n_components * self.config.shape
 
@@ -88,14 +88,14 @@ class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFact
     def trainer(self, train: Histories) -> Trainer[Histories]:
         return PoissonTrainer(self)
 
-    def _items(self) -> Gammas:
+    def item_gammas(self) -> Gammas:
         """Views of the model's own tensors."""
         return Gammas(self.item_shape.numpy(), self.item_rate.numpy(), self.item_activity_rate.numpy())
 
     def _prior_users(self, users: int, item_sums: Float[Array, " factors"]) -> Gammas:
         """What is thought of users of whom nothing is known."""
         size, config = (users, self.config.n_components), self.config
-        kappa = self._activity_shape()
+        kappa = self.kappa()
         activity_rate = np.full(users, kappa / config.activity_mean)
         return Gammas(
             np.full(size, config.shape),
@@ -105,15 +105,15 @@ class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFact
 
     def _update(self, side: Gammas, shares: Array, other_sums: Float[Array, " factors"], rows: slice | Array) -> None:
         """The coordinate updates of one side: shape, rate, and the rate of its activity."""
-        config, kappa = self.config, self._activity_shape()
+        config, kappa = self.config, self.kappa()
         side.shape[rows] = config.shape + shares
         side.rate[rows] = (kappa / side.activity_rate[rows])[:, None] + other_sums
         prior = config.activity_shape / config.activity_mean
         side.activity_rate[rows] = prior + (side.shape[rows] / side.rate[rows]).sum(axis=1)
 
-    def _fold_in(self, histories: Histories) -> Gammas:
+    def fold_in(self, histories: Histories) -> Gammas:
         """q of users by coordinate ascent, the items held fixed."""
-        items = self._items()
+        items = self.item_gammas()
         sums, geometric = items.mean.sum(axis=0), items.geometric
         users = self._prior_users(len(histories), sums)
 
@@ -134,17 +134,17 @@ class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFact
 
     def tastes(self, histories: Histories) -> tuple[Float[Array, "users factors"], Float[Array, "users factors"]]:
         """(shape, rate) of the gamma posterior of θ of each user, the items held fixed."""
-        users = self._fold_in(histories)
+        users = self.fold_in(histories)
         return users.shape, users.rate
 
     def components(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
-        means = self._items().mean
+        means = self.item_gammas().mean
         totals = means.sum(axis=0)
         return totals / totals.sum(), (means / totals).T
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
-        means = self._fold_in(histories).mean.astype(np.float32)
-        rates = torch.from_numpy(means @ self._items().mean.T.astype(np.float32))
+        means = self.fold_in(histories).mean.astype(np.float32)
+        rates = torch.from_numpy(means @ self.item_gammas().mean.T.astype(np.float32))
         return rates.clamp_(min=LEAST_SHARE).log_().to(self.device)
 
     def bound(self, histories: Histories, generator: torch.Generator) -> Bound:
@@ -155,7 +155,7 @@ class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFact
         Source: gopalan2015, section 3 (the bound that its updates raise), the users' part, with Σ log y! for repeats.
         """
         self.check_histories(histories)
-        users, items, config, kappa = self._fold_in(histories), self._items(), self.config, self._activity_shape()
+        users, items, config, kappa = self.fold_in(histories), self.item_gammas(), self.config, self.kappa()
         rates = allocate(users.geometric, items.geometric, histories).rates
         events = np.bincount(histories.users(), weights=np.log(rates), minlength=len(histories))
         pairs, taken = np.unique(histories.pair_keys(), return_counts=True)
@@ -180,7 +180,7 @@ class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFact
 
     def drawn_logits(self, histories: Histories, streams: Streams) -> Iterator[Float[Tensor, "users items"]]:
         """Of users' factors and of the items' alike."""
-        users, items = self._fold_in(histories), self._items()
+        users, items = self.fold_in(histories), self.item_gammas()
         while True:
             theta = streams.log_gammas(users.shape) - np.log(users.rate)
             beta = log_gammas(items.shape, streams.shared) - np.log(items.rate)
