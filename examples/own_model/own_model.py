@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse
 import torch
+from torch.nn import functional as F
 
 from foldin.data import Histories
 from foldin.models import Recommender, log_shares
@@ -61,6 +62,6 @@ class MarkovChain(Recommender[MarkovChainConfig]):
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
         """The same for ONNX: with this method the model has the capability `OnnxGraph`."""
         last = (history >= 0).sum(dim=1, keepdim=True) - 1
-        padded = torch.cat((history, torch.full_like(history[:, :1], -1)), dim=1)
+        padded = F.pad(history, (0, 1), value=-1)  # a rectangle without a column has nothing to gather from
         items = padded.gather(1, last.clamp(min=0)).squeeze(1)
         return self.log_next[torch.where(last.squeeze(1) >= 0, items, self.n_items)]

@@ -40,7 +40,7 @@ SLIM: dict[str, Any] = {"slim": "implicit-slim", "slim.every": 2, "alternation":
 POPULAR: dict[str, Any] = {"loss": "sampled", "loss.negatives": "popularity", "loss.negatives.n": 30}
 RQVAE: dict[str, Any] = {"tokens.quantizer": "rq-vae", "tokens.quantizer.epochs": 5}
 # Words in names of tensors that are spelled otherwise in the files.
-KEPT_AS = (("neighbors", "neighbours"), ("quantizer", "quantiser"))
+KEPT_AS = (("neighbors", "neighbours"), ("quantizer", "quantiser"), ("tokenizer", "naming"), ("tokens", "names"))
 # Name of a model, and what is set: each option whose arithmetic is its own.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "popularity": ("popularity", {}),

@@ -159,7 +159,7 @@ def test_a_way_is_chosen_by_its_name_and_set_behind_a_dot():
         ({"way.slope": "1"}, "Plain has no setting 'slope'; there are none"),
         (
             {"other.slope": "1"},
-            "Ways: other.slope: other = None has no settings; choose a way first, such as other=steep",
+            "Ways: other.slope: other = None has no settings; choose a way that has it first: other=steep",
         ),
         ({"rate.slope": "1"}, "Ways: rate.slope: rate = 0.5 has no settings"),
         ({"way": "steep", "way.slope": "0"}, "Steep: slope = 0.0: must be > 0"),
@@ -194,3 +194,17 @@ def test_the_way_that_is_there_by_default_keeps_the_settings_that_the_model_give
     assert (
         settings_of(LatentDiffRecConfig)["beta_schedule.share"]["default"] == LatentDiffRecConfig().beta_schedule.share
     )
+
+
+def test_a_way_of_a_class_of_its_own_is_refused_since_it_could_not_be_read_again():
+    @dataclass(frozen=True, kw_only=True)
+    class Mine(Steep):
+        """Another slope."""
+
+        name = "mine"
+
+    with pytest.raises(ConfigError, match=r"Ways: way = .*: one of plain, steep was expected"):
+        WaysConfig(way=Mine())
+    assert WaysConfig().with_settings({"other": "none"}).other is None
+    with pytest.raises(ConfigError, match="one of plain, steep was expected"):
+        WaysConfig.from_dict({"way": {"name": ["steep"]}})

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from foldin.cli.options import JSON, ModelName
-from foldin.cli.output import json_out, out, table
+from foldin.cli.output import json_out, out, status, table
 from foldin.models import MODELS
 from foldin.training import alike, settings_of
 
@@ -25,12 +25,15 @@ def command(name: str | None, as_json: bool) -> None:
       foldin models multvae
     """
     if as_json:
-        chosen = [name] if name else list(MODELS)
+        chosen = [name] if name else list(MODELS.usable())
         json_out(
             {one: {"summary": MODELS[one].model_class.summary, "settings": settings_of(MODELS[one])} for one in chosen}
         )
     elif name is None:
-        kinds = {one: MODELS[one].model_class for one in MODELS}
+        kinds = {one: config.model_class for one, config in MODELS.usable().items()}
+        for one in MODELS:
+            if one not in kinds:
+                status(f"{one} is left out: {MODELS.package(one)} cannot be imported")
         rows = [(one, kind.summary, "yes" if kind.has_likelihood else "no") for one, kind in kinds.items()]
         out().print(table("Models", ("name", "", "likelihood"), rows, left=3))
     else:

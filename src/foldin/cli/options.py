@@ -54,8 +54,8 @@ class ModelName(click.ParamType):
 
         from foldin.models import MODELS
 
-        names = [name for name in MODELS if name.startswith(incomplete)]
-        return [CompletionItem(name, help=MODELS[name].model_class.summary) for name in names]
+        names = {name: config for name, config in MODELS.usable().items() if name.startswith(incomplete)}
+        return [CompletionItem(name, help=config.model_class.summary) for name, config in names.items()]
 
 
 def _stack(function: F, options: list[Callable[[F], F]]) -> F:

@@ -95,7 +95,7 @@ class Histories:
 
     @classmethod
     def empty(cls, users: int, n_items: int) -> "Histories":
-        """Histories of `users` users who have taken nothing."""
+        """Histories of `users` users without an event."""
         count_of(users, "users", least=0)
         return cls(items=np.empty(0, np.int32), offsets=np.zeros(users + 1, np.int64), n_items=n_items)
 

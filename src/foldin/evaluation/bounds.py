@@ -100,9 +100,10 @@ def likelihood_bound(model: BoundedLikelihood, held: HeldOut, *, users: int = 50
     x = whole.select(chosen)
     units = x.lengths.astype(np.float64)
     called = Called("user", "users", "item")
+    calibrated = getattr(model, "temperature", None) is not None
     found = model.bound(x, torch.Generator(model.device).manual_seed(seed))
     return {
-        "of": found.of,
+        "of": found.of + (", before the temperature" if calibrated else ""),
         "users": len(x),
         "items_per_user": float(units.mean()),
         "value": entry_of(found.value, units, called),

@@ -1,7 +1,7 @@
 """What a model can do beyond scores: protocols, looked up in one place.
 
 `capability(model, PosteriorSampler)` gives the model as what can be asked for draws, or None. A class has a capability when it
-has the methods, of whatever package it comes; where that depends on its settings, `Recommender.lacks` says so.
+has what the protocol names, of whatever package it comes; where that depends on its settings, `Recommender.lacks` says so.
 """
 
 from abc import ABC, abstractmethod

@@ -57,29 +57,29 @@ class ItemTokenizer:
         return (self.source.codebook_size,) * (self.source.levels + 1)
 
     def rows(self) -> Int[Tensor, "items levels"]:
-        """The rows of a table of all levels' codes that a name is made of."""
+        """The rows of a table of the tokens of all levels that each item is made of."""
         return self.tokens + torch.arange(len(self.sizes), device=self.device) * self.source.codebook_size
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything learned, by name."""
-        found = {"names": self.tokens}
+        found = {"tokens": self.tokens}
         if self._rqvae is not None:
-            found |= {f"naming.{name}": value for name, value in self._rqvae.tensors().items()}
+            found |= {f"tokenizer.{name}": value for name, value in self._rqvae.tensors().items()}
         if len(self._rarity):
-            found |= {"naming.rarity": self._rarity, "naming.components": self._components}
+            found |= {"tokenizer.rarity": self._rarity, "tokenizer.components": self._components}
         if len(self._bridge):
-            found["naming.bridge"] = self._bridge
+            found["tokenizer.bridge"] = self._bridge
         return found
 
     def learning(
         self, name: str, titles: Callable[[], Sequence[str] | None], after: Callable[[Histories], None]
     ) -> Pretraining[Histories] | FullPass[Histories]:
-        """How the names of all items are learned; it tells the share of them that share their codes, and of codes in use.
+        """How the tokens of all items are learned; it reports the share of items that share theirs, and of tokens in use.
 
         Args:
             name: in progress and history.
             titles: of the items, when it begins.
-            after: done with the training histories once there are names.
+            after: done with the training histories once there are tokens.
 
         Raises when it runs:
             FitError: titles are needed, and there are none.
@@ -115,7 +115,7 @@ class ItemTokenizer:
             FitError: titles are needed, and there are none.
             ShapeError: not as many titles as items.
         """
-        one = self.learning("names", lambda: titles, lambda _: None)
+        one = self.learning("tokens", lambda: titles, lambda _: None)
         if isinstance(one, FullPass):
             return one.run(train, generator)
         rows, seed = one.rows(train, generator)
@@ -135,15 +135,15 @@ class ItemTokenizer:
         return {"collisions": use.collisions, "codes_used": float(use.used.mean())}
 
     def use(self) -> CodeUse:
-        """Use of the codes, level by level, without the one that tells equal names apart."""
+        """Use of the tokens, level by level, without the one that makes them unique."""
         return code_use(self.tokens[:, :-1].cpu().numpy(), self.sizes[:-1])
 
     def of_new(self, titles: Sequence[str]) -> Int64[Array, "items levels"]:
         """Names of items that were not there in training, from their titles.
 
         Raises:
-            ConfigError: names that titles say nothing of.
-            FitError: there are no names yet.
+            ConfigError: tokens that are not made from titles.
+            FitError: there are no tokens yet.
         """
         source, rqvae = self._learned, self._rqvae
         if source is None or rqvae is None or source.text is None:

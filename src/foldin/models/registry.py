@@ -60,9 +60,14 @@ class Registry(Mapping[str, type[Config]]):
 
     @cached_property
     def _others(self) -> dict[str, EntryPoint]:
-        found = {}
+        found: dict[str, EntryPoint] = {}
         for entry in entry_points(group=ENTRY_POINTS):
-            if entry.name in _OWN:
+            if entry.name in found:
+                warnings.warn(
+                    f"{_package(entry)} adds a model {entry.name!r}, a name that {_package(found[entry.name])} has already; "
+                    "it is left out"
+                )
+            elif entry.name in _OWN:
                 warnings.warn(
                     f"{_package(entry)} adds a model {entry.name!r}, a name that foldin has itself; it is left out"
                 )
@@ -92,6 +97,16 @@ class Registry(Mapping[str, type[Config]]):
         if not (isinstance(kind, type) and issubclass(kind, Config) and issubclass(kind.model_class, Recommender)):
             raise ConfigError(f"{where}: {entry.value} is not the configuration of a recommender")
         return kind
+
+    def usable(self) -> dict[str, type[Config]]:
+        """The configurations that can be imported; what cannot be is left out."""
+        found = {}
+        for name in self:
+            try:
+                found[name] = self[name]
+            except ConfigError:
+                continue
+        return found
 
     def package(self, name: str) -> str:
         """The package that a model comes from, with its version."""

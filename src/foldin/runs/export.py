@@ -75,7 +75,7 @@ def export_onnx(model: Recommender, catalog: Catalog, path: Path, *, k: int = 10
     """
     scorer = capability(model, OnnxGraph)
     if scorer is None:
-        able = ", ".join(name for name in MODELS if has_capability(MODELS[name].model_class, OnnxGraph))
+        able = ", ".join(name for name, one in MODELS.usable().items() if has_capability(one.model_class, OnnxGraph))
         raise ConfigError(model.lacks(OnnxGraph) or f"{type(model).__name__} cannot be exported; these can: {able}")
     if not 1 <= k <= model.n_items:
         raise ConfigError(f"k = {k}: a list of 1 to {model.n_items} places was expected")

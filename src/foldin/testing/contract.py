@@ -150,6 +150,8 @@ class RecommenderContract:
             history[user, : _USERS.lengths[user]] = torch.from_numpy(_USERS.of(user))
         with torch.no_grad():
             assert torch.allclose(graph.padded_logits(history), model.logits(_USERS), atol=1e-5)
+            nothing = graph.padded_logits(torch.zeros(2, 0, dtype=torch.int64))
+            assert torch.allclose(nothing, model.logits(Histories.empty(2, _ITEMS)), atol=1e-5)
 
     def test_a_dot_product_gives_the_scores(self, model: Recommender[Any]) -> None:
         dot = capability(model, DotProduct)

@@ -71,6 +71,8 @@ def _parse(text: str, kind: Any) -> Any:
 def _chosen(value: Any, kind: Any) -> Any:
     """The value itself; a way by its name."""
     options = options_of(kind)
+    if options and value == "none" and _may_be_none(kind):
+        return None
     return options[value]() if options and isinstance(value, str) else value
 
 
@@ -85,6 +87,8 @@ def _fits(value: Any, kind: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool)
+    if isinstance(kind, type) and issubclass(kind, Option):
+        return type(value) is kind  # of a class of its own nothing could be read again
     return isinstance(value, kind)
 
 
@@ -165,11 +169,11 @@ class Config:
         for field, settings in inner.items():
             chosen = changed.get(field, getattr(self, field))
             if not isinstance(chosen, Option):
-                ways = next(iter(options_of(kinds[field])), None)
-                hint = "" if ways is None else f"; choose a way first, such as {field}={ways}"
-                raise ConfigError(
-                    f"{self._of()}: {field}.{next(iter(settings))}: {field} = {chosen} has no settings{hint}"
-                )
+                first = next(iter(settings))
+                inside = first.partition(".")[0]
+                ways = [way for way, one in options_of(kinds[field]).items() if inside in one.__dataclass_fields__]
+                hint = f"; choose a way that has it first: {field}={' or '.join(ways)}" if ways else ""
+                raise ConfigError(f"{self._of()}: {field}.{first}: {field} = {chosen} has no settings{hint}")
             changed[field] = chosen._changed(settings, read)
         return dataclasses.replace(self, **changed)
 
@@ -195,7 +199,7 @@ class Config:
             return value
         options, settings = options_of(kind), dict(value)
         chosen = settings.pop("name", None)
-        if chosen not in options:
+        if not isinstance(chosen, str) or chosen not in options:
             raise ConfigError(f"{cls._of()}: {name} = {chosen!r}: {_kind_name(kind)} was expected")
         return options[chosen].from_dict(settings)
 

@@ -264,7 +264,7 @@ def test_titles_must_be_there_before_training():
     model.describe(Catalog.from_ids([f"i{at}" for at in range(ITEMS)]))
     with pytest.raises(FitError, match="need the items' titles"):
         fit(model, two_tastes(80, ITEMS))
-    with pytest.raises(FitError, match="no names before training"):
+    with pytest.raises(FitError, match="no tokens before training"):
         scores(model, USERS)
     with pytest.raises(FitError, match="no tokens before training"):
         model.with_items(["a title"])

@@ -1,4 +1,4 @@
-"""Columns without names: which holds what, by the order users write them in and by what is in them."""
+"""Columns without names: which holds what, by their usual order and by what is in them."""
 
 from collections.abc import Mapping
 
@@ -66,8 +66,8 @@ def _refuse(source: str, names: list[str], role: str, why: str) -> ColumnError:
 def by_position(table: pl.DataFrame, said: Mapping[str, str | None], source: str) -> tuple[Columns, str]:
     """(columns, what was decided) of a table without column names, from its first rows.
 
-    Users write the user first, then the item, then a rating; the time stands anywhere and is known by its values. A session
-    is known by its events being of one user each.
+    Files usually have the user first, then the item, then a rating; the time stands anywhere and is known by its values. A
+    session is known by its events being of one user each.
 
     Raises:
         ColumnError: two columns fit a role equally well, or there are too few.

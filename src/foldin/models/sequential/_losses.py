@@ -1,7 +1,7 @@
 """Losses of predicting the next item from sampled negatives: each a mean over tokens, in nats.
 
 Scores are inner products s = ⟨h, w⟩ of a token's state and an item's vector. The full softmax, which needs no samples, is
-in `cross_entropy.py`.
+in `kernels/cross_entropy.py`.
 """
 
 import math

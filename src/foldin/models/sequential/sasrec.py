@@ -231,9 +231,12 @@ class SASRec(OnnxGraph, DotProduct, PopularStart, Recommender[SASRecConfig]):
     def speaking(self) -> Bool[Array, " items"]:
         return np.ones(self.n_items, dtype=bool)
 
+    def lacks(self, capability: type) -> str | None:
+        if capability is OnnxGraph and self.config.timed:
+            return "SASRec: timed = true: a graph takes plain histories of items and would lose their times"
+        return super().lacks(capability)
+
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
-        if self.config.timed:
-            raise ConfigError("SASRec: timed = true: a graph takes plain histories of items and would lose their times")
         history = F.pad(history, (0, 1), value=-1)  # a rectangle without a column has nothing to gather from
         counts, length = (history >= 0).sum(dim=1), self.config.max_length
         lengths = counts.clamp(min=1, max=length)

@@ -17,15 +17,17 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse
 import torch
+from scipy.special import logsumexp
 from torch.nn import functional as F
 
 from foldin.data import Histories
 from foldin.kernels.threads import on_threads, thread_count
 from foldin.tensors import Array, Float, Float32, Int64, Tensor
 
-__all__ = ["Allocated", "allocate", "even_parts", "local_ascent"]
+__all__ = ["Allocated", "allocate", "even_parts", "local_ascent", "log_rates"]
 
 _CHUNK_EVENTS = 1 << 19
+_LOG_EVENTS = 1 << 15  # whose sums over the factors are worked out at once
 _PART_EVENTS = 1 << 15
 _LEAST = np.float32(1e-18)  # squared, still not too small for single precision, which is slow beyond that
 _REVIEW = 4  # iterations between looks at who has converged
@@ -104,6 +106,22 @@ def allocate(
     for part in found[1:]:
         total += part.items
     return Allocated(rates, of_users, total * items)
+
+
+def log_rates(
+    users: Float[Array, "users factors"], items: Float[Array, "items factors"], histories: Histories
+) -> Float[Array, " users"]:
+    """Σ log Σ_k exp(users_uk + items_ik) over each user's events: exact however small the terms are, which `allocate` is not.
+
+    Args:
+        users, items: log a and log b.
+    """
+    rows, found = histories.users(), np.zeros(len(histories))
+    for at in range(0, histories.n_events, _LOG_EVENTS):
+        part = slice(at, at + _LOG_EVENTS)
+        values = logsumexp(users[rows[part]] + items[histories.items[part]], axis=1)
+        found += np.bincount(rows[part], weights=values, minlength=len(histories))
+    return found
 
 
 def _parts(histories: Histories) -> list[slice]:

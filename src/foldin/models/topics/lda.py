@@ -26,7 +26,7 @@ from foldin.inference import Bound
 from foldin.models.capability import Components, PosteriorSampler
 from foldin.models.contract import LEAST_SHARE, Recommender
 from foldin.models.streams import Streams, log_gammas
-from foldin.models.topics._allocation import allocate, local_ascent
+from foldin.models.topics._allocation import allocate, local_ascent, log_rates
 from foldin.models.topics._digamma import digamma
 from foldin.models.topics._draws import log_of_product
 from foldin.models.topics.online import Online
@@ -122,7 +122,7 @@ class LDA(Components, PosteriorSampler, Recommender[LDAConfig]):
         topics = self.topics.numpy()
         return (topics / topics.sum(axis=0)).T
 
-    def components(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
+    def components(self) -> tuple[Float[Array, " components"], Float[Array, "components items"]]:
         topics = self.topics.numpy()
         return topics.sum(axis=0) / topics.sum(), self.item_shares()
 
@@ -140,9 +140,9 @@ class LDA(Components, PosteriorSampler, Recommender[LDAConfig]):
         Source: blei2003, eq. 15; hoffman2010, eq. 1.
         """
         self.check_histories(histories)
-        gamma, geometric = self.tastes(histories), _geometric(self.topics.numpy(), 0)
-        rates = allocate(_geometric(gamma, 1), geometric, histories).rates
-        events = np.bincount(histories.users(), weights=np.log(rates), minlength=len(histories))
+        gamma, topics = self.tastes(histories), self.topics.numpy()
+        log_users = psi(gamma) - psi(gamma.sum(axis=1, keepdims=True))
+        events = log_rates(log_users, psi(topics) - psi(topics.sum(axis=0)), histories)
         kl = _dirichlet_bounds(gamma, self.alpha)
         terms = {"E log p(x|θ, β), topics of events at their best": events, "−KL(q(θ) ‖ p(θ))": kl}
         return Bound(

@@ -126,7 +126,7 @@ class MixtureOfMultinomials(
         """p(class | history) of each user."""
         return torch.softmax(self.class_logits(histories), dim=1)
 
-    def components(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
+    def components(self) -> tuple[Float[Array, " components"], Float[Array, "components items"]]:
         return self.log_class.exp().numpy(), self.log_items.double().exp().numpy().T
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:

@@ -9,13 +9,9 @@ __all__ = ["CoordinateAscent", "Online", "StochasticAscent"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Online(Option):
-    """Natural-gradient steps over batches of users, with rate (τ₀ + t)^−κ.
+class _Steps(Option):
+    """Natural-gradient steps over batches of users, with rate (τ₀ + t)^−κ."""
 
-    Source: hoffman2010, algorithm 2.
-    """
-
-    name = "online"
     batch_size: int = setting(256, "Users in a batch.", low=1)
     delay: float = setting(10.0, "Delay of the steps, τ₀, which makes early ones smaller.", low=0)
     forgetting: float = setting(0.7, "Exponent by which steps shrink, κ.", above=0.5, high=1)
@@ -23,6 +19,16 @@ class Online(Option):
     def rate(self, steps: Tensor) -> float:
         """The rate of a step after so many, in double precision."""
         return float((steps + self.delay + 1.0) ** -self.forgetting)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Online(_Steps):
+    """Natural-gradient steps over batches of users.
+
+    Source: hoffman2010, algorithm 2.
+    """
+
+    name = "online"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +43,7 @@ class CoordinateAscent(Option):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StochasticAscent(Online):
+class StochasticAscent(_Steps):
     """Natural-gradient steps over batches of users.
 
     Source: hoffman2013, figure 4.

@@ -80,7 +80,7 @@ class PLSA(Components, Recommender[PLSAConfig]):
         )
         return users
 
-    def components(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
+    def components(self) -> tuple[Float[Array, " components"], Float[Array, "components items"]]:
         return self.weights.numpy(), self.topics.numpy().T
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:

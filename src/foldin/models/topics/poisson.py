@@ -29,7 +29,7 @@ from foldin.inference import Bound
 from foldin.models.capability import Components, PosteriorSampler
 from foldin.models.contract import LEAST_SHARE, Recommender
 from foldin.models.streams import Streams, log_gammas
-from foldin.models.topics._allocation import allocate, local_ascent
+from foldin.models.topics._allocation import local_ascent, log_rates
 from foldin.models.topics._digamma import digamma
 from foldin.models.topics._draws import log_of_product
 from foldin.models.topics._gammas import Gammas, gamma_entropies
@@ -137,7 +137,7 @@ class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFact
         users = self.fold_in(histories)
         return users.shape, users.rate
 
-    def components(self) -> tuple[Float[Array, " segments"], Float[Array, "segments items"]]:
+    def components(self) -> tuple[Float[Array, " components"], Float[Array, "components items"]]:
         means = self.item_gammas().mean
         totals = means.sum(axis=0)
         return totals / totals.sum(), (means / totals).T
@@ -156,11 +156,11 @@ class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFact
         """
         self.check_histories(histories)
         users, items, config, kappa = self.fold_in(histories), self.item_gammas(), self.config, self.kappa()
-        rates = allocate(users.geometric, items.geometric, histories).rates
-        events = np.bincount(histories.users(), weights=np.log(rates), minlength=len(histories))
         pairs, taken = np.unique(histories.pair_keys(), return_counts=True)
         repeats = np.bincount(pairs // self.n_items, weights=gammaln(taken + 1.0), minlength=len(histories))
+        log_items = psi(items.shape) - np.log(items.rate)
         log_value, log_activity = psi(users.shape) - np.log(users.rate), psi(kappa) - np.log(users.activity_rate)
+        events = log_rates(log_value, log_items, histories)
         activity, a, a1, mean = kappa / users.activity_rate, config.shape, config.activity_shape, config.activity_mean
         theta = (a * log_activity[:, None] - gammaln(a) + (a - 1.0) * log_value).sum(axis=1)
         theta = theta - activity * users.mean.sum(axis=1) + gamma_entropies(users.shape, users.rate).sum(axis=1)

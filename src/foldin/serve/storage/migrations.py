@@ -42,10 +42,11 @@ keys = sa.Table(
 
 
 def _first(connection: sa.Connection) -> None:
-    """The tables of version 1, in which a user was a `person`."""
-    old = sa.Table(
+    """The tables of version 1, in which a user was a `person`: written out, since a step is never changed."""
+    then = sa.MetaData()
+    sa.Table(
         "foldin_events",
-        sa.MetaData(),
+        then,
         sa.Column("id", _number, primary_key=True, autoincrement=True),
         sa.Column("person", sa.Text, nullable=False),
         sa.Column("item", sa.Text, nullable=False),
@@ -53,8 +54,24 @@ def _first(connection: sa.Connection) -> None:
         sa.Column("arrived", sa.BigInteger, nullable=False),
         sa.UniqueConstraint("person", "time", "item", name="foldin_events_once"),
     )
-    for table in (old, batches, keys):
-        table.create(connection)
+    sa.Table(
+        "foldin_batches",
+        then,
+        sa.Column("key", sa.Text, primary_key=True),
+        sa.Column("digest", sa.Text, nullable=False),
+        sa.Column("accepted", sa.Integer, nullable=False),
+        sa.Column("duplicates", sa.Integer, nullable=False),
+        sa.Column("arrived", sa.BigInteger, nullable=False),
+    )
+    sa.Table(
+        "foldin_keys",
+        then,
+        sa.Column("digest", sa.Text, primary_key=True),
+        sa.Column("name", sa.Text, nullable=False, unique=True),
+        sa.Column("scopes", sa.Text, nullable=False),
+        sa.Column("created", sa.BigInteger, nullable=False),
+    )
+    then.create_all(connection)
 
 
 def _users(connection: sa.Connection) -> None:
