@@ -9,9 +9,9 @@ Shapes are written with jaxtyping: `Float[Tensor, "users items"]`. Under pytest 
 """
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, Int64, Shaped
+from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, Int64, Shaped, UInt8
 from torch import Tensor
 
 Array = np.ndarray
 
-__all__ = ["Array", "Bool", "Float", "Float32", "Float64", "Int", "Int32", "Int64", "Shaped", "Tensor"]
+__all__ = ["Array", "Bool", "Float", "Float32", "Float64", "Int", "Int32", "Int64", "Shaped", "Tensor", "UInt8"]

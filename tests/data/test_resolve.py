@@ -53,7 +53,7 @@ def test_titles_come_after_ids_and_repeat_them():
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ShapeError, match="2 events came with 1 times"):
         resolve_history(CATALOG, ["a", "b"], times=[1])
-    with pytest.raises(DataError, match="'first' or 'last', not 'both'"):
+    with pytest.raises(DataError, match="'last' or 'first-of-kind', not 'both'"):
         resolve_history(CATALOG, ["a"], repeats="both")
 
 
@@ -61,3 +61,17 @@ def test_the_rule_of_a_run():
     assert repeats_of({"source": {"path": "log.csv", "repeats": "last"}}) == "last"
     for info in ({"source": {"path": "log.csv"}}, {"source": {}}, {"source": None}, {}):
         assert repeats_of(info) == "first"
+
+
+def test_one_event_of_each_kind_counts_where_the_log_kept_one_of_each():
+    ids, kinds, times = ["a", "b", "a", "a", "a"], ["view", "view", "buy", "view", "buy"], [10, 20, 30, 5, 40]
+    found = resolve_history(CATALOG, ids, times=times, kinds=kinds, repeats="first-of-kind")
+    names = [CATALOG.ids[at] for at in found.items]
+    assert (names, found.times) == (["a", "b", "a"], (5, 20, 30))
+    assert found.items == resolve_history(CATALOG, ["a", "b", "a"], kinds=["", "x", "y"], repeats="first-of-kind").items
+    for repeats in ("first", "last"):  # which ignore kinds
+        plain = resolve_history(CATALOG, ids, times=times, repeats=repeats)
+        assert resolve_history(CATALOG, ids, times=times, kinds=kinds, repeats=repeats) == plain
+    assert resolve_history(CATALOG, ids, repeats="first-of-kind") == resolve_history(CATALOG, ids)
+    with pytest.raises(ShapeError, match="5 events came with 1 kinds"):
+        resolve_history(CATALOG, ids, kinds=["view"])

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foldin.data import Columns, ReadReport, log_from_table, read_log
-from foldin.data.log.encode import encode, stable_argsort
+from foldin.data.log.encode import encode
+from foldin.data.order import stable_argsort
 from foldin.errors import ColumnError, EmptyLogError
 from tests.conftest import write_csv
 

@@ -28,7 +28,6 @@ LONG: dict[str, str] = {
     "cli/recommend.py::_for_file": "reads, ranks in blocks, writes, and says what was left out, in that order",
     "cli/recommend.py::command": "a signature of 15 options and their help",
     "data/log/events.py::log_from_table": "each check of a log once, in the order in which they rely on each other",
-    "data/log/events.py::read_log": "a docstring of 20 arguments",
     "data/splits/given.py::read_given": "two layouts of a folder that share all but their last step",
     "diffusion/flow.py::log_likelihood_by_flow": "a docstring that derives what is computed",
     "evaluation/evaluate.py::evaluate": "a docstring of 10 arguments, and one pass over blocks of users",

@@ -99,6 +99,18 @@ def test_many_are_answered_together(client):
     assert "at most 20" in ask(client, 422, path="/v1/recommendations:batch", requests=requests * 3)["error"]
 
 
+def test_events_keep_their_kind_and_value(client):
+    one = {"user": "kinds", "item": "i0", "time": 5}
+    batch = {"events": [{**one, "kind": "view"}, {**one, "kind": "buy", "value": 12.5}, one]}
+    assert client.post("/v1/events", json=batch).json()["accepted"] == 3
+    kept = client.get("/v1/users/kinds").json()["events"]
+    assert [(event["kind"], event["value"]) for event in kept] == [("view", None), ("buy", 12.5), ("", None)]
+    found = client.post("/v1/recommendations", json={"user": "kinds"}).json()
+    assert found["known_events"] == 1  # the model's log kept one event of a user with an item
+    for wrong in ({"kind": "장바구니" * 6}, {"kind": "a\0b"}, {"kind": 3}, {"value": "much"}, {"value": True}):
+        assert client.post("/v1/events", json={"events": [{**one, **wrong}]}).status_code == 422
+
+
 def test_events_sent_again_count_once(client):
     batch = {"events": [{"user": "c", "item": "i0", "time": 5}]}
     headers = {"Idempotency-Key": "order-1"}

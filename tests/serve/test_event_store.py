@@ -28,6 +28,24 @@ def test_the_same_event_counts_once(store):
     assert len(store.history("p")) == 2
 
 
+def test_a_view_and_a_purchase_in_one_second_are_two_events(store):
+    batch = [Event("p", "a", 1, "view"), Event("p", "a", 1, "buy", 19.5), Event("p", "a", 1)]
+    assert store.append([*batch, Event("p", "a", 1, "view", 3.0)]) == Receipt(3, 1)
+    assert store.history("p") == batch
+    assert store.append([Event("p", "a", 1, "buy", 20.0)]) == Receipt(0, 1)  # a value makes no other event
+    assert store.history("p") == batch
+    store.append([Event("p", "a", 2, "view"), Event("p", "a", 3, "view"), Event("p", "b", 4, "view")])
+    kept = [(one.time, one.kind) for one in store.first_and_last("p") if one.item == "a"]
+    assert kept == [(1, "view"), (1, "buy"), (1, ""), (3, "view")]
+
+
+def test_a_key_holds_for_the_kinds_and_values_of_its_batch(store):
+    store.append([Event("p", "a", 1, "view")], key="k")
+    for other in (Event("p", "a", 1), Event("p", "a", 1, "buy"), Event("p", "a", 1, "view", 2.0)):
+        with pytest.raises(IdempotencyError, match="'k' came with other events"):
+            store.append([other], key="k")
+
+
 def test_a_batch_sent_again_by_its_key_gets_its_first_answer(store):
     batch = [Event("p", "a", 1), Event("p", "b", 2)]
     assert store.append(batch, key="k") == Receipt(2, 0)
@@ -141,5 +159,7 @@ def test_a_database_of_an_earlier_version_keeps_its_events_and_keys(tmp_path):
     again = [Event("anna", "i1", 100), Event("anna", "i2", 100), Event("bert", "i1", 50), Event("anna", "i1", 200)]
     assert store.append(again, key="shop/1") == Receipt(4, 0, replayed=True)
     assert [(key.name, key.scopes) for key in KeyRing(engine).names()] == [("shop", ("read", "write"))]
-    assert store.erase("anna") == 3
+    assert store.append([Event("anna", "i1", 100, "buy")]) == Receipt(1, 0)
+    assert [one.kind for one in store.history("anna")] == ["", "", "buy", ""]
+    assert store.erase("anna") == 4
     engine.dispose()

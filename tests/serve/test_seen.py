@@ -22,7 +22,7 @@ def events_of(user: str, n: int, seed: int = 0) -> list[Event]:
 
 def kept(store, events: list[Event]) -> None:
     """Write events without the receipts of `append`, which take longer than all that is tested here."""
-    rows = [{"user_id": one.user, "item": one.item, "time": one.time, "arrived": 0} for one in events]
+    rows = [{"user_id": one.user, "item": one.item, "time": one.time, "kind": one.kind, "arrived": 0} for one in events]
     with store.engine.begin() as connection:
         connection.execute(sa.insert(table), rows)
 

@@ -154,3 +154,33 @@ def test_reasons_of_a_model_that_looks_at_times_keep_the_times_of_the_others(cli
         wanted = {item: change for item, change in changes.items() if sign * change > 0}
         assert {one["item"]: one["change"] for one in hit[said]} == pytest.approx(wanted, abs=1e-4)
     assert answer["effect_unit"] == "nats"
+
+
+def test_events_of_several_kinds_give_one_list_from_a_file_and_from_the_store(runs, tmp_path):
+    kinds = ("view", "buy")
+    frame = pl.read_csv(runs / "log.csv")
+    frame = pl.concat([frame.with_columns(pl.lit(kind).alias("event")) for kind in kinds]).sort("user", "timestamp")
+    frame.write_csv(tmp_path / "log.csv")
+    more = ("--set", "embedding_dim=8", "--set", "dropout=0", "--set", "learning_rate=0.02", "--epochs", "3")
+    fit = ("fit", tmp_path / "log.csv", "--model", "sasrec", *more, "--repeats", "first-of-kind", "--device", "cpu")
+    assert call(*fit, "--out", tmp_path / "kinds") == 0
+    asked = [(item, kinds[at % 3 == 2], START + at) for at, item in enumerate([*TAKEN, *TAKEN])]
+    rows = "".join(f"p,{item},{kind},{time}\n" for item, kind, time in asked)
+    (tmp_path / "users.csv").write_text(f"user,item,event,timestamp\n{rows}")
+    target = tmp_path / "lists.ndjson"
+    assert call("recommend", tmp_path / "kinds", "--users", tmp_path / "users.csv", "--out", target, "-k", "6") == 0
+    table = pl.read_ndjson(target)
+    from_file = list(zip(table["item"].to_list(), table["probability"].to_list(), strict=True))
+
+    registry, engine = Registry(), connect(f"sqlite:///{tmp_path}/events.db")
+    registry.deploy(tmp_path / "kinds")
+    with TestClient(make_app(Service(registry, EventStore(engine), Limits(), Telemetry()), None)) as client:
+        client.base_url = "http://localhost"
+        events = [{"user": "p", "item": item, "kind": kind, "time": time} for item, kind, time in asked]
+        assert client.post("/v1/events", json={"events": events}).json()["accepted"] == len(asked)
+        kept = over_http(client, user="p")
+        once = over_http(client, history=TAKEN)
+    registry.close()
+    engine.dispose()
+    assert near(kept, from_file)
+    assert not near(kept, once)  # the purchases are read beside the views

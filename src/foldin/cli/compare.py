@@ -8,7 +8,7 @@ from foldin.cli.options import JSON, fit_options, read_options, settings_of, sou
 from foldin.cli.output import FitBar, json_out, out, status, working
 from foldin.cli.tables import metrics_table, show_calibrations, show_tests
 from foldin.errors import CapacityError, ConfigError, FitError, FoldinError, MissingExtraError
-from foldin.experiment import Trained, choose_device, report, train
+from foldin.experiment import Trained, choose_device, report, train, unused
 from foldin.models import config_class
 
 __all__ = ["command"]
@@ -68,6 +68,8 @@ def command(
         split = source.split(download_progress=bar)
     for note in split.report.warnings:
         status(f"{note.count:,} {note.text}")
+    for sentence in unused(split):
+        status(sentence)
     trained: dict[str, Trained] = {}
     left_out: dict[str, str] = {}
     first: FoldinError | None = None

@@ -31,14 +31,31 @@ def describe_log(log: EventLog) -> dict[str, Any]:
         "users": len(histories),
         "items": histories.n_items,
         "events": histories.n_events,
-        "density": histories.n_events / (len(histories) * histories.n_items),
+        "density": histories.distinct().n_events / (len(histories) * histories.n_items),
         "events_per_user": _quantiles(histories.lengths),
         "events_per_item": _quantiles(counts),
         "share_of_top_percent": float(counts[top].sum() / histories.n_events),
         "times": None if times is None else [int(times.min()), int(times.max())],
+        "kinds": _kinds(log),
+        "values": _values(log),
         "titles": "title" in log.items.columns,
         "attributes": [name for name in log.items.columns if name not in ("item", "title")],
     }
+
+
+def _kinds(log: EventLog) -> dict[str, int] | None:
+    kinds = log.histories.kinds
+    if kinds is None:
+        return None
+    counts = np.bincount(kinds, minlength=len(log.kinds))
+    return {log.kinds[int(at)]: int(counts[at]) for at in np.argsort(-counts, kind="stable")}
+
+
+def _values(log: EventLog) -> dict[str, float] | None:
+    values = log.histories.values
+    if values is None or np.isnan(values).all():
+        return None
+    return _quantiles(values[~np.isnan(values)])
 
 
 def _span(times: list[int] | None) -> str:
@@ -61,6 +78,11 @@ def show_log(console: Console, about: dict[str, Any]) -> None:
             f"{about['density']:.3%}; the most popular 1 % of items have {about['share_of_top_percent']:.0%} of events",
         ),
         ("times", _span(about["times"])),
+        *(
+            [("kinds", ", ".join(f"{name or 'none'} {count:,}" for name, count in about["kinds"].items()))]
+            if about["kinds"]
+            else []
+        ),
         ("titles", "yes" if about["titles"] else "no (--items FILE joins them)"),
     ]
     if about["attributes"]:
@@ -70,6 +92,8 @@ def show_log(console: Console, about: dict[str, Any]) -> None:
         (name, *(f"{about[key][q]:,.0f}" for q in ("min", "q25", "median", "q75", "max")))
         for name, key in (("events per user", "events_per_user"), ("events per item", "events_per_item"))
     ]
+    if about["values"]:
+        shape.append(("values of events", *(f"{value:g}" for value in about["values"].values())))
     console.print(table("", ("", "min", "25 %", "median", "75 %", "max"), shape))
 
 

@@ -9,7 +9,7 @@ from foldin.cli.options import JSON, ModelName, fit_options, read_options, setti
 from foldin.cli.output import FitBar, json_out, out, status, working
 from foldin.cli.tables import metrics_table, show_calibrations
 from foldin.errors import RunError
-from foldin.experiment import choose_device, report, save, train
+from foldin.experiment import choose_device, report, save, train, unused
 from foldin.models import config_class
 from foldin.runs import check_target, is_finished
 from foldin.training import CHECKPOINT, Stopped
@@ -63,6 +63,8 @@ def command(
         split = source.split(download_progress=bar)
     for note in split.report.warnings:
         status(f"{note.count:,} {note.text}")
+    for sentence in unused(split):
+        status(sentence)
     with FitBar(name, metric) as progress:
         one = train(
             split,

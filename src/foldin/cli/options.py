@@ -1,11 +1,12 @@
 """Options that several commands share."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import Field, fields
 from typing import Any, TypeVar
 
 import click
 
-from foldin.data import FOLD_INS, FORMATS, PROTOCOLS, Source
+from foldin.data import FOLD_INS, FORMATS, PROTOCOLS, REPEATS, ReadOptions, Source
 from foldin.errors import ConfigError
 
 __all__ = [
@@ -64,46 +65,28 @@ def _stack(function: F, options: list[Callable[[F], F]]) -> F:
     return function
 
 
+# What a value of an option of reading may be, where that is not any text.
+_READ_TYPES = {"format": click.Choice(FORMATS), "repeats": click.Choice(REPEATS), "min_rating": click.FLOAT}
+
+
+def _read_option(option: Field[Any]) -> Callable[[F], F]:
+    return click.option(
+        f"--{option.name.replace('_', '-')}",
+        option.name,
+        type=_READ_TYPES.get(option.name),
+        default=option.default,
+        show_default=option.default is not None,
+        metavar=option.metadata["show"] or None,
+        help=option.metadata["help"],
+    )
+
+
 def read_options(function: F) -> F:
     """How a log is read."""
     return _stack(
         function,
         [
-            click.option(
-                "--format",
-                "format",
-                type=click.Choice(FORMATS),
-                help="Format of the file, if its content fits none or several.",
-            ),
-            click.option(
-                "--encoding",
-                metavar="NAME",
-                help="Encoding of text files, such as cp949, shift_jis or cp1252  [default: UTF-8, else guessed]",
-            ),
-            click.option("--user", metavar="COLUMN", help="Name of the column of users."),
-            click.option("--item", metavar="COLUMN", help="Name of the column of items."),
-            click.option("--time", metavar="COLUMN", help="Name of the column of times."),
-            click.option("--rating", metavar="COLUMN", help="Name of the column of ratings."),
-            click.option("--order", metavar="COLUMN", help="Name of a column that only orders the events of a user."),
-            click.option(
-                "--time-format",
-                metavar="FORMAT",
-                help="How times are written, if they can be read in several ways: day-first, month-first, year-first, seconds, "
-                "milliseconds, microseconds, nanoseconds, or a layout such as %d/%m/%Y.",
-            ),
-            click.option("--min-rating", type=float, help="Least rating of an event that is kept."),
-            click.option(
-                "--repeats",
-                type=click.Choice(["first", "last"]),
-                default="first",
-                show_default=True,
-                help="Which event is kept where a user has several with one item.",
-            ),
-            click.option(
-                "--items",
-                metavar="FILE",
-                help="File of titles and features of items; that of a MovieLens log is found beside it.",
-            ),
+            *map(_read_option, fields(ReadOptions)),
             click.option(
                 "--item-events",
                 type=click.IntRange(1),

@@ -1,7 +1,8 @@
 """The users that a file asks lists for: all of them, also those none of whose events can be used."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -45,8 +46,7 @@ def users_of(run: Run, file: Path) -> Asked:
     source = source_of_run(run) or Source(path="")
     with open_table(file) as (lazy, _):
         names = lazy.collect_schema().names()
-        roles = ("user", "item", "time", "rating", "order")
-        said = {role: getattr(source, role) for role in roles if getattr(source, role) in names}
+        said: dict[str, Any] = {role: name for role, name in source.said().items() if name in names}
         columns = find_roles(lazy, said, str(file)).columns
         column = lazy.select(pl.col(columns.user)).unique().collect()[columns.user]
     rated = columns.rating is not None
@@ -84,9 +84,7 @@ def _asked(users: pl.Series, log: EventLog | None, catalog: Catalog) -> Asked:
             how="left",
             maintain_order="left",
         )["at"]
-        extended = Histories(
-            items=own.items, offsets=np.append(own.offsets, own.offsets[-1]), n_items=own.n_items, times=own.times
-        )
+        extended = replace(own, offsets=np.append(own.offsets, own.offsets[-1]))  # one more, who has no event
         own = extended.select(at.fill_null(len(extended) - 1).to_numpy())
     else:
         users = log.users

@@ -7,9 +7,11 @@ from foldin.data.histories import Histories, gather_ranges
 from foldin.data.images import IMAGES, Pictures, PublicPictures, load_pictures, read_idx
 from foldin.data.indices import Indices, check_indices, count_of, whole_numbers
 from foldin.data.log.columns import Columns
-from foldin.data.log.events import EventLog, log_from_table, read_log
+from foldin.data.log.events import EventLog, log_from_table
 from foldin.data.log.formats import FORMATS
 from foldin.data.log.items import read_items
+from foldin.data.log.options import REPEATS, ReadOptions
+from foldin.data.log.read import read_log
 from foldin.data.log.report import Note, ReadReport
 from foldin.data.named import EMBEDDED, NAMED, PublicSet, cache_folder, download, load_log
 from foldin.data.resolve import ResolvedHistory, repeats_of, resolve_history
@@ -28,6 +30,7 @@ __all__ = [
     "IMAGES",
     "NAMED",
     "PROTOCOLS",
+    "REPEATS",
     "Catalog",
     "Columns",
     "Condition",
@@ -41,6 +44,7 @@ __all__ = [
     "Pictures",
     "PublicPictures",
     "PublicSet",
+    "ReadOptions",
     "ReadReport",
     "ResolvedHistory",
     "Source",

@@ -6,7 +6,7 @@ offsets of an `EmbeddingBag`, the indices and indptr of a CSR matrix, and what a
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,14 @@ import scipy.sparse
 import torch
 
 from foldin.data.indices import Indices, check_indices, count_of, whole_numbers
+from foldin.data.order import one_of_each
 from foldin.errors import ShapeError
-from foldin.tensors import Array, Bool, Float32, Int, Int32, Int64, Tensor
+from foldin.tensors import Array, Bool, Float32, Int, Int32, Int64, Tensor, UInt8
 
 __all__ = ["Histories", "gather_ranges"]
+
+# What may stand beside the item of each event, and its type.
+_BESIDE = {"times": np.int64, "kinds": np.uint8, "values": np.float32}
 
 
 def gather_ranges(starts: Int64[Array, " n"], lengths: Int64[Array, " n"]) -> Int64[Array, " total"]:
@@ -36,6 +40,10 @@ class Histories:
         offsets: where each user's items begin, and the end of the last; starts at 0, never falls.
         n_items: size of the catalog.
         times: seconds since 1970 of each event, or None when the log has no times.
+        kinds: code of the kind of each event (a view, a purchase, …), or None when events are of one kind; the names are
+            those of `EventLog.kinds`.
+        values: what the log holds beside each event (a rating, a number of plays), NaN where it holds nothing, or None. Neither
+            kinds nor values change what an event counts: that is decided in training.
 
     Raises:
         ShapeError: the arrays do not fit together or an item is outside the catalog.
@@ -45,11 +53,13 @@ class Histories:
     offsets: Int64[Array, " offsets"]
     n_items: int
     times: Int64[Array, " events"] | None = None
+    kinds: UInt8[Array, " events"] | None = None
+    values: Float32[Array, " events"] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("items", "offsets", "times"):
+        for name in ("items", "offsets", *_BESIDE):
             array = getattr(self, name)
-            if not (isinstance(array, np.ndarray) or (name == "times" and array is None)):
+            if not (isinstance(array, np.ndarray) or (name in _BESIDE and array is None)):
                 raise ShapeError(f"{name} must be a NumPy array, not {type(array).__name__}; see Histories.from_lists")
         count_of(self.n_items, "n_items", least=0)
         if self.items.ndim != 1:
@@ -62,11 +72,13 @@ class Histories:
             raise ShapeError(
                 f"offsets must not fall and must end at the {len(self.items)} events, not {self.offsets[-1]}"
             )
-        if self.times is not None and (self.times.dtype != np.int64 or self.times.shape != self.items.shape):
-            raise ShapeError(
-                f"times must be int64, one for each of the {len(self.items)} events, not {self.times.dtype} of the shape "
-                f"{self.times.shape}"
-            )
+        for name, dtype in _BESIDE.items():
+            array = getattr(self, name)
+            if array is not None and (array.dtype != dtype or array.shape != self.items.shape):
+                raise ShapeError(
+                    f"{name} must be {np.dtype(dtype)}, one for each of the {len(self.items)} events, not {array.dtype} of the "
+                    f"shape {array.shape}"
+                )
         if len(self.items) and (self.items.min() < 0 or self.items.max() >= self.n_items):
             raise ShapeError(
                 f"item indices must be in [0, {self.n_items}), met {self.items.min()} to {self.items.max()}"
@@ -142,7 +154,7 @@ class Histories:
             items=self.items[first:last],
             offsets=self.offsets[start : min(stop, len(self)) + 1] - first,
             n_items=self.n_items,
-            times=None if self.times is None else self.times[first:last],
+            **self._beside(slice(first, last)),
         )
 
     def select(self, users: Indices) -> "Histories":
@@ -160,7 +172,7 @@ class Histories:
             items=self.items[at],
             offsets=offsets,
             n_items=self.n_items,
-            times=None if self.times is None else self.times[at],
+            **self._beside(at),
         )
 
     def where(self, keep: Bool[Array, " events"]) -> "Histories":
@@ -179,7 +191,7 @@ class Histories:
             items=self.items[keep],
             offsets=before[self.offsets],
             n_items=self.n_items,
-            times=None if self.times is None else self.times[keep],
+            **self._beside(keep),
         )
 
     def reindex(self, new: Int64[Array, " items"], n_items: int) -> "Histories":
@@ -195,12 +207,10 @@ class Histories:
         if len(new) and new.max() >= n_items:
             raise ShapeError(f"item indices must be below {n_items}, met {new.max()}")
         kept = self.where(new[self.items] >= 0)
-        return Histories(
-            items=new[kept.items].astype(np.int32), offsets=kept.offsets, n_items=n_items, times=kept.times
-        )
+        return replace(kept, items=new[kept.items].astype(np.int32), n_items=n_items)
 
     def followed_by(self, later: "Histories") -> "Histories":
-        """Each user's items here, then the same user's items in `later`.
+        """Each user's events here, then the same user's events in `later`; times, kinds and values where both have them.
 
         Raises:
             ShapeError: another number of users or items.
@@ -211,15 +221,35 @@ class Histories:
                 f"with {len(later)} users over {later.n_items} items"
             )
         order = np.argsort(np.concatenate((self.users(), later.users())), kind="stable")
-        times = None
-        if self.times is not None and later.times is not None:
-            times = np.concatenate((self.times, later.times))[order]
+        beside: dict[str, Any] = {}
+        for name in _BESIDE:
+            first, second = getattr(self, name), getattr(later, name)
+            if first is not None and second is not None:
+                beside[name] = np.concatenate((first, second))[order]
         return Histories(
             items=np.concatenate((self.items, later.items))[order],
             offsets=self.offsets + later.offsets,
             n_items=self.n_items,
-            times=times,
+            **beside,
         )
+
+    def without(self, other: "Histories") -> "Histories":
+        """The same users' events on items that they have no event with in `other` (a copy).
+
+        Raises:
+            ShapeError: another number of users or items.
+        """
+        if len(self) != len(other) or self.n_items != other.n_items:
+            raise ShapeError(
+                f"cannot take histories of {len(other)} users over {other.n_items} items "
+                f"from {len(self)} users over {self.n_items} items"
+            )
+        return self.where(~np.isin(self.pair_keys(), other.pair_keys()))
+
+    def distinct(self) -> "Histories":
+        """The first event of each user with each item; these histories themselves where no item repeats."""
+        first = one_of_each(self.pair_keys())
+        return self if first.all() else self.where(first)
 
     def pair_keys(self) -> Int64[Array, " events"]:
         """A number for each event that two events share exactly when user and item are the same."""
@@ -238,13 +268,19 @@ class Histories:
         )
 
     def fingerprint(self) -> str:
-        """SHA-256 over the users, their items and the size of the catalog."""
+        """SHA-256 over the users, their events with what stands beside each, and the size of the catalog."""
         digest = hashlib.sha256(f"{len(self)} {self.n_items} ".encode())
         digest.update(np.ascontiguousarray(self.offsets).data)
         digest.update(np.ascontiguousarray(self.items).data)
-        if self.times is not None:
-            digest.update(np.ascontiguousarray(self.times).data)
+        for name in _BESIDE:
+            array = getattr(self, name)
+            if array is not None:
+                digest.update(b"" if name == "times" else name.encode())
+                digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
+
+    def _beside(self, at: Any) -> dict[str, Any]:
+        return {name: None if (array := getattr(self, name)) is None else array[at] for name in _BESIDE}
 
 
 def _history(values: Any, what: str) -> Int64[Array, " history"]:

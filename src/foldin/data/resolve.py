@@ -12,6 +12,7 @@ import numpy as np
 
 from foldin.data.catalog import Catalog
 from foldin.data.histories import Histories
+from foldin.data.log.options import REPEATS
 from foldin.errors import DataError, ShapeError
 
 __all__ = ["ResolvedHistory", "repeats_of", "resolve_history"]
@@ -22,7 +23,7 @@ class ResolvedHistory:
     """A history in the indices of a catalog.
 
     Args:
-        items: item indices, oldest first; each item once.
+        items: item indices, oldest first; each item once, or once for each kind of event.
         times: seconds since 1970 of these events, never falling; None where the history came without times.
         unknown: ids that the catalog does not have, each once, in the order in which they came.
     """
@@ -42,7 +43,7 @@ class ResolvedHistory:
 
 
 def repeats_of(info: Mapping[str, Any]) -> str:
-    """Which event the log of a run kept of one user with one item, `first` or `last`, from the content of its `run.json`."""
+    """Which events the log of a run kept of one user with one item, one of `REPEATS`, from the content of its `run.json`."""
     return str((info.get("source") or {}).get("repeats", "first"))
 
 
@@ -52,41 +53,48 @@ def resolve_history(
     *,
     titles: Sequence[str] = (),
     times: Sequence[int] | None = None,
+    kinds: Sequence[str] | None = None,
     repeats: str = "first",
 ) -> ResolvedHistory:
-    """A history in indices: known items only, oldest first, each once.
+    """A history in indices: known items only, oldest first, each once or once for each kind.
 
     Args:
         catalog: the items that the model knows.
         ids: external ids, oldest first.
         titles: titles of further items, after those.
         times: seconds since 1970 of all these events; they decide the order, and events of one time stay in theirs.
-        repeats: of the events with one item, the `first` or the `last` counts; see `repeats_of`.
+        kinds: kinds of the events in `ids`; without them all are of one kind.
+        repeats: which of the events with one item count: the `first`, the `last`, or the `first-of-kind`; see `repeats_of`.
 
     Raises:
         UnknownItemError: a title that the catalog does not have.
-        ShapeError: another number of times than of events.
-        DataError: `repeats` is neither of the two.
+        ShapeError: another number of times or kinds than of events.
+        DataError: `repeats` is none of the three.
     """
-    if repeats not in ("first", "last"):
-        raise DataError(f"repeats must be 'first' or 'last', not {repeats!r}")
+    if repeats not in REPEATS:
+        raise DataError(f"repeats must be 'first', 'last' or 'first-of-kind', not {repeats!r}")
     places = catalog.places(ids)
     unknown = dict.fromkeys(one for one, at in zip(ids, places, strict=True) if at is None)
     events = [*places, *(catalog.find_title(title) for title in titles)]
+    if kinds is not None and len(kinds) != len(ids):
+        raise ShapeError(f"history: {len(ids)} events came with {len(kinds)} kinds; each event needs one")
+    by_kind = kinds is not None and repeats == "first-of-kind"
+    named = [*(kinds if kinds is not None and by_kind else [""] * len(ids)), *[""] * len(titles)]
     if times is not None:
         if len(times) != len(events):
             raise ShapeError(f"history: {len(events)} events came with {len(times)} times; each event needs one")
         order = sorted(range(len(events)), key=times.__getitem__)
-        events, times = [events[at] for at in order], [times[at] for at in order]
-    kept: dict[int, int] = {}  # item → which event of the history counts, in the order in which the items are entered
-    for at, item in enumerate(events):
+        events, times, named = [events[at] for at in order], [times[at] for at in order], [named[at] for at in order]
+    # (item, kind) → which event of the history counts, in the order in which they are entered
+    kept: dict[tuple[int, str], int] = {}
+    for at, (item, kind) in enumerate(zip(events, named, strict=True)):
         if item is None:
             continue
         if repeats == "last":
-            kept.pop(item, None)
-        kept.setdefault(item, at)
+            kept.pop((item, kind), None)
+        kept.setdefault((item, kind), at)
     return ResolvedHistory(
-        items=tuple(kept),
+        items=tuple(item for item, _ in kept),
         times=None if times is None else tuple(times[at] for at in kept.values()),
         unknown=tuple(unknown),
     )

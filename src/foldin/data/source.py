@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from foldin.data.log.events import EventLog
+from foldin.data.log.options import ReadOptions
 from foldin.data.named import load_log
 from foldin.data.splits.base import Split
 from foldin.data.splits.given import is_given, read_given
@@ -16,8 +17,8 @@ __all__ = ["Source"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
-    """Where a log comes from, how it is read, and how it is split.
+class Source(ReadOptions):
+    """Where a log comes from, how it is read (the options of `ReadOptions`), and how it is split.
 
     Args:
         path: file, folder or name; see `load_log`.
@@ -29,7 +30,6 @@ class Source:
         core: repeat both until both hold (a k-core).
         fold_in: what a model sees of test users of a folder of train, valid and test: their training events (`train`, as
             published), or validation's too (`all`, as in service).
-        format, encoding, user, item, time, rating, order, min_rating, repeats, items, time_format: as in `read_log`.
     """
 
     path: str
@@ -39,17 +39,6 @@ class Source:
     min_events: int | None = None
     item_events: int = 1
     core: bool = False
-    format: str | None = None
-    encoding: str | None = None
-    user: str | None = None
-    item: str | None = None
-    time: str | None = None
-    rating: str | None = None
-    order: str | None = None
-    min_rating: float | None = None
-    repeats: str = "first"
-    items: str | None = None
-    time_format: str | None = None
     fold_in: str = "train"
 
     @property
@@ -68,17 +57,7 @@ class Source:
             self.path,
             progress=progress,
             download_progress=download_progress,
-            min_rating=self.min_rating,
-            repeats=self.repeats,
-            format=self.format,
-            encoding=self.encoding,
-            user=self.user,
-            item=self.item,
-            time=self.time,
-            rating=self.rating,
-            order=self.order,
-            items=self.items,
-            time_format=self.time_format,
+            **self.reading(),
         )
         if self.item_events > 1 or self.core:
             # The protocol's own minimum, so that it removes nobody afterwards and the core stays one.
@@ -102,17 +81,7 @@ class Source:
         if self.given:
             if self.min_rating is not None or self.item_events > 1 or self.core or self.min_events is not None:
                 raise SplitError(f"{self.path}: the folder is already split; filters would change the published split")
-            return read_given(
-                self.path,
-                encoding=self.encoding,
-                user=self.user,
-                item=self.item,
-                time=self.time,
-                order=self.order,
-                items=self.items,
-                time_format=self.time_format,
-                fold_in=self.fold_in,
-            )
+            return read_given(self.path, fold_in=self.fold_in, **self.reading())
         if self.fold_in != "train":
             raise SplitError(f"{self.path}: fold_in = {self.fold_in!r} is for a folder of train, valid and test")
         log = self.log(progress=progress, download_progress=download_progress)

@@ -3,7 +3,7 @@
 from foldin.experiment.environment import choose_device, versions
 from foldin.experiment.reporting import report
 from foldin.experiment.saving import save, source_of_run, split_of_run
-from foldin.experiment.training import Trained, build_model, check_targets, train
+from foldin.experiment.training import Trained, build_model, check_targets, train, unused
 
 __all__ = [
     "Trained",
@@ -15,5 +15,6 @@ __all__ = [
     "source_of_run",
     "split_of_run",
     "train",
+    "unused",
     "versions",
 ]

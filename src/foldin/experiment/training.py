@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from foldin.data import Catalog, Split
@@ -22,7 +23,7 @@ from foldin.memory import allocating
 from foldin.models import ItemFeatures, Recommender, capability, config_of, model_name
 from foldin.training import Config, FitResult, Progress, Stopped, fit
 
-__all__ = ["Trained", "build_model", "check_targets", "train"]
+__all__ = ["Trained", "build_model", "check_targets", "train", "unused"]
 
 
 def build_model(
@@ -63,6 +64,15 @@ def check_targets(split: Split) -> None:
             f"judged. Hold out more users (--held-out), ask for more events of each (--min-events), or take another protocol "
             f"(--protocol; this is {split.protocol})"
         )
+
+
+def unused(split: Split) -> list[str]:
+    """What a log says of its events that no model looks at, in a sentence each."""
+    kinds = split.train.kinds
+    several = [] if kinds is None else [split.kinds[int(at)] or "none" for at in np.unique(kinds)]
+    if len(several) < 2:
+        return []
+    return [f"every event counts alike in training, whatever its kind ({', '.join(several)})"]
 
 
 @dataclass(frozen=True, eq=False)

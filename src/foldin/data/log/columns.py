@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from foldin.data.log.spellings import ITEM_KINDS, ORDER, RATING, SESSION, TIME, USER, plain_name, stem
+from foldin.data.log.spellings import ITEM_KINDS, KIND, ORDER, RATING, SESSION, TIME, USER, plain_name, stem
 from foldin.errors import ColumnError
 
 __all__ = ["ROLES", "Columns", "check_said", "is_generic", "item_kinds", "listed", "proposals"]
 
-ROLES = ("user", "item", "time", "rating", "order")
+ROLES = ("user", "item", "time", "rating", "kind", "order")
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Columns:
     item: str
     time: str | None = None
     rating: str | None = None
+    kind: str | None = None
     order: str | None = None
 
     def roles(self) -> dict[str, str]:
@@ -82,6 +83,7 @@ def proposals(present: Sequence[str]) -> dict[str, list[str]]:
         "item": [name for kind in item_kinds(present) for name in kind],
         "time": _ranked(present, TIME, ids=False),
         "rating": _ranked(present, RATING, ids=False),
+        "kind": _ranked(present, KIND, ids=False),
         "order": _ranked(present, ORDER, ids=False),
     }
     sid = _ranked(present, ("sid",), ids=False)

@@ -1,35 +1,13 @@
-"""External ids → dense codes, and stable orders of many integers, at tens of millions of rows."""
+"""External ids → dense codes, at tens of millions of rows."""
 
 import numpy as np
 import polars as pl
 
-from foldin.tensors import Array, Int, Int32, Int64
+from foldin.tensors import Array, Int32
 
-__all__ = ["encode", "stable_argsort"]
+__all__ = ["encode"]
 
 _DENSE_RANGE = 1 << 26  # a lookup table of 256 MB at most
-
-
-def stable_argsort(keys: Int[Array, " n"]) -> Int64[Array, " n"]:
-    """The stable ascending order of integer keys.
-
-    NumPy's vectorized sort of values is several times faster than its argsort; where a key and a position fit into
-    64 bits together, the positions ride along in the low bits, which also makes the order stable.
-    """
-    n = len(keys)
-    if n == 0:
-        return np.empty(0, dtype=np.int64)
-    low, high = int(keys.min()), int(keys.max())
-    bits = max(n - 1, 1).bit_length()
-    if (high - low).bit_length() + bits > 63:
-        return np.argsort(keys, kind="stable").astype(np.int64)
-    packed = keys.astype(np.int64)
-    packed -= low
-    packed <<= bits
-    packed |= np.arange(n, dtype=np.int64)
-    packed.sort()
-    packed &= (1 << bits) - 1
-    return packed
 
 
 def _encode_integers(values: pl.Series) -> tuple[Int32[Array, " n"], pl.Series]:

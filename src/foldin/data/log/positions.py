@@ -100,7 +100,11 @@ def by_position(table: pl.DataFrame, said: Mapping[str, str | None], source: str
     if rating is None and left and _is_rating(sample, chosen["item"], left[0]):
         rating = left.pop(0)
     columns = Columns(
-        **chosen, time=said.get("time") or next(iter(times), None), rating=rating, order=said.get("order")
+        **chosen,
+        time=said.get("time") or next(iter(times), None),
+        rating=rating,
+        kind=said.get("kind"),
+        order=said.get("order"),
     )
     places = {name: f"column {at}" for at, name in enumerate(table.columns, start=1)}
     named = {name: places[name] + ("" if name.startswith("column_") else f" (called {name!r})") for name in places}

@@ -119,6 +119,8 @@ class _Named:
             self._time()
         if "rating" not in self.found:
             self._rating()
+        if "kind" not in self.found:
+            self._kind()
         # A column called "position" beside times may well be a place on a page.
         if "order" not in self.found and "time" not in self.found and self._free("order"):
             self.found["order"] = self._free("order")[0]
@@ -190,6 +192,22 @@ class _Named:
         self.found["time"] = able[0]
         if able[0] != names[0]:
             self.remarks.append(f"rows take their time from {able[0]!r}: {names[0]!r} holds no times")
+
+    def _kind(self) -> None:
+        """The first column that can hold kinds of events: of few values, and not a feature of the users or the items."""
+        sample = Sample(self.sample)
+        for name in self._free("kind"):
+            distinct = sample.distinct(name)
+            if _is_time(self.sample[name], loose=True) or 4 * distinct > max(self.sample.height, 40):
+                continue
+            if distinct > 1 and any(sample.decides(self.found[role], name) for role in ("user", "item")):
+                self.remarks.append(
+                    f"rows hold one value of {name!r} for each user or item, which is read as a feature and not as a kind of "
+                    f"event (--kind {name} takes it)"
+                )
+                continue
+            self.found["kind"] = name
+            return
 
     def _rating(self) -> None:
         names = self._free("rating")

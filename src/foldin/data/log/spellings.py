@@ -3,7 +3,19 @@
 import re
 import unicodedata
 
-__all__ = ["DOUBTFUL_TIME", "ITEM_KINDS", "ORDER", "RATING", "SESSION", "TIME", "TITLE", "USER", "plain_name", "stem"]
+__all__ = [
+    "DOUBTFUL_TIME",
+    "ITEM_KINDS",
+    "KIND",
+    "ORDER",
+    "RATING",
+    "SESSION",
+    "TIME",
+    "TITLE",
+    "USER",
+    "plain_name",
+    "stem",
+]
 
 # In order of preference: where a log has two of them, the earlier one is meant.
 USER: tuple[str, ...] = (
@@ -199,6 +211,25 @@ RATING: tuple[str, ...] = (
     ),
     *("evaluation", "calificacion", "puntuacion", "valoracion", "estrellas", "avaliacao", "nota", "voto", "punteggio"),
     *("valutazione", "stelle", "beoordeling", "betyg", "puan", "ocena", "оценка", "рейтинг", "đánh giá", "penilaian"),
+)
+KIND: tuple[str, ...] = (
+    *("kind", "event", "eventtype", "eventname", "action", "actiontype", "behavior", "behaviortype", "behaviour"),
+    *("behaviourtype", "interaction", "interactiontype", "activity", "activitytype", "feedbacktype", "type"),
+    *(
+        "행동",
+        "행동유형",
+        "행동타입",
+        "이벤트",
+        "이벤트유형",
+        "이벤트타입",
+        "이벤트종류",
+        "행위",
+        "활동",
+        "유형",
+        "종류",
+    ),
+    *("イベント", "イベント種別", "行動", "行動種別", "種別", "行为", "行为类型", "事件", "事件类型", "行為", "类型"),
+    *("ereignis", "aktion", "evenement", "evento", "accion", "azione", "acao", "действие", "событие", "hành động"),
 )
 ORDER: tuple[str, ...] = ("order", "pos", "position", "순서", "順序", "顺序", "reihenfolge")
 TITLE: tuple[str, ...] = (

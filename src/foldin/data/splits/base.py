@@ -23,7 +23,7 @@ class HeldOut:
 
     Args:
         fold_in: what the model sees.
-        targets: what is relevant; disjoint from `seen`.
+        targets: what is relevant, each item of a user once; disjoint from `seen`.
         users: external ids.
         seen: items that are not recommended again; `fold_in` unless the protocol knows more of a user.
 
@@ -68,6 +68,7 @@ class Split:
         protocol: one of `PROTOCOLS`.
         seed: of the random choices; None where there are none.
         report: how the log was read, and what the protocol left out.
+        kinds: names of the kinds of events, by the codes in the histories.
     """
 
     train: Histories
@@ -78,12 +79,14 @@ class Split:
     protocol: str
     seed: int | None
     report: ReadReport
+    kinds: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
-        """SHA-256 of the training part, the held-out users and the item ids."""
+        """SHA-256 of the training part, the held-out users, the item ids and the names of kinds."""
         parts = [self.train, *(h for held in (self.validation, self.test) for h in (held.fold_in, held.targets))]
         digest = hashlib.sha256("".join(part.fingerprint() for part in parts).encode())
         digest.update("\0".join(self.catalog.ids).encode())
+        digest.update("\0".join(self.kinds).encode())
         return digest.hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,7 @@ from foldin.data.log.events import EventLog, log_from_table
 from foldin.data.log.formats import open_table
 from foldin.data.log.items import join_items, open_items
 from foldin.data.log.meetings import meetings
+from foldin.data.log.options import ReadOptions, takes_read_options
 from foldin.data.log.report import ReadReport
 from foldin.data.log.roles import find_roles
 from foldin.data.splits.base import HeldOut, Split, catalog_of
@@ -41,31 +43,21 @@ def is_given(folder: Path) -> bool:
     return folder.is_dir() and (_parts(folder, _STRONG) or _parts(folder, _SAME_USERS)) is not None
 
 
-def _read_part(path: Path, said: dict[str, str | None], time_format: str | None, encoding: str | None) -> EventLog:
-    with open_table(path, encoding=encoding) as opened:
-        roles = find_roles(opened.table, said, str(path))
-        columns = replace(roles.columns, rating=None)
+def _read_part(path: Path, options: ReadOptions) -> EventLog:
+    with open_table(path, encoding=options.encoding) as opened:
+        roles = find_roles(opened.table, options.said(), str(path))
+        columns = replace(roles.columns, rating=None, kind=None)
         table = opened.table.select(columns.roles().values()).collect()
     report = ReadReport(source=str(path), format="given", columns=columns.roles(), rows=table.height)
     for note in opened.notes:
         report = report.noted(note.count, note.text)
     for remark in roles.remarks:
         report = report.noted(table.height, remark)
-    return log_from_table(table, columns, report, time_format=time_format)
+    return log_from_table(table, columns, report, ReadOptions(time_format=options.time_format))
 
 
-def read_given(
-    folder: str | Path,
-    *,
-    encoding: str | None = None,
-    user: str | None = None,
-    item: str | None = None,
-    time: str | None = None,
-    order: str | None = None,
-    items: str | Path | pl.DataFrame | None = None,
-    time_format: str | None = None,
-    fold_in: str = "train",
-) -> Split:
+@takes_read_options
+def read_given(folder: str | Path, *, fold_in: str = "train", **options: Any) -> Split:
     """The split that a folder holds.
 
     Two layouts: `train`, `validation_tr`, `validation_te`, `test_tr`, `test_te` (users are split; Liang et al.), and
@@ -75,8 +67,8 @@ def read_given(
     The catalog is that of the training file in the first layout and that of all files in the second.
 
     Args:
-        user, item, time, order, time_format: as in `read_log`.
-        items: titles and attributes: a file, or a table with a column `item`.
+        fold_in: one of `FOLD_INS`.
+        options: as in `ReadOptions`; those that would choose among the events of a published split have to be left out.
 
     Raises:
         FormatError: the folder has neither layout.
@@ -89,8 +81,12 @@ def read_given(
         raise FormatError(
             f"{folder}: neither {', '.join(_STRONG)} nor {', '.join(_SAME_USERS)} (as .csv, .tsv or .parquet)"
         )
-    said = {"user": user, "item": item, "time": time, "order": order}
-    parts = {name: _read_part(path, said, time_format, encoding) for name, path in paths.items()}
+    chosen = ReadOptions(**options)
+    if chosen.min_rating is not None or chosen.repeats != "first":
+        raise SplitError(
+            f"{folder}: the folder is already split; min_rating or repeats would change the published split"
+        )
+    parts = {name: _read_part(path, chosen) for name, path in paths.items()}
     rows = sum(part.report.rows for part in parts.values())
     report = ReadReport(source=str(folder), format="given", columns={"user": "user", "item": "item"}, rows=rows)
     strong = "validation_tr" in parts
@@ -113,12 +109,9 @@ def read_given(
         )
         logs[name] = (histories, log.users)
     table = pl.DataFrame({"item": item_ids})
-    if isinstance(items, pl.DataFrame):
-        table, notes = join_items(item_ids, items, "the table of items")
-        report = report.extended(notes)
-    elif items is not None:
-        attributes, notes = open_items(Path(items), ids=item_ids)
-        table, more = join_items(item_ids, attributes, str(items))
+    if chosen.items is not None:
+        attributes, notes = open_items(Path(chosen.items), ids=item_ids)
+        table, more = join_items(item_ids, attributes, str(chosen.items))
         report = report.extended([*notes, *more])
     train, train_users = logs["train"]
     if strong:
@@ -151,12 +144,7 @@ def read_given(
 def _align(part: tuple[Histories, pl.Series], users: pl.Series) -> Histories:
     """The histories of `users`, empty for those the part does not have."""
     histories, own = part
-    extended = Histories(
-        items=histories.items,
-        offsets=np.append(histories.offsets, histories.offsets[-1]),
-        n_items=histories.n_items,
-        times=histories.times,
-    )
+    extended = replace(histories, offsets=np.append(histories.offsets, histories.offsets[-1]))
     place = pl.DataFrame({"p": own, "at": np.arange(own.len())})
     at: Int64[Array, " users"] = (
         pl.DataFrame({"p": users})

@@ -3,6 +3,7 @@
 import numpy as np
 
 from foldin.data.log.events import EventLog
+from foldin.data.order import one_of_each
 from foldin.data.splits.base import HeldOut, Split, catalog_of
 from foldin.errors import SplitError
 
@@ -23,16 +24,20 @@ def last_out(log: EventLog, *, min_events: int = 3) -> Split:
         raise SplitError(f"last-out needs three events of a user: min_events must be at least 3, not {min_events}")
     log = log.core(user_events=min_events, repeat=False)
     histories = log.histories
-    from_end = np.repeat(histories.offsets[1:], histories.lengths) - np.arange(histories.n_events)
+    new = one_of_each(histories.pair_keys())  # the first event of a user with an item: all events, unless items repeat
+    before = np.concatenate(([0], np.cumsum(new)))
+    taken = before[1:] - np.repeat(before[histories.offsets[:-1]], histories.lengths)
+    from_end = 1 + np.repeat(before[histories.offsets[1:]] - before[histories.offsets[:-1]], histories.lengths) - taken
     train, before_test = histories.where(from_end > 2), histories.where(from_end > 1)
-    unseen = int((train.counts()[histories.where(from_end == 1).items] == 0).sum())
+    unseen = int((train.counts()[histories.where(new & (from_end == 1)).items] == 0).sum())
     return Split(
         train=train,
         train_users=log.users,
-        validation=HeldOut(fold_in=train, targets=histories.where(from_end == 2), users=log.users),
-        test=HeldOut(fold_in=before_test, targets=histories.where(from_end == 1), users=log.users),
+        validation=HeldOut(fold_in=train, targets=histories.where(new & (from_end == 2)), users=log.users),
+        test=HeldOut(fold_in=before_test, targets=histories.where(new & (from_end == 1)), users=log.users),
         catalog=catalog_of(log.items, train),
         protocol="last-out",
         seed=None,
         report=log.report.noted(unseen, "test targets that nobody has in training (ranked, and missed)"),
+        kinds=log.kinds,
     )

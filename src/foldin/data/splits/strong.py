@@ -8,7 +8,7 @@ from foldin.data.histories import Histories
 from foldin.data.log.events import EventLog
 from foldin.data.splits.base import HeldOut, Split, catalog_of
 from foldin.errors import SplitError
-from foldin.tensors import Array, Int64
+from foldin.tensors import Array, Bool, Int64
 
 __all__ = ["strong"]
 
@@ -63,12 +63,11 @@ def strong(
             all_events.n_events - events.n_events,
             f"{name} events on items that no training user has (left out of the split)",
         )
-        lengths = events.lengths
-        targets_per_user = np.where(lengths >= 5, (lengths * target_share).astype(np.int64), 0)
-        ranks = _random_ranks(events, rng)
-        is_target = ranks < np.repeat(targets_per_user, lengths)
+        is_target = _targets(events, target_share, rng)
         held[name] = HeldOut(
-            fold_in=events.where(~is_target), targets=events.where(is_target), users=log.users.gather(users)
+            fold_in=events.where(~is_target),
+            targets=events.where(is_target).distinct(),
+            users=log.users.gather(users),
         )
     train = everyone.select(train_users).reindex(new, len(items))
     return Split(
@@ -78,8 +77,19 @@ def strong(
         protocol="strong",
         seed=seed,
         report=report,
+        kinds=log.kinds,
         **held,
     )
+
+
+def _targets(events: Histories, share: float, rng: np.random.Generator) -> Bool[Array, " events"]:
+    """Whether each event is a target: a share of the events of a user with five or more."""
+    lengths = events.lengths
+    per_user = np.where(lengths >= 5, (lengths * share).astype(np.int64), 0)
+    chosen = _random_ranks(events, rng) < np.repeat(per_user, lengths)
+    # Of several events of a user with one item the first decides for all.
+    _, first, of = np.unique(events.pair_keys(), return_index=True, return_inverse=True)
+    return chosen[first[of]]
 
 
 def _random_ranks(histories: Histories, rng: np.random.Generator) -> Int64[Array, " events"]:

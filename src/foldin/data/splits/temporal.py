@@ -52,6 +52,7 @@ def temporal(log: EventLog, *, validation_share: float = 0.1, test_share: float 
         protocol="temporal",
         seed=None,
         report=report,
+        kinds=log.kinds,
         **held,
     )
 
@@ -78,5 +79,8 @@ def _window(log: EventLog, new: Int64[Array, " items"], n_items: int, start: int
     place[by_time] = np.arange(chosen.n_events) - np.repeat(chosen.offsets[:-1], chosen.lengths)
     late = place >= np.repeat((per_user * 4) // 5, chosen.lengths)
     is_target = inside & (late | ~np.repeat(arrived, chosen.lengths))
-    held = HeldOut(fold_in=chosen.where(~is_target), targets=chosen.where(is_target), users=log.users.gather(active))
-    return held, lost
+    shown, taken = chosen.where(~is_target), chosen.where(is_target)
+    targets = taken.without(
+        shown
+    ).distinct()  # of several kinds of events with one item the first is the one to foresee
+    return HeldOut(fold_in=shown, targets=targets, users=log.users.gather(active)), lost

@@ -26,10 +26,12 @@ class GivenHistory:
     Args:
         items: external ids, oldest first.
         times: seconds since 1970 of these events; None where the history came without times.
+        kinds: kinds of these events; None where the history came without kinds.
     """
 
     items: Sequence[str] = ()
     times: Sequence[int] | None = None
+    kinds: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def resolve_request(
     catalog = target.run.catalog
     if request.k > limits.k:
         raise ConfigError(f"k: at most {limits.k}, not {request.k}")
-    found = resolve_history(catalog, history.items, times=history.times, repeats=target.repeats)
+    found = resolve_history(catalog, history.items, times=history.times, kinds=history.kinds, repeats=target.repeats)
     unknown = dict.fromkeys(found.unknown[-limits.history :])
 
     def known(name: str, listed: Sequence[str] | None) -> list[int]:

@@ -57,7 +57,7 @@ class Service:
         events = self.events.history(request.user, newest=most + 1)
         if len(events) > most:  # the newest events are not all; what was taken long ago is still not to be listed
             events = self.events.first_and_last(request.user)
-        return GivenHistory([event.item for event in events], [event.time for event in events])
+        return GivenHistory(*([getattr(event, name) for event in events] for name in ("item", "time", "kind")))
 
     def place(self, request: RecommendRequest, history: GivenHistory) -> RoutedRequest:
         """A request at its model, in indices.
@@ -149,7 +149,9 @@ class Service:
             if not self.registry.knows(one):
                 bounded(one, "events: item")
         now = int(time.time())
-        events = [Event(one.user, one.item, now if one.time is None else one.time) for one in batch]
+        events = [
+            Event(one.user, one.item, now if one.time is None else one.time, one.kind, one.value) for one in batch
+        ]
         receipt = self.events.append(events, key=None if key is None else f"{sender}/{key}")
         if not receipt.replayed:
             self.telemetry.events.labels("accepted").inc(receipt.accepted)
@@ -169,5 +171,8 @@ class Service:
             items = [one.item for one in kept]
             known = catalog.known(items)
             titles = {catalog.ids[at]: catalog.titles[at] for at in known}
-        events = [EventOut(item=one.item, time=one.time, title=titles.get(one.item)) for one in kept]
+        events = [
+            EventOut(item=one.item, time=one.time, kind=one.kind, value=one.value, title=titles.get(one.item))
+            for one in kept
+        ]
         return UserOut(user=user, events=events)

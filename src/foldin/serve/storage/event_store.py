@@ -1,7 +1,7 @@
 """Events of users in a database: SQLite embedded, PostgreSQL for more than one process.
 
 A batch is written in one transaction and acknowledged after it is on disk, so that a process killed at any moment has lost no
-acknowledged event and doubled none. The same user, item and time is one event, however often it arrives. A batch with an
+acknowledged event and doubled none. The same user, item, time and kind is one event, however often it arrives. A batch with an
 idempotency key is taken once: sent again it gets the first answer, with another content it is refused. Late events take their
 place by time; of one time, in the order of arrival.
 """
@@ -22,7 +22,7 @@ from foldin.serve.storage.migrations import batches, events, migrate
 
 __all__ = ["Event", "EventStore", "Receipt", "connect", "unusable"]
 
-_ROWS = 200  # of an insert: SQLite's least limit of variables is 999
+_ROWS = 160  # of an insert: SQLite's least limit of variables is 999
 _REMEMBERED = 30 * 24 * 3600  # seconds for which an idempotency key is, at the least; then until the next start
 _ATTEMPTS = 5
 _TOO_LONG = "54000"  # PostgreSQL indexes at most 2,704 bytes
@@ -33,17 +33,26 @@ _DEADLOCK = (
 
 @dataclass(frozen=True)
 class Event:
-    """Somebody took something.
+    """A user took an item.
 
     Args:
         user: external id.
         item: external id; it need not be one that a model knows.
         time: seconds since 1970.
+        kind: what it was (a view, a purchase, …); empty where nothing is said.
+        value: a rating or a number of plays, say; not part of what makes two events one.
     """
 
     user: str
     item: str
     time: int
+    kind: str = ""
+    value: float | None = None
+
+    @property
+    def identity(self) -> tuple[str, str, int, str]:
+        """What two events share when they are one."""
+        return self.user, self.item, self.time, self.kind
 
 
 @dataclass(frozen=True)
@@ -141,7 +150,7 @@ class EventStore:
         raise AssertionError("unreachable")
 
     def _append(self, batch: Sequence[Event], key: str | None) -> Receipt:
-        digest = hashlib.sha256(json.dumps([(e.user, e.item, e.time) for e in batch]).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps([_content(event) for event in batch]).encode()).hexdigest()
         with self.engine.begin() as connection:
             if key is not None:
                 # Whoever comes second waits for the first, and then finds its receipt.
@@ -150,7 +159,10 @@ class EventStore:
                 if not connection.execute(taken).all():
                     return self._replayed(connection, key, digest)
             # One statement must not hold an event twice, on PostgreSQL.
-            once = list(dict.fromkeys((e.user, e.item, e.time) for e in batch))
+            first: dict[tuple[str, str, int, str], Event] = {}
+            for event in batch:
+                first.setdefault(event.identity, event)
+            once = list(first.values())
             accepted = sum(self._write(connection, once[at : at + _ROWS]) for at in range(0, len(once), _ROWS))
             receipt = Receipt(accepted, len(batch) - accepted)
             if key is not None:
@@ -161,9 +173,12 @@ class EventStore:
     def _insert(self, table: sa.Table) -> Any:
         return (postgresql if self.engine.dialect.name == "postgresql" else sqlite).insert(table)
 
-    def _write(self, connection: sa.Connection, part: Sequence[tuple[str, str, int]]) -> int:
+    def _write(self, connection: sa.Connection, part: Sequence[Event]) -> int:
         arrived = int(time.time())
-        rows = [{"user_id": p, "item": i, "time": t, "arrived": arrived} for p, i, t in part]
+        rows = [
+            {"user_id": e.user, "item": e.item, "time": e.time, "kind": e.kind, "value": e.value, "arrived": arrived}
+            for e in part
+        ]
         statement = self._insert(events).values(rows).on_conflict_do_nothing().returning(events.c.id)
         return len(connection.execute(statement).all())
 
@@ -180,15 +195,15 @@ class EventStore:
             EventStoreError: the database is away.
         """
         statement = (
-            sa.select(events.c.item, events.c.time)
+            sa.select(events.c.item, events.c.time, events.c.kind, events.c.value)
             .where(events.c.user_id == user)
             .order_by(events.c.time.desc(), events.c.id.desc())
         )
         rows = self._rows(statement if newest is None else statement.limit(newest))
-        return [Event(user, row.item, row.time) for row in reversed(rows)]
+        return [Event(user, row.item, row.time, row.kind, row.value) for row in reversed(rows)]
 
     def first_and_last(self, user: str) -> list[Event]:
-        """The first and the last event of a user with each item, oldest first.
+        """The first and the last event of each kind of a user with each item, oldest first.
 
         All items that were ever taken are among them, and whichever of the repeats counts: a list needs no other event.
 
@@ -197,13 +212,15 @@ class EventStore:
         """
 
         def place(*order: Any) -> Any:
-            return sa.func.row_number().over(partition_by=events.c.item, order_by=order)
+            return sa.func.row_number().over(partition_by=(events.c.item, events.c.kind), order_by=order)
 
         # Windows rather than a join: a database that has no statistics of the table yet would try every pair of rows.
         ranked = (
             sa.select(
                 events.c.item,
                 events.c.time,
+                events.c.kind,
+                events.c.value,
                 events.c.id,
                 place(events.c.time).label("from_first"),
                 place(events.c.time.desc()).label("from_last"),
@@ -213,7 +230,7 @@ class EventStore:
         )
         ends = sa.or_(ranked.c.from_first == 1, ranked.c.from_last == 1)
         rows = self._rows(sa.select(ranked).where(ends).order_by(ranked.c.time, ranked.c.id))
-        return [Event(user, row.item, row.time) for row in rows]
+        return [Event(user, row.item, row.time, row.kind, row.value) for row in rows]
 
     def _rows(self, statement: sa.Select[Any]) -> Sequence[Any]:
         try:
@@ -242,6 +259,12 @@ class EventStore:
         except SQLAlchemyError:
             return False
         return True
+
+
+def _content(event: Event) -> tuple[Any, ...]:
+    """An event in the digest of its batch; without kind and value as before there were any, so that old keys still hold."""
+    plain = (event.user, event.item, event.time)
+    return plain if not event.kind and event.value is None else (*plain, event.kind, event.value)
 
 
 def unusable(error: SQLAlchemyError) -> EventStoreError:

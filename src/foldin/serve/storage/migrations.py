@@ -19,8 +19,12 @@ events = sa.Table(
     sa.Column("user_id", sa.Text, nullable=False),
     sa.Column("item", sa.Text, nullable=False),
     sa.Column("time", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("value", sa.Double),
     sa.Column("arrived", sa.BigInteger, nullable=False),
-    sa.UniqueConstraint("user_id", "time", "item", name="foldin_events_once"),  # its index also serves a history
+    sa.UniqueConstraint(
+        "user_id", "time", "item", "kind", name="foldin_events_once"
+    ),  # its index also serves a history
 )
 batches = sa.Table(
     "foldin_batches",
@@ -78,8 +82,45 @@ def _users(connection: sa.Connection) -> None:
     connection.execute(sa.text("ALTER TABLE foldin_events RENAME COLUMN person TO user_id"))
 
 
+def _kinds(connection: sa.Connection) -> None:
+    """A kind and a value of each event; the kind is part of what makes two events one."""
+    if connection.dialect.name == "postgresql":
+        for change in (
+            "ADD COLUMN kind TEXT NOT NULL DEFAULT ''",
+            "ALTER COLUMN kind DROP DEFAULT",
+            "ADD COLUMN value DOUBLE PRECISION",
+            "DROP CONSTRAINT foldin_events_once",
+            "ADD CONSTRAINT foldin_events_once UNIQUE (user_id, time, item, kind)",
+        ):
+            connection.execute(sa.text(f"ALTER TABLE foldin_events {change}"))
+        return
+    # SQLite changes no constraint of a table: the events move to a new one.
+    connection.execute(sa.text("ALTER TABLE foldin_events RENAME TO foldin_events_before"))
+    then = sa.MetaData()
+    sa.Table(
+        "foldin_events",
+        then,
+        sa.Column("id", _number, primary_key=True, autoincrement=True),
+        sa.Column("user_id", sa.Text, nullable=False),
+        sa.Column("item", sa.Text, nullable=False),
+        sa.Column("time", sa.BigInteger, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("value", sa.Double),
+        sa.Column("arrived", sa.BigInteger, nullable=False),
+        sa.UniqueConstraint("user_id", "time", "item", "kind", name="foldin_events_once"),
+    )
+    then.create_all(connection)
+    connection.execute(
+        sa.text(
+            "INSERT INTO foldin_events (id, user_id, item, time, kind, value, arrived) "
+            "SELECT id, user_id, item, time, '', NULL, arrived FROM foldin_events_before"
+        )
+    )
+    connection.execute(sa.text("DROP TABLE foldin_events_before"))
+
+
 # Step n brings a database of version n to version n + 1; a step that has been released is never changed.
-_STEPS: tuple[Callable[[sa.Connection], None], ...] = (_first, _users)
+_STEPS: tuple[Callable[[sa.Connection], None], ...] = (_first, _users, _kinds)
 VERSION = len(_STEPS)
 _LOCK = 0x666F6C64  # one process at a time, on PostgreSQL
 

@@ -1,85 +1,24 @@
-"""What goes over the wire, described to the field: OpenAPI is made from it.
-
-Questions are models, which check what comes. Lists, of which there are thousands a second, are dictionaries of a known type: they
-are of our own making, and there is nothing to check.
-"""
+"""Requests for lists, and lists."""
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, Field, model_validator
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
+from foldin.serve.schemas.common import MANY, NAME, ItemId, Strict, UserId
 from foldin.serve.times import Time
 
 __all__ = [
-    "NAME",
-    "NO_NUL",
     "BatchRecommendRequest",
     "BatchRecommendations",
-    "DeployRequest",
-    "EventBatch",
     "EventEffect",
-    "EventIn",
-    "EventOut",
-    "EventReceipt",
     "Hit",
     "ItemFilter",
-    "ItemId",
-    "ItemOut",
-    "ItemsOut",
-    "ModelOut",
-    "ModelsOut",
-    "Problem",
     "RecommendRequest",
     "Recommendations",
-    "SplitRequest",
-    "Strict",
-    "UserErased",
-    "UserId",
-    "UserOut",
 ]
 
-NO_NUL = r"^[^\x00]+$"  # which no database keeps in a text
-_MANY = 10_000  # more is refused before it is looked at; how many the service takes is its own limit
-NAME = 255  # characters of a model's name: what a folder's may have
-_USER_BYTES = 500  # with an item's id in one entry of a database's index, which PostgreSQL bounds at 2,704
-
-
-def _short(user: str) -> str:
-    size = len(user.encode("utf-8", "surrogatepass"))
-    if size > _USER_BYTES:
-        raise PydanticCustomError(
-            "user_id", "an id of a user has at most {most} bytes, not {size}", {"most": _USER_BYTES, "size": size}
-        )
-    return user
-
-
-UserId = Annotated[
-    str,
-    Field(min_length=1, pattern=NO_NUL, description="External id of the user, at most 500 bytes.", examples=["1"]),
-    AfterValidator(_short),
-]
-# Of any length that an id of the catalog has; what is in no catalog is bounded where that is known.
-ItemId = Annotated[
-    str, Field(min_length=1, pattern=NO_NUL, description="External id of the item, as in the log.", examples=["1"])
-]
-
-
-class Strict(BaseModel):
-    """A request in which no field may be misspelled, and in which a number is a number."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
-
-
-Value = str | bool | int | float  # of an attribute: as its column has them
-
-
-class Problem(BaseModel):
-    """An error."""
-
-    error: str = Field(description="What was wrong and where, in one line.")
-    request_id: str = Field(description="To find it in the logs.")
+Value = str | bool | int | float  # of a feature: as its column has them
 
 
 class ItemFilter(Strict):
@@ -238,7 +177,7 @@ class BatchRecommendRequest(Strict):
     """Several requests, answered together."""
 
     requests: list[RecommendRequest] = Field(
-        min_length=1, max_length=_MANY, description="Requests, each with a list of its own."
+        min_length=1, max_length=MANY, description="Requests, each with a list of its own."
     )
 
 
@@ -246,113 +185,3 @@ class BatchRecommendations(BaseModel):
     """The lists of several requests, in their order."""
 
     answers: list[Recommendations] = Field(description="Lists in the order of the requests.")
-
-
-class EventIn(Strict):
-    """An event: a user took an item."""
-
-    user: UserId
-    item: ItemId
-    time: Time | None = Field(
-        default=None,
-        description="Seconds since 1970, or ISO 8601 with an offset; at most a day ahead. Now, if left out. Late events "
-        "find their place.",
-    )
-
-
-class EventBatch(Strict):
-    """Events, written all or none."""
-
-    events: list[EventIn] = Field(min_length=1, max_length=_MANY, description="Events in any order.")
-
-
-class EventReceipt(BaseModel):
-    """What became of them; they are on disk."""
-
-    accepted: int = Field(description="Number of events that are new.")
-    duplicates: int = Field(description="Events that were there, or twice in the batch.")
-    replayed: bool = Field(description="Whether the idempotency key had been used for this batch before.")
-
-
-class EventOut(BaseModel):
-    """An event that is kept."""
-
-    item: str = Field(description="External id.")
-    time: int = Field(description="Seconds since 1970.")
-    title: str | None = Field(default=None, description="Title of the item in the catalog of the default model.")
-
-
-class UserOut(BaseModel):
-    """Everything that is kept of a user."""
-
-    user: str = Field(description="External id.")
-    events: list[EventOut] = Field(description="Oldest first.")
-
-
-class UserErased(BaseModel):
-    """What was deleted."""
-
-    user: str = Field(description="External id.")
-    erased_events: int = Field(description="How many there were.")
-
-
-class ItemOut(BaseModel):
-    """An item of the catalog."""
-
-    item: str = Field(description="External id.")
-    title: str = Field(description="Title of the item.")
-    count: int = Field(description="Training events.")
-    similarity: float | None = Field(default=None, description="Cosine of the item vectors.")
-
-
-class ItemsOut(BaseModel):
-    """Items, best first."""
-
-    items: list[ItemOut] = Field(description="Items, best first.")
-
-
-class ModelOut(BaseModel):
-    """A model in service."""
-
-    name: str = Field(description="Name in requests and logs.")
-    kind: str = Field(description="Which of the models of foldin.")
-    run: str = Field(description="Digest of the run.")
-    items: int = Field(description="Number of items in its catalog.")
-    has_likelihood: bool = Field(description="Whether it gives probabilities.")
-    has_posterior: bool = Field(description="Whether it can explore by Thompson sampling, and say how sure it is.")
-    default: bool = Field(description="Whether it answers who names no model.")
-    share: float | None = Field(description="Share of the users whose requests name no model, while a split is on.")
-    can_roll_back: bool = Field(description="Whether something served under this name before.")
-    waiting: int = Field(description="Requests in its queue.")
-    attributes: list[str] = Field(description="Features of the catalog that filters may ask for.")
-    repeats: str = Field(description="Which of a user's events with one item counts, `first` or `last`.")
-
-
-class ModelsOut(BaseModel):
-    """The models in service."""
-
-    models: list[ModelOut] = Field(description="Models in the order of their names.")
-
-
-class DeployRequest(Strict):
-    """A run to put in service."""
-
-    run: str = Field(
-        min_length=1, max_length=1000, description="Its folder, inside the folders that the service may read."
-    )
-    name: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=NAME,
-        pattern=r"^[\w.-]+$",
-        description="Name in service; that of the folder when left out.",
-    )
-    default: bool = Field(default=False, description="Whether it answers who names no model.")
-
-
-class SplitRequest(Strict):
-    """Who is served by which model; empty ends the test."""
-
-    shares: dict[str, float] = Field(
-        max_length=10, description="Share of the users by name of the model; shares sum to 1."
-    )

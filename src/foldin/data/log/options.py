@@ -1,0 +1,87 @@
+"""How a log is read: every option, once, for Python, the command line and what a run keeps."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+from foldin.errors import DataError
+
+__all__ = ["REPEATS", "ReadOptions", "takes_read_options"]
+
+# Which events are kept of one user with one item.
+REPEATS = ("first", "last", "first-of-kind")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _option(default: Any, text: str, show: str = "") -> Any:
+    return field(default=default, metadata={"help": text, "show": show})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """How a log is read.
+
+    Args:
+        format: one of `foldin.data.FORMATS`, if the content of the file fits none or several.
+        encoding: of a text file, by Python's name, if it is not UTF-8 and cannot be guessed.
+        user, item, time, rating, kind: names of the columns, if they are unusual.
+        order: name of a column that only orders the events of a user.
+        time_format: `day-first`, `month-first`, a unit such as `milliseconds` or a strptime layout, if the values of the time
+            column can be read in several ways.
+        min_rating: least rating of an event that is kept.
+        repeats: which events are kept of one user with one item: the `first`, the `last`, or the `first-of-kind`, one of each
+            kind.
+        items: file of titles and features of items; that of a MovieLens log is found beside it.
+
+    Raises:
+        DataError: `repeats` is none of the three.
+    """
+
+    format: str | None = _option(None, "Format of the file, if its content fits none or several.")
+    encoding: str | None = _option(
+        None, "Encoding of text files, such as cp949, shift_jis or cp1252  [default: UTF-8, else guessed]", "NAME"
+    )
+    user: str | None = _option(None, "Name of the column of users.", "COLUMN")
+    item: str | None = _option(None, "Name of the column of items.", "COLUMN")
+    time: str | None = _option(None, "Name of the column of times.", "COLUMN")
+    rating: str | None = _option(None, "Name of the column of ratings, or of other values of events.", "COLUMN")
+    kind: str | None = _option(None, "Name of the column of the kinds of events (view, cart, buy).", "COLUMN")
+    order: str | None = _option(None, "Name of a column that only orders the events of a user.", "COLUMN")
+    time_format: str | None = _option(
+        None,
+        "How times are written, if they can be read in several ways: day-first, month-first, year-first, seconds, "
+        "milliseconds, microseconds, nanoseconds, or a layout such as %d/%m/%Y.",
+        "FORMAT",
+    )
+    min_rating: float | None = _option(None, "Least rating of an event that is kept.")
+    repeats: str = _option(
+        "first",
+        "Which events are kept where a user has several with one item: the first, the last, or the first of each kind.",
+    )
+    items: str | None = _option(
+        None, "File of titles and features of items; that of a MovieLens log is found beside it.", "FILE"
+    )
+
+    def __post_init__(self) -> None:
+        if self.repeats not in REPEATS:
+            raise DataError(f"repeats must be 'first', 'last' or 'first-of-kind', not {self.repeats!r}")
+
+    def reading(self) -> dict[str, Any]:
+        """The options of reading by name, of a subclass too."""
+        return {one.name: getattr(self, one.name) for one in fields(ReadOptions)}
+
+    def said(self) -> dict[str, str | None]:
+        """The columns that were named, by role."""
+        return {role: getattr(self, role) for role in ("user", "item", "time", "rating", "kind", "order")}
+
+
+def takes_read_options(function: F) -> F:
+    """A function whose keyword arguments are those of `ReadOptions`, shown in its signature."""
+    signature = inspect.signature(function)
+    own = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    options = [inspect.Parameter(f.name, keyword, default=f.default, annotation=f.type) for f in fields(ReadOptions)]
+    setattr(function, "__signature__", signature.replace(parameters=[*own, *options]))  # noqa: B010 (unknown to mypy)
+    return function

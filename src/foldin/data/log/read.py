@@ -1,0 +1,92 @@
+"""A file or folder → a validated, encoded event log."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from foldin.data.log.events import EventLog, log_from_table, with_items
+from foldin.data.log.formats import open_table
+from foldin.data.log.items import COMPANIONS, open_items
+from foldin.data.log.options import ReadOptions, takes_read_options
+from foldin.data.log.report import ReadReport
+from foldin.data.log.roles import find_roles
+from foldin.errors import DataError
+
+__all__ = ["LOG_NAMES", "read_log"]
+
+# What a folder's log is called in the public data sets, in order of preference.
+LOG_NAMES = ("ratings.csv", "ratings.dat", "u.data", "ratings_ordered.csv.gz", "sequences.txt", "user_artists.dat")
+
+
+def _log_file(path: Path) -> Path:
+    """The log of a folder, by its usual name; the path itself when it is a file or holds Parquet parts."""
+    if not path.is_dir() or any(path.glob("*.parquet")):
+        return path
+    for name in LOG_NAMES:
+        if (path / name).is_file():
+            return path / name
+    raise DataError(f"{path}: no log in this folder: none of {', '.join(LOG_NAMES)}, no *.parquet; name the file")
+
+
+@takes_read_options
+def read_log(path: str | Path, *, progress: Callable[[str], None] | None = None, **options: Any) -> EventLog:
+    """The validated log of a file or folder.
+
+    Args:
+        path: Parquet (a file or a folder of parts), CSV/TSV, NDJSON or JSON, MovieLens `::`, RecBole `.inter`, `user item`
+            and `user item rating time` lines, or a sequence a line; plain or gzip. A MovieLens folder is known by its
+            file names.
+        progress: told in a few words what is being done.
+        options: as in `ReadOptions`.
+
+    Raises:
+        DataError: the file is missing, damaged, of another format, or holds values that cannot be used; the message
+            names the file, the column and the first row.
+    """
+    chosen = ReadOptions(**options)
+    say = progress or (lambda _: None)
+    file = _log_file(Path(path))
+    say(f"reading {file}")
+    with open_table(file, chosen.format, chosen.encoding) as opened:
+        lazy, fmt = opened
+        roles = find_roles(lazy, chosen.said(), str(file))
+        columns = roles.columns
+        wanted = columns.roles()
+        opened.require(wanted.values())
+        ids = [pl.col(columns.user), pl.col(columns.item)]
+        schema = lazy.collect_schema()
+        # Text ids become categories while they are read: never 20 million strings at once.
+        coded = [
+            one.cast(pl.Categorical) if schema[one.meta.output_name()] == pl.String and fmt == "parquet" else one
+            for one in ids
+        ]
+        rest = [pl.col(name) for role, name in wanted.items() if role not in ("user", "item")]
+        table = lazy.select(*coded, *rest).collect(engine="streaming")
+    report = ReadReport(source=str(file), format=fmt, columns=columns.roles(), rows=table.height)
+    for note in opened.notes:
+        report = report.noted(note.count, note.text)
+    for remark in roles.remarks:
+        report = report.noted(table.height, remark)
+    say("checking and sorting")
+    log = log_from_table(table, columns, report, chosen)
+    if chosen.items is not None:
+        found, notes = open_items(Path(chosen.items), ids=log.items["item"])
+        return with_items(log, found, str(chosen.items), notes)
+    return _with_companion(log, file)
+
+
+def _with_companion(log: EventLog, file: Path) -> EventLog:
+    """The log with what a file beside it says of its items, or with a note where that cannot be used: nobody asked for it."""
+    folder = file if file.is_dir() else file.parent
+    beside = next((folder / name for name in COMPANIONS if (folder / name).is_file()), file)
+    if beside == file:
+        return log
+    try:
+        found, notes = open_items(beside, ids=log.items["item"])
+        return with_items(log, found, beside.name, notes)
+    except DataError as error:
+        text = f"file beside the log is not used: {error} (--items FILE names another)"
+        return replace(log, report=log.report.noted(1, text, warning=True))
