@@ -119,15 +119,17 @@ class VAE(Trainable[VAEConfig, Examples], LatentModel[Examples]):
     def _build(self, generator: torch.Generator) -> None:
         config, width = self.config, math.prod(self.shape)
         self.likelihood = LIKELIHOODS[config.likelihood]
-        gated = config.activation == "gated"
         self.encoder = MLP(
-            (width, *config.hidden, 2 * config.latent), generator=generator, device=self.device, gated=gated
+            (width, *config.hidden, 2 * config.latent),
+            generator=generator,
+            device=self.device,
+            activation=config.activation,
         )
         self.decoder = MLP(
             (config.latent, *reversed(config.hidden), width * self.likelihood.outputs),
             generator=generator,
             device=self.device,
-            gated=gated,
+            activation=config.activation,
         )
         self.standard_prior = config.prior == "normal"
         self.prior: LearnedPrior | None = None
