@@ -43,7 +43,6 @@ from foldin.kernels import (
     recency_weights,
     unit_rows,
 )
-from foldin.models.autoencoders.beta import RisingOverShare, RisingOverUpdates
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.contract import Recommender
 from foldin.models.diffusion.noise import LinearVariance
@@ -51,7 +50,18 @@ from foldin.models.item_vectors import collaborative_vectors
 from foldin.models.recency import oldest_setting
 from foldin.nn import normal_parameter, step_embedding
 from foldin.tensors import Float, Int, Tensor
-from foldin.training import Config, FullPass, GradientPhase, Loss, Step, Trainer, setting, shuffled
+from foldin.training import (
+    Config,
+    FullPass,
+    GradientPhase,
+    Loss,
+    RisingOverShare,
+    RisingOverUpdates,
+    Step,
+    Trainer,
+    setting,
+    shuffled,
+)
 
 __all__ = ["LatentDiffRec", "LatentDiffRecConfig"]
 

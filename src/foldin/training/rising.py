@@ -1,11 +1,11 @@
-"""The weight of the KL term during training, as settings."""
+"""The weight of a term that rises during training, such as that of the KL, as settings."""
 
 from dataclasses import dataclass
 
-from foldin.tensors import Float, Int, Tensor
-from foldin.training import Option, Step, setting
+from foldin.training.config import Option, setting
+from foldin.training.trainer import Step
 
-__all__ = ["ConstantKL", "KLPerItem", "RisingOverShare", "RisingOverUpdates"]
+__all__ = ["RisingOverShare", "RisingOverUpdates"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,30 +33,3 @@ class RisingOverUpdates(Option):
     def at(self, step: Step, cap: float) -> float:
         """The weight at a step: a pure function of it."""
         return min(cap, step.number / self.updates)
-
-
-@dataclass(frozen=True, kw_only=True)
-class KLPerItem(Option):
-    """γ for each item of a user.
-
-    Source: shenbin2020, eq. 12.
-    """
-
-    name = "per-item"
-    gamma: float = setting(0.005, "Weight of the KL for each item of a user, γ.", low=0)
-
-    def of(self, lengths: Int[Tensor, " users"]) -> Float[Tensor, " users"]:
-        """The weight of each user's KL."""
-        return self.gamma * lengths
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConstantKL(Option):
-    """One weight for all users."""
-
-    name = "constant"
-    beta: float = setting(1.0, "Weight of every user's KL, β.", low=0)
-
-    def of(self, lengths: Int[Tensor, " users"]) -> float:
-        """The weight of each user's KL."""
-        return self.beta
