@@ -10,7 +10,7 @@ __all__ = ["RisingOverShare", "RisingOverUpdates"]
 
 @dataclass(frozen=True, kw_only=True)
 class RisingOverShare(Option):
-    """From 0 to the cap in a straight line over the first share of the planned updates, and the cap from there on."""
+    """A straight line from 0 to the cap over the first share of the planned updates, and the cap from there on."""
 
     name = "share"
     share: float = setting(0.85, "Share of the planned updates over which the weight rises.", low=0, high=1)
@@ -22,7 +22,7 @@ class RisingOverShare(Option):
 
 @dataclass(frozen=True, kw_only=True)
 class RisingOverUpdates(Option):
-    """min(cap, update ÷ updates), as in the paper of Mult-VAE.
+    """The lesser of the cap and update ÷ updates, as in the paper of Mult-VAE.
 
     Source: liang2018, section 2.2.2 and the authors' code.
     """

@@ -10,7 +10,7 @@ __all__ = ["ConstantKL", "KLPerItem"]
 
 @dataclass(frozen=True, kw_only=True)
 class KLPerItem(Option):
-    """γ for each item of a user.
+    """A weight of γ for each item of a user.
 
     Source: shenbin2020, eq. 12.
     """
