@@ -26,7 +26,7 @@ HIDDEN, LATENT, BATCH, LEARNING_RATE = 500, 20, 100, 1e-3
 
 def ours(train, test, epochs, seed, turn, **settings):
     from foldin.data import Examples
-    from foldin.generative import VAE, VAEConfig
+    from foldin.generative import VAE, Bernoulli, VAEConfig
     from foldin.training import Progress, fit
 
     class Turns(Progress):
@@ -38,9 +38,9 @@ def ours(train, test, epochs, seed, turn, **settings):
                 turn()
 
     config = VAEConfig(
-        hidden=(HIDDEN,),
-        latent=LATENT,
-        likelihood="bernoulli",
+        hidden_dims=(HIDDEN,),
+        latent_dim=LATENT,
+        likelihood=Bernoulli(),
         learning_rate=LEARNING_RATE,
         batch_size=BATCH,
         **settings,

@@ -57,7 +57,7 @@ class Curve(Progress):
             "seconds": record.seconds,
         }
         self.points.append(point)
-        print(self.model.config.latent, {k: round(v, 2) for k, v in point.items()}, file=sys.stderr, flush=True)
+        print(self.model.config.latent_dim, {k: round(v, 2) for k, v in point.items()}, file=sys.stderr, flush=True)
 
 
 def as_pictures(means: torch.Tensor) -> torch.Tensor:
@@ -101,7 +101,7 @@ def main() -> None:
     figures: dict[str, Any] = {}
     report: dict[str, Any] = {}
     for latent in LATENTS:
-        model = VAE(data.train.shape, VAEConfig(latent=latent))
+        model = VAE(data.train.shape, VAEConfig(latent_dim=latent))
         curve = Curve(model, data.train, data.test)
         fit(model, data.train, epochs=options.epochs, progress=curve)
         tests = [point["test"] for point in curve.points]

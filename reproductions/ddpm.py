@@ -34,6 +34,10 @@ from foldin.generative import (
     CodePriorConfig,
     Diffusion,
     DiffusionConfig,
+    LinearNoise,
+    Logistic,
+    MLPNetwork,
+    UNetNetwork,
     VAEConfig,
     VQVAEConfig,
     bits_per_value,
@@ -71,7 +75,7 @@ def classifier(found: Pictures) -> tuple[Classifier, float]:
     network = Classifier()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     scale = Diffusion.scaled
-    probe = Diffusion((2, 2), DiffusionConfig(network="mlp", hidden=(1,)))
+    probe = Diffusion((2, 2), DiffusionConfig(network=MLPNetwork(hidden_dims=(1,))))
     x, y = scale(probe, found.train.values), found.train_labels.long()
     for _ in range(3):
         for rows in torch.randperm(len(x)).split(128):
@@ -109,7 +113,7 @@ def others(found: Pictures, options: Any) -> dict[str, Any]:
     test = found.test.rows(0, options.bounded)
     figures: dict[str, Any] = {}
     start = time.perf_counter()
-    vae = VAE(found.train.shape, VAEConfig(latent=32, hidden=(500, 500), likelihood="logistic"))
+    vae = VAE(found.train.shape, VAEConfig(latent_dim=32, hidden_dims=(500, 500), likelihood=Logistic()))
     fit(vae, found.train, epochs=options.vae_epochs, progress=Say("vae"))
     bound = vae.elbo(test, torch.Generator().manual_seed(0)).bound
     figures["vae"] = {
@@ -194,8 +198,8 @@ def main() -> None:
     )
     found = pictures_of(options)
     settings = {
-        "hidden": tuple(int(width) for width in options.widths.split(",")),
-        "schedule": "linear",
+        "network": UNetNetwork(channels=tuple(int(width) for width in options.widths.split(","))),
+        "noise": LinearNoise(),
         "variance": "learned",
         "epochs": options.epochs,
     }
@@ -217,7 +221,8 @@ def main() -> None:
     }
     print(figures, file=sys.stderr, flush=True)
     network, right = classifier(found)
-    about = {name: getattr(model.config, name) for name in settings}  # of the model that was trained or read
+    kept = model.config.as_dict()  # of the model that was trained or read
+    about = {name: kept[name] for name in settings}
     distances, drawn = curve(model, found, network, options)
     write_grid(options.json.parent / "ddpm_samples.png", Diffusion.levels(drawn), 16)
     figures |= others(found, options)

@@ -21,20 +21,20 @@ import torch
 from harness import arguments, pictures_of, write
 
 from foldin.data import Examples
-from foldin.generative import VAE, VAEConfig, binarize
+from foldin.generative import VAE, DynamicBernoulli, VAEConfig, VampPrior, binarize
 from foldin.inference import iwae_bound, log_normal, reparameterize
-from foldin.training import EpochRecord, Progress, fit
+from foldin.training import EpochRecord, Progress, RisingOverShare, fit
 
 NETWORK: dict[str, Any] = {
-    "hidden": (300, 300),
-    "latent": 40,
+    "hidden_dims": (300, 300),
+    "latent_dim": 40,
     "activation": "gated",
-    "binarization": "dynamic",
+    "likelihood": DynamicBernoulli(),
     "learning_rate": 5e-4,
 }
 MODELS: dict[str, dict[str, Any]] = {
     "normal prior": {},
-    "VampPrior": {"prior": "vamp", "components": 500, "estimator": "a"},
+    "VampPrior": {"prior": VampPrior(n_components=500)},
 }
 PAPER = {"normal prior": 228.70, "VampPrior": 227.35}  # as tabulated beside the exemplar VAE (norouzi2020, table 2)
 ROWS = 4000  # rows of z that are decoded at once
@@ -92,9 +92,8 @@ def main() -> None:
     train = pictures.train.select(order[held:])
     figures: dict[str, Any] = {}
     for name in options.models.split(","):
-        config = VAEConfig(
-            **NETWORK, **MODELS[name], epochs=options.epochs, anneal=min(1.0, options.warm_up / options.epochs)
-        )
+        rising = RisingOverShare(share=min(1.0, options.warm_up / options.epochs))
+        config = VAEConfig(**NETWORK, **MODELS[name], epochs=options.epochs, beta_schedule=rising)
         model = VAE(train.shape, config)
 
         def bound(model: VAE) -> float:
@@ -124,6 +123,7 @@ def main() -> None:
         settings={
             "data": "fashion-mnist, dynamic binarization",
             **NETWORK,
+            "likelihood": NETWORK["likelihood"].name,
             "epochs": options.epochs,
             "draws": options.many,
             "few": options.few,

@@ -20,14 +20,14 @@ from harness import arguments, pictures_of, write
 from pictures import write_grid
 
 from foldin.data import Examples
-from foldin.generative import VAE, VQVAE, CodePrior, CodePriorConfig, VAEConfig, VQVAEConfig, bits_per_value
+from foldin.generative import VAE, VQVAE, CodePrior, CodePriorConfig, Logistic, VAEConfig, VQVAEConfig, bits_per_value
 from foldin.inference import Called, bound_report
 from foldin.training import EpochRecord, Progress, fit
 
 PIXELS = 28 * 28
-QUANTISED = {"width": 64, "learning_rate": 1e-3, "decay": 0.5}
+QUANTISED = {"channels": 64, "learning_rate": 1e-3, "lr_decay": 0.5}
 FIRST_EPOCH = {"standardized": {}, "not standardized": {"standardized": False}}
-PRIOR = {"blocks": 3, "dropout": 0.0, "learning_rate": 2e-3}
+PRIOR = {"n_layers": 3, "dropout": 0.0, "learning_rate": 2e-3}
 VAES = (32, 64)
 DRAWS = 50
 BOUNDED = 2000  # test pictures for the IWAE bound
@@ -71,14 +71,14 @@ def quantized(train: Examples, test: Examples, options: Any) -> tuple[dict[str, 
             "reconstruction": bits_per_value(float(terms.reconstruction.double().mean()), PIXELS),
             "codes": bits_per_value(-float(terms.kl.double().mean()), PIXELS),
         }
-    bits["codes_if_all_were_alike"] = model.positions * float(np.log2(model.config.codes)) / PIXELS
+    bits["codes_if_all_were_alike"] = model.positions * float(np.log2(model.config.codebook_size)) / PIXELS
     return {**bits, **use(model, test), "seconds": time.perf_counter() - start}, model, prior
 
 
 def continuous(latent: int, train: Examples, test: Examples, options: Any) -> tuple[dict[str, Any], VAE]:
     """(figures, model)."""
     start = time.perf_counter()
-    config = VAEConfig(latent=latent, hidden=(500, 500), likelihood="logistic", epochs=options.vae_epochs)
+    config = VAEConfig(latent_dim=latent, hidden_dims=(500, 500), likelihood=Logistic(), epochs=options.vae_epochs)
     model = VAE(train.shape, config)
     fit(model, train, progress=Say(f"vae {latent}"))
     few = test.rows(0, options.bounded)
@@ -121,7 +121,7 @@ def main() -> None:
     train, test, generator = found.train, found.test, torch.Generator().manual_seed(0)
     figures: dict[str, Any] = {}
     for name, settings in FIRST_EPOCH.items():
-        model = VQVAE(train.shape, VQVAEConfig(**(QUANTISED | {"decay": 0.0} | settings), epochs=1))
+        model = VQVAE(train.shape, VQVAEConfig(**(QUANTISED | {"lr_decay": 0.0} | settings), epochs=1))
         fit(model, train, progress=Say(name))
         bits = bits_per_value(float(model.log_likelihood(test).double().mean()), PIXELS)
         figures[f"vqvae, one epoch, {name}"] = {"reconstruction": bits, **use(model, test)}
@@ -146,7 +146,7 @@ def main() -> None:
         settings={
             "vqvae": QUANTISED | {"epochs": options.epochs},
             "prior": PRIOR | {"epochs": options.prior_epochs},
-            "vae": {"latent": list(VAES), "hidden": [500, 500], "epochs": options.vae_epochs},
+            "vae": {"latent_dim": list(VAES), "hidden_dims": [500, 500], "epochs": options.vae_epochs},
         },
         figures=figures,
         paper={"data": "CIFAR-10", "bits_per_dimension": {"vae": 4.51, "vqvae": 4.67, "vimco": 5.14}},

@@ -12,7 +12,7 @@ from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.generative import CodePrior, CodePriorConfig
 from foldin.training import Step, fit
 
-SMALL = {"width": 16, "heads": 2, "blocks": 2, "dropout": 0.0}
+SMALL = {"embedding_dim": 16, "n_heads": 2, "n_layers": 2, "dropout": 0.0}
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -21,7 +21,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 def prior(codes: int = 3, positions: int = 4, **settings) -> CodePrior:
     """Of settings as given, its weights large enough for unlike probabilities."""
-    made = CodePrior((positions,), CodePriorConfig(codes=codes, **(SMALL | settings)), seed=1)
+    made = CodePrior((positions,), CodePriorConfig(codebook_size=codes, **(SMALL | settings)), seed=1)
     with torch.no_grad():
         made.weight.mul_(4.0)
         made.bias.normal_(generator=generator(5))
@@ -33,7 +33,7 @@ def every(codes: int, positions: int) -> torch.Tensor:
 
 
 def trained(rows: torch.Tensor, codes: int, **settings) -> CodePrior:
-    made = CodePrior((rows.shape[1],), CodePriorConfig(codes=codes, **(SMALL | settings)), seed=1)
+    made = CodePrior((rows.shape[1],), CodePriorConfig(codebook_size=codes, **(SMALL | settings)), seed=1)
     fit(made, Examples(rows), seed=2)
     return made
 
@@ -73,7 +73,7 @@ def test_the_loss_is_minus_log_p_in_nats_a_row(monkeypatch):
 def test_independent_codes_of_known_shares_cost_their_entropy():
     shares = torch.tensor([0.5, 0.25, 0.125, 0.125])
     rows = torch.multinomial(shares, 4000 * 4, replacement=True, generator=generator()).view(4000, 4)
-    model = trained(rows[:3000], 4, epochs=2, learning_rate=3e-3, blocks=1)
+    model = trained(rows[:3000], 4, epochs=2, learning_rate=3e-3, n_layers=1)
     bits = -model.log_prob(rows[3000:]).double().mean() / (4 * math.log(2))
     own = -shares.log2()[rows[3000:]].double().mean()  # of these rows, not of the shares: their draw is known too
     assert float(own) == pytest.approx(1.75, abs=0.03)
@@ -82,7 +82,7 @@ def test_independent_codes_of_known_shares_cost_their_entropy():
 
 def test_a_code_that_repeats_the_one_before_costs_nothing_more():
     first = torch.arange(600).remainder(4).unsqueeze(1)
-    model = trained(first.expand(-1, 5).contiguous(), 4, epochs=20, learning_rate=5e-3, blocks=1, batch_size=32)
+    model = trained(first.expand(-1, 5).contiguous(), 4, epochs=20, learning_rate=5e-3, n_layers=1, batch_size=32)
     each = model.log_prob(every(4, 1).expand(-1, 5)) / math.log(2)
     assert torch.allclose(each, torch.full((4,), -2.0), atol=0.15)
 
@@ -133,7 +133,7 @@ def test_draws_are_those_of_the_generator():
 
 def test_training_that_was_stopped_goes_on_to_the_same_bits(tmp_path):
     rows = Examples(torch.randint(4, (90, 5), generator=generator()))
-    config = CodePriorConfig(codes=4, **(SMALL | {"dropout": 0.1}), epochs=4, batch_size=32)
+    config = CodePriorConfig(codebook_size=4, **(SMALL | {"dropout": 0.1}), epochs=4, batch_size=32)
     whole, parts = CodePrior((5,), config, seed=1), CodePrior((5,), config, seed=1)
     fit(whole, rows, seed=3)
     fit(parts, rows, seed=3, folder=tmp_path, until=lambda record: record.epoch == 2)
@@ -161,8 +161,8 @@ def test_other_codes_are_refused(rows, says):
 
 
 def test_bad_settings_are_one_clear_error():
-    with pytest.raises(ConfigError, match="heads = 3: must divide width = 16"):
-        CodePriorConfig(width=16, heads=3)
+    with pytest.raises(ConfigError, match="n_heads = 3: must divide embedding_dim = 16"):
+        CodePriorConfig(embedding_dim=16, n_heads=3)
     for shape in ((), (0,), (4, 4)):
         with pytest.raises(ShapeError, match="one axis of one position at least"):
             CodePrior(shape)

@@ -8,11 +8,28 @@ import torch
 from foldin.data import Examples
 from foldin.diffusion import Denoised, log_gaussian, reverse_kl
 from foldin.errors import ConfigError, DataError, RunError, ShapeError
-from foldin.generative import Diffusion, DiffusionConfig, load_model, save_model
+from foldin.generative import (
+    CosineNoise,
+    Diffusion,
+    DiffusionConfig,
+    GivenNoise,
+    LinearNoise,
+    MLPNetwork,
+    UNetNetwork,
+    load_model,
+    save_model,
+)
 from foldin.generative.diffusion_trainer import DiffusionTrainer
 from foldin.training import Step, fit
 
-TINY = {"network": "mlp", "hidden": (16,), "time": 8, "steps": 20, "batch_size": 10, "learning_rate": 5e-3, "epochs": 3}
+TINY = {
+    "network": MLPNetwork(hidden_dims=(16,)),
+    "time_dim": 8,
+    "noise": CosineNoise(n_steps=20),
+    "batch_size": 10,
+    "learning_rate": 5e-3,
+    "epochs": 3,
+}
 SHAPE = (4, 4)
 
 
@@ -75,7 +92,7 @@ def forward(schedule, x: float) -> torch.distributions.MultivariateNormal:
 
 @pytest.mark.parametrize("x", [0.2, 1.0, 2.5])
 def test_the_bound_is_the_true_likelihood_minus_its_known_gap(x):
-    model = BestOfGaussian((1,), DiffusionConfig(**{**TINY, "steps": 12}))
+    model = BestOfGaussian((1,), DiffusionConfig(**{**TINY, "noise": CosineNoise(n_steps=12)}))
     joint = joint_of_model(model)
     likelihood = torch.distributions.Normal(joint.mean[-1], joint.covariance_matrix[-1, -1].sqrt())
     true = float(likelihood.log_prob(torch.tensor(x, dtype=torch.float64)))
@@ -90,7 +107,7 @@ def test_with_more_steps_the_bound_closes_on_the_likelihood():
     true = float(torch.distributions.Normal(1.0, math.sqrt(0.3)).log_prob(data.values).sum(dim=1).mean())
     gaps = []
     for steps in (50, 1000):
-        model = BestOfGaussian((3,), DiffusionConfig(**{**TINY, "steps": steps, "schedule": "linear"}))
+        model = BestOfGaussian((3,), DiffusionConfig(**{**TINY, "noise": LinearNoise(n_steps=steps)}))
         gaps.append(true - float(model.bound(data, noise(1)).bound.mean()))
     assert gaps[0] > 2 * gaps[1] > 0
 
@@ -142,7 +159,7 @@ def test_weights_are_those_of_the_squared_error_of_the_data(prediction):
     snr = torch.from_numpy(made().schedule.snr[1:]).float()
     native = torch.from_numpy(made().schedule.of_clean(prediction)[1:]).float()
     weights = {
-        w: made(prediction=prediction, weights=w).trainer(stripes(2)).weight(t) * native
+        w: made(prediction=prediction, step_weights=w).trainer(stripes(2)).weight(t) * native
         for w in ("bound", "snr", "difference")
     }
     assert torch.allclose(weights["snr"], snr.clamp(max=5.0))
@@ -154,7 +171,7 @@ def test_weights_are_those_of_the_squared_error_of_the_data(prediction):
 
 @pytest.mark.parametrize("variance", ["small", "large"])
 def test_the_bound_s_weights_are_what_a_squared_error_costs_in_it(variance):
-    model = made((5,), variance=variance, weights="bound", prediction="clean")
+    model = made((5,), variance=variance, step_weights="bound", prediction="clean")
     clean = torch.randn(8, 5, generator=noise(), dtype=torch.float64)
     for step in range(1, 21):
         t = torch.full((8,), step)
@@ -165,7 +182,9 @@ def test_the_bound_s_weights_are_what_a_squared_error_costs_in_it(variance):
 
 def test_floats_of_any_range_are_drawn_as_they_were_learned():
     data = Examples(5.0 + torch.randn(400, 2, generator=noise()))
-    model = made((2,), prediction="velocity", hidden=(32,), epochs=40, batch_size=50, steps=50)
+    network = MLPNetwork(hidden_dims=(32,))
+    settings = {"network": network, "noise": CosineNoise(n_steps=50), "epochs": 40, "batch_size": 50}
+    model = made((2,), prediction="velocity", **settings)
     fit(model, data)
     assert model.sample(500, noise()).mean() == pytest.approx(5.0, abs=0.4)
     pictures = made()
@@ -177,14 +196,14 @@ def test_floats_of_any_range_are_drawn_as_they_were_learned():
 
 def test_a_schedule_of_one_s_own_is_taken_and_comes_back(tmp_path):
     betas = tuple(0.01 * at for at in range(1, 21))
-    model = made(betas=betas)
+    model = made(noise=GivenNoise(betas=betas))
     assert torch.allclose(torch.from_numpy(model.schedule.betas[1:]), torch.tensor(betas).double())
     fit(model, stripes())
     save_model(tmp_path / "own.safetensors", model)
     again = load_model(tmp_path / "own.safetensors")
     assert torch.equal(again.sample(2, noise()), model.sample(2, noise()))
-    with pytest.raises(ConfigError, match="20 of them were expected"):
-        made(betas=betas[:3])
+    with pytest.raises(ConfigError, match=r"noise.betas = \(0.01,\): those of two steps at least"):
+        made(noise=GivenNoise(betas=betas[:1]))
 
 
 def test_a_level_s_probabilities_sum_to_one_and_agree_with_a_fine_density():
@@ -213,10 +232,10 @@ def test_the_kl_of_gaussians_is_that_of_torch():
     "settings",
     [
         {},
-        {"prediction": "velocity", "weights": "snr"},
+        {"prediction": "velocity", "step_weights": "snr"},
         {"variance": "learned"},
-        {"importance": True, "prediction": "clean", "weights": "difference"},
-        {"network": "unet", "hidden": (8, 16), "learning_rate": 2e-3},
+        {"importance": True, "prediction": "clean", "step_weights": "difference"},
+        {"network": UNetNetwork(channels=(8, 16)), "learning_rate": 2e-3},
     ],
 )
 def test_training_raises_the_bound_and_draws_look_like_the_data(settings):
@@ -234,7 +253,7 @@ def test_training_raises_the_bound_and_draws_look_like_the_data(settings):
 
 
 def test_the_average_follows_the_weights():
-    plain, slow = made(average=0.0), made(average=0.999)
+    plain, slow = made(average_decay=0.0), made(average_decay=0.999)
     for model in (plain, slow):
         fit(model, stripes(), seed=1)
     for network, average in zip(plain.network.parameters(), plain.averaged.parameters(), strict=True):
@@ -267,7 +286,7 @@ def test_the_average_is_the_recursion_written_out(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"importance": True}, {"network": "unet", "hidden": (4, 8), "variance": "learned"}]
+    "settings", [{"importance": True}, {"network": UNetNetwork(channels=(4, 8)), "variance": "learned"}]
 )
 def test_stopped_and_resumed_it_ends_in_the_same_bits(settings, tmp_path):
     data = stripes()
@@ -290,7 +309,7 @@ def test_it_comes_back_from_its_file(tmp_path):
 
 
 def test_a_u_net_begins_with_zeros_and_sees_the_step():
-    model = made((3, 8, 8), network="unet", hidden=(4, 8))
+    model = made((3, 8, 8), network=UNetNetwork(channels=(4, 8)))
     x, t = torch.randn(2, 3, 8, 8, generator=noise()), torch.tensor([1, 20])
     assert not model.network(x, t).any()
     data = Examples((torch.rand(20, 3, 8, 8, generator=noise()) * 255).to(torch.uint8))
@@ -324,9 +343,9 @@ def test_errors_name_what_was_wrong(tmp_path):
     with pytest.raises(ShapeError, match="have no values"):
         Diffusion(())
     with pytest.raises(ShapeError, match="U-Net takes"):
-        made((5,), network="unet")
+        made((5,), network=UNetNetwork())
     with pytest.raises(ShapeError, match="needs pictures that 4 divides, not 6×6"):
-        made((6, 6), network="unet", hidden=(4, 8))
+        made((6, 6), network=UNetNetwork(channels=(4, 8)))
     with pytest.raises(ShapeError, match=r"examples of shape \(4, 4\) were expected, not \(2, 2\)"):
         made().bound(Examples(torch.zeros(1, 2, 2)), noise())
     with pytest.raises(DataError, match="finite floats were expected"):

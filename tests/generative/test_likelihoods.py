@@ -9,9 +9,10 @@ from scipy import integrate, stats
 
 from foldin.data import Examples
 from foldin.errors import DataError, ShapeError
-from foldin.generative import LIKELIHOODS, binarize, bits_per_value
+from foldin.generative import Bernoulli, Categorical, Gaussian, Logistic, binarize, bits_per_value
 
 LEVELS = torch.arange(256, dtype=torch.uint8)
+LIKELIHOODS = {one.name: one for one in (Bernoulli(), Gaussian(), Categorical(), Logistic())}
 DISCRETE = ("categorical", "logistic")
 
 

@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from foldin.generative import MixturePrior, VampPrior
+from foldin.generative import MixtureOfGaussians, MixtureOfPosteriors
 
 CPU = torch.device("cpu")
 
 
 def mixture(components=3, latent=2, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    prior = MixturePrior(components, latent, generator=generator, device=CPU).double()
+    prior = MixtureOfGaussians(components, latent, generator=generator, device=CPU).double()
     with torch.no_grad():
         for one in prior.parameters():
             one.add_(torch.randn(one.shape, generator=generator, dtype=torch.float64))
@@ -33,7 +33,7 @@ def linear_encoder(latent=2):
 
 def vamp(components=4):
     generator = torch.Generator().manual_seed(0)
-    return VampPrior(components, (3,), linear_encoder(), generator=generator, device=CPU).double()
+    return MixtureOfPosteriors(components, (3,), linear_encoder(), generator=generator, device=CPU).double()
 
 
 @pytest.mark.parametrize("prior", [mixture(), vamp()], ids=["mixture", "vamp"])

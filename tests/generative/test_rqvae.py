@@ -6,7 +6,7 @@ import torch
 
 from foldin.data import Examples
 from foldin.errors import FitError, ShapeError
-from foldin.generative import RQVAE, RQVAEConfig
+from foldin.generative import RQVAE, Autoencoder, RQVAEConfig
 from foldin.nn import code_use
 from foldin.training import fit
 
@@ -21,9 +21,8 @@ def clusters(count: int = 240, width: int = 6, seed: int = 0) -> torch.Tensor:
 
 @pytest.fixture(params=[False, True], ids=["k-means", "rq-vae"])
 def model(request) -> RQVAE:
-    config = RQVAEConfig(
-        encoder=request.param, hidden=(16,), latent=4, levels=3, codes=4, batch_size=60, epochs=30, learning_rate=0.01
-    )
+    inner = Autoencoder(hidden_dims=(16,), latent_dim=4, batch_size=60, epochs=30, learning_rate=0.01)
+    config = RQVAEConfig(levels=3, codebook_size=4, autoencoder=inner if request.param else None)
     made = RQVAE(6, config, seed=1)
     fit(made, Examples(clusters()), seed=2)
     return made
@@ -56,7 +55,7 @@ def test_near_vectors_have_one_name_and_a_saved_model_gives_the_same(model):
 
 
 def test_without_an_encoder_decoding_a_name_gives_its_vector_back():
-    made = RQVAE(6, RQVAEConfig(encoder=False, levels=2, codes=4), seed=1)
+    made = RQVAE(6, RQVAEConfig(autoencoder=None, levels=2, codebook_size=4), seed=1)
     fit(made, Examples(clusters()))
     codes = made.codes(clusters())
     assert torch.equal(made.codes(made.decode(codes)), codes)

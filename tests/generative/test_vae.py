@@ -10,7 +10,22 @@ from torch.nn import functional as F
 from foldin.data import Examples
 from foldin.errors import ConfigError, DataError, FitError, RunError, ShapeError
 from foldin.files import write_tensors
-from foldin.generative import VAE, Likelihood, VAEConfig, load_model, save_model
+from foldin.generative import (
+    VAE,
+    Bernoulli,
+    Categorical,
+    DynamicBernoulli,
+    FreeBits,
+    Gaussian,
+    Likelihood,
+    Logistic,
+    MixturePrior,
+    NormalPrior,
+    VAEConfig,
+    VampPrior,
+    load_model,
+    save_model,
+)
 from foldin.inference import (
     Called,
     FactorAnalysis,
@@ -20,11 +35,13 @@ from foldin.inference import (
     log_normal,
     reparameterize,
 )
-from foldin.training import Step, fit
+from foldin.training import RisingOverShare, RisingOverUpdates, Step, fit
 
 SHAPE = (4, 3)
-TINY = {"hidden": (8,), "latent": 2, "batch_size": 20, "learning_rate": 0.02}
+TINY = {"hidden_dims": (8,), "latent_dim": 2, "batch_size": 20, "learning_rate": 0.02}
 START = Step(number=0, planned=100)
+LIKELIHOODS = (Bernoulli(), Gaussian(), Categorical(), Logistic())
+PRIORS = (NormalPrior(), MixturePrior(n_components=3), VampPrior(n_components=3))
 
 
 def noise(seed=0):
@@ -49,15 +66,15 @@ def mean_bound(model, data, draws=20):
     return float(torch.stack([model.elbo(data, generator).bound for _ in range(draws)]).mean())
 
 
-@pytest.mark.parametrize("samples", [1, 3])
-def test_the_objective_is_the_paper_s_written_out(samples):
-    model, data = made(samples=samples, beta=0.7), stripes(5)
+@pytest.mark.parametrize("draws", [1, 3])
+def test_the_objective_is_the_paper_s_written_out(draws):
+    model, data = made(n_draws=draws, beta=0.7), stripes(5)
     loss = model.trainer(data).loss(data, START, noise())
     x = (data.values >= 128).float().flatten(1)
     (e1, e2), (b1, b2) = model.encoder.weights, model.encoder.biases
     (d1, d2), (c1, c2) = model.decoder.weights, model.decoder.biases
     mu, logvar = F.linear(torch.tanh(F.linear(x, e1, b1)), e2, b2).split(2, dim=1)
-    epsilon = torch.randn((samples * 5, 2), generator=noise()).view(samples, 5, 2)
+    epsilon = torch.randn((draws * 5, 2), generator=noise()).view(draws, 5, 2)
     z = mu + torch.exp(0.5 * logvar) * epsilon
     y = torch.sigmoid(F.linear(torch.tanh(F.linear(z, d1, c1)), d2, c2))
     reconstruction = (x * y.log() + (1 - x) * (1 - y).log()).sum(dim=-1).mean()
@@ -69,7 +86,7 @@ def test_the_objective_is_the_paper_s_written_out(samples):
 
 def test_estimators_a_and_b_have_the_same_expectation():
     data = stripes(4)
-    a, b = made(estimator="a", samples=500), made(estimator="b", samples=500)
+    a, b = (made(prior=NormalPrior(estimator=one), n_draws=500) for one in "ab")
     generators = noise(1), noise(1)  # the same draws: the reconstructions cancel
     found = torch.tensor(
         [
@@ -85,11 +102,11 @@ def test_estimators_a_and_b_have_the_same_expectation():
     assert abs(difference.mean()) < 4 * difference.std() / math.sqrt(len(difference))
 
 
-@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "categorical", "logistic"])
-@pytest.mark.parametrize("prior", ["normal", "mixture", "vamp"])
+@pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=lambda one: one.name)
+@pytest.mark.parametrize("prior", PRIORS, ids=lambda one: one.name)
 def test_training_raises_the_bound(likelihood, prior):
     data = stripes()
-    model = made(likelihood=likelihood, prior=prior, components=3, estimator="b" if prior == "normal" else "a")
+    model = made(likelihood=likelihood, prior=prior)
     before = mean_bound(model, data)
     result = fit(model, data, epochs=15)
     assert mean_bound(model, data) > before + 1.0
@@ -99,7 +116,7 @@ def test_training_raises_the_bound(likelihood, prior):
 
 def test_floats_are_examples_too():
     data = Examples(stripes().values.double() / 255.0)
-    for likelihood in ("bernoulli", "gaussian"):
+    for likelihood in (Bernoulli(), Gaussian()):
         model = made(likelihood=likelihood, optimizer="adagrad")
         before = mean_bound(model, data)
         fit(model, data, epochs=10)
@@ -129,7 +146,7 @@ class FixedVariance(Likelihood):
 def linear_gaussian(loadings, mean):
     """(a VAE without hidden layers, its encoder the exact posterior where that is diagonal, the same by factor analysis)."""
     width, latent = loadings.shape
-    model = VAE((width,), VAEConfig(hidden=(), latent=latent))
+    model = VAE((width,), VAEConfig(hidden_dims=(), latent_dim=latent))
     model.likelihood = FixedVariance()
     oracle = FactorAnalysis(latent, width, isotropic=True)
     oracle.loadings, oracle.mean = loadings.double().numpy(), mean.double().numpy()
@@ -181,7 +198,7 @@ def test_the_report_finds_the_evidence_of_ppca_from_an_encoder_that_is_wrong():
 
 def test_free_bits_written_out():
     data, floor = stripes(6), 0.2
-    plain, free = made(), made(free_bits=floor)
+    plain, free = made(), made(free_bits=FreeBits(nats=floor))
     mu, logvar = plain.posterior(data)
     of_dimension = 0.5 * (mu**2 + logvar.exp() - 1 - logvar).mean(dim=0)
     below = sorted(of_dimension.tolist())
@@ -195,10 +212,10 @@ def test_free_bits_written_out():
 
 
 def test_free_bits_fall_over_their_share_of_the_steps_and_are_gone_after():
-    model, plain, data = made(free_bits=2.0, free_until=0.4), made(), stripes(5)
+    model, plain, data = made(free_bits=FreeBits(nats=2.0, until=0.4)), made(), stripes(5)
     found = [model.trainer(data).free_bits_at(Step(number=number, planned=100)) for number in (0, 20, 40, 41, 100)]
     assert found == pytest.approx([2.0, 1.0, 0.0, 0.0, 0.0])
-    assert made(free_bits=2.0).trainer(data).free_bits_at(Step(number=90, planned=100)) == 2.0
+    assert made(free_bits=FreeBits(nats=2.0)).trainer(data).free_bits_at(Step(number=90, planned=100)) == 2.0
     mu, logvar = plain.posterior(data)
     of_dimension = gaussian_kl_terms(mu, logvar).mean(dim=0).detach()
     for number, floor in ((0, 2.0), (20, 1.0), (90, 0.0)):
@@ -208,23 +225,25 @@ def test_free_bits_fall_over_their_share_of_the_steps_and_are_gone_after():
 
 
 def test_beta_rises_over_its_share_of_the_steps_and_stays():
-    model, data = made(beta=0.5, anneal=0.4), stripes(5)
+    model, data = made(beta=0.5, beta_schedule=RisingOverShare(share=0.4)), stripes(5)
     found = [model.trainer(data).beta_at(Step(number=number, planned=100)) for number in (0, 20, 40, 41, 100)]
     assert found == pytest.approx([0.0, 0.25, 0.5, 0.5, 0.5])
     assert made(beta=0.5).trainer(data).beta_at(START) == 0.5
+    by_updates = made(beta=0.5, beta_schedule=RisingOverUpdates(updates=40)).trainer(data)
+    assert [by_updates.beta_at(Step(number=number, planned=100)) for number in (0, 10, 30)] == [0.0, 0.25, 0.5]
 
 
 def test_the_objective_weighs_the_kl_by_beta_as_far_as_it_has_risen():
-    model, data = made(beta=0.8, anneal=0.5), stripes(5)
+    model, data = made(beta=0.8, beta_schedule=RisingOverShare(share=0.5)), stripes(5)
     for number, beta in ((0, 0.0), (25, 0.4), (90, 0.8)):
         loss = model.trainer(data).loss(data, Step(number=number, planned=100), noise())
         expected = beta * loss.terms["kl"] - loss.terms["reconstruction"]
         assert loss.value.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
-@pytest.mark.parametrize("prior", ["mixture", "vamp"])
+@pytest.mark.parametrize("prior", PRIORS[1:], ids=lambda one: one.name)
 def test_a_learned_prior_is_the_one_of_bound_and_draws(prior):
-    model, data = made(prior=prior, estimator="a", components=3), stripes(6)
+    model, data = made(prior=prior), stripes(6)
     z = torch.randn(6, 2, generator=noise())
     assert torch.equal(model.log_prior(z, data), model.prior.log_prob(z))
     assert not torch.allclose(model.log_prior(z, data), log_normal(z, torch.zeros_like(z), torch.zeros_like(z)))
@@ -251,14 +270,14 @@ def test_the_bound_takes_the_kl_in_closed_form_under_a_standard_normal():
 
 def test_pseudo_inputs_begin_as_training_examples():
     data = stripes()
-    model = made(prior="vamp", estimator="a", components=4, learning_rate=1e-9)
+    model = made(prior=VampPrior(n_components=4), learning_rate=1e-9)
     fit(model, data, epochs=1)
     encoded = (data.values >= 128).float().flatten(1)
     distances = torch.cdist(model.prior.inputs.detach().flatten(1), encoded)
     assert (distances.min(dim=1).values < 1e-3).all()
 
 
-@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "categorical", "logistic"])
+@pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=lambda one: one.name)
 def test_samples_and_reconstructions_have_the_shape_of_examples(likelihood):
     model, data = made(likelihood=likelihood), stripes(5)
     drawn = model.sample(6, noise())
@@ -278,9 +297,9 @@ def test_a_trained_model_draws_what_it_was_trained_on():
     assert striped.float().mean() > 0.8
 
 
-@pytest.mark.parametrize("prior", ["normal", "mixture", "vamp"])
+@pytest.mark.parametrize("prior", PRIORS, ids=lambda one: one.name)
 def test_a_saved_model_comes_back_to_the_bit(prior, tmp_path):
-    model = made(prior=prior, components=3, estimator="b" if prior == "normal" else "a")
+    model = made(prior=prior)
     save_model(tmp_path / "one.safetensors", model)
     other = load_model(tmp_path / "one.safetensors")
     assert other.config == model.config
@@ -295,10 +314,13 @@ def test_a_file_of_something_else_is_refused(tmp_path):
     write_tensors(path, {"a": torch.ones(1)}, {"model": "multvae", "n_items": 3, "config": {}})
     with pytest.raises(RunError, match="holds 'multvae'; the models kept in one file are"):
         load_model(path)
-    write_tensors(path, {"a": torch.ones(1)}, {"model": "vae", "shape": [2], "config": {"latent": 0}})
-    with pytest.raises(RunError, match="cannot be used: VAE: latent = 0"):
+    write_tensors(path, {"a": torch.ones(1)}, {"model": "vae", "shape": [2], "config": {"latent": 5}})
+    with pytest.raises(RunError, match=r"version 1 of these files, this foldin reads version 2; train it anew"):
         load_model(path)
-    good = {"model": "vae", "shape": [4, 3], "config": {}}
+    write_tensors(path, {"a": torch.ones(1)}, {"model": "vae", "shape": [2], "version": 2, "config": {"latent_dim": 0}})
+    with pytest.raises(RunError, match="cannot be used: VAE: latent_dim = 0"):
+        load_model(path)
+    good = {"model": "vae", "version": 2, "shape": [4, 3], "config": {}}
     for wrong in ({"model": ["vae"]}, {"shape": 5}, {"shape": ["a"]}, {"config": []}):
         write_tensors(path, {"a": torch.ones(1)}, {**good, **wrong})
         with pytest.raises(RunError, match=r"other\.safetensors: (holds|damaged)"):
@@ -319,7 +341,7 @@ def test_a_state_that_does_not_fit_changes_nothing():
     assert all(torch.equal(value, before[name]) for name, value in model.state().items())
 
 
-@pytest.mark.parametrize("settings", [{"optimizer": "adagrad"}, {"prior": "vamp", "estimator": "a", "components": 3}])
+@pytest.mark.parametrize("settings", [{"optimizer": "adagrad"}, {"prior": VampPrior(n_components=3)}])
 def test_stopped_and_resumed_it_ends_in_the_same_bits(settings, tmp_path):
     data = stripes()
     through = made(**settings)
@@ -347,20 +369,19 @@ def test_products_in_bfloat16_give_nearly_the_same_gradient_and_nothing_else_cha
 
 
 def test_errors_name_what_was_wrong():
-    with pytest.raises(ConfigError, match="the KL to a vamp prior has no closed form"):
-        VAEConfig(prior="vamp")
-    with pytest.raises(ConfigError, match="free_bits"):
-        VAEConfig(free_bits=0.1, estimator="a")
+    for prior in (NormalPrior(estimator="a"), MixturePrior(), VampPrior()):
+        with pytest.raises(ConfigError, match="VAE: free_bits: the KL of each latent dimension is needed"):
+            VAEConfig(free_bits=FreeBits(nats=0.1), prior=prior)
     with pytest.raises(ShapeError, match=r"of shape \(\) have no values"):
         VAE(())
     with pytest.raises(ShapeError, match=r"shape \(4, 3\) were expected, not \(2, 2\)"):
         made().elbo(Examples(torch.zeros(1, 2, 2, dtype=torch.uint8)), noise())
     with pytest.raises(DataError, match="logistic: whole numbers"):
-        fit(made(likelihood="logistic"), Examples(torch.rand(3, *SHAPE)))
+        fit(made(likelihood=Logistic()), Examples(torch.rand(3, *SHAPE)))
     with pytest.raises(DataError, match="these values have 5 on average: scale them"):
-        fit(made(likelihood="gaussian"), Examples(torch.full((3, *SHAPE), 5.0)))
+        fit(made(likelihood=Gaussian()), Examples(torch.full((3, *SHAPE), 5.0)))
     with pytest.raises(DataError, match="gaussian: finite floats"):
-        fit(made(likelihood="gaussian"), Examples(torch.zeros(3, *SHAPE, dtype=torch.int64)))
+        fit(made(likelihood=Gaussian()), Examples(torch.zeros(3, *SHAPE, dtype=torch.int64)))
     with pytest.raises(FitError, match="nothing to train on"):
         fit(made(), stripes(3).rows(0, 0))
     with pytest.raises(FitError, match="the seed at least 0"):
@@ -370,12 +391,10 @@ def test_errors_name_what_was_wrong():
 def test_dynamic_binarization_learns_the_shade_and_the_threshold_does_not():
     gray = Examples(torch.full((200, *SHAPE), 153, dtype=torch.uint8))  # 3/5 of white
     means = {}
-    for how in ("dynamic", "threshold"):
-        model = made(binarization=how, epochs=30)
+    for how in (DynamicBernoulli(), Bernoulli()):
+        model = made(likelihood=how, epochs=30)
         fit(model, gray, seed=0)
         with torch.no_grad():
-            means[how] = float(model.likelihood.mean(model.decode(model.draw(100, noise()))).mean())
-    assert means["dynamic"] == pytest.approx(0.6, abs=0.05)
-    assert means["threshold"] > 0.95
-    with pytest.raises(ConfigError, match="binarization = 'dynamic'"):
-        made(binarization="dynamic", likelihood="gaussian")
+            means[how.name] = float(model.likelihood.mean(model.decode(model.draw(100, noise()))).mean())
+    assert means["dynamic-bernoulli"] == pytest.approx(0.6, abs=0.05)
+    assert means["bernoulli"] > 0.95

@@ -10,8 +10,11 @@ from foldin.data import Examples
 from foldin.errors import ConfigError, DataError, FitError, ShapeError
 from foldin.generative import (
     VQVAE,
+    Categorical,
+    CodebookLoss,
     CodePrior,
     CodePriorConfig,
+    MovingAverage,
     VQVAEConfig,
     bits_per_value,
     load_model,
@@ -20,8 +23,18 @@ from foldin.generative import (
 from foldin.nn import ProductQuantizer, ResidualQuantizer, VectorQuantizer
 from foldin.training import Step, fit
 
-SMALL = {"width": 8, "residual": 4, "blocks": 1, "codes": 8, "code_width": 4, "batch_size": 16, "learning_rate": 5e-3}
-PRIOR = CodePriorConfig(codes=8, width=16, heads=2, blocks=1, dropout=0.0, epochs=30, learning_rate=5e-3)
+SMALL = {
+    "channels": 8,
+    "block_channels": 4,
+    "n_blocks": 1,
+    "codebook_size": 8,
+    "embedding_dim": 4,
+    "batch_size": 16,
+    "learning_rate": 5e-3,
+}
+PRIOR = CodePriorConfig(
+    codebook_size=8, embedding_dim=16, n_heads=2, n_layers=1, dropout=0.0, epochs=30, learning_rate=5e-3
+)
 START = Step(number=0, planned=1)
 
 
@@ -58,7 +71,7 @@ def test_the_gradient_of_the_encoder_is_that_of_the_decoder_at_the_codes():
     assert not torch.allclose(found.values, z, atol=1e-3)
 
     def cost(q: torch.Tensor) -> torch.Tensor:
-        return -one.likelihood.log_prob(one._decode(q), values).mean()
+        return -one.likelihood.log_prob(one.decode_vectors(q), values).mean()
 
     loss = cost(found.values) + found.loss
     (at_z,) = torch.autograd.grad(loss, z, retain_graph=True)
@@ -75,10 +88,10 @@ def test_the_gradient_of_the_encoder_is_that_of_the_decoder_at_the_codes():
     assert all(float(a.abs().max()) > 0 for a in reached)
 
 
-@pytest.mark.parametrize("average", [0.99, None])
+@pytest.mark.parametrize("update", [MovingAverage(), CodebookLoss()])
 @pytest.mark.parametrize("standardized", [True, False])
-def test_the_loss_written_out_in_nats_of_a_picture(average, standardized):
-    one, data = model(average=average, standardized=standardized), squares(6)
+def test_the_loss_written_out_in_nats_of_a_picture(update, standardized):
+    one, data = model(codebook_update=update, standardized=standardized), squares(6)
     one.trainer(data).begin(data, generator())
     z = one.encoder(data.values.float().div(255).unsqueeze(1)).permute(0, 2, 3, 1).reshape(-1, 4)
     if standardized:
@@ -89,17 +102,17 @@ def test_the_loss_written_out_in_nats_of_a_picture(average, standardized):
     outputs = one.decoder(vectors[codes].view(6, 2, 2, 4).permute(0, 3, 1, 2))
     reconstruction = one.likelihood.log_prob(outputs, data.values).mean()
     loss = one.trainer(data).loss(data, START, generator())
-    weight = 0.25 if average is not None else 1.25
+    weight = 1.25 if isinstance(update, CodebookLoss) else 0.25
     assert torch.allclose(loss.value, weight * apart - reconstruction, rtol=1e-4)
     assert torch.allclose(loss.terms["quantizer"], weight * apart, rtol=1e-4)
     loss.value.backward()
-    assert (one.quantizer.vectors.grad is not None) == (average is None)
+    assert (one.quantizer.vectors.grad is not None) == isinstance(update, CodebookLoss)
     shares = torch.bincount(codes, minlength=8) / 24
     assert torch.allclose(loss.terms["perplexity"], torch.exp(-(shares * shares.clamp(min=1e-9).log()).sum()))
 
 
 def test_codes_go_row_by_row_and_those_of_a_place_side_by_side():
-    one = model((16, 16), blocks=0, groups=2)
+    one = model((16, 16), n_blocks=0, groups=2)
     assert one.positions == 4 * 4 * 2
     codes = torch.zeros(1, one.positions, dtype=torch.int64)
     before = one.decode(codes)
@@ -111,7 +124,7 @@ def test_codes_go_row_by_row_and_those_of_a_place_side_by_side():
         for own, at in ((rows, place // 4), (columns, place % 4)):
             assert (int(own.min()), int(own.max())) == (max(0, 4 * at - 3), min(15, 4 * at + 6))
     # And it is read from there.
-    plain, data = model((16, 16), blocks=0), squares(1, 16)
+    plain, data = model((16, 16), n_blocks=0), squares(1, 16)
     fit(plain, squares(40, 16), epochs=2)
     other = data.values.clone()
     other[0, 4:8, 12:] = 255 - other[0, 4:8, 12:]
@@ -126,7 +139,7 @@ def test_codes_go_row_by_row_and_those_of_a_place_side_by_side():
         ({}, VectorQuantizer, 1),
         ({"levels": 3}, ResidualQuantizer, 3),
         ({"groups": 2}, ProductQuantizer, 2),
-        ({"groups": 2, "levels": 2, "average": None}, ProductQuantizer, 4),
+        ({"groups": 2, "levels": 2, "codebook_update": CodebookLoss()}, ProductQuantizer, 4),
     ],
 )
 def test_training_lowers_the_loss_and_uses_the_codes(settings, kind, places):
@@ -149,7 +162,7 @@ def test_training_lowers_the_loss_and_uses_the_codes(settings, kind, places):
 
 
 def test_use_is_of_codes_over_places_and_of_names_over_pictures():
-    one = model(codes=4)
+    one = model(codebook_size=4)
     codes = torch.tensor([[0, 0, 0, 0], [0, 1, 2, 2], [0, 0, 0, 0], [1, 1, 1, 1]])
     one.codes = lambda data: codes
     found = one.use(squares(4))
@@ -167,7 +180,7 @@ def test_use_is_of_codes_over_places_and_of_names_over_pictures():
 def test_the_codebook_begins_at_standardized_vectors_of_the_encoder():
     one, data = model(), squares(500)
     one.trainer(data).begin(data, generator())
-    some = one._encode(data.values)
+    some = one.encode(data.values)
     assert torch.allclose(some.mean(dim=0), torch.zeros(4), atol=0.2)
     assert torch.allclose(some.var(dim=0), torch.ones(4), atol=0.3)
     used = one.use(data).used
@@ -198,7 +211,7 @@ def test_unused_codes_begin_again_in_training():
 
 def test_bits_per_pixel_of_a_known_distribution():
     """Decoder and prior without weights: 8 bits a pixel, and log₂ K for each code of 16 pixels."""
-    one, prior = model(likelihood="categorical"), CodePrior((4,), PRIOR)
+    one, prior = model(likelihood=Categorical()), CodePrior((4,), PRIOR)
     with torch.no_grad():
         for tensor in (*one.decoder.parameters(), prior.weight):
             tensor.zero_()
@@ -225,9 +238,9 @@ def test_the_bound_is_below_the_model_s_own_log_p():
 def test_two_pictures_of_known_shares_cost_their_entropy():
     """All that is to be said of a picture is which of the two it is: .811 bits."""
     data = patterns()
-    one = model((4, 4), codes=2, likelihood="categorical", width=16, learning_rate=0.02)
+    one = model((4, 4), codebook_size=2, likelihood=Categorical(), channels=16, learning_rate=0.02)
     fit(one, data, epochs=25)
-    prior = CodePrior((1,), replace(PRIOR, codes=2))
+    prior = CodePrior((1,), replace(PRIOR, codebook_size=2))
     fit(prior, Examples(one.codes(data)))
     terms = one.elbo(data, prior)
     assert float(terms.kl.mean()) / math.log(2) == pytest.approx(0.8113, abs=0.01)
@@ -240,7 +253,7 @@ def test_two_pictures_of_known_shares_cost_their_entropy():
     assert float((likeness.argmin(dim=1) == 0).float().mean()) == pytest.approx(0.75, abs=0.09)
 
 
-@pytest.mark.parametrize("settings", [{}, {"levels": 2, "average": None}])
+@pytest.mark.parametrize("settings", [{}, {"levels": 2, "codebook_update": CodebookLoss()}])
 def test_training_that_was_stopped_goes_on_to_the_same_bits(tmp_path, settings):
     data, made = squares(50), lambda seed: model(seed=seed, epochs=4, revive=0.5, **settings)
     whole, parts, again = made(1), made(1), made(7)
@@ -290,10 +303,10 @@ def test_other_pictures_codes_and_settings_are_refused():
         one.decode(torch.zeros(2, 5, dtype=torch.int64))
     with pytest.raises(ShapeError, match=r"were expected, met 0 to 8 of shape"):
         one.decode(torch.tensor([[0, 1, 2, 8]]))
-    for prior in (CodePrior((3,), PRIOR), CodePrior((4,), replace(PRIOR, codes=9))):
+    for prior in (CodePrior((3,), PRIOR), CodePrior((4,), replace(PRIOR, codebook_size=9))):
         with pytest.raises(ShapeError, match="a prior of 4 positions and 8 codes was expected"):
             one.elbo(squares(2), prior)
         with pytest.raises(ShapeError, match="a prior of 4 positions and 8 codes was expected"):
             one.sample(2, prior, torch.Generator())
-    with pytest.raises(ConfigError, match="groups = 3: must divide code_width = 64"):
+    with pytest.raises(ConfigError, match="groups = 3: must divide embedding_dim = 64"):
         VQVAEConfig(groups=3)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from foldin.nn import MLP
+from foldin.nn import MLP, MLPDenoiser, step_embedding
 
 CPU = torch.device("cpu")
 
@@ -61,7 +61,7 @@ def test_a_seed_means_the_same_weights():
 
 
 def test_gated_layers_are_products_with_a_sigmoid():
-    net = MLP((3, 4, 5, 2), generator=torch.Generator().manual_seed(0), device=torch.device("cpu"), gated=True)
+    net = MLP((3, 4, 5, 2), generator=torch.Generator().manual_seed(0), device=torch.device("cpu"), activation="gated")
     x = torch.randn(6, 3, generator=torch.Generator().manual_seed(1))
     h = x
     for weight, bias in list(zip(net.weights, net.biases, strict=True))[:-1]:
@@ -70,3 +70,11 @@ def test_gated_layers_are_products_with_a_sigmoid():
     expected = h @ net.weights[-1].t() + net.biases[-1]
     assert [tuple(w.shape) for w in net.weights] == [(8, 3), (10, 4), (2, 5)]
     assert torch.allclose(net(x), expected, atol=1e-6)
+
+
+def test_the_denoiser_is_a_perceptron_with_swish_over_x_and_the_embedding_of_the_step():
+    net = MLPDenoiser(4, 3, (5,), time=6, generator=torch.Generator().manual_seed(0), device=CPU)
+    assert [name for name, _ in net.named_parameters()] == ["weights.0", "weights.1", "biases.0", "biases.1"]
+    x, t = torch.randn(7, 2, 2, generator=torch.Generator().manual_seed(1)), torch.arange(1, 8)
+    h = F.linear(torch.cat((x.flatten(1), step_embedding(t, 6)), dim=1), net.weights[0], net.biases[0])
+    torch.testing.assert_close(net(x, t), F.linear(h * torch.sigmoid(h), net.weights[1], net.biases[1]))

@@ -23,9 +23,10 @@ from foldin.data import Examples
 from foldin.generative import VAE, VAEConfig
 from foldin.training import fit
 
+texts = json.loads(sys.argv[1])
 data = Examples(torch.rand((50, 4, 3), generator=torch.Generator().manual_seed(1)))  # batches of 20, 20 and 10
 for compiled in (False, True):
-    config = VAEConfig(hidden=(8,), latent=2, batch_size=20, compiled=compiled, **json.loads(sys.argv[1]))
+    config = VAEConfig(hidden_dims=(8,), latent_dim=2, batch_size=20, compiled=compiled).with_texts(texts)
     model = VAE((4, 3), config, seed=3)
     before = {name: value.clone() for name, value in model.state().items()}
     result = fit(model, data, epochs=2)
@@ -48,7 +49,7 @@ def run(settings, **environment):
     [
         {"precision": "bfloat16"},
         pytest.param(
-            {"likelihood": "gaussian", "prior": "vamp", "estimator": "a", "components": 3, "samples": 2},
+            {"likelihood": "gaussian", "prior": "vamp", "prior.n_components": "3", "n_draws": "2"},
             marks=pytest.mark.long,
         ),
     ],

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from foldin.errors import ConfigError
+from foldin.generative import CodePriorConfig, DiffusionConfig, RQVAEConfig, VAEConfig, VQVAEConfig
 from foldin.models import MODELS, DiffRecConfig, LatentDiffRecConfig, MultVAEConfig, RisingOverUpdates
 from foldin.training import Config, Option, setting, settings_of
 
@@ -62,13 +63,25 @@ def test_a_journey_through_json():
         MultVAEConfig.from_dict({"speed": 1})
 
 
-@pytest.mark.parametrize("name", MODELS)
+# Every configuration: of the recommenders, and of the models over any tensor.
+CONFIGS = {
+    **MODELS,
+    "vae": VAEConfig,
+    "vqvae": VQVAEConfig,
+    "rqvae": RQVAEConfig,
+    "diffusion": DiffusionConfig,
+    "code-prior": CodePriorConfig,
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
 def test_every_setting_of_every_model_is_explained(name):
-    config = MODELS[name]()
-    assert MODELS[name].from_dict(json.loads(json.dumps(config.as_dict()))) == config
-    for field, about in settings_of(MODELS[name]).items():
-        assert about["help"][0] == about["help"][0].upper(), field
-        assert about["help"].endswith("."), field
+    config = CONFIGS[name]()
+    assert CONFIGS[name].from_dict(json.loads(json.dumps(config.as_dict()))) == config
+    for field, about in settings_of(CONFIGS[name]).items():
+        for text in (about["help"], *about.get("options", {}).values()):
+            assert text[0] == text[0].upper(), field
+            assert text.endswith("."), field
 
 
 # The names that settings of the same meaning have in every model.
@@ -106,12 +119,18 @@ OWN = {
     "l-diffrec": "n_clusters residual time_dim noise reweighted diffusion_weight oldest",
     "sasrec": "codebook_size crop attention_dropout positions timed block expansion initial_sd batch_tokens",
     "semantic": "tokens expansion item_vectors constrained batch_tokens",
+    "vae": "activation likelihood prior n_draws free_bits precision compiled optimizer",
+    "vqvae": "channels block_channels n_blocks codebook_size levels groups codebook_update commitment standardized revive "
+    "likelihood",
+    "rqvae": "levels codebook_size autoencoder",
+    "diffusion": "noise prediction step_weights importance variance network time_dim average_decay",
+    "code-prior": "codebook_size block expansion",
 }
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", CONFIGS)
 def test_settings_of_one_meaning_have_one_name(name):
-    fields = [field.name for field in dataclasses.fields(MODELS[name])]
+    fields = [field.name for field in dataclasses.fields(CONFIGS[name])]
     assert set(fields) - STANDARD == set(OWN[name].split())
     assert len(fields) <= 20
 

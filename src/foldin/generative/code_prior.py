@@ -30,24 +30,24 @@ _TOKENS = 1 << 14  # codes worked on at once
 
 @dataclass(frozen=True, kw_only=True)
 class CodePriorConfig(Config):
-    codes: int = setting(512, "how many there are, K", low=1)
-    width: int = setting(128, "of a code's vector", low=1)
-    heads: int = setting(4, "of the attention", low=1)
-    blocks: int = setting(4, "of the transformer", low=1)
-    block: str = setting("gated", "gated, or SASRec's plain", choices=("gated", "plain"))
-    expansion: int = setting(2, "width of the feed-forward layer, in widths", low=1)
-    dropout: float = setting(0.1, "of the input and of each layer's output", low=0, below=1)
-    learning_rate: float = setting(1e-3, "of Adam", above=0)
-    decay: float = setting(
-        0.5, "share of the planned steps, the last ones, over which that falls to zero", low=0, high=1
+    codebook_size: int = setting(512, "Codes that there are, K.", low=1)
+    embedding_dim: int = setting(128, "Width of a code's vector.", low=1)
+    n_heads: int = setting(4, "Heads of the attention.", low=1)
+    n_layers: int = setting(4, "Blocks of the transformer.", low=1)
+    block: str = setting("gated", "Block of the transformer: gated, or SASRec's plain one.", choices=("gated", "plain"))
+    expansion: int = setting(2, "Width of the feed-forward layer, in widths of the block.", low=1)
+    dropout: float = setting(0.1, "Dropout of the input and of each layer's output.", low=0, below=1)
+    learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0)
+    lr_decay: float = setting(
+        0.5, "Share of the planned steps, the last ones, over which the learning rate falls to zero.", low=0, high=1
     )
-    batch_size: int = setting(64, "rows a step", low=1)
-    epochs: int = setting(100, "at most", low=1)
+    batch_size: int = setting(64, "Rows of codes in a batch.", low=1)
+    epochs: int = setting(100, "Epochs, at most.", low=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.width % self.heads:
-            raise ConfigError(f"CodePrior: heads = {self.heads}: must divide width = {self.width}")
+        if self.embedding_dim % self.n_heads:
+            raise ConfigError(f"CodePrior: n_heads = {self.n_heads}: must divide embedding_dim = {self.embedding_dim}")
 
 
 class CodePrior(Trainable[CodePriorConfig, Examples]):
@@ -79,25 +79,26 @@ class CodePrior(Trainable[CodePriorConfig, Examples]):
     def _build(self, generator: torch.Generator) -> None:
         config = self.config
         shape = TransformerShape(
-            width=config.width,
-            heads=config.heads,
-            blocks=config.blocks,
+            width=config.embedding_dim,
+            heads=config.n_heads,
+            blocks=config.n_layers,
             length=self.positions,
             block=config.block,
             expansion=config.expansion,
             dropout=config.dropout,
         )
         self.encoder = SequenceEncoder(
-            config.codes + 1,  # the last one is the start
+            config.codebook_size + 1,  # the last one is the start
             shape,
             places="oldest",
             initial_sd=None,
             generator=generator,
             device=self.device,
         )
-        weight = torch.empty(config.codes, config.width).normal_(0.0, config.width**-0.5, generator=generator)
+        weight = torch.empty(config.codebook_size, config.embedding_dim)
+        weight.normal_(0.0, config.embedding_dim**-0.5, generator=generator)
         self.weight = torch.nn.Parameter(weight.to(self.device))
-        self.bias = torch.nn.Parameter(torch.zeros(config.codes, device=self.device))
+        self.bias = torch.nn.Parameter(torch.zeros(config.codebook_size, device=self.device))
 
     def tensors(self) -> dict[str, Tensor]:
         return dict(self._parameters())
@@ -117,9 +118,9 @@ class CodePrior(Trainable[CodePriorConfig, Examples]):
             raise ShapeError(
                 f"CodePrior: (rows, {self.positions}) of int64 was expected, not {tuple(codes.shape)} of {codes.dtype}"
             )
-        if len(codes) and not 0 <= int(codes.min()) <= int(codes.max()) < self.config.codes:
+        if len(codes) and not 0 <= int(codes.min()) <= int(codes.max()) < self.config.codebook_size:
             raise ShapeError(
-                f"CodePrior: codes must be in [0, {self.config.codes}), met {int(codes.min())} to {int(codes.max())}"
+                f"CodePrior: codes must be in [0, {self.config.codebook_size}), met {int(codes.min())} to {int(codes.max())}"
             )
 
     def _sequences(self, items: Int[Tensor, "rows length"]) -> Sequences:
@@ -129,7 +130,7 @@ class CodePrior(Trainable[CodePriorConfig, Examples]):
         self, codes: Int[Tensor, "rows positions"], noise: torch.Generator | None = None
     ) -> Float[Tensor, "rows positions width"]:
         """h_t for each t, which has seen the codes before t."""
-        return self.encoder(self._sequences(F.pad(codes[:, :-1], (1, 0), value=self.config.codes)), noise)
+        return self.encoder(self._sequences(F.pad(codes[:, :-1], (1, 0), value=self.config.codebook_size)), noise)
 
     @torch.no_grad()
     def logits(self, codes: Int[Tensor, "rows positions"]) -> Float[Tensor, "rows positions codes"]:
@@ -170,7 +171,7 @@ class CodePrior(Trainable[CodePriorConfig, Examples]):
             raise ConfigError(
                 f"CodePrior: {n} draws at temperature {temperature:g}: n ≥ 1 and a temperature > 0 were expected"
             )
-        drawn = torch.full((n, 1), self.config.codes, device=self.device)
+        drawn = torch.full((n, 1), self.config.codebook_size, device=self.device)
         found: list[Tensor] = []
         cache: Cache | None = None
         for _ in range(self.positions):
@@ -193,7 +194,7 @@ class _Training(Trainer[Examples]):
                 list(parameters.values()), lr=config.learning_rate, betas=(0.9, 0.98), fused=True
             ),
             batches=shuffled(config.batch_size),
-            learning_rate=falling(config.learning_rate, config.decay),
+            learning_rate=falling(config.learning_rate, config.lr_decay),
         )
         super().__init__(phase, epochs=config.epochs)
 

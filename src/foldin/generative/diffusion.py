@@ -5,7 +5,7 @@
     −log p(x_0) ≤ KL(q(x_T|x_0) ‖ p(x_T)) + Σ_{t>1} KL(q(x_t−1|x_t, x_0) ‖ p(x_t−1|x_t)) − log p(x_0|x_1)      (L_T, L_t−1, L_0)
 
 With σ_t² = β̃_t, L_t−1 = ½ (SNR_t−1 − SNR_t) ‖x_0 − x̂_0‖². The network says the noise, x_0 or v (`diffusion/schedule.py`);
-`weights` says what the squared error of a step counts in training:
+`step_weights` says what the squared error of a step counts in training:
 
     simple        1 of what the network says (L_simple where that is the noise)
     bound         its factor in the bound, at the variance of `variance` (of β̃ where that is learned): training on the bound
@@ -35,7 +35,6 @@ from foldin.diffusion import (
     PREDICTIONS,
     Denoised,
     DiffusionBound,
-    NoiseSchedule,
     ancestral,
     ddim,
     evenly,
@@ -44,8 +43,9 @@ from foldin.diffusion import (
 )
 from foldin.errors import ConfigError, DataError, ShapeError
 from foldin.generative.diffusion_trainer import DiffusionTrainer
+from foldin.generative.networks import MLPNetwork, UNetNetwork
+from foldin.generative.noise import CosineNoise, GivenNoise, LinearNoise
 from foldin.inference import gaussian_kl
-from foldin.nn import MLPDenoiser, UNet, UNetShape
 from foldin.tensors import Array, Float, Float64, Int, Shaped, Tensor
 from foldin.training import Config, Trainable, Trainer, setting
 
@@ -56,29 +56,43 @@ _BLOCK_VALUES = 1 << 20  # of x_t worked on at once
 
 @dataclass(frozen=True, kw_only=True)
 class DiffusionConfig(Config):
-    steps: int = setting(1000, "T", low=2)
-    schedule: str = setting("cosine", "of the noise", choices=("linear", "cosine"))
-    betas: tuple[float, ...] = setting((), "β_1 … β_T of a schedule of one's own, T their number", above=0, below=1)
-    prediction: str = setting("noise", "what the network says", choices=PREDICTIONS)
-    weights: str = setting("simple", "of the steps in training", choices=("simple", "bound", "snr", "difference"))
-    importance: bool = setting(False, "steps of large losses are trained more often, and count less each time")
-    variance: str = setting("small", "σ²: β̃, β, or learned between them", choices=("small", "large", "learned"))
-    network: str = setting("unet", "unet for pictures, mlp for anything", choices=("unet", "mlp"))
-    hidden: tuple[int, ...] = setting((64, 128), "channels at each resolution, or widths of the hidden layers", low=1)
-    blocks: int = setting(1, "residual blocks at each resolution of the U-Net", low=1)
-    time: int = setting(64, "width of the embedding of t", low=2)
-    average: float = setting(0.999, "decay of the moving average of the weights; 0 for none", low=0, below=1)
-    learning_rate: float = setting(1e-3, "of Adam", above=0)
-    decay: float = setting(
-        0.5, "share of the planned steps, the last ones, over which that falls to zero", low=0, high=1
+    noise: LinearNoise | CosineNoise | GivenNoise = setting(CosineNoise(), "Noise of the steps.")
+    prediction: str = setting(
+        "noise", "What the network predicts: the noise ε, the clean x_0, or the velocity v.", choices=PREDICTIONS
     )
-    batch_size: int = setting(128, "examples a step", low=1)
-    epochs: int = setting(50, "at most", low=1)
+    step_weights: str = setting(
+        "simple",
+        "Weight of a step's squared error in training: simple for 1, of what the network predicts; bound for its factor in the "
+        "bound; snr for min(SNR_t, 5) and difference for SNR_t−1 − SNR_t, of x_0.",
+        choices=("simple", "bound", "snr", "difference"),
+    )
+    importance: bool = setting(
+        False, "Whether steps of large losses are trained more often, and count less each time; otherwise all alike."
+    )
+    variance: str = setting(
+        "small",
+        "Variance σ² of a reverse step: β̃, β, or learned between the two.",
+        choices=("small", "large", "learned"),
+    )
+    network: UNetNetwork | MLPNetwork = setting(UNetNetwork(), "Network that reads x_t and t.")
+    time_dim: int = setting(64, "Width of the embedding of t.", low=2)
+    average_decay: float = setting(
+        0.999,
+        "Decay of the moving average of the network's weights, for each step; 0 for no averaging.",
+        low=0,
+        below=1,
+    )
+    learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0)
+    lr_decay: float = setting(
+        0.5, "Share of the planned steps, the last ones, over which the learning rate falls to zero.", low=0, high=1
+    )
+    batch_size: int = setting(128, "Examples in a batch.", low=1)
+    epochs: int = setting(50, "Epochs, at most.", low=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.betas and len(self.betas) != self.steps:
-            raise ConfigError(f"Diffusion: betas: {self.steps} of them were expected, as steps, not {len(self.betas)}")
+        if isinstance(self.noise, GivenNoise) and len(self.noise.betas) < 2:
+            raise ConfigError(f"Diffusion: noise.betas = {self.noise.betas}: those of two steps at least were expected")
 
 
 class Diffusion(Trainable[DiffusionConfig, Examples]):
@@ -109,8 +123,7 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
 
     def _build(self, generator: torch.Generator) -> None:
         config = self.config
-        make = NoiseSchedule.linear if config.schedule == "linear" else NoiseSchedule.cosine
-        self.schedule = NoiseSchedule.from_betas(np.array(config.betas)) if config.betas else make(config.steps)
+        self.schedule = config.noise.schedule()
         self.pictures = torch.zeros(1, dtype=torch.uint8, device=self.device)  # 1 once trained on whole numbers
         self.learned = config.variance == "learned"
         self.network = self._network(generator)
@@ -118,17 +131,10 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
         self.averaged.load_state_dict(self.network.state_dict())
 
     def _network(self, generator: torch.Generator) -> nn.Module:
-        config, of_value = self.config, 2 if self.learned else 1
-        if config.network == "mlp":
-            values = math.prod(self.shape)
-            return MLPDenoiser(
-                values, of_value * values, config.hidden, time=config.time, generator=generator, device=self.device
-            )
-        if len(self.shape) not in (2, 3):
-            raise ShapeError(f"Diffusion: a U-Net takes (height, width) or (channels, height, width), not {self.shape}")
-        channels, height, width = (1, *self.shape)[-3:]
-        shape = UNetShape(widths=config.hidden, blocks=config.blocks, time=config.time)
-        return UNet(channels, of_value * channels, height, width, shape, generator=generator, device=self.device)
+        outputs = 2 if self.learned else 1
+        return self.config.network.build(
+            self.shape, outputs, self.config.time_dim, generator=generator, device=self.device
+        )
 
     def tensors(self) -> dict[str, Tensor]:
         averaged = {f"averaged.{name}": one for name, one in self.averaged.named_parameters()}
@@ -158,7 +164,7 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
 
     def _said(self, network: nn.Module, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor | None]:
         """(what the network predicts, and log σ_t² where it is learned), each of x's shape."""
-        channels = x if len(self.shape) != 2 or self.config.network == "mlp" else x.unsqueeze(1)
+        channels = x if len(self.shape) != 2 or isinstance(self.config.network, MLPNetwork) else x.unsqueeze(1)
         said = network(channels, t)
         if not self.learned:
             return said.view(x.shape), None

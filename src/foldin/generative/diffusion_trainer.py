@@ -26,7 +26,7 @@ class DiffusionTrainer(Trainer[Examples]):
 
     def __init__(self, model: "Diffusion") -> None:
         self.model, config = model, model.config
-        self.sampler = StepSampler(config.steps, model.device)
+        self.sampler = StepSampler(model.schedule.steps, model.device)
         self._taken: int | None = None  # gradient steps, when the average has not seen the last one
         phase: GradientPhase[Examples] = GradientPhase(
             name="train",
@@ -36,7 +36,7 @@ class DiffusionTrainer(Trainer[Examples]):
                 list(parameters.values()), lr=config.learning_rate, fused=True
             ),
             batches=shuffled(config.batch_size),
-            learning_rate=falling(config.learning_rate, config.decay),
+            learning_rate=falling(config.learning_rate, config.lr_decay),
         )
         average = FullPass(name="average", run=self._catch_up)
         super().__init__(phase, average, epochs=config.epochs, first=(FullPass(name="values", run=self._see),))
@@ -66,7 +66,7 @@ class DiffusionTrainer(Trainer[Examples]):
             "bound": 0.5 * schedule.mean_coefficients[0][1:] ** 2 * np.exp(-model._log_variance[1:]),
             "snr": np.minimum(snr[1:], _MIN_SNR),
             "difference": fall,
-        }[config.weights]
+        }[config.step_weights]
         return torch.from_numpy(values / native).to(device=t.device, dtype=torch.float32)[t - 1]
 
     def loss(self, batch: Examples, step: Step, generator: torch.Generator) -> Loss:
@@ -77,7 +77,7 @@ class DiffusionTrainer(Trainer[Examples]):
         if config.importance:
             t, scale = self.sampler.draw(len(clean), generator)
         else:
-            t = torch.randint(1, config.steps + 1, (len(clean),), generator=generator, device=model.device)
+            t = torch.randint(1, model.schedule.steps + 1, (len(clean),), generator=generator, device=model.device)
             scale = torch.ones(len(clean), device=model.device)
         noise = torch.randn(clean.shape, generator=generator, device=model.device, dtype=clean.dtype)
         now = model.schedule.diffuse(clean, t, noise)
@@ -88,7 +88,7 @@ class DiffusionTrainer(Trainer[Examples]):
         if log_variance is not None:
             held = model.schedule.to_clean(config.prediction, said.detach(), now, t)
             nats = model.step_nats(batch.values, clean, now, Denoised(held, log_variance), t)
-            each = each + _BOUND_SHARE * config.steps * nats / math.prod(model.shape)
+            each = each + _BOUND_SHARE * model.schedule.steps * nats / math.prod(model.shape)
         if config.importance:
             self.sampler.learn(t, each)
         self._taken = step.number + 1
@@ -100,7 +100,7 @@ class DiffusionTrainer(Trainer[Examples]):
         model = self.model
         if self._taken == taken:
             self._taken = None
-            decay = min(model.config.average, (1.0 + taken) / (10.0 + taken))
+            decay = min(model.config.average_decay, (1.0 + taken) / (10.0 + taken))
             for mean, now in zip(model.averaged.parameters(), model.network.parameters(), strict=True):
                 mean.lerp_(now, 1.0 - decay)
 

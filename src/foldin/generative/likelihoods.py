@@ -3,6 +3,7 @@
 Values are whole numbers 0–255 of type uint8 (pictures), or floating-point numbers; what each likelihood makes of them:
 
     bernoulli    1 decoder number a value: its logit. Whole numbers are binarized at 128; floats in [0, 1] are targets as they are
+                 (dynamic-bernoulli: the same, but a training step draws 1 with probability x / 255, or the float itself)
     gaussian     2: mean through a sigmoid, log variance. On x / 255 for whole numbers, on floats around [0, 1] as they are
     categorical  256: logits of the levels. Whole numbers only
     logistic     2: location and log scale of a logistic, integrated over each level's bin. Whole numbers only
@@ -15,8 +16,7 @@ Source: kingma2014, appendix C (bernoulli, gaussian); kingma2016 and salimans201
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -25,11 +25,12 @@ from torch.nn import functional as F
 from foldin.data import Examples
 from foldin.errors import DataError, ShapeError
 from foldin.tensors import Float, Float32, Shaped, Tensor
+from foldin.training import Option
 
 __all__ = [
-    "LIKELIHOODS",
     "Bernoulli",
     "Categorical",
+    "DynamicBernoulli",
     "Gaussian",
     "Likelihood",
     "Logistic",
@@ -41,13 +42,12 @@ _LEVELS = 256
 _LOG_2_PI = math.log(2 * math.pi)
 
 
-class Likelihood(ABC):
+class Likelihood(Option, ABC):
     """p(x | decoder's output), independent over values.
 
     A subclass sets `outputs`, the decoder's numbers for each value of x, and `name`.
     """
 
-    name: ClassVar[str]
     outputs: ClassVar[int]
     offset: ClassVar[float] = 0.0  # nats to add per value, so that the density of x / 255 becomes that of x, 0–255
 
@@ -71,6 +71,10 @@ class Likelihood(ABC):
     def encoded(self, values: Shaped[Tensor, "rows *shape"]) -> Float32[Tensor, "rows *shape"]:
         """What an encoder reads: whole numbers divided by 255, floats as they are."""
         return values.float().div_(255.0) if values.dtype == torch.uint8 else values.float()
+
+    def training_batch(self, data: Examples, generator: torch.Generator) -> Examples:
+        """What a training step reads of these examples."""
+        return data
 
     def log_prob(
         self, outputs: Float[Tensor, "rows outputs *shape"], values: Shaped[Tensor, "rows *shape"]
@@ -115,8 +119,12 @@ def binarize(data: Examples, generator: torch.Generator) -> Examples:
     return Examples(torch.bernoulli(white, generator=generator))
 
 
+@dataclass(frozen=True, kw_only=True)
 class Bernoulli(Likelihood):
-    """Black or white; a float between is the expected log-likelihood of a value that is white with that probability."""
+    """Black or white, whole numbers binarized at 128.
+
+    A float between is the expected log-likelihood of a value that is white with that probability.
+    """
 
     name = "bernoulli"
     outputs = 1
@@ -141,10 +149,27 @@ class Bernoulli(Likelihood):
         return torch.bernoulli(self.mean(outputs), generator=generator)
 
 
-class Gaussian(Likelihood):
-    """A mean in (0, 1) and a variance for each value; σ² = (1/255)² + exp(raw), never below one gray level squared.
+@dataclass(frozen=True, kw_only=True)
+class DynamicBernoulli(Bernoulli):
+    """Black or white, drawn anew each time a training step reads a value, white with its probability.
 
-    Without that floor the density grows without end on values that are all alike, such as a black border.
+    To evaluate such a model, draw once: `binarize`.
+
+    Source: burda2016, section 5.
+    """
+
+    name = "dynamic-bernoulli"
+
+    def training_batch(self, data: Examples, generator: torch.Generator) -> Examples:
+        return binarize(data, generator)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gaussian(Likelihood):
+    """A mean in (0, 1) and a variance for each value.
+
+    σ² = (1/255)² + exp(raw), never below one gray level squared: without that floor the density grows without end on values that
+    are all alike, such as a black border.
     """
 
     name = "gaussian"
@@ -186,6 +211,7 @@ class Gaussian(Likelihood):
         return mean + torch.exp(0.5 * logvar) * noise
 
 
+@dataclass(frozen=True, kw_only=True)
 class Categorical(Likelihood):
     """A softmax over the 256 levels."""
 
@@ -207,11 +233,16 @@ class Categorical(Likelihood):
         return drawn.view(shares.shape[:-1]).to(torch.uint8)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Logistic(Likelihood):
-    """A logistic of location m and scale s over x scaled to [−1, 1], integrated over each level's bin of width 2/255.
+    """A logistic, integrated over the bin of each of the 256 levels.
 
-    With a, b = (x ± 1/255 − m)/s:  p = σ(a) − σ(b) = σ(a) σ(−b) (1 − e^(b−a)),  the outermost bins reaching to ±∞, where σ(b)
-    is 0 or σ(a) is 1. The product needs no small differences, so that it holds in the tails.
+    Location m and scale s are those of x scaled to [−1, 1], where a bin has the width 2/255. With a, b = (x ± 1/255 − m)/s:
+
+        p = σ(a) − σ(b) = σ(a) σ(−b) (1 − e^(b−a)),
+
+    the outermost bins reaching to ±∞, where σ(b) is 0 or σ(a) is 1. The product needs no small differences, so that it holds in
+    the tails.
     """
 
     name = "logistic"
@@ -249,11 +280,6 @@ class Logistic(Likelihood):
         uniform = torch.rand(location.shape, generator=generator, device=location.device, dtype=location.dtype)
         drawn = location + torch.exp(log_scale) * torch.logit(uniform)
         return ((drawn + 1.0) / (2.0 * self._HALF)).round().clamp(0, _LEVELS - 1).to(torch.uint8)
-
-
-LIKELIHOODS: Mapping[str, Likelihood] = MappingProxyType(
-    {one.name: one for one in (Bernoulli(), Gaussian(), Categorical(), Logistic())}
-)
 
 
 def bits_per_value(nats_per_row: float, values_per_row: int) -> float:

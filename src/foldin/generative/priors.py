@@ -1,23 +1,26 @@
-"""Priors over z that are learned: mixtures of Gaussians with diagonal covariances.
+"""Priors over z, as settings, and the learned ones among them: mixtures of Gaussians with diagonal covariances.
 
+    normal    p(z) = N(z; 0, I)
     mixture   p(z) = Σ_k w_k N(z; m_k, diag s_k²),  w, m and s free
     vamp      p(z) = 1/K Σ_k q(z | u_k),  the encoder's own posterior at K learned pseudo-inputs u_k
 
-The second approaches the best prior there is for a given encoder, the aggregate posterior, of which it is a summary.
+The last approaches the best prior there is for a given encoder, the aggregate posterior, of which it is a summary.
 
 Source: tomczak2018, section 2, and their code (pseudo-inputs are cut to [0, 1]).
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from foldin.inference import log_normal, reparameterize
 from foldin.tensors import Float, Tensor
+from foldin.training import Option, setting
 
-__all__ = ["LearnedPrior", "MixturePrior", "VampPrior"]
+__all__ = ["LearnedPrior", "MixtureOfGaussians", "MixtureOfPosteriors", "MixturePrior", "NormalPrior", "VampPrior"]
 
 Encode = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -44,7 +47,7 @@ class LearnedPrior(nn.Module, ABC):
         return reparameterize(mu[which], logvar[which], generator)
 
 
-class MixturePrior(LearnedPrior):
+class MixtureOfGaussians(LearnedPrior):
     """Free components; they begin with equal weights, means from N(0, I) and unit variances."""
 
     def __init__(self, components: int, latent: int, *, generator: torch.Generator, device: torch.device) -> None:
@@ -57,7 +60,7 @@ class MixturePrior(LearnedPrior):
         return self.logits.log_softmax(dim=0), self.means, self.log_variances
 
 
-class VampPrior(LearnedPrior):
+class MixtureOfPosteriors(LearnedPrior):
     """The encoder's posterior at pseudo-inputs.
 
     Args:
@@ -83,3 +86,47 @@ class VampPrior(LearnedPrior):
         mu, logvar = self._encode(self.inputs.clamp(0.0, 1.0))
         count = torch.full((len(mu),), float(len(mu)), device=mu.device, dtype=mu.dtype)
         return -count.log(), mu, logvar
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormalPrior(Option):
+    """The standard normal, which learns nothing."""
+
+    name = "normal"
+    estimator: str = setting(
+        "b", "Estimator of the KL term: a from the draws of z, b in closed form.", choices=("a", "b")
+    )
+
+    @property
+    def described(self) -> str:
+        """The prior in words, for the bound report."""
+        return "standard normal"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixturePrior(Option):
+    """A mixture of Gaussians, all of it learned."""
+
+    name = "mixture"
+    n_components: int = setting(500, "Gaussians of the mixture, K.", low=1)
+
+    @property
+    def described(self) -> str:
+        """The prior in words, for the bound report."""
+        return f"mixture of {self.n_components} Gaussians; KL by Monte Carlo"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VampPrior(Option):
+    """The mixture of the encoder's posteriors at pseudo-inputs, which are learned.
+
+    Source: tomczak2018, section 2.
+    """
+
+    name = "vamp"
+    n_components: int = setting(500, "Pseudo-inputs, K.", low=1)
+
+    @property
+    def described(self) -> str:
+        """The prior in words, for the bound report."""
+        return f"mixture of the encoder's posteriors at {self.n_components} pseudo-inputs; KL by Monte Carlo"

@@ -21,30 +21,40 @@ from torch import nn
 
 from foldin.data import Examples
 from foldin.errors import ConfigError, ShapeError
-from foldin.nn import MLP, ResidualQuantizer, VectorQuantizer
+from foldin.generative.codebooks import codebooks
+from foldin.nn import MLP, ResidualQuantizer
 from foldin.tensors import Float, Int, Tensor
-from foldin.training import Config, FullPass, GradientPhase, Loss, Step, Trainable, Trainer, setting, shuffled
+from foldin.training import Config, FullPass, GradientPhase, Loss, Option, Step, Trainable, Trainer, setting, shuffled
 
-__all__ = ["RQVAE", "RQVAEConfig"]
+__all__ = ["RQVAE", "Autoencoder", "RQVAEConfig"]
 
 _BLOCK = 8192
 _REVIVE = 0.1  # share of its even use below which a code begins again
 
 
 @dataclass(frozen=True, kw_only=True)
-class RQVAEConfig(Config):
-    encoder: bool = setting(True, "learn an encoder and a decoder; else residual k-means of the vectors themselves")
-    hidden: tuple[int, ...] = setting(
-        (512, 256, 128), "widths of the encoder's layers; the decoder mirrors them", low=1
+class Autoencoder(Option):
+    """An encoder ahead of the codebooks and a decoder behind them, learned together with them."""
+
+    name = "autoencoder"
+    hidden_dims: tuple[int, ...] = setting(
+        (512, 256, 128), "Widths of the encoder's hidden layers; the decoder mirrors them.", low=1
     )
-    latent: int = setting(32, "width of what is quantized", low=1)
-    levels: int = setting(3, "codes of a name", low=1)
-    codes: int = setting(256, "of each level", low=1)
-    commitment: float = setting(0.25, "β", low=0)
-    average: float = setting(0.99, "γ of the codebooks' moving averages", above=0, below=1)
-    learning_rate: float = setting(1e-3, "of AdamW", above=0)
-    batch_size: int = setting(1024, "vectors a step", low=1)
-    epochs: int = setting(200, "over the vectors", low=1)
+    latent_dim: int = setting(32, "Width of z, the vector that is quantized.", low=1)
+    commitment: float = setting(0.25, "Weight of the commitment term, β.", low=0)
+    average_decay: float = setting(0.99, "Decay of the codebooks' moving averages for each step, γ.", above=0, below=1)
+    learning_rate: float = setting(1e-3, "Learning rate of AdamW.", above=0)
+    batch_size: int = setting(1024, "Vectors in a batch.", low=1)
+    epochs: int = setting(200, "Epochs, at most.", low=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RQVAEConfig(Config):
+    levels: int = setting(3, "Codes of a vector, coarse to fine.", low=1)
+    codebook_size: int = setting(256, "Codes of each level.", low=1)
+    autoencoder: Autoencoder | None = setting(
+        Autoencoder(), "Autoencoder whose z is quantized; none for residual k-means of the vectors themselves."
+    )
 
 
 class RQVAE(Trainable[RQVAEConfig, Examples]):
@@ -67,25 +77,23 @@ class RQVAE(Trainable[RQVAEConfig, Examples]):
 
     def _build(self, generator: torch.Generator) -> None:
         config = self.config
-        latent = config.latent if config.encoder else self.width
-        widths = (self.width, *config.hidden, latent)
         made: list[nn.Module] = [nn.Identity(), nn.Identity()]
-        if config.encoder:
+        width, of_step = self.width, config.autoencoder or Autoencoder()  # k-means takes no steps
+        if config.autoencoder is not None:
+            width, widths = of_step.latent_dim, (self.width, *of_step.hidden_dims, of_step.latent_dim)
             made = [MLP(one, generator=generator, device=self.device) for one in (widths, widths[::-1])]
         self.encoder, self.decoder = made
         self.quantizer = ResidualQuantizer(
-            [
-                VectorQuantizer(
-                    config.codes,
-                    latent,
-                    average=config.average,
-                    commitment=config.commitment,
-                    least=_REVIVE,
-                    generator=generator,
-                    device=self.device,
-                )
-                for _ in range(config.levels)
-            ]
+            codebooks(
+                config.levels,
+                config.codebook_size,
+                width,
+                average_decay=of_step.average_decay,
+                commitment=of_step.commitment,
+                revive=_REVIVE,
+                generator=generator,
+                device=self.device,
+            )
         )
         self.mean = torch.zeros(self.width, device=self.device)
         self.scale = torch.ones(1, device=self.device)
@@ -133,9 +141,9 @@ class RQVAE(Trainable[RQVAEConfig, Examples]):
 
 class _Training(Trainer[Examples]):
     def __init__(self, model: RQVAE) -> None:
-        self.model, config = model, model.config
+        self.model, inner = model, model.config.autoencoder
         begin = FullPass(name="begin", run=self.begin)
-        if not config.encoder:
+        if inner is None:
             super().__init__(begin, closed_form=True)
             return
         parameters = {f"encoder.{name}": value for name, value in model.encoder.named_parameters()}
@@ -145,11 +153,11 @@ class _Training(Trainer[Examples]):
             parameters=parameters,
             loss=self.loss,
             optimizer=lambda parameters: torch.optim.AdamW(
-                list(parameters.values()), lr=config.learning_rate, fused=True
+                list(parameters.values()), lr=inner.learning_rate, fused=True
             ),
-            batches=shuffled(config.batch_size),
+            batches=shuffled(inner.batch_size),
         )
-        super().__init__(phase, epochs=config.epochs, first=(begin,))
+        super().__init__(phase, epochs=inner.epochs, first=(begin,))
 
     @torch.no_grad()
     def begin(self, train: Examples, generator: torch.Generator) -> Mapping[str, float]:

@@ -16,6 +16,7 @@ from foldin.generative.vqvae import VQVAE
 
 __all__ = ["ALL", "load_model", "save_model"]
 
+_VERSION = 2  # of what stands beside the tensors; the first one had other names of settings
 Kept = VAE | VQVAE | CodePrior | Diffusion
 
 # What can be kept in a file, by name: made from a shape, settings and a device.
@@ -33,7 +34,12 @@ def save_model(path: str | Path, model: Kept) -> None:
     name = next((name for name, kind in ALL.items() if type(model) is kind), None)
     if name is None:
         raise ConfigError(f"{type(model).__name__} cannot be kept in a file; there are {', '.join(ALL)}")
-    about: dict[str, Any] = {"model": name, "shape": list(model.shape), "config": model.config.as_dict()}
+    about: dict[str, Any] = {
+        "model": name,
+        "version": _VERSION,
+        "shape": list(model.shape),
+        "config": model.config.as_dict(),
+    }
     write_tensors(Path(path), model.tensors(), about)
 
 
@@ -49,6 +55,10 @@ def load_model(path: str | Path, *, device: str | torch.device = "cpu") -> Kept:
         raise RunError(f"{path}: holds {name!r}; the models kept in one file are {', '.join(ALL)}")
     if not all(isinstance(side, int) for side in shape):
         raise RunError(f"{path}: damaged: the shape of an example is {shape}")
+    if (version := about.get("version", 1)) != _VERSION:
+        raise RunError(
+            f"{path}: written in version {version} of these files, this foldin reads version {_VERSION}; train it anew"
+        )
     kind: Any = ALL[name]
     try:
         model = kind(tuple(shape), kind.Config.from_dict(config), device=device)

@@ -19,17 +19,18 @@ in the batch (lancucki2020, batch normalization), unless `standardized=false`. T
 fall out of use begin again at a vector of the batch (zeghidour2021).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch.nn import functional as F
 
 from foldin.data import Examples
 from foldin.errors import ConfigError, ShapeError
 from foldin.generative.code_prior import CodePrior
-from foldin.generative.likelihoods import LIKELIHOODS
+from foldin.generative.codebooks import CodebookLoss, MovingAverage, codebooks
+from foldin.generative.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood, Logistic
+from foldin.generative.vqvae_trainer import VQVAETrainer
 from foldin.inference import ElboTerms
 from foldin.nn import (
     CodeUse,
@@ -43,42 +44,49 @@ from foldin.nn import (
     grid_of,
 )
 from foldin.tensors import Float, Int, Shaped, Tensor
-from foldin.training import Config, FullPass, GradientPhase, Loss, Step, Trainable, Trainer, falling, setting, shuffled
+from foldin.training import Config, Trainable, Trainer, setting
 
 __all__ = ["VQVAE", "VQVAEConfig"]
 
 _BLOCK = 256  # pictures worked on at once
-_RATE = 0.1  # of the moving mean and variance of z_e, a step
-_BEGIN = 32  # vectors for each code that k-means has
 
 
 @dataclass(frozen=True, kw_only=True)
 class VQVAEConfig(Config):
-    width: int = setting(128, "channels of the convolutions", low=1)
-    residual: int = setting(32, "channels inside a residual block", low=1)
-    blocks: int = setting(2, "residual blocks of the encoder, and of the decoder", low=0)
-    codes: int = setting(512, "vectors of a codebook, K", low=2)
-    code_width: int = setting(64, "of a vector, D", low=1)
-    levels: int = setting(1, "codebooks one after the other, each for what those before left over", low=1)
-    groups: int = setting(1, "parts of a vector with codebooks of their own", low=1)
-    average: float | None = setting(
-        0.99, "decay of the codebook's moving average; none for gradients", above=0, below=1
+    channels: int = setting(128, "Channels of the convolutions.", low=1)
+    block_channels: int = setting(32, "Channels inside a residual block.", low=1)
+    n_blocks: int = setting(2, "Residual blocks of the encoder, and of the decoder.", low=0)
+    codebook_size: int = setting(512, "Codes of a codebook, K.", low=2)
+    embedding_dim: int = setting(64, "Width of a code's vector, D.", low=1)
+    levels: int = setting(1, "Codebooks one after the other, each for what those before left over.", low=1)
+    groups: int = setting(1, "Parts of a vector with codebooks of their own.", low=1)
+    codebook_update: MovingAverage | CodebookLoss = setting(
+        MovingAverage(), "How the vectors of the codebooks are learned."
     )
-    commitment: float = setting(0.25, "β", low=0)
-    standardized: bool = setting(True, "z_e is brought to mean 0 and variance 1; false as in the paper")
-    revive: float = setting(0.1, "share of its even use below which a code begins again; 0 for never", low=0, below=1)
-    likelihood: str = setting("logistic", "of a pixel", choices=tuple(LIKELIHOODS))
-    learning_rate: float = setting(2e-4, "of Adam", above=0)
-    decay: float = setting(
-        0.0, "share of the planned steps, the last ones, over which that falls to zero", low=0, high=1
+    commitment: float = setting(0.25, "Weight of the commitment term, β.", low=0)
+    standardized: bool = setting(
+        True, "Whether z_e is brought to mean 0 and variance 1; otherwise it is quantized as it is, as in the paper."
     )
-    batch_size: int = setting(128, "pictures a step", low=1)
-    epochs: int = setting(100, "at most", low=1)
+    revive: float = setting(
+        0.1,
+        "Share of its even use below which a code begins again at a vector of the batch; 0 for never.",
+        low=0,
+        below=1,
+    )
+    likelihood: Bernoulli | Gaussian | Categorical | Logistic = setting(
+        Logistic(), "Likelihood of a pixel given the codes."
+    )
+    learning_rate: float = setting(2e-4, "Learning rate of Adam.", above=0)
+    lr_decay: float = setting(
+        0.0, "Share of the planned steps, the last ones, over which the learning rate falls to zero.", low=0, high=1
+    )
+    batch_size: int = setting(128, "Pictures in a batch.", low=1)
+    epochs: int = setting(100, "Epochs, at most.", low=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.code_width % self.groups:
-            raise ConfigError(f"VQVAE: groups = {self.groups}: must divide code_width = {self.code_width}")
+        if self.embedding_dim % self.groups:
+            raise ConfigError(f"VQVAE: groups = {self.groups}: must divide embedding_dim = {self.embedding_dim}")
 
 
 class VQVAE(Trainable[VQVAEConfig, Examples]):
@@ -109,31 +117,29 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
 
     def _build(self, generator: torch.Generator) -> None:
         config = self.config
-        self.likelihood = LIKELIHOODS[config.likelihood]
-        shape = ConvolutionShape(width=config.width, inner=config.residual, blocks=config.blocks)
-        self.encoder = ConvolutionalEncoder(1, config.code_width, shape, generator=generator, device=self.device)
+        self.likelihood: Likelihood = config.likelihood
+        shape = ConvolutionShape(width=config.channels, inner=config.block_channels, blocks=config.n_blocks)
+        self.encoder = ConvolutionalEncoder(1, config.embedding_dim, shape, generator=generator, device=self.device)
         self.decoder = ConvolutionalDecoder(
-            self.likelihood.outputs, config.code_width, shape, generator=generator, device=self.device
+            self.likelihood.outputs, config.embedding_dim, shape, generator=generator, device=self.device
         )
-        self.mean = torch.zeros(config.code_width, device=self.device)
-        self.variance = torch.ones(config.code_width, device=self.device)
-        parts = [self._part(config.code_width // config.groups, generator) for _ in range(config.groups)]
+        self.mean = torch.zeros(config.embedding_dim, device=self.device)
+        self.variance = torch.ones(config.embedding_dim, device=self.device)
+        parts = [self._part(config.embedding_dim // config.groups, generator) for _ in range(config.groups)]
         self.quantizer = parts[0] if len(parts) == 1 else ProductQuantizer(parts)
 
     def _part(self, width: int, generator: torch.Generator) -> VectorQuantizer | ResidualQuantizer:
         config = self.config
-        levels = [
-            VectorQuantizer(
-                config.codes,
-                width,
-                average=config.average,
-                commitment=config.commitment,
-                least=config.revive,
-                generator=generator,
-                device=self.device,
-            )
-            for _ in range(config.levels)
-        ]
+        levels = codebooks(
+            config.levels,
+            config.codebook_size,
+            width,
+            average_decay=config.codebook_update.average_decay,
+            commitment=config.commitment,
+            revive=config.revive,
+            generator=generator,
+            device=self.device,
+        )
         return levels[0] if len(levels) == 1 else ResidualQuantizer(levels)
 
     @property
@@ -155,7 +161,7 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
         }
 
     def trainer(self, train: Examples) -> Trainer[Examples]:
-        return _Training(self)
+        return VQVAETrainer(self)
 
     def check_training(self, train: Examples) -> None:
         super().check_training(train)
@@ -173,9 +179,7 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
         for at in range(0, len(data), _BLOCK):
             yield data.rows(at, at + _BLOCK)
 
-    def _encode(
-        self, values: Shaped[Tensor, "rows height width"], rate: float = 0.0
-    ) -> Float[Tensor, "places code_width"]:
+    def encode(self, values: Shaped[Tensor, "rows height width"], rate: float = 0.0) -> Float[Tensor, "places dim"]:
         """z_e, place by place, standardized by its moving mean and variance; with a `rate`, in training, by these pictures'."""
         z = self.encoder(self.likelihood.encoded(values).unsqueeze(1)).movedim(1, -1).flatten(0, 2)
         if not self.config.standardized:
@@ -183,8 +187,8 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
         # The variance of a single place is not defined.
         return F.batch_norm(z, self.mean, self.variance, training=rate > 0.0 and len(z) > 1, momentum=rate)
 
-    def _decode(self, vectors: Float[Tensor, "places code_width"]) -> Float[Tensor, "rows outputs height width"]:
-        return self.decoder(vectors.view(-1, *self.grid, self.config.code_width).movedim(-1, 1).contiguous())
+    def decode_vectors(self, vectors: Float[Tensor, "places dim"]) -> Float[Tensor, "rows outputs height width"]:
+        return self.decoder(vectors.view(-1, *self.grid, self.config.embedding_dim).movedim(-1, 1).contiguous())
 
     @torch.no_grad()
     def codes(self, data: Examples) -> Int[Tensor, "rows positions"]:
@@ -194,7 +198,7 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
             ShapeError: pictures of another shape than the model's.
             DataError: values that the likelihood does not take.
         """
-        found = [self.quantizer(self._encode(part.values.to(self.device))).codes for part in self._parts(data)]
+        found = [self.quantizer(self.encode(part.values.to(self.device))).codes for part in self._parts(data)]
         return torch.cat(found).view(len(data), self.positions)
 
     @torch.no_grad()
@@ -205,12 +209,12 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
             ShapeError: another number of positions, or a code that there is not.
         """
         met = (int(codes.min()), int(codes.max())) if len(codes) else (0, 0)
-        if codes.shape[1] != self.positions or met[0] < 0 or met[1] >= self.config.codes:
+        if codes.shape[1] != self.positions or met[0] < 0 or met[1] >= self.config.codebook_size:
             raise ShapeError(
-                f"VQVAE: {self.positions} positions in [0, {self.config.codes}) were expected, met {met[0]} to {met[1]} "
+                f"VQVAE: {self.positions} positions in [0, {self.config.codebook_size}) were expected, met {met[0]} to {met[1]} "
                 f"of shape {tuple(codes.shape)}"
             )
-        return self._decode(self.quantizer.decode(codes.to(self.device).reshape(-1, self.codes_per_place)))
+        return self.decode_vectors(self.quantizer.decode(codes.to(self.device).reshape(-1, self.codes_per_place)))
 
     @torch.no_grad()
     def log_likelihood(self, data: Examples) -> Float[Tensor, " rows"]:
@@ -233,10 +237,10 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
         return ElboTerms(self.log_likelihood(data), -prior.log_prob(self.codes(data)).to(self.device))
 
     def _check_prior(self, prior: CodePrior) -> None:
-        if (prior.positions, prior.config.codes) != (self.positions, self.config.codes):
+        if (prior.positions, prior.config.codebook_size) != (self.positions, self.config.codebook_size):
             raise ShapeError(
-                f"VQVAE: a prior of {self.positions} positions and {self.config.codes} codes was expected, not of "
-                f"{prior.positions} and {prior.config.codes}"
+                f"VQVAE: a prior of {self.positions} positions and {self.config.codebook_size} codes was expected, not of "
+                f"{prior.positions} and {prior.config.codebook_size}"
             )
 
     @torch.no_grad()
@@ -261,54 +265,4 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
     def use(self, data: Examples) -> CodeUse:
         """How the codes of pictures are used: each codebook over all places, names over whole pictures."""
         codes, places = self.codes(data).cpu().numpy(), self.codes_per_place
-        return code_use(codes.reshape(-1, places), (self.config.codes,) * places, names=codes)
-
-
-def _perplexity(codes: Int[Tensor, "places levels"], size: int) -> Float[Tensor, ""]:
-    """exp of the entropy of the codes in use, the mean over levels."""
-    shares = [torch.bincount(own, minlength=size) / len(own) for own in codes.unbind(dim=1)]
-    return torch.stack([torch.special.entr(one).sum().exp() for one in shares]).mean()
-
-
-class _Training(Trainer[Examples]):
-    def __init__(self, model: VQVAE) -> None:
-        self.model, config = model, model.config
-        learned = {
-            name: tensor
-            for name, tensor in model.tensors().items()
-            if isinstance(tensor, torch.nn.Parameter) and (config.average is None or not name.startswith("quantizer."))
-        }
-        phase: GradientPhase[Examples] = GradientPhase(
-            name="train",
-            parameters=learned,
-            loss=self.loss,
-            optimizer=lambda parameters: torch.optim.Adam(
-                list(parameters.values()), lr=config.learning_rate, fused=True
-            ),
-            batches=shuffled(config.batch_size),
-            learning_rate=falling(config.learning_rate, config.decay),
-        )
-        super().__init__(phase, epochs=config.epochs, first=(FullPass(name="codebook", run=self.begin),))
-
-    @torch.no_grad()
-    def begin(self, train: Examples, generator: torch.Generator) -> Mapping[str, float]:
-        """The codebook at the centers of k-means of what the encoder makes of some pictures."""
-        model = self.model
-        rng = np.random.default_rng(int(torch.randint(1 << 62, (), generator=generator, device=model.device)))
-        rows = min(len(train), -(-_BEGIN * model.config.codes // (model.grid[0] * model.grid[1])))
-        some = train.select(rng.choice(len(train), size=rows, replace=False))
-        model.quantizer.begin(model._encode(some.values.to(model.device), rate=1.0), rng)
-        return {}
-
-    def loss(self, batch: Examples, step: Step, generator: torch.Generator) -> Loss:
-        model = self.model
-        values = batch.values.to(model.device)
-        found = model.quantizer(model._encode(values, rate=_RATE), generator)
-        reconstruction = model.likelihood.log_prob(model._decode(found.values), values).mean()
-        quantizer = model.grid[0] * model.grid[1] * found.loss
-        terms = {
-            "reconstruction": reconstruction,
-            "quantizer": quantizer,
-            "perplexity": _perplexity(found.codes, model.config.codes),
-        }
-        return Loss(quantizer - reconstruction, terms)
+        return code_use(codes.reshape(-1, places), (self.config.codebook_size,) * places, names=codes)

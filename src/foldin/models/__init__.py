@@ -1,6 +1,6 @@
 """Recommenders, one file each. What is in `MODELS` is on the command line, in the contract tests and in the docs."""
 
-from foldin.models.autoencoders.beta import ConstantKL, KLPerItem, RisingOverShare, RisingOverUpdates
+from foldin.models.autoencoders.kl_weight import ConstantKL, KLPerItem
 from foldin.models.autoencoders.multdae import MultDAE, MultDAEConfig
 from foldin.models.autoencoders.multvae import MultVAE, MultVAEConfig
 from foldin.models.autoencoders.recvae import Alternating, ImplicitSLIM, RecVAE, RecVAEConfig
@@ -50,6 +50,7 @@ from foldin.models.topics.mixture import MixtureOfMultinomials, MixtureOfMultino
 from foldin.models.topics.online import CoordinateAscent, Online, StochasticAscent
 from foldin.models.topics.plsa import PLSA, PLSAConfig
 from foldin.models.topics.poisson import PoissonFactorization, PoissonFactorizationConfig
+from foldin.training import RisingOverShare, RisingOverUpdates
 
 __all__ = [
     "ALS",

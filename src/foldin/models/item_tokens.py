@@ -11,7 +11,7 @@ import torch
 
 from foldin.data import Examples, Histories
 from foldin.errors import ConfigError, FitError, ShapeError
-from foldin.generative import RQVAE, RQVAEConfig
+from foldin.generative import RQVAE, Autoencoder, RQVAEConfig
 from foldin.models.collisions import resolve_collisions
 from foldin.models.item_vectors import BUCKETS, TitleVectors, collaborative_vectors, sentence_vectors
 from foldin.models.token_sources import LearnedTokens, RQVAETokens, TokenSource
@@ -38,12 +38,10 @@ class ItemTokenizer:
         text_dim = log_dim = buckets = 0
         if self._learned is not None:
             quantizer, log_dim, text_dim = self._learned.quantizer, self._learned.log_dim, self._learned.text_dim
-            deep = isinstance(quantizer, RQVAETokens)
             config = RQVAEConfig(
-                encoder=deep,
                 levels=source.levels,
-                codes=source.codebook_size,
-                epochs=quantizer.epochs if isinstance(quantizer, RQVAETokens) else 1,
+                codebook_size=source.codebook_size,
+                autoencoder=Autoencoder(epochs=quantizer.epochs) if isinstance(quantizer, RQVAETokens) else None,
             )
             self._rqvae = RQVAE(log_dim + text_dim, config, seed=seed, device=device)
             buckets = BUCKETS if self._learned.text == "titles" else 0

@@ -23,7 +23,7 @@ SENTENCE_DIM = 384  # of a sentence model's vector
 
 @dataclass(frozen=True, kw_only=True)
 class ResidualKMeans(Option):
-    """k-means, and again of what it leaves over, level by level."""
+    """Levels of k-means, each of what those before left over."""
 
     name = "k-means"
 

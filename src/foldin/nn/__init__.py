@@ -11,7 +11,7 @@ from foldin.nn.convolution import (
 )
 from foldin.nn.denoiser import MLPDenoiser, step_embedding
 from foldin.nn.dropout import dropout
-from foldin.nn.init import uniform_parameter
+from foldin.nn.init import normal_parameter, uniform_parameter
 from foldin.nn.mlp import MLP
 from foldin.nn.quantizers import ProductQuantizer, Quantized, ResidualQuantizer, VectorQuantizer
 from foldin.nn.sequence_encoder import SequenceEncoder
@@ -57,6 +57,7 @@ __all__ = [
     "encoder_bytes",
     "grid_of",
     "newest",
+    "normal_parameter",
     "rotate",
     "step_bytes",
     "step_embedding",

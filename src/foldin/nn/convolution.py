@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from foldin.errors import ShapeError
+from foldin.nn.init import uniform_parameter
 from foldin.tensors import Float, Tensor
 
 __all__ = ["ConvolutionMaker", "ConvolutionShape", "ConvolutionalDecoder", "ConvolutionalEncoder", "grid_of"]
@@ -53,11 +54,10 @@ def grid_of(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _drawn(layer: L, fan_in: int, generator: torch.Generator, device: torch.device) -> L:
-    """The layer with weights and biases uniform in ±1/√fan_in."""
-    made = layer.to_empty(device="cpu")
-    for parameter in made.parameters():
-        nn.init.uniform_(parameter, -(fan_in**-0.5), fan_in**-0.5, generator=generator)
-    return made.to(device)
+    """The layer, which has no memory yet, with weights and biases uniform in ±1/√fan_in."""
+    for name, parameter in list(layer.named_parameters()):
+        layer.register_parameter(name, uniform_parameter(tuple(parameter.shape), fan_in, generator, device))
+    return layer
 
 
 class ConvolutionMaker:

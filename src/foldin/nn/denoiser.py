@@ -1,14 +1,12 @@
 """Networks that look at x_t and t: the embedding of a step, and a multilayer perceptron."""
 
-import itertools
 import math
 from collections.abc import Sequence
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
-from foldin.nn.init import uniform_parameter
+from foldin.nn.mlp import DenseLayers
 from foldin.tensors import Float, Int, Tensor
 
 __all__ = ["MLPDenoiser", "step_embedding"]
@@ -25,7 +23,7 @@ def step_embedding(t: Int[Tensor, " rows"], width: int, period: float = 10_000.0
     return F.pad(torch.cat((torch.cos(angles), torch.sin(angles)), dim=1), (0, width % 2))
 
 
-class MLPDenoiser(nn.Module):
+class MLPDenoiser(DenseLayers):
     """[x_t; an embedding of t] → hidden layers with swish → as many numbers as were asked for; rows of any shape.
 
     Args:
@@ -33,7 +31,7 @@ class MLPDenoiser(nn.Module):
         outputs: numbers to say.
         hidden: widths of the hidden layers.
         time: width of the embedding.
-        generator: of the initial weights, on the CPU: uniform in ±1/√inputs.
+        generator: of the initial weights, on the CPU.
         device: where it computes.
     """
 
@@ -47,16 +45,8 @@ class MLPDenoiser(nn.Module):
         generator: torch.Generator,
         device: torch.device,
     ) -> None:
-        super().__init__()
+        super().__init__((values + time, *hidden, outputs), generator=generator, device=device, activation="swish")
         self.time = time
-        widths = [values + time, *hidden, outputs]
-        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
-        for before, after in itertools.pairwise(widths):
-            self.weights.append(uniform_parameter((after, before), before, generator, device))
-            self.biases.append(uniform_parameter((after,), before, generator, device))
 
     def forward(self, x: Float[Tensor, "rows *shape"], t: Int[Tensor, " rows"]) -> Float[Tensor, "rows outputs"]:
-        h = torch.cat((x.flatten(1), step_embedding(t, self.time).to(x.dtype)), dim=1)
-        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            h = F.linear(F.silu(h) if layer else h, weight, bias)
-        return h
+        return self.through(torch.cat((x.flatten(1), step_embedding(t, self.time).to(x.dtype)), dim=1))

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-__all__ = ["uniform_parameter"]
+__all__ = ["normal_parameter", "uniform_parameter"]
 
 
 def uniform_parameter(
@@ -12,3 +12,12 @@ def uniform_parameter(
     """Uniform in ±1/√fan_in, as PyTorch's linear layers begin."""
     bound = fan_in**-0.5
     return nn.Parameter(torch.empty(shape).uniform_(-bound, bound, generator=generator).to(device))
+
+
+def normal_parameter(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> nn.Parameter:
+    """Weights from N(0, 2 / (inputs + outputs)), biases from N(0, .001²), as the networks of DiffRec begin.
+
+    Source: wang2023, the authors' code.
+    """
+    sd = (2.0 / sum(shape)) ** 0.5 if len(shape) == 2 else 1e-3
+    return nn.Parameter(torch.empty(shape).normal_(0.0, sd, generator=generator).to(device))

@@ -1,7 +1,8 @@
-"""A multilayer perceptron: tanh or gated linear units between its layers, none after the last."""
+"""Multilayer perceptrons: layers one after the other, an activation between them and none after the last."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from torch import nn
@@ -10,31 +11,47 @@ from torch.nn import functional as F
 from foldin.nn.init import uniform_parameter
 from foldin.tensors import Float, Tensor
 
-__all__ = ["MLP"]
+__all__ = ["ACTIVATIONS", "MLP", "DenseLayers"]
+
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
+    {"tanh": torch.tanh, "gated": F.glu, "swish": F.silu}
+)
 
 
-class MLP(nn.Module):
-    """Widths w₀ → w₁ → … → w_n; weights and biases uniform in ±1/√width before, from `generator` on the CPU.
+class DenseLayers(nn.Module):
+    """Widths w₀ → w₁ → … → w_n; weights and biases uniform in ±1/√width before. A subclass says what goes in.
 
     Args:
-        gated: each hidden layer is (W x + b) · σ(V x + c), W and V the two halves of its weights, instead of tanh(W x + b).
+        widths: w₀ … w_n.
+        generator: of the initial weights, on the CPU.
+        device: where it computes.
+        activation: one of `ACTIVATIONS`; with `gated` each hidden layer is (W x + b) · σ(V x + c), W and V the two halves of its
+            weights.
 
     Source: dauphin2017, eq. 1 (gated linear units).
     """
 
     def __init__(
-        self, widths: Sequence[int], *, generator: torch.Generator, device: torch.device, gated: bool = False
+        self, widths: Sequence[int], *, generator: torch.Generator, device: torch.device, activation: str = "tanh"
     ) -> None:
         super().__init__()
-        self.gated = gated
+        self.activation = activation
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         for layer, (before, after) in enumerate(itertools.pairwise(widths), start=1):
-            outputs = 2 * after if gated and layer < len(widths) - 1 else after
+            outputs = 2 * after if activation == "gated" and layer < len(widths) - 1 else after
             self.weights.append(uniform_parameter((outputs, before), before, generator, device))
             self.biases.append(uniform_parameter((outputs,), before, generator, device))
 
-    def forward(self, x: Float[Tensor, "rows first"]) -> Float[Tensor, "rows last"]:
-        between = F.glu if self.gated else torch.tanh
+    def through(self, x: Float[Tensor, "rows first"]) -> Float[Tensor, "rows last"]:
+        """The last layer's output."""
+        between = ACTIVATIONS[self.activation]
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             x = F.linear(between(x) if layer else x, weight, bias)
         return x
+
+
+class MLP(DenseLayers):
+    """A multilayer perceptron: rows of w₀ numbers → rows of w_n."""
+
+    def forward(self, x: Float[Tensor, "rows first"]) -> Float[Tensor, "rows last"]:
+        return self.through(x)

@@ -5,6 +5,7 @@ from foldin.training.compiled import compiled
 from foldin.training.config import Config, Option, options_of, setting
 from foldin.training.fit import fit
 from foldin.training.progress import FitResult, Progress, Stopped, Validation
+from foldin.training.rising import RisingOverShare, RisingOverUpdates
 from foldin.training.settings import alike, settings_of
 from foldin.training.trainable import Trainable
 from foldin.training.trainer import (
@@ -33,6 +34,8 @@ __all__ = [
     "Phase",
     "Pretraining",
     "Progress",
+    "RisingOverShare",
+    "RisingOverUpdates",
     "Step",
     "Stopped",
     "Trainable",

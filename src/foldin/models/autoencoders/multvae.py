@@ -25,11 +25,20 @@ from foldin.data import Histories
 from foldin.inference import gaussian_kl, reparameterize
 from foldin.models.autoencoders._sparse_autoencoder import SparseAutoencoder
 from foldin.models.autoencoders._variational import Variational
-from foldin.models.autoencoders.beta import RisingOverShare, RisingOverUpdates
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.recency import oldest_setting
 from foldin.tensors import Float, Int, Tensor
-from foldin.training import Config, GradientPhase, Loss, Step, Trainer, setting, shuffled
+from foldin.training import (
+    Config,
+    GradientPhase,
+    Loss,
+    RisingOverShare,
+    RisingOverUpdates,
+    Step,
+    Trainer,
+    setting,
+    shuffled,
+)
 
 __all__ = ["MultVAE", "MultVAEConfig"]
 

@@ -38,7 +38,7 @@ from foldin.kernels import Buffers, matmul_into, multinomial_from_hidden, recenc
 from foldin.models.autoencoders._dense_encoder import DenseEncoder
 from foldin.models.autoencoders._implicit_slim import implicit_slim
 from foldin.models.autoencoders._variational import Variational
-from foldin.models.autoencoders.beta import ConstantKL, KLPerItem
+from foldin.models.autoencoders.kl_weight import ConstantKL, KLPerItem
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.recency import oldest_setting
 from foldin.nn import uniform_parameter

@@ -21,15 +21,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from foldin.kernels import Buffers, matmul_into
-from foldin.nn import step_embedding
+from foldin.nn import normal_parameter, step_embedding
 from foldin.tensors import Float, Int, Tensor
 
 __all__ = ["HistoryDenoiser"]
-
-
-def _parameter(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> nn.Parameter:
-    sd = (2.0 / sum(shape)) ** 0.5 if len(shape) == 2 else 1e-3
-    return nn.Parameter(torch.empty(shape).normal_(0.0, sd, generator=generator).to(device))
 
 
 class HistoryDenoiser(nn.Module):
@@ -48,19 +43,19 @@ class HistoryDenoiser(nn.Module):
     ) -> None:
         super().__init__()
         widths = [*hidden, *reversed(hidden[:-1])]
-        self.first = _parameter((n_items, widths[0]), generator, device)
-        self.first_bias = _parameter((widths[0],), generator, device)
+        self.first = normal_parameter((n_items, widths[0]), generator, device)
+        self.first_bias = normal_parameter((widths[0],), generator, device)
         self.of_time, self.time_bias = (
-            _parameter((time, time), generator, device),
-            _parameter((time,), generator, device),
+            normal_parameter((time, time), generator, device),
+            normal_parameter((time,), generator, device),
         )
-        self.first_time = _parameter((widths[0], time), generator, device)
+        self.first_time = normal_parameter((widths[0], time), generator, device)
         self.weights = nn.ParameterList(
-            _parameter((after, before), generator, device) for before, after in itertools.pairwise(widths)
+            normal_parameter((after, before), generator, device) for before, after in itertools.pairwise(widths)
         )
-        self.biases = nn.ParameterList(_parameter((width,), generator, device) for width in widths[1:])
-        self.last = _parameter((n_items, widths[-1]), generator, device)
-        self.last_bias = _parameter((n_items,), generator, device)
+        self.biases = nn.ParameterList(normal_parameter((width,), generator, device) for width in widths[1:])
+        self.last = normal_parameter((n_items, widths[-1]), generator, device)
+        self.last_bias = normal_parameter((n_items,), generator, device)
         self.buffers_in, self.buffers_out = Buffers(), Buffers()
 
     def hidden(self, summed: Float[Tensor, "users first"], t: Int[Tensor, " #users"]) -> Float[Tensor, "users last"]:

@@ -43,15 +43,25 @@ from foldin.kernels import (
     recency_weights,
     unit_rows,
 )
-from foldin.models.autoencoders.beta import RisingOverShare, RisingOverUpdates
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.contract import Recommender
 from foldin.models.diffusion.noise import LinearVariance
 from foldin.models.item_vectors import collaborative_vectors
 from foldin.models.recency import oldest_setting
-from foldin.nn import step_embedding
+from foldin.nn import normal_parameter, step_embedding
 from foldin.tensors import Float, Int, Tensor
-from foldin.training import Config, FullPass, GradientPhase, Loss, Step, Trainer, setting, shuffled
+from foldin.training import (
+    Config,
+    FullPass,
+    GradientPhase,
+    Loss,
+    RisingOverShare,
+    RisingOverUpdates,
+    Step,
+    Trainer,
+    setting,
+    shuffled,
+)
 
 __all__ = ["LatentDiffRec", "LatentDiffRecConfig"]
 
@@ -98,8 +108,7 @@ class LatentDiffRec(OnnxGraph, DotProduct, Recommender[LatentDiffRecConfig]):
         self.schedule = config.noise.schedule(config.n_steps)
 
         def made(*shape: int) -> nn.Parameter:
-            sd = (2.0 / sum(shape)) ** 0.5 if len(shape) == 2 else 1e-3
-            return nn.Parameter(torch.empty(shape).normal_(0.0, sd, generator=generator).to(device))
+            return normal_parameter(shape, generator, device)
 
         widths = (config.latent_dim + config.time_dim, *config.hidden_dims, config.latent_dim)
         self.learned = nn.ParameterDict(
