@@ -21,7 +21,7 @@ demo: setup
 
 # Two processes of one thread each: on two cores that is quicker than one of two threads. Shapes are checked where all models and kernels
 # come by, which doubles the time; what serves pages comes apart from the rest.
-CHECKED := tests/kernels tests/nn tests/contract tests/golden
+CHECKED := tests/kernels tests/nn tests/contract
 SERVING := tests/browser tests/serve
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 test: setup
@@ -41,7 +41,6 @@ check: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest tests/rules
 
 format: setup
 	@$(BIN)/ruff check --fix --quiet .

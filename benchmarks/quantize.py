@@ -42,7 +42,7 @@ def main() -> None:
         "quantize",
         settings={"average": 0.99, "commitment": 0.25},
         figures=figures,
-        ratios={**ratios, **({"vector-quantize-pytorch": min(ratios.values())} if ratios else {})},
+        ratios=ratios,
     )
 
 

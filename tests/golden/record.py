@@ -72,6 +72,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "sasrec-sampled": ("sasrec", {**SEQUENCE, **POPULAR}),
     "sasrec-in-batch": ("sasrec", {**SEQUENCE, "loss": "sampled", "loss.negatives": "batch"}),
     "sasrec-bce": ("sasrec", {**SEQUENCE, "loss": "bce", "block": "authors", "positions.origin": "oldest"}),
+    "sasrec-plain-bce": ("sasrec", {**SEQUENCE, "loss": "bce"}),
     "sasrec-gbce": (
         "sasrec",
         {**SEQUENCE, "loss": "gbce", "loss.n_negatives": 8, "positions": "rotary", "block": "gated"},

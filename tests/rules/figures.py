@@ -4,8 +4,8 @@ python -m tests.rules.figures            writes the table
 """
 
 import ast
+import functools
 import statistics
-from collections.abc import Iterator
 from pathlib import Path
 
 import foldin
@@ -52,18 +52,24 @@ BEFORE = (
 )
 
 
+@functools.cache
 def _files() -> list[Path]:
     return sorted(SOURCE.rglob("*.py"))
 
 
+@functools.cache
 def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def _imported(path: Path) -> Iterator[tuple[str, str]]:
-    for node in ast.walk(_tree(path)):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            yield from ((node.module, alias.name) for alias in node.names)
+@functools.cache
+def _imported(path: Path) -> list[tuple[str, str]]:
+    return [
+        (node.module, alias.name)
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+    ]
 
 
 def upward_imports() -> set[tuple[str, str]]:

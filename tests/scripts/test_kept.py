@@ -1,5 +1,6 @@
 """What `make results` says: which code a kept figure depends on, and whether that has changed."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -48,3 +49,41 @@ def test_every_kept_result_has_a_line(kept, capsys, monkeypatch):
     results = {f"{path.parent.parent.name}/{path.stem}" for path in ROOT.glob("*/results/*.json")}
     assert {line.split()[0] for line in lines} == results
     assert all("as measured" in line or "changed since" in line or "not in this repository" in line for line in lines)
+
+
+@pytest.fixture
+def golden(kept, monkeypatch, tmp_path):
+    """Golden files of this repository's first commit, and a list of what earlier code gives."""
+
+    def write(commit, earlier):
+        (tmp_path / "provenance.json").write_text(json.dumps({"commit": commit}))
+        (tmp_path / "earlier.json").write_text(json.dumps(earlier))
+        monkeypatch.setattr(kept, "GOLDEN", tmp_path)
+
+    return write
+
+
+def result(kept, name, commit):
+    return kept.Kept(name, ROOT / "reproductions" / "factors.py", commit, "2026-01-01", "")
+
+
+def test_a_figure_is_covered_from_the_golden_commit_on(kept, golden):
+    golden("HEAD", {})
+    assert kept.covered(result(kept, "reproductions/factors (a log)", "HEAD"))
+    assert kept.covered(result(kept, "reproductions/factors (a log)", "HEAD+"))
+    assert not kept.covered(result(kept, "reproductions/factors (a log)", "0000000"))
+    assert not kept.covered(result(kept, "benchmarks/lda", "HEAD"))
+    assert not kept.covered(result(kept, "reproductions/diffrec (diffrec-ml-1m-clean, bound)", "HEAD"))
+
+
+def test_an_earlier_one_when_all_of_its_cases_are_the_same(kept, golden):
+    cases = list(kept.CASES["reproductions/factors"])
+    golden("HEAD", {"0000000": cases, "1111111": cases[1:]})
+    assert kept.covered(result(kept, "reproductions/factors (a log)", "0000000"))
+    assert not kept.covered(result(kept, "reproductions/factors (a log)", "1111111"))
+
+
+def test_every_case_that_is_named_is_a_golden_one(kept):
+    from tests.golden.record import CASES
+
+    assert {case for cases in kept.CASES.values() for case in cases} <= set(CASES)

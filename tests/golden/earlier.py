@@ -1,0 +1,92 @@
+"""Which golden numbers the code of earlier commits gave already, so that quality figures measured there stand.
+
+python -m tests.golden.earlier COMMIT…      add commits to earlier.json, on a machine that rounds like the golden files' own
+
+The cases of `record.py`, as it was when the golden files were made, are trained by the code of each commit. A case is the same
+when the losses of its first 50 steps are equal to the bit, and so is every metric of every test user that both have.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from tests.golden.record import FOLDER, machine
+
+__all__ = ["EARLIER", "PROVENANCE"]
+
+EARLIER, PROVENANCE = FOLDER / "earlier.json", FOLDER / "provenance.json"
+ROOT = FOLDER.parents[1]
+RECORDER = "edfc753"  # the commit that added the golden files: its record.py speaks the language of its time
+# Run in the folder of an earlier commit: names that `record.py` imports and that were not there yet are added.
+DRIVER = """
+import sys, typing, numpy as np
+sys.path[:0] = ["src", "."]
+import foldin.models as models
+try:
+    import foldin.training
+except ModuleNotFoundError:
+    import foldin.fit
+    sys.modules["foldin.training"] = sys.modules["foldin.fit"]
+@typing.runtime_checkable
+class Described(typing.Protocol):
+    def describe(self, catalog): ...
+models.Described = getattr(models, "Described", Described)
+models.Posterior = ()
+import tests.golden.record as record
+from foldin.evaluation import evaluate
+record.torch.set_num_threads(1)
+record.CASES["sasrec-plain-bce"] = ("sasrec", {**record.SEQUENCE, "loss": "bce"})  # a golden file made afterwards
+for name in record.CASES:
+    try:
+        model, found, split = record.trained(name)
+        metrics = evaluate(model, split.test, metrics=("ndcg@10", "recall@5", "map@10"))
+    except Exception as error:  # a model or a setting of later
+        print(name, type(error).__name__, error, file=sys.stderr, flush=True)
+        continue
+    kept = {"steps": found["steps"]} | {f"metric/{key}": metrics.values(key) for key in metrics.metrics}
+    np.savez(f"{name}.npz", **kept)
+"""
+
+
+def _unpack(folder: Path, commit: str, *paths: str) -> None:
+    archive = subprocess.run(["git", "archive", commit, *paths], cwd=ROOT, check=True, capture_output=True).stdout
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)
+
+
+def same_cases(commit: str) -> list[str]:
+    """The cases whose losses and metrics the code of a commit gives to the bit."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        _unpack(folder, commit, "src", "tests/conftest.py", "tests/__init__.py")
+        _unpack(folder, RECORDER, "tests/golden/record.py", "tests/golden/__init__.py")
+        subprocess.run([sys.executable, "-c", DRIVER], cwd=folder, check=True)
+        return sorted(
+            path.stem
+            for path in folder.glob("*.npz")
+            if (FOLDER / path.name).is_file() and _same(np.load(path), np.load(FOLDER / path.name))
+        )
+
+
+def _same(found: np.lib.npyio.NpzFile, golden: np.lib.npyio.NpzFile) -> bool:
+    both = [key for key in found.files if key in golden.files]
+    assert "steps" in both
+    assert any(key.startswith("metric/") for key in both)
+    return all(np.array_equal(found[key], golden[key], equal_nan=True) for key in both)
+
+
+def main() -> None:
+    if json.loads(PROVENANCE.read_text(encoding="utf-8"))["machine"] != machine():
+        sys.exit("this machine rounds otherwise than the one that made the golden files")
+    kept = json.loads(EARLIER.read_text(encoding="utf-8")) if EARLIER.is_file() else {}
+    for commit in sys.argv[1:]:
+        kept[commit] = same_cases(commit)
+        print(commit, kept[commit], flush=True)
+        EARLIER.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
