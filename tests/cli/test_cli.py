@@ -206,7 +206,7 @@ def test_describe_counts_what_was_dropped(path, capsys, tmp_path):
     code, out, _ = call(capsys, "data", "describe", tmp_path / "log.csv")
     assert code == 0
     assert "1 no value in the user column 'user'" in out
-    assert "1 a user with the same item again (the first is kept)" in out
+    assert "1 repeated events of a user with an item (the first is kept)" in out
 
 
 def test_a_temperature_is_fitted_when_asked_for(path, capsys, tmp_path):
