@@ -531,7 +531,7 @@ def explained() -> str:
 
     tightness: list[tuple[str, Callable[[dict[str, Any]], str]]] = (
         [
-            ("ELBO of each user's own q", lambda b: nats(b["gap"]["elbo_refined"])),
+            ("ELBO with q refined for each user", lambda b: nats(b["gap"]["elbo_refined"])),
             ("best bound on log p(x)", lambda b: nats(b["gap"]["best_bound"])),
             ("gap: amortization, at least", lambda b: nats(b["gap"]["amortization_at_least"])),
             ("gap: approximation, estimate", lambda b: nats(b["gap"]["approximation_estimate"])),
@@ -549,7 +549,7 @@ def explained() -> str:
         ]
         if bounds_only
         else [
-            ("log p(x), from each user's own q", lambda b: nats(b["gap"]["log_evidence"])),
+            ("log p(x), from q refined for each user", lambda b: nats(b["gap"]["log_evidence"])),
             ("gap: amortization", lambda b: nats(b["gap"]["amortization"])),
             ("gap: approximation", lambda b: nats(b["gap"]["approximation"])),
         ]

@@ -98,7 +98,7 @@ def test_recommend_for_a_file(run, suffix, capsys, tmp_path):
     target = tmp_path / f"lists{suffix}"
     code, out, err = call(capsys, "recommend", run, "--users", tmp_path / "users.csv", "--out", target, "-k", "4")
     assert code == 0
-    assert "1 events on 1 items that the model does not know are left out" in err
+    assert "1 events with 1 items that are not in the model's catalog are ignored" in err
     assert "2 users, 8 rows" in out
     read = {".parquet": pl.read_parquet, ".csv": pl.read_csv, ".ndjson": pl.read_ndjson}[suffix]
     lists = read(target)
@@ -127,7 +127,7 @@ def test_resume_after_a_finished_run_and_without_one(run, path, capsys, tmp_path
         (("fit", "{log}", "--model", "eas", "--out", "x"), "'eas' is not one of popularity"),
         (("fit", "{log}", "--model", "ease", "--out", "x", "--set", "lambda=1"), "EASE has no setting 'lambda'"),
         (("fit", "{log}", "--model", "ease", "--out", "x", "--set", "regularization=-1"), "must be > 0"),
-        (("fit", "{log}", "--model", "ease", "--out", "x", "--set", "regularization"), "field=value was expected"),
+        (("fit", "{log}", "--model", "ease", "--out", "x", "--set", "regularization"), "FIELD=VALUE was expected"),
         (("fit", "{log}", "--model", "ease", "--out", "x", "--device", "abacus"), "device 'abacus' is not available"),
         (("fit", "{log}", "--model", "ease", "--out", "x", "--protocol", "given"), "neither train, validation_tr"),
         (("fit", "{log}", "--model", "ease", "--out", "x", "--metric", "auc"), "metric 'auc'"),
@@ -135,7 +135,7 @@ def test_resume_after_a_finished_run_and_without_one(run, path, capsys, tmp_path
         (("evaluate", "nowhere"), "nowhere: no such run directory"),
         (("recommend", "{run}", "--likes", "Flim i03"), "did you mean 'Film i03'"),
         (("recommend", "{run}", "--history", "zz"), "not in the catalog of"),
-        (("recommend", "{run}", "--out", "x.csv"), "--out goes with --users"),
+        (("recommend", "{run}", "--out", "x.csv"), "--out needs --users FILE"),
         (("recommend", "{run}", "--users", "{log}", "--out", "x.txt"), "a file name ending in .parquet or .csv"),
         (
             ("recommend", "{run}", "--history", "i01", "--ranker", "beam:9"),
@@ -148,7 +148,7 @@ def test_resume_after_a_finished_run_and_without_one(run, path, capsys, tmp_path
             ("recommend", "{run}", "--ranker", "gumbel:-1"),
             "a temperature must be a positive number of at least 1e-100, not -1",
         ),
-        (("recommend", "{run}", "--explore", "--ranker", "index:Flat"), "--explore stands for --ranker sample"),
+        (("recommend", "{run}", "--explore", "--ranker", "index:Flat"), "--explore means --ranker sample"),
         (("recommend", "{run}", "--where", "{{"), "--where: '{' is no JSON"),
         (("recommend", "{run}", "--where", '{{"genre": {{"any": ["x"]}}}}'), "--where: genre: no condition 'any'"),
         (("evaluate", "{run}", "--ranker", "beam"), "a beam searches items that have tokens"),
@@ -206,7 +206,7 @@ def test_describe_counts_what_was_dropped(path, capsys, tmp_path):
     code, out, _ = call(capsys, "data", "describe", tmp_path / "log.csv")
     assert code == 0
     assert "1 no value in the user column 'user'" in out
-    assert "1 a user with the same item again (the first is kept)" in out
+    assert "1 repeated events of a user with an item (the first is kept)" in out
 
 
 def test_a_temperature_is_fitted_when_asked_for(path, capsys, tmp_path):
@@ -259,7 +259,7 @@ def test_an_interrupt_keeps_a_run_that_can_be_used_and_resumed(path, capsys, tmp
     monkeypatch.setattr("foldin.cli.output.FitBar.epoch", interrupt)
     code, _, err = call(capsys, *arguments)
     assert code == 0
-    assert "--resume goes on from the last epoch" in err
+    assert "--resume continues from the last epoch" in err
     assert json.loads((target / "run.json").read_text())["stopped"] == "interrupted"
     assert call(capsys, "recommend", target, "--history", "i03")[0] == 0
     monkeypatch.undo()

@@ -57,8 +57,8 @@ def test_explain_describes_the_parts_of_a_model(model, path, capsys, tmp_path):
     halves = [{int(title[-2:]) < 20 for title in one["items"][:4]} for one in components]
     assert sorted(map(tuple, halves)) == [(False,), (True,)]
     code, out, _ = call(capsys, "explain", run)
-    assert "the items that say most about each" in " ".join(out.split())
-    assert "Components, and the items" in (run / "explain.html").read_text(encoding="utf-8")
+    assert "with their most characteristic items" in " ".join(out.split())
+    assert "Components, with their most characteristic items" in (run / "explain.html").read_text(encoding="utf-8")
 
 
 def test_recommend_with_uncertainty_and_exploration(run, path, capsys, tmp_path):

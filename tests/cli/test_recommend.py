@@ -56,7 +56,7 @@ def test_ids_are_taken_as_they_are(values, named, notes):
 
 
 def test_an_open_quote_is_said():
-    with pytest.raises(ConfigError, match="--history '\"10,5': ids with commas between were expected"):
+    with pytest.raises(ConfigError, match="--history '\"10,5': comma-separated ids were expected"):
         item_indices(Catalog.from_ids(["7"]), ['"10,5'], "--history")
 
 
@@ -76,10 +76,10 @@ def test_options_name_ids_with_commas_and_blanks(foldin, odd_run):
     code, out, err = foldin("recommend", odd_run, "--history", "10,5", "--history", " x", "--json")
     assert code == 0
     assert json.loads(out)["history"] == ["10,5", " x"]
-    assert "'10,5' is taken as that one item" in err
+    assert "'10,5' is read as one item" in err
     code, _, err = foldin("recommend", odd_run, "--allow", "")
     assert code == 2
-    assert "--allow names no item" in err
+    assert "--allow contains no item" in err
 
 
 def test_somebody_without_a_history_is_given_what_is_popular_and_told_so(foldin, odd_run):
@@ -117,7 +117,7 @@ def test_everybody_who_is_asked_for_gets_a_list(foldin, odd_run, tmp_path):
     assert code == 0
     assert "2 users, 4 rows" in out
     assert "2 of them are given the most popular items" in out
-    assert "2 users have no event that can be used" in err
+    assert "2 users have no usable event" in err
     assert pl.read_csv(target)["user"].to_list() == [2, 2, 10, 10]
 
 
@@ -141,11 +141,11 @@ def test_only_files_of_the_same_command_are_written_over(foldin, odd_run, odd_lo
     users.write_text("user,item,rank,user,title\nann,7,1,a,b\n")
     code, _, err = lists(users, users)
     assert code == 2
-    assert "is the file that is read" in err
+    assert "is the input file" in err
     (tmp_path / "folder.csv").mkdir()
     for target, message in (
         (tmp_path / "folder.csv", "is a folder"),
-        (users / "l.csv", "is a file, and nothing can be written"),
+        (users / "l.csv", "is a file, not a folder"),
     ):
         code, _, err = lists(target)
         assert code == 2

@@ -78,7 +78,7 @@ def test_a_word_that_is_no_rating_is_not_guessed(tmp_path):
 @pytest.mark.parametrize("odd", ["7 8 3 x", "7 8"])
 def test_an_odd_line_is_named(odd, tmp_path):
     lines = [f"{u} {i} {r}" for u, i, r, _ in EVENTS]
-    with pytest.raises(FormatError, match="line 51: 3 fields with blanks between were expected"):
+    with pytest.raises(FormatError, match="line 51: 3 fields separated by blanks were expected"):
         read(tmp_path, [*lines[:50], odd, *lines[50:]])
 
 

@@ -27,7 +27,7 @@ def test_of_two_items_with_one_title_the_more_popular_is_meant():
 
 
 def test_a_misspelled_title_suggests_the_nearest():
-    with pytest.raises(UnknownItemError, match=r"no title 'Toy Stroy \(1995\)'.*did you mean 'Toy Story \(1995\)'"):
+    with pytest.raises(UnknownItemError, match=r"the title 'Toy Stroy \(1995\)'.*did you mean 'Toy Story \(1995\)'"):
         CATALOG.find_title("Toy Stroy (1995)")
 
 
@@ -37,5 +37,5 @@ def test_unknown_ids_are_named():
 
 
 def test_an_id_may_stand_once_only():
-    with pytest.raises(DataError, match="each item once"):
+    with pytest.raises(DataError, match="must be unique"):
         Catalog.from_ids(["a", "a"])

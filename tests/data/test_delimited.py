@@ -99,7 +99,7 @@ def test_what_a_field_may_hold(tmp_path):
 def test_no_header_and_no_events(tmp_path):
     log = read(tmp_path, "".join(f"ann{k % 3},x{k % 5}\n" for k in range(20)))
     assert (log.report.rows, len(log.histories)) == (20, 3)
-    with pytest.raises(EmptyLogError, match="holds no events"):
+    with pytest.raises(EmptyLogError, match="contains no events"):
         read(tmp_path, HEADER)
 
 
@@ -108,7 +108,7 @@ def test_movielens_lines_with_single_colons_and_a_line_cut(tmp_path):
     log = read(tmp_path, "".join(lines), name="ratings.dat")
     assert log.items["item"].to_list() == [f"film: {k}" for k in range(7)]
     with pytest.raises(
-        FormatError, match="line 61: 4 fields with '::' between were expected, as in the first line, met 3"
+        FormatError, match="line 61: 4 fields separated by '::' were expected, as in the first line, not 3"
     ):
         read(tmp_path, "".join(lines) + "1::2::3\n", name="ratings.dat")
 

@@ -87,11 +87,11 @@ def test_a_broken_byte_in_korean_of_the_old_code_page(tmp_path):
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        (b"user,item\n1,2\n1,\x81\xff\x8d\n", "line 3 is not UTF-8, and no other encoding fits; say --encoding"),
+        (b"user,item\n1,2\n1,\x81\xff\x8d\n", "line 3 is not UTF-8, and no other encoding fits; give --encoding"),
         (b"user,item\n1,2\n1,\xff\n", "line 3 is not UTF-8; it may be Windows-1252, .*--encoding cp1252.* or "),
         ("user,item\n1,Брат\n".encode("cp1251"), "line 2 is not UTF-8; it may be Windows-1251, '1,Брат' "),
         (csv_of(KOREAN).encode() + csv_of(KOREAN).encode("cp949"), "line 23 is not UTF-8, but other lines are"),
-        (b"user,item\n1,2\n1,3\x00\n", "line 3 holds a NUL byte"),
+        (b"user,item\n1,2\n1,3\x00\n", "line 3 contains a NUL byte"),
     ],
 )
 def test_what_cannot_be_decided_is_refused_by_line(raw, message, tmp_path):

@@ -146,7 +146,7 @@ def test_movielens_100k_files(tmp_path):
         ("a.csv", b"user,item\n1,\x002\n", "binary data"),
         ("a.ndjson", b"user,item\n1,2\n", "first line is not a JSON object"),
         ("a.ndjson", b'{"user": 1, "item": 2}\n{"user": 1,', "cannot be read as ndjson"),
-        ("a.csv", b"  \n \n", "nothing but white space"),
+        ("a.csv", b"  \n \n", "only white space"),
         ("a.csv", b"word\nword\n", "one column only"),
     ],
 )
@@ -176,7 +176,7 @@ def test_a_missing_file_and_an_empty_folder(tmp_path):
 
 def test_longer_lines_after_pairs_are_refused_not_cut(tmp_path):
     (tmp_path / "a.txt").write_text("u a\n" * 60 + "v a b c d\n")
-    with pytest.raises(FormatError, match="'user item' was expected on every line, met 'v a b c d'"):
+    with pytest.raises(FormatError, match="'user item' was expected on every line, not 'v a b c d'"):
         read_log(tmp_path / "a.txt")
 
 

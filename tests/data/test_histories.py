@@ -71,7 +71,7 @@ def test_times_travel_with_their_events():
         ([0, 5], [0, 2], "item indices must be in"),
         ([0, 1], [0, 3], "must end at the 2 events"),
         ([0, 1], [1, 2], "start at 0"),
-        ([0, 1, 1], [0, 2, 1, 3], "must not fall"),
+        ([0, 1, 1], [0, 2, 1, 3], "must not decrease"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(items, offsets, message):

@@ -119,5 +119,5 @@ def test_examples_are_rows():
     assert torch.equal(one.select(np.array([2, 0])).values, torch.tensor([[6.0, 7, 8], [0, 1, 2]]))
     assert torch.equal(one.rows(1, 9).values, one.values[1:])
     assert one.rows(0, 2).fingerprint() != one.rows(1, 3).fingerprint()
-    with pytest.raises(ShapeError, match="rows of some shape"):
+    with pytest.raises(ShapeError, match="at least two dimensions"):
         Examples(torch.arange(3.0))

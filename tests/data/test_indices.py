@@ -146,12 +146,12 @@ def test_ids_are_text_and_a_list_of_them():
     catalog = Catalog.from_ids(["7", "8", "film"])
     assert catalog.indices(["film", "7"]) == [2, 0]
     assert catalog.known(["8", "9"]) == [1]
-    with pytest.raises(UnknownItemError, match="ids are text: '7', not 7"):
+    with pytest.raises(UnknownItemError, match="ids must be text: '7', not 7"):
         catalog.indices([7])
     for ask in (catalog.indices, catalog.known):
         with pytest.raises(UnknownItemError, match="a list of ids was expected, not 'film'"):
             ask("film")
-    with pytest.raises(UnknownItemError, match="a title is text"):
+    with pytest.raises(UnknownItemError, match="a title must be text"):
         catalog.find_title(7)
     with pytest.raises(DataError, match="2 counts for 3 items"):
         Catalog.from_ids(["a", "b", "c"], np.array([1, 2]))

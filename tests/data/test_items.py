@@ -61,7 +61,7 @@ def test_lists_of_parquet_are_one_text_like_those_of_csv(tmp_path):
 def test_one_word_among_numbers_keeps_text_and_is_noted(tmp_path, log_file):
     rows = [(i, 2000 + i if i != 9 else "soon") for i in range(40)]
     log = read_log(log_file, items=write_csv(tmp_path / "i.csv", rows, ("item", "year")))
-    assert noted(log)["values of the attribute 'year' are no numbers, which keeps it text; the first: 'soon'"] == 1
+    assert noted(log)["values of the feature 'year' are no numbers, so that it is read as text; the first: 'soon'"] == 1
 
 
 def test_items_of_which_nothing_joins_are_refused_with_both_spellings(tmp_path, log_file):
@@ -81,7 +81,7 @@ def test_partial_joins_and_repeated_lines_are_counted(tmp_path, log_file):
     items = write_csv(tmp_path / "i.csv", [(7, "A"), (7, "B"), (8, "C"), (99, "D")], ("item", "title"))
     log = read_log(log_file, items=items)
     assert log.items["title"].to_list() == ["A", "C", None, None, None]
-    assert noted(log)[f"lines of {items} repeat an item: the first is taken"] == 1
+    assert noted(log)[f"lines of {items} repeat an item; the first line is used"] == 1
     assert noted(log)[f"of 5 items are not described in {items}; the first: '9'"] == 3
 
 

@@ -43,7 +43,7 @@ def test_a_kind_travels_with_its_event(tmp_path):
     log = read(tmp_path)
     assert log.kinds == ("buy", "cart", "view")
     assert kinds_of_user(log, "u3") == [("i3", "view"), ("i4", "view")]
-    assert "rows have a kind in 'type': view 24, buy 12, cart 12" in notes(log)
+    assert "rows have their kind in 'type': view 24, buy 12, cart 12" in notes(log)
     assert any("the first is kept; --repeats first-of-kind keeps one of each kind" in text for text in notes(log))
     assert kinds_of_user(read(tmp_path, repeats="last"), "u3") == [("i3", "buy"), ("i4", "view")]
 
@@ -74,7 +74,7 @@ def test_a_type_of_items_is_no_kind_of_events(tmp_path):
 def test_a_column_of_many_values_is_no_kind_unless_it_is_said(tmp_path):
     rows = [(f"u{n % 20}", f"i{n}", f"word {n}", NOW + n) for n in range(300)]
     assert "kind" not in read(tmp_path, rows).report.columns
-    with pytest.raises(ColumnError, match="column 'type' holds 300 kinds of events; at most 256"):
+    with pytest.raises(ColumnError, match="column 'type' contains 300 kinds of events, and at most 256"):
         read(tmp_path, rows, kind="type")
 
 
@@ -113,7 +113,9 @@ def test_values_that_are_no_numbers_are_left_out_with_a_note(tmp_path):
     rows = [(f"u{n % 5}", f"i{n}", "good" if n % 2 else "bad", NOW + n) for n in range(30)]
     log = read(tmp_path, rows, header=("user", "item", "rating", "time"))
     assert log.histories.values is None
-    assert any("rows keep no value: column 'rating': 30 of 30 values are not numbers" in text for text in notes(log))
+    assert any(
+        "rows are read without values: column 'rating': 30 of 30 values are not numbers" in text for text in notes(log)
+    )
 
 
 HISTORIES = Histories(

@@ -46,7 +46,7 @@ def test_unknown_items_are_handed_back_once_and_take_their_times_along():
 def test_titles_come_after_ids_and_repeat_them():
     assert resolve_history(CATALOG, ["b"], titles=["c", "B", "a"]).items == (1, 2, 0)
     assert resolve_history(CATALOG, ["b"], titles=["c", "B", "a"], repeats="last").items == (2, 1, 0)
-    with pytest.raises(UnknownItemError, match="no title 'z'"):
+    with pytest.raises(UnknownItemError, match="no item in the catalog has the title 'z'"):
         resolve_history(CATALOG, [], titles=["z"])
 
 

@@ -181,7 +181,7 @@ def test_sessions_titles_and_orders_are_no_users_and_items(header, row, columns,
 def test_a_log_with_sessions_beside_users_says_how_to_take_them(tmp_path):
     log = named(tmp_path, "session_id,user_id,item_id", lambda u, i, t, r: (3 * u + i % 3, u, i))
     assert any("--user session_id" in note.text for note in log.report.notes)
-    with pytest.raises(ColumnError, match="say --user userId or --user sessionId"):
+    with pytest.raises(ColumnError, match="give --user userId or --user sessionId"):
         named(tmp_path, "sessionId,userId,itemId", lambda u, i, t, r: (u, "NA" if u % 4 else u, i))
 
 
@@ -200,7 +200,7 @@ def test_named_columns_are_verified_on_their_values(tmp_path):
     assert any("'time' holds no times" in note.text for note in log.report.notes)
     log = named(tmp_path, "userId,movieId,weight,x", lambda u, i, t, r: (u, i, t, r))
     assert right(log)
-    with pytest.raises(ColumnError, match="both 'track_id' and 'artist_id' may be the item: say --item track_id or"):
+    with pytest.raises(ColumnError, match="both 'track_id' and 'artist_id' may be the item: give --item track_id or"):
         named(tmp_path, "user_id,artist_id,track_id", lambda u, i, t, r: (u, (i * 7 + u) % 30, i))
     # Something known of each product is no second reading.
     assert right(named(tmp_path, "user_id,store,product_id", lambda u, i, t, r: (u, r, i)), timed=False)
@@ -214,7 +214,7 @@ def test_text_ratings_are_said_and_refused_by_row(tmp_path):
 
 
 def test_two_options_that_say_one_column_are_refused(tmp_path):
-    with pytest.raises(ColumnError, match="--user and --item both say 'a'"):
+    with pytest.raises(ColumnError, match="--user and --item are both 'a'"):
         read_log(write_csv(tmp_path / "a.csv", [(1, 2)], ("a", "b")), user="a", item="a")
 
 

@@ -154,7 +154,7 @@ def test_temporal_folds_in_users_who_arrive_late():
 def test_protocols_that_do_not_apply_say_why(log):
     with pytest.raises(SplitError, match="needs a column of absolute times"):
         temporal(make_log(times=False))
-    with pytest.raises(SplitError, match="leave nobody"):
+    with pytest.raises(SplitError, match="leave none of"):
         strong(log, held_out=0.6)
     with pytest.raises(SplitError, match="at least 3"):
         last_out(log, min_events=2)

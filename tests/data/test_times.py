@@ -125,7 +125,7 @@ def test_a_format_that_is_said_is_used():
         (("2020-09-13", "2020-02-30"), "1 of 2 values are no dates like the others .*first at row 2: '2020-02-30'"),
         (("2020-09-13 12:00:00 EST",), "are not numbers; first at row 1"),
         ((NOW, NOW * 1_000), "mixes units: 1 seconds, 1 milliseconds; the unit changes at row 2"),
-        ((NOW * 17,), "is in 2831-.*say --time-format, or --order"),
+        ((NOW * 17,), "is in 2831-.*give --time-format, or --order"),
         (("12:26:40",), "are not numbers"),
     ],
 )
@@ -137,7 +137,7 @@ def test_what_is_no_time_is_refused_by_row(values, message):
 def test_digits_of_which_some_are_no_date_only_order():
     found = to_times(pl.Series("when", ["20200913", "20209999"]), "log.csv")
     assert found.seconds is None
-    assert "holds no absolute times" in found.notes[0].text
+    assert "has no absolute times" in found.notes[0].text
 
 
 def test_a_bad_date_in_digits_beyond_the_sample_is_refused_by_row():

@@ -140,7 +140,7 @@ def test_odd_ids_are_kept_and_counted(tmp_path):
 @pytest.mark.parametrize(
     ("header", "options", "message"),
     [
-        (("who", "item"), {}, "no column looks like the user; there are 'who', 'item'; say --user"),
+        (("who", "item"), {}, "no column looks like the user; there are 'who', 'item'; give --user"),
         (("user", "what"), {}, "no column looks like the item"),
         (("user", "item"), {"time": "when"}, r"no column 'when' \(--time\)"),
         (("user", "item"), {"min_rating": 3}, "--min-rating needs a rating column"),
@@ -203,5 +203,5 @@ def test_the_core_holds_both_minima_and_counts_what_it_drops(log):
     assert core.histories.lengths.min() >= 8
     assert core.histories.counts().min() >= 12
     assert core.report.kept == core.histories.n_events
-    with pytest.raises(EmptyLogError, match="nobody is left"):
+    with pytest.raises(EmptyLogError, match="no user has at least"):
         log.core(user_events=1000)

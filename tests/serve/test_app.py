@@ -86,8 +86,8 @@ def test_allow_and_deny_and_attributes_decide_what_may_be_listed(client):
     late = items(ask(client, k=20, filter={"year": {"low": 1990, "high": 1992}}))
     assert set(late) == {"i10", "i11", "i12"}  # i0 has no year
     assert items(ask(client, filter={"kind": {"contains": "OD"}, "year": {"high": 1982}})) == ["i1"]
-    assert "no attribute 'color'; there are count, kind, year" in ask(client, 422, filter={"color": {}})["error"]
-    assert "holds no numbers" in ask(client, 422, filter={"kind": {"low": 1}})["error"]
+    assert "no feature 'color'; there are count, kind, year" in ask(client, 422, filter={"color": {}})["error"]
+    assert "low and high need numbers" in ask(client, 422, filter={"kind": {"low": 1}})["error"]
 
 
 def test_many_are_answered_together(client):

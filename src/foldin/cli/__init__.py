@@ -11,7 +11,7 @@ __all__ = ["cli", "main"]
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run `foldin`; exits with 0 done, 2 usage or bad input (one clear line), 1 a bug, 130 interrupted."""
+    """Run `foldin`. Exit codes: 0 success, 1 a bug, 2 wrong usage or bad input (one line of text), 130 interrupted."""
     try:
         code = cli.main(args=arguments, prog_name="foldin", standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -26,18 +26,18 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo(f"foldin: error: {error}", err=True)
         code = 2
     except BrokenPipeError:
-        # The reader of our output has gone (`foldin … | head`); leave without a word.
+        # The reader of standard output has closed it (`foldin … | head`): no error message.
         sys.stderr.close()
         code = 0
     except OSError as error:  # a full disk, a folder that may not be written to
         click.echo(f"foldin: error: {error}", err=True)
         code = 2
     except (MemoryError, RuntimeError) as error:
-        from foldin.memory import lacks_memory  # it brings PyTorch, which `--help` need not wait for
+        from foldin.memory import lacks_memory  # imports PyTorch, which would slow down `--help`
 
         if not lacks_memory(error):
             raise
         reason = str(error).splitlines()[0] if str(error) else "none is left"
-        click.echo(f"foldin: error: more memory is needed than there is: {reason}", err=True)
+        click.echo(f"foldin: error: out of memory: {reason}", err=True)
         code = 2
     sys.exit(code if isinstance(code, int) else 0)

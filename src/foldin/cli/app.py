@@ -1,4 +1,4 @@
-"""The group of commands. A command's module is imported when the command is called, so that `--help` is quick."""
+"""The group of commands. A command's module is imported when the command is called, which keeps `--help` fast."""
 
 import importlib
 
@@ -8,17 +8,17 @@ __all__ = ["COMMANDS", "cli"]
 
 COMMANDS = {
     "demo": "Run the main job on a real embedded data set, start to finish.",
-    "data": "Show what is in a log, and what is wrong with it.",
+    "data": "Describe a log and its problems; download public data sets.",
     "models": "List the models and their settings.",
-    "fit": "Train one model and keep it as a run directory.",
+    "fit": "Train one model and save it as a run directory.",
     "compare": "Train and evaluate models side by side.",
     "evaluate": "Evaluate a finished run on its test users.",
     "explain": "Report the bound, its gap, the KL decomposition and the calibration of a run.",
     "recommend": "Recommend items to a new user or to a file of users.",
     "export": "Write a run as an ONNX graph, for runtimes without foldin.",
     "serve": "Serve trained runs over HTTP.",
-    "keys": "Manage the keys of the service.",
-    "completion": "Print the completion script of a shell.",
+    "keys": "Manage the API keys of the service.",
+    "completion": "Print the completion script for a shell.",
 }
 
 

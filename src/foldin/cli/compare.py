@@ -1,4 +1,4 @@
-"""`foldin compare`: train and judge models side by side."""
+"""`foldin compare`: train and evaluate models side by side."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ __all__ = ["command"]
     "--models",
     default="popularity,itemknn,ease,multvae",
     show_default=True,
-    help="Names of models, with commas between.",
+    help="Comma-separated names of models.",
 )
 @click.option(
     "--set", "texts", multiple=True, metavar="MODEL.FIELD=VALUE", help="Setting of one model; may be repeated."
@@ -42,9 +42,9 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train models on the same split of PATH and judge them on the same users: a table with intervals, and paired
-    tests with Holm's correction. A model that cannot be trained, for want of memory or of a package, is left out, with the
-    reason; the others are compared.
+    """Train models on the same split of PATH and evaluate them on the same users: a table with intervals, and paired
+    tests with Holm's correction. A model that cannot be trained, because memory or a package is missing, is left out, and the
+    reason is printed; the others are compared.
 
     \b
     Example:
@@ -52,13 +52,13 @@ def command(
     """
     names = list(dict.fromkeys(name.strip() for name in models.split(",") if name.strip()))
     if not names:
-        raise ConfigError(f"--models {models!r}: names of models with commas between were expected")
+        raise ConfigError(f"--models {models!r}: comma-separated names of models were expected")
     settings: dict[str, dict[str, str]] = {name: {} for name in names}
     for key, value in settings_of(texts).items():
         name, dot, field = key.partition(".")
         if not dot or name not in settings:
             raise ConfigError(
-                f"--set {key}={value}: MODEL.FIELD=VALUE was expected, with a model of {', '.join(names)}"
+                f"--set {key}={value}: MODEL.FIELD=VALUE was expected, where MODEL is one of {', '.join(names)}"
             )
         settings[name][field] = value
     configs = {name: config_class(name).from_texts(settings[name]) for name in names}
@@ -88,7 +88,7 @@ def command(
                     progress=progress,
                 )
         except (CapacityError, FitError, MissingExtraError) as error:
-            # The others can still be compared; without any, the first reason is the answer.
+            # The others can still be compared; if no model can be trained, the first reason is the error.
             first = first or error
             left_out[name] = str(error)
             status(f"{name} is left out: {error}")

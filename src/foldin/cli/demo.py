@@ -21,7 +21,7 @@ from foldin.training import Config
 
 __all__ = ["command"]
 
-# A small log of 671 users: a narrow code, a strong ridge.
+# Settings for a small log of 671 users: a narrow latent space, strong regularization.
 _MODELS: dict[str, Config] = {
     "popularity": PopularityConfig(),
     "ease": EASEConfig(regularization=200.0),
@@ -38,19 +38,23 @@ _LIKES = ("Toy Story (1995)", "Aladdin (1992)", "Lion King, The (1994)")
     metavar="TITLE",
     help="Item that the new user likes; may be repeated.",
 )
-@click.option("--out", "folder", metavar="RUN", help="Run directory in which the trained Mult-VAE is kept.")
+@click.option("--out", "folder", metavar="RUN", help="Run directory in which the trained Mult-VAE is saved.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the split and of training.")
-@click.option("--serve", is_flag=True, help="Whether the Mult-VAE is then served, with the studio in a browser.")
+@click.option(
+    "--serve", is_flag=True, help="Whether to serve the trained Mult-VAE afterwards and open the studio in a browser."
+)
 @JSON
 def command(titles: tuple[str, ...], folder: str | None, seed: int, serve: bool, as_json: bool) -> None:
-    """Read MovieLens small, split it, train and compare three models, recommend to a known and to a new user.
+    """Read MovieLens small, split it, train and compare three models, and recommend items to a test user and to a new user.
 
     \b
     Example:
       foldin demo --likes "Alien (1979)" --likes "Blade Runner (1982)"
     """
     if serve and as_json:
-        raise ConfigError("--serve goes on until Ctrl-C, --json prints one object and ends: one of the two")
+        raise ConfigError(
+            "--serve and --json exclude each other: --serve runs until Ctrl-C, --json prints one object and ends"
+        )
     with tempfile.TemporaryDirectory() as scratch:
         _demo(titles, folder, seed, serve=serve, as_json=as_json, scratch=Path(scratch))
 
@@ -65,7 +69,7 @@ def _demo(titles: tuple[str, ...], folder: str | None, seed: int, *, serve: bool
     with working("reading"):
         log = source.log()
         split = split_log(log, "strong", held_out=source.held_out, seed=seed)
-    # A misspelled title is said before anybody waits.
+    # A misspelled title is reported before the models are trained.
     likes = [split.catalog.find_title(title) for title in titles or _LIKES]
     if not as_json:
         show_log(console, describe_log(log))
@@ -77,7 +81,7 @@ def _demo(titles: tuple[str, ...], folder: str | None, seed: int, *, serve: bool
             trained[name] = train(split, config, seed=seed, progress=progress)
     content = report(split, trained, data=EMBEDDED, seed=seed)
     model, catalog = trained["multvae"].model, split.catalog
-    # What is shown below comes from the stored run, as it would for anybody who loads it.
+    # The lists below come from the saved run, so that they are what `foldin recommend` would show.
     target = Path(folder) if folder is not None else scratch / "multvae"
     save(target, split, trained["multvae"], source=source.as_dict(), seed=seed)
     model = load_run(target).model
@@ -98,14 +102,14 @@ def _demo(titles: tuple[str, ...], folder: str | None, seed: int, *, serve: bool
     found = {catalog.titles[i] for i in split.test.targets.of(user)}
     console.print(f"\nA test user (id {split.test.users[user]}), not in training, took:", highlight=False)
     console.print("  " + "; ".join(history), soft_wrap=True)
-    console.print("and held out: " + "; ".join(sorted(found)), soft_wrap=True)
+    console.print("held-out items: " + "; ".join(sorted(found)), soft_wrap=True)
     for row in lists["known"]:
         row["title"] += "  ✓" if row["title"] in found else ""
     console.print(list_table("\nMult-VAE expects next (✓ = held out)", lists["known"]))
     console.print(list_table("\nA new user who likes " + "; ".join(catalog.titles[i] for i in likes), lists["new"]))
     if folder is not None:
-        console.print(f'\nkept in {folder}; try: foldin recommend {folder} --likes "Alien (1979)"', soft_wrap=True)
-        console.print(f"the studio in a browser: foldin serve {folder} --no-keys", soft_wrap=True)
+        console.print(f'\nsaved in {folder}; try: foldin recommend {folder} --likes "Alien (1979)"', soft_wrap=True)
+        console.print(f"to open the studio in a browser: foldin serve {folder} --no-keys", soft_wrap=True)
     if serve:
         _serve(target, scratch / "events.db")
 
@@ -119,7 +123,7 @@ def _serve(run: Path, database: Path) -> None:
     app, _, watcher = server.build([run], url, open_to_all=True, host=host, limits=Limits(), device="cpu")
 
     def ready(address: str) -> None:
-        status(f"the studio is at {address}; Ctrl-C ends")
+        status(f"the studio is at {address}; Ctrl-C stops")
         click.launch(address)
 
     server.run(app, watcher, host=host, port=0, ready=ready)

@@ -1,4 +1,4 @@
-"""A log, in words and figures."""
+"""Description of a log and of a split, as data and as tables."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def _quantiles(values: Any) -> dict[str, float]:
 
 
 def describe_log(log: EventLog) -> dict[str, Any]:
-    """A log's shape and reading report as data."""
+    """Numbers of users, items and events of a log, and its reading report, as data."""
     histories, report = log.histories, log.report
     counts = histories.counts()
     top = np.argsort(-counts, kind="stable")[: max(1, round(0.01 * len(counts)))]
@@ -66,7 +66,7 @@ def _span(times: list[int] | None) -> str:
 
 
 def show_log(console: Console, about: dict[str, Any]) -> None:
-    """Print what `describe_log` found."""
+    """Print the description from `describe_log`."""
     columns = ", ".join(f"{role} = {name}" for role, name in about["columns"].items())
     console.print(f"{about['source']}  ({about['format']}: {columns})", style="bold", soft_wrap=True)
     rows = [("read", f"{about['rows']:,} rows")]
@@ -75,7 +75,7 @@ def show_log(console: Console, about: dict[str, Any]) -> None:
         ("kept", f"{about['events']:,} events of {about['users']:,} users with {about['items']:,} items"),
         (
             "density",
-            f"{about['density']:.3%}; the most popular 1 % of items have {about['share_of_top_percent']:.0%} of events",
+            f"{about['density']:.3%}; the most popular 1 % of items have {about['share_of_top_percent']:.0%} of the events",
         ),
         ("times", _span(about["times"])),
         *(
@@ -83,10 +83,10 @@ def show_log(console: Console, about: dict[str, Any]) -> None:
             if about["kinds"]
             else []
         ),
-        ("titles", "yes" if about["titles"] else "no (--items FILE joins them)"),
+        ("titles", "yes" if about["titles"] else "no (add them with --items FILE)"),
     ]
     if about["attributes"]:
-        rows.append(("attributes", ", ".join(about["attributes"])))
+        rows.append(("features", ", ".join(about["attributes"])))
     console.print(table("", ("", ""), rows, left=2))
     shape = [
         (name, *(f"{about[key][q]:,.0f}" for q in ("min", "q25", "median", "q75", "max")))
@@ -98,7 +98,7 @@ def show_log(console: Console, about: dict[str, Any]) -> None:
 
 
 def describe_split(split: Split) -> dict[str, Any]:
-    """A split's shape as data."""
+    """Numbers of users and events in the parts of a split, as data."""
     parts = {}
     for name, held in (("validation", split.validation), ("test", split.test)):
         parts[name] = {
@@ -118,7 +118,7 @@ def describe_split(split: Split) -> dict[str, Any]:
 
 
 def show_split(console: Console, about: dict[str, Any]) -> None:
-    """Print what `describe_split` found."""
+    """Print the description from `describe_split`."""
     seed = "" if about["seed"] is None else f", seed {about['seed']}"
     rows = [("train", f"{about['train']['users']:,}", f"{about['train']['events']:,}", "", "")]
     for name in ("validation", "test"):
@@ -133,4 +133,4 @@ def show_split(console: Console, about: dict[str, Any]) -> None:
             )
         )
     title = f"Protocol {about['protocol']}{seed}: {about['items']:,} items are ranked"
-    console.print(table(title, ("", "users", "events seen", "targets", "users without"), rows))
+    console.print(table(title, ("", "users", "fold-in events", "targets", "users without targets"), rows))

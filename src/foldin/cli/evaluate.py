@@ -1,4 +1,4 @@
-"""`foldin evaluate`: judge a finished run on its test users."""
+"""`foldin evaluate`: evaluate a finished run on its test users."""
 
 from typing import Any
 
@@ -26,14 +26,14 @@ _NAMES = {
 @click.command()
 @click.argument("run")
 @click.option(
-    "--metrics", default=",".join(DEFAULT_METRICS), show_default=True, help="Names of metrics, with commas between."
+    "--metrics", default=",".join(DEFAULT_METRICS), show_default=True, help="Comma-separated names of metrics."
 )
-@click.option("--data", "path", metavar="PATH", help="The log, if it has moved since training.")
+@click.option("--data", "path", metavar="PATH", help="Path of the log, if it has moved since training.")
 @DEVICE
 @RANKER
 @JSON
 def command(run: str, metrics: str, path: str | None, device: str, ranker: str, as_json: bool) -> None:
-    """Read the log of RUN again, check that it is the same, and judge the model on the test users.
+    """Read the log of RUN again, check that it has not changed, and evaluate the model on the test users.
 
     \b
     Example:

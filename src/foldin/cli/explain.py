@@ -1,4 +1,4 @@
-"""`foldin explain`: where every nat went."""
+"""`foldin explain`: the bound report of a run."""
 
 from pathlib import Path
 from typing import Any
@@ -39,38 +39,41 @@ _COMPONENTS = 20
     type=click.IntRange(1),
     default=500,
     show_default=True,
-    help="Largest number of held-out users, or of pictures.",
+    help="Maximum number of held-out users, or of test pictures.",
 )
 @click.option(
     "--draws",
     type=click.IntRange(1, 100_000),
     default=500,
     show_default=True,
-    help="Draws of z for each of them: the largest k of the importance-weighted bound.",
+    help="Number of draws of z for each user or picture: the largest k of the importance-weighted bound.",
 )
 @click.option(
     "--annealed",
     type=click.IntRange(0),
     default=50,
     show_default=True,
-    help="Number of them whose log p(x) is bounded by annealed importance sampling too; 0 for none.",
+    help="Number of users or pictures whose log p(x) is also bounded by annealed importance sampling; 0 for none.",
 )
 @click.option(
     "--temperatures",
     type=click.IntRange(1, 1_000_000),
     default=300,
     show_default=True,
-    help="Steps of annealed importance sampling: the more, the tighter its bounds and the longer it takes.",
+    help="Number of steps of annealed importance sampling. More steps give tighter bounds and take longer.",
 )
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the draws.")
 @click.option(
-    "--html", "page", metavar="FILE", help="File of the page  [default: RUN/explain.html, or beside the file]"
+    "--html",
+    "page",
+    metavar="FILE",
+    help="File of the HTML report  [default: RUN/explain.html, or beside a model file]",
 )
 @click.option(
     "--data",
     "path",
     metavar="PATH",
-    help="The log, if it has moved since training; for a model in a file, the name or folder of the pictures.",
+    help="Path of the log, if it has moved since training; for a model file, the name or folder of the pictures.",
 )
 @DEVICE
 @JSON
@@ -86,12 +89,12 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Where every nat went: the bound that RUN optimizes on held-out users, how tight it is, how its KL decomposes, how
-    its probabilities are calibrated; for classes, topics and factors, the items that say most about each.
+    """Report the bound that RUN optimizes on held-out users, how tight it is, how its KL decomposes and how well its
+    probabilities are calibrated; for models with classes, topics or factors, the most characteristic items of each.
 
-    RUN may also be a generative model in a file; then --data says which test pictures.
+    RUN may also be the file of a generative model; --data then chooses the test pictures.
 
-    Prints tables and writes a page that opens offline.
+    Prints tables and writes an HTML report that opens offline.
 
     \b
     Example:
@@ -100,11 +103,13 @@ def command(
     """
     file, annealing = Path(run), Annealing(temperatures=temperatures)
     target = Path(page) if page is not None else file.with_suffix(".html") if file.is_file() else file / "explain.html"
-    if page is not None or file.is_file():  # in a run's own folder the name is foldin's
+    if page is not None or file.is_file():  # inside a run directory, explain.html may always be overwritten
         check_file(target, "--html", (".html", ".htm"))
     if file.is_file():
         if path is None:
-            raise ConfigError(f"{run}: a model in a file; --data must say which pictures, such as fashion-mnist")
+            raise ConfigError(
+                f"{run}: is a model file; choose its test pictures with --data, such as --data fashion-mnist"
+            )
         with working("draws") as bar:
             content = explain_file(
                 file,
@@ -137,34 +142,34 @@ def command(
         _show_bounds(console, content["bounds"])
     if "components" in content:
         largest = content["components"][:_COMPONENTS]
-        title = f"the largest {len(largest)} of {len(content['components'])} components, and the items that say most about each"
+        title = f"the largest {len(largest)} of {len(content['components'])} components, with their most characteristic items"
         rows = [(f"{one['share']:.1%}", "; ".join(one["items"])) for one in largest]
         console.print(table(title, ("share", "items"), rows, left=2))
-    if "names" in content:
-        _show_names(console, content["names"])
-    console.print(f"the page with its curves: {target}", soft_wrap=True)
+    if "item_tokens" in content:
+        _show_item_tokens(console, content["item_tokens"])
+    console.print(f"the report with its curves: {target}", soft_wrap=True)
 
 
-def _show_names(console: Any, names: dict[str, Any]) -> None:
+def _show_item_tokens(console: Any, use: dict[str, Any]) -> None:
     rows = [
         (str(level), f"{used:.1%}", f"{perplexity:.0f}", f"{entropy:.2f}", f"{shared:.1%}")
         for level, (used, perplexity, entropy, shared) in enumerate(
-            zip(*(names[key] for key in ("used", "perplexity", "entropy", "shared")), strict=True), 1
+            zip(*(use[key] for key in ("used", "perplexity", "entropy", "shared")), strict=True), 1
         )
     ]
     console.print(
-        f"names of {len(rows)} codes: {names['collisions']:.1%} of the items share theirs with another (up to "
-        f"{names['largest']} of them), and one code more tells them apart",
+        f"item tokens of {len(rows)} levels: {use['collisions']:.1%} of the items share all of them with another item (up to "
+        f"{use['largest']} items), and one more token makes them unique",
         soft_wrap=True,
     )
     console.print(
         table(
-            "names",
-            ("level", f"of {names['codes']} codes used", "perplexity", "entropy, nats", "items not alone yet"),
+            "use of the item tokens",
+            ("level", f"of {use['codes']} tokens used", "perplexity", "entropy, nats", "items not unique yet"),
             rows,
         )
     )
-    for alarm in names["alarms"]:
+    for alarm in use["alarms"]:
         console.print(f"alarm: {alarm}", style="bold", soft_wrap=True)
 
 
@@ -177,21 +182,21 @@ def _show_file(content: dict[str, Any], target: Path, as_json: bool) -> None:
     console.print(
         f"{content['model']} on {content['data']}: at most "
         + ", ".join(
-            f"{bits[key]:.4f} bits a pixel by {name}"
+            f"{bits[key]:.4f} bits per pixel by {name}"
             for key, name in (("elbo", "the ELBO"), ("best_bound", "the best bound on log p(x)"))
             if bits[key] is not None
         ),
         soft_wrap=True,
     )
     _show_bounds(console, content["bounds"])
-    console.print(f"the page with its curves: {target}", soft_wrap=True)
+    console.print(f"the report with its curves: {target}", soft_wrap=True)
 
 
 def _show_bounds(console: Any, bounds: dict[str, Any]) -> None:
     called = bounds["called"]
     head = ("nats", f"per {called['row']}", f"per {called['unit']}")
     console.print(table(bound_heading(bounds), head, bound_rows(bounds)))
-    console.print(table("how far the importance weights can be trusted", RELIABILITY_HEAD, reliability_rows(bounds)))
+    console.print(table("reliability of the importance weights", RELIABILITY_HEAD, reliability_rows(bounds)))
     parts = bounds["decomposition"]
     one = parts[parts["method"]]
     terms = (one[key] for key in ("kl", "mutual_information", "total_correlation", "dimension_wise_kl"))

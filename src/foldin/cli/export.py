@@ -18,10 +18,11 @@ __all__ = ["command"]
 @click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of items in a list.")
 @JSON
 def command(run: str, target: str, k: int, as_json: bool) -> None:
-    """Write a run as an ONNX graph: it scores a history, bars what is in it, and takes the k best.
+    """Write a run as an ONNX graph that scores all items for a history, excludes the items of the history, and returns the
+    k best.
 
-    Input `history` (users × events, int64 item indices, oldest first, −1 where a history is shorter); outputs `items`
-    and `scores` (users × k). The ids of the items are in the file's metadata, as a JSON list under "items".
+    Input: `history` (users × events, int64 item indices, oldest first, −1 where a history is shorter). Outputs: `items`
+    and `scores` (users × k). The external ids of the items are in the file's metadata, as a JSON list under "items".
 
     \b
     Example:

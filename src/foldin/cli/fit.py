@@ -1,4 +1,4 @@
-"""`foldin fit`: train one model and keep it as a run directory."""
+"""`foldin fit`: train one model and save it as a run directory."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ __all__ = ["command"]
 @click.option("--model", "name", type=ModelName(), required=True, help="Name of the model; `foldin models` lists them.")
 @click.option("--out", "folder", required=True, metavar="RUN", help="Run directory to write.")
 @click.option("--set", "texts", multiple=True, metavar="FIELD=VALUE", help="Setting of the model; may be repeated.")
-@click.option("--resume", is_flag=True, help="Whether a run that was interrupted or killed is continued.")
+@click.option("--resume", is_flag=True, help="Whether to continue a run that was interrupted or killed.")
 @read_options
 @split_options
 @fit_options
@@ -42,8 +42,8 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train a model on PATH (a file, a folder or a name), with early stopping on validation users, and judge it once
-    on the test users. Ctrl-C stops training and keeps the best weights so far.
+    """Train a model on PATH (a file, a folder or the name of a data set), with early stopping on the validation users, and
+    evaluate it once on the test users. Ctrl-C stops training and keeps the best weights so far.
 
     \b
     Example:
@@ -81,7 +81,7 @@ def command(
             keep_interrupted=True,
         )
     if one.result.stopped is Stopped.INTERRUPTED:
-        status(f"interrupted: the best weights so far are kept in {target}; --resume goes on from the last epoch")
+        status(f"interrupted: the best weights so far are saved in {target}; --resume continues from the last epoch")
     save(target, split, one, source=source.as_dict(), seed=seed)
     content = {**report(split, {name: one}, data=path, seed=seed), "run": str(target)}
     if as_json:
@@ -92,4 +92,4 @@ def command(
     epoch = "" if one.result.best_epoch is None else f" (epoch {one.result.best_epoch} of {len(one.result.records)})"
     if epoch:
         out().print(one.result.stopped.sentence)
-    out().print(f"kept in {target}{epoch}; try: foldin recommend {target} --history ID,ID", soft_wrap=True)
+    out().print(f"saved in {target}{epoch}; try: foldin recommend {target} --history ID,ID", soft_wrap=True)

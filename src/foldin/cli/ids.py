@@ -1,4 +1,4 @@
-"""Ids of items as they are typed: one id, or several with commas between."""
+"""Item ids on the command line: one id, or several separated by commas."""
 
 import csv
 from collections.abc import Sequence
@@ -10,20 +10,19 @@ __all__ = ["HOW", "item_indices"]
 
 # For the help of every command that takes ids.
 HOW = (
-    "An option that takes ID,ID,… may be repeated. A value that is itself the id of an item is that item; else it is split at "
-    "commas, where an id with a comma in it stands in quotes, as in CSV: '\"10,5\",7'."
+    "An option that takes ID,ID,… may be repeated. A value that is itself the id of an item is read as that item; any other "
+    "value is split at commas, where an id that contains a comma must be quoted, as in CSV: '\"10,5\",7'."
 )
 
 
 def item_indices(catalog: Catalog, values: Sequence[str], option: str) -> tuple[list[int], list[str]]:
-    """(indices of the items named, notes on values that could be read in two ways).
+    """(indices of the items, notes on values that could be read in two ways).
 
-    Ids are taken as they are, white space at their ends included; where an id with white space is not in the catalog, the one
-    without it is meant.
+    White space at the ends of an id is kept if the catalog has the id with it, and stripped otherwise.
 
     Args:
-        values: of an option that may be repeated.
-        option: its name, for messages.
+        values: values of an option that may be repeated.
+        option: name of the option, for messages.
 
     Raises:
         UnknownItemError: an id that is not in the catalog.
@@ -37,7 +36,7 @@ def item_indices(catalog: Catalog, values: Sequence[str], option: str) -> tuple[
             parts = [part for part in value.split(",") if part.strip()]
             if len(parts) > 1 and all(part in catalog or part.strip() in catalog for part in parts):
                 notes.append(
-                    f"{option} {value!r} is taken as that one item, though its parts are items too; for these repeat {option}"
+                    f"{option} {value!r} is read as one item, though its parts are items too; to give the parts, repeat {option}"
                 )
             continue
         for part in _split(catalog, value, option):
@@ -45,7 +44,7 @@ def item_indices(catalog: Catalog, values: Sequence[str], option: str) -> tuple[
                 found += catalog.indices([part])
                 if part != part.strip() and part.strip() in catalog:
                     notes.append(
-                        f"{option}: {part!r} is taken with its white space; there is an item {part.strip()!r} too"
+                        f"{option}: {part!r} is read with its white space; there is an item {part.strip()!r} too"
                     )
             elif part.strip():
                 found += _one(catalog, part.strip(), option)
@@ -57,11 +56,11 @@ def _split(catalog: Catalog, value: str, option: str) -> list[str]:
     if all(part in catalog or part.strip() in catalog for part in plain):
         return plain  # quotes may be part of an id
     try:
-        # White space before a quote belongs to nobody: '"10,5", "7"'.
+        # White space before a quote is not part of an id: '"10,5", "7"'.
         return next(csv.reader([value], strict=True, skipinitialspace='"' in value), [])
     except csv.Error as error:
         raise ConfigError(
-            f"{option} {value!r}: ids with commas between were expected, one with a comma in quotes: {error}"
+            f"{option} {value!r}: comma-separated ids were expected, an id that contains a comma in quotes: {error}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""`foldin keys`: who may call the service."""
+"""`foldin keys`: API keys of the service."""
 
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ _URL = click.option(
     "url",
     default="sqlite:///events.db",
     show_default=True,
-    help="Database of the service.",
+    help="Database of events and keys of the service: sqlite:///FILE or postgresql://…",
 )
 
 
@@ -32,7 +32,7 @@ def _ring(url: str) -> "KeyRing":
 
 @click.group()
 def command() -> None:
-    """API keys of the service. Only a digest of each is kept.
+    """Manage the API keys of the service. Only a digest of each key is stored.
 
     \b
     Example:
@@ -49,11 +49,11 @@ def command() -> None:
     default=("read",),
     show_default=True,
     type=click.Choice(["read", "write", "admin"]),
+    help="What the key may do: read lists and items, write events and users, admin models; may be repeated.",
 )
 @_URL
 def add(name: str, scopes: tuple[str, ...], url: str) -> None:
-    """Make a key, and print it: the only time that it is seen. Scopes: read lists and items, write events and users,
-    admin models.
+    """Create a key called NAME and print it. It cannot be shown again.
 
     \b
     Example:
@@ -66,7 +66,7 @@ def add(name: str, scopes: tuple[str, ...], url: str) -> None:
 @_URL
 @JSON
 def list_keys(url: str, as_json: bool) -> None:
-    """Names and scopes of all keys.
+    """List the names and scopes of all keys.
 
     \b
     Example:
@@ -84,7 +84,7 @@ def list_keys(url: str, as_json: bool) -> None:
 @click.argument("name")
 @_URL
 def remove(name: str, url: str) -> None:
-    """Take a key back; requests with it are refused from now on.
+    """Revoke the key called NAME. Requests with it are then refused.
 
     \b
     Example:

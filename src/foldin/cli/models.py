@@ -16,9 +16,9 @@ __all__ = ["command"]
 @click.argument("name", type=ModelName(), required=False)
 @JSON
 def command(name: str | None, as_json: bool) -> None:
-    """List the models, or the settings of the model NAME: what `--set field=value` can change.
+    """List the models, or the settings of the model NAME, which `--set field=value` changes.
 
-    A setting with a dot belongs to one of the ways that the setting before the dot chooses among.
+    A setting with a dot belongs to an option of the setting before the dot.
 
     \b
     Example:
@@ -33,7 +33,7 @@ def command(name: str | None, as_json: bool) -> None:
         kinds = {one: config.model_class for one, config in MODELS.usable().items()}
         for one in MODELS:
             if one not in kinds:
-                status(f"{one} is left out: {MODELS.package(one)} cannot be imported")
+                status(f"{one} is not listed: the package {MODELS.package(one)} cannot be imported")
         rows = [(one, kind.summary, "yes" if kind.has_likelihood else "no") for one, kind in kinds.items()]
         out().print(table("Models", ("name", "", "likelihood"), rows, left=3))
     else:
@@ -42,22 +42,22 @@ def command(name: str | None, as_json: bool) -> None:
 
 
 def _meaning(about: dict[str, Any]) -> str:
-    """What a setting means, the ways that it belongs to, and those that it chooses among."""
+    """Help of a setting, with the options that it belongs to and the options that it chooses among."""
     belongs = [
         f"{chooser}={' or '.join(ways if alike(ways) else (f'{way} ({_text(one)})' for way, one in ways.items()))}"
         for chooser, ways in about.get("with", {}).items()
     ]
-    told = about["help"] + (f" With {', '.join(belongs)}." if belongs else "")
-    return told + "".join(f"\n{way}: {meaning}" for way, meaning in about.get("options", {}).items())
+    text = about["help"] + (f" With {', '.join(belongs)}." if belongs else "")
+    return text + "".join(f"\n{way}: {meaning}" for way, meaning in about.get("options", {}).items())
 
 
 def _default(about: dict[str, Any]) -> str:
-    """The default; nothing where the ways that a setting belongs to have different ones, which stand beside them."""
+    """The default; empty where it differs between the options that a setting belongs to, since `_meaning` lists those."""
     return _text(about["default"]) if all(map(alike, about.get("with", {}).values())) else ""
 
 
 def _text(value: Any) -> str:
-    """A default as `--set` would be given it."""
+    """A default in the syntax of `--set`."""
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)

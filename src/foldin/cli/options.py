@@ -34,12 +34,12 @@ JSON = click.option(
     "--json",
     "as_json",
     is_flag=True,
-    help="Whether standard output is one JSON object and nothing else.",
+    help="Whether to print one JSON object on standard output and nothing else.",
 )
 
 
 class ModelName(click.ParamType):
-    """A model's name, from `foldin.models.MODELS`."""
+    """Name of a model in `foldin.models.MODELS`."""
 
     name = "model"
 
@@ -65,7 +65,7 @@ def _stack(function: F, options: list[Callable[[F], F]]) -> F:
     return function
 
 
-# What a value of an option of reading may be, where that is not any text.
+# Types of the options of reading that do not take arbitrary text.
 _READ_TYPES = {"format": click.Choice(FORMATS), "repeats": click.Choice(REPEATS), "min_rating": click.FLOAT}
 
 
@@ -82,7 +82,7 @@ def _read_option(option: Field[Any]) -> Callable[[F], F]:
 
 
 def read_options(function: F) -> F:
-    """How a log is read."""
+    """Add the options of reading a log."""
     return _stack(
         function,
         [
@@ -92,58 +92,60 @@ def read_options(function: F) -> F:
                 type=click.IntRange(1),
                 default=1,
                 show_default=True,
-                help="Least number of events of an item that is kept.",
+                help="Minimum number of events of an item; items with fewer are dropped.",
             ),
             click.option(
-                "--core", is_flag=True, help="Whether both minimum filters are repeated until both hold (a k-core)."
+                "--core",
+                is_flag=True,
+                help="Whether to repeat the minimum filters on users and items until both hold (a k-core).",
             ),
         ],
     )
 
 
 def split_options(function: F) -> F:
-    """How a log is split."""
+    """Add the options of splitting a log."""
     return _stack(
         function,
         [
             click.option(
                 "--protocol",
                 type=click.Choice(PROTOCOLS),
-                help="Protocol by which users or events are held out  [default: given for a folder that is split, else strong]",
+                help="Protocol that holds out users or events  [default: given for a folder that is split already, else strong]",
             ),
             click.option(
                 "--held-out",
                 type=float,
                 default=0.1,
                 show_default=True,
-                help="Share (below 1) or number held out for validation, and as many for the test.",
+                help="Share (below 1) or number of users, or of events, held out for validation, and as many for the test.",
             ),
             click.option(
                 "--fold-in",
                 type=click.Choice(FOLD_INS),
                 default="train",
                 show_default=True,
-                help="What the model sees of test users in a folder of train, valid and test: their training events, as "
-                "published, or all events before the test.",
+                help="Events by which test users are folded in, for a folder of train, valid and test: their training events, "
+                "or all events before the test events.",
             ),
             click.option(
                 "--min-events",
                 type=click.IntRange(1),
-                help="Least number of events of a user who is kept  [default: 5; last-out 3]",
+                help="Minimum number of events of a user; users with fewer are dropped  [default: 5; last-out 3]",
             ),
             click.option(
                 "--split-seed",
                 type=SEED,
                 default=0,
                 show_default=True,
-                help="Seed by which users are held out, and their targets chosen.",
+                help="Seed of the split: which users are held out, and which of their events are targets.",
             ),
         ],
     )
 
 
 def fit_options(function: F) -> F:
-    """How models are trained."""
+    """Add the options of training."""
     return _stack(
         function,
         [
@@ -151,14 +153,14 @@ def fit_options(function: F) -> F:
                 "--seed", type=SEED, default=0, show_default=True, help="Seed of initial weights and of training."
             ),
             click.option(
-                "--epochs", type=click.IntRange(1), help="Largest number of epochs  [default: the model's own]"
+                "--epochs", type=click.IntRange(1), help="Maximum number of epochs  [default: the model's setting]"
             ),
             click.option(
                 "--patience",
                 type=click.IntRange(1),
                 default=20,
                 show_default=True,
-                help="Epochs without a better validation figure after which training stops.",
+                help="Number of epochs without an improvement of the validation metric after which training stops.",
             ),
             click.option(
                 "--metric", default="ndcg@100", show_default=True, help="Validation metric that chooses the best epoch."
@@ -167,7 +169,7 @@ def fit_options(function: F) -> F:
             click.option(
                 "--calibrate",
                 is_flag=True,
-                help="Whether a temperature that makes scores probabilities is fitted on the validation users.",
+                help="Whether to fit a temperature on the validation users that turns scores into calibrated probabilities.",
             ),
         ],
     )
@@ -181,7 +183,7 @@ def source_of(path: str, values: Mapping[str, Any]) -> Source:
 
 
 def settings_of(texts: tuple[str, ...]) -> dict[str, str]:
-    """`field=value` texts as a mapping.
+    """Texts `field=value` as a mapping.
 
     Raises:
         ConfigError: a text without "=".
@@ -190,6 +192,6 @@ def settings_of(texts: tuple[str, ...]) -> dict[str, str]:
     for text in texts:
         name, sign, value = text.partition("=")
         if not sign or not name:
-            raise ConfigError(f"--set {text!r}: field=value was expected")
+            raise ConfigError(f"--set {text!r}: FIELD=VALUE was expected")
         settings[name.strip()] = value.strip()
     return settings

@@ -1,4 +1,4 @@
-"""What users see: tables on standard output, progress on standard error, or one JSON object."""
+"""Output of commands: tables or one JSON object on standard output, progress on standard error."""
 
 import json
 import time
@@ -26,17 +26,17 @@ def out() -> Console:
 
 
 def err() -> Console:
-    """Standard error, for progress and remarks."""
+    """Standard error, for progress and notes."""
     return Console(stderr=True, highlight=False, markup=False)
 
 
 def json_out(content: Mapping[str, Any]) -> None:
-    """One JSON object on standard output."""
+    """Print one JSON object on standard output."""
     click.echo(json.dumps(content, indent=1, allow_nan=False))
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, left: int = 1) -> Table:
-    """A plain table; the first `left` columns to the left, figures to the right. Text is taken as it is, never as markup."""
+    """A plain table; the first `left` columns are left-aligned, the others right-aligned. Text is not parsed as markup."""
     made = Table(title=Text(title, style="bold"), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for place, name in enumerate(columns):
         made.add_column(Text(name), justify="left" if place < left else "right", no_wrap=place >= left)
@@ -46,14 +46,14 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text
 
 
 def status(message: str) -> None:
-    """A remark on standard error."""
+    """Print a note on standard error."""
     console = err()
     console.print(message, style="dim" if console.is_terminal else "", soft_wrap=True)
 
 
 @contextmanager
 def working(what: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar for a count of known or unknown length on a terminal; silent elsewhere."""
+    """A progress bar for a count of known or unknown length on a terminal; nothing elsewhere."""
     if not err().is_terminal:
         yield lambda _done, _total: None
         return
@@ -70,7 +70,7 @@ def working(what: str) -> Iterator[Callable[[int, int | None], None]]:
 
 
 class FitBar(FitProgress):
-    """Training as a bar with terms and figure on a terminal; a line now and then elsewhere."""
+    """Progress of training: a bar with loss terms and metric on a terminal, a line every few seconds elsewhere."""
 
     def __init__(self, name: str, metric: str) -> None:
         self.name, self.metric = name, metric
@@ -109,7 +109,7 @@ class FitBar(FitProgress):
         if self._bar is not None:
             self._task = self._bar.add_task(self._of, total=float(epochs), completed=done, info="")
         if done:
-            status(f"{self._of}: goes on after epoch {done}")
+            status(f"{self._of}: continues after epoch {done}")
 
     def step(self, phase: str, done: int, total: int, terms: Mapping[str, Tensor]) -> None:
         now = time.monotonic()

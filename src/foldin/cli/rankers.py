@@ -1,4 +1,4 @@
-"""The option that says how lists are made."""
+"""The option `--ranker`, which chooses how lists are made."""
 
 from collections.abc import Sequence
 
@@ -14,20 +14,20 @@ RANKER = click.option(
     default="exact",
     show_default=True,
     metavar="RANKER",
-    help="How lists are made. " + "; ".join(f"{name}: {meaning}" for name, meaning in RANKERS.items()) + ".",
+    help="Ranker that makes the lists. " + "; ".join(f"{name}: {meaning}" for name, meaning in RANKERS.items()) + ".",
 )
 
 
 def named_rankers(values: Sequence[str]) -> dict[str, str]:
-    """Rankers by the name of their run, "" for all others, from texts such as `beam:100` and `films=beam:100`.
+    """Rankers by the name of their run ("" for all other runs), from texts such as `beam:100` and `films=beam:100`.
 
     Raises:
-        ConfigError: two for one run.
+        ConfigError: two rankers for one run.
     """
     found: dict[str, str] = {}
     for text in values:
         run, equals, ranker = text.rpartition("=")
         if run in found:
-            raise ConfigError(f"--ranker {text}: there is one already for {run or 'all runs'}")
+            raise ConfigError(f"--ranker {text}: a ranker for {run or 'all runs'} was given already")
         found[run if equals else ""] = ranker
     return found

@@ -39,12 +39,12 @@ __all__ = ["as_rows", "command", "list_table", "single_ranker"]
 
 _WRITERS = {".parquet": "write_parquet", ".csv": "write_csv", ".ndjson": "write_ndjson", ".jsonl": "write_ndjson"}
 
-_USERS = 4096  # of a file, whose lists are made at once
-_ROW_BYTES = 200.0  # of a place of a list on its way into a file
+_USERS = 4096  # users of a file in one block
+_ROW_BYTES = 200.0  # memory for one entry of a list before it is written
 
 
 def as_rows(model: Recommender[Any], catalog: Catalog, found: RankedLists, user: int) -> list[dict[str, Any]]:
-    """One user's list as data: a probability, or a score that only ranks, and what the ranker knows beside it."""
+    """One user's list as data: for each item its probability, or a score without a scale, and the ranker's further columns."""
     rows, more = [], found.columns()
     for place, item in enumerate(found.items[user].tolist()):
         if item < 0:
@@ -57,7 +57,7 @@ def as_rows(model: Recommender[Any], catalog: Catalog, found: RankedLists, user:
 
 
 def list_table(title: str, rows: list[dict[str, Any]]) -> Any:
-    """A user's list to look at."""
+    """A user's list as a table for the terminal."""
     columns: dict[str, tuple[str, Callable[[float], str]]] = {
         "probability": ("probability", lambda v: f"{v:.2%}"),
         "score": ("score", lambda v: f"{v:.3f}"),
@@ -71,20 +71,20 @@ def list_table(title: str, rows: list[dict[str, Any]]) -> Any:
 
 
 def single_ranker(model: Recommender[Any], ranker: Ranker, *, seed: int = 0, draws: int | None = None) -> Ranker:
-    """The ranker with the posterior's spread, where the model has one and the ranker does not tell it already."""
+    """The ranker with posterior standard deviations and intervals, where the model has a posterior and the ranker lacks them."""
     if capability(model, PosteriorSampler) and not isinstance(ranker, PosteriorSample):
         return WithSpread(ranker, draws, seed=seed)
     return ranker
 
 
 def _history(run: Run, ids: tuple[str, ...], titles: tuple[str, ...]) -> ResolvedHistory:
-    """What a user took, as the service would read it too.
+    """A user's history, resolved in the same way as in the service.
 
     Raises:
-        UnknownItemError: an id or a title that the catalog does not have.
+        UnknownItemError: an id or a title that is not in the catalog.
     """
-    named = [run.catalog.ids[at] for at in _items(run.catalog, ids, "--history")]
-    return resolve_history(run.catalog, named, titles=titles, repeats=repeats_of(run.info))
+    known = [run.catalog.ids[at] for at in _items(run.catalog, ids, "--history")]
+    return resolve_history(run.catalog, known, titles=titles, repeats=repeats_of(run.info))
 
 
 def _items(catalog: Catalog, ids: tuple[str, ...], option: str) -> list[int]:
@@ -95,12 +95,12 @@ def _items(catalog: Catalog, ids: tuple[str, ...], option: str) -> list[int]:
 
 
 def _start_note(model: Recommender[Any], users: Histories) -> str | None:
-    """What is to be said of a list that does not come from the user's own events."""
+    """A note for a list of the most popular items; None for a list that depends on the user's events."""
     start = capability(model, PopularStart)
     if start is None or not start.given_popularity(users)[0]:
         return None
-    known = "no history" if users.n_events == 0 else "nothing is learned of the items in the history"
-    return f"{known}: these are the most popular items"
+    reason = "no history" if users.n_events == 0 else "the model has learned nothing about the items of this history"
+    return f"{reason}: these are the most popular items"
 
 
 @click.command()
@@ -109,34 +109,44 @@ def _start_note(model: Recommender[Any], users: Histories) -> str | None:
     "--history", "ids", multiple=True, metavar="ID,ID,…", help="Ids of the items that the user took, oldest first."
 )
 @click.option(
-    "--likes", "titles", multiple=True, metavar="TITLE", help="Title of an item that the user took; may be repeated."
+    "--likes",
+    "titles",
+    multiple=True,
+    metavar="TITLE",
+    help="Title of an item that the user took; may be repeated.",
 )
-@click.option("--users", "file", metavar="FILE", help="Log of users, in any format that `fit` reads.")
-@click.option("--out", "target", metavar="FILE", help="File of their lists, ending in .parquet, .csv or .ndjson.")
+@click.option(
+    "--users", "file", metavar="FILE", help="Log of the users to recommend to, in any format that `fit` reads."
+)
+@click.option(
+    "--out", "target", metavar="FILE", help="File for the lists of --users, ending in .parquet, .csv or .ndjson."
+)
 @click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of items in a list.")
 @click.option("--allow", multiple=True, metavar="ID,ID,…", help="Ids of the only items that may be listed.")
 @click.option("--deny", multiple=True, metavar="ID,ID,…", help="Ids of items that may not be listed.")
 @click.option("--keep-seen", is_flag=True, help="Whether items of the history may be listed too.")
 @click.option(
-    "--explore", is_flag=True, help="Whether the list is that of one draw from the posterior, with propensities."
+    "--explore",
+    is_flag=True,
+    help="Whether to rank by one draw from the posterior, with propensities; the same as --ranker sample.",
 )
 @click.option(
     "--seed",
     type=SEED,
     default=0,
     show_default=True,
-    help="Seed of the draws; with it a user is given the same list in any file.",
+    help="Seed of the draws. One seed gives a user the same list in any file.",
 )
 @click.option(
     "--draws",
     type=click.IntRange(2),
-    help="Number of draws from the posterior, for intervals and P(in the top k)  [default: 100; with --explore 1000, but 100 "
-    "of lda and poisson]",
+    help="Number of draws from the posterior, for intervals and P(in the top k)  [default: 100; with --explore 1000, or 100 "
+    "for lda and poisson]",
 )
 @click.option(
     "--where",
     metavar="JSON",
-    help="Conditions on attributes of the items, as the service takes them: any_of, all_of, none_of, contains, low, high. "
+    help="Conditions on features of the items, as in the service's `filter`: any_of, all_of, none_of, contains, low, high. "
     """Example: '{"genres": {"any_of": ["Comedy"]}, "year": {"low": 1990}}'.""",
 )
 @RANKER
@@ -160,24 +170,25 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Fold in one new user (--history, --likes) or everybody in a file (--users, --out) and list what they may pick
-    next. Nothing is retrained. With neither, the list of a user with no history.
+    """Recommend items to one new user (--history, --likes) or to every user of a file (--users, --out). Users are folded in:
+    nothing is retrained. With neither, the list is that of a user with no history.
 
-    A model with a posterior says how sure it is: the 90 % credible interval of each probability (--json: its standard
-    deviation too), and P(in the top k) with its standard error. Under --explore the list is that of one draw from the
-    posterior, and P(in the top k), over further, independent draws, is each item's marginal propensity: that of being
-    anywhere in the list. It is 0 where no draw listed the item; inverse_propensity, (n + 1) / (X + 1) with X of n draws, is the
-    finite weight for inverse propensity scoring. An item of propensity p needs several times 1/p draws.
+    For a model with a posterior, each item comes with the 90 % credible interval of its probability (with --json also the
+    standard deviation) and P(in the top k) with its standard error. With --explore the list is ranked by one draw from the
+    posterior, and P(in the top k), estimated from further, independent draws, is each item's marginal propensity: the
+    probability that it is anywhere in the list. It is 0 if no draw listed the item. inverse_propensity, (n + 1) / (X + 1) where
+    X of n draws listed it, is a finite weight for inverse propensity scoring. An item of propensity p needs several times 1/p
+    draws.
 
-    An option that takes ID,ID,… may be repeated. A value that is itself the id of an item is that item, commas, blanks and
-    all; else it is split at commas, and an id with a comma stands in quotes, as in CSV: '"10,5",7'.
+    An option that takes ID,ID,… may be repeated. A value that is itself the id of an item is read as that item, commas and
+    spaces included; any other value is split at commas, and an id that contains a comma must be quoted, as in CSV: '"10,5",7'.
 
-    Whoever a model has learned nothing of, such as a user with no history, is given the most popular items, and a note
-    says so. Every user in FILE gets a list, also where none of the events can be used. The file that --out names may be
-    there already only where this command wrote it.
+    A user about whom the model has learned nothing, such as a user with no history, is given the most popular items, and a
+    note says so. Every user in the file of --users gets a list, even if none of the events can be used. An existing file is
+    overwritten by --out only if this command wrote it.
 
-    With --users, a beam or an index is measured too: the share of the exact lists that it found, on up to a thousand of the
-    users. --explore stands for --ranker sample.
+    With --users and --ranker beam or index, the share of the exact lists that the ranker found is measured on up to a thousand
+    users.
 
     \b
     Example:
@@ -186,11 +197,11 @@ def command(
     loaded = load_run(run, device=choose_device(device))
     catalog = loaded.catalog
     if explore and ranker not in ("exact", "sample"):
-        raise ConfigError(f"--explore stands for --ranker sample, and goes without --ranker {ranker}")
+        raise ConfigError(f"--explore means --ranker sample and cannot be combined with --ranker {ranker}")
     by = ranker_of("sample" if explore else ranker, loaded.model, seed=seed, draws=draws)
     allowed = _items(catalog, allow, "--allow")
     if allow and not allowed:
-        raise ConfigError("--allow names no item, so that no item may be listed")
+        raise ConfigError("--allow contains no item, so that no item may be listed")
     eligible = partial(
         Eligibility.of,
         exclude_seen=not keep_seen,
@@ -200,11 +211,11 @@ def command(
     )
     if file is not None:
         if target is None or ids or titles:
-            raise ConfigError("--users goes with --out FILE, and without --history and --likes")
+            raise ConfigError("--users needs --out FILE and cannot be combined with --history or --likes")
         _for_file(loaded, Path(file), Path(target), k, eligible, by, as_json=as_json)
         return
     if target is not None:
-        raise ConfigError("--out goes with --users FILE")
+        raise ConfigError("--out needs --users FILE")
     history = _history(loaded, ids, titles)
     users = history.histories(loaded.model.n_items)
     by = single_ranker(loaded.model, by, seed=seed, draws=draws)
@@ -238,21 +249,21 @@ def _for_file(
     places = min(k, len(catalog))
     require_memory(
         _ROW_BYTES * float(len(users)) * places,
-        f"{len(users):,} lists of {places:,} places",
+        f"{len(users):,} lists of {places:,} items",
         "ask for shorter lists (-k), or for fewer users at a time",
     )
     if asked.unknown_events:
         status(
-            f"{asked.unknown_events:,} events on {asked.unknown_items:,} items that the model does not know are left out"
+            f"{asked.unknown_events:,} events with {asked.unknown_items:,} items that are not in the model's catalog are ignored"
         )
     if asked.without_events:
-        status(f"{asked.without_events:,} users have no event that can be used")
+        status(f"{asked.without_events:,} users have no usable event")
     frames = []
     step = _USERS
     with working("users") as bar:
         for start in range(0, len(users), step):
             part = users.rows(start, start + step)
-            # The spread over the posterior costs a hundred times the list: for a file only where the ranker brings it.
+            # Posterior spread costs a hundred times the list, so a file gets it only if the ranker computes it anyway.
             ids = asked.users[start : start + step]
             keys = [user_key(user) for user in ids]
             found = rank(model, part, k, ranker=ranker, eligible=eligible(part), keys=keys)
@@ -284,7 +295,8 @@ def _for_file(
         out().print(f"{len(users):,} users, {lists.height:,} rows → {target}", soft_wrap=True)
         if popular:
             out().print(
-                f"note: {popular:,} of them are given the most popular items, for want of a history", soft_wrap=True
+                f"note: {popular:,} of them are given the most popular items, since they have no usable history",
+                soft_wrap=True,
             )
         if recall is not None:
             out().print(f"{recall:.1%} of the exact lists were found ({min(len(users), 1000):,} users)")

@@ -1,4 +1,4 @@
-"""`foldin serve`: a run as an HTTP service."""
+"""`foldin serve`: serve runs over HTTP."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ __all__ = ["command", "server_module"]
 
 
 def server_module() -> Any:
-    """`foldin.serve.server`, or which package it lacks.
+    """The module `foldin.serve.server`.
 
     Raises:
         MissingExtraError: the extra `serve` is not installed.
@@ -42,15 +42,17 @@ def server_module() -> Any:
     type=click.IntRange(0, 65535),
     default=8000,
     show_default=True,
-    help="Port; 0 for a free one.",
+    help="Port to listen on; 0 for any free one.",
 )
-@click.option("--no-keys", is_flag=True, help="Whether calls need no key: only for the address of this machine.")
+@click.option(
+    "--no-keys", is_flag=True, help="Whether to answer requests without a key; only allowed on the loopback address."
+)
 @click.option(
     "--rate",
     type=click.FloatRange(0, min_open=True),
     default=1000.0,
     show_default=True,
-    help="Requests a second that each key may make.",
+    help="Largest number of requests per second with one key.",
 )
 @click.option(
     "--queue",
@@ -58,15 +60,15 @@ def server_module() -> Any:
     type=click.IntRange(1),
     default=1024,
     show_default=True,
-    help="Number of requests that may wait for a model.",
+    help="Largest number of requests that may wait for a model.",
 )
 @click.option(
     "--ranker",
     "rankers",
     multiple=True,
     metavar="[RUN=]RANKER",
-    help="How lists are made that do not explore: exact, beam:WIDTH or index:FAISS:EFFORT, as in `foldin recommend`; of one run, "
-    "or of all. May be repeated.  [default: exact]",
+    help="Ranker of lists without exploration, for one run or for all: exact, beam:WIDTH or index:FAISS:EFFORT, as in "
+    "`foldin recommend`; may be repeated.  [default: exact]",
 )
 @DEVICE
 def command(
@@ -80,11 +82,11 @@ def command(
     rankers: tuple[str, ...],
     device: str,
 ) -> None:
-    """Serve trained runs over HTTP: users are folded in from their latest events, nothing is retrained. The first run
-    answers who names no model. The interface is described at /openapi.json.
+    """Serve trained runs over HTTP: users are folded in from their latest events, nothing is retrained. The first run is
+    the default model, for requests that do not choose one. The API is described at /openapi.json.
 
-    A run that is trained again in its folder is put into service without a dropped request; a damaged one is refused.
-    Without --no-keys every request needs a key from `foldin keys add`.
+    If a run is trained again in its folder, the service switches to the new one without dropping a request; a damaged run is
+    refused. Without --no-keys every request needs a key from `foldin keys add`.
 
     \b
     Example:
@@ -104,4 +106,4 @@ def command(
         device=str(choose_device(device)),
         rankers=named_rankers(rankers),
     )
-    server.run(app, watcher, host=host, port=port, ready=lambda address: status(f"serving at {address}; Ctrl-C ends"))
+    server.run(app, watcher, host=host, port=port, ready=lambda address: status(f"serving at {address}; Ctrl-C stops"))

@@ -25,9 +25,9 @@ def _cell(entry: Mapping[str, Any] | None, places: int = 3) -> Text:
 
 
 def metrics_table(content: Mapping[str, Any], shown: Sequence[str] = SHOWN) -> Table:
-    """Models side by side; behind each mean its 95 % interval over users, a dash where they are too few for one.
+    """Metrics of models side by side: each mean with its 95 % interval over users, or a dash where there are too few users.
 
-    Perplexity stands there twice: of the mean over users of their mean log-likelihood, and of the mean over all held-out events.
+    Perplexity is given twice: from the mean over users of their mean log-likelihood, and from the mean over held-out events.
     """
     first = next(iter(content["models"].values()))["metrics"]
     names = [name for name in shown if name in first] or [n for n in first if "@" in n][:4]
@@ -54,7 +54,7 @@ def metrics_table(content: Mapping[str, Any], shown: Sequence[str] = SHOWN) -> T
 
 
 def show_calibrations(console: Console, content: Mapping[str, Any]) -> None:
-    """The temperature of each model that has one, and what it brought, in a sentence."""
+    """Print a sentence for each calibrated model: its temperature, and its gain in nats."""
     for model, about in content["models"].items():
         found = about.get("calibration")
         if found is None:
@@ -64,18 +64,18 @@ def show_calibrations(console: Console, content: Mapping[str, Any]) -> None:
             continue
         console.print(
             f"  {model}: temperature {found['temperature']:.4g}, fitted on {found['events']:,} held-out events of "
-            f"{found['users']:,} validation users, where it gains {found['gain']:.4f} nats per event",
+            f"{found['users']:,} validation users; gain there {found['gain']:.4f} nats per event",
             soft_wrap=True,
         )
 
 
 def show_tests(console: Console, content: Mapping[str, Any], metric: str) -> None:
-    """Each pair of models on one metric, in a sentence."""
+    """Print a sentence for the paired test of each two models on one metric."""
     for test in content["tests"]:
         if test["metric"] != metric:
             continue
         if test["p_adjusted"] is None:
-            console.print(f"  {test['a']} and {test['b']}: no test, since a difference in {metric} is not finite")
+            console.print(f"  {test['a']} and {test['b']}: no test, because a difference in {metric} is not finite")
             continue
         better, worse = (test["a"], test["b"]) if test["difference"] >= 0 else (test["b"], test["a"])
         sure = "significant" if test["p_adjusted"] < 0.05 else "not significant"

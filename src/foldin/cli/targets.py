@@ -1,4 +1,4 @@
-"""Single files that commands write: what was there before is replaced only where foldin wrote it."""
+"""Single files that commands write: an existing file is overwritten only if foldin wrote it."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from foldin.reports.page import GENERATOR
 __all__ = ["check_file"]
 
 _HEAD = 1 << 16
-_LISTS = {"user", "rank", "item", "title"}  # columns of a file of lists
+_LISTS = {"user", "rank", "item", "title"}  # columns of a file of recommendation lists
 
 
 def _head(path: Path) -> str:
@@ -47,15 +47,15 @@ def _ours(path: Path) -> bool:
 
 
 def check_file(path: Path, option: str, suffixes: tuple[str, ...], *, source: Path | None = None) -> None:
-    """Nothing when a command may write a file there: a new one, or in place of one that the command wrote before.
+    """Raise unless a command may write this file: a new one, or one that the same command wrote before.
 
     Args:
-        option: that names it, for messages.
-        suffixes: that its name may end in.
-        source: a file that is read, which is not to be written over.
+        option: option that gives the path, for messages.
+        suffixes: allowed file extensions.
+        source: input file of the command, which must not be overwritten.
 
     Raises:
-        ConfigError: another ending, a folder, a place that is no folder, the file that is read, or somebody else's file.
+        ConfigError: another extension, a folder, a parent that is no folder, the input file, or a file of other origin.
     """
     if path.suffix not in suffixes:
         raise ConfigError(f"{option} {path}: a file name ending in {' or '.join(suffixes)} was expected")
@@ -63,12 +63,12 @@ def check_file(path: Path, option: str, suffixes: tuple[str, ...], *, source: Pa
         raise ConfigError(f"{option} {path}: is a folder; a file name was expected")
     above = next((one for one in path.parents if one.exists()), None)
     if above is not None and not above.is_dir():
-        raise ConfigError(f"{option} {path}: {above} is a file, and nothing can be written into it")
+        raise ConfigError(f"{option} {path}: {above} is a file, not a folder")
     if not path.exists():
         return
     if source is not None and source.exists() and path.samefile(source):
-        raise ConfigError(f"{option} {path}: is the file that is read; give another name")
+        raise ConfigError(f"{option} {path}: is the input file; give another name")
     if not path.is_file() or not _ours(path):
         raise ConfigError(
-            f"{option} {path}: is there already and was not written by this command; give another name, or remove it"
+            f"{option} {path}: exists already and was not written by this command; give another name, or remove it"
         )

@@ -1,4 +1,4 @@
-"""The users that a file asks lists for: all of them, also those none of whose events can be used."""
+"""The users of a file to recommend to: all of them, including users without a usable event."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,13 +21,14 @@ __all__ = ["Asked", "users_of"]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Asked:
-    """Who is asked for.
+    """The users to recommend to.
 
     Args:
-        users: external ids, in the order of ids.
-        histories: of each of them, over the run's catalog; empty where no event can be used.
-        unknown_events, unknown_items: events on items that the run's catalog lacks, which are left out, and those items.
-        without_events: users who are left with an empty history.
+        users: external ids, sorted.
+        histories: history of each user over the run's catalog; empty if no event can be used.
+        unknown_events: number of ignored events, whose items are not in the run's catalog.
+        unknown_items: number of those items.
+        without_events: number of users with an empty history.
     """
 
     users: pl.Series
@@ -38,7 +39,7 @@ class Asked:
 
 
 def users_of(run: Run, file: Path) -> Asked:
-    """The users in a log, read as the run's own was, as far as the file has the columns for it.
+    """The users in a log, read with the options of the run's training log, as far as the file has those columns.
 
     Raises:
         DataError: the file cannot be read.
@@ -59,14 +60,14 @@ def users_of(run: Run, file: Path) -> Asked:
             time_format=source.time_format,
         )
     except EmptyLogError:
-        log = None  # everybody is asked for all the same
-    named = (column.fill_nan(None) if column.dtype.is_float() else column).drop_nulls()
-    if named.dtype == pl.String:
-        missing = named.str.strip_chars().str.to_lowercase().is_in(["", *MISSING_WORDS])
-        named = named.filter(~missing if log is None else ~missing | named.is_in(log.users.to_list()))
-    users = encode(id_column(named, str(file), lambda at: at + 1))[1]
+        log = None  # every user gets a list all the same
+    given = (column.fill_nan(None) if column.dtype.is_float() else column).drop_nulls()
+    if given.dtype == pl.String:
+        missing = given.str.strip_chars().str.to_lowercase().is_in(["", *MISSING_WORDS])
+        given = given.filter(~missing if log is None else ~missing | given.is_in(log.users.to_list()))
+    users = encode(id_column(given, str(file), lambda at: at + 1))[1]
     if log is None and users.is_empty():
-        raise EmptyLogError(f"{file}: nobody is named in it")
+        raise EmptyLogError(f"{file}: it contains no user id")
     return _asked(users, log, run.catalog)
 
 
@@ -84,7 +85,7 @@ def _asked(users: pl.Series, log: EventLog | None, catalog: Catalog) -> Asked:
             how="left",
             maintain_order="left",
         )["at"]
-        extended = replace(own, offsets=np.append(own.offsets, own.offsets[-1]))  # one more, who has no event
+        extended = replace(own, offsets=np.append(own.offsets, own.offsets[-1]))  # one more user, without events
         own = extended.select(at.fill_null(len(extended) - 1).to_numpy())
     else:
         users = log.users

@@ -1,4 +1,4 @@
-"""Event logs: read, validated, split, and handed on as `Histories`; and rows of tensors, pictures among them."""
+"""Event logs, read, validated and split into `Histories`; and examples as rows of a tensor, such as pictures."""
 
 from foldin.data.catalog import Catalog
 from foldin.data.examples import Examples

@@ -1,4 +1,4 @@
-"""External item ids ↔ indices, with titles, attributes and counts."""
+"""External item ids ↔ indices, with titles, features and counts."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -17,10 +17,10 @@ __all__ = ["Catalog"]
 
 @dataclass(frozen=True, eq=False)
 class Catalog:
-    """The items a model knows, in index order.
+    """The items of a model, in index order.
 
-    `table` has the columns `item` (external id, text, unique) and `count` (training events); `title` and further
-    attributes where the log brought them.
+    `table` has the columns `item` (external id, text, unique) and `count` (training events); where the
+    log has them, also `title` and feature columns.
     """
 
     table: pl.DataFrame
@@ -30,24 +30,24 @@ class Catalog:
         missing = {"item", "count"} - set(self.table.columns)
         if missing:
             raise DataError(f"a catalog needs the columns 'item' and 'count'; missing: {sorted(missing)}")
-        if self.table["item"].dtype != pl.String:  # ids are text, so that the same one is asked for everywhere
+        if self.table["item"].dtype != pl.String:  # ids are text in files and requests
             object.__setattr__(self, "table", self.table.with_columns(pl.col("item").cast(pl.String)))
         if self.table["item"].null_count():
             raise DataError(
-                f"a catalog has an item without an id, in row {int(self.table['item'].is_null().arg_true()[0]) + 1:,}"
+                f"the catalog has an item without an id, in row {int(self.table['item'].is_null().arg_true()[0]) + 1:,}"
             )
         ids = self.table["item"].to_list()
         index = dict(zip(ids, range(len(ids)), strict=True))
         if len(index) != len(ids):
-            raise DataError(f"a catalog must name each item once: {len(ids)} rows, {len(index)} distinct ids")
+            raise DataError(f"the ids of a catalog must be unique: {len(ids)} rows, {len(index)} distinct ids")
         object.__setattr__(self, "_index", index)
 
     @classmethod
     def from_ids(cls, ids: Sequence[str], counts: Int64[Array, " items"] | None = None) -> "Catalog":
-        """A catalog of ids alone.
+        """A catalog without titles and features.
 
         Raises:
-            DataError: an id twice, or not a count for each.
+            DataError: an id occurs twice, or the number of counts differs.
         """
         if counts is not None and len(counts) != len(ids):
             raise DataError(f"{len(counts):,} counts for {len(ids):,} items")
@@ -65,7 +65,7 @@ class Catalog:
 
     @cached_property
     def titles(self) -> list[str]:
-        """Titles by index; an item without one goes by its id."""
+        """Titles by index; for an item without a title, its id."""
         if "title" not in self.table.columns:
             return self.ids
         titles: list[str] = self.table.select(pl.coalesce("title", "item"))["title"].to_list()
@@ -81,11 +81,11 @@ class Catalog:
         """Indices of external ids.
 
         Raises:
-            UnknownItemError: an id that is not in the catalog; names up to five of them. Ids are text.
+            UnknownItemError: an id is not in the catalog (the message lists up to five), or is not text.
         """
         wanted = _ids(ids)
         if odd := [one for one in wanted if not isinstance(one, str)]:
-            raise UnknownItemError(f"ids are text: {str(odd[0])!r}, not {odd[0]!r}")
+            raise UnknownItemError(f"item ids must be text: {str(odd[0])!r}, not {odd[0]!r}")
         unknown = [one for one in wanted if one not in self._index]
         if unknown:
             more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
@@ -102,20 +102,20 @@ class Catalog:
         return [self._index[one] for one in _ids(ids) if one in self._index]
 
     def __contains__(self, one: object) -> bool:
-        """Whether it is the id of an item."""
+        """Whether `one` is the id of an item."""
         return isinstance(one, str) and one in self._index
 
     def find_title(self, title: Any) -> int:
-        """Index of a title, letter case aside.
+        """Index of the item with a title, ignoring case; of several, the most popular one.
 
         Raises:
-            UnknownItemError: no such title; suggests the nearest ones.
+            UnknownItemError: no item has this title; the message suggests similar ones.
         """
         if not isinstance(title, str):
-            raise UnknownItemError(f"a title is text, not {title!r}")
+            raise UnknownItemError(f"a title must be text, not {title!r}")
         found = self._by_title.get(title.casefold())
         if found is None:
-            raise UnknownItemError(f"no title {title!r} in the catalog{self._near(title)}")
+            raise UnknownItemError(f"no item in the catalog has the title {title!r}{self._near(title)}")
         return found
 
     def _near(self, word: str) -> str:

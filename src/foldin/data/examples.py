@@ -1,4 +1,4 @@
-"""Rows of a tensor: what models of pictures and of vectors learn from."""
+"""Rows of a tensor: the training data of models of pictures and of vectors."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,36 +15,40 @@ __all__ = ["Examples"]
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Independent examples of one shape; the memory is shared, not copied.
+    """Independent examples of one shape. The tensor is not copied.
 
     Args:
-        values: (rows, …); pictures as whole numbers 0–255 of type uint8, codes as int64, or floating-point numbers.
+        values: (rows, …); pictures as uint8 from 0 to 255, codes as int64, or floating-point numbers.
 
     Raises:
-        ShapeError: a single number, or rows without a shape.
+        ShapeError: `values` is no tensor, or has fewer than two dimensions.
     """
 
     values: Tensor
 
     def __post_init__(self) -> None:
         if not isinstance(self.values, Tensor):
-            raise ShapeError(f"examples are rows of a tensor, not of {type(self.values).__name__}; see torch.as_tensor")
+            raise ShapeError(
+                f"examples must be the rows of a tensor, not of {type(self.values).__name__}; see torch.as_tensor"
+            )
         if self.values.ndim < 2:
-            raise ShapeError(f"examples need rows of some shape, not a tensor of shape {tuple(self.values.shape)}")
+            raise ShapeError(
+                f"examples need a tensor of at least two dimensions, not of the shape {tuple(self.values.shape)}"
+            )
 
     def __len__(self) -> int:
         return len(self.values)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one example."""
+        """Shape of one example."""
         return tuple(self.values.shape[1:])
 
     def select(self, which: Indices) -> "Examples":
-        """The given examples, in the given order (a copy); of a mask with an entry for each, those where it is true.
+        """The examples at the given indices, in that order, or those where a mask is true; a copy.
 
         Raises:
-            ShapeError: no indices of examples, or a mask of another size.
+            ShapeError: an index out of range, or a mask of another size.
         """
         which = check_indices(which, len(self), "examples", "example")
         return Examples(self.values.index_select(0, torch.from_numpy(which).to(self.values.device)))
@@ -54,7 +58,7 @@ class Examples:
         return Examples(self.values[start:stop])
 
     def fingerprint(self) -> str:
-        """SHA-256 over type, shape and content."""
+        """SHA-256 of type, shape and content, in hexadecimal."""
         digest = hashlib.sha256(f"{self.values.dtype} {tuple(self.values.shape)} ".encode())
         digest.update(np.ascontiguousarray(self.values.cpu().numpy()).data)
         return digest.hexdigest()

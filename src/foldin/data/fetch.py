@@ -1,4 +1,4 @@
-"""Downloading a file once: resumed after a break, verified, then moved into place."""
+"""Download of a file: continued after an interruption, verified, then moved into place."""
 
 import hashlib
 import time
@@ -22,7 +22,7 @@ def checksum(path: Path, kind: str = "sha256") -> str:
 
 
 def _continue(url: str, part: Path, timeout: float, progress: Callable[[int, int | None], None]) -> None:
-    """Append what is missing to `part`, or start over when the server does not serve ranges."""
+    """Append what is missing to `part`, or start over if the server does not support ranges."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(
         url, headers={"User-Agent": "foldin", **({"Range": f"bytes={have}-"} if have else {})}
@@ -31,7 +31,7 @@ def _continue(url: str, part: Path, timeout: float, progress: Callable[[int, int
         response = urllib.request.urlopen(request, timeout=timeout)
     except urllib.error.HTTPError as error:
         if have and error.code == _RANGE_NOT_SATISFIABLE:
-            return  # all of it is here already; the checksum will tell
+            return  # the file is complete already; the checksum is verified next
         raise
     with response:
         resumed = response.status == _PARTIAL
@@ -57,17 +57,17 @@ def fetch(
     timeout: float = 60.0,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Path:
-    """The verified file at `target`, downloaded when it is not there yet.
+    """The verified file at `target`, downloaded if it does not exist.
 
-    A broken download stays as `target` + `.part` and is continued, by the next try or the next call.
+    An interrupted download is kept as `target` + `.part` and continued by the next try or the next call.
 
     Args:
         digest: hexadecimal checksum of the whole file.
-        kind: its kind, as `hashlib` names it: sha256, or md5 where the publisher gives only that.
-        progress: called with (bytes so far, bytes in all or None).
+        kind: hash function of `digest`, by its name in `hashlib`, such as sha256 or md5.
+        progress: called with (bytes so far, total bytes or None).
 
     Raises:
-        DownloadError: no connection after all tries, or the checksum differs.
+        DownloadError: all tries failed, or the checksum differs.
     """
     if target.exists():
         if checksum(target, kind) == digest:
@@ -83,7 +83,7 @@ def fetch(
             raise DownloadError(f"{url}: the server answered {error.code} {error.reason}") from error
         except (OSError, ConnectionError) as error:
             if left == 0:
-                raise DownloadError(f"{url}: {error}; what arrived is kept, the same call continues it") from error
+                raise DownloadError(f"{url}: {error}; the part received so far is kept for the next call") from error
             time.sleep(min(2.0, 0.1 * 2 ** (tries - left)))
     found = checksum(part, kind)
     if found != digest:

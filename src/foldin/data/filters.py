@@ -1,4 +1,4 @@
-"""Filters on attributes of a catalog, as masks over its items."""
+"""Filters on features of items, as masks over a catalog."""
 
 import contextlib
 import json
@@ -16,23 +16,23 @@ from foldin.tensors import Array, Bool
 
 __all__ = ["Condition", "Filters", "conditions"]
 
-Value = str | bool | int | float  # of an attribute: as its column has them
+Value = str | bool | int | float  # of a feature, in the type of its column
 _SEPARATOR = "|"  # MovieLens': 'Comedy|Drama' is a film of both genres
 _KINDS = {"number": "numbers", "truth": "true and false", "text": "text", "other": "neither text nor numbers"}
 
 
 @dataclass(frozen=True)
 class Condition:
-    """Conditions on an attribute of the catalog, all of which must hold.
+    """Conditions on one feature of an item, all of which must hold.
 
-    An attribute may have several values: a list, or a text whose parts are set off by `|`. Then a condition on one value holds
-    where it holds for any of them.
+    A feature may have several values: a list, or a text with `|` between the parts. A condition on one value then holds if it
+    holds for any of them.
 
     Args:
         any_of: one of the values is one of these.
         all_of: all of these are among the values.
         none_of: none of the values is one of these; holds for items without a value.
-        contains: the text of the attribute contains this one, case aside.
+        contains: the text of the feature contains this text, ignoring case.
         low: a value is not below this number.
         high: a value is not above this number.
     """
@@ -46,9 +46,9 @@ class Condition:
 
 
 class Filters:
-    """What a filter may ask of the items of a catalog.
+    """The features of a catalog in a form that filters can be evaluated on.
 
-    The values of an attribute are laid out once, at its first use: one row for each item and value.
+    The values of a feature are prepared once, at its first use: one row for each item and value.
     """
 
     def __init__(self, catalog: Catalog) -> None:
@@ -59,19 +59,19 @@ class Filters:
 
     @property
     def names(self) -> list[str]:
-        """Names of the attributes that a filter may use."""
+        """Names of the features that a filter may use."""
         return list(self._kinds)
 
     def passing(self, filters: Mapping[str, Condition]) -> Bool[Array, " items"]:
-        """Which items meet all the conditions; an item without the attribute meets only `none_of`.
+        """Mask of the items that meet all conditions. An item without a value of the feature meets only `none_of`.
 
         Raises:
-            ConfigError: no such attribute, or a condition that does not fit the kind of its values.
+            ConfigError: an unknown feature, or a condition that does not fit the type of its values.
         """
         found = np.ones(self._table.height, dtype=bool)
         for name, wanted in filters.items():
             if name not in self._kinds:
-                raise ConfigError(f"filter: no attribute {name!r}; there are {', '.join(self.names) or 'none'}")
+                raise ConfigError(f"filter: no feature {name!r}; there are {', '.join(self.names) or 'none'}")
             for condition in self._conditions(name, wanted):
                 found &= condition
         return found
@@ -85,16 +85,20 @@ class Filters:
         found += [self._having(name, [one]) for one in wanted.all_of or ()]
         if wanted.contains is not None:
             if kind != "text":
-                raise ConfigError(f"filter: attribute {name!r} holds {_KINDS[kind]}; contains is for text")
+                raise ConfigError(
+                    f"filter: feature {name!r} contains {_KINDS[kind]}; the condition contains needs text"
+                )
             lower = pl.col("value").str.to_lowercase()
             found.append(self._where(name, lower.str.contains(wanted.contains.lower(), literal=True)))
         if wanted.low is not None or wanted.high is not None:
             if kind != "number":
-                raise ConfigError(f"filter: attribute {name!r} holds no numbers but {_KINDS[kind]}: no low and high")
+                raise ConfigError(
+                    f"filter: feature {name!r} contains {_KINDS[kind]}; the conditions low and high need numbers"
+                )
             low = -np.inf if wanted.low is None else wanted.low
             high = np.inf if wanted.high is None else wanted.high
             if low > high:
-                raise ConfigError(f"filter: attribute {name!r}: low, {low:g}, is above high, {high:g}")
+                raise ConfigError(f"filter: feature {name!r}: low ({low:g}) is above high ({high:g})")
             found.append(self._where(name, pl.col("value").is_between(low, high)))
         return found
 
@@ -132,7 +136,7 @@ class Filters:
 
 
 def _kind(column: pl.Series) -> str | None:
-    """Of the values of a column, or of those of its lists: a key of `_KINDS`; None for what no filter can ask of."""
+    """Type of the values of a column, or of the values of its lists: a key of `_KINDS`; None for types without filters."""
     dtype = column.dtype.inner if isinstance(column.dtype, pl.List | pl.Array) else column.dtype
     if dtype.is_nested():
         return None
@@ -144,10 +148,10 @@ def _kind(column: pl.Series) -> str | None:
 
 
 def _fitting(name: str, kind: str, value: Value) -> str | bool | float:
-    """A value as the attribute has it; numbers, true and false may be sent as text.
+    """A value in the type of the feature; numbers, true and false may be sent as text.
 
     Raises:
-        ConfigError: it is of another kind.
+        ConfigError: the value has another type.
     """
     if kind == "number" and not isinstance(value, bool):
         with contextlib.suppress(ValueError, OverflowError):
@@ -158,17 +162,17 @@ def _fitting(name: str, kind: str, value: Value) -> str | bool | float:
     elif kind in ("text", "other") and isinstance(value, str):
         return value
     shown = repr(value[:40]) if isinstance(value, str) else str(value)[:40]
-    raise ConfigError(f"filter: attribute {name!r} holds {_KINDS[kind]}, not {shown}")
+    raise ConfigError(f"filter: feature {name!r} contains {_KINDS[kind]}, not {shown}")
 
 
 def conditions(text: str, where: str) -> dict[str, Condition]:
-    """Conditions by attribute, from JSON such as `{"genres": {"any_of": ["Comedy"]}}`.
+    """Conditions by feature, from JSON such as `{"genres": {"any_of": ["Comedy"]}}`.
 
     Args:
-        where: the text comes from, for messages.
+        where: source of the text, for messages.
 
     Raises:
-        ConfigError: no JSON, or JSON of another shape.
+        ConfigError: the text is no JSON, or JSON of another structure.
     """
     try:
         found = json.loads(text)

@@ -1,7 +1,7 @@
-"""The one batch type: ragged chronological item lists.
+"""Histories, the batch type of all models: for each user, item indices in the order of time.
 
-`items[offsets[u]:offsets[u + 1]]` is what user `u` took, oldest first. The two arrays are at once the indices and
-offsets of an `EmbeddingBag`, the indices and indptr of a CSR matrix, and what a transformer packs.
+`items[offsets[u]:offsets[u + 1]]` are the items of user `u`, oldest first. The two arrays are also the indices and
+offsets of an `EmbeddingBag`, the indices and indptr of a CSR matrix, and the packed sequences of a transformer.
 """
 
 import hashlib
@@ -33,20 +33,20 @@ def gather_ranges(starts: Int64[Array, " n"], lengths: Int64[Array, " n"]) -> In
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Histories:
-    """What each of `len(self)` users took, oldest first.
+    """The events of `len(self)` users, oldest first.
 
     Args:
         items: item indices of all users, one user after another; each in `[0, n_items)`.
-        offsets: where each user's items begin, and the end of the last; starts at 0, never falls.
+        offsets: position in `items` where each user begins, and the end of the last user; starts at 0 and never decreases.
         n_items: size of the catalog.
         times: seconds since 1970 of each event, or None when the log has no times.
-        kinds: code of the kind of each event (a view, a purchase, …), or None when events are of one kind; the names are
-            those of `EventLog.kinds`.
-        values: what the log holds beside each event (a rating, a number of plays), NaN where it holds nothing, or None. Neither
-            kinds nor values change what an event counts: that is decided in training.
+        kinds: code of the kind of each event (a view, a purchase, …), or None if events have no kinds; `EventLog.kinds`
+            has the names.
+        values: value of each event (a rating, a number of plays), NaN for an event without one, or None. Neither kinds nor
+            values change the weight of an event; training decides that.
 
     Raises:
-        ShapeError: the arrays do not fit together or an item is outside the catalog.
+        ShapeError: the arrays have the wrong type or length, or an item index is out of range.
     """
 
     items: Int32[Array, " events"]
@@ -70,7 +70,7 @@ class Histories:
             raise ShapeError("offsets must be one-dimensional, not empty, and start at 0")
         if self.offsets[-1] != len(self.items) or (np.diff(self.offsets) < 0).any():
             raise ShapeError(
-                f"offsets must not fall and must end at the {len(self.items)} events, not {self.offsets[-1]}"
+                f"offsets must not decrease and must end at the {len(self.items)} events, not {self.offsets[-1]}"
             )
         for name, dtype in _BESIDE.items():
             array = getattr(self, name)
@@ -89,8 +89,8 @@ class Histories:
         """Histories of the given item indices: a list or an array of whole numbers for each user, oldest first.
 
         Raises:
-            ShapeError: text, fractions or booleans instead of indices, an index outside the catalog, or one history
-                instead of a list of them; names the history.
+            ShapeError: an entry is no whole number, an index is out of range, or `lists` is a single history; the message
+                gives the history.
         """
         count_of(n_items, "n_items", least=0)
         if isinstance(lists, str | bytes) or not isinstance(lists, Iterable):
@@ -107,7 +107,7 @@ class Histories:
 
     @classmethod
     def empty(cls, users: int, n_items: int) -> "Histories":
-        """Histories of `users` users without an event."""
+        """Histories of `users` users without events."""
         count_of(users, "users", least=0)
         return cls(items=np.empty(0, np.int32), offsets=np.zeros(users + 1, np.int64), n_items=n_items)
 
@@ -142,10 +142,10 @@ class Histories:
         return np.bincount(self.items, minlength=self.n_items).astype(np.int64)
 
     def rows(self, start: int, stop: int) -> "Histories":
-        """Users `start` to before `stop`, sharing memory with these; fewer where there are fewer.
+        """Users `start` to `stop` (exclusive, as in a slice), sharing memory with these histories.
 
         Raises:
-            ShapeError: a start outside, or after the stop.
+            ShapeError: `start` is out of range or above `stop`.
         """
         if not 0 <= start <= min(stop, len(self)):
             raise ShapeError(f"rows {start} to {stop}: there are histories of {len(self)} users, counted from 0")
@@ -158,10 +158,10 @@ class Histories:
         )
 
     def select(self, users: Indices) -> "Histories":
-        """The given users, in the given order (a copy); of a mask with an entry for each, those where it is true.
+        """The users at the given indices, in that order, or those where a mask is true; a copy.
 
         Raises:
-            ShapeError: no indices of users, or a mask of another size.
+            ShapeError: an index out of range, or a mask of another size.
         """
         users = check_indices(users, len(self), "users", "user")
         lengths = self.lengths[users]
@@ -176,10 +176,10 @@ class Histories:
         )
 
     def where(self, keep: Bool[Array, " events"]) -> "Histories":
-        """The same users with only the marked events (a copy).
+        """The same users with only the events where the mask is true; a copy.
 
         Raises:
-            ShapeError: not a mask with an entry for each event.
+            ShapeError: not a boolean array with an entry for each event.
         """
         if keep.dtype != np.bool_ or keep.shape != self.items.shape:
             raise ShapeError(
@@ -195,10 +195,10 @@ class Histories:
         )
 
     def reindex(self, new: Int64[Array, " items"], n_items: int) -> "Histories":
-        """The same users in another catalog: item `i` becomes `new[i]`; events with `new[i] < 0` are left out.
+        """The same users in another catalog: item `i` becomes `new[i]`; events with `new[i] < 0` are dropped.
 
         Raises:
-            ShapeError: not a whole number for each item, or an index outside the new catalog.
+            ShapeError: `new` has another size, no whole numbers, or an index outside the new catalog.
         """
         if new.dtype.kind != "i" or new.shape != (self.n_items,):
             raise ShapeError(
@@ -210,7 +210,7 @@ class Histories:
         return replace(kept, items=new[kept.items].astype(np.int32), n_items=n_items)
 
     def followed_by(self, later: "Histories") -> "Histories":
-        """Each user's events here, then the same user's events in `later`; times, kinds and values where both have them.
+        """Each user's events followed by the same user's events in `later`; with times, kinds and values if both have them.
 
         Raises:
             ShapeError: another number of users or items.
@@ -234,7 +234,7 @@ class Histories:
         )
 
     def without(self, other: "Histories") -> "Histories":
-        """The same users' events on items that they have no event with in `other` (a copy).
+        """The events with items that the same user does not have in `other`; a copy.
 
         Raises:
             ShapeError: another number of users or items.
@@ -247,16 +247,16 @@ class Histories:
         return self.where(~np.isin(self.pair_keys(), other.pair_keys()))
 
     def distinct(self) -> "Histories":
-        """The first event of each user with each item; these histories themselves where no item repeats."""
+        """The first event of each user with each item. Returns the histories themselves if no item repeats."""
         first = one_of_each(self.pair_keys())
         return self if first.all() else self.where(first)
 
     def pair_keys(self) -> Int64[Array, " events"]:
-        """A number for each event that two events share exactly when user and item are the same."""
+        """A number for each event, equal for two events exactly if user and item are the same."""
         return self.users() * self.n_items + self.items
 
     def csr(self, values: Float32[Array, " events"] | None = None) -> scipy.sparse.csr_matrix:
-        """The users × items matrix, float32: binary, or with the given value at each event; shares memory with these."""
+        """The users × items matrix, float32: ones, or the given value of each event. It shares memory with the histories."""
         entries = np.ones(self.n_events, dtype=np.float32) if values is None else values
         return scipy.sparse.csr_matrix((entries, self.items, self.offsets), shape=(len(self), self.n_items))
 
@@ -268,7 +268,7 @@ class Histories:
         )
 
     def fingerprint(self) -> str:
-        """SHA-256 over the users, their events with what stands beside each, and the size of the catalog."""
+        """SHA-256 of the events of all users, their times, kinds and values, and the size of the catalog, in hexadecimal."""
         digest = hashlib.sha256(f"{len(self)} {self.n_items} ".encode())
         digest.update(np.ascontiguousarray(self.offsets).data)
         digest.update(np.ascontiguousarray(self.items).data)

@@ -35,7 +35,7 @@ class Pictures:
 
 @dataclass(frozen=True)
 class PublicPictures:
-    """A public set: where its four files are published, their checksums, and where a system package puts them."""
+    """A public set of pictures: the addresses and checksums of its four files, and the folder of its system package."""
 
     url: str
     digests: tuple[str, str, str, str]
@@ -63,7 +63,7 @@ def read_idx(path: Path) -> torch.Tensor:
     """The tensor of bytes in an IDX file, compressed by gzip or not.
 
     Raises:
-        DataError: no such file, not IDX, other than bytes, or cut short.
+        DataError: no such file, not in the IDX format, another type than bytes, or truncated.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
@@ -93,11 +93,11 @@ def load_pictures(
     cache: Path | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Pictures:
-    """Pictures by name (`fashion-mnist`; from its system package, else downloaded once) or from a folder of IDX files.
+    """Pictures by name (`fashion-mnist`; from its system package, or downloaded once) or from a folder of IDX files.
 
     Raises:
-        DataError: neither, or files that cannot be used.
-        DownloadError: no connection, or another checksum.
+        DataError: no such name or folder, or files that cannot be used.
+        DownloadError: the download failed, or the checksum differs.
     """
     folder = Path(source)
     if not folder.is_dir():

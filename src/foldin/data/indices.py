@@ -1,4 +1,4 @@
-"""Indices that callers give: whole numbers or a mask; everything else is refused instead of being cast in silence."""
+"""Checks of indices that callers give: whole numbers or a mask. Other types are refused instead of being cast silently."""
 
 import operator
 from collections.abc import Iterable
@@ -20,8 +20,7 @@ def whole_numbers(values: Any, what: str) -> Array:
     """The values as a one-dimensional array of an integer type, or of booleans where all of them are.
 
     Raises:
-        ShapeError: text, fractions, booleans among numbers, whole numbers beyond 64 bits, one number instead of several, or rows
-            of several.
+        ShapeError: other values, booleans mixed with numbers, numbers beyond 64 bits, or not one dimension.
     """
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise ShapeError(f"{what}: several whole numbers were expected, not {values!r}")
@@ -50,14 +49,14 @@ def whole_numbers(values: Any, what: str) -> Array:
 
 
 def check_indices(chosen: Indices, size: int, what: str, of: str = "item") -> Int64[Array, " chosen"]:
-    """Indices in [0, size), in the order given; of a mask with `size` entries, where it is true.
+    """Indices in [0, size), in the given order; for a mask with `size` entries, the positions where it is true.
 
     Args:
-        what: the argument, for the message.
-        of: what is counted by the indices, for the message.
+        what: name of the argument, for messages.
+        of: singular name of what is indexed, for messages.
 
     Raises:
-        ShapeError: not whole numbers, an index outside, or a mask of another size.
+        ShapeError: not whole numbers, an index out of range, or a mask of another size.
     """
     array = whole_numbers(chosen, what)
     if array.dtype.kind == "b":
@@ -70,7 +69,7 @@ def check_indices(chosen: Indices, size: int, what: str, of: str = "item") -> In
 
 
 def count_of(value: Any, what: str, least: int = 1) -> int:
-    """A number of things, as an int.
+    """A whole number that is at least `least`, as an int.
 
     Raises:
         ShapeError: not a whole number, or below `least`.

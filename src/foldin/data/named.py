@@ -1,4 +1,4 @@
-"""Data sets by name: one that is embedded in a package, and public ones by their published address and checksum."""
+"""Data sets by name: one that is part of a Python package, and public ones with their published address and checksum."""
 
 import os
 import shutil
@@ -29,9 +29,9 @@ EMBEDDED = "movielens-small"
 
 @dataclass(frozen=True)
 class PublicSet:
-    """A public archive: its published address and checksum, and what to take out of it.
+    """A public archive: its address and checksum, and the files to unpack.
 
-    `digest` is `sha256:…`, or `md5:…` where the publisher's own checksum file is all there is.
+    `digest` is `sha256:…`, or `md5:…` if the publisher gives only that.
     """
 
     url: str
@@ -86,7 +86,7 @@ NAMED: Mapping[str, PublicSet] = MappingProxyType(
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: `FOLDIN_CACHE`, else the platform's cache folder."""
+    """Folder of downloads: the environment variable `FOLDIN_CACHE`, or else the platform's cache folder."""
     return Path(os.environ.get("FOLDIN_CACHE") or platformdirs.user_cache_path("foldin"))
 
 
@@ -100,8 +100,8 @@ def download(
     """The folder of a public data set, downloaded, verified and unpacked on first use.
 
     Raises:
-        DataError: no such name.
-        DownloadError: no connection, another checksum, or an archive without the expected files.
+        DataError: unknown name.
+        DownloadError: the download failed, the checksum differs, or the archive lacks a file.
     """
     if name not in sets:
         raise DataError(f"no data set named {name!r}; there are {', '.join((EMBEDDED, *sets))}")
@@ -116,7 +116,7 @@ def download(
         inside = {Path(entry).name: entry for entry in packed.namelist()}
         for member in public.members:
             if member not in inside:
-                raise DownloadError(f"{public.url}: the archive holds no {member}")
+                raise DownloadError(f"{public.url}: the archive does not contain {member}")
             part = folder / f"{member}.part"
             with packed.open(inside[member]) as source, part.open("wb") as sink:
                 shutil.copyfileobj(source, sink, 1 << 20)
@@ -156,12 +156,12 @@ def load_log(
     download_progress: Callable[[int, int | None], None] | None = None,
     **options: Any,
 ) -> EventLog:
-    """A log by name (`movielens-small`, `ml-1m`, …) or by path; with the options of `ReadOptions`.
+    """A log by name (`movielens-small`, `ml-1m`, …) or by path. Keyword arguments are those of `ReadOptions`.
 
-    A file or folder of that name goes before a data set of that name.
+    A file or folder takes precedence over a data set of the same name.
 
     Raises:
-        DataError: neither a path nor a name, or a log that cannot be used.
+        DataError: no such path or name, or the log cannot be used.
     """
     path = Path(source)
     if not path.exists():
@@ -174,5 +174,5 @@ def load_log(
                 f"{source}: no such file or folder, and no data set of that name; there are {', '.join((EMBEDDED, *NAMED))}"
             )
     if is_given(path):
-        raise DataError(f"{path}: the folder is already split: read it with the protocol 'given'")
+        raise DataError(f"{path}: the folder is already split; read it with the protocol 'given'")
     return read_log(path, progress=progress, **options)

@@ -11,7 +11,7 @@ def stable_argsort(keys: Int[Array, " n"]) -> Int64[Array, " n"]:
     """The stable ascending order of integer keys.
 
     NumPy's vectorized sort of values is several times faster than its argsort; where a key and a position fit into
-    64 bits together, the positions ride along in the low bits, which also makes the order stable.
+    64 bits together, the positions are stored in the low bits, which also makes the order stable.
     """
     n = len(keys)
     if n == 0:
@@ -30,7 +30,7 @@ def stable_argsort(keys: Int[Array, " n"]) -> Int64[Array, " n"]:
 
 
 def one_of_each(keys: Int[Array, " n"], *, last: bool = False) -> Bool[Array, " n"]:
-    """Whether each position is the first of its key, or the last."""
+    """Mask of the first (or last) position of each key."""
     if last:
         keys = keys[::-1]
     order = stable_argsort(keys)

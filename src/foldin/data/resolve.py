@@ -1,7 +1,7 @@
-"""One user's history, from what somebody writes down to what a model reads: for the command line and the service alike.
+"""Resolution of one user's history from ids and titles to item indices, for the command line and the service.
 
-Ids and titles become item indices, events are put in the order of their times, repeats are treated as in the log that the
-model was trained on, and ids that the catalog does not have are handed back. So one history gives one list, whatever the way in.
+Events are sorted by time, repeated items are treated as in the training log of the model, and ids that are not in the catalog
+are returned. One history therefore gives the same list from the command line and from the service.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,8 @@ class ResolvedHistory:
 
     Args:
         items: item indices, oldest first; each item once, or once for each kind of event.
-        times: seconds since 1970 of these events, never falling; None where the history came without times.
-        unknown: ids that the catalog does not have, each once, in the order in which they came.
+        times: seconds since 1970 of these events, never decreasing; None for a history without times.
+        unknown: ids that are not in the catalog, each once, in the order of the input.
     """
 
     items: tuple[int, ...]
@@ -43,7 +43,7 @@ class ResolvedHistory:
 
 
 def repeats_of(info: Mapping[str, Any]) -> str:
-    """Which events the log of a run kept of one user with one item, one of `REPEATS`, from the content of its `run.json`."""
+    """Which repeated events the training log of a run kept, one of `REPEATS`, from the content of its `run.json`."""
     return str((info.get("source") or {}).get("repeats", "first"))
 
 
@@ -56,20 +56,20 @@ def resolve_history(
     kinds: Sequence[str] | None = None,
     repeats: str = "first",
 ) -> ResolvedHistory:
-    """A history in indices: known items only, oldest first, each once or once for each kind.
+    """A history as item indices: items of the catalog only, oldest first, each once or once for each kind of event.
 
     Args:
-        catalog: the items that the model knows.
+        catalog: catalog of the model.
         ids: external ids, oldest first.
-        titles: titles of further items, after those.
-        times: seconds since 1970 of all these events; they decide the order, and events of one time stay in theirs.
-        kinds: kinds of the events in `ids`; without them all are of one kind.
-        repeats: which of the events with one item count: the `first`, the `last`, or the `first-of-kind`; see `repeats_of`.
+        titles: titles of further items, which follow `ids`.
+        times: seconds since 1970 of all these events, by which they are sorted; events of equal time keep their order.
+        kinds: kinds of the events in `ids`; None if all are of one kind.
+        repeats: which of several events with one item is kept: the `first`, the `last`, or the `first-of-kind`; see `repeats_of`.
 
     Raises:
-        UnknownItemError: a title that the catalog does not have.
-        ShapeError: another number of times or kinds than of events.
-        DataError: `repeats` is none of the three.
+        UnknownItemError: a title is not in the catalog.
+        ShapeError: the number of times or kinds differs from the number of events.
+        DataError: unknown `repeats`.
     """
     if repeats not in REPEATS:
         raise DataError(f"repeats must be 'first', 'last' or 'first-of-kind', not {repeats!r}")

@@ -1,4 +1,4 @@
-"""Everything that leads from a path or a name to a `Split`, as one value that a run can keep and repeat."""
+"""The path or name of a log with all options of reading and splitting, as one value that is saved in a run."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -18,18 +18,19 @@ __all__ = ["Source"]
 
 @dataclass(frozen=True, kw_only=True)
 class Source(ReadOptions):
-    """Where a log comes from, how it is read (the options of `ReadOptions`), and how it is split.
+    """The origin of a log, how it is read (the options of `ReadOptions`), and how it is split.
 
     Args:
-        path: file, folder or name; see `load_log`.
-        protocol: one of `PROTOCOLS`; None means `given` for a folder that is already split, else `strong`.
-        seed: of the split.
-        held_out: users (strong) or events (temporal) of validation and of test, each: a share, or a number of users.
-        min_events: users with fewer events are left out.
-        item_events: items with fewer events are left out first.
-        core: repeat both until both hold (a k-core).
-        fold_in: what a model sees of test users of a folder of train, valid and test: their training events (`train`, as
-            published), or validation's too (`all`, as in service).
+        path: file, folder or name of a data set; see `load_log`.
+        protocol: one of `PROTOCOLS`; None means `given` for a folder that is already split, and `strong` otherwise.
+        seed: seed of the split.
+        held_out: users (strong) or events (temporal) held out for validation, and as many for the test: a share, or a number of
+            users.
+        min_events: users with fewer events are dropped.
+        item_events: items with fewer events are dropped first.
+        core: whether to repeat both filters until both hold (a k-core).
+        fold_in: events by which test users are folded in, for a folder of train, valid and test: their training events
+            (`train`, as published), or their validation events too (`all`, as in the service).
     """
 
     path: str
@@ -43,7 +44,7 @@ class Source(ReadOptions):
 
     @property
     def given(self) -> bool:
-        """Whether the folder is read as already split."""
+        """Whether `path` is a folder that is already split."""
         return self.protocol == "given" or (self.protocol is None and is_given(Path(self.path)))
 
     def log(
@@ -76,21 +77,21 @@ class Source(ReadOptions):
 
         Raises:
             DataError: the log cannot be read.
-            SplitError: the protocol does not apply, or a filter was asked for on a folder that is already split.
+            SplitError: the protocol does not apply, or a filter was given for a folder that is already split.
         """
         if self.given:
             if self.min_rating is not None or self.item_events > 1 or self.core or self.min_events is not None:
                 raise SplitError(f"{self.path}: the folder is already split; filters would change the published split")
             return read_given(self.path, fold_in=self.fold_in, **self.reading())
         if self.fold_in != "train":
-            raise SplitError(f"{self.path}: fold_in = {self.fold_in!r} is for a folder of train, valid and test")
+            raise SplitError(f"{self.path}: fold_in = {self.fold_in!r} needs a folder of train, valid and test")
         log = self.log(progress=progress, download_progress=download_progress)
         return split_log(
             log, self.protocol or "strong", held_out=self.held_out, min_events=self.min_events, seed=self.seed
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """What differs from the defaults, as JSON; the path made absolute when it is one."""
+        """The fields that differ from their defaults, as JSON; an existing path is made absolute."""
         plain = asdict(replace(self, path=str(Path(self.path).resolve()) if Path(self.path).exists() else self.path))
         if self.items is not None:
             plain["items"] = str(Path(self.items).resolve())

@@ -1,4 +1,4 @@
-"""Reports: where the nats of a run went, as data and as a page."""
+"""Bound reports of runs and of generative models, as data and as an HTML page."""
 
 from foldin.reports.explanation import explain, explain_file
 from foldin.reports.page import GENERATOR, html_page

@@ -1,4 +1,4 @@
-"""Charts and tables as pieces of a page: inline SVG, no script."""
+"""Charts and tables as HTML fragments: inline SVG, no script."""
 
 import html
 import math
@@ -21,7 +21,7 @@ def _ticks(low: float, high: float) -> list[float]:
 def line_chart(
     label: str, series: dict[str, Points], x: str, y: str, *, log: bool = False, diagonal: bool = False
 ) -> str:
-    """A line chart as an <svg> of its own; with `log`, both axes in powers of ten. Empty when there is nothing finite.
+    """A line chart as an <svg> element; with `log`, both axes are logarithmic. An empty string if no point is finite.
 
     Its colors are the CSS variables --line, --other, --third and --grid.
     """
@@ -91,7 +91,7 @@ def chart(caption: str, series: dict[str, Points], x: str, y: str, *, log: bool 
 
 
 def stacked_bar(caption: str, parts: dict[str, float]) -> str:
-    """One horizontal bar, its parts side by side."""
+    """One horizontal bar whose segments are the parts, in order."""
     total = sum(max(v, 0.0) for v in parts.values()) or 1.0
     at, pieces, names = 0.0, [], []
     for color, (name, value) in zip(_COLORS, parts.items(), strict=True):

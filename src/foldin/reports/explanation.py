@@ -1,4 +1,4 @@
-"""Where every nat went, as data: of a run on its held-out users, of a generative model in a file on pictures."""
+"""The bound report as data: of a run on its held-out users, or of a generative model in a file on test pictures."""
 
 import json
 import math
@@ -36,25 +36,26 @@ def explain(
     """The report of a run as data.
 
     Args:
-        run, split: what is reported on, and its held-out users.
+        run: the run to report on.
+        split: the split of its log, with the held-out users.
         users, draws, seed, annealed, annealing, progress: see `evaluation.bound_report`.
 
     Raises:
-        ConfigError: the model has no density, so that there is nothing to explain in nats.
-        RunError: the run holds no figures of its test users.
+        ConfigError: the model has no density, so that nothing can be reported in nats.
+        RunError: the run contains no metrics of its test users.
     """
     if not run.model.has_likelihood:
         raise ConfigError(
-            f"{run.folder}: {run.name} has no density: nothing to explain in nats; fit --calibrate gives it one"
+            f"{run.folder}: {run.name} has no density, so that nothing can be reported in nats; fit --calibrate gives it one"
         )
     if not (run.folder / "metrics.json").is_file():
-        raise RunError(f"{run.folder}: the run has no metrics.json: it was saved without having been judged")
+        raise RunError(f"{run.folder}: the run has no metrics.json: it was saved without an evaluation")
     metrics = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
     lines = (run.folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
     data = (run.info.get("source") or {}).get("path", "its log")
     if "log_likelihood_per_item" not in metrics:
         raise RunError(
-            f"{run.folder}: metrics.json has no held-out log-likelihood: the run was not judged as foldin does"
+            f"{run.folder}: metrics.json has no held-out log-likelihood: the run was not evaluated by `foldin fit`"
         )
     content: dict[str, Any] = {
         "run": str(run.folder),
@@ -94,7 +95,7 @@ def explain(
     tokens = capability(run.model, ItemTokens)
     if tokens is not None:
         use = tokens.token_use()
-        content["names"] = {
+        content["item_tokens"] = {
             "used": use.used.tolist(),
             "perplexity": use.perplexity.tolist(),
             "entropy": use.entropy.tolist(),
@@ -123,15 +124,17 @@ def explain_file(
 
     Raises:
         RunError: the file holds no generative model.
-        ConfigError: it has no posterior q(z|x), so that there is no bound to explain.
-        DataError: no such pictures, or values that the model's likelihood does not take.
-        ShapeError: pictures of another shape than the model's.
+        ConfigError: the model has no posterior q(z|x), so that there is no bound to report.
+        DataError: the pictures cannot be read, or have values outside the support of the model's likelihood.
+        ShapeError: the pictures have another shape than the model's.
     """
     model = load_model(path, device=device)
     if not isinstance(model, VAE):
-        raise ConfigError(f"{path}: {type(model).__name__} has no posterior over a latent vector: no bound to explain")
+        raise ConfigError(
+            f"{path}: {type(model).__name__} has no posterior over a latent vector, so there is no bound to report"
+        )
     test = load_pictures(pictures).test.rows(0, users)
-    model.elbo(test.rows(0, 1), torch.Generator(model.device).manual_seed(seed))  # refuses what is not its own
+    model.elbo(test.rows(0, 1), torch.Generator(model.device).manual_seed(seed))  # checks shape and values
     values, called = math.prod(test.shape), Called("picture", "pictures", "pixel")
     bounds = report_of(
         model,

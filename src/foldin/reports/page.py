@@ -19,7 +19,7 @@ from foldin.reports.wording import (
 
 __all__ = ["GENERATOR", "html_page"]
 
-GENERATOR = '<meta name="generator" content="foldin">'  # by which a page is known as foldin's
+GENERATOR = '<meta name="generator" content="foldin">'  # marks a page as written by foldin
 _STYLE = """
 :root { color-scheme: light dark; --line: #2563a8; --other: #b4530a; --third: #3a7d44; --grid: #8884; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
@@ -36,7 +36,7 @@ def _training(history: list[dict[str, Any]]) -> str:
     charts = []
     if any(record["metric"] is not None for record in history):
         points = [(record["epoch"], record["metric"]) for record in history if record["metric"] is not None]
-        charts.append(chart("Validation figure", {"": points}, "epoch", "figure"))
+        charts.append(chart("Validation metric", {"": points}, "epoch", "metric"))
     for name in terms:
         points = [(record["epoch"], record["terms"][name]) for record in history if name in record["terms"]]
         if not name.endswith("/loss") and len(points) > 1:
@@ -60,24 +60,24 @@ def _bounds(bounds: dict[str, Any]) -> str:
         f"<h2>The bound</h2><p>{html.escape(bound_heading(bounds))}.</p>"
         + html_table(("nats", f"per {row}", f"per {unit}"), bound_rows(bounds))
         + chart("IWAE bound over k", {"": [(math.log10(k), v) for k, v in curve]}, "log₁₀ k", f"nats per {row}")
-        + "<h2>How far the weights can be trusted</h2>"
+        + "<h2>Reliability of the importance weights</h2>"
         + html_table(RELIABILITY_HEAD, reliability_rows(bounds))
-        + "<h2>Where the KL goes</h2>"
-        + stacked_bar(f"KL {exact['kl']:.2f} nats a {row} to a standard normal, by {exact['bias']}", split)
+        + "<h2>Decomposition of the KL</h2>"
+        + stacked_bar(f"KL {exact['kl']:.2f} nats per {row} to a standard normal, by {exact['bias']}", split)
         + f"<h2>Health</h2><p>{html.escape(health_line(bounds))}.</p>{alarms}"
         + chart("KL of each latent dimension, sorted", {"": units}, "dimension", f"nats per {row}")
     )
 
 
 def _terms(bound: dict[str, Any]) -> str:
-    return f"<h2>The bound by its terms</h2><p>{html.escape(term_heading(bound))}.</p>" + html_table(
+    return f"<h2>Terms of the bound</h2><p>{html.escape(term_heading(bound))}.</p>" + html_table(
         TERMS_HEAD, term_rows(bound)
     )
 
 
 def _components(components: list[dict[str, Any]]) -> str:
     rows = [(f"{one['share']:.2%}", "; ".join(one["items"])) for one in components]
-    return "<h2>Components, and the items that say most about each</h2>" + html_table(("share", "items"), rows)
+    return "<h2>Components, with their most characteristic items</h2>" + html_table(("share", "items"), rows)
 
 
 def _predictions(content: dict[str, Any]) -> str:
@@ -92,7 +92,7 @@ def _calibration(curve: list[dict[str, Any]]) -> str:
 
 
 def html_page(content: dict[str, Any]) -> str:
-    """The report of `foldin explain` as a self-contained page, of whichever parts it has."""
+    """The report of `foldin explain` as a self-contained HTML page; parts that the report lacks are left out."""
     title = f"{content['model']} on {content['data']}"
     parts = (
         _predictions(content) if "perplexity" in content else "",

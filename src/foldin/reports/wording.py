@@ -1,4 +1,4 @@
-"""What a bound report says in rows and lines of text: for the terminal and the page alike."""
+"""Rows and lines of text of a bound report, for the terminal and the HTML page."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,14 +19,14 @@ __all__ = [
 
 
 def figure(entry: Mapping[str, Any], name: str, places: int) -> str:
-    """A figure of an entry of a report, to read: ∞ for an infinite one, which JSON does not have, a dash where there is none."""
+    """A number of a report as text: ∞ for an infinite one, which JSON cannot express, and a dash where there is none."""
     if entry[name] is None:
         return "∞" if name in entry.get("infinite", ()) else "–"
     return f"{entry[name]:.{places}f}"
 
 
 def interval(entry: Mapping[str, Any], places: int, between: str) -> str:
-    """The interval of a figure in words; a dash where there are too few users for one, nothing where it has none."""
+    """The interval of a number as text; a dash if there were too few users for one, "" if the entry has no interval."""
     if "low" not in entry:
         return ""
     if entry["low"] is None and entry["high"] is None and "infinite" not in entry:
@@ -38,7 +38,7 @@ TERMS_HEAD = ("nats", "per user", "per item")
 
 
 def term_heading(bound: dict[str, Any]) -> str:
-    """What is bounded, for how many users of how many items."""
+    """A line with the bounded quantity, the number of held-out users and their number of items."""
     return f"lower bound on {bound['of']}: {bound['users']} held-out users, {bound['items_per_user']:.0f} items each"
 
 
@@ -68,9 +68,9 @@ def bound_rows(bounds: dict[str, Any]) -> list[tuple[str, str, str]]:
         rows.append(("SGVB estimator B", *cells(bound["estimator_b"])))
     rows += [(f"IWAE bound, k = {k}", *cells(entry)) for k, entry in bounds["iwae"].items()]
     rows += [
-        (f"ELBO of each {row}'s own q", *cells(gap["elbo_refined"])),
-        (f"IWAE bound of each {row}'s own q, k = {bounds['draws']}", *cells(gap["iwae_refined"])),
-        (f"best bound on log p(x), by both q's, k = {2 * bounds['draws']}", *cells(gap["best_bound"])),
+        (f"ELBO with q refined for each {row}", *cells(gap["elbo_refined"])),
+        (f"IWAE bound with q refined for each {row}, k = {bounds['draws']}", *cells(gap["iwae_refined"])),
+        (f"best bound on log p(x), from both q's, k = {2 * bounds['draws']}", *cells(gap["best_bound"])),
         ("gap log p(x) − ELBO, at least", *cells(gap["gap_at_least"])),
         ("  amortization, at least", *cells(gap["amortization_at_least"])),
         ("  approximation, estimate", *cells(gap["approximation_estimate"])),
@@ -79,9 +79,9 @@ def bound_rows(bounds: dict[str, Any]) -> list[tuple[str, str, str]]:
         rows.append((bounds["objective"]["what"], *cells(bounds["objective"]["objective"])))
     if bounds.get("fold_in"):
         rows += [
-            ("bound on log p(target half | fold-in half), by target item: ELBO", *cells(bounds["fold_in"]["elbo"])),
+            ("bound on log p(target half | fold-in half), per target item: ELBO", *cells(bounds["fold_in"]["elbo"])),
             (
-                "bound on log p(target half | fold-in half), by target item: best",
+                "bound on log p(target half | fold-in half), per target item: best",
                 *cells(bounds["fold_in"]["best_bound"]),
             ),
         ]
@@ -102,7 +102,7 @@ def bound_rows(bounds: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _with_error(entry: dict[str, float | None], name: str, places: int) -> str:
-    """A mean ± its standard error, as far as there are any."""
+    """A mean ± its standard error; the mean alone without an error, a dash without a mean."""
     mean, error = entry[name], entry[f"{name}_se"]
     if mean is None:
         return "–"
@@ -110,10 +110,10 @@ def _with_error(entry: dict[str, float | None], name: str, places: int) -> str:
 
 
 def reliability_rows(bounds: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
-    """Of each set of importance weights: name, draws, median k̂, share of k̂ above 0.7, median effective sample size."""
+    """For each set of importance weights: name, draws, median k̂, share of k̂ above 0.7, median effective sample size."""
     names = {
         "encoder": "encoder's q",
-        "refined": f"each {bounds['called']['row']}'s own q",
+        "refined": f"q refined for each {bounds['called']['row']}",
         "both": "both q's (best bound)",
     }
     sets = [(names[key], one) for key, one in bounds["reliability"].items()]
@@ -141,10 +141,10 @@ RELIABILITY_HEAD = ("importance weights of", "draws", "median k̂", "k̂ > 0.7",
 
 
 def health_line(bounds: dict[str, Any]) -> str:
-    """How much of the code is used, in words."""
+    """A line with the number of active latent dimensions, the effective rank and log N."""
     health = bounds["health"]
     if health["active_units"] is None:
-        return f"which units are active a single {bounds['called']['row']} cannot tell"
+        return f"the number of active units needs more than one {bounds['called']['row']}"
     return (
         f"{health['active_units']} of {health['latent']} units active, effective rank {health['effective_rank']:.1f}, "
         f"log N = {bounds['decomposition']['log_users']:.2f}"
@@ -152,7 +152,7 @@ def health_line(bounds: dict[str, Any]) -> str:
 
 
 def bound_heading(bounds: dict[str, Any]) -> str:
-    """How many rows of how many units, by how many draws, under which prior."""
+    """A line with the number of rows, of units in each, of draws of z, and the prior."""
     called = bounds["called"]
     each = bounds[f"{called['unit']}s_per_{called['row']}"]
     return (
@@ -162,12 +162,12 @@ def bound_heading(bounds: dict[str, Any]) -> str:
 
 
 def prediction_line(content: dict[str, Any]) -> str:
-    """The held-out log-likelihood and both perplexities in words: of the mean over users, and of that over events."""
+    """A line with the held-out log-likelihood and both perplexities: from the mean over users, and over events."""
 
     def perplexity(name: str, of: str) -> str:
         return f", perplexity {figure(content[name], 'mean', 0)} {of}" if name in content else ""
 
     likelihood = content["log_likelihood_per_item"]
     spread = "" if likelihood["low"] is None else f" ({interval(likelihood, 4, ' to ')})"
-    mean = f"held-out log-likelihood {figure(likelihood, 'mean', 4)} nats an item, averaged over users{spread}"
+    mean = f"held-out log-likelihood {figure(likelihood, 'mean', 4)} nats per item, averaged over users{spread}"
     return f"{mean}{perplexity('perplexity', 'over users')}{perplexity('perplexity_per_event', 'over all held-out events')}"

@@ -1,3 +1,3 @@
-"""How a log is read: formats, columns, encodings, times, and what is checked."""
+"""Reading of logs: formats, columns, encodings, times, and checks."""
 
 __all__: list[str] = []

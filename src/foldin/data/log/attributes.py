@@ -1,6 +1,6 @@
-"""Attributes of items: text that is all numbers, truth values or dates becomes what it is, lists become one text.
+"""Types of item features: a text column of only numbers, truth values or dates is converted, lists become one text.
 
-Several values of an item stand in one text with "|" between ("Comedy|Drama"), whatever the file had.
+Several values of an item are one text with "|" between them ("Comedy|Drama"), in any format of the file.
 """
 
 import polars as pl
@@ -47,7 +47,7 @@ def _number(values: pl.Series) -> pl.Series | None:
 
 
 def _retyped(column: pl.Series) -> pl.Series:
-    """A column of text as numbers, truth values or days, where every value is one; else as it is."""
+    """A text column as numbers, truth values or days if every value is one, and unchanged otherwise."""
     text = column.str.strip_chars()
     missing = text.str.to_lowercase().is_in(["", *MISSING_WORDS]).fill_null(value=True)
     text = text.set(missing, None)
@@ -72,18 +72,18 @@ def _retyped(column: pl.Series) -> pl.Series:
 
 
 def _stray(column: pl.Series) -> Note | None:
-    """A remark where nearly all values of a text are numbers: a range cannot be asked of it."""
+    """A note if nearly all values of a text column are numbers, since filters by range need numbers in all rows."""
     text = column.str.strip_chars().drop_nulls()
     text = text.filter(~text.str.to_lowercase().is_in(["", *MISSING_WORDS]))
     odd = text.filter(text.cast(pl.Float64, strict=False).is_null())
     if odd.is_empty() or text.is_empty() or odd.len() > 0.1 * text.len():
         return None
-    why = f"values of the attribute {column.name!r} are no numbers, which keeps it text; the first: {odd[0]!r}"
+    why = f"values of the feature {column.name!r} are no numbers, so that it is read as text; the first: {odd[0]!r}"
     return Note(why, odd.len(), dropped=False)
 
 
 def typed(table: pl.DataFrame) -> tuple[pl.DataFrame, list[Note]]:
-    """(the table with typed attributes, remarks): the columns `item` and `title` are left alone."""
+    """(the table with typed features, notes). The columns `item` and `title` are not changed."""
     notes: list[Note] = []
     columns = []
     for column in table.iter_columns():

@@ -1,6 +1,6 @@
-"""Lines with blanks between words: a table (`user item rating time`), pairs, or a user and a sequence of items.
+"""Lines of words separated by blanks: a table (`user item rating time`), pairs, or a user and a sequence of items.
 
-All three look alike. Each is proposed, and what the words are decides; where two fit, the file is refused.
+The content of the words decides between the three. If two of them fit, the file is refused.
 """
 
 import re
@@ -58,7 +58,7 @@ def _columns(path: Path, width: int) -> pl.LazyFrame:
 
 @dataclass(frozen=True)
 class _Column:
-    """What the words of a column have in common, a header aside."""
+    """Properties of the words of a column, without its header."""
 
     times: bool
     rating: bool
@@ -82,7 +82,7 @@ def _look_at(column: pl.Series) -> _Column:
 
 
 def _header(table: pl.DataFrame) -> bool:
-    """Whether the first row is words above columns of numbers."""
+    """Whether the first row is a header: words above columns of numbers."""
     if table.height < 2:
         return False
     first = [str(table[name][0]) for name in table.columns]
@@ -93,7 +93,7 @@ def _header(table: pl.DataFrame) -> bool:
 
 
 def _names(path: Path, width: int) -> tuple[list[str] | None, bool, bool]:
-    """(names of columns where they verify as a table, whether the first row is a header, whether that is certain)."""
+    """(names of columns or None if this is no table, whether the first row is a header, whether that is certain)."""
     table = _columns(path, width).collect()
     header = _header(table)
     if header:
@@ -122,13 +122,13 @@ def decide_blanks(path: Path, source: Path) -> str:
     """Which of `BLANK_FORMATS` a file is, by the words on all of its lines.
 
     Raises:
-        FormatError: two readings fit, or one line of many differs from the others; names the option or the line.
+        FormatError: two readings fit, or one line of many differs from the others; the message gives the option or the line.
     """
     widths = _lines(path).group_by(_width().alias("width")).agg(pl.len(), pl.col("at").min()).collect()
     usual = widths.sort("len", descending=True).row(0, named=True)
     width, rows = int(usual["width"]), int(widths["len"].sum())
     if widths.height == 1 and width == 1:
-        raise FormatError(f"{source}: each line is one word; a user and an item are needed in each")
+        raise FormatError(f"{source}: each line is one word; each line must have a user and an item")
     if width in (3, 4) and usual["len"] >= _MOSTLY * rows and usual["len"] > 1:
         names, _, certain = _names(path, width)
         if names is not None and certain:
@@ -136,15 +136,15 @@ def decide_blanks(path: Path, source: Path) -> str:
         if names is not None or not certain:
             as_table = ", ".join(names or ["user", "item", *(f"column_{k}" for k in range(3, width + 1))])
             raise FormatError(
-                f"{source}: {width} words a line may be a table of {as_table} (--format blanks) or a user and "
-                f"{width - 1} items a line (--format sequences); say which"
+                f"{source}: {width} words per line may be a table of {as_table} (--format blanks) or a user and "
+                f"{width - 1} items per line (--format sequences); choose one"
             )
     if width > 4 and widths.height == 1 and rows > 1:
         looks = [_look_at(column) for column in _columns(path, width).collect()]
         if any(look.times for look in looks[2:]) and not looks[1].times:
             raise FormatError(
-                f"{source}: {width} words a line, some of them times, may be a table (--format blanks) or a user and "
-                f"{width - 1} items a line (--format sequences); say which"
+                f"{source}: {width} words per line, some of them times, may be a table (--format blanks) or a user and "
+                f"{width - 1} items per line (--format sequences); choose one"
             )
     if width == 2 and usual["len"] >= _MOSTLY * rows and usual["len"] > 1:
         return "pairs"
@@ -162,14 +162,14 @@ def _pairs(path: Path, source: Path) -> Scan:
     odd = _odd_line(path, 2)
     if odd is not None:
         raise FormatError(
-            f"{source}: line {odd[0]:,}: 'user item' was expected on every line, met {odd[1][:60]!r}; "
+            f"{source}: line {odd[0]:,}: 'user item' was expected on every line, not {odd[1][:60]!r}; "
             "--format sequences for longer ones"
         )
     table = _columns(path, 2)
     first = table.head(1_000).collect()
     header = _header(first)
     names = [str(first[name][0]) for name in first.columns] if header else ["user", "item"]
-    said = f"a header {' '.join(names)}" if header else "user and item on each line, by position"
+    said = f"with the header {' '.join(names)}" if header else "user and item on each line, by position"
     return Scan(table=_renamed(table, names, header=header), notes=(remark(f"file read as pairs: {said}"),))
 
 
@@ -184,7 +184,7 @@ def _table(path: Path, source: Path) -> Scan:
     odd = _odd_line(path, width)
     if odd is not None:
         raise FormatError(
-            f"{source}: line {odd[0]:,}: {width} fields with blanks between were expected, as on the other lines, met "
+            f"{source}: line {odd[0]:,}: {width} fields separated by blanks were expected, as on the other lines, not "
             f"{len(odd[1].split(' '))}: {odd[1][:60]!r}"
         )
     if width < 3:
@@ -208,17 +208,17 @@ def _sequences(path: Path) -> Scan:
         .explode("item")
     )
     alone = int(_lines(path).filter(_width() == 1).select(pl.len()).collect().item())
-    notes = [remark("file read as a user and a sequence of items a line")]
+    notes = [remark("file read as a user and a sequence of items per line")]
     if alone:
-        notes.append(remark("lines with a user and no item", alone))
+        notes.append(remark("lines with a user but no item", alone))
     return Scan(table=table, notes=tuple(notes))
 
 
 def scan_blanks(path: Path, fmt: str, source: Path) -> Scan:
-    """The table of a blank-separated file in UTF-8, every column as text.
+    """The table of a file in UTF-8 with fields separated by blanks, every column as text.
 
     Raises:
-        FormatError: a line of another length where all must be alike; names the line.
+        FormatError: a line has another number of fields; the message gives the line.
     """
     if fmt == "sequences":
         return _sequences(path)

@@ -1,4 +1,4 @@
-"""What can be wrong with the columns of a log, found and counted; what cannot be used is one clear error."""
+"""Checks of the columns of a log: problems are counted in notes, and unusable columns are an error."""
 
 from collections.abc import Callable
 
@@ -102,7 +102,7 @@ def rated_at_least(rows: Rows, columns: Columns, report: ReadReport, least: floa
 
 
 def to_ratings(rows: Rows, name: str, report: ReadReport) -> tuple[pl.Series, ReadReport]:
-    """(numbers of a column, null where it has none; report).
+    """(numbers of a column, null for missing values; report).
 
     Raises:
         ColumnError: values that are not numbers.
@@ -120,14 +120,14 @@ def to_ratings(rows: Rows, name: str, report: ReadReport) -> tuple[pl.Series, Re
 
 
 def odd_ids(ids: pl.Series, what: str, report: ReadReport) -> ReadReport:
-    """The report, with a note of ids that look damaged; they are kept."""
+    """The report, with a note on ids that look damaged; they are kept."""
     odd = ids.filter(ids.str.contains(r"^\s|\s$|[\x00-\x1f\x7f\u{fffd}]"))
     shown = "" if odd.is_empty() else f"; the first: {odd[0]!r}"
     return report.noted(odd.len(), f"{what} ids with control characters or white space at an end (kept){shown}")
 
 
 def giant_user(codes: Int32[Array, " n"], users: pl.Series, report: ReadReport) -> ReadReport:
-    """The report, with a note of a user who has far more events than anybody else: often everybody who is not known."""
+    """The report, with a note on a user with far more events than any other: often an id for all anonymous users."""
     counts = np.bincount(codes, minlength=users.len())
     if len(counts) < _CROWD:
         return report
@@ -135,7 +135,7 @@ def giant_user(codes: Int32[Array, " n"], users: pl.Series, report: ReadReport) 
     usual = np.partition(counts, -2)[-2]
     if counts[giant] < max(0.05 * len(codes), 10 * usual):
         return report
-    text = f"events are of the user {users[giant]!r} alone, the next has {usual:,}: everybody who is not known?"
+    text = f"events are of the user {users[giant]!r} alone, the next user has {usual:,}; is it the id of all anonymous users?"
     return report.noted(int(counts[giant]), text, warning=True)
 
 
@@ -157,9 +157,9 @@ def id_column(column: pl.Series, source: str, row: Callable[[int], int]) -> pl.S
 
 
 def same_spelling(ids: pl.Series) -> pl.Series:
-    """Ids that are whole numbers with ".0" behind, as pandas writes them beside a missing value, without it.
+    """Ids that are whole numbers with ".0" at the end, as pandas writes them in a column with missing values, without it.
 
-    Only where all ids are numbers and none has a leading zero: else they may be spelled so on purpose.
+    Ids are changed only if all are numbers and none has a leading zero; otherwise the spelling may be intended.
     """
     if not ids.str.ends_with(".0").any() or not ids.str.contains(r"^-?(0|[1-9]\d*)(\.0)?$").all():
         return ids
@@ -167,7 +167,7 @@ def same_spelling(ids: pl.Series) -> pl.Series:
 
 
 def _missing_ids(codes: Int32[Array, " n"], ids: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """(ids that are words for no value, those of them that may be meant): by the other ids, and by how often they occur."""
+    """(ids that are words for a missing value, those of them that may be real ids), by the other ids and by frequency."""
     words = ids.filter(ids.str.strip_chars().str.to_lowercase().is_in(["", *MISSING_WORDS]))
     if words.is_empty() or words.len() == ids.len():
         return words, words.clear()
@@ -183,9 +183,9 @@ def _missing_ids(codes: Int32[Array, " n"], ids: pl.Series) -> tuple[pl.Series, 
 def encode_ids(
     rows: Rows, name: str, role: str, report: ReadReport
 ) -> tuple[Int32[Array, " n"], pl.Series, Rows, ReadReport]:
-    """(codes, ids, rows, report): ids of one column, without rows whose id is a word for a missing value.
+    """(codes, ids, rows, report) of an id column, without rows whose id is a word for a missing value.
 
-    Such a word is kept, with a note, where the other ids are words too and it is no more frequent than they are.
+    Such a word is kept, with a note, if the other ids are words too and it is not more frequent than they are.
 
     Raises:
         ColumnError: ids that are neither whole numbers nor text.
@@ -196,7 +196,8 @@ def encode_ids(
     for word in kept:
         count = int((codes == ids.index_of(word)).sum())
         report = report.noted(
-            count, f"events have {word!r} as their {role}, kept as an id: if it is no value, leave it empty"
+            count,
+            f"events have {word!r} as their {role}, kept as an id; if it means a missing value, leave the field empty",
         )
     if gone.len():
         lost = pl.Series(np.isin(codes, ids.is_in(gone.to_list()).arg_true().to_numpy()))
@@ -216,7 +217,7 @@ def encode_ids(
 def order_keys(
     rows: Rows, columns: Columns, report: ReadReport, time_format: str | None = None
 ) -> tuple[Int64[Array, " n"] | None, Int64[Array, " n"] | None, ReadReport]:
-    """(keys to sort a user's events by, absolute times in seconds, report); None where the log has none."""
+    """(keys that sort a user's events, absolute times in seconds, report); None for keys or times that the log lacks."""
     keys = times = None
     if columns.time is not None:
         read = to_times(rows.table[columns.time], report.source, time_format=time_format, row=rows.number)

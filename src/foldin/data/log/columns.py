@@ -1,4 +1,4 @@
-"""Which column holds what, from the usual spellings or from what the caller says."""
+"""Roles of columns, from the usual column names or from the caller's options."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ ROLES = ("user", "item", "time", "rating", "kind", "order")
 
 @dataclass(frozen=True)
 class Columns:
-    """The names of the columns in a file; None for a role that the file does not have."""
+    """Names of the columns of a file by role; None for a role that the file does not have."""
 
     user: str
     item: str
@@ -23,31 +23,31 @@ class Columns:
     order: str | None = None
 
     def roles(self) -> dict[str, str]:
-        """Role → column, for the roles present."""
+        """Role → column name, for the roles that the file has."""
         return {role: name for role, name in vars(self).items() if name is not None}
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names of columns for a message: the first twenty."""
+    """The first twenty column names, as text for a message."""
     more = f" and {len(names) - 20} more" if len(names) > 20 else ""
     return ", ".join(map(repr, names[:20])) + more
 
 
 def check_said(present: Sequence[str], said: Mapping[str, str | None], source: str) -> None:
-    """Raise where a column that was said is absent or was said twice.
+    """Raise if a column that the caller named is absent, or is both the user and the item.
 
     Raises:
-        ColumnError: names the option and the columns there are.
+        ColumnError: the message gives the option and the columns of the file.
     """
     for role, name in said.items():
         if name is not None and name not in present:
             raise ColumnError(f"{source}: no column {name!r} (--{role}); there are {listed(present)}")
     if said.get("user") is not None and said.get("user") == said.get("item"):
-        raise ColumnError(f"{source}: --user and --item both say {said['user']!r}; there are {listed(present)}")
+        raise ColumnError(f"{source}: --user and --item are both {said['user']!r}; there are {listed(present)}")
 
 
 def _ranked(present: Sequence[str], words: Sequence[str], *, ids: bool) -> list[str]:
-    """The columns that go by one of the words, in the order of the words; of one word, an id goes before a bare name."""
+    """The columns that are called one of the words, in the order of the words; for one word, an id comes before a bare name."""
     rank: dict[str, int] = {}
     for place, word in enumerate(words):
         rank.setdefault(plain_name(word), place)

@@ -1,4 +1,4 @@
-"""Text → dates: the layout is found in the values, and of two readings that fit equally well none is chosen."""
+"""Text → dates. The layout is found from the values; if two layouts fit equally well, none is chosen."""
 
 import re
 import warnings
@@ -36,7 +36,7 @@ def _zone(found: re.Match[str]) -> str:
 
 
 def layouts_of(value: str) -> tuple[str, ...]:
-    """The layout (strptime) of a date, day-first, month-first and year-first where it can be several; else empty."""
+    """The possible strptime layouts of a date: several if the order of day, month and year is open, none if it is no date."""
     if found := _BASIC.fullmatch(value):
         clock = "%H%M" + ("%S" if found["second"] else "") + ("%.f" if found["fraction"] else "")
         zone = "" if found["zone"] is None else "Z" if found["zone"] == "Z" else "%#z"
@@ -103,12 +103,12 @@ def read_as(text: pl.Series, layout: str) -> pl.Series:
             warnings.simplefilter("error")
             dates = text.str.to_datetime(layout, strict=False, time_unit="us")
     except (pl.exceptions.PolarsError, Warning) as error:
-        raise ColumnError(f"--time-format {layout!r} is no layout of dates: {str(error).splitlines()[0]}") from error
+        raise ColumnError(f"--time-format {layout!r} is not a layout of dates: {str(error).splitlines()[0]}") from error
     return dates.dt.replace_time_zone(None) if dates.dtype == pl.Datetime("us", "UTC") else dates
 
 
 def _order_of_days(text: pl.Series, layouts: tuple[str, ...], hint: str | None, where: str) -> str:
-    """Which of day, month and year comes first, by all values of the column.
+    """The order of day, month and year, from all values of the column.
 
     Raises:
         ColumnError: several orders fit, or different rows have different ones.
@@ -130,22 +130,22 @@ def _order_of_days(text: pl.Series, layouts: tuple[str, ...], hint: str | None, 
         if late.len() and early.len():
             raise ColumnError(
                 f"{where}: mixes dates with the day first ({text[int(late[0])]!r}) and with the month first "
-                f"({text[int(early[0])]!r}): write them one way"
+                f"({text[int(early[0])]!r}): write all in one order"
             )
         return DAY_FIRST  # some value is no date in any order; the caller names its row
     if DAY_FIRST in fit and YEAR_FIRST not in fit and (parts["sep"] == ".").fill_null(value=True).all():
-        return DAY_FIRST  # nobody writes the month first with dots
+        return DAY_FIRST  # dates with dots never have the month first
     if (parts["a"] == parts["b"]).all() and YEAR_FIRST not in fit:
         return DAY_FIRST
     by_order = dict(zip(orders, layouts, strict=True))
     readings = " or ".join(f"{read_as(pl.Series([first]), by_order[one])[0]:%Y-%m-%d}" for one in fit)
     raise ColumnError(
-        f"{where}: {first!r} can be {readings}, and so can every other value: say --time-format {' or '.join(fit)}"
+        f"{where}: {first!r} can be {readings}, and so can every other value; choose one with --time-format {' or '.join(fit)}"
     )
 
 
 def parse_dates(text: pl.Series, hint: str | None, where: str) -> tuple[pl.Series, str]:
-    """(dates in UTC, the layouts found): null where a value is no date of a layout that the column uses.
+    """(dates in UTC, the layouts found); null for values that are no dates in these layouts.
 
     Args:
         hint: `day-first`, `month-first`, `year-first`, a strptime layout, or None to find the layout.

@@ -1,4 +1,4 @@
-"""Delimited text (CSV, TSV, `;`, `|`, RecBole `.inter`, MovieLens `::`) → a lazy table of text.
+"""Delimited text (CSV, TSV, `;`, `|`, RecBole `.inter`, MovieLens `::`) → a lazy table of text columns.
 
 The separator, the quoting and the header are guessed on the first lines and verified on the whole file, so that a row
 with another number of fields is an error that names the row.
@@ -48,7 +48,7 @@ def consistent_separators(lines: Sequence[str]) -> dict[str, int]:
 
 
 def _separator(lines: Sequence[str]) -> tuple[str, bool]:
-    """(separator, whether another one would do nearly as well)."""
+    """(separator, whether another one fits nearly as well)."""
     fit = consistent_separators(lines)
     ranked = sorted(fit, key=lambda one: (-fit[one], -lines[0].count(one)))
     if not ranked:
@@ -57,7 +57,7 @@ def _separator(lines: Sequence[str]) -> tuple[str, bool]:
 
 
 def _quoted(lines: Sequence[str], separator: str) -> tuple[bool, str | None]:
-    """(whether double quotes wrap fields, what to note of it)."""
+    """(whether double quotes wrap fields, text of the note)."""
     if not any('"' in line for line in lines):
         return separator != "\t", None
     aware, blind = _even(lines, separator, quoted=True), _even(lines, separator, quoted=False)
@@ -76,7 +76,7 @@ def _quoted(lines: Sequence[str], separator: str) -> tuple[bool, str | None]:
 
 
 def _has_header(rows: list[list[str]]) -> bool:
-    """Whether the first row names columns: it holds no number and no time, and none of its words again."""
+    """Whether the first row is a header: it has no number and no time, and none of its words occurs again below."""
     first, rest = rows[0], rows[1:]
     if any(_VALUE.fullmatch(field.strip()) for field in first):
         return False
@@ -91,7 +91,7 @@ def _wraps(path: Path, separator: str) -> bool:
 
 def _refuse(path: Path, fault: Fault, fields: int, what: str) -> FormatError:
     if fault.fields is None:
-        why = "a double quote stands within a field, or is opened and never closed"
+        why = "a double quote is inside a field, or is never closed"
     else:
         why = f"{fields} fields were expected, as in {what}, met {fault.fields}"
         why += " (the file may be cut short)" if fault.cut else ""
@@ -108,7 +108,7 @@ def scan_delimited(path: Path, fmt: str, source: Path) -> Scan:
     """The table of a CSV, TSV or `.inter` file in UTF-8, every column as text.
 
     Raises:
-        FormatError: one column only, or a row of another length; names the row.
+        FormatError: the file has one column only, or a row has another number of fields; the message gives the row.
     """
     lines = head_lines(path)
     notes = []
@@ -118,7 +118,7 @@ def scan_delimited(path: Path, fmt: str, source: Path) -> Scan:
     if quoted:
         first = next(iter(csv.reader(lines[:1], delimiter=separator)))
     if len(first) < 2:
-        raise FormatError(f"{source}: the first line has one column only: {lines[0][:60]!r}; say --format NAME")
+        raise FormatError(f"{source}: the first line has one column only: {lines[0][:60]!r}; give --format NAME")
     if separator in ";|" or doubtful:
         notes.append(remark(f"file with {_SPOKEN[separator]} between its fields"))
     rows = list(csv.reader(lines, delimiter=separator)) if quoted else _split(lines, separator, quoted=False)
@@ -126,7 +126,7 @@ def scan_delimited(path: Path, fmt: str, source: Path) -> Scan:
     names = first
     if not header:
         names = [f"column_{at}" for at in range(1, len(first) + 1)]
-        notes.append(remark("file without a header, since its first line holds values; its columns are numbered"))
+        notes.append(remark("file without a header, since its first line contains values; its columns are numbered"))
     fault = find_fault(path, separator, len(names), quoted=quoted, header=header)
     if fault is not None and quoted and not _wraps(path, separator):
         quoted, fault = False, find_fault(path, separator, len(names), quoted=False, header=header)
@@ -147,10 +147,10 @@ def scan_delimited(path: Path, fmt: str, source: Path) -> Scan:
 
 
 def scan_movielens(path: Path, source: Path) -> Scan:
-    """The table of a file with `::` between its fields, every column as text.
+    """The table of a file with fields separated by `::`, every column as text.
 
     Raises:
-        FormatError: a line of another length; names the line.
+        FormatError: a line has another number of fields; the message gives the line.
     """
     first = head_lines(path, 1)[0]
     fields = len(first.split("::"))
@@ -170,7 +170,7 @@ def scan_movielens(path: Path, source: Path) -> Scan:
         for at, line in enumerate(file, start=1):
             if line.strip() and line.count("::") != fields - 1:
                 raise FormatError(
-                    f"{source}: line {at:,}: {fields} fields with '::' between were expected, as in the first line, met "
+                    f"{source}: line {at:,}: {fields} fields separated by '::' were expected, as in the first line, not "
                     f"{line.count('::') + 1}: {line.strip()[:60]!r}"
                 )
     text = pl.scan_csv(

@@ -1,4 +1,4 @@
-"""The format of one file, by its first bytes, its name and the shape of its lines."""
+"""The format of one file, from its first bytes, its name and its first lines."""
 
 import re
 from pathlib import Path
@@ -42,10 +42,10 @@ def _by_name(path: Path) -> tuple[str, str | None]:
 
 
 def detect_binary(path: Path, source: Path) -> str | None:
-    """`parquet`, or None for what may be text.
+    """`parquet`, or None for a file that may be text.
 
     Raises:
-        FormatError: the file is empty, of a format that is not read, or not what its name says.
+        FormatError: the file is empty, has an unsupported format, or has another format than its name.
     """
     suffix, by_name = _by_name(source)
     with path.open("rb") as file:
@@ -54,7 +54,7 @@ def detect_binary(path: Path, source: Path) -> str | None:
         raise FormatError(f"{source}: the file is empty")
     if raw.startswith(b"PAR1"):
         if by_name not in (None, "parquet"):
-            raise FormatError(f"{source}: named {suffix} but it is a Parquet file; rename it or say --format parquet")
+            raise FormatError(f"{source}: named {suffix} but it is a Parquet file; rename it or give --format parquet")
         return "parquet"
     if by_name == "parquet":
         raise FormatError(f"{source}: named {suffix} but it does not begin like a Parquet file")
@@ -69,18 +69,18 @@ def detect_text(path: Path, source: Path) -> str:
 
     Args:
         path: the file to look at.
-        source: its name as the user knows it.
+        source: path that the user gave, for messages.
 
     Raises:
-        FormatError: nothing but white space, a web page, or lines of which two readings fit.
+        FormatError: the file is only white space, is a web page, or fits two formats.
     """
     suffix, by_name = _by_name(source)
     lines = head_lines(path, 50)
     if not lines:
-        raise FormatError(f"{source}: holds nothing but white space")
+        raise FormatError(f"{source}: contains only white space")
     first = lines[0].lstrip()
     if re.match(r"<(!doctype|html|\?xml)", first, re.IGNORECASE):
-        raise FormatError(f"{source}: is a web page or XML, not a table; was the download answered by a page?")
+        raise FormatError(f"{source}: is a web page or XML, not a table; the download may have returned an error page")
     if first.startswith("%%MatrixMarket"):
         raise FormatError(f"{source}: is a Matrix Market file; write 'user,item,value' lines instead")
     if first.startswith("{") or (first.startswith("[") and (by_name in ("json", "ndjson") or _array(first))):

@@ -29,8 +29,8 @@ def _encode_integers(values: pl.Series) -> tuple[Int32[Array, " n"], pl.Series]:
 def encode(values: pl.Series) -> tuple[Int32[Array, " n"], pl.Series]:
     """(codes, ids): `ids[codes[i]]` is the text of `values[i]`, which must not be null.
 
-    The order of ids does not depend on the order of rows: numbers by value, text by code point. Text that holds
-    nothing but whole numbers counts as numbers.
+    The order of ids does not depend on the order of rows: numbers by value, text by code point. Text columns of
+    only whole numbers are sorted as numbers.
     """
     if values.len() == 0:
         return np.empty(0, np.int32), pl.Series([], dtype=pl.String)

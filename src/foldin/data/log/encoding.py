@@ -1,4 +1,4 @@
-"""Text files in any encoding → the same text in UTF-8, with a note of what was assumed."""
+"""Text files in any encoding → the same text in UTF-8, with notes on what was assumed."""
 
 import codecs
 from collections.abc import Iterator
@@ -26,16 +26,16 @@ _DAMAGE = 1 / 20
 
 
 def check_encoding(encoding: str | None) -> None:
-    """Raise where a name is no text encoding of Python.
+    """Raise if a name is not a text encoding of Python.
 
     Raises:
-        DataError: names a few that are.
+        DataError: the message lists common encodings.
     """
     try:
         "".encode(encoding or "utf-8")
     except LookupError:
         raise DataError(
-            f"--encoding {encoding!r} is not known; there are utf-8, utf-16, cp1252, latin-1, cp949, euc-kr, shift_jis, "
+            f"--encoding {encoding!r} is not known; encodings are utf-8, utf-16, cp1252, latin-1, cp949, euc-kr, shift_jis, "
             "euc_jp, gb18030, big5 and the other text encodings of Python"
         ) from None
 
@@ -47,7 +47,7 @@ def decode_head(raw: bytes) -> str:
 
 @dataclass(frozen=True)
 class _Look:
-    """What the bytes of a file say."""
+    """Properties of the bytes of a file."""
 
     utf8: bool
     nul: bool
@@ -56,7 +56,7 @@ class _Look:
 
     @property
     def returns_only(self) -> bool:
-        """Whether lines end as on old Macs."""
+        """Whether lines end with carriage returns only, as on old Macs."""
         return self.returns and not self.line_feeds
 
 
@@ -119,7 +119,7 @@ def _wide_without_mark(path: Path) -> str | None:
 
 @dataclass
 class _Copied:
-    """What was written: characters outside ASCII, and those that could not be decoded."""
+    """Counts of a written copy: characters outside ASCII, and those that could not be decoded."""
 
     characters: int = 0
     broken: int = 0
@@ -127,7 +127,7 @@ class _Copied:
     nul_line: int = 0
 
     def count(self, text: str, line: int, meant: int) -> None:
-        """Add a line's text, in which `meant` replacement characters stand on purpose."""
+        """Add a line of text, `meant` of whose replacement characters are in the original."""
         if not self.nul_line and "\0" in text:
             self.nul_line = line
         if text.isascii():
@@ -139,7 +139,7 @@ class _Copied:
 
 
 def _copy(path: Path, target: Path, codec: str, *, returns_only: bool) -> _Copied:
-    """Write a file again in UTF-8; what cannot be decoded becomes U+FFFD and is counted."""
+    """Write a copy of a file in UTF-8; bytes that cannot be decoded become U+FFFD and are counted."""
     done = _Copied()
     with target.open("w", encoding="utf-8", newline="") as sink:
         for at, (text, meant) in enumerate(_decoded(path, codec), start=1):
@@ -149,7 +149,7 @@ def _copy(path: Path, target: Path, codec: str, *, returns_only: bool) -> _Copie
 
 
 def _decoded(path: Path, codec: str) -> Iterator[tuple[str, int]]:
-    """(text, replacement characters that the file itself holds) of each line."""
+    """(text, number of replacement characters in the file itself) of each line."""
     if codec.startswith(_WIDE):
         with path.open(encoding=codec, errors="replace", newline="\n") as file:
             yield from ((line.removeprefix("\ufeff") if at == 0 else line, 0) for at, line in enumerate(file))
@@ -163,7 +163,7 @@ def _decoded(path: Path, codec: str) -> Iterator[tuple[str, int]]:
 
 
 def _chosen(path: Path, source: Path) -> tuple[str, str]:
-    """(codec, what the note says of it) of a text that is not UTF-8."""
+    """(codec, text of the note) for a file that is not UTF-8."""
     # Other encodings hardly ever form whole characters of UTF-8 by chance, and least of all long ones.
     whole, long, broken = _utf8_characters(path)
     if 3 * broken <= whole and (whole >= 10 or long >= 2):
@@ -173,12 +173,12 @@ def _chosen(path: Path, source: Path) -> tuple[str, str]:
     guess = guess_charset(_odd_lines(path))
     if not guess.credible:
         raise FormatError(
-            f"{source}: {_first_bad(path)} is not UTF-8, and no other encoding fits; say --encoding NAME, or write it in UTF-8"
+            f"{source}: {_first_bad(path)} is not UTF-8, and no other encoding fits; give --encoding NAME, or write it in UTF-8"
         )
     if not guess.sure:
         raise FormatError(f"{source}: {_ambiguous(path, guess)}")
     how_sure = "over 99.9 %" if guess.share > 0.999 else f"{100 * guess.share:.1f} %"
-    return guess.codec, f"file in {spoken(guess.codec)} (not UTF-8; {how_sure} sure; --encoding NAME takes another)"
+    return guess.codec, f"file in {spoken(guess.codec)} (not UTF-8; {how_sure} sure; --encoding NAME chooses another)"
 
 
 def _ambiguous(path: Path, guess: Guess) -> str:
@@ -186,11 +186,11 @@ def _ambiguous(path: Path, guess: Guess) -> str:
     first = lines[0].strip() if lines else b""
     names = [guess.codec, *([guess.other] if guess.other else [])]
     shown = " or ".join(f"{spoken(one)}, {first.decode(one, 'replace')[:40]!r} (--encoding {one})" for one in names)
-    return f"{_first_bad(path)} is not UTF-8; it may be {shown}: too few such lines to decide"
+    return f"{_first_bad(path)} is not UTF-8; it may be {shown}; there are too few such lines to decide"
 
 
 def _first_bad(path: Path) -> str:
-    """Where a file is first not UTF-8, in words."""
+    """The first place where a file is not UTF-8, as text."""
     with path.open("rb") as file:
         for at, line in enumerate(file, start=1):
             try:
@@ -201,19 +201,19 @@ def _first_bad(path: Path) -> str:
 
 
 def as_utf8(path: Path, encoding: str | None, folder: Path, source: Path) -> tuple[Path, list[Note]]:
-    """(a file of the same text in UTF-8, what was assumed): the file itself where it is UTF-8 already.
+    """(a file with the same text in UTF-8, notes on what was assumed): the file itself if it is UTF-8 already.
 
-    UTF-8 is tried first and strictly. A few broken bytes in it are replaced and counted; else the encoding is guessed
-    (`guess_charset`), and refused where two fit. Byte order marks go, and lone carriage returns become line ends.
+    Strict UTF-8 is tried first. A few broken bytes in it are replaced and counted; with more of them, the encoding is guessed
+    (`guess_charset`), and refused if two fit. Byte order marks are removed, and lone carriage returns become line ends.
 
     Args:
         path: a plain file.
-        encoding: believed, where it is given; what it cannot decode is replaced and counted while it is little.
-        folder: where a copy may be written.
-        source: the name for messages.
+        encoding: encoding to use, or None to guess it. A few bytes that it cannot decode are replaced and counted.
+        folder: folder in which a copy may be written.
+        source: path for messages.
 
     Raises:
-        FormatError: no encoding fits, or two do; or the file is no text.
+        FormatError: no encoding fits, two encodings fit, or the file is not text.
     """
     with path.open("rb") as file:
         head = file.read(4)
@@ -237,11 +237,11 @@ def as_utf8(path: Path, encoding: str | None, folder: Path, source: Path) -> tup
     target = folder / path.name
     done = _copy(path, target, codec, returns_only=returns_only)
     if done.nul_line:
-        raise FormatError(f"{source}: line {done.nul_line:,} holds a NUL byte: binary data, or a damaged file")
+        raise FormatError(f"{source}: line {done.nul_line:,} contains a NUL byte: binary data, or a damaged file")
     if done.broken > max(1, done.characters / 3) or (said and done.broken > _DAMAGE * done.characters):
         raise FormatError(
             f"{source}: line {done.first:,} is not {spoken(codec)}: {done.broken:,} of {done.characters:,} characters "
-            "outside ASCII cannot be decoded; say --encoding NAME"
+            "outside ASCII cannot be decoded; give --encoding NAME"
         )
     notes = [Note(said, 1, dropped=False)] if said else []
     if returns_only:

@@ -1,7 +1,7 @@
 """A table → a validated, encoded event log.
 
-Everything that can be wrong with a log is checked once, here; what follows can rely on it: no nulls, one event of a user with an
-item (or, if that was asked for, one of each kind), each user's events in order.
+Logs are checked here, once. Later code can rely on this: no nulls, one event of a user with an item (or, by option, one of each
+kind), each user's events in order.
 """
 
 from collections.abc import Iterable
@@ -28,14 +28,14 @@ __all__ = ["EventLog", "log_from_table", "with_items"]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class EventLog:
-    """Who took what, in order.
+    """The events of all users, with their ids, the items and a report.
 
     Args:
-        histories: each user's events, oldest first, each item once unless one of each kind was kept; with times in seconds where
-            the log has absolute times, kinds where it has kinds, and values where it has ratings or the like.
+        histories: each user's events, oldest first, each item once unless one of each kind was kept; with times in seconds if
+            the log has absolute times, kinds if it has kinds, and values if it has ratings or other values.
         users: external id of each user, in index order.
-        items: `item` (external id), `title` and attributes where known, in index order.
-        report: how it was read, and what was left out.
+        items: `item` (external id), and `title` and features if the log has them, in index order.
+        report: how the log was read, and which events were dropped.
         kinds: names of the kinds of events, by the codes in `histories.kinds`; "" for events without one.
     """
 
@@ -46,7 +46,7 @@ class EventLog:
     kinds: tuple[str, ...] = ()
 
     def keep(self, users: Int64[Array, " kept"], items: Int64[Array, " kept_items"], why: str) -> "EventLog":
-        """The log of some users and items, re-indexed; the events left out are counted under `why`."""
+        """The log of some users and items, re-indexed; the dropped events are counted in a note with the text `why`."""
         new = np.full(self.histories.n_items, -1, dtype=np.int64)
         new[items] = np.arange(len(items))
         histories = self.histories.select(users).reindex(new, len(items))
@@ -62,10 +62,10 @@ class EventLog:
         """Only users with at least `user_events` items and items with at least `item_events` users.
 
         Args:
-            repeat: until both hold (a k-core); else items once, then users once.
+            repeat: whether to filter until both hold (a k-core); otherwise items are filtered once, then users once.
 
         Raises:
-            EmptyLogError: nothing is left.
+            EmptyLogError: no event is left.
         """
         histories = self.histories
         users, items = histories.users(), histories.items
@@ -78,7 +78,7 @@ class EventLog:
                 break
         if not alive.any():
             raise EmptyLogError(
-                f"{self.report.source}: nobody is left with at least {user_events} events on items with at least {item_events}"
+                f"{self.report.source}: no user has at least {user_events} events with items that have at least {item_events}"
             )
         kept = replace(self, histories=histories.where(alive))
         return replace(
@@ -89,7 +89,7 @@ class EventLog:
             ),
             report=self.report.dropped(
                 histories.n_events - int(alive.sum()),
-                f"of users with fewer than {user_events} events or items with fewer than {item_events}",
+                f"events of users with fewer than {user_events} events or items with fewer than {item_events}",
             ),
         )
 
@@ -105,17 +105,17 @@ def log_from_table(
     """A validated log from a table already in memory.
 
     Args:
-        options: what is said of `min_rating`, `repeats` and `time_format` there.
-        items: titles and features, with a column `item`.
+        options: `min_rating`, `repeats` and `time_format` are used.
+        items: titles and features of items, with a column `item`.
 
     Raises:
-        ColumnError: a column holds values of the wrong kind, or `items` describes no item of the log.
+        ColumnError: a column has values of the wrong type, or `items` describes no item of the log.
         EmptyLogError: no event is left.
     """
     options = options or ReadOptions()
     source = report.source
     if table.height == 0:
-        raise EmptyLogError(f"{source}: the log holds no events")
+        raise EmptyLogError(f"{source}: the log contains no events")
     rows, report = clean(Rows(table), columns, report)
     del table
     if options.min_rating is not None:
@@ -150,7 +150,7 @@ def log_from_table(
     )
     if repeated:
         keep_one, kept = _kept_of_repeats(histories, options.repeats)
-        report = report.dropped(int((~keep_one).sum()), f"a user with the same item again ({kept})")
+        report = report.dropped(int((~keep_one).sum()), f"repeated events of a user with an item ({kept})")
         histories = histories.where(keep_one)
     table = pl.DataFrame({"item": item_ids})
     log = EventLog(histories=histories, users=users, items=table, report=report, kinds=kind_names)
@@ -169,7 +169,7 @@ def with_items(log: EventLog, items: pl.DataFrame, source: str, notes: Iterable[
     """The log with titles and features of its items.
 
     Raises:
-        ColumnError: `items` holds no column `item`, or describes no item of the log.
+        ColumnError: `items` has no column `item`, or describes no item of the log.
     """
     table, remarks = join_items(log.items["item"], items, source)
     return replace(log, items=table, report=log.report.extended([*notes, *remarks]))
@@ -192,7 +192,7 @@ def _has_repeats(users: Array, items: Array, n_items: int) -> bool:
 
 
 def _kept_of_repeats(histories: Histories, repeats: str) -> tuple[Bool[Array, " events"], str]:
-    """(which events are kept where a user has several with one item, that in words)."""
+    """(mask of the events that are kept if a user has several with one item, text of the note)."""
     keys, kinds = histories.pair_keys(), histories.kinds
     if repeats == "first-of-kind" and kinds is not None:
         return one_of_each(keys * 256 + kinds), "the first of each kind is kept"

@@ -1,7 +1,7 @@
-"""Whether every line of a delimited file has the same fields, found by counting separators in the bytes.
+"""Check that every row of a delimited file has the same number of fields, by counting separators in the bytes.
 
-A table reader fills a short row with nothing and may not even look at the end of a long one. This looks at each row,
-at several hundred megabytes a second, and says where the first is that differs.
+A table reader fills short rows with nulls and may ignore the end of long ones. This check reads every row, at several hundred
+megabytes per second, and returns the first one that differs.
 """
 
 from collections.abc import Iterator
@@ -21,14 +21,14 @@ _FEED, _QUOTE, _RETURN = 10, 34, 13
 
 @dataclass(frozen=True)
 class Fault:
-    """The first row that cannot be right.
+    """The first invalid row of a file.
 
     Args:
-        line: its (last) line in the file, from 1.
-        row: the row of the table, from 1; 0 is the header.
-        fields: how many fields it has; None where its quotes are wrong.
-        text: its beginning.
-        cut: whether it is the last line and has no end.
+        line: (last) line of the row in the file, from 1.
+        row: row of the table, from 1; 0 is the header.
+        fields: number of fields in the row; None if its quotes are wrong.
+        text: beginning of the row.
+        cut: whether it is the last line and has no line end.
     """
 
     line: int
@@ -38,7 +38,7 @@ class Fault:
     cut: bool
 
     def where(self) -> str:
-        """Row and line in words."""
+        """Row and line as text."""
         return "the header" if self.row == 0 else f"row {self.row:,} (line {self.line:,})"
 
 
@@ -63,7 +63,7 @@ def _blocks(path: Path, *, quoted: bool) -> Iterator[tuple[bytes, bool]]:
 
 
 def _misquoted(block: Shaped[Array, " n"], quotes: Int64[Array, " q"], separator: int) -> int | None:
-    """The place of the first quote that neither opens nor closes a field, nor is doubled within one."""
+    """Position of the first quote that neither opens nor closes a field, nor is doubled within one."""
     opening, closing = quotes[0::2], quotes[1::2]
     before = block[opening - 1]  # of a quote at the very start: the line feed at the very end
     after = block[np.minimum(closing + 1, len(block) - 1)]
@@ -76,12 +76,12 @@ def _misquoted(block: Shaped[Array, " n"], quotes: Int64[Array, " q"], separator
 
 
 def find_fault(path: Path, separator: str, fields: int, *, quoted: bool, header: bool) -> Fault | None:
-    """The first row that does not have `fields` fields or is quoted wrongly; blank lines are let be.
+    """The first row that does not have `fields` fields or is quoted wrongly; blank lines are ignored.
 
     Args:
         separator: one ASCII character.
         quoted: whether a separator or line end within double quotes is text.
-        header: whether the first line that is not blank names columns.
+        header: whether the first line that is not blank is a header.
     """
     mark = ord(separator)
     lines = rows = 0

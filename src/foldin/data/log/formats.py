@@ -1,8 +1,7 @@
-"""Files of many formats → a lazy Polars table. What the bytes say counts for more than the name.
+"""Files of many formats → a lazy Polars table. The content of a file takes precedence over its name.
 
-Text is read with every column as text, so that an id such as "007" stays what it is and a bad number is reported by
-row instead of changing the type of its column. Every guess is verified on the file, noted, and refused where another
-reading fits as well.
+Text files are read with every column as text, so that an id such as "007" is not changed and a bad number is reported with
+its row. Every guess is verified on the whole file and noted; if another reading fits as well, the file is refused.
 """
 
 import gzip
@@ -31,7 +30,7 @@ from foldin.errors import DataError, FormatError
 __all__ = ["FORMATS", "OpenedTable", "open_table", "text_lines"]
 
 _GZIP = b"\x1f\x8b"
-# Polars panics, with no exception of its own, where it meets what it does not expect.
+# On unexpected input, Polars raises a panic, which is no PolarsError.
 _FAILED = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
@@ -41,7 +40,7 @@ class _TableAndFormat(NamedTuple):
 
 
 class OpenedTable(_TableAndFormat):
-    """(lazy table, format), and what was assumed about it.
+    """(lazy table, format), with notes on what was assumed.
 
     Args:
         table: the lazy table.
@@ -53,10 +52,10 @@ class OpenedTable(_TableAndFormat):
     source: str = ""
 
     def require(self, columns: Iterable[str]) -> None:
-        """Raise where a part of a folder does not have one of the columns.
+        """Raise if a part of a folder lacks one of the columns.
 
         Raises:
-            FormatError: names the column and the part.
+            FormatError: the message gives the column and the part.
         """
         for name in columns:
             if name in self.lacking:
@@ -77,7 +76,7 @@ def _plain_file(path: Path) -> Iterator[Path]:
         target = Path(folder) / path.name.removesuffix(".gz")
         try:
             with gzip.open(path, "rb") as source, target.open("wb") as sink:
-                # `read1` hands on what there is before it meets the damage.
+                # `read1` returns all bytes before the damage.
                 while chunk := source.read1(1 << 20):
                     sink.write(chunk)
         except EOFError as error:
@@ -134,7 +133,7 @@ def _scanned(path: Path, fmt: str | None, encoding: str | None) -> Iterator[tupl
         if chosen is None:
             chosen = detect_text(readable, path)
         elif not head_lines(readable, 1):
-            raise FormatError(f"{path}: holds nothing but white space")
+            raise FormatError(f"{path}: contains only white space")
         scan = _scan_text(readable, chosen, path)
         yield replace(scan, notes=(*notes, *scan.notes)), chosen
 
@@ -145,18 +144,18 @@ def open_table(path: Path, fmt: str | None = None, encoding: str | None = None) 
 
     Args:
         path: file or folder.
-        fmt: one of `FORMATS`; None finds it out.
-        encoding: of a text file; None finds it out.
+        fmt: one of `FORMATS`; None detects it.
+        encoding: encoding of a text file; None detects it.
 
     Raises:
         DataError: no such file, or an unknown format or encoding.
-        FormatError: the content cannot be read as the format, or as two formats or encodings equally well.
+        FormatError: the content does not fit the format, or fits two formats or encodings equally well.
     """
     if fmt is not None and fmt not in FORMATS:
         raise DataError(f"--format {fmt!r} is not one of {', '.join(FORMATS)}")
     check_encoding(encoding)
     if path.is_dir() and not any(path.glob("*.parquet")):
-        raise DataError(f"{path}: a folder without Parquet parts and without a known layout of files")
+        raise DataError(f"{path}: this folder has neither Parquet parts nor a known layout of files")
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
     with _scanned(path, fmt, encoding) as (scan, chosen):

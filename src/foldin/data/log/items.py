@@ -1,4 +1,4 @@
-"""Titles and attributes of items, from a second file, joined to the items of a log."""
+"""Titles and features of items from a second file, joined to the items of a log."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,7 @@ def _movielens_dat(path: Path) -> pl.DataFrame:
     rows = [line.split("::") for line in text_lines(path) if line]
     bad = next((i for i, row in enumerate(rows) if len(row) != 3), None)
     if bad is not None:
-        raise DataError(f"{path}: line {bad + 1}: 'id::title::genres' was expected, met {len(rows[bad])} fields")
+        raise DataError(f"{path}: line {bad + 1}: 'id::title::genres' was expected, not {len(rows[bad])} fields")
     return pl.DataFrame(rows, schema=["item", "title", "genres"], orient="row")
 
 
@@ -35,13 +35,13 @@ def _movielens_100k(path: Path) -> pl.DataFrame:
     rows = [line.split("|") for line in text_lines(path) if line]
     bad = next((i for i, row in enumerate(rows) if len(row) != 24), None)
     if bad is not None:
-        raise DataError(f"{path}: line {bad + 1}: 24 fields were expected, met {len(rows[bad])}")
+        raise DataError(f"{path}: line {bad + 1}: 24 fields were expected, not {len(rows[bad])}")
     genres = ["|".join(g for g, flag in zip(_U_ITEM_GENRES, row[5:], strict=True) if flag == "1") for row in rows]
     return pl.DataFrame({"item": [r[0] for r in rows], "title": [r[1] for r in rows], "genres": genres})
 
 
 def _as_ids(column: pl.Series) -> pl.Series:
-    """A column as the text of ids, spelled as a log spells them."""
+    """A column as text ids, in the spelling of a log's ids."""
     if column.dtype.is_float():
         whole = column.fill_nan(None).cast(pl.Int64, strict=False)
         column = whole if (whole.cast(column.dtype) == column).all() else column
@@ -55,7 +55,7 @@ def _sparse(text: pl.Series) -> pl.Series:
 
 
 def _key(table: pl.DataFrame, ids: pl.Series | None) -> tuple[str, list[Note]]:
-    """(the column of item ids, remarks): by its usual name, checked against the ids of the log where they are given."""
+    """(the column of item ids, notes): found by its usual name, and checked against the ids of the log if they are given."""
     names = table.columns
     plain = {plain_name(name): name for name in names}
     usual = [name for kind in item_kinds(names) for name in kind] + ([plain["id"]] if "id" in plain else [])
@@ -77,10 +77,10 @@ def _key(table: pl.DataFrame, ids: pl.Series | None) -> tuple[str, list[Note]]:
 
 
 def open_items(path: Path, *, item: str | None = None, ids: pl.Series | None = None) -> tuple[pl.DataFrame, list[Note]]:
-    """(the table of `read_items`, remarks on how it was read).
+    """(the table of `read_items`, notes on how it was read).
 
     Args:
-        ids: the items of the log, by which the column of ids is chosen where its usual name misleads.
+        ids: item ids of the log, by which the column of ids is chosen if its name is misleading.
 
     Raises:
         DataError, ColumnError: as `read_items`.
@@ -114,33 +114,33 @@ def open_items(path: Path, *, item: str | None = None, ids: pl.Series | None = N
 
 
 def _named(table: pl.DataFrame, names: dict[str, str]) -> pl.DataFrame:
-    """Renamed, without other columns that already have one of the new names."""
+    """The table with renamed columns, without other columns that already have one of the new names."""
     taken = [name for name in names.values() if name in table.columns and name not in names]
     return table.rename({name: f"{name}_" for name in taken} | names)
 
 
 def read_items(path: Path, *, item: str | None = None) -> pl.DataFrame:
-    """A table with `item` (text), `title` where there is one, and every other column, typed.
+    """A table with `item` (text), `title` if the file has one, and every other column as a typed feature.
 
-    Attributes that are all numbers, truth values or days are that; several values of one item are one text with "|" between.
+    Features of only numbers, truth values or days get that type; several values of an item are one text with "|" between them.
 
     Args:
-        path: MovieLens `movies.dat` / `movies.csv` / `u.item`, or any table whose item column is found by its usual
-            spelling (the first column else) and whose title is called title or name.
-        item: the column of item ids, when its name is unusual.
+        path: MovieLens `movies.dat` / `movies.csv` / `u.item`, or any table; the item column is found by its usual
+            names (otherwise the first column is used), and the title is called title or name.
+        item: name of the column of item ids, if it is unusual.
 
     Raises:
-        DataError: no such file, or a line of another shape.
+        DataError: no such file, or a line with another number of fields.
         ColumnError: `item` is not a column.
     """
     return open_items(path, item=item)[0]
 
 
 def join_items(ids: pl.Series, items: pl.DataFrame, source: str) -> tuple[pl.DataFrame, list[Note]]:
-    """(`item`, title and attributes of the items of a log, remarks on those that do not meet).
+    """(a table of `item`, title and features of the items of a log, notes on items without a match).
 
     Raises:
-        ColumnError: not one item is in both.
+        ColumnError: no item is in both tables.
     """
     table = pl.DataFrame({"item": ids})
     met = int(ids.is_in(items["item"].to_list()).sum())
@@ -151,7 +151,9 @@ def join_items(ids: pl.Series, items: pl.DataFrame, source: str) -> tuple[pl.Dat
             f"the ids must be written alike"
         )
     once = items.unique("item", keep="first", maintain_order=True)
-    notes = [Note(f"lines of {source} repeat an item: the first is taken", items.height - once.height, dropped=False)]
+    notes = [
+        Note(f"lines of {source} repeat an item; the first line is used", items.height - once.height, dropped=False)
+    ]
     if met < ids.len():
         lacking = ids.filter(~ids.is_in(items["item"].to_list()))
         notes.append(

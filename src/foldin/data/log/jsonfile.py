@@ -16,7 +16,7 @@ _DEEPEST = 3  # how deep within objects an array of records is looked for
 
 
 def json_format(path: Path) -> str:
-    """`ndjson` where each line is a value of its own, else `json`; the file begins with a brace or a bracket."""
+    """`ndjson` if each line is one value, else `json`, for a file that begins with a brace or a bracket."""
     with path.open(encoding="utf-8", errors="replace") as file:
         first = next((line.strip() for line in file if line.strip()), "")
         more = any(line.strip() for line in file)
@@ -52,7 +52,7 @@ def _by_column(value: dict[str, Any]) -> bool:
 
 
 def _records(value: Any, source: Path) -> tuple[list[Any], str | None]:
-    """(records, what to note) of one JSON value."""
+    """(records, text of a note) of one JSON value."""
     if isinstance(value, list):
         return value, None
     if not isinstance(value, dict):
@@ -63,9 +63,7 @@ def _records(value: Any, source: Path) -> tuple[list[Any], str | None]:
     arrays = list(_arrays(value))
     if len(arrays) > 1:
         names = ", ".join(repr(key) for key, _ in arrays)
-        raise FormatError(
-            f"{source}: the JSON object holds several arrays of objects ({names}); keep the one that is meant"
-        )
+        raise FormatError(f"{source}: the JSON object holds several arrays of objects ({names}); keep only one of them")
     if arrays:
         return arrays[0][1], f"JSON object whose records are in {arrays[0][0]!r}"
     if any(isinstance(one, list | dict) for one in value.values()):
@@ -80,7 +78,7 @@ def scan_json(path: Path, source: Path) -> Scan:
     """The table of one JSON array of objects, of an object that wraps one, or of objects one after the other.
 
     Raises:
-        FormatError: JSON of another shape, or broken; says which, and where.
+        FormatError: JSON of another structure, or invalid JSON; the message gives the place.
     """
     text = path.read_text(encoding="utf-8").strip()
     try:

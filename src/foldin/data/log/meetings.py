@@ -1,4 +1,4 @@
-"""Whether the files of a given split speak of the same users and items: ids written in two ways never meet."""
+"""Checks that the files of a given split have the same users and items: ids written in two ways do not match."""
 
 from collections.abc import Mapping
 
@@ -27,12 +27,12 @@ _SAME_USERS = (
 
 
 def _loosely(ids: pl.Series) -> pl.Series:
-    """Ids as they compare when zeros in front, ".0" behind, white space and case do not count."""
+    """Ids without leading zeros, ".0" at the end, white space and case, for comparison."""
     return ids.str.strip_chars().str.to_lowercase().str.replace(r"^0+(\d)", "$1").str.replace(r"^(-?\d+)\.0+$", "$1")
 
 
 def _meeting(ids: pl.Series, known: pl.Series, said: str, base: str) -> Note | None:
-    """A warning where at least half of the ids are not among those known, or where they are only spelled otherwise."""
+    """A warning if at least half of the ids are not among the known ids, or differ from them only in spelling."""
     lacking = ids.filter(~ids.is_in(known.to_list()))
     if lacking.is_empty() or known.is_empty():
         return None
@@ -51,11 +51,11 @@ def _meeting(ids: pl.Series, known: pl.Series, said: str, base: str) -> Note | N
 
 
 def meetings(parts: Mapping[str, tuple[str, EventLog]], *, strong: bool) -> list[Note]:
-    """Warnings of ids in one file that another should have and lacks: half of them or more, or written in another way.
+    """Warnings on ids of one file that another file lacks: at least half of them, or ids that are written in another way.
 
     Args:
         parts: name of the part → (name of its file, its log).
-        strong: the layout of Liang et al. (users are split); else each user's events are.
+        strong: whether users are split (the layout of Liang et al.) or each user's events.
     """
     notes = []
     for one, other, what in _STRONG if strong else _SAME_USERS:

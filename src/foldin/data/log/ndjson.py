@@ -1,8 +1,8 @@
 """Newline-delimited JSON → a lazy table.
 
 Polars reads NDJSON fast once it knows every key and type, so the schema is taken from the whole file and not from its
-first records. What its parser cannot read (NaN, integers of any length, a key whose kind changes) is read line by line;
-so are broken lines, which are refused by their number.
+first records. Files that its parser cannot read (NaN, integers of any length, a key whose type changes, invalid lines) are read
+line by line; an invalid line is an error with its number.
 """
 
 import json
@@ -23,7 +23,7 @@ _FAILED = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
 def kind_of(value: Any) -> str:
-    """What a JSON value is, in words."""
+    """The type of a JSON value as text."""
     names = {dict: "an object", list: "an array", str: "text", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")
 
@@ -57,7 +57,7 @@ def scan_ndjson(path: Path, source: Path) -> Scan:
     """The table of an NDJSON file in UTF-8; whole numbers beyond 64 bits are text.
 
     Raises:
-        FormatError: a line that is no JSON object; names the line.
+        FormatError: a line is no JSON object; the message gives the line.
     """
 
     def blame() -> str | None:

@@ -1,4 +1,4 @@
-"""Text → numbers, with decimal commas where the values show that they are."""
+"""Text → numbers, with decimal commas if the values show that commas are decimal."""
 
 from collections.abc import Callable
 
@@ -19,14 +19,14 @@ def _row(at: int) -> int:
 def to_numbers(column: pl.Series, source: str, row: Callable[[int], int] = _row) -> pl.Series:
     """The column as Int64 or Float64.
 
-    A comma is a decimal one where the values show it ("4,5"), and separates thousands where it can be nothing else
+    A comma is a decimal one if the values show it ("4,5"), and separates thousands if it can be nothing else
     ("1,234,567", "1,234.5").
 
     Args:
         row: the row in the file of a position in the column.
 
     Raises:
-        ColumnError: values that are not numbers, or commas of either kind; says how many and where the first is.
+        ColumnError: values that are not numbers, or ambiguous commas; the message gives their number and the first row.
     """
     if column.dtype.is_integer():
         return column.cast(pl.Int64)

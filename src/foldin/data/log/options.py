@@ -1,4 +1,4 @@
-"""How a log is read: every option, once, for Python, the command line and what a run keeps."""
+"""The options of reading a log, for Python, the command line and the file of a run."""
 
 import inspect
 from collections.abc import Callable
@@ -21,22 +21,22 @@ def _option(default: Any, text: str, show: str = "") -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """How a log is read.
+    """Options of reading a log.
 
     Args:
-        format: one of `foldin.data.FORMATS`, if the content of the file fits none or several.
-        encoding: of a text file, by Python's name, if it is not UTF-8 and cannot be guessed.
-        user, item, time, rating, kind: names of the columns, if they are unusual.
+        format: one of `foldin.data.FORMATS`; needed only if the content of the file fits none or several.
+        encoding: Python's name of the encoding of a text file; needed only if it is not UTF-8 and cannot be guessed.
+        user, item, time, rating, kind: names of the columns; needed only if they are unusual.
         order: name of a column that only orders the events of a user.
         time_format: `day-first`, `month-first`, a unit such as `milliseconds` or a strptime layout, if the values of the time
             column can be read in several ways.
-        min_rating: least rating of an event that is kept.
-        repeats: which events are kept of one user with one item: the `first`, the `last`, or the `first-of-kind`, one of each
-            kind.
-        items: file of titles and features of items; that of a MovieLens log is found beside it.
+        min_rating: minimum rating of an event; events with a lower one are dropped.
+        repeats: which of several events of a user with one item is kept: the `first`, the `last`, or the first of each kind
+            (`first-of-kind`).
+        items: file of titles and features of items; for a MovieLens log, the file beside it is found.
 
     Raises:
-        DataError: `repeats` is none of the three.
+        DataError: unknown `repeats`.
     """
 
     format: str | None = _option(None, "Format of the file, if its content fits none or several.")
@@ -55,13 +55,13 @@ class ReadOptions:
         "milliseconds, microseconds, nanoseconds, or a layout such as %d/%m/%Y.",
         "FORMAT",
     )
-    min_rating: float | None = _option(None, "Least rating of an event that is kept.")
+    min_rating: float | None = _option(None, "Minimum rating of an event; events with a lower one are dropped.")
     repeats: str = _option(
         "first",
-        "Which events are kept where a user has several with one item: the first, the last, or the first of each kind.",
+        "Which of several events of a user with one item is kept: the first, the last, or the first of each kind.",
     )
     items: str | None = _option(
-        None, "File of titles and features of items; that of a MovieLens log is found beside it.", "FILE"
+        None, "File of titles and features of items; for a MovieLens log, the file beside it is found.", "FILE"
     )
 
     def __post_init__(self) -> None:
@@ -69,11 +69,11 @@ class ReadOptions:
             raise DataError(f"repeats must be 'first', 'last' or 'first-of-kind', not {self.repeats!r}")
 
     def reading(self) -> dict[str, Any]:
-        """The options of reading by name, of a subclass too."""
+        """The options of reading by name, also for a subclass."""
         return {one.name: getattr(self, one.name) for one in fields(ReadOptions)}
 
     def said(self) -> dict[str, str | None]:
-        """The columns that were named, by role."""
+        """The columns that the caller named, by role."""
         return {role: getattr(self, role) for role in ("user", "item", "time", "rating", "kind", "order")}
 
 

@@ -1,4 +1,4 @@
-"""A Parquet file, or a folder of parts that need not agree in every column → a lazy table."""
+"""A Parquet file, or a folder of parts whose columns may differ → a lazy table."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ _FAILED = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
 def _schema(path: Path, source: Path) -> dict[str, Type]:
-    """The columns of one file; its beginning and end are looked at first, to say plainly what is wrong."""
+    """The columns of one file. Its first and last bytes are checked first, for clear error messages."""
     size = path.stat().st_size
     if size == 0:
         raise FormatError(f"{source}: the file is empty (0 bytes)")
@@ -61,7 +61,7 @@ def _is_text(kind: Type) -> bool:
 
 
 def _common(kinds: list[Type]) -> Type:
-    """A type that holds the values of all without loss; Unknown where there is none."""
+    """A type that represents the values of all types without loss; Unknown if there is none."""
     distinct = [kind for kind in dict.fromkeys(kinds) if kind != pl.Null]
     if len(distinct) < 2:
         return distinct[0] if distinct else pl.Null()
@@ -87,12 +87,12 @@ def _as(column: pl.Expr, kind: Type, common: Type) -> pl.Expr:
 
 
 def scan_parts(folder: Path) -> Scan:
-    """The table of a folder of Parquet parts: every column that any part has, in a type that holds all.
+    """The table of a folder of Parquet parts: every column of any part, in a type that fits all parts.
 
-    A column that some parts lack is missing there, and is refused when a log needs it (`Scan.lacking`).
+    A column that some parts lack is null there, and an error if a log needs it (`Scan.lacking`).
 
     Raises:
-        FormatError: a part is empty, cut short or damaged, or holds values of another kind; names the part.
+        FormatError: a part is empty, cut short or damaged, or has values of another type; the message gives the part.
     """
     parts = sorted(folder.glob("*.parquet"))
     schemas = {part: _schema(part, part) for part in parts}

@@ -1,4 +1,4 @@
-"""Columns without names: which holds what, by their usual order and by what is in them."""
+"""Roles of columns without names, from their usual order and their content."""
 
 from collections.abc import Mapping
 
@@ -23,31 +23,31 @@ def is_number(column: pl.Series) -> bool:
 
 
 class Sample:
-    """The first rows, and how their columns depend on each other."""
+    """The first rows, and the dependences between their columns."""
 
     def __init__(self, table: pl.DataFrame) -> None:
         self.table = table
 
     def distinct(self, *names: str) -> int:
-        """How many different values, or combinations of them, there are."""
+        """Number of distinct values of a column, or of distinct combinations of several columns."""
         return self.table.select(pl.struct(*names).n_unique()).item() if self.table.height else 0
 
     def decides(self, one: str, other: str) -> bool:
-        """Whether each value of `one`, of which most occur again, stands with one value of `other`."""
+        """Whether each value of `one`, most of which occur again, occurs with only one value of `other`."""
         if self.table.height < max(_ENOUGH, 1.5 * self.distinct(one)):
             return False
         return self.distinct(one, other) == self.distinct(one)
 
     def nests(self, one: str, other: str) -> bool:
-        """Whether values of `one` are parts of values of `other`, as sessions are of users."""
+        """Whether values of `one` are nested in values of `other`, as sessions are in users."""
         return self.distinct(other) >= _VARIED and self.decides(one, other)
 
     def repeats(self, name: str) -> bool:
-        """Whether values come twice or more on average, as ids do and times hardly."""
+        """Whether values occur at least twice on average, as ids do and times rarely do."""
         return self.table.height >= _ENOUGH and 2 * self.distinct(name) <= self.table.height
 
     def few(self, name: str) -> bool:
-        """Whether a column holds a few numbers, as ratings are."""
+        """Whether a column has few distinct numbers, as ratings have."""
         return is_number(self.table[name]) and self.distinct(name) <= 20
 
     def numbers_rows(self, name: str) -> bool:
@@ -60,14 +60,14 @@ class Sample:
 
 def _refuse(source: str, names: list[str], role: str, why: str) -> ColumnError:
     options = " or ".join(f"--{role} {name}" for name in names)
-    return ColumnError(f"{source}: has no column names, and {why}: say {options}")
+    return ColumnError(f"{source}: has no column names, and {why}: give {options}")
 
 
 def by_position(table: pl.DataFrame, said: Mapping[str, str | None], source: str) -> tuple[Columns, str]:
-    """(columns, what was decided) of a table without column names, from its first rows.
+    """(columns, text of a note) for a table without column names, from its first rows.
 
-    Files usually have the user first, then the item, then a rating; the time stands anywhere and is known by its values. A
-    session is known by its events being of one user each.
+    Files usually have the user first, then the item, then a rating; the time can be anywhere and is found by its values. A
+    session is found by its events, which are all of one user.
 
     Raises:
         ColumnError: two columns fit a role equally well, or there are too few.
@@ -114,7 +114,7 @@ def by_position(table: pl.DataFrame, said: Mapping[str, str | None], source: str
 
 
 def _times(sample: Sample, names: list[str]) -> list[str]:
-    """Columns that hold times; of several, or where ids are wanting, numbers that repeat like ids are none."""
+    """Columns with times. Of several, or if an id column is missing, numbers that repeat as ids do are not counted."""
     times = [name for name in names if time_like(sample.table[name])]
     if len(times) > 1 or len(names) - len(times) < 2:
         times = [name for name in times if not (is_number(sample.table[name]) and sample.repeats(name))]
@@ -134,7 +134,11 @@ def _sessions(
     """The roles again where a third column may be the item."""
     first, second, third = chosen["user"], chosen["item"], left[0]
     if sample.nests(second, first) and not sample.few(third) and not sample.decides(second, third):
-        return {"user": first, "item": third}, left[1:], [f"{second} taken as a session, since each is of one user"]
+        return (
+            {"user": first, "item": third},
+            left[1:],
+            [f"{second} is read as a session, since each value has one user"],
+        )
     if sample.nests(first, second) and not sample.few(third):
         raise _refuse(
             source,

@@ -22,7 +22,7 @@ LOG_NAMES = ("ratings.csv", "ratings.dat", "u.data", "ratings_ordered.csv.gz", "
 
 
 def _log_file(path: Path) -> Path:
-    """The log of a folder, by its usual name; the path itself when it is a file or holds Parquet parts."""
+    """The log file of a folder, by its usual name; the path itself if it is a file or a folder of Parquet parts."""
     if not path.is_dir() or any(path.glob("*.parquet")):
         return path
     for name in LOG_NAMES:
@@ -37,14 +37,14 @@ def read_log(path: str | Path, *, progress: Callable[[str], None] | None = None,
 
     Args:
         path: Parquet (a file or a folder of parts), CSV/TSV, NDJSON or JSON, MovieLens `::`, RecBole `.inter`, `user item`
-            and `user item rating time` lines, or a sequence a line; plain or gzip. A MovieLens folder is known by its
-            file names.
-        progress: told in a few words what is being done.
+            and `user item rating time` lines, or a sequence per line; plain or gzip. A MovieLens folder is recognized by
+            its file names.
+        progress: called with the current step, in a few words.
         options: as in `ReadOptions`.
 
     Raises:
-        DataError: the file is missing, damaged, of another format, or holds values that cannot be used; the message
-            names the file, the column and the first row.
+        DataError: the file is missing, damaged, of another format, or has values that cannot be used; the message
+            gives the file, the column and the first row.
     """
     chosen = ReadOptions(**options)
     say = progress or (lambda _: None)
@@ -79,7 +79,7 @@ def read_log(path: str | Path, *, progress: Callable[[str], None] | None = None,
 
 
 def _with_companion(log: EventLog, file: Path) -> EventLog:
-    """The log with what a file beside it says of its items, or with a note where that cannot be used: nobody asked for it."""
+    """The log with item features from a file beside it, or with a note if that file cannot be used."""
     folder = file if file.is_dir() else file.parent
     beside = next((folder / name for name in COMPANIONS if (folder / name).is_file()), file)
     if beside == file:
@@ -88,5 +88,5 @@ def _with_companion(log: EventLog, file: Path) -> EventLog:
         found, notes = open_items(beside, ids=log.items["item"])
         return with_items(log, found, beside.name, notes)
     except DataError as error:
-        text = f"file beside the log is not used: {error} (--items FILE names another)"
+        text = f"file beside the log is not used: {error} (--items FILE chooses another)"
         return replace(log, report=log.report.noted(1, text, warning=True))

@@ -1,4 +1,4 @@
-"""Records of JSON → a typed table: numbers stay numbers where a column holds nothing else, all else becomes text."""
+"""Records of JSON → a typed table: columns of only numbers stay numbers, all others become text."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ _LARGEST = 2**63
 
 
 def loads(text: str) -> Any:
-    """The value of a JSON text; NaN, which JSON does not have, is a missing value."""
+    """The value of a JSON text; NaN, which is no valid JSON, is a missing value."""
     return _DECODER.decode(text)
 
 
@@ -29,7 +29,7 @@ _DECODER = json.JSONDecoder(parse_constant=_constant, parse_int=_integer, strict
 
 
 def loads_all(text: str) -> list[Any]:
-    """The values of a text that holds several, one after the other."""
+    """The JSON values of a text, one after the other."""
     found, at = [], 0
     while at < len(text):
         value, at = _DECODER.raw_decode(text, at)
@@ -62,7 +62,7 @@ def _column(name: str, values: list[Any]) -> pl.Series:
 
 
 def to_table(records: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
-    """One row a record, with every key that any of them has, in the order of appearance.
+    """One row per record, with the keys of all records as columns, in the order of appearance.
 
     A column of whole numbers is Int64, of numbers Float64; numbers that would not stay exact, and mixtures, are text.
     """

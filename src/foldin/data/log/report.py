@@ -1,4 +1,4 @@
-"""What was read, what was dropped and why: nothing is lost in silence."""
+"""The report of reading a log: which events were dropped and why, and what was assumed."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -8,13 +8,13 @@ __all__ = ["Note", "ReadReport"]
 
 @dataclass(frozen=True)
 class Note:
-    """One remark about a log.
+    """One note about a log.
 
     Args:
-        text: follows its count in a sentence.
-        count: events, users, items or files concerned.
-        dropped: whether `count` events were left out because of it.
-        warning: whether it should be seen before training.
+        text: text that follows the count, such as "times are in the future".
+        count: number of events, users, items or files concerned.
+        dropped: whether `count` events were dropped for this reason.
+        warning: whether the note may point to a problem that users should know before training.
     """
 
     text: str
@@ -32,7 +32,7 @@ class ReadReport:
         format: one of `foldin.data.FORMATS`.
         columns: role → column name.
         rows: rows in the source.
-        notes: what was guessed, dropped or is odd, in the order it was met.
+        notes: what was guessed, dropped or looks wrong, in order.
     """
 
     source: str
@@ -42,23 +42,23 @@ class ReadReport:
     notes: tuple[Note, ...] = field(default=())
 
     def dropped(self, count: int, why: str) -> "ReadReport":
-        """The report with `count` more events dropped; itself when there are none."""
+        """The report with a note on `count` dropped events; unchanged if `count` is 0."""
         return self.extended([Note(why, int(count), dropped=True)])
 
     def noted(self, count: int, what: str, *, warning: bool = False) -> "ReadReport":
-        """The report with a remark that concerns `count` events, users or items; itself when there are none."""
+        """The report with a note on `count` events, users or items; unchanged if `count` is 0."""
         return self.extended([Note(what, int(count), dropped=False, warning=warning)])
 
     def extended(self, notes: Iterable[Note]) -> "ReadReport":
-        """The report with further notes; those that concern nothing are left out."""
+        """The report with further notes, without those whose count is 0."""
         return replace(self, notes=(*self.notes, *(note for note in notes if note.count)))
 
     @property
     def warnings(self) -> tuple[Note, ...]:
-        """The notes that should be seen before training."""
+        """The notes that are warnings."""
         return tuple(note for note in self.notes if note.warning)
 
     @property
     def kept(self) -> int:
-        """Events that remain."""
+        """Number of events that remain."""
         return self.rows - sum(note.count for note in self.notes if note.dropped)

@@ -1,4 +1,4 @@
-"""Roles of columns: proposed by name or position, then verified on the values. What was guessed is said."""
+"""Roles of columns: proposed by name or position, then verified on the values. Guesses are noted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,20 +19,20 @@ _POSITIONAL = ("user", "item", "rating", "timestamp")
 
 @dataclass(frozen=True)
 class Roles:
-    """Which column holds what, and what had to be guessed; each remark is about all rows of the file."""
+    """Roles of the columns, with notes on what was guessed; each note concerns all rows of the file."""
 
     columns: Columns
     remarks: tuple[str, ...]
 
 
 def _unnamed(names: list[str]) -> bool:
-    """Whether a reader named the columns because the file does not."""
+    """Whether the column names come from a reader, because the file has none."""
     given = [*_POSITIONAL, *(f"column_{at}" for at in range(5, len(names) + 1))]
     return names == [f"column_{at}" for at in range(1, len(names) + 1)] or (len(names) > 4 and names == given)
 
 
 def _belied(table: pl.DataFrame) -> bool:
-    """Whether the content of columns called user, item, rating, timestamp is not in that order.
+    """Whether the content of columns called user, item, rating, timestamp contradicts these names.
 
     A reader gives these names to a file without any, by position.
     """
@@ -53,10 +53,10 @@ def find_roles(lazy: pl.LazyFrame, said: Mapping[str, str | None], source: str) 
     """The columns of a log, verified on its first rows.
 
     Args:
-        said: the columns that the caller named, by role; they are believed.
+        said: the columns that the caller named, by role; they are not verified.
 
     Raises:
-        ColumnError: a column that was said is absent, no column can be the user or the item, or two fit equally well.
+        ColumnError: a named column is absent, no column can be the user or the item, or two fit equally well.
     """
     names = lazy.collect_schema().names()
     check_said(names, said, source)
@@ -135,7 +135,7 @@ class _Named:
             held = "".join(f"{name!r} holds times; " for name in names)
             raise ColumnError(
                 f"{self.source}: no column looks like the {role}; {held}there are {listed(self.names)}; "
-                f"say --{role} NAME"
+                f"give --{role} NAME"
             )
         chosen = next((name for name in fit if self.sample[name].null_count() < self.sample.height), fit[0])
         self.found[role] = chosen
@@ -157,12 +157,12 @@ class _Named:
         if 2 * missing > column.len():
             raise ColumnError(
                 f"{self.source}: {user!r} holds no value in {missing:,} of the first {column.len():,} rows, and there is "
-                f"{sessions[0]!r}: say --user {user} or --user {sessions[0]}"
+                f"{sessions[0]!r}: give --user {user} or --user {sessions[0]}"
             )
-        self.remarks.append(f"rows are put together by {user!r}; --user {sessions[0]} makes histories of sessions")
+        self.remarks.append(f"rows are grouped by {user!r}; --user {sessions[0]} makes histories of sessions")
 
     def _other_items(self, chosen: str, fit: list[str]) -> None:
-        """Refuse where a column of another kind (an artist beside a track) is the item as well as the chosen one."""
+        """Raise if another column (an artist beside a track) fits as the item as well as the chosen one."""
         kind = next((one for one in item_kinds(self.names) if chosen in one), [chosen])
         others = [name for name in fit if name not in kind]
         if not others:
@@ -174,10 +174,10 @@ class _Named:
             rivals = distinct[2] > distinct[0] and 2 * distinct[1] > distinct[0]
             if self.sample.height >= 20 and rivals and not is_generic(chosen):
                 raise ColumnError(
-                    f"{self.source}: both {chosen!r} and {other!r} may be the item: say --item {chosen} or --item {other}"
+                    f"{self.source}: both {chosen!r} and {other!r} may be the item: give --item {chosen} or --item {other}"
                 )
         self.remarks.append(
-            f"rows have {', '.join(map(repr, others))} beside the item {chosen!r} (--item NAME takes another)"
+            f"rows have {', '.join(map(repr, others))} beside the item {chosen!r} (--item NAME chooses another)"
         )
 
     def _time(self) -> None:
@@ -194,7 +194,7 @@ class _Named:
             self.remarks.append(f"rows take their time from {able[0]!r}: {names[0]!r} holds no times")
 
     def _kind(self) -> None:
-        """The first column that can hold kinds of events: of few values, and not a feature of the users or the items."""
+        """The first column that can be the kind of events: with few values, and not a feature of the users or the items."""
         sample = Sample(self.sample)
         for name in self._free("kind"):
             distinct = sample.distinct(name)

@@ -1,4 +1,4 @@
-"""A table that remembers where in its file each row stood, so that a message can name it."""
+"""A table with the position of each row in its file, for messages."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class Rows:
 
     Args:
         table: the rows that remain.
-        places: the position of each in the file; None while all are there.
+        places: the position of each row in the file; None if no row was dropped.
     """
 
     table: pl.DataFrame

@@ -1,4 +1,4 @@
-"""What a reader of one format hands on: a lazy table, and everything that was assumed or is odd."""
+"""The result of a reader of one format: a lazy table, and notes on what was assumed or looks wrong."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,13 +12,13 @@ __all__ = ["Scan", "remark"]
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """A table to be read.
+    """A lazy table with notes.
 
     Args:
         table: the lazy table.
-        notes: what was assumed; each counts files, parts or lines.
+        notes: notes on what was assumed; each counts files, parts or lines.
         lacking: column → the part of a folder that does not have it.
-        blame: where the damage is, in words, asked for only when reading failed.
+        blame: function that returns the place of damage as text, called only if reading failed.
     """
 
     table: pl.LazyFrame
@@ -28,5 +28,5 @@ class Scan:
 
 
 def remark(text: str, count: int = 1) -> Note:
-    """A note that drops nothing; the text follows its count."""
+    """A note on something that drops no event; the text follows its count."""
     return Note(text, count, dropped=False)

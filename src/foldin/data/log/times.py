@@ -1,4 +1,4 @@
-"""Time columns of any kind → whole seconds since 1970, or an order where they are no absolute times."""
+"""Time columns of any type → whole seconds since 1970, or only an order if they are no absolute times."""
 
 import datetime
 import time
@@ -33,9 +33,9 @@ _FIRST_YEAR = 631_152_000  # 1990: no log of events that a computer kept is olde
 
 @dataclass(frozen=True, eq=False)
 class Times:
-    """Times of events: `keys` are integers in their order at full resolution, `seconds` are counted from 1970.
+    """Times of events: `keys` are integers that sort them at full resolution, `seconds` are counted from 1970.
 
-    `seconds` is None where the column holds an order only; `notes` say how it was read and what is odd.
+    `seconds` is None if the column is only an order; `notes` say how it was read and what looks wrong.
     """
 
     keys: Int64[Array, " n"]
@@ -54,7 +54,7 @@ def _day(seconds: int) -> str:
 
 
 def _compact(text: pl.Series) -> pl.Series | None:
-    """Digits such as 20200913123158 as dates; None where they are not all of one length that has a layout."""
+    """Digits such as 20200913123158 as dates; None if they are not all of one length that has a layout."""
     width = len(text[0]) if text.len() else 0
     if (
         width not in _COMPACT
@@ -71,7 +71,7 @@ def _unit(value: float) -> int:
 
 
 def time_like(sample: pl.Series) -> bool:
-    """Whether a few values are times beyond doubt: dates, or numbers that are one unit's times of 1990 until next year."""
+    """Whether sample values are certainly times: dates, or numbers that are times from 1990 to next year in one unit."""
     values = sample.drop_nulls()
     if values.dtype.is_temporal():
         return values.dtype in (pl.Date, pl.Datetime)
@@ -130,15 +130,15 @@ def to_times(
 ) -> Times:
     """The times of a column without nulls.
 
-    Dates are found by their layout, numbers by their size: whole dates in digits, or a unit since 1970.
+    Dates are recognized by their layout, numbers by their size: dates in digits, or a unit since 1970.
 
     Args:
-        time_format: one of `TIME_FORMATS` or a strptime layout, where the values do not tell.
+        time_format: one of `TIME_FORMATS` or a strptime layout, for values that can be read in several ways.
         row: the row in the file of a position in the column, for messages.
 
     Raises:
         ColumnError: values that are neither numbers nor dates, dates that can be read in two ways, negative times, several
-            units in one column, or a unit that leads beyond any calendar.
+            units in one column, or times outside any calendar.
     """
     where = f"{source}: column {column.name!r}"
     if time_format is not None and time_format not in TIME_FORMATS and "%" not in time_format:
@@ -214,14 +214,14 @@ def _from_numbers(column: pl.Series, unit_said: str | None, where: str, row: Cal
     if low == 0:
         name = where.rsplit(": ", maxsplit=1)[-1]
         return Times(
-            keys, None, (Note(f"{name} holds no absolute times: used as an order only", len(keys), dropped=False),)
+            keys, None, (Note(f"{name} has no absolute times: used as an order only", len(keys), dropped=False),)
         )
     name, _, scale = _UNITS[low - 1]
     seconds = (numbers // scale).astype(np.int64)
     if unit_said is None and int(seconds.min()) > time.time() + 80 * 366 * _DAY:
         raise ColumnError(
             f"{where}: as {name} since 1970, {numbers[0]} (row {row(0):,}) is in {_day(int(seconds[0]))}: "
-            f"say --time-format, or --order for a column that only orders events"
+            f"give --time-format, or --order for a column that only orders events"
         )
     how = f"{name} since 1970" + ("" if unit_said else ", by their size")
     return Times(keys, seconds, _remarks(seconds, how, where, row))

@@ -1,3 +1,3 @@
-"""Protocols: how a log becomes training users, validation and test."""
+"""Protocols, which split a log into training, validation and test users."""
 
 __all__: list[str] = []

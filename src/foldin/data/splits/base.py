@@ -1,6 +1,6 @@
-"""What a protocol gives: training users, validation and test, kept apart by type.
+"""The result of a protocol: training, validation and test users.
 
-Models are given `Split.train`, which is `Histories`; targets live in `HeldOut`, which nothing below `evaluation` accepts.
+Models are given `Split.train`, which is `Histories`; targets are in `HeldOut`, which only `evaluation` accepts.
 """
 
 import hashlib
@@ -19,13 +19,13 @@ __all__ = ["HeldOut", "Split", "catalog_of"]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class HeldOut:
-    """Users to be judged: what a model may see of them, and what it should have found.
+    """Held-out users: the events that a model may see, and the targets that it should rank high.
 
     Args:
-        fold_in: what the model sees.
-        targets: what is relevant, each item of a user once; disjoint from `seen`.
-        users: external ids.
-        seen: items that are not recommended again; `fold_in` unless the protocol knows more of a user.
+        fold_in: events that the model sees.
+        targets: relevant items, each item of a user once; disjoint from `seen`.
+        users: external ids of the users.
+        seen: events whose items are not recommended again; by default `fold_in`.
 
     Raises:
         SplitError: a target is among the items seen.
@@ -42,7 +42,7 @@ class HeldOut:
             object.__setattr__(self, "seen", self.fold_in)
         sizes = {len(self.fold_in), len(self.targets), len(self.seen), self.users.len()}
         if len(sizes) != 1:
-            raise SplitError(f"fold-in, targets, seen items and users differ in number: {sorted(sizes)}")
+            raise SplitError(f"fold-in, targets, seen items and users have different lengths: {sorted(sizes)}")
         both = np.isin(self.targets.pair_keys(), self.seen.pair_keys())
         if both.any():
             user = int(self.targets.users()[np.argmax(both)])
@@ -60,14 +60,14 @@ class Split:
     """A log, split by a protocol.
 
     Args:
-        train: the users, or the parts of their histories, that a model learns from.
-        train_users: their external ids.
-        validation: for early stopping and choosing settings.
-        test: looked at once.
+        train: histories that a model is trained on.
+        train_users: external ids of the training users.
+        validation: held-out users for early stopping and for choosing settings.
+        test: held-out users for the final evaluation.
         catalog: the items that are ranked, with training counts.
         protocol: one of `PROTOCOLS`.
-        seed: of the random choices; None where there are none.
-        report: how the log was read, and what the protocol left out.
+        seed: seed of the random choices; None for a protocol without any.
+        report: how the log was read, and which events the protocol dropped.
         kinds: names of the kinds of events, by the codes in the histories.
     """
 
@@ -82,7 +82,7 @@ class Split:
     kinds: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
-        """SHA-256 of the training part, the held-out users, the item ids and the names of kinds."""
+        """SHA-256 of the training histories, the held-out users, the item ids and the names of kinds, in hexadecimal."""
         parts = [self.train, *(h for held in (self.validation, self.test) for h in (held.fold_in, held.targets))]
         digest = hashlib.sha256("".join(part.fingerprint() for part in parts).encode())
         digest.update("\0".join(self.catalog.ids).encode())

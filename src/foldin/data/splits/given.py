@@ -1,4 +1,4 @@
-"""Folders that come already split: the layout of Liang et al., and train / valid / test of the same users."""
+"""Folders that are already split: the layout of Liang et al., and train / valid / test of the same users."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +39,7 @@ def _parts(folder: Path, names: tuple[str, ...]) -> dict[str, Path] | None:
 
 
 def is_given(folder: Path) -> bool:
-    """Whether a folder holds a split that `read_given` knows."""
+    """Whether a folder contains a split that `read_given` can read."""
     return folder.is_dir() and (_parts(folder, _STRONG) or _parts(folder, _SAME_USERS)) is not None
 
 
@@ -58,22 +58,22 @@ def _read_part(path: Path, options: ReadOptions) -> EventLog:
 
 @takes_read_options
 def read_given(folder: str | Path, *, fold_in: str = "train", **options: Any) -> Split:
-    """The split that a folder holds.
+    """The split that a folder contains.
 
     Two layouts: `train`, `validation_tr`, `validation_te`, `test_tr`, `test_te` (users are split; Liang et al.), and
     `train`, `valid`, `test` (each user's events are split). In the second, test users are folded in from their
-    training events, as published with DiffRec, while their validation events are not recommended again and not judged; or, with
-    `fold_in="all"`, from both, which is what would be known of them in service.
+    training events, as published with DiffRec, while their validation events are neither recommended again nor evaluated; or,
+    with `fold_in="all"`, from both, as in a service.
     The catalog is that of the training file in the first layout and that of all files in the second.
 
     Args:
         fold_in: one of `FOLD_INS`.
-        options: as in `ReadOptions`; those that would choose among the events of a published split have to be left out.
+        options: as in `ReadOptions`, without those that would drop events of a published split.
 
     Raises:
         FormatError: the folder has neither layout.
-        ConfigError: `fold_in` is neither word, or is `all` in the first layout, where it means nothing.
-        SplitError: a held-out user is in the training file of the first layout, or a target was already seen.
+        ConfigError: unknown `fold_in`, or `all` in the first layout, where it has no meaning.
+        SplitError: a held-out user is in the training file of the first layout, or a target is among the items seen.
     """
     folder = Path(folder)
     paths = _parts(folder, _STRONG) or _parts(folder, _SAME_USERS)
@@ -105,7 +105,8 @@ def read_given(folder: str | Path, *, fold_in: str = "train", **options: Any) ->
         histories = log.histories.reindex(new, item_ids.len())
         report = report.extended(replace(note, text=f"in {name}: {note.text}") for note in log.report.notes)
         report = report.dropped(
-            log.histories.n_events - histories.n_events, f"in {name}: items that the training file lacks"
+            log.histories.n_events - histories.n_events,
+            f"in {name}: events with items that are not in the training file",
         )
         logs[name] = (histories, log.users)
     table = pl.DataFrame({"item": item_ids})
@@ -142,7 +143,7 @@ def read_given(folder: str | Path, *, fold_in: str = "train", **options: Any) ->
 
 
 def _align(part: tuple[Histories, pl.Series], users: pl.Series) -> Histories:
-    """The histories of `users`, empty for those the part does not have."""
+    """The histories of `users`, empty for users that are not in the part."""
     histories, own = part
     extended = replace(histories, offsets=np.append(histories.offsets, histories.offsets[-1]))
     place = pl.DataFrame({"p": own, "at": np.arange(own.len())})
@@ -160,7 +161,7 @@ def _pair(
     targets: tuple[Histories, pl.Series],
     also_seen: tuple[Histories, pl.Series] | None = None,
 ) -> HeldOut:
-    """Everyone who has something shown or a target, in the order of ids."""
+    """All users with a fold-in event or a target, in the order of ids."""
     users = encode(pl.concat([shown[1], targets[1]]))[1]
     fold_in = _align(shown, users)
     seen = fold_in if also_seen is None else fold_in.followed_by(_align(also_seen, users))

@@ -16,7 +16,7 @@ def last_out(log: EventLog, *, min_events: int = 3) -> Split:
     The catalog is that of the whole log, as in the published tables: an item seen only as a target is ranked too.
 
     Args:
-        min_events: users with fewer items are left out (3 at least).
+        min_events: users with fewer items are dropped; at least 3.
 
     Source: kang2018, section IV.
     """
@@ -38,6 +38,8 @@ def last_out(log: EventLog, *, min_events: int = 3) -> Split:
         catalog=catalog_of(log.items, train),
         protocol="last-out",
         seed=None,
-        report=log.report.noted(unseen, "test targets that nobody has in training (ranked, and missed)"),
+        report=log.report.noted(
+            unseen, "test targets whose items have no training event (they are ranked, and count as missed)"
+        ),
         kinds=log.kinds,
     )

@@ -1,4 +1,4 @@
-"""A protocol by its name."""
+"""Splitting a log by the name of a protocol."""
 
 from foldin.data.log.events import EventLog
 from foldin.data.splits.base import Split
@@ -16,7 +16,7 @@ DEFAULT_MIN_EVENTS = {"strong": 5, "last-out": 3}
 def split_log(
     log: EventLog, protocol: str, *, held_out: float = 0.1, min_events: int | None = None, seed: int = 0
 ) -> Split:
-    """The log split by a protocol's name, with the options that the command line has.
+    """The split of a log by the name of a protocol, with the options of the command line.
 
     Raises:
         SplitError: an unknown protocol, or one that does not apply to this log.

@@ -1,4 +1,4 @@
-"""Strong generalization: users are split, and held-out users show a random part of their items."""
+"""Strong generalization: users are split, and held-out users are folded in from a random part of their items."""
 
 import math
 
@@ -19,7 +19,7 @@ def _users_count(share: float, users: int, what: str) -> int:
     count = int(share) if share >= 1 else max(1, round(share * users))
     if share <= 0 or 2 * count >= users:
         raise SplitError(
-            f"{what} = {share:g}: two held-out groups of {count:,} leave nobody of {users:,} users to train on"
+            f"{what} = {share:g}: two held-out groups of {count:,} leave none of the {users:,} users to train on"
         )
     return count
 
@@ -27,20 +27,20 @@ def _users_count(share: float, users: int, what: str) -> int:
 def strong(
     log: EventLog, *, held_out: float = 0.1, target_share: float = 0.2, min_events: int = 5, seed: int = 0
 ) -> Split:
-    """Strong generalization: users are split, held-out users show a random 80 % of their items.
+    """Strong generalization: users are split, and held-out users are folded in from a random 80 % of their items.
 
-    The catalog is that of training users; of a held-out user's items, those outside it are left out. A held-out
-    user with fewer than five items there shows all of them and has no targets.
+    The catalog contains the items of the training users; events of held-out users with other items are dropped. A held-out
+    user with fewer than five items in the catalog is folded in from all of them and has no targets.
 
     Args:
-        held_out: users of the validation and of the test group, each: a share below 1, or a number.
+        held_out: users held out for validation, and as many for the test: a share below 1, or a number.
         target_share: share of a held-out user's items that become targets.
-        min_events: users with fewer items are left out first.
+        min_events: users with fewer items are dropped first.
 
     Source: liang2018, section 4.1 and the authors' code.
 
     Raises:
-        SplitError: nobody is left to train on.
+        SplitError: no user is left to train on.
     """
     if not 0 < target_share < 1:
         raise SplitError(f"target_share must be in (0, 1), not {target_share:g}")
@@ -61,7 +61,7 @@ def strong(
         events = all_events.reindex(new, len(items))
         report = report.noted(
             all_events.n_events - events.n_events,
-            f"{name} events on items that no training user has (left out of the split)",
+            f"{name} events with items that no training user has (dropped from the split)",
         )
         is_target = _targets(events, target_share, rng)
         held[name] = HeldOut(

@@ -13,8 +13,8 @@ __all__ = ["temporal"]
 def temporal(log: EventLog, *, validation_share: float = 0.1, test_share: float = 0.1) -> Split:
     """Two global cut times: train before the first, validate between them, test after the second.
 
-    A user is judged on what they take inside a window, given everything they took before it. Who arrives inside a
-    window is folded in from the first 80 % of their events there (a single event is a target of an empty history).
+    The targets of a user are the items of a window, given all their earlier events. A user whose first event is inside a
+    window is folded in from the first 80 % of their events there (a single event is the target of an empty history).
 
     Args:
         validation_share, test_share: share of all events in each window.
@@ -43,7 +43,7 @@ def temporal(log: EventLog, *, validation_share: float = 0.1, test_share: float 
     for name, start, end in (("validation", first, second), ("test", second, times.max() + 1)):
         held[name], lost = _window(log, new, len(items), int(start), int(end))
         report = report.noted(
-            lost, f"{name} events on items that nobody had before the first cut (left out of the split)"
+            lost, f"{name} events with items that have no event before the first cut (dropped from the split)"
         )
     return Split(
         train=train,
@@ -58,7 +58,7 @@ def temporal(log: EventLog, *, validation_share: float = 0.1, test_share: float 
 
 
 def _window(log: EventLog, new: Int64[Array, " items"], n_items: int, start: int, end: int) -> tuple[HeldOut, int]:
-    """Users with events in [start, end) on known items, and how many events on unknown items they lost."""
+    """(users with events in [start, end) with items of the catalog, number of events there with other items)."""
     histories, times = log.histories, log.histories.times
     assert times is not None
     until = histories.where(times < end)
@@ -73,14 +73,12 @@ def _window(log: EventLog, new: Int64[Array, " items"], n_items: int, start: int
     inside = chosen.times >= start
     per_user = np.bincount(chosen.users()[inside], minlength=len(chosen))
     arrived = per_user == chosen.lengths
-    # Of who arrives here, the last fifth of their events, by time whatever the order of the history is.
+    # For users whose first event is in the window: the last fifth of their events by time, in any order of the history.
     by_time = np.lexsort((chosen.times, chosen.users()))
     place = np.empty(chosen.n_events, dtype=np.int64)
     place[by_time] = np.arange(chosen.n_events) - np.repeat(chosen.offsets[:-1], chosen.lengths)
     late = place >= np.repeat((per_user * 4) // 5, chosen.lengths)
     is_target = inside & (late | ~np.repeat(arrived, chosen.lengths))
     shown, taken = chosen.where(~is_target), chosen.where(is_target)
-    targets = taken.without(
-        shown
-    ).distinct()  # of several kinds of events with one item the first is the one to foresee
+    targets = taken.without(shown).distinct()  # of several events with one item, the first is the target
     return HeldOut(fold_in=shown, targets=targets, users=log.users.gather(active)), lost
