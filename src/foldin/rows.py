@@ -24,5 +24,5 @@ class Rows(Protocol):
         ...
 
     def fingerprint(self) -> str:
-        """A digest of everything in it."""
+        """A digest of everything that training reads of it."""
         ...

@@ -105,9 +105,18 @@ def test_events_keep_their_kind_and_value(client):
     assert client.post("/v1/events", json=batch).json()["accepted"] == 3
     kept = client.get("/v1/users/kinds").json()["events"]
     assert [(event["kind"], event["value"]) for event in kept] == [("view", None), ("buy", 12.5), ("", None)]
+    spelled = [{**one, "kind": kind} for kind in (" view", "view\t", "null", "-")]  # as a file would be read
+    assert client.post("/v1/events", json={"events": spelled}).json()["duplicates"] == 4
     found = client.post("/v1/recommendations", json={"user": "kinds"}).json()
     assert found["known_events"] == 1  # the model's log kept one event of a user with an item
-    for wrong in ({"kind": "장바구니" * 6}, {"kind": "a\0b"}, {"kind": 3}, {"value": "much"}, {"value": True}):
+    for wrong in (
+        {"kind": "장바구니" * 6},
+        {"kind": "a\0b"},
+        {"kind": 3},
+        {"value": "much"},
+        {"value": True},
+        {"value": 1e39},
+    ):
         assert client.post("/v1/events", json={"events": [{**one, **wrong}]}).status_code == 422
 
 

@@ -1,6 +1,8 @@
 """Events: written once, in order of time, erased, on both databases."""
 
+import contextlib
 import shutil
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -44,6 +46,11 @@ def test_a_key_holds_for_the_kinds_and_values_of_its_batch(store):
     for other in (Event("p", "a", 1), Event("p", "a", 1, "buy"), Event("p", "a", 1, "view", 2.0)):
         with pytest.raises(IdempotencyError, match="'k' came with other events"):
             store.append([other], key="k")
+
+
+def test_a_value_is_one_number_however_it_is_written(store):
+    store.append([Event("p", "a", 1, "view", 3)], key="k")
+    assert store.append([Event("p", "a", 1, "view", 3.0)], key="k") == Receipt(1, 0, replayed=True)
 
 
 def test_a_batch_sent_again_by_its_key_gets_its_first_answer(store):
@@ -152,8 +159,12 @@ def test_a_database_of_an_earlier_version_keeps_its_events_and_keys(tmp_path):
     # Written by the code of commit 724c5b6, in which a user was called a person.
     path = tmp_path / "events.db"
     shutil.copy(Path(__file__).parent / "data" / "events_version_1.db", path)
+    with contextlib.closing(sqlite3.connect(path)) as by_hand:  # what an operator may have added
+        by_hand.execute("CREATE VIEW items AS SELECT item FROM foldin_events")
     engine = connect(f"sqlite:///{path}")
     store = EventStore(engine)
+    with engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM items")).scalar() == 4
     assert store.history("anna") == [Event("anna", "i1", 100), Event("anna", "i2", 100), Event("anna", "i1", 200)]
     assert store.append([Event("bert", "i1", 50), Event("bert", "i2", 60)]) == Receipt(1, 1)
     again = [Event("anna", "i1", 100), Event("anna", "i2", 100), Event("bert", "i1", 50), Event("anna", "i1", 200)]

@@ -55,7 +55,7 @@ def _values(log: EventLog) -> dict[str, float] | None:
     values = log.histories.values
     if values is None or np.isnan(values).all():
         return None
-    return _quantiles(values[~np.isnan(values)])
+    return _quantiles(values[~np.isnan(values)].astype(np.float64))
 
 
 def _span(times: list[int] | None) -> str:

@@ -56,7 +56,7 @@ def users_of(run: Run, file: Path) -> Asked:
             file,
             **said,
             min_rating=source.min_rating if rated else None,
-            repeats=source.repeats,
+            repeats="first" if columns.kind is None and source.repeats == "first-of-kind" else source.repeats,
             time_format=source.time_format,
         )
     except EmptyLogError:
@@ -77,7 +77,8 @@ def _asked(users: pl.Series, log: EventLog | None, catalog: Catalog) -> Asked:
         return Asked(users=users, histories=empty, unknown_events=0, unknown_items=0, without_events=len(empty))
     index = dict(zip(catalog.ids, range(len(catalog)), strict=True))
     new = np.array([index.get(one, -1) for one in log.items["item"]], dtype=np.int64)
-    own = log.histories.reindex(new, len(catalog))
+    # Codes of kinds are those of this file, not of the run.
+    own = replace(log.histories, kinds=None, values=None).reindex(new, len(catalog))
     if users.len() > log.users.len():
         at = pl.DataFrame({"p": users}).join(
             pl.DataFrame({"p": log.users, "at": np.arange(log.users.len())}),

@@ -268,15 +268,15 @@ class Histories:
         )
 
     def fingerprint(self) -> str:
-        """SHA-256 of the events of all users, their times, kinds and values, and the size of the catalog, in hexadecimal."""
+        """SHA-256 of the items and times of all users' events and of the size of the catalog, in hexadecimal.
+
+        Kinds and values, which no training reads, are not part of it.
+        """
         digest = hashlib.sha256(f"{len(self)} {self.n_items} ".encode())
         digest.update(np.ascontiguousarray(self.offsets).data)
         digest.update(np.ascontiguousarray(self.items).data)
-        for name in _BESIDE:
-            array = getattr(self, name)
-            if array is not None:
-                digest.update(b"" if name == "times" else name.encode())
-                digest.update(np.ascontiguousarray(array).data)
+        if self.times is not None:
+            digest.update(np.ascontiguousarray(self.times).data)
         return digest.hexdigest()
 
     def _beside(self, at: Any) -> dict[str, Any]:

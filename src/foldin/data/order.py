@@ -18,7 +18,7 @@ def stable_argsort(keys: Int[Array, " n"]) -> Int64[Array, " n"]:
         return np.empty(0, dtype=np.int64)
     low, high = int(keys.min()), int(keys.max())
     bits = max(n - 1, 1).bit_length()
-    if (high - low).bit_length() + bits > 63:
+    if (high - low).bit_length() + bits > 63 or high >= 1 << 63:
         return np.argsort(keys, kind="stable").astype(np.int64)
     packed = keys.astype(np.int64)
     packed -= low

@@ -72,7 +72,7 @@ def resolve_history(
         DataError: unknown `repeats`.
     """
     if repeats not in REPEATS:
-        raise DataError(f"repeats must be 'first', 'last' or 'first-of-kind', not {repeats!r}")
+        raise DataError(f"repeats must be one of {', '.join(map(repr, REPEATS))}, not {repeats!r}")
     places = catalog.places(ids)
     unknown = dict.fromkeys(one for one, at in zip(ids, places, strict=True) if at is None)
     events = [*places, *(catalog.find_title(title) for title in titles)]

@@ -48,10 +48,10 @@ def build_model(
 
 
 def check_targets(split: Split) -> None:
-    """Nothing when somebody in each of the held-out groups has an item to find.
+    """Check that each of the held-out groups has a target.
 
     Raises:
-        SplitError: nobody has; names the groups.
+        SplitError: a group has none; the message names it.
     """
     empty = [
         f"{name} ({len(held):,} users)"
@@ -60,9 +60,9 @@ def check_targets(split: Split) -> None:
     ]
     if empty:
         raise SplitError(
-            f"nobody in {' and '.join(empty)} has an item to find that the training users have too: nothing could be "
-            f"judged. Hold out more users (--held-out), ask for more events of each (--min-events), or take another protocol "
-            f"(--protocol; this is {split.protocol})"
+            f"no user of {' and '.join(empty)} has a target, an item that training users have and that is new to the user: "
+            f"there is nothing to evaluate. Hold out more users (--held-out), ask for more items of each (--min-events), or use "
+            f"another protocol (--protocol; this is {split.protocol})"
         )
 
 

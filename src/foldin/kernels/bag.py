@@ -23,7 +23,7 @@ __all__ = [
 
 
 def unit_weights(offsets: Int[Tensor, " offsets"], dtype: torch.dtype = torch.float32) -> Float[Tensor, " events"]:
-    """1/√n of each event of a user with n events: the binary row divided by its L2 norm."""
+    """1/√n of each event of a user with n events: the binary row divided by its L2 norm where no item repeats."""
     lengths = offsets.diff()
     return torch.repeat_interleave(lengths.clamp(min=1).to(dtype).rsqrt(), lengths)
 

@@ -75,6 +75,20 @@ def test_itemknn_is_the_sum_of_shrunk_cosines_of_neighbors():
     assert np.allclose(scores(model, history).numpy(), dense(history).numpy() @ kept, atol=1e-5)
 
 
+def test_cosines_of_items_that_users_take_again_are_those_of_their_counts():
+    train = Histories.from_lists([[0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 1], [0, 0, 0, 2], [1, 1, 1, 2]], 3)
+    items = train.items.copy()
+    model = ItemKNN(3, ItemKNNConfig(n_neighbors=2, shrinkage=0.0))
+    fit(model, train)
+    counts = dense(train)
+    norms = counts.norm(dim=0)
+    cosines = counts.T @ counts / norms.outer(norms)
+    for item in range(3):
+        for neighbor, similarity in zip(model.neighbors[item].tolist(), model.similarities[item].tolist(), strict=True):
+            assert similarity == pytest.approx(cosines[item, neighbor].item(), abs=1e-6)
+    assert (train.items == items).all()
+
+
 def test_als_folds_in_as_implicit_does():
     pytest.importorskip("implicit")
     from implicit.cpu.als import AlternatingLeastSquares

@@ -1,57 +1,118 @@
 """Attributes of events: their kind and their value."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 
-from foldin.data.log.checks import MISSING_WORDS, to_ratings
+from foldin.data.log.checks import MISSING_WORDS
 from foldin.data.log.columns import Columns
+from foldin.data.log.numbers import to_numbers
 from foldin.data.log.report import ReadReport
 from foldin.data.log.rows import Rows
 from foldin.errors import ColumnError
 from foldin.tensors import Array, Float32, UInt8
 
-__all__ = ["kinds_of", "values_of"]
+__all__ = ["clean_kind", "kinds_of", "numeric_ratings", "values_of"]
 
 _SHOWN = 8
+_MISSING = ("", *MISSING_WORDS)
+
+
+def clean_kind(kind: str) -> str:
+    """The name of a kind of events as it is kept: without white space at its ends; "" for what programs write for none."""
+    kind = kind.strip()
+    return "" if kind.lower() in _MISSING else kind
 
 
 def kinds_of(
-    rows: Rows, columns: Columns, report: ReadReport
+    rows: Rows, columns: Columns, report: ReadReport, *, said: bool
 ) -> tuple[UInt8[Array, " n"] | None, tuple[str, ...], ReadReport]:
-    """(code of each row's kind or None, names of the kinds, report); None if the log has no kinds.
+    """(code of each row's kind, names of the kinds, report); None where the log has no kinds.
 
     Rows without a kind have the kind "".
 
+    Args:
+        said: whether the caller named the column; one that was found by its name is left out where it cannot hold kinds.
+
     Raises:
-        ColumnError: more than 256 kinds.
+        ColumnError: a column that the caller named contains more than 256 kinds, or neither text nor numbers.
     """
     if columns.kind is None:
         return None, (), report
-    text = rows.table[columns.kind].cast(pl.String).str.strip_chars()
-    missing = text.is_null() | text.str.to_lowercase().is_in(["", *MISSING_WORDS]).fill_null(value=True)
-    text = text.set(missing, "")
-    names = text.unique().sort()
-    if names.len() > 256:
-        raise ColumnError(
-            f"{report.source}: column {columns.kind!r} contains {names.len():,} kinds of events, and at most 256 are possible; "
-            "choose another column with --kind NAME"
-        )
+    column, trouble = rows.table[columns.kind], ""
+    if column.dtype.is_nested() or column.dtype == pl.Binary:
+        trouble = f"contains values of the type {column.dtype}, not kinds of events"
+    else:
+        text = _whole(column).cast(pl.String).str.strip_chars()
+        text = text.set(text.is_null() | text.str.to_lowercase().is_in(_MISSING).fill_null(value=True), "")
+        names = text.unique().sort()
+        if names.len() > 256:
+            trouble = f"contains {names.len():,} kinds of events, and at most 256 are possible"
+    if trouble:
+        if said:
+            raise ColumnError(f"{report.source}: column {columns.kind!r} (--kind) {trouble}")
+        note = f"rows are read without kinds: column {columns.kind!r} {trouble} (--kind NAME chooses another)"
+        return None, (), report.noted(rows.table.height, note, warning=True)
     codes = text.cast(pl.Enum(names)).to_physical().to_numpy().astype(np.uint8)
     counts = np.bincount(codes, minlength=names.len())
     order = np.argsort(-counts, kind="stable")
     shown = [f"{names[int(at)] or 'none'} {counts[at]:,}" for at in order[:_SHOWN]]
     more = f" and {len(order) - _SHOWN} more" if len(order) > _SHOWN else ""
-    report = report.noted(len(codes), f"rows have their kind in {columns.kind!r}: {', '.join(shown)}{more}")
+    some = int((text != "").sum())
+    report = report.noted(some, f"rows have their kind in {columns.kind!r}: {', '.join(shown)}{more}")
     return codes, tuple(names), report
 
 
+def _whole(column: pl.Series) -> pl.Series:
+    """Numbers without fractions, which a gap may have made floating-point, as the integers they were."""
+    if not column.dtype.is_float():
+        return column
+    column = column.fill_nan(None)
+    return column.cast(pl.Int64) if (column.drop_nulls() % 1 == 0).all() else column
+
+
+def numeric_ratings(
+    rows: Rows, columns: Columns, report: ReadReport, *, needed: bool
+) -> tuple[Rows, Columns, ReadReport]:
+    """(rows with numeric ratings, null for missing ones; columns, without the role of ratings if they are not numbers; report).
+
+    All values together decide how a comma is read, so this comes before any row is dropped for its rating.
+
+    Raises:
+        ColumnError: ratings that are not numbers, where they are needed.
+    """
+    name = columns.rating
+    if name is None:
+        return rows, columns, report
+    column = rows.table[name]
+    try:
+        if column.dtype == pl.String:
+            blank = column.str.strip_chars().str.to_lowercase().is_in(_MISSING).fill_null(value=True)
+            column = column.set(blank, None)
+        ratings = to_numbers(column, report.source, rows.number).cast(pl.Float64).fill_nan(None)
+    except ColumnError as error:
+        if needed:
+            raise
+        reason = str(error).removeprefix(f"{report.source}: ")
+        return (
+            rows,
+            replace(columns, rating=None),
+            report.noted(rows.table.height, f"rows are read without values: {reason}"),
+        )
+    if column.dtype == pl.String:
+        comma = column.str.contains(",", literal=True).fill_null(value=False)
+        shown = f"{column.filter(comma)[0]} as {ratings.filter(comma)[0]:g}" if comma.any() else ""
+        report = report.noted(int(comma.sum()), f"ratings have a comma ({name!r}): {shown}")
+    return replace(rows, table=rows.table.with_columns(ratings.alias(name))), columns, report
+
+
 def values_of(rows: Rows, columns: Columns, report: ReadReport) -> tuple[Float32[Array, " n"] | None, ReadReport]:
-    """(value of each row or None, report): NaN for rows without a value; None if the log has no numeric values."""
+    """(value of each row, NaN where it has none, report); None where the log has no values that are numbers."""
     if columns.rating is None:
         return None, report
-    try:
-        numbers, report = to_ratings(rows, columns.rating, report)
-    except ColumnError as error:
-        reason = str(error).removeprefix(f"{report.source}: ")
-        return None, report.noted(rows.table.height, f"rows are read without values: {reason}")
-    return numbers.fill_null(float("nan")).cast(pl.Float32).to_numpy(), report
+    values = rows.table[columns.rating].cast(pl.Float32).to_numpy().copy()
+    endless = np.isinf(values)
+    values[endless] = np.nan
+    text = f"rows are read without their value: in {columns.rating!r} it is infinite or beyond 3.4e38"
+    return values, report.noted(int(endless.sum()), text)

@@ -23,7 +23,6 @@ __all__ = [
     "order_keys",
     "rated_at_least",
     "same_spelling",
-    "to_ratings",
 ]
 
 # What programs write for "no value"; compared without case. A whole column of numbers holds none of them.
@@ -78,16 +77,16 @@ def clean(rows: Rows, columns: Columns, report: ReadReport) -> tuple[Rows, ReadR
 
 
 def rated_at_least(rows: Rows, columns: Columns, report: ReadReport, least: float) -> tuple[Rows, ReadReport]:
-    """Only rows with a rating of at least `least`.
+    """Only rows with a rating of at least `least`; the ratings are numbers (`numeric_ratings`).
 
     Raises:
-        ColumnError: no rating column, or ratings that are not numbers.
+        ColumnError: no rating column.
     """
     if columns.rating is None:
         raise ColumnError(
             f"{report.source}: --min-rating needs a rating column; there are {listed(rows.table.columns)}"
         )
-    ratings, _ = to_ratings(rows, columns.rating, report)
+    ratings = rows.table[columns.rating]
     below = (ratings < 0).fill_null(value=False)
     if below.any():
         at = int(below.arg_true()[0])
@@ -99,24 +98,6 @@ def rated_at_least(rows: Rows, columns: Columns, report: ReadReport, least: floa
     keep = (ratings >= least).fill_null(value=False)
     report = report.dropped(int((~keep).sum()) - ratings.null_count(), f"rating below {least:g}")
     return (rows if keep.all() else rows.where(keep)), report
-
-
-def to_ratings(rows: Rows, name: str, report: ReadReport) -> tuple[pl.Series, ReadReport]:
-    """(numbers of a column, null for missing values; report).
-
-    Raises:
-        ColumnError: values that are not numbers.
-    """
-    column = rows.table[name]
-    if column.dtype == pl.String:
-        blank = column.str.strip_chars().str.to_lowercase().is_in(["", *MISSING_WORDS]).fill_null(value=True)
-        column = column.set(blank, None)
-    ratings = to_numbers(column, report.source, rows.number).cast(pl.Float64).fill_nan(None)
-    if column.dtype == pl.String:
-        comma = column.str.contains(",", literal=True).fill_null(value=False)
-        shown = f"{column.filter(comma)[0]} as {ratings.filter(comma)[0]:g}" if comma.any() else ""
-        report = report.noted(int(comma.sum()), f"ratings have a comma ({name!r}): {shown}")
-    return ratings, report
 
 
 def odd_ids(ids: pl.Series, what: str, report: ReadReport) -> ReadReport:

@@ -42,8 +42,10 @@ def check_said(present: Sequence[str], said: Mapping[str, str | None], source: s
     for role, name in said.items():
         if name is not None and name not in present:
             raise ColumnError(f"{source}: no column {name!r} (--{role}); there are {listed(present)}")
-    if said.get("user") is not None and said.get("user") == said.get("item"):
-        raise ColumnError(f"{source}: --user and --item are both {said['user']!r}; there are {listed(present)}")
+    roles: dict[str, str] = {}
+    for role, name in said.items():
+        if name is not None and roles.setdefault(name, role) != role:
+            raise ColumnError(f"{source}: --{roles[name]} and --{role} are both {name!r}; there are {listed(present)}")
 
 
 def _ranked(present: Sequence[str], words: Sequence[str], *, ids: bool) -> list[str]:

@@ -12,15 +12,15 @@ import numpy as np
 import polars as pl
 
 from foldin.data.histories import Histories
-from foldin.data.log.beside import kinds_of, values_of
+from foldin.data.log.beside import kinds_of, numeric_ratings, values_of
 from foldin.data.log.checks import clean, encode_ids, giant_user, odd_ids, order_keys, rated_at_least
-from foldin.data.log.columns import Columns
+from foldin.data.log.columns import Columns, listed
 from foldin.data.log.items import join_items
 from foldin.data.log.options import ReadOptions
 from foldin.data.log.report import Note, ReadReport
 from foldin.data.log.rows import Rows
 from foldin.data.order import one_of_each, stable_argsort
-from foldin.errors import EmptyLogError
+from foldin.errors import ColumnError, EmptyLogError
 from foldin.tensors import Array, Bool, Int64
 
 __all__ = ["EventLog", "log_from_table", "with_items"]
@@ -61,6 +61,8 @@ class EventLog:
     def core(self, *, user_events: int = 1, item_events: int = 1, repeat: bool = True) -> "EventLog":
         """Only users with at least `user_events` items and items with at least `item_events` users.
 
+        An item counts once for a user, whatever the number of kinds of its events.
+
         Args:
             repeat: whether to filter until both hold (a k-core); otherwise items are filtered once, then users once.
 
@@ -70,15 +72,17 @@ class EventLog:
         histories = self.histories
         users, items = histories.users(), histories.items
         alive = np.ones(histories.n_events, dtype=bool)
+        # Where events have no kinds, no item repeats.
+        first = alive.copy() if histories.kinds is None else one_of_each(histories.pair_keys())
         while True:
             before = int(alive.sum())
-            alive &= (np.bincount(items[alive], minlength=histories.n_items) >= item_events)[items]
-            alive &= (np.bincount(users[alive], minlength=len(histories)) >= user_events)[users]
+            alive &= (np.bincount(items[alive & first], minlength=histories.n_items) >= item_events)[items]
+            alive &= (np.bincount(users[alive & first], minlength=len(histories)) >= user_events)[users]
             if not repeat or int(alive.sum()) == before:
                 break
         if not alive.any():
             raise EmptyLogError(
-                f"{self.report.source}: no user has at least {user_events} events with items that have at least {item_events}"
+                f"{self.report.source}: no user has at least {user_events} items that at least {item_events} users have"
             )
         kept = replace(self, histories=histories.where(alive))
         return replace(
@@ -89,7 +93,7 @@ class EventLog:
             ),
             report=self.report.dropped(
                 histories.n_events - int(alive.sum()),
-                f"events of users with fewer than {user_events} events or items with fewer than {item_events}",
+                f"events of users with fewer than {user_events} items or items with fewer than {item_events} users",
             ),
         )
 
@@ -116,8 +120,13 @@ def log_from_table(
     source = report.source
     if table.height == 0:
         raise EmptyLogError(f"{source}: the log contains no events")
+    if options.repeats == "first-of-kind" and columns.kind is None:
+        raise ColumnError(
+            f"{source}: repeats = first-of-kind needs a column of kinds of events (--kind); there are {listed(table.columns)}"
+        )
     rows, report = clean(Rows(table), columns, report)
     del table
+    rows, columns, report = numeric_ratings(rows, columns, report, needed=options.min_rating is not None)
     if options.min_rating is not None:
         rows, report = rated_at_least(rows, columns, report, options.min_rating)
     _some(rows, report)
@@ -129,7 +138,7 @@ def log_from_table(
         user_codes, users, rows, _ = encode_ids(rows, columns.user, "user", report)
     _some(rows, report)
     keys, times, report = order_keys(rows, columns, report, options.time_format)
-    kinds, kind_names, report = kinds_of(rows, columns, report)
+    kinds, kind_names, report = kinds_of(rows, columns, report, said=options.kind is not None)
     values, report = values_of(rows, columns, report)
     del rows, everyone
     report = giant_user(user_codes, users, odd_ids(users, "user", odd_ids(item_ids, "item", report)))

@@ -66,7 +66,7 @@ class ReadOptions:
 
     def __post_init__(self) -> None:
         if self.repeats not in REPEATS:
-            raise DataError(f"repeats must be 'first', 'last' or 'first-of-kind', not {self.repeats!r}")
+            raise DataError(f"repeats must be one of {', '.join(map(repr, REPEATS))}, not {self.repeats!r}")
 
     def reading(self) -> dict[str, Any]:
         """The options of reading by name, also for a subclass."""

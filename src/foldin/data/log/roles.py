@@ -197,8 +197,10 @@ class _Named:
         """The first column that can be the kind of events: with few values, and not a feature of the users or the items."""
         sample = Sample(self.sample)
         for name in self._free("kind"):
-            distinct = sample.distinct(name)
-            if _is_time(self.sample[name], loose=True) or 4 * distinct > max(self.sample.height, 40):
+            column, distinct = self.sample[name], sample.distinct(name)
+            if column.dtype.is_nested() or column.dtype == pl.Binary or column.null_count() == self.sample.height:
+                continue
+            if _is_time(column, loose=True) or 4 * distinct > max(self.sample.height, 40):
                 continue
             if distinct > 1 and any(sample.decides(self.found[role], name) for role in ("user", "item")):
                 self.remarks.append(

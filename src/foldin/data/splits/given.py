@@ -44,8 +44,9 @@ def is_given(folder: Path) -> bool:
 
 
 def _read_part(path: Path, options: ReadOptions) -> EventLog:
-    with open_table(path, encoding=options.encoding) as opened:
+    with open_table(path, options.format, options.encoding) as opened:
         roles = find_roles(opened.table, options.said(), str(path))
+        left = [name for name in (roles.columns.rating, roles.columns.kind) if name is not None]
         columns = replace(roles.columns, rating=None, kind=None)
         table = opened.table.select(columns.roles().values()).collect()
     report = ReadReport(source=str(path), format="given", columns=columns.roles(), rows=table.height)
@@ -53,6 +54,8 @@ def _read_part(path: Path, options: ReadOptions) -> EventLog:
         report = report.noted(note.count, note.text)
     for remark in roles.remarks:
         report = report.noted(table.height, remark)
+    if left:
+        report = report.noted(table.height, f"rows of a published split are read without {', '.join(map(repr, left))}")
     return log_from_table(table, columns, report, ReadOptions(time_format=options.time_format))
 
 
@@ -82,9 +85,11 @@ def read_given(folder: str | Path, *, fold_in: str = "train", **options: Any) ->
             f"{folder}: neither {', '.join(_STRONG)} nor {', '.join(_SAME_USERS)} (as .csv, .tsv or .parquet)"
         )
     chosen = ReadOptions(**options)
-    if chosen.min_rating is not None or chosen.repeats != "first":
+    changing = [name for name in ("min_rating", "rating", "kind") if getattr(chosen, name) is not None]
+    changing += ["repeats"] if chosen.repeats != "first" else []
+    if changing:
         raise SplitError(
-            f"{folder}: the folder is already split; min_rating or repeats would change the published split"
+            f"{folder}: the folder is already split; {' and '.join(changing)} would change the published split"
         )
     parts = {name: _read_part(path, chosen) for name, path in paths.items()}
     rows = sum(part.report.rows for part in parts.values())

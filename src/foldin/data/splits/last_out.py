@@ -24,22 +24,29 @@ def last_out(log: EventLog, *, min_events: int = 3) -> Split:
         raise SplitError(f"last-out needs three events of a user: min_events must be at least 3, not {min_events}")
     log = log.core(user_events=min_events, repeat=False)
     histories = log.histories
-    new = one_of_each(histories.pair_keys())  # the first event of a user with an item: all events, unless items repeat
-    before = np.concatenate(([0], np.cumsum(new)))
-    taken = before[1:] - np.repeat(before[histories.offsets[:-1]], histories.lengths)
-    from_end = 1 + np.repeat(before[histories.offsets[1:]] - before[histories.offsets[:-1]], histories.lengths) - taken
+    is_first = one_of_each(histories.pair_keys())  # of a user with an item: every event, unless items repeat
+    items = histories.where(is_first)
+    # Of each event: how many items its user has taken until then, and the place of the latest of them, 1 for the last.
+    so_far = np.cumsum(is_first) - np.repeat(items.offsets[:-1], histories.lengths)
+    from_end = 1 + np.repeat(items.lengths, histories.lengths) - so_far
     train, before_test = histories.where(from_end > 2), histories.where(from_end > 1)
-    unseen = int((train.counts()[histories.where(new & (from_end == 1)).items] == 0).sum())
+    targets = [histories.where(is_first & (from_end == place)) for place in (1, 2)]
+    unseen = int((train.counts()[targets[0].items] == 0).sum())
+    report = log.report.noted(
+        unseen, "test targets whose items have no training event (they are ranked, and count as missed)"
+    )
+    again = int((~is_first & (from_end == 1)).sum())
+    report = report.noted(
+        again, "events after the test target with items that the user already has (dropped from the split)"
+    )
     return Split(
         train=train,
         train_users=log.users,
-        validation=HeldOut(fold_in=train, targets=histories.where(new & (from_end == 2)), users=log.users),
-        test=HeldOut(fold_in=before_test, targets=histories.where(new & (from_end == 1)), users=log.users),
+        validation=HeldOut(fold_in=train, targets=targets[1], users=log.users),
+        test=HeldOut(fold_in=before_test, targets=targets[0], users=log.users),
         catalog=catalog_of(log.items, train),
         protocol="last-out",
         seed=None,
-        report=log.report.noted(
-            unseen, "test targets whose items have no training event (they are ranked, and count as missed)"
-        ),
+        report=report,
         kinds=log.kinds,
     )

@@ -64,11 +64,12 @@ def strong(
             f"{name} events with items that no training user has (dropped from the split)",
         )
         is_target = _targets(events, target_share, rng)
+        targets = events.where(is_target)
         held[name] = HeldOut(
-            fold_in=events.where(~is_target),
-            targets=events.where(is_target).distinct(),
-            users=log.users.gather(users),
+            fold_in=events.where(~is_target), targets=targets.distinct(), users=log.users.gather(users)
         )
+        again = targets.n_events - held[name].targets.n_events
+        report = report.noted(again, f"{name} events with a target again (dropped from the split)")
     train = everyone.select(train_users).reindex(new, len(items))
     return Split(
         train=train,
@@ -83,13 +84,12 @@ def strong(
 
 
 def _targets(events: Histories, share: float, rng: np.random.Generator) -> Bool[Array, " events"]:
-    """Whether each event is a target: a share of the events of a user with five or more."""
-    lengths = events.lengths
+    """Whether each event is one with a target: a share of the items of a user with five or more."""
+    items = events.distinct()
+    lengths = items.lengths
     per_user = np.where(lengths >= 5, (lengths * share).astype(np.int64), 0)
-    chosen = _random_ranks(events, rng) < np.repeat(per_user, lengths)
-    # Of several events of a user with one item the first decides for all.
-    _, first, of = np.unique(events.pair_keys(), return_index=True, return_inverse=True)
-    return chosen[first[of]]
+    chosen = _random_ranks(items, rng) < np.repeat(per_user, lengths)
+    return chosen if items is events else np.isin(events.pair_keys(), items.where(chosen).pair_keys())
 
 
 def _random_ranks(histories: Histories, rng: np.random.Generator) -> Int64[Array, " events"]:

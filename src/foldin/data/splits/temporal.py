@@ -41,10 +41,11 @@ def temporal(log: EventLog, *, validation_share: float = 0.1, test_share: float 
     report = log.report
     held: dict[str, HeldOut] = {}
     for name, start, end in (("validation", first, second), ("test", second, times.max() + 1)):
-        held[name], lost = _window(log, new, len(items), int(start), int(end))
+        held[name], lost, again = _window(log, new, len(items), int(start), int(end))
         report = report.noted(
             lost, f"{name} events with items that have no event before the first cut (dropped from the split)"
         )
+        report = report.noted(again, f"{name} events with items that the user already has (not targets)")
     return Split(
         train=train,
         train_users=log.users.gather(users),
@@ -57,8 +58,10 @@ def temporal(log: EventLog, *, validation_share: float = 0.1, test_share: float 
     )
 
 
-def _window(log: EventLog, new: Int64[Array, " items"], n_items: int, start: int, end: int) -> tuple[HeldOut, int]:
-    """(users with events in [start, end) with items of the catalog, number of events there with other items)."""
+def _window(log: EventLog, new: Int64[Array, " items"], n_items: int, start: int, end: int) -> tuple[HeldOut, int, int]:
+    """(users with events in [start, end) with items of the catalog, number of events there with other items, number of events
+    there with items that are shown or a target already).
+    """
     histories, times = log.histories, log.histories.times
     assert times is not None
     until = histories.where(times < end)
@@ -81,4 +84,5 @@ def _window(log: EventLog, new: Int64[Array, " items"], n_items: int, start: int
     is_target = inside & (late | ~np.repeat(arrived, chosen.lengths))
     shown, taken = chosen.where(~is_target), chosen.where(is_target)
     targets = taken.without(shown).distinct()  # of several events with one item, the first is the target
-    return HeldOut(fold_in=shown, targets=targets, users=log.users.gather(active)), lost
+    held = HeldOut(fold_in=shown, targets=targets, users=log.users.gather(active))
+    return held, lost, taken.n_events - targets.n_events

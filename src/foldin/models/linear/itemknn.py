@@ -77,7 +77,10 @@ class ItemKNN(PopularStart, Recommender[ItemKNNConfig]):
 def _similarities(model: "ItemKNN", train: Histories, generator: torch.Generator) -> Mapping[str, float]:
     model.learn_shares(train)
     rows = train.csr(event_weights(train, model.config.oldest))
-    norms = np.sqrt(np.bincount(train.items, weights=rows.data**2, minlength=model.n_items)).astype(np.float32)
+    if train.distinct() is not train:  # a user's events with one item are one entry of its column
+        rows = rows.copy()  # the matrix shares memory with the events
+        rows.sum_duplicates()
+    norms = np.sqrt(np.bincount(rows.indices, weights=rows.data**2, minlength=model.n_items)).astype(np.float32)
     columns, width = rows.tocsc(), model.neighbors.shape[1]
     step = max(1, (64 << 20) // (4 * model.n_items))
     for start in range(0, model.n_items, step):

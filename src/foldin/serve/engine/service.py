@@ -57,7 +57,9 @@ class Service:
         events = self.events.history(request.user, newest=most + 1)
         if len(events) > most:  # the newest events are not all; what was taken long ago is still not to be listed
             events = self.events.first_and_last(request.user)
-        return GivenHistory(*([getattr(event, name) for event in events] for name in ("item", "time", "kind")))
+        return GivenHistory(
+            [event.item for event in events], [event.time for event in events], [event.kind for event in events]
+        )
 
     def place(self, request: RecommendRequest, history: GivenHistory) -> RoutedRequest:
         """A request at its model, in indices.

@@ -5,12 +5,14 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
 
+from foldin.data.log.beside import clean_kind
 from foldin.serve.schemas.common import MANY, ItemId, Strict, UserId
 from foldin.serve.times import Time
 
 __all__ = ["EventBatch", "EventIn", "EventOut", "EventReceipt", "UserErased", "UserOut"]
 
 _KIND_BYTES = 64
+_LARGEST = 3.4e38  # values are 32-bit numbers wherever they are read
 
 
 def _short_kind(kind: str) -> str:
@@ -19,7 +21,7 @@ def _short_kind(kind: str) -> str:
         raise PydanticCustomError(
             "kind", "a kind of event has at most {most} bytes, not {size}", {"most": _KIND_BYTES, "size": size}
         )
-    return kind
+    return clean_kind(kind)
 
 
 Kind = Annotated[str, Field(pattern=r"^[^\x00]*$"), AfterValidator(_short_kind)]
@@ -38,11 +40,14 @@ class EventIn(Strict):
     kind: Kind = Field(
         default="",
         description="Kind of the event, such as `view` or `buy`; two events of different kinds are two events, whatever their "
-        "time.",
+        "time. At most 64 bytes of UTF-8, without white space at the ends; `null`, `none`, `-` and the like are no kind.",
         examples=["view"],
     )
     value: float | None = Field(
-        default=None, description="A rating, an amount or the like, kept beside the event and not counted by lists."
+        default=None,
+        ge=-_LARGEST,
+        le=_LARGEST,
+        description="A rating, an amount or the like, kept beside the event and not counted by lists.",
     )
 
 

@@ -141,9 +141,10 @@ class EventStore:
             except SQLAlchemyError as error:
                 state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
                 if state == _TOO_LONG:
-                    longest = max((event.item for event in batch), key=len)
+                    fields = ((name, getattr(event, name)) for event in batch for name in ("user", "item", "kind"))
+                    name, longest = max(fields, key=lambda field: len(field[1].encode("utf-8", "surrogatepass")))
                     raise ConfigError(
-                        f"events: an id is too long for an index of PostgreSQL: {longest[:40]!r}…, {len(longest):,} characters"
+                        f"events: {name} {longest[:40]!r}… is too long for an index of PostgreSQL: {len(longest):,} characters"
                     ) from error
                 if state != _DEADLOCK or attempt == _ATTEMPTS - 1:
                     raise unusable(error) from error
@@ -264,7 +265,8 @@ class EventStore:
 def _content(event: Event) -> tuple[Any, ...]:
     """An event in the digest of its batch; without kind and value as before there were any, so that old keys still hold."""
     plain = (event.user, event.item, event.time)
-    return plain if not event.kind and event.value is None else (*plain, event.kind, event.value)
+    value = None if event.value is None else float(event.value)
+    return plain if not event.kind and value is None else (*plain, event.kind, value)
 
 
 def unusable(error: SQLAlchemyError) -> EventStoreError:

@@ -22,9 +22,8 @@ events = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("value", sa.Double),
     sa.Column("arrived", sa.BigInteger, nullable=False),
-    sa.UniqueConstraint(
-        "user_id", "time", "item", "kind", name="foldin_events_once"
-    ),  # its index also serves a history
+    # Its index also serves a history.
+    sa.UniqueConstraint("user_id", "time", "item", "kind", name="foldin_events_once"),
 )
 batches = sa.Table(
     "foldin_batches",
@@ -94,11 +93,10 @@ def _kinds(connection: sa.Connection) -> None:
         ):
             connection.execute(sa.text(f"ALTER TABLE foldin_events {change}"))
         return
-    # SQLite changes no constraint of a table: the events move to a new one.
-    connection.execute(sa.text("ALTER TABLE foldin_events RENAME TO foldin_events_before"))
+    # SQLite changes no constraint of a table: the events move to a new one, which then takes the name.
     then = sa.MetaData()
     sa.Table(
-        "foldin_events",
+        "foldin_events_new",
         then,
         sa.Column("id", _number, primary_key=True, autoincrement=True),
         sa.Column("user_id", sa.Text, nullable=False),
@@ -110,13 +108,15 @@ def _kinds(connection: sa.Connection) -> None:
         sa.UniqueConstraint("user_id", "time", "item", "kind", name="foldin_events_once"),
     )
     then.create_all(connection)
-    connection.execute(
-        sa.text(
-            "INSERT INTO foldin_events (id, user_id, item, time, kind, value, arrived) "
-            "SELECT id, user_id, item, time, '', NULL, arrived FROM foldin_events_before"
-        )
-    )
-    connection.execute(sa.text("DROP TABLE foldin_events_before"))
+    for change in (
+        "PRAGMA legacy_alter_table = ON",  # so that a view over the events stays one over the new table
+        "INSERT INTO foldin_events_new (id, user_id, item, time, kind, value, arrived) "
+        "SELECT id, user_id, item, time, '', NULL, arrived FROM foldin_events",
+        "DROP TABLE foldin_events",
+        "ALTER TABLE foldin_events_new RENAME TO foldin_events",
+        "PRAGMA legacy_alter_table = OFF",
+    ):
+        connection.execute(sa.text(change))
 
 
 # Step n brings a database of version n to version n + 1; a step that has been released is never changed.
@@ -133,6 +133,7 @@ def migrate(engine: sa.Engine) -> None:
     """
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
+            connection.execute(sa.text("SET LOCAL statement_timeout = 0"))  # an index of a large table takes its time
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         else:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
