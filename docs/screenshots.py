@@ -62,14 +62,14 @@ def shoot(page: Page, address: str) -> None:
     assert box is not None
     page.screenshot(path=TARGET / "codes.png", full_page=True, clip={**box, "height": 640})  # type: ignore[arg-type]
     page.locator("#model").select_option("multvae")
-    page.get_by_role("button", name="Work out where the nats went").click()
+    page.get_by_role("button", name="Compute the bound report").click()
     page.get_by_text("Decomposition", exact=False).or_(page.get_by_role("heading", name="The bound")).first.wait_for(
         timeout=120_000
     )
     page.wait_for_timeout(500)
     page.screenshot(path=TARGET / "model.png", full_page=True)
     page.goto(f"{address}/studio/index.html#/compare")
-    page.get_by_role("heading", name="Items in common, of ten").wait_for()
+    page.get_by_role("heading", name="Number of items in common, of ten").wait_for()
     page.screenshot(path=TARGET / "compare.png", full_page=True)
     page.goto(f"{address}/studio/index.html#/map")
     page.get_by_text("the plane shows").wait_for()

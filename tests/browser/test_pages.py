@@ -90,7 +90,7 @@ def test_a_history_is_built_and_the_list_reacts(page, address):
     page.get_by_role("button", name="Remove Film 4, the even one").click()
     expect(page.get_by_text("From 1 events.")).to_be_visible()
     page.get_by_role("combobox", name="List").select_option("temperature")
-    expect(hits.first).to_contain_text("chance")
+    expect(hits.first).to_contain_text("propensity")
     page.locator("#model").select_option("ease")
     page.get_by_role("combobox", name="List").select_option("thompson")
     expect(page.get_by_role("alert")).to_contain_text("needs a model with a posterior")
@@ -122,20 +122,20 @@ def test_the_slider_of_exploration_draws_at_once(page, address):
     page.locator("#temperature").focus()
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("combobox", name="List")).to_have_value("temperature")
-    expect(hits.first).to_contain_text("chance")
+    expect(hits.first).to_contain_text("propensity")
 
 
 def test_a_known_user_is_loaded(page, address):
     page.goto(address)
     events = [{"user": "anna", "item": f"i{at}", "time": at} for at in (1, 3)]
     page.request.post(f"{address}/v1/events", data={"events": events})
-    page.get_by_label("Or a known user, by id").fill("anna")
+    page.get_by_label("Or a stored user, by id").fill("anna")
     page.get_by_role("button", name="Load").click()
     expect(page.get_by_text("From 2 events.")).to_be_visible()
     expect(page.get_by_role("list", name="The history")).to_contain_text("Film 3, the odd one")
     events = [{"user": "bert", "item": f"i{at}", "time": time} for time, at in enumerate((1, 3, 1))]
     page.request.post(f"{address}/v1/events", data={"events": events})
-    page.get_by_label("Or a known user, by id").fill("bert")
+    page.get_by_label("Or a stored user, by id").fill("bert")
     with page.expect_request("**/v1/recommendations") as asked:
         page.get_by_role("button", name="Load").click()
     # As the service reads them for this user, the times included.
@@ -146,16 +146,16 @@ def test_a_known_user_is_loaded(page, address):
 def test_the_model_shows_its_training_and_says_what_it_cannot(page, address):
     page.goto(f"{address}/studio/index.html#/model")
     expect(page.get_by_role("heading", name="The model")).to_be_visible()
-    page.get_by_role("button", name="Work out where the nats went").click()
-    expect(page.get_by_label("Where the nats went").locator(".state")).to_be_visible()
+    page.get_by_role("button", name="Compute the bound report").click()
+    expect(page.get_by_label("Bound report").locator(".state")).to_be_visible()
 
 
 def test_the_bound_report_is_worked_out_live_and_drawn(page, address):
     page.goto(f"{address}/studio/index.html#/model")
     page.locator("#model").select_option("judged")
     expect(page.get_by_role("img", name=re.compile("^Terms of training by epoch. .*6 from"))).to_be_visible()
-    page.get_by_role("button", name="Work out where the nats went").click()
-    report = page.get_by_role("region", name="Where the nats went")
+    page.get_by_role("button", name="Compute the bound report").click()
+    report = page.get_by_role("region", name="Bound report")
     expect(report.get_by_role("heading", name="The bound", exact=True)).to_be_visible(timeout=60_000)
     for row in ("ELBO", "KL", "best bound on log p(x)", "gap: amortization, at least"):
         expect(report.get_by_role("rowheader", name=row, exact=True)).to_be_visible()

@@ -141,7 +141,7 @@ def test_a_collapsed_posterior_raises_an_alarm(split):
 def test_nobody_with_an_item_is_refused(split):
     n = len(split.catalog)
     nobody = HeldOut(fold_in=Histories.empty(2, n), targets=Histories.empty(2, n), users=split.test.users[:2])
-    with pytest.raises(ShapeError, match="nobody"):
+    with pytest.raises(ShapeError, match="no held-out user"):
         bound_report(MultVAE(n, MultVAEConfig(hidden_dims=(), latent_dim=2)), nobody)
 
 

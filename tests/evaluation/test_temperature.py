@@ -104,7 +104,7 @@ def test_a_temperature_is_fitted_beside_the_one_there_is():
 
 
 def test_where_there_is_no_temperature_it_is_said():
-    with pytest.raises(FitError, match="no more than chance"):
+    with pytest.raises(FitError, match="no better than chance"):
         fit_temperature(made(np.arange(ITEMS)), held([[1], [2]]))
     with pytest.raises(FitError, match="always come first"):
         fit_temperature(made(np.arange(ITEMS)), held([[7], [7]]))

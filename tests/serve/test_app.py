@@ -241,7 +241,7 @@ def test_a_key_has_a_rate(service, runs):
         ({"k": 0}, "body.k"),
         ({"k": 101}, "k: at most 100, not 101"),
         ({"history": ["i0"] * 51}, "history: at most 50 items, not 51"),
-        ({"user": "a", "history": ["i0"]}, "one of the two"),
+        ({"user": "a", "history": ["i0"]}, "exclude each other"),
         ({"temperature": 0}, "body.temperature"),
         ({"color": 1}, "body.color"),
         ({"explore": "always"}, "body.explore"),

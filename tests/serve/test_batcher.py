@@ -151,7 +151,7 @@ def test_a_damaged_run_is_refused_and_the_old_one_serves_on(tmp_path, runs):
     with pytest.raises(RunError, match="damaged"):
         registry.deploy(broken, "shop")
     assert registry.choose(None, None).batcher.submit(ResolvedRequest((0,), 2)).result(10).items.size == 2
-    with pytest.raises(ConfigError, match="nothing served as 'shop' before"):
+    with pytest.raises(ConfigError, match="there is no previous model 'shop'"):
         registry.roll_back("shop")
     registry.close()
 

@@ -44,7 +44,7 @@ def test_a_view_and_a_purchase_in_one_second_are_two_events(store):
 def test_a_key_holds_for_the_kinds_and_values_of_its_batch(store):
     store.append([Event("p", "a", 1, "view")], key="k")
     for other in (Event("p", "a", 1), Event("p", "a", 1, "buy"), Event("p", "a", 1, "view", 2.0)):
-        with pytest.raises(IdempotencyError, match="'k' came with other events"):
+        with pytest.raises(IdempotencyError, match="'k' was used with other events"):
             store.append([other], key="k")
 
 
@@ -57,7 +57,7 @@ def test_a_batch_sent_again_by_its_key_gets_its_first_answer(store):
     batch = [Event("p", "a", 1), Event("p", "b", 2)]
     assert store.append(batch, key="k") == Receipt(2, 0)
     assert store.append(batch, key="k") == Receipt(2, 0, replayed=True)
-    with pytest.raises(IdempotencyError, match="'k' came with other events"):
+    with pytest.raises(IdempotencyError, match="'k' was used with other events"):
         store.append([Event("p", "c", 3)], key="k")
     assert [one.item for one in store.history("p")] == ["a", "b"]
 
@@ -123,7 +123,7 @@ def test_a_database_is_migrated_once_and_a_later_one_refused(store):
     with store.engine.begin() as connection:
         assert connection.execute(sa.select(version.c.version)).scalars().all() == [VERSION]
         connection.execute(sa.update(version).values(version=VERSION + 1))
-    with pytest.raises(EventStoreError, match=f"of version {VERSION + 1}, this foldin knows {VERSION}"):
+    with pytest.raises(EventStoreError, match=f"has version {VERSION + 1}, this foldin knows {VERSION}"):
         migrate(store.engine)
     with store.engine.begin() as connection:
         connection.execute(sa.update(version).values(version=VERSION))

@@ -208,7 +208,7 @@ def test_two_batches_that_wait_for_each_other_are_both_written(postgres):
 def test_one_live_report_at_a_time(runs):
     registry, insight = Registry(), Insight()
     one = registry.deploy(runs["multvae"])
-    with insight._explaining, pytest.raises(OverloadedError, match="is being worked out"):
+    with insight._explaining, pytest.raises(OverloadedError, match="is being computed"):
         insight.report(one, live=True)
     assert insight.report(one, live=False).explained is None
     registry.close()

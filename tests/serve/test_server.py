@@ -24,7 +24,7 @@ def test_where_it_may_listen():
     check_address("::1", open_to_all=True, has_keys=True)
     check_address("0.0.0.0", open_to_all=False, has_keys=True)
     for host in ("0.0.0.0", "192.168.0.1", "::", "example.org"):
-        with pytest.raises(ConfigError, match="can be reached by others"):
+        with pytest.raises(ConfigError, match="can be reached from other machines"):
             check_address(host, open_to_all=True, has_keys=True)
     with pytest.raises(ConfigError, match="no key yet"):
         check_address("127.0.0.1", open_to_all=False, has_keys=False)
@@ -37,7 +37,7 @@ def test_what_cannot_be_served_is_refused_before_a_port_is_opened(tmp_path, runs
         build([runs["ease"], runs["ease"]], url, **how)
     with pytest.raises(RunError, match="no such run"):
         build([tmp_path / "none"], url, **how)
-    with pytest.raises(ConfigError, match="no URL"):
+    with pytest.raises(ConfigError, match="not the URL of a database"):
         build([runs["ease"]], "nowhere", **how)
     app, service, _ = build([runs["ease"], runs["multvae"]], url, **how)
     assert service.registry.default == "ease"

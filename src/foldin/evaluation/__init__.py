@@ -1,4 +1,4 @@
-"""Honest evaluation: full ranking, per-user figures, intervals, paired tests, one likelihood scale."""
+"""Evaluation: full ranking, metrics of each user, intervals, paired tests, and one scale of likelihoods."""
 
 from foldin.evaluation.beyond import coverage, gini, novelty
 from foldin.evaluation.bounds import bound_report, fold_in_bound, likelihood_bound

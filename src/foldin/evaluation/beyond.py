@@ -1,4 +1,4 @@
-"""Beyond accuracy: what the lists, taken together, show of the catalog."""
+"""Metrics beyond accuracy: coverage, concentration and novelty of all lists together."""
 
 import numpy as np
 
@@ -8,12 +8,12 @@ __all__ = ["coverage", "gini", "novelty"]
 
 
 def coverage(lists: Int64[Array, "users k"], n_items: int) -> float:
-    """Share of the catalog that is in anybody's list."""
+    """Share of the catalog that is in at least one list."""
     return len(np.unique(lists[lists >= 0])) / n_items
 
 
 def gini(lists: Int64[Array, "users k"], n_items: int) -> float:
-    """Gini coefficient of how often each item is listed: 0 when all are listed alike, near 1 when one has it all."""
+    """Gini coefficient of how often each item is listed: 0 if all are listed equally, near 1 if one fills all lists."""
     counts = np.sort(np.bincount(lists[lists >= 0], minlength=n_items)).astype(np.float64)
     total = counts.sum()
     if total == 0:
@@ -23,7 +23,7 @@ def gini(lists: Int64[Array, "users k"], n_items: int) -> float:
 
 
 def novelty(lists: Int64[Array, "users k"], counts: Int64[Array, " items"], users: int) -> Float64[Array, " users"]:
-    """Mean −log₂ of the share of training users who took each listed item, in bits; half a user for none.
+    """Mean −log₂ of the share of training users who took each listed item, in bits; an item without users counts as half a user.
 
     Source: castells2011, self-information.
     """

@@ -49,19 +49,19 @@ def bound_report(
 ) -> dict[str, Any]:
     """Bound, tightness, decomposition and health as data, in nats per user and per item: `inference/bounds.py`.
 
-    `fold_in` of it is `fold_in_bound`; null where nobody has a target.
+    The entry `fold_in` is `fold_in_bound`; null if no user has a target.
 
     Args:
-        users: held-out users at most (the first with any item).
+        users: maximum number of held-out users; the first ones with any item are used.
         draws, refine_steps, annealed, annealing, aggregate, seed, progress: as there.
 
     Raises:
-        ShapeError: nobody among the held-out users has an item.
+        ShapeError: no held-out user has an item.
     """
     whole = held.fold_in.followed_by(held.targets)
     chosen = np.flatnonzero(whole.lengths)[:users]
     if len(chosen) == 0:
-        raise ShapeError("nobody among the held-out users has an item")
+        raise ShapeError("no held-out user has an item")
     x = whole.select(chosen)
     found = report(
         model,
@@ -85,18 +85,18 @@ def bound_report(
 def likelihood_bound(model: BoundedLikelihood, held: HeldOut, *, users: int = 500, seed: int = 0) -> dict[str, Any]:
     """A lower bound on the log-probability of held-out users' whole histories, by its terms, in nats per user and per item.
 
-    `of` says which quantity is bounded: bounds of different quantities do not compare.
+    The entry `of` is the bounded quantity; bounds of different quantities must not be compared.
 
     Args:
-        users: held-out users at most (the first with any item).
+        users: maximum number of held-out users; the first ones with any item are used.
 
     Raises:
-        ShapeError: none of the held-out users has an item.
+        ShapeError: no held-out user has an item.
     """
     whole = held.fold_in.followed_by(held.targets)
     chosen = np.flatnonzero(whole.lengths)[:users]
     if len(chosen) == 0:
-        raise ShapeError("none of the held-out users has an item")
+        raise ShapeError("no held-out user has an item")
     x = whole.select(chosen)
     units = x.lengths.astype(np.float64)
     called = Called("user", "users", "item")
@@ -120,8 +120,8 @@ def fold_in_bound(
     `elbo` is the right-hand side, `best_bound` importance-weighted by draws of q(z|x) and of q(z|x_fold) together.
 
     Args:
-        fold_in, targets: of the same users, each of whom has a target.
-        draws: of z for each user from either posterior.
+        fold_in, targets: histories of the same users, each of whom has a target.
+        draws: number of draws of z for each user from either posterior.
     """
     units = targets.lengths.astype(np.float64)
 

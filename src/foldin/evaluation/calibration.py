@@ -1,4 +1,4 @@
-"""Are predicted probabilities right? Predicted against observed shares, in bins."""
+"""Calibration of predicted probabilities: predicted against observed shares, in bins."""
 
 from typing import Any
 
@@ -15,10 +15,10 @@ __all__ = ["calibration_curve"]
 
 @torch.no_grad()
 def calibration_curve(model: Recommender[Any], held: HeldOut, *, bins: int = 20) -> list[dict[str, float]]:
-    """Bins of (user, item) pairs by predicted probability: what was predicted, and what share of targets it got.
+    """Mean predicted probability and observed share of targets, in bins of (user, item) pairs by predicted probability.
 
     The probability is that of the next item, renormalized over the items not seen; the observed share of a pair is
-    1 / (number of the user's targets) where the item is one of them. Both sum to 1 over a user's items, so a
+    1 / (number of the user's targets) if the item is one of them, and 0 otherwise. Both sum to 1 over a user's items, so a
     calibrated model lies on the diagonal. Bins are equal steps of log probability.
 
     Raises:

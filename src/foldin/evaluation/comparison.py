@@ -1,4 +1,4 @@
-"""Models compared on the same users: differences with intervals, paired tests, and their number accounted for."""
+"""Comparison of models on the same users: differences with intervals, and paired tests adjusted for their number."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,12 +20,12 @@ def compare_models(
 ) -> list[dict[str, Any]]:
     """Paired tests of every two models on every metric that both have, Holm-adjusted within a metric.
 
-    Rows are paired by the users' ids, in whatever order each evaluation has them. `low` and `high` are None where there
+    Rows are paired by the users' ids, in any order of the evaluations. `low` and `high` are None where there
     is no interval (`intervals.py`), `p` and `p_adjusted` where a difference is not finite.
 
     Raises:
-        ShapeError: two models were not judged on the same users, or not on the same targets of a user; or a user
-            comes twice in an evaluation.
+        ShapeError: two models were not evaluated on the same users and targets, or a user occurs twice in an
+            evaluation.
     """
     rows: list[dict[str, Any]] = []
     names = list(evaluations)
@@ -69,7 +69,7 @@ def _in_one_order(name: str, first: str, evaluations: Mapping[str, Evaluation]) 
     for model, one in ((first, wanted), (name, table)):
         if one["user"].n_unique() != len(one):
             twice = one["user"].filter(one["user"].is_duplicated())[0]
-            raise ShapeError(f"{model}: user {twice!r} comes twice: rows of two models cannot be paired")
+            raise ShapeError(f"{model}: user {twice!r} occurs twice, so that rows of two models cannot be paired")
     order = {user: at for at, user in enumerate(table["user"].to_list())}
     users = wanted["user"].to_list()
     missing = [user for user in users if user not in order]
@@ -83,6 +83,6 @@ def _in_one_order(name: str, first: str, evaluations: Mapping[str, Evaluation]) 
     table = table[np.array([order[user] for user in users], dtype=np.int64)]
     if {"targets"} <= set(table.columns) & set(wanted.columns) and not table["targets"].equals(wanted["targets"]):
         raise ShapeError(
-            f"{first} and {name} were judged on other targets of the same users; compare them on one split"
+            f"{first} and {name} were evaluated on different targets of the same users; compare them on one split"
         )
     return table

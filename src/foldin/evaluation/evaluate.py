@@ -1,4 +1,4 @@
-"""Held-out users → each user's metrics and a report."""
+"""Evaluation on held-out users: metrics of each user, and a report."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -42,26 +42,26 @@ def parse_metric(name: str) -> tuple[str, int]:
     """("ndcg", 100) of "ndcg@100".
 
     Raises:
-        ConfigError: no such metric, or no number after the @.
+        ConfigError: an unknown metric, or no number after the @.
     """
     kind, _, places = name.partition("@")
     # Of more digits than any catalog has items, the first are enough.
     if kind not in METRICS or not (places.isascii() and places.isdigit()) or int(places[:_DIGITS]) < 1:
         raise ConfigError(
-            f"metric {name!r}: one of {', '.join(METRICS)} and a number of places were expected, as in ndcg@100"
+            f"metric {name!r}: one of {', '.join(METRICS)} and a number of items were expected, as in ndcg@100"
         )
     return kind, int(places) if len(places) <= _DIGITS else 10**_DIGITS
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """One model on one group of held-out users.
+    """Results of one model on one group of held-out users.
 
     Args:
         per_user: a row for each user with targets: `user`, `fold_in` and `targets` (numbers of items), one column
             a metric.
-        overall: figures of all lists together: coverage, Gini, …
-        without_targets: users who are left out because nothing of theirs is to be found.
+        overall: metrics of all lists together: coverage, Gini, …
+        without_targets: number of users that are left out because they have no target.
     """
 
     per_user: pl.DataFrame
@@ -73,11 +73,11 @@ class Evaluation:
         return [name for name in self.per_user.columns if name not in ("user", "fold_in", "targets")]
 
     def values(self, metric: str) -> Float64[Array, " users"]:
-        """Each user's figure."""
+        """Values of a metric, one for each user."""
         return self.per_user[metric].to_numpy()
 
     def summary(self, *, seed: int = 0) -> dict[str, Any]:
-        """Metric → mean over users with its 95 % interval, `low` and `high`; None where there are too few for one.
+        """Metric → mean over users with its 95 % interval, `low` and `high`; None if there are too few users for one.
 
         Beside `log_likelihood_per_item`, the mean over users of the mean over a user's targets, in nats, stands
         `log_likelihood_per_event`, the mean over all targets; `perplexity` and `perplexity_per_event` are exp(−) of the two. A
@@ -97,7 +97,7 @@ class Evaluation:
 
 
 def finite(entry: Mapping[str, float | None]) -> dict[str, Any]:
-    """An entry of a report as JSON has it: figures that are not finite are None, and named under "infinite"."""
+    """An entry of a report for JSON: numbers that are not finite are None, and their names are listed under "infinite"."""
     infinite = [name for name, value in entry.items() if value is not None and not math.isfinite(value)]
     kept: dict[str, Any] = {name: None if name in infinite else value for name, value in entry.items()}
     return {**kept, "infinite": infinite} if infinite else kept
@@ -155,16 +155,16 @@ def evaluate(
     user has not taken, in nats per item; only for models with a density.
 
     Args:
-        metrics: names such as `ndcg@100`; places beyond the catalog cost nothing.
+        metrics: names such as `ndcg@100`; lists are never longer than the catalog.
         train_counts: training events of each item, for the novelty of lists.
-        train_users: number of training users, for the same.
+        train_users: number of training users, for the novelty of lists.
         likelihood: whether to measure the log-likelihood too.
-        ranker: whose lists are measured, as they would be served; `Exact` when None. The log-likelihood is the model's own.
-        progress: called with (users done, users in all).
+        ranker: ranker whose lists are evaluated; `Exact` if None. The log-likelihood does not depend on it.
+        progress: called with (users done, total users).
 
     Raises:
         ConfigError: an unknown metric, or a model that lacks what the ranker needs.
-        ShapeError: nobody has a target, or not a count for each item.
+        ShapeError: no user has a target, or `train_counts` has another length than the catalog.
     """
     ranker = Exact() if ranker is None else ranker
     ranker.check(model)
@@ -175,7 +175,7 @@ def evaluate(
     parsed = {name: parse_metric(name) for name in metrics}
     with_targets = np.flatnonzero(held.targets.lengths)
     if len(with_targets) == 0:
-        raise ShapeError("nobody among the held-out users has a target")
+        raise ShapeError("no held-out user has a target")
     fold_in, targets, seen = (part.select(with_targets) for part in (held.fold_in, held.targets, held.seen))
     depth = min(model.n_items, max(k for _, k in parsed.values()))
     users, step = len(with_targets), model.block()
@@ -233,17 +233,17 @@ def _per_item(logits: torch.Tensor, total: torch.Tensor, targets: Histories) -> 
 
 
 class ValidationMetric:
-    """What chooses the best epoch in `fit`: one metric on the validation users, whose targets stay in here.
+    """The metric that chooses the best epoch in `fit`, on the validation users.
 
     Raises:
         ConfigError: an unknown metric.
-        ShapeError: nobody has a target.
+        ShapeError: no user has a target.
     """
 
     def __init__(self, held: HeldOut, metric: str = "ndcg@100") -> None:
         parse_metric(metric)
         if held.targets.n_events == 0:
-            raise ShapeError("nobody among the held-out users has a target")
+            raise ShapeError("no held-out user has a target")
         self.metric = metric
         self._held = held
 

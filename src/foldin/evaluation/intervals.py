@@ -1,9 +1,9 @@
-"""Confidence intervals of means over users: exact where they are few or hardly ever hit, quick where they are many.
+"""Confidence intervals of means over users: exact for few users or rare hits, fast for many users.
 
 A percentile bootstrap repeats what the sample has not seen: of 79 users with 3 % hits one sample in eleven has no hit at all,
 and its interval is [0, 0]. Two ways out, by what is known of the values:
 
-    shares (ranking metrics lie in [0, 1])   weights of all observations and of one that nobody saw, at the end of the range
+    shares (ranking metrics lie in [0, 1])   weights of all observations and of an additional one, at the end of the range
     anything else                            the studentized bootstrap
 """
 
@@ -72,7 +72,7 @@ def studentized_interval(
 
     Of more than 3,000 values the quantiles of t* come from their Edgeworth expansion, which drawing converges to. Where
     most users share one value and fewer than 30 have another (two models with nearly the same lists), resampling those
-    few says nothing of the users who were not met: then the interval is that of `share_interval`, over the range
+    few does not represent users outside the sample: then the interval is that of `share_interval`, over the range
     of the largest deviation met, on both sides. (nan, nan) as in `bootstrap_interval`.
 
     Source: efron1993, section 12.5; hall1992 (the expansion).

@@ -1,4 +1,4 @@
-"""Ranking metrics of each user, from the places of the relevant items in a list.
+"""Ranking metrics of each user, from the ranks of the relevant items in a list.
 
 Every function takes `hits`, whether each place of each user's list is relevant, best place first, and `relevant`,
 the number of relevant items of each user, which must be at least 1.
@@ -16,7 +16,7 @@ Metric = Callable[[Bool[Array, "users k"], Int64[Array, " users"]], Float64[Arra
 
 
 def recall(hits: Bool[Array, "users k"], relevant: Int64[Array, " users"]) -> Float64[Array, " users"]:
-    """Relevant items in the list over min(k, relevant): 1 is always within reach.
+    """Relevant items in the list over min(k, relevant), so that 1 can always be reached.
 
     Source: liang2018, section 4.2.
     """

@@ -1,4 +1,4 @@
-"""Tests of two models on the same users, and what becomes of many of them."""
+"""Paired tests of two models on the same users, and the adjustment for many tests."""
 
 from collections.abc import Sequence
 
@@ -24,12 +24,12 @@ def paired_test(a: Float64[Array, "..."], b: Float64[Array, "..."], *, seed: int
     Users without a difference do not count. All signs are tried where at most 20 users differ, or where all differences
     are of one size (then it is the sign test); up to 200 users 9,999 signs are drawn, and p = (b + 1) / (9,999 + 1) of b that
     reach the sum, which is a valid p-value for any number of draws; of more users, p is that of the paired t test, whose
-    error is then below what the draws would have. 1 when nobody differs; nan where a difference is not finite.
+    error is then below what the draws would have. 1 if no user differs; nan if a difference is not finite.
 
     Source: fisher1935, section 21; phipson2010 (the + 1).
 
     Raises:
-        ShapeError: other numbers of users.
+        ShapeError: the numbers of users differ.
     """
     from scipy.special import bdtrc, stdtr  # the import is not free, and `--help` need not wait for it
 

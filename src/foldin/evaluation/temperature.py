@@ -1,4 +1,4 @@
-"""A temperature that makes scores a density, or a density a better one: one number, fitted on held-out users."""
+"""Temperature scaling: one number, fitted on held-out users, that turns scores into a density or improves a density."""
 
 import math
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ _GAIN = 1e-9  # nats per event that another step would bring, below which it is 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A temperature, and what it brings on the users that it was fitted on.
+    """A temperature, and its effect on the users that it was fitted on.
 
     Args:
-        temperature: what logits are to be divided by.
+        temperature: number by which logits are divided.
         before, after: log-likelihood of their held-out events without and with it, in nats per event.
-        users, events: how many there were.
+        users, events: numbers of users and of held-out events.
     """
 
     temperature: float
@@ -37,11 +37,11 @@ class Calibration:
 
     @property
     def gain(self) -> float:
-        """Nats per held-out event."""
+        """Gain of log-likelihood in nats per held-out event."""
         return self.after - self.before
 
     def as_dict(self) -> dict[str, float]:
-        """As data."""
+        """The result as a dictionary for JSON."""
         names = ("temperature", "before", "after", "gain", "users", "events")
         return {name: getattr(self, name) for name in names}
 
@@ -53,13 +53,13 @@ def fit_temperature(model: Recommender[Any], held: HeldOut) -> Calibration:
         L(s) = Σ_u Σ_{i ∈ targets of u} [s l_ui − log Σ_{j not seen by u} exp(s l_uj)],   s = 1 / T
 
     L is concave in s, with L′ = Σ (l_ui − E_s[l_u]) and L″ = −Σ Var_s[l_u]: Newton's method inside a bracket. Users without a
-    history are left out: the temperature is not theirs. The model is left as it is; see `Recommender.calibrate`.
+    history are left out, since the temperature is not used for them. The model is not changed; see `Recommender.calibrate`.
 
     Source: guo2017, section 4.2 (temperature scaling).
 
     Raises:
         ShapeError: no held-out user has both a history and a target.
-        FitError: there is no such temperature: scores say less than chance of what is held out (T would be infinite), the
+        FitError: there is no such temperature: the scores are no better than chance on held-out items (T would be infinite), the
             held-out items always come first (T would be 0), or one of them has probability 0.
     """
     chosen = np.flatnonzero((held.targets.lengths > 0) & (held.fold_in.lengths > 0))
@@ -68,7 +68,9 @@ def fit_temperature(model: Recommender[Any], held: HeldOut) -> Calibration:
     events = int(held.targets.lengths[chosen].sum())
     before, slope, curvature = _likelihood(model, held, chosen, 1.0)
     if _likelihood(model, held, chosen, 0.0)[1] <= 0.0:
-        raise FitError("the scores say no more than chance of the held-out items: no temperature makes them a density")
+        raise FitError(
+            "the scores are no better than chance on the held-out items, so that no temperature makes them a density"
+        )
     low, high, s, value = 0.0, math.inf, 1.0, before
     for _ in range(_PASSES):
         if slope > 0.0:
@@ -101,7 +103,7 @@ def _likelihood(
         counts = offsets.diff()
         picked = logits[torch.repeat_interleave(torch.arange(len(at), device=logits.device), counts), items].sum()
         if not bool(torch.isfinite(picked)):
-            raise FitError("a held-out item has probability 0: no temperature gives it another")
+            raise FitError("a held-out item has probability 0 at every temperature")
         possible = torch.isfinite(logits)
         finite = logits.masked_fill(~possible, 0.0)
         scaled = (s * finite).masked_fill(~possible, -torch.inf)

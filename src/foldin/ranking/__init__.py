@@ -1,4 +1,4 @@
-"""From scores to lists: who may be listed, and in what order."""
+"""Rankers, which turn the scores of a model into lists of eligible items."""
 
 from foldin.ranking.approximate import Approximate, recall_against
 from foldin.ranking.attribution import Attribution, attributions

@@ -1,7 +1,7 @@
-"""Lists by approximate search: for catalogs where scoring every item for everybody is too slow.
+"""Lists by approximate search, for catalogs in which scoring every item for every user is too slow.
 
 A model whose last layer is an inner product, s(u, i) = ⟨q_u, w_i⟩ + b_i, is searched by FAISS for the vectors [w_i, b_i] with
-the query [q_u, 1]. What is lost against the exact list is measured, not assumed: `recall_against`.
+the query [q_u, 1]. `recall_against` measures the share of the exact lists that is found.
 """
 
 import re
@@ -35,12 +35,12 @@ class Approximate:
     index is good for (a long history, a short `allow`), and for those with no history, every item is scored.
 
     Args:
-        model: one with the capability `DotProduct`; the only one that this ranks.
-        factory: FAISS' own description of an index: `Flat` (exact), `HNSW32`, `IVF256,Flat`, `IVF256,PQ16`, …
-        effort: how far a search goes: `efSearch` of HNSW, `nprobe` of IVF; FAISS' default when None.
+        model: the model to rank, with the capability `DotProduct`; no other model can be ranked.
+        factory: FAISS' description of an index: `Flat` (exact), `HNSW32`, `IVF256,Flat`, `IVF256,PQ16`, …
+        effort: effort of a search: `efSearch` of HNSW, `nprobe` of IVF; FAISS' default if None.
 
     Raises:
-        ConfigError: a model without an inner product, or a description that FAISS does not know.
+        ConfigError: the model has no inner product, or FAISS does not know the description.
         MissingExtraError: FAISS is not installed.
     """
 
@@ -75,7 +75,7 @@ class Approximate:
     def check(self, model: Recommender[Any]) -> None:
         """It ranks the model whose items it holds."""
         if model is not self.model:
-            raise ConfigError("an index ranks the model that it was made of")
+            raise ConfigError("an index can only rank the model that it was built from")
 
     def block(self, model: Recommender[Any], k: int) -> int:
         """Users to search for at once."""

@@ -1,4 +1,4 @@
-"""Why an item is listed: the events of the history that raised it, and those that lowered it."""
+"""Attributions: the events of the history that raised a listed item, and those that lowered it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ __all__ = ["Attribution", "attributions"]
 
 @dataclass(frozen=True)
 class Attribution:
-    """Events by their effect on an item: (place in the history, change of the item by the event's being there), strongest first.
+    """Effects of events on a listed item: (position in the history, change of the item by the event), strongest first.
 
     Args:
         raised_by: the events that raised it.
@@ -45,7 +45,7 @@ def attributions(
         history: item indices, oldest first.
         items: indices of the listed items.
         times: seconds since 1970 of the events.
-        most: events of either kind.
+        most: maximum number of events of either kind.
     """
     if not len(history) or not len(items):
         return [Attribution() for _ in items]

@@ -27,7 +27,7 @@ class Beam:
     finds is exact.
 
     Args:
-        width: paths kept at each level, at least.
+        width: minimum number of paths kept at each level.
 
     Raises:
         ConfigError: a width below 1.

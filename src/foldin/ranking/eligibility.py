@@ -1,4 +1,4 @@
-"""Who may be listed: what a user has taken, what a request allows and denies, what the catalog's attributes say."""
+"""Eligible items: all but the items that a user has taken, those that a request denies, and those that a filter excludes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,9 +20,9 @@ class Eligibility:
     Args:
         users: number of users, U.
         n_items: size of the catalog.
-        seen: items that are not listed again, for each user; None where nothing is hidden.
-        barred: items that may not be listed for anybody.
-        own: items that may not be listed for single users, by their place in the block.
+        seen: items that are not listed again, for each user; None to list them.
+        barred: items that may not be listed for any user.
+        own: items that may not be listed for single users, by their position in the block.
     """
 
     users: int
@@ -42,14 +42,14 @@ class Eligibility:
         deny: Indices | None = None,
         where: Bool[Array, " items"] | None = None,
     ) -> "Eligibility":
-        """What may be listed for the users of some histories.
+        """The eligible items for the users of some histories.
 
         Args:
-            histories: what each user took.
-            exclude_seen: leave out what is in `histories`.
-            seen: leave out these instead.
+            histories: the users' histories.
+            exclude_seen: whether to exclude the items in `histories`.
+            seen: histories whose items to exclude instead.
             allow: only these items may be listed: their indices, or a mask of booleans with an entry for each item.
-            deny: these may not; in the same way.
+            deny: items that may not be listed, in the same form.
             where: only items for which this is true; see `data.Filters.passing`.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Rankers by name, as a command line has them."""
+"""Rankers by name, for the command line."""
 
 import math
 from typing import Any
@@ -16,22 +16,22 @@ __all__ = ["RANKERS", "ranker_of"]
 
 RANKERS = {
     "exact": "score every item",
-    "beam:WIDTH": "search the items' tokens by a beam of that many paths",
-    "index:FAISS:EFFORT": "search an index, e.g. index:HNSW32:64 or index:IVF256,Flat:8 (efSearch of HNSW, nprobe of IVF)",
+    "beam:WIDTH": "beam search over the item tokens with WIDTH paths",
+    "index:FAISS:EFFORT": "search in a FAISS index: index:HNSW32:64 or index:IVF256,Flat:8 (efSearch of HNSW, nprobe of IVF)",
     "sample": "the list of one draw from the posterior (Thompson sampling)",
     "gumbel:TEMPERATURE": "items drawn one by one from the model's own distribution, at that temperature",
 }
 
 
 def ranker_of(text: str, model: Recommender[Any], *, seed: int = 0, draws: int | None = None) -> Ranker:
-    """The ranker that a text such as `beam:100` names, for a model.
+    """The ranker of a model from a text such as `beam:100`.
 
     Args:
-        seed: of what is drawn.
-        draws: from the posterior, for propensities.
+        seed: seed of random draws.
+        draws: number of draws from the posterior, for propensities.
 
     Raises:
-        ConfigError: no such ranker, an argument that it does not take, or a model that lacks what it needs.
+        ConfigError: an unknown ranker, an invalid argument, or a capability that it needs and the model lacks.
     """
     name, *arguments = text.strip().split(":")
     expected = ", ".join(RANKERS)

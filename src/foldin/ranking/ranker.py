@@ -1,4 +1,4 @@
-"""One way from scores to lists: `rank` asks a ranker, block by block."""
+"""The protocol of rankers, and `rank`, which applies a ranker to blocks of users."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -21,13 +21,13 @@ class Ranker(Protocol):
     """Turns a model's scores into lists of what is eligible.
 
     Args:
-        random: whether lists are drawn, by the keys of the users.
+        random: whether lists are drawn at random, by the keys of the users.
     """
 
     random: ClassVar[bool]
 
     def check(self, model: Recommender[Any]) -> None:
-        """Whether it can rank a model.
+        """Raise unless the ranker can rank a model.
 
         Raises:
             ConfigError: the model lacks what it needs.
@@ -43,7 +43,7 @@ class Ranker(Protocol):
 
         Args:
             k: at most the size of the catalog.
-            keys: of the users, for what is drawn; none where nothing is.
+            keys: keys of the users for random draws; None for rankers without any.
         """
 
 
@@ -57,14 +57,14 @@ def rank(
     eligible: Eligibility | None = None,
     keys: Sequence[int] | None = None,
 ) -> RankedLists:
-    """A list for each user; the same for the same history, eligibility and ranker, whoever else is asked for.
+    """A list for each user. It depends on the user's history, the eligible items and the ranker, and not on the other users.
 
     Args:
-        histories: what each user took, oldest first; any user, any length. Somebody of whose history the model has learned
-            nothing is given the most popular items (see `PopularStart`), or what the model says of an empty history.
+        histories: the users' histories, oldest first, of any length. A user about whose history the model has learned nothing
+            is given the most popular items (see `PopularStart`), or the model's list for an empty history.
         k: length of the lists; a k beyond the catalog is the catalog's size.
         ranker: `Exact` when None.
-        eligible: what may be listed for each user; everything but what they have taken when None.
+        eligible: items that may be listed for each user; all items that they have not taken if None.
         keys: of the users, by `user_key`, for what is drawn at random; those of their histories when None, so that equal
             histories are given equal lists.
 

@@ -1,4 +1,4 @@
-"""The service: users folded in over HTTP from their latest events, with no retraining."""
+"""The HTTP service: users are folded in from their latest events, without retraining."""
 
 from foldin.serve.api.app import make_app
 from foldin.serve.engine.batcher import Batcher

@@ -1,4 +1,4 @@
-"""What one request, and one key, may ask of the service."""
+"""Limits of one request and of one key."""
 
 import threading
 import time
@@ -12,10 +12,10 @@ ID_BYTES = 2000  # of an item that is in no catalog: with a user's id in one ent
 
 
 def bounded(item: str, where: str) -> str:
-    """The id of an item that no catalog has.
+    """An item id that is in no catalog, after a check of its length.
 
     Raises:
-        ConfigError: it is longer than any that is expected.
+        ConfigError: the id is too long.
     """
     size = len(item.encode("utf-8", "surrogatepass"))
     if size > ID_BYTES:
@@ -27,18 +27,18 @@ def bounded(item: str, where: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Bounds; what is beyond them is refused with a line that names them.
+    """Limits of requests. A request beyond a limit is refused with an error that gives the limit.
 
     Args:
-        body: bytes of a request.
-        history: newest events that are read of a user, and the most that a request may bring.
-        k: length of a list.
-        batch: questions, or events, of one request.
-        ids: in allow and in deny.
-        rate: requests a second for each key, over time.
-        burst: requests at once.
-        wait: seconds after which a request is given up.
-        queued: requests that may wait for a model.
+        body: maximum size of a request, in bytes.
+        history: maximum number of events in a request, and of a user's newest events that are read.
+        k: maximum length of a list.
+        batch: maximum number of lists, or of events, in one request.
+        ids: maximum number of ids in `allow` and in `deny`.
+        rate: requests per second for each key, on average.
+        burst: requests at once for each key.
+        wait: seconds after which a request fails.
+        queued: maximum number of requests that may wait for a model.
     """
 
     body: int = 1 << 20
@@ -53,7 +53,7 @@ class Limits:
 
 
 class TokenBuckets:
-    """A bucket a key, filled at `rate` up to `burst`; every request takes a token, one of many lists a token a list."""
+    """A token bucket for each key, filled at `rate` up to `burst`. A list, or a request of another kind, takes one token."""
 
     def __init__(self, rate: float, burst: int) -> None:
         self.rate, self.burst = rate, burst
@@ -61,7 +61,7 @@ class TokenBuckets:
         self._left: dict[str, tuple[float, float]] = {}
 
     def take(self, key: str, tokens: int = 1, now: float | None = None) -> float:
-        """0 when the request may go on; else the seconds until there are so many tokens.
+        """0 if the request may proceed; otherwise the number of seconds until there are enough tokens.
 
         A full bucket is enough for any request.
         """

@@ -1,4 +1,4 @@
-"""From settings to a running process: what is checked before a port is opened, and what goes on beside the requests."""
+"""Start of the service: checks before a port is opened, the server process, and the watch over the run directories."""
 
 import gc
 import ipaddress
@@ -27,48 +27,52 @@ logger = logging.getLogger("foldin.serve")
 
 
 def check_address(host: str, *, open_to_all: bool, has_keys: bool) -> None:
-    """Whether the service may listen there.
+    """Raise unless the service may listen on this address.
 
     Raises:
-        ConfigError: without keys, anywhere but on the own machine, and there only where that was said.
+        ConfigError: access without keys on another address than the loopback address, or no key and no `open_to_all`.
     """
     try:
         local = ipaddress.ip_address(host).is_loopback
     except ValueError:
         local = host == "localhost"
     if open_to_all and not local:
-        raise ConfigError(f"--no-keys is for the own machine: {host} can be reached by others")
+        raise ConfigError(
+            f"--no-keys is only allowed on the loopback address; {host} can be reached from other machines"
+        )
     if not open_to_all and not has_keys:
-        raise ConfigError("there is no key yet: make one with `foldin keys add`, or say --no-keys on the own machine")
+        raise ConfigError(
+            "there is no key yet; create one with `foldin keys add`, or give --no-keys on the loopback address"
+        )
 
 
 class Watcher:
-    """Puts a run into service again when its folder holds another one.
+    """Deploys a run again when its folder contains a new run.
 
     Args:
-        registry: where.
-        folders: of the runs, by name.
-        seconds: between looks.
+        registry: registry of the models in service.
+        folders: run directories by name.
+        seconds: time between two checks.
     """
 
     def __init__(self, registry: Registry, folders: dict[str, Path], *, seconds: float = 2.0) -> None:
         self.registry, self.folders, self.seconds = registry, folders, seconds
-        # What each folder held when it was last looked at: a model that was rolled back or exchanged by hand stays so.
+        # Digests at the last check. A model that was rolled back or replaced over HTTP therefore stays in service.
         self._seen = {name: str(registry.get(name).run.info["digest"]) for name in folders}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="foldin-watch", daemon=True)
 
     def start(self) -> None:
-        """Look from now on."""
+        """Start the checks."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop the checks."""
         self._stop.set()
         self._thread.join()
 
     def look(self) -> None:
-        """Once: a run whose digest is another is loaded; one that is damaged is said once, and the old one serves on."""
+        """Check once: a run with a new digest is loaded. For a damaged one, a line is logged and the old one stays in service."""
         for name, folder in self.folders.items():
             digest = digest_in(folder)
             if digest in (None, self._seen[name]):
@@ -77,7 +81,7 @@ class Watcher:
             try:
                 self.registry.deploy(folder, name)
                 logger.info(json.dumps({"deployed": name, "run": str(digest)[:12]}))
-            except Exception as error:  # whatever is wrong with it, the old one serves on and the watch goes on
+            except Exception as error:  # after any error, the old model stays in service and the watch continues
                 logger.warning(json.dumps({"refused": name, "error": str(error)}))
 
     def _run(self) -> None:
@@ -95,14 +99,14 @@ def build(
     device: str,
     rankers: Mapping[str, str] | None = None,
 ) -> tuple[FastAPI, Service, Watcher]:
-    """The application, its service, and what watches the runs' folders.
+    """The application, its service, and the watcher of the run directories.
 
     Args:
-        rankers: of models, by name; "" for those that are not named.
+        rankers: names of rankers by name of the model; "" for all other models.
 
     Raises:
-        ConfigError: no run, two of one name, no way to listen there, a URL of no database, or a ranker of no model or that
-            its model lacks something for.
+        ConfigError: no run, two runs of one name, an address that is not allowed, an invalid URL of the database, a ranker
+            for a model that is not served, or a capability that the ranker needs and its model lacks.
         RunError: a run cannot be loaded.
         EventStoreError: the database cannot be used.
     """
@@ -114,7 +118,7 @@ def build(
     check_address(host, open_to_all=open_to_all, has_keys=bool(ring.names()))
     strangers = set(rankers or {}) - {"", *folders}
     if strangers:
-        raise ConfigError(f"a ranker is named for {min(strangers)!r}; there are {', '.join(folders)}")
+        raise ConfigError(f"a ranker was given for {min(strangers)!r}; there are {', '.join(folders)}")
     registry = Registry(device=device, queued=limits.queued, rankers=rankers)
     for folder in folders.values():
         registry.deploy(folder)
@@ -124,10 +128,10 @@ def build(
 
 
 def run(app: FastAPI, watcher: Watcher, *, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Serve until interrupted; what waits is still answered.
+    """Serve until interrupted; waiting requests are still answered.
 
     Args:
-        ready: told the address once the port is open.
+        ready: called with the address once the port is open.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))

@@ -1,4 +1,4 @@
-"""Figures for Prometheus."""
+"""Metrics for Prometheus."""
 
 import functools
 
@@ -8,7 +8,7 @@ __all__ = ["Telemetry"]
 
 
 class Telemetry:
-    """Counters of one service, in a registry of its own."""
+    """Counters of one service, in a separate Prometheus registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -32,5 +32,5 @@ class Telemetry:
         histogram.observe(seconds)
 
     def text(self) -> bytes:
-        """In Prometheus' format."""
+        """The metrics in the text format of Prometheus."""
         return generate_latest(self.registry)

@@ -1,4 +1,4 @@
-"""Times of events on the wire: whole seconds since 1970, or ISO 8601 with an offset; what is likely a mistake is refused."""
+"""Times of events in requests: whole seconds since 1970, or ISO 8601 with an offset. Likely mistakes are refused."""
 
 import math
 import time
@@ -25,11 +25,11 @@ def _refused(text: str) -> PydanticCustomError:
 
 
 def seconds(value: Any) -> int:
-    """Whole seconds since 1970 of a time as it was sent; fractions of a second are dropped.
+    """Whole seconds since 1970 of a time in a request; fractions of a second are dropped.
 
     Raises:
-        PydanticCustomError: no time, one without an offset, one before 1970 or more than a day ahead, or a number of
-            milliseconds or finer units; says what to send.
+        PydanticCustomError: not a time, a time without an offset, before 1970 or more than a day ahead, or a number of
+            milliseconds or finer units; the message says what to send.
     """
     now = time.time()
     if isinstance(value, str):

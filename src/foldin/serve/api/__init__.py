@@ -1,3 +1,3 @@
-"""HTTP: a router for each resource."""
+"""The HTTP interface, with a router for each resource."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Who may call: keys with scopes, or without keys this machine alone; and how often."""
+"""Access control: keys with scopes, or clients on this machine without keys; and rate limits."""
 
 import functools
 import ipaddress
@@ -31,25 +31,27 @@ def _is_local(host: str, site: str, origin: str) -> bool:
 
 
 def _from_here(request: Request) -> None:
-    """Without keys the browser on this machine is the only guard: pages of others must not call through it."""
+    """Without keys, refuse requests that pages of other origins make through a browser on this machine."""
     headers = request.headers
     if not _is_local(headers.get("host", ""), headers.get("sec-fetch-site", "same-origin"), headers.get("origin", "")):
-        raise HTTPException(403, "without keys, calls come from this machine and its own pages alone")
+        raise HTTPException(
+            403, "without keys, only clients on this machine and pages of this service may send requests"
+        )
 
 
 class Access:
-    """The check in front of every call.
+    """The check of every request.
 
     Args:
-        keys: who may call; None lets everybody on this machine.
-        limits: how often.
+        keys: keys of the clients; None allows every client on this machine.
+        limits: rate limits of each key.
     """
 
     def __init__(self, keys: KeyRing | None, limits: Limits) -> None:
         self._keys, self._buckets = keys, TokenBuckets(limits.rate, limits.burst)
 
     def needs(self, scope: str) -> Callable[[Request], Awaitable[None]]:
-        """A check of one call, which takes a token: 401 without a key, 403 without the scope, 429 without a token."""
+        """A check of one request, which uses one token: 401 without a key, 403 without the scope, 429 beyond the rate."""
 
         async def check(request: Request) -> None:
             name = "anybody"
@@ -63,7 +65,7 @@ class Access:
                 if key is None:
                     raise HTTPException(401, "a key is needed: Authorization: Bearer …", {"www-authenticate": "Bearer"})
                 if scope not in key.scopes:
-                    raise HTTPException(403, f"the key {key.name!r} has not the scope {scope!r}")
+                    raise HTTPException(403, f"the key {key.name!r} lacks the scope {scope!r}")
                 name = key.name
             request.state.log = {"key": name}
             self.spend(name, 1)
@@ -75,7 +77,7 @@ class Access:
         return [Depends(self.needs(scope))]
 
     def spend(self, key: str, tokens: int) -> None:
-        """Take further tokens of a key; 429 where there are not so many."""
+        """Use further tokens of a key's rate limit; 429 if too few are left."""
         pause = self._buckets.take(key, tokens)
         if pause > 0:
             raise HTTPException(429, "too many requests with this key", {"retry-after": str(int(pause) + 1)})

@@ -1,4 +1,4 @@
-"""The HTTP application: a router for each resource, who may call them, and what an error looks like."""
+"""The HTTP application: a router for each resource, access control, and errors."""
 
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,9 +25,9 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
     """The application.
 
     Args:
-        service: what answers.
-        keys: who may call; None admits every call from this machine.
-        roots: folders from whose runs models may be put in service over HTTP.
+        service: the service that answers requests.
+        keys: keys of the clients; None allows every request from this machine.
+        roots: folders whose runs may be deployed over HTTP.
     """
     access = Access(keys, service.limits)
 
@@ -65,13 +65,13 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
 
 
 def _describe_keys(app: FastAPI) -> None:
-    """Say in the description that every call but those of the state needs a key."""
+    """Add to the description that every request needs a key, except those of the state."""
     plain = app.openapi
 
     def described() -> dict[str, Any]:
         content = plain()
         content["components"]["securitySchemes"] = {
-            "key": {"type": "http", "scheme": "bearer", "description": "A key from `foldin keys add`."}
+            "key": {"type": "http", "scheme": "bearer", "description": "API key, created with `foldin keys add`."}
         }
         for path, calls in content["paths"].items():
             for call in calls.values():

@@ -1,4 +1,4 @@
-"""Events, and what is kept of a user."""
+"""Events, and the stored data of a user."""
 
 from typing import Annotated
 
@@ -21,21 +21,22 @@ def events(service: Service, access: Access) -> APIRouter:
         http: Request,
         batch: EventBatch,
         idempotency_key: Annotated[
-            str | None, Header(description="Key by which a batch that is sent again counts once.")
+            str | None,
+            Header(description="Unique key of the batch; a batch that is sent again with the same key is stored once."),
         ] = None,
     ) -> EventReceipt:
-        """Keep events. Once acknowledged they are on disk, and the next lists of these users take account of them."""
+        """Store events. After the response they are on disk, and the next lists of these users use them."""
         receipt = service.append(batch.events, idempotency_key, sender=http.state.log["key"])
         return EventReceipt(accepted=receipt.accepted, duplicates=receipt.duplicates, replayed=receipt.replayed)
 
     @router.get("/v1/users/{user:path}", tags=["users"])
     def export(user: User) -> UserOut:
-        """Everything that is kept of a user."""
+        """Export all stored data of a user."""
         return service.user(user)
 
     @router.delete("/v1/users/{user:path}", tags=["users"])
     def erase(user: User) -> UserErased:
-        """Delete everything that is kept of a user."""
+        """Delete all stored data of a user."""
         return UserErased(user=user, erased_events=service.events.erase(user))
 
     return router

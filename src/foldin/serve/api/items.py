@@ -1,4 +1,4 @@
-"""Items by title, and items like one."""
+"""Search of items by title, and similar items."""
 
 from typing import Annotated
 
@@ -23,12 +23,12 @@ def items(service: Service, access: Access) -> APIRouter:
         limit: Limit = 20,
         model: ModelName = None,
     ) -> ItemsOut:
-        """Items whose title contains a text, or whose id is that text."""
+        """Items whose title contains the text, or whose id is the text."""
         return browse.search(service.registry, q, limit, model)
 
     @router.get("/v1/items/{item:path}/similar", responses={404: {"model": Problem}})
     def similar(item: Item, limit: Limit = 10, model: ModelName = None) -> ItemsOut:
-        """Items that are like one item."""
+        """Items that are similar to an item."""
         return browse.similar(service.registry, item, limit, model)
 
     return router

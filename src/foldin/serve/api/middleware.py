@@ -1,4 +1,4 @@
-"""Around every request: an id, a bound on the body, a log line, headers that keep a browser strict, figures for Prometheus."""
+"""Middleware of every request: an id, limits on the body, a log line, security headers for browsers, metrics for Prometheus."""
 
 import asyncio
 import json
@@ -49,7 +49,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
 
 
 class _RefusedError(Exception):
-    """A body that is not waited for."""
+    """A body that is too large or takes too long."""
 
 
 class Middleware:
@@ -57,9 +57,9 @@ class Middleware:
 
     Args:
         app: the inner one.
-        body: bytes of a request's body at most.
-        patience: seconds for which a body is waited for.
-        telemetry: where requests are counted.
+        body: maximum size of a request's body, in bytes.
+        patience: maximum number of seconds to wait for a body.
+        telemetry: counters of requests.
     """
 
     def __init__(self, app: App, *, body: int, telemetry: Telemetry, patience: float = 30.0) -> None:
@@ -81,13 +81,13 @@ class Middleware:
             exchange.status = 499  # nobody is there to be told
         except Exception:  # a bug of ours: the process serves on, and the log has the trace
             logger.error(json.dumps({"request_id": exchange.request_id, "error": traceback.format_exc()}))
-            await exchange.refuse(500, "an error of the service; its log has the details")
+            await exchange.refuse(500, "internal error of the service; its log has the details")
         finally:
             exchange.note()
 
 
 class _Exchange:
-    """One request and its answer: the body bounded in size and time, the answer with its headers."""
+    """One request and its response: the body limited in size and time, the response with security headers."""
 
     def __init__(self, outer: Middleware, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         self.outer, self.scope, self._receive, self._send = outer, scope, receive, send
@@ -102,7 +102,7 @@ class _Exchange:
         self._taken, self._begun, self._refused, self._whole = 0, False, False, False
 
     async def refuse(self, code: int, error: str) -> None:
-        """Answer with an error, if no answer has begun; what the inner application sends from now on is dropped."""
+        """Send an error unless a response has started; what the inner application sends afterwards is dropped."""
         if not self._begun:
             body = json.dumps({"error": error, "request_id": self.request_id}).encode()
             headers = [_JSON, (b"content-length", str(len(body)).encode())]
@@ -111,7 +111,7 @@ class _Exchange:
         self._refused = True
 
     async def receive(self) -> Message:
-        """The next part of the body; an error where it is too large or takes too long."""
+        """The next part of the body; an error if the body is too large or takes too long."""
         if self._whole:  # all that can come is that the client goes away
             return await self._receive()
         patience = self.outer.patience
@@ -119,7 +119,7 @@ class _Exchange:
             async with asyncio.timeout(max(0.0, patience - (time.perf_counter() - self.started))):
                 message = await self._receive()
         except TimeoutError:
-            await self.refuse(408, f"body: it did not come within {patience:g} s")
+            await self.refuse(408, f"body: it did not arrive within {patience:g} s")
             raise _RefusedError from None
         self._taken += len(message.get("body", b""))
         self._whole = not message.get("more_body", False)
@@ -129,7 +129,7 @@ class _Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        """A part of the answer, with our headers."""
+        """Send a part of the response, with the headers of this middleware."""
         if self._refused:
             return
         if message["type"] == "http.response.start":

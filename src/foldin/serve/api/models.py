@@ -1,4 +1,4 @@
-"""Models in service: which there are, putting a run in service, roll back, and the split between models."""
+"""Models in service: list, deployment of a run, roll back, and the split of users between models."""
 
 from pathlib import Path
 
@@ -18,18 +18,18 @@ def models(service: Service, access: Access, roots: tuple[Path, ...]) -> APIRout
     """`/v1/models` and `/v1/split`.
 
     Args:
-        roots: folders from whose runs models may be put in service.
+        roots: folders whose runs may be deployed.
     """
     router, admin = APIRouter(tags=["models"]), access.after("admin")
 
     @router.get("/v1/models", dependencies=access.after("read"))
     def listed() -> ModelsOut:
-        """The models in service."""
+        """List the models in service."""
         return browse.models(service.registry)
 
     @router.post("/v1/models", dependencies=admin)
     def deploy(request: DeployRequest) -> ModelsOut:
-        """Put a run in service; the one that had its name goes on until the new one has answered, and is kept for roll back."""
+        """Deploy a run. The previous model of this name serves until the new one has answered once, and is kept for roll back."""
         try:
             folder = Path(request.run).resolve()
             inside = any(folder.is_relative_to(root.resolve()) for root in roots) and folder.is_dir()
@@ -44,13 +44,13 @@ def models(service: Service, access: Access, roots: tuple[Path, ...]) -> APIRout
 
     @router.post("/v1/models/{name}:rollback", dependencies=admin)
     def roll_back(name: ModelInService) -> ModelsOut:
-        """Put back in service what served under this name before."""
+        """Restore the previous model of this name."""
         service.registry.roll_back(name)
         return browse.models(service.registry)
 
     @router.put("/v1/split", dependencies=admin)
     def split(request: SplitRequest) -> ModelsOut:
-        """Divide the users whose requests name no model among models: the same user always to the same one."""
+        """Split users between models, for requests that do not choose a model; a user is always served by the same model."""
         service.registry.split(request.shares)
         return browse.models(service.registry)
 

@@ -12,6 +12,6 @@ User = Annotated[UserId, Path(description="External id of the user.")]
 Item = Annotated[ItemId, Path(description="External id of the item.")]
 ModelInService = Annotated[str, Path(max_length=NAME, description="Name of a model in service.")]
 ModelName = Annotated[
-    str | None, Query(max_length=NAME, description="Name of a model in service; the default model when left out.")
+    str | None, Query(max_length=NAME, description="Name of a model in service; the default model if omitted.")
 ]
-Limit = Annotated[int, Query(ge=1, le=100, description="Largest number of items.")]
+Limit = Annotated[int, Query(ge=1, le=100, description="Maximum number of items.")]

@@ -1,4 +1,4 @@
-"""What an error looks like over HTTP."""
+"""Errors over HTTP."""
 
 from typing import Any
 
@@ -34,19 +34,19 @@ _STATUS: tuple[tuple[type[FoldinError], int], ...] = (
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
     for status, text in (
-        (401, "No key was sent, or one that is not known."),
-        (403, "The key lacks the scope."),
-        (409, "The idempotency key came with other events before."),
+        (401, "The key is missing or unknown."),
+        (403, "The key lacks the required scope."),
+        (409, "The idempotency key was used with other events before."),
         (413, "The body is too large."),
-        (422, "Something in the request is not as described; the line says what."),
-        (429, "Too many requests came with this key; see Retry-After."),
-        (503, "The queue is full, or the event store cannot be reached; see Retry-After."),
+        (422, "The request is invalid; the error says in which part."),
+        (429, "Too many requests were sent with this key; see Retry-After."),
+        (503, "The queue of the model is full, or the event store cannot be reached; see Retry-After."),
     )
 }
 
 
 def handle_problems(app: FastAPI) -> None:
-    """Answer every error with a `Problem`."""
+    """Register handlers that answer every error with a `Problem`."""
 
     @app.exception_handler(FoldinError)
     async def _ours(request: Request, error: FoldinError) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""Lists: of one request, and of many."""
+"""Lists of one request, and of a batch of requests."""
 
 import asyncio
 from collections import Counter
@@ -23,7 +23,7 @@ _SCHEMA = {"$ref": "#/components/schemas/RecommendRequest"}
 
 
 class _Bare(APIRoute):
-    """A route whose endpoint reads the request and writes the answer itself; what it takes and gives is only described."""
+    """A route whose endpoint reads the request and writes the response itself; the schemas are only for the description."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         return self.endpoint
@@ -34,7 +34,7 @@ def recommendations(service: Service, access: Access) -> APIRouter:
     router, may_read, limits = APIRouter(tags=["lists"]), access.needs("read"), service.limits
 
     async def recommend(http: Request) -> Response:
-        """The list of a user, of a history, or of a user of whom nothing is known."""
+        """The list for a user, for a history, or for a user about whom nothing is known."""
         # Checked, read and written without FastAPI's way to these, which costs as much as the list.
         await may_read(http)
         try:
@@ -69,7 +69,7 @@ def recommendations(service: Service, access: Access) -> APIRouter:
 
     @router.post("/v1/recommendations:batch", dependencies=access.after("read"))
     def recommend_batch(batch: BatchRecommendRequest, http: Request) -> BatchRecommendations:
-        """The lists of many requests; all or none. Each counts as a request of its key."""
+        """The lists of many requests, all or none. Each of them counts towards the rate limit of the key."""
         # One token is spent by now, on whatever came; a full bucket is enough for any batch.
         access.spend(http.state.log["key"], min(len(batch.requests), limits.burst) - 1)
         answers = service.recommend(batch.requests)

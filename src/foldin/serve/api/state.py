@@ -1,4 +1,4 @@
-"""The state of the process, for what runs it and what watches it."""
+"""Health and metrics of the process, for orchestration and monitoring."""
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
@@ -17,18 +17,18 @@ def state(service: Service, access: Access) -> APIRouter:
 
     @router.get("/healthz")
     def healthy() -> dict[str, str]:
-        """The process runs."""
+        """Whether the process is running."""
         return {"status": "ok"}
 
     @router.get("/readyz", response_model=None)
     def ready() -> Response:
-        """A model is in service, and the event store answers."""
+        """Whether a model is in service and the event store answers."""
         found = {"models": bool(service.registry.all()), "events": service.events.ready()}
         return JSONResponse(found, status_code=200 if all(found.values()) else 503)
 
     @router.get("/metrics", dependencies=access.after("read"))
     def metrics() -> PlainTextResponse:
-        """Figures for Prometheus."""
+        """Metrics for Prometheus."""
         for one in service.registry.all():
             service.telemetry.waiting.labels(one.name).set(one.waiting())
         return PlainTextResponse(service.telemetry.text(), media_type="text/plain; version=0.0.4")

@@ -1,3 +1,3 @@
-"""What answers: models in service, their queues, and lists, without HTTP."""
+"""The engine of the service, independent of HTTP: models in service, their queues, and lists."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""A list in the words of the interface: ids, titles, probabilities, attributions."""
+"""A list in the form of the API: ids, titles, probabilities, attributions."""
 
 from collections.abc import Sequence
 

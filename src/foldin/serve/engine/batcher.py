@@ -1,8 +1,8 @@
 """Micro-batches: requests that wait together share one forward pass.
 
-One thread serves one model. It takes what waits, up to `most`: with an empty queue a request goes alone at once, and whoever
-comes while it is served is served together. Waiting for more, up to `wait` seconds, is for models whose batch costs hardly
-more than one. The queue is bounded: who finds it full is told at once, instead of waiting for longer than anybody would.
+One thread serves one model. It takes up to `most` waiting requests: with an empty queue a request is served alone at once, and
+requests that arrive meanwhile are served together. Waiting for more, up to `wait` seconds, pays for models whose batch costs
+little more than one request. The queue is bounded: if it is full, a request is refused at once.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ Waiting: TypeAlias = "Future[B] | asyncio.Future[B]"
 
 
 class Batcher(Generic[A, B]):
-    """Work in batches.
+    """Runs work in batches, on a thread of its own.
 
     Args:
-        work: the results of some requests, in their order.
-        most: requests a batch.
-        wait: seconds for which a batch waits for more.
-        queued: requests that may wait.
+        work: function that returns the results of a list of requests, in their order.
+        most: maximum number of requests in a batch.
+        wait: seconds for which a batch waits for more requests.
+        queued: maximum number of waiting requests.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Batcher(Generic[A, B]):
         self._thread.start()
 
     def submit(self, request: A) -> "Future[B]":
-        """The result to come, for a thread that waits.
+        """A future of the result, for a thread that waits.
 
         Raises:
             OverloadedError: the queue is full, or the batcher is closed.
@@ -56,7 +56,7 @@ class Batcher(Generic[A, B]):
         return future
 
     def ask(self, request: A) -> "asyncio.Future[B]":
-        """The result to come, for the running event loop. A loop is woken once for all that a batch brings it.
+        """A future of the result, for the running event loop. A loop is woken once for all results of a batch.
 
         Raises:
             OverloadedError: the queue is full, or the batcher is closed.
@@ -66,30 +66,30 @@ class Batcher(Generic[A, B]):
         return future
 
     def put(self, request: A, future: "Waiting[B]") -> None:
-        """Answer to a future that is there already.
+        """Queue a request whose result is set on an existing future.
 
         Raises:
             OverloadedError: the queue is full, or the batcher is closed.
         """
         with self._closed:
             if not self._open:
-                raise OverloadedError("the model is being replaced; ask again")
+                raise OverloadedError("the model is being replaced; try again")
             try:
                 self._queue.put_nowait((request, future))
             except queue.Full:
-                raise OverloadedError(f"{self._queue.maxsize} requests are waiting; ask again") from None
+                raise OverloadedError(f"{self._queue.maxsize} requests are waiting; try again") from None
 
     @property
     def open(self) -> bool:
-        """Whether it takes requests."""
+        """Whether the batcher accepts requests."""
         return self._open
 
     def waiting(self) -> int:
-        """Requests in the queue."""
+        """Number of requests in the queue."""
         return self._queue.qsize()
 
     def close(self) -> None:
-        """Serve what waits, take nothing more, and end."""
+        """Serve the waiting requests, accept no others, and stop."""
         with self._closed:
             was_open, self._open = self._open, False
         if was_open:
@@ -123,7 +123,7 @@ class Batcher(Generic[A, B]):
         self.sizes.append(len(batch))
         try:
             results = self._work([request for request, _ in batch])
-        except Exception as error:  # whoever asked is told; the thread goes on
+        except Exception as error:  # the error becomes the result of the requests; the thread continues
             if len(batch) == 1:
                 _deliver([(batch[0][1], error)])
                 return
@@ -134,7 +134,7 @@ class Batcher(Generic[A, B]):
 
 
 def _wanted(future: "Waiting[B]") -> bool:
-    """Whether somebody still waits for it."""
+    """Whether the result of a request is still awaited."""
     return not future.cancelled() if isinstance(future, asyncio.Future) else future.set_running_or_notify_cancel()
 
 

@@ -1,4 +1,4 @@
-"""What can be looked up in the models in service without anybody's events: items by text, items alike, the models themselves."""
+"""Queries that need no user: items by text, similar items, and the models in service."""
 
 import torch
 from torch.nn import functional as F
@@ -14,7 +14,9 @@ __all__ = ["models", "search", "similar"]
 
 
 def search(registry: Registry, text: str, limit: int, model: str | None) -> ItemsOut:
-    """Items whose title or id contains the text, case aside: those that begin with it first, then the most taken.
+    """Items whose title contains the text, or whose id is the text, ignoring case.
+
+    Items whose title begins with the text come first, then the most popular ones.
 
     Raises:
         ConfigError: no such model, or a text longer than any id.
@@ -36,7 +38,7 @@ def search(registry: Registry, text: str, limit: int, model: str | None) -> Item
 
 @torch.no_grad()
 def similar(registry: Registry, item: str, limit: int, model: str | None) -> ItemsOut:
-    """Items like one: by the cosine of the model's item vectors; without them, what follows from that item alone.
+    """Items similar to one, by the cosine of the model's item vectors; without vectors, the list for a history of that item.
 
     Raises:
         UnknownItemError: no such item.

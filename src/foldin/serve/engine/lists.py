@@ -1,7 +1,7 @@
 """Lists of many requests from one forward pass.
 
-Requests differ in what they hide and allow, in how much they want, and in their ranker; the scores of a batch are the same for
-all that score every item. A list is that of `ranking.rank`.
+Requests may differ in the eligible items, the length of the list and the ranker; the scores are computed once for all requests of
+a batch whose rankers score every item. Each list is that of `ranking.rank`.
 """
 
 from collections.abc import Hashable, Sequence
@@ -22,17 +22,17 @@ __all__ = ["ResolvedRequest", "rank_requests"]
 
 @dataclass(frozen=True)
 class ResolvedRequest:
-    """A request for one list, after validation, in indices.
+    """A validated request for one list, in item indices.
 
     Args:
         history: item indices, oldest first, as far as the model reads them.
         k: length of the list.
-        times: seconds since 1970 of these events; None where the history came without times.
+        times: seconds since 1970 of these events; None for a history without times.
         older: items that were taken before those that the model reads.
-        exclude_seen: leave out what is in the history, and what is older.
-        barred: which items may not be listed; None bars none.
-        ranker: makes the list.
-        key: of the user, for what is drawn; that of the history when None.
+        exclude_seen: whether to exclude items of the history and older items.
+        barred: mask of items that may not be listed; None for no restriction.
+        ranker: ranker that makes the list.
+        key: key of the user for random draws; None for the key of the history.
     """
 
     history: tuple[int, ...]
@@ -51,16 +51,16 @@ class ResolvedRequest:
 
     @property
     def user_key(self) -> int:
-        """What draws are keyed by."""
+        """The key of the user for random draws."""
         return history_key(self.history) if self.key is None else self.key
 
 
 @torch.no_grad()
 def rank_requests(model: Recommender[Any], requests: Sequence[ResolvedRequest]) -> list[RankedLists]:
-    """The list of each request, without empty places.
+    """The list of each request, without empty entries.
 
     Raises:
-        ConfigError: a ranker that the model lacks something for.
+        ConfigError: the model lacks a capability that the ranker needs.
     """
     for one in requests:
         one.ranker.check(model)
@@ -105,7 +105,7 @@ def _eligible(requests: Sequence[ResolvedRequest], histories: Histories) -> Elig
 
 
 def _histories(requests: Sequence[ResolvedRequest], n_items: int) -> Histories:
-    """Where some requests have times, the histories of the others are of one moment."""
+    """Histories of all requests. If some have times, all events of the others get the same time."""
     lengths = [len(one.history) for one in requests]
     moments = None
     if any(one.times is not None for one in requests):

@@ -1,8 +1,8 @@
-"""Micro-batches inside the event loop: for models so quick that handing a batch to a thread costs more than computing it.
+"""Micro-batches inside the event loop, for models so fast that passing a batch to a thread costs more than computing it.
 
-A batch waits while every turn of the loop brings more, and is answered when it is full or a turn brought nothing. Python's lock
-is never passed to and fro between the loop and a thread that computes, which at thousands of requests a second takes longer than
-the products themselves.
+A batch waits while every iteration of the loop adds requests, and is computed when it is full or an iteration added none. The
+global interpreter lock then never moves between the loop and a computing thread, which at thousands of requests per second takes
+longer than the matrix products.
 """
 
 import asyncio
@@ -19,15 +19,15 @@ B = TypeVar("B")
 
 
 class LoopBatcher(Generic[A, B]):
-    """Work in batches, on the loop that asks.
+    """Runs work in batches, in the event loop of the caller.
 
     Args:
-        work: the results of some requests, in their order.
-        most: requests a batch.
-        free: whether the work can begin at once; it holds what it needs until `release`.
-        release: gives that back.
-        elsewhere: takes a request, with its future, that cannot wait in the loop.
-        queued: requests that may wait.
+        work: function that returns the results of a list of requests, in their order.
+        most: maximum number of requests in a batch.
+        free: acquires what the work needs, and returns whether it could do so at once.
+        release: releases what `free` acquired.
+        elsewhere: takes a request and its future if the loop cannot compute it.
+        queued: maximum number of waiting requests.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class LoopBatcher(Generic[A, B]):
         self.sizes: deque[int] = deque(maxlen=1000)  # of the newest batches
 
     def ask(self, request: A) -> "asyncio.Future[B]":
-        """The result to come, in the running event loop.
+        """A future of the result, in the running event loop.
 
         Raises:
-            OverloadedError: too many wait.
+            OverloadedError: too many requests wait.
         """
         if len(self._waiting) >= self._queued:
-            raise OverloadedError(f"{self._queued} requests are waiting; ask again")
+            raise OverloadedError(f"{self._queued} requests are waiting; try again")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[B] = loop.create_future()
         self._waiting.append((request, future))
@@ -62,7 +62,7 @@ class LoopBatcher(Generic[A, B]):
         return future
 
     def waiting(self) -> int:
-        """Requests that wait."""
+        """Number of waiting requests."""
         return len(self._waiting)
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -1,4 +1,4 @@
-"""Models in service: several side by side, swapped without a dropped request, and who is served by which."""
+"""Models in service: several side by side, replaced without dropping a request, and the choice of the model for a request."""
 
 import asyncio
 import hashlib
@@ -29,14 +29,14 @@ class Deployment:
     """A run in service.
 
     Args:
-        name: in requests and logs.
-        run: loaded and verified.
-        queued: requests that may wait.
-        ranked_by: the ranker of lists that do not explore, by name; see `ranking.ranker_of`.
-        since: seconds since 1970.
+        name: name in requests and logs.
+        run: the loaded and verified run.
+        queued: maximum number of waiting requests.
+        ranked_by: name of the ranker of lists without exploration; see `ranking.ranker_of`.
+        since: time of deployment, in seconds since 1970.
 
     Raises:
-        ConfigError: a ranker that draws, or one that the model lacks something for.
+        ConfigError: a ranker that draws at random, or a capability that it needs and the model lacks.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Deployment:
         self.ranker = ranker_of(self.ranked_by, self.run.model)
         if self.ranker.random:
             raise ConfigError(
-                f"ranker {self.ranked_by!r}: it draws; a request asks for that by `explore`, and is given a list that does not"
+                f"ranker {self.ranked_by!r}: it draws at random; only requests with `explore` do so, choose another ranker"
             )
         self.using = threading.RLock()  # a model works in memory of its own: one caller at a time
 
@@ -75,22 +75,22 @@ class Deployment:
         self.batch_seconds = time.perf_counter() - start
 
     def ask(self, request: ResolvedRequest) -> "asyncio.Future[RankedLists]":
-        """The list to come, in the running event loop: computed there where that is quick, in the model's thread elsewhere.
+        """A future of the list, in the running event loop. Fast models compute in the loop, others in the model's thread.
 
         Raises:
-            OverloadedError: too many wait.
+            OverloadedError: too many requests wait.
         """
         draws = isinstance(request.ranker, PosteriorSample | WithSpread)  # a hundred forward passes, not a share of one
         quick = self.batch_seconds < QUICK and not draws
         return self.in_loop.ask(request) if quick else self.batcher.ask(request)
 
     def waiting(self) -> int:
-        """Requests that wait."""
+        """Number of waiting requests."""
         return self.batcher.waiting() + self.in_loop.waiting()
 
     @property
     def digest(self) -> str:
-        """Of the run: tells two trainings apart."""
+        """Digest of the run, different for two trainings."""
         return str(self.run.info["digest"])[:12]
 
 
@@ -98,9 +98,9 @@ class Registry:
     """What is in service, by name.
 
     Args:
-        device: where models compute.
-        queued: requests that may wait for a model.
-        rankers: of models, by name; "" for those that are not named.
+        device: device of the models.
+        queued: maximum number of requests that may wait for a model.
+        rankers: names of rankers by name of the model; "" for all other models.
     """
 
     def __init__(
@@ -119,13 +119,13 @@ class Registry:
         self._shares: dict[str, float] = {}
 
     def deploy(self, folder: str | Path, name: str | None = None) -> Deployment:
-        """Load a run and put it in service under its name; what served under it before is kept for `roll_back`.
+        """Load a run and deploy it under its name; the previous model of this name is kept for `roll_back`.
 
-        Nothing changes until the new one is loaded, verified, and has answered once.
+        The previous model serves until the new one is loaded, verified, and has answered once.
 
         Raises:
             RunError: the run is missing, unfinished or damaged.
-            ConfigError: its model lacks what its ranker needs.
+            ConfigError: the model lacks a capability that its ranker needs.
         """
         run = load_run(folder, device=self._device)
         name = name or Path(folder).resolve().name
@@ -143,19 +143,19 @@ class Registry:
         return new
 
     def roll_back(self, name: str) -> Deployment:
-        """Exchange a model and the one that served under its name before.
+        """Exchange a model with the previous model of its name.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: there is no previous model.
         """
         with self._lock:
             if name not in self._before:
-                raise ConfigError(f"models: nothing served as {name!r} before")
+                raise ConfigError(f"models: there is no previous model {name!r}")
             self._now[name], self._before[name] = self._before[name], self._now[name]
             return self._now[name]
 
     def make_default(self, name: str) -> None:
-        """Serve whoever names no model by this one.
+        """Make a model the default, for requests that do not choose one.
 
         Raises:
             ConfigError: no such model.
@@ -165,7 +165,7 @@ class Registry:
             self._default = name
 
     def split(self, shares: Mapping[str, float]) -> None:
-        """Divide those who name no model among models, the same user always to the same; empty ends the test.
+        """Split users between models, for requests that do not choose one. Empty shares end the split.
 
         Raises:
             ConfigError: no such model, or shares that are not positive or do not add up to 1.
@@ -189,10 +189,10 @@ class Registry:
         return found
 
     def choose(self, name: str | None, user: str | None) -> Deployment:
-        """By name; else by the split, where there is one; else the default.
+        """The model of a request: by name, or by the split if there is one, or the default model.
 
         Raises:
-            ConfigError: no model of that name, or none at all.
+            ConfigError: no model of that name, or no model in service.
         """
         if name is not None:
             try:
@@ -224,26 +224,26 @@ class Registry:
 
     @property
     def default(self) -> str | None:
-        """Who serves those who name no model."""
+        """Name of the default model."""
         return self._default
 
     @property
     def shares(self) -> dict[str, float]:
-        """The split in force."""
+        """The current split: share of users by name of the model."""
         return dict(self._shares)
 
     def can_roll_back(self, name: str) -> bool:
-        """Whether something served under this name before."""
+        """Whether there is a previous model of this name."""
         return name in self._before
 
     def close(self) -> None:
-        """Serve what waits, and end."""
+        """Serve the waiting requests, and stop."""
         for one in [*self._now.values(), *self._before.values()]:
             one.batcher.close()
 
 
 def digest_in(folder: Path) -> str | None:
-    """Of the run that a folder holds; None while it is written."""
+    """Digest of the run in a folder; None while the run is being written."""
     try:
         return str(json.loads((folder / "run.json").read_text("utf-8"))["digest"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""A request at the model that answers it: its history and its limits in indices, and what makes its list."""
+"""Routing of a request to its model: history and conditions in item indices, and the ranker of the list."""
 
 import secrets
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ __all__ = ["GivenHistory", "RoutedRequest", "resolve_request"]
 
 @dataclass(frozen=True)
 class GivenHistory:
-    """The events that a list is made of.
+    """The events that a list is based on.
 
     Args:
         items: external ids, oldest first.
-        times: seconds since 1970 of these events; None where the history came without times.
-        kinds: kinds of these events; None where the history came without kinds.
+        times: seconds since 1970 of these events; None for a history without times.
+        kinds: kinds of these events; None for a history without kinds.
     """
 
     items: Sequence[str] = ()
@@ -36,14 +36,14 @@ class GivenHistory:
 
 @dataclass(frozen=True)
 class RoutedRequest:
-    """A request at the model that answers it.
+    """A request with the model that answers it.
 
     Args:
-        request: as it came.
+        request: the request as it was sent.
         deployment: the model that answers.
         resolved: the request in indices.
-        unknown: ids that the model does not know.
-        by_split: whether a test between models chose this one.
+        unknown: ids that are not in the model's catalog.
+        by_split: whether the split between models chose this model.
     """
 
     request: RecommendRequest
@@ -53,14 +53,14 @@ class RoutedRequest:
     by_split: bool = False
 
     def note(self) -> dict[str, str | bool]:
-        """For the log: who answers, and whether a test's split chose it."""
+        """Entry for the log: the model, and whether the split chose it."""
         return {"model": self.deployment.name, "run": self.deployment.digest, "split": self.by_split}
 
 
 def resolve_request(
     target: Deployment, request: RecommendRequest, history: GivenHistory, limits: Limits
 ) -> tuple[ResolvedRequest, list[str]]:
-    """(the request in indices, ids that the model does not know)."""
+    """(the request in item indices, ids that are not in the model's catalog)."""
     catalog = target.run.catalog
     if request.k > limits.k:
         raise ConfigError(f"k: at most {limits.k}, not {request.k}")
@@ -106,10 +106,10 @@ def resolve_request(
 
 
 def _ranker(target: Deployment, request: RecommendRequest, seed: int) -> Ranker:
-    """What makes the list of a request.
+    """The ranker of a request's list.
 
     Raises:
-        ConfigError: an exploration that the model does not know.
+        ConfigError: the model does not support the exploration.
     """
     model, ranker = target.run.model, target.ranker
     if request.explore == "thompson":

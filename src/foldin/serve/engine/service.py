@@ -1,4 +1,4 @@
-"""What the service does, without HTTP: fold users in from their events, list, explain, and keep events."""
+"""The service without HTTP: folds users in from their events, makes and explains lists, and stores events."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -32,19 +32,19 @@ class Service:
 
     Args:
         registry: models in service.
-        events: users' events.
-        limits: what one request may ask.
-        telemetry: where lists and events are counted.
+        events: store of users' events.
+        limits: limits of one request.
+        telemetry: counters of lists and events.
     """
 
     def __init__(self, registry: Registry, events: EventStore, limits: Limits, telemetry: Telemetry) -> None:
         self.registry, self.events, self.limits, self.telemetry = registry, events, limits, telemetry
 
     def history(self, request: RecommendRequest) -> GivenHistory:
-        """The events that a request's list is made of: as given, or those of a user that matter to a list.
+        """The events that a request's list is based on: those of the request, or the relevant stored events of a user.
 
         Raises:
-            ConfigError: longer than the limit.
+            ConfigError: the history is longer than the limit.
             EventStoreError: a user's events cannot be read.
         """
         most = self.limits.history
@@ -62,10 +62,10 @@ class Service:
         )
 
     def place(self, request: RecommendRequest, history: GivenHistory) -> RoutedRequest:
-        """A request at its model, in indices.
+        """A request with its model, in item indices.
 
         Raises:
-            ConfigError: beyond a limit, no such model or attribute, an exploration that the model does not know.
+            ConfigError: a limit is exceeded, there is no such model or feature, or the model does not support the exploration.
         """
         target = self.registry.choose(request.model, request.user)
         resolved, unknown = resolve_request(target, request, history, self.limits)
@@ -75,7 +75,7 @@ class Service:
     def begin(
         self, request: RecommendRequest, history: GivenHistory, submit: Callable[[RoutedRequest], T]
     ) -> tuple[RoutedRequest, T]:
-        """Put a request in its model's queue; (where it was put, what `submit` gave).
+        """Put a request in its model's queue; returns (the routed request, the future of its list).
 
         Raises:
             ConfigError: as `place`.
@@ -88,10 +88,10 @@ class Service:
             except OverloadedError:
                 if routed.deployment.batcher.open:  # full; else it has just been replaced, and the next one is asked
                     raise
-        raise OverloadedError("the model is being replaced; ask again")
+        raise OverloadedError("the model is being replaced; try again")
 
     def finish(self, routed: RoutedRequest, answer: RankedLists) -> Recommendations:
-        """The list in words."""
+        """The list in the form of the API."""
         self.telemetry.lists.labels(routed.deployment.name, routed.request.explore).inc()
         return in_words(routed, answer)
 
@@ -99,7 +99,9 @@ class Service:
         """A list for each request; all of them wait together.
 
         Raises:
-            ConfigError, EventStoreError, OverloadedError: as `history` and `begin`; too many requests; too long a wait.
+            ConfigError: as in `history` and `begin`, or too many requests.
+            EventStoreError: a user's events cannot be read.
+            OverloadedError: the queue is full, or the lists took too long.
         """
         if len(requests) > self.limits.batch:
             raise ConfigError(f"requests: at most {self.limits.batch}, not {len(requests)}")
@@ -124,20 +126,20 @@ class Service:
                 future.cancel()  # nothing is left of a batch that failed; what is done stays done
 
     def too_late(self) -> OverloadedError:
-        """What to say when an answer takes longer than the limit."""
-        return OverloadedError(f"no answer within {self.limits.wait:g} s; ask again")
+        """The error for a list that takes longer than the limit."""
+        return OverloadedError(f"no answer within {self.limits.wait:g} s; try again")
 
     def append(self, batch: Sequence[EventIn], key: str | None, sender: str = "") -> Receipt:
-        """Keep events; they are on disk when this returns.
+        """Store events; they are on disk when this returns.
 
         Args:
-            key: of idempotency.
-            sender: whose key that is; those of others are other keys.
+            key: idempotency key.
+            sender: client that chose the key; equal keys of different senders are different.
 
         Raises:
-            ConfigError: too many, an item's id that is too long and in no catalog, or a key that is too long.
-            IdempotencyError: the key came with other events before.
-            EventStoreError: the database is away.
+            ConfigError: too many events, a long item id that is in no catalog, or a key that is too long.
+            IdempotencyError: the key was used with other events before.
+            EventStoreError: the database is not available.
         """
         if len(batch) > self.limits.batch:
             raise ConfigError(f"events: at most {self.limits.batch}, not {len(batch)}")
@@ -145,7 +147,7 @@ class Service:
             raise ConfigError("Idempotency-Key: between 1 and 200 characters were expected")
         if key is not None and any(one.time is None for one in batch):
             raise ConfigError(
-                "events: with an Idempotency-Key every event needs its time, or it would be another later"
+                "events: with an Idempotency-Key every event needs a time, so that a repeated batch is the same"
             )
         for one in {event.item for event in batch}:
             if not self.registry.knows(one):
@@ -161,10 +163,10 @@ class Service:
         return receipt
 
     def user(self, user: str) -> UserOut:
-        """Everything that is kept of a user; titles as the default model knows them.
+        """All stored data of a user, with titles from the catalog of the default model.
 
         Raises:
-            EventStoreError: the database is away.
+            EventStoreError: the database is not available.
         """
         titles: dict[str, str] = {}
         kept = self.events.history(user)

@@ -1,7 +1,7 @@
-"""What goes over the wire, described to the field: OpenAPI is made from it.
+"""Schemas of requests and responses, from which the OpenAPI description is made.
 
-Questions are models, which check what comes. Lists, of which there are thousands a second, are dictionaries of a known type: they
-are of our own making, and there is nothing to check.
+Requests are pydantic models, which validate their input. Lists, of which there may be thousands per second, are typed
+dictionaries without validation.
 """
 
 from foldin.serve.schemas.catalog import DeployRequest, ItemOut, ItemsOut, ModelOut, ModelsOut, SplitRequest

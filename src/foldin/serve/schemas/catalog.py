@@ -1,4 +1,4 @@
-"""Items, models in service, and what may be done with them."""
+"""Schemas of items, of models in service, and of their deployment."""
 
 from pydantic import BaseModel, Field
 
@@ -13,7 +13,7 @@ class ItemOut(BaseModel):
     item: str = Field(description="External id.")
     title: str = Field(description="Title of the item.")
     count: int = Field(description="Training events.")
-    similarity: float | None = Field(default=None, description="Cosine of the item vectors.")
+    similarity: float | None = Field(default=None, description="Cosine similarity of the item vectors.")
 
 
 class ItemsOut(BaseModel):
@@ -26,18 +26,22 @@ class ModelOut(BaseModel):
     """A model in service."""
 
     name: str = Field(description="Name in requests and logs.")
-    kind: str = Field(description="Which of the models of foldin.")
+    kind: str = Field(description="Kind of model, as in `foldin models`.")
     run: str = Field(description="Digest of the run.")
-    items: int = Field(description="Number of items in its catalog.")
-    has_likelihood: bool = Field(description="Whether it gives probabilities.")
-    has_posterior: bool = Field(description="Whether it can explore by Thompson sampling, and say how sure it is.")
-    default: bool = Field(description="Whether it answers who names no model.")
-    share: float | None = Field(description="Share of the users whose requests name no model, while a split is on.")
-    can_roll_back: bool = Field(description="Whether something served under this name before.")
-    waiting: int = Field(description="Requests in its queue.")
-    attributes: list[str] = Field(description="Features of the catalog that filters may ask for.")
+    items: int = Field(description="Number of items in the model's catalog.")
+    has_likelihood: bool = Field(description="Whether lists have probabilities instead of scores.")
+    has_posterior: bool = Field(
+        description="Whether the model has a posterior, for Thompson sampling and uncertainties."
+    )
+    default: bool = Field(description="Whether this is the default model, for requests that do not choose one.")
+    share: float | None = Field(
+        description="Share of the users that a split assigns to this model; null without a split."
+    )
+    can_roll_back: bool = Field(description="Whether a previous model of this name can be restored.")
+    waiting: int = Field(description="Number of requests in the model's queue.")
+    attributes: list[str] = Field(description="Names of the features of items that filters may use.")
     repeats: str = Field(
-        description="Which of a user's events with one item count: `first`, `last`, or `first-of-kind`."
+        description="Which of several events of a user with one item is used: `first`, `last`, or `first-of-kind`."
     )
 
 
@@ -48,24 +52,28 @@ class ModelsOut(BaseModel):
 
 
 class DeployRequest(Strict):
-    """A run to put in service."""
+    """A run to deploy."""
 
     run: str = Field(
-        min_length=1, max_length=1000, description="Its folder, inside the folders that the service may read."
+        min_length=1,
+        max_length=1000,
+        description="Path of the run directory, inside a folder that the service may read.",
     )
     name: str | None = Field(
         default=None,
         min_length=1,
         max_length=NAME,
         pattern=r"^[\w.-]+$",
-        description="Name in service; that of the folder when left out.",
+        description="Name in service; the name of the run directory if omitted.",
     )
-    default: bool = Field(default=False, description="Whether it answers who names no model.")
+    default: bool = Field(
+        default=False, description="Whether to make it the default model, for requests that do not choose one."
+    )
 
 
 class SplitRequest(Strict):
-    """Who is served by which model; empty ends the test."""
+    """The split of users between models; an empty one ends the split."""
 
     shares: dict[str, float] = Field(
-        max_length=10, description="Share of the users by name of the model; shares sum to 1."
+        max_length=10, description="Share of users by name of the model; the shares must sum to 1."
     )

@@ -1,4 +1,4 @@
-"""Ids, strictness and errors, which all schemas share."""
+"""Ids, the strict base class, and errors, shared by all schemas."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ def _short(user: str) -> str:
     size = len(user.encode("utf-8", "surrogatepass"))
     if size > _USER_BYTES:
         raise PydanticCustomError(
-            "user_id", "an id of a user has at most {most} bytes, not {size}", {"most": _USER_BYTES, "size": size}
+            "user_id", "a user id may have at most {most} bytes, not {size}", {"most": _USER_BYTES, "size": size}
         )
     return user
 
@@ -29,12 +29,13 @@ UserId = Annotated[
 ]
 # Of any length that an id of the catalog has; what is in no catalog is bounded where that is known.
 ItemId = Annotated[
-    str, Field(min_length=1, pattern=NO_NUL, description="External id of the item, as in the log.", examples=["1"])
+    str,
+    Field(min_length=1, pattern=NO_NUL, description="External id of the item, as in the training log.", examples=["1"]),
 ]
 
 
 class Strict(BaseModel):
-    """A request in which no field may be misspelled, and in which a number is a number."""
+    """Base class of requests: unknown fields and values of another type are refused."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
 
@@ -42,5 +43,5 @@ class Strict(BaseModel):
 class Problem(BaseModel):
     """An error."""
 
-    error: str = Field(description="What was wrong and where, in one line.")
-    request_id: str = Field(description="To find it in the logs.")
+    error: str = Field(description="What is wrong and where, in one line.")
+    request_id: str = Field(description="Id of the request, as in the service's log.")

@@ -1,4 +1,4 @@
-"""Events, and what is kept of a user."""
+"""Schemas of events, and of the stored data of a user."""
 
 from typing import Annotated
 
@@ -19,7 +19,7 @@ def _short_kind(kind: str) -> str:
     size = len(kind.encode("utf-8", "surrogatepass"))
     if size > _KIND_BYTES:
         raise PydanticCustomError(
-            "kind", "a kind of event has at most {most} bytes, not {size}", {"most": _KIND_BYTES, "size": size}
+            "kind", "a kind of event may have at most {most} bytes, not {size}", {"most": _KIND_BYTES, "size": size}
         )
     return clean_kind(kind)
 
@@ -34,56 +34,57 @@ class EventIn(Strict):
     item: ItemId
     time: Time | None = Field(
         default=None,
-        description="Seconds since 1970, or ISO 8601 with an offset; at most a day ahead. Now, if left out. Late events "
-        "find their place.",
+        description="Seconds since 1970, or ISO 8601 with an offset; at most a day ahead; now if omitted. Events may "
+        "arrive in any order.",
     )
     kind: Kind = Field(
         default="",
-        description="Kind of the event, such as `view` or `buy`; two events of different kinds are two events, whatever their "
-        "time. At most 64 bytes of UTF-8, without white space at the ends; `null`, `none`, `-` and the like are no kind.",
+        description="Kind of the event, such as `view` or `buy`; events of different kinds are different events, even at the "
+        "same time. At most 64 bytes of UTF-8; white space at the ends is removed, and `null`, `none`, `-` and the like are read "
+        "as no kind.",
         examples=["view"],
     )
     value: float | None = Field(
         default=None,
         ge=-_LARGEST,
         le=_LARGEST,
-        description="A rating, an amount or the like, kept beside the event and not counted by lists.",
+        description="Value of the event, such as a rating or an amount; it is stored, and not used for lists.",
     )
 
 
 class EventBatch(Strict):
-    """Events, written all or none."""
+    """Events to store, all or none."""
 
     events: list[EventIn] = Field(min_length=1, max_length=MANY, description="Events in any order.")
 
 
 class EventReceipt(BaseModel):
-    """What became of them; they are on disk."""
+    """The result of storing events, which are on disk."""
 
-    accepted: int = Field(description="Number of events that are new.")
-    duplicates: int = Field(description="Events that were there, or twice in the batch.")
-    replayed: bool = Field(description="Whether the idempotency key had been used for this batch before.")
+    accepted: int = Field(description="Number of new events.")
+    duplicates: int = Field(description="Number of events that were stored before, or are repeated in the batch.")
+    replayed: bool = Field(description="Whether this batch was stored before, with the same idempotency key.")
 
 
 class EventOut(BaseModel):
-    """An event that is kept."""
+    """A stored event."""
 
     item: str = Field(description="External id.")
     time: int = Field(description="Seconds since 1970.")
-    kind: str = Field(description="Kind of the event, as it was sent; empty if none was.")
-    value: float | None = Field(description="Value of the event, as it was sent.")
+    kind: str = Field(description="Kind of the event; empty if none was sent.")
+    value: float | None = Field(description="Value of the event; null if none was sent.")
     title: str | None = Field(default=None, description="Title of the item in the catalog of the default model.")
 
 
 class UserOut(BaseModel):
-    """Everything that is kept of a user."""
+    """All stored data of a user."""
 
     user: str = Field(description="External id.")
     events: list[EventOut] = Field(description="Oldest first.")
 
 
 class UserErased(BaseModel):
-    """What was deleted."""
+    """The result of deleting a user's data."""
 
     user: str = Field(description="External id.")
-    erased_events: int = Field(description="How many there were.")
+    erased_events: int = Field(description="Number of deleted events.")

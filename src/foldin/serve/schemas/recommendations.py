@@ -22,10 +22,10 @@ Value = str | bool | int | float  # of a feature: as its column has them
 
 
 class ItemFilter(Strict):
-    """Conditions on an attribute of the catalog, all of which must hold.
+    """Conditions on one feature of an item, all of which must hold.
 
-    An attribute may have several values: a list, or a text whose parts are set off by `|`. Then a condition on one value holds
-    where it holds for any of them.
+    A feature may have several values: a list, or a text with `|` between the parts. A condition on one value then holds if it
+    holds for any of them.
     """
 
     any_of: list[Value] | None = Field(default=None, max_length=100, description="One of the values is one of these.")
@@ -34,7 +34,7 @@ class ItemFilter(Strict):
         default=None, max_length=100, description="None of the values is one of these; holds for items without a value."
     )
     contains: str | None = Field(
-        default=None, max_length=2000, description="The text of the attribute contains this one, case aside."
+        default=None, max_length=2000, description="The text of the feature contains this text, ignoring case."
     )
     low: float | None = Field(default=None, description="A value is not below this number.")
     high: float | None = Field(default=None, description="A value is not above this number.")
@@ -44,59 +44,63 @@ class RecommendRequest(Strict):
     """A request for a list."""
 
     user: UserId | None = Field(
-        default=None, description="Folded in from the newest events that the service has of them."
+        default=None, description="External id of a user, who is folded in from their newest stored events."
     )
     history: list[ItemId] | None = Field(
-        default=None, description="Items taken, oldest first, instead of a user's events; unknown ones are reported."
+        default=None,
+        description="Ids of items that the user took, oldest first, instead of stored events; unknown ids are reported.",
     )
     times: list[Time] | None = Field(
         default=None,
-        description="Times of the events of `history`, one each: seconds since 1970, or ISO 8601 with an offset. They decide the "
-        "order, and a model that looks at times reads them; without them it reads the events as of one moment.",
+        description="Times of the events of `history`, one each: seconds since 1970, or ISO 8601 with an offset. Events are "
+        "sorted by them, and models of timed events use them; without times, all events have the same time.",
     )
-    k: int = Field(default=10, ge=1, description="Length of the list.")
-    exclude_seen: bool = Field(default=True, description="Leave out whatever was taken, however long ago.")
-    allow: list[ItemId] | None = Field(default=None, description="Only these items may be listed.")
-    deny: list[ItemId] | None = Field(default=None, description="These may not.")
+    k: int = Field(default=10, ge=1, description="Maximum number of items in the list.")
+    exclude_seen: bool = Field(default=True, description="Whether to exclude all items that the user has taken.")
+    allow: list[ItemId] | None = Field(default=None, description="Ids of the only items that may be listed.")
+    deny: list[ItemId] | None = Field(default=None, description="Ids of items that may not be listed.")
     filter: dict[str, ItemFilter] | None = Field(
-        default=None, max_length=10, description="Conditions on attributes of the catalog; all must hold."
+        default=None, max_length=10, description="Conditions by name of a feature of the items; all must hold."
     )
     explore: Literal["none", "thompson", "temperature"] = Field(
         default="none",
-        description="The best list; that of one draw from the posterior, with the marginal propensity of each item; or one "
-        "drawn item by item, with the propensity of each item given those above it.",
+        description="How the list is made: `none`, the best items; `thompson`, the best items of one draw from the posterior, "
+        "with the marginal propensity of each item; `temperature`, items drawn one by one, each with its propensity given the "
+        "items above.",
     )
     temperature: float = Field(
-        default=1.0, ge=0.01, le=100, description="Temperature of `temperature`; above 1 explores more."
+        default=1.0, ge=0.01, le=100, description="Temperature for `temperature`; above 1 explores more."
     )
     seed: int | None = Field(
         default=None,
         ge=0,
         lt=2**63,
-        description="Seed of what is drawn; by chance without one. One seed and one history give one list, in any batch.",
+        description="Seed of the draws; random if omitted. The same seed and history give the same list in any batch.",
     )
     draws: int | None = Field(
         default=None,
         ge=2,
         le=2_000,
-        description="Number of independent draws from the posterior that a propensity of `thompson` and an uncertainty are "
-        "counted over; if not given, 1,000 for the one (100 of `lda` and `poisson`) and 100 for the other. An item of "
-        "propensity p needs several times 1/p of them.",
+        description="Number of independent draws from the posterior from which propensities of `thompson` and uncertainties are "
+        "estimated; if omitted, 1,000 for propensities (100 for `lda` and `poisson`) and 100 for uncertainties. An item of "
+        "propensity p needs several times 1/p draws.",
     )
-    uncertainty: bool = Field(default=False, description="With the posterior's standard deviation of each probability.")
+    uncertainty: bool = Field(
+        default=False, description="Whether each item comes with the posterior standard deviation of its probability."
+    )
     attributions: bool = Field(
         default=False, description="Whether each item comes with the events that raised and lowered it most."
     )
     model: str | None = Field(
         default=None,
         max_length=NAME,
-        description="Name of a model in service; left out, the default one or that of a split.",
+        description="Name of a model in service; if omitted, the model of the split or the default model.",
     )
 
     @model_validator(mode="after")
     def _one_of_two(self) -> "RecommendRequest":
         if self.user is not None and self.history is not None:
-            raise ValueError("user and history: one of the two, or neither")
+            raise ValueError("user and history exclude each other; give one of them, or neither")
         if self.times is not None and len(self.times) != len(self.history or ()):
             raise ValueError(
                 f"times: {len(self.times)} came with {len(self.history or ())} items of the history; each item needs one"
@@ -105,38 +109,43 @@ class RecommendRequest(Strict):
 
 
 class EventEffect(TypedDict):
-    """An event of the history, and what it did to an item."""
+    """An event of the history, and its effect on a listed item."""
 
     item: Annotated[str, Field(description="External id.")]
     title: Annotated[str, Field(description="Title of the item.")]
     change: Annotated[
-        float, Field(description="Change of the listed item by this event being there, in the answer's `effect_unit`.")
+        float,
+        Field(
+            description="Change of the listed item's score by this event, in the unit `effect_unit` of the response."
+        ),
     ]
 
 
 class Hit(TypedDict):
-    """A place of a list."""
+    """An entry of a list."""
 
-    rank: Annotated[int, Field(description="Place in the list; 1 is the best.")]
+    rank: Annotated[int, Field(description="Rank in the list; 1 is the best.")]
     item: Annotated[str, Field(description="External id.")]
     title: Annotated[str, Field(description="Title of the item.")]
-    probability: Annotated[float | None, Field(description="p(next item) among those that may be listed.")]
-    score: Annotated[float | None, Field(description="Score of a model without a density, which only ranks.")]
+    probability: Annotated[
+        float | None, Field(description="Probability that this is the next item, among the items that may be listed.")
+    ]
+    score: Annotated[float | None, Field(description="Score of a model without a density; it has no unit.")]
     sd: Annotated[float | None, Field(description="Posterior standard deviation of the probability.")]
     propensity: Annotated[
         float | None,
         Field(
-            description="Probability of the item, when exploring. Of `temperature`: exact, of being drawn at its place given "
-            "those above it. Of `thompson`: marginal, of being anywhere in the list; the share of independent draws from the "
-            "posterior that list it, 0 where none does."
+            description="Probability that exploration lists the item. For `temperature`: exact, the probability of being drawn "
+            "at its rank given the items above. For `thompson`: marginal, the probability of being anywhere in the list, "
+            "estimated by the share of independent draws from the posterior that list it (0 if none does)."
         ),
     ]
     propensity_se: Annotated[float | None, Field(description="Standard error of the propensity of `thompson`.")]
     inverse_propensity: Annotated[
         float | None,
         Field(
-            description="Weight of the item in inverse propensity scoring. Of `temperature`: 1 / propensity. Of `thompson`, with "
-            "X of n draws: (n + 1) / (X + 1), which is finite, and short of 1/p by the share (1 − p)^(n + 1) in the mean."
+            description="Weight of the item in inverse propensity scoring. For `temperature`: 1 / propensity. For `thompson`, "
+            "with X of n draws: (n + 1) / (X + 1), which is finite; its mean is below 1/p by the share (1 − p)^(n + 1)."
         ),
     ]
     raised_by: Annotated[
@@ -150,34 +159,39 @@ class Hit(TypedDict):
 
 
 class Recommendations(TypedDict):
-    """A list, and how it came about."""
+    """A list, with the model and the events that it comes from."""
 
     model: Annotated[str, Field(description="Name of the model that answered.")]
     run: Annotated[str, Field(description="Digest of the run that answered.")]
     user: Annotated[str | None, Field(description="External id of the user, as in the request.")]
-    known_events: Annotated[int, Field(description="Events that the list is made of.")]
+    known_events: Annotated[int, Field(description="Number of events that the list is based on.")]
     unknown_items: Annotated[
         list[str],
         Field(
-            description="Items of the history, of allow and of deny that the model does not know; of a user's events "
-            "the newest, as many as a history may have."
+            description="Ids in the history, in `allow` and in `deny` that are not in the model's catalog; for stored events, "
+            "only among the newest ones, up to the maximum length of a history."
         ),
     ]
     effect_unit: Annotated[
         Literal["nats", "score"],
-        Field(description="Unit of the changes: nats of log-probability, or the score of a model without a density."),
+        Field(
+            description="Unit of the effects of events: nats of log-probability, or the score of a model without a density."
+        ),
     ]
     prior: Annotated[
-        bool, Field(description="Whether nothing is known of the user: the list is the model's prior prediction.")
+        bool,
+        Field(description="Whether nothing is known about the user, so that the list is the model's prior prediction."),
     ]
-    items: Annotated[list[Hit], Field(description="Items of the list, best first unless drawn.")]
+    items: Annotated[
+        list[Hit], Field(description="Items of the list, best first, or in the order in which they were drawn.")
+    ]
 
 
 class BatchRecommendRequest(Strict):
     """Several requests, answered together."""
 
     requests: list[RecommendRequest] = Field(
-        min_length=1, max_length=MANY, description="Requests, each with a list of its own."
+        min_length=1, max_length=MANY, description="Requests, each answered with one list."
     )
 
 

@@ -1,3 +1,3 @@
-"""The database: events, keys, and how it is brought up to date."""
+"""The database of events and keys, and its migrations."""
 
 __all__: list[str] = []

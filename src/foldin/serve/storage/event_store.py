@@ -1,9 +1,9 @@
 """Events of users in a database: SQLite embedded, PostgreSQL for more than one process.
 
-A batch is written in one transaction and acknowledged after it is on disk, so that a process killed at any moment has lost no
-acknowledged event and doubled none. The same user, item, time and kind is one event, however often it arrives. A batch with an
-idempotency key is taken once: sent again it gets the first answer, with another content it is refused. Late events take their
-place by time; of one time, in the order of arrival.
+A batch is written in one transaction and acknowledged after it is on disk, so that a process killed at any moment neither loses
+nor duplicates acknowledged events. Events with the same user, item, time and kind are one event, however often they arrive. A
+batch with an idempotency key is stored once: sent again it gets the first response, and with other content it is refused. Events
+are ordered by time, and by arrival at equal times.
 """
 
 import hashlib
@@ -33,14 +33,14 @@ _DEADLOCK = (
 
 @dataclass(frozen=True)
 class Event:
-    """A user took an item.
+    """An event: a user took an item.
 
     Args:
         user: external id.
-        item: external id; it need not be one that a model knows.
+        item: external id, which need not be in the catalog of a model.
         time: seconds since 1970.
-        kind: what it was (a view, a purchase, …); empty where nothing is said.
-        value: a rating or a number of plays, say; not part of what makes two events one.
+        kind: kind of the event (a view, a purchase, …); empty for an event without one.
+        value: value of the event, such as a rating; it is not part of the event's identity.
     """
 
     user: str
@@ -51,18 +51,18 @@ class Event:
 
     @property
     def identity(self) -> tuple[str, str, int, str]:
-        """What two events share when they are one."""
+        """The fields that identify an event."""
         return self.user, self.item, self.time, self.kind
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """What became of a batch.
+    """The result of storing a batch.
 
     Args:
-        accepted: events that are new.
-        duplicates: events that were there before, or twice in the batch.
-        replayed: whether this batch had been taken before, by its idempotency key.
+        accepted: number of new events.
+        duplicates: number of events that were stored before, or are repeated in the batch.
+        replayed: whether this batch was stored before, with the same idempotency key.
     """
 
     accepted: int
@@ -74,12 +74,12 @@ def connect(url: str) -> sa.Engine:
     """An engine for `sqlite:///file.db` or `postgresql://…`.
 
     Raises:
-        ConfigError: another kind of URL, or one that cannot be read.
+        ConfigError: another kind of URL, or an invalid one.
     """
     try:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError as error:
-        raise ConfigError(f"events: {url!r} is no URL of a database") from error
+        raise ConfigError(f"events: {url!r} is not the URL of a database") from error
     backend = parsed.get_backend_name()
     if backend == "postgresql":
         return sa.create_engine(
@@ -91,7 +91,7 @@ def connect(url: str) -> sa.Engine:
         raise ConfigError(f"events: sqlite:///FILE or postgresql://… was expected, not {backend}")
     if parsed.database in (None, "", ":memory:"):
         raise ConfigError(
-            "events: sqlite:///FILE: a file was expected; in memory each thread would have events of its own"
+            "events: sqlite:///FILE: a file was expected; in memory, each thread would have a separate database"
         )
     engine = sa.create_engine(parsed, connect_args={"timeout": 10})
 
@@ -105,13 +105,13 @@ def connect(url: str) -> sa.Engine:
 
 
 class EventStore:
-    """Users' events.
+    """Store of users' events.
 
     Args:
-        engine: from `connect`; the schema is brought up to date.
+        engine: engine from `connect`; the schema is migrated to the current version.
 
     Raises:
-        EventStoreError: the database cannot be reached or is of a later version. So does every method when it is away.
+        EventStoreError: the database cannot be reached or has a later version. Every method raises it if the database fails.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -125,15 +125,15 @@ class EventStore:
             raise unusable(error) from error
 
     def append(self, batch: Sequence[Event], *, key: str | None = None) -> Receipt:
-        """Write a batch, all of it or nothing; it is on disk when this returns.
+        """Store a batch, all events or none; they are on disk when this returns.
 
         Args:
-            key: of idempotency, chosen by the sender.
+            key: idempotency key, chosen by the sender.
 
         Raises:
-            IdempotencyError: the key came with other events before.
-            ConfigError: an id is longer than the database can index.
-            EventStoreError: the database is away or full; nothing of the batch is kept.
+            IdempotencyError: the key was used with other events before.
+            ConfigError: an id is too long for an index of the database.
+            EventStoreError: the database is not available or full; no event of the batch is stored.
         """
         for attempt in range(_ATTEMPTS):
             try:
@@ -186,14 +186,14 @@ class EventStore:
     def _replayed(self, connection: sa.Connection, key: str, digest: str) -> Receipt:
         before = connection.execute(sa.select(batches).where(batches.c.key == key)).one()
         if before.digest != digest:
-            raise IdempotencyError(f"idempotency key {key!r} came with other events before")
+            raise IdempotencyError(f"idempotency key {key!r} was used with other events before")
         return Receipt(before.accepted, before.duplicates, replayed=True)
 
     def history(self, user: str, *, newest: int | None = None) -> list[Event]:
-        """A user's events, oldest first; the newest so many, or all.
+        """A user's events, oldest first: all of them, or only the newest ones.
 
         Raises:
-            EventStoreError: the database is away.
+            EventStoreError: the database is not available.
         """
         statement = (
             sa.select(events.c.item, events.c.time, events.c.kind, events.c.value)
@@ -206,10 +206,10 @@ class EventStore:
     def first_and_last(self, user: str) -> list[Event]:
         """The first and the last event of each kind of a user with each item, oldest first.
 
-        All items that were ever taken are among them, and whichever of the repeats counts: a list needs no other event.
+        They contain every item that the user took, and the event that counts if items repeat; a list needs no other event.
 
         Raises:
-            EventStoreError: the database is away.
+            EventStoreError: the database is not available.
         """
 
         def place(*order: Any) -> Any:
@@ -241,10 +241,10 @@ class EventStore:
             raise unusable(error) from error
 
     def erase(self, user: str) -> int:
-        """Delete everything that is kept of a user; returns how many events that were.
+        """Delete all stored data of a user; returns the number of deleted events.
 
         Raises:
-            EventStoreError: the database is away.
+            EventStoreError: the database is not available.
         """
         try:
             with self.engine.begin() as connection:
@@ -253,7 +253,7 @@ class EventStore:
             raise unusable(error) from error
 
     def ready(self) -> bool:
-        """Whether the database and its tables answer."""
+        """Whether the database is available and has its tables."""
         try:
             with self.engine.connect() as connection:
                 connection.execute(sa.select(events.c.id).limit(1))
@@ -263,13 +263,13 @@ class EventStore:
 
 
 def _content(event: Event) -> tuple[Any, ...]:
-    """An event in the digest of its batch; without kind and value as before there were any, so that old keys still hold."""
+    """An event in the digest of its batch; without an empty kind and value, for the keys of older versions."""
     plain = (event.user, event.item, event.time)
     value = None if event.value is None else float(event.value)
     return plain if not event.kind and value is None else (*plain, event.kind, value)
 
 
 def unusable(error: SQLAlchemyError) -> EventStoreError:
-    """What to raise when the database does not do as it is told."""
+    """The exception to raise for an error of the database."""
     reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
     return EventStoreError(f"the event store cannot be used: {reason}")

@@ -1,4 +1,4 @@
-"""API keys: 256 random bits, kept as their SHA-256 alone, each with scopes."""
+"""API keys: 256 random bits with scopes, stored only as their SHA-256."""
 
 import hashlib
 import secrets
@@ -21,11 +21,11 @@ SCOPES = ("read", "write", "admin")  # lists and searches; events and users; mod
 
 @dataclass(frozen=True)
 class Key:
-    """Who may do what.
+    """A key of a client.
 
     Args:
-        name: for logs and limits.
-        scopes: of `SCOPES`.
+        name: name in logs, and for rate limits.
+        scopes: what the key may do, of `SCOPES`.
     """
 
     name: str
@@ -33,10 +33,10 @@ class Key:
 
 
 class KeyRing:
-    """The keys of a database. A key has so much entropy that a plain hash of it cannot be searched.
+    """The keys of a database. Keys have enough entropy that a plain hash is safe to store.
 
-    What was found is remembered: for two seconds without asking again, and while the database is away for ten minutes, so that
-    whoever brings a history is served all the same. A key that is taken back may work for so long.
+    Keys that were found are cached for two seconds, and for ten minutes while the database is not available, so that requests
+    with a history are still served. A revoked key may work for as long.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -44,10 +44,10 @@ class KeyRing:
         self._known: dict[str, tuple[float, Key]] = {}
 
     def create(self, name: str, scopes: Sequence[str]) -> str:
-        """A new key; this is the only time that it is seen.
+        """Create a key and return it. It cannot be read again.
 
         Raises:
-            ConfigError: no scope, an unknown one, or a name that is taken.
+            ConfigError: no scope, an unknown scope, or a name that exists already.
         """
         unknown = [scope for scope in scopes if scope not in SCOPES]
         if unknown or not scopes:
@@ -62,10 +62,10 @@ class KeyRing:
         return secret
 
     def find(self, secret: str) -> Key | None:
-        """Whose key this is.
+        """The `Key` of a secret; None if there is none.
 
         Raises:
-            EventStoreError: the database is away.
+            EventStoreError: the database is not available.
         """
         digest, now = _digest(secret), time.monotonic()
         since, key = self._known.get(digest, (0.0, None))
@@ -92,10 +92,10 @@ class KeyRing:
         return [Key(row.name, tuple(row.scopes.split(","))) for row in rows]
 
     def remove(self, name: str) -> None:
-        """Take a key back.
+        """Revoke a key.
 
         Raises:
-            ConfigError: there is none of that name.
+            ConfigError: there is no key of that name.
         """
         self._known.clear()
         with self.engine.begin() as connection:

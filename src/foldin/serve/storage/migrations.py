@@ -1,4 +1,4 @@
-"""The database's tables, and how a database of an earlier version becomes one of this."""
+"""The tables of the database, and the migrations from earlier versions."""
 
 from collections.abc import Callable
 
@@ -45,7 +45,7 @@ keys = sa.Table(
 
 
 def _first(connection: sa.Connection) -> None:
-    """The tables of version 1, in which a user was a `person`: written out, since a step is never changed."""
+    """The tables of version 1, in which the column of users was `person`. A migration is never changed."""
     then = sa.MetaData()
     sa.Table(
         "foldin_events",
@@ -82,7 +82,7 @@ def _users(connection: sa.Connection) -> None:
 
 
 def _kinds(connection: sa.Connection) -> None:
-    """A kind and a value of each event; the kind is part of what makes two events one."""
+    """Add a kind and a value to each event; the kind is part of the event's identity."""
     if connection.dialect.name == "postgresql":
         for change in (
             "ADD COLUMN kind TEXT NOT NULL DEFAULT ''",
@@ -126,10 +126,10 @@ _LOCK = 0x666F6C64  # one process at a time, on PostgreSQL
 
 
 def migrate(engine: sa.Engine) -> None:
-    """Bring a database, an empty one too, to this version, in one transaction.
+    """Migrate a database, or an empty one, to this version, in one transaction.
 
     Raises:
-        EventStoreError: it is of a later version.
+        EventStoreError: the database has a later version.
     """
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
@@ -141,7 +141,7 @@ def migrate(engine: sa.Engine) -> None:
         found = connection.execute(sa.select(version.c.version)).scalar()
         now = 0 if found is None else int(found)
         if now > VERSION:
-            raise EventStoreError(f"the event store is of version {now}, this foldin knows {VERSION}")
+            raise EventStoreError(f"the event store has version {now}, this foldin knows {VERSION}")
         for step in _STEPS[now:]:
             step(connection)
         if found is None:

@@ -1,3 +1,3 @@
-"""The studio: pages for a browser, and what they show of models."""
+"""The studio: pages for a browser, and the data that they show."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""The tree of semantic ids, a node at a time: which codes go on from a path, and what lies beneath each of them."""
+"""The tree of item tokens, one node at a time: the tokens that follow a path, and the items below each of them."""
 
 from collections.abc import Sequence
 
@@ -15,31 +15,31 @@ _TELLING = 3  # titles a branch
 
 
 def levels(deployment: Deployment) -> int | None:
-    """Codes of a name; None for a model whose items have none."""
+    """Number of tokens of an item; None for a model without item tokens."""
     tokens = capability(deployment.run.model, ItemTokens)
     return None if tokens is None else tokens.item_tokens().shape[1]
 
 
 def branches(deployment: Deployment, path: Sequence[int], limit: int) -> CodeBranches:
-    """The codes after a path, those with the most training events first.
+    """The tokens that follow a path, those with the most training events first.
 
     Args:
-        path: codes from the root; none is the root.
-        limit: branches at most.
+        path: tokens from the root; empty for the root itself.
+        limit: maximum number of branches.
 
     Raises:
-        ConfigError: a model without names of codes, or a path that no name begins with and goes on from.
+        ConfigError: a model without item tokens, or a path with which the tokens of no item begin.
     """
     model, catalog = deployment.run.model, deployment.run.catalog
     tokens = capability(model, ItemTokens)
     if tokens is None:
-        raise ConfigError(f"codes: {deployment.name} does not name its items by codes")
+        raise ConfigError(f"codes: {deployment.name} has no item tokens")
     names, depth = tokens.item_tokens(), len(path)
     if depth >= names.shape[1]:
-        raise ConfigError(f"path: a name has {names.shape[1]} codes; after {depth} of them nothing goes on")
+        raise ConfigError(f"path: an item has {names.shape[1]} tokens, so that nothing follows {depth} of them")
     items = np.flatnonzero((names[:, :depth] == np.array(path, dtype=np.int64)).all(axis=1))
     if not len(items):
-        raise ConfigError(f"path: no name begins with {', '.join(map(str, path))}")
+        raise ConfigError(f"path: the tokens of no item begin with {', '.join(map(str, path))}")
     counts = catalog.table["count"].to_numpy()
     code, branch = np.unique(names[items, depth], return_inverse=True)
     taken = np.bincount(branch, weights=counts[items])

@@ -1,4 +1,4 @@
-"""What the studio shows of a model: how it was trained and judged, where its nats went, and a map of its items."""
+"""The data of the studio on a model: training curve, test metrics, bound report, and a map of the items."""
 
 import json
 import threading
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class Insight:
-    """What is worked out once for each run and kept."""
+    """Reports and maps, computed once for each run and cached."""
 
     def __init__(self) -> None:
         self._mapping, self._explaining = threading.Lock(), threading.Lock()
@@ -40,10 +40,10 @@ class Insight:
     def report(self, deployment: Deployment, *, live: bool) -> ReportOut:
         """Settings, training curve and test metrics of a run; with `live`, its bound report on a hundred held-out users too.
 
-        Where the live report cannot be made (no density, the data moved), `unexplained` says why.
+        If the live report cannot be made (no density, the data moved), `unexplained` gives the reason.
 
         Raises:
-            OverloadedError: another live report is being worked out.
+            OverloadedError: another live report is being computed.
         """
         run = deployment.run
         lines, metrics = run.folder / "history.jsonl", run.folder / "metrics.json"
@@ -56,14 +56,14 @@ class Insight:
         explained, unexplained = self._reports.get(deployment.digest), None
         if live and explained is None:
             if not self._explaining.acquire(blocking=False):  # whoever waited here would keep a thread from others
-                raise OverloadedError("a report is being worked out; ask again")
+                raise OverloadedError("another report is being computed; try again")
             try:
                 explained = self._reports.get(deployment.digest)
                 if explained is None:
                     # A copy of the model: whoever wants lists meanwhile need not wait.
                     own = load_run(run.folder)
                     if own.info["digest"] != run.info["digest"]:
-                        raise ConfigError("the run's folder holds another run by now")
+                        raise ConfigError("the run directory contains another run by now")
                     explained = explain(
                         own,
                         split_of_run(own, None),
@@ -100,7 +100,7 @@ class Insight:
 
     def _mapped(self, deployment: Deployment) -> tuple[MapOut, Float64[Array, "width 2"], Float64[Array, " width"]]:
         model, catalog = deployment.run.model, deployment.run.catalog
-        placed = required(model, DotProduct, f"map: {deployment.name} has no vectors of items")
+        placed = required(model, DotProduct, f"map: {deployment.name} has no item vectors")
         with self._mapping:
             if deployment.digest not in self._maps:
                 vectors = placed.item_vectors()[0].detach().cpu().numpy().astype(np.float64)
@@ -130,7 +130,7 @@ class Insight:
     def user(self, deployment: Deployment, history: Histories, seed: int) -> UserOnMap:
         """A user on the map: the query, and draws of it from the posterior where the model has one.
 
-        It is drawn from the map's center, at the length of an item at the map's edge: only its direction counts for a list.
+        Its distance from the center is that of an item at the edge of the map, since only the direction matters for a list.
 
         Raises:
             ConfigError: a model without item vectors.
@@ -142,7 +142,7 @@ class Insight:
 
 
 def _keep(kept: dict[str, T], digest: str, found: T) -> None:
-    """Put in what was found of a run; the oldest go, so that a service whose runs change for months does not grow."""
+    """Add a result to the cache and drop the oldest ones, so that the memory of a long-running service is bounded."""
     kept[digest] = found
     while len(kept) > _KEPT:
         kept.pop(next(iter(kept)))
@@ -154,7 +154,7 @@ def user_on_map(
 ) -> UserOnMap:
     """See `Insight.user`."""
     model = deployment.run.model
-    drawn = required(model, DotProduct, "a map needs vectors of items").queries(users)
+    drawn = required(model, DotProduct, "a map needs item vectors").queries(users)
     latent = capability(model, LatentPosterior)
     if latent is not None:
         generator = torch.Generator(model.device).manual_seed(seed)

@@ -1,6 +1,6 @@
-"""Small experiments of the studio's lab, step by step, by the library's own code: what each step did is data.
+"""Small experiments of the studio's lab, computed step by step with the code of the library.
 
-Everything is a pure function of a few bounded numbers, and takes a fraction of a second.
+All results are deterministic functions of a few bounded numbers, and take a fraction of a second.
 """
 
 import math
@@ -45,9 +45,9 @@ def em(components: int, steps: int, seed: int) -> EMFrames:
 
 
 def vi(events: int, steps: int, seed: int) -> VIFrames:
-    """How likely somebody takes what they are shown: θ ~ N(0, 2²), x ~ Bernoulli(σ(θ)); a Gaussian q(θ), and the exact posterior.
+    """The probability of taking an item that is shown: θ ~ N(0, 2²), x ~ Bernoulli(σ(θ)); a Gaussian and the exact posterior.
 
-    The ELBO rises to the log-evidence but for KL(q ‖ posterior), which no Gaussian brings to nought.
+    The ELBO rises to the log-evidence minus KL(q ‖ posterior), which is positive for every Gaussian q.
     """
     rng = np.random.default_rng(seed)
     shown = torch.from_numpy((rng.random(events) < 0.8).astype(np.float64))

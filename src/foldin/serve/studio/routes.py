@@ -1,4 +1,4 @@
-"""The studio: pages for a browser, offline and without a build step, and the data behind them."""
+"""Routes of the studio: its pages, which work offline and without a build step, and their data."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +36,7 @@ Seed = Annotated[int, Query(ge=0, lt=2**31, description="Seed of the data and of
 
 
 def pages() -> APIRouter:
-    """The pages themselves: open to everybody who can reach the service; what they ask for is not."""
+    """The routes of the pages themselves, which need no key; the data that they request does."""
     router, files = APIRouter(), {path.name: path for path in FOLDER.iterdir()}
 
     @router.get("/", include_in_schema=False)
@@ -54,7 +54,7 @@ def pages() -> APIRouter:
 
 
 def _plotly() -> Path | None:
-    """plotly.js as the wheel of `plotly` brings it."""
+    """plotly.js from the installed package `plotly`."""
     try:
         import plotly
     except ImportError:
@@ -63,10 +63,10 @@ def _plotly() -> Path | None:
 
 
 def routes(service: Service, allowed: Callable[..., object]) -> APIRouter:
-    """What the pages ask for.
+    """The routes of the data that the pages request.
 
     Args:
-        service: what answers.
+        service: the service that answers requests.
         allowed: the check of a key that may read.
     """
     router, insight = APIRouter(dependencies=[Depends(allowed)], tags=["studio"]), Insight()
@@ -74,28 +74,31 @@ def routes(service: Service, allowed: Callable[..., object]) -> APIRouter:
     @router.get("/v1/models/{name}/report")
     def report(
         name: Name,
-        live: Annotated[bool, Query(description="With the bound report: a few seconds, once a run.")] = False,
+        live: Annotated[
+            bool,
+            Query(description="Whether to compute the bound report, which takes a few seconds, once for each run."),
+        ] = False,
     ) -> ReportOut:
-        """How a model was trained and judged, and where its nats went."""
+        """Training curve, test metrics and bound report of a model."""
         return insight.report(service.registry.get(name), live=live)
 
     @router.get("/v1/models/{name}/codes")
     def codes(
         name: Name,
-        path: Annotated[list[Code] | None, Query(max_length=32, description="Codes from the root.")] = None,
-        limit: Annotated[int, Query(ge=1, le=1000, description="Branches at most.")] = 20,
+        path: Annotated[list[Code] | None, Query(max_length=32, description="Tokens from the root.")] = None,
+        limit: Annotated[int, Query(ge=1, le=1000, description="Maximum number of branches.")] = 20,
     ) -> CodeBranches:
-        """A node of the tree of semantic ids."""
+        """A node of the tree of item tokens."""
         return code_tree.branches(service.registry.get(name), path or [], limit)
 
     @router.get("/v1/models/{name}/map")
     def item_map(name: Name) -> MapOut:
-        """All items in the plane, by the principal components of their vectors."""
+        """All items in the plane of the first two principal components of their vectors."""
         return insight.map(service.registry.get(name))
 
     @router.post("/v1/models/{name}/map:user")
     def user(name: Name, asked: HistoryRequest) -> UserOnMap:
-        """Somebody on that map, with draws from the posterior."""
+        """A user on the map, with draws from the posterior."""
         deployment = service.registry.get(name)
         history = resolve_history(deployment.run.catalog, asked.history, times=asked.times, repeats=deployment.repeats)
         return insight.user(deployment, history.histories(deployment.run.model.n_items), asked.seed)
@@ -113,8 +116,8 @@ def lab_routes(allowed: Callable[..., object]) -> APIRouter:
 
     @router.get("/v1/lab/em")
     def em(
-        components: Annotated[int, Query(ge=1, le=6, description="Components of the mixture.")] = 3,
-        steps: Annotated[int, Query(ge=1, le=60, description="Iterations of EM.")] = 30,
+        components: Annotated[int, Query(ge=1, le=6, description="Number of components of the mixture.")] = 3,
+        steps: Annotated[int, Query(ge=1, le=60, description="Number of iterations of EM.")] = 30,
         seed: Seed = 0,
     ) -> EMFrames:
         """EM for a mixture of Gaussians, step by step."""
@@ -122,20 +125,22 @@ def lab_routes(allowed: Callable[..., object]) -> APIRouter:
 
     @router.get("/v1/lab/vi")
     def vi(
-        events: Annotated[int, Query(ge=1, le=200, description="Things that were shown.")] = 5,
+        events: Annotated[int, Query(ge=1, le=200, description="Number of items that were shown.")] = 5,
         steps: Annotated[int, Query(ge=1, le=600, description="Largest number of gradient steps.")] = 300,
         seed: Seed = 0,
     ) -> VIFrames:
-        """A Gaussian approximation beside the exact posterior, step by step."""
+        """A Gaussian approximation of an exact posterior, step by step."""
         return lab.vi(events, steps, seed)
 
     @router.get("/v1/lab/diffusion")
     def diffusion(
-        steps: Annotated[int, Query(ge=1, le=200, description="Steps of the sampler.")] = 50,
-        eta: Annotated[float, Query(ge=0, le=1, description="0 is DDIM, 1 the ancestral sampler.")] = 0.0,
+        steps: Annotated[int, Query(ge=1, le=200, description="Number of steps of the sampler.")] = 50,
+        eta: Annotated[
+            float, Query(ge=0, le=1, description="Noise of the sampler: 0 for DDIM, 1 for the ancestral sampler.")
+        ] = 0.0,
         seed: Seed = 0,
     ) -> DiffusionFrames:
-        """Noise to data, step by step."""
+        """A diffusion sampler from noise to data, step by step."""
         return lab.diffusion(steps, eta, seed)
 
     return router

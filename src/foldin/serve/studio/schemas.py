@@ -1,4 +1,4 @@
-"""What the studio asks for and gets, described to the field."""
+"""Schemas of the studio's requests and responses."""
 
 from typing import Any
 
@@ -24,47 +24,47 @@ __all__ = [
 
 
 class ReportOut(BaseModel):
-    """How a model was trained and judged, and where its nats went."""
+    """Training curve, test metrics and bound report of a model."""
 
     model: str = Field(description="Name of the model.")
-    kind: str = Field(description="Which of the models of foldin.")
-    config: dict[str, Any] = Field(description="Its settings.")
-    info: dict[str, Any] = Field(description="How the run was made.")
-    history: list[dict[str, Any]] = Field(description="A record for each epoch.")
-    metrics: dict[str, Any] = Field(description="On its test users, with intervals.")
-    explained: dict[str, Any] | None = Field(description="The report of `foldin explain`, where it was asked for.")
-    unexplained: str | None = Field(description="Why there is none.")
-    levels: int | None = Field(description="Codes of an item's name, for semantic ids.")
+    kind: str = Field(description="Kind of model, as in `foldin models`.")
+    config: dict[str, Any] = Field(description="Settings of the model.")
+    info: dict[str, Any] = Field(description="Origin of the run: seed, source of the log, versions.")
+    history: list[dict[str, Any]] = Field(description="Training terms and validation metric of each epoch.")
+    metrics: dict[str, Any] = Field(description="Metrics on the test users, with intervals.")
+    explained: dict[str, Any] | None = Field(description="The report of `foldin explain`, if it was requested.")
+    unexplained: str | None = Field(description="Reason why there is no report; null otherwise.")
+    levels: int | None = Field(description="Number of tokens of an item, for models with item tokens; null otherwise.")
 
 
 class CodeBranch(BaseModel):
-    """A code that goes on from a path."""
+    """A token that follows a path in the tree of item tokens."""
 
     code: int = Field(description="Token at this level.")
-    items: int = Field(description="Number of items whose tokens go on with it.")
-    share: float = Field(description="Share of all training events.")
-    titles: list[str] = Field(description="The most taken of its items.")
-    item: str | None = Field(description="Its only item.")
+    items: int = Field(description="Number of items whose tokens begin with the path and this token.")
+    share: float = Field(description="Share of these items in all training events.")
+    titles: list[str] = Field(description="Titles of the most popular of these items.")
+    item: str | None = Field(description="External id, if it is a single item; null otherwise.")
 
 
 class CodeBranches(BaseModel):
-    """A node of the tree of semantic ids."""
+    """A node of the tree of item tokens."""
 
     model: str = Field(description="Name of the model.")
-    path: list[int] = Field(description="Codes from the root.")
+    path: list[int] = Field(description="Tokens from the root to this node.")
     items: int = Field(description="Number of items whose tokens begin with the path.")
-    of: int = Field(description="Branches that there are; those given have the most events.")
-    branches: list[CodeBranch] = Field(description="Those with the most events first.")
+    of: int = Field(description="Number of branches of the node; `branches` has those with the most events.")
+    branches: list[CodeBranch] = Field(description="Branches, those with the most training events first.")
 
 
 class MapPoint(BaseModel):
     """An item on the map."""
 
-    item: str = Field(description="External id.")
+    item: str = Field(description="External id of the item.")
     title: str = Field(description="Title of the item.")
-    count: int = Field(description="Training events.")
-    x: float = Field(description="Along the first component.")
-    y: float = Field(description="Along the second.")
+    count: int = Field(description="Number of training events of the item.")
+    x: float = Field(description="Coordinate along the first principal component.")
+    y: float = Field(description="Coordinate along the second principal component.")
 
 
 class MapOut(BaseModel):
@@ -72,15 +72,15 @@ class MapOut(BaseModel):
 
     model: str = Field(description="Name of the model.")
     explained: float = Field(description="Share of the variance of the item vectors that the plane shows.")
-    items: list[MapPoint] = Field(description="All of them, in the order of the catalog.")
+    items: list[MapPoint] = Field(description="All items, in the order of the catalog.")
 
 
 class HistoryRequest(Strict):
-    """Somebody's items."""
+    """A history to place on the map."""
 
-    history: list[ItemId] = Field(max_length=2000, description="Oldest first; unknown ones are left out.")
+    history: list[ItemId] = Field(max_length=2000, description="Ids of items, oldest first; unknown ids are ignored.")
     times: list[Time] | None = Field(
-        default=None, description="Times of these events, one each; they decide the order."
+        default=None, description="Times of these events, one each, by which they are sorted."
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of the draws.")
 
@@ -88,51 +88,53 @@ class HistoryRequest(Strict):
 class UserOnMap(BaseModel):
     """A user on the map."""
 
-    mean: tuple[float, float] = Field(description="The user, x and y.")
-    draws: list[tuple[float, float]] = Field(description="Draws from the posterior; empty for a model without one.")
+    mean: tuple[float, float] = Field(description="Coordinates of the user.")
+    draws: list[tuple[float, float]] = Field(
+        description="Coordinates of draws from the posterior; empty for a model without a posterior."
+    )
 
 
 class EMFrame(BaseModel):
     """A mixture after a step of EM."""
 
-    log_likelihood: float = Field(description="Nats a point.")
+    log_likelihood: float = Field(description="Log-likelihood in nats per point.")
     weights: list[float] = Field(description="Weights of the components.")
     means: list[list[float]] = Field(description="Means of the components.")
     covariances: list[list[list[float]]] = Field(description="Covariances of the components.")
-    responsibilities: list[list[float]] = Field(description="p(component | point).")
+    responsibilities: list[list[float]] = Field(description="p(component | point), for each point.")
 
 
 class EMFrames(BaseModel):
     """EM step by step."""
 
-    points: list[list[float]] = Field(description="The data.")
-    frames: list[EMFrame] = Field(description="Before the first step, and after each.")
+    points: list[list[float]] = Field(description="Points of the data.")
+    frames: list[EMFrame] = Field(description="The mixture before the first step, and after each step.")
 
 
 class VIFrame(BaseModel):
-    """A Gaussian after so many steps of variational inference."""
+    """A Gaussian approximation after some steps of variational inference."""
 
-    steps: int = Field(description="GivenHistory so far.")
+    steps: int = Field(description="Number of gradient steps so far.")
     mean: float = Field(description="Mean of the Gaussian.")
     sd: float = Field(description="Standard deviation of the Gaussian.")
-    elbo: float = Field(description="Nats.")
-    density: list[float] = Field(description="On the grid.")
+    elbo: float = Field(description="ELBO in nats.")
+    density: list[float] = Field(description="Density of the Gaussian on the grid.")
 
 
 class VIFrames(BaseModel):
-    """Variational inference beside the exact posterior."""
+    """Variational inference compared with the exact posterior."""
 
-    log_evidence: float = Field(description="Nats.")
+    log_evidence: float = Field(description="Log-evidence in nats.")
     taken: int = Field(description="Number of items taken, of those shown.")
-    shown: int = Field(description="Things that were shown.")
-    grid: list[float] = Field(description="Where densities are given.")
-    posterior: list[float] = Field(description="The exact density on the grid.")
-    frames: list[VIFrame] = Field(description="One for each of some numbers of steps.")
+    shown: int = Field(description="Number of items that were shown.")
+    grid: list[float] = Field(description="Values of θ at which densities are given.")
+    posterior: list[float] = Field(description="Density of the exact posterior on the grid.")
+    frames: list[VIFrame] = Field(description="The approximation after some numbers of steps.")
 
 
 class DiffusionFrames(BaseModel):
-    """Points on their way from noise to data."""
+    """Points that a sampler moves from noise to data."""
 
-    data: list[list[float]] = Field(description="Points of the plane.")
-    frames: list[list[list[float]]] = Field(description="Points after each step.")
-    signal: list[float] = Field(description="ᾱ of each frame.")
+    data: list[list[float]] = Field(description="Points of the data.")
+    frames: list[list[list[float]]] = Field(description="Positions of the points after each step.")
+    signal: list[float] = Field(description="Signal rate ᾱ of each frame.")

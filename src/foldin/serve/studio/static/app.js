@@ -27,7 +27,7 @@ function show() {
 }
 
 async function start() {
-  page.replaceChildren(loading("Asking which models are in service"));
+  page.replaceChildren(loading("Reading the models in service"));
   try {
     state.models = (await get("/v1/models")).models;
   } catch (error) {

@@ -20,11 +20,11 @@ function branch(model, path, one, most) {
 
 function showBranches(part, model, path, limit) {
   const query = new URLSearchParams([["limit", String(limit)], ...path.map((code) => ["path", String(code)])]);
-  fill(part, "Reading the names", get(`/v1/models/${segment(model)}/codes?${query}`), (content) => {
+  fill(part, "Reading the item tokens", get(`/v1/models/${segment(model)}/codes?${query}`), (content) => {
     const most = Math.max(1e-12, ...content.branches.map((one) => one.share));
     const parts = [el("ul", { class: "tree" }, content.branches.map((one) => branch(model, path, one, most)))];
     if (content.of > content.branches.length) {
-      parts.push(el("p", {}, el("button", { class: "small", type: "button", onclick: () => showBranches(part, model, path, ALL) }, `All ${content.of} codes`)));
+      parts.push(el("p", {}, el("button", { class: "small", type: "button", onclick: () => showBranches(part, model, path, ALL) }, `All ${content.of} tokens`)));
     }
     return parts;
   });
@@ -34,7 +34,7 @@ export function codeTree(model, levels) {
   const part = el("div");
   showBranches(part, model, [], FIRST);
   return el("section", { "aria-label": "Code tree" },
-    el("h2", {}, "The tree of its names"),
-    el("p", { class: "quiet" }, `An item's name is ${levels} codes, coarse to fine; the last tells those apart that share the others. Each code with its share of training events and its most taken items.`),
+    el("h2", {}, "The tree of item tokens"),
+    el("p", { class: "quiet" }, `An item has ${levels} tokens, from coarse to fine; the last one makes items unique that share the others. Each token is shown with its share of training events and its most popular items.`),
     part);
 }

@@ -26,7 +26,7 @@ export function historyEditor(changed, beside = () => []) {
             say(`${one.title} removed`);
             update();
           } }, "Remove"))))
-      : [el("li", { class: "quiet" }, "Nothing yet: the list is what the model expects of anybody.")]));
+      : [el("li", { class: "quiet" }, "No items yet: the list is the model's prior prediction, for a user about whom nothing is known.")]));
   }
 
   function add(item) {
@@ -47,7 +47,7 @@ export function historyEditor(changed, beside = () => []) {
       found.replaceChildren(...(items.length
         ? items.map((item) => el("li", {}, el("span", {}, item.title),
             el("button", { class: "small", type: "button", "aria-label": `Add ${item.title}`, onclick: () => add(item) }, "Add")))
-        : [el("li", { class: "quiet" }, "No such title.")]));
+        : [el("li", { class: "quiet" }, "No item has such a title.")]));
     } catch (error) {
       if (error.name !== "AbortError") found.replaceChildren(el("li", {}, failed(error)));
     }
@@ -65,7 +65,7 @@ export function historyEditor(changed, beside = () => []) {
         if (!once.has(one.item)) once.set(one.item, { item: one.item, title: one.title || one.item, time: one.time });
       }
       state.history = [...once.values()];
-      where.textContent = events.length ? `${events.length} events.` : "Nothing is kept of this user.";
+      where.textContent = events.length ? `${events.length} events.` : "No events of this user are stored.";
       update();
     } catch (error) {
       where.textContent = error.message;
@@ -83,7 +83,7 @@ export function historyEditor(changed, beside = () => []) {
     el("label", { for: "search" }, "Search titles"), search, found,
     el("h2", {}, "The history"), taken,
     el("p", {}, el("button", { type: "button", onclick: () => { state.history = []; update(); } }, "Clear")),
-    el("form", { onsubmit: load }, el("label", { for: "known" }, "Or a known user, by id"),
+    el("form", { onsubmit: load }, el("label", { for: "known" }, "Or a stored user, by id"),
       el("span", { class: "inline" }, user, " ", el("button", {}, "Load")), el("p", { class: "quiet", role: "status" })));
 }
 

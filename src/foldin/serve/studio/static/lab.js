@@ -37,8 +37,8 @@ function em(part, query) {
         chart([
           { x, y, mode: "markers", type: "scatter", marker: { size: 5, color: own.map((k) => PALETTE[k]), opacity: frame.responsibilities.map((row) => 0.25 + 0.75 * Math.max(...row)) }, showlegend: false },
           ...frame.means.map((mean, k) => ({ ...ellipse(mean, frame.covariances[k]), mode: "lines", line: { color: PALETTE[k] }, name: `${(100 * frame.weights[k]).toFixed(0)} %` })),
-        ], { title: { text: "Responsibilities" } }, "Points colored by the component that takes responsibility for them"),
-        chart([{ x: steps, y: bound, mode: "lines" }, { x: [at], y: [bound[at]], mode: "markers", marker: { size: 10 } }], { title: { text: `Log-likelihood: ${number(bound[at], 4)} nats a point` }, showlegend: false }, "Log-likelihood by step: it never falls"),
+        ], { title: { text: "Responsibilities" } }, "Points, colored by the component with the largest responsibility"),
+        chart([{ x: steps, y: bound, mode: "lines" }, { x: [at], y: [bound[at]], mode: "markers", marker: { size: 10 } }], { title: { text: `Log-likelihood: ${number(bound[at], 4)} nats per point` }, showlegend: false }, "Log-likelihood by step: it never falls"),
       ];
     });
   });
@@ -86,11 +86,11 @@ function experiment(name, title, text, controls, run) {
 }
 
 export function labPage(page) {
-  page.replaceChildren(el("h1", {}, "The lab"), el("p", { class: "lead" }, "The mathematics on small data, step by step, by the library's own code."),
-    experiment("em", "EM", "Each step makes the likelihood larger, or leaves it: responsibilities, then moments.",
+  page.replaceChildren(el("h1", {}, "The lab"), el("p", { class: "lead" }, "Algorithms on small data, step by step, computed by the library."),
+    experiment("em", "EM", "Each step computes responsibilities, then moments; the likelihood never decreases.",
       [{ name: "components", label: "Components", min: 1, max: 6, step: 1, value: 3 }, { name: "steps", label: "Steps", min: 5, max: 60, step: 5, value: 30 }, { name: "seed", label: "Seed", min: 0, max: 20, step: 1, value: 1 }], em),
-    experiment("vi", "Variational inference", "The bound rises to the log-evidence but for KL(q ‖ posterior), which a Gaussian cannot bring to nought.",
-      [{ name: "events", label: "Items shown", min: 1, max: 100, step: 1, value: 5 }, { name: "steps", label: "Steps at most", min: 50, max: 600, step: 50, value: 300 }, { name: "seed", label: "Seed", min: 0, max: 20, step: 1, value: 0 }], vi),
-    experiment("diffusion", "Diffusion", "Noise turns to data: DDIM with few steps, η = 0 deterministic, η = 1 as noisy as DDPM.",
+    experiment("vi", "Variational inference", "The bound rises to the log-evidence minus KL(q ‖ posterior), which is positive for every Gaussian q.",
+      [{ name: "events", label: "Items shown", min: 1, max: 100, step: 1, value: 5 }, { name: "steps", label: "Maximum number of steps", min: 50, max: 600, step: 50, value: 300 }, { name: "seed", label: "Seed", min: 0, max: 20, step: 1, value: 0 }], vi),
+    experiment("diffusion", "Diffusion", "A sampler turns noise into data: DDIM with few steps, deterministic for η = 0, as noisy as DDPM for η = 1.",
       [{ name: "steps", label: "Steps", min: 1, max: 200, step: 1, value: 25 }, { name: "eta", label: "η", min: 0, max: 1, step: 0.1, value: 0 }, { name: "seed", label: "Seed", min: 0, max: 20, step: 1, value: 0 }], diffusion));
 }

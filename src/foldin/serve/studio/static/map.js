@@ -152,7 +152,7 @@ export function mapPage(page) {
     draw();
   }
 
-  page.replaceChildren(el("h1", {}, "The map"), el("p", { class: "lead" }, "Items whose vectors are alike lie near each other. Ringed: the history. Green: the user, and draws from the posterior."),
+  page.replaceChildren(el("h1", {}, "The map"), el("p", { class: "lead" }, "Items with similar vectors are near each other. Rings: the history. Green: the user, and draws from the posterior."),
     el("div", { class: "columns" }, historyEditor(locate), el("div", {}, told, where)));
   if (!state.model) {
     where.replaceChildren(empty("No model is in service."));

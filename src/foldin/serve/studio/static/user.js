@@ -14,7 +14,7 @@ const signed = (value) => `${value > 0 ? "+" : "−"}${Number(Math.abs(value).to
 const UNITS = { nats: "nats of log-probability", score: "the model's score, which has no unit" };
 
 export function hits(content, most) {
-  if (!content.items.length) return empty("Nothing is left to list.");
+  if (!content.items.length) return empty("No item may be listed.");
   return el("ol", { class: "plain hits", "aria-label": "What the model expects next" }, content.items.map((hit) => {
     const value = hit.probability ?? hit.score;
     const width = (share) => `${Math.max(0, Math.min(100, (100 * share) / most))}%`;
@@ -29,7 +29,7 @@ export function hits(content, most) {
       el("span", { class: "line" }, el("span", {}, hit.title), el("span", {},
         hit.probability === null ? value.toFixed(3) : percent(value),
         hit.sd === null ? "" : ` ± ${percent(hit.sd)}`,
-        hit.propensity === null ? "" : `, chance ${percent(hit.propensity)}`)),
+        hit.propensity === null ? "" : `, propensity ${percent(hit.propensity)}`)),
       meter,
       ...[["because of", hit.raised_by], ["despite", hit.lowered_by]].map(([word, moved]) => (moved && moved.length
         ? el("span", { class: "why" }, `${word} `, moved.map((one) => `${one.title} (${signed(one.change)})`).join(", "))
@@ -53,14 +53,14 @@ export function userPage(page) {
       uncertainty: Boolean(model && model.has_posterior),
       ...(settings.explore === "none" ? {} : { explore: settings.explore, temperature: settings.temperature, seed: settings.seed }),
     };
-    fill(list, "Asking the model", post("/v1/recommendations", question), (content) => {
+    fill(list, "Requesting the list", post("/v1/recommendations", question), (content) => {
       const names = content.items.map((hit) => hit.item);
       const fresh = before === null ? [] : content.items.filter((hit) => !before.includes(hit.item)).map((hit) => hit.title);
       note.textContent = content.prior
-        ? "Nothing is known of this user: this is the model's prior prediction."
+        ? "Nothing is known about this user: this is the model's prior prediction."
         : `From ${content.known_events} events.${fresh.length ? ` New in the list: ${fresh.join("; ")}.` : ""}`;
       before = names;
-      if (content.items.some((hit) => hit.raised_by.length || hit.lowered_by.length)) note.append(el("br"), `In brackets: what an event does to an item, in ${UNITS[content.effect_unit]}.`);
+      if (content.items.some((hit) => hit.raised_by.length || hit.lowered_by.length)) note.append(el("br"), `In brackets: the effect of an event on an item, in ${UNITS[content.effect_unit]}.`);
       return hits(content, Math.max(1e-9, ...content.items.map((hit) => (hit.probability ?? 0) + (hit.sd ?? 0))));
     });
   }
@@ -71,7 +71,7 @@ export function userPage(page) {
   explore.addEventListener("change", () => { settings.explore = explore.value; ask(); });
   page.replaceChildren(
     el("h1", {}, "A user"),
-    el("p", { class: "lead" }, "Fold somebody in: nothing is retrained. Each item says which events raised it, and which ones it is listed in spite of."),
+    el("p", { class: "lead" }, "Users are folded in; nothing is retrained. Each item shows the events that raised it, and the events that lowered it."),
     el("div", { class: "columns" }, historyEditor(ask, without),
       el("div", {}, note,
         el("fieldset", {}, el("legend", {}, "Exploration"),

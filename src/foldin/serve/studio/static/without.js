@@ -16,7 +16,7 @@ function row(title, before, after, taken) {
 export function showWithout(part, one, at) {
   const requests = [taken(), taken(at)].map((events) => ({ ...events, k: LOOKED_AT, model: state.model }));
   clear(part);
-  fill(part, `Asking without ${one.title}`, post("/v1/recommendations:batch", { requests }), ({ answers: [whole, less] }) => {
+  fill(part, `Requesting the list without ${one.title}`, post("/v1/recommendations:batch", { requests }), ({ answers: [whole, less] }) => {
     const of = (answer) => new Map(answer.items.map((hit) => [hit.item, hit]));
     const [before, after] = [of(whole), of(less)];
     const [top, then] = [whole, less].map((answer) => answer.items.slice(0, SHOWN));
