@@ -14,12 +14,12 @@
     ├── UnknownItemError     an item id or title that is not in the catalog
     ├── RunError             a run directory is missing, unfinished, damaged or of another version
     ├── FitError             training cannot go on (a loss that is not finite, a plan with no phases)
-    ├── EventStoreError      the database of events is away, full or of a later version
+    ├── EventStoreError      the database of events cannot be reached, is full or is of a later version
     │   └── IdempotencyError an idempotency key came with other events before
     ├── OverloadedError      more requests are waiting than may wait
     └── MissingExtraError    an optional package is not installed
 
-All of them mean that the caller can mend the call; the command line prints their one line and exits with 2.
+All of them mean that the caller can correct the call; the command line prints the message on one line and exits with code 2.
 """
 
 __all__ = [
@@ -45,7 +45,7 @@ __all__ = [
 
 
 class FoldinError(Exception):
-    """Base of every error that the caller can mend."""
+    """Base class of all errors that the caller can correct."""
 
 
 class DataError(FoldinError):
@@ -101,7 +101,7 @@ class CapacityError(ConfigError):
 
 
 class EventStoreError(FoldinError):
-    """The database of events is away, full or of a later version."""
+    """The database of events cannot be reached, is full or is of a later version."""
 
 
 class IdempotencyError(EventStoreError):

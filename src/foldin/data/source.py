@@ -61,7 +61,7 @@ class Source(ReadOptions):
             **self.reading(),
         )
         if self.item_events > 1 or self.core:
-            # The protocol's own minimum, so that it removes nobody afterwards and the core stays one.
+            # The protocol's own minimum, so that it removes no user afterwards and the core stays one.
             least = DEFAULT_MIN_EVENTS.get(self.protocol or "strong", 1) if self.min_events is None else self.min_events
             users = least if self.core else 1
             log = log.core(user_events=users, item_events=self.item_events, repeat=self.core)

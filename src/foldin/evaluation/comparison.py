@@ -77,7 +77,7 @@ def _in_one_order(name: str, first: str, evaluations: Mapping[str, Evaluation]) 
         known = set(users)
         of, user = (first, missing[0]) if missing else (name, next(one for one in order if one not in known))
         raise ShapeError(
-            f"{first} was judged on {len(users):,} users, {name} on {len(order):,}, and user {user!r} is only among those of "
+            f"{first} was evaluated on {len(users):,} users, {name} on {len(order):,}, and user {user!r} is only among those of "
             f"{of}; compare models on the same users"
         )
     table = table[np.array([order[user] for user in users], dtype=np.int64)]

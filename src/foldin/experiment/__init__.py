@@ -1,4 +1,4 @@
-"""One model, or several side by side: trained, judged on the same users, reported as data, and saved."""
+"""One model, or several side by side: trained, evaluated on the same users, reported as data, and saved."""
 
 from foldin.experiment.environment import choose_device, versions
 from foldin.experiment.reporting import report

@@ -22,7 +22,7 @@ def save(folder: Path, split: Split, one: Trained, *, source: Mapping[str, Any],
 
     Args:
         source: what `Source.as_dict` gives; empty where the log has no place to be read from again, and then `evaluate` and
-            `explain` need to be told (`--data`).
+            `explain` need `--data`.
 
     Raises:
         RunError: a source that could not be used again, or what `save_run` refuses.
@@ -96,7 +96,7 @@ def split_of_run(run: Run, path: str | None) -> Split:
     fingerprint = run.info.get("fingerprint")
     if fingerprint is None:
         raise RunError(
-            f"{run.folder}: the run has no fingerprint of its log: no log can be told to be the one it was trained on"
+            f"{run.folder}: the run has no fingerprint of its log, so no log can be recognized as the one it was trained on"
         )
     if source is None:
         source = Source(path="", protocol=run.info.get("protocol"), seed=run.info.get("split_seed") or 0)

@@ -1,4 +1,4 @@
-"""One model, trained on a split and judged on its test users."""
+"""One model, trained on a split and evaluated on its test users."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -114,18 +114,18 @@ def train(
     keep_interrupted: bool = False,
     calibrate: bool = False,
 ) -> Trained:
-    """Train a model on a split, with early stopping on validation, and judge it on the test users once.
+    """Train a model on a split, with early stopping on validation, and evaluate it on the test users once.
 
     See `fit` and `evaluate` for the arguments and further errors. Ctrl-C in training is raised again, unless `keep_interrupted`
-    and an epoch has ended: then the best weights so far are judged.
+    and an epoch has ended: then the best weights so far are evaluated.
 
     Args:
         config: of the model, or its name, for its defaults.
-        calibrate: fit a temperature of the model's logits on the validation users before it is judged, and keep it with
+        calibrate: fit a temperature of the model's logits on the validation users before it is evaluated, and save it with
             the run; where there is none, the model stays as it is, and `Trained.calibration` says why.
 
     Raises:
-        SplitError: nobody of the validation or of the test group has an item to find; before anything is trained.
+        SplitError: the validation or the test group has no target; raised before anything is trained.
         CapacityError: the model or its training needs more memory than is free.
     """
     check_targets(split)

@@ -10,7 +10,7 @@ E[w] = p(x) forward and E[1/w] = 1/p(x) in reverse, so that by Jensen's inequali
 at least log p(x) in reverse. An exact draw of p(z|x) is known for simulated data alone: the z that x was drawn from.
 
 A transition is one of Hamiltonian Monte Carlo, in units of σ. Step sizes and temperatures are found in a run of their own
-and stay as they are in what is told: an adaptation within a run would take its exactness.
+and stay as they are in the reported runs: an adaptation within a run would take its exactness.
 
 Source: neal2001, eqs. 4–11 (forward); grosse2015, sections 3 and 4 (reverse, on simulated data); wu2017 (decoders;
 HMC); neal2011, section 5.3 (HMC).

@@ -12,7 +12,7 @@ standard errors over rows (null for a single row). What is said of log p(x) are 
 The gap log p(x) − ELBO is at least best_bound − elbo, and the encoder's share of it at least elbo_refined − elbo; what is left,
 best_bound − elbo_refined, estimates the family's share and bounds it on neither side.
 
-Where the model's own prior looks at x, what it optimizes is told as `objective`, beside bounds under the standard normal.
+Where the model's own prior looks at x, what it optimizes is reported as `objective`, beside bounds under the standard normal.
 
 No number is NaN or infinite: null stands for one that is.
 """

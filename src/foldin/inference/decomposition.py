@@ -12,10 +12,11 @@ How q(z) is estimated, at draws of a batch of M of the N users:
     stratified  1/N of the user's own q and (N − 1)/(N (M − 1)) of each other's in the batch: unbiased for q(z), so that
                 log q(z) is too low by Jensen's inequality, and the information too high, but never above log N. The
                 aggregate where M = N.
-    weighted    1/(N M) Σ over the batch: exactly the batch's own aggregate, as if it were everybody, divided by N. Its terms
-                are those of the batch, with log N added to the information, (D − 1) log N to the total correlation, and D
-                log N taken from the dimension-wise KL. These are constants: a gradient does not see them, but the values say
-                nothing about users. The information lies between log N and log N + log M whatever the code is.
+    weighted    1/(N M) Σ over the batch: exactly the batch's own aggregate, as if the batch were the whole data set, divided
+                by N. Its terms are those of the batch, with log N added to the information, (D − 1) log N to the total
+                correlation, and D log N taken from the dimension-wise KL. These are constants: a gradient does not see them,
+                but the values say nothing about users. The information lies between log N and log N + log M whatever the code
+                is.
 
 The sum of the three terms is the same for all three.
 
@@ -99,7 +100,7 @@ def aggregate_log_density(
         mu, logvar: of the same users, a batch of M.
         users: N, the users whose aggregate is meant; M when None.
         method: `all`, `stratified` or `weighted`, as the module's docstring has them. By default `all` where the batch is
-            everybody, and `stratified` else.
+            the whole data set, and `stratified` otherwise.
 
     Raises:
         ShapeError: M above N, a batch of one that is to stand for more, `all` with M below N, or an unknown method.

@@ -74,7 +74,7 @@ class EMResult:
     Args:
         lower_bounds: log p(x) + log p(parameters) before each iteration, and at the end, in nats.
         converged: whether the bound rose by less than the tolerance, up to rounding; never at a fall.
-        falls: iterations after which the bound was lower than before by more than rounding explains. EM goes on after such an
+        falls: iterations after which the bound was lower than before by more than rounding explains. EM continues after such an
             iteration. A fall means a component that was started again, a step that is no maximum, or numbers at the end of
             double precision.
     """
@@ -105,7 +105,7 @@ def em(
 ) -> EMResult:
     """EM until the bound rises by less than `tolerance` nats per unit of weight.
 
-    A bound that falls is no convergence: EM goes on, and the result lists the iteration in `falls`.
+    A bound that falls is no convergence: EM continues, and the result lists the iteration in `falls`.
 
     Args:
         model: changed in place.

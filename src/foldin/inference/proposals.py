@@ -191,7 +191,7 @@ def reliability(log_weights: Float[Tensor, "draws rows"]) -> dict[str, Any]:
     """How far the weights of a report are to be trusted: k̂ and the effective sample size over rows, as data.
 
     `k_hat_median` is null where it is infinite, or where there are fewer than 25 draws; k̂ is ∞ in `k_hat_infinite` of the rows,
-    for weights that cannot be judged or spread beyond measure, and those count among the `k_hat_above` 0.7 too.
+    for weights that cannot be assessed or whose spread is beyond measure, and those count among the `k_hat_above` 0.7 too.
     """
     rows = log_weights.cpu().numpy().T
     usable = [row for row in rows if math.isfinite(row.max())]

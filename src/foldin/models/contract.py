@@ -63,13 +63,13 @@ class Recommender(Trainable[C, Histories], Generic[C]):
         """Whether it can be trained on these users.
 
         Raises:
-            FitError: nobody has an event.
+            FitError: no user has an event.
             ShapeError: they are over another catalog.
             CapacityError: training needs more memory than is free.
         """
         self.check_histories(train)
         if len(train) == 0 or train.n_events == 0:
-            raise FitError("there is nobody to train on")
+            raise FitError("there is no user to train on")
         require_memory(self.training_bytes(train), f"training {self._called()}", self.smaller, self.device)
 
     def check_histories(self, histories: Histories) -> None:

@@ -1,7 +1,7 @@
 """Tokens of items, coarse to fine, made of what is known of the items.
 
 Items that are alike share their first tokens; one token more makes them unique. What items are like is learned from who took
-them together, from their titles, or from both; with titles, an item that nobody has taken yet has tokens too.
+them together, from their titles, or from both; with titles, an item without an event has tokens too.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +46,7 @@ class ItemTokenizer:
             self._rqvae = RQVAE(log_dim + text_dim, config, seed=seed, device=device)
             buckets = BUCKETS if self._learned.text == "titles" else 0
         self._rarity, self._components = torch.zeros(buckets), torch.zeros(text_dim if buckets else 0, buckets)
-        # From a title's vector to one of the log, for items that nobody has taken.
+        # From a title's vector to one of the log, for items without an event.
         self._bridge = torch.zeros(text_dim if log_dim else 0, log_dim)
 
     @property

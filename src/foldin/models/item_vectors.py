@@ -62,7 +62,7 @@ def _unit(x: Float32[Array, "rows width"]) -> Float32[Array, "rows width"]:
 def collaborative_vectors(histories: Histories, width: int, rng: np.random.Generator) -> Float32[Array, "items width"]:
     """A unit vector for each item, near those of items that the same users took; zeros for one that goes with no other."""
     taken = histories.csr().astype(np.float64)
-    # A long history says less about each of its pairs: everybody counts for as many pairs as events.
+    # A long history says less about each of its pairs: every user counts for as many pairs as events.
     weights = 1.0 / np.maximum(1.0, np.asarray(taken.sum(axis=1)).ravel() - 1.0)
     together = (taken.T @ scipy.sparse.diags_array(weights) @ taken).tocoo()
     off = together.row != together.col

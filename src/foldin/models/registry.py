@@ -51,8 +51,8 @@ _OWN: dict[str, type[Config]] = {
 class Registry(Mapping[str, type[Config]]):
     """Name → class of the configuration, which knows the class of its model.
 
-    A configuration of another package is imported when it is first asked for, so that one that cannot be imported disturbs nobody
-    else. A name that foldin has itself stays foldin's.
+    A configuration of another package is imported when it is first asked for, so that one that cannot be imported breaks
+    nothing else. Names of foldin's own models cannot be taken.
 
     Raises when it is asked for:
         ConfigError: what the entry point names cannot be imported, or is not the configuration of a recommender.
@@ -92,7 +92,7 @@ class Registry(Mapping[str, type[Config]]):
         where = f"model {name!r} of {_package(entry)}"
         try:
             kind = entry.load()
-        except Exception as error:  # whatever somebody else's package raises
+        except Exception as error:  # whatever the other package raises
             raise ConfigError(f"{where} cannot be imported: {type(error).__name__}: {error}") from error
         if not (isinstance(kind, type) and issubclass(kind, Config) and issubclass(kind.model_class, Recommender)):
             raise ConfigError(f"{where}: {entry.value} is not the configuration of a recommender")

@@ -1,6 +1,6 @@
 """What a recommender lists for a user of whose history it has learned nothing: the most popular items.
 
-A history says nothing when it is empty, or when nobody in training took one of its items with another. Models that have no start
+A history says nothing when it is empty, or when no training user took one of its items with another. Models that have no start
 of their own for it would score every item alike, and list the catalog in the order of its ids.
 """
 
@@ -19,7 +19,7 @@ _BELOW = 1e-25
 
 
 def log_shares(counts: Int64[Array, " items"]) -> Float[Tensor, " items"]:
-    """log of each item's share of all events, in nats, with one event more for each: an item that nobody took has a share too."""
+    """log of each item's share of all events, in nats, with one event more for each: an item without an event has a share too."""
     smoothed = torch.from_numpy(counts).double() + 1.0
     return (smoothed / smoothed.sum()).log()
 

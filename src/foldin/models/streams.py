@@ -11,7 +11,7 @@ from foldin.tensors import Array, Float, Float64
 
 __all__ = ["Streams", "history_key", "keys_of", "log_gammas", "stream", "streams", "user_key"]
 
-_SHARED = 0  # the key of what is drawn once for everybody
+_SHARED = 0  # the key of what is drawn once for all users
 
 
 def history_key(items: Sequence[int] | Array) -> int:
@@ -39,7 +39,7 @@ class Streams:
 
     Args:
         users: a stream for each user, of what is unknown of them.
-        shared: of what the model does not know of itself, drawn once for everybody.
+        shared: of what the model does not know of itself, drawn once for all users.
     """
 
     users: Sequence[np.random.Generator]

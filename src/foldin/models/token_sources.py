@@ -111,7 +111,7 @@ class FromSentences(LearnedTokens):
 
 @dataclass(frozen=True, kw_only=True)
 class FromLogAndTitles(LearnedTokens):
-    """From both; items that nobody has taken by their titles alone."""
+    """From both; items without an event by their titles alone."""
 
     name = "log+titles"
     log = True
@@ -129,7 +129,7 @@ class FromLogAndTitles(LearnedTokens):
 
 @dataclass(frozen=True, kw_only=True)
 class FromLogAndSentences(LearnedTokens):
-    """From both, the titles by a sentence model; items that nobody has taken by their titles alone."""
+    """From both, the titles by a sentence model; items without an event by their titles alone."""
 
     name = "log+sentences"
     log = True

@@ -54,7 +54,7 @@ class Positions(nn.Module):
         query_times: Int[Tensor, "users queries"] | None,
         key_times: Int[Tensor, "users keys"] | None,
     ) -> Float[Tensor, "#users heads queries keys"] | None:
-        """The bias, alike for everybody where their places are, or None. Keys later than a query are for the caller to bar."""
+        """The bias, or None; equal for all users where it depends on positions alone. The caller masks later keys."""
         bias = None
         if self.distance is not None:
             apart = (query_at[:, :, None] - key_at[:, None, :]).clamp(0, self.length - 1)

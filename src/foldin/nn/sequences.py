@@ -108,11 +108,11 @@ def batches_of_transitions(
     """Batches by length for learning from one event to the next, of at most `length` events.
 
     Raises:
-        FitError: nobody has two events.
+        FitError: no user has two events.
     """
     steps = np.minimum(train.lengths - 1, length)
     if not (steps > 0).any():
-        raise FitError("there is nothing to learn from one event to the next: nobody has two events")
+        raise FitError("no user has two events: there is no next event to learn from")
     return batches_by_length(steps, tokens, rng)
 
 

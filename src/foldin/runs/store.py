@@ -8,7 +8,7 @@ A run directory holds
     metrics.json          the report on held-out users
     per_user.parquet      each user's metrics
     run.json              how it was made, and the SHA-256 of every other file; written last
-    checkpoint.safetensors while training goes on
+    checkpoint.safetensors during training
 """
 
 import hashlib

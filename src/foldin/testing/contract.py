@@ -78,7 +78,7 @@ class RecommenderContract:
 
     def test_a_history_of_one_taste_is_given_items_of_that_taste(self, model: Recommender[Any]) -> None:
         if not self.personal:
-            pytest.skip("everybody is given one list by design")
+            pytest.skip("one list for all users by design")
         lists = _lists(model, _USERS, 3).items
         assert (lists[0] % 2 == 0).all()
         assert (lists[1] % 2 == 1).all()
@@ -201,7 +201,7 @@ class RecommenderContract:
             _lists(model, _USERS, 2, deny=[20])
         with pytest.raises(RunError, match="stored tensors"):
             model.load_state({"other": torch.zeros(1)})
-        with pytest.raises(FitError, match="nobody to train on"):
+        with pytest.raises(FitError, match="no user to train on"):
             fit(model, Histories.empty(3, _ITEMS))
         with pytest.raises(ConfigError, match="takes a"):
             type(model)(_ITEMS, _Other())

@@ -165,7 +165,7 @@ def fit(
         patience: epochs without a better metric before training stops; None for never.
         folder: keeps a checkpoint after every epoch here, where there are several.
         resume: continue from that checkpoint, when there is one.
-        progress: told of steps and epochs.
+        progress: receives a call at each step and epoch.
         until: stops training after an epoch for which it is true.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What is told of a training while it runs, and what came of it."""
+"""Callbacks of a running training, and its result."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Progress:
         """What follows is the training of another model first, by its name; of the model itself, where that is empty."""
 
     def begin(self, trainer: Trainer[Any], epochs: int, done: int) -> None:
-        """Training starts, or goes on after `done` epochs."""
+        """Training starts, or continues after `done` epochs."""
 
     def step(self, phase: str, done: int, total: int, terms: Mapping[str, Tensor]) -> None:
         """`done` of an epoch's `total` steps of a phase are taken."""

@@ -92,7 +92,7 @@ class GradientPhase(Generic[D]):
         parameters: what is optimized, by name; nothing else may need a gradient.
         loss: of a batch of users, at a step, with the generator of all its randomness.
         optimizer: makes the optimizer of `parameters`; its state is part of a checkpoint.
-        batches: of a pass; everybody from whom there is something to learn is in one of them.
+        batches: of a pass; every row that has something to learn from is in one of them.
         passes: over the users, in each epoch.
         learning_rate: at a step; None leaves the optimizer's own.
         small: whether batches are so small that PyTorch's own operations are quicker on one thread.
@@ -173,7 +173,7 @@ class Trainer(Generic[D]):
         self.phases, self.epochs, self.first, self.closed_form = phases, epochs, tuple(first), closed_form
 
     def state(self) -> dict[str, Tensor]:
-        """What goes on from one epoch to the next besides what the model learns: part of a checkpoint, not of a run."""
+        """What is carried from one epoch to the next besides what the model learns: part of a checkpoint, not of a run."""
         return {}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:

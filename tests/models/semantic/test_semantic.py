@@ -272,7 +272,7 @@ def test_titles_must_be_there_before_training():
         model.describe(catalog(TITLES[:-1]))
     with pytest.raises(ConfigError, match="a list of titles"):
         model.with_items("a title")
-    with pytest.raises(FitError, match="nobody has two events"):
+    with pytest.raises(FitError, match="no user has two events"):
         fit(SemanticIds(ITEMS, SMALL), Histories.from_lists([[1], [2]], ITEMS))
     with pytest.raises(ConfigError, match="must divide"):
         SemanticIdsConfig(embedding_dim=6, n_heads=4)

@@ -115,7 +115,7 @@ def test_times_that_the_log_lacks_are_said_before_training():
     with pytest.raises(FitError, match=r"needs the times of the events, and this log has none; name their column"):
         fit(SASRec(ITEMS, config), alternating())
     for wrong in (Histories.empty(3, ITEMS), Histories.empty(0, ITEMS)):
-        with pytest.raises(FitError, match="nobody to train on"):
+        with pytest.raises(FitError, match="no user to train on"):
             SASRec(ITEMS, config).check_training(wrong)
 
 
@@ -249,7 +249,7 @@ def test_a_resumed_training_ends_bit_equal(tmp_path):
 
 
 def test_what_cannot_be_trained_or_asked_is_refused():
-    with pytest.raises(FitError, match="nobody has two events"):
+    with pytest.raises(FitError, match="no user has two events"):
         fit(SASRec(ITEMS, SASRecConfig(**SMALL)), Histories.from_lists([[1], [], [2]], ITEMS))
     with pytest.raises(ConfigError, match="n_heads = 3: must divide embedding_dim = 16"):
         SASRecConfig(embedding_dim=16, n_heads=3)

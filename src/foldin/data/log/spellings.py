@@ -30,7 +30,7 @@ USER: tuple[str, ...] = (
     *("gebruiker", "klant", "användare", "kund", "bruger", "bruker", "käyttäjä", "kullanıcı", "müşteri"),
     *("użytkownik", "klient", "пользователь", "юзер", "клиент", "покупатель", "người dùng", "khách hàng", "pengguna"),
 )
-# One visit of somebody; stands for the user only where a log has none.
+# One visit of a user; stands for the user only where a log has none.
 SESSION: tuple[str, ...] = (
     *("session", "usersession", "sess", "sessie", "sitzung", "sesion", "sessao", "sessione", "visit"),
     *("세션", "방문", "セッション", "会话", "會話", "сессия"),

@@ -1,8 +1,8 @@
-"""Popularity: everybody's next item is drawn from the training counts.
+"""Popularity: every user's next item is drawn from the training counts.
 
     p(i) = (c_i + α) / (N + α I)
 
-The maximum-likelihood estimate has α = 0; a Dirichlet prior with a pseudo-count α keeps items that nobody took in
+The maximum-likelihood estimate has α = 0; a Dirichlet prior with a pseudo-count α keeps items without an event in
 training possible. The baseline that every table starts from. With `window_days`, only the last days of training count:
 what is popular now, which is the baseline to beat when users are split by time.
 """
@@ -35,7 +35,7 @@ class Popularity(Recommender[PopularityConfig]):
 
     Config = PopularityConfig
     has_likelihood = True
-    summary = "training counts, the same list for everybody"
+    summary = "training counts, the same list for all users"
 
     def _build(self, generator: torch.Generator) -> None:
         self.log_share = torch.zeros(self.n_items, device=self.device)

@@ -1,4 +1,4 @@
-"""The tree of names: every item is a path of codes, and whoever walks it can only end at an item.
+"""The tree of item tokens: every item is a path of codes, and every walk through it ends at an item.
 
 Level 0 are the first codes; the children of a node are the codes that follow its path in some item's name, in order; a leaf is
 an item. log p(item) = Σ_level log p(code | path), with p normalized over a node's children, is then normalized over the

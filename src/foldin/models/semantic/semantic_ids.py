@@ -237,7 +237,7 @@ class SemanticIds(ItemFeatures, ItemTokens, Components, PopularStart, Recommende
         state["tokens"] = torch.cat((state["tokens"], added.cpu()))
         if self.config.item_vectors:
             state["items"] = torch.cat((state["items"], torch.zeros(len(titles), self.config.embedding_dim)))
-        # Nobody has taken them: in a list for somebody without a history they stand where the rarest do.
+        # They have no events: for an empty history they are scored like the rarest items.
         share = state["log_share"].exp()
         share = torch.cat((share, share.min().expand(len(titles))))
         state["log_share"] = (share / share.sum()).log()

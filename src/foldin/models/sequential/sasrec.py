@@ -102,7 +102,7 @@ class SASRecConfig(Config):
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """Users' histories as far as they were read; `SASRec.extend` goes on from here.
+    """Users' histories as far as they were read; `SASRec.extend` continues from here.
 
     Args:
         histories: what was read.
@@ -190,7 +190,7 @@ class SASRec(OnnxGraph, DotProduct, PopularStart, Recommender[SASRecConfig]):
         """Whether it can be trained on these users.
 
         Raises:
-            FitError: nobody has an event, or attention looks at times and the log has none.
+            FitError: no user has an event, or attention looks at times and the log has none.
             ShapeError: they are over another catalog.
         """
         super().check_training(train)

@@ -1,4 +1,4 @@
-"""Training of Poisson factorization: coordinate ascent over everybody, or stochastic steps. See `models/topics/poisson.py`."""
+"""Training of Poisson factorization: coordinate ascent over all users, or stochastic steps. See `models/topics/poisson.py`."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING

@@ -3,7 +3,7 @@
     θ_u ~ Dirichlet(α),   β_k ~ Dirichlet(η),   each event's topic ~ θ_u, its item ~ β_topic
 
 Inference is variational: q(θ_u) = Dirichlet(γ_u), q(β_k) = Dirichlet(λ_k), and multinomials φ over the topics of each event.
-Batch: everybody's γ and φ to convergence with the topics held fixed, then λ at its best. Online (`online`): the same for a
+Batch: all users' γ and φ to convergence with the topics held fixed, then λ at its best. Online (`online`): the same for a
 batch of users at a time, followed by a natural-gradient step of λ with rate (τ₀ + t)^−κ.
 
 A new user is folded in by the first half of that: p(next = i | history) = Σ_k E[θ_uk] E[β_ki].

@@ -4,7 +4,7 @@
 
 EM: the E-step gives each user's class probabilities, the M-step sets π to their means and θ_c to the expected share of each
 item, with pseudo-counts in proportion to its popularity (the mode under a Dirichlet prior). Each iteration raises
-log p(x) + log p(θ). A class that nobody is in begins again from a user drawn at random, and is counted as `reseeded`.
+log p(x) + log p(θ). A class without users begins again from a user drawn at random, and is counted as `reseeded`.
 
 p(next = i | history) = Σ_c p(c | history) θ_ci.
 
@@ -150,7 +150,7 @@ class _Training(Trainer[Histories]):
         super().__init__(FullPass(name="em", run=self.iterate), epochs=config.epochs, first=first)
 
     def begin(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        """Every class from a user drawn at random, and the pseudo-counts from everybody."""
+        """Every class from a user drawn at random, and the pseudo-counts from all users."""
         model = self.model
         counts = train.counts() + 1.0
         model.pseudo.copy_(torch.from_numpy(model.config.smoothing * model.n_items * counts / counts.sum()))
@@ -163,7 +163,7 @@ class _Training(Trainer[Histories]):
         active = np.flatnonzero(train.lengths)
         chosen = torch.randperm(len(active), generator=generator, device=generator.device).cpu().numpy()
         users = train.select(active[chosen[np.arange(len(classes)) % len(chosen)]])
-        # Half the user, half everybody: a class that knows a few items alone would catch nobody else.
+        # Half the user, half the average: a class that knows only a few items would take in no other user.
         share = model.pseudo.numpy() / model.pseudo.sum().item()
         own = np.asarray(users.csr().todense(), dtype=np.float64)
         values = 0.5 * own / own.sum(axis=1, keepdims=True) + 0.5 * share

@@ -71,7 +71,7 @@ class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFact
         self.item_activity_rate = torch.full((self.n_items,), self.kappa(), dtype=torch.float64)
 
     def kappa(self) -> float:
-        """κ = a' + K a, the same for everybody."""
+        """κ = a' + K a, the same for all users."""
         return self.config.activity_shape + self.config.n_components * self.config.shape
 
     def tensors(self) -> dict[str, Tensor]:

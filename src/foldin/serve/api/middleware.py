@@ -78,7 +78,7 @@ class Middleware:
         except _RefusedError:
             pass
         except ClientDisconnect:
-            exchange.status = 499  # nobody is there to be told
+            exchange.status = 499  # the client has gone
         except Exception:  # a bug of ours: the process serves on, and the log has the trace
             logger.error(json.dumps({"request_id": exchange.request_id, "error": traceback.format_exc()}))
             await exchange.refuse(500, "internal error of the service; its log has the details")
