@@ -61,8 +61,8 @@ def ours(name: str, log: Histories) -> dict[str, object]:
     model = model_for(name, log.n_items)
     fit(model, log.rows(0, len(log) // 20), epochs=1)
     result = fit(model, log, epochs=1)
-    batches = batches_of_transitions(log, model.config.length, model.config.batch_tokens, np.random.default_rng(0))
-    steps = np.minimum(log.lengths - 1, model.config.length)
+    batches = batches_of_transitions(log, model.config.max_length, model.config.batch_tokens, np.random.default_rng(0))
+    steps = np.minimum(log.lengths - 1, model.config.max_length)
     computed = sum(int(steps[batch].max()) * len(batch) for batch in batches)
     start = time.perf_counter()
     rank(model, log, 10)
@@ -113,11 +113,11 @@ def loss_seconds(tokens: int, n_items: int, repeats: int) -> dict[str, float]:
 def limit_seconds(name: str, log: Histories) -> float:
     """Time of the products that cannot be avoided, at the rates of this moment."""
     settings = SETS[name]
-    steps = np.minimum(log.lengths - 1, settings["length"]).clip(min=0)
+    steps = np.minimum(log.lengths - 1, settings["max_length"]).clip(min=0)
     tokens, at_once = int(steps.sum()), int(settings["batch_tokens"])
     output = sum(gemm_seconds(at_once, WIDTH, log.n_items, repeats=5)["best"].values())
     linear = sum(gemm_seconds(at_once, WIDTH, WIDTH, repeats=25)["best"].values())
-    length = int(settings["length"])
+    length = int(settings["max_length"])
     q = torch.randn(max(1, at_once // length), length, WIDTH)
     scores, mixed = torch.empty(len(q), length, length), torch.empty_like(q)
     forward = seconds(lambda: torch.bmm(q, q.transpose(1, 2), out=scores), 15)
@@ -165,7 +165,7 @@ def main() -> None:
                 mine.append(child(*itself, "--child", name, "--log", path))
                 for kind, times in theirs.items():
                     what = "fast_epoch" if kind == "rectools_fast" else "epoch"
-                    run = child(*peer, path, settings["length"], PEER_BATCHES[name], options.threads, what)
+                    run = child(*peer, path, settings["max_length"], PEER_BATCHES[name], options.threads, what)
                     times.append(run["seconds"])
             epoch = float(np.median([one["seconds"] for one in mine]))
             for kind, times in theirs.items():
@@ -182,7 +182,7 @@ def main() -> None:
                 lists = float(np.median([one["recommend"] for one in mine]))
                 figures["recommend_ml1m"] = {"ours": lists}
                 if peer:
-                    peers = child(*peer, path, settings["length"], 4, options.threads, "recommend")["seconds"]
+                    peers = child(*peer, path, settings["max_length"], 4, options.threads, "recommend")["seconds"]
                     figures["recommend_ml1m"]["rectools"] = peers
                     ratios["rectools_recommend"] = peers / lists
             losses = loss_seconds(int(settings["batch_tokens"]), log.n_items, 3 if options.tiny else 15)

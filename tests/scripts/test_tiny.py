@@ -16,7 +16,16 @@ SCRIPTS = [
     for path in sorted((ROOT / folder).glob("*.py"))
     if re.search(r"^    options = arguments\(", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
 ]
-LONG = ("serve_faults", "diffrec_epoch", "sasrec_epoch", "aevb", "multvae_epoch", "recvae_epoch", "read_log")
+LONG = (
+    "against_commit",
+    "serve_faults",
+    "diffrec_epoch",
+    "sasrec_epoch",
+    "aevb",
+    "multvae_epoch",
+    "recvae_epoch",
+    "read_log",
+)
 
 
 @pytest.fixture
