@@ -123,10 +123,12 @@ def test_a_database_is_migrated_once_and_a_later_one_refused(store):
     with store.engine.begin() as connection:
         assert connection.execute(sa.select(version.c.version)).scalars().all() == [VERSION]
         connection.execute(sa.update(version).values(version=VERSION + 1))
-    with pytest.raises(EventStoreError, match=f"has version {VERSION + 1}, this foldin knows {VERSION}"):
-        migrate(store.engine)
-    with store.engine.begin() as connection:
-        connection.execute(sa.update(version).values(version=VERSION))
+    try:
+        with pytest.raises(EventStoreError, match=f"has version {VERSION + 1}, this foldin knows {VERSION}"):
+            migrate(store.engine)
+    finally:  # the database is shared with other tests
+        with store.engine.begin() as connection:
+            connection.execute(sa.update(version).values(version=VERSION))
 
 
 def test_a_database_that_is_away_is_said(tmp_path):
