@@ -207,7 +207,13 @@ def _dynamic() -> str:
     kept = load("reproductions/results/vae_likelihood.json")
     settings, paper = kept["settings"], kept["paper"]
     rows = [
-        [name, f"{one['nll']:.2f} ± {one['nll_se']:.2f}", f"{one['negative_elbo']:.2f}", f"{paper[name]:.2f}", one["epochs"]]
+        [
+            name,
+            f"{one['nll']:.2f} ± {one['nll_se']:.2f}",
+            f"{one['negative_elbo']:.2f}",
+            f"{paper[name]:.2f}",
+            one["epochs"],
+        ]
         for name, one in kept["figures"].items()
     ]
     return (

@@ -11,7 +11,7 @@ At the top level a model's name is its configuration, which knows its class; the
 
 from importlib.metadata import version
 
-from foldin.data import Catalog, EventLog, HeldOut, Histories, Source, Split, load_log, read_given, read_log, split_log
+from foldin.data import Catalog, EventLog, HeldOut, Histories, Source, Split, read_given, read_log, split_log
 from foldin.errors import FoldinError
 from foldin.evaluation import Evaluation, ValidationMetric, evaluate
 from foldin.experiment import Trained, build_model, save, train
@@ -76,7 +76,6 @@ __all__ = [
     "capability",
     "evaluate",
     "fit",
-    "load_log",
     "load_run",
     "rank",
     "read_given",

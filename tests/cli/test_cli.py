@@ -188,7 +188,7 @@ def test_bad_input_is_one_clear_line_and_exit_code_two(arguments, message, run, 
 
 
 def test_a_bug_is_not_hidden(path, capsys, monkeypatch):
-    monkeypatch.setattr("foldin.data.source.load_log", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("foldin.data.source.read_log", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(["data", "describe", str(path)])
 

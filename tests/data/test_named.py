@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from foldin.data import EMBEDDED, PublicSet, download, load_log
+from foldin.data import EMBEDDED, PublicSet, download, read_log
 from foldin.data.fetch import fetch
 from foldin.errors import DataError, DownloadError
 
@@ -77,7 +77,7 @@ DIGEST = hashlib.sha256(ARCHIVE).hexdigest()
 def test_a_named_set_is_downloaded_once_verified_and_read(site, tmp_path):
     sets = {"set": PublicSet(site.url, f"sha256:{DIGEST}", ("ratings.csv", "movies.csv"), "made")}
     folder = download("set", sets=sets, cache=tmp_path)
-    assert load_log(folder).items.rows() == [("10", "A, film", "Drama"), ("11", None, None)]
+    assert read_log(folder).items.rows() == [("10", "A, film", "Drama"), ("11", None, None)]
     assert download("set", sets=sets, cache=tmp_path) == folder
     assert len(site.asked) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
@@ -131,11 +131,11 @@ def test_no_server_at_all(tmp_path):
 
 def test_an_unknown_name_lists_the_known_ones(tmp_path):
     with pytest.raises(DataError, match=f"no data set of that name; there are {EMBEDDED}, ml-100k"):
-        load_log("ml-7z")
+        read_log("ml-7z")
 
 
 def test_the_embedded_set_has_titles_years_and_times():
-    log = load_log(EMBEDDED, min_rating=4)
+    log = read_log(EMBEDDED, min_rating=4)
     assert (len(log.histories), log.histories.n_events) == (671, 51568)
     assert log.items.row(0) == ("1", "Toy Story (1995)", "Adventure|Animation|Children|Comedy|Fantasy")
     assert log.histories.times is not None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from foldin.data import Catalog, EventLog, Histories, Source, read_log
+from foldin.data import Catalog, EventLog, Histories, Source, read_file
 from foldin.data.log.checks import MISSING_WORDS, id_column
 from foldin.data.log.encode import encode
 from foldin.data.log.formats import open_table
@@ -52,7 +52,7 @@ def users_of(run: Run, file: Path) -> Asked:
         column = lazy.select(pl.col(columns.user)).unique().collect()[columns.user]
     rated = columns.rating is not None
     try:
-        log = read_log(
+        log = read_file(
             file,
             **said,
             min_rating=source.min_rating if rated else None,

@@ -3,6 +3,7 @@
 from foldin.data.catalog import Catalog
 from foldin.data.examples import Examples
 from foldin.data.filters import Condition, Filters, conditions
+from foldin.data.frames import FrameStyle, is_frame, to_polars
 from foldin.data.histories import Histories, gather_ranges
 from foldin.data.images import IMAGES, Pictures, PublicPictures, load_pictures, read_idx
 from foldin.data.indices import Indices, check_indices, count_of, whole_numbers
@@ -11,9 +12,9 @@ from foldin.data.log.events import EventLog, log_from_table
 from foldin.data.log.formats import FORMATS
 from foldin.data.log.items import read_items
 from foldin.data.log.options import REPEATS, ReadOptions
-from foldin.data.log.read import read_log
+from foldin.data.log.read import read_file, read_frame
 from foldin.data.log.report import Note, ReadReport
-from foldin.data.named import EMBEDDED, NAMED, PublicSet, cache_folder, download, load_log
+from foldin.data.named import EMBEDDED, NAMED, PublicSet, cache_folder, download, read_log
 from foldin.data.resolve import ResolvedHistory, repeats_of, resolve_history
 from foldin.data.source import Source
 from foldin.data.splits.base import HeldOut, Split
@@ -37,6 +38,7 @@ __all__ = [
     "EventLog",
     "Examples",
     "Filters",
+    "FrameStyle",
     "HeldOut",
     "Histories",
     "Indices",
@@ -55,11 +57,13 @@ __all__ = [
     "count_of",
     "download",
     "gather_ranges",
+    "is_frame",
     "is_given",
     "last_out",
-    "load_log",
     "load_pictures",
     "log_from_table",
+    "read_file",
+    "read_frame",
     "read_given",
     "read_idx",
     "read_items",
@@ -69,5 +73,6 @@ __all__ = [
     "split_log",
     "strong",
     "temporal",
+    "to_polars",
     "whole_numbers",
 ]

@@ -14,15 +14,16 @@ import platformdirs
 import polars as pl
 
 from foldin.data.fetch import fetch
+from foldin.data.frames import is_frame
 from foldin.data.log.columns import Columns
 from foldin.data.log.events import EventLog, log_from_table
 from foldin.data.log.options import ReadOptions, takes_read_options
-from foldin.data.log.read import read_log
+from foldin.data.log.read import read_file, read_frame
 from foldin.data.log.report import ReadReport
 from foldin.data.splits.given import is_given
 from foldin.errors import DataError, DownloadError, MissingExtraError
 
-__all__ = ["EMBEDDED", "NAMED", "PublicSet", "cache_folder", "download", "load_log"]
+__all__ = ["EMBEDDED", "NAMED", "PublicSet", "cache_folder", "download", "read_log"]
 
 EMBEDDED = "movielens-small"
 
@@ -149,20 +150,28 @@ def _embedded(options: ReadOptions) -> EventLog:
 
 
 @takes_read_options
-def load_log(
-    source: str | Path,
+def read_log(
+    source: Any,
     *,
     progress: Callable[[str], None] | None = None,
     download_progress: Callable[[int, int | None], None] | None = None,
     **options: Any,
 ) -> EventLog:
-    """A log by name (`movielens-small`, `ml-1m`, …) or by path. Keyword arguments are those of `ReadOptions`.
+    """The validated log of a table, a file, a folder, or a public data set by its name.
 
-    A file or folder takes precedence over a data set of the same name.
+    Args:
+        source: a table of pandas, Polars, PyArrow or with the Arrow stream interface (see `read_frame`), a path (see
+            `read_file`), or a name such as `movielens-small` or `ml-1m`. A path takes precedence over a name.
+        progress, download_progress: called while a file is read or downloaded.
+        options: as in `ReadOptions`.
 
     Raises:
         DataError: no such path or name, or the log cannot be used.
     """
+    if is_frame(source):
+        return read_frame(source, **options)
+    if not isinstance(source, str | Path):
+        raise DataError(f"a table, a path or the name of a data set was expected, not {type(source).__name__}")
     path = Path(source)
     if not path.exists():
         if str(source) == EMBEDDED:
@@ -175,4 +184,4 @@ def load_log(
             )
     if is_given(path):
         raise DataError(f"{path}: the folder is already split; read it with the protocol 'given'")
-    return read_log(path, progress=progress, **options)
+    return read_file(path, progress=progress, **options)

@@ -7,7 +7,7 @@ from typing import Any
 
 from foldin.data.log.events import EventLog
 from foldin.data.log.options import ReadOptions
-from foldin.data.named import load_log
+from foldin.data.named import read_log
 from foldin.data.splits.base import Split
 from foldin.data.splits.given import is_given, read_given
 from foldin.data.splits.protocols import DEFAULT_MIN_EVENTS, split_log
@@ -21,7 +21,7 @@ class Source(ReadOptions):
     """The origin of a log, how it is read (the options of `ReadOptions`), and how it is split.
 
     Args:
-        path: file, folder or name of a data set; see `load_log`.
+        path: file, folder or name of a data set; see `read_log`.
         protocol: one of `PROTOCOLS`; None means `given` for a folder that is already split, and `strong` otherwise.
         seed: seed of the split.
         held_out: users (strong) or events (temporal) held out for validation, and as many for the test: a share, or a number of
@@ -54,7 +54,7 @@ class Source(ReadOptions):
         download_progress: Callable[[int, int | None], None] | None = None,
     ) -> EventLog:
         """The validated log, filtered but not split."""
-        log = load_log(
+        log = read_log(
             self.path,
             progress=progress,
             download_progress=download_progress,

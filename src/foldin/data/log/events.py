@@ -6,11 +6,12 @@ kind), each user's events in order.
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
 
+from foldin.data.frames import FrameStyle
 from foldin.data.histories import Histories
 from foldin.data.log.beside import kinds_of, numeric_ratings, values_of
 from foldin.data.log.checks import clean, encode_ids, giant_user, odd_ids, order_keys, rated_at_least
@@ -36,6 +37,7 @@ class EventLog:
         users: external id of each user, in index order.
         items: `item` (external id), and `title` and features if the log has them, in index order.
         report: how the log was read, and which events were dropped.
+        style: library and types of ids of the table that the log came from.
         kinds: names of the kinds of events, by the codes in `histories.kinds`; "" for events without one.
     """
 
@@ -44,6 +46,7 @@ class EventLog:
     items: pl.DataFrame
     report: ReadReport
     kinds: tuple[str, ...] = ()
+    style: FrameStyle = field(default_factory=FrameStyle)
 
     def keep(self, users: Int64[Array, " kept"], items: Int64[Array, " kept_items"], why: str) -> "EventLog":
         """The log of some users and items, re-indexed; the dropped events are counted in a note with the text `why`."""

@@ -13,7 +13,7 @@ from foldin.data.log.report import Note
 from foldin.data.log.spellings import TITLE, plain_name
 from foldin.errors import ColumnError, DataError
 
-__all__ = ["COMPANIONS", "join_items", "open_items", "read_items"]
+__all__ = ["COMPANIONS", "items_of", "join_items", "open_items", "read_items"]
 
 # Files that stand beside a log under these names are joined without being asked for.
 COMPANIONS = ("movies.csv", "movies.dat", "u.item", "items.csv", "artists.dat")
@@ -87,30 +87,44 @@ def open_items(path: Path, *, item: str | None = None, ids: pl.Series | None = N
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    notes: list[Note] = []
-    reading: list[Note] = []
     if path.name == "u.item":
-        table = _movielens_100k(path)
-    else:
-        with open_table(path) as opened:
-            lazy, fmt = opened
-            table = _movielens_dat(path) if fmt == "movielens" else lazy.collect()
-        reading = [replace(note, text=f"in {path.name}: {note.text}") for note in opened.notes]
-        if fmt != "movielens":
-            if item is not None and item not in table.columns:
-                raise ColumnError(f"{path}: no column {item!r}; there are {listed(table.columns)}")
-            key = item
-            if key is None:
-                key, notes = _key(table, ids)
-            plain = {plain_name(name): name for name in table.columns if name != key}
-            title = next((plain[word] for word in map(plain_name, TITLE) if word in plain), None)
-            table = _named(table, {key: "item"} | ({} if title is None else {title: "title"}))
+        return _typed_items(_movielens_100k(path))
+    with open_table(path) as opened:
+        lazy, fmt = opened
+        table = _movielens_dat(path) if fmt == "movielens" else lazy.collect()
+    reading = [replace(note, text=f"in {path.name}: {note.text}") for note in opened.notes]
+    found, notes = _typed_items(table) if fmt == "movielens" else items_of(table, str(path), item=item, ids=ids)
+    return found, reading + notes
+
+
+def items_of(
+    table: pl.DataFrame, source: str, *, item: str | None = None, ids: pl.Series | None = None
+) -> tuple[pl.DataFrame, list[Note]]:
+    """(the table of `read_items`, notes on how it was read) of a table whose columns are found by their names.
+
+    Args:
+        source: how errors call it.
+        item: name of the column of item ids, if it is unusual.
+        ids: item ids of the log, by which the column of ids is chosen if its name is misleading.
+
+    Raises:
+        ColumnError: `item` is not a column.
+    """
+    if item is not None and item not in table.columns:
+        raise ColumnError(f"{source}: no column {item!r}; there are {listed(table.columns)}")
+    key, notes = (item, []) if item is not None else _key(table, ids)
+    plain = {plain_name(name): name for name in table.columns if name != key}
+    title = next((plain[word] for word in map(plain_name, TITLE) if word in plain), None)
+    found, more = _typed_items(_named(table, {key: "item"} | ({} if title is None else {title: "title"})))
+    return found, notes + more
+
+
+def _typed_items(table: pl.DataFrame) -> tuple[pl.DataFrame, list[Note]]:
     reserved = {name: f"{name}_" for name in ("count",) if name in table.columns}
     table = table.rename(reserved).with_columns(_as_ids(table["item"]).alias("item")).drop_nulls("item")
     if "title" in table.columns:
         table = table.with_columns(pl.col("title").cast(pl.String, strict=False))
-    table, remarks = typed(table)
-    return table, reading + notes + remarks
+    return typed(table)
 
 
 def _named(table: pl.DataFrame, names: dict[str, str]) -> pl.DataFrame:

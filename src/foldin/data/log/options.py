@@ -33,7 +33,8 @@ class ReadOptions:
         min_rating: minimum rating of an event; events with a lower one are dropped.
         repeats: which of several events of a user with one item is kept: the `first`, the `last`, or the first of each kind
             (`first-of-kind`).
-        items: file of titles and features of items; for a MovieLens log, the file beside it is found.
+        items: file of titles and features of items, or in Python a table with a column of item ids; for a MovieLens log, the
+            file beside it is found.
 
     Raises:
         DataError: unknown `repeats`.
@@ -60,7 +61,7 @@ class ReadOptions:
         "first",
         "Which of several events of a user with one item is kept: the first, the last, or the first of each kind.",
     )
-    items: str | None = _option(
+    items: Any = _option(
         None, "File of titles and features of items; for a MovieLens log, the file beside it is found.", "FILE"
     )
 

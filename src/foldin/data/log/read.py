@@ -1,4 +1,4 @@
-"""A file or folder → a validated, encoded event log."""
+"""A file, a folder or a table → a validated, encoded event log."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,15 +7,16 @@ from typing import Any
 
 import polars as pl
 
+from foldin.data.frames import FrameStyle, is_frame, to_polars
 from foldin.data.log.events import EventLog, log_from_table, with_items
 from foldin.data.log.formats import open_table
-from foldin.data.log.items import COMPANIONS, open_items
+from foldin.data.log.items import COMPANIONS, items_of, open_items
 from foldin.data.log.options import ReadOptions, takes_read_options
 from foldin.data.log.report import ReadReport
 from foldin.data.log.roles import find_roles
 from foldin.errors import DataError
 
-__all__ = ["LOG_NAMES", "read_log"]
+__all__ = ["LOG_NAMES", "read_file", "read_frame"]
 
 # What a folder's log is called in the public data sets, in order of preference.
 LOG_NAMES = ("ratings.csv", "ratings.dat", "u.data", "ratings_ordered.csv.gz", "sequences.txt", "user_artists.dat")
@@ -32,7 +33,7 @@ def _log_file(path: Path) -> Path:
 
 
 @takes_read_options
-def read_log(path: str | Path, *, progress: Callable[[str], None] | None = None, **options: Any) -> EventLog:
+def read_file(path: str | Path, *, progress: Callable[[str], None] | None = None, **options: Any) -> EventLog:
     """The validated log of a file or folder.
 
     Args:
@@ -72,10 +73,47 @@ def read_log(path: str | Path, *, progress: Callable[[str], None] | None = None,
         report = report.noted(table.height, remark)
     say("checking and sorting")
     log = log_from_table(table, columns, report, chosen)
-    if chosen.items is not None:
-        found, notes = open_items(Path(chosen.items), ids=log.items["item"])
-        return with_items(log, found, str(chosen.items), notes)
-    return _with_companion(log, file)
+    return _with_companion(log, file) if chosen.items is None else _with_items(log, chosen.items)
+
+
+@takes_read_options
+def read_frame(frame: Any, **options: Any) -> EventLog:
+    """The validated log of a table.
+
+    Args:
+        frame: of pandas, Polars, PyArrow, or any with the Arrow stream interface; one row for each event. Columns are found by
+            their names, as those of a file.
+        options: as in `ReadOptions`; `format` and `encoding` have no meaning here.
+
+    Raises:
+        DataError: no table, or values that cannot be used; the message gives the column and the first row.
+    """
+    chosen = ReadOptions(**options)
+    if given := [name for name in ("format", "encoding") if getattr(chosen, name) is not None]:
+        raise DataError(f"the table has no {given[0]}: it is not a file")
+    table, library = to_polars(frame)
+    roles = find_roles(table.lazy(), chosen.said(), "the table")
+    columns = roles.columns
+    report = ReadReport(source="the table", format=library, columns=columns.roles(), rows=table.height)
+    for remark in roles.remarks:
+        report = report.noted(table.height, remark)
+    style = FrameStyle(library=library, user=_id_type(table[columns.user]), item=_id_type(table[columns.item]))
+    log = replace(log_from_table(table.select(columns.roles().values()), columns, report, chosen), style=style)
+    return log if chosen.items is None else _with_items(log, chosen.items)
+
+
+def _id_type(ids: pl.Series) -> pl.DataType:
+    """The type of ids, where text can be brought back to it; a gap makes whole numbers floating-point."""
+    return pl.Int64() if ids.dtype.is_float() and ids.null_count() + int(ids.is_nan().sum()) else ids.dtype
+
+
+def _with_items(log: EventLog, items: Any) -> EventLog:
+    """The log with titles and features of items from a file or a table."""
+    if is_frame(items):
+        found, notes = items_of(to_polars(items, "the table of items")[0], "the table of items", ids=log.items["item"])
+        return with_items(log, found, "the table of items", notes)
+    found, notes = open_items(Path(items), ids=log.items["item"])
+    return with_items(log, found, str(items), notes)
 
 
 def _with_companion(log: EventLog, file: Path) -> EventLog:

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from foldin.data.catalog import Catalog
+from foldin.data.frames import FrameStyle
 from foldin.data.histories import Histories
 from foldin.data.log.report import ReadReport
 from foldin.errors import SplitError
@@ -69,6 +70,7 @@ class Split:
         seed: seed of the random choices; None for a protocol without any.
         report: how the log was read, and which events the protocol dropped.
         kinds: names of the kinds of events, by the codes in the histories.
+        style: library and types of ids of the table that the log came from.
     """
 
     train: Histories
@@ -80,13 +82,13 @@ class Split:
     seed: int | None
     report: ReadReport
     kinds: tuple[str, ...] = ()
+    style: FrameStyle = field(default_factory=FrameStyle)
 
     def fingerprint(self) -> str:
-        """SHA-256 of the training histories, the held-out users, the item ids and the names of kinds, in hexadecimal."""
+        """SHA-256 of the training histories, the held-out users and the item ids, in hexadecimal."""
         parts = [self.train, *(h for held in (self.validation, self.test) for h in (held.fold_in, held.targets))]
         digest = hashlib.sha256("".join(part.fingerprint() for part in parts).encode())
         digest.update("\0".join(self.catalog.ids).encode())
-        digest.update("\0".join(self.kinds).encode())
         return digest.hexdigest()
 
 

@@ -49,4 +49,5 @@ def last_out(log: EventLog, *, min_events: int = 3) -> Split:
         seed=None,
         report=report,
         kinds=log.kinds,
+        style=log.style,
     )

@@ -79,6 +79,7 @@ def strong(
         seed=seed,
         report=report,
         kinds=log.kinds,
+        style=log.style,
         **held,
     )
 

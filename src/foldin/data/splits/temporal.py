@@ -54,6 +54,7 @@ def temporal(log: EventLog, *, validation_share: float = 0.1, test_share: float 
         seed=None,
         report=report,
         kinds=log.kinds,
+        style=log.style,
         **held,
     )
 
