@@ -36,10 +36,14 @@ def test_of_the_models_it_depends_on_those_that_the_script_names(kept):
     assert not {f"src/foldin/models/{name}.py" for name in others} & found
 
 
-def test_comments_and_docstrings_are_no_change(kept):
+def test_comments_docstrings_and_messages_are_no_change(kept):
     one = 'def f(x):\n    """Twice x."""\n    return 2 * x  # twice\n'
     assert kept._code(one) == kept._code("def f(x):\n    return (2\n        * x)\n")
     assert kept._code(one) != kept._code("def f(x):\n    return 3 * x\n")
+    error = "def f(x):\n    raise ValueError({!r})\n"
+    assert kept._code(error.format("bad x")) == kept._code(error.format("x is bad"))
+    assert kept._code("a: int = setting(3, 'Three.', low=1)") == kept._code("a: int = setting(3, 'Of three.', low=1)")
+    assert kept._code("a: int = setting(3, 'Three.', low=1)") != kept._code("a: int = setting(4, 'Three.', low=1)")
 
 
 def test_every_kept_result_has_a_line(kept, capsys, monkeypatch):
@@ -84,6 +88,6 @@ def test_an_earlier_one_when_all_of_its_cases_are_the_same(kept, golden):
 
 
 def test_every_case_that_is_named_is_a_golden_one(kept):
-    from tests.golden.record import CASES
+    from tests.golden import generative, record
 
-    assert {case for cases in kept.CASES.values() for case in cases} <= set(CASES)
+    assert {case for cases in kept.CASES.values() for case in cases} <= {*record.CASES, *generative.CASES}
