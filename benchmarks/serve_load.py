@@ -92,13 +92,13 @@ def serving(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], int]]:
 def run_of(folder: Path, data: Path) -> tuple[Path, list[str]]:
     """A RecVAE of full size, trained for long enough to have a peaked distribution."""
     from foldin.data import Source
-    from foldin.experiment import save, train
+    from foldin.experiment import train
     from foldin.models import RecVAEConfig
 
     source = Source(path=str(data / "ml-1m-strong"))
     split = source.split()
     trained = train(split, RecVAEConfig(batch_size=250), epochs=2)
-    save(folder / "recvae", split, trained, source=source.as_dict(), seed=0)
+    trained.save(folder / "recvae")
     return folder / "recvae", split.catalog.ids
 
 

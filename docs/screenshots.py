@@ -14,7 +14,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from foldin.data import EMBEDDED, Source
-from foldin.experiment import save, train
+from foldin.experiment import train
 from foldin.models import EASEConfig, FromLog, LDAConfig, MultVAEConfig, SemanticIdsConfig
 from foldin.training import Config
 
@@ -35,7 +35,7 @@ def trained(folder: Path) -> list[Path]:
     source = Source(path=EMBEDDED, min_rating=4.0, protocol="strong", held_out=100)
     split = source.split()
     for name, config in MODELS.items():
-        save(folder / name, split, train(split, config), source=source.as_dict(), seed=0)
+        train(split, config).save(folder / name)
     return [folder / name for name in MODELS]
 
 

@@ -9,7 +9,7 @@ import torch
 from harness import arguments, write
 
 from foldin.data import Source
-from foldin.experiment import save, train
+from foldin.experiment import train
 from foldin.inference import Annealing
 from foldin.models import config_class
 from foldin.reports.explanation import explain
@@ -41,7 +41,7 @@ def main() -> None:
         epochs = 1 if options.tiny else None
         one = train(split, config_class(name)().with_settings(settings), epochs=epochs, patience=15)
         with tempfile.TemporaryDirectory() as folder:
-            save(Path(folder) / "run", split, one, source=source.as_dict(), seed=0)
+            one.save(Path(folder) / "run")
             run = load_run(Path(folder) / "run")
             start = time.perf_counter()
             content = explain(

@@ -2,19 +2,22 @@
 
 import foldin
 
-split = foldin.Source(path="movielens-small", min_rating=4).split()
-trained = foldin.train(split, foldin.MultVAE(latent_dim=64))
-trained.evaluation.summary()["ndcg@100"]
+log = foldin.read_log(frame)  # a table, a file, or the name of a public data set
+run = foldin.train(foldin.split(log, "strong"), foldin.MultVAE(latent_dim=64))
+run.evaluation.summary()["ndcg@100"]
+run.recommend(["u1", "u7"], k=10)
+run.save("runs/films")
 
 At the top level a model's name is its configuration, which knows its class; the classes are in `foldin.models`.
 """
 
 from importlib.metadata import version
 
-from foldin.data import Catalog, EventLog, HeldOut, Histories, Source, Split, read_given, read_log, split_log
+from foldin.data import Catalog, EventLog, HeldOut, Histories, Source, Split, read_given, read_log
+from foldin.data import split_log as split
 from foldin.errors import FoldinError
 from foldin.evaluation import Evaluation, ValidationMetric, evaluate
-from foldin.experiment import Trained, build_model, save, train
+from foldin.experiment import Trained, build_model, train
 from foldin.models import MODELS, Recommender, capability
 from foldin.models import ALSConfig as ALS
 from foldin.models import DiffRecConfig as DiffRec
@@ -32,8 +35,9 @@ from foldin.models import RecVAEConfig as RecVAE
 from foldin.models import SASRecConfig as SASRec
 from foldin.models import SemanticIdsConfig as SemanticIds
 from foldin.models import TDiffRecConfig as TDiffRec
-from foldin.ranking import Eligibility, RankedLists, rank
-from foldin.runs import Run, load_run
+from foldin.ranking import Eligibility, PosteriorSample, RankedLists, rank
+from foldin.runs import Run
+from foldin.runs import load_run as load
 from foldin.training import FitResult, fit
 
 __version__ = version("foldin")
@@ -60,6 +64,7 @@ __all__ = [
     "MultVAE",
     "PoissonFactorization",
     "Popularity",
+    "PosteriorSample",
     "RankedLists",
     "RecVAE",
     "Recommender",
@@ -76,11 +81,10 @@ __all__ = [
     "capability",
     "evaluate",
     "fit",
-    "load_run",
+    "load",
     "rank",
     "read_given",
     "read_log",
-    "save",
-    "split_log",
+    "split",
     "train",
 ]

@@ -12,6 +12,7 @@
     │   └── CapacityError    what was asked for needs more memory than is free
     ├── ShapeError           arrays that must agree in size do not
     ├── UnknownItemError     an item id or title that is not in the catalog
+    ├── UnknownUserError     a user id whose history is not known
     ├── RunError             a run directory is missing, unfinished, damaged or of another version
     ├── FitError             training cannot go on (a loss that is not finite, a plan with no phases)
     ├── EventStoreError      the database of events cannot be reached, is full or is of a later version
@@ -41,6 +42,7 @@ __all__ = [
     "SplitError",
     "UnknownItemError",
     "UnknownModelError",
+    "UnknownUserError",
 ]
 
 
@@ -82,6 +84,10 @@ class UnknownModelError(ConfigError):
 
 class ShapeError(FoldinError):
     """Arrays that must agree in size do not."""
+
+
+class UnknownUserError(FoldinError):
+    """A user id whose history is not known."""
 
 
 class UnknownItemError(FoldinError):

@@ -11,7 +11,7 @@ import torch
 from foldin.data import Catalog, HeldOut, Histories
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.evaluation import LOG_LIKELIHOOD, evaluate, fit_temperature
-from foldin.experiment import report, save, train
+from foldin.experiment import report, train
 from foldin.models import (
     BCE,
     EASE,
@@ -135,7 +135,7 @@ def test_binary_losses_give_no_density_until_a_temperature_does(loss, split, tmp
     content = report(split, {"sasrec": one}, data="made", seed=0)
     json.dumps(content, allow_nan=False)
     assert content["models"]["sasrec"]["calibration"]["temperature"] == one.calibration.temperature
-    save(tmp_path / "run", split, one, source={"path": "made"}, seed=0)
+    one.save(tmp_path / "run")
     loaded = load_run(tmp_path / "run")
     users = split.test.fold_in.rows(0, 5)
     assert loaded.model.has_likelihood

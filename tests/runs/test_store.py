@@ -3,6 +3,7 @@
 import json
 import pickle
 import re
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from foldin.data import Catalog, strong
 from foldin.errors import RunError
-from foldin.experiment import save, split_of_run, train
+from foldin.experiment import split_of_run, train
 from foldin.files import read_tensors, write_atomically, write_tensors
 from foldin.models import MultVAEConfig, Popularity
 from foldin.runs import load_run, save_run
@@ -23,9 +24,9 @@ from tests.damage import change_info, change_model
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
-    split = strong(make_log(), held_out=20)
+    split = replace(strong(make_log(), held_out=20), source={"path": "made"})
     one = train(split, MultVAEConfig(hidden_dims=(), latent_dim=4, epochs=2, batch_size=40))
-    save(folder, split, one, source={"path": "made"}, seed=0)
+    one.save(folder)
     return folder
 
 
@@ -156,13 +157,12 @@ def test_a_folder_with_somebody_s_files_is_left_as_it_is(tmp_path):
 
 
 def test_a_source_that_could_not_be_used_again_is_refused(run, tmp_path):
-    split = strong(make_log(), held_out=20)
-    one = train(split, "popularity")
+    one = train(strong(make_log(), held_out=20), "popularity")
     for source in ({"pth": "x.csv"}, {"path": 5}, {"seed": 1}):
         with pytest.raises(RunError, match="source of the log cannot be used"):
-            save(tmp_path / "run", split, one, source=source, seed=0)
+            replace(one, split=replace(one.split, source=source)).save(tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    save(tmp_path / "run", split, one, source={}, seed=0)
+    one.save(tmp_path / "run")
     with pytest.raises(RunError, match=r"has no source: .* name it with --data"):
         split_of_run(load_run(tmp_path / "run"), None)
     change_info(tmp_path / "run", source={"pth": "x.csv"})

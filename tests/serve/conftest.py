@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from foldin.data import Catalog, Source
-from foldin.experiment import save, train
+from foldin.experiment import train
 from foldin.models import MODELS, MultVAE, MultVAEConfig
 from foldin.runs import save_run
 from foldin.serve import EventStore, KeyRing, Limits, Registry, Service, Telemetry, connect, make_app
@@ -56,7 +56,7 @@ def make_judged_run(folder: Path) -> Path:
     source = Source(path=str(log), protocol="strong", held_out=10)
     split = source.split()
     trained = train(split, MODELS["multvae"](**{**SETTINGS["multvae"], "epochs": 6}))
-    save(folder, split, trained, source=source.as_dict(), seed=0)
+    trained.save(folder)
     return folder
 
 

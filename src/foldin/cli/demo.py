@@ -13,7 +13,7 @@ from foldin.cli.recommend import as_rows, list_table, single_ranker
 from foldin.cli.tables import metrics_table, show_tests
 from foldin.data import EMBEDDED, Histories, Source, split_log
 from foldin.errors import ConfigError, RunError
-from foldin.experiment import report, save, train
+from foldin.experiment import report, train
 from foldin.models import EASEConfig, MultVAEConfig, PopularityConfig
 from foldin.ranking import Exact, rank
 from foldin.runs import check_target, is_finished, load_run
@@ -83,7 +83,7 @@ def _demo(titles: tuple[str, ...], folder: str | None, seed: int, *, serve: bool
     model, catalog = trained["multvae"].model, split.catalog
     # The lists below come from the saved run, so that they are what `foldin recommend` would show.
     target = Path(folder) if folder is not None else scratch / "multvae"
-    save(target, split, trained["multvae"], source=source.as_dict(), seed=seed)
+    trained["multvae"].save(target)
     model = load_run(target).model
     lengths = split.test.fold_in.lengths
     user = int(np.argmin(np.abs(lengths - 12)))

@@ -9,7 +9,7 @@ from foldin.cli.options import JSON, ModelName, fit_options, read_options, setti
 from foldin.cli.output import FitBar, json_out, out, status, working
 from foldin.cli.tables import metrics_table, show_calibrations
 from foldin.errors import RunError
-from foldin.experiment import choose_device, report, save, train, unused
+from foldin.experiment import choose_device, report, train, unused
 from foldin.models import config_class
 from foldin.runs import check_target, is_finished
 from foldin.training import CHECKPOINT, Stopped
@@ -82,7 +82,7 @@ def command(
         )
     if one.result.stopped is Stopped.INTERRUPTED:
         status(f"interrupted: the best weights so far are saved in {target}; --resume continues from the last epoch")
-    save(target, split, one, source=source.as_dict(), seed=seed)
+    one.save(target)
     content = {**report(split, {name: one}, data=path, seed=seed), "run": str(target)}
     if as_json:
         json_out(content)

@@ -2,11 +2,12 @@
 
 from foldin.data.catalog import Catalog
 from foldin.data.examples import Examples
-from foldin.data.filters import Condition, Filters, conditions
+from foldin.data.filters import Condition, Filters, conditions, conditions_of
 from foldin.data.frames import FrameStyle, is_frame, to_polars
 from foldin.data.histories import Histories, gather_ranges
 from foldin.data.images import IMAGES, Pictures, PublicPictures, load_pictures, read_idx
 from foldin.data.indices import Indices, check_indices, count_of, whole_numbers
+from foldin.data.known import KnownUsers
 from foldin.data.log.columns import Columns
 from foldin.data.log.events import EventLog, log_from_table
 from foldin.data.log.formats import FORMATS
@@ -42,6 +43,7 @@ __all__ = [
     "HeldOut",
     "Histories",
     "Indices",
+    "KnownUsers",
     "Note",
     "Pictures",
     "PublicPictures",
@@ -54,6 +56,7 @@ __all__ = [
     "cache_folder",
     "check_indices",
     "conditions",
+    "conditions_of",
     "count_of",
     "download",
     "gather_ranges",

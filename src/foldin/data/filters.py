@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,7 @@ from foldin.data.catalog import Catalog
 from foldin.errors import ConfigError
 from foldin.tensors import Array, Bool
 
-__all__ = ["Condition", "Filters", "conditions"]
+__all__ = ["Condition", "Filters", "conditions", "conditions_of"]
 
 Value = str | bool | int | float  # of a feature, in the type of its column
 _SEPARATOR = "|"  # MovieLens': 'Comedy|Drama' is a film of both genres
@@ -178,9 +179,21 @@ def conditions(text: str, where: str) -> dict[str, Condition]:
         found = json.loads(text)
     except ValueError as error:
         raise ConfigError(f"{where}: {text[:60]!r} is no JSON: {error}") from None
+    return conditions_of(found, where)
+
+
+def conditions_of(found: Any, where: str) -> dict[str, Condition]:
+    """Conditions by feature, from mappings such as `{"genres": {"any_of": ["Comedy"]}}`.
+
+    Args:
+        where: how errors call them.
+
+    Raises:
+        ConfigError: another structure.
+    """
     names = [field.name for field in fields(Condition)]
     made = {}
-    if not isinstance(found, dict) or not all(isinstance(one, dict) for one in found.values()):
+    if not isinstance(found, Mapping) or not all(isinstance(one, Mapping) for one in found.values()):
         raise ConfigError(
             f'{where}: an object of conditions was expected, such as {{"genres": {{"any_of": ["Comedy"]}}}}'
         )
@@ -189,13 +202,13 @@ def conditions(text: str, where: str) -> dict[str, Condition]:
             if key not in names:
                 raise ConfigError(f"{where}: {name}: no condition {key!r}; there are {', '.join(names)}")
             if key.endswith("_of"):
-                fits = isinstance(value, list) and all(isinstance(one, Value) for one in value)
+                fits = isinstance(value, list | tuple) and all(isinstance(one, Value) for one in value)
             elif key == "contains":
                 fits = isinstance(value, str)
             else:
                 fits = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
                 fits = fits and abs(value) <= sys.float_info.max
             if not fits:
-                raise ConfigError(f"{where}: {name}: {key}: {json.dumps(value)[:60]} does not fit")
+                raise ConfigError(f"{where}: {name}: {key}: {json.dumps(value, default=repr)[:60]} does not fit")
         made[name] = Condition(**asked)
     return made

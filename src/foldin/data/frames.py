@@ -3,6 +3,7 @@
 Inside foldin a table is one of Polars. pandas is converted through PyArrow where that is installed, else column by column.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +31,16 @@ class FrameStyle:
     user: pl.DataType = field(default_factory=pl.String)
     item: pl.DataType = field(default_factory=pl.String)
 
+    def as_dict(self) -> dict[str, str]:
+        """The style as JSON."""
+        return {"library": self.library, "user": _type_name(self.user), "item": _type_name(self.item)}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, str]) -> "FrameStyle":
+        """The style of `as_dict`; ids of a type that is not known here are text."""
+        kinds = {role: getattr(pl, stored.get(role, "String"), pl.String) for role in ("user", "item")}
+        return cls(library=stored.get("library", "polars"), user=kinds["user"](), item=kinds["item"]())
+
     def native(self, table: pl.DataFrame) -> Any:
         """The table in the caller's library, with ids of the caller's types in the columns `user` and `item`.
 
@@ -50,6 +61,11 @@ class FrameStyle:
             return nw.from_dict(table.to_dict(as_series=False), backend=backend).to_native()
         except ImportError as error:
             raise MissingExtraError(self.library, self.library, f"tables of {self.library}") from error
+
+
+def _type_name(kind: pl.DataType) -> str:
+    """The name of a type of ids without parameters; categories are text to who reads them elsewhere."""
+    return type(kind).__name__ if kind.is_integer() or kind.is_float() else "String"
 
 
 def _of_type(ids: pl.Series, kind: pl.DataType) -> pl.Series:

@@ -82,13 +82,14 @@ class Source(ReadOptions):
         if self.given:
             if self.min_rating is not None or self.item_events > 1 or self.core or self.min_events is not None:
                 raise SplitError(f"{self.path}: the folder is already split; filters would change the published split")
-            return read_given(self.path, fold_in=self.fold_in, **self.reading())
+            return replace(read_given(self.path, fold_in=self.fold_in, **self.reading()), source=self.as_dict())
         if self.fold_in != "train":
             raise SplitError(f"{self.path}: fold_in = {self.fold_in!r} needs a folder of train, valid and test")
         log = self.log(progress=progress, download_progress=download_progress)
-        return split_log(
+        split = split_log(
             log, self.protocol or "strong", held_out=self.held_out, min_events=self.min_events, seed=self.seed
         )
+        return replace(split, source=self.as_dict())
 
     def as_dict(self) -> dict[str, Any]:
         """The fields that differ from their defaults, as JSON; an existing path is made absolute."""

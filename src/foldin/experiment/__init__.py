@@ -2,8 +2,9 @@
 
 from foldin.experiment.environment import choose_device, versions
 from foldin.experiment.reporting import report
-from foldin.experiment.saving import save, source_of_run, split_of_run
-from foldin.experiment.training import Trained, build_model, check_targets, train, unused
+from foldin.experiment.sources import source_of_run, split_of_run
+from foldin.experiment.trained import Trained
+from foldin.experiment.training import build_model, check_targets, train, unused
 
 __all__ = [
     "Trained",
@@ -11,7 +12,6 @@ __all__ = [
     "check_targets",
     "choose_device",
     "report",
-    "save",
     "source_of_run",
     "split_of_run",
     "train",

@@ -8,7 +8,7 @@ from foldin.evaluation import (
     LOG_LIKELIHOOD,
     compare_models,
 )
-from foldin.experiment.training import Trained
+from foldin.experiment.trained import Trained
 
 __all__ = ["report"]
 

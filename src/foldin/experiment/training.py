@@ -1,7 +1,6 @@
 """One model, trained on a split and evaluated on its test users."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,17 @@ from foldin.errors import ConfigError, FitError, ShapeError, SplitError
 from foldin.evaluation import (
     DEFAULT_METRICS,
     Calibration,
-    Evaluation,
     ValidationMetric,
     evaluate,
     fit_temperature,
     parse_metric,
 )
+from foldin.experiment.trained import Trained
 from foldin.memory import allocating
 from foldin.models import ItemFeatures, Recommender, capability, config_of, model_name
-from foldin.training import Config, FitResult, Progress, Stopped, fit
+from foldin.training import Config, Progress, Stopped, fit
 
-__all__ = ["Trained", "build_model", "check_targets", "train", "unused"]
+__all__ = ["build_model", "check_targets", "train", "unused"]
 
 
 def build_model(
@@ -73,28 +72,6 @@ def unused(split: Split) -> list[str]:
     if len(several) < 2:
         return []
     return [f"every event counts alike in training, whatever its kind ({', '.join(several)})"]
-
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """A model, how its training went, and what it does on the test users.
-
-    Args:
-        calibration: the temperature that was fitted on the validation users, if one was asked for; or why there is none.
-    """
-
-    name: str
-    model: Recommender
-    result: FitResult
-    evaluation: Evaluation
-    calibration: Calibration | str | None = None
-
-    def calibrated(self) -> dict[str, Any]:
-        """The calibration as data; empty where none was asked for."""
-        found = self.calibration
-        if found is None:
-            return {}
-        return {"calibration": {"failed": found} if isinstance(found, str) else found.as_dict()}
 
 
 def train(
@@ -159,7 +136,7 @@ def train(
             train_users=len(split.train),
             progress=evaluating,
         )
-    return Trained(name, model, result, evaluation, calibration)
+    return Trained(name, model, result, evaluation, split, seed, calibration)
 
 
 def _calibrated(model: Recommender, split: Split) -> Calibration | str:

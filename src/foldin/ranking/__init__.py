@@ -9,6 +9,7 @@ from foldin.ranking.lists import RankedLists, Spread
 from foldin.ranking.named import RANKERS, ranker_of
 from foldin.ranking.posterior import PosteriorSample, WithSpread
 from foldin.ranking.ranker import Ranker, rank
+from foldin.ranking.similar import similar_items
 from foldin.ranking.temperature import Gumbel
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "ranker_of",
     "recall_against",
     "scores",
+    "similar_items",
 ]

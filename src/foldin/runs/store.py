@@ -7,6 +7,7 @@ A run directory holds
     history.jsonl         one line an epoch
     metrics.json          the report on held-out users
     per_user.parquet      each user's metrics
+    histories.parquet     the users' histories, if they were asked for
     run.json              how it was made, and the SHA-256 of every other file; written last
     checkpoint.safetensors during training
 """
@@ -14,14 +15,14 @@ A run directory holds
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import torch
 
-from foldin.data import Catalog
+from foldin.data import Catalog, EventLog, FrameStyle, KnownUsers, ReadOptions
 from foldin.errors import FoldinError, RunError
 from foldin.files import (
     FORMAT_VERSION,
@@ -34,6 +35,7 @@ from foldin.files import (
 )
 from foldin.models import MODELS, ItemFeatures, Recommender, capability, config_class, model_name
 from foldin.models.registry import ENTRY_POINTS
+from foldin.runs.fitted import Fitted, Parts
 from foldin.training import CHECKPOINT
 
 __all__ = ["Run", "check_target", "is_finished", "load_run", "save_run"]
@@ -49,7 +51,7 @@ def _own_digest(content: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class Run(Fitted):
     """A finished run, loaded.
 
     Args:
@@ -58,6 +60,8 @@ class Run:
         model: ready to score.
         catalog: its items.
         info: `run.json`: data and its fingerprint, protocol, seed, versions, timings.
+        known: users whose histories were saved with the run, or attached.
+        style, reading: see `Fitted`.
     """
 
     folder: Path
@@ -65,6 +69,19 @@ class Run:
     model: Recommender
     catalog: Catalog
     info: dict[str, Any]
+    known: KnownUsers | None = None
+    style: FrameStyle = field(default_factory=FrameStyle)
+    reading: ReadOptions = field(default_factory=ReadOptions)
+
+    def _parts(self) -> Parts:
+        return Parts(self.model, self.catalog, self.style, self.reading)
+
+    def _known_users(self) -> KnownUsers | None:
+        return self.known
+
+    def attach(self, log: EventLog) -> "Run":
+        """The run with the histories of the users of a log, so that lists can be asked for by their ids."""
+        return replace(self, known=KnownUsers.of_log(log, self.catalog))
 
 
 def save_run(
@@ -76,6 +93,9 @@ def save_run(
     history: Sequence[Mapping[str, Any]] = (),
     metrics: Mapping[str, Any] | None = None,
     per_user: pl.DataFrame | None = None,
+    known: KnownUsers | None = None,
+    style: FrameStyle | None = None,
+    reading: ReadOptions | None = None,
     keep_checkpoint: bool = False,
 ) -> None:
     """Write a run directory; `run.json`, which makes it a finished one, comes last.
@@ -107,10 +127,15 @@ def save_run(
     if per_user is not None:
         write_atomically(folder / "per_user.parquet", per_user.write_parquet)
         names.append("per_user.parquet")
+    if known is not None:
+        write_atomically(folder / "histories.parquet", known.table().write_parquet)
+        names.append("histories.parquet")
     content = {
         "format_version": FORMAT_VERSION,
         "model": name,
         **info,
+        **({} if style is None else {"frames": style.as_dict()}),
+        **({} if reading is None else {"reading": reading.differing()}),
         "files": {one: _sha256(folder / one) for one in names},
     }
     write_json(folder / "run.json", {**content, "digest": _own_digest(content)})
@@ -128,7 +153,7 @@ def _check_run(folder: Path, model: Recommender, catalog: Catalog, content: Mapp
         )
     if len(catalog) != model.n_items:
         raise RunError(f"{folder}: the model knows {model.n_items} items, the catalog {len(catalog)}")
-    if taken := sorted({"format_version", "model", "files", "digest"} & content["info"].keys()):
+    if taken := sorted({"format_version", "model", "files", "digest", "frames", "reading"} & content["info"].keys()):
         raise RunError(f"{folder}: info has {taken[0]!r}, which run.json has itself")
     for what, one in content.items():
         try:
@@ -232,4 +257,13 @@ def load_run(folder: str | Path, *, device: str | torch.device = "cpu") -> Run:
     featured = capability(model, ItemFeatures)
     if featured is not None:
         featured.describe(catalog)
-    return Run(folder=folder, name=name, model=model, catalog=catalog, info=info)
+    histories = folder / "histories.parquet"
+    try:
+        known = KnownUsers.of_table(pl.read_parquet(histories), len(catalog)) if histories.is_file() else None
+        style = FrameStyle.from_dict(info.get("frames", {}))
+        reading = ReadOptions(**info.get("reading", {}))
+    except (FoldinError, TypeError, KeyError) as error:
+        raise RunError(f"{folder}: what is stored of the log cannot be used: {error}") from error
+    return Run(
+        folder=folder, name=name, model=model, catalog=catalog, info=info, known=known, style=style, reading=reading
+    )

@@ -7,6 +7,7 @@ kind), each user's events in order.
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -38,6 +39,7 @@ class EventLog:
         items: `item` (external id), and `title` and features if the log has them, in index order.
         report: how the log was read, and which events were dropped.
         style: library and types of ids of the table that the log came from.
+        reading: how it was read, with the names of the columns that were found.
         kinds: names of the kinds of events, by the codes in `histories.kinds`; "" for events without one.
     """
 
@@ -47,6 +49,7 @@ class EventLog:
     report: ReadReport
     kinds: tuple[str, ...] = ()
     style: FrameStyle = field(default_factory=FrameStyle)
+    reading: ReadOptions = field(default_factory=ReadOptions)
 
     def keep(self, users: Int64[Array, " kept"], items: Int64[Array, " kept_items"], why: str) -> "EventLog":
         """The log of some users and items, re-indexed; the dropped events are counted in a note with the text `why`."""
@@ -165,7 +168,9 @@ def log_from_table(
         report = report.dropped(int((~keep_one).sum()), f"repeated events of a user with an item ({kept})")
         histories = histories.where(keep_one)
     table = pl.DataFrame({"item": item_ids})
-    log = EventLog(histories=histories, users=users, items=table, report=report, kinds=kind_names)
+    found: Any = columns.roles()
+    reading = replace(options, **found, items=None)
+    log = EventLog(histories=histories, users=users, items=table, report=report, kinds=kind_names, reading=reading)
     return log if items is None else with_items(log, items, "the table of items")
 
 

@@ -4,7 +4,9 @@ Models are given `Split.train`, which is `Histories`; targets are in `HeldOut`, 
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,6 +14,7 @@ import polars as pl
 from foldin.data.catalog import Catalog
 from foldin.data.frames import FrameStyle
 from foldin.data.histories import Histories
+from foldin.data.log.options import ReadOptions
 from foldin.data.log.report import ReadReport
 from foldin.errors import SplitError
 
@@ -71,6 +74,8 @@ class Split:
         report: how the log was read, and which events the protocol dropped.
         kinds: names of the kinds of events, by the codes in the histories.
         style: library and types of ids of the table that the log came from.
+        reading: how the log was read.
+        source: what `Source.as_dict` gives, if the log can be read again from there.
     """
 
     train: Histories
@@ -83,6 +88,8 @@ class Split:
     report: ReadReport
     kinds: tuple[str, ...] = ()
     style: FrameStyle = field(default_factory=FrameStyle)
+    reading: ReadOptions = field(default_factory=ReadOptions)
+    source: Mapping[str, Any] = field(default_factory=dict)
 
     def fingerprint(self) -> str:
         """SHA-256 of the training histories, the held-out users and the item ids, in hexadecimal."""

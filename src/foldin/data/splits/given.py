@@ -144,6 +144,7 @@ def read_given(folder: str | Path, *, fold_in: str = "train", **options: Any) ->
         protocol="given",
         seed=None,
         report=report,
+        reading=chosen,
     )
 
 

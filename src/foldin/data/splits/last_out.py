@@ -50,4 +50,5 @@ def last_out(log: EventLog, *, min_events: int = 3) -> Split:
         report=report,
         kinds=log.kinds,
         style=log.style,
+        reading=log.reading,
     )

@@ -80,7 +80,9 @@ def strong(
         report=report,
         kinds=log.kinds,
         style=log.style,
-        **held,
+        reading=log.reading,
+        validation=held["validation"],
+        test=held["test"],
     )
 
 

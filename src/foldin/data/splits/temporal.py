@@ -55,7 +55,9 @@ def temporal(log: EventLog, *, validation_share: float = 0.1, test_share: float 
         report=report,
         kinds=log.kinds,
         style=log.style,
-        **held,
+        reading=log.reading,
+        validation=held["validation"],
+        test=held["test"],
     )
 
 

@@ -1,11 +1,7 @@
 """Queries that need no user: items by text, similar items, and the models in service."""
 
-import torch
-from torch.nn import functional as F
-
-from foldin.data import Histories
-from foldin.models import DotProduct, PosteriorSampler, capability
-from foldin.ranking import rank
+from foldin.models import PosteriorSampler, capability
+from foldin.ranking import similar_items
 from foldin.serve.engine.registry import Registry
 from foldin.serve.limits import bounded
 from foldin.serve.schemas import ItemOut, ItemsOut, ModelOut, ModelsOut
@@ -36,7 +32,6 @@ def search(registry: Registry, text: str, limit: int, model: str | None) -> Item
     return ItemsOut(items=items)
 
 
-@torch.no_grad()
 def similar(registry: Registry, item: str, limit: int, model: str | None) -> ItemsOut:
     """Items similar to one, by the cosine of the model's item vectors; without vectors, the list for a history of that item.
 
@@ -49,18 +44,9 @@ def similar(registry: Registry, item: str, limit: int, model: str | None) -> Ite
     if not catalog.known([item]):
         bounded(item, "item")
     (at,) = catalog.indices([item])
-    vectored = capability(own, DotProduct)
-    if vectored is not None:
-        vectors = F.normalize(vectored.item_vectors()[0], dim=1)
-        cosine = vectors @ vectors[at]
-        cosine[at] = -torch.inf
-        best = torch.sort(cosine, descending=True, stable=True).indices[: min(limit, len(catalog) - 1)].tolist()
-        likeness: list[float | None] = [float(cosine[one]) for one in best]
-    else:
-        with deployment.using:
-            alone = rank(own, Histories.from_lists([[at]], len(catalog)), limit)
-        best = [int(one) for one in alone.items[0] if one >= 0]
-        likeness = [None] * len(best)
+    with deployment.using:
+        best, cosines = similar_items(own, at, limit)
+    likeness: list[float | None] = [None] * len(best) if cosines is None else list(cosines)
     counts = catalog.table["count"]
     return ItemsOut(
         items=[

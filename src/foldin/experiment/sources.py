@@ -1,0 +1,51 @@
+"""The log and the split that a run was trained on."""
+
+from dataclasses import replace
+
+from foldin.data import Source, Split
+from foldin.errors import RunError
+from foldin.experiment.trained import source_from
+from foldin.runs import Run
+
+__all__ = ["source_of_run", "split_of_run"]
+
+
+def source_of_run(run: Run) -> Source | None:
+    """Where a run's log came from and how it was read; None for a run that was saved without saying.
+
+    Raises:
+        RunError: what is stored there cannot be used.
+    """
+    stored = run.info.get("source")
+    return source_from(stored, str(run.folder)) if stored else None
+
+
+def split_of_run(run: Run, path: str | None) -> Split:
+    """The split a run was trained on, read again and checked.
+
+    Args:
+        path: the log, where it has moved, or where the run does not say where it came from.
+
+    Raises:
+        RunError: the log is another one, or the run does not say where it came from, and neither does `path`.
+    """
+    source = source_of_run(run)
+    if source is None and path is None:
+        raise RunError(
+            f"{run.folder}: the run has no source: it does not say which log it was trained on; name it with --data"
+        )
+    fingerprint = run.info.get("fingerprint")
+    if fingerprint is None:
+        raise RunError(
+            f"{run.folder}: the run has no fingerprint of its log, so no log can be recognized as the one it was trained on"
+        )
+    if source is None:
+        source = Source(path="", protocol=run.info.get("protocol"), seed=run.info.get("split_seed") or 0)
+    if path is not None:
+        source = replace(source, path=path)
+    split = source.split()
+    if split.fingerprint() != fingerprint:
+        raise RunError(
+            f"{run.folder}: the log at {source.path} is not the one it was trained on; name that with --data"
+        )
+    return split

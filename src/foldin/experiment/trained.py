@@ -1,0 +1,115 @@
+"""A trained model with its split, its training and its evaluation: what `train` returns."""
+
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from foldin.data import KnownUsers, Source, Split
+from foldin.errors import RunError
+from foldin.evaluation import Calibration, Evaluation
+from foldin.experiment.environment import versions
+from foldin.models import Recommender
+from foldin.runs import Fitted, Parts, save_run
+from foldin.training import FitResult, Stopped
+
+__all__ = ["Trained", "source_from"]
+
+
+@dataclass(frozen=True, eq=False)
+class Trained(Fitted):
+    """A model, how its training went, and what it does on the test users.
+
+    Args:
+        split: what it was trained and evaluated on.
+        seed: of the training.
+        calibration: the temperature that was fitted on the validation users, if one was asked for; or why there is none.
+    """
+
+    name: str
+    model: Recommender
+    result: FitResult
+    evaluation: Evaluation
+    split: Split
+    seed: int = 0
+    calibration: Calibration | str | None = None
+
+    def _parts(self) -> Parts:
+        return Parts(self.model, self.split.catalog, self.split.style, self.split.reading)
+
+    @cached_property
+    def _everyone(self) -> KnownUsers:
+        return KnownUsers.of_split(self.split)
+
+    def _known_users(self) -> KnownUsers:
+        return self._everyone
+
+    def calibrated(self) -> dict[str, Any]:
+        """The calibration as data; empty where none was asked for."""
+        found = self.calibration
+        if found is None:
+            return {}
+        return {"calibration": {"failed": found} if isinstance(found, str) else found.as_dict()}
+
+    def save(self, folder: str | Path, *, histories: bool = False) -> dict[str, Any]:
+        """Write a run directory, which `foldin.load` reads; returns the content of its `run.json`.
+
+        Args:
+            folder: new or empty, or one that holds a run.
+            histories: whether to save the histories of all users of the split, held-out ones included, so that the loaded run
+                lists for them by their ids.
+
+        Raises:
+            RunError: a source of the split that could not be used again, or what `save_run` refuses.
+        """
+        split, result = self.split, self.result
+        if split.source:
+            source_from(split.source, str(folder))
+        began = time.time() - result.seconds
+        info = {
+            "source": dict(split.source),
+            "fingerprint": split.fingerprint(),
+            "protocol": split.protocol,
+            "seed": self.seed,
+            "split_seed": split.seed,
+            "users": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
+            "items": len(split.catalog),
+            "fit_seconds": round(result.seconds, 3),
+            "stopped": result.stopped,
+            "best_epoch": result.best_epoch,
+            "validation": result.best_metric,
+            "began": datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds"),
+            "versions": versions(),
+            **self.calibrated(),
+        }
+        save_run(
+            Path(folder),
+            model=self.model,
+            catalog=split.catalog,
+            info=info,
+            history=[asdict(record) for record in result.records],
+            metrics=self.evaluation.summary(seed=self.seed),
+            per_user=self.evaluation.per_user,
+            known=self._everyone if histories else None,
+            style=split.style,
+            reading=split.reading,
+            keep_checkpoint=result.stopped is Stopped.INTERRUPTED,
+        )
+        return info
+
+
+def source_from(stored: Any, where: str) -> Source:
+    """The source of `Source.as_dict`.
+
+    Raises:
+        RunError: what is stored cannot be used; the message begins with `where`.
+    """
+    try:
+        source = Source(**stored)
+    except TypeError as error:
+        raise RunError(f"{where}: the source of the log cannot be used: {error}") from error
+    if not isinstance(source.path, str):
+        raise RunError(f"{where}: the source of the log cannot be used: path = {source.path!r}: text was expected")
+    return source

@@ -1,0 +1,138 @@
+"""What a trained model is used for: lists and similar items, from ids and tables to a table of the caller's kind."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from foldin.data import (
+    Catalog,
+    Filters,
+    FrameStyle,
+    KnownUsers,
+    ReadOptions,
+    conditions_of,
+    count_of,
+    is_frame,
+    read_frame,
+    to_polars,
+)
+from foldin.errors import UnknownUserError
+from foldin.models import Recommender, user_key
+from foldin.ranking import Eligibility, Ranker, rank, similar_items
+
+__all__ = ["Fitted", "Parts"]
+
+
+class Parts(NamedTuple):
+    """What lists are made with.
+
+    Args:
+        model: the model.
+        catalog: its items.
+        style: library and types of ids of the log, which results have too.
+        reading: how the log was read, by which tables of events are read too.
+    """
+
+    model: Recommender[Any]
+    catalog: Catalog
+    style: FrameStyle
+    reading: ReadOptions
+
+
+class Fitted(ABC):
+    """A trained model with the catalog of its items, and with the users whose histories are known."""
+
+    @abstractmethod
+    def _parts(self) -> Parts: ...
+
+    @abstractmethod
+    def _known_users(self) -> KnownUsers | None: ...
+
+    def recommend(
+        self,
+        users: Any = None,
+        k: int = 10,
+        *,
+        where: Mapping[str, Mapping[str, Any]] | None = None,
+        allow: Iterable[Any] | None = None,
+        deny: Iterable[Any] | None = None,
+        exclude_seen: bool = True,
+        ranker: Ranker | None = None,
+    ) -> Any:
+        """Lists of recommendations as a table: user, rank, item, title, score or probability, and what the ranker knows beside.
+
+        Args:
+            users: ids of users whose histories are known, or a table of events of any users, new ones included, which is read as
+                the log was; None for all known users.
+            k: length of the lists.
+            where: conditions on features of the items, such as `{"genres": {"none_of": ["Horror"]}}`; see `data.Condition`.
+            allow, deny: ids of the only items that may be listed, and of items that may not.
+            exclude_seen: whether to leave out the items of the user's history.
+            ranker: `Exact` when None.
+
+        Returns:
+            A table of the caller's library: that of `users`, if it is a table, otherwise that of the log.
+
+        Raises:
+            UnknownUserError: an id without a known history.
+            UnknownItemError: an id in `allow` or `deny` that is not in the catalog.
+            ConfigError: a condition that does not fit the features, or a model that lacks what the ranker needs.
+            DataError: a table that cannot be read as events.
+        """
+        model, catalog, *_ = self._parts()
+        asked, style = self._asked(users)
+        eligible = Eligibility.of(
+            asked.histories,
+            exclude_seen=exclude_seen,
+            allow=None if allow is None else catalog.indices(map(str, allow)),
+            deny=None if deny is None else catalog.indices(map(str, deny)),
+            where=None if where is None else Filters(catalog).passing(conditions_of(where, "where")),
+        )
+        keys = [user_key(user) for user in asked.ids]
+        lists = rank(model, asked.histories, k, ranker=ranker, eligible=eligible, keys=keys)
+        return style.native(lists.frame(catalog, asked.ids))
+
+    def similar(self, item: Any, k: int = 10) -> Any:
+        """The items most similar to one, as a table: rank, item, title, similarity.
+
+        The similarity is the cosine of the model's item vectors; of a model without vectors the table has no such column and
+        is the list for a history of this one item.
+
+        Args:
+            item: id of the item, or its title.
+
+        Raises:
+            UnknownItemError: no item has this id or title.
+        """
+        model, catalog, style, _ = self._parts()
+        text = str(item)
+        at = catalog.indices([text])[0] if text in catalog else catalog.find_title(text)
+        items, similarities = similar_items(model, at, count_of(k, "k"))
+        table = pl.DataFrame(
+            {
+                "rank": range(1, len(items) + 1),
+                "item": catalog.table["item"].gather(items),
+                "title": pl.Series(catalog.titles, dtype=pl.String).gather(items),
+            }
+        )
+        if similarities is not None:
+            table = table.with_columns(similarity=pl.Series(similarities, dtype=pl.Float64))
+        return style.native(table)
+
+    def _asked(self, users: Any) -> tuple[KnownUsers, FrameStyle]:
+        _, catalog, style, reading = self._parts()
+        if users is not None and is_frame(users):
+            table, _ = to_polars(users, "the table of users")
+            options = replace(reading.fitting(table.columns), format=None, encoding=None, items=None)
+            log = read_frame(users, **options.reading())
+            return KnownUsers.of_log(log, catalog), replace(log.style, item=style.item)
+        known = self._known_users()
+        if known is None:
+            raise UnknownUserError(
+                "no histories are known: give a table of events, or the log with attach(log), or save them with "
+                "save(folder, histories=True)"
+            )
+        return (known if users is None else known.of(users)), style
