@@ -202,12 +202,7 @@ def pictures() -> str:
 
 
 def _gap_in_words(gap: dict[str, Any], nats: Callable[[Mapping[str, float]], str]) -> str:
-    """The best bound and the parts of the gap; a result kept before they were called bounds has other names for them."""
-    if "best_bound" not in gap:
-        return (
-            f"log p(x) about {nats(gap['log_evidence'])}; of the gap {nats(gap['amortization'])} nats are the encoder's and "
-            f"{nats(gap['approximation'])} the Gaussian's."
-        )
+    """The best bound and the parts of the gap."""
     return (
         f"the best bound on log p(x) {nats(gap['best_bound'])}; of the gap at least {nats(gap['amortization_at_least'])} nats "
         f"are the encoder's, and about {nats(gap['approximation_estimate'])} the Gaussian's."
