@@ -11,6 +11,7 @@ run.save("runs/films")
 At the top level a model's name is its configuration, which knows its class; the classes are in `foldin.models`.
 """
 
+import logging
 from importlib.metadata import version
 
 from foldin.data import Catalog, EventLog, HeldOut, Histories, Source, Split, read_given, read_log
@@ -41,6 +42,8 @@ from foldin.runs import load_run as load
 from foldin.training import FitResult, fit
 
 __version__ = version("foldin")
+
+logging.getLogger("foldin").addHandler(logging.NullHandler())
 
 __all__ = [
     "ALS",

@@ -15,7 +15,7 @@ from foldin.tensors import Array, Int64
 __all__ = ["Catalog"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Catalog:
     """The items of a model, in index order.
 
@@ -56,6 +56,9 @@ class Catalog:
 
     def __len__(self) -> int:
         return self.table.height
+
+    def __repr__(self) -> str:
+        return f"Catalog of {len(self):,} items: {', '.join(self.table.columns)}"
 
     @cached_property
     def ids(self) -> list[str]:

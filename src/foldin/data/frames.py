@@ -16,6 +16,8 @@ from foldin.errors import DataError, MissingExtraError
 __all__ = ["FrameStyle", "is_frame", "to_polars"]
 
 _STREAM = "__arrow_c_stream__"
+_NUMBERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64, pl.Float32, pl.Float64)
+_STORED = {kind.__name__: kind for kind in _NUMBERS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +30,8 @@ class FrameStyle:
     """
 
     library: str = "polars"
-    user: pl.DataType = field(default_factory=pl.String)
-    item: pl.DataType = field(default_factory=pl.String)
+    user: Any = field(default_factory=pl.String)
+    item: Any = field(default_factory=pl.String)
 
     def as_dict(self) -> dict[str, str]:
         """The style as JSON."""
@@ -38,8 +40,8 @@ class FrameStyle:
     @classmethod
     def from_dict(cls, stored: Mapping[str, str]) -> "FrameStyle":
         """The style of `as_dict`; ids of a type that is not known here are text."""
-        kinds = {role: getattr(pl, stored.get(role, "String"), pl.String) for role in ("user", "item")}
-        return cls(library=stored.get("library", "polars"), user=kinds["user"](), item=kinds["item"]())
+        user, item = (_STORED.get(stored.get(role, ""), pl.String)() for role in ("user", "item"))
+        return cls(library=str(stored.get("library", "polars")), user=user, item=item)
 
     def native(self, table: pl.DataFrame) -> Any:
         """The table in the caller's library, with ids of the caller's types in the columns `user` and `item`.
@@ -63,12 +65,12 @@ class FrameStyle:
             raise MissingExtraError(self.library, self.library, f"tables of {self.library}") from error
 
 
-def _type_name(kind: pl.DataType) -> str:
-    """The name of a type of ids without parameters; categories are text to who reads them elsewhere."""
-    return type(kind).__name__ if kind.is_integer() or kind.is_float() else "String"
+def _type_name(kind: Any) -> str:
+    """The name of a numeric type; other ids, such as categories, are stored as text."""
+    return type(kind).__name__ if type(kind).__name__ in _STORED else "String"
 
 
-def _of_type(ids: pl.Series, kind: pl.DataType) -> pl.Series:
+def _of_type(ids: pl.Series, kind: Any) -> pl.Series:
     """Text ids as values of a type; as text where an id has no value of that type."""
     try:
         return ids.cast(kind)

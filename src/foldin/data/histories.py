@@ -31,7 +31,7 @@ def gather_ranges(starts: Int64[Array, " n"], lengths: Int64[Array, " n"]) -> In
     return np.arange(total, dtype=np.int64) + np.repeat(starts - (ends - lengths), lengths)
 
 
-@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True, repr=False)
 class Histories:
     """The events of `len(self)` users, oldest first.
 
@@ -113,6 +113,11 @@ class Histories:
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    def __repr__(self) -> str:
+        beside = [name for name in _BESIDE if getattr(self, name) is not None]
+        known = f", with {', '.join(beside)}" if beside else ""
+        return f"Histories of {len(self):,} users: {self.n_events:,} events over {self.n_items:,} items{known}"
 
     @property
     def n_events(self) -> int:

@@ -10,6 +10,7 @@ import polars as pl
 import torch
 
 from foldin.data import HeldOut, Histories
+from foldin.display import Display, Displayed, estimate
 from foldin.errors import ConfigError, ShapeError
 from foldin.evaluation.beyond import coverage, gini, novelty
 from foldin.evaluation.intervals import share_interval, studentized_interval
@@ -53,8 +54,8 @@ def parse_metric(name: str) -> tuple[str, int]:
     return kind, int(places) if len(places) <= _DIGITS else 10**_DIGITS
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation(Displayed):
     """Results of one model on one group of held-out users.
 
     Args:
@@ -67,6 +68,13 @@ class Evaluation:
     per_user: pl.DataFrame
     overall: dict[str, float]
     without_targets: int
+
+    def display(self) -> Display:
+        rows = [(name, *estimate(entry, 0 if "perplexity" in name else 4)) for name, entry in self.summary().items()]
+        left = f"; {self.without_targets:,} users without a target are left out" if self.without_targets else ""
+        return Display(
+            title=f"Evaluation of {self.per_user.height:,} users{left}", head=("", "mean", "95 % interval"), rows=rows
+        )
 
     @property
     def metrics(self) -> list[str]:

@@ -1,13 +1,14 @@
 """A trained model with its split, its training and its evaluation: what `train` returns."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from foldin.data import KnownUsers, Source, Split
+from foldin.display import Display, Displayed
 from foldin.errors import RunError
 from foldin.evaluation import Calibration, Evaluation
 from foldin.experiment.environment import versions
@@ -18,8 +19,8 @@ from foldin.training import FitResult, Stopped
 __all__ = ["Trained", "source_from"]
 
 
-@dataclass(frozen=True, eq=False)
-class Trained(Fitted):
+@dataclass(frozen=True, eq=False, repr=False)
+class Trained(Fitted, Displayed):
     """A model, how its training went, and what it does on the test users.
 
     Args:
@@ -35,6 +36,15 @@ class Trained(Fitted):
     split: Split
     seed: int = 0
     calibration: Calibration | str | None = None
+
+    def display(self) -> Display:
+        shown = self.evaluation.display()
+        epochs = f", {len(self.result.records):,} epochs" if len(self.result.records) > 1 else ""
+        title = (
+            f"{self.name} trained on {len(self.split.train):,} users and {len(self.split.catalog):,} items in "
+            f"{self.result.seconds:,.1f} s{epochs}. {shown.title}"
+        )
+        return replace(shown, title=title)
 
     def _parts(self) -> Parts:
         return Parts(self.model, self.split.catalog, self.split.style, self.split.reading)

@@ -17,6 +17,7 @@ from foldin.evaluation import (
     fit_temperature,
     parse_metric,
 )
+from foldin.experiment.showing import Showing
 from foldin.experiment.trained import Trained
 from foldin.memory import allocating
 from foldin.models import ItemFeatures, Recommender, capability, config_of, model_name
@@ -98,6 +99,8 @@ def train(
 
     Args:
         config: of the model, or its name, for its defaults.
+        progress: receives a call at each step and epoch; None for a bar in terminals and notebooks and for lines of the logger
+            `foldin` everywhere.
         calibrate: fit a temperature of the model's logits on the validation users before it is evaluated, and save it with
             the run; where there is none, the model stays as it is, and `Trained.calibration` says why.
 
@@ -113,18 +116,22 @@ def train(
     with allocating(f"{name} of {len(split.catalog):,} items", config.model_class.smaller):
         model = build_model(split.catalog, config, seed=seed, device=device)
         validation = ValidationMetric(split.validation, metric)
-        result = fit(
-            model,
-            split.train,
-            validation=validation,
-            validated_by=f"{metric} on {split.validation.targets.fingerprint()}",
-            seed=seed,
-            epochs=epochs,
-            patience=patience,
-            folder=folder,
-            resume=resume,
-            progress=progress,
-        )
+        shown = Showing(name, metric)
+        try:
+            result = fit(
+                model,
+                split.train,
+                validation=validation,
+                validated_by=f"{metric} on {split.validation.targets.fingerprint()}",
+                seed=seed,
+                epochs=epochs,
+                patience=patience,
+                folder=folder,
+                resume=resume,
+                progress=shown if progress is None else progress,
+            )
+        finally:
+            shown.close()
         if result.stopped is Stopped.INTERRUPTED and not (keep_interrupted and result.records):
             raise KeyboardInterrupt
         calibration = _calibrated(model, split) if calibrate else None

@@ -8,10 +8,13 @@ import numpy as np
 import polars as pl
 
 from foldin.data import Catalog
+from foldin.display import Display, Displayed
 from foldin.errors import ShapeError
 from foldin.tensors import Array, Float, Int
 
 __all__ = ["RankedLists", "Spread"]
+
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,8 @@ class Spread:
     draws: int
 
 
-@dataclass(frozen=True)
-class RankedLists:
+@dataclass(frozen=True, repr=False)
+class RankedLists(Displayed):
     """Lists of recommendations, best first.
 
     Their length, k here, is what was asked for, or the number of items of the catalog where that is less.
@@ -69,6 +72,19 @@ class RankedLists:
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def display(self) -> Display:
+        k, known = self.items.shape[1], [*self.columns()]
+        of = "log-probabilities" if self.normalized else "scores"
+        rows = [
+            (str(user), ", ".join(str(one) for one in row[row >= 0])) for user, row in enumerate(self.items[:_SHOWN])
+        ]
+        return Display(
+            title=f"RankedLists of {len(self):,} users, {k:,} items each, with {', '.join((of, *known))}",
+            head=("user", "item indices, best first"),
+            rows=rows,
+            notes=[f"{len(self) - _SHOWN:,} more"] if len(self) > _SHOWN else [],
+        )
 
     def row(self, user: int, k: int | None = None) -> "RankedLists":
         """The list of one user without its empty places, or its first k."""

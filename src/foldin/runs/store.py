@@ -23,6 +23,7 @@ import polars as pl
 import torch
 
 from foldin.data import Catalog, EventLog, FrameStyle, KnownUsers, ReadOptions
+from foldin.display import Display, Displayed
 from foldin.errors import FoldinError, RunError
 from foldin.files import (
     FORMAT_VERSION,
@@ -50,8 +51,8 @@ def _own_digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps({**content, "digest": ""}, sort_keys=True).encode()).hexdigest()
 
 
-@dataclass(frozen=True, eq=False)
-class Run(Fitted):
+@dataclass(frozen=True, eq=False, repr=False)
+class Run(Fitted, Displayed):
     """A finished run, loaded.
 
     Args:
@@ -72,6 +73,14 @@ class Run(Fitted):
     known: KnownUsers | None = None
     style: FrameStyle = field(default_factory=FrameStyle)
     reading: ReadOptions = field(default_factory=ReadOptions)
+
+    def display(self) -> Display:
+        rows = [("items", f"{len(self.catalog):,}"), ("users with histories", f"{len(self.known or ()):,}")]
+        rows += [
+            (name, str(self.info[name])) for name in ("protocol", "seed", "began") if self.info.get(name) is not None
+        ]
+        rows += [(name, str(value)) for name, value in self.model.config.as_dict().items()]
+        return Display(title=f"{self.name} in {self.folder}", head=("", ""), rows=rows)
 
     def _parts(self) -> Parts:
         return Parts(self.model, self.catalog, self.style, self.reading)

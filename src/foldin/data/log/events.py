@@ -22,14 +22,15 @@ from foldin.data.log.options import ReadOptions
 from foldin.data.log.report import Note, ReadReport
 from foldin.data.log.rows import Rows
 from foldin.data.order import one_of_each, stable_argsort
+from foldin.display import Display, Displayed
 from foldin.errors import ColumnError, EmptyLogError
 from foldin.tensors import Array, Bool, Int64
 
 __all__ = ["EventLog", "log_from_table", "with_items"]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class EventLog:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class EventLog(Displayed):
     """The events of all users, with their ids, the items and a report.
 
     Args:
@@ -50,6 +51,21 @@ class EventLog:
     kinds: tuple[str, ...] = ()
     style: FrameStyle = field(default_factory=FrameStyle)
     reading: ReadOptions = field(default_factory=ReadOptions)
+
+    def display(self) -> Display:
+        h, names = self.histories, [name for name in self.items.columns if name != "item"]
+        rows = [("users", f"{len(h):,}"), ("items", f"{h.n_items:,}"), ("events", f"{h.n_events:,}")]
+        if h.times is not None and h.n_events:
+            first, last = (
+                np.datetime64(int(one), "s").astype("datetime64[D]") for one in (h.times.min(), h.times.max())
+            )
+            rows.append(("times", f"{first} to {last}"))
+        if len(self.kinds) > 1:
+            rows.append(("kinds", ", ".join(one or "none" for one in self.kinds)))
+        if names:
+            rows.append(("known of items", ", ".join(names)))
+        notes = [f"{note.count:,} {note.text}" for note in self.report.notes]
+        return Display(title=f"EventLog from {self.report.source}", head=("", ""), rows=rows, notes=notes)
 
     def keep(self, users: Int64[Array, " kept"], items: Int64[Array, " kept_items"], why: str) -> "EventLog":
         """The log of some users and items, re-indexed; the dropped events are counted in a note with the text `why`."""

@@ -102,7 +102,7 @@ def read_frame(frame: Any, **options: Any) -> EventLog:
     return log if chosen.items is None else _with_items(log, chosen.items)
 
 
-def _id_type(ids: pl.Series) -> pl.DataType:
+def _id_type(ids: pl.Series) -> Any:
     """The type of ids, where text can be brought back to it; a gap makes whole numbers floating-point."""
     return pl.Int64() if ids.dtype.is_float() and ids.null_count() + int(ids.is_nan().sum()) else ids.dtype
 

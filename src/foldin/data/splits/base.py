@@ -16,12 +16,13 @@ from foldin.data.frames import FrameStyle
 from foldin.data.histories import Histories
 from foldin.data.log.options import ReadOptions
 from foldin.data.log.report import ReadReport
+from foldin.display import Display, Displayed
 from foldin.errors import SplitError
 
 __all__ = ["HeldOut", "Split", "catalog_of"]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class HeldOut:
     """Held-out users: the events that a model may see, and the targets that it should rank high.
 
@@ -58,9 +59,13 @@ class HeldOut:
     def __len__(self) -> int:
         return len(self.fold_in)
 
+    def __repr__(self) -> str:
+        seen, targets = self.fold_in.n_events, self.targets.n_events
+        return f"HeldOut of {len(self):,} users: {seen:,} events that are seen, {targets:,} targets"
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Split:
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Split(Displayed):
     """A log, split by a protocol.
 
     Args:
@@ -90,6 +95,17 @@ class Split:
     style: FrameStyle = field(default_factory=FrameStyle)
     reading: ReadOptions = field(default_factory=ReadOptions)
     source: Mapping[str, Any] = field(default_factory=dict)
+
+    def display(self) -> Display:
+        rows = [("training", f"{len(self.train):,}", f"{self.train.n_events:,}", "")]
+        for name, held in (("validation", self.validation), ("test", self.test)):
+            rows.append((name, f"{len(held):,}", f"{held.fold_in.n_events:,}", f"{held.targets.n_events:,}"))
+        how = self.protocol if self.seed is None else f"{self.protocol}, seed {self.seed}"
+        return Display(
+            title=f"Split ({how}) of {self.report.source}: {len(self.catalog):,} items",
+            head=("", "users", "events that are seen", "targets"),
+            rows=rows,
+        )
 
     def fingerprint(self) -> str:
         """SHA-256 of the training histories, the held-out users and the item ids, in hexadecimal."""

@@ -1,0 +1,58 @@
+"""What a terminal and a notebook show of the nouns of the library."""
+
+import re
+
+import pytest
+
+import foldin
+from foldin.data import strong
+from foldin.display import Display, estimate
+from tests.conftest import make_log
+
+
+@pytest.fixture(scope="module")
+def run():
+    return foldin.train(strong(make_log(), held_out=20), foldin.EASE(regularization=1.0))
+
+
+def test_text_is_aligned_and_html_is_escaped():
+    shown = Display(title="a < b", head=("name", "x"), rows=[("<i>", "1"), ("long name", "1,000")], notes=["5 > 4"])
+    assert shown.text() == "a < b\n  name           x\n  <i>            1\n  long name  1,000\n- 5 > 4"
+    assert "<i>" not in shown.html()
+    assert shown.html().count("&lt;i&gt;") == 1
+    assert "<th" not in Display(title="", head=("", ""), rows=[("a", "b")]).html()
+
+
+def test_an_estimate_is_a_mean_and_its_interval():
+    assert estimate({"mean": 0.5, "low": 0.25, "high": 0.75}, 2) == ("0.50", "0.25 – 0.75")
+    assert estimate({"mean": 1234.5}, 0) == ("1,234", "")
+    assert estimate({"mean": None, "low": 3.0, "high": None}, 1) == ("∞", "")
+
+
+def test_every_noun_shows_itself(run, tmp_path):
+    log = make_log()
+    lists = foldin.rank(run.model, run.split.test.fold_in, k=3)
+    run.save(tmp_path / "run", histories=True)
+    loaded = foldin.load(tmp_path / "run")
+    for one, words in (
+        (log, ("EventLog from made", "users", "items", "events")),
+        (run.split, ("Split (strong, seed 0)", "training", "validation", "test", "targets")),
+        (run.evaluation, ("Evaluation of 20 users", "ndcg@100", "95 % interval")),
+        (run, ("ease trained on", "Evaluation of 20 users", "ndcg@100")),
+        (loaded, ("ease in", "users with histories", "regularization")),
+        (lists, ("RankedLists of 20 users, 3 items each", "15 more")),
+    ):
+        for word in words:
+            assert word in repr(one), (word, repr(one))
+            assert word in re.sub(r"<[^>]*>", " ", one._repr_html_())
+        assert max(map(len, repr(one).splitlines())) < 200
+    assert repr(run.split.train).startswith("Histories of ")
+    assert repr(run.split.test).startswith("HeldOut of 20 users")
+    assert repr(run.split.catalog).startswith("Catalog of ")
+
+
+def test_the_numbers_are_those_of_the_object(run):
+    mean = run.evaluation.summary()["ndcg@100"]["mean"]
+    (line,) = [one for one in repr(run).splitlines() if one.strip().startswith("ndcg@100 ")]
+    assert f"{mean:.4f}" in line
+    assert f"{len(run.split.train):,}" in repr(run.split)
