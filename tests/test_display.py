@@ -7,6 +7,7 @@ import pytest
 import foldin
 from foldin.data import strong
 from foldin.display import Display, estimate
+from foldin.errors import ConfigError
 from tests.conftest import make_log
 
 
@@ -56,3 +57,22 @@ def test_the_numbers_are_those_of_the_object(run):
     (line,) = [one for one in repr(run).splitlines() if one.strip().startswith("ndcg@100 ")]
     assert f"{mean:.4f}" in line
     assert f"{len(run.split.train):,}" in repr(run.split)
+
+
+def test_a_report_shows_its_bound_and_is_a_page(tmp_path):
+    config = foldin.MultVAE(hidden_dims=(), latent_dim=4, epochs=2, batch_size=20)
+    run = foldin.train(strong(make_log(), held_out=20), config)
+    found = run.explain(users=10, draws=5, annealed=2, temperatures=5)
+    assert "multvae on made: held-out log-likelihood" in repr(found)
+    assert "ELBO" in repr(found)
+    assert found.content["bounds"]["users"] == 10
+    assert found._repr_html_().startswith("<iframe srcdoc=")
+    found.save(tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == found.html()
+    with pytest.raises(ConfigError, match="ease: ease has no density"):
+        foldin.train(strong(make_log(), held_out=20), "ease").explain()
+
+
+def test_the_report_of_a_bound_without_a_latent_posterior_shows_its_terms():
+    run = foldin.train(strong(make_log(), held_out=20), foldin.LDA(n_components=3, epochs=3))
+    assert "the bound: the sum of its terms" in repr(run.explain(users=10))

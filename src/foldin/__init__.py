@@ -18,7 +18,7 @@ from foldin.data import Catalog, EventLog, HeldOut, Histories, Source, Split, re
 from foldin.data import split_log as split
 from foldin.errors import FoldinError
 from foldin.evaluation import Evaluation, ValidationMetric, evaluate
-from foldin.experiment import Trained, build_model, train
+from foldin.experiment import Trained, build_model, fit_all, train
 from foldin.models import MODELS, Recommender, capability
 from foldin.models import ALSConfig as ALS
 from foldin.models import DiffRecConfig as DiffRec
@@ -84,6 +84,7 @@ __all__ = [
     "capability",
     "evaluate",
     "fit",
+    "fit_all",
     "load",
     "rank",
     "read_given",

@@ -12,7 +12,7 @@ from foldin.errors import ConfigError
 from foldin.experiment import choose_device, split_of_run
 from foldin.files import write_text
 from foldin.inference import Annealing
-from foldin.reports.explanation import explain, explain_file
+from foldin.reports.explanation import explain, explain_file, subject_of_run
 from foldin.reports.page import html_page
 from foldin.reports.wording import (
     RELIABILITY_HEAD,
@@ -128,7 +128,14 @@ def command(
     split = split_of_run(loaded, path)
     with working("draws") as bar:
         content = explain(
-            loaded, split, users=users, draws=draws, seed=seed, annealed=annealed, annealing=annealing, progress=bar
+            subject_of_run(loaded),
+            split,
+            users=users,
+            draws=draws,
+            seed=seed,
+            annealed=annealed,
+            annealing=annealing,
+            progress=bar,
         )
     write_text(target, html_page(content))
     if as_json:

@@ -18,7 +18,7 @@ from foldin.data.log.report import Note, ReadReport
 from foldin.data.named import EMBEDDED, NAMED, PublicSet, cache_folder, download, read_log
 from foldin.data.resolve import ResolvedHistory, repeats_of, resolve_history
 from foldin.data.source import Source
-from foldin.data.splits.base import HeldOut, Split
+from foldin.data.splits.base import HeldOut, Split, catalog_of
 from foldin.data.splits.given import FOLD_INS, is_given, read_given
 from foldin.data.splits.last_out import last_out
 from foldin.data.splits.protocols import PROTOCOLS, split_log
@@ -54,6 +54,7 @@ __all__ = [
     "Source",
     "Split",
     "cache_folder",
+    "catalog_of",
     "check_indices",
     "conditions",
     "conditions_of",

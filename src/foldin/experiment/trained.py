@@ -12,7 +12,9 @@ from foldin.display import Display, Displayed
 from foldin.errors import RunError
 from foldin.evaluation import Calibration, Evaluation
 from foldin.experiment.environment import versions
+from foldin.inference import Annealing
 from foldin.models import Recommender
+from foldin.reports import Explanation, Subject, explain
 from foldin.runs import Fitted, Parts, save_run
 from foldin.training import FitResult, Stopped
 
@@ -62,6 +64,52 @@ class Trained(Fitted, Displayed):
         if found is None:
             return {}
         return {"calibration": {"failed": found} if isinstance(found, str) else found.as_dict()}
+
+    def explain(
+        self,
+        *,
+        users: int = 500,
+        draws: int = 500,
+        annealed: int = 50,
+        temperatures: int = 300,
+        seed: int = 0,
+        progress: Any = None,
+    ) -> Explanation:
+        """The bound report on the test users: how tight the bound is, how its KL decomposes, how the model is calibrated.
+
+        Args:
+            users: number of test users.
+            draws: number of draws of z for each.
+            annealed: number of users whose log p(x) is also bounded by annealed importance sampling.
+            temperatures: number of its steps.
+            seed: of the draws.
+            progress: called with (done, total).
+
+        Raises:
+            ConfigError: the model has no density, so that nothing can be reported in nats.
+        """
+        subject = Subject(
+            name=self.name,
+            model=self.model,
+            catalog=self.split.catalog,
+            metrics=self.evaluation.summary(seed=self.seed),
+            history=[asdict(record) for record in self.result.records],
+            data=self.split.report.source,
+            where=self.name,
+        )
+        annealing = Annealing(temperatures=temperatures)
+        return Explanation(
+            explain(
+                subject,
+                self.split,
+                users=users,
+                draws=draws,
+                seed=seed,
+                annealed=annealed,
+                annealing=annealing,
+                progress=progress,
+            )
+        )
 
     def save(self, folder: str | Path, *, histories: bool = False) -> dict[str, Any]:
         """Write a run directory, which `foldin.load` reads; returns the content of its `run.json`.

@@ -2,28 +2,70 @@
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from foldin.data import Split, load_pictures
+from foldin.data import Catalog, Split, load_pictures
 from foldin.errors import ConfigError, RunError
 from foldin.evaluation import bound_report, calibration_curve, likelihood_bound
 from foldin.generative import VAE, bits_per_value, load_model
 from foldin.inference import Annealing, Called
 from foldin.inference import bound_report as report_of
-from foldin.models import BoundedLikelihood, Components, ItemTokens, LatentPosterior, capability, top_items
+from foldin.models import BoundedLikelihood, Components, ItemTokens, LatentPosterior, Recommender, capability, top_items
 from foldin.runs import Run
 
-__all__ = ["explain", "explain_file"]
+__all__ = ["Subject", "explain", "explain_file", "subject_of_run"]
 
 _TELLING = 6
 
 
+class Subject(NamedTuple):
+    """A trained model and what is known of it.
+
+    Args:
+        name: name of the model.
+        model: the model.
+        catalog: its items.
+        metrics: the summary of its evaluation on test users.
+        history: a record for each epoch.
+        data: name of the log.
+        where: how errors call it.
+    """
+
+    name: str
+    model: Recommender[Any]
+    catalog: Catalog
+    metrics: Mapping[str, Any]
+    history: Sequence[Mapping[str, Any]]
+    data: str
+    where: str
+
+
+def subject_of_run(run: Run) -> Subject:
+    """The subject of a finished run.
+
+    Raises:
+        RunError: the run contains no metrics of its test users.
+    """
+    if not (run.folder / "metrics.json").is_file():
+        raise RunError(f"{run.folder}: the run has no metrics.json: it was saved without an evaluation")
+    metrics = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
+    if run.model.has_likelihood and "log_likelihood_per_item" not in metrics:
+        raise RunError(
+            f"{run.folder}: metrics.json has no held-out log-likelihood: the run was not evaluated by `foldin fit`"
+        )
+    lines = (run.folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    data = str((run.info.get("source") or {}).get("path", "its log"))
+    history = [json.loads(line) for line in lines]
+    return Subject(run.name, run.model, run.catalog, metrics, history, data, str(run.folder))
+
+
 def explain(
-    run: Run,
+    subject: Subject,
     split: Split,
     *,
     users: int,
@@ -33,46 +75,38 @@ def explain(
     annealing: Annealing = Annealing(),  # noqa: B008 (immutable)
     progress: Any = None,
 ) -> dict[str, Any]:
-    """The report of a run as data.
+    """The report of a trained model as data.
 
     Args:
-        run: the run to report on.
+        subject: the model to report on; see `subject_of_run`.
         split: the split of its log, with the held-out users.
         users, draws, seed, annealed, annealing, progress: see `evaluation.bound_report`.
 
     Raises:
         ConfigError: the model has no density, so that nothing can be reported in nats.
-        RunError: the run contains no metrics of its test users.
     """
-    if not run.model.has_likelihood:
+    model, metrics = subject.model, subject.metrics
+    if not model.has_likelihood:
         raise ConfigError(
-            f"{run.folder}: {run.name} has no density, so that nothing can be reported in nats; fit --calibrate gives it one"
-        )
-    if not (run.folder / "metrics.json").is_file():
-        raise RunError(f"{run.folder}: the run has no metrics.json: it was saved without an evaluation")
-    metrics = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
-    lines = (run.folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
-    data = (run.info.get("source") or {}).get("path", "its log")
-    if "log_likelihood_per_item" not in metrics:
-        raise RunError(
-            f"{run.folder}: metrics.json has no held-out log-likelihood: the run was not evaluated by `foldin fit`"
+            f"{subject.where}: {subject.name} has no density, so that nothing can be reported in nats; calibration gives it one "
+            "(calibrate=True, fit --calibrate)"
         )
     content: dict[str, Any] = {
-        "run": str(run.folder),
-        "model": run.name,
-        "data": data,
+        "run": subject.where,
+        "model": subject.name,
+        "data": subject.data,
         "protocol": split.protocol,
-        "config": run.model.config.as_dict(),
+        "config": model.config.as_dict(),
         "log_likelihood_per_item": metrics["log_likelihood_per_item"],
         "perplexity": metrics["perplexity"],
         "perplexity_per_event": metrics.get("perplexity_per_event"),  # which older runs do not have
-        "calibration": calibration_curve(run.model, split.test),
-        "history": [json.loads(line) for line in lines],
+        "calibration": calibration_curve(model, split.test),
+        "history": list(subject.history),
     }
-    bounded = capability(run.model, BoundedLikelihood)
+    bounded = capability(model, BoundedLikelihood)
     if bounded is not None:
         content["bound"] = likelihood_bound(bounded, split.test, users=users, seed=seed)
-    latent = capability(run.model, LatentPosterior)
+    latent = capability(model, LatentPosterior)
     if latent is not None:
         content["bounds"] = bound_report(
             latent,
@@ -84,15 +118,15 @@ def explain(
             seed=seed,
             progress=progress,
         )
-    parts = capability(run.model, Components)
+    parts = capability(model, Components)
     if parts is not None:
         shares, _ = parts.components()
-        telling = top_items(parts, min(_TELLING, run.model.n_items))
+        telling = top_items(parts, min(_TELLING, model.n_items))
         content["components"] = [
-            {"share": float(shares[at]), "items": [run.catalog.titles[i] for i in telling[at].tolist()]}
+            {"share": float(shares[at]), "items": [subject.catalog.titles[i] for i in telling[at].tolist()]}
             for at in np.argsort(-shares, kind="stable").tolist()
         ]
-    tokens = capability(run.model, ItemTokens)
+    tokens = capability(model, ItemTokens)
     if tokens is not None:
         use = tokens.token_use()
         content["item_tokens"] = {

@@ -12,7 +12,7 @@ from foldin.errors import ConfigError, FoldinError, OverloadedError
 from foldin.experiment import split_of_run
 from foldin.inference import Annealing, reparameterize
 from foldin.models import DotProduct, LatentPosterior, capability, required
-from foldin.reports.explanation import explain
+from foldin.reports.explanation import explain, subject_of_run
 from foldin.runs import load_run
 from foldin.serve.engine.registry import Deployment, digest_in
 from foldin.serve.studio.code_tree import levels
@@ -65,7 +65,7 @@ class Insight:
                     if own.info["digest"] != run.info["digest"]:
                         raise ConfigError("the run directory contains another run by now")
                     explained = explain(
-                        own,
+                        subject_of_run(own),
                         split_of_run(own, None),
                         users=_USERS,
                         draws=_DRAWS,

@@ -1,0 +1,123 @@
+"""Training on every user of a log, for production: no user is held out, and nothing is evaluated."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from foldin.data import EventLog, KnownUsers, catalog_of
+from foldin.display import Display, Displayed
+from foldin.experiment.environment import versions
+from foldin.experiment.showing import Showing
+from foldin.experiment.training import build_model
+from foldin.memory import allocating
+from foldin.models import Recommender, config_of, model_name
+from foldin.runs import Fitted, Parts, save_run
+from foldin.training import Config, FitResult, Progress, fit
+
+__all__ = ["Production", "fit_all"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Production(Fitted, Displayed):
+    """A model trained on every user of a log.
+
+    Args:
+        name: name of the model.
+        model: the model.
+        result: how its training went.
+        log: what it was trained on.
+        seed: of the training.
+    """
+
+    name: str
+    model: Recommender
+    result: FitResult
+    log: EventLog
+    seed: int = 0
+
+    def display(self) -> Display:
+        h = self.log.histories
+        title = f"{self.name} trained on all {len(h):,} users and {h.n_items:,} items in {self.result.seconds:,.1f} s"
+        return Display(title=title)
+
+    def _parts(self) -> Parts:
+        return Parts(self.model, catalog_of(self.log.items, self.log.histories), self.log.style, self.log.reading)
+
+    def _known_users(self) -> KnownUsers:
+        return KnownUsers.of_log(self.log, self._parts().catalog)
+
+    def save(self, folder: str | Path, *, histories: bool = False) -> dict[str, Any]:
+        """Write a run directory, which `foldin.load` reads and the service serves; returns the content of its `run.json`.
+
+        The run has no metrics: `foldin evaluate` and `foldin explain` refuse it.
+
+        Args:
+            folder: new or empty, or one that holds a run.
+            histories: whether to save the histories of the users, so that the loaded run lists for them by their ids.
+
+        Raises:
+            RunError: what `save_run` refuses.
+        """
+        h = self.log.histories
+        info = {
+            "source": {},
+            "log": h.fingerprint(),
+            "protocol": "all",
+            "seed": self.seed,
+            "users": {"train": len(h), "validation": 0, "test": 0},
+            "items": h.n_items,
+            "fit_seconds": round(self.result.seconds, 3),
+            "stopped": self.result.stopped,
+            "versions": versions(),
+        }
+        save_run(
+            Path(folder),
+            model=self.model,
+            catalog=self._parts().catalog,
+            info=info,
+            history=[asdict(record) for record in self.result.records],
+            known=self._known_users() if histories else None,
+            style=self.log.style,
+            reading=self.log.reading,
+        )
+        return info
+
+
+def fit_all(
+    log: EventLog,
+    config: Config | str,
+    *,
+    epochs: int | None = None,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+) -> Production:
+    """Train a model on every user of a log, for production.
+
+    No user is held out, so there is no early stopping and no evaluation: choose the settings and the number of epochs with
+    `train` first, and give `epochs=run.result.best_epoch` here.
+
+    Args:
+        config: of the model, or its name, for its defaults.
+        epochs: number of epochs; that of the configuration when None.
+        progress: as in `train`.
+
+    Raises:
+        FitError: the model cannot be trained on this log.
+        CapacityError: the model or its training needs more memory than is free.
+    """
+    config = config_of(config)
+    name = model_name(type(config)) or config.model_class.__name__
+    catalog = catalog_of(log.items, log.histories)
+    with allocating(f"{name} of {len(catalog):,} items", config.model_class.smaller):
+        model = build_model(catalog, config, seed=seed, device=device)
+        shown = Showing(name, "")
+        try:
+            result = fit(
+                model, log.histories, seed=seed, epochs=epochs, progress=shown if progress is None else progress
+            )
+        finally:
+            shown.close()
+    return Production(name, model, result, log, seed)

@@ -1,0 +1,40 @@
+"""Training on every user of a log."""
+
+import pytest
+
+import foldin
+from foldin.models import MultVAEConfig
+from tests.conftest import make_log
+
+
+def test_every_user_trains_and_every_user_has_a_list(tmp_path):
+    log = make_log()
+    made = foldin.fit_all(log, MultVAEConfig(hidden_dims=(), latent_dim=4, epochs=5, batch_size=20), epochs=2)
+    assert len(made.result.records) == 2
+    assert f"all {len(log.histories):,} users" in repr(made)
+    lists = made.recommend(k=3)
+    assert lists["user"].n_unique() == len(log.histories)
+    assert set(lists["item"]) <= set(log.items["item"])
+    made.save(tmp_path / "run", histories=True)
+    loaded = foldin.load(tmp_path / "run")
+    assert loaded.recommend(k=3).equals(lists)
+    assert loaded.catalog.table["count"].sum() == log.histories.n_events
+
+
+def test_it_learns_what_training_on_the_same_users_learns():
+    log = make_log()
+    made = foldin.fit_all(log, "ease")
+    model = foldin.EASE().model_class(log.histories.n_items, foldin.EASE())
+    foldin.fit(model, log.histories)
+    assert all(one.equal(made.model.state()[name]) for name, one in model.state().items())
+
+
+def test_a_run_without_an_evaluation_is_refused_where_one_is_needed(tmp_path, capsys):
+    from foldin.cli import main
+
+    foldin.fit_all(make_log(), "popularity").save(tmp_path / "run")
+    for command in ("evaluate", "explain"):
+        with pytest.raises(SystemExit) as stop:
+            main([command, str(tmp_path / "run")])
+        assert stop.value.code == 2
+    assert "no source" in capsys.readouterr().err
