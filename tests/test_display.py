@@ -2,12 +2,15 @@
 
 import re
 
+import numpy as np
 import pytest
 
 import foldin
 from foldin.data import strong
-from foldin.display import Display, estimate
+from foldin.display import Display, estimate, numbers
 from foldin.errors import ConfigError
+from foldin.inference import GaussianMixture, Points, em
+from foldin.probability import fit_gamma
 from tests.conftest import make_log
 
 
@@ -76,3 +79,21 @@ def test_a_report_shows_its_bound_and_is_a_page(tmp_path):
 def test_the_report_of_a_bound_without_a_latent_posterior_shows_its_terms():
     run = foldin.train(strong(make_log(), held_out=20), foldin.LDA(n_components=3, epochs=3))
     assert "the bound: the sum of its terms" in repr(run.explain(users=10))
+
+
+def test_estimates_and_mixtures_show_themselves():
+    rng = np.random.default_rng(0)
+    fitted = fit_gamma(rng.gamma(2.0, 0.5, 500))
+    assert repr(fitted).startswith("Gamma by maximum likelihood: ")
+    for name, error in fitted.standard_errors.items():
+        (line,) = [one for one in repr(fitted).splitlines() if one.split()[0] == name]
+        assert line.split()[1:] == [f"{getattr(fitted.distribution, name).item():.4g}", f"{error.item():.4g}"]
+    points = Points(np.concatenate([rng.normal(-3, 1, (100, 2)), rng.normal(3, 1, (100, 2))]))
+    mixture = GaussianMixture(2, 2)
+    mixture.begin(points, rng)
+    result = em(mixture, lambda: [points])
+    assert repr(result).startswith("EM converged in ")
+    assert "Mixture of 2 Gaussians of width 2, full covariances" in repr(mixture)
+    assert sum(float(line.split()[1]) for line in repr(mixture).splitlines()[2:]) == pytest.approx(1.0, abs=1e-3)
+    assert numbers([1.0]) == "1"
+    assert numbers(range(8)) == "[0, 1, 2, 3, 4, 5, … 8 numbers]"

@@ -2,10 +2,12 @@
 
 import html
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Display", "Displayed", "estimate"]
+__all__ = ["Display", "Displayed", "estimate", "numbers"]
+
+_NUMBERS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +72,15 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
 
 def _cell(tag: str, at: int, text: str) -> str:
     return f'<{tag} style="text-align:{"right" if at else "left"}">{html.escape(text)}</{tag}>'
+
+
+def numbers(values: Iterable[float]) -> str:
+    """A few numbers in brackets, with four digits each; of many, the first and how many there are. One number stands alone."""
+    found = [float(one) for one in values]
+    shown = ", ".join(f"{one:.4g}" for one in found[:_NUMBERS])
+    if len(found) == 1:
+        return shown
+    return f"[{shown}]" if len(found) <= _NUMBERS else f"[{shown}, … {len(found):,} numbers]"
 
 
 def estimate(entry: dict[str, float | None], places: int) -> tuple[str, str]:

@@ -229,8 +229,8 @@ def test_a_group_without_targets_is_named_before_anything_is_trained(split, monk
     none = HeldOut(targets=Histories.empty(len(split.test), len(split.catalog)), **empty)
     monkeypatch.setattr("foldin.experiment.training.fit", lambda *_, **__: pytest.fail("trained"))
     for parts, named in (
-        ({"test": none}, r"nobody in test \(20 users\)"),
-        ({"validation": none}, r"nobody in validation \(20 users\)"),
+        ({"test": none}, r"no user of test \(20 users\) has a target"),
+        ({"validation": none}, r"no user of validation \(20 users\) has a target"),
         ({"test": none, "validation": none}, "validation .* and test"),
     ):
         with pytest.raises(SplitError, match=named):

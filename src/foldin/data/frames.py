@@ -62,7 +62,7 @@ class FrameStyle:
         try:
             return nw.from_dict(table.to_dict(as_series=False), backend=backend).to_native()
         except ImportError as error:
-            raise MissingExtraError(self.library, self.library, f"tables of {self.library}") from error
+            raise MissingExtraError(self.library, "frames", f"a table of {self.library}") from error
 
 
 def _type_name(kind: Any) -> str:

@@ -13,14 +13,14 @@ from foldin.experiment.showing import Showing
 from foldin.experiment.training import build_model
 from foldin.memory import allocating
 from foldin.models import Recommender, config_of, model_name
-from foldin.runs import Fitted, Parts, save_run
+from foldin.runs import Parts, Recommends, save_run
 from foldin.training import Config, FitResult, Progress, fit
 
 __all__ = ["Production", "fit_all"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Production(Fitted, Displayed):
+class Production(Recommends, Displayed):
     """A model trained on every user of a log.
 
     Args:

@@ -15,14 +15,14 @@ from foldin.experiment.environment import versions
 from foldin.inference import Annealing
 from foldin.models import Recommender
 from foldin.reports import Explanation, Subject, explain
-from foldin.runs import Fitted, Parts, save_run
+from foldin.runs import Parts, Recommends, save_run
 from foldin.training import FitResult, Stopped
 
 __all__ = ["Trained", "source_from"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Trained(Fitted, Displayed):
+class Trained(Recommends, Displayed):
     """A model, how its training went, and what it does on the test users.
 
     Args:

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from foldin.display import Display, Displayed
 from foldin.errors import FitError
 from foldin.inference.arguments import check_count, check_number
 
@@ -67,8 +68,8 @@ class Maximizable(ABC, Generic[B]):
         return 0.0
 
 
-@dataclass(frozen=True)
-class EMResult:
+@dataclass(frozen=True, repr=False)
+class EMResult(Displayed):
     """How EM went.
 
     Args:
@@ -82,6 +83,14 @@ class EMResult:
     lower_bounds: tuple[float, ...]
     converged: bool
     falls: tuple[int, ...] = ()
+
+    def display(self) -> Display:
+        first, last, count = self.lower_bounds[0], self.lower_bounds[-1], len(self.lower_bounds) - 1
+        how = "converged" if self.converged else "did not converge"
+        fell = f"; it fell after {', '.join(map(str, self.falls))}" if self.falls else ""
+        return Display(
+            title=f"EM {how} in {count:,} iterations: the bound rose from {first:,.4f} to {last:,.4f} nats{fell}"
+        )
 
 
 def _gather(model: Maximizable[B], batches: Iterable[B]) -> Statistics:

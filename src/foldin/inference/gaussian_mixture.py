@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import logsumexp
 
+from foldin.display import Display, Displayed, numbers
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.inference.arguments import check_count, check_number
 from foldin.inference.em import EMResult, Maximizable, Statistics, em
@@ -33,6 +34,9 @@ COVARIANCES = ("full", "tied", "diagonal", "spherical")
 _CLUSTERED = 100_000  # points that k-means looks at, at most
 _LOG_2_PI = float(np.log(2.0 * np.pi))
 _RESOLVED = 100.0 * float(np.finfo(float).eps)  # of its width times the largest eigenvalue, below which one is rounding
+
+
+_SHOWN = 10  # components in a display
 
 
 class Points(NamedTuple):
@@ -139,7 +143,7 @@ def _raised(
     return np.where((values < low).any(axis=1)[:, None, None], raised, matrices)
 
 
-class GaussianMixture(Maximizable[Points]):
+class GaussianMixture(Maximizable[Points], Displayed):
     """A mixture of Gaussians, and its EM.
 
     Args:
@@ -170,6 +174,18 @@ class GaussianMixture(Maximizable[Points]):
         shapes = {"full": (components, width, width), "tied": (width, width), "diagonal": (components, width)}
         whole = np.eye(width) if covariance in ("full", "tied") else np.ones(())
         self.covariances = np.broadcast_to(whole, shapes.get(covariance, (components,))).copy()
+
+    def display(self) -> Display:
+        rows = [
+            (str(at), f"{weight:.4f}", numbers(mean))
+            for at, (weight, mean) in enumerate(zip(self.weights.tolist(), self.means.tolist(), strict=True))
+        ]
+        return Display(
+            title=f"Mixture of {self.components:,} Gaussians of width {self.width:,}, {self.covariance} covariances",
+            head=("component", "weight", "mean"),
+            rows=rows[:_SHOWN],
+            notes=[f"{len(rows) - _SHOWN:,} more"] if len(rows) > _SHOWN else [],
+        )
 
     @property
     def _squares(self) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.distributions import Distribution
 
+from foldin.display import Display, Displayed, numbers
 from foldin.errors import FitError, ShapeError
 from foldin.tensors import Array, Float64, Shaped, Tensor
 
@@ -18,8 +19,8 @@ Weights = Array | None
 _LARGE = 1000  # binary exponent from which a difference of two floats may overflow
 
 
-@dataclass(frozen=True, eq=False)
-class Fitted:
+@dataclass(frozen=True, eq=False, repr=False)
+class Fitted(Displayed):
     """A maximum-likelihood estimate.
 
     Args:
@@ -33,6 +34,17 @@ class Fitted:
     distribution: Distribution
     standard_errors: Mapping[str, Float64[Tensor, "..."]]
     log_likelihood: float
+
+    def display(self) -> Display:
+        rows = [
+            (name, numbers(getattr(self.distribution, name).flatten().tolist()), numbers(error.flatten().tolist()))
+            for name, error in self.standard_errors.items()
+        ]
+        return Display(
+            title=f"{type(self.distribution).__name__} by maximum likelihood: {self.log_likelihood:,.4f} nats",
+            head=("parameter", "estimate", "standard error"),
+            rows=rows,
+        )
 
 
 class Values(NamedTuple):

@@ -36,7 +36,7 @@ from foldin.files import (
 )
 from foldin.models import MODELS, ItemFeatures, Recommender, capability, config_class, model_name
 from foldin.models.registry import ENTRY_POINTS
-from foldin.runs.fitted import Fitted, Parts
+from foldin.runs.recommends import Parts, Recommends
 from foldin.training import CHECKPOINT
 
 __all__ = ["Run", "check_target", "is_finished", "load_run", "save_run"]
@@ -52,7 +52,7 @@ def _own_digest(content: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Run(Fitted, Displayed):
+class Run(Recommends, Displayed):
     """A finished run, loaded.
 
     Args:
@@ -62,7 +62,7 @@ class Run(Fitted, Displayed):
         catalog: its items.
         info: `run.json`: data and its fingerprint, protocol, seed, versions, timings.
         known: users whose histories were saved with the run, or attached.
-        style, reading: see `Fitted`.
+        style, reading: see `Recommends`.
     """
 
     folder: Path

@@ -23,7 +23,7 @@ from foldin.errors import UnknownUserError
 from foldin.models import Recommender, user_key
 from foldin.ranking import Eligibility, Ranker, rank, similar_items
 
-__all__ = ["Fitted", "Parts"]
+__all__ = ["Parts", "Recommends"]
 
 
 class Parts(NamedTuple):
@@ -42,7 +42,7 @@ class Parts(NamedTuple):
     reading: ReadOptions
 
 
-class Fitted(ABC):
+class Recommends(ABC):
     """A trained model with the catalog of its items, and with the users whose histories are known."""
 
     @abstractmethod
