@@ -26,7 +26,7 @@ export function historyEditor(changed, beside = () => []) {
             say(`${one.title} removed`);
             update();
           } }, "Remove"))))
-      : [el("li", { class: "quiet" }, "No items yet: the list is the model's prior prediction, for a user about whom nothing is known.")]));
+      : [el("li", { class: "quiet" }, "No items yet: the list is the one for a user about whom nothing is known.")]));
   }
 
   function add(item) {
