@@ -70,10 +70,10 @@ class KnownUsers:
         return cls(
             table["user"],
             Histories(
-                items=table["items"].explode().drop_nulls().cast(pl.Int32).to_numpy(),
+                items=table["items"].explode().drop_nulls().cast(pl.Int32).to_numpy(writable=True),
                 offsets=np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
                 n_items=n_items,
-                times=None if times is None else times.cast(pl.Int64).to_numpy(),
+                times=None if times is None else times.cast(pl.Int64).to_numpy(writable=True),
             ),
         )
 
