@@ -27,7 +27,7 @@ class Display:
     notes: Sequence[str] = ()
 
     def text(self) -> str:
-        """As lines of text."""
+        """The title, the table and the notes as lines of text."""
         lines = [self.title]
         if self.rows:
             widths = [max(map(len, column)) for column in zip(self.head, *self.rows, strict=True)]
@@ -36,7 +36,7 @@ class Display:
         return "\n".join([*lines, *(f"- {note}" for note in self.notes)])
 
     def html(self) -> str:
-        """As a fragment of HTML."""
+        """The title, the table and the notes as a fragment of HTML."""
         parts = [f"<p>{html.escape(self.title)}</p>"]
         if self.rows:
             head = "".join(_cell("th", at, one) for at, one in enumerate(self.head)) if any(self.head) else ""

@@ -122,6 +122,7 @@ def to_polars(frame: object, what: str = "the table") -> tuple[pl.DataFrame, str
     if isinstance(found, nw.LazyFrame):
         found = found.collect("polars")
     library = str(found.implementation.value)
+    # narwhals tells the library, mypy does not know its type: `frame` is a table of pandas here.
     if found.implementation.is_pandas_like() and any(name is not None for name in frame.index.names):  # type: ignore[attr-defined]
         found = nw.from_native(frame.reset_index(), eager_only=True)  # type: ignore[attr-defined]
     names = found.columns

@@ -66,7 +66,7 @@ class Recommends(ABC):
 
         Args:
             users: ids of users whose histories are known, or a table of events of any users, new ones included, which is read as
-                the log was; None for all known users.
+                the log was (users without a row that can be read have no list); None for all known users.
             k: length of the lists.
             where: conditions on features of the items, such as `{"genres": {"none_of": ["Horror"]}}`; see `data.Condition`.
             allow, deny: ids of the only items that may be listed, and of items that may not.
@@ -125,10 +125,10 @@ class Recommends(ABC):
     def _asked(self, users: Any) -> tuple[KnownUsers, FrameStyle]:
         _, catalog, style, reading = self._parts()
         if users is not None and is_frame(users):
-            table, _ = to_polars(users, "the table of users")
+            table, library = to_polars(users, "the table of users")
             options = replace(reading.fitting(table.columns), format=None, encoding=None, items=None)
-            log = read_frame(users, **options.reading())
-            return KnownUsers.of_log(log, catalog), replace(log.style, item=style.item)
+            log = read_frame(table, **options.reading())
+            return KnownUsers.of_log(log, catalog), replace(log.style, library=library, item=style.item)
         known = self._known_users()
         if known is None:
             raise UnknownUserError(
