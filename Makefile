@@ -19,15 +19,13 @@ demo: setup
 	@$(BIN)/foldin demo --out runs/demo
 	@echo "(the program is $(BIN)/foldin)"
 
-# Two processes of one thread each: on two cores that is quicker than one of two threads. Shapes are checked where all models and kernels
-# come by, which doubles the time; what serves pages comes apart from the rest.
+# Two processes of one thread each: on two cores that is quicker than one of two threads. Files keep their order, the longest first.
+# Shapes are checked where all models and kernels come by, which doubles the time.
 CHECKED := tests/kernels tests/nn tests/contract
-SERVING := tests/browser tests/serve
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 test: setup
 	@$(PYTEST) $(CHECKED) --jaxtyping-packages=foldin,tests.check
-	@$(PYTEST) tests $(CHECKED:%=--ignore %) $(SERVING:%=--ignore %)
-	@$(PYTEST) $(SERVING)
+	@$(PYTEST) tests $(CHECKED:%=--ignore %)
 
 # What a change of the library breaks first: without browsers, services, scripts, compilers and many trainings.
 test-fast: setup

@@ -20,7 +20,7 @@ SLOW = (
     *("training/test_compiled", "training/test_fit", "evaluation", "probability/test_fits", "test_memory"),
 )
 # Those whose files take longest come first, so that no worker is left alone with them at the end.
-FIRST = ("scripts", "docs", "ranking", "cli", "training", "serve/test_event_store", "serve/test_faults", "browser")
+FIRST = ("browser", "scripts", "docs", "ranking", "cli", "training", "serve/test_event_store", "serve/test_faults")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

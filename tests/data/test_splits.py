@@ -83,7 +83,8 @@ def test_strong_is_a_function_of_the_seed(log):
 
 def test_strong_keeps_a_held_out_persons_order(log):
     split = strong(log, held_out=20)
-    place = {pair: at for at, pair in enumerate(sorted(log_pairs(log), key=lambda p: (p[0], log_pairs(log)[p])))}
+    times = log_pairs(log)
+    place = {pair: at for at, pair in enumerate(sorted(times, key=lambda pair: (pair[0], times[pair])))}
     for at in range(len(split.test)):
         user = split.test.users[at]
         places = [place[user, split.catalog.ids[int(i)]] for i in split.test.fold_in.of(at)]

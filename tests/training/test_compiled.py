@@ -72,6 +72,7 @@ def test_without_a_compiler_it_says_so_and_what_to_do(monkeypatch):
         fit(model, Examples(torch.rand(50, 4, 3)), epochs=1)
 
 
+@pytest.mark.long
 def test_a_compiler_that_fails_is_named(tmp_path):
     broken = tmp_path / "broken"
     broken.write_text("#!/bin/sh\necho out of paper >&2\nexit 1\n")

@@ -7,6 +7,7 @@ import torch
 from foldin.data import Histories
 from foldin.errors import FitError
 from foldin.models import ALS, EASE, ALSConfig, EASEConfig, ItemKNN, ItemKNNConfig, Popularity, PopularityConfig
+from foldin.models.linear import ease
 from foldin.models.linear._gram import item_gram
 from foldin.ranking import scores
 from foldin.testing import two_tastes
@@ -40,9 +41,10 @@ def test_popularity_of_the_last_days_counts_those_alone():
         fit(model, Histories.from_lists([[0, 1]], 4))
 
 
-def test_ease_minimizes_the_constrained_ridge_objective():
-    train = two_tastes(40, 12)
-    model = EASE(12, EASEConfig(regularization=3.0))
+@pytest.mark.parametrize(("users", "items"), [(40, 12), (9, 30)], ids=["by items", "by users"])
+def test_ease_minimizes_the_constrained_ridge_objective(users, items):
+    train = two_tastes(users, items)
+    model = EASE(items, EASEConfig(regularization=3.0))
     fit(model, train)
     X, B = dense(train), model.weights.double()
     assert (B.diagonal() == 0).all()
@@ -50,6 +52,14 @@ def test_ease_minimizes_the_constrained_ridge_objective():
     gradient = X.T @ (X @ B - X) + 3.0 * B
     gradient.fill_diagonal_(0.0)
     assert gradient.abs().max() < 1e-3
+
+
+@pytest.mark.parametrize(("oldest", "dtype", "bound"), [(1.0, torch.float64, 1e-12), (0.2, torch.float32, 1e-5)])
+def test_ease_is_the_same_by_users_and_by_items(oldest, dtype, bound):
+    train = Histories.from_lists([[0, 3, 3, 7], [5, 2], [1, 2, 3, 4, 7], []], 12)  # an item twice, and items of nobody
+    model = EASE(12, EASEConfig(regularization=0.5, oldest=oldest))
+    by_items, by_users = ease._inverse_by_items(model, train, dtype), ease._inverse_by_users(model, train, dtype)
+    assert (by_items * 0.5 - by_users).abs().max() < bound
 
 
 @pytest.mark.parametrize("advantage", [0.0, 1e9])

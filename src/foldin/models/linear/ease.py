@@ -9,7 +9,8 @@ With `oldest` below 1 the events of a row of X, in training as of the x that is 
 in a straight line, as T-DiffRec has them (wang2023, section 3.6).
 
 Departures from the paper: a history of which nothing was learned, whose scores are all 0 there, gets the training counts. The
-inverse is taken in float64 up to 12,000 items and in float32 above.
+inverse is taken in float64 up to 12,000 items and in float32 above. With fewer users than half the items, a matrix of users by
+users is inverted: P = (I − Xᵀ (XXᵀ + λ I)⁻¹ X) / λ, by Woodbury's identity.
 """
 
 from collections.abc import Mapping
@@ -86,14 +87,30 @@ class EASE(OnnxGraph, PopularStart, Recommender[EASEConfig]):
 
 def _solve(model: "EASE", train: Histories, generator: torch.Generator) -> Mapping[str, float]:
     model.learn_shares(train)
-    gram = item_gram(train, model.device, event_weights(train, model.config.oldest))
-    if model.n_items <= _DOUBLE_UP_TO:
-        gram = gram.double()
-    gram.diagonal().add_(model.config.regularization)
-    torch.linalg.cholesky(gram, out=gram)
-    precision = torch.cholesky_inverse(gram)
-    del gram
+    dtype = torch.float64 if model.n_items <= _DOUBLE_UP_TO else torch.float32
+    inverse = _inverse_by_users if 2 * len(train) < model.n_items else _inverse_by_items
+    precision = inverse(model, train, dtype)
     precision.div_(-precision.diagonal().clone())
     precision.fill_diagonal_(0.0)
     model.weights.copy_(precision)
     return {}
+
+
+def _inverse_by_items(model: "EASE", train: Histories, dtype: torch.dtype) -> Float[Tensor, "items items"]:
+    """P from the Cholesky factor of XᵀX + λ I."""
+    gram = item_gram(train, model.device, event_weights(train, model.config.oldest)).to(dtype)
+    gram.diagonal().add_(model.config.regularization)
+    torch.linalg.cholesky(gram, out=gram)
+    return torch.cholesky_inverse(gram)
+
+
+def _inverse_by_users(model: "EASE", train: Histories, dtype: torch.dtype) -> Float[Tensor, "items items"]:
+    """P up to a factor, which no weight depends on: I − YᵀY, where Y = L⁻¹ X and L is the Cholesky factor of XXᵀ + λ I."""
+    rows = torch.from_numpy(train.csr(event_weights(train, model.config.oldest)).toarray()).to(model.device, dtype)
+    gram = rows @ rows.t()
+    gram.diagonal().add_(model.config.regularization)
+    solved = torch.linalg.solve_triangular(torch.linalg.cholesky(gram), rows, upper=False)
+    del rows
+    precision = solved.t() @ solved
+    precision.neg_().diagonal().add_(1.0)
+    return precision

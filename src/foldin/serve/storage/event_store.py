@@ -26,9 +26,7 @@ _ROWS = 160  # of an insert: SQLite's least limit of variables is 999
 _REMEMBERED = 30 * 24 * 3600  # seconds for which an idempotency key is, at the least; then until the next start
 _ATTEMPTS = 5
 _TOO_LONG = "54000"  # PostgreSQL indexes at most 2,704 bytes
-_DEADLOCK = (
-    "40P01"  # two batches hold events that the other waits for: PostgreSQL ends one of them, which may try again
-)
+_DEADLOCK = "40P01"  # with whoever else writes to the tables: PostgreSQL ends one of the two, which may try again
 
 
 @dataclass(frozen=True)
@@ -163,8 +161,8 @@ class EventStore:
             first: dict[tuple[str, str, int, str], Event] = {}
             for event in batch:
                 first.setdefault(event.identity, event)
-            once = list(first.values())
-            accepted = sum(self._write(connection, once[at : at + _ROWS]) for at in range(0, len(once), _ROWS))
+            rows = self._rows_of(connection, list(first.values()))
+            accepted = sum(self._write(connection, rows[at : at + _ROWS]) for at in range(0, len(rows), _ROWS))
             receipt = Receipt(accepted, len(batch) - accepted)
             if key is not None:
                 values = {"accepted": receipt.accepted, "duplicates": receipt.duplicates}
@@ -174,12 +172,26 @@ class EventStore:
     def _insert(self, table: sa.Table) -> Any:
         return (postgresql if self.engine.dialect.name == "postgresql" else sqlite).insert(table)
 
-    def _write(self, connection: sa.Connection, part: Sequence[Event]) -> int:
+    def _rows_of(self, connection: sa.Connection, batch: Sequence[Event]) -> list[dict[str, Any]]:
+        """The rows of distinct events, in the order in which to write them.
+
+        On PostgreSQL two batches would wait for each other forever if they held common events in different orders: each batch
+        writes in the order of identity there, and the ids, drawn beforehand, keep the order of arrival.
+        """
         arrived = int(time.time())
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"user_id": e.user, "item": e.item, "time": e.time, "kind": e.kind, "value": e.value, "arrived": arrived}
-            for e in part
+            for e in batch
         ]
+        if self.engine.dialect.name != "postgresql" or len(rows) < 2:
+            return rows
+        draw = sa.func.nextval(sa.func.pg_get_serial_sequence(events.name, "id"))
+        ids = connection.execute(sa.select(draw).select_from(sa.func.generate_series(1, len(rows)))).scalars().all()
+        for row, number in zip(rows, sorted(ids), strict=True):
+            row["id"] = number
+        return sorted(rows, key=lambda row: (row["user_id"], row["item"], row["time"], row["kind"]))
+
+    def _write(self, connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> int:
         statement = self._insert(events).values(rows).on_conflict_do_nothing().returning(events.c.id)
         return len(connection.execute(statement).all())
 
