@@ -5,17 +5,22 @@ PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check 
 
 .PHONY: setup demo test test-fast test-slow check format docs results bench bench-setup clean
 
-setup: .venv/ready
-
-.venv/ready: pyproject.toml constraints.txt
+# What the demo needs, and on top of it what the tests and checks need.
+.venv/light: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing foldin and its pinned dependencies into .venv (once, a minute or two)"
 	@$(PIP) pip
 	@$(PIP) torch
-	@$(PIP) --editable '.[all]' --group dev
+	@$(PIP) --editable '.[all]'
+	@touch .venv/light
+
+.venv/ready: .venv/light
+	@$(PIP) --editable '.[all,tune]' --group dev
 	@touch .venv/ready
 
-demo: setup
+setup: .venv/ready
+
+demo: .venv/light
 	@$(BIN)/foldin demo --out runs/demo
 	@echo "(the program is $(BIN)/foldin)"
 

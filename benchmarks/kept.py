@@ -6,8 +6,8 @@ python benchmarks/kept.py --page FILE     the lines as a page of the documentati
 
 A result depends on its script, on the scripts that this imports or starts, and on the modules of foldin that these name, followed
 through their imports; of the models, on those whose names the scripts spell out. `common.py` and `tiny.py` only start scripts and
-keep results. A file has changed when its code has: comments, docstrings, layout, messages of errors and help of settings do not
-count.
+keep results. A file has changed when its code has: comments, docstrings, layout, messages of errors, and help and search ranges of
+settings do not count.
 
 Figures of quality outlive a change of the code that leaves every loss and metric equal to the bit. Every test run compares the
 golden files (`tests/golden`) with the code of today; `tests/golden/earlier.json` says which of them earlier commits give too.
@@ -175,7 +175,7 @@ def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @functools.cache
 def _code(text: str) -> str:
-    """A file's code without comments, docstrings, layout, messages of errors and help of settings."""
+    """A file's code without comments, docstrings, layout, messages of errors, and help and search ranges of settings."""
     tree = ast.parse(text)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
@@ -184,6 +184,9 @@ def _code(text: str) -> str:
             node.exc.args = []
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "setting":
             node.args = node.args[:1]
+            node.keywords = [one for one in node.keywords if one.arg != "range"]
+        if isinstance(node, ast.ImportFrom):
+            node.names = [one for one in node.names if one.name != "Range"]
     return ast.dump(tree)
 
 
@@ -247,7 +250,8 @@ def page(lines: Sequence[tuple[Kept, str]]) -> str:
     )
     return (
         "# When each figure was measured\n\nWritten by `make results`. † marks figures that are older than the code they "
-        "measured; comments, docstrings, layout, messages of errors and help do not count as changes. A + behind a commit "
+        "measured; comments, docstrings, layout, messages of errors, help and search ranges do not "
+        "count as changes. A + behind a commit "
         "says that files differed from it. “Equal by the golden files”: code has changed since, and the golden files show "
         "that the losses and the metrics of the models in question are still equal to the bit, so that figures of quality "
         "stand; seconds among them are those of that day.\n\n"

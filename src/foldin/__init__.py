@@ -18,7 +18,7 @@ from foldin.data import Catalog, EventLog, HeldOut, Histories, Source, Split, re
 from foldin.data import split_log as split
 from foldin.errors import FoldinError
 from foldin.evaluation import Evaluation, ValidationMetric, evaluate
-from foldin.experiment import Trained, build_model, fit_all, train
+from foldin.experiment import Trained, Tuned, build_model, fit_all, train, tune
 from foldin.models import MODELS, Recommender, capability
 from foldin.models import ALSConfig as ALS
 from foldin.models import DiffRecConfig as DiffRec
@@ -39,7 +39,7 @@ from foldin.models import TDiffRecConfig as TDiffRec
 from foldin.ranking import Eligibility, PosteriorSample, RankedLists, rank
 from foldin.runs import Run
 from foldin.runs import load_run as load
-from foldin.training import FitResult, fit
+from foldin.training import FitResult, Range, fit
 
 __version__ = version("foldin")
 
@@ -68,6 +68,7 @@ __all__ = [
     "PoissonFactorization",
     "Popularity",
     "PosteriorSample",
+    "Range",
     "RankedLists",
     "RecVAE",
     "Recommender",
@@ -78,6 +79,7 @@ __all__ = [
     "Split",
     "TDiffRec",
     "Trained",
+    "Tuned",
     "ValidationMetric",
     "__version__",
     "build_model",
@@ -91,4 +93,5 @@ __all__ = [
     "read_log",
     "split",
     "train",
+    "tune",
 ]

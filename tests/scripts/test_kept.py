@@ -44,6 +44,8 @@ def test_comments_docstrings_and_messages_are_no_change(kept):
     assert kept._code(error.format("bad x")) == kept._code(error.format("x is bad"))
     assert kept._code("a: int = setting(3, 'Three.', low=1)") == kept._code("a: int = setting(3, 'Of three.', low=1)")
     assert kept._code("a: int = setting(3, 'Three.', low=1)") != kept._code("a: int = setting(4, 'Three.', low=1)")
+    ranged = "from t import Range, setting\na: int = setting(3, 'Three.', low=1, range=Range(1, 9))"
+    assert kept._code(ranged) == kept._code("from t import setting\na: int = setting(3, 'Three.', low=1)")
 
 
 def test_every_kept_result_has_a_line(kept, capsys, monkeypatch):

@@ -11,6 +11,7 @@ COMMANDS = {
     "data": "Describe a log and its problems; download public data sets.",
     "models": "List the models and their settings.",
     "fit": "Train one model and save it as a run directory.",
+    "tune": "Search for the best settings of a model.",
     "compare": "Train and evaluate models side by side.",
     "evaluate": "Evaluate a finished run on its test users.",
     "explain": "Report the bound, its gap, the KL decomposition and the calibration of a run.",

@@ -1,5 +1,6 @@
 """`foldin compare`: train and evaluate models side by side."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -7,9 +8,11 @@ import click
 from foldin.cli.options import JSON, fit_options, read_options, settings_of, source_of, split_options
 from foldin.cli.output import FitBar, json_out, out, status, working
 from foldin.cli.tables import metrics_table, show_calibrations, show_tests
+from foldin.cli.tune import trial_line
 from foldin.errors import CapacityError, ConfigError, FitError, FoldinError, MissingExtraError
-from foldin.experiment import Trained, choose_device, report, train, unused
+from foldin.experiment import Trained, Tuned, TuningTrial, choose_device, report, train, tune, unused
 from foldin.models import config_class
+from foldin.reports import tuning_sentences
 
 __all__ = ["command"]
 
@@ -25,6 +28,25 @@ __all__ = ["command"]
 @click.option(
     "--set", "texts", multiple=True, metavar="MODEL.FIELD=VALUE", help="Setting of one model; may be repeated."
 )
+@click.option(
+    "--tune",
+    "minutes",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MINUTES",
+    help="Search for the settings of each model first, with this budget of training time for each.",
+)
+@click.option(
+    "--trials",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Maximum number of trials of each search, with --tune.",
+)
+@click.option(
+    "--studies",
+    metavar="FOLDER",
+    help="Folder that keeps each search, with --tune: a comparison that was stopped goes on, and each search has a report.",
+)
 @read_options
 @split_options
 @fit_options
@@ -33,6 +55,9 @@ def command(
     path: str,
     models: str,
     texts: tuple[str, ...],
+    minutes: float | None,
+    trials: int,
+    studies: str | None,
     seed: int,
     epochs: int | None,
     patience: int,
@@ -46,10 +71,16 @@ def command(
     tests with Holm's correction. A model that cannot be trained, because memory or a package is missing, is left out, and the
     reason is printed; the others are compared.
 
+    With --tune, the settings of every model are searched with the same budget, by the metric on the validation users; settings
+    that are given with --set stay as they are. The test users are looked at once, with the best settings.
+
     \b
     Example:
       foldin compare movielens-small --min-rating 4 --models popularity,ease,multvae --set ease.regularization=200
+      foldin compare movielens-small --min-rating 4 --models itemknn,ease --tune 5
     """
+    if studies is not None and minutes is None:
+        raise ConfigError("--studies needs --tune MINUTES")
     names = list(dict.fromkeys(name.strip() for name in models.split(",") if name.strip()))
     if not names:
         raise ConfigError(f"--models {models!r}: comma-separated names of models were expected")
@@ -72,21 +103,36 @@ def command(
         status(sentence)
     trained: dict[str, Trained] = {}
     left_out: dict[str, str] = {}
+    tuned: dict[str, Tuned] = {}
     first: FoldinError | None = None
+    common: dict[str, Any] = {
+        **{"seed": seed, "device": where, "metric": metric, "epochs": epochs, "patience": patience},
+        "calibrate": calibrate,
+    }
     for name in names:
         try:
-            with FitBar(name, metric) as progress:
-                trained[name] = train(
+            with FitBar(name, metric, lines=minutes is None) as progress:
+                if minutes is None:
+                    trained[name] = train(split, configs[name], progress=progress, **common)
+                    continue
+                best: list[TuningTrial] = []
+                tuned[name] = tune(
                     split,
                     configs[name],
-                    seed=seed,
-                    device=where,
-                    metric=metric,
-                    epochs=epochs,
-                    patience=patience,
-                    calibrate=calibrate,
+                    minutes=minutes,
+                    trials=trials,
+                    fixed=list(settings[name]),
+                    folder=None if studies is None else Path(studies) / name,
                     progress=progress,
+                    ended=lambda trial, best=best, name=name: status(f"{name}: {trial_line(trial, best, metric)}"),  # type: ignore[misc]
+                    **common,
                 )
+            found = tuned[name].trained
+            if found is None:
+                raise ConfigError(f"--studies {studies}: another process works on the search of {name}")
+            trained[name] = found
+            if studies is not None:
+                tuned[name].save(Path(studies) / name)
         except (CapacityError, FitError, MissingExtraError) as error:
             # The others can still be compared; if no model can be trained, the first reason is the error.
             first = first or error
@@ -95,10 +141,17 @@ def command(
     if not trained and first is not None:
         raise first
     content = report(split, trained, data=path, seed=seed, left_out=left_out)
+    for name, one in tuned.items():
+        content["models"][name]["tuning"] = one.as_dict()
     if as_json:
         json_out(content)
         return
-    out().print(metrics_table(content))
+    out().print(metrics_table(content, out().width))
+    for name in tuned:
+        found = content["models"][name]["tuning"]
+        title, *_ = tuning_sentences(found)
+        chosen = " ".join(f"{setting}={entry['best']}" for setting, entry in found["settings"].items())
+        out().print(f"  {title}{f': {chosen}' if chosen else ''}", soft_wrap=True)
     for name, reason in left_out.items():
         out().print(f"left out: {name}: {reason}", soft_wrap=True)
     show_calibrations(out(), content)

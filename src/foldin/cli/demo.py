@@ -96,7 +96,7 @@ def _demo(titles: tuple[str, ...], folder: str | None, seed: int, *, serve: bool
     if as_json:
         json_out(content | {"recommendations": lists})
         return
-    console.print(metrics_table(content))
+    console.print(metrics_table(content, console.width))
     show_tests(console, content, "ndcg@100")
     history = [catalog.titles[i] for i in known.of(0)]
     found = {catalog.titles[i] for i in split.test.targets.of(user)}

@@ -87,7 +87,7 @@ def command(
     if as_json:
         json_out(content)
         return
-    out().print(metrics_table(content))
+    out().print(metrics_table(content, out().width))
     show_calibrations(out(), content)
     epoch = "" if one.result.best_epoch is None else f" (epoch {one.result.best_epoch} of {len(one.result.records)})"
     if epoch:

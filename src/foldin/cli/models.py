@@ -7,7 +7,7 @@ import click
 from foldin.cli.options import JSON, ModelName
 from foldin.cli.output import json_out, out, status, table
 from foldin.models import MODELS
-from foldin.training import alike, settings_of
+from foldin.training import alike, setting_text, settings_of
 
 __all__ = ["command"]
 
@@ -37,14 +37,16 @@ def command(name: str | None, as_json: bool) -> None:
         rows = [(one, kind.summary, "yes" if kind.has_likelihood else "no") for one, kind in kinds.items()]
         out().print(table("Models", ("name", "", "likelihood"), rows, left=3))
     else:
-        rows = [(field, _default(about), _meaning(about)) for field, about in settings_of(MODELS[name]).items()]
-        out().print(table(f"{name}: {MODELS[name].model_class.summary}", ("setting", "default", ""), rows, left=3))
+        settings = settings_of(MODELS[name]).items()
+        told = [(field, _default(about), about.get("range", ""), _meaning(about)) for field, about in settings]
+        head = ("setting", "default", "searched by tune", "")
+        out().print(table(f"{name}: {MODELS[name].model_class.summary}", head, told, left=4))
 
 
 def _meaning(about: dict[str, Any]) -> str:
     """Help of a setting, with the options that it belongs to and the options that it chooses among."""
     belongs = [
-        f"{chooser}={' or '.join(ways if alike(ways) else (f'{way} ({_text(one)})' for way, one in ways.items()))}"
+        f"{chooser}={' or '.join(ways if alike(ways) else (f'{way} ({setting_text(one)})' for way, one in ways.items()))}"
         for chooser, ways in about.get("with", {}).items()
     ]
     text = about["help"] + (f" With {', '.join(belongs)}." if belongs else "")
@@ -53,11 +55,4 @@ def _meaning(about: dict[str, Any]) -> str:
 
 def _default(about: dict[str, Any]) -> str:
     """The default; empty where it differs between the options that a setting belongs to, since `_meaning` lists those."""
-    return _text(about["default"]) if all(map(alike, about.get("with", {}).values())) else ""
-
-
-def _text(value: Any) -> str:
-    """A default in the syntax of `--set`."""
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+    return setting_text(about["default"]) if all(map(alike, about.get("with", {}).values())) else ""

@@ -19,6 +19,7 @@ __all__ = [
     "settings_of",
     "source_of",
     "split_options",
+    "training_options",
 ]
 
 SEED = click.IntRange(0, 2**63 - 1)  # what random generators take
@@ -144,8 +145,8 @@ def split_options(function: F) -> F:
     )
 
 
-def fit_options(function: F) -> F:
-    """Add the options of training."""
+def training_options(function: F) -> F:
+    """Add the options of a training."""
     return _stack(
         function,
         [
@@ -166,13 +167,18 @@ def fit_options(function: F) -> F:
                 "--metric", default="ndcg@100", show_default=True, help="Validation metric that chooses the best epoch."
             ),
             DEVICE,
-            click.option(
-                "--calibrate",
-                is_flag=True,
-                help="Whether to fit a temperature on the validation users that turns scores into calibrated probabilities.",
-            ),
         ],
     )
+
+
+def fit_options(function: F) -> F:
+    """Add the options of training a model for good."""
+    calibrate = click.option(
+        "--calibrate",
+        is_flag=True,
+        help="Whether to fit a temperature on the validation users that turns scores into calibrated probabilities.",
+    )
+    return training_options(calibrate(function))
 
 
 def source_of(path: str, values: Mapping[str, Any]) -> Source:
@@ -182,8 +188,8 @@ def source_of(path: str, values: Mapping[str, Any]) -> Source:
     return Source(path=path, seed=values.get("split_seed", 0), **given)
 
 
-def settings_of(texts: tuple[str, ...]) -> dict[str, str]:
-    """Texts `field=value` as a mapping.
+def settings_of(texts: tuple[str, ...], option: str = "--set") -> dict[str, str]:
+    """Texts `field=value` of an option as a mapping.
 
     Raises:
         ConfigError: a text without "=".
@@ -192,6 +198,6 @@ def settings_of(texts: tuple[str, ...]) -> dict[str, str]:
     for text in texts:
         name, sign, value = text.partition("=")
         if not sign or not name:
-            raise ConfigError(f"--set {text!r}: FIELD=VALUE was expected")
+            raise ConfigError(f"{option} {text!r}: FIELD=VALUE was expected")
         settings[name.strip()] = value.strip()
     return settings

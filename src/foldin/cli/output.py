@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -18,11 +19,13 @@ from foldin.training import Progress as FitProgress
 
 __all__ = ["FitBar", "err", "json_out", "out", "status", "table", "working"]
 
+_LEAST = 12  # characters of a column of words, where it has as many
+
 
 def out() -> Console:
     """Standard output; wide enough for a table when it is not a terminal."""
     console = Console(highlight=False, markup=False)
-    return console if console.is_terminal else Console(highlight=False, markup=False, width=120)
+    return console if console.is_terminal else Console(highlight=False, markup=False, width=160)
 
 
 def err() -> Console:
@@ -37,10 +40,14 @@ def json_out(content: Mapping[str, Any]) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, left: int = 1) -> Table:
     """A plain table; the first `left` columns are left-aligned, the others right-aligned. Text is not parsed as markup."""
+    found = list(rows)
     made = Table(title=Text(title, style="bold"), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for place, name in enumerate(columns):
-        made.add_column(Text(name), justify="left" if place < left else "right", no_wrap=place >= left)
-    for row in rows:
+        cells = [one if isinstance(one, str) else one.plain for one in (name, *(row[place] for row in found))]
+        # A column of words may be folded, but not to nothing.
+        least = min(_LEAST, max(map(cell_len, cells))) if place < left else None
+        made.add_column(Text(name), justify="left" if place < left else "right", no_wrap=place >= left, min_width=least)
+    for row in found:
         made.add_row(*(Text(one) if isinstance(one, str) else one for one in row))
     return made
 
@@ -70,10 +77,14 @@ def working(what: str) -> Iterator[Callable[[int, int | None], None]]:
 
 
 class FitBar(FitProgress):
-    """Progress of training: a bar with loss terms and metric on a terminal, a line every few seconds elsewhere."""
+    """Progress of training: a bar with loss terms and metric on a terminal, a line every few seconds elsewhere.
 
-    def __init__(self, name: str, metric: str) -> None:
-        self.name, self.metric = name, metric
+    Args:
+        lines: whether lines are printed where there is no terminal.
+    """
+
+    def __init__(self, name: str, metric: str, *, lines: bool = True) -> None:
+        self.name, self.metric, self._lines = name, metric, lines
         self._of = name  # what is trained now
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -107,6 +118,8 @@ class FitBar(FitProgress):
     def begin(self, trainer: Trainer[Any], epochs: int, done: int) -> None:
         self._epochs, self._trainer = epochs, trainer
         if self._bar is not None:
+            if self._task is not None:
+                self._bar.remove_task(self._task)
             self._task = self._bar.add_task(self._of, total=float(epochs), completed=done, info="")
         if done:
             status(f"{self._of}: continues after epoch {done}")
@@ -125,7 +138,7 @@ class FitBar(FitProgress):
         self._last = "  ".join(part for part in (figure, speed) if part)
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=record.epoch)
-        elif self._epochs > 1 and (time.monotonic() - self._said > 5 or record.epoch == self._epochs):
+        elif self._lines and self._epochs > 1 and (time.monotonic() - self._said > 5 or record.epoch == self._epochs):
             self._said = time.monotonic()
             gradient = self._trainer is not None and any(isinstance(p, GradientPhase) for p in self._trainer.phases)
             terms = "  ".join(f"{k.split('/')[-1]} {v:.1f}" for k, v in record.terms.items() if "/loss" not in k)

@@ -1,8 +1,9 @@
 """The table of metrics with intervals, and the paired tests in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -13,6 +14,7 @@ from foldin.reports.wording import figure, interval
 __all__ = ["metrics_table", "show_calibrations", "show_tests"]
 
 SHOWN = ("ndcg@100", "recall@20", "recall@50", "ndcg@10")
+_GAP = 2  # characters between columns
 
 
 def _cell(entry: Mapping[str, Any] | None, places: int = 3) -> Text:
@@ -24,33 +26,53 @@ def _cell(entry: Mapping[str, Any] | None, places: int = 3) -> Text:
     return text
 
 
-def metrics_table(content: Mapping[str, Any], shown: Sequence[str] = SHOWN) -> Table:
+def metrics_table(content: Mapping[str, Any], width: int, shown: Sequence[str] = SHOWN) -> Table:
     """Metrics of models side by side: each mean with its 95 % interval over users, or a dash where there are too few users.
 
     Perplexity is given twice: from the mean over users of their mean log-likelihood, and from the mean over held-out events.
+
+    Args:
+        width: number of characters of a line; columns that do not fit are left out, the least important ones first, and named.
     """
-    first = next(iter(content["models"].values()))["metrics"]
+    models = content["models"]
+    first = next(iter(models.values()))["metrics"]
     names = [name for name in shown if name in first] or [n for n in first if "@" in n][:4]
-    rows = []
-    for model, about in content["models"].items():
-        metrics = about["metrics"]
-        coverage = next((v for k, v in metrics.items() if k.startswith("coverage")), None)
-        rows.append(
-            (
-                model,
-                *(_cell(metrics.get(name)) for name in names),
-                _cell(metrics.get("perplexity"), 0),
-                _cell(metrics.get("perplexity_per_event"), 0),
-                _cell(coverage, 2),
-                f"{about['fit_seconds']:.1f}",
-            )
-        )
+
+    def cells(find: Callable[[Mapping[str, Any]], Mapping[str, Any] | None], places: int = 3) -> list[Text]:
+        return [_cell(find(about["metrics"]), places) for about in models.values()]
+
+    columns = {name: cells(lambda metrics, name=name: metrics.get(name)) for name in names}  # type: ignore[misc]
+    columns |= {
+        "perplexity per user": cells(lambda metrics: metrics.get("perplexity"), 0),
+        "per event": cells(lambda metrics: metrics.get("perplexity_per_event"), 0),
+        "coverage": cells(lambda metrics: next((v for k, v in metrics.items() if k.startswith("coverage")), None), 2),
+        "fit s": [Text(f"{about['fit_seconds']:.1f}") for about in models.values()],
+    }
+    left = width - max(map(cell_len, ("model", *models))) - _GAP
+    kept: set[str] = set()
+    missing = []
+    for name in sorted(
+        columns, key=[*names[:2], "perplexity per user", "fit s", *names[2:], "coverage", "per event"].index
+    ):
+        needed = max(cell_len(one) for one in (name, *(cell.plain for cell in columns[name]))) + _GAP
+        if needed <= left or not kept:
+            kept.add(name)
+            left -= needed
+        else:
+            missing.append(name)
     users = content["users"]["test"] - content["without_targets"]
     title = (
         f"{content['data']}, protocol {content['protocol']}: {users:,} test users, "
         f"{content['items']:,} items ranked, mean and 95 % interval"
     )
-    return table(title, ("model", *names, "perplexity per user", "per event", "coverage", "fit s"), rows)
+    used = [name for name in columns if name in kept]
+    made = table(
+        title, ("model", *used), [(model, *(columns[name][at] for name in used)) for at, model in enumerate(models)]
+    )
+    if missing:
+        made.caption = Text(f"not shown, for want of space: {', '.join(missing)}")
+        made.caption_justify = "left"
+    return made
 
 
 def show_calibrations(console: Console, content: Mapping[str, Any]) -> None:

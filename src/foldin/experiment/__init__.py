@@ -4,12 +4,18 @@ from foldin.experiment.environment import choose_device, versions
 from foldin.experiment.production import Production, fit_all
 from foldin.experiment.reporting import report
 from foldin.experiment.sources import source_of_run, split_of_run
+from foldin.experiment.study import TuningTrial
 from foldin.experiment.trained import Trained
 from foldin.experiment.training import build_model, check_targets, train, unused
+from foldin.experiment.tuned import Tuned
+from foldin.experiment.tuning import TRIALS, tune
 
 __all__ = [
+    "TRIALS",
     "Production",
     "Trained",
+    "Tuned",
+    "TuningTrial",
     "build_model",
     "check_targets",
     "choose_device",
@@ -18,6 +24,7 @@ __all__ = [
     "source_of_run",
     "split_of_run",
     "train",
+    "tune",
     "unused",
     "versions",
 ]

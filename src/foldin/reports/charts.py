@@ -2,7 +2,7 @@
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 
 __all__ = ["chart", "html_table", "line_chart", "stacked_bar"]
 
@@ -18,12 +18,43 @@ def _ticks(low: float, high: float) -> list[float]:
     return [k * step for k in range(first, math.floor(high / step) + 1)]
 
 
+def _axes(
+    x: tuple[float, float],
+    y: tuple[float, float],
+    place: Callable[[tuple[float, float]], tuple[float, float]],
+    log: bool,
+) -> list[str]:
+    """Grid lines and the numbers beside them."""
+    parts = []
+    for tick in _ticks(*x):
+        at = place((tick, y[0]))[0]
+        number = f"1e{tick:g}" if log else f"{tick:g}"
+        parts.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="8" y2="{_HEIGHT - _BOTTOM}" stroke="var(--grid)"/>')
+        parts.append(f'<text x="{at:.1f}" y="{_HEIGHT - _BOTTOM + 14}" text-anchor="middle">{number}</text>')
+    for tick in _ticks(*y):
+        at = place((x[0], tick))[1]
+        number = f"1e{tick:g}" if log else f"{tick:g}"
+        parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - 8}" y1="{at:.1f}" y2="{at:.1f}" stroke="var(--grid)"/>')
+        parts.append(f'<text x="{_LEFT - 5}" y="{at + 4:.1f}" text-anchor="end">{number}</text>')
+    return parts
+
+
 def line_chart(
-    label: str, series: dict[str, Points], x: str, y: str, *, log: bool = False, diagonal: bool = False
+    label: str,
+    series: dict[str, Points],
+    x: str,
+    y: str,
+    *,
+    log: bool = False,
+    diagonal: bool = False,
+    dots: Container[str] = (),
 ) -> str:
     """A line chart as an <svg> element; with `log`, both axes are logarithmic. An empty string if no point is finite.
 
     Its colors are the CSS variables --line, --other, --third and --grid.
+
+    Args:
+        dots: names of the series whose points are not connected.
     """
     scale = (lambda v: math.log10(max(v, 1e-12))) if log else (lambda v: v)
     shown = {
@@ -44,30 +75,21 @@ def line_chart(
         across = _LEFT + (point[0] - x0) / (x1 - x0) * (_WIDTH - _LEFT - 8)
         return across, 8 + (y1 - point[1]) / (y1 - y0) * (_HEIGHT - _BOTTOM - 8)
 
-    parts = []
-    for tick in _ticks(x0, x1):
-        at = place((tick, y0))[0]
-        number = f"1e{tick:g}" if log else f"{tick:g}"
-        parts.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="8" y2="{_HEIGHT - _BOTTOM}" stroke="var(--grid)"/>')
-        parts.append(f'<text x="{at:.1f}" y="{_HEIGHT - _BOTTOM + 14}" text-anchor="middle">{number}</text>')
-    for tick in _ticks(y0, y1):
-        at = place((x0, tick))[1]
-        number = f"1e{tick:g}" if log else f"{tick:g}"
-        parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - 8}" y1="{at:.1f}" y2="{at:.1f}" stroke="var(--grid)"/>')
-        parts.append(f'<text x="{_LEFT - 5}" y="{at + 4:.1f}" text-anchor="end">{number}</text>')
+    parts = _axes((x0, x1), (y0, y1), place, log)
     if diagonal:
         low, high = max(x0, y0), min(x1, y1)
         (a, b), (c, d) = place((low, low)), place((high, high))
         parts.append(
             f'<line x1="{a:.1f}" y1="{b:.1f}" x2="{c:.1f}" y2="{d:.1f}" stroke="currentColor" stroke-dasharray="4"/>'
         )
-    for color, points in zip(_COLORS, shown.values(), strict=False):
+    for color, (name, points) in zip(_COLORS, shown.items(), strict=False):
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in map(place, points))
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>')
+        if name not in dots:
+            parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>')
         parts += [
             f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.2" fill="{color}"/>'
             for a, b in map(place, points)
-            if len(points) < 40
+            if name in dots or len(points) < 40
         ]
     parts.append(f'<text x="{_WIDTH / 2}" y="{_HEIGHT - 4}" text-anchor="middle">{html.escape(x)}</text>')
     parts.append(
@@ -77,9 +99,18 @@ def line_chart(
     return f"{start}{''.join(parts)}</svg>"
 
 
-def chart(caption: str, series: dict[str, Points], x: str, y: str, *, log: bool = False, diagonal: bool = False) -> str:
+def chart(
+    caption: str,
+    series: dict[str, Points],
+    x: str,
+    y: str,
+    *,
+    log: bool = False,
+    diagonal: bool = False,
+    dots: Container[str] = (),
+) -> str:
     """A line chart with its caption."""
-    svg = line_chart(caption, series, x, y, log=log, diagonal=diagonal)
+    svg = line_chart(caption, series, x, y, log=log, diagonal=diagonal, dots=dots)
     if not svg:
         return ""
     names = (

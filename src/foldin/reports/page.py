@@ -17,7 +17,7 @@ from foldin.reports.wording import (
     term_rows,
 )
 
-__all__ = ["GENERATOR", "html_page"]
+__all__ = ["GENERATOR", "document", "html_page"]
 
 GENERATOR = '<meta name="generator" content="foldin">'  # marks a page as written by foldin
 _STYLE = """
@@ -102,10 +102,14 @@ def html_page(content: dict[str, Any]) -> str:
         _calibration(content["calibration"]) if "calibration" in content else "",
         "<h2>Training</h2>" + _training(content["history"]) if "history" in content else "",
     )
+    return document(title, "".join(parts))
+
+
+def document(title: str, body: str) -> str:
+    """A self-contained HTML page of reports."""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">{GENERATOR}'
         '<meta name="viewport" content="width=device-width">'
         f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>"
-        + "".join(parts)
-        + "</body></html>\n"
+        f"{body}</body></html>\n"
     )

@@ -5,7 +5,9 @@ from foldin.training.compiled import compiled
 from foldin.training.config import Config, Option, options_of, setting
 from foldin.training.fit import fit
 from foldin.training.progress import FitResult, Progress, Stopped, Validation
+from foldin.training.ranges import Range
 from foldin.training.rising import RisingOverShare, RisingOverUpdates
+from foldin.training.search import Space, parse_space, search_space, setting_text
 from foldin.training.settings import alike, settings_of
 from foldin.training.trainable import Trainable
 from foldin.training.trainer import (
@@ -34,8 +36,10 @@ __all__ = [
     "Phase",
     "Pretraining",
     "Progress",
+    "Range",
     "RisingOverShare",
     "RisingOverUpdates",
+    "Space",
     "Step",
     "Stopped",
     "Trainable",
@@ -46,7 +50,10 @@ __all__ = [
     "falling",
     "fit",
     "options_of",
+    "parse_space",
+    "search_space",
     "setting",
+    "setting_text",
     "settings_of",
     "shuffled",
 ]

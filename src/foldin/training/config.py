@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from foldin.errors import ConfigError
+from foldin.training.ranges import Range
 
 __all__ = ["Config", "Option", "options_of", "setting"]
 
@@ -24,9 +25,24 @@ def setting(
     above: float | None = None,
     below: float | None = None,
     choices: tuple[str, ...] | None = None,
+    range: Range | tuple[Any, ...] | None = None,
 ) -> Any:
-    """A field of a `Config`: its default, what it means, and its range (`low`, `high` inclusive; `above`, `below` not)."""
-    metadata = {"help": help, "low": low, "high": high, "above": above, "below": below, "choices": choices}
+    """A field of a `Config`.
+
+    Args:
+        default: its value where none is given.
+        help: what it means.
+        low: smallest legal value.
+        high: largest legal value.
+        above: number below every legal value.
+        below: number above every legal value.
+        choices: the legal texts.
+        range: what a search over settings draws from: a range of numbers, or a tuple of alternatives; None where a search leaves
+            the setting as it is.
+    """
+    metadata = {
+        **{"help": help, "low": low, "high": high, "above": above, "below": below, "choices": choices, "range": range}
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 

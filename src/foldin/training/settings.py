@@ -5,6 +5,8 @@ import typing
 from typing import Any
 
 from foldin.training.config import Config, Option, options_of
+from foldin.training.ranges import Range
+from foldin.training.search import setting_text
 
 __all__ = ["alike", "settings_of"]
 
@@ -12,8 +14,8 @@ __all__ = ["alike", "settings_of"]
 def settings_of(kind: type[Config], before: str = "", given: Config | None = None) -> dict[str, dict[str, Any]]:
     """Each setting by the name that `--set` is given.
 
-    Of each its default, what it means, the ways that it chooses among (`options`), and those that it belongs to (`with`), each
-    with its default, by the setting that chooses one of them.
+    Of each its default, what it means, what a search draws from (`range`), the ways that it chooses among (`options`), and those
+    that it belongs to (`with`), each with its default, by the setting that chooses one of them.
 
     Args:
         before: of each name.
@@ -25,6 +27,9 @@ def settings_of(kind: type[Config], before: str = "", given: Config | None = Non
         name, options = before + field.name, options_of(types[field.name])
         default = field.default if given is None else getattr(given, field.name)
         about: dict[str, Any] = {"default": _plain(default), "help": field.metadata["help"]}
+        searched = field.metadata["range"]
+        if searched is not None:
+            about["range"] = str(searched) if isinstance(searched, Range) else "|".join(map(setting_text, searched))
         may_be_none = type(None) in typing.get_args(types[field.name])
         if len(options) > 1 or (options and may_be_none):
             about["options"] = {way: (option.__doc__ or "").split("\n")[0] for way, option in options.items()}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from foldin.tensors import Float, Int, Tensor
-from foldin.training import Option, setting
+from foldin.training import Option, Range, setting
 
 __all__ = ["ConstantKL", "KLPerItem"]
 
@@ -16,7 +16,9 @@ class KLPerItem(Option):
     """
 
     name = "per-item"
-    gamma: float = setting(0.005, "Weight of the KL for each item of a user, γ.", low=0)
+    gamma: float = setting(
+        0.005, "Weight of the KL for each item of a user, γ.", low=0, range=Range(5e-4, 0.05, log=True)
+    )
 
     def of(self, lengths: Int[Tensor, " users"]) -> Float[Tensor, " users"]:
         """The weight of each user's KL."""
@@ -28,7 +30,7 @@ class ConstantKL(Option):
     """One weight for all users."""
 
     name = "constant"
-    beta: float = setting(1.0, "Weight of every user's KL, β.", low=0)
+    beta: float = setting(1.0, "Weight of every user's KL, β.", low=0, range=Range(0.02, 1.0, log=True))
 
     def of(self, lengths: Int[Tensor, " users"]) -> float:
         """The weight of each user's KL."""

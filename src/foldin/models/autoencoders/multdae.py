@@ -24,7 +24,7 @@ from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.contract import Recommender
 from foldin.models.recency import oldest_setting
 from foldin.tensors import Float, Int, Tensor
-from foldin.training import Config, GradientPhase, Loss, Step, Trainer, setting, shuffled
+from foldin.training import Config, GradientPhase, Loss, Range, Step, Trainer, setting, shuffled
 
 __all__ = ["MultDAE", "MultDAEConfig"]
 
@@ -32,14 +32,16 @@ __all__ = ["MultDAE", "MultDAEConfig"]
 @dataclass(frozen=True, kw_only=True)
 class MultDAEConfig(Config):
     hidden_dims: tuple[int, ...] = setting(
-        (), "Widths of the encoder's hidden layers; the decoder mirrors them.", low=1
+        (), "Widths of the encoder's hidden layers; the decoder mirrors them.", low=1, range=((), (600,))
     )
-    latent_dim: int = setting(200, "Width of the code.", low=1)
-    dropout: float = setting(0.5, "Dropout of the input's entries.", low=0, below=1)
-    regularization: float = setting(0.01 / 500, "Weight of the squared weights in the loss, λ.", low=0)
+    latent_dim: int = setting(200, "Width of the code.", low=1, range=Range(32, 512, log=True))
+    dropout: float = setting(0.5, "Dropout of the input's entries.", low=0, below=1, range=Range(0.0, 0.8))
+    regularization: float = setting(
+        0.01 / 500, "Weight of the squared weights in the loss, λ.", low=0, range=Range(1e-7, 1e-3, log=True)
+    )
     oldest: float = oldest_setting()
-    learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0)
-    batch_size: int = setting(500, "Users in a batch.", low=1)
+    learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0, range=Range(1e-4, 1e-2, log=True))
+    batch_size: int = setting(500, "Users in a batch.", low=1, range=Range(50, 1000, log=True))
     epochs: int = setting(200, "Epochs, at most.", low=1)
 
 

@@ -32,6 +32,7 @@ from foldin.training import (
     Config,
     GradientPhase,
     Loss,
+    Range,
     RisingOverShare,
     RisingOverUpdates,
     Step,
@@ -46,15 +47,15 @@ __all__ = ["MultVAE", "MultVAEConfig"]
 @dataclass(frozen=True, kw_only=True)
 class MultVAEConfig(Config):
     hidden_dims: tuple[int, ...] = setting(
-        (600,), "Widths of the encoder's hidden layers; the decoder mirrors them.", low=1
+        (600,), "Widths of the encoder's hidden layers; the decoder mirrors them.", low=1, range=((), (600,))
     )
-    latent_dim: int = setting(200, "Width of z.", low=1)
-    dropout: float = setting(0.5, "Dropout of the input's entries.", low=0, below=1)
-    beta: float = setting(0.2, "Cap of β, the weight of the KL term.", low=0)
+    latent_dim: int = setting(200, "Width of z.", low=1, range=Range(32, 512, log=True))
+    dropout: float = setting(0.5, "Dropout of the input's entries.", low=0, below=1, range=Range(0.0, 0.8))
+    beta: float = setting(0.2, "Cap of β, the weight of the KL term.", low=0, range=Range(0.02, 1.0, log=True))
     beta_schedule: RisingOverShare | RisingOverUpdates = setting(RisingOverShare(share=0.85), "How β rises to its cap.")
     oldest: float = oldest_setting()
-    learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0)
-    batch_size: int = setting(500, "Users in a batch.", low=1)
+    learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0, range=Range(1e-4, 1e-2, log=True))
+    batch_size: int = setting(500, "Users in a batch.", low=1, range=Range(50, 1000, log=True))
     epochs: int = setting(200, "Epochs, at most.", low=1)
 
 

@@ -43,7 +43,19 @@ from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.recency import oldest_setting
 from foldin.nn import uniform_parameter
 from foldin.tensors import Float, Int, Tensor
-from foldin.training import Config, FullPass, GradientPhase, Loss, Option, Phase, Step, Trainer, setting, shuffled
+from foldin.training import (
+    Config,
+    FullPass,
+    GradientPhase,
+    Loss,
+    Option,
+    Phase,
+    Range,
+    Step,
+    Trainer,
+    setting,
+    shuffled,
+)
 
 __all__ = ["Alternating", "ImplicitSLIM", "RecVAE", "RecVAEConfig"]
 
@@ -76,10 +88,12 @@ class ImplicitSLIM(Option):
 
 @dataclass(frozen=True, kw_only=True)
 class RecVAEConfig(Config):
-    hidden_dim: int = setting(600, "Width of the encoder's layers.", low=1)
-    latent_dim: int = setting(200, "Width of z.", low=1)
+    hidden_dim: int = setting(600, "Width of the encoder's layers.", low=1, range=Range(200, 800))
+    latent_dim: int = setting(200, "Width of z.", low=1, range=Range(64, 512, log=True))
     n_layers: int = setting(5, "Layers of the encoder.", low=1, high=1000)
-    dropout: float = setting(0.5, "Dropout of the input's entries in the encoder's passes.", low=0, below=1)
+    dropout: float = setting(
+        0.5, "Dropout of the input's entries in the encoder's passes.", low=0, below=1, range=Range(0.0, 0.8)
+    )
     kl_weight: KLPerItem | ConstantKL = setting(KLPerItem(), "Weight of the KL term.")
     prior: tuple[float, ...] = setting(
         (0.15, 0.75, 0.1), "Weights of the prior's components N(0, 1), q_old and N(0, e¹⁰).", low=0, high=1
@@ -91,8 +105,8 @@ class RecVAEConfig(Config):
         None, "Refinement of the items' vectors during training; none for no refinement."
     )
     oldest: float = oldest_setting()
-    learning_rate: float = setting(5e-4, "Learning rate of both Adams.", above=0)
-    batch_size: int = setting(500, "Users in a batch.", low=1)
+    learning_rate: float = setting(5e-4, "Learning rate of both Adams.", above=0, range=Range(1e-4, 1e-2, log=True))
+    batch_size: int = setting(500, "Users in a batch.", low=1, range=Range(50, 1000, log=True))
     epochs: int = setting(50, "Epochs, at most.", low=1)
 
     def __post_init__(self) -> None:

@@ -44,7 +44,7 @@ from foldin.models.diffusion.heads import Multinomial, SquaredError
 from foldin.models.diffusion.noise import LinearVariance
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
-from foldin.training import Config, Trainer, setting
+from foldin.training import Config, Range, Trainer, setting
 
 __all__ = ["DiffRec", "DiffRecConfig", "TDiffRec", "TDiffRecConfig"]
 
@@ -52,23 +52,26 @@ __all__ = ["DiffRec", "DiffRecConfig", "TDiffRec", "TDiffRecConfig"]
 @dataclass(frozen=True, kw_only=True)
 class DiffRecConfig(Config):
     hidden_dims: tuple[int, ...] = setting(
-        (600, 200), "Widths of the layers down to the narrowest; the way back mirrors them.", low=1
+        (600, 200),
+        "Widths of the layers down to the narrowest; the way back mirrors them.",
+        low=1,
+        range=((200,), (600,), (600, 200), (1000,)),
     )
     time_dim: int = setting(10, "Width of the embedding of t.", low=2)
-    n_steps: int = setting(40, "Steps of the diffusion, T.", low=1, high=10_000)
+    n_steps: int = setting(40, "Steps of the diffusion, T.", low=1, high=10_000, range=(5, 10, 40))
     noise: LinearVariance = setting(LinearVariance(first=1e-5), "Noise of the steps.")
     importance: bool = setting(
         True, "Whether steps of large losses are trained more often, and count less each time; otherwise all alike."
     )
-    dropout: float = setting(0.5, "Dropout of the input's entries.", low=0, below=1)
+    dropout: float = setting(0.5, "Dropout of the input's entries.", low=0, below=1, range=Range(0.0, 0.8))
     normalized: bool = setting(False, "Whether the row that is read is divided by its L2 norm.")
     head: SquaredError | Multinomial = setting(SquaredError(), "What the network says, and what it is trained by.")
     empty_share: float = setting(
         0.0, "Share of the histories that are emptied in training: what guidance moves away from.", low=0, below=1
     )
-    learning_rate: float = setting(1e-3, "Learning rate of AdamW.", above=0)
+    learning_rate: float = setting(1e-3, "Learning rate of AdamW.", above=0, range=Range(1e-4, 1e-2, log=True))
     weight_decay: float = setting(0.0, "Weight decay of AdamW.", low=0)
-    batch_size: int = setting(400, "Users in a batch.", low=1)
+    batch_size: int = setting(400, "Users in a batch.", low=1, range=Range(50, 1000, log=True))
     epochs: int = setting(200, "Epochs, at most.", low=1)
 
     def __post_init__(self) -> None:
@@ -84,7 +87,10 @@ class DiffRecConfig(Config):
 @dataclass(frozen=True, kw_only=True)
 class TDiffRecConfig(DiffRecConfig):
     oldest: float = setting(
-        0.1, "Weight of a user's oldest event; the newest has 1, those between lie on a straight line.", above=0
+        0.1,
+        "Weight of a user's oldest event; the newest has 1, those between lie on a straight line.",
+        above=0,
+        range=Range(0.05, 1.0),
     )
 
 

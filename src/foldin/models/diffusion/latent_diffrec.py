@@ -55,6 +55,7 @@ from foldin.training import (
     FullPass,
     GradientPhase,
     Loss,
+    Range,
     RisingOverShare,
     RisingOverUpdates,
     Step,
@@ -71,23 +72,27 @@ _VECTOR = 32  # width of the items' vectors that are clustered
 @dataclass(frozen=True, kw_only=True)
 class LatentDiffRecConfig(Config):
     n_clusters: int = setting(2, "Clusters of items, C.", low=1)
-    latent_dim: int = setting(300, "Width of z, divided among the clusters by their sizes.", low=1)
+    latent_dim: int = setting(
+        300, "Width of z, divided among the clusters by their sizes.", low=1, range=Range(100, 500, log=True)
+    )
     hidden_dims: tuple[int, ...] = setting((300,), "Widths of the denoiser's hidden layers.", low=1)
     residual: bool = setting(
         True,
         "Whether the denoiser adds its layers' output to z_t; otherwise it says that output alone, as in the paper.",
     )
     time_dim: int = setting(10, "Width of the embedding of t.", low=2)
-    n_steps: int = setting(40, "Steps of the diffusion, T.", low=1, high=10_000)
+    n_steps: int = setting(40, "Steps of the diffusion, T.", low=1, high=10_000, range=(5, 10, 40))
     noise: LinearVariance = setting(LinearVariance(scale=0.1, low=0.001, high=0.005), "Noise of the steps.")
     reweighted: bool = setting(True, "Whether errors of steps are weighed by SNR_t−1 − SNR_t; otherwise all weigh 1.")
-    diffusion_weight: float = setting(0.03, "Weight of the diffusion's error, λ.", low=0)
-    beta: float = setting(0.3, "Cap of γ, the weight of the KL term.", low=0)
+    diffusion_weight: float = setting(
+        0.03, "Weight of the diffusion's error, λ.", low=0, range=Range(0.005, 0.5, log=True)
+    )
+    beta: float = setting(0.3, "Cap of γ, the weight of the KL term.", low=0, range=Range(0.02, 1.0, log=True))
     beta_schedule: RisingOverShare | RisingOverUpdates = setting(RisingOverShare(share=0.3), "How γ rises to its cap.")
-    dropout: float = setting(0.5, "Dropout of the input's entries.", low=0, below=1)
+    dropout: float = setting(0.5, "Dropout of the input's entries.", low=0, below=1, range=Range(0.0, 0.8))
     oldest: float = oldest_setting()
-    learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0)
-    batch_size: int = setting(400, "Users in a batch.", low=1)
+    learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0, range=Range(1e-4, 1e-2, log=True))
+    batch_size: int = setting(400, "Users in a batch.", low=1, range=Range(50, 1000, log=True))
     epochs: int = setting(200, "Epochs, at most.", low=1)
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from foldin.diffusion import NoiseSchedule
 from foldin.errors import ConfigError
-from foldin.training import Option, setting
+from foldin.training import Option, Range, setting
 
 __all__ = ["LinearVariance"]
 
@@ -20,7 +20,9 @@ class LinearVariance(Option):
     """
 
     name = "linear"
-    scale: float = setting(0.005, "Scale s that both ends of the line are multiplied by.", above=0)
+    scale: float = setting(
+        0.005, "Scale s that both ends of the line are multiplied by.", above=0, range=Range(1e-4, 0.5, log=True)
+    )
     low: float = setting(0.005, "Variance 1 − ᾱ of the first step, in scales.", above=0)
     high: float = setting(0.01, "Variance 1 − ᾱ of the last step, in scales.", above=0)
     first: float = setting(

@@ -33,7 +33,7 @@ from foldin.models.contract import Recommender
 from foldin.models.recency import event_weights, oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Tensor
-from foldin.training import Config, FullPass, Trainer, setting
+from foldin.training import Config, FullPass, Range, Trainer, setting
 
 __all__ = ["ALS", "ALSConfig"]
 
@@ -42,9 +42,11 @@ _BLOCK_BYTES = 64 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class ALSConfig(Config):
-    embedding_dim: int = setting(64, "Width of the factors of users and items.", low=1)
-    regularization: float = setting(0.01, "Ridge penalty, λ.", above=0)
-    confidence: float = setting(10.0, "Weight of an event against a missing one, α.", above=0)
+    embedding_dim: int = setting(64, "Width of the factors of users and items.", low=1, range=Range(16, 512, log=True))
+    regularization: float = setting(0.01, "Ridge penalty, λ.", above=0, range=Range(1e-3, 1000.0, log=True))
+    confidence: float = setting(
+        10.0, "Weight of an event against a missing one, α.", above=0, range=Range(0.1, 100.0, log=True)
+    )
     iterations: int = setting(15, "Alternations between users and items.", low=1)
     oldest: float = oldest_setting()
 

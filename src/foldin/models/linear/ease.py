@@ -29,7 +29,7 @@ from foldin.models.linear._gram import gram_bytes, item_gram
 from foldin.models.recency import event_weights, oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
-from foldin.training import Config, FullPass, Trainer, setting
+from foldin.training import Config, FullPass, Range, Trainer, setting
 
 __all__ = ["EASE", "EASEConfig"]
 
@@ -38,7 +38,7 @@ _DOUBLE_UP_TO = 12_000
 
 @dataclass(frozen=True, kw_only=True)
 class EASEConfig(Config):
-    regularization: float = setting(500.0, "Ridge penalty, λ.", above=0)
+    regularization: float = setting(500.0, "Ridge penalty, λ.", above=0, range=Range(1.0, 10_000.0, log=True))
     oldest: float = oldest_setting()
 
 

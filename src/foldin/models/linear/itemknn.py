@@ -27,15 +27,19 @@ from foldin.models.contract import Recommender
 from foldin.models.recency import event_weights, oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Tensor
-from foldin.training import Config, FullPass, Trainer, setting
+from foldin.training import Config, FullPass, Range, Trainer, setting
 
 __all__ = ["ItemKNN", "ItemKNNConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ItemKNNConfig(Config):
-    n_neighbors: int = setting(200, "Similar items that are kept for each item, k.", low=1)
-    shrinkage: float = setting(20.0, "Number that is added to the denominator of the similarity, h.", low=0)
+    n_neighbors: int = setting(
+        200, "Similar items that are kept for each item, k.", low=1, range=Range(10, 1000, log=True)
+    )
+    shrinkage: float = setting(
+        20.0, "Number that is added to the denominator of the similarity, h.", low=0, range=Range(0.1, 1000.0, log=True)
+    )
     oldest: float = oldest_setting()
 
 

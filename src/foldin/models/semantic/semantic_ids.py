@@ -52,7 +52,7 @@ from foldin.nn import (
     transitions,
 )
 from foldin.tensors import Array, Bool, Float, Int, Int64, Tensor
-from foldin.training import Config, GradientPhase, Loss, Step, Trainer, falling, setting
+from foldin.training import Config, GradientPhase, Loss, Range, Step, Trainer, falling, setting
 
 __all__ = ["SemanticIds", "SemanticIdsConfig"]
 
@@ -64,11 +64,13 @@ class SemanticIdsConfig(Config):
     tokens: FromLog | FromTitles | FromSentences | FromLogAndTitles | FromLogAndSentences | RandomTokens = setting(
         FromLog(), "Where the tokens of items come from."
     )
-    embedding_dim: int = setting(64, "Width of a token's vector, d.", low=1)
-    n_heads: int = setting(1, "Heads of the attention.", low=1)
-    n_layers: int = setting(2, "Blocks of the transformer.", low=1, high=1000)
-    max_length: int = setting(50, "Newest events of a history that are read.", low=1)
-    dropout: float = setting(0.2, "Dropout of the input and of each layer's output.", low=0, below=1)
+    embedding_dim: int = setting(64, "Width of a token's vector, d.", low=1, range=(32, 64, 128, 256))
+    n_heads: int = setting(1, "Heads of the attention.", low=1, range=(1, 2, 4))
+    n_layers: int = setting(2, "Blocks of the transformer.", low=1, high=1000, range=Range(1, 3))
+    max_length: int = setting(50, "Newest events of a history that are read.", low=1, range=(50, 100, 200))
+    dropout: float = setting(
+        0.2, "Dropout of the input and of each layer's output.", low=0, below=1, range=Range(0.0, 0.6)
+    )
     expansion: int = setting(1, "Width of the feed-forward layer, in widths of the block.", low=1)
     item_vectors: bool = setting(
         False, "Whether what is read of an item is the sum of its tokens' vectors and one of its own."
@@ -76,7 +78,7 @@ class SemanticIdsConfig(Config):
     constrained: bool = setting(
         True, "Whether training chooses among the tokens that exist after a path; otherwise among all of a level."
     )
-    learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0)
+    learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0, range=Range(1e-4, 1e-2, log=True))
     lr_decay: float = setting(
         0.0, "Share of the planned steps, the last ones, over which the learning rate falls to zero.", low=0, high=1
     )

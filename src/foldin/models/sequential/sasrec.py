@@ -47,7 +47,7 @@ from foldin.models.start import PopularStart
 from foldin.models.token_sources import FromLog
 from foldin.nn import Cache, SequenceEncoder, TransformerShape, encoder_bytes, newest, step_bytes
 from foldin.tensors import Array, Bool, Float, Int, Tensor
-from foldin.training import Config, Trainer, setting
+from foldin.training import Config, Range, Trainer, setting
 
 __all__ = ["Reading", "SASRec", "SASRecConfig"]
 
@@ -56,10 +56,10 @@ _FULL_SOFTMAX_ITEMS = 200_000
 
 @dataclass(frozen=True, kw_only=True)
 class SASRecConfig(Config):
-    embedding_dim: int = setting(64, "Width of an item's vector, d.", low=1)
-    n_heads: int = setting(1, "Heads of the attention.", low=1)
-    n_layers: int = setting(2, "Blocks of the transformer.", low=1, high=1000)
-    max_length: int = setting(50, "Newest events of a history that are read.", low=1)
+    embedding_dim: int = setting(64, "Width of an item's vector, d.", low=1, range=(32, 64, 128, 256))
+    n_heads: int = setting(1, "Heads of the attention.", low=1, range=(1, 2, 4))
+    n_layers: int = setting(2, "Blocks of the transformer.", low=1, high=1000, range=Range(1, 3))
+    max_length: int = setting(50, "Newest events of a history that are read.", low=1, range=(50, 100, 200))
     codebook_size: int | None = setting(
         None,
         "Tokens of a level, if an item's vector is the sum of four tokens' vectors; none for vectors of its own.",
@@ -68,7 +68,9 @@ class SASRecConfig(Config):
     crop: bool = setting(
         False, "Whether training reads a random window of a longer history each time, not its newest events."
     )
-    dropout: float = setting(0.2, "Dropout of the input and of each layer's output.", low=0, below=1)
+    dropout: float = setting(
+        0.2, "Dropout of the input and of each layer's output.", low=0, below=1, range=Range(0.0, 0.6)
+    )
     attention_dropout: float = setting(0.0, "Dropout of the attention's weights.", low=0, below=1)
     positions: LearnedPositions | RotaryPositions | RelativePositions | None = setting(
         LearnedPositions(), "How the places of events are known."
@@ -87,7 +89,7 @@ class SASRecConfig(Config):
     temperature: float | None = setting(
         None, "Temperature of the product of L2-normalized vectors; none for the plain product.", above=0
     )
-    learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0)
+    learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0, range=Range(1e-4, 1e-2, log=True))
     lr_decay: float = setting(
         0.0, "Share of the planned steps, the last ones, over which the learning rate falls to zero.", low=0, high=1
     )

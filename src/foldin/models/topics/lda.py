@@ -31,16 +31,20 @@ from foldin.models.topics._digamma import digamma
 from foldin.models.topics._draws import log_of_product
 from foldin.models.topics.online import Online
 from foldin.tensors import Array, Float, Tensor
-from foldin.training import Config, FullPass, Trainer, setting
+from foldin.training import Config, FullPass, Range, Trainer, setting
 
 __all__ = ["LDA", "LDAConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LDAConfig(Config):
-    n_components: int = setting(50, "Topics, K.", low=1)
-    alpha: float | None = setting(None, "Dirichlet parameter of users, α; none for 1/K.", above=0)
-    eta: float | None = setting(None, "Dirichlet parameter of topics, η; none for 1/K.", above=0)
+    n_components: int = setting(50, "Topics, K.", low=1, range=Range(10, 200, log=True))
+    alpha: float | None = setting(
+        None, "Dirichlet parameter of users, α; none for 1/K.", above=0, range=Range(1e-3, 1.0, log=True)
+    )
+    eta: float | None = setting(
+        None, "Dirichlet parameter of topics, η; none for 1/K.", above=0, range=Range(1e-3, 1.0, log=True)
+    )
     online: Online | None = setting(None, "Steps over batches of users; none for full passes over all of them.")
     local_iterations: int = setting(100, "Updates of a user's own variables, at most.", low=1)
     local_tolerance: float = setting(1e-3, "Mean change of a user's own variables at which they are done.", above=0)

@@ -28,7 +28,7 @@ from foldin.models.contract import LEAST_SHARE, Recommender
 from foldin.models.streams import Streams
 from foldin.models.topics._allocation import even_parts
 from foldin.tensors import Array, Float, Tensor
-from foldin.training import Config, FullPass, Trainer, setting
+from foldin.training import Config, FullPass, Range, Trainer, setting
 
 __all__ = ["MixtureOfMultinomials", "MixtureOfMultinomialsConfig"]
 
@@ -39,8 +39,13 @@ _NOBODY = 1e-3  # users in a class, below which it is empty
 
 @dataclass(frozen=True, kw_only=True)
 class MixtureOfMultinomialsConfig(Config):
-    n_components: int = setting(50, "Classes of users.", low=1)
-    smoothing: float = setting(0.1, "Mean pseudo-count of an item in a class, shared out by popularity.", above=0)
+    n_components: int = setting(50, "Classes of users.", low=1, range=Range(10, 200, log=True))
+    smoothing: float = setting(
+        0.1,
+        "Mean pseudo-count of an item in a class, shared out by popularity.",
+        above=0,
+        range=Range(1e-3, 10.0, log=True),
+    )
     precision: str = setting("single", "Precision of the arithmetic.", choices=("single", "double"))
     epochs: int = setting(60, "Iterations of EM, at most.", low=1)
 

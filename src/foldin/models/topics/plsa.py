@@ -21,7 +21,7 @@ from foldin.models.capability import Components
 from foldin.models.contract import LEAST_SHARE, Recommender
 from foldin.models.topics._allocation import allocate, local_ascent
 from foldin.tensors import Array, Float, Tensor
-from foldin.training import Config, FullPass, Trainer, setting
+from foldin.training import Config, FullPass, Range, Trainer, setting
 
 __all__ = ["PLSA", "PLSAConfig"]
 
@@ -30,9 +30,13 @@ _LEAST = 1e-30  # of an item's share of a topic, where there are no pseudo-count
 
 @dataclass(frozen=True, kw_only=True)
 class PLSAConfig(Config):
-    n_components: int = setting(50, "Topics, K.", low=1)
-    user_pseudo: float = setting(0.05, "Pseudo-count of each topic of a user, a.", low=0)
-    item_pseudo: float = setting(0.05, "Pseudo-count of each item of a topic, b.", low=0)
+    n_components: int = setting(50, "Topics, K.", low=1, range=Range(10, 200, log=True))
+    user_pseudo: float = setting(
+        0.05, "Pseudo-count of each topic of a user, a.", low=0, range=Range(1e-3, 10.0, log=True)
+    )
+    item_pseudo: float = setting(
+        0.05, "Pseudo-count of each item of a topic, b.", low=0, range=Range(1e-3, 10.0, log=True)
+    )
     local_iterations: int = setting(100, "Updates of a user's own variables, at most.", low=1)
     local_tolerance: float = setting(3e-3, "Mean change of a user's own variables at which they are done.", above=0)
     epochs: int = setting(40, "Passes over the users, at most.", low=1)

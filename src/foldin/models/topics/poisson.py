@@ -36,16 +36,20 @@ from foldin.models.topics._gammas import Gammas, gamma_entropies
 from foldin.models.topics._poisson_trainer import PoissonTrainer
 from foldin.models.topics.online import CoordinateAscent, StochasticAscent
 from foldin.tensors import Array, Float, Tensor
-from foldin.training import Config, Trainer, setting
+from foldin.training import Config, Range, Trainer, setting
 
 __all__ = ["PoissonFactorization", "PoissonFactorizationConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PoissonFactorizationConfig(Config):
-    n_components: int = setting(50, "Factors, K.", low=1)
-    shape: float = setting(0.3, "Shape of the gammas of users and items, a = c.", above=0)
-    activity_shape: float = setting(0.3, "Shape of the gammas of the rates of users and items, a' = c'.", above=0)
+    n_components: int = setting(50, "Factors, K.", low=1, range=Range(10, 200, log=True))
+    shape: float = setting(
+        0.3, "Shape of the gammas of users and items, a = c.", above=0, range=Range(0.03, 3.0, log=True)
+    )
+    activity_shape: float = setting(
+        0.3, "Shape of the gammas of the rates of users and items, a' = c'.", above=0, range=Range(0.03, 3.0, log=True)
+    )
     activity_mean: float = setting(1.0, "Mean of the gammas of the rates of users and items, b' = d'.", above=0)
     ascent: CoordinateAscent | StochasticAscent = setting(CoordinateAscent(), "How the bound is raised.")
     local_iterations: int = setting(50, "Updates of a user's own variables, at most.", low=1)

@@ -1,0 +1,144 @@
+"""`foldin tune`: search for the best settings of a model."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from foldin.cli.options import JSON, ModelName, read_options, settings_of, source_of, split_options, training_options
+from foldin.cli.output import FitBar, json_out, out, status, table, working
+from foldin.errors import ConfigError
+from foldin.experiment import TRIALS, TuningTrial, choose_device, tune, unused
+from foldin.models import config_class
+from foldin.reports import TUNING_HEAD, tuning_rows, tuning_sentences
+from foldin.training import parse_space
+
+__all__ = ["command", "trial_line"]
+
+
+@click.command()
+@click.argument("path")
+@click.option("--model", "name", type=ModelName(), required=True, help="Name of the model; `foldin models` lists them.")
+@click.option("--out", "folder", required=True, metavar="STUDY", help="Folder of the search, to write or to continue.")
+@click.option(
+    "--trials",
+    type=click.IntRange(1),
+    help=f"Number of trials in all  [default: {TRIALS}, or no limit with --minutes]",
+)
+@click.option(
+    "--minutes", type=click.FloatRange(0, min_open=True), help="Budget of training time, in all processes together."
+)
+@click.option(
+    "--set", "texts", multiple=True, metavar="FIELD=VALUE", help="Setting that is not searched; may be repeated."
+)
+@click.option(
+    "--search",
+    "ranges",
+    multiple=True,
+    metavar="FIELD=RANGE",
+    help="Range to search, in place of the model's own: LOW:HIGH, LOW:HIGH:log, or alternatives A|B|C; may be repeated.",
+)
+@read_options
+@split_options
+@training_options
+@JSON
+def command(
+    path: str,
+    name: str,
+    folder: str,
+    trials: int | None,
+    minutes: float | None,
+    texts: tuple[str, ...],
+    ranges: tuple[str, ...],
+    seed: int,
+    epochs: int | None,
+    patience: int,
+    metric: str,
+    device: str,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Search for the settings of a model that have the best metric on the validation users, train with these settings, and
+    evaluate once on the test users. STUDY then holds a report and the run directory `best`.
+
+    A search that was stopped or killed goes on when the same command is given again; given several times at once, the processes
+    work on one search together. `foldin models NAME` lists the settings with the ranges that are searched.
+
+    \b
+    Example:
+      foldin tune movielens-small --min-rating 4 --model ease --trials 20 --out studies/ease
+    """
+    fixed = settings_of(texts)
+    config = config_class(name).from_texts(fixed)
+    searched = settings_of(ranges, "--search")
+    both = next(iter(searched.keys() & fixed.keys()), None)
+    if both:
+        raise ConfigError(f"--search {both}: --set gives it a value")
+    space = parse_space(config, searched)
+    source = source_of(path, options)
+    with working("reading") as bar:
+        split = source.split(download_progress=bar)
+    for note in split.report.warnings:
+        status(f"{note.count:,} {note.text}")
+    for sentence in unused(split):
+        status(sentence)
+    best: list[TuningTrial] = []
+
+    def ended(trial: TuningTrial) -> None:
+        status(trial_line(trial, best, metric))
+
+    with FitBar(name, metric, lines=False) as progress:
+        found = tune(
+            split,
+            config,
+            trials=trials,
+            minutes=minutes,
+            metric=metric,
+            space=space,
+            fixed=list(fixed),
+            seed=seed,
+            epochs=epochs,
+            patience=patience,
+            device=choose_device(device),
+            folder=folder,
+            progress=progress,
+            ended=ended,
+        )
+    content = {"data": path, "study": folder, **found.as_dict()}
+    if found.trained is not None:
+        found.save(folder)
+    if as_json:
+        json_out(content)
+        return
+    _show(content, Path(folder))
+
+
+def _show(content: dict[str, Any], folder: Path) -> None:
+    """Print the best settings, what must be known of the figures, and where the results are."""
+    title, *notes = tuning_sentences(content)
+    if content["settings"]:
+        out().print(table(title, TUNING_HEAD, tuning_rows(content)))
+    else:
+        out().print(f"{title}\n{content['model']} has no setting to search.", soft_wrap=True)
+    for line in notes:
+        out().print(line, soft_wrap=True)
+    if content["test"] is None:
+        line = "Another process works on the study; the last one trains with the best settings and writes the report."
+    else:
+        line = f"saved in {folder}: report.html, tune.json and the run {folder / 'best'}"
+    out().print(line, soft_wrap=True)
+
+
+def trial_line(trial: TuningTrial, best: list[TuningTrial], metric: str) -> str:
+    """A line about a trial that has ended.
+
+    Args:
+        best: the best trial until now, which is kept here.
+    """
+    if trial.state == "complete" and (not best or (trial.value or 0.0) > (best[0].value or 0.0)):
+        best[:] = [trial]
+    settings = " ".join(f"{name}={value}" for name, value in trial.settings.items()) or "the settings at the start"
+    figure = trial.reason if trial.value is None else f"{metric} {trial.value:.4f}"
+    star = " *" if best and best[0] is trial else ""
+    epochs = f"{trial.epochs} epoch{'' if trial.epochs == 1 else 's'}"
+    return f"trial {trial.number + 1}: {trial.state}: {figure}{star}  {epochs}  {trial.seconds:.1f} s  {settings}"

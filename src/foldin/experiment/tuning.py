@@ -1,0 +1,241 @@
+"""A search over the settings of a model, by its metric on the validation users."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from foldin.data import Split
+from foldin.errors import CapacityError, ConfigError, FitError
+from foldin.evaluation import DEFAULT_METRICS, Evaluation, ValidationMetric, evaluate, parse_metric
+from foldin.experiment.study import Study, TuningTrial
+from foldin.experiment.trained import Trained
+from foldin.experiment.training import build_model, check_targets, train
+from foldin.experiment.tuned import Tuned
+from foldin.memory import allocating
+from foldin.models import config_of, model_name
+from foldin.training import Config, EpochRecord, Progress, Space, Stopped, fit, search_space
+
+__all__ = ["TRIALS", "tune"]
+
+TRIALS = 50  # where neither a number of trials nor a budget is given
+_FAILED = 5  # trials, and none that was measured, after which the search ends
+
+
+def tune(
+    split: Split,
+    config: Config | str,
+    *,
+    trials: int | None = None,
+    minutes: float | None = None,
+    metric: str = "ndcg@100",
+    space: Space | None = None,
+    fixed: Sequence[str] = (),
+    seed: int = 0,
+    epochs: int | None = None,
+    patience: int | None = 20,
+    device: torch.device | str = "cpu",
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    calibrate: bool = False,
+    folder: str | Path | None = None,
+    progress: Progress | None = None,
+    ended: Callable[[TuningTrial], None] | None = None,
+) -> Tuned:
+    """Search for the settings with the best metric on the validation users, then train with them and look at the test users once.
+
+    The first trial has the settings of `config`, so that the result is never worse than these on validation. The others are drawn
+    by the tree-structured Parzen estimator (bergstra2011), and end early where, after as many epochs, the median of the other
+    trials is ahead. With a folder the search goes on where it was stopped or killed, and processes that are given the same folder
+    work on it together; the last of them trains with the best settings.
+
+    Args:
+        config: a configuration, or the name of a model: settings that are not searched keep its values.
+        trials: number of trials in all.
+        minutes: budget of training time, in all processes together. A trial that is running at its end counts with its best
+            epoch. Without it and without `trials`, 50 trials.
+        metric: metric that is maximized.
+        space: setting → range or tuple of alternatives, in place of those that the configuration declares.
+        fixed: settings that keep their values though the configuration declares a range. Those of `config` that differ from
+            their defaults do so too, unless they are in `space`.
+        seed: of the sampler and of every training.
+        epochs: maximum number of epochs of a trial; None for the model's setting.
+        patience: number of epochs without an improvement after which a trial ends.
+        metrics: metrics of the evaluation on the test users.
+        calibrate: whether to fit a temperature of the final model's logits on the validation users, as in `train`.
+        folder: folder of the study; None to keep it in memory.
+        progress: receives a call at each step and epoch of each training.
+        ended: receives each trial when it has ended.
+
+    Raises:
+        ConfigError: no such setting or metric, a budget below 0, or a folder that holds another search.
+        FitError: no trial could be measured; the message has the first reason.
+        MissingExtraError: Optuna is not installed.
+        SplitError: the validation or the test group has no target.
+    """
+    check_targets(split)
+    parse_metric(metric)
+    if (trials is not None and trials < 1) or (minutes is not None and not minutes > 0):
+        raise ConfigError(
+            f"a search of {trials} trials and {minutes} minutes: at least 1 trial and more than 0 minutes"
+        )
+    if trials is None and minutes is None:
+        trials = TRIALS
+    config = config_of(config)
+    name = model_name(type(config)) or config.model_class.__name__
+    searched = _searched(config, space, fixed)
+    if not searched:
+        trials = 1
+    about = {
+        **{"model": name, "config": config.as_dict(), "metric": metric, "seed": seed},
+        "space": {setting: str(one) for setting, one in searched.items()},
+        **{"epochs": epochs, "patience": patience, "data": split.fingerprint()},
+    }
+    study = Study(None if folder is None else Path(folder), about, seed=seed)
+    search = _Search(
+        split=split,
+        config=config,
+        metric=metric,
+        seed=seed,
+        epochs=epochs,
+        patience=patience,
+        device=device,
+        progress=progress,
+    )
+    try:
+        while True:
+            left = None if minutes is None else 60 * minutes - sum(one.seconds for one in study.trials())
+            asked = None if left is not None and left <= 0 else study.ask(searched, _values(config, searched), trials)
+            if asked is None:
+                break
+            found = search.run(study, *asked, left)
+            if ended is not None:
+                ended(found)
+            if len(study.failed()) >= _FAILED and all(one.state == "failed" for one in study.trials()):
+                break
+        measured = [one for one in study.trials() if one.state == "complete"]
+        if not measured:
+            raise FitError(
+                f"tune {name}: no trial could be measured; the first failed because: {study.failed()[0].reason}"
+            )
+        best = max(measured, key=lambda one: (one.value or 0.0, -one.number))
+        chosen = config.with_texts(best.settings)
+        trained, validation = (None, None) if study.others() else search.finish(chosen, metrics, calibrate)
+        return Tuned(
+            name=name,
+            metric=metric,
+            start=config,
+            config=chosen,
+            space=searched,
+            trials=tuple(study.trials()),
+            importances=study.importances(),
+            best=best,
+            trained=trained,
+            validation=validation,
+        )
+    finally:
+        study.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Search:
+    """What all trials have in common."""
+
+    split: Split
+    config: Config
+    metric: str
+    seed: int
+    epochs: int | None
+    patience: int | None
+    device: torch.device | str
+    progress: Progress | None
+
+    def run(self, study: Study, trial: Any, settings: Mapping[str, str], left: float | None) -> TuningTrial:
+        """Train with some settings; `left` are the seconds of the budget."""
+        began = time.perf_counter()
+        pruned = False
+
+        def until(record: EpochRecord) -> bool:
+            nonlocal pruned
+            pruned = record.metric is not None and study.should_prune(trial, record.epoch, record.metric)
+            return pruned or (left is not None and time.perf_counter() - began > left)
+
+        found: dict[str, Any]
+        try:
+            value, epochs = self._value(settings, until)
+            found = {"state": "pruned" if pruned else "complete", "value": value, "epochs": epochs}
+        except (CapacityError, ConfigError, FitError) as error:
+            found = {"state": "failed", "reason": str(error)}
+        except BaseException:
+            study.give_back(trial)
+            raise
+        seconds = time.perf_counter() - began
+        ended = TuningTrial(number=trial.number, settings=settings, seconds=seconds, **found)
+        study.end(trial, ended)
+        return ended
+
+    def _value(self, settings: Mapping[str, str], until: Callable[[EpochRecord], bool]) -> tuple[float, int]:
+        """(validation metric of the best epoch, number of epochs)."""
+        config = self.config.with_texts(settings)
+        validation = ValidationMetric(self.split.validation, self.metric)
+        with allocating(config.model_class.__name__, config.model_class.smaller):
+            model = build_model(self.split.catalog, config, seed=self.seed, device=self.device)
+            result = fit(
+                model,
+                self.split.train,
+                validation=validation,
+                seed=self.seed,
+                epochs=self.epochs,
+                patience=self.patience,
+                progress=self.progress,
+                until=until,
+            )
+            if result.stopped is Stopped.INTERRUPTED:
+                raise KeyboardInterrupt
+            value = validation(model) if result.best_metric is None else result.best_metric
+        return value, len(result.records)
+
+    def finish(self, config: Config, metrics: Sequence[str], calibrate: bool) -> tuple[Trained, Evaluation]:
+        """(the model with the best settings, evaluated on the test users; its metric on the validation users)."""
+        trained = train(
+            self.split,
+            config,
+            seed=self.seed,
+            device=self.device,
+            metric=self.metric,
+            metrics=metrics,
+            epochs=self.epochs,
+            patience=self.patience,
+            progress=self.progress,
+            calibrate=calibrate,
+        )
+        return trained, evaluate(trained.model, self.split.validation, metrics=(self.metric,), likelihood=False)
+
+
+def _searched(config: Config, space: Space | None, fixed: Sequence[str]) -> dict[str, Any]:
+    """What is searched: the ranges that the configuration declares, but for fixed settings, and those of the caller."""
+    declared, given = search_space(config), dict(space or {})
+    values, defaults = _values(config, {**declared, **given, **dict.fromkeys(fixed)}), type(config)()
+    at_default = {name for name in declared if _value_of(defaults, name, None) == values[name]}
+    kept = {name: one for name, one in declared.items() if name in at_default and name not in fixed}
+    return {**kept, **given}
+
+
+def _values(config: Config, names: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _value_of(config, name) for name in names}
+
+
+_REQUIRED = object()
+
+
+def _value_of(config: Any, name: str, default: Any = _REQUIRED) -> Any:
+    """The value of a setting, by the name that `--set` is given."""
+    for part in name.split("."):
+        if not hasattr(config, part):
+            if default is not _REQUIRED:
+                return default
+            raise ConfigError(f"{type(config).__name__.removesuffix('Config')} has no setting {name!r} to search")
+        config = getattr(config, part)
+    return config

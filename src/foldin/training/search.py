@@ -1,0 +1,70 @@
+"""What a search over settings draws from: for each setting a range or alternatives, declared by its configuration or given."""
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from foldin.errors import ConfigError
+from foldin.training.config import Config, Option
+from foldin.training.ranges import Range
+
+__all__ = ["Space", "parse_space", "search_space", "setting_text"]
+
+Space = Mapping[str, Range | tuple[Any, ...]]
+
+
+def search_space(config: Config, before: str = "") -> dict[str, Range | tuple[Any, ...]]:
+    """The range, or the alternatives, of each setting that declares them, by the name that `--set` is given.
+
+    Of an option that is chosen, its settings are among them; of the others they are not.
+    """
+    found: dict[str, Range | tuple[Any, ...]] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.metadata["range"] is not None:
+            found[before + field.name] = field.metadata["range"]
+        if isinstance(value, Option):
+            found |= search_space(value, f"{before}{field.name}.")
+    return found
+
+
+def parse_space(config: Config, texts: Mapping[str, str]) -> dict[str, Range | tuple[Any, ...]]:
+    """Ranges and alternatives from texts: `10:1000`, `1e-4:1e-2:log`, or `relu|gelu`.
+
+    Raises:
+        ConfigError: no such setting, or a text that is neither, or whose values the setting refuses.
+    """
+    found: dict[str, Range | tuple[Any, ...]] = {}
+    for name, text in texts.items():
+        ends = text.split(":")
+        if len(ends) == 1:
+            values = tuple(text.split("|"))
+            for value in values:
+                config.with_texts({name: value})
+            found[name] = values
+            continue
+        if len(ends) > 3 or ends[2:] not in ([], ["log"]):
+            raise ConfigError(f"{name} = {text!r}: LOW:HIGH, LOW:HIGH:log or A|B|C was expected")
+        low, high = (_number(config.with_texts({name: end}), name) for end in ends[:2])
+        found[name] = Range(low, high, log=len(ends) == 3)
+    return found
+
+
+def _number(config: Config, name: str) -> float:
+    value: Any = config
+    for part in name.split("."):
+        value = getattr(value, part)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(f"{name}: {value!r} is not a number; alternatives are separated by |, as in A|B|C")
+    kind = typing.get_type_hints(type(config)).get(name)
+    return float(value) if kind is float else value
+
+
+def setting_text(value: Any) -> str:
+    """A value in the syntax of `--set`."""
+    if isinstance(value, Option):
+        return value.name
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
