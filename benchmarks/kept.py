@@ -6,8 +6,8 @@ python benchmarks/kept.py --page FILE     the lines as a page of the documentati
 
 A result depends on its script, on the scripts that this imports or starts, and on the modules of foldin that these name, followed
 through their imports; of the models, on those whose names the scripts spell out. `common.py` and `tiny.py` only start scripts and
-keep results. A file has changed when its code has: comments, docstrings, layout, messages of errors, and help and search ranges of
-settings do not count.
+keep results. A file has changed when its code has: comments, docstrings, layout, messages of errors, and help and search ranges
+of settings do not count.
 
 Figures of quality outlive a change of the code that leaves every loss and metric equal to the bit. Every test run compares the
 golden files (`tests/golden`) with the code of today; `tests/golden/earlier.json` says which of them earlier commits give too.

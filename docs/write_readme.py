@@ -290,7 +290,8 @@ def diffrec() -> str:
     report = result["reports"][name]
     seeds = {one: of["seeds"] for one, of in report["models"].items()}
     earlier = report["earlier"]["models"]
-    kept = f" {', '.join(earlier)} are from an earlier run, by the published protocol alone." if earlier else ""
+    alone = [one for one in earlier if one not in later]
+    kept = f" {', '.join(alone)} are from an earlier run, by the published protocol alone." if alone else ""
     several = [f"{one} ({seeds[one]})" for one in order if seeds[one] > 1]
     versus = lambda a, b: _versus(report["tests"], "recall_all@10", a, b)
     quiet, loud = (
