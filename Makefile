@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: setup demo test test-fast test-slow check format docs results bench bench-setup clean
+.PHONY: setup demo test test-fast test-slow check format docs docs-dist results bench bench-setup clean
 
 # What the demo needs, and on top of it what the tests and checks need.
 .venv/light: pyproject.toml constraints.txt
@@ -30,7 +30,7 @@ CHECKED := tests/kernels tests/nn tests/contract
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 test: setup
 	@$(PYTEST) $(CHECKED) --jaxtyping-packages=foldin,tests.check
-	@$(PYTEST) tests $(CHECKED:%=--ignore %)
+	@$(PYTEST) tests README.md README.ko.md docs $(CHECKED:%=--ignore %)
 
 # What a change of the library breaks first: without browsers, services, scripts, compilers and many trainings.
 test-fast: setup
@@ -49,9 +49,20 @@ format: setup
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format .
 
+# The pages that are written by scripts, then the site in build/docs; a warning is an error.
 docs: setup
 	@$(BIN)/python docs/write_cli.py
+	@$(BIN)/python docs/write_http.py
 	@$(BIN)/python docs/write_readme.py
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs 2 docs build/docs
+	@echo "the documentation is build/docs/index.html"
+
+# The documentation as a package of its own, foldin-docs, in dist.
+docs-dist: docs
+	@rm -rf docs/distribution/foldin_docs/site && cp -r build/docs docs/distribution/foldin_docs/site
+	@rm -rf docs/distribution/foldin_docs/site/.doctrees
+	@$(PIP) build
+	@$(BIN)/python -m build --wheel --outdir dist docs/distribution
 
 # When each kept figure was measured, and whether the code it depends on has changed since.
 results: setup

@@ -408,10 +408,11 @@ def speed() -> str:
             [
                 f"an epoch of SASRec, full softmax, {name}",
                 s(t[key]["seconds"]["ours"]),
-                f"RecTools {s(t[key]['seconds']['rectools'])}",
-                f"{sas['ratios'][f'rectools_{key}']:.1f}×",
+                f"{peer} {s(t[key]['seconds'][kind])}",
+                f"{sas['ratios'][f'{kind}_{key}']:.1f}×",
             ]
             for key, name in (("beauty", "Amazon Beauty, length 50"), ("ml1m", "MovieLens-1M, length 200"))
+            for kind, peer in (("rectools", "RecTools' trainer"), ("rectools_fast", "RecTools' fast path"))
         ),
         [
             "SASRec's top-10 for all users of MovieLens-1M",
@@ -610,7 +611,12 @@ def speed_in_short() -> str:
     lines = (
         ("an epoch of Mult-VAE, ML-20M-shaped log", "multvae_epoch", "dense", "dense PyTorch"),
         ("an epoch of RecVAE, the same log", "recvae_epoch", "dense", "dense PyTorch"),
-        ("an epoch of SASRec, full softmax, MovieLens-1M", "sasrec_epoch", "rectools_ml1m", "RecTools"),
+        (
+            "an epoch of SASRec, full softmax, MovieLens-1M",
+            "sasrec_epoch",
+            "rectools_fast_ml1m",
+            "RecTools, its fast path",
+        ),
         ("an epoch of DiffRec", "diffrec_epoch", "dense", "dense PyTorch"),
         ("a pass of LDA in batch", "lda", "scikit-learn_batch", "scikit-learn"),
         ("an iteration of a Gaussian mixture", "gaussian_mixture", "scikit-learn_full", "scikit-learn"),
@@ -630,7 +636,44 @@ def speed_in_short() -> str:
     return _rows(["", "peer", "times as fast"], rows)
 
 
+def choosing() -> str:
+    """NDCG@10 of models on logs of three kinds, the best of each in bold."""
+    kept = {
+        name: load(f"reproductions/results/{name}.json")["figures"]
+        for name in ("multvae", "recvae", "factors", "sasrec")
+    }
+    beauty = load("reproductions/results/semantic.json")["figures"]["amazon-beauty"]
+    strong = "ml-1m-strong"
+    logs = {
+        "tastes: MovieLens-1M, new users (`strong`)": {
+            **kept["multvae"][strong],
+            "recvae": kept["recvae"][strong]["recvae"],
+            "lda": kept["factors"][strong]["lda"],
+        },
+        "sequences: MovieLens-1M (`last-out`)": kept["sasrec"]["ml-1m"],
+        "sequences, few events each: Amazon Beauty (`last-out`)": {
+            **kept["sasrec"]["amazon-beauty"],
+            "semantic": beauty["semantic rq-vae own"],
+        },
+        "few users, split by time: MovieLens small (`temporal`)": kept["sasrec"]["ml-latest-small"],
+    }
+    models = ("popularity", "itemknn", "ease", "als", "lda", "multvae", "recvae", "sasrec", "semantic")
+    rows = []
+    for log, figures in logs.items():
+        found = {name: figures[name]["ndcg@10"]["mean"] for name in models if name in figures}
+        best = max(found.values())
+        cells = [f"{found[name]:.3f}" if name in found else "–" for name in models]
+        rows.append(
+            [
+                log,
+                *(f"**{cell}**" if found.get(name) == best else cell for name, cell in zip(models, cells, strict=True)),
+            ]
+        )
+    return _rows(["log", *(f"`{name}`" for name in models)], rows)
+
+
 SECTIONS: dict[str, Callable[[], str]] = {
+    "choosing": choosing,
     "quality in short": quality_in_short,
     "speed in short": speed_in_short,
     "quality": quality,
@@ -649,7 +692,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
 }
 
 
-PAGES = tuple(ROOT / name for name in ("README.md", "docs/results.md"))
+PAGES = tuple(ROOT / name for name in ("README.md", "README.ko.md", "docs/results.md", "docs/guide/choosing.md"))
 
 
 def filled(text: str) -> str:

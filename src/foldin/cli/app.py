@@ -19,6 +19,7 @@ COMMANDS = {
     "export": "Write a run as an ONNX graph, for runtimes without foldin.",
     "serve": "Serve trained runs over HTTP.",
     "keys": "Manage the API keys of the service.",
+    "docs": "Open the documentation in a browser, without a network.",
     "completion": "Print the completion script for a shell.",
 }
 

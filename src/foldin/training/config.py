@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from foldin.errors import ConfigError
 from foldin.training.ranges import Range
 
-__all__ = ["Config", "Option", "options_of", "setting"]
+__all__ = ["Config", "Option", "legal", "options_of", "setting"]
 
 S = TypeVar("S", bound="Config")
 
@@ -46,7 +46,8 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def _range(meta: Mapping[str, Any]) -> str:
+def legal(meta: Mapping[str, Any]) -> str:
+    """The legal values of a setting in words."""
     if meta["choices"]:
         return "one of " + ", ".join(meta["choices"])
     signs = {"low": "≥", "above": ">", "high": "≤", "below": "<"}
@@ -131,7 +132,7 @@ class Config:
                 raise ConfigError(f"{self._of()}: {field.name} = {value!r}: {_kind_name(kind)} was expected")
             for one in value if isinstance(value, tuple) else (value,):
                 if one is not None and field.metadata and not _inside(one, field.metadata):
-                    raise ConfigError(f"{self._of()}: {field.name} = {value!r}: must be {_range(field.metadata)}")
+                    raise ConfigError(f"{self._of()}: {field.name} = {value!r}: must be {legal(field.metadata)}")
 
     @classmethod
     def _of(cls) -> str:

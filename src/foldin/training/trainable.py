@@ -11,6 +11,7 @@ from foldin.memory import building
 from foldin.rows import Rows
 from foldin.tensors import Tensor
 from foldin.training.config import Config
+from foldin.training.described import described
 from foldin.training.trainer import Trainer
 
 __all__ = ["Trainable"]
@@ -41,6 +42,8 @@ class Trainable(ABC, Generic[C, D]):
         config = cls.__dict__.get("Config")
         if config is not None and "model_class" not in config.__dict__:
             config.model_class = cls  # a configuration knows what it configures
+            if not config.__doc__ or config.__doc__.startswith(f"{config.__name__}("):  # what a dataclass writes itself
+                config.__doc__ = described(config, cls)
 
     def __init__(self, config: C | None = None, *, seed: int = 0, device: str | torch.device = "cpu") -> None:
         wanted = type(self).Config

@@ -1,0 +1,56 @@
+"""The docstring of a configuration: what `help(foldin.RecVAE)` shows of a model and its settings."""
+
+import dataclasses
+import textwrap
+import typing
+from typing import Any
+
+from foldin.formulas import Formula, formulas_of
+from foldin.training.config import Config, legal, options_of
+from foldin.training.ranges import Range
+from foldin.training.search import setting_text
+
+__all__ = ["described"]
+
+_WIDTH = 110
+
+
+def described(config: type[Config], model: type[Any]) -> str:
+    """Summary, equations, and settings with their defaults and ranges, of a model and its configuration."""
+    packages = model.__module__.split(".")[:2]
+    # What a model is made from says what it computes, where the model has no formula of its own.
+    named = (formulas_of(".".join([*packages, one.__qualname__])) for one in model.__mro__)
+    found = next((one for one in named if one), [])
+    summary = getattr(model, "summary", None)
+    head = f"Settings of {model.__name__}" + (f": {summary}." if summary else ".")
+    kinds = typing.get_type_hints(config)
+    fields = dataclasses.fields(config)
+    parts = [head, *map(_equation, found)]
+    if fields:
+        parts.append("Args:\n" + "\n".join(_setting(field, kinds[field.name]) for field in fields))
+    searched = next((field for field in fields if isinstance(field.metadata["range"], Range)), None)
+    if packages == ["foldin", "models"]:
+        chosen = "" if searched is None or searched.default is None else f"{searched.name}={searched.default}"
+        parts.append(f"Example:\n    >>> run = foldin.train(split, foldin.{model.__name__}({chosen}))")
+    return "\n\n".join(parts) + "\n"
+
+
+def _equation(one: Formula) -> str:
+    source = f" ({one.source})" if one.source else ""
+    symbols = "".join(f"\n    * {symbol}: {meaning}" for symbol, meaning in one.symbols.items())
+    return f"{one.title}{source}::\n\n    {one.plain}\n" + (f"\nwhere\n{symbols}" if symbols else "")
+
+
+def _setting(field: Any, kind: Any) -> str:
+    """A setting: what it means, its default, what is legal, and what a search draws from."""
+    meta, options = field.metadata, options_of(kind)
+    facts = [f"default {field.default!r}"]
+    if options:
+        facts.append(f"one of {', '.join(one.__name__ for one in options.values())}")
+    elif legal(meta) != "finite":
+        facts.append(legal(meta))
+    if meta["range"] is not None:
+        one = meta["range"]
+        facts.append(f"searched {one if isinstance(one, Range) else ' | '.join(setting_text(v) or '()' for v in one)}")
+    text = f"{field.name}: {meta['help']} ({'; '.join(facts)})"
+    return textwrap.fill(text, _WIDTH, initial_indent="    ", subsequent_indent="        ", break_on_hyphens=False)
