@@ -1,5 +1,6 @@
 """The formulas have one origin: what docstrings, `help` and the rendered formulas say is what the files say."""
 
+import dataclasses
 import importlib
 import inspect
 import json
@@ -59,8 +60,8 @@ def test_help_of_a_model_has_its_equation_its_settings_with_ranges_and_an_exampl
     for one in known:
         assert one.plain in text
     folded = re.sub(r"\s+", " ", text)
-    for setting, field in config.__dataclass_fields__.items():
-        assert f" {setting}: {field.metadata['help']} (default " in folded
+    for field in dataclasses.fields(config):
+        assert f" {field.name}: {field.metadata['help']} (default " in folded
     assert f"foldin.train(split, foldin.{config.model_class.__name__}(" in text
 
 

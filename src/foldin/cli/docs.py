@@ -45,9 +45,9 @@ def command(port: int, opens: bool) -> None:
 def _site() -> Path:
     """The folder of the pages."""
     try:
-        from foldin_docs import SITE
+        site = Path(importlib.import_module("foldin_docs").SITE)
     except ImportError:
-        SITE = Path(__file__).parents[3] / "build" / "docs"
-    if not (SITE / "index.html").is_file():
+        site = Path(__file__).parents[3] / "build" / "docs"
+    if not (site / "index.html").is_file():
         raise ConfigError("the documentation is not installed: pip install foldin-docs, or `make docs` in a clone")
-    return Path(SITE)
+    return site
