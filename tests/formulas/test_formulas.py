@@ -55,7 +55,7 @@ def test_help_of_a_model_has_its_equation_its_settings_with_ranges_and_an_exampl
     config = MODELS[name]
     text = inspect.getdoc(config)
     assert text.splitlines()[0] in pydoc.render_doc(config, renderer=pydoc.plaintext)
-    known = formulas_of(f"foldin.models.{'DiffRec' if name == 't-diffrec' else config.model_class.__name__}")
+    known = formulas_of(f"foldin.models.{config.model_class.__name__}")
     assert known
     for one in known:
         assert one.plain in text

@@ -254,7 +254,12 @@ class DiffRec(_HistoryDiffusion[DiffRecConfig]):
 
 
 class TDiffRec(_HistoryDiffusion[TDiffRecConfig]):
-    """Diffusion over users' rows in which later events weigh more."""
+    """Diffusion over users' rows in which later events weigh more: the loss is that of DiffRec, of
+
+        x_0 = Σ_m w_m 1_{item_m},   w_m = oldest + (1 − oldest) (m − 1) / (n − 1),   m = 1 … n from the oldest event on
+
+    and an event that is alone weighs 1. Source: wang2023, section 3.6.
+    """
 
     Config = TDiffRecConfig
     summary = "DiffRec in which later events weigh more (T-DiffRec, Wang et al. 2023)"
