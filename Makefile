@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check 
 	@touch .venv/light
 
 .venv/ready: .venv/light
-	@$(PIP) --editable '.[all,tune]' --group dev
+	@$(PIP) --editable '.[all,tune,tensorboard,mlflow]' --group dev
 	@touch .venv/ready
 
 setup: .venv/ready

@@ -9,7 +9,7 @@ from foldin.cli.options import JSON, ModelName, fit_options, read_options, setti
 from foldin.cli.output import FitBar, json_out, out, status, working
 from foldin.cli.tables import metrics_table, show_calibrations
 from foldin.errors import RunError
-from foldin.experiment import choose_device, report, train, unused
+from foldin.experiment import choose_device, report, tracker_of, train, unused
 from foldin.models import config_class
 from foldin.runs import check_target, is_finished
 from foldin.training import CHECKPOINT, Stopped
@@ -22,6 +22,13 @@ __all__ = ["command"]
 @click.option("--model", "name", type=ModelName(), required=True, help="Name of the model; `foldin models` lists them.")
 @click.option("--out", "folder", required=True, metavar="RUN", help="Run directory to write.")
 @click.option("--set", "texts", multiple=True, metavar="FIELD=VALUE", help="Setting of the model; may be repeated.")
+@click.option(
+    "--track",
+    "tracked",
+    multiple=True,
+    metavar="WHERE",
+    help="Where to follow the training: tensorboard:FOLDER or mlflow:URI; may be repeated.",
+)
 @click.option("--resume", is_flag=True, help="Whether to continue a run that was interrupted or killed.")
 @read_options
 @split_options
@@ -32,6 +39,7 @@ def command(
     name: str,
     folder: str,
     texts: tuple[str, ...],
+    tracked: tuple[str, ...],
     resume: bool,
     seed: int,
     epochs: int | None,
@@ -58,6 +66,7 @@ def command(
     if not unfinished:
         check_target(target)
     config = config_class(name).from_texts(settings_of(texts))
+    trackers = [tracker_of(one) for one in tracked]
     source = source_of(path, options)
     with working("reading") as bar:
         split = source.split(download_progress=bar)
@@ -79,6 +88,7 @@ def command(
             resume=resume,
             progress=progress,
             keep_interrupted=True,
+            trackers=trackers,
         )
     if one.result.stopped is Stopped.INTERRUPTED:
         status(f"interrupted: the best weights so far are saved in {target}; --resume continues from the last epoch")

@@ -5,6 +5,7 @@ from foldin.experiment.production import Production, fit_all
 from foldin.experiment.reporting import report
 from foldin.experiment.sources import source_of_run, split_of_run
 from foldin.experiment.study import TuningTrial
+from foldin.experiment.tracking import MLflow, TensorBoard, Tracker, tracker_of
 from foldin.experiment.trained import Trained
 from foldin.experiment.training import build_model, check_targets, train, unused
 from foldin.experiment.tuned import Tuned
@@ -12,7 +13,10 @@ from foldin.experiment.tuning import TRIALS, tune
 
 __all__ = [
     "TRIALS",
+    "MLflow",
     "Production",
+    "TensorBoard",
+    "Tracker",
     "Trained",
     "Tuned",
     "TuningTrial",
@@ -23,6 +27,7 @@ __all__ = [
     "report",
     "source_of_run",
     "split_of_run",
+    "tracker_of",
     "train",
     "tune",
     "unused",

@@ -1,6 +1,7 @@
 """One model, trained on a split and evaluated on its test users."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from foldin.evaluation import (
     parse_metric,
 )
 from foldin.experiment.showing import Showing
+from foldin.experiment.tracking import Tracker, Tracking
 from foldin.experiment.trained import Trained
 from foldin.memory import allocating
 from foldin.models import ItemFeatures, Recommender, capability, config_of, model_name
-from foldin.training import Config, Progress, Stopped, fit
+from foldin.training import Config, Progress, Stopped, fit, settings_of
 
 __all__ = ["build_model", "check_targets", "train", "unused"]
 
@@ -91,6 +93,7 @@ def train(
     evaluating: Callable[[int, int], None] | None = None,
     keep_interrupted: bool = False,
     calibrate: bool = False,
+    trackers: Sequence[Tracker] = (),
 ) -> Trained:
     """Train a model on a split, with early stopping on validation, and evaluate it on the test users once.
 
@@ -103,6 +106,7 @@ def train(
             `foldin` everywhere.
         calibrate: fit a temperature of the model's logits on the validation users before it is evaluated, and save it with
             the run; where there is none, the model stays as it is, and `Trained.calibration` says why.
+        trackers: told of the settings, each epoch and the evaluation: `TensorBoard(folder)`, `MLflow(uri)`.
 
     Raises:
         SplitError: the validation or the test group has no target; raised before anything is trained.
@@ -117,33 +121,55 @@ def train(
         model = build_model(split.catalog, config, seed=seed, device=device)
         validation = ValidationMetric(split.validation, metric)
         shown = Showing(name, metric)
-        try:
-            result = fit(
+        with _tracked(trackers, name, config, split, seed) as ended:
+            try:
+                result = fit(
+                    model,
+                    split.train,
+                    validation=validation,
+                    validated_by=f"{metric} on {split.validation.targets.fingerprint()}",
+                    seed=seed,
+                    epochs=epochs,
+                    patience=patience,
+                    folder=folder,
+                    resume=resume,
+                    progress=Tracking(shown if progress is None else progress, trackers, metric),
+                )
+            finally:
+                shown.close()
+            if result.stopped is Stopped.INTERRUPTED and not (keep_interrupted and result.records):
+                raise KeyboardInterrupt
+            calibration = _calibrated(model, split) if calibrate else None
+            evaluation = evaluate(
                 model,
-                split.train,
-                validation=validation,
-                validated_by=f"{metric} on {split.validation.targets.fingerprint()}",
-                seed=seed,
-                epochs=epochs,
-                patience=patience,
-                folder=folder,
-                resume=resume,
-                progress=shown if progress is None else progress,
+                split.test,
+                metrics=metrics,
+                train_counts=split.train.counts(),
+                train_users=len(split.train),
+                progress=evaluating,
             )
-        finally:
-            shown.close()
-        if result.stopped is Stopped.INTERRUPTED and not (keep_interrupted and result.records):
-            raise KeyboardInterrupt
-        calibration = _calibrated(model, split) if calibrate else None
-        evaluation = evaluate(
-            model,
-            split.test,
-            metrics=metrics,
-            train_counts=split.train.counts(),
-            train_users=len(split.train),
-            progress=evaluating,
-        )
+            ended |= {metric: entry["mean"] for metric, entry in evaluation.summary(seed=seed).items()}
     return Trained(name, model, result, evaluation, split, seed, calibration)
+
+
+@contextmanager
+def _tracked(
+    trackers: Sequence[Tracker], name: str, config: Config, split: Split, seed: int
+) -> Iterator[dict[str, float | None]]:
+    """Begin and end the trackers; what is put into the dictionary are the metrics at the end."""
+    settings = {setting: about["default"] for setting, about in settings_of(type(config), given=config).items()}
+    identity = {"model": name, "seed": seed, "protocol": split.protocol, "data": split.report.source}
+    for one in trackers:
+        one.begin(name, {**identity, "fingerprint": split.fingerprint(), **settings})
+    ended: dict[str, float | None] = {}
+    try:
+        yield ended
+    except BaseException:
+        for one in trackers:
+            one.end({}, failed=True)
+        raise
+    for one in trackers:
+        one.end({metric: value for metric, value in ended.items() if value is not None})
 
 
 def _calibrated(model: Recommender, split: Split) -> Calibration | str:

@@ -1,0 +1,156 @@
+"""Where others follow a training: TensorBoard and MLflow. Without either, a run keeps its epochs as lines of JSON."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from foldin.errors import ConfigError, MissingExtraError
+from foldin.tensors import Tensor
+from foldin.training import EpochRecord, Progress, Trainer
+
+__all__ = ["MLflow", "TensorBoard", "Tracker", "Tracking", "tracker_of"]
+
+TRACKERS = ("tensorboard", "mlflow")
+
+
+class Tracker(ABC):
+    """Keeps the settings, the epochs and the evaluation of one training."""
+
+    @abstractmethod
+    def begin(self, name: str, settings: Mapping[str, Any]) -> None:
+        """A training starts.
+
+        Args:
+            name: name of the model.
+            settings: setting → value, and what else identifies the training.
+        """
+
+    @abstractmethod
+    def epoch(self, number: int, values: Mapping[str, float]) -> None:
+        """An epoch has ended, with these mean terms and this validation metric."""
+
+    @abstractmethod
+    def end(self, metrics: Mapping[str, float], *, failed: bool = False) -> None:
+        """The training has ended, with these metrics on the test users; or it failed."""
+
+
+class TensorBoard(Tracker):
+    """Event files of TensorBoard, in a folder for each training.
+
+    Args:
+        folder: what `tensorboard --logdir` is given.
+
+    Raises:
+        MissingExtraError: TensorBoard is not installed.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise MissingExtraError("tensorboard", "tensorboard", "TensorBoard") from error
+        self._make: Any = SummaryWriter
+        self._folder = Path(folder)
+        self._writer: Any = None
+
+    def begin(self, name: str, settings: Mapping[str, Any]) -> None:
+        number = sum(1 for one in self._folder.glob(f"{name}-*")) + 1 if self._folder.is_dir() else 1
+        self._writer = self._make(str(self._folder / f"{name}-{number:03d}"))
+        rows = "\n".join(f"| {setting} | {value} |" for setting, value in settings.items())
+        self._writer.add_text("settings", f"| setting | value |\n| --- | --- |\n{rows}", 0)
+
+    def epoch(self, number: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, number)
+
+    def end(self, metrics: Mapping[str, float], *, failed: bool = False) -> None:
+        for name, value in metrics.items():
+            self._writer.add_scalar(f"test/{name}", value, 0)
+        self._writer.close()
+
+
+class MLflow(Tracker):
+    """Runs of MLflow, in the experiment `foldin`.
+
+    Args:
+        uri: tracking server or database, such as `http://127.0.0.1:5000` or `sqlite:///mlflow.db`.
+        experiment: name of the experiment.
+
+    Raises:
+        MissingExtraError: MLflow is not installed.
+    """
+
+    def __init__(self, uri: str, *, experiment: str = "foldin") -> None:
+        try:
+            from mlflow import MlflowClient
+        except ImportError as error:
+            raise MissingExtraError("mlflow-skinny", "mlflow", "MLflow") from error
+        self._client: Any = MlflowClient(tracking_uri=uri)
+        self._experiment, self._run = experiment, ""
+
+    def begin(self, name: str, settings: Mapping[str, Any]) -> None:
+        found = self._client.get_experiment_by_name(self._experiment)
+        number = self._client.create_experiment(self._experiment) if found is None else found.experiment_id
+        self._run = self._client.create_run(number, run_name=name).info.run_id
+        for setting, value in settings.items():
+            self._client.log_param(self._run, setting, value)
+
+    def epoch(self, number: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._client.log_metric(self._run, _plain(name), value, step=number)
+
+    def end(self, metrics: Mapping[str, float], *, failed: bool = False) -> None:
+        for name, value in metrics.items():
+            self._client.log_metric(self._run, _plain(f"test/{name}"), value)
+        self._client.set_terminated(self._run, status="FAILED" if failed else "FINISHED")
+
+
+def _plain(name: str) -> str:
+    return name.replace("@", " at ")  # MLflow takes no @ in the name of a metric
+
+
+def tracker_of(text: str) -> Tracker:
+    """A tracker from text: `tensorboard:FOLDER` or `mlflow:URI`.
+
+    Raises:
+        ConfigError: another text.
+    """
+    kind, _, where = text.partition(":")
+    if kind not in TRACKERS or not where:
+        raise ConfigError(f"tracker {text!r}: tensorboard:FOLDER or mlflow:URI was expected")
+    return TensorBoard(where) if kind == "tensorboard" else MLflow(where)
+
+
+class Tracking(Progress):
+    """Hands what training says on to trackers, and to another progress.
+
+    Args:
+        shown: the other progress.
+        trackers: trackers, told of each epoch.
+        metric: name of the validation metric.
+    """
+
+    def __init__(self, shown: Progress, trackers: Sequence[Tracker], metric: str) -> None:
+        self._shown, self._trackers, self._metric = shown, trackers, metric
+        self._other = False  # whether another model is trained first
+
+    def pretraining(self, name: str) -> None:
+        self._other = bool(name)
+        self._shown.pretraining(name)
+
+    def begin(self, trainer: Trainer[Any], epochs: int, done: int) -> None:
+        self._shown.begin(trainer, epochs, done)
+
+    def step(self, phase: str, done: int, total: int, terms: Mapping[str, Tensor]) -> None:
+        self._shown.step(phase, done, total, terms)
+
+    def epoch(self, record: EpochRecord) -> None:
+        self._shown.epoch(record)
+        if self._other:
+            return
+        values = dict(record.terms)
+        if record.metric is not None:
+            values[f"validation/{self._metric}"] = record.metric
+        for one in self._trackers:
+            one.epoch(record.epoch, values)
