@@ -6,6 +6,8 @@ from typing import Any
 
 project = "foldin"
 author = "the foldin authors"
+copyright = "the foldin authors, Apache-2.0"
+default_role = "code"
 release = version_of("foldin")
 
 extensions = [

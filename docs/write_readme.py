@@ -645,31 +645,31 @@ def choosing() -> str:
     beauty = load("reproductions/results/semantic.json")["figures"]["amazon-beauty"]
     strong = "ml-1m-strong"
     logs = {
-        "tastes: MovieLens-1M, new users (`strong`)": {
+        "tastes: MovieLens-1M, `strong`": {
             **kept["multvae"][strong],
             "recvae": kept["recvae"][strong]["recvae"],
             "lda": kept["factors"][strong]["lda"],
         },
-        "sequences: MovieLens-1M (`last-out`)": kept["sasrec"]["ml-1m"],
-        "sequences, few events each: Amazon Beauty (`last-out`)": {
+        "sequences: MovieLens-1M, `last-out`": kept["sasrec"]["ml-1m"],
+        "short sequences: Amazon Beauty, `last-out`": {
             **kept["sasrec"]["amazon-beauty"],
             "semantic": beauty["semantic rq-vae own"],
         },
-        "few users, split by time: MovieLens small (`temporal`)": kept["sasrec"]["ml-latest-small"],
+        "few users, by time: MovieLens small, `temporal`": kept["sasrec"]["ml-latest-small"],
     }
     models = ("popularity", "itemknn", "ease", "als", "lda", "multvae", "recvae", "sasrec", "semantic")
-    rows = []
-    for log, figures in logs.items():
-        found = {name: figures[name]["ndcg@10"]["mean"] for name in models if name in figures}
-        best = max(found.values())
-        cells = [f"{found[name]:.3f}" if name in found else "–" for name in models]
-        rows.append(
-            [
-                log,
-                *(f"**{cell}**" if found.get(name) == best else cell for name, cell in zip(models, cells, strict=True)),
-            ]
-        )
-    return _rows(["log", *(f"`{name}`" for name in models)], rows)
+    best = {
+        log: max(figures[name]["ndcg@10"]["mean"] for name in models if name in figures)
+        for log, figures in logs.items()
+    }
+
+    def cell(log: str, name: str) -> str:
+        if name not in logs[log]:
+            return "–"
+        value = logs[log][name]["ndcg@10"]["mean"]
+        return f"**{value:.3f}**" if value == best[log] else f"{value:.3f}"
+
+    return _rows(["model", *logs], [[f"`{name}`", *(cell(log, name) for log in logs)] for name in models])
 
 
 SECTIONS: dict[str, Callable[[], str]] = {
