@@ -32,6 +32,25 @@ def events(users=40, seed=0) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
+def rated_run():
+    """Of a log that was read with a minimum rating."""
+    log = foldin.read_log(events().assign(rating=5), items=FILMS, min_rating=4)
+    return foldin.train(foldin.split(log, "strong", held_out=5), foldin.EASE(regularization=1.0))
+
+
+def test_users_all_of_whose_events_are_left_out_have_a_list_too(rated_run):
+    new = pd.DataFrame({"user": [7, 7, 9, 8], "item": [101, 103, 101, None], "rating": [5, 5, 1, 5]})
+    found = rated_run.recommend(new, k=2)
+    assert found["user"].tolist() == [7, 7, 8, 8, 9, 9]  # numbers, as they came
+    popular = rated_run.recommend(pd.DataFrame({"user": [1], "item": ["nothing"]}), k=2)["item"].tolist()
+    assert found["item"].tolist()[2:] == popular * 2
+    low = pd.DataFrame({"user": ["a"], "item": [101], "rating": [1]})
+    assert rated_run.recommend(low, k=2)["item"].tolist() == popular
+    with pytest.raises(DataError, match="the table of users: it contains no user id"):
+        rated_run.recommend(pd.DataFrame({"user": [None], "item": [101]}), k=2)
+
+
+@pytest.fixture(scope="module")
 def run():
     split = foldin.split(foldin.read_log(events(), items=FILMS), "strong", held_out=5)
     return foldin.train(split, foldin.EASE(regularization=1.0))

@@ -14,10 +14,19 @@ from foldin.cli.options import DEVICE, JSON, SEED
 from foldin.cli.output import json_out, out, status, table, working
 from foldin.cli.rankers import RANKER
 from foldin.cli.targets import check_file
-from foldin.cli.users import users_of
-from foldin.data import Catalog, Filters, Histories, ResolvedHistory, conditions, repeats_of, resolve_history
+from foldin.data import (
+    Catalog,
+    Filters,
+    Histories,
+    ReadOptions,
+    ResolvedHistory,
+    conditions,
+    everyone_of_file,
+    repeats_of,
+    resolve_history,
+)
 from foldin.errors import ConfigError
-from foldin.experiment import choose_device
+from foldin.experiment import choose_device, source_of_run
 from foldin.files import write_atomically
 from foldin.memory import require_memory
 from foldin.models import PopularStart, PosteriorSampler, Recommender, capability, user_key
@@ -244,7 +253,7 @@ def _for_file(
 ) -> None:
     model, catalog = run.model, run.catalog
     check_file(target, "--out", tuple(_WRITERS), source=file)
-    asked = users_of(run, file)
+    asked = everyone_of_file(file, source_of_run(run) or ReadOptions(), run.catalog)
     users = asked.histories
     places = min(k, len(catalog))
     require_memory(

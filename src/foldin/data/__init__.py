@@ -1,6 +1,7 @@
 """Event logs, read, validated and split into `Histories`; and examples as rows of a tensor, such as pictures."""
 
 from foldin.data.catalog import Catalog
+from foldin.data.everyone import Everyone, everyone_of_file, everyone_of_frame
 from foldin.data.examples import Examples
 from foldin.data.filters import Condition, Filters, conditions, conditions_of
 from foldin.data.frames import FrameStyle, is_frame, to_polars
@@ -37,6 +38,7 @@ __all__ = [
     "Columns",
     "Condition",
     "EventLog",
+    "Everyone",
     "Examples",
     "Filters",
     "FrameStyle",
@@ -60,6 +62,8 @@ __all__ = [
     "conditions_of",
     "count_of",
     "download",
+    "everyone_of_file",
+    "everyone_of_frame",
     "gather_ranges",
     "is_frame",
     "is_given",

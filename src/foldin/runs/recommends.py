@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -15,8 +14,8 @@ from foldin.data import (
     ReadOptions,
     conditions_of,
     count_of,
+    everyone_of_frame,
     is_frame,
-    read_frame,
     to_polars,
 )
 from foldin.errors import UnknownUserError
@@ -66,7 +65,7 @@ class Recommends(ABC):
 
         Args:
             users: ids of users whose histories are known, or a table of events of any users, new ones included, which is read as
-                the log was (users without a row that can be read have no list); None for all known users.
+                the log was; every user in it gets a list, also one without an event that can be used. None for all known users.
             k: length of the lists.
             where: conditions on features of the items, such as `{"genres": {"none_of": ["Horror"]}}`; see `data.Condition`.
             allow, deny: ids of the only items that may be listed, and of items that may not.
@@ -126,9 +125,10 @@ class Recommends(ABC):
         _, catalog, style, reading = self._parts()
         if users is not None and is_frame(users):
             table, library = to_polars(users, "the table of users")
-            options = replace(reading.fitting(table.columns), format=None, encoding=None, items=None)
-            log = read_frame(table, **options.reading())
-            return KnownUsers.of_log(log, catalog), replace(log.style, library=library, item=style.item)
+            asked = everyone_of_frame(table, reading, catalog)
+            return KnownUsers(asked.users, asked.histories), FrameStyle(
+                library=library, user=asked.user_type, item=style.item
+            )
         known = self._known_users()
         if known is None:
             raise UnknownUserError(

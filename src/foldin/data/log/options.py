@@ -1,8 +1,8 @@
 """The options of reading a log, for Python, the command line and the file of a run."""
 
 import inspect
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 from foldin.errors import DataError
@@ -76,17 +76,6 @@ class ReadOptions:
     def differing(self) -> dict[str, Any]:
         """The options of reading that differ from their defaults."""
         return {f.name: value for f in fields(ReadOptions) if (value := getattr(self, f.name)) != f.default}
-
-    def fitting(self, columns: Iterable[str]) -> "ReadOptions":
-        """The options for a further table: without the columns that it lacks, and without what needs them."""
-        present = set(columns)
-        kept = {role: name if name in present else None for role, name in self.said().items()}
-        return replace(
-            self,
-            **kept,
-            min_rating=self.min_rating if kept["rating"] is not None else None,
-            repeats="first" if self.repeats == "first-of-kind" and kept["kind"] is None else self.repeats,
-        )
 
     def said(self) -> dict[str, str | None]:
         """The columns that the caller named, by role."""

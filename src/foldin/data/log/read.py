@@ -16,7 +16,7 @@ from foldin.data.log.report import ReadReport
 from foldin.data.log.roles import find_roles
 from foldin.errors import DataError
 
-__all__ = ["LOG_NAMES", "read_file", "read_frame"]
+__all__ = ["LOG_NAMES", "id_type", "read_file", "read_frame"]
 
 # What a folder's log is called in the public data sets, in order of preference.
 LOG_NAMES = ("ratings.csv", "ratings.dat", "u.data", "ratings_ordered.csv.gz", "sequences.txt", "user_artists.dat")
@@ -97,12 +97,12 @@ def read_frame(frame: Any, **options: Any) -> EventLog:
     report = ReadReport(source="the table", format=library, columns=columns.roles(), rows=table.height)
     for remark in roles.remarks:
         report = report.noted(table.height, remark)
-    style = FrameStyle(library=library, user=_id_type(table[columns.user]), item=_id_type(table[columns.item]))
+    style = FrameStyle(library=library, user=id_type(table[columns.user]), item=id_type(table[columns.item]))
     log = replace(log_from_table(table.select(columns.roles().values()), columns, report, chosen), style=style)
     return log if chosen.items is None else _with_items(log, chosen.items)
 
 
-def _id_type(ids: pl.Series) -> Any:
+def id_type(ids: pl.Series) -> Any:
     """The type of ids, where text can be brought back to it; a gap makes whole numbers floating-point."""
     return pl.Int64() if ids.dtype.is_float() and ids.null_count() + int(ids.is_nan().sum()) else ids.dtype
 

@@ -1,0 +1,124 @@
+"""All users of a table of events that lists are asked for, also those without an event that can be used."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from foldin.data.catalog import Catalog
+from foldin.data.histories import Histories
+from foldin.data.log.checks import MISSING_WORDS, id_column
+from foldin.data.log.encode import encode
+from foldin.data.log.events import EventLog
+from foldin.data.log.formats import open_table
+from foldin.data.log.options import ReadOptions
+from foldin.data.log.read import id_type, read_file, read_frame
+from foldin.data.log.roles import find_roles
+from foldin.errors import EmptyLogError
+
+__all__ = ["Everyone", "everyone_of_file", "everyone_of_frame"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Everyone:
+    """The users of a table.
+
+    Args:
+        users: external ids, sorted.
+        user_type: type of the ids in the table.
+        histories: history of each user over a catalog; empty if no event can be used.
+        unknown_events: number of ignored events, whose items are not in the catalog.
+        unknown_items: number of those items.
+        without_events: number of users with an empty history.
+    """
+
+    users: pl.Series
+    user_type: Any
+    histories: Histories
+    unknown_events: int
+    unknown_items: int
+    without_events: int
+
+
+def everyone_of_file(file: Path, reading: ReadOptions, catalog: Catalog) -> Everyone:
+    """The users of a file, read as a log was, as far as the file has the columns for that.
+
+    Raises:
+        DataError: the file cannot be read, or has no id of a user.
+    """
+    with open_table(file) as (lazy, _):
+        options, column = _asked(lazy, reading, str(file))
+    return _everyone(column, str(file), catalog, lambda: read_file(file, **options.reading()))
+
+
+def everyone_of_frame(table: pl.DataFrame, reading: ReadOptions, catalog: Catalog) -> Everyone:
+    """The users of a table, read as a log was, as far as the table has the columns for that.
+
+    Raises:
+        DataError: the table cannot be read, or has no id of a user.
+    """
+    where = "the table of users"
+    options, column = _asked(table.lazy(), reading, where)
+    return _everyone(column, where, catalog, lambda: read_frame(table, **options.reading()))
+
+
+def _asked(lazy: pl.LazyFrame, reading: ReadOptions, where: str) -> tuple[ReadOptions, pl.Series]:
+    """The options that fit the table, and its column of users."""
+    names = lazy.collect_schema().names()
+    said = {role: name if name in names else None for role, name in reading.said().items()}
+    columns = find_roles(lazy, said, where).columns
+    options = ReadOptions(
+        **said,
+        time_format=reading.time_format,
+        min_rating=reading.min_rating if columns.rating is not None else None,
+        repeats="first" if columns.kind is None and reading.repeats == "first-of-kind" else reading.repeats,
+    )
+    return options, lazy.select(pl.col(columns.user)).unique().collect()[columns.user]
+
+
+def _everyone(column: pl.Series, where: str, catalog: Catalog, read: Callable[[], EventLog]) -> Everyone:
+    try:
+        log = read()
+    except EmptyLogError:
+        log = None  # every user gets a list all the same
+    given = (column.fill_nan(None) if column.dtype.is_float() else column).drop_nulls()
+    if given.dtype == pl.String:
+        missing = given.str.strip_chars().str.to_lowercase().is_in(["", *MISSING_WORDS])
+        given = given.filter(~missing if log is None else ~missing | given.is_in(log.users.to_list()))
+    users = encode(id_column(given, where, lambda at: at + 1))[1]
+    if log is None:
+        if users.is_empty():
+            raise EmptyLogError(f"{where}: it contains no user id")
+        own, unknown = Histories.empty(users.len(), len(catalog)), (0, 0)
+    else:
+        users = users if users.len() > log.users.len() else log.users
+        own, unknown = _histories(users, log, catalog)
+    return Everyone(
+        users=users,
+        user_type=id_type(column),
+        histories=own,
+        unknown_events=unknown[0],
+        unknown_items=unknown[1],
+        without_events=int((own.lengths == 0).sum()),
+    )
+
+
+def _histories(users: pl.Series, log: EventLog, catalog: Catalog) -> tuple[Histories, tuple[int, int]]:
+    """(the histories of these users, those without an event included; numbers of events and items that the catalog lacks)."""
+    places = catalog.places(log.items["item"])
+    new = np.array([-1 if at is None else at for at in places], dtype=np.int64)
+    # Codes of kinds are those of this table, not of the log that a model was trained on.
+    own = replace(log.histories, kinds=None, values=None).reindex(new, len(catalog))
+    if users.len() > log.users.len():
+        at = pl.DataFrame({"p": users}).join(
+            pl.DataFrame({"p": log.users, "at": np.arange(log.users.len())}),
+            on="p",
+            how="left",
+            maintain_order="left",
+        )["at"]
+        extended = replace(own, offsets=np.append(own.offsets, own.offsets[-1]))  # one more user, without events
+        own = extended.select(at.fill_null(len(extended) - 1).to_numpy())
+    return own, (int((new[log.histories.items] < 0).sum()), int((new < 0).sum()))
