@@ -442,7 +442,7 @@ def speed() -> str:
             for key, how in (("batch", "in batch"), ("online", "online"))
         ),
         [
-            "a sweep of Poisson factorization by coordinate ascent, 50 factors",
+            "a pass of Poisson factorization by coordinate ascent, 50 factors",
             f"{h['seconds']['coordinate'] * 1000:.0f} ms",
             f"hpfrec {h['seconds']['hpfrec'] * 1000:.0f} ms",
             f"{hpf['ratios']['hpfrec_coordinate']:.1f}×",
@@ -620,7 +620,7 @@ def speed_in_short() -> str:
         ("an epoch of DiffRec", "diffrec_epoch", "dense", "dense PyTorch"),
         ("a pass of LDA in batch", "lda", "scikit-learn_batch", "scikit-learn"),
         ("an iteration of a Gaussian mixture", "gaussian_mixture", "scikit-learn_full", "scikit-learn"),
-        ("a sweep of Poisson factorization", "poisson", "hpfrec_coordinate", "hpfrec"),
+        ("a pass of Poisson factorization", "poisson", "hpfrec_coordinate", "hpfrec"),
         (
             "a step of a vector quantizer, 32,768 × 128 → 512 codes",
             "quantize",

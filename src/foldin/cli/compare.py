@@ -33,7 +33,7 @@ __all__ = ["command"]
     "minutes",
     type=click.FloatRange(0, min_open=True),
     metavar="MINUTES",
-    help="Search for the settings of each model first, with this budget of training time for each.",
+    help="Budget of training time, in minutes per model, for a search over its settings before the comparison.",
 )
 @click.option(
     "--trials",

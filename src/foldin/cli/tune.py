@@ -36,7 +36,7 @@ __all__ = ["command", "trial_line"]
     "ranges",
     multiple=True,
     metavar="FIELD=RANGE",
-    help="Range to search, in place of the model's own: LOW:HIGH, LOW:HIGH:log, or alternatives A|B|C; may be repeated.",
+    help="Range to search in place of the model's default range: LOW:HIGH, LOW:HIGH:log, or alternatives A|B|C; may be repeated.",
 )
 @read_options
 @split_options
@@ -61,8 +61,8 @@ def command(
     """Search for the settings of a model that have the best metric on the validation users, train with these settings, and
     evaluate once on the test users. STUDY then holds a report and the run directory `best`.
 
-    A search that was stopped or killed goes on when the same command is given again; given several times at once, the processes
-    work on one search together. `foldin models NAME` lists the settings with the ranges that are searched.
+    To resume a search that was stopped or killed, run the same command again; to share one search between processes, run it in
+    each of them. `foldin models NAME` lists the settings that are searched, and their ranges.
 
     \b
     Example:
