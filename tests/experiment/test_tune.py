@@ -84,7 +84,7 @@ def test_the_best_trial_is_trained_and_looks_at_the_test_users_once(split):
     tuned = foldin.tune(
         split, QUICK, trials=6, metric="ndcg@10", space={"learning_rate": Range(1e-3, 0.1, log=True)}, fixed=["beta"]
     )
-    assert [one.number for one in tuned.trials] == list(range(6))
+    assert [one.number for one in tuned.trials] == list(range(1, 7))
     assert tuned.trials[0].settings == {}
     assert all("beta" not in one.settings and "latent_dim" not in one.settings for one in tuned.trials)
     best = max((one for one in tuned.trials if one.state == "complete"), key=lambda one: one.value)

@@ -129,10 +129,9 @@ def command(
                 )
             found = tuned[name].trained
             if found is None:
-                raise ConfigError(f"--studies {studies}: another process works on the search of {name}")
+                del tuned[name]
+                raise FitError(f"another process works on its search in {studies}; run this again when it has ended")
             trained[name] = found
-            if studies is not None:
-                tuned[name].save(Path(studies) / name)
         except (CapacityError, FitError, MissingExtraError) as error:
             # The others can still be compared; if no model can be trained, the first reason is the error.
             first = first or error

@@ -105,8 +105,6 @@ def command(
             ended=ended,
         )
     content = {"data": path, "study": folder, **found.as_dict()}
-    if found.trained is not None:
-        found.save(folder)
     if as_json:
         json_out(content)
         return
@@ -117,7 +115,7 @@ def _show(content: dict[str, Any], folder: Path) -> None:
     """Print the best settings, what must be known of the figures, and where the results are."""
     title, *notes = tuning_sentences(content)
     if content["settings"]:
-        out().print(table(title, TUNING_HEAD, tuning_rows(content)))
+        out().print(table(title, TUNING_HEAD, tuning_rows(content), left=4))
     else:
         out().print(f"{title}\n{content['model']} has no setting to search.", soft_wrap=True)
     for line in notes:
@@ -141,4 +139,4 @@ def trial_line(trial: TuningTrial, best: list[TuningTrial], metric: str) -> str:
     figure = trial.reason if trial.value is None else f"{metric} {trial.value:.4f}"
     star = " *" if best and best[0] is trial else ""
     epochs = f"{trial.epochs} epoch{'' if trial.epochs == 1 else 's'}"
-    return f"trial {trial.number + 1}: {trial.state}: {figure}{star}  {epochs}  {trial.seconds:.1f} s  {settings}"
+    return f"trial {trial.number}: {trial.state}: {figure}{star}  {epochs}  {trial.seconds:.1f} s  {settings}"

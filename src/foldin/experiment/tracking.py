@@ -1,7 +1,10 @@
 """Where others follow a training: TensorBoard and MLflow. Without either, a run keeps its epochs as lines of JSON."""
 
+import contextlib
+import itertools
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from foldin.training import EpochRecord, Progress, Trainer
 __all__ = ["MLflow", "TensorBoard", "Tracker", "Tracking", "tracker_of"]
 
 TRACKERS = ("tensorboard", "mlflow")
+_log = logging.getLogger("foldin")
 
 
 class Tracker(ABC):
@@ -31,8 +35,12 @@ class Tracker(ABC):
         """An epoch has ended, with these mean terms and this validation metric."""
 
     @abstractmethod
-    def end(self, metrics: Mapping[str, float], *, failed: bool = False) -> None:
-        """The training has ended, with these metrics on the test users; or it failed."""
+    def end(self, metrics: Mapping[str, float], how: str) -> None:
+        """The training has ended, with these metrics on the test users.
+
+        Args:
+            how: "finished", "interrupted" (by Ctrl-C), or "failed".
+        """
 
 
 class TensorBoard(Tracker):
@@ -55,8 +63,12 @@ class TensorBoard(Tracker):
         self._writer: Any = None
 
     def begin(self, name: str, settings: Mapping[str, Any]) -> None:
-        number = sum(1 for one in self._folder.glob(f"{name}-*")) + 1 if self._folder.is_dir() else 1
-        self._writer = self._make(str(self._folder / f"{name}-{number:03d}"))
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(1):
+            with contextlib.suppress(FileExistsError):
+                (folder := self._folder / f"{name}-{number:03d}").mkdir()
+                break
+        self._writer = self._make(str(folder))
         rows = "\n".join(f"| {setting} | {value} |" for setting, value in settings.items())
         self._writer.add_text("settings", f"| setting | value |\n| --- | --- |\n{rows}", 0)
 
@@ -64,7 +76,7 @@ class TensorBoard(Tracker):
         for name, value in values.items():
             self._writer.add_scalar(name, value, number)
 
-    def end(self, metrics: Mapping[str, float], *, failed: bool = False) -> None:
+    def end(self, metrics: Mapping[str, float], how: str) -> None:
         for name, value in metrics.items():
             self._writer.add_scalar(f"test/{name}", value, 0)
         self._writer.close()
@@ -100,10 +112,12 @@ class MLflow(Tracker):
         for name, value in values.items():
             self._client.log_metric(self._run, _plain(name), value, step=number)
 
-    def end(self, metrics: Mapping[str, float], *, failed: bool = False) -> None:
+    def end(self, metrics: Mapping[str, float], how: str) -> None:
         for name, value in metrics.items():
             self._client.log_metric(self._run, _plain(f"test/{name}"), value)
-        self._client.set_terminated(self._run, status="FAILED" if failed else "FINISHED")
+        self._client.set_terminated(
+            self._run, status={"failed": "FAILED", "interrupted": "KILLED"}.get(how, "FINISHED")
+        )
 
 
 def _plain(name: str) -> str:
@@ -125,15 +139,36 @@ def tracker_of(text: str) -> Tracker:
 class Tracking(Progress):
     """Hands what training says on to trackers, and to another progress.
 
+    A tracker that fails once training has begun is left out from then on, with a warning: a training is worth more than its copy.
+
     Args:
         shown: the other progress.
-        trackers: trackers, told of each epoch.
+        trackers: trackers.
         metric: name of the validation metric.
     """
 
     def __init__(self, shown: Progress, trackers: Sequence[Tracker], metric: str) -> None:
-        self._shown, self._trackers, self._metric = shown, trackers, metric
+        self._shown, self._trackers, self._metric = shown, list(trackers), metric
+        self._begun: list[Tracker] = []
         self._other = False  # whether another model is trained first
+
+    def start(self, name: str, settings: Mapping[str, Any]) -> None:
+        """Tell the trackers that a training starts; what they raise is raised."""
+        for one in self._trackers:
+            one.begin(name, settings)
+            self._begun.append(one)
+
+    def finish(self, metrics: Mapping[str, float], how: str) -> None:
+        """Tell the trackers that the training has ended."""
+        self._each(lambda one: one.end(metrics, how))
+
+    def _each(self, tell: Callable[[Tracker], None]) -> None:
+        for one in list(self._begun):
+            try:
+                tell(one)
+            except Exception as error:  # whatever a server or a disk does
+                self._begun.remove(one)
+                _log.warning("%s is left out: %s: %s", type(one).__name__, type(error).__name__, error)
 
     def pretraining(self, name: str) -> None:
         self._other = bool(name)
@@ -152,5 +187,4 @@ class Tracking(Progress):
         values = dict(record.terms)
         if record.metric is not None:
             values[f"validation/{self._metric}"] = record.metric
-        for one in self._trackers:
-            one.epoch(record.epoch, values)
+        self._each(lambda one: one.epoch(record.epoch, values))

@@ -23,7 +23,7 @@ from foldin.experiment.tracking import Tracker, Tracking
 from foldin.experiment.trained import Trained
 from foldin.memory import allocating
 from foldin.models import ItemFeatures, Recommender, capability, config_of, model_name
-from foldin.training import Config, Progress, Stopped, fit, settings_of
+from foldin.training import Config, Progress, Stopped, fit, flat
 
 __all__ = ["build_model", "check_targets", "train", "unused"]
 
@@ -121,7 +121,8 @@ def train(
         model = build_model(split.catalog, config, seed=seed, device=device)
         validation = ValidationMetric(split.validation, metric)
         shown = Showing(name, metric)
-        with _tracked(trackers, name, config, split, seed) as ended:
+        tracking = Tracking(shown if progress is None else progress, trackers, metric)
+        with _tracked(tracking, name, config, split, seed) as ended:
             try:
                 result = fit(
                     model,
@@ -133,7 +134,7 @@ def train(
                     patience=patience,
                     folder=folder,
                     resume=resume,
-                    progress=Tracking(shown if progress is None else progress, trackers, metric),
+                    progress=tracking,
                 )
             finally:
                 shown.close()
@@ -148,28 +149,30 @@ def train(
                 train_users=len(split.train),
                 progress=evaluating,
             )
-            ended |= {metric: entry["mean"] for metric, entry in evaluation.summary(seed=seed).items()}
+            ended |= {name: entry["mean"] for name, entry in evaluation.summary(seed=seed).items()}
+            if result.stopped is Stopped.INTERRUPTED:
+                ended[_INTERRUPTED] = None
     return Trained(name, model, result, evaluation, split, seed, calibration)
+
+
+_INTERRUPTED = "interrupted"  # no name of a metric
 
 
 @contextmanager
 def _tracked(
-    trackers: Sequence[Tracker], name: str, config: Config, split: Split, seed: int
+    tracking: Tracking, name: str, config: Config, split: Split, seed: int
 ) -> Iterator[dict[str, float | None]]:
     """Begin and end the trackers; what is put into the dictionary are the metrics at the end."""
-    settings = {setting: about["default"] for setting, about in settings_of(type(config), given=config).items()}
     identity = {"model": name, "seed": seed, "protocol": split.protocol, "data": split.report.source}
-    for one in trackers:
-        one.begin(name, {**identity, "fingerprint": split.fingerprint(), **settings})
     ended: dict[str, float | None] = {}
     try:
+        tracking.start(name, {**identity, "fingerprint": split.fingerprint(), **flat(config)})
         yield ended
-    except BaseException:
-        for one in trackers:
-            one.end({}, failed=True)
+    except BaseException as error:
+        tracking.finish({}, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
         raise
-    for one in trackers:
-        one.end({metric: value for metric, value in ended.items() if value is not None})
+    how = "interrupted" if _INTERRUPTED in ended else "finished"
+    tracking.finish({metric: value for metric, value in ended.items() if value is not None}, how)
 
 
 def _calibrated(model: Recommender, split: Split) -> Calibration | str:

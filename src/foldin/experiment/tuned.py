@@ -12,7 +12,7 @@ from foldin.experiment.study import TuningTrial
 from foldin.experiment.trained import Trained
 from foldin.files import write_json, write_text
 from foldin.reports import TUNING_HEAD, tuning_page, tuning_rows, tuning_sentences
-from foldin.training import Config, Space, setting_text
+from foldin.training import Config, Space, setting_text, value_of
 
 __all__ = ["Tuned"]
 
@@ -51,7 +51,8 @@ class Tuned(Displayed):
     def as_dict(self) -> dict[str, Any]:
         """The search as data."""
         values = {
-            name: (setting_text(_of(self.start, name)), setting_text(_of(self.config, name))) for name in self.space
+            name: (setting_text(value_of(self.start, name)), setting_text(value_of(self.config, name)))
+            for name in self.space
         }
         first = next((one for one in self.trials if not one.settings), None)
         return {
@@ -105,12 +106,6 @@ class Tuned(Displayed):
         content = self.as_dict()
         write_json(folder / "tune.json", content)
         write_text(folder / "report.html", tuning_page(content))
-
-
-def _of(config: Any, name: str) -> Any:
-    for part in name.split("."):
-        config = getattr(config, part)
-    return config
 
 
 def _shown(one: Any) -> str:

@@ -17,7 +17,7 @@ from foldin.experiment.training import build_model, check_targets, train
 from foldin.experiment.tuned import Tuned
 from foldin.memory import allocating
 from foldin.models import config_of, model_name
-from foldin.training import Config, EpochRecord, Progress, Space, Stopped, fit, search_space
+from foldin.training import Config, EpochRecord, Option, Progress, Space, Stopped, fit, search_space, value_of
 
 __all__ = ["TRIALS", "tune"]
 
@@ -65,7 +65,7 @@ def tune(
         patience: number of epochs without an improvement after which a trial ends.
         metrics: metrics of the evaluation on the test users.
         calibrate: whether to fit a temperature of the final model's logits on the validation users, as in `train`.
-        folder: folder of the study; None to keep it in memory.
+        folder: folder of the study, which then also has the report and the run directory `best`; None to keep it in memory.
         progress: receives a call at each step and epoch of each training.
         ended: receives each trial when it has ended.
 
@@ -105,36 +105,42 @@ def tune(
         progress=progress,
     )
     try:
-        while True:
-            left = None if minutes is None else 60 * minutes - sum(one.seconds for one in study.trials())
-            asked = None if left is not None and left <= 0 else study.ask(searched, _values(config, searched), trials)
+        while minutes is None or study.spent() < 60 * minutes:
+            asked = study.ask(searched, _values(config, searched), trials)
             if asked is None:
                 break
-            found = search.run(study, *asked, left)
+            found = search.run(study, *asked, None if minutes is None else 60 * minutes)
             if ended is not None:
                 ended(found)
             if len(study.failed()) >= _FAILED and all(one.state == "failed" for one in study.trials()):
                 break
         measured = [one for one in study.trials() if one.state == "complete"]
         if not measured:
+            failed = study.failed()
             raise FitError(
-                f"tune {name}: no trial could be measured; the first failed because: {study.failed()[0].reason}"
+                f"tune {name}: no trial could be measured; the first failed because: {failed[0].reason}"
+                if failed
+                else f"tune {name}: another process measures the first trial; run this again when it has ended"
             )
         best = max(measured, key=lambda one: (one.value or 0.0, -one.number))
         chosen = config.with_texts(best.settings)
-        trained, validation = (None, None) if study.others() else search.finish(chosen, metrics, calibrate)
-        return Tuned(
-            name=name,
-            metric=metric,
-            start=config,
-            config=chosen,
-            space=searched,
-            trials=tuple(study.trials()),
-            importances=study.importances(),
-            best=best,
-            trained=trained,
-            validation=validation,
-        )
+        with study.last() as last:
+            trained, validation = search.finish(chosen, metrics, calibrate) if last else (None, None)
+            tuned = Tuned(
+                name=name,
+                metric=metric,
+                start=config,
+                config=chosen,
+                space=searched,
+                trials=tuple(study.trials()),
+                importances=study.importances(searched),
+                best=best,
+                trained=trained,
+                validation=validation,
+            )
+            if last and folder is not None:
+                tuned.save(folder)
+        return tuned
     finally:
         study.close()
 
@@ -152,15 +158,15 @@ class _Search:
     device: torch.device | str
     progress: Progress | None
 
-    def run(self, study: Study, trial: Any, settings: Mapping[str, str], left: float | None) -> TuningTrial:
-        """Train with some settings; `left` are the seconds of the budget."""
+    def run(self, study: Study, trial: Any, settings: Mapping[str, str], budget: float | None) -> TuningTrial:
+        """Train with some settings; the budget is in seconds, in all processes."""
         began = time.perf_counter()
         pruned = False
 
         def until(record: EpochRecord) -> bool:
             nonlocal pruned
             pruned = record.metric is not None and study.should_prune(trial, record.epoch, record.metric)
-            return pruned or (left is not None and time.perf_counter() - began > left)
+            return pruned or (budget is not None and time.perf_counter() - began + study.spent() > budget)
 
         found: dict[str, Any]
         try:
@@ -168,13 +174,20 @@ class _Search:
             found = {"state": "pruned" if pruned else "complete", "value": value, "epochs": epochs}
         except (CapacityError, ConfigError, FitError) as error:
             found = {"state": "failed", "reason": str(error)}
-        except BaseException:
-            study.give_back(trial)
+        except Exception as error:  # a fault: told, but not met again when the search goes on
+            reason = f"{type(error).__name__}: {error}"
+            study.end(trial, self._ended(trial, settings, began, {"state": "failed", "reason": reason}))
             raise
-        seconds = time.perf_counter() - began
-        ended = TuningTrial(number=trial.number, settings=settings, seconds=seconds, **found)
+        except BaseException:
+            study.give_back(trial, time.perf_counter() - began)
+            raise
+        ended = self._ended(trial, settings, began, found)
         study.end(trial, ended)
         return ended
+
+    def _ended(self, trial: Any, settings: Mapping[str, str], began: float, found: Mapping[str, Any]) -> TuningTrial:
+        seconds = time.perf_counter() - began
+        return TuningTrial(number=trial.number + 1, settings=settings, seconds=seconds, **found)
 
     def _value(self, settings: Mapping[str, str], until: Callable[[EpochRecord], bool]) -> tuple[float, int]:
         """(validation metric of the best epoch, number of epochs)."""
@@ -215,27 +228,29 @@ class _Search:
 
 
 def _searched(config: Config, space: Space | None, fixed: Sequence[str]) -> dict[str, Any]:
-    """What is searched: the ranges that the configuration declares, but for fixed settings, and those of the caller."""
+    """What is searched: the ranges that the configuration declares, but for fixed settings, and those of the caller.
+
+    Where an option itself is searched, its settings are not: they belong to one of the alternatives.
+    """
     declared, given = search_space(config), dict(space or {})
-    values, defaults = _values(config, {**declared, **given, **dict.fromkeys(fixed)}), type(config)()
-    at_default = {name for name in declared if _value_of(defaults, name, None) == values[name]}
-    kept = {name: one for name, one in declared.items() if name in at_default and name not in fixed}
-    return {**kept, **given}
+    values = _values(config, {**declared, **given, **dict.fromkeys(fixed)})
+    kept = {name: one for name, one in declared.items() if name not in fixed and _default(config, name) == values[name]}
+    return {
+        name: one
+        for name, one in {**kept, **given}.items()
+        if not any(name.startswith(f"{option}.") for option in given)
+    }
 
 
 def _values(config: Config, names: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _value_of(config, name) for name in names}
+    return {name: value_of(config, name) for name in names}
 
 
-_REQUIRED = object()
-
-
-def _value_of(config: Any, name: str, default: Any = _REQUIRED) -> Any:
-    """The value of a setting, by the name that `--set` is given."""
+def _default(config: Config, name: str) -> Any:
+    """The default of a setting: that of the configuration's class, or of the option that was chosen in its place."""
+    default: Any = type(config)()
     for part in name.split("."):
-        if not hasattr(config, part):
-            if default is not _REQUIRED:
-                return default
-            raise ConfigError(f"{type(config).__name__.removesuffix('Config')} has no setting {name!r} to search")
-        config = getattr(config, part)
-    return config
+        config, default = getattr(config, part), getattr(default, part)
+        if isinstance(config, Option) and type(config) is not type(default):
+            default = type(config)()
+    return default

@@ -35,7 +35,7 @@ def tuning_sentences(content: dict[str, Any]) -> list[str]:
     test = (content["test"] or {}).get(metric)
     if test is not None:
         found.append(f"On the test users, seen once, after the search: {_estimate(test)}.")
-    if any(one["importance"] is None for one in content["settings"].values()):
+    if content["settings"] and all(one["importance"] is None for one in content["settings"].values()):
         found.append("There are too few trials to say which settings matter.")
     return found
 
@@ -96,14 +96,15 @@ def tuning_page(content: dict[str, Any]) -> str:
 
 
 def _slice(name: str, about: dict[str, Any], trials: list[dict[str, Any]], metric: str) -> str:
-    """The metric by the value of one setting; empty where its values are no numbers."""
+    """The metric by the value of one setting; empty where most of its values are no numbers."""
     points = []
     for one in trials:
-        text = one["settings"].get(name) or about["start"]
         try:
-            value = float(text)
+            value = float(one["settings"].get(name, about["start"]))
         except ValueError:
-            return ""
+            continue  # "none", or a list of widths
         if not about["log"] or value > 0:
             points.append((math.log10(value) if about["log"] else value, one["value"]))
+    if len(points) < len(trials) / 2:
+        return ""
     return chart(name, {"": points}, f"log₁₀ {name}" if about["log"] else name, metric, dots={""})

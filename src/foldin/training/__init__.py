@@ -7,7 +7,7 @@ from foldin.training.fit import fit
 from foldin.training.progress import FitResult, Progress, Stopped, Validation
 from foldin.training.ranges import Range
 from foldin.training.rising import RisingOverShare, RisingOverUpdates
-from foldin.training.search import Space, parse_space, search_space, setting_text
+from foldin.training.search import Space, flat, parse_space, search_space, setting_text, value_of
 from foldin.training.settings import alike, settings_of
 from foldin.training.trainable import Trainable
 from foldin.training.trainer import (
@@ -49,6 +49,7 @@ __all__ = [
     "compiled",
     "falling",
     "fit",
+    "flat",
     "options_of",
     "parse_space",
     "search_space",
@@ -56,4 +57,5 @@ __all__ = [
     "setting_text",
     "settings_of",
     "shuffled",
+    "value_of",
 ]

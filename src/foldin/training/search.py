@@ -9,7 +9,7 @@ from foldin.errors import ConfigError
 from foldin.training.config import Config, Option
 from foldin.training.ranges import Range
 
-__all__ = ["Space", "parse_space", "search_space", "setting_text"]
+__all__ = ["Space", "flat", "parse_space", "search_space", "setting_text", "value_of"]
 
 Space = Mapping[str, Range | tuple[Any, ...]]
 
@@ -52,13 +52,36 @@ def parse_space(config: Config, texts: Mapping[str, str]) -> dict[str, Range | t
 
 
 def _number(config: Config, name: str) -> float:
-    value: Any = config
-    for part in name.split("."):
-        value = getattr(value, part)
+    value = value_of(config, name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigError(f"{name}: {value!r} is not a number; alternatives are separated by |, as in A|B|C")
     kind = typing.get_type_hints(type(config)).get(name)
     return float(value) if kind is float else value
+
+
+def value_of(config: Config, name: str) -> Any:
+    """The value of a setting, by the name that `--set` is given.
+
+    Raises:
+        ConfigError: no such setting.
+    """
+    found: Any = config
+    for part in name.split("."):
+        if not isinstance(found, Config) or part not in found.__dataclass_fields__:
+            raise ConfigError(f"{type(config).__name__.removesuffix('Config')} has no setting {name!r} to search")
+        found = getattr(found, part)
+    return found
+
+
+def flat(config: Config, before: str = "") -> dict[str, Any]:
+    """Every setting by the name that `--set` is given: of an option its name, and its settings."""
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        found[before + field.name] = value.name if isinstance(value, Option) else value
+        if isinstance(value, Option):
+            found |= flat(value, f"{before}{field.name}.")
+    return found
 
 
 def setting_text(value: Any) -> str:

@@ -21,6 +21,7 @@ import torch
 from torch.nn import functional as F
 
 from foldin.data import Histories
+from foldin.errors import FitError
 from foldin.kernels import padded_recency_weights, recency_weights
 from foldin.memory import require_memory
 from foldin.models.capability import OnnxGraph
@@ -89,7 +90,14 @@ def _solve(model: "EASE", train: Histories, generator: torch.Generator) -> Mappi
     model.learn_shares(train)
     dtype = torch.float64 if model.n_items <= _DOUBLE_UP_TO else torch.float32
     inverse = _inverse_by_users if 2 * len(train) < model.n_items else _inverse_by_items
-    precision = inverse(model, train, dtype)
+    try:
+        precision = inverse(model, train, dtype)
+    except RuntimeError as error:  # of which PyTorch's LinAlgError is one
+        if "linalg" not in str(error):
+            raise
+        raise FitError(
+            f"EASE: regularization = {model.config.regularization:g} is too small for this log: its matrix is singular"
+        ) from error
     precision.div_(-precision.diagonal().clone())
     precision.fill_diagonal_(0.0)
     model.weights.copy_(precision)

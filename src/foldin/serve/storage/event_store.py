@@ -187,6 +187,10 @@ class EventStore:
             return rows
         draw = sa.func.nextval(sa.func.pg_get_serial_sequence(events.name, "id"))
         ids = connection.execute(sa.select(draw).select_from(sa.func.generate_series(1, len(rows)))).scalars().all()
+        if (
+            None in ids
+        ):  # the sequence is not the column's own any more: in the order of arrival, and a deadlock is tried again
+            return rows
         for row, number in zip(rows, sorted(ids), strict=True):
             row["id"] = number
         return sorted(rows, key=lambda row: (row["user_id"], row["item"], row["time"], row["kind"]))
