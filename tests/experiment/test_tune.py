@@ -8,14 +8,27 @@ import subprocess
 import sys
 import time
 import typing
+from functools import partial
 
 import pytest
 
 import foldin
 from foldin.errors import ConfigError, FitError, RunError
-from foldin.experiment.study import Study, TuningTrial
-from foldin.models import GBCE, MODELS, EASEConfig, MultVAEConfig, PopularityConfig, RecVAEConfig, SASRecConfig
+from foldin.experiment import tuning
+from foldin.experiment.study import Study
+from foldin.models import (
+    GBCE,
+    MODELS,
+    EASEConfig,
+    LDAConfig,
+    MultVAEConfig,
+    PopularityConfig,
+    RecVAEConfig,
+    SASRecConfig,
+)
+from foldin.reports import tuning_page
 from foldin.training import Range, options_of, parse_space, search_space, setting, setting_text
+from tests.experiment.test_study import about
 
 QUICK = MultVAEConfig(hidden_dims=(), latent_dim=8, batch_size=20, epochs=3)
 
@@ -166,50 +179,68 @@ def test_wrong_searches_are_refused(split, tmp_path):
         foldin.tune(split, PopularityConfig(), folder=tmp_path / "letters")
 
 
-def about(**more):
-    return {"model": "made up", **more}
+def test_with_more_processes_than_trials_one_says_so(split, tmp_path):
+    other = Study(tmp_path / "study", about(), seed=0)
+    other.ask({}, {}, 1)
+    kept = json.loads((tmp_path / "study" / "study.json").read_text())
+    assert kept == about()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("foldin.experiment.study_folder._is_new", lambda *_: False)
+        with pytest.raises(FitError, match="another process measures the first trial"):
+            foldin.tune(split, PopularityConfig(), folder=tmp_path / "study")
+    other.close()
 
 
-def test_what_a_killed_process_was_measuring_is_measured_again(tmp_path):
-    space, start = {"x": Range(0.0, 1.0)}, {"x": 0.5}
-    first = Study(tmp_path, about(), seed=0)
-    trial, settings = first.ask(space, start, 5)
-    first.end(trial, TuningTrial(number=0, settings=settings, state="complete", value=0.1, epochs=3, seconds=1.0))
-    lost, drawn = first.ask(space, start, 5)
-    assert first.ask(space, start, 2) is None  # one is finished, one is running
-    # As the kernel leaves it when it kills the process: the lock is gone, the trial is still running, a line is half written.
-    first._held.release()
-    with (tmp_path / "journal.log").open("a") as file:
-        file.write('{"op_code": 6, "wor')
-    second = Study(tmp_path, about(), seed=0)
-    trial, settings = second.ask(space, start, 5)
-    assert settings == drawn
-    assert trial.number == lost.number + 1
-    second.end(
-        trial, TuningTrial(number=trial.number, settings=settings, state="complete", value=0.2, epochs=3, seconds=1.0)
-    )
-    assert [one.value for one in second.trials()] == [0.1, 0.2]
-    assert not second.others()
-    second.close()
+def test_an_unexpected_exception_is_kept_and_not_met_again(split, tmp_path, monkeypatch):
+    real = tuning.build_model
+
+    def build(catalog, config, **more):
+        if config.regularization == 30.0:
+            raise RuntimeError("a fault")
+        return real(catalog, config, **more)
+
+    monkeypatch.setattr(tuning, "build_model", build)
+    call = partial(foldin.tune, split, EASEConfig(), space={"regularization": (10.0, 30.0)}, folder=tmp_path, trials=3)
+    with pytest.raises(RuntimeError, match="a fault"):
+        call()
+    tuned = call()
+    assert [one.reason for one in tuned.trials if one.state == "failed"] == ["RuntimeError: a fault"]
+    assert {one.settings.get("regularization") for one in tuned.trials} == {None, "10.0", "30.0"}
 
 
-def test_processes_share_a_study_and_take_nothing_from_each_other(tmp_path):
-    space, start = {"x": Range(0.0, 1.0)}, {"x": 0.5}
-    first, second = Study(tmp_path, about(), seed=0), Study(tmp_path, about(), seed=0)
-    one, two, three = first.ask(space, start, 3), second.ask(space, start, 3), second.ask(space, start, 3)
-    assert first.ask(space, start, 3) is None
-    assert one[1] == {}
-    assert two[1] != three[1]
-    assert first.others()
-    assert second.others()
-    second.give_back(three[0])  # interrupted
-    assert first.ask(space, start, 3)[1] == three[1]
-    for study, trial in ((second, two[0]),):
-        study.end(trial, TuningTrial(number=trial.number, state="pruned", value=0.2))
-    second.close()
-    assert not first.others()
-    first.close()
-    assert not list((tmp_path / "workers").iterdir())
+def test_nothing_is_measured_twice(split):
+    tuned = foldin.tune(split, EASEConfig(regularization=10.0), space={"regularization": (1.0, 10.0)}, trials=30)
+    assert [dict(one.settings) for one in tuned.trials] == [{}, {"regularization": "1.0"}]
+
+
+def test_what_is_searched():
+    constant = RecVAEConfig().with_texts({"kl_weight": "constant"})
+    assert "kl_weight.beta" in tuning._searched(constant, None, ())
+    assert "kl_weight.gamma" in tuning._searched(RecVAEConfig(), None, ())
+    assert "latent_dim" not in tuning._searched(RecVAEConfig(latent_dim=64), None, ())
+    assert "latent_dim" in tuning._searched(RecVAEConfig(latent_dim=64), {"latent_dim": Range(8, 64)}, ())
+    both = tuning._searched(RecVAEConfig(), {"kl_weight": ("per-item", "constant")}, ())
+    assert "kl_weight.gamma" not in both  # it belongs to one of the two
+    with pytest.raises(ConfigError, match="no setting 'nothing'"):
+        tuning._searched(RecVAEConfig(), None, ("nothing",))
+
+
+def test_settings_at_the_start_that_lie_outside_their_range_leave_importances(split):
+    space = {"alpha": Range(0.01, 1.0, log=True), "n_components": Range(2, 6)}
+    tuned = foldin.tune(split, LDAConfig(n_components=2, epochs=1), space=space, fixed=["eta"], trials=14)
+    assert tuned.trials[0].settings == {}
+    assert tuned.importances.keys() == space.keys()
+    page = tuning_page(tuned.as_dict())
+    assert "log₁₀ alpha" in page  # though the value at the start, none, has no place on its axis
+
+
+def test_a_setting_of_no_width_is_not_drawn_as_the_start():
+    trial = {"state": "complete", "value": 0.1, "epochs": 1, "seconds": 1.0, "reason": ""}
+    trials = [{**trial, "number": at, "settings": {"dims": text}} for at, text in enumerate(("", "600", ""))]
+    setting = {"range": "a", "log": False, "start": "600", "best": "600", "importance": None}
+    content = {"model": "m", "metric": "ndcg@10", "seconds": 1.0, "start": 0.1, "best": {"number": 1, "value": 0.1}}
+    page = tuning_page({**content, "settings": {"dims": setting}, "trials": trials, "validation": None, "test": None})
+    assert 'aria-label="dims"' not in page
 
 
 def test_a_search_killed_in_a_trial_goes_on(tmp_path, split):

@@ -46,6 +46,10 @@ def test_users_all_of_whose_events_are_left_out_have_a_list_too(rated_run):
     assert found["item"].tolist()[2:] == popular * 2
     low = pd.DataFrame({"user": ["a"], "item": [101], "rating": [1]})
     assert rated_run.recommend(low, k=2)["item"].tolist() == popular
+    words = pd.DataFrame({"user": ["NA", "b"], "item": [101, None], "rating": [5, 5]})
+    assert rated_run.recommend(words, k=1)["user"].tolist() == ["NA", "b"]  # no more frequent than the other: an id
+    gaps = pd.DataFrame({"user": ["NA", "NA", "1.0", "2"], "item": [101, 103, 101, None], "rating": [5, 5, 5, 5]})
+    assert rated_run.recommend(gaps, k=1)["user"].tolist() == ["1", "2"]  # among numbers, no id
     with pytest.raises(DataError, match="the table of users: it contains no user id"):
         rated_run.recommend(pd.DataFrame({"user": [None], "item": [101]}), k=2)
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from foldin.data.catalog import Catalog
 from foldin.data.histories import Histories
-from foldin.data.log.checks import MISSING_WORDS, id_column
+from foldin.data.log.checks import id_column, missing_ids, same_spelling
 from foldin.data.log.encode import encode
 from foldin.data.log.events import EventLog
 from foldin.data.log.formats import open_table
@@ -76,7 +76,7 @@ def _asked(lazy: pl.LazyFrame, reading: ReadOptions, where: str) -> tuple[ReadOp
         min_rating=reading.min_rating if columns.rating is not None else None,
         repeats="first" if columns.kind is None and reading.repeats == "first-of-kind" else reading.repeats,
     )
-    return options, lazy.select(pl.col(columns.user)).unique().collect()[columns.user]
+    return options, lazy.select(pl.col(columns.user)).collect()[columns.user]
 
 
 def _everyone(column: pl.Series, where: str, catalog: Catalog, read: Callable[[], EventLog]) -> Everyone:
@@ -85,10 +85,10 @@ def _everyone(column: pl.Series, where: str, catalog: Catalog, read: Callable[[]
     except EmptyLogError:
         log = None  # every user gets a list all the same
     given = (column.fill_nan(None) if column.dtype.is_float() else column).drop_nulls()
-    if given.dtype == pl.String:
-        missing = given.str.strip_chars().str.to_lowercase().is_in(["", *MISSING_WORDS])
-        given = given.filter(~missing if log is None else ~missing | given.is_in(log.users.to_list()))
-    users = encode(id_column(given, where, lambda at: at + 1))[1]
+    codes, ids = encode(id_column(given, where, lambda at: at + 1))
+    words, kept = missing_ids(codes, ids)
+    real = same_spelling(ids.filter(~ids.is_in(words.to_list()) | ids.is_in(kept.to_list())))
+    users = encode(real if log is None else pl.concat([real, log.users]))[1]
     if log is None:
         if users.is_empty():
             raise EmptyLogError(f"{where}: it contains no user id")

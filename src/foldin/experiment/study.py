@@ -1,16 +1,9 @@
 """The trials of a search over settings: an Optuna study, in memory or in a folder.
 
-In a folder any number of processes work on one study, and any of them may be killed: what it was measuring is measured by the
-next process that opens the study. Its files:
-
-    study.json     what is searched, and on which data; a process that searches anything else is refused
-    journal.log    the trials, in Optuna's format
-    workers/       a locked file for each process that works on the study
+Any number of processes may work on a study in a folder, and any of them may be killed: another measures what it was measuring.
 """
 
-import json
 import time
-import uuid
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -20,14 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from foldin.errors import ConfigError, MissingExtraError, RunError
-from foldin.files import write_json
+from foldin.errors import MissingExtraError
 from foldin.training import Range, Space, setting_text
 
-__all__ = ["ABOUT", "Study", "TuningTrial"]
+__all__ = ["Study", "TuningTrial"]
 
-ABOUT = "study.json"
-_JOURNAL = "journal.log"
 _STARTUP = 5  # trials before any is pruned
 _WARM_UP = 5  # epochs before a trial is pruned
 _FOR_IMPORTANCE = 10  # trials
@@ -77,47 +67,27 @@ class Study:
         except ImportError as error:
             raise MissingExtraError("optuna", "tune", "tuning") from error
         self._optuna: Any = optuna
-        self._folder, self._worker = folder, uuid.uuid4().hex
-        self._alone: Any = nullcontext()
-        self._last: Any = None
-        self._held: Any = None
+        self._folder: Any = None
         if folder is None:
             self._study = self._opened(None, seed)
             return
-        from filelock import FileLock
+        from foldin.experiment.study_folder import StudyFolder
 
-        self._folder = folder = folder.resolve()
-        if folder.is_dir() and any(folder.iterdir()) and not (folder / ABOUT).exists():
-            raise RunError(f"{folder}: holds files that are not of a study; give another folder")
-        (folder / "workers").mkdir(parents=True, exist_ok=True)
-        self._alone = FileLock(folder / ".lock")
-        self._last = FileLock(folder / ".last")
+        self._folder = StudyFolder(folder, about)
         try:
-            with self._alone:
-                self._open(folder, about, seed)
+            with self._folder.alone:
+                # A process that goes on, or joins, must not draw again what was drawn.
+                drawn = np.random.SeedSequence([seed, int(self._folder.worker, 16)]).generate_state(1)[0]
+                self._study = self._opened(self._folder.storage(), seed if self._folder.new else int(drawn))
+                self._take_over()
         except BaseException:
             self.close()
             raise
 
-    def _open(self, folder: Path, about: Mapping[str, Any], seed: int) -> None:
-        from filelock import FileLock
-        from optuna.storages import JournalStorage, journal
-
-        new = _is_new(folder / ABOUT, about)
-        self._held = FileLock(self._lock_of(self._worker))
-        self._held.acquire()
-        lock = _JournalLock(FileLock(folder / f"{_JOURNAL}.lock"))
-        _cut(folder / _JOURNAL, lock)
-        backend: Any = journal.JournalFileBackend(str(folder / _JOURNAL), lock_obj=lock)  # type: ignore[arg-type]
-        # A process that goes on, or joins, must not draw again what was drawn.
-        drawn = np.random.SeedSequence([seed, int(self._worker, 16)]).generate_state(1)[0]
-        self._study = self._opened(JournalStorage(backend), seed if new else int(drawn))
-        self._take_over()
-
     def _take_over(self) -> None:
         """Put what dead processes were measuring in front of the queue."""
         for trial in self._of_state("RUNNING"):
-            if not self._alive(trial.user_attrs.get("worker")):
+            if not self._alive(trial):
                 if "result" in trial.user_attrs:  # killed between the result and its state
                     self._told(trial.number, TuningTrial(**trial.user_attrs["result"]))
                 else:
@@ -150,24 +120,17 @@ class Study:
         finally:
             logging.set_verbosity(before)
 
-    def _lock_of(self, worker: str) -> Path:
-        assert self._folder is not None
-        return self._folder / "workers" / f"{worker}.lock"
+    @property
+    def _worker(self) -> str:
+        return "" if self._folder is None else self._folder.worker
 
-    def _alive(self, worker: str | None) -> bool:
-        """Whether a process still works on the study: it holds its lock until it ends, however it does."""
-        if worker == self._worker:
-            return True
-        if worker is None or not self._lock_of(worker).exists():
-            return False
-        from filelock import FileLock, Timeout
+    @property
+    def _alone(self) -> Any:
+        return nullcontext() if self._folder is None else self._folder.alone
 
-        try:
-            with FileLock(self._lock_of(worker), timeout=0):
-                self._lock_of(worker).unlink(missing_ok=True)
-                return False
-        except Timeout:
-            return True
+    def _alive(self, trial: Any) -> bool:
+        """Whether the process that measures a trial still works."""
+        return self._folder is None or self._folder.alive(trial.user_attrs.get("worker"))
 
     def _of_state(self, *states: str) -> list[Any]:
         found: list[Any] = self._study.get_trials(
@@ -234,7 +197,7 @@ class Study:
         """Seconds of training in all processes, what others are measuring now included; of this process, what has ended."""
         ended = sum(one.user_attrs.get("spent", 0.0) for one in self._study.get_trials(deepcopy=False))
         others = [one for one in self._of_state("RUNNING") if one.user_attrs.get("worker") != self._worker]
-        alive = [one for one in others if self._alive(one.user_attrs.get("worker"))]
+        alive = [one for one in others if self._alive(one)]
         return float(ended + sum(time.time() - one.user_attrs.get("began", time.time()) for one in alive))
 
     def end(self, trial: Any, found: TuningTrial) -> None:
@@ -268,27 +231,17 @@ class Study:
         """Whether another process is measuring a trial."""
         with self._alone:
             return any(
-                one.user_attrs.get("worker") != self._worker and self._alive(one.user_attrs.get("worker"))
-                for one in self._of_state("RUNNING")
+                one.user_attrs.get("worker") != self._worker and self._alive(one) for one in self._of_state("RUNNING")
             )
 
     @contextmanager
     def last(self) -> Iterator[bool]:
         """Whether this process is the last that works on the study, and no other may think so meanwhile."""
-        if self._last is None:
+        if self._folder is None:
             yield True
             return
-        from filelock import Timeout
-
-        try:
-            self._last.acquire(timeout=0)
-        except Timeout:
-            yield False
-            return
-        try:
-            yield not self.others()
-        finally:
-            self._last.release()
+        with self._folder.last() as last:
+            yield last and not self.others()
 
     def importances(self, space: Space) -> dict[str, float] | None:
         """The share of each setting in what makes the best tenth of the trials different (PED-ANOVA); None for too few trials.
@@ -308,26 +261,8 @@ class Study:
 
     def close(self) -> None:
         """End the work of this process on the study."""
-        if self._held is not None:
-            self._held.release()
-            self._lock_of(self._worker).unlink(missing_ok=True)
-            self._held = None
-
-
-class _JournalLock:
-    """Optuna's lock of the journal, by one that ends with its process."""
-
-    def __init__(self, lock: Any) -> None:
-        self._lock = lock
-
-    def acquire(self) -> bool:
-        """Wait for it."""
-        self._lock.acquire()
-        return True
-
-    def release(self) -> None:
-        """Let others have it."""
-        self._lock.release()
+        if self._folder is not None:
+            self._folder.close()
 
 
 def _drawn(trial: Any, name: str, one: Range | tuple[Any, ...]) -> str:
@@ -344,37 +279,3 @@ def _known(one: Range | tuple[Any, ...], value: Any) -> Any:
         text = setting_text(value)
         return text if text in map(setting_text, one) else None
     return value if isinstance(value, int | float) and one.low <= value <= one.high else None
-
-
-def _is_new(path: Path, about: Mapping[str, Any]) -> bool:
-    """Whether a study is new; then what it searches is kept, else compared."""
-    if not path.exists():
-        write_json(path, dict(about))
-        return True
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunError(f"{path}: damaged: {error}") from error
-    now = json.loads(json.dumps(dict(about)))
-    other = [name for name in {**kept, **now} if kept.get(name) != now.get(name)]
-    if other:
-        name = other[0]
-        raise ConfigError(
-            f"{path.parent}: holds the study of another search, whose {name} is {json.dumps(kept.get(name))}, "
-            f"not {json.dumps(now.get(name))}; give another folder"
-        )
-    return False
-
-
-def _cut(path: Path, lock: Any) -> None:
-    """Take away what a killed process wrote of a line."""
-    if not path.exists():
-        return
-    lock.acquire()
-    try:
-        content = path.read_bytes()
-        if not content.endswith(b"\n"):
-            with path.open("r+b") as file:
-                file.truncate(content.rfind(b"\n") + 1)
-    finally:
-        lock.release()

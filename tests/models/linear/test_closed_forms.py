@@ -62,6 +62,11 @@ def test_ease_is_the_same_by_users_and_by_items(oldest, dtype, bound):
     assert (by_items * 0.5 - by_users).abs().max() < bound
 
 
+def test_a_penalty_that_leaves_the_matrix_singular_is_named():
+    with pytest.raises(FitError, match="EASE: regularization = 1e-300 is too small for this log"):
+        fit(EASE(2, EASEConfig(regularization=1e-300)), Histories.from_lists([[0, 1]] * 9, 2))
+
+
 @pytest.mark.parametrize("advantage", [0.0, 1e9])
 def test_the_gram_matrix_is_the_same_by_both_ways(advantage, monkeypatch):
     monkeypatch.setattr("foldin.models.linear._gram._DENSE_ADVANTAGE", advantage)

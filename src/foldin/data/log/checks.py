@@ -19,6 +19,7 @@ __all__ = [
     "clean",
     "encode_ids",
     "giant_user",
+    "missing_ids",
     "odd_ids",
     "order_keys",
     "rated_at_least",
@@ -147,7 +148,7 @@ def same_spelling(ids: pl.Series) -> pl.Series:
     return ids.str.strip_suffix(".0")
 
 
-def _missing_ids(codes: Int32[Array, " n"], ids: pl.Series) -> tuple[pl.Series, pl.Series]:
+def missing_ids(codes: Int32[Array, " n"], ids: pl.Series) -> tuple[pl.Series, pl.Series]:
     """(ids that are words for a missing value, those of them that may be real ids), by the other ids and by frequency."""
     words = ids.filter(ids.str.strip_chars().str.to_lowercase().is_in(["", *MISSING_WORDS]))
     if words.is_empty() or words.len() == ids.len():
@@ -172,7 +173,7 @@ def encode_ids(
         ColumnError: ids that are neither whole numbers nor text.
     """
     codes, ids = encode(id_column(rows.table[name], report.source, rows.number))
-    words, kept = _missing_ids(codes, ids)
+    words, kept = missing_ids(codes, ids)
     gone = words.filter(~words.is_in(kept.to_list()))
     for word in kept:
         count = int((codes == ids.index_of(word)).sum())
