@@ -23,18 +23,23 @@ SLOW = (
 FIRST = ("browser", "scripts", "docs", "ranking", "cli", "training", "serve/test_event_store", "serve/test_faults")
 
 
+def _where(item: pytest.Item) -> str:
+    """The path of a test below this folder; that of an example in the README or the documentation begins with `docs`."""
+    root = Path(__file__).parent
+    return str(item.path.relative_to(root) if item.path.is_relative_to(root) else Path("docs", item.path.name))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Marks of tests by where they are; the long ones are left out unless they are asked for."""
-    root = Path(__file__).parent
     for item in items:
-        if str(item.path.relative_to(root)).startswith(SLOW):
+        if _where(item).startswith(SLOW):
             item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("long") and os.environ.get("FOLDIN_TESTS") != "all":
             item.add_marker(pytest.mark.skip(reason="takes the better part of a minute: `make test-slow`"))
     place = {name: at for at, name in enumerate(FIRST)}
 
     def order(item: pytest.Item) -> int:
-        where = str(item.path.relative_to(root))
+        where = _where(item)
         return next((place[name] for name in FIRST if where.startswith(name)), len(FIRST))
 
     items.sort(key=order)
