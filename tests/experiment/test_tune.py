@@ -243,6 +243,7 @@ def test_a_setting_of_no_width_is_not_drawn_as_the_start():
     assert 'aria-label="dims"' not in page
 
 
+@pytest.mark.long
 def test_a_search_killed_in_a_trial_goes_on(tmp_path, split):
     """A real process, killed while it trains."""
     from tests.conftest import make_log, write_csv

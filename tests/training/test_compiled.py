@@ -43,15 +43,13 @@ def run(settings, **environment):
     )
 
 
+@pytest.mark.long
 @pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 @pytest.mark.parametrize(
     "settings",
     [
         {"precision": "bfloat16"},
-        pytest.param(
-            {"likelihood": "gaussian", "prior": "vamp", "prior.n_components": "3", "n_draws": "2"},
-            marks=pytest.mark.long,
-        ),
+        {"likelihood": "gaussian", "prior": "vamp", "prior.n_components": "3", "n_draws": "2"},
     ],
 )
 def test_compiled_it_learns_the_same(settings):
