@@ -139,4 +139,4 @@ def stacked_bar(caption: str, parts: dict[str, float]) -> str:
 def html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     cells = "".join(f"<th>{html.escape(one)}</th>" for one in head)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(str(one))}</td>" for one in row) + "</tr>" for row in rows)
-    return f"<table><tr>{cells}</tr>{body}</table>"
+    return f'<div class="wide"><table><tr>{cells}</tr>{body}</table></div>'

@@ -24,7 +24,7 @@ _STYLE = """
 :root { color-scheme: light dark; --line: #2563a8; --other: #b4530a; --third: #3a7d44; --grid: #8884; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-table { border-collapse: collapse; } td, th { padding: .2rem 1rem .2rem 0; text-align: right; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; } td, th { padding: .2rem 1rem .2rem 0; text-align: right; }
 td:first-child, th:first-child { text-align: left; } svg { max-width: 100%; height: auto; } .alarm { font-weight: bold; }
 figure { display: inline-block; margin: 1rem 1rem 0 0; vertical-align: top; } figcaption { font-size: .9rem; }
 text { font: 11px system-ui, sans-serif; fill: currentColor; }

@@ -96,7 +96,7 @@ def tuning_page(content: dict[str, Any]) -> str:
 
 
 def _slice(name: str, about: dict[str, Any], trials: list[dict[str, Any]], metric: str) -> str:
-    """The metric by the value of one setting; empty where most of its values are no numbers."""
+    """The metric by the value of one setting; empty where most of its values are no numbers, or all the same."""
     points = []
     for one in trials:
         try:
@@ -105,6 +105,6 @@ def _slice(name: str, about: dict[str, Any], trials: list[dict[str, Any]], metri
             continue  # "none", or a list of widths
         if not about["log"] or value > 0:
             points.append((math.log10(value) if about["log"] else value, one["value"]))
-    if len(points) < len(trials) / 2:
+    if len(points) < len(trials) / 2 or len({at for at, _ in points}) < 2:
         return ""
     return chart(name, {"": points}, f"log₁₀ {name}" if about["log"] else name, metric, dots={""})
