@@ -1,16 +1,18 @@
 """`foldin compare`: train and evaluate models side by side."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from foldin.cli.options import JSON, fit_options, read_options, settings_of, source_of, split_options
-from foldin.cli.output import FitBar, json_out, out, status, working
+from foldin.cli.options import JSON, fit_options, read_options, settings_of, split_options
+from foldin.cli.output import FitBar, json_out, out, status
+from foldin.cli.reading import read_split
 from foldin.cli.tables import metrics_table, show_calibrations, show_tests
 from foldin.cli.tune import trial_line
 from foldin.errors import CapacityError, ConfigError, FitError, FoldinError, MissingExtraError
-from foldin.experiment import Trained, Tuned, TuningTrial, choose_device, report, train, tune, unused
+from foldin.experiment import Trained, Tuned, TuningTrial, choose_device, report, train, tune
 from foldin.models import config_class
 from foldin.reports import tuning_sentences
 
@@ -94,13 +96,7 @@ def command(
         settings[name][field] = value
     configs = {name: config_class(name).from_texts(settings[name]) for name in names}
     where = choose_device(device)
-    source = source_of(path, options)
-    with working("reading") as bar:
-        split = source.split(download_progress=bar)
-    for note in split.report.warnings:
-        status(f"{note.count:,} {note.text}")
-    for sentence in unused(split):
-        status(sentence)
+    split = read_split(path, options)
     trained: dict[str, Trained] = {}
     left_out: dict[str, str] = {}
     tuned: dict[str, Tuned] = {}
@@ -124,7 +120,7 @@ def command(
                     fixed=list(settings[name]),
                     folder=None if studies is None else Path(studies) / name,
                     progress=progress,
-                    ended=lambda trial, best=best, name=name: status(f"{name}: {trial_line(trial, best, metric)}"),  # type: ignore[misc]
+                    ended=partial(_say, name, best, metric),
                     **common,
                 )
             found = tuned[name].trained
@@ -155,3 +151,8 @@ def command(
         out().print(f"left out: {name}: {reason}", soft_wrap=True)
     show_calibrations(out(), content)
     show_tests(out(), content, "ndcg@100")
+
+
+def _say(name: str, best: list[TuningTrial], metric: str, trial: TuningTrial) -> None:
+    """Print a line about a trial of a model."""
+    status(f"{name}: {trial_line(trial, best, metric)}")

@@ -5,11 +5,12 @@ from typing import Any
 
 import click
 
-from foldin.cli.options import JSON, ModelName, fit_options, read_options, settings_of, source_of, split_options
-from foldin.cli.output import FitBar, json_out, out, status, working
+from foldin.cli.options import JSON, ModelName, fit_options, read_options, settings_of, split_options
+from foldin.cli.output import FitBar, json_out, out, status
+from foldin.cli.reading import read_split
 from foldin.cli.tables import metrics_table, show_calibrations
 from foldin.errors import RunError
-from foldin.experiment import choose_device, report, tracker_of, train, unused
+from foldin.experiment import choose_device, report, tracker_of, train
 from foldin.models import config_class
 from foldin.runs import check_target, is_finished
 from foldin.training import CHECKPOINT, Stopped
@@ -67,13 +68,7 @@ def command(
         check_target(target)
     config = config_class(name).from_texts(settings_of(texts))
     trackers = [tracker_of(one) for one in tracked]
-    source = source_of(path, options)
-    with working("reading") as bar:
-        split = source.split(download_progress=bar)
-    for note in split.report.warnings:
-        status(f"{note.count:,} {note.text}")
-    for sentence in unused(split):
-        status(sentence)
+    split = read_split(path, options)
     with FitBar(name, metric) as progress:
         one = train(
             split,

@@ -1,6 +1,6 @@
 """The table of metrics with intervals, and the paired tests in words."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.cells import cell_len
@@ -38,14 +38,16 @@ def metrics_table(content: Mapping[str, Any], width: int, shown: Sequence[str] =
     first = next(iter(models.values()))["metrics"]
     names = [name for name in shown if name in first] or [n for n in first if "@" in n][:4]
 
-    def cells(find: Callable[[Mapping[str, Any]], Mapping[str, Any] | None], places: int = 3) -> list[Text]:
-        return [_cell(find(about["metrics"]), places) for about in models.values()]
+    covered = next((name for name in first if name.startswith("coverage")), "coverage")
 
-    columns = {name: cells(lambda metrics, name=name: metrics.get(name)) for name in names}  # type: ignore[misc]
+    def cells(name: str, places: int = 3) -> list[Text]:
+        return [_cell(about["metrics"].get(name), places) for about in models.values()]
+
+    columns = {name: cells(name) for name in names}
     columns |= {
-        "perplexity per user": cells(lambda metrics: metrics.get("perplexity"), 0),
-        "per event": cells(lambda metrics: metrics.get("perplexity_per_event"), 0),
-        "coverage": cells(lambda metrics: next((v for k, v in metrics.items() if k.startswith("coverage")), None), 2),
+        "perplexity per user": cells("perplexity", 0),
+        "per event": cells("perplexity_per_event", 0),
+        "coverage": cells(covered, 2),
         "fit s": [Text(f"{about['fit_seconds']:.1f}") for about in models.values()],
     }
     left = width - max(map(cell_len, ("model", *models))) - _GAP

@@ -5,10 +5,11 @@ from typing import Any
 
 import click
 
-from foldin.cli.options import JSON, ModelName, read_options, settings_of, source_of, split_options, training_options
-from foldin.cli.output import FitBar, json_out, out, status, table, working
+from foldin.cli.options import JSON, ModelName, read_options, settings_of, split_options, training_options
+from foldin.cli.output import FitBar, json_out, out, status, table
+from foldin.cli.reading import read_split
 from foldin.errors import ConfigError
-from foldin.experiment import TRIALS, TuningTrial, choose_device, tune, unused
+from foldin.experiment import TRIALS, TuningTrial, choose_device, tune
 from foldin.models import config_class
 from foldin.reports import TUNING_HEAD, tuning_rows, tuning_sentences
 from foldin.training import parse_space
@@ -75,13 +76,7 @@ def command(
     if both:
         raise ConfigError(f"--search {both}: --set gives it a value")
     space = parse_space(config, searched)
-    source = source_of(path, options)
-    with working("reading") as bar:
-        split = source.split(download_progress=bar)
-    for note in split.report.warnings:
-        status(f"{note.count:,} {note.text}")
-    for sentence in unused(split):
-        status(sentence)
+    split = read_split(path, options)
     best: list[TuningTrial] = []
 
     def ended(trial: TuningTrial) -> None:

@@ -1,0 +1,22 @@
+"""The split that a command's options describe, with what must be known of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from foldin.cli.options import source_of
+from foldin.cli.output import status, working
+from foldin.data import Split
+from foldin.experiment import unused
+
+__all__ = ["read_split"]
+
+
+def read_split(path: str, options: Mapping[str, Any]) -> Split:
+    """The split; warnings of the reader, and what no model looks at, are printed as notes."""
+    with working("reading") as bar:
+        split = source_of(path, options).split(download_progress=bar)
+    for note in split.report.warnings:
+        status(f"{note.count:,} {note.text}")
+    for sentence in unused(split):
+        status(sentence)
+    return split
