@@ -1,7 +1,8 @@
 """Every model learns, lists and measures what it did before the house was rebuilt.
 
-The files were made by `record.py` at the commit in `provenance.json`. On a machine that rounds alike every number is the same to
-the bit; on another one training drifts apart by rounding, and only what it comes to is compared.
+The files were made by `record.py` at the commit in `provenance.json`, which also names what was corrected since. On a machine
+that rounds alike every number is the same to the bit; on another one training drifts apart by rounding, and only what it comes to
+is compared.
 """
 
 import json

@@ -122,3 +122,14 @@ def test_every_model_of_a_row_can_weigh_its_events():
     assert WEIGHTED == ["als", "ease", "itemknn", "l-diffrec", "multdae", "multvae", "recvae", "t-diffrec"]
     with pytest.raises(ConfigError, match="oldest"):
         EASEConfig(oldest=0.0)
+
+
+def test_als_weighs_an_item_by_the_sum_of_its_events():
+    once = Histories.from_lists([[0, 1], [1, 2, 3], [0, 3], [2]], 4)
+    twice = Histories.from_lists([[0, 1, 0, 1], [1, 1, 2, 2, 3, 3], [0, 0, 3, 3], [2, 2]], 4)
+    models = [ALS(4, ALSConfig(embedding_dim=2, regularization=0.5, confidence=c)) for c in (0.4, 0.2)]
+    for model, train in zip(models, (once, twice), strict=True):
+        fit(model, train)
+    assert torch.allclose(models[0].item_factors, models[1].item_factors, atol=1e-5)
+    assert torch.allclose(models[0].fold_in(once), models[1].fold_in(twice), atol=1e-5)
+    assert twice.items.tolist() == [0, 1, 0, 1, 1, 1, 2, 2, 3, 3, 0, 0, 3, 3, 2, 2]

@@ -25,7 +25,6 @@ LONG: dict[str, str] = {
     "cli/compare.py::command": "a signature of 20 options and their help",
     "cli/explain.py::command": "a signature of 12 options and their help",
     "cli/fit.py::command": "a signature of 20 options and their help",
-    "cli/recommend.py::_for_file": "reads, ranks in blocks, writes, and says what was left out, in that order",
     "cli/recommend.py::command": "a signature of 15 options and their help",
     "cli/tune.py::command": "a signature of 20 options and their help",
     "data/log/events.py::log_from_table": "each check of a log once, in the order in which they rely on each other",

@@ -7,32 +7,25 @@ from typing import Any
 
 import click
 import numpy as np
-import polars as pl
 
 from foldin.cli.ids import item_indices
 from foldin.cli.options import DEVICE, JSON, SEED
-from foldin.cli.output import json_out, out, status, table, working
+from foldin.cli.output import json_out, out, status, table
 from foldin.cli.rankers import RANKER
-from foldin.cli.targets import check_file
+from foldin.cli.recommend_file import lists_for_file
 from foldin.data import (
     Catalog,
     Filters,
     Histories,
-    ReadOptions,
     ResolvedHistory,
     conditions,
-    everyone_of_file,
     repeats_of,
     resolve_history,
 )
 from foldin.errors import ConfigError
-from foldin.experiment import choose_device, source_of_run
-from foldin.files import write_atomically
-from foldin.memory import require_memory
-from foldin.models import PopularStart, PosteriorSampler, Recommender, capability, user_key
+from foldin.experiment import choose_device
+from foldin.models import PopularStart, PosteriorSampler, Recommender, capability
 from foldin.ranking import (
-    Approximate,
-    Beam,
     Eligibility,
     PosteriorSample,
     RankedLists,
@@ -40,16 +33,10 @@ from foldin.ranking import (
     WithSpread,
     rank,
     ranker_of,
-    recall_against,
 )
 from foldin.runs import Run, load_run
 
 __all__ = ["as_rows", "command", "list_table", "single_ranker"]
-
-_WRITERS = {".parquet": "write_parquet", ".csv": "write_csv", ".ndjson": "write_ndjson", ".jsonl": "write_ndjson"}
-
-_USERS = 4096  # users of a file in one block
-_ROW_BYTES = 200.0  # memory for one entry of a list before it is written
 
 
 def as_rows(model: Recommender[Any], catalog: Catalog, found: RankedLists, user: int) -> list[dict[str, Any]]:
@@ -221,7 +208,7 @@ def command(
     if file is not None:
         if target is None or ids or titles:
             raise ConfigError("--users needs --out FILE and cannot be combined with --history or --likes")
-        _for_file(loaded, Path(file), Path(target), k, eligible, by, as_json=as_json)
+        lists_for_file(loaded, Path(file), Path(target), k, eligible, by, as_json=as_json)
         return
     if target is not None:
         raise ConfigError("--out needs --users FILE")
@@ -239,73 +226,3 @@ def command(
     out().print(list_table(f"Took: {taken}", rows))
     if note is not None:
         out().print(f"note: {note}", soft_wrap=True)
-
-
-def _for_file(
-    run: Run,
-    file: Path,
-    target: Path,
-    k: int,
-    eligible: Callable[[Histories], Eligibility],
-    ranker: Ranker,
-    *,
-    as_json: bool,
-) -> None:
-    model, catalog = run.model, run.catalog
-    check_file(target, "--out", tuple(_WRITERS), source=file)
-    asked = everyone_of_file(file, source_of_run(run) or ReadOptions(), run.catalog)
-    users = asked.histories
-    places = min(k, len(catalog))
-    require_memory(
-        _ROW_BYTES * float(len(users)) * places,
-        f"{len(users):,} lists of {places:,} items",
-        "ask for shorter lists (-k), or for fewer users at a time",
-    )
-    if asked.unknown_events:
-        status(
-            f"{asked.unknown_events:,} events with {asked.unknown_items:,} items that are not in the model's catalog are ignored"
-        )
-    if asked.without_events:
-        status(f"{asked.without_events:,} users have no usable event")
-    frames = []
-    step = _USERS
-    with working("users") as bar:
-        for start in range(0, len(users), step):
-            part = users.rows(start, start + step)
-            # Posterior spread costs a hundred times the list, so a file gets it only if the ranker computes it anyway.
-            ids = asked.users[start : start + step]
-            keys = [user_key(user) for user in ids]
-            found = rank(model, part, k, ranker=ranker, eligible=eligible(part), keys=keys)
-            frames.append(found.frame(catalog, ids))
-            bar(min(start + step, len(users)), len(users))
-    lists = pl.concat(frames)
-    write_atomically(target, getattr(lists, _WRITERS[target.suffix]))
-    recall = None
-    if isinstance(ranker, Approximate | Beam):
-        some = users.rows(0, 1000)
-        lists_of = partial(rank, model, some, k, eligible=eligible(some))
-        recall = float(recall_against(lists_of(ranker=ranker), lists_of()).mean()) if len(some) else 1.0
-    fallback = capability(model, PopularStart)
-    popular = 0 if fallback is None else int(fallback.given_popularity(users).sum())
-    if as_json:
-        more = {} if recall is None else {"recall_of_exact": recall}
-        json_out(
-            {
-                "out": str(target),
-                "users": len(users),
-                "rows": lists.height,
-                "unknown_events": asked.unknown_events,
-                "without_events": asked.without_events,
-                "given_popularity": popular,
-                **more,
-            }
-        )
-    else:
-        out().print(f"{len(users):,} users, {lists.height:,} rows → {target}", soft_wrap=True)
-        if popular:
-            out().print(
-                f"note: {popular:,} of them are given the most popular items, since they have no usable history",
-                soft_wrap=True,
-            )
-        if recall is not None:
-            out().print(f"{recall:.1%} of the exact lists were found ({min(len(users), 1000):,} users)")

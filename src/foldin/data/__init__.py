@@ -5,9 +5,9 @@ from foldin.data.everyone import Everyone, everyone_of_file, everyone_of_frame
 from foldin.data.examples import Examples
 from foldin.data.filters import Condition, Filters, conditions, conditions_of
 from foldin.data.frames import FrameStyle, is_frame, to_polars
-from foldin.data.histories import Histories, gather_ranges
+from foldin.data.histories import Histories
 from foldin.data.images import IMAGES, Pictures, PublicPictures, load_pictures, read_idx
-from foldin.data.indices import Indices, check_indices, count_of, whole_numbers
+from foldin.data.indices import Indices, check_indices, count_of, gather_ranges, whole_numbers
 from foldin.data.known import KnownUsers
 from foldin.data.log.columns import Columns
 from foldin.data.log.events import EventLog, log_from_table

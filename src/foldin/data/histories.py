@@ -13,22 +13,15 @@ import numpy as np
 import scipy.sparse
 import torch
 
-from foldin.data.indices import Indices, check_indices, count_of, whole_numbers
+from foldin.data.indices import Indices, check_indices, count_of, gather_ranges, whole_numbers
 from foldin.data.order import one_of_each
 from foldin.errors import ShapeError
 from foldin.tensors import Array, Bool, Float32, Int, Int32, Int64, Tensor, UInt8
 
-__all__ = ["Histories", "gather_ranges"]
+__all__ = ["Histories"]
 
 # What may stand beside the item of each event, and its type.
 _BESIDE = {"times": np.int64, "kinds": np.uint8, "values": np.float32}
-
-
-def gather_ranges(starts: Int64[Array, " n"], lengths: Int64[Array, " n"]) -> Int64[Array, " total"]:
-    """Positions of the ranges `starts[i] : starts[i] + lengths[i]`, one after another."""
-    ends = np.cumsum(lengths)
-    total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total, dtype=np.int64) + np.repeat(starts - (ends - lengths), lengths)
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True, repr=False)

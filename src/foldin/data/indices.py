@@ -1,4 +1,4 @@
-"""Checks of indices that callers give: whole numbers or a mask. Other types are refused instead of being cast silently."""
+"""Indices: those that callers give are checked (other types are refused instead of being cast silently); ranges of them."""
 
 import operator
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ import numpy as np
 from foldin.errors import ShapeError
 from foldin.tensors import Array, Int64
 
-__all__ = ["Indices", "check_indices", "count_of", "whole_numbers"]
+__all__ = ["Indices", "check_indices", "count_of", "gather_ranges", "whole_numbers"]
 
 # Whole numbers (a list, a range, a set, an array, a tensor), or a mask of booleans with an entry for each of all. What is
 # given is checked here, by value: a type of its elements would promise more than a caller's list keeps.
@@ -81,3 +81,10 @@ def count_of(value: Any, what: str, least: int = 1) -> int:
     if isinstance(value, bool | np.bool_) or number < least:
         raise ShapeError(f"{what} must be at least {least}, not {value!r}")
     return number
+
+
+def gather_ranges(starts: Int64[Array, " n"], lengths: Int64[Array, " n"]) -> Int64[Array, " total"]:
+    """Positions of the ranges `starts[i] : starts[i] + lengths[i]`, one after another."""
+    ends = np.cumsum(lengths)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.arange(total, dtype=np.int64) + np.repeat(starts - (ends - lengths), lengths)

@@ -22,20 +22,18 @@ from scipy.special import logsumexp
 from foldin.display import Display, Displayed, numbers
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.inference.arguments import check_count, check_number
+from foldin.inference.covariances import RESOLVED, inverse_roots, raised
 from foldin.inference.em import EMResult, Maximizable, Statistics, em
 from foldin.inference.k_means import k_means, nearest
 from foldin.inference.moments import Moments, scales
 from foldin.inference.quadratics import Frame, Quadratics
 from foldin.tensors import Array, Float64, Int64
 
-__all__ = ["COVARIANCES", "GaussianMixture", "Points", "check", "clustered", "inverse_roots"]
+__all__ = ["COVARIANCES", "GaussianMixture", "Points", "check", "clustered"]
 
 COVARIANCES = ("full", "tied", "diagonal", "spherical")
 _CLUSTERED = 100_000  # points that k-means looks at, at most
 _LOG_2_PI = float(np.log(2.0 * np.pi))
-_RESOLVED = 100.0 * float(np.finfo(float).eps)  # of its width times the largest eigenvalue, below which one is rounding
-
-
 _SHOWN = 10  # components in a display
 
 
@@ -106,41 +104,6 @@ def clustered(
         np.concatenate([part.mean for part in parts]),
         np.concatenate([part.scatter for part in parts]),
     )
-
-
-def inverse_roots(matrices: Float64[Array, "components width width"]) -> tuple[Array, Float64[Array, " components"]]:
-    """(R with R Rᵀ = A⁻¹, log |A|) of each positive definite matrix A, by its Cholesky factor.
-
-    Raises:
-        FitError: one that is not positive definite; says which.
-    """
-    try:
-        factors = np.linalg.cholesky(matrices)
-    except np.linalg.LinAlgError:
-        k = int(np.linalg.eigvalsh(matrices)[:, 0].argmin())
-        raise FitError(
-            f"component {k}: its covariance is singular, for its points do not spread in every direction: "
-            "give a floor above 0, or fewer components"
-        ) from None
-    return np.linalg.inv(factors).transpose(0, 2, 1), 2.0 * np.log(np.einsum("kii->ki", factors)).sum(axis=1)
-
-
-def _raised(
-    matrices: Float64[Array, "components width width"], least: Float64[Array, " width"]
-) -> Float64[Array, "components width width"]:
-    """The likeliest covariances above the floor: in units of the floor, eigenvalues below 1 are 1.
-
-    Nor is one below what rounding leaves beside the largest, for the matrix could not hold it.
-    """
-    floor, own = bool((least > 0).all()), np.einsum("kii->ki", matrices)
-    unit = np.sqrt(np.broadcast_to(least, own.shape) if floor else np.where(own > 0, own, 1.0))
-    units = unit[:, :, None] * unit[:, None, :]
-    resolved = _RESOLVED * own.shape[1] * (own / unit**2).sum(axis=1)
-    values, vectors = np.linalg.eigh(matrices / units)
-    low = np.maximum(1.0 if floor else 0.0, resolved)[:, None]
-    raised = (vectors * np.maximum(values, low)[:, None]) @ vectors.transpose(0, 2, 1)
-    raised = 0.5 * (raised + raised.transpose(0, 2, 1)) * units
-    return np.where((values < low).any(axis=1)[:, None, None], raised, matrices)
 
 
 class GaussianMixture(Maximizable[Points], Displayed):
@@ -220,7 +183,7 @@ class GaussianMixture(Maximizable[Points], Displayed):
         """Variance within clusters, by coordinate; all variance where every cluster is a point."""
         scatter = moments.scatter if self._squares else np.einsum("kii->ki", moments.scatter)
         # What rounding leaves of points that are equal is no variance.
-        rounding = moments.weight[:, None] * (_RESOLVED * np.abs(moments.mean)) ** 2
+        rounding = moments.weight[:, None] * (RESOLVED * np.abs(moments.mean)) ** 2
         within = np.where(scatter > rounding, scatter, 0.0).sum(axis=0) / moments.weight.sum()
         if self.covariance == "spherical":
             within[:] = within.mean()
@@ -261,9 +224,9 @@ class GaussianMixture(Maximizable[Points], Displayed):
         elif self.covariance == "spherical":
             self.covariances = np.maximum(moments.covariance.mean(axis=1), least.mean())
         elif self.covariance == "tied":
-            self.covariances = _raised(moments.scatter.sum(axis=0, keepdims=True) / weight.sum(), least)[0]
+            self.covariances = raised(moments.scatter.sum(axis=0, keepdims=True) / weight.sum(), least)[0]
         else:
-            self.covariances = _raised(moments.covariance, least)
+            self.covariances = raised(moments.covariance, least)
         self.weights, self.means = weight / weight.sum(), moments.mean.copy()
         for empty in np.flatnonzero(weight < 1e-10 * weight.sum()):
             self._split(int(empty))

@@ -21,8 +21,9 @@ from scipy.special import gammaln, multigammaln, psi
 
 from foldin.errors import ConfigError
 from foldin.inference.arguments import check_number
+from foldin.inference.covariances import inverse_roots
 from foldin.inference.em import EMResult, Maximizable, Statistics, em
-from foldin.inference.gaussian_mixture import COVARIANCES, Points, check, clustered, inverse_roots
+from foldin.inference.gaussian_mixture import COVARIANCES, Points, check, clustered
 from foldin.inference.moments import Moments
 from foldin.inference.quadratics import Frame, Quadratics
 from foldin.tensors import Array, Float64, Int64

@@ -25,7 +25,6 @@ pass draws from the same figures.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -33,29 +32,17 @@ from torch.nn import functional as F
 
 from foldin.data import Histories
 from foldin.errors import ConfigError
-from foldin.inference import log_normal, log_normal_terms, reparameterize
+from foldin.inference import log_normal_terms
 from foldin.kernels import Buffers, matmul_into, multinomial_from_hidden, recency_weights
 from foldin.models.autoencoders._dense_encoder import DenseEncoder
-from foldin.models.autoencoders._implicit_slim import implicit_slim
+from foldin.models.autoencoders._recvae_trainer import RecVAETrainer
 from foldin.models.autoencoders._variational import Variational
 from foldin.models.autoencoders.kl_weight import ConstantKL, KLPerItem
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.recency import oldest_setting
 from foldin.nn import uniform_parameter
 from foldin.tensors import Float, Int, Tensor
-from foldin.training import (
-    Config,
-    FullPass,
-    GradientPhase,
-    Loss,
-    Option,
-    Phase,
-    Range,
-    Step,
-    Trainer,
-    setting,
-    shuffled,
-)
+from foldin.training import Config, Option, Range, Trainer, setting
 
 __all__ = ["Alternating", "ImplicitSLIM", "RecVAE", "RecVAEConfig"]
 
@@ -153,7 +140,7 @@ class RecVAE(OnnxGraph, DotProduct, Variational[RecVAEConfig]):
         return {**named, "decoder": self.decoder, "decoder_bias": self.decoder_bias}
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
-        return _Training(self)
+        return RecVAETrainer(self)
 
     def frozen_posterior(self, histories: Histories) -> Gaussian:
         items, offsets = histories.tensors(self.device)
@@ -208,95 +195,3 @@ class RecVAE(OnnxGraph, DotProduct, Variational[RecVAEConfig]):
 
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
         return F.linear(self.encoder.padded(history)[0], self.decoder, self.decoder_bias)
-
-
-class _Training(Trainer[Histories]):
-    def __init__(self, model: RecVAE) -> None:
-        self.model, config = model, model.config
-        self.cache: Gaussian | None = None  # q_old of every training user
-
-        def adam(parameters: Mapping[str, torch.nn.Parameter]) -> torch.optim.Optimizer:
-            return torch.optim.Adam(list(parameters.values()), lr=config.learning_rate, fused=True)
-
-        def gradient(name: str, parameters: Mapping[str, torch.nn.Parameter], passes: int) -> GradientPhase[Histories]:
-            loss = self.decoder_loss if name == "decoder" else self.loss
-            return GradientPhase(
-                name=name,
-                parameters=parameters,
-                loss=loss,
-                optimizer=adam,
-                batches=shuffled(config.batch_size),
-                passes=passes,
-            )
-
-        encoder = {f"encoder.{name}": value for name, value in model.encoder.named_parameters()}
-        decoder = {"decoder": model.decoder, "decoder_bias": model.decoder_bias}
-        phases: list[Phase[Histories]] = [FullPass(name="posterior", run=self.fill_cache)]
-        if config.alternation is not None:
-            phases += [
-                gradient("encoder", encoder, config.alternation.encoder_passes),
-                FullPass(name="prior", run=self.refresh),
-                gradient("decoder", decoder, config.alternation.decoder_passes),
-            ]
-        else:
-            phases.append(gradient("train", {**encoder, **decoder}, 1))
-        if config.slim is not None:
-            # First, as in the authors' code: a pass over everything follows before the epoch is evaluated.
-            phases.insert(0, FullPass(name="slim", run=self.refine, every=config.slim.every))
-        super().__init__(*phases, epochs=config.epochs)
-
-    @torch.no_grad()
-    def fill_cache(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        model = self.model
-        if self.cache is None:
-            step = model.config.batch_size
-            parts = [model.frozen_posterior(train.rows(at, at + step)) for at in range(0, len(train), step)]
-            self.cache = torch.cat([mu for mu, _ in parts]), torch.cat([logvar for _, logvar in parts])
-        return {}
-
-    def refresh(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        model = self.model
-        model.old.copy_from(model.encoder)
-        self.cache = None
-        return self.fill_cache(train, generator)
-
-    def cached(self, step: Step) -> Gaussian:
-        model = self.model
-        assert self.cache is not None
-        at = torch.from_numpy(step.users).to(model.device)
-        return self.cache[0][at], self.cache[1][at]
-
-    def loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
-        model = self.model
-        items, offsets = batch.tensors(model.device)
-        mu, logvar = model.encoder(items, offsets, dropout=model.config.dropout, generator=generator)
-        z = reparameterize(mu, logvar, generator)
-        reconstruction = model._reconstruction(z, items, offsets)
-        kl = log_normal(z, mu, logvar) - model._prior_terms(z, self.cached(step)).sum(dim=-1)
-        weight = model.config.kl_weight.of(offsets.diff())
-        return Loss((weight * kl - reconstruction).mean(), {"reconstruction": reconstruction.mean(), "kl": kl.mean()})
-
-    def decoder_loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
-        model = self.model
-        # The KL does not depend on the decoder, and q is q_old right after a refresh.
-        items, offsets = batch.tensors(model.device)
-        z = reparameterize(*self.cached(step), generator)
-        reconstruction = model._reconstruction(z, items, offsets).mean()
-        return Loss(-reconstruction, {"reconstruction": reconstruction})
-
-    @torch.no_grad()
-    def refine(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        """ImplicitSLIM on the encoder's first layer and on the decoder."""
-        model = self.model
-        slim = model.config.slim
-        assert slim is not None
-        for weight in (model.encoder.first, model.decoder):
-            refined = implicit_slim(
-                weight,
-                train,
-                regularization=slim.regularization,
-                strength=slim.strength,
-                min_count=slim.min_count,
-            )
-            weight.copy_(refined)
-        return {}

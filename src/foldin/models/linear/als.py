@@ -7,6 +7,8 @@ takes for known users, so known and new users are treated alike:
 
     x = (YᵀY + λ I + (α − 1) Y_uᵀ Y_u)⁻¹ α Y_uᵀ 1
 
+An item that a user has several times has the sum of its events' weights, in place of the 1 of a missing event.
+
 With `oldest` below 1 an event's α falls from the newest event to the oldest of a history, in training and in folding in alike:
 α w with w from 1 down to `oldest` in a straight line.
 
@@ -23,9 +25,11 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import scipy.sparse
 import torch
 
 from foldin.data import Histories
+from foldin.data.order import one_of_each
 from foldin.errors import FitError, MissingExtraError
 from foldin.kernels import recency_weights
 from foldin.models.capability import DotProduct
@@ -86,9 +90,11 @@ class ALS(DotProduct, PopularStart, Recommender[ALSConfig]):
         right = torch.zeros(len(histories), factors.shape[1], device=self.device)
         items, offsets = histories.tensors(self.device)
         confidence = alpha * recency_weights(offsets, self.config.oldest)
+        # `shared` counts each item once as missing: so much less has an item that was taken, however often.
+        missing = torch.from_numpy(one_of_each(histories.pair_keys())).to(confidence)
         for user, (start, stop) in enumerate(itertools.pairwise(histories.offsets.tolist())):
             own, c = factors[items[start:stop]], confidence[start:stop]
-            left[user].addmm_(own.t() * (c - 1.0), own)
+            left[user].addmm_(own.t() * (c - missing[start:stop]), own)
             right[user] = c @ own
         return torch.linalg.solve(left, right)
 
@@ -104,6 +110,15 @@ class ALS(DotProduct, PopularStart, Recommender[ALSConfig]):
 
     def speaking(self) -> Bool[Array, " items"]:
         return self.item_factors.any(dim=1).cpu().numpy()
+
+
+def _weights(train: Histories, oldest: float) -> scipy.sparse.csr_matrix:
+    """The users × items matrix of weights; the package takes every entry for an item of its own."""
+    weights = train.csr(event_weights(train, oldest))
+    if train.distinct() is not train:
+        weights = weights.copy()  # or the events of `train` would be merged
+        weights.sum_duplicates()
+    return weights
 
 
 def _alternate(model: "ALS", train: Histories, generator: torch.Generator) -> Mapping[str, float]:
@@ -125,7 +140,7 @@ def _alternate(model: "ALS", train: Histories, generator: torch.Generator) -> Ma
             random_state=seed,
         )
         try:
-            solver.fit(train.csr(event_weights(train, model.config.oldest)), show_progress=False)
+            solver.fit(_weights(train, model.config.oldest), show_progress=False)
         except ModelFitError as error:
             raise FitError(f"ALS: {error}; a smaller confidence or a larger regularization may help") from error
     model.item_factors.copy_(torch.from_numpy(np.asarray(solver.item_factors)))
