@@ -1,6 +1,6 @@
 """The code of an earlier commit against that of today: an epoch of Mult-VAE, of RecVAE and of SASRec, and the service under load.
 
-python benchmarks/against_commit.py                   against the last commit before rooms, capabilities and options
+python benchmarks/against_commit.py                   against the last commit before ranking, trainers and rooms
 python benchmarks/against_commit.py --commit ID       against another; its scripts must have the same `--child` as today's
 
 Each measurement is a process of its own that runs the script of its commit with the code of its commit. The two go by turns, in
@@ -25,7 +25,7 @@ from common import ROOT, arguments, save_log, write
 from sasrec_epoch import read
 from synthetic import synthetic_log
 
-BEFORE = "724c5b6"
+BEFORE = "edfc753"
 SUBJECTS = "multvae,recvae,sasrec,service"
 
 
