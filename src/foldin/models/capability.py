@@ -151,6 +151,11 @@ class BoundedLikelihood(Protocol):
         """
 
 
+for _protocol in (OnnxGraph, ItemFeatures, DotProduct, ItemTokens, Components, PosteriorSampler, BoundedLikelihood):
+    # Python's stand-in for a protocol's constructor would come before the model's own, and hide what that takes.
+    delattr(_protocol, "__init__")
+
+
 class LatentPosterior(LatentModel[Histories], ABC):
     """A latent-variable model of histories with an encoder: importance-weighted and annealed bounds, refinement, the map."""
 

@@ -30,7 +30,7 @@ class Recommender(Trainable[C, Histories], Generic[C]):
         seed: of the initial weights.
         device: where it computes.
 
-    A subclass sets `Config`, `has_likelihood` and `summary`, and gives `plan`, `tensors` and `_logits`.
+    A subclass sets `Config`, `has_likelihood` and `summary`, and gives `trainer`, `tensors` and `_logits`.
     """
 
     has_likelihood: bool  # of the class, or of the settings of this model
