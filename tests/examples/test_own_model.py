@@ -65,6 +65,7 @@ def run(environment: dict[str, str], *arguments: str) -> None:
     assert done.returncode == 0, done.stderr + done.stdout
 
 
+@pytest.mark.long  # what the contract asks is tested on the models of this package
 def test_it_passes_the_contract(environment):
     run(environment, "-m", "pytest", "-q", "-p", "no:cacheprovider", environment["EXAMPLE"])
 

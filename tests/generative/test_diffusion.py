@@ -320,11 +320,12 @@ def test_a_u_net_begins_with_zeros_and_sees_the_step():
 
 def test_the_schedule_of_the_loss_is_drawn_evenly_over_the_steps():
     model, seen = made(), []
-    own = model.schedule.diffuse
+    schedule = model.schedule
+    own = schedule.diffuse
 
     class Spy:
         def __getattr__(self, name):
-            return getattr(made().schedule, name)
+            return getattr(schedule, name)
 
         def diffuse(self, clean, t, noise):
             seen.append(t)

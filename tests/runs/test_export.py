@@ -12,11 +12,18 @@ from tests.lists import recommend
 from tests.small import ITEMS, USERS, trained
 
 CATALOG = Catalog.from_ids([f"i{k}" for k in range(ITEMS)])
+# Every model at its defaults is exported by `tests/ranking` too, whose histories are longer and stranger.
+OFTEN = ("ease", "multdae", "recvae")
 MADE = [
     *(
-        (name, {"epochs": 2} if name not in ("ease",) else {})
+        pytest.param(
+            name,
+            {"epochs": 2} if name not in ("ease",) else {},
+            marks=() if name in OFTEN else pytest.mark.long,
+            id=name,
+        )
         for name, kind in MODELS.items()
-        if issubclass(kind, OnnxGraph)
+        if issubclass(kind.model_class, OnnxGraph)
     ),
     ("diffrec", {"epochs": 2, "head": "multinomial"}),
     ("sasrec", {"epochs": 2, "positions": "rotary", "block": "gated", "temperature": 0.1}),

@@ -18,6 +18,9 @@ SCRIPTS = [
 ]
 LONG = (
     "against_commit",
+    "diffrec",
+    "serve_load",
+    "vqvae",
     "serve_faults",
     "diffrec_epoch",
     "sasrec_epoch",
@@ -69,11 +72,7 @@ def test_it_runs(path, as_script, tmp_path, capsys):
     assert path.stem in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "path",
-    [pytest.param(path, marks=pytest.mark.long if path.stem in LONG else ()) for path in SCRIPTS],
-    ids=lambda path: f"{path.parent.name}/{path.stem}",
-)
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_it_uses_public_names_only(path):
     text = path.read_text(encoding="utf-8")
     assert not re.findall(r"\b(?!self\b)\w+\._[a-z]\w*", text)
