@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
 FOLDERS = ("benchmarks", "reproductions")
 PLUMBING = ("common.py", "tiny.py", "kept.py")
+STARTED = {'"-m", "foldin", "serve"': "foldin.serve.server"}  # what a script runs in a process of its own, and its code
 REGISTRY = SOURCE / "foldin" / "models" / "registry.py"
 GOLDEN = ROOT / "tests" / "golden"
 LINEAR = ("popularity", "itemknn", "ease", "als")
@@ -150,12 +151,12 @@ def dependencies(script: Path) -> frozenset[Path]:
         waiting += [
             ROOT / folder / name for folder in FOLDERS for name in sorted(beside) if (ROOT / folder / name).is_file()
         ]
-    spelled = set(
-        re.findall(r'"([a-z][a-z-]*)(?: [^"]*)?"', "\n".join(one.read_text(encoding="utf-8") for one in scripts))
-    )
+    texts = "\n".join(one.read_text(encoding="utf-8") for one in scripts)
+    spelled = set(re.findall(r'"([a-z][a-z-]*)(?: [^"]*)?"', texts))
     idle = {_of_name("foldin.models", kind) for kind, name in _models().items() if name not in spelled}
-    found: set[Path] = set()
-    files = list(scripts)
+    started = [file for command, name in STARTED.items() if command in texts and (file := _module(name)) is not None]
+    found = set(started)
+    files = [*scripts, *started]
     while files:
         file = files.pop()
         for module, name in _imports(file):

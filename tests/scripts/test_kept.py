@@ -36,6 +36,11 @@ def test_of_the_models_it_depends_on_those_that_the_script_names(kept):
     assert not {f"src/foldin/models/{name}.py" for name in others} & found
 
 
+def test_a_service_that_a_script_starts_is_part_of_what_it_measures(kept):
+    found = names(kept, "benchmarks/serve_load.py")
+    assert {"src/foldin/serve/engine/service.py", "src/foldin/serve/api/recommendations.py"} <= found
+
+
 def test_comments_docstrings_and_messages_are_no_change(kept):
     one = 'def f(x):\n    """Twice x."""\n    return 2 * x  # twice\n'
     assert kept._code(one) == kept._code("def f(x):\n    return (2\n        * x)\n")
