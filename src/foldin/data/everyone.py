@@ -86,7 +86,7 @@ def _everyone(column: pl.Series, where: str, catalog: Catalog, read: Callable[[]
         log = None  # every user gets a list all the same
     given = (column.fill_nan(None) if column.dtype.is_float() else column).drop_nulls()
     codes, ids = encode(id_column(given, where, lambda at: at + 1))
-    words, kept = missing_ids(codes, ids)
+    words, kept = missing_ids(np.bincount(codes, minlength=ids.len()), ids)
     real = same_spelling(ids.filter(~ids.is_in(words.to_list()) | ids.is_in(kept.to_list())))
     users = encode(real if log is None else pl.concat([real, log.users]))[1]
     if log is None:

@@ -17,12 +17,16 @@ from foldin.tensors import Array, Int32, Int64
 __all__ = [
     "MISSING_WORDS",
     "clean",
+    "dropped_words",
     "encode_ids",
     "giant_user",
+    "id_column",
+    "kept_word",
     "missing_ids",
     "odd_ids",
     "order_keys",
     "rated_at_least",
+    "respelled",
     "same_spelling",
 ]
 
@@ -108,14 +112,13 @@ def odd_ids(ids: pl.Series, what: str, report: ReadReport) -> ReadReport:
     return report.noted(odd.len(), f"{what} ids with control characters or white space at an end (kept){shown}")
 
 
-def giant_user(codes: Int32[Array, " n"], users: pl.Series, report: ReadReport) -> ReadReport:
+def giant_user(counts: Int64[Array, " users"], users: pl.Series, report: ReadReport) -> ReadReport:
     """The report, with a note on a user with far more events than any other: often an id for all anonymous users."""
-    counts = np.bincount(codes, minlength=users.len())
     if len(counts) < _CROWD:
         return report
     giant = int(counts.argmax())
     usual = np.partition(counts, -2)[-2]
-    if counts[giant] < max(0.05 * len(codes), 10 * usual):
+    if counts[giant] < max(0.05 * counts.sum(), 10 * usual):
         return report
     text = f"events are of the user {users[giant]!r} alone, the next user has {usual:,}; is it the id of all anonymous users?"
     return report.noted(int(counts[giant]), text, warning=True)
@@ -148,7 +151,7 @@ def same_spelling(ids: pl.Series) -> pl.Series:
     return ids.str.strip_suffix(".0")
 
 
-def missing_ids(codes: Int32[Array, " n"], ids: pl.Series) -> tuple[pl.Series, pl.Series]:
+def missing_ids(counts: Int64[Array, " ids"], ids: pl.Series) -> tuple[pl.Series, pl.Series]:
     """(ids that are words for a missing value, those of them that may be real ids), by the other ids and by frequency."""
     words = ids.filter(ids.str.strip_chars().str.to_lowercase().is_in(["", *MISSING_WORDS]))
     if words.is_empty() or words.len() == ids.len():
@@ -156,10 +159,32 @@ def missing_ids(codes: Int32[Array, " n"], ids: pl.Series) -> tuple[pl.Series, p
     others = ids.filter(~ids.is_in(words.to_list()))
     if others.str.contains(r"^-?\d+(\.0)?$").all():
         return words, words.clear()
-    counts = pl.DataFrame({"id": ids, "count": np.bincount(codes, minlength=ids.len())})
+    table = pl.DataFrame({"id": ids, "count": counts})
     is_word = pl.col("id").is_in(words.to_list())
-    most = int(counts.filter(~is_word)["count"].max())  # type: ignore[arg-type]
-    return words, counts.filter(is_word & (pl.col("count") <= most))["id"]
+    most = int(table.filter(~is_word)["count"].max())  # type: ignore[arg-type]
+    return words, table.filter(is_word & (pl.col("count") <= most))["id"]
+
+
+def kept_word(word: str, count: int, role: str, report: ReadReport) -> ReadReport:
+    """The report, with a note on a word for a missing value that is kept as an id."""
+    return report.noted(
+        count,
+        f"events have {word!r} as their {role}, kept as an id; if it means a missing value, leave the field empty",
+    )
+
+
+def dropped_words(words: pl.Series, count: int, name: str, role: str, report: ReadReport) -> ReadReport:
+    """The report, with a note on events whose id is a word for a missing value."""
+    shown = ", ".join(map(repr, words))
+    return report.dropped(count, f"no value in the {role} column {name!r} (written {shown})")
+
+
+def respelled(ids: pl.Series, plain: pl.Series, role: str, report: ReadReport) -> ReadReport:
+    """The report, with a note on ids that are read without ".0" at their end."""
+    changed = ids.filter(plain != ids)
+    if changed.is_empty():
+        return report
+    return report.noted(changed.len(), f"{role} ids written like {changed[0]!r} are read as whole numbers")
 
 
 def encode_ids(
@@ -173,24 +198,18 @@ def encode_ids(
         ColumnError: ids that are neither whole numbers nor text.
     """
     codes, ids = encode(id_column(rows.table[name], report.source, rows.number))
-    words, kept = missing_ids(codes, ids)
+    words, kept = missing_ids(np.bincount(codes, minlength=ids.len()), ids)
     gone = words.filter(~words.is_in(kept.to_list()))
     for word in kept:
-        count = int((codes == ids.index_of(word)).sum())
-        report = report.noted(
-            count,
-            f"events have {word!r} as their {role}, kept as an id; if it means a missing value, leave the field empty",
-        )
+        report = kept_word(word, int((codes == ids.index_of(word)).sum()), role, report)
     if gone.len():
         lost = pl.Series(np.isin(codes, ids.is_in(gone.to_list()).arg_true().to_numpy()))
-        shown = ", ".join(map(repr, gone))
-        report = report.dropped(int(lost.sum()), f"no value in the {role} column {name!r} (written {shown})")
+        report = dropped_words(gone, int(lost.sum()), name, role, report)
         rows = rows.where(~lost)
         codes, ids = encode(id_column(rows.table[name], report.source, rows.number))
     plain = same_spelling(ids)
     if not (plain == ids).all():
-        changed = ids.filter(plain != ids)
-        report = report.noted(changed.len(), f"{role} ids written like {changed[0]!r} are read as whole numbers")
+        report = respelled(ids, plain, role, report)
         again, ids = encode(plain)
         codes = again[codes]
     return codes, ids, rows, report

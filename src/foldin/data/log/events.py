@@ -5,7 +5,6 @@ kind), each user's events in order.
 """
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +13,7 @@ import polars as pl
 
 from foldin.data.frames import FrameStyle
 from foldin.data.histories import Histories
+from foldin.data.log.arrange import Events, arranged, repeats_text
 from foldin.data.log.beside import kinds_of, numeric_ratings, values_of
 from foldin.data.log.checks import clean, encode_ids, giant_user, odd_ids, order_keys, rated_at_least
 from foldin.data.log.columns import Columns, listed
@@ -21,10 +21,10 @@ from foldin.data.log.items import join_items
 from foldin.data.log.options import ReadOptions
 from foldin.data.log.report import Note, ReadReport
 from foldin.data.log.rows import Rows
-from foldin.data.order import one_of_each, stable_argsort
+from foldin.data.order import one_of_each
 from foldin.display import Display, Displayed
 from foldin.errors import ColumnError, EmptyLogError
-from foldin.tensors import Array, Bool, Int64
+from foldin.tensors import Array, Int64
 
 __all__ = ["EventLog", "log_from_table", "with_items"]
 
@@ -163,26 +163,11 @@ def log_from_table(
     kinds, kind_names, report = kinds_of(rows, columns, report, said=options.kind is not None)
     values, report = values_of(rows, columns, report)
     del rows, everyone
-    report = giant_user(user_codes, users, odd_ids(users, "user", odd_ids(item_ids, "item", report)))
-
-    with ThreadPoolExecutor(2) as pool:  # both jobs are NumPy sorts, which release the interpreter lock
-        pairs = pool.submit(lambda: _has_repeats(user_codes, item_codes, len(item_ids)))
-        order = pool.submit(lambda: _order(user_codes, keys)).result()
-        repeated = pairs.result()
-    offsets = np.zeros(len(users) + 1, dtype=np.int64)
-    np.cumsum(np.bincount(user_codes, minlength=len(users)), out=offsets[1:])
-    histories = Histories(
-        items=item_codes[order],
-        offsets=offsets,
-        n_items=len(item_ids),
-        times=None if times is None else times[order],
-        kinds=None if kinds is None else kinds[order],
-        values=None if values is None else values[order],
-    )
-    if repeated:
-        keep_one, kept = _kept_of_repeats(histories, options.repeats)
-        report = report.dropped(int((~keep_one).sum()), f"repeated events of a user with an item ({kept})")
-        histories = histories.where(keep_one)
+    counts = np.bincount(user_codes, minlength=len(users))
+    report = giant_user(counts, users, odd_ids(users, "user", odd_ids(item_ids, "item", report)))
+    events = Events(user_codes, item_codes, keys, times, kinds, values)
+    histories, repeated = arranged(events, counts, len(item_ids), options.repeats)
+    report = report.dropped(repeated, repeats_text(options.repeats, len(kind_names)))
     table = pl.DataFrame({"item": item_ids})
     found: Any = columns.roles()
     reading = replace(options, **found, items=None)
@@ -206,30 +191,3 @@ def with_items(log: EventLog, items: pl.DataFrame, source: str, notes: Iterable[
     """
     table, remarks = join_items(log.items["item"], items, source)
     return replace(log, items=table, report=log.report.extended([*notes, *remarks]))
-
-
-def _order(users: Array, keys: Array | None) -> Array:
-    """Events by user, then by key, then as in the file."""
-    if keys is None or (keys[1:] >= keys[:-1]).all():
-        return stable_argsort(users)
-    by_key = stable_argsort(keys)
-    return by_key[stable_argsort(users[by_key])]
-
-
-def _has_repeats(users: Array, items: Array, n_items: int) -> bool:
-    pairs = users.astype(np.int64)
-    pairs *= n_items
-    pairs += items
-    pairs.sort()
-    return bool((pairs[1:] == pairs[:-1]).any())
-
-
-def _kept_of_repeats(histories: Histories, repeats: str) -> tuple[Bool[Array, " events"], str]:
-    """(mask of the events that are kept if a user has several with one item, text of the note)."""
-    keys, kinds = histories.pair_keys(), histories.kinds
-    if repeats == "first-of-kind" and kinds is not None:
-        return one_of_each(keys * 256 + kinds), "the first of each kind is kept"
-    last = repeats == "last"
-    several = kinds is not None and len(np.unique(kinds)) > 1
-    hint = "; --repeats first-of-kind keeps one of each kind" if several else ""
-    return one_of_each(keys, last=last), f"the {'last' if last else 'first'} is kept{hint}"

@@ -14,19 +14,30 @@ from foldin.data.log.report import Note
 from foldin.errors import ColumnError
 from foldin.tensors import Array, Int64
 
-__all__ = ["TIME_FORMATS", "Times", "time_like", "to_times"]
+__all__ = [
+    "COMPACT",
+    "TIME_FORMATS",
+    "UNITS",
+    "Times",
+    "checked_numbers",
+    "compact_dates",
+    "day_of",
+    "time_like",
+    "to_times",
+    "unit_of",
+]
 
 # Below 1e8 s (March 1973) a number is no plausible event time; each further unit is a thousand times larger.
-_UNITS = (
+UNITS = (
     ("seconds", 1e8, 1),
     ("milliseconds", 1e11, 10**3),
     ("microseconds", 1e14, 10**6),
     ("nanoseconds", 1e17, 10**9),
 )
-_UNIT_NAMES = tuple(name for name, _, _ in _UNITS)
+_UNIT_NAMES = tuple(name for name, _, _ in UNITS)
 TIME_FORMATS = (*ORDERS, *_UNIT_NAMES)
 # Whole numbers that are dates written without separators, by their number of digits.
-_COMPACT = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S", 17: "%Y%m%d%H%M%S%3f"}
+COMPACT = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S", 17: "%Y%m%d%H%M%S%3f"}
 _DAY = 86_400
 _FIRST_YEAR = 631_152_000  # 1990: no log of events that a computer kept is older
 
@@ -47,27 +58,29 @@ def _row(at: int) -> int:
     return at + 1
 
 
-def _day(seconds: int) -> str:
+def day_of(seconds: int) -> str:
+    """The day of a time, for messages."""
     if not -62_135_596_800 <= seconds < 253_402_300_800:
         return f"the year {1970 + seconds // 31_556_952}"
     return str((datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=int(seconds))).date())
 
 
-def _compact(text: pl.Series) -> pl.Series | None:
+def compact_dates(text: pl.Series) -> pl.Series | None:
     """Digits such as 20200913123158 as dates; None if they are not all of one length that has a layout."""
     width = len(text[0]) if text.len() else 0
     if (
-        width not in _COMPACT
+        width not in COMPACT
         or not text.str.contains(r"^(19|20)\d+$").all()
         or not (text.str.len_bytes() == width).all()
     ):
         return None
     # Polars wants minutes beside hours.
-    return read_as(text + "00", "%Y%m%d%H%M") if width == 10 else read_as(text, _COMPACT[width])
+    return read_as(text + "00", "%Y%m%d%H%M") if width == 10 else read_as(text, COMPACT[width])
 
 
-def _unit(value: float) -> int:
-    return int(np.searchsorted([low for _, low, _ in _UNITS], value, side="right"))
+def unit_of(value: float) -> int:
+    """The unit of a time, by its size: 1 + its place in `UNITS`; 0 for a number too small for a time."""
+    return int(np.searchsorted([low for _, low, _ in UNITS], value, side="right"))
 
 
 def time_like(sample: pl.Series) -> bool:
@@ -94,14 +107,14 @@ def time_like(sample: pl.Series) -> bool:
     if not bool(numbers.is_finite().all()):
         return False
     digits = numbers.cast(pl.Int64, strict=False).cast(pl.String)
-    dates = None if digits.null_count() else _compact(digits)
+    dates = None if digits.null_count() else compact_dates(digits)
     if dates is not None and dates.null_count() == 0:
         return bool(dates.dt.year().is_between(1970, datetime.date.today().year + 1).all())
     low, high = float(numbers.min()), float(numbers.max())  # type: ignore[arg-type]
-    unit = _unit(low)
-    if unit == 0 or unit != _unit(high):
+    unit = unit_of(low)
+    if unit == 0 or unit != unit_of(high):
         return False
-    scale = _UNITS[unit - 1][2]
+    scale = UNITS[unit - 1][2]
     return low / scale >= _FIRST_YEAR and high / scale < time.time() + 366 * _DAY
 
 
@@ -112,7 +125,7 @@ def _from_dates(dates: pl.Series, how: str, where: str, row: Callable[[int], int
 
 def _remarks(seconds: Int64[Array, " n"], how: str, where: str, row: Callable[[int], int]) -> tuple[Note, ...]:
     column = where.rsplit(": ", maxsplit=1)[-1]
-    span = f"{_day(int(seconds.min()))} to {_day(int(seconds.max()))}" if len(seconds) else ""
+    span = f"{day_of(int(seconds.min()))} to {day_of(int(seconds.max()))}" if len(seconds) else ""
     notes = [Note(f"times read as {how} ({column}: {span})", len(seconds), dropped=False)]
     for odd, what in (
         (seconds > time.time() + _DAY, "times are in the future"),
@@ -120,7 +133,7 @@ def _remarks(seconds: Int64[Array, " n"], how: str, where: str, row: Callable[[i
     ):
         if odd.any():
             at = int(np.argmax(odd))
-            text = f"{what} ({column}); first at row {row(at):,}: {_day(int(seconds[at]))}"
+            text = f"{what} ({column}); first at row {row(at):,}: {day_of(int(seconds[at]))}"
             notes.append(Note(text, int(odd.sum()), dropped=False, warning=True))
     return tuple(notes)
 
@@ -166,7 +179,7 @@ def to_times(
             return _from_dates(dates, f"dates written {layouts}", where, row)
     numbers = to_numbers(column, source, row)
     if not unit_said and numbers.dtype.is_integer() and (numbers >= 19_000_101).all():
-        few = _compact(spread(numbers).cast(pl.String))
+        few = compact_dates(spread(numbers).cast(pl.String))
         if few is not None and few.null_count() == 0:
             return _compact_column(numbers, where, row)
     return _from_numbers(numbers, time_format if unit_said else None, where, row)
@@ -174,7 +187,7 @@ def to_times(
 
 def _compact_column(numbers: pl.Series, where: str, row: Callable[[int], int]) -> Times:
     digits = numbers.cast(pl.String)
-    dates = _compact(digits)
+    dates = compact_dates(digits)
     bad = digits.str.len_bytes() != len(digits[0]) if dates is None else dates.is_null()
     if bad.any() or dates is None:
         at = int(bad.arg_true()[0])
@@ -185,7 +198,8 @@ def _compact_column(numbers: pl.Series, where: str, row: Callable[[int], int]) -
     return _from_dates(dates, "dates in digits", where, row)
 
 
-def _from_numbers(column: pl.Series, unit_said: str | None, where: str, row: Callable[[int], int]) -> Times:
+def checked_numbers(column: pl.Series, where: str, row: Callable[[int], int]) -> Array:
+    """The numbers of a column, which must be finite and not negative."""
     numbers = column.to_numpy()
     negative = numbers < 0
     if negative.any():
@@ -197,10 +211,15 @@ def _from_numbers(column: pl.Series, unit_said: str | None, where: str, row: Cal
     if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
         at = int(np.argmax(~np.isfinite(numbers)))
         raise ColumnError(f"{where}: not a finite number at row {row(at):,}: {numbers[at]}")
-    low, high = _unit(float(numbers.min())), _unit(float(numbers.max()))
+    return numbers
+
+
+def _from_numbers(column: pl.Series, unit_said: str | None, where: str, row: Callable[[int], int]) -> Times:
+    numbers = checked_numbers(column, where, row)
+    low, high = unit_of(float(numbers.min())), unit_of(float(numbers.max()))
     if low != high and unit_said is None:
         names = ("numbers too small for a time", *_UNIT_NAMES)
-        units = np.searchsorted([edge for _, edge, _ in _UNITS], numbers, side="right")
+        units = np.searchsorted([edge for _, edge, _ in UNITS], numbers, side="right")
         counts = np.bincount(units, minlength=len(names))
         parts = ", ".join(f"{counts[i]:,} {names[i]}" for i in range(len(names)) if counts[i])
         at = int(np.argmax(units != units[0]))
@@ -216,11 +235,11 @@ def _from_numbers(column: pl.Series, unit_said: str | None, where: str, row: Cal
         return Times(
             keys, None, (Note(f"{name} has no absolute times: used as an order only", len(keys), dropped=False),)
         )
-    name, _, scale = _UNITS[low - 1]
+    name, _, scale = UNITS[low - 1]
     seconds = (numbers // scale).astype(np.int64)
     if unit_said is None and int(seconds.min()) > time.time() + 80 * 366 * _DAY:
         raise ColumnError(
-            f"{where}: as {name} since 1970, {numbers[0]} (row {row(0):,}) is in {_day(int(seconds[0]))}: "
+            f"{where}: as {name} since 1970, {numbers[0]} (row {row(0):,}) is in {day_of(int(seconds[0]))}: "
             f"give --time-format, or --order for a column that only orders events"
         )
     how = f"{name} since 1970" + ("" if unit_said else ", by their size")
