@@ -1,13 +1,15 @@
-"""`foldin data`: describe a log and its problems; download public data sets."""
+"""`foldin data`: describe a log and its problems; prepare large logs; download public data sets."""
 
+import time
+from pathlib import Path
 from typing import Any
 
 import click
 
 from foldin.cli.describe import describe_log, describe_split, show_log, show_split
-from foldin.cli.options import JSON, read_options, source_of, split_options
+from foldin.cli.options import JSON, log_options, read_options, source_of, split_options
 from foldin.cli.output import json_out, out, table, working
-from foldin.data import EMBEDDED, NAMED, download
+from foldin.data import EMBEDDED, NAMED, download, prepare
 from foldin.errors import FoldinError
 
 __all__ = ["command"]
@@ -15,7 +17,7 @@ __all__ = ["command"]
 
 @click.group()
 def command() -> None:
-    """Describe a log and its problems; download public data sets.
+    """Describe a log and its problems; prepare logs that are larger than memory; download public data sets.
 
     \b
     Example:
@@ -60,6 +62,47 @@ def describe(path: str, as_json: bool, **options: Any) -> None:
                     left=2,
                 )
             )
+
+
+@command.command("prepare")
+@click.argument("path")
+@click.option("--out", "target", metavar="SHARDS", required=True, help="Folder of the shards; it must not exist.")
+@click.option(
+    "--chunk-rows",
+    type=click.IntRange(1),
+    default=4_000_000,
+    show_default=True,
+    help="Number of rows that are read at a time. Fewer rows need less memory.",
+)
+@log_options
+@JSON
+def prepare_command(path: str, target: str, chunk_rows: int, as_json: bool, **options: Any) -> None:
+    """Write the log at PATH (a file, or a folder of Parquet parts) to a folder of shards: arrays of events sorted by user and
+    time, dictionaries of ids, and a manifest with digests. Every other command takes the folder in place of PATH. Its events are
+    mapped into memory rather than read, so a log may be larger than memory.
+
+    A preparation that was interrupted is continued by the same command.
+
+    \b
+    Example:
+      foldin data prepare events/ --out shards/
+    """
+    start = time.perf_counter()
+    with working("preparing") as bar:
+        log = prepare(path, Path(target), chunk_rows=chunk_rows, progress=lambda _, done, of: bar(done, of), **options)
+    histories, seconds = log.histories, time.perf_counter() - start
+    if as_json:
+        notes = [{"text": note.text, "count": note.count, "dropped": note.dropped} for note in log.report.notes]
+        numbers = {"users": len(histories), "items": histories.n_items, "events": histories.n_events}
+        json_out({"out": target, "rows": log.report.rows, **numbers, "notes": notes, "seconds": seconds})
+        return
+    rows = [("read", f"{log.report.rows:,} rows")]
+    rows += [("dropped" if note.dropped else "note", f"{note.count:,} {note.text}") for note in log.report.notes]
+    rows += [
+        ("kept", f"{histories.n_events:,} events of {len(histories):,} users with {histories.n_items:,} items"),
+        ("shards", target),
+    ]
+    out().print(table("", ("", ""), rows, left=2))
 
 
 @command.command()

@@ -15,6 +15,7 @@ __all__ = [
     "SEED",
     "ModelName",
     "fit_options",
+    "log_options",
     "read_options",
     "settings_of",
     "source_of",
@@ -82,8 +83,13 @@ def _read_option(option: Field[Any]) -> Callable[[F], F]:
     )
 
 
+def log_options(function: F) -> F:
+    """Add the options of reading a log, without filters."""
+    return _stack(function, list(map(_read_option, fields(ReadOptions))))
+
+
 def read_options(function: F) -> F:
-    """Add the options of reading a log."""
+    """Add the options of reading and filtering a log."""
     return _stack(
         function,
         [

@@ -18,6 +18,7 @@ from foldin.data.log.read import read_file, read_frame
 from foldin.data.log.report import Note, ReadReport
 from foldin.data.named import EMBEDDED, NAMED, PublicSet, cache_folder, download, read_log
 from foldin.data.resolve import ResolvedHistory, repeats_of, resolve_history
+from foldin.data.shards import is_shards, open_shards, prepare
 from foldin.data.source import Source
 from foldin.data.splits.base import HeldOut, Split, catalog_of
 from foldin.data.splits.given import FOLD_INS, is_given, read_given
@@ -67,9 +68,12 @@ __all__ = [
     "gather_ranges",
     "is_frame",
     "is_given",
+    "is_shards",
     "last_out",
     "load_pictures",
     "log_from_table",
+    "open_shards",
+    "prepare",
     "read_file",
     "read_frame",
     "read_given",

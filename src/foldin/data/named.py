@@ -20,6 +20,7 @@ from foldin.data.log.events import EventLog, log_from_table
 from foldin.data.log.options import ReadOptions, takes_read_options
 from foldin.data.log.read import read_file, read_frame
 from foldin.data.log.report import ReadReport
+from foldin.data.shards import is_shards, open_shards
 from foldin.data.splits.given import is_given
 from foldin.errors import DataError, DownloadError, MissingExtraError
 
@@ -161,7 +162,8 @@ def read_log(
 
     Args:
         source: a table of pandas, Polars, PyArrow or with the Arrow stream interface (see `read_frame`), a path (see
-            `read_file`), or a name such as `movielens-small` or `ml-1m`. A path takes precedence over a name.
+            `read_file`), a folder of shards (see `prepare`), or a name such as `movielens-small` or `ml-1m`. A path takes
+            precedence over a name.
         progress, download_progress: called while a file is read or downloaded.
         options: as in `ReadOptions`.
 
@@ -184,4 +186,8 @@ def read_log(
             )
     if is_given(path):
         raise DataError(f"{path}: the folder is already split; read it with the protocol 'given'")
+    if is_shards(path):
+        if said := ReadOptions(**options).differing():
+            raise DataError(f"{path}: shards are read as they were prepared; give {', '.join(said)} to `prepare`")
+        return open_shards(path)
     return read_file(path, progress=progress, **options)

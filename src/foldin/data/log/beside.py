@@ -1,5 +1,6 @@
 """Attributes of events: their kind and their value."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from foldin.data.log.rows import Rows
 from foldin.errors import ColumnError
 from foldin.tensors import Array, Float32, UInt8
 
-__all__ = ["clean_kind", "kinds_of", "numeric_ratings", "values_of"]
+__all__ = ["clean_kind", "kinds_noted", "kinds_of", "numeric_ratings", "values_of"]
 
 _SHOWN = 8
 _MISSING = ("", *MISSING_WORDS)
@@ -55,13 +56,17 @@ def kinds_of(
         note = f"rows are read without kinds: column {columns.kind!r} {trouble} (--kind NAME chooses another)"
         return None, (), report.noted(rows.table.height, note, warning=True)
     codes = text.cast(pl.Enum(names)).to_physical().to_numpy().astype(np.uint8)
-    counts = np.bincount(codes, minlength=names.len())
-    order = np.argsort(-counts, kind="stable")
-    shown = [f"{names[int(at)] or 'none'} {counts[at]:,}" for at in order[:_SHOWN]]
+    counts = dict(zip(names, np.bincount(codes, minlength=names.len()).tolist(), strict=True))
+    return codes, tuple(names), kinds_noted(counts, columns.kind, report)
+
+
+def kinds_noted(counts: Mapping[str, int], name: str, report: ReadReport) -> ReadReport:
+    """The report, with a note on the number of events of each kind; the most frequent come first."""
+    order = sorted(counts, key=lambda kind: -counts[kind])
+    shown = [f"{kind or 'none'} {counts[kind]:,}" for kind in order[:_SHOWN]]
     more = f" and {len(order) - _SHOWN} more" if len(order) > _SHOWN else ""
-    some = int((text != "").sum())
-    report = report.noted(some, f"rows have their kind in {columns.kind!r}: {', '.join(shown)}{more}")
-    return codes, tuple(names), report
+    some = sum(counts.values()) - counts.get("", 0)
+    return report.noted(some, f"rows have their kind in {name!r}: {', '.join(shown)}{more}")
 
 
 def _whole(column: pl.Series) -> pl.Series:

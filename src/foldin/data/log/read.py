@@ -16,13 +16,13 @@ from foldin.data.log.report import ReadReport
 from foldin.data.log.roles import find_roles
 from foldin.errors import DataError
 
-__all__ = ["LOG_NAMES", "id_type", "read_file", "read_frame"]
+__all__ = ["LOG_NAMES", "described", "id_type", "log_file", "read_file", "read_frame"]
 
 # What a folder's log is called in the public data sets, in order of preference.
 LOG_NAMES = ("ratings.csv", "ratings.dat", "u.data", "ratings_ordered.csv.gz", "sequences.txt", "user_artists.dat")
 
 
-def _log_file(path: Path) -> Path:
+def log_file(path: Path) -> Path:
     """The log file of a folder, by its usual name; the path itself if it is a file or a folder of Parquet parts."""
     if not path.is_dir() or any(path.glob("*.parquet")):
         return path
@@ -49,7 +49,7 @@ def read_file(path: str | Path, *, progress: Callable[[str], None] | None = None
     """
     chosen = ReadOptions(**options)
     say = progress or (lambda _: None)
-    file = _log_file(Path(path))
+    file = log_file(Path(path))
     say(f"reading {file}")
     with open_table(file, chosen.format, chosen.encoding) as opened:
         lazy, fmt = opened
@@ -72,8 +72,16 @@ def read_file(path: str | Path, *, progress: Callable[[str], None] | None = None
     for remark in roles.remarks:
         report = report.noted(table.height, remark)
     say("checking and sorting")
-    log = log_from_table(table, columns, report, chosen)
-    return _with_companion(log, file) if chosen.items is None else _with_items(log, chosen.items)
+    return described(log_from_table(table, columns, report, chosen), file, chosen.items)
+
+
+def described(log: EventLog, file: Path, items: Any = None) -> EventLog:
+    """The log with titles and features of its items, from a file or a table, or else from a file that stands beside the log.
+
+    Raises:
+        DataError: `items` cannot be used.
+    """
+    return _with_companion(log, file) if items is None else _with_items(log, items)
 
 
 @takes_read_options

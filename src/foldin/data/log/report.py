@@ -23,6 +23,11 @@ class Note:
     warning: bool = False
 
 
+def _common(note: Note) -> tuple[str, bool]:
+    """What notes of one reason share: the text without the first row or value concerned."""
+    return note.text.split("; first at row")[0].split("; the first")[0], note.dropped
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReadReport:
     """How a log was read.
@@ -52,6 +57,14 @@ class ReadReport:
     def extended(self, notes: Iterable[Note]) -> "ReadReport":
         """The report with further notes, without those whose count is 0."""
         return replace(self, notes=(*self.notes, *(note for note in notes if note.count)))
+
+    def summed(self, notes: Iterable[Note]) -> "ReadReport":
+        """The report with notes on a further part of the log: a note that is there already counts that part too."""
+        found = {_common(one): one for one in self.notes}
+        for note in notes:
+            before = found.get(_common(note))
+            found[_common(note)] = note if before is None else replace(before, count=before.count + note.count)
+        return replace(self, notes=tuple(found.values()))
 
     @property
     def warnings(self) -> tuple[Note, ...]:

@@ -29,11 +29,13 @@ class TimeReading:
             numbers that are no absolute times.
         how: the reading in words, for the report; "" for an order.
         layout: strptime layout of text or digits.
+        whole: whether all numbers of the column are whole.
     """
 
     kind: str
     how: str
     layout: str = ""
+    whole: bool = True
 
     def read(self, column: pl.Series, source: str, row: Callable[[int], int]) -> Times:
         """The times of a part of the column, without notes. Keys of different parts can be compared.
@@ -54,6 +56,8 @@ class TimeReading:
             micros = dates.dt.timestamp("us").to_numpy()
             return Times(micros, micros // 10**6, ())
         numbers = checked_numbers(to_numbers(column, source, row), where, row)
+        if not self.whole:
+            numbers = numbers.astype(np.float64)
         if self.kind == "order":
             return Times(sortable(numbers), None, ())
         scale = next(scale for name, _, scale in UNITS if name == self.kind)
@@ -69,7 +73,13 @@ def sortable(numbers: Array) -> Int64[Array, " n"]:
 
 
 def time_reading(
-    sample: pl.Series, least: float | None, most: float | None, source: str, time_format: str | None = None
+    sample: pl.Series,
+    least: float | None,
+    most: float | None,
+    source: str,
+    time_format: str | None = None,
+    *,
+    whole: bool = True,
 ) -> TimeReading:
     """How a column is read, from a sample of its values and its extremes.
 
@@ -77,6 +87,7 @@ def time_reading(
         sample: values of the column, not null.
         least, most: extremes of the whole column if all of its values are numbers, also as text; else None.
         time_format: as in `to_times`.
+        whole: whether all numbers of the column are whole.
 
     Raises:
         ColumnError: as `to_times`, as far as the sample and the extremes show it.
@@ -92,7 +103,7 @@ def time_reading(
             raise ColumnError(f"{where}: dates are written in several ways ({layout}); write all in one, or as numbers")
         return TimeReading("layout", how, layout)
     if time_format in _UNIT_NAMES:
-        return TimeReading(str(time_format), f"{time_format} since 1970")
+        return TimeReading(str(time_format), f"{time_format} since 1970", whole=whole)
     width = len(str(int(least)))
     if least >= 19_000_101 and width in COMPACT and width == len(str(int(most))) and width != 10:
         digits = to_numbers(spread(sample), source)
@@ -104,14 +115,14 @@ def time_reading(
     if low != high:
         raise ColumnError(f"{where} mixes units: {least:.15g} is in {names[low]}, {most:.15g} in {names[high]}")
     if low == 0:
-        return TimeReading("order", "")
+        return TimeReading("order", "", whole=whole)
     name, _, scale = UNITS[low - 1]
     if least // scale > time.time() + 80 * 366 * _DAY:
         raise ColumnError(
             f"{where}: as {name} since 1970, {least:.15g} is in {day_of(int(least // scale))}: give --time-format, or --order "
             "for a column that only orders events"
         )
-    return TimeReading(name, f"{name} since 1970, by their size")
+    return TimeReading(name, f"{name} since 1970, by their size", whole=whole)
 
 
 def time_notes(

@@ -1,0 +1,85 @@
+"""The events of block after block of users in order, appended to the arrays of the shards."""
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from foldin.data.histories import Histories
+from foldin.data.log.arrange import Events, arranged, repeats_text
+from foldin.data.log.report import ReadReport
+from foldin.data.shards.arrays import GrowingArray
+from foldin.data.shards.partition import Blocks, Partition
+from foldin.data.shards.workspace import Workspace, in_order
+from foldin.files import write_json
+from foldin.tensors import Array, Int64
+
+__all__ = ["write_blocks"]
+
+_TYPES = {"items": np.int32, "times": np.int64, "kinds": np.uint8, "values": np.float32}
+
+
+def write_blocks(
+    work: Workspace,
+    partitions: Sequence[Partition],
+    blocks: Blocks,
+    counts: tuple[Int64[Array, " users"], Int64[Array, " items"]],
+    repeats: str,
+    kinds: tuple[str, ...] | None,
+    report: ReadReport,
+    say: Callable[[str, int, int], None],
+    workers: int,
+) -> tuple[Path, ReadReport]:
+    """(folder with the arrays, report with the repeated events that were dropped).
+
+    Args:
+        counts: number of events of each user and of each item; those without an event are left out.
+        repeats: one of `REPEATS`.
+        kinds: names of the kinds of events.
+    """
+    of_users, of_items = counts
+    new_item = (np.cumsum(of_items > 0) - 1).astype(np.int32)
+    n_items = int((of_items > 0).sum())
+    folder, state = work.folder / "shards", work.folder / "blocks.json"
+    folder.mkdir(exist_ok=True)
+    begun = (
+        json.loads(state.read_text(encoding="utf-8")) if state.exists() else {"blocks": 0, "lengths": {}, "dropped": 0}
+    )
+    done, dropped = begun["blocks"], begun["dropped"]
+    names = [name for name in _TYPES if name == "items" or (partitions[0].folder / f"{name}.npy").exists()]
+
+    def block(at: int) -> tuple[Histories, int]:
+        first, last = blocks.edges[done + at], blocks.edges[done + at + 1]
+        parts = [one.block(done + at) for one in partitions]
+        events = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        events["users"] -= np.int32(first)
+        events["items"] = new_item[events["items"]]
+        keys = events.get("keys", events.get("times"))
+        order = Events(
+            events["users"], events["items"], keys, events.get("times"), events.get("kinds"), events.get("values")
+        )
+        histories, repeated = arranged(order, of_users[first:last], n_items, repeats)
+        some = np.flatnonzero(of_users[first:last])
+        return (histories if len(some) == last - first else histories.select(some)), repeated
+
+    lengths = begun["lengths"]
+    with ExitStack() as stack:
+        files: dict[str, GrowingArray] = {}
+        for name in (*names, "offsets"):
+            file = GrowingArray(folder / f"{name}.npy", _TYPES.get(name, np.int64), lengths.get(name, 0))
+            stack.callback(file.close)
+            files[name] = file
+        if not done:
+            files["offsets"].append(np.zeros(1, dtype=np.int64))
+        for at, (histories, repeated) in enumerate(in_order(len(blocks) - done, block, workers)):
+            before = files["items"].length
+            for name, file in files.items():
+                file.append(histories.offsets[1:] + before if name == "offsets" else getattr(histories, name))
+                file.sync()
+            dropped += repeated
+            lengths = {name: file.length for name, file in files.items()}
+            write_json(state, {"blocks": done + at + 1, "lengths": lengths, "dropped": dropped})
+            say("events in order", done + at + 1, len(blocks))
+    return folder, report.dropped(dropped, repeats_text(repeats, len(kinds or ())))

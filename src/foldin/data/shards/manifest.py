@@ -1,0 +1,82 @@
+"""What a folder of shards contains: `manifest.json` with sizes and digests of its files."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foldin.errors import DataError
+from foldin.files import write_json
+
+__all__ = ["ARRAY_NAMES", "MANIFEST", "Manifest", "digest", "read_manifest", "write_manifest"]
+
+MANIFEST = "manifest.json"
+FORMAT, VERSION = "foldin shards", 1
+# The arrays of `Histories`, each a `.npy` file where the log has it.
+ARRAY_NAMES = ("items", "offsets", "times", "kinds", "values")
+_BLOCK = 1 << 22
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a folder of shards says of itself.
+
+    Args:
+        folder: where it is.
+        content: the JSON object.
+    """
+
+    folder: Path
+    content: dict[str, Any]
+
+    def verify(self) -> None:
+        """Compare the digests of all files.
+
+        Raises:
+            DataError: a file is damaged; the message gives it.
+        """
+        for name, about in self.content["files"].items():
+            if digest(self.folder / name) != about["sha256"]:
+                raise DataError(f"{self.folder / name}: damaged: its SHA-256 differs from that in {MANIFEST}")
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            found.update(block)
+    return found.hexdigest()
+
+
+def write_manifest(folder: Path, **content: Any) -> None:
+    """Write the manifest of a folder, with the size and the digest of every other file in it."""
+    paths = sorted(one for one in folder.iterdir() if one.is_file() and one.name != MANIFEST)
+    files = {one.name: {"bytes": one.stat().st_size, "sha256": digest(one)} for one in paths}
+    write_json(folder / MANIFEST, {"format": FORMAT, "version": VERSION, **content, "files": files})
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a folder, whose files have the sizes that it gives.
+
+    Raises:
+        DataError: it is not a folder of shards, is of another version, or a file is missing or cut short.
+    """
+    try:
+        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder}: no shards: {MANIFEST} cannot be read: {error}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise DataError(f"{folder}: no shards: {MANIFEST} is not one of foldin")
+    if content["version"] != VERSION:
+        raise DataError(f"{folder}: shards of version {content['version']}; this foldin reads version {VERSION}")
+    for name, about in content["files"].items():
+        path = folder / name
+        if not path.is_file():
+            raise DataError(f"{path}: missing")
+        if path.stat().st_size != about["bytes"]:
+            raise DataError(
+                f"{path}: {path.stat().st_size:,} bytes instead of {about['bytes']:,}: cut short or changed"
+            )
+    return Manifest(folder, content)

@@ -1,0 +1,201 @@
+"""A log of any size → shards, in steps that are each small in memory, and repeated after an interruption only where they must.
+
+    plan          columns, times and ratings are decided, from one pass over the columns of times and ratings
+    chunks        a few million rows each: checked, with ids as codes of the chunk's own dictionaries
+    dictionaries  the ids of all chunks, ordered as in a log that is read at once
+    partitions    the events of each chunk by block of users, with the codes of the whole log
+    blocks        the events of each block in order, repeats dropped, appended to the arrays
+
+A chunk or partition that is there is not made again, and `blocks.json` says how far the arrays are.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from foldin.data.histories import Histories
+from foldin.data.log.beside import kinds_noted
+from foldin.data.log.checks import giant_user
+from foldin.data.log.events import EventLog
+from foldin.data.log.formats import open_table
+from foldin.data.log.options import ReadOptions, takes_read_options
+from foldin.data.log.read import described, log_file
+from foldin.data.log.report import ReadReport
+from foldin.data.log.time_reading import time_notes
+from foldin.data.shards.blocks import write_blocks
+from foldin.data.shards.chunk import Chunk, write_chunk
+from foldin.data.shards.dictionaries import Dictionary, merged, noted_words
+from foldin.data.shards.manifest import write_manifest
+from foldin.data.shards.opened import arrays_in, open_shards
+from foldin.data.shards.partition import Partition, blocks_of, counted, write_partition
+from foldin.data.shards.plan import Plan, plan_of
+from foldin.data.shards.workspace import Workspace, in_order
+from foldin.errors import ColumnError, DataError, EmptyLogError
+
+__all__ = ["prepare"]
+
+Progress = Callable[[str, int, int], None]
+_MANY_KINDS = 256
+
+
+@takes_read_options
+def prepare(
+    path: str | Path,
+    out: str | Path,
+    *,
+    chunk_rows: int = 4_000_000,
+    block_events: int = 8_000_000,
+    workers: int = 2,
+    progress: Progress | None = None,
+    **options: Any,
+) -> EventLog:
+    """Write a log to a folder of shards, and open it: the same log as `read_log` gives, with its events on disk.
+
+    Memory beyond the dictionaries of ids is that of a few chunks or blocks, whatever the number of events. What was
+    interrupted goes on where it was when it is called again with the same arguments.
+
+    Args:
+        path: file or folder of Parquet parts; any format of `read_file`.
+        out: folder of the shards, which must not exist.
+        chunk_rows: rows that are read at a time.
+        block_events: events that are put in order at a time.
+        workers: chunks or blocks that are worked on at a time.
+        progress: called with the current step, the number of its parts that are done, and of all of its parts.
+        options: as in `ReadOptions`.
+
+    Raises:
+        DataError: the log cannot be used, as of `read_log`; `out` exists; or what was interrupted began with other arguments.
+    """
+    target, chosen, say = Path(out), ReadOptions(**options), progress or (lambda *_: None)
+    if target.exists():
+        raise DataError(f"{target}: exists already; remove it, or name another folder")
+    file, work = log_file(Path(path)), Workspace(target)
+    plan, chunks = _chunks(file, work, chosen, chunk_rows, workers, say)
+    report = plan.report
+    for chunk in chunks:
+        report = report.summed(chunk.notes())
+    say("ids of users and items", 0, 1)
+    users, report = merged([one.dictionary("users") for one in chunks], "user", report)
+    items, report = merged([one.dictionary("items") for one in chunks], "item", report)
+    _some(report, users, items)
+    kinds, report = _kinds(chunks, plan, report)
+    blocks = blocks_of(users.counts, block_events)
+
+    def partition(at: int) -> Partition:
+        write = lambda folder: write_partition(chunks[at], users, items, kinds, blocks, folder)
+        return Partition(work.part(f"partition-{at:05}", write))
+
+    partitions = []
+    for at, one in enumerate(in_order(len(chunks), partition, workers)):
+        partitions.append(one)
+        say("events by user", at + 1, len(chunks))
+    for role, dictionary, name, at in (("user", users, plan.columns.user, 0), ("item", items, plan.columns.item, 1)):
+        report = noted_words(dictionary, sum(one.dropped[at] for one in partitions), name, role, report)
+    of_users, of_items = counted(partitions, users.ids.len(), items.ids.len())
+    if not of_users.any():
+        raise EmptyLogError(f"{plan.report.source}: no event is left: {_drops(report)}")
+    report = report.extended(_time_notes(chunks, plan, int(of_users.sum())))
+    here = [pl.Series(counts > 0) for counts in (of_users, of_items)]
+    user_ids = users.ids.filter(here[0])
+    report = giant_user(of_users[of_users > 0], user_ids, report)
+    counts = (of_users, of_items)
+    shards, report = write_blocks(work, partitions, blocks, counts, chosen.repeats, kinds, report, say, workers)
+    user_ids.alias("user").to_frame().write_parquet(shards / "users.parquet")
+    item_ids = items.ids.filter(here[1]).alias("item").to_frame()
+    found: Any = plan.columns.roles()
+    histories = Histories(**arrays_in(shards), n_items=item_ids.height)
+    log = EventLog(
+        histories=histories,
+        users=user_ids,
+        items=item_ids,
+        report=report,
+        kinds=kinds or (),
+        reading=replace(chosen, **found, items=None),
+    )
+    log = described(log, file, chosen.items)
+    log.items.write_parquet(shards / "items.parquet")
+    write_manifest(
+        shards,
+        users=len(histories),
+        items=histories.n_items,
+        events=histories.n_events,
+        fingerprint=histories.fingerprint(),
+        kinds=list(log.kinds),
+        reading=log.reading.differing(),
+        report=asdict(log.report),
+    )
+    work.finish(shards.name)
+    return open_shards(target)
+
+
+def _chunks(
+    file: Path, work: Workspace, options: ReadOptions, rows: int, workers: int, say: Progress
+) -> tuple[Plan, list[Chunk]]:
+    """The plan, and the log in chunks that are on the disk."""
+    say(f"looking through {file}", 0, 1)
+    with open_table(file, options.format, options.encoding) as opened:
+        plan = plan_of(opened, str(file), options)
+        parts = sorted(file.glob("*.parquet")) if file.is_dir() else [file]
+        stamps = [(one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in parts]
+        work.begin({"log": [str(file.resolve()), stamps], "plan": plan.as_dict(), "chunk_rows": rows})
+        names = list(dict.fromkeys(plan.report.columns.values()))
+        lazy = opened.table.select(names)
+        if opened.format != "parquet":  # of which any range of rows is found at once
+            copy = work.part("source", lambda folder: lazy.sink_parquet(folder / "rows.parquet"))
+            lazy = pl.scan_parquet(copy / "rows.parquet")
+
+        def chunk(at: int) -> Chunk:
+            def write(folder: Path) -> None:
+                write_chunk(lazy.slice(at * rows, rows).collect(engine="streaming"), at * rows, plan, folder)
+
+            return Chunk(work.part(f"chunk-{at:05}", write))
+
+        chunks, count = [], math.ceil(plan.report.rows / rows)
+        for one in in_order(count, chunk, workers):
+            chunks.append(one)
+            say(f"reading {file}", len(chunks), count)
+    return plan, chunks
+
+
+def _some(report: ReadReport, users: Dictionary, items: Dictionary) -> None:
+    if not users.ids.len() or not items.ids.len():
+        raise EmptyLogError(f"{report.source}: no event is left: {_drops(report)}")
+
+
+def _drops(report: ReadReport) -> str:
+    return "; ".join(f"{note.count:,} {note.text}" for note in report.notes if note.dropped)
+
+
+def _kinds(chunks: list[Chunk], plan: Plan, report: ReadReport) -> tuple[tuple[str, ...] | None, ReadReport]:
+    """(names of the kinds of all chunks, report); None for a log without kinds."""
+    name = plan.columns.kind
+    if name is None:
+        return None, report
+    counts: dict[str, int] = {}
+    for chunk in chunks:
+        if (found := chunk.about["kinds"]) is None:
+            return None, report  # its note says why
+        for kind, count in found.items():
+            counts[kind] = counts.get(kind, 0) + count
+    if len(counts) > _MANY_KINDS:
+        trouble = f"column {name!r} contains {len(counts):,} kinds of events, and at most 256 are possible"
+        if plan.options.kind is not None:
+            raise ColumnError(f"{report.source}: {trouble}")
+        note = f"rows are read without kinds: {trouble} (--kind NAME chooses another)"
+        return None, report.noted(report.rows, note, warning=True)
+    return tuple(sorted(counts)), kinds_noted(dict(sorted(counts.items())), name, report)
+
+
+def _time_notes(chunks: list[Chunk], plan: Plan, events: int) -> Any:
+    if plan.time is None or plan.columns.time is None:
+        return ()
+    spans = [one.about["times"] for one in chunks if "times" in one.about]
+    odd = [one.about["odd"] for one in chunks if "odd" in one.about]
+    first, last = min((a for a, _ in spans), default=0), max((b for _, b in spans), default=0)
+    return time_notes(
+        plan.time, plan.columns.time, events, first, last, (sum(a for a, _ in odd), sum(b for _, b in odd))
+    )

@@ -1,0 +1,82 @@
+"""The folder of an unfinished preparation: each part of it is there whole or not at all."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from foldin.errors import DataError
+from foldin.files import write_json
+
+__all__ = ["Workspace", "in_order"]
+
+T = TypeVar("T")
+
+
+class Workspace:
+    """The folder `OUT.partial` beside a folder OUT that is being made.
+
+    Args:
+        target: the folder that is being made.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.target, self.folder = target, target.with_name(f"{target.name}.partial")
+
+    def begin(self, about: Mapping[str, Any]) -> None:
+        """Make the folder, or go on with what is there.
+
+        Raises:
+            DataError: what is there was begun from another file or with other options.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path, wanted = self.folder / "begun.json", json.loads(json.dumps(about))
+        if not path.exists():
+            write_json(path, wanted)
+            return
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found != wanted:
+            names = ", ".join(name for name in wanted if found.get(name) != wanted[name])
+            raise DataError(
+                f"{self.folder}: begun with another {names}; remove this folder to start again, or name another one"
+            )
+
+    def part(self, name: str, write: Callable[[Path], None]) -> Path:
+        """A folder that `write` fills, unless it is there already."""
+        path = self.folder / name
+        if not path.exists():
+            unfinished = self.folder / f"{name}.unfinished"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir()
+            write(unfinished)
+            unfinished.rename(path)
+        return path
+
+    def drop(self, name: str) -> None:
+        """Remove a part that is no longer needed."""
+        shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    def finish(self, name: str) -> None:
+        """Put a part in the place of the folder that is being made, and remove everything else."""
+        os.sync()
+        (self.folder / name).rename(self.target)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def in_order(tasks: int, work: Callable[[int], T], workers: int) -> Iterator[T]:
+    """`work(0)`, `work(1)`, … by several threads, in order, with few results waiting at a time."""
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: list[Future[T]] = []
+        try:
+            for at in range(tasks):
+                waiting.append(pool.submit(work, at))
+                if len(waiting) > workers:
+                    yield waiting.pop(0).result()
+            while waiting:
+                yield waiting.pop(0).result()
+        finally:
+            for one in waiting:
+                one.cancel()

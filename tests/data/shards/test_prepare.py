@@ -1,0 +1,274 @@
+"""Shards hold the log that `read_log` gives, whatever the sizes of chunks and blocks."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from foldin.data import EventLog, read_log
+from foldin.data.shards import open_shards, prepare
+from foldin.errors import ColumnError, DataError, EmptyLogError
+
+
+def table(n: int = 3000, seed: int = 0) -> pl.DataFrame:
+    """Events with repeats, in the order of time, with ids that are text."""
+    rng = np.random.default_rng(seed)
+    return pl.DataFrame(
+        {
+            "user": [f"u{k}" for k in (rng.beta(1, 3, n) * 200).astype(int)],
+            "item": [f"i{k}" for k in (rng.beta(1, 3, n) * 60).astype(int)],
+            "timestamp": np.sort(rng.integers(1_500_000_000, 1_500_100_000, n)),
+        }
+    )
+
+
+def same(found: EventLog, wanted: EventLog) -> None:
+    for name in ("items", "offsets", "times", "kinds", "values"):
+        a, b = getattr(found.histories, name), getattr(wanted.histories, name)
+        assert (a is None) == (b is None), name
+        if a is not None and b is not None:
+            assert np.array_equal(a, b, equal_nan=name == "values"), name
+            assert a.dtype == b.dtype
+    assert found.users.to_list() == wanted.users.to_list()
+    assert found.items.equals(wanted.items)
+    assert found.kinds == wanted.kinds
+    assert found.reading == wanted.reading
+    assert found.histories.fingerprint() == wanted.histories.fingerprint()
+    report, other = found.report, wanted.report
+    assert (report.rows, report.columns, report.format, report.kept) == (
+        other.rows,
+        other.columns,
+        other.format,
+        other.kept,
+    )
+    drops = [sorted((one.text, one.count) for one in notes if one.dropped) for notes in (report.notes, other.notes)]
+    assert drops[0] == drops[1]
+
+
+def gaps(frame: pl.DataFrame) -> pl.DataFrame:
+    """Without some users, items and times."""
+    at = pl.int_range(pl.len())
+    return frame.with_columns(
+        user=pl.when(at % 7 == 3).then(None).otherwise("user"),
+        item=pl.when(at % 11 == 5).then(None).otherwise("item"),
+        timestamp=pl.when(at % 13 == 4).then(None).otherwise("timestamp"),
+    )
+
+
+LOGS = {
+    "text ids": table,
+    "in any order": lambda: table().sample(fraction=1.0, shuffle=True, seed=1),
+    "numbers as ids": lambda: table().with_columns(pl.col("user", "item").str.slice(1).cast(pl.Int64)),
+    "numbers as text": lambda: table().with_columns(pl.col("user", "item").str.slice(1)),
+    "floating-point ids": lambda: gaps(table().with_columns(pl.col("user", "item").str.slice(1).cast(pl.Float64))),
+    "pandas' spelling": lambda: table().with_columns(pl.col("user", "item").str.slice(1) + ".0"),
+    "gaps": lambda: gaps(table()),
+    "words for no value": lambda: table().with_columns(
+        user=pl.when(pl.int_range(pl.len()) % 5 == 0).then(pl.lit("nan")).otherwise(pl.col("user").str.slice(1)),
+        item=pl.when(pl.int_range(pl.len()) % 9 == 0).then(pl.lit("null")).otherwise(pl.col("item").str.slice(1)),
+    ),
+    "milliseconds": lambda: table().with_columns(pl.col("timestamp") * 1000 + pl.int_range(pl.len()) % 1000),
+    "fractions": lambda: table().with_columns(pl.col("timestamp") + pl.int_range(pl.len()) % 4 / 4),
+    "dates": lambda: table().with_columns(pl.from_epoch("timestamp", time_unit="s")),
+    "dates as text": lambda: table().with_columns(
+        pl.from_epoch("timestamp", time_unit="s").dt.to_string("%Y-%m-%d %H:%M:%S")
+    ),
+    "days in digits": lambda: table().with_columns(
+        pl.from_epoch("timestamp", time_unit="s").dt.to_string("%Y%m%d").cast(pl.Int64)
+    ),
+    "an order alone": lambda: table().with_columns(timestamp=pl.int_range(pl.len()) % 1000),
+    "no times": lambda: table().drop("timestamp"),
+    "ratings": lambda: table().with_columns(
+        rating=pl.when(pl.int_range(pl.len()) % 6 == 0).then(None).otherwise(pl.int_range(pl.len()) % 5 + 1.0)
+    ),
+    "kinds": lambda: table().with_columns(event=pl.Series(["view", "buy", "view", None, "cart", ""] * 500)),
+}
+SIZES = [(10_000, 10_000), (700, 500), (1000, 40)]
+
+
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@pytest.mark.parametrize("name", LOGS)
+def test_shards_are_the_log_that_is_read_at_once(name, sizes, tmp_path):
+    path = tmp_path / "log.parquet"
+    LOGS[name]().write_parquet(path, row_group_size=400)
+    chunk, block = sizes
+    same(prepare(path, tmp_path / "shards", chunk_rows=chunk, block_events=block), read_log(path))
+
+
+@pytest.mark.parametrize(
+    "name", ["text ids", "kinds", "ratings", "fractions", "dates as text", "gaps", "numbers as text"]
+)
+def test_text_files_too(name, tmp_path):
+    path = tmp_path / "log.csv"
+    LOGS[name]().write_csv(path)
+    same(prepare(path, tmp_path / "shards", chunk_rows=500, block_events=300), read_log(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("ratings", {"min_rating": 3.0}),
+        ("kinds", {"repeats": "first-of-kind"}),
+        ("kinds", {"repeats": "last"}),
+        ("milliseconds", {"time_format": "seconds"}),
+        ("ratings", {"order": "rating", "time": "timestamp"}),
+    ],
+    ids=str,
+)
+def test_options_mean_the_same(name, options, tmp_path):
+    frame = LOGS[name]()
+    if "order" in options:
+        frame = frame.with_columns(pl.col("rating").fill_null(2.5))
+    frame.write_parquet(tmp_path / "log.parquet")
+    same(
+        prepare(tmp_path / "log.parquet", tmp_path / "shards", chunk_rows=500, block_events=300, **options),
+        read_log(tmp_path / "log.parquet", **options),
+    )
+
+
+def test_a_folder_of_parts_with_features_beside_it(tmp_path):
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    frame = table()
+    for at in range(4):
+        frame[at * 750 : (at + 1) * 750].write_parquet(folder / f"part-{at}.parquet")
+    pl.DataFrame({"item": [f"i{k}" for k in range(60)], "title": [f"Film {k}" for k in range(60)]}).write_csv(
+        folder / "items.csv"
+    )
+    found = prepare(folder, tmp_path / "shards", chunk_rows=600, block_events=500)
+    same(found, read_log(folder))
+    assert "title" in found.items.columns
+    same(open_shards(tmp_path / "shards", verify=True), found)
+
+
+class StopError(Exception):
+    """Raised in the middle of a preparation."""
+
+
+def stop_at(number: int):
+    calls = iter(range(10_000))
+
+    def progress(step: str, done: int, of: int) -> None:
+        if next(calls) == number:
+            raise StopError(step)
+
+    return progress
+
+
+def test_what_was_interrupted_goes_on_where_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "log.parquet"
+    LOGS["kinds"]().write_parquet(path, row_group_size=400)
+    arguments = {"chunk_rows": 700, "block_events": 500, "workers": 1}
+    same(prepare(path, tmp_path / "whole", **arguments), read_log(path))
+    steps, number = [], 0
+    while True:
+        try:
+            found = prepare(path, tmp_path / "shards", progress=stop_at(number), **arguments)
+            break
+        except StopError as stopped:
+            steps.append(str(stopped))
+            number += 1  # steps that are done are counted again, each without work
+    assert {f"reading {path}", "events by user", "events in order"} <= set(steps)
+    same(found, read_log(path))
+    assert not (tmp_path / "shards.partial").exists()
+    for one in (tmp_path / "whole").iterdir():
+        assert one.read_bytes() == (tmp_path / "shards" / one.name).read_bytes(), one.name
+
+
+def test_a_step_that_is_done_is_not_done_again(tmp_path, monkeypatch):
+    path = tmp_path / "log.parquet"
+    table().write_parquet(path, row_group_size=400)
+    with pytest.raises(StopError):
+        prepare(path, tmp_path / "shards", chunk_rows=700, workers=1, progress=stop_at(3))
+    done = sorted(one.name for one in (tmp_path / "shards.partial").glob("chunk-*"))
+    assert done
+    stamps = {name: (tmp_path / "shards.partial" / name / "users.npy").stat().st_mtime_ns for name in done}
+    with pytest.raises(StopError):
+        prepare(path, tmp_path / "shards", chunk_rows=700, workers=1, progress=stop_at(7))
+    assert stamps == {name: (tmp_path / "shards.partial" / name / "users.npy").stat().st_mtime_ns for name in done}
+
+
+def test_what_was_begun_otherwise_is_not_mixed(tmp_path):
+    path = tmp_path / "log.parquet"
+    table().write_parquet(path)
+    with pytest.raises(StopError):
+        prepare(path, tmp_path / "shards", chunk_rows=700, progress=stop_at(2))
+    with pytest.raises(DataError, match=r"shards.partial: begun with another chunk_rows; remove this folder"):
+        prepare(path, tmp_path / "shards", chunk_rows=800)
+    table(seed=1).write_parquet(path)
+    with pytest.raises(DataError, match="begun with another log"):
+        prepare(path, tmp_path / "shards", chunk_rows=700)
+
+
+def test_a_folder_that_is_there_is_left_alone(tmp_path):
+    table().write_parquet(tmp_path / "log.parquet")
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(DataError, match="mine: exists already"):
+        prepare(tmp_path / "log.parquet", tmp_path / "mine")
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (pl.col("timestamp").cast(pl.Float64) - 1.6e9, ColumnError, r"times are negative; first at row 1:"),
+        (
+            pl.when(pl.int_range(pl.len()) == 2500)
+            .then(pl.col("timestamp") * 1000)
+            .otherwise("timestamp")
+            .alias("timestamp"),
+            ColumnError,
+            r"column 'timestamp' mixes units: 15000\d+ is in seconds, 15000\d+ in milliseconds",
+        ),
+        (
+            pl.lit(None, dtype=pl.String).alias("user"),
+            EmptyLogError,
+            "no event is left: 3,000 no value in the user column",
+        ),
+        (
+            pl.when(pl.int_range(pl.len()) == 2500).then(1.5).otherwise(1.0).alias("user"),
+            ColumnError,
+            r"ids must be whole numbers or text; row 2,501: 1.5",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_its_row(change, error, message, tmp_path):
+    table().with_columns(change).write_parquet(tmp_path / "log.parquet")
+    with pytest.raises(error, match=message):
+        prepare(tmp_path / "log.parquet", tmp_path / "shards", chunk_rows=700)
+
+
+def test_damage_is_found(tmp_path):
+    table().write_parquet(tmp_path / "log.parquet")
+    shards = tmp_path / "shards"
+    prepare(tmp_path / "log.parquet", shards)
+    content = bytearray((shards / "times.npy").read_bytes())
+    content[200] ^= 1
+    (shards / "times.npy").write_bytes(content)
+    open_shards(shards)
+    with pytest.raises(DataError, match=r"times.npy: damaged: its SHA-256"):
+        open_shards(shards, verify=True)
+    (shards / "times.npy").write_bytes(content[:-8])
+    with pytest.raises(DataError, match=r"times.npy: [\d,]+ bytes instead of [\d,]+: cut short or changed"):
+        open_shards(shards)
+    (shards / "times.npy").unlink()
+    with pytest.raises(DataError, match=r"times.npy: missing"):
+        open_shards(shards)
+    (shards / "manifest.json").write_text("{}")
+    with pytest.raises(DataError, match=r"manifest.json is not one of foldin"):
+        open_shards(shards)
+
+
+def test_what_is_written_into_mapped_arrays_changes_no_file(tmp_path):
+    table().write_parquet(tmp_path / "log.parquet")
+    first = prepare(tmp_path / "log.parquet", tmp_path / "shards")
+    assert isinstance(first.histories.items, np.memmap)
+    first.histories.items[:] = 0
+    open_shards(tmp_path / "shards", verify=True)
+    assert open_shards(tmp_path / "shards").histories.items.any()
+
+
+def test_read_log_opens_shards_and_refuses_options_that_come_too_late(tmp_path):
+    table().write_parquet(tmp_path / "log.parquet")
+    found = prepare(tmp_path / "log.parquet", tmp_path / "shards")
+    same(read_log(tmp_path / "shards"), found)
+    with pytest.raises(DataError, match=r"as they were prepared; give min_rating to `prepare`"):
+        read_log(tmp_path / "shards", min_rating=3.0)
