@@ -5,7 +5,7 @@ offsets of an `EmbeddingBag`, the indices and indptr of a CSR matrix, and the pa
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,10 +15,11 @@ import torch
 
 from foldin.data.indices import Indices, check_indices, count_of, gather_ranges, whole_numbers
 from foldin.data.order import one_of_each
+from foldin.data.parts import ScratchArray, many, user_ranges
 from foldin.errors import ShapeError
 from foldin.tensors import Array, Bool, Float32, Int, Int32, Int64, Tensor, UInt8
 
-__all__ = ["Histories"]
+__all__ = ["Histories", "HistoriesJoiner"]
 
 # What may stand beside the item of each event, and its type.
 _BESIDE = {"times": np.int64, "kinds": np.uint8, "values": np.float32}
@@ -137,7 +138,45 @@ class Histories:
 
     def counts(self) -> Int64[Array, " items"]:
         """Number of events of each item."""
-        return np.bincount(self.items, minlength=self.n_items).astype(np.int64)
+        found = np.zeros(self.n_items, dtype=np.int64)
+        for part in self.parts():
+            found += np.bincount(part.items, minlength=self.n_items)
+        return found
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether the events are mapped into memory and are many: what is made of them is then made in parts, on disk."""
+        return isinstance(self.items, np.memmap) and many(self.n_events) and len(self) > 1
+
+    def parts(self) -> Iterator["Histories"]:
+        """These histories, some users at a time where the events are on disk; each part shares memory with them."""
+        if not self.on_disk:
+            yield self
+            return
+        for first, last in user_ranges(self.offsets):
+            yield self.rows(first, last)
+
+    def by_parts(self, change: Callable[["Histories"], "Histories"]) -> "Histories":
+        """`change` of these histories, one part after another where the events are on disk.
+
+        Args:
+            change: gives histories of the same users, in which no user depends on another.
+        """
+        if not self.on_disk:
+            return change(self)
+        return Histories.joined(map(change, self.parts()))
+
+    @classmethod
+    def joined(cls, parts: Iterable["Histories"]) -> "Histories":
+        """The users of one part after another, on disk.
+
+        Raises:
+            ShapeError: no parts, or parts of different catalogs.
+        """
+        joined = HistoriesJoiner()
+        for part in parts:
+            joined.append(part)
+        return joined.histories()
 
     def rows(self, start: int, stop: int) -> "Histories":
         """Users `start` to `stop` (exclusive, as in a slice), sharing memory with these histories.
@@ -163,6 +202,9 @@ class Histories:
         """
         users = check_indices(users, len(self), "users", "user")
         lengths = self.lengths[users]
+        if self.on_disk and len(users) > 1 and many(int(lengths.sum())):
+            ranges = user_ranges(np.concatenate(([0], np.cumsum(lengths))))
+            return Histories.joined(self.select(users[first:last]) for first, last in ranges)
         offsets = np.zeros(len(users) + 1, dtype=np.int64)
         np.cumsum(lengths, out=offsets[1:])
         at = gather_ranges(self.offsets[:-1][users], lengths)
@@ -184,6 +226,9 @@ class Histories:
                 f"a mask with an entry for each of the {self.n_events:,} events was expected, not {keep.dtype} of the shape "
                 f"{keep.shape}"
             )
+        if self.on_disk:
+            ranges = user_ranges(self.offsets)
+            return Histories.joined(self.rows(a, b).where(keep[self.offsets[a] : self.offsets[b]]) for a, b in ranges)
         before = np.concatenate(([0], np.cumsum(keep, dtype=np.int64)))
         return Histories(
             items=self.items[keep],
@@ -204,8 +249,12 @@ class Histories:
             )
         if len(new) and new.max() >= n_items:
             raise ShapeError(f"item indices must be below {n_items}, met {new.max()}")
-        kept = self.where(new[self.items] >= 0)
-        return replace(kept, items=new[kept.items].astype(np.int32), n_items=n_items)
+
+        def changed(part: "Histories") -> "Histories":
+            kept = part.where(new[part.items] >= 0)
+            return replace(kept, items=new[kept.items].astype(np.int32), n_items=n_items)
+
+        return self.by_parts(changed)
 
     def followed_by(self, later: "Histories") -> "Histories":
         """Each user's events followed by the same user's events in `later`; with times, kinds and values if both have them.
@@ -242,10 +291,17 @@ class Histories:
                 f"cannot take histories of {len(other)} users over {other.n_items} items "
                 f"from {len(self)} users over {self.n_items} items"
             )
+        if self.on_disk:
+            ranges = user_ranges(self.offsets)
+            return Histories.joined(self.rows(a, b).without(other.rows(a, b)) for a, b in ranges)
         return self.where(~np.isin(self.pair_keys(), other.pair_keys()))
 
     def distinct(self) -> "Histories":
         """The first event of each user with each item. Returns the histories themselves if no item repeats."""
+        if self.on_disk:
+            if all(one_of_each(part.pair_keys()).all() for part in self.parts()):
+                return self
+            return self.by_parts(Histories.distinct)
         first = one_of_each(self.pair_keys())
         return self if first.all() else self.where(first)
 
@@ -279,6 +335,54 @@ class Histories:
 
     def _beside(self, at: Any) -> dict[str, Any]:
         return {name: None if (array := getattr(self, name)) is None else array[at] for name in _BESIDE}
+
+
+class HistoriesJoiner:
+    """The users of one part of histories after another: on disk, unless there is a single part."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, ScratchArray] = {}
+        self._lengths: list[Int64[Array, " users"]] = []
+        self._single: Histories | None = None
+        self._n_items = 0
+
+    def append(self, part: Histories) -> None:
+        """Add the users of a part.
+
+        Raises:
+            ShapeError: it is over another catalog than the parts before.
+        """
+        if not self._lengths:
+            self._single, self._n_items = part, part.n_items
+        elif part.n_items != self._n_items:
+            raise ShapeError(f"cannot join parts over {self._n_items} and over {part.n_items} items")
+        elif self._single is not None:
+            self._write(self._single)
+            self._single = None
+        self._lengths.append(part.lengths)
+        if self._single is None:
+            self._write(part)
+
+    def histories(self) -> Histories:
+        """All users; nothing can be added afterwards.
+
+        Raises:
+            ShapeError: there was no part.
+        """
+        if not self._lengths:
+            raise ShapeError("there are no parts to join")
+        if self._single is not None:
+            return self._single
+        mapped: dict[str, Any] = {name: one.mapped() for name, one in self._arrays.items()}
+        offsets = np.concatenate(([0], np.cumsum(np.concatenate(self._lengths)))).astype(np.int64)
+        return Histories(offsets=offsets, n_items=self._n_items, **mapped)
+
+    def _write(self, part: Histories) -> None:
+        for name in ("items", *_BESIDE):
+            if (values := getattr(part, name)) is not None:
+                if name not in self._arrays:
+                    self._arrays[name] = ScratchArray(values.dtype)
+                self._arrays[name].append(values)
 
 
 def _history(values: Any, what: str) -> Int64[Array, " history"]:

@@ -21,10 +21,9 @@ from foldin.data.log.items import join_items
 from foldin.data.log.options import ReadOptions
 from foldin.data.log.report import Note, ReadReport
 from foldin.data.log.rows import Rows
-from foldin.data.order import one_of_each
 from foldin.display import Display, Displayed
 from foldin.errors import ColumnError, EmptyLogError
-from foldin.tensors import Array, Int64
+from foldin.tensors import Array, Bool, Int64
 
 __all__ = ["EventLog", "log_from_table", "with_items"]
 
@@ -92,32 +91,46 @@ class EventLog(Displayed):
             EmptyLogError: no event is left.
         """
         histories = self.histories
-        users, items = histories.users(), histories.items
-        alive = np.ones(histories.n_events, dtype=bool)
+        users, items = np.ones(len(histories), dtype=bool), np.ones(histories.n_items, dtype=bool)
         # Where events have no kinds, no item repeats.
-        first = alive.copy() if histories.kinds is None else one_of_each(histories.pair_keys())
+        distinct = histories if histories.kinds is None else histories.distinct()
         while True:
-            before = int(alive.sum())
-            alive &= (np.bincount(items[alive & first], minlength=histories.n_items) >= item_events)[items]
-            alive &= (np.bincount(users[alive & first], minlength=len(histories)) >= user_events)[users]
-            if not repeat or int(alive.sum()) == before:
+            before = int(users.sum()), int(items.sum())
+            items &= _counted(distinct, users, items)[1] >= item_events
+            users &= _counted(distinct, users, items)[0] >= user_events
+            if not repeat or (int(users.sum()), int(items.sum())) == before:
                 break
-        if not alive.any():
+        # Items whose users are all gone have no event left.
+        items &= _counted(distinct, users, items)[1] > 0
+        if not users.any() or not items.any():
             raise EmptyLogError(
                 f"{self.report.source}: no user has at least {user_events} items that at least {item_events} users have"
             )
-        kept = replace(self, histories=histories.where(alive))
+        if users.all() and items.all():
+            return self
+        kept = self.keep(np.flatnonzero(users), np.flatnonzero(items), "")
         return replace(
-            kept.keep(
-                np.flatnonzero(np.bincount(users[alive], minlength=len(histories))),
-                np.flatnonzero(np.bincount(items[alive], minlength=histories.n_items)),
-                "",
-            ),
+            kept,
             report=self.report.dropped(
-                histories.n_events - int(alive.sum()),
+                histories.n_events - kept.histories.n_events,
                 f"events of users with fewer than {user_events} items or items with fewer than {item_events} users",
             ),
         )
+
+
+def _counted(
+    histories: Histories, users: Bool[Array, " users"], items: Bool[Array, " items"]
+) -> tuple[Int64[Array, " users"], Int64[Array, " items"]]:
+    """(events of each user, events of each item), of the users and items where the masks are true."""
+    of_users, of_items, first = [], np.zeros(histories.n_items, dtype=np.int64), 0
+    for part in histories.parts():
+        own = users[first : first + len(part)]
+        alive = np.repeat(own, part.lengths) & items[part.items]
+        of_items += np.bincount(part.items[alive], minlength=histories.n_items)
+        before = np.concatenate(([0], np.cumsum(alive, dtype=np.int64)))
+        of_users.append(np.diff(before[part.offsets]))
+        first += len(part)
+    return np.concatenate(of_users), of_items
 
 
 def log_from_table(

@@ -16,6 +16,7 @@ from foldin.data.frames import FrameStyle
 from foldin.data.histories import Histories
 from foldin.data.log.options import ReadOptions
 from foldin.data.log.report import ReadReport
+from foldin.data.parts import user_ranges
 from foldin.display import Display, Displayed
 from foldin.errors import SplitError
 
@@ -48,12 +49,16 @@ class HeldOut:
         sizes = {len(self.fold_in), len(self.targets), len(self.seen), self.users.len()}
         if len(sizes) != 1:
             raise SplitError(f"fold-in, targets, seen items and users have different lengths: {sorted(sizes)}")
-        both = np.isin(self.targets.pair_keys(), self.seen.pair_keys())
-        if both.any():
-            user = int(self.targets.users()[np.argmax(both)])
+        count, user = 0, 0
+        for first, last in user_ranges(self.seen.offsets) if self.seen.on_disk else [(0, len(self.seen))]:
+            targets = self.targets.rows(first, last)
+            both = np.isin(targets.pair_keys(), self.seen.rows(first, last).pair_keys())
+            if both.any() and not count:
+                user = first + int(targets.users()[np.argmax(both)])
+            count += int(both.sum())
+        if count:
             raise SplitError(
-                f"{int(both.sum()):,} targets are among the items the model has seen; "
-                f"the first is of user {self.users[user]!r}"
+                f"{count:,} targets are among the items the model has seen; the first is of user {self.users[user]!r}"
             )
 
     def __len__(self) -> int:

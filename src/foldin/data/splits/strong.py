@@ -51,7 +51,8 @@ def strong(
     groups = {"validation": order[:count], "test": order[count : 2 * count]}
     train_users = np.sort(order[2 * count :])
     everyone = log.histories
-    items = np.flatnonzero(everyone.select(train_users).counts())
+    trained = everyone.select(train_users)
+    items = np.flatnonzero(trained.counts())
     new = np.full(everyone.n_items, -1, dtype=np.int64)
     new[items] = np.arange(len(items))
     report = log.report
@@ -63,14 +64,14 @@ def strong(
             all_events.n_events - events.n_events,
             f"{name} events with items that no training user has (dropped from the split)",
         )
-        is_target = _targets(events, target_share, rng)
+        is_target = np.concatenate([_targets(part, target_share, rng) for part in events.parts()])
         targets = events.where(is_target)
         held[name] = HeldOut(
             fold_in=events.where(~is_target), targets=targets.distinct(), users=log.users.gather(users)
         )
         again = targets.n_events - held[name].targets.n_events
         report = report.noted(again, f"{name} events with a target again (dropped from the split)")
-    train = everyone.select(train_users).reindex(new, len(items))
+    train = trained.reindex(new, len(items))
     return Split(
         train=train,
         train_users=log.users.gather(train_users),

@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from foldin.data.histories import Histories, HistoriesJoiner
 from foldin.data.log.events import EventLog
+from foldin.data.parts import quantiles
 from foldin.data.splits.base import HeldOut, Split, catalog_of
 from foldin.errors import SplitError
-from foldin.tensors import Array, Int64
+from foldin.tensors import Array, Bool, Int64
 
 __all__ = ["temporal"]
 
@@ -26,21 +28,20 @@ def temporal(log: EventLog, *, validation_share: float = 0.1, test_share: float 
         raise SplitError(f"{log.report.source}: the temporal protocol needs a column of absolute times (--time)")
     if not (validation_share > 0 and test_share > 0) or validation_share + test_share >= 1:
         raise SplitError(f"windows of {validation_share:g} and {test_share:g} of the events leave nothing to train on")
-    times = log.histories.times
-    first, second = np.quantile(times, (1 - validation_share - test_share, 1 - test_share), method="higher")
-    in_train = times < first
-    if not in_train.any() or not ((times >= first) & (times < second)).any():
+    histories, times = log.histories, log.histories.times
+    first, second = quantiles(times, (1 - validation_share - test_share, 1 - test_share))
+    early = histories.by_parts(lambda part: part.where(_times(part) < first))
+    if not early.n_events or not any(_within(part, first, second).any() for part in histories.parts()):
         raise SplitError(
             f"{log.report.source}: too many events share one time: a window before {first} or {second} is empty"
         )
-    items = np.flatnonzero(log.histories.where(in_train).counts())
-    users = np.flatnonzero(np.bincount(log.histories.users()[in_train], minlength=len(log.histories)))
-    new = np.full(log.histories.n_items, -1, dtype=np.int64)
+    items, users = np.flatnonzero(early.counts()), np.flatnonzero(early.lengths)
+    new = np.full(histories.n_items, -1, dtype=np.int64)
     new[items] = np.arange(len(items))
-    train = log.histories.where(in_train).select(users).reindex(new, len(items))
+    train = early.select(users).reindex(new, len(items))
     report = log.report
     held: dict[str, HeldOut] = {}
-    for name, start, end in (("validation", first, second), ("test", second, times.max() + 1)):
+    for name, start, end in (("validation", first, second), ("test", second, int(times.max()) + 1)):
         held[name], lost, again = _window(log, new, len(items), int(start), int(end))
         report = report.noted(
             lost, f"{name} events with items that have no event before the first cut (dropped from the split)"
@@ -61,31 +62,49 @@ def temporal(log: EventLog, *, validation_share: float = 0.1, test_share: float 
     )
 
 
+def _times(histories: Histories) -> Int64[Array, " events"]:
+    assert histories.times is not None
+    return histories.times
+
+
+def _within(histories: Histories, start: int, end: int) -> Bool[Array, " events"]:
+    times = _times(histories)
+    return (times >= start) & (times < end)
+
+
 def _window(log: EventLog, new: Int64[Array, " items"], n_items: int, start: int, end: int) -> tuple[HeldOut, int, int]:
     """(users with events in [start, end) with items of the catalog, number of events there with other items, number of events
     there with items that are shown or a target already).
     """
-    histories, times = log.histories, log.histories.times
-    assert times is not None
-    until = histories.where(times < end)
-    known = until.reindex(new, n_items)
-    assert known.times is not None
-    assert until.times is not None
-    lost = int((until.times >= start).sum()) - int((known.times >= start).sum())
-    inside = known.times >= start
-    active = np.flatnonzero(np.bincount(known.users()[inside], minlength=len(known)))
-    chosen = known.select(active)
-    assert chosen.times is not None
-    inside = chosen.times >= start
+    shown, targets, active = HistoriesJoiner(), HistoriesJoiner(), []
+    first = lost = again = 0
+    for part in log.histories.parts():
+        until = part.where(_times(part) < end)
+        known = until.reindex(new, n_items)
+        inside = _times(known) >= start
+        lost += int((_times(until) >= start).sum()) - int(inside.sum())
+        users = np.flatnonzero(np.bincount(known.users()[inside], minlength=len(known)))
+        chosen = known.select(users)
+        is_target = _is_target(chosen, start)
+        before, taken = chosen.where(~is_target), chosen.where(is_target)
+        wanted = taken.without(before).distinct()  # of several events with one item, the first is the target
+        again += taken.n_events - wanted.n_events
+        shown.append(before)
+        targets.append(wanted)
+        active.append(first + users)
+        first += len(part)
+    users = log.users.gather(np.concatenate(active))
+    return HeldOut(fold_in=shown.histories(), targets=targets.histories(), users=users), lost, again
+
+
+def _is_target(chosen: Histories, start: int) -> Bool[Array, " events"]:
+    """The events from `start` on; of users whose first event is there, the last fifth by time, in any order of the history."""
+    times = _times(chosen)
+    inside = times >= start
     per_user = np.bincount(chosen.users()[inside], minlength=len(chosen))
     arrived = per_user == chosen.lengths
-    # For users whose first event is in the window: the last fifth of their events by time, in any order of the history.
-    by_time = np.lexsort((chosen.times, chosen.users()))
+    by_time = np.lexsort((times, chosen.users()))
     place = np.empty(chosen.n_events, dtype=np.int64)
     place[by_time] = np.arange(chosen.n_events) - np.repeat(chosen.offsets[:-1], chosen.lengths)
     late = place >= np.repeat((per_user * 4) // 5, chosen.lengths)
-    is_target = inside & (late | ~np.repeat(arrived, chosen.lengths))
-    shown, taken = chosen.where(~is_target), chosen.where(is_target)
-    targets = taken.without(shown).distinct()  # of several events with one item, the first is the target
-    held = HeldOut(fold_in=shown, targets=targets, users=log.users.gather(active))
-    return held, lost, taken.n_events - targets.n_events
+    return inside & (late | ~np.repeat(arrived, chosen.lengths))
