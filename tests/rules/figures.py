@@ -27,7 +27,7 @@ LONG: dict[str, str] = {
     "cli/fit.py::command": "a signature of 20 options and their help",
     "cli/recommend.py::command": "a signature of 15 options and their help",
     "cli/tune.py::command": "a signature of 20 options and their help",
-    "data/log/events.py::log_from_table": "each check of a log once, in the order in which they rely on each other",
+    "data/shards/prepare.py::prepare": "a docstring of 8 arguments, and the steps in their order",
     "data/splits/given.py::read_given": "two layouts of a folder that share all but their last step",
     "diffusion/flow.py::log_likelihood_by_flow": "a docstring that derives what is computed",
     "evaluation/evaluate.py::evaluate": "a docstring of 10 arguments, and one pass over blocks of users",

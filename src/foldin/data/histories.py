@@ -15,11 +15,11 @@ import torch
 
 from foldin.data.indices import Indices, check_indices, count_of, gather_ranges, whole_numbers
 from foldin.data.order import one_of_each
-from foldin.data.parts import ScratchArray, many, user_ranges
+from foldin.data.parts import JoinedArrays, many, user_ranges
 from foldin.errors import ShapeError
 from foldin.tensors import Array, Bool, Float32, Int, Int32, Int64, Tensor, UInt8
 
-__all__ = ["Histories", "HistoriesJoiner"]
+__all__ = ["Histories"]
 
 # What may stand beside the item of each event, and its type.
 _BESIDE = {"times": np.int64, "kinds": np.uint8, "values": np.float32}
@@ -168,15 +168,24 @@ class Histories:
 
     @classmethod
     def joined(cls, parts: Iterable["Histories"]) -> "Histories":
-        """The users of one part after another, on disk.
+        """The users of one part after another: on disk, unless there is a single part.
 
         Raises:
             ShapeError: no parts, or parts of different catalogs.
         """
-        joined = HistoriesJoiner()
+        joined, n_items = JoinedArrays(), -1
         for part in parts:
-            joined.append(part)
-        return joined.histories()
+            if n_items not in (-1, part.n_items):
+                raise ShapeError(f"cannot join parts over {n_items} and over {part.n_items} items")
+            n_items = part.n_items
+            joined.append(part.lengths, part.arrays())
+        if n_items < 0:
+            raise ShapeError("there are no parts to join")
+        return cls(n_items=n_items, **joined.arrays())
+
+    def arrays(self) -> dict[str, Array | None]:
+        """The arrays with an entry for each event, by name; None for what these histories lack."""
+        return {name: getattr(self, name) for name in ("items", *_BESIDE)}
 
     def rows(self, start: int, stop: int) -> "Histories":
         """Users `start` to `stop` (exclusive, as in a slice), sharing memory with these histories.
@@ -335,54 +344,6 @@ class Histories:
 
     def _beside(self, at: Any) -> dict[str, Any]:
         return {name: None if (array := getattr(self, name)) is None else array[at] for name in _BESIDE}
-
-
-class HistoriesJoiner:
-    """The users of one part of histories after another: on disk, unless there is a single part."""
-
-    def __init__(self) -> None:
-        self._arrays: dict[str, ScratchArray] = {}
-        self._lengths: list[Int64[Array, " users"]] = []
-        self._single: Histories | None = None
-        self._n_items = 0
-
-    def append(self, part: Histories) -> None:
-        """Add the users of a part.
-
-        Raises:
-            ShapeError: it is over another catalog than the parts before.
-        """
-        if not self._lengths:
-            self._single, self._n_items = part, part.n_items
-        elif part.n_items != self._n_items:
-            raise ShapeError(f"cannot join parts over {self._n_items} and over {part.n_items} items")
-        elif self._single is not None:
-            self._write(self._single)
-            self._single = None
-        self._lengths.append(part.lengths)
-        if self._single is None:
-            self._write(part)
-
-    def histories(self) -> Histories:
-        """All users; nothing can be added afterwards.
-
-        Raises:
-            ShapeError: there was no part.
-        """
-        if not self._lengths:
-            raise ShapeError("there are no parts to join")
-        if self._single is not None:
-            return self._single
-        mapped: dict[str, Any] = {name: one.mapped() for name, one in self._arrays.items()}
-        offsets = np.concatenate(([0], np.cumsum(np.concatenate(self._lengths)))).astype(np.int64)
-        return Histories(offsets=offsets, n_items=self._n_items, **mapped)
-
-    def _write(self, part: Histories) -> None:
-        for name in ("items", *_BESIDE):
-            if (values := getattr(part, name)) is not None:
-                if name not in self._arrays:
-                    self._arrays[name] = ScratchArray(values.dtype)
-                self._arrays[name].append(values)
 
 
 def _history(values: Any, what: str) -> Int64[Array, " history"]:

@@ -2,14 +2,14 @@
 
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
 import numpy as np
 
 from foldin.tensors import Array, Int64
 
-__all__ = ["PART_EVENTS", "ScratchArray", "many", "quantiles", "user_ranges"]
+__all__ = ["PART_EVENTS", "JoinedArrays", "ScratchArray", "many", "new_array", "quantiles", "user_ranges"]
 
 PART_EVENTS = 1 << 22  # events that are in memory at a time, of a log that is mapped into memory
 
@@ -37,6 +37,54 @@ class ScratchArray:
             if not self.length:
                 return np.empty(0, dtype=self.dtype)
             return np.memmap(file, dtype=self.dtype, mode="c", shape=(self.length,))
+
+
+class JoinedArrays:
+    """The arrays of histories, joined part by part; the first part is written to disk when a second one follows."""
+
+    def __init__(self) -> None:
+        self._lengths: list[Int64[Array, " users"]] = []
+        self._first: Mapping[str, Array | None] | None = None
+        self._written: dict[str, ScratchArray] = {}
+
+    def append(self, lengths: Int64[Array, " users"], arrays: Mapping[str, Array | None]) -> None:
+        """Add a part.
+
+        Args:
+            lengths: number of events of each of its users.
+            arrays: an entry for each event; None for what the histories lack.
+        """
+        self._lengths.append(lengths)
+        if len(self._lengths) == 1:
+            self._first = arrays
+            return
+        if self._first is not None:
+            self._write(self._first)
+            self._first = None
+        self._write(arrays)
+
+    def arrays(self) -> dict[str, Array]:
+        """The arrays of all parts with `offsets`; nothing can be added afterwards."""
+        offsets = np.zeros(1 + sum(map(len, self._lengths)), dtype=np.int64)
+        np.cumsum(np.concatenate(self._lengths), out=offsets[1:])
+        if self._first is not None:
+            return {"offsets": offsets, **{name: one for name, one in self._first.items() if one is not None}}
+        return {"offsets": offsets, **{name: one.mapped() for name, one in self._written.items()}}
+
+    def _write(self, arrays: Mapping[str, Array | None]) -> None:
+        for name, values in arrays.items():
+            if values is not None:
+                if name not in self._written:
+                    self._written[name] = ScratchArray(values.dtype)
+                self._written[name].append(values)
+
+
+def new_array(shape: tuple[int, ...], dtype: Any, *, on_disk: bool) -> Array:
+    """An array of unknown content: in memory, or mapped from a temporary file that vanishes with it."""
+    if not on_disk or 0 in shape:
+        return np.empty(shape, dtype=dtype)
+    with tempfile.TemporaryFile(prefix="foldin-") as file:
+        return np.memmap(file, dtype=dtype, mode="w+", shape=shape)
 
 
 def many(events: int) -> bool:

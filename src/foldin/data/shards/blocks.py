@@ -44,7 +44,7 @@ def write_blocks(
     n_items = int((of_items > 0).sum())
     folder, state = work.folder / "shards", work.folder / "blocks.json"
     folder.mkdir(exist_ok=True)
-    begun = (
+    begun: dict[str, Any] = (
         json.loads(state.read_text(encoding="utf-8")) if state.exists() else {"blocks": 0, "lengths": {}, "dropped": 0}
     )
     done, dropped = begun["blocks"], begun["dropped"]

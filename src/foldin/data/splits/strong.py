@@ -6,6 +6,7 @@ import numpy as np
 
 from foldin.data.histories import Histories
 from foldin.data.log.events import EventLog
+from foldin.data.log.report import ReadReport
 from foldin.data.splits.base import HeldOut, Split, catalog_of
 from foldin.errors import SplitError
 from foldin.tensors import Array, Bool, Int64
@@ -58,19 +59,7 @@ def strong(
     report = log.report
     held: dict[str, HeldOut] = {}
     for name, users in groups.items():
-        all_events = everyone.select(users)
-        events = all_events.reindex(new, len(items))
-        report = report.noted(
-            all_events.n_events - events.n_events,
-            f"{name} events with items that no training user has (dropped from the split)",
-        )
-        is_target = np.concatenate([_targets(part, target_share, rng) for part in events.parts()])
-        targets = events.where(is_target)
-        held[name] = HeldOut(
-            fold_in=events.where(~is_target), targets=targets.distinct(), users=log.users.gather(users)
-        )
-        again = targets.n_events - held[name].targets.n_events
-        report = report.noted(again, f"{name} events with a target again (dropped from the split)")
+        held[name], report = _held_out(log, users, new, len(items), target_share, rng, name, report)
     train = trained.reindex(new, len(items))
     return Split(
         train=train,
@@ -85,6 +74,32 @@ def strong(
         validation=held["validation"],
         test=held["test"],
     )
+
+
+def _held_out(
+    log: EventLog,
+    users: Int64[Array, " users"],
+    new: Int64[Array, " items"],
+    n_items: int,
+    share: float,
+    rng: np.random.Generator,
+    name: str,
+    report: ReadReport,
+) -> tuple[HeldOut, ReadReport]:
+    """(held-out users, report with the events that were dropped)."""
+    all_events = log.histories.select(users)
+    events = all_events.reindex(new, n_items)
+    report = report.noted(
+        all_events.n_events - events.n_events,
+        f"{name} events with items that no training user has (dropped from the split)",
+    )
+    is_target = np.concatenate([_targets(part, share, rng) for part in events.parts()])
+    targets = events.where(is_target)
+    distinct = targets.distinct()
+    report = report.noted(
+        targets.n_events - distinct.n_events, f"{name} events with a target again (dropped from the split)"
+    )
+    return HeldOut(fold_in=events.where(~is_target), targets=distinct, users=log.users.gather(users)), report
 
 
 def _targets(events: Histories, share: float, rng: np.random.Generator) -> Bool[Array, " events"]:

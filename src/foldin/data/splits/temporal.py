@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from foldin.data.histories import Histories, HistoriesJoiner
+from foldin.data.histories import Histories
 from foldin.data.log.events import EventLog
-from foldin.data.parts import quantiles
+from foldin.data.parts import JoinedArrays, quantiles
 from foldin.data.splits.base import HeldOut, Split, catalog_of
 from foldin.errors import SplitError
 from foldin.tensors import Array, Bool, Int64
@@ -76,7 +76,7 @@ def _window(log: EventLog, new: Int64[Array, " items"], n_items: int, start: int
     """(users with events in [start, end) with items of the catalog, number of events there with other items, number of events
     there with items that are shown or a target already).
     """
-    shown, targets, active = HistoriesJoiner(), HistoriesJoiner(), []
+    shown, targets, active = JoinedArrays(), JoinedArrays(), []
     first = lost = again = 0
     for part in log.histories.parts():
         until = part.where(_times(part) < end)
@@ -89,12 +89,12 @@ def _window(log: EventLog, new: Int64[Array, " items"], n_items: int, start: int
         before, taken = chosen.where(~is_target), chosen.where(is_target)
         wanted = taken.without(before).distinct()  # of several events with one item, the first is the target
         again += taken.n_events - wanted.n_events
-        shown.append(before)
-        targets.append(wanted)
+        shown.append(before.lengths, before.arrays())
+        targets.append(wanted.lengths, wanted.arrays())
         active.append(first + users)
         first += len(part)
-    users = log.users.gather(np.concatenate(active))
-    return HeldOut(fold_in=shown.histories(), targets=targets.histories(), users=users), lost, again
+    fold_in, wanted = (Histories(n_items=n_items, **one.arrays()) for one in (shown, targets))
+    return HeldOut(fold_in=fold_in, targets=wanted, users=log.users.gather(np.concatenate(active))), lost, again
 
 
 def _is_target(chosen: Histories, start: int) -> Bool[Array, " events"]:

@@ -50,11 +50,18 @@ class Popularity(Recommender[PopularityConfig]):
         return self.log_share.repeat(len(histories), 1)
 
 
+def _since(begin: int, histories: Histories) -> Histories:
+    """The events after a time."""
+    assert histories.times is not None
+    return histories.where(histories.times > begin)
+
+
 def _count(model: "Popularity", train: Histories, generator: torch.Generator) -> Mapping[str, float]:
     if model.config.window_days is not None:
         if train.times is None:
             raise FitError("popularity: window_days needs a log with times")
-        train = train.where(train.times > train.times.max() - round(model.config.window_days * 86_400))
+        begin = int(train.times.max()) - round(model.config.window_days * 86_400)
+        train = train.by_parts(partial(_since, begin))
     counts = torch.from_numpy(train.counts()).double() + model.config.smoothing
     model.log_share.copy_((counts / counts.sum()).log())
     return {}

@@ -1,6 +1,9 @@
 """XᵀX of a log: how many users took both of two items."""
 
+from collections.abc import Callable
+
 import numpy as np
+import scipy.sparse
 import torch
 
 from foldin.data import Histories
@@ -27,20 +30,28 @@ def gram_bytes(histories: Histories) -> float:
 
 
 def item_gram(
-    histories: Histories, device: torch.device | str = "cpu", values: Float32[Array, " events"] | None = None
+    histories: Histories,
+    device: torch.device | str = "cpu",
+    values: Callable[[Histories], Float32[Array, " events"] | None] = lambda _: None,
 ) -> Float[Tensor, "items items"]:
     """Co-occurrence counts of all pairs of items; float32, exact up to 2²⁴ users a pair.
 
-    With `values`, the entries of X at the events, sums of their products instead.
-
     Dense blocks through a matrix product where the log is dense enough for that to be faster, else a sparse product.
+
+    Args:
+        values: gives the entries of X at the events of some users, where the sums of their products are wanted instead.
     """
-    rows, n_items = histories.csr(values), histories.n_items
-    if _sparse(histories):
-        return torch.from_numpy((rows.T @ rows).toarray()).to(device)
-    gram = torch.zeros(n_items, n_items, device=device)
+    n_items, sparse = histories.n_items, _sparse(histories)
+    products: scipy.sparse.csr_matrix | None = None
+    gram = torch.zeros(0 if sparse else n_items, n_items, device=device)
     step = max(1, (64 << 20) // (4 * n_items))
-    for start in range(0, len(histories), step):
-        block = torch.from_numpy(rows[start : start + step].toarray()).to(device)
-        gram.addmm_(block.t(), block)
-    return gram
+    for part in histories.parts():
+        rows = part.csr(values(part))
+        if sparse:
+            product = rows.T @ rows
+            products = product if products is None else products + product
+            continue
+        for start in range(0, len(part), step):
+            block = torch.from_numpy(rows[start : start + step].toarray()).to(device)
+            gram.addmm_(block.t(), block)
+    return gram if products is None else torch.from_numpy(products.toarray()).to(device)

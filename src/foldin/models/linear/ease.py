@@ -106,7 +106,7 @@ def _solve(model: "EASE", train: Histories, generator: torch.Generator) -> Mappi
 
 def _inverse_by_items(model: "EASE", train: Histories, dtype: torch.dtype) -> Float[Tensor, "items items"]:
     """P from the Cholesky factor of XᵀX + λ I."""
-    gram = item_gram(train, model.device, event_weights(train, model.config.oldest)).to(dtype)
+    gram = item_gram(train, model.device, partial(event_weights, oldest=model.config.oldest)).to(dtype)
     gram.diagonal().add_(model.config.regularization)
     torch.linalg.cholesky(gram, out=gram)
     return torch.cholesky_inverse(gram)

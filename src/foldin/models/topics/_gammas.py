@@ -18,6 +18,10 @@ class Gammas:
     rate: Float[Array, "rows factors"]
     activity_rate: Float[Array, " rows"]
 
+    def rows(self, part: slice) -> "Gammas":
+        """Those of some users or items, sharing memory with these."""
+        return Gammas(self.shape[part], self.rate[part], self.activity_rate[part])
+
     @property
     def mean(self) -> Float[Array, "rows factors"]:
         return self.shape / self.rate

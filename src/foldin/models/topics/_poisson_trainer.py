@@ -48,36 +48,37 @@ class PoissonTrainer(Trainer[Histories]):
         model, ascent = self.model, self.model.config.ascent
         assert isinstance(ascent, CoordinateAscent)
         items = model.item_gammas()
-        if ascent.restart:
-            users = model.fold_in(train)
-        else:
-            if self.users is None:
-                self.users = model._prior_users(len(train), items.mean.sum(axis=0))
-            users = self.users
-        found = allocate(users.geometric, items.geometric, train)
-        bound = self.bound(users, items, float(np.log(found.rates).sum()))
-        if not ascent.restart:
-            model._update(users, found.users, items.mean.sum(axis=0), slice(None))
-        model._update(items, found.items, users.mean.sum(axis=0), slice(None))
+        item_sums, geometric = items.mean.sum(axis=0), items.geometric
+        if self.users is None and not ascent.restart:
+            self.users = model._prior_users(len(train), item_sums, on_disk=train.on_disk)
+        bound, first = 0.0, 0
+        expected, user_sums = np.zeros_like(geometric), np.zeros_like(item_sums)
+        for part in train.parts():
+            kept = None if self.users is None else self.users.rows(slice(first, first + len(part)))
+            users = model.fold_in(part) if kept is None else kept
+            found = allocate(users.geometric, geometric, part)
+            bound += float(np.log(found.rates).sum()) - float(users.mean.sum(axis=0) @ item_sums)
+            bound = self.with_side(bound, users)
+            if kept is not None:
+                model._update(kept, found.users, item_sums, slice(None))
+            expected += found.items
+            user_sums += users.mean.sum(axis=0)
+            first += len(part)
+        bound = self.with_side(bound, items)
+        model._update(items, expected, user_sums, slice(None))
         return {"elbo": bound / len(train)}
 
-    def bound(self, users: Gammas, items: Gammas, log_rates: float) -> float:
-        """E_q[log p(y, everything)] + H(q) in nats, with φ at its best for the gammas."""
+    def with_side(self, total: float, side: Gammas) -> float:
+        """`total` with the terms of one side in E_q[log p(y, θ, β, ξ, η)] + H(q) + Σ log y!, in nats."""
         model = self.model
         config, kappa = model.config, model.kappa()
-        total = log_rates - float(users.mean.sum(axis=0) @ items.mean.sum(axis=0))
         a, a1, mean = config.shape, config.activity_shape, config.activity_mean
-        for side in (users, items):
-            log_value, log_activity = psi(side.shape) - np.log(side.rate), psi(kappa) - np.log(side.activity_rate)
-            activity = kappa / side.activity_rate
-            total += float(np.sum(a * log_activity[:, None] - gammaln(a) + (a - 1.0) * log_value))
-            total -= float(activity @ side.mean.sum(axis=1))
-            total += float(
-                np.sum(a1 * np.log(a1 / mean) - gammaln(a1) + (a1 - 1.0) * log_activity - a1 / mean * activity)
-            )
-            total += gamma_entropy(side.shape, side.rate) + gamma_entropy(
-                np.full(len(activity), kappa), side.activity_rate
-            )
+        log_value, log_activity = psi(side.shape) - np.log(side.rate), psi(kappa) - np.log(side.activity_rate)
+        activity = kappa / side.activity_rate
+        total += float(np.sum(a * log_activity[:, None] - gammaln(a) + (a - 1.0) * log_value))
+        total -= float(activity @ side.mean.sum(axis=1))
+        total += float(np.sum(a1 * np.log(a1 / mean) - gammaln(a1) + (a1 - 1.0) * log_activity - a1 / mean * activity))
+        total += gamma_entropy(side.shape, side.rate) + gamma_entropy(np.full(len(activity), kappa), side.activity_rate)
         return total
 
     def stochastic(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:

@@ -94,7 +94,7 @@ class LDA(Components, PosteriorSampler, Recommender[LDAConfig]):
 
     def training_bytes(self, train: Histories) -> float:
         # Of users and of items: what is known, its logarithm or exponential, what is expected.
-        return 8.0 * self.config.n_components * 4.0 * (self.n_items + len(train))
+        return 8.0 * self.config.n_components * 4.0 * (self.n_items + max(map(len, train.parts())))
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
         return _Training(self)
@@ -181,9 +181,13 @@ class _Training(Trainer[Histories]):
         model = self.model
         topics = model.topics.numpy()
         bound = _dirichlet_bound(topics.T, model.eta)
-        of_users, sums = self._expected(train, _geometric(topics, 0))
+        geometric, sums = _geometric(topics, 0), np.zeros_like(topics)
+        for part in train.parts():
+            of_users, expected = self._expected(part, geometric)
+            bound += of_users
+            sums += expected
         topics[:] = model.eta + sums
-        return {"elbo": (bound + of_users) / len(train)}
+        return {"elbo": bound / len(train)}
 
     def _expected(
         self, users: Histories, geometric: Float[Array, "items topics"]

@@ -25,6 +25,7 @@ import torch
 from scipy.special import gammaln, psi
 
 from foldin.data import Histories
+from foldin.data.parts import new_array
 from foldin.inference import Bound
 from foldin.models.capability import Components, PosteriorSampler
 from foldin.models.contract import LEAST_SHARE, Recommender
@@ -87,7 +88,7 @@ class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFact
 
     def training_bytes(self, train: Histories) -> float:
         # Of users and of items: what is known, its logarithm or exponential, what is expected.
-        return 8.0 * self.config.n_components * 4.0 * (self.n_items + len(train))
+        return 8.0 * self.config.n_components * 4.0 * (self.n_items + max(map(len, train.parts())))
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
         return PoissonTrainer(self)
@@ -96,16 +97,18 @@ class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFact
         """Views of the model's own tensors."""
         return Gammas(self.item_shape.numpy(), self.item_rate.numpy(), self.item_activity_rate.numpy())
 
-    def _prior_users(self, users: int, item_sums: Float[Array, " factors"]) -> Gammas:
-        """What is thought of users of whom nothing is known."""
+    def _prior_users(self, users: int, item_sums: Float[Array, " factors"], *, on_disk: bool = False) -> Gammas:
+        """The gammas of users of whom nothing is known.
+
+        Args:
+            on_disk: whether they are mapped from a temporary file.
+        """
         size, config = (users, self.config.n_components), self.config
-        kappa = self.kappa()
-        activity_rate = np.full(users, kappa / config.activity_mean)
-        return Gammas(
-            np.full(size, config.shape),
-            (kappa / activity_rate)[:, None] + np.broadcast_to(item_sums, size),
-            activity_rate,
-        )
+        found = Gammas(*(new_array(shape, np.float64, on_disk=on_disk) for shape in (size, size, (users,))))
+        found.shape[:] = config.shape
+        found.activity_rate[:] = self.kappa() / config.activity_mean
+        np.add((self.kappa() / found.activity_rate)[:, None], item_sums, out=found.rate)
+        return found
 
     def _update(self, side: Gammas, shares: Array, other_sums: Float[Array, " factors"], rows: slice | Array) -> None:
         """The coordinate updates of one side: shape, rate, and the rate of its activity."""
