@@ -156,7 +156,7 @@ def log_from_table(
     _some(rows, report)
     everyone = rows
     item_codes, item_ids, rows, report = encode_ids(rows, columns.item, "item", report)
-    if rows is not everyone:  # some users may have had nothing but rows without an item
+    if rows is not everyone:  # some users may have had only rows without an item
         user_codes, users, rows, _ = encode_ids(rows, columns.user, "user", report)
     _some(rows, report)
     keys, times, report = order_keys(rows, columns, report, options.time_format)
@@ -209,7 +209,7 @@ def with_items(log: EventLog, items: pl.DataFrame, source: str, notes: Iterable[
 
 
 def _order(users: Array, keys: Array | None) -> Array:
-    """Events by user, then by key, then as in the file."""
+    """The order of events by user, then by key, then as in the file."""
     if keys is None or (keys[1:] >= keys[:-1]).all():
         return stable_argsort(users)
     by_key = stable_argsort(keys)

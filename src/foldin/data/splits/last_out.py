@@ -1,4 +1,4 @@
-"""Leave-last-out: the last item of each user is the test, the one before it validation."""
+"""Leave-last-out: the last item of each user is the test target, the one before it the validation target."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ __all__ = ["last_out"]
 
 
 def last_out(log: EventLog, *, min_events: int = 3) -> Split:
-    """Leave-last-out: the last item is the test, the one before it validation.
+    """Leave-last-out: the last item of each user is the test target, the one before it the validation target.
 
     The catalog is that of the whole log, as in the published tables: an item seen only as a target is ranked too.
 
@@ -26,7 +26,7 @@ def last_out(log: EventLog, *, min_events: int = 3) -> Split:
     histories = log.histories
     is_first = one_of_each(histories.pair_keys())  # of a user with an item: every event, unless items repeat
     items = histories.where(is_first)
-    # Of each event: how many items its user has taken until then, and the place of the latest of them, 1 for the last.
+    # For each event: the user's number of items so far, and the position of the latest of them from the end (1 is the last).
     so_far = np.cumsum(is_first) - np.repeat(items.offsets[:-1], histories.lengths)
     from_end = 1 + np.repeat(items.lengths, histories.lengths) - so_far
     train, before_test = histories.where(from_end > 2), histories.where(from_end > 1)

@@ -8,7 +8,7 @@ from foldin.tensors import Array, Float, Float32, Tensor
 
 __all__ = ["gram_bytes", "item_gram"]
 
-# Multiply-adds a second, measured on two cores: a dense product runs at some 8e10, a sparse one at some 2e8.
+# Ratio of multiply-adds per second, measured on two cores: about 8e10 of a dense product, about 2e8 of a sparse one.
 _DENSE_ADVANTAGE = 400
 
 
@@ -21,7 +21,7 @@ def _sparse(histories: Histories) -> bool:
 
 
 def gram_bytes(histories: Histories) -> float:
-    """Memory that `item_gram` needs at most, in bytes: the matrix, and the sparse product where it takes that way."""
+    """Memory that `item_gram` needs at most, in bytes: the matrix, and the sparse product if it is used."""
     dense = 4.0 * histories.n_items**2
     return dense + (8.0 * min(_pairs(histories), histories.n_items**2) if _sparse(histories) else 0.0)
 
@@ -29,11 +29,11 @@ def gram_bytes(histories: Histories) -> float:
 def item_gram(
     histories: Histories, device: torch.device | str = "cpu", values: Float32[Array, " events"] | None = None
 ) -> Float[Tensor, "items items"]:
-    """Co-occurrence counts of all pairs of items; float32, exact up to 2²⁴ users a pair.
+    """Co-occurrence counts of all pairs of items; float32, exact up to 2²⁴ users per pair.
 
-    With `values`, the entries of X at the events, sums of their products instead.
+    With `values`, the entries of X at the events, the result has sums of their products instead.
 
-    Dense blocks through a matrix product where the log is dense enough for that to be faster, else a sparse product.
+    Computed by matrix products of dense blocks if the log is dense enough for that to be faster, otherwise by a sparse product.
     """
     rows, n_items = histories.csr(values), histories.n_items
     if _sparse(histories):
