@@ -1,4 +1,4 @@
-"""Generative recommendation: a probabilistic model of what a user picks next, and new users folded in.
+"""Generative recommendation: probabilistic models of a user's next item, which fold in new users without retraining.
 
 import foldin
 
@@ -8,7 +8,7 @@ run.evaluation.summary()["ndcg@100"]
 run.recommend(["u1", "u7"], k=10)
 run.save("runs/films")
 
-At the top level a model's name is its configuration, which knows its class; the classes are in `foldin.models`.
+At the top level, the name of a model is its configuration class; the model classes themselves are in `foldin.models`.
 """
 
 import logging

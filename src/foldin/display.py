@@ -1,4 +1,4 @@
-"""How objects show themselves: a sentence, a table and notes, as text and as HTML in notebooks."""
+"""Representations of objects as text and as HTML in notebooks: a title, a table and notes."""
 
 import html
 from abc import ABC, abstractmethod
@@ -12,12 +12,12 @@ _NUMBERS = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Display:
-    """What is shown of an object.
+    """The representation of an object: a title, a table and notes.
 
     Args:
-        title: a line.
+        title: one line of text.
         head: names of the columns of a table; the first column is aligned to the left, the others to the right.
-        rows: its rows.
+        rows: rows of the table, a text for each column.
         notes: lines below the table.
     """
 
@@ -51,11 +51,11 @@ class Display:
 
 
 class Displayed(ABC):
-    """Shows itself in terminals and notebooks."""
+    """Base class of objects with a text representation in terminals and an HTML one in notebooks."""
 
     @abstractmethod
     def display(self) -> Display:
-        """What is shown."""
+        """The representation of the object."""
 
     def __repr__(self) -> str:
         return self.display().text()
@@ -75,7 +75,7 @@ def _cell(tag: str, at: int, text: str) -> str:
 
 
 def numbers(values: Iterable[float]) -> str:
-    """A few numbers in brackets, with four digits each; of many, the first and how many there are. One number stands alone."""
+    """Numbers in brackets with four digits each, of more than six the first six and their count; one number without brackets."""
     found = [float(one) for one in values]
     shown = ", ".join(f"{one:.4g}" for one in found[:_NUMBERS])
     if len(found) == 1:
@@ -84,7 +84,7 @@ def numbers(values: Iterable[float]) -> str:
 
 
 def estimate(entry: dict[str, float | None], places: int) -> tuple[str, str]:
-    """(mean, interval) of an entry of a summary; empty where there is none, ∞ where it is infinite."""
+    """(mean, interval) of an entry of a summary, as text: "∞" for an infinite mean, "" for a missing interval."""
     mean, low, high = entry["mean"], entry.get("low"), entry.get("high")
     return (
         "∞" if mean is None else f"{mean:,.{places}f}",

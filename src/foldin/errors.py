@@ -2,22 +2,22 @@
 
     FoldinError
     ├── DataError            a log, a catalog or a file of them cannot be used as it is
-    │   ├── FormatError      the file is not what its name or `--format` says, or is damaged
+    │   ├── FormatError      the file is not in the format that its name or `--format` states, or is damaged
     │   ├── ColumnError      a column is missing, ambiguous, or holds values of the wrong kind
-    │   ├── EmptyLogError    nothing is left to learn from
+    │   ├── EmptyLogError    no event is left to learn from
     │   └── DownloadError    a public data set could not be fetched or does not match its checksum
     ├── SplitError           a protocol cannot be applied to this log
     ├── ConfigError          a setting has a bad name or value
     │   ├── UnknownModelError a model that is not in service
-    │   └── CapacityError    what was asked for needs more memory than is free
+    │   └── CapacityError    the requested operation needs more memory than is free
     ├── ShapeError           arrays that must agree in size do not
     ├── UnknownItemError     an item id or title that is not in the catalog
     ├── UnknownUserError     a user id whose history is not known
     ├── RunError             a run directory is missing, unfinished, damaged or of another version
-    ├── FitError             training cannot go on (a loss that is not finite, a plan with no phases)
+    ├── FitError             training cannot continue (a loss that is not finite, a plan with no phases)
     ├── EventStoreError      the database of events cannot be reached, is full or is of a later version
-    │   └── IdempotencyError an idempotency key came with other events before
-    ├── OverloadedError      more requests are waiting than may wait
+    │   └── IdempotencyError an idempotency key was used before with other events
+    ├── OverloadedError      the queue of waiting requests is full
     └── MissingExtraError    an optional package is not installed
 
 All of them mean that the caller can correct the call; the command line prints the message on one line and exits with code 2.
@@ -55,7 +55,7 @@ class DataError(FoldinError):
 
 
 class FormatError(DataError):
-    """The file is not what its name or the stated format says, or is damaged."""
+    """The file is not in the stated format or that of its name, or is damaged."""
 
 
 class ColumnError(DataError):
@@ -63,7 +63,7 @@ class ColumnError(DataError):
 
 
 class EmptyLogError(DataError):
-    """Nothing is left to learn from."""
+    """No event is left to learn from."""
 
 
 class DownloadError(DataError):
@@ -99,11 +99,11 @@ class RunError(FoldinError):
 
 
 class FitError(FoldinError):
-    """Training cannot go on."""
+    """Training cannot continue."""
 
 
 class CapacityError(ConfigError):
-    """What was asked for needs more memory than is free."""
+    """The requested operation needs more memory than is free."""
 
 
 class EventStoreError(FoldinError):
@@ -111,11 +111,11 @@ class EventStoreError(FoldinError):
 
 
 class IdempotencyError(EventStoreError):
-    """An idempotency key came with other events before."""
+    """An idempotency key was used before with other events."""
 
 
 class OverloadedError(FoldinError):
-    """More requests are waiting than may wait."""
+    """The queue of waiting requests is full."""
 
 
 class MissingExtraError(FoldinError):

@@ -1,4 +1,4 @@
-"""Files: written atomically, verified on reading. Tensors are safetensors with a JSON object; nothing is unpickled."""
+"""Atomic writing and verified reading of files. Tensors are safetensors with a JSON object; nothing is unpickled."""
 
 import errno
 import json
@@ -28,10 +28,10 @@ FORMAT_VERSION = 2
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in its place: readers see the old or the new.
+    """Replace a file at once, so that readers see the old or the new content: `write` fills a temporary file beside `path`.
 
     Raises:
-        OSError: the place cannot be written to, or is a folder.
+        OSError: `path` cannot be written to, or is a folder.
     """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a folder; a file was expected", str(path))
@@ -52,7 +52,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """A text file in UTF-8, atomically."""
+    """Write a text file in UTF-8, atomically."""
 
     def write(part: Path) -> None:
         part.write_text(text, encoding="utf-8")
@@ -61,19 +61,19 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """A JSON object, indented, atomically."""
+    """Write a JSON object, indented, atomically."""
     write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Tensors with a JSON object beside them, atomically."""
+    """Write tensors with a JSON object beside them, atomically."""
     metadata = {"foldin": json.dumps({"format_version": FORMAT_VERSION, **about}, allow_nan=False)}
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_atomically(path, lambda part: safetensors.torch.save_file(flat, part, metadata))
 
 
 def written_by_foldin(path: Path) -> bool:
-    """Whether a file holds tensors that `write_tensors` wrote; its head alone is read."""
+    """Whether a file holds tensors that `write_tensors` wrote; only its header is read."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             return "foldin" in (file.metadata() or {})
@@ -85,7 +85,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """(tensors, the JSON object beside them).
 
     Raises:
-        RunError: the file is missing, damaged, not foldin's, or of another format version.
+        RunError: the file is missing, damaged, not written by foldin, or of another format version.
     """
     if not path.is_file():
         raise RunError(f"{path}: no such file")

@@ -1,4 +1,4 @@
-"""Memory: how much is free to this process, and a clear error before more than that is asked for."""
+"""Memory that this process can still use, and clear errors for allocations that exceed it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,9 +14,9 @@ __all__ = ["allocating", "building", "free_memory", "in_words", "lacks_memory", 
 
 _CGROUP = Path("/sys/fs/cgroup")
 _PROC = Path("/proc")
-_UNLIMITED = 1 << 60  # what version 1 of control groups writes where there is no limit is beyond this
+_UNLIMITED = 1 << 60  # version 1 of control groups writes a larger number where there is no limit
 _SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "Storage size calculation overflowed")
-# Functions that make a tensor of the size that they are given.
+# Functions that create a tensor of a given size.
 _MAKERS = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.arange}
 
 
@@ -29,7 +29,7 @@ def _number(path: Path) -> int | None:
 
 
 def _entry(path: Path, name: str) -> int | None:
-    """The kB of a line such as "MemAvailable:   123 kB", in bytes."""
+    """The value of a line such as "MemAvailable:   123 kB", in bytes; None if there is no such line."""
     try:
         lines = path.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
@@ -45,7 +45,7 @@ def _physical() -> int | None:
     available = _entry(_PROC / "meminfo", "MemAvailable")
     if available is not None:
         return available
-    try:  # macOS and others: what the machine has, for want of what is free
+    try:  # macOS and others: all memory of the machine, since the free memory is not known
         import os
 
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -54,7 +54,7 @@ def _physical() -> int | None:
 
 
 def _grouped() -> list[int]:
-    """What each control group above this process has left."""
+    """Bytes that each control group of this process leaves."""
     try:
         lines = (_PROC / "self" / "cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -80,7 +80,7 @@ def _grouped() -> list[int]:
 
 
 def _limited() -> list[int]:
-    """What the limits of the process (`ulimit -v`, `ulimit -d`) leave."""
+    """Bytes that the limits of the process (`ulimit -v`, `ulimit -d`) leave."""
     try:
         import resource
     except ImportError:  # Windows
@@ -96,7 +96,7 @@ def _limited() -> list[int]:
 def free_memory(device: str | torch.device = "cpu") -> int | None:
     """Bytes that this process can still use on a device; None where that cannot be known.
 
-    On the CPU the least of what the machine has available, what its control groups leave, and what its own limits leave.
+    On the CPU, the minimum of the machine's available memory and of what the process's control groups and limits leave.
     """
     device = torch.device(device)
     if device.type == "cuda":
@@ -107,7 +107,7 @@ def free_memory(device: str | torch.device = "cpu") -> int | None:
 
 
 def in_words(size: float) -> str:
-    """A number of bytes to read: "291 GB", "3.2 GB", "45 MB"."""
+    """A number of bytes as text, such as "291 GB", "3.2 GB" or "45 MB"."""
     for unit, scale in (("PB", 1e15), ("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if size >= scale:
             value = size / scale
@@ -116,14 +116,14 @@ def in_words(size: float) -> str:
 
 
 def require_memory(size: float, what: str, advice: str, device: str | torch.device = "cpu") -> None:
-    """Nothing when so many bytes are free.
+    """Raise an error unless `size` bytes are free.
 
     Args:
-        what: needs them, such as "EASE of 270,000 items".
+        what: what needs them, such as "EASE of 270,000 items".
         advice: what to do instead, a clause that begins in lower case.
 
     Raises:
-        CapacityError: they are not.
+        CapacityError: fewer bytes are free.
     """
     free = free_memory(device)
     if free is not None and size > free:
@@ -131,7 +131,7 @@ def require_memory(size: float, what: str, advice: str, device: str | torch.devi
 
 
 class _Building(TorchFunctionMode):
-    """Adds up the tensors that are made, and stops before one that no longer fits."""
+    """Adds up the sizes of created tensors, and raises an error before one that no longer fits."""
 
     def __init__(self, free: int, what: str, advice: str) -> None:
         super().__init__()
@@ -166,7 +166,7 @@ def _bytes_of(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str,
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """Whether NumPy, PyTorch or Python say with an error that memory they asked for was not there."""
+    """Whether an error of NumPy, PyTorch or Python means that memory could not be allocated."""
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
     )
@@ -174,10 +174,10 @@ def lacks_memory(error: BaseException) -> bool:
 
 @contextmanager
 def allocating(what: str, advice: str) -> Iterator[None]:
-    """What NumPy and PyTorch raise inside for want of memory, as one clear error.
+    """A context in which failed allocations of NumPy and PyTorch become one clear error.
 
     Raises:
-        CapacityError: memory that was asked for was not there.
+        CapacityError: memory could not be allocated.
     """
     try:
         yield
@@ -190,10 +190,10 @@ def allocating(what: str, advice: str) -> Iterator[None]:
 
 @contextmanager
 def building(what: str, advice: str, device: str | torch.device = "cpu") -> Iterator[None]:
-    """While tensors are made inside, a clear error instead of memory that is not there.
+    """A context in which creating a tensor that does not fit into memory is a clear error.
 
     Raises:
-        CapacityError: a tensor that does not fit beside those made before it.
+        CapacityError: a tensor does not fit beside those created before it.
     """
     free = free_memory(device)
     if free is None:

@@ -1,4 +1,4 @@
-"""What a training set is to the training loop, whatever its rows are: users with histories, pictures, items."""
+"""The interface of a training set for the training loop, whether its rows are histories of users, pictures or items."""
 
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -11,12 +11,12 @@ R = TypeVar("R", bound="Rows")
 
 @runtime_checkable
 class Rows(Protocol):
-    """A finite set of independent rows."""
+    """A finite sequence of independent rows."""
 
     def __len__(self) -> int: ...
 
     def select(self: R, which: Int64[Array, " chosen"]) -> R:
-        """The rows of these indices, in their order."""
+        """The rows at the given indices, in that order."""
         ...
 
     def rows(self: R, start: int, stop: int) -> R:
@@ -24,5 +24,5 @@ class Rows(Protocol):
         ...
 
     def fingerprint(self) -> str:
-        """A digest of everything that training reads of it."""
+        """A digest of everything that training reads."""
         ...

@@ -1,7 +1,7 @@
-"""Estimators with the conventions of scikit-learn, thin over `foldin.inference` (extra `sklearn`).
+"""Estimators with the conventions of scikit-learn: thin wrappers of `foldin.inference` (extra `sklearn`).
 
-They fit into pipelines, grid searches and cross-validation: parameters in the constructor, what is learned with an underscore
-behind its name, `random_state` for what is drawn.
+They work in pipelines, grid searches and cross-validation: parameters are arguments of the constructor, names of learned
+attributes end with an underscore, and `random_state` seeds all draws.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ __all__ = ["FactorAnalysis", "GaussianMixture"]
 
 
 def _generator(random_state: Any) -> np.random.Generator:
-    """A generator that is a function of what scikit-learn calls a random state."""
+    """A NumPy generator seeded by a `random_state` of scikit-learn."""
     return np.random.default_rng(check_random_state(random_state).randint(0, 2**31 - 1, size=4).tolist())
 
 
@@ -34,7 +34,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         n_components: number of Gaussians.
         covariance: "full", "tied", "diagonal" or "spherical".
         floor: least variance in any direction, as a share of that within the clusters that EM begins with.
-        n_init: number of starts, of which the one with the highest likelihood counts.
+        n_init: number of starts, of which the one with the highest likelihood is kept.
         max_iter: maximum number of iterations.
         tol: gain in nats per point below which EM has converged.
         random_state: seed, or generator, of the starts.

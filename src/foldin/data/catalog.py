@@ -76,7 +76,7 @@ class Catalog:
 
     @cached_property
     def _by_title(self) -> dict[str, int]:
-        # Two items of one title: the more popular is meant. Reversed by count, so that the last writer wins.
+        # Of two items with one title, the more popular is meant: in ascending order of counts, it overwrites the other.
         order = np.argsort(self.table["count"].to_numpy(), kind="stable")
         return {self.titles[i].casefold(): int(i) for i in order}
 

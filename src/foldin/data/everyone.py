@@ -1,4 +1,4 @@
-"""All users of a table of events that lists are asked for, also those without an event that can be used."""
+"""All users of a table of events for which lists are requested, including users without a usable event."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ class Everyone:
     Args:
         users: external ids, sorted.
         user_type: type of the ids in the table.
-        histories: history of each user over a catalog; empty if no event can be used.
+        histories: history of each user over a catalog; empty if the user has no usable event.
         unknown_events: number of ignored events, whose items are not in the catalog.
         unknown_items: number of those items.
         without_events: number of users with an empty history.
@@ -44,10 +44,10 @@ class Everyone:
 
 
 def everyone_of_file(file: Path, reading: ReadOptions, catalog: Catalog) -> Everyone:
-    """The users of a file, read as a log was, as far as the file has the columns for that.
+    """The users of a file, read with the options of an earlier log as far as the file has the columns for them.
 
     Raises:
-        DataError: the file cannot be read, or has no id of a user.
+        DataError: the file cannot be read, or contains no user id.
     """
     with open_table(file) as (lazy, _):
         options, column = _asked(lazy, reading, str(file))
@@ -55,10 +55,10 @@ def everyone_of_file(file: Path, reading: ReadOptions, catalog: Catalog) -> Ever
 
 
 def everyone_of_frame(table: pl.DataFrame, reading: ReadOptions, catalog: Catalog) -> Everyone:
-    """The users of a table, read as a log was, as far as the table has the columns for that.
+    """The users of a table, read with the options of an earlier log as far as the table has the columns for them.
 
     Raises:
-        DataError: the table cannot be read, or has no id of a user.
+        DataError: the table cannot be read, or contains no user id.
     """
     where = "the table of users"
     options, column = _asked(table.lazy(), reading, where)

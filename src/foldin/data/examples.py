@@ -21,7 +21,7 @@ class Examples:
         values: (rows, …); pictures as uint8 from 0 to 255, codes as int64, or floating-point numbers.
 
     Raises:
-        ShapeError: `values` is no tensor, or has fewer than two dimensions.
+        ShapeError: `values` is not a tensor, or has fewer than two dimensions.
     """
 
     values: Tensor

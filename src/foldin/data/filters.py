@@ -17,7 +17,7 @@ from foldin.tensors import Array, Bool
 
 __all__ = ["Condition", "Filters", "conditions", "conditions_of"]
 
-Value = str | bool | int | float  # of a feature, in the type of its column
+Value = str | bool | int | float  # value of a feature, in the type of its column
 _SEPARATOR = "|"  # MovieLens': 'Comedy|Drama' is a film of both genres
 _KINDS = {"number": "numbers", "truth": "true and false", "text": "text", "other": "neither text nor numbers"}
 
@@ -115,7 +115,7 @@ class Filters:
         return found
 
     def _of(self, name: str) -> pl.DataFrame:
-        """(at, value): the values of each item; a text of several is there whole and in parts."""
+        """A table (at, value) of the values of each item; a text with several values is listed whole and in parts."""
         if name not in self._values:
             column = self._table[name]
             if isinstance(column.dtype, pl.Array):
@@ -173,7 +173,7 @@ def conditions(text: str, where: str) -> dict[str, Condition]:
         where: source of the text, for messages.
 
     Raises:
-        ConfigError: the text is no JSON, or JSON of another structure.
+        ConfigError: the text is not JSON, or JSON of another structure.
     """
     try:
         found = json.loads(text)
@@ -186,10 +186,10 @@ def conditions_of(found: Any, where: str) -> dict[str, Condition]:
     """Conditions by feature, from mappings such as `{"genres": {"any_of": ["Comedy"]}}`.
 
     Args:
-        where: how errors call them.
+        where: source of the mappings, for messages.
 
     Raises:
-        ConfigError: another structure.
+        ConfigError: the mappings have another structure.
     """
     names = [field.name for field in fields(Condition)]
     made = {}

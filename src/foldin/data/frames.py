@@ -1,6 +1,7 @@
-"""Tables of other libraries: pandas, Polars, PyArrow and any with the Arrow stream interface. What comes in goes out.
+"""Tables of pandas, Polars, PyArrow and others with the Arrow stream interface; results are tables of the same library.
 
-Inside foldin a table is one of Polars. pandas is converted through PyArrow where that is installed, else column by column.
+Inside foldin, all tables are Polars tables. pandas tables are converted through PyArrow if it is installed, otherwise column
+by column.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ _STORED = {kind.__name__: kind for kind in _NUMBERS}
 
 @dataclass(frozen=True, kw_only=True)
 class FrameStyle:
-    """How a caller's tables look, so that results look alike.
+    """The library and the id types of a caller's tables, which results have too.
 
     Args:
         library: `polars`, or another that narwhals knows, such as `pandas` or `pyarrow`.
@@ -34,12 +35,12 @@ class FrameStyle:
     item: Any = field(default_factory=pl.String)
 
     def as_dict(self) -> dict[str, str]:
-        """The style as JSON."""
+        """The style as a JSON object."""
         return {"library": self.library, "user": _type_name(self.user), "item": _type_name(self.item)}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, str]) -> "FrameStyle":
-        """The style of `as_dict`; ids of a type that is not known here are text."""
+        """The style that `as_dict` returned; ids of an unknown type become text."""
         user, item = (_STORED.get(stored.get(role, ""), pl.String)() for role in ("user", "item"))
         return cls(library=str(stored.get("library", "polars")), user=user, item=item)
 
@@ -58,7 +59,7 @@ class FrameStyle:
         try:
             return nw.from_arrow(table, backend=backend).to_native()
         except ImportError:
-            pass  # without PyArrow, by lists
+            pass  # without PyArrow, columns are converted through lists
         try:
             return nw.from_dict(table.to_dict(as_series=False), backend=backend).to_native()
         except ImportError as error:
@@ -71,7 +72,7 @@ def _type_name(kind: Any) -> str:
 
 
 def _of_type(ids: pl.Series, kind: Any) -> pl.Series:
-    """Text ids as values of a type; as text where an id has no value of that type."""
+    """Text ids as values of a type; unchanged if any id has no value of that type."""
     try:
         return ids.cast(kind)
     except pl.exceptions.PolarsError:
@@ -82,13 +83,13 @@ def is_frame(one: object) -> bool:
     """Whether an object is a table of a library that narwhals knows, or has the Arrow stream interface.
 
     Raises:
-        DataError: a table in which two columns have one name.
+        DataError: two columns of the table have one name.
     """
     return _table(one) is not None
 
 
 def _table(one: object) -> Any:
-    """The object as narwhals has it; None for one that is no table."""
+    """The object as a narwhals table; None if it is not a table."""
     try:
         found = nw.from_native(one, pass_through=True, allow_series=True)
     except nw.exceptions.DuplicateError as error:
@@ -108,10 +109,10 @@ def to_polars(frame: object, what: str = "the table") -> tuple[pl.DataFrame, str
     A lazy table is collected. The index of a pandas table is left out, unless its levels have names: then they are columns.
 
     Args:
-        what: how errors call it.
+        what: name of the table, for messages.
 
     Raises:
-        DataError: no table, no column, or two columns of one name.
+        DataError: `frame` is not a table, has no columns, or has two columns of one name.
     """
     found = _table(frame)
     if found is None:
@@ -122,7 +123,7 @@ def to_polars(frame: object, what: str = "the table") -> tuple[pl.DataFrame, str
     if isinstance(found, nw.LazyFrame):
         found = found.collect("polars")
     library = str(found.implementation.value)
-    # narwhals tells the library, mypy does not know its type: `frame` is a table of pandas here.
+    # `frame` is a pandas table here, as narwhals reports and mypy cannot know.
     if found.implementation.is_pandas_like() and any(name is not None for name in frame.index.names):  # type: ignore[attr-defined]
         found = nw.from_native(frame.reset_index(), eager_only=True)  # type: ignore[attr-defined]
     names = found.columns
@@ -138,7 +139,7 @@ def to_polars(frame: object, what: str = "the table") -> tuple[pl.DataFrame, str
 
 
 def _column(column: "nw.Series[Any]") -> pl.Series:
-    """A column without the help of PyArrow: simple numbers at once, other values one by one, numbers beside text as text."""
+    """A column, converted without PyArrow: numeric arrays at once, other values one by one, mixtures as text."""
     values = column.to_native()
     if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iufb":
         return pl.Series(column.name, values.to_numpy())

@@ -21,7 +21,7 @@ from foldin.tensors import Array, Bool, Float32, Int, Int32, Int64, Tensor, UInt
 
 __all__ = ["Histories"]
 
-# What may stand beside the item of each event, and its type.
+# Optional attributes of each event, and their types.
 _BESIDE = {"times": np.int64, "kinds": np.uint8, "values": np.float32}
 
 
@@ -83,7 +83,7 @@ class Histories:
         """Histories of the given item indices: a list or an array of whole numbers for each user, oldest first.
 
         Raises:
-            ShapeError: an entry is no whole number, an index is out of range, or `lists` is a single history; the message
+            ShapeError: an entry is not a whole number, an index is out of range, or `lists` is a single history; the message
                 gives the history.
         """
         count_of(n_items, "n_items", least=0)
@@ -250,7 +250,7 @@ class Histories:
         """The same users in another catalog: item `i` becomes `new[i]`; events with `new[i] < 0` are dropped.
 
         Raises:
-            ShapeError: `new` has another size, no whole numbers, or an index outside the new catalog.
+            ShapeError: `new` has another size, other values than whole numbers, or an index outside the new catalog.
         """
         if new.dtype.kind != "i" or new.shape != (self.n_items,):
             raise ShapeError(
@@ -347,7 +347,7 @@ class Histories:
 
 
 def _history(values: Any, what: str) -> Int64[Array, " history"]:
-    # The usual kinds first: there are as many of them as users.
+    # The usual types first, since there is one history for each user.
     plain = isinstance(values, np.ndarray) or (type(values) in (list, tuple) and set(map(type, values)) == {int})
     try:
         array = np.asarray(values, dtype=None if isinstance(values, np.ndarray) else np.int64) if plain else None

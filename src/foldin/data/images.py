@@ -19,7 +19,7 @@ from foldin.errors import DataError
 __all__ = ["IMAGES", "Pictures", "PublicPictures", "load_pictures", "read_idx"]
 
 _BYTES = 0x08
-_MOST = 1 << 33  # bytes of pictures
+_MOST = 1 << 33  # maximum size of the pictures of a file, in bytes
 _PARTS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 

@@ -1,4 +1,4 @@
-"""Indices: those that callers give are checked (other types are refused instead of being cast silently); ranges of them."""
+"""Checks of indices that callers give (other types are refused instead of being cast silently), and ranges of indices."""
 
 import operator
 from collections.abc import Iterable
@@ -11,8 +11,8 @@ from foldin.tensors import Array, Int64
 
 __all__ = ["Indices", "check_indices", "count_of", "gather_ranges", "whole_numbers"]
 
-# Whole numbers (a list, a range, a set, an array, a tensor), or a mask of booleans with an entry for each of all. What is
-# given is checked here, by value: a type of its elements would promise more than a caller's list keeps.
+# Whole numbers (a list, a range, a set, an array or a tensor), or a boolean mask with an entry for each element. The type is
+# `Any` because values are checked here at run time: an annotated element type would not be guaranteed for a caller's list.
 Indices = Any
 
 

@@ -24,10 +24,10 @@ class KnownUsers:
 
     Args:
         ids: external ids, as text, each once.
-        histories: of each of them, over the catalog of a model.
+        histories: history of each of these users, over the catalog of a model.
 
     Raises:
-        ShapeError: not a history for each id.
+        ShapeError: the numbers of ids and of histories differ.
     """
 
     ids: pl.Series
@@ -60,10 +60,10 @@ class KnownUsers:
 
     @classmethod
     def of_table(cls, table: pl.DataFrame, n_items: int) -> "KnownUsers":
-        """The users of `table`.
+        """The users of a table as returned by the method `table`.
 
         Raises:
-            ShapeError: an item outside a catalog of that size.
+            ShapeError: an item is outside a catalog of that size.
         """
         lengths = table["items"].list.len().fill_null(0).to_numpy()
         times = table["times"].explode().drop_nulls() if "times" in table.columns else None
@@ -96,7 +96,7 @@ class KnownUsers:
         """The given users, in the given order.
 
         Raises:
-            UnknownUserError: an id that is not known (the message lists up to five).
+            UnknownUserError: an id is not known (the message lists up to five).
         """
         if isinstance(users, str | bytes):
             raise UnknownUserError(f"a list of ids was expected, not {users!r}")
@@ -113,12 +113,12 @@ class KnownUsers:
 
 
 def _plain(histories: Histories) -> Histories:
-    """Without kinds and values, which no model reads."""
+    """The histories without kinds and values, which no model reads."""
     return replace(histories, kinds=None, values=None)
 
 
 def _everything(held: HeldOut) -> Histories:
-    """What is known of held-out users: the events that were shown and the targets, oldest first where there are times."""
+    """All events of held-out users: those that a model may see and the targets, oldest first if they have times."""
     events = _plain(held.seen).followed_by(_plain(held.targets))
     if events.times is None:
         return events
@@ -127,7 +127,7 @@ def _everything(held: HeldOut) -> Histories:
 
 
 def _stacked(parts: list[Histories]) -> Histories:
-    """The users of all parts, one part after the other; with times where all parts that have events have them."""
+    """The users of all parts, one part after the other; with times if all parts have them."""
     starts = np.cumsum([0, *(part.n_events for part in parts)])
     offsets = [part.offsets[:-1] + start for part, start in zip(parts, starts, strict=False)]
     times = [part.times for part in parts]

@@ -1,4 +1,4 @@
-"""Diffusion as functions of a denoiser: noise schedules, samplers, the likelihood along the flow, the bound."""
+"""Diffusion as functions of a denoiser: noise schedules, samplers, the likelihood by the probability flow, the bound."""
 
 from foldin.diffusion.bound import DiffusionBound, log_gaussian, reverse_kl
 from foldin.diffusion.flow import log_likelihood_by_flow

@@ -1,4 +1,4 @@
-"""The terms of a diffusion's bound: the KL between two Gaussians, and the likelihood of the last step."""
+"""Terms of the bound of a diffusion: the KL between two Gaussians, and the log-likelihood of the last reverse step."""
 
 import math
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from foldin.tensors import Float, Shaped, Tensor
 __all__ = ["DiffusionBound", "log_gaussian", "reverse_kl"]
 
 _LOG_2_PI = math.log(2 * math.pi)
-_HALF_BIN = 1.0 / 255.0  # of a level in [−1, 1]
+_HALF_BIN = 1.0 / 255.0  # half the width of a level's bin in [−1, 1]
 _LEAST = 1e-12
 
 
 @dataclass(frozen=True)
 class DiffusionBound:
-    """The bound's terms of each row, in nats: −log p(x) ≤ `prior + steps − reconstruction`.
+    """Terms of the bound of each example, in nats: −log p(x) ≤ `prior + steps − reconstruction`.
 
     Args:
         prior: L_T.
-        each: L_t−1 for t = 2 … T; with fewer draws than that, estimates of the sums over so many equal parts of 2 … T.
+        each: L_t−1 for t = 2 … T; with fewer draws, an estimate of the sum of L_t−1 over each of as many equal parts of 2 … T.
         reconstruction: −L_0 = log p(x_0 | x_1).
     """
 
@@ -30,12 +30,12 @@ class DiffusionBound:
 
     @property
     def steps(self) -> Float[Tensor, " rows"]:
-        """Σ_{t>1} L_t−1."""
+        """Σ_{t>1} L_t−1 of each example, in nats."""
         return self.each.sum(dim=1)
 
     @property
     def bound(self) -> Float[Tensor, " rows"]:
-        """On log p(x)."""
+        """Lower bound on log p(x) of each example, in nats."""
         return self.reconstruction - self.prior - self.steps
 
 
@@ -45,14 +45,14 @@ def reverse_kl(
     other: Float[Tensor, "rows *shape"],
     other_log_variance: Float[Tensor, "..."],
 ) -> Float[Tensor, " rows"]:
-    """KL(N(mean, σ²) ‖ N(other, σ'²)) of each row, in nats, summed over its values."""
+    """KL(N(mean, σ²) ‖ N(other, σ'²)) of each example, in nats, summed over its values."""
     log_ratio = other_log_variance - log_variance
     each = 0.5 * (log_ratio + torch.exp(-log_ratio) + (mean - other).square() * torch.exp(-other_log_variance) - 1.0)
     return each.flatten(1).sum(dim=1)
 
 
 def _log_normal_cdf_difference(above: Tensor, below: Tensor) -> Tensor:
-    """log(Φ(above) − Φ(below)) by the smaller tail, above > below."""
+    """log(Φ(above) − Φ(below)) for above > below, computed in the smaller tail and no less than log 10⁻¹²."""
     flip = below + above > 0
     high, low = torch.where(flip, -below, above), torch.where(flip, -above, below)
     return torch.log((torch.special.ndtr(high) - torch.special.ndtr(low)).clamp(min=_LEAST))
@@ -64,10 +64,16 @@ def log_gaussian(
     mean: Float[Tensor, "rows *shape"],
     log_variance: Float[Tensor, "..."],
 ) -> Float[Tensor, " rows"]:
-    """log p(x_0 | x_1) of each row, in nats, summed over its values.
+    """log p(x_0 | x_1) of each example, in nats, summed over its values.
 
-    For whole numbers 0–255 of type uint8 the Gaussian over [−1, 1] integrated over the level's bin, the outer bins to infinity,
-    none less than 10⁻¹² (as in the authors' code); for floats its density.
+    For whole numbers 0–255 of type uint8, the probability of each level's bin in [−1, 1] under the Gaussian, with the outer bins
+    extending to infinity and no probability below 10⁻¹² (as in the authors' code); for floats, the Gaussian's density.
+
+    Args:
+        values: x_0 as whole numbers or floats.
+        clean: x_0 on the scale of the Gaussian: [−1, 1] for whole numbers.
+        mean: of the Gaussian.
+        log_variance: of the Gaussian.
 
     Source: ho2020, eq. 13.
     """

@@ -1,17 +1,17 @@
-"""The likelihood of a diffusion along its deterministic sampler, by the change of variables.
+"""The likelihood of a diffusion by the change of variables along its deterministic sampler, the probability flow.
 
 With y = x / √ᾱ, s = √((1 − ᾱ) / ᾱ) and ε̂ = (y − x̂_0) / s the probability flow is
 
     dy/ds = ε̂,   d log p(y)/ds = −tr ∂ε̂/∂y
 
-tr ∂ε̂/∂y falls as d/s, d the number of values, where there is little left but noise, and s may grow thirtyfold in the last step: a
-rule that takes the trace for a straight line in s is many nats off. Two forms of the same equations have nothing so steep:
+Where almost only noise is left, tr ∂ε̂/∂y falls as d/s, with d the number of values, and s may grow thirtyfold in the last step: a
+rule that takes the trace as linear in s is many nats off. Two forms of the same equations avoid such steep changes:
 
     s ≤ 1   in the angle θ = arctan s:   dx/dθ = v̂ = √ᾱ ε̂ − √(1−ᾱ) x̂_0,   d log p(x)/dθ = −tr ∂v̂/∂x
     s > 1   dy/ds = ε̂,                   d log p(y)/d log s = −s tr ∂ε̂/∂y
 
-v̂ is flat for data of unit variance, s tr ∂ε̂/∂y where the noise covers the data. Above s = 1 the angle would divide the error of a
-network that says ε̂ by √ᾱ, which the second form does not.
+v̂ is nearly constant for data of unit variance, and s tr ∂ε̂/∂y is where noise dominates the data. Above s = 1 the form in θ would
+divide the error of a network that predicts ε̂ by √ᾱ; the second form does not.
 
 Source: song2021b, eqs. 39–40; song2021, eq. 14 (the flow in y and s); salimans2022, appendix D (the flow in θ).
 """
@@ -41,26 +41,26 @@ def log_likelihood_by_flow(
     probes: int | None = 1,
     prior: Callable[[Tensor], Tensor] | None = None,
 ) -> Float[Tensor, " rows"]:
-    """log p(x_1) of each row in nats: the density of what the deterministic sampler makes of x_T drawn from the prior.
+    """log p(x_1) of each example, in nats: the density of the deterministic sampler's output when x_T is drawn from the prior.
 
-    Both ends differ from those of the data. x_1 is the data with the first step's noise, √ᾱ_1 x_0 + √(1−ᾱ_1) ε. At the other end
-    the sampler begins with N(0, I), not with the noisy data's own distribution p_T. Under an exact denoiser the result is
-    log p(x_1) + log N(x_T; 0, I) − log p_T(x_T), on average KL(p_T ‖ N(0, I)) too low. That is small where √ᾱ_T is: below 10⁻⁴
-    for the cosine, .006 for the linear schedule of 1,000 steps. A `linear_variance` that ends far from 1 needs a `prior`.
+    Neither end of the flow is exactly the data's. x_1 is the data with the noise of the first step, √ᾱ_1 x_0 + √(1−ᾱ_1) ε. At the
+    other end the sampler begins with N(0, I) rather than with the distribution p_T of the noisy data. Under an exact denoiser the
+    result is log p(x_1) + log N(x_T; 0, I) − log p_T(x_T), on average KL(p_T ‖ N(0, I)) too low. That is small where √ᾱ_T is:
+    below 10⁻⁴ for the cosine, .006 for the linear schedule of 1,000 steps. A `linear_variance` ending far from 1 needs a `prior`.
 
-    Heun's rule for the flow and the trapezoid rule for the traces, so that the error falls as the square of the number of steps.
+    The flow is solved by Heun's rule and the traces are integrated by the trapezoid rule: the error is O(1 / number of steps²).
 
     Args:
-        denoise: differentiable in x.
+        denoise: the denoiser, differentiable in x.
         x: x_1.
-        generator: of the probes.
-        steps: rising, from 1 to T; all of them when None.
-        probes: Rademacher vectors for each trace, which Hutchinson's estimator is unbiased with, and so is the result; None
-            takes the trace exactly, with as many products as a row has values.
-        prior: log-density of x_T of each row, in nats; that of N(0, I) when None.
+        generator: source of the probes.
+        steps: rising steps from 1 to T; all steps when None.
+        probes: number of Rademacher vectors per trace, for Hutchinson's estimator, which is unbiased, as is then the result; None
+            computes the trace exactly, with as many vector products as an example has values.
+        prior: log-density of x_T of each example, in nats; that of N(0, I) when None.
 
     Raises:
-        ConfigError: steps that do not rise from 1 to T, or fewer than one probe.
+        ConfigError: the steps do not rise from 1 to T, or `probes` is less than 1.
     """
     times = list(range(1, schedule.steps + 1)) if steps is None else list(steps)
     if len(times) < 2 or times[0] != 1 or times[-1] != schedule.steps or any(b <= a for a, b in pairwise(times)):
@@ -112,7 +112,7 @@ def log_likelihood_by_flow(
         at_last = -0.5 * last.double().square().flatten(1).sum(dim=1) - 0.5 * values * math.log(2 * math.pi)
     else:
         at_last = prior(last).double()
-    # From the density of x_T to that of y_T, along the flow to y_1, and to x_1.
+    # From the density of x_T to that of y_T, then along the flow to y_1, then to x_1.
     return (at_last + values * math.log(signal[-1] / signal[1]) + change).to(x.dtype)
 
 
@@ -122,7 +122,7 @@ def _velocity(noise: Tensor, y: Tensor, signal: float, s: float) -> Tensor:
 
 
 def _trace(of: Tensor, by: Tensor, generator: torch.Generator, probes: int | None) -> Float[Tensor, " rows"]:
-    """tr ∂of/∂by of each row, estimated with so many probes, or exactly when None."""
+    """tr ∂of/∂by of each example, estimated with `probes` random vectors, or exact when None."""
     found = by.new_zeros(len(by))
     if probes is None:
         flat = of.flatten(1)

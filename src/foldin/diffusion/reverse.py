@@ -1,4 +1,4 @@
-"""The deterministic reverse process of a diffusion as numbers: x_s = p x̂_0(x_t) + q x_t, step by step."""
+"""Coefficients of the deterministic reverse process of a diffusion: x_s = p x̂_0(x_t) + q x_t for each step."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ __all__ = ["Coefficients", "coefficients"]
 
 @dataclass(frozen=True)
 class Coefficients:
-    """One step: at t, x becomes `of_clean` · x̂_0 + `of_now` · x."""
+    """Coefficients of the step from t: x becomes `of_clean` · x̂_0 + `of_now` · x."""
 
     t: int
     of_clean: float
@@ -20,7 +20,11 @@ class Coefficients:
 
 
 def coefficients(schedule: NoiseSchedule, steps: int | None) -> list[Coefficients]:
-    """Of every step's posterior mean (None), or of so many steps of DDIM with η = 0, from T down; the last one gives x̂_0.
+    """Coefficients of each step, from T down; the last step gives x̂_0.
+
+    Args:
+        schedule: noise of the steps.
+        steps: number of steps of DDIM with η = 0; None for the posterior mean of every step.
 
     Source: ho2020, eq. 7; song2021, eq. 12: √ᾱ_s x̂_0 + √(1−ᾱ_s) (x_t − √ᾱ_t x̂_0) / √(1−ᾱ_t).
     """

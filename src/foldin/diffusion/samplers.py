@@ -1,7 +1,7 @@
 """From noise to data: samplers of a diffusion as functions of a denoiser.
 
-A denoiser says, for x_t and t ≥ 1, what x_0 it expects: `(x_t, t) → Denoised(clean, log variance of the step or None)`. All
-take x at the first of their steps and give x_0. A sampler of few steps is given them: `evenly(T, n)`.
+A denoiser predicts x_0 from x_t and t ≥ 1: `(x_t, t) → Denoised(clean, log variance of the step or None)`. Every sampler takes x
+at the first of its steps and returns x_0. A sampler that skips steps takes the list of its steps, such as `evenly(T, n)`.
 """
 
 import math
@@ -29,7 +29,7 @@ __all__ = [
 
 
 class Denoised(NamedTuple):
-    """What a denoiser says of x_t: the x_0 it expects, and the log variance of x_t−1 where that is learned."""
+    """Output of a denoiser for x_t: its prediction of x_0, and the log variance of x_t−1 where that is learned."""
 
     clean: Float[Tensor, "rows *shape"]
     log_variance: Float[Tensor, "rows *shape"] | None = None
@@ -42,7 +42,7 @@ def evenly(steps: int, n: int) -> list[int]:
     """n of the steps 1 … `steps`, evenly spaced, from the last to the first.
 
     Raises:
-        ConfigError: fewer than one, or more than there are.
+        ConfigError: n is less than 1 or larger than `steps`.
     """
     if not 1 <= n <= steps:
         raise ConfigError(f"{n} of {steps} steps: between 1 and {steps} were expected")
@@ -50,19 +50,21 @@ def evenly(steps: int, n: int) -> list[int]:
 
 
 def evenly_in_snr(schedule: NoiseSchedule, n: int) -> list[int]:
-    """n steps from T to 1, no two alike, nearest to even spacing in the log of the signal-to-noise ratio; for `dpm_solver`.
+    """n different steps from T down to 1, as evenly spaced in the log of the signal-to-noise ratio as possible.
+
+    The usual steps of `dpm_solver`.
 
     Source: lu2022, section 3.4.
 
     Raises:
-        ConfigError: fewer than one, or more than there are.
+        ConfigError: n is less than 1 or larger than T.
     """
     evenly(schedule.steps, n)
     log_snr = np.log(schedule.snr[1:])
     found: list[int] = []
     for place, at in enumerate(np.linspace(log_snr[-1], log_snr[0], n)):
         below = found[-1] - 1 if found else schedule.steps
-        found.append(int(np.clip(np.abs(log_snr - at).argmin() + 1, n - place, below)))  # room for those to come
+        found.append(int(np.clip(np.abs(log_snr - at).argmin() + 1, n - place, below)))  # room for later steps
     return found
 
 
@@ -82,16 +84,16 @@ def ancestral(
     *,
     variance: str = "small",
 ) -> Float[Tensor, "rows *shape"]:
-    """x_T → x_0 by every step's x_t−1 ~ N(μ̃_t(x̂_0, x_t), σ_t² I); the last step adds no noise.
+    """x_0, drawn from x = x_T by x_t−1 ~ N(μ̃_t(x̂_0, x_t), σ_t² I) over all steps; the last step adds no noise.
 
     Args:
-        variance: small: β̃_t, the best where the data is one point; large: β_t, the best where it is N(0, I). Where the
-            denoiser says a variance of its own, that is taken.
+        variance: σ_t², unless the denoiser gives a variance: `small` for β̃_t, optimal for data that is a single point; `large`
+            for β_t, optimal for data from N(0, I).
 
     Source: ho2020, algorithm 2 and section 3.2.
 
     Raises:
-        ConfigError: another variance.
+        ConfigError: an unknown variance.
     """
     if variance not in ("small", "large"):
         raise ConfigError(f"variance = {variance!r}: small or large was expected")
@@ -117,14 +119,14 @@ def ddim(
     *,
     eta: float = 0.0,
 ) -> Float[Tensor, "rows *shape"]:
-    """x at `steps[0]` → x_0 over these falling steps: deterministic at η = 0, `ancestral` at η = 1 and all steps.
+    """x_0 from x at `steps[0]`, over falling steps: deterministic at η = 0, and `ancestral` at η = 1 over all steps.
 
     x_s = √ᾱ_s x̂_0 + √(1 − ᾱ_s − σ²) ε̂ + σ z,   σ² = η² (1 − ᾱ_s) / (1 − ᾱ_t) · (1 − ᾱ_t / ᾱ_s)
 
     Source: song2021, eqs. 12 and 16.
 
     Raises:
-        ConfigError: steps that do not fall, or noise without a generator.
+        ConfigError: the steps do not fall, or η > 0 without a generator.
     """
     _check_steps(steps, schedule)
     if eta > 0 and generator is None:
@@ -134,7 +136,7 @@ def ddim(
         clean = denoise(x, _rows(now, x)).clean
         a, b = float(alpha_bar[now]), float(alpha_bar[then])
         sigma = eta * math.sqrt((1.0 - b) / (1.0 - a) * (1.0 - a / b))
-        # ε̂ = (x − √ᾱ_t x̂_0) / √(1−ᾱ_t), put in.
+        # With ε̂ = (x − √ᾱ_t x̂_0) / √(1−ᾱ_t) inserted.
         kept = math.sqrt(max(0.0, 1.0 - b - sigma**2) / (1.0 - a))
         x = torch.add(clean * (math.sqrt(b) - kept * math.sqrt(a)), x, alpha=kept)
         if sigma > 0 and generator is not None:
@@ -145,14 +147,14 @@ def ddim(
 def dpm_solver(
     denoise: Denoise, schedule: NoiseSchedule, x: Float[Tensor, "rows *shape"], steps: Sequence[int]
 ) -> Float[Tensor, "rows *shape"]:
-    """As `ddim` at η = 0, of second order: x̂_0 is extrapolated from the last two, in λ = log(√ᾱ / √(1−ᾱ)).
+    """x_0 as from `ddim` at η = 0, to second order: x̂_0 is extrapolated from the last two, in λ = log(√ᾱ / √(1−ᾱ)).
 
-    Source: lu2022b (DPM-Solver++), algorithm 2 (2M). Departure: a step that is longer in λ than the one before extrapolates no
-    further than one as long. The algorithm's factor grows with the ratio of the two, and near the data, where λ runs off, it
-    would overshoot by several differences.
+    Source: lu2022b (DPM-Solver++), algorithm 2 (2M). Departure: a step that is longer in λ than the one before extrapolates as if
+    it were as long. The algorithm's factor grows with the ratio of the two lengths; near the data, where λ diverges, it would
+    overshoot by a multiple of the difference of the two predictions.
 
     Raises:
-        ConfigError: steps that do not fall.
+        ConfigError: the steps do not fall.
     """
     _check_steps(steps, schedule)
     signal, sigma = schedule.signal, schedule.sigma
@@ -171,9 +173,9 @@ def dpm_solver(
 
 
 def guided(conditional: Denoise, unconditional: Denoise, weight: float) -> Denoise:
-    """(1 + w) x̂_0(x_t | c) − w x̂_0(x_t): classifier-free guidance; w = 0 is the conditional denoiser.
+    """Denoiser with classifier-free guidance, (1 + w) x̂_0(x_t | c) − w x̂_0(x_t); w = 0 gives the conditional one.
 
-    The same as guiding ε̂, which x̂_0 is linear in.
+    Guiding ε̂ instead would give the same, because x̂_0 is linear in ε̂.
 
     Source: ho2022, eq. 6.
     """

@@ -1,4 +1,4 @@
-"""Evaluation: full ranking, metrics of each user, intervals, paired tests, and one scale of likelihoods."""
+"""Evaluation: full ranking, metrics of each user, confidence intervals, paired tests, held-out likelihoods and bounds."""
 
 from foldin.evaluation.beyond import coverage, gini, novelty
 from foldin.evaluation.bounds import bound_report, fold_in_bound, likelihood_bound

@@ -1,12 +1,13 @@
-"""The bound report of a variational recommender, on the whole histories of held-out users, and on half given the other half.
+"""The bound report of a variational recommender, on the whole histories of held-out users, and on one half given the other.
 
-What it has of whole histories is of the law p(x) = ∫ p(x|z) p(z) dz of a sequence of draws. Beside it stands, for the same
-users and alike for every model, a bound on the log-probability of the target half given the fold-in half,
+For whole histories, the bounds are on log p(x), where p(x) = ∫ p(x|z) p(z) dz is the distribution of a sequence of draws. For
+the same users, and in the same way for every model, there is also a bound on the log-probability of the target half given the
+fold-in half,
 
     log ∫ p(x_target|z) q(z|x_fold) dz  ≥  E_q(z|x)[log p(x_target|z)] − KL(q(z|x) ‖ q(z|x_fold)),   x = x_fold and x_target
 
-the encoder's posterior of the fold-in half taking the prior's place: it does not look at what is predicted, so that the
-exponential of either side, summed over all target halves of a length, is at most 1.
+in which the encoder's posterior of the fold-in half takes the place of the prior. It does not depend on what is predicted, so
+that the exponential of either side, summed over all target halves of one length, is at most 1.
 """
 
 from collections.abc import Callable
@@ -47,13 +48,13 @@ def bound_report(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Bound, tightness, decomposition and health as data, in nats per user and per item: `inference/bounds.py`.
+    """Bound, tightness, decomposition and health as data, in nats per user and per item; see `inference.bound_report`.
 
-    The entry `fold_in` is `fold_in_bound`; null if no user has a target.
+    The entry `fold_in` is the result of `fold_in_bound`; null if no user has a target.
 
     Args:
         users: maximum number of held-out users; the first ones with any item are used.
-        draws, refine_steps, annealed, annealing, aggregate, seed, progress: as there.
+        draws, refine_steps, annealed, annealing, aggregate, seed, progress: as in `inference.bound_report`.
 
     Raises:
         ShapeError: no held-out user has an item.
@@ -117,7 +118,7 @@ def fold_in_bound(
 ) -> dict[str, Any]:
     """Bounds on log p(target half | fold-in half) as data, in nats per user and per target item; see the module's docstring.
 
-    `elbo` is the right-hand side, `best_bound` importance-weighted by draws of q(z|x) and of q(z|x_fold) together.
+    `elbo` is the right-hand side; `best_bound` is the importance-weighted bound by draws of q(z|x) and of q(z|x_fold) together.
 
     Args:
         fold_in, targets: histories of the same users, each of whom has a target.
@@ -144,7 +145,7 @@ def fold_in_bound(
 def _given(
     model: LatentPosterior, fold_in: Histories, targets: Histories, draws: int, generator: torch.Generator
 ) -> tuple[Float[Tensor, " users"], Float[Tensor, " users"], Float[Tensor, "draws users"]]:
-    """(E log p(x_target|z), KL, log weights of the draws of both posteriors) of each user."""
+    """(E log p(x_target|z), KL, log weights of the draws of both posteriors) of each user, in nats."""
     whole, prior = posteriors(model, fold_in.followed_by(targets)), posteriors(model, fold_in)
     first = draws_of(model, targets, (whole, prior), prior, draws, generator)
     second = draws_of(model, targets, (prior, whole), prior, draws, generator)

@@ -20,8 +20,8 @@ def compare_models(
 ) -> list[dict[str, Any]]:
     """Paired tests of every two models on every metric that both have, Holm-adjusted within a metric.
 
-    Rows are paired by the users' ids, in any order of the evaluations. `low` and `high` are None where there
-    is no interval (`intervals.py`), `p` and `p_adjusted` where a difference is not finite.
+    Users are paired by their ids, whatever their order in the evaluations. `low` and `high` are None where there is no interval
+    (`intervals.py`), `p` and `p_adjusted` where a difference is not finite.
 
     Raises:
         ShapeError: two models were not evaluated on the same users and targets, or a user occurs twice in an
@@ -64,7 +64,7 @@ def _test(
 
 
 def _in_one_order(name: str, first: str, evaluations: Mapping[str, Evaluation]) -> pl.DataFrame:
-    """The users' rows of a model, in the order in which the first model has them."""
+    """The table of a model with a row for each user, in the order of the first model's users."""
     table, wanted = evaluations[name].per_user, evaluations[first].per_user
     for model, one in ((first, wanted), (name, table)):
         if one["user"].n_unique() != len(one):

@@ -36,17 +36,17 @@ DEFAULT_METRICS = (
 LOG_LIKELIHOOD = "log_likelihood_per_item"  # mean over users of the mean over their targets
 LOG_LIKELIHOOD_PER_EVENT = "log_likelihood_per_event"  # mean over all targets
 _DIGITS = 18
-_SHALLOW = 10  # places of the lists that coverage and novelty look at
+_SHALLOW = 10  # length of the lists for coverage, Gini coefficient and novelty
 
 
 def parse_metric(name: str) -> tuple[str, int]:
-    """("ndcg", 100) of "ndcg@100".
+    """The name and the list length of a metric: ("ndcg", 100) for "ndcg@100".
 
     Raises:
         ConfigError: an unknown metric, or no number after the @.
     """
     kind, _, places = name.partition("@")
-    # Of more digits than any catalog has items, the first are enough.
+    # A number of more digits is capped, since no catalog has that many items.
     if kind not in METRICS or not (places.isascii() and places.isdigit()) or int(places[:_DIGITS]) < 1:
         raise ConfigError(
             f"metric {name!r}: one of {', '.join(METRICS)} and a number of items were expected, as in ndcg@100"
@@ -59,8 +59,8 @@ class Evaluation(Displayed):
     """Results of one model on one group of held-out users.
 
     Args:
-        per_user: a row for each user with targets: `user`, `fold_in` and `targets` (numbers of items), one column
-            a metric.
+        per_user: table with a row for each user with targets: `user`, `fold_in` and `targets` (numbers of items), and a column
+            for each metric.
         overall: metrics of all lists together: coverage, Gini, …
         without_targets: number of users that are left out because they have no target.
     """
@@ -87,9 +87,9 @@ class Evaluation(Displayed):
     def summary(self, *, seed: int = 0) -> dict[str, Any]:
         """Metric → mean over users with its 95 % interval, `low` and `high`; None if there are too few users for one.
 
-        Beside `log_likelihood_per_item`, the mean over users of the mean over a user's targets, in nats, stands
-        `log_likelihood_per_event`, the mean over all targets; `perplexity` and `perplexity_per_event` are exp(−) of the two. A
-        figure that is infinite, such as the perplexity of a model that is sure and wrong, is None, and named under "infinite".
+        `log_likelihood_per_item` is the mean over users of the mean over a user's targets, in nats, and
+        `log_likelihood_per_event` the mean over all targets; `perplexity` and `perplexity_per_event` are exp(−) of the two. An
+        infinite value, such as the perplexity of a model that gives a target probability 0, is None, and named under "infinite".
         """
         table: dict[str, Any] = {}
         for name in self.metrics:
@@ -117,7 +117,7 @@ def _estimate(values: Float64[Array, " users"], interval: tuple[float, float]) -
 
 
 def _perplexity(of: Mapping[str, float | None]) -> dict[str, float | None]:
-    """exp(−) of a log-likelihood and of the ends of its interval; ∞ where that is beyond all floating-point numbers."""
+    """exp(−) of a log-likelihood in nats and of the ends of its interval; ∞ where that overflows."""
     with np.errstate(over="ignore"):
         mean, low, high = (
             None if nats is None else float(np.exp(-nats)) for nats in (of["mean"], of["high"], of["low"])
@@ -126,7 +126,7 @@ def _perplexity(of: Mapping[str, float | None]) -> dict[str, float | None]:
 
 
 def _per_event(means: Float64[Array, " users"], targets: Int64[Array, " users"]) -> Float64[Array, " users"]:
-    """Values whose mean is R = Σ_u n_u m_u / Σ_u n_u, and whose spread is that of R: R + n_u (m_u − R) / n̄.
+    """A value for each user, R + n_u (m_u − R) / n̄, with mean R = Σ_u n_u m_u / Σ_u n_u and the standard error of R.
 
     Source: the linearization of a ratio estimator, cochran1977, section 2.11.
     """
@@ -137,7 +137,7 @@ def _per_event(means: Float64[Array, " users"], targets: Int64[Array, " users"])
 
 
 def _relevant(targets: Histories, start: int, lists: Int64[Array, "users k"]) -> Bool[Array, "users k"]:
-    """Whether each listed item is a target of its user; a block of `targets` beginning at `start`."""
+    """Whether each listed item is a target of its user, for a block of users of `targets` that begins at `start`."""
     part = targets.rows(start, start + len(lists))
     marks = np.zeros((len(lists), targets.n_items + 1), dtype=bool)  # the last column stands for the empty place, −1
     marks[part.users(), part.items] = True

@@ -1,9 +1,9 @@
 """Confidence intervals of means over users: exact for few users or rare hits, fast for many users.
 
-A percentile bootstrap repeats what the sample has not seen: of 79 users with 3 % hits one sample in eleven has no hit at all,
-and its interval is [0, 0]. Two ways out, by what is known of the values:
+A percentile bootstrap cannot represent what the sample has not seen: of samples of 79 users with a hit rate of 3 %, one in eleven
+has no hit at all, and its interval is [0, 0]. Two methods avoid this, by what is known of the values:
 
-    shares (ranking metrics lie in [0, 1])   weights of all observations and of an additional one, at the end of the range
+    shares (ranking metrics lie in [0, 1])   random weights of all observations and of an additional one, at the end of the range
     anything else                            the studentized bootstrap
 """
 
@@ -15,10 +15,9 @@ from foldin.tensors import Array, Float64
 __all__ = ["LEAST_USERS", "bootstrap_interval", "share_interval", "studentized_interval"]
 
 LEAST_USERS = 10  # below which there is no interval
-_MOST_DRAWN = (
-    3_000  # distinct values to draw weights for, and values to resample; of more, the expansion that both converge to
-)
-_FEW = 30  # users who differ from the most common value, below which resampling them says nothing of the others
+# Most distinct values to draw weights for, and most values to resample; for more, the expansion to which both converge is used.
+_MOST_DRAWN = 3_000
+_FEW = 30  # with fewer users off the most common value, resampling does not represent users outside the sample
 _NONE = (float("nan"), float("nan"))
 Interval = tuple[float, float]
 
@@ -26,10 +25,10 @@ Interval = tuple[float, float]
 def bootstrap_interval(
     values: Float64[Array, " users"], *, level: float = 0.95, draws: int = 1000, seed: int = 0
 ) -> Interval:
-    """Interval of the mean over users: `share_interval` of values that all lie in [0, 1], else `studentized_interval`.
+    """Confidence interval of the mean over users: `share_interval` if all values lie in [0, 1], else `studentized_interval`.
 
-    (nan, nan) where there is none: fewer than `LEAST_USERS` users, a value that is not finite, or no spread at all in
-    values of unknown range.
+    It is (nan, nan) if there is no interval: for fewer than `LEAST_USERS` users, a value that is not finite, or values of unknown
+    range without any spread.
 
     Raises:
         ShapeError: a level outside (0, 1), or no draws.
@@ -42,12 +41,12 @@ def bootstrap_interval(
 def share_interval(
     values: Float64[Array, " users"], *, level: float = 0.95, draws: int = 1000, seed: int = 0
 ) -> Interval:
-    """Interval of the mean of values in [0, 1], which keeps its level however rare the hits are.
+    """Confidence interval of the mean of values in [0, 1], which keeps its level however rare the hits are.
 
     The upper end is the quantile of Σ_i w_i x_i + w_0 · 1 over w ~ Dirichlet(1, …, 1), the lower end that of
-    Σ_i w_i x_i + w_0 · 0: a Bayesian bootstrap with one more observation, as bad as the range allows. Of zeros and ones
-    it is the exact interval of Clopper and Pearson; that it covers at least as often as it says is proved for those, and
-    conjectured for all shares, with no counterexample known. (nan, nan) as in `bootstrap_interval`.
+    Σ_i w_i x_i + w_0 · 0: a Bayesian bootstrap with one more observation, at the end of the range. For zeros and ones it is
+    the exact interval of Clopper and Pearson. That its coverage is at least `level` is proved for those, and conjectured
+    for all shares, with no known counterexample. It is (nan, nan) in the cases of `bootstrap_interval`.
 
     Source: gaffke2005 (the quantile); rubin1981 (the Bayesian bootstrap); clopper1934.
 
@@ -66,14 +65,15 @@ def share_interval(
 def studentized_interval(
     values: Float64[Array, " users"], *, level: float = 0.95, draws: int = 1000, seed: int = 0
 ) -> Interval:
-    """Interval of the mean by the studentized bootstrap, which follows the skewness of the values.
+    """Confidence interval of the mean by the studentized bootstrap, which accounts for the skewness of the values.
 
         [x̄ − s t*_{(1+level)/2} / √n,   x̄ − s t*_{(1−level)/2} / √n],   t* = √n (x̄* − x̄) / s*
 
-    Of more than 3,000 values the quantiles of t* come from their Edgeworth expansion, which drawing converges to. Where
+    For more than 3,000 values the quantiles of t* come from their Edgeworth expansion, to which drawing converges. Where
     most users share one value and fewer than 30 have another (two models with nearly the same lists), resampling those
-    few does not represent users outside the sample: then the interval is that of `share_interval`, over the range
-    of the largest deviation met, on both sides. (nan, nan) as in `bootstrap_interval`.
+    few does not represent users outside the sample: then the interval is that of `share_interval`, over a range around the
+    shared value that extends by the largest observed deviation on both sides. It is (nan, nan) in the cases of
+    `bootstrap_interval`.
 
     Source: efron1993, section 12.5; hall1992 (the expansion).
 
@@ -107,7 +107,7 @@ def _enough(values: Float64[Array, " users"]) -> bool:
 def _weighted(
     values: Float64[Array, " users"], least: float, most: float, level: float, draws: int, seed: int
 ) -> Interval:
-    """Quantiles of the mean under Dirichlet weights, with one observation more at `least`, or at `most`."""
+    """Quantiles of the mean under Dirichlet weights, with an additional observation at `least` (lower end) or `most` (upper)."""
     distinct, counts = np.unique(values, return_counts=True)
     if len(distinct) > _MOST_DRAWN:
         return _expanded(values, level)
@@ -133,7 +133,7 @@ def _studentized(values: Float64[Array, " users"], level: float, draws: int, see
         drawn = centered[rng.integers(0, n, size=(min(step, draws - start), n), dtype=np.int32)]
         means = drawn.mean(axis=1)
         spread = np.sqrt(np.maximum(np.einsum("ij,ij->i", drawn, drawn) - n * means**2, 0.0) / (n - 1))
-        # A draw without spread is infinitely far from the mean, on its side.
+        # A resample without spread has t* = ±∞, with the sign of its deviation from the mean.
         far = np.where(np.abs(means) <= 1e-9 * sd, 0.0, np.copysign(np.inf, means))
         t[start : start + step] = np.where(spread > 1e-6 * sd, means / np.maximum(spread, 1e-6 * sd), far)
     low, high = np.quantile(t, ((1.0 - level) / 2.0, (1.0 + level) / 2.0), method="inverted_cdf")
@@ -141,7 +141,7 @@ def _studentized(values: Float64[Array, " users"], level: float, draws: int, see
 
 
 def _expanded(values: Float64[Array, " users"], level: float) -> Interval:
-    """mean + s γ (2z² + 1) / (6n) ± z s / √n, with the skewness γ: what the studentized bootstrap converges to."""
+    """The interval to which the studentized bootstrap converges: mean + s γ (2z² + 1) / (6n) ± z s / √n, with the skewness γ."""
     from scipy.special import ndtri
 
     n, mean = len(values), float(values.mean())

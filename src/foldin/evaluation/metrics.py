@@ -29,19 +29,19 @@ def recall_all(hits: Bool[Array, "users k"], relevant: Int64[Array, " users"]) -
 
 
 def ndcg(hits: Bool[Array, "users k"], relevant: Int64[Array, " users"]) -> Float64[Array, " users"]:
-    """Discounted gain Σ 1/log₂(place + 1) over that of the best list of k places."""
+    """Discounted gain of the relevant items, Σ 1/log₂(place + 1), divided by that of the best list of k places."""
     gains = 1.0 / np.log2(np.arange(2, hits.shape[1] + 2))
     best = np.concatenate(([0.0], np.cumsum(gains)))
     return (hits @ gains) / best[np.minimum(relevant, hits.shape[1])]
 
 
 def hit_rate(hits: Bool[Array, "users k"], relevant: Int64[Array, " users"]) -> Float64[Array, " users"]:
-    """1 when any relevant item is in the list."""
+    """1 if any relevant item is in the list, else 0."""
     return np.asarray(hits.any(axis=1), dtype=np.float64)
 
 
 def mrr(hits: Bool[Array, "users k"], relevant: Int64[Array, " users"]) -> Float64[Array, " users"]:
-    """1 / place of the first relevant item; 0 when none is in the list."""
+    """1 / place of the first relevant item; 0 if none is in the list."""
     return np.where(hits.any(axis=1), 1.0 / (hits.argmax(axis=1) + 1.0), 0.0)
 
 

@@ -9,29 +9,30 @@ from foldin.tensors import Array, Float64
 
 __all__ = ["holm", "paired_test"]
 
-_EXACT = 20  # users whose signs are all tried
-_MONTE_CARLO = 200  # users up to whom signs are drawn; above, the t test
+_EXACT = 20  # most differing users for which all signs are tried
+_MONTE_CARLO = 200  # most differing users for which signs are drawn; for more, the t test is used
 _FLIPS = 9999
 
 
 def paired_test(a: Float64[Array, "..."], b: Float64[Array, "..."], *, seed: int = 0) -> float:
-    """p-value, two-sided, that two models are equally good on the same users, given in the same order.
+    """Two-sided p-value of the hypothesis that two models are equally good, from the same users in the same order.
 
-    A sign-flip permutation test: were the models equal, each user's difference d_u could as well be −d_u, so
+    A sign-flip permutation test: if the models were equal, each user's difference d_u could as well be −d_u, so
 
         p = P(|Σ_u s_u d_u| ≥ |Σ_u d_u|),   s_u = ±1 with probability ½ each.
 
-    Users without a difference do not count. All signs are tried where at most 20 users differ, or where all differences
-    are of one size (then it is the sign test); up to 200 users 9,999 signs are drawn, and p = (b + 1) / (9,999 + 1) of b that
-    reach the sum, which is a valid p-value for any number of draws; of more users, p is that of the paired t test, whose
-    error is then below what the draws would have. 1 if no user differs; nan if a difference is not finite.
+    Users without a difference have no effect on this test. All signs are tried if at most 20 users differ, or if all
+    differences are of one size (then it is the sign test). If up to 200 users differ, 9,999 sets of signs are drawn, and
+    p = (b + 1) / (9,999 + 1), with b the number of sets that reach the sum, which is a valid p-value for any number of draws.
+    If more differ, p is that of the paired t test, whose error is then below that of the draws. The result is 1 if no user
+    differs, and nan if a difference is not finite.
 
     Source: fisher1935, section 21; phipson2010 (the + 1).
 
     Raises:
         ShapeError: the numbers of users differ.
     """
-    from scipy.special import bdtrc, stdtr  # the import is not free, and `--help` need not wait for it
+    from scipy.special import bdtrc, stdtr  # imported here, since it is slow and `--help` does not need it
 
     if len(a) != len(b):
         raise ShapeError(f"a paired test needs the same users on both sides, not {len(a)} and {len(b)}")
@@ -50,7 +51,7 @@ def paired_test(a: Float64[Array, "..."], b: Float64[Array, "..."], *, seed: int
         return min(1.0, 2.0 * float(bdtrc(more - 1, n, 0.5)))
     if n <= _EXACT:
         sums = np.zeros(1)
-        for one in differences[1:]:  # the first sign may stay: turning all of them changes no |Σ|
+        for one in differences[1:]:  # the first sign is fixed, since flipping all signs keeps |Σ|
             sums = np.concatenate((sums + one, sums - one))
         return float(_reached(sums + differences[0], differences).mean())
     if n <= _MONTE_CARLO:
@@ -62,12 +63,12 @@ def paired_test(a: Float64[Array, "..."], b: Float64[Array, "..."], *, seed: int
 
 
 def _reached(sums: Float64[Array, " flips"], differences: Float64[Array, " users"]) -> Array:
-    """Which sums are as far from 0 as the one observed; up to rounding, so that equal ones count."""
+    """Whether each sum is at least as far from 0 as the observed one, up to rounding, so that equal sums count."""
     return np.abs(sums) >= abs(differences.sum()) - 1e-9 * np.abs(differences).sum()
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted for their number: the chance of any false finding stays below the level.
+    """p-values adjusted for their number, so that the probability of any false rejection stays below the level.
 
     Source: holm1979.
     """

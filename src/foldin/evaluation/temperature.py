@@ -15,8 +15,8 @@ from foldin.ranking import Eligibility, masked_logits
 __all__ = ["Calibration", "fit_temperature"]
 
 _PASSES = 100  # over the held-out users, at most
-_CERTAIN = 1e-6  # nats per event above which everything held out is foreseen
-_GAIN = 1e-9  # nats per event that another step would bring, below which it is not taken
+_CERTAIN = 1e-6  # nats per event: with a smaller loss, the held-out items count as always first
+_GAIN = 1e-9  # nats per event: a step with a smaller expected gain is not taken
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def fit_temperature(model: Recommender[Any], held: HeldOut) -> Calibration:
 def _likelihood(
     model: Recommender[Any], held: HeldOut, chosen: np.ndarray[Any, np.dtype[np.int64]], s: float
 ) -> tuple[float, float, float]:
-    """(L, L′, −L″) at s."""
+    """(L, L′, −L″) at s, with L in nats."""
     value = slope = curvature = 0.0
     for start in range(0, len(chosen), model.block()):
         at = chosen[start : start + model.block()]

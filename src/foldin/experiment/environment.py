@@ -29,6 +29,6 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def versions() -> dict[str, str]:
-    """What a figure depends on besides the code."""
+    """Versions of Python and of the packages on which results depend, by name."""
     packages = ("foldin", "torch", "numpy", "polars")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}

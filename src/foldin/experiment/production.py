@@ -26,9 +26,9 @@ class Production(Recommends, Displayed):
     Args:
         name: name of the model.
         model: the model.
-        result: how its training went.
-        log: what it was trained on.
-        seed: of the training.
+        result: result of its training.
+        log: the log that it was trained on.
+        seed: seed of the training.
     """
 
     name: str
@@ -55,10 +55,10 @@ class Production(Recommends, Displayed):
 
         Args:
             folder: new or empty, or one that holds a run.
-            histories: whether to save the histories of the users, so that the loaded run lists for them by their ids.
+            histories: whether to save the histories of the users, so that the loaded run makes lists for their ids.
 
         Raises:
-            RunError: what `save_run` refuses.
+            RunError: `save_run` refuses the run.
         """
         h = self.log.histories
         info = {
@@ -100,7 +100,7 @@ def fit_all(
     `train` first, and give `epochs=run.result.best_epoch` here.
 
     Args:
-        config: of the model, or its name, for its defaults.
+        config: configuration of the model, or the model's name for the defaults.
         epochs: number of epochs; that of the configuration when None.
         progress: as in `train`.
 

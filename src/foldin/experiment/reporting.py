@@ -19,7 +19,7 @@ def report(
     """Models side by side as data: metrics with intervals, and paired tests with Holm's correction.
 
     Args:
-        left_out: why a model is not among them, by its name.
+        left_out: reason for each model that is left out, by its name.
     """
     models = {}
     for name, one in trained.items():

@@ -21,7 +21,7 @@ class Showing(Progress):
     Args:
         name: name of the model.
         metric: name of the validation metric.
-        bar: whether to show a bar; None to show one where somebody looks: on a terminal and in a notebook.
+        bar: whether to show a bar; None to show one on a terminal and in a notebook.
     """
 
     def __init__(self, name: str, metric: str, *, bar: bool | None = None) -> None:

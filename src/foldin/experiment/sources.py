@@ -11,10 +11,10 @@ __all__ = ["source_of_run", "split_of_run"]
 
 
 def source_of_run(run: Run) -> Source | None:
-    """Where a run's log came from and how it was read; None for a run that was saved without saying.
+    """Where a run's log came from and how it was read; None for a run that was saved without a source.
 
     Raises:
-        RunError: what is stored there cannot be used.
+        RunError: the stored source cannot be used.
     """
     stored = run.info.get("source")
     return source_from(stored, str(run.folder)) if stored else None
@@ -24,10 +24,10 @@ def split_of_run(run: Run, path: str | None) -> Split:
     """The split a run was trained on, read again and checked.
 
     Args:
-        path: the log, where it has moved, or where the run does not say where it came from.
+        path: path of the log, if it has moved or if the run has no source.
 
     Raises:
-        RunError: the log is another one, or the run does not say where it came from, and neither does `path`.
+        RunError: the log is another one, or neither the run nor `path` gives it.
     """
     source = source_of_run(run)
     if source is None and path is None:

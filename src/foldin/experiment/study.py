@@ -1,6 +1,6 @@
 """The trials of a search over settings: an Optuna study, in memory or in a folder.
 
-Any number of processes may work on a study in a folder, and any of them may be killed: another measures what it was measuring.
+Any number of processes may work on a study in a folder, and any of them may be killed: another one then repeats its trial.
 """
 
 import time
@@ -18,10 +18,10 @@ from foldin.training import Range, Space, setting_text
 
 __all__ = ["Study", "TuningTrial"]
 
-_STARTUP = 5  # trials before any is pruned
-_WARM_UP = 5  # epochs before a trial is pruned
-_FOR_IMPORTANCE = 10  # trials
-_REPEATS = 20  # draws of what was measured before, after which nothing new is expected
+_STARTUP = 5  # number of trials before any is pruned
+_WARM_UP = 5  # number of epochs before a trial is pruned
+_FOR_IMPORTANCE = 10  # number of trials
+_REPEATS = 20  # draws of known settings in a row after which no new ones are expected
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class TuningTrial:
     """A trial of a search: a training with some settings.
 
     Args:
-        number: of the trial, from 1.
+        number: number of the trial, from 1.
         settings: setting → value in the syntax of `--set`; empty for the settings that the search began with.
         state: "complete", "pruned" (stopped early, because other trials were ahead after as many epochs), "failed" or "running".
         value: the validation metric of its best epoch; None where none was measured.
@@ -52,8 +52,8 @@ class Study:
 
     Args:
         folder: where the study is kept; None for one in memory.
-        about: what is searched, as JSON keeps it.
-        seed: of the sampler.
+        about: description of the search, as a JSON object.
+        seed: seed of the sampler.
 
     Raises:
         ConfigError: the folder holds the study of another search.
@@ -76,7 +76,7 @@ class Study:
         self._folder = StudyFolder(folder, about)
         try:
             with self._folder.alone:
-                # A process that goes on, or joins, must not draw again what was drawn.
+                # A process that continues or joins a study must not repeat earlier draws.
                 drawn = np.random.SeedSequence([seed, int(self._folder.worker, 16)]).generate_state(1)[0]
                 self._study = self._opened(self._folder.storage(), seed if self._folder.new else int(drawn))
                 self._take_over()
@@ -85,7 +85,7 @@ class Study:
             raise
 
     def _take_over(self) -> None:
-        """Put what dead processes were measuring in front of the queue."""
+        """Put the trials of processes that have died in front of the queue."""
         for trial in self._of_state("RUNNING"):
             if not self._alive(trial):
                 if "result" in trial.user_attrs:  # killed between the result and its state
@@ -109,7 +109,7 @@ class Study:
 
     @contextmanager
     def _quiet(self) -> Iterator[None]:
-        """Without what Optuna says of its own features and of every trial."""
+        """A context without Optuna's messages about its features and about every trial."""
         logging = self._optuna.logging
         before = logging.get_verbosity()
         logging.set_verbosity(logging.ERROR)
@@ -129,7 +129,7 @@ class Study:
         return nullcontext() if self._folder is None else self._folder.alone
 
     def _alive(self, trial: Any) -> bool:
-        """Whether the process that measures a trial still works."""
+        """Whether the process that measures a trial is still running."""
         return self._folder is None or self._folder.alive(trial.user_attrs.get("worker"))
 
     def _of_state(self, *states: str) -> list[Any]:
@@ -148,13 +148,13 @@ class Study:
             )
 
     def ask(self, space: Space, defaults: Mapping[str, Any], trials: int | None) -> tuple[Any, dict[str, str]] | None:
-        """A trial and its settings; None where `trials` are finished or running, or where nothing new is drawn any more.
+        """A trial and its settings; None if `trials` trials are finished or running, or if no new settings are drawn any more.
 
         The first trial has the settings that the search begins with. Settings that were measured before are not measured again:
-        the sampler is told their value.
+        the sampler gets their value.
 
         Args:
-            defaults: their values, by the names in `space`.
+            defaults: the settings that the search begins with, by the names in `space`.
         """
         start = {name: setting_text(value) for name, value in defaults.items()}
         with self._alone, self._quiet():
@@ -185,23 +185,23 @@ class Study:
         return "first" in trial.user_attrs
 
     def should_prune(self, trial: Any, epoch: int, metric: float) -> bool:
-        """Report the metric of an epoch; whether other trials are so far ahead that this one should end.
+        """Report the metric of an epoch, and return whether other trials are so far ahead that this one should end.
 
-        The first trial never is: the result must not be worse than it.
+        The first trial is never pruned, so that the result is not worse than the settings that the search begins with.
         """
         with self._quiet():
             trial.report(metric, epoch)
             return bool(trial.should_prune()) and not self.is_first(trial)
 
     def spent(self) -> float:
-        """Seconds of training in all processes, what others are measuring now included; of this process, what has ended."""
+        """Seconds of training in all processes, with running trials of other processes but only ended ones of this process."""
         ended = sum(one.user_attrs.get("spent", 0.0) for one in self._study.get_trials(deepcopy=False))
         others = [one for one in self._of_state("RUNNING") if one.user_attrs.get("worker") != self._worker]
         alive = [one for one in others if self._alive(one)]
         return float(ended + sum(time.time() - one.user_attrs.get("began", time.time()) for one in alive))
 
     def end(self, trial: Any, found: TuningTrial) -> None:
-        """Keep the result of a trial."""
+        """Store the result of a trial."""
         with self._quiet():
             trial.set_user_attr("spent", found.seconds)
             trial.set_user_attr("result", {**asdict(found), "settings": dict(found.settings)})
@@ -213,7 +213,7 @@ class Study:
         self._study.tell(trial, found.value if found.state == "complete" else None, state=state)
 
     def give_back(self, trial: Any, seconds: float = 0.0) -> None:
-        """A trial that was interrupted after some seconds: its settings are the next that are asked for."""
+        """End a trial that was interrupted after some seconds; the next trial gets its settings."""
         with self._alone:
             trial.set_user_attr("spent", seconds)
             self._again(self._study.get_trials(deepcopy=False)[trial.number])
@@ -236,7 +236,7 @@ class Study:
 
     @contextmanager
     def last(self) -> Iterator[bool]:
-        """Whether this process is the last that works on the study, and no other may think so meanwhile."""
+        """A context that gives whether this process is the last one on the study; no other process gets True meanwhile."""
         if self._folder is None:
             yield True
             return
@@ -244,11 +244,11 @@ class Study:
             yield last and not self.others()
 
     def importances(self, space: Space) -> dict[str, float] | None:
-        """The share of each setting in what makes the best tenth of the trials different (PED-ANOVA); None for too few trials.
+        """The share of each setting in what distinguishes the best tenth of the trials (PED-ANOVA); None for too few trials.
 
         Source: watanabe2023.
         """
-        # A trial at the start may lack what lies outside of the ranges.
+        # The first trial may lack settings whose values lie outside of the ranges.
         whole = [one for one in self._of_state("COMPLETE") if one.params.keys() == space.keys()]
         if len(whole) < _FOR_IMPORTANCE:
             return None
@@ -274,7 +274,7 @@ def _drawn(trial: Any, name: str, one: Range | tuple[Any, ...]) -> str:
 
 
 def _known(one: Range | tuple[Any, ...], value: Any) -> Any:
-    """A value as the sampler knows it; None where it lies outside of what is searched."""
+    """A value in the form of the sampler; None if it lies outside of the searched range."""
     if isinstance(one, tuple):
         text = setting_text(value)
         return text if text in map(setting_text, one) else None

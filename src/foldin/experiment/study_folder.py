@@ -4,7 +4,7 @@
     journal.log    the trials, in Optuna's format
     workers/       a locked file for each process that works on the study
 
-A lock ends with its process, however that ends.
+A lock is released when its process ends, however that happens.
 """
 
 import json
@@ -26,18 +26,18 @@ _JOURNAL = "journal.log"
 
 
 class StudyFolder:
-    """One process's share in the folder.
+    """The folder of a study, as one process uses it.
 
     Args:
-        folder: made if it is missing.
-        about: what is searched, as JSON keeps it.
+        folder: folder of the study; it is created if it is missing.
+        about: description of the search, as a JSON object.
 
     `worker` is the name of this process there, `alone` a lock under which no other process asks for a trial, and `new` says
     whether the study began with this process.
 
     Raises:
-        ConfigError: it holds the study of another search.
-        RunError: it holds other files, or a damaged study.
+        ConfigError: the folder holds the study of another search.
+        RunError: the folder holds other files, or a damaged study.
     """
 
     def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
@@ -54,7 +54,7 @@ class StudyFolder:
             self._held.acquire()
 
     def storage(self) -> Any:
-        """The trials in the folder, for Optuna."""
+        """Optuna's storage of the trials in the folder."""
         from optuna.storages import JournalStorage, journal
 
         lock = _JournalLock(FileLock(self._folder / f"{_JOURNAL}.lock"))
@@ -80,7 +80,7 @@ class StudyFolder:
 
     @contextmanager
     def last(self) -> Iterator[bool]:
-        """Whether no other process is in here."""
+        """A context that gives whether no other process is inside of it."""
         try:
             self._last.acquire(timeout=0)
         except Timeout:
@@ -98,23 +98,23 @@ class StudyFolder:
 
 
 class _JournalLock:
-    """Optuna's lock of the journal, by one that ends with its process."""
+    """A lock of the journal, for Optuna, that is released when its process ends."""
 
     def __init__(self, lock: Any) -> None:
         self._lock = lock
 
     def acquire(self) -> bool:
-        """Wait for it."""
+        """Wait for the lock."""
         self._lock.acquire()
         return True
 
     def release(self) -> None:
-        """Let others have it."""
+        """Release the lock."""
         self._lock.release()
 
 
 def _is_new(path: Path, about: Mapping[str, Any]) -> bool:
-    """Whether a study is new; then what it searches is kept, else compared."""
+    """Whether a study is new; a new one stores `about`, an existing one is compared with it."""
     if not path.exists():
         write_json(path, dict(about))
         return True
@@ -134,7 +134,7 @@ def _is_new(path: Path, about: Mapping[str, Any]) -> bool:
 
 
 def _cut(path: Path, lock: Any) -> None:
-    """Take away what a killed process wrote of a line."""
+    """Remove an incomplete last line that a killed process has left."""
     if not path.exists():
         return
     lock.acquire()

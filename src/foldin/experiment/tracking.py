@@ -1,4 +1,4 @@
-"""Where others follow a training: TensorBoard and MLflow. Without either, a run keeps its epochs as lines of JSON."""
+"""Trackers of a training: TensorBoard and MLflow. Without either, a run keeps its epochs as lines of JSON."""
 
 import contextlib
 import itertools
@@ -19,24 +19,24 @@ _log = logging.getLogger("foldin")
 
 
 class Tracker(ABC):
-    """Keeps the settings, the epochs and the evaluation of one training."""
+    """Records the settings, the epochs and the evaluation of one training."""
 
     @abstractmethod
     def begin(self, name: str, settings: Mapping[str, Any]) -> None:
-        """A training starts.
+        """Record the start of a training.
 
         Args:
             name: name of the model.
-            settings: setting → value, and what else identifies the training.
+            settings: setting → value, and other values that identify the training.
         """
 
     @abstractmethod
     def epoch(self, number: int, values: Mapping[str, float]) -> None:
-        """An epoch has ended, with these mean terms and this validation metric."""
+        """Record the end of an epoch, with its mean terms and its validation metric."""
 
     @abstractmethod
     def end(self, metrics: Mapping[str, float], how: str) -> None:
-        """The training has ended, with these metrics on the test users.
+        """Record the end of the training, with its metrics on the test users.
 
         Args:
             how: "finished", "interrupted" (by Ctrl-C), or "failed".
@@ -47,7 +47,7 @@ class TensorBoard(Tracker):
     """Event files of TensorBoard, in a folder for each training.
 
     Args:
-        folder: what `tensorboard --logdir` is given.
+        folder: folder that is passed to `tensorboard --logdir`.
 
     Raises:
         MissingExtraError: TensorBoard is not installed.
@@ -121,14 +121,14 @@ class MLflow(Tracker):
 
 
 def _plain(name: str) -> str:
-    return name.replace("@", " at ")  # MLflow takes no @ in the name of a metric
+    return name.replace("@", " at ")  # MLflow does not accept @ in the name of a metric
 
 
 def tracker_of(text: str) -> Tracker:
     """A tracker from text: `tensorboard:FOLDER` or `mlflow:URI`.
 
     Raises:
-        ConfigError: another text.
+        ConfigError: any other text.
     """
     kind, _, where = text.partition(":")
     if kind not in TRACKERS or not where:
@@ -137,13 +137,13 @@ def tracker_of(text: str) -> Tracker:
 
 
 class Tracking(Progress):
-    """Hands what training says on to trackers, and to another progress.
+    """Passes the events of a training on to trackers and to another progress.
 
-    A tracker that fails once training has begun is left out from then on, with a warning: a training is worth more than its copy.
+    A tracker that fails once training has begun is left out from then on, with a warning, so that training continues.
 
     Args:
         shown: the other progress.
-        trackers: trackers.
+        trackers: trackers of the training.
         metric: name of the validation metric.
     """
 
@@ -153,7 +153,7 @@ class Tracking(Progress):
         self._other = False  # whether another model is trained first
 
     def start(self, name: str, settings: Mapping[str, Any]) -> None:
-        """Tell the trackers that a training starts; what they raise is raised."""
+        """Tell the trackers that a training starts; their errors are raised."""
         for one in self._trackers:
             one.begin(name, settings)
             self._begun.append(one)

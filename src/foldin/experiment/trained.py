@@ -23,12 +23,12 @@ __all__ = ["Trained", "source_from"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trained(Recommends, Displayed):
-    """A model, how its training went, and what it does on the test users.
+    """A trained model, with the result of its training and its evaluation on the test users.
 
     Args:
-        split: what it was trained and evaluated on.
-        seed: of the training.
-        calibration: the temperature that was fitted on the validation users, if one was asked for; or why there is none.
+        split: the split on which the model was trained and evaluated.
+        seed: seed of the training.
+        calibration: the temperature that was fitted on the validation users, if one was requested; or why there is none.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Trained(Recommends, Displayed):
         return self._everyone
 
     def calibrated(self) -> dict[str, Any]:
-        """The calibration as data; empty where none was asked for."""
+        """The calibration as data; empty if none was requested."""
         found = self.calibration
         if found is None:
             return {}
@@ -81,8 +81,8 @@ class Trained(Recommends, Displayed):
             users: number of test users.
             draws: number of draws of z for each.
             annealed: number of users whose log p(x) is also bounded by annealed importance sampling.
-            temperatures: number of its steps.
-            seed: of the draws.
+            temperatures: number of temperatures of annealed importance sampling.
+            seed: seed of the draws.
             progress: called with (done, total).
 
         Raises:
@@ -120,7 +120,7 @@ class Trained(Recommends, Displayed):
                 lists for them by their ids.
 
         Raises:
-            RunError: a source of the split that could not be used again, or what `save_run` refuses.
+            RunError: the source of the split could not be used again, or `save_run` refuses the run.
         """
         split, result = self.split, self.result
         if split.source:
@@ -159,10 +159,10 @@ class Trained(Recommends, Displayed):
 
 
 def source_from(stored: Any, where: str) -> Source:
-    """The source of `Source.as_dict`.
+    """The source that `Source.as_dict` returned.
 
     Raises:
-        RunError: what is stored cannot be used; the message begins with `where`.
+        RunError: the stored source cannot be used; the message begins with `where`.
     """
     try:
         source = Source(**stored)

@@ -31,11 +31,11 @@ __all__ = ["build_model", "check_targets", "train", "unused"]
 def build_model(
     catalog: Catalog, config: Config | str, *, seed: int = 0, device: torch.device | str = "cpu"
 ) -> Recommender[Any]:
-    """A model of a catalog before training, given the catalog's features where it looks at them.
+    """An untrained model of a catalog, with the catalog's features if the model uses them.
 
     Args:
-        config: a configuration, or the name of a model, for its defaults.
-        seed: of the initial weights.
+        config: a configuration, or the name of a model for the defaults.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: no such model.
@@ -69,7 +69,7 @@ def check_targets(split: Split) -> None:
 
 
 def unused(split: Split) -> list[str]:
-    """What a log says of its events that no model looks at, in a sentence each."""
+    """Attributes of the events that no model uses, one sentence for each."""
     kinds = split.train.kinds
     several = [] if kinds is None else [split.kinds[int(at)] or "none" for at in np.unique(kinds)]
     if len(several) < 2:
@@ -101,12 +101,12 @@ def train(
     and an epoch has ended: then the best weights so far are evaluated.
 
     Args:
-        config: of the model, or its name, for its defaults.
+        config: configuration of the model, or the model's name for the defaults.
         progress: receives a call at each step and epoch; None for a bar in terminals and notebooks and for lines of the logger
             `foldin` everywhere.
         calibrate: fit a temperature of the model's logits on the validation users before it is evaluated, and save it with
-            the run; where there is none, the model stays as it is, and `Trained.calibration` says why.
-        trackers: told of the settings, each epoch and the evaluation: `TensorBoard(folder)`, `MLflow(uri)`.
+            the run; if none can be fitted, the model stays as it is, and `Trained.calibration` gives the reason.
+        trackers: trackers that record the settings, each epoch and the evaluation: `TensorBoard(folder)`, `MLflow(uri)`.
 
     Raises:
         SplitError: the validation or the test group has no target; raised before anything is trained.
@@ -155,14 +155,14 @@ def train(
     return Trained(name, model, result, evaluation, split, seed, calibration)
 
 
-_INTERRUPTED = "interrupted"  # no name of a metric
+_INTERRUPTED = "interrupted"  # not the name of a metric
 
 
 @contextmanager
 def _tracked(
     tracking: Tracking, name: str, config: Config, split: Split, seed: int
 ) -> Iterator[dict[str, float | None]]:
-    """Begin and end the trackers; what is put into the dictionary are the metrics at the end."""
+    """A context that begins and ends the trackers; its dictionary takes the metrics at the end."""
     identity = {"model": name, "seed": seed, "protocol": split.protocol, "data": split.report.source}
     ended: dict[str, float | None] = {}
     try:
@@ -176,7 +176,7 @@ def _tracked(
 
 
 def _calibrated(model: Recommender, split: Split) -> Calibration | str:
-    """The temperature that the model now has, or why it has none."""
+    """The fitted temperature, which the model then has, or why it has none."""
     try:
         found = fit_temperature(model, split.validation)
         model.calibrate(found.temperature)

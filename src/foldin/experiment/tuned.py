@@ -28,9 +28,9 @@ class Tuned(Displayed):
         metric: validation metric that was maximized.
         start: settings that the search began with.
         config: best settings.
-        space: what was searched.
+        space: searched settings, with the range or the alternatives of each.
         trials: all trials that have ended.
-        importances: share of each setting in what makes the best trials different; None for too few trials.
+        importances: share of each setting in what distinguishes the best trials; None for too few trials.
         best: the trial with the best settings.
         trained: the model that was trained with them and evaluated on the test users; None while another process works on the
             study, which then trains it.

@@ -21,8 +21,8 @@ from foldin.training import Config, EpochRecord, Option, Progress, Space, Stoppe
 
 __all__ = ["TRIALS", "tune"]
 
-TRIALS = 50  # where neither a number of trials nor a budget is given
-_FAILED = 5  # trials, and none that was measured, after which the search ends
+TRIALS = 50  # if neither a number of trials nor a budget is given
+_FAILED = 5  # failed trials after which a search without any measured trial ends
 
 
 def tune(
@@ -44,12 +44,12 @@ def tune(
     progress: Progress | None = None,
     ended: Callable[[TuningTrial], None] | None = None,
 ) -> Tuned:
-    """Search for the settings with the best metric on the validation users, then train with them and look at the test users once.
+    """Search for the settings with the best metric on the validation users, then train with them and evaluate on the test users.
 
     The first trial has the settings of `config`, so that the result is never worse than these on validation. The others are drawn
-    by the tree-structured Parzen estimator (bergstra2011), and end early where, after as many epochs, the median of the other
-    trials is ahead. With a folder the search goes on where it was stopped or killed, and processes that are given the same folder
-    work on it together; the last of them trains with the best settings.
+    by the tree-structured Parzen estimator (bergstra2011), and end early if, after as many epochs, the median of the other
+    trials is ahead. With a folder, the search continues where it was stopped or killed, and processes with the same folder work
+    on it together; the last of them trains with the best settings. The test users are evaluated once.
 
     Args:
         config: a configuration, or the name of a model: settings that are not searched keep its values.
@@ -58,9 +58,9 @@ def tune(
             epoch. Without it and without `trials`, 50 trials.
         metric: metric that is maximized.
         space: setting → range or tuple of alternatives, in place of those that the configuration declares.
-        fixed: settings that keep their values though the configuration declares a range. Those of `config` that differ from
-            their defaults do so too, unless they are in `space`.
-        seed: of the sampler and of every training.
+        fixed: settings that keep their values although the configuration declares a range. Settings of `config` that differ
+            from their defaults keep their values too, unless they are in `space`.
+        seed: seed of the sampler and of every training.
         epochs: maximum number of epochs of a trial; None for the model's setting.
         patience: number of epochs without an improvement after which a trial ends.
         metrics: metrics of the evaluation on the test users.
@@ -147,7 +147,7 @@ def tune(
 
 @dataclass(frozen=True, kw_only=True)
 class _Search:
-    """What all trials have in common."""
+    """The arguments that all trials have in common."""
 
     split: Split
     config: Config
@@ -174,7 +174,7 @@ class _Search:
             found = {"state": "pruned" if pruned else "complete", "value": value, "epochs": epochs}
         except (CapacityError, ConfigError, FitError) as error:
             found = {"state": "failed", "reason": str(error)}
-        except Exception as error:  # a fault: told, but not met again when the search goes on
+        except Exception as error:  # a bug: stored as a failed trial, so that a continued search does not repeat it
             reason = f"{type(error).__name__}: {error}"
             study.end(trial, self._ended(trial, settings, began, {"state": "failed", "reason": reason}))
             raise
@@ -228,9 +228,9 @@ class _Search:
 
 
 def _searched(config: Config, space: Space | None, fixed: Sequence[str]) -> dict[str, Any]:
-    """What is searched: the ranges that the configuration declares, but for fixed settings, and those of the caller.
+    """The searched settings: the ranges that the configuration declares, except for fixed settings, and those of the caller.
 
-    Where an option itself is searched, its settings are not: they belong to one of the alternatives.
+    If an option itself is searched, its settings are not, since they belong to one of the alternatives.
     """
     declared, given = search_space(config), dict(space or {})
     values = _values(config, {**declared, **given, **dict.fromkeys(fixed)})

@@ -1,4 +1,4 @@
-"""Latent-variable models over any tensor, in their papers' own settings."""
+"""Latent-variable models of any tensor, with the settings of their papers."""
 
 from foldin.generative.code_prior import CodePrior, CodePriorConfig
 from foldin.generative.codebooks import CodebookLoss, MovingAverage

@@ -1,13 +1,13 @@
-"""A prior over rows of codes: a causal transformer that says each code from those before it.
+"""A prior over sequences of codes: a causal transformer that predicts each code from those before it.
 
     log p(c) = Σ_t log p(c_t | c_1 … c_t−1),   p(c_t | c_<t) = softmax(W h_t + b),   h = Transformer(start, c_1, …, c_t−1)
 
-Of codes of one length, whatever they stand for: the grid of a VQ-VAE row by row, the levels of a residual quantizer. With it the
-autoencoder becomes generative: codes are drawn one after the other and decoded.
+All sequences have one length; they may be the grid of a VQ-VAE, row by row, or the levels of a residual quantizer. With this
+prior the autoencoder becomes generative: codes are drawn one after the other and decoded.
 
 Source: vandenoord2017, section 3.3 (a prior learned on the codes after the autoencoder). `nn/transformer.py` for the layers.
 
-Departures from the paper: a transformer in place of PixelCNN, with one vector for each place instead of masks in two dimensions.
+Departures from the paper: a transformer instead of PixelCNN, with a learned vector for each position instead of 2-D masks.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from foldin.training import Config, GradientPhase, Loss, Step, Trainable, Traine
 
 __all__ = ["CodePrior", "CodePriorConfig"]
 
-_TOKENS = 1 << 14  # codes worked on at once
+_TOKENS = 1 << 14  # codes that are processed at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,14 +51,14 @@ class CodePriorConfig(Config):
 
 
 class CodePrior(Trainable[CodePriorConfig, Examples]):
-    """p(c) of rows of codes in [0, K); `Examples` hold them as (rows, positions) of int64.
+    """Autoregressive prior p(c) of sequences of codes in [0, K), which `Examples` hold as (rows, positions) of int64.
 
     Args:
-        shape: of a row: (positions,).
+        shape: of a sequence of codes: (positions,).
         config, seed, device: as for every `Trainable`.
 
     Raises:
-        ShapeError: another shape.
+        ShapeError: the shape is not of this form.
     """
 
     Config = CodePriorConfig
@@ -129,7 +129,7 @@ class CodePrior(Trainable[CodePriorConfig, Examples]):
     def _states(
         self, codes: Int[Tensor, "rows positions"], noise: torch.Generator | None = None
     ) -> Float[Tensor, "rows positions width"]:
-        """h_t for each t, which has seen the codes before t."""
+        """State h_t for each t, which depends on the codes before t."""
         return self.encoder(self._sequences(F.pad(codes[:, :-1], (1, 0), value=self.config.codebook_size)), noise)
 
     @torch.no_grad()
@@ -137,17 +137,17 @@ class CodePrior(Trainable[CodePriorConfig, Examples]):
         """Logits of p(c_t | c_<t), for each t.
 
         Raises:
-            ShapeError: another number of positions, another type, or a code that there is not.
+            ShapeError: the number of positions or the type is wrong, or a code is not in [0, K).
         """
         self._check(codes)
         return F.linear(self._states(codes.to(self.device)), self.weight, self.bias)
 
     @torch.no_grad()
     def log_prob(self, codes: Int[Tensor, "rows positions"]) -> Float[Tensor, " rows"]:
-        """log p(c) of each row, in nats.
+        """log p(c) of each sequence, in nats.
 
         Raises:
-            ShapeError: as of `logits`.
+            ShapeError: as for `logits`.
         """
         self._check(codes)
         found, step = torch.zeros(len(codes), device=self.device), max(1, _TOKENS // self.positions)
@@ -159,13 +159,15 @@ class CodePrior(Trainable[CodePriorConfig, Examples]):
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator, *, temperature: float = 1.0) -> Int[Tensor, "n positions"]:
-        """n draws of c, code by code; keys and values of those before are kept.
+        """n draws of c, code by code; the keys and values of earlier codes are cached.
 
         Args:
-            temperature: logits are divided by it: 1 draws from p, less makes what is likely likelier.
+            n: number of draws.
+            generator: source of the draws.
+            temperature: divisor of the logits: 1 draws from p, less makes likely codes likelier.
 
         Raises:
-            ConfigError: fewer than one, or a temperature that is not above 0.
+            ConfigError: n is less than 1, or the temperature is not above 0.
         """
         if n < 1 or not temperature > 0:
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""Codebooks of quantized autoencoders: how their vectors are learned, as settings, and the codebooks of a vector."""
+"""Codebooks of quantized autoencoders: the options for how their vectors are learned, and their construction."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,7 +13,7 @@ __all__ = ["CodebookLoss", "MovingAverage", "codebooks"]
 
 @dataclass(frozen=True, kw_only=True)
 class MovingAverage(Option):
-    """A code's vector is the moving average of the vectors that it quantizes.
+    """The vector of a code is the moving average of the vectors that it quantizes.
 
     Source: vandenoord2017, appendix A.1.
     """
@@ -24,7 +24,7 @@ class MovingAverage(Option):
 
 @dataclass(frozen=True, kw_only=True)
 class CodebookLoss(Option):
-    """A code's vector follows the gradient of ‖sg[z_e] − e_c‖².
+    """The vector of a code is learned by the gradient of ‖sg[z_e] − e_c‖².
 
     Source: vandenoord2017, eq. 3.
     """
@@ -44,7 +44,7 @@ def codebooks(
     generator: torch.Generator,
     device: torch.device,
 ) -> list[VectorQuantizer]:
-    """One codebook for each level; arguments as those of `VectorQuantizer`."""
+    """A codebook for each level; the other arguments are those of `VectorQuantizer`, with `revive` as its `least`."""
     return [
         VectorQuantizer(
             codebook_size,

@@ -4,20 +4,20 @@
 
     −log p(x_0) ≤ KL(q(x_T|x_0) ‖ p(x_T)) + Σ_{t>1} KL(q(x_t−1|x_t, x_0) ‖ p(x_t−1|x_t)) − log p(x_0|x_1)      (L_T, L_t−1, L_0)
 
-With σ_t² = β̃_t, L_t−1 = ½ (SNR_t−1 − SNR_t) ‖x_0 − x̂_0‖². The network says the noise, x_0 or v (`diffusion/schedule.py`);
-`step_weights` says what the squared error of a step counts in training:
+With σ_t² = β̃_t, L_t−1 = ½ (SNR_t−1 − SNR_t) ‖x_0 − x̂_0‖². The network predicts the noise, x_0 or v (`diffusion/schedule.py`);
+`step_weights` sets the weight of a step's squared error in training:
 
-    simple        1 of what the network says (L_simple where that is the noise)
-    bound         its factor in the bound, at the variance of `variance` (of β̃ where that is learned): training on the bound
-                  itself, but for L_0 of whole numbers, which counts as that of floats
-    snr           min(SNR_t, 5) of x_0's
-    difference    SNR_t−1 − SNR_t of x_0's, and 1 at t = 1
+    simple        1 for the error of the network's prediction (L_simple if that is the noise)
+    bound         the weight in the bound, at the variance set by `variance` (at β̃ if that is learned): training optimizes the
+                  bound itself, except that L_0 of whole numbers is treated as that of floats
+    snr           min(SNR_t, 5) for the error of x_0
+    difference    SNR_t−1 − SNR_t for the error of x_0, and 1 at t = 1
 
-Whole numbers 0–255 of type uint8 are brought to [−1, 1], and log p(x_0|x_1) is that of a Gaussian integrated over each level's
-bin: the bound is then in nats of 8-bit pictures. Floats are taken as they are, and the bound is one on their density.
+Whole numbers 0–255 of type uint8 are scaled to [−1, 1], and log p(x_0|x_1) integrates a Gaussian over each level's bin, so that
+the bound is on the log-probability of 8-bit pictures. Floats are used as they are, and the bound is on their log-density.
 
 Source: ho2020, eqs. 2–14; kingma2021, eq. 13; nichol2021, section 3.1 (a learned variance: L_simple + .001 L, the mean held
-fixed in the latter); hang2023 (min-SNR, 5); wang2023 (the difference). Weights are averaged over steps for sampling and bounds.
+fixed in the latter); hang2023 (min-SNR, 5); wang2023 (the difference). Sampling and bounds use a moving average of the weights.
 
 Departures from the paper: the U-Net is small (`nn/unet.py`). The last step's σ is that of t = 2, as in the authors' code.
 """
@@ -51,7 +51,7 @@ from foldin.training import Config, Trainable, Trainer, setting
 
 __all__ = ["Diffusion", "DiffusionConfig"]
 
-_BLOCK_VALUES = 1 << 20  # of x_t worked on at once
+_BLOCK_VALUES = 1 << 20  # values of x_t that are processed at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,11 +99,11 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
     """A denoising diffusion model.
 
     Args:
-        shape: of an example: (height, width) or (channels, height, width) for a U-Net, anything for an MLP.
+        shape: of an example: (height, width) or (channels, height, width) for a U-Net, any shape for an MLP.
         config, seed, device: as for every `Trainable`.
 
     Raises:
-        ShapeError: a shape that the network does not take.
+        ShapeError: the network does not support the shape.
     """
 
     Config = DiffusionConfig
@@ -158,12 +158,12 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
             raise DataError("diffusion: finite floats were expected, or whole numbers 0–255 of type uint8")
 
     def scaled(self, values: Shaped[Tensor, "rows *shape"]) -> Float[Tensor, "rows *shape"]:
-        """x_0: whole numbers 0–255 brought to [−1, 1], floats as they are."""
+        """x_0: whole numbers 0–255 scaled to [−1, 1], floats as they are."""
         x = values.to(self.device)
         return x.float().mul_(2.0 / 255.0).sub_(1.0) if x.dtype == torch.uint8 else x
 
     def _said(self, network: nn.Module, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor | None]:
-        """(what the network predicts, and log σ_t² where it is learned), each of x's shape."""
+        """(prediction of a network, log σ_t² if it is learned, else None), each with the shape of x."""
         channels = x if len(self.shape) != 2 or isinstance(self.config.network, MLPNetwork) else x.unsqueeze(1)
         said = network(channels, t)
         if not self.learned:
@@ -177,19 +177,19 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
         return said.reshape(x.shape), share * high + (1.0 - share) * low
 
     def denoise(self, x: Float[Tensor, "rows *shape"], t: Int[Tensor, " rows"]) -> Denoised:
-        """x̂_0 by the averaged weights, and log σ_t² where it is learned: what samplers and bounds ask; differentiable."""
+        """x̂_0 by the averaged weights, and log σ_t² if it is learned; differentiable. Samplers and bounds call this."""
         said, log_variance = self._said(self.averaged, x, t)
         return Denoised(self.schedule.to_clean(self.config.prediction, said, x, t), log_variance)
 
     @torch.no_grad()
     def clipped(self, x: Float[Tensor, "rows *shape"], t: Int[Tensor, " rows"]) -> Denoised:
-        """As `denoise`, x̂_0 cut to [−1, 1], where pictures lie: for sampling."""
+        """As `denoise`, with x̂_0 clipped to [−1, 1], the range of pictures, for sampling."""
         clean, log_variance = self.denoise(x, t)
         return Denoised(clean.clamp(-1.0, 1.0), log_variance)
 
     @property
     def _log_variance(self) -> Float64[Array, " times"]:
-        """log σ_t², where it is not learned."""
+        """log σ_t² of each step, if it is not learned."""
         schedule = self.schedule
         if self.config.variance == "large":
             return np.log(np.maximum(schedule.betas, 1e-20))
@@ -198,7 +198,7 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
     def step_nats(
         self, values: Tensor, clean: Tensor, now: Tensor, said: Denoised, t: Tensor
     ) -> Float[Tensor, " rows"]:
-        """L_t−1 of each row at its t, L_0 where t = 1, in nats."""
+        """L_t−1 of each example at its step t, in nats; L_0 where t = 1."""
         schedule = self.schedule
         log_variance = schedule.at(self._log_variance, t, now) if said.log_variance is None else said.log_variance
         mean = schedule.posterior_mean(said.clean, now, t)
@@ -209,16 +209,18 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
 
     @torch.no_grad()
     def bound(self, data: Examples, generator: torch.Generator, *, draws: int | None = None) -> DiffusionBound:
-        """Each row's bound, in nats, one x_t a step.
+        """The bound of each example, in nats, with one draw of x_t per step.
 
         Args:
-            draws: steps t > 1 drawn for each row, spread over equal parts of 2 … T; all of them when None. Either way the
-                expectation is that of the bound.
+            data: the examples.
+            generator: source of the draws.
+            draws: number of steps t > 1 drawn for each example, one from each of as many equal parts of 2 … T; all steps when
+                None. The expectation is that of the bound in both cases.
 
         Raises:
-            ShapeError: another shape.
-            DataError: values that are no pictures and no floats.
-            ConfigError: fewer than one draw.
+            ShapeError: the examples have another shape.
+            DataError: the values are neither whole numbers 0–255 of type uint8 nor finite floats.
+            ConfigError: the number of draws is not between 1 and T − 1.
         """
         self._check(data)
         later = self.schedule.steps - 1
@@ -246,7 +248,7 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
         prior = gaussian_kl((math.sqrt(last) * clean).flatten(1), spread.flatten(1)).double()
         each = torch.empty(n, draws, dtype=torch.float64, device=self.device)
         for draw in range(draws):
-            # A step of the draw's own part of 2 … T, counted by how many steps that part stands for.
+            # A step of this draw's part of 2 … T, weighted by the number of steps in that part.
             low, high = draw * later // draws, (draw + 1) * later // draws
             t = 2 + torch.randint(low, high, (n,), generator=generator, device=self.device)
             each[:, draw] = (high - low) * nats(t)
@@ -256,12 +258,12 @@ class Diffusion(Trainable[DiffusionConfig, Examples]):
     def sample(
         self, n: int, generator: torch.Generator, *, steps: int | None = None, eta: float = 0.0
     ) -> Float[Tensor, "n *shape"]:
-        """n draws: ancestral over all steps, or DDIM over a number of them with η.
+        """n draws of x_0: by ancestral sampling over all steps or, with `steps`, by DDIM over that many steps with η = `eta`.
 
-        After training on whole numbers, pictures in [−1, 1], to which x̂_0 is cut at every step; see `levels`.
+        After training on whole numbers these are pictures in [−1, 1], with x̂_0 clipped to that range at every step; see `levels`.
 
         Raises:
-            ConfigError: a number of steps that there is not, or an η without one.
+            ConfigError: `steps` is not between 1 and T, or `eta` is given without it.
         """
         if steps is None and eta != 0.0:
             raise ConfigError("eta: it is DDIM's; say over how many steps")

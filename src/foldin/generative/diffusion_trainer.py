@@ -1,4 +1,4 @@
-"""Training of a diffusion: noised rows, steps drawn by their recent losses, averaged weights. See `generative/diffusion.py`."""
+"""Training of a diffusion: noisy examples, steps drawn by their losses, averaged weights. See `generative/diffusion.py`."""
 
 import math
 from collections.abc import Mapping
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 __all__ = ["DiffusionTrainer"]
 
-_BOUND_SHARE = 1e-3  # of the bound, where the variance is learned by it
+_BOUND_SHARE = 1e-3  # weight of the bound, if the variance is learned
 _MIN_SNR = 5.0
 
 
 class DiffusionTrainer(Trainer[Examples]):
-    """Gradient steps over batches of rows; the averaged weights follow each of them."""
+    """Gradient steps over batches of examples, each followed by an update of the averaged weights."""
 
     def __init__(self, model: "Diffusion") -> None:
         self.model, config = model, model.config
         self.sampler = StepSampler(model.schedule.steps, model.device)
-        self._taken: int | None = None  # gradient steps, when the average has not seen the last one
+        self._taken: int | None = None  # gradient steps so far, if the average does not include the last yet
         phase: GradientPhase[Examples] = GradientPhase(
             name="train",
             parameters=model._parameters(),
@@ -42,11 +42,11 @@ class DiffusionTrainer(Trainer[Examples]):
         super().__init__(phase, average, epochs=config.epochs, first=(FullPass(name="values", run=self._see),))
 
     def state(self) -> dict[str, Tensor]:
-        """The losses by which steps are drawn."""
+        """Recent losses, by which steps are drawn."""
         return self.sampler.state()
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go on with those."""
+        """Continue from a result of `state`."""
         self.sampler.load(dict(state))
 
     def _see(self, train: Examples, generator: torch.Generator) -> Mapping[str, float]:
@@ -55,7 +55,7 @@ class DiffusionTrainer(Trainer[Examples]):
         return {}
 
     def weight(self, t: Int[Tensor, " rows"]) -> Float[Tensor, " rows"]:
-        """What the squared error of the prediction counts at t."""
+        """Weight of the squared error of the network's prediction at step t."""
         model = self.model
         config, schedule = model.config, model.schedule
         native = schedule.of_clean(config.prediction)[1:]
@@ -96,7 +96,7 @@ class DiffusionTrainer(Trainer[Examples]):
 
     @torch.no_grad()
     def average_after(self, taken: int) -> None:
-        """The moving average after `taken` steps, where it does not know the last of them yet."""
+        """Update the moving average after `taken` steps, if it does not include the last of them yet."""
         model = self.model
         if self._taken == taken:
             self._taken = None

@@ -1,15 +1,16 @@
-"""What a decoder's numbers mean: p(x | z), independent over the values of x.
+"""Likelihoods p(x | z), independent over the values of x, with the decoder's output as their parameters.
 
-Values are whole numbers 0–255 of type uint8 (pictures), or floating-point numbers; what each likelihood makes of them:
+Values are whole numbers 0–255 of type uint8 (pictures), or floating-point numbers. The likelihoods, and the decoder's outputs for
+each value of x:
 
-    bernoulli    1 decoder number a value: its logit. Whole numbers are binarized at 128; floats in [0, 1] are targets as they are
-                 (dynamic-bernoulli: the same, but a training step draws 1 with probability x / 255, or the float itself)
-    gaussian     2: mean through a sigmoid, log variance. On x / 255 for whole numbers, on floats around [0, 1] as they are
-    categorical  256: logits of the levels. Whole numbers only
-    logistic     2: location and log scale of a logistic, integrated over each level's bin. Whole numbers only
+    bernoulli    1 output: the logit. Whole numbers are binarized at 128; floats in [0, 1] are used as targets
+                 (dynamic-bernoulli: the same, but a training step draws 1 with probability x / 255, or with that of the float)
+    gaussian     2 outputs: the logit of the mean, the log variance. Whole numbers are divided by 255; floats lie around [0, 1]
+    categorical  256 outputs: logits of the levels. Whole numbers only
+    logistic     2 outputs: location and log scale of a logistic, integrated over each level's bin. Whole numbers only
 
-The Gaussian is a density: its nats are those of x / 255, and `offset` turns them into those of x, 0–255, for comparison in bits
-with the discrete ones.
+The Gaussian is a density, for whole numbers that of x / 255. Adding `offset` per value gives the density of x on the scale 0–255,
+which can be compared in bits with the discrete likelihoods.
 
 Source: kingma2014, appendix C (bernoulli, gaussian); kingma2016 and salimans2017, section 2.1 (logistic).
 """
@@ -43,46 +44,46 @@ _LOG_2_PI = math.log(2 * math.pi)
 
 
 class Likelihood(Option, ABC):
-    """p(x | decoder's output), independent over values.
+    """Base class of p(x | decoder's output), independent over values.
 
-    A subclass sets `outputs`, the decoder's numbers for each value of x, and `name`.
+    A subclass sets `outputs`, the number of decoder outputs for each value of x, and `name`.
     """
 
     outputs: ClassVar[int]
     offset: ClassVar[float] = 0.0  # nats to add per value, so that the density of x / 255 becomes that of x, 0–255
 
     def check(self, values: Shaped[Tensor, "rows *shape"]) -> None:
-        """Whether they have a probability.
+        """Raise an error if the likelihood is not defined for these values.
 
         Raises:
-            DataError: another type or range; names it.
+            DataError: the values have another type or range; the message says which is expected.
         """
         if values.dtype != torch.uint8:
             raise DataError(f"{self.name}: whole numbers 0–255 of type uint8 were expected, not {values.dtype}")
 
     def check_training(self, values: Shaped[Tensor, "rows *shape"]) -> None:
-        """Whether these values can be learned.
+        """Raise an error if a model cannot be trained on these values.
 
         Raises:
-            DataError: as `check`; or all of them are where no decoder can be.
+            DataError: as for `check`, or their mean is out of the range that a decoder can output.
         """
         self.check(values)
 
     def encoded(self, values: Shaped[Tensor, "rows *shape"]) -> Float32[Tensor, "rows *shape"]:
-        """What an encoder reads: whole numbers divided by 255, floats as they are."""
+        """The input of an encoder: whole numbers divided by 255, floats as they are."""
         return values.float().div_(255.0) if values.dtype == torch.uint8 else values.float()
 
     def training_batch(self, data: Examples, generator: torch.Generator) -> Examples:
-        """What a training step reads of these examples."""
+        """The examples as a training step reads them."""
         return data
 
     def log_prob(
         self, outputs: Float[Tensor, "rows outputs *shape"], values: Shaped[Tensor, "rows *shape"]
     ) -> Float[Tensor, " rows"]:
-        """log p(x | outputs) of each row, in nats, summed over its values.
+        """log p(x | outputs) of each example, in nats, summed over its values.
 
         Raises:
-            ShapeError: not `outputs` numbers for each value.
+            ShapeError: the decoder did not give `outputs` numbers for each value.
         """
         expected = (len(values), self.outputs, *values.shape[1:])
         if outputs.shape != expected:
@@ -97,20 +98,21 @@ class Likelihood(Option, ABC):
 
     @abstractmethod
     def mean(self, outputs: Float[Tensor, "rows outputs *shape"]) -> Float[Tensor, "rows *shape"]:
-        """E[x], on the encoder's scale: in [0, 1]."""
+        """E[x] of each value, on the scale of the encoder's input, [0, 1]."""
 
     @abstractmethod
     def sample(
         self, outputs: Float[Tensor, "rows outputs *shape"], generator: torch.Generator
     ) -> Shaped[Tensor, "rows *shape"]:
-        """A draw of each row that `log_prob` takes: uint8 levels, or floats on the encoder's scale."""
+        """A draw of each example, as `log_prob` takes it: uint8 levels, or floats on the scale of the encoder's input."""
 
 
 def binarize(data: Examples, generator: torch.Generator) -> Examples:
-    """Pictures in black and white: a value x of 0–255 is 1 with probability x / 255, a float in [0, 1] with that probability.
+    """Black and white pictures: a value x of 0–255 is 1 with probability x / 255, a float in [0, 1] with that probability.
 
     Args:
-        generator: of the draws, on the device of the values, or where they are to be.
+        data: pictures of uint8, or of floats in [0, 1].
+        generator: source of the draws; the result is on its device.
 
     Source: salakhutdinov2008, section 4; burda2016, section 5.
     """
@@ -121,9 +123,9 @@ def binarize(data: Examples, generator: torch.Generator) -> Examples:
 
 @dataclass(frozen=True, kw_only=True)
 class Bernoulli(Likelihood):
-    """Black or white, whole numbers binarized at 128.
+    """Black or white values, with whole numbers binarized at 128.
 
-    A float between is the expected log-likelihood of a value that is white with that probability.
+    The log-likelihood of a float in [0, 1] is the expected one of a value that is white with that probability.
     """
 
     name = "bernoulli"
@@ -134,7 +136,7 @@ class Bernoulli(Likelihood):
             raise DataError("bernoulli: floats in [0, 1] were expected, or whole numbers 0–255 of type uint8")
 
     def encoded(self, values: Shaped[Tensor, "rows *shape"]) -> Float32[Tensor, "rows *shape"]:
-        return (values >> 7).float() if values.dtype == torch.uint8 else values.float()  # 1 from 128; quicker than ≥
+        return (values >> 7).float() if values.dtype == torch.uint8 else values.float()  # 1 from 128 on; faster than ≥
 
     def _terms(self, outputs: Tensor, values: Tensor) -> Tensor:
         logits, x = outputs[:, 0], self.encoded(values)
@@ -151,9 +153,9 @@ class Bernoulli(Likelihood):
 
 @dataclass(frozen=True, kw_only=True)
 class DynamicBernoulli(Bernoulli):
-    """Black or white, drawn anew each time a training step reads a value, white with its probability.
+    """Black or white values, drawn anew each time that a training step reads them.
 
-    To evaluate such a model, draw once: `binarize`.
+    To evaluate a model with this likelihood, draw the values once with `binarize`.
 
     Source: burda2016, section 5.
     """
@@ -166,10 +168,10 @@ class DynamicBernoulli(Bernoulli):
 
 @dataclass(frozen=True, kw_only=True)
 class Gaussian(Likelihood):
-    """A mean in (0, 1) and a variance for each value.
+    """A Gaussian with a mean in (0, 1) and a variance for each value.
 
-    σ² = (1/255)² + exp(raw), never below one gray level squared: without that floor the density grows without end on values that
-    are all alike, such as a black border.
+    σ² = (1/255)² + exp(raw) is never below one gray level squared. Without that floor the density would grow without bound on
+    values that are constant over the data, such as a black border.
     """
 
     name = "gaussian"
@@ -213,7 +215,7 @@ class Gaussian(Likelihood):
 
 @dataclass(frozen=True, kw_only=True)
 class Categorical(Likelihood):
-    """A softmax over the 256 levels."""
+    """A categorical distribution over the 256 levels."""
 
     name = "categorical"
     outputs = _LEVELS
@@ -241,8 +243,8 @@ class Logistic(Likelihood):
 
         p = σ(a) − σ(b) = σ(a) σ(−b) (1 − e^(b−a)),
 
-    the outermost bins reaching to ±∞, where σ(b) is 0 or σ(a) is 1. The product needs no small differences, so that it holds in
-    the tails.
+    with the outermost bins extending to ±∞, where σ(b) is 0 or σ(a) is 1. The product avoids differences of nearly equal numbers,
+    so it stays accurate in the tails.
     """
 
     name = "logistic"
@@ -250,7 +252,7 @@ class Logistic(Likelihood):
     _HALF = 1.0 / (_LEVELS - 1)
 
     def _location_scale(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
-        """(m, log s); a scale far below a bin's width would have no gradient left."""
+        """(m, log s) of each value, with log s clipped: a scale far below a bin's width would have no gradient."""
         return outputs[:, 0], outputs[:, 1].clamp(-7.0, 7.0)
 
     def _terms(self, outputs: Tensor, values: Tensor) -> Tensor:
@@ -283,8 +285,8 @@ class Logistic(Likelihood):
 
 
 def bits_per_value(nats_per_row: float, values_per_row: int) -> float:
-    """Bits to write down one value ("bits per dimension"), from the log-probability of a row of them in nats.
+    """Bits per value ("bits per dimension"), from the log-probability of an example in nats.
 
-    For a density, add `values_per_row · offset` to the nats first.
+    For a density, first add `values_per_row · offset` to the nats.
     """
     return -nats_per_row / (values_per_row * math.log(2.0))

@@ -1,4 +1,4 @@
-"""The network of a diffusion over examples, as settings."""
+"""The options for the network of a diffusion."""
 
 import math
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class UNetNetwork(Option):
     Source: ho2020, appendix B.
 
     Raises:
-        ConfigError: no channels.
+        ConfigError: `channels` is empty.
     """
 
     name = "unet"
@@ -35,10 +35,10 @@ class UNetNetwork(Option):
     def build(
         self, shape: tuple[int, ...], outputs: int, time_dim: int, *, generator: torch.Generator, device: torch.device
     ) -> nn.Module:
-        """The network over examples of a shape that says so many numbers for each value.
+        """The network for examples of a shape, with `outputs` numbers for each value.
 
         Raises:
-            ShapeError: no pictures, or pictures that cannot be halved so often.
+            ShapeError: the shape is not that of pictures, or they cannot be halved often enough.
         """
         if len(shape) not in (2, 3):
             raise ShapeError(f"Diffusion: a U-Net takes (height, width) or (channels, height, width), not {shape}")
@@ -57,7 +57,7 @@ class MLPNetwork(Option):
     def build(
         self, shape: tuple[int, ...], outputs: int, time_dim: int, *, generator: torch.Generator, device: torch.device
     ) -> nn.Module:
-        """The network over examples of a shape that says so many numbers for each value."""
+        """The network for examples of any shape, with `outputs` numbers for each value."""
         values = math.prod(shape)
         return MLPDenoiser(
             values, outputs * values, self.hidden_dims, time=time_dim, generator=generator, device=device

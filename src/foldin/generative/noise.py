@@ -1,4 +1,4 @@
-"""The noise of a diffusion over examples, as settings."""
+"""The options for the noise schedule of a diffusion."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ __all__ = ["CosineNoise", "GivenNoise", "LinearNoise"]
 
 @dataclass(frozen=True, kw_only=True)
 class LinearNoise(Option):
-    """Noise β_t that rises in a straight line.
+    """Noise with β_t that rises linearly.
 
     Source: ho2020, section 4.
     """
@@ -27,7 +27,7 @@ class LinearNoise(Option):
 
 @dataclass(frozen=True, kw_only=True)
 class CosineNoise(Option):
-    """Noise by which ᾱ_t falls as a squared cosine.
+    """Noise with ᾱ_t that falls as a squared cosine.
 
     Source: nichol2021, eqs. 16–17.
     """
@@ -42,7 +42,7 @@ class CosineNoise(Option):
 
 @dataclass(frozen=True, kw_only=True)
 class GivenNoise(Option):
-    """Noise β_t of every step as it is given."""
+    """Noise with β_t given for every step."""
 
     name = "given"
     betas: tuple[float, ...] = setting((), "Noise β_1 … β_T of the steps; their number is T.", above=0, below=1)

@@ -1,12 +1,12 @@
-"""Priors over z, as settings, and the learned ones among them: mixtures of Gaussians with diagonal covariances.
+"""Priors over z: their options, and the learned ones, which are mixtures of Gaussians with diagonal covariances.
 
     normal    p(z) = N(z; 0, I)
-    mixture   p(z) = Σ_k w_k N(z; m_k, diag s_k²),  w, m and s free
-    vamp      p(z) = 1/K Σ_k q(z | u_k),  the encoder's own posterior at K learned pseudo-inputs u_k
+    mixture   p(z) = Σ_k w_k N(z; m_k, diag s_k²),  w, m and s learned
+    vamp      p(z) = 1/K Σ_k q(z | u_k),  the encoder's posterior at K learned pseudo-inputs u_k
 
-The last approaches the best prior there is for a given encoder, the aggregate posterior, of which it is a summary.
+The last one approximates the optimal prior for a given encoder, the aggregate posterior, by K components.
 
-Source: tomczak2018, section 2, and their code (pseudo-inputs are cut to [0, 1]).
+Source: tomczak2018, section 2, and their code (pseudo-inputs are clipped to [0, 1]).
 """
 
 from abc import ABC, abstractmethod
@@ -26,29 +26,29 @@ Encode = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 class LearnedPrior(nn.Module, ABC):
-    """Σ_k w_k N(z; m_k, diag s_k²); a subclass says what its components are."""
+    """Base class of mixtures Σ_k w_k N(z; m_k, diag s_k²); a subclass defines the components."""
 
     @abstractmethod
     def components(
         self,
     ) -> tuple[Float[Tensor, " components"], Float[Tensor, "components latent"], Float[Tensor, "components latent"]]:
-        """(log w, m, log s²)."""
+        """(log w, m, log s²) of the components."""
 
     def log_prob(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, " rows"]:
-        """log p(z) of each row, in nats."""
+        """log p(z) of each vector, in nats."""
         log_weights, mu, logvar = self.components()
         return torch.logsumexp(log_weights + log_normal(z[:, None], mu, logvar), dim=1)
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "n latent"]:
-        """Draws of z."""
+        """n draws of z."""
         log_weights, mu, logvar = self.components()
         which = torch.multinomial(log_weights.exp(), n, replacement=True, generator=generator)
         return reparameterize(mu[which], logvar[which], generator)
 
 
 class MixtureOfGaussians(LearnedPrior):
-    """Free components; they begin with equal weights, means from N(0, I) and unit variances."""
+    """A mixture with learned components, which begin with equal weights, means from N(0, I) and unit variances."""
 
     def __init__(self, components: int, latent: int, *, generator: torch.Generator, device: torch.device) -> None:
         super().__init__()
@@ -61,12 +61,12 @@ class MixtureOfGaussians(LearnedPrior):
 
 
 class MixtureOfPosteriors(LearnedPrior):
-    """The encoder's posterior at pseudo-inputs.
+    """The mixture of the encoder's posteriors at learned pseudo-inputs.
 
     Args:
-        components: how many pseudo-inputs; they begin uniform in [0, 1].
+        components: number of pseudo-inputs, which begin uniform in [0, 1].
         shape: of an example.
-        encode: pseudo-inputs → (μ, log σ²); it is the model's, and so are its parameters.
+        encode: function pseudo-inputs → (μ, log σ²); its parameters are the model's.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class MixtureOfPosteriors(LearnedPrior):
 
 @dataclass(frozen=True, kw_only=True)
 class NormalPrior(Option):
-    """The standard normal, which learns nothing."""
+    """The standard normal distribution, which is not learned."""
 
     name = "normal"
     estimator: str = setting(
@@ -105,7 +105,7 @@ class NormalPrior(Option):
 
 @dataclass(frozen=True, kw_only=True)
 class MixturePrior(Option):
-    """A mixture of Gaussians, all of it learned."""
+    """A mixture of Gaussians with learned weights, means and variances."""
 
     name = "mixture"
     n_components: int = setting(500, "Gaussians of the mixture, K.", low=1)
@@ -118,7 +118,7 @@ class MixturePrior(Option):
 
 @dataclass(frozen=True, kw_only=True)
 class VampPrior(Option):
-    """The mixture of the encoder's posteriors at pseudo-inputs, which are learned.
+    """The mixture of the encoder's posteriors at learned pseudo-inputs.
 
     Source: tomczak2018, section 2.
     """

@@ -1,15 +1,16 @@
-"""RQ-VAE: vectors named by a few codes, coarse to fine, so that near vectors share their first codes.
+"""RQ-VAE: each vector is given a few codes, from coarse to fine, so that similar vectors share their first codes.
 
     z = encoder(x),   ẑ = Σ_l e^l_{c_l}   (residual quantization),   x̂ = decoder(ẑ)
     loss = ‖x − x̂‖² + β ‖z − sg[ẑ]‖², level by level; codebooks by moving averages
 
-Without an encoder it is residual k-means: codebooks by k-means of what the levels before left over, and nothing else to learn.
+Without an encoder it is residual k-means: each level's codebook is k-means of the residuals of the levels before it, and nothing
+else is learned.
 
 Source: rajput2023 (TIGER), section 3.1 (512-256-128 → 32, three levels of 256 codes, β .25); zeghidour2021 (residual
 quantization, moving averages, revived codes); vandenoord2017.
 
-Departures from the paper: moving averages instead of a codebook loss; tanh instead of ReLU; inputs are standardized; AdamW at
-1e-3 in batches of 1,024 with dead codes revived.
+Departures from the paper: moving averages instead of a codebook loss; tanh instead of ReLU; standardized inputs; AdamW at
+1e-3 in batches of 1,024; dead codes are reset to vectors of the batch.
 """
 
 from collections.abc import Mapping
@@ -29,12 +30,12 @@ from foldin.training import Config, FullPass, GradientPhase, Loss, Option, Step,
 __all__ = ["RQVAE", "Autoencoder", "RQVAEConfig"]
 
 _BLOCK = 8192
-_REVIVE = 0.1  # share of its even use below which a code begins again
+_REVIVE = 0.1  # share of a code's even use below which it is reset
 
 
 @dataclass(frozen=True, kw_only=True)
 class Autoencoder(Option):
-    """An encoder ahead of the codebooks and a decoder behind them, learned together with them."""
+    """An encoder before the codebooks and a decoder after them, learned together with the codebooks."""
 
     name = "autoencoder"
     hidden_dims: tuple[int, ...] = setting(
@@ -58,11 +59,14 @@ class RQVAEConfig(Config):
 
 
 class RQVAE(Trainable[RQVAEConfig, Examples]):
-    """Names of vectors.
+    """Quantizer of vectors, such as those of items, into a few codes from coarse to fine.
 
     Args:
         width: of a vector.
-        config, seed, device: as in `Trainable`.
+        config, seed, device: as for every `Trainable`.
+
+    Raises:
+        ConfigError: the width is less than 1.
     """
 
     Config = RQVAEConfig
@@ -116,15 +120,15 @@ class RQVAE(Trainable[RQVAEConfig, Examples]):
             raise ShapeError(f"RQVAE: vectors of width {self.width} were expected, not {x.dtype} {tuple(x.shape)}")
 
     def standardized(self, x: Float[Tensor, "n width"]) -> Float[Tensor, "n width"]:
-        # One scale for all coordinates: their proportions are part of what the vectors say.
+        # One scale for all coordinates, because the proportions between them carry information.
         return (x - self.mean) / self.scale
 
     @torch.no_grad()
     def codes(self, x: Float[Tensor, "n width"]) -> Int[Tensor, "n levels"]:
-        """The codes of vectors, coarse to fine.
+        """The codes of each vector, from coarse to fine.
 
         Raises:
-            ShapeError: vectors of another width.
+            ShapeError: the vectors have another width, or are not floats.
         """
         self._check(x)
         parts = [
@@ -135,7 +139,7 @@ class RQVAE(Trainable[RQVAEConfig, Examples]):
 
     @torch.no_grad()
     def decode(self, codes: Int[Tensor, "n levels"]) -> Float[Tensor, "n width"]:
-        """The vectors that names stand for."""
+        """The vector x̂ that each tuple of codes stands for."""
         return self.decoder(self.quantizer.decode(codes)) * self.scale + self.mean
 
 

@@ -1,4 +1,4 @@
-"""A model in one file: safetensors, with its name, the shape of an example and its settings beside the tensors."""
+"""Models in single files: safetensors with the tensors, the model's name and settings, and the shape of an example."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,20 +16,20 @@ from foldin.generative.vqvae import VQVAE
 
 __all__ = ["ALL", "load_model", "save_model"]
 
-_VERSION = 2  # of what stands beside the tensors; the first one had other names of settings
+_VERSION = 2  # of the description stored with the tensors; in version 1, settings had other names
 Kept = VAE | VQVAE | CodePrior | Diffusion
 
-# What can be kept in a file, by name: made from a shape, settings and a device.
+# The models that can be kept in a file, by name; each is made from a shape, settings and a device.
 ALL: Mapping[str, type[Kept]] = MappingProxyType(
     {"vae": VAE, "vqvae": VQVAE, "code-prior": CodePrior, "diffusion": Diffusion}
 )
 
 
 def save_model(path: str | Path, model: Kept) -> None:
-    """Write a model, atomically.
+    """Write a model to a file, atomically.
 
     Raises:
-        ConfigError: not one of `ALL`.
+        ConfigError: the model is not one of `ALL`.
     """
     name = next((name for name, kind in ALL.items() if type(model) is kind), None)
     if name is None:
@@ -44,10 +44,10 @@ def save_model(path: str | Path, model: Kept) -> None:
 
 
 def load_model(path: str | Path, *, device: str | torch.device = "cpu") -> Kept:
-    """A model as it was saved, to the bit.
+    """The saved model, with the same bits.
 
     Raises:
-        RunError: the file is missing, damaged, not such a model's, or of another version; says why.
+        RunError: the file is missing, damaged, of another kind of model, or of another version; the message says which.
     """
     tensors, about = read_tensors(Path(path))
     name, shape, config = (about.get(key) for key in ("model", "shape", "config"))

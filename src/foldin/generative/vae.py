@@ -1,17 +1,18 @@
-"""The variational autoencoder over examples of any shape.
+"""The variational autoencoder of examples of any shape.
 
     z ~ p(z),   x ~ p(x | f(z)),   q(z|x) = N(μ(x), diag σ²(x)),   f and (μ, log σ²) by perceptrons with tanh
 
     L = E_q[log p(x|z)] − β KL(q(z|x) ‖ p(z))
 
-by L draws of z. Estimator B takes the KL in closed form, which the standard normal has; A takes it from the draws, as any other
-prior needs. With `free_bits` λ, a latent dimension's KL costs max(λ, its mean over the batch), so that its first λ nats are free.
+estimated from L draws of z. Estimator B computes the KL in closed form, which exists for the standard normal prior; A estimates
+it from the draws, as is necessary for any other prior. With `free_bits` λ, the KL of each latent dimension costs max(λ, its mean
+over the batch), so that its first λ nats are free.
 
 Source: kingma2014, eqs. 6–8 and 10, algorithm 1, section 3 and appendix C (one hidden layer of 500, batches of 100, L = 1);
 kingma2016, appendix C.8 (free bits); tomczak2018 (VampPrior).
 
-Departures from the paper: Adam instead of Adagrad by default, weights uniform in ±1/√inputs instead of N(0, 0.01), no decay of
-the weights. The pseudo-inputs of a VampPrior begin as training examples, an option of its authors' code.
+Departures from the paper: Adam instead of Adagrad by default, weights uniform in ±1/√inputs instead of N(0, 0.01), no weight
+decay. The pseudo-inputs of a VampPrior begin as training examples, an option of its authors' code.
 """
 
 import math
@@ -38,12 +39,12 @@ from foldin.training import Config, Option, RisingOverShare, RisingOverUpdates, 
 
 __all__ = ["VAE", "FreeBits", "VAEConfig"]
 
-_BLOCK_VALUES = 1 << 21  # of a decoder's output
+_BLOCK_VALUES = 1 << 21  # values of a decoder's output that are processed at once
 
 
 @dataclass(frozen=True, kw_only=True)
 class FreeBits(Option):
-    """Nats of each latent dimension's KL that cost nothing.
+    """A number of nats of each latent dimension's KL that cost nothing.
 
     Source: kingma2016, appendix C.8.
     """
@@ -58,7 +59,7 @@ class FreeBits(Option):
     )
 
     def at(self, step: Step) -> float:
-        """λ at a step: a pure function of it."""
+        """λ at a step, in nats."""
         return self.nats if self.until is None else self.nats * (1.0 - step.risen(self.until))
 
 
@@ -106,7 +107,7 @@ class VAEConfig(Config):
 
     @property
     def closed_form(self) -> bool:
-        """Whether the KL is taken in closed form."""
+        """Whether the KL is computed in closed form."""
         return isinstance(self.prior, NormalPrior) and self.prior.estimator == "b"
 
 
@@ -117,10 +118,10 @@ class VAE(Trainable[VAEConfig, Examples], LatentModel[Examples]):
         shape: of an example.
         config: settings; the defaults when None.
         seed: of the initial weights.
-        device: where it computes.
+        device: device of the weights and the computation.
 
     Raises:
-        ShapeError: a shape without values.
+        ShapeError: the shape has no values.
     """
 
     Config = VAEConfig
@@ -182,12 +183,12 @@ class VAE(Trainable[VAEConfig, Examples], LatentModel[Examples]):
         return VAETrainer(self)
 
     def check_training(self, train: Examples) -> None:
-        """Whether it can be trained on these examples.
+        """Raise an error if the model cannot be trained on these examples.
 
         Raises:
-            FitError: there are none.
-            ShapeError: they have another shape.
-            DataError: the likelihood has no probability for their values.
+            FitError: there are no examples.
+            ShapeError: the examples have another shape.
+            DataError: the likelihood is not defined for their values.
         """
         super().check_training(train)
         self._check(train)
@@ -206,7 +207,7 @@ class VAE(Trainable[VAEConfig, Examples], LatentModel[Examples]):
     def encode(
         self, inputs: Float[Tensor, "rows *shape"]
     ) -> tuple[Float[Tensor, "rows latent"], Float[Tensor, "rows latent"]]:
-        """(μ, log σ²) of what an encoder reads (`Likelihood.encoded`); a gradient goes through."""
+        """(μ, log σ²) of q(z|x), from inputs as `Likelihood.encoded` gives them; differentiable."""
         mu, logvar = self.encoder(inputs.flatten(1)).chunk(2, dim=1)
         return mu, logvar
 
@@ -214,7 +215,7 @@ class VAE(Trainable[VAEConfig, Examples], LatentModel[Examples]):
         return self.encode(self.likelihood.encoded(data.values.to(self.device)))
 
     def decode(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, "rows outputs *shape"]:
-        """The likelihood's numbers for each value of x; a gradient goes through."""
+        """The decoder's outputs, the likelihood's parameters for each value of x; differentiable."""
         return self.decoder(z).view(len(z), self.likelihood.outputs, *self.shape)
 
     def differentiable_log_likelihood(self, z: Float[Tensor, "rows latent"], data: Examples) -> Float[Tensor, " rows"]:
@@ -233,11 +234,11 @@ class VAE(Trainable[VAEConfig, Examples], LatentModel[Examples]):
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Shaped[Tensor, "n *shape"]:
-        """Draws of x: z from the prior, then x from p(x|z); for their means see `decode` and `Likelihood.mean`."""
+        """n draws of x: z from the prior, then x from p(x|z); for their means see `decode` and `Likelihood.mean`."""
         return self.likelihood.sample(self.decode(self.draw(n, generator)), generator)
 
     def draw(self, n: int, generator: torch.Generator) -> Float[Tensor, "n latent"]:
-        """Draws of z from the prior."""
+        """n draws of z from the prior."""
         if self.prior is not None:
             return self.prior.sample(n, generator)
         return torch.randn((n, self.config.latent_dim), generator=generator, device=self.device)
@@ -247,8 +248,8 @@ class VAE(Trainable[VAEConfig, Examples], LatentModel[Examples]):
         """E[x | z = μ(x)] of each example, in [0, 1].
 
         Raises:
-            ShapeError: another shape.
-            DataError: values that the likelihood does not take.
+            ShapeError: the examples have another shape.
+            DataError: the likelihood is not defined for their values.
         """
         self._check(data)
         return self.likelihood.mean(self.decode(self.posterior(data)[0]))

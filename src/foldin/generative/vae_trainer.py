@@ -1,4 +1,4 @@
-"""Training of a VAE: the objective of a batch, a learned prior's beginning. See `generative/vae.py`."""
+"""Training of a VAE: the objective of a batch, and the initial values of a learned prior. See `generative/vae.py`."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -37,7 +37,7 @@ class VAETrainer(Trainer[Examples]):
 
     @torch.no_grad()
     def _begin_prior(self, train: Examples, generator: torch.Generator) -> Mapping[str, float]:
-        """Pseudo-inputs from training examples, drawn with replacement."""
+        """Set the pseudo-inputs to training examples, drawn with replacement."""
         prior = self.model.prior
         assert isinstance(prior, MixtureOfPosteriors)
         chosen = torch.randint(len(train), (len(prior.inputs),), generator=generator, device=generator.device).cpu()
@@ -45,12 +45,12 @@ class VAETrainer(Trainer[Examples]):
         return {}
 
     def beta_at(self, step: Step) -> float:
-        """The weight of the KL term at a step: a pure function of it."""
+        """Weight of the KL term at a step."""
         config = self.model.config
         return config.beta if config.beta_schedule is None else config.beta_schedule.at(step, config.beta)
 
     def free_bits_at(self, step: Step) -> float:
-        """The nats that each latent dimension has free at a step: a pure function of it."""
+        """Nats of each latent dimension's KL that are free at a step."""
         free_bits = self.model.config.free_bits
         return 0.0 if free_bits is None else free_bits.at(step)
 
@@ -67,9 +67,11 @@ class VAETrainer(Trainer[Examples]):
     def _terms(
         self, values: Shaped[Tensor, "rows *shape"], noise: Float[Tensor, "draws latent"]
     ) -> tuple[Tensor, Tensor]:
-        """(reconstruction, KL), means over rows and draws; the KL by latent dimension under estimator B, whole under A.
+        """(reconstruction, KL) in nats, means over examples and draws; estimator B gives the KL of each latent dimension.
 
-        `noise` is ε of all rows' first draws, then of their second, and so on.
+        Args:
+            values: the examples.
+            noise: ε of the first draws of all examples, then of their second draws, and so on.
         """
         model = self.model
         config = model.config
@@ -89,6 +91,6 @@ class VAETrainer(Trainer[Examples]):
         return reconstruction, gaussian_kl_terms(mu, logvar).mean(dim=0)
 
     def _products(self) -> torch.autocast:
-        """Where matrix products have training's precision."""
+        """Context in which matrix products have the precision set for training."""
         half = self.model.config.precision == "bfloat16"
         return torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=half)

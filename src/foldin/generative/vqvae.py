@@ -1,22 +1,22 @@
 """VQ-VAE: an autoencoder of pictures whose code is a grid of whole numbers.
 
-    z_e = encoder(x),   c = argmin_k ‖z_e − e_k‖² at each place of the grid,   x ~ p(x | decoder(e_c))
+    z_e = encoder(x),   c = argmin_k ‖z_e − e_k‖² at each position of the grid,   x ~ p(x | decoder(e_c))
 
     L = −log p(x | e_c) + Σ_places (‖sg[z_e] − e_c‖² + β ‖z_e − sg[e_c]‖²)
 
-The first term reaches the encoder as if e_c were z_e; with a moving average the codebook learns by that instead of the second.
-With several levels what a code leaves over is quantized again, with several groups each part of z_e by itself. A `CodePrior`,
-learned afterwards from `codes`, makes it generative.
+The gradient of the first term reaches the encoder as if e_c were z_e. By default, moving averages replace the second term.
+With several levels the residual of each is quantized by the next; with several groups each part of z_e is quantized separately. A
+`CodePrior`, learned afterwards from `codes`, makes the model generative.
 
 Source: vandenoord2017, eqs. 1–3, section 4.1 and appendix A.1 (the average, decay .99): β .25, 512 codes, two layers of stride 2
 and two residual blocks, Adam 2e-4, batches of 128. Widths: the authors' code.
 
 Departures from the paper: the likelihood is discrete by default (a discretized logistic), so that the bound is in bits; the
-paper's experiments take the mean squared error, which leaves the weight of the terms open. Here all terms are nats of a whole
-picture: squares are summed over places and widths, as the log-likelihood is over pixels. Against gradients of that size a
-codebook follows the encoder too slowly, and many codes fall out of use; hence z_e is standardized by its mean and variance
-in the batch (lancucki2020, batch normalization), unless `standardized=false`. The codebook begins with k-means, and codes that
-fall out of use begin again at a vector of the batch (zeghidour2021).
+paper's experiments use the mean squared error, which leaves the relative weight of the terms open. Here all terms are sums over a
+whole picture: squares over positions and widths, the log-likelihood, in nats, over pixels. With gradients of that size a codebook
+follows the encoder too slowly, and many codes fall out of use; hence z_e is standardized by its mean and variance in the batch
+(lancucki2020, batch normalization), unless `standardized=false`. The codebook begins with k-means, and codes that fall out of use
+are reset to a vector of the batch (zeghidour2021).
 """
 
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ from foldin.training import Config, Trainable, Trainer, setting
 
 __all__ = ["VQVAE", "VQVAEConfig"]
 
-_BLOCK = 256  # pictures worked on at once
+_BLOCK = 256  # pictures that are processed at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,14 +92,14 @@ class VQVAEConfig(Config):
 class VQVAE(Trainable[VQVAEConfig, Examples]):
     """Vector-quantized autoencoder of pictures (height, width).
 
-    Codes are (rows, positions): the grid row by row, the codes of one place (groups × levels) side by side.
+    The codes of a picture are those of its grid, row by row, with the groups × levels codes of a grid position side by side.
 
     Args:
         shape: height and width, both divisible by 4.
         config, seed, device: as for every `Trainable`.
 
     Raises:
-        ShapeError: another shape.
+        ShapeError: the shape is not of this form.
     """
 
     Config = VQVAEConfig
@@ -144,12 +144,12 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
 
     @property
     def codes_per_place(self) -> int:
-        """Codes at each place of the grid."""
+        """Number of codes at each position of the grid."""
         return self.config.levels * self.config.groups
 
     @property
     def positions(self) -> int:
-        """Codes of a picture."""
+        """Number of codes of a picture."""
         return self.grid[0] * self.grid[1] * self.codes_per_place
 
     def tensors(self) -> dict[str, Tensor]:
@@ -180,11 +180,17 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
             yield data.rows(at, at + _BLOCK)
 
     def encode(self, values: Shaped[Tensor, "rows height width"], rate: float = 0.0) -> Float[Tensor, "places dim"]:
-        """z_e, place by place, standardized by its moving mean and variance; with a `rate`, in training, by these pictures'."""
+        """z_e of each grid position, standardized by its moving mean and variance unless the configuration says otherwise.
+
+        Args:
+            values: pictures.
+            rate: in training, the rate at which the moving mean and variance follow those of these pictures, by which z_e is
+                then standardized; 0 outside training.
+        """
         z = self.encoder(self.likelihood.encoded(values).unsqueeze(1)).movedim(1, -1).flatten(0, 2)
         if not self.config.standardized:
             return z
-        # The variance of a single place is not defined.
+        # The variance of a single position is not defined.
         return F.batch_norm(z, self.mean, self.variance, training=rate > 0.0 and len(z) > 1, momentum=rate)
 
     def decode_vectors(self, vectors: Float[Tensor, "places dim"]) -> Float[Tensor, "rows outputs height width"]:
@@ -192,21 +198,21 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
 
     @torch.no_grad()
     def codes(self, data: Examples) -> Int[Tensor, "rows positions"]:
-        """The code of each picture.
+        """The codes of each picture.
 
         Raises:
-            ShapeError: pictures of another shape than the model's.
-            DataError: values that the likelihood does not take.
+            ShapeError: there are no pictures, or they have another shape.
+            DataError: the likelihood is not defined for their values.
         """
         found = [self.quantizer(self.encode(part.values.to(self.device))).codes for part in self._parts(data)]
         return torch.cat(found).view(len(data), self.positions)
 
     @torch.no_grad()
     def decode(self, codes: Int[Tensor, "rows positions"]) -> Float[Tensor, "rows outputs height width"]:
-        """The decoder's numbers for codes; `likelihood` reads them.
+        """The decoder's outputs for codes, which are parameters of `likelihood`.
 
         Raises:
-            ShapeError: another number of positions, or a code that there is not.
+            ShapeError: the number of positions is wrong, or a code is not in [0, K).
         """
         met = (int(codes.min()), int(codes.max())) if len(codes) else (0, 0)
         if codes.shape[1] != self.positions or met[0] < 0 or met[1] >= self.config.codebook_size:
@@ -223,15 +229,15 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
         return torch.cat([self.likelihood.log_prob(self.decode(self.codes(part)), x) for part, x in parts])
 
     def elbo(self, data: Examples, prior: CodePrior) -> ElboTerms:
-        """Each picture's bound on log p(x), in nats: log p(x | c) + log p(c) at its own codes c.
+        """Lower bound on log p(x) of each picture, in nats: log p(x | c) + log p(c) at the codes c of the picture.
 
-        c is a function of x: q(c|x) is one point, and its KL from the prior is −log p(c). The sum over all other codes is left
-        out, so that the bits that follow from it are an upper bound on those of the model.
+        c is a function of x, so q(c|x) is a single point, whose KL from the prior is −log p(c). The sum over all other codes is
+        left out, so the bits computed from this bound are an upper bound on those of the model.
 
         Source: vandenoord2017, section 3.2.
 
         Raises:
-            ShapeError: a prior of other codes.
+            ShapeError: the prior is for another number of positions or codes.
         """
         self._check_prior(prior)
         return ElboTerms(self.log_likelihood(data), -prior.log_prob(self.codes(data)).to(self.device))
@@ -245,24 +251,24 @@ class VQVAE(Trainable[VQVAEConfig, Examples]):
 
     @torch.no_grad()
     def reconstruct(self, data: Examples) -> Float[Tensor, "rows height width"]:
-        """E[x | codes of x], in [0, 1]."""
+        """E[x | codes of x] of each picture, in [0, 1]."""
         return torch.cat([self.likelihood.mean(self.decode(self.codes(part))) for part in self._parts(data)])
 
     @torch.no_grad()
     def sample(
         self, n: int, prior: CodePrior, generator: torch.Generator, *, temperature: float = 1.0
     ) -> Shaped[Tensor, "n height width"]:
-        """Draws of x: c from the prior, then x from p(x|c); for their means see `decode` and `Likelihood.mean`.
+        """n draws of x: c from the prior, then x from p(x|c); for their means see `decode` and `Likelihood.mean`.
 
-        The prior lies on the same device as this model, and so does the generator.
+        The prior and the generator must be on the device of this model.
 
         Raises:
-            ShapeError: a prior of other codes.
+            ShapeError: the prior is for another number of positions or codes.
         """
         self._check_prior(prior)
         return self.likelihood.sample(self.decode(prior.sample(n, generator, temperature=temperature)), generator)
 
     def use(self, data: Examples) -> CodeUse:
-        """How the codes of pictures are used: each codebook over all places, names over whole pictures."""
+        """How the codes are used: each codebook over all grid positions, full tuples of codes over whole pictures."""
         codes, places = self.codes(data).cpu().numpy(), self.codes_per_place
         return code_use(codes.reshape(-1, places), (self.config.codebook_size,) * places, names=codes)

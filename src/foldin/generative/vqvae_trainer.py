@@ -1,4 +1,4 @@
-"""Training of a VQ-VAE: k-means at the beginning, the objective of a batch. See `generative/vqvae.py`."""
+"""Training of a VQ-VAE: initial codebooks by k-means, and the objective of a batch. See `generative/vqvae.py`."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 __all__ = ["VQVAETrainer"]
 
-_RATE = 0.1  # of the moving mean and variance of z_e, a step
-_BEGIN = 32  # vectors for each code that k-means has
+_RATE = 0.1  # of the moving mean and variance of z_e, per step
+_BEGIN = 32  # number of vectors per code for k-means
 
 
 def _perplexity(codes: Int[Tensor, "places levels"], size: int) -> Float[Tensor, ""]:
-    """exp of the entropy of the codes in use, the mean over levels."""
+    """Perplexity of the codes, exp of their entropy, as a mean over levels."""
     shares = [torch.bincount(own, minlength=size) / len(own) for own in codes.unbind(dim=1)]
     return torch.stack([torch.special.entr(one).sum().exp() for one in shares]).mean()
 
 
 class VQVAETrainer(Trainer[Examples]):
-    """Gradient steps over batches of pictures, after k-means of some of them."""
+    """Gradient steps over batches of pictures, after k-means on some of them."""
 
     def __init__(self, model: "VQVAE") -> None:
         self.model, config = model, model.config
@@ -49,7 +49,7 @@ class VQVAETrainer(Trainer[Examples]):
 
     @torch.no_grad()
     def begin(self, train: Examples, generator: torch.Generator) -> Mapping[str, float]:
-        """The codebook at the centers of k-means of what the encoder makes of some pictures."""
+        """Set the codebooks to k-means centers of the encoder's output for some pictures."""
         model = self.model
         rng = np.random.default_rng(int(torch.randint(1 << 62, (), generator=generator, device=model.device)))
         rows = min(len(train), -(-_BEGIN * model.config.codebook_size // (model.grid[0] * model.grid[1])))

@@ -1,4 +1,4 @@
-"""Bounds and estimators, free of any model."""
+"""Bounds, EM, variational inference and importance sampling, independent of any recommender."""
 
 from foldin.inference.ais import Annealing, Schedule, annealed_weights, tuned_schedule
 from foldin.inference.black_box import BlackBoxResult, GaussianApproximation, Parameter, black_box_vi

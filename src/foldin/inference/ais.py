@@ -1,16 +1,16 @@
-"""Annealed importance sampling: log p(x) from below, and from above where a draw of the posterior is at hand.
+"""Annealed importance sampling: lower bounds on log p(x), and upper bounds where an exact draw from the posterior is known.
 
     log f_β(z) = (1 − β) log q(z) + β log p(x, z),   0 = β_0 < β_1 < … < β_T = 1,   q = N(μ, diag σ²)
 
-    forward    z_0 ~ q, and z_t from z_{t−1} by a transition that leaves f_β_t as it is,
+    forward    z_0 ~ q, and z_t from z_{t−1} by a transition that leaves f_β_t invariant,
                log w = Σ_t (β_t − β_{t−1}) [log p(x, z_{t−1}) − log q(z_{t−1})]
     reverse    the same backwards, from z ~ p(z|x)
 
 E[w] = p(x) forward and E[1/w] = 1/p(x) in reverse, so that by Jensen's inequality E[log w] is at most log p(x) forward, and
-at least log p(x) in reverse. An exact draw of p(z|x) is known for simulated data alone: the z that x was drawn from.
+at least log p(x) in reverse. An exact draw from p(z|x) is known only for simulated data: the z that x was drawn from.
 
-A transition is one of Hamiltonian Monte Carlo, in units of σ. Step sizes and temperatures are found in a run of their own
-and stay as they are in the reported runs: an adaptation within a run would take its exactness.
+Transitions are those of Hamiltonian Monte Carlo, in units of σ. Step sizes and temperatures are tuned in a separate run and are
+fixed in the reported runs, since adaptation within a run would make it inexact.
 
 Source: neal2001, eqs. 4–11 (forward); grosse2015, sections 3 and 4 (reverse, on simulated data); wu2017 (decoders;
 HMC); neal2011, section 5.3 (HMC).
@@ -30,28 +30,27 @@ from foldin.tensors import Float, Float64, Tensor
 __all__ = ["Annealing", "Schedule", "annealed_weights", "tuned_schedule"]
 
 LogJoint = Callable[[Tensor], Tensor]
-_WANTED = 0.8  # share of proposals to be taken
-_JITTER = (
-    0.2  # of a step size, either way: after half a period of its own, a direction would be where it began, mirrored
-)
+_WANTED = 0.8  # target share of accepted proposals
+# Relative jitter of a step size, up or down; without it, a direction followed for half its period would only be mirrored.
+_JITTER = 0.2
 _WARM = 25  # transitions at β = 0 before tuning begins
-_QUICK, _PATIENT = 0.3, 0.1  # how fast a step size follows, in these and after
-_SHARP = 4.0  # of the sigmoid schedule of a tuning run
-_WIDE = 4  # neighbors on either side that a step size is averaged over
+_QUICK, _PATIENT = 0.3, 0.1  # adaptation rates of a step size, during these transitions and after
+_SHARP = 4.0  # steepness of the sigmoid schedule of a tuning run
+_WIDE = 4  # temperatures on either side over which a step size is averaged
 _TUNED = 4  # a tuning run has this many times fewer temperatures
 
 
 @dataclass(frozen=True)
 class Annealing:
-    """How it is done.
+    """Settings of annealed importance sampling.
 
     Args:
-        temperatures: T, the transitions of a run: the more of them, the narrower the bracket.
-        leapfrogs: steps of a transition, on average.
-        chains: for each row, whose weights are averaged: forward w, in reverse 1/w.
+        temperatures: number of temperatures, T; more of them give tighter bounds.
+        leapfrogs: mean number of leapfrog steps of a transition.
+        chains: number of chains for each row, over which weights are averaged: w forward, 1/w in reverse.
 
     Raises:
-        ShapeError: one of them is below one.
+        ShapeError: a setting is below 1.
     """
 
     temperatures: int = 300
@@ -64,18 +63,18 @@ class Annealing:
 
 
 def _sigmoid(temperatures: int) -> list[float]:
-    """0 to 1, dense near both ends."""
+    """Temperatures from 0 to 1, dense near both ends."""
     places = [math.tanh(_SHARP * (t / temperatures - 0.5)) for t in range(temperatures + 1)]
     return [(one - places[0]) / (places[-1] - places[0]) for one in places]
 
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """What a run goes by, fixed before it.
+    """Temperatures and step sizes of a run, fixed in advance.
 
     Args:
         betas: β_0 = 0 to β_T = 1.
-        step_sizes: of each transition and row, in standard deviations of q.
+        step_sizes: step size of each transition and row, in standard deviations of q.
     """
 
     betas: list[float]
@@ -89,9 +88,9 @@ def tuned_schedule(
     generator: torch.Generator,
     settings: Annealing,
 ) -> Schedule:
-    """Temperatures that are dense where log p(x, z) − log q(z) moves much, and step sizes with which 80 % of proposals are taken.
+    """Temperatures that are dense where log p(x, z) − log q(z) changes fast, and step sizes at which 80 % of proposals are taken.
 
-    Both are those of a shorter run, in which each row's step size follows its probability of acceptance.
+    Both come from a shorter run, in which each row's step size follows its acceptance probability.
 
     Source: gelman1998, section 2.3 (equal steps of ∫ sd of the difference dβ have the least variance).
     """
@@ -112,7 +111,7 @@ def tuned_schedule(
     betas = np.interp(np.linspace(0.0, length[-1], settings.temperatures + 1), length, first)
     betas[0], betas[-1] = 0.0, 1.0
     at = torch.from_numpy(np.searchsorted(first, betas[1:], side="left")).to(mu.device)
-    # A mean over neighbors in β: a single step size carries the noise of the last few acceptances.
+    # Averaged over neighboring temperatures, since a single step size carries the noise of the last few acceptances.
     logs = torch.stack(sizes).log()
     wide = torch.stack([logs[max(0, t - _WIDE) : t + _WIDE + 1].mean(dim=0) for t in range(_WARM, len(logs))])
     return Schedule(betas.tolist(), wide.exp()[at])
@@ -128,20 +127,20 @@ def annealed_weights(
     *,
     exact: Float[Tensor, "users latent"] | None = None,
 ) -> tuple[Float64[Tensor, " users"], float]:
-    """(each row's log w in nats, the share of proposals taken): below log p(x) in expectation; above it with `exact`.
+    """(log w of each row in nats, share of accepted proposals); E[log w] is at most log p(x), or at least log p(x) with `exact`.
 
     Args:
         log_joint: z → log p(x, z) of each row, in nats, differentiable in z.
-        mu, logvar: of q, where the path begins; any Gaussian will do, and the nearer to the posterior the better.
-        schedule: of `tuned_schedule`, or any other that does not depend on these draws.
-        exact: a draw from p(z|x) for each row: the path is walked backwards from there.
+        mu, logvar: mean and log-variance of q, where the path begins; any Gaussian is valid, one close to the posterior is best.
+        schedule: from `tuned_schedule`, or any other that does not depend on these draws.
+        exact: an exact draw from p(z|x) for each row, from which the path is run in reverse.
     """
     path, betas = _Path(log_joint, mu, logvar, settings.leapfrogs), schedule.betas
     last, taken = len(betas) - 1, 0.0
     state = path.at(reparameterize(mu, logvar, generator) if exact is None else exact)
     total = torch.zeros(len(mu), dtype=torch.float64, device=mu.device)
-    # A transition at β_T = 1 comes after the last weight forward, and from an exact draw it changes nothing in reverse: both runs
-    # leave it out, and have all others in common.
+    # Forward, a transition at β_T = 1 would come after the last weight; in reverse, it would keep the distribution of an exact
+    # draw. Both runs omit it and share all other transitions.
     for t in range(1, last + 1) if exact is None else range(last, 0, -1):
         if exact is None:
             total += (betas[t] - betas[t - 1]) * state.difference
@@ -155,7 +154,7 @@ def annealed_weights(
 
 @dataclass(frozen=True)
 class _State:
-    """Where a chain is: z, log q(z) and log p(x, z) with their gradients."""
+    """State of a chain: z, log q(z) and log p(x, z), with their gradients."""
 
     z: Tensor
     own: Tensor
@@ -175,7 +174,7 @@ class _State:
 
 
 class _Path:
-    """The densities between q and the posterior, and transitions that keep them."""
+    """The densities between q and the posterior, and transitions that leave them invariant."""
 
     def __init__(self, log_joint: LogJoint, mu: Tensor, logvar: Tensor, leapfrogs: int) -> None:
         self.log_joint, self.mu, self.logvar, self.leapfrogs = log_joint, mu, logvar, leapfrogs
@@ -189,7 +188,7 @@ class _Path:
         return (self.mu - z) * self.precision
 
     def _joint(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """(log p(x, z), its gradient)."""
+        """(log p(x, z) in nats, its gradient in z)."""
         z = z.detach().requires_grad_()
         with torch.enable_grad():
             joint = self.log_joint(z)
@@ -197,14 +196,14 @@ class _Path:
         return joint.detach(), slope
 
     def _leaps(self, generator: torch.Generator) -> int:
-        """A number of steps between half of what was asked for and as much more."""
+        """A random number of leapfrog steps, between half and one and a half times the setting."""
         least, most = (self.leapfrogs + 1) // 2, self.leapfrogs + self.leapfrogs // 2
         return int(torch.randint(least, most + 1, (), generator=generator, device=self.mu.device))
 
     def moved(
         self, state: _State, beta: float, size: Tensor, generator: torch.Generator
     ) -> tuple[_State, Float64[Tensor, " users"]]:
-        """(after a transition that keeps f_β, log of the probability with which each row's proposal was taken)."""
+        """(state after a transition that leaves f_β invariant, log acceptance probability of each row's proposal)."""
         momentum = torch.randn(state.z.shape, generator=generator, device=state.z.device, dtype=state.z.dtype)
         before = state.energy(beta) - 0.5 * momentum.double().square().sum(dim=1)
         jitter = torch.rand(size.shape, generator=generator, device=size.device, dtype=size.dtype)

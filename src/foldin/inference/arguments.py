@@ -1,4 +1,4 @@
-"""Checks of the numbers that are passed to an algorithm, before it does any work."""
+"""Checks of numerical arguments, made before an algorithm starts."""
 
 import math
 from numbers import Integral
@@ -9,7 +9,11 @@ __all__ = ["check_count", "check_number"]
 
 
 def check_count(name: str, value: float, least: int) -> None:
-    """Raises: ConfigError: a value that is not a whole number of at least `least`; names it."""
+    """Check that a value is a whole number of at least `least`.
+
+    Raises:
+        ConfigError: it is not; the message names the argument.
+    """
     if not (isinstance(value, Integral) and value >= least):
         raise ConfigError(f"{name} = {value}: must be a whole number of at least {least}")
 
@@ -17,7 +21,11 @@ def check_count(name: str, value: float, least: int) -> None:
 def check_number(
     name: str, value: float, *, above: float = -math.inf, least: float = -math.inf, most: float = math.inf
 ) -> None:
-    """Raises: ConfigError: a value that is not finite, not above `above`, below `least`, or more than `most`; names it."""
+    """Check that a value is finite, above `above`, at least `least`, and at most `most`.
+
+    Raises:
+        ConfigError: it is not; the message names the argument.
+    """
     if not (math.isfinite(value) and value > above and least <= value <= most):
         bounds = [
             f"{word} {bound:g}"

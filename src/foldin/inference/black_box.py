@@ -1,9 +1,9 @@
-"""Black-box variational inference: a Gaussian over any log-joint that is written in torch.
+"""Black-box variational inference: a Gaussian approximation of the posterior, for any log-joint density written in PyTorch.
 
     θ = T(u),   u ~ q = N(m, L Lᵀ),   ELBO = E_q[log p(x, T(u)) + log |det T'(u)|] + H(q)
 
-T maps the whole space onto where each parameter may be (positive, a probability, a simplex, …). The gradient goes through
-u = m + L ε; the entropy is in closed form. `mean-field` keeps L diagonal, `full-rank` is a Cholesky factor.
+T maps unconstrained space onto the support of each parameter (positive numbers, probabilities, a simplex, …). The gradient goes
+through u = m + L ε; the entropy is in closed form. L is diagonal in the family `mean-field`, and lower triangular in `full-rank`.
 
 Source: kucukelbir2017 (ADVI), eqs. 4–9; kingma2014, eq. 6; yao2018 for k̂.
 """
@@ -24,18 +24,18 @@ from foldin.tensors import Array, Float, Float64, Tensor
 __all__ = ["BlackBoxResult", "GaussianApproximation", "Parameter", "black_box_vi"]
 
 FAMILIES = ("mean-field", "full-rank")
-_SMOOTHED = 25  # draws that the smoothing of importance weights needs
+_SMOOTHED = 25  # fewest draws for which importance weights can be smoothed
 _LOG_2_PI_E = math.log(2.0 * math.pi * math.e)
 LogJoint = Callable[[Mapping[str, Tensor]], Float[Tensor, " draws"]]
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a log-joint.
+    """One parameter of a log-joint density.
 
     Args:
-        shape: of its value.
-        support: where it may be, of `torch.distributions.constraints`; anywhere by default.
+        shape: shape of its value.
+        support: constraint on its value, from `torch.distributions.constraints`; all real numbers by default.
     """
 
     shape: tuple[int, ...] = ()
@@ -44,12 +44,12 @@ class Parameter:
 
 @dataclass(frozen=True, eq=False)
 class GaussianApproximation:
-    """q in the unconstrained space, and its way back to the parameters.
+    """The Gaussian q over unconstrained space, and its map to the parameters.
 
     Args:
-        parameters: by name.
-        mean: m.
-        factor: L, lower triangular; diagonal for mean-field.
+        parameters: the parameters by name.
+        mean: mean m of q.
+        factor: Cholesky factor L of its covariance, lower triangular; diagonal for mean-field.
     """
 
     parameters: Mapping[str, Parameter]
@@ -57,7 +57,7 @@ class GaussianApproximation:
     factor: Float64[Tensor, "width width"]
 
     def values(self, u: Float64[Tensor, "draws width"]) -> tuple[dict[str, Tensor], Float64[Tensor, " draws"]]:
-        """(parameters by name, a row a draw; log |det T'|)."""
+        """(parameters by name, with draws along the first axis; log |det T'| of each draw)."""
         found, log_det, at = {}, u.new_zeros(len(u)), 0
         for name, parameter in self.parameters.items():
             transform = biject_to(parameter.support)
@@ -72,7 +72,7 @@ class GaussianApproximation:
         return found, log_det
 
     def draw(self, n: int, generator: torch.Generator) -> Float64[Tensor, "n width"]:
-        """Draws of u.
+        """n draws of u from q.
 
         Raises:
             ConfigError: n is negative.
@@ -82,7 +82,7 @@ class GaussianApproximation:
         return self.mean + noise @ self.factor.t()
 
     def sample(self, n: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """Draws of the parameters, by name; the first axis counts them."""
+        """n draws of the parameters, by name, along the first axis."""
         return self.values(self.draw(n, generator))[0]
 
     def log_prob(self, u: Float64[Tensor, "draws width"]) -> Float64[Tensor, " draws"]:
@@ -98,15 +98,15 @@ class GaussianApproximation:
 
 @dataclass(frozen=True, eq=False)
 class BlackBoxResult:
-    """How it went.
+    """The fitted approximation, with its ELBO and diagnostics.
 
     Args:
-        approximation: q.
-        elbos: the estimate at each step, in nats.
-        standard_errors: of each.
-        elbo, standard_error: of the final q, over many draws.
-        k_hat: below 0.7 when q is near enough to the posterior for its draws to be reweighted.
-        ess: the effective sample size of the draws k̂ was found from, reweighted to the posterior; of `final_draws`.
+        approximation: the fitted q.
+        elbos: estimate of the ELBO at each step, in nats.
+        standard_errors: standard error of each of these estimates.
+        elbo, standard_error: ELBO of the final q in nats, over many draws, and its standard error.
+        k_hat: Pareto shape k̂ of the importance weights; below 0.7, q is close enough to the posterior to reweight its draws.
+        ess: effective sample size of the `final_draws` draws, reweighted to the posterior.
     """
 
     approximation: GaussianApproximation
@@ -129,22 +129,22 @@ def black_box_vi(
     learning_rate: float = 0.05,
     final_draws: int = 4000,
 ) -> BlackBoxResult:
-    """The Gaussian nearest to the posterior, by stochastic gradients of the ELBO.
+    """The Gaussian closest to the posterior, by stochastic gradient ascent on the ELBO.
 
     Args:
-        log_joint: log p(x, θ) in nats for a batch of draws: each parameter has a leading axis of draws, float64.
-        parameters: what it takes, by name.
-        generator: of all randomness.
+        log_joint: log p(x, θ) in nats for a batch of draws; each parameter has a leading axis of draws, float64.
+        parameters: parameters of `log_joint`, by name.
+        generator: generator of all random draws.
         family: `mean-field` or `full-rank`.
-        steps: of Adam; the rate falls to zero over the second half.
-        draws: a step.
-        learning_rate: of Adam.
-        final_draws: for the final ELBO, k̂ and the effective sample size; at least 25.
+        steps: number of steps of Adam; the learning rate falls to zero over the second half.
+        draws: number of draws in each step.
+        learning_rate: learning rate of Adam.
+        final_draws: number of draws for the final ELBO, k̂ and the effective sample size; at least 25.
 
     Raises:
         ConfigError: an unknown family, no parameters, no steps or draws, fewer than 25 final draws (k̂ needs them), or a
             learning rate that is not positive.
-        FitError: an ELBO that is not finite; says at which step.
+        FitError: the ELBO is not finite; the message says at which step.
     """
     if family not in FAMILIES or not parameters:
         raise ConfigError(f"family = {family!r}: must be one of {', '.join(FAMILIES)}, with one parameter at least")

@@ -1,4 +1,4 @@
-"""A lower bound on a log-probability, by its terms."""
+"""A lower bound on a log-probability, split into its terms."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ __all__ = ["Bound"]
 
 @dataclass(frozen=True, eq=False)
 class Bound:
-    """Terms whose sum bounds a log-probability from below, of each row in nats.
+    """A lower bound on a log-probability of each row, as a sum of terms in nats.
 
     Args:
-        of: what is bounded, as a formula and in words: bounds of different quantities do not compare.
-        terms: by name; a KL divergence enters with its minus sign.
+        of: the bounded quantity, as a formula and in words; bounds of different quantities must not be compared.
+        terms: the terms by name; a KL divergence enters with a minus sign.
     """
 
     of: str
@@ -24,10 +24,10 @@ class Bound:
 
     @property
     def value(self) -> Float[Tensor, " rows"]:
-        """The bound: the sum of its terms."""
+        """The bound of each row in nats: the sum of its terms."""
         return torch.stack(list(self.terms.values())).sum(dim=0)
 
     @classmethod
     def of_blocks(cls, blocks: "list[Bound]") -> "Bound":
-        """The bounds of blocks of rows, one after the other."""
+        """The bounds of consecutive blocks of rows, concatenated."""
         return cls(blocks[0].of, {name: torch.cat([one.terms[name] for one in blocks]) for name in blocks[0].terms})

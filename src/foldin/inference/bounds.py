@@ -1,20 +1,20 @@
 """The bound report: for a latent-variable model, the bound it optimizes, how tight it is, and how its KL decomposes.
 
-Everything is measured on held-out rows (users, pictures), in nats per row and per unit of it (item, pixel), with
-standard errors over rows (null for a single row). What is said of log p(x) are bounds, and they are called so:
+Everything is measured on held-out rows (users or pictures), in nats per row and per unit of a row (item or pixel), with
+standard errors over rows (null for a single row). Statements about log p(x) are bounds, and are named so:
 
-    elbo            E_q[log p(x|z)] − KL(q(z|x) ‖ p(z)), q the encoder's answer                           ≤ log p(x)
-    elbo_refined    the same of each row's own q: `refine_gaussian`                                     ≤ log p(x)
+    elbo            E_q[log p(x|z)] − KL(q(z|x) ‖ p(z)), q the encoder's output                           ≤ log p(x)
+    elbo_refined    the same with q optimized for each row: `refine_gaussian`                           ≤ log p(x)
     iwae            importance-weighted, by k draws of q                                                ≤ log p(x), in expectation
-    best_bound      by all draws of both q's under the mixture of the two                               ≤ log p(x), in expectation
-    annealed        on fewer rows; on simulated ones from above too: `bracket.py`
+    best_bound      importance-weighted, by all draws of both q's, under their mixture                  ≤ log p(x), in expectation
+    annealed        by annealed importance sampling, on fewer rows; with an upper bound on simulated rows: `bracket.py`
 
-The gap log p(x) − ELBO is at least best_bound − elbo, and the encoder's share of it at least elbo_refined − elbo; what is left,
-best_bound − elbo_refined, estimates the family's share and bounds it on neither side.
+The gap log p(x) − ELBO is at least best_bound − elbo, and the encoder's share of it (amortization) at least elbo_refined − elbo.
+The rest, best_bound − elbo_refined, estimates the share of the Gaussian family (approximation), but bounds it on neither side.
 
-Where the model's own prior looks at x, what it optimizes is reported as `objective`, beside bounds under the standard normal.
+If the prior of the model depends on x, the model's objective is reported as `objective`, beside bounds under the standard normal.
 
-No number is NaN or infinite: null stands for one that is.
+Values that are NaN or infinite are reported as null.
 """
 
 import math
@@ -41,11 +41,11 @@ KS = (1, 5, 50, 500)
 NO_BOUND = "objective with a prior that sees x, not a bound on log p(x)"
 Say = Callable[[int, int], None]
 D = TypeVar("D", bound=Rows)
-_AFFORDED = 1 << 29  # users × users × latent dimensions of an aggregate posterior that is worked out in full
+_AFFORDED = 1 << 29  # most users × users × latent dimensions for which the aggregate posterior is computed exactly
 
 
 class Called(NamedTuple):
-    """What rows and their units are called in a report."""
+    """Names of rows and of their units in a report."""
 
     row: str = "user"
     rows: str = "users"
@@ -53,11 +53,11 @@ class Called(NamedTuple):
 
 
 def entry_of(values: Tensor, units: Float64[Array, " rows"], called: Called) -> dict[str, float | None]:
-    """Mean over rows and per unit, each with its standard error; per unit is the total over the number of units."""
+    """Mean per row and mean per unit, with standard errors; the mean per unit is the total divided by the number of units."""
     v = values.double().cpu().numpy()
     n = len(v)
     per_unit = v.sum() / units.sum()
-    spread = v - per_unit * units  # of a ratio of means, by the delta method
+    spread = v - per_unit * units  # residuals of a ratio of means, by the delta method
     several = n > 1
     return {
         f"per_{called.row}": _finite(v.mean()),
@@ -87,22 +87,22 @@ def bound_report(
     seed: int = 0,
     progress: Say | None = None,
 ) -> dict[str, Any]:
-    """Bound, tightness, decomposition and health as data; see the module's docstring.
+    """The bound report as data, in nats: bound, tightness, decomposition and health; see the module's docstring.
 
     Args:
         x: held-out rows.
-        units: of each row.
-        called: names in the report.
-        draws: of z for each row from each q: the largest k of the IWAE bounds.
-        refine_steps: to each row's own q, at most.
-        annealed: rows whose log p(x) is bracketed by annealed importance sampling (the first); none with 0.
-        annealing: how.
-        aggregate: rows whose aggregate posterior is decomposed; x when None.
-        seed: of all draws.
-        progress: called with (draws done, draws in all).
+        units: number of units of each row.
+        called: names of rows and units in the report.
+        draws: number of draws of z for each row from each q, which is the largest k of the IWAE bounds.
+        refine_steps: maximum number of steps in which q is optimized for each row.
+        annealed: number of rows, the first ones, whose log p(x) is bounded by annealed importance sampling; 0 for none.
+        annealing: settings of annealed importance sampling.
+        aggregate: rows whose aggregate posterior is decomposed; x if None.
+        seed: seed of all draws.
+        progress: called with (draws done, total draws).
 
     Raises:
-        ShapeError: no rows, another number of units, or no draws.
+        ShapeError: no rows, another number of unit counts than of rows, or no draws.
     """
     if len(x) == 0 or len(units) != len(x) or draws < 1:
         raise ShapeError(
@@ -133,7 +133,7 @@ def bound_report(
     reconstruction = first.likelihood.mean(dim=0)
     kl = gaussian_kl(*start) if joint.standard else (first.densities[0] - first.prior).mean(dim=0)
     elbo = reconstruction - kl
-    # The parts of the gap are told by estimator A, the mean of the log weights: its noise vanishes as q nears the posterior.
+    # Estimator A, the mean of the log weights, measures the parts of the gap: its noise vanishes as q nears the posterior.
     from_draws, elbo_refined = first.log_weights.mean(dim=0), second.log_weights.mean(dim=0)
     both = weights_of_both(first, second)
     best = iwae_bound(both)
@@ -199,10 +199,10 @@ def bound_report(
 
 @torch.no_grad()
 def _decomposed(codes: Gaussian, generator: torch.Generator, called: Called) -> dict[str, Any]:
-    """The decomposition against a standard normal, and the code's health.
+    """Decomposition of the KL to a standard normal, in nats, and health of the latent code.
 
-    The aggregate posterior is that of all rows where it can be afforded, and estimated from a random batch of them,
-    stratified, else.
+    The aggregate posterior is that of all rows if its size permits; otherwise it is a stratified estimate from a random batch
+    of rows.
     """
     mu, logvar = codes
     n, latent = mu.shape

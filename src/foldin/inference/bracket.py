@@ -1,8 +1,8 @@
-"""log p(x) of a latent-variable model by annealed importance sampling: from below on data, from both sides on simulated rows.
+"""Bounds on log p(x) by annealed importance sampling: a lower bound on data, bounds from both sides on simulated rows.
 
-Held-out rows have a lower bound alone. For rows that the model itself makes, z ~ p(z) and x ~ p(x|z), that z is an exact
-draw from p(z|x), so that there is an upper bound too, and the distance of the two says how near the lower one is to log
-p(x): on the held-out rows as well, as far as they are like the simulated ones.
+Held-out rows have only a lower bound. For rows simulated from the model, z ~ p(z) and x ~ p(x|z), that z is an exact draw from
+p(z|x), so that there is an upper bound too. The distance between the two shows how close the lower bound is to log p(x), and
+this holds for held-out rows as far as they resemble the simulated ones.
 
 Source: grosse2015; wu2017, section 4.
 """
@@ -35,13 +35,13 @@ def annealed_report(
     *,
     refine_steps: int,
 ) -> dict[str, Any]:
-    """The bounds as data, in nats per row and unit.
+    """The bounds as data, in nats per row and per unit.
 
     Args:
         data: held-out rows.
-        start: each row's q, where its path begins.
-        entry: what a report keeps of a value for each row.
-        refine_steps: to the q of a simulated row from the encoder's answer.
+        start: (μ, log σ²) of each row's q, where its path begins.
+        entry: values of all rows → their entry in the report.
+        refine_steps: maximum number of steps in which the q of a simulated row is optimized, from the encoder's q.
     """
     lower, _, accepted = _bounds(joint, data, start, generator, settings, None)
     return {
@@ -58,7 +58,7 @@ def annealed_report(
 def _simulated(
     joint: Joint[D], data: D, like: Tensor, entry: Entry, generator: torch.Generator, settings: Annealing, steps: int
 ) -> dict[str, Any] | None:
-    """Both bounds of rows that the model makes, of the sizes of those given; None where it cannot."""
+    """Both bounds on rows simulated from the model, of the same sizes as `data`; None if the model cannot simulate."""
     z = joint.drawn(like, generator)
     if z is None:
         return None
@@ -87,7 +87,7 @@ def _bounds(
     settings: Annealing,
     exact: Tensor | None,
 ) -> tuple[Float64[Tensor, " rows"], Float64[Tensor, " rows"] | None, float]:
-    """(a lower bound of each row, an upper one where exact draws are given, the share of proposals taken)."""
+    """(lower bound of each row in nats, upper bound of each row if exact draws are given, share of accepted proposals)."""
     lowers, uppers, taken = [], [], 0.0
     chains = settings.chains
     many = data.select(np.repeat(np.arange(len(data)), chains))
@@ -108,6 +108,6 @@ def _bounds(
                 exacts = exact.repeat_interleave(chains, dim=0)[at]
                 upper, _ = annealed_weights(log_prob, mu, logvar, schedule, generator, settings, exact=exacts)
                 uppers.append(upper)
-    # Means over a row's chains of w forward and of 1/w in reverse.
+    # Averages over the chains of each row: of w forward, of 1/w in reverse.
     below = iwae_bound(torch.cat(lowers).view(-1, chains).t())
     return below, -iwae_bound(-torch.cat(uppers).view(-1, chains).t()) if uppers else None, taken

@@ -1,4 +1,4 @@
-"""Covariance matrices of the components of a mixture: roots of their inverses, and a floor below their eigenvalues."""
+"""Covariance matrices of mixture components: square roots of their inverses, and a floor on their eigenvalues."""
 
 import numpy as np
 
@@ -7,14 +7,15 @@ from foldin.tensors import Array, Float64
 
 __all__ = ["RESOLVED", "inverse_roots", "raised"]
 
-RESOLVED = 100.0 * float(np.finfo(float).eps)  # of its width times the largest eigenvalue, below which one is rounding
+# Times the width and the largest eigenvalue of a matrix: a smaller eigenvalue is rounding error.
+RESOLVED = 100.0 * float(np.finfo(float).eps)
 
 
 def inverse_roots(matrices: Float64[Array, "components width width"]) -> tuple[Array, Float64[Array, " components"]]:
     """(R with R Rᵀ = A⁻¹, log |A|) of each positive definite matrix A, by its Cholesky factor.
 
     Raises:
-        FitError: one that is not positive definite; says which.
+        FitError: a matrix is not positive definite; the message says which.
     """
     try:
         factors = np.linalg.cholesky(matrices)
@@ -30,9 +31,9 @@ def inverse_roots(matrices: Float64[Array, "components width width"]) -> tuple[A
 def raised(
     matrices: Float64[Array, "components width width"], least: Float64[Array, " width"]
 ) -> Float64[Array, "components width width"]:
-    """The likeliest covariances above the floor: in units of the floor, eigenvalues below 1 are 1.
+    """The maximum-likelihood covariances above the floor: in units of the floor, eigenvalues below 1 are raised to 1.
 
-    Nor is one below what rounding leaves beside the largest, for the matrix could not hold it.
+    Eigenvalues that are lost to rounding beside the largest are raised too, since the matrix could not represent them.
     """
     floor, own = bool((least > 0).all()), np.einsum("kii->ki", matrices)
     unit = np.sqrt(np.broadcast_to(least, own.shape) if floor else np.where(own > 0, own, 1.0))

@@ -1,30 +1,30 @@
-"""Where the KL goes.
+"""Decomposition of the mean KL to the prior: mutual information, total correlation, and dimension-wise KL, in nats.
 
     E_x KL(q(z|x) ‖ p(z))  =  I_q(x; z)  +  TC(z)  +  Σ_j KL(q(z_j) ‖ p(z_j))
 
 with the aggregate posterior q(z) = 1/N Σ_n q(z|x_n): the mutual information of user and code, the total correlation
-of the code's dimensions, and how far each dimension's marginal is from the prior. ELBO surgery joins the last two:
+of the code's dimensions, and the divergence of each dimension's marginal from the prior. ELBO surgery combines the last two:
 I_q(n; z) + KL(q(z) ‖ p(z)), with I ≤ log N.
 
-How q(z) is estimated, at draws of a batch of M of the N users:
+Methods of estimating q(z), at draws of a batch of M of the N users:
 
-    all         M = N: the aggregate itself. Each draw of the information is at most log N, since q(z) ≥ q(z|x_n) / N at z of n.
-    stratified  1/N of the user's own q and (N − 1)/(N (M − 1)) of each other's in the batch: unbiased for q(z), so that
-                log q(z) is too low by Jensen's inequality, and the information too high, but never above log N. The
-                aggregate where M = N.
-    weighted    1/(N M) Σ over the batch: exactly the batch's own aggregate, as if the batch were the whole data set, divided
-                by N. Its terms are those of the batch, with log N added to the information, (D − 1) log N to the total
-                correlation, and D log N taken from the dimension-wise KL. These are constants: a gradient does not see them,
-                but the values say nothing about users. The information lies between log N and log N + log M whatever the code
-                is.
+    all         M = N: the exact aggregate. Each draw of the information is at most log N, since q(z) ≥ q(z|x_n) / N at a draw z
+                of user n.
+    stratified  weight 1/N for the user's q and (N − 1)/(N (M − 1)) for the q of each other user of the batch: unbiased for q(z),
+                so that by Jensen's inequality log q(z) is too low and the information too high, but never above log N. It is
+                the exact aggregate if M = N.
+    weighted    1/(N M) Σ over the batch: the aggregate of the batch, as if the batch were the whole data set, divided by N. Its
+                terms are those of the batch, with log N added to the information, (D − 1) log N added to the total correlation,
+                and D log N subtracted from the dimension-wise KL. These constants do not affect gradients, but the values say
+                nothing about users: the information lies between log N and log N + log M whatever the code is.
 
 The sum of the three terms is the same for all three.
 
 Source: chen2018 (β-TCVAE), eq. 2, appendices C.1 (weighted) and C.2 (stratified); hoffman2016 (ELBO surgery).
 
-Departure from the paper: of the batch's others it has one stand for N − M + 1 users and the rest for one each. Which one is
-arbitrary; here the estimate is averaged over that choice, which leaves its mean as it is, lowers its variance and thereby
-Jensen's bias, and is exact for M = N.
+Departure from the paper: there, one of the other users of the batch stands for N − M + 1 users, and each of the rest for one.
+That choice is arbitrary; here the estimate is averaged over it, which keeps its mean, lowers its variance and thereby the bias
+by Jensen's inequality, and is exact for M = N.
 """
 
 import math
@@ -48,12 +48,12 @@ class KlDecomposition:
     """The three terms and their sum, in nats, each a mean over draws of z.
 
     Args:
-        mutual_information: I_q(x; z), at most log N (but for the method `weighted`).
+        mutual_information: I_q(x; z), at most log N (except by the method `weighted`).
         total_correlation: KL(q(z) ‖ Π_j q(z_j)).
         dimension_wise: KL(q(z_j) ‖ p(z_j)) of each latent dimension.
         kl: mean over users of log q(z|x) − log p(z): the three terms add up to it exactly.
-        users: N.
-        method: how q(z) was estimated.
+        users: number of users, N.
+        method: method by which q(z) was estimated.
     """
 
     mutual_information: float
@@ -65,7 +65,7 @@ class KlDecomposition:
 
     @property
     def marginal_kl(self) -> float:
-        """KL(q(z) ‖ p(z)) of ELBO surgery: total correlation and dimension-wise KL together."""
+        """KL(q(z) ‖ p(z)) of ELBO surgery, in nats: the sum of total correlation and dimension-wise KL."""
         return self.total_correlation + float(self.dimension_wise.sum())
 
 
@@ -81,7 +81,7 @@ def _log_weights(rows: int, start: int, batch: int, users: int, method: str) -> 
 
 
 def _method(method: str | None, batch: int, users: int) -> str:
-    """The method asked for, or the one that is right for so many."""
+    """The given method, or the default for a batch of this size."""
     return method or ("all" if batch == users else "stratified")
 
 
@@ -93,17 +93,17 @@ def aggregate_log_density(
     users: int | None = None,
     method: str | None = None,
 ) -> tuple[Float[Tensor, " users"], Float[Tensor, "users latent"]]:
-    """(log q(z), log q(z_j)) at each user's draw, in nats.
+    """(log q(z), log q(z_j) of each latent dimension) at each user's draw, in nats.
 
     Args:
         z: a draw from each user's q(z|x).
-        mu, logvar: of the same users, a batch of M.
-        users: N, the users whose aggregate is meant; M when None.
-        method: `all`, `stratified` or `weighted`, as the module's docstring has them. By default `all` where the batch is
-            the whole data set, and `stratified` otherwise.
+        mu, logvar: parameters of q(z|x) of the same users, a batch of M.
+        users: number of users in the aggregate, N; M if None.
+        method: `all`, `stratified` or `weighted`, as in the module's docstring. By default `all` if the batch is the whole
+            data set, and `stratified` otherwise.
 
     Raises:
-        ShapeError: M above N, a batch of one that is to stand for more, `all` with M below N, or an unknown method.
+        ShapeError: M above N, a stratified batch of one user for N > 1, `all` with M below N, or an unknown method.
     """
     batch = len(z)
     users = batch if users is None else users
@@ -133,12 +133,12 @@ def decompose_kl(
     method: str | None = None,
     log_prior_terms: Callable[[Tensor], Tensor] | None = None,
 ) -> KlDecomposition:
-    """The decomposition of the mean KL of a batch of users.
+    """The decomposition of the mean KL of a batch of users, in nats.
 
     Args:
-        draws: of z for each user; the terms are averaged.
+        draws: number of draws of z for each user, over which the terms are averaged.
         users, method: see `aggregate_log_density`.
-        log_prior_terms: log p(z_j) of each dimension at z; a standard normal when None.
+        log_prior_terms: z → log p(z_j) of each dimension; a standard normal if None.
     """
     total = None
     for _ in range(draws):

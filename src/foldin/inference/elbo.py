@@ -38,7 +38,7 @@ class ElboTerms:
 def reparameterize(
     mu: Float[Tensor, "users latent"], logvar: Float[Tensor, "users latent"], generator: torch.Generator
 ) -> Float[Tensor, "users latent"]:
-    """Z = μ + σ ε with ε ~ N(0, I): one draw a user, differentiable in μ and log σ².
+    """One draw z = μ + σ ε for each user, with ε ~ N(0, I), differentiable in μ and log σ².
 
     Source: kingma2014, section 2.4.
     """
@@ -49,7 +49,7 @@ def reparameterize(
 def perturbed(
     mu: Float[Tensor, "users latent"], logvar: Float[Tensor, "users latent"], noise: Float[Tensor, "users latent"]
 ) -> Float[Tensor, "users latent"]:
-    """Z = μ + σ ε for noise ε drawn before."""
+    """The draw z = μ + σ ε of each user for given noise ε."""
     return mu + torch.exp(0.5 * logvar) * noise
 
 

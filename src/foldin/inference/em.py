@@ -1,11 +1,12 @@
-"""Expectation–maximization over mergeable statistics: one driver for any model, in one piece, in batches, or in many places.
+"""Expectation–maximization over mergeable statistics, for any model: on all data at once, in batches, or over several workers.
 
-A model says two things. `summarize` (E) turns a batch of data into the expected sufficient statistics under the present
-parameters, with the log-likelihood on the way; `maximize` (M) sets the parameters from statistics. Statistics of parts merge by
-adding up, so that EM over batches, out of core, or over several workers is EM over everything. Stochastic EM takes a step
-from a running average of them instead.
+A model provides two methods. `summarize` (E-step) turns a batch of data into the expected sufficient statistics under the current
+parameters, together with the log-likelihood; `maximize` (M-step) sets the parameters from statistics. Statistics of parts of
+the data are merged by addition, so that EM over batches, out of core, or over several workers equals EM over all data.
+Stochastic EM takes its steps from a running average of the statistics instead.
 
-Each iteration raises log p(x) + log p(parameters), or leaves it: dempster1977, theorem 1. Stochastic: cappe2009, eq. 12.
+Each iteration raises log p(x) + log p(parameters) or leaves it unchanged: dempster1977, theorem 1. Stochastic EM: cappe2009,
+eq. 12.
 """
 
 from abc import ABC, abstractmethod
@@ -23,7 +24,7 @@ __all__ = ["EMResult", "Maximizable", "Statistics", "em", "stochastic_em"]
 
 B = TypeVar("B")
 
-_ROUNDING = 1e-9  # of the bound, or nats per unit of weight where that is more: a fall by less is none
+_ROUNDING = 1e-9  # of the bound, or nats per unit of weight if that is more: a smaller fall is attributed to rounding
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,10 @@ class Statistics:
     """Expected sufficient statistics of some data.
 
     Args:
-        sums: by name; every one is a sum over the data: an array, or anything else that adds up and can be multiplied by a
-            number, as `Moments` does.
-        log_likelihood: log p(data) under the parameters that the expectations were taken with, in nats.
-        weight: how much data: the number of points, or the sum of their weights.
+        sums: sums over the data, by name: arrays, or other objects that can be added and multiplied by a number, such as
+            `Moments`.
+        log_likelihood: log p(data) in nats, under the parameters with which the expectations were computed.
+        weight: amount of data: the number of points, or the sum of their weights.
     """
 
     sums: Mapping[str, Any]
@@ -42,26 +43,26 @@ class Statistics:
     weight: float
 
     def merge(self, other: "Statistics") -> "Statistics":
-        """Those of both data together."""
+        """The statistics of both data sets together."""
         sums = {name: value + other.sums[name] for name, value in self.sums.items()}
         return Statistics(sums, self.log_likelihood + other.log_likelihood, self.weight + other.weight)
 
     def scaled(self, factor: float) -> "Statistics":
-        """Those of `factor` times the data."""
+        """The statistics of `factor` times the data."""
         sums = {name: factor * value for name, value in self.sums.items()}
         return Statistics(sums, factor * self.log_likelihood, factor * self.weight)
 
 
 class Maximizable(ABC, Generic[B]):
-    """What EM needs of a model."""
+    """Interface of a model that EM can fit."""
 
     @abstractmethod
     def summarize(self, batch: B) -> Statistics:
-        """E: the expected statistics of a batch."""
+        """E-step: the expected sufficient statistics of a batch."""
 
     @abstractmethod
     def maximize(self, statistics: Statistics) -> None:
-        """M: the parameters that maximize the expected log-likelihood (and log prior) of the statistics."""
+        """M-step: set the parameters that maximize the expected log-likelihood of the statistics (plus the log prior)."""
 
     def log_prior(self) -> float:
         """log p(parameters) up to a constant, in nats; 0 for maximum likelihood."""
@@ -70,14 +71,14 @@ class Maximizable(ABC, Generic[B]):
 
 @dataclass(frozen=True, repr=False)
 class EMResult(Displayed):
-    """How EM went.
+    """The course of an EM fit.
 
     Args:
-        lower_bounds: log p(x) + log p(parameters) before each iteration, and at the end, in nats.
-        converged: whether the bound rose by less than the tolerance, up to rounding; never at a fall.
+        lower_bounds: log p(x) + log p(parameters) before each iteration and at the end, in nats.
+        converged: whether EM ended because the bound rose by less than the tolerance; a fall is not convergence.
         falls: iterations after which the bound was lower than before by more than rounding explains. EM continues after such an
-            iteration. A fall means a component that was started again, a step that is no maximum, or numbers at the end of
-            double precision.
+            iteration. Causes of a fall are a component that was reinitialized, an M-step that is not a maximum, or the limits
+            of double precision.
     """
 
     lower_bounds: tuple[float, ...]
@@ -112,19 +113,19 @@ def em(
     tolerance: float = 1e-6,
     check: bool = False,
 ) -> EMResult:
-    """EM until the bound rises by less than `tolerance` nats per unit of weight.
+    """Run EM until the bound rises by less than `tolerance` nats per unit of weight.
 
-    A bound that falls is no convergence: EM continues, and the result lists the iteration in `falls`.
+    A fall of the bound is not convergence: EM continues, and the result lists the iteration in `falls`.
 
     Args:
-        model: changed in place.
-        batches: the data, given anew for every iteration.
-        iterations: at most.
-        tolerance: of the rise.
-        check: fail when the bound falls by more than rounding can explain.
+        model: model to fit, changed in place.
+        batches: function that returns the batches of the data anew for every iteration.
+        iterations: maximum number of iterations.
+        tolerance: rise of the bound below which EM ends, in nats per unit of weight.
+        check: whether to fail if the bound falls by more than rounding can explain.
 
     Raises:
-        FitError: no data, a bound that is not finite, or (with `check`) one that falls.
+        FitError: there is no data, the bound is not finite, or (with `check`) the bound falls.
     """
     check_count("iterations", iterations, 0)
     check_number("tolerance", tolerance, least=0.0)
@@ -156,13 +157,15 @@ def stochastic_em(
     delay: float = 1.0,
     forgetting: float = 0.7,
 ) -> None:
-    """One step for each batch: the running statistics go to those of the batch, as if it were everything, by (τ₀ + t)^−κ.
+    """Run stochastic EM with one step for each batch.
+
+    Each step moves the running statistics toward those of the batch, scaled up to the weight of all data, by (τ₀ + t)^−κ.
 
     Args:
-        model: changed in place.
-        batches: in random order.
-        weight: of all data.
-        delay: τ₀ ≥ 0; at 0 the first step forgets everything before it.
+        model: model to fit, changed in place.
+        batches: batches of the data in random order.
+        weight: total weight of all data.
+        delay: τ₀ ≥ 0; a larger value makes the early steps smaller.
         forgetting: κ in (0.5, 1].
     """
     check_number("weight", weight, above=0.0)

@@ -6,10 +6,10 @@
 covariance of the data,
 
     E   E[z|x] = β (x − μ),   mean of E[zzᵀ] = V + β S βᵀ
-    M   W ← S βᵀ E[zzᵀ]⁻¹,    Ψ ← diag(S − W β S), or the mean of that; no less than a floor, a share of the data's variance
+    M   W ← S βᵀ E[zzᵀ]⁻¹,    Ψ ← diag(S − W β S), or the mean of that; at least a floor, a share of the variance of the data
 
-all of it from the moments of the data, which merge and average whatever μ is. A quadratic form is a sum of squares, which loses
-no digits: (x−μ)ᵀ C⁻¹ (x−μ) = (x − μ − W ẑ)ᵀ Ψ⁻¹ (x − μ − W ẑ) + ẑᵀ ẑ with ẑ = E[z|x].
+All of this follows from the moments of the data, which can be merged and averaged whatever μ is. The quadratic form is computed
+as a sum of squares, which loses no digits: (x−μ)ᵀ C⁻¹ (x−μ) = (x − μ − W ẑ)ᵀ Ψ⁻¹ (x − μ − W ẑ) + ẑᵀ ẑ with ẑ = E[z|x].
 
 Source: rubin1982; ghahramani1996, eqs. 5–6; tipping1999, eqs. 3–8 and 27–28.
 """
@@ -29,16 +29,17 @@ _LOG_2_PI = float(np.log(2.0 * np.pi))
 
 
 class FactorAnalysis(Maximizable[Array]):
-    """A Gaussian with a covariance of low rank plus noise, and its EM.
+    """A Gaussian whose covariance is of low rank plus diagonal noise, fitted by EM.
 
     Args:
-        factors: width of z, below that of x.
-        width: of x.
-        isotropic: one noise variance for all coordinates: probabilistic PCA.
-        floor: least noise variance, as a share of the variance of each coordinate (of their mean where it is one for all)
-            in the data that `begin` sees, > 0.
+        factors: dimension of z, below that of x.
+        width: dimension of x.
+        isotropic: whether all coordinates share one noise variance (probabilistic PCA).
+        floor: smallest noise variance, > 0, as a share of the variance of each coordinate in the data given to `begin` (of the
+            mean of these variances if isotropic).
 
-    `loadings` (width × factors), `mean` (width), `noise` (width), and `least` (width), the floor itself.
+    The parameters are `loadings` (width × factors), `mean` (width) and `noise` (width); `least` (width) holds the floor in the
+    units of `noise`.
     """
 
     def __init__(self, factors: int, width: int, *, isotropic: bool = False, floor: float = 1e-9) -> None:
@@ -59,7 +60,7 @@ class FactorAnalysis(Maximizable[Array]):
             raise FitError(f"point {row}, coordinate {column} is {x[row, column]}")
 
     def begin(self, x: Float64[Array, "points width"], rng: np.random.Generator) -> None:
-        """Start from the mean, half of the variance as noise, and random loadings for the rest. The variance sets the floor."""
+        """Initialize with the mean, half of the variance as noise, and random loadings for the rest; sets the floor."""
         self._check(x)
         if len(x) == 0:
             raise FitError("there are no points to begin with")
@@ -72,7 +73,7 @@ class FactorAnalysis(Maximizable[Array]):
         )
 
     def _posterior(self) -> tuple[Float64[Array, "factors width"], Float64[Array, "factors factors"], float]:
-        """(β, V, log |C|)."""
+        """(β, V, log |C|) of the current parameters."""
         scaled = self.loadings / self.noise[:, None]
         chol = cho_factor(np.eye(self.factors) + self.loadings.T @ scaled, lower=True)
         log_det = np.log(self.noise).sum() + 2.0 * np.log(np.diag(chol[0])).sum()
@@ -112,20 +113,20 @@ class FactorAnalysis(Maximizable[Array]):
         tolerance: float = 1e-8,
         check: bool = False,
     ) -> EMResult:
-        """EM from a random start."""
+        """Fit by EM from a random start."""
         self.begin(x, rng)
         return em(self, lambda: [x], iterations=iterations, tolerance=tolerance, check=check)
 
     def posterior(
         self, x: Float64[Array, "points width"]
     ) -> tuple[Float64[Array, "points factors"], Float64[Array, "factors factors"]]:
-        """(E[z|x] of each point, its covariance, the same for all)."""
+        """(E[z|x] of each point, posterior covariance of z, which is the same for all points)."""
         self._check(x)
         beta, V, _ = self._posterior()
         return (x - self.mean) @ beta.T, V
 
     def sample(self, n: int, rng: np.random.Generator) -> Float64[Array, "n width"]:
-        """Draws of x."""
+        """n draws of x."""
         check_count("n", n, 0)
         z = rng.standard_normal((n, self.factors))
         return self.mean + z @ self.loadings.T + rng.standard_normal((n, self.width)) * np.sqrt(self.noise)

@@ -2,10 +2,10 @@
 
     p(x) = Σ_k π_k p(x; η_k),   r_nk ∝ π_k p(x_n; η_k),   μ_k = Σ_n r_nk T(x_n) / Σ_n r_nk,   η_k = (∇A)⁻¹(μ_k)
 
-The M-step is maximum likelihood from averaged statistics, so that the family's own map from mean to natural parameters is all
-that a new kind of mixture needs, and the statistics of parts of the data merge. Normals are learned about a fixed origin, the
-mean of the data that EM begins with, for a variance is lost beside a large mean. Gaussians have a faster class of their own,
-`GaussianMixture`, which also keeps the digits of components that are far from each other for their width.
+The M-step is maximum likelihood from averaged statistics, so that a new kind of mixture needs only the family's map from mean to
+natural parameters, and the statistics of parts of the data can be merged. Normals are fitted relative to a fixed origin, the
+mean of the data with which EM begins, since a variance is lost beside a large mean. For Gaussians `GaussianMixture` is faster,
+and also stays precise for components that are far from each other relative to their width.
 
 Source: dempster1977; banerjee2005, algorithm 1 and theorem 5 (mixtures of exponential families).
 """
@@ -25,12 +25,12 @@ from foldin.tensors import Array, Float64, Shaped, Tensor
 
 __all__ = ["FiniteMixture", "Weighted"]
 
-_NOBODY = 1e-12  # share of a component, below which its parameters stay as they are
-_MOVED = (td.Normal, td.MultivariateNormal)  # learned about the mean of the data
+_NOBODY = 1e-12  # share of a component below which its parameters are kept
+_MOVED = (td.Normal, td.MultivariateNormal)  # families fitted relative to the mean of the data
 
 
 class Weighted(NamedTuple):
-    """Values, an observation a row, and their weights (all 1 when None)."""
+    """Observations along the first axis, and their weights (all 1 if None)."""
 
     x: Shaped[Tensor, "n ..."]
     weights: Shaped[Tensor, "..."] | None = None
@@ -40,14 +40,14 @@ class FiniteMixture(Maximizable[Weighted]):
     """A mixture of one family of `torch.distributions`.
 
     Args:
-        kind: the class of the components; one in `probability.FAMILIES`.
-        components: how many.
+        kind: class of the components, one of `probability.FAMILIES`.
+        components: number of components.
 
-    `weights` (components) are π, `natural` (components × statistics) the natural parameters of x − `origin`; None until `begin`.
-    `origin` is 0 but for normals.
+    `weights` (components) are π, `natural` (components × statistics) the natural parameters of x − `origin`, None until `begin`.
+    `origin` is 0 except for normals.
 
     Raises:
-        ConfigError: a family that is not an exponential one.
+        ConfigError: the family is not in `probability.FAMILIES`, or there are no components.
     """
 
     def __init__(self, kind: type[td.Distribution], components: int) -> None:
@@ -61,7 +61,7 @@ class FiniteMixture(Maximizable[Weighted]):
         self.origin: Float64[Tensor, "..."] = torch.zeros((), dtype=torch.float64)
 
     def begin(self, data: Weighted, rng: np.random.Generator) -> None:
-        """Start from k-means of the statistics, each with a standard deviation of 1, a little drawn together."""
+        """Initialize from k-means clusters of the standardized statistics, slightly mixed with each other."""
         weights = self._weights(data)
         self.origin = torch.zeros((), dtype=torch.float64)
         statistics = self._statistics(data.x)
@@ -71,11 +71,11 @@ class FiniteMixture(Maximizable[Weighted]):
         if len(statistics) < self.components:
             raise ShapeError(f"{len(statistics)} observations for {self.components} components")
         spread = statistics.std(dim=0, unbiased=False)
-        spread = torch.where(spread > 1e-14 * statistics.abs().amax(dim=0), spread, 1.0)  # beyond rounding
+        spread = torch.where(spread > 1e-14 * statistics.abs().amax(dim=0), spread, 1.0)  # more than rounding
         scaled = ((statistics - statistics.mean(dim=0)) / spread).numpy()
         own = torch.from_numpy(nearest(scaled, k_means(scaled, self.components, rng))[0])
         hard = torch.nn.functional.one_hot(own, self.components).double()
-        # Some of everything in each, so that no component begins with too few values to have a likelihood's maximum.
+        # Each component gets a share of all values, so that none begins with too few for its likelihood to have a maximum.
         self.maximize(self._sums(statistics, 0.9 * hard + 0.1 / self.components, weights, 0.0))
 
     def summarize(self, batch: Weighted) -> Statistics:
@@ -109,10 +109,10 @@ class FiniteMixture(Maximizable[Weighted]):
         tolerance: float = 1e-8,
         check: bool = False,
     ) -> EMResult:
-        """EM from k-means, the best of several starts.
+        """Fit by EM from k-means, keeping the best of several starts.
 
         Raises:
-            FitError: a component shrinks onto values that are all equal, where the likelihood has no maximum.
+            FitError: a component shrinks onto equal values, where the likelihood has no maximum.
         """
         check_count("restarts", restarts, 1)
         best: tuple[EMResult, Tensor, Tensor] | None = None
@@ -127,7 +127,7 @@ class FiniteMixture(Maximizable[Weighted]):
         return result
 
     def distribution(self) -> td.MixtureSameFamily:
-        """The mixture as a distribution of its own."""
+        """The mixture as a distribution of `torch.distributions`."""
         components = self.family.from_natural(self._known())
         if isinstance(components, td.Normal):
             components = td.Normal(components.loc + self.origin, components.scale)
@@ -136,11 +136,11 @@ class FiniteMixture(Maximizable[Weighted]):
         return td.MixtureSameFamily(td.Categorical(self.weights), components)
 
     def component_log_prob(self, x: Shaped[Tensor, "n ..."]) -> Float64[Tensor, "n components"]:
-        """log p(x; η_k) of every value and component, in nats."""
+        """log p(x; η_k) of every value under every component, in nats."""
         return self._log_prob(x, self._statistics(x))
 
     def _log_prob(self, x: Tensor, statistics: Float64[Tensor, "n statistics"]) -> Float64[Tensor, "n components"]:
-        """One product of statistics and natural parameters."""
+        """log p(x; η_k) in nats, by one product of statistics and natural parameters."""
         eta = self._known()
         return (
             self.family.log_base(x.double() - self.origin).unsqueeze(1)
@@ -155,7 +155,7 @@ class FiniteMixture(Maximizable[Weighted]):
 
     def _statistics(self, x: Shaped[Tensor, "n ..."]) -> Float64[Tensor, "n statistics"]:
         x = x.double()
-        support: Any = self.family.kind.support  # of the class, which is the same for all of these families
+        support: Any = self.family.kind.support  # of the class: none of these supports depends on parameters
         inside = support.check(x)
         found = self.family.statistics(x - self.origin)
         bad = ~(torch.isfinite(found).all(dim=1) & inside)

@@ -1,15 +1,14 @@
 """Gaussian mixtures by EM.
 
-    p(x) = Σ_k π_k N(x; μ_k, Σ_k),   r_nk ∝ π_k N(x_n; μ_k, Σ_k),   π_k = Σ_n r_nk / N,   μ_k, Σ_k the moments weighed by r_k
+    p(x) = Σ_k π_k N(x; μ_k, Σ_k),   r_nk ∝ π_k N(x_n; μ_k, Σ_k),   π_k = Σ_n r_nk / N,   μ_k, Σ_k the moments weighted by r_k
 
-With Σ_k = L Lᵀ, log π_k N(x; μ_k, Σ_k) = c_k − ½ ‖(x − μ_k) L⁻ᵀ‖², the quadratics of `quadratics.py`, which give the E-step and
-the moments for all components at once.
+With Σ_k = L Lᵀ, log π_k N(x; μ_k, Σ_k) = c_k − ½ ‖(x − μ_k) L⁻ᵀ‖²: the functions of `quadratics.py`, which give the E-step and
+the moments of all components at once.
 
-No variance, in any direction, falls below a floor: without one the likelihood has no maximum, for a component may shrink onto a
-point. The M-step is the maximum of the likelihood among the parameters above the floor, so that no step lowers the bound. The
-floor is a share of the variance within the clusters that EM begins with: data in other units have the same mixture in those
-units. A component that nothing belongs to takes over half of the largest one, and is counted in `reseeded`; that may lower the
-bound.
+No variance, in any direction, falls below a floor; without one the likelihood has no maximum, since a component may shrink onto a
+point. The M-step maximizes the likelihood among the parameters above the floor, so that no step lowers the bound. The floor is a
+share of the variance within the initial clusters, so that data in other units have the same mixture in those units. An empty
+component takes over half of the largest one and is counted in `reseeded`; this may lower the bound.
 
 Source: bishop2006, section 9.2; dempster1977.
 """
@@ -32,7 +31,7 @@ from foldin.tensors import Array, Float64, Int64
 __all__ = ["COVARIANCES", "GaussianMixture", "Points", "check", "clustered"]
 
 COVARIANCES = ("full", "tied", "diagonal", "spherical")
-_CLUSTERED = 100_000  # points that k-means looks at, at most
+_CLUSTERED = 100_000  # most points that k-means uses
 _LOG_2_PI = float(np.log(2.0 * np.pi))
 _SHOWN = 10  # components in a display
 
@@ -45,16 +44,17 @@ class Points(NamedTuple):
 
 
 def check(points: Points, width: int) -> None:
-    """Refuse what is no points of that width.
+    """Check that points have the given width and finite coordinates, and that their weights are valid.
 
     Raises:
-        ShapeError, FitError: says what and where.
+        ShapeError: points of another width, or weights of another number, below 0 or not finite.
+        FitError: a coordinate that is not finite; the message says which.
     """
     x, weights = points
     if x.ndim != 2 or x.shape[1] != width:
         raise ShapeError(f"points of width {width} were expected, not an array of shape {x.shape}")
     with np.errstate(all="ignore"):
-        finite = bool(np.isfinite(x.sum()))  # a sum is quicker than a look at each
+        finite = bool(np.isfinite(x.sum()))  # one sum is faster than a test of each value
     if not finite and not np.isfinite(x).all():
         row, column = np.argwhere(~np.isfinite(x))[0]
         raise FitError(f"point {row}, coordinate {column} is {x[row, column]}")
@@ -71,14 +71,15 @@ def clustered(
     squares: bool = False,
     round_scale: bool = False,
 ) -> tuple[Frame, Moments]:
-    """The frame that fits the points, and the moments of their clusters: those of `labels`, or of k-means.
+    """(frame fitted to the points, moments of their clusters), with the clusters given by `labels` or found by k-means.
 
     Args:
-        squares: the diagonals of the scatters alone.
-        round_scale: one scale for all coordinates.
+        squares: whether to compute only the diagonals of the scatter matrices.
+        round_scale: whether all coordinates share one scale.
 
     Raises:
-        ShapeError, FitError: labels that are none, or no points at all.
+        ShapeError: labels of another number than the points, or outside [0, components).
+        FitError: all weights are zero, or there are no points.
     """
     x, weights = points
     w = np.ones(len(x)) if weights is None else weights
@@ -88,7 +89,7 @@ def clustered(
     scale = scales(some, own_weights)
     if round_scale:
         scale[:] = np.sqrt((scale**2).mean())
-    # The median, beside which most points keep their digits however far off some of them lie.
+    # Relative to the median, most points keep their digits, however far away some of them lie.
     frame = Frame(np.median(some, axis=0), scale)
     if labels is None:
         kept = frame(some)
@@ -107,19 +108,19 @@ def clustered(
 
 
 class GaussianMixture(Maximizable[Points], Displayed):
-    """A mixture of Gaussians, and its EM.
+    """A mixture of Gaussians, fitted by EM.
 
     Args:
-        components: how many.
-        width: of a point.
-        covariance: `full`, `tied` (one for all), `diagonal` or `spherical`.
-        floor: least variance, as a share of that within the clusters that EM begins with, by coordinate; ≥ 0. Without a
-            `begin` the share is of 1.
+        components: number of components.
+        width: dimension of a point.
+        covariance: `full`, `tied` (one for all components), `diagonal` or `spherical`.
+        floor: smallest variance of each coordinate, ≥ 0, as a share of its variance within the initial clusters (of 1 before
+            `begin` is called).
 
     `weights` (components), `means` (components × width) and `covariances` (`full`: components × width × width, `tied`: width ×
     width, `diagonal`: components × width, `spherical`: components) are in the units of the data, as is `least` (width), the floor
-    itself. `shift` and `scale` (width) say how points are moved and scaled before they are squared; they change nothing but
-    the rounding.
+    itself. `shift` and `scale` (width) are the translation and scaling of points before they are squared, which affect only
+    rounding.
     """
 
     def __init__(self, components: int, width: int, *, covariance: str = "full", floor: float = 1e-6) -> None:
@@ -155,7 +156,7 @@ class GaussianMixture(Maximizable[Points], Displayed):
         return self.covariance in ("diagonal", "spherical")
 
     def begin(self, points: Points, rng: np.random.Generator, *, labels: Int64[Array, " points"] | None = None) -> None:
-        """Start from the moments of clusters: those of `labels`, or of k-means. They set the floor."""
+        """Initialize parameters and floor from the moments of clusters, given by `labels` or found by k-means."""
         self._begin(points, rng, labels, None)
 
     def _begin(
@@ -165,7 +166,7 @@ class GaussianMixture(Maximizable[Points], Displayed):
         labels: Int64[Array, " points"] | None,
         least: Float64[Array, " width"] | None,
     ) -> None:
-        """`begin`, with a floor that is known already."""
+        """`begin`, with the floor `least` if it is already known."""
         check(points, self.width)
         frame, moments = clustered(
             points,
@@ -173,16 +174,16 @@ class GaussianMixture(Maximizable[Points], Displayed):
             rng,
             labels=labels,
             squares=self._squares,
-            round_scale=self.covariance == "spherical",  # which it is in the units of the data
+            round_scale=self.covariance == "spherical",  # spherical in the units of the data
         )
         self.shift, self.scale = frame.shift, frame.scale
         self.least = self.floor * self._within(moments) if least is None else least
         self.maximize(Statistics({"moments": moments}, 0.0, float(moments.weight.sum())))
 
     def _within(self, moments: Moments) -> Float64[Array, " width"]:
-        """Variance within clusters, by coordinate; all variance where every cluster is a point."""
+        """Variance of each coordinate within clusters; its total variance where every cluster is a point."""
         scatter = moments.scatter if self._squares else np.einsum("kii->ki", moments.scatter)
-        # What rounding leaves of points that are equal is no variance.
+        # The rounding error of equal points does not count as variance.
         rounding = moments.weight[:, None] * (RESOLVED * np.abs(moments.mean)) ** 2
         within = np.where(scatter > rounding, scatter, 0.0).sum(axis=0) / moments.weight.sum()
         if self.covariance == "spherical":
@@ -190,7 +191,7 @@ class GaussianMixture(Maximizable[Points], Displayed):
         return np.where(within > 0, within, self.scale**2)
 
     def _quadratics(self) -> Quadratics:
-        """Log π_k N(x; μ_k, Σ_k) of every component."""
+        """log π_k N(x; μ_k, Σ_k) of every component, as functions of x in nats."""
         constant = np.log(np.maximum(self.weights, np.finfo(float).tiny)) - 0.5 * self.width * _LOG_2_PI
         if self._squares:
             own = self.covariances if self.covariance == "diagonal" else self.covariances[:, None]
@@ -208,7 +209,7 @@ class GaussianMixture(Maximizable[Points], Displayed):
         return Quadratics(constant - 0.5 * log_dets, self.means, roots, Frame(self.shift, self.scale))
 
     def summarize(self, batch: Points) -> Statistics:
-        """Expected moments of every component."""
+        """E-step: the expected moments of every component, and the log-likelihood in nats."""
         check(batch, self.width)
         x, weights = batch
         moments, log_likelihood = self._quadratics().expected(x, weights, self.least)
@@ -232,7 +233,7 @@ class GaussianMixture(Maximizable[Points], Displayed):
             self._split(int(empty))
 
     def _split(self, empty: int) -> None:
-        """Give an empty component half of the largest, a standard deviation off along its longest axis."""
+        """Give an empty component half of the largest, and move both by a standard deviation apart along the longest axis."""
         largest = int(self.weights.argmax())
         self.weights[[empty, largest]] = self.weights[largest] / 2.0
         if self._squares:
@@ -257,18 +258,18 @@ class GaussianMixture(Maximizable[Points], Displayed):
         tolerance: float = 1e-3,
         check: bool = False,
     ) -> EMResult:
-        """EM from k-means, the best of several starts.
+        """Fit by EM from k-means, keeping the best of several starts.
 
         Raises:
-            ShapeError, FitError: points that cannot be used; says which.
-            ConfigError: no start at all.
+            ShapeError, FitError: invalid points or weights; the message says which.
+            ConfigError: `restarts` is below 1.
         """
         check_count("restarts", restarts, 1)
         best: tuple[EMResult, Array, Array, Array] | None = None
         least: Array | None = None
         for _ in range(restarts):
             self._begin(points, rng, None, least)
-            least = self.least  # one for all starts, or their bounds could not be compared
+            least = self.least  # the same for all starts, so that their bounds are comparable
             found = em(self, lambda: [points], iterations=iterations, tolerance=tolerance, check=check)
             if best is None or found.lower_bounds[-1] > best[0].lower_bounds[-1]:
                 best = found, self.weights, self.means, self.covariances
@@ -282,13 +283,13 @@ class GaussianMixture(Maximizable[Points], Displayed):
         return logsumexp(self._quadratics()(x), axis=1)
 
     def responsibilities(self, x: Float64[Array, "points width"]) -> Float64[Array, "points components"]:
-        """p(component | x)."""
+        """p(component | x) of each point."""
         check(Points(x), self.width)
         scores = self._quadratics()(x)
         return np.exp(scores - logsumexp(scores, axis=1, keepdims=True))
 
     def sample(self, n: int, rng: np.random.Generator) -> Float64[Array, "n width"]:
-        """Draws from the mixture."""
+        """n draws from the mixture."""
         check_count("n", n, 0)
         own = rng.choice(self.components, size=n, p=self.weights)
         noise = rng.standard_normal((n, self.width))

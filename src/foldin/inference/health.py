@@ -1,4 +1,4 @@
-"""Is the code used? Active units, effective rank, and an alarm in words."""
+"""Health of a latent code: active units, effective rank, and alarms in words."""
 
 import torch
 
@@ -8,7 +8,7 @@ __all__ = ["active_units", "alarms", "effective_rank"]
 
 
 def active_units(mu: Float[Tensor, "users latent"], threshold: float = 0.01) -> int:
-    """Latent dimensions whose posterior mean varies over users by more than `threshold`.
+    """Number of latent dimensions whose posterior mean has a variance over users above `threshold`.
 
     Source: burda2016, section 5.2.
     """
@@ -38,14 +38,14 @@ def alarms(
     row: str = "user",
     rows: str = "users",
 ) -> list[str]:
-    """What is wrong, in words; empty when nothing is.
+    """Descriptions of what is wrong with a latent code; empty if nothing is.
 
     Args:
         kl: mean KL of a user, in nats.
-        active: active units, of `latent`.
-        mutual_information, marginal_kl: of the decomposition, in nats.
-        log_users: log N, the most that the mutual information can be.
-        row, rows: what they are called.
+        active: number of active units, out of `latent`.
+        mutual_information, marginal_kl: terms of the decomposition of the KL, in nats.
+        log_users: log N, the largest possible mutual information, in nats.
+        row, rows: names of a row and of rows in the messages.
     """
     found = []
     if active == 0 or kl < 0.1:

@@ -1,4 +1,4 @@
-"""Importance weights of the posterior: the IWAE bound, and the estimate of log p(x) it tends to.
+"""The importance-weighted (IWAE) bound on log p(x), which approaches log p(x) as the number of draws grows.
 
 L_k = E[log 1/k Σ_i w_i],   w_i = p(x, z_i) / q(z_i|x),   ELBO = L_1 ≤ L_2 ≤ … → log p(x)
 """
@@ -15,7 +15,7 @@ __all__ = ["iwae_bound", "iwae_curve"]
 
 
 def iwae_bound(log_weights: Float[Tensor, "samples users"]) -> Float[Tensor, " users"]:
-    """log-mean-exp of each user's log weights, in nats: one draw of the bound with k = `samples`.
+    """log-mean-exp of each user's log weights, in nats: one estimate of the bound with k = `samples`.
 
     Source: burda2016, eq. 8.
 
@@ -28,9 +28,9 @@ def iwae_bound(log_weights: Float[Tensor, "samples users"]) -> Float[Tensor, " u
 
 
 def iwae_curve(log_weights: Float[Tensor, "samples users"], ks: tuple[int, ...]) -> dict[int, Float[Tensor, " users"]]:
-    """k → each user's bound, averaged over all disjoint groups of k of the same draws.
+    """k → each user's bound in nats, averaged over disjoint groups of k of the same draws.
 
-    Every draw is used for every k, so that the curve is smooth; it does not fall in k, in expectation.
+    All k share the same draws, so that the curve is smooth; in expectation it does not fall with k.
 
     Raises:
         ShapeError: fewer draws than the largest k.

@@ -1,4 +1,4 @@
-"""k-means: where mixtures and quantizers begin."""
+"""k-means clustering, with which mixtures and quantizers are initialized."""
 
 import numpy as np
 
@@ -9,18 +9,18 @@ from foldin.tensors import Array, Bool, Float, Int64
 
 __all__ = ["k_means", "nearest"]
 
-_BLOCK = 1 << 17  # points × centers worked on at once
-_NEAR = 100.0  # times its rounding, below which a squared distance is taken from differences
+_BLOCK = 1 << 17  # points × centers processed at once
+_NEAR = 100.0  # multiple of its rounding error below which a squared distance is recomputed from differences
 
 
 def nearest(
     x: Float[Array, "points width"], centers: Float[Array, "k width"]
 ) -> tuple[Int64[Array, " points"], Float[Array, " points"]]:
-    """(index of each point's nearest center, squared distance to it); of centers as near the first.
+    """(index of each point's nearest center, squared distance to it); the first center in case of a tie.
 
-    By products, about the mean of the centers: one a block of points, as many as keep it in a core's own cache, so that points ×
-    centers is never whole. Where a distance does not stand out from the rounding of the products, it and those of all centers
-    that may be nearer are taken from differences.
+    Distances are computed by matrix products relative to the mean of the centers, one for each block of points that fits in the
+    cache of a core, so that the points × centers matrix is never held as a whole. Where a distance is close to the rounding error
+    of the products, it and those of all centers that may be nearer are recomputed from differences.
     """
     found, distances = np.empty(len(x), dtype=np.int64), np.empty(len(x), dtype=x.dtype)
     width = x.shape[1]
@@ -60,13 +60,13 @@ def nearest(
 def _by_differences(
     x: Float[Array, "points width"], centers: Float[Array, "k width"], rivals: Bool[Array, "points k"]
 ) -> tuple[Int64[Array, " points"], Float[Array, " points"]]:
-    """As `nearest`, among each point's rivals alone, of which it has one at least."""
+    """As `nearest`, but only among the `rivals` of each point, of which there is at least one."""
     points, others = np.nonzero(rivals)
-    if len(points) == len(x):  # one each
+    if len(points) == len(x):  # one rival for each point
         return others, np.square(x - centers[others]).sum(axis=1)
     away = x[points].astype(np.float64) - centers[others]
     squares = np.einsum("nd,nd->n", away, away)
-    # By point, then by distance, then by number: a stable sort keeps the first of equals.
+    # Sorted by point, then by distance, then by index, so that the first of equal distances is chosen.
     order = np.lexsort((others, squares, points))
     first = order[np.searchsorted(points, np.arange(len(x)))]
     return others[first], squares[first].astype(x.dtype)
@@ -75,7 +75,7 @@ def _by_differences(
 def k_means(
     x: Float[Array, "points width"], k: int, rng: np.random.Generator, *, iterations: int = 20
 ) -> Float[Array, "k width"]:
-    """Centers by Lloyd's algorithm from a k-means++ start; a center without points moves to the point that is farthest off.
+    """k centers by Lloyd's algorithm from a k-means++ start; a center without points moves to the point farthest from its center.
 
     Source: lloyd1982; arthur2007, section 2.2.
 

@@ -1,10 +1,10 @@
-"""The most probable parameters of any log-joint, and the Gaussian that the posterior looks like there.
+"""Maximum a posteriori parameters of any log-joint density, and the Laplace approximation of the posterior.
 
     θ* = argmax log p(x, θ),   u* = argmax log p(x, T(u)) + log |det T'(u)|,   q(u) = N(u*, (−∇² at u*)⁻¹)
     log p(x) ≈ log p(x, T(u*)) + log |det T'(u*)| + (d/2) log 2π − ½ log |−∇²|
 
-T maps the whole space onto where the parameters may be, as in `black_box`. θ* (maximum a posteriori) is T of another u than u*:
-a density's highest point moves with the scale it is written in.
+T maps unconstrained space onto the support of the parameters, as in `black_box`. θ* (maximum a posteriori) differs from T(u*),
+since the mode of a density depends on its parameterization.
 
 Source: bishop2006, section 4.4, eqs. 4.131–4.137; gelman2013, section 13.3.
 """
@@ -29,11 +29,11 @@ _HALVINGS = 60
 
 @dataclass(frozen=True, eq=False)
 class LaplaceResult:
-    """The approximation and what it says of the evidence.
+    """The Laplace approximation of the posterior and of the evidence.
 
     Args:
-        approximation: q of the unconstrained u, with draws of the parameters.
-        log_evidence: log p(x), approximately, in nats.
+        approximation: q over the unconstrained u, which can also draw the parameters.
+        log_evidence: approximation of log p(x), in nats.
     """
 
     approximation: GaussianApproximation
@@ -43,7 +43,7 @@ class LaplaceResult:
 def _highest(
     function: Callable[[Float64[Tensor, " width"]], Float64[Tensor, ""]], width: int
 ) -> tuple[Float64[Tensor, " width"], Float64[Tensor, "width width"]]:
-    """(where the function is largest, minus its Hessian there): Newton steps uphill, halved until it rises."""
+    """(maximizer of the function, minus its Hessian there), by Newton steps that are halved until the function rises."""
     u = torch.zeros(width, dtype=torch.float64)
     value = float(function(u))
     for _ in range(_STEPS):
@@ -54,14 +54,14 @@ def _highest(
             break
         values, vectors = torch.linalg.eigh(bend)
         concave = float(values.min()) > 1e-15 * float(values.max())
-        # Uphill even where the function is not concave.
+        # Absolute eigenvalues let the step lead uphill even where the function is not concave.
         divisor = values if concave else values.abs().clamp(min=1e-8 * float(values.abs().max()))
         step = vectors @ ((vectors.t() @ slope) / divisor)
-        if float(slope @ step) < _NEAR:  # twice what a step of a quadratic function gains
+        if float(slope @ step) < _NEAR:  # twice the gain of the step if the function is quadratic
             if concave and float(step.abs().max()) < 1e-4 * (1.0 + float(u.abs().max())):
                 return u + step, bend
             if not concave:
-                step = 0.1 * vectors[:, 0]  # off a saddle, or off a lowest point
+                step = 0.1 * vectors[:, 0]  # away from a saddle or a minimum
         step = step * min(1.0, (5.0 + float(u.abs().max())) / float(step.abs().max())) if not concave else step
         for _ in range(_HALVINGS):
             found = float(function(u + step))
@@ -75,21 +75,21 @@ def _highest(
 
 
 def _unconstrained(parameters: Mapping[str, Parameter]) -> tuple[GaussianApproximation, int]:
-    """(the way from u to the parameters, the width of u)."""
+    """(map from u to the parameters, dimension of u)."""
     width = sum(math.prod(biject_to(p.support).inverse_shape(p.shape)) for p in parameters.values())
     zeros, ones = torch.zeros(width, dtype=torch.float64), torch.eye(width, dtype=torch.float64)
     return GaussianApproximation(parameters, zeros, ones), width
 
 
 def maximum_a_posteriori(log_joint: LogJoint, parameters: Mapping[str, Parameter]) -> dict[str, Tensor]:
-    """The parameters, by name, at which log p(x, θ) is largest; maximum likelihood where the prior is flat.
+    """The parameters, by name, that maximize log p(x, θ); the maximum-likelihood estimate if the prior is flat.
 
     Args:
-        log_joint: log p(x, θ) in nats; each parameter has a leading axis, here of one, float64.
-        parameters: what it takes, by name.
+        log_joint: log p(x, θ) in nats; each parameter has a leading axis, here of length 1, float64.
+        parameters: parameters of `log_joint`, by name.
 
     Raises:
-        FitError: there is none, as far as the search goes (it may lie on the edge of the parameters' support).
+        FitError: the search finds no maximum (it may lie on the boundary of the parameters' support).
     """
     way, width = _unconstrained(parameters)
     u, _ = _highest(lambda at: log_joint(way.values(at.unsqueeze(0))[0]).squeeze(0), width)
@@ -97,13 +97,13 @@ def maximum_a_posteriori(log_joint: LogJoint, parameters: Mapping[str, Parameter
 
 
 def laplace(log_joint: LogJoint, parameters: Mapping[str, Parameter]) -> LaplaceResult:
-    """The posterior as the Gaussian with its height and its curvature, in the unconstrained space.
+    """The Laplace approximation: the Gaussian with the mode and the curvature of the posterior, in unconstrained space.
 
     Args:
         log_joint, parameters: as in `maximum_a_posteriori`.
 
     Raises:
-        FitError: the posterior has no highest point.
+        FitError: the search finds no maximum, or the posterior is too flat there for its curvature to be inverted.
     """
     way, width = _unconstrained(parameters)
 
@@ -112,7 +112,7 @@ def laplace(log_joint: LogJoint, parameters: Mapping[str, Parameter]) -> Laplace
         return (log_joint(values) + log_det).squeeze(0)
 
     u, precision = _highest(density, width)
-    # Of P backwards: P = U Uᵀ with U upper triangular, so that U⁻ᵀ is the lower factor of P⁻¹.
+    # Factor of P with its axes reversed: P = U Uᵀ with U upper triangular, so that U⁻ᵀ is the lower factor of P⁻¹.
     backwards, bad = torch.linalg.cholesky_ex(precision.flip(0, 1))
     if int(bad):
         raise FitError("the posterior is too flat in some direction for its curvature to be inverted")

@@ -1,6 +1,6 @@
-"""What every latent-variable model with an encoder shares: posterior, likelihood and prior, one by one, and its bound.
+"""Interface of latent-variable models with an encoder: posterior, likelihood, prior, and the bound that they give.
 
-Recommenders and models of pictures alike: the bound report works with these three and with nothing else.
+Recommenders and models of pictures share it; the bound report uses nothing else of a model.
 """
 
 from abc import ABC, abstractmethod
@@ -18,30 +18,34 @@ D = TypeVar("D", bound=Rows)
 
 
 class LatentModel(ABC, Generic[D]):
-    """q(z|x) = N(μ(x), diag σ²(x)), p(x|z), and a prior p(z), or p(z|x) where it is adaptive, for rows x of D.
+    """A model of rows x of D: q(z|x) = N(μ(x), diag σ²(x)), p(x|z), and a prior p(z), or p(z|x) if it adapts to x.
 
-    A subclass sets `standard_prior` and `device`, and with another prior gives `log_prior` and `draw`.
+    A subclass sets `standard_prior` and `device`; one with another prior also overrides `log_prior` and `draw`.
     """
 
     standard_prior: bool
-    prior_sees_data: bool = False  # p(z|x): what is optimized is then no bound on a log p(x)
+    prior_sees_data: bool = False  # for a prior p(z|x): the objective is then not a bound on log p(x)
     device: torch.device
 
     @abstractmethod
     def _check(self, data: D) -> None:
-        """Raises: ShapeError: rows of another shape than the model's."""
+        """Check that rows have the shape that the model expects.
+
+        Raises:
+            ShapeError: they have another shape.
+        """
 
     @abstractmethod
     def block(self) -> int:
-        """Rows to work on at once."""
+        """Number of rows to process at once."""
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
-        """Everything learned, by name: the live tensors."""
+        """All learned tensors by name: the live tensors, not copies."""
 
     @abstractmethod
     def posterior(self, data: D) -> tuple[Float[Tensor, "rows latent"], Float[Tensor, "rows latent"]]:
-        """(μ, log σ²) of each row, without dropout."""
+        """(μ, log σ²) of q(z|x) for each row, without dropout."""
 
     @abstractmethod
     def log_likelihood(self, z: Float[Tensor, "rows latent"], data: D) -> Float[Tensor, " rows"]:
@@ -53,7 +57,7 @@ class LatentModel(ABC, Generic[D]):
 
     @property
     def prior_name(self) -> str:
-        """The prior, in the words of a report."""
+        """Name of the prior in reports."""
         return "standard normal" if self.standard_prior else "of its own; KL by Monte Carlo"
 
     def log_prior(self, z: Float[Tensor, "rows latent"], data: D) -> Float[Tensor, " rows"]:
@@ -61,20 +65,20 @@ class LatentModel(ABC, Generic[D]):
         return log_normal(z, torch.zeros_like(z), torch.zeros_like(z))
 
     def draw(self, n: int, generator: torch.Generator) -> Float[Tensor, "n latent"] | None:
-        """Draws of z from the prior; None where it is the standard normal, or looks at x."""
+        """n draws of z from the prior; None if it is the standard normal or depends on x."""
         return None
 
     def simulated(self, z: Float[Tensor, "rows latent"], data: D, generator: torch.Generator) -> D | None:
-        """A draw of x from p(x|z) for each z, of as many units as the rows of `data` have; None where that is not to be had."""
+        """A draw of x from p(x|z) for each z, with as many units as the rows of `data`; None if the model cannot simulate."""
         return None
 
     @torch.no_grad()
     def elbo(self, data: D, generator: torch.Generator) -> ElboTerms:
-        """Each row's bound on log p(x), in nats: one draw of z; the KL in closed form where the prior has one.
+        """Terms of each row's bound on log p(x), in nats, from one draw of z; the KL is in closed form if the prior has one.
 
-        Where the prior looks at x (`prior_sees_data`), it is the model's objective, and not a bound on any log p(x).
+        If the prior depends on x (`prior_sees_data`), they are the terms of the model's objective, not of a bound on log p(x).
 
-        Blocks of rows take their draws one after the other.
+        Blocks of rows use consecutive draws of the generator.
 
         Source: kingma2014, eq. 7 (estimator B), or eq. 6 (estimator A) under another prior.
         """

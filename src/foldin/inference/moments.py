@@ -1,11 +1,11 @@
-"""Sums of 1, x and x xᵀ in a form that keeps its digits wherever the points lie.
+"""Sums of 1, x and x xᵀ in a form that stays precise wherever the points lie.
 
-Raw sums lose the covariance of points far from the origin: it is what is left of two large numbers. Kept instead are the weight,
-the mean, and the scatter about that mean,
+Raw sums lose the covariance of points far from the origin, since it is a small difference of large numbers. The weight, the mean,
+and the scatter about that mean,
 
     n = Σ w,   m = Σ w x / n,   S = Σ w (x − m)(x − m)ᵀ
 
-which hold the same, and of two data together are
+hold the same information; those of two data sets together are
 
     n = n₁ + n₂,   m = m₁ + n₂/n (m₂ − m₁),   S = S₁ + S₂ + n₁n₂/n (m₂ − m₁)(m₂ − m₁)ᵀ
 
@@ -26,19 +26,19 @@ _TINY = float(np.finfo(float).tiny)
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Σ w (1, x, x xᵀ) of one or several weighted data, as weights, means and scatters; adds up as those sums do.
+    """Σ w (1, x, x xᵀ) of one or several weighted data sets, as weights, means and scatters, which can be added like the sums.
 
     Args:
-        weight: n.
-        mean: m, anything where n is 0.
-        scatter: S, whole or its diagonal.
+        weight: n of each data set.
+        mean: m of each data set; arbitrary where n is 0.
+        scatter: S of each data set, as a matrix or its diagonal.
     """
 
     weight: Float64[Array, " components"]
     mean: Float64[Array, "components width"]
     scatter: Float64[Array, "components ..."]
 
-    __array_ufunc__ = None  # a NumPy number times moments is what __rmul__ says
+    __array_ufunc__ = None  # lets a NumPy number times moments call __rmul__
 
     @classmethod
     def of(
@@ -48,11 +48,11 @@ class Moments:
         *,
         squares: bool = False,
     ) -> "Moments":
-        """Those of one data, as one component; of the scatter with `squares` the diagonal alone."""
+        """Moments of one data set, as one component; with `squares`, only the diagonal of the scatter."""
         w = np.ones(len(x)) if weights is None else weights
         weight = float(w.sum())
         mean = w @ x / max(weight, _TINY)
-        mean = mean + w @ (x - mean) / max(weight, _TINY)  # what the sum of large numbers rounded off
+        mean = mean + w @ (x - mean) / max(weight, _TINY)  # corrects the rounding of the first sum
         away = x - mean
         scatter = w @ away**2 if squares else (away * w[:, None]).T @ away
         return cls(np.array([weight]), mean[None], scatter[None])
@@ -61,7 +61,7 @@ class Moments:
         weight = self.weight + other.weight
         share = other.weight / np.maximum(weight, _TINY)
         apart = other.mean - self.mean
-        # From the heavier of the two: what has no weight may have any mean.
+        # Computed from the heavier of the two, since the mean is arbitrary where there is no weight.
         mean = np.where(
             share[:, None] <= 0.5, self.mean + share[:, None] * apart, other.mean - (1.0 - share[:, None]) * apart
         )
@@ -75,11 +75,11 @@ class Moments:
 
     @property
     def covariance(self) -> Float64[Array, "components ..."]:
-        """S / n, or its diagonal; 0 where there is nothing."""
+        """S / n, or its diagonal; 0 where there is no data."""
         return self.scatter / np.maximum(self.weight, _TINY).reshape(-1, *(1 for _ in self.scatter.shape[1:]))
 
     def together(self) -> "Moments":
-        """Those of all components' data at once, as one component."""
+        """Moments of the data of all components together, as one component."""
         whole = Moments(self.weight[:1], self.mean[:1], self.scatter[:1])
         for k in range(1, len(self.weight)):
             whole = whole + Moments(self.weight[k : k + 1], self.mean[k : k + 1], self.scatter[k : k + 1])
@@ -87,7 +87,9 @@ class Moments:
 
 
 def scales(x: Float64[Array, "points width"], weights: Float64[Array, " points"] | None) -> Float64[Array, " width"]:
-    """Standard deviation of each coordinate; of one that never changes, the root mean square of the others', or 1 without those.
+    """Standard deviation of each coordinate.
+
+    A constant coordinate gets the root mean square of the standard deviations of the others, or 1 if all are constant.
 
     Raises:
         FitError: deviations whose squares are beyond double precision.

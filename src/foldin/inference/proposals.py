@@ -1,13 +1,13 @@
-"""What the bound report draws: z of each row from one or two Gaussians, with everything that its weights are made of.
+"""Draws of z for the bound report: for each row from one or two Gaussians, with all terms of the importance weights.
 
-The prior is the model's where it has one. A p(z|x) that looks at the row is none: the standard normal stands in its place.
+The prior is that of the model, except that a prior p(z|x), which depends on the row, is replaced by the standard normal.
 
-With two proposals A and B, as many draws from each, a draw's weight is
+With two proposals A and B and equally many draws from each, the weight of a draw is
 
     w = p(x, z) / [½ q_A(z) + ½ q_B(z)]
 
-whichever it came from: the mean of w is p(x), and its logarithm a bound, close to that of the better proposal row by row,
-without the upward bias that taking the larger of two estimates would have.
+whichever proposal it came from. The mean of w is p(x), and the logarithm of an average is a bound in expectation, for each row
+close to that of the better proposal, without the upward bias of taking the larger of two estimates.
 
 Source: owen2000, section 2 (the balance heuristic of veach1995 for importance sampling).
 """
@@ -37,22 +37,22 @@ Density = Callable[[Tensor, D], Tensor]
 
 @dataclass(frozen=True)
 class Joint(Generic[D]):
-    """p(x|z) of a model, and a prior that does not look at x."""
+    """The likelihood p(x|z) of a model, and a prior that does not depend on x."""
 
     model: LatentModel[D]
 
     @property
     def standard(self) -> bool:
-        """Whether that is the standard normal."""
+        """Whether the prior is the standard normal."""
         return self.model.standard_prior or self.model.prior_sees_data
 
     @property
     def name(self) -> str:
-        """The prior, in the words of a report."""
+        """Name of the prior in reports."""
         return "standard normal" if self.standard else self.model.prior_name
 
     def log_prior(self, z: Float[Tensor, "rows latent"], data: D) -> Float[Tensor, " rows"]:
-        """log p(z) of each row, in nats."""
+        """log p(z) of each row's z, in nats."""
         return (
             log_normal(z, torch.zeros_like(z), torch.zeros_like(z)) if self.standard else self.model.log_prior(z, data)
         )
@@ -62,7 +62,7 @@ class Joint(Generic[D]):
         return self.model.differentiable_log_likelihood(z, data) + self.log_prior(z, data)
 
     def bound(self, z: Tensor, mu: Tensor, logvar: Tensor, data: D) -> Float[Tensor, " rows"]:
-        """The bound of one draw, the KL in closed form where the prior has one."""
+        """Each row's bound in nats from one draw of z, with the KL in closed form if the prior has one."""
         if self.standard:
             return self.model.differentiable_log_likelihood(z, data) - gaussian_kl(mu, logvar)
         return self.log_prob(z, data) - log_normal(z, mu, logvar)
@@ -70,13 +70,13 @@ class Joint(Generic[D]):
     def drawn(
         self, like: Float[Tensor, "rows latent"], generator: torch.Generator
     ) -> Float[Tensor, "rows latent"] | None:
-        """A draw of z from the prior for each row; None where the model cannot."""
+        """A draw of z from the prior for each row; None if the model cannot draw from it."""
         if self.standard:
             return torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
         return self.model.draw(len(like), generator)
 
     def refined(self, data: D, start: Gaussian, generator: torch.Generator, steps: int) -> Gaussian:
-        """Each row's own q, from `start` on: `refine_gaussian`."""
+        """(μ, log σ²) of the q optimized for each row, starting from `start`; see `refine_gaussian`."""
         with frozen(self.model):
             found = []
             for part, at in blocks(self.model, data):
@@ -90,7 +90,7 @@ class Joint(Generic[D]):
 
 @contextmanager
 def frozen(model: LatentModel[Any]) -> Iterator[None]:
-    """Meanwhile nothing learned takes a gradient."""
+    """Context in which the learned tensors of the model take no gradient."""
     held = [t for t in model.tensors().values() if t.requires_grad]
     for tensor in held:
         tensor.requires_grad_(False)
@@ -102,27 +102,27 @@ def frozen(model: LatentModel[Any]) -> Iterator[None]:
 
 
 def blocks(model: LatentModel[D], data: D) -> list[tuple[D, slice]]:
-    """The rows in blocks that the model works on at once."""
+    """The rows in blocks that the model processes at once, each with its slice."""
     step = model.block()
     return [(data.rows(at, at + step), slice(at, at + step)) for at in range(0, len(data), step)]
 
 
 @torch.no_grad()
 def posteriors(model: LatentModel[D], data: D) -> Gaussian:
-    """(μ, log σ²) of each row, by the encoder."""
+    """(μ, log σ²) of q(z|x) for each row, from the encoder."""
     parts = [model.posterior(part) for part, _ in blocks(model, data)]
     return torch.cat([m for m, _ in parts]), torch.cat([v for _, v in parts])
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Of draws from one proposal, each (draws, rows), in nats.
+    """Log-densities at draws from one proposal, in nats, each of shape (draws, rows).
 
     Args:
         likelihood: log p(x|z).
         prior: log p(z).
-        densities: log q(z) of every proposal, that of the draws' own first.
-        extra: another density of z, where one was asked for.
+        densities: log q(z) of every proposal, first that of the proposal of these draws.
+        extra: another log-density of z, if one was requested.
     """
 
     likelihood: Float[Tensor, "draws rows"]
@@ -132,7 +132,7 @@ class Drawn:
 
     @property
     def log_weights(self) -> Float[Tensor, "draws rows"]:
-        """log p(x, z) − log q(z), q the draws' own proposal."""
+        """log p(x, z) − log q(z) in nats, with q the proposal of these draws."""
         return (self.likelihood + self.prior - self.densities[0]).double()
 
 
@@ -148,12 +148,14 @@ def draws_of(
     extra: Density[D] | None = None,
     say: Callable[[int, int], None] | None = None,
 ) -> Drawn:
-    """`draws` draws of z for each row from the first of the proposals.
+    """Log-densities in nats at draws of z for each row from the first of the proposals.
 
     Args:
-        log_prior: (z, rows) → log p(z) of each, or a Gaussian for each row.
-        extra: (z, rows) → another density, to be kept too.
-        say: called with (draws done, draws in all).
+        proposals: (μ, log σ²) of each proposal.
+        log_prior: (z, rows) → log p(z) of each row, or (μ, log σ²) of a Gaussian prior for each row.
+        draws: number of draws for each row.
+        extra: (z, rows) → another log-density to be returned.
+        say: called with (draws done, total draws).
     """
     found: list[list[Tensor]] = []
     for draw in range(draws):
@@ -176,7 +178,7 @@ def draws_of(
 
 
 def weights_of_both(first: Drawn, second: Drawn) -> Float[Tensor, "draws rows"]:
-    """Log weights, under the mixture of two proposals, of the draws of both; each has the other's density beside its own."""
+    """Log weights in nats, under the equal mixture of two proposals, of the draws of both; each must hold both densities."""
     found = [
         one.likelihood.double()
         + one.prior.double()
@@ -188,10 +190,11 @@ def weights_of_both(first: Drawn, second: Drawn) -> Float[Tensor, "draws rows"]:
 
 
 def reliability(log_weights: Float[Tensor, "draws rows"]) -> dict[str, Any]:
-    """How far the weights of a report are to be trusted: k̂ and the effective sample size over rows, as data.
+    """Reliability of importance weights as data: k̂ and effective sample size over rows.
 
-    `k_hat_median` is null where it is infinite, or where there are fewer than 25 draws; k̂ is ∞ in `k_hat_infinite` of the rows,
-    for weights that cannot be assessed or whose spread is beyond measure, and those count among the `k_hat_above` 0.7 too.
+    `k_hat_median` is null if it is infinite, or if there are fewer than 25 draws. `k_hat_above` is the share of rows with k̂
+    above 0.7, including those with k̂ = ∞. `k_hat_infinite` is the number of the latter, whose weights cannot be assessed or
+    spread too far to be measured.
     """
     rows = log_weights.cpu().numpy().T
     usable = [row for row in rows if math.isfinite(row.max())]

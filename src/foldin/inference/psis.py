@@ -1,12 +1,12 @@
-"""Pareto-smoothed importance sampling: are weights p/q to be trusted, and if not by how much.
+"""Pareto-smoothed importance sampling, and diagnostics of how far the weights p/q can be trusted.
 
-The largest ratios follow a generalized Pareto law; its shape k̂ says how many moments the ratios have. Below 0.7 estimates by
-importance sampling, and the approximation q itself, are useful; above it q misses some of the mass of p. Beside k̂ stands the
-effective sample size: as many equally weighted draws would do as well, if the weights seen were all there are.
+The largest ratios follow a generalized Pareto distribution, whose shape k̂ says how many moments the ratios have. Below 0.7,
+estimates by importance sampling and the approximation q itself are useful; above it, q misses some of the mass of p. The
+effective sample size is the number of equally weighted draws that would do as well, if the observed weights were all there are.
 
-Everything is done with logarithms, so that k̂ is right however far apart the ratios lie.
+All computations use logarithms, so that k̂ is right however far apart the ratios lie.
 
-Source: vehtari2024, section 2 and algorithm 1; zhang2009 (the fit of the Pareto law), eqs. 4–7; yao2018 (k̂ for
+Source: vehtari2024, section 2 and algorithm 1; zhang2009 (the fit of the Pareto distribution), eqs. 4–7; yao2018 (k̂ for
 variational inference); kong1992 (the effective sample size).
 """
 
@@ -19,15 +19,18 @@ from foldin.tensors import Array, Float64
 
 __all__ = ["effective_sample_size", "pareto_shape", "psis"]
 
-_FEWEST = 5  # excesses that a Pareto law can be fitted to
-_PRIOR, _WORTH = 0.5, 10.0  # a weak prior on k, worth ten excesses
+_FEWEST = 5  # fewest excesses to which a Pareto distribution can be fitted
+_PRIOR, _WORTH = 0.5, 10.0  # mean of a weak prior on k, and its weight in excesses
 
 
 def _fitted(log_excesses: Float64[Array, " n"]) -> tuple[float, float]:
-    """(k, log σ) of the law of ascending excesses, in units of whose lower quartile everything is of moderate size."""
+    """(k, log σ) of the generalized Pareto distribution of excesses, given by their logarithms in ascending order.
+
+    The computation is in units of their lower quartile, in which all quantities are of moderate size.
+    """
     n = len(log_excesses)
     quartile = log_excesses[int(n / 4 + 0.5) - 1]
-    if quartile == -math.inf:  # a quarter of them underflowed: the spread is beyond all measure
+    if quartile == -math.inf:  # a quarter of them underflowed: the spread cannot be measured
         return math.inf, math.nan
     y = log_excesses - quartile
     count = 30 + int(math.sqrt(n))
@@ -52,10 +55,10 @@ def _fitted(log_excesses: Float64[Array, " n"]) -> tuple[float, float]:
 
 
 def pareto_shape(excesses: Float64[Array, " n"]) -> tuple[float, float]:
-    """(k, σ) of the generalized Pareto law of positive excesses: the posterior mean of Zhang and Stephens.
+    """(k, σ) of the generalized Pareto distribution of positive excesses, by the posterior mean of Zhang and Stephens.
 
-    Excesses of 0 are taken for values too small for a double: k is ∞ and σ 0 where a quarter of them are, and −∞ and 0 where
-    all are.
+    Excesses of 0 are taken for values too small for a double: if a quarter of them are 0, k is ∞ and σ is 0; if all are, k is
+    −∞ and σ is 0.
 
     Raises:
         ShapeError: fewer than five excesses, or some that are negative or not finite.
@@ -73,7 +76,7 @@ def pareto_shape(excesses: Float64[Array, " n"]) -> tuple[float, float]:
 
 
 def _log_quantiles(k: float, n: int) -> Float64[Array, " n"]:
-    """log of the quantiles at (i − ½)/n of the law with σ = 1."""
+    """Logarithms of the quantiles at (i − ½)/n of the generalized Pareto distribution of shape k and scale σ = 1."""
     reach = -np.log1p(-(np.arange(1, n + 1) - 0.5) / n)
     if abs(k) < 1e-12:
         return np.log(reach)
@@ -82,7 +85,7 @@ def _log_quantiles(k: float, n: int) -> Float64[Array, " n"]:
 
 
 def _checked(log_ratios: Float64[Array, " draws"]) -> Float64[Array, " draws"]:
-    """The ratios with the largest at 0."""
+    """The log ratios, shifted so that the largest is 0."""
     top = log_ratios.max(initial=-math.inf)
     if not math.isfinite(top):
         raise ShapeError(f"log ratios must be finite or −∞, and one of them finite; the largest is {top}")
@@ -92,8 +95,8 @@ def _checked(log_ratios: Float64[Array, " draws"]) -> Float64[Array, " draws"]:
 def psis(log_ratios: Float64[Array, " draws"]) -> tuple[Float64[Array, " draws"], float]:
     """(log of the smoothed and normalized weights, k̂).
 
-    k̂ is fitted to the ratios above the cutoff, ties with it left out. It is −∞ where no ratio is above it, and ∞, with weights
-    as they were, where some are but fewer than five.
+    k̂ is fitted to the ratios above the cutoff, without those equal to it. It is −∞ if no ratio is above the cutoff, and ∞, with
+    weights that are not smoothed, if some are but fewer than five.
 
     Args:
         log_ratios: log p − log q of draws from q, up to a constant; −∞ where p is 0.
@@ -120,9 +123,9 @@ def psis(log_ratios: Float64[Array, " draws"]) -> tuple[Float64[Array, " draws"]
 
 
 def effective_sample_size(log_ratios: Float64[Array, " draws"]) -> float:
-    """(Σ w)² / Σ w² of the weights: as many draws of equal weight have the variance of an estimate by these.
+    """Effective sample size (Σ w)² / Σ w²: the number of equally weighted draws that give an estimate of the same variance.
 
-    Between 1 and the number of draws; where k̂ is above 0.7 it is too high, since the weights that are missing are the largest.
+    It lies between 1 and the number of draws. Where k̂ is above 0.7 it is too high, since the missing weights are the largest.
 
     Source: kong1992.
 

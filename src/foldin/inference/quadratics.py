@@ -2,12 +2,12 @@
 
     q_k(x) = c_k − ½ ‖(x − μ_k) R_k‖²,   r_k(x) ∝ exp q_k(x),   Σ_n r_k(x_n) (1, x_n, x_n x_nᵀ)
 
-Where the numbers allow it all q_k are one product, ⟨η_k, T(y)⟩ with T(y) = (1, y, y yᵀ) for points y that are moved and scaled,
-and all moments another. T is made a block of points at a time, so that it stays in the cache. A component that lies far off for
-its own width would lose its digits there, for each of the products is larger than what they add up to:
+Where precision allows, all q_k are one product, ⟨η_k, T(y)⟩ with T(y) = (1, y, y yᵀ) for shifted and scaled points y, and all
+moments are another. T is computed for a block of points at a time, so that it stays in the cache. A component that is far away
+relative to its width would lose its digits there, since each of the products is larger than their sum. Therefore
 
-* q_k is taken from the differences x − μ_k in every block in which the products reach beyond `_REACH`;
-* moments whose scatter is lost beside the square of the mean are taken once more, about that mean.
+* q_k is computed from the differences x − μ_k in every block in which the products exceed `_REACH`;
+* moments whose scatter is lost beside the square of the mean are recomputed about that mean.
 
 Source: bishop2006, section 9.2; chan1983 (the second pass).
 """
@@ -28,8 +28,8 @@ __all__ = ["Frame", "Quadratics"]
 
 _BLOCK = 2048  # points whose T(y) is in the cache at once
 _ROW = 64
-_REACH = 1e6  # of the products in nats: their rounding is then below 1e-9
-_SHARE = 1e-5  # of its smallest variance, that rounding may add to a scatter
+_REACH = 1e6  # largest products in nats, whose rounding error is below 1e-9
+_SHARE = 1e-5  # largest rounding error of a scatter, relative to its smallest variance
 _EPS = float(np.finfo(float).eps)
 _TINY = float(np.finfo(float).tiny)
 
@@ -38,7 +38,7 @@ A = TypeVar("A")
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """Where points are moved to and what they are divided by, y = (x − shift) / scale, before they are squared."""
+    """Shift and scale of points before they are squared: y = (x − shift) / scale."""
 
     shift: Float64[Array, " width"]
     scale: Float64[Array, " width"]
@@ -48,7 +48,7 @@ class Frame:
 
 
 def _statistics(y: Float64[Array, "points width"], squares: bool) -> Float64[Array, "points features"]:
-    """T(y): 1, y, and the products y_i y_j for i ≤ j (or the squares alone)."""
+    """T(y): 1, y, and the products y_i y_j for i ≤ j (or only the squares)."""
     width = y.shape[1]
     many = width if squares else width * (width + 1) // 2
     made = np.empty((len(y), 1 + width + many))
@@ -65,13 +65,13 @@ def _statistics(y: Float64[Array, "points width"], squares: bool) -> Float64[Arr
 
 @dataclass(frozen=True, eq=False)
 class Quadratics:
-    """The functions q_k.
+    """The functions q_k(x) = c_k − ½ ‖(x − μ_k) R_k‖², in nats.
 
     Args:
-        constant: c.
-        means: μ.
-        roots: R, a matrix each or its diagonal.
-        frame: for the products.
+        constant: c_k of each component.
+        means: μ_k of each component.
+        roots: R_k of each component, as a matrix or its diagonal.
+        frame: shift and scale of points for the products.
     """
 
     constant: Float64[Array, " components"]
@@ -91,7 +91,7 @@ class Quadratics:
 
     @cached_property
     def _natural(self) -> Float64[Array, "features components"]:
-        """η, in the order of T(y)."""
+        """η_k of each component, in the order of T(y)."""
         means, diagonal = self._framed
         if self._squares:
             linear = diagonal * means
@@ -106,19 +106,19 @@ class Quadratics:
         return np.concatenate((constant[:, None], linear, products), axis=1).T
 
     def _far(self, y: Float64[Array, "points width"]) -> Bool[Array, " components"]:
-        """Components whose products with some of the points reach beyond what rounding allows."""
+        """Whether the products of each component with any of the points exceed `_REACH`."""
         means, diagonal = self._framed
         extent = np.abs(_corners(y)).max(axis=0)
         return (diagonal * (np.abs(means) + extent) ** 2).sum(axis=1) > _REACH
 
     def _exact(self, x: Float64[Array, "points width"], k: int) -> Float64[Array, " points"]:
-        """q_k from differences."""
+        """q_k of each point in nats, from the differences x − μ_k."""
         away = x - self.means[k]
         away = away * self.roots[k] if self._squares else away @ self.roots[k]
         return self.constant[k] - 0.5 * np.einsum("ni,ni->n", away, away)
 
     def _scores(self, x: Float64[Array, "points width"], careful: bool) -> tuple[Array, Array]:
-        """(T(y), q) of a block; `careful` where some component may be far from it."""
+        """(T(y), q in nats) of a block of points; `careful` is for blocks from which some component may be far."""
         y = self.frame(x)
         made = _statistics(y, self._squares)
         scores = made @ self._natural
@@ -140,10 +140,10 @@ class Quadratics:
         weights: Float64[Array, " points"] | None,
         least: Float64[Array, " width"],
     ) -> tuple[Moments, float]:
-        """(expected moments of each component, Σ w log Σ_k exp q_k(x)).
+        """(expected moments of each component, Σ w log Σ_k exp q_k(x) in nats).
 
         Args:
-            least: variances that are as good as none, by coordinate: no digits below them are looked for.
+            least: variance of each coordinate that is negligible: no precision below it is needed.
         """
         careful = bool(self._far(self.frame(_corners(x))).any())
 
@@ -155,7 +155,7 @@ class Quadratics:
                 sums += shares.T @ made
             return sums, log_likelihood
 
-        self._natural  # noqa: B018  once, before the threads ask for it
+        self._natural  # noqa: B018  computed once, before the threads use it
         found = _on_parts(first, len(x))
         moments, blurred = self._moments(np.sum([one[0] for one in found], axis=0), least)
         if len(blurred):
@@ -165,7 +165,7 @@ class Quadratics:
     def _block(
         self, x: Array, weights: Float64[Array, " points"] | None, rows: slice, careful: bool
     ) -> tuple[Array, Array, float]:
-        """(T(y), weighted shares, summed log Σ exp q) of some rows."""
+        """(T(y), weighted responsibilities, weighted sum of log Σ_k exp q_k in nats) of a slice of points."""
         made, scores = self._scores(x[rows], careful)
         top = scores.max(axis=1, keepdims=True)
         np.exp(scores - top, out=scores)
@@ -181,7 +181,7 @@ class Quadratics:
     def _moments(
         self, sums: Float64[Array, "components features"], least: Float64[Array, " width"]
     ) -> tuple[Moments, Int64[Array, " blurred"]]:
-        """From sums of T(y), and the components whose scatter lost too many digits in them."""
+        """(moments from sums of T(y), indices of the components whose scatter lost too many digits in the sums)."""
         scale, width = self.frame.scale, len(self.frame.scale)
         weight = np.maximum(sums[:, 0], _TINY)
         mean, second = sums[:, 1 : 1 + width] / weight[:, None], sums[:, 1 + width :] / weight[:, None]
@@ -198,7 +198,7 @@ class Quadratics:
             whole[:, upper[1], upper[0]] = second
             own = whole - mean[:, :, None] * mean[:, None, :]
             units = np.outer(scale, scale)
-            # In units of each coordinate's own spread, in which the smallest eigenvalue says how little is left.
+            # In units of each coordinate's spread, in which the smallest eigenvalue shows how many digits are left.
             spread = np.sqrt(np.maximum(np.maximum(np.einsum("kii->ki", own), least), _TINY))
             smallest = np.linalg.eigvalsh(own / (spread[:, :, None] * spread[:, None, :]))[:, 0]
             smallest = np.maximum(smallest, (least / spread**2).min(axis=1))
@@ -215,7 +215,7 @@ class Quadratics:
         moments: Moments,
         chosen: Int64[Array, " blurred"],
     ) -> Moments:
-        """The moments, those of the chosen components about the means that are known by now."""
+        """The moments, those of the chosen components recomputed about their means."""
 
         def work(part: slice) -> Moments:
             weight, mean = np.zeros(len(chosen)), moments.mean[chosen]
@@ -228,7 +228,7 @@ class Quadratics:
                     weight[place] += share.sum()
                     offset[place] += share @ away
                     scatter[place] += share @ away**2 if self._squares else (away * share[:, None]).T @ away
-            # The scatter about the mean of this part, from that about the mean that was known.
+            # Converts the scatter about the previous mean to the scatter about the mean of this part.
             off = offset / np.maximum(weight, _TINY)[:, None]
             outer = off**2 if self._squares else off[:, :, None] * off[:, None, :]
             scatter -= weight.reshape(-1, *(1 for _ in outer.shape[1:])) * outer
@@ -244,10 +244,10 @@ class Quadratics:
 
 
 def _corners(x: Float64[Array, "points width"]) -> Float64[Array, "2 width"]:
-    """(least, greatest) value of each coordinate; zeros without points."""
+    """(smallest, largest) value of each coordinate; zeros without points."""
     if len(x) == 0:
         return np.zeros((2, x.shape[1]))
-    # NumPy is quick along long rows alone: many points make one.
+    # NumPy reduces only long rows fast, so several points are joined into one row.
     even = len(x) - len(x) % _ROW
     rows, rest = x[:even].reshape(-1, _ROW * x.shape[1]), x[even:]
     found = [rest] if len(rest) else []

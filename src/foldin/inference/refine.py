@@ -1,20 +1,20 @@
-"""The best Gaussian for each row: how much of a bound's gap is the encoder's, and not the family's.
+"""The best Gaussian q for each row, which divides the gap of a bound into approximation and amortization.
 
     log p(x) − ELBO(q)  =  [log p(x) − ELBO(q*)]  +  [ELBO(q*) − ELBO(q)]
          gap                  approximation              amortization
 
-with q* the best member of the family for each row, found by ascent from the encoder's answer. What is found is q* at best, so
-that the amortization gap is at least what is measured with it.
+with q* the best member of the family for each row, sought by ascent from the encoder's q. The ascent reaches q* at best, so
+that the amortization gap is at least the measured one.
 
-Draws come in pairs ±ε, under which the gradient in μ has no noise where log p(x, z) is quadratic in z. First L-BFGS brings μ near
-its optimum. Then natural gradients of both, in the parameters of the Gaussian family with precision s = 1/σ²,
+Draws come in pairs ±ε, for which the gradient in μ has no noise where log p(x, z) is quadratic in z. First L-BFGS brings μ near
+its optimum. Then follow natural-gradient steps for both parameters of the Gaussian, with precision s = 1/σ²,
 
     s ← s (1 − 2ρ ∂L/∂log σ²),    μ ← μ + ρ ∂L/∂μ / s
 
-which go at the posterior's own scale however wrong the encoder's is (ρ = 1 solves a quadratic with a diagonal Hessian in one
-step). Once the bound rises no more, ρ falls as 1/step. At each check, on the same draws for all of them, the best of each
-row is kept, and a row that has clearly lost goes back there and takes half the rate. In the end fresh draws decide whether a
-row's best is better than its beginning at all.
+which adapt to the scale of the posterior however wrong that of the encoder is (ρ = 1 solves a quadratic with a diagonal Hessian
+in one step). Once the bound stops rising, ρ falls as 1/step. At each check, on the same draws for all checks, the best q of each
+row is kept, and a row that has become clearly worse returns to its best q and halves its rate. At the end, fresh draws decide
+whether the best q of a row is better than its start at all.
 
 Source: cremer2018, eqs. 5 and 6; khan2017 (natural gradients, eqs. 5–8); nocedal2006, algorithms 7.4 and 3.1 (L-BFGS).
 """
@@ -30,11 +30,11 @@ from foldin.tensors import Float, Tensor
 __all__ = ["refine_gaussian"]
 
 Bound = Callable[[Tensor, Tensor, Tensor], Tensor]
-_ASCENT, _MEMORY, _HALVINGS = 60, 10, 12  # steps of L-BFGS, pairs it remembers, halvings of a step
-_EVERY, _PAIRS, _DECIDING = 8, 4, 32  # steps from check to check; pairs of draws of a check, and of the last one
-_FALL, _LONG = 1.5, 5.0  # in the end ρ is at most the first over the second and the steps since
-_SLACK = 0.2  # nats a latent dimension below the best, which is fitted to its few draws, before a row goes back there
-_LOW = 0.8  # the least that a step leaves of a precision: one pair of draws may see no curvature at all
+_ASCENT, _MEMORY, _HALVINGS = 60, 10, 12  # most steps of L-BFGS, pairs that it keeps, reductions of a step
+_EVERY, _PAIRS, _DECIDING = 8, 4, 32  # steps between checks; pairs of draws of a check, and of the final decision
+_FALL, _LONG = 1.5, 5.0  # in the final phase ρ is at most the first divided by (the second + steps since its start)
+_SLACK = 0.2  # nats per latent dimension that a row may fall below its best, which is fitted to few draws
+_LOW = 0.8  # smallest factor of a step on a precision, since one pair of draws may show no curvature at all
 
 
 def refine_gaussian(
@@ -47,16 +47,17 @@ def refine_gaussian(
     learning_rate: float = 0.3,
     tolerance: float = 0.01,
 ) -> tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]:
-    """(μ, log σ²) of each row's own q, after ascent on the bound: the beginning itself where nothing better is found.
+    """(μ, log σ²) of the q optimized for each row by ascent on the bound; the start itself where nothing better is found.
 
     Args:
         bound: (z, μ, log σ²) → each row's single-draw bound in nats, differentiable in all three.
-        mu, logvar: where to begin: the encoder's answer.
-        generator: of all draws.
-        steps: with natural gradients, at most, each with two draws of z a row; L-BFGS takes as many before, but no more than 60.
-        learning_rate: ρ that every row begins with.
-        tolerance: once rows gain less than this from check to check on average, in nats, or a third of the steps is done, ρ
-            falls over the rest; and there is no rest where they have gained less than this in all.
+        mu, logvar: start of the ascent: the output of the encoder.
+        generator: generator of all draws.
+        steps: maximum number of natural-gradient steps, each with two draws of z for each row; L-BFGS takes as many before, but
+            no more than 60.
+        learning_rate: initial ρ of every row.
+        tolerance: gain in nats, averaged over rows. Once the gain between two checks is smaller, or a third of the steps is done,
+            ρ falls over the remaining steps; these are omitted if the gain since the start is smaller too.
     """
     start = mu.detach().clone(), logvar.detach().clone()
     if steps < 1:
@@ -66,7 +67,7 @@ def refine_gaussian(
     best, reached = start, begun
 
     def check(now: tuple[Tensor, Tensor]) -> tuple[Tensor, float]:
-        """(rows that have clearly lost, the mean gain); keeps what is a row's best."""
+        """(rows that are clearly worse than their best, mean gain in nats); updates the best q of each row."""
         nonlocal best, reached
         found = _over(bound, *now, noise).mean(dim=0)
         lost = ~(found > reached - _SLACK * mu.shape[1])
@@ -92,9 +93,9 @@ def refine_gaussian(
             now = _chosen(lost, best, now)
         if turn is None and (gain < tolerance or step >= steps / 3):
             turn = step
-            if float((reached - begun).mean()) < tolerance:  # there is nothing to find
+            if float((reached - begun).mean()) < tolerance:  # the start cannot be improved
                 break
-    # The best by a few draws is fitted to them; the last is an average over many.
+    # The best q on few draws is fitted to them; the last q is an average over many.
     fresh = [_noise(mu, generator) for _ in range(_DECIDING)]
     first, middle, last = (_over(bound, *one, fresh) for one in (start, best, now))
     later = last.mean(dim=0) > middle.mean(dim=0)
@@ -105,7 +106,7 @@ def refine_gaussian(
 
 
 def _chosen(which: Tensor, first: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """`first` in the rows that are marked, `other` in the rest."""
+    """`first` in the marked rows, `other` in the rest."""
     at = which.unsqueeze(1)
     return torch.where(at, first[0], other[0]), torch.where(at, first[1], other[1])
 
@@ -116,13 +117,13 @@ def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
 
 @torch.no_grad()
 def _over(bound: Bound, mu: Tensor, logvar: Tensor, noise: list[Tensor]) -> Float[Tensor, "pairs users"]:
-    """Each row's bound for every pair of draws ±ε: the mean over the two. Never more than a row without a finite one has."""
+    """Each row's bound in nats for every pair of draws ±ε, averaged over the pair; −∞ where it is not a number."""
     halves = [[bound(perturbed(mu, logvar, sign * one), mu, logvar) for sign in (1.0, -1.0)] for one in noise]
     return torch.stack([(one + other) / 2 for one, other in halves]).double().nan_to_num(nan=-math.inf)
 
 
 def _gradients(bound: Bound, mu: Tensor, logvar: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(each row's bound, its gradients in μ and in log σ²): means over a pair of draws ±ε."""
+    """(each row's bound in nats, its gradients in μ and in log σ²), averaged over a pair of draws ±ε."""
     mu, logvar = mu.detach().requires_grad_(), logvar.detach().requires_grad_()
     total = torch.zeros(len(mu), dtype=torch.float64, device=mu.device)
     with torch.enable_grad():
@@ -138,12 +139,12 @@ def _gradients(bound: Bound, mu: Tensor, logvar: Tensor, noise: Tensor) -> tuple
 def _ascended(
     bound: Bound, mu: Tensor, logvar: Tensor, noise: Tensor, steps: int, tolerance: float
 ) -> Float[Tensor, "users latent"]:
-    """μ of each row after L-BFGS on the bound of one pair of draws, in units of σ; each row has a line search of its own."""
+    """μ of each row after L-BFGS, in units of σ, on the bound of one pair of draws, with a separate line search for each row."""
     scale = torch.exp(0.5 * logvar)
     value, slope, _ = _gradients(bound, mu, logvar, noise)
     slope = slope * scale
     memory: list[tuple[Tensor, Tensor, Tensor]] = []
-    stuck = torch.zeros_like(mu[:, :1], dtype=torch.bool)  # rows that take the gradient itself for the next direction
+    stuck = torch.zeros_like(mu[:, :1], dtype=torch.bool)  # rows whose next direction is the gradient itself
     for _ in range(steps):
         direction = _two_loops(slope, memory)
         # Without a memory the first step is no longer than one standard deviation.
@@ -174,7 +175,7 @@ def _ascended(
 
 
 def _two_loops(slope: Tensor, memory: list[tuple[Tensor, Tensor, Tensor]]) -> Float[Tensor, "users latent"]:
-    """The direction of L-BFGS for ascent; steps along which the slope did not fall are left out, row by row."""
+    """The L-BFGS direction of ascent of each row; steps along which its slope did not fall are left out."""
     direction, factors = slope, []
     for step, change, curvature in reversed(memory):
         use = curvature > 1e-12

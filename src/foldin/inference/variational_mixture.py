@@ -1,14 +1,14 @@
-"""Gaussian mixtures by variational Bayes: a posterior over the parameters instead of a point.
+"""Gaussian mixtures by variational Bayes: a posterior over the parameters instead of a point estimate.
 
     π ~ Dirichlet(α₀),   Λ_k ~ Wishart(W₀, ν₀),   μ_k | Λ_k ~ N(m₀, (β₀ Λ_k)⁻¹),   x | k ~ N(μ_k, Λ_k⁻¹)
 
-q(π) q(μ, Λ) q(z) is found by coordinate ascent. q(z) looks at the points through E[log π_k N(x; μ_k, Λ_k⁻¹)] alone, which is
-quadratic in x as the likelihood is: the same `Quadratics` serve, with expected parameters, and the same moments lead to the
-posterior. The bound is Σ_n log Σ_k exp E[…] − KL(q(parameters) ‖ p(parameters)).
+q(π) q(μ, Λ) q(z) is found by coordinate ascent. q(z) depends on the points only through E[log π_k N(x; μ_k, Λ_k⁻¹)], which is
+quadratic in x like the log-likelihood, so that the same `Quadratics` apply, with expected parameters, and the same moments
+determine the posterior. The bound is Σ_n log Σ_k exp E[…] − KL(q(parameters) ‖ p(parameters)).
 
-m₀ and W₀⁻¹ are the mean and the covariance of the data. With α₀ well below 1, components that are not needed are left empty.
-`diagonal` has a gamma for the precision of each coordinate, `spherical` one for all coordinates of a component, `tied` one
-Wishart for all components.
+m₀ and W₀⁻¹ are the mean and the covariance of the data. With α₀ well below 1, components that are not needed stay empty.
+`diagonal` has a gamma distribution for the precision of each coordinate, `spherical` one for all coordinates of a component, and
+`tied` one Wishart distribution for all components.
 
 Source: bishop2006, section 10.2, eqs. 10.58–10.66 and 10.71–10.77.
 """
@@ -35,7 +35,7 @@ _LOG_2_PI = float(np.log(2.0 * np.pi))
 
 @dataclass(frozen=True)
 class _Precisions:
-    """q of the precisions: gammas (shape a, rate b) or Wisharts (ν, W⁻¹); `rate` holds b, or W⁻¹."""
+    """q of the precisions: gamma (shape a, rate b) or Wishart (ν, W⁻¹); `shape` holds a or ν, and `rate` b or W⁻¹."""
 
     wishart: bool
     shape: Float64[Array, "..."]
@@ -58,14 +58,14 @@ class _Precisions:
         return np.sqrt(self.shape / self.rate)
 
     def log_det(self) -> Float64[Array, " rows"]:
-        """E[log |Λ|] of each row: of a Wishart, or over a row of gammas."""
+        """E[log |Λ|] of each Wishart distribution, or of each row of gamma distributions."""
         if self.wishart:
             steps = 0.5 * (self.shape[:, None] - np.arange(self.width))
             return psi(steps).sum(axis=1) + self.width * np.log(2.0) - self._inverse[1]
         return (psi(self.shape) - np.log(self.rate)).sum(axis=1)
 
     def kl(self, prior: "_Precisions") -> float:
-        """KL(q ‖ prior), summed."""
+        """KL(q ‖ prior) in nats, summed over all precisions."""
         if not self.wishart:
             a, b, a0, b0 = self.shape, self.rate, prior.shape, prior.rate
             terms = (a - a0) * psi(a) - gammaln(a) + gammaln(a0) + a0 * (np.log(b) - np.log(b0)) + a * (b0 - b) / b
@@ -73,7 +73,7 @@ class _Precisions:
         total = 0.0
         steps = 0.5 * np.arange(self.width)
         log_ratio = self._inverse[1] - prior._inverse[1]
-        # By factors, whose condition is but the root of that of the matrices.
+        # Computed from factors, whose condition number is the square root of that of the matrices.
         traces = np.square(self._inverse[0].transpose(0, 2, 1) @ np.linalg.cholesky(prior.rate)).sum(axis=(1, 2))
         for row, nu in enumerate(self.shape):
             nu0 = prior.shape[row]
@@ -84,15 +84,15 @@ class _Precisions:
 
 
 class VariationalGaussianMixture(Maximizable[Points]):
-    """The posterior of a mixture of Gaussians, and its coordinate ascent.
+    """The variational posterior of a mixture of Gaussians, fitted by coordinate ascent.
 
     Args:
-        components: at most this many are used.
-        width: of a point.
+        components: maximum number of components.
+        width: dimension of a point.
         covariance: `full`, `tied`, `diagonal` or `spherical`.
-        concentration: α₀; 1 / components when None.
-        strength: β₀, how many points the prior mean weighs.
-        degrees: ν₀ > width − 1; the width when None.
+        concentration: α₀; 1 / components if None.
+        strength: β₀, the weight of the prior mean in points.
+        degrees: ν₀ > width − 1; the width if None.
 
     Posterior parameters: `alpha` (components), `beta` (components), `means` (components × width, in the units of the data).
     """
@@ -125,7 +125,7 @@ class VariationalGaussianMixture(Maximizable[Points]):
         self.beta = np.full(components, strength)
         self._frame = Frame(np.zeros(width), np.ones(width))
         self._origin = np.zeros(width)  # m₀
-        self._centres = np.zeros((components, width))  # in scales of the frame from there
+        self._centres = np.zeros((components, width))  # relative to m₀, in units of the frame's scale
         self._prior = self._q = self._prior_of(np.eye(width))
 
     @property
@@ -134,7 +134,7 @@ class VariationalGaussianMixture(Maximizable[Points]):
 
     @property
     def means(self) -> Float64[Array, "components width"]:
-        """E[μ] of each component."""
+        """E[μ] of each component, in the units of the data."""
         return self._origin + self._frame.scale * self._centres
 
     def _prior_of(self, covariance: Float64[Array, "width width"]) -> _Precisions:
@@ -155,7 +155,7 @@ class VariationalGaussianMixture(Maximizable[Points]):
         return _Precisions(False, shape, 0.5 * scatter.sum(axis=1, keepdims=True))
 
     def begin(self, points: Points, rng: np.random.Generator, *, labels: Int64[Array, " points"] | None = None) -> None:
-        """Set the prior from the data, and start from the clusters of `labels`, or of k-means."""
+        """Set the prior from the data, and initialize with clusters, given by `labels` or found by k-means."""
         check(points, self.width)
         self._frame, moments = clustered(
             points,
@@ -173,23 +173,23 @@ class VariationalGaussianMixture(Maximizable[Points]):
         self.maximize(Statistics({"moments": moments}, 0.0, float(moments.weight.sum())))
 
     def _framed(self, matrices: Float64[Array, "rows ..."]) -> Float64[Array, "rows ..."]:
-        """Covariances or scatters (or their diagonals) in scales of the frame."""
+        """Covariances or scatters (or their diagonals) in units of the frame's scale."""
         scale = self._frame.scale
         return matrices / (scale**2 if self._squares else np.outer(scale, scale))
 
     def summarize(self, batch: Points) -> Statistics:
-        """Expected moments under q(z), with the points' part of the bound."""
+        """Expected moments under q(z), and the part of the bound that depends on the points, in nats."""
         check(batch, self.width)
         x, weights = batch
         weight = float(len(x)) if weights is None else float(weights.sum())
-        # A scatter is added to that of the prior: digits far below it are lost in any case.
+        # A scatter is added to that of the prior, so digits far below the latter are lost in any case.
         prior = self._prior_scatter()[0]
         least = (prior if self._squares else np.diag(prior)) * self._frame.scale**2 / max(weight, 1.0)
         moments, log_likelihood = self._quadratics().expected(x, weights, least)
         return Statistics({"moments": moments}, log_likelihood, weight)
 
     def _quadratics(self) -> Quadratics:
-        """E[log π_k N(x; μ_k, Λ_k⁻¹)] of every component, over q of the parameters."""
+        """E[log π_k N(x; μ_k, Λ_k⁻¹)] of every component under q of the parameters, as functions of x in nats."""
         scale, log_det = self._frame.scale, self._q.log_det()
         if self._q.wishart:
             roots = np.broadcast_to(self._q.roots, (self.components, self.width, self.width)) / scale[:, None]
@@ -216,7 +216,7 @@ class VariationalGaussianMixture(Maximizable[Points]):
         self._q = self._made(self._prior_scatter() + own, counts, float(counts.sum()))
 
     def _prior_scatter(self) -> Float64[Array, "..."]:
-        """W₀⁻¹ (its diagonal, where that is all there is)."""
+        """W₀⁻¹ of each component, or its diagonal for diagonal and spherical covariances."""
         rate = self._prior.rate
         if self.covariance == "diagonal":
             return 2.0 * rate
@@ -245,10 +245,10 @@ class VariationalGaussianMixture(Maximizable[Points]):
         tolerance: float = 1e-3,
         check: bool = False,
     ) -> EMResult:
-        """Coordinate ascent from k-means; the bounds are the ELBO before each sweep, and at the end."""
+        """Fit by coordinate ascent from k-means; the result has the ELBO before each iteration and at the end, in nats."""
         self.begin(points, rng)
         return em(self, lambda: [points], iterations=iterations, tolerance=tolerance, check=check)
 
     def shares(self) -> Float64[Array, " components"]:
-        """E[π]."""
+        """Expected weights E[π] of the components."""
         return self.alpha / self.alpha.sum()

@@ -1,4 +1,4 @@
-"""Hot paths: sparse in, fused out, top-k, products, buffers that are kept, threads of our own."""
+"""Fast paths: sparse input layers, fused softmax losses, top-k, matrix products, reusable buffers, and a thread pool."""
 
 from foldin.kernels.bag import (
     bag_of_items,

@@ -1,4 +1,4 @@
-"""Sparse in: a linear layer over users' items that never sees a dense users × items matrix."""
+"""Sparse input: a linear layer over users' items that never builds a dense users × items matrix."""
 
 from typing import Any
 
@@ -23,13 +23,13 @@ __all__ = [
 
 
 def unit_weights(offsets: Int[Tensor, " offsets"], dtype: torch.dtype = torch.float32) -> Float[Tensor, " events"]:
-    """1/√n of each event of a user with n events: the binary row divided by its L2 norm where no item repeats."""
+    """Weight 1/√n for each event of a user with n events: a binary history divided by its L2 norm if no item repeats."""
     lengths = offsets.diff()
     return torch.repeat_interleave(lengths.clamp(min=1).to(dtype).rsqrt(), lengths)
 
 
 def recency_weights(offsets: Int[Tensor, " offsets"], oldest: float) -> Float[Tensor, " events"]:
-    """From `oldest` up to 1 in a straight line over each user's events; a single event has 1.
+    """Weight of each event, rising linearly from `oldest` to 1 over a user's history; a single event has weight 1.
 
     Source: wang2023, section 3.6 (T-DiffRec).
     """
@@ -44,14 +44,14 @@ def recency_weights(offsets: Int[Tensor, " offsets"], oldest: float) -> Float[Te
 def read_weights(
     offsets: Int[Tensor, " offsets"], oldest: float = 1.0, dtype: torch.dtype = torch.float32
 ) -> Float[Tensor, " events"]:
-    """The entries of rows of recency weights, each row divided by its L2 norm; binary rows where `oldest` is 1."""
+    """Weight of each event: the recency weights of its user divided by their L2 norm; `unit_weights` if `oldest` is 1."""
     if oldest == 1.0:
         return unit_weights(offsets, dtype)
     return unit_rows(offsets, recency_weights(offsets, oldest).to(dtype))
 
 
 def unit_rows(offsets: Int[Tensor, " offsets"], values: Float[Tensor, " events"]) -> Float[Tensor, " events"]:
-    """The entries of each row divided by the row's L2 norm."""
+    """Value of each event divided by the L2 norm of its user's values."""
     lengths = offsets.diff()
     users = torch.repeat_interleave(torch.arange(len(lengths), device=values.device), lengths)
     squares = values.new_zeros(len(lengths)).index_add_(0, users, values.square())
@@ -59,7 +59,7 @@ def unit_rows(offsets: Int[Tensor, " offsets"], values: Float[Tensor, " events"]
 
 
 def padded_recency_weights(history: Int[Tensor, "users length"], oldest: float) -> Float[Tensor, "users length"]:
-    """As `recency_weights`, of a rectangle of items with −1 where a history is shorter; 0 there."""
+    """Recency weights (see `recency_weights`) of histories padded with −1; the padding has weight 0."""
     known = history >= 0
     lengths = known.sum(dim=1, keepdim=True)
     after = lengths - known.cumsum(dim=1)
@@ -73,9 +73,9 @@ def drop_events(
     rate: float,
     generator: torch.Generator,
 ) -> tuple[Int[Tensor, " kept"], Int[Tensor, " offsets"], Float[Tensor, " kept"]]:
-    """Inverted dropout of the entries of binary rows: an entry is left out with probability `rate`.
+    """(items, offsets, weights) of the events that are left after inverted dropout, which drops each with probability `rate`.
 
-    The zeros of a row stay zero under dropout, so only its events are drawn.
+    Items without an event are zero with and without dropout, so only the events are drawn.
     """
     if rate == 0.0:
         return items, offsets, weights
@@ -91,10 +91,9 @@ def sums_by_item(
     values: Float[Tensor, " events"],
     of_users: Float[Tensor, "users hidden"],
 ) -> tuple[Int[Tensor, " rows"], Float[Tensor, "rows hidden"]]:
-    """(items that occur, Σ value · row of the user, over their events): the rows of Xᵀ G that are not zero.
+    """(items that occur, Σ value · vector of the user over the events of each item): the nonzero rows of Xᵀ G.
 
-    The rows of a batch's gradient are few against the catalog, and a bag sums them in a fixed order, hence the same result on
-    every run.
+    A batch touches few items of the catalog. Each sum is taken in a fixed order, so every run gives the same bits.
     """
     order = _stable_order(items)
     users = torch.repeat_interleave(torch.arange(len(offsets) - 1, device=items.device), offsets.diff())
@@ -113,7 +112,7 @@ def sums_by_item(
 
 
 def _stable_order(items: Int[Tensor, " events"]) -> Int[Tensor, " events"]:
-    """As `torch.argsort`, stable; of small numbers in a fourth of the time, by NumPy's radix sort of 16 bits."""
+    """Stable argsort of items; NumPy's 16-bit radix sort takes a fourth of PyTorch's time where the indices are small."""
     if items.device.type == "cpu" and len(items) and int(items.max()) < 1 << 15:
         return torch.from_numpy(np.argsort(items.numpy().astype(np.int16), kind="stable"))
     return torch.argsort(items, stable=True)
@@ -145,13 +144,13 @@ def bag_of_items(
     values: Float[Tensor, " events"],
     buffers: Buffers | None = None,
 ) -> Float[Tensor, "users hidden"]:
-    """X W for the sparse rows X given by `items`, `offsets` and the entries' `values`.
+    """X W of each user, where the sparse matrix X is given by `items`, `offsets` and the entries' `values`.
 
     Args:
-        buffers: where the gradient of `weight` is kept between steps; None for fresh memory each time. One weight
-            needs one `Buffers`.
+        buffers: memory for the gradient of `weight`, reused between steps; None allocates it each time. Each weight needs a
+            `Buffers` object that no other weight uses.
     """
-    apply: Any = _BagOfItems.apply  # PyTorch gives it no types
+    apply: Any = _BagOfItems.apply  # untyped in PyTorch
     result: Tensor = apply(weight, items, offsets, values, buffers)
     return result
 
@@ -163,10 +162,10 @@ def padded_bag(
     oldest: float = 1.0,
     normalized: bool = True,
 ) -> Float[Tensor, "users hidden"]:
-    """X W for rows X given as a rectangle of items, −1 where a history is shorter: plain operations.
+    """X W of each user, for histories padded with −1 to a rectangle, in plain PyTorch operations.
 
-    What an exported model computes; the same as `bag_of_items` with `recency_weights`, divided by each row's L2 norm unless told
-    otherwise: with the defaults, with `unit_weights`.
+    Exported models compute this. It equals `bag_of_items` with `recency_weights`, divided by their L2 norm per user if
+    `normalized`; with the default arguments, `bag_of_items` with `unit_weights`.
     """
     values = padded_recency_weights(history, oldest).to(weight.dtype)
     if normalized:

@@ -1,7 +1,7 @@
-"""Large tensors that are used again.
+"""Large tensors that are allocated once and reused.
 
-A fresh tensor of tens of megabytes costs as much time in page faults as in arithmetic; these live as long as the
-module that owns them.
+A fresh tensor of tens of megabytes costs as much time in page faults as in arithmetic; these live as long as the module that
+holds the `Buffers` object.
 """
 
 import math
@@ -14,14 +14,14 @@ __all__ = ["Buffers"]
 
 
 class Buffers:
-    """Scratch tensors by name, grown when a larger one is asked for. Their content is undefined between uses."""
+    """Scratch tensors by name, which grow when a larger one is requested. Their content is undefined between uses."""
 
     def __init__(self) -> None:
         self._flat: dict[str, Tensor] = {}
         self._touched: dict[str, Tensor] = {}
 
     def get(self, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
-        """A contiguous tensor of `shape`, with the dtype and device of `like`; the same memory each time."""
+        """A contiguous tensor of `shape`, with the dtype and device of `like`, in the same memory at each call."""
         size = math.prod(shape)
         flat = self._flat.get(name)
         if flat is None or flat.numel() < size or flat.dtype != like.dtype or flat.device != like.device:
@@ -31,14 +31,14 @@ class Buffers:
         return flat[:size].view(shape)
 
     def gradient(self, name: str, weight: Tensor) -> Tensor:
-        """Memory for the gradient of `weight`: the buffer, or fresh zeros while `weight.grad` still lives in it."""
+        """A tensor for the gradient of `weight`: the buffer, or fresh zeros while `weight.grad` still uses the buffer."""
         buffer = self.get(name, tuple(weight.shape), weight)
         if weight.is_leaf and weight.grad is not None and weight.grad.data_ptr() == buffer.data_ptr():
             return torch.zeros_like(weight)
         return buffer
 
     def row_gradient(self, name: str, weight: Tensor, rows: Tensor) -> Tensor:
-        """As `gradient`, with every row zero but possibly `rows`, which are to be overwritten."""
+        """A tensor as from `gradient` with all rows zero except possibly `rows`, which the caller must overwrite."""
         before = self._flat.get(name)
         buffer = self.gradient(name, weight)
         mine = self._flat[name]

@@ -1,16 +1,16 @@
 """Full softmax cross-entropy of many tokens: loss and gradients in one pass, a chunk of tokens at a time.
 
-A sequence model predicts at every position: tokens × items logits would be gigabytes. Here a chunk's logits stay in the
-processor's cache; the chunk's gradients are taken at once, and the logits are forgotten. With E = exp(logits − row
+A sequence model predicts at every position: tokens × items logits would be gigabytes. Here the logits of a chunk stay in the
+processor's cache; the chunk's gradients are computed at once, and the logits are discarded. With E = exp(logits − row
 maximum), T its row sums and y the targets,
 
     ∂(−log p_y)/∂logits = E/T − 1_y = (E − T 1_y) / T
 
-so the large matrix is divided by nothing: T is subtracted at the target, and 1/T goes to the small factor of each product.
+so the large matrix needs no division: T is subtracted at the target, and the small factor of each product is divided by T.
 
-On a CPU every thread works on chunks of its own, with products by NumPy's BLAS (see `gemm.py` and `threads.py`): nothing
-waits between a product and the exponentials. The gradient of the weights is summed thread by thread in a fixed order,
-hence the same bits each time.
+On a CPU each thread works on different chunks, with products by NumPy's BLAS (see `products.py` and `threads.py`), so that no
+thread waits between a product and the exponentials. The gradients of the threads are summed in a fixed order, so every run
+gives the same bits.
 """
 
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ from foldin.tensors import Array, Float, Int, Int64, Tensor
 
 __all__ = ["softmax_cross_entropy"]
 
-_CHUNK_BYTES = 4 << 20  # of logits: with a thread's other matrices they stay in the last cache
+_CHUNK_BYTES = 4 << 20  # of logits: with a thread's other matrices they fit into the last-level cache
 _LEAST_ROWS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Gradients:
-    """Of the sum of the losses; what was not asked for is None."""
+    """The sum of the losses, in nats, and its gradients; a gradient that was not requested is None."""
 
     loss: float
     hidden: Float[Array, "tokens width"] | None
@@ -41,7 +41,7 @@ class _Gradients:
 
 
 def _chunk_rows(tokens: int, n_items: int, threads: int) -> int:
-    """Tokens a chunk: about 4 MB of logits, and every thread has one."""
+    """Number of tokens in a chunk: about 4 MB of logits, and fewer where otherwise some threads would have no chunk."""
     return max(1, min(max(_LEAST_ROWS, _CHUNK_BYTES // (4 * n_items)), -(-tokens // threads)))
 
 
@@ -54,7 +54,7 @@ def _share(
     grad_hidden: Float[Array, "tokens width"] | None,
     wants: tuple[bool, bool],
 ) -> tuple[float, Array | None, Array | None]:
-    """One thread's part: (sum of losses, its part of the weights' gradient, of the bias')."""
+    """(sum of losses, gradient of the weights, gradient of the bias) over one thread's chunks; None where not requested."""
     n_items, width = weight.shape
     longest = max((chunk.stop - chunk.start for chunk in chunks), default=0)
     block = scratch("logits", (longest, n_items), hidden.dtype)
@@ -119,7 +119,7 @@ def _on_cpu(
 
 
 def _on_device(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
-    """The plain formula, chunk by chunk; logits of a chunk are computed again for its gradient."""
+    """Sum of the losses, in nats, by the plain formula in chunks; the backward pass recomputes the logits of each chunk."""
     step = _chunk_rows(len(hidden), len(weight), 1) * 16
 
     def loss(rows: Tensor, y: Tensor) -> Tensor:
@@ -149,7 +149,7 @@ class _SumOfLosses(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         found: _Gradients | None = ctx.gradients
-        ctx.gradients = None  # scaled in place: a second time would scale them twice
+        ctx.gradients = None  # scaled in place: a second backward pass would scale them again
         assert found is not None, "gradients of the softmax can be taken once"
         of = (found.hidden, found.weight, found.bias)
         return (*(None if one is None else torch.from_numpy(one).mul_(grads[0]) for one in of), None)
@@ -163,11 +163,11 @@ def softmax_cross_entropy(
 ) -> Float[Tensor, ""]:
     """Sum over the tokens of −log softmax(hidden Wᵀ + b) at their targets, in nats.
 
-    Memory is bounded by a chunk of logits for each thread, whatever the number of tokens and items. Gradients are taken on
-    the way, hence of first order only, and once.
+    Memory is bounded by a chunk of logits for each thread, whatever the number of tokens and items. On a CPU the forward pass
+    computes the gradients too, so there are no second derivatives, and the backward pass can run only once.
     """
     if hidden.device.type != "cpu":
         return _on_device(hidden, weight, bias, targets)
-    apply: Any = _SumOfLosses.apply  # PyTorch gives it no types
+    apply: Any = _SumOfLosses.apply  # untyped in PyTorch
     result: Tensor = apply(hidden, weight, bias, targets)
     return result

@@ -1,10 +1,10 @@
-"""Large matrix products through the faster BLAS of this processor.
+"""Large matrix products by the BLAS library that is faster on this processor.
 
-PyTorch's CPU builds carry MKL, which takes a path at half speed on processors that are not Intel's; NumPy's wheels carry
-OpenBLAS, which does not. Measured on an AMD EPYC with AVX-512 (2 threads, 500 × 600 × 20,108, fp32): MKL 190 GFLOP/s,
-OpenBLAS 400. The choice depends on the processor alone, so that the same machine always gives the same bits.
+PyTorch's CPU builds ship MKL, which runs at half speed on processors that are not Intel's; NumPy's wheels ship OpenBLAS, which
+does not. Measured on an AMD EPYC with AVX-512 (2 threads, 500 × 600 × 20,108, fp32): MKL 190 GFLOP/s, OpenBLAS 400. The choice
+depends on the processor alone, so that the same machine always gives the same bits.
 
-OpenBLAS runs here on threads of our own; see `threads.py`.
+OpenBLAS runs here on foldin's thread pool; see `threads.py`.
 """
 
 import functools
@@ -18,12 +18,12 @@ from foldin.tensors import Float, Tensor
 
 __all__ = ["matmul_into"]
 
-_WORTH_IT = 1 << 26  # multiply-adds; below, the call itself counts
+_WORTH_IT = 1 << 26  # multiply-adds; for smaller products the overhead of the call dominates
 
 
 @functools.cache
 def _is_amd() -> bool:
-    """Whether the processor is AMD's, where the system tells."""
+    """Whether the processor is AMD's; False where the system does not say."""
     try:
         with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
             return any("AuthenticAMD" in next(lines, "") for _ in range(8))
@@ -32,7 +32,7 @@ def _is_amd() -> bool:
 
 
 def _parts(out: np.ndarray, a: np.ndarray, b: np.ndarray, count: int) -> None:
-    """`out` = a b, the longest of the three sides cut into `count` parts that the threads take in turn."""
+    """Write a b into `out`, with the longest of the three dimensions cut into `count` parts for the threads."""
     (m, k), n = a.shape, b.shape[1]
     step = -(-max(m, k, n) // count)
     cuts = [slice(at, at + step) for at in range(0, max(m, k, n), step)]
@@ -41,7 +41,7 @@ def _parts(out: np.ndarray, a: np.ndarray, b: np.ndarray, count: int) -> None:
     elif m >= k:
         on_threads(lambda cut: np.matmul(a[cut], b, out=out[cut]), cuts)
     else:
-        # Summed in the order of the cuts, whichever thread is first: the same bits each time.
+        # Summed in the order of the cuts, whichever thread finishes first, so that every run gives the same bits.
         first, *rest = on_threads(lambda cut: np.matmul(a[:, cut], b[cut]), cuts)
         np.copyto(out, first)
         for part in rest:
@@ -49,7 +49,7 @@ def _parts(out: np.ndarray, a: np.ndarray, b: np.ndarray, count: int) -> None:
 
 
 def matmul_into(out: Float[Tensor, "m n"], a: Float[Tensor, "m k"], b: Float[Tensor, "k n"]) -> Float[Tensor, "m n"]:
-    """`out`, overwritten with a b; not differentiated."""
+    """`out`, overwritten with the product a b, which autograd does not record."""
     large = a.shape[0] * a.shape[1] * b.shape[1] >= _WORTH_IT
     if not (large and out.device.type == "cpu" and out.dtype in (torch.float32, torch.float64) and _is_amd()):
         return torch.mm(a.detach(), b.detach(), out=out)

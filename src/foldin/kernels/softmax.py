@@ -1,11 +1,11 @@
-"""Fused out: the last linear layer, the softmax over the catalog, its log-likelihood and its gradient.
+"""Fused output: the last linear layer, the softmax over the catalog, its log-likelihood and its gradient.
 
-One logits buffer is used for everything. With E = exp(logits − row maximum) and T its row sums, the gradient with
+All of them share one logits buffer. With E = exp(logits − row maximum) and T its row sums, the gradient with
 respect to the logits of Σ_u g_u log p(x_u) is
 
     g_u x_ui − g_u n_u E_ui / T_u  =  −s_u (E_ui − x_ui T_u / n_u),    s_u = g_u n_u / T_u,   n_u = Σ_i x_ui,
 
-so the large matrix is scaled by nothing: T_u / n_u is subtracted at the few positives, and s_u multiplies the small
+so the large matrix needs no scaling: T_u / n_u is subtracted at the few positives, and s_u multiplies the small
 factor of each matrix product.
 """
 
@@ -19,13 +19,13 @@ from foldin.tensors import Float, Int, Tensor
 
 __all__ = ["log_total", "multinomial_from_hidden", "multinomial_log_likelihood"]
 
-_BLOCK = 1 << 19  # elements of the logits that are worked on at once: they stay in the cache
+_BLOCK = 1 << 19  # logits that are processed at once, few enough to stay in the cache
 
 
 def multinomial_log_likelihood(
     logits: Float[Tensor, "users items"], items: Int[Tensor, " events"], offsets: Int[Tensor, " offsets"]
 ) -> Float[Tensor, " users"]:
-    """Log-likelihood of each user's items under one softmax over the catalog, in nats: the plain formula.
+    """Log-likelihood of each user's items under a softmax over the catalog, in nats, by the plain formula.
 
     The multinomial coefficient is dropped: it does not depend on the parameters.
 
@@ -88,8 +88,8 @@ class _MultinomialFromHidden(torch.autograd.Function):
             ctx.used = True
         scale = -grads[0].unsqueeze(1) * counts / total
         grad_hidden = grad_weight = grad_bias = None
-        # The products come one after the other, the small work around them: the threads of one do not wait for those
-        # of the other.
+        # The two products run back to back, and the small operations before and after them, so that their threads do not
+        # compete with those of the small operations.
         scaled_hidden = hidden * scale if needs_weight else hidden
         if needs_hidden:
             grad_hidden = matmul_into(torch.empty_like(hidden), scaled, weight)
@@ -114,12 +114,12 @@ def multinomial_from_hidden(
 ) -> Float[Tensor, " users"]:
     """Log-likelihood of each user's items under softmax(hidden Wᵀ + b), in nats; with `values` a sum weighted by them.
 
-    What needs no gradient is not computed. With `buffers`, the backward pass must come before the next call with the
-    same buffers: both work on one logits matrix.
+    Only the gradients that are needed are computed. With `buffers`, the backward pass must run before the next call with the
+    same buffers, because both use the same logits matrix.
 
     Source: liang2018, eq. 2.
     """
-    apply: Any = _MultinomialFromHidden.apply  # PyTorch gives it no types
+    apply: Any = _MultinomialFromHidden.apply  # untyped in PyTorch
     result: Tensor = apply(hidden, weight, bias, items, offsets, buffers, values)
     return result
 
@@ -127,11 +127,13 @@ def multinomial_from_hidden(
 def log_total(
     logits: Float[Tensor, "users items"], top: Float[Tensor, "users 1"], best: Int[Tensor, "users 1"]
 ) -> Float[Tensor, "users 1"]:
-    """log Σ exp of each row, in nats, through the share of its best item: no second matrix of the size of the logits.
+    """log Σ exp of each user's logits, in nats, from the softmax probability of the best item.
+
+    The work is done in blocks, so that it needs no second matrix of the size of the logits.
 
     Args:
-        top: the maximum of each row. A row of −inf alone gives 0, so that −inf minus it stays −inf.
-        best: where it stands; anything for a row of −inf alone.
+        top: the maximum of each user's logits. If all of them are −inf, the result is 0, so that −inf minus it stays −inf.
+        best: index of that maximum; any index if all logits are −inf.
     """
     share = torch.empty_like(top)
     step = max(1, _BLOCK // logits.shape[1])

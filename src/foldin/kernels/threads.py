@@ -1,7 +1,7 @@
-"""Threads of our own, as many as PyTorch uses.
+"""A thread pool with as many threads as PyTorch uses.
 
-BLAS libraries keep threads that go on spinning for some 25 ms after a product and take the processor away from what
-follows. Here a product runs on one thread, and several of them at once on threads that sleep when they are done.
+The threads of BLAS libraries keep spinning for some 25 ms after a product and take the processor away from what follows. Here
+each product runs on one thread, and several products run at once on threads that sleep when they are done.
 """
 
 import functools
@@ -32,28 +32,28 @@ def _openblas() -> ThreadpoolController:
 
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    """Threads in each of which PyTorch's own operations take one thread."""
+    """A pool of threads, in each of which PyTorch's operations use one thread."""
     started = threading.Barrier(threads)
 
     def begin() -> None:
         torch.set_num_threads(1)
-        torch.get_num_threads()  # else the thread's first operation takes the setting that all have by then
+        torch.get_num_threads()  # otherwise the first operation of the thread would take the later global setting
         _own.works = True
         started.wait()
 
     outside = torch.get_num_threads()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="foldin", initializer=begin)
-    list(pool.map(int, range(threads)))  # starts them all
-    torch.set_num_threads(outside)  # PyTorch's BLAS has one setting for all threads
+    list(pool.map(int, range(threads)))  # starts all threads
+    torch.set_num_threads(outside)  # PyTorch's BLAS has a single setting for all threads
     return pool
 
 
-_own = threading.local()  # each thread's scratch memory, and its part in the settings below
-_blas = threading.RLock()  # OpenBLAS has one number of threads for all
+_own = threading.local()  # each thread's scratch memory, and its state for the functions below
+_blas = threading.RLock()  # the number of threads of OpenBLAS is global
 
 
 def thread_count() -> int:
-    """How many threads `on_threads` has: as many as PyTorch has, or had outside `operations_on_one_thread`; 1 in one of them."""
+    """Number of threads of `on_threads`: PyTorch's, as it was outside `operations_on_one_thread`; 1 inside a pool thread."""
     if getattr(_own, "works", False):
         return 1
     outside: int | None = getattr(_own, "outside", None)
@@ -62,10 +62,10 @@ def thread_count() -> int:
 
 @contextmanager
 def operations_on_one_thread() -> Iterator[None]:
-    """PyTorch's operations take one thread, those on threads of our own as many as before.
+    """Context in which PyTorch's operations use one thread, and `on_threads` as many as before.
 
-    PyTorch's second thread goes on spinning for some 8 ms after each operation and slows down what follows on threads of our
-    own; among small operations that costs more than it saves. It is a setting of the thread that asks; blocks may overlap.
+    PyTorch's second thread keeps spinning for some 8 ms after each operation and slows down what then runs on this pool; with
+    small operations that costs more than it saves. The setting belongs to the calling thread, and contexts may overlap.
     """
     if getattr(_own, "inside", 0) == 0:
         _own.outside = torch.get_num_threads()
@@ -81,7 +81,7 @@ def operations_on_one_thread() -> Iterator[None]:
 
 
 def _after_fork() -> None:
-    """A forked process has none of its parent's threads, and no lock that one of them held."""
+    """Reset pool and lock in a forked process: it has none of its parent's threads, one of which may have held the lock."""
     global _blas  # noqa: PLW0603
     _pool.cache_clear()
     _blas = threading.RLock()
@@ -92,16 +92,16 @@ os.register_at_fork(after_in_child=_after_fork)
 
 @contextmanager
 def blas_on_one_thread() -> Iterator[None]:
-    """NumPy's BLAS takes one thread inside; who else asks for it waits."""
+    """Context in which NumPy's BLAS uses one thread; another thread that enters it waits."""
     if getattr(_own, "works", False):
-        yield  # it has one there already
+        yield  # already on one thread inside the pool
         return
     with _blas, _openblas().limit(limits=1):
         yield
 
 
 def on_threads(work: Callable[[A], B], parts: Sequence[A]) -> list[B]:
-    """The result of `work` for each part, in their order; NumPy's BLAS and PyTorch take one thread in each."""
+    """The results of `work` for the parts, in their order; within each, NumPy's BLAS and PyTorch use one thread."""
     with blas_on_one_thread():
         if thread_count() == 1:
             return [work(part) for part in parts]
@@ -109,7 +109,7 @@ def on_threads(work: Callable[[A], B], parts: Sequence[A]) -> list[B]:
 
 
 def scratch(name: str, shape: tuple[int, ...], dtype: np.dtype) -> Float[Array, "..."]:
-    """This thread's memory of that name, of undefined content: fresh pages would cost as much as the arithmetic."""
+    """Scratch array of this thread by name, with undefined content; fresh pages would cost as much as the arithmetic."""
     kept: dict[tuple[str, np.dtype], np.ndarray] = _own.__dict__.setdefault("kept", {})
     size, key = math.prod(shape), (name, dtype)
     if key not in kept or len(kept[key]) < size:

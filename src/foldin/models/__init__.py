@@ -1,4 +1,4 @@
-"""Recommenders, one file each. What is in `MODELS` is on the command line, in the contract tests and in the docs."""
+"""Recommenders, one file each. The models in `MODELS` are on the command line, in the contract tests and in the docs."""
 
 from foldin.models.autoencoders.kl_weight import ConstantKL, KLPerItem
 from foldin.models.autoencoders.multdae import MultDAE, MultDAEConfig

@@ -1,7 +1,7 @@
-"""What a model can do beyond scores: protocols, looked up in one place.
+"""Capabilities of models beyond scores, as protocols that are looked up in one place.
 
-`capability(model, PosteriorSampler)` gives the model as what can be asked for draws, or None. A class has a capability when it
-has what the protocol names, of whatever package it comes; where that depends on its settings, `Recommender.lacks` says so.
+`capability(model, PosteriorSampler)` returns the model, typed as a `PosteriorSampler`, or None. A class of any package has a
+capability if it has all members of the protocol; if that depends on the settings, `Recommender.lacks` decides.
 """
 
 from abc import ABC, abstractmethod
@@ -39,27 +39,27 @@ P = TypeVar("P")
 
 @runtime_checkable
 class OnnxGraph(Protocol):
-    """Its scores can be written down as plain tensor operations, for another runtime to execute."""
+    """A model whose scores are plain tensor operations, so that they can be exported to another runtime."""
 
     @abstractmethod
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
-        """As `_logits`, of a rectangle of items, oldest first, with −1 on the right where a history is shorter."""
+        """As `_logits`, for a rectangle of items, oldest first, padded with −1 on the right."""
 
 
 @runtime_checkable
 class ItemFeatures(Protocol):
-    """It looks at what is known of the items besides who took them."""
+    """A model that reads features of the items, such as titles, besides the events."""
 
     @abstractmethod
     def describe(self, catalog: Catalog) -> None:
-        """Take what it needs from the catalog; before training."""
+        """Take the features that the model needs from the catalog, before training."""
 
 
 @runtime_checkable
 class DotProduct(Protocol):
-    """Its scores are ⟨query of a user, vector of an item⟩ + bias: an index can search it.
+    """A model whose scores are ⟨query of a user, vector of an item⟩ + bias, so that an index can search it.
 
-    A user with no history may be scored otherwise.
+    Users without a history may be scored in another way.
     """
 
     @abstractmethod
@@ -73,23 +73,23 @@ class DotProduct(Protocol):
 
 @runtime_checkable
 class ItemTokens(Protocol):
-    """Its items are sequences of tokens, which it generates one by one: a beam can search it."""
+    """A model that generates items as sequences of tokens, one by one, so that a beam can search it."""
 
     @abstractmethod
     def item_tokens(self) -> Int64[Array, "items levels"]:
         """The tokens of each item.
 
         Raises:
-            FitError: they have not been learned yet.
+            FitError: the tokens have not been learned yet.
         """
 
     @abstractmethod
     def token_use(self) -> CodeUse:
-        """How the tokens of each level are used."""
+        """The use of the tokens of each level."""
 
     @abstractmethod
     def branching(self) -> int:
-        """Tokens of a level, at most."""
+        """Maximum number of tokens of a level."""
 
     @abstractmethod
     def beam_search(
@@ -102,19 +102,19 @@ class ItemTokens(Protocol):
     ) -> tuple[Float[Tensor, "users found"], Int[Tensor, "users found"]]:
         """(log p, items) of the best items that a beam finds, best first; −∞ and −1 where there are fewer.
 
-        log p is that of the item given that it is one that may be listed, in nats, and exact.
+        log p is the exact log-probability of the item, in nats, given that the next item is one that may be listed.
 
         Args:
-            histories: each with an event.
-            paths: kept at each level.
+            histories: histories of the users, each with at least one event.
+            paths: number of paths kept at each level.
             allowed: items that may be listed.
-            seen: (users, items), pairs that may not; each pair once.
+            seen: (users, items), pairs that may not be listed; each pair once.
         """
 
 
 @runtime_checkable
 class Components(Protocol):
-    """It is made of components that can be described by their items: classes of users, topics, factors."""
+    """A model with components that can be described by their items: classes of users, topics or factors."""
 
     @abstractmethod
     def components(self) -> tuple[Float[Array, " components"], Float[Array, "components items"]]:
@@ -123,70 +123,70 @@ class Components(Protocol):
 
 @runtime_checkable
 class PosteriorSampler(Protocol):
-    """It has a posterior over what it does not know of a user (and of itself, where it keeps one), and draws from it."""
+    """A model that draws from a posterior over latent variables of a user (and over its parameters, if it keeps one)."""
 
-    propensity_draws: ClassVar[int] = 1000  # that propensities are counted over, when none are asked for
+    propensity_draws: ClassVar[int] = 1000  # default number of draws by which propensities are estimated
 
     @abstractmethod
     def drawn_logits(self, histories: Histories, streams: Streams) -> Iterator[Float[Tensor, "users items"]]:
-        """Logits of p(next item | a draw from the posterior), a fresh draw each time, without end.
+        """An endless iterator over logits of p(next item | a draw from the posterior), with a fresh draw each time.
 
-        What is unknown of a user is drawn from that user's stream, what is unknown of the model from the shared one. The
-        memory may be used again by the next draw, and may be written to.
+        Latent variables of a user are drawn from that user's stream, parameters of the model from the shared one. The next
+        draw may overwrite the memory, and the caller may write to it.
         """
 
 
 @runtime_checkable
 class BoundedLikelihood(Protocol):
-    """It bounds the log-probability of whole histories from below."""
+    """A model with a lower bound on the log-probability of whole histories."""
 
     device: torch.device
 
     @abstractmethod
     def bound(self, histories: Histories, generator: torch.Generator) -> Bound:
-        """Terms whose sum is a lower bound on log p(history), of each user in nats.
+        """Terms whose sum is a lower bound on log p(history) of each user, in nats.
 
         Args:
-            generator: of the draws, on the model's device.
+            generator: generator of the draws, on the model's device.
         """
 
 
 for _protocol in (OnnxGraph, ItemFeatures, DotProduct, ItemTokens, Components, PosteriorSampler, BoundedLikelihood):
-    # Python's stand-in for a protocol's constructor would come before the model's own, and hide what that takes.
+    # Python gives protocols a constructor, which would precede that of the model and hide its signature.
     delattr(_protocol, "__init__")
 
 
 class LatentPosterior(LatentModel[Histories], ABC):
-    """A latent-variable model of histories with an encoder: importance-weighted and annealed bounds, refinement, the map."""
+    """Latent-variable model of histories with an encoder, for importance-weighted and annealed bounds, refinement and the map."""
 
     @abstractmethod
     def decode(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users items"]:
-        """Logits of p(item | z); the memory may be used again by the next call, and may be written to."""
+        """Logits of p(item | z); the next call may overwrite their memory, and the caller may write to it."""
 
     @abstractmethod
     def queries_at(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users dim"]:
-        """What an item's vector is multiplied with, given z: `DotProduct.queries` at one z instead of at its mean."""
+        """Queries by which items' vectors are multiplied, at a given z; `DotProduct.queries` are those at the mean of z."""
 
 
 def has_capability(kind: type[Recommender[Any]], wanted: type[Any]) -> bool:
-    """Whether models of a class have a capability, as far as the class alone says."""
+    """Whether models of a class can have a capability; the settings of a model may still exclude it."""
     return all(hasattr(kind, name) for name in _names(wanted)) if _is_protocol(wanted) else issubclass(kind, wanted)
 
 
 def capability(model: Recommender[Any], wanted: type[P]) -> P | None:
-    """The model as what has a capability; None where it has not, by its class or by its settings."""
+    """The model, typed as having a capability; None if its class or its settings lack it."""
     found: Any = model
     return found if has_capability(type(model), wanted) and model.lacks(wanted) is None else None
 
 
 def required(model: Recommender[Any], wanted: type[P], what: str) -> P:
-    """The model as what has a capability.
+    """The model, typed as having a capability.
 
     Args:
-        what: is asked for, and what it needs: the beginning of the error.
+        what: what was requested and what it needs, as the beginning of the error.
 
     Raises:
-        ConfigError: the model has it not.
+        ConfigError: the model lacks the capability.
     """
     found = capability(model, wanted)
     if found is None:
@@ -199,12 +199,12 @@ def _is_protocol(kind: type[Any]) -> bool:
 
 
 def _names(protocol: type[Any]) -> set[str]:
-    """What a class must have to have the capability."""
+    """Names of the members that a class with the capability has."""
     return {name for name in protocol.__dict__ if not name.startswith("_")}
 
 
 def top_items(model: Components, k: int) -> Int64[Array, "components k"]:
-    """The k items that say most about each component: by p(i | c) log(p(i | c) / p(i)), an item's share of the component's KL."""
+    """The k items that characterize each component best: by p(i | c) log(p(i | c) / p(i)), their contribution to the KL."""
     weights, shares = model.components()
     overall = weights @ shares
     said = shares * np.log(np.maximum(shares, 1e-300) / np.maximum(overall, 1e-300))

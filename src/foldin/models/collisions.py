@@ -1,4 +1,4 @@
-"""Item tokens made unique: one token more, where items share all others."""
+"""Unique item tokens: one further token distinguishes items that share all others."""
 
 import itertools
 
@@ -16,15 +16,15 @@ def resolve_collisions(
     rng: np.random.Generator,
     taken: Int64[Array, "others more"] | None = None,
 ) -> Int64[Array, "items more"]:
-    """Names of one code more, which tells items of the same codes apart: 0, 1, … in the order of items.
+    """Tokens with one further code that distinguishes items with the same codes: 0, 1, … in the order of items.
 
     Args:
-        size: codes of each level, and of the one more. Where more items than that share their codes, the others get the
-            last code of a name nearby that has room.
-        taken: names of other items, not to be given again.
+        size: number of codes of each level, including the further one. If more items than that share their codes, the others
+            get similar codes that have free places.
+        taken: tokens of other items, which are not given again.
 
     Raises:
-        ShapeError: more items than names.
+        ShapeError: more items than sequences of tokens.
     """
     free_at: dict[tuple[int, ...], int] = {}
     if taken is not None:
@@ -44,7 +44,7 @@ def resolve_collisions(
 def _nearby(
     prefix: tuple[int, ...], free_at: dict[tuple[int, ...], int], size: int, rng: np.random.Generator
 ) -> tuple[int, ...]:
-    """A name with room that shares as many first codes as can be."""
+    """Codes with free places that share as many first codes as possible with `prefix`."""
     for depth in range(len(prefix) - 1, -1, -1):
         for tail in itertools.product(*(rng.permutation(size).tolist() for _ in prefix[depth:])):
             other = (*prefix[:depth], *tail)

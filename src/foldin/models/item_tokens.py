@@ -1,7 +1,7 @@
-"""Tokens of items, coarse to fine, made of what is known of the items.
+"""Tokens of items, coarse to fine, computed from the log, from titles, or from both.
 
-Items that are alike share their first tokens; one token more makes them unique. What items are like is learned from who took
-them together, from their titles, or from both; with titles, an item without an event has tokens too.
+Similar items share their first tokens; one further token makes the tokens unique. Similarity is learned from the co-occurrence
+of items in histories, from their titles, or from both; with titles, items without events have tokens too.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ _RIDGE = 1.0
 
 
 class ItemTokenizer:
-    """The tokens of a catalog's items, and what it takes to make those of further items.
+    """The tokens of a catalog's items, and the learned tensors that compute the tokens of further items.
 
     `tokens` is (items, levels + 1), zeros until learned.
     """
@@ -46,16 +46,16 @@ class ItemTokenizer:
             self._rqvae = RQVAE(log_dim + text_dim, config, seed=seed, device=device)
             buckets = BUCKETS if self._learned.text == "titles" else 0
         self._rarity, self._components = torch.zeros(buckets), torch.zeros(text_dim if buckets else 0, buckets)
-        # From a title's vector to one of the log, for items without an event.
+        # Linear map from the vector of a title to one of the log, for items without events.
         self._bridge = torch.zeros(text_dim if log_dim else 0, log_dim)
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Codes of each level."""
+        """Number of codes of each level."""
         return (self.source.codebook_size,) * (self.source.levels + 1)
 
     def rows(self) -> Int[Tensor, "items levels"]:
-        """The rows of a table of the tokens of all levels that each item is made of."""
+        """The rows of each item's tokens in one table of the tokens of all levels."""
         return self.tokens + torch.arange(len(self.sizes), device=self.device) * self.source.codebook_size
 
     def tensors(self) -> dict[str, Tensor]:
@@ -72,12 +72,12 @@ class ItemTokenizer:
     def learning(
         self, name: str, titles: Callable[[], Sequence[str] | None], after: Callable[[Histories], None]
     ) -> Pretraining[Histories] | FullPass[Histories]:
-        """How the tokens of all items are learned; it reports the share of items that share theirs, and of tokens in use.
+        """The training phase that learns the tokens of all items; it reports the shares of collisions and of codes in use.
 
         Args:
-            name: in progress and history.
-            titles: of the items, when it begins.
-            after: done with the training histories once there are tokens.
+            name: name of the phase in progress and history.
+            titles: returns the titles of the items when the phase begins; None if there are none.
+            after: called with the training histories once there are tokens.
 
         Raises when it runs:
             FitError: titles are needed, and there are none.
@@ -107,7 +107,7 @@ class ItemTokenizer:
         return Pretraining(name=name, model=rqvae, rows=rows, done=done)
 
     def learn(self, train: Histories, titles: Sequence[str] | None, generator: torch.Generator) -> Mapping[str, float]:
-        """Names of all items, without a model that reads them; tells what `learning` does.
+        """Learn the tokens of all items without a model that uses them; returns what `learning` reports.
 
         Raises:
             FitError: titles are needed, and there are none.
@@ -133,14 +133,14 @@ class ItemTokenizer:
         return {"collisions": use.collisions, "codes_used": float(use.used.mean())}
 
     def use(self) -> CodeUse:
-        """Use of the tokens, level by level, without the one that makes them unique."""
+        """Use of the tokens, level by level, without the one that makes the tokens unique."""
         return code_use(self.tokens[:, :-1].cpu().numpy(), self.sizes[:-1])
 
     def of_new(self, titles: Sequence[str]) -> Int64[Array, "items levels"]:
-        """Names of items that were not there in training, from their titles.
+        """Tokens of items that were not in the catalog in training, from their titles.
 
         Raises:
-            ConfigError: tokens that are not made from titles.
+            ConfigError: the tokens are not computed from titles.
             FitError: there are no tokens yet.
         """
         source, rqvae = self._learned, self._rqvae
@@ -179,7 +179,7 @@ class ItemTokenizer:
         if not source.log:
             return x
         taken = collaborative_vectors(train, source.log_dim, rng)
-        known = taken.any(axis=1)  # with others; the rest have zeros
+        known = taken.any(axis=1)  # items that occur with others; the rest have zeros
         squares = x[known].T @ x[known] + _RIDGE * np.eye(x.shape[1], dtype=np.float32)
         bridge = np.linalg.solve(squares, x[known].T @ taken[known])
         self._bridge.copy_(torch.from_numpy(bridge))

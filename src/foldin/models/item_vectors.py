@@ -1,4 +1,4 @@
-"""What items are like, as vectors: from who took them together, and from their titles.
+"""Vectors of items that are near for similar items: from their co-occurrence in histories, or from their titles.
 
 From the log: positive pointwise mutual information of items in one history, and its truncated spectral decomposition,
 
@@ -30,16 +30,16 @@ BUCKETS = 1 << 14  # of hashed words
 def _decomposed(
     matrix: scipy.sparse.csr_array, width: int, rng: np.random.Generator
 ) -> tuple[Float32[Array, "rows found"], Float32[Array, " found"], Float32[Array, "found columns"]]:
-    """The largest singular triplets, the first of them first; at most `width`."""
+    """The largest singular triplets, at most `width`, in descending order."""
     rank = min(width, *(side - 1 for side in matrix.shape))
     if rank < 1 or matrix.nnz == 0:
         rows, columns = matrix.shape
         return np.zeros((rows, 0), np.float32), np.zeros(0, np.float32), np.zeros((0, columns), np.float32)
     start = rng.standard_normal(min(matrix.shape))
     u, s, v = scipy.sparse.linalg.svds(matrix.astype(np.float64), k=rank, v0=start)
-    # Beyond the rank there are any directions at all.
+    # Directions beyond the rank of the matrix are arbitrary, and left out.
     order = [at for at in np.argsort(-s, kind="stable") if s[at] > s.max() * max(matrix.shape) * np.finfo(s.dtype).eps]
-    # A singular vector's sign is free: the largest entry is made positive, so that a seed means the same everywhere.
+    # The sign of a singular vector is free: its largest entry is made positive, so that a seed gives the same vectors everywhere.
     signs = np.sign(v[order, np.abs(v[order]).argmax(axis=1)])
     return (
         (u[:, order] * signs).astype(np.float32),
@@ -60,9 +60,9 @@ def _unit(x: Float32[Array, "rows width"]) -> Float32[Array, "rows width"]:
 
 
 def collaborative_vectors(histories: Histories, width: int, rng: np.random.Generator) -> Float32[Array, "items width"]:
-    """A unit vector for each item, near those of items that the same users took; zeros for one that goes with no other."""
+    """A unit vector for each item, near those of items of the same users; zeros for an item that occurs with no other."""
     taken = histories.csr().astype(np.float64)
-    # A long history says less about each of its pairs: every user counts for as many pairs as events.
+    # Every user counts for as many pairs as events, since each pair of a long history is less informative.
     weights = 1.0 / np.maximum(1.0, np.asarray(taken.sum(axis=1)).ravel() - 1.0)
     together = (taken.T @ scipy.sparse.diags_array(weights) @ taken).tocoo()
     off = together.row != together.col
@@ -76,17 +76,17 @@ def collaborative_vectors(histories: Histories, width: int, rng: np.random.Gener
         (information[kept], (row[kept], column[kept])), shape=(histories.n_items, histories.n_items)
     )
     u, s, _ = _decomposed(matrix, width, rng)
-    u[matrix.indptr[1:] == matrix.indptr[:-1]] = 0.0  # but for rounding it is
+    u[matrix.indptr[1:] == matrix.indptr[:-1]] = 0.0  # as they are but for rounding
     return _unit(_of_width(u * np.sqrt(s), width))
 
 
 @dataclass(frozen=True, eq=False)
 class TitleVectors:
-    """From titles to vectors, learned from titles; two tensors are all of it, for the words are hashed.
+    """A map from titles to vectors, learned from titles; since words are hashed, it consists of two tensors.
 
     Args:
         rarity: inverse document frequency of each bucket of words.
-        components: of the decomposition.
+        components: components of the decomposition.
     """
 
     rarity: Float32[Array, " buckets"]
@@ -94,7 +94,7 @@ class TitleVectors:
 
     @classmethod
     def learn(cls, titles: Sequence[str], width: int, rng: np.random.Generator) -> "TitleVectors":
-        """From the titles of all items; inverse document frequencies are smoothed by one."""
+        """The map learned from the titles of all items; inverse document frequencies are smoothed by one."""
         counts = _words(titles)
         documents = np.bincount(counts.indices, minlength=BUCKETS)
         rarity = (np.log((1.0 + len(titles)) / (1.0 + documents)) + 1.0).astype(np.float32)

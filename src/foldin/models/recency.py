@@ -1,4 +1,4 @@
-"""The weight of an event by its place in a history, which any model of a user's row can have."""
+"""Weights of events by their position in a history, for all models that read a user's row."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def oldest_setting() -> Any:
 
 
 def event_weights(histories: Histories, oldest: float) -> Float32[Array, " events"] | None:
-    """The weight of each event, from `oldest` up to 1 for the newest of a history; None where all are 1.
+    """The weight of each event, from `oldest` to 1 for the newest of a history; None if all weights are 1.
 
     Source: wang2023, section 3.6 (T-DiffRec).
     """

@@ -1,4 +1,4 @@
-"""Models by name, a configuration each: foldin's own, and those that other packages add (entry point group `foldin.models`)."""
+"""Configuration classes of models by name: foldin's, and those of other packages (entry point group `foldin.models`)."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -49,13 +49,13 @@ _OWN: dict[str, type[Config]] = {
 
 
 class Registry(Mapping[str, type[Config]]):
-    """Name → class of the configuration, which knows the class of its model.
+    """Name → configuration class, which has the class of its model as `model_class`.
 
-    A configuration of another package is imported when it is first asked for, so that one that cannot be imported breaks
-    nothing else. Names of foldin's own models cannot be taken.
+    A configuration class of another package is imported when it is first used, so that one that cannot be imported breaks
+    nothing else. Names of foldin's models cannot be replaced.
 
-    Raises when it is asked for:
-        ConfigError: what the entry point names cannot be imported, or is not the configuration of a recommender.
+    Raises when a class is looked up:
+        ConfigError: the object of the entry point cannot be imported, or is not the configuration of a recommender.
     """
 
     @cached_property
@@ -99,7 +99,7 @@ class Registry(Mapping[str, type[Config]]):
         return kind
 
     def usable(self) -> dict[str, type[Config]]:
-        """The configurations that can be imported; what cannot be is left out."""
+        """The configuration classes that can be imported; others are left out."""
         found = {}
         for name in self:
             try:
@@ -121,7 +121,7 @@ MODELS = Registry()
 
 
 def config_class(name: str) -> type[Config]:
-    """The configuration's class of a model's name.
+    """The configuration class of a model's name.
 
     Raises:
         ConfigError: no such model, or one of a package that cannot be imported.
@@ -132,10 +132,10 @@ def config_class(name: str) -> type[Config]:
 
 
 def config_of(config: Config | str) -> Config:
-    """The configuration itself, or that of a model's name with its defaults.
+    """The configuration itself, or the default configuration of a model's name.
 
     Raises:
-        ConfigError: no such model, or something else than the configuration of a recommender.
+        ConfigError: no such model, or something other than the configuration of a recommender.
     """
     if isinstance(config, str):
         return config_class(config)()
@@ -150,7 +150,7 @@ def config_of(config: Config | str) -> Config:
 
 
 def model_name(kind: type[Config]) -> str | None:
-    """The name of a configuration's class; None where it has none."""
+    """The name of the model of a configuration class; None if it has none."""
     own = next((name for name, one in _OWN.items() if one is kind), None)
     if own is not None:
         return own
@@ -159,7 +159,7 @@ def model_name(kind: type[Config]) -> str | None:
 
 
 def _same(name: str, wanted: str, kind: type[Config]) -> bool:
-    """Whether a name of another package is that of this class; what cannot be imported is not."""
+    """Whether a name of another package belongs to this class; False if its class cannot be imported."""
     if MODELS._others[name].value == wanted:
         return True
     try:

@@ -1,4 +1,4 @@
-"""Random numbers of users that do not depend on who else is asked for: a stream each, keyed by (seed, use, user)."""
+"""Random numbers of users that do not depend on the other users of a call: one stream each, keyed by (seed, use, user)."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ _SHARED = 0  # the key of what is drawn once for all users
 
 
 def history_key(items: Sequence[int] | Array) -> int:
-    """A number for a history, 128 bits: the same in any process, for equal items in equal order."""
+    """A 128-bit key of a history: the same in any process, for equal items in equal order."""
     return _digest(b"history", np.asarray(items, dtype="<i8").tobytes())
 
 
 def user_key(user: object) -> int:
-    """A number for a user's external id, 128 bits: the same in any process."""
+    """A 128-bit key of a user's external id: the same in any process."""
     return _digest(b"user", str(user).encode())
 
 
@@ -29,7 +29,7 @@ def _digest(kind: bytes, content: bytes) -> int:
 
 
 def stream(seed: int, use: str, key: int) -> np.random.Generator:
-    """The random numbers of one user for one use; streams of other seeds, uses and users are independent of it."""
+    """The random generator of one user for one use; those of other seeds, uses and users are independent of it."""
     return np.random.default_rng([seed, _digest(b"use", use.encode()), key])
 
 
@@ -38,29 +38,29 @@ class Streams:
     """Random numbers of a block of users.
 
     Args:
-        users: a stream for each user, of what is unknown of them.
-        shared: of what the model does not know of itself, drawn once for all users.
+        users: a generator for each user, for the user's latent variables.
+        shared: a generator for the model's parameters, which are drawn once for all users.
     """
 
     users: Sequence[np.random.Generator]
     shared: np.random.Generator
 
     def normals(self, width: int) -> Float[Array, "users width"]:
-        """Standard normal, in single precision; a row from each user's stream."""
+        """Standard normal numbers in single precision; one row from each user's stream."""
         drawn = np.empty((len(self.users), width), dtype=np.float32)
         for row, rng in zip(drawn, self.users, strict=True):
             rng.standard_normal(out=row, dtype=np.float32)
         return drawn
 
     def uniforms(self, draws: int) -> Float64[Array, "draws users"]:
-        """Uniform in [0, 1); a column from each user's stream."""
+        """Uniform numbers in [0, 1); one column from each user's stream."""
         drawn = np.empty((draws, len(self.users)))
         for user, rng in enumerate(self.users):
             drawn[:, user] = rng.random(draws)
         return drawn
 
     def log_gammas(self, shape: Float[Array, "users parts"]) -> Float[Array, "users parts"]:
-        """log of a draw from Gamma(shape, 1) for each shape; a row from each user's stream."""
+        """log of a draw from Gamma(shape, 1) for each shape; one row from each user's stream."""
         rows = [log_gammas(row, rng) for row, rng in zip(shape, self.users, strict=True)]
         return np.stack(rows) if rows else np.empty(shape.shape)
 

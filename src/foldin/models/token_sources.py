@@ -1,4 +1,4 @@
-"""Where the tokens of items come from, as settings: what is known of the items, and how it is quantized."""
+"""Sources of item tokens, as settings: the vectors of the items, and how these are quantized."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -18,12 +18,12 @@ __all__ = [
     "TokenSource",
 ]
 
-SENTENCE_DIM = 384  # of a sentence model's vector
+SENTENCE_DIM = 384  # width of a sentence model's vector
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResidualKMeans(Option):
-    """Levels of k-means, each of what those before left over."""
+    """Levels of k-means, each on the residuals of the levels before it."""
 
     name = "k-means"
 
@@ -38,7 +38,7 @@ class RQVAETokens(Option):
 
 @dataclass(frozen=True, kw_only=True)
 class TokenSource(Option):
-    """Tokens of items, coarse to fine; one more level, of as many tokens, makes them unique."""
+    """Tokens of items, coarse to fine; one further level with as many tokens makes them unique."""
 
     levels: int = setting(3, "Tokens of an item, besides the one that makes them unique.", low=1, high=32)
     codebook_size: int = setting(256, "Tokens of each level.", low=2)
@@ -46,17 +46,17 @@ class TokenSource(Option):
 
 @dataclass(frozen=True, kw_only=True)
 class RandomTokens(TokenSource):
-    """Random tokens, which say nothing: the control."""
+    """Random tokens without information about the items, as a control."""
 
     name = "random"
 
 
 @dataclass(frozen=True, kw_only=True)
 class LearnedTokens(TokenSource):
-    """Tokens of vectors of the items."""
+    """Tokens that quantize vectors of the items."""
 
-    log: ClassVar[bool] = False  # whether vectors come from who took what together
-    text: ClassVar[str | None] = None  # what is made of titles: `titles` (words) or `sentences` (a sentence model)
+    log: ClassVar[bool] = False  # whether vectors come from co-occurrence in histories
+    text: ClassVar[str | None] = None  # encoder of titles: `titles` (words) or `sentences` (a sentence model)
 
     quantizer: ResidualKMeans | RQVAETokens = setting(ResidualKMeans(), "What makes tokens of the vectors.")
 
@@ -73,7 +73,7 @@ class LearnedTokens(TokenSource):
 
 @dataclass(frozen=True, kw_only=True)
 class FromLog(LearnedTokens):
-    """From who took what together."""
+    """From the co-occurrence of items in histories."""
 
     name = "log"
     log = True
@@ -111,7 +111,7 @@ class FromSentences(LearnedTokens):
 
 @dataclass(frozen=True, kw_only=True)
 class FromLogAndTitles(LearnedTokens):
-    """From both; items without an event by their titles alone."""
+    """From co-occurrence and from the words of the titles; items without events by their titles alone."""
 
     name = "log+titles"
     log = True
@@ -129,7 +129,7 @@ class FromLogAndTitles(LearnedTokens):
 
 @dataclass(frozen=True, kw_only=True)
 class FromLogAndSentences(LearnedTokens):
-    """From both, the titles by a sentence model; items without an event by their titles alone."""
+    """From co-occurrence and from the titles by a sentence model; items without events by their titles alone."""
 
     name = "log+sentences"
     log = True

@@ -1,4 +1,4 @@
-"""Layers: how weights begin, perceptrons, transformers over histories, convolutions, quantizers."""
+"""Layers: initial weights, perceptrons, transformers over histories, convolutions, quantizers."""
 
 from foldin.nn.attention import Positions, attend, rotate
 from foldin.nn.code_use import CodeUse, code_use

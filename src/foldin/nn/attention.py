@@ -1,4 +1,4 @@
-"""Causal self-attention, with positions that are rotary, relative, or none, and with the time between events.
+"""Causal self-attention, optionally with rotary or relative positions and with the time between events.
 
     attention(Q, K, V) = softmax(Q Kᵀ / √d + B) V,   B_ij = −∞ for j > i
 
@@ -19,9 +19,10 @@ _TIME_BUCKETS = 40  # log₂ of seconds: 2⁴⁰ s are 35,000 years
 
 
 def rotate(x: Float[Tensor, "users heads length width"], at: Int[Tensor, "#users length"]) -> Float[Tensor, "..."]:
-    """Rotary positions: pairs of coordinates turned by an angle that grows with the place, fast ones first.
+    """Queries or keys x with rotary positions: each pair of coordinates is rotated by an angle that grows with the position.
 
-    The product of a query and a key turned so depends on the distance of their places alone.
+    The first pairs rotate fastest. The product of a query and a key rotated this way depends on their positions only through the
+    distance between them.
     """
     half = x.shape[-1] // 2
     speeds = 10_000.0 ** (-torch.arange(half, device=x.device, dtype=x.dtype) / half)
@@ -32,13 +33,13 @@ def rotate(x: Float[Tensor, "users heads length width"], at: Int[Tensor, "#users
 
 
 class Positions(nn.Module):
-    """What attention adds to Q Kᵀ / √d, from the distance of two events and from the time between them.
+    """Learned bias that is added to Q Kᵀ / √d, from the distance of two events and the time between them.
 
     Args:
-        heads: of the attention.
-        length: longest distance; anything further is treated as this.
-        relative: one learned bias a head and distance.
-        timed: one learned bias a head and power of two of seconds.
+        heads: number of attention heads.
+        length: number of distances, 0 … length − 1; larger ones share the last bias.
+        relative: whether there is a bias for each head and distance.
+        timed: whether there is a bias for each head and power of two of seconds.
     """
 
     def __init__(self, heads: int, length: int, *, relative: bool, timed: bool, device: torch.device) -> None:
@@ -54,7 +55,7 @@ class Positions(nn.Module):
         query_times: Int[Tensor, "users queries"] | None,
         key_times: Int[Tensor, "users keys"] | None,
     ) -> Float[Tensor, "#users heads queries keys"] | None:
-        """The bias, or None; equal for all users where it depends on positions alone. The caller masks later keys."""
+        """The bias, None if there is none; one for all users if it depends on positions alone. The caller masks later keys."""
         bias = None
         if self.distance is not None:
             apart = (query_at[:, :, None] - key_at[:, None, :]).clamp(0, self.length - 1)
@@ -79,12 +80,12 @@ def attend(
     rate: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "users heads queries width"]:
-    """Causal attention, or attention to the `visible` keys only (0 where visible, else −∞).
+    """Attention output of each query, over the keys up to it or, with `visible`, over those where `visible` is 0, not −∞.
 
     Args:
         bias: added to Q Kᵀ / √d.
-        rate: dropout of the attention's weights. PyTorch's own kernel draws that from the global generator, so that
-            with dropout the formula is written out.
+        rate: dropout of the attention weights. PyTorch's fused kernel would draw it from the global generator, so with dropout
+            the formula is written out here.
     """
     mask = bias
     if visible is not None or bias is not None or rate > 0.0:

@@ -1,4 +1,4 @@
-"""How codes are used: what a quantizer wastes, and how many things end up with one name."""
+"""How the codes of a quantizer are used: which codes stay unused, and how many examples share all of their codes."""
 
 from dataclasses import dataclass
 
@@ -9,23 +9,23 @@ from foldin.tensors import Array, Float64, Int, Int64
 
 __all__ = ["CodeUse", "code_use"]
 
-_UNUSED = 0.1  # share of a level's codes without a use, above which there is an alarm
-_SHARED = 0.05  # share of things that share their name, likewise
-_NARROW = 0.1  # perplexity of a level in shares of its codes, below which there is one
+_UNUSED = 0.1  # share of unused codes of a level above which there is an alarm
+_SHARED = 0.05  # share of examples with the same codes as another, above which there is an alarm
+_NARROW = 0.1  # perplexity of a level ÷ its number of codes, below which there is an alarm
 
 
 @dataclass(frozen=True, eq=False)
 class CodeUse:
-    """Use of the codes, level by level, and of whole names.
+    """How often codes are used, level by level, and how many examples share their full tuple of codes.
 
     Args:
-        counts: things that have each code, level by level.
-        used: share of each level's codes that something has.
-        perplexity: exp of the entropy of each level's codes; the number of codes when all are used alike.
-        shared: share of things whose codes up to each level, that one included, another has too.
-        collisions: share of things whose name, all levels together, another has too.
-        largest: things under the most frequent name.
-        alarms: what is wrong, in words; empty when nothing is.
+        counts: for each level, the number of uses of each code.
+        used: for each level, the share of its codes that are used at all.
+        perplexity: for each level, exp of the entropy of its codes; the number of codes if all are used equally often.
+        shared: for each level, the share of examples whose codes up to and including that level another example has too.
+        collisions: share of examples whose full tuple of codes another example has too.
+        largest: number of examples with the most frequent full tuple.
+        alarms: what is wrong, in words; empty if nothing is.
     """
 
     counts: tuple[Int64[Array, "..."], ...]
@@ -38,12 +38,12 @@ class CodeUse:
 
     @property
     def entropy(self) -> Float64[Array, " levels"]:
-        """Of each level's codes, in nats."""
+        """Entropy of each level's codes, in nats."""
         return np.log(self.perplexity)
 
 
 def _shared(names: Int[Array, "things places"]) -> tuple[float, int]:
-    """(share of things whose name another has too, things under the most frequent name)."""
+    """(share of examples whose tuple of codes another has too, number of examples with the most frequent tuple)."""
     _, counts = np.unique(names, axis=0, return_counts=True)
     return float(counts[counts > 1].sum() / len(names)), int(counts.max())
 
@@ -51,14 +51,16 @@ def _shared(names: Int[Array, "things places"]) -> tuple[float, int]:
 def code_use(
     codes: Int[Array, "..."], sizes: tuple[int, ...], *, names: Int[Array, "things places"] | None = None
 ) -> CodeUse:
-    """Use of codes by n things.
+    """How the codes (n, levels) of items or other examples are used.
 
     Args:
-        sizes: codes of each level.
-        names: of whole things, where a thing has several rows of codes; the rows themselves when None.
+        codes: a code for each level, from 0 on.
+        sizes: number of codes of each level.
+        names: full tuple of codes of each example, where an example spans several rows of `codes`, as a picture does; `codes`
+            when None.
 
     Raises:
-        ShapeError: no things, another number of levels, or a code that its level does not have.
+        ShapeError: no examples, another number of levels, or a code that its level does not have.
     """
     if codes.ndim != 2 or len(codes) == 0 or codes.shape[1] != len(sizes):
         raise ShapeError(f"codes of shape {codes.shape}: one thing at least, and {len(sizes)} levels were expected")

@@ -1,4 +1,4 @@
-"""Networks that look at x_t and t: the embedding of a step, and a multilayer perceptron."""
+"""Networks of a noisy x_t and its step t: the embedding of t, and a multilayer perceptron."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ __all__ = ["MLPDenoiser", "step_embedding"]
 
 
 def step_embedding(t: Int[Tensor, " rows"], width: int, period: float = 10_000.0) -> Float[Tensor, "rows width"]:
-    """cos and sin of t at wavelengths from 2π to 2π · `period`, the cosines first; an odd width ends with a zero.
+    """Embedding of t: its cos and sin at wavelengths from 2π to 2π · `period`, cosines first; an odd width ends with a zero.
 
     Source: vaswani2017, section 3.5; nichol2021's code (`timestep_embedding`), which DiffRec's takes over.
     """
@@ -24,15 +24,15 @@ def step_embedding(t: Int[Tensor, " rows"], width: int, period: float = 10_000.0
 
 
 class MLPDenoiser(DenseLayers):
-    """[x_t; an embedding of t] → hidden layers with swish → as many numbers as were asked for; rows of any shape.
+    """Perceptron from x_t, flattened, and an embedding of t to `outputs` numbers, with swish between the layers.
 
     Args:
-        values: numbers of x_t in a row.
-        outputs: numbers to say.
+        values: number of values of x_t per example.
+        outputs: number of values to predict per example.
         hidden: widths of the hidden layers.
-        time: width of the embedding.
-        generator: of the initial weights, on the CPU.
-        device: where it computes.
+        time: width of the embedding of t.
+        generator: source of the initial weights, on the CPU.
+        device: device of the weights and the computation.
     """
 
     def __init__(

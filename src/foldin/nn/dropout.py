@@ -1,4 +1,4 @@
-"""Dropout with a generator of its own: PyTorch's draws from the global one."""
+"""Dropout that draws from a given generator; PyTorch's draws from the global one."""
 
 import torch
 
@@ -8,7 +8,7 @@ __all__ = ["dropout"]
 
 
 def dropout(x: Float[Tensor, "*shape"], rate: float, generator: torch.Generator | None) -> Float[Tensor, "*shape"]:
-    """Inverted dropout: each entry is 0 with probability `rate`, else divided by 1 − rate; `x` itself at rate 0.
+    """x under inverted dropout: each entry is 0 with probability `rate`, else divided by 1 − rate; `x` itself at rate 0.
 
     Probabilities are multiples of 2⁻¹⁶: four entries share one draw of 64 bits.
     """
@@ -17,6 +17,6 @@ def dropout(x: Float[Tensor, "*shape"], rate: float, generator: torch.Generator 
     assert generator is not None
     words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
     bits = words.random_(-(2**63), None, generator=generator).view(torch.int16)[: x.numel()]
-    threshold = round(rate * 2**16) - 2**15  # of the 2¹⁶ values of 16 bits, so many are below
+    threshold = round(rate * 2**16) - 2**15  # this share of the 2¹⁶ values of 16 bits lies below it
     kept = (bits >= threshold).to(x.dtype).mul_(1.0 / (1.0 - rate))
     return x * kept.view(x.shape)

@@ -1,4 +1,4 @@
-"""How weights begin."""
+"""Initial weights of layers."""
 
 import torch
 from torch import nn
@@ -9,13 +9,13 @@ __all__ = ["normal_parameter", "uniform_parameter"]
 def uniform_parameter(
     shape: tuple[int, ...], fan_in: int, generator: torch.Generator, device: torch.device
 ) -> nn.Parameter:
-    """Uniform in ±1/√fan_in, as PyTorch's linear layers begin."""
+    """A parameter drawn uniformly from ±1/√fan_in, as in PyTorch's linear layers."""
     bound = fan_in**-0.5
     return nn.Parameter(torch.empty(shape).uniform_(-bound, bound, generator=generator).to(device))
 
 
 def normal_parameter(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> nn.Parameter:
-    """Weights from N(0, 2 / (inputs + outputs)), biases from N(0, .001²), as the networks of DiffRec begin.
+    """A parameter as in the networks of DiffRec: weights from N(0, 2 / (inputs + outputs)), biases from N(0, .001²).
 
     Source: wang2023, the authors' code.
     """

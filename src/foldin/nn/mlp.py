@@ -1,4 +1,4 @@
-"""Multilayer perceptrons: layers one after the other, an activation between them and none after the last."""
+"""Multilayer perceptrons: linear layers with an activation between them and none after the last."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -19,12 +19,14 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
 
 
 class DenseLayers(nn.Module):
-    """Widths w₀ → w₁ → … → w_n; weights and biases uniform in ±1/√width before. A subclass says what goes in.
+    """Linear layers of widths w₀ → w₁ → … → w_n; a subclass defines their input.
+
+    Weights and biases begin uniform in ±1/√(width of the layer's input).
 
     Args:
         widths: w₀ … w_n.
-        generator: of the initial weights, on the CPU.
-        device: where it computes.
+        generator: source of the initial weights, on the CPU.
+        device: device of the weights and the computation.
         activation: one of `ACTIVATIONS`; with `gated` each hidden layer is (W x + b) · σ(V x + c), W and V the two halves of its
             weights.
 
@@ -43,7 +45,7 @@ class DenseLayers(nn.Module):
             self.biases.append(uniform_parameter((outputs,), before, generator, device))
 
     def through(self, x: Float[Tensor, "rows first"]) -> Float[Tensor, "rows last"]:
-        """The last layer's output."""
+        """Output of the last layer."""
         between = ACTIVATIONS[self.activation]
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             x = F.linear(between(x) if layer else x, weight, bias)
@@ -51,7 +53,7 @@ class DenseLayers(nn.Module):
 
 
 class MLP(DenseLayers):
-    """A multilayer perceptron: rows of w₀ numbers → rows of w_n."""
+    """A multilayer perceptron from vectors of width w₀ to vectors of width w_n."""
 
     def forward(self, x: Float[Tensor, "rows first"]) -> Float[Tensor, "rows last"]:
         return self.through(x)

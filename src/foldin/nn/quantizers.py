@@ -1,14 +1,14 @@
-"""Vector quantization: a vector becomes the number of the nearest of k learned vectors, and the gradient goes past it.
+"""Vector quantization: a vector is replaced by the nearest of k learned ones, and the gradient bypasses this choice.
 
     c(x) = argmin_k ‖x − e_k‖²,   q(x) = e_c(x);   forward q, backward as if q(x) were x (straight through)
     loss = ‖sg[x] − e_c‖² + β ‖x − sg[e_c]‖²
 
-With a moving average the first term, which is k-means step by step, is done in closed form instead:
+With moving averages, the first term of the loss, which amounts to k-means by gradient steps, is replaced by closed-form updates:
 
     N_k ← γ N_k + (1 − γ) n_k,   m_k ← γ m_k + (1 − γ) Σ_{c(x) = k} x,   e_k = m_k / N_k
 
-`ResidualQuantizer` quantizes what the level before left over, `ProductQuantizer` each part of the vector by itself. A code that
-is hardly used any more begins again at a vector of the batch, drawn at random.
+Each level of a `ResidualQuantizer` quantizes the residual of the level before; a `ProductQuantizer` quantizes each part of the
+vector separately. The vector of a code that is hardly used any more is reset to a random vector of the batch.
 
 Source: vandenoord2017, eqs. 1–3 and appendix A.1 (the average); zeghidour2021, algorithm 1 (residual) and section 3.3 (revived
 codes, a start from k-means); jegou2011, section 2 (product).
@@ -31,12 +31,12 @@ __all__ = ["ProductQuantizer", "Quantized", "ResidualQuantizer", "VectorQuantize
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """What quantizing gave.
+    """The result of quantizing n vectors.
 
     Args:
-        values: q(x), through which the gradient goes straight.
-        codes: of each vector, one a level or part.
-        loss: what the quantizer adds to the objective, the mean over vectors of squares summed over their width.
+        values: q(x), with the straight-through gradient.
+        codes: index of the nearest codebook vector, for each vector and each level or part.
+        loss: term that the quantizer adds to the objective: squared errors, summed over the width, mean over the vectors.
     """
 
     values: Float[Tensor, "n width"]
@@ -48,7 +48,7 @@ def _nearest(x: Float[Tensor, "n width"], vectors: Float[Tensor, "codes width"])
     x, vectors = x.detach(), vectors.detach()
     if x.device.type == "cpu":
         return torch.from_numpy(nearest(x.contiguous().numpy(), vectors.contiguous().numpy())[0])
-    # About their mean, for products of vectors far from the origin would drown their differences.
+    # Centered first: far from the origin, rounding of the large products would hide small differences of distances.
     origin = vectors.mean(dim=0)
     vectors, x = vectors - origin, x - origin
     half, step = 0.5 * vectors.square().sum(dim=1), max(1, (1 << 26) // len(vectors))
@@ -57,19 +57,20 @@ def _nearest(x: Float[Tensor, "n width"], vectors: Float[Tensor, "codes width"])
 
 
 class VectorQuantizer(nn.Module):
-    """One codebook.
+    """A quantizer with a single codebook.
 
     Args:
-        codes: how many.
+        codes: number of codes.
         width: of a vector.
-        average: γ of the moving average; None learns the vectors by gradient.
-        commitment: β.
-        least: share of its even part of a step's vectors, on average, below which a code is dead; 0 lets the dead lie.
-        generator: of the initial vectors, on the CPU; `begin` replaces them.
-        device: where it computes.
+        average: γ of the moving averages; None learns the vectors by gradient.
+        commitment: weight β of the commitment term.
+        least: a code is dead, and its vector reset, if its average use falls below this share of the use of a code when all are
+            used equally often; 0 for no resets.
+        generator: source of the initial vectors, on the CPU; `begin` replaces them.
+        device: device of the vectors and the computation.
 
     Raises:
-        ConfigError: a setting out of its range.
+        ConfigError: a setting is out of its range.
     """
 
     def __init__(
@@ -106,7 +107,13 @@ class VectorQuantizer(nn.Module):
 
     @torch.no_grad()
     def begin(self, x: Float[Tensor, "n width"], rng: np.random.Generator) -> None:
-        """Vectors at the centers of k-means of x; a batch of fewer than there are codes is drawn from with noise."""
+        """Set the codebook to the k-means centers of x.
+
+        If x has fewer vectors than there are codes, noisy copies of them are added first.
+
+        Raises:
+            ShapeError: x is empty or has another width.
+        """
         if len(x) == 0 or x.shape[1] != self.width:
             raise ShapeError(f"a codebook of width {self.width} cannot begin with vectors of shape {tuple(x.shape)}")
         data = x.detach().cpu().numpy()
@@ -118,7 +125,15 @@ class VectorQuantizer(nn.Module):
         self.sums.copy_(self.vectors * self.uses.unsqueeze(1))
 
     def forward(self, x: Float[Tensor, "n width"], noise: torch.Generator | None = None) -> Quantized:
-        """q(x). With `noise`, a training step: averages move, and dead codes are revived by draws from it."""
+        """q(x), its codes and the loss.
+
+        Args:
+            noise: generator for a training step: moving averages are updated, and dead codes are reset by draws from it.
+                None outside training.
+
+        Raises:
+            ShapeError: vectors of another width.
+        """
         if x.shape[1] != self.width:
             raise ShapeError(f"the codebook is of width {self.width}, the vectors of {x.shape[1]}")
         codes = _nearest(x, self.vectors)
@@ -133,7 +148,7 @@ class VectorQuantizer(nn.Module):
         return Quantized(values, codes.unsqueeze(1), loss)
 
     def decode(self, codes: Int[Tensor, "n levels"]) -> Float[Tensor, "n width"]:
-        """The vectors of codes."""
+        """The codebook vectors of codes."""
         return F.embedding(codes[:, 0], self.vectors)
 
     @torch.no_grad()
@@ -143,7 +158,7 @@ class VectorQuantizer(nn.Module):
         self.uses.mul_(rate).add_(taken, alpha=1.0 - rate)
         if self.average is not None:
             self.sums.mul_(rate).index_add_(0, codes, x, alpha=1.0 - rate)
-            # A code that nothing was ever near keeps its vector.
+            # A code that was never the nearest keeps its vector.
             self.vectors.copy_(
                 torch.where(self.uses.unsqueeze(1) > 1e-8, self.sums / self.uses.unsqueeze(1), self.vectors)
             )
@@ -152,13 +167,13 @@ class VectorQuantizer(nn.Module):
         if len(dead) and len(x):
             order = torch.randperm(len(x), generator=noise, device=x.device)
             self.vectors[dead] = x[order[torch.arange(len(dead), device=x.device) % len(x)]]
-            # Some steps of grace: it is not dead again before it was found.
+            # Its use starts at the even share, so that it has some steps to be chosen before it counts as dead again.
             self.uses[dead] = even
             self.sums[dead] = self.vectors[dead] * self.uses[dead].unsqueeze(1)
 
 
 class ResidualQuantizer(nn.Module):
-    """Levels of codebooks, each for what those before left over: q(x) = Σ_l e^l, residuals r_0 = x, r_l+1 = r_l − e^l.
+    """Levels of codebooks, each for the residual of those before: q(x) = Σ_l e^l, residuals r_0 = x, r_l+1 = r_l − e^l.
 
     Args:
         levels: codebooks of one width.
@@ -175,18 +190,18 @@ class ResidualQuantizer(nn.Module):
 
     @torch.no_grad()
     def begin(self, x: Float[Tensor, "n width"], rng: np.random.Generator) -> None:
-        """k-means of x, then of what it leaves over, level by level."""
+        """Set the codebooks by k-means, level by level: of x, then of the residuals."""
         for level in self._each():
             level.begin(x, rng)
             x = x - level(x).values
 
     def forward(self, x: Float[Tensor, "n width"], noise: torch.Generator | None = None) -> Quantized:
-        """The sum over levels; the loss is the sum of theirs."""
+        """q(x), the sum of the levels' vectors, with a code for each level; the loss is the sum of theirs."""
         left, total, codes = x, torch.zeros_like(x), []
         loss = x.new_zeros(())
         for level in self._each():
             found = level(left, noise)
-            # A level's loss pulls at x, not at the vectors of the levels before; straight through goes past all of them at once.
+            # A level's loss has no gradient for the vectors of earlier levels; straight through bypasses all levels at once.
             chosen = found.values.detach()
             left, total = left - chosen, total + chosen
             codes.append(found.codes)
@@ -194,15 +209,15 @@ class ResidualQuantizer(nn.Module):
         return Quantized(x + (total - x).detach(), torch.cat(codes, dim=1), loss)
 
     def decode(self, codes: Int[Tensor, "n levels"]) -> Float[Tensor, "n width"]:
-        """The vectors of codes."""
+        """The sums over levels of the codebook vectors of codes."""
         return torch.stack([level.decode(codes[:, at : at + 1]) for at, level in enumerate(self._each())]).sum(dim=0)
 
 
 class ProductQuantizer(nn.Module):
-    """Parts of the vector, each with a codebook of its own; grouped residual quantization when the parts are residual.
+    """A separate quantizer for each part of the vector; grouped residual quantization if these are residual.
 
     Args:
-        parts: codebooks; the widths add up to that of the vectors.
+        parts: quantizers, whose widths add up to that of the vectors.
     """
 
     def __init__(self, parts: Sequence["VectorQuantizer | ResidualQuantizer"]) -> None:
@@ -214,7 +229,7 @@ class ProductQuantizer(nn.Module):
         self.counts = [len(part.levels) if isinstance(part, ResidualQuantizer) else 1 for part in parts]
 
     def begin(self, x: Float[Tensor, "n width"], rng: np.random.Generator) -> None:
-        """Each part from its own coordinates."""
+        """Set the codebooks of each part by k-means of its coordinates of x."""
         for part, own in zip(self._each(), x.split(self.widths, dim=1), strict=True):
             part.begin(own, rng)
 
@@ -222,7 +237,11 @@ class ProductQuantizer(nn.Module):
         return [part for part in self.parts if isinstance(part, VectorQuantizer | ResidualQuantizer)]
 
     def forward(self, x: Float[Tensor, "n width"], noise: torch.Generator | None = None) -> Quantized:
-        """The parts side by side; the loss is the sum of theirs."""
+        """q(x), the parts' results concatenated; the loss is the sum of theirs.
+
+        Raises:
+            ShapeError: vectors of another width.
+        """
         if x.shape[1] != sum(self.widths):
             raise ShapeError(f"the parts are of width {sum(self.widths)} together, the vectors of {x.shape[1]}")
         found = [part(own, noise) for part, own in zip(self._each(), x.split(self.widths, dim=1), strict=True)]
@@ -233,7 +252,7 @@ class ProductQuantizer(nn.Module):
         )
 
     def decode(self, codes: Int[Tensor, "n levels"]) -> Float[Tensor, "n width"]:
-        """The vectors of codes."""
+        """The vectors of codes, the parts concatenated."""
         own = codes.split(self.counts, dim=1)
         return torch.cat([part.decode(part_codes) for part, part_codes in zip(self._each(), own, strict=True)], dim=1)
 

@@ -1,16 +1,16 @@
-"""From histories to states: item vectors, learned places, and a causal transformer over them.
+"""From histories to user states: item vectors, learned positions, and a causal transformer over them.
 
     x_i = √d · E[item_i] + P[place_i],   h = Transformer(x)
 
-Learned places count from the newest event that is read, or from the oldest. The newest always has the same place then, whatever
-the length; or an event has the same place at any time, so that further events can be read one at a time, and the places in
-which short histories end are trained by long ones too.
+Learned positions count from the newest event that is read, or from the oldest. Counted from the newest, that event has the same
+position whatever the length of the history. Counted from the oldest, each event keeps its position, so that further events can be
+read one at a time, and long histories also train the positions at which short ones end.
 
-Items may have names of several codes instead of a row each: E[item] = Σ_l e^l_{c_l(item)}, one table of all levels' codes. What
-is learned then is a table of thousands for a catalog of millions, and an item that training never saw has a vector.
+Items may be given by several tokens instead of a vector each: E[item] = Σ_l e^l_{c_l(item)}, from one table of the codes of all
+levels. Then a table of thousands of vectors is learned for a catalog of millions of items, and a new item has a vector too.
 
-Source: kang2018, eqs. 1–7; its code counts from the newest (histories filled up on the left), that of klenitskiy2023 from the
-oldest. Names: rajput2023.
+Source: kang2018, eqs. 1–7; its code counts from the newest (histories padded on the left), that of klenitskiy2023 from the
+oldest. Item tokens: rajput2023.
 """
 
 import numpy as np
@@ -27,19 +27,19 @@ from foldin.tensors import Float, Int, Tensor
 
 __all__ = ["SequenceEncoder"]
 
-_SERVING_TOKENS = 16_384  # read at once
+_SERVING_TOKENS = 16_384  # events that are read at once
 
 
 class SequenceEncoder(nn.Module):
-    """States of a user after each event of a sequence.
+    """Encoder from the events of a history to the user's state after each of them.
 
     Args:
-        rows: of the table of vectors: items, or codes of all levels where items have names.
-        shape: of the transformer; its dropout is that of the input too.
-        places: what learned places count from, `newest` or `oldest`; none when None.
-        initial_sd: of all initial weights but those of layer norms, normal ones; Xavier's uniform ones when None.
-        generator: of the initial weights, on the CPU.
-        device: where it computes.
+        rows: size of the table of vectors: number of items, or of codes of all levels where items are given by tokens.
+        shape: settings of the transformer; its dropout also applies to the input.
+        places: where learned positions count from, `newest` or `oldest`; None for no learned positions.
+        initial_sd: standard deviation of all initial matrices, which are then normal; None for Xavier's uniform weights.
+        generator: source of the initial weights, on the CPU.
+        device: device of the weights and the computation.
     """
 
     def __init__(
@@ -65,65 +65,65 @@ class SequenceEncoder(nn.Module):
             for weights in self.parameters():
                 if weights.dim() == 2:
                     weights.data.copy_(torch.empty(weights.shape).normal_(0.0, initial_sd, generator=generator))
-        self.names: Int[Tensor, "items levels"] | None = None  # rows of the table, where items have names
+        self.names: Int[Tensor, "items levels"] | None = None  # rows of the table, where items are given by tokens
         self._memory = Buffers()
 
     def by_name(self) -> dict[str, nn.Parameter]:
-        """What is learned."""
+        """Every learned parameter by name."""
         places = {"places": self.places} if len(self.places) else {}
         return {"items": self.items, **places, **dict(self.transformer.named_parameters())}
 
     @property
     def extensible(self) -> bool:
-        """Whether another event leaves the places of those before it as they are."""
+        """Whether further events leave the positions of earlier ones unchanged."""
         return len(self.places) == 0 or not self.from_newest
 
     def forward(
         self, sequences: Sequences, noise: torch.Generator | None = None
     ) -> Float[Tensor, "users length width"]:
-        """h at every place of the rectangle; with `noise`, under dropout."""
+        """h after each event, padding included; with a generator `noise`, under dropout."""
         x = self.inputs(sequences)
         if noise is not None:
             x = dropout(x, self.shape.dropout, noise)
         return self.transformer(x, self._times(sequences), noise)
 
     def begin(self, sequences: Sequences) -> tuple[Float[Tensor, "users length width"], Cache]:
-        """(h at every place, what is needed to read further events one at a time)."""
+        """(h after each event, cache for reading further events one at a time)."""
         return self.transformer.begin(self.inputs(sequences), sequences.lengths, self._times(sequences))
 
     def extend(self, event: Sequences, cache: Cache) -> tuple[Float[Tensor, "users 1 width"], Cache]:
-        """(h of one more event of each user, the cache with it)."""
+        """(h after one more event of each user, cache that includes it)."""
         x = self._vectors(event.items)
         if len(self.places):
             x = x + F.embedding(cache.lengths.unsqueeze(1), self.places)
         return self.transformer.extend(x, cache, self._times(event))
 
     def inputs(self, sequences: Sequences) -> Float[Tensor, "users length width"]:
-        """x of every place."""
+        """x of each event: its item's vector, scaled, plus that of its position."""
         return self.placed(self._vectors(sequences.items), sequences.lengths)
 
     def _times(self, sequences: Sequences) -> Int[Tensor, "users length"] | None:
-        """What attention knows of times: nothing, or all events are of one moment where they came without.
+        """Times of the events in seconds if attention uses them, else None; all 0 if the histories have no times.
 
-        The bias is alike for all of these, and no softmax sees it.
+        Equal times give all keys the same bias, which leaves the softmax unchanged.
         """
         if not self.shape.timed:
             return None
         return torch.zeros_like(sequences.items) if sequences.times is None else sequences.times
 
     def _vectors(self, items: Int[Tensor, "users length"]) -> Float[Tensor, "users length width"]:
-        # A bag an item, of its own row or of its codes: the gradient of the table touches the rows in question only.
+        # A bag for each item, with its row of the table or the rows of its tokens: only these rows have a gradient.
         rows = items.unsqueeze(-1) if self.names is None else F.embedding(items, self.names)
         ends = torch.arange(0, rows.numel() + 1, rows.shape[-1], device=rows.device)
         scale = torch.full((rows.numel(),), self.shape.width**0.5, device=rows.device)
         return bag_of_items(self.items, rows.reshape(-1), ends, scale, self._memory).view(*items.shape, -1)
 
     def vectors(self) -> Float[Tensor, "items width"]:
-        """E: the vector of each item."""
+        """E, the vector of each item."""
         return self.items if self.names is None else F.embedding(self.names, self.items).sum(dim=1)
 
     def newest_states(self, histories: Histories) -> Float[Tensor, "users width"]:
-        """h after each user's newest event, without a gradient; zeros for an empty history."""
+        """h after the newest event of each user, without a gradient; zeros for an empty history."""
         found = torch.zeros(len(histories), self.shape.width, device=self.items.device)
         lengths = np.minimum(histories.lengths, self.shape.length)
         users = np.argsort(lengths, kind="stable")
@@ -138,7 +138,7 @@ class SequenceEncoder(nn.Module):
     def placed(
         self, x: Float[Tensor, "users length width"], lengths: Int[Tensor, " users"]
     ) -> Float[Tensor, "users length width"]:
-        """x with the vectors of the places it stands at, of users with `lengths` events."""
+        """x plus the vectors of its positions, for users with `lengths` events."""
         if len(self.places) == 0:
             return x
         at = torch.arange(x.shape[1], device=x.device)

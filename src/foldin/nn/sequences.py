@@ -1,4 +1,4 @@
-"""Histories as a transformer takes them: the newest events, in rectangles of nearly equal lengths."""
+"""Histories as input of a transformer: the newest events, in padded batches of nearly equal lengths."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,14 +24,15 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Sequences:
-    """A rectangle of events, oldest first, filled up on the right.
+    """Events of several users, oldest first, padded on the right.
 
-    A causal model never looks to the right, so that the filling changes nothing; its own places are not to be used.
+    In a causal model no event depends on later ones, so the padding does not change the states of true events; its own states
+    must not be used.
 
     Args:
-        items: item indices; 0 in the filling.
-        lengths: events of each user, at least 1.
-        times: seconds since 1970; the user's last time in the filling. None where the log has no times.
+        items: item indices; the user's last item again in the padding.
+        lengths: number of events of each user, at least 1.
+        times: seconds since 1970; the user's last time in the padding. None where the log has no times.
     """
 
     items: Int[Tensor, "users length"]
@@ -39,12 +40,12 @@ class Sequences:
     times: Int[Tensor, "users length"] | None
 
     def positions(self) -> Int[Tensor, " tokens"]:
-        """Places of the true events in the flattened rectangle, user by user."""
+        """Indices of the true events in the flattened array, user by user."""
         steps = torch.arange(self.items.shape[1], device=self.items.device)
         return (steps < self.lengths.unsqueeze(1)).reshape(-1).nonzero().squeeze(1)
 
     def last(self) -> Int[Tensor, " users"]:
-        """Place of each user's newest event in the flattened rectangle."""
+        """Index of each user's newest event in the flattened array."""
         users, length = self.items.shape
         return torch.arange(users, device=self.items.device) * length + self.lengths - 1
 
@@ -52,7 +53,7 @@ class Sequences:
 def _rectangle(
     values: Int[Array, " events"], starts: Int64[Array, " users"], lengths: Int64[Array, " users"]
 ) -> Int64[Array, "users length"]:
-    """`values[starts[u] : starts[u] + lengths[u]]` as rows; the last one again where a row is shorter."""
+    """`values[starts[u] : starts[u] + lengths[u]]` of each user u, padded with the last of them."""
     steps = np.minimum(np.arange(lengths.max(initial=0))[None, :], lengths[:, None] - 1)
     return values[starts[:, None] + steps].astype(np.int64)
 
@@ -69,7 +70,7 @@ def _sequences(
 
 
 def newest(histories: Histories, length: int, device: torch.device) -> Sequences:
-    """The last `length` events of each user. Nobody's history may be empty."""
+    """The last `length` events of each user; no history may be empty."""
     lengths = np.minimum(histories.lengths, length)
     return _sequences(histories, histories.offsets[1:] - lengths, lengths, device)
 
@@ -77,9 +78,9 @@ def newest(histories: Histories, length: int, device: torch.device) -> Sequences
 def transitions(
     histories: Histories, length: int, device: torch.device, crop: torch.Generator | None = None
 ) -> tuple[Sequences, Int[Tensor, " tokens"]]:
-    """(the last `length` events but the newest, the event after each of them): what a causal model is trained on.
+    """(last `length` events before the newest, item after each of them): the inputs and targets of a causal model.
 
-    Everybody needs two events. With `crop`, a history longer than that is read in a random window of it instead.
+    Each user needs at least two events. With `crop`, a random window of a longer history is taken instead of its end.
     """
     lengths = np.minimum(histories.lengths - 1, length)
     starts = histories.offsets[1:] - 1 - lengths
@@ -95,7 +96,11 @@ def transitions(
 def batches_by_length(
     lengths: Int64[Array, " users"], tokens: int, rng: np.random.Generator
 ) -> list[Int64[Array, " batch"]]:
-    """Users with any length, those of about one length together, the batches in random order."""
+    """Batches of users with at least one event, similar lengths together, in random order.
+
+    Args:
+        tokens: largest number of events in a batch, padding included.
+    """
     users = rng.permutation(np.flatnonzero(lengths > 0))
     users = users[np.argsort(lengths[users], kind="stable")]
     batches = [users[cut] for cut in cut_by_length(lengths[users], tokens)]
@@ -105,7 +110,7 @@ def batches_by_length(
 def batches_of_transitions(
     train: Histories, length: int, tokens: int, rng: np.random.Generator
 ) -> list[Int64[Array, " batch"]]:
-    """Batches by length for learning from one event to the next, of at most `length` events.
+    """Batches of users for `transitions`, by the number of events that each is read with, at most `length`.
 
     Raises:
         FitError: no user has two events.
@@ -117,15 +122,15 @@ def batches_of_transitions(
 
 
 def encoder_bytes(width: int, blocks: int) -> float:
-    """What the matrices of a transformer of single-precision weights take, in bytes: six squares of its width a block."""
+    """Memory of a transformer's matrices in single precision, in bytes: six of width × width for each block."""
     return 24.0 * blocks * width**2
 
 
 def step_bytes(train: Histories, tokens: int, length: int, width: int, heads: int, blocks: int) -> float:
-    """About what a step of training a transformer keeps of its batch for the way back, in bytes.
+    """Approximate memory that a training step of a transformer keeps of its batch for the backward pass, in bytes.
 
-    Of each event some twenty vectors of its width a block, and its attention to the events of its history, as logits, weights
-    and gradients.
+    For each event and block, some twenty vectors of the transformer's width, and the attention to the events of the history, as
+    logits, weights and gradients.
     """
     events = min(tokens, train.n_events)
     longest = min(length, int(train.lengths.max(initial=0)))
@@ -133,10 +138,10 @@ def step_bytes(train: Histories, tokens: int, length: int, width: int, heads: in
 
 
 def cut_by_length(lengths: Int64[Array, " users"], tokens: int) -> Iterator[slice]:
-    """Runs of users, sorted by length, whose rectangle holds at most `tokens` places (one user at least)."""
+    """Slices of users, sorted by length, that hold at most `tokens` events with padding, and at least one user."""
     start = 0
     while start < len(lengths):
-        # Sorted upwards: the longest of a run is its last.
+        # Lengths ascend, so the last history of a slice is its longest.
         sizes = lengths[start:] * np.arange(1, len(lengths) - start + 1)
         count = max(1, int(np.searchsorted(sizes, tokens, side="right")))
         yield slice(start, start + count)

@@ -1,13 +1,13 @@
-"""A causal transformer over rows of vectors: the blocks of SASRec, and those that later work found to help.
+"""A causal transformer over sequences of vectors: the blocks of SASRec, and gated ones that later work found better.
 
     plain    h = x + D(SA(LN(x))),                  y = h + D(W₂ D(relu(W₁ LN(h) + b₁)) + b₂)
     authors  h = LN(x) + D(SA(Q = LN(x), K = V = x)),   y = LN(h) + D(W₂ D(relu(W₁ LN(h) + b₁)) + b₂)
     gated    h = x + σ(G₁ x) ⊙ D(W_o SA(LN(x))),    y = h + σ(G₂ h) ⊙ D(W₃ D(silu(W₁ LN(h)) ⊙ W₂ LN(h)))
 
-D is dropout, LN a layer norm; a last one follows the last block.
+D is dropout, SA causal self-attention, and LN a layer norm; one more LN follows the last block.
 
 Source: kang2018, eqs. 3–7 (plain: queries, keys and values by matrices without biases, no matrix after the heads) and its
-code (authors: with biases; what goes round the layers is normalized, keys and values are not);
+code (authors: matrices with biases, residual connections from the normalized input, keys and values from x itself);
 borisyuk2025 (LiGR: pre-norm gating), shazeer2020 (SwiGLU) and tikhonovich2025 (eSASRec: the two together).
 """
 
@@ -33,17 +33,17 @@ class TransformerShape:
     """Settings of a `Transformer`.
 
     Args:
-        width: of a token.
-        heads: of the attention; a divisor of the width.
-        blocks: how many.
+        width: of a token's vector.
+        heads: number of attention heads; a divisor of the width.
+        blocks: number of blocks.
         length: longest sequence.
         block: `plain`, `authors` or `gated`.
         expansion: width of the feed-forward layer ÷ width.
-        rotary: whether queries and keys are turned by their place.
+        rotary: whether queries and keys have rotary positions.
         relative: whether attention has a learned bias by distance.
-        timed: whether it has one by the time between two events.
-        dropout: D above, in training.
-        attention_dropout: of the attention's weights, in training.
+        timed: whether attention has a learned bias by the time between two events.
+        dropout: rate of D above, in training.
+        attention_dropout: dropout of the attention weights, in training.
     """
 
     width: int
@@ -61,12 +61,12 @@ class TransformerShape:
 
 @dataclass(frozen=True, eq=False)
 class Cache:
-    """Keys and values of what was read so far, so that one more event is read without the others.
+    """Keys and values of the events read so far, so that a further event can be read without reading them again.
 
     Args:
-        keys, values: a tensor a block; places from a user's length on are undefined.
-        times: of the events read, where attention looks at them.
-        lengths: events read.
+        keys, values: a tensor for each block; entries from a user's length on are undefined.
+        times: times of the events read, in seconds, where attention uses them.
+        lengths: number of events read, for each user.
     """
 
     keys: tuple[Float[Tensor, "users heads length width"], ...]
@@ -77,14 +77,14 @@ class Cache:
 
 @dataclass(frozen=True, eq=False)
 class _Places:
-    """Where the tokens of one call stand, alike for all blocks."""
+    """Positions and times of the tokens of a call, the same for all blocks."""
 
     at: Int[Tensor, "#users length"]
     times: Int[Tensor, "users length"] | None
 
 
 def _linear(width_in: int, width_out: int, bias: bool, generator: torch.Generator, device: torch.device) -> nn.Linear:
-    """Xavier weights and zero biases, drawn from `generator`."""
+    """A linear layer with Xavier weights, drawn from `generator`, and zero biases."""
     made = nn.Linear(width_in, width_out, bias=bias, device="meta").to_empty(device="cpu")
     with torch.no_grad():
         nn.init.xavier_uniform_(made.weight, generator=generator)
@@ -122,7 +122,7 @@ class _Block(nn.Module):
     def read(
         self, x: Float[Tensor, "users length width"], at: Int[Tensor, "#users length"]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """(queries, keys, values) of tokens that stand at `at`."""
+        """(queries, keys, values) of tokens at positions `at`."""
         normed = self.norm_attention(x)
         source = x if self.shape.block == "authors" else normed
         q, k, v = (
@@ -137,7 +137,7 @@ class _Block(nn.Module):
         rate: float,
         noise: Noise,
     ) -> Float[Tensor, "users length width"]:
-        """The block's output, given what its attention found."""
+        """Output of the block, given its input x and its attention's output."""
         found = attended.transpose(1, 2).reshape(x.shape)
         if self.shape.block != "gated":
             authors = self.shape.block == "authors"
@@ -170,8 +170,8 @@ class Transformer(nn.Module):
 
     Args:
         shape: settings.
-        generator: of the initial weights, on the CPU.
-        device: where it computes.
+        generator: source of the initial weights, on the CPU.
+        device: device of the weights and the computation.
     """
 
     def __init__(self, shape: TransformerShape, *, generator: torch.Generator, device: torch.device) -> None:
@@ -186,11 +186,11 @@ class Transformer(nn.Module):
         times: Int[Tensor, "users length"] | None = None,
         noise: torch.Generator | None = None,
     ) -> Float[Tensor, "users length width"]:
-        """Each token's state, having seen itself and what is before it.
+        """State of each token, which depends on that token and those before it.
 
         Args:
-            times: of the events, in seconds; needed when attention looks at them.
-            noise: generator of the dropout; without it there is none.
+            times: of the events, in seconds; needed when attention uses them.
+            noise: generator of the dropout; None for no dropout.
         """
         return self._read(x, times, noise)[0]
 
@@ -212,7 +212,7 @@ class Transformer(nn.Module):
         lengths: Int[Tensor, " users"],
         times: Int[Tensor, "users length"] | None = None,
     ) -> tuple[Float[Tensor, "users length width"], Cache]:
-        """As `forward`, and what is needed to read further events one at a time."""
+        """(states as from `forward`, cache for reading further events one at a time)."""
         states, keys, values = self._read(x, times, None)
         return states, Cache(keys, values, times, lengths)
 
@@ -223,12 +223,12 @@ class Transformer(nn.Module):
         cache: Cache,
         times: Int[Tensor, "users 1"] | None = None,
     ) -> tuple[Float[Tensor, "users 1 width"], Cache]:
-        """(state of one more event of each user, the cache with it): what `forward` gives for the longer sequence."""
+        """(state after one more event of each user, cache that includes it), as `forward` gives for the longer sequence."""
         at, rows = cache.lengths.unsqueeze(1), torch.arange(len(x), device=x.device)
         room = int(cache.lengths.max()) + 1
 
         def put(before: Tensor, new: Tensor) -> Tensor:
-            """`new` behind each user's own events; dimension −2 counts them."""
+            """`before` with `new` after each user's events, which dimension −2 counts."""
             grown = F.pad(before, (0, 0, 0, max(0, room - before.shape[-2])))
             grown[rows, ..., cache.lengths, :] = new[..., 0, :]
             return grown

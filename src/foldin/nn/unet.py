@@ -1,12 +1,12 @@
-"""A small U-Net: pictures at a time t → as many numbers a pixel, seen at several resolutions.
+"""A small U-Net: from noisy pictures x_t and their step t to predictions for each pixel, at several resolutions.
 
-    cut into patches → convolution → for each width: residual blocks, half as high and wide → a residual block, attention, another
-    → the same way back, each block also seeing what the one across from it gave → patches put together
+    patches → convolution → for each width: residual blocks, then half the height and width → residual block, attention, residual
+    block → the reverse way, each block also reading the output of its counterpart on the way down → pixels from patches
 
-    residual block   h = conv(swish(norm x)) + W e(t),   x + conv(swish(norm h)), the last convolution beginning at 0
+    residual block   h = conv(swish(norm x)) + W e(t),   x + conv(swish(norm h)), the last convolution initialized to 0
 
-Source: ho2020, appendix B; ronneberger2015. Patches of 2×2 pixels as channels take the place of the highest resolution, whose
-convolutions cost most and learn least; group norms, swish, one head of attention at the lowest resolution.
+Source: ho2020, appendix B; ronneberger2015. Patches of 2×2 pixels, as channels, replace the highest resolution, where
+convolutions cost most and learn least. Norms are group norms; attention has one head, at the lowest resolution.
 """
 
 from dataclasses import dataclass
@@ -30,8 +30,8 @@ class UNetShape:
 
     Args:
         widths: channels at each resolution, each half as high and wide as the one before.
-        blocks: residual blocks at each resolution, down and up.
-        patch: pixels of a patch's side.
+        blocks: residual blocks at each resolution, on the way down and on the way up.
+        patch: side of a patch, in pixels.
         time: width of the embedding of t.
     """
 
@@ -42,7 +42,7 @@ class UNetShape:
 
 
 class _Affine(nn.Module):
-    """A linear layer with weights from a generator."""
+    """A linear layer with weights drawn from a given generator."""
 
     def __init__(self, n_in: int, n_out: int, generator: torch.Generator, device: torch.device) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ def _norm(width: int, device: torch.device) -> nn.GroupNorm:
 
 
 def _silent(layer: nn.Conv2d) -> nn.Conv2d:
-    """The layer, giving 0 until it has learned."""
+    """The layer with its weights set to 0, so that its output is 0 before training."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -92,18 +92,18 @@ class _Attention(nn.Module):
 
 
 class UNet(nn.Module):
-    """The U-Net.
+    """The U-Net; see the module's docstring.
 
     Args:
-        channels: numbers of a pixel that go in.
-        outputs: numbers of a pixel that come out.
-        height, width: of the pictures; the patch, doubled for each resolution after the first, divides both.
+        channels: input numbers per pixel.
+        outputs: output numbers per pixel.
+        height, width: of the pictures; both must be divisible by the patch's side · 2^(resolutions − 1).
         shape: settings.
-        generator: of the initial weights, on the CPU.
-        device: where it computes.
+        generator: source of the initial weights, on the CPU.
+        device: device of the weights and the computation.
 
     Raises:
-        ShapeError: pictures that cannot be cut so.
+        ShapeError: the height or width is not divisible as required.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class UNet(nn.Module):
             )
         )
         for own in reversed(widths):
-            # The first block also sees what the last one down gave, and so on.
+            # The first block up also reads the output of the last block down, and so on.
             up.append(
                 nn.ModuleList(
                     _Block(make, (before if n == 0 else own) + own, own, time, generator) for n in range(shape.blocks)

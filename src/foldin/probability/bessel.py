@@ -1,4 +1,4 @@
-"""The ratio of Bessel functions that a von Mises distribution turns on, A(κ) = I₁(κ)/I₀(κ), its mean length.
+"""The ratio of Bessel functions A(κ) = I₁(κ)/I₀(κ), the mean resultant length of a von Mises distribution.
 
 Source: mardia2000, appendix 1; abramowitz1964, 9.7.1 (the series for large κ).
 """
@@ -16,7 +16,7 @@ _TERMS = 16
 
 
 def _hankel(order: int) -> list[float]:
-    """Coefficients of the series in 1/κ of √(2πκ) exp(−κ) I_order(κ)."""
+    """Coefficients of the series of √(2πκ) exp(−κ) I_order(κ) in powers of 1/κ."""
     found = [1.0]
     for k in range(1, _TERMS):
         found.append(-found[-1] * (4 * order**2 - (2 * k - 1) ** 2) / (8.0 * k))
@@ -44,12 +44,12 @@ def log_bessel(kappa: Float64[Tensor, "..."]) -> Float64[Tensor, "..."]:
 
 
 def length(kappa: Float64[Tensor, "..."]) -> Float64[Tensor, "..."]:
-    """A(κ)."""
+    """A(κ) = I₁(κ)/I₀(κ), the mean resultant length, in [0, 1]."""
     return torch.special.i1e(kappa) / torch.special.i0e(kappa)
 
 
 def shortfall(kappa: Float64[Tensor, "..."]) -> Float64[Tensor, "..."]:
-    """1 − A(κ), near 1/(2κ) for large κ, with all digits."""
+    """1 − A(κ), which is close to 1/(2κ) for large κ, computed without cancellation."""
     far = kappa > _FAR
     u = torch.where(far, kappa, _FAR).reciprocal()
     small = torch.where(far, 1.0, kappa)
@@ -57,7 +57,10 @@ def shortfall(kappa: Float64[Tensor, "..."]) -> Float64[Tensor, "..."]:
 
 
 def cosine_sd(kappa: float) -> float:
-    """Standard deviation of cos(x − μ), √A'(κ) = √(1 − A² − A/κ); near 1/(κ√2) for large κ, with all digits."""
+    """Standard deviation of cos(x − μ), √A'(κ) = √(1 − A² − A/κ), computed without cancellation.
+
+    It is close to 1/(κ√2) for large κ.
+    """
     if kappa > _FAR:
         u = torch.tensor(1.0 / kappa, dtype=torch.float64)
         top, bottom = _polynomial(_DIFFERENCE, u), _polynomial(_ZEROTH, u)

@@ -1,4 +1,4 @@
-"""Maximum likelihood of angles: von Mises.
+"""Maximum-likelihood estimation for angles: the von Mises distribution.
 
 Source: mardia2000, section 5.3.
 """
@@ -17,17 +17,18 @@ from foldin.tensors import Array
 __all__ = ["fit_von_mises"]
 
 _EPS = float(np.finfo(float).eps)
-_TURNS = 1e-6  # half of the most that rounding of many turns is held responsible for
-_ROUNDING = 1e-14  # of a mean of cosines
+_TURNS = 1e-6  # largest half-deviation, in radians, that is attributed to the rounding of angles of many turns
+_ROUNDING = 1e-14  # rounding error of a mean of cosines
 
 
 def fit_von_mises(x: Array, weights: Weights = None) -> Fitted:
-    """Direction of the mean vector, in [−π, π]; κ where I₁(κ)/I₀(κ) = R̄, its length. I(μ) = κ R̄, I(κ) = 1 − R̄² − R̄/κ.
+    """Maximum-likelihood estimate of a von Mises distribution, from angles in radians, which may exceed one turn.
 
-    Angles may be any numbers of radians.
+    The location is the direction of the mean vector, in [−π, π]. The concentration κ solves I₁(κ)/I₀(κ) = R̄, the length of the
+    mean vector. The Fisher information is I(μ) = κ R̄ and I(κ) = 1 − R̄² − R̄/κ.
 
     Raises:
-        FitError: angles that are all equal, once round the circle or not: κ → ∞; or whose mean vector is 0: κ = 0.
+        FitError: all angles are equal, possibly up to full turns (κ → ∞), or their mean vector is 0 (κ = 0).
     """
     x, p, total = checked(x, weights, name="Von Mises")
     edge = "the concentration goes to ∞"
@@ -35,7 +36,7 @@ def fit_von_mises(x: Array, weights: Weights = None) -> Fitted:
     origin = float(x[p.argmax()])
     with np.errstate(over="ignore"):
         gaps = x - origin
-    # Angles near to each other are subtracted without rounding; others are first brought to one turn.
+    # Differences of nearby angles are exact; larger ones are first reduced to one turn.
     turned = np.abs(gaps) > math.pi
     sin, cos = np.sin(x), np.cos(x)
     around = np.arctan2(
@@ -74,7 +75,7 @@ def fit_von_mises(x: Array, weights: Weights = None) -> Fitted:
 
 
 def _concentration(mean: float, short: float) -> float | None:
-    """κ with A(κ) = R̄, told from R̄ or from 1 − R̄, whichever has its digits."""
+    """κ that solves A(κ) = R̄, from R̄ or from 1 − R̄, whichever is more precise; None if no float is the solution."""
     if mean < 0.5:
         return crossing(lambda k: mean - float(length(number(k))), 2.0 * mean)
     if short < 1e-300:

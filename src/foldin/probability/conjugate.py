@@ -1,4 +1,4 @@
-"""Conjugate pairs: a prior and data to a posterior of the same kind, and what it predicts of the next observation.
+"""Conjugate pairs: the posterior, of the same family as the prior, and the predictive distribution of the next observation.
 
 Source: gelman2013, chapters 2 and 3; murphy2007 for the normal with unknown mean and variance.
 """
@@ -26,14 +26,18 @@ _LOG_2_PI = math.log(2.0 * math.pi)
 
 
 def _seen(what: str, values: Tensor) -> Tensor:
-    """Raises: FitError: counts or totals that are negative or not finite."""
+    """The counts or totals, checked.
+
+    Raises:
+        FitError: a value that is negative or not finite.
+    """
     if not bool((torch.isfinite(values) & (values >= 0)).all()):
         raise FitError(f"{what} must be finite and not negative, not {values.tolist()}")
     return values
 
 
 def beta_bernoulli(prior: Beta, successes: Tensor, failures: Tensor) -> tuple[Beta, Bernoulli]:
-    """(posterior of p, of the next observation): Beta(a + successes, b + failures).
+    """Posterior of p, Beta(a + successes, b + failures), and predictive distribution of the next observation.
 
     Raises:
         FitError: a count that is negative or not finite.
@@ -45,7 +49,7 @@ def beta_bernoulli(prior: Beta, successes: Tensor, failures: Tensor) -> tuple[Be
 
 
 def dirichlet_categorical(prior: Dirichlet, counts: Shaped[Tensor, "... k"]) -> tuple[Dirichlet, Categorical]:
-    """(posterior of the shares, of the next observation): Dirichlet(a + counts).
+    """Posterior of the category probabilities, Dirichlet(a + counts), and predictive distribution of the next observation.
 
     Raises:
         FitError: a count that is negative or not finite.
@@ -55,39 +59,54 @@ def dirichlet_categorical(prior: Dirichlet, counts: Shaped[Tensor, "... k"]) -> 
 
 
 def gamma_poisson(prior: Gamma, total: Tensor, observations: Tensor) -> tuple[Gamma, NegativeBinomial]:
-    """(posterior of the rate, of the next count): Gamma(a + total, b + observations), NB(a', 1/(1 + b')).
+    """Posterior of the rate, Gamma(a', b') = Gamma(a + total, b + observations), and predictive distribution of the next count.
+
+    The latter is a negative binomial, NB(a', 1/(1 + b')).
+
+    Args:
+        prior: prior distribution of the rate.
+        total: sum of the counts.
+        observations: number of counts.
 
     Raises:
-        FitError: a total or number that is negative or not finite.
+        FitError: a total or a number of observations that is negative or not finite.
     """
     posterior = Gamma(prior.concentration + _seen("total", total), prior.rate + _seen("observations", observations))
     return posterior, NegativeBinomial(posterior.concentration, probs=1.0 / (1.0 + posterior.rate))
 
 
 def gamma_exponential(prior: Gamma, total: Tensor, observations: Tensor) -> Gamma:
-    """Posterior of the rate: Gamma(a + observations, b + total). The next value is Lomax, of shape a' and scale b'.
+    """Posterior of the rate, Gamma(a', b') = Gamma(a + observations, b + total).
+
+    The next value follows a Lomax distribution of shape a' and scale b'.
+
+    Args:
+        prior: prior distribution of the rate.
+        total: sum of the values.
+        observations: number of values.
 
     Raises:
-        FitError: a total or number that is negative or not finite.
+        FitError: a total or a number of observations that is negative or not finite.
     """
     return Gamma(prior.concentration + _seen("observations", observations), prior.rate + _seen("total", total))
 
 
 def normal_normal(prior: Normal, sd: Tensor, mean: Tensor, observations: Tensor) -> tuple[Normal, Normal]:
-    """(posterior of the mean, of the next observation) of normal data with known standard deviation.
+    """Posterior of the mean, and predictive distribution of the next observation, for normal data of known standard deviation.
 
     Args:
-        prior: of the mean.
-        sd: of an observation.
-        mean: of the data.
-        observations: how many.
+        prior: prior distribution of the mean.
+        sd: standard deviation of one observation.
+        mean: mean of the observations.
+        observations: number of observations.
 
     Raises:
-        FitError: a standard deviation that is not positive, a mean that is not finite, a negative number.
+        FitError: a standard deviation that is not positive and finite, a mean that is not finite, or a negative number of
+            observations.
     """
     if not bool((torch.isfinite(sd) & (sd > 0)).all() and torch.isfinite(mean).all()):
         raise FitError("sd must be positive and finite, and mean finite")
-    # Of standard deviations, since a float may not hold their squares.
+    # Computed from standard deviations, since their squares may overflow or underflow.
     weight = _seen("observations", observations).sqrt() * prior.scale / sd
     length = torch.hypot(torch.ones_like(weight), weight)
     share = (weight / length) ** 2
@@ -97,12 +116,13 @@ def normal_normal(prior: Normal, sd: Tensor, mean: Tensor, observations: Tensor)
 
 @dataclass(frozen=True)
 class NormalGamma:
-    """Of the mean and the precision of a normal: τ ~ Gamma(a, b), μ | τ ~ N(m, 1/(β τ)).
+    """Normal-gamma distribution of the mean μ and the precision τ of normal data: τ ~ Gamma(a, b), μ | τ ~ N(m, 1/(β τ)).
 
-    What follows from it is worked out in float64, whatever the type of parameters and data.
+    All results are computed in float64, whatever the types of the parameters and the data.
 
     Args:
-        m, beta, a, b: parameters.
+        m, beta: location of the mean, and its precision relative to τ.
+        a, b: shape and rate of the precision.
     """
 
     m: Shaped[Tensor, "..."]
@@ -119,10 +139,10 @@ class NormalGamma:
         return m, beta, a, b
 
     def posterior(self, x: Shaped[Tensor, "n ..."]) -> "NormalGamma":
-        """After seeing the rows of x; the prior itself after none.
+        """Posterior given the observations along the first axis of x; the prior itself if there are none.
 
         Raises:
-            ShapeError: x has no axis of observations.
+            ShapeError: x is a single number, without an axis of observations.
             FitError: parameters outside their range, or data that are not finite.
         """
         m, prior, a, b = self._checked()
@@ -141,12 +161,12 @@ class NormalGamma:
         return NormalGamma(m + n / beta * (mean - m), beta, a + n / 2, b)
 
     def predictive(self) -> StudentT:
-        """Of the next observation."""
+        """Predictive distribution of the next observation."""
         m, beta, a, b = self._checked()
         return StudentT(2 * a, m, (b * (beta + 1) / (a * beta)).sqrt())
 
     def log_evidence(self, x: Shaped[Tensor, "n ..."]) -> Shaped[Tensor, "..."]:
-        """log p(x), in nats.
+        """Log evidence log p(x) of all observations together, in nats.
 
         Raises:
             FitError: parameters outside their range, or data that are not finite.

@@ -1,6 +1,6 @@
-"""Maximum likelihood for counts, in closed form but for the negative binomial.
+"""Maximum-likelihood estimation for counts and categories, in closed form (for the negative binomial see `negative_binomial.py`).
 
-Standard errors are 1/√(w I(θ)) with w the sum of weights and I the Fisher information of one observation.
+Standard errors are 1/√(w I(θ)), with w the sum of the weights and I the Fisher information of one observation.
 """
 
 import math
@@ -25,12 +25,16 @@ __all__ = [
     "log_factorial_gap",
 ]
 
-_EXACT = 2**53  # the whole numbers up to here are floats
+_EXACT = 2**53  # every whole number up to here is exact as a float
 _MOST_CATEGORIES = 10**9
 
 
 def _whole(value: int, name: str, what: str, most: int) -> int:
-    """Raises: ConfigError: a number that is not whole, or not in 1 … most."""
+    """The number as an int, checked.
+
+    Raises:
+        ConfigError: a number that is not whole, or not in 1 … most.
+    """
     try:
         found = operator.index(value)
     except TypeError:
@@ -41,13 +45,16 @@ def _whole(value: int, name: str, what: str, most: int) -> int:
 
 
 def log_factorial_gap(x: Array) -> Array:
-    """log x! less x log x − x, for x ≥ 0: ½ log 2πx and what Stirling's formula leaves; 0 for 0."""
+    """log x! − (x log x − x) for x ≥ 0: ½ log 2πx plus the remainder of Stirling's formula; 0 at x = 0."""
     positive = np.where(x > 0, x, 1.0)
     return np.where(x > 0, 0.5 * np.log(2.0 * np.pi * positive) + stirling(positive), 0.0)
 
 
 def fit_bernoulli(x: Array, weights: Weights = None) -> Fitted:
-    """p = mean of x; all 0 or all 1 give the limits 0 and 1 with a standard error of 0. I(p) = 1/(p(1 − p))."""
+    """Maximum-likelihood estimate of a Bernoulli distribution: p is the mean of x. I(p) = 1/(p(1 − p)).
+
+    If all values are 0, or all are 1, p is 0 or 1 with a standard error of 0.
+    """
     x, share, total = checked(x, weights, name="Bernoulli", low=0, high=1, whole=True)
     p, q = float(share @ x), float(share @ (1.0 - x))
     value = total * float(xlogy(p, p) + xlogy(q, q))
@@ -55,7 +62,9 @@ def fit_bernoulli(x: Array, weights: Weights = None) -> Fitted:
 
 
 def fit_binomial(x: Array, trials: int, weights: Weights = None) -> Fitted:
-    """p = mean of x ÷ trials; all 0 or all `trials` give the limits 0 and 1. I(p) = trials/(p(1 − p)).
+    """Maximum-likelihood estimate of a binomial distribution: p is the mean of x ÷ trials. I(p) = trials/(p(1 − p)).
+
+    If all values are 0, or all are `trials`, p is 0 or 1 with a standard error of 0.
 
     Raises:
         ConfigError: `trials` is not a whole number of at least 1.
@@ -73,7 +82,9 @@ def fit_binomial(x: Array, trials: int, weights: Weights = None) -> Fitted:
 
 
 def fit_categorical(x: Array, k: int, weights: Weights = None) -> Fitted:
-    """Shares of the categories 0 … k − 1; 0, with a standard error of 0, of one that never comes. Variance p(1 − p)/n of each.
+    """Maximum-likelihood estimate of a categorical distribution: the shares of the categories 0 … k − 1.
+
+    The variance of each share is p(1 − p)/n. A category that does not occur has share 0 with a standard error of 0.
 
     Raises:
         ConfigError: k is not a whole number of at least 1.
@@ -91,12 +102,13 @@ def _share_errors(p: Array, total: float) -> Array:
 
 
 def fit_multinomial(x: Array, weights: Weights = None) -> Fitted:
-    """Shares of all counts together; rows of one total each, whatever it is, so that the draws may differ.
+    """Maximum-likelihood estimate of a multinomial distribution: the shares of all counts together.
 
-    The log-likelihood leaves out the multinomial coefficients, which do not depend on the shares.
+    Each row of x holds the counts of one observation; the totals of the rows may differ. The log-likelihood leaves out the
+    multinomial coefficients, which do not depend on the shares.
 
     Raises:
-        FitError: counts that are all zero, or of which a row adds up to more than 2⁵³.
+        FitError: all counts are zero, or the counts of a row add up to more than 2⁵³.
     """
     x, share, total = checked(x, weights, name="Multinomial", low=0, whole=True, axes=2)
     if not (x <= _EXACT).all() or not (x.sum(axis=1) <= _EXACT).all():
@@ -112,7 +124,7 @@ def fit_multinomial(x: Array, weights: Weights = None) -> Fitted:
 
 
 def fit_poisson(x: Array, weights: Weights = None) -> Fitted:
-    """λ = mean of x; all zero gives the limit 0. I(λ) = 1/λ."""
+    """Maximum-likelihood estimate of a Poisson distribution: λ is the mean of x, 0 if all values are 0. I(λ) = 1/λ."""
     x, share, total = checked(x, weights, name="Poisson", low=0, whole=True)
     top = max(float(x.max()), 1.0)
     rate = float(share @ (x / top)) * top
@@ -121,13 +133,16 @@ def fit_poisson(x: Array, weights: Weights = None) -> Fitted:
 
 
 def fit_geometric(x: Array, weights: Weights = None) -> Fitted:
-    """p = 1/(1 + mean of x), x the failures before the first success; all zero gives the limit 1. I(p) = 1/(p²(1 − p))."""
+    """Maximum-likelihood estimate of a geometric distribution: p = 1/(1 + mean of x). I(p) = 1/(p²(1 − p)).
+
+    x counts the failures before the first success; p is 1 if all values are 0.
+    """
     x, share, total = checked(x, weights, name="Geometric", low=0, whole=True)
     top = max(float(x.max()), 1.0)
     mean = float(share @ (x / top)) * top
     p = 1.0 / (1.0 + mean)
     error = p * math.sqrt(mean * p) / math.sqrt(total)
-    # log(1 + 1/mean), of which the quotient overflows where the mean is next to 0
+    # log(1 + 1/mean), in a form that does not overflow for a mean close to 0
     odds = math.log1p(1.0 / mean) if mean > 1.0 else math.log1p(mean) - math.log(mean) if mean > 0.0 else 0.0
     value = -total * (math.log1p(mean) + mean * odds)
     return fitted("Geometric", Geometric, {"probs": p}, {"probs": error}, value)

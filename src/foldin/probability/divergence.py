@@ -1,6 +1,6 @@
 """Entropies and KL divergences of `torch.distributions`: in closed form where there is one, else by Monte Carlo.
 
-A divergence is infinite where p puts probability on what q says cannot be; that is told from the supports, without draws.
+A divergence is infinite where p has probability outside the support of q; this is decided from the supports, without draws.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ _MOST_VALUES = 10**6
 
 
 class Estimate(NamedTuple):
-    """A figure in nats, and its standard error: 0 when it is in closed form."""
+    """A value in nats and its standard error, which is 0 for a closed form."""
 
     value: Tensor
     standard_error: Tensor
@@ -34,14 +34,14 @@ def _exact(value: Tensor) -> Estimate:
 
 
 def _of_von_mises(p: td.VonMises, q: td.VonMises) -> Tensor:
-    """log I₀(κ_q)/I₀(κ_p) + A(κ_p) (κ_p − κ_q cos(μ_p − μ_q)), in differences that do not cancel at large κ."""
+    """KL of von Mises distributions, log I₀(κ_q)/I₀(κ_p) + A(κ_p) (κ_p − κ_q cos(μ_p − μ_q)), without cancellation at large κ."""
     a, b = p.concentration.double(), q.concentration.double()
     turn = torch.sin(0.5 * (p.loc.double() - q.loc.double())).square()
     return (b - a) * shortfall(a) + 2.0 * b * length(a) * turn + log_bessel(b) - log_bessel(a)
 
 
 def _of_negative_binomial(p: td.NegativeBinomial, q: td.NegativeBinomial) -> Tensor:
-    """r (log (1 − p)/(1 − q) + p/(1 − p) log p/q), for one r."""
+    """KL of negative binomials of the same r: r (log (1 − p)/(1 − q) + p/(1 − p) log p/q)."""
     if not bool(torch.as_tensor(p.total_count == q.total_count).all()):
         raise NotImplementedError
     log = torch.nn.functional.logsigmoid
@@ -49,12 +49,12 @@ def _of_negative_binomial(p: td.NegativeBinomial, q: td.NegativeBinomial) -> Ten
 
 
 def _of_multinomial(p: td.Multinomial, q: td.Multinomial) -> Tensor:
-    """n Σ p log p/q, for one n; of two numbers of draws neither can give what the other does."""
+    """KL of multinomials of the same n, n Σ p log p/q; ∞ for different n, whose supports are disjoint."""
     one = td.kl_divergence(td.Categorical(probs=p.probs), td.Categorical(probs=q.probs))
     return p.total_count * one if p.total_count == q.total_count else torch.full_like(one, torch.inf)
 
 
-# What PyTorch has no closed form of.
+# Closed forms that PyTorch lacks.
 _KL: Mapping[type, Callable[[Any, Any], Tensor]] = {
     td.VonMises: _of_von_mises,
     td.NegativeBinomial: _of_negative_binomial,
@@ -72,10 +72,10 @@ def _enough(draws: int) -> None:
 
 
 def entropy(q: td.Distribution, rng: np.random.Generator | None = None, *, draws: int = 10_000) -> Estimate:
-    """H(q) in nats; with `rng`, by Monte Carlo where there is no closed form.
+    """Entropy H(q) in nats; by Monte Carlo with `rng` where there is no closed form.
 
     Raises:
-        ConfigError: no closed form, and no generator; or fewer than 2 draws.
+        ConfigError: there is no closed form and no generator, or fewer than 2 draws.
     """
     _enough(draws)
     if isinstance(q, td.VonMises):
@@ -83,7 +83,7 @@ def entropy(q: td.Distribution, rng: np.random.Generator | None = None, *, draws
         return _exact(np.log(2.0 * np.pi) + log_bessel(kappa) + kappa * shortfall(kappa))
     try:
         return _exact(q.entropy())
-    except NotImplementedError:  # what PyTorch raises where it knows no closed form
+    except NotImplementedError:  # PyTorch has no closed form
         if rng is None:
             raise ConfigError(f"{type(q).__name__} has no entropy in closed form: pass a generator") from None
         return _mean(-q.log_prob(sample(q, draws, rng)))
@@ -96,12 +96,12 @@ def _closed(p: td.Distribution, q: td.Distribution) -> Tensor | None:
         if isinstance(p, td.Categorical) and p.param_shape[-1:] != getattr(q, "param_shape", ())[-1:]:
             return _sum(p, q)
         return td.kl_divergence(p, q)
-    except NotImplementedError:  # what PyTorch raises where it knows no closed form
+    except NotImplementedError:  # PyTorch has no closed form
         return _sum(p, q)
 
 
 def _sum(p: td.Distribution, q: td.Distribution) -> Tensor | None:
-    """Over the values of p, where it has few enough and both are numbers; else None."""
+    """KL(p ‖ q) in nats, summed over the values of p, for a categorical, Bernoulli or not too large binomial p; else None."""
     if isinstance(p, td.Categorical):
         most = p.probs.shape[-1] - 1
     elif isinstance(p, td.Bernoulli):
@@ -119,15 +119,15 @@ def _sum(p: td.Distribution, q: td.Distribution) -> Tensor | None:
 def kl(
     p: td.Distribution, q: td.Distribution, rng: np.random.Generator | None = None, *, draws: int = 10_000
 ) -> Estimate:
-    """KL(p ‖ q) in nats; with `rng`, by Monte Carlo where there is no closed form.
+    """KL(p ‖ q) in nats; by Monte Carlo with `rng` where there is no closed form.
 
-    It is ∞ where p has values that q has not (a Student t of a gamma, a Poisson of a binomial, a density of a mass function), and
-    where log q has no mean under p. Angles of a von Mises distribution lie in [−π, π].
+    It is ∞ where p has values outside the support of q (a Student t against a gamma, a Poisson against a binomial, a density
+    against a mass function), and where E_p[log q] = −∞. Angles of a von Mises distribution lie in [−π, π].
 
     Raises:
-        ConfigError: no closed form, and no generator; fewer than 2 draws; or draws of p that underflow to the edge of where its
-            density is.
-        ShapeError: values of different shapes, or batches that do not go together.
+        ConfigError: there is no closed form and no generator, fewer than 2 draws, or draws of p that underflow to the edge of
+            its support.
+        ShapeError: values of different shapes, or batch shapes that do not broadcast.
     """
     _enough(draws)
     pair = f"KL({type(p).__name__} ‖ {type(q).__name__})"
@@ -153,21 +153,21 @@ def kl(
     x = x.reshape(draws, *[1] * (len(batch) - len(p.batch_shape)), *p.batch_shape, *p.event_shape)
     x = x.expand(draws, *batch, *p.event_shape)
     found = _mean(_log_prob(p, x) - _log_prob(q, x))
-    infinite = infinite | torch.isposinf(found.value)  # a draw that q says cannot be
+    infinite = infinite | torch.isposinf(found.value)  # a draw has probability 0 under q
     return Estimate(torch.where(infinite, torch.inf, found.value), torch.where(infinite, 0.0, found.standard_error))
 
 
 def _log_prob(q: td.Distribution, x: Tensor) -> Tensor:
-    """log q(x), −∞ where x cannot be."""
+    """log q(x) in nats; −∞ for x outside the support of q."""
     support = q.support
     if support is None:
         return q.log_prob(x)
     good = support.check(x)
     if not bool(good.all()):
-        # A value that can be, in place of each that cannot: PyTorch checks all of them.
+        # PyTorch validates every value, so each one outside the support is replaced by one inside.
         shape = good.reshape(*good.shape, *[1] * len(q.event_shape))
         x = torch.where(shape, x, inside(q))
-    if isinstance(q, td.Bernoulli):  # PyTorch keeps a probability of 0 at 10⁻¹⁶
+    if isinstance(q, td.Bernoulli):  # PyTorch raises a probability of 0 to 10⁻¹⁶
         found = torch.where(x == 1, q.probs, 1.0 - q.probs).log()
     elif isinstance(q, td.Categorical):
         shares, at = torch.broadcast_tensors(q.probs, x.long().unsqueeze(-1))

@@ -1,4 +1,4 @@
-"""Draws of `torch.distributions` from NumPy's generator, which is passed in; PyTorch draws from its global one."""
+"""Draws from `torch.distributions` by a NumPy generator that is passed in; PyTorch itself would use its global generator."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -28,7 +28,7 @@ def _multivariate(q: Any, n: int, rng: np.random.Generator) -> Array:
 
 
 def _wishart(q: Any, n: int, rng: np.random.Generator) -> Array:
-    """Bartlett's decomposition."""
+    """n draws of a Wishart distribution by Bartlett's decomposition."""
     width = q.event_shape[-1]
     lower = np.tril(rng.standard_normal((n, *q.batch_shape, width, width)), -1)
     for i in range(width):
@@ -37,14 +37,14 @@ def _wishart(q: Any, n: int, rng: np.random.Generator) -> Array:
     return np.matmul(root, np.swapaxes(root, -1, -2))
 
 
-# Family → draws of n rows. `s` below is (n, *batch shape).
+# Family → n draws of shape (n, *batch shape, *event shape).
 _DRAW: Mapping[type, Callable[[Any, int, np.random.Generator], Array]] = {
     td.Bernoulli: lambda q, n, r: r.binomial(1, _array(q.probs), (n, *q.batch_shape)),
     td.Binomial: lambda q, n, r: r.binomial(_array(q.total_count).astype(int), _array(q.probs), (n, *q.batch_shape)),
     td.Categorical: _categories,
     td.Multinomial: lambda q, n, r: r.multinomial(q.total_count, _array(q.probs), (n, *q.batch_shape)),
     td.Poisson: lambda q, n, r: r.poisson(_array(q.rate), (n, *q.batch_shape)),
-    # torch counts successes of probability `probs` before `total_count` failures; NumPy has the two the other way round.
+    # PyTorch counts successes of probability `probs` before `total_count` failures; in NumPy the two are exchanged.
     td.NegativeBinomial: lambda q, n, r: r.negative_binomial(
         _array(q.total_count), 1.0 - _array(q.probs), (n, *q.batch_shape)
     ),
@@ -69,10 +69,10 @@ def _normalized(x: Array) -> Array:
 
 
 def sample(q: td.Distribution, n: int, rng: np.random.Generator) -> Tensor:
-    """n draws, float64: n × batch shape × event shape.
+    """n draws of a distribution, float64, of shape n × batch shape × event shape.
 
     Raises:
-        ConfigError: n is negative, a family that is not one of foldin's, or parameters that NumPy cannot draw with.
+        ConfigError: n is negative, the family is not supported, or NumPy cannot draw with the parameters.
     """
     if n < 0:
         raise ConfigError(f"n = {n}: the number of draws must not be negative")
@@ -90,6 +90,6 @@ def sample(q: td.Distribution, n: int, rng: np.random.Generator) -> Tensor:
         )
     try:
         drawn = _DRAW[type(q)](q, n, rng)
-    except ValueError as error:  # what NumPy raises on parameters beyond its integers
+    except ValueError as error:  # parameters beyond NumPy's integers
         raise ConfigError(f"{type(q).__name__}: no draws with these parameters: {error}") from None
     return torch.from_numpy(np.asarray(drawn, dtype=np.float64))

@@ -2,8 +2,8 @@
 
     p(x) = h(x) exp(η · T(x) − A(η)),   ∇A(η) = E[T(x)] = μ,   ∇²A(η) = Cov[T(x)]
 
-μ → η is where η · μ − A(η) is largest: the maximum-likelihood estimate of data whose statistics average to μ. A family is written
-down by T, h, A and its own parameters (`families.py`); everything here is the same for all of them.
+The map μ → η maximizes η · μ − A(η): it is the maximum-likelihood estimate for data whose statistics average to μ. A family is
+defined by T, h, A and its usual parameters (`families.py`); everything here is common to all families.
 
 Source: wainwright2008, sections 3.1 to 3.6.
 """
@@ -23,22 +23,23 @@ __all__ = ["ExponentialFamily"]
 
 _HALVINGS = 60
 _STEPS = 200
-_SINGULAR = 1e-11  # eigenvalue of the correlation of statistics that one of them follows from the others
+_SINGULAR = 1e-11  # eigenvalue of the correlations of the statistics, below which one statistic follows from the others
 
 
 @dataclass(frozen=True)
 class ExponentialFamily:
-    """A family, of `torch.distributions`.
+    """An exponential family of `torch.distributions`.
 
     Args:
-        kind: the class of its distributions.
-        statistics: x → T(x), a row an observation; the last axis counts the statistics.
+        kind: class of its distributions.
+        statistics: x → T(x), with a row for each observation; the last axis indexes the statistics.
         log_base: x → log h(x).
-        log_partition: η → A(η), in nats; not finite where η is outside.
-        natural: the distribution → η, batch shape × statistics.
-        from_natural: η → the distribution.
-        start: an η to look for others from.
-        closed: μ → η where it is in closed form, or a root of one number; not finite, or outside, where no η has this mean.
+        log_partition: η → A(η), in nats; not finite where η is outside the natural parameter space.
+        natural: distribution → η, of shape batch shape × statistics.
+        from_natural: η → distribution.
+        start: number of statistics → an η at which the search for others begins.
+        closed: μ → η, if there is a closed form or the root of a function of one number; not finite, or outside the natural
+            parameter space, where no η has this mean.
     """
 
     kind: type[td.Distribution]
@@ -55,22 +56,24 @@ class ExponentialFamily:
         return self.log_base(x) + (eta * self.statistics(x)).sum(-1) - self.log_partition(eta)
 
     def mean(self, eta: Float64[Tensor, "... k"]) -> Float64[Tensor, "... k"]:
-        """μ = ∇A(η)."""
+        """Mean statistics, μ = ∇A(η)."""
         with torch.enable_grad():
             eta = eta.detach().requires_grad_()
             (gradient,) = torch.autograd.grad(self.log_partition(eta).sum(), eta)
         return gradient
 
     def information(self, eta: Float64[Tensor, " k"]) -> Float64[Tensor, "k k"]:
-        """∇²A(η): the covariance of T(x), and the Fisher information of one observation about η."""
+        """∇²A(η): the covariance of T(x), which is the Fisher information of one observation about η."""
         found: Tensor = torch.autograd.functional.hessian(self.log_partition, eta.detach())
         return found
 
     def from_mean(self, mu: Float64[Tensor, " k"], *, tolerance: float = 1e-10) -> Float64[Tensor, " k"]:
-        """η with ∇A(η) = μ: as the family says, or by Newton steps on the concave η · μ − A(η), halved until it rises.
+        """Natural parameters η with ∇A(η) = μ, by the family's `closed` if it has one, else by Newton's method.
+
+        The steps maximize the concave function η · μ − A(η), and each is halved until the function does not fall.
 
         Raises:
-            FitError: no η has this mean: it lies on the edge of what T(x) can average to, or outside.
+            FitError: no η has this mean, which lies on the boundary of the possible means of T(x), or outside.
         """
         if self.closed is not None:
             eta = self.closed(mu)
@@ -79,16 +82,16 @@ class ExponentialFamily:
             raise self._no_parameters(mu)
         eta = self.start(len(mu)).to(torch.float64)
         value = float(eta @ mu - self.log_partition(eta))
-        # Statistics that follow from the others (half of a symmetric matrix) have no information of their own.
+        # Statistics that follow from the others (half of a symmetric matrix) add no information.
         rank = int((_correlation(self.information(eta))[1] > _SINGULAR).sum())
         for _ in range(_STEPS):
             slope = mu - self.mean(eta)
             scale, values, vectors = _correlation(self.information(eta))
             kept = slice(len(eta) - rank, None)
             if not torch.isfinite(values).all() or values[kept][0] < _SINGULAR:
-                break  # on the way to the edge, where there is nothing left to be known
+                break  # close to the boundary, where the information vanishes
             step = scale * (vectors[:, kept] @ ((vectors[:, kept].t() @ (scale * slope)) / values[kept]))
-            rise = float(slope @ step)  # twice what a step of a quadratic function gains
+            rise = float(slope @ step)  # twice the gain of the step if the function is quadratic
             if rise < tolerance * max(1.0, abs(value)):
                 return eta + step
             for _ in range(_HALVINGS):
@@ -113,7 +116,7 @@ class ExponentialFamily:
 def _correlation(
     information: Float64[Tensor, "k k"],
 ) -> tuple[Float64[Tensor, " k"], Float64[Tensor, " k"], Float64[Tensor, "k k"]]:
-    """(1/√ of the diagonal, eigenvalues and eigenvectors of what is then a matrix of correlations), smallest first."""
+    """(1/√diagonal, eigenvalues and eigenvectors, smallest first, of the correlation matrix that this scaling gives)."""
     scale = information.diagonal().clamp(min=1e-300).rsqrt()
     if not torch.isfinite(information).all():
         return scale, torch.full_like(scale, torch.nan), information

@@ -1,7 +1,7 @@
 """The exponential families among `torch.distributions`, each by its statistics, base measure and log-partition function.
 
-Families with a number that is not estimated (trials of a binomial, failures of a negative binomial) are left out, as are Laplace
-and Student t, which are none. A categorical value is a one-hot row.
+Families with a parameter that is not estimated (trials of a binomial, failures of a negative binomial) are left out, as are
+Laplace and Student t, which are not exponential families. A categorical value is a one-hot vector.
 
 Source: nielsen2009.
 """
@@ -282,10 +282,10 @@ FAMILIES: Mapping[type[td.Distribution], ExponentialFamily] = {
 
 
 def family_of(q: td.Distribution) -> ExponentialFamily:
-    """The family that a distribution is of.
+    """The exponential family of a distribution.
 
     Raises:
-        ConfigError: it is not one of an exponential family that foldin knows.
+        ConfigError: the distribution is not of a family in `FAMILIES`.
     """
     if type(q) not in FAMILIES:
         known = ", ".join(kind.__name__ for kind in FAMILIES)

@@ -1,4 +1,4 @@
-"""What a fit returns, and the checks that every fit shares."""
+"""The result of a maximum-likelihood fit, and the checks that all fits share."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -24,10 +24,10 @@ class Fitted(Displayed):
     """A maximum-likelihood estimate.
 
     Args:
-        distribution: at the estimate, float64.
-        standard_errors: of each parameter by its name in `torch.distributions`, from the information of the data: the
-            curvature of their log-likelihood at its maximum.
-        log_likelihood: weighted sum of log p(x), in nats. It is worked out without PyTorch's densities, which lose digits
+        distribution: distribution with the estimated parameters, float64.
+        standard_errors: standard error of each parameter, by its name in `torch.distributions`, from the information of the
+            data: the curvature of the log-likelihood at its maximum.
+        log_likelihood: weighted sum of log p(x), in nats. It is computed without PyTorch's densities, which lose digits
             where parameters are very large or very small.
     """
 
@@ -52,8 +52,8 @@ class Values(NamedTuple):
 
     Args:
         x: the observations.
-        p: their weights, divided by the sum.
-        total: the sum of weights.
+        p: weights of the observations, normalized to sum to 1.
+        total: sum of the weights.
     """
 
     x: Float64[Array, "n ..."]
@@ -84,17 +84,17 @@ def checked(
     whole: bool = False,
     axes: int = 1,
 ) -> Values:
-    """The observations of positive weight, with their shares of the weight.
+    """The observations of positive weight and their normalized weights, checked.
 
     Args:
-        low, high: the support; `open_ends` leaves its ends out.
+        low, high: ends of the support, which `open_ends` excludes.
         whole: whether values must be whole numbers.
-        axes: of the array, observations first.
+        axes: number of axes of the array, the first of which indexes the observations.
 
     Raises:
-        ShapeError: another number of axes, no values, or weights of another number.
-        FitError: values that are no numbers, a value outside the support (says which and where), a weight that is negative
-            or not finite, weights that are all zero, or that add up to more than a float holds.
+        ShapeError: another number of axes, no values, or another number of weights than of values.
+        FitError: values that are not numbers, a value outside the support (the message says which and where), a weight that is
+            negative or not finite, weights that are all zero, or weights whose sum overflows.
     """
     x = _numbers(x, name, "values")
     if x.ndim != axes or x.size == 0:
@@ -133,27 +133,27 @@ def checked(
 
 
 def refuse_equal(x: Float64[Array, "n ..."], name: str, edge: str) -> None:
-    """Checks that the values are not all one value, where the likelihood has no maximum.
+    """Check that not all values are equal, since the likelihood then has no maximum.
 
     Args:
         x: values of positive weight.
-        name: of the family.
-        edge: what the parameters go to.
+        name: name of the family.
+        edge: limit of the parameters, in words.
 
     Raises:
-        FitError: they are; says what the parameters go to.
+        FitError: all values are equal; the message names the limit.
     """
     if (x == x[0]).all():
         raise FitError(f"{name}: all values are equal: the likelihood has no maximum, it grows without bound as {edge}")
 
 
 class Scaled(NamedTuple):
-    """x = origin + d · 2^exponent, with |d| at most 1, so that squares neither overflow nor vanish.
+    """Values x = origin + d · 2^exponent with |d| at most 1, so that squares neither overflow nor underflow.
 
     Args:
         d: deviations.
-        origin: of each column, or of all where x has one axis.
-        exponent: of each column, or of all.
+        origin: origin of each column, or of all values if x has one axis.
+        exponent: exponent of each column, or of all values.
     """
 
     d: Float64[Array, "n ..."]
@@ -161,17 +161,17 @@ class Scaled(NamedTuple):
     exponent: Shaped[Array, "..."] | np.integer
 
     def back(self, d: float | Array) -> Array:
-        """A place, in units of x."""
+        """The value of x at a deviation d."""
         halved = (self.exponent > _LARGE).astype(np.int64)  # so that no term overflows where their sum does not
         return np.asarray(np.ldexp(np.ldexp(self.origin, -halved) + np.ldexp(d, self.exponent - halved), halved))
 
     def log_unit(self) -> Array:
-        """Logarithm of the unit of d."""
+        """Logarithm of the unit of d, 2^exponent."""
         return np.asarray(self.exponent * math.log(2.0))
 
 
 def scaled(x: Float64[Array, "n ..."]) -> Scaled:
-    """Each column less its median value, in units of a power of two: both exact where values are near to each other."""
+    """Each column minus its median, in units of a power of two; both operations are exact for values close to each other."""
     origin = np.sort(x, axis=0)[len(x) // 2]
     halved = (np.frexp(np.abs(x).max(axis=0))[1] > _LARGE).astype(np.int64)
     d = np.ldexp(x, -halved) - np.ldexp(origin, -halved)
@@ -180,7 +180,7 @@ def scaled(x: Float64[Array, "n ..."]) -> Scaled:
 
 
 def number(value: float | Array) -> Float64[Tensor, "..."]:
-    """A float64 tensor."""
+    """The value as a float64 tensor."""
     return torch.as_tensor(value, dtype=torch.float64)
 
 
@@ -191,10 +191,10 @@ def fitted(
     errors: Mapping[str, float | Array],
     log_likelihood: float,
 ) -> Fitted:
-    """The result.
+    """The fit of a distribution of class `kind` with the given parameters.
 
     Raises:
-        FitError: a parameter that a float does not hold.
+        FitError: a parameter that overflows, or a positive parameter that underflows to 0.
     """
     tensors = {key: number(value) for key, value in parameters.items()}
     for key, value in tensors.items():

@@ -1,6 +1,6 @@
-"""Maximum likelihood of positive numbers: exponential, gamma and inverse gamma.
+"""Maximum-likelihood estimation for positive numbers: exponential, gamma and inverse gamma distributions.
 
-Standard errors are 1/√(w I(θ)) with w the sum of weights and I the Fisher information of one observation.
+Standard errors are 1/√(w I(θ)), with w the sum of the weights and I the Fisher information of one observation.
 """
 
 import math
@@ -21,12 +21,12 @@ _LOG_2_PI = math.log(2.0 * math.pi)
 
 
 class Spread(NamedTuple):
-    """Of positive values about their mean.
+    """Mean and spread of positive values.
 
     Args:
-        mean: the arithmetic mean, near enough for a float.
-        log_mean: its logarithm.
-        gap: log of the mean less the mean of the logs, at least 0.
+        mean: arithmetic mean.
+        log_mean: logarithm of the mean.
+        gap: logarithm of the mean minus the mean of the logarithms, at least 0.
     """
 
     mean: float
@@ -35,13 +35,13 @@ class Spread(NamedTuple):
 
 
 def spread_of(p: Array, ratio: Array, logs: Array, about: float) -> Spread:
-    """Mean and gap of values, without cancellation.
+    """Mean and spread of values, computed without cancellation.
 
     Args:
-        p: shares of the weight.
+        p: normalized weights of the values.
         ratio: value ÷ about − 1.
         logs: log(value ÷ about).
-        about: near the mean.
+        about: a number close to the mean.
     """
     shift = float(p @ ratio)
     d = (ratio - shift) / (1.0 + shift)
@@ -56,10 +56,10 @@ def _mean(x: Float64[Array, " n"], p: Float64[Array, " n"]) -> float:
 
 
 def fit_exponential(x: Array, weights: Weights = None) -> Fitted:
-    """1 / mean. I(λ) = 1/λ².
+    """Maximum-likelihood estimate of an exponential distribution: the rate λ is 1 / mean. I(λ) = 1/λ².
 
     Raises:
-        FitError: values that are all zero: the rate → ∞.
+        FitError: all values are zero: the rate → ∞.
     """
     x, p, total = checked(x, weights, name="Exponential", low=0)
     if float(x.max()) == 0.0:
@@ -67,18 +67,18 @@ def fit_exponential(x: Array, weights: Weights = None) -> Fitted:
             "Exponential: all values are zero: the likelihood has no maximum, it grows without bound as the rate goes to ∞"
         )
     mean = _mean(x, p)
-    rate = 1.0 / mean  # infinite where it is beyond what a float holds
+    rate = 1.0 / mean  # infinite where it overflows
     value = -total * (1.0 + math.log(mean))
     return fitted("Exponential", Exponential, {"rate": rate}, {"rate": rate / math.sqrt(total)}, value)
 
 
 def shape_of(gap: float) -> float | None:
-    """a with log a − ψ(a) = gap, which lies between 1/(2 gap) and 1/gap; None where a float does not hold it."""
+    """Shape a that solves log a − ψ(a) = gap, between 1/(2 gap) and 1/gap; None if no float is the solution."""
     return crossing(lambda a: float(digamma_gap(a)) - gap, 0.75 / gap) if gap > 1e-300 else None
 
 
 def _parts(spread: Spread, total: float, name: str) -> tuple[float, float, float]:
-    """(shape, relative standard error of the rate, mean log-likelihood of a value whose mean is 1 but for its mean log)."""
+    """(shape, relative standard error of the rate, mean log-likelihood in nats of values scaled to a mean of 1)."""
     shape = shape_of(spread.gap)
     if shape is None:
         raise FitError(f"{name}: the values differ by so little that their concentration is beyond what a float holds")
@@ -87,10 +87,12 @@ def _parts(spread: Spread, total: float, name: str) -> tuple[float, float, float
 
 
 def fit_gamma(x: Array, weights: Weights = None) -> Fitted:
-    """Shape a where log a − ψ(a) = log x̄ − mean log x; rate a/x̄. Source: minka2002.
+    """Maximum-likelihood estimate of a gamma distribution.
+
+    The shape a solves log a − ψ(a) = log x̄ − mean log x; the rate is a/x̄. Source: minka2002.
 
     Raises:
-        FitError: values that are all equal: the concentration → ∞.
+        FitError: all values are equal: the concentration → ∞.
     """
     x, p, total = checked(x, weights, name="Gamma", low=0, open_ends=True)
     refuse_equal(x, "Gamma", "the concentration goes to ∞ and the variance to 0")
@@ -104,16 +106,16 @@ def fit_gamma(x: Array, weights: Weights = None) -> Fitted:
 
 
 def fit_inverse_gamma(x: Array, weights: Weights = None) -> Fitted:
-    """A gamma fit of 1/x.
+    """Maximum-likelihood estimate of an inverse gamma distribution, by the gamma fit of 1/x.
 
     Raises:
-        FitError: values that are all equal: the concentration → ∞.
+        FitError: all values are equal: the concentration → ∞.
     """
     x, p, total = checked(x, weights, name="Inverse gamma", low=0, open_ends=True)
     refuse_equal(x, "Inverse gamma", "the concentration goes to ∞ and the variance to 0")
     least = float(x.min())
     about = least / float(p @ (least / x))  # the harmonic mean
-    # Of y = 1/x, in units of 1 ÷ the harmonic mean: its mean is 1 but for rounding.
+    # The spread of y = 1/x in units of 1 ÷ harmonic mean, in which the mean of y is 1 up to rounding.
     spread = spread_of(p, (about - x) / x, -log_ratio(x, about), 1.0)
     shape, error, value = _parts(spread, total, "Inverse gamma")
     scale = shape / spread.mean * about

@@ -1,6 +1,7 @@
-"""Maximum likelihood of the families with a location and a scale, in closed form.
+"""Maximum-likelihood estimation for families with a location and a scale, in closed form.
 
-Values are first counted from one of them in units of their spread, so that neither their size nor their distance from 0 matters.
+Values are first measured from one of them, in units of their spread, so that neither their size nor their distance from 0 costs
+precision.
 """
 
 import math
@@ -19,10 +20,12 @@ _LOG_2_PI = math.log(2.0 * math.pi)
 
 
 def fit_normal(x: Array, weights: Weights = None) -> Fitted:
-    """Mean and √(mean square deviation). I(μ) = 1/σ², I(σ) = 2/σ².
+    """Maximum-likelihood estimate of a normal distribution: μ is the mean, and σ = √(mean square deviation).
+
+    The Fisher information is I(μ) = 1/σ² and I(σ) = 2/σ².
 
     Raises:
-        FitError: values that are all equal: σ → 0.
+        FitError: all values are equal: σ → 0.
     """
     x, p, total = checked(x, weights, name="Normal")
     refuse_equal(x, "Normal", "the variance goes to 0")
@@ -36,10 +39,10 @@ def fit_normal(x: Array, weights: Weights = None) -> Fitted:
 
 
 def fit_log_normal(x: Array, weights: Weights = None) -> Fitted:
-    """A normal fit of log x.
+    """Maximum-likelihood estimate of a log-normal distribution: the normal fit of log x.
 
     Raises:
-        FitError: values that are all equal: the scale goes to 0.
+        FitError: all values are equal: the scale goes to 0.
     """
     x, p, total = checked(x, weights, name="Log-normal", low=0, open_ends=True)
     refuse_equal(x, "Log-normal", "the scale goes to 0")
@@ -54,10 +57,12 @@ def fit_log_normal(x: Array, weights: Weights = None) -> Fitted:
 
 
 def fit_laplace(x: Array, weights: Weights = None) -> Fitted:
-    """Weighted median and mean absolute deviation from it. I(μ) = I(b) = 1/b².
+    """Maximum-likelihood estimate of a Laplace distribution: μ is the weighted median, and b the mean absolute deviation from it.
+
+    The Fisher information is I(μ) = I(b) = 1/b².
 
     Raises:
-        FitError: values that are all equal: the scale goes to 0.
+        FitError: all values are equal: the scale goes to 0.
     """
     x, p, total = checked(x, weights, name="Laplace")
     refuse_equal(x, "Laplace", "the scale goes to 0")
@@ -76,14 +81,15 @@ def fit_laplace(x: Array, weights: Weights = None) -> Fitted:
 
 
 def fit_multivariate_normal(x: Float64[Array, "n k"] | Array, weights: Weights = None) -> Fitted:
-    """Mean and covariance of points. The standard error of an entry of the covariance is √((Σ_ij² + Σ_ii Σ_jj)/n).
+    """Maximum-likelihood estimate of a multivariate normal distribution: the mean and the covariance of the points.
 
-    The covariance is held by its Cholesky factor, from the QR decomposition of the points: columns of scales that differ by
-    hundreds of orders of magnitude, or nearly collinear ones, are no difficulty.
+    The standard error of an entry of the covariance is √((Σ_ij² + Σ_ii Σ_jj)/n). The covariance is represented by its Cholesky
+    factor, from the QR decomposition of the points, so that columns whose scales differ by hundreds of orders of magnitude, and
+    nearly collinear columns, are handled.
 
     Raises:
-        FitError: points that lie in fewer dimensions, a column that is constant among them: the determinant of the
-            covariance → 0.
+        FitError: the points lie in fewer dimensions than they have columns, for example because a column is constant: the
+            determinant of the covariance → 0.
     """
     x, p, total = checked(x, weights, name="Multivariate normal", axes=2)
     width = x.shape[1]

@@ -1,4 +1,4 @@
-"""Maximum likelihood of the negative binomial.
+"""Maximum-likelihood estimation for the negative binomial distribution.
 
 Source: anscombe1950; simonsen1976 (one maximum, and when it is at a finite r).
 """
@@ -19,10 +19,11 @@ __all__ = ["fit_negative_binomial"]
 
 
 def fit_negative_binomial(x: Array, weights: Weights = None) -> Fitted:
-    """r where the slope of the profile likelihood is 0; p = m/(m + r) with m the mean of x, the probability of what is counted.
+    """Maximum-likelihood estimate of a negative binomial distribution.
 
-    The maximum is at a finite r when the variance exceeds the mean; else the limit is a Poisson distribution. Standard errors
-    from the observed information.
+    r is where the slope of the profile likelihood is 0. p = m/(m + r), with m the mean of x, is the probability of the events
+    that are counted. The maximum is at a finite r if the variance exceeds the mean; otherwise the limit is a Poisson
+    distribution. Standard errors are from the observed information.
 
     Raises:
         FitError: the variance of the values does not exceed their mean: r → ∞.
@@ -49,7 +50,8 @@ def fit_negative_binomial(x: Array, weights: Weights = None) -> Fitted:
     if r is None or r > 1e15 * mean:
         raise FitError(limit)
     p = mean / (mean + r)
-    # Minus the second derivative of the profile in r; p has variance p²(1 − p)/x̄ given r, and dp/dr = −p(1 − p)/r along it.
+    # Minus the second derivative of the profile likelihood in r. Given r, the variance of p is p²(1 − p)/x̄; along the profile,
+    # dp/dr = −p(1 − p)/r.
     d = (counts - mean) / (r + mean)
     bend = float(weight @ (trigamma_fall(r, counts) - d * d / (1.0 + d) / (r + mean)))
     spread = 1.0 / math.sqrt(bend * total) if bend > 0.0 else math.inf

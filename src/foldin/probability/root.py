@@ -1,4 +1,4 @@
-"""Where a falling function of one positive number is zero: what is left of every estimate that has no closed form."""
+"""The zero of a decreasing function of one positive number, to which every estimate without a closed form is reduced."""
 
 import math
 from collections.abc import Callable
@@ -7,15 +7,15 @@ from scipy.optimize import brentq
 
 __all__ = ["crossing"]
 
-_FARTHEST = 700.0  # of log x: e⁷⁰⁰ is near the largest float
+_FARTHEST = 700.0  # largest |log x|: e⁷⁰⁰ is close to the largest float
 
 
 def crossing(score: Callable[[float], float], start: float) -> float | None:
-    """x > 0 at which the score falls through 0, by bracketing on log x; None when floats hold no such x.
+    """The x > 0 at which a decreasing score crosses 0, by bracketing log x; None if no float is such an x.
 
     Args:
-        score: of x: positive below the zero, negative above.
-        start: a first guess.
+        score: function of x, positive below the zero and negative above.
+        start: first guess of x.
     """
 
     def at(u: float) -> float:

@@ -1,8 +1,8 @@
-"""Maximum likelihood of shares: beta and Dirichlet.
+"""Maximum-likelihood estimation for shares: beta and Dirichlet distributions.
 
-At the maximum ψ(a_k) = ψ(s) + mean log x_k with s = Σ a_k, which is solved for one number, s: each s gives every a_k, and their
-sum has to be s again. With m_k the mean share and a_k = s m_k exp(ε_k) the sum is right where Σ m_k (exp(ε_k) − 1) = 0, and
-nothing in it cancels, however large s is.
+At the maximum ψ(a_k) = ψ(s) + mean log x_k with s = Σ a_k. This is solved for the single number s: each s gives every a_k, and
+their sum must again be s. With m_k the mean share and a_k = s m_k exp(ε_k), the sum is right where Σ m_k (exp(ε_k) − 1) = 0, in
+which nothing cancels, however large s is.
 
 Source: minka2000, eqs. 6–13.
 """
@@ -26,7 +26,7 @@ _STEPS = 60
 
 
 def _tilts(s: float, mean: Array, gap: Array) -> Array:
-    """ε_k with a_k = s m_k exp(ε_k) and ψ(a_k) = ψ(s) + log m_k − gap_k, by Newton steps on a concave function."""
+    """The ε_k for which a_k = s m_k exp(ε_k) and ψ(a_k) = ψ(s) + log m_k − gap_k, by Newton's method on a concave function."""
     least = np.log(s) + np.log(mean)
     aim = float(digamma_gap(s)) + gap
     target = least - aim  # ψ(a_k)
@@ -41,13 +41,16 @@ def _tilts(s: float, mean: Array, gap: Array) -> Array:
         a = np.exp(np.minimum(least + tilt, 700.0))
         step = (tilt - digamma_gap(a) + aim) / (1.0 + trigamma_gap(a))
         tilt = tilt - step
-        if (np.abs(step) <= 1e-9 * np.abs(tilt)).all():  # the next would be of the order of its square
+        if (np.abs(step) <= 1e-9 * np.abs(tilt)).all():  # the next step would be of the order of its square
             break
     return tilt
 
 
 def _shares(mean: Array, gap: Array, start: float, total: float, name: str) -> tuple[Array, Array, float]:
-    """(a, standard errors, mean log-likelihood) from the mean shares and, of each, log of the mean less the mean of the logs."""
+    """(concentrations a, standard errors, mean log-likelihood in nats) from the mean shares and their gaps.
+
+    The gap of a share is the logarithm of its mean minus the mean of its logarithms.
+    """
 
     def excess_sum(s: float) -> float:
         return float(mean @ np.expm1(_tilts(s, mean, gap)))
@@ -57,7 +60,7 @@ def _shares(mean: Array, gap: Array, start: float, total: float, name: str) -> t
         raise FitError(f"{name}: the values differ by so little that their concentration is beyond what a float holds")
     tilt = _tilts(s, mean, gap)
     a = s * mean * np.exp(tilt)
-    # 1/ψ'(a) = a − t/ψ' with t = a ψ' − 1: of Σ 1/ψ'(a_k) − 1/ψ'(s) only the second terms are left.
+    # 1/ψ'(a) = a − t/ψ' with t = a ψ' − 1: in Σ 1/ψ'(a_k) − 1/ψ'(s) the first terms cancel, and only the second are left.
     t, whole = trigamma_gap(a), float(trigamma_gap(s))
     inverse = a / (1.0 + t)
     left = float((inverse * t).sum() - s / (1.0 + whole) * whole)
@@ -68,14 +71,14 @@ def _shares(mean: Array, gap: Array, start: float, total: float, name: str) -> t
 
 
 def fit_beta(x: Array, weights: Weights = None) -> Fitted:
-    """Both parameters of shares in (0, 1): a Dirichlet of two.
+    """Maximum-likelihood estimate of a beta distribution from values in (0, 1): a Dirichlet distribution of two shares.
 
     Raises:
-        FitError: values that are all equal: both concentrations → ∞.
+        FitError: all values are equal: both concentrations → ∞.
     """
     x, p, total = checked(x, weights, name="Beta", low=0, high=1, open_ends=True)
     refuse_equal(x, "Beta", "the concentrations go to ∞ and the variance to 0")
-    # From the nearer end, in differences of which no digit is lost.
+    # Measured from the nearer end, in differences that lose no digits.
     turned = float(p @ x) > 0.5
     y, other = (1.0 - x, x) if turned else (x, 1.0 - x)
     mean, rest = float(p @ y), float(p @ other)
@@ -97,16 +100,18 @@ def fit_beta(x: Array, weights: Weights = None) -> Fitted:
 
 
 def _strength(p: Array, x: Array, mean: Array) -> float:
-    """Σ a_k by the method of moments."""
+    """Estimate of Σ a_k by the method of moments."""
     variance = float((p @ (x - mean) ** 2).sum())
     return max(float((mean * (1.0 - mean)).sum()) / max(variance, 1e-300) - 1.0, 1e-2)
 
 
 def fit_dirichlet(x: Float64[Array, "n k"] | Array, weights: Weights = None) -> Fitted:
-    """All parameters of rows that sum to 1; a row whose sum is within 10⁻⁶ of 1 is divided by it.
+    """Maximum-likelihood estimate of a Dirichlet distribution from rows of shares that sum to 1.
+
+    A row whose sum is within 10⁻⁶ of 1 is divided by its sum.
 
     Raises:
-        FitError: a row that does not sum to 1, a share of 0, or rows that are all equal: the concentrations → ∞.
+        FitError: a row does not sum to 1, a share is 0, or all rows are equal: the concentrations → ∞.
     """
     x, p, total = checked(x, weights, name="Dirichlet", low=0, high=1, axes=2)
     if (x == 0.0).any():

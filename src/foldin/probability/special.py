@@ -1,6 +1,7 @@
-"""Small differences of large terms, by series: what is left of lgamma, digamma and trigamma when their leading terms cancel.
+"""Series for small differences of large terms: lgamma, digamma and trigamma without their leading terms.
 
-A gamma of shape 10⁸ is told from one of 2·10⁸ by log a − ψ(a), whose two terms agree in eight of their sixteen digits.
+Gamma distributions of shapes 10⁸ and 2·10⁸, for example, differ in log a − ψ(a), whose two terms agree in nine of their sixteen
+digits.
 
 Source: abramowitz1964, 6.1.40, 6.3.18 and 6.4.11.
 """
@@ -22,7 +23,7 @@ __all__ = [
     "trigamma_gap",
 ]
 
-_FAR = 10.0  # from here on the series have all digits
+_FAR = 10.0  # from here on the series are accurate to double precision
 _ORDERS = 2.0 * np.arange(1, 13)
 _BERNOULLI = bernoulli(24)[2::2]
 _NEAR = 0.3
@@ -54,7 +55,7 @@ def deviance(x: Array, mean: float | Array) -> Array:
 
 
 def log_ratio(x: Array, to: float | Array) -> Array:
-    """log(x / to), exact where the two are near."""
+    """log(x / to), accurate where the two are close to each other."""
     near = (x > 0.5 * to) & (x < 2.0 * to)
     d = np.where(near, (np.where(near, x, to) - to) / to, 0.0)
     return np.where(near, np.log1p(d), np.log(x) - np.log(to))
@@ -100,7 +101,7 @@ def trigamma_fall(a: float | Array, h: float | Array) -> Array:
 
 
 def stirling(a: float | Array) -> Array:
-    """log Γ(a) less Stirling's formula, (a − ½) log a − a + ½ log 2π, for a > 0."""
+    """log Γ(a) minus Stirling's formula, (a − ½) log a − a + ½ log 2π, for a > 0."""
     a = np.asarray(a, dtype=np.float64)
     far = a >= _FAR
     series = _sum(_BERNOULLI / (_ORDERS * (_ORDERS - 1.0)), a, _ORDERS - 1.0)

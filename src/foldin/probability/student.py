@@ -1,10 +1,10 @@
-"""Maximum likelihood of Student's t.
+"""Maximum-likelihood estimation for Student's t distribution.
 
-With η = 1/ν the normal distribution is at η = 0, and all of it is smooth there. For each η location and scale follow by EM; the
-slope of the likelihood in η along them is searched for the places where it falls through 0, and each of them is made exact by
-Newton steps in all three.
+In terms of η = 1/ν the normal distribution is at η = 0, where the likelihood is smooth. For each η, EM gives the location and the
+scale. The slope of the likelihood in η along them is searched for the points at which it falls through 0, and each of these is
+refined by Newton steps in all three parameters.
 
-The likelihood has no greatest value: on k equal values among n it grows without bound as the scale goes to 0, for all
+The likelihood has no global maximum: with k equal values among n it grows without bound as the scale goes to 0, for all
 ν < k/(n − k). The estimate is the highest local maximum with ν above that.
 
 Source: liu1995, section 2 (EM); kent1994, section 4 (its faster scale); fernandez1999 (equal values).
@@ -23,16 +23,16 @@ from foldin.tensors import Array, Float64
 
 __all__ = ["fit_student_t"]
 
-# Degrees of freedom at which the slope is looked at, from a normal distribution's down.
+# Degrees of freedom at which the slope is evaluated, from almost normal tails to heavy ones.
 _GRID = (1e9, 1e7, 1e6, 1e5, 1e4, 1e3, 200.0, 60.0, 30.0, 16.0, 10.0, 6.0, 4.0, 2.8, 2.0, 1.4)
 _HEAVY = (1.0, 0.7, 0.45, 0.3, 0.2, 0.1, 0.05, 0.02)
-_SETTLED = 1e-8  # enough to tell the slope's sign; Newton steps do the rest
-_GONE = 1e-145  # of the spread of all values: squares of what is smaller are beyond a float
+_SETTLED = 1e-8  # relative change at which EM stops: enough for the sign of the slope, before Newton steps
+_GONE = 1e-145  # scale, relative to the spread of all values, below which squares underflow
 _HALF_LOG_2_PI = 0.5 * math.log(2.0 * math.pi)
 
 
 class _Point(NamedTuple):
-    """Location and scale at a η, with the slope of the mean log-likelihood in η and its value in nats."""
+    """Location and scale at one η, with the slope in η and the value of the mean log-likelihood, in nats."""
 
     eta: float
     loc: float
@@ -44,12 +44,12 @@ class _Point(NamedTuple):
 def _derivatives(
     x: Float64[Array, " n"], p: Float64[Array, " n"], eta: float, loc: float, scale: float
 ) -> tuple[float, Float64[Array, " 3"], Float64[Array, "3 3"]]:
-    """(mean log-likelihood, its gradient, its Hessian) in (location ÷ scale, log scale, η)."""
+    """(mean log-likelihood in nats, its gradient, its Hessian) with respect to (location ÷ scale, log scale, η)."""
     z = (x - loc) / scale
     z2 = z * z
     y = eta * z2
     u = 1.0 + y
-    # log(1 + y) − y/(1 + y), in differences where y is small.
+    # log(1 + y) − y/(1 + y), without cancellation where y is small.
     fall = np.where(y < 1.0, excess(np.where(y < 1.0, -y / u, 0.0)), np.log1p(y) - y / u)
     c, c1, c2 = half_step(eta)
     value = c - _HALF_LOG_2_PI - math.log(scale) - 0.5 * (1.0 + eta) / eta * float(p @ np.log1p(y))
@@ -71,13 +71,13 @@ def _derivatives(
 
 
 def _at(x: Array, p: Array, eta: float, loc: float, scale: float) -> _Point | None:
-    """Location and scale for a given η, by EM from the ones given; None where the scale goes to 0."""
+    """Location and scale at a given η, by EM from the given start; None if the scale goes to 0."""
     for _ in range(3000):
         z2 = ((x - loc) / scale) ** 2
         pull = p * (1.0 + eta) / (1.0 + eta * z2)
         mass = float(pull.sum())
         new = float(pull @ x) / mass
-        # Divided by the sum of pulls instead of 1: the same fixed point, in fewer steps.
+        # Dividing by the sum of the weights `pull` instead of 1 gives the same fixed point in fewer steps.
         wide = math.sqrt(float(pull @ (x - new) ** 2) / mass)
         if wide < _GONE:
             return None
@@ -90,7 +90,7 @@ def _at(x: Array, p: Array, eta: float, loc: float, scale: float) -> _Point | No
 
 
 def _between(x: Array, p: Array, low: _Point, high: _Point) -> _Point:
-    """Where the slope falls through 0 between two η: bisection of their logarithm, then Newton steps in all three."""
+    """The point between two η at which the slope falls through 0: bisection of log η, then Newton steps in all parameters."""
     for _ in range(40):
         if high.eta < 1.02 * low.eta:
             break
@@ -112,7 +112,7 @@ def _between(x: Array, p: Array, low: _Point, high: _Point) -> _Point:
 
 
 def _local_maxima(x: Array, p: Array, tie: float, normal: _Point) -> tuple[list[_Point], bool]:
-    """(places with a slope of 0 that falls, whether the slope still rises at the smallest degrees of freedom)."""
+    """(local maxima of the likelihood, whether its slope in η is still positive at the smallest degrees of freedom)."""
     least = tie / (1.0 - tie)
     grid = [nu for nu in _GRID + _HEAVY if nu > 1.2 * least]
     if len(grid) < len(_GRID + _HEAVY):
@@ -124,9 +124,7 @@ def _local_maxima(x: Array, p: Array, tie: float, normal: _Point) -> tuple[list[
             break
         if last.slope > 0.0 >= point.slope:
             low = last
-            if (
-                low.eta == 0.0
-            ):  # the slope is right next to the normal distribution's, which has no η to take the root of
+            if low.eta == 0.0:  # bisection of log η needs a start above 0, next to the normal distribution
                 low = _at(x, p, 1e-14, last.loc, last.scale) or last
             found.append(_between(x, p, low, point))
         last = point
@@ -134,11 +132,13 @@ def _local_maxima(x: Array, p: Array, tie: float, normal: _Point) -> tuple[list[
 
 
 def fit_student_t(x: Array, weights: Weights = None) -> Fitted:
-    """Location, scale and degrees of freedom ν; standard errors from the observed information.
+    """Maximum-likelihood estimate of Student's t: location, scale and degrees of freedom ν.
+
+    Standard errors are from the observed information.
 
     Raises:
-        FitError: values that are all equal; or with lighter tails than a normal's, for which ν → ∞; or of which so many are
-            equal that the likelihood has no local maximum and the scale → 0.
+        FitError: all values are equal, their tails are no heavier than those of a normal distribution (ν → ∞), or so many of
+            them are equal that the likelihood has no local maximum and the scale → 0.
     """
     x, p, total = checked(x, weights, name="Student t")
     refuse_equal(x, "Student t", "the scale goes to 0")

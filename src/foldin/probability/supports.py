@@ -1,4 +1,4 @@
-"""Where distributions put their probability, and whether one does where another does not."""
+"""Supports of distributions: whether one has values outside that of another, and whether a log-density has no finite mean."""
 
 import math
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ __all__ = ["heavier_tail", "inside", "on_edge", "outside"]
 
 
 class _Range(NamedTuple):
-    """Numbers from low to high; whole ones only, or all."""
+    """Numbers from low to high: only whole numbers, or all."""
 
     low: float | Tensor
     high: float | Tensor
@@ -22,7 +22,7 @@ class _Range(NamedTuple):
 
 
 def _range(q: Any) -> _Range | None:
-    """Where q can be, when that is a range of numbers; None for vectors, matrices, and supports that are not known."""
+    """The support of q if it is a range of numbers; None for vectors, matrices, and unknown supports."""
     if isinstance(q, td.VonMises):
         return _Range(-math.pi, math.pi, False)
     support = q.support
@@ -43,7 +43,7 @@ def _empty(p: Any, q: Any) -> Bool[Tensor, "..."]:
 
 
 def outside(p: Any, q: Any) -> Bool[Tensor, "..."]:
-    """Whether p has values, of positive probability, that q has not; False where it is not known."""
+    """Whether p has values of positive probability outside the support of q; False where this is unknown."""
     own, other = _range(p), _range(q)
     if own is None or other is None:
         mixed = _discrete(p) is not None and _discrete(q) is not None and _discrete(p) != _discrete(q)
@@ -60,7 +60,7 @@ def _discrete(q: Any) -> bool | None:
 
 
 def _degenerate(p: Any) -> Bool[Tensor, "..."]:
-    """Whether a count is always 0 or a trial always succeeds, so that less of the range is taken up than it seems."""
+    """Whether p uses only part of its nominal range, for example because a count is always 0 or a trial always succeeds."""
     if isinstance(p, td.Poisson):
         return p.rate == 0.0
     if isinstance(p, td.Bernoulli | td.Binomial):
@@ -75,7 +75,7 @@ def _degenerate(p: Any) -> Bool[Tensor, "..."]:
 
 
 def inside(q: Any) -> Tensor:
-    """A number that q can be."""
+    """A value inside the support of q."""
     own = _range(q)
     if own is None:
         return torch.as_tensor(q.mean)
@@ -101,13 +101,13 @@ _NO_MEAN: Mapping[tuple[type, type], Any] = {
 
 
 def heavier_tail(p: Any, q: Any) -> Bool[Tensor, "..."]:
-    """Whether log q has the mean −∞ under p, whose tail is too heavy for it."""
+    """Whether E_p[log q] = −∞ because the tail of p is too heavy."""
     rule = _NO_MEAN.get((type(p), type(q)))
     return _empty(p, q) if rule is None else _empty(p, q) | rule(p)
 
 
 def on_edge(p: Any, x: Tensor) -> bool:
-    """Whether draws of a density have been rounded to an end of where it is."""
+    """Whether any draw of a density has been rounded to an end of its support."""
     own = _range(p)
     if own is None or own.whole or isinstance(p, td.VonMises | td.Uniform):
         return False

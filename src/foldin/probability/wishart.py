@@ -1,4 +1,4 @@
-"""Maximum likelihood of positive definite matrices: Wishart."""
+"""Maximum-likelihood estimation for positive definite matrices: the Wishart distribution."""
 
 import math
 import warnings
@@ -19,14 +19,18 @@ _LOG_2_PI = math.log(2.0 * math.pi)
 
 
 def _standardized(x: Float64[Array, "n k k"]) -> tuple[Float64[Array, "n k k"], Array]:
-    """(matrices with each coordinate in units of 2^exponent, the exponents): diagonals of at most 1."""
+    """(matrices with each coordinate in units of 2^exponent, so that diagonals are at most 1; the exponents)."""
     largest = np.diagonal(x, axis1=1, axis2=2).max(axis=0)
     exponent = (np.frexp(largest)[1] + 1) // 2
     return np.ldexp(x, -(exponent[:, None] + exponent)), exponent
 
 
 def _refuse_others(x: Float64[Array, "n k k"]) -> None:
-    """Raises: FitError: a matrix that is not symmetric and positive definite."""
+    """Check that every matrix is symmetric and positive definite.
+
+    Raises:
+        FitError: a matrix is not; the message says which.
+    """
     diagonal = np.diagonal(x, axis1=1, axis2=2)
     good = np.asarray((diagonal > 0).all(axis=1))
     roots = np.sqrt(np.where(good[:, None], diagonal, 1.0))
@@ -38,15 +42,17 @@ def _refuse_others(x: Float64[Array, "n k k"]) -> None:
 
 
 def fit_wishart(x: Float64[Array, "n k k"] | Array, weights: Weights = None) -> Fitted:
-    """Scale matrix S̄/ν; ν where Σ_j log(ν/2) − ψ((ν − j)/2) = log |S̄| − mean log |X|. The standard error is that of ν.
+    """Maximum-likelihood estimate of a Wishart distribution, with the standard error of ν.
+
+    The scale matrix is S̄/ν, with S̄ the mean of the matrices; ν solves Σ_j [log(ν/2) − ψ((ν − j)/2)] = log |S̄| − mean log |X|.
 
     Args:
         x: positive definite matrices.
-        weights: of each.
+        weights: weight of each matrix.
 
     Raises:
-        ShapeError: matrices that are not square.
-        FitError: a matrix that is not symmetric and positive definite, or matrices that are all equal: ν → ∞.
+        ShapeError: the matrices are not square.
+        FitError: a matrix is not symmetric and positive definite, or all matrices are equal: ν → ∞.
     """
     x, p, total = checked(x, weights, name="Wishart", axes=3)
     width = x.shape[1]
@@ -56,7 +62,7 @@ def fit_wishart(x: Float64[Array, "n k k"] | Array, weights: Weights = None) -> 
     own, exponent = _standardized(x)
     average = np.einsum("n,nij->ij", p, own)
     lower = np.linalg.cholesky(average)
-    # Of L⁻¹ X L⁻ᵀ − 1, whose average is 0: what is left of each log-determinant is a sum of small terms.
+    # Eigenvalues of L⁻¹ X L⁻ᵀ − 1, whose average is 0, so that each log-determinant is a sum of small terms.
     inner = np.linalg.solve(lower, np.swapaxes(np.linalg.solve(lower, own - average), 1, 2))
     values = np.linalg.eigvalsh(0.5 * (inner + np.swapaxes(inner, 1, 2)))
     near = np.abs(values).max(axis=1) < 0.5
@@ -86,7 +92,7 @@ def fit_wishart(x: Float64[Array, "n k k"] | Array, weights: Weights = None) -> 
     value += float((terms - 0.5 * free * excess(steps / free)).sum())
     factor = np.ldexp(lower / math.sqrt(nu), exponent[:, None])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that PyTorch's own draws may be singular where ν < k
+        warnings.simplefilter("ignore")  # PyTorch warns that its draws may be singular where ν < k
         return fitted(
             "Wishart", Wishart, {"df": nu, "scale_tril": factor}, {"df": 1.0 / math.sqrt(total * bend)}, total * value
         )

@@ -22,17 +22,17 @@ from foldin.tensors import Array, Float64, Int64
 
 __all__ = ["Approximate", "recall_against"]
 
-_MOST_FETCHED = 2048  # of FAISS' own limits on the number of neighbors, the smallest
-# Sizes of which FAISS ends the process instead of raising an error.
+_MOST_FETCHED = 2048  # the smallest of FAISS' limits on the number of neighbors
+# Sizes at which FAISS ends the process instead of raising an error.
 _ENDLESS = re.compile(r"[A-Za-z]0+(?!\d)|HNSW0*1(?!\d)")
-_USERS = 4096  # searched for at once
+_USERS = 4096  # users to search for at once
 
 
 class Approximate:
-    """The k best items that an index over the items of one model finds; scores only rank.
+    """The k best items that an index over the items of one model finds, with scores that only rank.
 
-    More than k are fetched, so that k are left without those that may not be listed. For users for whom that is more than an
-    index is good for (a long history, a short `allow`), and for those with no history, every item is scored.
+    More than k items are fetched, so that k remain without those that may not be listed. For users for whom that would be too
+    many for an index (because of a long history or a short `allow`), and for users without a history, every item is scored.
 
     Args:
         model: the model to rank, with the capability `DotProduct`; no other model can be ranked.
@@ -73,12 +73,16 @@ class Approximate:
                 raise ConfigError(f"index {factory!r} has no setting of effort") from error
 
     def check(self, model: Recommender[Any]) -> None:
-        """It ranks the model whose items it holds."""
+        """Check that the model is the one that the index was built from.
+
+        Raises:
+            ConfigError: it is another model.
+        """
         if model is not self.model:
             raise ConfigError("an index can only rank the model that it was built from")
 
     def block(self, model: Recommender[Any], k: int) -> int:
-        """Users to search for at once."""
+        """Number of users to search for at once."""
         return _USERS
 
     def rank(
@@ -86,7 +90,7 @@ class Approximate:
     ) -> RankedLists:
         """The lists of a block of users."""
         fetched = k + eligible.hidden()
-        # By powers of two: how much is fetched for one user does not depend on who else is asked for.
+        # In powers of two, for few searches; what is fetched for one user does not depend on the other users.
         fetched = np.minimum(2 ** np.ceil(np.log2(fetched)).astype(np.int64), max(model.n_items, k))
         told = histories.lengths > 0
         fallback = capability(model, PopularStart)
@@ -108,7 +112,7 @@ class Approximate:
     def _search(
         self, histories: Histories, eligible: Eligibility, k: int, count: int
     ) -> tuple[Int64[Array, "users k"], Float64[Array, "users k"]]:
-        """(items, scores) of the best k of so many neighbors that may be listed."""
+        """(items, scores) of the k best items that may be listed, among the `count` nearest neighbors of each user."""
         queries = self._searched.queries(histories)
         asked = torch.cat((queries, queries.new_ones(len(histories), 1)), dim=1).float().cpu().numpy()
         try:

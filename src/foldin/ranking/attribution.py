@@ -17,7 +17,7 @@ __all__ = ["Attribution", "attributions"]
 
 @dataclass(frozen=True)
 class Attribution:
-    """Effects of events on a listed item: (position in the history, change of the item by the event), strongest first.
+    """Effects of events on a listed item, each as (position in the history, effect of the event), strongest first.
 
     Args:
         raised_by: the events that raised it.
@@ -36,10 +36,11 @@ def attributions(
     times: Sequence[int] | None = None,
     most: int = 3,
 ) -> list[Attribution]:
-    """For each listed item the events of the history that raised it most, and those that lowered it most.
+    """For each listed item, the events of the history that raised it most, and those that lowered it most.
 
-    The change is that of the item's log-probability, in nats (of its score, without a density), when the event is there against
-    when it is not, all others staying: leave-one-out over the fold-in, all in one batch. Events without effect are left out.
+    The effect of an event is the difference in the item's log-probability, in nats, between the whole history and the history
+    without the event: leave-one-out over the fold-in, in batches. For a model without a density it is the difference in the
+    item's score. Events without effect are left out.
 
     Args:
         history: item indices, oldest first.

@@ -1,4 +1,4 @@
-"""Lists by beam search over the items' tokens: for catalogs that are too large to be scored whole."""
+"""Lists by beam search over the items' tokens, for catalogs that are too large to score every item."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from foldin.ranking.lists import RankedLists
 
 __all__ = ["Beam"]
 
-_ENTRIES = 1 << 23  # of all paths and items of a block of users
+_ENTRIES = 1 << 23  # most entries (branches of all paths, and items) of a block of users
 
 
 @dataclass(frozen=True)
 class Beam:
-    """A beam search, at least k paths wide, for users with a history; without one every item is scored.
+    """Beam search with at least k paths for users with a history; for users without one, every item is scored.
 
-    What may not be listed is kept out inside the search. A beam may miss an item of a list; the probability of each that it
-    finds is exact.
+    Items that may not be listed are excluded within the search. A beam may miss items of the exact list; the probability of
+    each item that it finds is exact.
 
     Args:
         width: minimum number of paths kept at each level.
@@ -42,7 +42,11 @@ class Beam:
             raise ConfigError(f"a beam has at least one path, not {self.width}")
 
     def check(self, model: Recommender[Any]) -> None:
-        """It needs items with tokens."""
+        """Check that the model has item tokens and no temperature.
+
+        Raises:
+            ConfigError: it has no item tokens, or it has a temperature.
+        """
         self._tokens(model)
         if model.temperature is not None:
             raise ConfigError(
@@ -57,7 +61,7 @@ class Beam:
         return min(max(self.width, k), model.n_items)
 
     def block(self, model: Recommender[Any], k: int) -> int:
-        """Users to search for at once."""
+        """Number of users to search for at once."""
         entries = self._paths(model, k) * self._tokens(model).branching() + model.n_items
         return int(min(1024, max(1, _ENTRIES // entries)))
 

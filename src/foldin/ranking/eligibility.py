@@ -70,14 +70,14 @@ class Eligibility:
         return self.users
 
     def rows(self, start: int, stop: int) -> "Eligibility":
-        """Of the users from `start` to `stop`."""
+        """The eligibility of the users from `start` to `stop`."""
         stop = min(stop, self.users)
         seen = None if self.seen is None else self.seen.rows(start, stop)
         own = {at - start: mask for at, mask in self.own.items() if start <= at < stop}
         return Eligibility(stop - start, self.n_items, seen, self.barred, own)
 
     def select(self, chosen: Int64[Array, " chosen"]) -> "Eligibility":
-        """Of the users at these places, in this order."""
+        """The eligibility of the users at the given positions, in that order."""
         seen = None if self.seen is None else self.seen.select(chosen)
         own = {place: self.own[int(at)] for place, at in enumerate(chosen) if int(at) in self.own}
         return Eligibility(len(chosen), self.n_items, seen, self.barred, own)
@@ -105,14 +105,14 @@ class Eligibility:
         return found
 
     def pairs(self) -> tuple[Int64[Array, " pairs"], Int64[Array, " pairs"]]:
-        """(users, items), each pair once: what may not be listed for single users beside `barred`."""
+        """(users, items) of the pairs that may not be listed in addition to `barred`, each pair once."""
         keys = [] if self.seen is None else [self.seen.users() * self.n_items + self.seen.items]
         keys += [user * self.n_items + np.flatnonzero(mask) for user, mask in self.own.items()]
         found = np.unique(np.concatenate(keys)) if keys else np.empty(0, np.int64)
         return found // self.n_items, found % self.n_items
 
     def hidden(self) -> Int64[Array, " users"]:
-        """How many items may not be listed for each user, or more: an item that is hidden twice is counted twice."""
+        """Upper bound on the number of items that may not be listed for each user: an item excluded twice counts twice."""
         total = np.zeros(self.users, np.int64) if self.seen is None else self.seen.lengths.astype(np.int64)
         total = total + (0 if self.barred is None else int(self.barred.sum()))
         for user, mask in self.own.items():
@@ -127,7 +127,7 @@ def barred_items(
     deny: Indices | None = None,
     where: Bool[Array, " items"] | None = None,
 ) -> Bool[Array, " items"]:
-    """Which items `allow`, `deny` and `where` keep out of lists.
+    """Whether `allow`, `deny` or `where` excludes each item from all lists.
 
     Raises:
         ShapeError: they are neither indices of items nor masks of them.

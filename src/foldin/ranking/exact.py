@@ -32,7 +32,7 @@ def scores(model: Recommender[Any], histories: Histories) -> Float[Tensor, "user
 
 @torch.no_grad()
 def masked_logits(model: Recommender[Any], histories: Histories, eligible: Eligibility) -> Float[Tensor, "users items"]:
-    """Scores up to a constant a user, −∞ for what may not be listed; the memory may be used again by the next call."""
+    """Scores up to a constant for each user, −∞ for items that may not be listed; the next call may reuse the memory."""
     logits = model.logits(histories, reuse=True)
     eligible.hide(logits)
     return logits
@@ -45,10 +45,10 @@ class Exact:
     random: ClassVar[bool] = False
 
     def check(self, model: Recommender[Any]) -> None:
-        """Every model can be ranked so."""
+        """Accept every model."""
 
     def block(self, model: Recommender[Any], k: int) -> int:
-        """Users to score at once."""
+        """Number of users to score at once."""
         return model.block()
 
     def rank(
@@ -58,13 +58,13 @@ class Exact:
         return self.order(model, masked_logits(model, histories, eligible), k)
 
     def order(self, model: Recommender[Any], logits: Float[Tensor, "users items"], k: int) -> RankedLists:
-        """The lists of scores, −∞ for what may not be listed."""
+        """The lists of the k best of the given scores, which are −∞ for items that may not be listed."""
         return self.order_and_total(model, logits, k)[0]
 
     def order_and_total(
         self, model: Recommender[Any], logits: Float[Tensor, "users items"], k: int
     ) -> tuple[RankedLists, Float[Tensor, "users 1"] | None]:
-        """(lists, log Σ exp of each user's scores); the second None for a model without a density."""
+        """(lists, log Σ exp of each user's scores); the second is None for a model without a density."""
         top, items = top_k(logits, k)
         total = log_total(logits, top[:, :1], items[:, :1]) if model.has_likelihood else None
         values = (top if total is None else top - total).masked_fill(items < 0, -torch.inf)

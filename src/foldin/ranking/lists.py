@@ -1,4 +1,4 @@
-"""Lists with scores, and what a ranker knows beside them."""
+"""Ranked lists with scores, propensities, and the spread of the posterior."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -19,17 +19,17 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Spread:
-    """How sure a posterior is of each entry of a list. Empty places hold 0.
+    """Uncertainty of the posterior about each entry of a list. Empty places hold 0.
 
     Args:
         mean: posterior mean of the item's probability.
         sd: posterior standard deviation of that probability.
         low, high: ends of its credible interval.
-        in_top_k: P(the item is among the k best) over draws from the posterior: X / n of n independent draws that list it X
-            times, an unbiased estimate. 0 where no draw lists it: then it is small against 1 / n, not impossible.
-        in_top_k_se: standard error of that: the posterior standard deviation of a share of which X of n were seen,
+        in_top_k: P(the item is among the k best) over draws from the posterior, estimated without bias as X / n if X of n
+            independent draws list the item. 0 if no draw lists it, which is then unlikely but not impossible.
+        in_top_k_se: standard error of `in_top_k`: the posterior standard deviation of a share of which X of n were seen,
             √(p̃ (1 − p̃) / (n + 3)) with p̃ = (X + 1) / (n + 2), which is above 0 at X = 0 and X = n too.
-        draws: n.
+        draws: number of draws, n.
     """
 
     mean: Float[Array, "users k"]
@@ -45,21 +45,21 @@ class Spread:
 class RankedLists(Displayed):
     """Lists of recommendations, best first.
 
-    Their length, k here, is what was asked for, or the number of items of the catalog where that is less.
+    Their length k is the requested one, or the number of items of the catalog if that is less.
 
     Args:
-        items: item indices; −1 where a list is shorter.
-        scores: where `normalized`, log p(next item | history, the item is one that may be listed), in nats; else scores that only
-            rank. −∞ in the empty places.
+        items: item indices; −1 in the empty places of a shorter list.
+        scores: if `normalized`, log p(next item | history, the item is one that may be listed), in nats; else scores that only
+            rank. −∞ in empty places.
         normalized: whether scores are log-probabilities.
-        propensity: of each entry, where the list was drawn. Of `Gumbel` it is exact, and conditional: P(drawn at its place, given
-            those above it); their product is the probability of the list. Of `PosteriorSample` it is estimated, and marginal:
-            P(somewhere in the list), whatever else is. The two are not to be mixed.
+        propensity: propensity of each entry, if the list was drawn at random. From `Gumbel` it is exact and conditional: P(drawn
+            at its place, given those above it); their product is the probability of the list. From `PosteriorSample` it is
+            estimated and marginal: P(anywhere in the list), whatever else is listed. The two must not be mixed.
         propensity_se: standard error of an estimated propensity.
-        inverse_propensity: the weight of the entry in inverse propensity scoring. Of an estimated propensity, X of n draws, it is
+        inverse_propensity: weight of the entry in inverse propensity scoring. For a propensity estimated as X of n draws, it is
             (n + 1) / (X + 1), finite where n / X is not; its mean is (1 − (1 − p)^{n+1}) / p, which falls short of 1 / p by the
-            share (1 − p)^{n+1}: by 0.7 % at p = .005 and n = 1,000, by 60 % at n = 100. More draws are the remedy.
-        spread: of the posterior, where it was asked for.
+            share (1 − p)^{n+1}: by 0.7 % at p = .005 and n = 1,000, by 60 % at n = 100. More draws reduce the shortfall.
+        spread: spread of the posterior, if requested.
     """
 
     items: Int[Array, "users k"]
@@ -87,18 +87,18 @@ class RankedLists(Displayed):
         )
 
     def row(self, user: int, k: int | None = None) -> "RankedLists":
-        """The list of one user without its empty places, or its first k."""
+        """The list of one user without its empty places; only its first k entries if k is given."""
         kept = np.flatnonzero(self.items[user] >= 0)[:k]
         return _mapped(self, lambda values: values[user : user + 1, kept])
 
     def frame(self, catalog: Catalog, users: pl.Series) -> pl.DataFrame:
-        """A row for each entry: user, rank, external id and title of the item, probability or score, and what else is known.
+        """A table with a row for each entry: user, rank, external id and title of the item, probability or score, and `columns`.
 
         Args:
             users: external ids, one for each list.
 
         Raises:
-            ShapeError: not an id for each list.
+            ShapeError: another number of ids than of lists.
         """
         if len(users) != len(self):
             raise ShapeError(f"{len(users):,} ids for {len(self):,} lists")
@@ -120,7 +120,7 @@ class RankedLists(Displayed):
         )
 
     def columns(self) -> dict[str, Float[Array, "users k"]]:
-        """What is known of each entry beside its score, by name."""
+        """Spread and propensities of each entry, as far as the lists have them, by name."""
         found: dict[str, Float[Array, "users k"]] = {}
         if self.spread is not None:
             found |= {name: getattr(self.spread, name) for name in ("sd", "low", "high", "in_top_k", "in_top_k_se")}
@@ -132,7 +132,7 @@ class RankedLists(Displayed):
 
 
 def _mapped(lists: RankedLists, change: Any) -> RankedLists:
-    """The same change made to every array."""
+    """The lists with the same change made to every array."""
 
     def changed(one: Any) -> dict[str, Any]:
         values = {field.name: getattr(one, field.name) for field in fields(one)}
@@ -143,7 +143,7 @@ def _mapped(lists: RankedLists, change: Any) -> RankedLists:
 
 
 def concatenated(parts: Sequence[RankedLists]) -> RankedLists:
-    """The lists of several blocks of users, which one ranker made, one after the other."""
+    """The lists of consecutive blocks of users, from one ranker, concatenated."""
     first = parts[0]
     if len(parts) == 1:
         return first

@@ -1,8 +1,7 @@
-"""Lists that say how sure the posterior is of each entry, and lists drawn from it (Thompson sampling).
+"""Lists with the posterior's uncertainty about each entry, and lists drawn from the posterior (Thompson sampling).
 
-What is drawn for a user depends on the seed and on the user's key alone (`models/streams.py`): not on who else is asked for, nor
-on how users are cut into blocks. The list that is shown and the draws that its propensities are counted over come from streams
-of their own.
+The draws for a user depend only on the seed and on the user's key (`models/streams.py`), and not on the other users or on how
+users are divided into blocks. The list that is shown and the draws for its propensities come from separate random streams.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +24,7 @@ from foldin.tensors import Bool, Float, Tensor
 __all__ = ["PosteriorSample", "WithSpread"]
 
 _DRAWS = 100
-_SHARES = 1 << 25  # probabilities of all draws that are kept at once
+_SHARES = 1 << 25  # most probabilities, over all draws, that are kept at once
 
 
 def _sampler(model: Recommender[Any], what: str) -> PosteriorSampler:
@@ -44,20 +43,20 @@ def _block(model: Recommender[Any], draws: int, k: int) -> int:
 def drawn_logits(
     model: Recommender[Any], histories: Histories, own: Streams, barred: Bool[Tensor, "users items"]
 ) -> Iterator[Float[Tensor, "users items"]]:
-    """Draws of the logits under the model's temperature, −∞ for what may not be listed."""
+    """Draws of the logits under the model's temperature, −∞ for items that may not be listed."""
     for logits in _sampler(model, "a draw from the posterior").drawn_logits(histories, own):
         yield model.tempered(logits, histories).masked_fill_(barred, -torch.inf)
 
 
 @dataclass(frozen=True)
 class WithSpread:
-    """The lists of a ranker, and how sure the posterior is of each entry: what would change if the unknown were drawn anew.
+    """The lists of a ranker, with the posterior's uncertainty about each entry.
 
     Args:
-        of: the ranker whose lists these are.
-        draws: from the posterior, for each user; 100 when None.
-        level: share of the draws inside the credible interval, half of the rest on either side.
-        seed: of the draws.
+        of: ranker of the lists.
+        draws: number of draws from the posterior for each user; 100 if None.
+        level: share of the draws inside the credible interval, with half of the rest on either side.
+        seed: seed of the draws.
 
     Raises:
         ShapeError: fewer than two draws, or a level outside (0, 1).
@@ -74,12 +73,16 @@ class WithSpread:
         _check_draws(self.draws, self.level)
 
     def check(self, model: Recommender[Any]) -> None:
-        """It needs a posterior."""
+        """Check that the model has a posterior, and that `of` can rank it.
+
+        Raises:
+            ConfigError: the model lacks what is needed.
+        """
         _sampler(model, "a spread")
         self.of.check(model)
 
     def block(self, model: Recommender[Any], k: int) -> int:
-        """Users whose draws are kept at once."""
+        """Number of users whose draws are kept at once."""
         return min(self.of.block(model, k), _block(model, self.draws or _DRAWS, k))
 
     def rank(
@@ -97,7 +100,7 @@ class WithSpread:
         lists: RankedLists,
         keys: Sequence[int],
     ) -> RankedLists:
-        """Lists that are there already, with the spread of their entries."""
+        """The given lists, with the spread of their entries."""
         draws, shape = self.draws or _DRAWS, lists.items.shape
         barred = eligible.mask(model.device)
         chosen = torch.from_numpy(np.maximum(lists.items, 0)).to(model.device)
@@ -107,7 +110,7 @@ class WithSpread:
             total = torch.logsumexp(logits, dim=1, keepdim=True)
             shares[draw] = (logits.gather(1, chosen) - total).exp().cpu().numpy()
             items = top_k(logits, shape[1])[1]
-            # Adds: an empty place must not undo the listing of item 0.
+            # Adds instead of writing, since an empty place, clamped to item 0, must not clear the mark of item 0.
             listed = torch.zeros_like(logits).scatter_add_(1, items.clamp(min=0), (items >= 0).to(logits.dtype))
             hits += listed.gather(1, chosen).cpu().numpy()
         smooth = (hits + 1.0) / (draws + 2.0)
@@ -134,9 +137,9 @@ class PosteriorSample:
     Source: chapelle2011.
 
     Args:
-        seed: with it and a user's key the list is the same in any batch.
-        draws: independent of the one that is shown, over which the spread and the propensities are counted; the model's
-            `propensity_draws` when None, since a propensity needs more of them than a spread.
+        seed: seed of the draws; a user's list depends on it and on the user's key, and is the same in any batch.
+        draws: number of draws for the spread and the propensities, independent of the one that is shown; the model's
+            `propensity_draws` if None, since a propensity needs more draws than a spread.
         level: share of the draws inside the credible interval.
 
     Raises:
@@ -153,7 +156,11 @@ class PosteriorSample:
         _check_draws(self.draws, self.level)
 
     def check(self, model: Recommender[Any]) -> None:
-        """It needs a posterior."""
+        """Check that the model has a posterior.
+
+        Raises:
+            ConfigError: it has none.
+        """
         _sampler(model, "a draw from the posterior")
 
     def _spread(self, model: Recommender[Any]) -> WithSpread:
@@ -161,7 +168,7 @@ class PosteriorSample:
         return WithSpread(draws=draws, level=self.level, seed=self.seed)
 
     def block(self, model: Recommender[Any], k: int) -> int:
-        """Users whose draws are kept at once."""
+        """Number of users whose draws are kept at once."""
         return self._spread(model).block(model, k)
 
     def rank(

@@ -18,7 +18,7 @@ __all__ = ["Ranker", "rank"]
 
 @runtime_checkable
 class Ranker(Protocol):
-    """Turns a model's scores into lists of what is eligible.
+    """Protocol of a ranker, which turns a model's scores into lists of eligible items.
 
     Args:
         random: whether lists are drawn at random, by the keys of the users.
@@ -34,7 +34,7 @@ class Ranker(Protocol):
         """
 
     def block(self, model: Recommender[Any], k: int) -> int:
-        """Users to rank at once, so that memory is bounded."""
+        """Number of users to rank at once, which bounds the memory."""
 
     def rank(
         self, model: Recommender[Any], histories: Histories, eligible: Eligibility, k: int, keys: Sequence[int]
@@ -43,7 +43,7 @@ class Ranker(Protocol):
 
         Args:
             k: at most the size of the catalog.
-            keys: keys of the users for random draws; None for rankers without any.
+            keys: keys of the users for random draws; empty for rankers without random draws.
         """
 
 
@@ -57,16 +57,16 @@ def rank(
     eligible: Eligibility | None = None,
     keys: Sequence[int] | None = None,
 ) -> RankedLists:
-    """A list for each user. It depends on the user's history, the eligible items and the ranker, and not on the other users.
+    """A list for each user, which depends on the user's history, the eligible items and the ranker, and not on other users.
 
     Args:
         histories: the users' histories, oldest first, of any length. A user about whose history the model has learned nothing
             is given the most popular items (see `PopularStart`), or the model's list for an empty history.
         k: length of the lists; a k beyond the catalog is the catalog's size.
-        ranker: `Exact` when None.
+        ranker: ranker of the lists; `Exact` if None.
         eligible: items that may be listed for each user; all items that they have not taken if None.
-        keys: of the users, by `user_key`, for what is drawn at random; those of their histories when None, so that equal
-            histories are given equal lists.
+        keys: keys of the users for random draws, from `user_key`; keys of their histories if None, so that equal histories are
+            given equal lists.
 
     Raises:
         ShapeError: histories over another catalog, a k that is not a whole number of at least 1, or an eligibility or keys of

@@ -1,4 +1,4 @@
-"""Items similar to one."""
+"""Items that are similar to a given item."""
 
 from typing import Any
 
@@ -16,8 +16,8 @@ __all__ = ["similar_items"]
 def similar_items(model: Recommender[Any], item: int, k: int) -> tuple[list[int], list[float] | None]:
     """(indices of the k most similar items, their similarities).
 
-    The similarity is the cosine of the model's item vectors. A model without vectors has none: its list is that of a history
-    of this one item.
+    The similarity is the cosine of the model's item vectors. For a model without item vectors the similarities are None, and the
+    list is that for a history of this item alone.
     """
     vectored = capability(model, DotProduct)
     if vectored is None:

@@ -1,4 +1,4 @@
-"""Lists drawn item by item from the model's own distribution, flattened or sharpened by a temperature."""
+"""Lists drawn item by item from the model's distribution, flattened or sharpened by a temperature."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,24 +17,24 @@ from foldin.tensors import Float, Tensor
 
 __all__ = ["Gumbel"]
 
-_MOST = 700.0  # nats: beyond, exp overflows
-_LEAST = 1e-100  # what log p may be divided by
+_MOST = 700.0  # nats, beyond which exp overflows
+_LEAST = 1e-100  # smallest temperature by which log p may be divided
 
 
 @dataclass(frozen=True)
 class Gumbel:
-    """k items drawn one after the other without replacement, p ∝ p(item)^{1/T}: the k largest of log p / T + Gumbel noise.
+    """k items drawn without replacement in proportion to p(item)^{1/T}: the k largest of log p / T + Gumbel noise.
 
-    The propensity of each is exact: its probability given those above it.
+    The propensity of each item is exact: its probability given the items above it.
 
     Source: kool2019, section 2.
 
     Args:
         temperature: T, at least 1e-100.
-        seed: with it and a user's key the list is the same in any batch.
+        seed: seed of the draws; a user's list depends on it and on the user's key, and is the same in any batch.
 
     Raises:
-        ConfigError: a temperature that is smaller, or not finite.
+        ConfigError: a temperature below 1e-100, or not finite.
     """
 
     random: ClassVar[bool] = True
@@ -49,12 +49,16 @@ class Gumbel:
             )
 
     def check(self, model: Recommender[Any]) -> None:
-        """It needs a density."""
+        """Check that the model has a density.
+
+        Raises:
+            ConfigError: it has none.
+        """
         if not model.has_likelihood:
             raise ConfigError(f"drawing by temperature needs a model with a density; {type(model).__name__} has none")
 
     def block(self, model: Recommender[Any], k: int) -> int:
-        """Users to score at once."""
+        """Number of users to score at once."""
         return model.block()
 
     def rank(
@@ -64,7 +68,7 @@ class Gumbel:
         return self.order(masked_logits(model, histories, eligible), k, keys)
 
     def order(self, logits: Float[Tensor, "users items"], k: int, keys: Sequence[int]) -> RankedLists:
-        """The lists of scores, −∞ for what may not be listed."""
+        """Lists of k items drawn by the given scores, which are −∞ for items that may not be listed."""
         users = len(logits)
         items = np.full((users, k), -1, dtype=np.int64)
         values = np.full((users, k), -np.inf, dtype=np.float32)
@@ -78,7 +82,7 @@ class Gumbel:
             drawn = possible[np.argsort(-noisy[possible], kind="stable")[:k]]
             if not len(drawn):
                 continue
-            # What is left before each draw, in logs and from the end, where nothing cancels: the rest, then with the last one, …
+            # Log of the mass left before each draw, summed from the end, where nothing cancels: undrawn items, last one, …
             others = np.setdiff1d(possible, drawn)
             rest = np.logaddexp.reduce(scaled[others]) if len(others) else -np.inf
             left = np.logaddexp.accumulate(np.append(rest, scaled[drawn][::-1]))[1:][::-1]

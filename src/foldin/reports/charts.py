@@ -24,7 +24,7 @@ def _axes(
     place: Callable[[tuple[float, float]], tuple[float, float]],
     log: bool,
 ) -> list[str]:
-    """Grid lines and the numbers beside them."""
+    """SVG elements of the grid lines and of the numbers beside them."""
     parts = []
     for tick in _ticks(*x):
         at = place((tick, y[0]))[0]
@@ -109,7 +109,7 @@ def chart(
     diagonal: bool = False,
     dots: Container[str] = (),
 ) -> str:
-    """A line chart with its caption."""
+    """A line chart with its caption as a <figure> element; an empty string if no point is finite."""
     svg = line_chart(caption, series, x, y, log=log, diagonal=diagonal, dots=dots)
     if not svg:
         return ""
@@ -122,7 +122,7 @@ def chart(
 
 
 def stacked_bar(caption: str, parts: dict[str, float]) -> str:
-    """One horizontal bar whose segments are the parts, in order."""
+    """A horizontal bar as a <figure> element, whose segments are the parts, in order."""
     total = sum(max(v, 0.0) for v in parts.values()) or 1.0
     at, pieces, names = 0.0, [], []
     for color, (name, value) in zip(_COLORS, parts.items(), strict=True):
@@ -137,6 +137,7 @@ def stacked_bar(caption: str, parts: dict[str, float]) -> str:
 
 
 def html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """An HTML table with a head."""
     cells = "".join(f"<th>{html.escape(one)}</th>" for one in head)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(str(one))}</td>" for one in row) + "</tr>" for row in rows)
     return f'<div class="wide"><table><tr>{cells}</tr>{body}</table></div>'

@@ -1,4 +1,4 @@
-"""A report as an object that shows itself in terminals and notebooks."""
+"""A report as an object that can be displayed in terminals and notebooks."""
 
 import html
 from dataclasses import dataclass
@@ -53,5 +53,5 @@ class Explanation(Displayed):
         write_text(Path(path), self.html())
 
     def _repr_html_(self) -> str:
-        # In a frame of its own, so that the page's style stays inside.
+        # In a separate frame, so that the style of the page does not affect the notebook.
         return f'<iframe srcdoc="{html.escape(self.html())}" style="width:100%;height:40em;border:0"></iframe>'

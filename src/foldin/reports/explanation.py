@@ -24,16 +24,16 @@ _TELLING = 6
 
 
 class Subject(NamedTuple):
-    """A trained model and what is known of it.
+    """A trained model to report on, with its catalog, its metrics and its training history.
 
     Args:
         name: name of the model.
         model: the model.
         catalog: its items.
         metrics: the summary of its evaluation on test users.
-        history: a record for each epoch.
+        history: training history, a record for each epoch.
         data: name of the log.
-        where: how errors call it.
+        where: name of the model or run in error messages.
     """
 
     name: str
@@ -154,7 +154,7 @@ def explain_file(
     annealing: Annealing = Annealing(),  # noqa: B008 (immutable)
     progress: Any = None,
 ) -> dict[str, Any]:
-    """The report of a generative model in a file on the test pictures, as data.
+    """The report, as data, of a generative model that is stored in a file, measured on the test pictures.
 
     Raises:
         RunError: the file holds no generative model.

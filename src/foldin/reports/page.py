@@ -106,7 +106,7 @@ def html_page(content: dict[str, Any]) -> str:
 
 
 def document(title: str, body: str) -> str:
-    """A self-contained HTML page of reports."""
+    """A self-contained HTML page with a title and a body."""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">{GENERATOR}'
         '<meta name="viewport" content="width=device-width">'

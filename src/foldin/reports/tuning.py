@@ -1,4 +1,4 @@
-"""A search over settings in words, in rows and as an HTML page."""
+"""The report of a search over settings: as sentences, as rows of a table, and as an HTML page."""
 
 import html
 import itertools
@@ -16,7 +16,7 @@ TUNING_HEAD = ("setting", "searched", "start", "best", "importance")
 
 
 def tuning_sentences(content: dict[str, Any]) -> list[str]:
-    """A title, and what must be known of the figures."""
+    """Sentences about the search: the result as a title, then notes on how to read its numbers."""
     metric, states = content["metric"], Counter(one["state"] for one in content["trials"])
     ended = [f"{states[name]:,} {name}" for name in ("pruned", "failed") if states[name]]
     number = len(content["trials"])
@@ -46,7 +46,7 @@ def _estimate(entry: dict[str, Any]) -> str:
 
 
 def tuning_rows(content: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Of each setting what was searched, its value at the start, the best one, and its share in what makes trials good."""
+    """A row for each setting, most important first: name, searched range, start value, best value, and importance."""
     settings = content["settings"].items()
     return [
         (
@@ -96,7 +96,7 @@ def tuning_page(content: dict[str, Any]) -> str:
 
 
 def _slice(name: str, about: dict[str, Any], trials: list[dict[str, Any]], metric: str) -> str:
-    """The metric by the value of one setting; empty where most of its values are no numbers, or all the same."""
+    """Chart of the metric by the value of one setting; empty if most of its values are not numbers, or all are the same."""
     points = []
     for one in trials:
         try:

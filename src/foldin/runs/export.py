@@ -1,6 +1,6 @@
 """A trained model as an ONNX file: history in, list out, for runtimes that have neither foldin nor PyTorch.
 
-Graph: score the history, bar what is in it, take the k best. Inputs and outputs
+The graph scores the history, excludes the items in it, and takes the k best. Inputs and outputs:
 
     history   int64 (users, events)   item indices, oldest first, −1 on the right where a history is shorter
     items     int64 (users, k)        best first, among equals the lower index; −1 where a list is shorter
@@ -31,7 +31,7 @@ _OPSET = 18
 
 
 class _Lists(nn.Module):
-    """Score → bar what was taken → top-k, in plain tensor operations."""
+    """Scores → exclusion of the history's items → top-k, in plain tensor operations."""
 
     def __init__(self, model: Recommender, scorer: OnnxGraph, k: int) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class _Lists(nn.Module):
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter warns of its own deprecations, and of torchvision, which is not needed."""
+    """A context without the exporter's warnings of its own deprecations and of torchvision, which is not needed."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -70,7 +70,7 @@ def export_onnx(model: Recommender, catalog: Catalog, path: Path, *, k: int = 10
     """Write the model's lists of length k as an ONNX graph, for any number of users and events.
 
     Raises:
-        ConfigError: a model that cannot be written down so, or more places than items.
+        ConfigError: the model cannot be exported, or `k` is not between 1 and the number of items.
         MissingExtraError: the packages `onnx` and `onnxscript` are not installed.
     """
     scorer = capability(model, OnnxGraph)

@@ -1,4 +1,4 @@
-"""What a trained model is used for: lists and similar items, from ids and tables to a table of the caller's kind."""
+"""Lists and similar items from a trained model, for ids or tables of events, as tables of the caller's library."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -26,13 +26,13 @@ __all__ = ["Parts", "Recommends"]
 
 
 class Parts(NamedTuple):
-    """What lists are made with.
+    """The parts of a trained model from which lists are made.
 
     Args:
         model: the model.
         catalog: its items.
         style: library and types of ids of the log, which results have too.
-        reading: how the log was read, by which tables of events are read too.
+        reading: how the log was read; tables of events are read in the same way.
     """
 
     model: Recommender[Any]
@@ -61,11 +61,11 @@ class Recommends(ABC):
         exclude_seen: bool = True,
         ranker: Ranker | None = None,
     ) -> Any:
-        """Lists of recommendations as a table: user, rank, item, title, score or probability, and what the ranker knows beside.
+        """Lists of recommendations as a table: user, rank, item, title, score or probability, and further columns of the ranker.
 
         Args:
             users: ids of users whose histories are known, or a table of events of any users, new ones included, which is read as
-                the log was; every user in it gets a list, also one without an event that can be used. None for all known users.
+                the log was; every user in it gets a list, also users without a usable event. None for all known users.
             k: length of the lists.
             where: conditions on features of the items, such as `{"genres": {"none_of": ["Horror"]}}`; see `data.Condition`.
             allow, deny: ids of the only items that may be listed, and of items that may not.
@@ -97,7 +97,7 @@ class Recommends(ABC):
     def similar(self, item: Any, k: int = 10) -> Any:
         """The items most similar to one, as a table: rank, item, title, similarity.
 
-        The similarity is the cosine of the model's item vectors; of a model without vectors the table has no such column and
+        The similarity is the cosine of the model's item vectors; for a model without vectors, the table has no such column and
         is the list for a history of this one item.
 
         Args:

@@ -3,11 +3,11 @@
 A run directory holds
 
     model.safetensors     what was learned; model name, settings and format version in its metadata
-    catalog.parquet       item ids, titles, attributes, training counts
-    history.jsonl         one line an epoch
+    catalog.parquet       item ids, titles, features, training counts
+    history.jsonl         one line for each epoch
     metrics.json          the report on held-out users
     per_user.parquet      each user's metrics
-    histories.parquet     the users' histories, if they were asked for
+    histories.parquet     the users' histories, if they are saved
     run.json              how it was made, and the SHA-256 of every other file; written last
     checkpoint.safetensors during training
 """
@@ -53,12 +53,12 @@ def _own_digest(content: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Run(Recommends, Displayed):
-    """A finished run, loaded.
+    """A finished run that has been loaded.
 
     Args:
-        folder: where it lies.
+        folder: its directory.
         name: the model's name in `MODELS`.
-        model: ready to score.
+        model: the trained model.
         catalog: its items.
         info: `run.json`: data and its fingerprint, protocol, seed, versions, timings.
         known: users whose histories were saved with the run, or attached.
@@ -89,7 +89,7 @@ class Run(Recommends, Displayed):
         return self.known
 
     def attach(self, log: EventLog) -> "Run":
-        """The run with the histories of the users of a log, so that lists can be asked for by their ids."""
+        """The run with the histories of the users of a log, so that lists can be requested by user id."""
         return replace(self, known=KnownUsers.of_log(log, self.catalog))
 
 
@@ -107,13 +107,13 @@ def save_run(
     reading: ReadOptions | None = None,
     keep_checkpoint: bool = False,
 ) -> None:
-    """Write a run directory; `run.json`, which makes it a finished one, comes last.
+    """Write a run directory; `run.json`, which marks the run as finished, is written last.
 
-    The checkpoint of training goes, unless it is to be continued.
+    The checkpoint of training is deleted, unless training is to be continued.
 
     Raises:
-        RunError: what `load_run` would refuse, or JSON does not have; or a folder that holds something else than a run. Nothing
-            has been written then.
+        RunError: `load_run` would refuse the content, JSON cannot represent it, or the folder holds something other than a run.
+            Nothing has been written then.
     """
     name = _check_run(folder, model, catalog, {"info": info, "metrics": metrics, "history": list(history)})
     check_target(folder)
@@ -153,7 +153,7 @@ def save_run(
 
 
 def _check_run(folder: Path, model: Recommender, catalog: Catalog, content: Mapping[str, Any]) -> str:
-    """The model's name."""
+    """The model's name, after checks of everything that is to be written."""
     name = model_name(type(model.config))
     if name is None or type(model) is not MODELS[name].model_class:
         raise RunError(
@@ -175,10 +175,10 @@ def _check_run(folder: Path, model: Recommender, catalog: Catalog, content: Mapp
 
 
 def check_target(folder: Path) -> None:
-    """Nothing when a run may be written there: into a folder that is new or empty, or holds a run, finished or not.
+    """Raise an error unless a run may be written there: the folder is new or empty, or holds a run, finished or not.
 
     Raises:
-        RunError: a file, or a folder with files in it but no run, which is left as it is.
+        RunError: `folder` is a file, or has files in it but no run; nothing is changed.
     """
     if not folder.is_dir():
         if folder.exists() or folder.is_symlink():
@@ -205,7 +205,7 @@ def is_finished(folder: Path) -> bool:
 
 
 def _is_own(folder: Path) -> bool:
-    """Whether a run, finished or not, or a part of one, lies there: known by what only foldin writes."""
+    """Whether the folder holds a run, finished or not, or a part of one, recognized by files that only foldin writes."""
     parts = (CHECKPOINT, "model.safetensors")
     return is_finished(folder) or any(written_by_foldin(folder / name) for name in parts)
 
@@ -239,10 +239,10 @@ def _read_info(folder: Path) -> dict[str, Any]:
 
 
 def load_run(folder: str | Path, *, device: str | torch.device = "cpu") -> Run:
-    """A finished run.
+    """The finished run in a folder.
 
     Raises:
-        RunError: it is missing, unfinished, damaged, or of another version; says which file and why.
+        RunError: the run is missing, unfinished, damaged, or of another version; the message gives the file and the reason.
     """
     folder = Path(folder)
     info = _read_info(folder)

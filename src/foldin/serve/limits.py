@@ -8,7 +8,7 @@ from foldin.errors import ConfigError
 
 __all__ = ["ID_BYTES", "Limits", "TokenBuckets", "bounded"]
 
-ID_BYTES = 2000  # of an item that is in no catalog: with a user's id in one entry of a database's index
+ID_BYTES = 2000  # for an item in no catalog, whose id is in one entry of a database's index with a user's id
 
 
 def bounded(item: str, where: str) -> str:

@@ -148,9 +148,9 @@ def run(app: FastAPI, watcher: Watcher, *, host: str, port: int, ready: Callable
         server_header=False,
         h11_max_incomplete_event_size=64 << 10,
     )
-    # A model's thread gives up Python's lock at every tensor operation; by default it would wait 5 ms each time to have it back.
+    # A model's thread releases Python's lock at every tensor operation; by default, it would wait 5 ms each time to get it back.
     sys.setswitchinterval(1e-4)
-    # What is there by now stays: collecting garbage need not look at it again and again, which takes tens of milliseconds.
+    # Objects that exist now stay: the garbage collector need not visit them each time, which takes tens of milliseconds.
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)  # a request makes about as many objects as the default of 700

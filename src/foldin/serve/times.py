@@ -10,9 +10,9 @@ from pydantic_core import PydanticCustomError
 
 __all__ = ["AHEAD", "Time", "seconds"]
 
-AHEAD = 24 * 3600  # seconds that a clock may be ahead of ours, time zones that were forgotten included
+AHEAD = 24 * 3600  # seconds that a clock may be ahead of the service's, which covers forgotten time zones
 _FINER = (("milliseconds", 10**3), ("microseconds", 10**6), ("nanoseconds", 10**9))
-_PLAUSIBLE = 10**8  # March 1973: a number of seconds of which a finer unit is believed
+_PLAUSIBLE = 10**8  # March 1973: earliest time for which a number is taken for one in a finer unit
 _WANTED = "send seconds since 1970 as a number, or ISO 8601 with an offset"
 
 

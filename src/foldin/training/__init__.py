@@ -1,4 +1,4 @@
-"""Training: a model's settings, its trainer, and the one loop that runs any trainer."""
+"""Training: the settings of a model, its trainer, and the loop that runs any trainer."""
 
 from foldin.training.checkpoint import CHECKPOINT, EpochRecord
 from foldin.training.compiled import compiled

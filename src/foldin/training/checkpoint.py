@@ -1,6 +1,6 @@
-"""Checkpoints: all that is needed to go on with a training that was stopped, and to end in the same bits.
+"""Checkpoints: everything needed to resume a training that was stopped and to end with the same bits.
 
-There is no generator in them: the randomness of an epoch is a pure function of the seed and the epoch.
+They hold no state of a random generator: the randomness of an epoch is a pure function of the seed and the epoch.
 """
 
 import json
@@ -27,15 +27,15 @@ Optimizers = Mapping[str, torch.optim.Optimizer]
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRecord:
-    """What one epoch did: a line of `history.jsonl`.
+    """The results of one epoch: a line of `history.jsonl`.
 
     Args:
         epoch: counted from 1.
-        seconds: of training in this epoch, without validation.
-        users_per_second: gradient passes only; None for full passes.
-        terms: means over the epoch, by "phase/term"; in the first also those of what is done before it.
-        metric: the validation metric; None where there is none.
-        best: whether it is the best so far.
+        seconds: duration of training in this epoch, without validation.
+        users_per_second: training users of all gradient passes ÷ seconds; None for an epoch without gradient passes.
+        terms: means over the epoch, by "phase/term"; in the first epoch also the terms of the passes before it.
+        metric: value of the validation metric; None without validation.
+        best: whether the metric is the best so far.
     """
 
     epoch: int
@@ -48,7 +48,7 @@ class EpochRecord:
 
 @dataclass
 class TrainingState:
-    """Where training stands, besides the model and its optimizers."""
+    """Progress of a training, besides the state of the model, the trainer and the optimizers."""
 
     epoch: int = 0
     steps: dict[str, int] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class TrainingState:
 
 
 def identity(model: Trainable[Any, Any], train: Rows, *, epochs: int, seed: int, validated_by: str) -> dict[str, Any]:
-    """What a checkpoint must agree with to be continued."""
+    """What must be the same for a checkpoint to be resumed: model, settings, seed, epochs, training data, validation."""
     return {
         "validation": validated_by,
         "model": type(model).__name__,
@@ -80,7 +80,7 @@ def save_checkpoint(
     optimizers: Optimizers,
     state: TrainingState,
 ) -> None:
-    """Write everything, atomically; `about` is the training's `identity`."""
+    """Write a checkpoint atomically; `about` is the training's `identity` and stage."""
     tensors = {f"model/{name}": tensor for name, tensor in model.tensors().items()}
     tensors |= {f"training/{name}": tensor for name, tensor in trainer.state().items()}
     tensors |= {f"best/{name}": tensor for name, tensor in state.best.items()}
@@ -102,7 +102,7 @@ def save_checkpoint(
 
 
 def stage_of(path: Path) -> str:
-    """The name of what a checkpoint belongs to among what is trained before a model; empty for the model itself.
+    """Name of the pretraining that a checkpoint belongs to; empty if it belongs to the training of the model itself.
 
     Raises:
         RunError: the file is damaged.
@@ -117,7 +117,7 @@ def load_checkpoint(
     trainer: Trainer[Any],
     optimizers: Optimizers,
 ) -> TrainingState:
-    """Where training stood; the model, its trainer and the optimizers take over what they had.
+    """The stored progress of a training; the model, its trainer and the optimizers are set to their stored states.
 
     Raises:
         RunError: the file is damaged, or belongs to another training.
@@ -125,7 +125,7 @@ def load_checkpoint(
     tensors, content = read_tensors(path)
     stored = content["identity"]
     for name, value in about.items():
-        own = json.loads(json.dumps(value))  # the stored one went through JSON too, where a tuple is a list
+        own = json.loads(json.dumps(value))  # as the stored value, which JSON turned from tuples into lists
         if stored.get(name, "" if name == "stage" else None) != own:
             raise RunError(f"{path}: it was trained with another {name}: {stored.get(name)!r}, now {own!r}")
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "training": {}, "best": {}, "optimizer": {}}

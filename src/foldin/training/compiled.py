@@ -1,4 +1,4 @@
-"""A function through PyTorch's compiler: many small operations become few, at the price of a wait before the first call."""
+"""Compilation of functions by PyTorch: many small operations are fused into few, which delays the first call."""
 
 import os
 import shutil
@@ -17,17 +17,18 @@ R = TypeVar("R")
 
 
 def compiled(function: Callable[P, R], *, device: torch.device, of: str) -> Callable[P, R]:
-    """The same function, compiled at its first call for the shapes it is called with, and again for other shapes.
+    """The function, compiled at its first call for the shapes of its arguments, and again for other shapes.
 
-    PyTorch keeps eight versions of one function in a process; a ninth, of another model say, runs as it is, with a warning.
+    PyTorch keeps eight compiled versions of a function in a process; a ninth, for example of another model, runs uncompiled with
+    a warning.
 
     Args:
-        function: of tensors, without generators; its results may differ in the last bits.
-        device: where it computes.
-        of: whose it is, for messages.
+        function: function of tensors, without generators; its compiled results may differ in the last bits.
+        device: device of the computation.
+        of: name of the model, for error messages.
 
     Raises:
-        FitError: the processor is to compute and there is no C++ compiler; when called: it could not be compiled.
+        FitError: the device is the CPU and there is no C++ compiler; when the result is called: compilation failed.
     """
     compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
     if device.type == "cpu" and shutil.which(compiler) is None:

@@ -1,4 +1,4 @@
-"""Settings of models: frozen, checked on construction, and readable from text."""
+"""Settings of models: immutable, checked when they are created, and readable from text."""
 
 import dataclasses
 import math
@@ -30,15 +30,15 @@ def setting(
     """A field of a `Config`.
 
     Args:
-        default: its value where none is given.
-        help: what it means.
+        default: value if none is given.
+        help: meaning of the setting, as a sentence.
         low: smallest legal value.
         high: largest legal value.
-        above: number below every legal value.
-        below: number above every legal value.
+        above: exclusive lower bound of the legal values.
+        below: exclusive upper bound of the legal values.
         choices: the legal texts.
-        range: what a search over settings draws from: a range of numbers, or a tuple of alternatives; None where a search leaves
-            the setting as it is.
+        range: what a search over settings draws from, a range of numbers or a tuple of alternatives; None if a search does not
+            vary the setting.
     """
     metadata = {
         **{"help": help, "low": low, "high": high, "above": above, "below": below, "choices": choices, "range": range}
@@ -69,7 +69,7 @@ def _inside(value: Any, meta: Mapping[str, Any]) -> bool:
 
 
 def _parse(text: str, kind: Any) -> Any:
-    """A value of the annotated type from text; ValueError or KeyError when it is none."""
+    """The value of the annotated type that a text stands for; raises ValueError or KeyError if there is none."""
     if options := options_of(kind):
         if text.lower() == "none" and _may_be_none(kind):
             return None
@@ -86,7 +86,7 @@ def _parse(text: str, kind: Any) -> Any:
 
 
 def _chosen(value: Any, kind: Any) -> Any:
-    """The value itself; a way by its name."""
+    """The value of a setting; the name of an option stands for that option with its default settings."""
     options = options_of(kind)
     if options and value == "none" and _may_be_none(kind):
         return None
@@ -105,23 +105,24 @@ def _fits(value: Any, kind: Any) -> bool:
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if isinstance(kind, type) and issubclass(kind, Option):
-        return type(value) is kind  # of a class of its own nothing could be read again
+        return type(value) is kind  # a subclass could not be read back by its name
     return isinstance(value, kind)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Base of every model's settings; a field is declared with `setting`.
+    """Base class of the settings of every model; each field is declared with `setting`.
 
-    A field whose type is a class of `Option`, or a union of several, is one of several ways, each with settings of its own: in
-    Python an object (`loss=GBCE(t=0.5)`), as text a name, and the way's settings behind a dot (`loss=gbce`, `loss.t=0.5`).
+    A field whose type is a subclass of `Option`, or a union of several, chooses among options, each of which has settings. In
+    Python the choice is an object (`loss=GBCE(t=0.5)`); as text it is a name, and its settings follow a dot (`loss=gbce`,
+    `loss.t=0.5`).
 
     Raises:
-        ConfigError: a value of another type or outside its range; names the field, the value and the range.
+        ConfigError: a value has the wrong type or is outside its range; the message gives the field, the value and the range.
     """
 
     model_class: ClassVar[type[Any]] = (
-        object  # whose settings these are: set by the class that names this as its `Config`
+        object  # the model with these settings, set by the model class that has this class as its `Config`
     )
 
     def __post_init__(self) -> None:
@@ -140,26 +141,28 @@ class Config:
 
     @classmethod
     def from_texts(cls: type[S], texts: Mapping[str, str]) -> S:
-        """Settings from `name=value` texts, the others at their defaults.
+        """Settings from `name=value` texts, with defaults for all others.
 
         Raises:
-            ConfigError: no such field, or a text that is no value of its type.
+            ConfigError: there is no such field, or a text is not a value of the field's type.
         """
         return cls().with_texts(texts)
 
     def with_texts(self: S, texts: Mapping[str, str]) -> S:
-        """These settings, changed by `name=value` texts; `name.inner=value` changes a setting of the way that is chosen.
+        """A copy of these settings, changed by `name=value` texts; `name.inner=value` changes a setting of the chosen option.
 
         Raises:
-            ConfigError: no such field, or a text that is no value of its type.
+            ConfigError: there is no such field, or a text is not a value of the field's type.
         """
         return self._changed(texts, _parse)
 
     def with_settings(self: S, values: Mapping[str, Any]) -> S:
-        """These settings, changed by name → value: a way by its name, and a setting of the way behind a dot (`"loss.t": 0.5`).
+        """A copy of these settings, changed by name → value.
+
+        An option may be given by its name, and a setting of the chosen option follows a dot (`"loss.t": 0.5`).
 
         Raises:
-            ConfigError: no such field, or a bad value.
+            ConfigError: there is no such field, or a value is not legal.
         """
         return self._changed(values, _chosen)
 
@@ -176,7 +179,7 @@ class Config:
                 continue
             default = fields[name].default
             if isinstance(default, Option) and value == default.name:
-                changed[name] = default  # the way that is there by default, with this model's settings of it
+                changed[name] = default  # the default option, with the settings that this model gives it
                 continue
             try:
                 changed[name] = read(value, kinds[name])
@@ -196,10 +199,10 @@ class Config:
 
     @classmethod
     def from_dict(cls: type[S], values: Mapping[str, Any]) -> S:
-        """Settings from what `as_dict` gave, after a journey through JSON.
+        """Settings from the result of `as_dict`, which may have been written to JSON and read back.
 
         Raises:
-            ConfigError: an unknown field, or a bad value.
+            ConfigError: there is no such field, or a value is not legal.
         """
         kinds = typing.get_type_hints(cls)
         found = {}
@@ -227,7 +230,7 @@ class Config:
             raise ConfigError(f"{cls._of()} has no setting {name!r}; there are {', '.join(names) or 'none'}")
 
     def as_dict(self) -> dict[str, Any]:
-        """Field → value, as JSON keeps them; of a chosen way its name and its settings."""
+        """Field → value, ready for JSON; the value of an option is a dictionary of its name and its settings."""
         found = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -236,13 +239,13 @@ class Config:
 
 
 class Option(Config):
-    """One of several ways to do something, with settings of its own; a subclass sets `name`, by which texts choose it."""
+    """Base class of the options among which a field chooses; a subclass has settings, and a `name` by which texts choose it."""
 
     name: ClassVar[str]
 
 
 def options_of(kind: Any) -> dict[str, type[Option]]:
-    """Name → class of the ways that a field of this type chooses among; empty where it chooses among none."""
+    """Name → class of the options that a field of this type chooses among; empty if its type is not an `Option`."""
     kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
     return {one.name: one for one in kinds if isinstance(one, type) and issubclass(one, Option)}
 

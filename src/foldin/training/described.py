@@ -16,9 +16,9 @@ _WIDTH = 110
 
 
 def described(config: type[Config], model: type[Any]) -> str:
-    """Summary, equations, and settings with their defaults and ranges, of a model and its configuration."""
+    """Docstring of a configuration: its model's summary and equations, and all settings with their defaults and ranges."""
     packages = model.__module__.split(".")[:2]
-    # What a model is made from says what it computes, where the model has no formula of its own.
+    # A model without a formula shows those of the first base class that has some.
     named = (formulas_of(".".join([*packages, one.__qualname__])) for one in model.__mro__)
     found = next((one for one in named if one), [])
     summary = getattr(model, "summary", None)
@@ -42,7 +42,7 @@ def _equation(one: Formula) -> str:
 
 
 def _setting(field: Any, kind: Any) -> str:
-    """A setting: what it means, its default, what is legal, and what a search draws from."""
+    """The entry of a setting: its meaning, its default, its legal values, and what a search draws from."""
     meta, options = field.metadata, options_of(kind)
     facts = [f"default {field.default!r}"]
     if options:

@@ -1,7 +1,7 @@
-"""The only training loop: runs any model's trainer.
+"""The training loop, which runs the trainer of any model.
 
-All randomness of a pass over the users is a pure function of (seed, epoch, phase, pass). A checkpoint therefore holds
-no generator state, and a run that was killed and resumed repeats what the uninterrupted one does, to the bit.
+All randomness of a pass over the training data is a pure function of (seed, epoch, phase, pass). A checkpoint therefore holds no
+generator state, and a run that was killed and resumed gives the same bits as an uninterrupted one.
 """
 
 import math
@@ -35,7 +35,7 @@ __all__ = ["fit"]
 
 
 def _generator(device: torch.device, *numbers: int) -> torch.Generator:
-    """A generator whose stream is a pure function of the numbers."""
+    """A random generator whose stream is a pure function of the numbers."""
     seed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
     return torch.Generator(device).manual_seed(seed)
 
@@ -46,7 +46,7 @@ def _check_numbers(epochs: int, seed: int) -> None:
 
 
 def _finite(terms: Mapping[str, float], where: str, phase: str) -> dict[str, float]:
-    """Terms by "phase/term"."""
+    """The terms by "phase/term"; raises FitError if one is not finite."""
     for name, value in terms.items():
         if not math.isfinite(value):
             raise FitError(f"{where}: {name} is {value}; a smaller learning rate may help")
@@ -54,7 +54,7 @@ def _finite(terms: Mapping[str, float], where: str, phase: str) -> dict[str, flo
 
 
 class _Loop:
-    """One call of `fit`."""
+    """State and steps of one call of `fit`."""
 
     def __init__(
         self, model: Trainable[Any, Any], train: Rows, trainer: Trainer[Any], epochs: int, seed: int, progress: Progress
@@ -69,7 +69,7 @@ class _Loop:
         }
 
     def run_epoch(self, epoch: int) -> tuple[dict[str, float], int]:
-        """(mean terms, users passed over) of one epoch."""
+        """(mean terms, number of users in all gradient passes) of one epoch."""
         terms: dict[str, float] = {}
         users = 0
         for index, phase in enumerate(self.trainer.phases):
@@ -119,13 +119,13 @@ class _Loop:
     def recorded(
         self, validation: Validation[Any] | None, epoch: int, terms: dict[str, float], users: int, seconds: float
     ) -> EpochRecord:
-        """The epoch's record; keeps the weights when they are the best so far."""
+        """The record of an epoch; if its metric is the best so far, a copy of the weights is kept."""
         metric = None if validation is None else validation(self.model)
         if metric is not None and not math.isfinite(metric):
             raise FitError(f"epoch {epoch}: the validation metric is {metric}")
         best = metric is not None and metric > self.state.best_metric
         if best and metric is not None:
-            weights = self.model.state()  # first: an interrupt in here must not pair them with an older figure
+            weights = self.model.state()  # copied first, so that an interrupt cannot pair them with an older metric
             self.state.best, self.state.best_epoch, self.state.best_metric = weights, epoch, metric
         return EpochRecord(
             epoch=epoch,
@@ -151,25 +151,26 @@ def fit(
     progress: Progress | None = None,
     until: Callable[[EpochRecord], bool] | None = None,
 ) -> FitResult:
-    """Train a model by its trainer; it ends with the weights of its best epoch, or the last without validation.
+    """Train a model by its trainer and return how the training went.
 
-    Stopped by Ctrl-C in an epoch, it ends with those of its best epoch, or without one where it stood.
+    The model ends with the weights of its best epoch, or of the last epoch without validation. If Ctrl-C interrupts an epoch, it
+    ends with those of its best epoch or, if there is none, with its current weights.
 
     Args:
-        model: trained in place.
-        train: the training rows. Validation rows never come here; `validation` holds them.
-        validation: the metric that chooses the best epoch, asked after every one, unless training is a closed form.
-        validated_by: what that measures; a checkpoint is continued by the same only.
-        seed: of order, dropout and noise; the initial weights have the model's own seed.
-        epochs: at most; the trainer's number when None. Schedules run over these.
-        patience: epochs without a better metric before training stops; None for never.
-        folder: keeps a checkpoint after every epoch here, where there are several.
-        resume: continue from that checkpoint, when there is one.
-        progress: receives a call at each step and epoch.
-        until: stops training after an epoch for which it is true.
+        model: the model, trained in place.
+        train: the training data. It never includes the validation data, which only `validation` holds.
+        validation: metric that chooses the best epoch, computed after each epoch; not used if training is a closed form.
+        validated_by: description of that metric; a checkpoint can only be resumed with the same description.
+        seed: of the order, dropout and noise; the initial weights depend on the seed given to the model.
+        epochs: largest number of epochs, over which schedules run; None for the trainer's number.
+        patience: number of epochs without a better metric after which training stops; None to never stop early.
+        folder: folder of a checkpoint, written after every epoch if there are several; None for no checkpoint.
+        resume: whether to continue from that checkpoint, if it exists.
+        progress: object whose methods are called at each step and epoch.
+        until: function of an epoch's record; training stops after an epoch for which it is true.
 
     Raises:
-        FitError: no rows, or a term that is not finite.
+        FitError: there is no training data, or a term is not finite.
         RunError: the checkpoint is damaged or belongs to another model, data, seed or number of epochs.
     """
     return _fit(
@@ -196,10 +197,10 @@ def _pretrain(
     progress: Progress,
     within: Mapping[str, Any],
 ) -> Mapping[str, float]:
-    """Train another model first. Its checkpoint stands where that of the model itself comes to stand.
+    """Train another model before the model itself, with a checkpoint in the same file; returns the terms to report.
 
     Args:
-        within: the identity of the training that it belongs to.
+        within: identity of the training of the model itself.
     """
     rows, seed = one.rows(train, generator)
     progress.pretraining(one.name)
@@ -226,7 +227,7 @@ def _fit(
     until: Callable[[EpochRecord], bool] | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> FitResult:
-    """As `fit`, of a model or of one that is trained before it; `about` is then part of what its checkpoint must agree with."""
+    """Run `fit` for a model or for a pretraining; `about` is then an additional part of the identity of its checkpoint."""
     model.check_training(train)
     trainer = model.trainer(train)
     total = trainer.epochs if epochs is None or trainer.closed_form else epochs
@@ -279,7 +280,7 @@ def _fit(
     if state.best:
         model.load_state(state.best)
     if path is not None and total == 1 and before_it:
-        path.unlink(missing_ok=True)  # of what was trained before; of a single epoch there is none
+        path.unlink(missing_ok=True)  # a pretraining's checkpoint; training of one epoch has none
     return FitResult(
         records=tuple(state.records),
         best_epoch=state.best_epoch,

@@ -1,4 +1,4 @@
-"""Callbacks of a running training, and its result."""
+"""Callbacks during training, and the result of training."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ __all__ = ["FitResult", "Progress", "Stopped", "Validation"]
 
 M = TypeVar("M", bound=Trainable[Any, Any])
 
-# A figure of merit on held-out rows, larger is better: what chooses the best epoch. It alone holds the rows.
+# A metric on held-out users, larger is better, which chooses the best epoch. Only this function holds the held-out data.
 Validation = Callable[[M], float]
 
 
 class Progress:
-    """Told what training does; does nothing. Override what is of interest."""
+    """Callbacks of the training loop, which do nothing here; a subclass overrides those that it needs."""
 
     def pretraining(self, name: str) -> None:
-        """What follows is the training of another model first, by its name; of the model itself, where that is empty."""
+        """Training of another model, by its name, begins; an empty name means that it has ended."""
 
     def begin(self, trainer: Trainer[Any], epochs: int, done: int) -> None:
-        """Training starts, or continues after `done` epochs."""
+        """Training begins, or continues after `done` epochs."""
 
     def step(self, phase: str, done: int, total: int, terms: Mapping[str, Tensor]) -> None:
-        """`done` of an epoch's `total` steps of a phase are taken."""
+        """`done` of the `total` steps of a phase in this epoch have been taken."""
 
     def epoch(self, record: EpochRecord) -> None:
         """An epoch has ended."""
@@ -44,7 +44,7 @@ class Stopped(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """In words."""
+        """The reason as a sentence."""
         return {
             Stopped.FINISHED: "All epochs were run.",
             Stopped.PATIENCE: "The validation metric had not improved for as many epochs as patience allows.",
@@ -58,11 +58,11 @@ class FitResult:
     """How training went.
 
     Args:
-        records: one an epoch, those before a resume included.
-        best_epoch: whose weights the model holds now; None without validation.
-        best_metric: the validation metric there.
+        records: record of each epoch, including those before a resume.
+        best_epoch: epoch whose weights the model now holds; None without validation.
+        best_metric: validation metric of that epoch; None without validation.
         stopped: why training ended.
-        seconds: in all, what comes before the first epoch and validation included.
+        seconds: total duration, including passes before the first epoch and validation.
     """
 
     records: tuple[EpochRecord, ...]

@@ -6,18 +6,20 @@ from foldin.errors import ConfigError
 
 __all__ = ["Range"]
 
-_DIGITS = 3  # significant ones of a number that is drawn
+_DIGITS = 3  # significant digits of a number that is drawn
 
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers from `low` to `high`, both inclusive; whole numbers where both ends are.
+    """The numbers from `low` to `high`, both inclusive; only whole numbers if both ends are whole.
 
     Args:
-        log: whether they are drawn evenly on a logarithmic scale.
+        low: lower end.
+        high: upper end.
+        log: whether a search draws them uniformly on a logarithmic scale.
 
     Raises:
-        ConfigError: an empty range, or a logarithmic one that reaches 0.
+        ConfigError: the range is empty, or logarithmic and not above 0.
     """
 
     low: float
@@ -32,11 +34,11 @@ class Range:
 
     @property
     def whole(self) -> bool:
-        """Whether it holds whole numbers."""
+        """Whether the range holds only whole numbers."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     def text(self, value: float) -> str:
-        """A number of the range in the syntax of `--set`, rounded to three digits and kept inside."""
+        """A number in the syntax of `--set`, rounded to three significant digits, or to a whole number, and kept in the range."""
         if self.whole:
             return str(round(value))
         return repr(min(max(float(f"{value:.{_DIGITS}g}"), self.low), self.high))

@@ -1,4 +1,4 @@
-"""The weight of a term that rises during training, such as that of the KL, as settings."""
+"""Options for the weight of a term that rises during training, such as that of the KL."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ __all__ = ["RisingOverShare", "RisingOverUpdates"]
 
 @dataclass(frozen=True, kw_only=True)
 class RisingOverShare(Option):
-    """A straight line from 0 to the cap over the first share of the planned updates, and the cap from there on."""
+    """A weight that rises linearly from 0 to its cap over the first share of the planned updates, and then stays there."""
 
     name = "share"
     share: float = setting(0.85, "Share of the planned updates over which the weight rises.", low=0, high=1)
@@ -22,7 +22,7 @@ class RisingOverShare(Option):
 
 @dataclass(frozen=True, kw_only=True)
 class RisingOverUpdates(Option):
-    """The lesser of the cap and update ÷ updates, as in the paper of Mult-VAE.
+    """A weight that is the smaller of its cap and update ÷ updates, as in the paper of Mult-VAE.
 
     Source: liang2018, section 2.2.2 and the authors' code.
     """

@@ -1,4 +1,4 @@
-"""What a search over settings draws from: for each setting a range or alternatives, declared by its configuration or given."""
+"""Search spaces over settings: for each setting a range or alternatives, declared by its configuration or given as text."""
 
 import dataclasses
 import typing
@@ -15,9 +15,9 @@ Space = Mapping[str, Range | tuple[Any, ...]]
 
 
 def search_space(config: Config, before: str = "") -> dict[str, Range | tuple[Any, ...]]:
-    """The range, or the alternatives, of each setting that declares them, by the name that `--set` is given.
+    """Range or alternatives of each setting that declares them, by its name in `--set`.
 
-    Of an option that is chosen, its settings are among them; of the others they are not.
+    This includes the settings of the chosen options, but not those of the others.
     """
     found: dict[str, Range | tuple[Any, ...]] = {}
     for field in dataclasses.fields(config):
@@ -30,10 +30,10 @@ def search_space(config: Config, before: str = "") -> dict[str, Range | tuple[An
 
 
 def parse_space(config: Config, texts: Mapping[str, str]) -> dict[str, Range | tuple[Any, ...]]:
-    """Ranges and alternatives from texts: `10:1000`, `1e-4:1e-2:log`, or `relu|gelu`.
+    """Range or alternatives of each setting, from texts such as `10:1000`, `1e-4:1e-2:log`, or `relu|gelu`.
 
     Raises:
-        ConfigError: no such setting, or a text that is neither, or whose values the setting refuses.
+        ConfigError: there is no such setting, a text is neither a range nor alternatives, or its values are not legal.
     """
     found: dict[str, Range | tuple[Any, ...]] = {}
     for name, text in texts.items():
@@ -60,10 +60,10 @@ def _number(config: Config, name: str) -> float:
 
 
 def value_of(config: Config, name: str) -> Any:
-    """The value of a setting, by the name that `--set` is given.
+    """The value of a setting, by its name in `--set`.
 
     Raises:
-        ConfigError: no such setting.
+        ConfigError: there is no such setting.
     """
     found: Any = config
     for part in name.split("."):
@@ -74,7 +74,7 @@ def value_of(config: Config, name: str) -> Any:
 
 
 def flat(config: Config, before: str = "") -> dict[str, Any]:
-    """Every setting by the name that `--set` is given: of an option its name, and its settings."""
+    """The value of every setting, by its name in `--set`; an option's value is its name, and its settings are listed too."""
     found: dict[str, Any] = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)

@@ -12,14 +12,15 @@ __all__ = ["alike", "settings_of"]
 
 
 def settings_of(kind: type[Config], before: str = "", given: Config | None = None) -> dict[str, dict[str, Any]]:
-    """Each setting by the name that `--set` is given.
+    """Description of each setting, by its name in `--set`.
 
-    Of each its default, what it means, what a search draws from (`range`), the ways that it chooses among (`options`), and those
-    that it belongs to (`with`), each with its default, by the setting that chooses one of them.
+    It has the `default`, the meaning (`help`), what a search draws from (`range`), the `options` that the setting chooses among,
+    and, for a setting of options (`with`), its default in each of these, by the setting that chooses one of them.
 
     Args:
-        before: of each name.
-        given: settings whose values are the defaults; those of the class when None.
+        kind: class of the configuration.
+        before: prefix of each name.
+        given: configuration whose values are taken as defaults; those of the class when None.
     """
     found: dict[str, dict[str, Any]] = {}
     types = typing.get_type_hints(kind)
@@ -48,7 +49,7 @@ def settings_of(kind: type[Config], before: str = "", given: Config | None = Non
 
 
 def alike(defaults: dict[str, Any]) -> bool:
-    """Whether the ways that a setting belongs to have one default."""
+    """Whether all options that a setting belongs to have the same default for it."""
     return len({repr(default) for default in defaults.values()}) == 1
 
 

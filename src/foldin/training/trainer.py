@@ -1,8 +1,8 @@
-"""Training as data, and all that exists only while a model is trained.
+"""Trainers: the description of how a model is trained, and all state that exists only during training.
 
-A trainer is a number of epochs, each the same sequence of phases: passes of gradient steps over batches of rows, or full passes
-over all of them. Mult-VAE has one phase; RecVAE passes over its encoder, refreshes its prior, passes over its decoder; EM and
-closed forms are full passes.
+A trainer consists of a number of epochs with the same sequence of phases: gradient steps over batches of users (or of other
+examples), or a full pass over all of them. Mult-VAE has one phase; RecVAE trains its encoder, updates its prior and trains its
+decoder; EM and closed forms are full passes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,12 +32,12 @@ __all__ = [
 
 D = TypeVar("D", bound=Rows)
 
-# The batches of one pass: indices of training rows, in the order in which they are taken.
+# The batches of one pass: indices of training users, in the order in which they are used.
 Batches = Callable[[D, np.random.Generator], Sequence[Int64[Array, " batch"]]]
 
 
 def shuffled(size: int) -> Batches[Rows]:
-    """All rows in random order, `size` a batch."""
+    """Batches of `size` users each, all users in random order."""
 
     def batches(train: Rows, rng: np.random.Generator) -> list[Int64[Array, " batch"]]:
         order = rng.permutation(len(train))
@@ -48,13 +48,13 @@ def shuffled(size: int) -> Batches[Rows]:
 
 @dataclass(frozen=True)
 class Step:
-    """Where training stands: a schedule is a pure function of it.
+    """Position of a gradient step in training; a schedule is a pure function of it.
 
     Args:
         number: gradient steps of this phase taken before this one, over the whole run.
-        planned: gradient steps of this phase in the whole run, should it not stop early and should every pass have as
-            many batches as the first.
-        users: which of the training users the batch holds.
+        planned: gradient steps of this phase in the whole run, if it does not stop early and every pass has as many batches as
+            the first.
+        users: indices of the training users in the batch.
     """
 
     number: int
@@ -63,21 +63,21 @@ class Step:
 
     @property
     def share(self) -> float:
-        """The part of the planned steps that is done, in [0, 1]."""
+        """Share of the planned steps that have been taken, in [0, 1]."""
         return min(1.0, self.number / self.planned)
 
     def risen(self, over: float) -> float:
-        """How far a weight has risen, from 0 to 1 in a straight line over the first share `over` of the planned steps."""
+        """Share of its cap that a weight has reached, rising linearly to 1 over the first share `over` of the planned steps."""
         return min(1.0, self.share / over) if over > 0 else 1.0
 
 
 def falling(rate: float, over: float) -> Callable[[Step], float]:
-    """A learning rate that falls to zero in a straight line over the last share `over` of the planned steps; 0 for never."""
+    """Learning rate as a function of the step: it falls linearly to 0 over the last share `over` of the planned steps."""
     return lambda step: rate * min(1.0, (1.0 - step.share) / over) if over else rate
 
 
 class Loss(NamedTuple):
-    """What a gradient step makes smaller, and the terms to report (nats per user unless a name says otherwise)."""
+    """The loss that a gradient step minimizes, and the terms to report (nats per user unless a name says otherwise)."""
 
     value: Float[Tensor, ""]
     terms: Mapping[str, Float[Tensor, ""]]
@@ -85,17 +85,17 @@ class Loss(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class GradientPhase(Generic[D]):
-    """Passes over the users in batches, one optimizer step each.
+    """Passes over the training users in batches, with an optimizer step for each batch.
 
     Args:
-        name: in progress and history.
-        parameters: what is optimized, by name; nothing else may need a gradient.
-        loss: of a batch of users, at a step, with the generator of all its randomness.
-        optimizer: makes the optimizer of `parameters`; its state is part of a checkpoint.
-        batches: of a pass; every row that has something to learn from is in one of them.
-        passes: over the users, in each epoch.
-        learning_rate: at a step; None leaves the optimizer's own.
-        small: whether batches are so small that PyTorch's own operations are quicker on one thread.
+        name: name in progress and history.
+        parameters: parameters to optimize, by name; no others may need a gradient.
+        loss: function of a batch of users, the step, and the generator of all randomness.
+        optimizer: function that makes the optimizer of `parameters`, whose state is part of a checkpoint.
+        batches: function that gives the batches of a pass; they contain every user with something to learn from.
+        passes: number of passes over the users in each epoch.
+        learning_rate: function of the step; None for the constant rate of the optimizer.
+        small: whether batches are so small that PyTorch's operations are faster on one thread.
     """
 
     name: str
@@ -110,12 +110,12 @@ class GradientPhase(Generic[D]):
 
 @dataclass(frozen=True, kw_only=True)
 class FullPass(Generic[D]):
-    """One update that looks at all users at once, or at none: a closed form, an EM iteration, a prior refreshed.
+    """One update from all users at once, or from none: a closed form, an EM iteration, the update of a prior.
 
     Args:
-        name: in progress and history.
-        run: given the training users and a generator; returns terms to report.
-        every: run in every epoch whose number, counted from 1, is a multiple of this.
+        name: name in progress and history.
+        run: function of the training users and a generator; returns the terms to report.
+        every: the update runs in epochs whose number, counted from 1, is a multiple of this.
     """
 
     name: str
@@ -125,13 +125,13 @@ class FullPass(Generic[D]):
 
 @dataclass(frozen=True, kw_only=True)
 class Pretraining(Generic[D]):
-    """Another model that is trained before the first epoch, by the same loop: with progress, checkpoints and a clean interrupt.
+    """Training of another model before the first epoch, by the same loop: with progress, checkpoints and a clean interrupt.
 
     Args:
-        name: in progress and history.
-        model: what is trained (a `Trainable`).
-        rows: the rows that it is trained on, and the seed of that training, of the training rows and a generator.
-        done: what follows; returns terms to report.
+        name: name in progress and history.
+        model: the model to train first (a `Trainable`).
+        rows: function of the training users and a generator; returns the data and the seed of this training.
+        done: function of the training users that runs after this training; returns the terms to report.
     """
 
     name: str
@@ -144,18 +144,18 @@ Phase = GradientPhase[D] | FullPass[D]
 
 
 class Trainer(Generic[D]):
-    """What trains one model on one set of rows: its phases, and all state that is not the model's.
+    """Description of how a model is trained on some data: its phases, and all state that is not the model's.
 
-    Making one and looking at it changes nothing; `fit` runs it.
+    Creating a trainer changes nothing; `fit` runs it.
 
     Args:
-        phases: of every epoch, in order.
-        epochs: at most; 1 for a closed form.
+        phases: phases of every epoch, in order.
+        epochs: largest number of epochs; 1 for a closed form.
         first: full passes and trainings of other models that run once, before the first epoch.
-        closed_form: whether one pass finds the answer: then there is nothing to stop early, and no validation between epochs.
+        closed_form: whether a single pass gives the solution, so that there is no validation to stop early by.
 
     Raises:
-        FitError: no phase, two of one name, or a closed form with gradient steps or more than one epoch.
+        FitError: there is no phase, two have the same name, or a closed form has gradient steps or several epochs.
     """
 
     def __init__(
@@ -173,8 +173,8 @@ class Trainer(Generic[D]):
         self.phases, self.epochs, self.first, self.closed_form = phases, epochs, tuple(first), closed_form
 
     def state(self) -> dict[str, Tensor]:
-        """What is carried from one epoch to the next besides what the model learns: part of a checkpoint, not of a run."""
+        """Tensors that training keeps between epochs besides the model's; stored in a checkpoint, but not in a run."""
         return {}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state` gave."""
+        """Continue from a result of `state`."""

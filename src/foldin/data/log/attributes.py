@@ -19,7 +19,7 @@ _KEPT = ("item", "title")
 
 
 def _listed(column: pl.Series) -> pl.Series:
-    """Lists as one text a row; null where there is none."""
+    """The lists of a column, each joined into one text; null where there is no list."""
     return column.cast(pl.List(pl.String)).list.join("|", ignore_nulls=True)
 
 
@@ -31,7 +31,7 @@ def _unlisted(text: pl.Series) -> pl.Series:
 
 
 def _number(values: pl.Series) -> pl.Series | None:
-    """Text without missing words as numbers; None where it is not all numbers, or so long that digits would be lost."""
+    """Text values, none of them missing, as numbers; None if one is not a number, or is so long that digits would be lost."""
     if values.str.contains(r"^-?\d{19}").any():
         return None
     plain = same_spelling(values)
@@ -47,7 +47,7 @@ def _number(values: pl.Series) -> pl.Series | None:
 
 
 def _retyped(column: pl.Series) -> pl.Series:
-    """A text column as numbers, truth values or days if every value is one, and unchanged otherwise."""
+    """A text column as numbers, truth values or dates if all of its values are, and unchanged otherwise."""
     text = column.str.strip_chars()
     missing = text.str.to_lowercase().is_in(["", *MISSING_WORDS]).fill_null(value=True)
     text = text.set(missing, None)

@@ -21,7 +21,7 @@ _MISSING = ("", *MISSING_WORDS)
 
 
 def clean_kind(kind: str) -> str:
-    """The name of a kind of events as it is kept: without white space at its ends; "" for what programs write for none."""
+    """The stored name of a kind of events: without white space at its ends; "" for words that mean a missing value."""
     kind = kind.strip()
     return "" if kind.lower() in _MISSING else kind
 
@@ -34,7 +34,7 @@ def kinds_of(
     Rows without a kind have the kind "".
 
     Args:
-        said: whether the caller named the column; one that was found by its name is left out where it cannot hold kinds.
+        said: whether the caller named the column; a column found by its name is ignored if it cannot hold kinds.
 
     Raises:
         ColumnError: a column that the caller named contains more than 256 kinds, or neither text nor numbers.
@@ -70,7 +70,7 @@ def kinds_noted(counts: Mapping[str, int], name: str, report: ReadReport) -> Rea
 
 
 def _whole(column: pl.Series) -> pl.Series:
-    """Numbers without fractions, which a gap may have made floating-point, as the integers they were."""
+    """Floating-point numbers without fractions as integers, since missing values may have made integers floating-point."""
     if not column.dtype.is_float():
         return column
     column = column.fill_nan(None)

@@ -93,7 +93,7 @@ def _header(table: pl.DataFrame) -> bool:
 
 
 def _names(path: Path, width: int) -> tuple[list[str] | None, bool, bool]:
-    """(names of columns or None if this is no table, whether the first row is a header, whether that is certain)."""
+    """(names of columns or None if this is not a table, whether the first row is a header, whether that is certain)."""
     table = _columns(path, width).collect()
     header = _header(table)
     if header:
@@ -101,7 +101,7 @@ def _names(path: Path, width: int) -> tuple[list[str] | None, bool, bool]:
     looks = [_look_at(table[name]) for name in table.columns]
     again = looks[0].distinct <= 0.8 * looks[0].rows
     third, rest = looks[2], looks[3:]
-    # In sequences a third word is an item like the second: of as many kinds.
+    # In sequences, the third word is an item like the second, with about as many distinct values.
     fewer = third.distinct <= 0.5 * looks[1].distinct
     third = replace(third, times=third.times and not looks[1].times)
     if width == 3 and third.times:

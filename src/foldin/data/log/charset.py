@@ -1,8 +1,8 @@
-"""Which encoding a text that is not UTF-8 has: every candidate decodes it, and the most plausible reading is taken.
+"""The encoding of a text that is not UTF-8: every candidate decodes it, and the most plausible reading is chosen.
 
-A general detector is weak on a few short lines. Here each candidate's own alphabet judges what it decoded: the most
-frequent syllables and characters, the common ones, the rare ones, and whether letters stand where letters stand. What
-the detector `charset-normalizer` proposes counts as one more piece of evidence.
+A general detector is weak on a few short lines. Here, each candidate's reading is scored by the candidate's alphabet: by the
+shares of the most frequent, the common and the rare characters, and by whether letters are where words have letters. The
+proposal of the detector `charset-normalizer` is one more piece of evidence.
 """
 
 import math
@@ -53,10 +53,10 @@ _TOP = {
     "cp932": _KANA + _KANJI,
     "euc_jp": _KANA + _KANJI,
 }
-# Log prior of each candidate: the more it is met in files of today, the higher.
+# Log prior of each candidate, higher for encodings that are more common in today's files.
 _PRIOR = {"cp1252": 0.0, "latin_1": -1.0, "cp949": -1.0, "cp932": -1.0, "gb18030": -1.0, "big5": -2.0, "euc_jp": -2.0}
 _PRIOR |= {"cp1251": -3.0, "koi8_r": -4.0, "cp1250": -5.0, "cp1253": -5.0, "cp1254": -5.0}
-# What the detector calls these encodings, or a narrower one that they contain.
+# The detector's names of these encodings, or of narrower ones that they contain.
 _ALIASES = {"euc_kr": "cp949", "johab": "cp949", "shift_jis": "cp932", "gb2312": "gb18030", "gbk": "gb18030"}
 # The letters outside ASCII that a text in the encoding mostly has; other letters are rare there.
 _LETTERS = {
@@ -72,20 +72,20 @@ _BROKEN = -14.0  # a byte that the encoding does not have
 _LETTER = math.log(1 / 40)
 _ODD_PLACE = math.log(0.05)
 SURE = 0.97
-_FAVORED = 1.5  # what the detector's own choice adds to a log probability
-# The log probability of a character below which a reading is no text: about that of bytes at random.
+_FAVORED = 1.5  # what the detector's choice adds to a log probability
+# The log probability of a character below which a reading is not text: about that of bytes at random.
 _LOWEST_WIDE, _LOWEST_LATIN, _LOWEST_SCRIPT = -11.5, -7.4, -5.2
 
 
 @dataclass(frozen=True)
 class Guess:
-    """An encoding for a text, and the next best.
+    """The most plausible encoding of a text, and the next best one.
 
     Args:
-        codec: Python's name of it.
-        share: its probability against the other readings.
-        other: the next best reading's codec, if any.
-        credible: whether what it decodes looks like text at all.
+        codec: Python's name of the encoding.
+        share: its probability among all readings.
+        other: codec of the next best reading, if there is one.
+        credible: whether the decoded bytes look like text at all.
     """
 
     codec: str
@@ -95,7 +95,7 @@ class Guess:
 
     @property
     def sure(self) -> bool:
-        """Whether it may be used without asking."""
+        """Whether the encoding may be used without asking the user."""
         return self.credible and self.share >= SURE
 
 
@@ -134,7 +134,7 @@ def _wide_score(text: str, codec: str) -> float:
             total += half
         else:
             total += sign if unicodedata.category(char)[0] in "PSNZ" or "\uff01" <= char <= "\uff5e" else rare
-        # A lone wide character in the middle of a Latin word is no word of any language.
+        # A lone wide character in the middle of a Latin word occurs in no language.
         after = text[at + 1 : at + 2]
         if char >= "\x80" and before.isascii() and before.isalpha() and after.isascii() and after.isalpha():
             total += _ODD_PLACE
@@ -177,9 +177,9 @@ def _narrow_score(text: str, codec: str) -> float:
 
 
 def _favorite(raw: bytes) -> str | None:
-    """What the detector takes the bytes for."""
+    """The encoding that the detector proposes; None if there is none, or if the proposal is unreliable."""
     best = from_bytes(raw).best()
-    # On short Western texts it says Windows-1250 more often than not.
+    # For short Western texts, it mostly proposes Windows-1250.
     return None if best is None or best.encoding == "cp1250" else _ALIASES.get(best.encoding, best.encoding)
 
 

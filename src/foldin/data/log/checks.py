@@ -60,7 +60,7 @@ def _is_text(column: pl.Series) -> bool:
 
 
 def clean(rows: Rows, columns: Columns, report: ReadReport) -> tuple[Rows, ReadReport]:
-    """Without rows that lack a user, an item or a time."""
+    """(rows, report), without rows that lack a user, an item or a time."""
     for role, name in columns.roles().items():
         if role in ("rating", "kind"):
             continue
@@ -82,7 +82,7 @@ def clean(rows: Rows, columns: Columns, report: ReadReport) -> tuple[Rows, ReadR
 
 
 def rated_at_least(rows: Rows, columns: Columns, report: ReadReport, least: float) -> tuple[Rows, ReadReport]:
-    """Only rows with a rating of at least `least`; the ratings are numbers (`numeric_ratings`).
+    """(rows, report), with only the rows whose rating is at least `least`; the ratings are numbers (`numeric_ratings`).
 
     Raises:
         ColumnError: no rating column.
@@ -142,7 +142,7 @@ def id_column(column: pl.Series, source: str, row: Callable[[int], int]) -> pl.S
 
 
 def same_spelling(ids: pl.Series) -> pl.Series:
-    """Ids that are whole numbers with ".0" at the end, as pandas writes them in a column with missing values, without it.
+    """Ids without the ".0" that pandas writes behind whole numbers in a column with missing values.
 
     Ids are changed only if all are numbers and none has a leading zero; otherwise the spelling may be intended.
     """
@@ -152,7 +152,7 @@ def same_spelling(ids: pl.Series) -> pl.Series:
 
 
 def missing_ids(counts: Int64[Array, " ids"], ids: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """(ids that are words for a missing value, those of them that may be real ids), by the other ids and by frequency."""
+    """(ids that are words for a missing value, those of them that may be real ids by the other ids and by frequency)."""
     words = ids.filter(ids.str.strip_chars().str.to_lowercase().is_in(["", *MISSING_WORDS]))
     if words.is_empty() or words.len() == ids.len():
         return words, words.clear()

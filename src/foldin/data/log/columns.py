@@ -49,7 +49,7 @@ def check_said(present: Sequence[str], said: Mapping[str, str | None], source: s
 
 
 def _ranked(present: Sequence[str], words: Sequence[str], *, ids: bool) -> list[str]:
-    """The columns that are called one of the words, in the order of the words; for one word, an id comes before a bare name."""
+    """The columns with one of the names, in the order of `words`; for one word, an id comes before the bare word."""
     rank: dict[str, int] = {}
     for place, word in enumerate(words):
         rank.setdefault(plain_name(word), place)
@@ -65,7 +65,7 @@ def _ranked(present: Sequence[str], words: Sequence[str], *, ids: bool) -> list[
 
 
 def item_kinds(present: Sequence[str]) -> list[list[str]]:
-    """The columns that look like items, one list a kind (products, films, …), in order of preference."""
+    """The columns that look like items, one list for each kind (products, films, …), in order of preference."""
     kinds = [_ranked(present, words, ids=True) for words in ITEM_KINDS]
     found = [kind for kind in kinds if kind]
     # Liang et al. write uid,sid; elsewhere a sid is a session.

@@ -36,7 +36,7 @@ def _zone(found: re.Match[str]) -> str:
 
 
 def layouts_of(value: str) -> tuple[str, ...]:
-    """The possible strptime layouts of a date: several if the order of day, month and year is open, none if it is no date."""
+    """The possible strptime layouts of a date: several if the order of day, month and year is open, none if it is not a date."""
     if found := _BASIC.fullmatch(value):
         clock = "%H%M" + ("%S" if found["second"] else "") + ("%.f" if found["fraction"] else "")
         zone = "" if found["zone"] is None else "Z" if found["zone"] == "Z" else "%#z"
@@ -55,7 +55,7 @@ def layouts_of(value: str) -> tuple[str, ...]:
 
 
 def _date_layouts(date: str) -> tuple[str, ...]:
-    """Layouts of the days in a text whose clock has been replaced by a zero byte."""
+    """Layouts of the date in a text whose time of day has been replaced by a zero byte."""
     parts: list[str] = _TOKENS.findall(date)
     numbers = [at for at, part in enumerate(parts) if part.isdigit()]
     months = 0
@@ -132,7 +132,7 @@ def _order_of_days(text: pl.Series, layouts: tuple[str, ...], hint: str | None, 
                 f"{where}: mixes dates with the day first ({text[int(late[0])]!r}) and with the month first "
                 f"({text[int(early[0])]!r}): write all in one order"
             )
-        return DAY_FIRST  # some value is no date in any order; the caller names its row
+        return DAY_FIRST  # some value is not a date in any order; the caller reports its row
     if DAY_FIRST in fit and YEAR_FIRST not in fit and (parts["sep"] == ".").fill_null(value=True).all():
         return DAY_FIRST  # dates with dots never have the month first
     if (parts["a"] == parts["b"]).all() and YEAR_FIRST not in fit:
@@ -145,7 +145,7 @@ def _order_of_days(text: pl.Series, layouts: tuple[str, ...], hint: str | None, 
 
 
 def parse_dates(text: pl.Series, hint: str | None, where: str) -> tuple[pl.Series, str]:
-    """(dates in UTC, the layouts found); null for values that are no dates in these layouts.
+    """(dates in UTC, the layouts found); null for values that are not dates in these layouts.
 
     Args:
         hint: `day-first`, `month-first`, `year-first`, a strptime layout, or None to find the layout.

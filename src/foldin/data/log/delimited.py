@@ -26,14 +26,14 @@ _SAMPLE = 1_000
 
 
 def _split(lines: Sequence[str], separator: str, *, quoted: bool) -> list[list[str]]:
-    """The fields of each line; csv.Error where the quotes are wrong."""
+    """The fields of each line; raises csv.Error if quotes are wrong."""
     if not quoted:
         return [line.split(separator) for line in lines]
     return [row for row in csv.reader(lines, delimiter=separator, strict=True) if row]
 
 
 def _even(lines: Sequence[str], separator: str, *, quoted: bool) -> int:
-    """How many fields every line has; 0 where that differs, or the quotes are wrong."""
+    """Number of fields of every line; 0 if it differs between lines, or if quotes are wrong."""
     try:
         widths = {len(row) for row in _split(lines, separator, quoted=quoted)}
     except csv.Error:
@@ -42,7 +42,7 @@ def _even(lines: Sequence[str], separator: str, *, quoted: bool) -> int:
 
 
 def consistent_separators(lines: Sequence[str]) -> dict[str, int]:
-    """Separator → fields a line, for those that split every line into the same number of fields, two or more."""
+    """Separator → fields per line, for separators that split every line into the same number of fields, two or more."""
     found = {one: max(_even(lines, one, quoted=True), _even(lines, one, quoted=False)) for one in _SEPARATORS}
     return {one: width for one, width in found.items() if width > 1}
 

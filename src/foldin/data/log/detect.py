@@ -107,7 +107,7 @@ def _array(first: str) -> bool:
 
 
 def _almost(lines: list[str]) -> bool:
-    """Whether a separator splits the first line and nearly all others alike, so that the odd row can be named."""
+    """Whether a separator splits the first line and nearly all others equally, so that an error can name the odd row."""
     for mark in "\t,;|":
         width = lines[0].count(mark)
         if width and sum(line.count(mark) == width for line in lines) >= 0.8 * len(lines):

@@ -12,7 +12,7 @@ from foldin.errors import DataError, FormatError
 __all__ = ["as_utf8", "check_encoding", "decode_head"]
 
 _CHUNK = 1 << 22
-_BOMS = (  # UTF-32 before UTF-16: the shorter mark begins the longer
+_BOMS = (  # UTF-32 before UTF-16, whose mark is the beginning of that of UTF-32
     (codecs.BOM_UTF8, "utf-8-sig", "UTF-8"),
     (codecs.BOM_UTF32_LE, "utf-32", "UTF-32"),
     (codecs.BOM_UTF32_BE, "utf-32", "UTF-32"),
@@ -108,7 +108,7 @@ def _utf8_characters(path: Path) -> tuple[int, int, int]:
 
 
 def _wide_without_mark(path: Path) -> str | None:
-    """UTF-16 without a byte order mark: half of the bytes of ASCII text are zero, all on one side."""
+    """Codec of a file in UTF-16 without a byte order mark: of its ASCII text, all even or all odd bytes are zero."""
     with path.open("rb") as file:
         head = file.read(1 << 16)
     even, odd = head[::2].count(0), head[1::2].count(0)
@@ -154,7 +154,7 @@ def _decoded(path: Path, codec: str) -> Iterator[tuple[str, int]]:
         with path.open(encoding=codec, errors="replace", newline="\n") as file:
             yield from ((line.removeprefix("\ufeff") if at == 0 else line, 0) for at, line in enumerate(file))
         return
-    # Nowhere else is a line feed part of a longer character: each line stands for itself.
+    # In all other encodings, no character contains the byte of a line feed, so that lines can be decoded one by one.
     own = "\ufffd".encode() if codec.startswith("utf") else b""
     with path.open("rb") as file:
         for at, line in enumerate(file):
@@ -164,7 +164,7 @@ def _decoded(path: Path, codec: str) -> Iterator[tuple[str, int]]:
 
 def _chosen(path: Path, source: Path) -> tuple[str, str]:
     """(codec, text of the note) for a file that is not UTF-8."""
-    # Other encodings hardly ever form whole characters of UTF-8 by chance, and least of all long ones.
+    # Text in other encodings hardly ever contains valid UTF-8 characters by chance, least of all long ones.
     whole, long, broken = _utf8_characters(path)
     if 3 * broken <= whole and (whole >= 10 or long >= 2):
         return "utf-8", ""

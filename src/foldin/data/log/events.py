@@ -169,7 +169,7 @@ def log_from_table(
     _some(rows, report)
     everyone = rows
     item_codes, item_ids, rows, report = encode_ids(rows, columns.item, "item", report)
-    if rows is not everyone:  # some users may have had nothing but rows without an item
+    if rows is not everyone:  # some users may have had only rows without an item
         user_codes, users, rows, _ = encode_ids(rows, columns.user, "user", report)
     _some(rows, report)
     keys, times, report = order_keys(rows, columns, report, options.time_format)

@@ -43,7 +43,7 @@ class Fault:
 
 
 def _blocks(path: Path, *, quoted: bool) -> Iterator[tuple[bytes, bool]]:
-    """(whole rows, whether the last one had no end) through a file."""
+    """Blocks of a file as (whole rows, whether the last row had no line end)."""
     rest = b""
     with path.open("rb") as file:
         while chunk := file.read(_BLOCK):
@@ -109,7 +109,7 @@ def find_fault(path: Path, separator: str, fields: int, *, quoted: bool, header:
                 text = block[starts[index] : places[ends][index]].tobytes()
                 if not text.strip():
                     if rows + before + index < 0:
-                        before -= 1  # a blank line ahead of the header is no row
+                        before -= 1  # a blank line ahead of the header is not a row
                     continue
                 last = cut and int(index) == len(widths) - 1
                 row = rows + before + int(index)

@@ -30,7 +30,7 @@ from foldin.errors import DataError, FormatError
 __all__ = ["FORMATS", "OpenedTable", "open_table", "text_lines"]
 
 _GZIP = b"\x1f\x8b"
-# On unexpected input, Polars raises a panic, which is no PolarsError.
+# On unexpected input, Polars raises a panic, which is not a PolarsError.
 _FAILED = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
@@ -164,6 +164,6 @@ def open_table(path: Path, fmt: str | None = None, encoding: str | None = None) 
         try:
             yield opened
         except _FAILED as error:
-            # Asked for only now: it reads the file again.
+            # Computed only after a failure, since it reads the file again.
             why = scan.blame() or (str(error).splitlines() or [type(error).__name__])[0]
             raise FormatError(f"{path}: cannot be read as {chosen}: {why}") from error

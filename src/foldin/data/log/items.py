@@ -15,7 +15,7 @@ from foldin.errors import ColumnError, DataError
 
 __all__ = ["COMPANIONS", "items_of", "join_items", "open_items", "read_items"]
 
-# Files that stand beside a log under these names are joined without being asked for.
+# Files with these names beside a log are joined to it automatically.
 COMPANIONS = ("movies.csv", "movies.dat", "u.item", "items.csv", "artists.dat")
 _U_ITEM_GENRES = (
     *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama"),
@@ -71,7 +71,7 @@ def _key(table: pl.DataFrame, ids: pl.Series | None) -> tuple[str, list[Note]]:
         return first, []
     best = max(joined, key=lambda name: joined[name])
     if 2 * joined[best] < min(len(known), table.height):
-        return first, []  # a few equal values by chance make no key
+        return first, []  # a few values that are equal by chance do not make a key
     text = f"items are joined by the column {best!r}: of {first!r} no value is an item of the log"
     return best, [Note(text, joined[best], dropped=False)]
 
@@ -103,7 +103,7 @@ def items_of(
     """(the table of `read_items`, notes on how it was read) of a table whose columns are found by their names.
 
     Args:
-        source: how errors call it.
+        source: name of the table, for messages.
         item: name of the column of item ids, if it is unusual.
         ids: item ids of the log, by which the column of ids is chosen if its name is misleading.
 
@@ -136,7 +136,7 @@ def _named(table: pl.DataFrame, names: dict[str, str]) -> pl.DataFrame:
 def read_items(path: Path, *, item: str | None = None) -> pl.DataFrame:
     """A table with `item` (text), `title` if the file has one, and every other column as a typed feature.
 
-    Features of only numbers, truth values or days get that type; several values of an item are one text with "|" between them.
+    Features of only numbers, truth values or dates get that type; several values of an item are one text with "|" between them.
 
     Args:
         path: MovieLens `movies.dat` / `movies.csv` / `u.item`, or any table; the item column is found by its usual

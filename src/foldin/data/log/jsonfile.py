@@ -23,7 +23,7 @@ def json_format(path: Path) -> str:
     try:
         value = loads(first)
     except json.JSONDecodeError as error:
-        # Where it ends too early, the line is the beginning of a longer value; else it is broken.
+        # An error at the end of the line means that a longer value begins here; any other error, that the line is broken.
         unfinished = error.pos >= len(first) and more
         return "json" if first.startswith("[") or unfinished or (error.msg == "Extra data" and not more) else "ndjson"
     except RecursionError:
@@ -78,7 +78,7 @@ def scan_json(path: Path, source: Path) -> Scan:
     """The table of one JSON array of objects, of an object that wraps one, or of objects one after the other.
 
     Raises:
-        FormatError: JSON of another structure, or invalid JSON; the message gives the place.
+        FormatError: JSON of another structure, or invalid JSON; the message gives the position.
     """
     text = path.read_text(encoding="utf-8").strip()
     try:

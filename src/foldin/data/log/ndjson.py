@@ -18,7 +18,7 @@ from foldin.errors import FormatError
 
 __all__ = ["kind_of", "scan_ndjson"]
 
-# Polars panics, with no exception of its own, where its parser meets what it does not expect.
+# On input that its parser does not expect, Polars panics instead of raising a PolarsError.
 _FAILED = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
@@ -57,7 +57,7 @@ def scan_ndjson(path: Path, source: Path) -> Scan:
     """The table of an NDJSON file in UTF-8; whole numbers beyond 64 bits are text.
 
     Raises:
-        FormatError: a line is no JSON object; the message gives the line.
+        FormatError: a line is not a JSON object; the message gives the line.
     """
 
     def blame() -> str | None:

@@ -10,8 +10,8 @@ from foldin.errors import ColumnError
 
 __all__ = ["Sample", "by_position", "is_number"]
 
-_ENOUGH = 20  # with fewer rows nothing is said about which column depends on which
-_VARIED = 5  # of fewer values any column is decided
+_ENOUGH = 20  # with fewer rows, dependences between columns are not judged
+_VARIED = 5  # a column with fewer distinct values may depend on any other by chance
 
 
 def is_number(column: pl.Series) -> bool:
@@ -51,7 +51,7 @@ class Sample:
         return is_number(self.table[name]) and self.distinct(name) <= 20
 
     def numbers_rows(self, name: str) -> bool:
-        """Whether a column only counts rows, as a table writes its index."""
+        """Whether a column only counts rows, as the exported index of a table does."""
         if self.table.height < _ENOUGH:
             return False
         steps = self.table[name].cast(pl.Int64, strict=False)
@@ -131,7 +131,7 @@ def _is_rating(sample: Sample, item: str, name: str) -> bool:
 def _sessions(
     sample: Sample, chosen: dict[str, str], left: list[str], source: str
 ) -> tuple[dict[str, str], list[str], list[str]]:
-    """The roles again where a third column may be the item."""
+    """(roles, columns without a role, notes), corrected if a third column may be the item."""
     first, second, third = chosen["user"], chosen["item"], left[0]
     if sample.nests(second, first) and not sample.few(third) and not sample.decides(second, third):
         return (
@@ -148,7 +148,7 @@ def _sessions(
         )
     for other in left:
         if sample.decides(second, other):
-            continue  # something known of the item
+            continue  # a feature of the item
         pairs, again = sample.distinct(first, second), sample.distinct(first, other)
         repeated = pairs < 0.8 * sample.table.height and again > 1.2 * pairs
         if not is_number(sample.table[other]) or (repeated and sample.distinct(other) > sample.distinct(second)):

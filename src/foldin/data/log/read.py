@@ -94,7 +94,7 @@ def read_frame(frame: Any, **options: Any) -> EventLog:
         options: as in `ReadOptions`; `format` and `encoding` have no meaning here.
 
     Raises:
-        DataError: no table, or values that cannot be used; the message gives the column and the first row.
+        DataError: `frame` is not a table, or has values that cannot be used; the message gives the column and the first row.
     """
     chosen = ReadOptions(**options)
     if given := [name for name in ("format", "encoding") if getattr(chosen, name) is not None]:
@@ -111,7 +111,7 @@ def read_frame(frame: Any, **options: Any) -> EventLog:
 
 
 def id_type(ids: pl.Series) -> Any:
-    """The type of ids, where text can be brought back to it; a gap makes whole numbers floating-point."""
+    """The type to which ids can be cast back from text; floating-point ids with gaps were whole numbers."""
     return pl.Int64() if ids.dtype.is_float() and ids.null_count() + int(ids.is_nan().sum()) else ids.dtype
 
 

@@ -12,7 +12,7 @@ _LARGEST = 2**63
 
 
 def loads(text: str) -> Any:
-    """The value of a JSON text; NaN, which is no valid JSON, is a missing value."""
+    """The value of a JSON text; NaN, which is not valid JSON, is a missing value."""
     return _DECODER.decode(text)
 
 
@@ -21,7 +21,7 @@ def _constant(word: str) -> float | None:
 
 
 def _integer(digits: str) -> int | str:
-    # Python refuses to convert thousands of digits; as an id the text will do.
+    # Python refuses to convert thousands of digits; for an id, the text is enough.
     return int(digits) if len(digits) < 1_000 else digits
 
 

@@ -61,7 +61,7 @@ def find_roles(lazy: pl.LazyFrame, said: Mapping[str, str | None], source: str) 
     names = lazy.collect_schema().names()
     check_said(names, said, source)
     proposed = proposals(names)
-    # A named table may have columns of any size besides, which are not read.
+    # A table with names may have large further columns, which are not read.
     wanted = {name for role in proposed.values() for name in role} | {
         name for name in said.values() if name is not None
     }
@@ -121,7 +121,7 @@ class _Named:
             self._rating()
         if "kind" not in self.found:
             self._kind()
-        # A column called "position" beside times may well be a place on a page.
+        # A column called "position" in a log with times may well be the position on a page.
         if "order" not in self.found and "time" not in self.found and self._free("order"):
             self.found["order"] = self._free("order")[0]
         return Roles(Columns(**{role: self.found[role] for role in ROLES if role in self.found}), tuple(self.remarks))

@@ -18,7 +18,7 @@ class Scan:
         table: the lazy table.
         notes: notes on what was assumed; each counts files, parts or lines.
         lacking: column → the part of a folder that does not have it.
-        blame: function that returns the place of damage as text, called only if reading failed.
+        blame: function that returns the location of the damage as text, called only if reading failed.
     """
 
     table: pl.LazyFrame

@@ -1,4 +1,4 @@
-"""What columns of a log are usually called, in several languages."""
+"""Usual names of the columns of a log, in several languages."""
 
 import re
 import unicodedata
@@ -30,7 +30,7 @@ USER: tuple[str, ...] = (
     *("gebruiker", "klant", "användare", "kund", "bruger", "bruker", "käyttäjä", "kullanıcı", "müşteri"),
     *("użytkownik", "klient", "пользователь", "юзер", "клиент", "покупатель", "người dùng", "khách hàng", "pengguna"),
 )
-# One visit of a user; stands for the user only where a log has none.
+# A visit of a user, which is used as the user only if a log has no user.
 SESSION: tuple[str, ...] = (
     *("session", "usersession", "sess", "sessie", "sitzung", "sesion", "sessao", "sessione", "visit"),
     *("세션", "방문", "セッション", "会话", "會話", "сессия"),
@@ -268,6 +268,6 @@ def plain_name(name: str) -> str:
 
 
 def stem(plain: str) -> str:
-    """A plain name without what says that it is an id: `user` of `userid`, `utilisateur` of `idutilisateur`."""
+    """A plain name without the prefix or suffix of ids: `user` of `userid`, `utilisateur` of `idutilisateur`."""
     short = _ID_SUFFIX.sub("", plain)
     return short if short != plain else _ID_PREFIX.sub("", plain)

@@ -1,4 +1,4 @@
-"""Time columns of any type → whole seconds since 1970, or only an order if they are no absolute times."""
+"""Time columns of any type → whole seconds since 1970, or only an order if they are not absolute times."""
 
 import datetime
 import time
@@ -27,7 +27,7 @@ __all__ = [
     "unit_of",
 ]
 
-# Below 1e8 s (March 1973) a number is no plausible event time; each further unit is a thousand times larger.
+# Below 1e8 s (March 1973) a number is not a plausible event time; each further unit is a thousand times larger.
 UNITS = (
     ("seconds", 1e8, 1),
     ("milliseconds", 1e11, 10**3),
@@ -39,7 +39,7 @@ TIME_FORMATS = (*ORDERS, *_UNIT_NAMES)
 # Whole numbers that are dates written without separators, by their number of digits.
 COMPACT = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S", 17: "%Y%m%d%H%M%S%3f"}
 _DAY = 86_400
-_FIRST_YEAR = 631_152_000  # 1990: no log of events that a computer kept is older
+_FIRST_YEAR = 631_152_000  # 1990: logs of events on computers are not older
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ def compact_dates(text: pl.Series) -> pl.Series | None:
         or not (text.str.len_bytes() == width).all()
     ):
         return None
-    # Polars wants minutes beside hours.
+    # Polars does not read hours without minutes.
     return read_as(text + "00", "%Y%m%d%H%M") if width == 10 else read_as(text, COMPACT[width])
 
 

@@ -1,4 +1,4 @@
-"""Leave-last-out: the last item of each user is the test, the one before it validation."""
+"""Leave-last-out: the last item of each user is the test target, the one before it the validation target."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +16,7 @@ __all__ = ["last_out"]
 
 
 def last_out(log: EventLog, *, min_events: int = 3) -> Split:
-    """Leave-last-out: the last item is the test, the one before it validation.
+    """Leave-last-out: the last item of each user is the test target, the one before it the validation target.
 
     The catalog is that of the whole log, as in the published tables: an item seen only as a target is ranked too.
 

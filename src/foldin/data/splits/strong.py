@@ -112,7 +112,7 @@ def _targets(events: Histories, share: float, rng: np.random.Generator) -> Bool[
 
 
 def _random_ranks(histories: Histories, rng: np.random.Generator) -> Int64[Array, " events"]:
-    """Each event's place in a random order of its user's events."""
+    """Each event's position in a random order of its user's events."""
     order = np.lexsort((rng.random(histories.n_events), histories.users()))
     ranks = np.empty(histories.n_events, dtype=np.int64)
     ranks[order] = np.arange(histories.n_events) - np.repeat(histories.offsets[:-1], histories.lengths)

@@ -68,7 +68,7 @@ class DenseEncoder(nn.Module):
     def padded(
         self, history: Int[Tensor, "users length"]
     ) -> tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]:
-        """As `forward`, of a rectangle of items with −1 where a history is shorter."""
+        """As `forward`, for a rectangle of items padded with −1."""
         return self._heads_of(padded_bag(self.first, history, oldest=self.oldest))
 
     def _heads_of(self, summed: Float[Tensor, "users hidden"]) -> tuple[Tensor, Tensor]:
@@ -87,7 +87,7 @@ class DenseEncoder(nn.Module):
                 mine.copy_(its)
 
     def frozen(self) -> "DenseEncoder":
-        """This encoder, its parameters without gradients."""
+        """This encoder, with its parameters excluded from gradients."""
         parameters: Iterator[nn.Parameter] = self.parameters()
         for one in parameters:
             one.requires_grad_(False)

@@ -1,6 +1,6 @@
-"""ImplicitSLIM: item embeddings, refined by a sparse linear model of items that is never written down.
+"""ImplicitSLIM: item embeddings refined by a sparse linear model of items that is never computed explicitly.
 
-A SLIM-like model would be B ∝ (XᵀX + λI)⁻¹; embeddings that are reconstructed by it, Q ≈ QB, carry what it knows. With
+A SLIM-like model would be B ∝ (XᵀX + λI)⁻¹; embeddings that it reconstructs, Q ≈ QB, contain its information. With
 the inverse approximated by D = diag(1/(Xᵀ1 + λ)) and B restricted to the span of the embeddings A, everything becomes
 products of an embedding matrix with XᵀX:
 
@@ -29,11 +29,11 @@ def implicit_slim(
     """New embeddings of all items.
 
     Args:
-        embeddings: a row an item.
+        embeddings: embeddings of the items, one row each.
         train: the log X.
         regularization: λ > 0.
-        strength: α > 0, of the reconstruction.
-        min_count: items with fewer events do not take part in the span A.
+        strength: α > 0, strength of the reconstruction.
+        min_count: items with fewer events are excluded from the span A.
     """
     rows = train.csr()
     counts = train.counts().astype(np.float32)

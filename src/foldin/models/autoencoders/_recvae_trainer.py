@@ -52,7 +52,7 @@ class RecVAETrainer(Trainer[Histories]):
         else:
             phases.append(gradient("train", {**encoder, **decoder}, 1))
         if config.slim is not None:
-            # First, as in the authors' code: a pass over everything follows before the epoch is evaluated.
+            # First, as in the authors' code, so that passes over all users follow before the epoch is evaluated.
             phases.insert(0, FullPass(name="slim", run=self.refine, every=config.slim.every))
         super().__init__(*phases, epochs=config.epochs)
 

@@ -1,4 +1,4 @@
-"""The layers that Mult-VAE and Mult-DAE share: sparse in, tanh layers, fused out."""
+"""The layers that Mult-VAE and Mult-DAE share: a sparse input layer, tanh layers, and a fused output layer and loss."""
 
 from collections.abc import Sequence
 
@@ -37,7 +37,7 @@ class SparseAutoencoder(nn.Module):
         hidden: widths of the encoder's tanh layers; the decoder has the same ones in reverse.
         code_in: width of the encoder's last, linear layer (with no hidden layer: of the only one).
         code_out: width of the decoder's input.
-        oldest: weight of a history's oldest event, in the row that is read and in `weighted_log_likelihood`; the newest has 1.
+        oldest: weight of a history's oldest event in the input row and in `weighted_log_likelihood`; the newest has weight 1.
 
     Source: liang2018, section 2; Xavier weights, truncated normal biases of scale 0.001.
     """
@@ -56,7 +56,7 @@ class SparseAutoencoder(nn.Module):
         super().__init__()
         self.oldest = oldest
         inward, outward = [n_items, *hidden, code_in], [code_out, *reversed(hidden), n_items]
-        # The two large matrices have a row an item: what a bag of rows and a product with the catalog read best.
+        # The two large matrices have one row per item, the fastest layout for bags of rows and products with the catalog.
         shapes = [(inward[0], inward[1]), *zip(inward[2:], inward[1:-1], strict=True)]
         self.encoder = nn.ParameterList(_parameter(shape, generator, device) for shape in shapes)
         self.encoder_bias = nn.ParameterList(_parameter((n,), generator, device) for n in inward[1:])
@@ -82,7 +82,7 @@ class SparseAutoencoder(nn.Module):
         return self._encoded(bag_of_items(self.encoder[0], items, offsets, values, self.buffers_in))
 
     def encode_padded(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users code"]:
-        """As `encode`, of a rectangle of items with −1 where a history is shorter."""
+        """As `encode`, for a rectangle of items padded with −1."""
         return self._encoded(padded_bag(self.encoder[0], history, oldest=self.oldest))
 
     def _encoded(self, summed: Float[Tensor, "users first"]) -> Float[Tensor, "users code"]:
@@ -92,7 +92,7 @@ class SparseAutoencoder(nn.Module):
         return h
 
     def last_hidden(self, code: Float[Tensor, "users code"]) -> Float[Tensor, "users hidden"]:
-        """What the last layer is applied to."""
+        """Input of the last layer, the output of the last hidden one."""
         for weight, bias in zip(list(self.decoder)[:-1], list(self.decoder_bias)[:-1], strict=True):
             code = torch.tanh(nn.functional.linear(code, weight, bias))
         return code
@@ -109,7 +109,7 @@ class SparseAutoencoder(nn.Module):
     def weighted_log_likelihood(
         self, code: Float[Tensor, "users code"], items: Int[Tensor, " events"], offsets: Int[Tensor, " offsets"]
     ) -> Float[Tensor, " users"]:
-        """Σ w log p(item | code) over each user's events, w the recency weights: what training asks for."""
+        """Σ w log p(item | code) over each user's events, with recency weights w, in nats: the objective of training."""
         hidden = self.last_hidden(code)
         values = None if self.oldest == 1.0 else recency_weights(offsets, self.oldest)
         return multinomial_from_hidden(
@@ -117,7 +117,7 @@ class SparseAutoencoder(nn.Module):
         )
 
     def logits(self, code: Float[Tensor, "users code"]) -> Float[Tensor, "users items"]:
-        """Logits over the catalog; the memory is used again by the next call."""
+        """Logits over the catalog; the next call overwrites their memory."""
         hidden = self.last_hidden(code)
         weight, bias = self.output()
         out = self.buffers_out.get("logits", (len(hidden), len(weight)), hidden)

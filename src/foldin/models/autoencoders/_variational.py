@@ -1,4 +1,4 @@
-"""What a variational recommender adds to the contract: that it is a latent-variable model of histories."""
+"""Base class of variational recommenders, which are latent-variable models of histories."""
 
 from collections.abc import Iterator
 from typing import TypeVar
@@ -22,10 +22,10 @@ C = TypeVar("C", bound=Config)
 
 
 class Variational(Recommender[C], LatentPosterior, PosteriorSampler):
-    """A recommender with q(z|x) = N(μ(x), diag σ²(x)), p(x|z) multinomial, and a prior p(z), or p(z|x) where it is adaptive.
+    """A recommender with q(z|x) = N(μ(x), diag σ²(x)), p(x|z) multinomial, and a prior p(z), or p(z|x) if it is adaptive.
 
-    A subclass sets `standard_prior`, and `prior_sees_data` where it does, and gives `posterior`, `decode` and
-    `differentiable_log_likelihood`; with another prior also `log_prior`.
+    A subclass sets `standard_prior`, and `prior_sees_data` if its prior depends on the history, and implements `posterior`,
+    `decode` and `differentiable_log_likelihood`, and `log_prior` if the prior is not the standard normal.
     """
 
     has_likelihood = True
@@ -42,9 +42,9 @@ class Variational(Recommender[C], LatentPosterior, PosteriorSampler):
     def simulated(
         self, z: Float[Tensor, "users latent"], histories: Histories, generator: torch.Generator
     ) -> Histories | None:
-        """Histories as long as those given, their items drawn from p(item | z) one by one: an item may come again.
+        """Histories of the same lengths, whose items are drawn from p(item | z) one by one, so that items may repeat.
 
-        That is the law whose log-likelihood the model has: of a sequence of draws, and not of a set.
+        The model's log-likelihood is that of this distribution: of a sequence of draws, not of a set.
         """
         lengths = torch.from_numpy(histories.lengths).to(self.device)
         if len(histories) == 0 or int(lengths.max()) == 0:
@@ -59,7 +59,7 @@ class Variational(Recommender[C], LatentPosterior, PosteriorSampler):
     def drawn_logits(self, histories: Histories, streams: Streams) -> Iterator[Float[Tensor, "users items"]]:
         mu, logvar = self.posterior(histories)
         sd = (0.5 * logvar).exp()
-        # A few users' draws are decoded together: a product of one row reads all the weights for it.
+        # Several draws are decoded together, since a product with a single row reads all weights for it.
         at_once = max(1, min(_AT_ONCE, self.block() // (4 * max(1, len(histories)))))
         while True:
             noise = np.stack([streams.normals(mu.shape[1]) for _ in range(at_once)])
@@ -71,9 +71,9 @@ class Variational(Recommender[C], LatentPosterior, PosteriorSampler):
 
     @torch.no_grad()
     def bound(self, histories: Histories, generator: torch.Generator) -> Bound:
-        """The evidence lower bound on log p(x), of each user in nats, by one draw of z.
+        """The evidence lower bound on log p(x) of each user, in nats, by one draw of z.
 
-        A prior that looks at the history gives no bound on a log p(x); the standard normal takes its place then.
+        A prior that depends on the history gives no bound on log p(x); the standard normal is used in its place.
 
         Source: kingma2014, eq. 7, or eq. 6 under another prior.
         """

@@ -1,11 +1,11 @@
-"""Mult-DAE: the denoising autoencoder beside Mult-VAE.
+"""Mult-DAE: the denoising autoencoder that was published with Mult-VAE.
 
     π ∝ exp f(tanh(W x̃ + b)),   L = log Mult(x; π) − λ ‖W‖²
 
 x̃ is the binary history, divided by its L2 norm, under dropout. No latent noise and no KL term.
 
-With `oldest` below 1 the events of x weigh from `oldest` up to 1 for the newest in a straight line, in the row that is read and
-in the likelihood that training asks for alike, as in T-DiffRec (wang2023, section 3.6).
+With `oldest` below 1, the weights of a history's events rise linearly from `oldest` to 1 for the newest, both in the input row
+and in the likelihood that training maximizes, as in T-DiffRec (wang2023, section 3.6).
 
 Source: liang2018, section 2.2.3 and the authors' code: I-200-I, dropout 0.5, λ = 0.01/500 on the weights, Adam 1e-3,
 batches of 500, 200 epochs. Departures from the paper: none.
@@ -68,7 +68,7 @@ class MultDAE(OnnxGraph, DotProduct, Recommender[MultDAEConfig]):
         return _Training(self)
 
     def training_bytes(self, train: Histories) -> float:
-        rows = min(self.config.batch_size, len(train))  # over the catalog, and a gradient of each
+        rows = min(self.config.batch_size, len(train))  # logits over the catalog, and their gradients
         return super().training_bytes(train) + 8.0 * rows * self.n_items
 
     def tensors(self) -> dict[str, Tensor]:
@@ -106,7 +106,7 @@ class _Training(Trainer[Histories]):
         config = self.model.config
         weights = [value for name, value in parameters.items() if "bias" not in name]
         biases = [value for name, value in parameters.items() if "bias" in name]
-        # The gradient of λ‖W‖² is 2λW: what Adam's weight decay adds to the gradient.
+        # The gradient of λ‖W‖² is 2λW, which Adam adds to the gradient with a weight decay of 2λ.
         groups: list[dict[str, Any]] = [
             {"params": weights, "weight_decay": 2 * config.regularization},
             {"params": biases},

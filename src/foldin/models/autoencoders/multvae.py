@@ -4,16 +4,16 @@
 
     L = E_q[log p(x|z)] − β KL(q(z|x) ‖ p(z)),   β rising from 0 to its cap during training
 
-x is the binary history, divided by its L2 norm and under dropout on its way into the encoder. In serving z = μ(x).
+x is the binary history; the encoder reads it divided by its L2 norm and under dropout. In serving, z = μ(x).
 
-With `oldest` below 1 the events of x weigh from `oldest` up to 1 for the newest in a straight line, in the row that is read and
-in the likelihood that training asks for alike, as in T-DiffRec (wang2023, section 3.6).
+With `oldest` below 1, the weights of a history's events rise linearly from `oldest` to 1 for the newest, both in the input row
+and in the likelihood that training maximizes, as in T-DiffRec (wang2023, section 3.6).
 
 Source: liang2018, eqs. 2, 6 and 8, and the authors' code: I-600-(μ, log σ² of 200)-600-I, tanh, dropout 0.5, Adam 1e-3,
 batches of 500, 200 epochs, β = min(0.2, step / 200,000).
 
 Departures from the paper: β rises linearly over a share of the planned updates (`beta_schedule`), since 200,000 updates are
-never reached on a smaller log; `beta_schedule=updates` gives the paper's own.
+never reached on a smaller log; `beta_schedule=updates` gives the paper's schedule.
 """
 
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ class MultVAE(OnnxGraph, DotProduct, Variational[MultVAEConfig]):
         return _Training(self)
 
     def training_bytes(self, train: Histories) -> float:
-        rows = min(self.config.batch_size, len(train))  # over the catalog, and a gradient of each
+        rows = min(self.config.batch_size, len(train))  # logits over the catalog, and their gradients
         return super().training_bytes(train) + 8.0 * rows * self.n_items
 
     def tensors(self) -> dict[str, Tensor]:

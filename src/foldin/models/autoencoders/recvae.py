@@ -5,23 +5,24 @@
     prior     per dimension 3/20 N(0, 1) + 3/4 q_old(z|x) + 1/10 N(0, e¹⁰), q_old a frozen copy of the encoder
     loss      −log p(x|z) + γ n_x (log q(z|x) − log p(z|x)), one draw of z, n_x the user's number of items
 
-Each epoch passes three times over the encoder (dropout 0.5), copies it into q_old, and passes once over the decoder
-(no dropout, z still drawn).
+Each epoch trains the encoder for three passes over the users (dropout 0.5), copies it into q_old, and trains the decoder for
+one pass (without dropout; z is still drawn).
 
-With `oldest` below 1 the events of x weigh from `oldest` up to 1 for the newest in a straight line, in the row that is read and
-in the likelihood that training asks for alike, as in T-DiffRec (wang2023, section 3.6).
+With `oldest` below 1, the weights of a history's events rise linearly from `oldest` to 1 for the newest, both in the input row
+and in the likelihood that training maximizes, as in T-DiffRec (wang2023, section 3.6).
 
 Source: shenbin2020, eqs. 9–12 and algorithm 1, and the authors' code: two Adams of 5e-4, batches of 500, 50 epochs, γ = .005.
 
-The prior looks at the history: p(x|z) p(z|x) is no joint law of x and z, its integral over z summed over all x is not 1, and the
-objective (at γ n = 1) is no bound on a log p(x). What can be compared with other models is a bound under a prior that does
-not look at what is predicted: the standard normal, or the encoder's posterior of the fold-in half; see `evaluation/bounds.py`.
+The prior depends on the history: p(x|z) p(z|x) is not a joint distribution of x and z (its integral over z, summed over all x,
+is not 1), and the objective (at γ n = 1) is not a bound on log p(x). Comparable with other models is a bound under a prior that
+does not depend on the predicted events: the standard normal, or the encoder's posterior of the fold-in half; see
+`evaluation/bounds.py`.
 
-Not alternating, as in the authors' code, both are trained at once and q_old is never refreshed.
+Without alternation, as in the authors' code, both are trained at once and q_old is never refreshed.
 
-Departures from the paper: none in what is computed. q_old is evaluated once a user and epoch: it sees the history
-without dropout and does not change between refreshes; right after a refresh it is the encoder itself, so the decoder's
-pass draws from the same figures.
+Departures from the paper: none in what is computed. q_old is evaluated once per user and epoch, since it reads the history
+without dropout and does not change between refreshes; right after a refresh it equals the encoder, so that the decoder's
+pass draws z from the same values.
 """
 
 import math
@@ -52,7 +53,7 @@ Gaussian = tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]
 
 @dataclass(frozen=True, kw_only=True)
 class Alternating(Option):
-    """Encoder and decoder in turn."""
+    """Encoder and decoder are trained in turn."""
 
     name = "alternating"
     encoder_passes: int = setting(3, "Passes over the users for the encoder, each epoch.", low=1)
@@ -103,7 +104,7 @@ class RecVAEConfig(Config):
 
 
 class RecVAE(OnnxGraph, DotProduct, Variational[RecVAEConfig]):
-    """Variational autoencoder with a composite prior, trained in turn."""
+    """Variational autoencoder with a composite prior and alternating training."""
 
     Config = RecVAEConfig
     standard_prior = False
@@ -131,7 +132,7 @@ class RecVAE(OnnxGraph, DotProduct, Variational[RecVAEConfig]):
         self._buffers = Buffers()
 
     def training_bytes(self, train: Histories) -> float:
-        rows = min(self.config.batch_size, len(train))  # over the catalog, and a gradient of each
+        rows = min(self.config.batch_size, len(train))  # logits over the catalog, and their gradients
         return super().training_bytes(train) + 8.0 * rows * self.n_items + 8.0 * self.config.latent_dim * len(train)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -158,13 +159,13 @@ class RecVAE(OnnxGraph, DotProduct, Variational[RecVAEConfig]):
         return torch.logsumexp(torch.stack(densities), dim=0)
 
     def log_prior(self, z: Float[Tensor, "users latent"], histories: Histories) -> Float[Tensor, " users"]:
-        """log p(z|x) under the composite prior, in nats: it looks at the history through q_old, and is no prior of x's law."""
+        """log p(z|x) under the composite prior, in nats; it depends on the history through q_old."""
         return self._prior_terms(z, self.frozen_posterior(histories)).sum(dim=-1)
 
     def _reconstruction(
         self, z: Float[Tensor, "users latent"], items: Int[Tensor, " events"], offsets: Int[Tensor, " offsets"]
     ) -> Float[Tensor, " users"]:
-        """Σ w log p(item | z) over each user's events, w their recency weights."""
+        """Σ w log p(item | z) over each user's events, with recency weights w, in nats."""
         oldest = self.config.oldest
         values = None if oldest == 1.0 else recency_weights(offsets, oldest)
         return multinomial_from_hidden(z, self.decoder, self.decoder_bias, items, offsets, self._buffers, values)

@@ -1,3 +1,3 @@
-"""Without a model of users: popularity."""
+"""Baselines without a model of users: popularity."""
 
 __all__: list[str] = []

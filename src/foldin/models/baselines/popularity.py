@@ -3,8 +3,8 @@
     p(i) = (c_i + α) / (N + α I)
 
 The maximum-likelihood estimate has α = 0; a Dirichlet prior with a pseudo-count α keeps items without an event in
-training possible. The baseline that every table starts from. With `window_days`, only the last days of training count:
-what is popular now, which is the baseline to beat when users are split by time.
+training possible. This is the baseline of every table of results. With `window_days`, only the last days of training count:
+current popularity, which is the baseline to beat when the log is split by time.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class PopularityConfig(Config):
 
 
 class Popularity(Recommender[PopularityConfig]):
-    """Items by how many users took them."""
+    """Items ranked by their training counts."""
 
     Config = PopularityConfig
     has_likelihood = True

@@ -22,7 +22,7 @@ _NOISE_DIMENSIONS = 32
 
 
 class DiffRecTrainer(Trainer[Histories]):
-    """Gradient steps over batches of users; which step t is trained depends on the losses that it had."""
+    """Gradient steps over batches of users; the probability of a diffusion step t depends on its recent losses."""
 
     def __init__(self, model: "_HistoryDiffusion[Any]") -> None:
         self.model, config = model, model.config
@@ -39,11 +39,11 @@ class DiffRecTrainer(Trainer[Histories]):
         super().__init__(phase, epochs=config.epochs, first=(FullPass(name="count", run=self.count),))
 
     def state(self) -> dict[str, Tensor]:
-        """The losses by which steps are drawn."""
+        """The recent losses by which diffusion steps are drawn."""
         return self.sampler.state()
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go on with those."""
+        """Continue with the losses of an earlier `state`."""
         self.sampler.load(dict(state))
 
     def count(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
@@ -71,7 +71,7 @@ class DiffRecTrainer(Trainer[Histories]):
     def noised(
         self, items: Tensor, offsets: Tensor, values: Tensor, t: Int[Tensor, " users"], generator: torch.Generator
     ) -> Float[Tensor, "users first"]:
-        """W_in x_t under dropout."""
+        """W_in x_t of the noised histories, under dropout."""
         model = self.model
         config, schedule = model.config, model.schedule
         signal, sigma = (torch.from_numpy(one).float().to(model.device)[t] for one in (schedule.signal, schedule.sigma))

@@ -1,4 +1,4 @@
-"""DiffRec's network: a noisy row over the catalog and a step, through tanh layers, to what is left of every item.
+"""DiffRec's network: from a noisy row over the catalog and a step t, through tanh layers, to an estimate of the clean row.
 
     h₀ = tanh(W_in x_t + U e(t) + c),   …   x̂_0 = W_out h + b
 
@@ -28,14 +28,14 @@ __all__ = ["HistoryDenoiser"]
 
 
 class HistoryDenoiser(nn.Module):
-    """The network.
+    """The network f(x_t, t).
 
     Args:
         n_items: size of the catalog.
         hidden: widths of the layers from the catalog to the narrowest; the way back mirrors them.
         time: width of the embedding of t.
-        generator: of the initial weights, on the CPU.
-        device: where it computes.
+        generator: generator of the initial weights, on the CPU.
+        device: device on which the network computes.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class HistoryDenoiser(nn.Module):
         self.buffers_in, self.buffers_out = Buffers(), Buffers()
 
     def hidden(self, summed: Float[Tensor, "users first"], t: Int[Tensor, " #users"]) -> Float[Tensor, "users last"]:
-        """What the last layer is applied to, from W_in x_t and t = 1 … T."""
+        """Input of the last layer, from W_in x_t and t = 1 … T."""
         e = F.linear(step_embedding(t - 1, len(self.time_bias)), self.of_time, self.time_bias)
         h = torch.tanh(summed + F.linear(e, self.first_time, self.first_bias))
         for weight, bias in zip(self.weights, self.biases, strict=True):
@@ -67,7 +67,7 @@ class HistoryDenoiser(nn.Module):
         return h
 
     def outputs(self, states: Float[Tensor, "users last"]) -> Float[Tensor, "users items"]:
-        """W_out h + b; the memory is used again by the next call."""
+        """W_out h + b; the next call overwrites its memory."""
         weight, bias = self.output()
         out = self.buffers_out.get("outputs", (len(states), len(weight)), states)
         return matmul_into(out, states, weight.t()).add_(bias)
@@ -78,7 +78,7 @@ class HistoryDenoiser(nn.Module):
 
     @torch.no_grad()
     def through(self) -> tuple[Float[Tensor, "last first"], Float[Tensor, " first"]]:
-        """(W_outᵀ W_in, W_in b): how states of one application reach the first layer of the next."""
+        """(W_outᵀ W_in, W_in b), which map the states of one application to the first layer of the next."""
         weight, bias = self.output()
         first = self.first.detach()
         product = matmul_into(first.new_empty(weight.shape[1], first.shape[1]), weight.t(), first)

@@ -1,12 +1,12 @@
-"""Sparse in, under noise: a linear layer of rows x + σ ε without the dense rows.
+"""A linear layer of noisy sparse rows x + σ ε, computed without the dense rows.
 
-The layer is linear, so (x + σ ε) W = x W + σ ε W. A fresh ε for every user would make that second part as dear as a dense
-layer; here the noise of a batch lies in a space of few dimensions,
+The layer is linear, so (x + σ ε) W = x W + σ ε W. A fresh ε for every user would make the second term as expensive as a dense
+layer; here, the noise of a batch lies in a space of few dimensions,
 
     ε_u = Σ_g a_ug e_g,   e_g ~ N(0, I) over the items, fresh in each step,   a_u uniform on the unit sphere,
 
-so that each ε_u is exactly N(0, I), and any mean over users keeps its expectation, the loss and its gradient among them. What
-changes is that users of one batch share their noise in part.
+so that each ε_u is exactly N(0, I), and the expectations of means over users, such as the loss and its gradient, do not change.
+The only difference is that the noise of users of one batch is dependent.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ __all__ = ["noisy_bag"]
 
 
 class _NoisyBag(torch.autograd.Function):
-    """X W + A (E W), for directions E and the shares A that users have of them; one gradient for both."""
+    """X W + A (E W), for directions E and the users' coefficients A of these; one gradient for both terms."""
 
     @staticmethod
     def forward(
@@ -63,9 +63,9 @@ def noisy_bag(
     """(X + diag(σ) ε) W for sparse rows X, ε ~ N(0, I) for each user.
 
     Args:
-        sigma: of each user's noise.
-        generator: of the noise, on the weight's device.
-        dimensions: of the space in which the noise of this call lies.
+        sigma: standard deviation of each user's noise.
+        generator: generator of the noise, on the weight's device.
+        dimensions: dimension of the space in which the noise of this call lies.
         buffers: where the gradient of `weight` is kept between steps; one weight needs one `Buffers`.
     """
     shares = torch.randn(len(sigma), dimensions, generator=generator, device=weight.device, dtype=weight.dtype)

@@ -1,4 +1,4 @@
-"""Fused out, for a squared error: what the last linear layer says of every item against a sparse row, never written down.
+"""The squared error between the outputs of the last linear layer and a sparse row, computed without the dense outputs.
 
     Σ_i (⟨h, w_i⟩ + b_i − x_i)²  =  hᵀ(WᵀW)h + 2 hᵀ(Wᵀb) + ‖b‖²  −  2 Σ_{i in x} x_i (⟨h, w_i⟩ + b_i) + Σ x_i²
 
@@ -88,7 +88,7 @@ def squared_error_from_hidden(
     """‖hidden Wᵀ + b − x‖² of each user's sparse row x, summed over the catalog.
 
     Args:
-        values: of x at each event, at most one event for each user and item.
+        values: entry of x at each event, with at most one event for each user and item.
         buffers: where the gradient of `weight` is kept between steps; one weight needs one `Buffers`.
     """
     apply: Any = _SquaredErrorFromHidden.apply  # PyTorch gives it no types

@@ -1,27 +1,27 @@
-"""DiffRec: a user's row over the catalog as what a diffusion with little noise began from.
+"""DiffRec: a diffusion with little noise that starts from a user's row over the catalog.
 
-    x_0 = the history as a row,   q(x_t | x_0) = N(√ᾱ_t x_0, (1 − ᾱ_t) I),   1 − ᾱ_t in a straight line,   x̂_0 = f(x_t, t)
+    x_0 = the history as a row,   q(x_t | x_0) = N(√ᾱ_t x_0, (1 − ᾱ_t) I),   1 − ᾱ_t linear in t,   x̂_0 = f(x_t, t)
 
     L = E_t,ε[ w_t ‖x_0 − f(x_t, t)‖² ] / items,   w_t = SNR_t−1 − SNR_t,   w_1 = 1,   t drawn by its recent losses
 
-In serving nothing is noised: x_T is the history itself, and x_t−1 = μ̃_t(f(x_t, t), x_t) down to x_0, which is the list. T-DiffRec
-(a class of its own) weighs the events of x from `oldest` up to 1 for the newest, in a straight line.
+In serving, no noise is added: x_T is the history itself, and x_t−1 = μ̃_t(f(x_t, t), x_t) down to x_0, which are the scores.
+T-DiffRec (a separate class) weights the events of x linearly from `oldest` to 1 for the newest.
 
-Beyond the paper: `head=multinomial` (`heads.py`) puts a softmax over f and the log-likelihood of the history in place of the
-squared error, for a density over the next item and a bound; `head.reverse_steps` takes so many steps of DDIM instead of all T;
-`head.guidance` w moves each x̂_0 away from what f says of an empty row, (1 + w) f(x_t, t) − w f(0, t), learned by emptying a share
-`empty_share` of the histories.
+Beyond the paper: `head=multinomial` (`heads.py`) replaces the squared error by the log-likelihood of the history under a softmax
+of f, for a density over the next item and a bound; `head.reverse_steps` is a number of DDIM steps that replace all T;
+`head.guidance` w moves each x̂_0 away from the output for an empty row, (1 + w) f(x_t, t) − w f(0, t), which is learned by
+emptying a share `empty_share` of the histories.
 
-Everything is computed from the sparse history: the first layer is a bag of items and a little noise (`_noisy_bag.py`), the
-squared error needs no row over the catalog (`_squared_error.py`), nor does the reverse process but for its end
-(`_history_denoiser.py`).
+Everything is computed from the sparse history: the first layer is a bag of items plus low-dimensional noise (`_noisy_bag.py`),
+and neither the squared error (`_squared_error.py`) nor the reverse process before its end (`_history_denoiser.py`) needs a row
+over the catalog.
 
 Source: wang2023, eqs. 1–13, algorithms 1 and 2, and the authors' code (dims 600–200, T = 40, dropout .5, Adam 1e-3, batches
 of 400, β_1 = 1e-5); song2021, eq. 12; ho2022, eq. 6; liang2018, eq. 2 (the multinomial).
 
-Departures from the paper: noise of a batch is shared in part among its users; dropout falls on the events of x_t, and the noise,
-all of which stays, has the variance that it would have under dropout. Guidance and its emptied histories are ours. An empty
-history, of which nothing is learned unless some are emptied, gets the training counts.
+Departures from the paper: the noise of users of one batch is dependent; dropout applies to the events of x_t, and the noise, none
+of which is dropped, has the variance that it would have under dropout. Guidance and emptied histories are additions. An empty
+history gets the training counts, unless some histories are emptied in training.
 """
 
 from abc import abstractmethod
@@ -98,7 +98,7 @@ C = TypeVar("C", bound=DiffRecConfig)
 
 
 class _HistoryDiffusion(OnnxGraph, DotProduct, PopularStart, Recommender[C]):
-    """A diffusion over rows; a subclass gives `oldest`."""
+    """A diffusion over rows; a subclass defines `oldest`."""
 
     has_likelihood = False
 
@@ -117,7 +117,7 @@ class _HistoryDiffusion(OnnxGraph, DotProduct, PopularStart, Recommender[C]):
         self.log_share = torch.zeros(self.n_items, device=self.device)
 
     def training_bytes(self, train: Histories) -> float:
-        rows = min(self.config.batch_size, len(train))  # over the catalog, and a gradient of each
+        rows = min(self.config.batch_size, len(train))  # outputs over the catalog, and their gradients
         return super().training_bytes(train) + 8.0 * rows * self.n_items
 
     def tensors(self) -> dict[str, Tensor]:
@@ -131,7 +131,7 @@ class _HistoryDiffusion(OnnxGraph, DotProduct, PopularStart, Recommender[C]):
         return recency_weights(offsets, self.oldest)
 
     def read(self, offsets: Int[Tensor, " offsets"], values: Float[Tensor, " events"]) -> Float[Tensor, " events"]:
-        """The entries that go into the first layer."""
+        """The entries of the input row at each event: `values`, divided by the norm of the row if `normalized`."""
         return unit_rows(offsets, values) if self.config.normalized else values
 
     def _bag(self, histories: Histories) -> Float[Tensor, "users first"]:
@@ -141,7 +141,7 @@ class _HistoryDiffusion(OnnxGraph, DotProduct, PopularStart, Recommender[C]):
         return F.embedding_bag(items, weight, offsets, mode="sum", per_sample_weights=read, include_last_offset=True)
 
     def _reverse(self, bag: Float[Tensor, "users first"]) -> Float[Tensor, "users last"]:
-        """States whose outputs are x_0, from W_in x_T = W_in x: x_t = a x + W_out g + β b all the way (`HistoryDenoiser`)."""
+        """States whose outputs are x_0, from W_in x_T = W_in x, with x_t = a x + W_out g + β b throughout (`HistoryDenoiser`)."""
         network, weight = self.network, self.config.head.guidance
         steps = self.config.head.steps(self.schedule)
         through, of_bias = network.through() if len(steps) > 1 else (None, None)
@@ -195,14 +195,14 @@ class _HistoryDiffusion(OnnxGraph, DotProduct, PopularStart, Recommender[C]):
     def bound(self, histories: Histories, generator: torch.Generator) -> Bound:
         """A lower bound on log p(x) of each user, in nats, by one draw of each x_t.
 
-        x̂_0 of a step is n softmax f, the expected row of n events. With noise as small as the paper's, x_T still shows x, and
-        its KL to N(0, I) is thousands of nats: a true bound, and a loose one.
+        x̂_0 of a step is n softmax f, with n the sum of the weights of the user's events. With noise as small as the paper's,
+        x_T still reveals x, and its KL to N(0, I) is thousands of nats: the bound is valid but loose.
 
         Source: ho2020, eq. 5; kingma2021, eq. 13; liang2018, eq. 2.
 
         Raises:
-            ConfigError: a squared error, under which a row of zeros and ones has no probability.
-            ShapeError: histories over another catalog.
+            ConfigError: the head is a squared error, under which a row of zeros and ones has no probability.
+            ShapeError: the histories are over another catalog.
         """
         if reason := self.lacks(BoundedLikelihood):
             raise ConfigError(reason)
@@ -254,11 +254,11 @@ class DiffRec(_HistoryDiffusion[DiffRecConfig]):
 
 
 class TDiffRec(_HistoryDiffusion[TDiffRecConfig]):
-    """Diffusion over users' rows in which later events weigh more: the loss is that of DiffRec, of
+    """Diffusion over users' rows in which later events weigh more: the loss of DiffRec with
 
         x_0 = Σ_m w_m 1_{item_m},   w_m = oldest + (1 − oldest) (m − 1) / (n − 1),   m = 1 … n from the oldest event on
 
-    and an event that is alone weighs 1. Source: wang2023, section 3.6.
+    where a single event has weight 1. Source: wang2023, section 3.6.
     """
 
     Config = TDiffRecConfig

@@ -1,4 +1,4 @@
-"""What DiffRec's network says of a row, and what it is trained by: the row itself, or a distribution over items."""
+"""Outputs of DiffRec's network with their losses: the clean row itself, or a distribution over items."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ __all__ = ["Head", "Multinomial", "SquaredError"]
 
 
 class Head(Option, ABC):
-    """A head; a subclass says whether its softmax is a density over the catalog."""
+    """An output with its loss; a subclass states whether its softmax is a density over the catalog."""
 
     density: ClassVar[bool]
     guidance: float = 0.0
@@ -40,15 +40,15 @@ class Head(Option, ABC):
         """(loss of each user, terms to report).
 
         Args:
-            t: the step that each row was noised to.
-            states: what the last layer is applied to.
-            read: entries of the row x at each event.
+            t: the step to which each row was noised.
+            states: input of the last layer.
+            read: entry of the row x at each event.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
 class SquaredError(Head):
-    """The row x_0 itself, by its squared error divided by the number of items: the paper's.
+    """The row x_0 itself, trained by its squared error divided by the number of items, as in the paper.
 
     Source: wang2023, eqs. 9 and 10; song2021, eq. 12 (few steps); ho2022, eq. 6 (guidance).
     """
@@ -80,7 +80,7 @@ class SquaredError(Head):
         offsets: Int[Tensor, " offsets"],
         read: Float[Tensor, " events"],
     ) -> tuple[Float[Tensor, " users"], dict[str, Tensor]]:
-        # What comes out goes in again, step after step: of one scale.
+        # The target is the input row, since the output of a step is the input of the next one and must have its scale.
         error = squared_error_from_hidden(
             states, network.last, network.last_bias, items, offsets, read, network.buffers_out
         )
@@ -89,7 +89,7 @@ class SquaredError(Head):
 
 @dataclass(frozen=True, kw_only=True)
 class Multinomial(Head):
-    """A distribution over items, by the log-likelihood of the history: a density and a bound. It is applied once in serving.
+    """A distribution over items, trained by the log-likelihood of the history: a density with a bound; one step in serving.
 
     Source: liang2018, eq. 2.
     """

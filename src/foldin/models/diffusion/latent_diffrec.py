@@ -1,21 +1,21 @@
-"""L-DiffRec: a diffusion among the codes of a variational autoencoder that looks at each cluster of items by itself.
+"""L-DiffRec: a diffusion over the latent codes of a variational autoencoder that encodes each cluster of items separately.
 
     z = [z_1 … z_C],   q(z_c | x_c) = N(μ_c(x_c), diag σ_c²(x_c)) from the items of cluster c alone
     q(z_t | z) = N(√ᾱ_t z, (1 − ᾱ_t) I),   ẑ = f(z_t, t),   π = softmax of [V_1 ẑ_1 … V_C ẑ_C] + b over the whole catalog
 
     L = −log Mult(x; π) + γ KL(q(z|x) ‖ N(0, I)) + λ w_t ‖z − f(z_t, t)‖² / latent
 
-In serving z = μ(x), z_T = z, and the posterior means lead down to ẑ. LT-DiffRec weighs events as T-DiffRec does (`oldest`).
+In serving, z = μ(x), z_T = z, and the posterior means lead down to ẑ. LT-DiffRec weights events as T-DiffRec does (`oldest`).
 
 Source: wang2023, section 3.5 and the authors' code (one layer from items to (μ, log σ²) and one back, dropout .1, the latent
 dimensions divided among clusters by their sizes, λ falling and γ rising over the first updates, the loss of a row the sum over
 its events).
 
-Departures from the paper: the denoiser adds its layers' output to what it reads, f(z_t, t) = z_t + … (`residual`; karras2022,
-eq. 7, with every scale 1), since layers alone must learn the identity first and, at noise this small, little else; clusters are
-k-means' of the items' collaborative vectors (`models/item_vectors.py`), the authors' of a trained LightGCN's; rows are divided by
-their L2 norm, as in Mult-VAE; λ is constant and γ rises over a share of the planned updates; steps are drawn evenly; β_1 is the
-line's own, 1e-4, the authors' 1e-5.
+Departures from the paper: the denoiser adds its layers' output to its input, f(z_t, t) = z_t + … (`residual`; karras2022,
+eq. 7, with every scale 1), since layers alone would have to learn the identity first and, at noise this small, little else; items
+are clustered by k-means of their collaborative vectors (`models/item_vectors.py`) instead of those of a trained LightGCN; rows
+are divided by their L2 norm, as in Mult-VAE; λ is constant and γ rises over a share of the planned updates; steps are drawn
+uniformly; β_1 is that of the linear variance, 1e-4, instead of the authors' 1e-5.
 """
 
 import itertools
@@ -102,7 +102,7 @@ class LatentDiffRecConfig(Config):
 
 
 class LatentDiffRec(OnnxGraph, DotProduct, Recommender[LatentDiffRecConfig]):
-    """Diffusion in the latent space of a variational autoencoder of clusters."""
+    """Diffusion in the latent space of a variational autoencoder of clusters of items."""
 
     Config = LatentDiffRecConfig
     has_likelihood = True
@@ -129,12 +129,12 @@ class LatentDiffRec(OnnxGraph, DotProduct, Recommender[LatentDiffRecConfig]):
         for layer, (before, after) in enumerate(itertools.pairwise(widths)):
             self.learned[f"weight_{layer}"] = made(after, before)
             self.learned[f"bias_{layer}"] = made(after)
-        # 1 where a latent dimension belongs to an item's cluster. One cluster until training has found them.
+        # 1 where a latent dimension belongs to an item's cluster. Before training, there is one cluster.
         self.own = torch.ones(self.n_items, config.latent_dim, device=device)
         self._buffers_in, self._buffers_out = Buffers(), Buffers()
 
     def training_bytes(self, train: Histories) -> float:
-        rows = min(self.config.batch_size, len(train))  # over the catalog, and a gradient of each
+        rows = min(self.config.batch_size, len(train))  # logits over the catalog, and their gradients
         return super().training_bytes(train) + 8.0 * rows * self.n_items
 
     def tensors(self) -> dict[str, Tensor]:
@@ -160,7 +160,7 @@ class LatentDiffRec(OnnxGraph, DotProduct, Recommender[LatentDiffRecConfig]):
         return mu, logvar
 
     def denoised(self, z: Float[Tensor, "users latent"], t: Int[Tensor, " #users"]) -> Float[Tensor, "users latent"]:
-        """ẑ = f(z_t, t)."""
+        """ẑ = f(z_t, t), the denoised codes."""
         own = self.learned
         e = F.linear(step_embedding(t - 1, self.config.time_dim), own["of_time"], own["time_bias"])
         h = torch.cat((z, e.expand(z.shape[0], -1)), dim=1)
@@ -169,7 +169,7 @@ class LatentDiffRec(OnnxGraph, DotProduct, Recommender[LatentDiffRecConfig]):
         return z + h if self.config.residual else h
 
     def weight(self, t: Int[Tensor, " users"]) -> Float[Tensor, " users"]:
-        """w_t."""
+        """w_t, the weight of a step's error."""
         if not self.config.reweighted:
             return torch.ones(len(t), device=t.device)
         return torch.from_numpy(self.schedule.snr_fall).float().to(t.device)[t]
@@ -199,12 +199,12 @@ class LatentDiffRec(OnnxGraph, DotProduct, Recommender[LatentDiffRecConfig]):
         """A lower bound on log p(x) of each user, in nats, by one draw of z_0 and of each z_t.
 
         Of the model z_T ~ N(0, I), z_t−1 ~ N(μ̃_t(f(z_t, t), z_t), β̃_t I), z_0 ~ N(f(z_1, 1), β_1 I), x ~ Mult(π(z_0)). With noise
-        as small as the paper's, z_T still shows z_0: a true bound, and a loose one.
+        as small as the paper's, z_T still reveals z_0: the bound is valid but loose.
 
         Source: ho2020, eq. 5; kingma2021, eq. 13, over codes as in vahdat2021, eq. 3.
 
         Raises:
-            ShapeError: histories over another catalog.
+            ShapeError: the histories are over another catalog.
         """
         self.check_histories(histories)
         step = self.block()
@@ -269,7 +269,7 @@ class _Training(Trainer[Histories]):
         vectors = collaborative_vectors(train, _VECTOR, rng)
         cluster = nearest(vectors, k_means(vectors, count, rng))[0]
         sizes = np.bincount(cluster, minlength=count)
-        # At least one dimension a cluster; the rest by size, the largest remainders first.
+        # At least one dimension for each cluster; the rest by size, the largest remainders first.
         exact = (config.latent_dim - count) * sizes / sizes.sum()
         widths = 1 + np.floor(exact).astype(np.int64)
         widths[np.argsort(widths - 1 - exact, kind="stable")[: config.latent_dim - widths.sum()]] += 1

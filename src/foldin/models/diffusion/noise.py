@@ -11,7 +11,7 @@ __all__ = ["LinearVariance"]
 
 @dataclass(frozen=True, kw_only=True)
 class LinearVariance(Option):
-    """1 − ᾱ rises in a straight line from scale · low to scale · high.
+    """1 − ᾱ rises linearly from scale · low to scale · high.
 
     Source: wang2023, eq. 4 and the authors' code.
 
@@ -38,7 +38,7 @@ class LinearVariance(Option):
             )
 
     def schedule(self, steps: int) -> NoiseSchedule:
-        """The schedule of so many steps; one step has the noise of the last."""
+        """The noise schedule of `steps` steps; a single step has the noise of the last."""
         low = self.low if steps > 1 else self.high
         first = self.first if steps > 1 and self.first > 0 else None
         return NoiseSchedule.linear_variance(steps, self.scale, low, self.high, first=first)

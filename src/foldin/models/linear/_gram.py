@@ -11,7 +11,7 @@ from foldin.tensors import Array, Float, Float32, Tensor
 
 __all__ = ["gram_bytes", "item_gram"]
 
-# Multiply-adds a second, measured on two cores: a dense product runs at some 8e10, a sparse one at some 2e8.
+# Ratio of multiply-adds per second, measured on two cores: about 8e10 of a dense product, about 2e8 of a sparse one.
 _DENSE_ADVANTAGE = 400
 
 
@@ -24,7 +24,7 @@ def _sparse(histories: Histories) -> bool:
 
 
 def gram_bytes(histories: Histories) -> float:
-    """Memory that `item_gram` needs at most, in bytes: the matrix, and the sparse product where it takes that way."""
+    """Memory that `item_gram` needs at most, in bytes: the matrix, and the sparse product if it is used."""
     dense = 4.0 * histories.n_items**2
     return dense + (8.0 * min(_pairs(histories), histories.n_items**2) if _sparse(histories) else 0.0)
 
@@ -34,12 +34,12 @@ def item_gram(
     device: torch.device | str = "cpu",
     values: Callable[[Histories], Float32[Array, " events"] | None] = lambda _: None,
 ) -> Float[Tensor, "items items"]:
-    """Co-occurrence counts of all pairs of items; float32, exact up to 2²⁴ users a pair.
+    """Co-occurrence counts of all pairs of items; float32, exact up to 2²⁴ users per pair.
 
-    Dense blocks through a matrix product where the log is dense enough for that to be faster, else a sparse product.
+    Computed by matrix products of dense blocks if the log is dense enough for that to be faster, otherwise by a sparse product.
 
     Args:
-        values: gives the entries of X at the events of some users, where the sums of their products are wanted instead.
+        values: gives the entries of X at the events of some users, if the result should have sums of their products instead.
     """
     n_items, sparse = histories.n_items, _sparse(histories)
     products: scipy.sparse.csr_matrix | None = None

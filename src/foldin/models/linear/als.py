@@ -7,15 +7,15 @@ takes for known users, so known and new users are treated alike:
 
     x = (YᵀY + λ I + (α − 1) Y_uᵀ Y_u)⁻¹ α Y_uᵀ 1
 
-An item that a user has several times has the sum of its events' weights, in place of the 1 of a missing event.
+An item with several events of a user has the sum of their weights instead of the weight 1 of a missing event.
 
-With `oldest` below 1 an event's α falls from the newest event to the oldest of a history, in training and in folding in alike:
-α w with w from 1 down to `oldest` in a straight line.
+With `oldest` below 1, an event has the weight α w, where w falls linearly from 1 for the newest event of a history to `oldest`
+for the oldest, both in training and in folding in.
 
 Source: hu2008, eq. 4; wang2023, section 3.6 (the weights).
 
-Departures from the paper: c = α instead of 1 + α (as in the package), fixed for all events; a history of which nothing was
-learned, whose scores are all 0 there, gets the training counts.
+Departures from the paper: c = α instead of 1 + α (as in the package), fixed for all events; a history without an item that the
+model has learned, for which all scores would be 0, gets the training counts.
 """
 
 import itertools
@@ -67,12 +67,12 @@ class ALS(DotProduct, PopularStart, Recommender[ALSConfig]):
         self.log_share = torch.zeros(self.n_items, device=self.device)
 
     def training_bytes(self, train: Histories) -> float:
-        # Both sides' factors as they are drawn and as they are solved for, and the products of factors with factors.
+        # The factors of users and items, both initial and solved ones, and the products of factors with factors.
         factors = self.config.embedding_dim
         return 8.0 * factors * (len(train) + self.n_items) + 16.0 * factors**2
 
     def block(self) -> int:
-        # Each user's least squares have a matrix of their own.
+        # Each user's least-squares problem has a separate matrix.
         return min(super().block(), max(1, _BLOCK_BYTES // (4 * self.config.embedding_dim**2)))
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
@@ -82,7 +82,7 @@ class ALS(DotProduct, PopularStart, Recommender[ALSConfig]):
         return {"item_factors": self.item_factors, "log_share": self.log_share}
 
     def fold_in(self, histories: Histories) -> Float[Tensor, "users factors"]:
-        """The factors of users, by one least-squares solution each."""
+        """The factors of users, by one least-squares problem each."""
         alpha, factors = self.config.confidence, self.item_factors
         shared = factors.t() @ factors
         shared.diagonal().add_(self.config.regularization)
@@ -90,7 +90,7 @@ class ALS(DotProduct, PopularStart, Recommender[ALSConfig]):
         right = torch.zeros(len(histories), factors.shape[1], device=self.device)
         items, offsets = histories.tensors(self.device)
         confidence = alpha * recency_weights(offsets, self.config.oldest)
-        # `shared` counts each item once as missing: so much less has an item that was taken, however often.
+        # `shared` counts each item once as missing: that weight of 1 is subtracted once for each item of the user.
         missing = torch.from_numpy(one_of_each(histories.pair_keys())).to(confidence)
         for user, (start, stop) in enumerate(itertools.pairwise(histories.offsets.tolist())):
             own, c = factors[items[start:stop]], confidence[start:stop]
@@ -113,10 +113,10 @@ class ALS(DotProduct, PopularStart, Recommender[ALSConfig]):
 
 
 def _weights(train: Histories, oldest: float) -> scipy.sparse.csr_matrix:
-    """The users × items matrix of weights; the package takes every entry for an item of its own."""
+    """The users × items matrix of weights, with one entry for each item of a user, as the package expects."""
     weights = train.csr(event_weights(train, oldest))
     if train.distinct() is not train:
-        weights = weights.copy()  # or the events of `train` would be merged
+        weights = weights.copy()  # otherwise the events of `train` itself would be merged
         weights.sum_duplicates()
     return weights
 
@@ -131,7 +131,7 @@ def _alternate(model: "ALS", train: Histories, generator: torch.Generator) -> Ma
         raise MissingExtraError("implicit", "als", "ALS") from error
     seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
     with threadpool_limits(1, "blas"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it asks for the limit that is set here
+        warnings.simplefilter("ignore")  # the package warns unless it sees the thread limit that is set here
         solver = AlternatingLeastSquares(
             factors=model.config.embedding_dim,
             regularization=model.config.regularization,

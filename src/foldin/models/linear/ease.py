@@ -5,12 +5,12 @@
 Each item is regressed on all others under a ridge penalty with the diagonal held at zero, so that no item explains
 itself. Source: steck2019, eq. 8.
 
-With `oldest` below 1 the events of a row of X, in training as of the x that is scored, weigh from `oldest` up to 1 for the newest
-in a straight line, as T-DiffRec has them (wang2023, section 3.6).
+With `oldest` below 1, the entries of a row of X rise linearly from `oldest` to 1 for the newest event, both in training and in
+the x that is scored, as in T-DiffRec (wang2023, section 3.6).
 
-Departures from the paper: a history of which nothing was learned, whose scores are all 0 there, gets the training counts. The
-inverse is taken in float64 up to 12,000 items and in float32 above. With fewer users than half the items, a matrix of users by
-users is inverted: P = (I − Xᵀ (XXᵀ + λ I)⁻¹ X) / λ, by Woodbury's identity.
+Departures from the paper: a history for which all scores would be 0, since none of its items has weights, gets the training
+counts. The inverse is computed in float64 up to 12,000 items and in float32 above. With fewer users than half the items, a matrix
+of users by users is inverted: P = (I − Xᵀ (XXᵀ + λ I)⁻¹ X) / λ, by Woodbury's identity.
 """
 
 from collections.abc import Mapping
@@ -64,7 +64,7 @@ class EASE(OnnxGraph, PopularStart, Recommender[EASEConfig]):
         return {"weights": self.weights, "log_share": self.log_share}
 
     def training_bytes(self, train: Histories) -> float:
-        # The matrix and its inverse, in double precision beside the counts for a moment, or both in single precision.
+        # The matrix and its inverse, in double precision (at first besides the counts), or both in single precision.
         each = 16.0 if self.n_items <= _DOUBLE_UP_TO else 8.0
         return max(each * self.n_items**2, gram_bytes(train))
 

@@ -1,13 +1,13 @@
-"""ItemKNN: items like those a user took.
+"""ItemKNN: items that are similar to those of a user.
 
     sim(i, j) = c_ij / (√(c_i c_j) + h),   score(u, j) = Σ_{i ∈ u ∩ N(j)} sim(i, j)
 
 with c_ij the users who took both, h the shrinkage that distrusts small counts, and N(j) the k items most similar to j.
-Items that are no neighbors of any in the history stand behind those that are, in the order of their training counts; where there
-are no others, as for an empty history, the scores are the counts' shares.
+Items that are not neighbors of any item of the history follow those that are, in the order of their training counts; if there
+are no neighbors, as for an empty history, the scores are shares of the training counts.
 
-With `oldest` below 1 the events of a history weigh from `oldest` up to 1 for the newest in a straight line: c_ij, c_i and the sum
-of a score are then of those weights and their products (wang2023, section 3.6).
+With `oldest` below 1, the weights of a history's events rise linearly from `oldest` to 1 for the newest; c_ij, c_i and the sum of
+a score then use these weights and their products (wang2023, section 3.6).
 
 Source: sarwar2001; the shrinkage as in the evaluation of dacrema2019.
 """
@@ -51,7 +51,7 @@ class ItemKNN(PopularStart, Recommender[ItemKNNConfig]):
     summary = "cosine neighbors of items, with shrinkage"
 
     def _build(self, generator: torch.Generator) -> None:
-        # Row j holds the neighbors of item j; fewer than k are filled up with itself at similarity 0.
+        # Row j holds the neighbors of item j; if there are fewer than k, the rest is item j itself with similarity 0.
         width = min(self.config.n_neighbors, max(1, self.n_items - 1))
         require_memory(12.0 * self.n_items * width, f"{self._called()} with {width:,} neighbors each", self.smaller)
         self.log_share = torch.zeros(self.n_items)

@@ -1,8 +1,8 @@
-"""Beam search for the most probable items, code by code, that never leaves the tree of names.
+"""Beam search for the most probable items, code by code, along the tree of item tokens.
 
-At each level a beam is continued by the children of its nodes below which there is an item that may still be listed: denied
-items, and those that the user has, are kept out inside the search, not struck from its result. With a beam as wide as the
-catalog it is exhaustive.
+At each level, paths continue to the children below which there is an item that may still be listed: denied items and items of
+the user's history are excluded within the search, not removed from its result. With a beam as wide as the catalog, the search
+is exhaustive.
 """
 
 import torch
@@ -27,18 +27,18 @@ def code_beam(
 ) -> tuple[Float[Tensor, "users found"], Int[Tensor, "users found"]]:
     """(log p(item), items) of the best items found for each state, best first; −inf and −1 where there are fewer.
 
-    log p is normalized over the whole catalog. Equal ones are in the order of items.
+    log p is normalized over the whole catalog. Ties are in the order of items.
 
     Args:
         beam: paths kept at each level.
         allowed: items that may be found.
-        seen: (users, items), pairs that may not; each pair once.
+        seen: (users, items), pairs that may not be found; each pair once.
     """
     users, device = len(states), states.device
     logp, node = states.new_zeros(users, 1), torch.zeros(users, 1, dtype=torch.int64, device=device)
     path = states.new_zeros(users, 1, states.shape[1])
     counts = tree.counts(allowed)
-    hidden = allowed[seen[1]]  # the others are out already
+    hidden = allowed[seen[1]]  # denied items are excluded already
     of, items = seen[0][hidden], seen[1][hidden]
     for level, (nodes, living) in enumerate(zip(tree.levels, counts, strict=True)):
         width = node.shape[1]
@@ -54,7 +54,7 @@ def code_beam(
         dead = (child < 0) | (left.gather(1, child.clamp(min=0)) == 0)
         total = (logp.repeat_interleave(nodes.child.shape[1], dim=1) + own).masked_fill(dead, -torch.inf)
         logp, best = total.topk(min(beam, total.shape[1]), dim=1)
-        node = child.gather(1, best).clamp(min=0)  # where it is −inf it is nobody's, and stays so
+        node = child.gather(1, best).clamp(min=0)  # where log p is −inf, the node is a placeholder
         behind = path.gather(1, (best // nodes.child.shape[1]).unsqueeze(2).expand(-1, -1, path.shape[2]))
         path = behind + F.embedding(nodes.code[node], decoder.vectors(table, level))
     found = tree.item_of[node]

@@ -1,10 +1,10 @@
-"""From a state to the next item's codes, one after the other.
+"""The decoder of the next item's codes, one after the other, from the state of a history.
 
     p(c_l | h, c_<l) = softmax over c of ⟨a_l(h) ⊙ g_l(p) + u_l(p), e^l_c⟩ + b^l_c,   p = Σ_{j<l} e^j_{c_j}
 
-with a_l linear in h, g_l = 1 + linear and u_l linear in the path's vector p. The path acts on the state by gates, so that a
-node of the tree has a vector of its own, g_l(p) ⊙ e^l_c, and a bias, ⟨u_l(p), e^l_c⟩ + b^l_c, that no user changes: all
-nodes are scored by one product a level, and a beam scores only the nodes it comes to. Both give the same numbers.
+with a_l linear in h, g_l = 1 + linear and u_l linear in the path's vector p. The path acts on the state by gates, so that each
+node of the tree has a vector, g_l(p) ⊙ e^l_c, and a bias, ⟨u_l(p), e^l_c⟩ + b^l_c, that do not depend on the user: all nodes
+are scored by one product per level, while a beam scores only the nodes that it reaches. Both give the same scores.
 """
 
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ __all__ = ["CodeDecoder"]
 
 
 class CodeDecoder(nn.Module):
-    """The decoder's own weights; the codes' vectors are those of the encoder, one table of all levels.
+    """The weights of the decoder; the codes' vectors are those of the encoder, one table of all levels.
 
     Args:
-        sizes: codes of each level.
-        width: of a state and of a code's vector.
-        generator: of the initial weights, on the CPU.
-        device: where it computes.
+        sizes: number of codes of each level.
+        width: width of a state and of a code's vector.
+        generator: generator of the initial weights, on the CPU.
+        device: device on which the decoder computes.
     """
 
     def __init__(self, sizes: Sequence[int], width: int, *, generator: torch.Generator, device: torch.device) -> None:
@@ -43,7 +43,7 @@ class CodeDecoder(nn.Module):
         self.bias = nn.Parameter(torch.zeros(self.starts[-1], device=device))
 
     def vectors(self, table: Float[Tensor, "rows width"], level: int) -> Float[Tensor, "codes width"]:
-        """Of a level's codes."""
+        """Vectors of a level's codes."""
         return table[self.starts[level] : self.starts[level + 1]]
 
     def logits(
@@ -54,7 +54,7 @@ class CodeDecoder(nn.Module):
         path: Float[Tensor, "n width"],
         codes: int,
     ) -> Float[Tensor, "n codes"]:
-        """Logits of the first `codes` codes of a level, after a path each."""
+        """Logits of the first `codes` codes of a level, for each state and its path."""
         asked = states @ self.asks[level]
         if level:
             asked = asked * (1.0 + path @ self.gates[level]) + path @ self.shifts[level]
@@ -82,10 +82,11 @@ class CodeDecoder(nn.Module):
         names: Int[Tensor, "n levels"],
         tree: CodeTree | None,
     ) -> Float[Tensor, "n levels"]:
-        """log p(code | state, path) of each code of names, in nats.
+        """log p(code | state, path) of each code of the item tokens `names`, in nats.
 
         Args:
-            tree: only codes that follow the path in some item's name count; every code of the level when None.
+            tree: tree of the items' tokens, so that p is normalized over codes that continue a path to some item; None to
+                normalize over all codes of a level.
         """
         path, found = torch.zeros_like(states), []
         before = torch.zeros(len(names), dtype=torch.int64, device=names.device)

@@ -1,4 +1,4 @@
-"""Probabilities of items by their names: of all of them at once, of a few, and of those that may be listed."""
+"""Log-probabilities of items by their tokens: of all items, and of the items in total that may be listed."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,20 +11,20 @@ from foldin.tensors import Bool, Float, Int, Tensor
 
 __all__ = ["CodeScores"]
 
-_AT_ONCE = 256  # users: what is known of them at a level stays in the cache
-_CANCELS = 0.05  # probability left, below which it is not found as a complement
-_PAIRS = 8192  # scored along their paths at once
+_AT_ONCE = 256  # users whose values of one level fit into the cache
+_CANCELS = 0.05  # remaining probability below which 1 − p would lose precision
+_PAIRS = 8192  # pairs of users and items scored along their paths at once
 
 
 @dataclass(frozen=True, eq=False)
 class CodeScores:
-    """What scoring needs; nothing of it is changed.
+    """The read-only inputs of scoring.
 
     Args:
         decoder: from states to codes.
-        tree: of the items' names.
+        tree: tree of the items' tokens.
         table: vectors of all levels' codes.
-        names: of the items.
+        names: tokens of the items.
     """
 
     decoder: CodeDecoder
@@ -44,7 +44,7 @@ class CodeScores:
 
     @torch.no_grad()
     def every(self, states: Float[Tensor, "users width"]) -> Float[Tensor, "users items"]:
-        """log p(item | state) of all items: the sum over its path."""
+        """log p(item | state) of all items, in nats: the sum over the path of each."""
         out, every = states.new_empty(len(states), len(self.names)), self._nodes
         for start in range(0, len(states), _AT_ONCE):
             part = states[start : start + _AT_ONCE]
@@ -65,7 +65,7 @@ class CodeScores:
         seen: tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"]],
         allowed: Bool[Tensor, " items"],
     ) -> Float[Tensor, " users"]:
-        """log p(an item that is allowed, and that the user has not seen | state), in double precision.
+        """log p(an item that is allowed and that the user has not seen | state), in nats and double precision.
 
         Args:
             seen: (users, items), each pair once.
@@ -79,7 +79,7 @@ class CodeScores:
         whole = torch.ones(len(states), dtype=torch.bool, device=states.device)
         found = torch.zeros(len(states), dtype=torch.float64, device=states.device)
         if len(users) * sum(level.child.shape[1] for level in self.tree.levels) < len(states) * len(self.names):
-            # A few paths are cheaper than all items; but the complement of nearly everything would be rounding.
+            # A few paths are cheaper than all items; but a complement near zero would be lost in rounding.
             found += 1.0 - self._mass(states, users, items)
             whole = found < _CANCELS
         found = found.clamp(min=1e-300).log()

@@ -1,6 +1,6 @@
-"""The tree of item tokens: every item is a path of codes, and every walk through it ends at an item.
+"""The tree of item tokens: every item is a path of codes, and every path from the root ends at an item.
 
-Level 0 are the first codes; the children of a node are the codes that follow its path in some item's name, in order; a leaf is
+Level 0 are the first codes; the children of a node are the codes that follow its path in some item's tokens, in order; a leaf is
 an item. log p(item) = Σ_level log p(code | path), with p normalized over a node's children, is then normalized over the
 catalog.
 """
@@ -22,7 +22,7 @@ class Level:
 
     Args:
         parent: node of the level before; 0, the root, at the first.
-        code: of each node.
+        code: code of each node.
         child: node of each parent and code; −1 where there is none. As many columns as the level's largest code needs.
         node_of: the node that each item's path goes through.
         siblings: nodes that are not an only child.
@@ -45,10 +45,10 @@ class CodeTree:
 
     Args:
         names: codes of each item, level by level.
-        device: where its tensors lie.
+        device: device of its tensors.
 
     Raises:
-        ShapeError: no items, a negative code, or two items of one name.
+        ShapeError: no items, a negative code, or two items with the same codes.
     """
 
     def __init__(self, names: Int64[Array, "items levels"], device: str | torch.device = "cpu") -> None:
@@ -72,7 +72,7 @@ class CodeTree:
         self.item_of = leaves.scatter_(0, self.levels[-1].node_of, torch.arange(parents, device=device))
 
     def counts(self, alive: Bool[Tensor, " items"]) -> list[Int[Tensor, " nodes"]]:
-        """Living items below each node, level by level."""
+        """Number of items with a true entry in `alive` below each node, level by level."""
         ones = alive.to(torch.int64)
         return [
             torch.zeros(len(level), dtype=torch.int64, device=ones.device).index_add_(0, level.node_of, ones)
@@ -82,7 +82,7 @@ class CodeTree:
     def log_share(self, level: int, logits: Float[Tensor, "siblings users"]) -> Float[Tensor, "siblings users"]:
         """log p(node | its parent) of the nodes that have siblings, from their logits; that of an only child is 0.
 
-        Nodes are rows here: the sums over children run over whole rows.
+        Nodes are rows here, so that sums over children add whole rows.
         """
         nodes = self.levels[level]
         top = torch.segment_reduce(logits, "max", lengths=nodes.families, axis=0)

@@ -1,20 +1,20 @@
-"""Semantic ids: an item is a few learned tokens, and a transformer generates those of the next item.
+"""Semantic ids: an item is a short sequence of learned tokens, and a transformer generates those of the next item.
 
     x_i = √d Σ_l e^l_{c_l(item_i)} + P[place_i],   h = Transformer(x)
     p(next = j | h) = Π_l p(c_l(j) | h, c_<l(j)),   over the tokens that continue the path to some item
 
-Tokens come from residual k-means or an RQ-VAE of vectors of the items (`models/item_tokens.py`); random ones are the control.
-Since each factor is normalized over the continuations that exist, p is normalized over the catalog, and likelihoods stand
-beside those of other models. A catalog too large to be scored whole can be ranked by a beam search. `with_items` gives a model
-that knows further items by their titles, without training.
+Tokens come from residual k-means or an RQ-VAE of vectors of the items (`models/item_tokens.py`); random tokens are a control.
+Since each factor is normalized over the continuations that exist, p is normalized over the catalog, and likelihoods are
+comparable with those of other models. A catalog too large to be scored as a whole can be ranked by beam search. `with_items`
+returns a model with further items, whose tokens come from their titles, without training.
 
 Source: rajput2023 (TIGER): tokens, sizes, constrained beam search; lee2022 (RQ-Transformer): codes of one position from one
 state; vandenoord2017.
 
 Departures from the paper: a causal transformer reads items, as sums of their codes' vectors, instead of an encoder that reads
 codes one by one; the next tokens come from its state, with gates for the path (`_code_decoder.py`) instead of a decoder
-with attention; every event of a history is learned from; no token of the user. `constrained=false` learns to tell all codes
-of a level apart, as the paper does, not only those that exist; serving is constrained in either case.
+with attention; every event of a history but the first is a target; there is no token of the user. With `constrained=false`,
+training normalizes over all codes of a level, as the paper does, not only over those that exist; serving is always constrained.
 """
 
 from collections.abc import Mapping, Sequence
@@ -146,7 +146,7 @@ class SemanticIds(ItemFeatures, ItemTokens, Components, PopularStart, Recommende
         if len(catalog) != self.n_items:
             raise ShapeError(f"the model knows {self.n_items} items, the catalog {len(catalog)}")
         given = catalog.table["title"].to_list() if "title" in catalog.table.columns else []
-        # An item without a title has no tokens from its id.
+        # Without a title, the text is empty: no tokens are computed from the id.
         self.titles = [title or "" for title in given] if any(given) else None
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
@@ -154,7 +154,7 @@ class SemanticIds(ItemFeatures, ItemTokens, Components, PopularStart, Recommende
 
     def _grow(self) -> None:
         tokens = self.tokenizer.tokens
-        # Before any training all tokens are zeros: there is no tree, and no way to an item.
+        # Before training all tokens are zeros, and there is no tree.
         known = len(tokens) == 1 or bool(tokens.any())
         self._tree = CodeTree(tokens.cpu().numpy(), self.device) if known else None
         self.encoder.names = self.tokenizer.rows()
@@ -164,10 +164,10 @@ class SemanticIds(ItemFeatures, ItemTokens, Components, PopularStart, Recommende
 
     @property
     def tree(self) -> CodeTree:
-        """Of the items' tokens.
+        """The tree of the items' tokens.
 
         Raises:
-            FitError: they have not been learned yet.
+            FitError: the tokens have not been learned yet.
         """
         if self._tree is None:
             raise FitError("SemanticIds: items have no tokens before training")
@@ -202,7 +202,7 @@ class SemanticIds(ItemFeatures, ItemTokens, Components, PopularStart, Recommende
         return values.masked_fill(best < 0, -torch.inf).float(), best
 
     def item_tokens(self) -> Int64[Array, "items levels"]:
-        _ = self.tree  # learned
+        _ = self.tree  # raises before training
         return self.tokenizer.tokens.cpu().numpy()
 
     def token_use(self) -> CodeUse:
@@ -219,13 +219,13 @@ class SemanticIds(ItemFeatures, ItemTokens, Components, PopularStart, Recommende
 
     @torch.no_grad()
     def with_items(self, titles: Sequence[str]) -> "SemanticIds":
-        """A model that knows further items too, after those of this one; nothing is trained.
+        """A model with further items after those of this one; nothing is trained.
 
         Args:
-            titles: of the new items.
+            titles: titles of the new items.
 
         Raises:
-            ConfigError: tokens that are not learned from titles, one title instead of a list of them, or a title that is no text.
+            ConfigError: the tokens are not computed from titles, or `titles` is a single title or has one that is not text.
             FitError: this model is not trained.
         """
         if isinstance(titles, str):
@@ -239,7 +239,7 @@ class SemanticIds(ItemFeatures, ItemTokens, Components, PopularStart, Recommende
         state["tokens"] = torch.cat((state["tokens"], added.cpu()))
         if self.config.item_vectors:
             state["items"] = torch.cat((state["items"], torch.zeros(len(titles), self.config.embedding_dim)))
-        # They have no events: for an empty history they are scored like the rarest items.
+        # New items have no events: for an empty history, they are scored like the rarest items.
         share = state["log_share"].exp()
         share = torch.cat((share, share.min().expand(len(titles))))
         state["log_share"] = (share / share.sum()).log()

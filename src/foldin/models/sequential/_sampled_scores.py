@@ -1,4 +1,4 @@
-"""Scores of a few items for each token, other ones for every token."""
+"""Scores of a few items for each token, with different items for every token."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def _rows(tokens: int, n_items: int) -> range:
 
 
 class _ByDenseProduct(torch.autograd.Function):
-    """Every item's score is computed and few are kept: a product reads the weights once, fetching reads them k times."""
+    """Computes all items' scores and keeps a few: a product reads the weights once, fetching rows reads them k times."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, items: Tensor) -> Tensor:

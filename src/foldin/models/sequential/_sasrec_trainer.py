@@ -1,4 +1,4 @@
-"""Training of SASRec: what follows after every event, by one of its losses. See `sasrec.py` for the equations."""
+"""Training of SASRec: prediction of the item after every event, by one of its losses. See `sasrec.py` for the equations."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING

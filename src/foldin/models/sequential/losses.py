@@ -1,4 +1,4 @@
-"""What a model of the next item is trained by: a loss, with its negatives where it has any.
+"""Losses of models of the next item, with their negatives if they have any.
 
 All are means over tokens, in nats. Scores are inner products s = ⟨h, w⟩ of a token's state and an item's vector.
 """
@@ -26,14 +26,14 @@ __all__ = ["BCE", "GBCE", "FullSoftmax", "NextItemLoss", "Predicted", "SampledSo
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """The tokens of a step, and what follows each of them.
+    """The tokens of a step, and the item that follows each of them.
 
     Args:
-        hidden: state of each token, without the users' boundaries.
-        vectors: of all items.
-        targets: the item that follows.
-        batch: histories that the tokens are of.
-        lengths: tokens of each history of the batch.
+        hidden: state of each token, those of all users in one sequence.
+        vectors: vectors of all items.
+        targets: the item that follows each token.
+        batch: histories of the tokens.
+        lengths: number of tokens of each history of the batch.
         log_share: log of the items' shares of all training events.
     """
 
@@ -46,7 +46,7 @@ class Predicted:
 
 
 class NextItemLoss(Option, ABC):
-    """A loss; a subclass says whether the softmax of what it trains is a density over the catalog."""
+    """A loss; a subclass states whether the softmax of scores trained by it is a density over the catalog."""
 
     density: ClassVar[bool]
 
@@ -56,7 +56,7 @@ class NextItemLoss(Option, ABC):
 
     @abstractmethod
     def drawn(self, tokens: int) -> int:
-        """Items that each token is scored against besides its target; 0 where it is scored against all."""
+        """Number of items that each token is scored against besides its target; 0 if it is scored against all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,13 +71,13 @@ class FullSoftmax(NextItemLoss):
         return Loss(value, {"nats_per_event": value})
 
     def drawn(self, tokens: int) -> int:
-        """None are drawn."""
+        """0, since no negatives are drawn."""
         return 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampledSoftmax(NextItemLoss):
-    """The same over shared negatives and the target, with log-Q correction.
+    """−log softmax over the target and shared negatives, with log-Q correction.
 
     Source: bengio2008; khrylchenko2025 (the target takes no correction).
     """
@@ -94,7 +94,7 @@ class SampledSoftmax(NextItemLoss):
         return Loss(value, {"nats_per_event": value})
 
     def drawn(self, tokens: int) -> int:
-        """The negatives of the step."""
+        """Number of negatives of the step."""
         return self.negatives.count(tokens)
 
 

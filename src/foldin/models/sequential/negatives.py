@@ -22,17 +22,17 @@ class SharedNegatives(Option, ABC):
     def draw(
         self, log_share: Float[Tensor, " items"], targets: Int[Tensor, " tokens"], generator: torch.Generator
     ) -> tuple[Int[Tensor, " negatives"], Float[Tensor, " negatives"]]:
-        """(negatives, log of how often each is expected among them by a token that has another target).
+        """(negatives, log of the expected number of each among them, for a token that has another target).
 
         Args:
             log_share: log of the items' shares of all events.
-            targets: of the step.
-            generator: of the draws.
+            targets: targets of the step.
+            generator: generator of the draws.
         """
 
     @abstractmethod
     def count(self, tokens: int) -> int:
-        """How many there are in a step of so many tokens."""
+        """Number of negatives in a step with `tokens` tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +71,9 @@ class PopularNegatives(SharedNegatives):
 
 @dataclass(frozen=True, kw_only=True)
 class InBatchNegatives(SharedNegatives):
-    """The targets themselves.
+    """The targets of all tokens of the step.
 
-    An item is as often among them as the n − 1 other tokens have it for a target, (n − 1) q_j, were these drawn independently.
+    An item is expected among them as often as the n − 1 other tokens have it as their target: (n − 1) q_j if independent.
     """
 
     name = "batch"
@@ -81,7 +81,7 @@ class InBatchNegatives(SharedNegatives):
     def draw(
         self, log_share: Float[Tensor, " items"], targets: Int[Tensor, " tokens"], generator: torch.Generator
     ) -> tuple[Int[Tensor, " negatives"], Float[Tensor, " negatives"]]:
-        # A token alone has no negative but its own target, which is left out whatever is expected of it.
+        # For a single token, the only negative is its target, which is left out whatever its expected number.
         return targets, log_share[targets] + math.log(max(len(targets) - 1, 1))
 
     def count(self, tokens: int) -> int:
@@ -93,7 +93,7 @@ def negatives_not_taken(
 ) -> Int[Tensor, "tokens k"]:
     """k uniform draws for each token among the items that its user does not have.
 
-    An item that the user has is drawn again, a hundred times at most: a user who has everything gets some of it.
+    Items that the user has are drawn again, at most a hundred times, so that a user with all items gets some of these.
     """
     device = users.device
     drawn = torch.randint(batch.n_items, (len(users), k), generator=generator, device=device)

@@ -1,4 +1,4 @@
-"""How a transformer knows the places of events."""
+"""Encodings of the positions of events in a transformer, as settings."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ __all__ = ["LearnedPositions", "RelativePositions", "RotaryPositions"]
 
 @dataclass(frozen=True, kw_only=True)
 class LearnedPositions(Option):
-    """A learned vector for each place, added to the item's."""
+    """A learned vector for each position, added to that of the item."""
 
     name = "learned"
     origin: str = setting("newest", "The event that places are counted from.", choices=("newest", "oldest"))
@@ -17,7 +17,7 @@ class LearnedPositions(Option):
 
 @dataclass(frozen=True, kw_only=True)
 class RotaryPositions(Option):
-    """Queries and keys turned by angles that grow with the place.
+    """Queries and keys rotated by angles that grow with the position.
 
     Source: su2021.
     """

@@ -2,28 +2,28 @@
 
     x_i = √d · E[item_i] + P[place_i],   h = Transformer(x),   s(next = j | first i events) = ⟨h_i, E[j]⟩
 
-Places count back from the newest event, or with `positions.origin=oldest` from the oldest that is read, in training and in
-serving alike. Every event but the first is a target; only the `max_length` newest are read.
+Positions are counted back from the newest event, or with `positions.origin=oldest` from the oldest that is read, both in training
+and in serving. Every event but the first is a target; only the `max_length` newest are read.
 
 Losses (`losses.py`): softmax over the whole catalog, sampled softmax with log-Q correction, binary with one negative (the
-paper's), and gBCE. Under the binary losses σ(s) is the chance that an item is the positive one among its negatives, not a share
-of the catalog: their softmax is no density, until a temperature fitted on validation users makes it one
+paper's), and gBCE. Under the binary losses, σ(s) is the probability that an item is the positive one among its negatives, not a
+share of the catalog: the softmax of s is not a density until a temperature has been fitted on validation users
 (`evaluation/temperature.py`).
 
-With `codebook_size` an item has no vector of its own: its vector is the sum of its tokens' (`models/item_tokens.py`: residual
-k-means of who took what together): what is learned and kept is a table of thousands; the sums of all items are formed at each
+With `codebook_size`, the vector of an item is the sum of its tokens' vectors (`models/item_tokens.py`: residual k-means of
+co-occurrence vectors): the model learns and stores only a table of the tokens' vectors, and forms the sums of all items at each
 step.
 
 Source: kang2018, eqs. 1–8 and the authors' code: d 50, 2 blocks, 1 head, Adam 1e-3 with β₂ = .98, dropout .5 (Amazon) or .2
 (MovieLens), lengths 50 and 200. Losses: petrov2023 (gBCE), klenitskiy2023 (full softmax).
 
-With `timed`, training needs the times of the events. A history that comes without them is read as of one moment: the bias by
-time is then alike for all events and drops out of the attention.
+With `timed`, training needs the times of the events. A history without times is read as if all its events had the same time:
+the bias by time is then equal for all events and cancels in the attention.
 
-Departures from the paper: the full softmax is the default. A batch has a number of events, not of users, all of about one
-length, so that next to nothing is computed for filling. By default the paper's x + D(SA(LN(x))) holds; the authors' code, which
-adds to the normalized input and takes keys and values from the unnormalized one, is `block=authors`. An empty history, which
-the paper does not have, gets the training counts.
+Departures from the paper: the full softmax is the default. A batch has a fixed number of events, not of users, from histories of
+similar lengths, so that almost nothing is computed for padding. The default block is the paper's x + D(SA(LN(x))); that of the
+authors' code, which adds to the normalized input and takes keys and values from the unnormalized one, is `block=authors`. An
+empty history, which does not occur in the paper, gets the training counts.
 """
 
 from collections.abc import Mapping
@@ -104,12 +104,12 @@ class SASRecConfig(Config):
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """Users' histories as far as they were read; `SASRec.extend` continues from here.
+    """The result of reading users' histories, from which `SASRec.extend` continues.
 
     Args:
-        histories: what was read.
+        histories: the histories that were read.
         states: h of each user's newest event; zeros for an empty history.
-        cache: keys and values; None where the next event moves all others, and everything is read again.
+        cache: keys and values of the attention; None if the next event changes all positions, so that all is read again.
     """
 
     histories: Histories
@@ -127,7 +127,7 @@ class SASRec(OnnxGraph, DotProduct, PopularStart, Recommender[SASRecConfig]):
     def _build(self, generator: torch.Generator) -> None:
         config = self.config
         self.has_likelihood = self.loss.density
-        # Said at once: the layers below would be filled, one after the other, before the one that does not fit.
+        # Checked first, since the layers below would be filled one after the other until one does not fit.
         require_memory(encoder_bytes(config.embedding_dim, config.n_layers), self._called(), self.smaller, self.device)
         shape = TransformerShape(
             width=config.embedding_dim,
@@ -172,7 +172,7 @@ class SASRec(OnnxGraph, DotProduct, PopularStart, Recommender[SASRecConfig]):
 
     @property
     def loss(self) -> NextItemLoss:
-        """The loss that it is trained by."""
+        """The loss of training."""
         if self.config.loss is not None:
             return self.config.loss
         return FullSoftmax() if self.n_items <= _FULL_SOFTMAX_ITEMS else SampledSoftmax()
@@ -189,11 +189,11 @@ class SASRec(OnnxGraph, DotProduct, PopularStart, Recommender[SASRecConfig]):
         self.encoder.names = None if self.tokenizer is None else self.tokenizer.rows()
 
     def check_training(self, train: Histories) -> None:
-        """Whether it can be trained on these users.
+        """Raise an error unless the model can be trained on these users.
 
         Raises:
-            FitError: no user has an event, or attention looks at times and the log has none.
-            ShapeError: they are over another catalog.
+            FitError: no user has an event, or attention uses times and the log has none.
+            ShapeError: the histories are over another catalog.
         """
         super().check_training(train)
         if self.config.timed and train.times is None:
@@ -206,7 +206,7 @@ class SASRec(OnnxGraph, DotProduct, PopularStart, Recommender[SASRecConfig]):
         return SASRecTrainer(self)
 
     def _asked(self, states: Float[Tensor, "... width"]) -> Float[Tensor, "... width"]:
-        """What the items' vectors are multiplied with."""
+        """Queries by which the items' vectors are multiplied, from states of the transformer."""
         return states if self.config.temperature is None else F.normalize(states, dim=-1) / self.config.temperature
 
     def _vectors(self) -> Float[Tensor, "items width"]:
@@ -215,7 +215,7 @@ class SASRec(OnnxGraph, DotProduct, PopularStart, Recommender[SASRecConfig]):
 
     @torch.no_grad()
     def queries(self, histories: Histories) -> Float[Tensor, "users width"]:
-        """What the items' vectors are multiplied with; zeros for an empty history."""
+        """Each user's query, by which the items' vectors are multiplied; zeros for an empty history."""
         return self._asked(self.encoder.newest_states(histories))
 
     @torch.no_grad()
@@ -251,7 +251,7 @@ class SASRec(OnnxGraph, DotProduct, PopularStart, Recommender[SASRecConfig]):
 
     @torch.no_grad()
     def read(self, histories: Histories) -> Reading:
-        """Histories, read so that further events can be added one at a time."""
+        """The result of reading histories, to which further events can be added one at a time."""
         self.check_histories(histories)
         room = self.config.max_length > int(histories.lengths.max(initial=0))
         if not room or not self.encoder.extensible or len(histories) == 0 or int(histories.lengths.min()) == 0:
@@ -264,17 +264,17 @@ class SASRec(OnnxGraph, DotProduct, PopularStart, Recommender[SASRecConfig]):
     def extend(self, reading: Reading, later: Histories) -> Reading:
         """The reading with one more event of each user.
 
-        Where positions do not count from the newest event only that event is computed, as long as no history is longer
-        than `max_length`; else everything is read again. The result is the same.
+        If positions are not counted from the newest event, only that event is computed as long as no history is longer
+        than `max_length`; otherwise everything is read again. The result is the same.
 
         Raises:
-            ShapeError: other users, or not one event each.
+            ShapeError: `later` has other users, or not one event of each.
         """
         histories = reading.histories.followed_by(later)
         if (later.lengths != 1).any():
             raise ShapeError("SASRec: a reading is extended by one event of each user")
         cache = reading.cache
-        # Times that only some of the events have are left out of all.
+        # If only some of the events have times, the times of all are dropped.
         dropped = self.config.timed and (later.times is None) != (reading.histories.times is None)
         if cache is None or dropped or int(cache.lengths.max()) >= self.config.max_length:
             return self.read(histories)

@@ -1,12 +1,12 @@
 """The step that PLSA, LDA and Poisson factorization share: every event is divided among the factors.
 
-Event (u, i) goes to factor k in the share φ_uik = a_uk b_ik / r_ui with r_ui = Σ_k a_uk b_ik. What the models need of it are the
-sums of those shares over a user's events and over an item's,
+Event (u, i) belongs to factor k with the share φ_uik = a_uk b_ik / r_ui, where r_ui = Σ_k a_uk b_ik. The models only need the
+sums of these shares over a user's events and over an item's,
 
     Σ_i φ_uik = a_uk Σ_i b_ik / r_ui,      Σ_u φ_uik = b_ik Σ_u a_uk / r_ui
 
-so that φ, events × factors, is never kept: r is a product of two dense matrices at the places of the events only, and the
-sums are sparse products.
+so that φ, events × factors, is never stored: r is a product of two dense matrices, evaluated at the events only, and the sums
+are sparse products.
 """
 
 import itertools
@@ -27,19 +27,19 @@ from foldin.tensors import Array, Float, Float32, Int64, Tensor
 __all__ = ["Allocated", "allocate", "even_parts", "local_ascent", "log_rates"]
 
 _CHUNK_EVENTS = 1 << 19
-_LOG_EVENTS = 1 << 15  # whose sums over the factors are worked out at once
+_LOG_EVENTS = 1 << 15  # events whose sums over the factors are computed at once
 _PART_EVENTS = 1 << 15
-_LEAST = np.float32(1e-18)  # squared, still not too small for single precision, which is slow beyond that
-_REVIEW = 4  # iterations between looks at who has converged
+_LEAST = np.float32(1e-18)  # its square is still a normal number in single precision; smaller ones are slow
+_REVIEW = 4  # iterations between checks of which users have converged
 
 
 class Allocated(NamedTuple):
     """Sums of the shares.
 
     Args:
-        rates: r of each event.
-        users: Σ_i φ_uik.
-        items: Σ_u φ_uik.
+        rates: r_ui of each event.
+        users: Σ_i φ_uik, for each user and factor.
+        items: Σ_u φ_uik, for each item and factor.
     """
 
     rates: Float[Array, " events"]
@@ -48,7 +48,7 @@ class Allocated(NamedTuple):
 
 
 class _Events:
-    """Who took what, as PyTorch's sparse kernels want it."""
+    """The events in the layout of PyTorch's sparse kernels."""
 
     def __init__(self, histories: Histories, dtype: torch.dtype) -> None:
         self.items, self.offsets = histories.tensors()
@@ -83,11 +83,11 @@ class _Events:
 def allocate(
     users: Float[Array, "users factors"], items: Float[Array, "items factors"], histories: Histories
 ) -> Allocated:
-    """The sums over all users, in the precision of the factors.
+    """The rates and the sums of the shares over all users, in the precision of the factors.
 
     Args:
         users, items: a and b, ≥ 0, with a positive r for every event.
-        histories: the events, a row of `users` each.
+        histories: the events; one user for each row of `users`.
     """
     b = torch.from_numpy(items)
 
@@ -125,7 +125,7 @@ def log_rates(
 
 
 def _parts(histories: Histories) -> list[slice]:
-    """One for each thread; but a small part takes less time than two threads need to take turns in Python."""
+    """One part for each thread; fewer for a small log, where threads would spend more time taking turns in Python."""
     return even_parts(histories, max(1, min(thread_count(), histories.n_events // _PART_EVENTS)))
 
 
@@ -145,25 +145,25 @@ def local_ascent(
     iterations: int,
     tolerance: float,
 ) -> None:
-    """Every user's own variables to convergence, the items' held fixed.
+    """Update the variables of every user to convergence, with those of the items held fixed.
 
-    In single precision, which is quicker. Shares do not depend on the scale of a row of a or of b, so that each is divided by its
-    largest entry, and what is below 10⁻¹⁸ of that counts as that much, so that every r is positive.
+    In single precision, which is faster. Shares do not depend on the scale of a row of a or of b, so that each row is divided by
+    its largest entry; entries below 10⁻¹⁸ are then raised to it, so that every r is positive.
 
     Args:
-        items: b above.
-        histories: the events, a row of `start` each.
-        start: log a to begin with.
-        update: given Σ_i φ_uik of some users, and who they are, sets their variables and returns their new log a, up to a
-            constant a user. Called from several threads, for different users.
-        iterations: at most.
-        tolerance: Σ_k a_uk |change of log a_uk| ÷ Σ_k a_uk at which a user is done.
+        items: b, as above.
+        histories: the events; one user for each row of `start`.
+        start: initial log a.
+        update: given Σ_i φ_uik of some users and their indices, sets their variables and returns their new log a, up to a
+            constant for each user. Called from several threads, for different users.
+        iterations: maximum number of iterations.
+        tolerance: Σ_k a_uk |change of log a_uk| ÷ Σ_k a_uk at which a user has converged.
     """
     with np.errstate(divide="ignore"):
         b = torch.from_numpy(_scaled(np.log(items)))
 
     def work(part: slice) -> None:
-        """A run of users, as many at a time as fit into a core's own cache."""
+        """Update a part of the users, as many at a time as fit into a core's cache."""
         offsets = histories.offsets[part.start : part.stop + 1]
         edges = np.searchsorted(offsets, np.arange(offsets[0], offsets[-1], _CHUNK_EVENTS))
         for first, last in itertools.pairwise(np.unique([0, *edges, len(offsets) - 1]) + part.start):
@@ -181,7 +181,7 @@ def _ascend(
     iterations: int,
     tolerance: float,
 ) -> None:
-    """`local_ascent` of some users, from `logs`; who has converged is left out of the next iterations."""
+    """`local_ascent` of some users, from `logs`; users who have converged are left out of further iterations."""
     for begun in range(0, iterations, _REVIEW):
         events = _Events(histories.select(users), b.dtype)
         for _ in range(begun, min(begun + _REVIEW, iterations)):
@@ -195,6 +195,6 @@ def _ascend(
 
 
 def _scaled(logs: Float[Array, "rows factors"]) -> Float32[Array, "rows factors"]:
-    """exp of a row, its largest entry 1."""
+    """exp of each row, scaled so that its largest entry is 1."""
     below = (logs - logs.max(axis=1, keepdims=True, initial=np.finfo(np.float32).min)).astype(np.float32, copy=False)
     return np.maximum(np.exp(below, out=below), _LEAST, out=below)

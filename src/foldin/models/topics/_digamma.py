@@ -1,4 +1,4 @@
-"""The digamma function in single precision, by arithmetic that NumPy does on many numbers at once."""
+"""The digamma function in single precision, by arithmetic that NumPy vectorizes."""
 
 import numpy as np
 

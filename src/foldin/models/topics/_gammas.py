@@ -12,7 +12,7 @@ __all__ = ["Gammas", "gamma_entropies", "gamma_entropy"]
 
 @dataclass
 class Gammas:
-    """q of one side: θ (or β) with its rates ξ (or η); all but the latter's rate are given by the former's updates."""
+    """q of one side: shape and rate of the gammas of θ (or β), and rate of those of ξ (or η), whose shape is the constant κ."""
 
     shape: Float[Array, "rows factors"]
     rate: Float[Array, "rows factors"]

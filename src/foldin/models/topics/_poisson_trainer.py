@@ -31,7 +31,7 @@ class PoissonTrainer(Trainer[Histories]):
         super().__init__(FullPass(name="ascend", run=run), epochs=config.epochs)
 
     def state(self) -> dict[str, Tensor]:
-        """Online steps taken, and q of the training users between passes, where they go on."""
+        """Number of stochastic steps taken, and q of the training users if the next pass continues from it."""
         if self.users is None:
             return {"step": self._step}
         users = self.users
@@ -39,7 +39,7 @@ class PoissonTrainer(Trainer[Histories]):
         return {"step": self._step, **{name: torch.from_numpy(value) for name, value in arrays.items()}}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from there."""
+        """Continue from an earlier `state`."""
         self._step.copy_(state["step"])
         if "shape" in state:
             self.users = Gammas(*(state[name].numpy() for name in ("shape", "rate", "activity_rate")))

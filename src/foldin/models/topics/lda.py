@@ -3,15 +3,14 @@
     θ_u ~ Dirichlet(α),   β_k ~ Dirichlet(η),   each event's topic ~ θ_u, its item ~ β_topic
 
 Inference is variational: q(θ_u) = Dirichlet(γ_u), q(β_k) = Dirichlet(λ_k), and multinomials φ over the topics of each event.
-Batch: all users' γ and φ to convergence with the topics held fixed, then λ at its best. Online (`online`): the same for a
-batch of users at a time, followed by a natural-gradient step of λ with rate (τ₀ + t)^−κ.
+Batch: γ and φ of all users are updated to convergence with the topics held fixed, then λ is set to its optimum. Online
+(`online`): the same for a batch of users at a time, followed by a natural-gradient step of λ with rate (τ₀ + t)^−κ.
 
-A new user is folded in by the first half of that: p(next = i | history) = Σ_k E[θ_uk] E[β_ki].
+A new user is folded in by the first of these steps: p(next = i | history) = Σ_k E[θ_uk] E[β_ki].
 
 Source: hoffman2010, algorithms 1 and 2, eqs. 5–9; blei2003 (the model). Departures from the paper: none; α = η = 1/K by
-default. The bound in a line of the history is that before its step of λ; online it is that of the users alone. γ starts
-anew in each sweep, as in the paper, which is what a new user's does; from where the last sweep left it the topics end worse
-(see LOG.md).
+default. The bound recorded for an epoch is that before its update of λ; online, it is the users' part only. γ starts anew in each
+pass, as in the paper and as for a new user; continuing from the last pass ends with worse topics (see LOG.md).
 """
 
 from collections.abc import Iterator, Mapping
@@ -57,7 +56,7 @@ def _geometric(parameters: Float[Array, "rows topics"], axis: int) -> Float[Arra
 
 
 def _dirichlet_bound(parameters: Float[Array, "rows entries"], prior: float) -> float:
-    """E_q[log p(θ)] − E_q[log q(θ)] of Dirichlets, a row each, in nats."""
+    """E_q[log p(θ)] − E_q[log q(θ)], summed over Dirichlets, one per row, in nats."""
     entries, totals = parameters.shape[1], parameters.sum(axis=1)
     log_mean = psi(parameters) - psi(totals)[:, None]
     of_prior = len(parameters) * (gammaln(entries * prior) - entries * gammaln(prior))
@@ -78,14 +77,14 @@ class LDA(Components, PosteriorSampler, Recommender[LDAConfig]):
 
     Config = LDAConfig
     has_likelihood = True
-    propensity_draws = 100  # each draws all topics too
+    propensity_draws = 100  # each draw includes all topics
     summary = "latent Dirichlet allocation (Hoffman et al. 2010), by online variational Bayes"
 
     def _build(self, generator: torch.Generator) -> None:
         topics = self.config.n_components
         self.alpha = 1.0 / topics if self.config.alpha is None else self.config.alpha
         self.eta = 1.0 / topics if self.config.eta is None else self.config.eta
-        # As in the authors' code, Gamma(100, 1/100) here as a normal of the same mean and variance, kept positive.
+        # The authors' code draws from Gamma(100, 1/100); here, from a normal of the same mean and variance, kept positive.
         noise = torch.randn(self.n_items, topics, generator=generator, dtype=torch.float64)
         self.topics = (1.0 + 0.1 * noise).clamp_(min=0.1)
 
@@ -93,19 +92,19 @@ class LDA(Components, PosteriorSampler, Recommender[LDAConfig]):
         return {"topics": self.topics}
 
     def training_bytes(self, train: Histories) -> float:
-        # Of users and of items: what is known, its logarithm or exponential, what is expected.
+        # For users of a part and for items: parameters, their logarithms or exponentials, and expected events.
         return 8.0 * self.config.n_components * 4.0 * (self.n_items + max(map(len, train.parts())))
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
         return _Training(self)
 
     def fold_in(self, histories: Histories, geometric: Float[Array, "items topics"]) -> Float[Array, "users topics"]:
-        """γ of users by coordinate ascent, the topics held fixed."""
+        """γ of users by coordinate ascent, with the topics held fixed."""
         users = np.full((len(histories), self.config.n_components), self.alpha, dtype=np.float32)
 
         def update(shares: Array, chosen: Array) -> Array:
             users[chosen] = own = shares + np.float32(self.alpha)
-            return digamma(own)  # E[log θ] but for ψ of the sum over topics
+            return digamma(own)  # E[log θ] up to ψ of the sum over topics
 
         local_ascent(
             geometric,
@@ -118,7 +117,7 @@ class LDA(Components, PosteriorSampler, Recommender[LDAConfig]):
         return users.astype(np.float64)
 
     def tastes(self, histories: Histories) -> Float[Array, "users topics"]:
-        """γ of each user's Dirichlet posterior over topics, the topics held fixed."""
+        """γ of each user's Dirichlet posterior over topics, with the topics held fixed."""
         return self.fold_in(histories, _geometric(self.topics.numpy(), 0))
 
     def item_shares(self) -> Float[Array, "topics items"]:
@@ -137,9 +136,9 @@ class LDA(Components, PosteriorSampler, Recommender[LDAConfig]):
         return probabilities.clamp_(min=LEAST_SHARE).log_().to(self.device)
 
     def bound(self, histories: Histories, generator: torch.Generator) -> Bound:
-        """A lower bound on log p(x), the topics drawn from their posterior, of each user in nats; nothing is drawn.
+        """A lower bound on log p(x) of each user, in nats, with topics from their posterior; computed without sampling.
 
-        log ∫ p(x|β) q(β) dβ ≥ E_q(β),q(θ)[log p(x|θ, β)] − KL(q(θ) ‖ p(θ)) by Jensen's inequality, with φ at its best.
+        log ∫ p(x|β) q(β) dβ ≥ E_q(β),q(θ)[log p(x|θ, β)] − KL(q(θ) ‖ p(θ)) by Jensen's inequality, with the best φ.
 
         Source: blei2003, eq. 15; hoffman2010, eq. 1.
         """
@@ -155,7 +154,7 @@ class LDA(Components, PosteriorSampler, Recommender[LDAConfig]):
         )
 
     def drawn_logits(self, histories: Histories, streams: Streams) -> Iterator[Float[Tensor, "users items"]]:
-        """Of users' shares and of the topics alike."""
+        """Logits of draws of both the users' shares and the topics."""
         users, topics = self.tastes(histories), self.topics.numpy()
         while True:
             beta = log_gammas(topics, streams.shared)
@@ -170,11 +169,11 @@ class _Training(Trainer[Histories]):
         super().__init__(FullPass(name="ascend", run=run), epochs=config.epochs)
 
     def state(self) -> dict[str, Tensor]:
-        """How many online steps were taken."""
+        """Number of online steps taken."""
         return {"step": self._step}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from there."""
+        """Continue from an earlier `state`."""
         self._step.copy_(state["step"])
 
     def _batch(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
@@ -192,7 +191,7 @@ class _Training(Trainer[Histories]):
     def _expected(
         self, users: Histories, geometric: Float[Array, "items topics"]
     ) -> tuple[float, Float[Array, "items topics"]]:
-        """(the users' part of the bound, expected events of each item and topic), γ and φ at their best."""
+        """(the users' part of the bound, expected events of each item and topic), with γ and φ at their optimum."""
         model = self.model
         gamma = model.fold_in(users, geometric)
         found = allocate(_geometric(gamma, 1).astype(geometric.dtype), geometric, users)

@@ -1,10 +1,10 @@
-"""Mixture of multinomials: users fall into latent classes, a class is a distribution over items.
+"""Mixture of multinomials: every user belongs to a latent class, and a class is a distribution over items.
 
     c_u ~ Categorical(π),   x_u | c ~ Mult(n_u, θ_c),   p(c | x_u) ∝ π_c Π_{i ∈ u} θ_ci
 
 EM: the E-step gives each user's class probabilities, the M-step sets π to their means and θ_c to the expected share of each
-item, with pseudo-counts in proportion to its popularity (the mode under a Dirichlet prior). Each iteration raises
-log p(x) + log p(θ). A class without users begins again from a user drawn at random, and is counted as `reseeded`.
+item, with pseudo-counts in proportion to its number of events plus one (the mode under a Dirichlet prior). Each iteration raises
+log p(x) + log p(θ). A class without users starts again from a random user, and is counted as `reseeded`.
 
 p(next = i | history) = Σ_c p(c | history) θ_ci.
 
@@ -32,9 +32,9 @@ from foldin.training import Config, FullPass, Range, Trainer, setting
 
 __all__ = ["MixtureOfMultinomials", "MixtureOfMultinomialsConfig"]
 
-_USERS = 1 << 16  # whose class probabilities are worked out at once
+_USERS = 1 << 16  # users whose class probabilities are computed at once
 _AT_ONCE = 32  # draws from a user's stream
-_NOBODY = 1e-3  # users in a class, below which it is empty
+_NOBODY = 1e-3  # expected number of users below which a class counts as empty
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class MixtureOfMultinomials(
         return {"log_class": self.log_class, "log_items": self.log_items, "pseudo": self.pseudo}
 
     def training_bytes(self, train: Histories) -> float:
-        # Of the items: what is expected, of two threads at once, and what is drawn; of a block of users, their shares.
+        # For items: expected events of two threads at once, and new classes; for a block of users: their class probabilities.
         return 8.0 * self.config.n_components * (4.0 * self.n_items + 3.0 * min(len(train), _USERS))
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
@@ -102,7 +102,7 @@ class MixtureOfMultinomials(
     def _events_of_items(
         self, users: Histories, shares: Float[Array, "users classes"]
     ) -> list[Float[Array, "items classes"]]:
-        """Expected events of each item and class, of each thread's part of the users."""
+        """Expected events of each item and class, one array for each thread's part of the users."""
 
         def work(part: slice) -> Array:
             own = users.rows(part.start, part.stop)
@@ -139,7 +139,7 @@ class MixtureOfMultinomials(
         return (shares @ self.log_items.float().exp().t()).clamp_(min=LEAST_SHARE).log_().to(self.device)
 
     def drawn_logits(self, histories: Histories, streams: Streams) -> Iterator[Float[Tensor, "users items"]]:
-        """Of the class that a user is in."""
+        """Logits of a class that is drawn for each user."""
         below = self.class_shares(histories).double().cumsum(dim=1).numpy()
         items = self.log_items.float().t()
         while True:
@@ -155,7 +155,7 @@ class _Training(Trainer[Histories]):
         super().__init__(FullPass(name="em", run=self.iterate), epochs=config.epochs, first=first)
 
     def begin(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        """Every class from a user drawn at random, and the pseudo-counts from all users."""
+        """Start every class from a random user, and set the pseudo-counts from all users."""
         model = self.model
         counts = train.counts() + 1.0
         model.pseudo.copy_(torch.from_numpy(model.config.smoothing * model.n_items * counts / counts.sum()))
@@ -168,7 +168,7 @@ class _Training(Trainer[Histories]):
         active = np.flatnonzero(train.lengths)
         chosen = torch.randperm(len(active), generator=generator, device=generator.device).cpu().numpy()
         users = train.select(active[chosen[np.arange(len(classes)) % len(chosen)]])
-        # Half the user, half the average: a class that knows only a few items would take in no other user.
+        # Half the user, half the average, since a class with only a few items would attract no other user.
         share = model.pseudo.numpy() / model.pseudo.sum().item()
         own = np.asarray(users.csr().todense(), dtype=np.float64)
         values = 0.5 * own / own.sum(axis=1, keepdims=True) + 0.5 * share

@@ -17,7 +17,7 @@ class _Steps(Option):
     forgetting: float = setting(0.7, "Exponent by which steps shrink, κ.", above=0.5, high=1)
 
     def rate(self, steps: Tensor) -> float:
-        """The rate of a step after so many, in double precision."""
+        """The rate of the step that follows `steps` earlier ones, in double precision."""
         return float((steps + self.delay + 1.0) ** -self.forgetting)
 
 

@@ -1,12 +1,12 @@
-"""Probabilistic latent semantic analysis: LDA's mixture of topics, at its most probable point instead of a posterior.
+"""Probabilistic latent semantic analysis: LDA's mixture of topics, fitted at its mode instead of by a posterior.
 
     p(i | u) = Σ_k θ_uk β_ki,   E: φ_uik ∝ θ_uk β_ki,   M: θ_uk ∝ a + Σ_i φ_uik,   β_ki ∝ b + Σ_u φ_uik
 
-EM on both at once raises Σ log p(i | u) + a Σ log θ + b Σ log β. A new user is folded in by EM on θ_u alone, the topics held
-fixed; with no events θ is uniform.
+EM on both at once raises Σ log p(i | u) + a Σ log θ + b Σ log β. A new user is folded in by EM on θ_u alone, with the topics
+held fixed; without events, θ is uniform.
 
 Source: hofmann1999, eqs. 3–6; a = b = 0 is its maximum likelihood, above 0 the mode under Dirichlet(a + 1) and Dirichlet(b + 1).
-Departures from the paper: users go to convergence in each sweep, as a new user does; pseudo-counts instead of tempering.
+Departures from the paper: users are updated to convergence in each pass, as new users are; pseudo-counts instead of tempering.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from foldin.training import Config, FullPass, Range, Trainer, setting
 
 __all__ = ["PLSA", "PLSAConfig"]
 
-_LEAST = 1e-30  # of an item's share of a topic, where there are no pseudo-counts
+_LEAST = 1e-30  # least share of an item in a topic, for models without pseudo-counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,14 +58,14 @@ class PLSA(Components, Recommender[PLSAConfig]):
         return {"topics": self.topics, "weights": self.weights}
 
     def training_bytes(self, train: Histories) -> float:
-        # Of users and of items: what is known, its logarithm or exponential, what is expected.
+        # For users and for items: parameters, their logarithms or exponentials, and expected events.
         return 8.0 * self.config.n_components * 4.0 * (self.n_items + len(train))
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
         return Trainer(FullPass(name="em", run=partial(_iterate, self)), epochs=self.config.epochs)
 
     def tastes(self, histories: Histories) -> Float[Array, "users topics"]:
-        """θ of each user, the topics held fixed."""
+        """θ of each user, with the topics held fixed."""
         size = (len(histories), self.config.n_components)
         users = np.full(size, 1.0 / self.config.n_components)
 

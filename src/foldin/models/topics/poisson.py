@@ -3,18 +3,18 @@
     ξ_u ~ Gamma(a', a'/b'),   θ_uk ~ Gamma(a, ξ_u);     η_i ~ Gamma(c', c'/d'),   β_ik ~ Gamma(c, η_i)
     y_ui ~ Poisson(Σ_k θ_uk β_ik)
 
-Inference is variational, q a product of gammas and of multinomials φ over the factors of each event. In a pass, the users' own
-variables go to convergence from the prior, as a new user's do, then the items' take their best values. With
-`ascent.restart=false` it is the paper's coordinate ascent, one update of each from where the last pass left it, which never
-lowers the bound. Stochastic (`ascent=stochastic`): a batch of users at a time, and a natural-gradient step of the items' with
-rate (τ₀ + t)^−κ.
+Inference is variational: q is a product of gammas and of multinomials φ over the factors of each event. In a pass, the variables
+of the users are updated to convergence from the prior, as for a new user, and then those of the items are set to their optimum.
+With `ascent.restart=false` it is the paper's coordinate ascent, one update of each that continues from the last pass, which never
+lowers the bound. Stochastic (`ascent=stochastic`): a batch of users at a time, followed by a natural-gradient step of the items'
+variables with rate (τ₀ + t)^−κ.
 
-A new user is folded in by coordinate ascent on ξ_u, θ_u and φ alone, the items held fixed. A Poisson process conditioned on
-one event of it is a draw in proportion to the rates, so that p(next = i | history) = ⟨E θ_u, E β_i⟩ / Σ_j ⟨E θ_u, E β_j⟩.
+A new user is folded in by coordinate ascent on ξ_u, θ_u and φ alone, with the items held fixed. Given one event of a Poisson
+process, its item is distributed in proportion to the rates, so that p(next = i | history) = ⟨E θ_u, E β_i⟩ / Σ_j ⟨E θ_u, E β_j⟩.
 
 Source: gopalan2015, figure 3 and algorithm 1, a = a' = c = c' = .3, b' = d' = 1; hoffman2013 (stochastic steps).
-Departures from the paper: users begin each sweep anew, which ends better (see LOG.md). The bound in a line of the history is
-that before the sweep's update of the items, where the rates it needs are computed anyway.
+Departures from the paper: users start anew in each pass, which ends with a better model (see LOG.md). The bound recorded for an
+epoch is that before the pass's update of the items, for which the rates that it needs are computed anyway.
 """
 
 from collections.abc import Iterator
@@ -63,13 +63,13 @@ class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFact
 
     Config = PoissonFactorizationConfig
     has_likelihood = True
-    propensity_draws = 100  # each draws all factors of items too
+    propensity_draws = 100  # each draw includes all factors of items
     summary = "hierarchical Poisson factorization (Gopalan et al. 2015), by variational inference"
 
     def _build(self, generator: torch.Generator) -> None:
         config = self.config
         size = (self.n_items, config.n_components)
-        # Prior means, with noise that tells the factors apart.
+        # Prior means, with noise that breaks the symmetry of the factors.
         self.item_shape, self.item_rate = (
             config.shape * (0.5 + torch.rand(size, generator=generator, dtype=torch.float64)) for _ in range(2)
         )
@@ -87,18 +87,18 @@ class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFact
         }
 
     def training_bytes(self, train: Histories) -> float:
-        # Of users and of items: what is known, its logarithm or exponential, what is expected.
+        # For users of a part and for items: parameters, their logarithms or exponentials, and expected events.
         return 8.0 * self.config.n_components * 4.0 * (self.n_items + max(map(len, train.parts())))
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
         return PoissonTrainer(self)
 
     def item_gammas(self) -> Gammas:
-        """Views of the model's own tensors."""
+        """The gamma posteriors of the items, as views of the model's tensors."""
         return Gammas(self.item_shape.numpy(), self.item_rate.numpy(), self.item_activity_rate.numpy())
 
     def _prior_users(self, users: int, item_sums: Float[Array, " factors"], *, on_disk: bool = False) -> Gammas:
-        """The gammas of users of whom nothing is known.
+        """Initial q of users before their events are taken into account.
 
         Args:
             on_disk: whether they are mapped from a temporary file.
@@ -119,12 +119,12 @@ class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFact
         side.activity_rate[rows] = prior + (side.shape[rows] / side.rate[rows]).sum(axis=1)
 
     def fold_in(self, histories: Histories) -> Gammas:
-        """q of users by coordinate ascent, the items held fixed."""
+        """q of users by coordinate ascent, with the items held fixed."""
         items = self.item_gammas()
         sums, geometric = items.mean.sum(axis=0), items.geometric
         users = self._prior_users(len(histories), sums)
 
-        # Somebody with no events is updated too: the prior of their rates changes with nothing to explain.
+        # Users without events are updated too, since the absence of events also changes the posterior of their rates.
         def update(shares: Array, chosen: Array) -> Array:
             self._update(users, shares, sums, chosen)
             return digamma(users.shape[chosen].astype(np.float32)) - np.log(users.rate[chosen]).astype(np.float32)
@@ -140,7 +140,7 @@ class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFact
         return users
 
     def tastes(self, histories: Histories) -> tuple[Float[Array, "users factors"], Float[Array, "users factors"]]:
-        """(shape, rate) of the gamma posterior of θ of each user, the items held fixed."""
+        """(shape, rate) of the gamma posterior of θ of each user, with the items held fixed."""
         users = self.fold_in(histories)
         return users.shape, users.rate
 
@@ -155,9 +155,9 @@ class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFact
         return rates.clamp_(min=LEAST_SHARE).log_().to(self.device)
 
     def bound(self, histories: Histories, generator: torch.Generator) -> Bound:
-        """A lower bound on log p(y), y_ui how often each item was taken, the items' factors drawn from their posterior.
+        """A lower bound on log p(y) of each user, in nats, where y_ui is the number of events with each item.
 
-        Of each user in nats, with φ at its best; nothing is drawn.
+        The items' factors are from their posterior, and φ is at its best; computed without sampling.
 
         Source: gopalan2015, section 3 (the bound that its updates raise), the users' part, with Σ log y! for repeats.
         """
@@ -186,7 +186,7 @@ class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFact
         )
 
     def drawn_logits(self, histories: Histories, streams: Streams) -> Iterator[Float[Tensor, "users items"]]:
-        """Of users' factors and of the items' alike."""
+        """Logits of draws of both the users' factors and the items'."""
         users, items = self.fold_in(histories), self.item_gammas()
         while True:
             theta = streams.log_gammas(users.shape) - np.log(users.rate)

@@ -20,7 +20,7 @@ __all__ = ["Access"]
 def _is_local(host: str, site: str, origin: str) -> bool:
     try:
         name = urlsplit(f"//{host}").hostname or ""
-        from_there = origin != "" and urlsplit(origin).netloc != host  # a file's or a sandbox's is "null"
+        from_there = origin != "" and urlsplit(origin).netloc != host  # the origin of a file or a sandbox is "null"
     except ValueError:
         return False
     try:

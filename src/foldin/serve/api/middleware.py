@@ -23,7 +23,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-# Everything a page needs comes from here; nothing may be framed, and nothing but our own modules is executed.
+# Pages load everything from this service, must not be framed, and execute only the modules of this service.
 HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
@@ -37,14 +37,14 @@ HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "cache-control": "no-store",
 }
-# What is data runs nothing, embeds nothing and cannot be read from elsewhere; each header costs a microsecond or three.
+# Data is neither executed nor embedded, and needs fewer headers; each of them costs one to three microseconds.
 DATA_HEADERS = {
     name: HEADERS[name] for name in ("x-content-type-options", "cross-origin-resource-policy", "cache-control")
 }
 _OF_PAGES = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 _OF_DATA = [(name.encode(), value.encode()) for name, value in DATA_HEADERS.items()]
 _JSON = (b"content-type", b"application/json")
-_METHODS = frozenset(("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"))  # anybody may send anything
+_METHODS = frozenset(("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"))  # clients may send any method
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -79,7 +79,7 @@ class Middleware:
             pass
         except ClientDisconnect:
             exchange.status = 499  # the client has gone
-        except Exception:  # a bug of ours: the process serves on, and the log has the trace
+        except Exception:  # a bug: the process continues to serve, and the log has the trace
             logger.error(json.dumps({"request_id": exchange.request_id, "error": traceback.format_exc()}))
             await exchange.refuse(500, "internal error of the service; its log has the details")
         finally:
@@ -112,7 +112,7 @@ class _Exchange:
 
     async def receive(self) -> Message:
         """The next part of the body; an error if the body is too large or takes too long."""
-        if self._whole:  # all that can come is that the client goes away
+        if self._whole:  # only a disconnect of the client can follow
             return await self._receive()
         patience = self.outer.patience
         try:
@@ -151,7 +151,7 @@ class _Exchange:
         line = {
             "request_id": self.request_id,
             "method": scope["method"],
-            "path": path if route is not None else scope["path"][:200],  # by its pattern: users' ids stay out
+            "path": path if route is not None else scope["path"][:200],  # the pattern, without users' ids
             "status": self.status,
             "milliseconds": round(1000 * seconds, 3),
             **scope["state"].get("log", {}),

@@ -33,7 +33,7 @@ def models(service: Service, access: Access, roots: tuple[Path, ...]) -> APIRout
         try:
             folder = Path(request.run).resolve()
             inside = any(folder.is_relative_to(root.resolve()) for root in roots) and folder.is_dir()
-        except (OSError, ValueError):  # no name that a folder can have
+        except (OSError, ValueError):  # not a possible name of a folder
             inside = False
         if not inside:
             raise ConfigError(f"run: {request.run!r} is not inside a folder that this service may read")

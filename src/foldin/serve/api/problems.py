@@ -21,7 +21,7 @@ from foldin.serve.schemas import Problem
 
 __all__ = ["PROBLEMS", "handle_problems"]
 
-# The first that fits.
+# The first entry that fits gives the status.
 _STATUS: tuple[tuple[type[FoldinError], int], ...] = (
     (IdempotencyError, 409),
     (EventStoreError, 503),

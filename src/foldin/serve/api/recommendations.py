@@ -35,13 +35,13 @@ def recommendations(service: Service, access: Access) -> APIRouter:
 
     async def recommend(http: Request) -> Response:
         """The list for a user, for a history, or for a user about whom nothing is known."""
-        # Checked, read and written without FastAPI's way to these, which costs as much as the list.
+        # Access, parsing and serialization bypass FastAPI, whose overhead is as large as the cost of the list.
         await may_read(http)
         try:
             request = RecommendRequest.model_validate_json(await http.body())
         except ValidationError as error:
             raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from None
-        # Only what may take long leaves the loop: the event store, and attributions.
+        # Only steps that may take long leave the event loop: the event store, and attributions.
         history = (
             service.history(request) if request.user is None else await run_in_threadpool(service.history, request)
         )
@@ -70,7 +70,7 @@ def recommendations(service: Service, access: Access) -> APIRouter:
     @router.post("/v1/recommendations:batch", dependencies=access.after("read"))
     def recommend_batch(batch: BatchRecommendRequest, http: Request) -> BatchRecommendations:
         """The lists of many requests, all or none. Each of them counts towards the rate limit of the key."""
-        # One token is spent by now, on whatever came; a full bucket is enough for any batch.
+        # One token was spent on the request already; a full bucket is enough for any batch.
         access.spend(http.state.log["key"], min(len(batch.requests), limits.burst) - 1)
         answers = service.recommend(batch.requests)
         http.state.log |= {"lists": dict(Counter(one["model"] for one in answers))}

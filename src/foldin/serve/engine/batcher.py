@@ -25,7 +25,7 @@ Waiting: TypeAlias = "Future[B] | asyncio.Future[B]"
 
 
 class Batcher(Generic[A, B]):
-    """Runs work in batches, on a thread of its own.
+    """Runs work in batches, on a separate thread.
 
     Args:
         work: function that returns the results of a list of requests, in their order.
@@ -41,7 +41,7 @@ class Batcher(Generic[A, B]):
         self._queue: queue.Queue[tuple[A, Waiting[B]] | None] = queue.Queue(queued)
         self._closed = threading.Lock()
         self._open = True
-        self.sizes: deque[int] = deque(maxlen=1000)  # of the newest batches
+        self.sizes: deque[int] = deque(maxlen=1000)  # sizes of the newest batches
         self._thread = threading.Thread(target=self._run, name="foldin-batches", daemon=True)
         self._thread.start()
 
@@ -107,7 +107,7 @@ class Batcher(Generic[A, B]):
             while len(batch) < self._most:
                 left = until - time.monotonic()
                 try:
-                    # Who waits already comes along; for others only if somebody does: alone there is nothing to gain.
+                    # Requests that wait already join. Only a batch of several waits for more: a single one gains nothing.
                     one = self._queue.get(timeout=left) if left > 0 and len(batch) > 1 else self._queue.get_nowait()
                 except queue.Empty:
                     break
@@ -127,7 +127,7 @@ class Batcher(Generic[A, B]):
             if len(batch) == 1:
                 _deliver([(batch[0][1], error)])
                 return
-            for one in batch:  # one bad request must not spoil the others
+            for one in batch:  # so that one bad request does not fail the others
                 self._serve([one])
             return
         _deliver([(future, result) for (_, future), result in zip(batch, results, strict=True)])
@@ -148,7 +148,7 @@ def _deliver(found: "Sequence[tuple[Waiting[B], B | Exception]]") -> None:
         else:
             future.set_result(result)
     for loop, own in loops.items():
-        with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever waited
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and with it the requests that waited
             loop.call_soon_threadsafe(_settle, own)
 
 

@@ -72,7 +72,7 @@ def rank_requests(model: Recommender[Any], requests: Sequence[ResolvedRequest]) 
     alike: dict[Hashable, list[int]] = {}
     for at, one in enumerate(requests):
         if at not in found:
-            # How far a beam or an index looks depends on k: of others in the batch a list must not know.
+            # The width of a search by beam or index depends on k, and a list must not depend on others in its batch.
             alike.setdefault((one.ranker, one.k), []).append(at)
     for group in alike.values():
         some = [requests[at] for at in group]

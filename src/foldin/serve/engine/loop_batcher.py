@@ -43,8 +43,8 @@ class LoopBatcher(Generic[A, B]):
         self._work, self._most, self._queued = work, most, queued
         self._free, self._release, self._elsewhere = free, release, elsewhere
         self._waiting: list[tuple[A, asyncio.Future[B]]] = []
-        self._before = 0  # how many waited a turn ago
-        self.sizes: deque[int] = deque(maxlen=1000)  # of the newest batches
+        self._before = 0  # number of requests that waited one iteration ago
+        self.sizes: deque[int] = deque(maxlen=1000)  # sizes of the newest batches
 
     def ask(self, request: A) -> "asyncio.Future[B]":
         """A future of the result, in the running event loop.
@@ -66,7 +66,7 @@ class LoopBatcher(Generic[A, B]):
         return len(self._waiting)
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._before < len(self._waiting) < self._most:  # this turn brought some: the next may bring their company
+        if self._before < len(self._waiting) < self._most:  # this iteration added some; the next may add more
             self._before = len(self._waiting)
             loop.call_soon(self._flush, loop)
             return
@@ -75,7 +75,7 @@ class LoopBatcher(Generic[A, B]):
         if self._waiting:
             loop.call_soon(self._flush, loop)
         batch = [one for one in batch if not one[1].done()]
-        if not self._free():  # somebody is at the model, perhaps for long: the loop does not wait for them
+        if not self._free():  # the model is in use, perhaps for long, and the loop must not wait
             for request, future in batch:
                 try:
                     self._elsewhere(request, future)
@@ -93,11 +93,11 @@ class LoopBatcher(Generic[A, B]):
         self.sizes.append(len(batch))
         try:
             results = self._work([request for request, _ in batch])
-        except Exception as error:  # whoever asked is told
+        except Exception as error:  # the error becomes the result of the requests
             if len(batch) == 1:
                 batch[0][1].set_exception(error)
                 return
-            for one in batch:  # one bad request must not spoil the others
+            for one in batch:  # so that one bad request does not fail the others
                 self._serve([one])
             return
         for (_, future), result in zip(batch, results, strict=True):

@@ -36,7 +36,7 @@ class Deployment:
         since: time of deployment, in seconds since 1970.
 
     Raises:
-        ConfigError: a ranker that draws at random, or a capability that it needs and the model lacks.
+        ConfigError: the ranker draws at random, or needs a capability that the model lacks.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Deployment:
             raise ConfigError(
                 f"ranker {self.ranked_by!r}: it draws at random; only requests with `explore` do so, choose another ranker"
             )
-        self.using = threading.RLock()  # a model works in memory of its own: one caller at a time
+        self.using = threading.RLock()  # a model reuses its buffers: one caller at a time
 
         def work(requests: Sequence[ResolvedRequest]) -> list[RankedLists]:
             with self.using:
@@ -67,7 +67,7 @@ class Deployment:
             elsewhere=self.batcher.put,
             queued=self.queued,
         )
-        # A full batch of long histories, twice: the first call also pays for memory that later ones use again.
+        # A full batch of long histories, twice: the first call also allocates memory that later calls reuse.
         probe = [ResolvedRequest(tuple(range(min(50, self.run.model.n_items))), 1, ranker=self.ranker)] * 64
         rank_requests(self.run.model, probe)
         start = time.perf_counter()
@@ -80,7 +80,7 @@ class Deployment:
         Raises:
             OverloadedError: too many requests wait.
         """
-        draws = isinstance(request.ranker, PosteriorSample | WithSpread)  # a hundred forward passes, not a share of one
+        draws = isinstance(request.ranker, PosteriorSample | WithSpread)  # a hundred forward passes, not one
         quick = self.batch_seconds < QUICK and not draws
         return self.in_loop.ask(request) if quick else self.batcher.ask(request)
 
@@ -95,7 +95,7 @@ class Deployment:
 
 
 class Registry:
-    """What is in service, by name.
+    """The models in service, by name.
 
     Args:
         device: device of the models.
@@ -198,11 +198,11 @@ class Registry:
             try:
                 return self.get(name)
             except UnknownModelError as error:
-                raise ConfigError(str(error)) from None  # a value in the question, not what the address names
+                raise ConfigError(str(error)) from None  # an invalid value of the request, not an unknown resource
         with self._lock:
             shares, default = self._shares, self._default
         if shares and user is not None:
-            # Of the names alone: who has a model keeps it while its share grows.
+            # The digest does not depend on the shares, so that users keep a model while its share grows.
             digest = hashlib.sha256(f"{sorted(shares)} {user}".encode()).digest()
             at, total = int.from_bytes(digest[:8]) / 2**64, 0.0
             for one, share in sorted(shares.items()):
@@ -218,7 +218,7 @@ class Registry:
         return any(one.run.catalog.places([item]) != [None] for one in self.all())
 
     def all(self) -> list[Deployment]:
-        """What is in service, by name."""
+        """The models in service, in the order of their names."""
         with self._lock:
             return [self._now[name] for name in sorted(self._now)]
 

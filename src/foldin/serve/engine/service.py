@@ -55,7 +55,7 @@ class Service:
         if request.user is None:
             return GivenHistory()
         events = self.events.history(request.user, newest=most + 1)
-        if len(events) > most:  # the newest events are not all; what was taken long ago is still not to be listed
+        if len(events) > most:  # there are older events, whose items must not be listed either
             events = self.events.first_and_last(request.user)
         return GivenHistory(
             [event.item for event in events], [event.time for event in events], [event.kind for event in events]
@@ -86,7 +86,7 @@ class Service:
             try:
                 return routed, submit(routed)
             except OverloadedError:
-                if routed.deployment.batcher.open:  # full; else it has just been replaced, and the next one is asked
+                if routed.deployment.batcher.open:  # full; otherwise replaced, and its successor is tried
                     raise
         raise OverloadedError("the model is being replaced; try again")
 
@@ -106,7 +106,7 @@ class Service:
         if len(requests) > self.limits.batch:
             raise ConfigError(f"requests: at most {self.limits.batch}, not {len(requests)}")
         for request in requests:
-            self.place(request, GivenHistory())  # whatever is wrong with one is said before any is begun
+            self.place(request, GivenHistory())  # an invalid request is refused before any list is begun
         pending: list[tuple[RoutedRequest, Future[RankedLists]]] = []
         until = time.monotonic() + self.limits.wait
         try:
@@ -115,7 +115,7 @@ class Service:
                 pending.append(self.begin(request, history, lambda one: one.deployment.batcher.submit(one.resolved)))
             answers = []
             for routed, future in pending:
-                if time.monotonic() > until:  # the reasons of those before took it
+                if time.monotonic() > until:  # earlier lists, with their attributions, took the time
                     raise self.too_late()
                 answers.append(self.finish(routed, future.result(timeout=max(0.0, until - time.monotonic()))))
             return answers
@@ -123,7 +123,7 @@ class Service:
             raise self.too_late() from None
         finally:
             for _, future in pending:
-                future.cancel()  # nothing is left of a batch that failed; what is done stays done
+                future.cancel()  # cancels the rest of a failed batch; finished lists are not affected
 
     def too_late(self) -> OverloadedError:
         """The error for a list that takes longer than the limit."""

@@ -7,10 +7,10 @@ from pydantic_core import PydanticCustomError
 
 __all__ = ["MANY", "NAME", "NO_NUL", "ItemId", "Problem", "Strict", "UserId"]
 
-NO_NUL = r"^[^\x00]+$"  # which no database keeps in a text
-MANY = 10_000  # more is refused before it is looked at; how many the service takes is its own limit
-NAME = 255  # characters of a model's name: what a folder's may have
-_USER_BYTES = 500  # with an item's id in one entry of a database's index, which PostgreSQL bounds at 2,704
+NO_NUL = r"^[^\x00]+$"  # databases do not store NUL bytes in text
+MANY = 10_000  # longer lists are refused before validation; the limits of the service apply later
+NAME = 255  # maximum number of characters of a model's name, as of a folder's
+_USER_BYTES = 500  # in one entry of a database's index with an item's id; PostgreSQL allows 2,704 bytes
 
 
 def _short(user: str) -> str:
@@ -27,7 +27,7 @@ UserId = Annotated[
     Field(min_length=1, pattern=NO_NUL, description="External id of the user, at most 500 bytes.", examples=["1"]),
     AfterValidator(_short),
 ]
-# Of any length that an id of the catalog has; what is in no catalog is bounded where that is known.
+# Ids of the catalog may have any length; the length of other ids is checked once the catalog is known (`bounded`).
 ItemId = Annotated[
     str,
     Field(min_length=1, pattern=NO_NUL, description="External id of the item, as in the training log.", examples=["1"]),

@@ -18,7 +18,7 @@ __all__ = [
     "Recommendations",
 ]
 
-Value = str | bool | int | float  # of a feature: as its column has them
+Value = str | bool | int | float  # value of a feature, in the type of its column
 
 
 class ItemFilter(Strict):

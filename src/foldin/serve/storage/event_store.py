@@ -22,11 +22,11 @@ from foldin.serve.storage.migrations import batches, events, migrate
 
 __all__ = ["Event", "EventStore", "Receipt", "connect", "unusable"]
 
-_ROWS = 160  # of an insert: SQLite's least limit of variables is 999
-_REMEMBERED = 30 * 24 * 3600  # seconds for which an idempotency key is, at the least; then until the next start
+_ROWS = 160  # rows of an insert: SQLite may limit variables to 999
+_REMEMBERED = 30 * 24 * 3600  # seconds for which an idempotency key is kept at least, until a start deletes it
 _ATTEMPTS = 5
 _TOO_LONG = "54000"  # PostgreSQL indexes at most 2,704 bytes
-_DEADLOCK = "40P01"  # with whoever else writes to the tables: PostgreSQL ends one of the two, which may try again
+_DEADLOCK = "40P01"  # with another writer: PostgreSQL ends one of the two transactions, which may be tried again
 
 
 @dataclass(frozen=True)
@@ -152,12 +152,12 @@ class EventStore:
         digest = hashlib.sha256(json.dumps([_content(event) for event in batch]).encode()).hexdigest()
         with self.engine.begin() as connection:
             if key is not None:
-                # Whoever comes second waits for the first, and then finds its receipt.
+                # The second sender of a key waits for the first, and then finds its receipt.
                 row = {"key": key, "digest": digest, "accepted": -1, "duplicates": -1, "arrived": int(time.time())}
                 taken = self._insert(batches).values(row).on_conflict_do_nothing().returning(batches.c.key)
                 if not connection.execute(taken).all():
                     return self._replayed(connection, key, digest)
-            # One statement must not hold an event twice, on PostgreSQL.
+            # On PostgreSQL, one statement must not contain an event twice.
             first: dict[tuple[str, str, int, str], Event] = {}
             for event in batch:
                 first.setdefault(event.identity, event)
@@ -189,7 +189,7 @@ class EventStore:
         ids = connection.execute(sa.select(draw).select_from(sa.func.generate_series(1, len(rows)))).scalars().all()
         if (
             None in ids
-        ):  # the sequence is not the column's own any more: in the order of arrival, and a deadlock is tried again
+        ):  # the column has no sequence any more: rows stay in the order of arrival, and deadlocks are retried
             return rows
         for row, number in zip(rows, sorted(ids), strict=True):
             row["id"] = number

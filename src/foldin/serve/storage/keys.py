@@ -82,7 +82,7 @@ class KeyRing:
             self._known.pop(digest, None)
             return None
         found = Key(row.name, tuple(row.scopes.split(",")))
-        self._known[digest] = (now, found)  # of keys that there are: no more than the table holds
+        self._known[digest] = (now, found)  # only existing keys, so that the cache is bounded by the table
         return found
 
     def names(self) -> list[Key]:

@@ -93,7 +93,7 @@ def _kinds(connection: sa.Connection) -> None:
         ):
             connection.execute(sa.text(f"ALTER TABLE foldin_events {change}"))
         return
-    # SQLite changes no constraint of a table: the events move to a new one, which then takes the name.
+    # SQLite cannot change a constraint of a table: the events move to a new table, which then takes the name.
     then = sa.MetaData()
     sa.Table(
         "foldin_events_new",

@@ -11,7 +11,7 @@ from foldin.serve.studio.schemas import CodeBranch, CodeBranches
 
 __all__ = ["branches", "levels"]
 
-_TELLING = 3  # titles a branch
+_TELLING = 3  # titles per branch
 
 
 def levels(deployment: Deployment) -> int | None:

@@ -21,10 +21,10 @@ from foldin.tensors import Array, Float64
 
 __all__ = ["Insight", "user_on_map"]
 
-_USERS, _DRAWS = 100, 50  # of a live report: a few seconds
+_USERS, _DRAWS = 100, 50  # users and draws of a live report, which takes a few seconds
 _ANNEALED, _ANNEALING = 10, Annealing(temperatures=100, leapfrogs=5)
 _POSTERIOR = 200
-_KEPT = 8  # runs
+_KEPT = 8  # number of runs
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class Insight:
         """
         run = deployment.run
         lines, metrics = run.folder / "history.jsonl", run.folder / "metrics.json"
-        # After another training in the same folder, and a roll back, the files there are another run's.
+        # After another training in the same folder and a roll back, the files there belong to another run.
         here = digest_in(run.folder) == run.info["digest"]
         history = (
             [json.loads(line) for line in lines.read_text("utf-8").splitlines()] if here and lines.is_file() else []
@@ -55,12 +55,12 @@ class Insight:
         judged = json.loads(metrics.read_text("utf-8")) if here and metrics.is_file() else {}
         explained, unexplained = self._reports.get(deployment.digest), None
         if live and explained is None:
-            if not self._explaining.acquire(blocking=False):  # whoever waited here would keep a thread from others
+            if not self._explaining.acquire(blocking=False):  # a request that waited here would occupy a thread
                 raise OverloadedError("another report is being computed; try again")
             try:
                 explained = self._reports.get(deployment.digest)
                 if explained is None:
-                    # A copy of the model: whoever wants lists meanwhile need not wait.
+                    # A copy of the model, so that requests for lists need not wait meanwhile.
                     own = load_run(run.folder)
                     if own.info["digest"] != run.info["digest"]:
                         raise ConfigError("the run directory contains another run by now")

@@ -63,7 +63,7 @@ def vi(events: int, steps: int, seed: int) -> VIFrames:
     posterior = np.exp(exact - evidence)
     frames = []
     for taken in np.unique(np.round(np.geomspace(1, steps, 16)).astype(int)).tolist():
-        # Each length is a run of its own from the same seed: the rate falls to zero over its second half.
+        # Each number of steps is a separate run from the same seed, since the rate falls to zero over its second half.
         found = black_box_vi(
             lambda values: log_joint(values["theta"]),
             {"theta": Parameter()},
