@@ -1,4 +1,4 @@
-"""Estimators with the conventions of scikit-learn: thin wrappers of `foldin.inference` (extra `sklearn`).
+"""Estimators with the conventions of scikit-learn: thin wrappers of `foldin.inference` and of LDA (extra `sklearn`).
 
 They work in pipelines, grid searches and cross-validation: parameters are arguments of the constructor, names of learned
 attributes end with an underscore, and `random_state` seeds all draws.
@@ -7,13 +7,16 @@ attributes end with an underscore, and `random_state` seeds all draws.
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from foldin import inference
+from foldin.data import Histories
+from foldin.models.topics.lda import LDA, LDAConfig, LDATrainer
 
-__all__ = ["FactorAnalysis", "GaussianMixture"]
+__all__ = ["FactorAnalysis", "GaussianMixture", "LatentDirichletAllocation"]
 
 
 def _generator(random_state: Any) -> np.random.Generator:
@@ -187,3 +190,88 @@ class FactorAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def score(self, X: Any, y: Any = None) -> float:
         """Mean log p(x) of the points, in nats."""
         return float(self.score_samples(X).mean())
+
+
+class LatentDirichletAllocation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Latent Dirichlet allocation by variational Bayes over all samples; see `foldin.models.LDA`.
+
+    Args:
+        n_components: number of topics.
+        doc_topic_prior: Dirichlet parameter of a sample's topics, α; None for 1 / n_components.
+        topic_word_prior: Dirichlet parameter of a topic's features, η; None for 1 / n_components.
+        max_iter: maximum number of passes over the samples.
+        tol: relative gain of the bound below which training has converged.
+        random_state: seed, or generator, of the first topics.
+
+    Attributes:
+        components_: Dirichlet parameters of the topics, λ, shape (n_components, n_features).
+        lower_bounds_: bound on the log-likelihood of the counts before each pass, in nats.
+        n_iter_: number of passes.
+    """
+
+    def __init__(
+        self,
+        n_components: int = 10,
+        *,
+        doc_topic_prior: float | None = None,
+        topic_word_prior: float | None = None,
+        max_iter: int = 100,
+        tol: float = 1e-5,
+        random_state: Any = None,
+    ) -> None:
+        self.n_components = n_components
+        self.doc_topic_prior = doc_topic_prior
+        self.topic_word_prior = topic_word_prior
+        self.max_iter = max_iter
+        self.tol = tol
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = True
+        tags.input_tags.sparse = True
+        return tags
+
+    def fit(self, X: Any, y: Any = None) -> "LatentDirichletAllocation":
+        """Fit the topics.
+
+        Args:
+            X: counts ≥ 0, shape (n_samples, n_features); they need not be whole numbers.
+            y: ignored.
+        """
+        histories = self._histories(X, reset=True)
+        config = LDAConfig(n_components=self.n_components, alpha=self.doc_topic_prior, eta=self.topic_word_prior)
+        seed = int(check_random_state(self.random_state).randint(0, 2**31 - 1))
+        self.model_ = LDA(histories.n_items, config, seed=seed)
+        trainer, bounds = LDATrainer(self.model_), []
+        for _ in range(self.max_iter):
+            bounds.append(trainer.ascend(histories, weighted=True))
+            if len(bounds) > 1 and bounds[-1] - bounds[-2] < self.tol * abs(bounds[-1]):
+                break
+        self.lower_bounds_, self.n_iter_ = np.array(bounds), len(bounds)
+        self.components_ = self.model_.topics.numpy().T
+        return self
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.components_.shape[0])
+
+    def transform(self, X: Any) -> Any:
+        """Expected share of each topic in each sample, shape (n_samples, n_components)."""
+        check_is_fitted(self)
+        found = self.model_.tastes(self._histories(X, reset=False), weighted=True)
+        return found / found.sum(axis=1, keepdims=True)
+
+    def _histories(self, X: Any, *, reset: bool) -> Histories:
+        """Counts as events: one for each count above 0, with the count as its value."""
+        X = validate_data(self, X, dtype=np.float64, accept_sparse="csr", reset=reset)
+        counts = scipy.sparse.csr_matrix(X)
+        if counts.nnz and counts.data.min() < 0:
+            raise ValueError("Negative values in data passed to LatentDirichletAllocation")
+        counts.eliminate_zeros()
+        return Histories(
+            items=counts.indices.astype(np.int32),
+            offsets=counts.indptr.astype(np.int64),
+            n_items=counts.shape[1],
+            values=counts.data.astype(np.float32),
+        )

@@ -1,6 +1,7 @@
 """LDA and Poisson factorization."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -274,3 +275,24 @@ def test_draws_under_extreme_priors_are_numbers(model):
     for values in (found.mean, found.sd, found.low, found.high):
         assert np.isfinite(values).all()
     assert (found.mean.sum(axis=1) <= 1.0 + 1e-6).all()
+
+
+def test_an_event_of_weight_three_is_three_events():
+    rng = np.random.default_rng(0)
+    lists = [rng.choice(8, rng.integers(1, 6), replace=False) for _ in range(30)]
+    weights = [rng.integers(1, 4, len(one)) for one in lists]
+    once = Histories.from_lists(lists, 8)
+    weighted = replace(once, values=np.concatenate(weights).astype(np.float32))
+    repeated = Histories.from_lists([np.repeat(a, w) for a, w in zip(lists, weights, strict=True)], 8)
+    models = [LDA(8, LDAConfig(n_components=3), seed=1) for _ in range(3)]
+    trainers = [model.trainer(weighted) for model in models]
+    for _ in range(3):
+        bounds = [
+            trainers[0].ascend(weighted, weighted=True),
+            trainers[1].ascend(repeated),
+            trainers[2].ascend(weighted),
+        ]
+    assert bounds[0] == pytest.approx(bounds[1], rel=1e-5)
+    assert torch.allclose(models[0].topics, models[1].topics, rtol=1e-3)
+    assert not torch.allclose(models[0].topics, models[2].topics, rtol=1e-3)
+    assert np.allclose(models[0].tastes(weighted, weighted=True), models[0].tastes(repeated), rtol=1e-3)

@@ -50,8 +50,10 @@ class Allocated(NamedTuple):
 class _Events:
     """The events in the layout of PyTorch's sparse kernels."""
 
-    def __init__(self, histories: Histories, dtype: torch.dtype) -> None:
+    def __init__(self, histories: Histories, dtype: torch.dtype, *, weighted: bool) -> None:
         self.items, self.offsets = histories.tensors()
+        values = histories.values if weighted else None
+        self.weights = None if values is None else torch.from_numpy(values).to(dtype)
         shape = (len(histories), histories.n_items)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # sparse CSR is "in beta"
@@ -73,30 +75,39 @@ class _Events:
     def sums(
         self, items: Float[Tensor, "items factors"], rates: Float[Tensor, " events"]
     ) -> Float[Tensor, "users factors"]:
-        """Σ_i b_ik / r_ui."""
-        weights = rates.reciprocal()
+        """Σ_i w_ui b_ik / r_ui."""
+        shares = self.over(rates)
         return F.embedding_bag(
-            self.items, items, self.offsets, mode="sum", per_sample_weights=weights, include_last_offset=True
+            self.items, items, self.offsets, mode="sum", per_sample_weights=shares, include_last_offset=True
         )
+
+    def over(self, rates: Float[Tensor, " events"]) -> Float[Tensor, " events"]:
+        """w / r of each event."""
+        return rates.reciprocal() if self.weights is None else self.weights / rates
 
 
 def allocate(
-    users: Float[Array, "users factors"], items: Float[Array, "items factors"], histories: Histories
+    users: Float[Array, "users factors"],
+    items: Float[Array, "items factors"],
+    histories: Histories,
+    *,
+    weighted: bool = False,
 ) -> Allocated:
     """The rates and the sums of the shares over all users, in the precision of the factors.
 
     Args:
         users, items: a and b, ≥ 0, with a positive r for every event.
         histories: the events; one user for each row of `users`.
+        weighted: whether an event counts as often as its value says.
     """
     b = torch.from_numpy(items)
 
     def work(part: slice) -> Allocated:
         rows, own = histories.rows(part.start, part.stop), users[part]
-        a, events = torch.from_numpy(own), _Events(rows, b.dtype)
+        a, events = torch.from_numpy(own), _Events(rows, b.dtype, weighted=weighted)
         r = events.rates(a, b)
         inverse = scipy.sparse.csr_matrix(
-            (r.reciprocal().numpy(), rows.items, rows.offsets), shape=(len(rows), len(items))
+            (events.over(r).numpy(), rows.items, rows.offsets), shape=(len(rows), len(items))
         )
         return Allocated(r.numpy(), events.sums(b, r).mul_(a).numpy(), inverse.T @ own)
 
@@ -144,6 +155,7 @@ def local_ascent(
     *,
     iterations: int,
     tolerance: float,
+    weighted: bool = False,
 ) -> None:
     """Update the variables of every user to convergence, with those of the items held fixed.
 
@@ -158,6 +170,7 @@ def local_ascent(
             constant for each user. Called from several threads, for different users.
         iterations: maximum number of iterations.
         tolerance: Σ_k a_uk |change of log a_uk| ÷ Σ_k a_uk at which a user has converged.
+        weighted: whether an event counts as often as its value says.
     """
     with np.errstate(divide="ignore"):
         b = torch.from_numpy(_scaled(np.log(items)))
@@ -167,7 +180,8 @@ def local_ascent(
         offsets = histories.offsets[part.start : part.stop + 1]
         edges = np.searchsorted(offsets, np.arange(offsets[0], offsets[-1], _CHUNK_EVENTS))
         for first, last in itertools.pairwise(np.unique([0, *edges, len(offsets) - 1]) + part.start):
-            _ascend(b, histories, np.arange(first, last), start[first:last], update, iterations, tolerance)
+            users = np.arange(first, last)
+            _ascend(b, histories, users, start[first:last], update, iterations, tolerance, weighted=weighted)
 
     on_threads(work, _parts(histories))
 
@@ -180,10 +194,12 @@ def _ascend(
     update: Callable[[Float[Array, "chunk factors"], Int64[Array, " chunk"]], Float[Array, "chunk factors"]],
     iterations: int,
     tolerance: float,
+    *,
+    weighted: bool,
 ) -> None:
     """`local_ascent` of some users, from `logs`; users who have converged are left out of further iterations."""
     for begun in range(0, iterations, _REVIEW):
-        events = _Events(histories.select(users), b.dtype)
+        events = _Events(histories.select(users), b.dtype, weighted=weighted)
         for _ in range(begun, min(begun + _REVIEW, iterations)):
             own, before = _scaled(logs), logs
             a = torch.from_numpy(own)

@@ -32,7 +32,7 @@ from foldin.models.topics.online import Online
 from foldin.tensors import Array, Float, Tensor
 from foldin.training import Config, FullPass, Range, Trainer, setting
 
-__all__ = ["LDA", "LDAConfig"]
+__all__ = ["LDA", "LDAConfig", "LDATrainer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +96,11 @@ class LDA(Components, PosteriorSampler, Recommender[LDAConfig]):
         return 8.0 * self.config.n_components * 4.0 * (self.n_items + max(map(len, train.parts())))
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
-        return _Training(self)
+        return LDATrainer(self)
 
-    def fold_in(self, histories: Histories, geometric: Float[Array, "items topics"]) -> Float[Array, "users topics"]:
+    def fold_in(
+        self, histories: Histories, geometric: Float[Array, "items topics"], *, weighted: bool = False
+    ) -> Float[Array, "users topics"]:
         """γ of users by coordinate ascent, with the topics held fixed."""
         users = np.full((len(histories), self.config.n_components), self.alpha, dtype=np.float32)
 
@@ -113,12 +115,13 @@ class LDA(Components, PosteriorSampler, Recommender[LDAConfig]):
             update,
             iterations=self.config.local_iterations,
             tolerance=self.config.local_tolerance,
+            weighted=weighted,
         )
         return users.astype(np.float64)
 
-    def tastes(self, histories: Histories) -> Float[Array, "users topics"]:
+    def tastes(self, histories: Histories, *, weighted: bool = False) -> Float[Array, "users topics"]:
         """γ of each user's Dirichlet posterior over topics, with the topics held fixed."""
-        return self.fold_in(histories, _geometric(self.topics.numpy(), 0))
+        return self.fold_in(histories, _geometric(self.topics.numpy(), 0), weighted=weighted)
 
     def item_shares(self) -> Float[Array, "topics items"]:
         """E[β]: each topic's distribution over items."""
@@ -161,7 +164,9 @@ class LDA(Components, PosteriorSampler, Recommender[LDAConfig]):
             yield log_of_product(streams.log_gammas(users), beta - logsumexp(beta, axis=0)).to(self.device)
 
 
-class _Training(Trainer[Histories]):
+class LDATrainer(Trainer[Histories]):
+    """Full passes over all users, or online steps over batches of them."""
+
     def __init__(self, model: LDA) -> None:
         self.model, config = model, model.config
         self._step = torch.zeros((), dtype=torch.float64)  # online steps taken
@@ -177,25 +182,35 @@ class _Training(Trainer[Histories]):
         self._step.copy_(state["step"])
 
     def _batch(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        return {"elbo": self.ascend(train) / len(train)}
+
+    def ascend(self, train: Histories, *, weighted: bool = False) -> float:
+        """One pass over all users, which ends with an update of λ; the bound before that, in nats.
+
+        Args:
+            weighted: whether an event counts as often as its value says.
+        """
         model = self.model
         topics = model.topics.numpy()
         bound = _dirichlet_bound(topics.T, model.eta)
         geometric, sums = _geometric(topics, 0), np.zeros_like(topics)
         for part in train.parts():
-            of_users, expected = self._expected(part, geometric)
+            of_users, expected = self._expected(part, geometric, weighted=weighted)
             bound += of_users
             sums += expected
         topics[:] = model.eta + sums
-        return {"elbo": bound / len(train)}
+        return bound
 
     def _expected(
-        self, users: Histories, geometric: Float[Array, "items topics"]
+        self, users: Histories, geometric: Float[Array, "items topics"], *, weighted: bool = False
     ) -> tuple[float, Float[Array, "items topics"]]:
         """(the users' part of the bound, expected events of each item and topic), with γ and φ at their optimum."""
         model = self.model
-        gamma = model.fold_in(users, geometric)
-        found = allocate(_geometric(gamma, 1).astype(geometric.dtype), geometric, users)
-        return float(np.log(found.rates).sum()) + _dirichlet_bound(gamma, model.alpha), found.items
+        gamma = model.fold_in(users, geometric, weighted=weighted)
+        found = allocate(_geometric(gamma, 1).astype(geometric.dtype), geometric, users, weighted=weighted)
+        logs = np.log(found.rates)
+        events = float(logs @ users.values) if weighted and users.values is not None else float(logs.sum())
+        return events + _dirichlet_bound(gamma, model.alpha), found.items
 
     def _online(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
         model = self.model
