@@ -192,7 +192,9 @@ def test_what_was_begun_otherwise_is_not_mixed(tmp_path):
     table().write_parquet(path)
     with pytest.raises(StopError):
         prepare(path, tmp_path / "shards", chunk_rows=700, progress=stop_at(2))
-    with pytest.raises(DataError, match=r"shards.partial: begun with another chunk_rows; remove this folder"):
+    with pytest.raises(
+        DataError, match=r"shards.partial: begun with another chunk_rows or block_events; remove this folder"
+    ):
         prepare(path, tmp_path / "shards", chunk_rows=800)
     table(seed=1).write_parquet(path)
     with pytest.raises(DataError, match="begun with another log"):

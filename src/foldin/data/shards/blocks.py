@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from foldin.data.shards.arrays import GrowingArray
 from foldin.data.shards.partition import Blocks, Partition
 from foldin.data.shards.workspace import Workspace, in_order
 from foldin.files import write_json
-from foldin.tensors import Array, Int64
+from foldin.tensors import Array, Int32, Int64
 
 __all__ = ["write_blocks"]
 
@@ -51,18 +52,7 @@ def write_blocks(
     names = [name for name in _TYPES if name == "items" or (partitions[0].folder / f"{name}.npy").exists()]
 
     def block(at: int) -> tuple[Histories, int]:
-        first, last = blocks.edges[done + at], blocks.edges[done + at + 1]
-        parts = [one.block(done + at) for one in partitions]
-        events = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        events["users"] -= np.int32(first)
-        events["items"] = new_item[events["items"]]
-        keys = events.get("keys", events.get("times"))
-        order = Events(
-            events["users"], events["items"], keys, events.get("times"), events.get("kinds"), events.get("values")
-        )
-        histories, repeated = arranged(order, of_users[first:last], n_items, repeats)
-        some = np.flatnonzero(of_users[first:last])
-        return (histories if len(some) == last - first else histories.select(some)), repeated
+        return _block(partitions, done + at, blocks, of_users, new_item, n_items, repeats)
 
     lengths = begun["lengths"]
     with ExitStack() as stack:
@@ -83,3 +73,33 @@ def write_blocks(
             write_json(state, {"blocks": done + at + 1, "lengths": lengths, "dropped": dropped})
             say("events in order", done + at + 1, len(blocks))
     return folder, report.dropped(dropped, repeats_text(repeats, len(kinds or ())))
+
+
+def _block(
+    partitions: Sequence[Partition],
+    at: int,
+    blocks: Blocks,
+    of_users: Int64[Array, " users"],
+    new_item: Int32[Array, " items"],
+    n_items: int,
+    repeats: str,
+) -> tuple[Histories, int]:
+    """(histories of the users of a block that have events, number of repeated events that were dropped).
+
+    Args:
+        new_item: code of each item among those that have events.
+    """
+    first, last = blocks.edges[at], blocks.edges[at + 1]
+    parts = [one.block(at) for one in partitions]
+    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    events = Events(
+        users=found["users"] - np.int32(first),
+        items=new_item[found["items"]],
+        keys=found.get("keys", found.get("times")),
+        times=found.get("times"),
+        kinds=found.get("kinds"),
+        values=found.get("values"),
+    )
+    histories, repeated = arranged(events, of_users[first:last], n_items, repeats)
+    some = np.flatnonzero(of_users[first:last])
+    return (histories if len(some) == last - first else histories.select(some)), repeated

@@ -74,7 +74,7 @@ def prepare(
     if target.exists():
         raise DataError(f"{target}: exists already; remove it, or name another folder")
     file, work = log_file(Path(path)), Workspace(target)
-    plan, chunks = _chunks(file, work, chosen, chunk_rows, workers, say)
+    plan, chunks = _chunks(file, work, chosen, (chunk_rows, block_events), workers, say)
     report = plan.report
     for chunk in chunks:
         report = report.summed(chunk.notes())
@@ -133,15 +133,20 @@ def prepare(
 
 
 def _chunks(
-    file: Path, work: Workspace, options: ReadOptions, rows: int, workers: int, say: Progress
+    file: Path, work: Workspace, options: ReadOptions, sizes: tuple[int, int], workers: int, say: Progress
 ) -> tuple[Plan, list[Chunk]]:
-    """The plan, and the log in chunks that are on the disk."""
+    """The plan, and the log in chunks that are on the disk.
+
+    Args:
+        sizes: rows of a chunk, events of a block.
+    """
+    rows = sizes[0]
     say(f"looking through {file}", 0, 1)
     with open_table(file, options.format, options.encoding) as opened:
         plan = plan_of(opened, str(file), options)
         parts = sorted(file.glob("*.parquet")) if file.is_dir() else [file]
         stamps = [(one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in parts]
-        work.begin({"log": [str(file.resolve()), stamps], "plan": plan.as_dict(), "chunk_rows": rows})
+        work.begin({"log": [str(file.resolve()), stamps], "plan": plan.as_dict(), "chunk_rows or block_events": sizes})
         names = list(dict.fromkeys(plan.report.columns.values()))
         lazy = opened.table.select(names)
         if opened.format != "parquet":  # of which any range of rows is found at once
