@@ -169,9 +169,8 @@ def table() -> str:
     pairs = zip(figures().items(), BEFORE, strict=True)
     rows = "".join(f"| {what} | {before} | {figure} |\n" for (what, figure), before in pairs)
     reasons = "".join(f"* `{name}`: {LONG.get(name, 'no reason yet')}\n" for name in sorted(long_functions()))
-    return (
-        f"| figure | before | now |\n| --- | --- | --- |\n{rows}\nFunctions over {LINES} lines, and why:\n\n{reasons}"
-    )
+    head = "| figure | before (commit 724c5b6) | now |\n| --- | --- | --- |\n"
+    return f"{head}{rows}\nFunctions over {LINES} lines, and why:\n\n{reasons}"
 
 
 def main() -> None:

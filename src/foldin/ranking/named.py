@@ -40,7 +40,11 @@ def ranker_of(text: str, model: Recommender[Any], *, seed: int = 0, draws: int |
         raise ConfigError(f"ranker {text!r}: one of {expected} was expected")
     ranker: Ranker
     try:
-        if name == "beam":
+        if name == "exact":
+            ranker = Exact()
+        elif name == "sample":
+            ranker = PosteriorSample(seed, draws)
+        elif name == "beam":
             ranker = Beam(*map(int, arguments))
         elif name == "index":
             effort = int(arguments[1]) if len(arguments) == 2 else None
@@ -53,7 +57,7 @@ def ranker_of(text: str, model: Recommender[Any], *, seed: int = 0, draws: int |
                 raise ValueError
             ranker = Gumbel(temperature, seed)
         else:
-            ranker = PosteriorSample(seed, draws) if name == "sample" else Exact()
+            raise NotImplementedError(name)
     except ValueError:
         raise ConfigError(f"ranker {text!r}: one of {expected} was expected, with a number") from None
     ranker.check(model)
