@@ -54,6 +54,7 @@ docs: setup
 	@$(BIN)/python docs/write_cli.py
 	@$(BIN)/python docs/write_http.py
 	@$(BIN)/python docs/write_readme.py
+	@$(BIN)/python docs/book/write_notation.py
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs 2 docs build/docs
 	@echo "the documentation is build/docs/index.html"
 

@@ -42,7 +42,15 @@ def leave(names: dict[str, Any]) -> None:
 
 collect: Callable[..., Any] = Sybil(
     parsers=[PythonCodeBlockParser(), CodeBlockParser("console", run_commands)],
-    patterns=["README.md", "README.ko.md", "docs/*.md", "docs/start/*.md", "docs/guide/*.md", "docs/ko/*.md"],
+    patterns=[
+        "README.md",
+        "README.ko.md",
+        "docs/*.md",
+        "docs/start/*.md",
+        "docs/guide/*.md",
+        "docs/ko/*.md",
+        "docs/book/en/*.md",
+    ],
     setup=enter,
     teardown=leave,
 ).pytest()

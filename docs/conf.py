@@ -1,8 +1,12 @@
 """The documentation site: `make docs` builds it without warnings into build/docs."""
 
 import re
+import sys
 from importlib.metadata import version as version_of
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent / "book"))
 
 project = "foldin"
 author = "the foldin authors"
@@ -15,9 +19,10 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
+    "directives",
 ]
 exclude_patterns = ["studio", "distribution"]
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.header"]
 nitpicky = False
@@ -27,7 +32,9 @@ autodoc_member_order = "bysource"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 
+html_math_renderer = "mathml"
 html_theme = "furo"
+html_static_path = ["book/_static"]
 html_title = f"foldin {release}"
 html_copy_source = False
 html_show_sourcelink = False

@@ -22,7 +22,7 @@ LAYERS = [
     {"ranking"},
     {"evaluation", "runs"},
     {"reports"},
-    {"experiment", "sklearn", "testing"},
+    {"book", "experiment", "sklearn", "testing"},
     {"serve"},
     {"cli"},
     {"__main__"},

@@ -1,0 +1,189 @@
+"""Directives of the book: labelled equations as MathML, numbered steps with their reasons, checks, exercises."""
+
+import ast
+import html
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from latex2mathml.converter import convert
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+from foldin.book import EXERCISES, chapters, equation
+
+CHECKS = Path(__file__).parent / "checks"
+WORDS = {
+    "en": {
+        "question": "The question",
+        "check": "The check that both sides agree",
+        "solution": "Solution",
+        "exercise": "Exercise",
+        "definition": "definition",
+        "identity": "identity",
+        "bound": "bound",
+    },
+    "ko": {
+        "question": "질문",
+        "check": "두 변이 같은지 확인하는 코드",
+        "solution": "풀이",
+        "exercise": "연습 문제",
+        "definition": "정의",
+        "identity": "항등식",
+        "bound": "부등식",
+    },
+}
+
+
+def _language(document: str) -> str:
+    return "ko" if "/ko/" in f"/{document}" else "en"
+
+
+def _number(label: str) -> str:
+    """The number of an equation: that of its chapter, and its place there."""
+    chapter = chapters()[label.split("/", maxsplit=1)[0]]
+    place = 1 + [one.label for one in chapter.equations].index(label)
+    return f"{chapter.number}.{place}"
+
+
+def _raw(text: str) -> nodes.raw:
+    return nodes.raw("", text, format="html")
+
+
+def check_code(label: str) -> str:
+    """The source of the function that checks an equation."""
+    chapter, name = label.split("/")
+    path = CHECKS / f"{chapter.replace('-', '_')}.py"
+    text = path.read_text(encoding="utf-8")
+    wanted = f"check_{name.replace('-', '_')}"
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef) and node.name == wanted:
+            return ast.get_source_segment(text, node) or ""
+    raise ValueError(f"{path.name}: no function {wanted}")
+
+
+class _Labelled(SphinxDirective):
+    required_arguments = 1
+    has_content = True
+
+    @property
+    def words(self) -> dict[str, str]:
+        return WORDS[_language(self.env.docname)]
+
+    def parsed(self) -> list[nodes.Node]:
+        return self.parse_content_to_nodes()
+
+
+class EquationDirective(_Labelled):
+    """A labelled equation; with content, a step of a derivation whose reason that is."""
+
+    def run(self) -> list[nodes.Node]:
+        one = equation(self.arguments[0])
+        number, kind = _number(one.label), self.words[one.kind]
+        box = nodes.container(classes=["equation", *(["step"] if self.content else [])])
+        anchor = html.escape(one.label.replace("/", "-"))
+        box += _raw(
+            f'<div class="equation-row" id="eq-{anchor}"><span class="equation-number" title="{html.escape(kind)}">'
+            f'({number})</span><div class="equation-body" role="math" aria-label="{html.escape(one.spoken)}">'
+            f"{one.mathml}</div></div>"
+        )
+        if self.content:
+            reason = nodes.container(classes=["reason"])
+            reason += self.parsed()
+            box += reason
+        code = nodes.literal_block(text := check_code(one.label), text, language="python")
+        fold = nodes.container(classes=["check"])
+        fold += _raw(f"<details><summary>{html.escape(self.words['check'])}</summary>")
+        fold += code
+        fold += _raw("</details>")
+        return [box, fold]
+
+
+class QuestionDirective(_Labelled):
+    """The question with which a chapter opens."""
+
+    required_arguments = 0
+
+    def run(self) -> list[nodes.Node]:
+        box = nodes.admonition(classes=["question"])
+        box += nodes.title("", self.words["question"])
+        box += self.parsed()
+        return [box]
+
+
+class ExerciseDirective(_Labelled):
+    """An exercise by its id, with the line that checks an answer if it is numerical."""
+
+    def run(self) -> list[nodes.Node]:
+        name = self.arguments[0]
+        box = nodes.admonition(classes=["exercise"], ids=[f"exercise-{name.replace('/', '-')}"])
+        box += nodes.title("", f"{self.words['exercise']} {name.split('/')[1]}")
+        box += self.parsed()
+        if name in EXERCISES:
+            line = f'foldin.book.check("{name}", …)'
+            box += nodes.literal_block(line, line, language="python")
+        return [box]
+
+
+class SolutionDirective(_Labelled):
+    """A folded solution."""
+
+    required_arguments = 0
+
+    def run(self) -> list[nodes.Node]:
+        box = nodes.container(classes=["solution"])
+        box += _raw(f"<details><summary>{html.escape(self.words['solution'])}</summary>")
+        box += self.parsed()
+        box += _raw("</details>")
+        return [box]
+
+
+class SetupDirective(_Labelled):
+    """What the checks of a chapter share: the file up to its first check, folded."""
+
+    def run(self) -> list[nodes.Node]:
+        path = CHECKS / f"{self.arguments[0].replace('-', '_')}.py"
+        text = path.read_text(encoding="utf-8").split("\ndef check_", 1)[0].strip()
+        box = nodes.container(classes=["check"])
+        title = html.escape("".join(line for line in self.content))
+        box += _raw(f"<details><summary>{title}</summary>")
+        box += nodes.literal_block(text, text, language="python")
+        box += _raw("</details>")
+        return [box]
+
+
+def _math(self: Any, node: nodes.Element) -> None:
+    """Formulas in the text, as MathML."""
+    display = "inline" if isinstance(node, nodes.math) else "block"
+    self.body.append(convert(node.astext(), display=display))
+    raise nodes.SkipNode
+
+
+class EquationRole(SphinxRole):
+    """A reference to an equation, as its number."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        label = self.text
+        equation(label)
+        chapter = label.split("/")[0]
+        here = self.env.docname.rsplit("/", 1)[-1]
+        page = "" if here == chapter else f"{chapter}.html"
+        anchor = label.replace("/", "-")
+        return [nodes.reference("", f"({_number(label)})", refuri=f"{page}#eq-{anchor}", internal=True)], []
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    found: dict[str, type[Directive]] = {
+        "equation": EquationDirective,
+        "question": QuestionDirective,
+        "exercise": ExerciseDirective,
+        "solution": SolutionDirective,
+        "setup": SetupDirective,
+    }
+    for name, kind in found.items():
+        app.add_directive(name, kind)
+    app.add_role("eq", EquationRole(), override=True)
+    app.add_css_file("book.css")
+    app.add_html_math_renderer("mathml", (_math, None), (_math, None))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,126 @@
+"""The labelled equations of the book: their only origin are the files in `chapters/`, for pages of every language."""
+
+import functools
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+
+from foldin.formulas import formula
+
+__all__ = ["KINDS", "Chapter", "Equation", "Symbol", "chapters", "equation", "equations", "symbols"]
+
+KINDS = ("definition", "identity", "bound")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Equation:
+    """A displayed equation.
+
+    Args:
+        label: unique name, `chapter/name`.
+        kind: `definition` (what a symbol means), `identity` (two ways to one value) or `bound` (≤ or ≥).
+        latex: in LaTeX.
+        spoken: in words, for screen readers and terminals.
+        formula: label in `foldin.formulas` if the equation is one of those; then its LaTeX is there.
+    """
+
+    label: str
+    kind: str
+    latex: str
+    spoken: str
+    formula: str = ""
+
+    @property
+    def mathml(self) -> str:
+        """As MathML, which browsers show without a script."""
+        return _mathml()[self.label]["mathml"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Symbol:
+    """A symbol with its one meaning.
+
+    Args:
+        latex: as the equations write it, without indices that only count.
+        en, ko: the meaning.
+    """
+
+    latex: str
+    en: str
+    ko: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chapter:
+    """A chapter of the book.
+
+    Args:
+        name: of its page, and of its file of equations and of checks.
+        number: in the order of reading.
+        title: by language.
+        equations: in the order of the page.
+        symbols: symbols that no other chapter has.
+    """
+
+    name: str
+    number: int
+    title: Mapping[str, str]
+    equations: tuple[Equation, ...]
+    symbols: tuple[Symbol, ...] = ()
+
+
+@functools.cache
+def chapters() -> Mapping[str, Chapter]:
+    """Every chapter by its name, in the order of reading."""
+    found = []
+    for file in resources.files(__package__).joinpath("chapters").iterdir():
+        if file.name.endswith(".toml"):
+            content = tomllib.loads(file.read_text(encoding="utf-8"))
+            made = []
+            for entry in content["equation"]:
+                latex = formula(entry["formula"]).latex if "formula" in entry else entry["latex"]
+                made.append(Equation(**{**entry, "latex": latex}))
+            name = file.name.removesuffix(".toml")
+            symbols = tuple(Symbol(**one) for one in content.get("symbol", ()))
+            numbered = {"number": content["number"], "title": content["title"]}
+            found.append(Chapter(name=name, equations=tuple(made), symbols=symbols, **numbered))
+    return {one.name: one for one in sorted(found, key=lambda one: one.number)}
+
+
+@functools.cache
+def symbols() -> tuple[Symbol, ...]:
+    """Every symbol: those of the whole book, then those of each chapter."""
+    text = resources.files(__package__).joinpath("notation.toml").read_text(encoding="utf-8")
+    shared = [Symbol(**one) for one in tomllib.loads(text)["symbol"]]
+    return (*shared, *(one for chapter in chapters().values() for one in chapter.symbols))
+
+
+@functools.cache
+def equations() -> Mapping[str, Equation]:
+    """Every equation by its label."""
+    found: dict[str, Equation] = {}
+    for chapter in chapters().values():
+        for one in chapter.equations:
+            if one.label in found:
+                raise ValueError(f"{chapter.name}: the label {one.label!r} is there twice")
+            found[one.label] = one
+    return found
+
+
+def equation(label: str) -> Equation:
+    """The equation of a label.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return equations()[label]
+
+
+@functools.cache
+def _mathml() -> dict[str, dict[str, str]]:
+    """Label → LaTeX and MathML, as `docs/write_formulas.py` wrote them."""
+    text = resources.files(__package__).joinpath("mathml.json").read_text(encoding="utf-8")
+    found: dict[str, dict[str, str]] = json.loads(text)["formulas"]
+    return found
