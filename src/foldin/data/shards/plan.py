@@ -92,14 +92,12 @@ def _facts(lazy: pl.LazyFrame, columns: Columns) -> dict[str, Any]:
     for role, name in (("time", columns.time), ("rating", columns.rating), ("order", columns.order)):
         if name is None or schema[name].is_temporal():
             continue
-        column, missing = _numbers(pl.col(name), text=schema[name] == pl.String)
-        if not schema[name].is_integer():
+        whole = schema[name].is_integer()
+        column, missing = (pl.col(name), None) if whole else _numbers(pl.col(name), text=schema[name] == pl.String)
+        wanted += [column.min().alias(f"{role} least"), column.max().alias(f"{role} most")]
+        if missing is not None:
             wanted.append((column % 1 != 0).sum().alias(f"{role} fractions"))
-        wanted += [
-            column.min().alias(f"{role} least"),
-            column.max().alias(f"{role} most"),
-            (column.is_null() & ~missing).sum().alias(f"{role} others"),
-        ]
+            wanted.append((column.is_null() & ~missing).sum().alias(f"{role} others"))
         if schema[name] == pl.String:
             wanted.append(pl.col(name).str.contains(",", literal=True).sum().alias(f"{role} commas"))
     return lazy.select(wanted).collect(engine="streaming").row(0, named=True)
@@ -117,7 +115,7 @@ def _numbers(column: pl.Expr, *, text: bool) -> tuple[pl.Expr, pl.Expr]:
 def _rating_problem(facts: dict[str, Any], name: str) -> str:
     if facts.get("rating commas"):
         return f"column {name!r}: {facts['rating commas']:,} values have a comma; write them with a point"
-    if facts["rating others"]:
+    if facts.get("rating others"):
         return f"column {name!r}: {facts['rating others']:,} of {facts['rows']:,} values are not numbers"
     return ""
 
@@ -136,7 +134,7 @@ def _time(
         raise EmptyLogError(
             f"{source}: no event is left: {facts['rows']:,} no value in the time column {columns.time!r}"
         )
-    numbers = "time least" in facts and not facts["time others"]
+    numbers = "time least" in facts and not facts.get("time others")
     least, most = (facts["time least"], facts["time most"]) if numbers else (None, None)
     whole = not facts.get("time fractions")
     return time_reading(sample, least, most, source, options.time_format, whole=whole)
