@@ -274,3 +274,14 @@ def test_read_log_opens_shards_and_refuses_options_that_come_too_late(tmp_path):
     same(read_log(tmp_path / "shards"), found)
     with pytest.raises(DataError, match=r"as they were prepared; give min_rating to `prepare`"):
         read_log(tmp_path / "shards", min_rating=3.0)
+
+
+def test_what_an_end_while_cleaning_up_leaves_is_no_hindrance(tmp_path, monkeypatch):
+    path = tmp_path / "log.parquet"
+    table().write_parquet(path)
+    with monkeypatch.context() as patch:
+        patch.setattr("foldin.data.shards.workspace.shutil.rmtree", lambda *_, **__: None)
+        prepare(path, tmp_path / "shards", chunk_rows=700)
+    assert (tmp_path / "shards.partial").exists()
+    (tmp_path / "shards").rename(tmp_path / "elsewhere")
+    same(prepare(path, tmp_path / "shards", chunk_rows=700), read_log(path))

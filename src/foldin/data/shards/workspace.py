@@ -32,9 +32,10 @@ class Workspace:
         Raises:
             DataError: what is there was begun from another file or with other options.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         path, wanted = self.folder / "begun.json", json.loads(json.dumps(about))
         if not path.exists():
+            shutil.rmtree(self.folder, ignore_errors=True)  # what a preparation left that ended while it cleaned up
+            self.folder.mkdir(parents=True)
             write_json(path, wanted)
             return
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -62,6 +63,8 @@ class Workspace:
     def finish(self, name: str) -> None:
         """Put a part in the place of the folder that is being made, and remove everything else."""
         os.sync()
+        for state in self.folder.glob("*.json"):  # first: nothing may say that a part is there that has been moved
+            state.unlink()
         (self.folder / name).rename(self.target)
         shutil.rmtree(self.folder, ignore_errors=True)
 
