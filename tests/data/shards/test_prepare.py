@@ -285,3 +285,13 @@ def test_what_an_end_while_cleaning_up_leaves_is_no_hindrance(tmp_path, monkeypa
     assert (tmp_path / "shards.partial").exists()
     (tmp_path / "shards").rename(tmp_path / "elsewhere")
     same(prepare(path, tmp_path / "shards", chunk_rows=700), read_log(path))
+
+
+def test_a_folder_of_that_name_with_something_else_is_not_touched(tmp_path):
+    table().write_parquet(tmp_path / "log.parquet")
+    mine = tmp_path / "shards.partial" / "photo.png"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    with pytest.raises(DataError, match=r"holds 'photo.png', which no preparation wrote"):
+        prepare(tmp_path / "log.parquet", tmp_path / "shards")
+    assert mine.read_text() == "mine"

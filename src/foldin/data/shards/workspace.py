@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +15,7 @@ from foldin.files import write_json
 __all__ = ["Workspace", "in_order"]
 
 T = TypeVar("T")
+_OWN = re.compile(r"(?:source|shards|(?:chunk|partition)-\d+)(?:\.unfinished)?|\w+\.json")
 
 
 class Workspace:
@@ -34,7 +36,7 @@ class Workspace:
         """
         path, wanted = self.folder / "begun.json", json.loads(json.dumps(about))
         if not path.exists():
-            shutil.rmtree(self.folder, ignore_errors=True)  # what a preparation left that ended while it cleaned up
+            self._clear()
             self.folder.mkdir(parents=True)
             write_json(path, wanted)
             return
@@ -44,6 +46,17 @@ class Workspace:
             raise DataError(
                 f"{self.folder}: begun with another {names}; remove this folder to start again, or name another one"
             )
+
+    def _clear(self) -> None:
+        """Remove what a preparation left that ended while it cleaned up.
+
+        Raises:
+            DataError: the folder holds something else.
+        """
+        names = [one.name for one in self.folder.iterdir()] if self.folder.exists() else []
+        if others := [name for name in names if not _OWN.fullmatch(name)]:
+            raise DataError(f"{self.folder}: holds {others[0]!r}, which no preparation wrote; name another folder")
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def part(self, name: str, write: Callable[[Path], None]) -> Path:
         """A folder that `write` fills, unless it is there already."""
