@@ -2,6 +2,8 @@
 
 from typing import Protocol, TypeVar, runtime_checkable
 
+import numpy as np
+
 from foldin.tensors import Array, Int64
 
 __all__ = ["Rows"]
@@ -21,6 +23,13 @@ class Rows(Protocol):
 
     def rows(self: R, start: int, stop: int) -> R:
         """The rows from `start` to before `stop`."""
+        ...
+
+    def windows(self, rng: np.random.Generator) -> list[Int64[Array, " window"]]:
+        """Indices of all rows in groups that are read together, in random order; a single group if all rows are in memory.
+
+        Rows are shuffled within a group, so that reading does not jump about a file that is larger than memory.
+        """
         ...
 
     def fingerprint(self) -> str:

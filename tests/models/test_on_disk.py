@@ -26,6 +26,7 @@ def both(tmp_path, monkeypatch):
         np.save(tmp_path / f"{name}.npy", array)
         mapped[name] = np.load(tmp_path / f"{name}.npy", mmap_mode="c")
     monkeypatch.setattr("foldin.data.parts.PART_EVENTS", 90)
+    monkeypatch.setattr("foldin.data.parts.WINDOW_PARTS", 1000)  # one window: users in the order of training in memory
     on_disk = Histories(n_items=ITEMS, **mapped)
     assert on_disk.on_disk
     return Histories(n_items=ITEMS, **arrays), on_disk

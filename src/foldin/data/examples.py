@@ -8,7 +8,7 @@ import torch
 
 from foldin.data.indices import Indices, check_indices
 from foldin.errors import ShapeError
-from foldin.tensors import Tensor
+from foldin.tensors import Array, Int64, Tensor
 
 __all__ = ["Examples"]
 
@@ -56,6 +56,10 @@ class Examples:
     def rows(self, start: int, stop: int) -> "Examples":
         """Examples `start` to `stop`, sharing memory with these."""
         return Examples(self.values[start:stop])
+
+    def windows(self, rng: np.random.Generator) -> list[Int64[Array, " window"]]:
+        """All examples as a single group, since they are in memory; nothing is drawn."""
+        return [np.arange(len(self))]
 
     def fingerprint(self) -> str:
         """SHA-256 of type, shape and content, in hexadecimal."""

@@ -15,7 +15,7 @@ import torch
 
 from foldin.data.indices import Indices, check_indices, count_of, gather_ranges, whole_numbers
 from foldin.data.order import one_of_each
-from foldin.data.parts import JoinedArrays, many, user_ranges
+from foldin.data.parts import JoinedArrays, many, user_ranges, user_windows
 from foldin.errors import ShapeError
 from foldin.tensors import Array, Bool, Float32, Int, Int32, Int64, Tensor, UInt8
 
@@ -155,6 +155,10 @@ class Histories:
             return
         for first, last in user_ranges(self.offsets):
             yield self.rows(first, last)
+
+    def windows(self, rng: np.random.Generator) -> list[Int64[Array, " window"]]:
+        """All users in groups that are read together: a single one in memory, some parts drawn at random on disk."""
+        return user_windows(self.offsets, rng) if self.on_disk else [np.arange(len(self))]
 
     def by_parts(self, change: Callable[["Histories"], "Histories"]) -> "Histories":
         """`change` of these histories, one part after another where the events are on disk.

@@ -9,9 +9,19 @@ import numpy as np
 
 from foldin.tensors import Array, Int64
 
-__all__ = ["PART_EVENTS", "JoinedArrays", "ScratchArray", "many", "new_array", "quantiles", "user_ranges"]
+__all__ = [
+    "PART_EVENTS",
+    "JoinedArrays",
+    "ScratchArray",
+    "many",
+    "new_array",
+    "quantiles",
+    "user_ranges",
+    "user_windows",
+]
 
 PART_EVENTS = 1 << 22  # events that are in memory at a time, of a log that is mapped into memory
+WINDOW_PARTS = 8  # parts whose users are shuffled together
 
 
 class ScratchArray:
@@ -100,6 +110,16 @@ def user_ranges(offsets: Int64[Array, " offsets"]) -> Iterator[tuple[int, int]]:
         last = min(max(last, first + 1), users)
         yield first, last
         first = last
+
+
+def user_windows(offsets: Int64[Array, " offsets"], rng: np.random.Generator) -> list[Int64[Array, " window"]]:
+    """All users in groups of a few parts, drawn at random, ascending within a group; if one group holds all, nothing is drawn."""
+    ranges = list(user_ranges(offsets))
+    if len(ranges) <= WINDOW_PARTS:
+        return [np.arange(len(offsets) - 1)]
+    order = rng.permutation(len(ranges))
+    groups = [order[at : at + WINDOW_PARTS] for at in range(0, len(order), WINDOW_PARTS)]
+    return [np.concatenate([np.arange(*ranges[part]) for part in np.sort(group)]) for group in groups]
 
 
 def quantiles(values: Int64[Array, " n"], shares: Sequence[float]) -> list[int]:

@@ -1,6 +1,6 @@
 """Histories as input of a transformer: the newest events, in padded batches of nearly equal lengths."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,17 +94,24 @@ def transitions(
 
 
 def batches_by_length(
-    lengths: Int64[Array, " users"], tokens: int, rng: np.random.Generator
+    lengths: Int64[Array, " users"],
+    tokens: int,
+    rng: np.random.Generator,
+    windows: Sequence[Int64[Array, " window"]] | None = None,
 ) -> list[Int64[Array, " batch"]]:
     """Batches of users with at least one event, similar lengths together, in random order.
 
     Args:
         tokens: largest number of events in a batch, padding included.
+        windows: users in groups, one after another, of which batches are made; all users together if None.
     """
-    users = rng.permutation(np.flatnonzero(lengths > 0))
-    users = users[np.argsort(lengths[users], kind="stable")]
-    batches = [users[cut] for cut in cut_by_length(lengths[users], tokens)]
-    return [batches[at] for at in rng.permutation(len(batches))]
+    found: list[Int64[Array, " batch"]] = []
+    for window in [np.arange(len(lengths))] if windows is None else windows:
+        users = rng.permutation(window[lengths[window] > 0])
+        users = users[np.argsort(lengths[users], kind="stable")]
+        batches = [users[cut] for cut in cut_by_length(lengths[users], tokens)]
+        found += [batches[at] for at in rng.permutation(len(batches))]
+    return found
 
 
 def batches_of_transitions(
@@ -118,7 +125,7 @@ def batches_of_transitions(
     steps = np.minimum(train.lengths - 1, length)
     if not (steps > 0).any():
         raise FitError("no user has two events: there is no next event to learn from")
-    return batches_by_length(steps, tokens, rng)
+    return batches_by_length(steps, tokens, rng, train.windows(rng))
 
 
 def encoder_bytes(width: int, blocks: int) -> float:

@@ -40,7 +40,7 @@ def shuffled(size: int) -> Batches[Rows]:
     """Batches of `size` users each, all users in random order."""
 
     def batches(train: Rows, rng: np.random.Generator) -> list[Int64[Array, " batch"]]:
-        order = rng.permutation(len(train))
+        order = np.concatenate([window[rng.permutation(len(window))] for window in train.windows(rng)])
         return [order[at : at + size] for at in range(0, len(train), size)]
 
     return batches

@@ -6,6 +6,8 @@ import pytest
 from foldin.data import HeldOut, Histories, Split, prepare, read_log, split_log
 from foldin.data.parts import quantiles
 from foldin.errors import ShapeError, SplitError
+from foldin.nn import batches_of_transitions
+from foldin.training import shuffled
 from tests.data.shards.test_prepare import LOGS, table
 
 
@@ -127,3 +129,33 @@ def test_quantiles_by_counting_are_those_by_sorting(share, tmp_path, monkeypatch
 
 def test_the_table_has_repeats():
     assert table().select("user", "item").is_duplicated().any()
+
+
+def test_windows_are_all_users_and_few_parts_each(both, monkeypatch):
+    whole, mapped = (log.histories for log in both())
+    monkeypatch.setattr("foldin.data.parts.WINDOW_PARTS", 3)
+    rng = np.random.default_rng(0)
+    assert [one.tolist() for one in whole.windows(rng)] == [list(range(len(whole)))]
+    windows = mapped.windows(rng)
+    assert sorted(np.concatenate(windows)) == list(range(len(mapped)))
+    events = [int(mapped.lengths[window].sum()) for window in windows]
+    assert max(events) <= 3 * 60 + mapped.lengths.max()
+    assert [one.tolist() for one in mapped.windows(rng)] != [one.tolist() for one in windows]
+    batches = shuffled(7)(mapped, np.random.default_rng(1))
+    assert sorted(np.concatenate(batches)) == list(range(len(mapped)))
+    order = np.concatenate(batches)
+    assert set(order[: len(windows[0])]) != set(range(len(windows[0])))
+    where = {int(user): at for at, window in enumerate(mapped.windows(np.random.default_rng(1))) for user in window}
+    visited = [where[int(user)] for user in order]
+    assert visited == sorted(visited)  # one window after the other
+
+
+def test_batches_of_sequences_stay_in_their_window(both, monkeypatch):
+    _, mapped = (log.histories for log in both())
+    monkeypatch.setattr("foldin.data.parts.WINDOW_PARTS", 3)
+    batches = batches_of_transitions(mapped, 50, 64, np.random.default_rng(1))
+    where = {int(user): at for at, window in enumerate(mapped.windows(np.random.default_rng(1))) for user in window}
+    assert sorted(np.concatenate(batches)) == np.flatnonzero(mapped.lengths > 1).tolist()
+    visited = [{where[int(user)] for user in batch} for batch in batches]
+    assert all(len(one) == 1 for one in visited)
+    assert [min(one) for one in visited] == sorted(min(one) for one in visited)
