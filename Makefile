@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
+# PyTorch comes by pip, from where pip is configured to look; all else by uv, which takes a tenth of the time.
+UV := $(BIN)/python -m uv pip install --quiet --python $(BIN)/python --link-mode copy --constraint constraints.txt
 
 .PHONY: setup demo test test-fast test-slow check format docs docs-dist results bench bench-setup clean
 
@@ -9,13 +11,13 @@ PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check 
 .venv/light: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing foldin and its pinned dependencies into .venv (once, a minute or two)"
-	@$(PIP) pip
+	@$(PIP) pip uv
 	@$(PIP) torch
-	@$(PIP) --editable '.[all]'
+	@$(UV) --editable '.[all]'
 	@touch .venv/light
 
 .venv/ready: .venv/light
-	@$(PIP) --editable '.[all,tune,tensorboard,mlflow]' --group dev
+	@$(UV) --editable '.[all,tune,tensorboard,mlflow]' --group dev
 	@touch .venv/ready
 
 setup: .venv/ready

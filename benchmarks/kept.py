@@ -192,6 +192,22 @@ def _code(text: str) -> str:
 
 
 @functools.cache
+def _codes(blobs: frozenset[str]) -> dict[str, str]:
+    """The code of objects, read by one call of git."""
+    wanted = sorted(blobs)
+    told = subprocess.run(
+        ["git", "cat-file", "--batch"], cwd=ROOT, input="\n".join(wanted).encode(), capture_output=True, check=True
+    ).stdout
+    found, at = {}, 0
+    for blob in wanted:
+        end = told.index(b"\n", at)
+        size = int(told[at:end].split()[2])
+        found[blob] = _code(told[end + 1 : end + 1 + size].decode("utf-8"))
+        at = end + 2 + size
+    return found
+
+
+@functools.cache
 def _blobs(commit: str) -> dict[str, str]:
     """The object of each file of a commit."""
     lines = (line.split(maxsplit=3) for line in _git("ls-tree", "-r", commit).stdout.splitlines())
@@ -204,13 +220,10 @@ def changed_since(kept: Kept) -> list[str] | None:
     if _git("cat-file", "-e", f"{commit}^{{commit}}").returncode:
         return None
     files = {str(path.relative_to(ROOT)): path for path in dependencies(kept.script)}
-    then, found = _blobs(commit), []
-    for name in sorted(files):
-        blob = then.get(name)
-        before = "" if blob is None else _git("cat-file", "blob", blob).stdout
-        if blob is None or _code(before) != _code(files[name].read_text(encoding="utf-8")):
-            found.append(name)
-    return found
+    then = _blobs(commit)
+    before = _codes(frozenset(then[name] for name in files if name in then))
+    now = {name: _code(path.read_text(encoding="utf-8")) for name, path in files.items()}
+    return sorted(name for name in files if name not in then or before[then[name]] != now[name])
 
 
 def covered(kept: Kept) -> bool:

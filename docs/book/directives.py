@@ -2,6 +2,7 @@
 
 import ast
 import html
+import re
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ class ExerciseDirective(_Labelled):
         box += nodes.title("", f"{self.words['exercise']} {name.split('/')[1]}")
         box += self.parsed()
         if name in EXERCISES:
-            line = f'foldin.book.check("{name}", …)'
+            line = f'foldin.book.check("{name}", answer)'
             box += nodes.literal_block(line, line, language="python")
         return [box]
 
@@ -156,7 +157,9 @@ class SetupDirective(_Labelled):
 def _math(self: Any, node: nodes.Element) -> None:
     """Formulas in the text, as MathML."""
     display = "inline" if isinstance(node, nodes.math) else "block"
-    self.body.append(convert(node.astext(), display=display))
+    made = convert(node.astext(), display=display)
+    # The converter leaves out the space behind the name of a function.
+    self.body.append(re.sub(r"(<mi>(?:log|exp|max|min)</mi>)(?!<mo stretchy)", r'\1<mspace width="0.17em"/>', made))
     raise nodes.SkipNode
 
 
@@ -184,6 +187,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     for name, kind in found.items():
         app.add_directive(name, kind)
     app.add_role("eq", EquationRole(), override=True)
+    app.add_css_file("temml/temml.css")
     app.add_css_file("book.css")
     app.add_html_math_renderer("mathml", (_math, None), (_math, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

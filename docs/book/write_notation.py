@@ -5,14 +5,15 @@ from pathlib import Path
 from foldin.book import symbols
 
 FOLDER = Path(__file__).parent
+BAR = r"\|"  # in a cell of a table
 WORDS = {
     "en": (
         "1. Notation",
-        "Every symbol has one meaning in the whole book, in the docstrings and in the studio.",
+        "Every symbol has one meaning in the whole book.",
         "symbol",
         "meaning",
     ),
-    "ko": ("1. 기호", "기호 하나는 책 전체와 독스트링, 스튜디오에서 한 가지 뜻만 가집니다.", "기호", "뜻"),
+    "ko": ("1. 기호", "기호 하나는 책 전체에서 한 가지 뜻만 가집니다.", "기호", "뜻"),
 }
 
 
@@ -20,7 +21,7 @@ def text(language: str) -> str:
     """The page of a language."""
     title, first, symbol, meaning = WORDS[language]
     latex = lambda one: rf"{one}{{x}}" if one in (r"\hat", r"\tilde", r"\bar") else one
-    rows = "".join(f"| ${latex(one.latex)}$ | {getattr(one, language)} |\n" for one in symbols())
+    rows = "".join(f"| ${latex(one.latex)}$ | {getattr(one, language).replace('|', BAR)} |\n" for one in symbols())
     return f"# {title}\n\n{first}\n\n| {symbol} | {meaning} |\n| --- | --- |\n{rows}"
 
 

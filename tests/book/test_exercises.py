@@ -28,7 +28,7 @@ def test_what_it_says():
         "right: 0.6931 nats (yours differs by 0.0031, and 0.01 is allowed)"
     )
     assert not check("kl-decomposition/1", float("nan"))
-    with pytest.raises(ConfigError, match="'kl/9' is not an exercise with a checker; there are kl-decomposition/1"):
+    with pytest.raises(ConfigError, match=r"'kl/9' is not an exercise with a checker; there are .*kl-decomposition/1"):
         check("kl/9", 1.0)
     with pytest.raises(ConfigError, match="a number was expected, not 'two'"):
         check("kl-decomposition/1", "two")

@@ -119,6 +119,15 @@ def test_a_symbol_has_one_meaning():
     assert len(SYMBOLS) == len(set(SYMBOLS)), sorted(one for one in SYMBOLS if SYMBOLS.count(one) > 1)
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", chapters())
+def test_the_page_names_its_sources(name, language):
+    told = page(name, language).rsplit("\n## ", 1)[1]
+    years = sorted(re.findall(r"(?<!\d)(?:19|20)\d\d(?!\d)", told))
+    assert set(years) == {re.sub(r"\D", "", key)[:4] for key in chapters()[name].sources}
+    assert len(chapters()[name].sources) == len(set(chapters()[name].sources))
+
+
 @pytest.mark.parametrize("label", equations())
 def test_an_equation_is_written_in_symbols_with_a_meaning(label):
     one = equation(label)
@@ -127,7 +136,7 @@ def test_an_equation_is_written_in_symbols_with_a_meaning(label):
     assert ElementTree.fromstring(one.mathml).tag == "math"
     left = one.latex
     for symbol in sorted(SYMBOLS, key=len, reverse=True):
-        if symbol.startswith("\\"):
+        if len(symbol) > 1:
             left = left.replace(symbol, " ")
     left = re.sub(r"\\text\{[^}]*\}", " ", left)
     commands = set(re.findall(r"\\([a-zA-Z]+)", left)) - LOOKS

@@ -98,6 +98,7 @@ def test_a_history_is_built_and_the_list_reacts(page, address):
     page.complaints.clear()  # the refused request itself is in the console
 
 
+@pytest.mark.long
 def test_events_that_lower_an_item_are_no_reason_for_it_and_effects_have_their_unit(page, address):
     page.goto(address)
     for name, unit in (("multvae", "in nats of log-probability"), ("ease", "in the model's score")):
@@ -151,6 +152,7 @@ def test_the_model_shows_its_training_and_says_what_it_cannot(page, address):
     expect(page.get_by_label("Bound report").locator(".state")).to_be_visible()
 
 
+@pytest.mark.long
 def test_the_bound_report_is_worked_out_live_and_drawn(page, address):
     page.goto(f"{address}/studio/index.html#/model")
     page.locator("#model").select_option("judged")
@@ -225,6 +227,7 @@ def test_the_map_moves_and_tells(page, address):
     add(page, "Film 2,")
 
 
+@pytest.mark.long
 def test_ten_thousand_items_are_zoomed_by_button_wheel_and_fingers(page, address):
     page.goto(f"{address}/studio/index.html#/map")
     page.locator("#model").select_option("large")
@@ -261,6 +264,7 @@ def test_ten_thousand_items_are_zoomed_by_button_wheel_and_fingers(page, address
     assert canvas.evaluate("one => one.toDataURL()") in seen
 
 
+@pytest.mark.long
 def test_the_lab_runs_step_by_step(page, address):
     page.goto(f"{address}/studio/index.html#/lab")
     for name in ("EM", "Variational inference", "Diffusion"):

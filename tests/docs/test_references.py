@@ -7,7 +7,12 @@ ROOT = Path(__file__).parents[2]
 BIBLIOGRAPHY = (ROOT / "docs" / "references.bib").read_text(encoding="utf-8")
 ENTRIES = re.findall(r"^@\w+\{(\w+),\n(.*?)^\}", BIBLIOGRAPHY, flags=re.MULTILINE | re.DOTALL)
 KEY = re.compile(r"\b[a-z]+(?:19|20)\d\d[a-z]?\b")
-CITING = [*(ROOT / "src").rglob("*.py"), *(ROOT / "reproductions").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
+CITING = [
+    *(ROOT / "src").rglob("*.py"),
+    *(ROOT / "src").rglob("*.toml"),
+    *(ROOT / "reproductions").glob("*.py"),
+    *(ROOT / "benchmarks").glob("*.py"),
+]
 CITED = {key for path in CITING for key in KEY.findall(path.read_text(encoding="utf-8"))}
 
 

@@ -235,7 +235,7 @@ def test_the_kl_of_gaussians_is_that_of_torch():
         {"prediction": "velocity", "step_weights": "snr"},
         {"variance": "learned"},
         {"importance": True, "prediction": "clean", "step_weights": "difference"},
-        {"network": UNetNetwork(channels=(8, 16)), "learning_rate": 2e-3},
+        pytest.param({"network": UNetNetwork(channels=(8, 16)), "learning_rate": 2e-3}, marks=pytest.mark.long),
     ],
 )
 def test_training_raises_the_bound_and_draws_look_like_the_data(settings):

@@ -186,9 +186,19 @@ def test_what_is_evaluated_is_what_is_listed(case):
 
 
 def test_in_another_runtime(run, tmp_path):
-    loaded = load_run(run)
+    _in_another_runtime(load_run(run), tmp_path, often=True)
+
+
+@pytest.mark.long
+def test_in_another_runtime_too(run, tmp_path):
+    _in_another_runtime(load_run(run), tmp_path, often=False)
+
+
+def _in_another_runtime(loaded, tmp_path, *, often):
     if not isinstance(loaded.model, OnnxGraph):
         pytest.skip(f"{loaded.name} is not exported")
+    if often != (loaded.name in ("ease", "multvae", "sasrec")):
+        pytest.skip("the other test has it")
     onnxruntime = pytest.importorskip("onnxruntime")
     export_onnx(loaded.model, loaded.catalog, tmp_path / "lists.onnx", k=K)
     session = onnxruntime.InferenceSession(tmp_path / "lists.onnx")

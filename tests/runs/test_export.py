@@ -13,7 +13,7 @@ from tests.small import ITEMS, USERS, trained
 
 CATALOG = Catalog.from_ids([f"i{k}" for k in range(ITEMS)])
 # Every model at its defaults is exported by `tests/ranking` too, whose histories are longer and stranger.
-OFTEN = ("ease", "multdae", "recvae")
+OFTEN = ("ease", "multdae")
 MADE = [
     *(
         pytest.param(
@@ -27,7 +27,12 @@ MADE = [
     ),
     ("diffrec", {"epochs": 2, "head": "multinomial"}),
     ("sasrec", {"epochs": 2, "positions": "rotary", "block": "gated", "temperature": 0.1}),
-    ("sasrec", {"epochs": 2, "positions": "relative", "n_heads": 2, "max_length": 4}),
+    pytest.param(
+        "sasrec",
+        {"epochs": 2, "positions": "relative", "n_heads": 2, "max_length": 4},
+        marks=pytest.mark.long,
+        id="sasrec relative",
+    ),
 ]
 
 

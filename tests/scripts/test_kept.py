@@ -53,6 +53,7 @@ def test_comments_docstrings_and_messages_are_no_change(kept):
     assert kept._code(ranged) == kept._code("from t import setting\na: int = setting(3, 'Three.', low=1)")
 
 
+@pytest.mark.long  # every file of every commit is read
 def test_every_kept_result_has_a_line(kept, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["kept.py"])
     kept.main()

@@ -62,6 +62,7 @@ class Chapter:
         title: by language.
         equations: in the order of the page.
         symbols: symbols that no other chapter has.
+        sources: keys in `docs/references.bib`.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Chapter:
     title: Mapping[str, str]
     equations: tuple[Equation, ...]
     symbols: tuple[Symbol, ...] = ()
+    sources: tuple[str, ...] = ()
 
 
 @functools.cache
@@ -84,7 +86,7 @@ def chapters() -> Mapping[str, Chapter]:
                 made.append(Equation(**{**entry, "latex": latex}))
             name = file.name.removesuffix(".toml")
             symbols = tuple(Symbol(**one) for one in content.get("symbol", ()))
-            numbered = {"number": content["number"], "title": content["title"]}
+            numbered = {"number": content["number"], "title": content["title"], "sources": tuple(content["sources"])}
             found.append(Chapter(name=name, equations=tuple(made), symbols=symbols, **numbered))
     return {one.name: one for one in sorted(found, key=lambda one: one.number)}
 

@@ -107,6 +107,9 @@ def _demo(titles: tuple[str, ...], folder: str | None, seed: int, *, serve: bool
         row["title"] += "  ✓" if row["title"] in found else ""
     console.print(list_table("\nMult-VAE expects next (✓ = held out)", lists["known"]))
     console.print(list_table("\nA new user who likes " + "; ".join(catalog.titles[i] for i in likes), lists["new"]))
+    console.print(
+        "\nThe formulas behind these numbers are derived in the book: docs/book, or `foldin docs`.", soft_wrap=True
+    )
     if folder is not None:
         console.print(f'\nsaved in {folder}; try: foldin recommend {folder} --likes "Alien (1979)"', soft_wrap=True)
         console.print(f"to open the studio in a browser: foldin serve {folder} --no-keys", soft_wrap=True)
