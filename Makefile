@@ -12,7 +12,7 @@ UV := $(BIN)/python -m uv pip install --quiet --python $(BIN)/python --link-mode
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing foldin and its pinned dependencies into .venv (once, a minute or two)"
 	@$(PIP) pip uv
-	@$(PIP) torch
+	@$(PIP) --no-compile torch
 	@$(UV) --editable '.[all]'
 	@touch .venv/light
 
