@@ -12,7 +12,7 @@ UV := $(BIN)/python -m uv pip install --quiet --python $(BIN)/python --link-mode
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing foldin and its pinned dependencies into .venv (once, a minute or two)"
 	@$(PIP) pip uv
-	@$(PIP) torch
+	@$(PIP) --no-compile torch
 	@$(UV) --editable '.[all]'
 	@touch .venv/light
 
@@ -27,11 +27,12 @@ demo: .venv/light
 	@echo "(the program is $(BIN)/foldin)"
 
 # Two processes of one thread each: on two cores that is quicker than one of two threads. Files keep their order, the longest first.
-# Shapes are checked where all models and kernels come by, which doubles the time.
-CHECKED := tests/kernels tests/nn tests/contract
+# Shapes are checked where all kernels and layers come by, which doubles the time; of all models in test-slow.
+CHECKED := tests/kernels tests/nn
+SHAPES := --jaxtyping-packages=foldin,tests.check
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 test: setup
-	@$(PYTEST) $(CHECKED) --jaxtyping-packages=foldin,tests.check
+	@$(PYTEST) $(CHECKED) $(SHAPES)
 	@$(PYTEST) tests README.md README.ko.md docs $(CHECKED:%=--ignore %)
 
 # What a change of the library breaks first: without browsers, services, scripts, compilers and many trainings.
@@ -40,6 +41,7 @@ test-fast: setup
 
 # What takes minutes by itself: kills under load on both databases, compilers, every script on tiny made-up data.
 test-slow: setup
+	@$(PYTEST) tests/contract $(SHAPES)
 	@FOLDIN_TESTS=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long
 
 check: setup

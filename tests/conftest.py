@@ -19,6 +19,7 @@ SLOW = (
     *("inference/test_ais", "inference/test_black_box", "inference/test_variational_mixture", "models", "rules"),
     *("training/test_compiled", "training/test_fit", "evaluation", "probability/test_fits", "test_memory"),
 )
+LONG = ("docs/tuning.md",)  # pages whose examples take the better part of a minute
 # Those whose files take longest come first, so that no worker is left alone with them at the end.
 FIRST = ("browser", "scripts", "docs", "ranking", "cli", "training", "serve/test_event_store", "serve/test_faults")
 
@@ -34,6 +35,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if _where(item).startswith(SLOW):
             item.add_marker(pytest.mark.slow)
+        if _where(item) in LONG:
+            item.add_marker(pytest.mark.long)
         if item.get_closest_marker("long") and os.environ.get("FOLDIN_TESTS") != "all":
             item.add_marker(pytest.mark.skip(reason="takes the better part of a minute: `make test-slow`"))
     place = {name: at for at, name in enumerate(FIRST)}

@@ -19,6 +19,7 @@ WORDS = {
     "en": {
         "question": "The question",
         "check": "The check that both sides agree",
+        "shared": "What all checks of this page share",
         "solution": "Solution",
         "exercise": "Exercise",
         "definition": "definition",
@@ -28,6 +29,7 @@ WORDS = {
     "ko": {
         "question": "질문",
         "check": "두 변이 같은지 확인하는 코드",
+        "shared": "이 페이지의 확인 코드가 함께 쓰는 것",
         "solution": "풀이",
         "exercise": "연습 문제",
         "definition": "정의",
@@ -52,16 +54,24 @@ def _raw(text: str) -> nodes.raw:
     return nodes.raw("", text, format="html")
 
 
+def _functions(chapter: str) -> tuple[str, dict[str, str]]:
+    """(what the checks of a chapter share, source of each check by its name)."""
+    text = (CHECKS / f"{chapter.replace('-', '_')}.py").read_text(encoding="utf-8")
+    checks = {
+        node.name: ast.get_source_segment(text, node) or ""
+        for node in ast.parse(text).body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("check_")
+    }
+    shared = text
+    for source in checks.values():
+        shared = shared.replace(source, "")
+    return re.sub(r"\n{4,}", "\n\n\n", shared).strip(), checks
+
+
 def check_code(label: str) -> str:
     """The source of the function that checks an equation."""
     chapter, name = label.split("/")
-    path = CHECKS / f"{chapter.replace('-', '_')}.py"
-    text = path.read_text(encoding="utf-8")
-    wanted = f"check_{name.replace('-', '_')}"
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.FunctionDef) and node.name == wanted:
-            return ast.get_source_segment(text, node) or ""
-    raise ValueError(f"{path.name}: no function {wanted}")
+    return _functions(chapter)[1][f"check_{name.replace('-', '_')}"]
 
 
 class _Labelled(SphinxDirective):
@@ -93,12 +103,19 @@ class EquationDirective(_Labelled):
             reason = nodes.container(classes=["reason"])
             reason += self.parsed()
             box += reason
-        code = nodes.literal_block(text := check_code(one.label), text, language="python")
+        folds = [self.folded(self.words["check"], check_code(one.label))]
+        chapter = chapters()[one.label.split("/")[0]]
+        if one.label == chapter.equations[0].label:
+            folds.append(self.folded(self.words["shared"], _functions(chapter.name)[0]))
+        return [box, *folds]
+
+    def folded(self, title: str, code: str) -> nodes.Node:
+        """Code that is shown when its title is opened."""
         fold = nodes.container(classes=["check"])
-        fold += _raw(f"<details><summary>{html.escape(self.words['check'])}</summary>")
-        fold += code
+        fold += _raw(f"<details><summary>{html.escape(title)}</summary>")
+        fold += nodes.literal_block(code, code, language="python")
         fold += _raw("</details>")
-        return [box, fold]
+        return fold
 
 
 class QuestionDirective(_Labelled):
@@ -140,20 +157,6 @@ class SolutionDirective(_Labelled):
         return [box]
 
 
-class SetupDirective(_Labelled):
-    """What the checks of a chapter share: the file up to its first check, folded."""
-
-    def run(self) -> list[nodes.Node]:
-        path = CHECKS / f"{self.arguments[0].replace('-', '_')}.py"
-        text = path.read_text(encoding="utf-8").split("\ndef check_", 1)[0].strip()
-        box = nodes.container(classes=["check"])
-        title = html.escape("".join(line for line in self.content))
-        box += _raw(f"<details><summary>{title}</summary>")
-        box += nodes.literal_block(text, text, language="python")
-        box += _raw("</details>")
-        return [box]
-
-
 def _math(self: Any, node: nodes.Element) -> None:
     """Formulas in the text, as MathML."""
     display = "inline" if isinstance(node, nodes.math) else "block"
@@ -182,7 +185,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
         "question": QuestionDirective,
         "exercise": ExerciseDirective,
         "solution": SolutionDirective,
-        "setup": SetupDirective,
     }
     for name, kind in found.items():
         app.add_directive(name, kind)

@@ -179,3 +179,8 @@ def test_both_sides_agree(checks, label):
 def test_the_page_on_notation_is_not_stale(language):
     written = runpy.run_path(str(BOOK / "write_notation.py"))["text"](language)
     assert page("notation", language) == written, "run `python docs/book/write_notation.py`"
+
+
+def test_the_readme_counts_the_equations():
+    readme = (BOOK.parents[1] / "README.md").read_text(encoding="utf-8")
+    assert f"{len(equations())} labelled\n  equations" in readme

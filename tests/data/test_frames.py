@@ -86,6 +86,7 @@ assert isinstance(found, pd.DataFrame) and found["item"].tolist() == [3] and fou
 """
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("error")
 def test_pandas_goes_in_and_out_with_and_without_pyarrow():
     exec(compile(MIXED, "mixed", "exec"), {})

@@ -20,6 +20,7 @@ def written() -> dict[str, str]:
     return {Path(script).name: text for script, text in found.items()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("script", "page"), PAGES.items(), ids=PAGES)
 def test_the_page_is_not_stale(written, script, page):
     assert (DOCS / page).read_text(encoding="utf-8") == written[script], "run `make docs`"

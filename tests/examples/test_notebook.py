@@ -18,6 +18,7 @@ nbformat.write(notebook, sys.argv[2])
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.ipynb")))
 def test_it_runs_and_shows_its_tables(name, tmp_path):
     kept = nbformat.read(EXAMPLES / name, as_version=4)

@@ -26,6 +26,7 @@ def test_tensorboard_reads_the_epochs_and_the_evaluation(split, tmp_path):
     assert "train/kl" in read.Tags()["scalars"]
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")  # MLflow's own
 def test_mlflow_has_settings_epochs_and_the_evaluation(split, tmp_path):
     from mlflow import MlflowClient

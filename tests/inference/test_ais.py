@@ -21,6 +21,7 @@ def exact_draws(model, data, seed=5):
     return mean + noise @ torch.linalg.cholesky(model.covariance).T
 
 
+@pytest.mark.long
 def test_the_bracket_of_200_dimensions_holds_the_truth_and_is_narrower_than_a_nat():
     """Importance weights are worth little here: by 500 draws of the best Gaussian the bound is some 30 nats too low."""
     model = LinearGaussian(200, 100, scale=0.2)

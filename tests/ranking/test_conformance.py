@@ -197,7 +197,7 @@ def test_in_another_runtime_too(run, tmp_path):
 def _in_another_runtime(loaded, tmp_path, *, often):
     if not isinstance(loaded.model, OnnxGraph):
         pytest.skip(f"{loaded.name} is not exported")
-    if often != (loaded.name in ("ease", "multvae", "sasrec")):
+    if often != (loaded.name in ("ease", "multdae")):
         pytest.skip("the other test has it")
     onnxruntime = pytest.importorskip("onnxruntime")
     export_onnx(loaded.model, loaded.catalog, tmp_path / "lists.onnx", k=K)

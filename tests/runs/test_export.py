@@ -26,7 +26,12 @@ MADE = [
         if issubclass(kind.model_class, OnnxGraph)
     ),
     ("diffrec", {"epochs": 2, "head": "multinomial"}),
-    ("sasrec", {"epochs": 2, "positions": "rotary", "block": "gated", "temperature": 0.1}),
+    pytest.param(
+        "sasrec",
+        {"epochs": 2, "positions": "rotary", "block": "gated", "temperature": 0.1},
+        marks=pytest.mark.long,
+        id="sasrec rotary",
+    ),
     pytest.param(
         "sasrec",
         {"epochs": 2, "positions": "relative", "n_heads": 2, "max_length": 4},

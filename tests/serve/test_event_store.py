@@ -147,6 +147,7 @@ def killed_under_load(store, url, runs, rounds: int) -> None:
     assert kept >= acknowledged
 
 
+@pytest.mark.long
 def test_killed_under_load_no_acknowledged_event_is_lost_and_none_doubled(tmp_path, runs):
     url = f"sqlite:///{tmp_path / 'events.db'}"
     killed_under_load(EventStore(connect(url)), url, runs, rounds=1)

@@ -193,6 +193,7 @@ fit(vae(), TRAIN, validation=validation_bound, folder=Path(sys.argv[1]), resume=
 """
 
 
+@pytest.mark.long
 def test_a_run_killed_twice_and_resumed_is_bit_equal(tmp_path):
     whole = vae()
     fit(whole, TRAIN, validation=validation_bound)

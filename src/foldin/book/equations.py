@@ -1,13 +1,13 @@
 """The labelled equations of the book: their only origin are the files in `chapters/`, for pages of every language."""
 
 import functools
-import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 
 from foldin.formulas import formula
+from foldin.formulas.mathml import mathml_of
 
 __all__ = ["KINDS", "Chapter", "Equation", "Symbol", "chapters", "equation", "equations", "symbols"]
 
@@ -35,7 +35,7 @@ class Equation:
     @property
     def mathml(self) -> str:
         """As MathML, which browsers show without a script."""
-        return _mathml()[self.label]["mathml"]
+        return mathml_of("foldin.book")[self.label]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,11 +118,3 @@ def equation(label: str) -> Equation:
         KeyError: there is none.
     """
     return equations()[label]
-
-
-@functools.cache
-def _mathml() -> dict[str, dict[str, str]]:
-    """Label → LaTeX and MathML, as `docs/write_formulas.py` wrote them."""
-    text = resources.files(__package__).joinpath("mathml.json").read_text(encoding="utf-8")
-    found: dict[str, dict[str, str]] = json.loads(text)["formulas"]
-    return found

@@ -4,11 +4,12 @@ Each formula is what a function or a class computes, and its text stands in the 
 """
 
 import functools
-import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
+
+from foldin.formulas.mathml import mathml_of
 
 __all__ = ["Formula", "formula", "formulas", "formulas_of"]
 
@@ -42,7 +43,7 @@ class Formula:
     @property
     def mathml(self) -> str:
         """As MathML, which browsers show without a script."""
-        return _mathml()[self.label]["mathml"]
+        return mathml_of(__name__)[self.label]
 
 
 @functools.cache
@@ -71,11 +72,3 @@ def formula(label: str) -> Formula:
 def formulas_of(name: str) -> list[Formula]:
     """The formulas that a function or class computes, by its dotted name."""
     return [one for one in formulas().values() if one.computed_by == name]
-
-
-@functools.cache
-def _mathml() -> dict[str, dict[str, str]]:
-    """Label → LaTeX and MathML, as `docs/write_formulas.py` wrote them."""
-    text = resources.files(__name__).joinpath("mathml.json").read_text(encoding="utf-8")
-    found: dict[str, dict[str, str]] = json.loads(text)["formulas"]
-    return found

@@ -1,6 +1,8 @@
 """Rankers by name, for the command line."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from foldin.errors import ConfigError
@@ -35,30 +37,32 @@ def ranker_of(text: str, model: Recommender[Any], *, seed: int = 0, draws: int |
     """
     name, *arguments = text.strip().split(":")
     expected = ", ".join(RANKERS)
-    most = {"exact": 0, "beam": 1, "index": 2, "sample": 0, "gumbel": 1}
-    if name not in most or len(arguments) > most[name] or "" in arguments:
+    # Name → largest number of arguments, and what makes the ranker of them.
+    made: dict[str, tuple[int, Callable[..., Ranker]]] = {
+        "exact": (0, Exact),
+        "beam": (1, lambda *width: Beam(*map(int, width))),
+        "index": (2, partial(_index, model)),
+        "sample": (0, partial(PosteriorSample, seed, draws)),
+        "gumbel": (1, partial(_gumbel, seed)),
+    }
+    if name not in made or len(arguments) > made[name][0] or "" in arguments:
         raise ConfigError(f"ranker {text!r}: one of {expected} was expected")
-    ranker: Ranker
     try:
-        if name == "exact":
-            ranker = Exact()
-        elif name == "sample":
-            ranker = PosteriorSample(seed, draws)
-        elif name == "beam":
-            ranker = Beam(*map(int, arguments))
-        elif name == "index":
-            effort = int(arguments[1]) if len(arguments) == 2 else None
-            if effort is not None and effort < 1:
-                raise ValueError
-            ranker = Approximate(model, *arguments[:1], effort=effort)
-        elif name == "gumbel":
-            temperature = float(arguments[0]) if arguments else 1.0
-            if not math.isfinite(temperature):
-                raise ValueError
-            ranker = Gumbel(temperature, seed)
-        else:
-            raise NotImplementedError(name)
+        ranker = made[name][1](*arguments)
     except ValueError:
         raise ConfigError(f"ranker {text!r}: one of {expected} was expected, with a number") from None
     ranker.check(model)
     return ranker
+
+
+def _index(model: Recommender[Any], *arguments: str) -> Approximate:
+    effort = int(arguments[1]) if len(arguments) == 2 else None
+    if effort is not None and effort < 1:
+        raise ValueError(f"an effort of {effort}")
+    return Approximate(model, *arguments[:1], effort=effort)
+
+
+def _gumbel(seed: int, temperature: str = "1") -> Gumbel:
+    if not math.isfinite(float(temperature)):
+        raise ValueError(f"a temperature of {temperature}")
+    return Gumbel(float(temperature), seed)

@@ -18,7 +18,8 @@ def residual_after_three_levels(
 ) -> float:
     """What is left of z when the nearest number of each level has been subtracted, one level after the other."""
     for level in levels:
-        z -= min(level, key=lambda e, left=z: abs(left - e))  # type: ignore[misc]
+        _, nearest = min((abs(z - number), number) for number in level)
+        z -= nearest
     return z
 
 
