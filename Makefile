@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check 
 # PyTorch comes by pip, from where pip is configured to look; all else by uv, which takes a tenth of the time.
 UV := $(BIN)/python -m uv pip install --quiet --python $(BIN)/python --link-mode copy --constraint constraints.txt
 
-.PHONY: setup demo test test-fast test-slow check format docs docs-dist results bench bench-setup clean
+.PHONY: setup demo test test-fast test-slow test-pythons mutants check format docs docs-dist results bench bench-setup clean
 
 # What the demo needs, and on top of it what the tests and checks need.
 .venv/light: pyproject.toml constraints.txt
@@ -44,6 +44,14 @@ test-slow: setup
 	@$(PYTEST) tests/contract $(SHAPES)
 	@FOLDIN_TESTS=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long
 
+# The fast tests by every version of Python that is at hand, and the pins for all of them.
+test-pythons: setup
+	@$(BIN)/python tests/pythons.py
+
+# Signs, factors and indices of the book's equations are changed, one at a time: the checks must notice.
+mutants: setup
+	@$(BIN)/python docs/book/mutants.py
+
 check: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
@@ -58,6 +66,7 @@ docs: setup
 	@$(BIN)/python docs/write_cli.py
 	@$(BIN)/python docs/write_http.py
 	@$(BIN)/python docs/write_readme.py
+	@$(BIN)/python docs/write_sources.py
 	@$(BIN)/python docs/book/write_notation.py
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs 2 docs build/docs
 	@echo "the documentation is build/docs/index.html"

@@ -6,8 +6,8 @@ python benchmarks/kept.py --page FILE     the lines as a page of the documentati
 
 A result depends on its script, on the scripts that this imports or starts, and on the modules of foldin that these name, followed
 through their imports; of the models, on those whose names the scripts spell out. `common.py` and `tiny.py` only start scripts and
-keep results. A file has changed when its code has: comments, docstrings, layout, messages of errors, and help and search ranges
-of settings do not count.
+keep results; what only shows something (`SHOWN`) is in no figure. A file has changed when its code has: comments, docstrings,
+layout, messages of errors, and help and search ranges of settings do not count.
 
 Figures of quality outlive a change of the code that leaves every loss and metric equal to the bit. Every test run compares the
 golden files (`tests/golden`) with the code of today; `tests/golden/earlier.json` says which of them earlier commits give too.
@@ -32,6 +32,11 @@ FOLDERS = ("benchmarks", "reproductions")
 PLUMBING = ("common.py", "tiny.py", "kept.py")
 STARTED = {'"-m", "foldin", "serve"': "foldin.serve.server"}  # what a script runs in a process of its own, and its code
 REGISTRY = SOURCE / "foldin" / "models" / "registry.py"
+# What shows results and formulas, and computes none.
+SHOWN = [
+    SOURCE / "foldin" / name
+    for name in ("serve/studio", "formulas", "reports/page.py", "reports/charts.py", "reports/equations.py")
+]
 GOLDEN = ROOT / "tests" / "golden"
 LINEAR = ("popularity", "itemknn", "ease", "als")
 # The golden cases that stand for the models of a reproduction; of a table that has models of its own, under its name.
@@ -163,6 +168,8 @@ def dependencies(script: Path) -> frozenset[Path]:
             origin = _of_name(module, name) if module.split(".")[0] == "foldin" else None
             # The table of models names all of them; a script runs those that it spells out.
             if origin is None or origin in found or (file == REGISTRY and origin in idle):
+                continue
+            if any(origin.is_relative_to(shown) for shown in SHOWN):
                 continue
             found.add(origin)
             files.append(origin)

@@ -22,7 +22,7 @@ extensions = [
     "directives",
 ]
 exclude_patterns = ["studio", "distribution"]
-myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.header"]
 nitpicky = False

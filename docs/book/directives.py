@@ -3,6 +3,7 @@
 import ast
 import html
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from foldin.book import EXERCISES, chapters, equation
+from foldin.book import EXERCISES, FIGURES, chapters, equation, figures
 
 CHECKS = Path(__file__).parent / "checks"
 WORDS = {
@@ -25,6 +26,7 @@ WORDS = {
         "definition": "definition",
         "identity": "identity",
         "bound": "bound",
+        "moving": "This figure moves in a browser: start the site with `foldin docs`.",
     },
     "ko": {
         "question": "질문",
@@ -35,6 +37,7 @@ WORDS = {
         "definition": "정의",
         "identity": "항등식",
         "bound": "부등식",
+        "moving": "이 그림은 브라우저에서 움직입니다. `foldin docs`로 사이트를 여세요.",
     },
 }
 
@@ -94,9 +97,10 @@ class EquationDirective(_Labelled):
         number, kind = _number(one.label), self.words[one.kind]
         box = nodes.container(classes=["equation", *(["step"] if self.content else [])])
         anchor = html.escape(one.label.replace("/", "-"))
+        words = html.escape(one.words(_language(self.env.docname)))
         box += _raw(
             f'<div class="equation-row" id="eq-{anchor}"><span class="equation-number" title="{html.escape(kind)}">'
-            f'({number})</span><div class="equation-body" role="math" aria-label="{html.escape(one.spoken)}">'
+            f'({number})</span><div class="equation-body" role="math" aria-label="{words}">'
             f"{one.mathml}</div></div>"
         )
         if self.content:
@@ -157,6 +161,32 @@ class SolutionDirective(_Labelled):
         return [box]
 
 
+class MovingDirective(_Labelled):
+    """A figure to move, by the name of its module; the content is its caption."""
+
+    def run(self) -> list[nodes.Node]:
+        name = self.arguments[0]
+        if name not in figures():
+            raise self.error(f"there is no figure {name!r}: {', '.join(figures())}")
+        up = "../" * self.env.docname.count("/")
+        box = nodes.container(classes=["moving-box"], ids=[f"figure-{name}"])
+        box += _raw(
+            f'<link rel="stylesheet" href="{up}_static/figures/figures.css">'
+            f'<div data-figure="{name}"><div class="moving-place"><p>{html.escape(self.words["moving"])}</p></div></div>'
+            f'<script type="module" src="{up}_static/figures/book.js"></script>'
+        )
+        if self.content:
+            caption = nodes.container(classes=["moving-caption"])
+            caption += self.parsed()
+            box += caption
+        return [box]
+
+
+def _copy_figures(app: Sphinx, error: Exception | None) -> None:
+    if error is None and app.builder.format == "html":
+        shutil.copytree(FIGURES, Path(app.outdir) / "_static" / "figures", dirs_exist_ok=True)
+
+
 def _math(self: Any, node: nodes.Element) -> None:
     """Formulas in the text, as MathML."""
     display = "inline" if isinstance(node, nodes.math) else "block"
@@ -185,11 +215,13 @@ def setup(app: Sphinx) -> dict[str, Any]:
         "question": QuestionDirective,
         "exercise": ExerciseDirective,
         "solution": SolutionDirective,
+        "moving": MovingDirective,
     }
     for name, kind in found.items():
         app.add_directive(name, kind)
     app.add_role("eq", EquationRole(), override=True)
     app.add_css_file("temml/temml.css")
     app.add_css_file("book.css")
+    app.connect("build-finished", _copy_figures)
     app.add_html_math_renderer("mathml", (_math, None), (_math, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

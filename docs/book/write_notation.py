@@ -9,11 +9,18 @@ BAR = r"\|"  # in a cell of a table
 WORDS = {
     "en": (
         "1. Notation",
-        "Every symbol has one meaning in the whole book.",
+        "A symbol keeps its meaning through the whole book. Where the table gives two, the text says which.\n"
+        r"$\log$ is the natural logarithm, so that information is in nats: 1 nat is $1 / \log 2 \approx 1.443$ bits.",
         "symbol",
         "meaning",
     ),
-    "ko": ("1. 기호", "기호 하나는 책 전체에서 한 가지 뜻만 가집니다.", "기호", "뜻"),
+    "ko": (
+        "1. 기호",
+        "기호의 뜻은 책 전체에서 바뀌지 않습니다. 뜻이 두 가지인 기호는 본문에서 어느 쪽인지 밝힙니다.\n"
+        r"$\log$는 자연로그이고, 그래서 정보의 단위는 nat입니다. 1 nat은 $1 / \log 2 \approx 1.443$비트입니다.",
+        "기호",
+        "뜻",
+    ),
 }
 
 

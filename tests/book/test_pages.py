@@ -133,6 +133,7 @@ def test_an_equation_is_written_in_symbols_with_a_meaning(label):
     one = equation(label)
     assert one.kind in KINDS
     assert one.spoken
+    assert re.search("[가-힣]", one.words("ko")), "run `python docs/write_formulas.py`"
     assert ElementTree.fromstring(one.mathml).tag == "math"
     left = one.latex
     for symbol in sorted(SYMBOLS, key=len, reverse=True):
@@ -173,6 +174,14 @@ def checks():
 def test_both_sides_agree(checks, label):
     chapter, name = label.split("/")
     checks(chapter)[f"check_{name.replace('-', '_')}"]()
+
+
+def test_the_glossaries_are_twins():
+    entry = re.compile(r"^\* \*\*(.+?)\*\* · (.+?) — ", re.M)
+    english, korean = (page("glossary", language) for language in LANGUAGES)
+    assert skeleton(english) == skeleton(korean)
+    assert entry.findall(english) == [(b, a) for a, b in entry.findall(korean)]
+    assert english.count("\n* ") == len(entry.findall(english))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -1,6 +1,7 @@
 """What the library cites is in docs/references.bib, and what is there is cited."""
 
 import re
+import runpy
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -30,3 +31,10 @@ def test_every_entry_says_who_what_when_and_where():
         assert re.search(r"^  (journal|booktitle|publisher|institution) = \{.+\},$", fields, flags=re.MULTILINE), key
         surname = re.search(r"author = \{([^,]+),", fields)[1]
         assert re.sub(r"[^a-z]", "", surname.lower().replace("{\\l}", "l"))[:3] in key or key.startswith("dacrema"), key
+
+
+def test_the_page_of_sources_has_every_key_of_a_docstring_and_is_not_stale():
+    script = runpy.run_path(str(ROOT / "docs" / "write_sources.py"))
+    page = (ROOT / "docs" / "reference" / "sources.md").read_text(encoding="utf-8")
+    assert set(script["cited"]()) <= set(re.findall(r"^`(\w+)`$", page, flags=re.MULTILINE))
+    assert page == script["text"](), "run `python docs/write_sources.py`"

@@ -46,8 +46,18 @@ def test_its_mathml_is_of_today_and_well_formed(label):
     assert ElementTree.fromstring(formula(label).mathml).tag == "math"
 
 
+@pytest.mark.parametrize("label", [label for label, one in formulas().items() if one.terms])
+def test_terms_are_parts_of_the_formula_in_its_order(label):
+    one = formula(label)
+    places = [one.latex.find(term) for term in one.terms]
+    assert -1 not in places
+    assert places == sorted(places)
+    assert all(ElementTree.fromstring(term).tag == "math" for term in one.mathml_of_terms)
+
+
 def test_none_is_left_of_formulas_that_are_gone():
-    assert MATHML.keys() == formulas().keys()
+    terms = {f"{label}, term {at}" for label, one in formulas().items() for at in range(len(one.terms))}
+    assert MATHML.keys() == formulas().keys() | terms
 
 
 @pytest.mark.parametrize("name", MODELS)

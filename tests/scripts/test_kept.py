@@ -41,6 +41,13 @@ def test_a_service_that_a_script_starts_is_part_of_what_it_measures(kept):
     assert {"src/foldin/serve/engine/service.py", "src/foldin/serve/api/recommendations.py"} <= found
 
 
+def test_what_only_shows_results_is_no_part_of_them(kept):
+    found = names(kept, "benchmarks/serve_load.py")
+    assert not {name for name in found if name.startswith(("src/foldin/serve/studio", "src/foldin/formulas"))}
+    assert (ROOT / "src/foldin/serve/studio/routes.py").is_file()
+    assert "src/foldin/reports/page.py" not in names(kept, "reproductions/explain.py")
+
+
 def test_comments_docstrings_and_messages_are_no_change(kept):
     one = 'def f(x):\n    """Twice x."""\n    return 2 * x  # twice\n'
     assert kept._code(one) == kept._code("def f(x):\n    return (2\n        * x)\n")

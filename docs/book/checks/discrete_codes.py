@@ -15,7 +15,7 @@ from foldin.generative import VQVAE, Bernoulli, CodebookLoss, CodePrior, CodePri
 from foldin.inference import k_means, nearest
 from foldin.models import RandomTokens, SemanticIds, SemanticIdsConfig
 from foldin.models.collisions import resolve_collisions
-from foldin.nn import ResidualQuantizer, VectorQuantizer, code_use
+from foldin.nn import FiniteScalarQuantizer, ResidualQuantizer, VectorQuantizer, code_use
 from foldin.training import Step
 
 # A VQ-VAE of pictures of 8 × 4 pixels: a grid of 2 × 1 places, each with one of three codes, so that all 3² codes can be listed.
@@ -161,11 +161,8 @@ def by_hand(points, books):
 
 
 def fsq(z, levels):
-    """Finite scalar quantization: each coordinate bounded, then rounded; the gradient passes the rounding."""
-    levels = torch.tensor(levels, dtype=z.dtype)
-    shift = 0.5 * (levels % 2 == 0)
-    bounded = 0.5 * (levels - 1.0) * torch.tanh(z)
-    return bounded + (torch.round(bounded - shift) + shift - bounded).detach()
+    """Finite scalar quantization of the coordinates of z by the library."""
+    return FiniteScalarQuantizer(levels)(z).values
 
 
 @functools.cache

@@ -151,8 +151,8 @@ def check_users():
         found.append(abs(d.mean()) > norm.ppf(0.975) * d.std() / n**0.5)
     assert close_to(found, 0.8)
     # The numbers on the page.
-    assert [round(users(b, sd, r, difference)) for r in (0.0, 0.9)] == [17_095, 1_709]
-    assert [round(users(norm.ppf(0.975), sd, r, difference)) for r in (0.0, 0.9)] == [8_367, 837]
+    assert [round(users(2.80, sd, r, difference)) for r in (0.0, 0.9)] == [17_076, 1_708]
+    assert [round(users(1.96, sd, r, difference)) for r in (0.0, 0.9)] == [8_367, 837]
 
 
 def check_one_draw():

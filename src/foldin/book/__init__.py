@@ -8,9 +8,11 @@ right: 0.6931 nats (yours differs by 0.0031, and 0.01 is allowed)
 from foldin.book.equations import Chapter, Equation, Symbol, chapters, equation, equations, symbols
 from foldin.book.exercise import Exercise
 from foldin.book.exercises import EXERCISES, Verdict, check
+from foldin.book.figures import FIGURES, figures
 
 __all__ = [
     "EXERCISES",
+    "FIGURES",
     "Chapter",
     "Equation",
     "Exercise",
@@ -20,5 +22,6 @@ __all__ = [
     "check",
     "equation",
     "equations",
+    "figures",
     "symbols",
 ]

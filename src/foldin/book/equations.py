@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from foldin.formulas import formula
-from foldin.formulas.mathml import mathml_of
+from foldin.formulas.mathml import korean_of, mathml_of
 
 __all__ = ["KINDS", "Chapter", "Equation", "Symbol", "chapters", "equation", "equations", "symbols"]
 
@@ -36,6 +36,10 @@ class Equation:
     def mathml(self) -> str:
         """As MathML, which browsers show without a script."""
         return mathml_of("foldin.book")[self.label]
+
+    def words(self, language: str) -> str:
+        """The equation in words of a language: in English as `spoken`, in Korean as the Speech Rule Engine reads it."""
+        return korean_of("foldin.book")[self.label] if language == "ko" else self.spoken
 
 
 @dataclass(frozen=True, kw_only=True)

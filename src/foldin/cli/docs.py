@@ -1,15 +1,13 @@
 """`foldin docs`: the documentation in a browser, without a network."""
 
-import importlib
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import click
 
+from foldin.book.site import site
 from foldin.cli.output import status
-from foldin.errors import ConfigError
 
 __all__ = ["command"]
 
@@ -33,21 +31,10 @@ def command(port: int, opens: bool) -> None:
     Example:
       foldin docs
     """
-    handler = partial(_Quiet, directory=str(_site()))
+    handler = partial(_Quiet, directory=str(site()))
     with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
         address = f"http://127.0.0.1:{server.server_address[1]}"
         status(f"the documentation is at {address}; Ctrl-C stops")
         if opens:
             click.launch(address)
         server.serve_forever()
-
-
-def _site() -> Path:
-    """The folder of the pages."""
-    try:
-        site = Path(importlib.import_module("foldin_docs").SITE)
-    except ImportError:
-        site = Path(__file__).parents[3] / "build" / "docs"
-    if not (site / "index.html").is_file():
-        raise ConfigError("the documentation is not installed: pip install foldin-docs, or `make docs` in a clone")
-    return site

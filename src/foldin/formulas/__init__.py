@@ -23,6 +23,7 @@ class Formula:
         title: what the formula is of.
         kind: "definition", "identity" or "bound".
         latex: in LaTeX.
+        terms: the parts of it that reports give numbers for, in LaTeX: the left side, then the summands of the right one.
         plain: as text, for terminals.
         computed_by: dotted name of the function or class that computes it.
         symbols: symbol → meaning.
@@ -39,11 +40,17 @@ class Formula:
     symbols: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
     text: str = ""
+    terms: tuple[str, ...] = ()
 
     @property
     def mathml(self) -> str:
         """As MathML, which browsers show without a script."""
         return mathml_of(__name__)[self.label]
+
+    @property
+    def mathml_of_terms(self) -> list[str]:
+        """Each of the terms as MathML."""
+        return [mathml_of(__name__)[f"{self.label}, term {at}"] for at in range(len(self.terms))]
 
 
 @functools.cache
@@ -53,7 +60,7 @@ def formulas() -> Mapping[str, Formula]:
     for file in sorted(resources.files(__name__).iterdir(), key=lambda one: one.name):
         if file.name.endswith(".toml"):
             for entry in tomllib.loads(file.read_text(encoding="utf-8"))["formula"]:
-                one = Formula(**{"plain": entry["text"], **entry})
+                one = Formula(**{"plain": entry["text"], **entry, "terms": tuple(entry.get("terms", ()))})
                 if one.label in found:
                     raise ValueError(f"{file.name}: the label {one.label!r} is there twice")
                 found[one.label] = one

@@ -1,7 +1,12 @@
 """The bound report: for a latent-variable model, the bound it optimizes, how tight it is, and how its KL decomposes.
 
 Everything is measured on held-out rows (users or pictures), in nats per row and per unit of a row (item or pixel), with
-standard errors over rows (null for a single row). Statements about log p(x) are bounds, and are named so:
+standard errors over rows (null for a single row). Two identities stand behind it:
+
+    log p(x)  =  E_q[log p(x, z) − log q(z|x)]  +  KL(q(z|x) ‖ p(z|x))
+    ELBO(x)  =  E_q[log p(x|z)] − KL(q(z|x) ‖ p(z))
+
+Statements about log p(x) are bounds, and are named so:
 
     elbo            E_q[log p(x|z)] − KL(q(z|x) ‖ p(z)), q the encoder's output                           ≤ log p(x)
     elbo_refined    the same with q optimized for each row: `refine_gaussian`                           ≤ log p(x)

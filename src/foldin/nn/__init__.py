@@ -11,6 +11,7 @@ from foldin.nn.convolution import (
 )
 from foldin.nn.denoiser import MLPDenoiser, step_embedding
 from foldin.nn.dropout import dropout
+from foldin.nn.finite_scalar import FiniteScalarQuantizer
 from foldin.nn.init import normal_parameter, uniform_parameter
 from foldin.nn.mlp import MLP
 from foldin.nn.quantizers import ProductQuantizer, Quantized, ResidualQuantizer, VectorQuantizer
@@ -36,6 +37,7 @@ __all__ = [
     "ConvolutionShape",
     "ConvolutionalDecoder",
     "ConvolutionalEncoder",
+    "FiniteScalarQuantizer",
     "MLPDenoiser",
     "Positions",
     "ProductQuantizer",

@@ -4,7 +4,7 @@ import html
 import math
 from collections.abc import Callable, Container, Sequence
 
-__all__ = ["chart", "html_table", "line_chart", "stacked_bar"]
+__all__ = ["chart", "html_table", "line_chart"]
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 440, 260, 62, 34
 _COLORS = ("var(--line)", "var(--other)", "var(--third)")
@@ -119,21 +119,6 @@ def chart(
         else ""
     )
     return f"<figure>{svg}<figcaption>{html.escape(caption)}{': ' if names else ''}{names}</figcaption></figure>"
-
-
-def stacked_bar(caption: str, parts: dict[str, float]) -> str:
-    """A horizontal bar as a <figure> element, whose segments are the parts, in order."""
-    total = sum(max(v, 0.0) for v in parts.values()) or 1.0
-    at, pieces, names = 0.0, [], []
-    for color, (name, value) in zip(_COLORS, parts.items(), strict=True):
-        width, safe = max(value, 0.0) / total * 620, html.escape(name)
-        bar = f'<rect x="{at:.1f}" y="0" width="{width:.1f}" height="26" fill="{color}">'
-        pieces.append(f"{bar}<title>{safe}: {value:.2f}</title></rect>")
-        names.append(f'<span style="color:{color}">{safe} {value:.2f}</span>')
-        at += width
-    label = html.escape(caption)
-    svg = f'<svg role="img" aria-label="{label}" viewBox="0 0 620 26" width="620">{"".join(pieces)}</svg>'
-    return f"<figure>{svg}<figcaption>{label}: {', '.join(names)}</figcaption></figure>"
 
 
 def html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -4,7 +4,8 @@ import html
 import math
 from typing import Any
 
-from foldin.reports.charts import chart, html_table, stacked_bar
+from foldin.reports.charts import chart, html_table
+from foldin.reports.equations import STYLE, equation_html, substituted
 from foldin.reports.wording import (
     RELIABILITY_HEAD,
     TERMS_HEAD,
@@ -47,23 +48,22 @@ def _training(history: list[dict[str, Any]]) -> str:
 def _bounds(bounds: dict[str, Any]) -> str:
     parts = bounds["decomposition"]
     exact, health = parts[parts["method"]], bounds["health"]
-    split = {
-        "I(x; z)": exact["mutual_information"],
-        "total correlation": exact["total_correlation"],
-        "Σ_j KL(q(z_j) ‖ p(z_j))": exact["dimension_wise_kl"],
-    }
+    evidence, terms, split = map(equation_html, substituted(bounds))
     row, unit = bounds["called"]["row"], bounds["called"]["unit"]
     curve = [(float(k), entry[f"per_{row}"]) for k, entry in bounds["iwae"].items() if entry[f"per_{row}"] is not None]
     units = [(float(j + 1), kl) for j, kl in enumerate(health["kl_per_dimension"])]
     alarms = "".join(f'<p class="alarm">{html.escape(one)}</p>' for one in health["alarms"])
     return (
-        f"<h2>The bound</h2><p>{html.escape(bound_heading(bounds))}.</p>"
+        f"<h2>The bound</h2><p>{html.escape(bound_heading(bounds))}. In nats per {html.escape(row)}:</p>"
+        + evidence
+        + terms
         + html_table(("nats", f"per {row}", f"per {unit}"), bound_rows(bounds))
         + chart("IWAE bound over k", {"": [(math.log10(k), v) for k, v in curve]}, "log₁₀ k", f"nats per {row}")
         + "<h2>Reliability of the importance weights</h2>"
         + html_table(RELIABILITY_HEAD, reliability_rows(bounds))
         + "<h2>Decomposition of the KL</h2>"
-        + stacked_bar(f"KL {exact['kl']:.2f} nats per {row} to a standard normal, by {exact['bias']}", split)
+        + f"<p>KL to a standard normal, in nats per {html.escape(row)}; {html.escape(exact['bias'])}.</p>"
+        + split
         + f"<h2>Health</h2><p>{html.escape(health_line(bounds))}.</p>{alarms}"
         + chart("KL of each latent dimension, sorted", {"": units}, "dimension", f"nats per {row}")
     )
@@ -110,6 +110,6 @@ def document(title: str, body: str) -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">{GENERATOR}'
         '<meta name="viewport" content="width=device-width">'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>"
+        f"<title>{html.escape(title)}</title><style>{_STYLE}{STYLE}</style></head><body><h1>{html.escape(title)}</h1>"
         f"{body}</body></html>\n"
     )

@@ -12,11 +12,12 @@ from foldin.errors import ConfigError, FoldinError, OverloadedError
 from foldin.experiment import split_of_run
 from foldin.inference import Annealing, reparameterize
 from foldin.models import DotProduct, LatentPosterior, capability, required
+from foldin.reports.equations import substituted
 from foldin.reports.explanation import explain, subject_of_run
 from foldin.runs import load_run
 from foldin.serve.engine.registry import Deployment, digest_in
 from foldin.serve.studio.code_tree import levels
-from foldin.serve.studio.schemas import MapOut, MapPoint, ReportOut, UserOnMap
+from foldin.serve.studio.schemas import EquationOut, MapOut, MapPoint, ReportOut, UserOnMap
 from foldin.tensors import Array, Float64
 
 __all__ = ["Insight", "user_on_map"]
@@ -78,6 +79,7 @@ class Insight:
                 unexplained = str(error)
             finally:
                 self._explaining.release()
+        equations = substituted(explained["bounds"]) if explained is not None and "bounds" in explained else []
         return ReportOut(
             model=deployment.name,
             kind=run.name,
@@ -87,6 +89,7 @@ class Insight:
             metrics=judged,
             explained=explained,
             unexplained=unexplained,
+            equations=[EquationOut(**one.as_dict()) for one in equations],
             levels=levels(deployment),
         )
 

@@ -14,6 +14,7 @@ from foldin.data import resolve_history
 from foldin.serve.engine.service import Service
 from foldin.serve.schemas import NAME
 from foldin.serve.studio import code_tree, lab
+from foldin.serve.studio.book import book_pages, book_routes
 from foldin.serve.studio.insight import Insight
 from foldin.serve.studio.schemas import (
     CodeBranches,
@@ -37,7 +38,7 @@ Seed = Annotated[int, Query(ge=0, lt=2**31, description="Seed of the data and of
 
 def pages() -> APIRouter:
     """The routes of the pages themselves, which need no key; the data that they request does."""
-    router, files = APIRouter(), {path.name: path for path in FOLDER.iterdir()}
+    router, files = book_pages(), {path.name: path for path in FOLDER.iterdir()}
 
     @router.get("/", include_in_schema=False)
     def home() -> RedirectResponse:
@@ -107,12 +108,12 @@ def routes(service: Service, allowed: Callable[..., object]) -> APIRouter:
 
 
 def lab_routes(allowed: Callable[..., object]) -> APIRouter:
-    """`/v1/lab`: EM, variational inference and diffusion, step by step.
+    """`/v1/lab` and `/v1/book`: EM, variational inference and diffusion, step by step; the book, with its figures.
 
     Args:
         allowed: the check of a key that may read.
     """
-    router = APIRouter(dependencies=[Depends(allowed)], tags=["studio"])
+    router = book_routes(allowed)
 
     @router.get("/v1/lab/em")
     def em(

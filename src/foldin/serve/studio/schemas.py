@@ -23,6 +23,27 @@ __all__ = [
 ]
 
 
+class EquationTermOut(BaseModel):
+    """A term of an equation with its number."""
+
+    mathml: str = Field(description="The term as MathML.")
+    name: str = Field(description="Name of its color.")
+    value: float | None = Field(description="Value in nats; null if it is not finite.")
+    sign: str = Field(description="What stands in front of it: nothing, =, + or −.")
+    only: str = Field(description="≥ if the value is a lower bound on the term, else nothing.")
+
+
+class EquationOut(BaseModel):
+    """An equation of the bound report with the numbers of the model."""
+
+    label: str = Field(description="Label of the formula.")
+    title: str = Field(description="What it is.")
+    mathml: str = Field(description="The whole equation as MathML.")
+    terms: list[EquationTermOut] = Field(description="Its terms in order.")
+    sentence: str = Field(description="What the numbers say.")
+    page: str = Field(description="Where the book derives it.")
+
+
 class ReportOut(BaseModel):
     """Training curve, test metrics and bound report of a model."""
 
@@ -34,7 +55,26 @@ class ReportOut(BaseModel):
     metrics: dict[str, Any] = Field(description="Metrics on the test users, with intervals.")
     explained: dict[str, Any] | None = Field(description="The report of `foldin explain`, if it was requested.")
     unexplained: str | None = Field(description="Reason why there is no report; null otherwise.")
+    equations: list[EquationOut] = Field(
+        description="The equations of the bound with the model's numbers, if it was requested."
+    )
     levels: int | None = Field(description="Number of tokens of an item, for models with item tokens; null otherwise.")
+
+
+class ChapterOut(BaseModel):
+    """A chapter of the book."""
+
+    name: str = Field(description="Name of its page.")
+    number: int = Field(description="Number in the order of reading.")
+    title: str = Field(description="Title.")
+    figures: list[str] = Field(description="Names of its figures to move, in order.")
+
+
+class BookOut(BaseModel):
+    """The book on the formulas behind the models."""
+
+    installed: bool = Field(description="Whether its pages are installed; the figures are always there.")
+    chapters: list[ChapterOut] = Field(description="Its chapters in the order of reading.")
 
 
 class CodeBranch(BaseModel):

@@ -8,8 +8,9 @@ import { modelPage } from "./model.js";
 import { comparePage } from "./compare.js";
 import { mapPage } from "./map.js";
 import { labPage } from "./lab.js";
+import { learnPage } from "./learn.js";
 
-const PAGES = { user: userPage, model: modelPage, compare: comparePage, map: mapPage, lab: labPage };
+const PAGES = { user: userPage, model: modelPage, compare: comparePage, map: mapPage, lab: labPage, learn: learnPage };
 const page = document.getElementById("page");
 const choice = document.getElementById("model");
 const theme = document.getElementById("theme");

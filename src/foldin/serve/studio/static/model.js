@@ -16,9 +16,26 @@ function curves(history) {
   return el("div", { class: "wide" }, parts);
 }
 
-function explained(report) {
+// The equations of the bound with this model's numbers, one color a term.
+export function equation(one) {
+  const summands = one.terms.slice(1);
+  const total = summands.reduce((all, term) => all + Math.abs(term.value ?? 0), 0) || 1;
+  const math = (text) => document.importNode(new DOMParser().parseFromString(text, "text/html").querySelector("math"), true);
+  const color = (term) => `var(--term-${term.name})`;
+  return el("div", { class: "equation" },
+    el("h3", {}, one.title),
+    el("div", { class: "sum" }, one.terms.flatMap((term) => [
+      term.sign ? el("span", { class: "sign" }, term.sign) : null,
+      el("span", { class: "term", style: { borderColor: color(term) } }, math(term.mathml), el("span", { class: "value" }, `${term.only} ${number(term.value, 2)}`.trim().replace("-", "−"))),
+    ])),
+    el("div", { class: "bar", "aria-hidden": "true" }, summands.map((term) => el("span", { style: { width: `${(100 * Math.abs(term.value ?? 0)) / total}%`, background: color(term) } }))),
+    el("p", {}, `${one.sentence} `, el("a", { href: `book/book/en/${one.page}` }, "Where the book derives it")));
+}
+
+function explained(report, equations) {
   const parts = [];
   const bounds = report.bounds;
+  if (equations.length) parts.push(el("h2", {}, `Where the nats go, per ${bounds.called.row}`), ...equations.map(equation));
   if (bounds) {
     const unit = bounds.called.row;
     const row = (name, entry) => [name, number(entry[`per_${unit}`], 1), number(entry[`per_${bounds.called.unit}`], 3)];
@@ -101,7 +118,7 @@ export function modelPage(page) {
   });
   const button = el("button", { class: "primary", type: "button", onclick: () => {
     live.replaceChildren();
-    fill(live, "Drawing from the posterior of a hundred held-out users", patient(`${path}?live=true`), (content) => (content.explained ? explained(content.explained) : empty(content.unexplained || "There is nothing to report.")));
+    fill(live, "Drawing from the posterior of a hundred held-out users", patient(`${path}?live=true`), (content) => (content.explained ? explained(content.explained, content.equations) : empty(content.unexplained || "There is nothing to report.")));
   } }, "Compute the bound report");
   live.replaceChildren(el("h2", {}, "The bound report"), el("p", {}, button));
 }

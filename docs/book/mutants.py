@@ -1,0 +1,408 @@
+"""Prove that the checks of the book can fail: change a sign, a factor or an index on one side of an equation, and see.
+
+python docs/book/mutants.py                        every mutant of every chapter: minutes
+python docs/book/mutants.py --chapters em,aevb     only these chapters
+python docs/book/mutants.py --sample 200           a random sample of each kind, the same for the same --seed
+
+Two kinds of code are changed, one place at a time. *Sides*: what the checks of a chapter and their helpers compute; data,
+seeds, numbers of draws and tolerances are left alone. *Implementation*: the functions of the library, and the methods of its
+classes, that a chapter's checks import and call. A mutant is killed if a check that uses the changed function goes red or takes
+twenty times as long. Each runs in a process of its own.
+
+The report, `docs/book/mutants.json`, has the share that is killed and every survivor. Survivors that compute the same numbers as the
+original, or that no equation speaks of, are listed with the reason in `docs/book/equivalent_mutants.toml` and are not counted.
+"""
+
+import argparse
+import ast
+import copy
+import functools
+import inspect
+import json
+import os
+import random
+import runpy
+import signal
+import sys
+import textwrap
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any
+
+BOOK = Path(__file__).parent
+SWAPS: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+}
+NAMES = {"sum": "mean", "mean": "sum", "min": "max", "max": "min", "argmin": "argmax", "argmax": "argmin"}
+NAMES |= {"amin": "amax", "amax": "amin", "cumsum": "cumprod", "minimum": "maximum", "maximum": "minimum"}
+# Calls whose arguments choose data or numerics, not what an equation says; and keyword arguments of that kind.
+DATA = {
+    *(
+        "default_rng",
+        "manual_seed",
+        "Generator",
+        "linspace",
+        "arange",
+        "range",
+        "logspace",
+        "geomspace",
+        "full",
+        "zeros",
+    ),
+    *("ones", "eye", "print", "raises", "approx", "randn", "rand", "randint", "standard_normal", "uniform", "integers"),
+    *("dirichlet", "choice", "permutation", "poisson", "binomial", "multinomial", "gamma", "beta", "rvs", "sample"),
+    *("draws", "minimize", "fit", "isclose", "ConfigError", "ShapeError", "DataError", "shuffled"),
+}
+NUMERICS = {
+    *(
+        "atol",
+        "rtol",
+        "rel",
+        "abs",
+        "seed",
+        "steps",
+        "draws",
+        "size",
+        "epochs",
+        "maxiter",
+        "tol",
+        "generator",
+        "errors",
+    ),
+    *(
+        "batch_size",
+        "learning_rate",
+        "x0",
+        "bounds",
+        "method",
+        "limit",
+        "delta",
+        "final_draws",
+        "tolerance",
+        "n_iterations",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of one place of a function.
+
+    Args:
+        kind: "side" or "implementation".
+        chapter: whose checks are to notice.
+        function: its name, dotted for a method.
+        place: the number of the site in the function, in the order of the walk.
+        text: the changed expression before and after.
+        checks: the names of the checks that use the function.
+    """
+
+    kind: str
+    chapter: str
+    function: str
+    place: int
+    text: str
+    checks: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """What `equivalent_mutants.toml` calls it; it has no line number, which every edit above it would change."""
+        return f"{self.chapter}: {self.function}: {self.text}"
+
+
+def _called(node: ast.Call) -> str:
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+
+
+def _is_threshold(node: ast.AST) -> bool:
+    """Whether a side of a comparison is a bare tolerance."""
+    return not any(isinstance(one, ast.Call | ast.Subscript) for one in ast.walk(node))
+
+
+def _left_alone(node: ast.AST) -> list[ast.AST]:
+    """Children that no mutant changes: data, tolerances, refusals of bad arguments, annotations."""
+    if isinstance(node, ast.Call):
+        kept = [one.value for one in node.keywords if one.arg in NUMERICS]
+        return kept + (list(node.args) + [one.value for one in node.keywords] if _called(node) in DATA else [])
+    if (
+        isinstance(node, ast.Compare)
+        and len(node.ops) == 1
+        and isinstance(node.ops[0], ast.Lt | ast.LtE | ast.Gt | ast.GtE)
+    ):
+        left = node.left
+        absolute = isinstance(left, ast.Call) and _called(left) in ("abs", "max", "norm", "amax")
+        return [one for one in (left, *node.comparators) if _is_threshold(one)] + (node.comparators if absolute else [])
+    if isinstance(node, ast.If) and all(isinstance(one, ast.Raise) for one in node.body):
+        return [node.test, *node.body]
+    if isinstance(node, ast.Raise | ast.JoinedStr | ast.AnnAssign):
+        return [node.annotation] if isinstance(node, ast.AnnAssign) else list(ast.iter_child_nodes(node))
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return [node.args, *node.decorator_list, *([node.returns] if node.returns else [])]
+    return []
+
+
+def _number(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and type(node.value) in (int, float)
+
+
+def _changes(node: ast.AST) -> Iterator[Callable[[], None]]:
+    """Ways to change a node in place."""
+
+    def put(one: Any, name: str, value: Any) -> Callable[[], None]:
+        return lambda: setattr(one, name, value)
+
+    if isinstance(node, ast.BinOp):
+        if type(node.op) in SWAPS:
+            yield put(node, "op", SWAPS[type(node.op)]())
+        for side in (node.left, node.right):
+            if _number(side):
+                value = side.value
+                yield put(
+                    side,
+                    "value",
+                    value + 1 if isinstance(node.op, ast.Add | ast.Sub | ast.Pow) or value == 0 else 2 * value,
+                )
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and not _number(node.operand):
+        yield put(node, "op", ast.UAdd())
+    elif isinstance(node, ast.Subscript):
+        for one in ast.walk(node.slice):
+            if _number(one):
+                yield put(one, "value", one.value + 1)
+    elif isinstance(node, ast.keyword) and node.arg in ("axis", "dim") and _number(node.value):
+        yield put(node.value, "value", 1 if node.value.value == 0 else 0)
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in NAMES:
+        yield put(node.func, "attr", NAMES[node.func.attr])
+
+
+def _sites(tree: ast.AST) -> Iterator[tuple[ast.AST, Callable[[], None]]]:
+    """Every (expression around it, change) of a function, in a fixed order."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop(0)
+        for change in _changes(node):
+            yield node, change
+        alone = {id(one) for one in _left_alone(node)}
+        waiting += [one for one in ast.iter_child_nodes(node) if id(one) not in alone]
+
+
+def _changed(function: ast.FunctionDef, place: int) -> tuple[ast.FunctionDef, str]:
+    """(a copy of a function with the change of a place, what that is in words)."""
+    made = copy.deepcopy(function)
+    node, change = list(_sites(made))[place]
+    shown = node.value if isinstance(node, ast.keyword) else node
+    before = ast.unparse(node if isinstance(node, ast.keyword) else shown)
+    change()
+    return made, f"{before}  →  {ast.unparse(node)}"
+
+
+@functools.cache
+def _module(chapter: str) -> ast.Module:
+    return ast.parse((BOOK / "checks" / f"{chapter.replace('-', '_')}.py").read_text(encoding="utf-8"))
+
+
+def _functions(chapter: str) -> dict[str, ast.FunctionDef]:
+    return {node.name: node for node in _module(chapter).body if isinstance(node, ast.FunctionDef)}
+
+
+def _users(chapter: str) -> dict[str, tuple[str, ...]]:
+    """Function → the checks that reach it by the names in their bodies, and in those of what they call."""
+    functions = _functions(chapter)
+    named = {
+        name: {one.id for one in ast.walk(node) if isinstance(one, ast.Name)} & set(functions)
+        for name, node in functions.items()
+    }
+    # What a module computes once, a check reads through a constant.
+    made: dict[str, set[str]] = {}
+    for node in _module(chapter).body:
+        if isinstance(node, ast.Assign):
+            used = {one.id for one in ast.walk(node.value) if isinstance(one, ast.Name)} & set(functions)
+            for target in node.targets:
+                made |= {one.id: used for one in ast.walk(target) if isinstance(one, ast.Name)}
+    for name, node in functions.items():
+        for one in ast.walk(node):
+            if isinstance(one, ast.Name):
+                named[name] |= made.get(one.id, set())
+    found: dict[str, set[str]] = {name: set() for name in functions}
+    for check in (name for name in functions if name.startswith("check_")):
+        seen, waiting = set(), [check]
+        while waiting:
+            one = waiting.pop()
+            if one not in seen:
+                seen.add(one)
+                waiting += named[one]
+        for one in seen:
+            found[one].add(check)
+    return {name: tuple(sorted(checks)) for name, checks in found.items()}
+
+
+def _path(chapter: str) -> str:
+    return str(BOOK / "checks" / f"{chapter.replace('-', '_')}.py")
+
+
+def _imported(namespace: dict[str, Any]) -> dict[CodeType, tuple[str, FunctionType]]:
+    """Code → (dotted name, function) of the library's functions and methods that a module of checks imports."""
+    found: dict[CodeType, tuple[str, FunctionType]] = {}
+    for value in namespace.values():
+        if not getattr(value, "__module__", "").startswith("foldin"):
+            continue
+        one = inspect.unwrap(value) if callable(value) and not inspect.isclass(value) else value
+        if isinstance(one, FunctionType):
+            found[one.__code__] = (f"{one.__module__}.{one.__name__}", one)
+        elif inspect.isclass(one):
+            for name, method in vars(one).items():
+                inner = method.fget if isinstance(method, property) else getattr(method, "__func__", method)
+                inner = inspect.unwrap(inner) if callable(inner) else inner
+                if isinstance(inner, FunctionType) and not name.startswith("__"):
+                    found[inner.__code__] = (f"{one.__module__}.{one.__name__}.{name}", inner)
+    return found
+
+
+def implementation_mutants(chapter: str) -> Iterator[Mutant]:
+    """Mutants of what the checks of a chapter import from the library and call."""
+    namespace = runpy.run_path(_path(chapter))
+    known, callers = _imported(namespace), {}
+    for name, check in namespace.items():
+        if name.startswith("check_"):
+            called: set[CodeType] = set()
+            sys.setprofile(lambda frame, event, _, called=called: called.add(frame.f_code) if event == "call" else None)
+            try:
+                check()
+            finally:
+                sys.setprofile(None)
+            for code in called & set(known):
+                callers.setdefault(code, []).append(name)
+    for code, checks in callers.items():
+        dotted, function = known[code]
+        tree = _tree_of(function)
+        if tree is None or function.__closure__:
+            continue
+        for place, _ in enumerate(_sites(tree)):
+            yield Mutant("implementation", chapter, dotted, place, _changed(tree, place)[1], tuple(sorted(checks)))
+
+
+def _tree_of(function: FunctionType) -> ast.FunctionDef | None:
+    try:
+        node = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    except (OSError, SyntaxError):
+        return None
+    return node if isinstance(node, ast.FunctionDef) else None
+
+
+def side_mutants(chapter: str) -> Iterator[Mutant]:
+    """Mutants of the checks of a chapter and of their helpers."""
+    users = _users(chapter)
+    for name, node in _functions(chapter).items():
+        for place, _ in enumerate(_sites(node)):
+            if users[name]:
+                yield Mutant("side", chapter, name, place, _changed(node, place)[1], users[name])
+
+
+def _with_side(mutant: Mutant) -> dict[str, Any]:
+    """The module of a chapter's checks with the change."""
+    tree = copy.deepcopy(_module(mutant.chapter))
+    for at, node in enumerate(tree.body):
+        if isinstance(node, ast.FunctionDef) and node.name == mutant.function:
+            tree.body[at] = _changed(node, mutant.place)[0]
+    namespace: dict[str, Any] = {"__name__": "mutant", "__file__": _path(mutant.chapter)}
+    exec(compile(ast.fix_missing_locations(tree), _path(mutant.chapter), "exec"), namespace)
+    return namespace
+
+
+def _with_implementation(mutant: Mutant) -> dict[str, Any]:
+    """The module of a chapter's checks, with the change in the library."""
+    namespace = runpy.run_path(_path(mutant.chapter))
+    function = next(one for dotted, one in _imported(namespace).values() if dotted == mutant.function)
+    tree = _tree_of(function)
+    assert tree is not None
+    made = _changed(tree, mutant.place)[0]
+    made.decorator_list = []
+    scope: dict[str, Any] = {}
+    body = ast.fix_missing_locations(ast.Module([made], []))
+    exec(compile(body, inspect.getfile(function), "exec"), function.__globals__, scope)
+    function.__code__ = scope[made.name].__code__
+    # What was computed before the change is computed again.
+    for value in namespace.values():
+        if hasattr(value, "cache_clear"):
+            value.cache_clear()
+    return namespace
+
+
+def survives(mutant: Mutant, limit: float) -> bool:
+    """Whether all checks pass with the change, in a process of its own, within a number of seconds."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            os.dup2(1, 2)
+            signal.alarm(max(1, round(limit)))
+            namespace = (_with_side if mutant.kind == "side" else _with_implementation)(mutant)
+            for name in mutant.checks:
+                namespace[name]()
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def timed(chapter: str) -> dict[str, float]:
+    """Seconds of each check of a chapter, unchanged."""
+    namespace = runpy.run_path(_path(chapter))
+    found = {}
+    for name in _functions(chapter):
+        if name.startswith("check_"):
+            start = time.perf_counter()
+            namespace[name]()
+            found[name] = time.perf_counter() - start
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--chapters", help="Names of chapters, separated by commas; all by default.")
+    parser.add_argument("--kinds", default="side,implementation", help="Kinds of code that are changed.")
+    parser.add_argument("--sample", type=int, help="Number of mutants of each kind and chapter; all by default.")
+    parser.add_argument("--seed", type=int, default=0, help="Seed of the sample.")
+    parser.add_argument("--json", type=Path, default=BOOK / "mutants.json", help="Where the report is written.")
+    options = parser.parse_args()
+    import torch  # so that each child has it already
+
+    torch.set_num_threads(1)
+    from foldin.book import chapters  # imported here, since the children change the library
+
+    listed = tomllib.loads((BOOK / "equivalent_mutants.toml").read_text(encoding="utf-8"))
+    equivalent = {key for table in listed.values() for key in table}
+    report: dict[str, Any] = {}
+    for chapter in options.chapters.split(",") if options.chapters else chapters():
+        seconds = timed(chapter)
+        for kind, make in (("side", side_mutants), ("implementation", implementation_mutants)):
+            if kind not in options.kinds.split(","):
+                continue
+            mutants = [one for one in make(chapter) if one.key not in equivalent]
+            if options.sample is not None and len(mutants) > options.sample:
+                mutants = random.Random(options.seed).sample(mutants, options.sample)
+            alive = [one.key for one in mutants if survives(one, 5 + 20 * sum(seconds[name] for name in one.checks))]
+            share = 1.0 - len(alive) / max(1, len(mutants))
+            report[f"{chapter}, {kind}"] = {
+                "mutants": len(mutants),
+                "killed": round(share, 4),
+                "survivors": sorted(alive),
+            }
+            print(f"{chapter:22} {kind:15} {len(mutants):5} mutants, {share:.1%} killed", flush=True)
+    for kind in options.kinds.split(","):
+        rows = [row for name, row in report.items() if name.endswith(kind)]
+        total, alive = sum(row["mutants"] for row in rows), sum(len(row["survivors"]) for row in rows)
+        print(f"{'all':22} {kind:15} {total:5} mutants, {1 - alive / max(1, total):.1%} killed")
+        report[f"all, {kind}"] = {"mutants": total, "killed": round(1.0 - alive / max(1, total), 4)}
+    options.json.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
