@@ -9,8 +9,9 @@ seeds, numbers of draws and tolerances are left alone. *Implementation*: the fun
 classes, that a chapter's checks import and call. A mutant is killed if a check that uses the changed function goes red or takes
 twenty times as long. Each runs in a process of its own.
 
-The report, `docs/book/mutants.json`, has the share that is killed and every survivor. Survivors that compute the same numbers as the
-original, or that no equation speaks of, are listed with the reason in `docs/book/equivalent_mutants.toml` and are not counted.
+The report, `docs/book/mutants.json`, has the share that is killed and every survivor. Survivors that compute the same numbers as
+the original, or that no equation speaks of, are listed with the reason in `docs/book/equivalent_mutants.toml` and do not
+count.
 """
 
 import argparse

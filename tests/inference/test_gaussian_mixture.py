@@ -222,3 +222,12 @@ def test_k_means_finds_clusters_and_moves_empty_centres():
     assert (own == brute_force.argmin(1)).all()
     assert np.allclose(distances, brute_force.min(1))
     assert k_means(np.zeros((4, 2)), 3, rng).shape == (3, 2)
+
+
+def test_a_component_that_collapses_onto_a_point_says_nothing_of_overflow():
+    """Found by a search: without a floor its spread is the smallest number there is."""
+    x = np.concatenate((np.random.default_rng(0).normal(0.0, 1.0, (40, 1)), [[3.0]]))
+    model = GaussianMixture(2, 1, covariance="full", floor=0.0)
+    model.weights = np.array([0.98, 0.02])
+    model.means, model.covariances = np.array([[0.0], [3.0]]), np.array([[[1.0]], [[1e-12]]])
+    assert np.isfinite(model.summarize(Points(x)).log_likelihood)

@@ -202,7 +202,8 @@ class Quadratics:
             spread = np.sqrt(np.maximum(np.maximum(np.einsum("kii->ki", own), least), _TINY))
             smallest = np.linalg.eigvalsh(own / (spread[:, :, None] * spread[:, None, :]))[:, 0]
             smallest = np.maximum(smallest, (least / spread**2).min(axis=1))
-            blurred = 8.0 * _EPS * np.square(mean / spread).sum(axis=1) > _SHARE * smallest
+            with np.errstate(over="ignore"):  # a component on a single point has no spread
+                blurred = 8.0 * _EPS * np.square(mean / spread).sum(axis=1) > _SHARE * smallest
         own = own * units
         scatter = own * sums[:, 0].reshape(-1, *(1 for _ in own.shape[1:]))
         return Moments(sums[:, 0], self.frame.shift + scale * mean, scatter), np.flatnonzero(blurred & (sums[:, 0] > 0))

@@ -180,4 +180,10 @@ export async function mount(host, figure, { language = "en", source = null } = {
   ask();
   show();
   await compute();
+  let width = stage.clientWidth;
+  new ResizeObserver(() => {
+    if (stage.clientWidth === width) return;
+    width = stage.clientWidth;
+    draw();
+  }).observe(stage);
 }

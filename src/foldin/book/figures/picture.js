@@ -38,7 +38,9 @@ export class Picture {
   // A plot. x, y: [from, to] of the axes; equal: one unit is as long on both; `title` stands above it; axes: false draws none.
   plot({ x, y, title = "", xLabel = "", yLabel = "", equal = false, axes = true, height = 240, width = 360, wide = false, xTicks = 5, yTicks = 5, yLog = false }) {
     const part = this.part("plot", wide ? "part wide" : "part");
-    return new Plot(part, { x, y, title, xLabel, yLabel, equal, axes, height, width, xTicks, yTicks, yLog });
+    // On a phone a wide plot is drawn narrower, so that its letters stay as large.
+    const room = Math.min(width, Math.max(330, this.host.clientWidth || width));
+    return new Plot(part, { x, y, title, xLabel, yLabel, equal, axes, height, width: room, xTicks, yTicks, yLog });
   }
 
   // Horizontal stacked bars: rows of { label, parts: [{ value, color, label }], mark } on one scale from `from` to `to`.

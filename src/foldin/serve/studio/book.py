@@ -4,15 +4,17 @@ import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import Path as InPath
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
 from foldin.book import FIGURES, chapters, figures
 from foldin.book.films import FILMS
 from foldin.book.site import site
 from foldin.errors import ConfigError, OverloadedError
+from foldin.serve.schemas import NAME
 from foldin.serve.studio.schemas import BookOut, ChapterOut
 
 __all__ = ["book_pages", "book_routes"]
@@ -97,7 +99,9 @@ def book_routes(allowed: Callable[..., object]) -> APIRouter:
         )
 
     @router.get("/v1/book/films/{name}")
-    def film(name: str, request: Request) -> dict[str, Any]:
+    def film(
+        name: Annotated[str, InPath(max_length=NAME, description="A film of a figure.")], request: Request
+    ) -> dict[str, Any]:
         """A film of a figure, computed by the library; query parameters choose its version."""
         if name not in FILMS:
             raise HTTPException(404, f"no film {name[:40]!r}; there are {', '.join(FILMS)}")
