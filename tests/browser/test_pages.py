@@ -162,9 +162,30 @@ def test_the_bound_report_is_worked_out_live_and_drawn(page, address):
     expect(report.get_by_role("heading", name="The bound", exact=True)).to_be_visible(timeout=60_000)
     for row in ("ELBO", "KL", "best bound on log p(x)", "gap: amortization, at least"):
         expect(report.get_by_role("rowheader", name=row, exact=True)).to_be_visible()
-    for chart in ("IWAE bound by number of draws", "Decomposition of the KL", "KL per latent dimension", "Calibration"):
+    for title, terms in (
+        ("Evidence, bound and gap", 3),
+        ("The two terms of the ELBO", 3),
+        ("Decomposition of the KL term", 4),
+    ):
+        equation = report.locator(".equation").filter(has=page.get_by_role("heading", name=title))
+        assert equation.locator(".term math").count() == terms
+        assert all(re.search(r"\d\.\d\d", one) for one in equation.locator(".value").all_inner_texts())
+    for chart in ("IWAE bound by number of draws", "KL per latent dimension", "Calibration"):
         found = report.get_by_role("img", name=re.compile(f"^{chart}.* from "))
         expect(found.locator("svg.main-svg").first).to_be_visible()
+    assert findings(page) == []
+
+
+def test_the_page_learn_has_the_figures_of_the_book(page, address):
+    page.goto(f"{address}/studio/index.html#/learn")
+    first = page.locator("[data-figure='gaussian-fit'] .moving-stage svg").first
+    expect(first).to_be_visible()
+    page.get_by_text("3. Latent variables and EM").click()
+    played = page.locator("[data-figure='em']")  # computed by the library now
+    expect(played.locator(".moving-stage svg").first).to_be_visible(timeout=60_000)
+    before = played.locator(".moving-stage").inner_html()
+    played.get_by_role("button", name="One step forward").click()
+    assert played.locator(".moving-stage").inner_html() != before
     assert findings(page) == []
 
 

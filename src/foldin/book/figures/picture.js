@@ -37,7 +37,7 @@ export class Picture {
 
   // A plot. x, y: [from, to] of the axes; equal: one unit is as long on both; `title` stands above it; axes: false draws none.
   plot({ x, y, title = "", xLabel = "", yLabel = "", equal = false, axes = true, height = 240, width = 360, wide = false, xTicks = 5, yTicks = 5, yLog = false }) {
-    const part = this.part("plot", wide ? "part wide" : "part");
+    const part = this.part("plot", wide ? "part across" : "part");
     // On a phone a wide plot is drawn narrower, so that its letters stay as large.
     const room = Math.min(width, Math.max(330, this.host.clientWidth || width));
     return new Plot(part, { x, y, title, xLabel, yLabel, equal, axes, height, width: room, xTicks, yTicks, yLog });
@@ -46,7 +46,7 @@ export class Picture {
   // Horizontal stacked bars: rows of { label, parts: [{ value, color, label }], mark } on one scale from `from` to `to`.
   // A part with a negative value is drawn to the left of zero. `mark`: { value, label }, a line across the row.
   bars({ rows, from = 0, to, title = "", unit = "", wide = true }) {
-    const part = this.part("bars", wide ? "part wide" : "part");
+    const part = this.part("bars", wide ? "part across" : "part");
     part.replaceChildren(...(title ? [line("p", "figure-title", title)] : []));
     const percent = (value) => `${(100 * (Math.min(Math.max(value, from), to) - from)) / (to - from)}%`;
     for (const row of rows) {
@@ -83,7 +83,7 @@ export class Picture {
 
   // A table of numbers whose cells are shaded by size: blue for positive, orange for negative. `marked`: (row, column) → class or "".
   matrix({ values, rows, columns, title = "", digits = 2, most = null, corner = "", wide = false, marked = () => "" }) {
-    const part = this.part("matrix", wide ? "part wide" : "part");
+    const part = this.part("matrix", wide ? "part across" : "part");
     const largest = most ?? Math.max(1e-12, ...values.flat().filter(Number.isFinite).map(Math.abs));
     const table = document.createElement("table");
     table.className = "matrix";
@@ -108,7 +108,7 @@ export class Picture {
 
   // A sentence, or a number with its name, under the plots; `color` gives it the color of a term.
   say(text, color = null) {
-    const part = this.part("say", "part wide say");
+    const part = this.part("say", "part across say");
     part.replaceChildren(line("p", "", text));
     part.style.borderColor = color ? paint(color) : "transparent";
   }

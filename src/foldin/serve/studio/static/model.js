@@ -57,10 +57,8 @@ function explained(report, equations) {
     parts.push(table(["importance weights of", "draws", "median k̂", "median ESS"], Object.entries(sets).map(([key, name]) => [name, `${bounds.reliability[key].draws}`, shape(bounds.reliability[key]), number(bounds.reliability[key].ess_median, 1)]), "Reliability of the importance weights"));
     const ks = Object.keys(bounds.iwae).map(Number).sort((a, b) => a - b);
     const kl = bounds.health.kl_per_dimension;
-    const d = bounds.decomposition[bounds.decomposition.method];
     parts.push(el("div", { class: "wide" },
       chart([{ x: ks, y: ks.map((k) => bounds.iwae[String(k)][`per_${unit}`]), mode: "lines+markers" }], { title: { text: "IWAE bound by k" }, xaxis: { type: "log", title: { text: "k" } } }, "IWAE bound by number of draws"),
-      chart([{ x: ["I(x; z)", "total correlation", "Σ KL_j"], y: [d.mutual_information, d.total_correlation, d.dimension_wise_kl], type: "bar" }], { title: { text: "Decomposition of the KL" } }, "Decomposition of the KL"),
       kl.length ? chart([{ y: kl, type: "bar" }], { title: { text: "KL of each dimension" } }, "KL per latent dimension, sorted") : null));
     for (const alarm of bounds.health.alarms) parts.push(el("p", { class: "note" }, alarm));
   }
