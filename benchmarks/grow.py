@@ -35,7 +35,7 @@ PART = 10_000_000
 YEAR = 365 * 86_400
 SETTINGS: dict[str, dict[str, Any]] = {
     "multvae": {"hidden_dims": (), "latent_dim": 100, "batch_size": 500, "epochs": 1},
-    "sasrec": {"embedding_dim": 48, "n_layers": 1, "max_length": 50, "loss": "sampled", "batch_size": 128, "epochs": 1},
+    "sasrec": {"embedding_dim": 48, "n_layers": 1, "max_length": 50, "loss": "sampled", "epochs": 1},
     "lda": {"n_components": 20, "local_iterations": 5, "epochs": 1},
     "poisson": {"n_components": 20, "local_iterations": 5, "epochs": 1},
     "ease": {},
@@ -86,16 +86,17 @@ class Watch(threading.Thread):
 
 
 class Sampled(Progress):
-    """Times the steps of the first epoch until as many users as wanted have passed, then stops."""
+    """Times the steps of the first epoch, but for a few that allocate, until as many events as wanted have passed."""
 
-    def __init__(self, users: int, batch: int) -> None:
-        self.users, self.batch, self.began, self.first, self.seconds, self.timed = users, batch, 0.0, 0, 0.0, 0
+    def __init__(self, log: Histories, sample: int) -> None:
+        self.of, self.sample, self.first = log.n_events, sample, 0
+        self.began, self.seconds, self.events = time.perf_counter(), 0.0, 0.0
 
     def step(self, phase: str, done: int, total: int, terms: Any) -> None:
-        if done == 3:  # the first steps allocate
+        if done == min(3, total - 1):
             self.began, self.first = time.perf_counter(), done
-        self.seconds, self.timed = time.perf_counter() - self.began, (done - self.first) * self.batch
-        if self.timed >= self.users:
+        self.seconds, self.events = time.perf_counter() - self.began, self.of * (done - self.first) / total
+        if self.events >= self.sample:
             raise KeyboardInterrupt
 
 
@@ -122,10 +123,9 @@ def trained(shards: Path, name: str, sample: int) -> dict[str, float]:
         result = fit(model, log, epochs=1)
         seconds, events = result.records[0].seconds, log.n_events
     else:
-        each = log.n_events / len(log)
-        progress = Sampled(int(sample / each), config.batch_size)
+        progress = Sampled(log, sample)
         fit(model, log, epochs=1, progress=progress)
-        seconds, events = progress.seconds, progress.timed * each
+        seconds, events = progress.seconds, progress.events
     return {"seconds": seconds, "events": events, "anonymous": watch.end()}
 
 
