@@ -2,7 +2,7 @@
 
 For each version: the pins of constraints.txt are resolved for it, the source is compiled by it where pyenv or the path has it,
 and the fast tests run in an environment `.venv-VERSION` if PyTorch's build for the CPU can be had for it. What was done is
-printed, and is kept in docs/pythons.json, from which the documentation quotes it; what was not run is called so.
+printed and kept in docs/pythons.json; what was not run is called so.
 """
 
 import json

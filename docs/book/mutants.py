@@ -28,68 +28,15 @@ import sys
 import textwrap
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
+from mutation_sites import changed, sites
+
 BOOK = Path(__file__).parent
-SWAPS: dict[type[ast.operator], type[ast.operator]] = {
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.Mult: ast.Div,
-    ast.Div: ast.Mult,
-}
-NAMES = {"sum": "mean", "mean": "sum", "min": "max", "max": "min", "argmin": "argmax", "argmax": "argmin"}
-NAMES |= {"amin": "amax", "amax": "amin", "cumsum": "cumprod", "minimum": "maximum", "maximum": "minimum"}
-# Calls whose arguments choose data or numerics, not what an equation says; and keyword arguments of that kind.
-DATA = {
-    *(
-        "default_rng",
-        "manual_seed",
-        "Generator",
-        "linspace",
-        "arange",
-        "range",
-        "logspace",
-        "geomspace",
-        "full",
-        "zeros",
-    ),
-    *("ones", "eye", "print", "raises", "approx", "randn", "rand", "randint", "standard_normal", "uniform", "integers"),
-    *("dirichlet", "choice", "permutation", "poisson", "binomial", "multinomial", "gamma", "beta", "rvs", "sample"),
-    *("draws", "minimize", "fit", "isclose", "ConfigError", "ShapeError", "DataError", "shuffled"),
-}
-NUMERICS = {
-    *(
-        "atol",
-        "rtol",
-        "rel",
-        "abs",
-        "seed",
-        "steps",
-        "draws",
-        "size",
-        "epochs",
-        "maxiter",
-        "tol",
-        "generator",
-        "errors",
-    ),
-    *(
-        "batch_size",
-        "learning_rate",
-        "x0",
-        "bounds",
-        "method",
-        "limit",
-        "delta",
-        "final_draws",
-        "tolerance",
-        "n_iterations",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -116,91 +63,6 @@ class Mutant:
     def key(self) -> str:
         """What `equivalent_mutants.toml` calls it; it has no line number, which every edit above it would change."""
         return f"{self.chapter}: {self.function}: {self.text}"
-
-
-def _called(node: ast.Call) -> str:
-    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-
-
-def _is_threshold(node: ast.AST) -> bool:
-    """Whether a side of a comparison is a bare tolerance."""
-    return not any(isinstance(one, ast.Call | ast.Subscript) for one in ast.walk(node))
-
-
-def _left_alone(node: ast.AST) -> list[ast.AST]:
-    """Children that no mutant changes: data, tolerances, refusals of bad arguments, annotations."""
-    if isinstance(node, ast.Call):
-        kept = [one.value for one in node.keywords if one.arg in NUMERICS]
-        return kept + (list(node.args) + [one.value for one in node.keywords] if _called(node) in DATA else [])
-    if (
-        isinstance(node, ast.Compare)
-        and len(node.ops) == 1
-        and isinstance(node.ops[0], ast.Lt | ast.LtE | ast.Gt | ast.GtE)
-    ):
-        left = node.left
-        absolute = isinstance(left, ast.Call) and _called(left) in ("abs", "max", "norm", "amax")
-        return [one for one in (left, *node.comparators) if _is_threshold(one)] + (node.comparators if absolute else [])
-    if isinstance(node, ast.If) and all(isinstance(one, ast.Raise) for one in node.body):
-        return [node.test, *node.body]
-    if isinstance(node, ast.Raise | ast.JoinedStr | ast.AnnAssign):
-        return [node.annotation] if isinstance(node, ast.AnnAssign) else list(ast.iter_child_nodes(node))
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        return [node.args, *node.decorator_list, *([node.returns] if node.returns else [])]
-    return []
-
-
-def _number(node: ast.AST) -> bool:
-    return isinstance(node, ast.Constant) and type(node.value) in (int, float)
-
-
-def _changes(node: ast.AST) -> Iterator[Callable[[], None]]:
-    """Ways to change a node in place."""
-
-    def put(one: Any, name: str, value: Any) -> Callable[[], None]:
-        return lambda: setattr(one, name, value)
-
-    if isinstance(node, ast.BinOp):
-        if type(node.op) in SWAPS:
-            yield put(node, "op", SWAPS[type(node.op)]())
-        for side in (node.left, node.right):
-            if _number(side):
-                value = side.value
-                yield put(
-                    side,
-                    "value",
-                    value + 1 if isinstance(node.op, ast.Add | ast.Sub | ast.Pow) or value == 0 else 2 * value,
-                )
-    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and not _number(node.operand):
-        yield put(node, "op", ast.UAdd())
-    elif isinstance(node, ast.Subscript):
-        for one in ast.walk(node.slice):
-            if _number(one):
-                yield put(one, "value", one.value + 1)
-    elif isinstance(node, ast.keyword) and node.arg in ("axis", "dim") and _number(node.value):
-        yield put(node.value, "value", 1 if node.value.value == 0 else 0)
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in NAMES:
-        yield put(node.func, "attr", NAMES[node.func.attr])
-
-
-def _sites(tree: ast.AST) -> Iterator[tuple[ast.AST, Callable[[], None]]]:
-    """Every (expression around it, change) of a function, in a fixed order."""
-    waiting: list[ast.AST] = [tree]
-    while waiting:
-        node = waiting.pop(0)
-        for change in _changes(node):
-            yield node, change
-        alone = {id(one) for one in _left_alone(node)}
-        waiting += [one for one in ast.iter_child_nodes(node) if id(one) not in alone]
-
-
-def _changed(function: ast.FunctionDef, place: int) -> tuple[ast.FunctionDef, str]:
-    """(a copy of a function with the change of a place, what that is in words)."""
-    made = copy.deepcopy(function)
-    node, change = list(_sites(made))[place]
-    shown = node.value if isinstance(node, ast.keyword) else node
-    before = ast.unparse(node if isinstance(node, ast.keyword) else shown)
-    change()
-    return made, f"{before}  →  {ast.unparse(node)}"
 
 
 @functools.cache
@@ -284,8 +146,8 @@ def implementation_mutants(chapter: str) -> Iterator[Mutant]:
         tree = _tree_of(function)
         if tree is None or function.__closure__:
             continue
-        for place, _ in enumerate(_sites(tree)):
-            yield Mutant("implementation", chapter, dotted, place, _changed(tree, place)[1], tuple(sorted(checks)))
+        for place, _ in enumerate(sites(tree)):
+            yield Mutant("implementation", chapter, dotted, place, changed(tree, place)[1], tuple(sorted(checks)))
 
 
 def _tree_of(function: FunctionType) -> ast.FunctionDef | None:
@@ -300,9 +162,9 @@ def side_mutants(chapter: str) -> Iterator[Mutant]:
     """Mutants of the checks of a chapter and of their helpers."""
     users = _users(chapter)
     for name, node in _functions(chapter).items():
-        for place, _ in enumerate(_sites(node)):
+        for place, _ in enumerate(sites(node)):
             if users[name]:
-                yield Mutant("side", chapter, name, place, _changed(node, place)[1], users[name])
+                yield Mutant("side", chapter, name, place, changed(node, place)[1], users[name])
 
 
 def _with_side(mutant: Mutant) -> dict[str, Any]:
@@ -310,7 +172,7 @@ def _with_side(mutant: Mutant) -> dict[str, Any]:
     tree = copy.deepcopy(_module(mutant.chapter))
     for at, node in enumerate(tree.body):
         if isinstance(node, ast.FunctionDef) and node.name == mutant.function:
-            tree.body[at] = _changed(node, mutant.place)[0]
+            tree.body[at] = changed(node, mutant.place)[0]
     namespace: dict[str, Any] = {"__name__": "mutant", "__file__": _path(mutant.chapter)}
     exec(compile(ast.fix_missing_locations(tree), _path(mutant.chapter), "exec"), namespace)
     return namespace
@@ -322,7 +184,7 @@ def _with_implementation(mutant: Mutant) -> dict[str, Any]:
     function = next(one for dotted, one in _imported(namespace).values() if dotted == mutant.function)
     tree = _tree_of(function)
     assert tree is not None
-    made = _changed(tree, mutant.place)[0]
+    made = changed(tree, mutant.place)[0]
     made.decorator_list = []
     scope: dict[str, Any] = {}
     body = ast.fix_missing_locations(ast.Module([made], []))

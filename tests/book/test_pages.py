@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from foldin.book import chapters, equation, equations, symbols
+from foldin.book import chapters, equation, equations, figures, symbols
 from foldin.book.equations import KINDS
 from foldin.book.exercises import EXERCISES
 
@@ -190,6 +190,7 @@ def test_the_page_on_notation_is_not_stale(language):
     assert page("notation", language) == written, "run `python docs/book/write_notation.py`"
 
 
-def test_the_readme_counts_the_equations():
+def test_the_readme_counts_equations_and_figures():
     readme = (BOOK.parents[1] / "README.md").read_text(encoding="utf-8")
     assert f"{len(equations())} labelled\n  equations" in readme
+    assert ("twenty figures to move" in readme) == (len(figures()) == 20)

@@ -53,15 +53,16 @@ def test_the_page_shows_terms_and_numbers_and_where_the_book_derives_them(bounds
 
 def test_an_infinite_number_is_a_dash():
     entry = {"per_user": None, "per_item": None}
-    parts = {"kl": 1.0, "mutual_information": 0.5, "total_correlation": 0.2, "dimension_wise_kl": 0.3}
+    parts = {"kl": None, "mutual_information": 0.5, "total_correlation": None, "dimension_wise_kl": None}
     bounds = {
         "called": {"row": "user", "unit": "item"},
         "bound": {"elbo": entry, "estimator_a": entry, "reconstruction": entry, "kl": entry},
         "gap": {"best_bound": entry, "gap_at_least": entry},
         "decomposition": {"method": "all", "all": parts},
     }
-    evidence, terms, _ = substituted(bounds)
+    evidence, terms, split = substituted(bounds)
     assert "unknown number of nats" in evidence.sentence
+    assert "an unknown share" in split.sentence
     assert equation_html(terms).count("–</span>") == 3
 
 

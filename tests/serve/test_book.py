@@ -55,15 +55,14 @@ def test_a_version_or_a_film_that_is_not_there_is_refused(client, films):
     assert films == []
 
 
-def test_the_kept_films_are_what_the_library_computes():
-    """The quickest of them."""
-    for name in ("em",):
-        version = next(FILMS[name].versions())
-        key = ",".join(f"{one}={value}" for one, value in version.items())
-        kept = json.loads((FIGURES / "films" / f"{name}.json").read_text(encoding="utf-8"))[key]
-        found = json.loads(json.dumps(FILMS[name].make(**version)))
-        assert kept.keys() == found.keys()
-        assert np.array(kept["log_likelihood"]) == pytest.approx(np.array(found["log_likelihood"]), abs=1e-3)
+def test_a_kept_film_is_what_the_library_computes():
+    """The quickest of them: the others take seconds."""
+    version = next(FILMS["em"].versions())
+    key = ",".join(f"{one}={value}" for one, value in version.items())
+    kept = json.loads((FIGURES / "films" / "em.json").read_text(encoding="utf-8"))[key]
+    found = FILMS["em"].make(**version)
+    assert kept.keys() == found.keys()
+    assert np.array(kept["log_likelihood"]) == pytest.approx(np.array(found["log_likelihood"]), abs=1e-3)
 
 
 @pytest.fixture

@@ -142,7 +142,9 @@ def _nats(value: float | None, *, absolute: bool = False) -> str:
     return "an unknown number of nats" if value is None else f"{abs(value) if absolute else value:.2f} nats"
 
 
-def _share(part: float, whole: float) -> str:
+def _share(part: float | None, whole: float | None) -> str:
+    if part is None or whole is None:
+        return "an unknown share"
     return f"{part / whole:.0%}" if whole > 0 else "nothing"
 
 

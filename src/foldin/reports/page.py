@@ -62,7 +62,7 @@ def _bounds(bounds: dict[str, Any]) -> str:
         + "<h2>Reliability of the importance weights</h2>"
         + html_table(RELIABILITY_HEAD, reliability_rows(bounds))
         + "<h2>Decomposition of the KL</h2>"
-        + f"<p>KL to a standard normal, in nats per {html.escape(row)}; {html.escape(exact['bias'])}.</p>"
+        + f"<p>KL to a standard normal, in nats per {html.escape(row)}, by {html.escape(exact['bias'])}.</p>"
         + split
         + f"<h2>Health</h2><p>{html.escape(health_line(bounds))}.</p>{alarms}"
         + chart("KL of each latent dimension, sorted", {"": units}, "dimension", f"nats per {row}")

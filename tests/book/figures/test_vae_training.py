@@ -16,7 +16,6 @@ from foldin.training import fit
 from tests.book.figures.running import computed, needs_node
 
 WRITTEN = FIGURES / "films" / "vae-training.json"
-needs_films = pytest.mark.skipif(not WRITTEN.is_file(), reason="the films are not written yet")
 SHORT = (0, 1, 3)
 
 
@@ -25,7 +24,6 @@ def short():
     return film(4, epochs=SHORT)
 
 
-@needs_films
 def test_the_last_frames_answer_the_question():
     last = {key: one["frames"][-1] for key, one in json.loads(WRITTEN.read_text(encoding="utf-8")).items()}
     bounds = {key: one["reconstruction"] - sum(one["kl"]) for key, one in last.items()}

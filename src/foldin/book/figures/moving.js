@@ -58,7 +58,12 @@ export async function mount(host, figure, { language = "en", source = null } = {
   host.replaceChildren(title, question, inputs, time, stage, told, buttons);
   const picture = new Picture(stage);
 
+  // Late, since a slider moves often and browsers refuse to change the address that often.
   const remember = () => {
+    clearTimeout(state.remembering);
+    state.remembering = setTimeout(writeAddress, 200);
+  };
+  const writeAddress = () => {
     const asked = new URLSearchParams(location.search);
     for (const one of figure.parameters) {
       const value = state.parameters[one.name];
@@ -99,6 +104,7 @@ export async function mount(host, figure, { language = "en", source = null } = {
     } catch (error) {
       if (asked !== state.asked) return;
       console.error(error);
+      state.values = null;
       stage.replaceChildren(el("p", { role: "alert" }, `${own.failed}: ${error.message}`));
     }
   };
