@@ -35,7 +35,7 @@ test: setup
 	@$(PYTEST) $(CHECKED) $(SHAPES)
 	@$(PYTEST) tests README.md README.ko.md docs $(CHECKED:%=--ignore %)
 
-# What a change of the library breaks first: without browsers, services, scripts, compilers and many trainings.
+# What a change of the library breaks first: without browsers, services, scripts, compilers, the book and many trainings.
 test-fast: setup
 	@$(PYTEST) -m "not slow"
 

@@ -20,7 +20,7 @@ from foldin.sklearn import FactorAnalysis, GaussianMixture, LatentDirichletAlloc
         GaussianMixture(2, covariance="diagonal"),
         FactorAnalysis(),
         FactorAnalysis(isotropic=True),
-        LatentDirichletAllocation(2),
+        LatentDirichletAllocation(2, max_iter=10),
     ]
 )
 def test_conventions(estimator, check):
@@ -60,6 +60,7 @@ def words():
     return np.array([rng.multinomial(60, share @ topics) for share in shares])
 
 
+@pytest.mark.long
 def test_topics_are_as_likely_as_theirs(counts):
     ours = LatentDirichletAllocation(3, random_state=0).fit(counts)
     theirs = TheirLDA(3, random_state=0, max_iter=100, evaluate_every=1, perp_tol=1e-6).fit(counts)

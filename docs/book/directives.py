@@ -26,6 +26,7 @@ WORDS = {
         "definition": "definition",
         "identity": "identity",
         "bound": "bound",
+        "code": "In the library",
         "moving": "This figure moves in a browser: start the site with `foldin docs`.",
     },
     "ko": {
@@ -37,6 +38,7 @@ WORDS = {
         "definition": "정의",
         "identity": "항등식",
         "bound": "부등식",
+        "code": "라이브러리의 코드",
         "moving": "이 그림은 브라우저에서 움직입니다. `foldin docs`로 사이트를 여세요.",
     },
 }
@@ -107,16 +109,22 @@ class EquationDirective(_Labelled):
             reason = nodes.container(classes=["reason"])
             reason += self.parsed()
             box += reason
-        folds = [self.folded(self.words["check"], check_code(one.label))]
+        folds = [self.folded(self.words["check"], check_code(one.label), one.public_code)]
         chapter = chapters()[one.label.split("/")[0]]
         if one.label == chapter.equations[0].label:
             folds.append(self.folded(self.words["shared"], _functions(chapter.name)[0]))
         return [box, *folds]
 
-    def folded(self, title: str, code: str) -> nodes.Node:
-        """Code that is shown when its title is opened."""
+    def folded(self, title: str, code: str, names: tuple[str, ...] = ()) -> nodes.Node:
+        """Code that is shown when its title is opened, below the names of the library's functions that it is about."""
         fold = nodes.container(classes=["check"])
         fold += _raw(f"<details><summary>{html.escape(title)}</summary>")
+        if names:
+            line = nodes.paragraph("", f"{self.words['code']}: ")
+            for at, name in enumerate(names):
+                line += [nodes.Text(", ")] * bool(at)
+                line += nodes.literal("", name)
+            fold += line
         fold += nodes.literal_block(code, code, language="python")
         fold += _raw("</details>")
         return fold

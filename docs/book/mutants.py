@@ -5,9 +5,9 @@ python docs/book/mutants.py --chapters em,aevb     only these chapters
 python docs/book/mutants.py --sample 200           a random sample of each kind, the same for the same --seed
 
 Two kinds of code are changed, one place at a time. *Sides*: what the checks of a chapter and their helpers compute; data,
-seeds, numbers of draws and tolerances are left alone. *Implementation*: the functions of the library, and the methods of its
-classes, that a chapter's checks import and call. A mutant is killed if a check that uses the changed function goes red or takes
-twenty times as long. Each runs in a process of its own.
+seeds, numbers of draws and tolerances are left alone. *Implementation*: the functions and methods of the library that an
+equation of the chapter names as its code, on the lines that the checks run. A mutant is killed if a check that uses the changed
+function goes red or takes twenty times as long. Each runs in a process of its own.
 
 The report, `docs/book/mutants.json`, has the share that is killed and every survivor. Survivors that compute the same numbers as
 the original, or that no equation speaks of, are listed with the reason in `docs/book/equivalent_mutants.toml` and do not
@@ -21,6 +21,7 @@ import functools
 import inspect
 import json
 import os
+import pkgutil
 import random
 import runpy
 import signal
@@ -28,13 +29,15 @@ import sys
 import textwrap
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 from mutation_sites import changed, sites
+
+from foldin.book import chapters
 
 BOOK = Path(__file__).parent
 
@@ -109,45 +112,62 @@ def _path(chapter: str) -> str:
     return str(BOOK / "checks" / f"{chapter.replace('-', '_')}.py")
 
 
-def _imported(namespace: dict[str, Any]) -> dict[CodeType, tuple[str, FunctionType]]:
-    """Code → (dotted name, function) of the library's functions and methods that a module of checks imports."""
-    found: dict[CodeType, tuple[str, FunctionType]] = {}
-    for value in namespace.values():
-        if not getattr(value, "__module__", "").startswith("foldin"):
-            continue
-        one = inspect.unwrap(value) if callable(value) and not inspect.isclass(value) else value
-        if isinstance(one, FunctionType):
-            found[one.__code__] = (f"{one.__module__}.{one.__name__}", one)
-        elif inspect.isclass(one):
-            for name, method in vars(one).items():
-                inner = method.fget if isinstance(method, property) else getattr(method, "__func__", method)
-                inner = inspect.unwrap(inner) if callable(inner) else inner
-                if isinstance(inner, FunctionType) and not name.startswith("__"):
-                    found[inner.__code__] = (f"{one.__module__}.{one.__name__}.{name}", inner)
+def _implementing(chapter: str) -> dict[str, FunctionType]:
+    """Dotted name → function, of the functions and methods that the equations of a chapter name as their code."""
+    found: dict[str, FunctionType] = {}
+    for one in chapters()[chapter].equations:
+        for dotted in one.code:
+            value: Any = pkgutil.resolve_name(dotted)
+            value = getattr(value, "fget", None) or getattr(value, "func", value)  # of properties, cached or not
+            value = inspect.unwrap(getattr(value, "__func__", value))
+            if isinstance(value, FunctionType):
+                found[dotted] = value
+    return found
+
+
+def _lines_run(check: Callable[[], None], codes: set[CodeType]) -> dict[CodeType, set[int]]:
+    """The lines of each code that a check runs."""
+    found: dict[CodeType, set[int]] = {}
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        if frame.f_code not in codes:
+            return None
+        found.setdefault(frame.f_code, set()).add(frame.f_lineno)
+        return trace
+
+    sys.settrace(trace)
+    try:
+        check()
+    finally:
+        sys.settrace(None)
     return found
 
 
 def implementation_mutants(chapter: str) -> Iterator[Mutant]:
-    """Mutants of what the checks of a chapter import from the library and call."""
+    """Mutants of the code that the equations of a chapter name, on lines that its checks run."""
+    functions = _implementing(chapter)
+    known = {function.__code__: dotted for dotted, function in functions.items()}
     namespace = runpy.run_path(_path(chapter))
-    known, callers = _imported(namespace), {}
+    lines: dict[CodeType, set[int]] = {}
+    callers: dict[CodeType, list[str]] = {}
     for name, check in namespace.items():
         if name.startswith("check_"):
-            called: set[CodeType] = set()
-            sys.setprofile(lambda frame, event, _, called=called: called.add(frame.f_code) if event == "call" else None)
-            try:
-                check()
-            finally:
-                sys.setprofile(None)
-            for code in called & set(known):
+            for value in namespace.values():  # so that what is computed once is computed in this check
+                if hasattr(value, "cache_clear"):
+                    value.cache_clear()
+            for code, run in _lines_run(check, set(known)).items():
+                lines.setdefault(code, set()).update(run)
                 callers.setdefault(code, []).append(name)
     for code, checks in callers.items():
-        dotted, function = known[code]
-        tree = _tree_of(function)
-        if tree is None or function.__closure__:
+        tree = _tree_of(functions[known[code]])
+        if tree is None or functions[known[code]].__closure__:
             continue
-        for place, _ in enumerate(sites(tree)):
-            yield Mutant("implementation", chapter, dotted, place, changed(tree, place)[1], tuple(sorted(checks)))
+        for place, (node, _) in enumerate(sites(tree)):
+            first = code.co_firstlineno + node.lineno - 1
+            last = code.co_firstlineno + (node.end_lineno or node.lineno) - 1
+            if lines[code] & set(range(first, last + 1)):
+                text = changed(tree, place)[1]
+                yield Mutant("implementation", chapter, known[code], place, text, tuple(sorted(checks)))
 
 
 def _tree_of(function: FunctionType) -> ast.FunctionDef | None:
@@ -181,7 +201,7 @@ def _with_side(mutant: Mutant) -> dict[str, Any]:
 def _with_implementation(mutant: Mutant) -> dict[str, Any]:
     """The module of a chapter's checks, with the change in the library."""
     namespace = runpy.run_path(_path(mutant.chapter))
-    function = next(one for dotted, one in _imported(namespace).values() if dotted == mutant.function)
+    function = _implementing(mutant.chapter)[mutant.function]
     tree = _tree_of(function)
     assert tree is not None
     made = changed(tree, mutant.place)[0]
@@ -238,7 +258,6 @@ def main() -> None:
     import torch  # so that each child has it already
 
     torch.set_num_threads(1)
-    from foldin.book import chapters  # imported here, since the children change the library
 
     listed = tomllib.loads((BOOK / "equivalent_mutants.toml").read_text(encoding="utf-8"))
     equivalent = {key for table in listed.values() for key in table}

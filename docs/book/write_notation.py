@@ -1,5 +1,6 @@
 """Write the pages on notation from `foldin/book/notation.toml`: python docs/book/write_notation.py"""
 
+from itertools import groupby
 from pathlib import Path
 
 from foldin.book import symbols
@@ -25,11 +26,14 @@ WORDS = {
 
 
 def text(language: str) -> str:
-    """The page of a language."""
+    """The page of a language: a table for each group of symbols."""
     title, first, symbol, meaning = WORDS[language]
     latex = lambda one: rf"{one}{{x}}" if one in (r"\hat", r"\tilde", r"\bar") else one
-    rows = "".join(f"| ${latex(one.latex)}$ | {getattr(one, language).replace('|', BAR)} |\n" for one in symbols())
-    return f"# {title}\n\n{first}\n\n| {symbol} | {meaning} |\n| --- | --- |\n{rows}"
+    found = f"# {title}\n\n{first}\n"
+    for group, inside in groupby(symbols(), key=lambda one: one.group[language]):
+        rows = "".join(f"| ${latex(one.latex)}$ | {getattr(one, language).replace('|', BAR)} |\n" for one in inside)
+        found += f"\n## {group}\n\n| {symbol} | {meaning} |\n| --- | --- |\n{rows}"
+    return found
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """The book's rules: a displayed equation is labelled, checked, and in symbols with a meaning; languages are twins."""
 
 import ast
+import pkgutil
 import re
 import runpy
+from functools import cached_property
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -126,6 +128,25 @@ def test_the_page_names_its_sources(name, language):
     years = sorted(re.findall(r"(?<!\d)(?:19|20)\d\d(?!\d)", told))
     assert set(years) == {re.sub(r"\D", "", key)[:4] for key in chapters()[name].sources}
     assert len(chapters()[name].sources) == len(set(chapters()[name].sources))
+
+
+# Definitions of what only derivations use.
+NO_CODE = {
+    "kl-decomposition/joint": "a density of pairs that is taken apart, and never computed",
+    "kl-decomposition/factorized-prior": "an assumption",
+    "kl-decomposition/weights": "an objective of which no model of the library has three weights",
+    "maximum-likelihood/conjugate-prior": "a prior of any family; the library has those of two",
+    "recommendation/ease-lagrangian": "a function whose root is known in closed form",
+}
+
+
+@pytest.mark.parametrize("label", equations())
+def test_a_definition_names_the_code_that_implements_it(label):
+    one = equation(label)
+    for name in one.code:
+        assert callable(found := pkgutil.resolve_name(name)) or isinstance(found, property | cached_property), name
+    if one.kind == "definition":
+        assert bool(one.code) != (label in NO_CODE)
 
 
 @pytest.mark.parametrize("label", equations())

@@ -12,6 +12,8 @@ from playwright.sync_api import Page, expect
 from foldin.book import FIGURES, figures
 from tests.browser.test_pages import browser, findings, page, pytestmark  # noqa: F401 (fixtures)
 
+ONE = "gaussian-kl"
+
 
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format, *args):
@@ -20,12 +22,17 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Iterator[str]:
-    """All figures on one page in each language."""
+    """All figures on one page in each language, and a page with a single one."""
     folder = tmp_path_factory.mktemp("figures") / "site"
     shutil.copytree(FIGURES, folder)
-    places = "".join(f'<div data-figure="{name}"><div class="moving-place"></div></div>' for name in figures())
-    for language in ("en", "ko"):
-        (folder / f"{language}.html").write_text(
+    place = '<div data-figure="{}"><div class="moving-place"></div></div>'
+    everything = "".join(map(place.format, figures()))
+    for name, language, places in (
+        ("en", "en", everything),
+        ("ko", "ko", everything),
+        ("one", "en", place.format(ONE)),
+    ):
+        (folder / f"{name}.html").write_text(
             f'<!doctype html><html lang="{language}"><head><meta charset="utf-8"><title>Figures</title>'
             '<link rel="icon" href="data:,"><link rel="stylesheet" href="figures.css"></head><body><main><h1>Figures</h1>'
             f'{places}</main><script type="module" src="book.js"></script></body></html>',
@@ -39,12 +46,12 @@ def site(tmp_path_factory) -> Iterator[str]:
 
 def opened(page: Page, address: str) -> None:  # noqa: F811
     page.goto(address)
-    for name in figures():
+    for name in [ONE] if address.endswith("one.html") else figures():
         drawn = page.locator(f'[data-figure="{name}"] .moving-stage').locator("svg, table, .track").first
         expect(drawn, name).to_be_visible()
 
 
-@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize("language", ["en", pytest.param("ko", marks=pytest.mark.long)])
 def test_every_figure_is_drawn_and_can_be_read_by_everybody(page, site, language):  # noqa: F811
     opened(page, f"{site}/{language}.html")
     assert not page.get_by_role("alert").count()
@@ -54,21 +61,21 @@ def test_every_figure_is_drawn_and_can_be_read_by_everybody(page, site, language
 
 
 def test_moving_changes_the_picture_and_the_address_and_reset_undoes_both(page, site):  # noqa: F811
-    opened(page, f"{site}/en.html")
-    figure = page.locator('[data-figure="gaussian-kl"]')
+    opened(page, f"{site}/one.html")
+    figure = page.locator(f'[data-figure="{ONE}"]')
     before = figure.locator(".moving-stage").inner_html()
     figure.get_by_label("Mean μ of q").fill("-2")
-    expect(page).to_have_url(f"{site}/en.html?gaussian-kl.mu=-2")
+    expect(page).to_have_url(f"{site}/one.html?{ONE}.mu=-2")
     assert figure.locator(".moving-stage").inner_html() != before
     page.reload()
     expect(figure.get_by_label("Mean μ of q")).to_have_value("-2")
     figure.get_by_role("button", name="Reset").click()
-    expect(page).to_have_url(f"{site}/en.html")
+    expect(page).to_have_url(f"{site}/one.html")
     expect(figure.get_by_label("Mean μ of q")).to_have_value("1.2")
 
 
 def test_a_question_is_answered_before_its_reason_is_shown(page, site):  # noqa: F811
-    opened(page, f"{site}/en.html")
+    opened(page, f"{site}/ko.html")
     for name in figures():
         figure = page.locator(f'[data-figure="{name}"]')
         assert not figure.locator(".moving-because").count()
@@ -92,8 +99,8 @@ def test_time_is_stepped_and_scrubbed(page, site):  # noqa: F811
 
 
 def test_a_handle_is_dragged(page, site):  # noqa: F811
-    opened(page, f"{site}/en.html")
-    figure = page.locator('[data-figure="gaussian-kl"]')
+    opened(page, f"{site}/one.html")
+    figure = page.locator(f'[data-figure="{ONE}"]')
     handle = figure.locator(".handle").first
     handle.scroll_into_view_if_needed()
     box = handle.bounding_box()

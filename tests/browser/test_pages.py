@@ -298,7 +298,9 @@ def test_the_lab_runs_step_by_step(page, address):
         expect(section.locator(".gtitle").last).not_to_have_text(before or "")
 
 
-@pytest.mark.parametrize("name", ["user", "model", "compare", "map", pytest.param("lab", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "name", ["user", "model", *(pytest.param(name, marks=pytest.mark.long) for name in ("compare", "map", "lab"))]
+)
 def test_pages_have_no_serious_finding_of_accessibility(page, address, name):
     page.emulate_media(color_scheme="light")
     page.goto(f"{address}/studio/index.html#/{name}")

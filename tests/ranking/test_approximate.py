@@ -11,10 +11,13 @@ from tests.small import ITEMS, USERS, trained
 SEARCHED = [name for name in MODELS if has_capability(MODELS[name].model_class, DotProduct)]
 
 
-@pytest.mark.parametrize("name", SEARCHED)
+@pytest.fixture(scope="module", params=SEARCHED)
+def model(request):
+    return trained(request.param)
+
+
 @pytest.mark.parametrize("how", [{}, {"exclude_seen": False}, {"deny": [1, 2]}, {"allow": [0, 3, 5, 8]}], ids=str)
-def test_an_exact_index_gives_the_exact_lists(name, how):
-    model = trained(name)
+def test_an_exact_index_gives_the_exact_lists(model, how):
     found, exact = (
         recommend(model, USERS, 5, **how, ranker=Approximate(model, "Flat")),
         recommend(model, USERS, 5, **how),

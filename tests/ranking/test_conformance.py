@@ -4,7 +4,6 @@ The ways are Python (all users at once, and alone), the command line (a history,
 are kept, and a batch), evaluation, and ONNX where a model is exported. Lists are in the same order unless scores are within 1e-4.
 """
 
-import contextlib
 import json
 
 import numpy as np
@@ -47,25 +46,31 @@ def run(request, tmp_path_factory):
     return folder
 
 
+def possible(model, ranker) -> bool:
+    needs = RANKERS[ranker]
+    return (needs is None or isinstance(model, needs)) and (model.has_likelihood or not ranker.startswith("gumbel"))
+
+
 @pytest.fixture(scope="module", params=RANKERS)
 def case(request, run):
     """(folder of the run, run, name of the ranker)."""
-    loaded, needs = load_run(run), RANKERS[request.param]
-    if (needs is not None and not isinstance(loaded.model, needs)) or (
-        request.param.startswith("gumbel") and not loaded.model.has_likelihood
-    ):
+    loaded = load_run(run)
+    if not possible(loaded.model, request.param):
         pytest.skip(f"{loaded.name} cannot be ranked by {request.param}")
     return run, loaded, request.param
 
 
-@contextlib.contextmanager
-def serving(folder, ranker, database):
-    registry = Registry(rankers={"": ranker if ranker not in HTTP else "exact"})
-    registry.deploy(folder, "model")
-    engine = connect(f"sqlite:///{database}")
+@pytest.fixture(scope="module")
+def serving(run, tmp_path_factory):
+    """(client, service, name of the run in service by ranker); the service has the run once for each ranker."""
+    names = {ranker: f"by-{at}" for at, ranker in enumerate(RANKERS) if possible(load_run(run).model, ranker)}
+    registry = Registry(rankers={name: ranker for ranker, name in names.items() if ranker not in HTTP})
+    for name in names.values():
+        registry.deploy(run, name)
+    engine = connect(f"sqlite:///{tmp_path_factory.mktemp('served') / 'events.db'}")
     service = Service(registry, EventStore(engine), Limits(), Telemetry())
     with TestClient(make_app(service, None), base_url="http://localhost") as client:
-        yield client, service
+        yield client, service, names
     registry.close()
     engine.dispose()
 
@@ -151,24 +156,24 @@ def test_on_the_command_line(case, capsys, tmp_path):
             assert alike(entries(found.filter(user=name).to_dicts()), expected[name]), name
 
 
-def test_over_http(case, tmp_path):
-    folder, loaded, ranker = case
-    more = {"k": K, "seed": SEED, **HTTP.get(ranker, {})}
-    with serving(folder, ranker, tmp_path / "events.db") as (client, service):
-        expected = by_python(loaded, ranker)
-        asked = {name: {"history": items, **more} for name, items in HISTORIES.items() if name != "long"}
-        for name, question in asked.items():
-            answer = client.post("/v1/recommendations", json=question)
-            assert answer.status_code == 200, answer.text
-            assert alike(entries(answer.json()["items"]), expected[name]), name
-        answer = client.post("/v1/recommendations:batch", json={"requests": list(asked.values())})
-        for name, one in zip(asked, answer.json()["answers"], strict=True):
-            assert alike(entries(one["items"]), expected[name]), name
-        expected = by_python(loaded, ranker, user_key)
-        for name, items in HISTORIES.items():
-            service.events.append([Event(name, item, START + at) for at, item in enumerate(items)])
-            answer = client.post("/v1/recommendations", json={"user": name, **more})
-            assert alike(entries(answer.json()["items"]), expected[name]), name
+def test_over_http(case, serving):
+    _, loaded, ranker = case
+    client, service, names = serving
+    more = {"model": names[ranker], "k": K, "seed": SEED, **HTTP.get(ranker, {})}
+    expected = by_python(loaded, ranker)
+    asked = {name: {"history": items, **more} for name, items in HISTORIES.items() if name != "long"}
+    for name, question in asked.items():
+        answer = client.post("/v1/recommendations", json=question)
+        assert answer.status_code == 200, answer.text
+        assert alike(entries(answer.json()["items"]), expected[name]), name
+    answer = client.post("/v1/recommendations:batch", json={"requests": list(asked.values())})
+    for name, one in zip(asked, answer.json()["answers"], strict=True):
+        assert alike(entries(one["items"]), expected[name]), name
+    expected = by_python(loaded, ranker, user_key)
+    for name, items in HISTORIES.items():
+        service.events.append([Event(name, item, START + at) for at, item in enumerate(items)])
+        answer = client.post("/v1/recommendations", json={"user": name, **more})
+        assert alike(entries(answer.json()["items"]), expected[name]), name
 
 
 def test_what_is_evaluated_is_what_is_listed(case):

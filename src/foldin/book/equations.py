@@ -24,6 +24,7 @@ class Equation:
         latex: in LaTeX.
         spoken: in words, for screen readers and terminals.
         formula: label in `foldin.formulas` if the equation is one of those; then its LaTeX is there.
+        code: dotted names of the functions and methods of the library that compute it.
     """
 
     label: str
@@ -31,6 +32,12 @@ class Equation:
     latex: str
     spoken: str
     formula: str = ""
+    code: tuple[str, ...] = ()
+
+    @property
+    def public_code(self) -> tuple[str, ...]:
+        """The names in `code` up to what can be imported: a private function stands for its class or module."""
+        return tuple(dict.fromkeys(one.split("._")[0] for one in self.code))
 
     @property
     def mathml(self) -> str:
@@ -49,11 +56,13 @@ class Symbol:
     Args:
         latex: as the equations write it, without indices that only count.
         en, ko: the meaning.
+        group: title of the group of symbols that it belongs to, by language.
     """
 
     latex: str
     en: str
     ko: str
+    group: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,10 +96,12 @@ def chapters() -> Mapping[str, Chapter]:
             made = []
             for entry in content["equation"]:
                 latex = formula(entry["formula"]).latex if "formula" in entry else entry["latex"]
-                made.append(Equation(**{**entry, "latex": latex}))
+                made.append(Equation(**{**entry, "latex": latex, "code": tuple(entry.get("code", ()))}))
             name = file.name.removesuffix(".toml")
-            symbols = tuple(Symbol(**one) for one in content.get("symbol", ()))
-            numbered = {"number": content["number"], "title": content["title"], "sources": tuple(content["sources"])}
+            number, title = content["number"], content["title"]
+            group = {"en": f"Chapter {number}: {title['en']}", "ko": f"{number}장: {title['ko']}"}
+            symbols = tuple(Symbol(**one, group=group) for one in content.get("symbol", ()))
+            numbered = {"number": number, "title": title, "sources": tuple(content["sources"])}
             found.append(Chapter(name=name, equations=tuple(made), symbols=symbols, **numbered))
     return {one.name: one for one in sorted(found, key=lambda one: one.number)}
 
@@ -99,7 +110,11 @@ def chapters() -> Mapping[str, Chapter]:
 def symbols() -> tuple[Symbol, ...]:
     """Every symbol: those of the whole book, then those of each chapter."""
     text = resources.files(__package__).joinpath("notation.toml").read_text(encoding="utf-8")
-    shared = [Symbol(**one) for one in tomllib.loads(text)["symbol"]]
+    shared = [
+        Symbol(**one, group={"en": group["en"], "ko": group["ko"]})
+        for group in tomllib.loads(text)["group"]
+        for one in group["symbol"]
+    ]
     return (*shared, *(one for chapter in chapters().values() for one in chapter.symbols))
 
 

@@ -82,11 +82,16 @@ LOGS = {
     ),
     "kinds": lambda: table().with_columns(event=pl.Series(["view", "buy", "view", None, "cart", ""] * 500)),
 }
-SIZES = [(10_000, 10_000), (700, 500), (1000, 40)]
+SEVERAL = (700, 500)  # rows of a chunk and events of a block: several of each
+SIZES = [(10_000, 10_000), (1000, 40)]  # one of each, and blocks smaller than a user's history
+ALL_SIZES = ("text ids", "gaps", "kinds", "fractions", "no times")
 
 
-@pytest.mark.parametrize("sizes", SIZES, ids=str)
-@pytest.mark.parametrize("name", LOGS)
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [*((name, SEVERAL) for name in LOGS), *((name, one) for name in ALL_SIZES for one in SIZES)],
+    ids=str,
+)
 def test_shards_are_the_log_that_is_read_at_once(name, sizes, tmp_path):
     path = tmp_path / "log.parquet"
     LOGS[name]().write_parquet(path, row_group_size=400)
