@@ -15,9 +15,10 @@ torch.set_num_threads(1)
 
 # Folders and files whose tests take seconds each: browsers, services, scripts, trainings of all models; and the book.
 SLOW = (
-    *("book", "browser", "cli", "contract", "docs", "examples", "generative", "golden", "ranking", "runs", "scripts", "serve"),
+    *("book", "browser", "cli", "contract", "docs", "examples", "generative", "golden", "ranking", "runs", "scripts"),
+    *("serve", "test_memory", "test_sklearn"),
     *("inference/test_ais", "inference/test_black_box", "inference/test_variational_mixture", "models", "rules"),
-    *("training/test_compiled", "training/test_fit", "evaluation", "probability/test_fits", "test_memory", "test_sklearn"),
+    *("training/test_compiled", "training/test_fit", "evaluation", "probability/test_fits"),
 )
 LONG = ("docs/tuning.md",)  # pages whose examples take the better part of a minute
 # Those whose files take longest come first, so that no worker is left alone with them at the end.
