@@ -134,6 +134,7 @@ def decide(
     if not np.isfinite(differences).all():
         raise ShapeError(f"the difference of user {int(np.argmin(np.isfinite(differences)))} is not finite")
     users = len(differences)
+    ends: tuple[Any, Any]
     if anytime:
         ends = asymptotic_mean_sequence(RunningMean.of(differences), level=level, tightest_at=tightest_at)
     else:
