@@ -91,7 +91,10 @@ def test_doubly_robust_is_unbiased_for_any_predictions_of_the_same_kind(depends_
 def test_the_expectation_of_a_weight_is_one(depends_on, of, cascade):
     weights = importance_weights(logged(LISTS, REWARDS["item"], of), probabilities(TARGET, LISTS, of), cascade=cascade)
     q = np.array([LOGGING.probability(one) for one in LISTS])
-    assert q @ weights == pytest.approx(np.ones(3), rel=1e-12)
+    if of is PropensityOf.IN_LIST:
+        assert q @ weights.mean(axis=1) == pytest.approx(1.0, rel=1e-12)
+    else:
+        assert q @ weights == pytest.approx(np.ones(3), rel=1e-12)
 
 
 def test_a_weaker_assumption_costs_variance_and_a_wrong_one_costs_truth():
@@ -152,8 +155,27 @@ def test_self_normalized_weights_follow_a_shift_of_all_rewards(depends_on, of, c
     assert after.value == pytest.approx(before.value + 30.0)
     assert before.values.mean() == pytest.approx(before.value)
     weights = importance_weights(log, target, cascade=cascade)
-    by_place = (weights * log.rewards).sum(axis=0) / weights.sum(axis=0)
-    assert before.value == pytest.approx(by_place.sum())
+    gains = weights * log.rewards
+    pooled = 3.0 * gains.sum() / weights.sum()
+    by_place = (gains.sum(axis=0) / weights.sum(axis=0)).sum()
+    assert before.value == pytest.approx(pooled if of is PropensityOf.IN_LIST else by_place)
+
+
+@EACH
+def test_of_a_log_with_every_list_once_all_estimates_are_exact(depends_on, of, cascade):
+    """Logged by equal weights, the log is its own expectation; the second target lists without chance."""
+    uniform, reward, fixed = World((1.0,) * 4, 3), REWARDS[depends_on], (2, 0, 3)
+    log = LoggedFeedback(np.array(LISTS), probabilities(uniform, LISTS, of), arrays(LISTS, reward), np.arange(24), of)
+    anywhere = of is PropensityOf.IN_LIST
+    certain = arrays(LISTS, lambda one, j: float(one[j] in fixed if anywhere else one[j] == fixed[j]))
+    for target, truth in (
+        (probabilities(TARGET, LISTS, of), TARGET.value(reward)),
+        (certain, sum(reward(fixed, j) for j in range(3))),
+    ):
+        for estimate in (ips, self_normalized_ips):
+            found = estimate(log, target, cascade=cascade)
+            assert found.value == pytest.approx(truth, rel=1e-12)
+            assert found.mean_weight == pytest.approx(1.0)
 
 
 def test_the_logging_policy_itself_has_the_mean_reward():

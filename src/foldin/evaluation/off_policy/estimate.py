@@ -22,7 +22,7 @@ class OffPolicyEstimate(Displayed):
         values: contribution of each list, whose mean is `value`.
         contexts: index of the context of each list.
         effective_size: number of lists of the target policy with as much information, (Σ w)² / Σ w², at the place where it is
-            smallest.
+            smallest; for propensities of `IN_LIST`, by the mean weight of a list.
         mean_weight: mean weight there, before clipping. Its expectation is 1: far below 1, the log lacks lists of the target
             policy.
         largest_weight: largest weight there.

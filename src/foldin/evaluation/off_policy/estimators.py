@@ -20,7 +20,7 @@ import numpy as np
 
 from foldin.errors import ConfigError, ShapeError
 from foldin.evaluation.off_policy.estimate import OffPolicyEstimate
-from foldin.evaluation.off_policy.feedback import LoggedFeedback
+from foldin.evaluation.off_policy.feedback import LoggedFeedback, PropensityOf
 from foldin.evaluation.off_policy.weights import importance_weights
 from foldin.inference import effective_sample_size
 from foldin.tensors import Array, Float64, Int64
@@ -50,7 +50,7 @@ def ips(
 def self_normalized_ips(
     feedback: LoggedFeedback, target: Float64[Array, "lists k"], *, cascade: bool = False, clip: float | None = None
 ) -> OffPolicyEstimate:
-    """The value of the target policy by IPS with the weights of each place divided by their mean.
+    """The value of the target policy by IPS with the weights of each place (for `IN_LIST`, of all places) divided by their mean.
 
     Args:
         target, cascade, clip: as in `ips`.
@@ -59,10 +59,12 @@ def self_normalized_ips(
         ShapeError, ConfigError, SupportError: as `ips`.
     """
     weights = _weights(feedback, target, cascade, clip)
-    means = weights.used.mean(axis=0)
-    of_places = (weights.used * feedback.rewards).mean(axis=0) / means
-    # The mean of these is the ratio, and their spread is, to first order, that of the ratio.
-    values = of_places.sum() + (weights.used * (feedback.rewards - of_places) / means).sum(axis=1)
+    gains, own = weights.used * feedback.rewards, _balanced(feedback, weights.used)
+    if own.shape != gains.shape:
+        gains = gains.sum(axis=1, keepdims=True)
+    ratios = gains.mean(axis=0) / own.mean(axis=0)
+    # The mean of these is the sum of the ratios, and their spread is, to first order, that of the ratios.
+    values = ratios.sum() + ((gains - ratios * own) / own.mean(axis=0)).sum(axis=1)
     return _estimate("Self-normalized IPS", feedback, weights, values)
 
 
@@ -137,11 +139,20 @@ def _weights(
     return _Weights(np.minimum(raw, clip), raw, clip, float((raw > clip)[feedback.listed].mean()))
 
 
+def _balanced(feedback: LoggedFeedback, weights: Float64[Array, "lists k"]) -> Float64[Array, "lists groups"]:
+    """Weights of expectation 1: those of each place, or for `IN_LIST` the sum of a list's over the mean number of its items."""
+    if feedback.propensity_of is not PropensityOf.IN_LIST:
+        return weights
+    listed = feedback.listed
+    return np.where(listed, weights, 0.0).sum(axis=1, keepdims=True) * (len(listed) / listed.sum())
+
+
 def _estimate(
     method: str, feedback: LoggedFeedback, weights: _Weights, values: Float64[Array, " lists"]
 ) -> OffPolicyEstimate:
+    used = _balanced(feedback, weights.used)
     with np.errstate(divide="ignore"):
-        sizes = [effective_sample_size(of_place) for of_place in np.log(weights.used.T)]
+        sizes = [effective_sample_size(column) for column in np.log(used.T)]
     at = int(np.argmin(sizes))
     return OffPolicyEstimate(
         method=method if weights.clip is None else f"{method} with weights clipped at {weights.clip:g}",
@@ -149,8 +160,8 @@ def _estimate(
         values=values,
         contexts=feedback.contexts,
         effective_size=float(sizes[at]),
-        mean_weight=float(weights.raw[:, at].mean()),
-        largest_weight=float(weights.used[:, at].max()),
+        mean_weight=float(_balanced(feedback, weights.raw)[:, at].mean()),
+        largest_weight=float(used[:, at].max()),
         clip=weights.clip,
         clipped=weights.clipped,
     )

@@ -7,8 +7,8 @@ With q the probabilities of the logging policy, in the log, and p those of the t
     AT_PLACE         p(i at j) / q(i at j)                                     its reward depends on no other item
     IN_LIST          p(i in the list) / q(i in the list)                       nor on its place
 
-The expectation of each weight is 1 if the log supports the target policy. The fewer factors, the smaller the variance, and the
-more is assumed.
+If the log supports the target policy, the expectation of the weight of a place is 1; for IN_LIST, that of the mean weight of a
+list. The fewer factors, the smaller the variance, and the more is assumed.
 
 Source: horvitz1952 (inverse propensities); mcinerney2020 (whole lists and cascade); li2018 (the others).
 """
@@ -37,7 +37,8 @@ def importance_weights(
     Raises:
         ShapeError: a target of another size, or one that is not a probability.
         ConfigError: `cascade` without probabilities given the items above.
-        SupportError: at some place no logged list could have come from the target policy, or a weight is above e^700.
+        SupportError: no logged list could have come from the target policy, judged by some place or by all, or a weight is above
+            e^700.
     """
     target = np.asarray(target, dtype=np.float64)
     if target.shape != feedback.items.shape:
@@ -63,7 +64,7 @@ def importance_weights(
         raise SupportError(f"a weight of e^{logs.max():.0f}: the two policies have next to nothing in common")
     weights = np.exp(logs)
     silent = listed.any(axis=0) & ~(listed & (weights > 0.0)).any(axis=0)
-    if silent.any():
+    if silent.all() or (silent.any() and feedback.propensity_of is not PropensityOf.IN_LIST):
         raise SupportError(
             f"no logged list could have come from the target policy, judged by place {int(np.argmax(silent)) + 1}: all weights "
             "there are 0, while their expectation is 1"
