@@ -74,9 +74,11 @@ def test_the_sequences_hold_a_difference_of_gaussian_and_of_rare_outcomes():
     rare = hits(rng, 0.01)[:, ::20], hits(rng, 0.02)[:, ::20]
     ends = bounded_sequence(*rare)
     assert misses(ends, 0.01) <= MOST
-    # With 10,000 users an arm nearly every experiment shows the difference; by the range alone few would.
-    assert (ends[0][:, -1] > 0.0).mean() > 0.9
+    # With 10,000 users an arm most experiments show the difference, and more with a prior of such rates; by the range few would.
+    near = bounded_sequence(*rare, prior=(2.0, 98.0))
+    assert misses(near, 0.01) <= MOST
     assert (sub_gaussian_sequence(*rare, sd=0.5)[0][:, -1] > 0.0).mean() < 0.2
+    assert 0.6 < (ends[0][:, -1] > 0.0).mean() < 0.9 < (near[0][:, -1] > 0.0).mean()
 
 
 def test_outcomes_between_the_ends_of_the_range_are_held_too():

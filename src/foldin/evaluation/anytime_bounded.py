@@ -42,7 +42,8 @@ def bounded_sequence(
 
     Args:
         low, high: range of the outcomes.
-        prior: a and b; ½ and ½ favor no rate, and lose little at rare hits.
+        prior: a and b, chosen before the first look. The interval holds with any; it is shorter where the rates are near a prior
+            such as (2, 98) for 2 %, while ½ and ½ favor no rate.
 
     Raises:
         ConfigError: a level outside (0, 1), an empty range, or a prior that is not positive.
