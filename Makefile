@@ -83,7 +83,7 @@ results: setup
 	@$(BIN)/python benchmarks/kept.py --page docs/measured.md
 
 # Peers live in environments of their own: none of their pins touches ours.
-bench-setup: .bench/cornac/ready .bench/pythae/ready .bench/rectools/ready .bench/schemathesis/ready .bench/sklearn/ready .bench/vector/ready
+bench-setup: .bench/cornac/ready .bench/obp/ready .bench/pythae/ready .bench/rectools/ready .bench/schemathesis/ready .bench/sklearn/ready .bench/vector/ready
 
 .bench/%/ready: benchmarks/%.txt
 	@test -x .bench/$*/bin/python || $(PYTHON) -m venv .bench/$*
@@ -92,7 +92,7 @@ bench-setup: .bench/cornac/ready .bench/pythae/ready .bench/rectools/ready .benc
 	@touch $@
 
 bench: setup bench-setup
-	@for script in read_log recommend_all multvae_epoch recvae_epoch multvae_quality_time sasrec_epoch gaussian_mixture variational_mixture mixture lda poisson quantize aevb diffrec_epoch ddim serve_load serve_faults against_commit; do \
+	@for script in read_log recommend_all multvae_epoch recvae_epoch multvae_quality_time sasrec_epoch gaussian_mixture variational_mixture mixture lda poisson quantize aevb diffrec_epoch ddim off_policy serve_load serve_faults against_commit; do \
 	  env -u OPENBLAS_CORETYPE $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 clean:

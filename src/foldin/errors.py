@@ -11,6 +11,7 @@
     │   ├── UnknownModelError a model that is not in service
     │   └── CapacityError    the requested operation needs more memory than is free
     ├── ShapeError           arrays that must agree in size do not
+    ├── SupportError         logged lists hold nothing about what a policy would list
     ├── UnknownItemError     an item id or title that is not in the catalog
     ├── UnknownUserError     a user id whose history is not known
     ├── RunError             a run directory is missing, unfinished, damaged or of another version
@@ -40,6 +41,7 @@ __all__ = [
     "RunError",
     "ShapeError",
     "SplitError",
+    "SupportError",
     "UnknownItemError",
     "UnknownModelError",
     "UnknownUserError",
@@ -84,6 +86,10 @@ class UnknownModelError(ConfigError):
 
 class ShapeError(FoldinError):
     """Arrays that must agree in size do not."""
+
+
+class SupportError(FoldinError):
+    """Logged lists hold nothing about what a policy would list."""
 
 
 class UnknownUserError(FoldinError):

@@ -3,7 +3,8 @@
     users      users of one batch or table           events     (user, item) pairs, user by user
     offsets    users + 1 positions in `events`        items      the catalog
     hidden     width of a hidden layer                latent     width of z
-    k          length of a recommended list
+    k          length of a recommended list           lists      logged lists, any number of each context
+    contexts   distinct contexts of logged lists      arms       variants of an experiment
 
 Shapes are written with jaxtyping: `Float[Tensor, "users items"]`. Under pytest they are checked with beartype.
 """
