@@ -13,6 +13,7 @@ from torch import distributions as td
 
 from foldin.data import Histories
 from foldin.inference import FactorAnalysis, GaussianMixture, Points, em
+from foldin.inference.moments import Moments
 from foldin.models import MixtureOfMultinomials, MixtureOfMultinomialsConfig
 
 # The mixture of most checks: forty points on a line, three Gaussians that overlap. z is the component of every point.
@@ -21,6 +22,7 @@ PI, MU, SD = np.array([0.5, 0.3, 0.2]), np.array([-2.0, 0.5, 3.0]), np.array([0.
 THETA = PI, MU, SD
 X = np.concatenate([np.random.default_rng(0).normal(m, s, n) for m, s, n in zip(MU, SD, (20, 12, 8), strict=True)])
 Q = np.random.default_rng(1).dirichlet(np.ones(K), N)  # some q(z): independent over points, and not the posterior
+PLANE, WEIGHTS = np.stack([X, X**2 / 4.0], axis=1), np.random.default_rng(13).uniform(0.5, 3.0, N)  # forty in the plane
 
 
 def log_joint(theta=THETA, x=X):
@@ -169,14 +171,15 @@ def check_m_step():
         assert free_energy(q, other) < free_energy(q, (pi, mu, sd))
 
 
-def bounds_of(means):
-    """log p(x | θ) before each iteration of EM by the library, from equal weights, these means and widths of 1."""
+def run_from(means):
+    """θ with these means, equal weights and widths of 1, and how EM by the library goes from there."""
     theta = np.full(K, 1.0 / K), np.array(means), np.ones(K)
-    return theta, em(by_foldin(theta), lambda: [Points(X[:, None])], iterations=300, tolerance=1e-9).lower_bounds
+    return theta, em(by_foldin(theta), lambda: [Points(X[:, None])], iterations=300, tolerance=1e-9)
 
 
 def check_never_falls():
-    theta, bounds = bounds_of([-1.0, 0.0, 1.0])
+    theta, run = run_from([-1.0, 0.0, 1.0])
+    bounds = run.lower_bounds  # log p(x | θ) before each iteration
     for at in range(10):
         q, new = posterior(theta), stepped(theta)
         chain = [log_likelihood(new), free_energy(q, new), free_energy(q, theta), log_likelihood(theta)]
@@ -187,10 +190,12 @@ def check_never_falls():
             assert chain[0] > chain[1] + 0.5  # what the next E-step gains
             assert chain[1] > chain[2] + 0.5  # what this M-step gained
         theta = new
-    assert bounds[-1] - bounds[-2] < 1e-7  # at the end every link is an equality
-    elsewhere = bounds_of([-3.0, -1.0, 1.0])[1]
+    rises = np.diff(bounds) / N  # the run ends with the first rise below its tolerance
+    assert rises[:-1].min() >= 1e-9 > rises[-1] > -1e-12
+    assert (run.converged, run.falls) == (True, ())
+    elsewhere = run_from([-3.0, -1.0, 1.0])[1].lower_bounds
     assert [round(bounds[-1], 2), round(elsewhere[-1], 2)] == [-77.57, -77.90]  # it need not be the highest maximum
-    assert min(np.diff(bounds).min(), np.diff(elsewhere).min()) > -1e-9
+    assert np.diff(elsewhere).min() > -1e-9
 
 
 def check_gaussian_mixture():
@@ -240,6 +245,13 @@ def check_variance():
     assert np.allclose((r * (squares / (2.0 * SD**4) - 1.0 / (2.0 * SD**2))).sum(axis=0), gradient)
     new = stepped()
     assert np.allclose((r * (X[:, None] - new[1]) ** 2).sum(axis=0) / r.sum(axis=0), new[2] ** 2)
+    for floor, value in (
+        (0.0, PLANE.var(axis=0).mean()),
+        (50.0, 50.0),
+    ):  # one σ² for both coordinates, not below the floor
+        model = GaussianMixture(1, 2, covariance="spherical", floor=floor)
+        model.maximize(model.summarize(Points(PLANE)))
+        assert np.allclose(model.covariances, value)
 
 
 def check_weights():
@@ -261,19 +273,21 @@ def check_multinomials():
     model.trainer(train).begin(train, torch.Generator().manual_seed(0))
     x, a = np.stack([np.bincount(train.of(u), minlength=4) for u in range(6)]), model.pseudo.numpy()
     pi, theta = model.log_class.exp().numpy(), model.log_items.exp().numpy().T
-    r = pi * (theta ** x[:, None, :]).prod(axis=2)
-    r /= r.sum(axis=1, keepdims=True)
+    joint = pi * (theta ** x[:, None, :]).prod(axis=2)
+    r = joint / joint.sum(axis=1, keepdims=True)
     assert np.allclose(r, model.class_shares(train))
-    counts = a + r.T @ x
-    solution = counts / counts.sum(axis=1, keepdims=True)
-    model.maximize(model.summarize(train))
-    assert np.allclose(solution, model.log_items.exp().T)
+    sums = model.summarize(train).sums
+    assert np.allclose(np.column_stack([sums["classes"], sums["items"].T]), r.T @ np.column_stack([np.ones(6), x]))
     # It is the maximum of E_q[log p(x, z | θ)] plus the log prior, Σ_i a_i log θ_ki for each class.
     value = lambda theta: (r.T @ x * np.log(theta)).sum() + (a * np.log(theta)).sum()
-    rng = np.random.default_rng(9)
-    for _ in range(200):
-        other = np.stack([rng.dirichlet(30.0 * one + 0.1) for one in solution])
-        assert value(other + 1e-12) < value(solution) + 1e-9
+    before = em(model, lambda: [train], iterations=1).lower_bounds[0]  # the library's bound has the log prior too
+    assert np.isclose(before, np.log(joint.sum(axis=1)).sum() + (a * np.log(theta)).sum())
+    counts = a + r.T @ x
+    solution = counts / counts.sum(axis=1, keepdims=True)
+    assert np.allclose(solution, model.log_items.exp().T)
+    assert np.allclose(r.mean(axis=0), model.log_class.exp())
+    for other in np.random.default_rng(9).dirichlet(np.ones(4), (200, 2)):
+        assert value(other) < value(solution)
 
 
 def check_statistics():
@@ -287,6 +301,14 @@ def check_statistics():
     assert np.allclose(squares, r.T @ X**2)
     model.maximize(merged)
     assert np.allclose(parameters(model), stepped())
+    # So it is for weighted points in the plane, and 10⁹ away from the origin, where sums of squares would lose all digits.
+    scatter = WEIGHTS.sum() * np.cov(PLANE.T, aweights=WEIGHTS, ddof=0)
+    for away, squares in itertools.product((0.0, 1e9), (False, True)):
+        parts = [Moments.of(PLANE[part] + away, WEIGHTS[part], squares=squares) for part in (slice(15), slice(15, N))]
+        for both in (parts[0] + parts[1], parts[1] + parts[0]):
+            assert np.isclose(both.weight[0], WEIGHTS.sum())
+            assert np.allclose(both.mean[0] - away, np.average(PLANE, axis=0, weights=WEIGHTS))
+            assert np.allclose(both.scatter[0], scatter.diagonal() if squares else scatter)
 
 
 # Factor analysis: four coordinates, two factors.

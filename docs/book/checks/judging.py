@@ -20,6 +20,7 @@ from foldin.evaluation import (
     share_interval,
     studentized_interval,
 )
+from foldin.evaluation.temperature import _likelihood
 from foldin.models import Popularity
 from foldin.training import fit
 
@@ -93,12 +94,13 @@ ITEMS, TARGETS = 6, [1, 1, 2, 1, 3, 2, 1, 5, 4, 1, 2, 3]
 TRAIN = [[0, 1], [0, 1, 2], [1, 2], [1], [3, 1], [1, 2, 4]]
 
 
-@functools.cache
-def users_held_out():
+def users_held_out(targets=None):
+    """Users who have seen item 0, and the items that each of them takes next."""
+    targets = targets or [[one] for one in TARGETS]
     return HeldOut(
-        fold_in=Histories.from_lists([[0]] * len(TARGETS), ITEMS),
-        targets=Histories.from_lists([[one] for one in TARGETS], ITEMS),
-        users=pl.Series([f"user {at}" for at in range(len(TARGETS))]),
+        fold_in=Histories.from_lists([[0]] * len(targets), ITEMS),
+        targets=Histories.from_lists(targets, ITEMS),
+        users=pl.Series([f"user {at}" for at in range(len(targets))]),
     )
 
 
@@ -182,27 +184,31 @@ def check_no_hit():
 
 
 def check_studentized():
-    rng = np.random.default_rng(2)
-    values = rng.exponential(1.0, 40) ** 2  # skewed, so that the two ends lie differently
+    rng, level = np.random.default_rng(2), 0.95
+    values = 0.001 * rng.exponential(1.0, 40) ** 2  # in a small unit, and skewed, so that the two ends lie differently
     n, mean, sd = 40, values.mean(), values.std(ddof=1)
-    drawn = rng.choice(values, (20_000, n))
+    drawn = values[
+        np.random.default_rng(0).integers(0, n, (30_000, n), dtype=np.int32)
+    ]  # the library's draws once more
     t = (drawn.mean(axis=1) - mean) / (drawn.std(axis=1, ddof=1) / n**0.5)
-    low, high = mean - np.quantile(t, [0.975, 0.025]) * sd / n**0.5
-    by_foldin = studentized_interval(values, draws=20_000)
-    allowed = 0.1 * sd / n**0.5
+    ends = np.quantile(t, [(1.0 + level) / 2.0, (1.0 - level) / 2.0], method="inverted_cdf")
+    low, high = mean - ends * sd / n**0.5
     assert high - mean > 1.5 * (mean - low)
-    assert np.allclose(by_foldin, (low, high), atol=allowed)
+    assert np.allclose(studentized_interval(values, draws=30_000), (low, high), rtol=1e-9)
 
 
 def check_p_value():
     d = np.array([0.31, -0.12, 0.05, 0.44, 0.27, -0.03, 0.18, 0.09, 0.36, -0.21])
     by_enumeration = np.mean(np.abs(all_signs(10) @ d) >= abs(d.sum()) - 1e-12)
-    assert math.isclose(paired_test(d, np.zeros(10)), by_enumeration)
+    for unit in (1.0, -1e-6, 1e6):  # neither the unit nor which model comes first makes a difference
+        assert math.isclose(paired_test(unit * d, np.zeros(10)), by_enumeration)
+    assert math.isclose(paired_test(np.r_[d, 0.0] + 1.0, np.ones(11)), by_enumeration)  # nor a user without one
     # The sign test: all differences have one size, eight are positive and two negative.
     d = 0.1 * np.array([1, 1, 1, -1, 1, 1, 1, 1, -1, 1])
     by_enumeration = np.mean(np.abs(all_signs(10) @ d) >= abs(d.sum()) - 1e-12)
     assert math.isclose(binomtest(8, 10).pvalue, by_enumeration)
     assert math.isclose(paired_test(d, np.zeros(10)), by_enumeration)
+    assert math.isclose(paired_test(np.zeros(10), d), by_enumeration)
 
 
 def check_drawn():
@@ -320,7 +326,12 @@ def check_perplexity():
     shares = np.exp(counted()) / np.exp(counted()).sum()
     geometric = np.prod([1.0 / shares[one - 1] for one in TARGETS]) ** (1.0 / len(TARGETS))
     found = evaluate(popularity(), users_held_out(), metrics=("ndcg@3",))
-    assert math.isclose(found.summary()["perplexity"]["mean"], geometric, rel_tol=1e-5)
+    summary = found.summary()
+    assert math.isclose(summary["perplexity"]["mean"], geometric, rel_tol=1e-5)
+    # A high likelihood is a low perplexity: the two ends of the interval change places.
+    ends = [-math.log(summary["perplexity"][end]) for end in ("high", "low")]
+    assert np.allclose(ends, [summary[LOG_LIKELIHOOD][end] for end in ("low", "high")])
+    assert tuple(summary["ndcg@3"][end] for end in ("low", "high")) == share_interval(found.values("ndcg@3"))
     assert math.isclose(found.values(LOG_LIKELIHOOD).mean(), -math.log(geometric), rel_tol=1e-5)
 
 
@@ -355,6 +366,14 @@ def check_slope():
         (found,) = torch.autograd.grad(torch.log_softmax(eta * float64(scores), dim=0)[observed], eta)
         p = [math.exp(at * one) / sum(math.exp(at * other) for other in scores) for one in scores]
         assert math.isclose(float(found), scores[observed] - np.dot(p, scores), rel_tol=1e-9)
+    # The library's sum over users, who have one to three events each, with its first and second derivative.
+    targets, at, eta = [[1], [1, 2], [3, 5, 4]], np.arange(3), float64(0.7).requires_grad_()
+    log_p = torch.log_softmax(eta * float64(counted()), dim=0)
+    total = sum(log_p[item - 1] for events in targets for item in events)
+    (first,) = torch.autograd.grad(total, eta, create_graph=True)
+    (second,) = torch.autograd.grad(first, eta)
+    by_foldin = _likelihood(popularity(), users_held_out(targets), at, 0.7)
+    assert np.allclose(by_foldin, [float(one) for one in (total, first, -second)], rtol=1e-6)
     # At the temperature that the library finds, the mean over users of the slopes is zero.
     eta = 1.0 / fit_temperature(popularity(), users_held_out()).temperature
     p = np.exp(eta * counted()) / np.exp(eta * counted()).sum()

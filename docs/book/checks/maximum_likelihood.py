@@ -168,7 +168,7 @@ def check_slope():
 
 
 def check_mean():
-    by_autograd = FAMILIES[Gamma].mean(ETA_OF_GAMMA)
+    by_autograd = FAMILIES[Gamma].mean(ETA_OF_GAMMA.repeat(3, 1))  # three rows alike
     by_quadrature = statistics_of_gamma(HALF) @ stats.gamma.pdf(HALF, SHAPE, scale=1.0 / RATE) * HALF_STEP
     assert np.allclose(by_autograd, by_quadrature, atol=1e-5)
     assert np.allclose(by_autograd, [digamma(SHAPE) - np.log(RATE), SHAPE / RATE])
@@ -236,6 +236,11 @@ def check_fisher():
     score = (LINE**2 / sd**2 - 1.0) / sd  # of σ, at mean 0
     variance = (stats.norm.pdf(LINE, 0.0, sd) * score**2).sum() * STEP
     assert abs(1.0 / (len(y) * float(fit.standard_errors["scale"]) ** 2) - variance) < 1e-6
+    z = np.array([1, 0, 0, 1, 0, 0, 0, 0])
+    variance = (
+        0.25 * (1.0 / 0.25) ** 2 + 0.75 * (1.0 / 0.75) ** 2
+    )  # of the score of θ̂ = 1/4, which is 1/θ or −1/(1 − θ)
+    assert abs(1.0 / (len(z) * float(fit_bernoulli(z).standard_errors["probs"]) ** 2) - variance) < 1e-6
     theta = expit(0.4)  # of η the Fisher information is ∇²A(η)
     by_foldin = FAMILIES[Bernoulli].information(torch.tensor([0.4], dtype=torch.float64))
     assert abs(float(by_foldin) - (theta * (1.0 - theta) ** 2 + (1.0 - theta) * theta**2)) < 1e-12
@@ -257,6 +262,7 @@ def check_unbiased():
         assert abs(chance @ estimate - theta) < 1e-12
         assert abs(chance @ ((estimate - theta) * (scores - chance @ scores)) - 1.0) < 1e-12
     biased = (1.0 + ALL_DATA.sum(axis=1)) / (2.0 + N)  # the middle of the line: the derivative of its expectation
+    assert abs(chance @ biased - (1.0 + N * theta) / (2.0 + N)) < 1e-12
     h = 1e-5
     by_differences = (likelihood_of_every_data(theta + h) - likelihood_of_every_data(theta - h)) @ biased / (2.0 * h)
     assert abs(chance @ ((biased - chance @ biased) * scores) - by_differences) < 1e-8
@@ -307,10 +313,13 @@ def check_posterior():
     by_formula = normalized(strength * (ETAS * (N_0 * S_0 + len(x) * x.mean()) / strength - np.exp(ETAS)))
     assert np.allclose(by_bayes, by_formula)
     number = lambda value: torch.tensor(float(value), dtype=torch.float64)
-    by_foldin, _ = gamma_poisson(Gamma(number(N_0 * S_0), number(N_0)), number(x.sum()), number(len(x)))
+    by_foldin, of_next = gamma_poisson(Gamma(number(N_0 * S_0), number(N_0)), number(x.sum()), number(len(x)))
     rates = torch.from_numpy(np.exp(ETAS))
     assert np.allclose(by_formula, (by_foldin.log_prob(rates).exp() * rates).numpy(), atol=1e-6)
     assert abs((np.exp(ETAS) * by_formula).sum() * ETA_STEP - (N_0 * S_0 + x.sum()) / strength) < 1e-6  # E[∇A(η)]
+    for k in range(4):  # the next count: its probability is the mean of the Poisson's under the posterior
+        chance = (stats.poisson.pmf(k, np.exp(ETAS)) * by_formula).sum() * ETA_STEP
+        assert abs(float(of_next.log_prob(number(k)).exp()) - chance) < 1e-6
 
 
 def check_weighted_mean():
