@@ -87,15 +87,16 @@ def labels(page: ElementTree.Element) -> list[str]:
 
 @pytest.mark.slow
 def test_a_chapter_in_two_languages_opens(tmp_path):
+    source, names = tmp_path / "pages", ("em", "notation")
     for language in ("en", "ko"):
-        (tmp_path / "book" / language).mkdir(parents=True)
-        for name in ("em", "notation"):
-            shutil.copy(DOCS / "book" / language / f"{name}.md", tmp_path / "book" / language)
-        text = (tmp_path / "book" / language / "em.md").read_text(encoding="utf-8")
-        assert ":::{moving}" in text
-    listed = "\n".join(f"book/{language}/{name}" for language in ("en", "ko") for name in ("em", "notation"))
-    (tmp_path / "index.md").write_text(f"# A book\n\n```{{toctree}}\n{listed}\n```\n", encoding="utf-8")
-    pages = opens(built(tmp_path, tmp_path / "out"))
+        folder = source / "book" / language
+        folder.mkdir(parents=True)
+        for name in names:
+            shutil.copy(DOCS / "book" / language / f"{name}.md", folder)
+        assert ":::{moving}" in (folder / "em.md").read_text(encoding="utf-8")
+    listed = "\n".join(f"book/{language}/{name}" for language in ("en", "ko") for name in names)
+    (source / "index.md").write_text(f"# A book\n\n```{{toctree}}\n{listed}\n```\n", encoding="utf-8")
+    pages = opens(built(source, tmp_path / "out"))
     for language, sentence in (("en", "moves in a browser"), ("ko", "브라우저에서 움직입니다")):
         page = pages[f"book/{language}/em.xhtml"]
         assert page.get("lang") == language
