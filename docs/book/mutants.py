@@ -188,6 +188,12 @@ def side_mutants(chapter: str) -> Iterator[Mutant]:
                 yield Mutant("side", chapter, name, place, changed(node, place)[1], users[name])
 
 
+def changes(chapter: str, function: str) -> set[str]:
+    """Every change that a mutant of a function could make, in words, whether a check runs its line or not."""
+    tree = _tree_of(_implementing(chapter)[function]) if "." in function else _functions(chapter)[function]
+    return {changed(tree, place)[1] for place, _ in enumerate(sites(tree))} if tree is not None else set()
+
+
 def _with_side(mutant: Mutant) -> dict[str, Any]:
     """The module of a chapter's checks with the change."""
     tree = copy.deepcopy(_module(mutant.chapter))
