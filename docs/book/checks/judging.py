@@ -232,12 +232,13 @@ def check_exchangeable():
     # Three users of equal sizes and two draws, all 8³ outcomes: many sums tie, and the bound still holds.
     sums = np.abs(all_signs(3).sum(axis=1))
     counts = np.array([sum(one >= seen for one in drawn) for seen, *drawn in itertools.product(sums, repeat=3)])
+    bound = lambda s, draws: (s + 1) / (draws + 1)
     for s in range(3):
-        assert (counts <= s).mean() <= (s + 1) / 3
-    assert (counts <= 0).mean() < 0.8 / 3
+        assert (counts <= s).mean() <= bound(s, 2)
+    assert math.isclose((counts <= 0).mean(), 9 / 64)  # the bound is 1/3
     # Sixteen users of different sizes: hardly any ties, and the bound is nearly an equality.
     for s in (0, 4, 9, 18):
-        assert close_to(reaching(19) <= s, (s + 1) / 20)
+        assert close_to(reaching(19) <= s, bound(s, 19))
 
 
 def check_valid():
@@ -255,14 +256,15 @@ def check_bonferroni():
     for true in (5, 3):
         p = of_true_hypotheses(true, a / c)
         assert all(math.isclose((p[:, one] <= a / c).mean(), a / c) for one in range(true))
-        assert math.isclose((p.min(axis=1) <= a / c).mean(), true * a / c)  # equality in the union bound
-        independent = 1.0 - (1.0 - a / c) ** true
-        assert 0.9 * true * a / c < independent < true * a / c <= a
+        bound = true * a / c
+        assert math.isclose((p.min(axis=1) <= a / c).mean(), bound)  # equality in the union bound
+        assert 0.9 < (1.0 - (1.0 - a / c) ** true) / bound < 1.0  # for independent p-values it is nearly one
+        assert bound <= a
 
 
 def check_first_rejection():
     rng, a, c, true = np.random.default_rng(5), 0.2, 6, 4
-    places = []
+    places, limit, most = [], lambda place: a / (c - place + 1), a / true
     for _ in range(2000):
         p = rng.random(c)
         p[true:] **= 8  # the last two hypotheses are false and have small p-values
@@ -270,9 +272,9 @@ def check_first_rejection():
         wrong = [place for place, one in enumerate(rejected, start=1) if one < true]
         if wrong:
             places.append(wrong[0])
-            assert np.sort(p)[wrong[0] - 1] <= a / (c - wrong[0] + 1) <= a / true
-    assert set(places) == {1, 2, 3}  # at place 3 the two bounds are equal
-    assert math.isclose(a / (c - 3 + 1), a / true)
+            assert np.sort(p)[wrong[0] - 1] <= limit(wrong[0]) <= most
+    assert set(places) == {1, 2, 3}
+    assert math.isclose(limit(3), most)  # at place 3 the two bounds are equal
 
 
 def check_holm():
@@ -281,7 +283,9 @@ def check_holm():
     for false in (np.full((600, 2), 1e-9), rng.random((600, 2)) ** 4):
         p = np.hstack([of_true_hypotheses(true, a / true), false])
         wrong = [any(one < true for one in step_down(row, a)) for row in p]
-        assert np.mean(wrong) <= (p[:, :true].min(axis=1) <= a / true).mean() <= a + 1e-9
+        one_is_small = (p[:, :true].min(axis=1) <= a / true).mean()
+        assert np.mean(wrong) <= one_is_small
+        assert math.isclose(one_is_small, a)
         for row in p[::7]:  # the library's adjusted p-values make the same decisions
             assert [at for at, one in enumerate(holm(row)) if one <= a] == sorted(step_down(row, a))
     p = np.hstack([of_true_hypotheses(true, a / true), np.full((600, 2), 1e-9)])
@@ -295,15 +299,16 @@ def check_jensen():
         for b in (0.1, 1.0, 3.0):
             assert math.exp(b * expected(lambda x: x, c)) < expected(lambda x, b=b: np.exp(b * x), c)
         small = expected(lambda x: np.exp(0.01 * x), c) / math.exp(0.01 * expected(lambda x: x, c))
-        assert small < 1.0001  # close to equality for a small b
+        assert 1.0 < small < 1.0001  # close to equality for a small b
 
 
 def check_exponential_moment():
-    assert math.isclose(expected(lambda x: np.exp(1.5 * x), 1), math.exp(1.5**2 / 2))  # one Gaussian
+    moment = lambda b, c: expected(lambda x: np.exp(b * x), c)
+    bound = lambda b, c: c * math.exp(b**2 / 2)
+    assert math.isclose(moment(1.5, 1), bound(1.5, 1))  # one Gaussian
     for c in (2, 10, 100):
-        for b in (0.5, 2.0, 4.0):
-            assert expected(lambda x, b=b: np.exp(b * x), c) < c * math.exp(b**2 / 2)
-        assert expected(lambda x: np.exp(5.0 * x), c) > 0.95 * c * math.exp(5.0**2 / 2)  # nearly equal
+        assert all(moment(b, c) < bound(b, c) for b in (0.5, 2.0, 4.0))
+        assert 0.95 < moment(5.0, c) / bound(5.0, c) < 1.0  # nearly equal
 
 
 def check_inflation():
@@ -355,8 +360,8 @@ def check_tempered():
         p = [math.exp(eta * one) / sum(math.exp(eta * other) for other in counted()) for one in counted()]
         assert np.allclose(found.values(LOG_LIKELIHOOD), [math.log(p[one - 1]) for one in TARGETS], atol=1e-5)
         assert np.array_equal(found.values("ndcg@3"), plain.values("ndcg@3"))  # no list is changed
-        if eta != 1.0:
-            assert found.values(LOG_LIKELIHOOD).mean() < plain.values(LOG_LIKELIHOOD).mean() - 0.01
+        losses = plain.values(LOG_LIKELIHOOD) - found.values(LOG_LIKELIHOOD)
+        assert eta == 1.0 or losses.sum() > 0.1  # the model was trained for a temperature of 1
 
 
 def check_slope():
