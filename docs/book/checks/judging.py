@@ -378,7 +378,7 @@ def check_slope():
     (first,) = torch.autograd.grad(total, eta, create_graph=True)
     (second,) = torch.autograd.grad(first, eta)
     by_foldin = _likelihood(popularity(), users_held_out(targets), at, 0.7)
-    assert np.allclose(by_foldin, [float(one) for one in (total, first, -second)], rtol=1e-6)
+    assert np.allclose(by_foldin, [one.item() for one in (total, first, -second)], rtol=1e-6)
     # At the temperature that the library finds, the mean over users of the slopes is zero.
     eta = 1.0 / fit_temperature(popularity(), users_held_out()).temperature
     p = np.exp(eta * counted()) / np.exp(eta * counted()).sum()

@@ -264,4 +264,4 @@ def check_jensen():
         logs = [np.log(stratified(n, chosen, z)) for chosen in itertools.combinations(others, 2)]
         gap = log_q(z) - np.mean(logs, axis=0)
         assert (gap > 0.0).all()
-        assert gap.max() < 1.0
+        assert gap[n] < 0.2  # it is small at draws of the user, whose density is always in the estimate
