@@ -30,6 +30,7 @@ import textwrap
 import time
 import tomllib
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,7 @@ class Mutant:
         chapter: whose checks are to notice.
         function: its name, dotted for a method.
         place: the number of the site in the function, in the order of the walk.
-        text: the changed expression before and after.
+        text: the changed expression before and after; the second that reads alike ends with (2), and so on.
         checks: the names of the checks that use the function.
     """
 
@@ -163,12 +164,22 @@ def implementation_mutants(chapter: str) -> Iterator[Mutant]:
         tree = _tree_of(functions[known[code]])
         if tree is None or functions[known[code]].__closure__:
             continue
+        texts = _texts(tree)
         for place, (node, _) in enumerate(sites(tree)):
             first = code.co_firstlineno + node.lineno - 1
             last = code.co_firstlineno + (node.end_lineno or node.lineno) - 1
             if lines[code] & set(range(first, last + 1)):
-                text = changed(tree, place)[1]
-                yield Mutant("implementation", chapter, known[code], place, text, tuple(sorted(checks)))
+                yield Mutant("implementation", chapter, known[code], place, texts[place], tuple(sorted(checks)))
+
+
+def _texts(tree: ast.FunctionDef) -> list[str]:
+    """What each change of a function is in words; those that read alike are numbered from the second."""
+    found, seen = [], Counter[str]()
+    for place, _ in enumerate(sites(tree)):
+        text = changed(tree, place)[1]
+        seen[text] += 1
+        found.append(text if seen[text] == 1 else f"{text} ({seen[text]})")
+    return found
 
 
 def _tree_of(function: FunctionType) -> ast.FunctionDef | None:
@@ -183,15 +194,15 @@ def side_mutants(chapter: str) -> Iterator[Mutant]:
     """Mutants of the checks of a chapter and of their helpers."""
     users = _users(chapter)
     for name, node in _functions(chapter).items():
-        for place, _ in enumerate(sites(node)):
+        for place, text in enumerate(_texts(node)):
             if users[name]:
-                yield Mutant("side", chapter, name, place, changed(node, place)[1], users[name])
+                yield Mutant("side", chapter, name, place, text, users[name])
 
 
 def changes(chapter: str, function: str) -> set[str]:
     """Every change that a mutant of a function could make, in words, whether a check runs its line or not."""
     tree = _tree_of(_implementing(chapter)[function]) if "." in function else _functions(chapter)[function]
-    return {changed(tree, place)[1] for place, _ in enumerate(sites(tree))} if tree is not None else set()
+    return set(_texts(tree)) if tree is not None else set()
 
 
 def _with_side(mutant: Mutant) -> dict[str, Any]:
