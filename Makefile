@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check 
 # PyTorch comes by pip, from where pip is configured to look; all else by uv, which takes a tenth of the time.
 UV := $(BIN)/python -m uv pip install --quiet --python $(BIN)/python --link-mode copy --constraint constraints.txt
 
-.PHONY: setup demo test test-fast test-slow test-pythons mutants check format docs docs-dist results bench bench-setup clean
+.PHONY: setup demo test test-fast test-slow test-pythons mutants check format docs docs-epub docs-dist results bench bench-setup clean
 
 # What the demo needs, and on top of it what the tests and checks need.
 .venv/light: pyproject.toml constraints.txt
@@ -61,7 +61,7 @@ format: setup
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format .
 
-# The pages that are written by scripts, then the site in build/docs; a warning is an error.
+# The pages that are written by scripts, then the site in build/docs and the EPUB; a warning is an error.
 docs: setup
 	@$(BIN)/python docs/write_cli.py
 	@$(BIN)/python docs/write_http.py
@@ -70,6 +70,13 @@ docs: setup
 	@$(BIN)/python docs/book/write_notation.py
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs 2 docs build/docs
 	@echo "the documentation is build/docs/index.html"
+	@$(MAKE) --no-print-directory docs-epub
+
+# The same pages for e-readers, in one file: formulas are MathML, and a sentence stands for each figure to move.
+docs-epub: setup
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs 2 -b epub docs build/epub
+	@cp build/epub/foldin.epub build/foldin.epub
+	@echo "for e-readers it is build/foldin.epub"
 
 # The documentation as a package of its own, foldin-docs, in dist.
 docs-dist: docs

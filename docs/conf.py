@@ -1,4 +1,4 @@
-"""The documentation site: `make docs` builds it without warnings into build/docs."""
+"""The documentation: `make docs` builds the site into build/docs and build/foldin.epub, without warnings."""
 
 import re
 import sys
@@ -12,7 +12,7 @@ project = "foldin"
 author = "the foldin authors"
 copyright = "the foldin authors, Apache-2.0"
 default_role = "code"
-release = version_of("foldin")
+release = version = version_of("foldin")
 
 extensions = [
     "myst_parser",
@@ -20,6 +20,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "directives",
+    "epub",
 ]
 exclude_patterns = ["studio", "distribution"]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
@@ -38,6 +39,9 @@ html_static_path = ["book/_static"]
 html_title = f"foldin {release}"
 html_copy_source = False
 html_show_sourcelink = False
+epub_description = "The guide, the reference and the book of foldin, in English and Korean."
+epub_identifier = epub_uid = "foldin"
+epub_show_urls = "no"
 copybutton_prompt_text = r"\$ |>>> "
 copybutton_prompt_is_regexp = True
 

@@ -10,12 +10,14 @@ from typing import Any
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from latex2mathml.converter import convert
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from foldin.book import EXERCISES, FIGURES, chapters, equation, figures
 
 CHECKS = Path(__file__).parent / "checks"
+MATHML = '<math xmlns="http://www.w3.org/1998/Math/MathML" '
 WORDS = {
     "en": {
         "question": "The question",
@@ -103,7 +105,7 @@ class EquationDirective(_Labelled):
         box += _raw(
             f'<div class="equation-row" id="eq-{anchor}"><span class="equation-number" title="{html.escape(kind)}">'
             f'({number})</span><div class="equation-body" role="math" aria-label="{words}">'
-            f"{one.mathml}</div></div>"
+            f"{one.mathml.replace('<math ', MATHML, 1)}</div></div>"
         )
         if self.content:
             reason = nodes.container(classes=["reason"])
@@ -170,7 +172,7 @@ class SolutionDirective(_Labelled):
 
 
 class MovingDirective(_Labelled):
-    """A figure to move, by the name of its module; the content is its caption."""
+    """A figure to move, by the name of its module; the content is its caption. In an EPUB a sentence stands in its place."""
 
     def run(self) -> list[nodes.Node]:
         name = self.arguments[0]
@@ -178,11 +180,14 @@ class MovingDirective(_Labelled):
             raise self.error(f"there is no figure {name!r}: {', '.join(figures())}")
         up = "../" * self.env.docname.count("/")
         box = nodes.container(classes=["moving-box"], ids=[f"figure-{name}"])
-        box += _raw(
+        moving, still = addnodes.only(expr="not epub"), addnodes.only(expr="epub")
+        moving += _raw(
             f'<link rel="stylesheet" href="{up}_static/figures/figures.css">'
             f'<div data-figure="{name}"><div class="moving-place"><p>{html.escape(self.words["moving"])}</p></div></div>'
             f'<script type="module" src="{up}_static/figures/book.js"></script>'
         )
+        still += nodes.paragraph("", self.words["moving"].replace("`", ""), classes=["moving-place"])
+        box += [moving, still]
         if self.content:
             caption = nodes.container(classes=["moving-caption"])
             caption += self.parsed()
@@ -191,7 +196,7 @@ class MovingDirective(_Labelled):
 
 
 def _copy_figures(app: Sphinx, error: Exception | None) -> None:
-    if error is None and app.builder.format == "html":
+    if error is None and app.builder.name == "html":
         shutil.copytree(FIGURES, Path(app.outdir) / "_static" / "figures", dirs_exist_ok=True)
 
 
@@ -208,13 +213,25 @@ class EquationRole(SphinxRole):
     """A reference to an equation, as its number."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        label = self.text
-        equation(label)
-        chapter = label.split("/")[0]
-        here = self.env.docname.rsplit("/", 1)[-1]
-        page = "" if here == chapter else f"{chapter}.html"
-        anchor = label.replace("/", "-")
-        return [nodes.reference("", f"({_number(label)})", refuri=f"{page}#eq-{anchor}", internal=True)], []
+        equation(self.text)
+        return [nodes.reference("", f"({_number(self.text)})", internal=True, refuri="", equation=self.text)], []
+
+
+def _link_equations(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Point the references to equations at their pages, which end in .html or, in an EPUB, in .xhtml."""
+    for node in doctree.findall(nodes.reference):
+        if label := node.get("equation"):
+            page = f"{docname.rpartition('/')[0]}/{label.split('/')[0]}".lstrip("/")
+            node["refuri"] = f"{app.builder.get_relative_uri(docname, page)}#eq-{label.replace('/', '-')}"
+
+
+def _set_language(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Name the language of a page, by which browsers choose fonts, line breaks and voices."""
+    language = context["language"] = _language(page)
+    if "html_tag" in context:  # of an EPUB
+        context["html_tag"] = context["html_tag"].replace("<html ", f'<html lang="{language}" xml:lang="{language}" ')
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -230,6 +247,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_role("eq", EquationRole(), override=True)
     app.add_css_file("temml/temml.css")
     app.add_css_file("book.css")
+    app.connect("doctree-resolved", _link_equations)
+    app.connect("html-page-context", _set_language)
     app.connect("build-finished", _copy_figures)
     app.add_html_math_renderer("mathml", (_math, None), (_math, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

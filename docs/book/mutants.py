@@ -1,17 +1,17 @@
 """Prove that the checks of the book can fail: change a sign, a factor or an index on one side of an equation, and see.
 
 python docs/book/mutants.py                        every mutant of every chapter: minutes
-python docs/book/mutants.py --chapters em,aevb     only these chapters
+python docs/book/mutants.py --chapters em,aevb     only these chapters; the others keep their place in the report
 python docs/book/mutants.py --sample 200           a random sample of each kind, the same for the same --seed
 
 Two kinds of code are changed, one place at a time. *Sides*: what the checks of a chapter and their helpers compute; data,
 seeds, numbers of draws and tolerances are left alone. *Implementation*: the functions and methods of the library that an
 equation of the chapter names as its code, on the lines that the checks run. A mutant is killed if a check that uses the changed
-function goes red or takes twenty times as long. Each runs in a process of its own.
+function goes red, warns (a warning fails the tests) or takes twenty times as long. Each runs in a process of its own.
 
-The report, `docs/book/mutants.json`, has the share that is killed and every survivor. Survivors that compute the same numbers as
-the original, or that no equation speaks of, are listed with the reason in `docs/book/equivalent_mutants.toml` and do not
-count.
+The report, `docs/book/mutants.json`, has the share that is killed and every survivor. Mutants that compute the same numbers as
+the original, or that no equation speaks of, are listed with the reason in `docs/book/equivalent_mutants.toml`. They are not
+tried; the report says how many they are, and `killed_of_all` counts them as survivors.
 """
 
 import argparse
@@ -29,7 +29,9 @@ import sys
 import textwrap
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
@@ -51,7 +53,7 @@ class Mutant:
         chapter: whose checks are to notice.
         function: its name, dotted for a method.
         place: the number of the site in the function, in the order of the walk.
-        text: the changed expression before and after.
+        text: the changed expression before and after; the second that reads alike ends with (2), and so on.
         checks: the names of the checks that use the function.
     """
 
@@ -162,12 +164,22 @@ def implementation_mutants(chapter: str) -> Iterator[Mutant]:
         tree = _tree_of(functions[known[code]])
         if tree is None or functions[known[code]].__closure__:
             continue
+        texts = _texts(tree)
         for place, (node, _) in enumerate(sites(tree)):
             first = code.co_firstlineno + node.lineno - 1
             last = code.co_firstlineno + (node.end_lineno or node.lineno) - 1
             if lines[code] & set(range(first, last + 1)):
-                text = changed(tree, place)[1]
-                yield Mutant("implementation", chapter, known[code], place, text, tuple(sorted(checks)))
+                yield Mutant("implementation", chapter, known[code], place, texts[place], tuple(sorted(checks)))
+
+
+def _texts(tree: ast.FunctionDef) -> list[str]:
+    """What each change of a function is in words; those that read alike are numbered from the second."""
+    found, seen = [], Counter[str]()
+    for place, _ in enumerate(sites(tree)):
+        text = changed(tree, place)[1]
+        seen[text] += 1
+        found.append(text if seen[text] == 1 else f"{text} ({seen[text]})")
+    return found
 
 
 def _tree_of(function: FunctionType) -> ast.FunctionDef | None:
@@ -182,9 +194,15 @@ def side_mutants(chapter: str) -> Iterator[Mutant]:
     """Mutants of the checks of a chapter and of their helpers."""
     users = _users(chapter)
     for name, node in _functions(chapter).items():
-        for place, _ in enumerate(sites(node)):
+        for place, text in enumerate(_texts(node)):
             if users[name]:
-                yield Mutant("side", chapter, name, place, changed(node, place)[1], users[name])
+                yield Mutant("side", chapter, name, place, text, users[name])
+
+
+def changes(chapter: str, function: str) -> set[str]:
+    """Every change that a mutant of a function could make, in words, whether a check runs its line or not."""
+    tree = _tree_of(_implementing(chapter)[function]) if "." in function else _functions(chapter)[function]
+    return set(_texts(tree)) if tree is not None else set()
 
 
 def _with_side(mutant: Mutant) -> dict[str, Any]:
@@ -217,8 +235,9 @@ def _with_implementation(mutant: Mutant) -> dict[str, Any]:
     return namespace
 
 
-def survives(mutant: Mutant, limit: float) -> bool:
-    """Whether all checks pass with the change, in a process of its own, within a number of seconds."""
+def survives(mutant: Mutant, seconds: Mapping[str, float]) -> bool:
+    """Whether all checks pass with the change, in a process of its own, within twenty times the seconds that they took."""
+    limit = 5 + 20 * sum(seconds[name] for name in mutant.checks)
     child = os.fork()
     if child == 0:
         status = 1
@@ -226,8 +245,9 @@ def survives(mutant: Mutant, limit: float) -> bool:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             os.dup2(1, 2)
             signal.alarm(max(1, round(limit)))
+            warnings.simplefilter("error")
             namespace = (_with_side if mutant.kind == "side" else _with_implementation)(mutant)
-            for name in mutant.checks:
+            for name in sorted(mutant.checks, key=lambda one: seconds[one]):
                 namespace[name]()
             status = 0
         finally:
@@ -247,42 +267,63 @@ def timed(chapter: str) -> dict[str, float]:
     return found
 
 
+def listed() -> dict[str, dict[str, str]]:
+    """The tables of `equivalent_mutants.toml`, each with the reason by the key of a mutant."""
+    return tomllib.loads((BOOK / "equivalent_mutants.toml").read_text(encoding="utf-8"))
+
+
+def reported(chapter: str, kind: str, sample: int | None, seed: int, seconds: Mapping[str, float]) -> dict[str, Any]:
+    """A row of the report: the mutants of a kind that were tried, the share that was killed, those listed, and survivors."""
+    every = list((side_mutants if kind == "side" else implementation_mutants)(chapter))
+    left_out = {name: sum(one.key in table for one in every) for name, table in listed().items()}
+    mutants = [one for one in every if not any(one.key in table for table in listed().values())]
+    if sample is not None and len(mutants) > sample:
+        mutants = random.Random(seed).sample(mutants, sample)
+    alive = sorted(one.key for one in mutants if survives(one, seconds))
+    share = 1.0 - len(alive) / max(1, len(mutants))
+    return {"mutants": len(mutants), "killed": round(share, 4), "listed": left_out, "survivors": alive}
+
+
+def totals(report: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """All chapters together."""
+    rows = [row for name, row in report.items() if name.endswith(f", {kind}") and not name.startswith("all,")]
+    total, alive = sum(row["mutants"] for row in rows), sum(len(row["survivors"]) for row in rows)
+    names = list(listed())
+    left_out = {name: sum(row["listed"].get(name, 0) for row in rows) for name in names}
+    more = sum(left_out.values())
+    return {
+        "mutants": total,
+        "killed": round(1.0 - alive / max(1, total), 4),
+        "listed": left_out,
+        "killed_of_all": round(1.0 - (alive + more) / max(1, total + more), 4),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--chapters", help="Names of chapters, separated by commas; all by default.")
     parser.add_argument("--kinds", default="side,implementation", help="Kinds of code that are changed.")
     parser.add_argument("--sample", type=int, help="Number of mutants of each kind and chapter; all by default.")
     parser.add_argument("--seed", type=int, default=0, help="Seed of the sample.")
-    parser.add_argument("--json", type=Path, default=BOOK / "mutants.json", help="Where the report is written.")
+    parser.add_argument(
+        "--json", type=Path, default=BOOK / "mutants.json", help="The report, which is written or updated."
+    )
     options = parser.parse_args()
     import torch  # so that each child has it already
 
     torch.set_num_threads(1)
 
-    listed = tomllib.loads((BOOK / "equivalent_mutants.toml").read_text(encoding="utf-8"))
-    equivalent = {key for table in listed.values() for key in table}
-    report: dict[str, Any] = {}
+    report: dict[str, Any] = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else {}
     for chapter in options.chapters.split(",") if options.chapters else chapters():
         seconds = timed(chapter)
-        for kind, make in (("side", side_mutants), ("implementation", implementation_mutants)):
-            if kind not in options.kinds.split(","):
-                continue
-            mutants = [one for one in make(chapter) if one.key not in equivalent]
-            if options.sample is not None and len(mutants) > options.sample:
-                mutants = random.Random(options.seed).sample(mutants, options.sample)
-            alive = [one.key for one in mutants if survives(one, 5 + 20 * sum(seconds[name] for name in one.checks))]
-            share = 1.0 - len(alive) / max(1, len(mutants))
-            report[f"{chapter}, {kind}"] = {
-                "mutants": len(mutants),
-                "killed": round(share, 4),
-                "survivors": sorted(alive),
-            }
-            print(f"{chapter:22} {kind:15} {len(mutants):5} mutants, {share:.1%} killed", flush=True)
-    for kind in options.kinds.split(","):
-        rows = [row for name, row in report.items() if name.endswith(kind)]
-        total, alive = sum(row["mutants"] for row in rows), sum(len(row["survivors"]) for row in rows)
-        print(f"{'all':22} {kind:15} {total:5} mutants, {1 - alive / max(1, total):.1%} killed")
-        report[f"all, {kind}"] = {"mutants": total, "killed": round(1.0 - alive / max(1, total), 4)}
+        for kind in options.kinds.split(","):
+            row = report[f"{chapter}, {kind}"] = reported(chapter, kind, options.sample, options.seed, seconds)
+            print(f"{chapter:22} {kind:15} {row['mutants']:5} mutants, {row['killed']:.1%} killed", flush=True)
+    order = [f"{chapter}, {kind}" for chapter in chapters() for kind in ("side", "implementation")]
+    report = {name: report[name] for name in order if name in report}
+    for kind in ("side", "implementation"):
+        row = report[f"all, {kind}"] = totals(report, kind)
+        print(f"{'all':22} {kind:15} {row['mutants']:5} mutants, {row['killed']:.1%} killed")
     options.json.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -69,8 +69,9 @@ def _called(node: ast.Call) -> str:
 
 
 def _is_threshold(node: ast.AST) -> bool:
-    """Whether a side of a comparison is a bare tolerance."""
-    return not any(isinstance(one, ast.Call | ast.Subscript) for one in ast.walk(node))
+    """Whether a side of a comparison is a bare number, or a tolerance times something."""
+    names = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+    return "tolerance" in names or not any(isinstance(one, ast.Call | ast.Subscript) for one in ast.walk(node))
 
 
 def _left_alone(node: ast.AST) -> list[ast.AST]:
@@ -86,6 +87,8 @@ def _left_alone(node: ast.AST) -> list[ast.AST]:
         left = node.left
         absolute = isinstance(left, ast.Call) and _called(left) in ("abs", "max", "norm", "amax")
         return [one for one in (left, *node.comparators) if _is_threshold(one)] + (node.comparators if absolute else [])
+    if isinstance(node, ast.Slice) and node.step is not None:  # every so many points of a grid: a choice of data
+        return list(ast.iter_child_nodes(node))
     if isinstance(node, ast.If) and all(isinstance(one, ast.Raise) for one in node.body):
         return [node.test, *node.body]
     if isinstance(node, ast.Raise | ast.JoinedStr | ast.AnnAssign):
@@ -97,6 +100,15 @@ def _left_alone(node: ast.AST) -> list[ast.AST]:
 
 def _number(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and type(node.value) in (int, float)
+
+
+def _walked(node: ast.AST) -> Iterator[ast.AST]:
+    """`ast.walk` without what no mutant changes."""
+    alone = {id(one) for one in _left_alone(node)}
+    yield node
+    for one in ast.iter_child_nodes(node):
+        if id(one) not in alone:
+            yield from _walked(one)
 
 
 def _changes(node: ast.AST) -> Iterator[Callable[[], None]]:
@@ -119,7 +131,7 @@ def _changes(node: ast.AST) -> Iterator[Callable[[], None]]:
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and not _number(node.operand):
         yield put(node, "op", ast.UAdd())
     elif isinstance(node, ast.Subscript):
-        for one in ast.walk(node.slice):
+        for one in _walked(node.slice):
             if _number(one):
                 yield put(one, "value", one.value + 1)
     elif isinstance(node, ast.keyword) and node.arg in ("axis", "dim") and _number(node.value):

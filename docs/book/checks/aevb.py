@@ -329,7 +329,8 @@ def check_below_evidence():
     assert all(exact_bound(draws) < np.log(JOINT.sum()) for draws in range(1, 60))
     assert abs(exact_bound(5000) - np.log(JOINT.sum())) < 1e-4
     by_draws = iwae_bound(drawn().log_weights).mean()  # of the linear model, with S = 3
-    assert elbo(0, *encoded(0)) + 0.2 < by_draws < log_evidence(0) - 0.02
+    assert by_draws - elbo(0, *encoded(0)) > 0.2
+    assert log_evidence(0) - by_draws > 0.02
 
 
 def check_leave_one_out():
@@ -384,7 +385,7 @@ def check_gap():
         assert amortization > 0.2
         assert abs(approximation + amortization - (log_evidence(n) - elbo(n, *encoded(n)))) < 1e-6
         found = elbo(n, mu[n].numpy(), logvar[n].exp().numpy())
-        assert elbo(n, *best) - 0.1 < found <= elbo(n, *best) + 1e-9  # the library comes close to q*
+        assert -1e-9 < elbo(n, *best) - found < 0.1  # the library comes close to q*
     first = log_evidence(0), elbo(0, *encoded(0)), elbo(0, *best_gaussian(0))
     assert np.allclose(first, (-3.636, -4.020, -3.678), atol=0.001)  # the numbers of the page
 

@@ -246,6 +246,10 @@ def check_same_variance():
     )
     assert abs(kl_by_quadrature(POINT, GUESS, variance) - distance) < 1e-6
     assert abs(float(reverse_kl(mean, log_variance, other, log_variance)) - distance) < 1e-6
+    # Two users at once, and with two variances, which leave more terms than the distance.
+    wider, ratio = torch.tensor(0.9).log(), 0.9 / variance
+    both = reverse_kl(mean.repeat(2, 1), log_variance, other.repeat(2, 1), wider).numpy()
+    assert np.allclose(both, distance / ratio + 1.5 * (math.log(ratio) + 1.0 / ratio - 1.0))
 
 
 def kl_of_step(t, x_t, x_0, guessed):

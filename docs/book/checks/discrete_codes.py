@@ -18,10 +18,10 @@ from foldin.models.collisions import resolve_collisions
 from foldin.nn import FiniteScalarQuantizer, ResidualQuantizer, VectorQuantizer, code_use
 from foldin.training import Step
 
-# A VQ-VAE of pictures of 8 × 4 pixels: a grid of 2 × 1 places, each with one of three codes, so that all 3² codes can be listed.
+# A VQ-VAE of pictures of 4 × 8 pixels: a grid of 1 × 2 places, each with one of three codes, so that all 3² codes can be listed.
 K, L = 3, 2
 CODES = torch.tensor(list(itertools.product(range(K), repeat=L)))
-PICTURES = Examples(torch.from_numpy(np.random.default_rng(0).integers(0, 256, (6, 8, 4)).astype(np.uint8)))
+PICTURES = Examples(torch.from_numpy(np.random.default_rng(0).integers(0, 256, (6, 4, 8)).astype(np.uint8)))
 
 
 def autoencoder(update=None):
@@ -33,11 +33,12 @@ def autoencoder(update=None):
         codebook_size=K,
         embedding_dim=2,
         codebook_update=update or MovingAverage(),
+        commitment=BETA,
         standardized=False,
         revive=0.0,
         likelihood=Bernoulli(),
     )
-    model = VQVAE((8, 4), config, seed=0)
+    model = VQVAE((4, 8), config, seed=0)
     with torch.no_grad():
         model.quantizer.vectors.copy_(model.encode(PICTURES.values)[[0, 3, 8]])
     return model
@@ -105,6 +106,12 @@ def log_p_of_x(z):
     return -0.5 * (X - torch.tanh(W @ z.reshape(-1))).square().sum()
 
 
+def log_p_of_pixels(model, x, vectors):
+    """log p(x | vectors) of one picture of zeros and ones, pixel by pixel."""
+    white = model.decode_vectors(vectors)[0, 0].sigmoid()
+    return torch.where(x > 127, white, 1.0 - white).log().sum()
+
+
 def gradients():
     """The gradients of the objective with respect to the places and to the codebook, by automatic differentiation."""
     z, vectors = Z.clone().requires_grad_(), E.clone().requires_grad_()
@@ -144,7 +151,7 @@ def residual(zero=True):
     books = [torch.from_numpy(rng.normal(size=(4, 2)) / 2**level) for level in range(3)]
     for book in books:
         book[3] = 0.0 if zero else 3.0
-    return ResidualQuantizer([quantizer(book) for book in books]), books
+    return ResidualQuantizer([quantizer(book, commitment=BETA) for book in books]), books
 
 
 def by_hand(points, books):
@@ -254,18 +261,17 @@ def check_straight_through():
 
 
 def check_objective():
-    picture = PICTURES.rows(0, 1)
     for update, alpha in ((CodebookLoss(), 1.0), (MovingAverage(), 0.0)):
         model = autoencoder(update)
         with torch.no_grad():
-
-            def log_p(vectors, model=model):
-                white = model.decode_vectors(vectors)[0, 0].sigmoid()
-                return torch.where(picture.values[0] > 127, white, 1.0 - white).log().sum()
-
-            value = objective(log_p, model.encode(picture.values), model.quantizer.vectors, alpha, 0.25)
-            loss = model.trainer(picture).loss(picture, Step(0, 1, 0), torch.Generator().manual_seed(0)).value
-        assert torch.isclose(loss, -value, rtol=1e-5)
+            model.quantizer.vectors.add_(0.7)  # so that no place has a vector of its own, and all terms count
+            z = model.encode(PICTURES.values).view(len(PICTURES), L, 2)
+            values = [
+                objective(functools.partial(log_p_of_pixels, model, x), at, model.quantizer.vectors, alpha, BETA)
+                for x, at in zip(PICTURES.values, z, strict=True)
+            ]
+            loss = model.trainer(PICTURES).loss(PICTURES, Step(0, 1, 0), torch.Generator().manual_seed(0)).value
+        assert torch.isclose(loss, -sum(values) / len(PICTURES), rtol=1e-5)
 
 
 def check_codebook_gradient():
@@ -293,6 +299,10 @@ def check_assigned_mean():
     for k, center in enumerate(centers):
         r = (codes == k).astype(float)
         assert np.allclose(center, r @ points / r.sum())
+    # Before the first step the centers are points; none is taken twice, since it is at distance zero from itself.
+    few = np.array([[0.0], [1.0], [5.0]])
+    starts = [k_means(few, 3, np.random.default_rng(seed), iterations=0) for seed in range(20)]
+    assert all(np.array_equal(np.sort(one, axis=0), few) for one in starts)
 
 
 def check_parallel_axis():
@@ -314,6 +324,12 @@ def check_moving_averages():
             assert torch.isclose(r_after[k], r_k)
             assert torch.allclose(z_after[k], z_k)
             assert torch.allclose(e_after[k], z_k / r_k)
+    # With resets, an average below 12 % of the even use of 40/5 counts as dead: it is 1 − ρ after one batch without the code.
+    layer, batch = quantizer(E, average=1.0 - RHO, least=0.12), moved()[0][0]
+    layer(batch, torch.Generator().manual_seed(0))
+    assert all((batch == e).all(dim=1).any() for e in layer.vectors[3:])  # reset to a vector of the batch
+    assert torch.allclose(layer.uses[3:], torch.tensor(8.0, dtype=torch.float64))
+    assert torch.allclose(layer.sums[3:], 8.0 * layer.vectors[3:])
 
 
 def check_moving_step():
@@ -326,16 +342,24 @@ def check_moving_step():
 
 def check_perplexity():
     rng = np.random.default_rng(3)
-    for codes, least, most in (
-        (rng.integers(0, 6, 500) ** 2 // 5, 2.0, 4.5),
-        (np.zeros(20, dtype=int), 1.0, 1.0),  # one code alone: the left end
-        (np.arange(24) % 6, 6.0, 6.0),  # all equally often: the right end
+    for codes, exact in (
+        (rng.choice(6, 500, p=[0.5, 0.2, 0.2, 0.1, 0.0, 0.0]), None),
+        (np.zeros(20, dtype=int), 1.0),  # one code alone: the left end
+        (np.arange(24) % 6, 6.0),  # all equally often: the right end
     ):
         shares = np.array([Counter(codes.tolist())[k] for k in range(6)]) / len(codes)
         by_kl = 6 * np.exp(-rel_entr(shares, np.full(6, 1 / 6)).sum())
-        by_library = code_use(codes[:, None], (6,)).perplexity[0]
-        assert abs(by_library - by_kl) < 1e-9
-        assert least - 1e-9 <= by_library <= most + 1e-9
+        by_library = code_use(codes[:, None], (6,))
+        assert abs(by_library.perplexity[0] - by_kl) < 1e-9
+        assert exact is None or abs(by_kl - exact) < 1e-9
+        assert 1.0 <= round(by_kl, 9) <= 6.0
+        assert by_library.used[0] == len(set(codes.tolist())) / 6
+    # Codes of two levels: all four vectors share their first code with another, and two of them share both.
+    two = code_use(np.array([[0, 0], [0, 1], [1, 1], [1, 1]]), (2, 2))
+    assert two.shared.tolist() == [1.0, 0.5]
+    # All thirty codes occur, but one of them a thousand times: that is an alarm.
+    alarms = code_use(np.r_[np.arange(30), np.zeros(1000, dtype=int)][:, None], (30,)).alarms
+    assert "of the 30 codes were used alike" in alarms[0]
 
 
 def check_residuals():
@@ -350,6 +374,8 @@ def check_residual_error():
     found, (_, residuals) = layers(Z), by_hand(Z, books)
     assert torch.allclose(found.values, layers.decode(found.codes))
     assert torch.allclose(found.values, Z - residuals[:, -1])
+    # Each level adds its commitment term to the loss: the squares of what it leaves over.
+    assert torch.isclose(found.loss, BETA * residuals[:, 1:].square().sum() / len(Z))
 
 
 def check_no_growth():
@@ -383,11 +409,15 @@ def check_rounding():
 def check_rounding_rate():
     levels = (8, 5, 3)
     axis = torch.atanh(torch.linspace(-0.999, 0.999, 24, dtype=torch.float64))
-    met = fsq(torch.cartesian_prod(axis, axis, axis), levels).mul(2.0).round().unique(dim=0)
+    found = FiniteScalarQuantizer(levels)(torch.cartesian_prod(axis, axis, axis))
+    met = found.values.mul(2.0).round().unique(dim=0)
     q = np.zeros(len(met))
     q[0] = 1.0
     rate = rel_entr(q, np.full(len(met), 1.0 / len(met))).sum()  # KL of one point from the uniform prior, in nats
     assert abs(rate / np.log(2.0) - sum(np.log2(size) for size in levels)) < 1e-12
+    # The code numbers the combinations, counted in each coordinate from the smallest value.
+    places = [np.unique(one, return_inverse=True)[1] for one in found.values.mul(2.0).round().numpy().T]
+    assert np.array_equal(found.codes[:, 0], np.ravel_multi_index(places, levels, order="F"))
 
 
 def check_path():

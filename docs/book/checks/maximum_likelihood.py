@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from scipy import stats
 from scipy.optimize import minimize_scalar
-from scipy.special import digamma, expit, polygamma
+from scipy.special import digamma, expit, polygamma, softmax
 from torch.distributions import Bernoulli, Beta, Gamma, Normal, OneHotCategorical, Poisson
 
 from foldin.probability import (
@@ -75,7 +75,7 @@ def weibull(shape=1.7):
     log_density = theta.log() + (theta - 1.0) * x.log() - x**theta
     (score,) = torch.autograd.grad(log_density.sum(), theta, create_graph=True)
     (slope,) = torch.autograd.grad(score.sum(), theta)
-    return stats.weibull_min.pdf(HALF, shape), score.detach().numpy(), slope.numpy()
+    return log_density.exp().detach().numpy(), score.detach().numpy(), slope.numpy()
 
 
 def likelihood_of_every_data(theta):
@@ -85,8 +85,7 @@ def likelihood_of_every_data(theta):
 
 def normalized(log_values):
     """The density on the grid of η that is proportional to exp(log_values)."""
-    values = np.exp(log_values - log_values.max())
-    return values / (values.sum() * ETA_STEP)
+    return softmax(log_values) / ETA_STEP
 
 
 def check_objective():
@@ -111,9 +110,9 @@ def check_regroup():
 
 def check_kl():
     x = stats.binom.rvs(6, 0.4, size=50, random_state=0)
-    shares = np.bincount(x, minlength=7) / len(x)
+    counts = np.bincount(x, minlength=7)  # which SciPy turns into shares
     for theta in (0.2, 0.4, 0.7):
-        entropy, kl = stats.entropy(shares), stats.entropy(shares, stats.binom.pmf(np.arange(7), 6, theta))
+        entropy, kl = stats.entropy(counts), stats.entropy(counts, stats.binom.pmf(np.arange(7), 6, theta))
         assert abs(stats.binom.logpmf(x, 6, theta).mean() - (-entropy - kl)) < 1e-12
         assert kl > 0.0
 
@@ -168,7 +167,7 @@ def check_slope():
 
 
 def check_mean():
-    by_autograd = FAMILIES[Gamma].mean(ETA_OF_GAMMA)
+    by_autograd = FAMILIES[Gamma].mean(ETA_OF_GAMMA.repeat(3, 1))  # three rows alike
     by_quadrature = statistics_of_gamma(HALF) @ stats.gamma.pdf(HALF, SHAPE, scale=1.0 / RATE) * HALF_STEP
     assert np.allclose(by_autograd, by_quadrature, atol=1e-5)
     assert np.allclose(by_autograd, [digamma(SHAPE) - np.log(RATE), SHAPE / RATE])
@@ -185,8 +184,7 @@ def check_covariance():
     draws = stats.gamma.rvs(SHAPE, scale=1.0 / RATE, size=200_000, random_state=0)
     off = statistics_of_gamma(draws) - middle[:, None]
     products = off[:, None] * off[None]  # the mean of these is the covariance
-    errors = products.std(axis=2) / len(draws) ** 0.5
-    assert (abs(products.mean(axis=2) - by_autograd) < 4.5 * errors).all()
+    assert (abs(products.mean(axis=2) - by_autograd) < 4.5 * stats.sem(products, axis=2)).all()
     assert np.allclose(by_autograd, [[polygamma(1, SHAPE), 1.0 / RATE], [1.0 / RATE, SHAPE / RATE**2]])
 
 
@@ -202,7 +200,10 @@ def check_convex():
     logits = torch.tensor([0.3, -1.0, 2.0], dtype=torch.float64)
     assert abs(float(log_sum(logits + 1.0) - 0.5 * log_sum(logits) - 0.5 * log_sum(logits + 2.0))) < 1e-12
     apart = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)  # not a constant: the function lies below its chord
-    assert float(log_sum(logits + apart) - 0.5 * log_sum(logits) - 0.5 * log_sum(logits + 2.0 * apart)) < -0.01
+    gap = float(0.5 * log_sum(logits) + 0.5 * log_sum(logits + 2.0 * apart) - log_sum(logits + apart))
+    first, middle, last = (np.exp([0.3 + one, -1.0, 2.0]).sum() for one in range(3))
+    assert abs(gap - np.log((first * last) ** 0.5 / middle)) < 1e-12
+    assert gap > 0.01
 
 
 def check_moment_matching():
@@ -216,11 +217,13 @@ def check_moment_matching():
 
 
 def check_score_mean():
-    density, score, _ = weibull()
-    assert abs((score * density).sum() * HALF_STEP) < 1e-4
-    assert (abs(score) * density).sum() * HALF_STEP > 0.3  # the score itself is not close to zero
-    other, _, _ = weibull(1.2)
-    assert abs((score * other).sum() * HALF_STEP) > 0.1  # under another parameter its mean is not zero
+    (density, score, _), (other, _, _) = weibull(), weibull(1.2)
+    assert np.allclose(density, stats.weibull_min.pdf(HALF, 1.7))
+    mean = lambda values, weights: (values * weights).sum() * HALF_STEP
+    assert abs(mean(1.0, density) - 1.0) < 1e-4
+    assert abs(mean(score, density)) < 1e-4
+    assert 0.3 < mean(abs(score), density) < 1.0  # the score itself is not close to zero
+    assert abs(mean(score, other)) > 0.1  # under another parameter its mean is not zero
 
 
 def check_fisher():
@@ -228,7 +231,8 @@ def check_fisher():
     rate = x.mean()
     score = COUNTS / rate - 1.0  # of x log θ − θ − log x!
     pmf = stats.poisson.pmf(COUNTS, rate)
-    variance = pmf @ score**2 - (pmf @ score) ** 2
+    assert abs(pmf @ score) < 1e-9
+    variance = pmf @ score**2
     assert abs(1.0 / (len(x) * float(fit_poisson(x).standard_errors["rate"]) ** 2) - variance) < 1e-6
     y = stats.norm.rvs(MU, SIGMA, size=30, random_state=0)
     fit = fit_normal(y)
@@ -236,6 +240,11 @@ def check_fisher():
     score = (LINE**2 / sd**2 - 1.0) / sd  # of σ, at mean 0
     variance = (stats.norm.pdf(LINE, 0.0, sd) * score**2).sum() * STEP
     assert abs(1.0 / (len(y) * float(fit.standard_errors["scale"]) ** 2) - variance) < 1e-6
+    z = np.array([1, 0, 0, 1, 0, 0, 0, 0])
+    variance = (
+        0.25 * (1.0 / 0.25) ** 2 + 0.75 * (1.0 / 0.75) ** 2
+    )  # of the score of θ̂ = 1/4, which is 1/θ or −1/(1 − θ)
+    assert abs(1.0 / (len(z) * float(fit_bernoulli(z).standard_errors["probs"]) ** 2) - variance) < 1e-6
     theta = expit(0.4)  # of η the Fisher information is ∇²A(η)
     by_foldin = FAMILIES[Bernoulli].information(torch.tensor([0.4], dtype=torch.float64))
     assert abs(float(by_foldin) - (theta * (1.0 - theta) ** 2 + (1.0 - theta) * theta**2)) < 1e-12
@@ -253,13 +262,16 @@ def check_unbiased():
     theta, weights = 0.3, np.array([0.4, 0.3, 0.2, 0.1, 0.0])  # a weighted mean is unbiased if its weights sum to 1
     chance = likelihood_of_every_data(theta)
     scores = (ALL_DATA / theta - (1 - ALL_DATA) / (1.0 - theta)).sum(axis=1)
-    for estimate in (ALL_DATA.mean(axis=1), ALL_DATA @ weights, ALL_DATA[:, 0]):
+    assert abs(chance @ scores) < 1e-12
+    covariance = lambda estimate: np.cov(estimate, scores, aweights=chance, ddof=0)[0, 1]
+    for estimate in (ALL_DATA.mean(axis=1), ALL_DATA @ weights, *ALL_DATA.T):
         assert abs(chance @ estimate - theta) < 1e-12
-        assert abs(chance @ ((estimate - theta) * (scores - chance @ scores)) - 1.0) < 1e-12
+        assert abs(covariance(estimate) - 1.0) < 1e-12
     biased = (1.0 + ALL_DATA.sum(axis=1)) / (2.0 + N)  # the middle of the line: the derivative of its expectation
+    assert abs(chance @ biased - (1.0 + N * theta) / (2.0 + N)) < 1e-12
     h = 1e-5
     by_differences = (likelihood_of_every_data(theta + h) - likelihood_of_every_data(theta - h)) @ biased / (2.0 * h)
-    assert abs(chance @ ((biased - chance @ biased) * scores) - by_differences) < 1e-8
+    assert abs(covariance(biased) - by_differences) < 1e-8
 
 
 def check_cramer_rao():
@@ -272,12 +284,16 @@ def check_cramer_rao():
     assert abs(variance(ALL_DATA.mean(axis=1)) - bound) < 1e-12  # the mean attains it
     below = stats.norm.cdf(LINE)
     median_of_three = 6.0 * below * (1.0 - below) * stats.norm.pdf(LINE)  # its density, for data of N(0, 1)
-    assert (LINE**2 * median_of_three).sum() * STEP > 1.3 * (1.0 / 3.0)  # 𝓘(μ) = 1: the median of three stays above 1/3
+    variance_of_median = (LINE**2 * median_of_three).sum() * STEP
+    assert abs(variance_of_median - (1.0 - 3.0**0.5 / np.pi)) < 1e-9  # known in closed form
+    assert variance_of_median > 1.0 / 3.0  # 𝓘(μ) = 1: the median of three stays above the bound
 
 
 def check_standard_error():
     # The estimate of σ is σ √(χ²/N), with χ² of N − 1 degrees of freedom: its standard deviation is known for every N.
     exact = lambda n: SIGMA / n**0.5 * stats.chi.std(n - 1)
+    drawn = stats.norm.rvs(0.0, SIGMA, size=(200_000, 3), random_state=1).std(axis=1)
+    assert abs(drawn.std() / exact(3) - 1.0) < 0.01
     information = (stats.norm.pdf(LINE, 0.0, SIGMA) * (LINE**2 / SIGMA**2 - 1.0) ** 2).sum() * STEP / SIGMA**2
     off = [abs(exact(n) * (n * information) ** 0.5 - 1.0) for n in (10, 100, 1000)]
     assert off[0] > off[1] > off[2]
@@ -296,7 +312,7 @@ def check_conjugate_prior():
     )  # Bernoulli: N₀ = a + b, s₀ = a/(a + b)
     theta = expit(ETAS)
     beta = stats.beta.pdf(theta, a, b) * theta * (1.0 - theta)
-    assert np.allclose(prior, beta / (beta.sum() * ETA_STEP), atol=1e-6)
+    assert np.allclose(prior, beta, atol=1e-5)
 
 
 def check_posterior():
@@ -307,10 +323,13 @@ def check_posterior():
     by_formula = normalized(strength * (ETAS * (N_0 * S_0 + len(x) * x.mean()) / strength - np.exp(ETAS)))
     assert np.allclose(by_bayes, by_formula)
     number = lambda value: torch.tensor(float(value), dtype=torch.float64)
-    by_foldin, _ = gamma_poisson(Gamma(number(N_0 * S_0), number(N_0)), number(x.sum()), number(len(x)))
+    by_foldin, of_next = gamma_poisson(Gamma(number(N_0 * S_0), number(N_0)), number(x.sum()), number(len(x)))
     rates = torch.from_numpy(np.exp(ETAS))
     assert np.allclose(by_formula, (by_foldin.log_prob(rates).exp() * rates).numpy(), atol=1e-6)
     assert abs((np.exp(ETAS) * by_formula).sum() * ETA_STEP - (N_0 * S_0 + x.sum()) / strength) < 1e-6  # E[∇A(η)]
+    for k in range(4):  # the next count: its probability is the mean of the Poisson's under the posterior
+        chance = (stats.poisson.pmf(k, np.exp(ETAS)) * by_formula).sum() * ETA_STEP
+        assert abs(float(of_next.log_prob(number(k)).exp()) - chance) < 1e-6
 
 
 def check_weighted_mean():

@@ -300,6 +300,10 @@ def check_binary_risk():
         chance = NEXT[y] * math.prod(NEGATIVE[i] for i in drawn)
         total += chance * float(binary_loss(scores, items, torch.tensor([y]), torch.tensor([drawn]), beta))
     assert np.isclose(total, risk(SCORES, beta, draws).sum())
+    # Of several tokens the library's loss is the mean.
+    many, targets, negatives = scores.repeat(3, 1), torch.tensor([0, 3, 3]), torch.tensor([[1, 4], [2, 2], [0, 1]])
+    each = [float(binary_loss(scores, items, targets[[at]], negatives[[at]], beta)) for at in range(3)]
+    assert np.isclose(float(binary_loss(many, items, targets, negatives, beta)), np.mean(each))
 
 
 def check_binary_optimum():
