@@ -12,7 +12,11 @@ ITEMS = 20
 SETTINGS: dict[str, dict[str, Any]] = {
     "itemknn": {"shrinkage": 1.0},
     "ease": {"regularization": 1.0},
+    "edlae": {"dropout": 0.2, "regularization": 1.0},
+    "slim": {"regularization": 1.0, "sparsity": 0.1},
+    "elsa": {"embedding_dim": 4, "batch_size": 20, "epochs": 15},
     "als": {"embedding_dim": 2, "regularization": 0.1},
+    "ials": {"embedding_dim": 2, "epochs": 8},
     "multdae": {"latent_dim": 16, "epochs": 40, "batch_size": 20, "learning_rate": 0.02},
     "recvae": {"hidden_dim": 16, "latent_dim": 8, "epochs": 25, "batch_size": 20, "learning_rate": 0.01},
     "mixture": {"n_components": 4, "epochs": 20},

@@ -104,7 +104,9 @@ def test_tensors_are_added_up_while_a_model_is_made(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
+        ("elsa", {"embedding_dim": 10**12}),
         ("als", {"embedding_dim": 10**12}),
+        ("ials", {"embedding_dim": 10**12}),
         ("mixture", {"n_components": 10**12}),
         ("plsa", {"n_components": 10**12}),
         ("lda", {"n_components": 10**12}),

@@ -23,6 +23,9 @@ from foldin.models import MODELS, Recommender, capability
 from foldin.models import ALSConfig as ALS
 from foldin.models import DiffRecConfig as DiffRec
 from foldin.models import EASEConfig as EASE
+from foldin.models import EDLAEConfig as EDLAE
+from foldin.models import ELSAConfig as ELSA
+from foldin.models import IALSConfig as IALS
 from foldin.models import ItemKNNConfig as ItemKNN
 from foldin.models import LatentDiffRecConfig as LatentDiffRec
 from foldin.models import LDAConfig as LDA
@@ -35,6 +38,7 @@ from foldin.models import PopularityConfig as Popularity
 from foldin.models import RecVAEConfig as RecVAE
 from foldin.models import SASRecConfig as SASRec
 from foldin.models import SemanticIdsConfig as SemanticIds
+from foldin.models import SLIMConfig as SLIM
 from foldin.models import TDiffRecConfig as TDiffRec
 from foldin.ranking import Eligibility, PosteriorSample, RankedLists, rank
 from foldin.runs import Run
@@ -48,9 +52,13 @@ logging.getLogger("foldin").addHandler(logging.NullHandler())
 __all__ = [
     "ALS",
     "EASE",
+    "EDLAE",
+    "ELSA",
+    "IALS",
     "LDA",
     "MODELS",
     "PLSA",
+    "SLIM",
     "Catalog",
     "DiffRec",
     "Eligibility",

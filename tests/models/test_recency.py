@@ -108,6 +108,11 @@ def test_recvae_reads_weighted_rows_of_unit_length():
 def test_the_order_of_a_history_matters_only_where_weights_fall(name):
     small = {"als": {"embedding_dim": 2}, "multdae": {"latent_dim": 4}}
     small |= {"multvae": {"hidden_dims": (), "latent_dim": 4}, "recvae": {"hidden_dim": 8, "latent_dim": 4}}
+    small |= {
+        "slim": {"regularization": 1.0, "sparsity": 0.1},
+        "elsa": {"embedding_dim": 4},
+        "ials": {"embedding_dim": 2},
+    }
     small |= {"t-diffrec": {"hidden_dims": (8, 4), "n_steps": 2}}
     small |= {"l-diffrec": {"latent_dim": 4, "hidden_dims": (4,), "n_steps": 2, "n_clusters": 1}}
     forth, back = Histories.from_lists([[0, 2, 4, 7]], 12), Histories.from_lists([[7, 4, 2, 0]], 12)
@@ -119,7 +124,8 @@ def test_the_order_of_a_history_matters_only_where_weights_fall(name):
 
 
 def test_every_model_of_a_row_can_weigh_its_events():
-    assert WEIGHTED == ["als", "ease", "itemknn", "l-diffrec", "multdae", "multvae", "recvae", "t-diffrec"]
+    linear = ["als", "ease", "edlae", "elsa", "ials", "itemknn", "slim"]
+    assert sorted([*linear, "l-diffrec", "multdae", "multvae", "recvae", "t-diffrec"]) == WEIGHTED
     with pytest.raises(ConfigError, match="oldest"):
         EASEConfig(oldest=0.0)
 

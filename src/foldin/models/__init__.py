@@ -26,7 +26,11 @@ from foldin.models.diffusion.latent_diffrec import LatentDiffRec, LatentDiffRecC
 from foldin.models.diffusion.noise import LinearVariance
 from foldin.models.linear.als import ALS, ALSConfig
 from foldin.models.linear.ease import EASE, EASEConfig
+from foldin.models.linear.edlae import EDLAE, EDLAEConfig
+from foldin.models.linear.elsa import ELSA, ELSAConfig
+from foldin.models.linear.ials import IALS, IALSConfig
 from foldin.models.linear.itemknn import ItemKNN, ItemKNNConfig
+from foldin.models.linear.slim import SLIM, SLIMConfig
 from foldin.models.registry import MODELS, config_class, config_of, model_name
 from foldin.models.semantic.semantic_ids import SemanticIds, SemanticIdsConfig
 from foldin.models.sequential.losses import BCE, GBCE, FullSoftmax, SampledSoftmax
@@ -56,10 +60,14 @@ __all__ = [
     "ALS",
     "BCE",
     "EASE",
+    "EDLAE",
+    "ELSA",
     "GBCE",
+    "IALS",
     "LDA",
     "MODELS",
     "PLSA",
+    "SLIM",
     "ALSConfig",
     "Alternating",
     "BoundedLikelihood",
@@ -70,12 +78,15 @@ __all__ = [
     "DiffRecConfig",
     "DotProduct",
     "EASEConfig",
+    "EDLAEConfig",
+    "ELSAConfig",
     "FromLog",
     "FromLogAndSentences",
     "FromLogAndTitles",
     "FromSentences",
     "FromTitles",
     "FullSoftmax",
+    "IALSConfig",
     "ImplicitSLIM",
     "InBatchNegatives",
     "ItemFeatures",
@@ -119,6 +130,7 @@ __all__ = [
     "RotaryPositions",
     "SASRec",
     "SASRecConfig",
+    "SLIMConfig",
     "SampledSoftmax",
     "SemanticIds",
     "SemanticIdsConfig",

@@ -16,7 +16,11 @@ from foldin.models.diffusion.diffrec import DiffRecConfig, TDiffRecConfig
 from foldin.models.diffusion.latent_diffrec import LatentDiffRecConfig
 from foldin.models.linear.als import ALSConfig
 from foldin.models.linear.ease import EASEConfig
+from foldin.models.linear.edlae import EDLAEConfig
+from foldin.models.linear.elsa import ELSAConfig
+from foldin.models.linear.ials import IALSConfig
 from foldin.models.linear.itemknn import ItemKNNConfig
+from foldin.models.linear.slim import SLIMConfig
 from foldin.models.semantic.semantic_ids import SemanticIdsConfig
 from foldin.models.sequential.sasrec import SASRecConfig
 from foldin.models.topics.lda import LDAConfig
@@ -32,7 +36,11 @@ _OWN: dict[str, type[Config]] = {
     "popularity": PopularityConfig,
     "itemknn": ItemKNNConfig,
     "ease": EASEConfig,
+    "edlae": EDLAEConfig,
+    "slim": SLIMConfig,
+    "elsa": ELSAConfig,
     "als": ALSConfig,
+    "ials": IALSConfig,
     "mixture": MixtureOfMultinomialsConfig,
     "plsa": PLSAConfig,
     "lda": LDAConfig,

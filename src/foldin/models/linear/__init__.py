@@ -1,3 +1,3 @@
-"""Linear models of items: neighbors, EASE, ALS."""
+"""Linear models: neighbors, weights of items on items (EASE, EDLAE, SLIM), and factors (ELSA, ALS, iALS)."""
 
 __all__: list[str] = []

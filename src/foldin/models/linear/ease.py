@@ -18,23 +18,28 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch.nn import functional as F
 
 from foldin.data import Histories
-from foldin.errors import FitError
-from foldin.kernels import padded_recency_weights, recency_weights
-from foldin.memory import require_memory
 from foldin.models.capability import OnnxGraph
 from foldin.models.contract import Recommender
-from foldin.models.linear._gram import gram_bytes, item_gram
+from foldin.models.linear._gram import item_gram
+from foldin.models.linear._zero_diagonal import (
+    SMALLER,
+    inverse_bytes,
+    inverse_dtype,
+    inverse_of,
+    invertible,
+    item_scores,
+    no_weights,
+    padded_item_scores,
+    weights_of_precision,
+)
 from foldin.models.recency import event_weights, oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
 from foldin.training import Config, FullPass, Range, Trainer, setting
 
 __all__ = ["EASE", "EASEConfig"]
-
-_DOUBLE_UP_TO = 12_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +55,11 @@ class EASE(OnnxGraph, PopularStart, Recommender[EASEConfig]):
     has_likelihood = False
     summary = "linear item-to-item model in closed form (Steck 2019)"
 
-    smaller = "leave out rare items (--item-events), or try a model without a matrix of items by items, such as als or multvae"
+    smaller = SMALLER
 
     def _build(self, generator: torch.Generator) -> None:
-        require_memory(4.0 * self.n_items**2, self._called(), self.smaller, self.device)
+        self.weights = no_weights(self.n_items, self._called(), self.device)
         self.log_share = torch.zeros(self.n_items, device=self.device)
-        self.weights = torch.zeros(self.n_items, self.n_items, device=self.device)
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
         return Trainer(FullPass(name="solve", run=partial(_solve, self)), closed_form=True)
@@ -64,43 +68,25 @@ class EASE(OnnxGraph, PopularStart, Recommender[EASEConfig]):
         return {"weights": self.weights, "log_share": self.log_share}
 
     def training_bytes(self, train: Histories) -> float:
-        # The matrix and its inverse, in double precision (at first besides the counts), or both in single precision.
-        each = 16.0 if self.n_items <= _DOUBLE_UP_TO else 8.0
-        return max(each * self.n_items**2, gram_bytes(train))
+        return inverse_bytes(train)
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
-        items, offsets = histories.tensors(self.device)
-        values = None if self.config.oldest == 1.0 else recency_weights(offsets, self.config.oldest)
-        summed = F.embedding_bag(
-            items, self.weights, offsets, mode="sum", per_sample_weights=values, include_last_offset=True
-        )
-        return self._spoken(summed)
+        return self._spoken(item_scores(self.weights, histories, self.config.oldest))
 
     def speaking(self) -> Bool[Array, " items"]:
         return self.weights.any(dim=1).cpu().numpy()
 
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
-        values = padded_recency_weights(history, self.config.oldest).to(self.weights.dtype)
-        taken = self.weights.new_zeros(history.shape[0], self.n_items)
-        scores = taken.scatter_add(1, history.clamp(min=0), values) @ self.weights
+        scores = padded_item_scores(self.weights, history, self.config.oldest)
         return torch.where((scores != 0).any(dim=1, keepdim=True), scores, self._start())
 
 
 def _solve(model: "EASE", train: Histories, generator: torch.Generator) -> Mapping[str, float]:
     model.learn_shares(train)
-    dtype = torch.float64 if model.n_items <= _DOUBLE_UP_TO else torch.float32
     inverse = _inverse_by_users if 2 * len(train) < model.n_items else _inverse_by_items
-    try:
-        precision = inverse(model, train, dtype)
-    except RuntimeError as error:  # of which PyTorch's LinAlgError is one
-        if "linalg" not in str(error):
-            raise
-        raise FitError(
-            f"EASE: regularization = {model.config.regularization:g} is too small for this log: its matrix is singular"
-        ) from error
-    precision.div_(-precision.diagonal().clone())
-    precision.fill_diagonal_(0.0)
-    model.weights.copy_(precision)
+    with invertible("EASE", model.config.regularization):
+        precision = inverse(model, train, inverse_dtype(model.n_items))
+    model.weights.copy_(weights_of_precision(precision))
     return {}
 
 
@@ -108,8 +94,7 @@ def _inverse_by_items(model: "EASE", train: Histories, dtype: torch.dtype) -> Fl
     """P from the Cholesky factor of XᵀX + λ I."""
     gram = item_gram(train, model.device, partial(event_weights, oldest=model.config.oldest)).to(dtype)
     gram.diagonal().add_(model.config.regularization)
-    torch.linalg.cholesky(gram, out=gram)
-    return torch.cholesky_inverse(gram)
+    return inverse_of(gram)
 
 
 def _inverse_by_users(model: "EASE", train: Histories, dtype: torch.dtype) -> Float[Tensor, "items items"]:
