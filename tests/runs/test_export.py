@@ -18,7 +18,7 @@ MADE = [
     *(
         pytest.param(
             name,
-            {"epochs": 2} if name not in ("ease",) else {},
+            {"epochs": 2} if "epochs" in kind.__dataclass_fields__ else {},
             marks=() if name in OFTEN else pytest.mark.long,
             id=name,
         )

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from foldin.data import HeldOut
 from foldin.evaluation.evaluate import LOG_LIKELIHOOD, Evaluation, evaluate, finite
 from foldin.evaluation.intervals import studentized_interval
@@ -56,6 +58,5 @@ def _measured(model: Recommender[Any], test: HeldOut) -> Evaluation:
 
 
 def _mean(values: Float64[Array, " users"]) -> dict[str, Any]:
-    low, high = studentized_interval(values)
-    ends = {"low": low, "high": high} if low == low else {"low": None, "high": None}
-    return finite({"mean": float(values.mean()), **ends})
+    low, high = (None if np.isnan(end) else end for end in studentized_interval(values))
+    return finite({"mean": float(values.mean()), "low": low, "high": high})

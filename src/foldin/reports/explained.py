@@ -44,8 +44,8 @@ class Explanation(Displayed):
             rows = term_rows(content["bound"])
             return Display(title=title, head=TERMS_HEAD, rows=rows, notes=[term_heading(content["bound"])])
         if "experts" in content:
-            rows = expert_rows(content["experts"])
-            return Display(title=title, head=EXPERTS_HEAD, rows=rows, notes=[experts_heading(content["experts"])])
+            notes = [experts_heading(content["experts"])]
+            return Display(title=title, head=EXPERTS_HEAD, rows=expert_rows(content["experts"]), notes=notes)
         return Display(title=title)
 
     def html(self) -> str:

@@ -6,9 +6,9 @@ over a ≥ 0, where j runs over the items that u has not seen. With p the distri
 
     ∂L/∂a_k = Σ_u [ mean target score − E_p s_k ] − σ_k² (a_k − c_k),   −∂²L/∂a_k∂a_l = Σ_u Cov_p(s_k, s_l) + σ_k² [k = l]
 
-so L is concave. The last term of L weighs as much as a single user: σ_k² is the mean variance of an expert's scores over the items
-of a user. It keeps the maximum finite where the held-out items always come first, and unique where experts agree. c is 0 for the
-weights of all users; the weights of a group of history lengths are pulled to those of all.
+so L is concave. The last term of L weighs as much as a single user: σ_k² is the mean variance of an expert's scores over the
+items of a user. It keeps the maximum finite where the held-out items always come first, and unique where experts agree. c is 0
+for the weights of all users; the weights of a group of history lengths are pulled to those of all.
 
 Source: bertsekas1982 (the projected method).
 """
