@@ -69,6 +69,16 @@ def test_a_history_has_the_weights_of_its_length():
         assert torch.allclose(found[user], expected - expected.max(), atol=1e-5)
 
 
+def test_a_rectangle_of_items_has_the_weights_of_its_lengths():
+    model = fitted(dataclasses.replace(BOTH, groups=(2, 4)))
+    model.weights = torch.tensor([[1.0, 0.0], [0.2, 3.0], [0.5, 1.0]], dtype=torch.float64)
+    history = torch.full((len(USERS), 9), -1)
+    for user in range(len(USERS)):
+        history[user, : USERS.lengths[user]] = torch.from_numpy(USERS.of(user))
+    with torch.no_grad():
+        assert torch.allclose(model.padded_logits(history), model.logits(USERS), atol=1e-5)
+
+
 def test_scores_of_thousands_of_events_with_a_large_constant_keep_their_digits():
     # Multiples of 2⁻⁹, whose sum over the events and the constant is exact in single precision.
     rng = np.random.default_rng(0)
@@ -315,6 +325,21 @@ def test_without_an_expert_the_others_are_weighted_anew(split):
     for expert, product in ((2, model), (-1, model), (0, alone)):
         with pytest.raises(ConfigError, match="no product of"):
             product.without(expert, split.validation)
+
+
+def test_experts_that_are_worse_than_chance_are_refused(split):
+    # Validation users whose held-out items are those that nobody else takes.
+    rare = np.argsort(split.train.counts(), kind="stable")[:3]
+    users = len(split.validation)
+    seen = split.validation.fold_in
+    targets = Histories.from_lists([np.setdiff1d(rare, seen.of(user)) for user in range(users)], seen.n_items)
+    judge = ValidationMetric(dataclasses.replace(split.validation, targets=targets), "ndcg@10")
+    with pytest.raises(FitError, match="no expert predicts the held-out items of .* users better than chance"):
+        fit(
+            ProductOfExperts(seen.n_items, ProductOfExpertsConfig(experts=(PopularityConfig(),))),
+            split.train,
+            validation=judge,
+        )
 
 
 def test_a_log_without_anybody_to_hold_out_is_refused():

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from foldin.data import HeldOut, Histories
+from foldin.errors import FitError
 from foldin.models.contract import Recommender
 from foldin.models.ensemble._hold_out import HoldsOut, hold_out
 from foldin.models.ensemble._scored import HeldOutScores
@@ -119,8 +120,17 @@ class ProductTrainer(Trainer[Histories]):
         return {"best_epoch": float(result.best_epoch), "validation": result.best_metric}
 
     def learn(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        """Learn the weights of the experts on the held-out users."""
-        return self.model.learn_weights(self.split[1])
+        """Learn the weights of the experts on the held-out users.
+
+        Raises:
+            FitError: all weights are 0.
+        """
+        found = self.model.learn_weights(self.split[1])
+        if not bool(self.model.weights.any()):
+            raise FitError(
+                f"ProductOfExperts: no expert predicts the held-out items of {found['users']:.0f} users better than chance"
+            )
+        return found
 
     def count(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
         """Learn the list of users without events."""

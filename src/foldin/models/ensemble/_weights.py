@@ -103,7 +103,10 @@ def maximum(function: Function, start: Float64[Array, " weights"]) -> Float64[Ar
 def learned_weights(
     scored: HeldOutScores, objective: HeldOutLikelihood | HeldOutNDCG
 ) -> tuple[Float64[Array, "groups experts"], float]:
-    """(the weights of each group of history lengths, the mean log-likelihood of a held-out item under them in nats)."""
+    """(the weights of each group of history lengths, the mean log-likelihood of a held-out item under them in nats).
+
+    A group without users, or for which no expert is better than chance, has the weights of all users.
+    """
     experts = len(scored.experts)
     spread = np.diag(likelihood_moments(scored, np.zeros(experts)).curvature) / scored.users_of(None)
     scale = np.where(spread > 0.0, np.sqrt(np.maximum(spread, 0.0)), 1.0)
@@ -115,8 +118,10 @@ def learned_weights(
         return found if np.array_equal(chosen, found) else chosen * maximum(_along(likelihood, chosen), np.ones(1))
 
     every = best(None, np.zeros(experts))
-    groups = range(scored.n_groups if scored.n_groups > 1 else 0)
-    each = [best(group, every) if scored.users_of(group) else every for group in groups] or [every]
+    each = [every]
+    if scored.n_groups > 1:
+        each = [best(group, every) if scored.users_of(group) else every for group in range(scored.n_groups)]
+        each = [one if one.any() else every for one in each]
     value = sum(
         likelihood_moments(scored, one / scale, group if len(each) > 1 else None).value
         for group, one in enumerate(each)

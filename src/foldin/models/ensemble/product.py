@@ -208,6 +208,8 @@ class ProductOfExperts(Experts, ItemFeatures, OnnxGraph, PopularStart, Recommend
         weights = self._weights_of(torch.from_numpy(histories.lengths).to(self.device))
         total = torch.zeros(len(histories), self.n_items, device=self.device)
         for at, one in enumerate(self.experts):
+            if not bool(weights[:, at].any()):
+                continue
             # Centered first: a large constant common to all items would cost the sum its precision.
             total.addcmul_(centered(one.logits(histories, reuse=True)).to(total), weights[:, at : at + 1])
         return self._started(total, histories)
