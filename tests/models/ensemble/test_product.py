@@ -334,7 +334,7 @@ def test_experts_that_are_worse_than_chance_are_refused(split):
     seen = split.validation.fold_in
     targets = Histories.from_lists([np.setdiff1d(rare, seen.of(user)) for user in range(users)], seen.n_items)
     judge = ValidationMetric(dataclasses.replace(split.validation, targets=targets), "ndcg@10")
-    with pytest.raises(FitError, match="no expert predicts the held-out items of .* users better than chance"):
+    with pytest.raises(FitError, match=r"no expert predicts the held-out items of .* users better than chance"):
         fit(
             ProductOfExperts(seen.n_items, ProductOfExpertsConfig(experts=(PopularityConfig(),))),
             split.train,
