@@ -35,6 +35,7 @@ from foldin.models import MultVAEConfig as MultVAE
 from foldin.models import PLSAConfig as PLSA
 from foldin.models import PoissonFactorizationConfig as PoissonFactorization
 from foldin.models import PopularityConfig as Popularity
+from foldin.models import ProductOfExpertsConfig as ProductOfExperts
 from foldin.models import RecVAEConfig as RecVAE
 from foldin.models import SASRecConfig as SASRec
 from foldin.models import SemanticIdsConfig as SemanticIds
@@ -76,6 +77,7 @@ __all__ = [
     "PoissonFactorization",
     "Popularity",
     "PosteriorSample",
+    "ProductOfExperts",
     "Range",
     "RankedLists",
     "RecVAE",

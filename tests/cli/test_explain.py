@@ -44,6 +44,27 @@ def test_explain_as_json_and_for_models_without_a_posterior(run, path, capsys, t
     assert "ease has no density" in err
 
 
+def test_a_product_is_trained_by_the_names_of_its_experts_and_explained_by_what_they_add(path, capsys, tmp_path):
+    run = tmp_path / "product"
+    sets = ("--set", "experts=popularity,ease", "--set", "experts.1.regularization=20")
+    code, out, err = call(capsys, "fit", path, "--model", "product", *sets, "--out", run, "--json")
+    assert code == 0, err
+    experts = json.loads(out)["models"]["product"]["config"]["experts"]
+    assert [(one["name"], one.get("regularization")) for one in experts] == [("popularity", None), ("ease", 20.0)]
+    code, out, _ = call(capsys, "explain", run)
+    assert code == 0
+    assert "log-likelihood of the product" in " ".join(out.split())
+    assert "What each expert adds" in (run / "explain.html").read_text()
+    code, out, _ = call(capsys, "explain", run, "--json")
+    assert [one["name"] for one in json.loads(out)["experts"]["experts"]] == ["popularity", "ease"]
+    code, out, _ = call(capsys, "models", "product", "--json")
+    assert json.loads(out)["product"]["settings"]["experts"]["default"] == ["recvae", "ease"]
+    code, _, err = call(
+        capsys, "fit", path, "--model", "product", "--set", "experts=ease,bpr", "--out", tmp_path / "no"
+    )
+    assert (code, "no model named 'bpr'" in err) == (2, True)
+
+
 @pytest.mark.parametrize("model", ["mixture", "lda", "poisson"])
 def test_explain_describes_the_parts_of_a_model(model, path, capsys, tmp_path):
     run = tmp_path / model

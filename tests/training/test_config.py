@@ -123,6 +123,7 @@ OWN = {
     "l-diffrec": "n_clusters residual time_dim noise reweighted diffusion_weight oldest",
     "sasrec": "codebook_size crop attention_dropout positions timed block expansion initial_sd batch_tokens",
     "semantic": "tokens expansion item_vectors constrained batch_tokens",
+    "product": "experts objective groups held_out refit",
     "vae": "activation likelihood prior n_draws free_bits precision compiled optimizer",
     "vqvae": "channels block_channels n_blocks codebook_size levels groups codebook_update commitment standardized revive "
     "likelihood",

@@ -12,6 +12,7 @@ from foldin.errors import ConfigError
 from foldin.experiment import choose_device, split_of_run
 from foldin.files import write_text
 from foldin.inference import Annealing
+from foldin.reports.experts import EXPERTS_HEAD, expert_rows, experts_heading
 from foldin.reports.explanation import explain, explain_file, subject_of_run
 from foldin.reports.page import html_page
 from foldin.reports.wording import (
@@ -147,6 +148,8 @@ def command(
         console.print(table(term_heading(content["bound"]), TERMS_HEAD, term_rows(content["bound"])))
     if "bounds" in content:
         _show_bounds(console, content["bounds"])
+    if "experts" in content:
+        console.print(table(experts_heading(content["experts"]), EXPERTS_HEAD, expert_rows(content["experts"])))
     if "components" in content:
         largest = content["components"][:_COMPONENTS]
         title = f"the largest {len(largest)} of {len(content['components'])} components, with their most characteristic items"

@@ -26,6 +26,7 @@ from foldin.evaluation.evaluate import (
     finite,
     parse_metric,
 )
+from foldin.evaluation.experts import expert_report
 from foldin.evaluation.intervals import LEAST_USERS, bootstrap_interval, share_interval, studentized_interval
 from foldin.evaluation.metrics import METRICS, hit_rate, map_, mrr, ndcg, recall, recall_all
 from foldin.evaluation.off_policy import (
@@ -82,6 +83,7 @@ __all__ = [
     "doubly_robust",
     "draw_probabilities",
     "evaluate",
+    "expert_report",
     "finite",
     "fit_temperature",
     "fold_in_bound",

@@ -243,6 +243,10 @@ def _per_item(logits: torch.Tensor, total: torch.Tensor, targets: Histories) -> 
 class ValidationMetric:
     """The metric that chooses the best epoch in `fit`, on the validation users.
 
+    Args:
+        held: the validation users; a product of experts also learns its weights on them.
+        metric: name such as `ndcg@100`.
+
     Raises:
         ConfigError: an unknown metric.
         ShapeError: no user has a target.
@@ -253,8 +257,8 @@ class ValidationMetric:
         if held.targets.n_events == 0:
             raise ShapeError("no held-out user has a target")
         self.metric = metric
-        self._held = held
+        self.held = held
 
     def __call__(self, model: Recommender) -> float:
-        found = evaluate(model, self._held, metrics=(self.metric,), likelihood=False)
+        found = evaluate(model, self.held, metrics=(self.metric,), likelihood=False)
         return float(found.values(self.metric).mean())

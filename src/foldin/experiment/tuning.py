@@ -17,7 +17,7 @@ from foldin.experiment.training import build_model, check_targets, train
 from foldin.experiment.tuned import Tuned
 from foldin.memory import allocating
 from foldin.models import config_of, model_name
-from foldin.training import Config, EpochRecord, Option, Progress, Space, Stopped, fit, search_space, value_of
+from foldin.training import Config, EpochRecord, Progress, Space, Stopped, fit, search_space, value_of
 
 __all__ = ["TRIALS", "tune"]
 
@@ -247,10 +247,15 @@ def _values(config: Config, names: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _default(config: Config, name: str) -> Any:
-    """The default of a setting: that of the configuration's class, or of the option that was chosen in its place."""
+    """The default of a setting: that of the configuration's class, or of the option or model that was chosen in its place."""
+    found: Any = config
     default: Any = type(config)()
     for part in name.split("."):
-        config, default = getattr(config, part), getattr(default, part)
-        if isinstance(config, Option) and type(config) is not type(default):
-            default = type(config)()
+        if isinstance(found, tuple):
+            at = int(part)
+            found, default = found[at], default[at] if at < len(default) else None
+        else:
+            found, default = getattr(found, part), getattr(default, part)
+        if isinstance(found, Config) and type(found) is not type(default):
+            default = type(found)()
     return default

@@ -9,6 +9,7 @@ from foldin.models.capability import (
     BoundedLikelihood,
     Components,
     DotProduct,
+    Experts,
     ItemFeatures,
     ItemTokens,
     LatentPosterior,
@@ -24,6 +25,8 @@ from foldin.models.diffusion.diffrec import DiffRec, DiffRecConfig, TDiffRec, TD
 from foldin.models.diffusion.heads import Multinomial, SquaredError
 from foldin.models.diffusion.latent_diffrec import LatentDiffRec, LatentDiffRecConfig
 from foldin.models.diffusion.noise import LinearVariance
+from foldin.models.ensemble.objectives import HeldOutLikelihood, HeldOutNDCG
+from foldin.models.ensemble.product import ProductOfExperts, ProductOfExpertsConfig
 from foldin.models.linear.als import ALS, ALSConfig
 from foldin.models.linear.ease import EASE, EASEConfig
 from foldin.models.linear.edlae import EDLAE, EDLAEConfig
@@ -80,12 +83,15 @@ __all__ = [
     "EASEConfig",
     "EDLAEConfig",
     "ELSAConfig",
+    "Experts",
     "FromLog",
     "FromLogAndSentences",
     "FromLogAndTitles",
     "FromSentences",
     "FromTitles",
     "FullSoftmax",
+    "HeldOutLikelihood",
+    "HeldOutNDCG",
     "IALSConfig",
     "ImplicitSLIM",
     "InBatchNegatives",
@@ -117,6 +123,8 @@ __all__ = [
     "Popularity",
     "PopularityConfig",
     "PosteriorSampler",
+    "ProductOfExperts",
+    "ProductOfExpertsConfig",
     "RQVAETokens",
     "RandomTokens",
     "Reading",

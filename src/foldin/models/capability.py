@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 import numpy as np
 import torch
 
-from foldin.data import Catalog, Histories
+from foldin.data import Catalog, HeldOut, Histories
 from foldin.errors import ConfigError
 from foldin.inference import Bound, LatentModel
 from foldin.models.contract import Recommender
@@ -23,6 +23,7 @@ __all__ = [
     "BoundedLikelihood",
     "Components",
     "DotProduct",
+    "Experts",
     "ItemFeatures",
     "ItemTokens",
     "LatentPosterior",
@@ -151,7 +152,37 @@ class BoundedLikelihood(Protocol):
         """
 
 
-for _protocol in (OnnxGraph, ItemFeatures, DotProduct, ItemTokens, Components, PosteriorSampler, BoundedLikelihood):
+@runtime_checkable
+class Experts(Protocol):
+    """A model that combines several models, so that a report can say what each of them adds."""
+
+    @abstractmethod
+    def expert_names(self) -> tuple[str, ...]:
+        """The name of each of the combined models, all different."""
+
+    @abstractmethod
+    def without(self, expert: int, held: HeldOut) -> Recommender[Any]:
+        """The combination of the others, which stay as they are, with weights learned anew on held-out users.
+
+        Args:
+            expert: position of the expert that is left out.
+
+        Raises:
+            ConfigError: there is no such expert, or no other.
+            FitError: no held-out user has both a history and a target.
+        """
+
+
+for _protocol in (
+    OnnxGraph,
+    ItemFeatures,
+    DotProduct,
+    ItemTokens,
+    Components,
+    PosteriorSampler,
+    BoundedLikelihood,
+    Experts,
+):
     # Python gives protocols a constructor, which would precede that of the model and hide its signature.
     delattr(_protocol, "__init__")
 

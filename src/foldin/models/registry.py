@@ -14,6 +14,7 @@ from foldin.models.baselines.popularity import PopularityConfig
 from foldin.models.contract import Recommender
 from foldin.models.diffusion.diffrec import DiffRecConfig, TDiffRecConfig
 from foldin.models.diffusion.latent_diffrec import LatentDiffRecConfig
+from foldin.models.ensemble.product import ProductOfExpertsConfig
 from foldin.models.linear.als import ALSConfig
 from foldin.models.linear.ease import EASEConfig
 from foldin.models.linear.edlae import EDLAEConfig
@@ -53,6 +54,7 @@ _OWN: dict[str, type[Config]] = {
     "l-diffrec": LatentDiffRecConfig,
     "sasrec": SASRecConfig,
     "semantic": SemanticIdsConfig,
+    "product": ProductOfExpertsConfig,
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from foldin.display import Display, Displayed
 from foldin.files import write_text
+from foldin.reports.experts import EXPERTS_HEAD, expert_rows, experts_heading
 from foldin.reports.page import html_page
 from foldin.reports.wording import (
     TERMS_HEAD,
@@ -42,6 +43,9 @@ class Explanation(Displayed):
         if "bound" in content:
             rows = term_rows(content["bound"])
             return Display(title=title, head=TERMS_HEAD, rows=rows, notes=[term_heading(content["bound"])])
+        if "experts" in content:
+            notes = [experts_heading(content["experts"])]
+            return Display(title=title, head=EXPERTS_HEAD, rows=expert_rows(content["experts"]), notes=notes)
         return Display(title=title)
 
     def html(self) -> str:

@@ -11,11 +11,20 @@ import torch
 
 from foldin.data import Catalog, Split, load_pictures
 from foldin.errors import ConfigError, RunError
-from foldin.evaluation import bound_report, calibration_curve, likelihood_bound
+from foldin.evaluation import bound_report, calibration_curve, expert_report, likelihood_bound
 from foldin.generative import VAE, bits_per_value, load_model
 from foldin.inference import Annealing, Called
 from foldin.inference import bound_report as report_of
-from foldin.models import BoundedLikelihood, Components, ItemTokens, LatentPosterior, Recommender, capability, top_items
+from foldin.models import (
+    BoundedLikelihood,
+    Components,
+    Experts,
+    ItemTokens,
+    LatentPosterior,
+    Recommender,
+    capability,
+    top_items,
+)
 from foldin.runs import Run
 
 __all__ = ["Subject", "explain", "explain_file", "subject_of_run"]
@@ -126,6 +135,9 @@ def explain(
             {"share": float(shares[at]), "items": [subject.catalog.titles[i] for i in telling[at].tolist()]}
             for at in np.argsort(-shares, kind="stable").tolist()
         ]
+    experts = capability(model, Experts)
+    if experts is not None and len(experts.expert_names()) > 1:
+        content["experts"] = expert_report(model, split.validation, split.test)
     tokens = capability(model, ItemTokens)
     if tokens is not None:
         use = tokens.token_use()

@@ -6,6 +6,7 @@ from typing import Any
 
 from foldin.reports.charts import chart, html_table
 from foldin.reports.equations import STYLE, equation_html, substituted
+from foldin.reports.experts import EXPERTS_HEAD, expert_rows, experts_heading
 from foldin.reports.wording import (
     RELIABILITY_HEAD,
     TERMS_HEAD,
@@ -75,6 +76,12 @@ def _terms(bound: dict[str, Any]) -> str:
     )
 
 
+def _experts(experts: dict[str, Any]) -> str:
+    return f"<h2>What each expert adds</h2><p>{html.escape(experts_heading(experts))}.</p>" + html_table(
+        EXPERTS_HEAD, expert_rows(experts)
+    )
+
+
 def _components(components: list[dict[str, Any]]) -> str:
     rows = [(f"{one['share']:.2%}", "; ".join(one["items"])) for one in components]
     return "<h2>Components, with their most characteristic items</h2>" + html_table(("share", "items"), rows)
@@ -98,6 +105,7 @@ def html_page(content: dict[str, Any]) -> str:
         _predictions(content) if "perplexity" in content else "",
         _terms(content["bound"]) if "bound" in content else "",
         _bounds(content["bounds"]) if "bounds" in content else "",
+        _experts(content["experts"]) if "experts" in content else "",
         _components(content["components"]) if "components" in content else "",
         _calibration(content["calibration"]) if "calibration" in content else "",
         "<h2>Training</h2>" + _training(content["history"]) if "history" in content else "",

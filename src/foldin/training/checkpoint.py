@@ -5,7 +5,9 @@ They hold no state of a random generator: the randomness of an epoch is a pure f
 
 import json
 import math
-from collections.abc import Mapping
+import re
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,23 @@ from typing import Any
 import torch
 
 from foldin.errors import RunError
-from foldin.files import read_tensors, write_tensors
+from foldin.files import read_tensors, write_atomically, write_tensors
 from foldin.rows import Rows
 from foldin.tensors import Tensor
 from foldin.training.trainable import Trainable
 from foldin.training.trainer import Trainer
 
-__all__ = ["CHECKPOINT", "EpochRecord", "TrainingState", "identity", "load_checkpoint", "save_checkpoint", "stage_of"]
+__all__ = [
+    "CHECKPOINT",
+    "EpochRecord",
+    "TrainingState",
+    "checkpoint_of",
+    "drop_stages",
+    "identity",
+    "keep_stage",
+    "load_checkpoint",
+    "save_checkpoint",
+]
 
 CHECKPOINT = "checkpoint.safetensors"
 Optimizers = Mapping[str, torch.optim.Optimizer]
@@ -101,13 +113,53 @@ def save_checkpoint(
     write_tensors(path, tensors, content)
 
 
-def stage_of(path: Path) -> str:
-    """Name of the pretraining that a checkpoint belongs to; empty if it belongs to the training of the model itself.
+def _stage_of(path: Path) -> str:
+    """The pretraining that a checkpoint belongs to; empty if it belongs to the training of the model itself."""
+    return str(read_tensors(path)[1]["identity"].get("stage", ""))
+
+
+def _ended(folder: Path, stage: str) -> Path:
+    """The file of the last checkpoint of a pretraining that has ended."""
+    return folder / f"checkpoint.{re.sub(r'[^a-zA-Z0-9_-]', '.', stage)}.safetensors"
+
+
+def keep_stage(folder: Path, stage: str) -> None:
+    """Keep the last checkpoint of a pretraining that has ended, since the next training replaces it; nothing if it has none."""
+    path = folder / CHECKPOINT
+
+    def write(part: Path) -> None:
+        shutil.copyfile(path, part)
+
+    if path.is_file() and _stage_of(path) == stage:
+        write_atomically(_ended(folder, stage), write)
+
+
+def drop_stages(folder: Path, stages: Sequence[str]) -> None:
+    """Delete what `keep_stage` kept of these pretrainings."""
+    for stage in stages:
+        _ended(folder, stage).unlink(missing_ok=True)
+
+
+def checkpoint_of(folder: Path, stage: str, before_it: Sequence[str]) -> Path | None:
+    """The checkpoint that a training continues from; None if it begins anew or with its pretrainings.
+
+    Args:
+        stage: the pretraining, as a path of names; empty for the training of the model itself.
+        before_it: its own pretrainings.
 
     Raises:
         RunError: the file is damaged.
     """
-    return str(read_tensors(path)[1]["identity"].get("stage", ""))
+    path = folder / CHECKPOINT
+    if stage and _ended(folder, stage).is_file():
+        return _ended(folder, stage)
+    if not path.is_file():
+        return None
+    kept = _stage_of(path)
+    if any(kept == one or kept.startswith(f"{one}/") for one in before_it):
+        return None
+    # A pretraining without checkpoints runs again while the file is that of a later one; any other file is refused when loaded.
+    return None if stage and kept != stage else path
 
 
 def load_checkpoint(

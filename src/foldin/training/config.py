@@ -9,6 +9,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from foldin.errors import ConfigError
+from foldin.training.nested import (
+    ModelNames,
+    changed_configs,
+    configs_of_dicts,
+    dicts_of_configs,
+    named_configs,
+)
 from foldin.training.ranges import Range
 
 __all__ = ["Config", "Option", "legal", "options_of", "setting"]
@@ -26,6 +33,7 @@ def setting(
     below: float | None = None,
     choices: tuple[str, ...] | None = None,
     range: Range | tuple[Any, ...] | None = None,
+    names: ModelNames | None = None,
 ) -> Any:
     """A field of a `Config`.
 
@@ -39,9 +47,11 @@ def setting(
         choices: the legal texts.
         range: what a search over settings draws from, a range of numbers or a tuple of alternatives; None if a search does not
             vary the setting.
+        names: names of models, if the setting is a tuple of their configurations.
     """
     metadata = {
-        **{"help": help, "low": low, "high": high, "above": above, "below": below, "choices": choices, "range": range}
+        **{"help": help, "low": low, "high": high, "above": above, "below": below, "choices": choices, "range": range},
+        "names": names,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -115,7 +125,7 @@ class Config:
 
     A field whose type is a subclass of `Option`, or a union of several, chooses among options, each of which has settings. In
     Python the choice is an object (`loss=GBCE(t=0.5)`); as text it is a name, and its settings follow a dot (`loss=gbce`,
-    `loss.t=0.5`).
+    `loss.t=0.5`). A field whose values are configurations of models is described in `training/nested.py`.
 
     Raises:
         ConfigError: a value has the wrong type or is outside its range; the message gives the field, the value and the range.
@@ -177,7 +187,10 @@ class Config:
             if dot:
                 inner.setdefault(field, {})[rest] = value
                 continue
-            default = fields[name].default
+            default, names = fields[name].default, fields[name].metadata.get("names")
+            if names is not None:
+                changed[name] = named_configs(value, names)
+                continue
             if isinstance(default, Option) and value == default.name:
                 changed[name] = default  # the default option, with the settings that this model gives it
                 continue
@@ -188,6 +201,10 @@ class Config:
                 raise ConfigError(f"{self._of()}: {name} = {value!r}: {expected} was expected") from error
         for field, settings in inner.items():
             chosen = changed.get(field, getattr(self, field))
+            if fields[field].metadata.get("names") is not None:
+                where = f"{self._of()}: {field}"
+                changed[field] = changed_configs(chosen, settings, lambda one, new: one._changed(new, read), where)
+                continue
             if not isinstance(chosen, Option):
                 first = next(iter(settings))
                 inside = first.partition(".")[0]
@@ -205,10 +222,15 @@ class Config:
             ConfigError: there is no such field, or a value is not legal.
         """
         kinds = typing.get_type_hints(cls)
+        fields = {field.name: field for field in dataclasses.fields(cls)}
         found = {}
         for name, value in values.items():
             cls._check_field(name)
-            found[name] = cls._revived(name, value, kinds[name])
+            names = fields[name].metadata.get("names")
+            if names is not None and isinstance(value, list | tuple):
+                found[name] = configs_of_dicts(value, names, f"{cls._of()}: {name}")
+            else:
+                found[name] = cls._revived(name, value, kinds[name])
         return cls(**found)
 
     @classmethod
@@ -230,11 +252,14 @@ class Config:
             raise ConfigError(f"{cls._of()} has no setting {name!r}; there are {', '.join(names) or 'none'}")
 
     def as_dict(self) -> dict[str, Any]:
-        """Field → value, ready for JSON; the value of an option is a dictionary of its name and its settings."""
+        """Field → value, ready for JSON; an option or a configuration is a dictionary of its name and its settings."""
         found = {}
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            found[field.name] = {"name": value.name, **value.as_dict()} if isinstance(value, Option) else value
+            value, names = getattr(self, field.name), field.metadata.get("names")
+            if names is not None:
+                found[field.name] = dicts_of_configs(value, names)
+            else:
+                found[field.name] = {"name": value.name, **value.as_dict()} if isinstance(value, Option) else value
         return found
 
 
@@ -262,4 +287,4 @@ def _kind_name(kind: Any) -> str:
     if typing.get_origin(kind) is tuple:
         return f"a list of {_kind_name(typing.get_args(kind)[0])}s"
     names = {int: "whole number", float: "number", str: "text", bool: "true or false", type(None): "none"}
-    return names.get(kind, str(kind))
+    return names.get(kind, "configuration" if kind is Config else str(kind))

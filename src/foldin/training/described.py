@@ -44,7 +44,7 @@ def _equation(one: Formula) -> str:
 def _setting(field: Any, kind: Any) -> str:
     """The entry of a setting: its meaning, its default, its legal values, and what a search draws from."""
     meta, options = field.metadata, options_of(kind)
-    facts = [f"default {field.default!r}"]
+    facts = [f"default {_default(field)}"]
     if options:
         facts.append(f"one of {', '.join(one.__name__ for one in options.values())}")
     elif legal(meta) != "finite":
@@ -54,3 +54,10 @@ def _setting(field: Any, kind: Any) -> str:
         facts.append(f"searched {one if isinstance(one, Range) else ' | '.join(setting_text(v) or '()' for v in one)}")
     text = f"{field.name}: {meta['help']} ({'; '.join(facts)})"
     return textwrap.fill(text, _WIDTH, initial_indent="    ", subsequent_indent="        ", break_on_hyphens=False)
+
+
+def _default(field: Any) -> str:
+    """The default of a setting as Python; of configurations of models, the calls of their classes without arguments."""
+    if field.metadata.get("names") is None:
+        return repr(field.default)
+    return f"({', '.join(f'{setting_text(one)}()' for one in field.default)})"

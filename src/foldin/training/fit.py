@@ -22,10 +22,12 @@ from foldin.training.checkpoint import (
     CHECKPOINT,
     EpochRecord,
     TrainingState,
+    checkpoint_of,
+    drop_stages,
     identity,
+    keep_stage,
     load_checkpoint,
     save_checkpoint,
-    stage_of,
 )
 from foldin.training.progress import FitResult, Progress, Stopped, Validation
 from foldin.training.trainable import Trainable
@@ -159,7 +161,8 @@ def fit(
     Args:
         model: the model, trained in place.
         train: the training data. It never includes the validation data, which only `validation` holds.
-        validation: metric that chooses the best epoch, computed after each epoch; not used if training is a closed form.
+        validation: metric that chooses the best epoch, computed after each epoch; not used if training is a closed form, unless
+            its trainer trains other models by it (`Trainer.prepared`).
         validated_by: description of that metric; a checkpoint can only be resumed with the same description.
         seed: of the order, dropout and noise; the initial weights depend on the seed given to the model.
         epochs: largest number of epochs, over which schedules run; None for the trainer's number.
@@ -199,17 +202,39 @@ def _pretrain(
 ) -> Mapping[str, float]:
     """Train another model before the model itself, with a checkpoint in the same file; returns the terms to report.
 
+    When it has ended, its last checkpoint is kept in a file of its own until the model itself has one.
+
     Args:
         within: identity of the training of the model itself.
     """
     rows, seed = one.rows(train, generator)
-    progress.pretraining(one.name)
-    about = {"stage": one.name, **{f"{name} of the model itself": value for name, value in within.items()}}
-    found = _fit(one.model, rows, seed=seed, folder=folder, resume=resume, progress=progress, about=about)
-    progress.pretraining("")
+    stage = _inside(within["stage"], one.name)
+    progress.pretraining(stage)
+    about = {"stage": stage, **{f"{name} of the model itself": value for name, value in within.items()}}
+    found = _fit(
+        one.model,
+        rows,
+        validation=one.validation,
+        seed=seed,
+        epochs=one.epochs(),
+        patience=one.patience,
+        folder=folder,
+        resume=resume,
+        progress=progress,
+        about=about,
+    )
+    progress.pretraining(within["stage"])
     if found.stopped is Stopped.INTERRUPTED:
         raise KeyboardInterrupt
+    if folder is not None:
+        keep_stage(folder, stage)
+    one.ended(found)
     return one.done(train)
+
+
+def _inside(stage: str, name: str) -> str:
+    """The path of a pretraining within another, or of a pretraining of the model itself, whose stage is empty."""
+    return f"{stage}/{name}" if stage else name
 
 
 def _fit(
@@ -229,7 +254,7 @@ def _fit(
 ) -> FitResult:
     """Run `fit` for a model or for a pretraining; `about` is then an additional part of the identity of its checkpoint."""
     model.check_training(train)
-    trainer = model.trainer(train)
+    trainer = model.trainer(train).prepared(validation=validation, patience=patience, epochs=epochs)
     total = trainer.epochs if epochs is None or trainer.closed_form else epochs
     _check_numbers(total, seed)
     loop = _Loop(model, train, trainer, total, seed, progress)
@@ -237,17 +262,22 @@ def _fit(
     if folder is not None:
         about = {**about, **identity(model, train, epochs=total, seed=seed, validated_by=validated_by)}
     began = time.perf_counter()
-    before_it = [one.name for one in trainer.first if isinstance(one, Pretraining)]
+    stage = about["stage"]
+    before_it = [_inside(stage, one.name) for one in trainer.first if isinstance(one, Pretraining)]
     path = None if folder is None else folder / CHECKPOINT
-    kept = stage_of(path) if path is not None and resume and path.is_file() else None
+    # A training of one epoch needs no checkpoint, unless it is a pretraining that has pretrainings itself.
+    saved = total > 1 or bool(stage and before_it)
+    found_at = checkpoint_of(folder, stage, before_it) if folder is not None and resume else None
+    if folder is not None and not resume:
+        drop_stages(folder, before_it)
     first: dict[str, float] = {}
-    if path is not None and kept is not None and kept not in before_it:
-        loop.state = load_checkpoint(path, about, model, trainer, loop.optimizers)
+    if found_at is not None:
+        loop.state = load_checkpoint(found_at, about, model, trainer, loop.optimizers)
     else:
         for index, one in enumerate(trainer.first):
             generator = _generator(model.device, seed, 0, index)
             if isinstance(one, Pretraining):
-                found = _pretrain(one, train, generator, folder, kept == one.name, progress, about)
+                found = _pretrain(one, train, generator, folder, resume, progress, about)
             else:
                 found = one.run(train, generator)
             first |= _finite(found, f"before training, pass {one.name!r}", one.name)
@@ -270,8 +300,9 @@ def _fit(
             state.records.append(record)
             state.epoch = epoch
             state.seconds = before + time.perf_counter() - began
-            if path is not None and total > 1:
+            if path is not None and saved:
                 save_checkpoint(path, about, model, trainer, loop.optimizers, state)
+                drop_stages(path.parent, before_it)
             progress.epoch(record)
     except KeyboardInterrupt:
         stopped = Stopped.INTERRUPTED
@@ -279,8 +310,9 @@ def _fit(
         tensor.grad = None
     if state.best:
         model.load_state(state.best)
-    if path is not None and total == 1 and before_it:
-        path.unlink(missing_ok=True)  # a pretraining's checkpoint; training of one epoch has none
+    if path is not None and not saved and before_it and stopped is not Stopped.INTERRUPTED:
+        path.unlink(missing_ok=True)  # a pretraining's checkpoint
+        drop_stages(path.parent, before_it)
     return FitResult(
         records=tuple(state.records),
         best_epoch=state.best_epoch,

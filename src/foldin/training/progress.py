@@ -14,7 +14,8 @@ __all__ = ["FitResult", "Progress", "Stopped", "Validation"]
 
 M = TypeVar("M", bound=Trainable[Any, Any])
 
-# A metric on held-out users, larger is better, which chooses the best epoch. Only this function holds the held-out data.
+# A metric on held-out users, larger is better, which chooses the best epoch. Only this function holds the held-out data; a
+# trainer that learns from them takes them from here (`Trainer.prepared`).
 Validation = Callable[[M], float]
 
 

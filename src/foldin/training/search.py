@@ -17,16 +17,25 @@ Space = Mapping[str, Range | tuple[Any, ...]]
 def search_space(config: Config, before: str = "") -> dict[str, Range | tuple[Any, ...]]:
     """Range or alternatives of each setting that declares them, by its name in `--set`.
 
-    This includes the settings of the chosen options, but not those of the others.
+    This includes the settings of the chosen options, but not those of the others, and those of configurations inside this one.
     """
     found: dict[str, Range | tuple[Any, ...]] = {}
     for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
         if field.metadata["range"] is not None:
             found[before + field.name] = field.metadata["range"]
-        if isinstance(value, Option):
-            found |= search_space(value, f"{before}{field.name}.")
+        for name, one in _inner(config, field.name).items():
+            found |= search_space(one, f"{before}{name}.")
     return found
+
+
+def _inner(config: Config, field: str) -> dict[str, Config]:
+    """The option or the configurations of models that a setting holds, by name."""
+    value = getattr(config, field)
+    if isinstance(value, Option):
+        return {field: value}
+    if isinstance(value, tuple):
+        return {f"{field}.{at}": one for at, one in enumerate(value) if isinstance(one, Config)}
+    return {}
 
 
 def parse_space(config: Config, texts: Mapping[str, str]) -> dict[str, Range | tuple[Any, ...]]:
@@ -67,27 +76,36 @@ def value_of(config: Config, name: str) -> Any:
     """
     found: Any = config
     for part in name.split("."):
-        if not isinstance(found, Config) or part not in found.__dataclass_fields__:
+        inside = dict(enumerate(found)) if isinstance(found, tuple) else {}
+        if isinstance(found, Config) and part in found.__dataclass_fields__:
+            found = getattr(found, part)
+        elif part.isdecimal() and isinstance(inside.get(int(part)), Config):
+            found = inside[int(part)]
+        else:
             raise ConfigError(f"{type(config).__name__.removesuffix('Config')} has no setting {name!r} to search")
-        found = getattr(found, part)
     return found
 
 
 def flat(config: Config, before: str = "") -> dict[str, Any]:
-    """The value of every setting, by its name in `--set`; an option's value is its name, and its settings are listed too."""
+    """The value of every setting, by its name in `--set`; an option's value is its name, and its settings are listed too.
+
+    Likewise for configurations of models, whose value is the text of their classes.
+    """
     found: dict[str, Any] = {}
     for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        found[before + field.name] = value.name if isinstance(value, Option) else value
-        if isinstance(value, Option):
-            found |= flat(value, f"{before}{field.name}.")
+        value, inner = getattr(config, field.name), _inner(config, field.name)
+        found[before + field.name] = setting_text(value) if inner else value
+        for name, one in inner.items():
+            found |= flat(one, f"{before}{name}.")
     return found
 
 
 def setting_text(value: Any) -> str:
-    """A value in the syntax of `--set`."""
+    """A value in the syntax of `--set`; of a configuration of a model, the name of its class."""
     if isinstance(value, Option):
         return value.name
+    if isinstance(value, Config):
+        return type(value).__qualname__.removesuffix("Config")
     if isinstance(value, tuple):
-        return ",".join(map(str, value))
+        return ",".join(map(setting_text if any(isinstance(one, Config) for one in value) else str, value))
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)

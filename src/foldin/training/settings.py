@@ -27,6 +27,9 @@ def settings_of(kind: type[Config], before: str = "", given: Config | None = Non
     for field in dataclasses.fields(kind):
         name, options = before + field.name, options_of(types[field.name])
         default = field.default if given is None else getattr(given, field.name)
+        names = field.metadata.get("names")
+        if names is not None:
+            default = tuple(names.name_of(type(one)) for one in default)
         about: dict[str, Any] = {"default": _plain(default), "help": field.metadata["help"]}
         searched = field.metadata["range"]
         if searched is not None:

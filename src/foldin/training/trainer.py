@@ -132,12 +132,20 @@ class Pretraining(Generic[D]):
         model: the model to train first (a `Trainable`).
         rows: function of the training users and a generator; returns the data and the seed of this training.
         done: function of the training users that runs after this training; returns the terms to report.
+        validation: metric that chooses the best epoch of this training; None for the last epoch.
+        patience: number of epochs without a better metric after which this training stops; None to never stop early.
+        epochs: function called when this training begins; returns its largest number of epochs, None for its trainer's number.
+        ended: function of the result of this training (a `FitResult`) that runs before `done`.
     """
 
     name: str
     model: Any
     rows: Callable[[D, torch.Generator], tuple[Rows, int]]
     done: Callable[[D], Mapping[str, float]]
+    validation: Callable[[Any], float] | None = None
+    patience: int | None = None
+    epochs: Callable[[], int | None] = lambda: None
+    ended: Callable[[Any], None] = lambda result: None
 
 
 Phase = GradientPhase[D] | FullPass[D]
@@ -171,6 +179,15 @@ class Trainer(Generic[D]):
         if closed_form and (epochs != 1 or any(isinstance(phase, GradientPhase) for phase in phases)):
             raise FitError("a closed form is one full pass")
         self.phases, self.epochs, self.first, self.closed_form = phases, epochs, tuple(first), closed_form
+
+    def prepared(
+        self, *, validation: Callable[[Any], float] | None, patience: int | None, epochs: int | None
+    ) -> "Trainer[D]":
+        """The trainer that `fit` runs with these of its arguments: this one.
+
+        A trainer that trains other models, or learns from the validation users, returns another one here.
+        """
+        return self
 
     def state(self) -> dict[str, Tensor]:
         """Tensors that training keeps between epochs besides the model's; stored in a checkpoint, but not in a run."""

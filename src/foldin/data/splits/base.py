@@ -1,6 +1,7 @@
 """The result of a protocol: training, validation and test users.
 
-Models are given `Split.train`, which is `Histories`; targets are in `HeldOut`, which only `evaluation` accepts.
+Models are given `Split.train`, which is `Histories`; targets are in `HeldOut`, which `evaluation` accepts, and of models only the
+product of experts, which learns the weights of its experts on the validation users.
 """
 
 import hashlib

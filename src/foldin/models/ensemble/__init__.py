@@ -1,0 +1,3 @@
+"""Ensembles of models: the product of experts."""
+
+__all__: list[str] = []

@@ -1,0 +1,237 @@
+"""Product of experts: the distributions of several models multiplied, each with a weight learned on held-out users.
+
+    log p(i | x) = Σ_k a_k s_k(i | x) − log Σ_j exp Σ_k a_k s_k(j | x),   a_k ≥ 0
+
+s_k(i | x) is what expert k gives item i after the history x: its log-probability, up to a constant of the history on which the
+product does not depend, or the score of a model that only ranks, for which 1 / a_k is a temperature. An item is likely where the
+experts agree, so that errors that only one of them makes are averaged out.
+
+Each expert is trained alone. The weights are learned on held-out users, folded in from a part of their events: they maximize the
+mean log-likelihood of the other part among the items that the user has not seen, a concave function of the weights
+(`_weights.py`), or, from there, NDCG. If training has validation users, these are the held-out users. They have then chosen the
+epoch of each expert too, so that only the test users measure the product. Otherwise (`fit_all`, `fit` without validation) a share
+of the training users is held out, the same for every seed: the experts are trained on the others and stopped by NDCG@100 on them,
+and after the weights they are trained again on all users, for as many epochs as were best (`refit`).
+
+With `groups`, histories of different lengths have weights of their own, since the scale of many scores grows with the number of
+events.
+
+Source: heskes1998 (the weights of a logarithmic pool by held-out data); hinton2002 (products of experts).
+
+Departures from the papers: the experts are not trained together, and the weights need not sum to 1. An item that an expert gives
+−∞ has the lowest finite score of that expert, so that no expert alone excludes an item. A user without events gets the training
+counts.
+"""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from foldin.data import Catalog, HeldOut, Histories
+from foldin.errors import ConfigError
+from foldin.models.autoencoders.recvae import RecVAEConfig
+from foldin.models.capability import Experts, ItemFeatures, OnnxGraph, capability, required
+from foldin.models.contract import Recommender
+from foldin.models.ensemble._product_trainer import ProductTrainer
+from foldin.models.ensemble._scored import HeldOutScores, centered, floored
+from foldin.models.ensemble._weights import learned_weights
+from foldin.models.ensemble.objectives import HeldOutLikelihood, HeldOutNDCG
+from foldin.models.linear.ease import EASEConfig
+from foldin.models.start import PopularStart
+from foldin.tensors import Array, Bool, Float, Int, Tensor
+from foldin.training import Config, Trainer, setting
+
+__all__ = ["ProductOfExperts", "ProductOfExpertsConfig"]
+
+
+class _Registered:
+    """The names of registered models. The registry is imported late, since it lists this model too."""
+
+    def config_class(self, name: str) -> type[Config]:
+        from foldin.models.registry import config_class
+
+        return config_class(name)
+
+    def name_of(self, kind: type[Config]) -> str:
+        from foldin.models.registry import model_name
+
+        name = model_name(kind)
+        if name is None:
+            raise ConfigError(
+                f"ProductOfExperts: {kind.__name__} is not the configuration of a registered model, so that a run with it could "
+                "not be loaded; a package registers its own by an entry point of the group 'foldin.models'"
+            )
+        return name
+
+
+_NAMES = _Registered()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProductOfExpertsConfig(Config):
+    experts: tuple[Config, ...] = setting(
+        (RecVAEConfig(), EASEConfig()),
+        "Configurations of the models that are multiplied; as text the names of the models, and settings of the first one as "
+        "experts.0.FIELD.",
+        names=_NAMES,
+    )
+    objective: HeldOutLikelihood | HeldOutNDCG = setting(
+        HeldOutLikelihood(), "What the weights of the experts maximize on held-out users."
+    )
+    groups: tuple[int, ...] = setting(
+        (),
+        "Numbers of events from which on histories have weights of their own; none for the same weights for all.",
+        low=1,
+    )
+    held_out: float = setting(
+        0.1,
+        "Share of the training users that the weights are learned on if there are no validation users.",
+        above=0,
+        below=1,
+    )
+    refit: bool = setting(
+        True,
+        "Whether the experts are trained again on all users after some training users were held out for the weights.",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.experts:
+            raise ConfigError("ProductOfExperts: experts = (): at least one model was expected")
+        for one in self.experts:
+            _NAMES.name_of(type(one))
+        if list(self.groups) != sorted(set(self.groups)):
+            raise ConfigError(f"ProductOfExperts: groups = {self.groups!r}: ascending numbers of events were expected")
+
+
+class ProductOfExperts(Experts, ItemFeatures, OnnxGraph, PopularStart, Recommender[ProductOfExpertsConfig]):
+    """Weighted product of the distributions of several models."""
+
+    Config = ProductOfExpertsConfig
+    has_likelihood = True
+    summary = "several models multiplied, with weights learned on held-out users (Heskes 1998)"
+
+    def _build(self, generator: torch.Generator) -> None:
+        seeds = np.random.SeedSequence(generator.initial_seed()).generate_state(len(self.config.experts))
+        self.experts: tuple[Recommender[Any], ...] = tuple(
+            one.model_class(self.n_items, one, seed=int(seed), device=self.device)
+            for one, seed in zip(self.config.experts, seeds, strict=True)
+        )
+        shape = (len(self.config.groups) + 1, len(self.experts))
+        self.weights: Float[Tensor, "groups experts"] = torch.full(shape, 1.0 / shape[1], dtype=torch.float64)
+        self.log_share = torch.zeros(self.n_items, device=self.device)
+
+    def expert_names(self) -> tuple[str, ...]:
+        names = [_NAMES.name_of(type(one)) for one in self.config.experts]
+        return tuple(
+            f"{name}-{names[: at + 1].count(name)}" if names.count(name) > 1 else name for at, name in enumerate(names)
+        )
+
+    def lacks(self, capability: type) -> str | None:
+        if capability is OnnxGraph:
+            for name, one in zip(self.expert_names(), self.experts, strict=True):
+                if _graph(one) is None:
+                    return f"ProductOfExperts cannot be exported, because its expert {name} cannot"
+        return None
+
+    def training_bytes(self, train: Histories) -> float:
+        return max(one.training_bytes(train) for one in self.experts)  # which are trained one after another
+
+    def block(self) -> int:
+        return min(super().block(), *(one.block() for one in self.experts))
+
+    def describe(self, catalog: Catalog) -> None:
+        for one in self.experts:
+            featured = capability(one, ItemFeatures)
+            if featured is not None:
+                featured.describe(catalog)
+
+    def trainer(self, train: Histories) -> Trainer[Histories]:
+        return ProductTrainer(self, train)
+
+    def tensors(self) -> dict[str, Tensor]:
+        of_experts = {
+            f"experts.{at}.{name}": tensor
+            for at, one in enumerate(self.experts)
+            for name, tensor in one.tensors().items()
+        }
+        return {**of_experts, "weights": self.weights, "log_share": self.log_share}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        super().load_state(state)  # which checks names and shapes
+        for at, one in enumerate(self.experts):
+            begin = f"experts.{at}."
+            one.load_state({name[len(begin) :]: value for name, value in state.items() if name.startswith(begin)})
+
+    def learn_weights(self, held: HeldOut) -> dict[str, float]:
+        """Learn the weights of the experts, which stay as they are, on held-out users.
+
+        Returns:
+            the number of these users, their mean log-likelihood of a held-out item in nats, and the weights, by name.
+
+        Raises:
+            FitError: no held-out user has both a history and a target.
+        """
+        scored = HeldOutScores(self.experts, held, groups=self.config.groups, block=self.block())
+        weights, log_likelihood = learned_weights(scored, self.config.objective)
+        self.weights = torch.from_numpy(weights)
+        found = {"users": float(len(scored.fold_in)), "log_likelihood": log_likelihood}
+        starts = ["", *(f" from {start} events on" for start in self.config.groups)]
+        for group, start in enumerate(starts):
+            found |= {f"{name}{start}": float(w) for name, w in zip(self.expert_names(), weights[group], strict=True)}
+        return found
+
+    def without(self, expert: int, held: HeldOut) -> "ProductOfExperts":
+        kept = [at for at in range(len(self.experts)) if at != expert]
+        if not 0 <= expert < len(self.experts) or not kept:
+            raise ConfigError(f"ProductOfExperts: no product of {len(self.experts)} experts without number {expert}")
+        other = copy.copy(self)
+        other.config = replace(self.config, experts=tuple(self.config.experts[at] for at in kept))
+        other.experts = tuple(self.experts[at] for at in kept)
+        other.temperature = None
+        other.learn_weights(held)
+        return other
+
+    def _weights_of(self, lengths: Int[Tensor, " users"]) -> Float[Tensor, "_ experts"]:
+        """The weights for histories of these lengths, in single precision: a single row if all have the same."""
+        weights = self.weights.float().to(self.device)
+        if not self.config.groups:
+            return weights
+        starts = torch.tensor(self.config.groups, device=lengths.device)
+        return weights[(lengths.unsqueeze(1) >= starts).sum(dim=1)]
+
+    def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
+        weights = self._weights_of(torch.from_numpy(histories.lengths).to(self.device))
+        total = torch.zeros(len(histories), self.n_items, device=self.device)
+        for at, one in enumerate(self.experts):
+            if not bool(weights[:, at].any()):
+                continue
+            # Centered first: a large constant common to all items would cost the sum its precision.
+            total.addcmul_(centered(one.logits(histories, reuse=True)).to(total), weights[:, at : at + 1])
+        return self._started(total, histories)
+
+    def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
+        lengths = (history >= 0).sum(dim=1)
+        weights = self._weights_of(lengths)
+        total = torch.zeros(history.shape[0], self.n_items, device=self.device)
+        for at, one in enumerate(self.experts):
+            scores = floored(
+                required(one, OnnxGraph, "ProductOfExperts: each expert must be exportable").padded_logits(history)
+            )
+            total = total + (scores - scores.amax(dim=1, keepdim=True)) * weights[:, at : at + 1]
+        return torch.where(lengths.unsqueeze(1) > 0, total, self.log_share)
+
+    def speaking(self) -> Bool[Array, " items"]:
+        found = np.zeros(self.n_items, dtype=bool)
+        for one in self.experts:
+            start = capability(one, PopularStart)
+            found |= np.ones(self.n_items, dtype=bool) if start is None else start.speaking()
+        return found
+
+
+def _graph(expert: Recommender[Any]) -> OnnxGraph | None:
+    return capability(expert, OnnxGraph)
