@@ -118,8 +118,11 @@ class Stored:
     columns: Columns
     where: sa.ColumnElement[bool]
 
-    def batches(self, size: int = _BATCH) -> Iterator[pl.DataFrame]:
+    def batches(self, size: int | None = None) -> Iterator[pl.DataFrame]:
         """The events in the order of arrival, as the service folds them in: `user`, `item`, `time`, `kind`, `value`.
+
+        Args:
+            size: number of events of a batch.
 
         Raises:
             EventStoreError: the database fails.
@@ -128,7 +131,7 @@ class Stored:
         one = events.c
         statement = sa.select(one.user_id, one.item, one.time, one.kind, one.value).where(self.where).order_by(one.id)
         try:
-            result = self.connection.execute(statement, execution_options={"yield_per": size})
+            result = self.connection.execute(statement, execution_options={"yield_per": size or _BATCH})
             for rows in result.partitions():
                 yield self.table(rows)
         except SQLAlchemyError as error:
