@@ -10,8 +10,9 @@ import click
 from foldin.cli.options import JSON, column_options
 from foldin.cli.output import json_out, out, status, table, working
 from foldin.cli.targets import check_file
-from foldin.data import ReadOptions, is_url, public_url
+from foldin.data import ReadOptions
 from foldin.data.log.read_store import exporting
+from foldin.data.log.urls import is_url, public_url
 from foldin.errors import ConfigError, MissingExtraError
 
 __all__ = ["command"]

@@ -5,7 +5,8 @@ from typing import Any
 
 from foldin.cli.options import source_of
 from foldin.cli.output import status, working
-from foldin.data import Split, is_url
+from foldin.data import Split
+from foldin.data.log.urls import is_url
 from foldin.experiment import unused
 
 __all__ = ["name_of_data", "read_split"]

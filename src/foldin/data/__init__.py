@@ -17,7 +17,6 @@ from foldin.data.log.options import REPEATS, ReadOptions
 from foldin.data.log.read import read_file, read_frame
 from foldin.data.log.read_store import read_store
 from foldin.data.log.report import Note, ReadReport
-from foldin.data.log.urls import is_url, public_url, until_of, with_until
 from foldin.data.named import EMBEDDED, NAMED, PublicSet, cache_folder, download, read_log
 from foldin.data.resolve import ResolvedHistory, repeats_of, resolve_history
 from foldin.data.shards import is_shards, open_shards, prepare
@@ -71,13 +70,11 @@ __all__ = [
     "is_frame",
     "is_given",
     "is_shards",
-    "is_url",
     "last_out",
     "load_pictures",
     "log_from_table",
     "open_shards",
     "prepare",
-    "public_url",
     "read_file",
     "read_frame",
     "read_given",
@@ -91,7 +88,5 @@ __all__ = [
     "strong",
     "temporal",
     "to_polars",
-    "until_of",
     "whole_numbers",
-    "with_until",
 ]

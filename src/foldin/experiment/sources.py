@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from foldin.data import Source, Split, is_url, until_of, with_until
+from foldin.data import Source, Split
+from foldin.data.log.urls import is_url, until_of, with_until
 from foldin.errors import RunError
 from foldin.experiment.trained import source_from
 from foldin.runs import Run

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from foldin.data import Source, is_url, public_url, read_log, until_of, with_until
-from foldin.data.log.urls import sqlite_file
+from foldin.data import Source, read_log
+from foldin.data.log.urls import is_url, public_url, sqlite_file, until_of, with_until
 from foldin.errors import ConfigError, FoldinError, SplitError
 
 SECRET = "s3cret"
