@@ -62,18 +62,18 @@ def test_a_file_that_went_in_comes_out(foldin, tmp_path, url, suffix):
     write = {".parquet": given.write_parquet, ".csv": given.write_csv, ".jsonl": given.write_ndjson}[suffix]
     path = tmp_path / f"log{suffix}"
     write(path)
-    code, shown, _ = foldin("events", "import", path, url, "--rating", "value", "--chunk-rows", 120, "--json")
+    code, shown, _ = foldin("events", "import", path, url, "--chunk-rows", 120, "--json")
     assert code == 0
     found = json.loads(shown)
     assert (found["rows"], found["new"], found["already_there"], found["refused"]) == (500, 500, 0, 0)
     assert events_of(url) == rows_of(given)
-    again = json.loads(foldin("events", "import", path, url, "--rating", "value", "--json")[1])
+    again = json.loads(foldin("events", "import", path, url, "--json")[1])
     assert (again["new"], again["already_there"], again["resumed"]) == (0, 500, 0)
     assert events_of(url) == rows_of(given)
     target = tmp_path / f"out{suffix}"
     assert foldin("events", "export", url, target)[0] == 0
     other = f"sqlite:///{tmp_path}/other.db"
-    assert foldin("events", "import", target, other, "--rating", "value")[0] == 0
+    assert foldin("events", "import", target, other)[0] == 0
     assert events_of(other) == events_of(url)
     assert foldin("events", "export", url, target)[0] == 0  # a file that it wrote
     counted = json.loads(foldin("events", "list", url, "--json")[1])

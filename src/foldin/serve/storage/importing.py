@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from foldin.serve.storage.storable import Refusals, check_times, storable
 __all__ = ["Imported", "Refusal", "import_events"]
 
 Progress = Callable[[int, int], None]
+_EXPORTED = {"user": "user", "item": "item", "time": "time", "kind": "kind", "rating": "value"}  # role → column
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def _opened(file: Path, options: ReadOptions) -> Iterator[tuple[pl.LazyFrame, Pl
         if opened.table.select(pl.len()).collect(engine="streaming").item() == 0:
             yield opened.table, None, frozenset()
             return
-        plan = plan_of(opened, str(file), options)
+        plan = plan_of(opened, str(file), _of_an_export(opened, options))
         check_times(plan)
         respelled = _respelled(opened, plan)
         lazy = opened.table.select(dict.fromkeys(plan.report.columns.values()))
@@ -149,6 +150,14 @@ def _opened(file: Path, options: ReadOptions) -> Iterator[tuple[pl.LazyFrame, Pl
             lazy.sink_parquet(copy)
             lazy = pl.scan_parquet(copy)
         yield lazy, plan, respelled
+
+
+def _of_an_export(opened: OpenedTable, options: ReadOptions) -> ReadOptions:
+    """The options, with all columns of an exported file, where nothing need be guessed."""
+    if not set(opened.table.collect_schema().names()) >= set(_EXPORTED.values()):
+        return options
+    found: Any = {role: name for role, name in _EXPORTED.items() if getattr(options, role) is None}
+    return replace(options, **found)
 
 
 def _respelled(opened: OpenedTable, plan: Plan) -> frozenset[str]:
