@@ -37,7 +37,8 @@ def _operation(path: str, method: str, about: dict[str, Any]) -> str:
     if rows:
         lines.append(_table(("parameter", "in", "type", ""), rows))
     if "requestBody" in about:
-        lines.append(f"Request: {_type(_json(about['requestBody']))}.\n")
+        other = [f"`{media}`" for media in list(about["requestBody"]["content"])[1:]]
+        lines.append(f"Request: {' or '.join([_type(_json(about['requestBody'])), *other])}.\n")
     for status, answer in about["responses"].items():
         if status.startswith("2") and answer.get("content"):
             lines.append(f"Response {status}: {_type(_json(answer))}.\n")

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from foldin.data import Columns, EventLog, ReadReport, Split, log_from_table, strong
+from tests.serve.postgres import Postgres
 
 torch.set_num_threads(1)
 
@@ -83,6 +85,43 @@ def log() -> EventLog:
 @pytest.fixture(scope="session")
 def split(log: EventLog) -> Split:
     return strong(log, held_out=20, seed=3)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Postgres]:
+    """A PostgreSQL of its own; skipped where the system has none."""
+    found = Postgres.find()
+    if found is None:
+        pytest.skip("no PostgreSQL on this machine")
+    found.start()
+    yield found
+    found.remove()
+
+
+@pytest.fixture
+def postgres(server: Postgres) -> str:
+    return server.url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database, of both kinds in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/events.db"
+    return str(request.getfixturevalue("postgres"))
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Any]:
+    """An event store in the database, which is emptied afterwards."""
+    from foldin.serve import EventStore, connect  # the service is not imported where no test needs it
+
+    engine = connect(url)
+    yield EventStore(engine)
+    with engine.begin() as connection:
+        for table in ("foldin_events", "foldin_batches", "foldin_keys"):
+            connection.exec_driver_sql(f"DELETE FROM {table}")
+    engine.dispose()
 
 
 def write_csv(path: Path, rows: list[tuple[object, ...]], header: tuple[str, ...]) -> Path:

@@ -13,7 +13,6 @@ from foldin.runs import save_run
 from foldin.serve import EventStore, KeyRing, Limits, Registry, Service, Telemetry, connect, make_app
 from foldin.testing import two_tastes
 from foldin.training import fit
-from tests.serve.postgres import Postgres
 
 ITEMS = 20
 SETTINGS = {
@@ -73,40 +72,6 @@ def make_large_run(folder: Path, items: int = 10_000) -> Path:
 def runs(tmp_path_factory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("runs")
     return {name: make_run(root / name, name) for name in SETTINGS}
-
-
-@pytest.fixture(scope="session")
-def server():
-    """A PostgreSQL of its own; skipped where the system has none."""
-    found = Postgres.find()
-    if found is None:
-        pytest.skip("no PostgreSQL on this machine")
-    found.start()
-    yield found
-    found.remove()
-
-
-@pytest.fixture
-def postgres(server) -> str:
-    return server.url
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/events.db"
-    return request.getfixturevalue("postgres")
-
-
-@pytest.fixture
-def store(url):
-    engine = connect(url)
-    found = EventStore(engine)
-    yield found
-    with engine.begin() as connection:
-        for table in ("foldin_events", "foldin_batches", "foldin_keys"):
-            connection.exec_driver_sql(f"DELETE FROM {table}")
-    engine.dispose()
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ COMMANDS = {
     "explain": "Report the bound, its gap, the KL decomposition and the calibration of a run.",
     "recommend": "Recommend items to a new user or to a file of users.",
     "export": "Write a run as an ONNX graph, for runtimes without foldin.",
+    "events": "Export, import and count the events of the service's database.",
     "serve": "Serve trained runs over HTTP.",
     "keys": "Manage the API keys of the service.",
     "docs": "Open the documentation in a browser, without a network.",

@@ -8,7 +8,7 @@ import click
 
 from foldin.cli.options import JSON, fit_options, read_options, settings_of, split_options
 from foldin.cli.output import FitBar, json_out, out, status
-from foldin.cli.reading import read_split
+from foldin.cli.reading import name_of_data, read_split
 from foldin.cli.tables import metrics_table, show_calibrations, show_tests
 from foldin.cli.tune import trial_line
 from foldin.errors import CapacityError, ConfigError, FitError, FoldinError, MissingExtraError
@@ -135,7 +135,7 @@ def command(
             status(f"{name} is left out: {error}")
     if not trained and first is not None:
         raise first
-    content = report(split, trained, data=path, seed=seed, left_out=left_out)
+    content = report(split, trained, data=name_of_data(path, split), seed=seed, left_out=left_out)
     for name, one in tuned.items():
         content["models"][name]["tuning"] = one.as_dict()
     if as_json:

@@ -7,6 +7,7 @@ import click
 from foldin.cli.options import DEVICE, JSON
 from foldin.cli.output import json_out, out, table, working
 from foldin.cli.rankers import RANKER
+from foldin.cli.reading import name_of_data
 from foldin.evaluation import DEFAULT_METRICS, LOG_LIKELIHOOD, LOG_LIKELIHOOD_PER_EVENT, evaluate
 from foldin.experiment import check_targets, choose_device, split_of_run
 from foldin.ranking import ranker_of
@@ -57,7 +58,7 @@ def command(run: str, metrics: str, path: str | None, device: str, ranker: str, 
     seed = info.get("seed") or 0
     summary = found.summary(seed=seed)
     content: dict[str, Any] = {
-        "data": path or (info.get("source") or {}).get("path"),
+        "data": name_of_data(path, split) if path else (info.get("source") or {}).get("path"),
         "protocol": split.protocol,
         "seed": seed,
         "users": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},

@@ -7,7 +7,7 @@ import click
 
 from foldin.cli.options import JSON, ModelName, fit_options, read_options, settings_of, split_options
 from foldin.cli.output import FitBar, json_out, out, status
-from foldin.cli.reading import read_split
+from foldin.cli.reading import name_of_data, read_split
 from foldin.cli.tables import metrics_table, show_calibrations
 from foldin.errors import RunError
 from foldin.experiment import choose_device, report, tracker_of, train
@@ -51,8 +51,8 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train a model on PATH (a file, a folder or the name of a data set), with early stopping on the validation users, and
-    evaluate it once on the test users. Ctrl-C stops training and keeps the best weights so far.
+    """Train a model on PATH (a file, a folder, the URL of an event store or the name of a data set), with early stopping on the
+    validation users, and evaluate it once on the test users. Ctrl-C stops training and keeps the best weights so far.
 
     \b
     Example:
@@ -88,7 +88,7 @@ def command(
     if one.result.stopped is Stopped.INTERRUPTED:
         status(f"interrupted: the best weights so far are saved in {target}; --resume continues from the last epoch")
     one.save(target)
-    content = {**report(split, {name: one}, data=path, seed=seed), "run": str(target)}
+    content = {**report(split, {name: one}, data=name_of_data(path, split), seed=seed), "run": str(target)}
     if as_json:
         json_out(content)
         return

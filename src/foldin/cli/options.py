@@ -14,6 +14,7 @@ __all__ = [
     "JSON",
     "SEED",
     "ModelName",
+    "column_options",
     "fit_options",
     "log_options",
     "read_options",
@@ -81,6 +82,14 @@ def _read_option(option: Field[Any]) -> Callable[[F], F]:
         metavar=option.metadata["show"] or None,
         help=option.metadata["help"],
     )
+
+
+_OF_COLUMNS = ("format", "encoding", "user", "item", "time", "rating", "kind", "time_format")
+
+
+def column_options(function: F) -> F:
+    """Add the options of reading the columns of a file, which drop no event."""
+    return _stack(function, [_read_option(one) for one in fields(ReadOptions) if one.name in _OF_COLUMNS])
 
 
 def log_options(function: F) -> F:

@@ -112,7 +112,10 @@ def _start_note(model: Recommender[Any], users: Histories) -> str | None:
     help="Title of an item that the user took; may be repeated.",
 )
 @click.option(
-    "--users", "file", metavar="FILE", help="Log of the users to recommend to, in any format that `fit` reads."
+    "--users",
+    "file",
+    metavar="FILE",
+    help="Log of the users to recommend to, in any format that `fit` reads, or the URL of an event store.",
 )
 @click.option(
     "--out", "target", metavar="FILE", help="File for the lists of --users, ending in .parquet, .csv or .ndjson."
@@ -208,7 +211,7 @@ def command(
     if file is not None:
         if target is None or ids or titles:
             raise ConfigError("--users needs --out FILE and cannot be combined with --history or --likes")
-        lists_for_file(loaded, Path(file), Path(target), k, eligible, by, as_json=as_json)
+        lists_for_file(loaded, file, Path(target), k, eligible, by, as_json=as_json)
         return
     if target is not None:
         raise ConfigError("--out needs --users FILE")

@@ -27,7 +27,7 @@ _MEASURED = 1000  # users on whom the share of the exact lists is measured, at m
 
 def lists_for_file(
     run: Run,
-    file: Path,
+    file: str,
     target: Path,
     k: int,
     eligible: Callable[[Histories], Eligibility],
@@ -35,13 +35,13 @@ def lists_for_file(
     *,
     as_json: bool,
 ) -> None:
-    """Lists of `k` items for every user of `file`, written to `target`; what happened is printed.
+    """Lists of `k` items for every user of a file or an event store, written to `target`; what happened is printed.
 
     Raises:
         ConfigError: a target that cannot be written.
         DataError: a file that cannot be read; says what and where.
     """
-    check_file(target, "--out", tuple(_WRITERS), source=file)
+    check_file(target, "--out", tuple(_WRITERS), source=Path(file))
     asked = everyone_of_file(file, source_of_run(run) or ReadOptions(), run.catalog)
     users, places = asked.histories, min(k, len(run.catalog))
     require_memory(

@@ -1,7 +1,7 @@
 """Single files that commands write: an existing file is overwritten only if foldin wrote it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 
 import polars as pl
@@ -33,7 +33,7 @@ _COLUMNS: dict[str, Callable[[Path], set[str]]] = {
 }
 
 
-def _ours(path: Path) -> bool:
+def _ours(path: Path, columns: Set[str]) -> bool:
     if path.stat().st_size == 0:
         return True
     if path.suffix == ".onnx":
@@ -41,18 +41,26 @@ def _ours(path: Path) -> bool:
     if path.suffix in (".html", ".htm"):
         return GENERATOR in _head(path)
     try:
-        return _COLUMNS[path.suffix](path) >= _LISTS
+        return _COLUMNS[path.suffix](path) >= columns
     except (KeyError, IndexError, ValueError, OSError, pl.exceptions.PolarsError):
         return False
 
 
-def check_file(path: Path, option: str, suffixes: tuple[str, ...], *, source: Path | None = None) -> None:
+def check_file(
+    path: Path,
+    option: str,
+    suffixes: tuple[str, ...],
+    *,
+    source: Path | None = None,
+    columns: Set[str] = _LISTS,
+) -> None:
     """Raise unless a command may write this file: a new one, or one that the same command wrote before.
 
     Args:
         option: option that gives the path, for messages.
         suffixes: allowed file extensions.
         source: input file of the command, which must not be overwritten.
+        columns: columns of a table that the command writes.
 
     Raises:
         ConfigError: another extension, a folder, a parent that is no folder, the input file, or a file of other origin.
@@ -68,7 +76,7 @@ def check_file(path: Path, option: str, suffixes: tuple[str, ...], *, source: Pa
         return
     if source is not None and source.exists() and path.samefile(source):
         raise ConfigError(f"{option} {path}: is the input file; give another name")
-    if not path.is_file() or not _ours(path):
+    if not path.is_file() or not _ours(path, columns):
         raise ConfigError(
             f"{option} {path}: exists already and was not written by this command; give another name, or remove it"
         )

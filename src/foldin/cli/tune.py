@@ -7,7 +7,7 @@ import click
 
 from foldin.cli.options import JSON, ModelName, read_options, settings_of, split_options, training_options
 from foldin.cli.output import FitBar, json_out, out, status, table
-from foldin.cli.reading import read_split
+from foldin.cli.reading import name_of_data, read_split
 from foldin.errors import ConfigError
 from foldin.experiment import TRIALS, TuningTrial, choose_device, tune
 from foldin.models import config_class
@@ -99,7 +99,7 @@ def command(
             progress=progress,
             ended=ended,
         )
-    content = {"data": path, "study": folder, **found.as_dict()}
+    content = {"data": name_of_data(path, split), "study": folder, **found.as_dict()}
     if as_json:
         json_out(content)
         return

@@ -15,6 +15,7 @@ from foldin.data.log.formats import FORMATS
 from foldin.data.log.items import read_items
 from foldin.data.log.options import REPEATS, ReadOptions
 from foldin.data.log.read import read_file, read_frame
+from foldin.data.log.read_store import read_store
 from foldin.data.log.report import Note, ReadReport
 from foldin.data.named import EMBEDDED, NAMED, PublicSet, cache_folder, download, read_log
 from foldin.data.resolve import ResolvedHistory, repeats_of, resolve_history
@@ -80,6 +81,7 @@ __all__ = [
     "read_idx",
     "read_items",
     "read_log",
+    "read_store",
     "repeats_of",
     "resolve_history",
     "split_log",

@@ -11,12 +11,15 @@ import polars as pl
 from foldin.data.catalog import Catalog
 from foldin.data.histories import Histories
 from foldin.data.log.checks import id_column, missing_ids, same_spelling
+from foldin.data.log.columns import Columns
 from foldin.data.log.encode import encode
 from foldin.data.log.events import EventLog
 from foldin.data.log.formats import open_table
 from foldin.data.log.options import ReadOptions
-from foldin.data.log.read import id_type, read_file, read_frame
+from foldin.data.log.read import id_type, read_as, read_frame
+from foldin.data.log.read_store import exporting
 from foldin.data.log.roles import find_roles
+from foldin.data.log.urls import is_url
 from foldin.errors import EmptyLogError
 
 __all__ = ["Everyone", "everyone_of_file", "everyone_of_frame"]
@@ -43,15 +46,26 @@ class Everyone:
     without_events: int
 
 
-def everyone_of_file(file: Path, reading: ReadOptions, catalog: Catalog) -> Everyone:
-    """The users of a file, read with the options of an earlier log as far as the file has the columns for them.
+def everyone_of_file(file: str | Path, reading: ReadOptions, catalog: Catalog) -> Everyone:
+    """The users of a file or an event store, read with the options of an earlier log as far as it has the columns for them.
+
+    Args:
+        file: path of a file, or URL of an event store.
 
     Raises:
         DataError: the file cannot be read, or contains no user id.
+        ConfigError, EventStoreError, MissingExtraError: as `read_store`.
     """
-    with open_table(file) as (lazy, _):
-        options, column = _asked(lazy, reading, str(file))
-    return _everyone(column, str(file), catalog, lambda: read_file(file, **options.reading()))
+    if is_url(file):
+        with exporting().exported_parts(file) as (folder, exported):
+            return _everyone_in(folder, exported.url, reading, catalog)
+    return _everyone_in(Path(file), str(file), reading, catalog)
+
+
+def _everyone_in(file: Path, name: str, reading: ReadOptions, catalog: Catalog) -> Everyone:
+    with open_table(file) as opened:
+        options, column = _asked(opened.table, reading, name, opened.columns)
+    return _everyone(column, name, catalog, lambda: read_as(file, name, options, lambda _: None))
 
 
 def everyone_of_frame(table: pl.DataFrame, reading: ReadOptions, catalog: Catalog) -> Everyone:
@@ -65,11 +79,13 @@ def everyone_of_frame(table: pl.DataFrame, reading: ReadOptions, catalog: Catalo
     return _everyone(column, where, catalog, lambda: read_frame(table, **options.reading()))
 
 
-def _asked(lazy: pl.LazyFrame, reading: ReadOptions, where: str) -> tuple[ReadOptions, pl.Series]:
+def _asked(
+    lazy: pl.LazyFrame, reading: ReadOptions, where: str, recorded: Columns | None = None
+) -> tuple[ReadOptions, pl.Series]:
     """The options that fit the table, and its column of users."""
     names = lazy.collect_schema().names()
     said = {role: name if name in names else None for role, name in reading.said().items()}
-    columns = find_roles(lazy, said, where).columns
+    columns = find_roles(lazy, said, where, recorded).columns
     options = ReadOptions(
         **said,
         time_format=reading.time_format,

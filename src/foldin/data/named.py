@@ -19,7 +19,9 @@ from foldin.data.log.columns import Columns
 from foldin.data.log.events import EventLog, log_from_table
 from foldin.data.log.options import ReadOptions, takes_read_options
 from foldin.data.log.read import read_file, read_frame
+from foldin.data.log.read_store import read_store
 from foldin.data.log.report import ReadReport
+from foldin.data.log.urls import is_url
 from foldin.data.shards import is_shards, open_shards
 from foldin.data.splits.given import is_given
 from foldin.errors import DataError, DownloadError, MissingExtraError
@@ -158,18 +160,21 @@ def read_log(
     download_progress: Callable[[int, int | None], None] | None = None,
     **options: Any,
 ) -> EventLog:
-    """The validated log of a table, a file, a folder, or a public data set by its name.
+    """The validated log of a table, a file, a folder, an event store, or a public data set by its name.
 
     Args:
         source: a table of pandas, Polars, PyArrow or with the Arrow stream interface (see `read_frame`), a path (see
-            `read_file`), a folder of shards (see `prepare`), or a name such as `movielens-small` or `ml-1m`. A path takes
-            precedence over a name.
+            `read_file`), a folder of shards (see `prepare`), the URL of an event store (see `read_store`), or a name such as
+            `movielens-small` or `ml-1m`. A path takes precedence over a name.
         progress, download_progress: called while a file is read or downloaded.
         options: as in `ReadOptions`.
 
     Raises:
         DataError: no such path or name, or the log cannot be used.
+        ConfigError, EventStoreError, MissingExtraError: as `read_store`.
     """
+    if is_url(source):
+        return read_store(source, progress=progress, **options)
     if is_frame(source):
         return read_frame(source, **options)
     if not isinstance(source, str | Path):

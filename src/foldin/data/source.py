@@ -1,12 +1,13 @@
 """The path or name of a log with all options of reading and splitting, as one value that is saved in a run."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from foldin.data.log.events import EventLog
 from foldin.data.log.options import ReadOptions
+from foldin.data.log.urls import is_url, public_url
 from foldin.data.named import read_log
 from foldin.data.splits.base import Split
 from foldin.data.splits.given import is_given, read_given
@@ -21,7 +22,7 @@ class Source(ReadOptions):
     """The origin of a log, how it is read (the options of `ReadOptions`), and how it is split.
 
     Args:
-        path: file, folder or name of a data set; see `read_log`.
+        path: file, folder, URL of an event store or name of a data set; see `read_log`.
         protocol: one of `PROTOCOLS`; None means `given` for a folder that is already split, and `strong` otherwise.
         seed: seed of the split.
         held_out: users (strong) or events (temporal) held out for validation, and as many for the test: a share, or a number of
@@ -41,6 +42,15 @@ class Source(ReadOptions):
     item_events: int = 1
     core: bool = False
     fold_in: str = "train"
+
+    def __repr__(self) -> str:
+        given = {one.name: value for one in fields(self) if (value := getattr(self, one.name)) is not one.default}
+        return f"Source({', '.join(f'{name}={value!r}' for name, value in {**given, 'path': self.shown}.items())})"
+
+    @property
+    def shown(self) -> str:
+        """The path for messages: a URL without passwords."""
+        return public_url(self.path) if is_url(self.path) else self.path
 
     @property
     def given(self) -> bool:
@@ -79,21 +89,26 @@ class Source(ReadOptions):
             DataError: the log cannot be read.
             SplitError: the protocol does not apply, or a filter was given for a folder that is already split.
         """
+        if is_url(self.path) and self.protocol == "given":
+            raise SplitError(f"{self.shown}: an event store is not split already; the protocol 'given' needs a folder")
         if self.given:
             if self.min_rating is not None or self.item_events > 1 or self.core or self.min_events is not None:
                 raise SplitError(f"{self.path}: the folder is already split; filters would change the published split")
             return replace(read_given(self.path, fold_in=self.fold_in, **self.reading()), source=self.as_dict())
         if self.fold_in != "train":
-            raise SplitError(f"{self.path}: fold_in = {self.fold_in!r} needs a folder of train, valid and test")
+            raise SplitError(f"{self.shown}: fold_in = {self.fold_in!r} needs a folder of train, valid and test")
         log = self.log(progress=progress, download_progress=download_progress)
         split = split_log(
             log, self.protocol or "strong", held_out=self.held_out, min_events=self.min_events, seed=self.seed
         )
-        return replace(split, source=self.as_dict())
+        # The report names exactly these events of a store, which grows.
+        source = replace(self, path=log.report.source) if is_url(self.path) else self
+        return replace(split, source=source.as_dict())
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields that differ from their defaults, as JSON; an existing path is made absolute."""
-        plain = asdict(replace(self, path=str(Path(self.path).resolve()) if Path(self.path).exists() else self.path))
+        """The fields that differ from their defaults, as JSON; an existing path is absolute, and a URL has no password."""
+        there = not is_url(self.path) and Path(self.path).exists()
+        plain = asdict(replace(self, path=str(Path(self.path).resolve()) if there else self.shown))
         if self.items is not None:
             plain["items"] = str(Path(self.items).resolve())
         defaults = asdict(Source(path=""))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from foldin.data import Source, Split
+from foldin.data.log.urls import is_url, until_of, with_until
 from foldin.errors import RunError
 from foldin.experiment.trained import source_from
 from foldin.runs import Run
@@ -42,10 +43,12 @@ def split_of_run(run: Run, path: str | None) -> Split:
     if source is None:
         source = Source(path="", protocol=run.info.get("protocol"), seed=run.info.get("split_seed") or 0)
     if path is not None:
-        source = replace(source, path=path)
+        until = until_of(source.path)[1] if is_url(source.path) else None
+        # The store may have moved, and has grown: the run knows the events up to that number.
+        source = replace(source, path=path if until is None or not is_url(path) else with_until(path, until))
     split = source.split()
     if split.fingerprint() != fingerprint:
         raise RunError(
-            f"{run.folder}: the log at {source.path} is not the one it was trained on; name that with --data"
+            f"{run.folder}: the log at {source.shown} is not the one it was trained on; name that with --data"
         )
     return split

@@ -7,6 +7,7 @@ from foldin.serve.engine.registry import Deployment, Registry
 from foldin.serve.engine.service import Service
 from foldin.serve.limits import Limits, TokenBuckets
 from foldin.serve.storage.event_store import Event, EventStore, Receipt, connect
+from foldin.serve.storage.importing import Imported, Refusal, import_events
 from foldin.serve.storage.keys import SCOPES, Key, KeyRing
 from foldin.serve.telemetry import Telemetry
 
@@ -16,16 +17,19 @@ __all__ = [
     "Deployment",
     "Event",
     "EventStore",
+    "Imported",
     "Key",
     "KeyRing",
     "Limits",
     "Receipt",
+    "Refusal",
     "Registry",
     "ResolvedRequest",
     "Service",
     "Telemetry",
     "TokenBuckets",
     "connect",
+    "import_events",
     "make_app",
     "rank_requests",
 ]

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 from foldin.errors import ConfigError
 
-__all__ = ["ID_BYTES", "Limits", "TokenBuckets", "bounded"]
+__all__ = ["ID_BYTES", "KIND_BYTES", "LARGEST_VALUE", "USER_BYTES", "Limits", "TokenBuckets", "bounded"]
 
 ID_BYTES = 2000  # for an item in no catalog, whose id is in one entry of a database's index with a user's id
+USER_BYTES = 500  # in that entry too; PostgreSQL allows 2,704 bytes
+KIND_BYTES = 64
+LARGEST_VALUE = 3.4e38  # values are 32-bit numbers wherever they are read
 
 
 def bounded(item: str, where: str) -> str:
@@ -33,7 +36,8 @@ class Limits:
         body: maximum size of a request, in bytes.
         history: maximum number of events in a request, and of a user's newest events that are read.
         k: maximum length of a list.
-        batch: maximum number of lists, or of events, in one request.
+        batch: maximum number of lists, or of events, in one request in JSON.
+        bulk: maximum number of events in one request in CSV or NDJSON.
         ids: maximum number of ids in `allow` and in `deny`.
         rate: requests per second for each key, on average.
         burst: requests at once for each key.
@@ -45,6 +49,7 @@ class Limits:
     history: int = 2000
     k: int = 1000
     batch: int = 1000
+    bulk: int = 20_000
     ids: int = 10_000
     rate: float = 1000.0
     burst: int = 2000

@@ -15,6 +15,7 @@ from foldin.errors import ColumnError
 from foldin.tensors import Array, Int32, Int64
 
 __all__ = [
+    "MISSING_TIMES",
     "MISSING_WORDS",
     "clean",
     "dropped_words",
@@ -51,7 +52,7 @@ MISSING_WORDS = frozenset(
         "?",
     }
 )
-_MISSING_TIMES = ("nan", "NaN", "NULL", "null", "None", "NA", "\\N", "NaT", "<NA>", "0000-00-00", "0000-00-00 00:00:00")
+MISSING_TIMES = ("nan", "NaN", "NULL", "null", "None", "NA", "\\N", "NaT", "<NA>", "0000-00-00", "0000-00-00 00:00:00")
 _CROWD = 20  # with fewer users one of them may well have most events
 
 
@@ -73,7 +74,7 @@ def clean(rows: Rows, columns: Columns, report: ReadReport) -> tuple[Rows, ReadR
             report = report.dropped(int(missing.sum()), f"no value in the {role} column {name!r}")
             rows = rows.where(~missing)
         if role == "time" and column.dtype == pl.String:
-            words = rows.table[name].is_in(_MISSING_TIMES)
+            words = rows.table[name].is_in(MISSING_TIMES)
             if words.any():
                 word = rows.table[name].filter(words)[0]
                 report = report.dropped(int(words.sum()), f"no value ({word!r}) in the time column {name!r}")

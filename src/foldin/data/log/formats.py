@@ -17,6 +17,7 @@ from typing import NamedTuple
 import polars as pl
 
 from foldin.data.log.blanks import BLANK_FORMATS, scan_blanks
+from foldin.data.log.columns import Columns
 from foldin.data.log.delimited import head_lines, scan_delimited, scan_movielens
 from foldin.data.log.detect import FORMATS, detect_binary, detect_text
 from foldin.data.log.encoding import as_utf8, check_encoding
@@ -50,6 +51,7 @@ class OpenedTable(_TableAndFormat):
     notes: tuple[Note, ...] = ()
     lacking: Mapping[str, str] = MappingProxyType({})
     source: str = ""
+    columns: Columns | None = None  # by role, if the file itself records them
 
     def require(self, columns: Iterable[str]) -> None:
         """Raise if a part of a folder lacks one of the columns.
@@ -161,6 +163,7 @@ def open_table(path: Path, fmt: str | None = None, encoding: str | None = None) 
     with _scanned(path, fmt, encoding) as (scan, chosen):
         opened = OpenedTable(scan.table, chosen)
         opened.notes, opened.lacking, opened.source = scan.notes, scan.lacking, str(path)
+        opened.columns = scan.columns
         try:
             yield opened
         except _FAILED as error:

@@ -1,20 +1,44 @@
-"""A Parquet file, or a folder of parts whose columns may differ → a lazy table."""
+"""A Parquet file, or a folder of parts whose columns may differ → a lazy table.
 
+A file that was exported from an event store records which column has which role, so that nothing need be guessed.
+"""
+
+import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from foldin.data.log.columns import Columns
 from foldin.data.log.report import Note
 from foldin.data.log.scan import Scan, remark
 from foldin.errors import FormatError
 
-__all__ = ["scan_parquet_file", "scan_parts"]
+__all__ = ["record", "scan_parquet_file", "scan_parts"]
 
 # beartype, which checks signatures in the tests, refuses the types of Polars as hints.
 Type = Any
 _MAGIC = b"PAR1"
 _FAILED = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+_KEY = "foldin"  # of the metadata of a file
+
+
+def record(columns: Columns) -> dict[str, str]:
+    """The metadata of a Parquet file that record the roles of its columns."""
+    return {_KEY: json.dumps({"columns": columns.roles()})}
+
+
+def _recorded(paths: Iterable[Path]) -> Columns | None:
+    """The columns that all files record alike; None if they record none."""
+    texts = {pl.read_parquet_metadata(path).get(_KEY) for path in paths}
+    text = texts.pop() if len(texts) == 1 else None
+    try:
+        return (
+            None if text is None else Columns(**{role: str(one) for role, one in json.loads(text)["columns"].items()})
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None  # of another version: the columns are found by their names
 
 
 def _schema(path: Path, source: Path) -> dict[str, Type]:
@@ -53,7 +77,7 @@ def scan_parquet_file(path: Path, source: Path) -> Scan:
         FormatError: the file is cut short or damaged.
     """
     _schema(path, source)
-    return Scan(table=pl.scan_parquet(path), blame=lambda: _damage(path))
+    return Scan(table=pl.scan_parquet(path), blame=lambda: _damage(path), columns=_recorded([path]))
 
 
 def _is_text(kind: Type) -> bool:
@@ -98,7 +122,7 @@ def scan_parts(folder: Path) -> Scan:
     schemas = {part: _schema(part, part) for part in parts}
     first = list(schemas[parts[0]].items())
     if all(list(schema.items()) == first for schema in schemas.values()):
-        return Scan(table=pl.scan_parquet(parts), blame=lambda: _damaged_part(parts))
+        return Scan(table=pl.scan_parquet(parts), blame=lambda: _damaged_part(parts), columns=_recorded(parts))
     columns: dict[str, Type] = {}
     notes: list[Note] = []
     lacking: dict[str, str] = {}

@@ -16,7 +16,7 @@ from foldin.data.log.report import ReadReport
 from foldin.data.log.roles import find_roles
 from foldin.errors import DataError
 
-__all__ = ["LOG_NAMES", "described", "id_type", "log_file", "read_file", "read_frame"]
+__all__ = ["LOG_NAMES", "described", "id_type", "log_file", "read_as", "read_file", "read_frame"]
 
 # What a folder's log is called in the public data sets, in order of preference.
 LOG_NAMES = ("ratings.csv", "ratings.dat", "u.data", "ratings_ordered.csv.gz", "sequences.txt", "user_artists.dat")
@@ -47,13 +47,20 @@ def read_file(path: str | Path, *, progress: Callable[[str], None] | None = None
         DataError: the file is missing, damaged, of another format, or has values that cannot be used; the message
             gives the file, the column and the first row.
     """
-    chosen = ReadOptions(**options)
-    say = progress or (lambda _: None)
-    file = log_file(Path(path))
-    say(f"reading {file}")
+    chosen, file = ReadOptions(**options), log_file(Path(path))
+    return read_as(file, str(file), chosen, progress or (lambda _: None))
+
+
+def read_as(file: Path, name: str, chosen: ReadOptions, say: Callable[[str], None]) -> EventLog:
+    """The validated log of a file, or of a folder of Parquet parts, that has another name in messages and in the report.
+
+    Raises:
+        DataError: as `read_file`.
+    """
+    say(f"reading {name}")
     with open_table(file, chosen.format, chosen.encoding) as opened:
         lazy, fmt = opened
-        roles = find_roles(lazy, chosen.said(), str(file))
+        roles = find_roles(lazy, chosen.said(), name, opened.columns)
         columns = roles.columns
         wanted = columns.roles()
         opened.require(wanted.values())
@@ -64,9 +71,9 @@ def read_file(path: str | Path, *, progress: Callable[[str], None] | None = None
             one.cast(pl.Categorical) if schema[one.meta.output_name()] == pl.String and fmt == "parquet" else one
             for one in ids
         ]
-        rest = [pl.col(name) for role, name in wanted.items() if role not in ("user", "item")]
+        rest = [pl.col(column) for role, column in wanted.items() if role not in ("user", "item")]
         table = lazy.select(*coded, *rest).collect(engine="streaming")
-    report = ReadReport(source=str(file), format=fmt, columns=columns.roles(), rows=table.height)
+    report = ReadReport(source=name, format=fmt, columns=columns.roles(), rows=table.height)
     for note in opened.notes:
         report = report.noted(note.count, note.text)
     for remark in roles.remarks:

@@ -49,17 +49,24 @@ def _belied(table: pl.DataFrame) -> bool:
     return text or sample.nests(item, user) or sample.nests(user, item)
 
 
-def find_roles(lazy: pl.LazyFrame, said: Mapping[str, str | None], source: str) -> Roles:
+def find_roles(
+    lazy: pl.LazyFrame, said: Mapping[str, str | None], source: str, recorded: Columns | None = None
+) -> Roles:
     """The columns of a log, verified on its first rows.
 
     Args:
         said: the columns that the caller named, by role; they are not verified.
+        recorded: the columns that the file itself records; none is looked for then.
 
     Raises:
         ColumnError: a named column is absent, no column can be the user or the item, or two fit equally well.
     """
     names = lazy.collect_schema().names()
     check_said(names, said, source)
+    if recorded is not None:
+        known = recorded.roles() | {role: name for role, name in said.items() if name is not None}
+        if set(known.values()) <= set(names) and len(set(known.values())) == len(known):
+            return Roles(Columns(**known), ())
     proposed = proposals(names)
     # A table with names may have large further columns, which are not read.
     wanted = {name for role in proposed.values() for name in role} | {

@@ -54,7 +54,7 @@ def plan_of(opened: OpenedTable, source: str, options: ReadOptions) -> Plan:
         EmptyLogError: the table has no rows.
     """
     lazy = opened.table
-    roles = find_roles(lazy, options.said(), source)
+    roles = find_roles(lazy, options.said(), source, opened.columns)
     columns = roles.columns
     opened.require(columns.roles().values())
     if options.repeats == "first-of-kind" and columns.kind is None:

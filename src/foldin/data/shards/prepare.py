@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -24,8 +24,10 @@ from foldin.data.log.events import EventLog
 from foldin.data.log.formats import open_table
 from foldin.data.log.options import ReadOptions, takes_read_options
 from foldin.data.log.read import described, log_file
+from foldin.data.log.read_store import check_store_options, exporting
 from foldin.data.log.report import ReadReport
 from foldin.data.log.time_reading import time_notes
+from foldin.data.log.urls import is_url, public_url
 from foldin.data.shards.blocks import write_blocks
 from foldin.data.shards.chunk import Chunk, write_chunk
 from foldin.data.shards.dictionaries import Dictionary, merged, noted_words
@@ -59,7 +61,8 @@ def prepare(
     interrupted goes on where it was when it is called again with the same arguments.
 
     Args:
-        path: file or folder of Parquet parts; any format of `read_file`.
+        path: file or folder of Parquet parts, in any format of `read_file`; or the URL of an event store. Its events are taken
+            once, so that what is interrupted goes on with the same events.
         out: folder of the shards, which must not exist.
         chunk_rows: rows that are read at a time.
         block_events: events that are put in order at a time.
@@ -73,8 +76,9 @@ def prepare(
     target, chosen, say = Path(out), ReadOptions(**options), progress or (lambda *_: None)
     if target.exists():
         raise DataError(f"{target}: exists already; remove it, or name another folder")
-    file, work = log_file(Path(path)), Workspace(target)
-    plan, chunks = _chunks(file, work, chosen, (chunk_rows, block_events), workers, say)
+    work, sizes = Workspace(target), (chunk_rows, block_events)
+    origin = _origin(path, work, chosen, sizes, say)
+    plan, chunks = _chunks(origin, work, chosen, sizes, workers, say)
     report = plan.report
     for chunk in chunks:
         report = report.summed(chunk.notes())
@@ -116,7 +120,7 @@ def prepare(
         kinds=kinds or (),
         reading=replace(chosen, **found, items=None),
     )
-    log = described(log, file, chosen.items)
+    log = described(log, origin.file, chosen.items)
     log.items.write_parquet(shards / "items.parquet")
     write_manifest(
         shards,
@@ -132,21 +136,48 @@ def prepare(
     return open_shards(target)
 
 
+class _Origin(NamedTuple):
+    """The log as files, its name, and the database that it was taken from, if any."""
+
+    file: Path
+    name: str
+    database: str | None = None
+
+
+def _origin(path: str | Path, work: Workspace, options: ReadOptions, sizes: tuple[int, int], say: Progress) -> _Origin:
+    """Where the log is; the events of a store are taken first, unless they were before an interruption."""
+    if not is_url(path):
+        file = log_file(Path(path))
+        return _Origin(file, str(file))
+    check_store_options(path, options)
+    shown, export = public_url(path), exporting()
+    said = {name: str(value) for name, value in options.differing().items()}
+    work.begin({"log": shown, "options": said, "chunk_rows or block_events": sizes})
+    progress = lambda done, total: say(f"reading {shown}", done, total)
+    folder = work.part("source", lambda folder: export.write_parts(path, folder, progress=progress))
+    found = export.parts_in(folder)
+    return _Origin(folder, found.url, found.database)
+
+
 def _chunks(
-    file: Path, work: Workspace, options: ReadOptions, sizes: tuple[int, int], workers: int, say: Progress
+    origin: _Origin, work: Workspace, options: ReadOptions, sizes: tuple[int, int], workers: int, say: Progress
 ) -> tuple[Plan, list[Chunk]]:
     """The plan, and the log in chunks that are on the disk.
 
     Args:
         sizes: rows of a chunk, events of a block.
     """
-    rows = sizes[0]
-    say(f"looking through {file}", 0, 1)
+    rows, file = sizes[0], origin.file
+    say(f"looking through {origin.name}", 0, 1)
     with open_table(file, options.format, options.encoding) as opened:
-        plan = plan_of(opened, str(file), options)
-        parts = sorted(file.glob("*.parquet")) if file.is_dir() else [file]
-        stamps = [(one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in parts]
-        work.begin({"log": [str(file.resolve()), stamps], "plan": plan.as_dict(), "chunk_rows or block_events": sizes})
+        plan = plan_of(opened, origin.name, options)
+        if origin.database is None:
+            parts = sorted(file.glob("*.parquet")) if file.is_dir() else [file]
+            stamps = [(one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in parts]
+            begun = {"log": [str(file.resolve()), stamps], "plan": plan.as_dict()}
+            work.begin({**begun, "chunk_rows or block_events": sizes})
+        else:
+            plan = replace(plan, report=replace(plan.report, format=origin.database))
         names = list(dict.fromkeys(plan.report.columns.values()))
         lazy = opened.table.select(names)
         if opened.format != "parquet":  # of which any range of rows is found at once
@@ -162,7 +193,7 @@ def _chunks(
         chunks, count = [], math.ceil(plan.report.rows / rows)
         for one in in_order(count, chunk, workers):
             chunks.append(one)
-            say(f"reading {file}", len(chunks), count)
+            say(f"reading {origin.name}", len(chunks), count)
     return plan, chunks
 
 

@@ -45,7 +45,7 @@ def is_given(folder: Path) -> bool:
 
 def _read_part(path: Path, options: ReadOptions) -> EventLog:
     with open_table(path, options.format, options.encoding) as opened:
-        roles = find_roles(opened.table, options.said(), str(path))
+        roles = find_roles(opened.table, options.said(), str(path), opened.columns)
         left = [name for name in (roles.columns.rating, roles.columns.kind) if name is not None]
         columns = replace(roles.columns, rating=None, kind=None)
         table = opened.table.select(columns.roles().values()).collect()

@@ -129,29 +129,36 @@ class Service:
         """The error for a list that takes longer than the limit."""
         return OverloadedError(f"no answer within {self.limits.wait:g} s; try again")
 
-    def append(self, batch: Sequence[EventIn], key: str | None, sender: str = "") -> Receipt:
+    def append(
+        self, batch: Sequence[EventIn], key: str | None, sender: str = "", *, lines: Sequence[int] | None = None
+    ) -> Receipt:
         """Store events; they are on disk when this returns.
 
         Args:
             key: idempotency key.
             sender: client that chose the key; equal keys of different senders are different.
+            lines: line of each event in the body of a request, for messages; None for a body in JSON.
 
         Raises:
             ConfigError: too many events, a long item id that is in no catalog, or a key that is too long.
             IdempotencyError: the key was used with other events before.
             EventStoreError: the database is not available.
         """
-        if len(batch) > self.limits.batch:
-            raise ConfigError(f"events: at most {self.limits.batch}, not {len(batch)}")
+        most = self.limits.batch if lines is None else self.limits.bulk
+        if len(batch) > most:
+            raise ConfigError(f"events: at most {most}, not {len(batch)}")
         if key is not None and not 1 <= len(key) <= 200:
             raise ConfigError("Idempotency-Key: between 1 and 200 characters were expected")
         if key is not None and any(one.time is None for one in batch):
             raise ConfigError(
                 "events: with an Idempotency-Key every event needs a time, so that a repeated batch is the same"
             )
-        for one in {event.item for event in batch}:
+        first: dict[str, int] = {}
+        for at, event in enumerate(batch):
+            first.setdefault(event.item, at)
+        for one, at in first.items():
             if not self.registry.knows(one):
-                bounded(one, "events: item")
+                bounded(one, "events: item" if lines is None else f"body: line {lines[at]}: item")
         now = int(time.time())
         events = [
             Event(one.user, one.item, now if one.time is None else one.time, one.kind, one.value) for one in batch

@@ -5,19 +5,20 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from foldin.serve.limits import USER_BYTES
+
 __all__ = ["MANY", "NAME", "NO_NUL", "ItemId", "Problem", "Strict", "UserId"]
 
 NO_NUL = r"^[^\x00]+$"  # databases do not store NUL bytes in text
 MANY = 10_000  # longer lists are refused before validation; the limits of the service apply later
 NAME = 255  # maximum number of characters of a model's name, as of a folder's
-_USER_BYTES = 500  # in one entry of a database's index with an item's id; PostgreSQL allows 2,704 bytes
 
 
 def _short(user: str) -> str:
     size = len(user.encode("utf-8", "surrogatepass"))
-    if size > _USER_BYTES:
+    if size > USER_BYTES:
         raise PydanticCustomError(
-            "user_id", "a user id may have at most {most} bytes, not {size}", {"most": _USER_BYTES, "size": size}
+            "user_id", "a user id may have at most {most} bytes, not {size}", {"most": USER_BYTES, "size": size}
         )
     return user
 

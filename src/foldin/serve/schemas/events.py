@@ -6,20 +6,18 @@ from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
 
 from foldin.data.log.beside import clean_kind
+from foldin.serve.limits import KIND_BYTES, LARGEST_VALUE
 from foldin.serve.schemas.common import MANY, ItemId, Strict, UserId
 from foldin.serve.times import Time
 
 __all__ = ["EventBatch", "EventIn", "EventOut", "EventReceipt", "UserErased", "UserOut"]
 
-_KIND_BYTES = 64
-_LARGEST = 3.4e38  # values are 32-bit numbers wherever they are read
-
 
 def _short_kind(kind: str) -> str:
     size = len(kind.encode("utf-8", "surrogatepass"))
-    if size > _KIND_BYTES:
+    if size > KIND_BYTES:
         raise PydanticCustomError(
-            "kind", "a kind of event may have at most {most} bytes, not {size}", {"most": _KIND_BYTES, "size": size}
+            "kind", "a kind of event may have at most {most} bytes, not {size}", {"most": KIND_BYTES, "size": size}
         )
     return clean_kind(kind)
 
@@ -46,8 +44,8 @@ class EventIn(Strict):
     )
     value: float | None = Field(
         default=None,
-        ge=-_LARGEST,
-        le=_LARGEST,
+        ge=-LARGEST_VALUE,
+        le=LARGEST_VALUE,
         description="Value of the event, such as a rating or an amount; it is stored, and not used for lists.",
     )
 

@@ -17,12 +17,15 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from foldin.errors import ConfigError, EventStoreError, IdempotencyError
-from foldin.serve.storage.migrations import batches, events, migrate
+from foldin.data.log.store import connect, events, unusable
+from foldin.errors import ConfigError, IdempotencyError
+from foldin.serve.storage.bulk import insert_many, share_writing
+from foldin.serve.storage.migrations import batches, migrate
 
 __all__ = ["Event", "EventStore", "Receipt", "connect", "unusable"]
 
 _ROWS = 160  # rows of an insert: SQLite may limit variables to 999
+_MANY = 1000  # events above which a batch is inserted by statements that are made for many
 _REMEMBERED = 30 * 24 * 3600  # seconds for which an idempotency key is kept at least, until a start deletes it
 _ATTEMPTS = 5
 _TOO_LONG = "54000"  # PostgreSQL indexes at most 2,704 bytes
@@ -66,40 +69,6 @@ class Receipt:
     accepted: int
     duplicates: int
     replayed: bool = False
-
-
-def connect(url: str) -> sa.Engine:
-    """An engine for `sqlite:///file.db` or `postgresql://…`.
-
-    Raises:
-        ConfigError: another kind of URL, or an invalid one.
-    """
-    try:
-        parsed = sa.make_url(url)
-    except sa.exc.ArgumentError as error:
-        raise ConfigError(f"events: {url!r} is not the URL of a database") from error
-    backend = parsed.get_backend_name()
-    if backend == "postgresql":
-        return sa.create_engine(
-            parsed.set(drivername="postgresql+psycopg"),
-            pool_pre_ping=True,
-            connect_args={"connect_timeout": 5, "options": "-c statement_timeout=15000"},
-        )
-    if backend != "sqlite":
-        raise ConfigError(f"events: sqlite:///FILE or postgresql://… was expected, not {backend}")
-    if parsed.database in (None, "", ":memory:"):
-        raise ConfigError(
-            "events: sqlite:///FILE: a file was expected; in memory, each thread would have a separate database"
-        )
-    engine = sa.create_engine(parsed, connect_args={"timeout": 10})
-
-    @sa.event.listens_for(engine, "connect")
-    def _durable(connection: Any, _: Any) -> None:
-        # With WAL a reader never waits for the writer; FULL has each commit on disk before it returns.
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    return engine
 
 
 class EventStore:
@@ -157,17 +126,23 @@ class EventStore:
                 taken = self._insert(batches).values(row).on_conflict_do_nothing().returning(batches.c.key)
                 if not connection.execute(taken).all():
                     return self._replayed(connection, key, digest)
-            # On PostgreSQL, one statement must not contain an event twice.
-            first: dict[tuple[str, str, int, str], Event] = {}
-            for event in batch:
-                first.setdefault(event.identity, event)
-            rows = self._rows_of(connection, list(first.values()))
-            accepted = sum(self._write(connection, rows[at : at + _ROWS]) for at in range(0, len(rows), _ROWS))
+            accepted = self._insert_all(connection, batch)
             receipt = Receipt(accepted, len(batch) - accepted)
             if key is not None:
                 values = {"accepted": receipt.accepted, "duplicates": receipt.duplicates}
                 connection.execute(sa.update(batches).where(batches.c.key == key).values(values))
             return receipt
+
+    def _insert_all(self, connection: sa.Connection, batch: Sequence[Event]) -> int:
+        if len(batch) > _MANY:
+            return insert_many(connection, [(*event.identity, event.value) for event in batch], int(time.time()))
+        # On PostgreSQL, one statement must not contain an event twice.
+        first: dict[tuple[str, str, int, str], Event] = {}
+        for event in batch:
+            first.setdefault(event.identity, event)
+        share_writing(connection)
+        rows = self._rows_of(connection, list(first.values()))
+        return sum(self._write(connection, rows[at : at + _ROWS]) for at in range(0, len(rows), _ROWS))
 
     def _insert(self, table: sa.Table) -> Any:
         return (postgresql if self.engine.dialect.name == "postgresql" else sqlite).insert(table)
@@ -283,9 +258,3 @@ def _content(event: Event) -> tuple[Any, ...]:
     plain = (event.user, event.item, event.time)
     value = None if event.value is None else float(event.value)
     return plain if not event.kind and value is None else (*plain, event.kind, value)
-
-
-def unusable(error: SQLAlchemyError) -> EventStoreError:
-    """The exception to raise for an error of the database."""
-    reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-    return EventStoreError(f"the event store cannot be used: {reason}")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
+from foldin.data.log.store import events
 from foldin.errors import EventStoreError
 
 __all__ = ["VERSION", "batches", "events", "keys", "migrate"]
@@ -12,19 +13,6 @@ _metadata = sa.MetaData()
 _number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite counts up in INTEGER keys only
 
 version = sa.Table("foldin_version", _metadata, sa.Column("version", sa.Integer, nullable=False))
-events = sa.Table(
-    "foldin_events",
-    _metadata,
-    sa.Column("id", _number, primary_key=True, autoincrement=True),
-    sa.Column("user_id", sa.Text, nullable=False),
-    sa.Column("item", sa.Text, nullable=False),
-    sa.Column("time", sa.BigInteger, nullable=False),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("value", sa.Double),
-    sa.Column("arrived", sa.BigInteger, nullable=False),
-    # Its index also serves a history.
-    sa.UniqueConstraint("user_id", "time", "item", "kind", name="foldin_events_once"),
-)
 batches = sa.Table(
     "foldin_batches",
     _metadata,

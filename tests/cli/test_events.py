@@ -1,0 +1,314 @@
+"""`foldin events`, and the URL of a store in place of a path: nothing is stored twice, lost or shown that is secret."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from sqlalchemy.exc import SQLAlchemyError
+
+from foldin.data import read_log
+from foldin.serve import Event, EventStore, connect
+from foldin.serve.storage.importing import import_events
+from tests.cli.calling import QUICK
+
+START = 1_600_000_000
+
+
+def events_of(url: str) -> list[tuple[object, ...]]:
+    """The events of a store in the order of arrival."""
+    engine = connect(url)
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT user_id, item, time, kind, value FROM foldin_events ORDER BY id"
+        ).all()
+    engine.dispose()
+    return [tuple(row) for row in rows]
+
+
+def table(count: int, seed: int = 0) -> pl.DataFrame:
+    """Distinct events in no order of time."""
+    rng = np.random.default_rng(seed)
+    frame = pl.DataFrame(
+        {
+            "user": [f"u{at}" for at in rng.integers(40, size=count)],
+            "item": [f"i{at}" for at in rng.integers(90, size=count)],
+            "time": START + rng.permutation(count),
+            "kind": [("view", "buy")[at] for at in rng.integers(2, size=count)],
+            "value": rng.integers(9, size=count) / 2,
+        }
+    )
+    return frame.with_columns(kind=pl.when(pl.col("time") % 3 == 0).then(None).otherwise("kind"))
+
+
+def rows_of(frame: pl.DataFrame) -> list[tuple[object, ...]]:
+    return frame.with_columns(pl.col("kind").fill_null("")).rows()
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/events.db"
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
+def test_a_file_that_went_in_comes_out(foldin, tmp_path, url, suffix):
+    given = table(500)
+    write = {".parquet": given.write_parquet, ".csv": given.write_csv, ".jsonl": given.write_ndjson}[suffix]
+    path = tmp_path / f"log{suffix}"
+    write(path)
+    code, shown, _ = foldin("events", "import", path, url, "--chunk-rows", 120, "--json")
+    assert code == 0
+    found = json.loads(shown)
+    assert (found["rows"], found["new"], found["already_there"], found["refused"]) == (500, 500, 0, 0)
+    assert events_of(url) == rows_of(given)
+    again = json.loads(foldin("events", "import", path, url, "--json")[1])
+    assert (again["new"], again["already_there"], again["resumed"]) == (0, 500, 0)
+    assert events_of(url) == rows_of(given)
+    target = tmp_path / f"out{suffix}"
+    assert foldin("events", "export", url, target)[0] == 0
+    other = f"sqlite:///{tmp_path}/other.db"
+    assert foldin("events", "import", target, other)[0] == 0
+    assert events_of(other) == events_of(url)
+    assert foldin("events", "export", url, target)[0] == 0  # a file that it wrote
+    counted = json.loads(foldin("events", "list", url, "--json")[1])
+    assert counted["kinds"] == dict(given["kind"].fill_null("").value_counts(sort=True).iter_rows())
+    shown = foldin("events", "list", url)[1]
+    assert f"500 of {given['user'].n_unique()} users with {given['item'].n_unique()} items" in shown
+    assert "2020-09-13T12:26:40Z to 2020-09-13T12:34:59Z" in shown
+
+
+def test_what_the_service_would_refuse_is_counted_by_its_reason(foldin, tmp_path, url):
+    later = int(time.time()) + 2 * 86_400
+    rows = [
+        "ann,tea,1600000000,view",
+        ",tea,1600000000,view",
+        "ann,,1600000000,view",
+        "ann,tea,,view",
+        f"{'é' * 251},tea,1600000000,view",
+        f"ann,tea,{later},view",
+        f"ann,tea,1600000001,{'k' * 65}",
+        "ann,tea,1600000000,view",
+        ",cup,1600000000,view",
+        "ann,cup,1600000002, null ",
+    ]
+    path = tmp_path / "log.csv"
+    path.write_text("user,item,time,kind\n" + "".join(f"{row}\n" for row in rows), encoding="utf-8")
+    found = json.loads(foldin("events", "import", path, url, "--chunk-rows", 4, "--json")[1])
+    assert (found["rows"], found["new"], found["already_there"], found["refused"]) == (10, 2, 1, 7)
+    assert [(one["reason"], one["count"], one["row"]) for one in found["reasons"]] == [
+        ("no user (column 'user')", 2, 2),
+        ("no item (column 'item')", 1, 3),
+        ("no time (column 'time')", 1, 4),
+        ("a user id of more than 500 bytes", 1, 5),
+        ("a time more than a day ahead", 1, 6),
+        ("a kind of more than 64 bytes", 1, 7),
+    ]
+    assert events_of(url) == [("ann", "tea", START, "view", None), ("ann", "cup", START + 2, "", None)]
+    shown = foldin("events", "import", path, url)[1]
+    assert "refused        2 no user (column 'user'); the first in row 2" in shown
+
+
+def test_ids_are_stored_as_a_log_reads_them(tmp_path, url):
+    """pandas writes whole numbers with ".0" in a column with gaps."""
+    path = tmp_path / "log.csv"
+    path.write_text("user,item,timestamp\n1.0,70,1600000000\n2.0,71,1600000001\n,70,1600000002\n")
+    import_events(path, url)
+    assert [row[:2] for row in events_of(url)] == [("1", "70"), ("2", "71")]
+    assert read_log(path).users.to_list() == read_log(url).users.to_list() == ["1", "2"]
+    assert read_log(path).histories.fingerprint() == read_log(url).histories.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("user,item\n1,2\n2,3\n", "events need times, and no column looks like them"),
+        ("user,item,time\na,b,1\nb,c,2\n", "numbers too small for times"),
+        ("user,item,time\na,b,1600000000\nb,c,soon\n", "1 of 2 values are not numbers; first at row 2"),
+    ],
+)
+def test_a_file_without_times_is_refused_before_anything_is_stored(foldin, tmp_path, url, content, why):
+    path = tmp_path / "log.csv"
+    path.write_text(content)
+    code, _, error = foldin("events", "import", path, url)
+    assert code == 2
+    assert why in error
+    assert not (tmp_path / "events.db").exists() or not events_of(url)
+
+
+def test_an_interrupted_import_goes_on_where_it_was(tmp_path, url, monkeypatch):
+    given = table(400)
+    given.with_columns(user=pl.when(pl.col("time") % 40 == 0).then(None).otherwise("user")).write_parquet(
+        tmp_path / "log.parquet"
+    )
+    whole = import_events(tmp_path / "log.parquet", f"sqlite:///{tmp_path}/whole.db", chunk_rows=60)
+    done: list[int] = []
+
+    def stop(at: int, _total: int) -> None:
+        done.append(at)
+        if at == 180:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_events(tmp_path / "log.parquet", url, chunk_rows=60, progress=stop)
+    assert done == [0, 60, 120, 180]
+    kept = len(events_of(url))
+    store = EventStore(connect(url))
+    store.erase("u1")
+    found = import_events(tmp_path / "log.parquet", url, chunk_rows=60)
+    assert (found.resumed, found.rows) == (180, 400)
+    assert (found.accepted, found.duplicates, found.refused) == (whole.accepted, whole.duplicates, whole.refused)
+    assert found.accepted > kept
+    wanted = events_of(f"sqlite:///{tmp_path}/whole.db")
+    assert [row for row in events_of(url) if row[0] != "u1"] == [row for row in wanted if row[0] != "u1"]
+    assert set(events_of(url)) < set(wanted)  # what was erased meanwhile is not stored again
+    last = import_events(tmp_path / "log.parquet", url)
+    assert last.resumed == 0
+    assert set(events_of(url)) == set(wanted)
+    with store.engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM foldin_batches").scalar() == 0
+
+
+def test_two_imports_and_the_service_leave_one_of_each(tmp_path, url):
+    given = table(200)
+    given.write_parquet(tmp_path / "log.parquet")
+    store = EventStore(connect(url))
+    rows = rows_of(given)
+    store.append([Event(*row) for row in rows[50:90]])
+    found = import_events(tmp_path / "log.parquet", url)
+    assert (found.accepted, found.duplicates) == (160, 40)
+    assert sorted(map(repr, events_of(url))) == sorted(map(repr, rows))
+
+
+def test_an_increment_begins_before_the_last_one_ended(foldin, tmp_path, url):
+    store = EventStore(connect(url))
+    store.append([Event("ann", "tea", START)])
+    first = json.loads(foldin("events", "export", url, tmp_path / "a.csv", "--json")[1])
+    store.append([Event("bob", "cup", START)])
+    second = json.loads(
+        foldin("events", "export", url, tmp_path / "b.csv", "--since", first["next_since"], "--json")[1]
+    )
+    assert (first["events"], second["events"]) == (1, 2)
+    none = json.loads(foldin("events", "export", url, tmp_path / "c.csv", "--since", 4_000_000_000, "--json")[1])
+    assert (none["events"], none["next_since"]) == (0, "2096-10-02T07:06:40Z")
+    for wrong in ("yesterday", "2024-05-01T08:00:00"):
+        code, _, error = foldin("events", "export", url, tmp_path / "d.csv", "--since", wrong)
+        assert code == 2
+        assert "ISO 8601 with an offset was expected" in error
+
+
+def test_every_command_takes_the_url(foldin, path, tmp_path, url):
+    """The log of a run is found again though the store has grown since."""
+    assert foldin("events", "import", path, url)[0] == 0
+    about = json.loads(foldin("data", "describe", url, "--protocol", "strong", "--json")[1])
+    assert about["log"]["format"] == "sqlite"
+    assert about["log"]["columns"] == {"user": "user", "item": "item", "time": "time"}
+    run = tmp_path / "run"
+    code, shown, notes = foldin("fit", url, "--model", "multvae", "--out", run, *QUICK, "--json")
+    assert code == 0
+    pinned = json.loads(shown)["data"]
+    assert f"{pinned} names the events that were read, also when the store has grown" in notes
+    assert json.loads((run / "run.json").read_text())["source"]["path"] == pinned
+    EventStore(connect(url)).append([Event("new", "i01", START + at) for at in range(3)])
+    first = json.loads(foldin("evaluate", run, "--json")[1])
+    assert first["models"]["multvae"]["metrics"] == json.loads(shown)["models"]["multvae"]["metrics"]
+    moved = json.loads(foldin("evaluate", run, "--data", url, "--json")[1])
+    assert moved["models"] == first["models"]
+    code, shown, _ = foldin("compare", url, "--models", "popularity,ease", "--json")
+    assert code == 0
+    assert json.loads(shown)["data"] != pinned
+    lists = tmp_path / "lists.csv"
+    assert foldin("recommend", run, "--users", url, "--out", lists, "-k", 3)[0] == 0
+    assert set(pl.read_csv(lists)["user"]) == {*read_log(path).users, "new"}
+    assert foldin("data", "prepare", url, "--out", tmp_path / "shards")[0] == 0
+    assert foldin("tune", url, "--model", "ease", "--trials", 1, "--out", tmp_path / "study")[0] == 0
+
+
+def test_no_command_shows_a_password_or_overwrites_a_file(foldin, path, tmp_path, url):
+    secret = "postgresql://ann:s3cret@127.0.0.1:1/foldin"
+    target = tmp_path / "out.csv"
+    calls = [
+        ("events", "list", secret),
+        ("events", "export", secret, target),
+        ("events", "export", target, secret),
+        ("events", "import", path, secret),
+        ("events", "import", secret, url),
+        ("fit", secret, "--model", "ease", "--out", tmp_path / "run"),
+        ("data", "describe", secret),
+        ("data", "describe", secret, "--protocol", "given"),
+        ("data", "prepare", secret, "--out", tmp_path / "shards"),
+        ("keys", "list", "--events", secret.replace("127.0.0.1:1", "127.0.0.1:one")),
+    ]
+    for call in calls:
+        code, shown, error = foldin(*call)
+        assert code == 2, call
+        assert "s3cret" not in shown + error
+        assert error.count("\n") == 1, error
+    assert not target.exists()
+    EventStore(connect(url)).append([Event("ann", "tea", START)])
+    target.write_text("my,own\nfile,here\n")
+    assert "was not written by this command" in foldin("events", "export", url, target)[2]
+    assert target.read_text().startswith("my,own")
+    assert "ending in .parquet or .csv" in foldin("events", "export", url, tmp_path / "out.txt")[2]
+
+
+def killed_again_and_again(path: Path, url: str, rounds: int) -> None:
+    """An import that is killed at random moments, and then left alone."""
+    command = [
+        sys.executable,
+        "-m",
+        "foldin",
+        "events",
+        "import",
+        str(path),
+        url,
+        "--rating",
+        "value",
+        "--chunk-rows",
+        "150",
+    ]
+    rng, least = np.random.default_rng(0), 0
+    for _ in range(rounds):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until = time.monotonic() + 60
+        while time.monotonic() < until and process.poll() is None and stored_in(url) <= least:
+            time.sleep(0.01)
+        time.sleep(float(rng.uniform(0, 0.2)))
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        least = stored_in(url)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def stored_in(url: str) -> int:
+    engine = connect(url)
+    try:
+        with engine.connect() as connection:
+            return int(connection.exec_driver_sql("SELECT count(*) FROM foldin_events").scalar_one())
+    except SQLAlchemyError:  # there is no table yet
+        return 0
+    finally:
+        engine.dispose()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_killed_at_any_moment_an_import_stores_exactly_the_file(database, tmp_path, url, request):
+    if database == "postgresql":
+        url = request.getfixturevalue("postgres")
+        EventStore(connect(url))
+    given = table(30_000)
+    given.write_parquet(tmp_path / "log.parquet")
+    try:
+        killed_again_and_again(tmp_path / "log.parquet", url, rounds=6)
+        assert events_of(url) == rows_of(given)
+    finally:
+        if database == "postgresql":
+            with connect(url).begin() as connection:
+                connection.exec_driver_sql("DELETE FROM foldin_events")
