@@ -7,8 +7,9 @@ Items are listed by the kind of their match, the best kind first:
 2. the title begins with the text, with or without its leading article;
 3. the text stands in the title from the beginning of a word on;
 4. the title has every word of the text, in any order;
-5. the title begins with the text or has its words, with typing errors, or the text stands inside a word;
-6. only if there is nothing else: the title has words with half of the letters of the text.
+5. the title begins with the text, with typing errors;
+6. the title has every word of the text, with typing errors, or the text stands inside a word;
+7. only if there is nothing else: the title has words with half of the letters of the text.
 
 Spaces do not matter in the kinds 1 to 3. Within a kind, whole words come before words of which the text has the beginning, fewer
 errors before more, then the more popular item, then the smaller index. The last word of the text may be incomplete unless a
@@ -30,7 +31,7 @@ from foldin.tensors import Array, Float64, Int64
 
 __all__ = ["TitleSearch"]
 
-_ID, _EXACT, _BEGINS, _CONTAINS, _WORDS, _MISSPELLED, _PARTLY = range(7)
+_ID, _EXACT, _BEGINS, _CONTAINS, _WORDS, _BEGINS_NEARLY, _WORDS_NEARLY, _PARTLY = range(8)
 _STEPS = 1000  # steps of the score within a kind
 _NONE = np.iinfo(np.int64).max
 _BEGUN = 0.9  # score of a word of which the text has the beginning
@@ -101,25 +102,25 @@ class TitleSearch:
         return scores
 
     def _misspelled(self, query: Query, scores: Float64[Array, "words items"], ranks: Int64[Array, " items"]) -> None:
-        """The kinds 5 and 6; `scores` are raised by the words that differ from those of the text by typing errors."""
-        index = self._index
-        if len(query.joined) >= _INSIDE:
-            inside = index.items_with(query.joined)
-            _lower(ranks, inside, _MISSPELLED, np.full(len(inside), _BEGUN))
+        """The kinds 5 to 7; `scores` are raised by the words that differ from those of the text by typing errors."""
+        index, size = self._index, len(query.joined)
         if errors_allowed(query.joined):
-            size = len(query.joined)
             begun = _likeness(query.joined, [one[:size] for one in index.beginnings])
-            _lower(ranks, index.item[index.begins][begun > 0], _MISSPELLED, begun[begun > 0])
+            _lower(ranks, index.item[index.begins][begun > 0], _BEGINS_NEARLY, begun[begun > 0])
+        if size >= _INSIDE:
+            inside = index.items_with(query.joined)
+            _lower(ranks, inside, _WORDS_NEARLY, np.full(len(inside), _BEGUN))
         for number, word in enumerate(query.words):
             if not errors_allowed(word):
                 continue
             near = _likeness(word, index.vocabulary)
             if query.open and number == len(query.words) - 1:
-                for size in (len(word) - 1, len(word), len(word) + 1):
-                    near = np.maximum(near, _BEGUN * _likeness(word, [one[:size] for one in index.vocabulary]))
+                for letters in (len(word) - 1, len(word), len(word) + 1):
+                    begun = _likeness(word, [one[:letters] for one in index.vocabulary])
+                    near = np.maximum(near, _BEGUN * begun)
             words = np.flatnonzero(near[index.number])
             np.maximum.at(scores[number], index.item[words], near[index.number[words]])
-        _lower_all(ranks, _MISSPELLED, scores, query)
+        _lower_all(ranks, _WORDS_NEARLY, scores, query)
         if np.all(ranks == _NONE):
             mean = _mean(scores, query)
             items = np.flatnonzero(mean >= _HALF)
