@@ -31,13 +31,13 @@ def serving(app: Any) -> Iterator[str]:
     thread.join()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served_runs(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     return {name: make_run(root / name, name) for name in ("multvae", "ease")}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def service(served_runs, tmp_path_factory) -> Iterator[Service]:
     engine = connect(f"sqlite:///{tmp_path_factory.mktemp('events')}/events.db")
     registry = Registry()
@@ -48,18 +48,18 @@ def service(served_runs, tmp_path_factory) -> Iterator[Service]:
     engine.dispose()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def app(service, served_runs):
     return make_app(service, None, roots=(served_runs["ease"].parent,))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def address(app) -> Iterator[str]:
     with serving(app) as found:
         yield found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def plain(address) -> Iterator[httpx.Client]:
     """HTTP without the client under test."""
     with httpx.Client(base_url=address) as found:

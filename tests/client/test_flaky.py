@@ -123,7 +123,7 @@ def test_a_service_that_stays_away_is_an_error_after_the_last_attempt(way):
 
 def test_a_slow_service_is_given_up_and_asked_again(way):
     with flaky(["slow"]) as (server, address):
-        assert way(address, "models", timeout=0.2) == ()
+        assert way(address, "models", timeout=0.5) == ()
     assert len(server.seen) == 2
 
 

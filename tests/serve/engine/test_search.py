@@ -180,7 +180,9 @@ def kind_and_score(title: Title, query: Query) -> list[tuple[int, float]]:
                 found += [(2, score)] * (place in begins) + [(1, score)] * (place in begins and joined in ends)
             if place in begins:
                 found.append((5, likeness(joined, rest[: len(joined)])))
-        if len(joined) >= 3 and joined in "".join(words):
+        line, stops = "".join(words), {len("".join(words[:stop])) for stop in range(len(words) + 1)}
+        places = [at for at in range(len(line)) if line.startswith(joined, at)]
+        if len(joined) >= 3 and any(query.open or at + len(joined) in stops for at in places):
             found.append((6, 0.9))
     everything = (*title.words, *title.initials)
     for kind, errors in ((4, False), (6, True)):

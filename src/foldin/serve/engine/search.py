@@ -108,7 +108,7 @@ class TitleSearch:
             begun = _likeness(query.joined, [one[:size] for one in index.beginnings])
             _lower(ranks, index.item[index.begins][begun > 0], _BEGINS_NEARLY, begun[begun > 0])
         if size >= _INSIDE:
-            inside = index.items_with(query.joined)
+            inside = index.items_with(query.joined, whole=not query.open)
             _lower(ranks, inside, _WORDS_NEARLY, np.full(len(inside), _BEGUN))
         for number, word in enumerate(query.words):
             if not errors_allowed(word):

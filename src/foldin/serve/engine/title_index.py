@@ -90,12 +90,19 @@ class TitleIndex:
             words = words[self.letters[self.start[words] + offset] == letter]
         return words
 
-    def items_with(self, text: str) -> Int32[Array, " found"]:
-        """Items whose title has these letters anywhere; an item may occur several times."""
+    def items_with(self, text: str, *, whole: bool) -> Int32[Array, " found"]:
+        """Items whose title has these letters anywhere; an item may occur several times.
+
+        Args:
+            text: the letters.
+            whole: whether a word must end after them.
+        """
         first, *others = _codes(text)
         places = np.flatnonzero(self.letters == first)
         for offset, letter in enumerate(others, start=1):
             places = places[self.letters[places + offset] == letter]
+        if whole:
+            places = places[self.is_stop[places + len(text)]]
         return self.item[np.searchsorted(self.start, places, side="right") - 1]
 
 
