@@ -71,12 +71,12 @@ def ask(request, app, address) -> Iterator[Callable[..., Any]]:
     """Calls a method by name: of `Client` over a socket, and of `AsyncClient` in process."""
     if request.param == "waiting":
         with Client(address, retries=QUICK) as client:
-            yield lambda name, *args, **kwargs: getattr(client, name)(*args, **kwargs)
+            yield lambda name, /, *args, **kwargs: getattr(client, name)(*args, **kwargs)
         return
 
-    async def awaited(name: str, *args: Any, **kwargs: Any) -> Any:
+    async def awaited(name: str, /, *args: Any, **kwargs: Any) -> Any:
         transport = httpx.ASGITransport(app)
         async with AsyncClient("http://localhost", retries=QUICK, transport=transport) as client:
             return await getattr(client, name)(*args, **kwargs)
 
-    yield lambda name, *args, **kwargs: asyncio.run(awaited(name, *args, **kwargs))
+    yield lambda name, /, *args, **kwargs: asyncio.run(awaited(name, *args, **kwargs))

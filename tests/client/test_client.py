@@ -69,7 +69,7 @@ CALLS = {  # name → arguments, the same in plain HTTP, and where in the body t
     "health": (((), {}), ("GET", "/healthz", None), None),
     "ready": (((), {}), ("GET", "/readyz", None), None),
     "report": ((("multvae",), {}), ("GET", "/v1/models/multvae/report", None), None),
-    "item_map": ((("ease",), {}), ("GET", "/v1/models/ease/map", None), None),
+    "item_map": ((("multvae",), {}), ("GET", "/v1/models/multvae/map", None), None),
     "user_on_map": (
         (("multvae", ["i0", "i2"]), {"seed": 3}),
         ("POST", "/v1/models/multvae/map:user", {"history": ["i0", "i2"], "seed": 3}),

@@ -102,7 +102,7 @@ def failure_of(error: Exception) -> Failure:
 def as_method_of(build: Callable[..., Any], method: M) -> M:
     """A method with the name, the description and the arguments of the function that builds its call."""
     signature = inspect.signature(build)
-    self = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    self = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
     answers = getattr(inspect.signature(build, follow_wrapped=False).return_annotation, "__args__", (Any,))
     method.__name__ = method.__qualname__ = build.__name__
     method.__doc__ = build.__doc__

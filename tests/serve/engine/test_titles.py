@@ -95,7 +95,7 @@ def test_the_last_word_is_complete_once_something_follows_it():
 def test_very_long_texts_are_read_to_a_bound():
     assert len(read_title("x" * 10_000).words[0]) == LETTERS
     assert len(read_title("x " * 10_000).words) == WORDS
-    assert len(read_title("(, the " * 5_000).words) == WORDS
+    assert set(read_title("(, the " * 5_000).words) == set(read_title(", the " * 5_000).words) == {"the"}
     assert len(read_query("\ufdfa" * 10_000).joined) <= LETTERS
     assert len(read_query("y " * 10_000).words) <= 16
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 __all__ = ["LETTERS", "Query", "Title", "errors_allowed", "read_query", "read_title"]
 
-LETTERS, WORDS = 300, 48  # of a title that are searched
-QUERY, QUERY_WORDS = 100, 16  # letters of a query that are read, and words of it that are searched one by one
+LETTERS = 300  # of a title that are searched
+WORDS = 48  # of a title that are searched
+QUERY = 100  # letters of a text to search that are read
+QUERY_WORDS = 16  # of a text to search that are searched one by one
 
 _MARKS = re.compile("[\u0300-\u036f]")  # accents of Latin, Greek and Cyrillic letters, which Unicode separates
 _SINGLE = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u2600-\u27bf\U0001f000-\U0001faff"
