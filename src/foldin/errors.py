@@ -19,6 +19,7 @@
     ├── EventStoreError      the database of events cannot be reached, is full or is of a later version
     │   └── IdempotencyError an idempotency key was used before with other events
     ├── OverloadedError      the queue of waiting requests is full
+    ├── ClientError          a call of a service failed; defined, with its kinds, in `foldin.client.errors`
     └── MissingExtraError    an optional package is not installed
 
 All of them mean that the caller can correct the call; the command line prints the message on one line and exits with code 2.

@@ -17,7 +17,7 @@ SCRIPTS = [
     if re.search(r"^    options = arguments\(", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
 ]
 # Of the others a change of what all share shows in these; `make test-slow` runs every script.
-OFTEN = ("recommend_all", "mixture", "ddpm", "multvae", "semantic")
+OFTEN = ("recommend_all", "mixture", "ddpm", "multvae", "search_titles", "semantic")
 
 
 @pytest.fixture

@@ -19,11 +19,13 @@ def items(service: Service, access: Access) -> APIRouter:
 
     @router.get("/v1/items")
     def search(
-        q: Annotated[str, Query(description="Part of a title, or an id.")] = "",
+        q: Annotated[
+            str, Query(description="Words of a title in any order, or an id; the last word may be incomplete.")
+        ] = "",
         limit: Limit = 20,
         model: ModelName = None,
     ) -> ItemsOut:
-        """Items whose title contains the text, or whose id is the text."""
+        """Items by title, with typing errors if nothing else fits, or by id; the most popular ones for an empty text."""
         return browse.search(service.registry, q, limit, model)
 
     @router.get("/v1/items/{item:path}/similar", responses={404: {"model": Problem}})

@@ -10,26 +10,22 @@ __all__ = ["models", "search", "similar"]
 
 
 def search(registry: Registry, text: str, limit: int, model: str | None) -> ItemsOut:
-    """Items whose title contains the text, or whose id is the text, ignoring case.
-
-    Items whose title begins with the text come first, then the most popular ones.
+    """Items that a text finds by title or id, best first; the most popular items for an empty text.
 
     Raises:
         ConfigError: no such model, or a text longer than any id.
     """
-    catalog = registry.choose(model, None).run.catalog
+    deployment = registry.choose(model, None)
+    catalog = deployment.run.catalog
     if not catalog.known([text]):
         bounded(text, "q")
-    folded = text.casefold()
-    counts = catalog.table["count"].to_list()
-    found = [
-        at
-        for at, title in enumerate(catalog.titles)
-        if folded in title.casefold() or folded == catalog.ids[at].casefold()
-    ]
-    found.sort(key=lambda at: (not catalog.titles[at].casefold().startswith(folded), -counts[at], at))
-    items = [ItemOut(item=catalog.ids[at], title=catalog.titles[at], count=counts[at]) for at in found[:limit]]
-    return ItemsOut(items=items)
+    counts = catalog.table["count"]
+    return ItemsOut(
+        items=[
+            ItemOut(item=catalog.ids[at], title=catalog.titles[at], count=int(counts[at]))
+            for at in deployment.titles.find(text, limit)
+        ]
+    )
 
 
 def similar(registry: Registry, item: str, limit: int, model: str | None) -> ItemsOut:

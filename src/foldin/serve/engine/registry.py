@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from foldin.runs import Run, load_run
 from foldin.serve.engine.batcher import Batcher
 from foldin.serve.engine.lists import ResolvedRequest, rank_requests
 from foldin.serve.engine.loop_batcher import LoopBatcher
+from foldin.serve.engine.search import TitleSearch
 
 __all__ = ["QUICK", "Deployment", "Registry", "digest_in"]
 
@@ -87,6 +89,11 @@ class Deployment:
     def waiting(self) -> int:
         """Number of waiting requests."""
         return self.batcher.waiting() + self.in_loop.waiting()
+
+    @cached_property
+    def titles(self) -> TitleSearch:
+        """The titles of the catalog, prepared for search at the first search."""
+        return TitleSearch(self.run.catalog)
 
     @property
     def digest(self) -> str:

@@ -1,0 +1,71 @@
+"""The client of the service: typed calls of every route of `/v1`, waiting or asynchronous (extra `client`).
+
+with Client("http://127.0.0.1:8000") as client:
+    client.add_event("u7", "i3", kind="view")
+    for hit in client.recommend("u7", k=5).items:
+        print(hit.title, hit.probability)
+
+It speaks HTTP alone: it needs neither a model nor PyTorch, and imports neither.
+"""
+
+from foldin.client.answers import (
+    ErasedUser,
+    EventEffect,
+    EventReceipt,
+    Hit,
+    Item,
+    Readiness,
+    Recommendations,
+    ServedModel,
+    StoredEvent,
+    StoredUser,
+)
+from foldin.client.awaiting import AsyncClient
+from foldin.client.blocking import Client
+from foldin.client.errors import (
+    AnswerError,
+    ClientError,
+    ConflictError,
+    ForbiddenError,
+    InvalidRequestError,
+    NoResponseError,
+    NotFoundError,
+    RateLimitedError,
+    ResponseError,
+    ServiceError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from foldin.client.requests import Event, ItemFilter, RecommendRequest
+from foldin.client.retries import Retries
+
+__all__ = [
+    "AnswerError",
+    "AsyncClient",
+    "Client",
+    "ClientError",
+    "ConflictError",
+    "ErasedUser",
+    "Event",
+    "EventEffect",
+    "EventReceipt",
+    "ForbiddenError",
+    "Hit",
+    "InvalidRequestError",
+    "Item",
+    "ItemFilter",
+    "NoResponseError",
+    "NotFoundError",
+    "RateLimitedError",
+    "Readiness",
+    "RecommendRequest",
+    "Recommendations",
+    "ResponseError",
+    "Retries",
+    "ServedModel",
+    "ServiceError",
+    "StoredEvent",
+    "StoredUser",
+    "UnauthenticatedError",
+    "UnavailableError",
+]

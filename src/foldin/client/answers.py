@@ -1,0 +1,218 @@
+"""Answers of the service: frozen dataclasses with the fields of the schemas at `/openapi.json`."""
+
+from dataclasses import dataclass
+
+__all__ = [
+    "ErasedUser",
+    "EventEffect",
+    "EventReceipt",
+    "Hit",
+    "Item",
+    "Readiness",
+    "Recommendations",
+    "ServedModel",
+    "StoredEvent",
+    "StoredUser",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventEffect:
+    """An event of the history, and its effect on a listed item.
+
+    Args:
+        item: external id.
+        title: title of the item.
+        change: change of the listed item's score by this event, in the unit `effect_unit` of the list.
+    """
+
+    item: str
+    title: str
+    change: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hit:
+    """An entry of a list.
+
+    Args:
+        rank: rank in the list; 1 is the best.
+        item: external id.
+        title: title of the item.
+        probability: probability that this is the next item, among the items that may be listed; None without a density.
+        score: score of a model without a density; it has no unit.
+        sd: posterior standard deviation of the probability, if `uncertainty` was requested.
+        propensity: probability that exploration lists the item; see the HTTP reference for each way to explore.
+        propensity_se: standard error of the propensity of `thompson`.
+        inverse_propensity: weight of the item in inverse propensity scoring.
+        raised_by: events that raised the item most, strongest first, if `attributions` was requested.
+        lowered_by: events that lowered the item most, strongest first, if `attributions` was requested.
+    """
+
+    rank: int
+    item: str
+    title: str
+    probability: float | None
+    score: float | None
+    sd: float | None
+    propensity: float | None
+    propensity_se: float | None
+    inverse_propensity: float | None
+    raised_by: tuple[EventEffect, ...] | None
+    lowered_by: tuple[EventEffect, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recommendations:
+    """A list, with the model and the events that it comes from.
+
+    Args:
+        model: name of the model that answered.
+        run: digest of the run that answered.
+        user: external id of the user, as in the request.
+        known_events: number of events that the list is based on.
+        unknown_items: ids of the request or of stored events that are not in the model's catalog.
+        effect_unit: unit of the effects of events: `nats` of log-probability, or the `score` of a model without a density.
+        prior: whether nothing is known about the user, so that the list is the model's prior prediction.
+        items: items of the list, best first, or in the order in which they were drawn.
+    """
+
+    model: str
+    run: str
+    user: str | None
+    known_events: int
+    unknown_items: tuple[str, ...]
+    effect_unit: str
+    prior: bool
+    items: tuple[Hit, ...]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """External ids of the items, in the order of the list."""
+        return tuple(hit.item for hit in self.items)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventReceipt:
+    """The result of storing events, which are on disk.
+
+    Args:
+        accepted: number of new events.
+        duplicates: number of events that were stored before, or are repeated in the batch.
+        replayed: whether everything was stored before, with the same idempotency key.
+    """
+
+    accepted: int
+    duplicates: int
+    replayed: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredEvent:
+    """A stored event.
+
+    Args:
+        item: external id.
+        time: seconds since 1970.
+        kind: kind of the event; empty if none was sent.
+        value: value of the event; None if none was sent.
+        title: title of the item in the catalog of the default model; None if it is not there.
+    """
+
+    item: str
+    time: int
+    kind: str
+    value: float | None
+    title: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredUser:
+    """All stored data of a user.
+
+    Args:
+        user: external id.
+        events: the user's events, oldest first.
+    """
+
+    user: str
+    events: tuple[StoredEvent, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ErasedUser:
+    """The result of deleting a user's data.
+
+    Args:
+        user: external id.
+        erased_events: number of deleted events.
+    """
+
+    user: str
+    erased_events: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Item:
+    """An item of the catalog.
+
+    Args:
+        item: external id.
+        title: title of the item.
+        count: number of training events.
+        similarity: cosine similarity of the item vectors; None in a search, and for models without item vectors.
+    """
+
+    item: str
+    title: str
+    count: int
+    similarity: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServedModel:
+    """A model in service.
+
+    Args:
+        name: name in requests and logs.
+        kind: kind of model, as in `foldin models`.
+        run: digest of the run.
+        items: number of items in the model's catalog.
+        has_likelihood: whether lists have probabilities instead of scores.
+        has_posterior: whether the model has a posterior, for Thompson sampling and uncertainties.
+        default: whether this is the default model, for requests that do not choose one.
+        share: share of the users that a split assigns to this model; None without a split.
+        can_roll_back: whether a previous model of this name can be restored.
+        waiting: number of requests in the model's queue.
+        attributes: names of the features of items that filters may use.
+        repeats: which of several events of a user with one item is used: `first`, `last`, or `first-of-kind`.
+    """
+
+    name: str
+    kind: str
+    run: str
+    items: int
+    has_likelihood: bool
+    has_posterior: bool
+    default: bool
+    share: float | None
+    can_roll_back: bool
+    waiting: int
+    attributes: tuple[str, ...]
+    repeats: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Readiness:
+    """Whether the service can answer.
+
+    Args:
+        models: whether a model is in service.
+        events: whether the event store answers.
+    """
+
+    models: bool
+    events: bool
+
+    def __bool__(self) -> bool:
+        return self.models and self.events

@@ -1,0 +1,144 @@
+"""The client knows the interface that the service describes: its routes, their parameters, and the fields of its schemas."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from foldin.client import answers, requests, studio
+from foldin.client.reading import Calls
+from foldin.client.routes import __all__ as ROUTES
+from foldin.client.studio_routes import __all__ as STUDIO_ROUTES
+from foldin.serve import Limits, Registry, Service, Telemetry, make_app
+from tests.client.test_client import METHODS
+
+SAMPLES: dict[str, dict[str, Any]] = {  # arguments with which a call has every parameter
+    "recommend": {},
+    "recommend_many": {"requests": []},
+    "add_event": {"user": "u", "item": "i"},
+    "add_events": {"events": [requests.Event("u", "i")]},
+    "user": {"user": "u"},
+    "erase_user": {"user": "u"},
+    "similar": {"item": "i"},
+    "deploy": {"run": "r"},
+    "split": {"shares": {}},
+    **{name: {"name": "m"} for name in ("roll_back", "report", "codes", "item_map")},
+    "user_on_map": {"name": "m", "history": []},
+}
+SCHEMAS = {  # class → name of its schema, where it has another one
+    answers.StoredEvent: "EventOut",
+    answers.StoredUser: "UserOut",
+    answers.ErasedUser: "UserErased",
+    answers.Item: "ItemOut",
+    answers.ServedModel: "ModelOut",
+    studio.EquationTerm: "EquationTermOut",
+    studio.Equation: "EquationOut",
+    studio.Report: "ReportOut",
+    studio.ItemMap: "MapOut",
+    studio.Chapter: "ChapterOut",
+    studio.Book: "BookOut",
+    requests.Event: "EventIn",
+}
+ANSWERS = [
+    getattr(part, name) for part in (answers, studio) for name in part.__all__ if name != "Readiness"
+]  # the service describes no schema of its readiness
+INSIDE = {"BatchRecommendRequest", "BatchRecommendations", "EventBatch", "ItemsOut", "ModelsOut"}  # objects of one list
+INSIDE |= {"DeployRequest", "SplitRequest", "HistoryRequest"}  # arguments of a method
+INSIDE |= {"Problem", "HTTPValidationError", "ValidationError"}
+
+
+@pytest.fixture(scope="module")
+def described() -> dict[str, Any]:
+    return make_app(Service(Registry(), None, Limits(), Telemetry()), None).openapi()
+
+
+def call_of(name: str) -> Any:
+    if name == "film":
+        return METHODS[name]("f")
+    found = METHODS[name](**SAMPLES.get(name, {}))
+    return next(iter(found.calls)) if isinstance(found, Calls) else found
+
+
+def test_every_route_is_called_and_no_other(described):
+    served = {(method.upper(), path) for path, methods in described["paths"].items() for method in methods}
+    called = {(call.method, call.route) for call in map(call_of, (*ROUTES, *STUDIO_ROUTES))}
+    assert called == served, "a route needs a line in foldin/client/routes.py, and in both clients"
+
+
+@pytest.mark.parametrize("name", [*ROUTES, *STUDIO_ROUTES])
+def test_the_parameters_of_a_call_are_those_of_its_route(described, name):
+    call = call_of(name)
+    about = described["paths"][call.route][call.method.lower()]
+    found = {(one["in"], one["name"].lower()) for one in about.get("parameters", ())}
+    sent = {("path", key) for key in call.values} | {("query", key) for key in call.query}
+    assert sent | {("header", key) for key in call.headers} == found
+    assert (call.content is not None) == ("requestBody" in about)
+
+
+def described_type(schema: dict[str, Any]) -> Any:
+    """A type of the description: a name, or what it consists of."""
+    if "$ref" in schema:
+        return schema["$ref"].rsplit("/", 1)[-1]
+    if "anyOf" in schema:
+        parts = [described_type(one) for one in schema["anyOf"]]
+        return ("or null", *(one for one in parts if one != "null")) if "null" in parts else ("any of", *parts)
+    if "prefixItems" in schema:
+        return ("tuple", *map(described_type, schema["prefixItems"]))
+    if schema.get("type") == "array":
+        return ("array", described_type(schema["items"]))
+    if schema.get("type") == "object":
+        inner = schema.get("additionalProperties", True)
+        return ("object", "any" if inner is True else described_type(inner))
+    return schema.get("type", "any")
+
+
+PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean", types.NoneType: "null", Any: "any"}
+
+
+def type_of(kind: Any) -> Any:
+    """The same of a type of the client."""
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        return SCHEMAS.get(kind, kind.__name__)
+    if origin is tuple and Ellipsis in inner:
+        return ("array", type_of(inner[0]))
+    if origin is tuple:
+        return ("tuple", *map(type_of, inner))
+    if origin is Mapping:
+        return ("object", type_of(inner[1]))
+    if origin in (types.UnionType, typing.Union):
+        return ("or null", *(type_of(one) for one in inner if one is not types.NoneType))
+    return PLAIN[kind]
+
+
+@pytest.mark.parametrize("kind", ANSWERS, ids=lambda kind: kind.__name__)
+def test_an_answer_has_the_fields_and_types_of_its_schema(described, kind):
+    schema = described["components"]["schemas"][SCHEMAS.get(kind, kind.__name__)]
+    hints = typing.get_type_hints(kind)
+    fields = {one.name: type_of(hints[one.name]) for one in dataclasses.fields(kind)}
+    assert fields == {name: described_type(one) for name, one in schema["properties"].items()}
+    required = {one.name for one in dataclasses.fields(kind) if one.default is dataclasses.MISSING}
+    assert required == set(schema.get("required", ()))
+
+
+@pytest.mark.parametrize("kind", [requests.Event, requests.RecommendRequest, requests.ItemFilter])
+def test_a_request_has_the_fields_and_defaults_of_its_schema(described, kind):
+    schema = described["components"]["schemas"][SCHEMAS.get(kind, kind.__name__)]
+    ours = {one.name: one.default for one in dataclasses.fields(kind)}
+    required = schema.get("required", ())
+    theirs = {
+        name: dataclasses.MISSING if name in required else one.get("default")
+        for name, one in schema["properties"].items()
+    }
+    assert ours == theirs
+    if kind is requests.RecommendRequest:
+        explore = typing.get_type_hints(kind)["explore"]
+        assert list(typing.get_args(explore)) == schema["properties"]["explore"]["enum"]
+
+
+def test_every_schema_has_a_class(described):
+    kinds = (*ANSWERS, requests.Event, requests.RecommendRequest, requests.ItemFilter)
+    assert {SCHEMAS.get(kind, kind.__name__) for kind in kinds} | INSIDE >= set(described["components"]["schemas"])
