@@ -24,6 +24,7 @@ from foldin.models.diffusion.diffrec import DiffRec, DiffRecConfig, TDiffRec, TD
 from foldin.models.diffusion.heads import Multinomial, SquaredError
 from foldin.models.diffusion.latent_diffrec import LatentDiffRec, LatentDiffRecConfig
 from foldin.models.diffusion.noise import LinearVariance
+from foldin.models.item_rows import ItemRows
 from foldin.models.linear.als import ALS, ALSConfig
 from foldin.models.linear.ease import EASE, EASEConfig
 from foldin.models.linear.itemknn import ItemKNN, ItemKNNConfig
@@ -81,6 +82,7 @@ __all__ = [
     "ItemFeatures",
     "ItemKNN",
     "ItemKNNConfig",
+    "ItemRows",
     "ItemTokens",
     "KLPerItem",
     "LDAConfig",
