@@ -3,9 +3,9 @@
     RUN/run.json              generation and digest of the current run; replaced at once
     RUN/generations/0007/     a run directory; never changed
 
-A file is the pointer, not a symbolic link: links need rights on Windows and do not exist in object stores, where writing one object
-is the only step that readers see at once. It has the name of a plain run's `run.json` and a digest as that has, so that whoever
-watches that file for a new digest, as the service does, notices a new generation too.
+A file is the pointer, not a symbolic link: links need rights on Windows and do not exist in object stores, where writing one
+object is the only step that readers see at once. It has the name of a plain run's `run.json` and a digest as that has, so that
+whoever watches that file for a new digest, as the service does, notices a new generation too.
 """
 
 import json

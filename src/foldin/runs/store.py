@@ -165,7 +165,8 @@ def _check_run(folder: Path, model: Recommender, catalog: Catalog, content: Mapp
         )
     if len(catalog) != model.n_items:
         raise RunError(f"{folder}: the model knows {model.n_items} items, the catalog {len(catalog)}")
-    if taken := sorted({"format_version", "model", "files", "digest", "frames", "reading"} & content["info"].keys()):
+    own = {"format_version", "model", "files", "digest", "frames", "reading", "generation"}
+    if taken := sorted(own & content["info"].keys()):
         raise RunError(f"{folder}: info has {taken[0]!r}, which run.json has itself")
     for what, one in content.items():
         try:
