@@ -92,7 +92,7 @@ bench-setup: .bench/cornac/ready .bench/pythae/ready .bench/rectools/ready .benc
 	@touch $@
 
 bench: setup bench-setup
-	@for script in read_log recommend_all multvae_epoch recvae_epoch multvae_quality_time sasrec_epoch gaussian_mixture variational_mixture mixture lda poisson quantize aevb diffrec_epoch ddim serve_load serve_faults against_commit; do \
+	@for script in read_log recommend_all multvae_epoch recvae_epoch multvae_quality_time sasrec_epoch gaussian_mixture variational_mixture mixture lda poisson quantize aevb diffrec_epoch ddim warm_start serve_load serve_faults against_commit; do \
 	  env -u OPENBLAS_CORETYPE $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 clean:
