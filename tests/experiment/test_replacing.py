@@ -115,6 +115,9 @@ def test_events_that_the_run_in_service_knows_are_never_compared_on(tmp_path):
     assert not found.compared.leaks
     found = retrain(nightly_log(1), EASE, without_until(served(tmp_path / "old", POPULARITY, nights=1)))
     assert found.compared.leaks
+    # If its histories were saved with it, they say until when it was trained.
+    fit_all(nightly_log(1), POPULARITY.config).save(tmp_path / "known", histories=True)
+    assert retrain(nightly_log(1), EASE, without_until(tmp_path / "known")).decision.outcome is Outcome.NOTHING_NEW
 
 
 def test_a_run_that_was_replaced_meanwhile_stays(tmp_path):
@@ -195,6 +198,8 @@ def test_a_start_that_may_know_the_latest_events_is_refused(tmp_path):
     assert retrain(nightly_log(1), plan, run).decision.outcome is Outcome.NOTHING_NEW
     with pytest.raises(ConfigError, match="does not say how many epochs"):
         retrain(nightly_log(2), Plan(config=VAE.config, start=start), run)
+    with pytest.raises(ConfigError, match="ease: its training cannot start from another run"):
+        Plan(config=EASE.config, start=start)
 
 
 class _Interrupting(Progress):

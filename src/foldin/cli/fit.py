@@ -77,7 +77,7 @@ def command(
     start = start_of(earlier, options["replaced"], where)
     if options["everyone"]:
         plan: dict[str, Any] = {"start": start, "metric": metric, "epochs": epochs, "patience": patience, "seed": seed}
-        fit_everyone(path, folder, options, as_json=as_json, config=config, device=where, **plan)
+        fit_everyone(path, name, folder, options, as_json=as_json, config=config, device=where, **plan)
         return
     target = Path(folder or "")
     unfinished = (target / CHECKPOINT).exists()

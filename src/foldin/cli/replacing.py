@@ -100,15 +100,20 @@ def start_of(earlier: str | None, replaced: str | None, device: torch.device) ->
     Raises:
         RunError: the run cannot be loaded.
     """
-    if earlier is None or (earlier == replaced and incumbent_of(Path(earlier), device=device) is None):
+    if earlier is None:
         return None
+    if replaced is not None and Path(earlier) == Path(replaced):
+        return incumbent_of(Path(earlier), device=device)
     return load_run(earlier, device=device)
 
 
-def fit_everyone(path: str, folder: str | None, options: Mapping[str, Any], *, as_json: bool, **plan: Any) -> None:
+def fit_everyone(
+    path: str, name: str, folder: str | None, options: Mapping[str, Any], *, as_json: bool, **plan: Any
+) -> None:
     """Train on every user of the log at `path`, and save the run in `folder` or replace the run in service by it.
 
     Args:
+        name: name of the model.
         options: the options of the command.
         as_json: whether to print one JSON object.
         plan: arguments of `Plan`.
@@ -121,19 +126,17 @@ def fit_everyone(path: str, folder: str | None, options: Mapping[str, Any], *, a
     rule = Rule.of(options["if_better"], undecided=options["undecided"])
     log = _read(path, options)
     least = DEFAULT_MIN_EVENTS["strong"] if options["min_events"] is None else options["min_events"]
-    held_out = {"held_out": options["held_out"], "min_events": least, "split_seed": options["split_seed"]}
-    about = {"data": path, "model": Plan(**plan).name, "config": plan["config"].as_dict(), "run": str(target)}
-    with FitBar(about["model"], plan["metric"]) as progress:
-        made = Plan(**plan, **held_out, progress=progress)
-        if folder is not None:
+    bar, held = FitBar(name, plan["metric"]), {"held_out": options["held_out"], "split_seed": options["split_seed"]}
+    made = Plan(min_events=least, progress=bar, **held, **plan)
+    about = {"data": path, "model": name, "config": made.config.as_dict(), "run": str(target)}
+    if folder is not None:
+        with bar:
             epochs = made.choose_epochs(log)
             made.fit(log, epochs).save(target)
-            found = None
-        else:
-            found = retrain(log, made, target, rule=rule, latest=options["latest"], keep=options["kept"], saying=status)
-    if found is None:
         _say_saved({**about, "users": len(log.histories), "epochs": epochs}, as_json=as_json)
         return
+    with bar:
+        found = retrain(log, made, target, rule=rule, latest=options["latest"], keep=options["kept"], saying=status)
     _say(found, about, as_json=as_json)
     if not found.swapped:
         raise click.exceptions.Exit(NOT_SWAPPED)

@@ -10,6 +10,7 @@ from foldin.errors import ConfigError, SplitError
 from foldin.evaluation import ValidationMetric
 from foldin.experiment.production import Production, fit_all
 from foldin.experiment.training import build_model
+from foldin.experiment.warm_start import check_start
 from foldin.models import model_name
 from foldin.runs import Run
 from foldin.training import Config, FitResult, Progress, Stopped, fit
@@ -36,6 +37,9 @@ class Plan:
         split_seed: seed of the choice of held-out users and of their targets.
         device: device to compute on.
         progress: receives a call at each step and epoch; as in `train` when None.
+
+    Raises:
+        ConfigError: the model cannot start from `start`.
     """
 
     config: Config
@@ -49,6 +53,10 @@ class Plan:
     split_seed: int = 0
     device: torch.device | str = "cpu"
     progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        if self.start is not None:
+            check_start(type(self.config), self.start)
 
     @property
     def name(self) -> str:

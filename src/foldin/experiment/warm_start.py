@@ -8,8 +8,9 @@ import torch
 from foldin.data import Catalog
 from foldin.errors import ConfigError
 from foldin.models import MODELS, ItemRows, Recommender, capability, has_capability, model_name
+from foldin.training import Config
 
-__all__ = ["Start", "WarmStart", "warm_start"]
+__all__ = ["Start", "WarmStart", "check_start", "warm_start"]
 
 
 class Start(Protocol):
@@ -39,6 +40,20 @@ class WarmStart:
     gone: int
 
 
+def check_start(kind: type[Config], start: Start) -> None:
+    """Raise an error unless a model of a configuration class may start from an earlier one.
+
+    Raises:
+        ConfigError: models of that class cannot start from any, or the earlier one is of another class.
+    """
+    name = model_name(kind) or kind.model_class.__name__
+    if not has_capability(kind.model_class, ItemRows):
+        able = ", ".join(one for one, other in MODELS.usable().items() if has_capability(other.model_class, ItemRows))
+        raise ConfigError(f"{name}: its training cannot start from another run; these can: {able}")
+    if type(start.model) is not kind.model_class:
+        raise ConfigError(f"{name}: training cannot start from another model, {type(start.model).__name__}")
+
+
 @torch.no_grad()
 def warm_start(model: Recommender[Any], catalog: Catalog, start: Start) -> WarmStart:
     """Set the parameters of an untrained model to those of an earlier one; returns what was copied.
@@ -53,17 +68,13 @@ def warm_start(model: Recommender[Any], catalog: Catalog, start: Start) -> WarmS
         start: an earlier run of the same model, with the same settings of the shape of its parameters.
 
     Raises:
-        ConfigError: the model cannot start from another one, or `start` is another model or has parameters of other shapes.
+        ConfigError: see `check_start`; or `start` has no item of the catalog, or parameters of other shapes.
     """
-    rows = capability(model, ItemRows)
+    check_start(type(model.config), start)
     name = model_name(type(model.config)) or type(model).__name__
+    rows = capability(model, ItemRows)
     if rows is None:
-        able = ", ".join(one for one, kind in MODELS.usable().items() if has_capability(kind.model_class, ItemRows))
-        raise ConfigError(
-            model.lacks(ItemRows) or f"{name}: its training cannot start from another run; these can: {able}"
-        )
-    if type(start.model) is not type(model):
-        raise ConfigError(f"{name}: training cannot start from another model, {type(start.model).__name__}")
+        raise ConfigError(model.lacks(ItemRows) or f"{name}: its training cannot start from another run")
     own, earlier = model.state(), start.model.state()
     places = start.catalog.places(catalog.ids)
     known = torch.tensor([at for at, place in enumerate(places) if place is not None], dtype=torch.int64)
