@@ -62,6 +62,8 @@ def write_tiny_data(folder: Path) -> None:
     rated = [(u, i, 4.0, 10**9 + int(starts[u] + k) * day) for u, h in enumerate(histories) for k, i in enumerate(h)]
     _table(small / "ratings.csv", ("userId", "movieId", "rating", "timestamp"), rated)
     _table(small / "movies.csv", ("movieId", "title", "genres"), titles)
+    seen = [(u, i, "view", time) for u, i, _, time in rated]
+    _table(folder / "retailrocket-behaviors" / "events.csv", ("user", "item", "type", "timestamp"), seen)
     for part, rows in (("train", 120), ("t10k", 40)):
         labels = rng.integers(0, 10, rows)
         pictures = rng.integers(0, 90, (rows, SIDE, SIDE))

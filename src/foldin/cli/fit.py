@@ -8,6 +8,7 @@ import click
 from foldin.cli.options import JSON, ModelName, fit_options, read_options, settings_of, split_options
 from foldin.cli.output import FitBar, json_out, out, status
 from foldin.cli.reading import name_of_data, read_split
+from foldin.cli.replacing import check_everyone, fit_everyone, replace_options, start_of
 from foldin.cli.tables import metrics_table, show_calibrations
 from foldin.errors import RunError
 from foldin.experiment import choose_device, report, tracker_of, train
@@ -21,7 +22,13 @@ __all__ = ["command"]
 @click.command()
 @click.argument("path")
 @click.option("--model", "name", type=ModelName(), required=True, help="Name of the model; `foldin models` lists them.")
-@click.option("--out", "folder", required=True, metavar="RUN", help="Run directory to write.")
+@click.option("--out", "folder", metavar="RUN", help="Run directory to write.")
+@click.option(
+    "--from",
+    "earlier",
+    metavar="RUN",
+    help="Earlier run of the same model from which training starts; parameters of items are copied by their ids.",
+)
 @click.option("--set", "texts", multiple=True, metavar="FIELD=VALUE", help="Setting of the model; may be repeated.")
 @click.option(
     "--track",
@@ -31,6 +38,7 @@ __all__ = ["command"]
     help="Where to follow the training: tensorboard:FOLDER or mlflow:URI; may be repeated.",
 )
 @click.option("--resume", is_flag=True, help="Whether to continue a run that was interrupted or killed.")
+@replace_options
 @read_options
 @split_options
 @fit_options
@@ -38,7 +46,8 @@ __all__ = ["command"]
 def command(
     path: str,
     name: str,
-    folder: str,
+    folder: str | None,
+    earlier: str | None,
     texts: tuple[str, ...],
     tracked: tuple[str, ...],
     resume: bool,
@@ -54,11 +63,23 @@ def command(
     """Train a model on PATH (a file, a folder, the URL of an event store or the name of a data set), with early stopping on the
     validation users, and evaluate it once on the test users. Ctrl-C stops training and keeps the best weights so far.
 
+    With --all, the model is trained on every user once the number of epochs is chosen. With --replace, it is compared with a run
+    in service on the latest events, and becomes its next generation if it is not worse. The exit code is 0 if it has, and 3 if
+    the run in service stays.
+
     \b
     Example:
       foldin fit movielens-small --min-rating 4 --model multvae --out runs/films --set epochs=50 --set beta=0.1
+      foldin fit events.parquet --model recvae --all --replace runs/shop --if-better ndcg@10:-0.01
     """
-    target = Path(folder)
+    check_everyone(options, folder=folder, resume=resume, track=tracked, calibrate=calibrate)
+    config, where = config_class(name).from_texts(settings_of(texts)), choose_device(device)
+    start = start_of(earlier, options["replaced"], where)
+    if options["everyone"]:
+        plan: dict[str, Any] = {"start": start, "metric": metric, "epochs": epochs, "patience": patience, "seed": seed}
+        fit_everyone(path, name, folder, options, as_json=as_json, config=config, device=where, **plan)
+        return
+    target = Path(folder or "")
     unfinished = (target / CHECKPOINT).exists()
     if is_finished(target) and not (resume and unfinished):
         raise RunError(f"{target}: holds a finished run; give another folder, or remove it first")
@@ -66,16 +87,18 @@ def command(
         raise RunError(f"{target}: holds an unfinished run; continue it with --resume, or remove it first")
     if not unfinished:
         check_target(target)
-    config = config_class(name).from_texts(settings_of(texts))
     trackers = [tracker_of(one) for one in tracked]
     split = read_split(path, options)
+    if start is not None and start.info.get("fingerprint") != split.fingerprint():
+        status(f"if {earlier} was trained on held-out users of this split, the metrics are optimistic")
     with FitBar(name, metric) as progress:
         one = train(
             split,
             config,
             seed=seed,
-            device=choose_device(device),
+            device=where,
             metric=metric,
+            start=start,
             epochs=epochs,
             patience=patience,
             calibrate=calibrate,

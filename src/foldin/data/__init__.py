@@ -24,11 +24,12 @@ from foldin.data.source import Source
 from foldin.data.splits.base import HeldOut, Split, catalog_of
 from foldin.data.splits.given import FOLD_INS, is_given, read_given
 from foldin.data.splits.last_out import last_out
-from foldin.data.splits.protocols import PROTOCOLS, split_log
+from foldin.data.splits.protocols import DEFAULT_MIN_EVENTS, PROTOCOLS, split_log
 from foldin.data.splits.strong import strong
 from foldin.data.splits.temporal import temporal
 
 __all__ = [
+    "DEFAULT_MIN_EVENTS",
     "EMBEDDED",
     "FOLD_INS",
     "FORMATS",

@@ -1,16 +1,20 @@
 """Training on every user of a log, for production: no user is held out, and nothing is evaluated."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from foldin.data import EventLog, KnownUsers, catalog_of
+from foldin.data import Catalog, EventLog, KnownUsers, catalog_of
 from foldin.display import Display, Displayed
 from foldin.experiment.environment import versions
+from foldin.experiment.origin import newest_time
 from foldin.experiment.showing import Showing
 from foldin.experiment.training import build_model
+from foldin.experiment.warm_start import Start, warm_start
 from foldin.memory import allocating
 from foldin.models import Recommender, config_of, model_name
 from foldin.runs import Parts, Recommends, save_run
@@ -29,6 +33,7 @@ class Production(Recommends, Displayed):
         result: result of its training.
         log: the log that it was trained on.
         seed: seed of the training.
+        notes: further entries of `run.json`.
     """
 
     name: str
@@ -36,17 +41,23 @@ class Production(Recommends, Displayed):
     result: FitResult
     log: EventLog
     seed: int = 0
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
     def display(self) -> Display:
         h = self.log.histories
         title = f"{self.name} trained on all {len(h):,} users and {h.n_items:,} items in {self.result.seconds:,.1f} s"
         return Display(title=title)
 
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The items of the model."""
+        return catalog_of(self.log.items, self.log.histories)
+
     def _parts(self) -> Parts:
-        return Parts(self.model, catalog_of(self.log.items, self.log.histories), self.log.style, self.log.reading)
+        return Parts(self.model, self.catalog, self.log.style, self.log.reading)
 
     def _known_users(self) -> KnownUsers:
-        return KnownUsers.of_log(self.log, self._parts().catalog)
+        return KnownUsers.of_log(self.log, self.catalog)
 
     def save(self, folder: str | Path, *, histories: bool = False) -> dict[str, Any]:
         """Write a run directory, which `foldin.load` reads and the service serves; returns the content of its `run.json`.
@@ -68,14 +79,16 @@ class Production(Recommends, Displayed):
             "seed": self.seed,
             "users": {"train": len(h), "validation": 0, "test": 0},
             "items": h.n_items,
+            "until": newest_time(h),
             "fit_seconds": round(self.result.seconds, 3),
             "stopped": self.result.stopped,
             "versions": versions(),
+            **self.notes,
         }
         save_run(
             Path(folder),
             model=self.model,
-            catalog=self._parts().catalog,
+            catalog=self.catalog,
             info=info,
             history=[asdict(record) for record in self.result.records],
             known=self._known_users() if histories else None,
@@ -89,6 +102,7 @@ def fit_all(
     log: EventLog,
     config: Config | str,
     *,
+    start: Start | None = None,
     epochs: int | None = None,
     seed: int = 0,
     device: torch.device | str = "cpu",
@@ -101,11 +115,13 @@ def fit_all(
 
     Args:
         config: configuration of the model, or the model's name for the defaults.
+        start: an earlier run or training of the same model, whose parameters are the initial ones (see `warm_start`).
         epochs: number of epochs; that of the configuration when None.
         progress: as in `train`.
 
     Raises:
         FitError: the model cannot be trained on this log.
+        ConfigError: the model cannot start from `start`.
         CapacityError: the model or its training needs more memory than is free.
     """
     config = config_of(config)
@@ -113,6 +129,8 @@ def fit_all(
     catalog = catalog_of(log.items, log.histories)
     with allocating(f"{name} of {len(catalog):,} items", config.model_class.smaller):
         model = build_model(catalog, config, seed=seed, device=device)
+        if start is not None:
+            warm_start(model, catalog, start)
         shown = Showing(name, "")
         try:
             result = fit(

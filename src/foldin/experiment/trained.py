@@ -7,11 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from foldin.data import KnownUsers, Source, Split
+from foldin.data import Catalog, KnownUsers, Source, Split
 from foldin.display import Display, Displayed
 from foldin.errors import RunError
 from foldin.evaluation import Calibration, Evaluation
 from foldin.experiment.environment import versions
+from foldin.experiment.origin import newest_time
 from foldin.inference import Annealing
 from foldin.models import Recommender
 from foldin.reports import Explanation, Subject, explain
@@ -47,6 +48,11 @@ class Trained(Recommends, Displayed):
             f"{self.result.seconds:,.1f} s{epochs}. {shown.title}"
         )
         return replace(shown, title=title)
+
+    @property
+    def catalog(self) -> Catalog:
+        """The items of the model."""
+        return self.split.catalog
 
     def _parts(self) -> Parts:
         return Parts(self.model, self.split.catalog, self.split.style, self.split.reading)
@@ -134,6 +140,7 @@ class Trained(Recommends, Displayed):
             "split_seed": split.seed,
             "users": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
             "items": len(split.catalog),
+            "until": newest_time(split.train, split.validation.fold_in, split.validation.targets),
             "fit_seconds": round(result.seconds, 3),
             "stopped": result.stopped,
             "best_epoch": result.best_epoch,

@@ -21,6 +21,7 @@ from foldin.evaluation import (
 from foldin.experiment.showing import Showing
 from foldin.experiment.tracking import Tracker, Tracking
 from foldin.experiment.trained import Trained
+from foldin.experiment.warm_start import Start, warm_start
 from foldin.memory import allocating
 from foldin.models import ItemFeatures, Recommender, capability, config_of, model_name
 from foldin.training import Config, Progress, Stopped, fit, flat
@@ -85,6 +86,7 @@ def train(
     device: torch.device | str = "cpu",
     metric: str = "ndcg@100",
     metrics: Sequence[str] = DEFAULT_METRICS,
+    start: Start | None = None,
     epochs: int | None = None,
     patience: int | None = 20,
     folder: Path | None = None,
@@ -102,6 +104,8 @@ def train(
 
     Args:
         config: configuration of the model, or the model's name for the defaults.
+        start: an earlier run or training of the same model, whose parameters are the initial ones (see `warm_start`). If it was
+            trained on held-out users of this split, the metrics are optimistic.
         progress: receives a call at each step and epoch; None for a bar in terminals and notebooks and for lines of the logger
             `foldin` everywhere.
         calibrate: fit a temperature of the model's logits on the validation users before it is evaluated, and save it with
@@ -110,6 +114,7 @@ def train(
 
     Raises:
         SplitError: the validation or the test group has no target; raised before anything is trained.
+        ConfigError: the model cannot start from `start`.
         CapacityError: the model or its training needs more memory than is free.
     """
     check_targets(split)
@@ -119,6 +124,8 @@ def train(
     name = model_name(type(config)) or config.model_class.__name__
     with allocating(f"{name} of {len(split.catalog):,} items", config.model_class.smaller):
         model = build_model(split.catalog, config, seed=seed, device=device)
+        if start is not None:
+            warm_start(model, split.catalog, start)
         validation = ValidationMetric(split.validation, metric)
         shown = Showing(name, metric)
         tracking = Tracking(shown if progress is None else progress, trackers, metric)

@@ -27,6 +27,7 @@ from foldin.models.diffusion.latent_diffrec import LatentDiffRec, LatentDiffRecC
 from foldin.models.diffusion.noise import LinearVariance
 from foldin.models.ensemble.objectives import HeldOutLikelihood, HeldOutNDCG
 from foldin.models.ensemble.product import ProductOfExperts, ProductOfExpertsConfig
+from foldin.models.item_rows import ItemRows
 from foldin.models.linear.als import ALS, ALSConfig
 from foldin.models.linear.ease import EASE, EASEConfig
 from foldin.models.linear.edlae import EDLAE, EDLAEConfig
@@ -98,6 +99,7 @@ __all__ = [
     "ItemFeatures",
     "ItemKNN",
     "ItemKNNConfig",
+    "ItemRows",
     "ItemTokens",
     "KLPerItem",
     "LDAConfig",

@@ -1,7 +1,21 @@
-"""Run directories: saved, loaded, verified, exported."""
+"""Run directories: saved, loaded, verified, exported; generations of a run with a pointer to the current one."""
 
 from foldin.runs.export import export_onnx
+from foldin.runs.generations import Generation, add_generation, generations, roll_back
 from foldin.runs.recommends import Parts, Recommends
 from foldin.runs.store import Run, check_target, is_finished, load_run, save_run
 
-__all__ = ["Parts", "Recommends", "Run", "check_target", "export_onnx", "is_finished", "load_run", "save_run"]
+__all__ = [
+    "Generation",
+    "Parts",
+    "Recommends",
+    "Run",
+    "add_generation",
+    "check_target",
+    "export_onnx",
+    "generations",
+    "is_finished",
+    "load_run",
+    "roll_back",
+    "save_run",
+]

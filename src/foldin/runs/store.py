@@ -10,6 +10,8 @@ A run directory holds
     histories.parquet     the users' histories, if they are saved
     run.json              how it was made, and the SHA-256 of every other file; written last
     checkpoint.safetensors during training
+
+A folder of generations (`generations.py`) holds several; its `run.json` only points to the current one (`pointer.py`).
 """
 
 import hashlib
@@ -36,10 +38,11 @@ from foldin.files import (
 )
 from foldin.models import MODELS, ItemFeatures, Recommender, capability, config_class, model_name
 from foldin.models.registry import ENTRY_POINTS
+from foldin.runs.pointer import Pointer, folder_of, holds_generations, read_pointer
 from foldin.runs.recommends import Parts, Recommends
 from foldin.training import CHECKPOINT
 
-__all__ = ["Run", "check_target", "is_finished", "load_run", "save_run"]
+__all__ = ["Run", "check_target", "is_finished", "load_run", "read_info", "save_run"]
 
 
 def _sha256(path: Path) -> str:
@@ -56,7 +59,7 @@ class Run(Recommends, Displayed):
     """A finished run that has been loaded.
 
     Args:
-        folder: its directory.
+        folder: its directory; of a folder of generations, that of the generation.
         name: the model's name in `MODELS`.
         model: the trained model.
         catalog: its items.
@@ -162,7 +165,8 @@ def _check_run(folder: Path, model: Recommender, catalog: Catalog, content: Mapp
         )
     if len(catalog) != model.n_items:
         raise RunError(f"{folder}: the model knows {model.n_items} items, the catalog {len(catalog)}")
-    if taken := sorted({"format_version", "model", "files", "digest", "frames", "reading"} & content["info"].keys()):
+    own = {"format_version", "model", "files", "digest", "frames", "reading", "generation"}
+    if taken := sorted(own & content["info"].keys()):
         raise RunError(f"{folder}: info has {taken[0]!r}, which run.json has itself")
     for what, one in content.items():
         try:
@@ -178,7 +182,7 @@ def check_target(folder: Path) -> None:
     """Raise an error unless a run may be written there: the folder is new or empty, or holds a run, finished or not.
 
     Raises:
-        RunError: `folder` is a file, or has files in it but no run; nothing is changed.
+        RunError: `folder` is a file, has files in it but no run, or holds generations; nothing is changed.
     """
     if not folder.is_dir():
         if folder.exists() or folder.is_symlink():
@@ -187,6 +191,10 @@ def check_target(folder: Path) -> None:
         if inside is not None and not inside.is_dir():
             raise RunError(f"{folder}: {inside} is a file, and nothing can be written into it")
         return
+    if read_pointer(folder) is not None:
+        raise RunError(
+            f"{folder}: holds generations of a run, to which `foldin fit --all --replace` adds; give another folder"
+        )
     names = sorted(one.name for one in folder.iterdir())
     if names and not _is_own(folder):
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
@@ -205,12 +213,17 @@ def is_finished(folder: Path) -> bool:
 
 
 def _is_own(folder: Path) -> bool:
-    """Whether the folder holds a run, finished or not, or a part of one, recognized by files that only foldin writes."""
+    """Whether the folder holds a run, finished or not, or a part of one, recognized by what only foldin writes."""
     parts = (CHECKPOINT, "model.safetensors")
-    return is_finished(folder) or any(written_by_foldin(folder / name) for name in parts)
+    return is_finished(folder) or holds_generations(folder) or any(written_by_foldin(folder / one) for one in parts)
 
 
-def _read_info(folder: Path) -> dict[str, Any]:
+def read_info(folder: Path) -> dict[str, Any]:
+    """The content of the `run.json` of a run directory, after a check of every file against its digest.
+
+    Raises:
+        RunError: the run is missing, unfinished, damaged, or of another version; the message gives the file and the reason.
+    """
     path = folder / "run.json"
     if not folder.is_dir():
         raise RunError(f"{folder}: no such run directory")
@@ -239,13 +252,33 @@ def _read_info(folder: Path) -> dict[str, Any]:
 
 
 def load_run(folder: str | Path, *, device: str | torch.device = "cpu") -> Run:
-    """The finished run in a folder.
+    """The finished run in a folder; of a folder of generations, the current one.
+
+    If another generation becomes current while the run is read, and its files are missing, the new one is read instead.
 
     Raises:
         RunError: the run is missing, unfinished, damaged, or of another version; the message gives the file and the reason.
     """
     folder = Path(folder)
-    info = _read_info(folder)
+    pointer = read_pointer(folder)
+    try:
+        return _load(folder, pointer, device)
+    except (RunError, OSError) as error:
+        now = read_pointer(folder)
+        if now != pointer:
+            return _load(folder, now, device)
+        if pointer is not None and isinstance(error, RunError):
+            raise RunError(f"{error}; `foldin runs rollback {folder}` restores an earlier generation") from error
+        raise
+
+
+def _load(folder: Path, pointer: Pointer | None, device: str | torch.device) -> Run:
+    """The run in a run directory, or the generation that a pointer gives."""
+    if pointer is not None:
+        folder = folder_of(folder, pointer.generation)
+    info = read_info(folder)
+    if pointer is not None and info["digest"] != pointer.digest:
+        raise RunError(f"{folder}: not the run to which run.json points: its digest is another one")
     tensors, about = read_tensors(folder / "model.safetensors")
     name = about["model"]
     if name not in MODELS:

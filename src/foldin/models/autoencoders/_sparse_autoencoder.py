@@ -66,6 +66,11 @@ class SparseAutoencoder(nn.Module):
         self.decoder_bias = nn.ParameterList(_parameter((n,), generator, device) for n in outward[1:])
         self.buffers_in, self.buffers_out = Buffers(), Buffers()
 
+    def item_rows(self) -> frozenset[str]:
+        """Names of the parameters that have a row for each item."""
+        last = len(self.decoder) - 1
+        return frozenset(("encoder.0", f"decoder.{last}", f"decoder_bias.{last}"))
+
     def encode(
         self,
         items: Int[Tensor, " events"],

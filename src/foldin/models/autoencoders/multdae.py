@@ -22,6 +22,7 @@ from foldin.data import Histories
 from foldin.models.autoencoders._sparse_autoencoder import SparseAutoencoder
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.contract import Recommender
+from foldin.models.item_rows import ItemRows
 from foldin.models.recency import oldest_setting
 from foldin.tensors import Float, Int, Tensor
 from foldin.training import Config, GradientPhase, Loss, Range, Step, Trainer, setting, shuffled
@@ -45,7 +46,7 @@ class MultDAEConfig(Config):
     epochs: int = setting(200, "Epochs, at most.", low=1)
 
 
-class MultDAE(OnnxGraph, DotProduct, Recommender[MultDAEConfig]):
+class MultDAE(OnnxGraph, DotProduct, ItemRows, Recommender[MultDAEConfig]):
     """Denoising autoencoder for collaborative filtering."""
 
     Config = MultDAEConfig
@@ -73,6 +74,9 @@ class MultDAE(OnnxGraph, DotProduct, Recommender[MultDAEConfig]):
 
     def tensors(self) -> dict[str, Tensor]:
         return dict(self.network.named_parameters())
+
+    def item_rows(self) -> frozenset[str]:
+        return self.network.item_rows()
 
     @torch.no_grad()
     def queries(self, histories: Histories) -> Float[Tensor, "users hidden"]:

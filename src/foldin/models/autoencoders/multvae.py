@@ -26,6 +26,7 @@ from foldin.inference import gaussian_kl, reparameterize
 from foldin.models.autoencoders._sparse_autoencoder import SparseAutoencoder
 from foldin.models.autoencoders._variational import Variational
 from foldin.models.capability import DotProduct, OnnxGraph
+from foldin.models.item_rows import ItemRows
 from foldin.models.recency import oldest_setting
 from foldin.tensors import Float, Int, Tensor
 from foldin.training import (
@@ -59,7 +60,7 @@ class MultVAEConfig(Config):
     epochs: int = setting(200, "Epochs, at most.", low=1)
 
 
-class MultVAE(OnnxGraph, DotProduct, Variational[MultVAEConfig]):
+class MultVAE(OnnxGraph, DotProduct, ItemRows, Variational[MultVAEConfig]):
     """Variational autoencoder for collaborative filtering."""
 
     Config = MultVAEConfig
@@ -87,6 +88,9 @@ class MultVAE(OnnxGraph, DotProduct, Variational[MultVAEConfig]):
 
     def tensors(self) -> dict[str, Tensor]:
         return dict(self.network.named_parameters())
+
+    def item_rows(self) -> frozenset[str]:
+        return self.network.item_rows()
 
     def posterior(self, histories: Histories) -> tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]:
         items, offsets = histories.tensors(self.device)

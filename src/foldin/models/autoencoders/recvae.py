@@ -40,6 +40,7 @@ from foldin.models.autoencoders._recvae_trainer import RecVAETrainer
 from foldin.models.autoencoders._variational import Variational
 from foldin.models.autoencoders.kl_weight import ConstantKL, KLPerItem
 from foldin.models.capability import DotProduct, OnnxGraph
+from foldin.models.item_rows import ItemRows
 from foldin.models.recency import oldest_setting
 from foldin.nn import uniform_parameter
 from foldin.tensors import Float, Int, Tensor
@@ -103,7 +104,7 @@ class RecVAEConfig(Config):
             raise ConfigError(f"RecVAE: prior = {self.prior!r}: three weights that sum to 1 were expected")
 
 
-class RecVAE(OnnxGraph, DotProduct, Variational[RecVAEConfig]):
+class RecVAE(OnnxGraph, DotProduct, ItemRows, Variational[RecVAEConfig]):
     """Variational autoencoder with a composite prior and alternating training."""
 
     Config = RecVAEConfig
@@ -139,6 +140,9 @@ class RecVAE(OnnxGraph, DotProduct, Variational[RecVAEConfig]):
         named = {f"encoder.{name}": value for name, value in self.encoder.named_parameters()}
         named |= {f"old.{name}": value for name, value in self.old.named_parameters()}
         return {**named, "decoder": self.decoder, "decoder_bias": self.decoder_bias}
+
+    def item_rows(self) -> frozenset[str]:
+        return frozenset(("encoder.first", "old.first", "decoder", "decoder_bias"))
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
         return RecVAETrainer(self)

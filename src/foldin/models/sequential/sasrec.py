@@ -39,6 +39,7 @@ from foldin.kernels import Buffers, matmul_into
 from foldin.memory import require_memory
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.contract import Recommender
+from foldin.models.item_rows import ItemRows
 from foldin.models.item_tokens import ItemTokenizer
 from foldin.models.sequential._sasrec_trainer import SASRecTrainer
 from foldin.models.sequential.losses import BCE, GBCE, FullSoftmax, NextItemLoss, SampledSoftmax
@@ -117,7 +118,7 @@ class Reading:
     cache: Cache | None
 
 
-class SASRec(OnnxGraph, DotProduct, PopularStart, Recommender[SASRecConfig]):
+class SASRec(OnnxGraph, DotProduct, ItemRows, PopularStart, Recommender[SASRecConfig]):
     """Self-attentive sequential recommendation."""
 
     Config = SASRecConfig
@@ -181,6 +182,9 @@ class SASRec(OnnxGraph, DotProduct, PopularStart, Recommender[SASRecConfig]):
         named = {} if self.tokenizer is None else self.tokenizer.tensors()
         return {**self.encoder.by_name(), **named, "log_share": self.log_share}
 
+    def item_rows(self) -> frozenset[str]:
+        return frozenset(("items", "log_share"))
+
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         super().load_state(state)
         self._call()
@@ -236,6 +240,8 @@ class SASRec(OnnxGraph, DotProduct, PopularStart, Recommender[SASRecConfig]):
     def lacks(self, capability: type) -> str | None:
         if capability is OnnxGraph and self.config.timed:
             return "SASRec: timed = true: a graph takes plain histories of items and would lose their times"
+        if capability is ItemRows and self.tokenizer is not None:
+            return f"SASRec: codebook_size = {self.config.codebook_size}: the tokens of items are learned anew from each log"
         return super().lacks(capability)
 
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:

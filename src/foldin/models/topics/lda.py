@@ -24,6 +24,7 @@ from foldin.data import Histories
 from foldin.inference import Bound
 from foldin.models.capability import Components, PosteriorSampler
 from foldin.models.contract import LEAST_SHARE, Recommender
+from foldin.models.item_rows import ItemRows
 from foldin.models.streams import Streams, log_gammas
 from foldin.models.topics._allocation import allocate, local_ascent, log_rates
 from foldin.models.topics._digamma import digamma
@@ -72,7 +73,7 @@ def _dirichlet_bounds(parameters: Float[Array, "rows entries"], prior: float) ->
     return gammaln(entries * prior) - entries * gammaln(prior) - own + ((prior - parameters) * log_mean).sum(axis=1)
 
 
-class LDA(Components, PosteriorSampler, Recommender[LDAConfig]):
+class LDA(Components, ItemRows, PosteriorSampler, Recommender[LDAConfig]):
     """Latent Dirichlet allocation by variational Bayes."""
 
     Config = LDAConfig
@@ -90,6 +91,9 @@ class LDA(Components, PosteriorSampler, Recommender[LDAConfig]):
 
     def tensors(self) -> dict[str, Tensor]:
         return {"topics": self.topics}
+
+    def item_rows(self) -> frozenset[str]:
+        return frozenset(("topics",))
 
     def training_bytes(self, train: Histories) -> float:
         # For users of a part and for items: parameters, their logarithms or exponentials, and expected events.

@@ -25,6 +25,7 @@ from foldin.inference import Maximizable, Statistics
 from foldin.kernels.threads import on_threads, thread_count
 from foldin.models.capability import Components, PosteriorSampler
 from foldin.models.contract import LEAST_SHARE, Recommender
+from foldin.models.item_rows import ItemRows
 from foldin.models.streams import Streams
 from foldin.models.topics._allocation import even_parts
 from foldin.tensors import Array, Float, Tensor
@@ -51,7 +52,7 @@ class MixtureOfMultinomialsConfig(Config):
 
 
 class MixtureOfMultinomials(
-    Components, Maximizable[Histories], PosteriorSampler, Recommender[MixtureOfMultinomialsConfig]
+    Components, ItemRows, Maximizable[Histories], PosteriorSampler, Recommender[MixtureOfMultinomialsConfig]
 ):
     """Latent classes of users, by EM."""
 
@@ -68,6 +69,9 @@ class MixtureOfMultinomials(
 
     def tensors(self) -> dict[str, Tensor]:
         return {"log_class": self.log_class, "log_items": self.log_items, "pseudo": self.pseudo}
+
+    def item_rows(self) -> frozenset[str]:
+        return frozenset(("log_items", "pseudo"))
 
     def training_bytes(self, train: Histories) -> float:
         # For items: expected events of two threads at once, and new classes; for a block of users: their class probabilities.
@@ -155,12 +159,13 @@ class _Training(Trainer[Histories]):
         super().__init__(FullPass(name="em", run=self.iterate), epochs=config.epochs, first=first)
 
     def begin(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        """Start every class from a random user, and set the pseudo-counts from all users."""
+        """Set the pseudo-counts from all users, and start every class from a random user, unless the classes differ already."""
         model = self.model
         counts = train.counts() + 1.0
         model.pseudo.copy_(torch.from_numpy(model.config.smoothing * model.n_items * counts / counts.sum()))
-        model.log_class.fill_(-float(np.log(model.config.n_components)))
-        self._seed(train, np.arange(model.config.n_components), generator)
+        if torch.equal(model.log_items, model.log_items[:, :1].expand_as(model.log_items)):
+            model.log_class.fill_(-float(np.log(model.config.n_components)))
+            self._seed(train, np.arange(model.config.n_components), generator)
         return {}
 
     def _seed(self, train: Histories, classes: Array, generator: torch.Generator) -> None:

@@ -19,6 +19,7 @@ import torch
 from foldin.data import Histories
 from foldin.models.capability import Components
 from foldin.models.contract import LEAST_SHARE, Recommender
+from foldin.models.item_rows import ItemRows
 from foldin.models.topics._allocation import allocate, local_ascent
 from foldin.tensors import Array, Float, Tensor
 from foldin.training import Config, FullPass, Range, Trainer, setting
@@ -42,7 +43,7 @@ class PLSAConfig(Config):
     epochs: int = setting(40, "Passes over the users, at most.", low=1)
 
 
-class PLSA(Components, Recommender[PLSAConfig]):
+class PLSA(Components, ItemRows, Recommender[PLSAConfig]):
     """Probabilistic latent semantic analysis by EM."""
 
     Config = PLSAConfig
@@ -56,6 +57,9 @@ class PLSA(Components, Recommender[PLSAConfig]):
 
     def tensors(self) -> dict[str, Tensor]:
         return {"topics": self.topics, "weights": self.weights}
+
+    def item_rows(self) -> frozenset[str]:
+        return frozenset(("topics",))
 
     def training_bytes(self, train: Histories) -> float:
         # For users and for items: parameters, their logarithms or exponentials, and expected events.

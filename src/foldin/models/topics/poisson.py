@@ -29,6 +29,7 @@ from foldin.data.parts import new_array
 from foldin.inference import Bound
 from foldin.models.capability import Components, PosteriorSampler
 from foldin.models.contract import LEAST_SHARE, Recommender
+from foldin.models.item_rows import ItemRows
 from foldin.models.streams import Streams, log_gammas
 from foldin.models.topics._allocation import local_ascent, log_rates
 from foldin.models.topics._digamma import digamma
@@ -58,7 +59,7 @@ class PoissonFactorizationConfig(Config):
     epochs: int = setting(60, "Passes over the users, at most.", low=1)
 
 
-class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFactorizationConfig]):
+class PoissonFactorization(Components, ItemRows, PosteriorSampler, Recommender[PoissonFactorizationConfig]):
     """Hierarchical Poisson factorization by variational inference."""
 
     Config = PoissonFactorizationConfig
@@ -85,6 +86,9 @@ class PoissonFactorization(Components, PosteriorSampler, Recommender[PoissonFact
             "item_rate": self.item_rate,
             "item_activity_rate": self.item_activity_rate,
         }
+
+    def item_rows(self) -> frozenset[str]:
+        return frozenset(self.tensors())
 
     def training_bytes(self, train: Histories) -> float:
         # For users of a part and for items: parameters, their logarithms or exponentials, and expected events.

@@ -1,0 +1,172 @@
+"""`foldin fit --all`: train on every user, and with `--replace` put the model in the place of the run in service."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import torch
+
+from foldin.cli.options import source_of
+from foldin.cli.output import FitBar, json_out, out, status, working
+from foldin.data import DEFAULT_MIN_EVENTS, EventLog
+from foldin.errors import ConfigError, RunError
+from foldin.experiment import Plan, Retrained, Rule, retrain
+from foldin.experiment.incumbent import incumbent_of
+from foldin.experiment.outcome import UNDECIDED
+from foldin.runs import Run, check_target, is_finished, load_run
+
+__all__ = ["NOT_SWAPPED", "check_everyone", "fit_everyone", "replace_options", "start_of"]
+
+NOT_SWAPPED = 3  # exit code
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def replace_options(function: F) -> F:
+    """Add the options of training on every user, and of replacing a run in service."""
+    options = [
+        click.option(
+            "--all",
+            "everyone",
+            is_flag=True,
+            help="Whether to train on every user once the number of epochs is chosen; nothing is evaluated then.",
+        ),
+        click.option(
+            "--replace",
+            "replaced",
+            metavar="RUN",
+            help="Run in service that the new one replaces, as its next generation, if it is not worse; needs --all.",
+        ),
+        click.option(
+            "--if-better",
+            "if_better",
+            default="ndcg@10:-0.01",
+            show_default=True,
+            metavar="METRIC:MARGIN",
+            help="Metric of the comparison, and the difference that the lower end of its interval must exceed.",
+        ),
+        click.option(
+            "--undecided",
+            type=click.Choice(UNDECIDED),
+            default="keep",
+            show_default=True,
+            help="What happens if the users do not suffice to decide: keep the run in service, or take the fresh one.",
+        ),
+        click.option(
+            "--latest",
+            default="1d",
+            show_default=True,
+            metavar="PERIOD",
+            help="Period of the latest events, on which the models are compared: 12h, 1d, 2w, or a share of all events.",
+        ),
+        click.option(
+            "--keep-generations",
+            "kept",
+            type=click.IntRange(1),
+            default=7,
+            show_default=True,
+            help="Number of generations to keep; the one in service and the one before it are always kept.",
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def check_everyone(options: Mapping[str, Any], **given: Any) -> None:
+    """Raise unless the options of a command go together.
+
+    Args:
+        given: further options by name; with --all, none of them may be set but `folder`.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    replaced, folder = options["replaced"], given.pop("folder")
+    if (folder is None) == (replaced is None):
+        raise ConfigError("one of --out RUN and --replace RUN is needed, and not both")
+    if replaced is not None and not options["everyone"]:
+        raise ConfigError("--replace needs --all: a run in service is trained on every user")
+    for name, value in given.items():
+        if options["everyone"] and value:
+            raise ConfigError(f"--{name} does not go with --all")
+    if options["everyone"] and options["protocol"] not in (None, "strong"):
+        raise ConfigError(f"--protocol {options['protocol']} does not go with --all, which holds users out by strong")
+
+
+def start_of(earlier: str | None, replaced: str | None, device: torch.device) -> Run | None:
+    """The run from which training starts; None to train from scratch, also if it is the run in service and there is none yet.
+
+    Raises:
+        RunError: the run cannot be loaded.
+    """
+    if earlier is None:
+        return None
+    if replaced is not None and Path(earlier) == Path(replaced):
+        return incumbent_of(Path(earlier), device=device)
+    return load_run(earlier, device=device)
+
+
+def fit_everyone(
+    path: str, name: str, folder: str | None, options: Mapping[str, Any], *, as_json: bool, **plan: Any
+) -> None:
+    """Train on every user of the log at `path`, and save the run in `folder` or replace the run in service by it.
+
+    Args:
+        name: name of the model.
+        options: the options of the command.
+        as_json: whether to print one JSON object.
+        plan: arguments of `Plan`.
+    """
+    target = Path(options["replaced"] if folder is None else folder)
+    if folder is not None:
+        if is_finished(target):
+            raise RunError(f"{target}: holds a finished run; give another folder, or replace it with --replace")
+        check_target(target)
+    rule = Rule.of(options["if_better"], undecided=options["undecided"])
+    log = _read(path, options)
+    least = DEFAULT_MIN_EVENTS["strong"] if options["min_events"] is None else options["min_events"]
+    bar, held = FitBar(name, plan["metric"]), {"held_out": options["held_out"], "split_seed": options["split_seed"]}
+    made = Plan(min_events=least, progress=bar, **held, **plan)
+    about = {"data": path, "model": name, "config": made.config.as_dict(), "run": str(target)}
+    if folder is not None:
+        with bar:
+            epochs = made.choose_epochs(log)
+            made.fit(log, epochs).save(target)
+        _say_saved({**about, "users": len(log.histories), "epochs": epochs}, as_json=as_json)
+        return
+    with bar:
+        found = retrain(log, made, target, rule=rule, latest=options["latest"], keep=options["kept"], saying=status)
+    _say(found, about, as_json=as_json)
+    if not found.swapped:
+        raise click.exceptions.Exit(NOT_SWAPPED)
+
+
+def _read(path: str, options: Mapping[str, Any]) -> EventLog:
+    """The whole log; warnings of the reader are printed as notes."""
+    with working("reading") as bar:
+        log = source_of(path, options).log(download_progress=bar)
+    for note in log.report.warnings:
+        status(f"{note.count:,} {note.text}")
+    return log
+
+
+def _say_saved(content: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        json_out(content)
+        return
+    epochs = "" if content["epochs"] is None else f" with {content['epochs']} epochs"
+    run = content["run"]
+    text = f"trained on all {content['users']:,} users{epochs}, saved in {run}; try: foldin recommend {run} --history ID,ID"
+    out().print(text, soft_wrap=True)
+
+
+def _say(found: Retrained, about: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        json_out({**about, **found.as_dict()})
+        return
+    out().print(repr(found), soft_wrap=True)
+    if found.compared is not None and found.compared.leaks:
+        status(
+            "the run in service does not say until when it was trained: if it knows the latest events, that favors it"
+        )

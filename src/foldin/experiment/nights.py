@@ -1,0 +1,133 @@
+"""Paired differences of earlier nights, kept beside the generations of a run, and pooled until they decide.
+
+`nights.jsonl` has a line for each comparison with a run in service. Lines of one incumbent, one recipe (model, settings, how
+training starts) and one metric form a pool; a new incumbent begins a new one. A line has the difference of each user, by a digest
+of the id.
+
+Every user counts once in a pool, with the mean of the user's differences over the nights. Differences of one user on several
+nights depend on each other (a user whom one of the models serves well is served well again, and the windows of nights may
+overlap), whereas users are drawn independently: with users as the unit, the interval is valid whatever that dependence is. The
+figure is then a mean over users, as all figures of foldin are, and not over users weighted by how often they come. What the
+interval leaves out is how much a training depends on its seed.
+
+A pool goes back over no more nights than needed for an interval whose half-width is below the margin, so that old nights, on
+which the incumbent was fresher, do not decide for longer than necessary. The number of nights is chosen by the width of the
+interval and not by its place.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from foldin.experiment.outcome import Decision, Rule, decide, normal_half_width
+from foldin.files import write_text
+from foldin.models import user_key
+from foldin.tensors import Array, Float64
+
+__all__ = ["NIGHTS", "Night", "pooled", "read_nights", "recipe_of", "write_nights"]
+
+NIGHTS = "nights.jsonl"
+_DIGITS = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Night:
+    """One comparison of a challenger with the run in service.
+
+    Args:
+        when: time of the comparison, ISO 8601.
+        incumbent: digest of the run in service.
+        recipe: digest of the model's name, its settings and how its training starts.
+        metric: the metric that was compared.
+        cut: seconds since 1970 from which on events were targets.
+        users: number of users compared on this night.
+        difference: mean difference of this night; None without users.
+        outcome: outcome of the pool on this night.
+        differences: difference of each user, by a digest of the user's id; empty for earlier incumbents.
+    """
+
+    when: str
+    incumbent: str
+    recipe: str
+    metric: str
+    cut: int
+    users: int
+    difference: float | None
+    outcome: str = ""
+    differences: Mapping[str, float]
+
+    @classmethod
+    def of(cls, users: pl.Series, differences: Float64[Array, " users"], **about: Any) -> "Night":
+        """The night on which these users, given by their external ids, had these differences."""
+        keys = (f"{user_key(user):032x}"[:16] for user in users)
+        rounded = (round(float(one), _DIGITS) for one in differences)
+        mean = float(differences.mean()) if len(differences) else None
+        return cls(users=len(differences), difference=mean, differences=dict(zip(keys, rounded, strict=True)), **about)
+
+    def of_pool(self, other: "Night") -> bool:
+        """Whether two nights compare the same recipe with the same run by the same metric."""
+        return (self.incumbent, self.recipe, self.metric) == (other.incumbent, other.recipe, other.metric)
+
+
+def recipe_of(name: str, config: Mapping[str, Any], *, warm: bool) -> str:
+    """A digest of what makes two nights comparable besides the incumbent: the model, its settings, and how training starts."""
+    content = json.dumps([name, dict(config), warm], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def read_nights(folder: Path) -> list[Night]:
+    """The nights that are kept in a folder, oldest first; damaged lines are left out, so that they stop no other night."""
+    try:
+        lines = (folder / NIGHTS).read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            night = Night(**json.loads(line))
+            np.array(list(night.differences.values()), dtype=np.float64)
+        except (ValueError, TypeError, AttributeError):
+            continue
+        found.append(night)
+    return found
+
+
+def write_nights(folder: Path, nights: Sequence[Night]) -> None:
+    """Keep the nights of a folder, at once. Only those with the last one's incumbent keep the differences of their users."""
+    kept = [one if one.incumbent == nights[-1].incumbent else replace(one, differences={}) for one in nights]
+    lines = (json.dumps(asdict(one), allow_nan=False, separators=(",", ":")) + "\n" for one in kept)
+    write_text(folder / NIGHTS, "".join(lines))
+
+
+def pooled(nights: Iterable[Night], tonight: Night, rule: Rule, *, seed: int = 0) -> Decision:
+    """The decision on the users of a night, and of as many nights of its pool before it as the margin needs.
+
+    Args:
+        nights: earlier nights, oldest first; those of other pools are left out.
+        tonight: the night that has just been measured.
+        rule: the rule; nights are added until half the width of the interval is below its margin.
+        seed: seed of the draws of the interval.
+    """
+    earlier = [one for one in nights if one.of_pool(tonight) and one.differences]
+    look, precision = len(earlier) + 1, abs(rule.margin)
+    sums: dict[str, float] = {}
+    counts: dict[str, int] = {}
+    every = (tonight, *reversed(earlier))
+    for number, night in enumerate(every, start=1):
+        for user, difference in night.differences.items():
+            sums[user] = sums.get(user, 0.0) + difference
+            counts[user] = counts.get(user, 0) + 1
+        values = np.array([sums[user] / counts[user] for user in sums], dtype=np.float64)
+        last = number == len(every)
+        if not last and normal_half_width(values, look) >= precision:
+            continue  # the interval itself takes longer to compute
+        found = decide(values, rule, look=look, nights=number, seed=seed)
+        if last or (found.half_width is not None and found.half_width < precision):
+            break
+    return found

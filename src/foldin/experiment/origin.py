@@ -1,0 +1,112 @@
+"""The origin of a comparison in time: what was known before a cut, and which items known users took from then on.
+
+Two models that were trained on events before the cut are compared on the same users, each folded in from the history before the
+cut. Users and items have external ids here, since the catalogs of the two models differ.
+"""
+
+import re
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from foldin.data import EventLog, Histories
+from foldin.data.parts import quantiles
+from foldin.errors import ConfigError, SplitError
+from foldin.tensors import Array, Bool
+
+__all__ = ["Origin", "cut_log", "latest_cut", "newest_time"]
+
+_SECONDS = {"h": 3_600, "d": 86_400, "w": 7 * 86_400}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Origin:
+    """A log, cut at a time.
+
+    Args:
+        time: seconds since 1970 of the cut; the latest events are those from this time on.
+        before: log of the earlier events, with the users and items that have any.
+        users: external ids of the users who are compared: those with earlier events and with a target.
+        histories: their earlier events, over the items of the whole log.
+        targets: items that they took from the cut on for the first time, each once.
+        items: external ids of the items of the whole log.
+        newcomers: number of users whose first event is among the latest ones; they are not compared.
+    """
+
+    time: int
+    before: EventLog
+    users: pl.Series
+    histories: Histories
+    targets: Histories
+    items: pl.Series
+    newcomers: int
+
+    def __len__(self) -> int:
+        return len(self.histories)
+
+
+def newest_time(*histories: Histories) -> int | None:
+    """Seconds since 1970 of the newest event; None where an event has no time, or there is no event."""
+    some = [one for one in histories if one.n_events]
+    times = [int(one.times.max()) for one in some if one.times is not None]
+    return max(times) if times and len(times) == len(some) else None
+
+
+def latest_cut(log: EventLog, latest: str = "1d", *, after: int | None = None) -> int:
+    """The time, in seconds since 1970, from which on the events of a log are its latest ones.
+
+    Args:
+        latest: a duration before the newest event, such as `12h`, `1d` or `2w`, or a share of all events below 1, such as `0.1`.
+        after: time of the newest event that a model was trained on; only later events are the latest ones.
+
+    Raises:
+        ConfigError: neither a duration nor a share.
+        SplitError: the log has no absolute times.
+    """
+    times = log.histories.times
+    if times is None:
+        raise SplitError(
+            f"{log.report.source}: the latest events can only be told with a column of absolute times (--time)"
+        )
+    if found := re.fullmatch(r"(\d{1,6})([hdw])", latest):
+        cut = int(times.max()) + 1 - int(found[1]) * _SECONDS[found[2]]
+    elif re.fullmatch(r"0?\.\d+", latest) and float(latest) > 0.0:
+        cut = quantiles(times, (1.0 - float(latest),))[0]
+    else:
+        raise ConfigError(f"latest = {latest!r}: a duration such as 12h, 1d or 2w, or a share below 1, was expected")
+    return cut if after is None else max(cut, after + 1)
+
+
+def cut_log(log: EventLog, time: int) -> Origin:
+    """A log, cut at a time in seconds since 1970.
+
+    Raises:
+        SplitError: the log has no absolute times, or no event is before the cut.
+    """
+    if log.histories.times is None:
+        raise SplitError(f"{log.report.source}: a cut in time needs a column of absolute times (--time)")
+    every = log.histories
+    early = every.by_parts(lambda part: part.where(_before(part, time)))
+    if not early.n_events:
+        raise SplitError(
+            f"{log.report.source}: all {every.n_events:,} events are among the latest ones, none is before them"
+        )
+    late = every.by_parts(lambda part: part.where(~_before(part, time)))
+    targets = late.by_parts(Histories.distinct).without(early)
+    compared = np.flatnonzero((early.lengths > 0) & (targets.lengths > 0))
+    before = replace(log, histories=early).keep(np.flatnonzero(early.lengths), np.flatnonzero(early.counts()), "")
+    return Origin(
+        time=time,
+        before=before,
+        users=log.users.gather(compared),
+        histories=early.select(compared),
+        targets=targets.select(compared),
+        items=log.items["item"],
+        newcomers=int(((early.lengths == 0) & (late.lengths > 0)).sum()),
+    )
+
+
+def _before(part: Histories, time: int) -> Bool[Array, " events"]:
+    assert part.times is not None
+    return part.times < time

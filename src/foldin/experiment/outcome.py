@@ -1,0 +1,187 @@
+"""Whether a challenger replaces the run in service: the paired difference of a metric, its interval, and a margin.
+
+    d_u = metric of the challenger − metric of the incumbent, of user u
+
+The challenger is accepted if the whole interval of the mean of d lies above a margin, which is a little below 0: it may be
+better, or worse by less than the margin (a test of non-inferiority). It is rejected as worse if the whole interval lies below 0.
+In all other cases neither is shown, and the comparison is undecided.
+
+The users of several nights are pooled, and after each night the interval is looked at again. At the k-th look its level is
+1 − α / (k (k + 1)), since Σ_k 1 / (k (k + 1)) = 1: the probability that the interval misses at any of the looks, however many
+there are, is then at most α. At the first look that is a level of 97.5 % for α = 5 %.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from foldin.errors import ConfigError
+from foldin.evaluation import parse_metric, share_interval, studentized_interval
+from foldin.tensors import Array, Float64
+
+__all__ = ["UNDECIDED", "Decision", "Outcome", "Rule", "decide", "normal_half_width"]
+
+UNDECIDED = ("keep", "fresh")
+_ALPHA = 0.05  # probability that an interval misses at any look
+_TAIL_DRAWS, _MOST_DRAWS = 100, 100_000  # draws beyond an end of the interval, on average; draws in all
+
+
+class Outcome(StrEnum):
+    """The result of a comparison with the run in service."""
+
+    FIRST = "first"
+    NOTHING_NEW = "nothing new"
+    ACCEPTED = "accepted"
+    WORSE = "worse"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """When a challenger replaces the incumbent.
+
+    Args:
+        metric: the ranking metric that is compared.
+        margin: difference of the metric that the lower end of the interval must exceed, such as −0.01: the loss that is accepted.
+        undecided: what happens if neither is shown: `keep` the incumbent, or take the `fresh` model, since it knows later events.
+
+    Raises:
+        ConfigError: an unknown metric, a margin outside (−1, 1), or another rule for undecided comparisons.
+    """
+
+    metric: str = "ndcg@10"
+    margin: float = -0.01
+    undecided: str = "keep"
+
+    def __post_init__(self) -> None:
+        parse_metric(self.metric)
+        if not -1.0 < self.margin < 1.0:
+            raise ConfigError(f"margin = {self.margin:g}: a difference of the metric between −1 and 1 was expected")
+        if self.undecided not in UNDECIDED:
+            raise ConfigError(f"undecided = {self.undecided!r}: one of {', '.join(UNDECIDED)} was expected")
+
+    @classmethod
+    def of(cls, text: str, *, undecided: str = "keep") -> "Rule":
+        """The rule that a text METRIC:MARGIN stands for, such as `ndcg@10:-0.01`.
+
+        Raises:
+            ConfigError: the text is none.
+        """
+        metric, colon, margin = text.partition(":")
+        if not colon or not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", margin):
+            raise ConfigError(f"{text!r}: METRIC:MARGIN was expected, such as ndcg@10:-0.01")
+        return cls(metric=metric, margin=float(margin), undecided=undecided)
+
+    def swaps(self, outcome: Outcome) -> bool:
+        """Whether the challenger replaces the incumbent."""
+        fresh = outcome is Outcome.UNDECIDED and self.undecided == "fresh"
+        return fresh or outcome in (Outcome.FIRST, Outcome.ACCEPTED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """The outcome of a comparison, with its figures.
+
+    Args:
+        outcome: the outcome.
+        users: number of users, each of whom counts once.
+        difference: mean over users of the challenger's metric minus the incumbent's; None without users.
+        low, high: ends of its interval; None if there are too few users for one.
+        level: level of the interval.
+        look: how many times users of this pool have been looked at, this time included.
+        nights: number of nights whose users these are.
+    """
+
+    outcome: Outcome
+    users: int = 0
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    level: float = 1.0 - _ALPHA
+    look: int = 1
+    nights: int = 1
+
+    @property
+    def half_width(self) -> float | None:
+        """Half the width of the interval."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2.0
+
+    def sentence(self, rule: Rule) -> str:
+        """The outcome and its reason."""
+        if self.outcome is Outcome.FIRST:
+            return "there was no run in service"
+        if self.outcome is Outcome.NOTHING_NEW:
+            return "no known user took a new item since the newest event that the run in service was trained on"
+        if self.difference is None or self.low is None or self.high is None:
+            return f"undecided: {self.users:,} users are too few for an interval of the difference of {rule.metric}"
+        found = (
+            f"the difference of {rule.metric} is {self.difference:+.4f} ({100 * self.level:.1f} % interval {self.low:+.4f} to "
+            f"{self.high:+.4f}, {self.users:,} users{f' of {self.nights} nights' if self.nights > 1 else ''})"
+        )
+        margin = f"the margin of {rule.margin:+g}"
+        if self.outcome is Outcome.ACCEPTED:
+            return f"accepted: {found}, all of it above {margin}"
+        if self.outcome is Outcome.WORSE:
+            return f"worse: {found}, not above {margin} and all of it below {max(0.0, rule.margin):g}"
+        return f"undecided: {found}, on both sides of {margin}{self._more(rule)}"
+
+    def _more(self, rule: Rule) -> str:
+        """How many users would decide if the models are equally good, where there are fewer."""
+        half = self.half_width
+        if half is None or rule.margin >= 0.0 or half <= -rule.margin:
+            return ""
+        needed = math.ceil(self.users * (half / rule.margin) ** 2)
+        rounded = round(needed, min(0, 2 - len(str(needed))))  # two digits
+        return f"; if both models are equally good, about {rounded:,} users decide"
+
+
+def _level(look: int) -> float:
+    """Level of the interval at a look, counted from 1."""
+    return 1.0 - _ALPHA / (look * (look + 1))
+
+
+def normal_half_width(differences: Float64[Array, " users"], look: int) -> float:
+    """Half the width of the normal interval of the mean at a look; ∞ for fewer than two users."""
+    from scipy.special import ndtri  # imported here, since it is slow and `--help` does not need it
+
+    n = len(differences)
+    if n < 2:
+        return math.inf
+    return float(ndtri((1.0 + _level(look)) / 2.0) * differences.std(ddof=1) / math.sqrt(n))
+
+
+def decide(
+    differences: Float64[Array, " users"], rule: Rule, *, look: int = 1, nights: int = 1, seed: int = 0
+) -> Decision:
+    """The outcome of a comparison on paired differences in [−1, 1], one for each user.
+
+    Args:
+        look: how many times the users of this pool have been looked at, this time included.
+        nights: number of nights whose users these are.
+        seed: seed of the draws of the interval.
+    """
+    level = _level(look)
+    draws = min(_MOST_DRAWS, math.ceil(2.0 * _TAIL_DRAWS / (1.0 - level)))
+    low, high = studentized_interval(differences, level=level, draws=draws, seed=seed)
+    if math.isnan(low) and len(differences):  # no spread to judge by: the range of a difference is known instead
+        ends = share_interval((differences + 1.0) / 2.0, level=level, draws=draws, seed=seed)
+        low, high = (2.0 * end - 1.0 for end in ends)
+    outcome = Outcome.UNDECIDED
+    if low > rule.margin:
+        outcome = Outcome.ACCEPTED
+    elif high < max(0.0, rule.margin):
+        outcome = Outcome.WORSE
+    none = math.isnan(low)
+    return Decision(
+        outcome=outcome,
+        users=len(differences),
+        difference=float(np.mean(differences)) if len(differences) else None,
+        low=None if none else low,
+        high=None if none else high,
+        level=level,
+        look=look,
+        nights=nights,
+    )

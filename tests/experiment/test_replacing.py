@@ -1,0 +1,226 @@
+"""Retraining of a run in service, on logs where it is known which model is better."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from foldin.errors import ConfigError, RunError, SplitError
+from foldin.experiment import Outcome, Plan, Rule, fit_all, retrain
+from foldin.experiment.nights import read_nights
+from foldin.models import EASEConfig, MultVAEConfig, PopularityConfig
+from foldin.runs import add_generation, generations, load_run, roll_back
+from foldin.training import Progress
+from tests.damage import change_info
+from tests.experiment.nightly import BEGIN, DAY, FEW, log_of, nightly_log, rows
+
+EASE = Plan(config=EASEConfig(regularization=10.0))
+POPULARITY = Plan(config=PopularityConfig())
+VAE = Plan(config=MultVAEConfig(hidden_dims=(), latent_dim=4, batch_size=40, epochs=4, learning_rate=0.02))
+STRICT = Rule(margin=-0.1)  # few users are enough
+
+
+def served(folder: Path, plan: Plan, nights: int = 0) -> Path:
+    """A run in service, trained until some night."""
+    fit_all(nightly_log(nights), plan.config).save(folder)
+    return folder
+
+
+def without_until(run: Path) -> Path:
+    """A run as an earlier foldin wrote it."""
+    change_info(run, without=("until",))
+    return run
+
+
+def test_the_first_run_is_put_in_service_without_a_comparison(tmp_path):
+    found = retrain(nightly_log(0), EASE, tmp_path / "run")
+    assert (found.decision.outcome, found.swapped, found.generation) == (Outcome.FIRST, True, 1)
+    assert found.sentence == "swapped, generation 1 is in service: there was no run in service"
+    assert load_run(tmp_path / "run").name == "ease"
+
+
+def test_a_better_model_replaces_the_run_in_service_and_knows_every_event(tmp_path):
+    run, log = served(tmp_path / "run", POPULARITY), nightly_log(1)
+    before = load_run(run).info["digest"]
+    found = retrain(log, EASE, run)
+    assert (found.decision.outcome, found.swapped, found.generation) == (Outcome.ACCEPTED, True, 2)
+    assert found.decision.low > 0.0
+    assert found.sentence.startswith("swapped, generation 2 is in service: accepted: the difference of ndcg@10 is +0.")
+    loaded = load_run(run)
+    assert (loaded.name, loaded.info["log"]) == ("ease", log.histories.fingerprint())
+    assert loaded.info["until"] == log.histories.times.max()
+    compared = found.as_dict()["tonight"]
+    assert compared["users"] == FEW
+    assert compared["challenger"]["mean"] - compared["incumbent"]["mean"] == pytest.approx(found.decision.difference)
+    assert [(one.incumbent, one.outcome) for one in read_nights(run)] == [(before, "accepted")]
+    assert roll_back(run).number == 1
+    assert load_run(run).info["digest"] == before
+
+
+def test_the_challenger_that_is_compared_knows_no_event_after_the_cut(tmp_path):
+    """All of tonight's users take an item that nobody took before: had the challenger seen it, it would find it."""
+    run = served(tmp_path / "run", EASE)
+    found = retrain(nightly_log(1, fresh_item=True), EASE, run, rule=STRICT)
+    assert found.compared.challenger[1].unknown_targets == FEW
+    assert found.compared.incumbent[1].unknown_targets == FEW
+    assert found.compared.challenger[1].values == pytest.approx(found.compared.incumbent[1].values)
+    assert "new" not in load_run(run).catalog
+
+
+def test_a_worse_model_does_not(tmp_path):
+    run = served(tmp_path / "run", EASE)
+    before = load_run(run).info["digest"]
+    for undecided in ("keep", "fresh"):
+        found = retrain(nightly_log(1), POPULARITY, run, rule=Rule(undecided=undecided))
+        assert (found.decision.outcome, found.swapped, found.generation) == (Outcome.WORSE, False, None)
+        assert found.decision.high < 0.0
+        assert found.sentence.startswith("not swapped: worse: the difference of ndcg@10 is -0.")
+    assert load_run(run).info["digest"] == before
+    assert generations(run) == []
+
+
+def test_an_equal_model_is_undecided_until_the_nights_together_decide(tmp_path):
+    """By the exact interval of no difference, 30 users are too few at the margin −.1 and 60 users of two nights are enough."""
+    run = served(tmp_path / "run", EASE)
+    first = retrain(nightly_log(1), EASE, run, rule=STRICT)
+    assert (first.decision.outcome, first.swapped) == (Outcome.UNDECIDED, False)
+    assert (first.decision.difference, first.decision.users) == (0.0, FEW)
+    second = retrain(nightly_log(1, first=1), EASE, run, rule=STRICT)
+    assert (second.decision.outcome, second.swapped, second.generation) == (Outcome.ACCEPTED, True, 2)
+    assert (second.decision.users, second.decision.nights, second.decision.look) == (2 * FEW, 2, 2)
+    # With a new run in service, the pool begins anew.
+    third = retrain(nightly_log(2), EASE, run, rule=STRICT)
+    assert third.decision.nights == 1
+    assert [len(one.differences) > 0 for one in read_nights(run)] == [False, False, True]
+
+
+def test_an_undecided_model_is_taken_if_the_rule_prefers_the_fresh_one(tmp_path):
+    run = served(tmp_path / "run", EASE)
+    found = retrain(nightly_log(1), EASE, run, rule=Rule(undecided="fresh"))
+    assert (found.decision.outcome, found.swapped, found.generation) == (Outcome.UNDECIDED, True, 2)
+    assert found.sentence.endswith("and then the fresh model is taken")
+
+
+def test_events_that_the_run_in_service_knows_are_never_compared_on(tmp_path):
+    run = served(tmp_path / "run", POPULARITY, nights=1)
+    found = retrain(nightly_log(1), EASE, run)
+    assert (found.decision.outcome, found.swapped, found.epochs) == (Outcome.NOTHING_NEW, False, None)
+    assert "no known user took a new item" in found.sentence
+    assert read_nights(run) == []
+    # Of the last two days, only the second is later than what the run knows.
+    found = retrain(nightly_log(2), EASE, run, latest="2d")
+    assert found.compared.origin.time == BEGIN + 30 * DAY + 1000 + FEW - 1 + 2 + 1
+    assert set(found.compared.origin.users) == {f"u{k:03d}" for k in range(FEW, 2 * FEW)}
+    assert not found.compared.leaks
+    found = retrain(nightly_log(1), EASE, without_until(served(tmp_path / "old", POPULARITY, nights=1)))
+    assert found.compared.leaks
+    # If its histories were saved with it, they say until when it was trained.
+    fit_all(nightly_log(1), POPULARITY.config).save(tmp_path / "known", histories=True)
+    assert retrain(nightly_log(1), EASE, without_until(tmp_path / "known")).decision.outcome is Outcome.NOTHING_NEW
+
+
+def test_a_run_that_was_replaced_meanwhile_stays(tmp_path):
+    run = served(tmp_path / "run", POPULARITY)
+
+    def say(what: str) -> None:
+        if what.startswith("training on all"):
+            add_generation(run, fit_all(nightly_log(0), "popularity", seed=1).save)
+            changed.append(load_run(run).info["digest"])
+
+    changed: list[str] = []
+    with pytest.raises(RunError, match="another run has become current meanwhile"):
+        retrain(nightly_log(1), EASE, run, saying=say)
+    assert load_run(run).info["digest"] == changed[0]
+    assert read_nights(run) == []
+
+
+def test_a_damaged_run_in_service_is_not_replaced(tmp_path):
+    run = served(tmp_path / "run", POPULARITY)
+    (run / "catalog.parquet").write_bytes(b"cut short")
+    with pytest.raises(RunError, match=r"catalog.parquet: damaged"):
+        retrain(nightly_log(1), EASE, run)
+    (run / "run.json").unlink()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("mine")
+    with pytest.raises(RunError, match="files that foldin did not write"):
+        retrain(nightly_log(1), EASE, tmp_path / "mine")
+    kept = served(tmp_path / "kept", POPULARITY)
+    retrain(nightly_log(1), EASE, kept)
+    (kept / "run.json").unlink()
+    with pytest.raises(RunError, match=r"no run.json in it"):  # not taken for a folder without a run
+        retrain(nightly_log(2), EASE, kept)
+
+
+def test_logs_that_cannot_be_cut_are_refused(tmp_path):
+    run = served(tmp_path / "run", POPULARITY)
+    with pytest.raises(SplitError, match="with a column of absolute times"):
+        retrain(log_of(rows(1), times=False), EASE, run)
+    with pytest.raises(SplitError, match="are among the latest ones"):
+        retrain(nightly_log(1), EASE, without_until(run), latest="90d")
+
+
+def test_epochs_are_chosen_on_held_out_users_and_the_final_model_has_as_many(tmp_path):
+    run = served(tmp_path / "run", POPULARITY)
+    found = retrain(nightly_log(1), VAE, run, rule=Rule(undecided="fresh", margin=-0.9))
+    assert found.swapped
+    assert 1 <= found.epochs <= 4
+    loaded = load_run(run)
+    assert loaded.info["cold_epochs"] == found.epochs
+    assert len((loaded.folder / "history.jsonl").read_text().splitlines()) == found.epochs
+    assert set(found.seconds) == {"epochs", "challenger", "comparison", "training"}
+    assert json.loads(json.dumps(found.as_dict()))["epochs"] == found.epochs
+    with pytest.raises(SplitError, match="leave none"):
+        Plan(config=VAE.config, held_out=60).choose_epochs(nightly_log(1))
+
+
+def test_a_training_that_starts_from_a_run_has_a_third_of_its_epochs(tmp_path):
+    VAE.fit(nightly_log(0), 7).save(tmp_path / "run")
+    start = load_run(tmp_path / "run")
+    plan = Plan(config=VAE.config, start=start)
+    found = retrain(nightly_log(1, fresh_item=True), plan, tmp_path / "run", rule=Rule(margin=-0.9))
+    assert (found.swapped, found.epochs) == (True, 3)
+    loaded = load_run(tmp_path / "run")
+    assert (loaded.info["cold_epochs"], loaded.info["started_from"]) == (7, start.info["digest"])
+    assert "new" in loaded.catalog
+    assert Plan(config=VAE.config, start=loaded).choose_epochs(nightly_log(1)) == 3
+    assert Plan(config=VAE.config, start=loaded, epochs=2).choose_epochs(nightly_log(1)) == 2
+
+
+def test_a_start_that_may_know_the_latest_events_is_refused(tmp_path):
+    run = served(tmp_path / "run", VAE)
+    start = load_run(without_until(served(tmp_path / "start", VAE)))
+    with pytest.raises(ConfigError, match="does not say until when it was trained"):
+        retrain(nightly_log(1), Plan(config=VAE.config, start=start, epochs=1), run)
+    # One that knows until when it was trained moves the cut.
+    start = load_run(served(tmp_path / "late", VAE, nights=1))
+    plan = Plan(config=VAE.config, start=start, epochs=1)
+    assert retrain(nightly_log(1), plan, run).decision.outcome is Outcome.NOTHING_NEW
+    with pytest.raises(ConfigError, match="does not say how many epochs"):
+        retrain(nightly_log(2), Plan(config=VAE.config, start=start), run)
+    with pytest.raises(ConfigError, match="ease: its training cannot start from another run"):
+        Plan(config=EASE.config, start=start)
+
+
+class _Interrupting(Progress):
+    def epoch(self, record) -> None:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_training_is_never_put_in_service(tmp_path):
+    run = served(tmp_path / "run", POPULARITY)
+    before = load_run(run).info["digest"]
+    plan = Plan(config=VAE.config, progress=_Interrupting())
+    with pytest.raises(KeyboardInterrupt):
+        retrain(nightly_log(1), plan, run, rule=Rule(undecided="fresh"))
+    with pytest.raises(KeyboardInterrupt):
+        plan.fit(nightly_log(1), 2)
+    assert load_run(run).info["digest"] == before
+
+
+def test_a_result_reads_as_a_sentence_and_a_table(tmp_path):
+    found = retrain(nightly_log(1), EASE, served(tmp_path / "run", POPULARITY))
+    lines = repr(found).splitlines()
+    assert lines[0] == found.sentence
+    assert [line.split()[0] for line in lines[2:]] == ["popularity,", "ease,"]
+    assert np.isclose(float(lines[3].split()[-2]), found.compared.challenger[1].values.mean(), atol=1e-4)
