@@ -13,7 +13,7 @@ from foldin.runs import save_run
 from foldin.serve import EventStore, KeyRing, Limits, Registry, Service, Telemetry, connect, make_app
 from foldin.testing import two_tastes
 from foldin.training import fit
-from tests.serve.postgres import Postgres
+from tests.serve.postgres import Postgres, emptied
 
 ITEMS = 20
 SETTINGS = {
@@ -103,9 +103,7 @@ def store(url):
     engine = connect(url)
     found = EventStore(engine)
     yield found
-    with engine.begin() as connection:
-        for table in ("foldin_events", "foldin_batches", "foldin_keys"):
-            connection.exec_driver_sql(f"DELETE FROM {table}")
+    emptied(engine)
     engine.dispose()
 
 

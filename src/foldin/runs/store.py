@@ -39,7 +39,7 @@ from foldin.models.registry import ENTRY_POINTS
 from foldin.runs.recommends import Parts, Recommends
 from foldin.training import CHECKPOINT
 
-__all__ = ["Run", "check_target", "is_finished", "load_run", "save_run"]
+__all__ = ["Run", "check_target", "is_finished", "load_run", "save_run", "verify_run"]
 
 
 def _sha256(path: Path) -> str:
@@ -236,6 +236,15 @@ def _read_info(folder: Path) -> dict[str, Any]:
         if _sha256(folder / name) != expected:
             raise RunError(f"{folder / name}: damaged: its content does not match the digest in run.json")
     return info
+
+
+def verify_run(folder: str | Path) -> dict[str, Any]:
+    """`run.json` of the finished run in a folder, whose files match the digests in it; the model is not loaded.
+
+    Raises:
+        RunError: the run is missing, unfinished, damaged, or of another version.
+    """
+    return _read_info(Path(folder))
 
 
 def load_run(folder: str | Path, *, device: str | torch.device = "cpu") -> Run:
