@@ -339,3 +339,24 @@ def test_a_model_of_a_url_is_served_by_all_and_deployed_only_from_below_the_give
         assert again.served() == {"shop": "popularity"}
         assert again.post("/v1/models/shop:rollback").status_code == 200
         assert again.served() == {"shop": "ease"}
+
+
+@pytest.mark.long
+def test_while_the_database_is_away_the_models_serve_and_then_follow_it_again(server, runs):
+    engine = connect(server.url)
+    with process(server.url, runs["ease"]) as one:
+        server.stop()
+        try:
+            until(lambda: one.get("/readyz").status_code == 503)
+            assert ask(one, history=["i0"])["model"] == "ease"
+            refused = one.post("/v1/models", json={"run": str(runs["popularity"]), "name": "ease"})
+            assert refused.status_code == 503
+            assert one.served() == {"ease": "ease"}
+        finally:
+            server.start()
+        DeploymentStore(engine).deploy(
+            "ease", RunRef(str(runs["popularity"]), verify_run(runs["popularity"])["digest"]), key="test"
+        )
+        until(lambda: one.served() == {"ease": "popularity"})
+    emptied(engine)
+    engine.dispose()
