@@ -274,6 +274,29 @@ def test_a_slow_run_holds_up_no_other_change(file, runs):
         until(lambda: two.deployments() == one.deployments() and two.served()["ease"] == "ease")
 
 
+def test_until_a_new_default_model_is_loaded_the_old_one_answers(file, runs):
+    with process(file, runs["ease"]) as one, process(file) as two:
+        entered, leave, load = threading.Event(), threading.Event(), two.service.registry.load
+
+        def slowly(folder, name):
+            entered.set()
+            leave.wait(30)
+            return load(folder, name)
+
+        two.service.registry.load = slowly
+        commands.deploy(one.fleet, str(runs["multvae"]), key="test", default=True)
+        commands.split(one.fleet, {"multvae": 1.0}, key="test")
+        commands.retire(one.fleet, "ease", key="test")
+        assert one.served() == {"multvae": "multvae"}
+        assert entered.wait(30)
+        until(lambda: two.service.registry.shares == {"multvae": 1.0})
+        assert ask(two)["model"] == ask(two, user="anna")["model"] == "ease"
+        assert two.get("/readyz").status_code == 200
+        leave.set()
+        until(lambda: two.served() == {"multvae": "multvae"})
+        assert ask(two)["model"] == ask(two, user="anna")["model"] == "multvae"
+
+
 def test_deployments_through_two_processes_at_once_end_in_one_state(database, runs):
     names = ("ease", "popularity", "multvae", "semantic")
     with process(database, runs["ease"]) as one, process(database) as two:

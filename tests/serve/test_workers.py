@@ -67,6 +67,12 @@ def test_two_workers_are_one_service(tmp_path, runs):
             taken += path.startswith(("/v1", "/metrics"))
             return httpx.request(method, home + path, timeout=60, json=body or None)  # each on a connection of its own
 
+        def listed() -> list[dict]:
+            return call("GET", "/v1/models").json()["models"]
+
+        def pause() -> None:
+            time.sleep(0.3)
+
         # Random lists: by whichever worker, the same.
         questions = [
             {"history": ["i0", "i2"], "explore": "temperature", "seed": 1, "temperature": 3.0},
@@ -87,8 +93,7 @@ def test_two_workers_are_one_service(tmp_path, runs):
             told = call("POST", "/v1/models", run=str(runs["multvae"]), name="other", default=True)
             assert told.json()["revision"] == 2
         with asleep(first):
-            until(lambda: call("GET", "/readyz").status_code == 200)
-            until(lambda: call("GET", "/v1/models").json()["revision"] == 2, lambda: time.sleep(0.3))
+            until(lambda: {one["name"]: one["default"] for one in listed()} == {"multvae": False, "other": True}, pause)
             assert call("POST", "/v1/recommendations", **questions[0]).json()["model"] == "other"
         # Counts are those of both, whoever is asked.
         for pid in (first, second):

@@ -52,6 +52,7 @@ class Fleet:
         self._prepared: dict[tuple[str, str], Deployment] = {}  # by name and digest: loaded before they are to serve
         self._troubles: dict[str, Trouble] = {}
         self._adopted = False
+        self._default: str | None = None  # the default model of this process
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -95,6 +96,7 @@ class Fleet:
         """
         self._read()
         empty, default = not self.state.rows, self.registry.default
+        self._default = default
         for one in sorted(self.registry.all(), key=lambda one: one.name != default):  # the first becomes the default
             if one.name not in self.state.rows:
                 run = RunRef(str(one.run.folder.resolve()), str(one.run.info["digest"]))
@@ -182,10 +184,14 @@ class Fleet:
             self._state = self.store.state()
 
     def _direct(self) -> None:
-        """Set the default model and the split, which need no loading."""
+        """Set the split and the default model; while a new default model is being loaded, the old one answers."""
         with self._lock:
             state = self.state
-            self.registry.direct(state.default, state.shares)
+            if state.default is None or self.registry.serving(state.default) is not None:
+                self._default = state.default
+            elif self._default is None or self.registry.serving(self._default) is None:
+                self._default = state.default  # neither can answer, and requests are told to try again
+            self.registry.direct(self._default, state.shares)
 
     def _begin(self, name: str, *, at_once: bool = False) -> bool:
         """Begin to bring a model to what the database says, if it differs and an attempt is due; whether it began."""
@@ -196,6 +202,8 @@ class Fleet:
             if self._serves(row):
                 self._troubles.pop(name, None)
                 return False
+            if row.retired and name == self._default:
+                return False  # it answers until the new default model is loaded
             trouble = self._troubles.get(name)
             if trouble is not None and trouble.holds_up(row.run.digest) and not at_once:
                 return False
