@@ -3,6 +3,7 @@ application that parses and returns bodies of the same size, in the same run, ea
 
 python benchmarks/serve_load.py                   both, in turn
 python benchmarks/serve_load.py --soak 600        and then ten minutes of foldin alone: memory at the beginning and at the end
+python benchmarks/serve_load.py --workers 2       and in turn with them, foldin with two workers
 
 The clients are one more process, on the same cores as the server; they write raw HTTP and look at nothing but the status.
 """
@@ -112,6 +113,7 @@ def main() -> None:
         repeats=3,
         soak=0.0,
         warm=2.0,
+        workers=1,
         tiny={"seconds": 0.5, "repeats": 1, "warm": 0.2},
     )
     torch.set_num_threads(2)
@@ -126,6 +128,8 @@ def main() -> None:
             ],
             "bare": [sys.executable, "-m", "uvicorn", "--factory", "bare_app:make", "--port", "0", "--no-access-log"],
         }
+        if options.workers > 1:
+            commands["workers"] = [*commands["ours"], "--workers", str(options.workers)]
         environment = {"OMP_NUM_THREADS": str(options.threads)}
         os.environ |= environment
         found: dict[str, list[dict[str, float]]] = {name: [] for name in commands}
@@ -151,12 +155,15 @@ def main() -> None:
                     memory.append(resident_mb(process.pid))
                 figures["soak"] = {"seconds": options.soak, "requests": count, "resident_mb": memory}
     rates = {name: figures[name]["per_second"] for name in commands}  # type: ignore[index]
+    settings, ratios = {"clients": CLIENTS, "history": HISTORY, "k": K}, {"bare": rates["ours"] / rates["bare"]}
+    if "workers" in rates:
+        settings["workers"], ratios["one worker"] = options.workers, rates["workers"] / rates["ours"]
     write(
         options.json,
         "serve_load",
-        settings={"clients": CLIENTS, "history": HISTORY, "k": K, "seconds": options.seconds},
+        settings={**settings, "seconds": options.seconds},
         figures=figures,
-        ratios={"bare": rates["ours"] / rates["bare"]},
+        ratios=ratios,
     )
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from foldin.serve import Limits, Registry, Service, Telemetry, make_app
+from foldin.serve import DeploymentStore, Fleet, Limits, Registry, Service, Telemetry, make_app
 
 TARGET = Path(__file__).parent / "reference" / "http.md"
 _HEAD = """# HTTP
@@ -16,7 +16,9 @@ is sent as `Authorization: Bearer KEY`; the scopes are `read`, `write` and `admi
 
 def text() -> str:
     """The page."""
-    found = make_app(Service(Registry(), None, Limits(), Telemetry()), None).openapi()  # type: ignore[arg-type]
+    registry = Registry()
+    service = Service(registry, None, Limits(), Telemetry())  # type: ignore[arg-type]
+    found = make_app(service, None, fleet=Fleet(registry, DeploymentStore(None))).openapi()  # type: ignore[arg-type]
     parts = [_HEAD]
     for path, methods in found["paths"].items():
         if path.startswith("/studio") or path == "/":

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from foldin.data import Columns, EventLog, ReadReport, Split, log_from_table, strong
-from tests.serve.postgres import Postgres
+from tests.serve.postgres import Postgres, emptied
 
 torch.set_num_threads(1)
 
@@ -118,9 +118,7 @@ def store(url: str) -> Iterator[Any]:
 
     engine = connect(url)
     yield EventStore(engine)
-    with engine.begin() as connection:
-        for table in ("foldin_events", "foldin_batches", "foldin_keys"):
-            connection.exec_driver_sql(f"DELETE FROM {table}")
+    emptied(engine)
     engine.dispose()
 
 

@@ -18,6 +18,7 @@
     ├── FitError             training cannot continue (a loss that is not finite, a plan with no phases)
     ├── EventStoreError      the database of events cannot be reached, is full or is of a later version
     │   └── IdempotencyError an idempotency key was used before with other events
+    ├── ConflictError        a deployment changed since it was read
     ├── OverloadedError      the queue of waiting requests is full
     ├── ClientError          a call of a service failed; defined, with its kinds, in `foldin.client.errors`
     └── MissingExtraError    an optional package is not installed
@@ -29,6 +30,7 @@ __all__ = [
     "CapacityError",
     "ColumnError",
     "ConfigError",
+    "ConflictError",
     "DataError",
     "DownloadError",
     "EmptyLogError",
@@ -119,6 +121,20 @@ class EventStoreError(FoldinError):
 
 class IdempotencyError(EventStoreError):
     """An idempotency key was used before with other events."""
+
+
+class ConflictError(FoldinError):
+    """A deployment changed since it was read.
+
+    Args:
+        message: what was met and what was expected, in one line.
+        expected: generation or revision that the caller read.
+        found: generation or revision in the database.
+    """
+
+    def __init__(self, message: str, *, expected: int, found: int) -> None:
+        super().__init__(message)
+        self.expected, self.found = expected, found
 
 
 class OverloadedError(FoldinError):

@@ -4,7 +4,8 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,14 @@ import safetensors.torch
 from foldin.errors import RunError
 from foldin.tensors import Tensor
 
+try:
+    import fcntl
+except ImportError:  # a system without locks of files
+    fcntl = None  # type: ignore[assignment]
+
 __all__ = [
     "FORMAT_VERSION",
+    "locked",
     "read_tensors",
     "write_atomically",
     "write_json",
@@ -49,6 +56,21 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """A context in which no other process and no other thread holds the lock on a file, which is made if need be.
+
+    The system releases the lock of a process that dies. On Windows nothing is locked.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    with path.open("ab") as file:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def write_text(path: Path, text: str) -> None:

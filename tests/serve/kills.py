@@ -14,7 +14,7 @@ import numpy as np
 
 from foldin.serve import EventStore
 
-__all__ = ["killed_while_writing"]
+__all__ = ["Serving", "killed_while_writing"]
 
 PER_BATCH, WRITERS = 5, 4
 
@@ -47,9 +47,9 @@ class Writer:
 class Serving:
     """A serving process."""
 
-    def __init__(self, run: Path, url: str) -> None:
+    def __init__(self, run: Path, url: str, *more: str) -> None:
         command = [sys.executable, "-m", "foldin", "serve", str(run), "--no-keys", "--port", "0", "--rate", "1e9"]
-        self.process = subprocess.Popen([*command, "--events", url], stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([*command, "--events", url, *more], stderr=subprocess.PIPE, text=True)
         assert self.process.stderr is not None
         found = (re.search(r"http://[\d.:]+", line) for line in self.process.stderr)
         self.address = next(one[0] for one in found if one)

@@ -7,7 +7,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-__all__ = ["Postgres"]
+import sqlalchemy as sa
+
+__all__ = ["Postgres", "emptied"]
 
 
 class Postgres:
@@ -50,3 +52,12 @@ class Postgres:
         """Go away, with everything."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def emptied(engine: sa.Engine) -> None:
+    """Delete what tests wrote into the PostgreSQL that they share. A file of SQLite is each test's own."""
+    if engine.dialect.name == "postgresql":
+        tables = ("events", "batches", "keys", "deployments", "changes")
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"TRUNCATE {', '.join(f'foldin_{one}' for one in tables)}")
+            connection.exec_driver_sql("UPDATE foldin_revision SET revision = 0")

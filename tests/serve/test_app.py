@@ -292,7 +292,7 @@ def test_every_answer_is_dressed_for_a_browser_and_named_in_the_log(client, capl
 
 def test_state_and_figures_are_told(client, service):
     assert client.get("/healthz").json() == {"status": "ok"}
-    assert client.get("/readyz").json() == {"models": True, "events": True}
+    assert client.get("/readyz").json() == {"models": True, "events": True, "deployments": True}
     ask(client)
     text = client.get("/metrics").text
     assert 'foldin_lists_total{explore="none",model="multvae"}' in text

@@ -13,8 +13,10 @@ import httpx
 import pytest
 
 from foldin.errors import ConfigError, RunError
-from foldin.serve import Limits, Registry
-from foldin.serve.server import Watcher, build, check_address
+from foldin.serve import Limits
+from foldin.serve.engine.commands import roll_back
+from foldin.serve.engine.watcher import Watcher
+from foldin.serve.server import build, check_address
 from tests.serve.conftest import make_run
 
 
@@ -35,6 +37,8 @@ def test_what_cannot_be_served_is_refused_before_a_port_is_opened(tmp_path, runs
     url = f"sqlite:///{tmp_path}/events.db"
     with pytest.raises(ConfigError, match="runs of different names"):
         build([runs["ease"], runs["ease"]], url, **how)
+    with pytest.raises(ConfigError, match="no run was given, and the database knows no model"):
+        build([], url, **how)
     with pytest.raises(RunError, match="no such run"):
         build([tmp_path / "none"], url, **how)
     with pytest.raises(ConfigError, match="not the URL of a database"):
@@ -47,19 +51,21 @@ def test_what_cannot_be_served_is_refused_before_a_port_is_opened(tmp_path, runs
 
 def test_a_run_that_is_trained_again_is_served_and_a_damaged_one_is_not(tmp_path, caplog):
     folder = make_run(tmp_path / "shop", "ease")
-    registry = Registry()
-    registry.deploy(folder)
-    watcher = Watcher(registry, {"shop": folder})
+    how = {"open_to_all": True, "host": "127.0.0.1", "limits": Limits(), "device": "cpu"}
+    _, service, watcher = build([folder], f"sqlite:///{tmp_path}/events.db", **how)
+    registry, fleet = service.registry, watcher.fleet
     first = registry.get("shop")
     watcher.look()
     assert registry.get("shop") is first
     make_run(folder, "popularity")
     watcher.look()
     assert registry.get("shop").run.name == "popularity"
-    registry.roll_back("shop")
+    roll_back(fleet, "shop", key="test")
     watcher.look()
     assert registry.get("shop") is first  # what was rolled back stays so
-    registry.roll_back("shop")
+    Watcher(fleet, {"shop": str(folder)}).look()  # as after a restart
+    assert registry.get("shop") is first
+    roll_back(fleet, "shop", key="test")
     make_run(folder, "multvae")
     (folder / "catalog.parquet").write_bytes(b"cut short")
     with caplog.at_level("WARNING", logger="foldin.serve"):

@@ -123,10 +123,11 @@ def _serve(run: Path, database: Path) -> None:
 
     server = server_module()
     url, host = f"sqlite:///{database}", "127.0.0.1"
-    app, _, watcher = server.build([run], url, open_to_all=True, host=host, limits=Limits(), device="cpu")
 
     def ready(address: str) -> None:
         status(f"the studio is at {address}; Ctrl-C stops")
         click.launch(address)
 
-    server.run(app, watcher, host=host, port=0, ready=ready)
+    with server.logged():
+        app, _, watcher = server.build([run], url, open_to_all=True, host=host, limits=Limits(), device="cpu")
+        server.run(app, watcher, host=host, port=0, ready=ready)

@@ -1,6 +1,6 @@
 """`foldin serve`: serve runs over HTTP."""
 
-from pathlib import Path
+import functools
 from typing import Any
 
 import click
@@ -28,13 +28,13 @@ def server_module() -> Any:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN [RUN …]")
+@click.argument("runs", nargs=-1, metavar="[RUN …]")
 @click.option(
     "--events",
     "url",
     default="sqlite:///events.db",
     show_default=True,
-    help="Database of events and keys: sqlite:///FILE or postgresql://…",
+    help="Database of events, keys and deployed models: sqlite:///FILE or postgresql://…",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -52,7 +52,7 @@ def server_module() -> Any:
     type=click.FloatRange(0, min_open=True),
     default=1000.0,
     show_default=True,
-    help="Largest number of requests per second with one key.",
+    help="Largest number of requests per second with one key, over all workers.",
 )
 @click.option(
     "--queue",
@@ -70,9 +70,22 @@ def server_module() -> Any:
     help="Ranker of lists without exploration, for one run or for all: exact, beam:WIDTH or index:FAISS:EFFORT, as in "
     "`foldin recommend`; may be repeated.  [default: exact]",
 )
+@click.option(
+    "--deploy",
+    "force",
+    is_flag=True,
+    help="Whether to deploy the given runs even if the database knows models of their names.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="Number of processes that serve the port, each with all models in memory.",
+)
 @DEVICE
 def command(
-    runs: tuple[Path, ...],
+    runs: tuple[str, ...],
     url: str,
     host: str,
     port: int,
@@ -80,13 +93,18 @@ def command(
     rate: float,
     queued: int,
     rankers: tuple[str, ...],
+    force: bool,
+    workers: int,
     device: str,
 ) -> None:
-    """Serve trained runs over HTTP: users are folded in from their latest events, nothing is retrained. The first run is
-    the default model, for requests that do not choose one. The API is described at /openapi.json.
+    """Serve trained runs, in folders or at URLs, over HTTP: users are folded in from their latest events, nothing is retrained.
+    The first run is the default model, for requests that do not choose one. The API is described at /openapi.json.
 
-    If a run is trained again in its folder, the service switches to the new one without dropping a request; a damaged run is
-    refused. Without --no-keys every request needs a key from `foldin keys add`.
+    The database says which models are in service, to all processes that share it, and after a restart. A RUN is deployed if
+    the database knows no model of its name, or if its folder was served and holds a new run since; the service switches to it
+    without dropping a request, and refuses a damaged one. Without RUN, what the database says is served.
+
+    Without --no-keys every request needs a key from `foldin keys add`.
 
     \b
     Example:
@@ -97,7 +115,8 @@ def command(
     from foldin.serve import Limits
 
     limits = Limits(rate=rate, burst=max(1, round(2 * rate)), queued=queued)
-    app, _, watcher = server.build(
+    build = functools.partial(
+        server.build,
         runs,
         url,
         open_to_all=no_keys,
@@ -106,4 +125,15 @@ def command(
         device=str(choose_device(device)),
         rankers=named_rankers(rankers),
     )
-    server.run(app, watcher, host=host, port=port, ready=lambda address: status(f"serving at {address}; Ctrl-C stops"))
+
+    def ready(address: str) -> None:
+        status(f"serving at {address}; Ctrl-C stops")
+
+    with server.logged():
+        if workers > 1:
+            from foldin.serve.workers import serve
+
+            serve(workers, build, url, limits=limits, host=host, port=port, force=force, ready=ready)
+        else:
+            app, _, watcher = build(force=force)
+            server.run(app, watcher, host=host, port=port, ready=ready)

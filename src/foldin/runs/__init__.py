@@ -3,7 +3,8 @@
 from foldin.runs.export import export_onnx
 from foldin.runs.generations import Generation, add_generation, generations, roll_back
 from foldin.runs.recommends import Parts, Recommends
-from foldin.runs.store import Run, check_target, is_finished, load_run, save_run
+from foldin.runs.remote import is_url, local_run, name_of_run, without_secrets
+from foldin.runs.store import Run, check_target, is_finished, load_run, read_info, save_run
 
 __all__ = [
     "Generation",
@@ -15,7 +16,12 @@ __all__ = [
     "export_onnx",
     "generations",
     "is_finished",
+    "is_url",
     "load_run",
+    "local_run",
+    "name_of_run",
+    "read_info",
     "roll_back",
     "save_run",
+    "without_secrets",
 ]

@@ -2,11 +2,17 @@
 
 from foldin.serve.api.app import make_app
 from foldin.serve.engine.batcher import Batcher
+from foldin.serve.engine.fleet import Fleet
 from foldin.serve.engine.lists import ResolvedRequest, rank_requests
 from foldin.serve.engine.registry import Deployment, Registry
 from foldin.serve.engine.service import Service
+from foldin.serve.engine.trouble import Trouble
 from foldin.serve.limits import Limits, TokenBuckets
+from foldin.serve.shared_limits import SharedBuckets
+from foldin.serve.storage.changes import Change, Changes
+from foldin.serve.storage.deployments import DeploymentStore
 from foldin.serve.storage.event_store import Event, EventStore, Receipt, connect
+from foldin.serve.storage.fleet_state import DeploymentRow, FleetState, RunRef
 from foldin.serve.storage.importing import Imported, Refusal, import_events
 from foldin.serve.storage.keys import SCOPES, Key, KeyRing
 from foldin.serve.telemetry import Telemetry
@@ -14,9 +20,15 @@ from foldin.serve.telemetry import Telemetry
 __all__ = [
     "SCOPES",
     "Batcher",
+    "Change",
+    "Changes",
     "Deployment",
+    "DeploymentRow",
+    "DeploymentStore",
     "Event",
     "EventStore",
+    "Fleet",
+    "FleetState",
     "Imported",
     "Key",
     "KeyRing",
@@ -25,9 +37,12 @@ __all__ = [
     "Refusal",
     "Registry",
     "ResolvedRequest",
+    "RunRef",
     "Service",
+    "SharedBuckets",
     "Telemetry",
     "TokenBuckets",
+    "Trouble",
     "connect",
     "import_events",
     "make_app",

@@ -3,10 +3,21 @@
 import threading
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 from foldin.errors import ConfigError
 
-__all__ = ["ID_BYTES", "KIND_BYTES", "LARGEST_VALUE", "USER_BYTES", "Limits", "TokenBuckets", "bounded"]
+__all__ = [
+    "ID_BYTES",
+    "KIND_BYTES",
+    "LARGEST_VALUE",
+    "USER_BYTES",
+    "Buckets",
+    "Limits",
+    "TokenBuckets",
+    "bounded",
+    "refilled",
+]
 
 ID_BYTES = 2000  # for an item in no catalog, whose id is in one entry of a database's index with a user's id
 USER_BYTES = 500  # in that entry too; PostgreSQL allows 2,704 bytes
@@ -57,6 +68,19 @@ class Limits:
     queued: int = 1024
 
 
+class Buckets(Protocol):
+    """A token bucket for each key, in this process or shared by several."""
+
+    def take(self, key: str, tokens: int = 1, now: float | None = None) -> float:
+        """0 if the request may proceed; otherwise the number of seconds until there are enough tokens."""
+        ...
+
+
+def refilled(left: float, seconds: float, *, rate: float, burst: int) -> float:
+    """Tokens of a bucket some seconds after it had `left`."""
+    return min(float(burst), left + max(0.0, seconds) * rate)
+
+
 class TokenBuckets:
     """A token bucket for each key, filled at `rate` up to `burst`. A list, or a request of another kind, takes one token."""
 
@@ -74,7 +98,7 @@ class TokenBuckets:
         now = time.monotonic() if now is None else now
         with self._lock:
             left, since = self._left.get(key, (float(self.burst), now))
-            left = min(float(self.burst), left + (now - since) * self.rate)
+            left = refilled(left, now - since, rate=self.rate, burst=self.burst)
             allowed = left >= needed
             self._left[key] = (left - needed if allowed else left, now)
             if len(self._left) > 10_000:  # forget those whose buckets are full again

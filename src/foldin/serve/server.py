@@ -1,27 +1,31 @@
-"""Start of the service: checks before a port is opened, the server process, and the watch over the run directories."""
+"""Start of the service: checks before a port is opened, the models in service, and the server process."""
 
 import gc
 import ipaddress
-import json
 import logging
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 
 from foldin.errors import ConfigError
+from foldin.runs import is_url, name_of_run
 from foldin.serve.api.app import make_app
-from foldin.serve.engine.registry import Registry, digest_in
+from foldin.serve.engine.fleet import Fleet
+from foldin.serve.engine.registry import Registry
 from foldin.serve.engine.service import Service
-from foldin.serve.limits import Limits
+from foldin.serve.engine.watcher import Watcher, deploy_given
+from foldin.serve.limits import Buckets, Limits
+from foldin.serve.storage.deployments import DeploymentStore
 from foldin.serve.storage.event_store import EventStore, connect
 from foldin.serve.storage.keys import KeyRing
 from foldin.serve.telemetry import Telemetry
 
-__all__ = ["Watcher", "build", "check_address", "run"]
+__all__ = ["Watcher", "address", "build", "check_address", "configuration", "logged", "run", "steady"]
 
 logger = logging.getLogger("foldin.serve")
 
@@ -46,51 +50,8 @@ def check_address(host: str, *, open_to_all: bool, has_keys: bool) -> None:
         )
 
 
-class Watcher:
-    """Deploys a run again when its folder contains a new run.
-
-    Args:
-        registry: registry of the models in service.
-        folders: run directories by name.
-        seconds: time between two checks.
-    """
-
-    def __init__(self, registry: Registry, folders: dict[str, Path], *, seconds: float = 2.0) -> None:
-        self.registry, self.folders, self.seconds = registry, folders, seconds
-        # Digests at the last check. A model that was rolled back or replaced over HTTP therefore stays in service.
-        self._seen = {name: str(registry.get(name).run.info["digest"]) for name in folders}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="foldin-watch", daemon=True)
-
-    def start(self) -> None:
-        """Start the checks."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop the checks."""
-        self._stop.set()
-        self._thread.join()
-
-    def look(self) -> None:
-        """Check once: a run with a new digest is loaded. For a damaged one, a line is logged and the old one stays in service."""
-        for name, folder in self.folders.items():
-            digest = digest_in(folder)
-            if digest in (None, self._seen[name]):
-                continue
-            self._seen[name] = str(digest)
-            try:
-                self.registry.deploy(folder, name)
-                logger.info(json.dumps({"deployed": name, "run": str(digest)[:12]}))
-            except Exception as error:  # after any error, the old model stays in service and the watch continues
-                logger.warning(json.dumps({"refused": name, "error": str(error)}))
-
-    def _run(self) -> None:
-        while not self._stop.wait(self.seconds):
-            self.look()
-
-
 def build(
-    runs: Sequence[Path],
+    runs: Sequence[str | Path],
     url: str,
     *,
     open_to_all: bool,
@@ -98,11 +59,19 @@ def build(
     limits: Limits,
     device: str,
     rankers: Mapping[str, str] | None = None,
+    force: bool = False,
+    buckets: Buckets | None = None,
 ) -> tuple[FastAPI, Service, Watcher]:
     """The application, its service, and the watcher of the run directories.
 
+    The database says which models are in service. A given run is deployed if the database knows no model of its name, or with
+    `force`; it is also deployed if its folder served under this name before and holds a new run since.
+
     Args:
+        runs: folders or URLs of runs.
         rankers: names of rankers by name of the model; "" for all other models.
+        force: whether to deploy the given runs in any case.
+        buckets: what is left of the keys' rate limits; those of this process alone if omitted.
 
     Raises:
         ConfigError: no run, two runs of one name, an address that is not allowed, an invalid URL of the database, a ranker
@@ -110,21 +79,78 @@ def build(
         RunError: a run cannot be loaded.
         EventStoreError: the database cannot be used.
     """
-    folders = {folder.resolve().name: folder.resolve() for folder in runs}
-    if not runs or len(folders) != len(runs):
-        raise ConfigError(f"runs of different names were expected, not {', '.join(map(str, runs)) or 'none'}")
+    given = {name_of_run(str(run)): str(run) if is_url(str(run)) else str(Path(run).resolve()) for run in runs}
+    if len(given) != len(runs):
+        raise ConfigError(f"runs of different names were expected, not {', '.join(map(str, runs))}")
     engine = connect(url)
     events, ring = EventStore(engine), KeyRing(engine)
     check_address(host, open_to_all=open_to_all, has_keys=bool(ring.names()))
-    strangers = set(rankers or {}) - {"", *folders}
-    if strangers:
-        raise ConfigError(f"a ranker was given for {min(strangers)!r}; there are {', '.join(folders)}")
     registry = Registry(device=device, queued=limits.queued, rankers=rankers)
-    for folder in folders.values():
-        registry.deploy(folder)
+    fleet = Fleet(registry, DeploymentStore(engine))
+    known = fleet.store.state().rows
+    names = dict.fromkeys([*given, *known])
+    if not names:
+        raise ConfigError("no run was given, and the database knows no model; give the folder of a run")
+    strangers = set(rankers or {}) - {"", *names}
+    if strangers:
+        raise ConfigError(f"a ranker was given for {min(strangers)!r}; there are {', '.join(names)}")
+    watcher = Watcher(fleet, given)
+    deploy_given(fleet, given, force=force)
+    watcher.look()
+    fleet.settle()
+    addresses = [*given.values(), *(row.run.uri for row in known.values())]
+    roots = tuple(dict.fromkeys(map(_parent, addresses)))
     service = Service(registry, events, limits, Telemetry())
-    roots = tuple({folder.parent for folder in folders.values()})
-    return make_app(service, None if open_to_all else ring, roots=roots), service, Watcher(registry, folders)
+    app = make_app(service, None if open_to_all else ring, roots=roots, fleet=fleet, buckets=buckets)
+    return app, service, watcher
+
+
+def _parent(run: str) -> str:
+    """The folder or URL that a run is in, whose other runs may be deployed over HTTP."""
+    return run.rstrip("/").rpartition("/")[0] if is_url(run) else str(Path(run).parent)
+
+
+@contextmanager
+def logged() -> Iterator[None]:
+    """A context in which the service's log goes to standard error, a JSON object a line."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def steady() -> None:
+    """Prepare this process for serving: threads that change quickly, and few and short pauses of the garbage collector."""
+    # A model's thread releases Python's lock at every tensor operation; by default, it would wait 5 ms each time to get it back.
+    sys.setswitchinterval(1e-4)
+    # Objects that exist now stay: the garbage collector need not visit them each time, which takes tens of milliseconds.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)  # a request makes about as many objects as the default of 700
+
+
+def configuration(app: FastAPI, *, host: str, port: int, backlog: int = 2048) -> uvicorn.Config:
+    """The settings of uvicorn.
+
+    Args:
+        backlog: number of connections that may wait to be accepted, and are accepted at once.
+    """
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        backlog=backlog,
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=10,
+        server_header=False,
+        h11_max_incomplete_event_size=64 << 10,
+    )
 
 
 def run(app: FastAPI, watcher: Watcher, *, host: str, port: int, ready: Callable[[str], None]) -> None:
@@ -133,36 +159,20 @@ def run(app: FastAPI, watcher: Watcher, *, host: str, port: int, ready: Callable
     Args:
         ready: called with the address once the port is open.
     """
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        log_level="warning",
-        access_log=False,
-        timeout_keep_alive=15,
-        timeout_graceful_shutdown=10,
-        server_header=False,
-        h11_max_incomplete_event_size=64 << 10,
-    )
-    # A model's thread releases Python's lock at every tensor operation; by default, it would wait 5 ms each time to get it back.
-    sys.setswitchinterval(1e-4)
-    # Objects that exist now stay: the garbage collector need not visit them each time, which takes tens of milliseconds.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)  # a request makes about as many objects as the default of 700
+    steady()
     watcher.start()
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(configuration(app, host=host, port=port))
     started = threading.Thread(target=_announce, args=(server, host, port, ready), daemon=True)
     started.start()
     try:
         server.run()
     finally:
         watcher.stop()
-        logger.removeHandler(handler)
+
+
+def address(host: str, port: int) -> str:
+    """The address of the service."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _announce(server: uvicorn.Server, host: str, port: int, ready: Callable[[str], None]) -> None:
@@ -170,5 +180,4 @@ def _announce(server: uvicorn.Server, host: str, port: int, ready: Callable[[str
     while not server.started and not server.should_exit:
         pause.wait(0.02)
     if server.started:
-        found = server.servers[0].sockets[0].getsockname()[1] if port == 0 else port
-        ready(f"http://{f'[{host}]' if ':' in host else host}:{found}")
+        ready(address(host, server.servers[0].sockets[0].getsockname()[1] if port == 0 else port))

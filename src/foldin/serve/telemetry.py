@@ -1,10 +1,16 @@
-"""Metrics for Prometheus."""
+"""Metrics for Prometheus: of one process, or of all workers, which then share a folder of counters in mapped memory."""
 
 import functools
+import os
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
-__all__ = ["Telemetry"]
+__all__ = ["SHARED", "Telemetry"]
+
+SHARED = (
+    "PROMETHEUS_MULTIPROC_DIR"  # the variable that gives the folder; prometheus_client reads it when it is imported
+)
 
 
 class Telemetry:
@@ -12,15 +18,22 @@ class Telemetry:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._shared = os.environ.get(SHARED)
         self.requests = Counter("foldin_requests", "Requests.", ("method", "path", "status"), registry=self.registry)
         self.seconds = Histogram("foldin_request_seconds", "Time of a request.", ("path",), registry=self.registry)
         self.lists = Counter("foldin_lists", "Lists made.", ("model", "explore"), registry=self.registry)
         self.events = Counter("foldin_events", "Events, by what became of them.", ("outcome",), registry=self.registry)
-        self.waiting = Gauge(
-            "foldin_waiting_requests", "Requests in a model's queue.", ("model",), registry=self.registry
+        self.waiting = self._gauge("foldin_waiting_requests", "Requests in a model's queue.", "livesum", "model")
+        self.problem = self._gauge(
+            "foldin_deployment_problems", "Processes that cannot serve a model's wanted run.", "livesum", "model"
         )
-
+        # Of several workers the one that is behind: where all agree, they have converged.
+        self.generation = self._gauge("foldin_deployment_generation", "Generation of a model.", "livemin", "model")
+        self.revision = self._gauge("foldin_revision", "Changes of the models in service so far.", "livemin")
         self._request = functools.lru_cache(maxsize=1024)(self._children)
+
+    def _gauge(self, name: str, meaning: str, of_workers: str, *labels: str) -> Gauge:
+        return Gauge(name, meaning, labels, registry=self.registry, multiprocess_mode=of_workers)  # type: ignore[arg-type]
 
     def _children(self, method: str, path: str, status: int) -> tuple[Counter, Histogram]:
         return self.requests.labels(method, path, str(status)), self.seconds.labels(path)
@@ -32,5 +45,9 @@ class Telemetry:
         histogram.observe(seconds)
 
     def text(self) -> bytes:
-        """The metrics in the text format of Prometheus."""
-        return generate_latest(self.registry)
+        """The metrics in the text format of Prometheus: sums over all workers."""
+        if self._shared is None:
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together, path=self._shared)  # type: ignore[no-untyped-call]
+        return generate_latest(together)

@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from foldin.serve.limits import Limits, TokenBuckets
+from foldin.serve.limits import Buckets, Limits, TokenBuckets
 from foldin.serve.storage.keys import KeyRing
 
 __all__ = ["Access"]
@@ -45,10 +45,11 @@ class Access:
     Args:
         keys: keys of the clients; None allows every client on this machine.
         limits: rate limits of each key.
+        buckets: what is left of them; those of this process alone if omitted.
     """
 
-    def __init__(self, keys: KeyRing | None, limits: Limits) -> None:
-        self._keys, self._buckets = keys, TokenBuckets(limits.rate, limits.burst)
+    def __init__(self, keys: KeyRing | None, limits: Limits, buckets: Buckets | None = None) -> None:
+        self._keys, self._buckets = keys, buckets or TokenBuckets(limits.rate, limits.burst)
 
     def needs(self, scope: str) -> Callable[[Request], Awaitable[None]]:
         """A check of one request, which uses one token: 401 without a key, 403 without the scope, 429 beyond the rate."""

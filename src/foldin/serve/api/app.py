@@ -1,5 +1,6 @@
 """The HTTP application: a router for each resource, access control, and errors."""
 
+from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,27 +14,45 @@ from foldin.serve.api.middleware import Middleware
 from foldin.serve.api.models import models
 from foldin.serve.api.problems import PROBLEMS, handle_problems
 from foldin.serve.api.recommendations import recommendations
-from foldin.serve.api.state import OPEN, state
+from foldin.serve.api.state import OPEN, measure, state
+from foldin.serve.engine.fleet import Fleet
 from foldin.serve.engine.service import Service
+from foldin.serve.limits import Buckets
+from foldin.serve.storage.deployments import DeploymentStore
 from foldin.serve.storage.keys import KeyRing
 from foldin.serve.studio.routes import lab_routes, pages, routes
 
 __all__ = ["make_app"]
 
 
-def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] = ()) -> FastAPI:
-    """The application.
+def make_app(
+    service: Service,
+    keys: KeyRing | None,
+    *,
+    roots: Sequence[str | Path] = (),
+    fleet: Fleet | None = None,
+    buckets: Buckets | None = None,
+) -> FastAPI:
+    """The application. When it starts, the models in service become those of the database of events.
+
+    Models that the registry has and the database does not know are written to it; of the others, the database decides.
 
     Args:
         service: the service that answers requests.
         keys: keys of the clients; None allows every request from this machine.
-        roots: folders whose runs may be deployed over HTTP.
+        roots: folders and URLs below which runs may be deployed over HTTP.
+        fleet: keeps the models in service as the database says; made for the service's registry and database if omitted.
+        buckets: what is left of the keys' rate limits; those of this process alone if omitted.
     """
-    access = Access(keys, service.limits)
+    kept = fleet or Fleet(service.registry, DeploymentStore(service.events.engine))
+    kept.looked = lambda: measure(service, kept)
+    access = Access(keys, service.limits, buckets)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> Any:
+        kept.start()
         yield
+        kept.stop()
         service.registry.close()
 
     app = FastAPI(
@@ -52,11 +71,11 @@ def make_app(service: Service, keys: KeyRing | None, *, roots: tuple[Path, ...] 
         recommendations(service, access),
         events(service, access),
         items(service, access),
-        models(service, access, roots),
+        models(kept, access, roots),
         routes(service, access.needs("read")),
         lab_routes(access.needs("read")),
         pages(),
-        state(service, access),
+        state(service, kept, access),
     ):
         app.include_router(router)
     if keys is not None:

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 
 from foldin.errors import (
     ConfigError,
+    ConflictError,
     EventStoreError,
     FoldinError,
     IdempotencyError,
@@ -24,6 +25,7 @@ __all__ = ["PROBLEMS", "handle_problems"]
 # The first entry that fits gives the status.
 _STATUS: tuple[tuple[type[FoldinError], int], ...] = (
     (IdempotencyError, 409),
+    (ConflictError, 409),
     (EventStoreError, 503),
     (OverloadedError, 503),
     (UnknownItemError, 404),
@@ -36,7 +38,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     for status, text in (
         (401, "The key is missing or unknown."),
         (403, "The key lacks the required scope."),
-        (409, "The idempotency key was used with other events before."),
+        (409, "The idempotency key was used with other events before, or a model changed since it was read."),
         (413, "The body is too large."),
         (422, "The request is invalid; the error says in which part."),
         (429, "Too many requests were sent with this key; see Retry-After."),
@@ -51,7 +53,8 @@ def handle_problems(app: FastAPI) -> None:
     @app.exception_handler(FoldinError)
     async def _ours(request: Request, error: FoldinError) -> JSONResponse:
         status = next((status for kind, status in _STATUS if isinstance(error, kind)), 422)
-        return _problem(request, status, str(error), {"retry-after": "1"} if status == 503 else None)
+        met = {"expected": error.expected, "found": error.found} if isinstance(error, ConflictError) else {}
+        return _problem(request, status, str(error), {"retry-after": "1"} if status == 503 else None, **met)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -65,6 +68,8 @@ def handle_problems(app: FastAPI) -> None:
         return _problem(request, error.status_code, str(error.detail), dict(error.headers or {}))
 
 
-def _problem(request: Request, status: int, error: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    content = {"error": error, "request_id": request.state.request_id}
+def _problem(
+    request: Request, status: int, error: str, headers: dict[str, str] | None = None, **more: int
+) -> JSONResponse:
+    content = {"error": error, "request_id": request.state.request_id, **more}
     return JSONResponse(content, status_code=status, headers=headers)

@@ -1,12 +1,11 @@
-"""Queries that need no user: items by text, similar items, and the models in service."""
+"""Queries that need no user: items by text, and similar items."""
 
-from foldin.models import PosteriorSampler, capability
 from foldin.ranking import similar_items
 from foldin.serve.engine.registry import Registry
 from foldin.serve.limits import bounded
-from foldin.serve.schemas import ItemOut, ItemsOut, ModelOut, ModelsOut
+from foldin.serve.schemas import ItemOut, ItemsOut
 
-__all__ = ["models", "search", "similar"]
+__all__ = ["search", "similar"]
 
 
 def search(registry: Registry, text: str, limit: int, model: str | None) -> ItemsOut:
@@ -48,29 +47,5 @@ def similar(registry: Registry, item: str, limit: int, model: str | None) -> Ite
         items=[
             ItemOut(item=catalog.ids[one], title=catalog.titles[one], count=int(counts[one]), similarity=how)
             for one, how in zip(best, likeness, strict=True)
-        ]
-    )
-
-
-def models(registry: Registry) -> ModelsOut:
-    """The models in service."""
-    shares = registry.shares
-    return ModelsOut(
-        models=[
-            ModelOut(
-                name=one.name,
-                kind=one.run.name,
-                run=one.digest,
-                items=len(one.run.catalog),
-                has_likelihood=one.run.model.has_likelihood,
-                has_posterior=capability(one.run.model, PosteriorSampler) is not None,
-                default=one.name == registry.default,
-                share=shares.get(one.name),
-                can_roll_back=registry.can_roll_back(one.name),
-                waiting=one.waiting(),
-                attributes=one.filters.names,
-                repeats=one.repeats,
-            )
-            for one in registry.all()
         ]
     )

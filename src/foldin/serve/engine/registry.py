@@ -13,13 +13,14 @@ from pathlib import Path
 import torch
 
 from foldin.data import Filters, repeats_of
-from foldin.errors import ConfigError, UnknownModelError
+from foldin.errors import ConfigError, OverloadedError, UnknownModelError
 from foldin.ranking import PosteriorSample, RankedLists, WithSpread, ranker_of
 from foldin.runs import Run, load_run
 from foldin.serve.engine.batcher import Batcher
 from foldin.serve.engine.lists import ResolvedRequest, rank_requests
 from foldin.serve.engine.loop_batcher import LoopBatcher
 from foldin.serve.engine.search import TitleSearch
+from foldin.serve.shares import check_shares
 
 __all__ = ["QUICK", "Deployment", "Registry", "digest_in"]
 
@@ -102,7 +103,7 @@ class Deployment:
 
 
 class Registry:
-    """The models in service, by name.
+    """The models that this process serves, by name. In a service with a database, `Fleet` brings it to what the database says.
 
     Args:
         device: device of the models.
@@ -134,10 +135,23 @@ class Registry:
             RunError: the run is missing, unfinished or damaged.
             ConfigError: the model lacks a capability that its ranker needs.
         """
+        new = self.load(folder, name or Path(folder).resolve().name)
+        self.place(new)
+        return new
+
+    def load(self, folder: str | Path, name: str) -> Deployment:
+        """A run, loaded, verified and warm, that is not in service yet.
+
+        Raises:
+            RunError: the run is missing, unfinished or damaged.
+            ConfigError: the model lacks a capability that its ranker needs.
+        """
         run = load_run(folder, device=self._device)
-        name = name or Path(folder).resolve().name
-        ranked_by = self._rankers.get(name, self._rankers[""])
-        new = Deployment(name, run, queued=self._queued, ranked_by=ranked_by)
+        return Deployment(name, run, queued=self._queued, ranked_by=self._rankers.get(name, self._rankers[""]))
+
+    def place(self, new: Deployment) -> None:
+        """Put a loaded run into service under its name, at once; the run before it is kept for `roll_back`."""
+        name = new.name
         with self._lock:
             old = self._now.get(name)
             self._now[name] = new
@@ -147,7 +161,14 @@ class Registry:
                 self._before[name] = old
         if dropped is not None:
             dropped.batcher.close()
-        return new
+
+    def withdraw(self, name: str) -> None:
+        """Take a model out of service; requests that wait for it are still answered."""
+        with self._lock:
+            gone = [self._now.pop(name, None), self._before.pop(name, None)]
+        for one in gone:
+            if one is not None:
+                one.batcher.close()
 
     def roll_back(self, name: str) -> Deployment:
         """Exchange a model with the previous model of its name.
@@ -179,10 +200,22 @@ class Registry:
         """
         for name in shares:
             self.get(name)
-        if shares and (min(shares.values()) <= 0 or abs(sum(shares.values()) - 1.0) > 1e-6):
-            raise ConfigError(f"models: shares must be positive and add up to 1, not {dict(shares)}")
+        check_shares(shares)
         with self._lock:
             self._shares = dict(shares)
+
+    def direct(self, default: str | None, shares: Mapping[str, float]) -> None:
+        """Set the default model and the split at once, whether or not these models are in service here."""
+        with self._lock:
+            self._default, self._shares = default, dict(shares)
+
+    def serving(self, name: str) -> Deployment | None:
+        """The model in service under a name, if there is one."""
+        return self._now.get(name)
+
+    def previous(self, name: str) -> Deployment | None:
+        """The model that `roll_back` would restore, if there is one."""
+        return self._before.get(name)
 
     def get(self, name: str) -> Deployment:
         """The model of that name.
@@ -200,6 +233,7 @@ class Registry:
 
         Raises:
             ConfigError: no model of that name, or no model in service.
+            OverloadedError: the default model is not in service yet.
         """
         if name is not None:
             try:
@@ -215,10 +249,16 @@ class Registry:
             for one, share in sorted(shares.items()):
                 total += share
                 if at < total:
-                    return self.get(one)
+                    found = self._now.get(one)
+                    if found is not None:
+                        return found
+                    break  # it could not be loaded here: the default model answers
         if default is None:
             raise ConfigError("models: none is in service")
-        return self.get(default)
+        chosen = self._now.get(default)
+        if chosen is None:
+            raise OverloadedError(f"models: the default model {default!r} is not in service here; try again")
+        return chosen
 
     def knows(self, item: str) -> bool:
         """Whether the catalog of a model in service has this external id."""

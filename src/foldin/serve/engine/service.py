@@ -177,8 +177,9 @@ class Service:
         """
         titles: dict[str, str] = {}
         kept = self.events.history(user)
-        if self.registry.default is not None:
-            catalog = self.registry.get(self.registry.default).run.catalog
+        default = self.registry.serving(self.registry.default or "")
+        if default is not None:
+            catalog = default.run.catalog
             items = [one.item for one in kept]
             known = catalog.known(items)
             titles = {catalog.ids[at]: catalog.titles[at] for at in known}

@@ -4,9 +4,18 @@ Requests are pydantic models, which validate their input. Lists, of which there 
 dictionaries without validation.
 """
 
-from foldin.serve.schemas.catalog import DeployRequest, ItemOut, ItemsOut, ModelOut, ModelsOut, SplitRequest
+from foldin.serve.schemas.catalog import ItemOut, ItemsOut
 from foldin.serve.schemas.common import NAME, NO_NUL, ItemId, Problem, Strict, UserId
 from foldin.serve.schemas.events import EventBatch, EventIn, EventOut, EventReceipt, UserErased, UserOut
+from foldin.serve.schemas.models import (
+    ChangeOut,
+    ChangesOut,
+    DeploymentOut,
+    DeployRequest,
+    ModelOut,
+    ModelsOut,
+    SplitRequest,
+)
 from foldin.serve.schemas.recommendations import (
     BatchRecommendations,
     BatchRecommendRequest,
@@ -22,7 +31,10 @@ __all__ = [
     "NO_NUL",
     "BatchRecommendRequest",
     "BatchRecommendations",
+    "ChangeOut",
+    "ChangesOut",
     "DeployRequest",
+    "DeploymentOut",
     "EventBatch",
     "EventEffect",
     "EventIn",

@@ -46,3 +46,9 @@ class Problem(BaseModel):
 
     error: str = Field(description="What is wrong and where, in one line.")
     request_id: str = Field(description="Id of the request, as in the service's log.")
+    expected: int | None = Field(
+        default=None, description="Generation or revision that was expected; only if there is another one by now."
+    )
+    found: int | None = Field(
+        default=None, description="Generation or revision that there is; only if another one was expected."
+    )

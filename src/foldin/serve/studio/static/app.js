@@ -30,7 +30,7 @@ function show() {
 async function start() {
   page.replaceChildren(loading("Reading the models in service"));
   try {
-    state.models = (await get("/v1/models")).models;
+    ({ models: state.models, deployments: state.deployments } = await get("/v1/models"));
   } catch (error) {
     page.replaceChildren(failed(error));
     return;

@@ -95,10 +95,18 @@ async function patient(path) {
   }
 }
 
+// What all processes of the service are to serve, and what the one that answered serves.
+function deployed(name) {
+  const one = state.deployments.find((other) => other.name === name);
+  if (!one) return null;
+  const serving = `Generation ${one.generation}: run ${one.serving || "none"} is in service`;
+  return one.serving === one.wanted ? el("p", {}, `${serving}.`) : el("p", { class: "note" }, `${serving}, ${one.wanted} is wanted: ${one.problem || "it is being loaded"}.`);
+}
+
 export function modelPage(page) {
   const about = el("section", { "aria-label": "Training and metrics" });
   const live = el("section", { "aria-label": "Bound report" });
-  page.replaceChildren(el("h1", {}, "The model"), el("p", { class: "lead" }, "Training curve, test metrics, and the bound report: where every nat went."), about, live);
+  page.replaceChildren(el("h1", {}, "The model"), el("p", { class: "lead" }, "Training curve, test metrics, and the bound report: where every nat went."), deployed(state.model) || "", about, live);
   if (!state.model) {
     about.replaceChildren(empty("No model is in service."));
     return;

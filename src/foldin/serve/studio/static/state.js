@@ -2,7 +2,7 @@
 
 const kept = JSON.parse(sessionStorage.getItem("foldin-state") || "{}");
 
-export const state = { model: kept.model || null, history: kept.history || [], models: [] };
+export const state = { model: kept.model || null, history: kept.history || [], models: [], deployments: [] };
 
 export function remember() {
   sessionStorage.setItem("foldin-state", JSON.stringify({ model: state.model, history: state.history }));

@@ -1,0 +1,111 @@
+"""The runs of the command line: deployed once, and again when their folder holds a new run."""
+
+import contextlib
+import json
+import logging
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from foldin.errors import ConflictError, EventStoreError
+from foldin.runs import is_url, without_secrets
+from foldin.serve.engine import commands
+from foldin.serve.engine.fleet import Fleet
+from foldin.serve.engine.registry import digest_in
+from foldin.serve.storage.changes import Changes
+
+__all__ = ["Watcher", "deploy_given"]
+
+logger = logging.getLogger("foldin.serve")
+
+
+def deploy_given(fleet: Fleet, given: Mapping[str, str], *, force: bool = False) -> None:
+    """Deploy given runs whose names the database does not know, or with `force` all of them. The first becomes the default.
+
+    Args:
+        given: folders or URLs by name.
+
+    Raises:
+        RunError: a run that is to be deployed cannot be loaded.
+        ConfigError: a model lacks a capability that its ranker needs.
+        EventStoreError: the database is not available.
+    """
+    known = fleet.store.state().rows
+    for name, uri in given.items():
+        if force or name not in known:
+            with contextlib.suppress(ConflictError):  # another process was quicker
+                commands.deploy(fleet, uri, name, key="command line", generation=None if force else 0)
+        elif known[name].retired or not _is_within(known[name].run.uri, uri):
+            said = "retired" if known[name].retired else f"served from {without_secrets(known[name].run.uri)}"
+            logger.warning(json.dumps({"not deployed": name, "because": f"{said}; --deploy deploys the given run"}))
+
+
+class Watcher:
+    """Deploys a run again when its folder contains a new run.
+
+    New is a run that was never deployed under this name: what was rolled back or replaced is not deployed again, by no process
+    and after no restart.
+
+    Args:
+        fleet: models of this process, as the database says.
+        given: folders by name; URLs are not watched.
+        seconds: time between two checks.
+    """
+
+    def __init__(self, fleet: Fleet, given: Mapping[str, str], *, seconds: float = 2.0) -> None:
+        self.fleet, self.seconds = fleet, seconds
+        self._folders = {name: Path(uri) for name, uri in given.items() if not is_url(uri)}
+        self._seen: dict[str, str] = {}  # digests at the last check
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="foldin-watch", daemon=True)
+
+    def start(self) -> None:
+        """Start the checks."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the checks."""
+        self._stop.set()
+        self._thread.join()
+
+    def look(self) -> None:
+        """Check once: a new run is deployed. For a damaged one, a line is logged and the old one stays in service."""
+        for name, folder in self._folders.items():
+            digest = digest_in(folder)
+            if digest is None or digest == self._seen.get(name):
+                continue
+            try:
+                generation = self._takes(name, folder, digest)
+                if generation is not None:
+                    commands.deploy(self.fleet, str(folder), name, key="watch", generation=generation)
+            except (
+                ConflictError,
+                EventStoreError,
+            ):  # another process was quicker, or the database is away: checked again
+                continue
+            except Exception as error:  # after any error, the old model stays in service and the watch continues
+                logger.warning(json.dumps({"refused": name, "error": str(error)}))
+            self._seen[name] = digest
+
+    def _takes(self, name: str, folder: Path, digest: str) -> int | None:
+        """The generation of the model that takes a new run from this folder; None if it does not."""
+        row = self.fleet.store.state().rows.get(name)
+        if row is None or row.retired:
+            return None
+        deployed = [
+            one.after[name] for one in Changes(self.fleet.store.engine).of_model(name) if one.action == "deploy"
+        ]
+        if any(one["digest"] == digest for one in deployed):
+            return None
+        # A model that was deployed from elsewhere does not change because the command line gives a folder of its name.
+        from_here = any(_is_within(one["run"], str(folder)) for one in deployed)
+        return row.generation if from_here else None
+
+    def _run(self) -> None:
+        while not self._stop.wait(self.seconds):
+            self.look()
+
+
+def _is_within(run: str, uri: str) -> bool:
+    """Whether a run is the given one, or lies inside its folder."""
+    return run == uri or (not is_url(run) and not is_url(uri) and Path(run).is_relative_to(uri))

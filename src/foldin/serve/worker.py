@@ -1,0 +1,103 @@
+"""One of several processes that serve one port; see `workers`."""
+
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+import uvicorn
+
+from foldin.errors import FoldinError
+from foldin.serve.limits import Limits
+from foldin.serve.server import configuration, logged, steady
+from foldin.serve.shared_limits import SharedBuckets
+
+__all__ = ["BACKLOG", "work"]
+
+BACKLOG = 2048  # connections that may wait to be accepted
+
+
+class _Server(uvicorn.Server):
+    """A server that accepts one connection at a time from a socket that other processes accept from too.
+
+    Args:
+        config: settings whose `backlog` is 1.
+        started: called once connections are accepted.
+    """
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._called = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept connections."""
+        await super().startup(sockets=sockets)
+        # asyncio accepts as many connections at once as may wait. Here one, so that a burst is divided among the processes; and
+        # afterwards, as many as before may wait again.
+        for one in sockets or ():
+            one.listen(BACKLOG)
+        self._called()
+
+
+def work(
+    number: int,
+    count: int,
+    build: Callable[..., tuple[Any, ...]],
+    opened: socket.socket,
+    table: Path,
+    limits: Limits,
+    pipe: Connection,
+) -> None:
+    """The life of a process: it waits for permission to begin, builds the application, and serves until it is told to end.
+
+    It sends None once it serves, or the reason why it cannot.
+
+    Args:
+        number: number of this process, from 0.
+        count: number of all processes, which share the cores.
+        build: makes (application, service, watcher) for `force` and `buckets`.
+        opened: the socket that listens.
+        table: file of the shared rate limits.
+        limits: limits of requests.
+        pipe: connection to the process that started this one, which sends whether to deploy the given runs in any case.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the first one ends the others
+    try:
+        force = bool(pipe.recv())
+    except EOFError:
+        return
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, _cores() // count))
+    with logged():
+        try:
+            app, _, watcher = build(force=force, buckets=SharedBuckets(table, limits.rate, limits.burst))
+        except FoldinError as error:
+            pipe.send(str(error))
+            return
+        steady()
+        watcher.start()
+        server = _Server(configuration(app, host="", port=0, backlog=1), lambda: pipe.send(None))
+        threading.Thread(target=_end_with_parent, args=(server,), name=f"foldin-parent-{number}", daemon=True).start()
+        try:
+            server.run(sockets=[opened])
+        finally:
+            watcher.stop()
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _end_with_parent(server: uvicorn.Server) -> None:
+    """End when the process that started this one has died, so that nothing is left that holds the port."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        server.should_exit = True

@@ -1,0 +1,220 @@
+"""Several processes behind one port: one answer, one rate, one count, whoever of them is asked, and whoever of them dies."""
+
+import functools
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from foldin.errors import ConfigError
+from foldin.serve import Limits
+from foldin.serve.server import address, build
+from foldin.serve.workers import Workers, check_database, listening, serve
+from tests.serve.kills import Serving
+
+BURST = 60
+
+
+def until(holds: Callable[[], bool], meanwhile: Callable[[], object] = lambda: time.sleep(0.02)) -> None:
+    """Wait for something that another process brings about."""
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end, "it did not come about"
+        meanwhile()
+
+
+@contextmanager
+def started(folder: Path, run: Path, *, count: int = 2, limits: Limits | None = None) -> Iterator[tuple[Workers, str]]:
+    """(workers, their address)."""
+    limits = limits or Limits()
+    how = {"open_to_all": True, "host": "127.0.0.1", "limits": limits, "device": "cpu"}
+    make = functools.partial(build, [run], f"sqlite:///{folder}/events.db", **how)
+    shared = folder / "shared"
+    shared.mkdir()
+    with listening("127.0.0.1", 0) as opened:
+        workers = Workers(count, make, opened, limits=limits, folder=shared)
+        workers.start()
+        try:
+            yield workers, address("127.0.0.1", opened.getsockname()[1])
+        finally:
+            opened.close()
+            workers.stop()
+
+
+@contextmanager
+def asleep(pid: int) -> Iterator[None]:
+    """A context in which a process sleeps, so that another one answers."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_two_workers_are_one_service(tmp_path, runs):
+    with started(tmp_path, runs["multvae"], limits=Limits(rate=1e-6, burst=BURST)) as (workers, home):
+        taken = 0
+
+        def call(method: str, path: str, **body: object) -> httpx.Response:
+            nonlocal taken
+            taken += path.startswith(("/v1", "/metrics"))
+            return httpx.request(method, home + path, timeout=60, json=body or None)  # each on a connection of its own
+
+        def listed() -> list[dict]:
+            return call("GET", "/v1/models").json()["models"]
+
+        def pause() -> None:
+            time.sleep(0.3)
+
+        # Random lists: by whichever worker, the same.
+        questions = [
+            {"history": ["i0", "i2"], "explore": "temperature", "seed": 1, "temperature": 3.0},
+            {"user": "anna", "explore": "thompson", "seed": 2},
+        ]
+        answers = []
+        for pid in workers.pids.values():
+            with asleep(pid):
+                answers.append(
+                    [call("POST", "/v1/recommendations", **question).json()["items"] for question in questions]
+                )
+        assert len(answers) == 2
+        assert answers[0] == answers[1]
+        assert all(len(one) == 10 for one in answers[0])
+        # A change through one is served by the other.
+        first, second = workers.pids.values()
+        with asleep(second):
+            told = call("POST", "/v1/models", run=str(runs["multvae"]), name="other", default=True)
+            assert told.json()["revision"] == 2
+        with asleep(first):
+            until(lambda: {one["name"]: one["default"] for one in listed()} == {"multvae": False, "other": True}, pause)
+            assert call("POST", "/v1/recommendations", **questions[0]).json()["model"] == "other"
+        # Counts are those of both, whoever is asked.
+        for pid in (first, second):
+            with asleep(pid):
+                lists = re.findall(r"^foldin_lists_total\{.*\} (\S+)$", call("GET", "/metrics").text, re.MULTILINE)
+                assert sum(map(float, lists)) == 5
+        # A worker that is killed is started again; meanwhile the other one answers, and the counts of the dead one stay.
+        os.kill(first, signal.SIGKILL)
+        until(lambda: first not in workers.pids.values(), lambda: workers.look(0.05))
+        assert call("GET", "/healthz").status_code == 200
+        until(lambda: len(workers.pids) == 2, lambda: workers.look(0.2))
+        with asleep(second):
+            text = call("GET", "/metrics").text
+            lists = re.findall(r"^foldin_lists_total\{.*\} (\S+)$", text, re.MULTILINE)
+            assert sum(map(float, lists)) == 5
+            assert "foldin_revision 2.0" in text
+        # The rate is that of both together, and a restart does not renew it.
+        codes = [call("GET", "/v1/models").status_code for _ in range(BURST - taken + 5)]
+        assert codes == [200] * (len(codes) - 5) + [429] * 5
+
+
+def test_what_cannot_be_served_is_said_in_one_line(tmp_path, runs):
+    for url in (
+        "sqlite://",
+        "sqlite:///:memory:",
+        "sqlite:///file:x?mode=memory&uri=true",
+        "sqlite:///file::memory:?uri=true",
+    ):
+        with pytest.raises(ConfigError, match=r"^[^\n]*memory[^\n]*$"):
+            check_database(url)
+    check_database(f"sqlite:///{tmp_path}/memory/events.db")
+    with listening("127.0.0.1", 0) as opened:
+        port = opened.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"--port {port}: cannot listen on 127.0.0.1: "):
+            listening("127.0.0.1", port)
+    how = {"limits": Limits(), "host": "127.0.0.1", "port": 0, "force": False, "ready": lambda _: None}
+    with pytest.raises(ConfigError, match="in memory"):
+        serve(2, build, "sqlite://", **how)
+
+
+@pytest.mark.long
+def test_a_worker_that_cannot_serve_ends_the_start(tmp_path, runs):
+    with pytest.raises(ConfigError, match="no such run directory"), started(tmp_path, tmp_path / "none"):
+        pass
+
+
+@contextmanager
+def command(run: Path, folder: Path, *more: str) -> Iterator[Serving]:
+    """`foldin serve` with two workers."""
+    serving = Serving(run, f"sqlite:///{folder}/events.db", "--workers", "2", *more)
+    try:
+        yield serving
+    finally:
+        if serving.process.poll() is None:
+            serving.end(signal.SIGTERM)
+
+
+def children(pid: int) -> list[int]:
+    """Ids of the workers that a process has started."""
+    found = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return [one for one in found if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+
+
+@pytest.mark.long
+def test_told_to_end_the_workers_answer_what_they_have_begun(tmp_path, runs):
+    with command(runs["multvae"], tmp_path) as serving:
+        body = {"requests": [{"history": ["i0"], "explore": "thompson", "draws": 2000}] * 100}
+        found = []
+        with httpx.Client(base_url=serving.address, timeout=60) as client:
+            asking = threading.Thread(target=lambda: found.append(client.post("/v1/recommendations:batch", json=body)))
+            asking.start()
+            time.sleep(0.5)
+            serving.end(signal.SIGTERM)
+            asking.join()
+        assert [len(one.json()["answers"]) for one in found] == [100]
+        assert serving.process.returncode == 0
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{serving.address}/healthz")
+
+
+@pytest.mark.long
+def test_no_worker_outlives_the_process_that_started_it(tmp_path, runs):
+    with command(runs["popularity"], tmp_path) as serving:
+        workers = children(serving.process.pid)
+        assert len(workers) == 2
+        serving.end(signal.SIGKILL)  # which waits until no process is left that could write
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{serving.address}/healthz")
+
+
+@pytest.mark.long
+def test_workers_killed_again_and_again_are_back_and_nothing_acknowledged_is_lost(tmp_path, runs):
+    with command(runs["popularity"], tmp_path) as serving:
+        acknowledged, stop = [], threading.Event()
+
+        def write(writer: int) -> None:
+            at = 0
+            while not stop.is_set():
+                batch = {"events": [{"user": f"p{writer}", "item": f"i{at}", "time": at}]}
+                try:
+                    if httpx.post(f"{serving.address}/v1/events", json=batch, timeout=60).status_code == 200:
+                        acknowledged.append((writer, at))
+                        at += 1
+                except httpx.TransportError:
+                    pass  # its worker was killed; sent again
+
+        writers = [threading.Thread(target=write, args=(writer,)) for writer in range(3)]
+        for writer in writers:
+            writer.start()
+        for _ in range(6):
+            time.sleep(0.5)
+            workers = children(serving.process.pid)
+            os.kill(workers[0], signal.SIGKILL)
+            until(lambda gone=workers[0]: gone not in children(serving.process.pid))
+            until(lambda: len(children(serving.process.pid)) == 2)
+        stop.set()
+        for writer in writers:
+            writer.join()
+        assert len(acknowledged) > 50
+        for writer in range(3):
+            kept = httpx.get(f"{serving.address}/v1/users/p{writer}", timeout=60).json()["events"]
+            times = [event["time"] for event in kept]
+            assert times == sorted(set(times))
+            assert {at for who, at in acknowledged if who == writer} <= set(times)
