@@ -712,7 +712,16 @@ def tuned() -> str:
         ]
         for name, one in result["figures"].items()
     ]
-    head = ["model", "minutes", "trials", "defaults, validation", "best, validation", "test", "by hand, test", "difference"]
+    head = [
+        "model",
+        "minutes",
+        "trials",
+        "defaults, validation",
+        "best, validation",
+        "test",
+        "by hand, test",
+        "difference",
+    ]
     return _rows(head, rows)
 
 
@@ -721,7 +730,9 @@ def pythons() -> str:
     kept = load("docs/pythons.json")
     rows = [
         [version, one["pins"], one["source"], one["fast tests"]]
-        for version, one in sorted(kept["versions"].items(), key=lambda pair: [int(part) for part in pair[0].split(".")])
+        for version, one in sorted(
+            kept["versions"].items(), key=lambda pair: [int(part) for part in pair[0].split(".")]
+        )
     ]
     return _rows(["Python", "`constraints.txt`", "source", "fast tests"], rows)
 
