@@ -253,7 +253,7 @@ class Config:
 
     def as_dict(self) -> dict[str, Any]:
         """Field → value, ready for JSON; an option or a configuration is a dictionary of its name and its settings."""
-        found = {}
+        found: dict[str, Any] = {}
         for field in dataclasses.fields(self):
             value, names = getattr(self, field.name), field.metadata.get("names")
             if names is not None:

@@ -26,7 +26,7 @@ def settings_of(kind: type[Config], before: str = "", given: Config | None = Non
     types = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
         name, options = before + field.name, options_of(types[field.name])
-        default = field.default if given is None else getattr(given, field.name)
+        default: Any = field.default if given is None else getattr(given, field.name)
         names = field.metadata.get("names")
         if names is not None:
             default = tuple(names.name_of(type(one)) for one in default)
