@@ -55,7 +55,7 @@ def test_value_slope_and_curvature_are_those_of_the_dense_formula():
 @pytest.mark.parametrize("signs", [(1.0, 1.0, 1.0), (1.0, -1.0, 1.0)], ids=["inside", "at a bound"])
 def test_the_weights_are_those_of_a_general_optimizer(signs):
     experts = random_tables(3)
-    held = drawn(experts, np.tile(np.array([0.6, 0.3, 0.1]) * signs, (2, 1)), 80, targets=2)
+    held = drawn(experts, np.tile(np.array([0.6, 0.3, 0.1]) * signs, (2, 1)), 40, targets=2)
     weights, log_likelihood = learned_weights(HeldOutScores(experts, held, block=64), HeldOutLikelihood())
     spread = variances(experts, held)
 
@@ -67,7 +67,7 @@ def test_the_weights_are_those_of_a_general_optimizer(signs):
     best = minimize(loss, np.ones(3), jac=True, method="L-BFGS-B", bounds=[(0.0, None)] * 3, options={"ftol": 1e-15})
     assert weights.shape == (1, 3)
     assert np.allclose(weights[0], best.x, atol=1e-4)
-    assert log_likelihood == pytest.approx(dense(experts, held, torch.from_numpy(weights[0])).item() / 80, abs=1e-6)
+    assert log_likelihood == pytest.approx(dense(experts, held, torch.from_numpy(weights[0])).item() / 40, abs=1e-6)
     assert (weights[0] == 0.0).tolist() == [False, signs[1] < 0.0, False]
 
 
