@@ -113,7 +113,7 @@ def test_at_the_ends_the_mixture_is_one_in_alpha(t):
     low, high = asymptotic_mean_sequence(arm(t, 3.0, 1.0))
     assert mixture((high - 3.0) * t, t, rho) == pytest.approx(1.0 / ALPHA, rel=1e-6)
     assert low + high == pytest.approx(6.0)
-    two = asymptotic_sequence(arm(t / 4, 1.0, 3.0), arm(3 * t / 4, 3.0, 2.0))
+    two = asymptotic_sequence(arm(t / 4, 1.0, 3.0), arm(3 * t / 4, 3.0, 2.0), burn_in=30)
     se = np.sqrt(9.0 / (t / 4) + 4.0 / (3 * t / 4))
     assert (two[1] - 2.0) / se == pytest.approx((high - 3.0) * np.sqrt(t))
 

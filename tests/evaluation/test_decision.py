@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 from foldin.errors import ConfigError, ShapeError
-from foldin.evaluation import Verdict, decide, users_needed
+from foldin.evaluation import Verdict, decide, intervals, users_needed
 
 
 def normal(mean: float, sd: float = 1.0, users: int = 4000, seed: int = 0) -> np.ndarray:
@@ -68,8 +68,9 @@ def test_a_run_that_is_worse_by_the_margin_is_seldom_called_better():
     assert found.count(Verdict.WORSE) <= scipy.stats.binom.ppf(0.999, runs, 0.025)
 
 
-def test_asking_every_night_needs_an_interval_for_that():
-    rng, runs, nights = np.random.default_rng(2), 150, range(3200, 20_000, 700)
+def test_asking_every_night_needs_an_interval_for_that(monkeypatch):
+    monkeypatch.setattr(intervals, "_MOST_DRAWN", 50)  # the usual interval without drawing, which is quicker
+    rng, runs, nights = np.random.default_rng(2), 120, range(100, 2500, 80)
     wrong = {True: 0, False: 0}
     for _ in range(runs):
         differences = rng.normal(size=nights[-1])

@@ -7,8 +7,8 @@ from foldin.evaluation import RunningMean
 VALUES = 1e6 + np.random.default_rng(0).normal(size=50)  # far from 0, where raw sums of squares would lose the variance
 
 
-def fields(one: RunningMean) -> list:
-    return [one.count, one.mean, one.squares]
+def fields(one: RunningMean) -> list[float]:
+    return [float(one.count), float(one.mean), float(one.squares)]
 
 
 def test_parts_add_up_to_the_whole():

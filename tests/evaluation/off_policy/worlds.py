@@ -11,10 +11,10 @@ Reward = Callable[[Sequence[int], int], float]
 
 def list_probability(weights: Sequence[float], items: Sequence[int]) -> float:
     """P(list) when items are drawn one by one in proportion to the weights of those that are left."""
-    left, found = float(sum(weights)), 1.0
+    left, found = list(range(len(weights))), 1.0
     for item in items:
-        found *= weights[item] / left
-        left -= weights[item]
+        found *= weights[item] / sum(weights[one] for one in left)
+        left.remove(item)
     return found
 
 
