@@ -84,6 +84,7 @@ def find():
         ("1984", ["1984"]),
         ("300", ["300", "3000"]),
         ("300 ", ["300"]),
+        ("amtrix", ["matrix", "reloaded", "making"]),
         ("matirx", ["matrix", "reloaded", "making"]),  # errors, and beginnings of titles first here too
         ("godfahter", ["godfather", "godfather2"]),
         ("godfahte", ["godfather", "godfather2"]),
@@ -152,7 +153,8 @@ def osa(one: str, other: str) -> int:
 
 def likeness(word: str, other: str) -> float:
     errors, allowed = osa(word, other), errors_allowed(word)
-    return 1 - errors / len(word) if allowed and errors <= allowed else 0.0
+    begins = other.startswith((word[0], word[1::-1]))
+    return 1 - errors / len(word) if allowed and begins and errors <= allowed else 0.0
 
 
 def word_score(word: str, words: tuple[str, ...], *, last: bool, errors: bool) -> float:

@@ -16,8 +16,13 @@ errors before more, then the more popular item, then the smaller index. The last
 space or a punctuation mark follows it.
 
 A text is searched by filtering the positions at which the words of all titles begin, letter by letter. Typing errors are searched
-by RapidFuzz among the distinct words, and only if the kinds 0 to 4 do not fill the list, since they come after these anyway.
+by RapidFuzz among the distinct words, and only if the kinds 0 to 4 do not fill the list, since they come after these anyway. The
+first letter of a word is taken for right, or for exchanged with the second, which leaves a tenth of the words to compare.
 """
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from operator import itemgetter
 
 import numpy as np
 import polars as pl
@@ -104,21 +109,18 @@ class TitleSearch:
     def _misspelled(self, query: Query, scores: Float64[Array, "words items"], ranks: Int64[Array, " items"]) -> None:
         """The kinds 5 to 7; `scores` are raised by the words that differ from those of the text by typing errors."""
         index, size = self._index, len(query.joined)
-        if errors_allowed(query.joined):
-            begun = _likeness(query.joined, [one[:size] for one in index.beginnings])
-            _lower(ranks, index.item[index.begins][begun > 0], _BEGINS_NEARLY, begun[begun > 0])
+        places, like = _near(query.joined, index.beginnings, ((size, 1.0),))
+        _lower(ranks, index.beginner[places], _BEGINS_NEARLY, like)
         if size >= _INSIDE:
             inside = index.items_with(query.joined, whole=not query.open)
             _lower(ranks, inside, _WORDS_NEARLY, np.full(len(inside), _BEGUN))
         for number, word in enumerate(query.words):
-            if not errors_allowed(word):
-                continue
-            near = _likeness(word, index.vocabulary)
-            if query.open and number == len(query.words) - 1:
-                for letters in (len(word) - 1, len(word), len(word) + 1):
-                    begun = _likeness(word, [one[:letters] for one in index.vocabulary])
-                    near = np.maximum(near, _BEGUN * begun)
-            words = np.flatnonzero(near[index.number])
+            open_ = query.open and number == len(query.words) - 1
+            begun = [(len(word) + more, _BEGUN) for more in (-1, 0, 1)] if open_ else []
+            places, like = _near(word, index.vocabulary, ((None, 1.0), *begun))
+            near = np.zeros(len(index.vocabulary))
+            near[places] = like
+            words = np.flatnonzero(near[index.number]) if len(places) else places
             np.maximum.at(scores[number], index.item[words], near[index.number[words]])
         _lower_all(ranks, _WORDS_NEARLY, scores, query)
         if np.all(ranks == _NONE):
@@ -127,11 +129,32 @@ class TitleSearch:
             _lower(ranks, items, _PARTLY, mean[items])
 
 
-def _likeness(word: str, others: list[str]) -> Float64[Array, " words"]:
-    """1 for a word that is equal, less for one that differs by as many errors as are allowed, 0 for others."""
+def _near(
+    word: str, others: list[str], cuts: Sequence[tuple[int | None, float]]
+) -> tuple[Int64[Array, " found"], Float64[Array, " found"]]:
+    """(places, likeness) of the words of a sorted list that are like a word: equal, or different by typing errors.
+
+    Args:
+        word: word of the text.
+        others: words that begin with the first letter of `word` or with its first two letters exchanged are compared.
+        cuts: (size, factor) of the comparisons: with how many first letters of the others, or with all, and the likeness of
+            equal ones. The largest likeness counts.
+    """
     allowed = errors_allowed(word)
-    errors = cdist([word], others, scorer=OSA.distance, score_cutoff=allowed, dtype=np.uint8)[0]
-    return np.where(errors <= allowed, 1.0 - errors / len(word), 0.0)
+    if not allowed:
+        return np.empty(0, np.int64), np.empty(0)
+    places: set[int] = set()
+    for start in (word[0], word[1] + word[0]):
+        key = itemgetter(slice(len(start)))
+        places.update(range(bisect_left(others, start, key=key), bisect_right(others, start, key=key)))
+    compared = sorted(places)
+    like = np.zeros(len(compared))
+    for size, factor in cuts:
+        words = [others[place][:size] for place in compared]
+        errors = cdist([word], words, scorer=OSA.distance, score_cutoff=allowed, dtype=np.uint8)[0]
+        like = np.maximum(like, np.where(errors <= allowed, factor * (1.0 - errors / len(word)), 0.0))
+    found = np.flatnonzero(like)
+    return np.array(compared, np.int64)[found], like[found]
 
 
 def _mean(scores: Float64[Array, "words items"], query: Query) -> Float64[Array, " items"]:

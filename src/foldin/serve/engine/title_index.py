@@ -24,9 +24,11 @@ class TitleIndex:
         end: position after the last letter of the word's line.
         undated: the same without the year at the end of the title.
         begins: whether the title begins with the word, or has only an article before it.
-        number: number of each word in the vocabulary.
-        vocabulary: the distinct words.
-        beginnings: letters from each word on that has `begins`, to the end of its line.
+        first: first letter of each word.
+        number: place of each word in the vocabulary.
+        vocabulary: the distinct words, sorted.
+        beginnings: letters from each word on that has `begins`, to the end of its line, sorted.
+        beginner: item of each of the beginnings.
         is_stop: whether a position is the `stop` of a word.
     """
 
@@ -37,16 +39,18 @@ class TitleIndex:
     end: Int32[Array, " words"]
     undated: Int32[Array, " words"]
     begins: Bool[Array, " words"]
-    number: Int32[Array, " words"]
+    first: Array
+    number: Int64[Array, " words"]
     vocabulary: list[str]
     beginnings: list[str]
+    beginner: Int64[Array, " beginnings"]
     is_stop: Bool[Array, " letters"]
 
     @classmethod
     def of(cls, catalog: Catalog) -> "TitleIndex":
         """The index of a catalog; an item with an empty title has its id as title."""
         lines: list[str] = []
-        beginnings: list[str] = []
+        beginnings: list[tuple[str, int]] = []
         numbers: dict[str, int] = {}
         entries, at = array("i"), 0
         for item, text in enumerate(catalog.titles):
@@ -60,11 +64,15 @@ class TitleIndex:
                 undated = end - len(words[-1]) if first and title.dated else end
                 for place, word in enumerate(words):
                     if place in first:
-                        beginnings.append(line[at - end :])
+                        beginnings.append((line[at - end :], item))
                     number = numbers.setdefault(word, len(numbers))
                     entries.extend((item, at, at + len(word), end, undated, place in first, number))
                     at += len(word)
                 at += 1  # the 0 after the line
+        beginnings.sort()
+        vocabulary = sorted(numbers)
+        place_of = np.empty(len(vocabulary), np.int64)
+        place_of[[numbers[word] for word in vocabulary]] = np.arange(len(vocabulary))
         item_, start, stop, end_, undated_, begins, number_ = np.array(entries, np.int32).reshape(-1, 7).T.copy()
         letters = _codes("\0".join(lines) + "\0" * LETTERS)
         is_stop = np.zeros(len(letters) + 1, bool)
@@ -77,16 +85,19 @@ class TitleIndex:
             end=end_,
             undated=undated_,
             begins=begins.astype(bool),
-            number=number_,
-            vocabulary=list(numbers),
-            beginnings=beginnings,
+            first=letters[start],
+            number=place_of[number_],
+            vocabulary=vocabulary,
+            beginnings=[letters_ for letters_, _ in beginnings],
+            beginner=np.array([item for _, item in beginnings], np.int64),
             is_stop=is_stop,
         )
 
     def words_with(self, text: str) -> Int64[Array, " found"]:
         """Numbers of the words from whose beginning on a title has these letters; they may go on into the next words."""
-        words = np.arange(len(self.start))
-        for offset, letter in enumerate(_codes(text)):
+        first, *others = _codes(text)
+        words = np.flatnonzero(self.first == first)
+        for offset, letter in enumerate(others, start=1):
             words = words[self.letters[self.start[words] + offset] == letter]
         return words
 
