@@ -11,24 +11,24 @@ from foldin.evaluation import evaluate
 from foldin.experiment import cut_log, fit_all, latest_cut, score
 from foldin.models import EASEConfig, Popularity, PopularityConfig
 from foldin.training import fit
-from tests.experiment.nightly import log_of, nightly_log
+from tests.experiment.nightly import BEGIN, log_of, nightly_log
 
 # Users: ann (before and after), bob (before only), cat (after only), dan (after the cut only an item taken before).
 EVENTS = [
-    ("ann", "a", 10),
-    ("ann", "b", 20),
-    ("ann", "c", 110),
-    ("ann", "new", 120),
-    ("bob", "b", 30),
-    ("cat", "a", 130),
-    ("dan", "a", 40),
-    ("eve", "c", 50),
-    ("eve", "b", 100),
+    ("ann", "a", BEGIN + 10),
+    ("ann", "b", BEGIN + 20),
+    ("ann", "c", BEGIN + 110),
+    ("ann", "new", BEGIN + 120),
+    ("bob", "b", BEGIN + 30),
+    ("cat", "a", BEGIN + 130),
+    ("dan", "a", BEGIN + 40),
+    ("eve", "c", BEGIN + 50),
+    ("eve", "b", BEGIN + 100),
 ]
 
 
 def test_a_cut_divides_what_is_known_from_what_is_to_be_found():
-    origin = cut_log(log_of(EVENTS), 100)
+    origin = cut_log(log_of(EVENTS), BEGIN + 100)
     items = origin.items.to_list()
     assert origin.users.to_list() == ["ann", "eve"]
     assert [[items[i] for i in origin.histories.of(u)] for u in range(2)] == [["a", "b"], ["c"]]
@@ -37,16 +37,16 @@ def test_a_cut_divides_what_is_known_from_what_is_to_be_found():
     assert set(origin.before.users) == {"ann", "bob", "dan", "eve"}
     assert set(origin.before.items["item"]) == {"a", "b", "c"}
     assert origin.before.histories.n_events == 5
-    assert len(cut_log(log_of(EVENTS), 1000)) == 0
+    assert len(cut_log(log_of(EVENTS), BEGIN + 1000)) == 0
     with pytest.raises(SplitError, match="all 9 events are among the latest ones"):
-        cut_log(log_of(EVENTS), 10)
+        cut_log(log_of(EVENTS), BEGIN + 10)
     for cut in (lambda log: cut_log(log, 100), lambda log: latest_cut(log, "1d")):
         with pytest.raises(SplitError, match=r"(needs|with) a column of absolute times"):
             cut(log_of(EVENTS, times=False))
 
 
 def test_an_item_that_was_taken_before_is_no_target():
-    events = [("ann", "a", 10), ("ann", "b", 110), ("bob", "b", 20)]
+    events = [("ann", "a", BEGIN + 10), ("ann", "b", BEGIN + 110), ("bob", "b", BEGIN + 20)]
     log = log_of(events)
     again = Histories(
         items=np.array([0, 0, 1, 1], dtype=np.int32),
@@ -101,7 +101,7 @@ def test_models_are_compared_by_external_ids_whatever_the_order_of_their_items()
 
 def test_an_item_that_a_model_does_not_know_is_a_miss():
     """By hand: the popularity list of ann is c alone, and her targets are c and an item that no model knows."""
-    origin = cut_log(log_of(EVENTS), 100)
+    origin = cut_log(log_of(EVENTS), BEGIN + 100)
     made = fit_all(origin.before, PopularityConfig())
     found = score(made.model, made.catalog, origin, "ndcg@2")
     best = 1.0 + 1.0 / np.log2(3)
@@ -116,7 +116,7 @@ def test_an_item_that_a_model_does_not_know_is_a_miss():
 
 
 def test_a_catalog_with_items_that_the_log_has_no_more_of_is_no_trouble():
-    origin = cut_log(log_of(EVENTS), 100)
+    origin = cut_log(log_of(EVENTS), BEGIN + 100)
     model = Popularity(3)
     fit(model, Histories.from_lists([[0, 1], [0, 2], [0]], 3))
     found = score(model, Catalog.from_ids(["gone", "c", "b"]), origin, "recall@1")

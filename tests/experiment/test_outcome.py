@@ -153,8 +153,8 @@ def test_nights_are_kept_and_damage_of_one_stops_no_other(tmp_path):
     assert found[1].differences == nights[1].differences
     assert "ann" not in (tmp_path / NIGHTS).read_text()
     lines = (tmp_path / NIGHTS).read_text().splitlines()
-    damaged = [lines[0], lines[1][:-20], "null", '{"when": 1}', lines[2].replace("-0.5", '"x"'), "", lines[2]]
-    (tmp_path / NIGHTS).write_text("\n".join(damaged))
+    damaged = [lines[1][:-20], "null", '{"when": 1}', "", *(lines[2].replace("-0.5", odd) for odd in ('"x"', "NaN"))]
+    (tmp_path / NIGHTS).write_text("\n".join((lines[0], *damaged, lines[2])))
     assert [one.users for one in read_nights(tmp_path)] == [2, 1]
 
 

@@ -1,6 +1,7 @@
 """`foldin runs`: generations of a run in service."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +42,18 @@ def list_generations(run: str, as_json: bool) -> None:
     if as_json:
         json_out({"run": run, "generations": rows})
         return
-    shown = [[str(row[name] or "") for name in ("generation", "model", "state")] for row in rows]
-    out().print(table(f"generations of {run}", ("generation", "model", "state"), shown, left=3))
+    head = ("generation", "model", "trained on events until", "state")
+    shown = [[str(row[name] or "") for name in ("generation", "model", "until", "state")] for row in rows]
+    out().print(table(f"generations of {run}", head, shown, left=4))
 
 
 def _about(one: Generation) -> dict[str, Any]:
     if not one.finished:
-        return {"generation": one.number, "model": None, "state": "unfinished"}
+        return {"generation": one.number, "model": None, "until": None, "state": "unfinished"}
     info = json.loads((one.folder / "run.json").read_text(encoding="utf-8"))
-    return {"generation": one.number, "model": info["model"], "state": "in service" if one.current else "kept"}
+    until, state = info.get("until"), "in service" if one.current else "kept"
+    when = datetime.fromtimestamp(until, UTC).isoformat() if isinstance(until, int) else None
+    return {"generation": one.number, "model": info["model"], "until": when, "state": state}
 
 
 @command.command()

@@ -91,10 +91,11 @@ def read_nights(folder: Path) -> list[Night]:
     for line in lines:
         try:
             night = Night(**json.loads(line))
-            np.array(list(night.differences.values()), dtype=np.float64)
+            readable = np.isfinite(np.array(list(night.differences.values()), dtype=np.float64)).all()
         except (ValueError, TypeError, AttributeError):
             continue
-        found.append(night)
+        if readable:
+            found.append(night)
     return found
 
 

@@ -117,9 +117,10 @@ class Decision:
             return "no known user took a new item since the newest event that the run in service was trained on"
         if self.difference is None or self.low is None or self.high is None:
             return f"undecided: {self.users:,} users are too few for an interval of the difference of {rule.metric}"
+        nights = f" of {self.nights} nights" if self.nights > 1 else ""
         found = (
-            f"the difference of {rule.metric} is {self.difference:+.4f} ({100 * self.level:.1f} % interval {self.low:+.4f} to "
-            f"{self.high:+.4f}, {self.users:,} users{f' of {self.nights} nights' if self.nights > 1 else ''})"
+            f"the difference of {rule.metric} is {_signed(self.difference)} ({100 * self.level:.1f} % interval "
+            f"{_signed(self.low)} to {_signed(self.high)}, {self.users:,} users{nights})"
         )
         margin = f"the margin of {rule.margin:+g}"
         if self.outcome is Outcome.ACCEPTED:
@@ -136,6 +137,11 @@ class Decision:
         needed = math.ceil(self.users * (half / rule.margin) ** 2)
         rounded = round(needed, min(0, 2 - len(str(needed))))  # two digits
         return f"; if both models are equally good, about {rounded:,} users decide"
+
+
+def _signed(value: float) -> str:
+    """A difference with its sign; that of a difference that is 0 to four digits is +."""
+    return f"{round(value, 4) + 0.0:+.4f}"
 
 
 def _level(look: int) -> float:
