@@ -139,9 +139,10 @@ def mean_under_q(n, value):
 
 
 def close_to(mean_of, value, errors=4.5):
-    """Whether the mean of samples is a value, within a number of standard errors."""
+    """Whether the mean of samples is a value, within a number of standard errors, which are small."""
     mean_of = np.asarray(mean_of)
-    return abs(mean_of.mean() - value) < errors * mean_of.std() / len(mean_of) ** 0.5
+    error = errors * mean_of.std() / len(mean_of) ** 0.5
+    return abs(mean_of.mean() - value) < error < 0.5
 
 
 @functools.cache
@@ -192,7 +193,7 @@ def check_bernoulli():
 
 def check_gaussian():
     rng = np.random.default_rng(0)
-    mean, sd, x = rng.uniform(0.1, 0.9, (3, 8)), 0.2, rng.random((3, 8))
+    mean, sd, x = rng.uniform(0.1, 0.9, (3, 8)), 0.01, rng.random((3, 8))
     # foldin's decoder gives the logit of the mean, and the log of the variance above a floor of (1/255)².
     outputs = np.stack([logit(mean), np.full_like(mean, np.log(sd**2 - 255.0**-2))], axis=1)
     found = Gaussian().log_prob(torch.from_numpy(outputs), torch.from_numpy(x))
@@ -257,15 +258,17 @@ def check_estimator_b():
 
 def check_variance():
     z, weights = nodes(0)
-    ratio, likelihood = log_q(0, z) - log_prior(z), log_likelihood(0, z)
-    covariance = np.cov(np.stack([ratio, likelihood]), aweights=weights, ddof=0)
-    by_quadrature = covariance[0, 0] - 2.0 * covariance[0, 1]
+    ratio = log_q(0, z) - log_prior(z)
+
+    def right_side(likelihood):
+        covariance = np.cov(np.stack([ratio, likelihood]), aweights=weights, ddof=0)
+        return covariance[0, 0] - 2.0 * covariance[0, 1]
+
+    by_quadrature = right_side(log_likelihood(0, z))
     a, b = drawn().log_weights.mean(dim=0).numpy(), drawn().likelihood.mean(dim=0).numpy()  # less a constant, the KL
     assert close_to(3.0 * ((a - a.mean()) ** 2 - (b - b.mean()) ** 2), by_quadrature)
     assert by_quadrature < -0.2  # here q is near the posterior, and A is the better estimator
-    ignored = stats.norm.logpdf(X[0], 0.1 * z @ W.T, SD_X).sum(axis=1)  # a decoder that hardly looks at z
-    covariance = np.cov(np.stack([ratio, ignored]), aweights=weights, ddof=0)
-    assert covariance[0, 0] - 2.0 * covariance[0, 1] > 0.2  # there B is
+    assert right_side(log_likelihood(0, np.clip(z, -0.1, 0.1))) > 0.2  # for a decoder that hardly looks at z it is B
 
 
 def check_draw():
@@ -285,7 +288,7 @@ def check_gradient():
     inside.sum().backward()  # the gradient of g at each draw
     mu.requires_grad_()
     logvar.requires_grad_()
-    known = (torch.cos(mu) * torch.exp(-0.5 * logvar.exp())).sum()
+    known = torch.cos(mu) * torch.exp(-0.5 * logvar.exp())
     known.backward()  # the gradient of the expectation
     assert close_to(inside.detach()[:, 0], known.item())
     assert close_to(wide_mu.grad[:, 0], float(mu.grad))
