@@ -13,6 +13,7 @@ import pytest
 from foldin.client import (
     AsyncClient,
     Client,
+    ConflictError,
     Event,
     ForbiddenError,
     InvalidRequestError,
@@ -65,7 +66,8 @@ CALLS = {  # name → arguments, the same in plain HTTP, and where in the body t
         "items",
     ),
     "similar": ((("i0",), {"limit": 4}), ("GET", "/v1/items/i0/similar?limit=4", None), "items"),
-    "models": (((), {}), ("GET", "/v1/models", None), "models"),
+    "models": (((), {}), ("GET", "/v1/models", None), None),
+    "changes": (((), {"limit": 5}), ("GET", "/v1/changes?limit=5", None), "changes"),
     "health": (((), {}), ("GET", "/healthz", None), None),
     "ready": (((), {}), ("GET", "/readyz", None), None),
     "report": ((("multvae",), {}), ("GET", "/v1/models/multvae/report", None), None),
@@ -153,17 +155,33 @@ def test_events_before_a_refused_request_are_stored_and_the_error_says_so(ask):
     assert ask("erase_user", "half").erased_events == 4
 
 
-def test_models_are_deployed_rolled_back_and_divided(ask, served_runs):
+def test_models_are_deployed_rolled_back_divided_and_retired(ask, served_runs):
+    before = ask("models").revision
     deployed = ask("deploy", served_runs["ease"], name="third")
-    assert [one.name for one in deployed] == ["ease", "multvae", "third"]
+    assert [one.name for one in deployed.models] == ["ease", "multvae", "third"]
     ask("deploy", served_runs["multvae"], name="third")
-    assert {one.name: one.kind for one in ask("roll_back", "third")}["third"] == "ease"
-    shares = {one.name: one.share for one in ask("split", {"ease": 0.25, "third": 0.75})}
+    back = ask("roll_back", "third")
+    assert {one.name: one.kind for one in back.models}["third"] == "ease"
+    row = {one.name: one for one in back.deployments}["third"]
+    assert (row.wanted, row.problem, row.retired) == (row.serving, None, False)
+    with pytest.raises(ConflictError, match="has generation") as changed:
+        ask("make_default", "third", generation=row.generation - 1)
+    assert changed.value.problem["found"] == row.generation
+    default = ask("make_default", "third", generation=row.generation)
+    assert {one.name for one in default.models if one.default} == {"third"}
+    ask("make_default", "ease")
+    shares = {one.name: one.share for one in ask("split", {"ease": 0.25, "third": 0.75}).models}
     assert shares == {"ease": 0.25, "multvae": None, "third": 0.75}
-    assert all(one.share is None for one in ask("split", {}))
+    with pytest.raises(ConflictError, match="revision"):
+        ask("split", {}, revision=before)
+    assert all(one.share is None for one in ask("split", {}).models)
+    assert [one.name for one in ask("retire", "third").models] == ["ease", "multvae"]
+    done = ask("changes", limit=3)
+    assert [one.action for one in done] == ["retire", "split", "split"]
+    assert ask("changes", limit=1, before=done[-1].revision)[0].action == "default"
     with pytest.raises(InvalidRequestError, match="is not inside a folder"):
         ask("deploy", "/nowhere")
-    with pytest.raises(InvalidRequestError, match="no previous model"):
+    with pytest.raises(InvalidRequestError, match="no previous"):
         ask("roll_back", "ease")
 
 

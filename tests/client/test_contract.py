@@ -12,7 +12,7 @@ from foldin.client import answers, requests, studio
 from foldin.client.reading import Calls
 from foldin.client.routes import __all__ as ROUTES
 from foldin.client.studio_routes import __all__ as STUDIO_ROUTES
-from foldin.serve import Limits, Registry, Service, Telemetry, make_app
+from foldin.serve import EventStore, Limits, Registry, Service, Telemetry, connect, make_app
 from tests.client.test_client import METHODS
 
 SAMPLES: dict[str, dict[str, Any]] = {  # arguments with which a call has every parameter
@@ -25,7 +25,7 @@ SAMPLES: dict[str, dict[str, Any]] = {  # arguments with which a call has every 
     "similar": {"item": "i"},
     "deploy": {"run": "r"},
     "split": {"shares": {}},
-    **{name: {"name": "m"} for name in ("roll_back", "report", "codes", "item_map")},
+    **{name: {"name": "m"} for name in ("roll_back", "make_default", "retire", "report", "codes", "item_map")},
     "user_on_map": {"name": "m", "history": []},
 }
 SCHEMAS = {  # class → name of its schema, where it has another one
@@ -34,6 +34,9 @@ SCHEMAS = {  # class → name of its schema, where it has another one
     answers.ErasedUser: "UserErased",
     answers.Item: "ItemOut",
     answers.ServedModel: "ModelOut",
+    answers.ModelDeployment: "DeploymentOut",
+    answers.Models: "ModelsOut",
+    answers.Change: "ChangeOut",
     studio.EquationTerm: "EquationTermOut",
     studio.Equation: "EquationOut",
     studio.Report: "ReportOut",
@@ -45,14 +48,20 @@ SCHEMAS = {  # class → name of its schema, where it has another one
 ANSWERS = [
     getattr(part, name) for part in (answers, studio) for name in part.__all__ if name != "Readiness"
 ]  # the service describes no schema of its readiness
-INSIDE = {"BatchRecommendRequest", "BatchRecommendations", "EventBatch", "ItemsOut", "ModelsOut"}  # objects of one list
+INSIDE = {
+    "BatchRecommendRequest",
+    "BatchRecommendations",
+    "EventBatch",
+    "ItemsOut",
+    "ChangesOut",
+}  # objects of one list
 INSIDE |= {"DeployRequest", "SplitRequest", "HistoryRequest"}  # arguments of a method
 INSIDE |= {"Problem", "HTTPValidationError", "ValidationError"}
 
 
 @pytest.fixture(scope="module")
 def described() -> dict[str, Any]:
-    return make_app(Service(Registry(), None, Limits(), Telemetry()), None).openapi()
+    return make_app(Service(Registry(), EventStore(connect("sqlite://")), Limits(), Telemetry()), None).openapi()
 
 
 def call_of(name: str) -> Any:

@@ -87,7 +87,9 @@ def test_events_are_sent_again_with_the_same_key_and_times():
     assert other[0].headers["idempotency-key"] != sent[0].headers["idempotency-key"]
 
 
-@pytest.mark.parametrize("call", [routes.erase_user("u"), routes.deploy("r"), routes.roll_back("m")])
+@pytest.mark.parametrize(
+    "call", [routes.erase_user("u"), routes.deploy("r"), routes.roll_back("m"), routes.retire("m")]
+)
 def test_what_may_have_happened_is_not_done_twice(call):
     for outcome, error in ((LOST, NoResponseError), (status(503), UnavailableError), (status(502), UnavailableError)):
         with pytest.raises(error) as once:

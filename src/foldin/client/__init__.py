@@ -9,11 +9,14 @@ It speaks HTTP alone: it needs neither a model nor PyTorch, and imports neither.
 """
 
 from foldin.client.answers import (
+    Change,
     ErasedUser,
     EventEffect,
     EventReceipt,
     Hit,
     Item,
+    ModelDeployment,
+    Models,
     Readiness,
     Recommendations,
     ServedModel,
@@ -42,6 +45,7 @@ from foldin.client.retries import Retries
 __all__ = [
     "AnswerError",
     "AsyncClient",
+    "Change",
     "Client",
     "ClientError",
     "ConflictError",
@@ -54,6 +58,8 @@ __all__ = [
     "InvalidRequestError",
     "Item",
     "ItemFilter",
+    "ModelDeployment",
+    "Models",
     "NoResponseError",
     "NotFoundError",
     "RateLimitedError",

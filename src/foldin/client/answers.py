@@ -1,13 +1,18 @@
 """Answers of the service: frozen dataclasses with the fields of the schemas at `/openapi.json`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = [
+    "Change",
     "ErasedUser",
     "EventEffect",
     "EventReceipt",
     "Hit",
     "Item",
+    "ModelDeployment",
+    "Models",
     "Readiness",
     "Recommendations",
     "ServedModel",
@@ -200,6 +205,75 @@ class ServedModel:
     waiting: int
     attributes: tuple[str, ...]
     repeats: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelDeployment:
+    """What the database says of a model, and whether the process that answered serves it.
+
+    Args:
+        name: name in requests and logs.
+        generation: number of times that the name was given a run, rolled back or retired.
+        run: folder or URL of the run that is to serve.
+        wanted: digest of the run that is to serve; None for a retired model.
+        serving: digest of the run that serves in the process that answered; None for none.
+        problem: why the process that answered does not serve the wanted run; None if it does, or is loading it.
+        previous: digest of the run that a roll back restores; None if there is none.
+        default: whether this is the default model, for requests that do not choose one.
+        share: share of the users that a split assigns to this model; None without a split.
+        retired: whether the model is out of service.
+        changed: time of the newest change, in seconds since 1970.
+    """
+
+    name: str
+    generation: int
+    run: str
+    wanted: str | None
+    serving: str | None
+    problem: str | None
+    previous: str | None
+    default: bool
+    share: float | None
+    retired: bool
+    changed: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Models:
+    """The models in service.
+
+    Args:
+        models: models that the process that answered serves, in the order of their names.
+        deployments: models that all processes are to serve, in the order of their names; retired ones included.
+        revision: number of changes so far, the same in all processes.
+    """
+
+    models: tuple[ServedModel, ...]
+    deployments: tuple[ModelDeployment, ...]
+    revision: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """A change of the models in service.
+
+    Args:
+        revision: number of the change.
+        time: seconds since 1970.
+        key: name of the key that asked for it; `anybody` without keys, `command line` or `watch` for the service itself.
+        action: one of `deploy`, `rollback`, `default`, `split` and `retire`.
+        model: name of the model; None for a split.
+        before: the models that changed, by name, as they were before; None for a model that did not exist.
+        after: the models that changed, by name, as they were afterwards.
+    """
+
+    revision: int
+    time: int
+    key: str
+    action: str
+    model: str | None
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@
             ├── UnauthenticatedError   401: the key is missing or unknown
             ├── ForbiddenError         403: the key lacks a scope
             ├── NotFoundError          404: there is no such model, item or route
-            ├── ConflictError          409: an idempotency key was used with other events
+            ├── ConflictError          409: an idempotency key was used with other events, or a model changed since it was read
             ├── RateLimitedError       429: too many requests; see `retry_after`
             ├── ServiceError           500: a bug of the service, whose log has the details
             └── UnavailableError       502, 503, 504: a full queue, no database, or no service behind a proxy
@@ -103,7 +103,7 @@ class NotFoundError(ResponseError):
 
 
 class ConflictError(ResponseError):
-    """An idempotency key was used before with other events."""
+    """An idempotency key was used before with other events, or a model changed since it was read."""
 
 
 class RateLimitedError(ResponseError):

@@ -3,16 +3,17 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, ParamSpec
+from typing import ParamSpec
 from uuid import uuid4
 
 from foldin.client.answers import (
+    Change,
     ErasedUser,
     EventReceipt,
     Item,
+    Models,
     Readiness,
     Recommendations,
-    ServedModel,
     StoredUser,
 )
 from foldin.client.reading import Call, Calls, as_text, read_as
@@ -22,15 +23,18 @@ from foldin.errors import ConfigError
 __all__ = [
     "add_event",
     "add_events",
+    "changes",
     "deploy",
     "erase_user",
     "health",
     "items",
+    "make_default",
     "metrics",
     "models",
     "ready",
     "recommend",
     "recommend_many",
+    "retire",
     "roll_back",
     "similar",
     "split",
@@ -39,7 +43,7 @@ __all__ = [
 
 P = ParamSpec("P")
 _BYTES = 900_000  # of the events of one request; by default the service takes 1 MiB
-_MODELS = read_as(tuple[ServedModel, ...], "models")
+_MODELS = read_as(Models)
 
 
 def _of_request(request: Callable[P, RecommendRequest]) -> Callable[P, Call[Recommendations]]:
@@ -195,37 +199,81 @@ def similar(item: str, *, limit: int = 10, model: str | None = None) -> Call[tup
     )
 
 
-def models() -> Call[tuple[ServedModel, ...]]:
-    """The models in service, in the order of their names."""
+def models() -> Call[Models]:
+    """The models in service, and those that all processes of the service are to serve."""
     return Call(method="GET", route="/v1/models", read=_MODELS, repeatable=True)
 
 
-def deploy(run: str, *, name: str | None = None, default: bool = False) -> Call[tuple[ServedModel, ...]]:
-    """Deploy a run; returns the models in service. The previous model of this name is kept for `roll_back`.
+def deploy(run: str, *, name: str | None = None, default: bool = False, generation: int | None = None) -> Call[Models]:
+    """Deploy a run; returns the models in service. The previous run of this name is kept for `roll_back`.
 
     Args:
-        run: path of the run directory on the machine of the service, inside a folder that the service may read.
-        name: name in service; the name of the run directory if omitted.
+        run: folder of the run on the machine of the service, or its URL, below one that the service may read.
+        name: name in service; the last part of the run's address if omitted.
         default: whether to make it the default model.
+        generation: generation that the model must have, 0 if there must be none of that name; None for any.
+
     """
-    given: dict[str, Any] = {"run": str(run)} | ({} if name is None else {"name": name})
-    content = encoded(given | ({"default": True} if default else {}))
+    given = {"run": str(run), "name": name, "default": default or None, "generation": generation}
+    content = encoded({key: value for key, value in given.items() if value is not None})
     return Call(method="POST", route="/v1/models", read=_MODELS, content=content)
 
 
-def roll_back(name: str) -> Call[tuple[ServedModel, ...]]:
-    """Restore the previous model of a name; returns the models in service."""
-    return Call(method="POST", route="/v1/models/{name}:rollback", read=_MODELS, values={"name": name})
+def roll_back(name: str, *, generation: int | None = None) -> Call[Models]:
+    """Restore the previous run of a model; returns the models in service.
+
+    Args:
+        name: name of the model.
+        generation: generation that the model must have; None for any.
+    """
+    return _change("POST", "/v1/models/{name}:rollback", name, generation)
 
 
-def split(shares: Mapping[str, float]) -> Call[tuple[ServedModel, ...]]:
+def make_default(name: str, *, generation: int | None = None) -> Call[Models]:
+    """Make a model the default, for requests that do not choose one; returns the models in service.
+
+    Args:
+        name: name of the model.
+        generation: generation that the model must have; None for any.
+    """
+    return _change("POST", "/v1/models/{name}:default", name, generation)
+
+
+def retire(name: str, *, generation: int | None = None) -> Call[Models]:
+    """Take a model out of service; a later deployment of the name brings it back. Returns the models in service.
+
+    Args:
+        name: name of the model.
+        generation: generation that the model must have; None for any.
+    """
+    return _change("DELETE", "/v1/models/{name}", name, generation)
+
+
+def _change(method: str, route: str, name: str, generation: int | None) -> Call[Models]:
+    return Call(method=method, route=route, read=_MODELS, values={"name": name}, query={"generation": generation})
+
+
+def split(shares: Mapping[str, float], *, revision: int | None = None) -> Call[Models]:
     """Split users between models, for requests that do not choose one; returns the models in service.
 
     Args:
         shares: share of the users by name of the model, which sum to 1; empty to end the split.
+        revision: revision that must be the newest; None for any.
     """
-    content = encoded({"shares": shares})
-    return Call(method="PUT", route="/v1/split", read=_MODELS, content=content, repeatable=True)
+    content = encoded({"shares": shares} | ({} if revision is None else {"revision": revision}))
+    return Call(method="PUT", route="/v1/split", read=_MODELS, content=content, repeatable=revision is None)
+
+
+def changes(*, limit: int = 100, before: int | None = None) -> Call[tuple[Change, ...]]:
+    """The log of changes of the models in service, newest first.
+
+    Args:
+        limit: maximum number of changes.
+        before: only changes of a lower revision, for reading on; None for the newest.
+    """
+    read = read_as(tuple[Change, ...], "changes")
+    query = {"limit": limit, "before": before}
+    return Call(method="GET", route="/v1/changes", read=read, query=query, repeatable=True)
 
 
 def health() -> Call[Mapping[str, str]]:
