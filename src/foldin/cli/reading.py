@@ -5,7 +5,7 @@ from typing import Any
 
 from foldin.cli.options import source_of
 from foldin.cli.output import status, working
-from foldin.data import Split
+from foldin.data import EventLog, Split
 from foldin.data.log.urls import is_url
 from foldin.experiment import unused
 
@@ -25,6 +25,6 @@ def read_split(path: str, options: Mapping[str, Any]) -> Split:
     return split
 
 
-def name_of_data(path: str, split: Split) -> str:
+def name_of_data(path: str, read: Split | EventLog) -> str:
     """The path of a log as it was given; the URL of exactly these events, without passwords, for an event store."""
-    return split.report.source if is_url(path) else path
+    return read.report.source if is_url(path) else path

@@ -9,6 +9,7 @@ import torch
 
 from foldin.cli.options import source_of
 from foldin.cli.output import FitBar, json_out, out, status, working
+from foldin.cli.reading import name_of_data
 from foldin.data import DEFAULT_MIN_EVENTS, EventLog
 from foldin.errors import ConfigError, RunError
 from foldin.experiment import Plan, Retrained, Rule, retrain
@@ -128,7 +129,7 @@ def fit_everyone(
     least = DEFAULT_MIN_EVENTS["strong"] if options["min_events"] is None else options["min_events"]
     bar, held = FitBar(name, plan["metric"]), {"held_out": options["held_out"], "split_seed": options["split_seed"]}
     made = Plan(min_events=least, progress=bar, **held, **plan)
-    about = {"data": path, "model": name, "config": made.config.as_dict(), "run": str(target)}
+    about = {"data": name_of_data(path, log), "model": name, "config": made.config.as_dict(), "run": str(target)}
     if folder is not None:
         with bar:
             epochs = made.choose_epochs(log)
