@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -19,9 +19,9 @@ QUICK = Retries(first_pause=0.001, longest_pause=0.01)
 
 
 @contextmanager
-def serving(app: Any) -> Iterator[str]:
-    """The address of an application that is served in a thread."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", ws="none", lifespan="off"))
+def serving(app: Any, lifespan: Literal["on", "off"] = "off") -> Iterator[str]:
+    """The address of an application that is served in a thread; with a lifespan, its models are those of the database."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", ws="none", lifespan=lifespan))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
@@ -55,7 +55,7 @@ def app(service, served_runs):
 
 @pytest.fixture(scope="session")
 def address(app) -> Iterator[str]:
-    with serving(app) as found:
+    with serving(app, "on") as found:
         yield found
 
 

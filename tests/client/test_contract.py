@@ -60,8 +60,9 @@ INSIDE |= {"Problem", "HTTPValidationError", "ValidationError"}
 
 
 @pytest.fixture(scope="module")
-def described() -> dict[str, Any]:
-    return make_app(Service(Registry(), EventStore(connect("sqlite://")), Limits(), Telemetry()), None).openapi()
+def described(tmp_path_factory) -> dict[str, Any]:
+    store = EventStore(connect(f"sqlite:///{tmp_path_factory.mktemp('described') / 'events.db'}"))
+    return make_app(Service(Registry(), store, Limits(), Telemetry()), None).openapi()
 
 
 def call_of(name: str) -> Any:

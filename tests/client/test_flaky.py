@@ -14,7 +14,7 @@ import pytest
 from foldin.client import AsyncClient, Client, Event, NoResponseError, RateLimitedError
 from tests.client.conftest import QUICK
 
-MODELS = b'{"models": []}'
+MODELS = b'{"models": [], "deployments": [], "revision": 0}'
 
 
 class Flaky(ThreadingHTTPServer):

@@ -96,7 +96,7 @@ def test_what_may_have_happened_is_not_done_twice(call):
             play(call, outcome)
         assert once.value.attempts == 1
     # Nothing was sent, or the service refused to begin: the call may be made.
-    done = b'{"user": "u", "erased_events": 0, "models": []}'
+    done = b'{"user": "u", "erased_events": 0, "models": [], "deployments": [], "revision": 0}'
     sent, pauses, _ = play(call, REFUSED, status(429, retry_after="2"), Response(200, {}, done))
     assert len(sent) == 3
     assert 2 <= pauses[1] <= 2.4
@@ -134,7 +134,7 @@ def test_a_pause_that_is_too_long_is_left_to_the_caller():
     _, (pause,), _ = play(
         routes.models(),
         status(503, retry_after="60"),
-        Response(200, {}, b'{"models": []}'),
+        Response(200, {}, b'{"models": [], "deployments": [], "revision": 0}'),
         retries=Retries(longest_pause=90),
     )
     assert 60 <= pause <= 60.2

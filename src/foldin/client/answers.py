@@ -283,10 +283,12 @@ class Readiness:
     Args:
         models: whether a model is in service.
         events: whether the event store answers.
+        deployments: whether every model in service is the wanted one; if not, the one before it serves, which counts as ready.
     """
 
     models: bool
     events: bool
+    deployments: bool
 
     def __bool__(self) -> bool:
         return self.models and self.events
