@@ -11,10 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from foldin.client import AsyncClient, Client, Event, NoResponseError, RateLimitedError
+from foldin.client import AsyncClient, Client, Event, Models, NoResponseError, RateLimitedError
 from tests.client.conftest import QUICK
 
 MODELS = b'{"models": [], "deployments": [], "revision": 0}'
+NONE = Models(models=(), deployments=(), revision=0)
 
 
 class Flaky(ThreadingHTTPServer):
@@ -106,7 +107,7 @@ def way(request):
 def test_calls_outlive_dropped_connections_half_answers_and_a_busy_service(way):
     for plan in (["drop", "drop", "drop"], ["half", 503], [429, 502, 504]):
         with flaky(list(plan)) as (server, address):
-            assert way(address, "models") == ()
+            assert way(address, "models") == NONE
         assert len(server.seen) == len(plan) + 1
         assert len(set(server.seen)) == 1
 
@@ -123,7 +124,7 @@ def test_a_service_that_stays_away_is_an_error_after_the_last_attempt(way):
 
 def test_a_slow_service_is_given_up_and_asked_again(way):
     with flaky(["slow"]) as (server, address):
-        assert way(address, "models", timeout=0.5) == ()
+        assert way(address, "models", timeout=0.5) == NONE
     assert len(server.seen) == 2
 
 
@@ -164,5 +165,5 @@ def test_threads_share_a_client():
             thread.start()
         for thread in threads:
             thread.join()
-    assert found == [()] * 6
+    assert found == [NONE] * 6
     assert len(server.seen) == 10
