@@ -24,9 +24,23 @@ def table(tmp_path):
     return tmp_path / "limits"
 
 
-def test_several_workers_give_together_what_one_gives_alone(table):
+@pytest.fixture
+def worker(table):
+    """Makes the buckets of one more worker."""
+    made = []
+
+    def make(rate: float, burst: int) -> SharedBuckets:
+        made.append(SharedBuckets(table, rate, burst))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def test_several_workers_give_together_what_one_gives_alone(worker):
     alone = TokenBuckets(rate=10.0, burst=5)
-    shared = [SharedBuckets(table, rate=10.0, burst=5) for _ in range(3)]
+    shared = [worker(rate=10.0, burst=5) for _ in range(3)]
     rng, now = np.random.default_rng(0), 1000.0
     pauses = []
     for _ in range(2000):
@@ -37,29 +51,27 @@ def test_several_workers_give_together_what_one_gives_alone(table):
     assert 200 < sum(pause == 0 for pause in pauses) < 1800
 
 
-def test_of_many_threads_and_workers_at_once_no_token_is_given_twice(table):
-    workers = [SharedBuckets(table, rate=1e-9, burst=500) for _ in range(4)]
+def test_of_many_threads_and_workers_at_once_no_token_is_given_twice(worker):
+    workers = [worker(rate=1e-9, burst=500) for _ in range(4)]
     given = []
 
-    def take(worker: SharedBuckets) -> None:
-        given.append(sum(worker.take("anna") == 0 for _ in range(100)))
+    def take(one: SharedBuckets) -> None:
+        given.append(sum(one.take("anna") == 0 for _ in range(100)))
 
-    threads = [threading.Thread(target=take, args=(worker,)) for worker in workers for _ in range(2)]
+    threads = [threading.Thread(target=take, args=(one,)) for one in workers for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert sum(given) == 500
-    for worker in workers:
-        worker.close()
 
 
-def test_a_worker_that_dies_while_it_holds_the_lock_holds_up_nobody(table):
+def test_a_worker_that_dies_while_it_holds_the_lock_holds_up_nobody(table, worker):
     dying = subprocess.Popen([sys.executable, "-c", HOLDING, str(table)], stdout=subprocess.PIPE, text=True)
     assert dying.stdout is not None
     assert dying.stdout.readline() == "held\n"
-    found = []
-    waiting = threading.Thread(target=lambda: found.append(SharedBuckets(table, rate=1.0, burst=1).take("anna")))
+    found, other = [], worker(rate=1.0, burst=1)
+    waiting = threading.Thread(target=lambda: found.append(other.take("anna")))
     waiting.start()
     waiting.join(0.1)
     assert not found
@@ -70,10 +82,10 @@ def test_a_worker_that_dies_while_it_holds_the_lock_holds_up_nobody(table):
     assert found == [0.0]
 
 
-def test_a_crowded_table_forgets_who_came_longest_ago(table, monkeypatch):
+def test_a_crowded_table_forgets_who_came_longest_ago(worker, monkeypatch):
     monkeypatch.setattr(shared_limits, "_SLOTS", 4)
     monkeypatch.setattr(shared_limits, "_NEAR", 4)
-    buckets = SharedBuckets(table, rate=0.001, burst=1)
+    buckets = worker(rate=0.001, burst=1)
     for at, key in enumerate("abcd"):
         assert buckets.take(key, now=float(at)) == 0.0
     assert all(buckets.take(key, now=10.0 + at) > 0 for at, key in enumerate("bcda"))

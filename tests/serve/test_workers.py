@@ -76,7 +76,7 @@ def test_two_workers_are_one_service(tmp_path, runs):
         # Random lists: by whichever worker, the same.
         questions = [
             {"history": ["i0", "i2"], "explore": "temperature", "seed": 1, "temperature": 3.0},
-            {"user": "anna", "explore": "thompson", "seed": 2},
+            {"user": "anna", "explore": "thompson", "seed": 2, "draws": 10},
         ]
         answers = []
         for pid in workers.pids.values():
@@ -152,9 +152,10 @@ def command(run: Path, folder: Path, *more: str) -> Iterator[Serving]:
 
 
 def children(pid: int) -> list[int]:
-    """Ids of the workers that a process has started."""
+    """Ids of the workers of a service, which the process that forks them for it has started."""
     found = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-    return [one for one in found if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+    forking = [one for one in found if b"forkserver" in Path(f"/proc/{one}/cmdline").read_bytes()]
+    return [int(one) for at in forking for one in Path(f"/proc/{at}/task/{at}/children").read_text().split()]
 
 
 @pytest.mark.long

@@ -2,15 +2,20 @@
 
 import functools
 import os
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
-__all__ = ["SHARED", "Telemetry"]
+__all__ = ["Telemetry", "share"]
 
-SHARED = (
-    "PROMETHEUS_MULTIPROC_DIR"  # the variable that gives the folder; prometheus_client reads it when it is imported
-)
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the variable that gives the folder
+
+
+def share(folder: Path) -> None:
+    """Let this process count in a folder that all workers share. What counts is made afterwards."""
+    os.environ[_FOLDER] = str(folder)
+    values.ValueClass = values.get_value_class()  # prometheus_client looks for the variable only when it is imported
 
 
 class Telemetry:
@@ -18,7 +23,7 @@ class Telemetry:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._shared = os.environ.get(SHARED)
+        self._shared = os.environ.get(_FOLDER)
         self.requests = Counter("foldin_requests", "Requests.", ("method", "path", "status"), registry=self.registry)
         self.seconds = Histogram("foldin_request_seconds", "Time of a request.", ("path",), registry=self.registry)
         self.lists = Counter("foldin_lists", "Lists made.", ("model", "explore"), registry=self.registry)

@@ -17,10 +17,12 @@ from foldin.errors import FoldinError
 from foldin.serve.limits import Limits
 from foldin.serve.server import configuration, logged, steady
 from foldin.serve.shared_limits import SharedBuckets
+from foldin.serve.telemetry import share
 
-__all__ = ["BACKLOG", "work"]
+__all__ = ["BACKLOG", "METRICS", "TABLE", "work"]
 
 BACKLOG = 2048  # connections that may wait to be accepted
+TABLE, METRICS = "limits", "metrics"  # names in the folder of what the processes share
 
 
 class _Server(uvicorn.Server):
@@ -50,7 +52,7 @@ def work(
     count: int,
     build: Callable[..., tuple[Any, ...]],
     opened: socket.socket,
-    table: Path,
+    folder: Path,
     limits: Limits,
     pipe: Connection,
 ) -> None:
@@ -63,7 +65,7 @@ def work(
         count: number of all processes, which share the cores.
         build: makes (application, service, watcher) for `force` and `buckets`.
         opened: the socket that listens.
-        table: file of the shared rate limits.
+        folder: folder of what the processes share: the table of the rate limits, and the metrics.
         limits: limits of requests.
         pipe: connection to the process that started this one, which sends whether to deploy the given runs in any case.
     """
@@ -72,11 +74,12 @@ def work(
         force = bool(pipe.recv())
     except EOFError:
         return
+    share(folder / METRICS)
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, _cores() // count))
     with logged():
         try:
-            app, _, watcher = build(force=force, buckets=SharedBuckets(table, limits.rate, limits.burst))
+            app, _, watcher = build(force=force, buckets=SharedBuckets(folder / TABLE, limits.rate, limits.burst))
         except FoldinError as error:
             pipe.send(str(error))
             return

@@ -6,20 +6,20 @@ among those that have time. What they share is in the database (models, events, 
 """
 
 import contextlib
+import functools
 import json
 import logging
 import multiprocessing
-import os
 import signal
 import socket
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +31,25 @@ from foldin.serve.limits import Limits
 from foldin.serve.server import address
 from foldin.serve.shared_limits import SharedBuckets
 from foldin.serve.storage.event_store import connect
-from foldin.serve.telemetry import SHARED
-from foldin.serve.worker import BACKLOG, work
+from foldin.serve.worker import BACKLOG, METRICS, TABLE, work
 
 __all__ = ["Workers", "check_database", "listening", "serve"]
 
 logger = logging.getLogger("foldin.serve")
 
-_SPAWN = multiprocessing.get_context("spawn")  # a fork would copy the locks of threads that it does not copy
 _GRACE = 15.0  # seconds for the last requests of a worker that ends; uvicorn takes at most 10
 _LONGEST = 30.0  # seconds between two restarts of a worker that does not come to serve
+
+
+@functools.cache
+def _context() -> ForkServerContext:
+    """How processes are started: as copies of one that has imported everything and done nothing.
+
+    A worker is there in the time that it takes to load its models; and it has no locks, threads or devices of this process.
+    """
+    found = multiprocessing.get_context("forkserver")
+    found.set_forkserver_preload(["__main__", work.__module__])
+    return found
 
 
 @dataclass
@@ -48,7 +57,7 @@ class _Worker:
     """A process, and what is known of it."""
 
     number: int
-    process: SpawnProcess
+    process: ForkServerProcess
     pipe: Connection
     serving: bool = False
 
@@ -77,9 +86,9 @@ class Workers:
     ) -> None:
         self.count, self.ending = count, threading.Event()
         self._build, self._opened, self._limits, self._force = build, opened, limits, force
-        self._table, self._metrics = folder / "limits", folder / "metrics"
-        SharedBuckets.create(self._table)
-        self._metrics.mkdir()
+        self._folder = folder
+        SharedBuckets.create(folder / TABLE)
+        (folder / METRICS).mkdir()
         self._workers: dict[int, _Worker] = {}
         self._failures: dict[int, int] = dict.fromkeys(range(count), 0)
         self._again: dict[int, float] = {}  # time of the restart of workers that ended
@@ -141,11 +150,10 @@ class Workers:
         self._workers.clear()
 
     def _launch(self, number: int) -> None:
-        here, there = _SPAWN.Pipe()
-        arguments = (number, self.count, self._build, self._opened, self._table, self._limits, there)
-        process = _SPAWN.Process(target=work, args=arguments, name=f"foldin-worker-{number}", daemon=True)
-        with _environment(SHARED, str(self._metrics)):
-            process.start()
+        here, there = _context().Pipe()
+        arguments = (number, self.count, self._build, self._opened, self._folder, self._limits, there)
+        process = _context().Process(target=work, args=arguments, name=f"foldin-worker-{number}", daemon=True)
+        process.start()
         there.close()
         self._workers[number] = _Worker(number, process, here)
 
@@ -190,23 +198,9 @@ class Workers:
         self._again[one.number] = time.monotonic() + pause
         status: dict[str, Any] = {"worker": one.number, "ended": one.process.exitcode, "starts_again_in": pause}
         logger.warning(json.dumps(status if reason is None else {**status, "error": reason}))
-        mark_process_dead(one.process.pid, str(self._metrics))  # type: ignore[no-untyped-call]  # the client leaves it without types
+        mark_process_dead(one.process.pid, str(self._folder / METRICS))  # type: ignore[no-untyped-call]  # the client leaves it without types
         one.pipe.close()
         del self._workers[one.number]
-
-
-@contextlib.contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    """A context with a variable of the environment, which processes that are started in it inherit."""
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -228,11 +222,14 @@ def check_database(url: str) -> None:
     Raises:
         ConfigError: an invalid URL, or a database in memory.
     """
-    connect(url).dispose()
-    parsed = sa.make_url(url)
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise ConfigError(f"events: {url!r} is not the URL of a database") from error
     name = parsed.database or ""
     if parsed.query.get("mode") == "memory" or (name.startswith("file:") and "memory" in name):
         raise ConfigError(f"--workers: each process would have a separate database in memory; {name!r} must be a file")
+    connect(url).dispose()
 
 
 def serve(
