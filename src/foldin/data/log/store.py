@@ -131,9 +131,9 @@ class Stored:
         one = events.c
         statement = sa.select(one.user_id, one.item, one.time, one.kind, one.value).where(self.where).order_by(one.id)
         try:
-            result = self.connection.execute(statement, execution_options={"yield_per": size or _BATCH})
-            for rows in result.partitions():
-                yield self.table(rows)
+            with self.connection.execute(statement, execution_options={"yield_per": size or _BATCH}) as result:
+                for rows in result.partitions():
+                    yield self.table(rows)
         except SQLAlchemyError as error:
             raise unusable(error) from error
 

@@ -144,7 +144,7 @@ def _opened(file: Path, options: ReadOptions) -> Iterator[tuple[pl.LazyFrame, Pl
         plan = plan_of(opened, str(file), _of_an_export(opened, options))
         check_times(plan)
         respelled = _respelled(opened, plan)
-        lazy = opened.table.select(dict.fromkeys(plan.report.columns.values()))
+        lazy = opened.table.select(list(dict.fromkeys(plan.report.columns.values())))
         if opened.format != "parquet":
             copy = Path(folder) / "rows.parquet"
             lazy.sink_parquet(copy)
