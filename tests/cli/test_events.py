@@ -313,13 +313,14 @@ def stored_in(url: str) -> int:
 def test_killed_at_any_moment_an_import_stores_exactly_the_file(database, tmp_path, url, request):
     if database == "postgresql":
         url = request.getfixturevalue("postgres")
-        EventStore(connect(url))
-    given = table(30_000)
+    given = table(6000)
     given.write_parquet(tmp_path / "log.parquet")
     try:
-        killed_again_and_again(tmp_path / "log.parquet", url, rounds=6)
+        killed_again_and_again(tmp_path / "log.parquet", url, rounds=3)
         assert events_of(url) == rows_of(given)
     finally:
         if database == "postgresql":
-            with connect(url).begin() as connection:
+            engine = connect(url)
+            with engine.begin() as connection:
                 connection.exec_driver_sql("DELETE FROM foldin_events")
+            engine.dispose()
