@@ -16,7 +16,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from foldin.data import read_log
 from foldin.serve import Event, EventStore, connect
 from foldin.serve.storage.importing import import_events
-from tests.cli.calling import QUICK
 
 START = 1_600_000_000
 
@@ -202,31 +201,43 @@ def test_an_increment_begins_before_the_last_one_ended(foldin, tmp_path, url):
         assert "ISO 8601 with an offset was expected" in error
 
 
+def test_a_run_finds_its_events_though_the_store_has_grown(foldin, path, tmp_path, url):
+    assert foldin("events", "import", path, url)[0] == 0
+    run, lists = tmp_path / "run", tmp_path / "lists.csv"
+    code, shown, notes = foldin("fit", url, "--model", "ease", "--out", run, "--json")
+    assert code == 0
+    fitted = json.loads(shown)
+    assert f"{fitted['data']} names the events that were read, also when the store has grown" in notes
+    assert json.loads((run / "run.json").read_text())["source"]["path"] == fitted["data"]
+    EventStore(connect(url)).append([Event("new", "i01", START + at) for at in range(3)])
+    metrics = fitted["models"]["ease"]["metrics"]
+    for more in ((), ("--data", url)):  # a store that has moved is named by --data
+        found = json.loads(foldin("evaluate", run, *more, "--json")[1])
+        assert found["models"]["ease"]["metrics"] == metrics
+        assert found["data"] == fitted["data"]
+    assert foldin("recommend", run, "--users", url, "--out", lists, "-k", 3)[0] == 0
+    assert set(pl.read_csv(lists)["user"]) == {*read_log(path).users, "new"}
+    EventStore(connect(url)).erase("u001")
+    assert "is not the one it was trained on" in foldin("evaluate", run)[2]
+
+
+@pytest.mark.long
 def test_every_command_takes_the_url(foldin, path, tmp_path, url):
-    """The log of a run is found again though the store has grown since."""
     assert foldin("events", "import", path, url)[0] == 0
     about = json.loads(foldin("data", "describe", url, "--protocol", "strong", "--json")[1])
     assert about["log"]["format"] == "sqlite"
     assert about["log"]["columns"] == {"user": "user", "item": "item", "time": "time"}
-    run = tmp_path / "run"
-    code, shown, notes = foldin("fit", url, "--model", "multvae", "--out", run, *QUICK, "--json")
-    assert code == 0
-    pinned = json.loads(shown)["data"]
-    assert f"{pinned} names the events that were read, also when the store has grown" in notes
-    assert json.loads((run / "run.json").read_text())["source"]["path"] == pinned
-    EventStore(connect(url)).append([Event("new", "i01", START + at) for at in range(3)])
-    first = json.loads(foldin("evaluate", run, "--json")[1])
-    assert first["models"]["multvae"]["metrics"] == json.loads(shown)["models"]["multvae"]["metrics"]
-    moved = json.loads(foldin("evaluate", run, "--data", url, "--json")[1])
-    assert moved["models"] == first["models"]
-    code, shown, _ = foldin("compare", url, "--models", "popularity,ease", "--json")
-    assert code == 0
-    assert json.loads(shown)["data"] != pinned
-    lists = tmp_path / "lists.csv"
-    assert foldin("recommend", run, "--users", url, "--out", lists, "-k", 3)[0] == 0
-    assert set(pl.read_csv(lists)["user"]) == {*read_log(path).users, "new"}
+    pinned = about["log"]["source"]
+    for call in (
+        ("compare", url, "--models", "popularity,multvae", "--set", "multvae.epochs=2", "--json"),
+        ("tune", url, "--model", "ease", "--trials", 1, "--out", tmp_path / "study", "--json"),
+    ):
+        code, shown, _ = foldin(*call)
+        assert code == 0
+        assert json.loads(shown)["data"] == pinned
     assert foldin("data", "prepare", url, "--out", tmp_path / "shards")[0] == 0
-    assert foldin("tune", url, "--model", "ease", "--trials", 1, "--out", tmp_path / "study")[0] == 0
+    shards = json.loads(foldin("data", "describe", tmp_path / "shards", "--json")[1])
+    assert shards["log"]["source"] == pinned
 
 
 def test_no_command_shows_a_password_or_overwrites_a_file(foldin, path, tmp_path, url):
@@ -302,13 +313,14 @@ def stored_in(url: str) -> int:
 def test_killed_at_any_moment_an_import_stores_exactly_the_file(database, tmp_path, url, request):
     if database == "postgresql":
         url = request.getfixturevalue("postgres")
-        EventStore(connect(url))
-    given = table(30_000)
+    given = table(6000)
     given.write_parquet(tmp_path / "log.parquet")
     try:
-        killed_again_and_again(tmp_path / "log.parquet", url, rounds=6)
+        killed_again_and_again(tmp_path / "log.parquet", url, rounds=3)
         assert events_of(url) == rows_of(given)
     finally:
         if database == "postgresql":
-            with connect(url).begin() as connection:
+            engine = connect(url)
+            with engine.begin() as connection:
                 connection.exec_driver_sql("DELETE FROM foldin_events")
+            engine.dispose()

@@ -70,7 +70,7 @@ def test_a_body_may_be_cut_anywhere(make, body):
         (CSV, "user,item,time\nann,i1,1\nann,,2\n", "line 3: item: String should have at least 1 character"),
         (CSV, "user,item,time\nann,i1\n", "line 2: 3 fields were expected, as in the header, not 2"),
         (CSV, "user,item,value\nann,i1,much\n", "line 2: value: a number was expected, not 'much'"),
-        (CSV, "user,item,value\nann,i1,1e39\n", "line 2: value: Input should be less than or equal to 3.4e+38"),
+        (CSV, "user,item,value\nann,i1,1e39\n", "line 2: value: Input should be less than or equal to 34000"),
         (CSV, "user,item,value\nann,i1,inf\n", "line 2: value: Input should be a finite number"),
         (CSV, "user,item,time\nann,i1,soon\n", "line 2: time: 'soon' is no time"),
         (CSV, "user,item,time\nann,i1,1.5\n", "line 2: time: whole seconds since 1970 were expected, not 1.5"),
@@ -145,7 +145,7 @@ def test_the_description_names_the_types_of_bodies(client):
     assert "EventBatch" in content["application/json"]["schema"]["$ref"]
     for media in ("text/csv", "application/x-ndjson"):
         answer = client.post("/v1/events", content=content[media]["example"], headers={"Content-Type": media})
-        assert answer.json()["accepted"] == 2
+        assert answer.json()["accepted"] + answer.json()["duplicates"] == 2
     assert client.get("/v1/events").status_code == 405
     assert client.post("/v1/events", content="user", headers={"Content-Type": "text/plain"}).status_code == 422
 

@@ -191,7 +191,7 @@ def test_a_preparation_goes_on_with_the_events_that_it_began_with(store, url, tm
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr("foldin.data.shards.prepare.write_blocks", fails)
+        broken.setattr(sys.modules["foldin.data.shards.prepare"], "write_blocks", fails)
         with pytest.raises(KeyboardInterrupt):
             prepare(url, tmp_path / "shards", chunk_rows=70)
     store.append([Event("new", "i1", START)])

@@ -34,6 +34,7 @@ from foldin.serve.storage.storable import Refusals, check_times, storable
 __all__ = ["Imported", "Refusal", "import_events"]
 
 Progress = Callable[[int, int], None]
+_CACHE = "PRAGMA cache_size = -65536"  # kibibytes: the index of millions of events is looked at in no order
 _EXPORTED = {"user": "user", "item": "item", "time": "time", "kind": "kind", "rating": "value"}  # role → column
 
 
@@ -144,7 +145,7 @@ def _opened(file: Path, options: ReadOptions) -> Iterator[tuple[pl.LazyFrame, Pl
         plan = plan_of(opened, str(file), _of_an_export(opened, options))
         check_times(plan)
         respelled = _respelled(opened, plan)
-        lazy = opened.table.select(dict.fromkeys(plan.report.columns.values()))
+        lazy = opened.table.select(list(dict.fromkeys(plan.report.columns.values())))
         if opened.format != "parquet":
             copy = Path(folder) / "rows.parquet"
             lazy.sink_parquet(copy)
@@ -207,6 +208,8 @@ class _State:
         """Store the events of a chunk, and that the rows before `done` are done."""
         insert: Any = (postgresql if self.engine.dialect.name == "postgresql" else sqlite).insert
         with self.engine.begin() as connection:
+            if self.engine.dialect.name == "sqlite":
+                connection.exec_driver_sql(_CACHE)
             new = insert_many(connection, rows, now)
             accepted, duplicates = self.accepted + new, self.duplicates + len(rows) - new
             digest = json.dumps({"rows": done, "refused": self.refusals.found})
