@@ -74,7 +74,7 @@ docs: setup
 
 # The same pages for e-readers, in one file: formulas are MathML, and a sentence stands for each figure to move.
 docs-epub: setup
-	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs 2 -b epub docs build/epub
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs 2 -b epub -d build/epub.doctrees docs build/epub
 	@cp build/epub/foldin.epub build/foldin.epub
 	@echo "for e-readers it is build/foldin.epub"
 

@@ -77,8 +77,8 @@ def _is_threshold(node: ast.AST) -> bool:
 def _left_alone(node: ast.AST) -> list[ast.AST]:
     """Children that no mutant changes: data, tolerances, refusals of bad arguments, annotations."""
     if isinstance(node, ast.Call):
-        kept = [one.value for one in node.keywords if one.arg in NUMERICS]
-        return kept + (list(node.args) + [one.value for one in node.keywords] if _called(node) in DATA else [])
+        data = _called(node) in DATA
+        return [*(node.args if data else []), *(one for one in node.keywords if data or one.arg in NUMERICS)]
     if (
         isinstance(node, ast.Compare)
         and len(node.ops) == 1

@@ -69,7 +69,14 @@ def test_the_report_counts_what_it_lists(mutants):
         assert report[f"all, {kind}"]["killed"] >= 0.95
 
 
-@pytest.mark.slow
+def test_a_changed_bound_is_killed(mutants):
+    seconds = {"check_own_share": 0.1}
+    found = [one for one in mutants.side_mutants("kl-decomposition") if one.function == "check_own_share"]
+    assert len(found) == 2
+    assert not any(mutants.survives(one, seconds) for one in found)
+
+
+@pytest.mark.long
 def test_some_mutants_of_a_chapter(tmp_path):
     command = [sys.executable, str(BOOK / "mutants.py"), "--chapters", "kl-decomposition", "--kinds", "implementation"]
     subprocess.run([*command, "--sample", "3", "--json", str(tmp_path / "found.json")], check=True, capture_output=True)

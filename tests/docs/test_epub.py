@@ -2,14 +2,15 @@
 
 import posixpath
 import shutil
-import subprocess
 import sys
+import warnings
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
 from zipfile import ZIP_STORED, ZipFile
 
 import pytest
+from sphinx.cmd.build import build_main
 
 from foldin.book.equations import chapters
 
@@ -19,12 +20,20 @@ OPF = "{http://www.idpf.org/2007/opf}"
 TYPES = {".xhtml": "application/xhtml+xml", ".css": "text/css", ".woff2": "font/woff2", ".png": "image/png"}
 
 
-def built(source: Path, out: Path) -> ZipFile:
-    """The EPUB of a folder of pages, made with the settings of the documentation."""
-    command = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going", "-b", "epub"]
-    done = subprocess.run([*command, "-c", str(DOCS), str(source), str(out)], capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    return ZipFile(out / "foldin.epub")
+@pytest.fixture
+def built(tmp_path, monkeypatch, capfd):
+    """A function that makes an EPUB of a folder of pages with the settings of the documentation."""
+    monkeypatch.setattr(sys, "path", list(sys.path))  # to which the settings add a folder
+
+    def make(source: Path) -> ZipFile:
+        flags = ["--quiet", "--fail-on-warning", "--keep-going", "-b", "epub", "-d", str(tmp_path / "doctrees")]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Python about Sphinx; those of Sphinx fail
+            status = build_main([*flags, "-c", str(DOCS), str(source), str(tmp_path / "out")])
+        assert status == 0, capfd.readouterr().err
+        return ZipFile(tmp_path / "out" / "foldin.epub")
+
+    return make
 
 
 def manifest(book: ZipFile) -> dict[str, ElementTree.Element]:
@@ -86,7 +95,7 @@ def labels(page: ElementTree.Element) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_chapter_in_two_languages_opens(tmp_path):
+def test_a_chapter_in_two_languages_opens(tmp_path, built):
     source, names = tmp_path / "pages", ("em", "notation")
     for language in ("en", "ko"):
         folder = source / "book" / language
@@ -96,7 +105,7 @@ def test_a_chapter_in_two_languages_opens(tmp_path):
         assert ":::{moving}" in (folder / "em.md").read_text(encoding="utf-8")
     listed = "\n".join(f"book/{language}/{name}" for language in ("en", "ko") for name in names)
     (source / "index.md").write_text(f"# A book\n\n```{{toctree}}\n{listed}\n```\n", encoding="utf-8")
-    pages = opens(built(source, tmp_path / "out"))
+    pages = opens(built(source))
     for language, sentence in (("en", "moves in a browser"), ("ko", "브라우저에서 움직입니다")):
         page = pages[f"book/{language}/em.xhtml"]
         assert page.get("lang") == language
@@ -105,8 +114,8 @@ def test_a_chapter_in_two_languages_opens(tmp_path):
 
 
 @pytest.mark.long
-def test_the_whole_documentation_opens(tmp_path):
-    pages = opens(built(DOCS, tmp_path))
+def test_the_whole_documentation_opens(built):
+    pages = opens(built(DOCS))
     for name, chapter in chapters().items():
         for language in ("en", "ko"):
             assert len(labels(pages[f"book/{language}/{name}.xhtml"])) == len(chapter.equations)
