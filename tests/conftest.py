@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import sqlalchemy as sa
 import torch
 
 from foldin.data import Columns, EventLog, ReadReport, Split, log_from_table, strong
@@ -99,8 +100,12 @@ def server() -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def postgres(server: Postgres) -> str:
-    return server.url
+def postgres(server: Postgres) -> Iterator[str]:
+    """The URL of a PostgreSQL that tests share; what a test wrote is deleted after it."""
+    yield server.url
+    engine = sa.create_engine(server.url.replace("postgresql:", "postgresql+psycopg:"))
+    emptied(engine)
+    engine.dispose()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -118,7 +123,6 @@ def store(url: str) -> Iterator[Any]:
 
     engine = connect(url)
     yield EventStore(engine)
-    emptied(engine)
     engine.dispose()
 
 

@@ -11,6 +11,7 @@ from foldin.data import Catalog
 from foldin.errors import RunError
 from foldin.models import Popularity
 from foldin.runs import add_generation, generations, load_run, roll_back, save_run, store
+from tests.serve.test_fleet import process
 
 CATALOG = Catalog.from_ids(["a", "b"])
 
@@ -235,32 +236,27 @@ def test_the_pointer_waits_for_readers_that_hold_it(tmp_path, monkeypatch):
 
 
 def test_the_service_takes_up_a_new_generation_and_an_earlier_one(tmp_path):
-    from foldin.serve import Registry
-    from foldin.serve.server import Watcher
-
     run = tmp_path / "shop"
     writing(1)(run)
-    registry = Registry()
-    registry.deploy(run)
-    watcher = Watcher(registry, {"shop": run})
+    with process(f"sqlite:///{tmp_path}/events.db", run) as one:
 
-    def served() -> int:
-        return registry.get("shop").run.info["seed"]
+        def served() -> int:
+            one.watcher.look()
+            return one.service.registry.get("shop").run.info["seed"]
 
-    watcher.look()
-    assert served() == 1
-    add_generation(run, writing(2))
-    watcher.look()
-    assert served() == 2
-    roll_back(run)
-    watcher.look()
-    assert served() == 1
-    add_generation(run, writing(3))
-    damage(run, 3)
-    watcher.look()
-    assert served() == 1
-    registry.close()
-    again = Registry()
-    again.deploy(added(tmp_path / "other", 2))
-    assert again.get("other").run.info["seed"] == 2
-    again.close()
+        assert served() == 1
+        add_generation(run, writing(2))
+        assert served() == 2
+        roll_back(run)
+        assert served() == 1
+        add_generation(run, writing(3))
+        damage(run, 3)
+        assert served() == 1
+        # What is rolled back in the service stays so, though the folder has not changed.
+        add_generation(run, writing(4))
+        assert served() == 4
+        one.post("/v1/models/shop:rollback")
+        assert served() == 1
+    added(tmp_path / "other", 2)
+    with process(f"sqlite:///{tmp_path}/other.db", tmp_path / "other") as two:
+        assert two.service.registry.get("other").run.info["seed"] == 2

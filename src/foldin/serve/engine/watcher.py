@@ -9,6 +9,7 @@ from pathlib import Path
 
 from foldin.errors import ConflictError, EventStoreError
 from foldin.runs import is_url, without_secrets
+from foldin.runs.pointer import read_pointer
 from foldin.serve.engine import commands
 from foldin.serve.engine.fleet import Fleet
 from foldin.serve.engine.registry import digest_in
@@ -44,7 +45,8 @@ class Watcher:
     """Deploys a run again when its folder contains a new run.
 
     New is a run that was never deployed under this name: what was rolled back or replaced is not deployed again, by no process
-    and after no restart.
+    and after no restart. In a folder of generations, an earlier one is new as well if it becomes the current one while the folder
+    is watched, since somebody moved the pointer.
 
     Args:
         fleet: models of this process, as the database says.
@@ -72,10 +74,12 @@ class Watcher:
         """Check once: a new run is deployed. For a damaged one, a line is logged and the old one stays in service."""
         for name, folder in self._folders.items():
             digest = digest_in(folder)
-            if digest is None or digest == self._seen.get(name):
+            seen = self._seen.get(name)
+            if digest is None or digest == seen:
                 continue
             try:
-                generation = self._takes(name, folder, digest)
+                moved = seen is not None and read_pointer(folder) is not None
+                generation = self._takes(name, folder, digest, again=moved)
                 if generation is not None:
                     commands.deploy(self.fleet, str(folder), name, key="watch", generation=generation)
             except (
@@ -87,15 +91,19 @@ class Watcher:
                 logger.warning(json.dumps({"refused": name, "error": str(error)}))
             self._seen[name] = digest
 
-    def _takes(self, name: str, folder: Path, digest: str) -> int | None:
-        """The generation of the model that takes a new run from this folder; None if it does not."""
+    def _takes(self, name: str, folder: Path, digest: str, *, again: bool) -> int | None:
+        """The generation of the model that takes a run from this folder; None if it does not.
+
+        Args:
+            again: whether it takes a run that was deployed before.
+        """
         row = self.fleet.store.state().rows.get(name)
-        if row is None or row.retired:
+        if row is None or row.retired or row.run.digest == digest:
             return None
         deployed = [
             one.after[name] for one in Changes(self.fleet.store.engine).of_model(name) if one.action == "deploy"
         ]
-        if any(one["digest"] == digest for one in deployed):
+        if not again and any(one["digest"] == digest for one in deployed):
             return None
         # A model that was deployed from elsewhere does not change because the command line gives a folder of its name.
         from_here = any(_is_within(one["run"], str(folder)) for one in deployed)
