@@ -111,11 +111,17 @@ def distance(family: str, x: np.ndarray, weights: np.ndarray | None = None, *, d
     found = fit(x) if weights is None else fit(x, weights)
     values = np.concatenate([np.ravel(getattr(found.distribution, name).numpy()) for name in names])
     said = [np.ravel(found.standard_errors[name].numpy()) for name in names if name in found.standard_errors]
+    sizes = [np.size(getattr(found.distribution, name).numpy()) for name in names]
+    each = [np.ravel(found.standard_errors[name].numpy()) if name in found.standard_errors else None for name in names]
+    spreads = np.nan_to_num(
+        np.concatenate([np.zeros(n) if one is None else one for one, n in zip(each, sizes, strict=True)]), posinf=0.0
+    )
     with mp.workdps(digits):
         rows = [[mp.mpf(float(v)) for v in row] if np.ndim(row) else mp.mpf(float(row)) for row in x]
         w = [mp.mpf(1)] * len(rows) if weights is None else [mp.mpf(float(v)) for v in weights]
         at = [mp.mpf(float(v)) for v in values]
-        unit = [abs(v) if v else mp.mpf(1) for v in at]
+        # A location near 0 is moved in its standard errors: relative to itself the moves would be lost in the digits.
+        unit = [max(abs(v), mp.mpf(float(s))) or mp.mpf(1) for v, s in zip(at, spreads, strict=True)]
         h = mp.mpf(10) ** -(digits // 4)
 
         def total(*moves: tuple[int, int]) -> Any:
