@@ -5,8 +5,8 @@ With the residual R = XᵀX (I − W), the minimum over a weight with all others
     w_ij = max(0, (XᵀX)_ii w_ij + r_ij − λ) / ((XᵀX)_ii + β)
 
 A sweep takes the items i in turn and updates w_ij for all columns j of a block at once. Within a tile of items the residual
-follows every update; that of all other items follows in one matrix product at the end of the tile. Columns in which no weight of
-the tile can change are left out, which are most of them for a sparse log.
+follows every update; that of all other items follows in one matrix product at the end of the tile. Columns in which no update of
+the tile would change a weight by more than the tolerance are left out: most of them for a sparse log, or near the minimum.
 
 Source: friedman2010, section 2.2 (updates by covariances).
 """
@@ -67,31 +67,14 @@ def _descend(
     # Transposed, so that the numbers of a column lie side by side.
     residual = gram[columns]
     found = torch.zeros_like(residual)
-    for sweep in range(MOST_SWEEPS + 1):
-        moving = _moving(gram, found, residual, columns, ridge, lasso)
-        if not moving.all():
-            weights[:, columns[~moving]] = found[~moving].t()
-            columns, found, residual = columns[moving], found[moving], residual[moving]
+    for sweep in range(1, MOST_SWEEPS + 1):
+        moved = _sweep(gram, found, residual, columns, ridge, lasso)
+        if not moved.all():
+            weights[:, columns[~moved]] = found[~moved].t()
+            columns, found, residual = columns[moved], found[moved], residual[moved]
         if len(columns) == 0:
             return sweep
-        if sweep < MOST_SWEEPS:
-            _sweep(gram, found, residual, columns, ridge, lasso)
     return None
-
-
-def _moving(
-    gram: Float[Tensor, "items items"],
-    found: Float[Tensor, "columns items"],
-    residual: Float[Tensor, "columns items"],
-    columns: Int[Tensor, " columns"],
-    ridge: float,
-    lasso: float,
-) -> Bool[Tensor, " columns"]:
-    """Whether an update would change a weight of the column by more than the tolerance."""
-    own = gram.diagonal()
-    best = torch.addcmul(residual, found, own).sub_(lasso).clamp_(min=0.0).div_(own + ridge)
-    best[torch.arange(len(columns), device=columns.device), columns] = 0.0
-    return best.sub_(found).abs_().amax(dim=1) > _TOLERANCE
 
 
 def _sweep(
@@ -101,22 +84,48 @@ def _sweep(
     columns: Int[Tensor, " columns"],
     ridge: float,
     lasso: float,
-) -> None:
-    """Update each weight of the columns once, in place, item after item."""
-    own = gram.diagonal().tolist()
+) -> Bool[Tensor, " columns"]:
+    """Update the weights of the columns once, in place, item after item; returns which columns have moved."""
+    counts = gram.diagonal()
+    moved = torch.zeros(len(columns), dtype=torch.bool, device=gram.device)
     for start in range(0, len(gram), _TILE):
-        items = slice(start, start + _TILE)
-        # A weight of zero with a residual up to λ stays, and its residual can only rise where another weight falls.
-        some = ((residual[:, items] > lasso) | (found[:, items] > 0)).any(dim=1).nonzero()[:, 0]
-        before, local = found[some, items].t().contiguous(), residual[some, items].t().contiguous()
-        tile, after = gram[items, items], before.clone()
-        place = {item - start: at for at, item in enumerate(columns[some].tolist())}
-        for at, row in enumerate(after):
-            count = own[start + at]
-            best = torch.add(local[at], row, alpha=count).sub_(lasso).clamp_(min=0.0).div_(count + ridge)
-            if at in place:
-                best[place[at]] = 0.0  # no item explains itself
-            local[at + 1 :].addr_(tile[at, at + 1 :], best - row, alpha=-1.0)
-            row.copy_(best)
+        items = slice(start, min(start + _TILE, len(gram)))
+        best = torch.addcmul(residual[:, items], found[:, items], counts[items])
+        best.sub_(lasso).clamp_(min=0.0).div_(counts[items] + ridge)
+        inside = ((columns >= items.start) & (columns < items.stop)).nonzero()[:, 0]
+        best[inside, columns[inside] - start] = 0.0  # no item explains itself
+        some = (best.sub_(found[:, items]).abs_().amax(dim=1) > _TOLERANCE).nonzero()[:, 0]
+        if len(some) == 0:
+            continue
+        before = found[some, items].t().contiguous()
+        after = _tile(
+            gram[items, items], before, residual[some, items].t().contiguous(), columns[some] - start, ridge, lasso
+        )
         found[some, items] = after.t()
         residual.index_add_(0, some, (after - before).t() @ gram[items], alpha=-1.0)
+        moved[some] = True
+    return moved
+
+
+def _tile(
+    gram: Float[Tensor, "tile tile"],
+    before: Float[Tensor, "tile columns"],
+    residual: Float[Tensor, "tile columns"],
+    place: Int[Tensor, " columns"],
+    ridge: float,
+    lasso: float,
+) -> Float[Tensor, "tile columns"]:
+    """The weights of a tile of items after one update each.
+
+    Args:
+        place: the position of each column's item in the tile, where it is in it.
+    """
+    after, counts = before.clone(), gram.diagonal().tolist()
+    own = {at: column for column, at in enumerate(place.tolist())}
+    for at, row in enumerate(after):
+        best = torch.add(residual[at], row, alpha=counts[at]).sub_(lasso).clamp_(min=0.0).div_(counts[at] + ridge)
+        if at in own:
+            best[own[at]] = 0.0
+        residual[at + 1 :].addr_(gram[at, at + 1 :], best - row, alpha=-1.0)
+        row.copy_(best)
+    return after
