@@ -98,6 +98,14 @@ bench-setup: .bench/cornac/ready .bench/obp/ready .bench/pythae/ready .bench/rec
 	@.bench/$*/bin/python -m pip install --quiet --quiet --disable-pip-version-check -r benchmarks/$*.txt
 	@touch $@
 
+# obp's own pins end at Python 3.10, and it runs on later versions.
+.bench/obp/ready: benchmarks/obp.txt
+	@test -x .bench/obp/bin/python || $(PYTHON) -m venv .bench/obp
+	@.bench/obp/bin/python -m pip install --quiet --quiet --disable-pip-version-check torch==2.13.0
+	@.bench/obp/bin/python -m pip install --quiet --quiet --disable-pip-version-check -r benchmarks/obp.txt
+	@.bench/obp/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --ignore-requires-python obp==0.5.7
+	@touch $@
+
 bench: setup bench-setup
 	@for script in read_log recommend_all multvae_epoch recvae_epoch multvae_quality_time sasrec_epoch gaussian_mixture variational_mixture mixture lda poisson quantize aevb diffrec_epoch ddim off_policy warm_start serve_load search_titles serve_faults against_commit; do \
 	  env -u OPENBLAS_CORETYPE $(BIN)/python benchmarks/$$script.py || exit 1; done
