@@ -15,7 +15,8 @@ _FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the variable that gives the folder
 def share(folder: Path) -> None:
     """Let this process count in a folder that all workers share. What counts is made afterwards."""
     os.environ[_FOLDER] = str(folder)
-    values.ValueClass = values.get_value_class()  # prometheus_client looks for the variable only when it is imported
+    # prometheus_client looks for the variable only when it is imported.
+    values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
 
 
 class Telemetry:
