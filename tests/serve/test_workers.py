@@ -195,7 +195,8 @@ def test_workers_killed_again_and_again_are_back_and_nothing_acknowledged_is_los
             while not stop.is_set():
                 batch = {"events": [{"user": f"p{writer}", "item": f"i{at}", "time": at}]}
                 try:
-                    if httpx.post(f"{serving.address}/v1/events", json=batch, timeout=60).status_code == 200:
+                    response = httpx.post(f"{serving.address}/v1/events", json=batch, timeout=60, verify=False)
+                    if response.status_code == 200:
                         acknowledged.append((writer, at))
                         at += 1
                 except httpx.TransportError:
@@ -205,7 +206,8 @@ def test_workers_killed_again_and_again_are_back_and_nothing_acknowledged_is_los
         for writer in writers:
             writer.start()
         for _ in range(6):
-            time.sleep(0.5)
+            begun = len(acknowledged)
+            until(lambda begun=begun: len(acknowledged) > begun + 5)
             workers = children(serving.process.pid)
             os.kill(workers[0], signal.SIGKILL)
             until(lambda gone=workers[0]: gone not in children(serving.process.pid))
@@ -213,7 +215,6 @@ def test_workers_killed_again_and_again_are_back_and_nothing_acknowledged_is_los
         stop.set()
         for writer in writers:
             writer.join()
-        assert len(acknowledged) > 50
         for writer in range(3):
             kept = httpx.get(f"{serving.address}/v1/users/p{writer}", timeout=60).json()["events"]
             times = [event["time"] for event in kept]
