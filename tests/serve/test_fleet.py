@@ -250,6 +250,7 @@ def test_what_is_retired_is_not_brought_back_by_a_new_run_in_its_folder(file, tm
         assert again.served() == {"ease": "ease", "shop": "ease"}
 
 
+@pytest.mark.long
 def test_a_slow_run_holds_up_no_other_change(file, runs):
     with process(file, runs["ease"], runs["popularity"]) as one, process(file) as two:
         entered, leave, load = threading.Event(), threading.Event(), two.service.registry.load
@@ -297,19 +298,19 @@ def test_until_a_new_default_model_is_loaded_the_old_one_answers(file, runs):
         assert ask(two)["model"] == ask(two, user="anna")["model"] == "multvae"
 
 
-def test_deployments_through_two_processes_at_once_end_in_one_state(database, runs):
+def deploy_at_once(url: str, runs: dict[str, Path], each: int) -> None:
     names = ("ease", "popularity", "multvae", "semantic")
-    with process(database, runs["ease"]) as one, process(database) as two:
+    with process(url, runs["ease"]) as one, process(url) as two:
         errors = []
 
-        def deploy(each: Process, first: int) -> None:
+        def deploy(here: Process, first: int) -> None:
             try:
-                for at in range(4):
-                    commands.deploy(each.fleet, str(runs[names[(first + at) % 4]]), "ease", key="test")
+                for at in range(each):
+                    commands.deploy(here.fleet, str(runs[names[(first + at) % 4]]), "ease", key="test")
             except Exception as error:
                 errors.append(error)
 
-        threads = [threading.Thread(target=deploy, args=(each, at)) for at, each in enumerate((one, two))]
+        threads = [threading.Thread(target=deploy, args=(here, at)) for at, here in enumerate((one, two))]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -318,9 +319,18 @@ def test_deployments_through_two_processes_at_once_end_in_one_state(database, ru
         log = Changes(one.service.events.engine).of_model("ease")
         assert [change.after["ease"]["generation"] for change in log] == list(range(1, len(log) + 1))
         wanted = log[-1].after["ease"]["digest"][:12]
-        for each in (one, two):
-            until(lambda each=each: each.deployments()["ease"]["serving"] == wanted)
-            assert ask(each)["run"] == wanted
+        for here in (one, two):
+            until(lambda here=here: here.deployments()["ease"]["serving"] == wanted)
+            assert ask(here)["run"] == wanted
+
+
+def test_deployments_through_two_processes_at_once_end_in_one_state(file, runs):
+    deploy_at_once(file, runs, each=3)
+
+
+@pytest.mark.long
+def test_many_deployments_at_once_end_in_one_state_on_either_database(database, runs):
+    deploy_at_once(database, runs, each=20)
 
 
 def test_lists_drawn_at_random_are_those_of_any_process(file, runs):

@@ -161,15 +161,15 @@ def children(pid: int) -> list[int]:
 @pytest.mark.long
 def test_told_to_end_the_workers_answer_what_they_have_begun(tmp_path, runs):
     with command(runs["multvae"], tmp_path) as serving:
-        body = {"requests": [{"history": ["i0"], "explore": "thompson", "draws": 2000}] * 100}
+        body = {"requests": [{"history": ["i0"], "explore": "thompson", "draws": 500}] * 30}
         found = []
         with httpx.Client(base_url=serving.address, timeout=60) as client:
             asking = threading.Thread(target=lambda: found.append(client.post("/v1/recommendations:batch", json=body)))
             asking.start()
-            time.sleep(0.5)
+            time.sleep(0.3)
             serving.end(signal.SIGTERM)
             asking.join()
-        assert [len(one.json()["answers"]) for one in found] == [100]
+        assert [len(one.json()["answers"]) for one in found] == [30]
         assert serving.process.returncode == 0
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{serving.address}/healthz")
@@ -195,7 +195,8 @@ def test_workers_killed_again_and_again_are_back_and_nothing_acknowledged_is_los
             while not stop.is_set():
                 batch = {"events": [{"user": f"p{writer}", "item": f"i{at}", "time": at}]}
                 try:
-                    if httpx.post(f"{serving.address}/v1/events", json=batch, timeout=60).status_code == 200:
+                    response = httpx.post(f"{serving.address}/v1/events", json=batch, timeout=60, verify=False)
+                    if response.status_code == 200:
                         acknowledged.append((writer, at))
                         at += 1
                 except httpx.TransportError:
@@ -205,7 +206,8 @@ def test_workers_killed_again_and_again_are_back_and_nothing_acknowledged_is_los
         for writer in writers:
             writer.start()
         for _ in range(6):
-            time.sleep(0.5)
+            begun = len(acknowledged)
+            until(lambda begun=begun: len(acknowledged) > begun + 5)
             workers = children(serving.process.pid)
             os.kill(workers[0], signal.SIGKILL)
             until(lambda gone=workers[0]: gone not in children(serving.process.pid))
@@ -213,7 +215,6 @@ def test_workers_killed_again_and_again_are_back_and_nothing_acknowledged_is_los
         stop.set()
         for writer in writers:
             writer.join()
-        assert len(acknowledged) > 50
         for writer in range(3):
             kept = httpx.get(f"{serving.address}/v1/users/p{writer}", timeout=60).json()["events"]
             times = [event["time"] for event in kept]

@@ -15,7 +15,8 @@ _FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the variable that gives the folder
 def share(folder: Path) -> None:
     """Let this process count in a folder that all workers share. What counts is made afterwards."""
     os.environ[_FOLDER] = str(folder)
-    values.ValueClass = values.get_value_class()  # prometheus_client looks for the variable only when it is imported
+    # prometheus_client looks for the variable only when it is imported; its function has no types.
+    values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
 
 
 class Telemetry:
@@ -38,6 +39,7 @@ class Telemetry:
         self._request = functools.lru_cache(maxsize=1024)(self._children)
 
     def _gauge(self, name: str, meaning: str, of_workers: str, *labels: str) -> Gauge:
+        # The modes are literal types there.
         return Gauge(name, meaning, labels, registry=self.registry, multiprocess_mode=of_workers)  # type: ignore[arg-type]
 
     def _children(self, method: str, path: str, status: int) -> tuple[Counter, Histogram]:
@@ -54,5 +56,6 @@ class Telemetry:
         if self._shared is None:
             return generate_latest(self.registry)
         together = CollectorRegistry()
+        # prometheus_client gives this class no types.
         MultiProcessCollector(together, path=self._shared)  # type: ignore[no-untyped-call]
         return generate_latest(together)

@@ -22,7 +22,8 @@ from foldin.serve.telemetry import share
 __all__ = ["BACKLOG", "METRICS", "TABLE", "work"]
 
 BACKLOG = 2048  # connections that may wait to be accepted
-TABLE, METRICS = "limits", "metrics"  # names in the folder of what the processes share
+TABLE = "limits"  # file and folder of what the processes share
+METRICS = "metrics"
 
 
 class _Server(uvicorn.Server):

@@ -198,7 +198,8 @@ class Workers:
         self._again[one.number] = time.monotonic() + pause
         status: dict[str, Any] = {"worker": one.number, "ended": one.process.exitcode, "starts_again_in": pause}
         logger.warning(json.dumps(status if reason is None else {**status, "error": reason}))
-        mark_process_dead(one.process.pid, str(self._folder / METRICS))  # type: ignore[no-untyped-call]  # the client leaves it without types
+        # prometheus_client gives this function no types.
+        mark_process_dead(one.process.pid, str(self._folder / METRICS))  # type: ignore[no-untyped-call]
         one.pipe.close()
         del self._workers[one.number]
 

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from foldin.serve.api.access import Access
+from foldin.serve.api.changes import changes
 from foldin.serve.api.events import events
 from foldin.serve.api.items import items
 from foldin.serve.api.middleware import Middleware
@@ -72,6 +73,7 @@ def make_app(
         events(service, access),
         items(service, access),
         models(kept, access, roots),
+        changes(kept, access),
         routes(service, access.needs("read")),
         lab_routes(access.needs("read")),
         pages(),

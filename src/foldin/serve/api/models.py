@@ -1,11 +1,9 @@
-"""Models in service: list, deployment, roll back, the default, retirement, the split of users, and the log of changes."""
+"""Models in service: list, deployment, roll back, the default, retirement, and the split of users."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 
 from foldin.errors import ConfigError
 from foldin.runs import is_url
@@ -13,14 +11,13 @@ from foldin.serve.api.access import Access
 from foldin.serve.api.parameters import Generation, ModelInService
 from foldin.serve.engine import commands, status
 from foldin.serve.engine.fleet import Fleet
-from foldin.serve.schemas import ChangeOut, ChangesOut, DeployRequest, ModelsOut, SplitRequest
-from foldin.serve.storage.changes import Changes
+from foldin.serve.schemas import DeployRequest, ModelsOut, SplitRequest
 
 __all__ = ["models"]
 
 
 def models(fleet: Fleet, access: Access, roots: Sequence[str | Path]) -> APIRouter:
-    """`/v1/models`, `/v1/split` and `/v1/changes`. Every change is seen by all processes of the service within a second.
+    """`/v1/models` and `/v1/split`. Every change is seen by all processes of the service within a second.
 
     Args:
         roots: folders and URLs below which runs may be deployed.
@@ -68,17 +65,6 @@ def models(fleet: Fleet, access: Access, roots: Sequence[str | Path]) -> APIRout
         """Split users between models, for requests that do not choose a model; a user is always served by the same model."""
         commands.split(fleet, request.shares, key=_key(http), expected=request.revision)
         return status.models(fleet)
-
-    @router.get("/v1/changes", dependencies=admin)
-    def log_of_changes(
-        limit: Annotated[int, Query(ge=1, le=1000, description="Maximum number of changes.")] = 100,
-        before: Annotated[
-            int | None, Query(ge=1, lt=2**63, description="Only changes of a lower revision, for reading on.")
-        ] = None,
-    ) -> ChangesOut:
-        """The log of changes of the models in service, newest first."""
-        found = Changes(fleet.store.engine).newest(limit, before=before)
-        return ChangesOut(changes=[ChangeOut(**asdict(one)) for one in found])
 
     return router
 

@@ -36,7 +36,10 @@ def _tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table, sa.Table]:
     return of_models, of_changes, of_all
 
 
-deployments, changes, revision = _tables(sa.MetaData())
+_now = _tables(sa.MetaData())
+deployments = _now[0]
+changes = _now[1]
+revision = _now[2]
 
 # The log of changes only grows: the database itself refuses to alter it.
 _ONLY_GROWS = {
