@@ -206,6 +206,9 @@ def _math(self: Any, node: nodes.Element) -> None:
     made = convert(node.astext(), display=display)
     # The converter leaves out the space behind the name of a function.
     self.body.append(re.sub(r"(<mi>(?:log|exp|max|min)</mi>)(?!<mo stretchy)", r'\1<mspace width="0.17em"/>', made))
+    after = node.next_node(nodes.Text, descend=False, siblings=True)
+    if after is not None and re.match("[가-힣]", after.astext()):
+        self.body.append("\u2060")  # a Korean particle stays on the line of its formula
     raise nodes.SkipNode
 
 
