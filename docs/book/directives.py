@@ -206,9 +206,6 @@ def _math(self: Any, node: nodes.Element) -> None:
     made = convert(node.astext(), display=display)
     # The converter leaves out the space behind the name of a function.
     self.body.append(re.sub(r"(<mi>(?:log|exp|max|min)</mi>)(?!<mo stretchy)", r'\1<mspace width="0.17em"/>', made))
-    after = node.next_node(nodes.Text, descend=False, siblings=True)
-    if after is not None and re.match("[가-힣]", after.astext()):
-        self.body.append("\u2060")  # a Korean particle stays on the line of its formula
     raise nodes.SkipNode
 
 
@@ -226,6 +223,16 @@ def _link_equations(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         if label := node.get("equation"):
             page = f"{docname.rpartition('/')[0]}/{label.split('/')[0]}".lstrip("/")
             node["refuri"] = f"{app.builder.get_relative_uri(docname, page)}#eq-{label.replace('/', '-')}"
+
+
+def _keep_particles(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Hold each Korean particle on the line of its formula, after which browsers would break."""
+    for formula in list(doctree.findall(nodes.math)):
+        parent, place = formula.parent, formula.parent.index(formula)
+        text = parent[place + 1] if place + 1 < len(parent) else None
+        if isinstance(text, nodes.Text) and (particle := re.match(r"[가-힣]\S*", text.astext())):
+            together = nodes.inline("", "", formula, nodes.Text(particle[0]), classes=["together"])
+            parent[place : place + 2] = [together, nodes.Text(text.astext()[particle.end() :])]
 
 
 def _set_language(
@@ -251,6 +258,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_css_file("temml/temml.css")
     app.add_css_file("book.css")
     app.connect("doctree-resolved", _link_equations)
+    app.connect("doctree-resolved", _keep_particles)
     app.connect("html-page-context", _set_language)
     app.connect("build-finished", _copy_figures)
     app.add_html_math_renderer("mathml", (_math, None), (_math, None))
