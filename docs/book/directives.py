@@ -226,11 +226,12 @@ def _link_equations(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 
 
 def _keep_particles(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Hold each Korean particle on the line of its formula, after which browsers would break."""
+    """Hold each Korean particle on the line of its formula, after which browsers would break, unless the formula is long."""
     for formula in list(doctree.findall(nodes.math)):
         parent, place = formula.parent, formula.parent.index(formula)
         text = parent[place + 1] if place + 1 < len(parent) else None
-        if isinstance(text, nodes.Text) and (particle := re.match(r"[가-힣]\S*", text.astext())):
+        short = len(formula.astext()) < 40
+        if short and isinstance(text, nodes.Text) and (particle := re.match(r"[가-힣]\S*", text.astext())):
             together = nodes.inline("", "", formula, nodes.Text(particle[0]), classes=["together"])
             parent[place : place + 2] = [together, nodes.Text(text.astext()[particle.end() :])]
 
