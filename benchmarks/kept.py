@@ -5,9 +5,9 @@ python benchmarks/kept.py --changed       those alone that are older than their 
 python benchmarks/kept.py --page FILE     the lines as a page of the documentation too
 
 A result depends on its script, on the scripts that this imports or starts, and on the modules of foldin that these name, followed
-through their imports; of the models, on those whose names the scripts spell out. `common.py` and `tiny.py` only start scripts and
-keep results; what only shows something (`SHOWN`) is in no figure. A file has changed when its code has: comments, docstrings,
-layout, messages of errors, and help and search ranges of settings do not count.
+through their imports; of the models, on those whose names the scripts spell out, and on their lines alone of the table of models.
+`common.py` and `tiny.py` only start scripts and keep results; what only shows something (`SHOWN`) is in no figure. A file has
+changed when its code has: comments, docstrings, layout, messages of errors, and help and search ranges of settings do not count.
 
 Figures of quality outlive a change of the code that leaves every loss and metric equal to the bit. Every test run compares the
 golden files (`tests/golden`) with the code of today; `tests/golden/earlier.json` says which of them earlier commits give too.
@@ -198,6 +198,23 @@ def _code(text: str) -> str:
     return ast.dump(tree)
 
 
+def _table_code(text: str, classes: frozenset[str]) -> str:
+    """The code of the table of models with the lines of some classes alone: a model that is added changes no other."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            node.names = [one for one in node.names if not one.name.endswith("Config") or one.name in classes]
+        elif isinstance(node, ast.Dict):
+            kept = [
+                (key, value)
+                for key, value in zip(node.keys, node.values, strict=True)
+                if not isinstance(value, ast.Name) or not value.id.endswith("Config") or value.id in classes
+            ]
+            node.keys, node.values = [key for key, _ in kept], [value for _, value in kept]
+    tree.body = [node for node in tree.body if not isinstance(node, ast.ImportFrom) or node.names]
+    return _code(ast.unparse(tree))
+
+
 @functools.cache
 def _codes(blobs: frozenset[str]) -> dict[str, str]:
     """The code of objects, read by one call of git."""
@@ -228,8 +245,13 @@ def changed_since(kept: Kept) -> list[str] | None:
         return None
     files = {str(path.relative_to(ROOT)): path for path in dependencies(kept.script)}
     then = _blobs(commit)
-    before = _codes(frozenset(then[name] for name in files if name in then))
+    before = dict(_codes(frozenset(then[name] for name in files if name in then)))
     now = {name: _code(path.read_text(encoding="utf-8")) for name, path in files.items()}
+    table = str(REGISTRY.relative_to(ROOT))
+    if table in files and table in then:
+        used = frozenset(kind for kind in _models() if _of_name("foldin.models", kind) in dependencies(kept.script))
+        before[then[table]] = _table_code(_git("cat-file", "blob", then[table]).stdout, used)
+        now[table] = _table_code(REGISTRY.read_text(encoding="utf-8"), used)
     return sorted(name for name in files if name not in then or before[then[name]] != now[name])
 
 

@@ -1,4 +1,4 @@
-"""Fill the figures of README.md and docs/results.md from `results/*.json`, between `<!-- NAME -->` and `<!-- end -->`."""
+"""Fill the figures of the pages in `PAGES` from `results/*.json`, between `<!-- NAME -->` and `<!-- end -->`."""
 
 import json
 import re
@@ -676,6 +676,56 @@ def choosing() -> str:
     return _rows(["model", *logs], [[f"`{name}`", *(cell(log, name) for log in logs)] for name in models])
 
 
+def against_commit() -> str:
+    """The code before its reorganization and after it, by turns."""
+    result = load("benchmarks/results/against_commit.json")
+    named = {
+        "multvae": "an epoch of Mult-VAE",
+        "recvae": "an epoch of RecVAE",
+        "sasrec": "an epoch of SASRec",
+        "service": "a request of the service",
+    }
+    told = (
+        f"{named[name]} {one['ratio']:.3f} ({one['interval'][0]:.3f} to {one['interval'][1]:.3f})"
+        for name, one in result["figures"].items()
+    )
+    return (
+        f"Times of the code at `{result['commit']}` over those of `{result['settings']['earlier']}`, before models, trainers and "
+        f"rankers were separated, {result['settings']['pairs']} pairs by turns, with 95 % intervals: {'; '.join(told)}."
+    )
+
+
+def tuned() -> str:
+    """What a search from the defaults finds, beside settings chosen by hand."""
+    result = load("reproductions/results/tuning.json")
+    minutes = result["settings"]["minutes"]
+    rows = [
+        [
+            f"`{name}`",
+            f"{minutes[name]:g}",
+            f"{one['trials']}",
+            f"{one['start']:.3f}",
+            f"{one['validation']:.3f}",
+            _cell(one["test"]),
+            f"{one['by_hand']:.3f}",
+            f"{one['difference']:+.3f}",
+        ]
+        for name, one in result["figures"].items()
+    ]
+    head = ["model", "minutes", "trials", "defaults, validation", "best, validation", "test", "by hand, test", "difference"]
+    return _rows(head, rows)
+
+
+def pythons() -> str:
+    """What was run by each version of Python."""
+    kept = load("docs/pythons.json")
+    rows = [
+        [version, one["pins"], one["source"], one["fast tests"]]
+        for version, one in sorted(kept["versions"].items(), key=lambda pair: [int(part) for part in pair[0].split(".")])
+    ]
+    return _rows(["Python", "`constraints.txt`", "source", "fast tests"], rows)
+
+
 SECTIONS: dict[str, Callable[[], str]] = {
     "choosing": choosing,
     "quality in short": quality_in_short,
@@ -693,10 +743,23 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "temporal": temporal,
     "speed": speed,
     "explained": explained,
+    "against commit": against_commit,
+    "tuned": tuned,
+    "pythons": pythons,
 }
 
 
-PAGES = tuple(ROOT / name for name in ("README.md", "README.ko.md", "docs/results.md", "docs/guide/choosing.md"))
+PAGES = tuple(
+    ROOT / name
+    for name in (
+        "README.md",
+        "README.ko.md",
+        "docs/results.md",
+        "docs/guide/choosing.md",
+        "docs/guide/tuning.md",
+        "docs/start/install.md",
+    )
+)
 
 
 def filled(text: str) -> str:

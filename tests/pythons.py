@@ -1,8 +1,8 @@
 """The fast tests by other versions of Python: python tests/pythons.py [VERSION…]        also `make test-pythons`
 
 For each version: the pins of constraints.txt are resolved for it, the source is compiled by it where pyenv or the path has it,
-and the fast tests run in an environment `.venv-VERSION` if PyTorch's build for the CPU can be had for it. What was done is
-printed and kept in docs/pythons.json; what was not run is called so.
+and the fast tests run in an environment `.venv-VERSION`, with PyTorch's build for the CPU, or that of PyPI where the other cannot
+be had (gigabytes). What was done is printed and kept in docs/pythons.json; what was not run is called so.
 """
 
 import json
@@ -51,8 +51,8 @@ def tested(version: str, python: Path) -> str:
         own = ("--python", environment / "bin" / "python", "--constraint", "constraints.txt", "--quiet")
         if not works(*UV, "venv", "--allow-existing", "--quiet", "--python", python, environment):
             return "not run: no environment could be made"
-        if not works(*UV, "pip", "install", *own, "torch", "--index-url", CPU):
-            return "not run: PyTorch's build for the CPU cannot be had here"
+        if not any(works(*UV, "pip", "install", *own, "torch", *index) for index in (("--index-url", CPU), ())):
+            return "not run: PyTorch cannot be had here"
         if not works(*UV, "pip", "install", *own, "--editable", ".[all,tune]", "--group", "dev"):
             return "not run: the pins cannot be installed"
     command = [environment / "bin" / "python", "-m", "pytest", "-m", "not slow", "-n", "2", "--dist", "loadfile", "-q"]

@@ -59,6 +59,7 @@ class StudyFolder:
 
         lock = _JournalLock(FileLock(self._folder / f"{_JOURNAL}.lock"))
         _cut(self._folder / _JOURNAL, lock)
+        # Optuna asks for its own lock class; it calls no more than acquire and release, which this one has.
         backend: Any = journal.JournalFileBackend(str(self._folder / _JOURNAL), lock_obj=lock)  # type: ignore[arg-type]
         return JournalStorage(backend)
 

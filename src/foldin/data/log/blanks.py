@@ -74,6 +74,7 @@ def _look_at(column: pl.Series) -> _Column:
     rating = decimals = False
     if numbers and not times:
         values = column.cast(pl.Float64)
+        # Polars types the minimum of any column as any of its types; here they are floats.
         low, high = float(values.min() or 0.0), float(values.max() or 0.0)  # type: ignore[arg-type]
         decimals = bool((values != values.round()).any()) or bool(column.str.contains(".", literal=True).all())
         rating = low >= -100 and high <= 100 and distinct <= (4 * _SCALE if decimals else _SCALE)

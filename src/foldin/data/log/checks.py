@@ -161,6 +161,7 @@ def missing_ids(counts: Int64[Array, " ids"], ids: pl.Series) -> tuple[pl.Series
         return words, words.clear()
     table = pl.DataFrame({"id": ids, "count": counts})
     is_word = pl.col("id").is_in(words.to_list())
+    # Polars types the maximum of any column as any of its types; here it is a count.
     most = int(table.filter(~is_word)["count"].max())  # type: ignore[arg-type]
     return words, table.filter(is_word & (pl.col("count") <= most))["id"]
 

@@ -110,6 +110,7 @@ def time_like(sample: pl.Series) -> bool:
     dates = None if digits.null_count() else compact_dates(digits)
     if dates is not None and dates.null_count() == 0:
         return bool(dates.dt.year().is_between(1970, datetime.date.today().year + 1).all())
+    # Polars types the minimum of any column as any of its types; here they are numbers.
     low, high = float(numbers.min()), float(numbers.max())  # type: ignore[arg-type]
     unit = unit_of(low)
     if unit == 0 or unit != unit_of(high):
