@@ -225,6 +225,17 @@ def _link_equations(app: Sphinx, doctree: nodes.document, docname: str) -> None:
             node["refuri"] = f"{app.builder.get_relative_uri(docname, page)}#eq-{label.replace('/', '-')}"
 
 
+def _keep_particles(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Hold each Korean particle on the line of its formula, after which browsers would break, unless the formula is long."""
+    for formula in list(doctree.findall(nodes.math)):
+        parent, place = formula.parent, formula.parent.index(formula)
+        text = parent[place + 1] if place + 1 < len(parent) else None
+        short = len(formula.astext()) < 40
+        if short and isinstance(text, nodes.Text) and (particle := re.match(r"[가-힣]\S*", text.astext())):
+            together = nodes.inline("", "", formula, nodes.Text(particle[0]), classes=["together"])
+            parent[place : place + 2] = [together, nodes.Text(text.astext()[particle.end() :])]
+
+
 def _set_language(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
@@ -248,6 +259,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_css_file("temml/temml.css")
     app.add_css_file("book.css")
     app.connect("doctree-resolved", _link_equations)
+    app.connect("doctree-resolved", _keep_particles)
     app.connect("html-page-context", _set_language)
     app.connect("build-finished", _copy_figures)
     app.add_html_math_renderer("mathml", (_math, None), (_math, None))

@@ -56,10 +56,8 @@ def reaching(draws, users=16, runs=20_000):
     """S_≥ in experiments in which the two models are equal: the observed signs are as random as those drawn."""
     rng = np.random.default_rng(4)
     sizes = rng.exponential(1.0, users)
-    sums = np.empty((runs, draws + 1))
-    for at in range(draws + 1):
-        sums[:, at] = np.abs(rng.choice([-1.0, 1.0], (runs, users)) @ sizes)
-    return (sums[:, 1:] >= sums[:, :1]).sum(axis=1)
+    observed, *drawn = (np.abs(rng.choice([-1.0, 1.0], (runs, users)) @ sizes) for _ in range(draws + 1))
+    return (np.stack(drawn) >= observed).sum(axis=0)
 
 
 UNIFORM = (np.arange(600) + 0.5) / 600  # a random number, by its 600 equally likely values
