@@ -695,48 +695,6 @@ def against_commit() -> str:
     )
 
 
-def tuned() -> str:
-    """What a search from the defaults finds, beside settings chosen by hand."""
-    result = load("reproductions/results/tuning.json")
-    minutes = result["settings"]["minutes"]
-    rows = [
-        [
-            f"`{name}`",
-            f"{minutes[name]:g}",
-            f"{one['trials']}",
-            f"{one['start']:.3f}",
-            f"{one['validation']:.3f}",
-            _cell(one["test"]),
-            f"{one['by_hand']:.3f}",
-            f"{one['difference']:+.3f}",
-        ]
-        for name, one in result["figures"].items()
-    ]
-    head = [
-        "model",
-        "minutes",
-        "trials",
-        "defaults, validation",
-        "best, validation",
-        "test",
-        "by hand, test",
-        "difference",
-    ]
-    return _rows(head, rows)
-
-
-def pythons() -> str:
-    """What was run by each version of Python."""
-    kept = load("docs/pythons.json")
-    rows = [
-        [version, one["pins"], one["source"], one["fast tests"]]
-        for version, one in sorted(
-            kept["versions"].items(), key=lambda pair: [int(part) for part in pair[0].split(".")]
-        )
-    ]
-    return _rows(["Python", "`constraints.txt`", "source", "fast tests"], rows)
-
-
 SECTIONS: dict[str, Callable[[], str]] = {
     "choosing": choosing,
     "quality in short": quality_in_short,
@@ -755,8 +713,6 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "speed": speed,
     "explained": explained,
     "against commit": against_commit,
-    "tuned": tuned,
-    "pythons": pythons,
 }
 
 
@@ -767,8 +723,6 @@ PAGES = tuple(
         "README.ko.md",
         "docs/results.md",
         "docs/guide/choosing.md",
-        "docs/guide/tuning.md",
-        "docs/start/install.md",
     )
 )
 
