@@ -1,6 +1,6 @@
 """RecVAE × EASE as a product of experts on `ml-1m-strong`, beside its experts alone, and EASE and ALS at their best settings.
 
-python reproductions/product.py                  three seeds, a quarter of an hour each on one core
+python reproductions/product.py                  three seeds, eight minutes each on one core
 
 Settings are those that `recvae.py` and `multvae.py` chose on validation; the weights of the experts are learned on the validation
 users, and the test users are looked at once. `recvae` and `ease 300` are the experts of the product themselves, so that their
