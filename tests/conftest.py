@@ -1,5 +1,6 @@
 """Small logs that tests share."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +24,16 @@ SLOW = (
     *("inference/test_ais", "inference/test_black_box", "inference/test_variational_mixture", "models", "rules"),
     *("training/test_compiled", "training/test_fit", "evaluation", "probability/test_fits"),
 )
-LONG = ("docs/tuning.md",)  # pages whose examples take the better part of a minute
+# What is left to `make test-slow`: the better part of a minute each, or what breaks seldom and takes seconds.
+BLACK_BOX = "inference/test_black_box.py::test_"
+LONG = (
+    *("docs/guide/tuning.md", "docs/ko", "docs/README.ko.md", "docs/test_epub.py::test_a_chapter"),
+    *("book/test_mutants.py::test_what_is_listed", "scripts/test_kept.py::test_what_only_shows"),
+    *(f"{BLACK_BOX}logistic_regression", f"{BLACK_BOX}several_parameters", f"{BLACK_BOX}constrained_parameters_stay"),
+    "scripts/test_tiny.py::test_it_runs[reproductions/ddpm]",
+)
+# Figures of the book whose numbers are compared with the library in every run; those of the others in `make test-slow`.
+FIGURES = ("figures", "kl_bars", "elbo_gap", "attention_mask", "gaussian_kl")
 # Those whose files take longest come first, so that no worker is left alone with them at the end.
 FIRST = ("browser", "scripts", "docs", "ranking", "cli", "training", "serve/test_event_store", "serve/test_faults")
 
@@ -31,7 +41,16 @@ FIRST = ("browser", "scripts", "docs", "ranking", "cli", "training", "serve/test
 def _where(item: pytest.Item) -> str:
     """The path of a test below this folder; that of an example in the README or the documentation begins with `docs`."""
     root = Path(__file__).parent
-    return str(item.path.relative_to(root) if item.path.is_relative_to(root) else Path("docs", item.path.name))
+    if item.path.is_relative_to(root):
+        return str(item.path.relative_to(root))
+    page = item.path.relative_to(root.parent)
+    return str(page if page.parts[0] == "docs" else Path("docs", page))
+
+
+def _is_long(item: pytest.Item, where: str) -> bool:
+    """Whether a test is left to `make test-slow`."""
+    figure = where.removeprefix("book/figures/test_").removesuffix(".py")
+    return f"{where}::{item.name}".startswith(LONG) or (figure != where.removesuffix(".py") and figure not in FIGURES)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -39,10 +58,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if _where(item).startswith(SLOW):
             item.add_marker(pytest.mark.slow)
-        if _where(item) in LONG:
+        if _is_long(item, _where(item)):
             item.add_marker(pytest.mark.long)
         if item.get_closest_marker("long") and os.environ.get("FOLDIN_TESTS") != "all":
-            item.add_marker(pytest.mark.skip(reason="takes the better part of a minute: `make test-slow`"))
+            item.add_marker(pytest.mark.skip(reason="left to `make test-slow`"))
     place = {name: at for at, name in enumerate(FIRST)}
 
     def order(item: pytest.Item) -> int:
@@ -50,6 +69,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return next((place[name] for name in FIRST if where.startswith(name)), len(FIRST))
 
     items.sort(key=order)
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """The service that a test starts in this process sets up its log; the next test finds it as it was."""
+    logger = logging.getLogger("foldin.serve")
+    level, handlers = logger.level, list(logger.handlers)
+    yield
+    logger.setLevel(level)
+    logger.handlers[:] = handlers
 
 
 @pytest.fixture

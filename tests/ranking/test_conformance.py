@@ -5,6 +5,7 @@ are kept, and a batch), evaluation, and ONNX where a model is exported. Lists ar
 """
 
 import json
+import os
 
 import numpy as np
 import polars as pl
@@ -34,6 +35,7 @@ HISTORIES = {
     "long": LONG,
 }
 RANKERS = {"exact": None, "gumbel:2": None, "sample": PosteriorSampler, "beam:50": ItemTokens, "index:Flat": DotProduct}
+DAILY = ("lda", "multvae", "sasrec", "semantic", "product")  # by all rankers in every run; the others by the exact one
 HTTP = {"gumbel:2": {"explore": "temperature", "temperature": 2}, "sample": {"explore": "thompson", "draws": 5}}
 
 
@@ -57,6 +59,8 @@ def case(request, run):
     loaded = load_run(run)
     if not possible(loaded.model, request.param):
         pytest.skip(f"{loaded.name} cannot be ranked by {request.param}")
+    if request.param != "exact" and loaded.name not in DAILY and os.environ.get("FOLDIN_TESTS") != "all":
+        pytest.skip("this model by all rankers: `make test-slow`")
     return run, loaded, request.param
 
 
