@@ -28,9 +28,9 @@ SLOW = (
 BLACK_BOX = "inference/test_black_box.py::test_"
 LONG = (
     *("docs/guide/tuning.md", "docs/ko", "docs/README.ko.md", "docs/test_epub.py::test_a_chapter"),
-    *("book/test_mutants.py::test_what_is_listed", "scripts/test_kept.py::test_what_only_shows"),
+    *(f"book/test_mutants.py::test_{name}" for name in ("what_is_listed", "a_changed_bound")),
+    *("scripts/test_kept.py::test_what_only_shows", "scripts/test_tiny.py::test_it_runs[reproductions/ddpm]"),
     *(f"{BLACK_BOX}logistic_regression", f"{BLACK_BOX}several_parameters", f"{BLACK_BOX}constrained_parameters_stay"),
-    "scripts/test_tiny.py::test_it_runs[reproductions/ddpm]",
 )
 # Figures of the book whose numbers are compared with the library in every run; those of the others in `make test-slow`.
 FIGURES = ("figures", "kl_bars", "elbo_gap", "attention_mask", "gaussian_kl")

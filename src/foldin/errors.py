@@ -18,7 +18,7 @@
     ├── FitError             training cannot continue (a loss that is not finite, a plan with no phases)
     ├── EventStoreError      the database of events cannot be reached, is full or is of a later version
     │   └── IdempotencyError an idempotency key was used before with other events
-    ├── ConflictError        a deployment changed since it was read
+    ├── OutdatedError        a deployment changed since it was read
     ├── OverloadedError      the queue of waiting requests is full
     ├── ClientError          a call of a service failed; defined, with its kinds, in `foldin.client.errors`
     └── MissingExtraError    an optional package is not installed
@@ -30,7 +30,6 @@ __all__ = [
     "CapacityError",
     "ColumnError",
     "ConfigError",
-    "ConflictError",
     "DataError",
     "DownloadError",
     "EmptyLogError",
@@ -40,6 +39,7 @@ __all__ = [
     "FormatError",
     "IdempotencyError",
     "MissingExtraError",
+    "OutdatedError",
     "OverloadedError",
     "RunError",
     "ShapeError",
@@ -123,7 +123,7 @@ class IdempotencyError(EventStoreError):
     """An idempotency key was used before with other events."""
 
 
-class ConflictError(FoldinError):
+class OutdatedError(FoldinError):
     """A deployment changed since it was read.
 
     Args:

@@ -11,7 +11,8 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from foldin.errors import MissingExtraError, RunError
-from foldin.runs import load_run, local_run, name_of_run, read_info, without_secrets
+from foldin.runs import load_run, local_run, name_of_run, read_info, roll_back, without_secrets
+from tests.runs.test_generations import added
 from tests.serve.conftest import make_run
 
 
@@ -59,6 +60,16 @@ def test_a_run_is_copied_once_and_needs_its_url_no_more(run, url, tmp_path):
     with pytest.raises(RunError, match=r"films: not a finished run: no run\.json in it"):
         local_run(url, cache=tmp_path / "cache")
     assert name_of_run(url) == "films"
+
+
+def test_of_generations_the_current_one_is_copied(tmp_path):
+    shop = added(tmp_path / "shop", 2)
+    fsspec.filesystem("memory").put(str(shop), "memory://shop", recursive=True)
+    copy = local_run("memory://shop", cache=tmp_path / "cache")
+    assert load_run(copy).info["seed"] == 2
+    roll_back(shop)
+    write("memory://shop", "run.json", (shop / "run.json").read_bytes())
+    assert load_run(local_run("memory://shop", cache=tmp_path / "cache")).info["seed"] == 1
 
 
 def test_a_damaged_copy_is_replaced(run, url, tmp_path):

@@ -1,9 +1,9 @@
-"""The client of the service: typed calls of every route of `/v1`, waiting or asynchronous (extra `client`).
+"""The client of the service: typed calls of every route of `/v1`, waiting or asynchronous (extra `client`)::
 
-with Client("http://127.0.0.1:8000") as client:
-    client.add_event("u7", "i3", kind="view")
-    for hit in client.recommend("u7", k=5).items:
-        print(hit.title, hit.probability)
+    with Client("http://127.0.0.1:8000") as client:
+        client.add_event("u7", "i3", kind="view")
+        for hit in client.recommend("u7", k=5).items:
+            print(hit.title, hit.probability)
 
 It speaks HTTP alone: it needs neither a model nor PyTorch, and imports neither.
 """

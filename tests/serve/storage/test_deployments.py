@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from foldin.errors import ConfigError, ConflictError, EventStoreError, UnknownModelError
+from foldin.errors import ConfigError, EventStoreError, OutdatedError, UnknownModelError
 from foldin.serve import Change, Changes, DeploymentStore, EventStore, FleetState, RunRef, connect
 
 A, B, C = (RunRef(f"/runs/{name}", name * 64) for name in "abc")
@@ -56,7 +56,7 @@ def test_the_same_run_again_is_no_change(rows):
 
 
 def test_a_change_of_what_was_read_before_another_change_is_refused_with_both(rows):
-    with pytest.raises(ConflictError, match="'shop' has generation 0, not 1"):
+    with pytest.raises(OutdatedError, match="'shop' has generation 0, not 1"):
         rows.deploy("shop", A, key="anna", generation=1)
     assert rows.revision() == 0
     rows.deploy("shop", A, key="anna", generation=0)
@@ -67,10 +67,10 @@ def test_a_change_of_what_was_read_before_another_change_is_refused_with_both(ro
         lambda: rows.retire("shop", key="bert", generation=1),
         lambda: rows.make_default("shop", key="bert", generation=1),
     ):
-        with pytest.raises(ConflictError, match="'shop' has generation 2, not 1 as expected") as met:
+        with pytest.raises(OutdatedError, match="'shop' has generation 2, not 1 as expected") as met:
             change()
         assert (met.value.expected, met.value.found) == (1, 2)
-    with pytest.raises(ConflictError, match="the revision is 2, not 1 as expected") as met:
+    with pytest.raises(OutdatedError, match="the revision is 2, not 1 as expected") as met:
         rows.split({"shop": 1.0}, key="bert", expected=1)
     assert (met.value.expected, met.value.found) == (1, 2)
     assert rows.state().rows["shop"].run == B
@@ -125,7 +125,7 @@ def test_the_log_says_who_changed_what_from_what_to_what_and_only_grows(rows):
 def race(rows: DeploymentStore, *, threads: int, each: int) -> None:
     """Threads deploy at once, half of them only over what they have read: no change is lost, none is counted twice."""
     errors: list[BaseException] = []
-    conflicts: list[ConflictError] = []
+    conflicts: list[OutdatedError] = []
 
     def deploy(thread: int) -> None:
         try:
@@ -139,7 +139,7 @@ def race(rows: DeploymentStore, *, threads: int, each: int) -> None:
                     try:
                         rows.deploy("shop", run, key=str(thread), generation=0 if read is None else read.generation)
                         break
-                    except ConflictError as met:
+                    except OutdatedError as met:
                         conflicts.append(met)
         except BaseException as error:
             errors.append(error)

@@ -9,10 +9,10 @@ from starlette.exceptions import HTTPException
 
 from foldin.errors import (
     ConfigError,
-    ConflictError,
     EventStoreError,
     FoldinError,
     IdempotencyError,
+    OutdatedError,
     OverloadedError,
     RunError,
     UnknownItemError,
@@ -25,7 +25,7 @@ __all__ = ["PROBLEMS", "handle_problems"]
 # The first entry that fits gives the status.
 _STATUS: tuple[tuple[type[FoldinError], int], ...] = (
     (IdempotencyError, 409),
-    (ConflictError, 409),
+    (OutdatedError, 409),
     (EventStoreError, 503),
     (OverloadedError, 503),
     (UnknownItemError, 404),
@@ -53,7 +53,7 @@ def handle_problems(app: FastAPI) -> None:
     @app.exception_handler(FoldinError)
     async def _ours(request: Request, error: FoldinError) -> JSONResponse:
         status = next((status for kind, status in _STATUS if isinstance(error, kind)), 422)
-        met = {"expected": error.expected, "found": error.found} if isinstance(error, ConflictError) else {}
+        met = {"expected": error.expected, "found": error.found} if isinstance(error, OutdatedError) else {}
         return _problem(request, status, str(error), {"retry-after": "1"} if status == 503 else None, **met)
 
     @app.exception_handler(RequestValidationError)

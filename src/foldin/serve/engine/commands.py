@@ -28,7 +28,7 @@ def deploy(
     Raises:
         RunError: the run is missing, unfinished or damaged.
         ConfigError: the model lacks a capability that its ranker needs.
-        ConflictError: the model has another generation.
+        OutdatedError: the model has another generation.
         EventStoreError: the database is not available.
     """
     name = name or name_of_run(uri)
@@ -48,7 +48,7 @@ def roll_back(fleet: Fleet, name: str, *, key: str, generation: int | None = Non
     Raises:
         RunError: the previous run is not in memory here, and cannot be loaded again.
         ConfigError: there is no previous run.
-        ConflictError: the model has another generation.
+        OutdatedError: the model has another generation.
         EventStoreError: the database is not available.
     """
     row = fleet.store.state().rows.get(name)
@@ -70,7 +70,7 @@ def make_default(fleet: Fleet, name: str, *, key: str, generation: int | None = 
 
     Raises:
         UnknownModelError: no such model.
-        ConflictError: the model has another generation.
+        OutdatedError: the model has another generation.
         EventStoreError: the database is not available.
     """
     fleet.store.make_default(name, key=key, generation=generation)
@@ -83,7 +83,7 @@ def retire(fleet: Fleet, name: str, *, key: str, generation: int | None = None) 
     Raises:
         UnknownModelError: no such model.
         ConfigError: the model is the default one, or has a share in the split.
-        ConflictError: the model has another generation.
+        OutdatedError: the model has another generation.
         EventStoreError: the database is not available.
     """
     fleet.store.retire(name, key=key, generation=generation)
@@ -96,7 +96,7 @@ def split(fleet: Fleet, shares: Mapping[str, float], *, key: str, expected: int 
     Raises:
         UnknownModelError: no such model.
         ConfigError: shares that are not positive or do not add up to 1.
-        ConflictError: the database has another revision than was expected.
+        OutdatedError: the database has another revision than was expected.
         EventStoreError: the database is not available.
     """
     fleet.store.split(shares, key=key, expected=expected)

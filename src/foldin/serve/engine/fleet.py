@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from foldin.errors import ConflictError, EventStoreError, RunError
+from foldin.errors import EventStoreError, OutdatedError, RunError
 from foldin.runs import local_run, without_secrets
 from foldin.serve.engine.registry import Deployment, Registry
 from foldin.serve.engine.trouble import Trouble
@@ -100,7 +100,7 @@ class Fleet:
         for one in sorted(self.registry.all(), key=lambda one: one.name != default):  # the first becomes the default
             if one.name not in self.state.rows:
                 run = RunRef(str(one.run.folder.resolve()), str(one.run.info["digest"]))
-                with contextlib.suppress(ConflictError):  # another process was quicker
+                with contextlib.suppress(OutdatedError):  # another process was quicker
                     self.store.deploy(one.name, run, key="command line", generation=0)
         if empty and self.registry.shares:
             self.store.split(self.registry.shares, key="command line")

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from foldin.errors import ConflictError, EventStoreError
+from foldin.errors import EventStoreError, OutdatedError
 from foldin.runs import is_url, without_secrets
 from foldin.runs.pointer import read_pointer
 from foldin.serve.engine import commands
@@ -34,7 +34,7 @@ def deploy_given(fleet: Fleet, given: Mapping[str, str], *, force: bool = False)
     known = fleet.store.state().rows
     for name, uri in given.items():
         if force or name not in known:
-            with contextlib.suppress(ConflictError):  # another process was quicker
+            with contextlib.suppress(OutdatedError):  # another process was quicker
                 commands.deploy(fleet, uri, name, key="command line", generation=None if force else 0)
         elif known[name].retired or not _is_within(known[name].run.uri, uri):
             said = "retired" if known[name].retired else f"served from {without_secrets(known[name].run.uri)}"
@@ -83,7 +83,7 @@ class Watcher:
                 if generation is not None:
                     commands.deploy(self.fleet, str(folder), name, key="watch", generation=generation)
             except (
-                ConflictError,
+                OutdatedError,
                 EventStoreError,
             ):  # another process was quicker, or the database is away: checked again
                 continue

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from foldin.errors import ConfigError, ConflictError
+from foldin.errors import ConfigError, OutdatedError
 from foldin.serve.shares import check_shares
 from foldin.serve.storage.changes import log_change
 from foldin.serve.storage.deployment_tables import deployments, revision
@@ -62,7 +62,7 @@ class DeploymentStore:
             generation: generation that the row must have; 0 if there must be none.
 
         Raises:
-            ConflictError: the row has another generation.
+            OutdatedError: the row has another generation.
         """
 
         def edit(state: FleetState) -> list[DeploymentRow]:
@@ -84,7 +84,7 @@ class DeploymentStore:
 
         Raises:
             ConfigError: there is no previous run.
-            ConflictError: the row has another generation.
+            OutdatedError: the row has another generation.
         """
 
         def edit(state: FleetState) -> list[DeploymentRow]:
@@ -101,7 +101,7 @@ class DeploymentStore:
 
         Raises:
             UnknownModelError: no such model.
-            ConflictError: the row has another generation.
+            OutdatedError: the row has another generation.
         """
 
         def edit(state: FleetState) -> list[DeploymentRow]:
@@ -116,7 +116,7 @@ class DeploymentStore:
         Raises:
             UnknownModelError: no such model.
             ConfigError: the model is the default one, or has a share in the split.
-            ConflictError: the row has another generation.
+            OutdatedError: the row has another generation.
         """
 
         def edit(state: FleetState) -> list[DeploymentRow]:
@@ -139,13 +139,13 @@ class DeploymentStore:
         Raises:
             UnknownModelError: no such model.
             ConfigError: shares that are not positive or do not add up to 1.
-            ConflictError: the database has another revision.
+            OutdatedError: the database has another revision.
         """
         check_shares(shares)
 
         def edit(state: FleetState) -> list[DeploymentRow]:
             if expected is not None and expected != state.revision:
-                raise ConflictError(
+                raise OutdatedError(
                     f"models: the revision is {state.revision}, not {expected} as expected: something changed since it was read",
                     expected=expected,
                     found=state.revision,
@@ -221,7 +221,7 @@ def _expect(name: str, row: DeploymentRow | None, generation: int | None) -> Non
     """Raise if a row has another generation than was expected; 0 stands for no row."""
     found = 0 if row is None else row.generation
     if generation is not None and generation != found:
-        raise ConflictError(
+        raise OutdatedError(
             f"models: {name!r} has generation {found}, not {generation} as expected: it changed since it was read",
             expected=generation,
             found=found,
