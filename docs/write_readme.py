@@ -697,7 +697,8 @@ def product() -> str:
         for one in result["experts"][0]["experts"]
     )
     return (
-        "`product` multiplies RecVAE and EASE (λ 300) with weights that maximize the likelihood of the validation users. By "
+        "`product` multiplies RecVAE and EASE with weights that maximize the likelihood of the validation users; EASE's λ of 300 "
+        "was given beforehand and not chosen on them. By "
         f"NDCG@100 it is {ahead}; by seed of training it has {seeds}, on the validation users {validation}. With weights by "
         f"NDCG@100 of the same users, NDCG@100 and perplexity are {ranking} on the test users, with weights for three groups "
         f"of history lengths {groups}. What each expert adds to the other (first seed): {adds}."

@@ -2,10 +2,11 @@
 
 python reproductions/product.py                  three seeds, eight minutes each on one core
 
-Settings are those that `recvae.py` and `multvae.py` chose on validation; the weights of the experts are learned on the validation
-users, and the test users are looked at once. `recvae` and `ease 300` are the experts of the product themselves, so that their
-difference from it is due to the product; `ease` and `als` are trained beside them. With `--variants` the weights of the same
-experts are also learned by NDCG@100 and by groups of history lengths.
+Settings are those that `recvae.py` and `multvae.py` chose on validation, except the expert EASE's λ of 300, which was given
+beforehand and not chosen (alone, 700 is better on validation). The weights of the experts are learned on the validation users,
+who also choose RecVAE's epoch; the test users are looked at once. `recvae` and `ease 300` are the experts of the product
+themselves, so that their difference from it is due to the product; `ease` and `als` are trained beside them. With `--variants`
+the weights of the same experts are also learned by NDCG@100 and by groups of history lengths.
 """
 
 import statistics
