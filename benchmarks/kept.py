@@ -1,13 +1,15 @@
 """The kept results of benchmarks and reproductions: when and where each was measured, and whether its code has changed since.
 
 python benchmarks/kept.py                 a line for each kept result, or for each of its tables that has a commit of its own
-python benchmarks/kept.py --changed       those alone that are older than their code, with the files that changed
+python benchmarks/kept.py --changed       those alone that are older than their code, with what changed
 python benchmarks/kept.py --page FILE     the lines as a page of the documentation too
 
-A result depends on its script, on the scripts that this imports or starts, and on the modules of foldin that these name, followed
-through their imports; of the models, on those whose names the scripts spell out, and on their lines alone of the table of models.
-`common.py` and `tiny.py` only start scripts and keep results; what only shows something (`SHOWN`) is in no figure. A file has
-changed when its code has: comments, docstrings, layout, messages of errors, and help and search ranges of settings do not count.
+A result depends on its script, on the scripts that this imports or starts, and on the definitions of foldin that these can reach
+by name (`reached.py`); of the models, on those whose names the scripts spell out, and on their lines alone of the table of
+models.
+`common.py` and `tiny.py` only start scripts and keep results; what only shows something (`SHOWN`) is in no figure. A definition
+has changed when its code has: comments, docstrings, layout, messages of errors, and help and search ranges of settings do not
+count.
 
 Figures of quality outlive a change of the code that leaves every loss and metric equal to the bit. Every test run compares the
 golden files (`tests/golden`) with the code of today; `tests/golden/earlier.json` says which of them earlier commits give too.
@@ -15,21 +17,22 @@ A reproduction is covered when all golden cases that stand for its models are th
 """
 
 import argparse
-import ast
 import functools
 import json
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
+
+from reached import Module, reached
 
 __all__ = ["Kept", "changed_since", "dependencies", "kept_results"]
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
 FOLDERS = ("benchmarks", "reproductions")
-PLUMBING = ("common.py", "tiny.py", "kept.py")
+PLUMBING = ("common.py", "tiny.py", "kept.py", "reached.py")
 STARTED = {'"-m", "foldin", "serve"': "foldin.serve.server"}  # what a script runs in a process of its own, and its code
 REGISTRY = SOURCE / "foldin" / "models" / "registry.py"
 # What shows results and formulas, and computes none.
@@ -80,6 +83,21 @@ class Kept:
     machine: str
 
 
+@dataclass(frozen=True, eq=False)
+class Dependencies:
+    """What a result depends on.
+
+    Args:
+        files: file → names of its definitions.
+        attributes: names of attributes that they use, and so of methods that they may call.
+        idle: file → names of classes whose entries in its dictionaries are not used.
+    """
+
+    files: Mapping[Path, Set[str]]
+    attributes: Set[str]
+    idle: Mapping[Path, frozenset[str]]
+
+
 def kept_results() -> list[Kept]:
     """Every kept result, by name."""
     found = []
@@ -95,44 +113,10 @@ def kept_results() -> list[Kept]:
     return found
 
 
-@functools.cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
 def _module(name: str) -> Path | None:
     """The file of a module of foldin."""
     path = SOURCE.joinpath(*name.split("."))
-    for file in (path.with_suffix(".py"), path / "__init__.py"):
-        if file.is_file():
-            return file
-    return None
-
-
-@functools.cache
-def _imports(path: Path) -> tuple[tuple[str, str | None], ...]:
-    """(module, name taken from it or None) of every import in a file."""
-    found: list[tuple[str, str | None]] = []
-    for node in ast.walk(_tree(path)):
-        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            found += [(node.module, alias.name) for alias in node.names]
-        elif isinstance(node, ast.Import):
-            found += [(alias.name, None) for alias in node.names]
-    return tuple(found)
-
-
-@functools.cache
-def _of_name(module: str, name: str | None) -> Path | None:
-    """The file that a name of a module of foldin is defined in; a package only passes names on."""
-    file = _module(module)
-    if file is None or name is None or file.name != "__init__.py":
-        return file
-    if _module(f"{module}.{name}") is not None:
-        return _module(f"{module}.{name}")
-    for origin, passed_on in _imports(file):
-        if passed_on == name and origin.startswith("foldin"):
-            return _of_name(origin, name)
-    return file
+    return next((one for one in (path.with_suffix(".py"), path / "__init__.py") if one.is_file()), None)
 
 
 @functools.cache
@@ -142,93 +126,37 @@ def _models() -> dict[str, str]:
     return {kind: name for name, kind in pairs}
 
 
-@functools.cache
-def dependencies(script: Path) -> frozenset[Path]:
-    """The files that a script's result depends on, itself among them."""
-    scripts, waiting = set(), [script]
+def _scripts(script: Path) -> list[Path]:
+    """A script, and those that it imports or starts."""
+    found, waiting = [], [script]
     while waiting:
         one = waiting.pop()
-        if one in scripts or one.name in PLUMBING:
+        if one in found or one.name in PLUMBING:
             continue
-        scripts.add(one)
+        found.append(one)
         text = one.read_text(encoding="utf-8")
-        beside = {f"{module.split('.')[0]}.py" for module, _ in _imports(one)} | set(re.findall(r'"(\w+\.py)"', text))
-        waiting += [
-            ROOT / folder / name for folder in FOLDERS for name in sorted(beside) if (ROOT / folder / name).is_file()
-        ]
+        beside = {f"{name}.py" for name in re.findall(r"^\s*(?:from|import) (\w+)", text, re.MULTILINE)}
+        beside |= set(re.findall(r'"(\w+\.py)"', text))
+        waiting += [path for folder in FOLDERS for name in sorted(beside) if (path := ROOT / folder / name).is_file()]
+    return found
+
+
+@functools.cache
+def dependencies(script: Path) -> Dependencies:
+    """The definitions that a script's result depends on."""
+    scripts = _scripts(script)
     texts = "\n".join(one.read_text(encoding="utf-8") for one in scripts)
     spelled = set(re.findall(r'"([a-z][a-z-]*)(?: [^"]*)?"', texts))
-    idle = {_of_name("foldin.models", kind) for kind, name in _models().items() if name not in spelled}
+    # The table of models names all of them; a script runs those that it spells out.
+    idle = {REGISTRY: frozenset(kind for kind, name in _models().items() if name not in spelled)}
     started = [file for command, name in STARTED.items() if command in texts and (file := _module(name)) is not None]
-    found = set(started)
-    files = [*scripts, *started]
-    while files:
-        file = files.pop()
-        for module, name in _imports(file):
-            origin = _of_name(module, name) if module.split(".")[0] == "foldin" else None
-            # The table of models names all of them; a script runs those that it spells out.
-            if origin is None or origin in found or (file == REGISTRY and origin in idle):
-                continue
-            if any(origin.is_relative_to(shown) for shown in SHOWN):
-                continue
-            found.add(origin)
-            files.append(origin)
-    return frozenset(found | scripts)
+    found, attributes = reached(scripts, started, root={"foldin": SOURCE}, idle=idle, left_out=SHOWN)
+    return Dependencies(found, attributes, idle)
 
 
 @functools.cache
 def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-
-
-@functools.cache
-def _code(text: str) -> str:
-    """A file's code without comments, docstrings, layout, messages of errors, and help and search ranges of settings."""
-    tree = ast.parse(text)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:]
-        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
-            node.exc.args = []
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "setting":
-            node.args = node.args[:1]
-            node.keywords = [one for one in node.keywords if one.arg != "range"]
-        if isinstance(node, ast.ImportFrom):
-            node.names = [one for one in node.names if one.name != "Range"]
-    return ast.dump(tree)
-
-
-def _table_code(text: str, classes: frozenset[str]) -> str:
-    """The code of the table of models with the lines of some classes alone: a model that is added changes no other."""
-    tree = ast.parse(text)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom):
-            node.names = [one for one in node.names if not one.name.endswith("Config") or one.name in classes]
-        elif isinstance(node, ast.Dict):
-            kept = [
-                (key, value)
-                for key, value in zip(node.keys, node.values, strict=True)
-                if not isinstance(value, ast.Name) or not value.id.endswith("Config") or value.id in classes
-            ]
-            node.keys, node.values = [key for key, _ in kept], [value for _, value in kept]
-    tree.body = [node for node in tree.body if not isinstance(node, ast.ImportFrom) or node.names]
-    return _code(ast.unparse(tree))
-
-
-@functools.cache
-def _codes(blobs: frozenset[str]) -> dict[str, str]:
-    """The code of objects, read by one call of git."""
-    wanted = sorted(blobs)
-    told = subprocess.run(
-        ["git", "cat-file", "--batch"], cwd=ROOT, input="\n".join(wanted).encode(), capture_output=True, check=True
-    ).stdout
-    found, at = {}, 0
-    for blob in wanted:
-        end = told.index(b"\n", at)
-        size = int(told[at:end].split()[2])
-        found[blob] = _code(told[end + 1 : end + 1 + size].decode("utf-8"))
-        at = end + 2 + size
-    return found
 
 
 @functools.cache
@@ -238,21 +166,41 @@ def _blobs(commit: str) -> dict[str, str]:
     return {name: blob for _, _, blob, name in lines}
 
 
-def changed_since(kept: Kept) -> list[str] | None:
-    """The files that a result depends on and whose code has changed since; None where git does not know the commit."""
+@functools.cache
+def _then(blob: str, idle: frozenset[str]) -> Module:
+    """The definitions of a file of an earlier commit."""
+    return Module(_git("cat-file", "blob", blob).stdout, idle)
+
+
+@functools.cache
+def _now(path: Path, idle: frozenset[str]) -> Module:
+    return Module(path.read_text(encoding="utf-8"), idle)
+
+
+def changed_since(kept: Kept) -> dict[str, list[str]] | None:
+    """File → the definitions in it that a result depends on and that have changed; None where git does not know the commit."""
     commit = kept.commit.rstrip("+")
     if _git("cat-file", "-e", f"{commit}^{{commit}}").returncode:
         return None
-    files = {str(path.relative_to(ROOT)): path for path in dependencies(kept.script)}
-    then = _blobs(commit)
-    before = dict(_codes(frozenset(then[name] for name in files if name in then)))
-    now = {name: _code(path.read_text(encoding="utf-8")) for name, path in files.items()}
-    table = str(REGISTRY.relative_to(ROOT))
-    if table in files and table in then:
-        used = frozenset(kind for kind in _models() if _of_name("foldin.models", kind) in dependencies(kept.script))
-        before[then[table]] = _table_code(_git("cat-file", "blob", then[table]).stdout, used)
-        now[table] = _table_code(REGISTRY.read_text(encoding="utf-8"), used)
-    return sorted(name for name in files if name not in then or before[then[name]] != now[name])
+    used, blobs, found = dependencies(kept.script), _blobs(commit), {}
+    for path, names in used.files.items():
+        name, idle = str(path.relative_to(ROOT)), used.idle.get(path, frozenset())
+        then = _then(blobs[name], idle) if name in blobs else Module("")
+        if changed := differences(then, _now(path, idle), names, used.attributes):
+            found[name] = changed
+    return dict(sorted(found.items()))
+
+
+def differences(then: Module, now: Module, names: Set[str], attributes: Set[str]) -> list[str]:
+    """Those of a module's definitions whose code was another, and the methods that are gone and would be called."""
+    changed = {one for one in names if one not in then.definitions or then.code(one) != now.code(one)}
+    gone = {
+        f"{kind}.{one}"
+        for kind in names & set(now.classes)
+        for one in set(then.methods(kind)) - set(now.methods(kind))
+        if one in attributes or one.startswith("__")
+    }
+    return sorted(one or "statements of the module" for one in changed | gone)
 
 
 def covered(kept: Kept) -> bool:
@@ -276,7 +224,7 @@ def state(kept: Kept) -> str:
         return "its commit is not in this repository"
     if not changed:
         return AS_MEASURED
-    many = f"{len(changed)} of {len(dependencies(kept.script))} files changed since"
+    many = f"{len(changed)} of {len(dependencies(kept.script).files)} files changed since"
     return f"{COVERED}; {many}" if covered(kept) else many
 
 
@@ -304,7 +252,7 @@ def page(lines: Sequence[tuple[Kept, str]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--changed", action="store_true", help="only results older than their code, with the files")
+    parser.add_argument("--changed", action="store_true", help="only results older than their code, with what changed")
     parser.add_argument("--page", type=Path, help="where the page of the documentation goes")
     options = parser.parse_args()
     lines = [(kept, state(kept)) for kept in kept_results()]
@@ -313,7 +261,7 @@ def main() -> None:
             continue
         print(f"{kept.name:58} {kept.commit:9} {kept.date[:10]}  {how}  [{kept.machine}]")
         if options.changed and (changed := changed_since(kept)):
-            print("    " + "\n    ".join(changed))
+            print("\n".join(f"    {name}: {', '.join(names)}" for name, names in changed.items()))
     if options.page is not None:
         options.page.write_text(page(lines), encoding="utf-8")
 

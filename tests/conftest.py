@@ -29,7 +29,8 @@ BLACK_BOX = "inference/test_black_box.py::test_"
 LONG = (
     *("docs/guide/tuning.md", "docs/ko", "docs/README.ko.md", "docs/test_epub.py::test_a_chapter"),
     *(f"book/test_mutants.py::test_{name}" for name in ("what_is_listed", "a_changed_bound")),
-    *("scripts/test_kept.py::test_what_only_shows", "scripts/test_tiny.py::test_it_runs[reproductions/ddpm]"),
+    *(f"scripts/test_kept.py::test_{name}" for name in ("what_only_shows", "a_service_that_a_script")),
+    "scripts/test_tiny.py::test_it_runs[reproductions/ddpm]",
     *(f"{BLACK_BOX}logistic_regression", f"{BLACK_BOX}several_parameters", f"{BLACK_BOX}constrained_parameters_stay"),
 )
 # Figures of the book whose numbers are compared with the library in every run; those of the others in `make test-slow`.

@@ -1,0 +1,340 @@
+"""The definitions that a script can reach, by name: a function, the head of a class, a method, an assignment of a module.
+
+A name is followed to the module that defines it. Of a class that is reached, a method is reached if an attribute of its name is
+used anywhere in what is reached; if a base is of another package, or the method has a decorator that may register it, always.
+Python calls some things by names that are nowhere spelled (`getattr`), so that texts that could be names count as attributes.
+Annotations of functions are not followed: an object comes from where its class is spelled otherwise.
+"""
+
+import ast
+import builtins
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["Definition", "Module", "normalized", "reached"]
+
+_PLAIN = {
+    "property",
+    "cached_property",
+    "staticmethod",
+    "classmethod",
+    "abstractmethod",
+    "override",
+    "cache",
+    "lru_cache",
+}
+_PLAIN |= {"no_grad", "inference_mode", "wraps", "contextmanager", "setter"}
+_HARMLESS = {
+    "Protocol",
+    "Generic",
+    "ABC",
+    "Enum",
+    "StrEnum",
+    "IntEnum",
+    "NamedTuple",
+    "TypedDict",
+    "Mapping",
+    "Sequence",
+}
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def normalized(tree: ast.Module) -> ast.Module:
+    """A tree without docstrings, messages of errors, and help and search ranges of settings; it is changed in place."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | Function) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            node.exc.args = []
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "setting":
+            node.args = node.args[:1]
+            node.keywords = [one for one in node.keywords if one.arg != "range"]
+    return tree
+
+
+@dataclass(eq=False)
+class Definition:
+    """A definition, or all statements of a module that are none (`name` is then "").
+
+    Args:
+        name: as in `Recommender.logits`; of a class, its bases, decorators and statements that are no methods.
+        nodes: its code.
+        annotated: whether annotations of functions are followed too.
+    """
+
+    name: str
+    nodes: list[ast.AST]
+    annotated: bool = False
+
+
+@dataclass(eq=False)
+class Module:
+    """The definitions of a module.
+
+    Args:
+        text: its source.
+        idle: names of classes whose entries in a dictionary are left out.
+    """
+
+    text: str
+    idle: frozenset[str] = frozenset()
+    definitions: dict[str, Definition] = field(init=False, default_factory=dict)
+    classes: dict[str, ast.ClassDef] = field(init=False, default_factory=dict)
+    imports: dict[str, tuple[str, str | None]] = field(init=False, default_factory=dict)
+    _codes: dict[str, str] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        tree = normalized(ast.parse(self.text))
+        self.imports = dict(_imports(tree))
+        rest: list[ast.AST] = []
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Dict) and self.idle:
+                pairs = [(key, one) for key, one in zip(node.keys, node.values, strict=True) if not self._is_idle(one)]
+                node.keys, node.values = [key for key, _ in pairs], [one for _, one in pairs]
+        for node in tree.body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                continue
+            if isinstance(node, Function):
+                self.definitions[node.name] = Definition(node.name, [node], bool(node.decorator_list))
+            elif isinstance(node, ast.ClassDef):
+                self._take_class(node)
+            elif isinstance(node, ast.Assign | ast.AnnAssign) and (names := _targets(node)):
+                if names != ["__all__"]:
+                    self.definitions |= {name: Definition(name, [node]) for name in names}
+            elif not (isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"):
+                rest.append(node)
+        self.definitions[""] = Definition("", rest)
+
+    def _is_idle(self, node: ast.AST) -> bool:
+        return isinstance(node, ast.Name) and node.id in self.idle
+
+    def _take_class(self, node: ast.ClassDef) -> None:
+        self.classes[node.name] = node
+        body = [one for one in node.body if not isinstance(one, Function)]
+        head = ast.ClassDef(node.name, node.bases, node.keywords, body, node.decorator_list)
+        self.definitions[node.name] = Definition(node.name, [head], annotated=True)
+        for one in node.body:
+            if isinstance(one, Function):
+                name = f"{node.name}.{one.name}"
+                found = self.definitions.setdefault(name, Definition(name, [], _registers(one)))
+                found.nodes.append(one)  # a property and its setter have one name
+
+    def code(self, name: str) -> str:
+        """The code of a definition in a form that comments and layout do not change."""
+        if name not in self._codes:
+            self._codes[name] = "\n".join(ast.dump(one) for one in self.definitions[name].nodes)
+        return self._codes[name]
+
+    def methods(self, name: str) -> dict[str, Definition]:
+        """The methods of a class, by their own names."""
+        start = f"{name}."
+        return {one[len(start) :]: found for one, found in self.definitions.items() if one.startswith(start)}
+
+
+def _targets(node: ast.Assign | ast.AnnAssign) -> list[str]:
+    """The names that an assignment gives; none if it gives anything else, such as an attribute."""
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    flat = [one for target in targets for one in (target.elts if isinstance(target, ast.Tuple) else [target])]
+    return (
+        [one.id for one in flat if isinstance(one, ast.Name)] if all(isinstance(one, ast.Name) for one in flat) else []
+    )
+
+
+def _imports(tree: ast.AST) -> Iterator[tuple[str, tuple[str, str | None]]]:
+    """(name here, (module, name there or None for the module itself)) of every import."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield from ((one.asname or one.name, (node.module, one.name)) for one in node.names)
+        elif isinstance(node, ast.Import):
+            for one in node.names:
+                yield (
+                    (one.asname, (one.name, None))
+                    if one.asname
+                    else (one.name.split(".")[0], (one.name.split(".")[0], None))
+                )
+
+
+def _registers(node: Function) -> bool:
+    """Whether a decorator may do something with a function beyond wrapping it."""
+    names = [_last(one) for one in node.decorator_list]
+    return any(name not in _PLAIN for name in names)
+
+
+def _last(node: ast.AST) -> str:
+    """The last part of a dotted name, without the arguments of a call or of a subscript."""
+    while isinstance(node, ast.Call | ast.Subscript):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+@dataclass(eq=False)
+class _Walk:
+    """The state of a search: what is reached, and which attributes are used."""
+
+    root: dict[str, Path]  # first part of a module's name → folder that holds it
+    idle: dict[Path, frozenset[str]]
+    left_out: tuple[Path, ...]
+    found: dict[Path, set[str]] = field(default_factory=lambda: defaultdict(set))
+    attributes: set[str] = field(default_factory=set)
+    modules: dict[Path, Module] = field(default_factory=dict)
+    pending: dict[str, list[tuple[Path, Definition]]] = field(default_factory=lambda: defaultdict(list))
+    waiting: list[tuple[Path, Definition]] = field(default_factory=list)
+
+    def module(self, path: Path) -> Module:
+        if path not in self.modules:
+            self.modules[path] = Module(path.read_text(encoding="utf-8"), self.idle.get(path, frozenset()))
+        return self.modules[path]
+
+    def file(self, name: str) -> Path | None:
+        """The file of a module that is ours."""
+        folder = self.root.get(name.partition(".")[0])
+        if folder is None:
+            return None
+        path = folder.joinpath(*name.split("."))
+        return next((one for one in (path.with_suffix(".py"), path / "__init__.py") if one.is_file()), None)
+
+    def reach(self, path: Path, name: str) -> None:
+        """Reach a name of a file: its definition here, or where it is imported from."""
+        if any(path.is_relative_to(one) for one in self.left_out):
+            return
+        module = self.module(path)
+        if "" not in self.found[path]:
+            self._take(path, module.definitions[""])
+        if name in module.definitions:
+            self._take(path, module.definitions[name])
+        elif name in module.imports:
+            self.follow(*module.imports[name])
+
+    def follow(self, origin: str, name: str | None) -> None:
+        """Reach what an import names; of a module itself, its names are reached where they are used."""
+        file = self.file(origin)
+        if file is None or name is None:
+            return
+        module = self.module(file)  # a package may have a name that is also the name of a module in it
+        if name in module.definitions or name in module.imports or self.file(f"{origin}.{name}") is None:
+            self.reach(file, name)
+
+    def _take(self, path: Path, one: Definition) -> None:
+        if one.name in self.found[path]:
+            return
+        self.found[path].add(one.name)
+        self.waiting.append((path, one))
+        node = self.module(path).classes.get(one.name)
+        if node is not None:
+            self._take_methods(path, node)
+
+    def _take_methods(self, path: Path, node: ast.ClassDef) -> None:
+        module = self.module(path)
+        foreign = any(self._is_foreign(module, base) for base in node.bases)
+        for name, method in module.methods(node.name).items():
+            if (
+                foreign
+                or method.annotated
+                or name in self.attributes
+                or (name.startswith("__") and name.endswith("__"))
+            ):
+                self._take(path, method)
+            else:
+                self.pending[name].append((path, method))
+        for other in module.classes.values():
+            if node.name in _given(other):
+                self._take(path, module.definitions[other.name])
+
+    def _is_foreign(self, module: Module, base: ast.expr) -> bool:
+        name = _last(base)
+        if name in _HARMLESS or hasattr(builtins, name) or name in module.definitions:
+            return False
+        origin, _ = module.imports.get(name, ("", None))
+        return self.file(origin) is None if origin else True
+
+    def use(self, names: Iterable[str]) -> None:
+        """Note attributes that are used; methods of these names are reached."""
+        for name in set(names) - self.attributes:
+            self.attributes.add(name)
+            for path, method in self.pending.pop(name, []):
+                self._take(path, method)
+
+    def read(self, path: Path, one: Definition) -> None:
+        """Reach everything that the code of a definition names."""
+        imports = {**self.module(path).imports, **dict(pair for node in one.nodes for pair in _imports(node))}
+        for node in (found for top in one.nodes for found in _walk(top, annotations=one.annotated)):
+            if isinstance(node, ast.Name):
+                if node.id in imports and node.id not in self.module(path).definitions:
+                    self.follow(*imports[node.id])
+                else:
+                    self.reach(path, node.id)
+            elif isinstance(node, ast.Attribute):
+                self.use([node.attr])
+                origin = self._origin(node.value, imports)
+                if origin is not None:
+                    self.follow(origin, node.attr)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
+                self.use([node.value])
+
+    def _origin(self, node: ast.expr, imports: dict[str, tuple[str, str | None]]) -> str | None:
+        """The module of ours that an expression names, as in `foldin.models.EASE`."""
+        if isinstance(node, ast.Name) and node.id in imports:
+            origin, name = imports[node.id]
+            if name is None:
+                return origin if self.file(origin) is not None else None
+            package = self.file(origin)
+            own = package is not None and name in self.module(package).imports
+            return None if own or self.file(f"{origin}.{name}") is None else f"{origin}.{name}"
+        if isinstance(node, ast.Attribute):
+            before = self._origin(node.value, imports)
+            full = f"{before}.{node.attr}"
+            return full if before is not None and self.file(full) is not None else None
+        return None
+
+
+def _given(node: ast.ClassDef) -> set[str]:
+    """The names that a class is given, by which another class may know it: `Recommender[MultVAEConfig]`."""
+    inside = [base.slice for base in node.bases if isinstance(base, ast.Subscript)] + [
+        one.value for one in node.keywords
+    ]
+    inside += [one.value for one in node.body if isinstance(one, ast.Assign) and isinstance(one.value, ast.Name)]
+    return {one.id for part in inside for one in ast.walk(part) if isinstance(one, ast.Name)}
+
+
+def _walk(node: ast.AST, *, annotations: bool) -> Iterator[ast.AST]:
+    """A node and all inside it, without the annotations of functions."""
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        for name, value in ast.iter_fields(one):
+            if not annotations and (
+                (isinstance(one, ast.arg) and name == "annotation")
+                or (isinstance(one, Function) and name == "returns")
+                or (isinstance(one, ast.AnnAssign) and name == "annotation")
+            ):
+                continue
+            waiting += [part for part in (value if isinstance(value, list) else [value]) if isinstance(part, ast.AST)]
+
+
+def reached(
+    scripts: Iterable[Path],
+    whole: Iterable[Path] = (),
+    *,
+    root: dict[str, Path],
+    idle: dict[Path, frozenset[str]] | None = None,
+    left_out: Iterable[Path] = (),
+) -> tuple[dict[Path, set[str]], set[str]]:
+    """(file → names of the definitions that are reached, names of the attributes that are used).
+
+    Args:
+        scripts: files that are reached whole.
+        whole: further files that are reached whole, such as modules that are started in a process of their own.
+        root: first part of a module's name → folder that holds it.
+        idle: file → names of classes whose entries in its dictionaries are not followed.
+        left_out: files and folders that are not entered.
+    """
+    walk = _Walk(root, idle or {}, tuple(left_out))
+    for path in (*scripts, *whole):
+        for name in list(walk.module(path).definitions):
+            walk.reach(path, name)
+    while walk.waiting:
+        walk.read(*walk.waiting.pop())
+    return {path: names for path, names in walk.found.items() if names}, walk.attributes
