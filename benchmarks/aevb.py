@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import arguments, peer_python, pictures_of, write
+from common import arguments, peer_python, write
+from picture_data import pictures_of
 
 
 def _by_turns(pythons: dict[str, str], folder: str, options: argparse.Namespace, seed: int) -> dict[str, dict]:

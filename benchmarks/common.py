@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from tiny import write_tiny_data
 
-from foldin.data import Histories, Pictures, load_pictures
+from foldin.data import Histories
 from foldin.experiment import versions
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,12 +59,6 @@ def arguments(
         if getattr(options, key) is None:
             setattr(options, key, value)
     return options
-
-
-def pictures_of(options: argparse.Namespace, name: str = "fashion-mnist") -> Pictures:
-    """Pictures beside the other sets, where they are there, else by their name."""
-    folder = options.data / name
-    return load_pictures(folder if folder.is_dir() else name)
 
 
 def peer_python(options: argparse.Namespace, name: str) -> str | None:

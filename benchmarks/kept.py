@@ -4,9 +4,9 @@ python benchmarks/kept.py                 a line for each kept result, or for ea
 python benchmarks/kept.py --changed       those alone that are older than their code, with what changed
 python benchmarks/kept.py --page FILE     the lines as a page of the documentation too
 
-A result depends on its script, on the scripts that this imports or starts, and on the definitions of foldin that these can reach
-by name (`reached.py`); of the models, on those whose names the scripts spell out, and on their lines alone of the table of
-models.
+A result depends on its script, on the scripts that this starts, and on the definitions of foldin and of other scripts that these
+can reach by name (`reached.py`); of the models, on those whose names the scripts spell out, and on their lines alone of the
+table of models.
 `common.py` and `tiny.py` only start scripts and keep results; what only shows something (`SHOWN`) is in no figure. A definition
 has changed when its code has: comments, docstrings, layout, messages of errors, and help and search ranges of settings do not
 count.
@@ -25,14 +25,15 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from reached import Module, reached
+from definitions import Module
+from reached import reached
 
 __all__ = ["Kept", "changed_since", "dependencies", "kept_results"]
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
 FOLDERS = ("benchmarks", "reproductions")
-PLUMBING = ("common.py", "tiny.py", "kept.py", "reached.py")
+PLUMBING = ("common.py", "tiny.py", "kept.py", "reached.py", "definitions.py")
 STARTED = {'"-m", "foldin", "serve"': "foldin.serve.server"}  # what a script runs in a process of its own, and its code
 REGISTRY = SOURCE / "foldin" / "models" / "registry.py"
 # What shows results and formulas, and computes none.
@@ -126,31 +127,36 @@ def _models() -> dict[str, str]:
     return {kind: name for name, kind in pairs}
 
 
-def _scripts(script: Path) -> list[Path]:
-    """A script, and those that it imports or starts."""
+def _scripts(script: Path, pattern: str = r'"(\w+)\.py"') -> list[Path]:
+    """A script, and those that it names: by default as files, to start them in processes of their own."""
     found, waiting = [], [script]
     while waiting:
         one = waiting.pop()
         if one in found or one.name in PLUMBING:
             continue
         found.append(one)
-        text = one.read_text(encoding="utf-8")
-        beside = {f"{name}.py" for name in re.findall(r"^\s*(?:from|import) (\w+)", text, re.MULTILINE)}
-        beside |= set(re.findall(r'"(\w+\.py)"', text))
-        waiting += [path for folder in FOLDERS for name in sorted(beside) if (path := ROOT / folder / name).is_file()]
+        named = sorted(set(re.findall(pattern, one.read_text(encoding="utf-8"), re.MULTILINE)))
+        waiting += [path for folder in FOLDERS for name in named if (path := ROOT / folder / f"{name}.py").is_file()]
     return found
+
+
+def _beside() -> dict[str, Path]:
+    """Name → folder of the scripts, which import each other by name."""
+    return {path.stem: path.parent for folder in FOLDERS for path in (ROOT / folder).glob("*.py")}
 
 
 @functools.cache
 def dependencies(script: Path) -> Dependencies:
     """The definitions that a script's result depends on."""
     scripts = _scripts(script)
-    texts = "\n".join(one.read_text(encoding="utf-8") for one in scripts)
+    imported = {one for start in scripts for one in _scripts(start, r"^\s*(?:from|import) (\w+)")}
+    texts = "\n".join(one.read_text(encoding="utf-8") for one in imported)
     spelled = set(re.findall(r'"([a-z][a-z-]*)(?: [^"]*)?"', texts))
     # The table of models names all of them; a script runs those that it spells out.
     idle = {REGISTRY: frozenset(kind for kind, name in _models().items() if name not in spelled)}
     started = [file for command, name in STARTED.items() if command in texts and (file := _module(name)) is not None]
-    found, attributes = reached(scripts, started, root={"foldin": SOURCE}, idle=idle, left_out=SHOWN)
+    root, left_out = {**_beside(), "foldin": SOURCE}, [*SHOWN, *(ROOT / "benchmarks" / name for name in PLUMBING)]
+    found, attributes = reached(scripts, started, root=root, idle=idle, left_out=left_out)
     return Dependencies(found, attributes, idle)
 
 

@@ -15,7 +15,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
-from common import arguments, commit, pictures_of, write
+from common import arguments, commit, write
+from picture_data import pictures_of
 
 from foldin.data import Split
 from foldin.evaluation import DEFAULT_METRICS, Evaluation, ValidationMetric, evaluate
