@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal
 
 import httpx
@@ -12,9 +13,17 @@ import pytest
 import uvicorn
 
 from foldin.client import AsyncClient, Client, Retries
+from foldin.experiment import Drift, Likelihood
 from foldin.serve import EventStore, Limits, Registry, Service, Telemetry, connect, make_app
+from foldin.serve.storage.drift_reports import DriftReports
 from tests.serve.conftest import make_run
 
+OF_A_DAY = Likelihood(users=9, mean=-3.5, low=-4.0, high=-3.0, popularity=-4.0, error=0.25)
+DRIFT = Drift(
+    **{"since": 100, "events": 40, "users": 10, "new_users": 0.1, "unknown_items": 0.25, "age": 2.5},
+    likelihood=OF_A_DAY,
+    first=replace(OF_A_DAY, mean=-3.0, error=None),
+)
 QUICK = Retries(first_pause=0.001, longest_pause=0.01)
 
 
@@ -43,7 +52,11 @@ def service(served_runs, tmp_path_factory) -> Iterator[Service]:
     registry = Registry()
     for folder in served_runs.values():
         registry.deploy(folder)
-    yield Service(registry, EventStore(engine), Limits(batch=20, body=20_000), Telemetry())
+    made = Service(registry, EventStore(engine), Limits(batch=20, body=20_000), Telemetry())
+    reports = DriftReports(engine)
+    assert reports.claim("multvae", 3600, "digest")
+    reports.put("multvae", 3600, {**DRIFT.as_dict(), "alarms": list(DRIFT.alarms())})
+    yield made
     registry.close()
     engine.dispose()
 

@@ -68,6 +68,7 @@ CALLS = {  # name → arguments, the same in plain HTTP, and where in the body t
     "similar": ((("i0",), {"limit": 4}), ("GET", "/v1/items/i0/similar?limit=4", None), "items"),
     "models": (((), {}), ("GET", "/v1/models", None), None),
     "changes": (((), {"limit": 5}), ("GET", "/v1/changes?limit=5", None), "changes"),
+    "drift": (((), {"model": "multvae", "limit": 2}), ("GET", "/v1/drift?model=multvae&limit=2", None), "drift"),
     "health": (((), {}), ("GET", "/healthz", None), None),
     "ready": (((), {}), ("GET", "/readyz", None), None),
     "report": ((("multvae",), {}), ("GET", "/v1/models/multvae/report", None), None),

@@ -37,6 +37,8 @@ SCHEMAS = {  # class → name of its schema, where it has another one
     answers.ModelDeployment: "DeploymentOut",
     answers.Models: "ModelsOut",
     answers.Change: "ChangeOut",
+    answers.Drift: "DriftOut",
+    answers.Likelihood: "LikelihoodOut",
     studio.EquationTerm: "EquationTermOut",
     studio.Equation: "EquationOut",
     studio.Report: "ReportOut",
@@ -54,6 +56,7 @@ INSIDE = {
     "EventBatch",
     "ItemsOut",
     "ChangesOut",
+    "DriftsOut",
 }  # objects of one list
 INSIDE |= {"DeployRequest", "SplitRequest", "HistoryRequest"}  # arguments of a method
 INSIDE |= {"Problem", "HTTPValidationError", "ValidationError"}

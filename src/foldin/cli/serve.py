@@ -83,6 +83,14 @@ def server_module() -> Any:
     show_default=True,
     help="Number of processes that serve the port, each with all models in memory.",
 )
+@click.option(
+    "--drift-every",
+    type=click.FloatRange(0),
+    default=3600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time between two measurements of how well the models predict the events that arrive; 0 for none.",
+)
 @DEVICE
 def command(
     runs: tuple[str, ...],
@@ -95,6 +103,7 @@ def command(
     rankers: tuple[str, ...],
     force: bool,
     workers: int,
+    drift_every: float,
     device: str,
 ) -> None:
     """Serve trained runs, in folders or at URLs, over HTTP: users are folded in from their latest events, nothing is retrained.
@@ -124,6 +133,7 @@ def command(
         limits=limits,
         device=str(choose_device(device)),
         rankers=named_rankers(rankers),
+        drift_seconds=drift_every,
     )
 
     def ready(address: str) -> None:

@@ -6,11 +6,13 @@ from typing import Any
 
 __all__ = [
     "Change",
+    "Drift",
     "ErasedUser",
     "EventEffect",
     "EventReceipt",
     "Hit",
     "Item",
+    "Likelihood",
     "ModelDeployment",
     "Models",
     "Readiness",
@@ -274,6 +276,62 @@ class Change:
     model: str | None
     before: Mapping[str, Any]
     after: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Likelihood:
+    """Log-likelihood of the items that known users took for the first time in a period, in nats per item.
+
+    Args:
+        users: number of users.
+        mean: mean over users of the mean over their new items.
+        low: lower end of the 95 % interval; None for too few users.
+        high: upper end of the 95 % interval; None for too few users.
+        popularity: the same mean if every item has the probability of its share of the training events.
+        error: standard error of the mean; None for a single user.
+    """
+
+    users: int
+    mean: float
+    low: float | None
+    high: float | None
+    popularity: float
+    error: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drift:
+    """How far the latest events are from what a model was trained on, for a sample of users.
+
+    Args:
+        model: name of the model.
+        run: digest of the run that served.
+        time: time of the measurement, in seconds since 1970.
+        since: time from which on events are the latest ones, in seconds since 1970.
+        events: number of latest events.
+        users: number of users with latest events.
+        new_users: share of these users without an earlier event.
+        unknown_items: share of the latest events with items that are not in the model's catalog.
+        age: days between the newest event that the model was trained on and the newest event; None if the run does not say.
+        likelihood: log-likelihood of the latest events; None for a model without a density, or if it has nothing to measure.
+        first: the same on the first period after training; None if the events do not hold it.
+        fall: mean and 95 % interval of the fall of the log-likelihood since then, in nats per item; None without it.
+        alarms: what exceeds its limit, a sentence each.
+    """
+
+    model: str
+    run: str
+    time: int
+    since: int
+    events: int
+    users: int
+    new_users: float
+    unknown_items: float
+    age: float | None
+    likelihood: Likelihood | None
+    first: Likelihood | None
+    fall: tuple[float, float, float] | None
+    alarms: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -121,6 +121,7 @@ class AsyncClient:
     retire = _method(routes.retire)
     split = _method(routes.split)
     changes = _method(routes.changes)
+    drift = _method(routes.drift)
     health = _method(routes.health)
     ready = _method(routes.ready)
     metrics = _method(routes.metrics)

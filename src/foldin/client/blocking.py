@@ -119,6 +119,7 @@ class Client:
     retire = _method(routes.retire)
     split = _method(routes.split)
     changes = _method(routes.changes)
+    drift = _method(routes.drift)
     health = _method(routes.health)
     ready = _method(routes.ready)
     metrics = _method(routes.metrics)

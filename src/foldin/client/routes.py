@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from foldin.client.answers import (
     Change,
+    Drift,
     ErasedUser,
     EventReceipt,
     Item,
@@ -25,6 +26,7 @@ __all__ = [
     "add_events",
     "changes",
     "deploy",
+    "drift",
     "erase_user",
     "health",
     "items",
@@ -290,3 +292,15 @@ def ready() -> Call[Readiness]:
 def metrics() -> Call[str]:
     """The metrics of the service, in the text format of Prometheus."""
     return Call(method="GET", route="/metrics", read=as_text, repeatable=True)
+
+
+def drift(*, model: str | None = None, limit: int = 1) -> Call[tuple[Drift, ...]]:
+    """How far the latest events are from what the models in service were trained on, as measured last.
+
+    Args:
+        model: name of a model in service; None for all.
+        limit: maximum number of measurements of each model, newest first.
+    """
+    read = read_as(tuple[Drift, ...], "drift")
+    query = {"model": model, "limit": limit}
+    return Call(method="GET", route="/v1/drift", read=read, query=query, repeatable=True)

@@ -1,5 +1,6 @@
 """One model, or several side by side: trained, evaluated on the same users, reported, saved, and put in the place of another."""
 
+from foldin.experiment.drift import Drift, DriftLimits, Likelihood, measure_drift
 from foldin.experiment.environment import choose_device, versions
 from foldin.experiment.incumbent import Scores, score
 from foldin.experiment.origin import Origin, cut_log, latest_cut
@@ -22,6 +23,9 @@ __all__ = [
     "TRIALS",
     "Compared",
     "Decision",
+    "Drift",
+    "DriftLimits",
+    "Likelihood",
     "MLflow",
     "Origin",
     "Outcome",
@@ -44,6 +48,7 @@ __all__ = [
     "decide",
     "fit_all",
     "latest_cut",
+    "measure_drift",
     "report",
     "retrain",
     "score",

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from foldin.errors import ConfigError
 from foldin.runs import is_url, name_of_run
 from foldin.serve.api.app import make_app
+from foldin.serve.engine.drift import DriftWatch
 from foldin.serve.engine.fleet import Fleet
 from foldin.serve.engine.registry import Registry
 from foldin.serve.engine.service import Service
@@ -61,6 +62,7 @@ def build(
     rankers: Mapping[str, str] | None = None,
     force: bool = False,
     buckets: Buckets | None = None,
+    drift_seconds: float = 0.0,
 ) -> tuple[FastAPI, Service, Watcher]:
     """The application, its service, and the watcher of the run directories.
 
@@ -72,6 +74,7 @@ def build(
         rankers: names of rankers by name of the model; "" for all other models.
         force: whether to deploy the given runs in any case.
         buckets: what is left of the keys' rate limits; those of this process alone if omitted.
+        drift_seconds: time between two measurements of the models' drift; 0 for none.
 
     Raises:
         ConfigError: no run, two runs of one name, an address that is not allowed, an invalid URL of the database, a ranker
@@ -101,7 +104,8 @@ def build(
     addresses = [*given.values(), *(row.run.uri for row in known.values())]
     roots = tuple(dict.fromkeys(map(_parent, addresses)))
     service = Service(registry, events, limits, Telemetry())
-    app = make_app(service, None if open_to_all else ring, roots=roots, fleet=fleet, buckets=buckets)
+    watch = DriftWatch(service, seconds=drift_seconds)
+    app = make_app(service, None if open_to_all else ring, roots=roots, fleet=fleet, buckets=buckets, watch=watch)
     return app, service, watcher
 
 

@@ -36,6 +36,20 @@ class Telemetry:
         # Of several workers the one that is behind: where all agree, they have converged.
         self.generation = self._gauge("foldin_deployment_generation", "Generation of a model.", "livemin", "model")
         self.revision = self._gauge("foldin_revision", "Changes of the models in service so far.", "livemin")
+        # The same in all processes, which read it from the database.
+        self.age = self._gauge(
+            "foldin_model_age_seconds", "Newest event minus the newest training event.", "livemax", "model"
+        )
+        self.unknown_items = self._gauge(
+            "foldin_unknown_item_share", "Share of the latest events with unknown items.", "livemax", "model"
+        )
+        self.new_users = self._gauge(
+            "foldin_new_user_share", "Share of the latest events' users without an earlier event.", "livemax", "model"
+        )
+        self.log_likelihood = self._gauge(
+            "foldin_log_likelihood_per_item", "Log-likelihood of what known users took, in nats.", "livemax", "model"
+        )
+        self.alarms = self._gauge("foldin_drift_alarms", "Limits of drift that are exceeded.", "livemax", "model")
         self._request = functools.lru_cache(maxsize=1024)(self._children)
 
     def _gauge(self, name: str, meaning: str, of_workers: str, *labels: str) -> Gauge:

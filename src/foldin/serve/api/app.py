@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from foldin.serve.api.access import Access
 from foldin.serve.api.changes import changes
+from foldin.serve.api.drift import drift
 from foldin.serve.api.events import events
 from foldin.serve.api.items import items
 from foldin.serve.api.middleware import Middleware
@@ -16,6 +17,7 @@ from foldin.serve.api.models import models
 from foldin.serve.api.problems import PROBLEMS, handle_problems
 from foldin.serve.api.recommendations import recommendations
 from foldin.serve.api.state import OPEN, measure, state
+from foldin.serve.engine.drift import DriftWatch
 from foldin.serve.engine.fleet import Fleet
 from foldin.serve.engine.service import Service
 from foldin.serve.limits import Buckets
@@ -33,6 +35,7 @@ def make_app(
     roots: Sequence[str | Path] = (),
     fleet: Fleet | None = None,
     buckets: Buckets | None = None,
+    watch: DriftWatch | None = None,
 ) -> FastAPI:
     """The application. When it starts, the models in service become those of the database of events.
 
@@ -44,15 +47,19 @@ def make_app(
         roots: folders and URLs below which runs may be deployed over HTTP.
         fleet: keeps the models in service as the database says; made for the service's registry and database if omitted.
         buckets: what is left of the keys' rate limits; those of this process alone if omitted.
+        watch: measures the drift of the models in service; if omitted, what others measured is shown.
     """
     kept = fleet or Fleet(service.registry, DeploymentStore(service.events.engine))
     kept.looked = lambda: measure(service, kept)
     access = Access(keys, service.limits, buckets)
+    watched = watch or DriftWatch(service, seconds=0)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> Any:
         kept.start()
+        watched.start()
         yield
+        watched.stop()
         kept.stop()
         service.registry.close()
 
@@ -74,6 +81,7 @@ def make_app(
         items(service, access),
         models(kept, access, roots),
         changes(kept, access),
+        drift(service, watched.reports, access),
         routes(service, access.needs("read")),
         lab_routes(access.needs("read")),
         pages(),

@@ -6,6 +6,7 @@ dictionaries without validation.
 
 from foldin.serve.schemas.catalog import ItemOut, ItemsOut
 from foldin.serve.schemas.common import NAME, NO_NUL, ItemId, Problem, Strict, UserId
+from foldin.serve.schemas.drift import DriftOut, DriftsOut, LikelihoodOut
 from foldin.serve.schemas.events import EventBatch, EventIn, EventOut, EventReceipt, UserErased, UserOut
 from foldin.serve.schemas.models import (
     ChangeOut,
@@ -35,6 +36,8 @@ __all__ = [
     "ChangesOut",
     "DeployRequest",
     "DeploymentOut",
+    "DriftOut",
+    "DriftsOut",
     "EventBatch",
     "EventEffect",
     "EventIn",
@@ -45,6 +48,7 @@ __all__ = [
     "ItemId",
     "ItemOut",
     "ItemsOut",
+    "LikelihoodOut",
     "ModelOut",
     "ModelsOut",
     "Problem",

@@ -1,0 +1,148 @@
+"""The drift of the models in service, measured on the events that arrive, by a thread of its own.
+
+Of all processes that share a database, the first that comes to a period measures it; all of them show the same figures.
+"""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Sequence
+
+import polars as pl
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from foldin.data import EventLog, read_log
+from foldin.data.log.store import events, unusable
+from foldin.errors import EventStoreError, FoldinError
+from foldin.experiment import Drift, DriftLimits, measure_drift
+from foldin.serve.engine.registry import Deployment
+from foldin.serve.engine.service import Service
+from foldin.serve.storage.drift_reports import DriftReport, DriftReports
+
+__all__ = ["DriftWatch"]
+
+logger = logging.getLogger("foldin.serve")
+
+
+class DriftWatch:
+    """Measures the drift of every model in service once in each period, and sets its metrics.
+
+    The figures are those of a sample of the users who have an event of the last day, each with all stored events.
+
+    Args:
+        service: the models, the events and the metrics.
+        limits: limits beyond which a figure is an alarm.
+        seconds: length of a period; 0 to measure nothing.
+        hours: length of the period of the latest events.
+        users: maximum number of users in the sample.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        *,
+        limits: DriftLimits | None = None,
+        seconds: float = 3600.0,
+        hours: int = 24,
+        users: int = 500,
+    ) -> None:
+        self.service, self.limits, self.seconds = service, limits or DriftLimits(), seconds
+        self.hours, self.users = hours, users
+        self.reports = DriftReports(service.events.engine)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="foldin-drift", daemon=True)
+
+    def start(self) -> None:
+        """Start to measure, unless the period is 0."""
+        if self.seconds > 0:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop; a measurement that has begun is not waited for."""
+        self._stop.set()
+
+    def look(self, now: float | None = None) -> None:
+        """Measure each model whose period no process has measured yet, and set the metrics to the newest figures.
+
+        Raises:
+            EventStoreError: the database is not available.
+        """
+        at = int(time.time() if now is None else now)
+        slot = int(at // self.seconds * self.seconds)
+        claimed = [one for one in self.service.registry.all() if self.reports.claim(one.name, slot, one.digest)]
+        if claimed:
+            self._measure(claimed, slot, at)
+        for one in self.service.registry.all():
+            newest = self.reports.newest(one.name)
+            if newest:
+                self._show(newest[0])
+
+    def _measure(self, claimed: Sequence[Deployment], slot: int, now: int) -> None:
+        """Measure models on one sample of users. One that cannot be measured keeps the figures of the period before."""
+        try:
+            log = self._sample(now)
+            for one in claimed:
+                found = self._drift(one, log)
+                self.reports.put(one.name, slot, {**found.as_dict(), "alarms": list(found.alarms(self.limits))})
+        except EventStoreError:
+            raise
+        except FoldinError as error:  # no event of the last day, or none before it
+            logger.info(json.dumps({"drift": "not measured", "because": str(error)}))
+
+    def _drift(self, one: Deployment, log: EventLog) -> Drift:
+        """The drift of a model, between whose blocks of users requests for lists come in."""
+
+        def let_others(*_: int) -> None:
+            one.using.release()
+            time.sleep(0.01)
+            one.using.acquire()
+
+        with one.using:
+            return measure_drift(one.run, log, latest=f"{self.hours}h", progress=let_others)
+
+    def _show(self, report: DriftReport) -> None:
+        told, name, figures = self.service.telemetry, report.model, report.figures
+        told.unknown_items.labels(name).set(figures["unknown_items"])
+        told.new_users.labels(name).set(figures["new_users"])
+        told.alarms.labels(name).set(len(figures["alarms"]))
+        if figures["age"] is not None:
+            told.age.labels(name).set(86_400 * figures["age"])
+        if figures["likelihood"] is not None:
+            told.log_likelihood.labels(name).set(figures["likelihood"]["mean"])
+
+    def _sample(self, now: int) -> EventLog:
+        """All events of some users who have an event of the last period.
+
+        Raises:
+            EmptyLogError: there is no such user.
+            EventStoreError: the database is not available.
+        """
+        late = (
+            sa.select(events.c.user_id).where(events.c.time > now - 3600 * self.hours, events.c.time <= now).distinct()
+        )
+        drawn = sa.select(late.subquery().c.user_id).order_by(sa.func.random()).limit(self.users)
+        rows: list[tuple[str, str, int, str, float | None]] = []
+        for user in self._users(drawn):
+            rows += [
+                (user, e.item, e.time, e.kind, e.value) for e in self.service.events.history(user) if e.time <= now
+            ]
+        schema = {"user": pl.String, "item": pl.String, "time": pl.Int64, "kind": pl.String, "value": pl.Float64}
+        return read_log(pl.DataFrame(rows, schema=schema, orient="row"))
+
+    def _users(self, drawn: sa.Select[tuple[str]]) -> Sequence[str]:
+        try:
+            with self.service.events.engine.connect() as connection:
+                return connection.execute(drawn).scalars().all()
+        except SQLAlchemyError as error:
+            raise unusable(error) from error
+
+    def _run(self) -> None:
+        while not self._stop.wait(min(self.seconds, 5.0)):
+            try:
+                self.look()
+            except EventStoreError as error:
+                logger.warning(json.dumps({"drift": "not measured", "error": str(error)}))
+            except Exception as error:  # the watch goes on, whatever a model of another package raises
+                logger.warning(json.dumps({"drift": "not measured", "error": repr(error)}))
