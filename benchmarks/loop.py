@@ -256,6 +256,7 @@ def main() -> None:
         store = kept(shop, events)
     users = measured.group_by("user", maintain_order=True).mean()
     fresh, frozen = (users[name].to_numpy() for name in ("fresh", "frozen"))
+    low, high = bootstrap_interval(fresh - frozen)
     figures: dict[str, Any] = {
         "first_training_seconds": start["seconds"],
         "days": by_day,
@@ -263,7 +264,7 @@ def main() -> None:
         "users": len(users),
         "fresh": float(fresh.mean()),
         "frozen": float(frozen.mean()),
-        "difference": {"mean": float((fresh - frozen).mean()), "interval": bootstrap_interval(fresh - frozen)},
+        "difference": {"mean": float((fresh - frozen).mean()), "interval": None if np.isnan(low) else [low, high]},
         "p": paired_test(fresh, frozen),
         "kills": shop.kills,
         "events": {**store, "imported": len(earlier)},
