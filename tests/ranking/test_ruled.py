@@ -235,7 +235,7 @@ def test_a_search_goes_deeper_where_caps_leave_a_list_unfilled(sasrec):
 def test_propensities_by_temperature_are_those_of_the_lists(popularity):
     """The product of a list's propensities is its share among many draws."""
     rules = Rules([Boost({"kind": {"any_of": ["b"]}}, 1.0)], caps=[Cap("kind", 1)], pins=[Pin("3", 2)])
-    users, draws = Histories.empty(2500, 8), 2500
+    users, draws = Histories.empty(800, 8), 800
     ranker = Ruled(resolve_rules(rules, FEW), Gumbel(0.7, seed=1))
     found = rank(popularity, users, 3, ranker=ranker, keys=range(draws), eligible=Eligibility.of(users, allow=range(7)))
     chances: dict[tuple[int, ...], float] = {}
@@ -258,7 +258,7 @@ def test_without_rules_in_effect_the_draws_are_those_of_gumbel(popularity):
     plain = rank(popularity, users, 4, ranker=of, keys=keys)
     assert np.array_equal(ruled.items, plain.items)
     assert ruled.propensity == pytest.approx(plain.propensity, rel=1e-9)
-    assert np.array_equal(ruled.scores, plain.scores)
+    assert ruled.scores == pytest.approx(plain.scores, rel=1e-6)
 
 
 def test_propensities_of_posterior_draws_are_shares_of_lists_under_rules():

@@ -142,7 +142,7 @@ def alike_by_vectors(vectors: Float64[Array, "pool dim"]) -> Similarity:
     units = vectors / np.where(lengths > 0, lengths, 1.0)
 
     def row(at: int) -> Float64[Array, " pool"]:
-        found = (1.0 + units @ units[at]) / 2.0
+        found = np.asarray((1.0 + units @ units[at]) / 2.0, dtype=np.float64)
         found[at] = 1.0
         return found
 
@@ -162,8 +162,8 @@ def alike_by_values(having: scipy.sparse.csr_array) -> Similarity:
     def row(at: int) -> Float64[Array, " pool"]:
         common = having @ having[[at]].toarray()[0]
         union = counts + counts[at] - common
-        found = np.where(union > 0, common / np.maximum(union, 1.0), 0.0)
+        found = np.asarray(np.where(union > 0, common / np.maximum(union, 1.0), 0.0), dtype=np.float64)
         found[at] = 1.0
-        return np.asarray(found, dtype=np.float64)
+        return found
 
     return row

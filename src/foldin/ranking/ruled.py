@@ -181,7 +181,8 @@ class _Lister:
             unfilled = []
             for place, user in enumerate(waiting.tolist()):
                 own = None if of_pins is None else of_pins[user]
-                found, values = self._list(stage, *(one[place] for one in pools), pinned, own)
+                candidates, keys, known = (one[place] for one in pools)
+                found, values = self._list(stage, candidates, keys, known, pinned, own)
                 items[user, : len(found)], scores[user, : len(found)] = found, values
                 if len(found) < self._k and (source.misses or pools[0][place, -1] >= 0):  # there may be more candidates
                     unfilled.append(user)

@@ -8,7 +8,7 @@ Rules are applied in this order, whatever the order in which they are given:
 4. pins place items, and count towards the caps from the beginning.
 """
 
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -168,7 +168,7 @@ class Rules:
 
 
 def _number(value: Any, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise ConfigError(f"{what} must be a finite number, not {value!r}")
     return float(value)
 

@@ -1,7 +1,7 @@
 """Business rules as plain mappings, such as the JSON of a request or of the command line."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -70,7 +70,7 @@ def rules_of(found: Any, where: str) -> Rules:
 
 def _diversity(found: Any, where: str) -> MMR | DPP:
     method = found.get("method") if isinstance(found, Mapping) else None
-    if method not in _METHODS:
+    if not isinstance(method, str) or method not in _METHODS:
         raise ConfigError(f"{where}: an object with the method mmr or dpp was expected")
     return _made(_METHODS[method], {name: value for name, value in found.items() if name != "method"}, where)
 
@@ -82,7 +82,7 @@ def _made(kind: type[R], found: Any, where: str) -> R:
     return _checked(kind, {name: value for name, value in found.items() if value is not None}, where)
 
 
-def _checked(kind: type[R], given: Mapping[str, Any], where: str) -> R:
+def _checked(kind: Callable[..., R], given: Mapping[str, Any], where: str) -> R:
     try:
         return kind(**given)
     except ConfigError as error:
