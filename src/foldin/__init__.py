@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from foldin.models import SemanticIdsConfig as SemanticIds
     from foldin.models import SLIMConfig as SLIM
     from foldin.models import TDiffRecConfig as TDiffRec
-    from foldin.ranking import Eligibility, PosteriorSample, RankedLists, rank
+    from foldin.ranking import Boost, Cap, Eligibility, Freshness, Pin, PosteriorSample, RankedLists, Rules, rank
     from foldin.runs import Run
     from foldin.runs import load_run as load
     from foldin.training import FitResult, Range, fit
@@ -64,6 +64,8 @@ __all__ = [
     "MODELS",
     "PLSA",
     "SLIM",
+    "Boost",
+    "Cap",
     "Catalog",
     "DiffRec",
     "Eligibility",
@@ -71,6 +73,7 @@ __all__ = [
     "EventLog",
     "FitResult",
     "FoldinError",
+    "Freshness",
     "HeldOut",
     "Histories",
     "ItemKNN",
@@ -78,6 +81,7 @@ __all__ = [
     "MixtureOfMultinomials",
     "MultDAE",
     "MultVAE",
+    "Pin",
     "PoissonFactorization",
     "Popularity",
     "PosteriorSample",
@@ -86,6 +90,7 @@ __all__ = [
     "RankedLists",
     "RecVAE",
     "Recommender",
+    "Rules",
     "Run",
     "SASRec",
     "SemanticIds",
@@ -117,7 +122,7 @@ _NAMES = {
     "evaluation": ("Evaluation", "ValidationMetric", "evaluate"),
     "experiment": ("Trained", "Tuned", "build_model", "fit_all", "train", "tune"),
     "models": ("MODELS", "Recommender", "capability"),
-    "ranking": ("Eligibility", "PosteriorSample", "RankedLists", "rank"),
+    "ranking": ("Boost", "Cap", "Eligibility", "Freshness", "Pin", "PosteriorSample", "RankedLists", "Rules", "rank"),
     "runs": ("Run",),
     "training": ("FitResult", "Range", "fit"),
 }

@@ -12,6 +12,8 @@ import pytest
 
 from foldin.client import (
     AsyncClient,
+    Boost,
+    Cap,
     Client,
     ConflictError,
     Event,
@@ -20,7 +22,9 @@ from foldin.client import (
     ItemFilter,
     NoResponseError,
     NotFoundError,
+    Pin,
     RecommendRequest,
+    Rules,
     UnauthenticatedError,
     routes,
     studio_routes,
@@ -45,6 +49,11 @@ def as_json(answer):
 FILTER = {"kind": ItemFilter(any_of=["odd"]), "year": ItemFilter(low=1985)}
 RICH = {"history": ["i0", "i3", "none"], "times": [1, "1970-01-02T00:00:00Z", 3], "k": 3, "deny": ["i5"], "seed": 1}
 RICH |= {"explore": "temperature", "temperature": 1.5, "attributions": True, "uncertainty": True, "exclude_seen": False}
+RULES = Rules(
+    boosts=[Boost(where={"kind": ItemFilter(any_of=["odd"])}, log_weight=0.5)],
+    caps=[Cap(feature="kind", most=2)],
+    pins=[Pin(item="i0", position=1, forced=True)],
+)
 CALLS = {  # name → arguments, the same in plain HTTP, and where in the body the answer is
     "recommend": (((), RICH), ("POST", "/v1/recommendations", RICH), None),
     "recommend, ease": (
@@ -52,6 +61,21 @@ CALLS = {  # name → arguments, the same in plain HTTP, and where in the body t
         (
             *("POST", "/v1/recommendations"),
             {"history": ["i0"], "filter": {"kind": {"any_of": ["odd"]}, "year": {"low": 1985}}, "model": "ease"},
+        ),
+        None,
+    ),
+    "recommend, under rules": (
+        ((), {"history": ["i0"], "model": "ease", "k": 4, "rules": RULES}),
+        (
+            *("POST", "/v1/recommendations"),
+            {
+                **{"history": ["i0"], "model": "ease", "k": 4},
+                "rules": {
+                    "boosts": [{"where": {"kind": {"any_of": ["odd"]}}, "log_weight": 0.5}],
+                    "caps": [{"feature": "kind", "most": 2}],
+                    "pins": [{"item": "i0", "position": 1, "forced": True}],
+                },
+            },
         ),
         None,
     ),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from foldin.client import answers, requests, studio
+from foldin.client import answers, requests, rules, studio
 from foldin.client.reading import Calls
 from foldin.client.routes import __all__ as ROUTES
 from foldin.client.studio_routes import __all__ as STUDIO_ROUTES
@@ -50,6 +50,7 @@ SCHEMAS = {  # class → name of its schema, where it has another one
 ANSWERS = [
     getattr(part, name) for part in (answers, studio) for name in part.__all__ if name != "Readiness"
 ]  # the service describes no schema of its readiness
+RULES = [getattr(rules, name) for name in rules.__all__]
 INSIDE = {
     "BatchRecommendRequest",
     "BatchRecommendations",
@@ -137,7 +138,7 @@ def test_an_answer_has_the_fields_and_types_of_its_schema(described, kind):
     assert required == set(schema.get("required", ()))
 
 
-@pytest.mark.parametrize("kind", [requests.Event, requests.RecommendRequest, requests.ItemFilter])
+@pytest.mark.parametrize("kind", [requests.Event, requests.RecommendRequest, requests.ItemFilter, *RULES])
 def test_a_request_has_the_fields_and_defaults_of_its_schema(described, kind):
     schema = described["components"]["schemas"][SCHEMAS.get(kind, kind.__name__)]
     ours = {one.name: one.default for one in dataclasses.fields(kind)}
@@ -153,5 +154,5 @@ def test_a_request_has_the_fields_and_defaults_of_its_schema(described, kind):
 
 
 def test_every_schema_has_a_class(described):
-    kinds = (*ANSWERS, requests.Event, requests.RecommendRequest, requests.ItemFilter)
+    kinds = (*ANSWERS, requests.Event, requests.RecommendRequest, requests.ItemFilter, *RULES)
     assert {SCHEMAS.get(kind, kind.__name__) for kind in kinds} | INSIDE >= set(described["components"]["schemas"])

@@ -35,6 +35,7 @@ HISTORIES = {
     "long": LONG,
 }
 RANKERS = {"exact": None, "gumbel:2": None, "sample": PosteriorSampler, "beam:50": ItemTokens, "index:Flat": DotProduct}
+RANKERS |= {"dpp:0.5": DotProduct}
 DAILY = ("lda", "multvae", "sasrec", "semantic", "product")  # by all rankers in every run; the others by the exact one
 HTTP = {"gumbel:2": {"explore": "temperature", "temperature": 2}, "sample": {"explore": "thompson", "draws": 5}}
 

@@ -28,11 +28,16 @@ from foldin.models import PopularStart, PosteriorSampler, Recommender, capabilit
 from foldin.ranking import (
     Eligibility,
     PosteriorSample,
+    Price,
     RankedLists,
     Ranker,
+    Ruled,
+    Rules,
     WithSpread,
     rank,
     ranker_of,
+    resolve_rules,
+    rules_from_text,
 )
 from foldin.runs import Run, load_run
 
@@ -88,6 +93,17 @@ def _items(catalog: Catalog, ids: tuple[str, ...], option: str) -> list[int]:
     for note in notes:
         status(note)
     return found
+
+
+def _under(rules: Rules, catalog: Catalog, features: Filters, ranker: Ranker) -> Ranker:
+    """The ranker under rules; the ranker alone if there are none."""
+    return Ruled(resolve_rules(rules, catalog, features), ranker) if rules else ranker
+
+
+def _price(price: Price) -> dict[str, Any]:
+    """What one list gives up to its rules, as data."""
+    rules = [{"rule": name, "given_up": value} for name, value in price.parts(0)]
+    return {"unit": price.unit, "given_up": float(price.total[0]), "places": int(price.places[0]), "rules": rules}
 
 
 def _start_note(model: Recommender[Any], users: Histories) -> str | None:
@@ -148,6 +164,15 @@ def _start_note(model: Recommender[Any], users: Histories) -> str | None:
     help="Conditions on features of the items, as in the service's `filter`: any_of, all_of, none_of, contains, low, high. "
     """Example: '{"genres": {"any_of": ["Comedy"]}, "year": {"low": 1990}}'.""",
 )
+@click.option(
+    "--rules",
+    "stated",
+    metavar="JSON",
+    help="Business rules, as in the service's `rules`, or the name of a .json file with them: boosts, freshness, diversity, caps "
+    "and pins. The output says what the list gives up to them. "
+    """Example: '{"boosts": [{"where": {"genres": {"any_of": ["Drama"]}}, "log_weight": 0.5}], """
+    """"caps": [{"feature": "genres", "most": 3}]}'.""",
+)
 @RANKER
 @DEVICE
 @JSON
@@ -165,6 +190,7 @@ def command(
     seed: int,
     draws: int | None,
     where: str | None,
+    stated: str | None,
     ranker: str,
     device: str,
     as_json: bool,
@@ -198,6 +224,7 @@ def command(
     if explore and ranker not in ("exact", "sample"):
         raise ConfigError(f"--explore means --ranker sample and cannot be combined with --ranker {ranker}")
     by = ranker_of("sample" if explore else ranker, loaded.model, seed=seed, draws=draws)
+    features, rules = Filters(catalog), Rules() if stated is None else rules_from_text(stated, "--rules")
     allowed = _items(catalog, allow, "--allow")
     if allow and not allowed:
         raise ConfigError("--allow contains no item, so that no item may be listed")
@@ -206,26 +233,31 @@ def command(
         exclude_seen=not keep_seen,
         allow=allowed if allow else None,
         deny=_items(catalog, deny, "--deny") if deny else None,
-        where=None if where is None else Filters(catalog).passing(conditions(where, "--where")),
+        where=None if where is None else features.passing(conditions(where, "--where")),
     )
     if file is not None:
         if target is None or ids or titles:
             raise ConfigError("--users needs --out FILE and cannot be combined with --history or --likes")
+        by = _under(rules, catalog, features, by)
         lists_for_file(loaded, file, Path(target), k, eligible, by, as_json=as_json)
         return
     if target is not None:
         raise ConfigError("--out needs --users FILE")
     history = _history(loaded, ids, titles)
     users = history.histories(loaded.model.n_items)
-    by = single_ranker(loaded.model, by, seed=seed, draws=draws)
+    by = _under(rules, catalog, features, single_ranker(loaded.model, by, seed=seed, draws=draws))
     found = rank(loaded.model, users, k, ranker=by, eligible=eligible(users))
     rows = as_rows(loaded.model, catalog, found, 0)
     note = _start_note(loaded.model, users)
     if as_json:
         about = {"run": run, "model": loaded.name, "history": [catalog.ids[i] for i in history.items], "items": rows}
+        about |= {} if found.price is None else {"price": _price(found.price)}
         json_out(about if note is None else {**about, "note": note})
         return
     taken = ", ".join(catalog.titles[i] for i in history.items) or "nothing yet"
     out().print(list_table(f"Took: {taken}", rows))
+    if found.price is not None:
+        parts = ", ".join(f"{name} {value:.3f}" for name, value in found.price.parts(0))
+        out().print(f"given up to the rules: {found.price.total[0]:.3f} {found.price.unit} ({parts})", soft_wrap=True)
     if note is not None:
         out().print(f"note: {note}", soft_wrap=True)

@@ -17,8 +17,10 @@ from foldin.client.answers import (
     Item,
     ModelDeployment,
     Models,
+    Price,
     Readiness,
     Recommendations,
+    RulePrice,
     ServedModel,
     StoredEvent,
     StoredUser,
@@ -39,21 +41,27 @@ from foldin.client.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from foldin.client.requests import Event, ItemFilter, RecommendRequest
+from foldin.client.filters import ItemFilter
+from foldin.client.requests import Event, RecommendRequest
 from foldin.client.retries import Retries
+from foldin.client.rules import Boost, Cap, Diversity, Freshness, Pin, Rules
 
 __all__ = [
     "AnswerError",
     "AsyncClient",
+    "Boost",
+    "Cap",
     "Change",
     "Client",
     "ClientError",
     "ConflictError",
+    "Diversity",
     "ErasedUser",
     "Event",
     "EventEffect",
     "EventReceipt",
     "ForbiddenError",
+    "Freshness",
     "Hit",
     "InvalidRequestError",
     "Item",
@@ -62,12 +70,16 @@ __all__ = [
     "Models",
     "NoResponseError",
     "NotFoundError",
+    "Pin",
+    "Price",
     "RateLimitedError",
     "Readiness",
     "RecommendRequest",
     "Recommendations",
     "ResponseError",
     "Retries",
+    "RulePrice",
+    "Rules",
     "ServedModel",
     "ServiceError",
     "StoredEvent",

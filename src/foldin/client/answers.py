@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from foldin.client.prices import Price, RulePrice
+
 __all__ = [
     "Change",
     "Drift",
@@ -15,8 +17,10 @@ __all__ = [
     "Likelihood",
     "ModelDeployment",
     "Models",
+    "Price",
     "Readiness",
     "Recommendations",
+    "RulePrice",
     "ServedModel",
     "StoredEvent",
     "StoredUser",
@@ -81,7 +85,8 @@ class Recommendations:
         unknown_items: ids of the request or of stored events that are not in the model's catalog.
         effect_unit: unit of the effects of events: `nats` of log-probability, or the `score` of a model without a density.
         prior: whether nothing is known about the user, so that the list is the model's prior prediction.
-        items: items of the list, best first, or in the order in which they were drawn.
+        price: what the list gives up to the rules of the request; None without rules.
+        items: items of the list, best first, in the order in which they were drawn, or in that of the rules.
     """
 
     model: str
@@ -91,6 +96,7 @@ class Recommendations:
     unknown_items: tuple[str, ...]
     effect_unit: str
     prior: bool
+    price: Price | None
     items: tuple[Hit, ...]
 
     @property

@@ -8,12 +8,13 @@ from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from foldin.client.filters import ItemFilter, refuse_text
+from foldin.client.rules import Rules
 from foldin.errors import ConfigError
 
 __all__ = ["Event", "ItemFilter", "RecommendRequest", "Time", "encoded"]
 
 Time = int | str | datetime  # seconds since 1970, ISO 8601 with an offset, or a datetime with a time zone
-Value = str | bool | int | float  # value of a feature, in the type of its column
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,30 +36,6 @@ class Event:
     value: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ItemFilter:
-    """Conditions on one feature of an item, all of which must hold.
-
-    Args:
-        any_of: one of the values is one of these.
-        all_of: all of these are among the values.
-        none_of: none of the values is one of these; holds for items without a value.
-        contains: the text of the feature contains this text, ignoring case.
-        low: a value is not below this number.
-        high: a value is not above this number.
-    """
-
-    any_of: Sequence[Value] | None = None
-    all_of: Sequence[Value] | None = None
-    none_of: Sequence[Value] | None = None
-    contains: str | None = None
-    low: float | None = None
-    high: float | None = None
-
-    def __post_init__(self) -> None:
-        _no_text(self, "any_of", "all_of", "none_of")
-
-
 @dataclass(frozen=True, slots=True)
 class RecommendRequest:
     """A request for a list: for a user, for a history, or for a user about whom nothing is known.
@@ -72,6 +49,7 @@ class RecommendRequest:
         allow: ids of the only items that may be listed.
         deny: ids of items that may not be listed.
         filter: conditions by name of a feature of the items; all must hold.
+        rules: business rules of the list; the answer says what the list gives up to them.
         explore: how the list is made: `none`, the best items; `thompson`, the best items of one draw from the posterior;
             `temperature`, items drawn one by one.
         temperature: temperature for `temperature`; above 1 explores more.
@@ -91,6 +69,7 @@ class RecommendRequest:
     allow: Sequence[str] | None = None
     deny: Sequence[str] | None = None
     filter: Mapping[str, ItemFilter] | None = None
+    rules: Rules | None = None
     explore: Literal["none", "thompson", "temperature"] = "none"
     temperature: float = 1.0
     seed: int | None = None
@@ -100,14 +79,7 @@ class RecommendRequest:
     model: str | None = None
 
     def __post_init__(self) -> None:
-        _no_text(self, "history", "times", "allow", "deny")
-
-
-def _no_text(request: object, *names: str) -> None:
-    """Refuse a text where several values belong: its characters would be sent as ids."""
-    for name in names:
-        if isinstance(getattr(request, name), str):
-            raise ConfigError(f"{name}: a list was expected, not {getattr(request, name)[:40]!r}")
+        refuse_text(self, "history", "times", "allow", "deny")
 
 
 def encoded(value: Any) -> bytes:

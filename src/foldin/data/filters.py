@@ -13,7 +13,7 @@ import polars as pl
 
 from foldin.data.catalog import Catalog
 from foldin.errors import ConfigError
-from foldin.tensors import Array, Bool
+from foldin.tensors import Array, Bool, Int64
 
 __all__ = ["Condition", "Filters", "conditions", "conditions_of"]
 
@@ -57,6 +57,7 @@ class Filters:
         columns = (name for name in self._table.columns if name not in {"item", "title"})
         self._kinds = {name: kind for name in columns if (kind := _kind(self._table[name])) is not None}
         self._values: dict[str, pl.DataFrame] = {}
+        self._codes: dict[str, tuple[Int64[Array, " offsets"], Int64[Array, " values"]]] = {}
 
     @property
     def names(self) -> list[str]:
@@ -76,6 +77,27 @@ class Filters:
             for condition in self._conditions(name, wanted):
                 found &= condition
         return found
+
+    def codes(self, name: str) -> tuple[Int64[Array, " offsets"], Int64[Array, " values"]]:
+        """(offsets, codes): item i has the distinct values `codes[offsets[i]:offsets[i + 1]]`, with a whole number for each value.
+
+        A text with `|` between the parts has the values of its parts. The codes are prepared once, at the first use.
+
+        Raises:
+            ConfigError: an unknown feature.
+        """
+        if name not in self._kinds:
+            raise ConfigError(f"no feature {name!r}; there are {', '.join(self.names) or 'none'}")
+        if name not in self._codes:
+            table = self._of(name)
+            if self._kinds[name] == "text":
+                value = pl.col("value")
+                table = table.filter(~value.str.contains(_SEPARATOR, literal=True) & (value != ""))
+            table = table.unique().select("at", code=pl.col("value").rank("dense")).sort("at", "code")
+            counts = np.bincount(table["at"].to_numpy(), minlength=self._table.height)
+            offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+            self._codes[name] = offsets, table["code"].cast(pl.Int64).to_numpy() - 1
+        return self._codes[name]
 
     def _conditions(self, name: str, wanted: Condition) -> list[Bool[Array, " items"]]:
         kind, found = self._kinds[name], []

@@ -82,6 +82,24 @@ class Eligibility:
         own = {place: self.own[int(at)] for place, at in enumerate(chosen) if int(at) in self.own}
         return Eligibility(len(chosen), self.n_items, seen, self.barred, own)
 
+    def admitting(self, items: Int64[Array, " admitted"]) -> "Eligibility":
+        """The eligibility by which these items may be listed for every user."""
+        if not len(items):
+            return self
+        seen, barred = self.seen, self.barred
+        if seen is not None:
+            kept = ~np.isin(seen.items, items)
+            offsets = np.concatenate(([0], np.cumsum(kept)))[seen.offsets]
+            seen = Histories(items=seen.items[kept], offsets=offsets.astype(np.int64), n_items=seen.n_items)
+
+        def opened(mask: Bool[Array, " items"]) -> Bool[Array, " items"]:
+            found = mask.copy()
+            found[items] = False
+            return found
+
+        own = {at: opened(mask) for at, mask in self.own.items()}
+        return Eligibility(self.users, self.n_items, seen, None if barred is None else opened(barred), own)
+
     def hide(self, logits: Float[Tensor, "users items"]) -> None:
         """Write −∞ in place for every item that may not be listed."""
         if self.seen is not None:

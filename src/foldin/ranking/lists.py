@@ -10,6 +10,7 @@ import polars as pl
 from foldin.data import Catalog
 from foldin.display import Display, Displayed
 from foldin.errors import ShapeError
+from foldin.ranking.price import Price
 from foldin.tensors import Array, Float, Int
 
 __all__ = ["RankedLists", "Spread"]
@@ -60,6 +61,8 @@ class RankedLists(Displayed):
             (n + 1) / (X + 1), finite where n / X is not; its mean is (1 − (1 − p)^{n+1}) / p, which falls short of 1 / p by the
             share (1 − p)^{n+1}: by 0.7 % at p = .005 and n = 1,000, by 60 % at n = 100. More draws reduce the shortfall.
         spread: spread of the posterior, if requested.
+        price: what the lists give up to business rules, if they were made by some. Scores are then those of the model alone, and
+            the order is that of the rules.
     """
 
     items: Int[Array, "users k"]
@@ -69,6 +72,7 @@ class RankedLists(Displayed):
     propensity_se: Float[Array, "users k"] | None = None
     inverse_propensity: Float[Array, "users k"] | None = None
     spread: Spread | None = None
+    price: Price | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -89,10 +93,13 @@ class RankedLists(Displayed):
     def row(self, user: int, k: int | None = None) -> "RankedLists":
         """The list of one user without its empty places; only its first k entries if k is given."""
         kept = np.flatnonzero(self.items[user] >= 0)[:k]
-        return _mapped(self, lambda values: values[user : user + 1, kept])
+        found = _mapped(self, lambda values: values[user : user + 1, kept])
+        return found if self.price is None else replace(found, price=self.price.rows(user, user + 1))
 
     def frame(self, catalog: Catalog, users: pl.Series) -> pl.DataFrame:
         """A table with a row for each entry: user, rank, external id and title of the item, probability or score, and `columns`.
+
+        What a list gives up to business rules, if it was made by some, is repeated in each of its rows.
 
         Args:
             users: external ids, one for each list.
@@ -109,6 +116,8 @@ class RankedLists(Displayed):
             pl.Series("probability", np.exp(scores[kept])) if self.normalized else pl.Series("score", scores[kept])
         ]
         values += [pl.Series(name, column.reshape(-1)[kept]) for name, column in self.columns().items()]
+        if self.price is not None:
+            values += [pl.Series(name, np.repeat(one, k)[kept]) for name, one in self.price.columns().items()]
         return pl.DataFrame(
             [
                 users.gather(np.repeat(np.arange(users.len()), k)[kept]).alias("user"),
@@ -154,4 +163,6 @@ def concatenated(parts: Sequence[RankedLists]) -> RankedLists:
 
     spreads = [one.spread for one in parts if one.spread is not None]
     spread = replace(spreads[0], **joined(spreads)) if spreads else None
-    return replace(first, **joined(parts), spread=spread)
+    prices = [one.price for one in parts if one.price is not None]
+    price = replace(prices[0], **joined(prices)) if prices else None
+    return replace(first, **joined(parts), spread=spread, price=price)

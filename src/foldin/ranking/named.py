@@ -9,6 +9,8 @@ from foldin.errors import ConfigError
 from foldin.models import Recommender
 from foldin.ranking.approximate import Approximate
 from foldin.ranking.beam import Beam
+from foldin.ranking.diverse import Diverse
+from foldin.ranking.diversity import DPP, MMR
 from foldin.ranking.exact import Exact
 from foldin.ranking.posterior import PosteriorSample
 from foldin.ranking.ranker import Ranker
@@ -22,6 +24,8 @@ RANKERS = {
     "index:FAISS:EFFORT": "search in a FAISS index: index:HNSW32:64 or index:IVF256,Flat:8 (efSearch of HNSW, nprobe of IVF)",
     "sample": "the list of one draw from the posterior (Thompson sampling)",
     "gumbel:TEMPERATURE": "items drawn one by one from the model's own distribution, at that temperature",
+    "dpp:THETA": "items that differ, by a determinantal point process: THETA is the weight of the log-probability, in [0, 1]",
+    "mmr:THETA": "items that differ, by maximal marginal relevance: THETA is the weight of the log-probability, in [0, 1]",
 }
 
 
@@ -44,6 +48,8 @@ def ranker_of(text: str, model: Recommender[Any], *, seed: int = 0, draws: int |
         "index": (2, partial(_index, model)),
         "sample": (0, partial(PosteriorSample, seed, draws)),
         "gumbel": (1, partial(_gumbel, seed)),
+        "dpp": (1, partial(_diverse, DPP)),
+        "mmr": (1, partial(_diverse, MMR)),
     }
     if name not in made or len(arguments) > made[name][0] or "" in arguments:
         raise ConfigError(f"ranker {text!r}: one of {expected} was expected")
@@ -66,3 +72,9 @@ def _gumbel(seed: int, temperature: str = "1") -> Gumbel:
     if not math.isfinite(float(temperature)):
         raise ValueError(f"a temperature of {temperature}")
     return Gumbel(float(temperature), seed)
+
+
+def _diverse(method: type[DPP] | type[MMR], *theta: str) -> Diverse:
+    if not theta:
+        raise ValueError("no theta")
+    return Diverse(method(float(theta[0])))

@@ -4,7 +4,7 @@ The draws for a user depend only on the seed and on the user's key (`models/stre
 users are divided into blocks. The list that is shown and the draws for its propensities come from separate random streams.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, ClassVar
@@ -19,9 +19,12 @@ from foldin.models import PosteriorSampler, Recommender, Streams, required, stre
 from foldin.ranking.eligibility import Eligibility
 from foldin.ranking.exact import Exact
 from foldin.ranking.lists import RankedLists, Spread
-from foldin.tensors import Bool, Float, Tensor
+from foldin.tensors import Bool, Float, Int, Tensor
 
 __all__ = ["PosteriorSample", "WithSpread"]
+
+# The items that a draw of the logits lists, −1 in empty places.
+ListOf = Callable[[Float[Tensor, "users items"]], Int[Tensor, "users k"]]
 
 _DRAWS = 100
 _SHARES = 1 << 25  # most probabilities, over all draws, that are kept at once
@@ -99,8 +102,13 @@ class WithSpread:
         eligible: Eligibility,
         lists: RankedLists,
         keys: Sequence[int],
+        list_of: ListOf | None = None,
     ) -> RankedLists:
-        """The given lists, with the spread of their entries."""
+        """The given lists, with the spread of their entries.
+
+        Args:
+            list_of: the items that a draw lists; the k best ones if None.
+        """
         draws, shape = self.draws or _DRAWS, lists.items.shape
         barred = eligible.mask(model.device)
         chosen = torch.from_numpy(np.maximum(lists.items, 0)).to(model.device)
@@ -109,7 +117,7 @@ class WithSpread:
         for draw, logits in enumerate(islice(drawn_logits(model, histories, own, barred), draws)):
             total = torch.logsumexp(logits, dim=1, keepdim=True)
             shares[draw] = (logits.gather(1, chosen) - total).exp().cpu().numpy()
-            items = top_k(logits, shape[1])[1]
+            items = top_k(logits, shape[1])[1] if list_of is None else list_of(logits)
             # Adds instead of writing, since an empty place, clamped to item 0, must not clear the mark of item 0.
             listed = torch.zeros_like(logits).scatter_add_(1, items.clamp(min=0), (items >= 0).to(logits.dtype))
             hits += listed.gather(1, chosen).cpu().numpy()
@@ -175,13 +183,36 @@ class PosteriorSample:
         self, model: Recommender[Any], histories: Histories, eligible: Eligibility, k: int, keys: Sequence[int]
     ) -> RankedLists:
         """The lists of a block of users."""
-        own = streams(self.seed, "shown", keys)
-        (logits,) = islice(drawn_logits(model, histories, own, eligible.mask(model.device)), 1)
+        logits = self.drawn(model, histories, eligible, keys)
         top, items = top_k(logits, k)
         total = torch.logsumexp(logits, dim=1, keepdim=True)
         values = torch.where(items < 0, -torch.inf, top - total).float()
         shown = RankedLists(items.cpu().numpy(), values.cpu().numpy(), normalized=True)
-        found = self._spread(model).spread(model, histories, eligible, shown, keys)
+        return self.with_propensities(model, histories, eligible, shown, keys)
+
+    def drawn(
+        self, model: Recommender[Any], histories: Histories, eligible: Eligibility, keys: Sequence[int]
+    ) -> Float[Tensor, "users items"]:
+        """The logits of the draw that is shown, −∞ for items that may not be listed; the next draw may reuse the memory."""
+        own = streams(self.seed, "shown", keys)
+        (logits,) = islice(drawn_logits(model, histories, own, eligible.mask(model.device)), 1)
+        return logits
+
+    def with_propensities(
+        self,
+        model: Recommender[Any],
+        histories: Histories,
+        eligible: Eligibility,
+        shown: RankedLists,
+        keys: Sequence[int],
+        list_of: ListOf | None = None,
+    ) -> RankedLists:
+        """The given lists, with the spread and the propensities of their entries, estimated by further draws.
+
+        Args:
+            list_of: the items that a draw lists; the k best ones if None.
+        """
+        found = self._spread(model).spread(model, histories, eligible, shown, keys, list_of)
         assert found.spread is not None
         draws = found.spread.draws
         hits = np.rint(found.spread.in_top_k * draws)

@@ -13,7 +13,7 @@ from foldin.models import Recommender, stream
 from foldin.ranking.eligibility import Eligibility
 from foldin.ranking.exact import masked_logits
 from foldin.ranking.lists import RankedLists
-from foldin.tensors import Float, Tensor
+from foldin.tensors import Array, Float, Float64, Tensor
 
 __all__ = ["Gumbel"]
 
@@ -67,6 +67,10 @@ class Gumbel:
         """The lists of a block of users."""
         return self.order(masked_logits(model, histories, eligible), k, keys)
 
+    def noise(self, items: int, key: int) -> Float64[Array, " items"]:
+        """The Gumbel noise of a user's draw, by the user's key."""
+        return stream(self.seed, "temperature", key).gumbel(size=items)
+
     def order(self, logits: Float[Tensor, "users items"], k: int, keys: Sequence[int]) -> RankedLists:
         """Lists of k items drawn by the given scores, which are −∞ for items that may not be listed."""
         users = len(logits)
@@ -75,9 +79,8 @@ class Gumbel:
         propensity, inverse = np.zeros((users, k)), np.zeros((users, k))
         for user, key in enumerate(keys):
             logp = torch.log_softmax(logits[user].double(), dim=0).cpu().numpy()
-            rng = stream(self.seed, "temperature", key)
             scaled = logp / self.temperature
-            noisy = scaled + rng.gumbel(size=len(scaled))
+            noisy = scaled + self.noise(len(scaled), key)
             possible = np.flatnonzero(np.isfinite(logp))
             drawn = possible[np.argsort(-noisy[possible], kind="stable")[:k]]
             if not len(drawn):

@@ -20,7 +20,7 @@ from foldin.data import (
 )
 from foldin.errors import UnknownUserError
 from foldin.models import Recommender, user_key
-from foldin.ranking import Eligibility, Ranker, rank, similar_items
+from foldin.ranking import Eligibility, Exact, Ranker, Ruled, Rules, rank, resolve_rules, similar_items
 
 __all__ = ["Parts", "Recommends"]
 
@@ -60,6 +60,7 @@ class Recommends(ABC):
         deny: Iterable[Any] | None = None,
         exclude_seen: bool = True,
         ranker: Ranker | None = None,
+        rules: Rules | None = None,
     ) -> Any:
         """Lists of recommendations as a table: user, rank, item, title, score or probability, and further columns of the ranker.
 
@@ -71,25 +72,29 @@ class Recommends(ABC):
             allow, deny: ids of the only items that may be listed, and of items that may not.
             exclude_seen: whether to leave out the items of the user's history.
             ranker: `Exact` when None.
+            rules: boosts, freshness, diversity, caps and pins; the table then says what each list gives up to them.
 
         Returns:
             A table of the caller's library: that of `users`, if it is a table, otherwise that of the log.
 
         Raises:
             UnknownUserError: an id without a known history.
-            UnknownItemError: an id in `allow` or `deny` that is not in the catalog.
-            ConfigError: a condition that does not fit the features, or a model that lacks what the ranker needs.
+            UnknownItemError: an id in `allow`, `deny` or a pin that is not in the catalog.
+            ConfigError: a condition or a rule that does not fit the features, or a model that lacks what the ranker needs.
             DataError: a table that cannot be read as events.
         """
         model, catalog, *_ = self._parts()
         asked, style = self._asked(users)
+        features = Filters(catalog) if where is not None or rules else None
         eligible = Eligibility.of(
             asked.histories,
             exclude_seen=exclude_seen,
             allow=None if allow is None else catalog.indices(map(str, allow)),
             deny=None if deny is None else catalog.indices(map(str, deny)),
-            where=None if where is None else Filters(catalog).passing(conditions_of(where, "where")),
+            where=None if where is None or features is None else features.passing(conditions_of(where, "where")),
         )
+        if rules:
+            ranker = Ruled(resolve_rules(rules, catalog, features), Exact() if ranker is None else ranker)
         keys = [user_key(user) for user in asked.ids]
         lists = rank(model, asked.histories, k, ranker=ranker, eligible=eligible, keys=keys)
         return style.native(lists.frame(catalog, asked.ids))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from foldin.ranking import Price as ListPrice
 from foldin.ranking import RankedLists, attributions
 from foldin.serve.engine.lists import ResolvedRequest
 from foldin.serve.engine.registry import Deployment
@@ -13,6 +14,7 @@ from foldin.serve.schemas import (
     Hit,
     Recommendations,
 )
+from foldin.serve.schemas.rules import Price
 
 __all__ = ["in_words"]
 
@@ -55,7 +57,17 @@ def in_words(routed: RoutedRequest, answer: RankedLists) -> Recommendations:
         "unknown_items": routed.unknown,
         "effect_unit": "nats" if model.has_likelihood else "score",
         "prior": not resolved.history,
+        "price": None if answer.price is None else _price(answer.price),
         "items": hits,
+    }
+
+
+def _price(price: ListPrice) -> Price:
+    return {
+        "unit": price.unit,
+        "given_up": float(price.total[0]),
+        "places": int(price.places[0]),
+        "rules": [{"rule": name, "given_up": value} for name, value in price.parts(0)],
     }
 
 

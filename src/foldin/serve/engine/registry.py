@@ -14,7 +14,7 @@ import torch
 
 from foldin.data import Filters, repeats_of
 from foldin.errors import ConfigError, OverloadedError, UnknownModelError
-from foldin.ranking import PosteriorSample, RankedLists, WithSpread, ranker_of
+from foldin.ranking import PosteriorSample, RankedLists, Ruled, WithSpread, ranker_of
 from foldin.runs import Run, load_run
 from foldin.serve.engine.batcher import Batcher
 from foldin.serve.engine.lists import ResolvedRequest, rank_requests
@@ -83,8 +83,9 @@ class Deployment:
         Raises:
             OverloadedError: too many requests wait.
         """
-        draws = isinstance(request.ranker, PosteriorSample | WithSpread)  # a hundred forward passes, not one
-        quick = self.batch_seconds < QUICK and not draws
+        # A hundred forward passes and not one, or a choice item by item.
+        slow = isinstance(request.ranker, PosteriorSample | WithSpread | Ruled)
+        quick = self.batch_seconds < QUICK and not slow
         return self.in_loop.ask(request) if quick else self.batcher.ask(request)
 
     def waiting(self) -> int:

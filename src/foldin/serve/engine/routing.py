@@ -2,12 +2,21 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from foldin.data import Condition, resolve_history
 from foldin.errors import ConfigError
 from foldin.models import PosteriorSampler, capability, user_key
-from foldin.ranking import Gumbel, PosteriorSample, Ranker, WithSpread, barred_items
+from foldin.ranking import (
+    Gumbel,
+    PosteriorSample,
+    Ranker,
+    Ruled,
+    WithSpread,
+    barred_items,
+    resolve_rules,
+    rules_of,
+)
 from foldin.serve.engine.lists import ResolvedRequest
 from foldin.serve.engine.registry import Deployment
 from foldin.serve.limits import Limits, bounded
@@ -91,6 +100,9 @@ def resolve_request(
     seed = request.seed
     if seed is None:
         seed = secrets.randbelow(2**63) if request.explore != "none" else 0
+    ranker = _ranker(target, request, seed)
+    if request.rules is not None:
+        ranker = _ruled(target, request, ranker, unknown)
     read = slice(max(0, len(found.items) - limits.history), None)
     resolved = ResolvedRequest(
         history=found.items[read],
@@ -99,7 +111,7 @@ def resolve_request(
         older=found.items[: read.start],
         exclude_seen=request.exclude_seen,
         barred=barred,
-        ranker=_ranker(target, request, seed),
+        ranker=ranker,
         key=None if request.user is None else user_key(request.user),
     )
     return resolved, list(unknown)
@@ -124,3 +136,26 @@ def _ranker(target: Deployment, request: RecommendRequest, seed: int) -> Ranker:
     except ConfigError as error:
         raise ConfigError(f"explore: {request.explore}: {error}") from None
     return ranker
+
+
+def _ruled(target: Deployment, request: RecommendRequest, ranker: Ranker, unknown: dict[str, None]) -> Ranker:
+    """The ranker under the rules of a request; pins of items that are not in the catalog are added to the unknown ids.
+
+    Raises:
+        ConfigError: rules that do not fit the catalog, the model or the length of the list.
+    """
+    catalog = target.run.catalog
+    assert request.rules is not None
+    rules = rules_of(request.rules.model_dump(exclude_none=True), "rules")
+    unknown |= {bounded(one.item, "rules: pins"): None for one in rules.pins if one.item not in catalog}
+    rules = replace(rules, pins=[one for one in rules.pins if one.item in catalog])
+    if not rules:
+        return ranker
+    try:
+        resolved = resolve_rules(rules, catalog, target.filters)
+        resolved.check_length(min(request.k, len(catalog)))
+        ruled = Ruled(resolved, ranker)
+        ruled.check(target.run.model)
+    except ConfigError as error:
+        raise ConfigError(f"rules: {error}") from None
+    return ruled

@@ -8,6 +8,7 @@ from foldin.serve.schemas.catalog import ItemOut, ItemsOut
 from foldin.serve.schemas.common import NAME, NO_NUL, ItemId, Problem, Strict, UserId
 from foldin.serve.schemas.drift import DriftOut, DriftsOut, LikelihoodOut
 from foldin.serve.schemas.events import EventBatch, EventIn, EventOut, EventReceipt, UserErased, UserOut
+from foldin.serve.schemas.filters import ItemFilter
 from foldin.serve.schemas.models import (
     ChangeOut,
     ChangesOut,
@@ -22,7 +23,6 @@ from foldin.serve.schemas.recommendations import (
     BatchRecommendRequest,
     EventEffect,
     Hit,
-    ItemFilter,
     Recommendations,
     RecommendRequest,
 )

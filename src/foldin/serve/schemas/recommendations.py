@@ -6,6 +6,8 @@ from pydantic import BaseModel, Field, model_validator
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from foldin.serve.schemas.common import MANY, NAME, ItemId, Strict, UserId
+from foldin.serve.schemas.filters import ItemFilter
+from foldin.serve.schemas.rules import Price, Rules
 from foldin.serve.times import Time
 
 __all__ = [
@@ -13,32 +15,9 @@ __all__ = [
     "BatchRecommendations",
     "EventEffect",
     "Hit",
-    "ItemFilter",
     "RecommendRequest",
     "Recommendations",
 ]
-
-Value = str | bool | int | float  # value of a feature, in the type of its column
-
-
-class ItemFilter(Strict):
-    """Conditions on one feature of an item, all of which must hold.
-
-    A feature may have several values: a list, or a text with `|` between the parts. A condition on one value then holds if it
-    holds for any of them.
-    """
-
-    any_of: list[Value] | None = Field(default=None, max_length=100, description="One of the values is one of these.")
-    all_of: list[Value] | None = Field(default=None, max_length=100, description="All of these are among the values.")
-    none_of: list[Value] | None = Field(
-        default=None, max_length=100, description="None of the values is one of these; holds for items without a value."
-    )
-    contains: str | None = Field(
-        default=None, max_length=2000, description="The text of the feature contains this text, ignoring case."
-    )
-    low: float | None = Field(default=None, description="A value is not below this number.")
-    high: float | None = Field(default=None, description="A value is not above this number.")
-
 
 class RecommendRequest(Strict):
     """A request for a list."""
@@ -61,6 +40,9 @@ class RecommendRequest(Strict):
     deny: list[ItemId] | None = Field(default=None, description="Ids of items that may not be listed.")
     filter: dict[str, ItemFilter] | None = Field(
         default=None, max_length=10, description="Conditions by name of a feature of the items; all must hold."
+    )
+    rules: Rules | None = Field(
+        default=None, description="Business rules of the list; the response says what the list gives up to them."
     )
     explore: Literal["none", "thompson", "temperature"] = Field(
         default="none",
@@ -182,8 +164,11 @@ class Recommendations(TypedDict):
         bool,
         Field(description="Whether nothing is known about the user, so that the list is the model's prior prediction."),
     ]
+    price: Annotated[
+        Price | None, Field(description="What the list gives up to the rules of the request; null without rules.")
+    ]
     items: Annotated[
-        list[Hit], Field(description="Items of the list, best first, or in the order in which they were drawn.")
+        list[Hit], Field(description="Items of the list, best first, in the order in which they were drawn, or in that of the rules.")
     ]
 
 

@@ -1,0 +1,102 @@
+"""The choice of one list from a pool of candidates, item by item, under caps, pins and diversity."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from foldin.ranking.diversity import Bonus
+from foldin.ranking.resolved_rules import ResolvedCap
+from foldin.tensors import Array, Float64, Int64
+
+__all__ = ["Tally", "choose"]
+
+
+class Tally:
+    """How often each value of the capped features is in a list."""
+
+    def __init__(self, caps: Sequence[ResolvedCap]) -> None:
+        self.caps = caps
+        self._counts: list[Counter[int]] = [Counter() for _ in caps]
+
+    def full(self, item: int) -> bool:
+        """Whether one of the item's values is in the list as often as its cap admits."""
+        return any(
+            counts[code] >= cap.most
+            for cap, counts in zip(self.caps, self._counts, strict=True)
+            for code in cap.values.of(item).tolist()
+        )
+
+    def full_values(self, cap: int) -> list[int]:
+        """The values that are in the list as often as one of the caps admits, by the position of the cap."""
+        return [code for code, count in self._counts[cap].items() if count >= self.caps[cap].most]
+
+    def add(self, item: int) -> None:
+        """Count an item of the list."""
+        for cap, counts in zip(self.caps, self._counts, strict=True):
+            counts.update(cap.values.of(item).tolist())
+
+
+def choose(
+    items: Int64[Array, " pool"],
+    keys: Float64[Array, " pool"],
+    k: int,
+    *,
+    theta: float = 1.0,
+    bonus: Bonus | None = None,
+    caps: Sequence[ResolvedCap] = (),
+    pinned: Mapping[int, int] | None = None,
+) -> list[int]:
+    """Positions in the pool of at most k items, in the order of the list.
+
+    Pins count towards the caps, and are regarded as chosen by diversity, from the beginning. If the candidates end before the
+    list is full, the pins that are left follow.
+
+    Args:
+        items: the candidates, best key first, but for those that are pinned.
+        keys: their scores with all log-weights; among equal gains the earlier candidate is chosen.
+        theta: weight of the scores against the bonus.
+        bonus: what a candidate adds to the diversity; None for none.
+        caps: maximum numbers of items of a value.
+        pinned: position in the pool by place in the list.
+    """
+    tally, waiting = Tally(caps), dict(sorted((pinned or {}).items()))
+    free = np.ones(len(items), dtype=bool)
+    for at in waiting.values():
+        tally.add(int(items[at]))
+        free[at] = False
+        if bonus is not None:
+            bonus.add(at)
+    place, found = 0, list[int]()
+
+    def best() -> int | None:
+        """The best free candidate; None if there is none. A candidate that a cap excludes stays excluded."""
+        nonlocal place
+        gains = None if bonus is None else np.where(free, theta * keys + (1.0 - theta) * bonus.bonus(), -np.inf)
+        while True:
+            if gains is None:
+                while place < len(items) and not free[place]:
+                    place += 1
+                at = place
+            else:
+                at = int(np.argmax(gains)) if len(gains) else 0
+            if at == len(items) or not free[at]:
+                return None
+            free[at] = False
+            if not tally.full(int(items[at])):
+                return at
+            if gains is not None:
+                gains[at] = -np.inf
+
+    while len(found) < k:
+        if len(found) in waiting:
+            found.append(waiting.pop(len(found)))
+            continue
+        at = best()
+        if at is None:
+            break
+        found.append(at)
+        tally.add(int(items[at]))
+        if bonus is not None:
+            bonus.add(at)
+    return [*found, *waiting.values()][:k]
