@@ -174,7 +174,7 @@ def test_itemknn_takes_the_similarities_of_a_dislike_from_the_scores():
 
 
 def test_ones_are_no_weights():
-    for name in ("ease", "als", "ials", "elsa", "itemknn", "multdae", "recvae"):
+    for name in ("ease", "als", "ials", "elsa", "itemknn", "multdae"):
         train = Histories.from_lists([[0, 2, 4, 6], [1, 3, 5], [2, 4, 8], [7, 9, 1], [0, 6, 8]] * 4, ITEMS)
         few = {"epochs": 2} if "epochs" in MODELS[name].__dataclass_fields__ else {}
         first = trained(name, train, **few)

@@ -49,7 +49,8 @@ def test_a_run_keeps_its_rule_and_its_users_with_their_weights(saved):
     run, folder = saved
     again = load_run(folder)
     assert again.weighting == run.split.weighting
-    assert again.weighting.until == int(run.split.train.times.max())
+    train = run.split.train
+    assert again.weighting.until == max(int(train.times.max()), int(train.dislikes.times.max()))
     assert again.recommend(["u3"], 5).equals(run.recommend(["u3"], 5))
     assert "dislikes" in repr(again.known.histories)
 

@@ -93,7 +93,7 @@ def resolve_history(
 
     Raises:
         UnknownItemError: a title is not in the catalog.
-        ShapeError: the number of times or kinds differs from the number of events.
+        ShapeError: the number of times, kinds or values differs from the number of events.
         DataError: unknown `repeats`.
     """
     if repeats not in REPEATS:
@@ -104,8 +104,7 @@ def resolve_history(
     for what, beside in (("kinds", kinds), ("values", values)):
         if beside is not None and len(beside) != len(ids):
             raise ShapeError(f"history: {len(ids)} events came with {len(beside)} {what}; each event needs one")
-    by_kind = kinds is not None and repeats == "first-of-kind"
-    named = [*(kinds if kinds is not None and by_kind else [""] * len(ids)), *[""] * len(titles)]
+    named = [*(kinds if kinds is not None and repeats == "first-of-kind" else [""] * len(ids)), *[""] * len(titles)]
     order: Sequence[int] = range(len(events))
     if times is not None:
         if len(times) != len(events):

@@ -56,35 +56,30 @@ for _protocol in (WeightedEvents, Dislikes):
     delattr(_protocol, "__init__")
 
 
-class SignedRows:
+class SignedRows(WeightedEvents, Dislikes):
     """The sentences of a model that regresses a matrix X of users by items on itself."""
 
     def use_of_weights(self) -> str:
-        """What the weight of an event changes, as a sentence."""
         return "the weight of an event is its entry in X, both in XᵀX and in the x that is scored"
 
     def use_of_dislikes(self) -> str:
-        """What a dislike changes, as a sentence."""
         return "a dislike is a negative entry in X, both in XᵀX and in the x that is scored"
 
 
-class SignedBag:
+class SignedBag(WeightedEvents, Dislikes):
     """The sentences of an autoencoder with a multinomial likelihood."""
 
     def use_of_weights(self) -> str:
-        """What the weight of an event changes, as a sentence."""
         return "the weight of an event is its entry in the input row, before it has unit length, and its count in the likelihood"
 
     def use_of_dislikes(self) -> str:
-        """What a dislike changes, as a sentence."""
         return "a dislike is a negative entry in the input row; the likelihood is that of the other events"
 
 
-class WeightedCounts:
+class WeightedCounts(WeightedEvents):
     """The sentence of a model of counts."""
 
     def use_of_weights(self) -> str:
-        """What the weight of an event changes, as a sentence."""
         return "an event counts as often as its weight says"
 
 

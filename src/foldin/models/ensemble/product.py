@@ -109,7 +109,9 @@ class ProductOfExpertsConfig(Config):
             raise ConfigError(f"ProductOfExperts: groups = {self.groups!r}: ascending numbers of events were expected")
 
 
-class ProductOfExperts(Experts, ItemFeatures, OnnxGraph, PopularStart, Recommender[ProductOfExpertsConfig]):
+class ProductOfExperts(
+    Experts, ItemFeatures, OnnxGraph, WeightedEvents, Dislikes, PopularStart, Recommender[ProductOfExpertsConfig]
+):
     """Weighted product of the distributions of several models."""
 
     Config = ProductOfExpertsConfig

@@ -34,7 +34,7 @@ from foldin.data.order import one_of_each
 from foldin.errors import FitError, MissingExtraError
 from foldin.models.capability import DotProduct
 from foldin.models.contract import Recommender
-from foldin.models.evidence import signed_rows, with_dislikes
+from foldin.models.evidence import Dislikes, WeightedEvents, signed_rows, with_dislikes
 from foldin.models.recency import oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Tensor
@@ -56,7 +56,7 @@ class ALSConfig(Config):
     oldest: float = oldest_setting()
 
 
-class ALS(DotProduct, PopularStart, Recommender[ALSConfig]):
+class ALS(DotProduct, WeightedEvents, Dislikes, PopularStart, Recommender[ALSConfig]):
     """Implicit alternating least squares."""
 
     Config = ALSConfig

@@ -29,7 +29,7 @@ import torch
 from foldin.data import Histories
 from foldin.models.capability import DotProduct
 from foldin.models.contract import Recommender
-from foldin.models.evidence import read_events, signed_rows
+from foldin.models.evidence import Dislikes, WeightedEvents, read_events, signed_rows
 from foldin.models.recency import oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
@@ -58,7 +58,7 @@ class IALSConfig(Config):
     epochs: int = setting(16, "Alternations between users and items, at most.", low=1)
 
 
-class IALS(DotProduct, PopularStart, Recommender[IALSConfig]):
+class IALS(DotProduct, WeightedEvents, Dislikes, PopularStart, Recommender[IALSConfig]):
     """Implicit alternating least squares with frequency-scaled regularization."""
 
     Config = IALSConfig

@@ -25,7 +25,7 @@ from foldin.data import Histories
 from foldin.kernels import top_k
 from foldin.memory import require_memory
 from foldin.models.contract import Recommender
-from foldin.models.evidence import signed_rows
+from foldin.models.evidence import Dislikes, WeightedEvents, signed_rows
 from foldin.models.recency import event_weights, oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Tensor
@@ -45,7 +45,7 @@ class ItemKNNConfig(Config):
     oldest: float = oldest_setting()
 
 
-class ItemKNN(PopularStart, Recommender[ItemKNNConfig]):
+class ItemKNN(WeightedEvents, Dislikes, PopularStart, Recommender[ItemKNNConfig]):
     """Cosine neighbors of items."""
 
     Config = ItemKNNConfig
