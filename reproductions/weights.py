@@ -202,7 +202,10 @@ def kinds(options: Namespace, models: Sequence[str]) -> dict[str, Any]:
     there = log.histories.counts() > 0
     users = log.users.gather(np.flatnonzero([there[targets.of(u)].any() for u in range(len(targets))]))
     in_log = {
-        name: {metric: float(one.per_user.filter(pl.col("user").is_in(users.to_list()))[metric].mean()) for metric in METRICS}
+        name: {
+            metric: float(one.per_user.filter(pl.col("user").is_in(users.to_list()))[metric].mean())
+            for metric in METRICS
+        }
         for name, one in found.pop("evaluations").items()
     }
     return {**found, "test items": counts, "without items that the log lacks": in_log}
@@ -212,7 +215,9 @@ def dislikes(options: Namespace, models: Sequence[str]) -> dict[str, Any]:
     """Ratings below 3 as dislikes, ignored, and as likes."""
     log = read_log(options.data / "ml-1m", min_rating=4, dislike_below=3)
     split = strong(log, held_out=0.1)
-    found = compared(options, "dislikes", {arm: of_ratings(split, arm) for arm in ("dislikes", "ignored", "likes")}, models)
+    found = compared(
+        options, "dislikes", {arm: of_ratings(split, arm) for arm in ("dislikes", "ignored", "likes")}, models
+    )
     found.pop("evaluations")
     against = split.test.fold_in.dislikes
     return {**found, "dislikes of test users": 0 if against is None else against.n_events}

@@ -22,5 +22,7 @@ def test_fit_weighs_events_and_says_what_a_model_does_not_read(tmp_path, capsys)
     code, out, said = call(capsys, "evaluate", run, "--json")  # by the weights and targets of the run
     assert code == 0, said
     assert json.loads(out)
-    code, _, said = call(capsys, "fit", log, "--model", "popularity", "--out", tmp_path / "b", "--weight", "buy", *options)
+    code, _, said = call(
+        capsys, "fit", log, "--model", "popularity", "--out", tmp_path / "b", "--weight", "buy", *options
+    )
     assert (code, "KIND=WEIGHT was expected, such as buy=10" in said) == (2, True)

@@ -305,7 +305,9 @@ class Histories:
         for name in _BESIDE:
             first, second = getattr(self, name), getattr(later, name)
             if name == "weights" and (first is None) != (second is None):
-                first, second = (np.ones(h.n_events, np.float32) if h.weights is None else h.weights for h in (self, later))
+                first, second = (
+                    np.ones(h.n_events, np.float32) if h.weights is None else h.weights for h in (self, later)
+                )
             if first is not None and second is not None:
                 beside[name] = np.concatenate((first, second))[order]
         dislikes = [one.dislikes for one in (self, later) if one.dislikes is not None]

@@ -164,7 +164,9 @@ def _stacked(parts: list[Histories]) -> Histories:
         offsets=np.concatenate([*offsets, starts[-1:]]).astype(np.int64),
         n_items=parts[0].n_items,
         times=None if any(one is None for one in times) else np.concatenate([one for one in times if one is not None]),
-        weights=None if all(part.weights is None for part in parts) else np.concatenate([_weights(one) for one in parts]),
+        weights=None
+        if all(part.weights is None for part in parts)
+        else np.concatenate([_weights(one) for one in parts]),
         dislikes=dislikes,
     )
 

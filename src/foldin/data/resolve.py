@@ -51,9 +51,7 @@ class ResolvedHistory:
         )
 
 
-def disliked(
-    items: Sequence[Sequence[int]], strengths: Sequence[Sequence[float]], n_items: int
-) -> Histories | None:
+def disliked(items: Sequence[Sequence[int]], strengths: Sequence[Sequence[float]], n_items: int) -> Histories | None:
     """Dislikes of some users, each with its weight; None if there are none."""
     if not any(items):
         return None

@@ -11,9 +11,7 @@ from foldin.errors import ColumnError
 __all__ = ["check_weighable", "kinds_weighted"]
 
 
-def check_weighable(
-    options: ReadOptions, columns: Mapping[str, str | None], source: str, names: Sequence[str]
-) -> None:
+def check_weighable(options: ReadOptions, columns: Mapping[str, str | None], source: str, names: Sequence[str]) -> None:
     """Raise unless the log has the columns on which the weights of its events depend.
 
     Args:

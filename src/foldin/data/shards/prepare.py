@@ -75,7 +75,9 @@ def prepare(
     """
     target, chosen, say = Path(out), ReadOptions(**options), progress or (lambda *_: None)
     if chosen.weighting is not None:
-        raise DataError(f"{path}: weights of events are decided when a model is trained; give them when the shards are read")
+        raise DataError(
+            f"{path}: weights of events are decided when a model is trained; give them when the shards are read"
+        )
     if target.exists():
         raise DataError(f"{target}: exists already; remove it, or name another folder")
     work, sizes = Workspace(target), (chunk_rows, block_events)

@@ -81,6 +81,7 @@ def _held(
     for one in (fold_in.dislikes, seen.dislikes):
         targets = targets if one is None else targets.without(one)
     report = report.noted(
-        held.targets.n_events - targets.n_events, f"{name} targets with items that the user disliked before (no targets)"
+        held.targets.n_events - targets.n_events,
+        f"{name} targets with items that the user disliked before (no targets)",
     )
     return HeldOut(fold_in=fold_in, targets=targets, users=held.users, seen=seen), report

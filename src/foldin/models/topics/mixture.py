@@ -53,7 +53,12 @@ class MixtureOfMultinomialsConfig(Config):
 
 
 class MixtureOfMultinomials(
-    Components, ItemRows, WeightedCounts, Maximizable[Histories], PosteriorSampler, Recommender[MixtureOfMultinomialsConfig]
+    Components,
+    ItemRows,
+    WeightedCounts,
+    Maximizable[Histories],
+    PosteriorSampler,
+    Recommender[MixtureOfMultinomialsConfig],
 ):
     """Latent classes of users, by EM."""
 

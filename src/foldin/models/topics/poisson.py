@@ -62,7 +62,9 @@ class PoissonFactorizationConfig(Config):
     epochs: int = setting(60, "Passes over the users, at most.", low=1)
 
 
-class PoissonFactorization(Components, ItemRows, WeightedCounts, PosteriorSampler, Recommender[PoissonFactorizationConfig]):
+class PoissonFactorization(
+    Components, ItemRows, WeightedCounts, PosteriorSampler, Recommender[PoissonFactorizationConfig]
+):
     """Hierarchical Poisson factorization by variational inference."""
 
     Config = PoissonFactorizationConfig

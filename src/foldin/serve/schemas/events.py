@@ -38,8 +38,8 @@ class EventIn(Strict):
     kind: Kind = Field(
         default="",
         description="Kind of the event, such as `view`, `buy` or `dislike`; it weighs as in the training of the model. Events of "
-        "different kinds are different events, even at the same time. At most 64 bytes of UTF-8; white space at the ends is removed, "
-        "and `null`, `none`, `-` and the like are read as no kind.",
+        "different kinds are different events, even at the same time. At most 64 bytes of UTF-8; white space at the ends is "
+        "removed, and `null`, `none`, `-` and the like are read as no kind.",
         examples=["view"],
     )
     value: float | None = Field(
