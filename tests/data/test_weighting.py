@@ -10,6 +10,7 @@ from foldin.data import (
     KnownUsers,
     Source,
     last_out,
+    prepare,
     read_log,
     resolve_history,
     split_log,
@@ -214,3 +215,23 @@ def test_a_single_history_is_weighted_as_a_log_is():
     assert found.histories(len(catalog)).dislikes.n_events == 1
     with pytest.raises(ShapeError, match="10 events came with 1 values"):
         resolve_history(catalog, [str(item) for item in one["item"]], values=[1.0])
+
+
+def test_shards_are_weighted_when_they_are_read_a_part_at_a_time(tmp_path, monkeypatch):
+    path, out = tmp_path / "shop.csv", tmp_path / "shards"
+    shop().write_csv(path)
+    with pytest.raises(DataError, match="when the shards are read"):
+        prepare(path, out, **OPTIONS)
+    prepare(path, out, kind="event", repeats="first-of-kind")
+    monkeypatch.setattr("foldin.data.parts.PART_EVENTS", 40)
+    weighting = {name: OPTIONS[name] for name in ("weights", "half_life")}
+    with pytest.raises(DataError, match="give repeats to `prepare`"):
+        read_log(out, repeats="last", **weighting)
+    mapped = read_log(out, **weighting)
+    assert mapped.histories.on_disk
+    plain = read_log(path, **OPTIONS)
+    first, second = (
+        log.reading.weighting.since(log.histories).applied(log.histories, log.kinds) for log in (mapped, plain)
+    )
+    assert first.fingerprint() == second.fingerprint()
+    assert first.dislikes.n_events == 30
