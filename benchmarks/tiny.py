@@ -53,7 +53,8 @@ def write_tiny_data(folder: Path) -> None:
     lines = [" ".join((f"U{u}", *(f"B{i:03d}" for i in history))) for u, history in enumerate(histories)]
     (folder / "amazon-beauty" / "sequences.txt").write_text("\n".join(lines) + "\n")
     _table(folder / "amazon-beauty" / "items.csv", ("asin", "text_id"), [(f"B{i:03d}", t) for i, t, _ in titles])
-    ordered = [(u, i, 5, place) for u, history in enumerate(histories) for place, i in enumerate(history)]
+    stars = lambda place: 1 if place % 4 == 3 else 5
+    ordered = [(u, i, stars(place), place) for u, history in enumerate(histories) for place, i in enumerate(history)]
     _table(folder / "ml-1m" / "ratings_ordered.csv.gz", ("user", "movie", "rating", "pos"), ordered)
     movies = "".join(f"{i}::{title}::{genres}\n" for i, title, genres in titles)
     (folder / "ml-1m" / "movies.dat").write_text(movies, encoding="latin-1")
@@ -63,7 +64,10 @@ def write_tiny_data(folder: Path) -> None:
     _table(small / "ratings.csv", ("userId", "movieId", "rating", "timestamp"), rated)
     _table(small / "movies.csv", ("movieId", "title", "genres"), titles)
     seen = [(u, i, "view", time) for u, i, _, time in rated]
-    _table(folder / "retailrocket-behaviors" / "events.csv", ("user", "item", "type", "timestamp"), seen)
+    seen += [(u, i, "buy", time + 60) for at, (u, i, _, time) in enumerate(rated) if at % 3 == 0]
+    shop = folder / "retailrocket-behaviors"
+    _table(shop / "events.csv", ("user", "item", "type", "timestamp"), seen)
+    _table(shop / "test.csv", ("user", "item"), [(u, int(rng.integers(ITEMS + 4))) for u in range(USERS)])
     for part, rows in (("train", 120), ("t10k", 40)):
         labels = rng.integers(0, 10, rows)
         pictures = rng.integers(0, 90, (rows, SIDE, SIDE))

@@ -12,7 +12,7 @@ from foldin.cli.reading import name_of_data, read_split
 from foldin.cli.tables import metrics_table, show_calibrations, show_tests
 from foldin.cli.tune import trial_line
 from foldin.errors import CapacityError, ConfigError, FitError, FoldinError, MissingExtraError
-from foldin.experiment import Trained, Tuned, TuningTrial, choose_device, report, train, tune
+from foldin.experiment import Trained, Tuned, TuningTrial, choose_device, report, train, tune, unread
 from foldin.models import config_class
 from foldin.reports import tuning_sentences
 
@@ -97,6 +97,8 @@ def command(
     configs = {name: config_class(name).from_texts(settings[name]) for name in names}
     where = choose_device(device)
     split = read_split(path, options)
+    for sentence in (one for config in configs.values() for one in unread(split, config.model_class)):
+        status(sentence)
     trained: dict[str, Trained] = {}
     left_out: dict[str, str] = {}
     tuned: dict[str, Tuned] = {}

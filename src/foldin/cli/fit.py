@@ -11,7 +11,7 @@ from foldin.cli.reading import name_of_data, read_split
 from foldin.cli.replacing import check_everyone, fit_everyone, replace_options, start_of
 from foldin.cli.tables import metrics_table, show_calibrations
 from foldin.errors import RunError
-from foldin.experiment import choose_device, report, tracker_of, train
+from foldin.experiment import choose_device, report, tracker_of, train, unread
 from foldin.models import config_class
 from foldin.runs import check_target, is_finished
 from foldin.training import CHECKPOINT, Stopped
@@ -89,6 +89,8 @@ def command(
         check_target(target)
     trackers = [tracker_of(one) for one in tracked]
     split = read_split(path, options)
+    for sentence in unread(split, config.model_class):
+        status(sentence)
     if start is not None and start.info.get("fingerprint") != split.fingerprint():
         status(f"if {earlier} was trained on held-out users of this split, the metrics are optimistic")
     with FitBar(name, metric) as progress:

@@ -69,14 +69,23 @@ def _stack(function: F, options: list[Callable[[F], F]]) -> F:
 
 
 # Types of the options of reading that do not take arbitrary text.
-_READ_TYPES = {"format": click.Choice(FORMATS), "repeats": click.Choice(REPEATS), "min_rating": click.FLOAT}
+_READ_TYPES = {
+    "format": click.Choice(FORMATS),
+    "repeats": click.Choice(REPEATS),
+    "min_rating": click.FLOAT,
+    "dislike_below": click.FLOAT,
+}
+# Options that may be repeated, with the name that each of their values has.
+_REPEATED = {"weights": "weight"}
 
 
 def _read_option(option: Field[Any]) -> Callable[[F], F]:
+    repeated = option.name in _REPEATED
     return click.option(
-        f"--{option.name.replace('_', '-')}",
+        f"--{_REPEATED.get(option.name, option.name).replace('_', '-')}",
         option.name,
         type=_READ_TYPES.get(option.name),
+        multiple=repeated,
         default=option.default,
         show_default=option.default is not None,
         metavar=option.metadata["show"] or None,
@@ -143,6 +152,12 @@ def split_options(function: F) -> F:
                 show_default=True,
                 help="Events by which test users are folded in, for a folder of train, valid and test: their training events, "
                 "or all events before the test events.",
+            ),
+            click.option(
+                "--targets",
+                multiple=True,
+                metavar="KIND",
+                help="Kind of the events that may be targets, such as buy; events of all kinds are seen. May be repeated.",
             ),
             click.option(
                 "--min-events",

@@ -42,7 +42,7 @@ def lists_for_file(
         DataError: a file that cannot be read; says what and where.
     """
     check_file(target, "--out", tuple(_WRITERS), source=Path(file))
-    asked = everyone_of_file(file, source_of_run(run) or ReadOptions(), run.catalog)
+    asked = everyone_of_file(file, source_of_run(run) or ReadOptions(), run.catalog, run.weighting)
     users, places = asked.histories, min(k, len(run.catalog))
     require_memory(
         _ROW_BYTES * float(len(users)) * places,

@@ -27,6 +27,8 @@ from foldin.data.splits.last_out import last_out
 from foldin.data.splits.protocols import DEFAULT_MIN_EVENTS, PROTOCOLS, split_log
 from foldin.data.splits.strong import strong
 from foldin.data.splits.temporal import temporal
+from foldin.data.splits.weighed import weighed_log
+from foldin.data.weighting import EventWeights
 
 __all__ = [
     "DEFAULT_MIN_EVENTS",
@@ -41,6 +43,7 @@ __all__ = [
     "Columns",
     "Condition",
     "EventLog",
+    "EventWeights",
     "Everyone",
     "Examples",
     "Filters",
@@ -89,5 +92,6 @@ __all__ = [
     "strong",
     "temporal",
     "to_polars",
+    "weighed_log",
     "whole_numbers",
 ]

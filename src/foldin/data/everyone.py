@@ -20,6 +20,7 @@ from foldin.data.log.read import id_type, read_as, read_frame
 from foldin.data.log.read_store import exporting
 from foldin.data.log.roles import find_roles
 from foldin.data.log.urls import is_url
+from foldin.data.weighting import EventWeights
 from foldin.errors import EmptyLogError
 
 __all__ = ["Everyone", "everyone_of_file", "everyone_of_frame"]
@@ -46,11 +47,14 @@ class Everyone:
     without_events: int
 
 
-def everyone_of_file(file: str | Path, reading: ReadOptions, catalog: Catalog) -> Everyone:
+def everyone_of_file(
+    file: str | Path, reading: ReadOptions, catalog: Catalog, weighting: EventWeights | None = None
+) -> Everyone:
     """The users of a file or an event store, read with the options of an earlier log as far as it has the columns for them.
 
     Args:
         file: path of a file, or URL of an event store.
+        weighting: the rule by which events are weighted; None if all count alike.
 
     Raises:
         DataError: the file cannot be read, or contains no user id.
@@ -58,25 +62,32 @@ def everyone_of_file(file: str | Path, reading: ReadOptions, catalog: Catalog) -
     """
     if is_url(file):
         with exporting().exported_parts(file) as (folder, exported):
-            return _everyone_in(folder, exported.url, reading, catalog)
-    return _everyone_in(Path(file), str(file), reading, catalog)
+            return _everyone_in(folder, exported.url, reading, catalog, weighting)
+    return _everyone_in(Path(file), str(file), reading, catalog, weighting)
 
 
-def _everyone_in(file: Path, name: str, reading: ReadOptions, catalog: Catalog) -> Everyone:
+def _everyone_in(
+    file: Path, name: str, reading: ReadOptions, catalog: Catalog, weighting: EventWeights | None
+) -> Everyone:
     with open_table(file) as opened:
         options, column = _asked(opened.table, reading, name, opened.columns)
-    return _everyone(column, name, catalog, lambda: read_as(file, name, options, lambda _: None))
+    return _everyone(column, name, catalog, weighting, lambda: read_as(file, name, options, lambda _: None))
 
 
-def everyone_of_frame(table: pl.DataFrame, reading: ReadOptions, catalog: Catalog) -> Everyone:
+def everyone_of_frame(
+    table: pl.DataFrame, reading: ReadOptions, catalog: Catalog, weighting: EventWeights | None = None
+) -> Everyone:
     """The users of a table, read with the options of an earlier log as far as the table has the columns for them.
+
+    Args:
+        weighting: the rule by which events are weighted; None if all count alike.
 
     Raises:
         DataError: the table cannot be read, or contains no user id.
     """
     where = "the table of users"
     options, column = _asked(table.lazy(), reading, where)
-    return _everyone(column, where, catalog, lambda: read_frame(table, **options.reading()))
+    return _everyone(column, where, catalog, weighting, lambda: read_frame(table, **options.reading()))
 
 
 def _asked(
@@ -84,18 +95,33 @@ def _asked(
 ) -> tuple[ReadOptions, pl.Series]:
     """The options that fit the table, and its column of users."""
     names = lazy.collect_schema().names()
-    said = {role: name if name in names else None for role, name in reading.said().items()}
+    said: dict[str, Any] = {role: name if name in names else None for role, name in reading.said().items()}
     columns = find_roles(lazy, said, where, recorded).columns
     options = ReadOptions(
         **said,
         time_format=reading.time_format,
         min_rating=reading.min_rating if columns.rating is not None else None,
-        repeats="first" if columns.kind is None and reading.repeats == "first-of-kind" else reading.repeats,
+        dislike_below=reading.dislike_below if columns.rating is not None else None,
+        repeats=_repeats(reading, columns),
     )
     return options, lazy.select(pl.col(columns.user)).collect()[columns.user]
 
 
-def _everyone(column: pl.Series, where: str, catalog: Catalog, read: Callable[[], EventLog]) -> Everyone:
+def _repeats(reading: ReadOptions, columns: Columns) -> str:
+    if columns.kind is not None:
+        return reading.kept_repeats
+    return "first" if reading.repeats == "first-of-kind" else reading.repeats
+
+
+def _one_more(histories: Histories) -> Histories:
+    """The histories with a further user, who has no events."""
+    dislikes = None if histories.dislikes is None else _one_more(histories.dislikes)
+    return replace(histories, offsets=np.append(histories.offsets, histories.offsets[-1]), dislikes=dislikes)
+
+
+def _everyone(
+    column: pl.Series, where: str, catalog: Catalog, weighting: EventWeights | None, read: Callable[[], EventLog]
+) -> Everyone:
     try:
         log = read()
     except EmptyLogError:
@@ -111,7 +137,7 @@ def _everyone(column: pl.Series, where: str, catalog: Catalog, read: Callable[[]
         own, unknown = Histories.empty(users.len(), len(catalog)), (0, 0)
     else:
         users = users if users.len() > log.users.len() else log.users
-        own, unknown = _histories(users, log, catalog)
+        own, unknown = _histories(users, log, catalog, weighting)
     return Everyone(
         users=users,
         user_type=id_type(column),
@@ -122,12 +148,15 @@ def _everyone(column: pl.Series, where: str, catalog: Catalog, read: Callable[[]
     )
 
 
-def _histories(users: pl.Series, log: EventLog, catalog: Catalog) -> tuple[Histories, tuple[int, int]]:
+def _histories(
+    users: pl.Series, log: EventLog, catalog: Catalog, weighting: EventWeights | None
+) -> tuple[Histories, tuple[int, int]]:
     """(the histories of these users, those without an event included; numbers of events and items that the catalog lacks)."""
     places = catalog.places(log.items["item"])
     new = np.array([-1 if at is None else at for at in places], dtype=np.int64)
     # Codes of kinds are those of this table, not of the log that a model was trained on.
-    own = replace(log.histories, kinds=None, values=None).reindex(new, len(catalog))
+    own = log.histories if weighting is None else weighting.applied(log.histories, log.kinds)
+    own = replace(own, kinds=None, values=None).reindex(new, len(catalog))
     if users.len() > log.users.len():
         at = pl.DataFrame({"p": users}).join(
             pl.DataFrame({"p": log.users, "at": np.arange(log.users.len())}),
@@ -135,6 +164,6 @@ def _histories(users: pl.Series, log: EventLog, catalog: Catalog) -> tuple[Histo
             how="left",
             maintain_order="left",
         )["at"]
-        extended = replace(own, offsets=np.append(own.offsets, own.offsets[-1]))  # one more user, without events
+        extended = _one_more(own)
         own = extended.select(at.fill_null(len(extended) - 1).to_numpy())
     return own, (int((new[log.histories.items] < 0).sum()), int((new < 0).sum()))

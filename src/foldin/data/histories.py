@@ -22,7 +22,7 @@ from foldin.tensors import Array, Bool, Float32, Int, Int32, Int64, Tensor, UInt
 __all__ = ["Histories"]
 
 # Optional attributes of each event, and their types.
-_BESIDE = {"times": np.int64, "kinds": np.uint8, "values": np.float32}
+_BESIDE = {"times": np.int64, "kinds": np.uint8, "values": np.float32, "weights": np.float32}
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True, repr=False)
@@ -37,10 +37,14 @@ class Histories:
         kinds: code of the kind of each event (a view, a purchase, …), or None if events have no kinds; `EventLog.kinds`
             has the names.
         values: value of each event (a rating, a number of plays), NaN for an event without one, or None. Neither kinds nor
-            values change the weight of an event; training decides that.
+            values change the weight of an event; `EventWeights` decides that.
+        weights: positive weight of each event as evidence, or None if every event has the weight 1.
+        dislikes: for the same users, the events with items that they dislike, with the strength of each dislike as its weight, or
+            None if there are none. They are not among `items`, and are never listed.
 
     Raises:
-        ShapeError: the arrays have the wrong type or length, or an item index is out of range.
+        ShapeError: the arrays have the wrong type or length, an item index is out of range, or the dislikes are those of another
+            number of users or over another catalog.
     """
 
     items: Int32[Array, " events"]
@@ -49,6 +53,8 @@ class Histories:
     times: Int64[Array, " events"] | None = None
     kinds: UInt8[Array, " events"] | None = None
     values: Float32[Array, " events"] | None = None
+    weights: Float32[Array, " events"] | None = None
+    dislikes: "Histories | None" = None
 
     def __post_init__(self) -> None:
         for name in ("items", "offsets", *_BESIDE):
@@ -76,6 +82,11 @@ class Histories:
         if len(self.items) and (self.items.min() < 0 or self.items.max() >= self.n_items):
             raise ShapeError(
                 f"item indices must be in [0, {self.n_items}), met {self.items.min()} to {self.items.max()}"
+            )
+        if self.dislikes is not None and (len(self.dislikes), self.dislikes.n_items) != (len(self), self.n_items):
+            raise ShapeError(
+                f"dislikes of {len(self.dislikes)} users over {self.dislikes.n_items} items came with histories of {len(self)} "
+                f"users over {self.n_items} items"
             )
 
     @classmethod
@@ -109,7 +120,7 @@ class Histories:
         return len(self.offsets) - 1
 
     def __repr__(self) -> str:
-        beside = [name for name in _BESIDE if getattr(self, name) is not None]
+        beside = [name for name in (*_BESIDE, "dislikes") if getattr(self, name) is not None]
         known = f", with {', '.join(beside)}" if beside else ""
         return f"Histories of {len(self):,} users: {self.n_events:,} events over {self.n_items:,} items{known}"
 
@@ -178,14 +189,17 @@ class Histories:
             ShapeError: no parts, or parts of different catalogs.
         """
         joined, n_items = JoinedArrays(), -1
+        dislikes: list[Histories] = []
         for part in parts:
             if n_items not in (-1, part.n_items):
                 raise ShapeError(f"cannot join parts over {n_items} and over {part.n_items} items")
             n_items = part.n_items
             joined.append(part.lengths, part.arrays())
+            dislikes.append(part.dislikes if part.dislikes is not None else cls.empty(len(part), n_items))
         if n_items < 0:
             raise ShapeError("there are no parts to join")
-        return cls(n_items=n_items, **joined.arrays())
+        disliked = cls.joined(dislikes) if any(one.n_events for one in dislikes) else None
+        return cls(n_items=n_items, dislikes=disliked, **joined.arrays())
 
     def arrays(self) -> dict[str, Array | None]:
         """The arrays with an entry for each event, by name; None for what these histories lack."""
@@ -204,6 +218,7 @@ class Histories:
             items=self.items[first:last],
             offsets=self.offsets[start : min(stop, len(self)) + 1] - first,
             n_items=self.n_items,
+            dislikes=None if self.dislikes is None else self.dislikes.rows(start, stop),
             **self._beside(slice(first, last)),
         )
 
@@ -225,11 +240,12 @@ class Histories:
             items=self.items[at],
             offsets=offsets,
             n_items=self.n_items,
+            dislikes=None if self.dislikes is None else self.dislikes.select(users),
             **self._beside(at),
         )
 
     def where(self, keep: Bool[Array, " events"]) -> "Histories":
-        """The same users with only the events where the mask is true; a copy.
+        """The same users with only the events where the mask is true, and all dislikes; a copy.
 
         Raises:
             ShapeError: not a boolean array with an entry for each event.
@@ -247,6 +263,7 @@ class Histories:
             items=self.items[keep],
             offsets=before[self.offsets],
             n_items=self.n_items,
+            dislikes=self.dislikes,
             **self._beside(keep),
         )
 
@@ -265,12 +282,15 @@ class Histories:
 
         def changed(part: "Histories") -> "Histories":
             kept = part.where(new[part.items] >= 0)
-            return replace(kept, items=new[kept.items].astype(np.int32), n_items=n_items)
+            dislikes = None if part.dislikes is None else part.dislikes.reindex(new, n_items)
+            return replace(kept, items=new[kept.items].astype(np.int32), n_items=n_items, dislikes=dislikes)
 
         return self.by_parts(changed)
 
     def followed_by(self, later: "Histories") -> "Histories":
         """Each user's events followed by the same user's events in `later`; with times, kinds and values if both have them.
+
+        Weights and dislikes are kept if either has them.
 
         Raises:
             ShapeError: another number of users or items.
@@ -284,12 +304,18 @@ class Histories:
         beside: dict[str, Any] = {}
         for name in _BESIDE:
             first, second = getattr(self, name), getattr(later, name)
+            if name == "weights" and (first is None) != (second is None):
+                first, second = (
+                    np.ones(h.n_events, np.float32) if h.weights is None else h.weights for h in (self, later)
+                )
             if first is not None and second is not None:
                 beside[name] = np.concatenate((first, second))[order]
+        dislikes = [one.dislikes for one in (self, later) if one.dislikes is not None]
         return Histories(
             items=np.concatenate((self.items, later.items))[order],
             offsets=self.offsets + later.offsets,
             n_items=self.n_items,
+            dislikes=dislikes[0].followed_by(dislikes[1]) if len(dislikes) == 2 else next(iter(dislikes), None),
             **beside,
         )
 
@@ -335,15 +361,19 @@ class Histories:
         )
 
     def fingerprint(self) -> str:
-        """SHA-256 of the items and times of all users' events and of the size of the catalog, in hexadecimal.
+        """SHA-256 of the items, times and weights of all users' events, of their dislikes and of the size of the catalog.
 
-        Kinds and values, which no training reads, are not part of it.
+        Kinds and values, which no training reads, are not part of it. The digest is in hexadecimal.
         """
         digest = hashlib.sha256(f"{len(self)} {self.n_items} ".encode())
         digest.update(np.ascontiguousarray(self.offsets).data)
         digest.update(np.ascontiguousarray(self.items).data)
         if self.times is not None:
             digest.update(np.ascontiguousarray(self.times).data)
+        if self.weights is not None:
+            digest.update(b"weights" + np.ascontiguousarray(self.weights).tobytes())
+        if self.dislikes is not None:
+            digest.update(f"dislikes {self.dislikes.fingerprint()}".encode())
         return digest.hexdigest()
 
     def _beside(self, at: Any) -> dict[str, Any]:

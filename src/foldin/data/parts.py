@@ -73,7 +73,7 @@ class JoinedArrays:
             self._first = None
         self._write(arrays)
 
-    def arrays(self) -> dict[str, Array]:
+    def arrays(self) -> dict[str, Any]:
         """The arrays of all parts with `offsets`; nothing can be added afterwards."""
         offsets = np.zeros(1 + sum(map(len, self._lengths)), dtype=np.int64)
         np.cumsum(np.concatenate(self._lengths), out=offsets[1:])

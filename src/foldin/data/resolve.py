@@ -5,7 +5,7 @@ are returned. One history therefore gives the same list from the command line an
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,10 @@ import numpy as np
 from foldin.data.catalog import Catalog
 from foldin.data.histories import Histories
 from foldin.data.log.options import REPEATS
+from foldin.data.weighting import EventWeights, sides
 from foldin.errors import DataError, ShapeError
 
-__all__ = ["ResolvedHistory", "repeats_of", "resolve_history"]
+__all__ = ["ResolvedHistory", "disliked", "repeats_of", "resolve_history"]
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,17 @@ class ResolvedHistory:
         items: item indices, oldest first; each item once, or once for each kind of event.
         times: seconds since 1970 of these events, never decreasing; None for a history without times.
         unknown: ids that are not in the catalog, each once, in the order of the input.
+        weights: weight of each of these events; None if all are 1.
+        dislikes: items that the user dislikes, which are not among `items`.
+        strengths: weight of each of the dislikes.
     """
 
     items: tuple[int, ...]
     times: tuple[int, ...] | None
     unknown: tuple[str, ...]
+    weights: tuple[float, ...] | None = None
+    dislikes: tuple[int, ...] = ()
+    strengths: tuple[float, ...] = ()
 
     def histories(self, n_items: int) -> Histories:
         """The history as a batch of one user."""
@@ -39,12 +46,24 @@ class ResolvedHistory:
             offsets=np.array([0, len(self.items)], dtype=np.int64),
             n_items=n_items,
             times=None if self.times is None else np.array(self.times, dtype=np.int64),
+            weights=None if self.weights is None else np.array(self.weights, dtype=np.float32),
+            dislikes=disliked([self.dislikes], [self.strengths], n_items),
         )
+
+
+def disliked(items: Sequence[Sequence[int]], strengths: Sequence[Sequence[float]], n_items: int) -> Histories | None:
+    """Dislikes of some users, each with its weight; None if there are none."""
+    if not any(items):
+        return None
+    weights = np.array([weight for one in strengths for weight in one], dtype=np.float32)
+    return replace(Histories.from_lists(items, n_items), weights=weights)
 
 
 def repeats_of(info: Mapping[str, Any]) -> str:
     """Which repeated events the training log of a run kept, one of `REPEATS`, from the content of its `run.json`."""
-    return str((info.get("source") or {}).get("repeats", "first"))
+    stored = info.get("source") or info.get("reading") or {}
+    repeats = str(stored.get("repeats", "first"))
+    return "first-of-kind" if stored.get("weights") and repeats == "first" else repeats
 
 
 def resolve_history(
@@ -54,7 +73,9 @@ def resolve_history(
     titles: Sequence[str] = (),
     times: Sequence[int] | None = None,
     kinds: Sequence[str] | None = None,
+    values: Sequence[float | None] | None = None,
     repeats: str = "first",
+    weighting: EventWeights | None = None,
 ) -> ResolvedHistory:
     """A history as item indices: items of the catalog only, oldest first, each once or once for each kind of event.
 
@@ -64,11 +85,13 @@ def resolve_history(
         titles: titles of further items, which follow `ids`.
         times: seconds since 1970 of all these events, by which they are sorted; events of equal time keep their order.
         kinds: kinds of the events in `ids`; None if all are of one kind.
+        values: values of the events in `ids`, such as ratings, None for an event without one; they matter for dislikes alone.
         repeats: which of several events with one item is kept: the `first`, the `last`, or the `first-of-kind`; see `repeats_of`.
+        weighting: the rule by which events were weighted in training; None if all count alike.
 
     Raises:
         UnknownItemError: a title is not in the catalog.
-        ShapeError: the number of times or kinds differs from the number of events.
+        ShapeError: the number of times, kinds or values differs from the number of events.
         DataError: unknown `repeats`.
     """
     if repeats not in REPEATS:
@@ -76,14 +99,15 @@ def resolve_history(
     places = catalog.places(ids)
     unknown = dict.fromkeys(one for one, at in zip(ids, places, strict=True) if at is None)
     events = [*places, *(catalog.find_title(title) for title in titles)]
-    if kinds is not None and len(kinds) != len(ids):
-        raise ShapeError(f"history: {len(ids)} events came with {len(kinds)} kinds; each event needs one")
-    by_kind = kinds is not None and repeats == "first-of-kind"
-    named = [*(kinds if kinds is not None and by_kind else [""] * len(ids)), *[""] * len(titles)]
+    for what, beside in (("kinds", kinds), ("values", values)):
+        if beside is not None and len(beside) != len(ids):
+            raise ShapeError(f"history: {len(ids)} events came with {len(beside)} {what}; each event needs one")
+    named = [*(kinds if kinds is not None and repeats == "first-of-kind" else [""] * len(ids)), *[""] * len(titles)]
+    order: Sequence[int] = range(len(events))
     if times is not None:
         if len(times) != len(events):
             raise ShapeError(f"history: {len(events)} events came with {len(times)} times; each event needs one")
-        order = sorted(range(len(events)), key=times.__getitem__)
+        order = sorted(order, key=times.__getitem__)
         events, times, named = [events[at] for at in order], [times[at] for at in order], [named[at] for at in order]
     # (item, kind) → which event of the history counts, in the order in which they are entered
     kept: dict[tuple[int, str], int] = {}
@@ -93,8 +117,41 @@ def resolve_history(
         if repeats == "last":
             kept.pop((item, kind), None)
         kept.setdefault((item, kind), at)
-    return ResolvedHistory(
+    found = ResolvedHistory(
         items=tuple(item for item, _ in kept),
         times=None if times is None else tuple(times[at] for at in kept.values()),
         unknown=tuple(unknown),
+    )
+    if weighting is None or not kept:
+        return found
+    given = [order[at] for at in kept.values()]
+    return _weighted(found, weighting, _at(kinds, given, ""), _at(values, given, None), len(catalog))
+
+
+def _at(beside: Sequence[Any] | None, places: Sequence[int], default: Any) -> list[Any] | None:
+    """What some events have, the last ones being titles, which have nothing."""
+    return None if beside is None else [beside[at] if at < len(beside) else default for at in places]
+
+
+def _weighted(
+    found: ResolvedHistory,
+    weighting: EventWeights,
+    kinds: Sequence[str] | None,
+    values: Sequence[float | None] | None,
+    n_items: int,
+) -> ResolvedHistory:
+    """The history with its weights, and its dislikes apart."""
+    histories = found.histories(n_items)
+    of_kinds = None if kinds is None else np.array([weighting.kinds.get(kind, 1.0) for kind in kinds])
+    numbers = None if values is None else np.array(values, dtype=np.float32)  # None becomes NaN
+    signed = weighting.signed(of_kinds, numbers, histories.times, histories.n_events)
+    likes, dislikes = (np.flatnonzero(side).tolist() for side in sides(histories, signed))
+    weights = tuple(signed[likes].tolist())
+    return replace(
+        found,
+        items=tuple(found.items[at] for at in likes),
+        times=None if found.times is None else tuple(found.times[at] for at in likes),
+        weights=None if all(one == 1.0 for one in weights) else weights,
+        dislikes=tuple(found.items[at] for at in dislikes),
+        strengths=tuple((-signed[dislikes]).tolist()),
     )

@@ -32,6 +32,7 @@ class Source(ReadOptions):
         core: whether to repeat both filters until both hold (a k-core).
         fold_in: events by which test users are folded in, for a folder of train, valid and test: their training events
             (`train`, as published), or their validation events too (`all`, as in the service).
+        targets: kinds of events that may be targets; all kinds if empty. Events of all kinds are seen.
     """
 
     path: str
@@ -42,6 +43,11 @@ class Source(ReadOptions):
     item_events: int = 1
     core: bool = False
     fold_in: str = "train"
+    targets: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "targets", tuple(self.targets))
 
     def __repr__(self) -> str:
         given = {one.name: value for one in fields(self) if (value := getattr(self, one.name)) is not one.default}
@@ -94,12 +100,19 @@ class Source(ReadOptions):
         if self.given:
             if self.min_rating is not None or self.item_events > 1 or self.core or self.min_events is not None:
                 raise SplitError(f"{self.path}: the folder is already split; filters would change the published split")
+            if self.targets:
+                raise SplitError(f"{self.path}: the folder is already split; its targets are given")
             return replace(read_given(self.path, fold_in=self.fold_in, **self.reading()), source=self.as_dict())
         if self.fold_in != "train":
             raise SplitError(f"{self.shown}: fold_in = {self.fold_in!r} needs a folder of train, valid and test")
         log = self.log(progress=progress, download_progress=download_progress)
         split = split_log(
-            log, self.protocol or "strong", held_out=self.held_out, min_events=self.min_events, seed=self.seed
+            log,
+            self.protocol or "strong",
+            held_out=self.held_out,
+            min_events=self.min_events,
+            seed=self.seed,
+            targets=self.targets,
         )
         # The report names exactly these events of a store, which grows.
         source = replace(self, path=log.report.source) if is_url(self.path) else self

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from foldin.data import Catalog, Histories
+from foldin.data import Catalog, EventWeights, Histories
 from foldin.errors import RunError
 from foldin.evaluation import METRICS, parse_metric
 from foldin.experiment.origin import Origin, newest_time
@@ -61,7 +61,9 @@ def trained_until(run: Run) -> int | None:
 
 
 @torch.no_grad()
-def score(model: Recommender[Any], catalog: Catalog, origin: Origin, metric: str) -> Scores:
+def score(
+    model: Recommender[Any], catalog: Catalog, origin: Origin, metric: str, weighting: EventWeights | None = None
+) -> Scores:
     """A metric of a model on every user of an origin, folded in from the events before the cut, all items of its catalog ranked.
 
     Items are recognized by their external ids. A list never has an item of the user's history. A list has as many places as the
@@ -69,6 +71,7 @@ def score(model: Recommender[Any], catalog: Catalog, origin: Origin, metric: str
 
     Args:
         metric: a ranking metric, such as `ndcg@10`.
+        weighting: the rule by which events were weighted in the training of the model; None if all count alike.
 
     Raises:
         ConfigError: an unknown metric.
@@ -81,7 +84,8 @@ def score(model: Recommender[Any], catalog: Catalog, origin: Origin, metric: str
     to_log = np.full(len(catalog) + 1, none, dtype=np.int64)
     known = np.flatnonzero(to_model >= 0)
     to_log[to_model[known]] = known
-    histories = origin.histories.reindex(to_model, len(catalog))
+    own = origin.histories if weighting is None else weighting.applied(origin.histories, origin.before.kinds)
+    histories = own.reindex(to_model, len(catalog))
     values, step = np.empty(len(origin)), model.block()
     for start in range(0, len(origin), step):
         part = histories.rows(start, min(start + step, len(origin)))
@@ -93,7 +97,7 @@ def score(model: Recommender[Any], catalog: Catalog, origin: Origin, metric: str
     return Scores(
         values=values,
         unknown_targets=int((to_model[origin.targets.items] < 0).sum()),
-        unknown_events=origin.histories.n_events - histories.n_events,
+        unknown_events=own.n_events - histories.n_events,
     )
 
 

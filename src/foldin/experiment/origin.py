@@ -93,7 +93,9 @@ def cut_log(log: EventLog, time: int) -> Origin:
             f"{log.report.source}: all {every.n_events:,} events are among the latest ones, none is before them"
         )
     late = every.by_parts(lambda part: part.where(~_before(part, time)))
-    targets = late.by_parts(Histories.distinct).without(early)
+    rule = log.reading.weighting
+    wanted = late if rule is None else late.by_parts(lambda part: part.where(rule.liked(part, log.kinds)))
+    targets = wanted.by_parts(Histories.distinct).without(early)
     compared = np.flatnonzero((early.lengths > 0) & (targets.lengths > 0))
     before = replace(log, histories=early).keep(np.flatnonzero(early.lengths), np.flatnonzero(early.counts()), "")
     return Origin(

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from foldin.data import Catalog, EventLog, KnownUsers, catalog_of
+from foldin.data import Catalog, EventLog, EventWeights, KnownUsers, catalog_of, weighed_log
 from foldin.display import Display, Displayed
 from foldin.experiment.environment import versions
 from foldin.experiment.origin import newest_time
@@ -17,7 +17,7 @@ from foldin.experiment.training import build_model
 from foldin.experiment.warm_start import Start, warm_start
 from foldin.memory import allocating
 from foldin.models import Recommender, config_of, model_name
-from foldin.runs import Parts, Recommends, save_run
+from foldin.runs import Parts, Recommends, save_run, weights_info
 from foldin.training import Config, FitResult, Progress, fit
 
 __all__ = ["Production", "fit_all"]
@@ -34,6 +34,7 @@ class Production(Recommends, Displayed):
         log: the log that it was trained on.
         seed: seed of the training.
         notes: further entries of `run.json`.
+        weighting: the rule by which the events of the log are weighted; None if all count alike.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Production(Recommends, Displayed):
     log: EventLog
     seed: int = 0
     notes: Mapping[str, Any] = field(default_factory=dict)
+    weighting: EventWeights | None = None
 
     def display(self) -> Display:
         h = self.log.histories
@@ -54,7 +56,7 @@ class Production(Recommends, Displayed):
         return catalog_of(self.log.items, self.log.histories)
 
     def _parts(self) -> Parts:
-        return Parts(self.model, self.catalog, self.log.style, self.log.reading)
+        return Parts(self.model, self.catalog, self.log.style, self.log.reading, self.weighting)
 
     def _known_users(self) -> KnownUsers:
         return KnownUsers.of_log(self.log, self.catalog)
@@ -83,6 +85,7 @@ class Production(Recommends, Displayed):
             "fit_seconds": round(self.result.seconds, 3),
             "stopped": self.result.stopped,
             "versions": versions(),
+            **weights_info(self.weighting),
             **self.notes,
         }
         save_run(
@@ -126,6 +129,7 @@ def fit_all(
     """
     config = config_of(config)
     name = model_name(type(config)) or config.model_class.__name__
+    log, weighting = weighed_log(log)
     catalog = catalog_of(log.items, log.histories)
     with allocating(f"{name} of {len(catalog):,} items", config.model_class.smaller):
         model = build_model(catalog, config, seed=seed, device=device)
@@ -138,4 +142,4 @@ def fit_all(
             )
         finally:
             shown.close()
-    return Production(name, model, result, log, seed)
+    return Production(name, model, result, log, seed, weighting=weighting)

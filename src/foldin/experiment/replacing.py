@@ -108,8 +108,14 @@ class _Work:
         with self.step("comparison", f"comparing both on {len(origin):,} users"):
             return Compared(
                 origin=origin,
-                incumbent=(incumbent.name, score(incumbent.model, incumbent.catalog, origin, metric)),
-                challenger=(challenger.name, score(challenger.model, challenger.catalog, origin, metric)),
+                incumbent=(
+                    incumbent.name,
+                    score(incumbent.model, incumbent.catalog, origin, metric, incumbent.weighting),
+                ),
+                challenger=(
+                    challenger.name,
+                    score(challenger.model, challenger.catalog, origin, metric, challenger.weighting),
+                ),
                 leaks=trained_until(incumbent) is None,
             )
 

@@ -16,7 +16,7 @@ from foldin.experiment.origin import newest_time
 from foldin.inference import Annealing
 from foldin.models import Recommender
 from foldin.reports import Explanation, Subject, explain
-from foldin.runs import Parts, Recommends, save_run
+from foldin.runs import Parts, Recommends, save_run, weights_info
 from foldin.training import FitResult, Stopped
 
 __all__ = ["Trained", "source_from"]
@@ -55,7 +55,7 @@ class Trained(Recommends, Displayed):
         return self.split.catalog
 
     def _parts(self) -> Parts:
-        return Parts(self.model, self.split.catalog, self.split.style, self.split.reading)
+        return Parts(self.model, self.split.catalog, self.split.style, self.split.reading, self.split.weighting)
 
     @cached_property
     def _everyone(self) -> KnownUsers:
@@ -147,6 +147,7 @@ class Trained(Recommends, Displayed):
             "validation": result.best_metric,
             "began": datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds"),
             "versions": versions(),
+            **weights_info(split.weighting),
             **self.calibrated(),
         }
         save_run(

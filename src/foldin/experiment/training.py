@@ -23,10 +23,19 @@ from foldin.experiment.tracking import Tracker, Tracking
 from foldin.experiment.trained import Trained
 from foldin.experiment.warm_start import Start, warm_start
 from foldin.memory import allocating
-from foldin.models import ItemFeatures, Recommender, capability, config_of, model_name
+from foldin.models import (
+    Dislikes,
+    ItemFeatures,
+    Recommender,
+    WeightedEvents,
+    capability,
+    config_of,
+    has_capability,
+    model_name,
+)
 from foldin.training import Config, Progress, Stopped, fit, flat
 
-__all__ = ["build_model", "check_targets", "train", "unused"]
+__all__ = ["build_model", "check_targets", "train", "unread", "unused"]
 
 
 def build_model(
@@ -73,9 +82,22 @@ def unused(split: Split) -> list[str]:
     """Attributes of the events that no model uses, one sentence for each."""
     kinds = split.train.kinds
     several = [] if kinds is None else [split.kinds[int(at)] or "none" for at in np.unique(kinds)]
-    if len(several) < 2:
+    if len(several) < 2 or split.weighting is not None:
         return []
     return [f"every event counts alike in training, whatever its kind ({', '.join(several)})"]
+
+
+def unread(split: Split, model: type[Recommender[Any]]) -> list[str]:
+    """What models of a class do not read of a split with weights or dislikes, one sentence for each.
+
+    A model that needs other models may read less than its class can; its `lacks` says so.
+    """
+    found = []
+    if split.train.weights is not None and not has_capability(model, WeightedEvents):
+        found.append(f"{model.__name__} counts every event alike, whatever its weight")
+    if split.train.dislikes is not None and not has_capability(model, Dislikes):
+        found.append(f"{model.__name__} does not learn from dislikes; what a user dislikes is not listed all the same")
+    return found
 
 
 def train(

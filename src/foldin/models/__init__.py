@@ -27,6 +27,7 @@ from foldin.models.diffusion.latent_diffrec import LatentDiffRec, LatentDiffRecC
 from foldin.models.diffusion.noise import LinearVariance
 from foldin.models.ensemble.objectives import HeldOutLikelihood, HeldOutNDCG
 from foldin.models.ensemble.product import ProductOfExperts, ProductOfExpertsConfig
+from foldin.models.evidence import Dislikes, WeightedEvents
 from foldin.models.item_rows import ItemRows
 from foldin.models.linear.als import ALS, ALSConfig
 from foldin.models.linear.ease import EASE, EASEConfig
@@ -80,6 +81,7 @@ __all__ = [
     "CoordinateAscent",
     "DiffRec",
     "DiffRecConfig",
+    "Dislikes",
     "DotProduct",
     "EASEConfig",
     "EDLAEConfig",
@@ -150,6 +152,7 @@ __all__ = [
     "TDiffRec",
     "TDiffRecConfig",
     "UniformNegatives",
+    "WeightedEvents",
     "capability",
     "config_class",
     "config_of",

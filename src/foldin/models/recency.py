@@ -23,11 +23,12 @@ def oldest_setting() -> Any:
 
 
 def event_weights(histories: Histories, oldest: float) -> Float32[Array, " events"] | None:
-    """The weight of each event, from `oldest` to 1 for the newest of a history; None if all weights are 1.
+    """The weight of each event, times a number from `oldest` to 1 for the newest of a history; None if all weights are 1.
 
     Source: wang2023, section 3.6 (T-DiffRec).
     """
     if oldest == 1.0:
-        return None
+        return histories.weights
     weights = recency_weights(torch.from_numpy(histories.offsets), oldest).numpy()
-    return weights.astype(np.float32, copy=False)
+    weights = weights.astype(np.float32, copy=False)
+    return weights if histories.weights is None else weights * histories.weights

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from foldin.data import Histories
-from foldin.tensors import Array, Bool, Float, Int64, Tensor
+from foldin.models.evidence import item_totals
+from foldin.tensors import Array, Bool, Float, Float64, Int64, Tensor
 
 __all__ = ["PopularStart", "log_shares"]
 
@@ -18,7 +19,7 @@ __all__ = ["PopularStart", "log_shares"]
 _BELOW = 1e-25
 
 
-def log_shares(counts: Int64[Array, " items"]) -> Float[Tensor, " items"]:
+def log_shares(counts: Float64[Array, " items"] | Int64[Array, " items"]) -> Float[Tensor, " items"]:
     """log of each item's share of all events, in nats, with one further event for each, so that no share is zero."""
     smoothed = torch.from_numpy(counts).double() + 1.0
     return (smoothed / smoothed.sum()).log()
@@ -36,7 +37,7 @@ class PopularStart(ABC):
 
     def learn_shares(self, train: Histories) -> None:
         """Set `log_share` from the training events."""
-        self.log_share.copy_(log_shares(train.counts()))
+        self.log_share.copy_(log_shares(item_totals(train)))
 
     @abstractmethod
     def speaking(self) -> Bool[Array, " items"]:

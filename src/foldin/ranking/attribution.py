@@ -35,6 +35,9 @@ def attributions(
     items: Int64[Array, " listed"],
     times: Sequence[int] | None = None,
     most: int = 3,
+    *,
+    weights: Sequence[float] | None = None,
+    dislikes: Histories | None = None,
 ) -> list[Attribution]:
     """For each listed item, the events of the history that raised it most, and those that lowered it most.
 
@@ -47,21 +50,31 @@ def attributions(
         items: indices of the listed items.
         times: seconds since 1970 of the events.
         most: maximum number of events of either kind.
+        weights: weight of each event; None if all are 1.
+        dislikes: dislikes of the user, as histories of one user; they are in every one of the histories that are compared.
     """
     if not len(history) or not len(items):
         return [Attribution() for _ in items]
 
-    def without(events: Sequence[int]) -> list[Sequence[int]]:
+    def without(events: Sequence[Any]) -> list[Sequence[Any]]:
         return [events, *([*events[:at], *events[at + 1 :]] for at in range(len(events)))]
 
     rows = without(history)
-    moments = None if times is None else without(times)
+    beside = {
+        name: (without(values), dtype)
+        for name, values, dtype in (("times", times, np.int64), ("weights", weights, np.float32))
+        if values is not None
+    }
     found = np.empty((len(rows), len(items)))
     step = model.block()
     for start in range(0, len(rows), step):
         part = Histories.from_lists(rows[start : start + step], model.n_items)
-        if moments is not None:
-            part = replace(part, times=np.concatenate(moments[start : start + step]).astype(np.int64))
+        more: dict[str, Any] = {
+            name: np.concatenate(values[start : start + step]).astype(dtype) for name, (values, dtype) in beside.items()
+        }
+        if dislikes is not None:
+            more["dislikes"] = dislikes.select(np.zeros(len(part), dtype=np.int64))
+        part = replace(part, **more) if more else part
         found[start : start + step] = scores(model, part)[:, torch.from_numpy(items)].double().cpu().numpy()
     made = []
     for column in (found[0] - found[1:]).T:

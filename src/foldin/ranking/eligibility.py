@@ -1,7 +1,7 @@
 """Eligible items: all but the items that a user has taken, those that a request denies, and those that a filter excludes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ class Eligibility:
     Args:
         users: number of users, U.
         n_items: size of the catalog.
-        seen: items that are not listed again, for each user; None to list them.
+        seen: items that are not listed again or at all, for each user; None for none.
         barred: items that may not be listed for any user.
         own: items that may not be listed for single users, by their position in the block.
     """
@@ -42,7 +42,7 @@ class Eligibility:
         deny: Indices | None = None,
         where: Bool[Array, " items"] | None = None,
     ) -> "Eligibility":
-        """The eligible items for the users of some histories.
+        """The eligible items for the users of some histories; items that a user dislikes are never eligible.
 
         Args:
             histories: the users' histories.
@@ -64,6 +64,7 @@ class Eligibility:
             )
         barred = barred_items(n_items, allow=allow, deny=deny, where=where)
         hidden = (histories if seen is None else seen) if exclude_seen else None
+        hidden = _with_disliked(hidden, histories)
         return cls(users, n_items, hidden, barred if barred.any() else None)
 
     def __len__(self) -> int:
@@ -136,6 +137,13 @@ class Eligibility:
         for user, mask in self.own.items():
             total[user] += int(mask.sum())
         return total
+
+
+def _with_disliked(hidden: Histories | None, histories: Histories) -> Histories | None:
+    """The items that are not listed, and those that the users of some histories dislike."""
+    if histories.dislikes is None:
+        return hidden
+    return histories.dislikes if hidden is None else replace(hidden, dislikes=None).followed_by(histories.dislikes)
 
 
 def barred_items(

@@ -4,7 +4,7 @@ from foldin.runs.export import export_onnx
 from foldin.runs.generations import Generation, add_generation, generations, roll_back
 from foldin.runs.recommends import Parts, Recommends
 from foldin.runs.remote import is_url, local_run, name_of_run, without_secrets
-from foldin.runs.store import Run, check_target, is_finished, load_run, read_info, save_run
+from foldin.runs.store import Run, check_target, is_finished, load_run, read_info, save_run, weights_info
 
 __all__ = [
     "Generation",
@@ -23,5 +23,6 @@ __all__ = [
     "read_info",
     "roll_back",
     "save_run",
+    "weights_info",
     "without_secrets",
 ]

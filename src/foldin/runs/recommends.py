@@ -8,6 +8,7 @@ import polars as pl
 
 from foldin.data import (
     Catalog,
+    EventWeights,
     Filters,
     FrameStyle,
     KnownUsers,
@@ -33,12 +34,14 @@ class Parts(NamedTuple):
         catalog: its items.
         style: library and types of ids of the log, which results have too.
         reading: how the log was read; tables of events are read in the same way.
+        weighting: the rule by which events are weighted, in training and in tables of events; None if all count alike.
     """
 
     model: Recommender[Any]
     catalog: Catalog
     style: FrameStyle
     reading: ReadOptions
+    weighting: EventWeights | None = None
 
 
 class Recommends(ABC):
@@ -111,7 +114,7 @@ class Recommends(ABC):
         Raises:
             UnknownItemError: no item has this id or title.
         """
-        model, catalog, style, _ = self._parts()
+        model, catalog, style, *_ = self._parts()
         text = str(item)
         at = catalog.indices([text])[0] if text in catalog else catalog.find_title(text)
         items, similarities = similar_items(model, at, count_of(k, "k"))
@@ -127,10 +130,10 @@ class Recommends(ABC):
         return style.native(table)
 
     def _asked(self, users: Any) -> tuple[KnownUsers, FrameStyle]:
-        _, catalog, style, reading = self._parts()
+        _, catalog, style, reading, weighting = self._parts()
         if users is not None and is_frame(users):
             table, library = to_polars(users, "the table of users")
-            asked = everyone_of_frame(table, reading, catalog)
+            asked = everyone_of_frame(table, reading, catalog, weighting)
             return KnownUsers(asked.users, asked.histories), FrameStyle(
                 library=library, user=asked.user_type, item=style.item
             )

@@ -24,7 +24,7 @@ from typing import Any
 import polars as pl
 import torch
 
-from foldin.data import Catalog, EventLog, FrameStyle, KnownUsers, ReadOptions
+from foldin.data import Catalog, EventLog, EventWeights, FrameStyle, KnownUsers, ReadOptions
 from foldin.display import Display, Displayed
 from foldin.errors import FoldinError, RunError
 from foldin.files import (
@@ -42,7 +42,7 @@ from foldin.runs.pointer import Pointer, folder_of, holds_generations, read_poin
 from foldin.runs.recommends import Parts, Recommends
 from foldin.training import CHECKPOINT
 
-__all__ = ["Run", "check_target", "is_finished", "load_run", "read_info", "save_run"]
+__all__ = ["Run", "check_target", "is_finished", "load_run", "read_info", "save_run", "weights_info"]
 
 
 def _sha256(path: Path) -> str:
@@ -65,7 +65,7 @@ class Run(Recommends, Displayed):
         catalog: its items.
         info: `run.json`: data and its fingerprint, protocol, seed, versions, timings.
         known: users whose histories were saved with the run, or attached.
-        style, reading: see `Recommends`.
+        style, reading, weighting: see `Recommends`.
     """
 
     folder: Path
@@ -76,6 +76,7 @@ class Run(Recommends, Displayed):
     known: KnownUsers | None = None
     style: FrameStyle = field(default_factory=FrameStyle)
     reading: ReadOptions = field(default_factory=ReadOptions)
+    weighting: EventWeights | None = None
 
     def display(self) -> Display:
         rows = [("items", f"{len(self.catalog):,}"), ("users with histories", f"{len(self.known or ()):,}")]
@@ -86,14 +87,14 @@ class Run(Recommends, Displayed):
         return Display(title=f"{self.name} in {self.folder}", head=("", ""), rows=rows)
 
     def _parts(self) -> Parts:
-        return Parts(self.model, self.catalog, self.style, self.reading)
+        return Parts(self.model, self.catalog, self.style, self.reading, self.weighting)
 
     def _known_users(self) -> KnownUsers | None:
         return self.known
 
     def attach(self, log: EventLog) -> "Run":
-        """The run with the histories of the users of a log, so that lists can be requested by user id."""
-        return replace(self, known=KnownUsers.of_log(log, self.catalog))
+        """The run with the histories of a log's users, weighted as in training, so that lists can be requested by user id."""
+        return replace(self, known=KnownUsers.of_log(log, self.catalog, self.weighting))
 
 
 def save_run(
@@ -153,6 +154,11 @@ def save_run(
     write_json(folder / "run.json", {**content, "digest": _own_digest(content)})
     if not keep_checkpoint:
         (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def weights_info(weighting: EventWeights | None) -> dict[str, Any]:
+    """The entry of `run.json` for the rule by which events are weighted; empty if all count alike."""
+    return {} if weighting is None else {"weights": weighting.as_dict()}
 
 
 def _check_run(folder: Path, model: Recommender, catalog: Catalog, content: Mapping[str, Any]) -> str:
@@ -304,8 +310,17 @@ def _load(folder: Path, pointer: Pointer | None, device: str | torch.device) -> 
         known = KnownUsers.of_table(pl.read_parquet(histories), len(catalog)) if histories.is_file() else None
         style = FrameStyle.from_dict(info.get("frames", {}))
         reading = ReadOptions(**info.get("reading", {}))
+        weighting = EventWeights.from_dict(info.get("weights"))
     except (FoldinError, TypeError, KeyError) as error:
         raise RunError(f"{folder}: what is stored of the log cannot be used: {error}") from error
     return Run(
-        folder=folder, name=name, model=model, catalog=catalog, info=info, known=known, style=style, reading=reading
+        folder=folder,
+        name=name,
+        model=model,
+        catalog=catalog,
+        info=info,
+        known=known,
+        style=style,
+        reading=reading,
+        weighting=weighting,
     )

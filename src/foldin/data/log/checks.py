@@ -82,8 +82,13 @@ def clean(rows: Rows, columns: Columns, report: ReadReport) -> tuple[Rows, ReadR
     return rows, report
 
 
-def rated_at_least(rows: Rows, columns: Columns, report: ReadReport, least: float) -> tuple[Rows, ReadReport]:
+def rated_at_least(
+    rows: Rows, columns: Columns, report: ReadReport, least: float, *, dislike_below: float | None = None
+) -> tuple[Rows, ReadReport]:
     """(rows, report), with only the rows whose rating is at least `least`; the ratings are numbers (`numeric_ratings`).
+
+    Args:
+        dislike_below: ratings below this are kept too, as dislikes.
 
     Raises:
         ColumnError: no rating column.
@@ -102,7 +107,11 @@ def rated_at_least(rows: Rows, columns: Columns, report: ReadReport, least: floa
         )
     report = report.dropped(ratings.null_count(), f"no value in the rating column {columns.rating!r}")
     keep = (ratings >= least).fill_null(value=False)
-    report = report.dropped(int((~keep).sum()) - ratings.null_count(), f"rating below {least:g}")
+    text = f"rating below {least:g}"
+    if dislike_below is not None:
+        keep |= (ratings < dislike_below).fill_null(value=False)
+        text = f"rating below {least:g} and not below {dislike_below:g}"
+    report = report.dropped(int((~keep).sum()) - ratings.null_count(), text)
     return (rows if keep.all() else rows.where(keep)), report
 
 

@@ -21,6 +21,7 @@ from foldin.data.log.items import join_items
 from foldin.data.log.options import ReadOptions
 from foldin.data.log.report import Note, ReadReport
 from foldin.data.log.rows import Rows
+from foldin.data.log.weighable import check_weighable, kinds_weighted
 from foldin.display import Display, Displayed
 from foldin.errors import ColumnError, EmptyLogError
 from foldin.tensors import Array, Bool, Int64
@@ -144,7 +145,7 @@ def log_from_table(
     """A validated log from a table already in memory.
 
     Args:
-        options: `min_rating`, `repeats` and `time_format` are used.
+        options: `min_rating`, `repeats`, `weights`, `half_life`, `dislike_below` and `time_format` are used.
         items: titles and features of items, with a column `item`.
 
     Raises:
@@ -159,11 +160,13 @@ def log_from_table(
         raise ColumnError(
             f"{source}: repeats = first-of-kind needs a column of kinds of events (--kind); there are {listed(table.columns)}"
         )
+    check_weighable(options, columns.roles(), report.source, table.columns)
     rows, report = clean(Rows(table), columns, report)
     del table
-    rows, columns, report = numeric_ratings(rows, columns, report, needed=options.min_rating is not None)
+    needed = options.min_rating is not None or options.dislike_below is not None
+    rows, columns, report = numeric_ratings(rows, columns, report, needed=needed)
     if options.min_rating is not None:
-        rows, report = rated_at_least(rows, columns, report, options.min_rating)
+        rows, report = rated_at_least(rows, columns, report, options.min_rating, dislike_below=options.dislike_below)
     _some(rows, report)
     user_codes, users, rows, report = encode_ids(rows, columns.user, "user", report)
     _some(rows, report)
@@ -179,8 +182,9 @@ def log_from_table(
     counts = np.bincount(user_codes, minlength=len(users))
     report = giant_user(counts, users, odd_ids(users, "user", odd_ids(item_ids, "item", report)))
     events = Events(user_codes, item_codes, keys, times, kinds, values)
-    histories, repeated = arranged(events, counts, len(item_ids), options.repeats)
-    report = report.dropped(repeated, repeats_text(options.repeats, len(kind_names)))
+    histories, repeated = arranged(events, counts, len(item_ids), options.kept_repeats)
+    report = report.dropped(repeated, repeats_text(options.kept_repeats, len(kind_names)))
+    report = kinds_weighted(options, histories, kind_names, report)
     table = pl.DataFrame({"item": item_ids})
     found: Any = columns.roles()
     reading = replace(options, **found, items=None)

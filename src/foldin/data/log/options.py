@@ -1,10 +1,11 @@
 """The options of reading a log, for Python, the command line and the file of a run."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
+from foldin.data.weighting import EventWeights, half_life_seconds, weights_by_kind
 from foldin.errors import DataError
 
 __all__ = ["REPEATS", "ReadOptions", "takes_read_options"]
@@ -32,12 +33,16 @@ class ReadOptions:
             column can be read in several ways.
         min_rating: minimum rating of an event; events with a lower one are dropped.
         repeats: which of several events of a user with one item is kept: the `first`, the `last`, or the first of each kind
-            (`first-of-kind`).
+            (`first-of-kind`). With `weights`, `first` means the first of each kind.
+        weights: weight of an event by the name of its kind, such as `{"view": 1, "buy": 10}`; 1 for other kinds. A negative one
+            makes the event a dislike of its item, and 0 leaves it out of what models read.
+        half_life: age at which an event counts half, such as `12h`, `90d` or `26w`, from the latest event of training.
+        dislike_below: rating below which an event is a dislike of its item; it is kept whatever `min_rating` says.
         items: file of titles and features of items, or in Python a table with a column of item ids; for a MovieLens log, the
             file beside it is found.
 
     Raises:
-        DataError: unknown `repeats`.
+        DataError: unknown `repeats`, or a weight or half-life that cannot be read.
     """
 
     format: str | None = _option(None, "Format of the file, if its content fits none or several.")
@@ -61,6 +66,19 @@ class ReadOptions:
         "first",
         "Which of several events of a user with one item is kept: the first, the last, or the first of each kind.",
     )
+    weights: Mapping[str, float] | None = _option(
+        None,
+        "Weight of the events of a kind in training and in what a list is based on, such as buy=10; 1 for other kinds. With a "
+        "negative weight an event is a dislike: its item is not listed, and models that can score similar items lower. May be "
+        "repeated.",
+        "KIND=WEIGHT",
+    )
+    half_life: str | None = _option(
+        None, "Age at which an event counts half, from the latest event of training: 12h, 90d or 26w.", "AGE"
+    )
+    dislike_below: float | None = _option(
+        None, "Rating below which an event is a dislike of its item, whatever the minimum rating."
+    )
     items: Any = _option(
         None, "File of titles and features of items; for a MovieLens log, the file beside it is found.", "FILE"
     )
@@ -68,6 +86,27 @@ class ReadOptions:
     def __post_init__(self) -> None:
         if self.repeats not in REPEATS:
             raise DataError(f"repeats must be one of {', '.join(map(repr, REPEATS))}, not {self.repeats!r}")
+        if self.weights is not None:
+            object.__setattr__(self, "weights", weights_by_kind(self.weights) or None)
+        if self.half_life is not None:
+            half_life_seconds(self.half_life)
+
+    @property
+    def kept_repeats(self) -> str:
+        """Which repeated events are kept, one of `REPEATS`: with weights of kinds, not the first but the first of each kind."""
+        return "first-of-kind" if self.weights is not None and self.repeats == "first" else self.repeats
+
+    @property
+    def weighting(self) -> EventWeights | None:
+        """The rule by which events are weighted; None if every event counts alike."""
+        if self.weights is None and self.half_life is None and self.dislike_below is None:
+            return None
+        return EventWeights(
+            kinds=self.weights or {},
+            half_life=None if self.half_life is None else half_life_seconds(self.half_life),
+            dislike_below=self.dislike_below,
+            min_rating=self.min_rating,
+        )
 
     def reading(self) -> dict[str, Any]:
         """The options of reading by name, also for a subclass."""

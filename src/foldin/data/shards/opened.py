@@ -1,6 +1,7 @@
 """Shards as an event log, whose arrays are mapped into memory: a page is read when it is first looked at."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,7 +11,6 @@ from foldin.data.log.events import EventLog
 from foldin.data.log.options import ReadOptions
 from foldin.data.log.report import Note, ReadReport
 from foldin.data.shards.manifest import ARRAY_NAMES, MANIFEST, read_manifest
-from foldin.tensors import Array
 
 __all__ = ["arrays_in", "is_shards", "open_shards"]
 
@@ -20,7 +20,7 @@ def is_shards(path: str | Path) -> bool:
     return (Path(path) / MANIFEST).is_file()
 
 
-def arrays_in(folder: Path) -> dict[str, Array]:
+def arrays_in(folder: Path) -> dict[str, Any]:
     """The arrays of `Histories` in a folder, mapped into memory; they can be written to, which changes no file."""
     paths = ((name, folder / f"{name}.npy") for name in ARRAY_NAMES)
     return {name: np.load(path, mmap_mode="c") for name, path in paths if path.exists()}

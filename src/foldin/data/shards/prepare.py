@@ -74,6 +74,10 @@ def prepare(
         DataError: the log cannot be used, as of `read_log`; `out` exists; or what was interrupted began with other arguments.
     """
     target, chosen, say = Path(out), ReadOptions(**options), progress or (lambda *_: None)
+    if chosen.weighting is not None:
+        raise DataError(
+            f"{path}: weights of events are decided when a model is trained; give them when the shards are read"
+        )
     if target.exists():
         raise DataError(f"{target}: exists already; remove it, or name another folder")
     work, sizes = Workspace(target), (chunk_rows, block_events)

@@ -18,6 +18,7 @@ from foldin.data.histories import Histories
 from foldin.data.log.options import ReadOptions
 from foldin.data.log.report import ReadReport
 from foldin.data.parts import user_ranges
+from foldin.data.weighting import EventWeights
 from foldin.display import Display, Displayed
 from foldin.errors import SplitError
 
@@ -86,6 +87,7 @@ class Split(Displayed):
         kinds: names of the kinds of events, by the codes in the histories.
         style: library and types of ids of the table that the log came from.
         reading: how the log was read.
+        weighting: the rule by which events are weighted, with the time from which age is counted; None if all count alike.
         source: what `Source.as_dict` gives, if the log can be read again from there.
     """
 
@@ -100,6 +102,7 @@ class Split(Displayed):
     kinds: tuple[str, ...] = ()
     style: FrameStyle = field(default_factory=FrameStyle)
     reading: ReadOptions = field(default_factory=ReadOptions)
+    weighting: EventWeights | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
 
     def display(self) -> Display:

@@ -27,6 +27,8 @@ FOLD_INS = ("train", "all")
 
 _STRONG = ("train", "validation_tr", "validation_te", "test_tr", "test_te")
 _SAME_USERS = ("train", "valid", "test")
+# Options that would drop events of a published split, or weight them, which it has no columns for.
+_CHANGING = ("min_rating", "rating", "kind", "weights", "half_life", "dislike_below")
 _SUFFIXES = (".csv", ".csv.gz", ".tsv", ".parquet")
 
 
@@ -85,7 +87,7 @@ def read_given(folder: str | Path, *, fold_in: str = "train", **options: Any) ->
             f"{folder}: neither {', '.join(_STRONG)} nor {', '.join(_SAME_USERS)} (as .csv, .tsv or .parquet)"
         )
     chosen = ReadOptions(**options)
-    changing = [name for name in ("min_rating", "rating", "kind") if getattr(chosen, name) is not None]
+    changing = [name for name in _CHANGING if getattr(chosen, name) is not None]
     changing += ["repeats"] if chosen.repeats != "first" else []
     if changing:
         raise SplitError(

@@ -1,6 +1,6 @@
 """Leave-last-out: the last item of each user is the test target, the one before it the validation target."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 import numpy as np
@@ -9,19 +9,22 @@ from foldin.data.histories import Histories
 from foldin.data.log.events import EventLog
 from foldin.data.order import one_of_each
 from foldin.data.splits.base import HeldOut, Split, catalog_of
+from foldin.data.splits.weighed import Targets, targets_of, weighed
 from foldin.errors import SplitError
 from foldin.tensors import Array, Bool, Int64
 
 __all__ = ["last_out"]
 
 
-def last_out(log: EventLog, *, min_events: int = 3) -> Split:
+def last_out(log: EventLog, *, min_events: int = 3, targets: Collection[str] = ()) -> Split:
     """Leave-last-out: the last item of each user is the test target, the one before it the validation target.
 
     The catalog is that of the whole log, as in the published tables: an item seen only as a target is ranked too.
 
     Args:
         min_events: users with fewer items are dropped; at least 3.
+        targets: kinds of events that may be targets; all kinds if empty. The last two items with such an event are then the
+            targets, given all events before the first with the item; users with fewer than two such items have no targets.
 
     Source: kang2018, section IV.
     """
@@ -29,23 +32,24 @@ def last_out(log: EventLog, *, min_events: int = 3) -> Split:
         raise SplitError(f"last-out needs three events of a user: min_events must be at least 3, not {min_events}")
     log = log.core(user_events=min_events, repeat=False)
     histories = log.histories
-    places = _places if histories.on_disk else partial(_known, _places(histories))
+    of = partial(_places, targets_of(log, targets))
+    places = of if histories.on_disk else partial(_known, of(histories))
     train = histories.by_parts(lambda part: part.where(places(part)[1] > 2))
     before_test = histories.by_parts(lambda part: part.where(places(part)[1] > 1))
-    targets = [histories.by_parts(partial(_target, places, place)) for place in (1, 2)]
-    unseen = int((train.counts()[targets[0].items] == 0).sum())
+    last, before_last = (histories.by_parts(partial(_target, places, place)) for place in (1, 2))
+    unseen = int((train.counts()[last.items] == 0).sum())
     report = log.report.noted(
         unseen, "test targets whose items have no training event (they are ranked, and count as missed)"
     )
-    again = histories.n_events - before_test.n_events - targets[0].n_events
+    again = histories.n_events - before_test.n_events - last.n_events
     report = report.noted(
         again, "events after the test target with items that the user already has (dropped from the split)"
     )
-    return Split(
+    split = Split(
         train=train,
         train_users=log.users,
-        validation=HeldOut(fold_in=train, targets=targets[1], users=log.users),
-        test=HeldOut(fold_in=before_test, targets=targets[0], users=log.users),
+        validation=HeldOut(fold_in=train, targets=before_last, users=log.users),
+        test=HeldOut(fold_in=before_test, targets=last, users=log.users),
         catalog=catalog_of(log.items, train),
         protocol="last-out",
         seed=None,
@@ -54,19 +58,28 @@ def last_out(log: EventLog, *, min_events: int = 3) -> Split:
         style=log.style,
         reading=log.reading,
     )
+    return weighed(split)
 
 
 _Places = tuple[Bool[Array, " events"], Int64[Array, " events"]]
 
 
-def _places(histories: Histories) -> _Places:
+def _places(allowed: Targets | None, histories: Histories) -> _Places:
     """Of each event: whether it is the first of its user with its item, and the place from the end of the latest item until
     then, 1 for the last item.
+
+    If only some events may be targets, only items with one of them count; a user with fewer than two has no places below 3.
     """
-    is_first = one_of_each(histories.pair_keys())  # every event, unless items repeat
+    keys = histories.pair_keys()
+    is_first = one_of_each(keys)  # every event, unless items repeat
+    if allowed is not None:
+        is_first &= np.isin(keys, keys[allowed(histories)])
     items = histories.where(is_first)
     so_far = np.cumsum(is_first) - np.repeat(items.offsets[:-1], histories.lengths)
-    return is_first, 1 + np.repeat(items.lengths, histories.lengths) - so_far
+    from_end = 1 + np.repeat(items.lengths, histories.lengths) - so_far
+    if allowed is not None:
+        from_end[np.repeat(items.lengths < 2, histories.lengths)] = 3
+    return is_first, from_end
 
 
 def _known(places: _Places, histories: Histories) -> _Places:

@@ -1,5 +1,7 @@
 """Splitting a log by the name of a protocol."""
 
+from collections.abc import Collection
+
 from foldin.data.log.events import EventLog
 from foldin.data.splits.base import Split
 from foldin.data.splits.last_out import last_out
@@ -14,7 +16,13 @@ DEFAULT_MIN_EVENTS = {"strong": 5, "last-out": 3}
 
 
 def split_log(
-    log: EventLog, protocol: str, *, held_out: float = 0.1, min_events: int | None = None, seed: int = 0
+    log: EventLog,
+    protocol: str,
+    *,
+    held_out: float = 0.1,
+    min_events: int | None = None,
+    seed: int = 0,
+    targets: Collection[str] = (),
 ) -> Split:
     """The split of a log by the name of a protocol, with the options of the command line.
 
@@ -23,13 +31,13 @@ def split_log(
     """
     least = DEFAULT_MIN_EVENTS.get(protocol, 1) if min_events is None else min_events
     if protocol == "strong":
-        return strong(log, held_out=held_out, min_events=least, seed=seed)
+        return strong(log, held_out=held_out, min_events=least, seed=seed, targets=targets)
     if protocol == "last-out":
-        return last_out(log, min_events=least)
+        return last_out(log, min_events=least, targets=targets)
     if protocol == "temporal":
         if min_events is not None:
             log = log.core(user_events=min_events, repeat=False)
-        return temporal(log, validation_share=held_out, test_share=held_out)
+        return temporal(log, validation_share=held_out, test_share=held_out, targets=targets)
     if protocol == "given":
         raise SplitError(f"{log.report.source}: 'given' needs a folder that is already split (train.csv and others)")
     raise SplitError(f"protocol {protocol!r} is not one of {', '.join(PROTOCOLS)}")

@@ -1,6 +1,7 @@
 """Strong generalization: users are split, and held-out users are folded in from a random part of their items."""
 
 import math
+from collections.abc import Collection
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from foldin.data.histories import Histories
 from foldin.data.log.events import EventLog
 from foldin.data.log.report import ReadReport
 from foldin.data.splits.base import HeldOut, Split, catalog_of
+from foldin.data.splits.weighed import Targets, targets_of, weighed
 from foldin.errors import SplitError
 from foldin.tensors import Array, Bool, Int64
 
@@ -26,7 +28,13 @@ def _users_count(share: float, users: int, what: str) -> int:
 
 
 def strong(
-    log: EventLog, *, held_out: float = 0.1, target_share: float = 0.2, min_events: int = 5, seed: int = 0
+    log: EventLog,
+    *,
+    held_out: float = 0.1,
+    target_share: float = 0.2,
+    min_events: int = 5,
+    seed: int = 0,
+    targets: Collection[str] = (),
 ) -> Split:
     """Strong generalization: users are split, and held-out users are folded in from a random 80 % of their items.
 
@@ -37,15 +45,18 @@ def strong(
         held_out: users held out for validation, and as many for the test: a share below 1, or a number.
         target_share: share of a held-out user's items that become targets.
         min_events: users with fewer items are dropped first.
+        targets: kinds of events that may be targets; all kinds if empty. A share of the items with such an event is then held
+            out, at least one, with all events of these items.
 
     Source: liang2018, section 4.1 and the authors' code.
 
     Raises:
-        SplitError: no user is left to train on.
+        SplitError: no user is left to train on, or there is no event of a kind in `targets`.
     """
     if not 0 < target_share < 1:
         raise SplitError(f"target_share must be in (0, 1), not {target_share:g}")
     log = log.core(user_events=min_events, repeat=False)
+    allowed = targets_of(log, targets)
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(log.histories))
     count = _users_count(held_out, len(order), "held_out")
@@ -59,9 +70,9 @@ def strong(
     report = log.report
     held: dict[str, HeldOut] = {}
     for name, users in groups.items():
-        held[name], report = _held_out(log, users, new, len(items), target_share, rng, name, report)
+        held[name], report = _held_out(log, users, new, len(items), target_share, allowed, rng, name, report)
     train = trained.reindex(new, len(items))
-    return Split(
+    split = Split(
         train=train,
         train_users=log.users.gather(train_users),
         catalog=catalog_of(log.items[items], train),
@@ -74,6 +85,7 @@ def strong(
         validation=held["validation"],
         test=held["test"],
     )
+    return weighed(split)
 
 
 def _held_out(
@@ -82,6 +94,7 @@ def _held_out(
     new: Int64[Array, " items"],
     n_items: int,
     share: float,
+    allowed: Targets | None,
     rng: np.random.Generator,
     name: str,
     report: ReadReport,
@@ -93,7 +106,7 @@ def _held_out(
         all_events.n_events - events.n_events,
         f"{name} events with items that no training user has (dropped from the split)",
     )
-    is_target = np.concatenate([_targets(part, share, rng) for part in events.parts()])
+    is_target = np.concatenate([_targets(part, share, allowed, rng) for part in events.parts()])
     targets = events.where(is_target)
     distinct = targets.distinct()
     report = report.noted(
@@ -102,11 +115,21 @@ def _held_out(
     return HeldOut(fold_in=events.where(~is_target), targets=distinct, users=log.users.gather(users)), report
 
 
-def _targets(events: Histories, share: float, rng: np.random.Generator) -> Bool[Array, " events"]:
-    """Whether each event is one with a target: a share of the items of a user with five or more."""
+def _targets(
+    events: Histories, share: float, allowed: Targets | None, rng: np.random.Generator
+) -> Bool[Array, " events"]:
+    """Whether each event is one with a target: a share of the items of a user with five or more.
+
+    If only some events may be targets, it is a share of the items that have one, and at least one of them.
+    """
     items = events.distinct()
+    enough = items.lengths >= 5
+    if allowed is not None:
+        items = events.where(allowed(events)).distinct()
     lengths = items.lengths
-    per_user = np.where(lengths >= 5, (lengths * share).astype(np.int64), 0)
+    per_user = np.where(enough, (lengths * share).astype(np.int64), 0)
+    if allowed is not None:
+        per_user = np.where(enough, np.maximum(per_user, lengths > 0), 0)
     chosen = _random_ranks(items, rng) < np.repeat(per_user, lengths)
     return chosen if items is events else np.isin(events.pair_keys(), items.where(chosen).pair_keys())
 

@@ -1,18 +1,23 @@
 """Two global cut times: training before the first, validation between them, test after the second."""
 
+from collections.abc import Collection
+
 import numpy as np
 
 from foldin.data.histories import Histories
 from foldin.data.log.events import EventLog
 from foldin.data.parts import JoinedArrays, quantiles
 from foldin.data.splits.base import HeldOut, Split, catalog_of
+from foldin.data.splits.weighed import Targets, targets_of, weighed
 from foldin.errors import SplitError
 from foldin.tensors import Array, Bool, Int64
 
 __all__ = ["temporal"]
 
 
-def temporal(log: EventLog, *, validation_share: float = 0.1, test_share: float = 0.1) -> Split:
+def temporal(
+    log: EventLog, *, validation_share: float = 0.1, test_share: float = 0.1, targets: Collection[str] = ()
+) -> Split:
     """Two global cut times: train before the first, validate between them, test after the second.
 
     The targets of a user are the items of a window, given all their earlier events. A user whose first event is inside a
@@ -20,6 +25,7 @@ def temporal(log: EventLog, *, validation_share: float = 0.1, test_share: float 
 
     Args:
         validation_share, test_share: share of all events in each window.
+        targets: kinds of events that may be targets; all kinds if empty. Other events of a window are neither targets nor seen.
 
     Raises:
         SplitError: the log has no absolute times, or a window is empty.
@@ -40,14 +46,15 @@ def temporal(log: EventLog, *, validation_share: float = 0.1, test_share: float 
     new[items] = np.arange(len(items))
     train = early.select(users).reindex(new, len(items))
     report = log.report
+    allowed = targets_of(log, targets)
     held: dict[str, HeldOut] = {}
     for name, start, end in (("validation", first, second), ("test", second, int(times.max()) + 1)):
-        held[name], lost, again = _window(log, new, len(items), int(start), int(end))
+        held[name], lost, again = _window(log, new, len(items), int(start), int(end), allowed)
         report = report.noted(
             lost, f"{name} events with items that have no event before the first cut (dropped from the split)"
         )
         report = report.noted(again, f"{name} events with items that the user already has (not targets)")
-    return Split(
+    split = Split(
         train=train,
         train_users=log.users.gather(users),
         catalog=catalog_of(log.items[items], train),
@@ -60,6 +67,7 @@ def temporal(log: EventLog, *, validation_share: float = 0.1, test_share: float 
         validation=held["validation"],
         test=held["test"],
     )
+    return weighed(split)
 
 
 def _times(histories: Histories) -> Int64[Array, " events"]:
@@ -72,7 +80,9 @@ def _within(histories: Histories, start: int, end: int) -> Bool[Array, " events"
     return (times >= start) & (times < end)
 
 
-def _window(log: EventLog, new: Int64[Array, " items"], n_items: int, start: int, end: int) -> tuple[HeldOut, int, int]:
+def _window(
+    log: EventLog, new: Int64[Array, " items"], n_items: int, start: int, end: int, allowed: Targets | None
+) -> tuple[HeldOut, int, int]:
     """(users with events in [start, end) with items of the catalog, number of events there with other items, number of events
     there with items that are shown or a target already).
     """
@@ -87,6 +97,8 @@ def _window(log: EventLog, new: Int64[Array, " items"], n_items: int, start: int
         chosen = known.select(users)
         is_target = _is_target(chosen, start)
         before, taken = chosen.where(~is_target), chosen.where(is_target)
+        if allowed is not None:
+            taken = taken.where(allowed(taken))
         wanted = taken.without(before).distinct()  # of several events with one item, the first is the target
         again += taken.n_events - wanted.n_events
         shown.append(before.lengths, before.arrays())

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from foldin.kernels import Buffers, bag_of_items, drop_events, padded_bag, read_weights
+from foldin.kernels import Buffers, bag_of_items, drop_events, padded_bag, read_weights, unit_rows
 from foldin.nn import uniform_parameter
 from foldin.tensors import Float, Int, Tensor
 
@@ -54,12 +54,17 @@ class DenseEncoder(nn.Module):
         self,
         items: Int[Tensor, " events"],
         offsets: Int[Tensor, " offsets"],
+        weights: Float[Tensor, " events"] | None = None,
         *,
         dropout: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]:
-        """(μ, log σ²) of L2-normalized rows under inverted dropout."""
-        values = read_weights(offsets, self.oldest)
+        """(μ, log σ²) of L2-normalized rows under inverted dropout.
+
+        Args:
+            weights: weight of each event; None for those by recency.
+        """
+        values = read_weights(offsets, self.oldest) if weights is None else unit_rows(offsets, weights)
         if dropout > 0.0:
             assert generator is not None
             items, offsets, values = drop_events(items, offsets, values, dropout, generator)

@@ -8,6 +8,7 @@ import torch
 from foldin.data import Histories
 from foldin.inference import log_normal, reparameterize
 from foldin.models.autoencoders._implicit_slim import implicit_slim
+from foldin.models.evidence import read_and_predicted
 from foldin.tensors import Float, Tensor
 from foldin.training import FullPass, GradientPhase, Loss, Phase, Step, Trainer, shuffled
 
@@ -79,20 +80,20 @@ class RecVAETrainer(Trainer[Histories]):
 
     def loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
         model = self.model
-        items, offsets = batch.tensors(model.device)
-        mu, logvar = model.encoder(items, offsets, dropout=model.config.dropout, generator=generator)
+        read, predicted = read_and_predicted(batch, model.config.oldest, model.device)
+        mu, logvar = model.encoder(*read, dropout=model.config.dropout, generator=generator)
         z = reparameterize(mu, logvar, generator)
-        reconstruction = model._reconstruction(z, items, offsets)
+        reconstruction = model._reconstruction(z, predicted)
         kl = log_normal(z, mu, logvar) - model._prior_terms(z, self.cached(step)).sum(dim=-1)
-        weight = model.config.kl_weight.of(offsets.diff())
+        weight = model.config.kl_weight.of(predicted.offsets.diff())
         return Loss((weight * kl - reconstruction).mean(), {"reconstruction": reconstruction.mean(), "kl": kl.mean()})
 
     def decoder_loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
         model = self.model
         # The KL does not depend on the decoder, and q is q_old right after a refresh.
-        items, offsets = batch.tensors(model.device)
+        _, predicted = read_and_predicted(batch, model.config.oldest, model.device)
         z = reparameterize(*self.cached(step), generator)
-        reconstruction = model._reconstruction(z, items, offsets).mean()
+        reconstruction = model._reconstruction(z, predicted).mean()
         return Loss(-reconstruction, {"reconstruction": reconstruction})
 
     @torch.no_grad()

@@ -13,7 +13,7 @@ from foldin.kernels import (
     multinomial_from_hidden,
     padded_bag,
     read_weights,
-    recency_weights,
+    unit_rows,
 )
 from foldin.tensors import Float, Int, Tensor
 
@@ -37,7 +37,7 @@ class SparseAutoencoder(nn.Module):
         hidden: widths of the encoder's tanh layers; the decoder has the same ones in reverse.
         code_in: width of the encoder's last, linear layer (with no hidden layer: of the only one).
         code_out: width of the decoder's input.
-        oldest: weight of a history's oldest event in the input row and in `weighted_log_likelihood`; the newest has weight 1.
+        oldest: weight of a history's oldest event in the input row; the newest has weight 1.
 
     Source: liang2018, section 2; Xavier weights, truncated normal biases of scale 0.001.
     """
@@ -75,12 +75,17 @@ class SparseAutoencoder(nn.Module):
         self,
         items: Int[Tensor, " events"],
         offsets: Int[Tensor, " offsets"],
+        weights: Float[Tensor, " events"] | None = None,
         *,
         dropout: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "users code"]:
-        """The last encoder layer before any activation, of L2-normalized rows under inverted dropout."""
-        values = read_weights(offsets, self.oldest)
+        """The last encoder layer before any activation, of L2-normalized rows under inverted dropout.
+
+        Args:
+            weights: weight of each event; None for those by recency.
+        """
+        values = read_weights(offsets, self.oldest) if weights is None else unit_rows(offsets, weights)
         if dropout > 0.0:
             assert generator is not None
             items, offsets, values = drop_events(items, offsets, values, dropout, generator)
@@ -103,22 +108,16 @@ class SparseAutoencoder(nn.Module):
         return code
 
     def log_likelihood(
-        self, code: Float[Tensor, "users code"], items: Int[Tensor, " events"], offsets: Int[Tensor, " offsets"]
+        self,
+        code: Float[Tensor, "users code"],
+        items: Int[Tensor, " events"],
+        offsets: Int[Tensor, " offsets"],
+        weights: Float[Tensor, " events"] | None = None,
     ) -> Float[Tensor, " users"]:
-        """log p(items | code) of each user, in nats."""
+        """log p(items | code) of each user, in nats; with weights w, the objective of training, Σ w log p(item | code)."""
         hidden = self.last_hidden(code)
         return multinomial_from_hidden(
-            hidden, self.decoder[-1], self.decoder_bias[-1], items, offsets, self.buffers_out
-        )
-
-    def weighted_log_likelihood(
-        self, code: Float[Tensor, "users code"], items: Int[Tensor, " events"], offsets: Int[Tensor, " offsets"]
-    ) -> Float[Tensor, " users"]:
-        """Σ w log p(item | code) over each user's events, with recency weights w, in nats: the objective of training."""
-        hidden = self.last_hidden(code)
-        values = None if self.oldest == 1.0 else recency_weights(offsets, self.oldest)
-        return multinomial_from_hidden(
-            hidden, self.decoder[-1], self.decoder_bias[-1], items, offsets, self.buffers_out, values
+            hidden, self.decoder[-1], self.decoder_bias[-1], items, offsets, self.buffers_out, weights
         )
 
     def logits(self, code: Float[Tensor, "users code"]) -> Float[Tensor, "users items"]:

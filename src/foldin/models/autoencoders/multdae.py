@@ -5,7 +5,8 @@
 x̃ is the binary history, divided by its L2 norm, under dropout. No latent noise and no KL term.
 
 With `oldest` below 1, the weights of a history's events rise linearly from `oldest` to 1 for the newest, both in the input row
-and in the likelihood that training maximizes, as in T-DiffRec (wang2023, section 3.6).
+and in the likelihood that training maximizes, as in T-DiffRec (wang2023, section 3.6). The weights of events multiply them;
+a dislike has a negative entry in the input row and none in the likelihood.
 
 Source: liang2018, section 2.2.3 and the authors' code: I-200-I, dropout 0.5, λ = 0.01/500 on the weights, Adam 1e-3,
 batches of 500, 200 epochs. Departures from the paper: none.
@@ -22,6 +23,7 @@ from foldin.data import Histories
 from foldin.models.autoencoders._sparse_autoencoder import SparseAutoencoder
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.contract import Recommender
+from foldin.models.evidence import SignedBag, read_and_predicted, read_events
 from foldin.models.item_rows import ItemRows
 from foldin.models.recency import oldest_setting
 from foldin.tensors import Float, Int, Tensor
@@ -46,7 +48,7 @@ class MultDAEConfig(Config):
     epochs: int = setting(200, "Epochs, at most.", low=1)
 
 
-class MultDAE(OnnxGraph, DotProduct, ItemRows, Recommender[MultDAEConfig]):
+class MultDAE(OnnxGraph, DotProduct, ItemRows, SignedBag, Recommender[MultDAEConfig]):
     """Denoising autoencoder for collaborative filtering."""
 
     Config = MultDAEConfig
@@ -80,7 +82,7 @@ class MultDAE(OnnxGraph, DotProduct, ItemRows, Recommender[MultDAEConfig]):
 
     @torch.no_grad()
     def queries(self, histories: Histories) -> Float[Tensor, "users hidden"]:
-        return self.network.last_hidden(torch.tanh(self.network.encode(*histories.tensors(self.device))))
+        return self.network.last_hidden(self._code(histories))
 
     def item_vectors(self) -> tuple[Float[Tensor, "items hidden"], Float[Tensor, " items"]]:
         return self.network.output()
@@ -90,8 +92,10 @@ class MultDAE(OnnxGraph, DotProduct, ItemRows, Recommender[MultDAEConfig]):
         return F.linear(self.network.last_hidden(code), *self.network.output())
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
-        items, offsets = histories.tensors(self.device)
-        return self.network.logits(torch.tanh(self.network.encode(items, offsets)))
+        return self.network.logits(self._code(histories))
+
+    def _code(self, histories: Histories) -> Float[Tensor, "users latent"]:
+        return torch.tanh(self.network.encode(*read_events(histories, self.config.oldest, self.device)))
 
 
 class _Training(Trainer[Histories]):
@@ -119,7 +123,7 @@ class _Training(Trainer[Histories]):
 
     def loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
         model = self.model
-        items, offsets = batch.tensors(model.device)
-        code = model.network.encode(items, offsets, dropout=model.config.dropout, generator=generator)
-        reconstruction = model.network.weighted_log_likelihood(torch.tanh(code), items, offsets).mean()
+        read, predicted = read_and_predicted(batch, model.config.oldest, model.device)
+        code = model.network.encode(*read, dropout=model.config.dropout, generator=generator)
+        reconstruction = model.network.log_likelihood(torch.tanh(code), *predicted).mean()
         return Loss(-reconstruction, {"reconstruction": reconstruction})

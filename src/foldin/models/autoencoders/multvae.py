@@ -7,7 +7,8 @@
 x is the binary history; the encoder reads it divided by its L2 norm and under dropout. In serving, z = μ(x).
 
 With `oldest` below 1, the weights of a history's events rise linearly from `oldest` to 1 for the newest, both in the input row
-and in the likelihood that training maximizes, as in T-DiffRec (wang2023, section 3.6).
+and in the likelihood that training maximizes, as in T-DiffRec (wang2023, section 3.6). The weights of events multiply them;
+a dislike has a negative entry in the input row and none in the likelihood.
 
 Source: liang2018, eqs. 2, 6 and 8, and the authors' code: I-600-(μ, log σ² of 200)-600-I, tanh, dropout 0.5, Adam 1e-3,
 batches of 500, 200 epochs, β = min(0.2, step / 200,000).
@@ -26,6 +27,7 @@ from foldin.inference import gaussian_kl, reparameterize
 from foldin.models.autoencoders._sparse_autoencoder import SparseAutoencoder
 from foldin.models.autoencoders._variational import Variational
 from foldin.models.capability import DotProduct, OnnxGraph
+from foldin.models.evidence import SignedBag, read_and_predicted, read_events
 from foldin.models.item_rows import ItemRows
 from foldin.models.recency import oldest_setting
 from foldin.tensors import Float, Int, Tensor
@@ -60,7 +62,7 @@ class MultVAEConfig(Config):
     epochs: int = setting(200, "Epochs, at most.", low=1)
 
 
-class MultVAE(OnnxGraph, DotProduct, ItemRows, Variational[MultVAEConfig]):
+class MultVAE(OnnxGraph, DotProduct, ItemRows, SignedBag, Variational[MultVAEConfig]):
     """Variational autoencoder for collaborative filtering."""
 
     Config = MultVAEConfig
@@ -93,8 +95,7 @@ class MultVAE(OnnxGraph, DotProduct, ItemRows, Variational[MultVAEConfig]):
         return self.network.item_rows()
 
     def posterior(self, histories: Histories) -> tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]:
-        items, offsets = histories.tensors(self.device)
-        mu, logvar = self.network.encode(items, offsets).chunk(2, dim=1)
+        mu, logvar = self.network.encode(*read_events(histories, self.config.oldest, self.device)).chunk(2, dim=1)
         return mu, logvar
 
     @torch.no_grad()
@@ -136,11 +137,11 @@ class _Training(Trainer[Histories]):
 
     def loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
         model = self.model
-        items, offsets = batch.tensors(model.device)
-        code = model.network.encode(items, offsets, dropout=model.config.dropout, generator=generator)
+        read, predicted = read_and_predicted(batch, model.config.oldest, model.device)
+        code = model.network.encode(*read, dropout=model.config.dropout, generator=generator)
         mu, logvar = code.chunk(2, dim=1)
         z = reparameterize(mu, logvar, generator)
-        reconstruction = model.network.weighted_log_likelihood(z, items, offsets).mean()
+        reconstruction = model.network.log_likelihood(z, *predicted).mean()
         kl = gaussian_kl(mu, logvar).mean()
         beta = model.config.beta_schedule.at(step, model.config.beta)
         return Loss(beta * kl - reconstruction, {"reconstruction": reconstruction, "kl": kl})

@@ -9,7 +9,8 @@ Each epoch trains the encoder for three passes over the users (dropout 0.5), cop
 one pass (without dropout; z is still drawn).
 
 With `oldest` below 1, the weights of a history's events rise linearly from `oldest` to 1 for the newest, both in the input row
-and in the likelihood that training maximizes, as in T-DiffRec (wang2023, section 3.6).
+and in the likelihood that training maximizes, as in T-DiffRec (wang2023, section 3.6). The weights of events multiply them;
+a dislike has a negative entry in the input row and none in the likelihood.
 
 Source: shenbin2020, eqs. 9–12 and algorithm 1, and the authors' code: two Adams of 5e-4, batches of 500, 50 epochs, γ = .005.
 
@@ -34,12 +35,13 @@ from torch.nn import functional as F
 from foldin.data import Histories
 from foldin.errors import ConfigError
 from foldin.inference import log_normal_terms
-from foldin.kernels import Buffers, matmul_into, multinomial_from_hidden, recency_weights
+from foldin.kernels import Buffers, matmul_into, multinomial_from_hidden
 from foldin.models.autoencoders._dense_encoder import DenseEncoder
 from foldin.models.autoencoders._recvae_trainer import RecVAETrainer
 from foldin.models.autoencoders._variational import Variational
 from foldin.models.autoencoders.kl_weight import ConstantKL, KLPerItem
 from foldin.models.capability import DotProduct, OnnxGraph
+from foldin.models.evidence import Events, SignedBag, read_events
 from foldin.models.item_rows import ItemRows
 from foldin.models.recency import oldest_setting
 from foldin.nn import uniform_parameter
@@ -104,7 +106,7 @@ class RecVAEConfig(Config):
             raise ConfigError(f"RecVAE: prior = {self.prior!r}: three weights that sum to 1 were expected")
 
 
-class RecVAE(OnnxGraph, DotProduct, ItemRows, Variational[RecVAEConfig]):
+class RecVAE(OnnxGraph, DotProduct, ItemRows, SignedBag, Variational[RecVAEConfig]):
     """Variational autoencoder with a composite prior and alternating training."""
 
     Config = RecVAEConfig
@@ -148,8 +150,8 @@ class RecVAE(OnnxGraph, DotProduct, ItemRows, Variational[RecVAEConfig]):
         return RecVAETrainer(self)
 
     def frozen_posterior(self, histories: Histories) -> Gaussian:
-        items, offsets = histories.tensors(self.device)
-        return self.old(items, offsets)
+        posterior: Gaussian = self.old(*read_events(histories, self.config.oldest, self.device))
+        return posterior
 
     def _prior_terms(self, z: Tensor, old: Gaussian) -> Float[Tensor, "... latent"]:
         """log p(z_j|x) of each dimension: a log-sum-exp over the three components."""
@@ -166,17 +168,14 @@ class RecVAE(OnnxGraph, DotProduct, ItemRows, Variational[RecVAEConfig]):
         """log p(z|x) under the composite prior, in nats; it depends on the history through q_old."""
         return self._prior_terms(z, self.frozen_posterior(histories)).sum(dim=-1)
 
-    def _reconstruction(
-        self, z: Float[Tensor, "users latent"], items: Int[Tensor, " events"], offsets: Int[Tensor, " offsets"]
-    ) -> Float[Tensor, " users"]:
-        """Σ w log p(item | z) over each user's events, with recency weights w, in nats."""
-        oldest = self.config.oldest
-        values = None if oldest == 1.0 else recency_weights(offsets, oldest)
-        return multinomial_from_hidden(z, self.decoder, self.decoder_bias, items, offsets, self._buffers, values)
+    def _reconstruction(self, z: Float[Tensor, "users latent"], events: Events) -> Float[Tensor, " users"]:
+        """Σ w log p(item | z) over each user's events, with their weights w, in nats."""
+        items, offsets, weights = events
+        return multinomial_from_hidden(z, self.decoder, self.decoder_bias, items, offsets, self._buffers, weights)
 
     def posterior(self, histories: Histories) -> Gaussian:
-        items, offsets = histories.tensors(self.device)
-        return self.encoder(items, offsets)
+        posterior: Gaussian = self.encoder(*read_events(histories, self.config.oldest, self.device))
+        return posterior
 
     def differentiable_log_likelihood(
         self, z: Float[Tensor, "users latent"], histories: Histories

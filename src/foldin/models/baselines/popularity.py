@@ -4,7 +4,7 @@
 
 The maximum-likelihood estimate has α = 0; a Dirichlet prior with a pseudo-count α keeps items without an event in
 training possible. This is the baseline of every table of results. With `window_days`, only the last days of training count:
-current popularity, which is the baseline to beat when the log is split by time.
+current popularity, which is the baseline to beat when the log is split by time. An event counts as often as its weight says.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ import torch
 from foldin.data import Histories
 from foldin.errors import FitError
 from foldin.models.contract import Recommender
+from foldin.models.evidence import WeightedCounts, item_totals
 from foldin.tensors import Float, Tensor
 from foldin.training import Config, FullPass, Trainer, setting
 
@@ -30,7 +31,7 @@ class PopularityConfig(Config):
     )
 
 
-class Popularity(Recommender[PopularityConfig]):
+class Popularity(WeightedCounts, Recommender[PopularityConfig]):
     """Items ranked by their training counts."""
 
     Config = PopularityConfig
@@ -62,6 +63,6 @@ def _count(model: "Popularity", train: Histories, generator: torch.Generator) ->
             raise FitError("popularity: window_days needs a log with times")
         begin = int(train.times.max()) - round(model.config.window_days * 86_400)
         train = train.by_parts(partial(_since, begin))
-    counts = torch.from_numpy(train.counts()).double() + model.config.smoothing
+    counts = torch.from_numpy(item_totals(train)) + model.config.smoothing
     model.log_share.copy_((counts / counts.sum()).log())
     return {}

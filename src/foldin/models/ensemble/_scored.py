@@ -1,7 +1,7 @@
 """The experts' scores of the items of held-out users, in blocks of users, and what depends on the weights of the experts."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -126,6 +126,7 @@ class HeldOutScores:
         stop = min(start + self._step, len(self.fold_in))
         part, seen, targets = (one.rows(start, stop) for one in (self.fold_in, self.seen, self.targets))
         scores = torch.stack([centered(one.logits(part)).float() for one in self.experts])
+        seen = seen if part.dislikes is None else replace(seen, dislikes=None).followed_by(part.dislikes)
         return ScoredUsers(
             scores=scores,
             hidden=torch.from_numpy(seen.pair_keys()).to(scores.device),

@@ -40,6 +40,7 @@ from foldin.models.ensemble._product_trainer import ProductTrainer
 from foldin.models.ensemble._scored import HeldOutScores, centered, floored
 from foldin.models.ensemble._weights import learned_weights
 from foldin.models.ensemble.objectives import HeldOutLikelihood, HeldOutNDCG
+from foldin.models.evidence import Dislikes, WeightedEvents
 from foldin.models.linear.ease import EASEConfig
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
@@ -108,7 +109,9 @@ class ProductOfExpertsConfig(Config):
             raise ConfigError(f"ProductOfExperts: groups = {self.groups!r}: ascending numbers of events were expected")
 
 
-class ProductOfExperts(Experts, ItemFeatures, OnnxGraph, PopularStart, Recommender[ProductOfExpertsConfig]):
+class ProductOfExperts(
+    Experts, ItemFeatures, OnnxGraph, WeightedEvents, Dislikes, PopularStart, Recommender[ProductOfExpertsConfig]
+):
     """Weighted product of the distributions of several models."""
 
     Config = ProductOfExpertsConfig
@@ -136,7 +139,16 @@ class ProductOfExperts(Experts, ItemFeatures, OnnxGraph, PopularStart, Recommend
             for name, one in zip(self.expert_names(), self.experts, strict=True):
                 if _graph(one) is None:
                     return f"ProductOfExperts cannot be exported, because its expert {name} cannot"
+        if capability in (WeightedEvents, Dislikes) and all(_lacks(one, capability) for one in self.experts):
+            what = "weights of events" if capability is WeightedEvents else "dislikes"
+            return f"ProductOfExperts reads no {what}, because none of its experts does"
         return None
+
+    def use_of_weights(self) -> str:
+        return "each expert that reads weights of events reads them"
+
+    def use_of_dislikes(self) -> str:
+        return "each expert that reads dislikes reads them"
 
     def training_bytes(self, train: Histories) -> float:
         return max(one.training_bytes(train) for one in self.experts)  # which are trained one after another
@@ -231,6 +243,10 @@ class ProductOfExperts(Experts, ItemFeatures, OnnxGraph, PopularStart, Recommend
             start = capability(one, PopularStart)
             found |= np.ones(self.n_items, dtype=bool) if start is None else start.speaking()
         return found
+
+
+def _lacks(expert: Recommender[Any], wanted: type[Any]) -> bool:
+    return capability(expert, wanted) is None
 
 
 def _graph(expert: Recommender[Any]) -> OnnxGraph | None:

@@ -7,7 +7,7 @@ import scipy.sparse
 import torch
 
 from foldin.data import Histories
-from foldin.tensors import Array, Float, Float32, Tensor
+from foldin.tensors import Float, Tensor
 
 __all__ = ["gram_bytes", "item_gram"]
 
@@ -32,21 +32,21 @@ def gram_bytes(histories: Histories) -> float:
 def item_gram(
     histories: Histories,
     device: torch.device | str = "cpu",
-    values: Callable[[Histories], Float32[Array, " events"] | None] = lambda _: None,
+    rows_of: Callable[[Histories], scipy.sparse.csr_matrix] = Histories.csr,
 ) -> Float[Tensor, "items items"]:
     """Co-occurrence counts of all pairs of items; float32, exact up to 2²⁴ users per pair.
 
     Computed by matrix products of dense blocks if the log is dense enough for that to be faster, otherwise by a sparse product.
 
     Args:
-        values: gives the entries of X at the events of some users, if the result should have sums of their products instead.
+        rows_of: gives X of some users, if its entries are not ones; the result is then the sum of their products.
     """
     n_items, sparse = histories.n_items, _sparse(histories)
     products: scipy.sparse.csr_matrix | None = None
     gram = torch.zeros(0 if sparse else n_items, n_items, device=device)
     step = max(1, (64 << 20) // (4 * n_items))
     for part in histories.parts():
-        rows = part.csr(values(part))
+        rows = rows_of(part)
         if sparse:
             product = rows.T @ rows
             products = product if products is None else products + product

@@ -8,8 +8,9 @@ from torch.nn import functional as F
 
 from foldin.data import Histories
 from foldin.errors import FitError
-from foldin.kernels import padded_recency_weights, recency_weights
+from foldin.kernels import padded_recency_weights
 from foldin.memory import require_memory
+from foldin.models.evidence import read_events
 from foldin.models.linear._gram import gram_bytes
 from foldin.tensors import Float, Int, Tensor
 
@@ -47,9 +48,8 @@ def no_weights(n_items: int, what: str, device: torch.device) -> Float[Tensor, "
 def item_scores(
     weights: Float[Tensor, "items items"], histories: Histories, oldest: float
 ) -> Float[Tensor, "users items"]:
-    """x B of each user: the sum of the rows of the history's items, weighted by the recency of the events."""
-    items, offsets = histories.tensors(weights.device)
-    values = None if oldest == 1.0 else recency_weights(offsets, oldest)
+    """x B of each user: the sum of the rows of the history's items, by the weights of the events; negative for dislikes."""
+    items, offsets, values = read_events(histories, oldest, weights.device)
     return F.embedding_bag(items, weights, offsets, mode="sum", per_sample_weights=values, include_last_offset=True)
 
 

@@ -10,7 +10,8 @@ takes for known users, so known and new users are treated alike:
 An item with several events of a user has the sum of their weights instead of the weight 1 of a missing event.
 
 With `oldest` below 1, an event has the weight α w, where w falls linearly from 1 for the newest event of a history to `oldest`
-for the oldest, both in training and in folding in.
+for the oldest, both in training and in folding in. The weight of an event multiplies its weight in the sum. A dislike has the
+preference p = 0 with such a weight, instead of the weight 1 of a missing event.
 
 Source: hu2008, eq. 4; wang2023, section 3.6 (the weights).
 
@@ -31,10 +32,10 @@ import torch
 from foldin.data import Histories
 from foldin.data.order import one_of_each
 from foldin.errors import FitError, MissingExtraError
-from foldin.kernels import recency_weights
 from foldin.models.capability import DotProduct
 from foldin.models.contract import Recommender
-from foldin.models.recency import event_weights, oldest_setting
+from foldin.models.evidence import Dislikes, WeightedEvents, signed_rows, with_dislikes
+from foldin.models.recency import oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Tensor
 from foldin.training import Config, FullPass, Range, Trainer, setting
@@ -55,7 +56,7 @@ class ALSConfig(Config):
     oldest: float = oldest_setting()
 
 
-class ALS(DotProduct, PopularStart, Recommender[ALSConfig]):
+class ALS(DotProduct, WeightedEvents, Dislikes, PopularStart, Recommender[ALSConfig]):
     """Implicit alternating least squares."""
 
     Config = ALSConfig
@@ -88,14 +89,17 @@ class ALS(DotProduct, PopularStart, Recommender[ALSConfig]):
         shared.diagonal().add_(self.config.regularization)
         left = shared.repeat(len(histories), 1, 1)
         right = torch.zeros(len(histories), factors.shape[1], device=self.device)
-        items, offsets = histories.tensors(self.device)
-        confidence = alpha * recency_weights(offsets, self.config.oldest)
+        events, weights = with_dislikes(histories, self.config.oldest)
+        items, _ = events.tensors(self.device)
+        preference = alpha * (torch.ones(len(items)) if weights is None else torch.from_numpy(weights)).to(self.device)
+        confidence = preference.abs()
         # `shared` counts each item once as missing: that weight of 1 is subtracted once for each item of the user.
-        missing = torch.from_numpy(one_of_each(histories.pair_keys())).to(confidence)
-        for user, (start, stop) in enumerate(itertools.pairwise(histories.offsets.tolist())):
+        missing = torch.from_numpy(one_of_each(events.pair_keys())).to(confidence)
+        preference = preference.clamp(min=0.0)
+        for user, (start, stop) in enumerate(itertools.pairwise(events.offsets.tolist())):
             own, c = factors[items[start:stop]], confidence[start:stop]
             left[user].addmm_(own.t() * (c - missing[start:stop]), own)
-            right[user] = c @ own
+            right[user] = preference[start:stop] @ own
         return torch.linalg.solve(left, right)
 
     @torch.no_grad()
@@ -108,13 +112,22 @@ class ALS(DotProduct, PopularStart, Recommender[ALSConfig]):
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         return self._spoken(self.fold_in(histories) @ self.item_factors.t())
 
+    def use_of_weights(self) -> str:
+        return "the weight of an event multiplies its confidence α"
+
+    def use_of_dislikes(self) -> str:
+        return "a dislike is a preference of 0 with the confidence α, instead of the 1 of a missing event"
+
     def speaking(self) -> Bool[Array, " items"]:
         return self.item_factors.any(dim=1).cpu().numpy()
 
 
 def _weights(train: Histories, oldest: float) -> scipy.sparse.csr_matrix:
-    """The users × items matrix of weights, with one entry for each item of a user, as the package expects."""
-    weights = train.csr(event_weights(train, oldest))
+    """The users × items matrix of weights, with one entry for each item of a user, as the package expects.
+
+    An entry below 0 is a preference of 0 with the absolute value as its weight.
+    """
+    weights = signed_rows(train, oldest)
     if train.distinct() is not train:
         weights = weights.copy()  # otherwise the events of `train` itself would be merged
         weights.sum_duplicates()

@@ -8,6 +8,8 @@ itself. Source: steck2019, eq. 8.
 With `oldest` below 1, the entries of a row of X rise linearly from `oldest` to 1 for the newest event, both in training and in
 the x that is scored, as in T-DiffRec (wang2023, section 3.6).
 
+The weight of an event multiplies its entry in X and in the x that is scored; a dislike has a negative entry.
+
 Departures from the paper: a history for which all scores would be 0, since none of its items has weights, gets the training
 counts. The inverse is computed in float64 up to 12,000 items and in float32 above. With fewer users than half the items, a matrix
 of users by users is inverted: P = (I − Xᵀ (XXᵀ + λ I)⁻¹ X) / λ, by Woodbury's identity.
@@ -22,6 +24,7 @@ import torch
 from foldin.data import Histories
 from foldin.models.capability import OnnxGraph
 from foldin.models.contract import Recommender
+from foldin.models.evidence import SignedRows, signed_rows
 from foldin.models.linear._gram import item_gram
 from foldin.models.linear._zero_diagonal import (
     SMALLER,
@@ -34,7 +37,7 @@ from foldin.models.linear._zero_diagonal import (
     padded_item_scores,
     weights_of_precision,
 )
-from foldin.models.recency import event_weights, oldest_setting
+from foldin.models.recency import oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
 from foldin.training import Config, FullPass, Range, Trainer, setting
@@ -48,7 +51,7 @@ class EASEConfig(Config):
     oldest: float = oldest_setting()
 
 
-class EASE(OnnxGraph, PopularStart, Recommender[EASEConfig]):
+class EASE(OnnxGraph, SignedRows, PopularStart, Recommender[EASEConfig]):
     """Embarrassingly shallow autoencoder."""
 
     Config = EASEConfig
@@ -92,14 +95,14 @@ def _solve(model: "EASE", train: Histories, generator: torch.Generator) -> Mappi
 
 def _inverse_by_items(model: "EASE", train: Histories, dtype: torch.dtype) -> Float[Tensor, "items items"]:
     """P from the Cholesky factor of XᵀX + λ I."""
-    gram = item_gram(train, model.device, partial(event_weights, oldest=model.config.oldest)).to(dtype)
+    gram = item_gram(train, model.device, partial(signed_rows, oldest=model.config.oldest)).to(dtype)
     gram.diagonal().add_(model.config.regularization)
     return inverse_of(gram)
 
 
 def _inverse_by_users(model: "EASE", train: Histories, dtype: torch.dtype) -> Float[Tensor, "items items"]:
     """P up to a factor, which no weight depends on: I − YᵀY, where Y = L⁻¹ X and L is the Cholesky factor of XXᵀ + λ I."""
-    rows = torch.from_numpy(train.csr(event_weights(train, model.config.oldest)).toarray()).to(model.device, dtype)
+    rows = torch.from_numpy(signed_rows(train, model.config.oldest).toarray()).to(model.device, dtype)
     gram = rows @ rows.t()
     gram.diagonal().add_(model.config.regularization)
     solved = torch.linalg.solve_triangular(torch.linalg.cholesky(gram), rows, upper=False)

@@ -9,6 +9,8 @@ each item on all others under the penalty Λ; no dropout needs to be drawn. With
 With `oldest` below 1, the entries of a row of X rise linearly from `oldest` to 1 for the newest event, both in training and in
 the x that is scored, as in T-DiffRec (wang2023, section 3.6).
 
+The weight of an event multiplies its entry in X and in the x that is scored; a dislike has a negative entry.
+
 Source: steck2020, eqs. 8 and 9.
 
 Departures from the paper: the model of full rank alone; a history for which all scores would be 0, since none of its items has
@@ -24,6 +26,7 @@ import torch
 from foldin.data import Histories
 from foldin.models.capability import OnnxGraph
 from foldin.models.contract import Recommender
+from foldin.models.evidence import SignedRows, signed_rows
 from foldin.models.linear._gram import item_gram
 from foldin.models.linear._zero_diagonal import (
     SMALLER,
@@ -36,7 +39,7 @@ from foldin.models.linear._zero_diagonal import (
     padded_item_scores,
     weights_of_precision,
 )
-from foldin.models.recency import event_weights, oldest_setting
+from foldin.models.recency import oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
 from foldin.training import Config, FullPass, Range, Trainer, setting
@@ -55,7 +58,7 @@ class EDLAEConfig(Config):
     oldest: float = oldest_setting()
 
 
-class EDLAE(OnnxGraph, PopularStart, Recommender[EDLAEConfig]):
+class EDLAE(OnnxGraph, SignedRows, PopularStart, Recommender[EDLAEConfig]):
     """Emphasized denoising linear autoencoder of full rank."""
 
     Config = EDLAEConfig
@@ -91,7 +94,7 @@ class EDLAE(OnnxGraph, PopularStart, Recommender[EDLAEConfig]):
 def _solve(model: EDLAE, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
     model.learn_shares(train)
     config = model.config
-    gram = item_gram(train, model.device, partial(event_weights, oldest=config.oldest)).to(inverse_dtype(model.n_items))
+    gram = item_gram(train, model.device, partial(signed_rows, oldest=config.oldest)).to(inverse_dtype(model.n_items))
     # On the diagonal of XᵀX + Λ, the count and p / (1 − p) of it are 1 / (1 − p) of it.
     gram.diagonal().div_(1.0 - config.dropout).add_(config.regularization)
     with invertible("EDLAE", config.regularization):

@@ -10,6 +10,8 @@ matrix of users by items: with x of unit length and z = x A,
 With `oldest` below 1, the weights of a history's events rise linearly from `oldest` to 1 for the newest, both in training and in
 the x that is scored, as in T-DiffRec (wang2023, section 3.6).
 
+The weight of an event multiplies its entry in x; a dislike has a negative entry.
+
 Source: vancura2022, section 3; NAdam as in the authors' code.
 
 Departures from the paper: scores are x A Aᵀ, a dot product of z and an item's vector; they differ from x̂ on the items of the
@@ -26,10 +28,11 @@ import torch
 from torch.nn import functional as F
 
 from foldin.data import Histories
-from foldin.kernels import bag_of_items, padded_bag, recency_weights, unit_rows
+from foldin.kernels import bag_of_items, padded_bag, unit_rows
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.contract import Recommender
-from foldin.models.recency import event_weights, oldest_setting
+from foldin.models.evidence import SignedRows, read_events, signed_rows
+from foldin.models.recency import oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
 from foldin.training import Config, FullPass, GradientPhase, Loss, Range, Step, Trainer, setting, shuffled
@@ -46,7 +49,7 @@ class ELSAConfig(Config):
     epochs: int = setting(20, "Epochs, at most.", low=1)
 
 
-class ELSA(OnnxGraph, DotProduct, PopularStart, Recommender[ELSAConfig]):
+class ELSA(OnnxGraph, DotProduct, SignedRows, PopularStart, Recommender[ELSAConfig]):
     """Scalable linear shallow autoencoder."""
 
     Config = ELSAConfig
@@ -86,8 +89,9 @@ class ELSA(OnnxGraph, DotProduct, PopularStart, Recommender[ELSAConfig]):
         return self._spoken(self._encoded(vectors, histories) @ vectors.t())
 
     def _encoded(self, vectors: Float[Tensor, "items dim"], histories: Histories) -> Float[Tensor, "users dim"]:
-        items, offsets = histories.tensors(self.device)
-        return bag_of_items(vectors, items, offsets, recency_weights(offsets, self.config.oldest))
+        items, offsets, weights = read_events(histories, self.config.oldest, self.device)
+        weights = torch.ones(len(items), device=self.device) if weights is None else weights
+        return bag_of_items(vectors, items, offsets, weights)
 
     def speaking(self) -> Bool[Array, " items"]:
         return self.vectors.detach().any(dim=1).cpu().numpy()
@@ -100,7 +104,7 @@ class ELSA(OnnxGraph, DotProduct, PopularStart, Recommender[ELSAConfig]):
 
 def _merged(histories: Histories, oldest: float) -> tuple[Histories, Array]:
     """Histories with each item of a user once, and the entries of X at them: the sums of the weights of the item's events."""
-    rows = histories.csr(event_weights(histories, oldest))
+    rows = signed_rows(histories, oldest)
     if histories.distinct() is not histories:
         rows = rows.copy()  # the matrix shares memory with the events
         rows.sum_duplicates()

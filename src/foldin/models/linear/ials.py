@@ -9,7 +9,8 @@ the same step that known users take, so that known and new users are treated ali
     x = (Y_uᵀ Y_u + α₀ YᵀY + λ (n_u + α₀ N)^ν I)⁻¹ Y_uᵀ 1
 
 With `oldest` below 1, the weights of a history's events rise linearly from `oldest` to 1 for the newest; the first sum, n_u and
-n_i are then sums of weights, both in training and in folding in (wang2023, section 3.6).
+n_i are then sums of weights, both in training and in folding in (wang2023, section 3.6). The weight w of an event multiplies
+them. A dislike adds w (x_uᵀ y_i)² to the first sum, and w to n_u and n_i.
 
 Source: rendle2022, section 2, and the start of the factors as in the authors' code; hu2008 (the alternation).
 
@@ -26,10 +27,10 @@ import scipy.sparse
 import torch
 
 from foldin.data import Histories
-from foldin.kernels import recency_weights
 from foldin.models.capability import DotProduct
 from foldin.models.contract import Recommender
-from foldin.models.recency import event_weights, oldest_setting
+from foldin.models.evidence import Dislikes, WeightedEvents, read_events, signed_rows
+from foldin.models.recency import oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
 from foldin.training import Config, FullPass, Range, Trainer, setting
@@ -57,7 +58,7 @@ class IALSConfig(Config):
     epochs: int = setting(16, "Alternations between users and items, at most.", low=1)
 
 
-class IALS(DotProduct, PopularStart, Recommender[IALSConfig]):
+class IALS(DotProduct, WeightedEvents, Dislikes, PopularStart, Recommender[IALSConfig]):
     """Implicit alternating least squares with frequency-scaled regularization."""
 
     Config = IALSConfig
@@ -87,8 +88,8 @@ class IALS(DotProduct, PopularStart, Recommender[IALSConfig]):
 
     def fold_in(self, histories: Histories) -> Float[Tensor, "users dim"]:
         """The factors of users, by one least-squares problem each."""
-        items, offsets = histories.tensors(self.device)
-        weights = recency_weights(offsets, self.config.oldest)
+        items, offsets, weights = read_events(histories, self.config.oldest, self.device)
+        weights = torch.ones(len(items), device=self.device) if weights is None else weights
         return _solved(
             self.item_factors, _shared(self.item_factors, self.config), items, offsets, weights, self.config
         )[0]
@@ -102,6 +103,12 @@ class IALS(DotProduct, PopularStart, Recommender[IALSConfig]):
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         return self._spoken(self.fold_in(histories) @ self.item_factors.t())
+
+    def use_of_weights(self) -> str:
+        return "the weight of an event is its weight in the first sum, and its share of n_u and n_i"
+
+    def use_of_dislikes(self) -> str:
+        return "a dislike has the target 0 instead of 1 in the first sum"
 
     def speaking(self) -> Bool[Array, " items"]:
         return self.item_factors.any(dim=1).cpu().numpy()
@@ -132,21 +139,23 @@ def _solved(
         shared: the result of `_shared`.
         others: item of each event, one user after another.
         offsets: where each user's events begin, and the end of the last user.
-        weights: weight of each event.
+        weights: weight of each event; negative for a dislike.
     """
     users = len(offsets) - 1
     of = torch.repeat_interleave(torch.arange(users, device=fixed.device), offsets.diff())
-    totals = weights.new_zeros(users).index_add_(0, of, weights)
+    strength, weights = weights.abs(), weights.clamp(min=0.0)
+    totals = weights.new_zeros(users).index_add_(0, of, strength)
     penalty = config.regularization * (totals + config.unobserved_weight * len(fixed)) ** config.exponent
     left = shared.repeat(users, 1, 1)
     left.diagonal(dim1=1, dim2=2).add_(penalty.unsqueeze(1))
     right = fixed.new_zeros(users, fixed.shape[1])
     for user, (start, stop) in enumerate(itertools.pairwise(offsets.tolist())):
-        own, weight = fixed[others[start:stop]], weights[start:stop]
-        left[user].addmm_(own.t() * weight, own)
-        right[user] = weight @ own
+        own = fixed[others[start:stop]]
+        left[user].addmm_(own.t() * strength[start:stop], own)
+        right[user] = weights[start:stop] @ own
     vectors = torch.linalg.solve(left, right)
-    # At the minimum, Σ w (xᵀy − 1)² + α₀ Σ (xᵀy)² + penalty ‖x‖² is Σ w − xᵀ (right side).
+    # At the minimum, Σ w (xᵀy − 1)² + α₀ Σ (xᵀy)² + penalty ‖x‖² is Σ w − xᵀ (right side), with the w of the events in favor.
+    totals = weights.new_zeros(users).index_add_(0, of, weights)
     return vectors, totals - (right * vectors).sum(dim=1), penalty * vectors.square().sum(dim=1)
 
 
@@ -171,7 +180,7 @@ def _side(
 
 def _alternate(model: IALS, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
     model.learn_shares(train)
-    events = train.csr(event_weights(train, model.config.oldest))
+    events = signed_rows(train, model.config.oldest)
     users, _, penalty = _side(model.item_factors, events, model.config)
     items, objective, _ = _side(users, events.T.tocsr(), model.config)
     model.item_factors.copy_(items)

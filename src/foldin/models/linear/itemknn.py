@@ -7,7 +7,8 @@ Items that are not neighbors of any item of the history follow those that are, i
 are no neighbors, as for an empty history, the scores are shares of the training counts.
 
 With `oldest` below 1, the weights of a history's events rise linearly from `oldest` to 1 for the newest; c_ij, c_i and the sum of
-a score then use these weights and their products (wang2023, section 3.6).
+a score then use these weights and their products (wang2023, section 3.6). The weights of events multiply them. A dislike has a
+negative weight in the sum of a score; similarities are those of the other events.
 
 Source: sarwar2001; the shrinkage as in the evaluation of dacrema2019.
 """
@@ -24,6 +25,7 @@ from foldin.data import Histories
 from foldin.kernels import top_k
 from foldin.memory import require_memory
 from foldin.models.contract import Recommender
+from foldin.models.evidence import Dislikes, WeightedEvents, signed_rows
 from foldin.models.recency import event_weights, oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Tensor
@@ -43,7 +45,7 @@ class ItemKNNConfig(Config):
     oldest: float = oldest_setting()
 
 
-class ItemKNN(PopularStart, Recommender[ItemKNNConfig]):
+class ItemKNN(WeightedEvents, Dislikes, PopularStart, Recommender[ItemKNNConfig]):
     """Cosine neighbors of items."""
 
     Config = ItemKNNConfig
@@ -70,8 +72,14 @@ class ItemKNN(PopularStart, Recommender[ItemKNNConfig]):
             (self.similarities.numpy().reshape(-1), self.neighbors.numpy().reshape(-1), offsets),
             shape=(self.n_items, self.n_items),
         )
-        scores = (histories.csr(event_weights(histories, self.config.oldest)) @ weights.T.tocsr()).toarray()
+        scores = (signed_rows(histories, self.config.oldest) @ weights.T.tocsr()).toarray()
         return self._filled(torch.from_numpy(np.ascontiguousarray(scores))).to(self.device)
+
+    def use_of_weights(self) -> str:
+        return "the weight of an event is its entry in the columns whose cosine is the similarity, and in the sum of a score"
+
+    def use_of_dislikes(self) -> str:
+        return "a dislike takes its similarities from the scores; similarities are those of the other events"
 
     def speaking(self) -> Bool[Array, " items"]:
         similar = self.similarities.numpy() > 0.0

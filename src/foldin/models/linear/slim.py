@@ -9,6 +9,8 @@ than 10⁻⁵: the conditions of Karush, Kuhn and Tucker hold up to that.
 With `oldest` below 1, the entries of a row of X rise linearly from `oldest` to 1 for the newest event, both in training and in
 the x that is scored, as in T-DiffRec (wang2023, section 3.6).
 
+The weight of an event multiplies its entry in X and in the x that is scored; a dislike has a negative entry.
+
 Source: ning2011, eq. 4 (the problem); friedman2010, section 2.2 (descent by covariances).
 
 Departures from the paper: no preselection of neighbors; weights are stored with their zeros; a history for which all scores would
@@ -25,10 +27,11 @@ from foldin.data import Histories
 from foldin.errors import FitError
 from foldin.models.capability import OnnxGraph
 from foldin.models.contract import Recommender
+from foldin.models.evidence import SignedRows, signed_rows
 from foldin.models.linear._coordinate_descent import MOST_SWEEPS, descent_bytes, elastic_net
 from foldin.models.linear._gram import gram_bytes, item_gram
 from foldin.models.linear._zero_diagonal import SMALLER, item_scores, no_weights, padded_item_scores
-from foldin.models.recency import event_weights, oldest_setting
+from foldin.models.recency import oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
 from foldin.training import Config, FullPass, Range, Trainer, setting
@@ -51,7 +54,7 @@ class SLIMConfig(Config):
     oldest: float = oldest_setting()
 
 
-class SLIM(OnnxGraph, PopularStart, Recommender[SLIMConfig]):
+class SLIM(OnnxGraph, SignedRows, PopularStart, Recommender[SLIMConfig]):
     """Sparse linear method."""
 
     Config = SLIMConfig
@@ -91,7 +94,7 @@ class SLIM(OnnxGraph, PopularStart, Recommender[SLIMConfig]):
 def _descend(model: SLIM, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
     model.learn_shares(train)
     config = model.config
-    gram = item_gram(train, model.device, partial(event_weights, oldest=config.oldest))
+    gram = item_gram(train, model.device, partial(signed_rows, oldest=config.oldest))
     sweeps = elastic_net(gram, model.weights, ridge=config.regularization, lasso=config.sparsity)
     if sweeps is None:
         raise FitError(

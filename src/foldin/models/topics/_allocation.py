@@ -5,8 +5,8 @@ sums of these shares over a user's events and over an item's,
 
     Σ_i φ_uik = a_uk Σ_i b_ik / r_ui,      Σ_u φ_uik = b_ik Σ_u a_uk / r_ui
 
-so that φ, events × factors, is never stored: r is a product of two dense matrices, evaluated at the events only, and the sums
-are sparse products.
+each with the weight of its event, so that φ, events × factors, is never stored: r is a product of two dense matrices, evaluated
+at the events only, and the sums are sparse products.
 """
 
 import itertools
@@ -24,7 +24,7 @@ from foldin.data import Histories
 from foldin.kernels.threads import on_threads, thread_count
 from foldin.tensors import Array, Float, Float32, Int64, Tensor
 
-__all__ = ["Allocated", "allocate", "even_parts", "local_ascent", "log_rates"]
+__all__ = ["Allocated", "allocate", "even_parts", "local_ascent", "log_rates", "weighted_sum"]
 
 _CHUNK_EVENTS = 1 << 19
 _LOG_EVENTS = 1 << 15  # events whose sums over the factors are computed at once
@@ -52,7 +52,7 @@ class _Events:
 
     def __init__(self, histories: Histories, dtype: torch.dtype, *, weighted: bool) -> None:
         self.items, self.offsets = histories.tensors()
-        values = histories.values if weighted else None
+        values = histories.values if weighted else histories.weights
         self.weights = None if values is None else torch.from_numpy(values).to(dtype)
         shape = (len(histories), histories.n_items)
         with warnings.catch_warnings():
@@ -98,7 +98,7 @@ def allocate(
     Args:
         users, items: a and b, ≥ 0, with a positive r for every event.
         histories: the events; one user for each row of `users`.
-        weighted: whether an event counts as often as its value says.
+        weighted: whether an event counts as often as its value says, instead of its weight.
     """
     b = torch.from_numpy(items)
 
@@ -117,6 +117,11 @@ def allocate(
     for part in found[1:]:
         total += part.items
     return Allocated(rates, of_users, total * items)
+
+
+def weighted_sum(logs: Float[Array, " events"], histories: Histories) -> float:
+    """Sum of a number of each event, by the weights of the events."""
+    return float(logs.sum()) if histories.weights is None else float(logs @ histories.weights)
 
 
 def log_rates(
@@ -170,7 +175,7 @@ def local_ascent(
             constant for each user. Called from several threads, for different users.
         iterations: maximum number of iterations.
         tolerance: Σ_k a_uk |change of log a_uk| ÷ Σ_k a_uk at which a user has converged.
-        weighted: whether an event counts as often as its value says.
+        weighted: whether an event counts as often as its value says, instead of its weight.
     """
     with np.errstate(divide="ignore"):
         b = torch.from_numpy(_scaled(np.log(items)))

@@ -8,7 +8,7 @@ import torch
 from scipy.special import gammaln, psi
 
 from foldin.data import Histories
-from foldin.models.topics._allocation import allocate
+from foldin.models.topics._allocation import allocate, weighted_sum
 from foldin.models.topics._gammas import Gammas, gamma_entropy
 from foldin.models.topics.online import CoordinateAscent, StochasticAscent
 from foldin.tensors import Tensor
@@ -57,7 +57,7 @@ class PoissonTrainer(Trainer[Histories]):
             kept = None if self.users is None else self.users.rows(slice(first, first + len(part)))
             users = model.fold_in(part) if kept is None else kept
             found = allocate(users.geometric, geometric, part)
-            bound += float(np.log(found.rates).sum()) - float(users.mean.sum(axis=0) @ item_sums)
+            bound += weighted_sum(np.log(found.rates), part) - float(users.mean.sum(axis=0) @ item_sums)
             bound = self.with_side(bound, users)
             if kept is not None:
                 model._update(kept, found.users, item_sums, slice(None))
@@ -91,7 +91,7 @@ class PoissonTrainer(Trainer[Histories]):
             batch = train.select(order[at : at + ascent.batch_size])
             users = model.fold_in(batch)
             found = allocate(users.geometric, items.geometric, batch)
-            bounds += float(np.log(found.rates).sum())
+            bounds += weighted_sum(np.log(found.rates), batch)
             scale = len(train) / len(batch)
             rho = ascent.rate(self._step)
             self._step += 1.0

@@ -8,6 +8,8 @@ Batch: γ and φ of all users are updated to convergence with the topics held fi
 
 A new user is folded in by the first of these steps: p(next = i | history) = Σ_k E[θ_uk] E[β_ki].
 
+An event counts as often as its weight says.
+
 Source: hoffman2010, algorithms 1 and 2, eqs. 5–9; blei2003 (the model). Departures from the paper: none; α = η = 1/K by
 default. The bound recorded for an epoch is that before its update of λ; online, it is the users' part only. γ starts anew in each
 pass, as in the paper and as for a new user; continuing from the last pass ends with worse topics (see LOG.md).
@@ -24,9 +26,10 @@ from foldin.data import Histories
 from foldin.inference import Bound
 from foldin.models.capability import Components, PosteriorSampler
 from foldin.models.contract import LEAST_SHARE, Recommender
+from foldin.models.evidence import WeightedCounts
 from foldin.models.item_rows import ItemRows
 from foldin.models.streams import Streams, log_gammas
-from foldin.models.topics._allocation import allocate, local_ascent, log_rates
+from foldin.models.topics._allocation import allocate, local_ascent, log_rates, weighted_sum
 from foldin.models.topics._digamma import digamma
 from foldin.models.topics._draws import log_of_product
 from foldin.models.topics.online import Online
@@ -73,7 +76,7 @@ def _dirichlet_bounds(parameters: Float[Array, "rows entries"], prior: float) ->
     return gammaln(entries * prior) - entries * gammaln(prior) - own + ((prior - parameters) * log_mean).sum(axis=1)
 
 
-class LDA(Components, ItemRows, PosteriorSampler, Recommender[LDAConfig]):
+class LDA(Components, ItemRows, WeightedCounts, PosteriorSampler, Recommender[LDAConfig]):
     """Latent Dirichlet allocation by variational Bayes."""
 
     Config = LDAConfig
@@ -192,7 +195,7 @@ class LDATrainer(Trainer[Histories]):
         """One pass over all users, which ends with an update of λ; the bound before that, in nats.
 
         Args:
-            weighted: whether an event counts as often as its value says.
+            weighted: whether an event counts as often as its value says, instead of its weight.
         """
         model = self.model
         topics = model.topics.numpy()
@@ -213,7 +216,7 @@ class LDATrainer(Trainer[Histories]):
         gamma = model.fold_in(users, geometric, weighted=weighted)
         found = allocate(_geometric(gamma, 1).astype(geometric.dtype), geometric, users, weighted=weighted)
         logs = np.log(found.rates)
-        events = float(logs @ users.values) if weighted and users.values is not None else float(logs.sum())
+        events = float(logs @ users.values) if weighted and users.values is not None else weighted_sum(logs, users)
         return events + _dirichlet_bound(gamma, model.alpha), found.items
 
     def _online(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:

@@ -6,7 +6,7 @@ EM: the E-step gives each user's class probabilities, the M-step sets π to thei
 item, with pseudo-counts in proportion to its number of events plus one (the mode under a Dirichlet prior). Each iteration raises
 log p(x) + log p(θ). A class without users starts again from a random user, and is counted as `reseeded`.
 
-p(next = i | history) = Σ_c p(c | history) θ_ci.
+p(next = i | history) = Σ_c p(c | history) θ_ci. An event counts as often as its weight says.
 
 Source: dempster1977; for clicks cadez2003. Departures: none.
 """
@@ -25,6 +25,7 @@ from foldin.inference import Maximizable, Statistics
 from foldin.kernels.threads import on_threads, thread_count
 from foldin.models.capability import Components, PosteriorSampler
 from foldin.models.contract import LEAST_SHARE, Recommender
+from foldin.models.evidence import WeightedCounts, item_totals
 from foldin.models.item_rows import ItemRows
 from foldin.models.streams import Streams
 from foldin.models.topics._allocation import even_parts
@@ -52,7 +53,12 @@ class MixtureOfMultinomialsConfig(Config):
 
 
 class MixtureOfMultinomials(
-    Components, ItemRows, Maximizable[Histories], PosteriorSampler, Recommender[MixtureOfMultinomialsConfig]
+    Components,
+    ItemRows,
+    WeightedCounts,
+    Maximizable[Histories],
+    PosteriorSampler,
+    Recommender[MixtureOfMultinomialsConfig],
 ):
     """Latent classes of users, by EM."""
 
@@ -83,8 +89,9 @@ class MixtureOfMultinomials(
     def class_logits(self, histories: Histories) -> Float[Tensor, "users classes"]:
         """log π_c + log p(x_u | c), in nats."""
         items, offsets = histories.tensors()
+        weights = None if histories.weights is None else torch.from_numpy(histories.weights).to(self._dtype)
         return F.embedding_bag(
-            items, self.log_items, offsets, mode="sum", include_last_offset=True
+            items, self.log_items, offsets, mode="sum", per_sample_weights=weights, include_last_offset=True
         ) + self.log_class.to(self._dtype)
 
     def summarize(self, batch: Histories) -> Statistics:
@@ -110,8 +117,9 @@ class MixtureOfMultinomials(
 
         def work(part: slice) -> Array:
             own = users.rows(part.start, part.stop)
-            ones = np.ones(own.n_events, dtype=shares.dtype)
-            matrix = scipy.sparse.csr_matrix((ones, own.items, own.offsets), shape=(len(own), self.n_items))
+            counts = np.ones(own.n_events) if own.weights is None else own.weights
+            counts = counts.astype(shares.dtype)
+            matrix = scipy.sparse.csr_matrix((counts, own.items, own.offsets), shape=(len(own), self.n_items))
             return matrix.T @ shares[part]
 
         return on_threads(work, even_parts(users, thread_count()))
@@ -161,7 +169,7 @@ class _Training(Trainer[Histories]):
     def begin(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
         """Set the pseudo-counts from all users, and start every class from a random user, unless the classes differ already."""
         model = self.model
-        counts = train.counts() + 1.0
+        counts = item_totals(train) + 1.0
         model.pseudo.copy_(torch.from_numpy(model.config.smoothing * model.n_items * counts / counts.sum()))
         if torch.equal(model.log_items, model.log_items[:, :1].expand_as(model.log_items)):
             model.log_class.fill_(-float(np.log(model.config.n_components)))
@@ -175,7 +183,7 @@ class _Training(Trainer[Histories]):
         users = train.select(active[chosen[np.arange(len(classes)) % len(chosen)]])
         # Half the user, half the average, since a class with only a few items would attract no other user.
         share = model.pseudo.numpy() / model.pseudo.sum().item()
-        own = np.asarray(users.csr().todense(), dtype=np.float64)
+        own = np.asarray(users.csr(users.weights).todense(), dtype=np.float64)
         values = 0.5 * own / own.sum(axis=1, keepdims=True) + 0.5 * share
         model.log_items[:, torch.from_numpy(classes)] = torch.from_numpy(np.log(values.T)).to(model._dtype)
 

@@ -5,6 +5,8 @@
 EM on both at once raises Σ log p(i | u) + a Σ log θ + b Σ log β. A new user is folded in by EM on θ_u alone, with the topics
 held fixed; without events, θ is uniform.
 
+An event counts as often as its weight says.
+
 Source: hofmann1999, eqs. 3–6; a = b = 0 is its maximum likelihood, above 0 the mode under Dirichlet(a + 1) and Dirichlet(b + 1).
 Departures from the paper: users are updated to convergence in each pass, as new users are; pseudo-counts instead of tempering.
 """
@@ -19,8 +21,9 @@ import torch
 from foldin.data import Histories
 from foldin.models.capability import Components
 from foldin.models.contract import LEAST_SHARE, Recommender
+from foldin.models.evidence import WeightedCounts
 from foldin.models.item_rows import ItemRows
-from foldin.models.topics._allocation import allocate, local_ascent
+from foldin.models.topics._allocation import allocate, local_ascent, weighted_sum
 from foldin.tensors import Array, Float, Tensor
 from foldin.training import Config, FullPass, Range, Trainer, setting
 
@@ -43,7 +46,7 @@ class PLSAConfig(Config):
     epochs: int = setting(40, "Passes over the users, at most.", low=1)
 
 
-class PLSA(Components, ItemRows, Recommender[PLSAConfig]):
+class PLSA(Components, ItemRows, WeightedCounts, Recommender[PLSAConfig]):
     """Probabilistic latent semantic analysis by EM."""
 
     Config = PLSAConfig
@@ -101,7 +104,8 @@ def _iterate(model: PLSA, train: Histories, generator: torch.Generator) -> Mappi
     found = allocate(users, topics, train)
     prior = model.config.user_pseudo * np.log(np.maximum(users, _LEAST)).sum()
     prior += model.config.item_pseudo * np.log(topics).sum()
-    model.weights.copy_(torch.from_numpy(found.items.sum(axis=0) / max(1, train.n_events)))
+    events = train.n_events if train.weights is None else float(train.weights.sum(dtype=np.float64))
+    model.weights.copy_(torch.from_numpy(found.items.sum(axis=0) / (events or 1.0)))
     items = np.maximum(found.items + model.config.item_pseudo, _LEAST)
     model.topics.copy_(torch.from_numpy(items / items.sum(axis=0)))
-    return {"log_posterior": (float(np.log(found.rates).sum()) + prior) / len(train)}
+    return {"log_posterior": (weighted_sum(np.log(found.rates), train) + prior) / len(train)}

@@ -12,6 +12,8 @@ variables with rate (τ₀ + t)^−κ.
 A new user is folded in by coordinate ascent on ξ_u, θ_u and φ alone, with the items held fixed. Given one event of a Poisson
 process, its item is distributed in proportion to the rates, so that p(next = i | history) = ⟨E θ_u, E β_i⟩ / Σ_j ⟨E θ_u, E β_j⟩.
 
+An event counts as often as its weight says: y_ui is then the sum of the weights of the user's events with the item.
+
 Source: gopalan2015, figure 3 and algorithm 1, a = a' = c = c' = .3, b' = d' = 1; hoffman2013 (stochastic steps).
 Departures from the paper: users start anew in each pass, which ends with a better model (see LOG.md). The bound recorded for an
 epoch is that before the pass's update of the items, for which the rates that it needs are computed anyway.
@@ -29,6 +31,7 @@ from foldin.data.parts import new_array
 from foldin.inference import Bound
 from foldin.models.capability import Components, PosteriorSampler
 from foldin.models.contract import LEAST_SHARE, Recommender
+from foldin.models.evidence import WeightedCounts
 from foldin.models.item_rows import ItemRows
 from foldin.models.streams import Streams, log_gammas
 from foldin.models.topics._allocation import local_ascent, log_rates
@@ -59,7 +62,9 @@ class PoissonFactorizationConfig(Config):
     epochs: int = setting(60, "Passes over the users, at most.", low=1)
 
 
-class PoissonFactorization(Components, ItemRows, PosteriorSampler, Recommender[PoissonFactorizationConfig]):
+class PoissonFactorization(
+    Components, ItemRows, WeightedCounts, PosteriorSampler, Recommender[PoissonFactorizationConfig]
+):
     """Hierarchical Poisson factorization by variational inference."""
 
     Config = PoissonFactorizationConfig

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from foldin.data.resolve import disliked
 from foldin.ranking import Price as ListPrice
 from foldin.ranking import RankedLists, attributions
 from foldin.serve.engine.lists import ResolvedRequest
@@ -26,7 +27,14 @@ def in_words(routed: RoutedRequest, answer: RankedLists) -> Recommendations:
     why = None
     if request.attributions:
         with deployment.using:
-            why = attributions(model, resolved.history, answer.items[0], resolved.times)
+            why = attributions(
+                model,
+                resolved.history,
+                answer.items[0],
+                resolved.times,
+                weights=resolved.weights,
+                dislikes=disliked([resolved.dislikes], [resolved.strengths], model.n_items),
+            )
     dense = answer.normalized
     scores = (np.exp(answer.scores[0].astype(np.float64)) if dense else answer.scores[0]).tolist()
     known = {name: values[0].tolist() for name, values in answer.columns().items()}

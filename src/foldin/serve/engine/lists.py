@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from foldin.data import Histories
+from foldin.data.resolve import disliked
 from foldin.models import Recommender, history_key
 from foldin.ranking import Eligibility, Exact, Gumbel, RankedLists, Ranker, masked_logits, rank
 from foldin.tensors import Array, Bool
@@ -29,6 +30,9 @@ class ResolvedRequest:
         k: length of the list.
         times: seconds since 1970 of these events; None for a history without times.
         older: items that were taken before those that the model reads.
+        weights: weight of each event of the history; None if all are 1.
+        dislikes: items that the user dislikes, which are never listed.
+        strengths: weight of each of the dislikes.
         exclude_seen: whether to exclude items of the history and older items.
         barred: mask of items that may not be listed; None for no restriction.
         ranker: ranker that makes the list.
@@ -43,11 +47,14 @@ class ResolvedRequest:
     barred: Bool[Array, " items"] | None = field(default=None, compare=False)
     ranker: Ranker = field(default_factory=Exact)
     key: int | None = None
+    weights: tuple[float, ...] | None = None
+    dislikes: tuple[int, ...] = ()
+    strengths: tuple[float, ...] = ()
 
     @property
     def seen(self) -> tuple[int, ...]:
-        """Items that may not be listed again."""
-        return (*self.older, *self.history) if self.exclude_seen else ()
+        """Items that may not be listed again, or at all."""
+        return (*self.older, *self.history, *self.dislikes) if self.exclude_seen else self.dislikes
 
     @property
     def user_key(self) -> int:
@@ -98,7 +105,7 @@ def _by_scores(model: Recommender[Any], requests: Sequence[ResolvedRequest]) -> 
 
 def _eligible(requests: Sequence[ResolvedRequest], histories: Histories) -> Eligibility:
     seen: Histories | None = histories
-    if any(one.older or not one.exclude_seen for one in requests):
+    if any(one.older or one.dislikes or not one.exclude_seen for one in requests):
         seen = Histories.from_lists([one.seen for one in requests], histories.n_items)
     own = {at: one.barred for at, one in enumerate(requests) if one.barred is not None}
     return Eligibility(len(requests), histories.n_items, seen, None, own)
@@ -111,9 +118,15 @@ def _histories(requests: Sequence[ResolvedRequest], n_items: int) -> Histories:
     if any(one.times is not None for one in requests):
         filled = ([0] * len(one.history) if one.times is None else one.times for one in requests)
         moments = np.fromiter(chain.from_iterable(filled), np.int64, sum(lengths))
+    weights = None
+    if any(one.weights is not None for one in requests):
+        each = ([1.0] * len(one.history) if one.weights is None else one.weights for one in requests)
+        weights = np.fromiter(chain.from_iterable(each), np.float32, sum(lengths))
     return Histories(
         items=np.fromiter(chain.from_iterable(one.history for one in requests), np.int32, sum(lengths)),
         offsets=np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
         n_items=n_items,
         times=moments,
+        weights=weights,
+        dislikes=disliked([one.dislikes for one in requests], [one.strengths for one in requests], n_items),
     )

@@ -36,11 +36,13 @@ class GivenHistory:
         items: external ids, oldest first.
         times: seconds since 1970 of these events; None for a history without times.
         kinds: kinds of these events; None for a history without kinds.
+        values: values of these events, None for an event without one; None for a history without values.
     """
 
     items: Sequence[str] = ()
     times: Sequence[int] | None = None
     kinds: Sequence[str] | None = None
+    values: Sequence[float | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,15 @@ def resolve_request(
     catalog = target.run.catalog
     if request.k > limits.k:
         raise ConfigError(f"k: at most {limits.k}, not {request.k}")
-    found = resolve_history(catalog, history.items, times=history.times, kinds=history.kinds, repeats=target.repeats)
+    found = resolve_history(
+        catalog,
+        history.items,
+        times=history.times,
+        kinds=history.kinds,
+        values=history.values,
+        repeats=target.repeats,
+        weighting=target.run.weighting,
+    )
     unknown = dict.fromkeys(found.unknown[-limits.history :])
 
     def known(name: str, listed: Sequence[str] | None) -> list[int]:
@@ -109,6 +119,9 @@ def resolve_request(
         k=min(request.k, len(catalog)),
         times=None if found.times is None else found.times[read],
         older=found.items[: read.start],
+        weights=None if found.weights is None else found.weights[read],
+        dislikes=found.dislikes,
+        strengths=found.strengths,
         exclude_seen=request.exclude_seen,
         barred=barred,
         ranker=ranker,

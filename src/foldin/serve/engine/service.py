@@ -58,7 +58,10 @@ class Service:
         if len(events) > most:  # there are older events, whose items must not be listed either
             events = self.events.first_and_last(request.user)
         return GivenHistory(
-            [event.item for event in events], [event.time for event in events], [event.kind for event in events]
+            [event.item for event in events],
+            [event.time for event in events],
+            [event.kind for event in events],
+            [event.value for event in events],
         )
 
     def place(self, request: RecommendRequest, history: GivenHistory) -> RoutedRequest:

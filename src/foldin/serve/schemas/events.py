@@ -37,16 +37,17 @@ class EventIn(Strict):
     )
     kind: Kind = Field(
         default="",
-        description="Kind of the event, such as `view` or `buy`; events of different kinds are different events, even at the "
-        "same time. At most 64 bytes of UTF-8; white space at the ends is removed, and `null`, `none`, `-` and the like are read "
-        "as no kind.",
+        description="Kind of the event, such as `view`, `buy` or `dislike`; it weighs as in the training of the model. Events of "
+        "different kinds are different events, even at the same time. At most 64 bytes of UTF-8; white space at the ends is "
+        "removed, and `null`, `none`, `-` and the like are read as no kind.",
         examples=["view"],
     )
     value: float | None = Field(
         default=None,
         ge=-LARGEST_VALUE,
         le=LARGEST_VALUE,
-        description="Value of the event, such as a rating or an amount; it is stored, and not used for lists.",
+        description="Value of the event, such as a rating or an amount; it is stored. Where a model was trained with "
+        "`--dislike-below`, a value below that makes the event a dislike; other values are not used for lists.",
     )
 
 
