@@ -22,12 +22,13 @@ _Gaussian = tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]
 class RecVAETrainer(Trainer[Histories]):
     """Phases of an epoch: the encoder, a copy of it into q_old, the decoder; or both at once."""
 
-    def __init__(self, model: "RecVAE") -> None:
+    def __init__(self, model: "RecVAE", train: Histories) -> None:
         self.model, config = model, model.config
+        self.sampler = config.loss.sampler(train, model.device)
         self.cache: _Gaussian | None = None  # q_old of every training user
 
         def adam(parameters: Mapping[str, torch.nn.Parameter]) -> torch.optim.Optimizer:
-            return torch.optim.Adam(list(parameters.values()), lr=config.learning_rate, fused=True)
+            return config.loss.adam(list(parameters.values()), config.learning_rate)
 
         def gradient(name: str, parameters: Mapping[str, torch.nn.Parameter], passes: int) -> GradientPhase[Histories]:
             loss = self.decoder_loss if name == "decoder" else self.loss
@@ -82,7 +83,7 @@ class RecVAETrainer(Trainer[Histories]):
         items, offsets = batch.tensors(model.device)
         mu, logvar = model.encoder(items, offsets, dropout=model.config.dropout, generator=generator)
         z = reparameterize(mu, logvar, generator)
-        reconstruction = model._reconstruction(z, items, offsets)
+        reconstruction = model._reconstruction(z, items, offsets, self.sampler(items, generator))
         kl = log_normal(z, mu, logvar) - model._prior_terms(z, self.cached(step)).sum(dim=-1)
         weight = model.config.kl_weight.of(offsets.diff())
         return Loss((weight * kl - reconstruction).mean(), {"reconstruction": reconstruction.mean(), "kl": kl.mean()})
@@ -92,7 +93,8 @@ class RecVAETrainer(Trainer[Histories]):
         # The KL does not depend on the decoder, and q is q_old right after a refresh.
         items, offsets = batch.tensors(model.device)
         z = reparameterize(*self.cached(step), generator)
-        reconstruction = model._reconstruction(z, items, offsets).mean()
+        scored = self.sampler(items, generator)
+        reconstruction = model._reconstruction(z, items, offsets, scored).mean()
         return Loss(-reconstruction, {"reconstruction": reconstruction})
 
     @torch.no_grad()
@@ -103,7 +105,7 @@ class RecVAETrainer(Trainer[Histories]):
         assert slim is not None
         for weight in (model.encoder.first, model.decoder):
             refined = implicit_slim(
-                weight,
+                weight.float(),
                 train,
                 regularization=slim.regularization,
                 strength=slim.strength,

@@ -9,6 +9,9 @@ x is the binary history; the encoder reads it divided by its L2 norm and under d
 With `oldest` below 1, the weights of a history's events rise linearly from `oldest` to 1 for the newest, both in the input row
 and in the likelihood that training maximizes, as in T-DiffRec (wang2023, section 3.6).
 
+With `loss=sampled`, training scores the items of a batch and shared negatives, and its objective is an estimate of L (see
+`models/multinomial_loss.py`); everything else uses the whole catalog.
+
 Source: liang2018, eqs. 2, 6 and 8, and the authors' code: I-600-(μ, log σ² of 200)-600-I, tanh, dropout 0.5, Adam 1e-3,
 batches of 500, 200 epochs, β = min(0.2, step / 200,000).
 
@@ -27,6 +30,7 @@ from foldin.models.autoencoders._sparse_autoencoder import SparseAutoencoder
 from foldin.models.autoencoders._variational import Variational
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.item_rows import ItemRows
+from foldin.models.multinomial_loss import FullMultinomial, SampledMultinomial
 from foldin.models.recency import oldest_setting
 from foldin.tensors import Float, Int, Tensor
 from foldin.training import (
@@ -54,6 +58,9 @@ class MultVAEConfig(Config):
     dropout: float = setting(0.5, "Dropout of the input's entries.", low=0, below=1, range=Range(0.0, 0.8))
     beta: float = setting(0.2, "Cap of β, the weight of the KL term.", low=0, range=Range(0.02, 1.0, log=True))
     beta_schedule: RisingOverShare | RisingOverUpdates = setting(RisingOverShare(share=0.85), "How β rises to its cap.")
+    loss: FullMultinomial | SampledMultinomial = setting(
+        FullMultinomial(), "Items that a step scores: the whole catalog, or those of the batch and a sample."
+    )
     oldest: float = oldest_setting()
     learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0, range=Range(1e-4, 1e-2, log=True))
     batch_size: int = setting(500, "Users in a batch.", low=1, range=Range(50, 1000, log=True))
@@ -77,14 +84,15 @@ class MultVAE(OnnxGraph, DotProduct, ItemRows, Variational[MultVAEConfig]):
             generator=generator,
             device=self.device,
             oldest=config.oldest,
+            sparse=config.loss.sparse,
         )
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
-        return _Training(self)
+        return _Training(self, train)
 
     def training_bytes(self, train: Histories) -> float:
-        rows = min(self.config.batch_size, len(train))  # logits over the catalog, and their gradients
-        return super().training_bytes(train) + 8.0 * rows * self.n_items
+        tables = [self.tensors()[name] for name in self.item_rows()]
+        return super().training_bytes(train) + self.config.loss.step_bytes(train, self.config.batch_size, tables)
 
     def tensors(self) -> dict[str, Tensor]:
         return dict(self.network.named_parameters())
@@ -121,15 +129,14 @@ class MultVAE(OnnxGraph, DotProduct, ItemRows, Variational[MultVAEConfig]):
 
 
 class _Training(Trainer[Histories]):
-    def __init__(self, model: MultVAE) -> None:
+    def __init__(self, model: MultVAE, train: Histories) -> None:
         self.model, config = model, model.config
+        self.sampler = config.loss.sampler(train, model.device)
         phase: GradientPhase[Histories] = GradientPhase(
             name="train",
             parameters=dict(model.network.named_parameters()),
             loss=self.loss,
-            optimizer=lambda parameters: torch.optim.Adam(
-                list(parameters.values()), lr=config.learning_rate, fused=True
-            ),
+            optimizer=lambda parameters: config.loss.adam(list(parameters.values()), config.learning_rate),
             batches=shuffled(config.batch_size),
         )
         super().__init__(phase, epochs=config.epochs)
@@ -140,7 +147,8 @@ class _Training(Trainer[Histories]):
         code = model.network.encode(items, offsets, dropout=model.config.dropout, generator=generator)
         mu, logvar = code.chunk(2, dim=1)
         z = reparameterize(mu, logvar, generator)
-        reconstruction = model.network.weighted_log_likelihood(z, items, offsets).mean()
+        scored = self.sampler(items, generator)
+        reconstruction = model.network.weighted_log_likelihood(z, items, offsets, scored).mean()
         kl = gaussian_kl(mu, logvar).mean()
         beta = model.config.beta_schedule.at(step, model.config.beta)
         return Loss(beta * kl - reconstruction, {"reconstruction": reconstruction, "kl": kl})
