@@ -71,7 +71,7 @@ def test_gradients_of_items_are_of_the_scored_ones_alone(name):
     for phase in trainer.phases:
         if isinstance(phase, GradientPhase):
             for tensor in phase.parameters.values():
-                tensor.requires_grad_(True)
+                tensor.grad = None
             loss = phase.loss(BATCH, Step(number=0, planned=1, users=np.arange(3)), torch.Generator().manual_seed(2))
             loss.value.backward()
             for name_of, one in phase.parameters.items():

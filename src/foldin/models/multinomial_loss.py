@@ -57,8 +57,9 @@ class FullMultinomial(MultinomialLoss):
     name = "softmax"
 
     @property
-    def sparse(self) -> None:
+    def sparse(self) -> torch.dtype | None:
         """None: gradients are dense."""
+        return None
 
     def sampler(self, train: Histories, device: torch.device) -> Sampler:
         """A sampler that leaves the whole catalog."""

@@ -105,7 +105,7 @@ class LazyAdam(torch.optim.Optimizer):
 
     def _begun(self, table: torch.nn.Parameter) -> dict[str, Tensor]:
         """The state of a table, zeros at first: memory of rows that are never met is never touched."""
-        state = self.state[table]
+        state: dict[str, Tensor] = self.state[table]
         if not state:
             by_row = table.dtype == torch.bfloat16
             shape, kind = (table.shape[:1], torch.float32) if by_row else (table.shape, table.dtype)
@@ -154,7 +154,7 @@ def _update_block(
     mean, square = taken(state["exp_avg"]), taken(state["exp_avg_sq"])
     mean.lerp_(g, 1.0 - beta1)
     if low:
-        square.mul_(beta2).add_(g.square().flatten(1).mean(dim=1), alpha=1.0 - beta2)
+        square.mul_(beta2).add_(g.square().view(len(g), -1).mean(dim=1), alpha=1.0 - beta2)
     else:
         square.mul_(beta2).addcmul_(g, g, value=1.0 - beta2)
     state["exp_avg"].index_copy_(0, rows, mean.to(table.dtype))

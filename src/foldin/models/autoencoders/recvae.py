@@ -187,7 +187,8 @@ class RecVAE(OnnxGraph, DotProduct, ItemRows, Variational[RecVAEConfig]):
         """Σ w log p(item | z) over each user's events, with recency weights w, in nats; an estimate of it from `scored` items."""
         oldest = self.config.oldest
         values = None if oldest == 1.0 else recency_weights(offsets, oldest)
-        weight, bias = self.decoder, self.decoder_bias
+        weight: Tensor = self.decoder
+        bias: Tensor = self.decoder_bias
         if scored is not None:
             weight, bias, items = scored.vectors(weight), scored.biases(bias), scored.targets
         return multinomial_from_hidden(z, weight, bias, items, offsets, self._buffers, values)
