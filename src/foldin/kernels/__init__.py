@@ -14,12 +14,18 @@ from foldin.kernels.bag import (
 from foldin.kernels.buffers import Buffers
 from foldin.kernels.cross_entropy import softmax_cross_entropy
 from foldin.kernels.products import matmul_into
+from foldin.kernels.proposal import Proposal
+from foldin.kernels.rounding import stochastic_bfloat16
+from foldin.kernels.sampled import ScoredItems, bag_of_rows, scored_items, scores_into, take_rows
 from foldin.kernels.softmax import log_total, multinomial_from_hidden, multinomial_log_likelihood
 from foldin.kernels.topk import top_k
 
 __all__ = [
     "Buffers",
+    "Proposal",
+    "ScoredItems",
     "bag_of_items",
+    "bag_of_rows",
     "drop_events",
     "log_total",
     "matmul_into",
@@ -29,8 +35,12 @@ __all__ = [
     "padded_recency_weights",
     "read_weights",
     "recency_weights",
+    "scored_items",
+    "scores_into",
     "softmax_cross_entropy",
+    "stochastic_bfloat16",
     "sums_by_item",
+    "take_rows",
     "top_k",
     "unit_rows",
     "unit_weights",

@@ -36,10 +36,11 @@ from foldin.models.linear.elsa import ELSA, ELSAConfig
 from foldin.models.linear.ials import IALS, IALSConfig
 from foldin.models.linear.itemknn import ItemKNN, ItemKNNConfig
 from foldin.models.linear.slim import SLIM, SLIMConfig
+from foldin.models.multinomial_loss import FullMultinomial, SampledMultinomial
+from foldin.models.negatives import InBatchNegatives, PopularNegatives, SmoothedNegatives, UniformNegatives
 from foldin.models.registry import MODELS, config_class, config_of, model_name
 from foldin.models.semantic.semantic_ids import SemanticIds, SemanticIdsConfig
 from foldin.models.sequential.losses import BCE, GBCE, FullSoftmax, SampledSoftmax
-from foldin.models.sequential.negatives import InBatchNegatives, PopularNegatives, UniformNegatives
 from foldin.models.sequential.positions import LearnedPositions, RelativePositions, RotaryPositions
 from foldin.models.sequential.sasrec import Reading, SASRec, SASRecConfig
 from foldin.models.start import PopularStart, log_shares
@@ -92,6 +93,7 @@ __all__ = [
     "FromLogAndTitles",
     "FromSentences",
     "FromTitles",
+    "FullMultinomial",
     "FullSoftmax",
     "HeldOutLikelihood",
     "HeldOutNDCG",
@@ -143,9 +145,11 @@ __all__ = [
     "SASRec",
     "SASRecConfig",
     "SLIMConfig",
+    "SampledMultinomial",
     "SampledSoftmax",
     "SemanticIds",
     "SemanticIdsConfig",
+    "SmoothedNegatives",
     "SquaredError",
     "StochasticAscent",
     "Streams",

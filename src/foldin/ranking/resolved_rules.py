@@ -179,9 +179,7 @@ def resolve_rules(rules: Rules, catalog: Catalog, filters: Filters | None = None
     diversity = rules.diversity
     alike = None if diversity is None or diversity.feature is None else diversity.feature
     items = catalog.indices([one.item for one in rules.pins])
-    pins = [
-        ResolvedPin(item, one.position - 1, one.forced) for item, one in zip(items, rules.pins, strict=True)
-    ]
+    pins = [ResolvedPin(item, one.position - 1, one.forced) for item, one in zip(items, rules.pins, strict=True)]
     return ResolvedRules(
         len(catalog),
         weights,

@@ -4,6 +4,7 @@ from foldin.training.checkpoint import CHECKPOINT, EpochRecord
 from foldin.training.compiled import compiled
 from foldin.training.config import Config, Option, options_of, setting
 from foldin.training.fit import fit
+from foldin.training.lazy_adam import LazyAdam
 from foldin.training.nested import ModelNames
 from foldin.training.progress import FitResult, Progress, Stopped, Validation
 from foldin.training.ranges import Range
@@ -32,6 +33,7 @@ __all__ = [
     "FitResult",
     "FullPass",
     "GradientPhase",
+    "LazyAdam",
     "Loss",
     "ModelNames",
     "Option",

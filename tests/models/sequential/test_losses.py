@@ -6,7 +6,7 @@ import torch
 import foldin.models.sequential._sampled_scores as scores_module
 from foldin.data import Histories
 from foldin.kernels import softmax_cross_entropy
-from foldin.models import InBatchNegatives, PopularNegatives, UniformNegatives
+from foldin.models import InBatchNegatives, PopularNegatives, SmoothedNegatives, UniformNegatives
 from foldin.models.sequential._losses import binary_loss, calibration, sampled_softmax_loss
 from foldin.models.sequential._sampled_scores import sampled_scores
 from foldin.models.sequential.negatives import negatives_not_taken
@@ -121,7 +121,15 @@ def test_negatives_are_items_that_the_user_does_not_have():
     assert negatives_not_taken(1, everything, torch.zeros(5, dtype=torch.int64), torch.Generator()).shape == (5, 1)
 
 
-@pytest.mark.parametrize("sampling", [UniformNegatives(n=100_000), PopularNegatives(n=100_000), InBatchNegatives()])
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        UniformNegatives(n=100_000),
+        PopularNegatives(n=100_000),
+        SmoothedNegatives(n=100_000, power=0.5),
+        InBatchNegatives(),
+    ],
+)
 def test_shared_negatives_come_as_often_as_is_said(sampling):
     shares = torch.tensor([0.5, 0.3, 0.15, 0.05])
     generator = torch.Generator().manual_seed(2)

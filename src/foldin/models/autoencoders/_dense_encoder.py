@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from foldin.kernels import Buffers, bag_of_items, drop_events, padded_bag, read_weights, unit_rows
+from foldin.kernels import Buffers, bag_of_items, bag_of_rows, drop_events, padded_bag, read_weights, unit_rows
 from foldin.nn import uniform_parameter
 from foldin.tensors import Float, Int, Tensor
 
@@ -17,6 +17,8 @@ _EPS = 0.1  # of the layer norms: the authors' value, far above the usual 1e-5
 
 class DenseEncoder(nn.Module):
     """Items → (μ, log σ²): h₁ = LN(swish(W₁ x)), h_k = LN(swish(W_k h_{k−1} + Σ_{j<k} h_j)), heads on the last.
+
+    With `sparse`, a number format, the vectors of the items have it and row-sparse gradients.
 
     Source: shenbin2020, section 3.2 and the authors' code; five layers, layer norms with ε = 0.1.
     """
@@ -31,14 +33,17 @@ class DenseEncoder(nn.Module):
         generator: torch.Generator,
         device: torch.device,
         oldest: float = 1.0,
+        sparse: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.oldest = oldest
+        self.oldest, self.sparse = oldest, sparse
 
         def made(shape: tuple[int, ...], fan_in: int) -> nn.Parameter:
             return uniform_parameter(shape, fan_in, generator, device)
 
         self.first = made((n_items, hidden), n_items)
+        if sparse is not None:
+            self.first = nn.Parameter(self.first.detach().to(sparse))
         self.weights = nn.ParameterList(made((hidden, hidden), hidden) for _ in range(layers - 1))
         self.biases = nn.ParameterList(made((hidden,), hidden if k else n_items) for k in range(layers))
         self.gains = nn.ParameterList(nn.Parameter(torch.ones(hidden, device=device)) for _ in range(layers))
@@ -68,13 +73,15 @@ class DenseEncoder(nn.Module):
         if dropout > 0.0:
             assert generator is not None
             items, offsets, values = drop_events(items, offsets, values, dropout, generator)
+        if self.sparse is not None:
+            return self._heads_of(bag_of_rows(self.first, items, offsets, values))
         return self._heads_of(bag_of_items(self.first, items, offsets, values, self.scratch))
 
     def padded(
         self, history: Int[Tensor, "users length"]
     ) -> tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]:
         """As `forward`, for a rectangle of items padded with −1."""
-        return self._heads_of(padded_bag(self.first, history, oldest=self.oldest))
+        return self._heads_of(padded_bag(self.first.float(), history, oldest=self.oldest))
 
     def _heads_of(self, summed: Float[Tensor, "users hidden"]) -> tuple[Tensor, Tensor]:
         h = self._normed(summed + self.biases[0], 0)

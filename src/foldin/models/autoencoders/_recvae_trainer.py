@@ -23,12 +23,13 @@ _Gaussian = tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]
 class RecVAETrainer(Trainer[Histories]):
     """Phases of an epoch: the encoder, a copy of it into q_old, the decoder; or both at once."""
 
-    def __init__(self, model: "RecVAE") -> None:
+    def __init__(self, model: "RecVAE", train: Histories) -> None:
         self.model, config = model, model.config
+        self.sampler = config.loss.sampler(train, model.device)
         self.cache: _Gaussian | None = None  # q_old of every training user
 
         def adam(parameters: Mapping[str, torch.nn.Parameter]) -> torch.optim.Optimizer:
-            return torch.optim.Adam(list(parameters.values()), lr=config.learning_rate, fused=True)
+            return config.loss.adam(list(parameters.values()), config.learning_rate)
 
         def gradient(name: str, parameters: Mapping[str, torch.nn.Parameter], passes: int) -> GradientPhase[Histories]:
             loss = self.decoder_loss if name == "decoder" else self.loss
@@ -83,7 +84,7 @@ class RecVAETrainer(Trainer[Histories]):
         read, predicted = read_and_predicted(batch, model.config.oldest, model.device)
         mu, logvar = model.encoder(*read, dropout=model.config.dropout, generator=generator)
         z = reparameterize(mu, logvar, generator)
-        reconstruction = model._reconstruction(z, predicted)
+        reconstruction = model._reconstruction(z, predicted, self.sampler(predicted.items, generator))
         kl = log_normal(z, mu, logvar) - model._prior_terms(z, self.cached(step)).sum(dim=-1)
         weight = model.config.kl_weight.of(predicted.offsets.diff())
         return Loss((weight * kl - reconstruction).mean(), {"reconstruction": reconstruction.mean(), "kl": kl.mean()})
@@ -93,7 +94,8 @@ class RecVAETrainer(Trainer[Histories]):
         # The KL does not depend on the decoder, and q is q_old right after a refresh.
         _, predicted = read_and_predicted(batch, model.config.oldest, model.device)
         z = reparameterize(*self.cached(step), generator)
-        reconstruction = model._reconstruction(z, predicted).mean()
+        scored = self.sampler(predicted.items, generator)
+        reconstruction = model._reconstruction(z, predicted, scored).mean()
         return Loss(-reconstruction, {"reconstruction": reconstruction})
 
     @torch.no_grad()
@@ -104,7 +106,7 @@ class RecVAETrainer(Trainer[Histories]):
         assert slim is not None
         for weight in (model.encoder.first, model.decoder):
             refined = implicit_slim(
-                weight,
+                weight.float(),
                 train,
                 regularization=slim.regularization,
                 strength=slim.strength,

@@ -7,12 +7,14 @@ from torch import nn
 
 from foldin.kernels import (
     Buffers,
+    ScoredItems,
     bag_of_items,
+    bag_of_rows,
     drop_events,
-    matmul_into,
     multinomial_from_hidden,
     padded_bag,
     read_weights,
+    scores_into,
     unit_rows,
 )
 from foldin.tensors import Float, Int, Tensor
@@ -38,6 +40,8 @@ class SparseAutoencoder(nn.Module):
         code_in: width of the encoder's last, linear layer (with no hidden layer: of the only one).
         code_out: width of the decoder's input.
         oldest: weight of a history's oldest event in the input row; the newest has weight 1.
+        sparse: number format of the two tables of items' vectors if their gradients are row-sparse; None for dense gradients in
+            float32.
 
     Source: liang2018, section 2; Xavier weights, truncated normal biases of scale 0.001.
     """
@@ -52,9 +56,10 @@ class SparseAutoencoder(nn.Module):
         generator: torch.Generator,
         device: torch.device,
         oldest: float = 1.0,
+        sparse: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.oldest = oldest
+        self.oldest, self.sparse = oldest, sparse
         inward, outward = [n_items, *hidden, code_in], [code_out, *reversed(hidden), n_items]
         # The two large matrices have one row per item, the fastest layout for bags of rows and products with the catalog.
         shapes = [(inward[0], inward[1]), *zip(inward[2:], inward[1:-1], strict=True)]
@@ -64,6 +69,9 @@ class SparseAutoencoder(nn.Module):
             _parameter(shape, generator, device) for shape in zip(outward[1:], outward[:-1], strict=True)
         )
         self.decoder_bias = nn.ParameterList(_parameter((n,), generator, device) for n in outward[1:])
+        if sparse is not None:
+            for layers, at in ((self.encoder, 0), (self.decoder, -1)):
+                layers[at] = nn.Parameter(layers[at].detach().to(sparse))
         self.buffers_in, self.buffers_out = Buffers(), Buffers()
 
     def item_rows(self) -> frozenset[str]:
@@ -89,11 +97,13 @@ class SparseAutoencoder(nn.Module):
         if dropout > 0.0:
             assert generator is not None
             items, offsets, values = drop_events(items, offsets, values, dropout, generator)
+        if self.sparse is not None:
+            return self._encoded(bag_of_rows(self.encoder[0], items, offsets, values))
         return self._encoded(bag_of_items(self.encoder[0], items, offsets, values, self.buffers_in))
 
     def encode_padded(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users code"]:
         """As `encode`, for a rectangle of items padded with −1."""
-        return self._encoded(padded_bag(self.encoder[0], history, oldest=self.oldest))
+        return self._encoded(padded_bag(self.encoder[0].float(), history, oldest=self.oldest))
 
     def _encoded(self, summed: Float[Tensor, "users first"]) -> Float[Tensor, "users code"]:
         h = summed + self.encoder_bias[0]
@@ -113,20 +123,28 @@ class SparseAutoencoder(nn.Module):
         items: Int[Tensor, " events"],
         offsets: Int[Tensor, " offsets"],
         weights: Float[Tensor, " events"] | None = None,
+        scored: ScoredItems | None = None,
     ) -> Float[Tensor, " users"]:
-        """log p(items | code) of each user, in nats; with weights w, the objective of training, Σ w log p(item | code)."""
+        """log p(items | code) of each user, in nats; with weights w, the objective of training, Σ w log p(item | code).
+
+        Args:
+            scored: the items from which the partition function is estimated; None for the whole catalog.
+        """
         hidden = self.last_hidden(code)
-        return multinomial_from_hidden(
-            hidden, self.decoder[-1], self.decoder_bias[-1], items, offsets, self.buffers_out, weights
-        )
+        weight, bias = self.decoder[-1], self.decoder_bias[-1]
+        if scored is None:
+            weight = weight.float()
+        else:
+            weight, bias, items = scored.vectors(weight), scored.biases(bias), scored.targets
+        return multinomial_from_hidden(hidden, weight, bias, items, offsets, self.buffers_out, weights)
 
     def logits(self, code: Float[Tensor, "users code"]) -> Float[Tensor, "users items"]:
         """Logits over the catalog; the next call overwrites their memory."""
         hidden = self.last_hidden(code)
-        weight, bias = self.output()
+        weight, bias = self.decoder[-1].detach(), self.decoder_bias[-1].detach()
         out = self.buffers_out.get("logits", (len(hidden), len(weight)), hidden)
-        return matmul_into(out, hidden, weight.t()).add_(bias)
+        return scores_into(out, hidden, weight).add_(bias)
 
     def output(self) -> tuple[Float[Tensor, "items hidden"], Float[Tensor, " items"]]:
-        """(weights, biases) of the last layer, without gradients."""
-        return self.decoder[-1].detach(), self.decoder_bias[-1].detach()
+        """(weights, biases) of the last layer in float32, without gradients."""
+        return self.decoder[-1].detach().float(), self.decoder_bias[-1].detach()

@@ -8,8 +8,12 @@ With `oldest` below 1, the weights of a history's events rise linearly from `old
 and in the likelihood that training maximizes, as in T-DiffRec (wang2023, section 3.6). The weights of events multiply them;
 a dislike has a negative entry in the input row and none in the likelihood.
 
+With `loss=sampled`, training scores the items of a batch and shared negatives, and its objective is an estimate of L (see
+`models/multinomial_loss.py`); everything else uses the whole catalog.
+
 Source: liang2018, section 2.2.3 and the authors' code: I-200-I, dropout 0.5, λ = 0.01/500 on the weights, Adam 1e-3,
-batches of 500, 200 epochs. Departures from the paper: none.
+batches of 500, 200 epochs. Departures from the paper: none; with `loss=sampled`, λ applies to an item's vectors only in the
+steps that score or read the item.
 """
 
 from collections.abc import Mapping
@@ -25,6 +29,7 @@ from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.contract import Recommender
 from foldin.models.evidence import SignedBag, read_and_predicted, read_events
 from foldin.models.item_rows import ItemRows
+from foldin.models.multinomial_loss import FullMultinomial, SampledMultinomial
 from foldin.models.recency import oldest_setting
 from foldin.tensors import Float, Int, Tensor
 from foldin.training import Config, GradientPhase, Loss, Range, Step, Trainer, setting, shuffled
@@ -41,6 +46,9 @@ class MultDAEConfig(Config):
     dropout: float = setting(0.5, "Dropout of the input's entries.", low=0, below=1, range=Range(0.0, 0.8))
     regularization: float = setting(
         0.01 / 500, "Weight of the squared weights in the loss, λ.", low=0, range=Range(1e-7, 1e-3, log=True)
+    )
+    loss: FullMultinomial | SampledMultinomial = setting(
+        FullMultinomial(), "Items that a step scores: the whole catalog, or those of the batch and a sample."
     )
     oldest: float = oldest_setting()
     learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0, range=Range(1e-4, 1e-2, log=True))
@@ -65,14 +73,15 @@ class MultDAE(OnnxGraph, DotProduct, ItemRows, SignedBag, Recommender[MultDAECon
             generator=generator,
             device=self.device,
             oldest=config.oldest,
+            sparse=config.loss.sparse,
         )
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
-        return _Training(self)
+        return _Training(self, train)
 
     def training_bytes(self, train: Histories) -> float:
-        rows = min(self.config.batch_size, len(train))  # logits over the catalog, and their gradients
-        return super().training_bytes(train) + 8.0 * rows * self.n_items
+        tables = [self.tensors()[name] for name in self.item_rows()]
+        return super().training_bytes(train) + self.config.loss.step_bytes(train, self.config.batch_size, tables)
 
     def tensors(self) -> dict[str, Tensor]:
         return dict(self.network.named_parameters())
@@ -99,8 +108,9 @@ class MultDAE(OnnxGraph, DotProduct, ItemRows, SignedBag, Recommender[MultDAECon
 
 
 class _Training(Trainer[Histories]):
-    def __init__(self, model: MultDAE) -> None:
+    def __init__(self, model: MultDAE, train: Histories) -> None:
         self.model, config = model, model.config
+        self.sampler = config.loss.sampler(train, model.device)
         phase: GradientPhase[Histories] = GradientPhase(
             name="train",
             parameters=dict(model.network.named_parameters()),
@@ -119,11 +129,12 @@ class _Training(Trainer[Histories]):
             {"params": weights, "weight_decay": 2 * config.regularization},
             {"params": biases},
         ]
-        return torch.optim.Adam(groups, lr=config.learning_rate, fused=True)
+        return config.loss.adam(groups, config.learning_rate)
 
     def loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
         model = self.model
         read, predicted = read_and_predicted(batch, model.config.oldest, model.device)
         code = model.network.encode(*read, dropout=model.config.dropout, generator=generator)
-        reconstruction = model.network.log_likelihood(torch.tanh(code), *predicted).mean()
+        scored = self.sampler(predicted.items, generator)
+        reconstruction = model.network.log_likelihood(torch.tanh(code), *predicted, scored).mean()
         return Loss(-reconstruction, {"reconstruction": reconstruction})

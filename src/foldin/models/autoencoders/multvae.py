@@ -10,6 +10,9 @@ With `oldest` below 1, the weights of a history's events rise linearly from `old
 and in the likelihood that training maximizes, as in T-DiffRec (wang2023, section 3.6). The weights of events multiply them;
 a dislike has a negative entry in the input row and none in the likelihood.
 
+With `loss=sampled`, training scores the items of a batch and shared negatives, and its objective is an estimate of L (see
+`models/multinomial_loss.py`); everything else uses the whole catalog.
+
 Source: liang2018, eqs. 2, 6 and 8, and the authors' code: I-600-(μ, log σ² of 200)-600-I, tanh, dropout 0.5, Adam 1e-3,
 batches of 500, 200 epochs, β = min(0.2, step / 200,000).
 
@@ -29,6 +32,7 @@ from foldin.models.autoencoders._variational import Variational
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.evidence import SignedBag, read_and_predicted, read_events
 from foldin.models.item_rows import ItemRows
+from foldin.models.multinomial_loss import FullMultinomial, SampledMultinomial
 from foldin.models.recency import oldest_setting
 from foldin.tensors import Float, Int, Tensor
 from foldin.training import (
@@ -56,6 +60,9 @@ class MultVAEConfig(Config):
     dropout: float = setting(0.5, "Dropout of the input's entries.", low=0, below=1, range=Range(0.0, 0.8))
     beta: float = setting(0.2, "Cap of β, the weight of the KL term.", low=0, range=Range(0.02, 1.0, log=True))
     beta_schedule: RisingOverShare | RisingOverUpdates = setting(RisingOverShare(share=0.85), "How β rises to its cap.")
+    loss: FullMultinomial | SampledMultinomial = setting(
+        FullMultinomial(), "Items that a step scores: the whole catalog, or those of the batch and a sample."
+    )
     oldest: float = oldest_setting()
     learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0, range=Range(1e-4, 1e-2, log=True))
     batch_size: int = setting(500, "Users in a batch.", low=1, range=Range(50, 1000, log=True))
@@ -79,14 +86,15 @@ class MultVAE(OnnxGraph, DotProduct, ItemRows, SignedBag, Variational[MultVAECon
             generator=generator,
             device=self.device,
             oldest=config.oldest,
+            sparse=config.loss.sparse,
         )
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
-        return _Training(self)
+        return _Training(self, train)
 
     def training_bytes(self, train: Histories) -> float:
-        rows = min(self.config.batch_size, len(train))  # logits over the catalog, and their gradients
-        return super().training_bytes(train) + 8.0 * rows * self.n_items
+        tables = [self.tensors()[name] for name in self.item_rows()]
+        return super().training_bytes(train) + self.config.loss.step_bytes(train, self.config.batch_size, tables)
 
     def tensors(self) -> dict[str, Tensor]:
         return dict(self.network.named_parameters())
@@ -122,15 +130,14 @@ class MultVAE(OnnxGraph, DotProduct, ItemRows, SignedBag, Variational[MultVAECon
 
 
 class _Training(Trainer[Histories]):
-    def __init__(self, model: MultVAE) -> None:
+    def __init__(self, model: MultVAE, train: Histories) -> None:
         self.model, config = model, model.config
+        self.sampler = config.loss.sampler(train, model.device)
         phase: GradientPhase[Histories] = GradientPhase(
             name="train",
             parameters=dict(model.network.named_parameters()),
             loss=self.loss,
-            optimizer=lambda parameters: torch.optim.Adam(
-                list(parameters.values()), lr=config.learning_rate, fused=True
-            ),
+            optimizer=lambda parameters: config.loss.adam(list(parameters.values()), config.learning_rate),
             batches=shuffled(config.batch_size),
         )
         super().__init__(phase, epochs=config.epochs)
@@ -141,7 +148,8 @@ class _Training(Trainer[Histories]):
         code = model.network.encode(*read, dropout=model.config.dropout, generator=generator)
         mu, logvar = code.chunk(2, dim=1)
         z = reparameterize(mu, logvar, generator)
-        reconstruction = model.network.log_likelihood(z, *predicted).mean()
+        scored = self.sampler(predicted.items, generator)
+        reconstruction = model.network.log_likelihood(z, *predicted, scored).mean()
         kl = gaussian_kl(mu, logvar).mean()
         beta = model.config.beta_schedule.at(step, model.config.beta)
         return Loss(beta * kl - reconstruction, {"reconstruction": reconstruction, "kl": kl})

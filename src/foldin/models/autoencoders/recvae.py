@@ -12,6 +12,9 @@ With `oldest` below 1, the weights of a history's events rise linearly from `old
 and in the likelihood that training maximizes, as in T-DiffRec (wang2023, section 3.6). The weights of events multiply them;
 a dislike has a negative entry in the input row and none in the likelihood.
 
+With `loss=sampled`, training scores the items of a batch and shared negatives, and its objective is an estimate of the loss (see
+`models/multinomial_loss.py`); everything else uses the whole catalog.
+
 Source: shenbin2020, eqs. 9–12 and algorithm 1, and the authors' code: two Adams of 5e-4, batches of 500, 50 epochs, γ = .005.
 
 The prior depends on the history: p(x|z) p(z|x) is not a joint distribution of x and z (its integral over z, summed over all x,
@@ -35,7 +38,7 @@ from torch.nn import functional as F
 from foldin.data import Histories
 from foldin.errors import ConfigError
 from foldin.inference import log_normal_terms
-from foldin.kernels import Buffers, matmul_into, multinomial_from_hidden
+from foldin.kernels import Buffers, ScoredItems, multinomial_from_hidden, scores_into
 from foldin.models.autoencoders._dense_encoder import DenseEncoder
 from foldin.models.autoencoders._recvae_trainer import RecVAETrainer
 from foldin.models.autoencoders._variational import Variational
@@ -43,6 +46,7 @@ from foldin.models.autoencoders.kl_weight import ConstantKL, KLPerItem
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.evidence import Events, SignedBag, read_events
 from foldin.models.item_rows import ItemRows
+from foldin.models.multinomial_loss import FullMultinomial, SampledMultinomial
 from foldin.models.recency import oldest_setting
 from foldin.nn import uniform_parameter
 from foldin.tensors import Float, Int, Tensor
@@ -95,6 +99,9 @@ class RecVAEConfig(Config):
     slim: ImplicitSLIM | None = setting(
         None, "Refinement of the items' vectors during training; none for no refinement."
     )
+    loss: FullMultinomial | SampledMultinomial = setting(
+        FullMultinomial(), "Items that a step scores: the whole catalog, or those of the batch and a sample."
+    )
     oldest: float = oldest_setting()
     learning_rate: float = setting(5e-4, "Learning rate of both Adams.", above=0, range=Range(1e-4, 1e-2, log=True))
     batch_size: int = setting(500, "Users in a batch.", low=1, range=Range(50, 1000, log=True))
@@ -126,17 +133,21 @@ class RecVAE(OnnxGraph, DotProduct, ItemRows, SignedBag, Variational[RecVAEConfi
                 generator=generator,
                 device=device,
                 oldest=config.oldest,
+                sparse=config.loss.sparse,
             )
             for _ in range(2)
         )
         self.old.frozen().copy_from(self.encoder)
         self.decoder = uniform_parameter((self.n_items, config.latent_dim), config.latent_dim, generator, device)
         self.decoder_bias = uniform_parameter((self.n_items,), config.latent_dim, generator, device)
+        if config.loss.sparse is not None:
+            self.decoder = torch.nn.Parameter(self.decoder.detach().to(config.loss.sparse))
         self._buffers = Buffers()
 
     def training_bytes(self, train: Histories) -> float:
-        rows = min(self.config.batch_size, len(train))  # logits over the catalog, and their gradients
-        return super().training_bytes(train) + 8.0 * rows * self.n_items + 8.0 * self.config.latent_dim * len(train)
+        config, tables = self.config, (self.encoder.first, self.decoder, self.decoder_bias)
+        step = config.loss.step_bytes(train, config.batch_size, tables)
+        return super().training_bytes(train) + step + 8.0 * config.latent_dim * len(train)
 
     def tensors(self) -> dict[str, Tensor]:
         named = {f"encoder.{name}": value for name, value in self.encoder.named_parameters()}
@@ -147,7 +158,7 @@ class RecVAE(OnnxGraph, DotProduct, ItemRows, SignedBag, Variational[RecVAEConfi
         return frozenset(("encoder.first", "old.first", "decoder", "decoder_bias"))
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
-        return RecVAETrainer(self)
+        return RecVAETrainer(self, train)
 
     def frozen_posterior(self, histories: Histories) -> Gaussian:
         posterior: Gaussian = self.old(*read_events(histories, self.config.oldest, self.device))
@@ -168,10 +179,16 @@ class RecVAE(OnnxGraph, DotProduct, ItemRows, SignedBag, Variational[RecVAEConfi
         """log p(z|x) under the composite prior, in nats; it depends on the history through q_old."""
         return self._prior_terms(z, self.frozen_posterior(histories)).sum(dim=-1)
 
-    def _reconstruction(self, z: Float[Tensor, "users latent"], events: Events) -> Float[Tensor, " users"]:
-        """Σ w log p(item | z) over each user's events, with their weights w, in nats."""
+    def _reconstruction(
+        self, z: Float[Tensor, "users latent"], events: Events, scored: ScoredItems | None = None
+    ) -> Float[Tensor, " users"]:
+        """Σ w log p(item | z) over each user's events, with their weights w, in nats; an estimate of it from `scored` items."""
         items, offsets, weights = events
-        return multinomial_from_hidden(z, self.decoder, self.decoder_bias, items, offsets, self._buffers, weights)
+        weight: Tensor = self.decoder
+        bias: Tensor = self.decoder_bias
+        if scored is not None:
+            weight, bias, items = scored.vectors(weight), scored.biases(bias), scored.targets
+        return multinomial_from_hidden(z, weight, bias, items, offsets, self._buffers, weights)
 
     def posterior(self, histories: Histories) -> Gaussian:
         posterior: Gaussian = self.encoder(*read_events(histories, self.config.oldest, self.device))
@@ -181,11 +198,11 @@ class RecVAE(OnnxGraph, DotProduct, ItemRows, SignedBag, Variational[RecVAEConfi
         self, z: Float[Tensor, "users latent"], histories: Histories
     ) -> Float[Tensor, " users"]:
         items, offsets = histories.tensors(self.device)
-        return multinomial_from_hidden(z, self.decoder, self.decoder_bias, items, offsets, self._buffers)
+        return multinomial_from_hidden(z, self.decoder.float(), self.decoder_bias, items, offsets, self._buffers)
 
     def decode(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users items"]:
         logits = self._buffers.get("logits", (len(z), self.n_items), z)
-        return matmul_into(logits, z, self.decoder.t()).add_(self.decoder_bias.detach())
+        return scores_into(logits, z, self.decoder.detach()).add_(self.decoder_bias.detach())
 
     @torch.no_grad()
     def queries(self, histories: Histories) -> Float[Tensor, "users latent"]:
@@ -195,7 +212,7 @@ class RecVAE(OnnxGraph, DotProduct, ItemRows, SignedBag, Variational[RecVAEConfi
         return z
 
     def item_vectors(self) -> tuple[Float[Tensor, "items latent"], Float[Tensor, " items"]]:
-        return self.decoder.detach(), self.decoder_bias.detach()
+        return self.decoder.detach().float(), self.decoder_bias.detach()
 
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
-        return F.linear(self.encoder.padded(history)[0], self.decoder, self.decoder_bias)
+        return F.linear(self.encoder.padded(history)[0], self.decoder.float(), self.decoder_bias)

@@ -7,6 +7,9 @@
 
 In serving, z = μ(x), z_T = z, and the posterior means lead down to ẑ. LT-DiffRec weights events as T-DiffRec does (`oldest`).
 
+With `loss=sampled`, training scores the items of a batch and shared negatives, and its objective is an estimate of L (see
+`models/multinomial_loss.py`); everything else uses the whole catalog.
+
 Source: wang2023, section 3.5 and the authors' code (one layer from items to (μ, log σ²) and one back, dropout .1, the latent
 dimensions divided among clusters by their sizes, λ falling and γ rising over the first updates, the loss of a row the sum over
 its events).
@@ -20,10 +23,8 @@ uniformly; β_1 is that of the linear variance, 1e-4, instead of the authors' 1e
 
 import itertools
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -31,42 +32,28 @@ from torch.nn import functional as F
 from foldin.data import Histories
 from foldin.diffusion import coefficients
 from foldin.errors import ConfigError
-from foldin.inference import Bound, gaussian_kl, k_means, log_normal, nearest, reparameterize
+from foldin.inference import Bound, log_normal, reparameterize
 from foldin.kernels import (
     Buffers,
     bag_of_items,
-    drop_events,
     matmul_into,
-    multinomial_from_hidden,
     multinomial_log_likelihood,
     padded_bag,
     recency_weights,
+    take_rows,
     unit_rows,
 )
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.contract import Recommender
+from foldin.models.diffusion._latent_diffrec_trainer import LatentDiffRecTrainer
 from foldin.models.diffusion.noise import LinearVariance
-from foldin.models.item_vectors import collaborative_vectors
+from foldin.models.multinomial_loss import FullMultinomial, SampledMultinomial
 from foldin.models.recency import oldest_setting
 from foldin.nn import normal_parameter, step_embedding
 from foldin.tensors import Float, Int, Tensor
-from foldin.training import (
-    Config,
-    FullPass,
-    GradientPhase,
-    Loss,
-    Range,
-    RisingOverShare,
-    RisingOverUpdates,
-    Step,
-    Trainer,
-    setting,
-    shuffled,
-)
+from foldin.training import Config, Range, RisingOverShare, RisingOverUpdates, Trainer, setting
 
 __all__ = ["LatentDiffRec", "LatentDiffRecConfig"]
-
-_VECTOR = 32  # width of the items' vectors that are clustered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +77,9 @@ class LatentDiffRecConfig(Config):
     beta: float = setting(0.3, "Cap of γ, the weight of the KL term.", low=0, range=Range(0.02, 1.0, log=True))
     beta_schedule: RisingOverShare | RisingOverUpdates = setting(RisingOverShare(share=0.3), "How γ rises to its cap.")
     dropout: float = setting(0.5, "Dropout of the input's entries.", low=0, below=1, range=Range(0.0, 0.8))
+    loss: FullMultinomial | SampledMultinomial = setting(
+        FullMultinomial(), "Items that a step scores: the whole catalog, or those of the batch and a sample."
+    )
     oldest: float = oldest_setting()
     learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0, range=Range(1e-4, 1e-2, log=True))
     batch_size: int = setting(400, "Users in a batch.", low=1, range=Range(50, 1000, log=True))
@@ -129,19 +119,22 @@ class LatentDiffRec(OnnxGraph, DotProduct, Recommender[LatentDiffRecConfig]):
         for layer, (before, after) in enumerate(itertools.pairwise(widths)):
             self.learned[f"weight_{layer}"] = made(after, before)
             self.learned[f"bias_{layer}"] = made(after)
+        if config.loss.sparse is not None:
+            for name in ("encoder", "decoder"):
+                self.learned[name] = nn.Parameter(self.learned[name].detach().to(config.loss.sparse))
         # 1 where a latent dimension belongs to an item's cluster. Before training, there is one cluster.
         self.own = torch.ones(self.n_items, config.latent_dim, device=device)
         self._buffers_in, self._buffers_out = Buffers(), Buffers()
 
     def training_bytes(self, train: Histories) -> float:
-        rows = min(self.config.batch_size, len(train))  # logits over the catalog, and their gradients
-        return super().training_bytes(train) + 8.0 * rows * self.n_items
+        tables = [self.learned[name] for name in ("encoder", "decoder", "decoder_bias")]
+        return super().training_bytes(train) + self.config.loss.step_bytes(train, self.config.batch_size, tables)
 
     def tensors(self) -> dict[str, Tensor]:
         return {**dict(self.learned.named_parameters()), "own": self.own}
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
-        return _Training(self)
+        return LatentDiffRecTrainer(self, train)
 
     def _encoder(self) -> Float[Tensor, "items twice_latent"]:
         return self.learned["encoder"] * self.own.repeat(1, 2)
@@ -149,13 +142,26 @@ class LatentDiffRec(OnnxGraph, DotProduct, Recommender[LatentDiffRecConfig]):
     def _decoder(self) -> Float[Tensor, "items latent"]:
         return self.learned["decoder"] * self.own
 
+    def _summed(
+        self,
+        items: Int[Tensor, " events"],
+        offsets: Int[Tensor, " offsets"],
+        values: Float[Tensor, " events"],
+        buffers: Buffers | None = None,
+    ) -> Float[Tensor, "users twice_latent"]:
+        """Each user's sum of the encoder's vectors of the items, with a row-sparse gradient if the loss is a sampled one."""
+        if self.config.loss.sparse is None:
+            return bag_of_items(self._encoder(), items, offsets, values, buffers)
+        rows, at = torch.unique(items, return_inverse=True)
+        return bag_of_items(take_rows(self.learned["encoder"], rows) * self.own[rows].repeat(1, 2), at, offsets, values)
+
     def read(self, offsets: Int[Tensor, " offsets"]) -> Float[Tensor, " events"]:
         return unit_rows(offsets, recency_weights(offsets, self.config.oldest))
 
     def posterior(self, histories: Histories) -> tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]:
         """(μ, log σ²) of each user, without dropout."""
         items, offsets = histories.tensors(self.device)
-        code = bag_of_items(self._encoder(), items, offsets, self.read(offsets)) + self.learned["encoder_bias"]
+        code = self._summed(items, offsets, self.read(offsets)) + self.learned["encoder_bias"]
         mu, logvar = code.chunk(2, dim=1)
         return mu, logvar
 
@@ -243,55 +249,3 @@ class LatentDiffRec(OnnxGraph, DotProduct, Recommender[LatentDiffRecConfig]):
             2, dim=1
         )
         return F.linear(self._reverse(mu), self._decoder(), self.learned["decoder_bias"])
-
-
-class _Training(Trainer[Histories]):
-    def __init__(self, model: LatentDiffRec) -> None:
-        self.model, config = model, model.config
-        phase: GradientPhase[Histories] = GradientPhase(
-            name="train",
-            parameters=dict(model.learned.named_parameters()),
-            loss=self.loss,
-            optimizer=lambda parameters: torch.optim.Adam(
-                list(parameters.values()), lr=config.learning_rate, fused=True
-            ),
-            batches=shuffled(config.batch_size),
-        )
-        super().__init__(phase, epochs=config.epochs, first=(FullPass(name="clusters", run=self._cluster),))
-
-    @torch.no_grad()
-    def _cluster(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        model = self.model
-        config = model.config
-        seed = int(torch.randint(1 << 62, (), generator=generator, device=generator.device, dtype=torch.int64))
-        rng = np.random.default_rng(seed)
-        count = min(config.n_clusters, model.n_items)
-        vectors = collaborative_vectors(train, _VECTOR, rng)
-        cluster = nearest(vectors, k_means(vectors, count, rng))[0]
-        sizes = np.bincount(cluster, minlength=count)
-        # At least one dimension for each cluster; the rest by size, the largest remainders first.
-        exact = (config.latent_dim - count) * sizes / sizes.sum()
-        widths = 1 + np.floor(exact).astype(np.int64)
-        widths[np.argsort(widths - 1 - exact, kind="stable")[: config.latent_dim - widths.sum()]] += 1
-        of_dimension = np.repeat(np.arange(count), widths)
-        model.own.copy_(torch.from_numpy(cluster[:, None] == of_dimension).float())
-        return {"largest": float(sizes.max() / sizes.sum())}
-
-    def loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
-        model = self.model
-        config = model.config
-        items, offsets = batch.tensors(model.device)
-        kept = drop_events(items, offsets, model.read(offsets), config.dropout, generator)
-        code = bag_of_items(model._encoder(), *kept, model._buffers_in) + model.learned["encoder_bias"]
-        mu, logvar = code.chunk(2, dim=1)
-        z = reparameterize(mu, logvar, generator)
-        t = torch.randint(1, config.n_steps + 1, (len(batch),), generator=generator, device=model.device)
-        noise = torch.randn(z.shape, generator=generator, device=model.device)
-        clean = model.denoised(model.schedule.diffuse(z, t, noise), t)
-        error = (model.weight(t) * (z - clean).square().mean(dim=1)).mean()
-        reconstruction = multinomial_from_hidden(
-            clean, model._decoder(), model.learned["decoder_bias"], items, offsets, model._buffers_out
-        ).mean()
-        kl = gaussian_kl(mu, logvar).mean()
-        value = config.beta_schedule.at(step, config.beta) * kl + config.diffusion_weight * error - reconstruction
-        return Loss(value, {"reconstruction": reconstruction, "kl": kl, "squared_error": error})

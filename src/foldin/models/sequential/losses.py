@@ -11,13 +11,9 @@ import torch
 
 from foldin.data import Histories
 from foldin.kernels import softmax_cross_entropy
+from foldin.models.negatives import InBatchNegatives, PopularNegatives, SmoothedNegatives, UniformNegatives
 from foldin.models.sequential._losses import binary_loss, calibration, sampled_softmax_loss
-from foldin.models.sequential.negatives import (
-    InBatchNegatives,
-    PopularNegatives,
-    UniformNegatives,
-    negatives_not_taken,
-)
+from foldin.models.sequential.negatives import negatives_not_taken
 from foldin.tensors import Float, Int, Tensor
 from foldin.training import Loss, Option, setting
 
@@ -84,7 +80,7 @@ class SampledSoftmax(NextItemLoss):
 
     name = "sampled"
     density = True
-    negatives: UniformNegatives | PopularNegatives | InBatchNegatives = setting(
+    negatives: UniformNegatives | PopularNegatives | SmoothedNegatives | InBatchNegatives = setting(
         UniformNegatives(), "Where the negatives of a step come from."
     )
 
