@@ -1,9 +1,11 @@
 """Recommenders, one file each. The models in `MODELS` are on the command line, in the contract tests and in the docs."""
 
+from foldin.models.autoencoders._feature_output import FeatureDecoder
 from foldin.models.autoencoders.kl_weight import ConstantKL, KLPerItem
 from foldin.models.autoencoders.multdae import MultDAE, MultDAEConfig
 from foldin.models.autoencoders.multvae import MultVAE, MultVAEConfig
 from foldin.models.autoencoders.recvae import Alternating, ImplicitSLIM, RecVAE, RecVAEConfig
+from foldin.models.baselines.contentknn import ContentKNN, ContentKNNConfig
 from foldin.models.baselines.popularity import Popularity, PopularityConfig
 from foldin.models.capability import (
     BoundedLikelihood,
@@ -27,7 +29,10 @@ from foldin.models.diffusion.latent_diffrec import LatentDiffRec, LatentDiffRecC
 from foldin.models.diffusion.noise import LinearVariance
 from foldin.models.ensemble.objectives import HeldOutLikelihood, HeldOutNDCG
 from foldin.models.ensemble.product import ProductOfExperts, ProductOfExpertsConfig
+from foldin.models.feature_regression import RegressedItems
+from foldin.models.item_features import FeatureReader
 from foldin.models.item_rows import ItemRows
+from foldin.models.linear._feature_rows import FeatureRows
 from foldin.models.linear.als import ALS, ALSConfig
 from foldin.models.linear.ease import EASE, EASEConfig
 from foldin.models.linear.edlae import EDLAE, EDLAEConfig
@@ -77,6 +82,8 @@ __all__ = [
     "BoundedLikelihood",
     "Components",
     "ConstantKL",
+    "ContentKNN",
+    "ContentKNNConfig",
     "CoordinateAscent",
     "DiffRec",
     "DiffRecConfig",
@@ -85,6 +92,9 @@ __all__ = [
     "EDLAEConfig",
     "ELSAConfig",
     "Experts",
+    "FeatureDecoder",
+    "FeatureReader",
+    "FeatureRows",
     "FromLog",
     "FromLogAndSentences",
     "FromLogAndTitles",
@@ -133,6 +143,7 @@ __all__ = [
     "RecVAE",
     "RecVAEConfig",
     "Recommender",
+    "RegressedItems",
     "RelativePositions",
     "ResidualKMeans",
     "RisingOverShare",

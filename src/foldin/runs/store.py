@@ -7,6 +7,7 @@ A run directory holds
     history.jsonl         one line for each epoch
     metrics.json          the report on held-out users
     per_user.parquet      each user's metrics
+    features.json         the features of items as they were fitted, for a model that learns from them
     histories.parquet     the users' histories, if they are saved
     run.json              how it was made, and the SHA-256 of every other file; written last
     checkpoint.safetensors during training
@@ -24,7 +25,7 @@ from typing import Any
 import polars as pl
 import torch
 
-from foldin.data import Catalog, EventLog, FrameStyle, KnownUsers, ReadOptions
+from foldin.data import Catalog, EventLog, Features, FrameStyle, KnownUsers, ReadOptions
 from foldin.display import Display, Displayed
 from foldin.errors import FoldinError, RunError
 from foldin.files import (
@@ -36,7 +37,7 @@ from foldin.files import (
     write_text,
     written_by_foldin,
 )
-from foldin.models import MODELS, ItemFeatures, Recommender, capability, config_class, model_name
+from foldin.models import MODELS, FeatureReader, ItemFeatures, Recommender, capability, config_class, model_name
 from foldin.models.registry import ENTRY_POINTS
 from foldin.runs.pointer import Pointer, folder_of, holds_generations, read_pointer
 from foldin.runs.recommends import Parts, Recommends
@@ -139,6 +140,10 @@ def save_run(
     if per_user is not None:
         write_atomically(folder / "per_user.parquet", per_user.write_parquet)
         names.append("per_user.parquet")
+    reader = capability(model, FeatureReader)
+    if reader is not None and reader.features is not None:
+        reader.features.save(folder / "features.json")
+        names.append("features.json")
     if known is not None:
         write_atomically(folder / "histories.parquet", known.table().write_parquet)
         names.append("histories.parquet")
@@ -296,6 +301,9 @@ def _load(folder: Path, pointer: Pointer | None, device: str | torch.device) -> 
     model.load_state(tensors)
     if about.get("temperature") is not None:
         model.calibrate(about["temperature"])
+    reader = capability(model, FeatureReader)
+    if reader is not None and (folder / "features.json").is_file():
+        reader.features = Features.load(folder / "features.json")
     featured = capability(model, ItemFeatures)
     if featured is not None:
         featured.describe(catalog)

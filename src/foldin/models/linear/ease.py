@@ -8,6 +8,9 @@ itself. Source: steck2019, eq. 8.
 With `oldest` below 1, the entries of a row of X rise linearly from `oldest` to 1 for the newest event, both in training and in
 the x that is scored, as in T-DiffRec (wang2023, section 3.6).
 
+With `features`, the features of the items are further rows of X, and items without training events are predicted from them
+(`_feature_rows.py`).
+
 Departures from the paper: a history for which all scores would be 0, since none of its items has weights, gets the training
 counts. The inverse is computed in float64 up to 12,000 items and in float32 above. With fewer users than half the items, a matrix
 of users by users is inverted: P = (I − Xᵀ (XXᵀ + λ I)⁻¹ X) / λ, by Woodbury's identity.
@@ -22,6 +25,8 @@ import torch
 from foldin.data import Histories
 from foldin.models.capability import OnnxGraph
 from foldin.models.contract import Recommender
+from foldin.models.item_features import FeatureReader
+from foldin.models.linear._feature_rows import FeatureRows, weights_with_features
 from foldin.models.linear._gram import item_gram
 from foldin.models.linear._zero_diagonal import (
     SMALLER,
@@ -46,9 +51,12 @@ __all__ = ["EASE", "EASEConfig"]
 class EASEConfig(Config):
     regularization: float = setting(500.0, "Ridge penalty, λ.", above=0, range=Range(1.0, 10_000.0, log=True))
     oldest: float = oldest_setting()
+    features: FeatureRows | None = setting(
+        None, "How features of the items enter the regression; none to learn from events alone."
+    )
 
 
-class EASE(OnnxGraph, PopularStart, Recommender[EASEConfig]):
+class EASE(FeatureReader, OnnxGraph, PopularStart, Recommender[EASEConfig]):
     """Embarrassingly shallow autoencoder."""
 
     Config = EASEConfig
@@ -68,7 +76,11 @@ class EASE(OnnxGraph, PopularStart, Recommender[EASEConfig]):
         return {"weights": self.weights, "log_share": self.log_share}
 
     def training_bytes(self, train: Histories) -> float:
-        return inverse_bytes(train)
+        # With features, their products and the inverse are there at once, in the precision of the inverse.
+        return inverse_bytes(train) * (1.0 if self.config.features is None else 1.5)
+
+    def feature_columns(self) -> tuple[str, ...] | None:
+        return None if self.config.features is None else self.config.features.columns
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         return self._spoken(item_scores(self.weights, histories, self.config.oldest))
@@ -83,6 +95,14 @@ class EASE(OnnxGraph, PopularStart, Recommender[EASEConfig]):
 
 def _solve(model: "EASE", train: Histories, generator: torch.Generator) -> Mapping[str, float]:
     model.learn_shares(train)
+    if model.config.features is not None:
+        gram = _gram(model, train, inverse_dtype(model.n_items))
+        with invertible("EASE", model.config.regularization):
+            found = weights_with_features(
+                gram, train, model.described(), model.config.features, model.config.regularization
+            )
+        model.weights.copy_(found)
+        return {}
     inverse = _inverse_by_users if 2 * len(train) < model.n_items else _inverse_by_items
     with invertible("EASE", model.config.regularization):
         precision = inverse(model, train, inverse_dtype(model.n_items))
@@ -90,9 +110,14 @@ def _solve(model: "EASE", train: Histories, generator: torch.Generator) -> Mappi
     return {}
 
 
+def _gram(model: "EASE", train: Histories, dtype: torch.dtype) -> Float[Tensor, "items items"]:
+    """XᵀX, with the weights of the events."""
+    return item_gram(train, model.device, partial(event_weights, oldest=model.config.oldest)).to(dtype)
+
+
 def _inverse_by_items(model: "EASE", train: Histories, dtype: torch.dtype) -> Float[Tensor, "items items"]:
     """P from the Cholesky factor of XᵀX + λ I."""
-    gram = item_gram(train, model.device, partial(event_weights, oldest=model.config.oldest)).to(dtype)
+    gram = _gram(model, train, dtype)
     gram.diagonal().add_(model.config.regularization)
     return inverse_of(gram)
 
