@@ -6,20 +6,32 @@ Y are the values of the n known items, such as their factors or their columns of
 G those of the others, both minus the mean of the known ones, so that the intercept is not penalized. Since M does not depend on
 Y, a prediction of any values is a weighted sum of those of the known items.
 
-Source: gantner2010, section III (attributes are mapped to factors by linear regression).
+Source: gantner2010 (attributes are mapped to factors by linear regression).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse
+import torch
 
 from foldin.errors import FitError
 from foldin.models.item_features import FeatureColumns
-from foldin.tensors import Array, Bool, Float64
+from foldin.tensors import Array, Bool, Float, Float64, Tensor
 from foldin.training import Range, setting
 
-__all__ = ["RegressedItems", "regression_weights"]
+__all__ = ["RegressedItems", "cold_factor_setting", "regression_weights"]
+
+
+def cold_factor_setting() -> float:
+    """The field `cold_factor` of settings by which items without training events are scored; it takes no part in training."""
+    found: float = setting(
+        1.0,
+        "Factor of the scores, or of the odds, of items without training events; above 1, they are listed more often.",
+        above=0,
+        range=Range(0.5, 20.0, log=True),
+    )
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +42,11 @@ class RegressedItems(FeatureColumns):
     regularization: float = setting(
         10.0, "Ridge penalty of the regression on features, μ.", above=0, range=Range(0.1, 1000.0, log=True)
     )
-    cold_factor: float = setting(
-        1.0,
-        "Factor of the scores of items without training events; above 1, they are listed more often.",
-        above=0,
-        range=Range(0.5, 20.0, log=True),
-    )
+    cold_factor: float = cold_factor_setting()
+
+    def scale(self, trained_items: Bool[Tensor, " items"]) -> Float[Tensor, " items"]:
+        """The factor of each item's scores."""
+        return torch.where(trained_items, 1.0, self.cold_factor)
 
 
 def regression_weights(

@@ -140,10 +140,7 @@ def save_run(
     if per_user is not None:
         write_atomically(folder / "per_user.parquet", per_user.write_parquet)
         names.append("per_user.parquet")
-    reader = capability(model, FeatureReader)
-    if reader is not None and reader.features is not None:
-        reader.features.save(folder / "features.json")
-        names.append("features.json")
+    names += _save_features(folder, model)
     if known is not None:
         write_atomically(folder / "histories.parquet", known.table().write_parquet)
         names.append("histories.parquet")
@@ -158,6 +155,15 @@ def save_run(
     write_json(folder / "run.json", {**content, "digest": _own_digest(content)})
     if not keep_checkpoint:
         (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _save_features(folder: Path, model: Recommender) -> list[str]:
+    """Write the features that a model learned from; returns the name of the file, if there is one."""
+    reader = capability(model, FeatureReader)
+    if reader is None or reader.features is None:
+        return []
+    reader.features.save(folder / "features.json")
+    return ["features.json"]
 
 
 def _check_run(folder: Path, model: Recommender, catalog: Catalog, content: Mapping[str, Any]) -> str:

@@ -18,9 +18,9 @@ _NO_FEATURES = ("item", "count")
 def columns_of(table: pl.DataFrame, names: Sequence[str] = ()) -> list[FeatureColumn]:
     """How the columns of a table of items are read, by their types.
 
-    Numbers and dates are numbers, truth values and lists of text are categories, lists of numbers are vectors. A column of text is
-    one of categories if a value has a "|" or if the values are at most half as many as the items, and one of words otherwise; the
-    title is always one of words.
+    Numbers and dates are numbers, truth values and lists of text are categories, lists of numbers are vectors. A column of text
+    is one of categories if a value has a "|" or if the values are at most half as many as the items, and one of words otherwise;
+    the title is always one of words.
 
     Args:
         names: names of the columns; all but the ids and the counts of the items when empty.

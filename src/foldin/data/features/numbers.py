@@ -17,7 +17,7 @@ __all__ = ["FittedNumbers", "Numbers"]
 
 @dataclass(frozen=True, kw_only=True)
 class Numbers(FeatureColumn):
-    """A column of numbers or dates: (x − mean) / standard deviation over the training items that have one, and 0 for a missing one.
+    """A column of numbers or dates: (x − mean) / standard deviation, both of the training items; 0 for a missing number.
 
     A second column of the matrix is 1 where the number is missing, or is not finite.
     """

@@ -86,7 +86,7 @@ class Text(_Terms):
     joint = ":"
 
     def split(self, values: pl.Series) -> list[list[str]]:
-        if values.dtype != pl.String and values.dtype != pl.Null:
+        if values.dtype not in (pl.String, pl.Null):
             raise DataError(f"features: {self.column}: text was expected, not {values.dtype}")
         return [[] if one is None else _WORD.findall(one.casefold()) for one in values.to_list()]
 

@@ -39,7 +39,9 @@ def _dense(values: pl.Series, width: int, column: str) -> Float64[Array, "rows w
         if one is None:
             continue
         if len(one) != width or not np.isfinite(np.array(one, np.float64)).all():
-            raise DataError(f"features: {column}: row {row + 1:,}: {width} finite numbers were expected, not {one!r:.60}")
+            raise DataError(
+                f"features: {column}: row {row + 1:,}: {width} finite numbers were expected, not {one!r:.60}"
+            )
         found[row] = one
     return found
 

@@ -33,9 +33,8 @@ def cold_items(
     """Cold items: users are split as in `strong`, and random items are hidden from training, half of them for validation.
 
     The histories of held-out users have only items of training users that are not hidden. With `targets="cold"`, their targets
-    are the hidden items that they took: those of validation for validation users, and those of the test for test users. With
-    `targets="warm"`, the targets are a random share of their other items, as in `strong`: the same training, so that one model
-    can be evaluated on both. The hidden items are in the catalog, with a count of 0.
+    are the hidden items that they took; with `targets="warm"`, a random share of their other items, as in `strong`. The training
+    is the same, so that one model can be evaluated on both. The hidden items are in the catalog, with a count of 0.
 
     Args:
         hidden: items hidden for validation, and as many for the test: a share of all items below 1, or a number.
@@ -43,44 +42,30 @@ def cold_items(
         targets: `cold` or `warm`.
         target_share: share of a held-out user's items that become targets, if they are warm.
         min_events: users with fewer items are dropped first.
-        seed: seed of the choice of users and items.
 
-    Source: schein2002, section 3 (implicit rating prediction for cold items).
+    Source: schein2002 (items without ratings, held out as a group).
 
     Raises:
         SplitError: no user or no item is left to train on, or no training user took an item that is not hidden.
     """
-    if targets not in TARGETS:
-        raise SplitError(f"targets = {targets!r}: one of {', '.join(TARGETS)} was expected")
-    if not 0 < target_share < 1:
-        raise SplitError(f"target_share must be in (0, 1), not {target_share:g}")
+    _check(targets, target_share)
     log = log.core(user_events=min_events, repeat=False)
     rng = np.random.default_rng(seed)
-    everyone = log.histories
-    users, items = rng.permutation(len(everyone)), rng.permutation(everyone.n_items)
-    count = users_count(held_out, len(users), "held_out")
-    groups = {"validation": users[:count], "test": users[count : 2 * count]}
-    train_users = np.sort(users[2 * count :])
-    each = users_count(hidden, len(items), "hidden", "items")
-    hidden_for = np.zeros(len(items), np.int64)  # 1 for an item hidden for validation, 2 for the test
-    hidden_for[items[:each]], hidden_for[items[each : 2 * each]] = 1, 2
-    trained = everyone.select(train_users)
+    train_users, groups = _groups(len(log.histories), held_out, rng)
+    hidden_for = _hidden_for(log.histories.n_items, hidden, rng)
+    trained = log.histories.select(train_users)
     shown = trained.where(hidden_for[trained.items] == 0)
-    kept = np.flatnonzero((shown.counts() > 0) | (hidden_for > 0))
-    if shown.n_events == 0:
-        raise SplitError(f"hidden = {hidden:g}: no training user took an item that is not hidden")
-    new = np.full(len(items), -1, dtype=np.int64)
-    new[kept] = np.arange(len(kept))
+    kept, new = _catalog(shown.counts(), hidden_for)
     train = shown.reindex(new, len(kept))
     report = log.report.noted(
-        trained.n_events - shown.n_events, f"training events with one of {2 * each:,} hidden items (dropped from the split)"
+        trained.n_events - shown.n_events, "training events with a hidden item (dropped from the split)"
     )
     held: dict[str, HeldOut] = {}
+    warm = replace(log, histories=log.histories.where(hidden_for[log.histories.items] == 0))
     for place, (name, group) in enumerate(groups.items(), 1):
         if targets == "cold":
             held[name], report = _given_hidden(log, group, new, len(kept), hidden_for, place, name, report)
         else:
-            warm = replace(log, histories=everyone.where(hidden_for[everyone.items] == 0))
             held[name], report = held_out_users(warm, group, new, len(kept), target_share, rng, name, report)
     return Split(
         train=train,
@@ -95,6 +80,43 @@ def cold_items(
         validation=held["validation"],
         test=held["test"],
     )
+
+
+def _check(targets: str, target_share: float) -> None:
+    if targets not in TARGETS:
+        raise SplitError(f"targets = {targets!r}: one of {', '.join(TARGETS)} was expected")
+    if not 0 < target_share < 1:
+        raise SplitError(f"target_share must be in (0, 1), not {target_share:g}")
+
+
+def _groups(
+    n_users: int, held_out: float, rng: np.random.Generator
+) -> tuple[Int64[Array, " users"], dict[str, Int64[Array, " users"]]]:
+    """(training users, held-out users of each group)."""
+    order = rng.permutation(n_users)
+    count = users_count(held_out, n_users, "held_out")
+    return np.sort(order[2 * count :]), {"validation": order[:count], "test": order[count : 2 * count]}
+
+
+def _catalog(
+    counts: Int64[Array, " items"], hidden_for: Int64[Array, " items"]
+) -> tuple[Int64[Array, " kept"], Int64[Array, " items"]]:
+    """(items of the catalog: those of training and the hidden ones; index of each item there, −1 for the others)."""
+    if not counts.any():
+        raise SplitError("no training user took an item that is not hidden")
+    kept = np.flatnonzero((counts > 0) | (hidden_for > 0))
+    new = np.full(len(counts), -1, dtype=np.int64)
+    new[kept] = np.arange(len(kept))
+    return kept, new
+
+
+def _hidden_for(n_items: int, hidden: float, rng: np.random.Generator) -> Int64[Array, " items"]:
+    """1 for each item that is hidden for validation, 2 for one that is hidden for the test, 0 for the others."""
+    order = rng.permutation(n_items)
+    each = users_count(hidden, n_items, "hidden", "items")
+    found = np.zeros(n_items, np.int64)
+    found[order[:each]], found[order[each : 2 * each]] = 1, 2
+    return found
 
 
 def _given_hidden(

@@ -2,8 +2,9 @@
 
     w_i = k_i v_i + Wᵀ f_i,   b_i = k_i a_i + uᵀ f_i,   k_i ~ Bernoulli(1 − p) in training, k_i = 1 afterwards
 
-Items without training events have v_i = 0 and a_i = 0, and take no part in the softmax of training: that nobody took an item that
-could not be taken says nothing. Leaving out free rows at random makes W and u predict rows on their own, as they must for such items.
+Items without training events have v_i = 0 and a_i = 0, and take no part in the softmax of training: that nobody took an item
+that could not be taken says nothing. Leaving out free rows at random makes W and u predict rows on their own, as they must for
+such items.
 
 Source: volkovs2017 (dropout of the free part, so that the content learns to stand in for it).
 """
@@ -19,6 +20,7 @@ from torch.nn import functional as F
 from foldin.data import Histories
 from foldin.kernels import multinomial_from_hidden, recency_weights
 from foldin.models.autoencoders._sparse_autoencoder import SparseAutoencoder
+from foldin.models.feature_regression import cold_factor_setting
 from foldin.models.item_features import FeatureColumns
 from foldin.models.item_profiles import ItemProfiles
 from foldin.tensors import Bool, Float, Int, Tensor
@@ -33,14 +35,13 @@ class FeatureDecoder(FeatureColumns):
 
     name = "decoder"
     dropout: float = setting(
-        0.5, "Probability that an item's free row is left out of a training step.", low=0, below=1, range=Range(0.0, 0.9)
+        0.5,
+        "Probability that an item's free row is left out of a training step.",
+        low=0,
+        below=1,
+        range=Range(0.0, 0.9),
     )
-    cold_factor: float = setting(
-        1.0,
-        "Factor of the odds of items without training events; above 1, they are listed more often.",
-        above=0,
-        range=Range(0.5, 20.0, log=True),
-    )
+    cold_factor: float = cold_factor_setting()
 
 
 class FeatureOutput:

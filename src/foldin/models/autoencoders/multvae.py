@@ -105,7 +105,9 @@ class MultVAE(FeatureReader, OnnxGraph, DotProduct, ItemRows, Variational[MultVA
 
     def lacks(self, capability: type) -> str | None:
         if capability is ItemRows and self.side is not None:
-            return "MultVAE with features cannot start from another run: its columns of features are those of one catalog"
+            return (
+                "MultVAE with features cannot start from another run: its columns of features are those of one catalog"
+            )
         return super().lacks(capability)
 
     def describe(self, catalog: Catalog) -> None:

@@ -2,12 +2,12 @@
 
     score(u, j) = cos(Σ_{i ∈ u} f_i, f_j)
 
-with f the features of an item: TF-IDF of its categories and words, standardized numbers, given vectors (`data/features`). No event
-of another user is used, so that items without training events are listed like all others. This is the baseline of every table of
-cold items. Items that score 0 follow the others in the order of their training counts; if a history has no features at all, the
-scores are shares of the training counts.
+with f the features of an item: TF-IDF of its categories and words, standardized numbers, given vectors (`data/features`). No
+event of another user is used, so that items without training events are listed like all others. This is the baseline of every
+table of cold items. Items that score 0 are ordered among themselves by their training counts; if a history has no features at
+all, the scores are shares of the training counts.
 
-Source: pazzani2007, section 10.3 (nearest neighbors of profiles).
+Source: pazzani2007 (nearest neighbors of profiles).
 """
 
 from collections.abc import Mapping
@@ -77,7 +77,9 @@ def _newest(histories: Histories, count: int | None) -> Histories:
     """The newest events of each user."""
     if count is None or len(histories) == 0:
         return histories
-    from_end = np.repeat(histories.offsets[1:], histories.lengths) - np.arange(histories.n_events) - histories.offsets[0]
+    from_end = (
+        np.repeat(histories.offsets[1:], histories.lengths) - np.arange(histories.n_events) - histories.offsets[0]
+    )
     near: Int64[Array, " events"] = from_end
     return histories.where(near <= count)
 

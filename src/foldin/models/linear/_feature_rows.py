@@ -5,8 +5,8 @@
 F is items × features, so that each feature is a row besides those of the users, with the weight α. For an item with training
 events, its column of R is that of G, and B is the solution of EASE. An item without training events has in X a column of zeros,
 which would say that every user refused it: in its column of R, the ridge regression of the columns of X on the features stands
-instead, x̂ = X m, so that R = XᵀX m + α F f. A column of B is then the ridge regression of these expected events, and of the item's
-features, on all other items.
+instead, x̂ = X m, so that R = XᵀX m + α F f. A column of B is then the ridge regression of these expected events, and of the
+item's features, on all other items.
 
 Source: jeunen2020 (the rows of features, CEASE); gantner2010 (the regression on features).
 """
@@ -69,5 +69,5 @@ def weights_with_features(
         solved -= precision[:, cold] * (solved[cold, torch.arange(len(cold), device=cold.device)] / scale[cold])
     weights = precision.div_(-scale)
     if len(cold):
-        weights[:, cold] = option.cold_factor * solved
+        weights[:, cold] = solved
     return weights.fill_diagonal_(0.0)

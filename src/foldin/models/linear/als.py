@@ -133,8 +133,7 @@ class ALS(FeatureReader, DotProduct, PopularStart, Recommender[ALSConfig]):
         """The factors by which items are scored; those from features have their factor of the scores."""
         if self.config.features is None:
             return self.item_factors
-        scale = torch.where(self.trained_items, 1.0, self.config.features.cold_factor)
-        return self.item_factors * scale.unsqueeze(1)
+        return self.item_factors * self.config.features.scale(self.trained_items).unsqueeze(1)
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         return self._spoken(self.fold_in(histories) @ self._scaled().t())

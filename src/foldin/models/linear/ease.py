@@ -68,12 +68,15 @@ class EASE(FeatureReader, OnnxGraph, PopularStart, Recommender[EASEConfig]):
     def _build(self, generator: torch.Generator) -> None:
         self.weights = no_weights(self.n_items, self._called(), self.device)
         self.log_share = torch.zeros(self.n_items, device=self.device)
+        # With features: whether an item had training events; the others are predicted from their features.
+        self.trained_items = torch.ones(self.n_items, dtype=torch.bool, device=self.device)
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
         return Trainer(FullPass(name="solve", run=partial(_solve, self)), closed_form=True)
 
     def tensors(self) -> dict[str, Tensor]:
-        return {"weights": self.weights, "log_share": self.log_share}
+        found = {"weights": self.weights, "log_share": self.log_share}
+        return found if self.config.features is None else {**found, "trained_items": self.trained_items}
 
     def training_bytes(self, train: Histories) -> float:
         # With features, their products and the inverse are there at once, in the precision of the inverse.
@@ -83,13 +86,18 @@ class EASE(FeatureReader, OnnxGraph, PopularStart, Recommender[EASEConfig]):
         return None if self.config.features is None else self.config.features.columns
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
-        return self._spoken(item_scores(self.weights, histories, self.config.oldest))
+        return self._spoken(self._scaled(item_scores(self.weights, histories, self.config.oldest)))
+
+    def _scaled(self, scores: Float[Tensor, "users items"]) -> Float[Tensor, "users items"]:
+        """The scores, those of items without training events times their factor."""
+        option = self.config.features
+        return scores if option is None else scores * option.scale(self.trained_items)
 
     def speaking(self) -> Bool[Array, " items"]:
         return self.weights.any(dim=1).cpu().numpy()
 
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
-        scores = padded_item_scores(self.weights, history, self.config.oldest)
+        scores = self._scaled(padded_item_scores(self.weights, history, self.config.oldest))
         return torch.where((scores != 0).any(dim=1, keepdim=True), scores, self._start())
 
 
@@ -102,6 +110,7 @@ def _solve(model: "EASE", train: Histories, generator: torch.Generator) -> Mappi
                 gram, train, model.described(), model.config.features, model.config.regularization
             )
         model.weights.copy_(found)
+        model.trained_items.copy_(torch.from_numpy(train.counts() > 0))
         return {}
     inverse = _inverse_by_users if 2 * len(train) < model.n_items else _inverse_by_items
     with invertible("EASE", model.config.regularization):
