@@ -70,11 +70,9 @@ def chosen(split: Split, name: str, grid: Grid) -> dict[str, Any]:
         return dict(grid[0])
     found = []
     for settings in grid:
-        model = build_model(split.catalog, config_class(name.split()[0])().with_settings(settings))
-        fit(model, split.train, validation=ValidationMetric(split.validation, "recall@10"), patience=15)
-        among = evaluate(
-            model, split.validation, metrics=("recall@10",), among=split.catalog.cold, likelihood=False
-        )
+        model = build_model(split.catalog, config_class(name.split(maxsplit=1)[0])().with_settings(settings))
+        fit(model, split.train, validation=ValidationMetric(split.validation, "ndcg@100"), patience=15)
+        among = evaluate(model, split.validation, metrics=("recall@10",), among=split.catalog.cold, likelihood=False)
         found.append(float(among.values("recall@10").mean()))
         print(f"  {name} {settings}: recall@10 {found[-1]:.4f} on validation", file=sys.stderr, flush=True)
     return dict(grid[int(np.argmax(found))])
@@ -135,8 +133,8 @@ def main() -> None:
         for model, grid in shrunk({one: grid for one, grid in grids(name).items() if one in wanted}, options).items():
             settings = chosen(cold, model, grid)
             print(f"{name}: {model} {settings}", file=sys.stderr, flush=True)
-            config = config_class(model.split()[0])().with_settings(settings)
-            models[model] = train(cold, config, metric="recall@10", metrics=METRICS, patience=15)
+            config = config_class(model.split(maxsplit=1)[0])().with_settings(settings)
+            models[model] = train(cold, config, metric="ndcg@100", metrics=METRICS, patience=15)
             for factor in FACTORS.get(model, ()):
                 models[f"{model} x{factor}"] = with_factor(models[model], factor)
         keep(options, "cold", views(models, name, cold, warm), {})

@@ -1,12 +1,13 @@
-"""EASE with the features of the items as further rows of its matrix (CEASE).
+"""EASE with the features of the items as further rows of its matrix (CEASE), and weights of items without training events.
 
-    G = XᵀX + α FFᵀ,   P = (G + λ I)⁻¹,   B = P R − P diag((P R)_ii / P_ii)
+    P = (XᵀX + α FFᵀ + λ I)⁻¹,   B = I − P diag(1 / diag P)
+    b_c = P (XᵀX m_c + α F f_c),   b_c' = m_cᵀ B
 
-F is items × features, so that each feature is a row besides those of the users, with the weight α. For an item with training
-events, its column of R is that of G, and B is the solution of EASE. An item without training events has in X a column of zeros,
-which would say that every user refused it: in its column of R, the ridge regression of the columns of X on the features stands
-instead, x̂ = X m, so that R = XᵀX m + α F f. A column of B is then the ridge regression of these expected events, and of the
-item's features, on all other items.
+F is items × features, so that each feature is a row besides those of the users, with the weight α. X and F have the items with
+training events alone: of another item c, a column of zeros in X would say that every user refused it. In its place stands the
+ridge regression of the columns of X on the features, X m_c (`models/feature_regression.py`). The column b_c by which the item is
+scored is then the regression of these expected events, and of the item's features f_c, on the known items. In a history, the item
+stands for the known items that predict it: its row is b_c'.
 
 Source: jeunen2020 (the rows of features, CEASE); gantner2010 (the regression on features).
 """
@@ -19,6 +20,7 @@ import torch
 
 from foldin.data import Histories
 from foldin.models.feature_regression import RegressedItems, regression_weights
+from foldin.models.linear._zero_diagonal import inverse_of, weights_of_precision
 from foldin.tensors import Float, Tensor
 from foldin.training import Range, setting
 
@@ -42,7 +44,7 @@ def weights_with_features(
     option: FeatureRows,
     regularization: float,
 ) -> Float[Tensor, "items items"]:
-    """B, in the memory of `gram`.
+    """B of all items; the memory of `gram` is used.
 
     Args:
         gram: XᵀX, in the precision of the solution.
@@ -51,23 +53,22 @@ def weights_with_features(
         regularization: ridge penalty, λ.
     """
     known = train.counts() > 0
-    cold = torch.from_numpy(np.flatnonzero(~known)).to(gram.device)
     warm = torch.from_numpy(np.flatnonzero(known)).to(gram.device)
-    own = torch.from_numpy(option.weight * (features @ features.T).toarray()).to(gram)
+    cold = torch.from_numpy(np.flatnonzero(~known)).to(gram.device)
+    inside, outside = features[np.flatnonzero(known)], features[np.flatnonzero(~known)]
+    inner = gram[warm][:, warm] if len(cold) else gram
+    expected = m = inner.new_empty(len(warm), 0)
     if len(cold):
         m = torch.from_numpy(regression_weights(features, known, option.regularization)).to(gram)
-        expected = gram[:, warm] @ m + own[:, cold]
-    gram.add_(own)
-    del own
-    gram.diagonal().add_(regularization)
-    torch.linalg.cholesky(gram, out=gram)
-    precision = torch.cholesky_inverse(gram)
-    del gram
-    scale = precision.diagonal().clone()
-    if len(cold):
-        solved = precision @ expected
-        solved -= precision[:, cold] * (solved[cold, torch.arange(len(cold), device=cold.device)] / scale[cold])
-    weights = precision.div_(-scale)
-    if len(cold):
-        weights[:, cold] = solved
-    return weights.fill_diagonal_(0.0)
+        expected = inner @ m + torch.from_numpy(option.weight * (inside @ outside.T).toarray()).to(gram)
+    inner.add_(torch.from_numpy(option.weight * (inside @ inside.T).toarray()).to(gram))
+    inner.diagonal().add_(regularization)
+    precision = inverse_of(inner)
+    columns = precision @ expected
+    own = weights_of_precision(precision)
+    if not len(cold):
+        return own
+    columns = torch.cat((own, columns), dim=1)
+    rows = torch.cat((columns, m.t() @ columns))
+    order = torch.cat((warm, cold)).argsort()
+    return rows[order][:, order].fill_diagonal_(0.0)

@@ -79,8 +79,8 @@ class EASE(FeatureReader, OnnxGraph, PopularStart, Recommender[EASEConfig]):
         return found if self.config.features is None else {**found, "trained_items": self.trained_items}
 
     def training_bytes(self, train: Histories) -> float:
-        # With features, their products and the inverse are there at once, in the precision of the inverse.
-        return inverse_bytes(train) * (1.0 if self.config.features is None else 1.5)
+        # With features, their products and the weights of the known items are there besides.
+        return inverse_bytes(train) * (1.0 if self.config.features is None else 2.0)
 
     def feature_columns(self) -> tuple[str, ...] | None:
         return None if self.config.features is None else self.config.features.columns
