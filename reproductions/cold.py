@@ -43,11 +43,11 @@ def grids(data: str) -> dict[str, Grid]:
         "ease features": [
             {"regularization": r, "features": "rows", "features.weight": w, "features.regularization": m}
             for r in ridge
-            for w, m in ((1.0, 1.0), (1.0, 10.0), (10.0, 10.0))
+            for w, m in ((1.0, 10.0), (1.0, 50.0), (10.0, 10.0))
         ],
         "als": als[:1],
         "als features": [
-            {**one, "features": "regression", "features.regularization": m} for one in als for m in (1.0, 10.0)
+            {**one, "features": "regression", "features.regularization": m} for one in als for m in (10.0, 50.0)
         ],
         "multvae": [{"epochs": 100}],
         "multvae features": [{"epochs": 100, "features": "decoder", "features.dropout": p} for p in (0.5, 0.8)],

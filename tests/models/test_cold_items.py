@@ -17,6 +17,7 @@ from foldin.models import (
     ItemFeatures,
     ItemRows,
     MultVAEConfig,
+    ProductOfExpertsConfig,
     RegressedItems,
     capability,
 )
@@ -103,7 +104,7 @@ def test_a_model_with_features_needs_a_catalog_with_them(model):
         fit(kind(ITEMS, model.config), TRAIN)
     with pytest.raises(ShapeError, match="the model knows 3 items, the catalog 20"):
         kind(3, model.config).describe(CATALOG)
-    with pytest.raises(DataError, match="has only ids of items|no column 'title'"):
+    with pytest.raises(DataError, match=r"has only ids of items|no column 'title'"):
         kind(ITEMS, model.config).describe(Catalog.from_ids(CATALOG.ids, np.ones(ITEMS, np.int64)))
 
 
@@ -125,6 +126,15 @@ def test_only_the_named_columns_are_read():
 
 def test_training_with_features_cannot_start_from_another_catalog():
     assert "cannot start from another run" in described(CONFIGS["multvae"]).lacks(ItemRows)
+
+
+def test_experts_of_a_product_read_features_too(tmp_path):
+    experts = (ContentKNNConfig(), MultVAEConfig(**{**VAE, "epochs": 2}, features=FeatureDecoder()))
+    model = trained(ProductOfExpertsConfig(experts=experts, refit=True))
+    save_run(tmp_path / "run", model=model, catalog=CATALOG, info={})
+    loaded = load_run(tmp_path / "run").model
+    assert torch.equal(loaded.logits(USERS), model.logits(USERS))
+    assert np.isfinite(recommend(model, USERS, 3, allow=COLD).scores).all()
 
 
 def test_settings_are_read_from_text():

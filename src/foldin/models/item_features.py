@@ -1,13 +1,17 @@
 """What models share that learn from typed columns of the catalog."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import scipy.sparse
 
 from foldin.data import Catalog, Features
 from foldin.errors import FitError, ShapeError
-from foldin.models.capability import ItemFeatures
+from foldin.models.capability import ItemFeatures, capability
+from foldin.models.contract import Recommender
+from foldin.tensors import Tensor
 from foldin.training import Option, setting
 
 __all__ = ["FeatureColumns", "FeatureReader", "columns_setting"]
@@ -61,6 +65,16 @@ class FeatureReader(ItemFeatures):
         self._catalog = catalog
         if self.features is None:
             self.features = Features.of_catalog(catalog, names)
+
+    def describe_alike(self, other: Recommender[Any]) -> None:
+        """Give another model of the same configuration the catalog and the features of this one, if this one has them."""
+        reader = capability(other, FeatureReader)
+        if reader is not None and self._catalog is not None:
+            reader.features = self.features
+            reader.describe(self._catalog)
+
+    def make_room(self, state: Mapping[str, Tensor]) -> None:
+        """Take the sizes of a stored model that depend on its features, so that its tensors can be copied."""
 
     def described(self) -> scipy.sparse.csr_array:
         """The features of all items, items × columns.

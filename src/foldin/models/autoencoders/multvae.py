@@ -115,9 +115,12 @@ class MultVAE(FeatureReader, OnnxGraph, DotProduct, ItemRows, Variational[MultVA
         if self.side is not None and self.features is not None:
             self.side.widen(len(self.features))
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
+    def make_room(self, state: Mapping[str, Tensor]) -> None:
         if self.side is not None:
             self.side.make_room(state)
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        self.make_room(state)
         super().load_state(state)
         self._combined = None
 

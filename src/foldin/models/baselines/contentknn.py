@@ -57,8 +57,11 @@ class ContentKNN(FeatureReader, PopularStart, Recommender[ContentKNNConfig]):
     def tensors(self) -> dict[str, Tensor]:
         return {**self.profiles.tensors(), "log_share": self.log_share}
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
+    def make_room(self, state: Mapping[str, Tensor]) -> None:
         self.profiles.make_room(state)
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        self.make_room(state)
         super().load_state(state)
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
