@@ -6,8 +6,8 @@ python reproductions/cold.py --sets ml-1m --models contentknn,"ease features"
 The protocol is `cold-items`: a tenth of the items is hidden for validation and a tenth for the test, and a tenth of the users is
 held out for each. Three tables of each set: the hidden items among all items, the same among the hidden items alone, and the
 price: items of training that the same users took, ranked by the same models. Settings are chosen by validation recall@10 of the
-hidden items alone. `x4` is the same model with `cold_factor=4`, the factor of the scores of items without training events: it
-trades the items of training for the hidden ones.
+hidden items alone, those of models without features by that of items of training. `x4` is the same model with `cold_factor=4`,
+the factor of the scores of items without training events: it trades the items of training for the hidden ones.
 
 Features of `ml-1m` (ratings ≥ 4) are genres, the words of the titles and the year; those of `amazon-beauty` a few keywords.
 """
@@ -39,13 +39,13 @@ def grids(data: str) -> dict[str, Grid]:
         "popularity": [{}],
         "contentknn titles": [{"columns": ("title",), "max_length": n} for n in (None, 5)],
         "contentknn": [{"max_length": n} for n in (None, 5, 20)],
-        "ease": [{"regularization": ridge[0]}],
+        "ease": [{"regularization": r} for r in ridge],
         "ease features": [
             {"regularization": r, "features": "rows", "features.weight": w, "features.regularization": m}
             for r in ridge
             for w, m in ((1.0, 10.0), (1.0, 50.0), (10.0, 10.0))
         ],
-        "als": als[:1],
+        "als": als,
         "als features": [
             {**one, "features": "regression", "features.regularization": m} for one in als for m in (10.0, 50.0)
         ],
@@ -64,16 +64,18 @@ def log_of(name: str, data: Path) -> EventLog:
     return dataclasses.replace(log, items=log.items.with_columns(year=year))
 
 
-def chosen(split: Split, name: str, grid: Grid) -> dict[str, Any]:
-    """The settings with the best recall@10 of the hidden items alone, on validation."""
+def chosen(cold: Split, warm: Split, name: str, grid: Grid) -> dict[str, Any]:
+    """The settings with the best recall@10 on validation: of the hidden items alone, or of items of training without features."""
     if len(grid) == 1:
         return dict(grid[0])
+    learns = "features" in name or name.startswith("contentknn")
+    split, among = (cold, cold.catalog.cold) if learns else (warm, None)
     found = []
     for settings in grid:
         model = build_model(split.catalog, config_class(name.split(maxsplit=1)[0])().with_settings(settings))
         fit(model, split.train, validation=ValidationMetric(split.validation, "ndcg@100"), patience=15)
-        among = evaluate(model, split.validation, metrics=("recall@10",), among=split.catalog.cold, likelihood=False)
-        found.append(float(among.values("recall@10").mean()))
+        result = evaluate(model, split.validation, metrics=("recall@10",), among=among, likelihood=False)
+        found.append(float(result.values("recall@10").mean()))
         print(f"  {name} {settings}: recall@10 {found[-1]:.4f} on validation", file=sys.stderr, flush=True)
     return dict(grid[int(np.argmax(found))])
 
@@ -101,6 +103,7 @@ def views(models: dict[str, Trained], name: str, cold: Split, warm: Split) -> di
                 evaluation=evaluate(one.model, split.test, metrics=METRICS, among=among, likelihood=False),
             )
             for model, one in models.items()
+            if among is None or " x" not in model  # a factor of all scores changes no list
         }
         content = report(split, evaluated, data=view, seed=0)
         figures = {model: about["metrics"] for model, about in content["models"].items()}
@@ -131,7 +134,7 @@ def main() -> None:
         wanted = options.models.split(",")
         models = {}
         for model, grid in shrunk({one: grid for one, grid in grids(name).items() if one in wanted}, options).items():
-            settings = chosen(cold, model, grid)
+            settings = chosen(cold, warm, model, grid)
             print(f"{name}: {model} {settings}", file=sys.stderr, flush=True)
             config = config_class(model.split(maxsplit=1)[0])().with_settings(settings)
             models[model] = train(cold, config, metric="ndcg@100", metrics=METRICS, patience=15)
