@@ -1,6 +1,6 @@
 """Recommenders, one file each. The models in `MODELS` are on the command line, in the contract tests and in the docs."""
 
-from foldin.models.autoencoders._feature_output import FeatureDecoder
+from foldin.models.autoencoders.feature_decoder import FeatureDecoder
 from foldin.models.autoencoders.kl_weight import ConstantKL, KLPerItem
 from foldin.models.autoencoders.multdae import MultDAE, MultDAEConfig
 from foldin.models.autoencoders.multvae import MultVAE, MultVAEConfig
@@ -32,11 +32,11 @@ from foldin.models.ensemble.product import ProductOfExperts, ProductOfExpertsCon
 from foldin.models.feature_regression import RegressedItems
 from foldin.models.item_features import FeatureReader
 from foldin.models.item_rows import ItemRows
-from foldin.models.linear._feature_rows import FeatureRows
 from foldin.models.linear.als import ALS, ALSConfig
 from foldin.models.linear.ease import EASE, EASEConfig
 from foldin.models.linear.edlae import EDLAE, EDLAEConfig
 from foldin.models.linear.elsa import ELSA, ELSAConfig
+from foldin.models.linear.feature_rows import FeatureRows
 from foldin.models.linear.ials import IALS, IALSConfig
 from foldin.models.linear.itemknn import ItemKNN, ItemKNNConfig
 from foldin.models.linear.slim import SLIM, SLIMConfig

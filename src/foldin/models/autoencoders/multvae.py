@@ -10,7 +10,7 @@ With `oldest` below 1, the weights of a history's events rise linearly from `old
 and in the likelihood that training maximizes, as in T-DiffRec (wang2023, section 3.6).
 
 With `features`, the rows of the decoder's last layer are free rows plus a linear map of the items' features, by which items
-without training events are scored too (`_feature_output.py`, after volkovs2017).
+without training events are scored too (`feature_decoder.py`, after volkovs2017).
 
 Source: liang2018, eqs. 2, 6 and 8, and the authors' code: I-600-(μ, log σ² of 200)-600-I, tanh, dropout 0.5, Adam 1e-3,
 batches of 500, 200 epochs, β = min(0.2, step / 200,000).
@@ -28,14 +28,14 @@ from torch.nn import functional as F
 from foldin.data import Catalog, Histories
 from foldin.inference import gaussian_kl, reparameterize
 from foldin.kernels import multinomial_from_hidden
-from foldin.models.autoencoders._feature_output import (
+from foldin.models.autoencoders._sparse_autoencoder import SparseAutoencoder
+from foldin.models.autoencoders._variational import Variational
+from foldin.models.autoencoders.feature_decoder import (
     FeatureDecoder,
     FeatureOutput,
     feature_likelihood,
     forget_untrained,
 )
-from foldin.models.autoencoders._sparse_autoencoder import SparseAutoencoder
-from foldin.models.autoencoders._variational import Variational
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.item_features import FeatureReader
 from foldin.models.item_rows import ItemRows

@@ -9,7 +9,7 @@ With `oldest` below 1, the entries of a row of X rise linearly from `oldest` to 
 the x that is scored, as in T-DiffRec (wang2023, section 3.6).
 
 With `features`, the features of the items are further rows of X, and items without training events are predicted from them
-(`_feature_rows.py`).
+(`feature_rows.py`).
 
 Departures from the paper: a history for which all scores would be 0, since none of its items has weights, gets the training
 counts. The inverse is computed in float64 up to 12,000 items and in float32 above. With fewer users than half the items, a matrix
@@ -26,7 +26,6 @@ from foldin.data import Histories
 from foldin.models.capability import OnnxGraph
 from foldin.models.contract import Recommender
 from foldin.models.item_features import FeatureReader
-from foldin.models.linear._feature_rows import FeatureRows, weights_with_features
 from foldin.models.linear._gram import item_gram
 from foldin.models.linear._zero_diagonal import (
     SMALLER,
@@ -39,6 +38,7 @@ from foldin.models.linear._zero_diagonal import (
     padded_item_scores,
     weights_of_precision,
 )
+from foldin.models.linear.feature_rows import FeatureRows, weights_with_features
 from foldin.models.recency import event_weights, oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
