@@ -91,7 +91,8 @@ class EventLog(Displayed):
             DataError: `items` is not a table.
             ColumnError: a feature of the table has another type than in the log.
         """
-        table, notes = items_of(to_polars(items, "the table of items")[0], "the table of items", ids=self.items["item"])
+        # The column of ids is found by its name alone: no value of it has to be an item of the log.
+        table, notes = items_of(to_polars(items, "the table of items")[0], "the table of items")
         new = table.filter(~pl.col("item").is_in(self.items["item"].to_list()))
         new = new.unique("item", keep="first", maintain_order=True)
         try:
