@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from foldin.data import Histories
-from foldin.models import MODELS, Recommender
+import polars as pl
+
+from foldin.data import Catalog, Histories
+from foldin.models import MODELS, ItemFeatures, Recommender, capability
 from foldin.testing import two_tastes
 from foldin.training import fit
 
@@ -52,9 +54,19 @@ SETTINGS: dict[str, dict[str, Any]] = {
 USERS = Histories.from_lists([[0, 2, 4], [1, 3], [], [7], [2, 4, 0, 6, 8, 10, 12, 14, 16, 18]], ITEMS)
 
 
+def describe(model: Recommender) -> None:
+    """Give a model that reads features a catalog whose titles tell even items from odd ones."""
+    featured = capability(model, ItemFeatures)
+    if featured is not None:
+        titles = [f"{'even' if at % 2 == 0 else 'odd'} {at}" for at in range(model.n_items)]
+        ids = [f"i{at}" for at in range(model.n_items)]
+        featured.describe(Catalog(pl.DataFrame({"item": ids, "title": titles, "count": [1] * model.n_items})))
+
+
 def trained(name: str, train: Histories | None = None, **settings: Any) -> Recommender:
     """A model on twenty items, of these settings in place of the small ones."""
     config = MODELS[name]().with_settings({**SETTINGS.get(name, {}), **settings})
     model: Recommender = config.model_class(ITEMS, config, seed=5)
+    describe(model)
     fit(model, two_tastes(60, ITEMS) if train is None else train, seed=5)
     return model

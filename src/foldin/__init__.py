@@ -18,13 +18,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from foldin.data import Catalog, EventLog, HeldOut, Histories, Source, Split, read_given, read_log
+    from foldin.data import Catalog, EventLog, Features, HeldOut, Histories, Source, Split, read_given, read_log
     from foldin.data import split_log as split
     from foldin.errors import FoldinError
     from foldin.evaluation import Evaluation, ValidationMetric, evaluate
     from foldin.experiment import Trained, Tuned, build_model, fit_all, train, tune
     from foldin.models import MODELS, Recommender, capability
     from foldin.models import ALSConfig as ALS
+    from foldin.models import ContentKNNConfig as ContentKNN
     from foldin.models import DiffRecConfig as DiffRec
     from foldin.models import EASEConfig as EASE
     from foldin.models import EDLAEConfig as EDLAE
@@ -67,10 +68,12 @@ __all__ = [
     "Boost",
     "Cap",
     "Catalog",
+    "ContentKNN",
     "DiffRec",
     "Eligibility",
     "Evaluation",
     "EventLog",
+    "Features",
     "FitResult",
     "FoldinError",
     "Freshness",
@@ -117,7 +120,7 @@ __all__ = [
 
 # Package → its names above; a model's name is that of its configuration in `foldin.models` without `Config`.
 _NAMES = {
-    "data": ("Catalog", "EventLog", "HeldOut", "Histories", "Source", "Split", "read_given", "read_log"),
+    "data": ("Catalog", "EventLog", "Features", "HeldOut", "Histories", "Source", "Split", "read_given", "read_log"),
     "errors": ("FoldinError",),
     "evaluation": ("Evaluation", "ValidationMetric", "evaluate"),
     "experiment": ("Trained", "Tuned", "build_model", "fit_all", "train", "tune"),

@@ -10,7 +10,7 @@ from foldin.models import MODELS, PopularStart, Recommender, has_capability
 from foldin.ranking import Approximate, Beam, WithSpread, scores
 from foldin.training import fit
 from tests.lists import recommend
-from tests.small import SETTINGS
+from tests.small import SETTINGS, describe
 
 ITEMS = 30
 ALONE, NEVER = 3, 4  # an item that is taken with no other, and one that nobody takes
@@ -35,6 +35,7 @@ def trained(name: str, **more: object) -> Recommender:
     settings = {**SETTINGS.get(name, {}), **more}
     config = MODELS[name]().with_settings({**settings, **({"epochs": 2} if "epochs" in settings else {})})
     model = config.model_class(ITEMS, config, seed=0)
+    describe(model)
     fit(model, TRAIN, seed=0)
     return model
 

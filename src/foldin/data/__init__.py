@@ -3,6 +3,11 @@
 from foldin.data.catalog import Catalog
 from foldin.data.everyone import Everyone, everyone_of_file, everyone_of_frame
 from foldin.data.examples import Examples
+from foldin.data.features.columns import FeatureColumn
+from foldin.data.features.features import Features
+from foldin.data.features.numbers import Numbers
+from foldin.data.features.terms import Categories, Text
+from foldin.data.features.vectors import Vectors
 from foldin.data.filters import Condition, Filters, conditions, conditions_of
 from foldin.data.frames import FrameStyle, is_frame, to_polars
 from foldin.data.histories import Histories
@@ -22,6 +27,7 @@ from foldin.data.resolve import ResolvedHistory, repeats_of, resolve_history
 from foldin.data.shards import is_shards, open_shards, prepare
 from foldin.data.source import Source
 from foldin.data.splits.base import HeldOut, Split, catalog_of
+from foldin.data.splits.cold_items import cold_items
 from foldin.data.splits.given import FOLD_INS, is_given, read_given
 from foldin.data.splits.last_out import last_out
 from foldin.data.splits.protocols import DEFAULT_MIN_EVENTS, PROTOCOLS, split_log
@@ -40,12 +46,15 @@ __all__ = [
     "PROTOCOLS",
     "REPEATS",
     "Catalog",
+    "Categories",
     "Columns",
     "Condition",
     "EventLog",
     "EventWeights",
     "Everyone",
     "Examples",
+    "FeatureColumn",
+    "Features",
     "Filters",
     "FrameStyle",
     "HeldOut",
@@ -53,6 +62,7 @@ __all__ = [
     "Indices",
     "KnownUsers",
     "Note",
+    "Numbers",
     "Pictures",
     "PublicPictures",
     "PublicSet",
@@ -61,9 +71,12 @@ __all__ = [
     "ResolvedHistory",
     "Source",
     "Split",
+    "Text",
+    "Vectors",
     "cache_folder",
     "catalog_of",
     "check_indices",
+    "cold_items",
     "conditions",
     "conditions_of",
     "count_of",

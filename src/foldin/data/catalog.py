@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from foldin.errors import DataError, UnknownItemError
-from foldin.tensors import Array, Int64
+from foldin.tensors import Array, Bool, Int64
 
 __all__ = ["Catalog"]
 
@@ -73,6 +73,12 @@ class Catalog:
             return self.ids
         titles: list[str] = self.table.select(pl.coalesce("title", "item"))["title"].to_list()
         return titles
+
+    @property
+    def cold(self) -> Bool[Array, " items"]:
+        """Mask of the items without a training event."""
+        counts: Int64[Array, " items"] = self.table["count"].to_numpy()
+        return counts == 0
 
     @cached_property
     def _by_title(self) -> dict[str, int]:

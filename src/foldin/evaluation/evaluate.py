@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from foldin.data import HeldOut, Histories
+from foldin.data import HeldOut, Histories, Indices
 from foldin.display import Display, Displayed, estimate
 from foldin.errors import ConfigError, ShapeError
 from foldin.evaluation.beyond import coverage, gini, novelty
@@ -155,6 +155,7 @@ def evaluate(
     train_users: int = 0,
     likelihood: bool = True,
     ranker: Ranker | None = None,
+    among: Indices | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Rank the whole catalog for every held-out user, items already seen excluded, and measure.
@@ -168,6 +169,7 @@ def evaluate(
         train_users: number of training users, for the novelty of lists.
         likelihood: whether to measure the log-likelihood too.
         ranker: ranker whose lists are evaluated; `Exact` if None. The log-likelihood does not depend on it.
+        among: only these items are ranked, their indices or a mask, such as `catalog.cold`; a target elsewhere counts as missed.
         progress: called with (users done, total users).
 
     Raises:
@@ -194,7 +196,7 @@ def evaluate(
     for start in range(0, users, step):
         stop = min(start + step, users)
         part = fold_in.rows(start, stop)
-        eligible = Eligibility.of(part, seen=seen.rows(start, stop))
+        eligible = Eligibility.of(part, seen=seen.rows(start, stop), allow=among)
         if isinstance(ranker, Exact):
             scored = masked_logits(model, part, eligible)
             found, total = ranker.order_and_total(model, scored, depth)

@@ -1,9 +1,11 @@
 """Recommenders, one file each. The models in `MODELS` are on the command line, in the contract tests and in the docs."""
 
+from foldin.models.autoencoders.feature_decoder import FeatureDecoder
 from foldin.models.autoencoders.kl_weight import ConstantKL, KLPerItem
 from foldin.models.autoencoders.multdae import MultDAE, MultDAEConfig
 from foldin.models.autoencoders.multvae import MultVAE, MultVAEConfig
 from foldin.models.autoencoders.recvae import Alternating, ImplicitSLIM, RecVAE, RecVAEConfig
+from foldin.models.baselines.contentknn import ContentKNN, ContentKNNConfig
 from foldin.models.baselines.popularity import Popularity, PopularityConfig
 from foldin.models.capability import (
     BoundedLikelihood,
@@ -28,11 +30,14 @@ from foldin.models.diffusion.noise import LinearVariance
 from foldin.models.ensemble.objectives import HeldOutLikelihood, HeldOutNDCG
 from foldin.models.ensemble.product import ProductOfExperts, ProductOfExpertsConfig
 from foldin.models.evidence import Dislikes, WeightedEvents
+from foldin.models.feature_regression import RegressedItems
+from foldin.models.item_features import FeatureReader
 from foldin.models.item_rows import ItemRows
 from foldin.models.linear.als import ALS, ALSConfig
 from foldin.models.linear.ease import EASE, EASEConfig
 from foldin.models.linear.edlae import EDLAE, EDLAEConfig
 from foldin.models.linear.elsa import ELSA, ELSAConfig
+from foldin.models.linear.feature_rows import FeatureRows
 from foldin.models.linear.ials import IALS, IALSConfig
 from foldin.models.linear.itemknn import ItemKNN, ItemKNNConfig
 from foldin.models.linear.slim import SLIM, SLIMConfig
@@ -79,6 +84,8 @@ __all__ = [
     "BoundedLikelihood",
     "Components",
     "ConstantKL",
+    "ContentKNN",
+    "ContentKNNConfig",
     "CoordinateAscent",
     "DiffRec",
     "DiffRecConfig",
@@ -88,6 +95,9 @@ __all__ = [
     "EDLAEConfig",
     "ELSAConfig",
     "Experts",
+    "FeatureDecoder",
+    "FeatureReader",
+    "FeatureRows",
     "FromLog",
     "FromLogAndSentences",
     "FromLogAndTitles",
@@ -137,6 +147,7 @@ __all__ = [
     "RecVAE",
     "RecVAEConfig",
     "Recommender",
+    "RegressedItems",
     "RelativePositions",
     "ResidualKMeans",
     "RisingOverShare",

@@ -10,6 +10,7 @@ from foldin.errors import ConfigError
 from foldin.models.autoencoders.multdae import MultDAEConfig
 from foldin.models.autoencoders.multvae import MultVAEConfig
 from foldin.models.autoencoders.recvae import RecVAEConfig
+from foldin.models.baselines.contentknn import ContentKNNConfig
 from foldin.models.baselines.popularity import PopularityConfig
 from foldin.models.contract import Recommender
 from foldin.models.diffusion.diffrec import DiffRecConfig, TDiffRecConfig
@@ -35,6 +36,7 @@ __all__ = ["ENTRY_POINTS", "MODELS", "Registry", "config_class", "config_of", "m
 ENTRY_POINTS = "foldin.models"
 _OWN: dict[str, type[Config]] = {
     "popularity": PopularityConfig,
+    "contentknn": ContentKNNConfig,
     "itemknn": ItemKNNConfig,
     "ease": EASEConfig,
     "edlae": EDLAEConfig,

@@ -1,7 +1,7 @@
 """Lists of another ranker under business rules, with the price of the rules."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np

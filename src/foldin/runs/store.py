@@ -7,6 +7,7 @@ A run directory holds
     history.jsonl         one line for each epoch
     metrics.json          the report on held-out users
     per_user.parquet      each user's metrics
+    features.json         the features of items as they were fitted, for a model that learns from them
     histories.parquet     the users' histories, if they are saved
     run.json              how it was made, and the SHA-256 of every other file; written last
     checkpoint.safetensors during training
@@ -24,7 +25,7 @@ from typing import Any
 import polars as pl
 import torch
 
-from foldin.data import Catalog, EventLog, EventWeights, FrameStyle, KnownUsers, ReadOptions
+from foldin.data import Catalog, EventLog, EventWeights, Features, FrameStyle, KnownUsers, ReadOptions
 from foldin.display import Display, Displayed
 from foldin.errors import FoldinError, RunError
 from foldin.files import (
@@ -36,7 +37,7 @@ from foldin.files import (
     write_text,
     written_by_foldin,
 )
-from foldin.models import MODELS, ItemFeatures, Recommender, capability, config_class, model_name
+from foldin.models import MODELS, FeatureReader, ItemFeatures, Recommender, capability, config_class, model_name
 from foldin.models.registry import ENTRY_POINTS
 from foldin.runs.pointer import Pointer, folder_of, holds_generations, read_pointer
 from foldin.runs.recommends import Parts, Recommends
@@ -140,6 +141,7 @@ def save_run(
     if per_user is not None:
         write_atomically(folder / "per_user.parquet", per_user.write_parquet)
         names.append("per_user.parquet")
+    names += _save_features(folder, model)
     if known is not None:
         write_atomically(folder / "histories.parquet", known.table().write_parquet)
         names.append("histories.parquet")
@@ -159,6 +161,15 @@ def save_run(
 def weights_info(weighting: EventWeights | None) -> dict[str, Any]:
     """The entry of `run.json` for the rule by which events are weighted; empty if all count alike."""
     return {} if weighting is None else {"weights": weighting.as_dict()}
+
+
+def _save_features(folder: Path, model: Recommender) -> list[str]:
+    """Write the features that a model learned from; returns the name of the file, if there is one."""
+    reader = capability(model, FeatureReader)
+    if reader is None or reader.features is None:
+        return []
+    reader.features.save(folder / "features.json")
+    return ["features.json"]
 
 
 def _check_run(folder: Path, model: Recommender, catalog: Catalog, content: Mapping[str, Any]) -> str:
@@ -302,6 +313,9 @@ def _load(folder: Path, pointer: Pointer | None, device: str | torch.device) -> 
     model.load_state(tensors)
     if about.get("temperature") is not None:
         model.calibrate(about["temperature"])
+    reader = capability(model, FeatureReader)
+    if reader is not None and (folder / "features.json").is_file():
+        reader.features = Features.load(folder / "features.json")
     featured = capability(model, ItemFeatures)
     if featured is not None:
         featured.describe(catalog)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
@@ -21,6 +22,7 @@ from foldin.errors import ConfigError, FitError, RunError, ShapeError
 from foldin.models import (
     BoundedLikelihood,
     DotProduct,
+    ItemFeatures,
     OnnxGraph,
     PosteriorSampler,
     Recommender,
@@ -46,6 +48,12 @@ def _lists(model: Recommender[Any], histories: Histories, k: int, ranker: Any = 
     return rank(model, histories, k, ranker=ranker, eligible=Eligibility.of(histories, **eligible))
 
 
+def _catalog() -> Catalog:
+    titles = [f"{'even' if at % 2 == 0 else 'odd'} {at}" for at in range(_ITEMS)]
+    ids = [f"i{at}" for at in range(_ITEMS)]
+    return Catalog(pl.DataFrame({"item": ids, "title": titles, "count": [1] * _ITEMS}))
+
+
 class RecommenderContract:
     """Tests of one configuration.
 
@@ -62,9 +70,12 @@ class RecommenderContract:
 
     @classmethod
     def trained(cls, seed: int | None = None) -> Recommender[Any]:
-        """A model of the configuration, trained on users of two tastes."""
+        """A model of the configuration, trained on users of two tastes; titles tell the taste to a model that reads them."""
         seed = cls.seed if seed is None else seed
         model: Recommender[Any] = cls.config.model_class(_ITEMS, cls.config, seed=seed)
+        featured = capability(model, ItemFeatures)
+        if featured is not None:
+            featured.describe(_catalog())
         fit(model, two_tastes(60, _ITEMS), seed=seed)
         return model
 

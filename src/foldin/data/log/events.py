@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from foldin.data.frames import FrameStyle
+from foldin.data.frames import FrameStyle, to_polars
 from foldin.data.histories import Histories
 from foldin.data.log.arrange import Events, arranged, repeats_text
 from foldin.data.log.beside import kinds_of, numeric_ratings, values_of
 from foldin.data.log.checks import clean, encode_ids, giant_user, odd_ids, order_keys, rated_at_least
 from foldin.data.log.columns import Columns, listed
-from foldin.data.log.items import join_items
+from foldin.data.log.items import items_of, join_items
 from foldin.data.log.options import ReadOptions
 from foldin.data.log.report import Note, ReadReport
 from foldin.data.log.rows import Rows
@@ -78,6 +78,37 @@ class EventLog(Displayed):
             users=self.users.gather(users),
             items=self.items[items],
             report=self.report.dropped(self.histories.n_events - histories.n_events, why),
+        )
+
+    def with_new_items(self, items: Any) -> "EventLog":
+        """The log with those items of a table that have no event yet, after the others.
+
+        A model that learns from features lists them; protocols leave items without events out.
+
+        Args:
+            items: a table of items as for `read_log`, of pandas, Polars, PyArrow or any library with the Arrow stream interface.
+
+        Raises:
+            DataError: `items` is not a table.
+            ColumnError: a feature of the table has another type than in the log.
+        """
+        # The column of ids is found by its name alone: no value of it has to be an item of the log.
+        table, notes = items_of(to_polars(items, "the table of items")[0], "the table of items")
+        new = table.filter(~pl.col("item").is_in(self.items["item"].to_list()))
+        new = new.unique("item", keep="first", maintain_order=True)
+        try:
+            joined = pl.concat([self.items, new], how="diagonal_relaxed")
+        except pl.exceptions.PolarsError as error:
+            raise ColumnError(
+                f"the table of items: its features have other types than those of the log: {error}"
+            ) from error
+        places = np.arange(self.histories.n_items)
+        added = Note("items without events (in the catalog)", new.height, dropped=False)
+        return replace(
+            self,
+            histories=self.histories.reindex(places, joined.height),
+            items=joined,
+            report=self.report.extended([*notes, added]),
         )
 
     def core(self, *, user_events: int = 1, item_events: int = 1, repeat: bool = True) -> "EventLog":

@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from foldin.data.log.events import EventLog
 from foldin.data.splits.base import Split
+from foldin.data.splits.cold_items import cold_items
 from foldin.data.splits.last_out import last_out
 from foldin.data.splits.strong import strong
 from foldin.data.splits.temporal import temporal
@@ -11,8 +12,8 @@ from foldin.errors import SplitError
 
 __all__ = ["DEFAULT_MIN_EVENTS", "PROTOCOLS", "split_log"]
 
-PROTOCOLS = ("strong", "last-out", "temporal", "given")
-DEFAULT_MIN_EVENTS = {"strong": 5, "last-out": 3}
+PROTOCOLS = ("strong", "last-out", "temporal", "cold-items", "given")
+DEFAULT_MIN_EVENTS = {"strong": 5, "last-out": 3, "cold-items": 5}
 
 
 def split_log(
@@ -38,6 +39,12 @@ def split_log(
         if min_events is not None:
             log = log.core(user_events=min_events, repeat=False)
         return temporal(log, validation_share=held_out, test_share=held_out, targets=targets)
+    if protocol == "cold-items":
+        if targets is not None:
+            raise SplitError(
+                "targets: the targets of 'cold-items' are the hidden items, whatever the kind of the event"
+            )
+        return cold_items(log, held_out=held_out, min_events=least, seed=seed)
     if protocol == "given":
         raise SplitError(f"{log.report.source}: 'given' needs a folder that is already split (train.csv and others)")
     raise SplitError(f"protocol {protocol!r} is not one of {', '.join(PROTOCOLS)}")

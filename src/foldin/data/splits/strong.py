@@ -13,16 +13,27 @@ from foldin.data.splits.weighed import Targets, targets_of, weighed
 from foldin.errors import SplitError
 from foldin.tensors import Array, Bool, Int64
 
-__all__ = ["strong"]
+__all__ = ["held_out_users", "strong", "users_count"]
 
 
-def _users_count(share: float, users: int, what: str) -> int:
+def users_count(share: float, users: int, what: str, of: str = "users") -> int:
+    """The size of each of two held-out groups.
+
+    Args:
+        share: a share below 1, or a number.
+        users: number of all users, or of other things that are held out.
+        what: name of the argument, for messages.
+        of: what is held out, for messages.
+
+    Raises:
+        SplitError: the groups leave nothing to train on, or `share` is not a positive number.
+    """
     if not math.isfinite(share):
-        raise SplitError(f"{what} = {share:g}: a share below 1 or a number of users was expected")
+        raise SplitError(f"{what} = {share:g}: a share below 1 or a number of {of} was expected")
     count = int(share) if share >= 1 else max(1, round(share * users))
     if share <= 0 or 2 * count >= users:
         raise SplitError(
-            f"{what} = {share:g}: two held-out groups of {count:,} leave none of the {users:,} users to train on"
+            f"{what} = {share:g}: two held-out groups of {count:,} leave none of the {users:,} {of} to train on"
         )
     return count
 
@@ -59,7 +70,7 @@ def strong(
     allowed = targets_of(log, targets)
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(log.histories))
-    count = _users_count(held_out, len(order), "held_out")
+    count = users_count(held_out, len(order), "held_out")
     groups = {"validation": order[:count], "test": order[count : 2 * count]}
     train_users = np.sort(order[2 * count :])
     everyone = log.histories
@@ -70,7 +81,7 @@ def strong(
     report = log.report
     held: dict[str, HeldOut] = {}
     for name, users in groups.items():
-        held[name], report = _held_out(log, users, new, len(items), target_share, allowed, rng, name, report)
+        held[name], report = held_out_users(log, users, new, len(items), target_share, allowed, rng, name, report)
     train = trained.reindex(new, len(items))
     split = Split(
         train=train,
@@ -88,7 +99,7 @@ def strong(
     return weighed(split)
 
 
-def _held_out(
+def held_out_users(
     log: EventLog,
     users: Int64[Array, " users"],
     new: Int64[Array, " items"],
@@ -99,7 +110,14 @@ def _held_out(
     name: str,
     report: ReadReport,
 ) -> tuple[HeldOut, ReadReport]:
-    """(held-out users, report with the events that were dropped)."""
+    """(held-out users with a random share of their items as targets, report with the events that were dropped).
+
+    Args:
+        new: index of each item in the catalog of the split; −1 for one that is not there.
+        n_items: size of that catalog.
+        share: share of a user's items that become targets.
+        name: name of the group, for the report.
+    """
     all_events = log.histories.select(users)
     events = all_events.reindex(new, n_items)
     report = report.noted(

@@ -13,6 +13,9 @@ a dislike has a negative entry in the input row and none in the likelihood.
 With `loss=sampled`, training scores the items of a batch and shared negatives, and its objective is an estimate of L (see
 `models/multinomial_loss.py`); everything else uses the whole catalog.
 
+With `features`, the rows of the decoder's last layer are free rows plus a linear map of the items' features, by which items
+without training events are scored too (`feature_decoder.py`, after volkovs2017).
+
 Source: liang2018, eqs. 2, 6 and 8, and the authors' code: I-600-(μ, log σ² of 200)-600-I, tanh, dropout 0.5, Adam 1e-3,
 batches of 500, 200 epochs, β = min(0.2, step / 200,000).
 
@@ -20,23 +23,34 @@ Departures from the paper: β rises linearly over a share of the planned updates
 never reached on a smaller log; `beta_schedule=updates` gives the paper's schedule.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch.nn import functional as F
 
-from foldin.data import Histories
+from foldin.data import Catalog, Histories
+from foldin.errors import ConfigError
 from foldin.inference import gaussian_kl, reparameterize
+from foldin.kernels import multinomial_from_hidden
 from foldin.models.autoencoders._sparse_autoencoder import SparseAutoencoder
 from foldin.models.autoencoders._variational import Variational
+from foldin.models.autoencoders.feature_decoder import (
+    FeatureDecoder,
+    FeatureOutput,
+    feature_likelihood,
+    forget_untrained,
+)
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.evidence import SignedBag, read_and_predicted, read_events
+from foldin.models.item_features import FeatureReader
 from foldin.models.item_rows import ItemRows
 from foldin.models.multinomial_loss import FullMultinomial, SampledMultinomial
 from foldin.models.recency import oldest_setting
 from foldin.tensors import Float, Int, Tensor
 from foldin.training import (
     Config,
+    FullPass,
     GradientPhase,
     Loss,
     Range,
@@ -64,12 +78,20 @@ class MultVAEConfig(Config):
         FullMultinomial(), "Items that a step scores: the whole catalog, or those of the batch and a sample."
     )
     oldest: float = oldest_setting()
+    features: FeatureDecoder | None = setting(
+        None, "How features of the items enter the decoder; none to learn from events alone."
+    )
     learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0, range=Range(1e-4, 1e-2, log=True))
     batch_size: int = setting(500, "Users in a batch.", low=1, range=Range(50, 1000, log=True))
     epochs: int = setting(200, "Epochs, at most.", low=1)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.features is not None and isinstance(self.loss, SampledMultinomial):
+            raise ConfigError("MultVAE: features go with loss=full alone: their softmax is over all trained items")
 
-class MultVAE(OnnxGraph, DotProduct, ItemRows, SignedBag, Variational[MultVAEConfig]):
+
+class MultVAE(FeatureReader, OnnxGraph, DotProduct, ItemRows, SignedBag, Variational[MultVAEConfig]):
     """Variational autoencoder for collaborative filtering."""
 
     Config = MultVAEConfig
@@ -88,16 +110,48 @@ class MultVAE(OnnxGraph, DotProduct, ItemRows, SignedBag, Variational[MultVAECon
             oldest=config.oldest,
             sparse=config.loss.sparse,
         )
+        width = self.network.decoder[-1].shape[1]
+        self.side = (
+            None if config.features is None else FeatureOutput(self.n_items, width, config.features, self.device)
+        )
+        self._combined: tuple[Tensor, Tensor] | None = None  # the output layer, until training changes it
+
+    def feature_columns(self) -> tuple[str, ...] | None:
+        return None if self.config.features is None else self.config.features.columns
+
+    def lacks(self, capability: type) -> str | None:
+        if capability is ItemRows and self.side is not None:
+            return (
+                "MultVAE with features cannot start from another run: its columns of features are those of one catalog"
+            )
+        return super().lacks(capability)
+
+    def describe(self, catalog: Catalog) -> None:
+        super().describe(catalog)
+        if self.side is not None and self.features is not None:
+            self.side.widen(len(self.features))
+
+    def make_room(self, state: Mapping[str, Tensor]) -> None:
+        if self.side is not None:
+            self.side.make_room(state)
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        self.make_room(state)
+        super().load_state(state)
+        self._combined = None
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
         return _Training(self, train)
 
     def training_bytes(self, train: Histories) -> float:
         tables = [self.tensors()[name] for name in self.item_rows()]
-        return super().training_bytes(train) + self.config.loss.step_bytes(train, self.config.batch_size, tables)
+        found = super().training_bytes(train) + self.config.loss.step_bytes(train, self.config.batch_size, tables)
+        # With features, the output layer is made anew in each step, and has gradients.
+        return found if self.side is None else found + 24.0 * self.n_items * self.side.hidden
 
     def tensors(self) -> dict[str, Tensor]:
-        return dict(self.network.named_parameters())
+        own: dict[str, Tensor] = dict(self.network.named_parameters())
+        return own if self.side is None else {**own, **self.side.tensors()}
 
     def item_rows(self) -> frozenset[str]:
         return self.network.item_rows()
@@ -114,19 +168,32 @@ class MultVAE(OnnxGraph, DotProduct, ItemRows, SignedBag, Variational[MultVAECon
         return self.network.last_hidden(z)
 
     def item_vectors(self) -> tuple[Float[Tensor, "items hidden"], Float[Tensor, " items"]]:
-        return self.network.output()
+        return self._output()
+
+    def _output(self) -> tuple[Float[Tensor, "items hidden"], Float[Tensor, " items"]]:
+        """(weights, biases) of the last layer, without gradients."""
+        weight, bias = self.network.output()
+        if self.side is None:
+            return weight, bias
+        if self._combined is None:
+            self._combined = self.side.output(weight, bias)
+        return self._combined
 
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
         mu, _ = self.network.encode_padded(history).chunk(2, dim=1)
-        return F.linear(self.network.last_hidden(mu), *self.network.output())
+        return F.linear(self.network.last_hidden(mu), *self._output())
 
     def decode(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users items"]:
-        return self.network.logits(z)
+        if self.side is None:
+            return self.network.logits(z)
+        return F.linear(self.network.last_hidden(z), *self._output())
 
     def differentiable_log_likelihood(
         self, z: Float[Tensor, "users latent"], histories: Histories
     ) -> Float[Tensor, " users"]:
-        return self.network.log_likelihood(z, *histories.tensors(self.device))
+        if self.side is None:
+            return self.network.log_likelihood(z, *histories.tensors(self.device))
+        return multinomial_from_hidden(self.network.last_hidden(z), *self._output(), *histories.tensors(self.device))
 
 
 class _Training(Trainer[Histories]):
@@ -135,12 +202,24 @@ class _Training(Trainer[Histories]):
         self.sampler = config.loss.sampler(train, model.device)
         phase: GradientPhase[Histories] = GradientPhase(
             name="train",
-            parameters=dict(model.network.named_parameters()),
+            parameters={
+                **dict(model.network.named_parameters()),
+                **({} if model.side is None else {"features.map": model.side.map}),
+            },
             loss=self.loss,
             optimizer=lambda parameters: config.loss.adam(list(parameters.values()), config.learning_rate),
             batches=shuffled(config.batch_size),
         )
-        super().__init__(phase, epochs=config.epochs)
+        first = () if model.side is None else (FullPass(name="features", run=self._described),)
+        super().__init__(phase, epochs=config.epochs, first=first)
+
+    def _described(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        """Take the features of the items, and forget the initial rows of those without training events."""
+        side = self.model.side
+        assert side is not None
+        side.profiles.set(self.model.described())
+        forget_untrained(self.model.network, side, train)
+        return {}
 
     def loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
         model = self.model
@@ -148,8 +227,13 @@ class _Training(Trainer[Histories]):
         code = model.network.encode(*read, dropout=model.config.dropout, generator=generator)
         mu, logvar = code.chunk(2, dim=1)
         z = reparameterize(mu, logvar, generator)
-        scored = self.sampler(predicted.items, generator)
-        reconstruction = model.network.log_likelihood(z, *predicted, scored).mean()
+        if model.side is None:
+            scored = self.sampler(predicted.items, generator)
+            reconstruction = model.network.log_likelihood(z, *predicted, scored).mean()
+        else:
+            model._combined = None  # the step after this loss changes the layer
+            keep = torch.rand(model.n_items, generator=generator, device=model.device) >= model.side.option.dropout
+            reconstruction = feature_likelihood(model.network, model.side, z, *predicted, keep=keep).mean()
         kl = gaussian_kl(mu, logvar).mean()
         beta = model.config.beta_schedule.at(step, model.config.beta)
         return Loss(beta * kl - reconstruction, {"reconstruction": reconstruction, "kl": kl})

@@ -9,9 +9,11 @@ import torch
 
 from foldin.data import HeldOut, Histories
 from foldin.errors import FitError
+from foldin.models.capability import capability
 from foldin.models.contract import Recommender
 from foldin.models.ensemble._hold_out import HoldsOut, hold_out
 from foldin.models.ensemble._scored import HeldOutScores
+from foldin.models.item_features import FeatureReader
 from foldin.tensors import Array, Int64
 from foldin.training import FitResult, FullPass, Pretraining, Trainer
 
@@ -101,6 +103,9 @@ class ProductTrainer(Trainer[Histories]):
         def rows(train: Histories, generator: torch.Generator) -> tuple[Histories, int]:
             seed = _seed(generator)
             fresh: Recommender[Any] = config.model_class(model.n_items, config, seed=seed, device=model.device)
+            reader = capability(model.experts[at], FeatureReader)
+            if reader is not None:
+                reader.describe_alike(fresh)
             model.experts[at].load_state(fresh.state())
             return train, seed
 

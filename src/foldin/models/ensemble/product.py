@@ -41,6 +41,7 @@ from foldin.models.ensemble._scored import HeldOutScores, centered, floored
 from foldin.models.ensemble._weights import learned_weights
 from foldin.models.ensemble.objectives import HeldOutLikelihood, HeldOutNDCG
 from foldin.models.evidence import Dislikes, WeightedEvents
+from foldin.models.item_features import FeatureReader
 from foldin.models.linear.ease import EASEConfig
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
@@ -109,6 +110,12 @@ class ProductOfExpertsConfig(Config):
             raise ConfigError(f"ProductOfExperts: groups = {self.groups!r}: ascending numbers of events were expected")
 
 
+def _of_expert(state: Mapping[str, Tensor], at: int) -> dict[str, Tensor]:
+    """The tensors of one expert among those of a product."""
+    begin = f"experts.{at}."
+    return {name[len(begin) :]: value for name, value in state.items() if name.startswith(begin)}
+
+
 class ProductOfExperts(
     Experts, ItemFeatures, OnnxGraph, WeightedEvents, Dislikes, PopularStart, Recommender[ProductOfExpertsConfig]
 ):
@@ -174,10 +181,13 @@ class ProductOfExperts(
         return {**of_experts, "weights": self.weights, "log_share": self.log_share}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
+        for at, one in enumerate(self.experts):
+            reader = capability(one, FeatureReader)
+            if reader is not None:
+                reader.make_room(_of_expert(state, at))
         super().load_state(state)  # which checks names and shapes
         for at, one in enumerate(self.experts):
-            begin = f"experts.{at}."
-            one.load_state({name[len(begin) :]: value for name, value in state.items() if name.startswith(begin)})
+            one.load_state(_of_expert(state, at))
 
     def learn_weights(self, held: HeldOut) -> dict[str, float]:
         """Learn the weights of the experts, which stay as they are, on held-out users.

@@ -13,7 +13,11 @@ With `oldest` below 1, an event has the weight α w, where w falls linearly from
 for the oldest, both in training and in folding in. The weight of an event multiplies its weight in the sum. A dislike has the
 preference p = 0 with such a weight, instead of the weight 1 of a missing event.
 
-Source: hu2008, eq. 4; wang2023, section 3.6 (the weights).
+With `features`, the factors of items without training events are predicted from the features of the items, by a ridge regression
+of the learned factors on them (`models/feature_regression.py`). These items are unknown, not missing: where a user is folded in,
+they count only if they are in the history.
+
+Source: hu2008, eq. 4; wang2023, section 3.6 (the weights); gantner2010 (the regression on features).
 
 Departures from the paper: c = α instead of 1 + α (as in the package), fixed for all events; a history without an item that the
 model has learned, for which all scores would be 0, gets the training counts.
@@ -35,6 +39,8 @@ from foldin.errors import FitError, MissingExtraError
 from foldin.models.capability import DotProduct
 from foldin.models.contract import Recommender
 from foldin.models.evidence import Dislikes, WeightedEvents, signed_rows, with_dislikes
+from foldin.models.feature_regression import RegressedItems, regression_weights
+from foldin.models.item_features import FeatureReader
 from foldin.models.recency import oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Tensor
@@ -54,9 +60,12 @@ class ALSConfig(Config):
     )
     iterations: int = setting(15, "Alternations between users and items.", low=1)
     oldest: float = oldest_setting()
+    features: RegressedItems | None = setting(
+        None, "How items without training events are predicted from features; none to learn from events alone."
+    )
 
 
-class ALS(DotProduct, WeightedEvents, Dislikes, PopularStart, Recommender[ALSConfig]):
+class ALS(FeatureReader, DotProduct, WeightedEvents, Dislikes, PopularStart, Recommender[ALSConfig]):
     """Implicit alternating least squares."""
 
     Config = ALSConfig
@@ -66,6 +75,8 @@ class ALS(DotProduct, WeightedEvents, Dislikes, PopularStart, Recommender[ALSCon
     def _build(self, generator: torch.Generator) -> None:
         self.item_factors = torch.zeros(self.n_items, self.config.embedding_dim, device=self.device)
         self.log_share = torch.zeros(self.n_items, device=self.device)
+        # With features: whether an item had training events; the others have factors from their features.
+        self.trained_items = torch.ones(self.n_items, dtype=torch.bool, device=self.device)
 
     def training_bytes(self, train: Histories) -> float:
         # The factors of users and items, both initial and solved ones, and the products of factors with factors.
@@ -80,12 +91,16 @@ class ALS(DotProduct, WeightedEvents, Dislikes, PopularStart, Recommender[ALSCon
         return Trainer(FullPass(name="alternate", run=partial(_alternate, self)), closed_form=True)
 
     def tensors(self) -> dict[str, Tensor]:
-        return {"item_factors": self.item_factors, "log_share": self.log_share}
+        found = {"item_factors": self.item_factors, "log_share": self.log_share}
+        return found if self.config.features is None else {**found, "trained_items": self.trained_items}
+
+    def feature_columns(self) -> tuple[str, ...] | None:
+        return None if self.config.features is None else self.config.features.columns
 
     def fold_in(self, histories: Histories) -> Float[Tensor, "users factors"]:
         """The factors of users, by one least-squares problem each."""
         alpha, factors = self.config.confidence, self.item_factors
-        shared = factors.t() @ factors
+        shared = self._shared()
         shared.diagonal().add_(self.config.regularization)
         left = shared.repeat(len(histories), 1, 1)
         right = torch.zeros(len(histories), factors.shape[1], device=self.device)
@@ -95,6 +110,8 @@ class ALS(DotProduct, WeightedEvents, Dislikes, PopularStart, Recommender[ALSCon
         confidence = preference.abs()
         # `shared` counts each item once as missing: that weight of 1 is subtracted once for each item of the user.
         missing = torch.from_numpy(one_of_each(events.pair_keys())).to(confidence)
+        if self.config.features is not None:
+            missing = missing * self.trained_items[items]
         preference = preference.clamp(min=0.0)
         for user, (start, stop) in enumerate(itertools.pairwise(events.offsets.tolist())):
             own, c = factors[items[start:stop]], confidence[start:stop]
@@ -102,15 +119,28 @@ class ALS(DotProduct, WeightedEvents, Dislikes, PopularStart, Recommender[ALSCon
             right[user] = preference[start:stop] @ own
         return torch.linalg.solve(left, right)
 
+    def _shared(self) -> Float[Tensor, "factors factors"]:
+        """YᵀY of the items with training events."""
+        if self.config.features is None:
+            return self.item_factors.t() @ self.item_factors
+        factors = self.item_factors * self.trained_items.unsqueeze(1)
+        return factors.t() @ factors
+
     @torch.no_grad()
     def queries(self, histories: Histories) -> Float[Tensor, "users factors"]:
         return self.fold_in(histories)
 
     def item_vectors(self) -> tuple[Float[Tensor, "items factors"], Float[Tensor, " items"]]:
-        return self.item_factors, torch.zeros(self.n_items, device=self.device)
+        return self._scaled(), torch.zeros(self.n_items, device=self.device)
+
+    def _scaled(self) -> Float[Tensor, "items factors"]:
+        """The factors by which items are scored; those from features have their factor of the scores."""
+        if self.config.features is None:
+            return self.item_factors
+        return self.item_factors * self.config.features.scale(self.trained_items).unsqueeze(1)
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
-        return self._spoken(self.fold_in(histories) @ self.item_factors.t())
+        return self._spoken(self.fold_in(histories) @ self._scaled().t())
 
     def use_of_weights(self) -> str:
         return "the weight of an event multiplies its confidence α"
@@ -157,4 +187,18 @@ def _alternate(model: "ALS", train: Histories, generator: torch.Generator) -> Ma
         except ModelFitError as error:
             raise FitError(f"ALS: {error}; a smaller confidence or a larger regularization may help") from error
     model.item_factors.copy_(torch.from_numpy(np.asarray(solver.item_factors)))
+    if model.config.features is not None:
+        _predict_factors(model, train, model.config.features)
     return {}
+
+
+def _predict_factors(model: "ALS", train: Histories, option: RegressedItems) -> None:
+    """Set the factors of the items without training events to their regression on the features."""
+    known = train.counts() > 0
+    model.trained_items.copy_(torch.from_numpy(known))
+    if known.all():
+        return
+    weights = regression_weights(model.described(), known, option.regularization)
+    factors = model.item_factors.cpu().numpy()[known].astype(np.float64)
+    predicted = torch.from_numpy(weights.T @ factors)
+    model.item_factors[~model.trained_items] = predicted.to(model.item_factors)

@@ -10,6 +10,9 @@ the x that is scored, as in T-DiffRec (wang2023, section 3.6).
 
 The weight of an event multiplies its entry in X and in the x that is scored; a dislike has a negative entry.
 
+With `features`, the features of the items are further rows of X, and items without training events are predicted from them
+(`feature_rows.py`).
+
 Departures from the paper: a history for which all scores would be 0, since none of its items has weights, gets the training
 counts. The inverse is computed in float64 up to 12,000 items and in float32 above. With fewer users than half the items, a matrix
 of users by users is inverted: P = (I − Xᵀ (XXᵀ + λ I)⁻¹ X) / λ, by Woodbury's identity.
@@ -25,6 +28,7 @@ from foldin.data import Histories
 from foldin.models.capability import OnnxGraph
 from foldin.models.contract import Recommender
 from foldin.models.evidence import SignedRows, signed_rows
+from foldin.models.item_features import FeatureReader
 from foldin.models.linear._gram import item_gram
 from foldin.models.linear._zero_diagonal import (
     SMALLER,
@@ -37,6 +41,7 @@ from foldin.models.linear._zero_diagonal import (
     padded_item_scores,
     weights_of_precision,
 )
+from foldin.models.linear.feature_rows import FeatureRows, weights_with_features
 from foldin.models.recency import oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
@@ -49,9 +54,12 @@ __all__ = ["EASE", "EASEConfig"]
 class EASEConfig(Config):
     regularization: float = setting(500.0, "Ridge penalty, λ.", above=0, range=Range(1.0, 10_000.0, log=True))
     oldest: float = oldest_setting()
+    features: FeatureRows | None = setting(
+        None, "How features of the items enter the regression; none to learn from events alone."
+    )
 
 
-class EASE(OnnxGraph, SignedRows, PopularStart, Recommender[EASEConfig]):
+class EASE(FeatureReader, OnnxGraph, SignedRows, PopularStart, Recommender[EASEConfig]):
     """Embarrassingly shallow autoencoder."""
 
     Config = EASEConfig
@@ -63,29 +71,50 @@ class EASE(OnnxGraph, SignedRows, PopularStart, Recommender[EASEConfig]):
     def _build(self, generator: torch.Generator) -> None:
         self.weights = no_weights(self.n_items, self._called(), self.device)
         self.log_share = torch.zeros(self.n_items, device=self.device)
+        # With features: whether an item had training events; the others are predicted from their features.
+        self.trained_items = torch.ones(self.n_items, dtype=torch.bool, device=self.device)
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
         return Trainer(FullPass(name="solve", run=partial(_solve, self)), closed_form=True)
 
     def tensors(self) -> dict[str, Tensor]:
-        return {"weights": self.weights, "log_share": self.log_share}
+        found = {"weights": self.weights, "log_share": self.log_share}
+        return found if self.config.features is None else {**found, "trained_items": self.trained_items}
 
     def training_bytes(self, train: Histories) -> float:
-        return inverse_bytes(train)
+        # With features, their products and the weights of the known items are there besides.
+        return inverse_bytes(train) * (1.0 if self.config.features is None else 2.0)
+
+    def feature_columns(self) -> tuple[str, ...] | None:
+        return None if self.config.features is None else self.config.features.columns
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
-        return self._spoken(item_scores(self.weights, histories, self.config.oldest))
+        return self._spoken(self._scaled(item_scores(self.weights, histories, self.config.oldest)))
+
+    def _scaled(self, scores: Float[Tensor, "users items"]) -> Float[Tensor, "users items"]:
+        """The scores, those of items without training events times their factor."""
+        option = self.config.features
+        return scores if option is None else scores * option.scale(self.trained_items)
 
     def speaking(self) -> Bool[Array, " items"]:
         return self.weights.any(dim=1).cpu().numpy()
 
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
-        scores = padded_item_scores(self.weights, history, self.config.oldest)
+        scores = self._scaled(padded_item_scores(self.weights, history, self.config.oldest))
         return torch.where((scores != 0).any(dim=1, keepdim=True), scores, self._start())
 
 
 def _solve(model: "EASE", train: Histories, generator: torch.Generator) -> Mapping[str, float]:
     model.learn_shares(train)
+    if model.config.features is not None:
+        gram = _gram(model, train, inverse_dtype(model.n_items))
+        with invertible("EASE", model.config.regularization):
+            found = weights_with_features(
+                gram, train, model.described(), model.config.features, model.config.regularization
+            )
+        model.weights.copy_(found)
+        model.trained_items.copy_(torch.from_numpy(train.counts() > 0))
+        return {}
     inverse = _inverse_by_users if 2 * len(train) < model.n_items else _inverse_by_items
     with invertible("EASE", model.config.regularization):
         precision = inverse(model, train, inverse_dtype(model.n_items))
@@ -93,9 +122,14 @@ def _solve(model: "EASE", train: Histories, generator: torch.Generator) -> Mappi
     return {}
 
 
+def _gram(model: "EASE", train: Histories, dtype: torch.dtype) -> Float[Tensor, "items items"]:
+    """XᵀX, with the weights of the events."""
+    return item_gram(train, model.device, partial(signed_rows, oldest=model.config.oldest)).to(dtype)
+
+
 def _inverse_by_items(model: "EASE", train: Histories, dtype: torch.dtype) -> Float[Tensor, "items items"]:
     """P from the Cholesky factor of XᵀX + λ I."""
-    gram = item_gram(train, model.device, partial(signed_rows, oldest=model.config.oldest)).to(dtype)
+    gram = _gram(model, train, dtype)
     gram.diagonal().add_(model.config.regularization)
     return inverse_of(gram)
 

@@ -1,0 +1,50 @@
+"""How the columns of a catalog are read if nothing is said about them."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from foldin.data.features.columns import FeatureColumn, column_of
+from foldin.data.features.numbers import Numbers
+from foldin.data.features.terms import Categories, Text
+from foldin.data.features.vectors import Vectors
+from foldin.errors import DataError
+
+__all__ = ["columns_of"]
+
+_NO_FEATURES = ("item", "count")
+
+
+def columns_of(table: pl.DataFrame, names: Sequence[str] = ()) -> list[FeatureColumn]:
+    """How the columns of a table of items are read, by their types.
+
+    Numbers and dates are numbers, truth values and lists of text are categories, lists of numbers are vectors. A column of text
+    is one of categories if a value has a "|" or if the values are at most half as many as the items, and one of words otherwise;
+    the title is always one of words.
+
+    Args:
+        names: names of the columns; all but the ids and the counts of the items when empty.
+
+    Raises:
+        DataError: the table has no such column, or no column at all besides ids and counts.
+    """
+    wanted = list(names) or [name for name in table.columns if name not in _NO_FEATURES]
+    if not wanted:
+        raise DataError("features: the catalog has only ids of items; read the log with a table of items (items=…)")
+    return [_read_as(column_of(table, name)) for name in wanted]
+
+
+def _read_as(values: pl.Series) -> FeatureColumn:
+    name, dtype = values.name, values.dtype
+    if isinstance(dtype, pl.List | pl.Array):
+        return Vectors(column=name) if dtype.inner.is_numeric() else Categories(column=name)
+    if dtype.is_numeric() or dtype.is_temporal():
+        return Numbers(column=name)
+    if dtype == pl.String and (name == "title" or not _few(values)):
+        return Text(column=name)
+    return Categories(column=name)
+
+
+def _few(values: pl.Series) -> bool:
+    there = values.drop_nulls()
+    return bool(there.str.contains("|", literal=True).any()) or 2 * there.n_unique() <= there.len()

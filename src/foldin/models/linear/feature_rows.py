@@ -1,0 +1,74 @@
+"""EASE with the features of the items as further rows of its matrix (CEASE), and weights of items without training events.
+
+    P = (XᵀX + α FFᵀ + λ I)⁻¹,   B = I − P diag(1 / diag P)
+    b_c = P (XᵀX m_c + α F f_c),   b_c' = m_cᵀ B
+
+F is items × features, so that each feature is a row besides those of the users, with the weight α. X and F have the items with
+training events alone: of another item c, a column of zeros in X would say that every user refused it. In its place stands the
+ridge regression of the columns of X on the features, X m_c (`models/feature_regression.py`). The column b_c by which the item is
+scored is then the regression of these expected events, and of the item's features f_c, on the known items. In a history, the item
+stands for the known items that predict it: its row is b_c'.
+
+Source: jeunen2020 (the rows of features, CEASE); gantner2010 (the regression on features).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse
+import torch
+
+from foldin.data import Histories
+from foldin.models.feature_regression import RegressedItems, regression_weights
+from foldin.models.linear._zero_diagonal import inverse_of, weights_of_precision
+from foldin.tensors import Float, Tensor
+from foldin.training import Range, setting
+
+__all__ = ["FeatureRows", "weights_with_features"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureRows(RegressedItems):
+    """Features are further rows of the matrix of users by items; items without training events are predicted from them."""
+
+    name = "rows"
+    weight: float = setting(
+        1.0, "Weight of a feature's row against that of a user, α.", low=0, range=Range(0.01, 1000.0, log=True)
+    )
+
+
+def weights_with_features(
+    gram: Float[Tensor, "items items"],
+    train: Histories,
+    features: scipy.sparse.csr_array,
+    option: FeatureRows,
+    regularization: float,
+) -> Float[Tensor, "items items"]:
+    """B of all items; the memory of `gram` is used.
+
+    Args:
+        gram: XᵀX, in the precision of the solution.
+        features: F, items × features.
+        option: the settings of the features.
+        regularization: ridge penalty, λ.
+    """
+    known = train.counts() > 0
+    warm = torch.from_numpy(np.flatnonzero(known)).to(gram.device)
+    cold = torch.from_numpy(np.flatnonzero(~known)).to(gram.device)
+    inside, outside = features[np.flatnonzero(known)], features[np.flatnonzero(~known)]
+    inner = gram[warm][:, warm] if len(cold) else gram
+    expected = m = inner.new_empty(len(warm), 0)
+    if len(cold):
+        m = torch.from_numpy(regression_weights(features, known, option.regularization)).to(gram)
+        expected = inner @ m + torch.from_numpy(option.weight * (inside @ outside.T).toarray()).to(gram)
+    inner.add_(torch.from_numpy(option.weight * (inside @ inside.T).toarray()).to(gram))
+    inner.diagonal().add_(regularization)
+    precision = inverse_of(inner)
+    columns = precision @ expected
+    own = weights_of_precision(precision)
+    if not len(cold):
+        return own
+    columns = torch.cat((own, columns), dim=1)
+    rows = torch.cat((columns, m.t() @ columns))
+    order = torch.cat((warm, cold)).argsort()
+    return rows[order][:, order].fill_diagonal_(0.0)
