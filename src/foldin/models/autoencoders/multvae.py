@@ -88,7 +88,7 @@ class MultVAEConfig(Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.features is not None and isinstance(self.loss, SampledMultinomial):
-            raise ConfigError("MultVAE: features go with loss=full alone: their softmax is over all trained items")
+            raise ConfigError("MultVAE: features go with loss=softmax alone: their softmax is over all trained items")
 
 
 class MultVAE(FeatureReader, OnnxGraph, DotProduct, ItemRows, SignedBag, Variational[MultVAEConfig]):
