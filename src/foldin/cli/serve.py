@@ -83,6 +83,22 @@ def server_module() -> Any:
     show_default=True,
     help="Number of processes that serve the port, each with all models in memory.",
 )
+@click.option(
+    "--log-lists",
+    "logged",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="Share of the users whose lists are logged, for experiments and off-policy evaluation; 0 logs no list.",
+)
+@click.option(
+    "--keep-lists",
+    "days",
+    type=click.FloatRange(0, min_open=True),
+    default=90.0,
+    show_default=True,
+    help="Number of days after which logged lists are deleted.",
+)
 @DEVICE
 def command(
     runs: tuple[str, ...],
@@ -95,6 +111,8 @@ def command(
     rankers: tuple[str, ...],
     force: bool,
     workers: int,
+    logged: float,
+    days: float,
     device: str,
 ) -> None:
     """Serve trained runs, in folders or at URLs, over HTTP: users are folded in from their latest events, nothing is retrained.
@@ -112,7 +130,7 @@ def command(
       curl -X POST http://127.0.0.1:8000/v1/recommendations -H 'Content-Type: application/json' -d '{"history": ["1"], "k": 3}'
     """
     server = server_module()
-    from foldin.serve import Limits
+    from foldin.serve import Limits, ListLogging
 
     limits = Limits(rate=rate, burst=max(1, round(2 * rate)), queued=queued)
     build = functools.partial(
@@ -124,6 +142,7 @@ def command(
         limits=limits,
         device=str(choose_device(device)),
         rankers=named_rankers(rankers),
+        list_logging=ListLogging(share=logged, days=days),
     )
 
     def ready(address: str) -> None:

@@ -39,11 +39,20 @@ from foldin.client.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from foldin.client.experiments import (
+    ArmDifference,
+    Experiment,
+    ExperimentArm,
+    ExperimentOutcome,
+    Look,
+    LoggedList,
+)
 from foldin.client.requests import Event, ItemFilter, RecommendRequest
 from foldin.client.retries import Retries
 
 __all__ = [
     "AnswerError",
+    "ArmDifference",
     "AsyncClient",
     "Change",
     "Client",
@@ -53,11 +62,16 @@ __all__ = [
     "Event",
     "EventEffect",
     "EventReceipt",
+    "Experiment",
+    "ExperimentArm",
+    "ExperimentOutcome",
     "ForbiddenError",
     "Hit",
     "InvalidRequestError",
     "Item",
     "ItemFilter",
+    "LoggedList",
+    "Look",
     "ModelDeployment",
     "Models",
     "NoResponseError",

@@ -16,12 +16,14 @@ from foldin.errors import ConfigError
 from foldin.runs import is_url, name_of_run
 from foldin.serve.api.app import make_app
 from foldin.serve.engine.fleet import Fleet
+from foldin.serve.engine.impressions import ImpressionLog, ListLogging
 from foldin.serve.engine.registry import Registry
 from foldin.serve.engine.service import Service
 from foldin.serve.engine.watcher import Watcher, deploy_given
 from foldin.serve.limits import Buckets, Limits
 from foldin.serve.storage.deployments import DeploymentStore
 from foldin.serve.storage.event_store import EventStore, connect
+from foldin.serve.storage.impressions import ImpressionStore
 from foldin.serve.storage.keys import KeyRing
 from foldin.serve.telemetry import Telemetry
 
@@ -61,6 +63,7 @@ def build(
     rankers: Mapping[str, str] | None = None,
     force: bool = False,
     buckets: Buckets | None = None,
+    list_logging: ListLogging | None = None,
 ) -> tuple[FastAPI, Service, Watcher]:
     """The application, its service, and the watcher of the run directories.
 
@@ -72,6 +75,7 @@ def build(
         rankers: names of rankers by name of the model; "" for all other models.
         force: whether to deploy the given runs in any case.
         buckets: what is left of the keys' rate limits; those of this process alone if omitted.
+        list_logging: which lists are logged, and for how long.
 
     Raises:
         ConfigError: no run, two runs of one name, an address that is not allowed, an invalid URL of the database, a ranker
@@ -100,7 +104,9 @@ def build(
     fleet.settle()
     addresses = [*given.values(), *(row.run.uri for row in known.values())]
     roots = tuple(dict.fromkeys(map(_parent, addresses)))
-    service = Service(registry, events, limits, Telemetry())
+    telemetry = Telemetry()
+    log = ImpressionLog(ImpressionStore(engine), telemetry, list_logging)
+    service = Service(registry, events, limits, telemetry, log)
     app = make_app(service, None if open_to_all else ring, roots=roots, fleet=fleet, buckets=buckets)
     return app, service, watcher
 

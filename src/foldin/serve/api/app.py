@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from foldin.serve.api.access import Access
 from foldin.serve.api.changes import changes
 from foldin.serve.api.events import events
+from foldin.serve.api.experiments import experiments
 from foldin.serve.api.items import items
 from foldin.serve.api.middleware import Middleware
 from foldin.serve.api.models import models
@@ -52,9 +53,13 @@ def make_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> Any:
         kept.start()
+        if service.impressions is not None:
+            service.impressions.start()
         yield
         kept.stop()
         service.registry.close()
+        if service.impressions is not None:
+            service.impressions.stop()
 
     app = FastAPI(
         title="foldin",
@@ -74,6 +79,7 @@ def make_app(
         items(service, access),
         models(kept, access, roots),
         changes(kept, access),
+        experiments(service, access),
         routes(service, access.needs("read")),
         lab_routes(access.needs("read")),
         pages(),

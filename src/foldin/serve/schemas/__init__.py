@@ -7,6 +7,15 @@ dictionaries without validation.
 from foldin.serve.schemas.catalog import ItemOut, ItemsOut
 from foldin.serve.schemas.common import NAME, NO_NUL, ItemId, Problem, Strict, UserId
 from foldin.serve.schemas.events import EventBatch, EventIn, EventOut, EventReceipt, UserErased, UserOut
+from foldin.serve.schemas.experiments import (
+    ArmOut,
+    DifferenceOut,
+    ExperimentOut,
+    ExperimentOutcomeOut,
+    ExperimentsOut,
+    LookOut,
+)
+from foldin.serve.schemas.impressions import ImpressionOut
 from foldin.serve.schemas.models import (
     ChangeOut,
     ChangesOut,
@@ -29,22 +38,29 @@ from foldin.serve.schemas.recommendations import (
 __all__ = [
     "NAME",
     "NO_NUL",
+    "ArmOut",
     "BatchRecommendRequest",
     "BatchRecommendations",
     "ChangeOut",
     "ChangesOut",
     "DeployRequest",
     "DeploymentOut",
+    "DifferenceOut",
     "EventBatch",
     "EventEffect",
     "EventIn",
     "EventOut",
     "EventReceipt",
+    "ExperimentOut",
+    "ExperimentOutcomeOut",
+    "ExperimentsOut",
     "Hit",
+    "ImpressionOut",
     "ItemFilter",
     "ItemId",
     "ItemOut",
     "ItemsOut",
+    "LookOut",
     "ModelOut",
     "ModelsOut",
     "Problem",

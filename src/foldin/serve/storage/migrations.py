@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from foldin.data.log.store import events
 from foldin.errors import EventStoreError
 from foldin.serve.storage.deployment_tables import create_deployment_tables
+from foldin.serve.storage.impression_tables import create_impression_tables
 
 __all__ = ["VERSION", "batches", "events", "keys", "migrate"]
 
@@ -109,7 +110,13 @@ def _kinds(connection: sa.Connection) -> None:
 
 
 # Step n brings a database of version n to version n + 1; a step that has been released is never changed.
-_STEPS: tuple[Callable[[sa.Connection], None], ...] = (_first, _users, _kinds, create_deployment_tables)
+_STEPS: tuple[Callable[[sa.Connection], None], ...] = (
+    _first,
+    _users,
+    _kinds,
+    create_deployment_tables,
+    create_impression_tables,
+)
 VERSION = len(_STEPS)
 _LOCK = 0x666F6C64  # one process at a time, on PostgreSQL
 
