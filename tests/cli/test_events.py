@@ -335,7 +335,14 @@ def test_logged_lists_are_exported_oldest_first(foldin, tmp_path, url):
     written = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert [one["list_id"] for one in written] == ["l2", "l1", "l0"]
     assert written[2] == {
-        **{"list_id": "l0", "user": "ann", "time": "2020-09-13T12:26:40Z", "items": ["해"], "restricted": False, **about},
+        **{
+            "list_id": "l0",
+            "user": "ann",
+            "time": "2020-09-13T12:26:40Z",
+            "items": ["해"],
+            "restricted": False,
+            **about,
+        },
         **dict.fromkeys(("arm", "share", "split", "propensities", "propensity_of", "history")),
     }
     assert json.loads(foldin("events", "export-lists", url, out, "--since", START, "--json")[1])["lists"] == 1

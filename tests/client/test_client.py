@@ -193,6 +193,21 @@ def test_models_are_deployed_rolled_back_divided_and_retired(ask, served_runs):
         ask("roll_back", "ease")
 
 
+def test_a_split_is_an_experiment_whose_outcome_is_read(ask):
+    number = ask("split", {"ease": 0.25, "multvae": 0.75}).revision
+    try:
+        newest = ask("experiments", limit=1)[0]
+        assert (newest.id, newest.end, newest.shares) == (number, None, {"ease": 0.25, "multvae": 0.75})
+        outcome = ask("experiment", number, window=60, weights={"buy": 2.0, "view": 0.5}, control="multvae", margin=0.1)
+        assert (outcome.experiment, outcome.control, outcome.window, outcome.margin) == (newest, "multvae", 60, 0.1)
+        assert [(arm.model, arm.users, arm.mean) for arm in outcome.arms] == [("ease", 0, None), ("multvae", 0, None)]
+        assert (outcome.differences[0].arm, outcome.differences[0].verdict) == ("ease", "undecided")
+        with pytest.raises(NotFoundError, match="no experiment 99999"):
+            ask("experiment", 99_999)
+    finally:
+        ask("split", {})
+
+
 def test_metrics_are_text_and_a_service_that_is_not_ready_is_no_error(ask, service, monkeypatch):
     assert "foldin_requests_total" in ask("metrics")
     assert ask("ready")

@@ -116,8 +116,8 @@ def export(url: str, target: str, since: str | None, as_json: bool) -> None:
 )
 @JSON
 def export_lists_command(url: str, target: str, since: str | None, as_json: bool) -> None:
-    """Write the lists that the service answered, and logged in the store at URL, to the file OUT, ending in .jsonl or .ndjson. A line
-    is a list: its id, user, time, model, arm, ranker, items and, if it was drawn at random, their propensities.
+    """Write the logged lists of the store at URL to the file OUT, ending in .jsonl or .ndjson. A line is a list that the service
+    answered: its id, user, time, model, arm, ranker, items and, if it was drawn at random, their propensities.
 
     \b
     Example:

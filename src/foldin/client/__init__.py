@@ -44,8 +44,8 @@ from foldin.client.experiments import (
     Experiment,
     ExperimentArm,
     ExperimentOutcome,
-    Look,
     LoggedList,
+    Look,
 )
 from foldin.client.requests import Event, ItemFilter, RecommendRequest
 from foldin.client.retries import Retries

@@ -33,7 +33,10 @@ class Telemetry:
             "foldin_impressions", "Lists to log, by what became of them.", ("outcome",), registry=self.registry
         )
         self.listed_events = Counter(
-            "foldin_listed_events", "Events that name a list, by what is known of it.", ("list",), registry=self.registry
+            "foldin_listed_events",
+            "Events that name a list, by what is known of it.",
+            ("list",),
+            registry=self.registry,
         )
         self.waiting = self._gauge("foldin_waiting_requests", "Requests in a model's queue.", "livesum", "model")
         self.problem = self._gauge(

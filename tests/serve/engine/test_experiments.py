@@ -85,7 +85,9 @@ def test_a_user_counts_once_the_window_is_over_and_then_changes_no_more():
     settings = Outcomes(window=WINDOW, control="old")
     early, later = (experiment_outcome(stored, PERIOD, settings, now=now) for now in (250, 350))
     assert [arm.users for arm in early.arms] == [200, 200]
-    assert sum(arm.counted for arm in early.arms) == 150  # those of the seconds 0 to 149, whose windows ended before 250
+    assert (
+        sum(arm.counted for arm in early.arms) == 150
+    )  # those of the seconds 0 to 149, whose windows ended before 250
     assert sum(arm.counted for arm in later.arms) == 250
     (one,), (two,) = early.differences, later.differences
     common, first, second = np.intersect1d(one.users, two.users, return_indices=True)
@@ -100,7 +102,9 @@ def test_a_user_counts_once_the_window_is_over_and_then_changes_no_more():
 
 def test_weights_choose_the_kinds_that_count():
     users = [UserInArm(f"u{at}", ("new", "old")[at % 2], 0) for at in range(4)]
-    stored = Stored(users, [("u0", "view", 3), ("u0", "buy", 1), ("u1", "view", 2), ("u2", "buy", 1), ("u2", "undo", 1)])
+    stored = Stored(
+        users, [("u0", "view", 3), ("u0", "buy", 1), ("u1", "view", 2), ("u2", "buy", 1), ("u2", "undo", 1)]
+    )
     weights = {"buy": 5.0, "undo": -5.0}
     events = experiment_outcome(stored, PERIOD, Outcomes(window=1, weights=weights, measure="events"), now=10)
     assert {arm.model: arm.mean for arm in events.arms} == {"new": 2.5, "old": 0.0}
@@ -183,7 +187,9 @@ def test_an_experiment_is_read_over_http(served):
 def test_an_outcome_from_the_database_is_that_of_its_lists_and_events(store):
     lists, found = ImpressionStore(store.engine), ExperimentStore(store.engine)
     about = {"model": "new", "run": "r", "ranker": "exact", "share": 0.5, "split": 5}
-    lists.write([Impression(list_id=f"{at}", time=at, user=f"u{at}", items=["i"], arm="new", **about) for at in range(3)])
+    lists.write(
+        [Impression(list_id=f"{at}", time=at, user=f"u{at}", items=["i"], arm="new", **about) for at in range(3)]
+    )
     store.append([Event("u0", "i", 5), Event("u2", "i", 1), Event("u2", "i", 7)])
     outcome = experiment_outcome(found, PERIOD, Outcomes(window=4, measure="events"), now=100)
     (new, old) = outcome.arms

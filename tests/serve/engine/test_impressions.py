@@ -11,6 +11,7 @@ from foldin.serve import DeploymentStore, ListLogging, RunRef, make_app
 from tests.serve.asking import ask, items
 from tests.serve.logged import NEVER, Made
 
+
 @pytest.fixture
 def make(runs, tmp_path):
     made: list[Made] = []

@@ -40,7 +40,7 @@ def simulated(runs, tmp_path_factory):
                 temperature=2.0,
                 model="multvae",
             )
-            for _ in range(500)
+            for _ in range(300)
         ]
         answers = made.service.recommend(requests)
         now = int(time.time())
@@ -77,7 +77,7 @@ def test_the_logged_propensities_are_those_of_the_policy_that_drew_the_lists(sim
     url, model, catalog, _ = simulated
     found = read_feedback(url, catalog, now=int(time.time()) + 2 * DAY)
     own = policy_of(model, Gumbel(2.0)).probabilities(found.feedback, found.histories)
-    assert len(found.feedback) == 1500
+    assert len(found.feedback) == 900
     assert found.left_out == {}
     assert np.allclose(own, found.feedback.propensities, rtol=1e-4)
 

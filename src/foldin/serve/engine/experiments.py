@@ -1,9 +1,9 @@
 """Is it better? The outcome of an experiment: the difference of its arms, with an interval that may be looked at any time.
 
-The unit is the user, since users are assigned: what a user does is one outcome, and a user's events are not independent. The outcome
-of a user is what came of the lists within a window after the user's first list; it enters when the window is over, and does not
-change afterwards. Outcomes therefore come in one after the other, as the confidence sequences of `foldin.evaluation` need them: the
-experiment may be looked at as often as one likes, stopped for any reason, and continued.
+The unit is the user, since users are assigned: what a user does is one outcome, and a user's events are not independent. The
+outcome of a user is what came of the lists within a window after the user's first list; it enters when the window is over, and
+does not change afterwards. Outcomes therefore come in one after the other, as the confidence sequences of `foldin.evaluation`
+need them: the experiment may be looked at as often as one likes, stopped for any reason, and continued.
 """
 
 import time
@@ -26,7 +26,16 @@ from foldin.evaluation import (
 from foldin.serve.storage.experiments import ArmLists, ExperimentStore, SplitPeriod, UserInArm
 from foldin.tensors import Array, Float64, Int64
 
-__all__ = ["ALARM", "ArmOutcome", "Difference", "ExperimentOutcome", "Measure", "Outcomes", "experiment_outcome", "verdict"]
+__all__ = [
+    "ALARM",
+    "ArmOutcome",
+    "Difference",
+    "ExperimentOutcome",
+    "Measure",
+    "Outcomes",
+    "experiment_outcome",
+    "verdict",
+]
 
 ALARM = 0.01  # p-value of the sample-ratio test at which the assignment is not to be trusted
 _LOOKS = 50  # points of the sequence
@@ -65,7 +74,8 @@ class Outcomes:
             raise ConfigError(f"level: a number between 0 and 1 was expected, not {self.level:g}")
         if self.window < 1 or not 0.0 <= self.margin < float("inf"):
             raise ConfigError(
-                f"window and margin: a second at least and a loss of at least 0 were expected, not {self.window} and {self.margin:g}"
+                f"window and margin: a second at least and a loss of at least 0 were expected, not {self.window} and "
+                f"{self.margin:g}"
             )
         wrong = [kind for kind, weight in (self.weights or {}).items() if not np.isfinite(weight)]
         if wrong:
@@ -88,7 +98,7 @@ class ArmOutcome:
         mean: mean outcome of these; None without one.
         lists: number of lists.
         empty_lists: share of the lists without an item; None without a list.
-        elsewhere: share of the lists that another model answered, because that of the arm was not in service; None without a list.
+        elsewhere: share of the lists that another model answered, because the arm's was not in service; None without a list.
         runs: digests of the runs that answered, more than one if the model was deployed anew.
     """
 
@@ -173,9 +183,7 @@ def experiment_outcome(
     counted = sum(one.first + settings.window < moment for one in users)  # users are in the order of their first lists
     arm_of = np.array([names.index(one.arm) if one.arm in period.shares else -1 for one in users], dtype=np.int64)
     ended = np.array([one.first + settings.window for one in users[:counted]], dtype=np.int64)
-    arms = tuple(
-        _arm(name, period.shares[name], arm_of == at, values, counted, lists) for at, name in enumerate(names)
-    )
+    arms = tuple(_arm(name, period.shares[name], arm_of == at, values, counted, lists) for at, name in enumerate(names))
     others = [at for at, name in enumerate(names) if name != control]
     level = 1.0 - (1.0 - settings.level) / max(1, len(others))
     ratio = None

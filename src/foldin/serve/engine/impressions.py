@@ -1,7 +1,7 @@
 """The log of lists: each answered list waits in memory for a moment, and a thread writes what waits.
 
-A request adds one entry to a queue and waits for nothing. What is not written yet when the process is killed is lost: the lists of
-the last second at most. A queue that is full, because the database is away, takes no more, and what it does not take is counted.
+A request adds one entry to a queue and waits for nothing. What is not written yet when the process is killed is lost: the lists
+of the last second at most. A queue that is full, because the database is away, takes no more, and what it does not take is counted.
 """
 
 import itertools

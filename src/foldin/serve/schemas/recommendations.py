@@ -28,7 +28,9 @@ def _small(context: dict[str, Any]) -> dict[str, Any]:
     size, plain = len(to_json(context)), json.dumps(context, allow_nan=False)
     if size > _CONTEXT_BYTES:
         raise PydanticCustomError(
-            "context", "a context may have at most {most} bytes of JSON, not {size}", {"most": _CONTEXT_BYTES, "size": size}
+            "context",
+            "a context may have at most {most} bytes of JSON, not {size}",
+            {"most": _CONTEXT_BYTES, "size": size},
         )
     if "\\u0000" in plain:  # databases do not store NUL bytes in text
         raise PydanticCustomError("context", "a context may not have a NUL character")

@@ -1,6 +1,7 @@
 """Many events into the database at once: tens of thousands in one statement."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -60,8 +61,8 @@ def insert_many(
     share_writing(connection)
     users, items, times, kinds, values = map(list, zip(*rows, strict=True))
     sequence = connection.execute(sa.select(sa.func.pg_get_serial_sequence(events.name, "id"))).scalar_one()
-    given = {"users": users, "items": items, "times": times, "kinds": kinds, "values": values, "lists": named}
-    given["arrived"] = arrived
+    columns = {"users": users, "items": items, "times": times, "kinds": kinds, "values": values, "lists": named}
+    given: dict[str, Any] = {**columns, "arrived": arrived}
     if sequence is None:
         return connection.exec_driver_sql(_UNNUMBERED, given, execution_options=_COUNTED).rowcount
     given["sequence"] = sequence

@@ -1,4 +1,4 @@
-"""Experiments in the database: each split of users between models, the users in its arms, and the events that its lists led to."""
+"""Experiments in the database: each split of users between models, the users in its arms, and the events after its lists."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -168,10 +168,14 @@ class ExperimentStore:
             raise unusable(error) from error
 
 
-def lists_item(is_postgresql: bool, items: sa.ColumnElement[Any], item: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+def lists_item(
+    is_postgresql: bool, items: sa.ColumnElement[Any], item: sa.ColumnElement[str]
+) -> sa.ColumnElement[bool]:
     """Whether a column of logged items holds an item of the events."""
     if is_postgresql:
         return sa.func.jsonb_exists(items, item, type_=sa.Boolean)
     each = sa.func.json_each(items).table_valued("value")
     # Of the statements around this one, whichever they are, the tables are theirs.
-    return sa.select(sa.literal(1)).select_from(each).where(each.c.value == item).correlate(impressions, events).exists()
+    return (
+        sa.select(sa.literal(1)).select_from(each).where(each.c.value == item).correlate(impressions, events).exists()
+    )

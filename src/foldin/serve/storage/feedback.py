@@ -1,4 +1,4 @@
-"""The log of lists and the events as feedback for off-policy evaluation: what was drawn, with which propensity, and what came of it."""
+"""The log of lists as feedback for off-policy evaluation: what was drawn, with which propensity, and what came of it."""
 
 import time
 from collections import Counter
@@ -62,8 +62,8 @@ def read_feedback(
     Args:
         url: `sqlite:///FILE` or `postgresql://…`, as of `foldin serve --events`.
         catalog: catalog in whose indices items are given: that of the run that is to be evaluated.
-        propensity_of: the event whose probability a propensity is: `GIVEN_ABOVE` for lists of `explore="temperature"`, `IN_LIST` for
-            those of `thompson`.
+        propensity_of: the event whose probability a propensity is: `GIVEN_ABOVE` for lists of `explore="temperature"`, `IN_LIST`
+            for those of `thompson`.
         model: name of the model that answered; None for any.
         since: only lists of this time or later, in seconds since 1970.
         window: seconds after a list within which events count; lists whose window is not over are left out.
@@ -98,7 +98,9 @@ def read_feedback(
     kept, left_out = _usable(rows, catalog, over)
     if not kept:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items()) or "none is logged"
-        raise DataError(f"{public_url(url)}: no list with propensities of {_NAMES[propensity_of]!r} to evaluate: {reasons}")
+        raise DataError(
+            f"{public_url(url)}: no list with propensities of {_NAMES[propensity_of]!r} to evaluate: {reasons}"
+        )
     return FeedbackLog(
         feedback=_feedback(kept, catalog, propensity_of, _rewards(came, weights)),
         histories=_histories(kept, catalog),
@@ -115,7 +117,9 @@ def _came(connection: sa.Connection, chosen: Sequence[Any], window: int) -> list
     in_window = event.time.between(one.time, one.time + window)
     holds = lists_item(connection.dialect.name == "postgresql", one["items"], event.item)
     named = sa.select(*columns).where(event.list_id == one.list_id, in_window, holds, *chosen)
-    of_user = sa.select(*columns).where(event.list_id.is_(None), event.user_id == one.user_id, in_window, holds, *chosen)
+    of_user = sa.select(*columns).where(
+        event.list_id.is_(None), event.user_id == one.user_id, in_window, holds, *chosen
+    )
     both = sa.union_all(named, of_user).subquery()
     ordered = sa.select(both.c.id, both.c.item, both.c.kind, both.c.list_id).order_by(both.c.time, both.c.list_id)
     return [(row.id, row.item, row.kind, row.list_id) for row in connection.execute(ordered)]
