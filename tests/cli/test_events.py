@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
 from foldin.data import read_log
-from foldin.serve import Event, EventStore, connect
+from foldin.serve import Event, EventStore, Impression, ImpressionStore, connect
 from foldin.serve.storage.importing import import_events
 
 START = 1_600_000_000
@@ -324,3 +324,25 @@ def test_killed_at_any_moment_an_import_stores_exactly_the_file(database, tmp_pa
             with engine.begin() as connection:
                 connection.exec_driver_sql("DELETE FROM foldin_events")
             engine.dispose()
+
+
+def test_logged_lists_are_exported_oldest_first(foldin, tmp_path, url):
+    lists = ImpressionStore(EventStore(connect(url)).engine)
+    about = {"model": "shop", "run": "r", "ranker": "exact", "context": {"page": "home"}}
+    lists.write([Impression(list_id=f"l{at}", time=START - at, user="ann", items=["해"], **about) for at in range(3)])
+    out = tmp_path / "lists.jsonl"
+    assert "3 lists" in foldin("events", "export-lists", url, out)[1]
+    written = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [one["list_id"] for one in written] == ["l2", "l1", "l0"]
+    assert written[2] == {
+        **{
+            "list_id": "l0",
+            "user": "ann",
+            "time": "2020-09-13T12:26:40Z",
+            "items": ["해"],
+            "restricted": False,
+            **about,
+        },
+        **dict.fromkeys(("arm", "share", "split", "propensities", "propensity_of", "history")),
+    }
+    assert json.loads(foldin("events", "export-lists", url, out, "--since", START, "--json")[1])["lists"] == 1

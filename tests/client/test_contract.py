@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from foldin.client import answers, requests, rules, studio
+from foldin.client import answers, experiments, requests, rules, studio
+from foldin.client.experiment_routes import __all__ as EXPERIMENT_ROUTES
 from foldin.client.reading import Calls
 from foldin.client.routes import __all__ as ROUTES
 from foldin.client.studio_routes import __all__ as STUDIO_ROUTES
@@ -27,6 +28,7 @@ SAMPLES: dict[str, dict[str, Any]] = {  # arguments with which a call has every 
     "split": {"shares": {}},
     **{name: {"name": "m"} for name in ("roll_back", "make_default", "retire", "report", "codes", "item_map")},
     "user_on_map": {"name": "m", "history": []},
+    "experiment": {"experiment_id": 1},
 }
 SCHEMAS = {  # class → name of its schema, where it has another one
     answers.StoredEvent: "EventOut",
@@ -39,6 +41,12 @@ SCHEMAS = {  # class → name of its schema, where it has another one
     answers.Change: "ChangeOut",
     answers.Drift: "DriftOut",
     answers.Likelihood: "LikelihoodOut",
+    experiments.LoggedList: "ImpressionOut",
+    experiments.Experiment: "ExperimentOut",
+    experiments.ExperimentArm: "ArmOut",
+    experiments.Look: "LookOut",
+    experiments.ArmDifference: "DifferenceOut",
+    experiments.ExperimentOutcome: "ExperimentOutcomeOut",
     studio.EquationTerm: "EquationTermOut",
     studio.Equation: "EquationOut",
     studio.Report: "ReportOut",
@@ -48,7 +56,7 @@ SCHEMAS = {  # class → name of its schema, where it has another one
     requests.Event: "EventIn",
 }
 ANSWERS = [
-    getattr(part, name) for part in (answers, studio) for name in part.__all__ if name != "Readiness"
+    getattr(part, name) for part in (answers, experiments, studio) for name in part.__all__ if name != "Readiness"
 ]  # the service describes no schema of its readiness
 RULES = [getattr(rules, name) for name in rules.__all__]
 INSIDE = {
@@ -58,6 +66,7 @@ INSIDE = {
     "ItemsOut",
     "ChangesOut",
     "DriftsOut",
+    "ExperimentsOut",
 }  # objects of one list
 INSIDE |= {"DeployRequest", "SplitRequest", "HistoryRequest"}  # arguments of a method
 INSIDE |= {"Problem", "HTTPValidationError", "ValidationError"}
@@ -78,11 +87,11 @@ def call_of(name: str) -> Any:
 
 def test_every_route_is_called_and_no_other(described):
     served = {(method.upper(), path) for path, methods in described["paths"].items() for method in methods}
-    called = {(call.method, call.route) for call in map(call_of, (*ROUTES, *STUDIO_ROUTES))}
+    called = {(call.method, call.route) for call in map(call_of, (*ROUTES, *EXPERIMENT_ROUTES, *STUDIO_ROUTES))}
     assert called == served, "a route needs a line in foldin/client/routes.py, and in both clients"
 
 
-@pytest.mark.parametrize("name", [*ROUTES, *STUDIO_ROUTES])
+@pytest.mark.parametrize("name", [*ROUTES, *EXPERIMENT_ROUTES, *STUDIO_ROUTES])
 def test_the_parameters_of_a_call_are_those_of_its_route(described, name):
     call = call_of(name)
     about = described["paths"][call.route][call.method.lower()]

@@ -58,7 +58,10 @@ def emptied(engine: sa.Engine) -> None:
     """Delete what tests wrote into the PostgreSQL that they share. A file of SQLite is each test's own."""
     if engine.dialect.name == "postgresql":
         there = set(sa.inspect(engine).get_table_names())
-        tables = [f"foldin_{one}" for one in ("events", "batches", "keys", "deployments", "changes")]
+        tables = [
+            f"foldin_{one}"
+            for one in ("events", "batches", "keys", "deployments", "changes", "impressions", "erasures")
+        ]
         found = [one for one in tables if one in there]
         with engine.begin() as connection:
             if found:

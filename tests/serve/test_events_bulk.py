@@ -79,7 +79,7 @@ def test_a_body_may_be_cut_anywhere(make, body):
         (
             CSV,
             "ann,i1,1\n",
-            "line 1: a header of user, item and optionally time, kind, value was expected, not 'ann,i1,1'",
+            "line 1: a header of user, item and optionally time, kind, value, list_id was expected, not 'ann,i1,1'",
         ),
         (CSV, "user,item,color\nann,i1,red\n", "line 1: a header"),
         (CSV, "user,user,item\nann,ann,i1\n", "line 1: a header"),

@@ -18,6 +18,7 @@ from foldin.errors import ConfigError, MissingExtraError
 __all__ = ["command"]
 
 _COLUMNS = {"user", "item", "time", "kind", "value"}  # of a file that `export` writes
+_LISTED = {"list_id", "user", "time", "model", "ranker", "items"}  # of a file that `export-lists` writes
 _OVERLAP = 300  # seconds by which two exports overlap: events may be on their way, and clocks may differ
 _SHOWN = 8
 
@@ -105,6 +106,36 @@ def export(url: str, target: str, since: str | None, as_json: bool) -> None:
     out().print(f"{found.events:,} events → {target}", soft_wrap=True)
     if later is not None:
         out().print(f"what arrives from now on: --since {_iso(later)}", soft_wrap=True)
+
+
+@command.command("export-lists")
+@click.argument("url")
+@click.argument("target", metavar="OUT")
+@click.option(
+    "--since", metavar="TIME", help="Only lists of this time or later: ISO 8601 with an offset, or seconds since 1970."
+)
+@JSON
+def export_lists_command(url: str, target: str, since: str | None, as_json: bool) -> None:
+    """Write the logged lists of the store at URL to the file OUT, ending in .jsonl or .ndjson. A line is a list that the service
+    answered: its id, user, time, model, arm, ranker, items and, if it was drawn at random, their propensities.
+
+    \b
+    Example:
+      foldin events export-lists sqlite:///events.db lists.jsonl
+    """
+    try:
+        from foldin.serve.storage.list_export import SUFFIXES, export_lists
+    except ImportError as error:
+        raise MissingExtraError(error.name or "sqlalchemy", "serve", "an export of lists") from error
+
+    path, start, url = _file(target), time.perf_counter(), _store(url)
+    check_file(path, "OUT", SUFFIXES, columns=_LISTED)
+    with working("exporting"):
+        count = export_lists(url, path, since=None if since is None else _moment(since))
+    if as_json:
+        json_out({"out": target, "store": public_url(url), "lists": count, "seconds": time.perf_counter() - start})
+        return
+    out().print(f"{count:,} lists → {target}", soft_wrap=True)
 
 
 @command.command("import")

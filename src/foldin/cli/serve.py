@@ -91,6 +91,22 @@ def server_module() -> Any:
     metavar="SECONDS",
     help="Time between two measurements of how well the models predict the events that arrive; 0 for none.",
 )
+@click.option(
+    "--log-lists",
+    "logged",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="Share of the users whose lists are logged, for experiments and off-policy evaluation; 0 logs no list.",
+)
+@click.option(
+    "--keep-lists",
+    "days",
+    type=click.FloatRange(0, min_open=True),
+    default=90.0,
+    show_default=True,
+    help="Number of days after which logged lists are deleted.",
+)
 @DEVICE
 def command(
     runs: tuple[str, ...],
@@ -104,6 +120,8 @@ def command(
     force: bool,
     workers: int,
     drift_every: float,
+    logged: float,
+    days: float,
     device: str,
 ) -> None:
     """Serve trained runs, in folders or at URLs, over HTTP: users are folded in from their latest events, nothing is retrained.
@@ -121,7 +139,7 @@ def command(
       curl -X POST http://127.0.0.1:8000/v1/recommendations -H 'Content-Type: application/json' -d '{"history": ["1"], "k": 3}'
     """
     server = server_module()
-    from foldin.serve import Limits
+    from foldin.serve import Limits, ListLogging
 
     limits = Limits(rate=rate, burst=max(1, round(2 * rate)), queued=queued)
     build = functools.partial(
@@ -134,6 +152,7 @@ def command(
         device=str(choose_device(device)),
         rankers=named_rankers(rankers),
         drift_seconds=drift_every,
+        list_logging=ListLogging(share=logged, days=days),
     )
 
     def ready(address: str) -> None:

@@ -41,6 +41,14 @@ from foldin.client.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from foldin.client.experiments import (
+    ArmDifference,
+    Experiment,
+    ExperimentArm,
+    ExperimentOutcome,
+    LoggedList,
+    Look,
+)
 from foldin.client.filters import ItemFilter
 from foldin.client.requests import Event, RecommendRequest
 from foldin.client.retries import Retries
@@ -48,6 +56,7 @@ from foldin.client.rules import Boost, Cap, Diversity, Freshness, Pin, Rules
 
 __all__ = [
     "AnswerError",
+    "ArmDifference",
     "AsyncClient",
     "Boost",
     "Cap",
@@ -60,12 +69,17 @@ __all__ = [
     "Event",
     "EventEffect",
     "EventReceipt",
+    "Experiment",
+    "ExperimentArm",
+    "ExperimentOutcome",
     "ForbiddenError",
     "Freshness",
     "Hit",
     "InvalidRequestError",
     "Item",
     "ItemFilter",
+    "LoggedList",
+    "Look",
     "ModelDeployment",
     "Models",
     "NoResponseError",

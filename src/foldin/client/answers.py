@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from foldin.client.experiments import LoggedList
 from foldin.client.prices import Price, RulePrice
 
 __all__ = [
@@ -78,6 +79,7 @@ class Recommendations:
     """A list, with the model and the events that it comes from.
 
     Args:
+        list_id: id of the list, for the `list_id` of the events that come of it.
         model: name of the model that answered.
         run: digest of the run that answered.
         user: external id of the user, as in the request.
@@ -89,6 +91,7 @@ class Recommendations:
         items: items of the list, best first, in the order in which they were drawn, or in that of the rules.
     """
 
+    list_id: str
     model: str
     run: str
     user: str | None
@@ -130,6 +133,7 @@ class StoredEvent:
         kind: kind of the event; empty if none was sent.
         value: value of the event; None if none was sent.
         title: title of the item in the catalog of the default model; None if it is not there.
+        list_id: id of the list that the event named; None if it named none.
     """
 
     item: str
@@ -137,6 +141,7 @@ class StoredEvent:
     kind: str
     value: float | None
     title: str | None = None
+    list_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,10 +151,12 @@ class StoredUser:
     Args:
         user: external id.
         events: the user's events, oldest first.
+        lists: logged lists that the user was answered with, oldest first.
     """
 
     user: str
     events: tuple[StoredEvent, ...]
+    lists: tuple[LoggedList, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -342,11 +349,9 @@ class Drift:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Readiness:
-    """Whether the service can answer.
+    """Whether the service can answer: a model is in service, and the event store answers.
 
     Args:
-        models: whether a model is in service.
-        events: whether the event store answers.
         deployments: whether every model in service is the wanted one; if not, the one before it serves, which counts as ready.
     """
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 
-from foldin.client import routes, studio_routes
+from foldin.client import experiment_routes, routes, studio_routes
 from foldin.client.connecting import Connection, as_method_of, failure_of, httpx_module, response_of
 from foldin.client.reading import Call, Calls, Failure, Request, Response, exchange
 from foldin.client.retries import Retries
@@ -120,6 +120,8 @@ class Client:
     split = _method(routes.split)
     changes = _method(routes.changes)
     drift = _method(routes.drift)
+    experiments = _method(experiment_routes.experiments)
+    experiment = _method(experiment_routes.experiment)
     health = _method(routes.health)
     ready = _method(routes.ready)
     metrics = _method(routes.metrics)

@@ -27,6 +27,7 @@ class Event:
         time: seconds since 1970, ISO 8601 with an offset, or a datetime with a time zone; the time of sending if omitted.
         kind: kind of the event, such as `view` or `buy`.
         value: value of the event, such as a rating.
+        list_id: id of the list in which the user took the item.
     """
 
     user: str
@@ -34,6 +35,7 @@ class Event:
     time: Time | None = None
     kind: str = ""
     value: float | None = None
+    list_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class RecommendRequest:
         uncertainty: whether each item comes with the posterior standard deviation of its probability.
         attributions: whether each item comes with the events that raised and lowered it most.
         model: name of a model in service; if omitted, the model of the split or the default model.
+        context: what is to be logged with the list, such as the page that shows it, in at most 1,000 bytes of JSON.
     """
 
     user: str | None = None
@@ -77,6 +80,7 @@ class RecommendRequest:
     uncertainty: bool = False
     attributions: bool = False
     model: str | None = None
+    context: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         refuse_text(self, "history", "times", "allow", "deny")

@@ -85,6 +85,7 @@ def add_event(
     time: Time | None = None,
     kind: str = "",
     value: float | None = None,
+    list_id: str | None = None,
     idempotency_key: str | None = None,
 ) -> Call[EventReceipt]:
     """Store an event. It is on disk when this returns, and the next lists of the user use it.
@@ -95,9 +96,10 @@ def add_event(
         time: seconds since 1970, ISO 8601 with an offset, or a datetime with a time zone; now if omitted.
         kind: kind of the event, such as `view` or `buy`.
         value: value of the event, such as a rating.
+        list_id: id of the list in which the user took the item.
         idempotency_key: unique key of this event, to send it again after a restart of the caller; random if omitted.
     """
-    (content,) = _contents([Event(user, item, time, kind, value)], chunk=1)
+    (content,) = _contents([Event(user, item, time, kind, value, list_id)], chunk=1)
     return _events(content, idempotency_key or uuid4().hex)
 
 

@@ -15,7 +15,7 @@ from foldin.evaluation.beyond import coverage, gini, novelty
 from foldin.evaluation.bounds import bound_report, fold_in_bound, likelihood_bound
 from foldin.evaluation.calibration import calibration_curve
 from foldin.evaluation.comparison import compare_models
-from foldin.evaluation.decision import Decision, Verdict, decide, users_needed
+from foldin.evaluation.decision import Decision, Verdict, decide, users_needed, verdict_of
 from foldin.evaluation.evaluate import (
     DEFAULT_METRICS,
     LOG_LIKELIHOOD,
@@ -113,4 +113,5 @@ __all__ = [
     "sub_gaussian_sequence",
     "table_probabilities",
     "users_needed",
+    "verdict_of",
 ]

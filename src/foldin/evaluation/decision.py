@@ -25,7 +25,7 @@ from foldin.evaluation.intervals import studentized_interval
 from foldin.evaluation.running import RunningMean
 from foldin.tensors import Array, Float64
 
-__all__ = ["Decision", "Verdict", "decide", "users_needed"]
+__all__ = ["Decision", "Verdict", "decide", "users_needed", "verdict_of"]
 
 
 class Verdict(Enum):
@@ -143,7 +143,7 @@ def decide(
     spread = float(differences.std(ddof=1)) if users > 1 else 0.0
     able = margin > 0.0 and spread > 0.0
     return Decision(
-        verdict=_verdict(low, high, margin),
+        verdict=verdict_of(low, high, margin=margin),
         difference=float(differences.mean()) if users else 0.0,
         low=low,
         high=high,
@@ -156,12 +156,21 @@ def decide(
     )
 
 
-def _verdict(low: float | None, high: float | None, margin: float) -> Verdict:
+def verdict_of(
+    low: float | None, high: float | None, *, margin: float = 0.0, worse_below: float | None = None
+) -> Verdict:
+    """The verdict of an interval of the difference, new − old.
+
+    Args:
+        low, high: ends of the interval; None where there is none.
+        margin: largest loss that does not matter; the new run is better if the interval lies above −margin.
+        worse_below: difference below which the whole interval of a worse run lies; −margin if omitted.
+    """
     if low is None or high is None:
         return Verdict.UNDECIDED
     if low > -margin:
         return Verdict.BETTER
-    return Verdict.WORSE if high < -margin else Verdict.UNDECIDED
+    return Verdict.WORSE if high < (-margin if worse_below is None else worse_below) else Verdict.UNDECIDED
 
 
 def users_needed(

@@ -19,7 +19,7 @@ from enum import StrEnum
 import numpy as np
 
 from foldin.errors import ConfigError
-from foldin.evaluation import parse_metric, share_interval, studentized_interval
+from foldin.evaluation import Verdict, parse_metric, share_interval, studentized_interval, verdict_of
 from foldin.tensors import Array, Float64
 
 __all__ = ["UNDECIDED", "Decision", "Outcome", "Rule", "decide", "normal_half_width"]
@@ -37,6 +37,13 @@ class Outcome(StrEnum):
     ACCEPTED = "accepted"
     WORSE = "worse"
     UNDECIDED = "undecided"
+
+
+_OUTCOMES = {  # of the verdict that all comparisons share
+    Verdict.BETTER: Outcome.ACCEPTED,
+    Verdict.WORSE: Outcome.WORSE,
+    Verdict.UNDECIDED: Outcome.UNDECIDED,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,14 +182,9 @@ def decide(
     if math.isnan(low) and len(differences):  # no spread to judge by: the range of a difference is known instead
         ends = share_interval((differences + 1.0) / 2.0, level=level, draws=draws, seed=seed)
         low, high = (2.0 * end - 1.0 for end in ends)
-    outcome = Outcome.UNDECIDED
-    if low > rule.margin:
-        outcome = Outcome.ACCEPTED
-    elif high < max(0.0, rule.margin):
-        outcome = Outcome.WORSE
     none = math.isnan(low)
     return Decision(
-        outcome=outcome,
+        outcome=_OUTCOMES[verdict_of(low, high, margin=-rule.margin, worse_below=max(0.0, rule.margin))],
         users=len(differences),
         difference=float(np.mean(differences)) if len(differences) else None,
         low=None if none else low,

@@ -2,7 +2,9 @@
 
 from foldin.serve.api.app import make_app
 from foldin.serve.engine.batcher import Batcher
+from foldin.serve.engine.experiments import ExperimentOutcome, Outcomes, experiment_outcome
 from foldin.serve.engine.fleet import Fleet
+from foldin.serve.engine.impressions import ImpressionLog, ListLogging
 from foldin.serve.engine.lists import ResolvedRequest, rank_requests
 from foldin.serve.engine.registry import Deployment, Registry
 from foldin.serve.engine.service import Service
@@ -12,9 +14,13 @@ from foldin.serve.shared_limits import SharedBuckets
 from foldin.serve.storage.changes import Change, Changes
 from foldin.serve.storage.deployments import DeploymentStore
 from foldin.serve.storage.event_store import Event, EventStore, Receipt, connect
+from foldin.serve.storage.experiments import ExperimentStore, SplitPeriod
+from foldin.serve.storage.feedback import FeedbackLog, read_feedback
 from foldin.serve.storage.fleet_state import DeploymentRow, FleetState, RunRef
 from foldin.serve.storage.importing import Imported, Refusal, import_events
+from foldin.serve.storage.impressions import Impression, ImpressionStore
 from foldin.serve.storage.keys import SCOPES, Key, KeyRing
+from foldin.serve.storage.list_export import export_lists
 from foldin.serve.telemetry import Telemetry
 
 __all__ = [
@@ -27,12 +33,20 @@ __all__ = [
     "DeploymentStore",
     "Event",
     "EventStore",
+    "ExperimentOutcome",
+    "ExperimentStore",
+    "FeedbackLog",
     "Fleet",
     "FleetState",
     "Imported",
+    "Impression",
+    "ImpressionLog",
+    "ImpressionStore",
     "Key",
     "KeyRing",
     "Limits",
+    "ListLogging",
+    "Outcomes",
     "Receipt",
     "Refusal",
     "Registry",
@@ -40,11 +54,15 @@ __all__ = [
     "RunRef",
     "Service",
     "SharedBuckets",
+    "SplitPeriod",
     "Telemetry",
     "TokenBuckets",
     "Trouble",
     "connect",
+    "experiment_outcome",
+    "export_lists",
     "import_events",
     "make_app",
     "rank_requests",
+    "read_feedback",
 ]

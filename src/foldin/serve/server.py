@@ -17,12 +17,14 @@ from foldin.runs import is_url, name_of_run
 from foldin.serve.api.app import make_app
 from foldin.serve.engine.drift import DriftWatch
 from foldin.serve.engine.fleet import Fleet
+from foldin.serve.engine.impressions import ImpressionLog, ListLogging
 from foldin.serve.engine.registry import Registry
 from foldin.serve.engine.service import Service
 from foldin.serve.engine.watcher import Watcher, deploy_given
 from foldin.serve.limits import Buckets, Limits
 from foldin.serve.storage.deployments import DeploymentStore
 from foldin.serve.storage.event_store import EventStore, connect
+from foldin.serve.storage.impressions import ImpressionStore
 from foldin.serve.storage.keys import KeyRing
 from foldin.serve.telemetry import Telemetry
 
@@ -63,6 +65,7 @@ def build(
     force: bool = False,
     buckets: Buckets | None = None,
     drift_seconds: float = 0.0,
+    list_logging: ListLogging | None = None,
 ) -> tuple[FastAPI, Service, Watcher]:
     """The application, its service, and the watcher of the run directories.
 
@@ -75,6 +78,7 @@ def build(
         force: whether to deploy the given runs in any case.
         buckets: what is left of the keys' rate limits; those of this process alone if omitted.
         drift_seconds: time between two measurements of the models' drift; 0 for none.
+        list_logging: which lists are logged, and for how long.
 
     Raises:
         ConfigError: no run, two runs of one name, an address that is not allowed, an invalid URL of the database, a ranker
@@ -103,7 +107,9 @@ def build(
     fleet.settle()
     addresses = [*given.values(), *(row.run.uri for row in known.values())]
     roots = tuple(dict.fromkeys(map(_parent, addresses)))
-    service = Service(registry, events, limits, Telemetry())
+    telemetry = Telemetry()
+    log = ImpressionLog(ImpressionStore(engine), telemetry, list_logging)
+    service = Service(registry, events, limits, telemetry, log)
     watch = DriftWatch(service, seconds=drift_seconds)
     app = make_app(service, None if open_to_all else ring, roots=roots, fleet=fleet, buckets=buckets, watch=watch)
     return app, service, watcher

@@ -29,6 +29,15 @@ class Telemetry:
         self.seconds = Histogram("foldin_request_seconds", "Time of a request.", ("path",), registry=self.registry)
         self.lists = Counter("foldin_lists", "Lists made.", ("model", "explore"), registry=self.registry)
         self.events = Counter("foldin_events", "Events, by what became of them.", ("outcome",), registry=self.registry)
+        self.impressions = Counter(
+            "foldin_impressions", "Lists to log, by what became of them.", ("outcome",), registry=self.registry
+        )
+        self.listed_events = Counter(
+            "foldin_listed_events",
+            "Events that name a list, by what is known of it.",
+            ("list",),
+            registry=self.registry,
+        )
         self.waiting = self._gauge("foldin_waiting_requests", "Requests in a model's queue.", "livesum", "model")
         self.problem = self._gauge(
             "foldin_deployment_problems", "Processes that cannot serve a model's wanted run.", "livesum", "model"

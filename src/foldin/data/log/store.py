@@ -30,6 +30,7 @@ events = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("value", sa.Double),
     sa.Column("arrived", sa.BigInteger, nullable=False),
+    sa.Column("list_id", sa.Text),
     # Its index also serves a history.
     sa.UniqueConstraint("user_id", "time", "item", "kind", name="foldin_events_once"),
 )
@@ -205,7 +206,7 @@ def _check(connection: sa.Connection, shown: str) -> None:
     if not about.has_table(events.name):
         raise DataError(f"{shown}: holds no events: there is no table {events.name}")
     there = {one["name"] for one in about.get_columns(events.name)}
-    if not there >= set(events.c.keys()):
+    if not there >= set(events.c.keys()) - {"list_id"}:  # which a log does not have
         raise DataError(
             f"{shown}: was written by an earlier version; `foldin events import` or `foldin serve` migrates it once"
         )

@@ -11,6 +11,7 @@ from foldin.serve.api.access import Access
 from foldin.serve.api.changes import changes
 from foldin.serve.api.drift import drift
 from foldin.serve.api.events import events
+from foldin.serve.api.experiments import experiments
 from foldin.serve.api.items import items
 from foldin.serve.api.middleware import Middleware
 from foldin.serve.api.models import models
@@ -58,10 +59,14 @@ def make_app(
     async def lifespan(_: FastAPI) -> Any:
         kept.start()
         watched.start()
+        if service.impressions is not None:
+            service.impressions.start()
         yield
         watched.stop()
         kept.stop()
         service.registry.close()
+        if service.impressions is not None:
+            service.impressions.stop()
 
     app = FastAPI(
         title="foldin",
@@ -82,6 +87,7 @@ def make_app(
         models(kept, access, roots),
         changes(kept, access),
         drift(service, watched.reports, access),
+        experiments(service, access),
         routes(service, access.needs("read")),
         lab_routes(access.needs("read")),
         pages(),

@@ -16,7 +16,8 @@ from foldin.serve.schemas import EventIn
 
 __all__ = ["MEDIA", "BulkRoute", "CsvEvents", "EventLines", "NdjsonEvents", "lines_of", "media_type"]
 
-_FIELDS = ("user", "item", "time", "kind", "value")
+_FIELDS = ("user", "item", "time", "kind", "value", "list_id")
+_MISSING = ("time", "list_id")  # if they are empty
 _NEEDED = 2  # of them
 _NUMBER = re.compile(r"[+-]?\d{1,40}(\.\d{1,40})?")
 _OPEN_QUOTE = "unexpected end of data"  # as the reader of Python says it
@@ -106,7 +107,7 @@ class NdjsonEvents(EventLines):
 
 
 class CsvEvents(EventLines):
-    """A header with `user`, `item` and, in any order, `time`, `kind` and `value`; then a line for each event.
+    """A header with `user`, `item` and, in any order, `time`, `kind`, `value` and `list_id`; then a line for each event.
 
     Fields are separated by commas, and quoted as in RFC 4180 where they contain one, a quote or a line end. An empty time is now.
     """
@@ -143,7 +144,7 @@ class CsvEvents(EventLines):
             unknown = [name for name in self._names if name not in _FIELDS]
             if unknown or len(set(self._names)) < len(record) or not set(self._names) >= set(_FIELDS[:_NEEDED]):
                 raise ConfigError(
-                    f"body: line {line}: a header of user, item and optionally time, kind, value was expected, not "
+                    f"body: line {line}: a header of user, item and optionally time, kind, value, list_id was expected, not "
                     f"{','.join(record)[:80]!r}"
                 )
             return
@@ -151,7 +152,7 @@ class CsvEvents(EventLines):
             raise ConfigError(
                 f"body: line {line}: {len(self._names)} fields were expected, as in the header, not {len(record)}"
             )
-        given = {name: text for name, text in zip(self._names, record, strict=True) if text or name != "time"}
+        given = {name: text for name, text in zip(self._names, record, strict=True) if text or name not in _MISSING}
         fields: dict[str, Any] = {**given}
         if "time" in fields and _NUMBER.fullmatch(fields["time"]):
             fields["time"] = float(fields["time"]) if "." in fields["time"] else int(fields["time"])

@@ -20,8 +20,8 @@ from foldin.serve.schemas.rules import Price
 __all__ = ["in_words"]
 
 
-def in_words(routed: RoutedRequest, answer: RankedLists) -> Recommendations:
-    """The list of a request, with ids and titles."""
+def in_words(routed: RoutedRequest, answer: RankedLists, list_id: str) -> Recommendations:
+    """The list of a request, with its id, and ids and titles of the items."""
     request, deployment, resolved = routed.request, routed.deployment, routed.resolved
     model, catalog = deployment.run.model, deployment.run.catalog
     why = None
@@ -58,6 +58,7 @@ def in_words(routed: RoutedRequest, answer: RankedLists) -> Recommendations:
         for place, item in enumerate(answer.items[0].tolist())
     ]
     return {
+        "list_id": list_id,
         "model": deployment.name,
         "run": deployment.digest,
         "user": request.user,

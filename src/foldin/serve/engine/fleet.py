@@ -191,7 +191,7 @@ class Fleet:
                 self._default = state.default
             elif self._default is None or self.registry.serving(self._default) is None:
                 self._default = state.default  # neither can answer, and requests are told to try again
-            self.registry.direct(self._default, state.shares)
+            self.registry.direct(self._default, state.shares, state.split)
 
     def _begin(self, name: str, *, at_once: bool = False) -> bool:
         """Begin to bring a model to what the database says, if it differs and an attempt is due; whether it began."""

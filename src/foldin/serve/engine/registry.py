@@ -1,7 +1,6 @@
 """Models in service: several side by side, replaced without dropping a request, and the choice of the model for a request."""
 
 import asyncio
-import hashlib
 import json
 import threading
 import time
@@ -20,6 +19,7 @@ from foldin.serve.engine.batcher import Batcher
 from foldin.serve.engine.lists import ResolvedRequest, rank_requests
 from foldin.serve.engine.loop_batcher import LoopBatcher
 from foldin.serve.engine.search import TitleSearch
+from foldin.serve.engine.split import Arm, Split
 from foldin.serve.shares import check_shares
 
 __all__ = ["QUICK", "Deployment", "Registry", "digest_in"]
@@ -125,7 +125,7 @@ class Registry:
         self._now: dict[str, Deployment] = {}
         self._before: dict[str, Deployment] = {}
         self._default: str | None = None
-        self._shares: dict[str, float] = {}
+        self._split = Split()
 
     def deploy(self, folder: str | Path, name: str | None = None) -> Deployment:
         """Load a run and deploy it under its name; the previous model of this name is kept for `roll_back`.
@@ -203,12 +203,12 @@ class Registry:
             self.get(name)
         check_shares(shares)
         with self._lock:
-            self._shares = dict(shares)
+            self._split = Split(shares)
 
-    def direct(self, default: str | None, shares: Mapping[str, float]) -> None:
-        """Set the default model and the split at once, whether or not these models are in service here."""
+    def direct(self, default: str | None, shares: Mapping[str, float], revision: int | None = None) -> None:
+        """Set the default model and the split of a revision at once, whether or not these models are in service here."""
         with self._lock:
-            self._default, self._shares = default, dict(shares)
+            self._default, self._split = default, Split(shares, revision)
 
     def serving(self, name: str) -> Deployment | None:
         """The model in service under a name, if there is one."""
@@ -233,33 +233,35 @@ class Registry:
         """The model of a request: by name, or by the split if there is one, or the default model.
 
         Raises:
+            ConfigError, OverloadedError: as `route`.
+        """
+        return self.route(name, user)[0]
+
+    def route(self, name: str | None, user: str | None) -> tuple[Deployment, Arm | None]:
+        """(the model of a request, the user's arm); the arm is None for a model by name, and for requests without a split.
+
+        Raises:
             ConfigError: no model of that name, or no model in service.
             OverloadedError: the default model is not in service yet.
         """
         if name is not None:
             try:
-                return self.get(name)
+                return self.get(name), None
             except UnknownModelError as error:
                 raise ConfigError(str(error)) from None  # an invalid value of the request, not an unknown resource
         with self._lock:
-            shares, default = self._shares, self._default
-        if shares and user is not None:
-            # The digest does not depend on the shares, so that users keep a model while its share grows.
-            digest = hashlib.sha256(f"{sorted(shares)} {user}".encode()).digest()
-            at, total = int.from_bytes(digest[:8]) / 2**64, 0.0
-            for one, share in sorted(shares.items()):
-                total += share
-                if at < total:
-                    found = self._now.get(one)
-                    if found is not None:
-                        return found
-                    break  # it could not be loaded here: the default model answers
+            split, default = self._split, self._default
+        arm = split.arm(user)
+        assigned = None if arm is None else self._now.get(arm.model)
+        if assigned is not None:
+            return assigned, arm
+        # Without a split, or where the assigned model could not be loaded, the default model answers.
         if default is None:
             raise ConfigError("models: none is in service")
         chosen = self._now.get(default)
         if chosen is None:
             raise OverloadedError(f"models: the default model {default!r} is not in service here; try again")
-        return chosen
+        return chosen, arm
 
     def knows(self, item: str) -> bool:
         """Whether the catalog of a model in service has this external id."""
@@ -278,7 +280,7 @@ class Registry:
     @property
     def shares(self) -> dict[str, float]:
         """The current split: share of users by name of the model."""
-        return dict(self._shares)
+        return dict(self._split.shares)
 
     def can_roll_back(self, name: str) -> bool:
         """Whether there is a previous model of this name."""

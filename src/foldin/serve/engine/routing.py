@@ -19,6 +19,7 @@ from foldin.ranking import (
 )
 from foldin.serve.engine.lists import ResolvedRequest
 from foldin.serve.engine.registry import Deployment
+from foldin.serve.engine.split import Arm
 from foldin.serve.limits import Limits, bounded
 from foldin.serve.schemas import (
     RecommendRequest,
@@ -54,14 +55,19 @@ class RoutedRequest:
         deployment: the model that answers.
         resolved: the request in indices.
         unknown: ids that are not in the model's catalog.
-        by_split: whether the split between models chose this model.
+        arm: the arm of the user in the split between models; None if the split did not choose.
     """
 
     request: RecommendRequest
     deployment: Deployment
     resolved: ResolvedRequest
     unknown: list[str]
-    by_split: bool = False
+    arm: Arm | None = None
+
+    @property
+    def by_split(self) -> bool:
+        """Whether the split between models chose this model."""
+        return self.arm is not None and self.arm.model == self.deployment.name
 
     def note(self) -> dict[str, str | bool]:
         """Entry for the log: the model, and whether the split chose it."""

@@ -1,25 +1,29 @@
 """The service without HTTP: folds users in from their events, makes and explains lists, and stores events."""
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TypeVar
 
-from foldin.errors import ConfigError, OverloadedError
+from foldin.errors import ConfigError, EventStoreError, OverloadedError
 from foldin.ranking import RankedLists
 from foldin.serve.engine.answer import in_words
+from foldin.serve.engine.impressions import ImpressionLog, list_ids
 from foldin.serve.engine.registry import Registry
 from foldin.serve.engine.routing import GivenHistory, RoutedRequest, resolve_request
 from foldin.serve.limits import Limits, bounded
 from foldin.serve.schemas import (
     EventIn,
     EventOut,
+    ImpressionOut,
     Recommendations,
     RecommendRequest,
     UserOut,
 )
 from foldin.serve.storage.event_store import Event, EventStore, Receipt
+from foldin.serve.storage.impressions import ImpressionStore
 from foldin.serve.telemetry import Telemetry
 
 __all__ = ["Service"]
@@ -35,10 +39,19 @@ class Service:
         events: store of users' events.
         limits: limits of one request.
         telemetry: counters of lists and events.
+        impressions: log of the lists; None for no log.
     """
 
-    def __init__(self, registry: Registry, events: EventStore, limits: Limits, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        events: EventStore,
+        limits: Limits,
+        telemetry: Telemetry,
+        impressions: ImpressionLog | None = None,
+    ) -> None:
         self.registry, self.events, self.limits, self.telemetry = registry, events, limits, telemetry
+        self.impressions, self._new_id = impressions, list_ids()
 
     def history(self, request: RecommendRequest) -> GivenHistory:
         """The events that a request's list is based on: those of the request, or the relevant stored events of a user.
@@ -70,10 +83,9 @@ class Service:
         Raises:
             ConfigError: a limit is exceeded, there is no such model or feature, or the model does not support the exploration.
         """
-        target = self.registry.choose(request.model, request.user)
+        target, arm = self.registry.route(request.model, request.user)
         resolved, unknown = resolve_request(target, request, history, self.limits)
-        by_split = request.model is None and request.user is not None and bool(self.registry.shares)
-        return RoutedRequest(request, target, resolved, unknown, by_split)
+        return RoutedRequest(request, target, resolved, unknown, arm)
 
     def begin(
         self, request: RecommendRequest, history: GivenHistory, submit: Callable[[RoutedRequest], T]
@@ -96,7 +108,10 @@ class Service:
     def finish(self, routed: RoutedRequest, answer: RankedLists) -> Recommendations:
         """The list in the form of the API."""
         self.telemetry.lists.labels(routed.deployment.name, routed.request.explore).inc()
-        return in_words(routed, answer)
+        list_id = self._new_id()
+        if self.impressions is not None:
+            self.impressions.add(list_id, routed, answer)
+        return in_words(routed, answer, list_id)
 
     def recommend(self, requests: Sequence[RecommendRequest]) -> list[Recommendations]:
         """A list for each request; all of them wait together.
@@ -164,13 +179,21 @@ class Service:
                 bounded(one, "events: item" if lines is None else f"body: line {lines[at]}: item")
         now = int(time.time())
         events = [
-            Event(one.user, one.item, now if one.time is None else one.time, one.kind, one.value) for one in batch
+            Event(one.user, one.item, now if one.time is None else one.time, one.kind, one.value, one.list_id)
+            for one in batch
         ]
         receipt = self.events.append(events, key=None if key is None else f"{sender}/{key}")
         if not receipt.replayed:
             self.telemetry.events.labels("accepted").inc(receipt.accepted)
             self.telemetry.events.labels("duplicate").inc(receipt.duplicates)
+            self._note_lists([one.list_id for one in events if one.list_id is not None])
         return receipt
+
+    def _note_lists(self, lists: list[str]) -> None:
+        """Count the lists that stored events name; the events are stored whether or not that succeeds."""
+        if lists and self.impressions is not None:
+            with contextlib.suppress(EventStoreError):
+                self.impressions.note_events(lists)
 
     def user(self, user: str) -> UserOut:
         """All stored data of a user, with titles from the catalog of the default model.
@@ -187,7 +210,16 @@ class Service:
             known = catalog.known(items)
             titles = {catalog.ids[at]: catalog.titles[at] for at in known}
         events = [
-            EventOut(item=one.item, time=one.time, kind=one.kind, value=one.value, title=titles.get(one.item))
+            EventOut(
+                item=one.item,
+                time=one.time,
+                kind=one.kind,
+                value=one.value,
+                title=titles.get(one.item),
+                list_id=one.list_id,
+            )
             for one in kept
         ]
-        return UserOut(user=user, events=events)
+        logged = ImpressionStore(self.events.engine).of_user(user)
+        lists = [ImpressionOut.model_validate(one, from_attributes=True) for one in logged]
+        return UserOut(user=user, events=events, lists=lists)

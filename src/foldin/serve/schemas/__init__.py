@@ -8,7 +8,16 @@ from foldin.serve.schemas.catalog import ItemOut, ItemsOut
 from foldin.serve.schemas.common import NAME, NO_NUL, ItemId, Problem, Strict, UserId
 from foldin.serve.schemas.drift import DriftOut, DriftsOut, LikelihoodOut
 from foldin.serve.schemas.events import EventBatch, EventIn, EventOut, EventReceipt, UserErased, UserOut
+from foldin.serve.schemas.experiments import (
+    ArmOut,
+    DifferenceOut,
+    ExperimentOut,
+    ExperimentOutcomeOut,
+    ExperimentsOut,
+    LookOut,
+)
 from foldin.serve.schemas.filters import ItemFilter
+from foldin.serve.schemas.impressions import ImpressionOut
 from foldin.serve.schemas.models import (
     ChangeOut,
     ChangesOut,
@@ -30,12 +39,14 @@ from foldin.serve.schemas.recommendations import (
 __all__ = [
     "NAME",
     "NO_NUL",
+    "ArmOut",
     "BatchRecommendRequest",
     "BatchRecommendations",
     "ChangeOut",
     "ChangesOut",
     "DeployRequest",
     "DeploymentOut",
+    "DifferenceOut",
     "DriftOut",
     "DriftsOut",
     "EventBatch",
@@ -43,12 +54,17 @@ __all__ = [
     "EventIn",
     "EventOut",
     "EventReceipt",
+    "ExperimentOut",
+    "ExperimentOutcomeOut",
+    "ExperimentsOut",
     "Hit",
+    "ImpressionOut",
     "ItemFilter",
     "ItemId",
     "ItemOut",
     "ItemsOut",
     "LikelihoodOut",
+    "LookOut",
     "ModelOut",
     "ModelsOut",
     "Problem",

@@ -7,7 +7,8 @@ from pydantic_core import PydanticCustomError
 
 from foldin.data.log.beside import clean_kind
 from foldin.serve.limits import KIND_BYTES, LARGEST_VALUE
-from foldin.serve.schemas.common import MANY, ItemId, Strict, UserId
+from foldin.serve.schemas.common import MANY, NO_NUL, ItemId, Strict, UserId
+from foldin.serve.schemas.impressions import ImpressionOut
 from foldin.serve.times import Time
 
 __all__ = ["EventBatch", "EventIn", "EventOut", "EventReceipt", "UserErased", "UserOut"]
@@ -49,6 +50,14 @@ class EventIn(Strict):
         description="Value of the event, such as a rating or an amount; it is stored. Where a model was trained with "
         "`--dislike-below`, a value below that makes the event a dislike; other values are not used for lists.",
     )
+    list_id: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=64,
+        pattern=NO_NUL,
+        description="Id of the list in which the user took the item, as in its answer; an unknown one is stored too.",
+        examples=["9f2c-1a"],
+    )
 
 
 class EventBatch(Strict):
@@ -73,6 +82,7 @@ class EventOut(BaseModel):
     kind: str = Field(description="Kind of the event; empty if none was sent.")
     value: float | None = Field(description="Value of the event; null if none was sent.")
     title: str | None = Field(default=None, description="Title of the item in the catalog of the default model.")
+    list_id: str | None = Field(default=None, description="Id of the list that the event named; null if it named none.")
 
 
 class UserOut(BaseModel):
@@ -80,6 +90,7 @@ class UserOut(BaseModel):
 
     user: str = Field(description="External id.")
     events: list[EventOut] = Field(description="Oldest first.")
+    lists: list[ImpressionOut] = Field(description="Logged lists that the user was answered with, oldest first.")
 
 
 class UserErased(BaseModel):

@@ -1,8 +1,10 @@
 """Requests for lists, and lists."""
 
-from typing import Annotated, Literal
+import json
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic_core import PydanticCustomError, to_json
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from foldin.serve.schemas.common import MANY, NAME, ItemId, Strict, UserId
@@ -18,6 +20,24 @@ __all__ = [
     "RecommendRequest",
     "Recommendations",
 ]
+
+_CONTEXT_BYTES = 1000
+
+
+def _small(context: dict[str, Any]) -> dict[str, Any]:
+    size, plain = len(to_json(context)), json.dumps(context, allow_nan=False)
+    if size > _CONTEXT_BYTES:
+        raise PydanticCustomError(
+            "context",
+            "a context may have at most {most} bytes of JSON, not {size}",
+            {"most": _CONTEXT_BYTES, "size": size},
+        )
+    if "\\u0000" in plain:  # databases do not store NUL bytes in text
+        raise PydanticCustomError("context", "a context may not have a NUL character")
+    return context
+
+
+Context = Annotated[dict[str, Any], AfterValidator(_small)]
 
 
 class RecommendRequest(Strict):
@@ -78,6 +98,12 @@ class RecommendRequest(Strict):
         default=None,
         max_length=NAME,
         description="Name of a model in service; if omitted, the model of the split or the default model.",
+    )
+    context: Context | None = Field(
+        default=None,
+        description="What the caller wants to be logged with the list, such as the page that shows it: an object of at most "
+        "1,000 bytes of JSON. It does not change the list.",
+        examples=[{"page": "home"}],
     )
 
     @model_validator(mode="after")
@@ -144,6 +170,9 @@ class Hit(TypedDict):
 class Recommendations(TypedDict):
     """A list, with the model and the events that it comes from."""
 
+    list_id: Annotated[
+        str, Field(description="Id of the list, for the `list_id` of the events that come of it.", examples=["9f2c-1a"])
+    ]
     model: Annotated[str, Field(description="Name of the model that answered.")]
     run: Annotated[str, Field(description="Digest of the run that answered.")]
     user: Annotated[str | None, Field(description="External id of the user, as in the request.")]

@@ -85,6 +85,14 @@ class Changes:
         """
         return self._read(sa.select(changes).where(changes.c.model == name).order_by(changes.c.revision))
 
+    def splits(self) -> list[Change]:
+        """All changes of the split, oldest first.
+
+        Raises:
+            EventStoreError: the database is not available.
+        """
+        return self._read(sa.select(changes).where(changes.c.action == "split").order_by(changes.c.revision))
+
     def _read(self, statement: sa.Select[Any]) -> list[Change]:
         try:
             with self.engine.connect() as connection:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from foldin.errors import ConfigError, OutdatedError
 from foldin.serve.shares import check_shares
 from foldin.serve.storage.changes import log_change
-from foldin.serve.storage.deployment_tables import deployments, revision
+from foldin.serve.storage.deployment_tables import changes, deployments, revision
 from foldin.serve.storage.event_store import unusable
 from foldin.serve.storage.fleet_state import DeploymentRow, FleetState, RunRef
 
@@ -176,13 +176,16 @@ class DeploymentStore:
                 old = {name: state.rows[name].content() if name in state.rows else None for name in new}
                 after = {name: row.content() for name, row in new.items()}
                 log_change(connection, number, key=key, action=action, model=model, before=old, after=after)
-                return FleetState(number, dict(sorted({**state.rows, **new}.items())))
+                rows = dict(sorted({**state.rows, **new}.items()))
+                return FleetState(number, rows, number if action == "split" else state.split)
         except SQLAlchemyError as error:
             raise unusable(error) from error
 
 
 def _read(connection: sa.Connection, number: sa.Select[Any]) -> FleetState:
     found = int(connection.execute(number).scalar_one())
+    of_split = sa.select(sa.func.max(changes.c.revision)).where(changes.c.action == "split")
+    split = connection.execute(of_split).scalar()
     rows = {}
     for row in connection.execute(sa.select(deployments)):
         previous = None if row.previous_uri is None else RunRef(row.previous_uri, row.previous_digest)
@@ -196,7 +199,7 @@ def _read(connection: sa.Connection, number: sa.Select[Any]) -> FleetState:
             retired=row.retired,
             changed=row.changed,
         )
-    return FleetState(found, dict(sorted(rows.items())))
+    return FleetState(found, dict(sorted(rows.items())), split)
 
 
 def _write(connection: sa.Connection, row: DeploymentRow, *, known: bool) -> None:

@@ -20,11 +20,12 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from foldin.data.log.store import connect, events, unusable
 from foldin.errors import ConfigError, IdempotencyError
 from foldin.serve.storage.bulk import insert_many, share_writing
+from foldin.serve.storage.impressions import erase_lists
 from foldin.serve.storage.migrations import batches, migrate
 
 __all__ = ["Event", "EventStore", "Receipt", "connect", "unusable"]
 
-_ROWS = 160  # rows of an insert: SQLite may limit variables to 999
+_ROWS = 140  # rows of an insert: SQLite may limit variables to 999
 _MANY = 1000  # events above which a batch is inserted by statements that are made for many
 _REMEMBERED = 30 * 24 * 3600  # seconds for which an idempotency key is kept at least, until a start deletes it
 _ATTEMPTS = 5
@@ -42,6 +43,7 @@ class Event:
         time: seconds since 1970.
         kind: kind of the event (a view, a purchase, …); empty for an event without one.
         value: value of the event, such as a rating; it is not part of the event's identity.
+        list_id: id of the list in which the item was taken, if the sender gave it; not part of the identity either.
     """
 
     user: str
@@ -49,6 +51,7 @@ class Event:
     time: int
     kind: str = ""
     value: float | None = None
+    list_id: str | None = None
 
     @property
     def identity(self) -> tuple[str, str, int, str]:
@@ -135,7 +138,8 @@ class EventStore:
 
     def _insert_all(self, connection: sa.Connection, batch: Sequence[Event]) -> int:
         if len(batch) > _MANY:
-            return insert_many(connection, [(*event.identity, event.value) for event in batch], int(time.time()))
+            rows_of_many = [(*event.identity, event.value) for event in batch]
+            return insert_many(connection, rows_of_many, int(time.time()), lists=[event.list_id for event in batch])
         # On PostgreSQL, one statement must not contain an event twice.
         first: dict[tuple[str, str, int, str], Event] = {}
         for event in batch:
@@ -155,7 +159,10 @@ class EventStore:
         """
         arrived = int(time.time())
         rows: list[dict[str, Any]] = [
-            {"user_id": e.user, "item": e.item, "time": e.time, "kind": e.kind, "value": e.value, "arrived": arrived}
+            {
+                **{"user_id": e.user, "item": e.item, "time": e.time, "kind": e.kind, "value": e.value},
+                **{"list_id": e.list_id, "arrived": arrived},
+            }
             for e in batch
         ]
         if self.engine.dialect.name != "postgresql" or len(rows) < 2:
@@ -187,12 +194,12 @@ class EventStore:
             EventStoreError: the database is not available.
         """
         statement = (
-            sa.select(events.c.item, events.c.time, events.c.kind, events.c.value)
+            sa.select(events.c.item, events.c.time, events.c.kind, events.c.value, events.c.list_id)
             .where(events.c.user_id == user)
             .order_by(events.c.time.desc(), events.c.id.desc())
         )
         rows = self._rows(statement if newest is None else statement.limit(newest))
-        return [Event(user, row.item, row.time, row.kind, row.value) for row in reversed(rows)]
+        return [Event(user, row.item, row.time, row.kind, row.value, row.list_id) for row in reversed(rows)]
 
     def first_and_last(self, user: str) -> list[Event]:
         """The first and the last event of each kind of a user with each item, oldest first.
@@ -232,13 +239,14 @@ class EventStore:
             raise unusable(error) from error
 
     def erase(self, user: str) -> int:
-        """Delete all stored data of a user; returns the number of deleted events.
+        """Delete all stored data of a user, their lists included; returns the number of deleted events.
 
         Raises:
             EventStoreError: the database is not available.
         """
         try:
             with self.engine.begin() as connection:
+                erase_lists(connection, user)
                 return int(connection.execute(sa.delete(events).where(events.c.user_id == user)).rowcount)
         except SQLAlchemyError as error:
             raise unusable(error) from error
@@ -254,7 +262,9 @@ class EventStore:
 
 
 def _content(event: Event) -> tuple[Any, ...]:
-    """An event in the digest of its batch; without an empty kind and value, for the keys of older versions."""
+    """An event in the digest of its batch; without an empty kind, value and list, for the keys of older versions."""
     plain = (event.user, event.item, event.time)
     value = None if event.value is None else float(event.value)
+    if event.list_id is not None:
+        return (*plain, event.kind, value, event.list_id)
     return plain if not event.kind and value is None else (*plain, event.kind, value)

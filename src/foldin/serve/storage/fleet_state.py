@@ -66,10 +66,12 @@ class FleetState:
     Args:
         revision: number of changes so far.
         rows: models by name, in the order of names; retired ones included.
+        split: revision of the newest change of the split; None if there was none.
     """
 
     revision: int = 0
     rows: Mapping[str, DeploymentRow] = field(default_factory=dict)
+    split: int | None = field(default=None, compare=False)
 
     @property
     def default(self) -> str | None:

@@ -1,0 +1,223 @@
+"""The log of lists: each answered list waits in memory for a moment, and a thread writes what waits.
+
+A request adds one entry to a queue and waits for nothing. What is not written yet when the process is killed is lost: the lists
+of the last second at most. A queue that is full, because the database is away, takes no more; what it does not take is counted.
+"""
+
+import itertools
+import json
+import logging
+import math
+import random
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from foldin.errors import ConfigError, EventStoreError
+from foldin.ranking import RankedLists
+from foldin.serve.engine.routing import RoutedRequest
+from foldin.serve.storage.impressions import HELD_BACK, Impression, ImpressionStore
+from foldin.serve.telemetry import Telemetry
+
+__all__ = ["ImpressionLog", "ListLogging", "list_ids"]
+
+logger = logging.getLogger("foldin.serve")
+_KEYS = float(2**128)  # number of keys of users
+_AT_ONCE = 1000  # lists of a transaction
+_PURGED = 600.0  # seconds between two purges
+
+Waiting = tuple[str, float, RoutedRequest, RankedLists]
+
+
+def list_ids() -> Callable[[], str]:
+    """A function that gives a new id of a list, which no other process gives: a random beginning, and a count."""
+    beginning, numbers = secrets.token_hex(8), itertools.count()
+    return lambda: f"{beginning}-{next(numbers):x}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListLogging:
+    """Which lists are logged, and for how long.
+
+    Args:
+        share: share of the users whose lists are logged, all of them; of requests without a user, share of the lists.
+        days: number of days for which they are kept; None for ever.
+        queued: maximum number of lists that wait to be written.
+        seconds: time between two writes.
+
+    Raises:
+        ConfigError: a share outside [0, 1], or a number that is not positive.
+    """
+
+    share: float = 1.0
+    days: float | None = 90.0
+    queued: int = 8192
+    seconds: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.share <= 1.0:
+            raise ConfigError(f"share: a share of the users between 0 and 1 was expected, not {self.share:g}")
+        if not (self.days is None or self.days > 0.0):
+            raise ConfigError(f"days: a positive number was expected, not {self.days:g}")
+
+
+class ImpressionLog:
+    """The log of the lists that this process answers.
+
+    Args:
+        store: where they are written.
+        telemetry: counters of lists that were written or dropped, and of events that name a list.
+        settings: which lists are logged, and for how long.
+    """
+
+    def __init__(self, store: ImpressionStore, telemetry: Telemetry, settings: ListLogging | None = None) -> None:
+        self.store, self.telemetry, self.settings = store, telemetry, settings or ListLogging()
+        self._waiting: deque[Waiting] = deque()
+        self._taken: list[Impression] = []  # for a transaction that is under way, or failed
+        self._chosen, self._rng = self.settings.share * _KEYS, random.Random()
+        self._flushing, self._stop = threading.Lock(), threading.Event()
+        self._thread: threading.Thread | None = None
+        self._purged = -math.inf
+
+    def add(self, list_id: str, routed: RoutedRequest, answer: RankedLists) -> None:
+        """Have a list logged, if it is one of the share; the queue takes it, or is full."""
+        key = routed.resolved.key
+        if (self._rng.random() * _KEYS if key is None else key) > self._chosen:
+            return
+        if len(self._waiting) >= self.settings.queued:
+            self.telemetry.impressions.labels("dropped").inc()
+        else:
+            self._waiting.append((list_id, time.time(), routed, answer))
+
+    def waiting(self) -> int:
+        """Number of lists that are not written yet."""
+        return len(self._waiting) + len(self._taken)
+
+    def flush(self) -> None:
+        """Write all lists that wait.
+
+        Raises:
+            EventStoreError: the database is not available; what waits is written by a later call.
+        """
+        with self._flushing:
+            while self._waiting or self._taken:
+                while self._waiting and len(self._taken) < _AT_ONCE:
+                    self._taken.append(_impression(*self._waiting.popleft()))
+                try:
+                    written = self.store.write(self._taken)
+                except EventStoreError:
+                    oldest = time.time() - HELD_BACK
+                    kept = [one for one in self._taken if one.time > oldest]
+                    self._drop(len(self._taken) - len(kept))
+                    self._taken = kept
+                    raise
+                except Exception:
+                    self._drop(len(self._taken))
+                    self._taken = []
+                    raise
+                self.telemetry.impressions.labels("written").inc(written)
+                self._taken = []
+
+    def purge(self) -> int:
+        """Delete the lists that are older than the days for which they are kept; returns their number.
+
+        Raises:
+            EventStoreError: the database is not available.
+        """
+        days = self.settings.days
+        return self.store.purge(0 if days is None else int(time.time() - 86_400.0 * days))
+
+    def note_events(self, lists: list[str]) -> None:
+        """Count events by whether the lists that they name are in the log.
+
+        Raises:
+            EventStoreError: the database is not available.
+        """
+        known = self.store.known(set(lists))
+        found = sum(one in known for one in lists)
+        self.telemetry.listed_events.labels("known").inc(found)
+        self.telemetry.listed_events.labels("unknown").inc(len(lists) - found)
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._run, name="foldin-impressions", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what waits, and stop."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        away, last = False, False
+        while not last:
+            last = self._stop.wait(self.settings.seconds)
+            try:
+                self.flush()
+                if not last and time.monotonic() - self._purged > _PURGED:
+                    self.purge()
+                    self._purged = time.monotonic()
+                away = False
+            except Exception as error:  # the database is away, or a bug: requests are not affected
+                if not away:
+                    logger.warning(json.dumps({"lists": "not logged", "error": str(error)}))
+                away = True
+
+    def _drop(self, count: int) -> None:
+        if count:
+            self.telemetry.impressions.labels("dropped").inc(count)
+
+
+def _impression(list_id: str, now: float, routed: RoutedRequest, answer: RankedLists) -> Impression:
+    """The entry of the log for a list."""
+    request, deployment, resolved, arm = routed.request, routed.deployment, routed.resolved, routed.arm
+    ids = deployment.run.catalog.ids
+    propensities, of = _propensities(answer)
+    history: dict[str, Any] | None = None
+    if propensities is not None:
+        times = None if resolved.times is None else list(resolved.times)
+        history = {"items": [ids[at] for at in resolved.history], "times": times}
+    return Impression(
+        list_id=list_id,
+        time=int(now),
+        user=request.user,
+        model=deployment.name,
+        run=deployment.digest,
+        arm=None if arm is None else arm.model,
+        share=None if arm is None else arm.share,
+        split=None if arm is None else arm.split,
+        ranker=_ranker(routed),
+        items=[ids[at] for at in answer.items[0].tolist()],
+        propensities=propensities,
+        propensity_of=of,
+        history=history,
+        restricted=resolved.barred is not None or not request.exclude_seen or bool(resolved.older),
+        context=request.context,
+    )
+
+
+def _ranker(routed: RoutedRequest) -> str:
+    request = routed.request
+    if request.explore == "temperature":
+        return f"temperature:{request.temperature:g}"
+    return request.explore if request.explore == "thompson" else routed.deployment.ranked_by
+
+
+def _propensities(answer: RankedLists) -> tuple[list[float] | None, str | None]:
+    """(the propensity of each item, the event whose probability it is), as `LoggedFeedback.of_lists` takes them.
+
+    An estimated propensity is the inverse of the weight in inverse propensity scoring, which is never 0.
+    """
+    if answer.propensity is None or answer.inverse_propensity is None:
+        return None, None
+    if answer.propensity_se is None:
+        return answer.propensity[0].astype(np.float64).tolist(), "given_above"
+    return (1.0 / answer.inverse_propensity[0].astype(np.float64)).tolist(), "in_list"

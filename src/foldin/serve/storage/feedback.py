@@ -1,0 +1,189 @@
+"""The log of lists as feedback for off-policy evaluation: what was drawn, with which propensity, and what came of it."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from foldin.data import Catalog, Histories
+from foldin.data.log.store import connect, events, unusable
+from foldin.data.log.urls import public_url
+from foldin.errors import ConfigError, DataError
+from foldin.evaluation import LoggedFeedback, PropensityOf
+from foldin.serve.storage.experiments import lists_item
+from foldin.serve.storage.impression_tables import impressions
+
+__all__ = ["FeedbackLog", "read_feedback"]
+
+_NAMES = {PropensityOf.GIVEN_ABOVE: "given_above", PropensityOf.IN_LIST: "in_list"}
+
+
+@dataclass(frozen=True, eq=False)
+class FeedbackLog:
+    """Logged lists with propensities, and the rewards that followed.
+
+    Args:
+        feedback: the lists, each with a context of its own.
+        histories: the history that each list was made from, in the order of the lists.
+        users: external id of the user of each list; None for a list without a user.
+        list_ids: id of each list.
+        left_out: numbers of lists that were left out, by reason.
+    """
+
+    feedback: LoggedFeedback
+    histories: Histories
+    users: tuple[str | None, ...]
+    list_ids: tuple[str, ...]
+    left_out: Mapping[str, int]
+
+
+def read_feedback(
+    url: str,
+    catalog: Catalog,
+    *,
+    propensity_of: PropensityOf = PropensityOf.GIVEN_ABOVE,
+    model: str | None = None,
+    since: int = 0,
+    window: int = 86_400,
+    weights: Mapping[str, float] | None = None,
+    now: int | None = None,
+) -> FeedbackLog:
+    """The lists that a service drew at random, as off-policy estimators take them.
+
+    The reward of a listed item is the sum of the weights of its events within the window after the list: of events that name
+    the list, and of events of its user that name none and belong to no newer of these lists that held the item. A list that the
+    request restricted to some items is left out, since a target policy would need the same restriction.
+
+    Args:
+        url: `sqlite:///FILE` or `postgresql://…`, as of `foldin serve --events`.
+        catalog: catalog in whose indices items are given: that of the run that is to be evaluated.
+        propensity_of: the event whose probability a propensity is: `GIVEN_ABOVE` for lists of `explore="temperature"`, `IN_LIST`
+            for those of `thompson`.
+        model: name of the model that answered; None for any.
+        since: only lists of this time or later, in seconds since 1970.
+        window: seconds after a list within which events count; lists whose window is not over are left out.
+        weights: weight of an event by its kind, others weighing 0; None for a weight of 1 of every event.
+        now: seconds since 1970; the time of the clock if None.
+
+    Raises:
+        ConfigError: a window below a second, `AT_PLACE`, which no ranker gives, or another kind of URL.
+        DataError: no log of lists in this database, or no list of this kind.
+        EventStoreError: the database cannot be reached.
+    """
+    if window < 1:
+        raise ConfigError(f"window: a second at least was expected, not {window}")
+    if propensity_of not in _NAMES:
+        raise ConfigError("propensity_of: GIVEN_ABOVE or IN_LIST was expected; no ranker of the service gives AT_PLACE")
+    chosen = [impressions.c.propensity_of == _NAMES[propensity_of], impressions.c.time >= since]
+    if model is not None:
+        chosen.append(impressions.c.model == model)
+    engine = connect(url, reading=True)
+    try:
+        with engine.connect() as connection:
+            if not sa.inspect(connection).has_table(impressions.name):
+                raise DataError(f"{public_url(url)}: has no log of lists: it was written by an earlier version")
+            statement = sa.select(impressions).where(*chosen).order_by(impressions.c.time, impressions.c.list_id)
+            rows = connection.execute(statement).all()
+            came = _came(connection, chosen, window)
+    except SQLAlchemyError as error:
+        raise unusable(error) from error
+    finally:
+        engine.dispose()
+    over = int(time.time() if now is None else now) - window
+    kept, left_out = _usable(rows, catalog, over)
+    if not kept:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items()) or "none is logged"
+        raise DataError(
+            f"{public_url(url)}: no list with propensities of {_NAMES[propensity_of]!r} to evaluate: {reasons}"
+        )
+    return FeedbackLog(
+        feedback=_feedback(kept, catalog, propensity_of, _rewards(came, weights)),
+        histories=_histories(kept, catalog),
+        users=tuple(row.user_id for row in kept),
+        list_ids=tuple(row.list_id for row in kept),
+        left_out=dict(left_out),
+    )
+
+
+def _came(connection: sa.Connection, chosen: Sequence[Any], window: int) -> list[tuple[int, str, str, str]]:
+    """(number of the event, item, kind, id of the list) of events after lists, those of one event from the oldest list on."""
+    one, event = impressions.c, events.c
+    columns = (event.id, event.item, event.kind, one.list_id, one.time)
+    in_window = event.time.between(one.time, one.time + window)
+    holds = lists_item(connection.dialect.name == "postgresql", one["items"], event.item)
+    named = sa.select(*columns).where(event.list_id == one.list_id, in_window, holds, *chosen)
+    of_user = sa.select(*columns).where(
+        event.list_id.is_(None), event.user_id == one.user_id, in_window, holds, *chosen
+    )
+    both = sa.union_all(named, of_user).subquery()
+    ordered = sa.select(both.c.id, both.c.item, both.c.kind, both.c.list_id).order_by(both.c.time, both.c.list_id)
+    return [(row.id, row.item, row.kind, row.list_id) for row in connection.execute(ordered)]
+
+
+def _rewards(
+    came: Iterable[tuple[int, str, str, str]], weights: Mapping[str, float] | None
+) -> dict[tuple[str, str], float]:
+    """The reward by list and item; an event belongs to the newest of its lists."""
+    newest = {number: (item, kind, list_id) for number, item, kind, list_id in came}
+    found: dict[tuple[str, str], float] = {}
+    for item, kind, list_id in newest.values():
+        weight = 1.0 if weights is None else float(weights.get(kind, 0.0))
+        found[list_id, item] = found.get((list_id, item), 0.0) + weight
+    return found
+
+
+def _usable(rows: Sequence[Any], catalog: Catalog, over: int) -> tuple[list[Any], Counter[str]]:
+    """(lists to evaluate, numbers of the others by reason)."""
+    kept: list[Any] = []
+    left_out: Counter[str] = Counter()
+    for row in rows:
+        if row.time > over:
+            left_out["whose window is not over"] += 1
+        elif row.restricted:
+            left_out["restricted by the request"] += 1
+        elif not row.items:
+            left_out["without an item"] += 1
+        elif None in catalog.places(row.items):
+            left_out["with an item that is not in the catalog"] += 1
+        else:
+            kept.append(row)
+    return kept, left_out
+
+
+def _feedback(
+    rows: Sequence[Any], catalog: Catalog, of: PropensityOf, rewards: Mapping[tuple[str, str], float]
+) -> LoggedFeedback:
+    shape = (len(rows), max(len(row.items) for row in rows))
+    items, propensities, earned = np.full(shape, -1), np.ones(shape), np.zeros(shape)
+    for at, row in enumerate(rows):
+        k = len(row.items)
+        items[at, :k] = catalog.indices(row.items)
+        propensities[at, :k] = row.propensities
+        earned[at, :k] = [rewards.get((row.list_id, item), 0.0) for item in row.items]
+    return LoggedFeedback(items, propensities, earned, np.arange(len(rows)), of)
+
+
+def _histories(rows: Sequence[Any], catalog: Catalog) -> Histories:
+    """The histories of the lists; as in the service, all events of one without times get the same time if others have times."""
+    items: list[int] = []
+    times: list[int] = []
+    offsets = [0]
+    for row in rows:
+        told = row.history["items"]
+        known = [place for place, at in enumerate(catalog.places(told)) if at is not None]
+        items += catalog.indices([told[place] for place in known])
+        moments = row.history["times"]
+        times += [0 if moments is None else moments[place] for place in known]
+        offsets.append(len(items))
+    timed = any(row.history["times"] is not None for row in rows)
+    return Histories(
+        items=np.array(items, dtype=np.int32),
+        offsets=np.array(offsets, dtype=np.int64),
+        n_items=len(catalog),
+        times=np.array(times, dtype=np.int64) if timed else None,
+    )

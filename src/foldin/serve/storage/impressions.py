@@ -1,0 +1,189 @@
+"""The lists that were answered, in the database: what was shown to whom, by which arm of a split, with which propensities.
+
+A process holds lists back for a moment before it writes them, so that a user may be erased meanwhile by another process. An
+erasure therefore leaves a digest of the user's id for an hour, and what is written later of lists from before it is dropped.
+"""
+
+import hashlib
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError, SQLAlchemyError
+
+from foldin.data.log.store import unusable
+from foldin.serve.storage.impression_tables import erasures, impressions
+
+__all__ = ["HELD_BACK", "Impression", "ImpressionStore", "erase_lists"]
+
+HELD_BACK = 600  # seconds after which a list that could not be written is dropped
+_REMEMBERED = 3600  # seconds for which an erasure is known, which is longer than any list is held back
+_CLOCKS = 5  # seconds by which the clocks of two machines may differ
+_AT_ONCE = 500  # values of one statement: SQLite may limit variables to 999
+_LOCK = 0x666F6C69  # on PostgreSQL, shared by those who write lists, and held alone by who erases a user
+
+
+@dataclass(frozen=True, kw_only=True)
+class Impression:
+    """A list that was answered.
+
+    Args:
+        list_id: id of the list, as in its answer.
+        time: when it was made, in seconds since 1970.
+        user: external id of the user; None for a list for a history, or for nobody known.
+        model: name of the model that answered.
+        run: digest of its run.
+        arm: model to which a split assigned the user; None if no split chose the model.
+        share: probability of that assignment.
+        split: revision of the change that made the split.
+        ranker: how the list was made: `exact`, `beam:WIDTH`, `index:…`, `thompson` or `temperature:T`.
+        items: external ids; the position of an item in the list is its place here, the first being the best.
+        propensities: propensity of each item; None for a list that was not drawn at random.
+        propensity_of: the event whose probability a propensity is: `given_above` or `in_list`, as in `PropensityOf`.
+        history: `{"items": […], "times": […] or None}` as the model read them, oldest first, of a list with propensities.
+        restricted: whether other items could be listed than those that the model's history lacks: the request had `allow`,
+            `deny` or a filter, did not exclude seen items, or the user has older events than the model reads.
+        context: what the request gave as its context.
+    """
+
+    list_id: str
+    time: int
+    user: str | None
+    model: str
+    run: str
+    ranker: str
+    items: Sequence[str]
+    restricted: bool = False
+    arm: str | None = None
+    share: float | None = None
+    split: int | None = None
+    propensities: Sequence[float] | None = None
+    propensity_of: str | None = None
+    history: dict[str, Any] | None = None
+    context: dict[str, Any] | None = None
+
+
+class ImpressionStore:
+    """The log of lists.
+
+    Args:
+        engine: engine from `connect`, of a migrated database. Every method raises `EventStoreError` if the database fails.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+
+    def write(self, lists: Sequence[Impression]) -> int:
+        """Write lists, except those of users who were erased since; returns their number. Lists that are there stay as they are.
+
+        Raises:
+            EventStoreError: the database is not available; none is written.
+            DataError: (of SQLAlchemy) the database cannot hold a value, at no later time either.
+        """
+        insert: Any = (postgresql if self.engine.dialect.name == "postgresql" else sqlite).insert
+        try:
+            with self.engine.begin() as connection:
+                _lock(connection, alone=False)
+                until = _erased(connection, {one.user for one in lists if one.user is not None})
+                rows = [_row(one) for one in lists if one.user not in until or one.time > until[one.user]]
+                if rows:
+                    connection.execute(insert(impressions).on_conflict_do_nothing(), rows)
+                return len(rows)
+        except DataError:
+            raise
+        except SQLAlchemyError as error:
+            raise unusable(error) from error
+
+    def known(self, ids: Collection[str]) -> set[str]:
+        """Those of some ids of lists that are in the log."""
+        found: set[str] = set()
+        try:
+            with self.engine.connect() as connection:
+                for some in _parts(ids):
+                    among = impressions.c.list_id.in_(some)
+                    found |= set(connection.execute(sa.select(impressions.c.list_id).where(among)).scalars())
+        except SQLAlchemyError as error:
+            raise unusable(error) from error
+        return found
+
+    def of_user(self, user: str) -> list[Impression]:
+        """The lists of a user, oldest first."""
+        statement = sa.select(impressions).where(impressions.c.user_id == user)
+        try:
+            with self.engine.connect() as connection:
+                rows = connection.execute(statement.order_by(impressions.c.time, impressions.c.list_id)).mappings()
+                return [_impression(dict(row)) for row in rows]
+        except SQLAlchemyError as error:
+            raise unusable(error) from error
+
+    def purge(self, before: int, *, at_once: int = 5000) -> int:
+        """Delete the lists that were made before a time, and what is no longer needed of erasures; returns the number of lists.
+
+        Args:
+            before: seconds since 1970.
+            at_once: number of lists that one transaction deletes, so that no other waits for long.
+        """
+        old = sa.select(impressions.c.list_id).where(impressions.c.time < before).limit(at_once)
+        forgotten = sa.delete(erasures).where(erasures.c.time < int(time.time()) - _REMEMBERED)
+        total, deleted = 0, at_once
+        try:
+            while deleted == at_once:
+                with self.engine.begin() as connection:
+                    deleted = connection.execute(sa.delete(impressions).where(impressions.c.list_id.in_(old))).rowcount
+                    total += deleted
+            with self.engine.begin() as connection:
+                connection.execute(forgotten)
+        except SQLAlchemyError as error:
+            raise unusable(error) from error
+        return total
+
+
+def erase_lists(connection: sa.Connection, user: str) -> int:
+    """Delete the lists of a user, and those that are still to be written, in the transaction of an erasure."""
+    _lock(connection, alone=True)
+    insert: Any = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert
+    now = {"digest": _digest(user), "time": int(time.time())}
+    kept = insert(erasures).values(now).on_conflict_do_update(index_elements=["digest"], set_={"time": now["time"]})
+    connection.execute(kept)
+    return int(connection.execute(sa.delete(impressions).where(impressions.c.user_id == user)).rowcount)
+
+
+def _erased(connection: sa.Connection, users: Collection[str]) -> dict[str | None, int]:
+    """Of some users, those who were erased a moment ago, and until when lists of theirs are not to be written."""
+    digests = {_digest(one): one for one in users}
+    found: dict[str | None, int] = {}
+    for among in _parts(digests):
+        statement = sa.select(erasures.c.digest, erasures.c.time).where(erasures.c.digest.in_(among))
+        found |= {digests[digest]: at + _CLOCKS for digest, at in connection.execute(statement)}
+    return found
+
+
+def _lock(connection: sa.Connection, *, alone: bool) -> None:
+    """Let no user be erased between the look at who was and the writing of lists; on SQLite only one transaction writes."""
+    if connection.dialect.name != "postgresql":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        return
+    lock = sa.func.pg_advisory_xact_lock if alone else sa.func.pg_advisory_xact_lock_shared
+    connection.execute(sa.select(lock(_LOCK)))
+
+
+def _parts(values: Collection[str]) -> Iterator[list[str]]:
+    """Values in parts, each for one statement."""
+    listed = list(values)
+    return (listed[at : at + _AT_ONCE] for at in range(0, len(listed), _AT_ONCE))
+
+
+def _digest(user: str) -> str:
+    return hashlib.sha256(user.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _row(one: Impression) -> dict[str, Any]:
+    row = {field.name: getattr(one, field.name) for field in fields(one)}
+    return {"user_id": row.pop("user"), **row}
+
+
+def _impression(row: dict[str, Any]) -> Impression:
+    return Impression(user=row.pop("user_id"), **row)

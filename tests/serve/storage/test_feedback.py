@@ -1,0 +1,172 @@
+"""Feedback from the log of lists: its propensities are those of the policy that drew, and its estimates are unbiased."""
+
+import time
+
+import numpy as np
+import pytest
+
+from foldin.errors import ConfigError, DataError
+from foldin.evaluation import PropensityOf, ips, policy_of
+from foldin.ranking import Gumbel
+from foldin.serve import Event, EventStore, Impression, ImpressionStore, connect, read_feedback
+from foldin.serve.schemas import RecommendRequest
+from tests.serve.conftest import ITEMS
+from tests.serve.logged import Made
+
+NOW = 1_600_000_000
+DAY = 86_400
+
+
+def drawn(list_id: str, at: int = NOW, user: str | None = "ann", **about) -> Impression:
+    whole = {"model": "multvae", "run": "r", "ranker": "temperature:1", "items": ["i1", "i2"], **about}
+    whole = {"propensities": [0.5, 0.25], "propensity_of": "given_above", **whole}
+    return Impression(list_id=list_id, time=at, user=user, **{"history": {"items": [], "times": None}, **whole})
+
+
+@pytest.fixture(scope="module")
+def simulated(runs, tmp_path_factory):
+    """(URL, model, catalog, chance that a listed item is taken) of a service that drew lists for histories at random."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('simulated')}/events.db"
+    made = Made(runs, url)
+    rng = np.random.default_rng(1)
+    run = made.registry.get("multvae").run
+    chances = rng.uniform(0.0, 1.0, ITEMS)
+    for _ in range(3):
+        requests = [
+            RecommendRequest(
+                history=[f"i{at}" for at in rng.choice(ITEMS, rng.integers(0, 4), replace=False)],
+                k=2,
+                explore="temperature",
+                temperature=2.0,
+                model="multvae",
+            )
+            for _ in range(300)
+        ]
+        answers = made.service.recommend(requests)
+        now = int(time.time())
+        taken = [
+            Event(f"somebody-{answer['list_id']}", hit["item"], now, list_id=answer["list_id"])
+            for answer in answers
+            for hit in answer["items"]
+            if rng.uniform() < chances[run.catalog.indices([hit["item"]])[0]]
+        ]
+        made.events.append(taken)
+    made.log.flush()
+    made.registry.close()
+    made.events.engine.dispose()
+    return url, run.model, run.catalog, chances
+
+
+def value_of(policy, histories, chances) -> float:
+    """The expected reward of a list of two items, over all lists that the policy may draw."""
+    scores = policy.model.logits(histories).detach().double().cpu().numpy()
+    total = 0.0
+    for row in range(len(histories)):
+        seen = histories.items[histories.offsets[row] : histories.offsets[row + 1]]
+        logits = scores[row] / policy.ranker.temperature
+        weights = np.exp(logits - logits.max())
+        weights[seen] = 0.0
+        p = weights / weights.sum()
+        second = p[:, None] * p[None, :] / (1.0 - p[:, None])  # P(first, second)
+        np.fill_diagonal(second, 0.0)
+        total += p @ chances + second.sum(axis=0) @ chances
+    return total / len(histories)
+
+
+def test_the_logged_propensities_are_those_of_the_policy_that_drew_the_lists(simulated):
+    url, model, catalog, _ = simulated
+    found = read_feedback(url, catalog, now=int(time.time()) + 2 * DAY)
+    own = policy_of(model, Gumbel(2.0)).probabilities(found.feedback, found.histories)
+    assert len(found.feedback) == 900
+    assert found.left_out == {}
+    assert np.allclose(own, found.feedback.propensities, rtol=1e-4)
+
+
+@pytest.mark.parametrize("temperature", [2.0, 1.4])
+def test_the_value_of_a_policy_is_estimated_without_bias(simulated, temperature):
+    url, model, catalog, chances = simulated
+    found = read_feedback(url, catalog, now=int(time.time()) + 2 * DAY)
+    policy = policy_of(model, Gumbel(temperature))
+    estimate = ips(found.feedback, policy.probabilities(found.feedback, found.histories))
+    truth = value_of(policy, found.histories, chances)
+    error = estimate.values.std(ddof=1) / np.sqrt(len(estimate.values))
+    assert abs(estimate.value - truth) < 4 * error
+    assert error < 0.1 * truth
+    assert abs(estimate.value - 0.9 * truth) > 2 * error  # the test could fail
+
+
+def test_an_event_rewards_the_list_that_it_names_or_the_newest_of_its_user_that_held_the_item(store, runs):
+    lists = ImpressionStore(store.engine)
+    lists.write([drawn("a"), drawn("b", NOW + 10), drawn("c", NOW + 20, items=["i2", "i3"]), drawn("d", user=None)])
+    events = [
+        Event("ann", "i1", NOW + 15, "buy"),  # b, the newest that held it
+        Event("ann", "i2", NOW + 15, "buy", list_id="a"),
+        Event("ann", "i2", NOW + 25, "view"),  # c
+        Event("ann", "i2", NOW + 5, "view", list_id="gone"),
+        Event("eve", "i1", NOW + 5, "view", list_id="d"),
+        Event("ann", "i1", NOW + 10 + DAY + 1, "buy"),  # after the window of all that held it
+        Event("ann", "i9", NOW + 5, "buy"),
+    ]
+    store.append(events)
+    url, catalog = store.engine.url.render_as_string(hide_password=False), _catalog(runs)
+    found = read_feedback(url, catalog, now=NOW + 10 * DAY)
+    assert found.list_ids == ("a", "d", "b", "c")
+    assert found.users == ("ann", None, "ann", "ann")
+    assert found.feedback.rewards.tolist() == [[0.0, 1.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]
+    weighed = read_feedback(url, catalog, weights={"buy": 5.0}, now=NOW + 10 * DAY)
+    assert weighed.feedback.rewards.tolist() == [[0.0, 5.0], [0.0, 0.0], [5.0, 0.0], [0.0, 0.0]]
+
+
+def test_lists_that_cannot_be_evaluated_are_left_out_and_counted(store, runs):
+    lists = ImpressionStore(store.engine)
+    lists.write(
+        [
+            drawn("a", history={"items": ["i5", "gone", "i6"], "times": [3, 4, 5]}),
+            drawn("b", items=["i3"], propensities=[0.5]),
+            drawn("c", restricted=True),
+            drawn("d", items=["gone", "i1"]),
+            drawn("e", items=[], propensities=[]),
+            drawn("f", NOW + 9 * DAY + 1),
+            drawn("g", propensity_of="in_list"),
+            drawn("h", propensities=None, propensity_of=None, history=None),
+            drawn("i", model="other"),
+            drawn("j", NOW - 1),
+        ]
+    )
+    url, catalog = store.engine.url.render_as_string(hide_password=False), _catalog(runs)
+    found = read_feedback(url, catalog, model="multvae", since=NOW, now=NOW + 10 * DAY)
+    assert found.list_ids == ("a", "b")
+    assert found.left_out == {
+        "whose window is not over": 1,
+        "restricted by the request": 1,
+        "without an item": 1,
+        "with an item that is not in the catalog": 1,
+    }
+    assert found.histories.offsets.tolist() == [0, 2, 2]
+    assert catalog.indices(["i5", "i6"]) == found.histories.items.tolist()
+    assert found.histories.times.tolist() == [3, 5]
+    assert found.feedback.items[1].tolist() == [*catalog.indices(["i3"]), -1]
+    marginal = read_feedback(url, catalog, propensity_of=PropensityOf.IN_LIST, now=NOW + 10 * DAY)
+    assert (marginal.list_ids, marginal.feedback.propensity_of) == (("g",), PropensityOf.IN_LIST)
+    with pytest.raises(DataError, match="no list with propensities of 'given_above' to evaluate: none is logged"):
+        read_feedback(url, catalog, model="none")
+    with pytest.raises(ConfigError, match="AT_PLACE"):
+        read_feedback(url, catalog, propensity_of=PropensityOf.AT_PLACE)
+    with pytest.raises(ConfigError, match="window"):
+        read_feedback(url, catalog, window=0)
+
+
+def test_a_database_without_a_log_is_refused(tmp_path, runs):
+    url = f"sqlite:///{tmp_path}/events.db"
+    engine = EventStore(connect(url)).engine
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE foldin_impressions")
+    engine.dispose()
+    with pytest.raises(DataError, match="no log of lists"):
+        read_feedback(url, _catalog(runs))
+
+
+def _catalog(runs):
+    from foldin.runs import load_run
+
+    return load_run(runs["multvae"]).catalog
