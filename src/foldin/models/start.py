@@ -11,6 +11,7 @@ import torch
 
 from foldin.data import Histories
 from foldin.tensors import Array, Bool, Float, Int64, Tensor
+from foldin.workers import ALONE, Group
 
 __all__ = ["PopularStart", "log_shares"]
 
@@ -34,9 +35,11 @@ class PopularStart(ABC):
     has_likelihood: bool
     log_share: Float[Tensor, " items"]
 
-    def learn_shares(self, train: Histories) -> None:
-        """Set `log_share` from the training events."""
-        self.log_share.copy_(log_shares(train.counts()))
+    def learn_shares(self, train: Histories, group: Group = ALONE) -> None:
+        """Set `log_share` from the training events, which the workers of `group` count together."""
+        counts = group.rows(train).counts()
+        group.sum_(counts)
+        self.log_share.copy_(log_shares(counts))
 
     @abstractmethod
     def speaking(self) -> Bool[Array, " items"]:

@@ -3,6 +3,7 @@
 from foldin.training.checkpoint import CHECKPOINT, EpochRecord
 from foldin.training.compiled import compiled
 from foldin.training.config import Config, Option, options_of, setting
+from foldin.training.distributed import joined
 from foldin.training.fit import fit
 from foldin.training.nested import ModelNames
 from foldin.training.progress import FitResult, Progress, Stopped, Validation
@@ -13,6 +14,7 @@ from foldin.training.settings import alike, settings_of
 from foldin.training.trainable import Trainable
 from foldin.training.trainer import (
     Batches,
+    Divided,
     FullPass,
     GradientPhase,
     Loss,
@@ -28,6 +30,7 @@ __all__ = [
     "CHECKPOINT",
     "Batches",
     "Config",
+    "Divided",
     "EpochRecord",
     "FitResult",
     "FullPass",
@@ -52,6 +55,7 @@ __all__ = [
     "falling",
     "fit",
     "flat",
+    "joined",
     "options_of",
     "parse_space",
     "search_space",

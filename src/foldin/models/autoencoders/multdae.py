@@ -22,6 +22,7 @@ from foldin.data import Histories
 from foldin.models.autoencoders._sparse_autoencoder import SparseAutoencoder
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.contract import Recommender
+from foldin.models.divided import BY_USERS
 from foldin.models.item_rows import ItemRows
 from foldin.models.recency import oldest_setting
 from foldin.tensors import Float, Int, Tensor
@@ -103,6 +104,7 @@ class _Training(Trainer[Histories]):
             loss=self.loss,
             optimizer=self._optimizer,
             batches=shuffled(config.batch_size),
+            divided=BY_USERS,
         )
         super().__init__(phase, epochs=config.epochs)
 

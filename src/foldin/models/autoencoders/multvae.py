@@ -26,6 +26,7 @@ from foldin.inference import gaussian_kl, reparameterize
 from foldin.models.autoencoders._sparse_autoencoder import SparseAutoencoder
 from foldin.models.autoencoders._variational import Variational
 from foldin.models.capability import DotProduct, OnnxGraph
+from foldin.models.divided import BY_USERS
 from foldin.models.item_rows import ItemRows
 from foldin.models.recency import oldest_setting
 from foldin.tensors import Float, Int, Tensor
@@ -131,6 +132,7 @@ class _Training(Trainer[Histories]):
                 list(parameters.values()), lr=config.learning_rate, fused=True
             ),
             batches=shuffled(config.batch_size),
+            divided=BY_USERS,
         )
         super().__init__(phase, epochs=config.epochs)
 

@@ -18,6 +18,7 @@ from foldin.errors import FitError
 from foldin.models.contract import Recommender
 from foldin.tensors import Float, Tensor
 from foldin.training import Config, FullPass, Trainer, setting
+from foldin.workers import group_of
 
 __all__ = ["Popularity", "PopularityConfig"]
 
@@ -62,6 +63,9 @@ def _count(model: "Popularity", train: Histories, generator: torch.Generator) ->
             raise FitError("popularity: window_days needs a log with times")
         begin = int(train.times.max()) - round(model.config.window_days * 86_400)
         train = train.by_parts(partial(_since, begin))
-    counts = torch.from_numpy(train.counts()).double() + model.config.smoothing
+    group = group_of(generator)
+    found = group.rows(train).counts()
+    group.sum_(found)
+    counts = torch.from_numpy(found).double() + model.config.smoothing
     model.log_share.copy_((counts / counts.sum()).log())
     return {}

@@ -46,6 +46,7 @@ from foldin.kernels import (
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.contract import Recommender
 from foldin.models.diffusion.noise import LinearVariance
+from foldin.models.divided import BY_USERS
 from foldin.models.item_vectors import collaborative_vectors
 from foldin.models.recency import oldest_setting
 from foldin.nn import normal_parameter, step_embedding
@@ -63,6 +64,7 @@ from foldin.training import (
     setting,
     shuffled,
 )
+from foldin.workers import drawn
 
 __all__ = ["LatentDiffRec", "LatentDiffRecConfig"]
 
@@ -256,6 +258,7 @@ class _Training(Trainer[Histories]):
                 list(parameters.values()), lr=config.learning_rate, fused=True
             ),
             batches=shuffled(config.batch_size),
+            divided=BY_USERS,
         )
         super().__init__(phase, epochs=config.epochs, first=(FullPass(name="clusters", run=self._cluster),))
 
@@ -285,8 +288,12 @@ class _Training(Trainer[Histories]):
         code = bag_of_items(model._encoder(), *kept, model._buffers_in) + model.learned["encoder_bias"]
         mu, logvar = code.chunk(2, dim=1)
         z = reparameterize(mu, logvar, generator)
-        t = torch.randint(1, config.n_steps + 1, (len(batch),), generator=generator, device=model.device)
-        noise = torch.randn(z.shape, generator=generator, device=model.device)
+        t = drawn(
+            (len(batch),),
+            generator,
+            lambda shape: torch.randint(1, config.n_steps + 1, shape, generator=generator, device=model.device),
+        )
+        noise = drawn(z.shape, generator, lambda shape: torch.randn(shape, generator=generator, device=model.device))
         clean = model.denoised(model.schedule.diffuse(z, t, noise), t)
         error = (model.weight(t) * (z - clean).square().mean(dim=1)).mean()
         reconstruction = multinomial_from_hidden(

@@ -38,6 +38,7 @@ from foldin.models.recency import event_weights, oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
 from foldin.training import Config, FullPass, Range, Trainer, setting
+from foldin.workers import Group, group_of
 
 __all__ = ["EASE", "EASEConfig"]
 
@@ -82,23 +83,30 @@ class EASE(OnnxGraph, PopularStart, Recommender[EASEConfig]):
 
 
 def _solve(model: "EASE", train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-    model.learn_shares(train)
+    model.learn_shares(train, group_of(generator))
     inverse = _inverse_by_users if 2 * len(train) < model.n_items else _inverse_by_items
     with invertible("EASE", model.config.regularization):
-        precision = inverse(model, train, inverse_dtype(model.n_items))
+        precision = inverse(model, train, inverse_dtype(model.n_items), group_of(generator))
     model.weights.copy_(weights_of_precision(precision))
     return {}
 
 
-def _inverse_by_items(model: "EASE", train: Histories, dtype: torch.dtype) -> Float[Tensor, "items items"]:
+def _inverse_by_items(
+    model: "EASE", train: Histories, dtype: torch.dtype, group: Group
+) -> Float[Tensor, "items items"]:
     """P from the Cholesky factor of XᵀX + λ I."""
-    gram = item_gram(train, model.device, partial(event_weights, oldest=model.config.oldest)).to(dtype)
+    gram = item_gram(train, model.device, partial(event_weights, oldest=model.config.oldest), group).to(dtype)
     gram.diagonal().add_(model.config.regularization)
     return inverse_of(gram)
 
 
-def _inverse_by_users(model: "EASE", train: Histories, dtype: torch.dtype) -> Float[Tensor, "items items"]:
-    """P up to a factor, which no weight depends on: I − YᵀY, where Y = L⁻¹ X and L is the Cholesky factor of XXᵀ + λ I."""
+def _inverse_by_users(
+    model: "EASE", train: Histories, dtype: torch.dtype, group: Group
+) -> Float[Tensor, "items items"]:
+    """P up to a factor, which no weight depends on: I − YᵀY, where Y = L⁻¹ X and L is the Cholesky factor of XXᵀ + λ I.
+
+    Every worker computes all of it: there are few users.
+    """
     rows = torch.from_numpy(train.csr(event_weights(train, model.config.oldest)).toarray()).to(model.device, dtype)
     gram = rows @ rows.t()
     gram.diagonal().add_(model.config.regularization)

@@ -20,6 +20,7 @@ from foldin.models.sequential.negatives import (
 )
 from foldin.tensors import Float, Int, Tensor
 from foldin.training import Loss, Option, setting
+from foldin.workers import drawn
 
 __all__ = ["BCE", "GBCE", "FullSoftmax", "NextItemLoss", "Predicted", "SampledSoftmax"]
 
@@ -135,7 +136,12 @@ class GBCE(NextItemLoss):
 
     def __call__(self, step: Predicted, generator: torch.Generator) -> Loss:
         n_items, device = len(step.vectors), step.targets.device
-        negatives = torch.randint(n_items, (len(step.targets), self.n_negatives), generator=generator, device=device)
+        negatives = drawn(
+            (len(step.targets), self.n_negatives),
+            generator,
+            lambda shape: torch.randint(n_items, shape, generator=generator, device=device),
+            "tokens",
+        )
         beta = calibration(self.t, self.n_negatives, n_items)
         return Loss(binary_loss(step.hidden, step.vectors, step.targets, negatives, beta), {})
 

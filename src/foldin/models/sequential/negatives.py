@@ -4,11 +4,13 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from foldin.data import Histories
 from foldin.tensors import Float, Int, Tensor
 from foldin.training import Option, setting
+from foldin.workers import GroupGenerator, gathered, span_of
 
 __all__ = ["InBatchNegatives", "PopularNegatives", "SharedNegatives", "UniformNegatives", "negatives_not_taken"]
 
@@ -81,6 +83,7 @@ class InBatchNegatives(SharedNegatives):
     def draw(
         self, log_share: Float[Tensor, " items"], targets: Int[Tensor, " tokens"], generator: torch.Generator
     ) -> tuple[Int[Tensor, " negatives"], Float[Tensor, " negatives"]]:
+        targets = gathered(targets, generator, "tokens")
         # For a single token, the only negative is its target, which is left out whatever its expected number.
         return targets, log_share[targets] + math.log(max(len(targets) - 1, 1))
 
@@ -95,6 +98,19 @@ def negatives_not_taken(
 
     Items that the user has are drawn again, at most a hundred times, so that a user with all items gets some of these.
     """
+    span = span_of(generator, "tokens")
+    if span is None:
+        return _not_taken(k, batch, users, generator)
+    # How many items are drawn again depends on the whole batch.
+    assert isinstance(generator, GroupGenerator)
+    of_all = torch.from_numpy(np.repeat(np.arange(len(span.counts)), span.counts)).to(users.device)
+    return _not_taken(k, generator.batch, of_all, generator)[span.start : span.stop]
+
+
+def _not_taken(
+    k: int, batch: Histories, users: Int[Tensor, " tokens"], generator: torch.Generator
+) -> Int[Tensor, "tokens k"]:
+    """`negatives_not_taken` of a whole batch."""
     device = users.device
     drawn = torch.randint(batch.n_items, (len(users), k), generator=generator, device=device)
     taken = torch.zeros(len(batch), batch.n_items, dtype=torch.bool, device=device)
