@@ -20,7 +20,7 @@ from tests.small import ITEMS, SETTINGS
 # Models whose training is a closed form or EM, and the others that several workers can share: by gradient steps.
 PASSES = ("popularity", "itemknn", "ease", "edlae", "slim", "ials", "mixture", "plsa", "lda", "poisson")
 STEPS = ("multvae", "multdae", "recvae", "sasrec", "elsa", "l-diffrec")
-DAILY = ("ease", "itemknn", "mixture", "lda", "poisson", "multvae", "recvae", "sasrec")
+DAILY = ("ease", "lda", "multvae", "sasrec")
 # Batches whose parts are of different sizes, the last of 4 users; as many tokens for SASRec.
 BATCHES: dict[str, dict[str, Any]] = {
     **{name: {"batch_size": 7, "epochs": 6} for name in STEPS},
@@ -59,41 +59,42 @@ class Terms(Progress):
         self.steps: list[list[float]] = []
 
     def step(self, phase: str, done: int, total: int, terms: Any) -> None:
-        self.steps.append([float(value) for value in terms.values()])
+        self.steps.append([float(value.detach()) for value in terms.values()])
 
 
-def fitted(case: str, group: Group) -> tuple[Recommender[Any], list[list[float]]]:
+def fitted(case: str, group: Group, epochs: int | None) -> tuple[Recommender[Any], list[list[float]]]:
     """A small model of a case, and the terms of its epochs and steps."""
     name, settings = VARIANTS.get(case, (case, BATCHES.get(case, {})))
     config = MODELS[name]().with_settings({**SETTINGS.get(name, {}), **settings})
     model: Recommender[Any] = config.model_class(ITEMS, config, seed=5)
     terms = Terms()
-    result = fit(model, histories(FEW if "few" in case else USERS), seed=5, progress=terms, group=group)
+    result = fit(model, histories(FEW if "few" in case else USERS), seed=5, progress=terms, group=group, epochs=epochs)
     return model, [list(record.terms.values()) for record in result.records] + terms.steps
 
 
-def follow(rank: int, size: int, meeting: Path, cases: tuple[str, ...]) -> None:
+def follow(rank: int, size: int, meeting: Path, cases: tuple[str, ...], epochs: int | None) -> None:
     """What a worker besides the first one does: it trains, and checks that its models are those of the first one."""
     torch.set_num_threads(1)
     with joined(rank, size, meeting=meeting) as group:
         for case in cases:
-            for tensor in fitted(case, group)[0].tensors().values():
+            for tensor in fitted(case, group, epochs)[0].tensors().values():
                 of_first = tensor.detach().clone()
                 group.same_(of_first)
                 assert torch.equal(tensor, of_first), case
 
 
-def compare(size: int, cases: tuple[str, ...], folder: Path) -> None:
+def compare(size: int, cases: tuple[str, ...], folder: Path, epochs: int | None = None) -> None:
     """Train the cases in this process and `size` − 1 others, and in this process alone; the results must agree."""
     meeting = folder / "meeting"
     spawn = multiprocessing.get_context("spawn")
-    others = [spawn.Process(target=follow, args=(rank, size, meeting, cases), daemon=True) for rank in range(1, size)]
+    jobs = [(rank, size, meeting, cases, epochs) for rank in range(1, size)]
+    others = [spawn.Process(target=follow, args=job, daemon=True) for job in jobs]
     for other in others:
         other.start()
     together = {}
     with joined(0, size, meeting=meeting) as group:
         for case in cases:
-            model, terms = fitted(case, group)
+            model, terms = fitted(case, group, epochs)
             for tensor in model.tensors().values():
                 group.same_(tensor)
             together[case] = model.state(), terms
@@ -101,7 +102,7 @@ def compare(size: int, cases: tuple[str, ...], folder: Path) -> None:
             other.join()
     assert [other.exitcode for other in others] == [0] * (size - 1)
     for case in cases:
-        model, terms = fitted(case, ALONE)
+        model, terms = fitted(case, ALONE, epochs)
         tensors, found = together[case]
         steps = len(terms) > len(found) or case.split(",")[0] in STEPS
         assert len(found) == len(terms)
@@ -116,7 +117,7 @@ def compare(size: int, cases: tuple[str, ...], folder: Path) -> None:
 
 
 def test_two_workers_learn_what_one_learns(tmp_path):
-    compare(2, DAILY, tmp_path)
+    compare(2, DAILY, tmp_path, epochs=1)
 
 
 @pytest.mark.long

@@ -124,7 +124,9 @@ def team(job: Job, count: int, device: torch.device) -> Iterator[Group]:
     threads = torch.get_num_threads()
     share, spawn = max(1, threads // count), multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
-        meeting, others, signs = Path(folder) / "meeting", [], []
+        meeting = Path(folder) / "meeting"
+        others: list[Any] = []
+        signs: list[Any] = []
         for rank in range(1, count):
             sign, of_other = spawn.Pipe(duplex=False)
             others.append(spawn.Process(target=_other, args=(job, rank, count, meeting, share, of_other), daemon=True))

@@ -119,9 +119,8 @@ class _Shared:
         values = [share * value.detach() for value in (loss.value, *loss.terms.values())]
         parts = [one.grad for one in parameters if one.grad is not None] + values
         flat = self._memory.get(phase.name, (sum(one.numel() for one in parts),), parts[0])
-        pieces = [
-            piece.view(one.shape) for piece, one in zip(flat.split([x.numel() for x in parts]), parts, strict=True)
-        ]
+        cut = torch.split(flat, [one.numel() for one in parts])
+        pieces = [piece.view(one.shape) for piece, one in zip(cut, parts, strict=True)]
         for piece, one in zip(pieces, parts, strict=True):
             piece.copy_(one)
         self.group.sum_(flat)
