@@ -28,7 +28,13 @@ SLOW = (
 BLACK_BOX = "inference/test_black_box.py::test_"
 LONG = (
     "browser/test_experiments",
-    *("docs/guide/tuning.md", "docs/ko", "docs/README.ko.md", "docs/test_epub.py::test_a_chapter"),
+    *(
+        "docs/guide/tuning.md",
+        "docs/guide/workers.md",
+        "docs/ko",
+        "docs/README.ko.md",
+        "docs/test_epub.py::test_a_chapter",
+    ),
     *(f"book/test_mutants.py::test_{name}" for name in ("what_is_listed", "a_changed_bound")),
     *(f"scripts/test_kept.py::test_{name}" for name in ("what_only_shows", "a_service_that_a_script")),
     "scripts/test_tiny.py::test_it_runs[reproductions/ddpm]",

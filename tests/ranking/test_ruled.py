@@ -60,7 +60,8 @@ USERS = Histories.from_lists([[1, 2, 3], [], [29, 0, 4, 9]], 30)
 def popularity() -> Popularity:
     """p(item) is proportional to the number of its events."""
     model = Popularity(8)
-    fit(model, Histories.from_lists([[item] for item, count in enumerate(COUNTS) for _ in range(count - 1)], 8))  # with the pseudo-count 1
+    once = [[item] for item, count in enumerate(COUNTS) for _ in range(count - 1)]  # the pseudo-count adds 1
+    fit(model, Histories.from_lists(once, 8))
     return model
 
 

@@ -10,8 +10,9 @@ from foldin.cli.output import FitBar, json_out, out, status
 from foldin.cli.reading import name_of_data, read_split
 from foldin.cli.replacing import check_everyone, fit_everyone, replace_options, start_of
 from foldin.cli.tables import metrics_table, show_calibrations
+from foldin.cli.workers import WORKERS, Job, check_workers, device_of, follow, follows, team
 from foldin.errors import RunError
-from foldin.experiment import choose_device, report, tracker_of, train, unread
+from foldin.experiment import report, tracker_of, train, unread
 from foldin.models import config_class
 from foldin.runs import check_target, is_finished
 from foldin.training import CHECKPOINT, Stopped
@@ -38,6 +39,7 @@ __all__ = ["command"]
     help="Where to follow the training: tensorboard:FOLDER or mlflow:URI; may be repeated.",
 )
 @click.option("--resume", is_flag=True, help="Whether to continue a run that was interrupted or killed.")
+@WORKERS
 @replace_options
 @read_options
 @split_options
@@ -51,6 +53,7 @@ def command(
     texts: tuple[str, ...],
     tracked: tuple[str, ...],
     resume: bool,
+    workers: int,
     seed: int,
     epochs: int | None,
     patience: int,
@@ -73,13 +76,19 @@ def command(
       foldin fit events.parquet --model recvae --all --replace runs/shop --if-better ndcg@10:-0.01
     """
     check_everyone(options, folder=folder, resume=resume, track=tracked, calibrate=calibrate)
-    config, where = config_class(name).from_texts(settings_of(texts)), choose_device(device)
+    check_workers(workers, options)
+    config, where = config_class(name).from_texts(settings_of(texts)), device_of(device, workers)
     start = start_of(earlier, options["replaced"], where)
+    plan: dict[str, Any] = {"metric": metric, "epochs": epochs, "patience": patience, "seed": seed}
     if options["everyone"]:
-        plan: dict[str, Any] = {"start": start, "metric": metric, "epochs": epochs, "patience": patience, "seed": seed}
-        fit_everyone(path, name, folder, options, as_json=as_json, config=config, device=where, **plan)
+        fit_everyone(path, name, folder, options, as_json=as_json, config=config, device=where, start=start, **plan)
         return
     target = Path(folder or "")
+    plan |= {"folder": target, "resume": resume}
+    job = Job(path=path, options=options, config=config, device=device, earlier=earlier, arguments=plan)
+    if follows():
+        follow(job)
+        return
     unfinished = (target / CHECKPOINT).exists()
     if is_finished(target) and not (resume and unfinished):
         raise RunError(f"{target}: holds a finished run; give another folder, or remove it first")
@@ -93,22 +102,18 @@ def command(
         status(sentence)
     if start is not None and start.info.get("fingerprint") != split.fingerprint():
         status(f"if {earlier} was trained on held-out users of this split, the metrics are optimistic")
-    with FitBar(name, metric) as progress:
+    with team(job, workers, where) as group, FitBar(name, metric) as progress:
         one = train(
             split,
             config,
-            seed=seed,
             device=where,
-            metric=metric,
             start=start,
-            epochs=epochs,
-            patience=patience,
             calibrate=calibrate,
-            folder=target,
-            resume=resume,
             progress=progress,
             keep_interrupted=True,
             trackers=trackers,
+            group=group,
+            **plan,
         )
     if one.result.stopped is Stopped.INTERRUPTED:
         status(f"interrupted: the best weights so far are saved in {target}; --resume continues from the last epoch")

@@ -14,7 +14,7 @@ from foldin.experiment.sources import source_of_run, split_of_run
 from foldin.experiment.study import TuningTrial
 from foldin.experiment.tracking import MLflow, TensorBoard, Tracker, tracker_of
 from foldin.experiment.trained import Trained
-from foldin.experiment.training import build_model, check_targets, train, unread, unused
+from foldin.experiment.training import accompany, build_model, check_targets, train, unread, unused
 from foldin.experiment.tuned import Tuned
 from foldin.experiment.tuning import TRIALS, tune
 from foldin.experiment.warm_start import Start, WarmStart, warm_start
@@ -41,6 +41,7 @@ __all__ = [
     "Tuned",
     "TuningTrial",
     "WarmStart",
+    "accompany",
     "build_model",
     "check_targets",
     "choose_device",

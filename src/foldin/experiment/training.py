@@ -33,9 +33,10 @@ from foldin.models import (
     has_capability,
     model_name,
 )
-from foldin.training import Config, Progress, Stopped, fit, flat
+from foldin.training import Config, FitResult, Progress, Stopped, fit, flat
+from foldin.workers import ALONE, Group
 
-__all__ = ["build_model", "check_targets", "train", "unread", "unused"]
+__all__ = ["accompany", "build_model", "check_targets", "train", "unread", "unused"]
 
 
 def build_model(
@@ -118,6 +119,7 @@ def train(
     keep_interrupted: bool = False,
     calibrate: bool = False,
     trackers: Sequence[Tracker] = (),
+    group: Group = ALONE,
 ) -> Trained:
     """Train a model on a split, with early stopping on validation, and evaluate it on the test users once.
 
@@ -133,6 +135,7 @@ def train(
         calibrate: fit a temperature of the model's logits on the validation users before it is evaluated, and save it with
             the run; if none can be fitted, the model stays as it is, and `Trained.calibration` gives the reason.
         trackers: trackers that record the settings, each epoch and the evaluation: `TensorBoard(folder)`, `MLflow(uri)`.
+        group: workers that share the training (see `joined`). The first one calls this, the others call `accompany`.
 
     Raises:
         SplitError: the validation or the test group has no target; raised before anything is trained.
@@ -145,25 +148,22 @@ def train(
     config = config_of(config)
     name = model_name(type(config)) or config.model_class.__name__
     with allocating(f"{name} of {len(split.catalog):,} items", config.model_class.smaller):
-        model = build_model(split.catalog, config, seed=seed, device=device)
-        if start is not None:
-            warm_start(model, split.catalog, start)
-        validation = ValidationMetric(split.validation, metric)
+        model = _begun(split, config, seed, device, start)
         shown = Showing(name, metric)
         tracking = Tracking(shown if progress is None else progress, trackers, metric)
         with _tracked(tracking, name, config, split, seed) as ended:
             try:
-                result = fit(
+                result = _fitted(
                     model,
-                    split.train,
-                    validation=validation,
-                    validated_by=f"{metric} on {split.validation.targets.fingerprint()}",
+                    split,
+                    metric,
                     seed=seed,
                     epochs=epochs,
                     patience=patience,
                     folder=folder,
                     resume=resume,
                     progress=tracking,
+                    group=group,
                 )
             finally:
                 shown.close()
@@ -182,6 +182,49 @@ def train(
             if result.stopped is Stopped.INTERRUPTED:
                 ended[_INTERRUPTED] = None
     return Trained(name, model, result, evaluation, split, seed, calibration)
+
+
+def accompany(
+    split: Split,
+    config: Config | str,
+    *,
+    group: Group,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    metric: str = "ndcg@100",
+    start: Start | None = None,
+    epochs: int | None = None,
+    patience: int | None = 20,
+    folder: Path | None = None,
+    resume: bool = False,
+) -> FitResult:
+    """The training of a worker that is not the first one of its group: its part of what `train` does in the first one.
+
+    It writes nothing and evaluates nothing, and its result is that of the first one.
+
+    Args:
+        group: workers that share the training (see `joined`).
+
+    The other arguments are those that the first worker gives to `train`.
+    """
+    model = _begun(split, config_of(config), seed, device, start)
+    options: dict[str, Any] = {"epochs": epochs, "patience": patience, "folder": folder, "resume": resume}
+    return _fitted(model, split, metric, seed=seed, progress=Progress(), group=group, **options)
+
+
+def _begun(split: Split, config: Config, seed: int, device: torch.device | str, start: Start | None) -> Recommender:
+    """The model before training, with the parameters of `start`, if there is one."""
+    model = build_model(split.catalog, config, seed=seed, device=device)
+    if start is not None:
+        warm_start(model, split.catalog, start)
+    return model
+
+
+def _fitted(model: Recommender, split: Split, metric: str, **options: Any) -> FitResult:
+    """Train a model with early stopping on the validation users of a split."""
+    validation = ValidationMetric(split.validation, metric)
+    by = f"{metric} on {split.validation.targets.fingerprint()}"
+    return fit(model, split.train, validation=validation, validated_by=by, **options)
 
 
 _INTERRUPTED = "interrupted"  # not the name of a metric

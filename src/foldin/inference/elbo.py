@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from foldin.tensors import Float, Tensor
+from foldin.workers import drawn
 
 __all__ = [
     "ElboTerms",
@@ -42,7 +43,11 @@ def reparameterize(
 
     Source: kingma2014, section 2.4.
     """
-    noise = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
+    noise = drawn(
+        mu.shape,
+        generator,
+        lambda shape: torch.randn(shape, generator=generator, device=mu.device, dtype=mu.dtype),
+    )
     return perturbed(mu, logvar, noise)
 
 

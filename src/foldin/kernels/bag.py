@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from foldin.kernels.buffers import Buffers
 from foldin.tensors import Float, Int, Tensor
+from foldin.workers import drawn
 
 __all__ = [
     "bag_of_items",
@@ -79,7 +80,13 @@ def drop_events(
     """
     if rate == 0.0:
         return items, offsets, weights
-    keep = torch.rand(items.shape, generator=generator, device=items.device) >= rate
+    uniform = drawn(
+        items.shape,
+        generator,
+        lambda shape: torch.rand(shape, generator=generator, device=items.device),
+        "events",
+    )
+    keep = uniform >= rate
     before = torch.zeros(len(items) + 1, dtype=torch.int64, device=items.device)
     torch.cumsum(keep, 0, out=before[1:])
     return items[keep], before[offsets], weights[keep] / (1.0 - rate)

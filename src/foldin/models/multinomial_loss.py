@@ -9,10 +9,11 @@ import torch
 
 from foldin.data import Histories
 from foldin.kernels import ScoredItems, scored_items
+from foldin.models.divided import BY_USERS
 from foldin.models.negatives import SmoothedNegatives
 from foldin.models.start import log_shares
 from foldin.tensors import Int, Tensor
-from foldin.training import LazyAdam, Option, setting
+from foldin.training import Divided, LazyAdam, Option, setting
 
 __all__ = ["FullMultinomial", "MultinomialLoss", "SampledMultinomial", "Sampler"]
 
@@ -36,6 +37,11 @@ class MultinomialLoss(Option, ABC):
     @abstractmethod
     def adam(self, parameters: Parameters, learning_rate: float) -> torch.optim.Optimizer:
         """Adam for the model's parameters or groups of them."""
+
+    @property
+    @abstractmethod
+    def divided(self) -> Divided[Histories] | str:
+        """How a batch divides among workers; the reason, as the end of a sentence, if only one worker can train."""
 
     @abstractmethod
     def step_bytes(self, train: Histories, batch_size: int, tables: Iterable[Tensor]) -> float:
@@ -68,6 +74,11 @@ class FullMultinomial(MultinomialLoss):
     def adam(self, parameters: Parameters, learning_rate: float) -> torch.optim.Optimizer:
         """PyTorch's fused Adam."""
         return torch.optim.Adam(parameters, lr=learning_rate, fused=True)
+
+    @property
+    def divided(self) -> Divided[Histories] | str:
+        """By users and their events."""
+        return BY_USERS
 
     def step_bytes(self, train: Histories, batch_size: int, tables: Iterable[Tensor]) -> float:
         """Logits over the catalog, and their gradients."""
@@ -107,6 +118,11 @@ class SampledMultinomial(MultinomialLoss):
     def adam(self, parameters: Parameters, learning_rate: float) -> torch.optim.Optimizer:
         """Adam that updates only the rows of scored items and of the items that are read."""
         return LazyAdam(parameters, lr=learning_rate)
+
+    @property
+    def divided(self) -> Divided[Histories] | str:
+        """Not: every worker would score the items of its own part of a batch."""
+        return "with loss=sampled, workers would score different items"
 
     def step_bytes(self, train: Histories, batch_size: int, tables: Iterable[Tensor]) -> float:
         """Logits over the scored items, and their vectors with gradients, less the dense gradients that are not needed."""

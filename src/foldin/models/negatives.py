@@ -9,6 +9,7 @@ import torch
 from foldin.kernels import Proposal
 from foldin.tensors import Float, Int, Tensor
 from foldin.training import Option, setting
+from foldin.workers import gathered
 
 __all__ = ["InBatchNegatives", "PopularNegatives", "SharedNegatives", "SmoothedNegatives", "UniformNegatives"]
 
@@ -79,6 +80,7 @@ class InBatchNegatives(SharedNegatives):
     def draw(
         self, log_share: Float[Tensor, " items"], targets: Int[Tensor, " tokens"], generator: torch.Generator
     ) -> tuple[Int[Tensor, " negatives"], Float[Tensor, " negatives"]]:
+        targets = gathered(targets, generator, "tokens")
         # For a single token, the only negative is its target, which is left out whatever its expected number.
         return targets, log_share[targets] + math.log(max(len(targets) - 1, 1))
 

@@ -12,6 +12,7 @@ import torch
 from foldin.data import Histories
 from foldin.models.evidence import item_totals
 from foldin.tensors import Array, Bool, Float, Float64, Int64, Tensor
+from foldin.workers import ALONE, Group
 
 __all__ = ["PopularStart", "log_shares"]
 
@@ -35,9 +36,11 @@ class PopularStart(ABC):
     has_likelihood: bool
     log_share: Float[Tensor, " items"]
 
-    def learn_shares(self, train: Histories) -> None:
-        """Set `log_share` from the training events."""
-        self.log_share.copy_(log_shares(item_totals(train)))
+    def learn_shares(self, train: Histories, group: Group = ALONE) -> None:
+        """Set `log_share` from the training events, which the workers of `group` count together."""
+        totals = item_totals(group.rows(train))
+        group.sum_(totals)
+        self.log_share.copy_(log_shares(totals))
 
     @abstractmethod
     def speaking(self) -> Bool[Array, " items"]:

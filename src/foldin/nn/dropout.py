@@ -1,8 +1,11 @@
 """Dropout that draws from a given generator; PyTorch's draws from the global one."""
 
+import math
+
 import torch
 
 from foldin.tensors import Float, Tensor
+from foldin.workers import drawn
 
 __all__ = ["dropout"]
 
@@ -15,8 +18,11 @@ def dropout(x: Float[Tensor, "*shape"], rate: float, generator: torch.Generator 
     if rate == 0.0:
         return x
     assert generator is not None
-    words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
-    bits = words.random_(-(2**63), None, generator=generator).view(torch.int16)[: x.numel()]
+
+    def bits_of(shape: tuple[int, ...]) -> Tensor:
+        words = torch.empty(-(-math.prod(shape) // 4), dtype=torch.int64, device=x.device)
+        return words.random_(-(2**63), None, generator=generator).view(torch.int16)[: math.prod(shape)].view(shape)
+
+    bits = drawn(x.shape, generator, bits_of)
     threshold = round(rate * 2**16) - 2**15  # this share of the 2¹⁶ values of 16 bits lies below it
-    kept = (bits >= threshold).to(x.dtype).mul_(1.0 / (1.0 - rate))
-    return x * kept.view(x.shape)
+    return x * (bits >= threshold).to(x.dtype).mul_(1.0 / (1.0 - rate))

@@ -9,6 +9,7 @@ import torch
 from foldin.data import Histories
 from foldin.errors import FitError
 from foldin.tensors import Array, Int, Int64, Tensor
+from foldin.workers import drawn
 
 __all__ = [
     "Sequences",
@@ -51,19 +52,23 @@ class Sequences:
 
 
 def _rectangle(
-    values: Int[Array, " events"], starts: Int64[Array, " users"], lengths: Int64[Array, " users"]
+    values: Int[Array, " events"], starts: Int64[Array, " users"], lengths: Int64[Array, " users"], width: int = 0
 ) -> Int64[Array, "users length"]:
-    """`values[starts[u] : starts[u] + lengths[u]]` of each user u, padded with the last of them."""
-    steps = np.minimum(np.arange(lengths.max(initial=0))[None, :], lengths[:, None] - 1)
+    """`values[starts[u] : starts[u] + lengths[u]]` of each user u, padded with the last of them to `width` at least."""
+    steps = np.minimum(np.arange(lengths.max(initial=width))[None, :], lengths[:, None] - 1)
     return values[starts[:, None] + steps].astype(np.int64)
 
 
 def _sequences(
-    histories: Histories, starts: Int64[Array, " users"], lengths: Int64[Array, " users"], device: torch.device
+    histories: Histories,
+    starts: Int64[Array, " users"],
+    lengths: Int64[Array, " users"],
+    device: torch.device,
+    width: int = 0,
 ) -> Sequences:
-    times = None if histories.times is None else _rectangle(histories.times, starts, lengths)
+    times = None if histories.times is None else _rectangle(histories.times, starts, lengths, width)
     return Sequences(
-        items=torch.from_numpy(_rectangle(histories.items, starts, lengths)).to(device),
+        items=torch.from_numpy(_rectangle(histories.items, starts, lengths, width)).to(device),
         lengths=torch.from_numpy(lengths).to(device),
         times=None if times is None else torch.from_numpy(times).to(device),
     )
@@ -76,20 +81,26 @@ def newest(histories: Histories, length: int, device: torch.device) -> Sequences
 
 
 def transitions(
-    histories: Histories, length: int, device: torch.device, crop: torch.Generator | None = None
+    histories: Histories, length: int, device: torch.device, crop: torch.Generator | None = None, width: int = 0
 ) -> tuple[Sequences, Int[Tensor, " tokens"]]:
     """(last `length` events before the newest, item after each of them): the inputs and targets of a causal model.
 
-    Each user needs at least two events. With `crop`, a random window of a longer history is taken instead of its end.
+    Each user needs at least two events. With `crop`, a random window of a longer history is taken instead of its end. The inputs
+    are padded to a length of `width` at least.
     """
     lengths = np.minimum(histories.lengths - 1, length)
     starts = histories.offsets[1:] - 1 - lengths
     if crop is not None:
         room = starts - histories.offsets[:-1] + 1
-        shares = torch.rand(len(histories), generator=crop, device=crop.device, dtype=torch.float64).cpu().numpy()
+        uniform = drawn(
+            (len(histories),),
+            crop,
+            lambda shape: torch.rand(shape, generator=crop, device=crop.device, dtype=torch.float64),
+        )
+        shares = uniform.cpu().numpy()
         starts = histories.offsets[:-1] + (shares * room).astype(np.int64)
-    given = _sequences(histories, starts, lengths, device)
-    following = torch.from_numpy(_rectangle(histories.items, starts + 1, lengths)).to(device)
+    given = _sequences(histories, starts, lengths, device, width)
+    following = torch.from_numpy(_rectangle(histories.items, starts + 1, lengths, width)).to(device)
     return given, following.view(-1)[given.positions()]
 
 

@@ -3,6 +3,7 @@
 from foldin.training.checkpoint import CHECKPOINT, EpochRecord
 from foldin.training.compiled import compiled
 from foldin.training.config import Config, Option, options_of, setting
+from foldin.training.distributed import joined
 from foldin.training.fit import fit
 from foldin.training.lazy_adam import LazyAdam
 from foldin.training.nested import ModelNames
@@ -14,6 +15,7 @@ from foldin.training.settings import alike, settings_of
 from foldin.training.trainable import Trainable
 from foldin.training.trainer import (
     Batches,
+    Divided,
     FullPass,
     GradientPhase,
     Loss,
@@ -29,6 +31,7 @@ __all__ = [
     "CHECKPOINT",
     "Batches",
     "Config",
+    "Divided",
     "EpochRecord",
     "FitResult",
     "FullPass",
@@ -54,6 +57,7 @@ __all__ = [
     "falling",
     "fit",
     "flat",
+    "joined",
     "options_of",
     "parse_space",
     "search_space",

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +30,21 @@ from foldin.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
+from foldin.training.distributed import check_divided, gradients
 from foldin.training.progress import FitResult, Progress, Stopped, Validation
 from foldin.training.trainable import Trainable
 from foldin.training.trainer import FullPass, GradientPhase, Pretraining, Step, Trainer
+from foldin.workers import ALONE, Group, GroupGenerator
 
 __all__ = ["fit"]
 
 
-def _generator(device: torch.device, *numbers: int) -> torch.Generator:
-    """A random generator whose stream is a pure function of the numbers."""
+def _generator(group: Group, device: torch.device, *numbers: int) -> torch.Generator:
+    """A random generator whose stream is a pure function of the numbers; it leads a pass to the workers that share it."""
     seed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
-    return torch.Generator(device).manual_seed(seed)
+    made = torch.Generator(device) if group.size == 1 else GroupGenerator(device, group)
+    made.manual_seed(seed)
+    return made
 
 
 def _check_numbers(epochs: int, seed: int) -> None:
@@ -59,10 +64,17 @@ class _Loop:
     """State and steps of one call of `fit`."""
 
     def __init__(
-        self, model: Trainable[Any, Any], train: Rows, trainer: Trainer[Any], epochs: int, seed: int, progress: Progress
+        self,
+        model: Trainable[Any, Any],
+        train: Rows,
+        trainer: Trainer[Any],
+        epochs: int,
+        seed: int,
+        progress: Progress,
+        group: Group,
     ) -> None:
         self.model, self.train, self.trainer, self.epochs, self.seed = model, train, trainer, epochs, seed
-        self.progress = progress
+        self.progress, self.group, self.gradients = progress, group, gradients(group)
         self.state = TrainingState()
         self.optimizers = {
             phase.name: phase.optimizer(phase.parameters)
@@ -78,7 +90,7 @@ class _Loop:
             if isinstance(phase, FullPass):
                 if epoch % phase.every:
                     continue
-                found = phase.run(self.train, _generator(self.model.device, self.seed, epoch, index))
+                found = phase.run(self.train, _generator(self.group, self.model.device, self.seed, epoch, index))
             else:
                 with operations_on_one_thread() if phase.small else nullcontext():
                     found = self._passes(phase, epoch, index)
@@ -94,7 +106,7 @@ class _Loop:
         optimizer = self.optimizers[phase.name]
         totals: dict[str, Tensor] = {}
         for number in range(phase.passes):
-            generator = _generator(self.model.device, self.seed, epoch, index, number)
+            generator = _generator(self.group, self.model.device, self.seed, epoch, index, number)
             batches = phase.batches(self.train, np.random.default_rng([self.seed, epoch, index, number]))
             users, steps = sum(map(len, batches)), len(batches)
             if phase.name not in self.state.planned:
@@ -107,8 +119,7 @@ class _Loop:
                         group["lr"] = phase.learning_rate(step)
                 for one in parameters:
                     one.grad = None
-                loss = phase.loss(self.train.select(chosen), step, generator)
-                loss.value.backward()
+                loss = self.gradients(phase, self.train, step, generator)
                 optimizer.step()
                 self.state.steps[phase.name] = taken + 1
                 for name, value in {"loss": loss.value, **loss.terms}.items():
@@ -122,7 +133,7 @@ class _Loop:
         self, validation: Validation[Any] | None, epoch: int, terms: dict[str, float], users: int, seconds: float
     ) -> EpochRecord:
         """The record of an epoch; if its metric is the best so far, a copy of the weights is kept."""
-        metric = None if validation is None else validation(self.model)
+        metric = None if validation is None else self.group.of_first(partial(validation, self.model))
         if metric is not None and not math.isfinite(metric):
             raise FitError(f"epoch {epoch}: the validation metric is {metric}")
         best = metric is not None and metric > self.state.best_metric
@@ -152,6 +163,7 @@ def fit(
     resume: bool = False,
     progress: Progress | None = None,
     until: Callable[[EpochRecord], bool] | None = None,
+    group: Group = ALONE,
 ) -> FitResult:
     """Train a model by its trainer and return how the training went.
 
@@ -171,9 +183,11 @@ def fit(
         resume: whether to continue from that checkpoint, if it exists.
         progress: object whose methods are called at each step and epoch.
         until: function of an epoch's record; training stops after an epoch for which it is true.
+        group: workers that share the training (`joined`); all of them call `fit` with the same arguments. The first one validates
+            and writes the checkpoint, from which all resume.
 
     Raises:
-        FitError: there is no training data, or a term is not finite.
+        FitError: there is no training data, a term is not finite, or several workers cannot share this training.
         RunError: the checkpoint is damaged or belongs to another model, data, seed or number of epochs.
     """
     return _fit(
@@ -188,6 +202,7 @@ def fit(
         resume=resume,
         progress=progress or Progress(),
         until=until,
+        group=group,
     )
 
 
@@ -199,6 +214,7 @@ def _pretrain(
     resume: bool,
     progress: Progress,
     within: Mapping[str, Any],
+    group: Group,
 ) -> Mapping[str, float]:
     """Train another model before the model itself, with a checkpoint in the same file; returns the terms to report.
 
@@ -222,11 +238,12 @@ def _pretrain(
         resume=resume,
         progress=progress,
         about=about,
+        group=group,
     )
     progress.pretraining(within["stage"])
     if found.stopped is Stopped.INTERRUPTED:
         raise KeyboardInterrupt
-    if folder is not None:
+    if folder is not None and group.first:
         keep_stage(folder, stage)
     one.ended(found)
     return one.done(train)
@@ -251,13 +268,15 @@ def _fit(
     progress: Progress,
     until: Callable[[EpochRecord], bool] | None = None,
     about: Mapping[str, Any] | None = None,
+    group: Group = ALONE,
 ) -> FitResult:
     """Run `fit` for a model or for a pretraining; `about` is then an additional part of the identity of its checkpoint."""
     model.check_training(train)
     trainer = model.trainer(train).prepared(validation=validation, patience=patience, epochs=epochs)
     total = trainer.epochs if epochs is None or trainer.closed_form else epochs
     _check_numbers(total, seed)
-    loop = _Loop(model, train, trainer, total, seed, progress)
+    check_divided(trainer, group, type(model).__name__)
+    loop = _Loop(model, train, trainer, total, seed, progress, group)
     about = {"stage": ""} if about is None else about
     if folder is not None:
         about = {**about, **identity(model, train, epochs=total, seed=seed, validated_by=validated_by)}
@@ -268,16 +287,18 @@ def _fit(
     # A training of one epoch needs no checkpoint, unless it is a pretraining that has pretrainings itself.
     saved = total > 1 or bool(stage and before_it)
     found_at = checkpoint_of(folder, stage, before_it) if folder is not None and resume else None
-    if folder is not None and not resume:
+    if folder is not None and not resume and group.first:
         drop_stages(folder, before_it)
     first: dict[str, float] = {}
     if found_at is not None:
         loop.state = load_checkpoint(found_at, about, model, trainer, loop.optimizers)
-    else:
+    group.same_(*model.tensors().values())
+    group.wait()  # until all have read the checkpoint, which the first one replaces
+    if found_at is None:
         for index, one in enumerate(trainer.first):
-            generator = _generator(model.device, seed, 0, index)
+            generator = _generator(group, model.device, seed, 0, index)
             if isinstance(one, Pretraining):
-                found = _pretrain(one, train, generator, folder, resume, progress, about)
+                found = _pretrain(one, train, generator, folder, resume, progress, about, group)
             else:
                 found = one.run(train, generator)
             first |= _finite(found, f"before training, pass {one.name!r}", one.name)
@@ -300,7 +321,7 @@ def _fit(
             state.records.append(record)
             state.epoch = epoch
             state.seconds = before + time.perf_counter() - began
-            if path is not None and saved:
+            if path is not None and saved and group.first:
                 save_checkpoint(path, about, model, trainer, loop.optimizers, state)
                 drop_stages(path.parent, before_it)
             progress.epoch(record)
@@ -310,7 +331,7 @@ def _fit(
         tensor.grad = None
     if state.best:
         model.load_state(state.best)
-    if path is not None and not saved and before_it and stopped is not Stopped.INTERRUPTED:
+    if path is not None and not saved and before_it and stopped is not Stopped.INTERRUPTED and group.first:
         path.unlink(missing_ok=True)  # a pretraining's checkpoint
         drop_stages(path.parent, before_it)
     return FitResult(

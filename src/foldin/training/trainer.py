@@ -18,6 +18,7 @@ from foldin.tensors import Array, Float, Int64, Tensor
 
 __all__ = [
     "Batches",
+    "Divided",
     "FullPass",
     "GradientPhase",
     "Loss",
@@ -83,6 +84,20 @@ class Loss(NamedTuple):
     terms: Mapping[str, Float[Tensor, ""]]
 
 
+@dataclass(frozen=True)
+class Divided(Generic[D]):
+    """How the loss of a batch divides among workers: it is a mean over the entries of an axis, each of one row.
+
+    Args:
+        counts: function of a batch; returns the number of entries of each row, by the name of the axis, for every axis besides
+            `users` along which the loss draws (see `workers.drawn`) or is a mean.
+        mean_over: the axis over which the loss and its terms are means.
+    """
+
+    counts: Callable[[D], Mapping[str, Int64[Array, " rows"]]]
+    mean_over: str = "users"
+
+
 @dataclass(frozen=True, kw_only=True)
 class GradientPhase(Generic[D]):
     """Passes over the training users in batches, with an optimizer step for each batch.
@@ -96,6 +111,7 @@ class GradientPhase(Generic[D]):
         passes: number of passes over the users in each epoch.
         learning_rate: function of the step; None for the constant rate of the optimizer.
         small: whether batches are so small that PyTorch's operations are faster on one thread.
+        divided: how a batch divides among workers; the reason, as the end of a sentence, if only one worker can train.
     """
 
     name: str
@@ -106,6 +122,7 @@ class GradientPhase(Generic[D]):
     passes: int = 1
     learning_rate: Callable[[Step], float] | None = None
     small: bool = False
+    divided: Divided[D] | str = "its loss is not declared as a mean over users or events"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from foldin.models.autoencoders._implicit_slim import implicit_slim
 from foldin.models.evidence import read_and_predicted
 from foldin.tensors import Float, Tensor
 from foldin.training import FullPass, GradientPhase, Loss, Phase, Step, Trainer, shuffled
+from foldin.workers import group_of
 
 if TYPE_CHECKING:
     from foldin.models.autoencoders.recvae import RecVAE
@@ -40,6 +41,7 @@ class RecVAETrainer(Trainer[Histories]):
                 optimizer=adam,
                 batches=shuffled(config.batch_size),
                 passes=passes,
+                divided=config.loss.divided,
             )
 
         encoder = {f"encoder.{name}": value for name, value in model.encoder.named_parameters()}
@@ -62,9 +64,12 @@ class RecVAETrainer(Trainer[Histories]):
     def fill_cache(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
         model = self.model
         if self.cache is None:
-            step = model.config.batch_size
-            parts = [model.frozen_posterior(train.rows(at, at + step)) for at in range(0, len(train), step)]
-            self.cache = torch.cat([mu for mu, _ in parts]), torch.cat([logvar for _, logvar in parts])
+            step, group = model.config.batch_size, group_of(generator)
+            own = group.rows(train)
+            # A worker without a user has an empty block of them.
+            parts = [model.frozen_posterior(own.rows(at, at + step)) for at in range(0, max(1, len(own)), step)]
+            mu, logvar = (torch.cat(side) for side in zip(*parts, strict=True))
+            self.cache = group.gather(mu, len(train)), group.gather(logvar, len(train))
         return {}
 
     def refresh(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:

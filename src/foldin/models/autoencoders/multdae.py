@@ -117,6 +117,7 @@ class _Training(Trainer[Histories]):
             loss=self.loss,
             optimizer=self._optimizer,
             batches=shuffled(config.batch_size),
+            divided=config.loss.divided,
         )
         super().__init__(phase, epochs=config.epochs)
 

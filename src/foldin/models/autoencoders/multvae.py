@@ -209,6 +209,7 @@ class _Training(Trainer[Histories]):
             loss=self.loss,
             optimizer=lambda parameters: config.loss.adam(list(parameters.values()), config.learning_rate),
             batches=shuffled(config.batch_size),
+            divided=config.loss.divided,
         )
         first = () if model.side is None else (FullPass(name="features", run=self._described),)
         super().__init__(phase, epochs=config.epochs, first=first)

@@ -19,6 +19,7 @@ from foldin.models.contract import Recommender
 from foldin.models.evidence import WeightedCounts, item_totals
 from foldin.tensors import Float, Tensor
 from foldin.training import Config, FullPass, Trainer, setting
+from foldin.workers import group_of
 
 __all__ = ["Popularity", "PopularityConfig"]
 
@@ -63,6 +64,9 @@ def _count(model: "Popularity", train: Histories, generator: torch.Generator) ->
             raise FitError("popularity: window_days needs a log with times")
         begin = int(train.times.max()) - round(model.config.window_days * 86_400)
         train = train.by_parts(partial(_since, begin))
-    counts = torch.from_numpy(item_totals(train)) + model.config.smoothing
+    group = group_of(generator)
+    found = item_totals(group.rows(train))
+    group.sum_(found)
+    counts = torch.from_numpy(found) + model.config.smoothing
     model.log_share.copy_((counts / counts.sum()).log())
     return {}

@@ -35,6 +35,7 @@ class DiffRecTrainer(Trainer[Histories]):
                 list(parameters.values()), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
             ),
             batches=shuffled(config.batch_size),
+            divided="diffusion steps are drawn by the losses of all users of the batches before",
         )
         super().__init__(phase, epochs=config.epochs, first=(FullPass(name="count", run=self.count),))
 

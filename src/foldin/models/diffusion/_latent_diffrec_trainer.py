@@ -11,6 +11,7 @@ from foldin.inference import gaussian_kl, k_means, nearest, reparameterize
 from foldin.kernels import drop_events, multinomial_from_hidden
 from foldin.models.item_vectors import collaborative_vectors
 from foldin.training import FullPass, GradientPhase, Loss, Step, Trainer, shuffled
+from foldin.workers import drawn
 
 if TYPE_CHECKING:
     from foldin.models.diffusion.latent_diffrec import LatentDiffRec
@@ -32,6 +33,7 @@ class LatentDiffRecTrainer(Trainer[Histories]):
             loss=self.loss,
             optimizer=lambda parameters: config.loss.adam(list(parameters.values()), config.learning_rate),
             batches=shuffled(config.batch_size),
+            divided=config.loss.divided,
         )
         super().__init__(phase, epochs=config.epochs, first=(FullPass(name="clusters", run=self._cluster),))
 
@@ -61,8 +63,12 @@ class LatentDiffRecTrainer(Trainer[Histories]):
         code = model._summed(*kept, model._buffers_in) + model.learned["encoder_bias"]
         mu, logvar = code.chunk(2, dim=1)
         z = reparameterize(mu, logvar, generator)
-        t = torch.randint(1, config.n_steps + 1, (len(batch),), generator=generator, device=model.device)
-        noise = torch.randn(z.shape, generator=generator, device=model.device)
+        t = drawn(
+            (len(batch),),
+            generator,
+            lambda shape: torch.randint(1, config.n_steps + 1, shape, generator=generator, device=model.device),
+        )
+        noise = drawn(z.shape, generator, lambda shape: torch.randn(shape, generator=generator, device=model.device))
         clean = model.denoised(model.schedule.diffuse(z, t, noise), t)
         error = (model.weight(t) * (z - clean).square().mean(dim=1)).mean()
         scored = self.sampler(items, generator)

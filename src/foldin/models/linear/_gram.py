@@ -8,6 +8,7 @@ import torch
 
 from foldin.data import Histories
 from foldin.tensors import Float, Tensor
+from foldin.workers import ALONE, Group
 
 __all__ = ["gram_bytes", "item_gram"]
 
@@ -33,6 +34,7 @@ def item_gram(
     histories: Histories,
     device: torch.device | str = "cpu",
     rows_of: Callable[[Histories], scipy.sparse.csr_matrix] = Histories.csr,
+    group: Group = ALONE,
 ) -> Float[Tensor, "items items"]:
     """Co-occurrence counts of all pairs of items; float32, exact up to 2²⁴ users per pair.
 
@@ -40,12 +42,13 @@ def item_gram(
 
     Args:
         rows_of: gives X of some users, if its entries are not ones; the result is then the sum of their products.
+        group: workers that compute the result together, each from its part of the users.
     """
     n_items, sparse = histories.n_items, _sparse(histories)
     products: scipy.sparse.csr_matrix | None = None
     gram = torch.zeros(0 if sparse else n_items, n_items, device=device)
     step = max(1, (64 << 20) // (4 * n_items))
-    for part in histories.parts():
+    for part in group.rows(histories).parts():
         rows = rows_of(part)
         if sparse:
             product = rows.T @ rows
@@ -54,4 +57,9 @@ def item_gram(
         for start in range(0, len(part), step):
             block = torch.from_numpy(rows[start : start + step].toarray()).to(device)
             gram.addmm_(block.t(), block)
-    return gram if products is None else torch.from_numpy(products.toarray()).to(device)
+    if sparse:
+        # A worker without a user has no product.
+        gram = torch.zeros(n_items, n_items) if products is None else torch.from_numpy(products.toarray())
+        gram = gram.to(device)
+    group.sum_(gram)
+    return gram

@@ -46,6 +46,7 @@ from foldin.models.recency import oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
 from foldin.training import Config, FullPass, Range, Trainer, setting
+from foldin.workers import Group, group_of
 
 __all__ = ["EASE", "EASEConfig"]
 
@@ -105,9 +106,10 @@ class EASE(FeatureReader, OnnxGraph, SignedRows, PopularStart, Recommender[EASEC
 
 
 def _solve(model: "EASE", train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-    model.learn_shares(train)
+    group = group_of(generator)
+    model.learn_shares(train, group)
     if model.config.features is not None:
-        gram = _gram(model, train, inverse_dtype(model.n_items))
+        gram = _gram(model, train, inverse_dtype(model.n_items), group)
         with invertible("EASE", model.config.regularization):
             found = weights_with_features(
                 gram, train, model.described(), model.config.features, model.config.regularization
@@ -117,25 +119,32 @@ def _solve(model: "EASE", train: Histories, generator: torch.Generator) -> Mappi
         return {}
     inverse = _inverse_by_users if 2 * len(train) < model.n_items else _inverse_by_items
     with invertible("EASE", model.config.regularization):
-        precision = inverse(model, train, inverse_dtype(model.n_items))
+        precision = inverse(model, train, inverse_dtype(model.n_items), group)
     model.weights.copy_(weights_of_precision(precision))
     return {}
 
 
-def _gram(model: "EASE", train: Histories, dtype: torch.dtype) -> Float[Tensor, "items items"]:
+def _gram(model: "EASE", train: Histories, dtype: torch.dtype, group: Group) -> Float[Tensor, "items items"]:
     """XᵀX, with the weights of the events."""
-    return item_gram(train, model.device, partial(signed_rows, oldest=model.config.oldest)).to(dtype)
+    return item_gram(train, model.device, partial(signed_rows, oldest=model.config.oldest), group).to(dtype)
 
 
-def _inverse_by_items(model: "EASE", train: Histories, dtype: torch.dtype) -> Float[Tensor, "items items"]:
+def _inverse_by_items(
+    model: "EASE", train: Histories, dtype: torch.dtype, group: Group
+) -> Float[Tensor, "items items"]:
     """P from the Cholesky factor of XᵀX + λ I."""
-    gram = _gram(model, train, dtype)
+    gram = _gram(model, train, dtype, group)
     gram.diagonal().add_(model.config.regularization)
     return inverse_of(gram)
 
 
-def _inverse_by_users(model: "EASE", train: Histories, dtype: torch.dtype) -> Float[Tensor, "items items"]:
-    """P up to a factor, which no weight depends on: I − YᵀY, where Y = L⁻¹ X and L is the Cholesky factor of XXᵀ + λ I."""
+def _inverse_by_users(
+    model: "EASE", train: Histories, dtype: torch.dtype, group: Group
+) -> Float[Tensor, "items items"]:
+    """P up to a factor, which no weight depends on: I − YᵀY, where Y = L⁻¹ X and L is the Cholesky factor of XXᵀ + λ I.
+
+    Every worker computes all of it: there are few users.
+    """
     rows = torch.from_numpy(signed_rows(train, model.config.oldest).toarray()).to(model.device, dtype)
     gram = rows @ rows.t()
     gram.diagonal().add_(model.config.regularization)

@@ -43,6 +43,7 @@ from foldin.models.recency import oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
 from foldin.training import Config, FullPass, Range, Trainer, setting
+from foldin.workers import group_of
 
 __all__ = ["EDLAE", "EDLAEConfig"]
 
@@ -92,9 +93,10 @@ class EDLAE(OnnxGraph, SignedRows, PopularStart, Recommender[EDLAEConfig]):
 
 
 def _solve(model: EDLAE, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-    model.learn_shares(train)
+    model.learn_shares(train, group_of(generator))
     config = model.config
-    gram = item_gram(train, model.device, partial(signed_rows, oldest=config.oldest)).to(inverse_dtype(model.n_items))
+    gram = item_gram(train, model.device, partial(signed_rows, oldest=config.oldest), group_of(generator))
+    gram = gram.to(inverse_dtype(model.n_items))
     # On the diagonal of XᵀX + Λ, the count and p / (1 − p) of it are 1 / (1 − p) of it.
     gram.diagonal().div_(1.0 - config.dropout).add_(config.regularization)
     with invertible("EDLAE", config.regularization):

@@ -31,11 +31,13 @@ from foldin.data import Histories
 from foldin.kernels import bag_of_items, padded_bag, unit_rows
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.contract import Recommender
+from foldin.models.divided import BY_USERS
 from foldin.models.evidence import SignedRows, read_events, signed_rows
 from foldin.models.recency import oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
 from foldin.training import Config, FullPass, GradientPhase, Loss, Range, Step, Trainer, setting, shuffled
+from foldin.workers import group_of
 
 __all__ = ["ELSA", "ELSAConfig"]
 
@@ -125,6 +127,7 @@ class _Training(Trainer[Histories]):
             loss=self.loss,
             optimizer=self._optimizer,
             batches=shuffled(config.batch_size),
+            divided=BY_USERS,
         )
         first: FullPass[Histories] = FullPass(name="items", run=partial(_prepare, model))
         super().__init__(phase, epochs=config.epochs, first=(first,))
@@ -149,7 +152,7 @@ class _Training(Trainer[Histories]):
 @torch.no_grad()
 def _prepare(model: ELSA, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
     """Learn the training counts, and set the vectors of items that no user has with another to zero, where they stay."""
-    model.learn_shares(train)
+    model.learn_shares(train, group_of(generator))
     together = np.zeros(model.n_items, dtype=bool)
     for part in train.parts():
         rows, _ = _merged(part, 1.0)

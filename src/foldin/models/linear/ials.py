@@ -34,6 +34,7 @@ from foldin.models.recency import oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
 from foldin.training import Config, FullPass, Range, Trainer, setting
+from foldin.workers import Group, group_of
 
 __all__ = ["IALS", "IALSConfig"]
 
@@ -160,28 +161,34 @@ def _solved(
 
 
 def _side(
-    fixed: Float[Tensor, "rows dim"], events: scipy.sparse.csr_matrix, config: IALSConfig
+    fixed: Float[Tensor, "rows dim"], events: scipy.sparse.csr_matrix, config: IALSConfig, group: Group
 ) -> tuple[Float[Tensor, "users dim"], float, float]:
-    """(vectors of all users, the objective, its penalty on them), with the items fixed; the same for items with users fixed."""
+    """(vectors of all users, the objective, its penalty on them), with the items fixed; the same for items with users fixed.
+
+    Each worker solves the least squares of its part.
+    """
     shared, step = _shared(fixed, config), _rows(config.embedding_dim)
     vectors = fixed.new_empty(events.shape[0], config.embedding_dim)
     objective = penalty = 0.0
-    for start in range(0, events.shape[0], step):
-        part = events[start : start + step]
+    own = group.part(events.shape[0])
+    for start in range(own.start, own.stop, step):
+        stop = min(start + step, own.stop)
+        part = events[start:stop]
         others, offsets, weights = (
             torch.from_numpy(one).to(fixed.device) for one in (part.indices, part.indptr, part.data)
         )
         found, left, lengths = _solved(fixed, shared, others.long(), offsets.long(), weights, config)
-        vectors[start : start + step] = found
+        vectors[start:stop] = found
         objective += float(left.double().sum())
         penalty += float(lengths.double().sum())
-    return vectors, objective, penalty
+    return group.gather(vectors[own], len(vectors)), group.total(objective), group.total(penalty)
 
 
 def _alternate(model: IALS, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-    model.learn_shares(train)
+    group = group_of(generator)
+    model.learn_shares(train, group)
     events = signed_rows(train, model.config.oldest)
-    users, _, penalty = _side(model.item_factors, events, model.config)
-    items, objective, _ = _side(users, events.T.tocsr(), model.config)
+    users, _, penalty = _side(model.item_factors, events, model.config, group)
+    items, objective, _ = _side(users, events.T.tocsr(), model.config, group)
     model.item_factors.copy_(items)
     return {"loss": (objective + penalty) / len(train)}

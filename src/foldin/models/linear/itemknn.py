@@ -30,6 +30,7 @@ from foldin.models.recency import event_weights, oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Tensor
 from foldin.training import Config, FullPass, Range, Trainer, setting
+from foldin.workers import group_of
 
 __all__ = ["ItemKNN", "ItemKNNConfig"]
 
@@ -87,16 +88,17 @@ class ItemKNN(WeightedEvents, Dislikes, PopularStart, Recommender[ItemKNNConfig]
 
 
 def _similarities(model: "ItemKNN", train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-    model.learn_shares(train)
+    model.learn_shares(train, group_of(generator))
     rows = train.csr(event_weights(train, model.config.oldest))
     if train.distinct() is not train:  # a user's events with one item are one entry of its column
         rows = rows.copy()  # the matrix shares memory with the events
         rows.sum_duplicates()
     norms = np.sqrt(np.bincount(rows.indices, weights=rows.data**2, minlength=model.n_items)).astype(np.float32)
     columns, width = rows.tocsc(), model.neighbors.shape[1]
-    step = max(1, (64 << 20) // (4 * model.n_items))
-    for start in range(0, model.n_items, step):
-        stop = min(start + step, model.n_items)
+    step, group = max(1, (64 << 20) // (4 * model.n_items)), group_of(generator)
+    items_of_worker = group.part(model.n_items)
+    for start in range(items_of_worker.start, items_of_worker.stop, step):
+        stop = min(start + step, items_of_worker.stop)
         together = torch.from_numpy((columns[:, start:stop].T @ rows).toarray())
         bottom = torch.from_numpy(np.outer(norms[start:stop], norms) + np.float32(model.config.shrinkage))
         similar = together / bottom.clamp(min=1e-12)
@@ -106,4 +108,6 @@ def _similarities(model: "ItemKNN", train: Histories, generator: torch.Generator
         own = torch.arange(start, stop).unsqueeze(1).expand_as(items)
         model.neighbors[start:stop] = torch.where(items < 0, own, items)
         model.similarities[start:stop] = torch.where(items < 0, 0.0, values)
+    for rows_of_items in (model.neighbors, model.similarities):
+        rows_of_items.copy_(group.gather(rows_of_items[items_of_worker], model.n_items))
     return {}

@@ -35,6 +35,7 @@ from foldin.models.recency import oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
 from foldin.training import Config, FullPass, Range, Trainer, setting
+from foldin.workers import group_of
 
 __all__ = ["SLIM", "SLIMConfig"]
 
@@ -92,9 +93,9 @@ class SLIM(OnnxGraph, SignedRows, PopularStart, Recommender[SLIMConfig]):
 
 
 def _descend(model: SLIM, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-    model.learn_shares(train)
+    model.learn_shares(train, group_of(generator))
     config = model.config
-    gram = item_gram(train, model.device, partial(signed_rows, oldest=config.oldest))
+    gram = item_gram(train, model.device, partial(signed_rows, oldest=config.oldest), group_of(generator))
     sweeps = elastic_net(gram, model.weights, ridge=config.regularization, lasso=config.sparsity)
     if sweeps is None:
         raise FitError(

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from foldin.data import Histories
 from foldin.models.sequential.losses import Predicted
 from foldin.nn import batches_of_transitions, transitions
-from foldin.training import FullPass, GradientPhase, Loss, Pretraining, Step, Trainer, falling
+from foldin.tensors import Array, Int64
+from foldin.training import Divided, FullPass, GradientPhase, Loss, Pretraining, Step, Trainer, falling
+from foldin.workers import group_of, longest
 
 if TYPE_CHECKING:
     from foldin.models.sequential.sasrec import SASRec
@@ -33,14 +36,19 @@ class SASRecTrainer(Trainer[Histories]):
             batches=lambda train, rng: batches_of_transitions(train, config.max_length, config.batch_tokens, rng),
             learning_rate=falling(config.learning_rate, config.lr_decay),
             small=config.batch_tokens * config.embedding_dim <= _SMALL_BATCH,
+            divided=Divided(self.tokens, mean_over="tokens"),
         )
         first: FullPass[Histories] | Pretraining[Histories] = FullPass(name="count", run=self.count)
         if model.tokenizer is not None:
             first = model.tokenizer.learning("count", lambda: None, self._after)
         super().__init__(phase, epochs=config.epochs, first=(first,))
 
+    def tokens(self, batch: Histories) -> Mapping[str, Int64[Array, " users"]]:
+        """Number of tokens of each history: its events with a next one, of which the newest are read."""
+        return {"tokens": np.minimum(batch.lengths - 1, self.model.config.max_length)}
+
     def count(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        self.model.learn_shares(train)
+        self.model.learn_shares(train, group_of(generator))
         return {}
 
     def _after(self, train: Histories) -> None:
@@ -50,7 +58,9 @@ class SASRecTrainer(Trainer[Histories]):
     def loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
         model = self.model
         crop = generator if model.config.crop else None
-        given, targets = transitions(batch, model.config.max_length, model.device, crop)
+        # With several workers, padded as the whole batch, whose dropout is drawn for its rectangle.
+        width = longest(generator, "tokens")
+        given, targets = transitions(batch, model.config.max_length, model.device, crop, width)
         states = model.encoder(given, generator).flatten(0, 1).index_select(0, given.positions())
         predicted = Predicted(model._asked(states), model._vectors(), targets, batch, given.lengths, model.log_share)
         return model.loss(predicted, generator)

@@ -16,6 +16,7 @@ from foldin.models.sequential._losses import binary_loss, calibration, sampled_s
 from foldin.models.sequential.negatives import negatives_not_taken
 from foldin.tensors import Float, Int, Tensor
 from foldin.training import Loss, Option, setting
+from foldin.workers import drawn
 
 __all__ = ["BCE", "GBCE", "FullSoftmax", "NextItemLoss", "Predicted", "SampledSoftmax"]
 
@@ -131,7 +132,12 @@ class GBCE(NextItemLoss):
 
     def __call__(self, step: Predicted, generator: torch.Generator) -> Loss:
         n_items, device = len(step.vectors), step.targets.device
-        negatives = torch.randint(n_items, (len(step.targets), self.n_negatives), generator=generator, device=device)
+        negatives = drawn(
+            (len(step.targets), self.n_negatives),
+            generator,
+            lambda shape: torch.randint(n_items, shape, generator=generator, device=device),
+            "tokens",
+        )
         beta = calibration(self.t, self.n_negatives, n_items)
         return Loss(binary_loss(step.hidden, step.vectors, step.targets, negatives, beta), {})
 

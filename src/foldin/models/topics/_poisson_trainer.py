@@ -13,6 +13,7 @@ from foldin.models.topics._gammas import Gammas, gamma_entropy
 from foldin.models.topics.online import CoordinateAscent, StochasticAscent
 from foldin.tensors import Tensor
 from foldin.training import FullPass, Trainer
+from foldin.workers import ALONE, group_of
 
 if TYPE_CHECKING:
     from foldin.models.topics.poisson import PoissonFactorization
@@ -53,7 +54,9 @@ class PoissonTrainer(Trainer[Histories]):
             self.users = model._prior_users(len(train), item_sums, on_disk=train.on_disk)
         bound, first = 0.0, 0
         expected, user_sums = np.zeros_like(geometric), np.zeros_like(item_sums)
-        for part in train.parts():
+        # Where users continue from the last pass, every worker updates all of them, since each keeps all between passes.
+        group = group_of(generator) if self.users is None else ALONE
+        for part in group.rows(train).parts():
             kept = None if self.users is None else self.users.rows(slice(first, first + len(part)))
             users = model.fold_in(part) if kept is None else kept
             found = allocate(users.geometric, geometric, part)
@@ -64,7 +67,8 @@ class PoissonTrainer(Trainer[Histories]):
             expected += found.items
             user_sums += users.mean.sum(axis=0)
             first += len(part)
-        bound = self.with_side(bound, items)
+        group.sum_(expected, user_sums)
+        bound = self.with_side(group.total(bound), items)
         model._update(items, expected, user_sums, slice(None))
         return {"elbo": bound / len(train)}
 
@@ -83,22 +87,25 @@ class PoissonTrainer(Trainer[Histories]):
 
     def stochastic(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
         model = self.model
-        config, items, ascent = model.config, model.item_gammas(), model.config.ascent
+        config, items, ascent, group = model.config, model.item_gammas(), model.config.ascent, group_of(generator)
         assert isinstance(ascent, StochasticAscent)
         order = torch.randperm(len(train), generator=generator, device=generator.device).cpu().numpy()
         bounds = 0.0
         for at in range(0, len(order), ascent.batch_size):
             batch = train.select(order[at : at + ascent.batch_size])
-            users = model.fold_in(batch)
-            found = allocate(users.geometric, items.geometric, batch)
-            bounds += weighted_sum(np.log(found.rates), batch)
+            own = group.rows(batch)
+            users = model.fold_in(own)
+            found = allocate(users.geometric, items.geometric, own)
+            expected, user_sums = found.items, users.mean.sum(axis=0)
+            group.sum_(expected, user_sums)
+            bounds += weighted_sum(np.log(found.rates), own)
             scale = len(train) / len(batch)
             rho = ascent.rate(self._step)
             self._step += 1.0
             kappa = model.kappa()
-            target_shape = config.shape + scale * found.items
-            target_rate = (kappa / items.activity_rate)[:, None] + scale * users.mean.sum(axis=0)
+            target_shape = config.shape + scale * expected
+            target_rate = (kappa / items.activity_rate)[:, None] + scale * user_sums
             items.shape += rho * (target_shape - items.shape)
             items.rate += rho * (target_rate - items.rate)
             items.activity_rate[:] = config.activity_shape / config.activity_mean + items.mean.sum(axis=1)
-        return {"log_rates": bounds / len(train)}
+        return {"log_rates": group.total(bounds) / len(train)}

@@ -35,6 +35,7 @@ from foldin.models.topics._draws import log_of_product
 from foldin.models.topics.online import Online
 from foldin.tensors import Array, Float, Tensor
 from foldin.training import Config, FullPass, Range, Trainer, setting
+from foldin.workers import ALONE, Group, group_of
 
 __all__ = ["LDA", "LDAConfig", "LDATrainer"]
 
@@ -189,24 +190,26 @@ class LDATrainer(Trainer[Histories]):
         self._step.copy_(state["step"])
 
     def _batch(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        return {"elbo": self.ascend(train) / len(train)}
+        return {"elbo": self.ascend(train, group=group_of(generator)) / len(train)}
 
-    def ascend(self, train: Histories, *, weighted: bool = False) -> float:
+    def ascend(self, train: Histories, *, weighted: bool = False, group: Group = ALONE) -> float:
         """One pass over all users, which ends with an update of λ; the bound before that, in nats.
 
         Args:
             weighted: whether an event counts as often as its value says, instead of its weight.
+            group: workers, each of which updates its part of the users.
         """
         model = self.model
         topics = model.topics.numpy()
-        bound = _dirichlet_bound(topics.T, model.eta)
+        bound = _dirichlet_bound(topics.T, model.eta) if group.first else 0.0
         geometric, sums = _geometric(topics, 0), np.zeros_like(topics)
-        for part in train.parts():
+        for part in group.rows(train).parts():
             of_users, expected = self._expected(part, geometric, weighted=weighted)
             bound += of_users
             sums += expected
+        group.sum_(sums)
         topics[:] = model.eta + sums
-        return bound
+        return group.total(bound)
 
     def _expected(
         self, users: Histories, geometric: Float[Array, "items topics"], *, weighted: bool = False
@@ -221,7 +224,7 @@ class LDATrainer(Trainer[Histories]):
 
     def _online(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
         model = self.model
-        config, topics = model.config, model.topics.numpy()
+        config, topics, group = model.config, model.topics.numpy(), group_of(generator)
         assert config.online is not None
         order = torch.randperm(len(train), generator=generator, device=generator.device).cpu().numpy()
         bound = 0.0
@@ -229,10 +232,11 @@ class LDATrainer(Trainer[Histories]):
             batch = train.select(order[at : at + config.online.batch_size])
             single = topics.astype(np.float32)
             logs = digamma(single) - digamma(topics.sum(axis=0).astype(np.float32))
-            of_users, sums = self._expected(batch, np.exp(np.maximum(logs, -80.0)))
+            of_users, sums = self._expected(group.rows(batch), np.exp(np.maximum(logs, -80.0)))
+            group.sum_(sums)
             bound += of_users
             rho = config.online.rate(self._step)
             self._step += 1.0
             topics *= 1.0 - rho
             topics += rho * (model.eta + len(train) / len(batch) * sums)
-        return {"users_elbo": bound / len(train)}
+        return {"users_elbo": group.total(bound) / len(train)}

@@ -31,6 +31,7 @@ from foldin.models.streams import Streams
 from foldin.models.topics._allocation import even_parts
 from foldin.tensors import Array, Float, Tensor
 from foldin.training import Config, FullPass, Range, Trainer, setting
+from foldin.workers import Group, group_of
 
 __all__ = ["MixtureOfMultinomials", "MixtureOfMultinomialsConfig"]
 
@@ -160,6 +161,12 @@ class MixtureOfMultinomials(
                 yield items[torch.from_numpy(reached[:, :-1].sum(axis=1))].to(self.device)
 
 
+def _merged(own: Statistics, group: Group) -> Statistics:
+    """The statistics of all workers together."""
+    group.sum_(*own.sums.values())
+    return Statistics(own.sums, group.total(own.log_likelihood), group.total(own.weight))
+
+
 class _Training(Trainer[Histories]):
     def __init__(self, model: MixtureOfMultinomials) -> None:
         self.model, config = model, model.config
@@ -188,8 +195,8 @@ class _Training(Trainer[Histories]):
         model.log_items[:, torch.from_numpy(classes)] = torch.from_numpy(np.log(values.T)).to(model._dtype)
 
     def iterate(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-        model = self.model
-        statistics = model.summarize(train)
+        model, group = self.model, group_of(generator)
+        statistics = _merged(model.summarize(group.rows(train)), group)
         bound = statistics.log_likelihood + model.log_prior()
         model.maximize(statistics)
         empty = np.flatnonzero(statistics.sums["classes"] < _NOBODY)

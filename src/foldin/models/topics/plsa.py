@@ -26,6 +26,7 @@ from foldin.models.item_rows import ItemRows
 from foldin.models.topics._allocation import allocate, local_ascent, weighted_sum
 from foldin.tensors import Array, Float, Tensor
 from foldin.training import Config, FullPass, Range, Trainer, setting
+from foldin.workers import group_of
 
 __all__ = ["PLSA", "PLSAConfig"]
 
@@ -100,12 +101,16 @@ class PLSA(Components, ItemRows, WeightedCounts, Recommender[PLSAConfig]):
 
 
 def _iterate(model: PLSA, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-    users, topics = model.tastes(train), model.topics.numpy()
-    found = allocate(users, topics, train)
-    prior = model.config.user_pseudo * np.log(np.maximum(users, _LEAST)).sum()
+    group = group_of(generator)
+    own = group.rows(train)
+    users, topics = model.tastes(own), model.topics.numpy()
+    found = allocate(users, topics, own)
+    expected = found.items
+    group.sum_(expected)
+    prior = model.config.user_pseudo * group.total(np.log(np.maximum(users, _LEAST)).sum())
     prior += model.config.item_pseudo * np.log(topics).sum()
     events = train.n_events if train.weights is None else float(train.weights.sum(dtype=np.float64))
-    model.weights.copy_(torch.from_numpy(found.items.sum(axis=0) / (events or 1.0)))
-    items = np.maximum(found.items + model.config.item_pseudo, _LEAST)
+    model.weights.copy_(torch.from_numpy(expected.sum(axis=0) / (events or 1.0)))
+    items = np.maximum(expected + model.config.item_pseudo, _LEAST)
     model.topics.copy_(torch.from_numpy(items / items.sum(axis=0)))
-    return {"log_posterior": (weighted_sum(np.log(found.rates), train) + prior) / len(train)}
+    return {"log_posterior": (group.total(weighted_sum(np.log(found.rates), own)) + prior) / len(train)}
