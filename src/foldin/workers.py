@@ -145,7 +145,7 @@ class GroupGenerator(torch.Generator):
     spans: Mapping[str, Span]
 
     def __new__(cls, device: torch.device | str, group: Group) -> "GroupGenerator":
-        made = super().__new__(cls, device)
+        made = super().__new__(cls, device)  # type: ignore[call-arg]  # the stubs of PyTorch have its __init__ alone
         made.group, made.batch, made.spans = group, None, {}
         return made
 

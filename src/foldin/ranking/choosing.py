@@ -92,11 +92,11 @@ def choose(
         if len(found) in waiting:
             found.append(waiting.pop(len(found)))
             continue
-        at = best()
-        if at is None:
+        place = best()
+        if place is None:
             break
-        found.append(at)
-        tally.add(int(items[at]))
+        found.append(place)
+        tally.add(int(items[place]))
         if bonus is not None:
-            bonus.add(at)
+            bonus.add(place)
     return [*found, *waiting.values()][:k]

@@ -55,7 +55,8 @@ def joined(rank: int = 0, size: int = 1, *, meeting: Path | None = None, gpu: bo
     if meeting is None:
         torch.distributed.init_process_group(backend, timeout=_PATIENCE)
     else:
-        store = torch.distributed.FileStore(str(meeting), size)
+        # Documented, though PyTorch's module does not list it.
+        store = torch.distributed.FileStore(str(meeting), size)  # type: ignore[attr-defined]
         torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
     try:
         yield Group(torch.distributed.get_rank(), torch.distributed.get_world_size())

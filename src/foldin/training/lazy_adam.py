@@ -86,8 +86,9 @@ class LazyAdam(torch.optim.Optimizer):
                     "exp_avg_sq": torch.zeros_like(one),
                 }
         states = [self.state[one] for one in parameters]
+        tensors: list[torch.Tensor] = list(parameters)
         torch.optim.adam.adam(
-            parameters,
+            tensors,
             [one.grad for one in parameters if one.grad is not None],
             [state["exp_avg"] for state in states],
             [state["exp_avg_sq"] for state in states],

@@ -134,7 +134,7 @@ class DriftWatch:
     def _users(self, drawn: sa.Select[tuple[str]]) -> Sequence[str]:
         try:
             with self.service.events.engine.connect() as connection:
-                return connection.execute(drawn).scalars().all()
+                return [row.user_id for row in connection.execute(drawn)]
         except SQLAlchemyError as error:
             raise unusable(error) from error
 
