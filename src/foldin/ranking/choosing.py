@@ -92,11 +92,11 @@ def choose(
         if len(found) in waiting:
             found.append(waiting.pop(len(found)))
             continue
-        place = best()
-        if place is None:
+        chosen = best()
+        if chosen is None:
             break
-        found.append(place)
-        tally.add(int(items[place]))
+        found.append(chosen)
+        tally.add(int(items[chosen]))
         if bonus is not None:
-            bonus.add(place)
+            bonus.add(chosen)
     return [*found, *waiting.values()][:k]
