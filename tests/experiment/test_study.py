@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from foldin.experiment.study import Study, TuningTrial
 from foldin.training import Range
 
@@ -121,3 +123,33 @@ def test_the_first_trial_is_never_pruned():
     assert not study.should_prune(first, 8, 0.0)
     trial, _ = study.ask(space, start, None)
     assert study.should_prune(trial, 8, 0.0)
+
+
+def test_the_defaults_come_first_and_then_each_other_alternative_beside_them():
+    space = {"rate": Range(1e-4, 1e-2, log=True), "layers": ("", "600", "600,300"), "kind": ("a", "b")}
+    study = Study(None, {}, seed=0)
+    defaults = {"rate": 1e-3, "layers": "600", "kind": "a"}
+    drawn = []
+    for value in range(5):
+        trial, settings = study.ask(space, defaults, None)
+        drawn.append(settings)
+        study.end(trial, TuningTrial(number=value + 1, settings=settings, state="complete", value=float(value)))
+    assert drawn[0] == {}
+    assert drawn[1:4] == [
+        {"rate": "0.001", "layers": "", "kind": "a"},
+        {"rate": "0.001", "layers": "600,300", "kind": "a"},
+        {"rate": "0.001", "layers": "600", "kind": "b"},
+    ]
+    assert drawn[4]["rate"] != "0.001"
+
+
+@pytest.mark.parametrize("warm_up", [3, 8])
+def test_no_trial_is_pruned_before_the_warm_up(warm_up):
+    space = {"rate": Range(0.0, 1.0)}
+    study = Study(None, {}, seed=0, warm_up=warm_up)
+    for number in range(7):
+        trial, settings = study.ask(space, {"rate": 0.5}, None)
+        worst = number == 6
+        pruned = [study.should_prune(trial, epoch, 0.0 if worst else 1.0) for epoch in range(1, 11)]
+        study.end(trial, TuningTrial(number=number + 1, settings=settings, state="complete", value=1.0))
+    assert pruned == [epoch >= warm_up for epoch in range(1, 11)]

@@ -54,6 +54,8 @@ class Study:
         folder: where the study is kept; None for one in memory.
         about: description of the search, as a JSON object.
         seed: seed of the sampler.
+        warm_up: number of epochs before a trial may be pruned. Curves of small learning rates rise late: pruned too early, the
+            best settings of a model that learns slowly are never seen.
 
     Raises:
         ConfigError: the folder holds the study of another search.
@@ -61,13 +63,14 @@ class Study:
         RunError: the folder holds other files.
     """
 
-    def __init__(self, folder: Path | None, about: Mapping[str, Any], *, seed: int) -> None:
+    def __init__(self, folder: Path | None, about: Mapping[str, Any], *, seed: int, warm_up: int = _WARM_UP) -> None:
         try:
             import optuna
         except ImportError as error:
             raise MissingExtraError("optuna", "tune", "tuning") from error
         self._optuna: Any = optuna
         self._folder: Any = None
+        self._warm_up = warm_up
         if folder is None:
             self._study = self._opened(None, seed)
             return
@@ -97,7 +100,7 @@ class Study:
         optuna = self._optuna
         with self._quiet():
             sampler = optuna.samplers.TPESampler(seed=seed % 2**32, constant_liar=True)
-            pruner = optuna.pruners.MedianPruner(n_startup_trials=_STARTUP, n_warmup_steps=_WARM_UP)
+            pruner = optuna.pruners.MedianPruner(n_startup_trials=_STARTUP, n_warmup_steps=self._warm_up)
             return optuna.create_study(
                 study_name="tune",
                 storage=storage,
@@ -150,8 +153,8 @@ class Study:
     def ask(self, space: Space, defaults: Mapping[str, Any], trials: int | None) -> tuple[Any, dict[str, str]] | None:
         """A trial and its settings; None if `trials` trials are finished or running, or if no new settings are drawn any more.
 
-        The first trial has the settings that the search begins with. Settings that were measured before are not measured again:
-        the sampler gets their value.
+        The first trial has the settings that the search begins with; the next ones are these with another alternative of each
+        setting that has alternatives. Settings that were measured before are not measured again: the sampler gets their value.
 
         Args:
             defaults: the settings that the search begins with, by the names in `space`.
@@ -163,9 +166,7 @@ class Study:
                 if trials is not None and len(self.trials()) + len(self._of_state("RUNNING")) >= trials:
                     return None
                 if not self._study.get_trials(deepcopy=False):
-                    known = {name: _known(one, defaults[name]) for name, one in space.items()}
-                    params = {name: value for name, value in known.items() if value is not None}
-                    self._study.enqueue_trial(params, user_attrs={"first": params})
+                    self._begin(space, defaults)
                 trial = self._study.ask()
                 trial.set_user_attr("worker", self._worker)
                 trial.set_user_attr("began", time.time())
@@ -179,6 +180,17 @@ class Study:
                     return trial, settings
                 self._told(trial, before)
             return None
+
+    def _begin(self, space: Space, defaults: Mapping[str, Any]) -> None:
+        """Put the settings that the search begins with in the queue, and these with each other alternative of one setting."""
+        known = {name: _known(one, defaults[name]) for name, one in space.items()}
+        params = {name: value for name, value in known.items() if value is not None}
+        self._study.enqueue_trial(params, user_attrs={"first": params})
+        for name, one in space.items():
+            others = [setting_text(value) for value in one] if isinstance(one, tuple) else []
+            for other in others:
+                if other != params.get(name):
+                    self._study.enqueue_trial({**params, name: other})
 
     def is_first(self, trial: Any) -> bool:
         """Whether a trial has the settings that the search begins with."""

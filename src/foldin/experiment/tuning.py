@@ -62,7 +62,7 @@ def tune(
             from their defaults keep their values too, unless they are in `space`.
         seed: seed of the sampler and of every training.
         epochs: maximum number of epochs of a trial; None for the model's setting.
-        patience: number of epochs without an improvement after which a trial ends.
+        patience: number of epochs without an improvement after which a trial ends; no trial is pruned before as many epochs.
         metrics: metrics of the evaluation on the test users.
         calibrate: whether to fit a temperature of the final model's logits on the validation users, as in `train`.
         folder: folder of the study, which then also has the report and the run directory `best`; None to keep it in memory.
@@ -93,7 +93,8 @@ def tune(
         "space": {setting: str(one) for setting, one in searched.items()},
         **{"epochs": epochs, "patience": patience, "data": split.fingerprint()},
     }
-    study = Study(None if folder is None else Path(folder), about, seed=seed)
+    early = {} if patience is None else {"warm_up": patience}
+    study = Study(None if folder is None else Path(folder), about, seed=seed, **early)
     search = _Search(
         split=split,
         config=config,
