@@ -8,13 +8,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import Pipe
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
 from foldin.errors import ConfigError
-from foldin.serve import Limits
+from foldin.serve import Limits, worker
 from foldin.serve.server import address, build
 from foldin.serve.workers import Workers, check_database, listening, serve
 from tests.serve.kills import Serving
@@ -151,11 +153,31 @@ def command(run: Path, folder: Path, *more: str) -> Iterator[Serving]:
             serving.end(signal.SIGTERM)
 
 
+def forking(pid: int) -> list[int]:
+    """Ids of the processes that fork the workers of a service: one, or none if it was killed."""
+    found = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return [one for one in found if b"forkserver" in Path(f"/proc/{one}/cmdline").read_bytes()]
+
+
 def children(pid: int) -> list[int]:
     """Ids of the workers of a service, which the process that forks them for it has started."""
-    found = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-    forking = [one for one in found if b"forkserver" in Path(f"/proc/{one}/cmdline").read_bytes()]
-    return [int(one) for at in forking for one in Path(f"/proc/{at}/task/{at}/children").read_text().split()]
+    return [int(one) for at in forking(pid) for one in Path(f"/proc/{at}/task/{at}/children").read_text().split()]
+
+
+def runs_still(pid: int) -> bool:
+    """Whether a process has not ended; one that waits for nobody to ask for its status has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def answers(address: str) -> bool:
+    """Whether a service answers."""
+    try:
+        return httpx.get(f"{address}/healthz").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 @pytest.mark.long
@@ -183,6 +205,37 @@ def test_no_worker_outlives_the_process_that_started_it(tmp_path, runs):
         serving.end(signal.SIGKILL)  # which waits until no process is left that could write
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{serving.address}/healthz")
+
+
+@pytest.mark.long
+def test_workers_end_with_the_process_that_forks_them_and_others_take_their_place(tmp_path, runs):
+    with command(runs["popularity"], tmp_path) as serving:
+        before = children(serving.process.pid)
+        assert len(before) == 2
+        os.kill(forking(serving.process.pid)[0], signal.SIGKILL)
+        until(lambda: not any(map(runs_still, before)))
+        until(lambda: len(children(serving.process.pid)) == 2)
+        assert not set(children(serving.process.pid)) & set(before)
+        until(lambda: answers(serving.address))
+        serving.end(signal.SIGTERM)
+        assert serving.process.returncode == 0
+        assert not answers(serving.address)
+
+
+def test_a_worker_ends_when_the_other_end_of_its_pipe_is_closed(monkeypatch):
+    server, ended = SimpleNamespace(should_exit=False), []
+    monkeypatch.setattr(worker, "GRACE", 0.0)
+    monkeypatch.setattr(worker.os, "_exit", ended.append)
+    here, there = Pipe()
+    watching = threading.Thread(target=worker._end_with_pipe, args=(server, there))
+    watching.start()
+    there.send(None)  # that it serves, as a worker says meanwhile
+    assert here.recv() is None
+    assert not server.should_exit
+    here.close()
+    watching.join(10)
+    assert server.should_exit
+    assert ended == [1]  # what does not end by itself in time
 
 
 @pytest.mark.long

@@ -31,13 +31,12 @@ from foldin.serve.limits import Limits
 from foldin.serve.server import address
 from foldin.serve.shared_limits import SharedBuckets
 from foldin.serve.storage.event_store import connect
-from foldin.serve.worker import BACKLOG, METRICS, TABLE, work
+from foldin.serve.worker import BACKLOG, GRACE, METRICS, TABLE, work
 
 __all__ = ["Workers", "check_database", "listening", "serve"]
 
 logger = logging.getLogger("foldin.serve")
 
-_GRACE = 15.0  # seconds for the last requests of a worker that ends; uvicorn takes at most 10
 _LONGEST = 30.0  # seconds between two restarts of a worker that does not come to serve
 
 
@@ -140,7 +139,7 @@ class Workers:
         found = list(self._workers.values())
         for one in found:
             one.process.terminate()
-        until = time.monotonic() + _GRACE
+        until = time.monotonic() + GRACE
         for one in found:
             one.process.join(max(0.0, until - time.monotonic()))
             if one.process.is_alive():
