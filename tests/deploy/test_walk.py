@@ -9,11 +9,8 @@ import shutil
 import signal
 import ssl
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -22,150 +19,18 @@ import pytest
 import sqlalchemy as sa
 
 import foldin
-from foldin.client import Client, ClientError, Event, Retries
+from foldin.client import Client, ClientError, Event
 from foldin.runs.pointer import read_pointer
 from foldin.serve import EventStore, KeyRing, connect, import_events
 from foldin.serve.storage.keys import SCOPES
-from tests.deploy.kit import DEPLOY, compose, environment, expanded, filled, unit
-from tests.deploy.starting import Kept, certificate, ended_well, free_port, nginx_configuration, until
+from tests.deploy.machine import Kit
+from tests.deploy.starting import ended_well, until
+from tests.deploy.traffic import ITEMS, Traffic
 from tests.serve.postgres import Postgres
-from tests.serve.processes import children, forking, runs_still
+from tests.serve.processes import forking, runs_still
 
 DAY = 86_400
-USERS, ITEMS = 80, 20
-MODEL = {"FOLDIN_MODEL": "ease", "FOLDIN_FIT_OPTIONS": "--set regularization=10 --device cpu"}
-PATIENT = Retries(attempts=100, longest_pause=1.0)  # what a restart takes on a slow machine
-
-
-@dataclass
-class Traffic:
-    """Clients that write and read without a pause, each request until it has succeeded."""
-
-    address: str
-    key: str
-    trust: ssl.SSLContext
-    acknowledged: dict[str, list[int]] = field(default_factory=dict)
-    lists: int = 0
-    failures: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._write, args=(f"w{at}",)) for at in range(2)]
-        self._threads.append(threading.Thread(target=self._read))
-
-    def client(self) -> Client:
-        transport = httpx.HTTPTransport(verify=self.trust)
-        return Client(self.address, api_key=self.key, retries=PATIENT, transport=transport)
-
-    def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(90)
-            assert not thread.is_alive()
-
-    def goes_on(self) -> None:
-        """Wait until each client has had further requests answered."""
-        before = ({user: len(times) for user, times in self.acknowledged.items()}, self.lists)
-        until(
-            lambda: (
-                bool(self.failures)
-                or (
-                    self.lists >= before[1] + 5
-                    and all(len(self.acknowledged[user]) >= count + 5 for user, count in before[0].items())
-                )
-            ),
-            "requests are answered again",
-        )
-        assert self.failures == []
-
-    def _write(self, user: str) -> None:
-        times = self.acknowledged.setdefault(user, [])
-        at = int(time.time()) - 30 * DAY
-        with self.client() as client:
-            while not self._stop.is_set():
-                at += 1
-                try:
-                    client.add_event(user, f"i{at % ITEMS:02d}", time=at)
-                except ClientError as error:
-                    self.failures.append(repr(error))
-                    return
-                times.append(at)
-
-    def _read(self) -> None:
-        with self.client() as client:
-            while not self._stop.is_set():
-                try:
-                    assert client.recommend("u001", k=5).ids
-                except (ClientError, AssertionError) as error:
-                    self.failures.append(repr(error))
-                    return
-                self.lists += 1
-                time.sleep(0.02)
-
-
-class Kit:
-    """What an administrator has set up: a database, settings, a certificate, programs."""
-
-    def __init__(self, folder: Path, database: Postgres) -> None:
-        self.folder, self.database = folder, database
-        self.url = f"postgresql://foldin@127.0.0.1:{database.port}/foldin"
-        self.kept: dict[str, Kept] = {}
-        programs = folder / "bin"
-        programs.mkdir()
-        (programs / "foldin").write_text(f'#!/bin/sh\nexec {sys.executable} -m foldin "$@"\n')
-        (programs / "foldin").chmod(0o755)
-        shutil.copy(DEPLOY / "foldin-nightly", programs)
-        self.run = folder / "runs" / "shop"
-        self.ports = {"FOLDIN_HTTP": free_port(), "FOLDIN_HTTPS": free_port()}
-        own = {"FOLDIN_EVENTS": self.url, "FOLDIN_RUN": str(self.run), "FOLDIN_PORT": str(free_port()), **MODEL}
-        path = {"PATH": f"{programs}:{os.environ['PATH']}", "FOLDIN_CACHE": str(folder / "cache")}
-        self.environment = {**os.environ, **environment(DEPLOY / "foldin.env"), **own, **path}
-        self.address = f"https://localhost:{self.ports['FOLDIN_HTTPS']}"
-
-    def of_unit(self, name: str) -> Kept:
-        """A unit, started."""
-        (line,) = unit(name)["Service"]["ExecStart"]
-        command = expanded(line.replace("/opt/foldin/bin", str(self.folder / "bin")), self.environment)
-        return Kept(command, name, self.folder / f"{name}.log", self.environment)
-
-    def start_database(self) -> None:
-        options = [word for word in compose()["postgres"]["command"][1:] if word != "-c"]
-        where = [
-            f"listen_addresses=127.0.0.1,port={self.database.port}",
-            f"unix_socket_directories={self.database.folder}",
-        ]
-        settings = [one for text in (*options, *where) for one in text.split(",")]
-        command = [str(self.database.binaries / "postgres"), "-D", str(self.database.folder / "data")]
-        command += [word for one in settings for word in ("-c", one)]
-        user = "postgres" if os.geteuid() == 0 else None
-        log = self.folder / "postgres.log"
-        self.kept["postgres"] = Kept(command, "restart.conf", log, {"PATH": os.environ["PATH"]}, user=user)
-        self.wait_for_database()
-
-    def wait_for_database(self) -> None:
-        command = [str(self.database.binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.database.port)]
-        until(lambda: subprocess.run(command, check=False).returncode == 0, "PostgreSQL answers")
-
-    def start_nginx(self) -> None:
-        ports = {name: f"127.0.0.1:{port}" for name, port in self.ports.items()}
-        own = {"FOLDIN_UPSTREAM": f"127.0.0.1:{self.environment['FOLDIN_PORT']}", "FOLDIN_LOGS": str(self.folder)}
-        values = {**environment(DEPLOY / "nginx" / "nginx.env"), **ports, **own, "FOLDIN_SERVER_NAME": "localhost"}
-        values |= certificate(self.folder)
-        path = nginx_configuration(self.folder, filled(DEPLOY / "nginx" / "foldin.conf.template", values))
-        command = [shutil.which("nginx") or "nginx", "-p", str(self.folder), "-c", str(path)]
-        self.kept["nginx"] = Kept(command, "restart.conf", self.folder / "nginx.log", {"PATH": os.environ["PATH"]})
-
-    def workers(self) -> list[int]:
-        return children(self.kept["foldin"].pid)
-
-    def end(self) -> None:
-        for one in reversed(self.kept.values()):
-            if not one.over:
-                one.end()
+USERS = 80
 
 
 @pytest.fixture
