@@ -1,6 +1,7 @@
 """Several processes behind one port: one answer, one rate, one count, whoever of them is asked, and whoever of them dies."""
 
 import functools
+import json
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ import httpx
 import pytest
 
 from foldin.errors import ConfigError
-from foldin.serve import Limits, worker
+from foldin.serve import Limits, worker, workers
 from foldin.serve.server import address, build
 from foldin.serve.workers import Workers, check_database, listening, serve
 from tests.serve.kills import Serving
@@ -218,6 +219,23 @@ def test_a_worker_ends_when_the_other_end_of_its_pipe_is_closed(monkeypatch):
     watching.join(10)
     assert server.should_exit
     assert ended == [1]  # what does not end by itself in time
+
+
+def test_a_worker_that_cannot_be_forked_at_the_moment_is_forked_later(tmp_path, monkeypatch, caplog):
+    class Killed:
+        def start(self) -> None:
+            raise EOFError  # as when the process that forks workers dies while it is asked
+
+    monkeypatch.setattr(workers, "_context", lambda: SimpleNamespace(Pipe=Pipe, Process=lambda **_: Killed()))
+    found = Workers(1, build, None, limits=Limits(), folder=tmp_path)
+    with pytest.raises(OSError, match="forks workers was killed"):
+        found.start()
+    for pause in (1.0, 2.0):
+        found._again[0] = 0.0
+        with caplog.at_level("WARNING", logger="foldin.serve"):
+            found.look(0.0)
+        assert 0.0 < found._again[0] - time.monotonic() <= pause
+        assert json.loads(caplog.records[-1].message)["starts_again_in"] == pause
 
 
 @pytest.mark.long
