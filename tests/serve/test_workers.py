@@ -1,6 +1,7 @@
 """Several processes behind one port: one answer, one rate, one count, whoever of them is asked, and whoever of them dies."""
 
 import functools
+import json
 import os
 import re
 import signal
@@ -8,16 +9,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import Pipe
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
 from foldin.errors import ConfigError
-from foldin.serve import Limits
+from foldin.serve import Limits, worker, workers
 from foldin.serve.server import address, build
 from foldin.serve.workers import Workers, check_database, listening, serve
 from tests.serve.kills import Serving
+from tests.serve.processes import children, forking, runs_still
 
 BURST = 60
 
@@ -151,11 +155,12 @@ def command(run: Path, folder: Path, *more: str) -> Iterator[Serving]:
             serving.end(signal.SIGTERM)
 
 
-def children(pid: int) -> list[int]:
-    """Ids of the workers of a service, which the process that forks them for it has started."""
-    found = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-    forking = [one for one in found if b"forkserver" in Path(f"/proc/{one}/cmdline").read_bytes()]
-    return [int(one) for at in forking for one in Path(f"/proc/{at}/task/{at}/children").read_text().split()]
+def answers(address: str) -> bool:
+    """Whether a service answers."""
+    try:
+        return httpx.get(f"{address}/healthz").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 @pytest.mark.long
@@ -183,6 +188,54 @@ def test_no_worker_outlives_the_process_that_started_it(tmp_path, runs):
         serving.end(signal.SIGKILL)  # which waits until no process is left that could write
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{serving.address}/healthz")
+
+
+@pytest.mark.long
+def test_workers_end_with_the_process_that_forks_them_and_others_take_their_place(tmp_path, runs):
+    with command(runs["popularity"], tmp_path) as serving:
+        before = children(serving.process.pid)
+        assert len(before) == 2
+        os.kill(forking(serving.process.pid)[0], signal.SIGKILL)
+        until(lambda: not any(map(runs_still, before)))
+        until(lambda: len(children(serving.process.pid)) == 2)
+        assert not set(children(serving.process.pid)) & set(before)
+        until(lambda: answers(serving.address))
+        serving.end(signal.SIGTERM)
+        assert serving.process.returncode == 0
+        assert not answers(serving.address)
+
+
+def test_a_worker_ends_when_the_other_end_of_its_pipe_is_closed(monkeypatch):
+    server, ended = SimpleNamespace(should_exit=False), []
+    monkeypatch.setattr(worker, "GRACE", 0.0)
+    monkeypatch.setattr(worker.os, "_exit", ended.append)
+    here, there = Pipe()
+    watching = threading.Thread(target=worker._end_with_pipe, args=(server, there))
+    watching.start()
+    there.send(None)  # that it serves, as a worker says meanwhile
+    assert here.recv() is None
+    assert not server.should_exit
+    here.close()
+    watching.join(10)
+    assert server.should_exit
+    assert ended == [1]  # what does not end by itself in time
+
+
+def test_a_worker_that_cannot_be_forked_at_the_moment_is_forked_later(tmp_path, monkeypatch, caplog):
+    class Killed:
+        def start(self) -> None:
+            raise EOFError  # as when the process that forks workers dies while it is asked
+
+    monkeypatch.setattr(workers, "_context", lambda: SimpleNamespace(Pipe=Pipe, Process=lambda **_: Killed()))
+    found = Workers(1, build, None, limits=Limits(), folder=tmp_path)
+    with pytest.raises(OSError, match="forks workers was killed"):
+        found.start()
+    for pause in (1.0, 2.0):
+        found._again[0] = 0.0
+        with caplog.at_level("WARNING", logger="foldin.serve"):
+            found.look(0.0)
+        assert 0.0 < found._again[0] - time.monotonic() <= pause
+        assert json.loads(caplog.records[-1].message)["starts_again_in"] == pause
 
 
 @pytest.mark.long

@@ -1,10 +1,11 @@
 """One of several processes that serve one port; see `workers`."""
 
-import multiprocessing
+import contextlib
 import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,11 +20,12 @@ from foldin.serve.server import configuration, logged, steady
 from foldin.serve.shared_limits import SharedBuckets
 from foldin.serve.telemetry import share
 
-__all__ = ["BACKLOG", "METRICS", "TABLE", "work"]
+__all__ = ["BACKLOG", "GRACE", "METRICS", "TABLE", "work"]
 
 BACKLOG = 2048  # connections that may wait to be accepted
 TABLE = "limits"  # file and folder of what the processes share
 METRICS = "metrics"
+GRACE = 15.0  # seconds for the last requests of a process that ends; uvicorn takes at most 10
 
 
 class _Server(uvicorn.Server):
@@ -59,7 +61,8 @@ def work(
 ) -> None:
     """The life of a process: it waits for permission to begin, builds the application, and serves until it is told to end.
 
-    It sends None once it serves, or the reason why it cannot.
+    It sends None once it serves, or the reason why it cannot. It also ends when the other end of `pipe` is closed: the process
+    that started it has died, or has given it up and started another in its place.
 
     Args:
         number: number of this process, from 0.
@@ -82,12 +85,13 @@ def work(
         try:
             app, _, watcher = build(force=force, buckets=SharedBuckets(folder / TABLE, limits.rate, limits.burst))
         except FoldinError as error:
-            pipe.send(str(error))
+            _say(pipe, str(error))
             return
         steady()
         watcher.start()
-        server = _Server(configuration(app, host="", port=0, backlog=1), lambda: pipe.send(None))
-        threading.Thread(target=_end_with_parent, args=(server,), name=f"foldin-parent-{number}", daemon=True).start()
+        server = _Server(configuration(app, host="", port=0, backlog=1), lambda: _say(pipe, None))
+        watching = (server, pipe)
+        threading.Thread(target=_end_with_pipe, args=watching, name=f"foldin-parent-{number}", daemon=True).start()
         try:
             server.run(sockets=[opened])
         finally:
@@ -99,9 +103,20 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _end_with_parent(server: uvicorn.Server) -> None:
-    """End when the process that started this one has died, so that nothing is left that holds the port."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        server.should_exit = True
+def _say(pipe: Connection, message: str | None) -> None:
+    """Send a message; nobody hears it any more if the other end is closed."""
+    with contextlib.suppress(OSError):
+        pipe.send(message)
+
+
+def _end_with_pipe(server: uvicorn.Server, pipe: Connection) -> None:
+    """End when the other end of the pipe is closed, so that nothing is left that nobody watches and that holds the port.
+
+    If the process that started this one dies, the system closes the pipe. If the process that forks workers is killed, the one
+    that started this one loses sight of it, closes the pipe, and starts another worker.
+    """
+    with contextlib.suppress(OSError):
+        pipe.poll(None)  # nothing is sent any more: it returns when the other end is closed
+    server.should_exit = True
+    time.sleep(GRACE)  # this thread ends with the process
+    os._exit(1)

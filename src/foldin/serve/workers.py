@@ -31,13 +31,12 @@ from foldin.serve.limits import Limits
 from foldin.serve.server import address
 from foldin.serve.shared_limits import SharedBuckets
 from foldin.serve.storage.event_store import connect
-from foldin.serve.worker import BACKLOG, METRICS, TABLE, work
+from foldin.serve.worker import BACKLOG, GRACE, METRICS, TABLE, work
 
 __all__ = ["Workers", "check_database", "listening", "serve"]
 
 logger = logging.getLogger("foldin.serve")
 
-_GRACE = 15.0  # seconds for the last requests of a worker that ends; uvicorn takes at most 10
 _LONGEST = 30.0  # seconds between two restarts of a worker that does not come to serve
 
 
@@ -105,6 +104,7 @@ class Workers:
 
         Raises:
             ConfigError: a process cannot serve; the message gives the reason.
+            OSError: the system starts no process.
         """
         for number in range(self.count):
             self._launch(number)
@@ -131,8 +131,12 @@ class Workers:
                 self._bury(one, reason)
         for number in [number for number, at in self._again.items() if time.monotonic() >= at]:
             del self._again[number]
-            self._launch(number)
-            self._permit(self._workers[number])
+            try:
+                self._launch(number)
+            except OSError as error:
+                self._postpone(number, served=False, error=str(error))
+            else:
+                self._permit(self._workers[number])
 
     def stop(self) -> None:
         """End all processes; requests that they have accepted are answered."""
@@ -140,7 +144,7 @@ class Workers:
         found = list(self._workers.values())
         for one in found:
             one.process.terminate()
-        until = time.monotonic() + _GRACE
+        until = time.monotonic() + GRACE
         for one in found:
             one.process.join(max(0.0, until - time.monotonic()))
             if one.process.is_alive():
@@ -153,8 +157,13 @@ class Workers:
         here, there = _context().Pipe()
         arguments = (number, self.count, self._build, self._opened, self._folder, self._limits, there)
         process = _context().Process(target=work, args=arguments, name=f"foldin-worker-{number}", daemon=True)
-        process.start()
-        there.close()
+        try:
+            process.start()
+        except (EOFError, OSError) as error:  # another process that forks workers is started with the next one
+            here.close()
+            raise OSError(str(error) or "the process that forks workers was killed") from error
+        finally:
+            there.close()
         self._workers[number] = _Worker(number, process, here)
 
     def _admit(self, numbers: Iterable[int], *, force: bool = False) -> None:
@@ -193,15 +202,19 @@ class Workers:
 
     def _bury(self, one: _Worker, reason: str | None) -> None:
         """Note that a process has ended, and when to start it again: at once, or later if it never came to serve."""
-        failures = self._failures[one.number] = 0 if one.serving else self._failures[one.number] + 1
-        pause = min(_LONGEST, 2.0 ** (failures - 1)) if failures else 0.0
-        self._again[one.number] = time.monotonic() + pause
-        status: dict[str, Any] = {"worker": one.number, "ended": one.process.exitcode, "starts_again_in": pause}
-        logger.warning(json.dumps(status if reason is None else {**status, "error": reason}))
+        self._postpone(one.number, served=one.serving, ended=one.process.exitcode, error=reason)
         # prometheus_client gives this function no types.
         mark_process_dead(one.process.pid, str(self._folder / METRICS))  # type: ignore[no-untyped-call]
         one.pipe.close()
         del self._workers[one.number]
+
+    def _postpone(self, number: int, *, served: bool, ended: int | None = None, error: str | None = None) -> None:
+        """Say when a process is started again, and let it be so."""
+        failures = self._failures[number] = 0 if served else self._failures[number] + 1
+        pause = min(_LONGEST, 2.0 ** (failures - 1)) if failures else 0.0
+        self._again[number] = time.monotonic() + pause
+        status: dict[str, Any] = {"worker": number, "ended": ended, "starts_again_in": pause}
+        logger.warning(json.dumps(status if error is None else {**status, "error": error}))
 
 
 def listening(host: str, port: int) -> socket.socket:
