@@ -19,11 +19,13 @@ SETTINGS = {
     "multvae": {"hidden_dims": (), "latent_dim": 8, "epochs": 20, "batch_size": 20, "learning_rate": 0.02},
     "ease": {"regularization": 1.0},
     "popularity": {},
+    "lda": {"n_components": 2},
     "semantic": {
         **{"tokens.levels": 2, "tokens.codebook_size": 4, "tokens.embedding_dim": 4},
         **{"embedding_dim": 8, "epochs": 2},
     },
 }
+SERVED = ("multvae", "ease", "popularity", "semantic")
 
 
 def make_run(folder: Path, name: str, seed: int = 0) -> Path:
@@ -71,14 +73,14 @@ def make_large_run(folder: Path, items: int = 10_000) -> Path:
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("runs")
-    return {name: make_run(root / name, name) for name in SETTINGS}
+    return {name: make_run(root / name, name) for name in SERVED}
 
 
 @pytest.fixture
 def service(runs, tmp_path):
     engine = connect(f"sqlite:///{tmp_path}/events.db")
     registry = Registry()
-    for name in SETTINGS:
+    for name in SERVED:
         registry.deploy(runs[name])
     registry.make_default("multvae")
     limits = Limits(history=50, k=100, batch=20, ids=100, body=20_000)
