@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from foldin.data import Catalog, Source
 from foldin.experiment import train
 from foldin.models import MODELS, MultVAE, MultVAEConfig
-from foldin.runs import save_run
+from foldin.runs import load_run, save_run
 from foldin.serve import EventStore, KeyRing, Limits, Registry, Service, Telemetry, connect, make_app
 from foldin.testing import two_tastes
 from foldin.training import fit
@@ -45,6 +45,29 @@ def make_run(folder: Path, name: str, seed: int = 0) -> Path:
         }
     )
     save_run(folder, model=model, catalog=Catalog(table), info={"seed": seed})
+    return folder
+
+
+HOSTILE_TITLES = (
+    "x" * 300,
+    "<img src=x onerror=alert(1)><b>bold</b> & <script>alert(2)</script>",
+    "עברית ו English ביחד (2024) " * 4,
+    "👩\u200d👩\u200d👧\u200d👦" * 60,
+    "A title of many words that goes on " * 9,
+    "\u202eright to left override",
+    "Zalgo " + "a\u0301\u0302\u0303" * 60,
+    "한국어제목" * 40,
+    "https://example.org/" + "path/" * 60,
+    " ",
+)
+
+
+def make_hostile_run(folder: Path, name: str) -> Path:
+    """A run whose items have titles and features that break layouts."""
+    made = load_run(make_run(folder, name))
+    titles = [f"{HOSTILE_TITLES[at % len(HOSTILE_TITLES)]}{at}" for at in range(ITEMS)]
+    table = made.catalog.table.with_columns(pl.Series("title", titles), pl.lit("y" * 200).alias("feature_" + "z" * 120))
+    save_run(folder, model=made.model, catalog=Catalog(table), info={"seed": 0})
     return folder
 
 

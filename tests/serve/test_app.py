@@ -187,9 +187,7 @@ def test_a_missing_key_a_wrong_one_and_a_missing_scope_are_three_errors(keyed):
     client, secrets = keyed
     missing = client.get("/v1/models")
     wrong = client.get("/v1/models", headers={"Authorization": "Bearer foldin_none"})
-    lacking = client.put(
-        "/v1/split", json={"shares": {}}, headers={"Authorization": f"Bearer {secrets['read']}"}
-    )
+    lacking = client.put("/v1/split", json={"shares": {}}, headers={"Authorization": f"Bearer {secrets['read']}"})
     either = client.get("/v1/users/a", headers={"Authorization": f"Bearer {secrets['admin']}"})
     assert [one.status_code for one in (missing, wrong, lacking, either)] == [401, 401, 403, 403]
     assert missing.json()["error"] == "a key is needed: Authorization: Bearer …"
@@ -222,9 +220,6 @@ def test_keys_open_what_their_scopes_say(keyed):
                 assert status(scope, method, path, **more) == (200 if scope == needed else 403)
             assert status(None, method, path, **more) == 401
     assert [status(scope, "GET", "/v1/users/a") for scope in ("read", "write", "admin")] == [200, 200, 403]
-    wrong = client.get("/v1/models", headers={"Authorization": "Bearer foldin_wrong"})
-    assert wrong.status_code == 401
-    assert wrong.headers["www-authenticate"] == "Bearer"
     assert client.get("/healthz").status_code == 200
 
 

@@ -116,12 +116,14 @@ def test_a_model_with_one_list_for_all_puts_its_items_in_the_order_of_the_list(c
 
 
 def test_the_map_of_a_topic_model_is_that_of_topics_given_the_item(topics):
-    registry, one = topics
+    _, one = topics
     found = Insight().map(one)
     weights, shares = one.run.model.components()
     posterior = weights[:, None] * shares
     posterior /= posterior.sum(axis=0)
-    between = np.linalg.norm(posterior.T[:, None] - posterior.T[None], axis=2)  # kept by the plane of two topics, a line
+    between = np.linalg.norm(
+        posterior.T[:, None] - posterior.T[None], axis=2
+    )  # kept by the plane of two topics, a line
     x = np.array([[point.x, point.y] for point in found.items])
     assert np.allclose(np.linalg.norm(x[:, None] - x[None], axis=2), between, atol=1e-4)
     assert found.basis == "components"

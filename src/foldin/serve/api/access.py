@@ -72,7 +72,7 @@ class Access:
         self._keys, self._buckets = keys, buckets or TokenBuckets(limits.rate, limits.burst)
 
     def needs(self, *scopes: str) -> Callable[[Request], Awaitable[None]]:
-        """A check of one request, which uses one token: 401 without a known key, 403 without any of the scopes, 429 beyond the rate."""
+        """A check of one request, which uses one token: 401 without a key, 403 without any of the scopes, 429 beyond the rate."""
         needed = frozenset(scopes)
 
         async def check(request: Request) -> None:

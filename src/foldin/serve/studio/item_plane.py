@@ -66,16 +66,16 @@ def _vectors(
         with using:
             return "vectors", placed.item_vectors()[0].detach().cpu().numpy().astype(np.float64)
     parts = capability(model, Components)
-    if parts is not None and capability(model, ItemTokens) is None:  # of tokens, the components are the first level alone
+    if (
+        parts is not None and capability(model, ItemTokens) is None
+    ):  # of tokens, the components are the first level alone
         weights, shares = parts.components()
         joint = (weights[:, None] * shares).T
         return "components", joint / np.maximum(joint.sum(axis=1, keepdims=True), 1e-300)
     return "profiles", _profiles(model, catalog, using)
 
 
-def _profiles(
-    model: Recommender[Any], catalog: Catalog, using: threading.RLock
-) -> Float64[Array, "items histories"]:
+def _profiles(model: Recommender[Any], catalog: Catalog, using: threading.RLock) -> Float64[Array, "items histories"]:
     """Scores of each item after each of the most popular items alone, double-centered."""
     probes = _most_popular(catalog, min(_PROBES, max(2, _CELLS // len(catalog))))
     profiles = np.empty((len(catalog), len(probes)))

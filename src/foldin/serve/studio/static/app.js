@@ -21,8 +21,10 @@ const named = () => (location.hash.startsWith("#/") ? location.hash.slice(2) || 
 function show() {
   const name = named();
   for (const link of document.querySelectorAll("nav a")) {
-    if (link.getAttribute("href") === `#/${name}`) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.getAttribute("href") === `#/${name}`) {
+      link.setAttribute("aria-current", "page");
+      link.scrollIntoView({ block: "nearest", inline: "nearest" });
+    } else link.removeAttribute("aria-current");
   }
   const heading = document.querySelector(`nav a[href="#/${CSS.escape(name)}"]`);
   document.title = heading ? `${heading.textContent} – foldin studio` : "foldin studio";

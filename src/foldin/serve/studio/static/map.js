@@ -6,7 +6,7 @@ import { current, ids, remember, state, taken } from "./state.js";
 import { addItem, historyEditor, workbench } from "./history.js";
 import { itemPlane } from "./plane.js";
 
-const NAME = 40; // letters of a title on the map
+const NAME = 28; // letters of a title on the map
 const BASES = {
   vectors: "their vectors",
   components: "the probabilities of the components given the item",

@@ -23,9 +23,13 @@ function exploration(changed) {
   const explore = choice("explore", EXPLORE.map(([value, text]) => [value, text, refused[value]]), state.explore);
   const again = el("button", { type: "button", onclick: () => { state.seed += 1; set(); } }, "Draw again");
 
-  function set(options) {
+  function mark() {
     again.disabled = state.explore === "none";
     again.title = again.disabled ? "The best items are not drawn." : "";
+  }
+
+  function set(options) {
+    mark();
     remember(options);
     changed();
   }
@@ -37,7 +41,7 @@ function exploration(changed) {
     set({ replace: true });
   });
   Object.assign(temperature.querySelector("input"), { disabled: Boolean(refused.temperature), title: refused.temperature || "" });
-  again.disabled = state.explore === "none";
+  mark();
   const reasons = EXPLORE.filter(([value]) => refused[value]).map(([value, text]) => el("li", {}, `${text}: ${refused[value]}.`));
   if (reasons.length) for (const one of [explore, temperature.querySelector("input")]) one.setAttribute("aria-describedby", "refused");
   return el("fieldset", {}, el("legend", {}, "Exploration"), el("label", { for: "explore" }, "List"), explore, temperature, el("p", {}, again),
