@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import NEEDS_CHROMIUM
-from tests.browser.steps import add, findings
+from tests.browser.steps import HISTORY, PAGES, add, check_widths, findings, studio
 
 pytestmark = NEEDS_CHROMIUM
 
@@ -186,43 +186,6 @@ def test_the_map_moves_and_tells(page, address):
 
 
 @pytest.mark.long
-def test_ten_thousand_items_are_zoomed_by_button_wheel_and_fingers(page, address):
-    page.goto(f"{address}/studio/index.html#/map")
-    page.locator("#model").select_option("large")
-    expect(page.get_by_text("10000 items; the plane shows")).to_be_visible()
-    canvas = page.locator("canvas.map")
-    seen = set()
-
-    def drawn() -> None:
-        page.wait_for_timeout(150)
-        picture = canvas.evaluate("one => one.toDataURL()")
-        assert picture not in seen
-        seen.add(picture)
-
-    drawn()
-    page.get_by_role("button", name="Zoom in").click()
-    drawn()
-    canvas.hover()
-    page.mouse.wheel(0, -200)
-    drawn()
-    canvas.evaluate(
-        """one => {
-          one.setPointerCapture = () => {};
-          const fire = (type, id, x, y) => {
-            const box = one.getBoundingClientRect();
-            one.dispatchEvent(new PointerEvent(type, { pointerId: id, clientX: box.x + x, clientY: box.y + y, bubbles: true }));
-          };
-          fire("pointerdown", 1, 100, 100); fire("pointerdown", 2, 140, 100);
-          fire("pointermove", 2, 260, 100); fire("pointerup", 2, 260, 100); fire("pointerup", 1, 100, 100);
-        }"""
-    )
-    drawn()
-    page.get_by_role("button", name="All").click()
-    page.wait_for_timeout(150)
-    assert canvas.evaluate("one => one.toDataURL()") in seen
-
-
-@pytest.mark.long
 def test_the_lab_runs_step_by_step(page, address):
     page.goto(f"{address}/studio/index.html#/lab")
     for name in ("EM", "Variational inference", "Diffusion"):
@@ -268,3 +231,36 @@ def test_everything_is_reached_by_the_keyboard(page, address):
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="The model")).to_be_visible()
     expect(page.get_by_role("link", name="The model")).to_have_attribute("aria-current", "page")
+
+
+def test_a_link_shows_its_list_enter_adds_and_back_takes_away(page, address):
+    page.goto(studio(address, "user", ("item", "i2"), ("k", "3"), ("model", "multvae")))
+    expect(page.get_by_text("From 1 events.")).to_be_visible()
+    expect(page.locator(".hits > li")).to_have_count(3)
+    expect(page.get_by_role("list", name="The history")).to_contain_text("Film 2, the even one")
+    page.get_by_label("Search titles").focus()
+    page.keyboard.type("Film 12")
+    page.keyboard.press("Enter")  # before anything was found
+    expect(page.get_by_text("From 2 events.")).to_be_visible()
+    expect(page.get_by_label("Search titles")).to_be_focused()
+    page.get_by_role("button", name="Dark", exact=True).click()
+    page.reload()
+    assert page.evaluate("() => document.documentElement.dataset.theme") == "dark"
+    expect(page.get_by_text("From 2 events.")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_text("From 1 events.")).to_be_visible()
+
+
+def test_no_page_is_wider_than_the_screen_whatever_the_titles(page, address):
+    page.set_viewport_size({"width": 390, "height": 844})
+    for name in PAGES:
+        page.goto(studio(address, name, *HISTORY, ("model", "hostile"), ("filter", "year:low:1900")))
+        page.wait_for_load_state("networkidle")
+        if name == "user":
+            first = page.locator(".hits > li").first
+            expect(first).to_be_visible()
+            assert first.bounding_box()["y"] < 600  # the list begins on the first screen
+            page.get_by_role("button", name="What changes without").first.click()
+            expect(page.get_by_role("region", name="Without one event").get_by_role("table")).to_be_visible()
+        check_widths(page, name)
+    assert page.evaluate("() => document.querySelectorAll('main img, main b').length") == 0

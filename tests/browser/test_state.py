@@ -5,8 +5,7 @@ from playwright.sync_api import expect
 
 from foldin.serve import Event, EventStore, KeyRing, connect
 from tests.browser.conftest import LONG_NAME, NEEDS_CHROMIUM, serving
-from tests.browser.steps import add
-from tests.browser.test_layout import studio
+from tests.browser.steps import add, studio
 from tests.serve.conftest import make_run
 
 pytestmark = NEEDS_CHROMIUM
@@ -15,24 +14,6 @@ pytestmark = NEEDS_CHROMIUM
 def titles(page) -> list[str]:
     page.wait_for_load_state("networkidle")
     return page.locator(".hits > li .line bdi").all_inner_texts()
-
-
-def test_a_link_shows_its_list_enter_adds_and_back_takes_away(page, address):
-    page.goto(studio(address, "user", ("item", "i2"), ("k", "3"), ("model", "multvae")))
-    expect(page.get_by_text("From 1 events.")).to_be_visible()
-    expect(page.locator(".hits > li")).to_have_count(3)
-    expect(page.get_by_role("list", name="The history")).to_contain_text("Film 2, the even one")
-    page.get_by_label("Search titles").focus()
-    page.keyboard.type("Film 12")
-    page.keyboard.press("Enter")  # before anything was found
-    expect(page.get_by_text("From 2 events.")).to_be_visible()
-    expect(page.get_by_label("Search titles")).to_be_focused()
-    page.get_by_role("button", name="Dark", exact=True).click()
-    page.reload()
-    assert page.evaluate("() => document.documentElement.dataset.theme") == "dark"
-    expect(page.get_by_text("From 2 events.")).to_be_visible()
-    page.go_back()
-    expect(page.get_by_text("From 1 events.")).to_be_visible()
 
 
 @pytest.mark.long
@@ -105,33 +86,6 @@ def test_a_list_is_made_by_keys_alone(page, address):
     page.keyboard.press("Enter")
     expect(page.get_by_text("prior prediction")).to_be_visible()
     expect(search).to_be_focused()
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("model", ["multvae", "ease"])
-def test_an_item_of_the_map_is_selected_and_added(page, address, model):
-    page.goto(studio(address, "map", ("model", model)))
-    canvas = page.locator("canvas.map")
-    expect(page.get_by_text("20 items; the plane shows")).to_be_visible()
-    canvas.focus()
-    page.keyboard.press("Enter")
-    chosen = page.locator(".selection strong")
-    expect(chosen).to_contain_text("Film")
-    title = chosen.inner_text()
-    page.get_by_role("button", name="Add to the history").click()
-    expect(page.get_by_role("list", name="The history")).to_contain_text(title)
-    page.get_by_role("button", name="Deselect").click()
-    expect(chosen).to_have_count(0)
-    item = page.request.get(f"{address}/v1/items?q={title}&model={model}").json()["items"][0]["item"]
-    points = page.request.get(f"{address}/v1/models/{model}/map").json()["items"]
-    there = next(one for one in points if one["item"] == item)
-    span = 2.2 * max(abs(value) for one in points for value in (one["x"], one["y"]))
-    box = canvas.bounding_box()
-    scale = min(box["width"], box["height"]) / span
-    canvas.click(position={"x": box["width"] / 2 + there["x"] * scale, "y": box["height"] / 2 - there["y"] * scale})
-    expect(chosen).to_have_text(title)
-    page.reload()
-    expect(chosen).to_have_text(title)
 
 
 @pytest.mark.long

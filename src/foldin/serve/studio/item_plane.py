@@ -3,7 +3,7 @@
 A model's own vectors are used if it has some, or the components of its items. The vector of an item of any other model is its
 profile: its scores after each of the most popular items alone, for a linear model such as EASE the weights of these items for it.
 The mean of an item and that of a history say how popular the item is and how sure the model; without them (double centering, as
-in log-ratio analysis), items are near each other that follow the same items.
+in log-ratio analysis) and brought to length 1, profiles are near each other if the items follow the same items.
 """
 
 import threading
@@ -76,7 +76,7 @@ def _vectors(
 
 
 def _profiles(model: Recommender[Any], catalog: Catalog, using: threading.RLock) -> Float64[Array, "items histories"]:
-    """Scores of each item after each of the most popular items alone, double-centered."""
+    """Scores of each item after each of the most popular items alone, double-centered, with length 1."""
     probes = _most_popular(catalog, min(_PROBES, max(2, _CELLS // len(catalog))))
     profiles = np.empty((len(catalog), len(probes)))
     for start in range(0, len(probes), _BLOCK):
@@ -90,8 +90,9 @@ def _profiles(model: Recommender[Any], catalog: Catalog, using: threading.RLock)
     profiles -= profiles.mean(axis=0)
     centered = profiles - profiles.mean(axis=1, keepdims=True)
     # After a model that gives everybody the same list, all that remains is how popular an item is.
-    same = np.square(centered).sum() <= 1e-9 * np.square(profiles).sum()
-    return profiles if same else centered
+    if np.square(centered).sum() <= 1e-9 * np.square(profiles).sum():
+        return profiles
+    return centered / np.maximum(np.linalg.norm(centered, axis=1, keepdims=True), 1e-300)
 
 
 def _most_popular(catalog: Catalog, most: int) -> Int64[Array, " histories"]:
