@@ -43,8 +43,7 @@ def address(tmp_path_factory) -> Iterator[str]:
     root = tmp_path_factory.mktemp("studio")
     runs = [make_run(root / name, name) for name in ("multvae", "ease", "popularity", "semantic")]
     runs += [make_judged_run(root / "judged"), make_large_run(root / "large")]
-    topics = make_run(root / "topics", "lda")
-    runs += [make_hostile_run(root / "hostile", root / "multvae"), make_hostile_run(root / LONG_NAME, topics)]
+    runs += [make_hostile_run(root / "hostile", "multvae"), make_hostile_run(root / LONG_NAME, "lda")]
     with serving(runs, f"sqlite:///{root}/events.db", "--no-keys") as found:
         yield found
 

@@ -62,9 +62,9 @@ HOSTILE_TITLES = (
 )
 
 
-def make_hostile_run(folder: Path, run: Path) -> Path:
-    """A run with the model of another, whose items have titles and features that break layouts."""
-    made = load_run(run)
+def make_hostile_run(folder: Path, name: str) -> Path:
+    """A run whose items have titles and features that break layouts."""
+    made = load_run(make_run(folder, name))
     titles = [f"{HOSTILE_TITLES[at % len(HOSTILE_TITLES)]}{at}" for at in range(ITEMS)]
     table = made.catalog.table.with_columns(pl.Series("title", titles), pl.lit("y" * 200).alias("feature_" + "z" * 120))
     save_run(folder, model=made.model, catalog=Catalog(table), info={"seed": 0})
