@@ -8,6 +8,7 @@ from tests.browser.steps import HISTORY, PAGES, WIDTHS, check_widths, findings, 
 
 pytestmark = NEEDS_CHROMIUM
 
+
 @pytest.mark.long
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("model", ["hostile", LONG_NAME, "judged", "semantic", "ease", "popularity"])
