@@ -10,7 +10,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from foldin.book import FIGURES, figures
-from tests.browser.test_pages import browser, findings, page, pytestmark  # noqa: F401 (fixtures)
+from tests.browser.conftest import NEEDS_CHROMIUM
+from tests.browser.steps import findings
+
+pytestmark = NEEDS_CHROMIUM
 
 ONE = "gaussian-kl"
 
@@ -44,7 +47,7 @@ def site(tmp_path_factory) -> Iterator[str]:
         server.shutdown()
 
 
-def opened(page: Page, address: str) -> None:  # noqa: F811
+def opened(page: Page, address: str) -> None:
     page.goto(address)
     for name in [ONE] if address.endswith("one.html") else figures():
         drawn = page.locator(f'[data-figure="{name}"] .moving-stage').locator("svg, table, .track").first
@@ -52,7 +55,7 @@ def opened(page: Page, address: str) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize("language", ["en", pytest.param("ko", marks=pytest.mark.long)])
-def test_every_figure_is_drawn_and_can_be_read_by_everybody(page, site, language):  # noqa: F811
+def test_every_figure_is_drawn_and_can_be_read_by_everybody(page, site, language):
     opened(page, f"{site}/{language}.html")
     assert not page.get_by_role("alert").count()
     assert not findings(page)
@@ -60,7 +63,7 @@ def test_every_figure_is_drawn_and_can_be_read_by_everybody(page, site, language
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_moving_changes_the_picture_and_the_address_and_reset_undoes_both(page, site):  # noqa: F811
+def test_moving_changes_the_picture_and_the_address_and_reset_undoes_both(page, site):
     opened(page, f"{site}/one.html")
     figure = page.locator(f'[data-figure="{ONE}"]')
     before = figure.locator(".moving-stage").inner_html()
@@ -74,7 +77,7 @@ def test_moving_changes_the_picture_and_the_address_and_reset_undoes_both(page, 
     expect(figure.get_by_label("Mean μ of q")).to_have_value("1.2")
 
 
-def test_a_question_is_answered_before_its_reason_is_shown(page, site):  # noqa: F811
+def test_a_question_is_answered_before_its_reason_is_shown(page, site):
     opened(page, f"{site}/ko.html")
     for name in figures():
         figure = page.locator(f'[data-figure="{name}"]')
@@ -84,7 +87,7 @@ def test_a_question_is_answered_before_its_reason_is_shown(page, site):  # noqa:
         assert figure.locator("button[data-right]").count() == 1
 
 
-def test_time_is_stepped_and_scrubbed(page, site):  # noqa: F811
+def test_time_is_stepped_and_scrubbed(page, site):
     opened(page, f"{site}/en.html")
     played = [name for name in figures() if page.locator(f'[data-figure="{name}"] .moving-time').is_visible()]
     assert "em" in played
@@ -98,7 +101,7 @@ def test_time_is_stepped_and_scrubbed(page, site):  # noqa: F811
         figure.get_by_role("button", name="Pause").click()
 
 
-def test_a_handle_is_dragged(page, site):  # noqa: F811
+def test_a_handle_is_dragged(page, site):
     opened(page, f"{site}/one.html")
     figure = page.locator(f'[data-figure="{ONE}"]')
     handle = figure.locator(".handle").first

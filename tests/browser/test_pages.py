@@ -1,79 +1,14 @@
 """The studio in a real browser: every page, without an error, a violation of the content policy or a serious finding of axe."""
 
 import re
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 
-import axe_playwright_python
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import expect
 
-from tests.serve.conftest import make_judged_run, make_large_run, make_run
+from tests.browser.conftest import NEEDS_CHROMIUM
+from tests.browser.steps import HISTORY, PAGES, add, check_widths, findings, studio
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory) -> Iterator[str]:
-    """A serving process with six models."""
-    root = tmp_path_factory.mktemp("studio")
-    runs = [make_run(root / name, name) for name in ("multvae", "ease", "popularity", "semantic")]
-    runs += [make_judged_run(root / "judged"), make_large_run(root / "large")]
-    command = [sys.executable, "-m", "foldin", "serve", *map(str, runs), "--no-keys", "--port", "0"]
-    started = subprocess.Popen([*command, "--events", f"sqlite:///{root}/events.db"], stderr=subprocess.PIPE, text=True)
-    assert started.stderr is not None
-    found = next(match[0] for match in (re.search(r"http://[\d.:]+", line) for line in started.stderr) if match)
-    drain = subprocess.Popen(["cat"], stdin=started.stderr, stdout=subprocess.DEVNULL)
-    yield found
-    started.terminate()
-    started.wait(30)
-    drain.wait(30)
-    started.stderr.close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield found
-        found.close()
-
-
-@pytest.fixture
-def page(browser) -> Iterator[Page]:
-    """A tab; whatever it complains of fails the test."""
-    context = browser.new_context(viewport={"width": 1200, "height": 900})
-    tab = context.new_page()
-    tab.set_default_timeout(20_000)
-    complaints: list[str] = []
-    tab.on("console", lambda one: complaints.append(one.text) if one.type in ("error", "warning") else None)
-    tab.on("pageerror", lambda one: complaints.append(str(one)))
-    tab.complaints = complaints
-    yield tab
-    context.close()
-    assert not complaints, complaints
-
-
-def findings(page: Page, *rules: str) -> list[str]:
-    """Serious findings of axe-core on the page as it is, by all its rules or by some."""
-    options = {"runOnly": list(rules)} if rules else {}
-    found = page.evaluate(f"options => {{ {AXE}; return window.axe.run(options); }}", options)
-    serious = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
-    return [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in serious]
-
-
-def add(page: Page, title: str) -> None:
-    page.get_by_label("Search titles").fill(title)
-    page.get_by_role("button", name=f"Add {title}", exact=False).first.click()
+pytestmark = NEEDS_CHROMIUM
 
 
 def test_a_history_is_built_and_the_list_reacts(page, address):
@@ -93,9 +28,11 @@ def test_a_history_is_built_and_the_list_reacts(page, address):
     page.get_by_role("combobox", name="List").select_option("temperature")
     expect(hits.first).to_contain_text("propensity")
     page.locator("#model").select_option("ease")
-    page.get_by_role("combobox", name="List").select_option("thompson")
-    expect(page.get_by_role("alert")).to_contain_text("needs a model with a posterior")
-    page.complaints.clear()  # the refused request itself is in the console
+    expect(page.get_by_role("combobox", name="List")).to_have_value("none")  # EASE refuses the exploration
+    expect(page.get_by_text("one draw from the posterior: a draw from the posterior needs a model")).to_be_visible()
+    for value in ("thompson", "temperature"):
+        expect(page.locator(f"#explore option[value={value}]")).to_be_disabled()
+    expect(page.locator("#temperature")).to_be_disabled()
 
 
 @pytest.mark.long
@@ -249,43 +186,6 @@ def test_the_map_moves_and_tells(page, address):
 
 
 @pytest.mark.long
-def test_ten_thousand_items_are_zoomed_by_button_wheel_and_fingers(page, address):
-    page.goto(f"{address}/studio/index.html#/map")
-    page.locator("#model").select_option("large")
-    expect(page.get_by_text("10000 items; the plane shows")).to_be_visible()
-    canvas = page.locator("canvas.map")
-    seen = set()
-
-    def drawn() -> None:
-        page.wait_for_timeout(150)
-        picture = canvas.evaluate("one => one.toDataURL()")
-        assert picture not in seen
-        seen.add(picture)
-
-    drawn()
-    page.get_by_role("button", name="Zoom in").click()
-    drawn()
-    canvas.hover()
-    page.mouse.wheel(0, -200)
-    drawn()
-    canvas.evaluate(
-        """one => {
-          one.setPointerCapture = () => {};
-          const fire = (type, id, x, y) => {
-            const box = one.getBoundingClientRect();
-            one.dispatchEvent(new PointerEvent(type, { pointerId: id, clientX: box.x + x, clientY: box.y + y, bubbles: true }));
-          };
-          fire("pointerdown", 1, 100, 100); fire("pointerdown", 2, 140, 100);
-          fire("pointermove", 2, 260, 100); fire("pointerup", 2, 260, 100); fire("pointerup", 1, 100, 100);
-        }"""
-    )
-    drawn()
-    page.get_by_role("button", name="All").click()
-    page.wait_for_timeout(150)
-    assert canvas.evaluate("one => one.toDataURL()") in seen
-
-
-@pytest.mark.long
 def test_the_lab_runs_step_by_step(page, address):
     page.goto(f"{address}/studio/index.html#/lab")
     for name in ("EM", "Variational inference", "Diffusion"):
@@ -311,14 +211,6 @@ def test_pages_have_no_serious_finding_of_accessibility(page, address, name):
     assert findings(page, "color-contrast") == []  # what a theme changes is colors
 
 
-def test_on_a_phone_nothing_is_wider_than_the_page(page, address):
-    page.set_viewport_size({"width": 360, "height": 740})
-    for name in ("user", "model", "compare", "map", "lab"):
-        page.goto(f"{address}/studio/index.html#/{name}")
-        page.wait_for_load_state("networkidle")
-        assert page.evaluate("() => document.documentElement.scrollWidth") <= 361, name
-
-
 def test_everything_is_reached_by_the_keyboard(page, address):
     page.goto(address)
     expect(page.get_by_role("heading", name="A user")).to_be_visible()
@@ -339,3 +231,36 @@ def test_everything_is_reached_by_the_keyboard(page, address):
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="The model")).to_be_visible()
     expect(page.get_by_role("link", name="The model")).to_have_attribute("aria-current", "page")
+
+
+def test_a_link_shows_its_list_enter_adds_and_back_takes_away(page, address):
+    page.goto(studio(address, "user", ("item", "i2"), ("k", "3"), ("model", "multvae")))
+    expect(page.get_by_text("From 1 events.")).to_be_visible()
+    expect(page.locator(".hits > li")).to_have_count(3)
+    expect(page.get_by_role("list", name="The history")).to_contain_text("Film 2, the even one")
+    page.get_by_label("Search titles").focus()
+    page.keyboard.type("Film 12")
+    page.keyboard.press("Enter")  # before anything was found
+    expect(page.get_by_text("From 2 events.")).to_be_visible()
+    expect(page.get_by_label("Search titles")).to_be_focused()
+    page.get_by_role("button", name="Dark", exact=True).click()
+    page.reload()
+    assert page.evaluate("() => document.documentElement.dataset.theme") == "dark"
+    expect(page.get_by_text("From 2 events.")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_text("From 1 events.")).to_be_visible()
+
+
+def test_no_page_is_wider_than_the_screen_whatever_the_titles(page, address):
+    page.set_viewport_size({"width": 390, "height": 844})
+    for name in PAGES:
+        page.goto(studio(address, name, *HISTORY, ("model", "hostile"), ("filter", "year:low:1900")))
+        page.wait_for_load_state("networkidle")
+        if name == "user":
+            first = page.locator(".hits > li").first
+            expect(first).to_be_visible()
+            assert first.bounding_box()["y"] < 600  # the list begins on the first screen
+            page.get_by_role("button", name="What changes without").first.click()
+            expect(page.get_by_role("region", name="Without one event").get_by_role("table")).to_be_visible()
+        check_widths(page, name)
+    assert page.evaluate("() => document.querySelectorAll('main img, main b').length") == 0

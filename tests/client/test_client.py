@@ -296,7 +296,7 @@ def test_keys_come_as_argument_or_from_the_environment(service, monkeypatch):
         with Client(address, api_key=secret) as client:
             assert client.models()
             with pytest.raises(ForbiddenError, match="lacks the scope 'write'"):
-                client.user("u")
+                client.erase_user("u")
             assert secret not in repr(client) + repr(client.connection)
         monkeypatch.setenv(API_KEY, secret)
         with Client(address) as client:

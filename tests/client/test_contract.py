@@ -51,6 +51,7 @@ SCHEMAS = {  # class → name of its schema, where it has another one
     studio.Equation: "EquationOut",
     studio.Report: "ReportOut",
     studio.ItemMap: "MapOut",
+    studio.Component: "ComponentOut",
     studio.Chapter: "ChapterOut",
     studio.Book: "BookOut",
     requests.Event: "EventIn",

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from foldin.data import Catalog, Source
 from foldin.experiment import train
 from foldin.models import MODELS, MultVAE, MultVAEConfig
-from foldin.runs import save_run
+from foldin.runs import load_run, save_run
 from foldin.serve import EventStore, KeyRing, Limits, Registry, Service, Telemetry, connect, make_app
 from foldin.testing import two_tastes
 from foldin.training import fit
@@ -19,11 +19,13 @@ SETTINGS = {
     "multvae": {"hidden_dims": (), "latent_dim": 8, "epochs": 20, "batch_size": 20, "learning_rate": 0.02},
     "ease": {"regularization": 1.0},
     "popularity": {},
+    "lda": {"n_components": 2},
     "semantic": {
         **{"tokens.levels": 2, "tokens.codebook_size": 4, "tokens.embedding_dim": 4},
         **{"embedding_dim": 8, "epochs": 2},
     },
 }
+SERVED = ("multvae", "ease", "popularity", "semantic")
 
 
 def make_run(folder: Path, name: str, seed: int = 0) -> Path:
@@ -43,6 +45,29 @@ def make_run(folder: Path, name: str, seed: int = 0) -> Path:
         }
     )
     save_run(folder, model=model, catalog=Catalog(table), info={"seed": seed})
+    return folder
+
+
+HOSTILE_TITLES = (
+    "x" * 300,
+    "<img src=x onerror=alert(1)><b>bold</b> & <script>alert(2)</script>",
+    "עברית ו English ביחד (2024) " * 4,
+    "👩\u200d👩\u200d👧\u200d👦" * 60,
+    "A title of many words that goes on " * 9,
+    "\u202eright to left override",
+    "Zalgo " + "a\u0301\u0302\u0303" * 60,
+    "한국어제목" * 40,
+    "https://example.org/" + "path/" * 60,
+    " ",
+)
+
+
+def make_hostile_run(folder: Path, name: str) -> Path:
+    """A run whose items have titles and features that break layouts."""
+    made = load_run(make_run(folder, name))
+    titles = [f"{HOSTILE_TITLES[at % len(HOSTILE_TITLES)]}{at}" for at in range(ITEMS)]
+    table = made.catalog.table.with_columns(pl.Series("title", titles), pl.lit("y" * 200).alias("feature_" + "z" * 120))
+    save_run(folder, model=made.model, catalog=Catalog(table), info={"seed": 0})
     return folder
 
 
@@ -71,14 +96,14 @@ def make_large_run(folder: Path, items: int = 10_000) -> Path:
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("runs")
-    return {name: make_run(root / name, name) for name in SETTINGS}
+    return {name: make_run(root / name, name) for name in SERVED}
 
 
 @pytest.fixture
 def service(runs, tmp_path):
     engine = connect(f"sqlite:///{tmp_path}/events.db")
     registry = Registry()
-    for name in SETTINGS:
+    for name in SERVED:
         registry.deploy(runs[name])
     registry.make_default("multvae")
     limits = Limits(history=50, k=100, batch=20, ids=100, body=20_000)

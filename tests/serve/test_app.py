@@ -183,6 +183,22 @@ def test_models_are_deployed_rolled_back_and_divided(client, runs):
     assert "no model 'other'" in ask(client, 422, model="other")["error"]
 
 
+def test_a_missing_key_a_wrong_one_and_a_missing_scope_are_three_errors(keyed):
+    client, secrets = keyed
+    missing = client.get("/v1/models")
+    wrong = client.get("/v1/models", headers={"Authorization": "Bearer foldin_none"})
+    lacking = client.put("/v1/split", json={"shares": {}}, headers={"Authorization": f"Bearer {secrets['read']}"})
+    either = client.get("/v1/users/a", headers={"Authorization": f"Bearer {secrets['admin']}"})
+    assert [one.status_code for one in (missing, wrong, lacking, either)] == [401, 401, 403, 403]
+    assert missing.json()["error"] == "a key is needed: Authorization: Bearer …"
+    assert missing.headers["www-authenticate"] == "Bearer"
+    assert wrong.json()["error"] == "the key that was sent is wrong: it was mistyped, or revoked"
+    assert wrong.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    assert lacking.json()["error"] == "the key 'read' lacks the scope 'admin'; it has 'read'"
+    assert lacking.headers["www-authenticate"] == 'Bearer error="insufficient_scope", scope="admin"'
+    assert "lacks the scope 'read' or 'write'" in either.json()["error"]
+
+
 def test_keys_open_what_their_scopes_say(keyed):
     client, secrets = keyed
 
@@ -194,7 +210,6 @@ def test_keys_open_what_their_scopes_say(keyed):
         "read": [("POST", "/v1/recommendations", {"json": {}}), ("GET", "/v1/items", {}), ("GET", "/metrics", {})],
         "write": [
             ("POST", "/v1/events", {"json": {"events": [{"user": "a", "item": "b"}]}}),
-            ("GET", "/v1/users/a", {}),
             ("DELETE", "/v1/users/a", {}),
         ],
         "admin": [("PUT", "/v1/split", {"json": {"shares": {}}})],
@@ -204,9 +219,7 @@ def test_keys_open_what_their_scopes_say(keyed):
             for scope in secrets:
                 assert status(scope, method, path, **more) == (200 if scope == needed else 403)
             assert status(None, method, path, **more) == 401
-    wrong = client.get("/v1/models", headers={"Authorization": "Bearer foldin_wrong"})
-    assert wrong.status_code == 401
-    assert wrong.headers["www-authenticate"] == "Bearer"
+    assert [status(scope, "GET", "/v1/users/a") for scope in ("read", "write", "admin")] == [200, 200, 403]
     assert client.get("/healthz").status_code == 200
 
 

@@ -116,3 +116,18 @@ def test_reasons_are_what_leaving_an_event_out_changes(client, runs, name):
     assert found["effect_unit"] == ("nats" if name == "multvae" else "score")
     assert attributions(model, [], np.array([1, 2])) == [Attribution()] * 2
     assert ask(client, attributions=True)["items"][0]["raised_by"] == []
+
+
+def test_the_service_says_which_explorations_a_model_refuses_as_it_refuses_them(client):
+    for one in client.get("/v1/models").json()["models"]:
+        for explore in ("thompson", "temperature"):
+            answer = client.post("/v1/recommendations", json={"explore": explore, "model": one["name"]})
+            if explore in one["refused"]:
+                assert answer.status_code == 422
+                assert answer.json()["error"] == f"explore: {explore}: {one['refused'][explore]}"
+            else:
+                assert answer.status_code == 200
+    refused = {one["name"]: set(one["refused"]) for one in client.get("/v1/models").json()["models"]}
+    assert refused["multvae"] == set()
+    assert refused["ease"] == {"thompson", "temperature"}
+    assert refused["popularity"] == {"thompson"}

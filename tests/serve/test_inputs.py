@@ -140,3 +140,11 @@ def test_an_id_that_postgresql_cannot_index_is_said(postgres):
     assert store.append([Event("쿠" * 166, "쿠" * 666, 1)]).accepted == 1
     assert store.erase("쿠" * 166) == 1
     store.engine.dispose()
+
+
+def test_items_are_listed_by_id_in_the_order_of_the_request(client):
+    found = client.get("/v1/items", params={"item": ["i7", "none", "i2"]}).json()["items"]
+    assert [one["item"] for one in found] == ["i7", "i2"]
+    assert found[0]["title"] == "Film 7, the odd one"
+    assert client.get("/v1/items", params={"item": ["i1"] * 101}).status_code == 422
+    assert client.get("/v1/items", params={"item": ["x" * 2001]}).status_code == 422

@@ -82,7 +82,69 @@ def test_the_map_is_the_principal_components_of_the_item_vectors(client, runs):
     assert np.allclose((at**2).sum(axis=0), sizes[:2].square().numpy(), rtol=1e-3)
     assert found["explained"] == pytest.approx(float(sizes[:2].square().sum() / sizes.square().sum()), abs=1e-4)
     assert [one["item"] for one in found["items"]] == [f"i{at}" for at in range(ITEMS)]
-    assert client.get("/v1/models/popularity/map").status_code == 422
+    assert found["basis"] == "vectors"
+
+
+def test_the_map_of_a_linear_model_is_the_principal_components_of_its_centered_weights(client, runs):
+    found = client.get("/v1/models/ease/map").json()
+    weights = load_run(runs["ease"]).model.weights.double().numpy()  # [i, j]: what item i says for j
+    profiles = weights.T - weights.mean(axis=1)
+    profiles -= profiles.mean(axis=1, keepdims=True)
+    profiles /= np.linalg.norm(profiles, axis=1, keepdims=True)
+    profiles -= profiles.mean(axis=0)
+    u, sizes, _ = np.linalg.svd(profiles)
+    at = np.array([[one["x"], one["y"]] for one in found["items"]])
+    assert np.allclose(np.abs(at), np.abs(u[:, :2] * sizes[:2]), atol=2e-5)
+    assert found["explained"] == pytest.approx((sizes[:2] ** 2).sum() / (sizes**2).sum(), abs=1e-6)
+    assert found["basis"] == "profiles"
+
+
+def test_a_model_with_one_list_for_all_puts_its_items_in_the_order_of_the_list(client):
+    found = client.get("/v1/models/popularity/map").json()["items"]
+    listed = client.post("/v1/recommendations", json={"model": "popularity", "k": ITEMS}).json()["items"]
+    x = {one["item"]: one["x"] for one in found}
+    order = [x[one["item"]] for one in listed]
+    assert order in (sorted(order), sorted(order, reverse=True))
+    assert len(set(order)) > 1
+    assert {one["y"] for one in found} == {0.0}
+
+
+def test_the_map_of_a_topic_model_is_that_of_topics_given_the_item(topics):
+    _, one = topics
+    found = Insight().map(one)
+    weights, shares = one.run.model.components()
+    posterior = weights[:, None] * shares
+    posterior /= posterior.sum(axis=0)
+    between = np.linalg.norm(
+        posterior.T[:, None] - posterior.T[None], axis=2
+    )  # kept by the plane of two topics, a line
+    x = np.array([[point.x, point.y] for point in found.items])
+    assert np.allclose(np.linalg.norm(x[:, None] - x[None], axis=2), between, atol=1e-4)
+    assert found.basis == "components"
+    assert found.explained == pytest.approx(1.0)
+    history = Histories.from_lists([[0, 2]], ITEMS)
+    with torch.no_grad():
+        scores = one.run.model.logits(history)[0].numpy()
+    scores[[0, 2]] = -np.inf
+    assert np.allclose(Insight().user(one, history, seed=0).mean, x[np.argsort(-scores)[:10]].mean(axis=0), atol=1e-4)
+
+
+def test_components_have_their_characteristic_items_with_shares(topics):
+    _, one = topics
+    found = Insight().report(one, live=False).components
+    weights, shares = one.run.model.components()
+    assert [part.share for part in found] == sorted(weights.tolist(), reverse=True)
+    for part, at in zip(found, np.argsort(-weights), strict=True):
+        assert all(item.share == shares[at][int(item.item[1:])] for item in part.items)
+        assert len({int(item.item[1:]) % 2 for item in part.items[:3]}) == 1  # of one taste
+
+
+@pytest.fixture
+def topics(tmp_path):
+    """(a registry, LDA of two topics in service)."""
+    registry = Registry()
+    yield registry, registry.deploy(make_run(tmp_path / "lda", "lda"))
+    registry.close()
 
 
 def test_vectors_of_width_one_lie_on_a_line(tmp_path):
@@ -148,8 +210,11 @@ def test_a_user_lies_on_the_side_of_their_items(client):
         assert np.dot(found["mean"], side) > 0
         assert len(found["draws"]) == 200
         assert np.array(found["draws"]).std() > 0
-    plain = client.post("/v1/models/ease/map:user", json={"history": ["i0"]})
-    assert plain.status_code in (200, 422)
+    points = {one["item"]: one["x"] for one in client.get("/v1/models/ease/map").json()["items"]}
+    plain = client.post("/v1/models/ease/map:user", json={"history": ["i0"]}).json()
+    best = client.post("/v1/recommendations", json={"history": ["i0"], "model": "ease"}).json()["items"]
+    assert plain["mean"][0] == pytest.approx(np.mean([points[one["item"]] for one in best]), abs=1e-4)
+    assert plain["draws"] == []
 
 
 def test_reports_tell_what_the_run_holds_and_why_there_is_no_more(client):

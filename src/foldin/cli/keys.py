@@ -49,7 +49,7 @@ def command() -> None:
     default=("read",),
     show_default=True,
     type=click.Choice(["read", "write", "admin"]),
-    help="What the key may do: read lists and items, write events and users, admin models; may be repeated.",
+    help="What the key may do: read lists and users, write events and delete users, admin models; may be repeated.",
 )
 @_URL
 def add(name: str, scopes: tuple[str, ...], url: str) -> None:

@@ -1,7 +1,7 @@
 """The calls of the interface, one function a route. The clients have them as methods, which return the answer of the call."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import ParamSpec
 from uuid import uuid4
@@ -173,15 +173,23 @@ def erase_user(user: str) -> Call[ErasedUser]:
     return Call(method="DELETE", route="/v1/users/{user}", read=read_as(ErasedUser), values={"user": user})
 
 
-def items(q: str = "", *, limit: int = 20, model: str | None = None) -> Call[tuple[Item, ...]]:
+def items(
+    q: str = "", *, limit: int = 20, model: str | None = None, item: Sequence[str] = ()
+) -> Call[tuple[Item, ...]]:
     """Items by title or id, best first; the most popular ones for an empty text.
 
     Args:
         q: words of a title in any order, of which the last may be incomplete, or an id.
         limit: maximum number of items.
         model: name of a model in service; the default model if omitted.
+        item: ids of the only items to return, in this order, instead of a search; unknown ids are left out.
+
+    Raises:
+        ConfigError: `item` is a text.
     """
-    query = {"q": q, "limit": limit, "model": model}
+    if isinstance(item, str):
+        raise ConfigError(f"item: a list was expected, not {item[:40]!r}")
+    query = {"q": q, "limit": limit, "model": model, "item": list(item)}
     return Call(method="GET", route="/v1/items", read=read_as(tuple[Item, ...], "items"), query=query, repeatable=True)
 
 

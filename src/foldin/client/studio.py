@@ -9,6 +9,8 @@ __all__ = [
     "Chapter",
     "CodeBranch",
     "CodeBranches",
+    "Component",
+    "ComponentItem",
     "DiffusionFrames",
     "EMFrame",
     "EMFrames",
@@ -50,6 +52,23 @@ class Equation:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ComponentItem:
+    """An item that is characteristic of a component, and its probability there."""
+
+    item: str
+    title: str
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Component:
+    """A class of users, a topic or a factor of a model, with its share."""
+
+    share: float
+    items: tuple[ComponentItem, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
     """Training curve, test metrics and, if `live` was requested, the bound report of a model."""
 
@@ -63,6 +82,7 @@ class Report:
     unexplained: str | None
     equations: tuple[Equation, ...]
     levels: int | None
+    components: tuple[Component, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,9 +120,13 @@ class MapPoint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ItemMap:
-    """All items in the plane, which shows the share `explained` of the variance of their vectors."""
+    """All items in the plane, which shows the share `explained` of the variance of their vectors.
+
+    `basis` says what these are: the model's `vectors`, the `components` of each item, or `profiles` of scores.
+    """
 
     model: str
+    basis: str
     explained: float
     items: tuple[MapPoint, ...]
 

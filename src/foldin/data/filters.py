@@ -64,6 +64,11 @@ class Filters:
         """Names of the features that a filter may use."""
         return list(self._kinds)
 
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Type of the values of each feature: `number`, `truth`, `text` or `other`."""
+        return dict(self._kinds)
+
     def passing(self, filters: Mapping[str, Condition]) -> Bool[Array, " items"]:
         """Mask of the items that meet all conditions. An item without a value of the feature meets only `none_of`.
 

@@ -2,7 +2,7 @@
 
 import functools
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from foldin.serve.limits import Buckets, Limits, TokenBuckets
-from foldin.serve.storage.keys import KeyRing
+from foldin.serve.storage.keys import Key, KeyRing
 
 __all__ = ["Access"]
 
@@ -39,6 +39,26 @@ def _from_here(request: Request) -> None:
         )
 
 
+def _unknown_key(*, sent: bool) -> HTTPException:
+    """The error for a request without a key, or with one that is in no database. Source: RFC 6750, section 3."""
+    if not sent:
+        return HTTPException(401, "a key is needed: Authorization: Bearer …", {"www-authenticate": "Bearer"})
+    return HTTPException(
+        401,
+        "the key that was sent is wrong: it was mistyped, or revoked",
+        {"www-authenticate": 'Bearer error="invalid_token"'},
+    )
+
+
+def _lacks(key: Key, scopes: Sequence[str]) -> HTTPException:
+    """The error for a key with other scopes than those of which a request needs one."""
+    return HTTPException(
+        403,
+        f"the key {key.name!r} lacks the scope {' or '.join(map(repr, scopes))}; it has {', '.join(map(repr, key.scopes))}",
+        {"www-authenticate": f'Bearer error="insufficient_scope", scope="{scopes[0]}"'},
+    )
+
+
 class Access:
     """The check of every request.
 
@@ -51,8 +71,9 @@ class Access:
     def __init__(self, keys: KeyRing | None, limits: Limits, buckets: Buckets | None = None) -> None:
         self._keys, self._buckets = keys, buckets or TokenBuckets(limits.rate, limits.burst)
 
-    def needs(self, scope: str) -> Callable[[Request], Awaitable[None]]:
-        """A check of one request, which uses one token: 401 without a key, 403 without the scope, 429 beyond the rate."""
+    def needs(self, *scopes: str) -> Callable[[Request], Awaitable[None]]:
+        """A check of one request, which uses one token: 401 without a key, 403 without any of the scopes, 429 beyond the rate."""
+        needed = frozenset(scopes)
 
         async def check(request: Request) -> None:
             name = "anybody"
@@ -64,18 +85,18 @@ class Access:
                 if kind.lower() == "bearer" and secret:
                     key = await run_in_threadpool(self._keys.find, secret.strip())
                 if key is None:
-                    raise HTTPException(401, "a key is needed: Authorization: Bearer …", {"www-authenticate": "Bearer"})
-                if scope not in key.scopes:
-                    raise HTTPException(403, f"the key {key.name!r} lacks the scope {scope!r}")
+                    raise _unknown_key(sent=bool(secret))
+                if needed.isdisjoint(key.scopes):
+                    raise _lacks(key, scopes)
                 name = key.name
             request.state.log = {"key": name}
             self.spend(name, 1)
 
         return check
 
-    def after(self, scope: str) -> list[Any]:
+    def after(self, *scopes: str) -> list[Any]:
         """`needs` as the dependency of a route or a router."""
-        return [Depends(self.needs(scope))]
+        return [Depends(self.needs(*scopes))]
 
     def spend(self, key: str, tokens: int) -> None:
         """Use further tokens of a key's rate limit; 429 if too few are left."""

@@ -32,8 +32,8 @@ _BULK: dict[str, Any] = {
 
 
 def events(service: Service, access: Access) -> APIRouter:
-    """`/v1/events` and `/v1/users/{user}`."""
-    router = APIRouter(dependencies=access.after("write"))
+    """`/v1/events` and `/v1/users/{user}`. Who may read a user's lists may read the events that they are based on."""
+    router, write = APIRouter(), access.after("write")
 
     async def append_lines(http: Request, idempotency_key: IdempotencyKey = None) -> EventReceipt:
         """Store the events of a body in CSV or NDJSON."""
@@ -50,10 +50,15 @@ def events(service: Service, access: Access) -> APIRouter:
 
     # Before the route for JSON, which takes any other body and describes both.
     router.add_api_route(
-        "/v1/events", append_lines, methods=["POST"], include_in_schema=False, route_class_override=BulkRoute
+        "/v1/events",
+        append_lines,
+        methods=["POST"],
+        include_in_schema=False,
+        route_class_override=BulkRoute,
+        dependencies=write,
     )
 
-    @router.post("/v1/events", tags=["events"], openapi_extra={"requestBody": {"content": _BULK}})
+    @router.post("/v1/events", tags=["events"], dependencies=write, openapi_extra={"requestBody": {"content": _BULK}})
     def append(http: Request, batch: EventBatch, idempotency_key: IdempotencyKey = None) -> EventReceipt:
         """Store events, all or none. After the response they are on disk, and the next lists of these users use them.
 
@@ -63,12 +68,12 @@ def events(service: Service, access: Access) -> APIRouter:
         receipt = service.append(batch.events, idempotency_key, sender=http.state.log["key"])
         return EventReceipt(accepted=receipt.accepted, duplicates=receipt.duplicates, replayed=receipt.replayed)
 
-    @router.get("/v1/users/{user:path}", tags=["users"])
+    @router.get("/v1/users/{user:path}", tags=["users"], dependencies=access.after("read", "write"))
     def export(user: User) -> UserOut:
         """Export all stored data of a user."""
         return service.user(user)
 
-    @router.delete("/v1/users/{user:path}", tags=["users"])
+    @router.delete("/v1/users/{user:path}", tags=["users"], dependencies=write)
     def erase(user: User) -> UserErased:
         """Delete all stored data of a user."""
         return UserErased(user=user, erased_events=service.events.erase(user))

@@ -8,7 +8,7 @@ from foldin.serve.api.access import Access
 from foldin.serve.api.parameters import Item, Limit, ModelName
 from foldin.serve.engine import browse
 from foldin.serve.engine.service import Service
-from foldin.serve.schemas import ItemsOut, Problem
+from foldin.serve.schemas import ItemId, ItemsOut, Problem
 
 __all__ = ["items"]
 
@@ -24,8 +24,17 @@ def items(service: Service, access: Access) -> APIRouter:
         ] = "",
         limit: Limit = 20,
         model: ModelName = None,
+        item: Annotated[
+            list[ItemId] | None,
+            Query(
+                max_length=100,
+                description="Ids of the only items to return, in this order, instead of a search; unknown ids are left out.",
+            ),
+        ] = None,
     ) -> ItemsOut:
         """Items by title, with typing errors if nothing else fits, or by id; the most popular ones for an empty text."""
+        if item:
+            return browse.listed(service.registry, item, model)
         return browse.search(service.registry, q, limit, model)
 
     @router.get("/v1/items/{item:path}/similar", responses={404: {"model": Problem}})

@@ -1,11 +1,13 @@
 """Queries that need no user: items by text, and similar items."""
 
+from collections.abc import Sequence
+
 from foldin.ranking import similar_items
 from foldin.serve.engine.registry import Registry
 from foldin.serve.limits import bounded
 from foldin.serve.schemas import ItemOut, ItemsOut
 
-__all__ = ["search", "similar"]
+__all__ = ["listed", "search", "similar"]
 
 
 def search(registry: Registry, text: str, limit: int, model: str | None) -> ItemsOut:
@@ -23,6 +25,24 @@ def search(registry: Registry, text: str, limit: int, model: str | None) -> Item
         items=[
             ItemOut(item=catalog.ids[at], title=catalog.titles[at], count=int(counts[at]))
             for at in deployment.titles.find(text, limit)
+        ]
+    )
+
+
+def listed(registry: Registry, ids: Sequence[str], model: str | None) -> ItemsOut:
+    """The items with these ids, in their order; ids that are not in the model's catalog are left out.
+
+    Raises:
+        ConfigError: no such model, or an id longer than any.
+    """
+    catalog = registry.choose(model, None).run.catalog
+    for one in ids:
+        if one not in catalog:
+            bounded(one, "item")
+    counts = catalog.table["count"]
+    return ItemsOut(
+        items=[
+            ItemOut(item=catalog.ids[at], title=catalog.titles[at], count=int(counts[at])) for at in catalog.known(ids)
         ]
     )
 

@@ -26,7 +26,7 @@ from foldin.serve.schemas import (
 )
 from foldin.tensors import Array, Bool
 
-__all__ = ["GivenHistory", "RoutedRequest", "resolve_request"]
+__all__ = ["GivenHistory", "RoutedRequest", "refused", "resolve_request"]
 
 
 @dataclass(frozen=True)
@@ -136,12 +136,30 @@ def resolve_request(
     return resolved, list(unknown)
 
 
+def refused(target: Deployment) -> dict[str, str]:
+    """The values of `explore` that a model refuses, with the reason."""
+    found = {}
+    for explore in ("thompson", "temperature"):
+        try:
+            _explored(target, RecommendRequest(explore=explore), 0)
+        except ConfigError as error:
+            found[explore] = str(error)
+    return found
+
+
 def _ranker(target: Deployment, request: RecommendRequest, seed: int) -> Ranker:
     """The ranker of a request's list.
 
     Raises:
         ConfigError: the model does not support the exploration.
     """
+    try:
+        return _explored(target, request, seed)
+    except ConfigError as error:
+        raise ConfigError(f"explore: {request.explore}: {error}") from None
+
+
+def _explored(target: Deployment, request: RecommendRequest, seed: int) -> Ranker:
     model, ranker = target.run.model, target.ranker
     if request.explore == "thompson":
         ranker = PosteriorSample(seed, request.draws)
@@ -150,10 +168,7 @@ def _ranker(target: Deployment, request: RecommendRequest, seed: int) -> Ranker:
     sampled = capability(model, PosteriorSampler) is not None
     if request.uncertainty and request.explore != "thompson" and sampled:
         ranker = WithSpread(ranker, request.draws, seed=seed)
-    try:
-        ranker.check(model)
-    except ConfigError as error:
-        raise ConfigError(f"explore: {request.explore}: {error}") from None
+    ranker.check(model)
     return ranker
 
 

@@ -4,6 +4,7 @@ from foldin.models import PosteriorSampler, capability
 from foldin.runs import without_secrets
 from foldin.serve.engine.fleet import Fleet
 from foldin.serve.engine.registry import Deployment
+from foldin.serve.engine.routing import refused
 from foldin.serve.schemas import DeploymentOut, ModelOut, ModelsOut
 from foldin.serve.storage.fleet_state import DeploymentRow
 
@@ -42,6 +43,8 @@ def _served(fleet: Fleet, one: Deployment) -> ModelOut:
         can_roll_back=registry.previous(one.name) is not None if row is None else row.previous is not None,
         waiting=one.waiting(),
         attributes=one.filters.names,
+        attribute_kinds=one.filters.kinds,
+        refused=refused(one),
         repeats=one.repeats,
     )
 

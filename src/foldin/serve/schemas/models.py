@@ -27,6 +27,12 @@ class ModelOut(BaseModel):
     can_roll_back: bool = Field(description="Whether a previous model of this name can be restored.")
     waiting: int = Field(description="Number of requests in the model's queue.")
     attributes: list[str] = Field(description="Names of the features of items that filters may use.")
+    attribute_kinds: dict[str, str] = Field(
+        description="Type of the values of each of these features: `number`, `truth`, `text` or `other`."
+    )
+    refused: dict[str, str] = Field(
+        description="Values of `explore` that the model refuses, with the reason; empty if it accepts all."
+    )
     repeats: str = Field(
         description="Which of several events of a user with one item is used: `first`, `last`, or `first-of-kind`."
     )

@@ -16,7 +16,7 @@ from foldin.serve.storage.migrations import keys
 __all__ = ["SCOPES", "Key", "KeyRing"]
 
 _FRESH, _STALE = 2.0, 600.0  # seconds
-SCOPES = ("read", "write", "admin")  # lists and searches; events and users; models
+SCOPES = ("read", "write", "admin")  # lists, items and stored events; changes of events and users; models
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The data of the studio on a model: training curve, test metrics, bound report, and a map of the items."""
+"""The data of the studio on a model: training curve, test metrics, components, bound report, and a map of the items."""
 
 import json
 import threading
@@ -11,13 +11,23 @@ from foldin.data import Histories
 from foldin.errors import ConfigError, FoldinError, OverloadedError
 from foldin.experiment import split_of_run
 from foldin.inference import Annealing, reparameterize
-from foldin.models import DotProduct, LatentPosterior, capability, required
+from foldin.models import Components, DotProduct, LatentPosterior, capability, required, top_items
+from foldin.ranking import rank
 from foldin.reports.equations import substituted
 from foldin.reports.explanation import explain, subject_of_run
 from foldin.runs import load_run
 from foldin.serve.engine.registry import Deployment, digest_in
 from foldin.serve.studio.code_tree import levels
-from foldin.serve.studio.schemas import EquationOut, MapOut, MapPoint, ReportOut, UserOnMap
+from foldin.serve.studio.item_plane import ItemPlane, item_plane
+from foldin.serve.studio.schemas import (
+    ComponentItem,
+    ComponentOut,
+    EquationOut,
+    MapOut,
+    MapPoint,
+    ReportOut,
+    UserOnMap,
+)
 from foldin.tensors import Array, Float64
 
 __all__ = ["Insight", "user_on_map"]
@@ -26,6 +36,7 @@ _USERS, _DRAWS = 100, 50  # users and draws of a live report, which takes a few 
 _ANNEALED, _ANNEALING = 10, Annealing(temperatures=100, leapfrogs=5)
 _POSTERIOR = 200
 _KEPT = 8  # number of runs
+_LISTED, _TELLING = 10, 10  # items of a list on the map, and items that characterize a component
 
 T = TypeVar("T")
 
@@ -34,8 +45,9 @@ class Insight:
     """Reports and maps, computed once for each run and cached."""
 
     def __init__(self) -> None:
-        self._mapping, self._explaining = threading.Lock(), threading.Lock()
-        self._maps: dict[str, tuple[MapOut, Float64[Array, "width 2"], Float64[Array, " width"]]] = {}
+        self._mapping, self._explaining, self._describing = threading.Lock(), threading.Lock(), threading.Lock()
+        self._maps: dict[str, tuple[MapOut, ItemPlane]] = {}
+        self._components: dict[str, list[ComponentOut]] = {}
         self._reports: dict[str, dict[str, Any]] = {}
 
     def report(self, deployment: Deployment, *, live: bool) -> ReportOut:
@@ -91,57 +103,46 @@ class Insight:
             unexplained=unexplained,
             equations=[EquationOut(**one.as_dict()) for one in equations],
             levels=levels(deployment),
+            components=self.components(deployment),
         )
 
     def map(self, deployment: Deployment) -> MapOut:
-        """All items in the plane: the two directions in which the model's item vectors differ most (PCA).
+        """All items in the plane of `item_plane`, whatever the model."""
+        return self._mapped(deployment)[0].model_copy(update={"model": deployment.name})
 
-        Raises:
-            ConfigError: a model without item vectors.
-        """
-        return self._mapped(deployment)[0]
-
-    def _mapped(self, deployment: Deployment) -> tuple[MapOut, Float64[Array, "width 2"], Float64[Array, " width"]]:
-        model, catalog = deployment.run.model, deployment.run.catalog
-        placed = required(model, DotProduct, f"map: {deployment.name} has no item vectors")
+    def _mapped(self, deployment: Deployment) -> tuple[MapOut, ItemPlane]:
+        catalog = deployment.run.catalog
         with self._mapping:
             if deployment.digest not in self._maps:
-                vectors = placed.item_vectors()[0].detach().cpu().numpy().astype(np.float64)
-                center = vectors.mean(axis=0)
-                _, sizes, rows = np.linalg.svd(np.atleast_2d(np.cov(vectors - center, rowvar=False, ddof=0)))
-                axes = rows[:2].T
-                axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), range(axes.shape[1])])
-                axes = np.pad(axes, ((0, 0), (0, 2 - axes.shape[1])))  # vectors of width 1 lie on a line
-                at = np.round((vectors - center) @ axes, 5)
-                counts = catalog.table["count"].to_list()
+                plane = item_plane(deployment.run.model, catalog, deployment.using)
+                counts, at = catalog.table["count"].to_list(), np.round(plane.points, 5).tolist()
                 points = [
-                    MapPoint(
-                        item=catalog.ids[i],
-                        title=catalog.titles[i],
-                        count=counts[i],
-                        x=float(at[i, 0]),
-                        y=float(at[i, 1]),
-                    )
+                    MapPoint(item=catalog.ids[i], title=catalog.titles[i], count=counts[i], x=at[i][0], y=at[i][1])
                     for i in range(len(catalog))
                 ]
-                share = float(sizes[:2].sum() / max(sizes.sum(), 1e-300))
-                shown = MapOut(model=deployment.name, explained=share, items=points)
-                _keep(self._maps, deployment.digest, (shown, axes, center))
-            kept = self._maps[deployment.digest]
-            return kept[0].model_copy(update={"model": deployment.name}), *kept[1:]
+                shown = MapOut(model=deployment.name, basis=plane.basis, explained=plane.explained, items=points)
+                _keep(self._maps, deployment.digest, (shown, plane))
+            return self._maps[deployment.digest]
 
     def user(self, deployment: Deployment, history: Histories, seed: int) -> UserOnMap:
-        """A user on the map: the query, and draws of it from the posterior where the model has one.
+        """A user on the map: the query of a model with item vectors, and draws of it from the posterior where it has one.
 
-        Its distance from the center is that of an item at the edge of the map, since only the direction matters for a list.
-
-        Raises:
-            ConfigError: a model without item vectors.
+        Its distance from the center is that of an item at the edge of the map, since only the direction matters for a list. A
+        user of any other model is where the first ten items of the list are, on average.
         """
-        shown, axes, _ = self._mapped(deployment)
-        edge = max((abs(point.x) + abs(point.y) for point in shown.items), default=1.0)
+        shown, plane = self._mapped(deployment)
         with deployment.using:
-            return user_on_map(deployment, history, axes, edge, seed)
+            if plane.basis != "vectors":
+                return list_on_map(deployment, history, plane)
+            edge = max((abs(point.x) + abs(point.y) for point in shown.items), default=1.0)
+            return user_on_map(deployment, history, plane.axes, edge, seed)
+
+    def components(self, deployment: Deployment) -> list[ComponentOut]:
+        """The classes, topics or factors of a model, the largest first; none for a model without them."""
+        with self._describing:
+            if deployment.digest not in self._components:
+                _keep(self._components, deployment.digest, components(deployment))
+            return self._components[deployment.digest]
 
 
 def _keep(kept: dict[str, T], digest: str, found: T) -> None:
@@ -167,3 +168,32 @@ def user_on_map(
     scale = edge / max(float(np.linalg.norm(flat, axis=1).max()), 1e-300)
     points = np.round(scale * flat, 5).tolist()
     return UserOnMap(mean=points[0], draws=points[1:])
+
+
+def list_on_map(deployment: Deployment, users: Histories, plane: ItemPlane) -> UserOnMap:
+    """See `Insight.user`."""
+    listed = rank(deployment.run.model, users, _LISTED).items[0]
+    mean = plane.points[listed[listed >= 0]].mean(axis=0) if (listed >= 0).any() else np.zeros(2)
+    x, y = np.round(mean, 5).tolist()
+    return UserOnMap(mean=(x, y), draws=[])
+
+
+def components(deployment: Deployment) -> list[ComponentOut]:
+    """See `Insight.components`."""
+    model, catalog = deployment.run.model, deployment.run.catalog
+    parts = capability(model, Components)
+    if parts is None:
+        return []
+    weights, shares = parts.components()
+    telling = top_items(parts, min(_TELLING, model.n_items))
+    return [
+        ComponentOut(
+            share=float(weights[at]),
+            items=[
+                ComponentItem(item=catalog.ids[i], title=catalog.titles[i], share=float(shares[at, i]))
+                for i in telling[at].tolist()
+                if shares[at, i] > 0
+            ],
+        )
+        for at in np.argsort(-weights, kind="stable").tolist()
+    ]

@@ -94,7 +94,7 @@ def routes(service: Service, allowed: Callable[..., object]) -> APIRouter:
 
     @router.get("/v1/models/{name}/map")
     def item_map(name: Name) -> MapOut:
-        """All items in the plane of the first two principal components of their vectors."""
+        """All items in the plane of the first two principal components of their vectors, or of what the model says of them."""
         return insight.map(service.registry.get(name))
 
     @router.post("/v1/models/{name}/map:user")

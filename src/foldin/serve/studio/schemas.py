@@ -1,6 +1,6 @@
 """Schemas of the studio's requests and responses."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -10,6 +10,8 @@ from foldin.serve.times import Time
 __all__ = [
     "CodeBranch",
     "CodeBranches",
+    "ComponentItem",
+    "ComponentOut",
     "DiffusionFrames",
     "EMFrame",
     "EMFrames",
@@ -44,6 +46,23 @@ class EquationOut(BaseModel):
     page: str = Field(description="Where the book derives it.")
 
 
+class ComponentItem(BaseModel):
+    """An item that is characteristic of a component."""
+
+    item: str = Field(description="External id of the item.")
+    title: str = Field(description="Title of the item.")
+    share: float = Field(description="Probability of the item in the component.")
+
+
+class ComponentOut(BaseModel):
+    """A class of users, a topic or a factor of a model."""
+
+    share: float = Field(description="Share of the component.")
+    items: list[ComponentItem] = Field(
+        description="Items that characterize it, by their contribution to the KL divergence from all events."
+    )
+
+
 class ReportOut(BaseModel):
     """Training curve, test metrics and bound report of a model."""
 
@@ -59,6 +78,9 @@ class ReportOut(BaseModel):
         description="The equations of the bound with the model's numbers, if it was requested."
     )
     levels: int | None = Field(description="Number of tokens of an item, for models with item tokens; null otherwise.")
+    components: list[ComponentOut] = Field(
+        description="Classes, topics or factors, the largest first; empty for a model without them."
+    )
 
 
 class ChapterOut(BaseModel):
@@ -111,7 +133,11 @@ class MapOut(BaseModel):
     """All items in the plane."""
 
     model: str = Field(description="Name of the model.")
-    explained: float = Field(description="Share of the variance of the item vectors that the plane shows.")
+    basis: Literal["vectors", "components", "profiles"] = Field(
+        description="Vectors of the items: those of the model, `vectors`; the probabilities of its components given the item, "
+        "`components`; or the item's scores after each of the most popular items alone, `profiles`."
+    )
+    explained: float = Field(description="Share of the variance of these vectors that the plane shows.")
     items: list[MapPoint] = Field(description="All items, in the order of the catalog.")
 
 
@@ -128,7 +154,9 @@ class HistoryRequest(Strict):
 class UserOnMap(BaseModel):
     """A user on the map."""
 
-    mean: tuple[float, float] = Field(description="Coordinates of the user.")
+    mean: tuple[float, float] = Field(
+        description="Coordinates of the user; for a model without item vectors, the mean of the first ten items of the list."
+    )
     draws: list[tuple[float, float]] = Field(
         description="Coordinates of draws from the posterior; empty for a model without a posterior."
     )

@@ -14,6 +14,12 @@ export class ApiError extends Error {
   }
 }
 
+// A missing key, a wrong one, and one without the scope: the service gives the reason of the last two.
+function refuse(status, error) {
+  if (status !== 401 && !(status === 403 && key)) return;
+  document.dispatchEvent(new CustomEvent("foldin-key-needed", { detail: key ? error : "This service needs a key." }));
+}
+
 async function call(method, path, body, signal) {
   const headers = body === undefined ? {} : { "content-type": "application/json" };
   if (key) headers.authorization = `Bearer ${key}`;
@@ -26,8 +32,9 @@ async function call(method, path, body, signal) {
   }
   const content = await response.json().catch(() => ({ error: `answer ${response.status} cannot be read` }));
   if (!response.ok) {
-    if (response.status === 401) document.dispatchEvent(new Event("foldin-key-needed"));
-    throw new ApiError(response.status, content.error || `answer ${response.status}`);
+    const error = content.error || `answer ${response.status}`;
+    refuse(response.status, error);
+    throw new ApiError(response.status, error);
   }
   return content;
 }

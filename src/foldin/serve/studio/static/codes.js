@@ -1,7 +1,8 @@
 // The tree of semantic ids: a node opens when it is asked for.
 
 import { get, segment } from "./api.js";
-import { el, fill, number } from "./ui.js";
+import { el, fill, listed, named, number } from "./ui.js";
+import { remember, state } from "./state.js";
 
 const FIRST = 20;
 const ALL = 1000;
@@ -9,11 +10,14 @@ const ALL = 1000;
 function branch(model, path, one, most) {
   const meter = el("span", { class: "meter", "aria-hidden": "true" }, el("span", { style: { width: `${(100 * one.share) / most}%` } }));
   const about = [el("span", { class: "code" }, `${one.code}`), " ", meter, ` ${number(100 * one.share, 2)} %, `];
-  if (one.item !== null) return el("li", { class: "leaf" }, about, one.titles[0]);
+  if (one.item !== null) return el("li", { class: "leaf" }, about, named(one.titles[0]));
   const inside = el("div");
-  const node = el("details", {}, el("summary", {}, about, `${one.items} items: ${one.titles.join("; ")}${one.items > one.titles.length ? "; …" : ""}`), inside);
+  const here = [...path, one.code].join(".");
+  const node = el("details", { open: state.open.includes(here) }, el("summary", {}, about, `${one.items} items: `, listed(one.titles), one.items > one.titles.length ? "; …" : ""), inside);
   node.addEventListener("toggle", () => {
     if (node.open && !inside.hasChildNodes()) showBranches(inside, model, [...path, one.code], FIRST);
+    state.open = [...state.open.filter((other) => other !== here), ...(node.open ? [here] : [])];
+    if (node.isConnected) remember({ replace: true });
   });
   return el("li", {}, node);
 }

@@ -1,16 +1,27 @@
-// The editor of a history: search titles, add, remove, or take a known user's events.
+// The editor of a history: search titles, add, remove, or take a stored user's events; and where a page places it.
 
-import { get, segment } from "./api.js";
-import { el, failed, say } from "./ui.js";
-import { current, remember, state } from "./state.js";
+import { el, named, say } from "./ui.js";
+import { remember, state, storedHistory } from "./state.js";
+import { titleSearch } from "./search.js";
+
+export function addItem(item) {
+  if (state.history.some((one) => one.item === item.item)) {
+    say(`${item.title} is in the history already`);
+    return false;
+  }
+  const time = Math.max(Math.floor(Date.now() / 1000), ...state.history.map((one) => one.time || 0)); // stays the newest
+  state.history.push({ item: item.item, title: item.title, time });
+  state.user = null;
+  say(`${item.title} added`);
+  return true;
+}
 
 // `changed` is told of every change; `beside(one, at)` gives further buttons for an event.
 export function historyEditor(changed, beside = () => []) {
-  const found = el("ul", { class: "plain", "aria-label": "Found items" });
-  const taken = el("ul", { class: "plain", "aria-label": "The history, oldest first" });
-  const search = el("input", { id: "search", class: "full", type: "search", autocomplete: "off" });
-  const user = el("input", { id: "known", type: "text", autocomplete: "off" });
-  let control = null;
+  const events = el("ul", { class: "plain", "aria-label": "The history, oldest first" });
+  const user = el("input", { id: "known", type: "text", autocomplete: "off", value: state.user || "" });
+  const told = el("p", { class: "quiet", role: "status" });
+  const link = el("p", { class: "quiet" });
 
   function update() {
     remember();
@@ -18,72 +29,56 @@ export function historyEditor(changed, beside = () => []) {
     changed();
   }
 
-  function show() {
-    taken.replaceChildren(...(state.history.length
-      ? state.history.map((one, at) => el("li", {}, el("span", {}, one.title), el("span", { class: "buttons" }, beside(one, at),
-          el("button", { class: "small", type: "button", "aria-label": `Remove ${one.title}`, onclick: () => {
-            state.history.splice(at, 1);
-            say(`${one.title} removed`);
-            update();
-          } }, "Remove"))))
-      : [el("li", { class: "quiet" }, "No items yet: the list is the one for a user about whom nothing is known.")]));
-  }
-
   function add(item) {
-    if (!state.history.some((one) => one.item === item.item)) {
-      const time = Math.max(Math.floor(Date.now() / 1000), ...state.history.map((one) => one.time || 0)); // stays the newest
-      state.history.push({ item: item.item, title: item.title, time });
-      say(`${item.title} added`);
-      update();
-    }
+    if (addItem(item)) update();
   }
 
-  async function look() {
-    if (control) control.abort();
-    control = new AbortController();
-    try {
-      const query = new URLSearchParams({ q: search.value, limit: "8", ...(state.model ? { model: state.model } : {}) });
-      const { items } = await get(`/v1/items?${query}`, control.signal);
-      found.replaceChildren(...(items.length
-        ? items.map((item) => el("li", {}, el("span", {}, item.title),
-            el("button", { class: "small", type: "button", "aria-label": `Add ${item.title}`, onclick: () => add(item) }, "Add")))
-        : [el("li", { class: "quiet" }, "No item has such a title.")]));
-    } catch (error) {
-      if (error.name !== "AbortError") found.replaceChildren(el("li", {}, failed(error)));
-    }
+  function remove(one, at) {
+    state.history.splice(at, 1);
+    state.user = null;
+    say(`${one.title} removed`);
+    update();
+    const left = events.querySelectorAll("button.remove");
+    (left[Math.min(at, left.length - 1)] || document.getElementById("search")).focus();
+  }
+
+  function show() {
+    events.replaceChildren(...(state.history.length
+      ? state.history.map((one, at) => el("li", {}, named(one.title), el("span", { class: "buttons" }, beside(one, at),
+          el("button", { class: "small remove", type: "button", "aria-label": `Remove ${one.title}`, onclick: () => remove(one, at) }, "Remove"))))
+      : [el("li", { class: "quiet" }, "No items yet: the list is the one for a user about whom nothing is known.")]));
+    clearing.disabled = !state.history.length;
+    link.textContent = new URLSearchParams(location.search).has("kept") ? "This history is too long for a link: it is kept in this tab alone." : "";
+  }
+
+  function clear() {
+    Object.assign(state, { history: [], user: null });
+    update();
+    document.getElementById("search").focus();
   }
 
   async function load(event) {
     event.preventDefault();
-    const where = event.target.querySelector("p");
     try {
-      const { events } = await get(`/v1/users/${segment(user.value)}`);
-      const once = new Map();
-      for (const one of events) {
-        // Of events with one item that one counts which counted when the model was trained.
-        if (current() && current().repeats === "last") once.delete(one.item);
-        if (!once.has(one.item)) once.set(one.item, { item: one.item, title: one.title || one.item, time: one.time });
-      }
-      state.history = [...once.values()];
-      where.textContent = events.length ? `${events.length} events.` : "No events of this user are stored.";
+      const found = await storedHistory(user.value);
+      told.textContent = found.length ? `${found.length} items.` : "No events of this user are stored.";
+      Object.assign(state, { history: found, user: found.length ? user.value : null });
       update();
     } catch (error) {
-      where.textContent = error.message;
+      told.textContent = error.message;
     }
   }
 
-  let waiting = null;
-  search.addEventListener("input", () => {
-    clearTimeout(waiting);
-    waiting = setTimeout(look, 150);
-  });
+  const clearing = el("button", { type: "button", onclick: clear }, "Clear");
   show();
-  look();
-  return el("section", { "aria-label": "History" },
-    el("label", { for: "search" }, "Search titles"), search, found,
-    el("h2", {}, "The history"), taken,
-    el("p", {}, el("button", { type: "button", onclick: () => { state.history = []; update(); } }, "Clear")),
+  const history = el("section", { "aria-label": "History" },
+    el("h2", {}, "The history"), events, el("p", {}, clearing), link,
     el("form", { onsubmit: load }, el("label", { for: "known" }, "Or a stored user, by id"),
-      el("span", { class: "inline" }, user, " ", el("button", {}, "Load")), el("p", { class: "quiet", role: "status" })));
+      el("span", { class: "inline" }, user, " ", el("button", {}, "Load")), told));
+  return { search: titleSearch(add), history, show };
 }
 
+// A page with an editor: on a narrow screen the search, then what the page is about, then the history and the rest.
+export function workbench({ search, history }, main, ...rest) {
+  return el("div", { class: "workbench" }, el("div", { class: "find" }, search), el("div", { class: "main" }, main), el("div", { class: "beside" }, history, rest));
+}

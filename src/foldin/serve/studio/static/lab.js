@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { chart, el, fill, number, slider } from "./ui.js";
+import { state } from "./state.js";
 
 const PALETTE = ["#2457c5", "#c2410c", "#0f766e", "#7e22ce", "#a16207", "#be185d"];
 
@@ -17,12 +18,26 @@ function ellipse([mx, my], [[a, b], [, c]]) {
   };
 }
 
+// The sliders' positions are in the address, like the state of the other pages.
+function kept(name, otherwise) {
+  const text = new URLSearchParams(location.search).get(`lab.${name}`);
+  return text !== null && Number(text) >= 0 ? Number(text) : otherwise;
+}
+
+function keep(name, value) {
+  const asked = new URLSearchParams(location.search);
+  asked.set(`lab.${name}`, value);
+  history.replaceState(null, "", `?${asked}${location.hash}`);
+  state.shown = location.href;
+}
+
 // A slider over frames, and what each of them shows.
 function film(name, label, count, show) {
   const screen = el("div", { class: "wide" });
   const turn = (at) => screen.replaceChildren(...show(at));
-  turn(count - 1);
-  return [slider(label, { id: `${name}-frame`, min: 0, max: count - 1, step: 1, value: count - 1 }, turn), screen];
+  const first = Math.min(kept(`${name}.frame`, count - 1), count - 1);
+  turn(first);
+  return [slider(label, { id: `${name}-frame`, min: 0, max: count - 1, step: 1, value: first }, (at) => { keep(`${name}.frame`, at); turn(at); }), screen];
 }
 
 function em(part, query) {
@@ -73,14 +88,14 @@ function diffusion(part, query) {
 
 function experiment(name, title, text, controls, run) {
   const part = el("div", {});
-  const values = Object.fromEntries(controls.map((one) => [one.name, one.value]));
+  const values = Object.fromEntries(controls.map((one) => [one.name, Math.max(one.min, Math.min(one.max, kept(`${name}.${one.name}`, one.value)))]));
   let waiting = null;
   const ask = () => {
     clearTimeout(waiting);
     waiting = setTimeout(() => { part.replaceChildren(); run(part, new URLSearchParams(values)); }, 200);
   };
   const section = el("section", { "aria-labelledby": `${name}-title` }, el("h2", { id: `${name}-title` }, title), el("p", { class: "quiet" }, text),
-    el("div", { class: "wide" }, controls.map((one) => slider(one.label, { id: `${name}-${one.name}`, ...one }, (value) => { values[one.name] = value; ask(); }))), part);
+    el("div", { class: "wide" }, controls.map((one) => slider(one.label, { id: `${name}-${one.name}`, ...one, value: values[one.name] }, (value) => { values[one.name] = value; keep(`${name}.${one.name}`, value); ask(); }))), part);
   run(part, new URLSearchParams(values));
   return section;
 }

@@ -2,7 +2,8 @@
 
 import { get, segment } from "./api.js";
 import { chart, el, empty, fill, number, table } from "./ui.js";
-import { state } from "./state.js";
+import { remember, state } from "./state.js";
+import { componentCards } from "./components.js";
 import { codeTree } from "./codes.js";
 
 function curves(history) {
@@ -73,10 +74,6 @@ function explained(report, equations) {
     const py = c.map((one) => one.observed);
     parts.push(el("h2", {}, "Calibration"), chart([{ x: px, y: py, mode: "lines+markers", name: "observed" }, { x: px, y: px, mode: "lines", line: { dash: "dot" }, name: "ideal" }], { xaxis: { type: "log", title: { text: "predicted" } }, yaxis: { type: "log", title: { text: "observed" } } }, "Calibration: predicted against observed probability"));
   }
-  if (report.components) {
-    parts.push(el("h2", {}, "Components, with their most characteristic items"),
-      table(["share", "items"], report.components.slice(0, 24).map((one) => [`${(100 * one.share).toFixed(1)} %`, one.items.join("; ")]), "Components of the model"));
-  }
   if (report.item_tokens) {
     parts.push(el("h2", {}, "Use of the item tokens"), table(["level", "tokens used", "perplexity"], report.item_tokens.used.map((used, at) => [`${at + 1}`, `${(100 * used).toFixed(1)} %`, number(report.item_tokens.perplexity[at], 0)]), "Use of the item tokens by level"));
   }
@@ -119,12 +116,20 @@ export function modelPage(page) {
       curves(content.history),
       el("h2", {}, "On its test users"),
       metrics.length ? table(["metric", "mean", "95 % interval"], metrics.map(([name, one]) => [name, number(one.mean, 4), typeof one.low !== "number" ? "–" : `${number(one.low, 4)} – ${number(one.high, 4)}`]), "Test metrics with intervals") : empty("The run has no test metrics."),
+      content.components.length ? componentCards(content.components) : null,
       content.levels === null ? null : codeTree(content.model, content.levels),
     ].filter(Boolean);
   });
-  const button = el("button", { class: "primary", type: "button", onclick: () => {
+  function compute() {
     live.replaceChildren();
     fill(live, "Drawing from the posterior of a hundred held-out users", patient(`${path}?live=true`), (content) => (content.explained ? explained(content.explained, content.equations) : empty(content.unexplained || "There is nothing to report.")));
+  }
+
+  const button = el("button", { class: "primary", type: "button", onclick: () => {
+    state.live = true;
+    remember();
+    compute();
   } }, "Compute the bound report");
   live.replaceChildren(el("h2", {}, "The bound report"), el("p", {}, button));
+  if (state.live) compute();
 }

@@ -12,6 +12,15 @@ export function el(tag, attributes = {}, ...children) {
   return made;
 }
 
+// A title as the reader's language writes it; a long one is cut, and whole where it is pointed at.
+export function named(title, most = 120) {
+  const letters = title.length > most ? [...new Intl.Segmenter().segment(title)].map((one) => one.segment) : [];
+  return letters.length > most ? el("bdi", { title }, `${letters.slice(0, most - 1).join("")}…`) : el("bdi", {}, title);
+}
+
+// Titles in a sentence.
+export const listed = (titles, between = "; ", most = 40) => titles.flatMap((title, at) => [at ? between : "", named(title, most)]);
+
 export function say(text) {
   document.getElementById("said").textContent = text;
 }
