@@ -136,7 +136,7 @@ def test_weights_of_boosts_and_of_freshness():
         (Rules(boosts=[Boost({"none": {"low": 1}}, 1)]), "no feature 'none'"),
         (
             Rules(caps=[Cap("genres", 1)], pins=[Pin("a", 1), Pin("d", 2)]),
-            "pins: 2 of the pinned items have the same value",
+            "pins: 2 of the pinned items have one value",
         ),
     ],
 )
