@@ -37,9 +37,8 @@ def earlier():
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("drift") / "run"
-    foldin.fit_all(log_of(earlier()), foldin.MultVAE(hidden_dims=(), latent_dim=4, batch_size=10), epochs=40).save(
-        folder
-    )
+    settings = {"latent_dim": 4, "batch_size": 10, "learning_rate": 0.02, "dropout": 0.1, "beta": 0.01}
+    foldin.fit_all(log_of(earlier()), foldin.MultVAE(hidden_dims=(), **settings), epochs=60).save(folder)
     return load_run(folder)
 
 

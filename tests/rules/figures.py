@@ -36,6 +36,7 @@ LONG: dict[str, str] = {
     "inference/black_box.py::black_box_vi": "the loop of the estimator as its paper writes it",
     "inference/bounds.py::bound_report": "one report, a key after the other",
     "inference/refine.py::refine_gaussian": "the loop of the refinement, with what it remembers between steps",
+    "ranking/choosing.py::choose": "one greedy loop, whose search for the best candidate keeps its place",
     "reports/explanation.py::explain": "one report, a key after the other",
     "training/fit.py::_fit": "the only training loop: split, it would pass its state around",
 }
