@@ -19,6 +19,7 @@ from foldin.training import Range, Space, setting_text
 __all__ = ["Study", "TuningTrial"]
 
 _STARTUP = 5  # number of trials before any is pruned
+_KEPT = 75.0  # percentage of the trials, the best after as many epochs, among which a trial must be to go on
 _WARM_UP = 5  # number of epochs before a trial is pruned
 _FOR_IMPORTANCE = 10  # number of trials
 _REPEATS = 20  # draws of known settings in a row after which no new ones are expected
@@ -99,8 +100,9 @@ class Study:
     def _opened(self, storage: Any, seed: int) -> Any:
         optuna = self._optuna
         with self._quiet():
-            sampler = optuna.samplers.TPESampler(seed=seed % 2**32, constant_liar=True)
-            pruner = optuna.pruners.MedianPruner(n_startup_trials=_STARTUP, n_warmup_steps=self._warm_up)
+            # Settings of training depend on each other: a rate of learning on a size of batches.
+            sampler = optuna.samplers.TPESampler(seed=seed % 2**32, constant_liar=True, multivariate=True)
+            pruner = optuna.pruners.PercentilePruner(_KEPT, n_startup_trials=_STARTUP, n_warmup_steps=self._warm_up)
             return optuna.create_study(
                 study_name="tune",
                 storage=storage,
