@@ -1,6 +1,7 @@
 """Rules as they are stated, and in item indices."""
 
 import datetime
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -57,7 +58,10 @@ def test_rules_are_stated_in_python_or_as_data(tmp_path):
         ({"boost": []}, "rules: no rule 'boost'; there are boosts, freshness"),
         ({"caps": {"genres": 2}}, "rules: caps: a list was expected"),
         ({"caps": [{"feature": "genres"}]}, r"rules: caps\[0\]: missing 1 required positional argument: 'most'"),
-        ({"caps": [{"feature": "genres", "most": 0}]}, r"caps\[0\]: cap: most must be a whole number of at least 1, not 0"),
+        (
+            {"caps": [{"feature": "genres", "most": 0}]},
+            r"caps\[0\]: cap: most must be a whole number of at least 1, not 0",
+        ),
         ({"caps": [{"feature": "a", "most": 1}] * 2}, "rules: caps: two on the feature 'a'"),
         ({"pins": [{"item": "a", "position": 1}, {"item": "b", "position": 1}]}, "pins: two at the position 1"),
         ({"pins": [{"item": "a", "position": 1}, {"item": "a", "position": 2}]}, "pins: two of the item 'a'"),
@@ -88,7 +92,7 @@ def test_text_that_states_no_rules_is_refused(tmp_path):
 def test_the_values_of_features():
     def values(name):
         offsets, codes = Filters(CATALOG).codes(name)
-        return [codes[start:stop].tolist() for start, stop in zip(offsets[:-1], offsets[1:], strict=True)]
+        return [codes[start:stop].tolist() for start, stop in pairwise(offsets)]
 
     assert values("genres") == [[0, 1], [0], [], [1, 2], [2]]
     assert values("tags") == [[0], [], [1], [0, 1], []]
@@ -103,7 +107,10 @@ def weights(**rules) -> list[np.ndarray]:
 
 
 def test_weights_of_boosts_and_of_freshness():
-    boosts = [Boost({"genres": {"any_of": ["x"]}}, 0.5), Boost({"year": {"high": 1990}, "tags": {"any_of": ["p"]}}, -2.0)]
+    boosts = [
+        Boost({"genres": {"any_of": ["x"]}}, 0.5),
+        Boost({"year": {"high": 1990}, "tags": {"any_of": ["p"]}}, -2.0),
+    ]
     assert [one.tolist() for one in weights(boosts=boosts)] == [[0.5, 0.5, 0, 0, 0], [0, 0, 0, -2, 0]]
     (fresh,) = weights(freshness=Freshness("year", 10, 2.0))
     assert fresh == pytest.approx([2 * 0.5, 2 * 0.25, 0, 2 * 0.125, 2])
@@ -127,7 +134,10 @@ def test_weights_of_boosts_and_of_freshness():
         (Rules(freshness=Freshness("year", 1, 1, now="2024-01-01")), "now must be a number, as 'year'"),
         (Rules(freshness=Freshness("day", 1, 1, now=3)), "now must be a date as text, as 'day'"),
         (Rules(boosts=[Boost({"none": {"low": 1}}, 1)]), "no feature 'none'"),
-        (Rules(caps=[Cap("genres", 1)], pins=[Pin("a", 1), Pin("d", 2)]), "pins: 2 of the pinned items have the same value"),
+        (
+            Rules(caps=[Cap("genres", 1)], pins=[Pin("a", 1), Pin("d", 2)]),
+            "pins: 2 of the pinned items have the same value",
+        ),
     ],
 )
 def test_what_does_not_fit_the_catalog_is_refused(rules, said):

@@ -86,7 +86,10 @@ def test_one_list_whatever_the_way_in(folder, client, capsys, tmp_path):
 
 
 def test_exploration_and_uncertainty_under_rules(client):
-    rules = {"caps": [{"feature": "kind", "most": 2}], "pins": [{"item": "i19", "position": 1}, {"item": "no", "position": 3}]}
+    rules = {
+        "caps": [{"feature": "kind", "most": 2}],
+        "pins": [{"item": "i19", "position": 1}, {"item": "no", "position": 3}],
+    }
     ask = lambda **more: client.post("/v1/recommendations", json={"history": ["i0"], "k": 4, "rules": rules, **more})
     for how in ({"explore": "temperature", "seed": 1}, {"explore": "thompson", "draws": 20, "seed": 1}):
         shown = ask(**how).json()

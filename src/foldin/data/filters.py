@@ -79,7 +79,7 @@ class Filters:
         return found
 
     def codes(self, name: str) -> tuple[Int64[Array, " offsets"], Int64[Array, " values"]]:
-        """(offsets, codes): item i has the distinct values `codes[offsets[i]:offsets[i + 1]]`, with a whole number for each value.
+        """(offsets, codes): item i has the distinct values `codes[offsets[i]:offsets[i + 1]]`, each value a whole number.
 
         A text with `|` between the parts has the values of its parts. The codes are prepared once, at the first use.
 

@@ -120,7 +120,7 @@ class ResolvedRules:
             pinned = np.concatenate([cap.values.of(one.item) for one in self.pins])
             if len(pinned) and (count := int(np.bincount(pinned).max())) > cap.most:
                 raise ConfigError(
-                    f"pins: {count} of the pinned items have the same value of {cap.feature!r}, of which the cap admits {cap.most}"
+                    f"pins: {count} of the pinned items have the same value of {cap.feature!r}, and the cap is {cap.most}"
                 )
 
     @property
@@ -179,9 +179,7 @@ def resolve_rules(rules: Rules, catalog: Catalog, filters: Filters | None = None
     diversity = rules.diversity
     alike = None if diversity is None or diversity.feature is None else diversity.feature
     items = catalog.indices([one.item for one in rules.pins])
-    pins = [
-        ResolvedPin(item, one.position - 1, one.forced) for item, one in zip(items, rules.pins, strict=True)
-    ]
+    pins = [ResolvedPin(item, one.position - 1, one.forced) for item, one in zip(items, rules.pins, strict=True)]
     return ResolvedRules(
         len(catalog),
         weights,

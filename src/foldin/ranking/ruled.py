@@ -1,7 +1,7 @@
 """Lists of another ranker under business rules, with the price of the rules."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -160,9 +160,7 @@ class _Lister:
         chosen = self._vectors[torch.from_numpy(items).to(self._vectors.device)]
         return alike_by_vectors(chosen.double().cpu().numpy())
 
-    def lists(
-        self, source: Source, stage: Stage
-    ) -> tuple[Int64[Array, "users k"], Float64[Array, "users k"]]:
+    def lists(self, source: Source, stage: Stage) -> tuple[Int64[Array, "users k"], Float64[Array, "users k"]]:
         """(items, scores under the model) of the lists of all users."""
         # What a search does not find cannot be raised: it is asked for a pool.
         wide = source.misses and stage.weights is not None

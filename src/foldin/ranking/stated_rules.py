@@ -58,9 +58,7 @@ def rules_of(found: Any, where: str) -> Rules:
         if name in given:
             if not isinstance(given[name], list | tuple):
                 raise ConfigError(f"{where}: {name}: a list was expected, not {given[name]!r}")
-            given[name] = tuple(
-                _made(kind, one, f"{where}: {name}[{place}]") for place, one in enumerate(given[name])
-            )
+            given[name] = tuple(_made(kind, one, f"{where}: {name}[{place}]") for place, one in enumerate(given[name]))
     if "freshness" in given:
         given["freshness"] = _made(Freshness, given["freshness"], f"{where}: freshness")
     if "diversity" in given:

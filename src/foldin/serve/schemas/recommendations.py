@@ -19,6 +19,7 @@ __all__ = [
     "Recommendations",
 ]
 
+
 class RecommendRequest(Strict):
     """A request for a list."""
 
@@ -168,7 +169,10 @@ class Recommendations(TypedDict):
         Price | None, Field(description="What the list gives up to the rules of the request; null without rules.")
     ]
     items: Annotated[
-        list[Hit], Field(description="Items of the list, best first, in the order in which they were drawn, or in that of the rules.")
+        list[Hit],
+        Field(
+            description="Items of the list, best first, in the order in which they were drawn, or in that of the rules."
+        ),
     ]
 
 

@@ -30,7 +30,8 @@ class Freshness(Strict):
 
     feature: FeatureName = Field(description="Feature with the time of each item: a date or a number.")
     half_life: float = Field(
-        gt=0, description="Age at which half of the boost is left: in days for dates, in the feature's unit for numbers."
+        gt=0,
+        description="Age at which half of the boost is left: in days for dates, in the feature's unit for numbers.",
     )
     log_weight: float = Field(description="Weight of a new item, in nats, or in the unit of the scores.")
     now: float | str | None = Field(
@@ -66,7 +67,8 @@ class Pin(Strict):
     item: ItemId
     position: int = Field(ge=1, description="Position in the list; 1 is the first.")
     forced: bool = Field(
-        default=False, description="Whether the item is listed even if the user has taken it or if it is denied or filtered out."
+        default=False,
+        description="Whether the item is listed even if the user has taken it or if it is denied or filtered out.",
     )
 
 
@@ -75,7 +77,9 @@ class Rules(Strict):
 
     boosts: list[Boost] | None = Field(default=None, max_length=20, description="Log-weights, which add up.")
     freshness: Freshness | None = Field(default=None, description="A boost that decays with the age of an item.")
-    diversity: Diversity | None = Field(default=None, description="A choice of items that differ from those above them.")
+    diversity: Diversity | None = Field(
+        default=None, description="A choice of items that differ from those above them."
+    )
     caps: list[Cap] | None = Field(
         default=None, max_length=10, description="Maximum numbers of items with the same value of a feature."
     )
@@ -93,7 +97,8 @@ class RulePrice(TypedDict):
 
     rule: Annotated[str, Field(description="Name of the rule, such as `boost 1`, `cap genres` or `pins`.")]
     given_up: Annotated[
-        float, Field(description="Difference that the rule makes to the list under the rules before it; may be below 0.")
+        float,
+        Field(description="Difference that the rule makes to the list under the rules before it; may be below 0."),
     ]
 
 
