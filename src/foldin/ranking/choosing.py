@@ -92,11 +92,11 @@ def choose(
         if len(found) in waiting:
             found.append(waiting.pop(len(found)))
             continue
-        at = best()
-        if at is None:
+        taken = best()
+        if taken is None:
             break
-        found.append(at)
-        tally.add(int(items[at]))
+        found.append(taken)
+        tally.add(int(items[taken]))
         if bonus is not None:
-            bonus.add(at)
+            bonus.add(taken)
     return [*found, *waiting.values()][:k]
