@@ -25,7 +25,7 @@ LONG: dict[str, str] = {
     "cli/compare.py::command": "a signature of 20 options and their help",
     "cli/explain.py::command": "a signature of 12 options and their help",
     "cli/fit.py::command": "a signature of 20 options and their help",
-    "cli/recommend.py::command": "a signature of 15 options and their help",
+    "cli/recommend.py::command": "a signature of 16 options and their help",
     "cli/tune.py::command": "a signature of 20 options and their help",
     "data/shards/prepare.py::prepare": "a docstring of 8 arguments, and the steps in their order",
     "data/splits/given.py::read_given": "two layouts of a folder that share all but their last step",
@@ -36,7 +36,6 @@ LONG: dict[str, str] = {
     "inference/black_box.py::black_box_vi": "the loop of the estimator as its paper writes it",
     "inference/bounds.py::bound_report": "one report, a key after the other",
     "inference/refine.py::refine_gaussian": "the loop of the refinement, with what it remembers between steps",
-    "ranking/choosing.py::choose": "one greedy loop, whose search for the best candidate keeps its place",
     "reports/explanation.py::explain": "one report, a key after the other",
     "training/fit.py::_fit": "the only training loop: split, it would pass its state around",
 }
