@@ -27,7 +27,6 @@ SLOW = (
 # What is left to `make test-slow`: the better part of a minute each, or what breaks seldom and takes seconds.
 BLACK_BOX = "inference/test_black_box.py::test_"
 LONG = (
-    "browser/test_experiments",
     *("docs/guide/tuning.md", "docs/ko", "docs/README.ko.md", "docs/test_epub.py::test_a_chapter"),
     *(f"book/test_mutants.py::test_{name}" for name in ("what_is_listed", "a_changed_bound")),
     *("scripts/test_kept.py::test_what_only_shows", "scripts/test_tiny.py::test_it_runs[reproductions/ddpm]"),
