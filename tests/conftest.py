@@ -27,7 +27,6 @@ SLOW = (
 # What is left to `make test-slow`: the better part of a minute each, or what breaks seldom and takes seconds.
 BLACK_BOX = "inference/test_black_box.py::test_"
 LONG = (
-<<<<<<< HEAD
     "browser/test_experiments",
     *(
         "docs/guide/tuning.md",
@@ -36,9 +35,6 @@ LONG = (
         "docs/README.ko.md",
         "docs/test_epub.py::test_a_chapter",
     ),
-=======
-    *("docs/guide/tuning.md", "docs/ko", "docs/README.ko.md", "docs/test_epub.py::test_a_chapter"),
->>>>>>> impressions
     *(f"book/test_mutants.py::test_{name}" for name in ("what_is_listed", "a_changed_bound")),
     *(f"scripts/test_kept.py::test_{name}" for name in ("what_only_shows", "a_service_that_a_script")),
     "scripts/test_tiny.py::test_it_runs[reproductions/ddpm]",

@@ -250,8 +250,12 @@ def command(
     rows = as_rows(loaded.model, catalog, found, 0)
     note = _start_note(loaded.model, users)
     if as_json:
-        ids_taken = [catalog.ids[i] for i in history.items]
-        about: dict[str, Any] = {"run": run, "model": loaded.name, "history": ids_taken, "items": rows}
+        about: dict[str, Any] = {
+            "run": run,
+            "model": loaded.name,
+            "history": [catalog.ids[i] for i in history.items],
+            "items": rows,
+        }
         about |= {} if found.price is None else {"price": _price(found.price)}
         json_out(about if note is None else {**about, "note": note})
         return

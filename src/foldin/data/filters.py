@@ -64,6 +64,11 @@ class Filters:
         """Names of the features that a filter may use."""
         return list(self._kinds)
 
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Type of the values of each feature: `number`, `truth`, `text` or `other`."""
+        return dict(self._kinds)
+
     def passing(self, filters: Mapping[str, Condition]) -> Bool[Array, " items"]:
         """Mask of the items that meet all conditions. An item without a value of the feature meets only `none_of`.
 
@@ -79,7 +84,7 @@ class Filters:
         return found
 
     def codes(self, name: str) -> tuple[Int64[Array, " offsets"], Int64[Array, " values"]]:
-        """(offsets, codes): item i has the distinct values `codes[offsets[i]:offsets[i + 1]]`, each value a whole number.
+        """(offsets, codes): item i has the distinct values `codes[offsets[i]:offsets[i + 1]]`, with a number for each value.
 
         A text with `|` between the parts has the values of its parts. The codes are prepared once, at the first use.
 
