@@ -91,7 +91,9 @@ def test_two_workers_are_one_service(tmp_path, runs):
         assert len(answers) == 2
         assert answers[0] == answers[1]
         assert all(len(one) == 10 for one in answers[0])
-        # A change through one is served by the other.
+        # A change through one is served by the other. First their logs of lists are written: a process that sleeps while it
+        # writes holds the lock of SQLite.
+        time.sleep(1.0)
         first, second = workers.pids.values()
         with asleep(second):
             told = call("POST", "/v1/models", run=str(runs["multvae"]), name="other", default=True)
