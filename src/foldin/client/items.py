@@ -69,8 +69,8 @@ class ListedItem:
     Args:
         item: external id.
         title: title of the item; the id if it has none.
-        score: by what the list is ordered: number of events of the last 30 days (`popular`), how many times more often than before
-            the item was taken on the last day (`trending`), or time at which it was sent first (`recent`).
+        score: by what the list is ordered: number of events of the last 30 days (`popular`), how many times more often
+            than before the item was taken on the last day (`trending`), or time at which it was sent first (`recent`).
     """
 
     item: str

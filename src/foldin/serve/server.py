@@ -101,25 +101,28 @@ def build(
     registry = Registry(device=device, queued=limits.queued, rankers=rankers)
     fleet = Fleet(registry, DeploymentStore(engine))
     known = fleet.store.state().rows
-    names = dict.fromkeys([*given, *known])
-    if not names:
-        raise ConfigError("no run was given, and the database knows no model; give the folder of a run")
-    strangers = set(rankers or {}) - {"", *names}
-    if strangers:
-        raise ConfigError(f"a ranker was given for {min(strangers)!r}; there are {', '.join(names)}")
+    _check_names([*given, *known], rankers or {})
     watcher = Watcher(fleet, given)
     deploy_given(fleet, given, force=force)
     watcher.look()
     fleet.settle()
     addresses = [*given.values(), *(row.run.uri for row in known.values())]
     roots = tuple(dict.fromkeys(map(_parent, addresses)))
-    telemetry = Telemetry()
-    log = ImpressionLog(ImpressionStore(engine), telemetry, list_logging)
+    log = ImpressionLog(ImpressionStore(engine), Telemetry(), list_logging)
     lists = ItemLists(ItemListStore(engine), seconds=list_seconds)
-    service = Service(registry, events, limits, telemetry, log, lists=lists, explore_new=explore_new)
+    service = Service(registry, events, limits, log.telemetry, log, lists=lists, explore_new=explore_new)
     watch = DriftWatch(service, seconds=drift_seconds)
     app = make_app(service, None if open_to_all else ring, roots=roots, fleet=fleet, buckets=buckets, watch=watch)
     return app, service, watcher
+
+
+def _check_names(names: Sequence[str], rankers: Mapping[str, str]) -> None:
+    """Raise if no model is to be served, or if a ranker is for none of them."""
+    if not names:
+        raise ConfigError("no run was given, and the database knows no model; give the folder of a run")
+    strangers = set(rankers) - {"", *names}
+    if strangers:
+        raise ConfigError(f"a ranker was given for {min(strangers)!r}; there are {', '.join(dict.fromkeys(names))}")
 
 
 def _parent(run: str) -> str:

@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 
 from foldin.data import Catalog
+from foldin.errors import ConfigError
 from foldin.serve.engine.catalog_view import CatalogView
-from foldin.serve.engine.new_items import NewItems, admitted, bare_hit, mixed, takes_new
+from foldin.serve.engine.new_items import NewItems, admitted, bare_hit, checked_share, mixed, takes_new
 from foldin.serve.schemas import RecommendRequest
 from foldin.serve.storage.items import ItemRow, ItemsState
 
@@ -70,6 +71,12 @@ def test_a_model_s_own_propensity_is_a_factor():
     assert (hit["item"], hit["propensity"]) == ("a", pytest.approx(0.5))
     assert hit["inverse_propensity"] == pytest.approx(2.0)
     assert mixed(hits("a"), new(0), RecommendRequest(k=1), 0.5, key=7) == hits("a")
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_a_share_that_is_no_probability_is_refused(share):
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        checked_share(share)
 
 
 def test_a_draw_is_that_of_its_seed_and_user():

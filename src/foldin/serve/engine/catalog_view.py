@@ -48,14 +48,12 @@ class CatalogView:
         fresh = [row for row in found.rows.values() if places[row.item] is None and row.is_active]
         self.new = _new(base, fresh)
         self.new_filters = Filters(self.new)
-        if before is not None and before._rows == self._rows:
-            self.catalog, self.filters, self._search = before.catalog, before.filters, before._search
-            return
-        self.catalog = _overlaid(base, known)
-        self.filters = Filters(self.catalog)
-        same = before is not None and before.catalog.titles == self.catalog.titles
+        same = before is not None and before._rows == self._rows
+        self.catalog: Catalog = before.catalog if before is not None and same else _overlaid(base, known)
+        self.filters: Filters = before.filters if before is not None and same else Filters(self.catalog)
+        titled = before is not None and before.catalog.titles == self.catalog.titles
         self._search: Callable[[], TitleSearch] = (
-            before._search if before is not None and same else functools.cache(lambda: TitleSearch(self.catalog))
+            before._search if before is not None and titled else functools.cache(lambda: TitleSearch(self.catalog))
         )
 
     @property

@@ -39,7 +39,7 @@ def fallback_hits(
         state: the items that were sent.
     """
     titles = _of_model(entries, request, history, routed) if routed else _of_all(entries, request, history, state)
-    hits = []
+    hits: list[Hit] = []
     for item, title in titles:
         hits.append(bare_hit(len(hits) + 1, item, title, name))
         if len(hits) == request.k:

@@ -26,8 +26,8 @@ def trending(taken: Sequence[Taken], *, prior: float = PRIOR) -> list[ListedItem
     Item i was taken x_i times on the last day and y_i times before. If its share of all events had stayed the same, it would have
     been taken e_i = X · y_i / Y times, with X = Σ x_j and Y = Σ y_j (e_i = 0 without earlier events), so that days on which
     everything is taken more often raise nothing. With x_i ~ Poisson(λ_i e_i) and λ_i ~ Gamma(a, a), whose mean is 1, the score is
-    the posterior mean E[λ_i | x_i] = (a + x_i) / (a + e_i): the Gamma–Poisson shrinker of DuMouchel (1999). A few events of a rare
-    item move it little.
+    the posterior mean E[λ_i | x_i] = (a + x_i) / (a + e_i): the Gamma–Poisson shrinker of DuMouchel (1999). A few events of a
+    rare item move it little.
 
     Args:
         taken: how often the items were taken.

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from foldin.data import Condition
+from foldin.errors import ConfigError
 from foldin.models import stream
 from foldin.serve.engine.catalog_view import CatalogView
 from foldin.serve.schemas import Hit, RecommendRequest, Source
 from foldin.tensors import Array, Int64
 
-__all__ = ["NewItems", "admitted", "bare_hit", "mixed", "takes_new"]
+__all__ = ["NewItems", "admitted", "bare_hit", "checked_share", "mixed", "takes_new"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +59,19 @@ def admitted(view: CatalogView, request: RecommendRequest, taken: Sequence[str])
     return NewItems(view, np.flatnonzero(mask))
 
 
+def checked_share(share: float) -> float:
+    """The probability with which a place of a list is given to a new item.
+
+    Raises:
+        ConfigError: it is not between 0 and 1.
+    """
+    if not 0.0 <= share <= 1.0:
+        raise ConfigError(f"explore_new: a probability between 0 and 1 was expected, not {share:g}")
+    return share
+
+
 def takes_new(request: RecommendRequest) -> bool:
-    """Whether places of a list may be given to new items: not under rules, which set the order, nor with marginal propensities."""
+    """Whether places of a list may go to new items: not under rules, which set the order, nor with marginal propensities."""
     return request.rules is None and request.explore != "thompson"
 
 

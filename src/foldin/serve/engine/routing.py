@@ -17,6 +17,7 @@ from foldin.ranking import (
     resolve_rules,
     rules_of,
 )
+from foldin.serve.engine.catalog_view import CatalogView
 from foldin.serve.engine.lists import ResolvedRequest
 from foldin.serve.engine.new_items import NewItems
 from foldin.serve.engine.registry import Deployment
@@ -110,14 +111,7 @@ def resolve_request(
         for one in unknown:
             bounded(one, "history")
     allow, deny = known("allow", request.allow), known("deny", request.deny)
-    barred: Bool[Array, " items"] | None = None
-    if request.allow is not None or deny or request.filter:
-        asked = {name: Condition(**one.model_dump()) for name, one in (request.filter or {}).items()}
-        where = view.filters.passing(asked) if asked else None
-        allowed = None if request.allow is None else allow
-        barred = barred_items(len(catalog), allow=allowed, deny=deny, where=where)
-    if view.retired is not None:
-        barred = view.retired if barred is None else barred | view.retired
+    barred = _barred(view, request, allow, deny)
     seed = request.seed
     if seed is None:
         seed = secrets.randbelow(2**63) if request.explore != "none" else 0
@@ -139,6 +133,19 @@ def resolve_request(
         key=None if request.user is None else user_key(request.user),
     )
     return resolved, list(unknown)
+
+
+def _barred(
+    view: CatalogView, request: RecommendRequest, allow: list[int], deny: list[int]
+) -> Bool[Array, " items"] | None:
+    """Mask of the items that a request may not list, retired ones included; None for no restriction."""
+    if request.allow is None and not deny and not request.filter:
+        return view.retired
+    asked = {name: Condition(**one.model_dump()) for name, one in (request.filter or {}).items()}
+    where = view.filters.passing(asked) if asked else None
+    allowed = None if request.allow is None else allow
+    barred = barred_items(len(view.base), allow=allowed, deny=deny, where=where)
+    return barred if view.retired is None else barred | view.retired
 
 
 def refused(target: Deployment) -> dict[str, str]:

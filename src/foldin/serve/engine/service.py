@@ -14,7 +14,7 @@ from foldin.serve.engine.fallbacks import fallback_answer, fallback_hits, is_bar
 from foldin.serve.engine.impressions import ImpressionLog, list_ids
 from foldin.serve.engine.item_lists import ItemLists
 from foldin.serve.engine.live_items import LiveItems
-from foldin.serve.engine.new_items import admitted, mixed, takes_new
+from foldin.serve.engine.new_items import admitted, checked_share, mixed, takes_new
 from foldin.serve.engine.registry import Registry
 from foldin.serve.engine.routing import GivenHistory, RoutedRequest, resolve_request
 from foldin.serve.limits import Limits, bounded
@@ -69,7 +69,7 @@ class Service:
         self.impressions, self._new_id = impressions, list_ids()
         self.items = LiveItems(registry, ItemStore(events.engine))
         self.lists = lists or ItemLists(ItemListStore(events.engine), seconds=0)
-        self.explore_new = explore_new
+        self.explore_new = checked_share(explore_new)
 
     def history(self, request: RecommendRequest) -> GivenHistory:
         """The events that a request's list is based on: those of the request, or the relevant stored events of a user.

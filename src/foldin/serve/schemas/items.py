@@ -70,8 +70,8 @@ class ListedItemOut(BaseModel):
     item: str = Field(description="External id.")
     title: str = Field(description="Title of the item; the id if it has none.")
     score: float = Field(
-        description="By what the list is ordered: number of events of the last 30 days (`popular`), how many times more often than "
-        "before the item was taken on the last day (`trending`), or time at which it was sent first (`recent`)."
+        description="By what the list is ordered: number of events of the last 30 days (`popular`), how many times more often "
+        "than before the item was taken on the last day (`trending`), or time at which it was sent first (`recent`)."
     )
 
 

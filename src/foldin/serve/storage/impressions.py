@@ -44,7 +44,8 @@ class Impression:
             `+new:SHARE` if new items may have its places; or `fallback:NAME`.
         items: external ids; the position of an item in the list is its place here, the first being the best.
         propensities: propensity of each item; None for a list that was not drawn at random.
-        propensity_of: the event whose probability a propensity is: `given_above` or `in_list`, as in `PropensityOf`, or `NEW_ITEMS`.
+        propensity_of: the event whose probability a propensity is: `given_above` or `in_list`, as in `PropensityOf`, or
+            `NEW_ITEMS`.
         history: `{"items": […], "times": […] or None}` as the model read them, oldest first, of a list with propensities.
         restricted: whether other items could be listed than those that the model's history lacks: the request had `allow`,
             `deny` or a filter, did not exclude seen items, or the user has older events than the model reads.

@@ -1,4 +1,4 @@
-"""What the lists for all users are made of: how often each item was taken lately, and the lists that one of all processes made."""
+"""What the lists for all users are made of, how often each item was taken lately; and the lists that one process made for all."""
 
 import json
 from collections.abc import Mapping, Sequence
