@@ -1,9 +1,10 @@
 """Write docs/reference/http.md from the service's own description of its interface."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from foldin.serve import DeploymentStore, Fleet, Limits, Registry, Service, Telemetry, make_app
+from foldin.serve import EventStore, Limits, Registry, Service, Telemetry, connect, make_app
 
 TARGET = Path(__file__).parent / "reference" / "http.md"
 _HEAD = """# HTTP
@@ -16,9 +17,10 @@ is sent as `Authorization: Bearer KEY`; the scopes are `read`, `write` and `admi
 
 def text() -> str:
     """The page."""
-    registry = Registry()
-    service = Service(registry, None, Limits(), Telemetry())  # type: ignore[arg-type]
-    found = make_app(service, None, fleet=Fleet(registry, DeploymentStore(None))).openapi()  # type: ignore[arg-type]
+    with tempfile.TemporaryDirectory() as folder:
+        engine = connect(f"sqlite:///{folder}/events.db")
+        found = make_app(Service(Registry(), EventStore(engine), Limits(), Telemetry()), None).openapi()
+        engine.dispose()
     parts = [_HEAD]
     for path, methods in found["paths"].items():
         if path.startswith("/studio") or path == "/":

@@ -1,8 +1,5 @@
 """The page of experiments in a real browser: the arms and the sequence of an experiment, on a phone, and without one."""
 
-import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
@@ -12,9 +9,11 @@ import pytest
 from playwright.sync_api import expect
 
 from foldin.serve import Event, EventStore, Impression, ImpressionStore, connect
-from tests.browser.test_pages import browser, findings, page, pytestmark  # noqa: F401
+from tests.browser.conftest import NEEDS_CHROMIUM, serving
+from tests.browser.steps import findings
 from tests.serve.conftest import make_run
 
+pytestmark = NEEDS_CHROMIUM
 USERS = 600
 
 
@@ -23,16 +22,8 @@ def served(tmp_path_factory) -> Iterator[tuple[str, str]]:
     """(address, URL of the database) of a serving process."""
     root = tmp_path_factory.mktemp("experiments")
     runs, url = [make_run(root / name, name) for name in ("ease", "popularity")], f"sqlite:///{root}/events.db"
-    command = [sys.executable, "-m", "foldin", "serve", *map(str, runs), "--no-keys", "--port", "0", "--events", url]
-    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert started.stderr is not None
-    found = next(match[0] for match in (re.search(r"http://[\d.:]+", line) for line in started.stderr) if match)
-    drain = subprocess.Popen(["cat"], stdin=started.stderr, stdout=subprocess.DEVNULL)
-    yield found, url
-    started.terminate()
-    started.wait(30)
-    drain.wait(30)
-    started.stderr.close()
+    with serving(runs, url, "--no-keys") as found:
+        yield found, url
 
 
 def fill(address: str, url: str) -> None:
@@ -55,7 +46,7 @@ def fill(address: str, url: str) -> None:
     engine.dispose()
 
 
-def test_an_experiment_is_shown_with_its_arms_and_its_sequence_and_fits_a_phone(page, served):  # noqa: F811
+def test_an_experiment_is_shown_with_its_arms_and_its_sequence_and_fits_a_phone(page, served):
     address, url = served
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto(f"{address}/studio/index.html#/experiments")

@@ -55,7 +55,7 @@ def test_compare_gives_intervals_and_paired_tests(path, capsys):
     )
     content = json.loads(out)
     assert code == 0
-    assert content["models"]["ease"]["config"] == {"regularization": 10.0, "oldest": 1.0}
+    assert content["models"]["ease"]["config"] == {"regularization": 10.0, "oldest": 1.0, "features": None}
     assert {"metric", "a", "b", "difference", "low", "high", "p", "p_adjusted"} <= set(content["tests"][0])
     assert set(content) >= {"data", "protocol", "seed", "users", "items", "models", "tests"}
     code, out, _ = call(capsys, "compare", path, "--models", "popularity,ease")

@@ -25,21 +25,20 @@ def log_of(rows):
 
 
 def earlier():
-    """Forty users; the first half like the items a to d, the second half e to h. Ten days."""
+    """Forty users; the first half like the items a to d, the second half e to h. Ten days; the last event is of one more user."""
     rng = np.random.default_rng(0)
     rows = []
     for user in range(40):
         liked = "abcd" if user < 20 else "efgh"
         rows += [(f"u{user}", item, int(rng.integers(0, 10 * DAY))) for item in rng.permutation(list(liked))[:3]]
-    return [*rows, ("u0", "a", 10 * DAY)]
+    return [*rows, ("last", "a", 10 * DAY)]
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("drift") / "run"
-    foldin.fit_all(log_of(earlier()), foldin.MultVAE(hidden_dims=(), latent_dim=4, batch_size=10), epochs=40).save(
-        folder
-    )
+    settings = {"latent_dim": 4, "batch_size": 10, "learning_rate": 0.02, "dropout": 0.1, "beta": 0.01}
+    foldin.fit_all(log_of(earlier()), foldin.MultVAE(hidden_dims=(), **settings), epochs=60).save(folder)
     return load_run(folder)
 
 

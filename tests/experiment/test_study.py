@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from foldin.experiment.study import Study, TuningTrial
@@ -153,3 +154,19 @@ def test_no_trial_is_pruned_before_the_warm_up(warm_up):
         pruned = [study.should_prune(trial, epoch, 0.0 if worst else 1.0) for epoch in range(1, 11)]
         study.end(trial, TuningTrial(number=number + 1, settings=settings, state="complete", value=1.0))
     assert pruned == [epoch >= warm_up for epoch in range(1, 11)]
+
+
+def test_every_second_trial_is_near_the_best_one():
+    space = {"rate": Range(1e-4, 1e-2, log=True), "width": Range(10, 1000), "kind": ("a", "b")}
+    study, best = Study(None, {}, seed=0), {"rate": 2e-3, "width": 700, "kind": "b"}
+    steps = {"near": [], "far": []}
+    for number in range(60):
+        trial, settings = study.ask(space, best, None)
+        if number > 10 and settings:
+            away = abs(np.log(float(settings["rate"]) / best["rate"])) / np.log(100)
+            steps["near" if number % 2 else "far"].append(away)
+        value = 1.0 if not settings else 0.5
+        study.end(trial, TuningTrial(number=number + 1, settings=settings, state="complete", value=value))
+    assert max(steps["near"]) < 0.5
+    assert np.median(steps["near"]) < 0.12
+    assert np.median(steps["far"]) > 0.12

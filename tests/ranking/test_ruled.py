@@ -60,8 +60,9 @@ USERS = Histories.from_lists([[1, 2, 3], [], [29, 0, 4, 9]], 30)
 def popularity() -> Popularity:
     """p(item) is proportional to the number of its events."""
     model = Popularity(8)
-    once = [[item] for item, count in enumerate(COUNTS) for _ in range(count - 1)]  # the pseudo-count adds 1
-    fit(model, Histories.from_lists(once, 8))
+    fit(
+        model, Histories.from_lists([[item] for item, count in enumerate(COUNTS) for _ in range(count - 1)], 8)
+    )  # with the pseudo-count 1
     return model
 
 
@@ -206,7 +207,7 @@ def test_whatever_the_rules(sasrec, rules, k):
         assert np.array_equal(one.items[0], found.items[2])
 
 
-@pytest.mark.parametrize("ranker", ["index", "beam"])
+@pytest.mark.parametrize("ranker", ["index", pytest.param("beam", marks=pytest.mark.long)])
 def test_a_search_of_all_items_gives_the_lists_of_exact(sasrec, ranker):
     model = sasrec if ranker == "index" else trained("semantic", epochs=2)
     users = USERS if ranker == "index" else Histories.from_lists([[1, 2], []], 20)

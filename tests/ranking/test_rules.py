@@ -1,7 +1,7 @@
 """Rules as they are stated, and in item indices."""
 
 import datetime
-import itertools
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -92,7 +92,7 @@ def test_text_that_states_no_rules_is_refused(tmp_path):
 def test_the_values_of_features():
     def values(name):
         offsets, codes = Filters(CATALOG).codes(name)
-        return [codes[start:stop].tolist() for start, stop in itertools.pairwise(offsets)]
+        return [codes[start:stop].tolist() for start, stop in pairwise(offsets)]
 
     assert values("genres") == [[0, 1], [0], [], [1, 2], [2]]
     assert values("tags") == [[0], [], [1], [0, 1], []]

@@ -14,11 +14,14 @@ from typing import Any
 import numpy as np
 
 from foldin.errors import MissingExtraError
+from foldin.experiment.neighbors import neighbor
 from foldin.training import Range, Space, setting_text
 
 __all__ = ["Study", "TuningTrial"]
 
 _STARTUP = 5  # number of trials before any is pruned
+_DRAWN = 10  # trials before the first that is near the best one
+_KEPT = 75.0  # percentage of the trials, the best after as many epochs, among which a trial must be to go on
 _WARM_UP = 5  # number of epochs before a trial is pruned
 _FOR_IMPORTANCE = 10  # number of trials
 _REPEATS = 20  # draws of known settings in a row after which no new ones are expected
@@ -99,8 +102,9 @@ class Study:
     def _opened(self, storage: Any, seed: int) -> Any:
         optuna = self._optuna
         with self._quiet():
-            sampler = optuna.samplers.TPESampler(seed=seed % 2**32, constant_liar=True)
-            pruner = optuna.pruners.MedianPruner(n_startup_trials=_STARTUP, n_warmup_steps=self._warm_up)
+            # Settings of training depend on each other: a rate of learning on a size of batches.
+            sampler = optuna.samplers.TPESampler(seed=seed % 2**32, constant_liar=True, multivariate=True)
+            pruner = optuna.pruners.PercentilePruner(_KEPT, n_startup_trials=_STARTUP, n_warmup_steps=self._warm_up)
             return optuna.create_study(
                 study_name="tune",
                 storage=storage,
@@ -154,7 +158,8 @@ class Study:
         """A trial and its settings; None if `trials` trials are finished or running, or if no new settings are drawn any more.
 
         The first trial has the settings that the search begins with; the next ones are these with another alternative of each
-        setting that has alternatives. Settings that were measured before are not measured again: the sampler gets their value.
+        setting that has alternatives. Of all others, every second one is near the best trial so far. Settings that were measured
+        before are not measured again: the sampler gets their value.
 
         Args:
             defaults: the settings that the search begins with, by the names in `space`.
@@ -167,6 +172,8 @@ class Study:
                     return None
                 if not self._study.get_trials(deepcopy=False):
                     self._begin(space, defaults)
+                if self._turn_of_neighbors():
+                    self._study.enqueue_trial(self._neighbor(space))
                 trial = self._study.ask()
                 trial.set_user_attr("worker", self._worker)
                 trial.set_user_attr("began", time.time())
@@ -191,6 +198,15 @@ class Study:
             for other in others:
                 if other != params.get(name):
                     self._study.enqueue_trial({**params, name: other})
+
+    def _turn_of_neighbors(self) -> bool:
+        """Whether the next trial is near the best one: every second trial once some have been drawn, if none is in the queue."""
+        ended = len(self.trials())
+        return ended >= _DRAWN and ended % 2 == 1 and not self._of_state("WAITING") and bool(self._of_state("COMPLETE"))
+
+    def _neighbor(self, space: Space) -> dict[str, Any]:
+        best = self._study.best_trial
+        return neighbor(space, best.params, np.random.default_rng([len(self.trials()), best.number]))
 
     def is_first(self, trial: Any) -> bool:
         """Whether a trial has the settings that the search begins with."""

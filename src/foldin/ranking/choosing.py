@@ -37,6 +37,45 @@ class Tally:
             counts.update(cap.values.of(item).tolist())
 
 
+class _Candidates:
+    """The candidates of a list, with what is chosen so far."""
+
+    def __init__(
+        self,
+        items: Int64[Array, " pool"],
+        keys: Float64[Array, " pool"],
+        theta: float,
+        bonus: Bonus | None,
+        caps: Sequence[ResolvedCap],
+    ) -> None:
+        self._items, self._keys, self._theta, self._bonus = items, keys, theta, bonus
+        self._tally, self._free, self._next = Tally(caps), np.ones(len(items), dtype=bool), 0
+
+    def take(self, at: int) -> None:
+        """Choose a candidate."""
+        self._free[at] = False
+        self._tally.add(int(self._items[at]))
+        if self._bonus is not None:
+            self._bonus.add(at)
+
+    def best(self) -> int | None:
+        """The best free candidate; None if there is none. A candidate that a cap excludes stays excluded."""
+        gains = None
+        if self._bonus is not None:
+            gains = self._theta * self._keys + (1.0 - self._theta) * self._bonus.bonus()
+        while self._free.any():
+            if gains is None:
+                while not self._free[self._next]:
+                    self._next += 1
+                at = self._next
+            else:
+                at = int(np.argmax(np.where(self._free, gains, -np.inf)))
+            if not self._tally.full(int(self._items[at])):
+                return at
+            self._free[at] = False
+        return None
+
+
 def choose(
     items: Int64[Array, " pool"],
     keys: Float64[Array, " pool"],
@@ -60,43 +99,17 @@ def choose(
         caps: maximum numbers of items of a value.
         pinned: position in the pool by place in the list.
     """
-    tally, waiting = Tally(caps), dict(sorted((pinned or {}).items()))
-    free = np.ones(len(items), dtype=bool)
+    candidates, waiting = _Candidates(items, keys, theta, bonus, caps), dict(sorted((pinned or {}).items()))
     for at in waiting.values():
-        tally.add(int(items[at]))
-        free[at] = False
-        if bonus is not None:
-            bonus.add(at)
-    place, found = 0, list[int]()
-
-    def best() -> int | None:
-        """The best free candidate; None if there is none. A candidate that a cap excludes stays excluded."""
-        nonlocal place
-        gains = None if bonus is None else np.where(free, theta * keys + (1.0 - theta) * bonus.bonus(), -np.inf)
-        while True:
-            if gains is None:
-                while place < len(items) and not free[place]:
-                    place += 1
-                at = place
-            else:
-                at = int(np.argmax(gains)) if len(gains) else 0
-            if at == len(items) or not free[at]:
-                return None
-            free[at] = False
-            if not tally.full(int(items[at])):
-                return at
-            if gains is not None:
-                gains[at] = -np.inf
-
+        candidates.take(at)
+    found = list[int]()
     while len(found) < k:
         if len(found) in waiting:
             found.append(waiting.pop(len(found)))
             continue
-        chosen = best()
-        if chosen is None:
+        best = candidates.best()
+        if best is None:
             break
-        found.append(chosen)
-        tally.add(int(items[chosen]))
-        if bonus is not None:
-            bonus.add(chosen)
+        candidates.take(best)
+        found.append(best)
     return [*found, *waiting.values()][:k]

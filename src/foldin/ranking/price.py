@@ -38,7 +38,7 @@ class Price:
     @property
     def total(self) -> Float[Array, " users"]:
         """What all rules together give up, for each user."""
-        return self.given_up.sum(axis=1)
+        return np.asarray(self.given_up.sum(axis=1))
 
     def rows(self, start: int, stop: int) -> "Price":
         """The price of the lists from `start` to `stop`."""

@@ -120,7 +120,7 @@ class ResolvedRules:
             pinned = np.concatenate([cap.values.of(one.item) for one in self.pins])
             if len(pinned) and (count := int(np.bincount(pinned).max())) > cap.most:
                 raise ConfigError(
-                    f"pins: {count} of the pinned items have one value of {cap.feature!r}, of which the cap admits {cap.most}"
+                    f"pins: {count} of the pinned items have the same value of {cap.feature!r}, and the cap is {cap.most}"
                 )
 
     @property

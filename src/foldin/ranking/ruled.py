@@ -181,7 +181,10 @@ class _Lister:
                 own = None if of_pins is None else of_pins[user]
                 candidates, keys, known = (one[place] for one in pools)
                 found, values = self._list(stage, candidates, keys, known, pinned, own)
-                items[user, : len(found)], scores[user, : len(found)] = found, values
+                if len(found) > np.count_nonzero(
+                    items[user] >= 0
+                ):  # with diversity, a larger pool may fill less under caps
+                    items[user, : len(found)], scores[user, : len(found)] = found, values
                 if len(found) < self._k and (source.misses or pools[0][place, -1] >= 0):  # there may be more candidates
                     unfilled.append(user)
             if not unfilled or size >= self._n_items:

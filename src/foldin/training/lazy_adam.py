@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.optim.adam import adam
 
 from foldin.kernels import stochastic_bfloat16
 from foldin.tensors import Float, Int, Tensor
@@ -87,7 +88,7 @@ class LazyAdam(torch.optim.Optimizer):
                 }
         states = [self.state[one] for one in parameters]
         tensors: list[torch.Tensor] = list(parameters)
-        torch.optim.adam.adam(
+        adam(
             tensors,
             [one.grad for one in parameters if one.grad is not None],
             [state["exp_avg"] for state in states],

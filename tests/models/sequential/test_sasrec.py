@@ -7,8 +7,8 @@ import torch
 from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError, FitError, ShapeError, UnknownItemError
 from foldin.models import SASRec, SASRecConfig
-from foldin.models.sequential.losses import FullSoftmax, SampledSoftmax
 from foldin.models.negatives import UniformNegatives
+from foldin.models.sequential.losses import FullSoftmax, SampledSoftmax
 from foldin.ranking import scores
 from foldin.testing import two_tastes
 from foldin.training import Step, falling, fit

@@ -34,7 +34,7 @@ def test_the_newest_figures_are_answered_and_are_metrics(service):
     late = [("u1", "e", 15 * DAY), ("u2", "never seen", 15 * DAY), ("stranger", "a", 15 * DAY)]
     store(service, [*earlier(), *late])
     watch = DriftWatch(service, limits=DriftLimits(unknown_items=0.2))
-    with TestClient(make_app(service, None)) as client:
+    with TestClient(make_app(service, None), base_url="http://localhost") as client:
         assert client.get("/v1/drift").json() == {"drift": []}
         watch.look(now=T0 + 15 * DAY)
         (found,) = client.get("/v1/drift", params={"model": "shop"}).json()["drift"]

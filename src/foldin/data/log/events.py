@@ -96,12 +96,13 @@ class EventLog(Displayed):
         table, notes = items_of(to_polars(items, "the table of items")[0], "the table of items")
         new = table.filter(~pl.col("item").is_in(self.items["item"].to_list()))
         new = new.unique("item", keep="first", maintain_order=True)
-        try:
-            joined = pl.concat([self.items, new], how="diagonal_relaxed")
-        except pl.exceptions.PolarsError as error:
-            raise ColumnError(
-                f"the table of items: its features have other types than those of the log: {error}"
-            ) from error
+        for name in set(self.items.columns) & set(new.columns):
+            here, there = self.items[name].dtype, new[name].dtype
+            if here != there and pl.Null not in (here, there) and not (here.is_numeric() and there.is_numeric()):
+                raise ColumnError(
+                    f"the table of items: its features have other types than those of the log: {name!r} is {there}, not {here}"
+                )
+        joined = pl.concat([self.items, new], how="diagonal_relaxed")
         places = np.arange(self.histories.n_items)
         added = Note("items without events (in the catalog)", new.height, dropped=False)
         return replace(

@@ -40,7 +40,7 @@ def split_log(
             log = log.core(user_events=min_events, repeat=False)
         return temporal(log, validation_share=held_out, test_share=held_out, targets=targets)
     if protocol == "cold-items":
-        if targets is not None:
+        if targets:
             raise SplitError(
                 "targets: the targets of 'cold-items' are the hidden items, whatever the kind of the event"
             )

@@ -46,7 +46,7 @@ from foldin.models.recency import oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
 from foldin.training import Config, FullPass, Range, Trainer, setting
-from foldin.workers import Group, group_of
+from foldin.workers import ALONE, Group, group_of
 
 __all__ = ["EASE", "EASEConfig"]
 
@@ -130,7 +130,7 @@ def _gram(model: "EASE", train: Histories, dtype: torch.dtype, group: Group) -> 
 
 
 def _inverse_by_items(
-    model: "EASE", train: Histories, dtype: torch.dtype, group: Group
+    model: "EASE", train: Histories, dtype: torch.dtype, group: Group = ALONE
 ) -> Float[Tensor, "items items"]:
     """P from the Cholesky factor of XᵀX + λ I."""
     gram = _gram(model, train, dtype, group)
@@ -139,7 +139,7 @@ def _inverse_by_items(
 
 
 def _inverse_by_users(
-    model: "EASE", train: Histories, dtype: torch.dtype, group: Group
+    model: "EASE", train: Histories, dtype: torch.dtype, group: Group = ALONE
 ) -> Float[Tensor, "items items"]:
     """P up to a factor, which no weight depends on: I − YᵀY, where Y = L⁻¹ X and L is the Cholesky factor of XXᵀ + λ I.
 

@@ -1,7 +1,7 @@
 """The HTTP application: a router for each resource, access control, and errors."""
 
-from collections.abc import Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,28 +57,11 @@ def make_app(
     access = Access(keys, service.limits, buckets)
     watched = watch or DriftWatch(service, seconds=0)
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> Any:
-        service.items.start()  # before the models, so that they are shown without retired items at once
-        service.lists.start()
-        kept.start()
-        watched.start()
-        if service.impressions is not None:
-            service.impressions.start()
-        yield
-        watched.stop()
-        kept.stop()
-        service.items.stop()
-        service.lists.stop()
-        service.registry.close()
-        if service.impressions is not None:
-            service.impressions.stop()
-
     app = FastAPI(
         title="foldin",
         summary="Generative recommendation: users are folded in at request time.",
         version="1",
-        lifespan=lifespan,
+        lifespan=_lifespan(service, kept, watched),
         docs_url=None,
         redoc_url=None,
         responses=PROBLEMS,
@@ -105,6 +88,31 @@ def make_app(
     if keys is not None:
         _describe_keys(app)
     return app
+
+
+def _lifespan(
+    service: Service, fleet: Fleet, watch: DriftWatch
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """What starts and stops with the application: the threads beside the requests, and at the end the models."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.items.start()  # before the models, so that they are shown without retired items at once
+        service.lists.start()
+        fleet.start()
+        watch.start()
+        if service.impressions is not None:
+            service.impressions.start()
+        yield
+        watch.stop()
+        fleet.stop()
+        service.items.stop()
+        service.lists.stop()
+        service.registry.close()
+        if service.impressions is not None:
+            service.impressions.stop()
+
+    return lifespan
 
 
 def _describe_keys(app: FastAPI) -> None:

@@ -82,18 +82,7 @@ def read_feedback(
     chosen = [impressions.c.propensity_of == _NAMES[propensity_of], impressions.c.time >= since]
     if model is not None:
         chosen.append(impressions.c.model == model)
-    engine = connect(url, reading=True)
-    try:
-        with engine.connect() as connection:
-            if not sa.inspect(connection).has_table(impressions.name):
-                raise DataError(f"{public_url(url)}: has no log of lists: it was written by an earlier version")
-            statement = sa.select(impressions).where(*chosen).order_by(impressions.c.time, impressions.c.list_id)
-            rows = connection.execute(statement).all()
-            came = _came(connection, chosen, window)
-    except SQLAlchemyError as error:
-        raise unusable(error) from error
-    finally:
-        engine.dispose()
+    rows, came = _logged(url, chosen, window)
     over = int(time.time() if now is None else now) - window
     kept, left_out = _usable(rows, catalog, over)
     if not kept:
@@ -108,6 +97,21 @@ def read_feedback(
         list_ids=tuple(row.list_id for row in kept),
         left_out=dict(left_out),
     )
+
+
+def _logged(url: str, chosen: Sequence[Any], window: int) -> tuple[Sequence[Any], list[tuple[int, str, str, str]]]:
+    """(rows of the chosen lists, events after them as of `_came`)."""
+    engine = connect(url, reading=True)
+    try:
+        with engine.connect() as connection:
+            if not sa.inspect(connection).has_table(impressions.name):
+                raise DataError(f"{public_url(url)}: has no log of lists: it was written by an earlier version")
+            statement = sa.select(impressions).where(*chosen).order_by(impressions.c.time, impressions.c.list_id)
+            return connection.execute(statement).all(), _came(connection, chosen, window)
+    except SQLAlchemyError as error:
+        raise unusable(error) from error
+    finally:
+        engine.dispose()
 
 
 def _came(connection: sa.Connection, chosen: Sequence[Any], window: int) -> list[tuple[int, str, str, str]]:
