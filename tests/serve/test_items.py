@@ -51,7 +51,16 @@ def test_a_retired_item_is_in_no_list_until_it_is_active_again(client):
     after = [one["item"] for one in client.get("/v1/items/i0/similar", params={"limit": 3}).json()["items"]]
     assert after[:2] == near[1:]
     assert len(after) == 3
-    client.post("/v1/models/multvae:default")
+    requests = [
+        {"history": ["i0"], "k": 20},
+        {"history": ["i1"], "deny": ["i4"]},
+        {"model": "ease"},
+        {"history": ["i2"]},
+    ]
+    for some in (requests, requests[::3]):  # masks of their own, and the one of retired items for all
+        together = ask(client, path="/v1/recommendations:batch", requests=some)["answers"]
+        alone = [ask(client, **one) for one in some]
+        assert [items(one) for one in together] == [items(one) for one in alone]
     client.put(f"/v1/items/{gone}", json={"is_active": True})
     assert items(ask(client, history=["i0"], k=20, model="ease")) == before["ease"]
 
