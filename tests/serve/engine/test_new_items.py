@@ -70,7 +70,10 @@ def test_a_model_s_own_propensity_is_a_factor():
     (hit,) = mixed(hits("a", propensity=0.5), new(1), RecommendRequest(k=1, seed=0), 1e-9, key=7)
     assert (hit["item"], hit["propensity"]) == ("a", pytest.approx(0.5))
     assert hit["inverse_propensity"] == pytest.approx(2.0)
-    assert mixed(hits("a"), new(0), RecommendRequest(k=1), 0.5, key=7) == hits("a")
+    (tiny,) = mixed(
+        [{**hits("a")[0], "propensity": 0.0, "inverse_propensity": 1e300}], new(1), RecommendRequest(k=1), 1e-9, 7
+    )
+    assert tiny["inverse_propensity"] == pytest.approx(1e300)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
@@ -89,12 +92,16 @@ def test_a_request_admits_what_it_would_of_a_catalog():
     view = view_of("n0", "n1", "n2", "n3")
 
     def ids(taken=(), **asked) -> list[str]:
-        return [*admitted(view, RecommendRequest(**asked), taken).titles]
+        found = admitted(view, RecommendRequest(**asked), taken)
+        assert found is not None
+        return [*found.titles]
 
     assert ids() == ["n0", "n1", "n2", "n3"]
     assert ids(filter={"year": {"low": 2}}) == ["n2", "n3"]
     assert ids(allow=["n1", "n2", "a"], deny=["n2"]) == ["n1"]
     assert ids(["n0", "a"]) == ["n1", "n2", "n3"]
     assert ids(["n0"], exclude_seen=False) == ["n0", "n1", "n2", "n3"]
+    assert admitted(view, RecommendRequest(deny=["n0", "n1", "n2", "n3"]), ()) is None
+    assert admitted(CatalogView(BASE), RecommendRequest(filter={"year": {"low": 1}}), ()) is None
     assert not takes_new(RecommendRequest(explore="thompson"))
     assert not takes_new(RecommendRequest(rules={"pool": 5}))

@@ -71,7 +71,8 @@ def _of_model(
 ) -> Iterator[tuple[str, str]]:
     """(id, title) of the admitted entries, as a model's catalog has them, or among the new items."""
     view, barred = routed.deployment.view, routed.resolved.barred
-    new, seen = admitted(view, request, history.items).titles, set(routed.resolved.seen)
+    fresh, seen = admitted(view, request, history.items), set(routed.resolved.seen)
+    new = {} if fresh is None else fresh.titles
     for one in entries:
         (at,) = view.base.places([one.item])
         if at is None:

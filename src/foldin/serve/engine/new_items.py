@@ -35,8 +35,9 @@ class NewItems:
         return {new.ids[at]: new.titles[at] for at in self.places.tolist()}
 
 
-def admitted(view: CatalogView, request: RecommendRequest, taken: Sequence[str]) -> NewItems:
-    """The new items that a request admits: those that its filter, `allow` and `deny` leave, and that the user has not taken.
+def admitted(view: CatalogView, request: RecommendRequest, taken: Sequence[str]) -> NewItems | None:
+    """The new items that a request admits: those that its filter, `allow` and `deny` leave, and that the user has not taken;
+    None if there are none.
 
     Args:
         view: the model's catalog.
@@ -56,7 +57,8 @@ def admitted(view: CatalogView, request: RecommendRequest, taken: Sequence[str])
     mask[new.known(request.deny or ())] = False
     if request.exclude_seen:
         mask[new.known(taken)] = False
-    return NewItems(view, np.flatnonzero(mask))
+    places = np.flatnonzero(mask)
+    return NewItems(view, places) if len(places) else None
 
 
 def checked_share(share: float) -> float:
@@ -90,8 +92,6 @@ def mixed(hits: list[Hit], new: NewItems, request: RecommendRequest, share: floa
         key: key of the user, as for the other rankers that draw.
     """
     number, ids, titles = len(new.places), new.view.new.ids, new.view.new.titles
-    if number == 0:
-        return hits
     rng = stream(secrets.randbelow(2**63) if request.seed is None else request.seed, "new items", key)
     order = new.places[rng.choice(number, min(request.k, number), replace=False)].tolist()
     given = (rng.random(request.k) < share).tolist()
@@ -108,7 +108,9 @@ def mixed(hits: list[Hit], new: NewItems, request: RecommendRequest, share: floa
             hit = hits[of_model]
             propensity = (1.0 - chance) * (1.0 if hit["propensity"] is None else hit["propensity"])
             hit["rank"], hit["propensity"] = place + 1, propensity
-            hit["inverse_propensity"] = 1.0 / propensity
+            hit["inverse_propensity"] = (hit["inverse_propensity"] or 1.0) / (
+                1.0 - chance
+            )  # a propensity may round to 0
             listed.append(hit)
             of_model += 1
     return listed
