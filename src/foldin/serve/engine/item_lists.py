@@ -1,9 +1,11 @@
 """Lists that are the same for all users: popular, trending and recent items, made every few minutes by one of all processes."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Mapping, Sequence
 
+from foldin.errors import EventStoreError
 from foldin.serve.engine.repeating import Repeating
 from foldin.serve.storage.item_lists import ItemListStore, ListedItem, Taken
 
@@ -82,12 +84,17 @@ class ItemLists:
                     taken = self.store.taken(int(moment))
                     made = {"popular": popular(taken)[:_LONGEST], "trending": trending(taken)[:_LONGEST]}
                     self.store.put(slot, {**made, "recent": self.store.newest_items(_LONGEST)})
-            found = self.store.newest(self._slot)
-            if found is not None:
-                self._slot, self._lists = found
+            self._read()
+
+    def _read(self) -> None:
+        found = self.store.newest(self._slot)
+        if found is not None:
+            self._slot, self._lists = found
 
     def start(self) -> None:
-        """Begin to make and read lists."""
+        """Read the lists that there are, and begin to make and read others, the first after a moment."""
+        with contextlib.suppress(EventStoreError):
+            self._read()
         self._poll.start()
 
     def stop(self) -> None:

@@ -11,13 +11,13 @@ logger = logging.getLogger("foldin.serve")
 
 
 class Repeating:
-    """A thread that does some work, at the start and again after each pause.
+    """A thread that does some work after each pause.
 
     An error is logged once until the work succeeds again, and ends nothing.
 
     Args:
         work: what is done.
-        seconds: pause between two times.
+        seconds: pause before each time.
         name: name of what is done, for the log.
     """
 
@@ -50,6 +50,5 @@ class Repeating:
             self._away = True
 
     def _run(self) -> None:
-        self.once()
         while not self._stop.wait(self.seconds):
             self.once()

@@ -91,6 +91,8 @@ class ItemListStore:
         """
         insert: Any = (postgresql if self.engine.dialect.name == "postgresql" else sqlite).insert
         statement = insert(item_lists).values(slot=slot, content=None).on_conflict_do_nothing()
+        if self._rows(sa.select(item_lists.c.slot).where(item_lists.c.slot == slot)):
+            return False  # without a lock for writing, since each process asks again and again
         try:
             with self.engine.begin() as connection:
                 return bool(connection.execute(statement.returning(item_lists.c.slot)).all())
