@@ -19,6 +19,7 @@ from foldin.client import (
     Event,
     ForbiddenError,
     InvalidRequestError,
+    ItemChange,
     ItemFilter,
     NoResponseError,
     NotFoundError,
@@ -27,6 +28,7 @@ from foldin.client import (
     Rules,
     UnauthenticatedError,
     experiment_routes,
+    item_routes,
     routes,
     studio_routes,
 )
@@ -35,7 +37,11 @@ from foldin.errors import ConfigError
 from foldin.serve import KeyRing, make_app
 from tests.client.conftest import QUICK, serving
 
-METHODS = {name: getattr(part, name) for part in (routes, experiment_routes, studio_routes) for name in part.__all__}
+METHODS = {
+    name: getattr(part, name)
+    for part in (routes, experiment_routes, item_routes, studio_routes)
+    for name in part.__all__
+}
 
 
 def as_json(answer):
@@ -97,6 +103,7 @@ CALLS = {  # name → arguments, the same in plain HTTP, and where in the body t
         ("GET", "/v1/items?q=odd+film&limit=3&model=ease", None),
         "items",
     ),
+    "item": ((("i0",), {}), ("GET", "/v1/items/i0", None), None),
     "similar": ((("i0",), {"limit": 4}), ("GET", "/v1/items/i0/similar?limit=4", None), "items"),
     "models": (((), {}), ("GET", "/v1/models", None), None),
     "changes": (((), {"limit": 5}), ("GET", "/v1/changes?limit=5", None), "changes"),
@@ -161,6 +168,18 @@ def test_ids_that_look_like_paths_are_ids(ask, user):
     ask("add_event", user, "i1", time=1)
     assert ask("user", user).user == user
     assert ask("erase_user", user).erased_events == 1
+
+
+def test_items_are_inserted_changed_and_retired(ask):
+    item = "a/ü ?&#.% 물건"
+    made = ask("put_item", item, title="New", features={"kind": "odd", "year": None})
+    assert (made.title, dict(made.features), made.models) == ("New", {"kind": "odd", "year": None}, ())
+    receipt = ask("put_items", [ItemChange(item, is_active=False), ItemChange("i9", title="Ninth")])
+    assert receipt.accepted == 2
+    assert (ask("item", item).title, ask("item", item).is_active) == ("New", False)
+    assert ask("items", item=["i9"])[0].title == "Ninth"
+    with pytest.raises(InvalidRequestError, match="whole numbers were expected"):
+        ask("put_item", "i9", features={"year": "old"})
 
 
 def test_many_events_are_sent_in_chunks(ask):

@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from foldin.client import answers, experiments, requests, rules, studio
+from foldin.client import answers, experiments, items, requests, rules, studio
 from foldin.client.experiment_routes import __all__ as EXPERIMENT_ROUTES
+from foldin.client.item_routes import __all__ as ITEM_ROUTES
 from foldin.client.reading import Calls
 from foldin.client.routes import __all__ as ROUTES
 from foldin.client.studio_routes import __all__ as STUDIO_ROUTES
 from foldin.serve import EventStore, Limits, Registry, Service, Telemetry, connect, make_app
 from tests.client.test_client import METHODS
 
+ALL = (*ROUTES, *EXPERIMENT_ROUTES, *ITEM_ROUTES, *STUDIO_ROUTES)
 SAMPLES: dict[str, dict[str, Any]] = {  # arguments with which a call has every parameter
     "recommend": {},
     "recommend_many": {"requests": []},
@@ -29,6 +31,10 @@ SAMPLES: dict[str, dict[str, Any]] = {  # arguments with which a call has every 
     **{name: {"name": "m"} for name in ("roll_back", "make_default", "retire", "report", "codes", "item_map")},
     "user_on_map": {"name": "m", "history": []},
     "experiment": {"experiment_id": 1},
+    "item": {"item": "i"},
+    "put_item": {"item": "i"},
+    "put_items": {"items": []},
+    "list_for_all": {"name": "popular"},
 }
 SCHEMAS = {  # class → name of its schema, where it has another one
     answers.StoredEvent: "EventOut",
@@ -55,21 +61,28 @@ SCHEMAS = {  # class → name of its schema, where it has another one
     studio.Chapter: "ChapterOut",
     studio.Book: "BookOut",
     requests.Event: "EventIn",
+    items.ItemChange: "ItemIn",
+    items.ItemList: "ListOut",
+    items.ListedItem: "ListedItemOut",
 }
 ANSWERS = [
-    getattr(part, name) for part in (answers, experiments, studio) for name in part.__all__ if name != "Readiness"
-]  # the service describes no schema of its readiness
+    getattr(part, name)
+    for part in (answers, experiments, items, studio)
+    for name in part.__all__
+    if name not in ("Readiness", "ItemChange")
+]  # the service describes no schema of its readiness; a change is a request
 RULES = [getattr(rules, name) for name in rules.__all__]
 INSIDE = {
     "BatchRecommendRequest",
     "BatchRecommendations",
     "EventBatch",
     "ItemsOut",
+    "ItemBatch",
     "ChangesOut",
     "DriftsOut",
     "ExperimentsOut",
 }  # objects of one list
-INSIDE |= {"DeployRequest", "SplitRequest", "HistoryRequest"}  # arguments of a method
+INSIDE |= {"DeployRequest", "SplitRequest", "HistoryRequest", "ItemFields"}  # arguments of a method
 INSIDE |= {"Problem", "HTTPValidationError", "ValidationError"}
 
 
@@ -88,11 +101,11 @@ def call_of(name: str) -> Any:
 
 def test_every_route_is_called_and_no_other(described):
     served = {(method.upper(), path) for path, methods in described["paths"].items() for method in methods}
-    called = {(call.method, call.route) for call in map(call_of, (*ROUTES, *EXPERIMENT_ROUTES, *STUDIO_ROUTES))}
+    called = {(call.method, call.route) for call in map(call_of, ALL)}
     assert called == served, "a route needs a line in foldin/client/routes.py, and in both clients"
 
 
-@pytest.mark.parametrize("name", [*ROUTES, *EXPERIMENT_ROUTES, *STUDIO_ROUTES])
+@pytest.mark.parametrize("name", ALL)
 def test_the_parameters_of_a_call_are_those_of_its_route(described, name):
     call = call_of(name)
     about = described["paths"][call.route][call.method.lower()]
@@ -148,7 +161,9 @@ def test_an_answer_has_the_fields_and_types_of_its_schema(described, kind):
     assert required == set(schema.get("required", ()))
 
 
-@pytest.mark.parametrize("kind", [requests.Event, requests.RecommendRequest, requests.ItemFilter, *RULES])
+@pytest.mark.parametrize(
+    "kind", [requests.Event, requests.RecommendRequest, requests.ItemFilter, items.ItemChange, *RULES]
+)
 def test_a_request_has_the_fields_and_defaults_of_its_schema(described, kind):
     schema = described["components"]["schemas"][SCHEMAS.get(kind, kind.__name__)]
     ours = {one.name: one.default for one in dataclasses.fields(kind)}
@@ -164,5 +179,5 @@ def test_a_request_has_the_fields_and_defaults_of_its_schema(described, kind):
 
 
 def test_every_schema_has_a_class(described):
-    kinds = (*ANSWERS, requests.Event, requests.RecommendRequest, requests.ItemFilter, *RULES)
+    kinds = (*ANSWERS, requests.Event, requests.RecommendRequest, requests.ItemFilter, items.ItemChange, *RULES)
     assert {SCHEMAS.get(kind, kind.__name__) for kind in kinds} | INSIDE >= set(described["components"]["schemas"])

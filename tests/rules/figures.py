@@ -26,6 +26,7 @@ LONG: dict[str, str] = {
     "cli/explain.py::command": "a signature of 12 options and their help",
     "cli/fit.py::command": "a signature of 20 options and their help",
     "cli/recommend.py::command": "a signature of 16 options and their help",
+    "cli/serve.py::command": "a signature of 15 options and their help",
     "cli/tune.py::command": "a signature of 20 options and their help",
     "data/shards/prepare.py::prepare": "a docstring of 8 arguments, and the steps in their order",
     "data/splits/given.py::read_given": "two layouts of a folder that share all but their last step",

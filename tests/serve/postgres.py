@@ -60,7 +60,17 @@ def emptied(engine: sa.Engine) -> None:
         there = set(sa.inspect(engine).get_table_names())
         tables = [
             f"foldin_{one}"
-            for one in ("events", "batches", "keys", "deployments", "changes", "impressions", "erasures")
+            for one in (
+                "events",
+                "batches",
+                "keys",
+                "deployments",
+                "changes",
+                "impressions",
+                "erasures",
+                "items",
+                "item_lists",
+            )
         ]
         found = [one for one in tables if one in there]
         with engine.begin() as connection:

@@ -55,6 +55,7 @@ def started(folder: Path, run: Path, *, count: int = 2, limits: Limits | None = 
 @contextmanager
 def asleep(pid: int) -> Iterator[None]:
     """A context in which a process sleeps, so that another one answers."""
+    time.sleep(0.5)  # its lists are written by then: stopped in the middle, it would keep the lock of the database
     os.kill(pid, signal.SIGSTOP)
     try:
         yield

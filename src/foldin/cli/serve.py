@@ -107,6 +107,22 @@ def server_module() -> Any:
     show_default=True,
     help="Number of days after which logged lists are deleted.",
 )
+@click.option(
+    "--lists-every",
+    type=click.FloatRange(0),
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time between two computations of the lists for all users (popular, trending and recent items); 0 for none.",
+)
+@click.option(
+    "--explore-new",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Probability with which each place of a list is given to an active item that the model does not know yet.",
+)
 @DEVICE
 def command(
     runs: tuple[str, ...],
@@ -122,6 +138,8 @@ def command(
     drift_every: float,
     logged: float,
     days: float,
+    lists_every: float,
+    explore_new: float,
     device: str,
 ) -> None:
     """Serve trained runs, in folders or at URLs, over HTTP: users are folded in from their latest events, nothing is retrained.
@@ -153,6 +171,8 @@ def command(
         rankers=named_rankers(rankers),
         drift_seconds=drift_every,
         list_logging=ListLogging(share=logged, days=days),
+        list_seconds=lists_every,
+        explore_new=explore_new,
     )
 
     def ready(address: str) -> None:

@@ -50,6 +50,7 @@ from foldin.client.experiments import (
     Look,
 )
 from foldin.client.filters import ItemFilter
+from foldin.client.items import ItemChange, ItemDetail, ItemList, ItemsReceipt, ListedItem
 from foldin.client.requests import Event, RecommendRequest
 from foldin.client.retries import Retries
 from foldin.client.rules import Boost, Cap, Diversity, Freshness, Pin, Rules
@@ -77,7 +78,12 @@ __all__ = [
     "Hit",
     "InvalidRequestError",
     "Item",
+    "ItemChange",
+    "ItemDetail",
     "ItemFilter",
+    "ItemList",
+    "ItemsReceipt",
+    "ListedItem",
     "LoggedList",
     "Look",
     "ModelDeployment",

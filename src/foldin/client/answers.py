@@ -51,6 +51,8 @@ class Hit:
         rank: rank in the list; 1 is the best.
         item: external id.
         title: title of the item.
+        source: where the entry comes from: `model`; `new`, a new item that exploration has given this place; or the list for all
+            users that answered.
         probability: probability that this is the next item, among the items that may be listed; None without a density.
         score: score of a model without a density; it has no unit.
         sd: posterior standard deviation of the probability, if `uncertainty` was requested.
@@ -64,6 +66,7 @@ class Hit:
     rank: int
     item: str
     title: str
+    source: str
     probability: float | None
     score: float | None
     sd: float | None
@@ -80,8 +83,9 @@ class Recommendations:
 
     Args:
         list_id: id of the list, for the `list_id` of the events that come of it.
-        model: name of the model that answered.
-        run: digest of the run that answered.
+        model: name of the model of the request; None if none could answer and `source` did.
+        run: digest of the model's run; None without a model.
+        source: what answered: `model`, or a list for all users in its place (`popular`, `trending` or `recent`).
         user: external id of the user, as in the request.
         known_events: number of events that the list is based on.
         unknown_items: ids of the request or of stored events that are not in the model's catalog.
@@ -92,8 +96,9 @@ class Recommendations:
     """
 
     list_id: str
-    model: str
-    run: str
+    model: str | None
+    run: str | None
+    source: str
     user: str | None
     known_events: int
     unknown_items: tuple[str, ...]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 
-from foldin.client import experiment_routes, routes, studio_routes
+from foldin.client import experiment_routes, item_routes, routes, studio_routes
 from foldin.client.connecting import Connection, as_method_of, failure_of, httpx_module, response_of
 from foldin.client.reading import Call, Calls, Failure, Request, Response, exchange
 from foldin.client.retries import Retries
@@ -112,6 +112,10 @@ class Client:
     erase_user = _method(routes.erase_user)
     items = _method(routes.items)
     similar = _method(routes.similar)
+    item = _method(item_routes.item)
+    put_item = _method(item_routes.put_item)
+    put_items = _method(item_routes.put_items)
+    list_for_all = _method(item_routes.list_for_all)
     models = _method(routes.models)
     deploy = _method(routes.deploy)
     roll_back = _method(routes.roll_back)

@@ -60,6 +60,8 @@ class RecommendRequest:
         uncertainty: whether each item comes with the posterior standard deviation of its probability.
         attributions: whether each item comes with the events that raised and lowered it most.
         model: name of a model in service; if omitted, the model of the split or the default model.
+        fallback: list for all users that answers if the model knows nothing about the user, or if no model can answer; None for
+            the model's prior prediction, or the error.
         context: what is to be logged with the list, such as the page that shows it, in at most 1,000 bytes of JSON.
     """
 
@@ -80,6 +82,7 @@ class RecommendRequest:
     uncertainty: bool = False
     attributions: bool = False
     model: str | None = None
+    fallback: Literal["popular", "trending", "recent"] | None = None
     context: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:

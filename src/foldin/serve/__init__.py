@@ -5,7 +5,9 @@ from foldin.serve.engine.batcher import Batcher
 from foldin.serve.engine.experiments import ExperimentOutcome, Outcomes, experiment_outcome
 from foldin.serve.engine.fleet import Fleet
 from foldin.serve.engine.impressions import ImpressionLog, ListLogging
+from foldin.serve.engine.item_lists import ItemLists
 from foldin.serve.engine.lists import ResolvedRequest, rank_requests
+from foldin.serve.engine.live_items import LiveItems
 from foldin.serve.engine.registry import Deployment, Registry
 from foldin.serve.engine.service import Service
 from foldin.serve.engine.trouble import Trouble
@@ -19,6 +21,8 @@ from foldin.serve.storage.feedback import FeedbackLog, read_feedback
 from foldin.serve.storage.fleet_state import DeploymentRow, FleetState, RunRef
 from foldin.serve.storage.importing import Imported, Refusal, import_events
 from foldin.serve.storage.impressions import Impression, ImpressionStore
+from foldin.serve.storage.item_lists import ItemListStore, ListedItem, Taken
+from foldin.serve.storage.items import ItemChange, ItemRow, ItemsState, ItemStore
 from foldin.serve.storage.keys import SCOPES, Key, KeyRing
 from foldin.serve.storage.list_export import export_lists
 from foldin.serve.telemetry import Telemetry
@@ -42,10 +46,18 @@ __all__ = [
     "Impression",
     "ImpressionLog",
     "ImpressionStore",
+    "ItemChange",
+    "ItemListStore",
+    "ItemLists",
+    "ItemRow",
+    "ItemStore",
+    "ItemsState",
     "Key",
     "KeyRing",
     "Limits",
     "ListLogging",
+    "ListedItem",
+    "LiveItems",
     "Outcomes",
     "Receipt",
     "Refusal",
@@ -55,6 +67,7 @@ __all__ = [
     "Service",
     "SharedBuckets",
     "SplitPeriod",
+    "Taken",
     "Telemetry",
     "TokenBuckets",
     "Trouble",

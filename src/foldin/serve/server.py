@@ -18,6 +18,7 @@ from foldin.serve.api.app import make_app
 from foldin.serve.engine.drift import DriftWatch
 from foldin.serve.engine.fleet import Fleet
 from foldin.serve.engine.impressions import ImpressionLog, ListLogging
+from foldin.serve.engine.item_lists import ItemLists
 from foldin.serve.engine.registry import Registry
 from foldin.serve.engine.service import Service
 from foldin.serve.engine.watcher import Watcher, deploy_given
@@ -25,6 +26,7 @@ from foldin.serve.limits import Buckets, Limits
 from foldin.serve.storage.deployments import DeploymentStore
 from foldin.serve.storage.event_store import EventStore, connect
 from foldin.serve.storage.impressions import ImpressionStore
+from foldin.serve.storage.item_lists import ItemListStore
 from foldin.serve.storage.keys import KeyRing
 from foldin.serve.telemetry import Telemetry
 
@@ -66,6 +68,8 @@ def build(
     buckets: Buckets | None = None,
     drift_seconds: float = 0.0,
     list_logging: ListLogging | None = None,
+    list_seconds: float = 300.0,
+    explore_new: float = 0.0,
 ) -> tuple[FastAPI, Service, Watcher]:
     """The application, its service, and the watcher of the run directories.
 
@@ -79,6 +83,8 @@ def build(
         buckets: what is left of the keys' rate limits; those of this process alone if omitted.
         drift_seconds: time between two measurements of the models' drift; 0 for none.
         list_logging: which lists are logged, and for how long.
+        list_seconds: time between two computations of the lists for all users; 0 for none.
+        explore_new: probability with which each place of a list is given to a new item.
 
     Raises:
         ConfigError: no run, two runs of one name, an address that is not allowed, an invalid URL of the database, a ranker
@@ -95,24 +101,28 @@ def build(
     registry = Registry(device=device, queued=limits.queued, rankers=rankers)
     fleet = Fleet(registry, DeploymentStore(engine))
     known = fleet.store.state().rows
-    names = dict.fromkeys([*given, *known])
-    if not names:
-        raise ConfigError("no run was given, and the database knows no model; give the folder of a run")
-    strangers = set(rankers or {}) - {"", *names}
-    if strangers:
-        raise ConfigError(f"a ranker was given for {min(strangers)!r}; there are {', '.join(names)}")
+    _check_names([*given, *known], rankers or {})
     watcher = Watcher(fleet, given)
     deploy_given(fleet, given, force=force)
     watcher.look()
     fleet.settle()
     addresses = [*given.values(), *(row.run.uri for row in known.values())]
     roots = tuple(dict.fromkeys(map(_parent, addresses)))
-    telemetry = Telemetry()
-    log = ImpressionLog(ImpressionStore(engine), telemetry, list_logging)
-    service = Service(registry, events, limits, telemetry, log)
+    log = ImpressionLog(ImpressionStore(engine), Telemetry(), list_logging)
+    lists = ItemLists(ItemListStore(engine), seconds=list_seconds)
+    service = Service(registry, events, limits, log.telemetry, log, lists=lists, explore_new=explore_new)
     watch = DriftWatch(service, seconds=drift_seconds)
     app = make_app(service, None if open_to_all else ring, roots=roots, fleet=fleet, buckets=buckets, watch=watch)
     return app, service, watcher
+
+
+def _check_names(names: Sequence[str], rankers: Mapping[str, str]) -> None:
+    """Raise if no model is to be served, or if a ranker is for none of them."""
+    if not names:
+        raise ConfigError("no run was given, and the database knows no model; give the folder of a run")
+    strangers = set(rankers) - {"", *names}
+    if strangers:
+        raise ConfigError(f"a ranker was given for {min(strangers)!r}; there are {', '.join(dict.fromkeys(names))}")
 
 
 def _parent(run: str) -> str:

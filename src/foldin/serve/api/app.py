@@ -12,7 +12,9 @@ from foldin.serve.api.changes import changes
 from foldin.serve.api.drift import drift
 from foldin.serve.api.events import events
 from foldin.serve.api.experiments import experiments
+from foldin.serve.api.item_changes import item_changes
 from foldin.serve.api.items import items
+from foldin.serve.api.lists import lists
 from foldin.serve.api.middleware import Middleware
 from foldin.serve.api.models import models
 from foldin.serve.api.problems import PROBLEMS, handle_problems
@@ -69,8 +71,10 @@ def make_app(
     handle_problems(app)
     for router in (
         recommendations(service, access),
+        lists(service, access),
         events(service, access),
         items(service, access),
+        item_changes(service, access),
         models(kept, access, roots),
         changes(kept, access),
         drift(service, watched.reports, access),
@@ -93,6 +97,8 @@ def _lifespan(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.items.start()  # before the models, so that they are shown without retired items at once
+        service.lists.start()
         fleet.start()
         watch.start()
         if service.impressions is not None:
@@ -100,6 +106,8 @@ def _lifespan(
         yield
         watch.stop()
         fleet.stop()
+        service.items.stop()
+        service.lists.stop()
         service.registry.close()
         if service.impressions is not None:
             service.impressions.stop()

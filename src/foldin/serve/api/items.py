@@ -1,4 +1,4 @@
-"""Search of items by title, and similar items."""
+"""Search of items by title, similar items, and an item as it is known now."""
 
 from typing import Annotated
 
@@ -8,13 +8,13 @@ from foldin.serve.api.access import Access
 from foldin.serve.api.parameters import Item, Limit, ModelName
 from foldin.serve.engine import browse
 from foldin.serve.engine.service import Service
-from foldin.serve.schemas import ItemId, ItemsOut, Problem
+from foldin.serve.schemas import ItemDetail, ItemId, ItemsOut, Problem
 
 __all__ = ["items"]
 
 
 def items(service: Service, access: Access) -> APIRouter:
-    """`/v1/items` and `/v1/items/{item}/similar`."""
+    """`/v1/items`, `/v1/items/{item}/similar` and `/v1/items/{item}`."""
     router = APIRouter(tags=["items"], dependencies=access.after("read"))
 
     @router.get("/v1/items")
@@ -41,5 +41,11 @@ def items(service: Service, access: Access) -> APIRouter:
     def similar(item: Item, limit: Limit = 10, model: ModelName = None) -> ItemsOut:
         """Items that are similar to an item."""
         return browse.similar(service.registry, item, limit, model)
+
+    # After the route of similar items, whose path begins alike.
+    @router.get("/v1/items/{item:path}", responses={404: {"model": Problem}})
+    def known(item: Item) -> ItemDetail:
+        """An item as it is known now: its title and features, and whether it may be listed."""
+        return service.items.detail(item)
 
     return router

@@ -45,7 +45,11 @@ def recommendations(service: Service, access: Access) -> APIRouter:
         history = (
             service.history(request) if request.user is None else await run_in_threadpool(service.history, request)
         )
-        routed, future = service.begin(request, history, lambda one: one.deployment.ask(one.resolved))
+        begun = service.begin_or_fall_back(request, history, lambda one: one.deployment.ask(one.resolved))
+        if isinstance(begun, dict):
+            http.state.log |= {"model": begun["model"], "fallback": begun["source"]}
+            return Response(to_json(begun), media_type="application/json")
+        routed, future = begun
         http.state.log |= routed.note()
         try:
             async with asyncio.timeout(limits.wait):

@@ -23,7 +23,7 @@ __all__ = ["in_words"]
 def in_words(routed: RoutedRequest, answer: RankedLists, list_id: str) -> Recommendations:
     """The list of a request, with its id, and ids and titles of the items."""
     request, deployment, resolved = routed.request, routed.deployment, routed.resolved
-    model, catalog = deployment.run.model, deployment.run.catalog
+    model, catalog = deployment.run.model, deployment.view.catalog
     why = None
     if request.attributions:
         with deployment.using:
@@ -46,6 +46,7 @@ def in_words(routed: RoutedRequest, answer: RankedLists, list_id: str) -> Recomm
             "rank": place + 1,
             "item": catalog.ids[item],
             "title": catalog.titles[item],
+            "source": "model",
             "probability": scores[place] if dense else None,
             "score": None if dense else scores[place],
             "sd": None if sd is None else sd[place],
@@ -61,6 +62,7 @@ def in_words(routed: RoutedRequest, answer: RankedLists, list_id: str) -> Recomm
         "list_id": list_id,
         "model": deployment.name,
         "run": deployment.digest,
+        "source": "model",
         "user": request.user,
         "known_events": len(resolved.history),
         "unknown_items": routed.unknown,
@@ -81,6 +83,6 @@ def _price(price: ListPrice) -> Price:
 
 
 def _said(deployment: Deployment, resolved: ResolvedRequest, moved: Sequence[tuple[int, float]]) -> list[EventEffect]:
-    catalog = deployment.run.catalog
+    catalog = deployment.view.catalog
     items = ((resolved.history[place], change) for place, change in moved)
     return [{"item": catalog.ids[item], "title": catalog.titles[item], "change": change} for item, change in items]

@@ -17,14 +17,15 @@ def search(registry: Registry, text: str, limit: int, model: str | None) -> Item
         ConfigError: no such model, or a text longer than any id.
     """
     deployment = registry.choose(model, None)
-    catalog = deployment.run.catalog
+    view = deployment.view
+    catalog = view.catalog
     if not catalog.known([text]):
         bounded(text, "q")
     counts = catalog.table["count"]
     return ItemsOut(
         items=[
             ItemOut(item=catalog.ids[at], title=catalog.titles[at], count=int(counts[at]))
-            for at in deployment.titles.find(text, limit)
+            for at in view.search.find(text, limit, hidden=view.retired)
         ]
     )
 
@@ -35,7 +36,7 @@ def listed(registry: Registry, ids: Sequence[str], model: str | None) -> ItemsOu
     Raises:
         ConfigError: no such model, or an id longer than any.
     """
-    catalog = registry.choose(model, None).run.catalog
+    catalog = registry.choose(model, None).view.catalog
     for one in ids:
         if one not in catalog:
             bounded(one, "item")
@@ -55,17 +56,19 @@ def similar(registry: Registry, item: str, limit: int, model: str | None) -> Ite
         ConfigError: no such model, or an id longer than any.
     """
     deployment = registry.choose(model, None)
-    catalog, own = deployment.run.catalog, deployment.run.model
+    view, own = deployment.view, deployment.run.model
+    catalog, retired = view.catalog, view.retired
     if not catalog.known([item]):
         bounded(item, "item")
     (at,) = catalog.indices([item])
     with deployment.using:
-        best, cosines = similar_items(own, at, limit)
+        best, cosines = similar_items(own, at, limit if retired is None else limit + int(retired.sum()))
     likeness: list[float | None] = [None] * len(best) if cosines is None else list(cosines)
+    listed = [pair for pair in zip(best, likeness, strict=True) if retired is None or not retired[pair[0]]][:limit]
     counts = catalog.table["count"]
     return ItemsOut(
         items=[
             ItemOut(item=catalog.ids[one], title=catalog.titles[one], count=int(counts[one]), similarity=how)
-            for one, how in zip(best, likeness, strict=True)
+            for one, how in listed
         ]
     )

@@ -13,16 +13,18 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from foldin.errors import ConfigError, EventStoreError
+from foldin.models import user_key
 from foldin.ranking import RankedLists
 from foldin.serve.engine.routing import RoutedRequest
-from foldin.serve.storage.impressions import HELD_BACK, Impression, ImpressionStore
+from foldin.serve.schemas import Hit, RecommendRequest
+from foldin.serve.storage.impressions import HELD_BACK, NEW_ITEMS, Impression, ImpressionStore
 from foldin.serve.telemetry import Telemetry
 
 __all__ = ["ImpressionLog", "ListLogging", "list_ids"]
@@ -32,7 +34,7 @@ _KEYS = float(2**128)  # number of keys of users
 _AT_ONCE = 1000  # lists of a transaction
 _PURGED = 600.0  # seconds between two purges
 
-Waiting = tuple[str, float, RoutedRequest, RankedLists]
+Waiting = Callable[[], Impression]  # makes the entry of the log when it is written
 
 
 def list_ids() -> Callable[[], str]:
@@ -85,15 +87,44 @@ class ImpressionLog:
         self._thread: threading.Thread | None = None
         self._purged = -math.inf
 
-    def add(self, list_id: str, routed: RoutedRequest, answer: RankedLists) -> None:
-        """Have a list logged, if it is one of the share; the queue takes it, or is full."""
-        key = routed.resolved.key
+    def add(
+        self,
+        list_id: str,
+        routed: RoutedRequest,
+        answer: RankedLists,
+        explored: Sequence[Hit] | None = None,
+        share: float = 0.0,
+    ) -> None:
+        """Have a list logged, if it is one of the share; the queue takes it, or is full.
+
+        Args:
+            list_id: id of the list.
+            routed: the request.
+            answer: the model's list.
+            explored: the entries of the list if new items have some of its places.
+            share: probability with which each place was given to a new item.
+        """
+        now = time.time()
+        if explored is None:
+            self._add(routed.resolved.key, lambda: _impression(list_id, now, routed, answer))
+        else:
+            self._add(routed.resolved.key, lambda: _with_new(list_id, now, routed, answer, explored, share))
+
+    def add_fallback(
+        self, list_id: str, request: RecommendRequest, routed: RoutedRequest | None, hits: Sequence[Hit]
+    ) -> None:
+        """Have a list for all users logged, which answered in place of a model, if it is one of the share."""
+        now = time.time()
+        key = None if request.user is None else user_key(request.user)
+        self._add(key, lambda: _fallback(list_id, now, request, routed, hits))
+
+    def _add(self, key: int | None, waiting: Waiting) -> None:
         if (self._rng.random() * _KEYS if key is None else key) > self._chosen:
             return
         if len(self._waiting) >= self.settings.queued:
             self.telemetry.impressions.labels("dropped").inc()
         else:
-            self._waiting.append((list_id, time.time(), routed, answer))
+            self._waiting.append(waiting)
 
     def waiting(self) -> int:
         """Number of lists that are not written yet."""
@@ -108,7 +139,7 @@ class ImpressionLog:
         with self._flushing:
             while self._waiting or self._taken:
                 while self._waiting and len(self._taken) < _AT_ONCE:
-                    self._taken.append(_impression(*self._waiting.popleft()))
+                    self._taken.append(self._waiting.popleft()())
                 try:
                     written = self.store.write(self._taken)
                 except EventStoreError:
@@ -200,6 +231,47 @@ def _impression(list_id: str, now: float, routed: RoutedRequest, answer: RankedL
         propensity_of=of,
         history=history,
         restricted=resolved.barred is not None or not request.exclude_seen or bool(resolved.older),
+        context=request.context,
+    )
+
+
+def _with_new(
+    list_id: str, now: float, routed: RoutedRequest, answer: RankedLists, explored: Sequence[Hit], share: float
+) -> Impression:
+    """The entry for a list with new items. Its propensities are those given the entries above.
+
+    They are usable as such only if the model draws too: where it lists the best items, most items have the propensity 0.
+    """
+    plain = _impression(list_id, now, routed, answer)
+    ids, times = routed.deployment.run.catalog.ids, routed.resolved.times
+    items = [ids[at] for at in routed.resolved.history]
+    return replace(
+        plain,
+        ranker=f"{plain.ranker}+new:{share:g}",
+        items=[hit["item"] for hit in explored],
+        propensities=[1.0 if hit["propensity"] is None else hit["propensity"] for hit in explored],
+        propensity_of=plain.propensity_of or NEW_ITEMS,
+        history={"items": items, "times": None if times is None else list(times)},
+    )
+
+
+def _fallback(
+    list_id: str, now: float, request: RecommendRequest, routed: RoutedRequest | None, hits: Sequence[Hit]
+) -> Impression:
+    """The entry for a list for all users; without a model's name if none could answer."""
+    arm = None if routed is None else routed.arm
+    return Impression(
+        list_id=list_id,
+        time=int(now),
+        user=request.user,
+        model="" if routed is None else routed.deployment.name,
+        run="" if routed is None else routed.deployment.digest,
+        arm=None if arm is None else arm.model,
+        share=None if arm is None else arm.share,
+        split=None if arm is None else arm.split,
+        ranker=f"fallback:{request.fallback}",
+        items=[hit["item"] for hit in hits],
+        restricted=True,
         context=request.context,
     )
 

@@ -107,6 +107,9 @@ def _eligible(requests: Sequence[ResolvedRequest], histories: Histories) -> Elig
     seen: Histories | None = histories
     if any(one.older or one.dislikes or not one.exclude_seen for one in requests):
         seen = Histories.from_lists([one.seen for one in requests], histories.n_items)
+    first = requests[0].barred
+    if all(one.barred is first for one in requests):  # such as the mask of retired items
+        return Eligibility(len(requests), histories.n_items, seen, first)
     own = {at: one.barred for at, one in enumerate(requests) if one.barred is not None}
     return Eligibility(len(requests), histories.n_items, seen, None, own)
 

@@ -6,21 +6,21 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import torch
 
-from foldin.data import Filters, repeats_of
+from foldin.data import repeats_of
 from foldin.errors import ConfigError, OverloadedError, UnknownModelError
 from foldin.ranking import PosteriorSample, RankedLists, Ruled, WithSpread, ranker_of
 from foldin.runs import Run, load_run
 from foldin.serve.engine.batcher import Batcher
+from foldin.serve.engine.catalog_view import CatalogView
 from foldin.serve.engine.lists import ResolvedRequest, rank_requests
 from foldin.serve.engine.loop_batcher import LoopBatcher
-from foldin.serve.engine.search import TitleSearch
 from foldin.serve.engine.split import Arm, Split
 from foldin.serve.shares import check_shares
+from foldin.serve.storage.items import ItemsState
 
 __all__ = ["QUICK", "Deployment", "Registry", "digest_in"]
 
@@ -50,7 +50,7 @@ class Deployment:
 
     def __post_init__(self) -> None:
         self.repeats = repeats_of(self.run.info)
-        self.filters = Filters(self.run.catalog)
+        self.view, self._showing = CatalogView(self.run.catalog), threading.Lock()
         self.ranker = ranker_of(self.ranked_by, self.run.model)
         if self.ranker.random:
             raise ConfigError(
@@ -92,10 +92,11 @@ class Deployment:
         """Number of waiting requests."""
         return self.batcher.waiting() + self.in_loop.waiting()
 
-    @cached_property
-    def titles(self) -> TitleSearch:
-        """The titles of the catalog, prepared for search at the first search."""
-        return TitleSearch(self.run.catalog)
+    def show(self, items: ItemsState) -> None:
+        """Show the catalog with the titles and features of these items, and list no retired ones, if they are newer."""
+        with self._showing:
+            if items.revision > self.view.revision:
+                self.view = CatalogView(self.run.catalog, items, self.view)
 
     @property
     def digest(self) -> str:
@@ -126,6 +127,7 @@ class Registry:
         self._before: dict[str, Deployment] = {}
         self._default: str | None = None
         self._split = Split()
+        self._items = ItemsState()
 
     def deploy(self, folder: str | Path, name: str | None = None) -> Deployment:
         """Load a run and deploy it under its name; the previous model of this name is kept for `roll_back`.
@@ -153,6 +155,7 @@ class Registry:
     def place(self, new: Deployment) -> None:
         """Put a loaded run into service under its name, at once; the run before it is kept for `roll_back`."""
         name = new.name
+        new.show(self._items)
         with self._lock:
             old = self._now.get(name)
             self._now[name] = new
@@ -160,8 +163,17 @@ class Registry:
             dropped = self._before.pop(name, None)
             if old is not None:
                 self._before[name] = old
+        new.show(self._items)  # they may have changed since
         if dropped is not None:
             dropped.batcher.close()
+
+    def show(self, items: ItemsState) -> None:
+        """Show the items that were sent, in all models in service and in those that come."""
+        self._items = items
+        with self._lock:
+            all_ = [*self._now.values(), *self._before.values()]
+        for one in all_:
+            one.show(items)
 
     def withdraw(self, name: str) -> None:
         """Take a model out of service; requests that wait for it are still answered."""

@@ -17,7 +17,9 @@ from foldin.ranking import (
     resolve_rules,
     rules_of,
 )
+from foldin.serve.engine.catalog_view import CatalogView
 from foldin.serve.engine.lists import ResolvedRequest
+from foldin.serve.engine.new_items import NewItems
 from foldin.serve.engine.registry import Deployment
 from foldin.serve.engine.split import Arm
 from foldin.serve.limits import Limits, bounded
@@ -56,6 +58,7 @@ class RoutedRequest:
         resolved: the request in indices.
         unknown: ids that are not in the model's catalog.
         arm: the arm of the user in the split between models; None if the split did not choose.
+        new: new items of which the list may have some; None for none.
     """
 
     request: RecommendRequest
@@ -63,6 +66,7 @@ class RoutedRequest:
     resolved: ResolvedRequest
     unknown: list[str]
     arm: Arm | None = None
+    new: NewItems | None = None
 
     @property
     def by_split(self) -> bool:
@@ -78,7 +82,7 @@ def resolve_request(
     target: Deployment, request: RecommendRequest, history: GivenHistory, limits: Limits
 ) -> tuple[ResolvedRequest, list[str]]:
     """(the request in item indices, ids that are not in the model's catalog)."""
-    catalog = target.run.catalog
+    catalog, view = target.run.catalog, target.view
     if request.k > limits.k:
         raise ConfigError(f"k: at most {limits.k}, not {request.k}")
     found = resolve_history(
@@ -107,12 +111,7 @@ def resolve_request(
         for one in unknown:
             bounded(one, "history")
     allow, deny = known("allow", request.allow), known("deny", request.deny)
-    barred: Bool[Array, " items"] | None = None
-    if request.allow is not None or deny or request.filter:
-        asked = {name: Condition(**one.model_dump()) for name, one in (request.filter or {}).items()}
-        where = target.filters.passing(asked) if asked else None
-        allowed = None if request.allow is None else allow
-        barred = barred_items(len(catalog), allow=allowed, deny=deny, where=where)
+    barred = _barred(view, request, allow, deny)
     seed = request.seed
     if seed is None:
         seed = secrets.randbelow(2**63) if request.explore != "none" else 0
@@ -134,6 +133,19 @@ def resolve_request(
         key=None if request.user is None else user_key(request.user),
     )
     return resolved, list(unknown)
+
+
+def _barred(
+    view: CatalogView, request: RecommendRequest, allow: list[int], deny: list[int]
+) -> Bool[Array, " items"] | None:
+    """Mask of the items that a request may not list, retired ones included; None for no restriction."""
+    if request.allow is None and not deny and not request.filter:
+        return view.retired
+    asked = {name: Condition(**one.model_dump()) for name, one in (request.filter or {}).items()}
+    where = view.filters.passing(asked) if asked else None
+    allowed = None if request.allow is None else allow
+    barred = barred_items(len(view.base), allow=allowed, deny=deny, where=where)
+    return barred if view.retired is None else barred | view.retired
 
 
 def refused(target: Deployment) -> dict[str, str]:
@@ -178,15 +190,19 @@ def _ruled(target: Deployment, request: RecommendRequest, ranker: Ranker, unknow
     Raises:
         ConfigError: rules that do not fit the catalog, the model or the length of the list.
     """
-    catalog = target.run.catalog
+    view = target.view
+    catalog, retired = view.catalog, view.retired
     assert request.rules is not None
     rules = rules_of(request.rules.model_dump(exclude_none=True), "rules")
     unknown |= {bounded(one.item, "rules: pins"): None for one in rules.pins if one.item not in catalog}
-    rules = replace(rules, pins=[one for one in rules.pins if one.item in catalog])
+    pins = [one for one in rules.pins if one.item in catalog]
+    if retired is not None:  # a pin may be forced, but not into being active
+        pins = [one for one in pins if not retired[catalog.indices([one.item])[0]]]
+    rules = replace(rules, pins=pins)
     if not rules:
         return ranker
     try:
-        resolved = resolve_rules(rules, catalog, target.filters)
+        resolved = resolve_rules(rules, catalog, view.filters)
         resolved.check_length(min(request.k, len(catalog)))
         ruled = Ruled(resolved, ranker)
         ruled.check(target.run.model)

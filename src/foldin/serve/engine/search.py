@@ -32,7 +32,7 @@ from rapidfuzz.process import cdist
 from foldin.data import Catalog
 from foldin.serve.engine.title_index import TitleIndex
 from foldin.serve.engine.titles import Query, errors_allowed, read_query
-from foldin.tensors import Array, Float64, Int64
+from foldin.tensors import Array, Bool, Float64, Int64
 
 __all__ = ["TitleSearch"]
 
@@ -59,23 +59,28 @@ class TitleSearch:
         self._ids = pl.Series([one.casefold() for one in catalog.ids], dtype=pl.String)
         self._index = TitleIndex.of(catalog)
 
-    def find(self, text: str, limit: int) -> list[int]:
+    def find(self, text: str, limit: int, *, hidden: Bool[Array, " items"] | None = None) -> list[int]:
         """Indices of the items that a text finds, best first; the most popular items for an empty text.
 
         Args:
             text: words of a title, or an id.
             limit: maximum number of items.
+            hidden: mask of items that are not found; None for none.
         """
         if not text.strip():
-            return [int(one) for one in self._popular[:limit]]
+            shown = self._popular if hidden is None else self._popular[~hidden[self._popular]]
+            return [int(one) for one in shown[:limit]]
         query, ranks = read_query(text), np.full(len(self._place), _NONE, np.int64)
         ranks[(self._ids == text.casefold()).to_numpy()] = _ID * (_STEPS + 1)
         if query.words:
             self._in_order(query, ranks)
             scores = self._scores(query)
             _lower_all(ranks, _WORDS, scores, query)
-            if np.count_nonzero(ranks != _NONE) < limit:
+            matched = ranks != _NONE if hidden is None else (ranks != _NONE) & ~hidden
+            if np.count_nonzero(matched) < limit:
                 self._misspelled(query, scores, ranks)
+        if hidden is not None:
+            ranks[hidden] = _NONE
         found = np.flatnonzero(ranks != _NONE)
         order = np.argsort(ranks[found] * len(ranks) + self._place[found])[:limit]  # no two are equal
         return [int(one) for one in found[order]]

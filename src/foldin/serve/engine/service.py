@@ -10,7 +10,11 @@ from typing import TypeVar
 from foldin.errors import ConfigError, EventStoreError, OverloadedError
 from foldin.ranking import RankedLists
 from foldin.serve.engine.answer import in_words
+from foldin.serve.engine.fallbacks import fallback_answer, fallback_hits, is_bare
 from foldin.serve.engine.impressions import ImpressionLog, list_ids
+from foldin.serve.engine.item_lists import ItemLists
+from foldin.serve.engine.live_items import LiveItems
+from foldin.serve.engine.new_items import admitted, checked_share, mixed, takes_new
 from foldin.serve.engine.registry import Registry
 from foldin.serve.engine.routing import GivenHistory, RoutedRequest, resolve_request
 from foldin.serve.limits import Limits, bounded
@@ -24,11 +28,17 @@ from foldin.serve.schemas import (
 )
 from foldin.serve.storage.event_store import Event, EventStore, Receipt
 from foldin.serve.storage.impressions import ImpressionStore
+from foldin.serve.storage.item_lists import ItemListStore
+from foldin.serve.storage.items import ItemStore
 from foldin.serve.telemetry import Telemetry
 
 __all__ = ["Service"]
 
 T = TypeVar("T")
+
+
+def _submit(routed: RoutedRequest) -> Future[RankedLists]:
+    return routed.deployment.batcher.submit(routed.resolved)
 
 
 class Service:
@@ -40,6 +50,8 @@ class Service:
         limits: limits of one request.
         telemetry: counters of lists and events.
         impressions: log of the lists; None for no log.
+        lists: lists for all users, which may answer in place of a model; those that others made if omitted.
+        explore_new: probability with which each place of a list is given to a new item.
     """
 
     def __init__(
@@ -49,9 +61,15 @@ class Service:
         limits: Limits,
         telemetry: Telemetry,
         impressions: ImpressionLog | None = None,
+        *,
+        lists: ItemLists | None = None,
+        explore_new: float = 0.0,
     ) -> None:
         self.registry, self.events, self.limits, self.telemetry = registry, events, limits, telemetry
         self.impressions, self._new_id = impressions, list_ids()
+        self.items = LiveItems(registry, ItemStore(events.engine))
+        self.lists = lists or ItemLists(ItemListStore(events.engine), seconds=0)
+        self.explore_new = checked_share(explore_new)
 
     def history(self, request: RecommendRequest) -> GivenHistory:
         """The events that a request's list is based on: those of the request, or the relevant stored events of a user.
@@ -85,7 +103,9 @@ class Service:
         """
         target, arm = self.registry.route(request.model, request.user)
         resolved, unknown = resolve_request(target, request, history, self.limits)
-        return RoutedRequest(request, target, resolved, unknown, arm)
+        explored = self.explore_new > 0.0 and takes_new(request)
+        new = admitted(target.view, request, history.items) if explored else None
+        return RoutedRequest(request, target, resolved, unknown, arm, new)
 
     def begin(
         self, request: RecommendRequest, history: GivenHistory, submit: Callable[[RoutedRequest], T]
@@ -105,13 +125,55 @@ class Service:
                     raise
         raise OverloadedError("the model is being replaced; try again")
 
+    def begin_or_fall_back(
+        self, request: RecommendRequest, history: GivenHistory, submit: Callable[[RoutedRequest], T]
+    ) -> tuple[RoutedRequest, T] | Recommendations:
+        """As `begin`; or the request's list for all users, if nothing is known or no model can answer, unless it is empty."""
+        if request.fallback is None:
+            return self.begin(request, history, submit)
+        routed: RoutedRequest | None = None
+        try:
+            routed = self.place(request, history)
+            found = None if routed.resolved.history else self._fall_back(request, history, routed)
+            return found or self.begin(request, history, submit)
+        except (ConfigError, OverloadedError) as error:
+            found = None if self._is_invalid(error) else self._fall_back(request, history, routed)
+            if found is None:
+                raise
+            return found
+
+    def _is_invalid(self, error: Exception) -> bool:
+        """Whether an error says that the request is invalid, and not that no model can answer."""
+        return isinstance(error, ConfigError) and bool(self.registry.all())
+
+    def _fall_back(
+        self, request: RecommendRequest, history: GivenHistory, routed: RoutedRequest | None
+    ) -> Recommendations | None:
+        """The answer of the request's list for all users; None if it has no item that the request admits."""
+        name = request.fallback
+        if name is None or (routed is None and not is_bare(request)):
+            return None
+        hits = fallback_hits(name, self.lists.get(name), request, history, routed, self.items.state)
+        if not hits:
+            return None
+        self.telemetry.lists.labels("" if routed is None else routed.deployment.name, f"fallback:{name}").inc()
+        list_id = self._new_id()
+        if self.impressions is not None:
+            self.impressions.add_fallback(list_id, request, routed, hits)
+        return fallback_answer(name, hits, request, routed, list_id)
+
     def finish(self, routed: RoutedRequest, answer: RankedLists) -> Recommendations:
         """The list in the form of the API."""
         self.telemetry.lists.labels(routed.deployment.name, routed.request.explore).inc()
         list_id = self._new_id()
+        found = in_words(routed, answer, list_id)
+        explored = None
+        if routed.new is not None:
+            key = routed.resolved.user_key
+            explored = found["items"] = mixed(found["items"], routed.new, routed.request, self.explore_new, key)
         if self.impressions is not None:
-            self.impressions.add(list_id, routed, answer)
-        return in_words(routed, answer, list_id)
+            self.impressions.add(list_id, routed, answer, explored, self.explore_new)
+        return found
 
     def recommend(self, requests: Sequence[RecommendRequest]) -> list[Recommendations]:
         """A list for each request; all of them wait together.
@@ -124,15 +186,19 @@ class Service:
         if len(requests) > self.limits.batch:
             raise ConfigError(f"requests: at most {self.limits.batch}, not {len(requests)}")
         for request in requests:
-            self.place(request, GivenHistory())  # an invalid request is refused before any list is begun
-        pending: list[tuple[RoutedRequest, Future[RankedLists]]] = []
+            self._check(request)  # an invalid request is refused before any list is begun
+        pending: list[tuple[RoutedRequest, Future[RankedLists]] | Recommendations] = []
         until = time.monotonic() + self.limits.wait
         try:
             for request in requests:
                 history = self.history(request)
-                pending.append(self.begin(request, history, lambda one: one.deployment.batcher.submit(one.resolved)))
+                pending.append(self.begin_or_fall_back(request, history, _submit))
             answers = []
-            for routed, future in pending:
+            for one in pending:
+                if isinstance(one, dict):
+                    answers.append(one)
+                    continue
+                routed, future = one
                 if time.monotonic() > until:  # earlier lists, with their attributions, took the time
                     raise self.too_late()
                 answers.append(self.finish(routed, future.result(timeout=max(0.0, until - time.monotonic()))))
@@ -140,8 +206,17 @@ class Service:
         except FutureTimeoutError:
             raise self.too_late() from None
         finally:
-            for _, future in pending:
-                future.cancel()  # cancels the rest of a failed batch; finished lists are not affected
+            for one in pending:
+                if not isinstance(one, dict):
+                    one[1].cancel()  # cancels the rest of a failed batch; finished lists are not affected
+
+    def _check(self, request: RecommendRequest) -> None:
+        """Refuse an invalid request; one with a fallback need not find a model."""
+        try:
+            self.place(request, GivenHistory())
+        except (ConfigError, OverloadedError) as error:
+            if request.fallback is None or self._is_invalid(error):
+                raise
 
     def too_late(self) -> OverloadedError:
         """The error for a list that takes longer than the limit."""
@@ -205,7 +280,7 @@ class Service:
         kept = self.events.history(user)
         default = self.registry.serving(self.registry.default or "")
         if default is not None:
-            catalog = default.run.catalog
+            catalog = default.view.catalog
             items = [one.item for one in kept]
             known = catalog.known(items)
             titles = {catalog.ids[at]: catalog.titles[at] for at in known}

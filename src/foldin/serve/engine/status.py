@@ -42,8 +42,8 @@ def _served(fleet: Fleet, one: Deployment) -> ModelOut:
         share=registry.shares.get(one.name),
         can_roll_back=registry.previous(one.name) is not None if row is None else row.previous is not None,
         waiting=one.waiting(),
-        attributes=one.filters.names,
-        attribute_kinds=one.filters.kinds,
+        attributes=one.view.filters.names,
+        attribute_kinds=one.view.filters.kinds,
         refused=refused(one),
         repeats=one.repeats,
     )

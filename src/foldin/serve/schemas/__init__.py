@@ -18,6 +18,7 @@ from foldin.serve.schemas.experiments import (
 )
 from foldin.serve.schemas.filters import ItemFilter
 from foldin.serve.schemas.impressions import ImpressionOut
+from foldin.serve.schemas.items import ItemBatch, ItemDetail, ItemFields, ItemIn, ItemsReceipt, ListedItemOut, ListOut
 from foldin.serve.schemas.models import (
     ChangeOut,
     ChangesOut,
@@ -31,9 +32,11 @@ from foldin.serve.schemas.recommendations import (
     BatchRecommendations,
     BatchRecommendRequest,
     EventEffect,
+    Fallback,
     Hit,
     Recommendations,
     RecommendRequest,
+    Source,
 )
 
 __all__ = [
@@ -57,19 +60,28 @@ __all__ = [
     "ExperimentOut",
     "ExperimentOutcomeOut",
     "ExperimentsOut",
+    "Fallback",
     "Hit",
     "ImpressionOut",
+    "ItemBatch",
+    "ItemDetail",
+    "ItemFields",
     "ItemFilter",
     "ItemId",
+    "ItemIn",
     "ItemOut",
     "ItemsOut",
+    "ItemsReceipt",
     "LikelihoodOut",
+    "ListOut",
+    "ListedItemOut",
     "LookOut",
     "ModelOut",
     "ModelsOut",
     "Problem",
     "RecommendRequest",
     "Recommendations",
+    "Source",
     "SplitRequest",
     "Strict",
     "UserErased",

@@ -16,10 +16,15 @@ __all__ = [
     "BatchRecommendRequest",
     "BatchRecommendations",
     "EventEffect",
+    "Fallback",
     "Hit",
     "RecommendRequest",
     "Recommendations",
+    "Source",
 ]
+
+Fallback = Literal["popular", "trending", "recent"]  # a list for all users
+Source = Literal["model", "new", "popular", "trending", "recent"]
 
 _CONTEXT_BYTES = 1000
 
@@ -99,6 +104,12 @@ class RecommendRequest(Strict):
         max_length=NAME,
         description="Name of a model in service; if omitted, the model of the split or the default model.",
     )
+    fallback: Fallback | None = Field(
+        default=None,
+        description="List for all users that answers if the model knows nothing about the user, or if no model can answer: "
+        "`popular`, `trending` or `recent`, as at `/v1/lists/{name}`. If omitted, the model's prior prediction is the answer, or "
+        "the error.",
+    )
     context: Context | None = Field(
         default=None,
         description="What the caller wants to be logged with the list, such as the page that shows it: an object of at most "
@@ -136,6 +147,13 @@ class Hit(TypedDict):
     rank: Annotated[int, Field(description="Rank in the list; 1 is the best.")]
     item: Annotated[str, Field(description="External id.")]
     title: Annotated[str, Field(description="Title of the item.")]
+    source: Annotated[
+        Source,
+        Field(
+            description="Where the entry comes from: `model`; `new`, a new item that exploration has given this place; or the "
+            "list for all users that answered."
+        ),
+    ]
     probability: Annotated[
         float | None, Field(description="Probability that this is the next item, among the items that may be listed.")
     ]
@@ -146,7 +164,8 @@ class Hit(TypedDict):
         Field(
             description="Probability that exploration lists the item. For `temperature`: exact, the probability of being drawn "
             "at its rank given the items above. For `thompson`: marginal, the probability of being anywhere in the list, "
-            "estimated by the share of independent draws from the posterior that list it (0 if none does)."
+            "estimated by the share of independent draws from the posterior that list it (0 if none does). With new items in the "
+            "list: exact, the probability of being given this rank, given the items above."
         ),
     ]
     propensity_se: Annotated[float | None, Field(description="Standard error of the propensity of `thompson`.")]
@@ -173,8 +192,14 @@ class Recommendations(TypedDict):
     list_id: Annotated[
         str, Field(description="Id of the list, for the `list_id` of the events that come of it.", examples=["9f2c-1a"])
     ]
-    model: Annotated[str, Field(description="Name of the model that answered.")]
-    run: Annotated[str, Field(description="Digest of the run that answered.")]
+    model: Annotated[
+        str | None, Field(description="Name of the model of the request; null if none could answer and `source` did.")
+    ]
+    run: Annotated[str | None, Field(description="Digest of the model's run; null without a model.")]
+    source: Annotated[
+        Literal["model", "popular", "trending", "recent"],
+        Field(description="What answered: the model, or a list for all users in its place."),
+    ]
     user: Annotated[str | None, Field(description="External id of the user, as in the request.")]
     known_events: Annotated[int, Field(description="Number of events that the list is based on.")]
     unknown_items: Annotated[

@@ -17,8 +17,9 @@ from sqlalchemy.exc import DataError, SQLAlchemyError
 from foldin.data.log.store import unusable
 from foldin.serve.storage.impression_tables import erasures, impressions
 
-__all__ = ["HELD_BACK", "Impression", "ImpressionStore", "erase_lists"]
+__all__ = ["HELD_BACK", "NEW_ITEMS", "Impression", "ImpressionStore", "erase_lists"]
 
+NEW_ITEMS = "new_items"  # of propensities given the items above, in a list that is certain but for its new items
 HELD_BACK = 600  # seconds after which a list that could not be written is dropped
 _REMEMBERED = 3600  # seconds for which an erasure is known, which is longer than any list is held back
 _CLOCKS = 5  # seconds by which the clocks of two machines may differ
@@ -39,10 +40,12 @@ class Impression:
         arm: model to which a split assigned the user; None if no split chose the model.
         share: probability of that assignment.
         split: revision of the change that made the split.
-        ranker: how the list was made: `exact`, `beam:WIDTH`, `index:…`, `thompson` or `temperature:T`.
+        ranker: how the list was made: `exact`, `beam:WIDTH`, `index:…`, `thompson` or `temperature:T`, followed by
+            `+new:SHARE` if new items may have its places; or `fallback:NAME`.
         items: external ids; the position of an item in the list is its place here, the first being the best.
         propensities: propensity of each item; None for a list that was not drawn at random.
-        propensity_of: the event whose probability a propensity is: `given_above` or `in_list`, as in `PropensityOf`.
+        propensity_of: the event whose probability a propensity is: `given_above` or `in_list`, as in `PropensityOf`, or
+            `NEW_ITEMS`.
         history: `{"items": […], "times": […] or None}` as the model read them, oldest first, of a list with propensities.
         restricted: whether other items could be listed than those that the model's history lacks: the request had `allow`,
             `deny` or a filter, did not exclude seen items, or the user has older events than the model reads.

@@ -9,6 +9,7 @@ from foldin.errors import EventStoreError
 from foldin.serve.storage.deployment_tables import create_deployment_tables
 from foldin.serve.storage.drift_reports import create_drift_table
 from foldin.serve.storage.impression_tables import create_impression_tables
+from foldin.serve.storage.item_tables import create_item_tables
 
 __all__ = ["VERSION", "batches", "events", "keys", "migrate"]
 
@@ -118,6 +119,7 @@ _STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     create_deployment_tables,
     create_drift_table,
     create_impression_tables,
+    create_item_tables,
 )
 VERSION = len(_STEPS)
 _LOCK = 0x666F6C64  # one process at a time, on PostgreSQL

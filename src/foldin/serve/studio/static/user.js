@@ -26,7 +26,7 @@ export function hits(content, most) {
     return el("li", {},
       el("span", { class: "quiet" }, `${hit.rank}`),
       el("span", { class: "line" }, named(hit.title), el("span", { class: "value" },
-        hit.probability === null ? value.toFixed(3) : percent(value),
+        value === null ? hit.source : hit.probability === null ? value.toFixed(3) : percent(value),
         hit.sd === null ? "" : ` ± ${percent(hit.sd)}`,
         hit.propensity === null ? "" : `, propensity ${percent(hit.propensity)}`)),
       meter,

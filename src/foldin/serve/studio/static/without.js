@@ -8,7 +8,7 @@ const SHOWN = 10;
 const LOOKED_AT = 50;
 
 function row(title, before, after, taken) {
-  const figures = (hit, otherwise = `below ${LOOKED_AT}`) => (hit ? [`${hit.rank}`, hit.probability === null ? hit.score.toFixed(3) : percent(hit.probability)] : [otherwise, "–"]);
+  const figures = (hit, otherwise = `below ${LOOKED_AT}`) => (hit ? [`${hit.rank}`, hit.probability === null ? (hit.score?.toFixed(3) ?? hit.source) : percent(hit.probability)] : [otherwise, "–"]);
   const moved = before && after ? (before.rank === after.rank ? "stays" : before.rank > after.rank ? `up ${before.rank - after.rank}` : `down ${after.rank - before.rank}`) : before ? "leaves" : "enters";
   return [named(title), ...(taken ? figures(before, "taken") : figures(before)), ...figures(after), moved];
 }
