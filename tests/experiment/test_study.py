@@ -153,6 +153,8 @@ def test_no_trial_is_pruned_before_the_warm_up(warm_up):
         worst = number == 6
         pruned = [study.should_prune(trial, epoch, 0.0 if worst else 1.0) for epoch in range(1, 11)]
         study.end(trial, TuningTrial(number=number + 1, settings=settings, state="complete", value=1.0))
+        if not worst:
+            assert not any(pruned)
     assert pruned == [epoch >= warm_up for epoch in range(1, 11)]
 
 

@@ -15,13 +15,12 @@ import numpy as np
 
 from foldin.errors import MissingExtraError
 from foldin.experiment.neighbors import neighbor
+from foldin.experiment.pruning import is_hopeless
 from foldin.training import Range, Space, setting_text
 
 __all__ = ["Study", "TuningTrial"]
 
-_STARTUP = 5  # number of trials before any is pruned
 _DRAWN = 10  # trials before the first that is near the best one
-_KEPT = 75.0  # percentage of the trials, the best after as many epochs, among which a trial must be to go on
 _WARM_UP = 5  # number of epochs before a trial is pruned
 _FOR_IMPORTANCE = 10  # number of trials
 _REPEATS = 20  # draws of known settings in a row after which no new ones are expected
@@ -34,7 +33,7 @@ class TuningTrial:
     Args:
         number: number of the trial, from 1.
         settings: setting → value in the syntax of `--set`; empty for the settings that the search began with.
-        state: "complete", "pruned" (stopped early, because other trials were ahead after as many epochs), "failed" or "running".
+        state: "complete", "pruned" (given up, see `pruning.py`), "failed" or "running".
         value: the validation metric of its best epoch; None where none was measured.
         epochs: number of epochs that were run.
         seconds: duration of its training.
@@ -104,7 +103,7 @@ class Study:
         with self._quiet():
             # Settings of training depend on each other: a rate of learning on a size of batches.
             sampler = optuna.samplers.TPESampler(seed=seed % 2**32, constant_liar=True, multivariate=True)
-            pruner = optuna.pruners.PercentilePruner(_KEPT, n_startup_trials=_STARTUP, n_warmup_steps=self._warm_up)
+            pruner = optuna.pruners.NopPruner()  # `should_prune` decides
             return optuna.create_study(
                 study_name="tune",
                 storage=storage,
@@ -219,7 +218,14 @@ class Study:
         """
         with self._quiet():
             trial.report(metric, epoch)
-            return bool(trial.should_prune()) and not self.is_first(trial)
+        if epoch < self._warm_up or self.is_first(trial):
+            return False
+        curves = [(one.value, one.intermediate_values) for one in self._of_state("COMPLETE")]
+        return is_hopeless(self._curve(trial), curves, epoch)
+
+    def _curve(self, trial: Any) -> Mapping[int, float]:
+        found: Mapping[int, float] = self._study.get_trials(deepcopy=False)[trial.number].intermediate_values
+        return found
 
     def spent(self) -> float:
         """Seconds of training in all processes, with running trials of other processes but only ended ones of this process."""
