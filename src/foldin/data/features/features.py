@@ -92,7 +92,7 @@ class Features(Displayed):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """A name for each column of the matrix, such as `genres=Comedy`, `title:story`, `year` or `year is missing`."""
+        """A name for each column of the matrix, such as `genres=Comedy`, `year` or `year is missing`."""
         return tuple(name for one in self.columns for name in one.names)
 
     def transform(self, table: Any) -> scipy.sparse.csr_array:
