@@ -96,7 +96,7 @@ export function table(head, rows, caption) {
       el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell, at) => (at ? el("td", {}, cell) : el("th", { scope: "row" }, cell))))))));
 }
 
-export const percent = (value) => `${(100 * value).toFixed(value < 0.1 ? 2 : 1)} %`;
+export const percent = (value) => `${(100 * value).toFixed(value < 0.1 ? 2 : 1)}\u00a0%`; // the sign stays on the line of its number
 export const number = (value, places = 3) => (Number.isFinite(value) ? value.toFixed(places) : "–");
 
 export function slider(label, { id, min, max, step, value, unit = "" }, changed) {
