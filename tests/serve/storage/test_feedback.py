@@ -124,7 +124,9 @@ def test_lists_that_cannot_be_evaluated_are_left_out_and_counted(store, runs):
             drawn("a", history={"items": ["i5", "gone", "i6"], "times": [3, 4, 5]}),
             drawn("b", items=["i3"], propensities=[0.5]),
             drawn("c", restricted=True),
-            drawn("d", items=["gone", "i1"]),
+            drawn("d", items=["gone", "i1"], run="of another catalog"),
+            drawn("k", items=["i1", "i2"], run="of another catalog"),
+            drawn("l", ranker="temperature:1+new:0.1"),
             drawn("e", items=[], propensities=[]),
             drawn("f", NOW + 9 * DAY + 1),
             drawn("g", propensity_of="in_list"),
@@ -140,7 +142,8 @@ def test_lists_that_cannot_be_evaluated_are_left_out_and_counted(store, runs):
         "whose window is not over": 1,
         "restricted by the request": 1,
         "without an item": 1,
-        "with an item that is not in the catalog": 1,
+        "of a run that lists items that are not in the catalog": 2,
+        "that new items could have places in": 1,
     }
     assert found.histories.offsets.tolist() == [0, 2, 2]
     assert catalog.indices(["i5", "i6"]) == found.histories.items.tolist()

@@ -52,12 +52,12 @@ class DriftWatch:
         self.hours, self.users = hours, users
         self.reports = DriftReports(service.events.engine)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="foldin-drift", daemon=True)
 
     def start(self) -> None:
         """Start to measure, unless the period is 0."""
         if self.seconds > 0:
-            self._thread.start()
+            self._stop.clear()
+            threading.Thread(target=self._run, name="foldin-drift", daemon=True).start()
 
     def stop(self) -> None:
         """Stop; a measurement that has begun is not waited for."""

@@ -148,7 +148,7 @@ class ImpressionLog:
                     self._drop(len(self._taken) - len(kept))
                     self._taken = kept
                     raise
-                except Exception:
+                except Exception:  # a bug: these lists would fail again and hold up all that follow
                     self._drop(len(self._taken))
                     self._taken = []
                     raise
@@ -230,7 +230,7 @@ def _impression(list_id: str, now: float, routed: RoutedRequest, answer: RankedL
         propensities=propensities,
         propensity_of=of,
         history=history,
-        restricted=resolved.barred is not None or not request.exclude_seen or bool(resolved.older),
+        restricted=_restricted(routed),
         context=request.context,
     )
 
@@ -274,6 +274,13 @@ def _fallback(
         restricted=True,
         context=request.context,
     )
+
+
+def _restricted(routed: RoutedRequest) -> bool:
+    """Whether more than the logged history decides what could be listed, and with which probability."""
+    request, resolved = routed.request, routed.resolved
+    asked = resolved.barred is not None or not request.exclude_seen or request.rules is not None
+    return asked or bool(resolved.older) or resolved.weights is not None or bool(resolved.dislikes)
 
 
 def _ranker(routed: RoutedRequest) -> str:

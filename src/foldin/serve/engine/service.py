@@ -108,16 +108,24 @@ class Service:
         return RoutedRequest(request, target, resolved, unknown, arm, new)
 
     def begin(
-        self, request: RecommendRequest, history: GivenHistory, submit: Callable[[RoutedRequest], T]
+        self,
+        request: RecommendRequest,
+        history: GivenHistory,
+        submit: Callable[[RoutedRequest], T],
+        placed: RoutedRequest | None = None,
     ) -> tuple[RoutedRequest, T]:
         """Put a request in its model's queue; returns (the routed request, the future of its list).
+
+        Args:
+            placed: the result of `place`, if there is one already.
 
         Raises:
             ConfigError: as `place`.
             OverloadedError: the queue is full.
         """
         for _ in range(3):
-            routed = self.place(request, history)
+            routed = placed or self.place(request, history)
+            placed = None  # if its model was replaced meanwhile, the request is placed again
             try:
                 return routed, submit(routed)
             except OverloadedError:
@@ -135,7 +143,7 @@ class Service:
         try:
             routed = self.place(request, history)
             found = None if routed.resolved.history else self._fall_back(request, history, routed)
-            return found or self.begin(request, history, submit)
+            return found or self.begin(request, history, submit, routed)
         except (ConfigError, OverloadedError) as error:
             found = None if self._is_invalid(error) else self._fall_back(request, history, routed)
             if found is None:

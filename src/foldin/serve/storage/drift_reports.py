@@ -74,7 +74,11 @@ class DriftReports:
         dialect = postgresql if self.engine.dialect.name == "postgresql" else sqlite
         row = {"model": model, "time": slot, "run": run, "figures": None}
         statement = dialect.insert(drift).values(row).on_conflict_do_nothing().returning(drift.c.model)
+        there = sa.select(drift.c.model).where(drift.c.model == model, drift.c.time == slot)
         try:
+            with self.engine.connect() as connection:
+                if connection.execute(there).first() is not None:
+                    return False  # without a lock for writing, since each process asks again and again
             with self.engine.begin() as connection:
                 first = bool(connection.execute(statement).all())
                 if first:

@@ -142,9 +142,13 @@ def _rewards(
 
 
 def _usable(rows: Sequence[Any], catalog: Catalog, over: int) -> tuple[list[Any], Counter[str]]:
-    """(lists to evaluate, numbers of the others by reason)."""
+    """(lists to evaluate, numbers of the others by reason).
+
+    No reason looks at what was drawn: lists that are left out because of their items would change the propensities of the others.
+    """
     kept: list[Any] = []
     left_out: Counter[str] = Counter()
+    strange = {row.run for row in rows if "+new:" not in row.ranker and None in catalog.places(row.items)}
     for row in rows:
         if row.time > over:
             left_out["whose window is not over"] += 1
@@ -152,8 +156,10 @@ def _usable(rows: Sequence[Any], catalog: Catalog, over: int) -> tuple[list[Any]
             left_out["restricted by the request"] += 1
         elif not row.items:
             left_out["without an item"] += 1
-        elif None in catalog.places(row.items):
-            left_out["with an item that is not in the catalog"] += 1
+        elif "+new:" in row.ranker:
+            left_out["that new items could have places in"] += 1
+        elif row.run in strange:
+            left_out["of a run that lists items that are not in the catalog"] += 1
         else:
             kept.append(row)
     return kept, left_out

@@ -11,7 +11,7 @@ def _json() -> sa.JSON:
 
 
 def _tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table]:
-    """(impressions, erasures), as of version 5 of the database: a later version defines its tables anew."""
+    """(impressions, erasures), as of version 6 of the database: a later version defines its tables anew."""
     of_lists = sa.Table(
         "foldin_impressions",
         metadata,
@@ -49,7 +49,7 @@ erasures = _now[1]
 
 
 def create_impression_tables(connection: sa.Connection) -> None:
-    """The migration from version 4 to version 5, which is never changed."""
+    """The migration from version 5 to version 6, which is never changed."""
     then = sa.MetaData()
     _tables(then)
     then.create_all(connection)

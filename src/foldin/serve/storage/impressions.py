@@ -47,8 +47,9 @@ class Impression:
         propensity_of: the event whose probability a propensity is: `given_above` or `in_list`, as in `PropensityOf`, or
             `NEW_ITEMS`.
         history: `{"items": […], "times": […] or None}` as the model read them, oldest first, of a list with propensities.
-        restricted: whether other items could be listed than those that the model's history lacks: the request had `allow`,
-            `deny` or a filter, did not exclude seen items, or the user has older events than the model reads.
+        restricted: whether more than `history` decided what could be listed, and with which probability: the request had `allow`,
+            `deny`, a filter or rules, or did not exclude seen items; an item was retired; the user has older events than the
+            model reads; or the events have weights, or are dislikes.
         context: what the request gave as its context.
     """
 
