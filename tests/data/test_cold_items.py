@@ -1,9 +1,10 @@
 """The protocol `cold-items`: hidden items are nowhere but in the targets."""
 
 import numpy as np
+import polars as pl
 import pytest
 
-from foldin.data import Split, cold_items, split_log
+from foldin.data import Split, cold_items, read_log, split_log
 from foldin.errors import SplitError
 from tests.conftest import make_log
 from tests.data.test_splits import check_catalog, log_pairs, pairs
@@ -77,3 +78,20 @@ def test_it_is_a_function_of_the_seed_and_has_a_name():
 def test_what_leaves_nothing_is_refused(settings, said):
     with pytest.raises(SplitError, match=said):
         cold_items(LOG, **settings)
+
+
+@pytest.mark.parametrize("targets", ["cold", "warm"])
+def test_what_users_dislike_is_no_target(targets):
+    rng = np.random.default_rng(0)
+    rows = [
+        (f"u{user}", f"i{item}", int(rng.integers(1, 6)))
+        for user in range(80)
+        for item in rng.choice(30, 12, replace=False)
+    ]
+    table = pl.DataFrame(rows, schema=("user", "item", "rating"), orient="row")
+    split = cold_items(read_log(table, dislike_below=3), hidden=0.2, held_out=20, targets=targets)
+    disliked = {(user, item) for user, item, rating in rows if rating < 3}
+    for held in (split.validation, split.test):
+        found = pairs(held.targets, held.users, split)
+        assert found
+        assert not found & disliked

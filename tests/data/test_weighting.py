@@ -235,3 +235,12 @@ def test_shards_are_weighted_when_they_are_read_a_part_at_a_time(tmp_path, monke
     )
     assert first.fingerprint() == second.fingerprint()
     assert first.dislikes.n_events == 30
+
+
+def test_however_old_an_event_still_counts():
+    rule = EventWeights(half_life=3600, until=START)
+    old = np.array([START - 3600 * 10_000, START], np.int64)
+    weights = rule.signed(np.array([2.0, -1.0]), None, old, 2)
+    assert 0.0 < weights[0] < 1e-30
+    assert weights[1] == -1.0
+    assert rule.signed(np.array([-2.0, 0.0]), None, old, 2).tolist() == [-weights[0], 0.0]

@@ -172,3 +172,26 @@ def test_every_second_trial_is_near_the_best_one():
     assert max(steps["near"]) < 0.5
     assert np.median(steps["near"]) < 0.12
     assert np.median(steps["far"]) > 0.12
+
+
+def test_a_search_of_few_alternatives_does_not_end_at_a_neighbor_that_was_measured():
+    space = dict.fromkeys("uvwx", ("a", "b", "c"))
+    study, start = Study(None, {}, seed=0), dict.fromkeys("uvwx", "a")
+    for number in range(30):
+        asked = study.ask(space, start, None)
+        assert asked is not None
+        trial, settings = asked
+        study.end(
+            trial,
+            TuningTrial(number=number + 1, settings=settings, state="complete", value=1.0 if number == 3 else 0.0),
+        )
+
+
+def test_defaults_that_were_interrupted_come_before_the_alternatives():
+    space, start = {"kind": ("a", "b", "c")}, {"kind": "a"}
+    study = Study(None, {}, seed=0)
+    trial, _ = study.ask(space, start, None)
+    study.give_back(trial)
+    trial, settings = study.ask(space, start, None)
+    assert settings == {}
+    assert study.is_first(trial)

@@ -27,7 +27,8 @@ from foldin.models import (
     capability,
     has_capability,
 )
-from foldin.models.evidence import read_and_predicted
+from foldin.models.divided import BY_USERS
+from foldin.models.evidence import read_and_predicted, summed_rows
 from foldin.models.linear.als import _weights
 from foldin.ranking import Eligibility, attributions, scores
 from foldin.training import fit
@@ -210,3 +211,16 @@ def test_an_attribution_compares_weighted_histories():
     effects = dict(found.raised_by + found.lowered_by)
     for place, (item, weight) in enumerate(zip((0, 1, 2), W[:3], strict=True)):
         assert effects[place] == pytest.approx(weight * float(model.weights[item, 3]), abs=1e-4)
+
+
+def test_an_item_that_is_disliked_twice_has_one_entry_with_both():
+    twice = replace(Histories.from_lists([[3, 3], [], [], []], 4), weights=np.float32([2.0, 1.0]))
+    rows = summed_rows(replace(plain(), dislikes=twice), 1.0)
+    assert rows.toarray()[0].tolist() == [1.0, 1.0, 1.0, -3.0]
+    assert rows.indptr.tolist() == [0, 4, 6, 8, 9]
+
+
+def test_what_workers_read_of_a_batch_has_its_dislikes():
+    counts = BY_USERS.counts(judged())
+    assert counts["events"].tolist() == [3, 2, 2, 1]
+    assert counts["read"].tolist() == [4, 2, 3, 1]

@@ -23,6 +23,7 @@ from foldin.tensors import Array, Bool, Float32, Float64, Int64
 
 __all__ = ["EventWeights", "half_life_seconds", "sides", "weights_by_kind"]
 
+_LEAST = float(np.finfo(np.float32).tiny)  # weight of an event, at least
 _SECONDS = {"h": 3_600, "d": 86_400, "w": 7 * 86_400}
 
 
@@ -91,7 +92,9 @@ class EventWeights:
                 strength = np.ones(events) if kinds is None else np.abs(kinds)
                 weights = np.where(values < self.dislike_below, -strength, weights)
         if self.half_life is not None and self.until is not None and times is not None:
-            weights *= np.exp2(-np.maximum(self.until - times, 0) / self.half_life)
+            decay = np.exp2(-np.maximum(self.until - times, 0) / self.half_life)
+            # However old, an event is one: it never becomes 0, which would be one that does not count.
+            weights = np.sign(weights) * np.maximum(np.abs(weights) * decay, np.where(weights == 0.0, 0.0, _LEAST))
         return weights.astype(np.float32)
 
     def of(self, histories: Histories, names: Sequence[str]) -> Float32[Array, " events"]:

@@ -202,7 +202,10 @@ def _first(
 def _likelihood(run: Run, origin: Origin, progress: Progress | None) -> Likelihood | None:
     """The log-likelihood of the targets of an origin that are in the run's catalog."""
     places = np.array([-1 if at is None else at for at in run.catalog.places(origin.items)], dtype=np.int64)
-    seen, targets = (one.reindex(places, len(run.catalog)) for one in (origin.histories, origin.targets))
+    rule = run.weighting
+    own = origin.histories if rule is None else rule.applied(origin.histories, origin.before.kinds)
+    wanted = origin.targets if own.dislikes is None else origin.targets.without(own.dislikes)
+    seen, targets = (one.reindex(places, len(run.catalog)) for one in (own, wanted))
     if not run.model.has_likelihood or not targets.n_events:
         return None
     held = HeldOut(fold_in=seen, targets=targets, users=origin.users)

@@ -21,6 +21,7 @@ from foldin.training import Range, Space, setting_text
 __all__ = ["Study", "TuningTrial"]
 
 _DRAWN = 10  # trials before the first that is near the best one
+_NEAR = 3  # draws near the best trial, if what they give was measured before
 _WARM_UP = 5  # number of epochs before a trial is pruned
 _FOR_IMPORTANCE = 10  # number of trials
 _REPEATS = 20  # draws of known settings in a row after which no new ones are expected
@@ -145,7 +146,7 @@ class Study:
         return found
 
     def _again(self, trial: Any) -> None:
-        """End a trial that was not measured, and put its settings in front of the queue."""
+        """End a trial that was not measured, and put its settings in the queue."""
         with self._quiet():
             self._study.tell(trial.number, state=self._optuna.trial.TrialState.FAIL)
             first = trial.user_attrs.get("first")
@@ -166,12 +167,13 @@ class Study:
         start = {name: setting_text(value) for name, value in defaults.items()}
         with self._alone, self._quiet():
             self._take_over()
-            for _ in range(_REPEATS):
+            for repeat in range(_REPEATS):
                 if trials is not None and len(self.trials()) + len(self._of_state("RUNNING")) >= trials:
                     return None
                 if not self._study.get_trials(deepcopy=False):
                     self._begin(space, defaults)
-                if self._turn_of_neighbors():
+                self._queue_alternatives(space, defaults)
+                if repeat < _NEAR and self._turn_of_neighbors():
                     self._study.enqueue_trial(self._neighbor(space))
                 trial = self._study.ask()
                 trial.set_user_attr("worker", self._worker)
@@ -188,10 +190,20 @@ class Study:
             return None
 
     def _begin(self, space: Space, defaults: Mapping[str, Any]) -> None:
-        """Put the settings that the search begins with in the queue, and these with each other alternative of one setting."""
-        known = {name: _known(one, defaults[name]) for name, one in space.items()}
-        params = {name: value for name, value in known.items() if value is not None}
+        """Put the settings that the search begins with in the queue."""
+        params = _known_of(space, defaults)
         self._study.enqueue_trial(params, user_attrs={"first": params})
+
+    def _queue_alternatives(self, space: Space, defaults: Mapping[str, Any]) -> None:
+        """Once the first trial has ended, put its settings with each other alternative of one setting in the queue.
+
+        Before that, a first trial that is interrupted would come after them.
+        """
+        ended = [one for one in self._of_state("COMPLETE", "PRUNED", "FAIL") if "result" in one.user_attrs]
+        if "alternatives" in self._study.user_attrs or not any(map(self.is_first, ended)):
+            return
+        self._study.set_user_attr("alternatives", True)
+        params = _known_of(space, defaults)
         for name, one in space.items():
             others = [setting_text(value) for value in one] if isinstance(one, tuple) else []
             for other in others:
@@ -205,7 +217,9 @@ class Study:
 
     def _neighbor(self, space: Space) -> dict[str, Any]:
         best = self._study.best_trial
-        return neighbor(space, best.params, np.random.default_rng([len(self.trials()), best.number]))
+        return neighbor(
+            space, best.params, np.random.default_rng([len(self._study.get_trials(deepcopy=False)), best.number])
+        )
 
     def is_first(self, trial: Any) -> bool:
         """Whether a trial has the settings that the search begins with."""
@@ -305,6 +319,12 @@ def _drawn(trial: Any, name: str, one: Range | tuple[Any, ...]) -> str:
         return str(trial.suggest_categorical(name, [setting_text(value) for value in one]))
     suggest = trial.suggest_int if one.whole else trial.suggest_float
     return one.text(suggest(name, one.low, one.high, log=one.log))
+
+
+def _known_of(space: Space, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults in the form of the sampler, without those outside of the searched ranges."""
+    known = {name: _known(one, defaults[name]) for name, one in space.items()}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _known(one: Range | tuple[Any, ...], value: Any) -> Any:

@@ -73,10 +73,14 @@ def drop_events(
     weights: Float[Tensor, " events"],
     rate: float,
     generator: torch.Generator,
+    axis: str = "events",
 ) -> tuple[Int[Tensor, " kept"], Int[Tensor, " offsets"], Float[Tensor, " kept"]]:
     """(items, offsets, weights) of the events that are left after inverted dropout, which drops each with probability `rate`.
 
     Items without an event are zero with and without dropout, so only the events are drawn.
+
+    Args:
+        axis: name of what is drawn for, where workers share a batch: `read` if dislikes are among the events.
     """
     if rate == 0.0:
         return items, offsets, weights
@@ -84,7 +88,7 @@ def drop_events(
         items.shape,
         generator,
         lambda shape: torch.rand(shape, generator=generator, device=items.device),
-        "events",
+        axis,
     )
     keep = uniform >= rate
     before = torch.zeros(len(items) + 1, dtype=torch.int64, device=items.device)

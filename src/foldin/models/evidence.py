@@ -29,6 +29,7 @@ __all__ = [
     "read_and_predicted",
     "read_events",
     "signed_rows",
+    "summed_rows",
     "with_dislikes",
 ]
 
@@ -118,6 +119,16 @@ def signed_rows(histories: Histories, oldest: float) -> scipy.sparse.csr_matrix:
     """The users × items matrix of signed weights; an item with several events has several entries."""
     merged, weights = with_dislikes(histories, oldest)
     return merged.csr(weights)
+
+
+def summed_rows(histories: Histories, oldest: float) -> scipy.sparse.csr_matrix:
+    """As `signed_rows`, with one entry for each item of a user: the sum of the weights of the item's events."""
+    merged, weights = with_dislikes(histories, oldest)
+    rows = merged.csr(weights)
+    if merged.distinct() is not merged:
+        rows = rows.copy()  # the matrix shares memory with the events
+        rows.sum_duplicates()
+    return rows
 
 
 def read_events(histories: Histories, oldest: float, device: torch.device) -> Events:

@@ -27,7 +27,9 @@ class Numbers(FeatureColumn):
         there = numbers[np.isfinite(numbers)]
         mean = float(there.mean()) if len(there) else 0.0
         spread = float(there.std()) if len(there) else 0.0
-        return FittedNumbers(self, mean, spread if spread > 0.0 else 1.0)
+        # Of equal numbers the deviation is 0 only up to rounding.
+        varied = len(there) > 0 and float(there.min()) < float(there.max())
+        return FittedNumbers(self, mean, spread if varied and spread > 0.0 else 1.0)
 
 
 def _numbers(values: pl.Series, column: str) -> Float64[Array, " rows"]:

@@ -126,6 +126,8 @@ class FittedTerms(FittedColumn):
         columns = np.array([at for one in found for at in one], np.int64)
         shape = (len(found), len(self.terms))
         counts = scipy.sparse.coo_array((np.ones(len(rows)), (rows, columns)), shape=shape).tocsr()
+        if self.of.weighting == "one-hot":
+            counts.data[:] = 1.0  # however often a value has the term
         counts.data *= self.rarity[counts.indices]
         if self.of.weighting == "tf-idf":
             lengths = np.sqrt(np.asarray(counts.multiply(counts).sum(axis=1)).ravel())

@@ -12,7 +12,7 @@ from foldin.data.log.events import EventLog
 from foldin.data.log.report import ReadReport
 from foldin.data.splits.base import HeldOut, Split, catalog_of
 from foldin.data.splits.strong import held_out_users, users_count
-from foldin.data.splits.weighed import weighed
+from foldin.data.splits.weighed import Targets, targets_of, weighed
 from foldin.errors import SplitError
 from foldin.tensors import Array, Bool, Int64
 
@@ -51,6 +51,7 @@ def cold_items(
     """
     _check(targets, target_share)
     log = log.core(user_events=min_events, repeat=False)
+    allowed = targets_of(log, ())
     rng = np.random.default_rng(seed)
     train_users, groups = _groups(len(log.histories), held_out, rng)
     hidden_for, trained = _hidden_for(log.histories.n_items, hidden, rng), log.histories.select(train_users)
@@ -64,9 +65,9 @@ def cold_items(
     warm = replace(log, histories=log.histories.where(hidden_for[log.histories.items] == 0))
     for place, (name, group) in enumerate(groups.items(), 1):
         if targets == "cold":
-            held[name], report = _given_hidden(log, group, new, len(kept), hidden_for, place, name, report)
+            held[name], report = _given_hidden(log, group, new, len(kept), hidden_for, place, allowed, name, report)
         else:
-            held[name], report = held_out_users(warm, group, new, len(kept), target_share, None, rng, name, report)
+            held[name], report = held_out_users(warm, group, new, len(kept), target_share, allowed, rng, name, report)
     split = Split(
         train=train,
         train_users=log.users.gather(train_users),
@@ -127,6 +128,7 @@ def _given_hidden(
     n_items: int,
     hidden_for: Int64[Array, " items"],
     place: int,
+    allowed: Targets | None,
     name: str,
     report: ReadReport,
 ) -> tuple[HeldOut, ReadReport]:
@@ -137,13 +139,15 @@ def _given_hidden(
         return chosen & (new[events.items] >= 0)
 
     shown = events.where(part(hidden_for[events.items] == 0)).reindex(new, n_items)
-    wanted = events.where(part(hidden_for[events.items] == place)).reindex(new, n_items)
+    hidden = part(hidden_for[events.items] == place)
+    wanted = events.where(hidden if allowed is None else hidden & allowed(events)).reindex(new, n_items)
     distinct = wanted.distinct()
     report = report.noted(
         wanted.n_events - distinct.n_events, f"{name} events with a target again (dropped from the split)"
     )
     report = report.noted(
         events.n_events - shown.n_events - wanted.n_events,
-        f"{name} events with items of the other hidden group, or that no training user has (dropped from the split)",
+        f"{name} events with items of the other hidden group, or that no training user has, or that cannot be targets "
+        "(dropped from the split)",
     )
     return HeldOut(fold_in=shown, targets=distinct, users=log.users.gather(users)), report

@@ -72,7 +72,7 @@ class DenseEncoder(nn.Module):
         values = read_weights(offsets, self.oldest) if weights is None else unit_rows(offsets, weights)
         if dropout > 0.0:
             assert generator is not None
-            items, offsets, values = drop_events(items, offsets, values, dropout, generator)
+            items, offsets, values = drop_events(items, offsets, values, dropout, generator, "read")
         if self.sparse is not None:
             return self._heads_of(bag_of_rows(self.first, items, offsets, values))
         return self._heads_of(bag_of_items(self.first, items, offsets, values, self.scratch))

@@ -96,7 +96,7 @@ class SparseAutoencoder(nn.Module):
         values = read_weights(offsets, self.oldest) if weights is None else unit_rows(offsets, weights)
         if dropout > 0.0:
             assert generator is not None
-            items, offsets, values = drop_events(items, offsets, values, dropout, generator)
+            items, offsets, values = drop_events(items, offsets, values, dropout, generator, "read")
         if self.sparse is not None:
             return self._encoded(bag_of_rows(self.encoder[0], items, offsets, values))
         return self._encoded(bag_of_items(self.encoder[0], items, offsets, values, self.buffers_in))

@@ -38,7 +38,7 @@ from foldin.data.order import one_of_each
 from foldin.errors import FitError, MissingExtraError
 from foldin.models.capability import DotProduct
 from foldin.models.contract import Recommender
-from foldin.models.evidence import Dislikes, WeightedEvents, signed_rows, with_dislikes
+from foldin.models.evidence import Dislikes, WeightedEvents, summed_rows, with_dislikes
 from foldin.models.feature_regression import RegressedItems, regression_weights
 from foldin.models.item_features import FeatureReader
 from foldin.models.recency import oldest_setting
@@ -157,11 +157,7 @@ def _weights(train: Histories, oldest: float) -> scipy.sparse.csr_matrix:
 
     An entry below 0 is a preference of 0 with the absolute value as its weight.
     """
-    weights = signed_rows(train, oldest)
-    if train.distinct() is not train:
-        weights = weights.copy()  # otherwise the events of `train` itself would be merged
-        weights.sum_duplicates()
-    return weights
+    return summed_rows(train, oldest)
 
 
 def _alternate(model: "ALS", train: Histories, generator: torch.Generator) -> Mapping[str, float]:

@@ -32,7 +32,7 @@ from foldin.kernels import bag_of_items, padded_bag, unit_rows
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.contract import Recommender
 from foldin.models.divided import BY_USERS
-from foldin.models.evidence import SignedRows, read_events, signed_rows
+from foldin.models.evidence import SignedRows, read_events, summed_rows
 from foldin.models.recency import oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
@@ -106,10 +106,7 @@ class ELSA(OnnxGraph, DotProduct, SignedRows, PopularStart, Recommender[ELSAConf
 
 def _merged(histories: Histories, oldest: float) -> tuple[Histories, Array]:
     """Histories with each item of a user once, and the entries of X at them: the sums of the weights of the item's events."""
-    rows = signed_rows(histories, oldest)
-    if histories.distinct() is not histories:
-        rows = rows.copy()  # the matrix shares memory with the events
-        rows.sum_duplicates()
+    rows = summed_rows(histories, oldest)
     merged = Histories(
         items=rows.indices.astype(np.int32, copy=False),
         offsets=rows.indptr.astype(np.int64, copy=False),
