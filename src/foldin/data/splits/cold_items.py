@@ -51,37 +51,36 @@ def cold_items(
     """
     _check(targets, target_share)
     log = log.core(user_events=min_events, repeat=False)
-    allowed = targets_of(log, ())
-    rng = np.random.default_rng(seed)
+    allowed, rng = targets_of(log, ()), np.random.default_rng(seed)
     train_users, groups = _groups(len(log.histories), held_out, rng)
     hidden_for, trained = _hidden_for(log.histories.n_items, hidden, rng), log.histories.select(train_users)
     shown = trained.where(hidden_for[trained.items] == 0)
     kept, new = _catalog(shown.counts(), hidden_for)
-    train = shown.reindex(new, len(kept))
+    train, held = shown.reindex(new, len(kept)), dict[str, HeldOut]()
     report = log.report.noted(
         trained.n_events - shown.n_events, "training events with a hidden item (dropped from the split)"
     )
-    held: dict[str, HeldOut] = {}
     warm = replace(log, histories=log.histories.where(hidden_for[log.histories.items] == 0))
     for place, (name, group) in enumerate(groups.items(), 1):
         if targets == "cold":
             held[name], report = _given_hidden(log, group, new, len(kept), hidden_for, place, allowed, name, report)
         else:
             held[name], report = held_out_users(warm, group, new, len(kept), target_share, allowed, rng, name, report)
-    split = Split(
-        train=train,
-        train_users=log.users.gather(train_users),
-        catalog=catalog_of(log.items[kept], train),
-        protocol="cold-items",
-        seed=seed,
-        report=report,
-        kinds=log.kinds,
-        style=log.style,
-        reading=log.reading,
-        validation=held["validation"],
-        test=held["test"],
+    return weighed(
+        Split(
+            train=train,
+            train_users=log.users.gather(train_users),
+            catalog=catalog_of(log.items[kept], train),
+            protocol="cold-items",
+            seed=seed,
+            report=report,
+            kinds=log.kinds,
+            style=log.style,
+            reading=log.reading,
+            validation=held["validation"],
+            test=held["test"],
+        )
     )
-    return weighed(split)
 
 
 def _check(targets: str, target_share: float) -> None:
