@@ -7,20 +7,21 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from foldin.data import Catalog, Histories, strong
+from foldin.data import EventLog, Histories, Split, strong
 from foldin.evaluation import evaluate
 from foldin.models import MODELS, ItemFeatures, PosteriorSampler, Recommender
 from foldin.ranking import Eligibility, PosteriorSample, rank
-from foldin.training import Progress, fit
+from foldin.training import Config, Progress, fit
 from tests.conftest import make_log
 
-__all__ = ["CASES", "FOLDER", "machine", "record"]
+__all__ = ["CASES", "FOLDER", "machine", "measured", "model_of", "record", "split_of", "titled", "trained"]
 
 FOLDER = Path(__file__).parent
 STEPS, LARGE = 50, 4096
@@ -116,16 +117,31 @@ def asked(held: Histories) -> Histories:
     )
 
 
-def trained(name: str) -> tuple[Recommender, dict[str, np.ndarray], Any]:
-    kind, settings = CASES[name]
-    split = strong(make_log(), held_out=20, seed=3)
-    config = MODELS[kind]().with_settings(settings)
-    model = config.model_class(split.train.n_items, config, seed=5)
+def titled(split: Split) -> Split:
+    """The same split, whose items have titles."""
+    words = ("rose", "cream", "brush", "soap", "gold", "night", "lip", "hair")
+    table = split.catalog.table
+    titles = [f"{words[at % 8]} {words[at // 8]} {at}" for at in range(table.height)]
+    return replace(split, catalog=replace(split.catalog, table=table.with_columns(title=np.array(titles))))
+
+
+def split_of(log: EventLog) -> Split:
+    """The split of every case."""
+    return titled(strong(log, held_out=20, seed=3))
+
+
+def model_of(config: Config, split: Split) -> Recommender:
+    """The model of a configuration, which knows the items if it reads features."""
+    model: Recommender = config.model_class(split.train.n_items, config, seed=5)
     if isinstance(model, ItemFeatures):
-        words = ("rose", "cream", "brush", "soap", "gold", "night", "lip", "hair")
-        table = split.catalog.table
-        titles = [f"{words[at % 8]} {words[at // 8]} {at}" for at in range(table.height)]
-        model.describe(Catalog(table.with_columns(title=np.array(titles))))
+        model.describe(split.catalog)
+    return model
+
+
+def trained(kind: str, settings: Mapping[str, Any]) -> tuple[Recommender, dict[str, np.ndarray], Split]:
+    """(the model, its losses, the split) of these settings."""
+    split = split_of(make_log())
+    model = model_of(MODELS[kind]().with_settings(settings), split)
     steps = Steps()
     result = fit(model, split.train, seed=5, progress=steps)
     epochs = [[record.terms[term] for term in sorted(record.terms)] for record in result.records]
@@ -146,14 +162,18 @@ def _kept_as(name: str) -> str:
 def record(name: str) -> dict[str, np.ndarray]:
     """Losses of the first steps and of all epochs, the state, lists, scores and metrics."""
     torch.set_num_threads(1)
-    model, found, split = trained(name)
-    found |= {f"state/{_kept_as(key)}": shortened(value.numpy()) for key, value in model.state().items()}
+    model, found, split = trained(*CASES[name])
+    return found | measured(model, split)
+
+
+def measured(model: Recommender, split: Split) -> dict[str, np.ndarray]:
+    """The state, lists, scores and metrics of a trained model."""
+    state = {f"state/{_kept_as(key)}": shortened(_array(value)) for key, value in model.state().items()}
     users = asked(split.test.fold_in)
     lists = rank(model, users, 10)
-    found |= {"items": lists.items, "scores": lists.scores}
     eligible = Eligibility.of(users, exclude_seen=False, deny=[0, 1], allow=list(range(20)))
     kept = rank(model, users, 10, eligible=eligible)
-    found |= {"kept items": kept.items}
+    found = {**state, "items": lists.items, "scores": lists.scores, "kept items": kept.items}
     if isinstance(model, PosteriorSampler):
         # As a generator of seed 3 once gave it.
         seed = int(torch.randint(1 << 62, (), generator=torch.Generator().manual_seed(3)))
@@ -161,8 +181,12 @@ def record(name: str) -> dict[str, np.ndarray]:
         assert drawn.spread is not None
         found |= {"drawn items": drawn.items, "drawn share": drawn.spread.in_top_k, "drawn sd": drawn.spread.sd}
     metrics = evaluate(model, split.test, metrics=("ndcg@10", "recall@5", "map@10"))
-    found |= {f"metric/{key}": metrics.values(key) for key in metrics.metrics}
-    return found
+    return found | {f"metric/{key}": metrics.values(key) for key in metrics.metrics}
+
+
+def _array(values: torch.Tensor) -> np.ndarray:
+    """As NumPy's; it has no bfloat16."""
+    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
 
 
 def machine() -> str:
@@ -179,8 +203,10 @@ def main() -> None:
     for name in CASES:
         np.savez_compressed(FOLDER / f"{name}.npz", **record(name))
         print(name, flush=True)
-    about = {"commit": commit, "machine": machine()}
-    (FOLDER / "provenance.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    path = FOLDER / "provenance.json"
+    later = json.loads(path.read_text(encoding="utf-8")).get("later", {})
+    about = {"commit": commit, "machine": machine(), "later": later}
+    path.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

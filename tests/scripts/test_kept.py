@@ -221,8 +221,8 @@ def test_every_kept_result_has_a_line(kept, capsys, monkeypatch):
 def golden(kept, monkeypatch, tmp_path):
     """Golden files of this repository's first commit, and a list of what earlier code gives."""
 
-    def write(commit, earlier):
-        (tmp_path / "provenance.json").write_text(json.dumps({"commit": commit}))
+    def write(commit, earlier, later=()):
+        (tmp_path / "provenance.json").write_text(json.dumps({"commit": commit, "later": dict(later)}))
         (tmp_path / "earlier.json").write_text(json.dumps(earlier))
         monkeypatch.setattr(kept, "GOLDEN", tmp_path)
 
@@ -239,7 +239,14 @@ def test_a_figure_is_covered_from_the_golden_commit_on(kept, golden):
     assert kept.covered(result(kept, "reproductions/factors (a log)", "HEAD+"))
     assert not kept.covered(result(kept, "reproductions/factors (a log)", "0000000"))
     assert not kept.covered(result(kept, "benchmarks/lda", "HEAD"))
-    assert not kept.covered(result(kept, "reproductions/diffrec (diffrec-ml-1m-clean, bound)", "HEAD"))
+
+
+def test_a_case_of_later_has_a_commit_of_its_own(kept, golden):
+    later = {case: {"commit": "HEAD"} for case in kept.CASES["reproductions/explain"]}
+    golden("0000000", {}, later)
+    assert kept.covered(result(kept, "reproductions/explain", "HEAD"))
+    golden("HEAD", {}, {"bounds-multvae": {"commit": "0000000"}})
+    assert not kept.covered(result(kept, "reproductions/explain", "HEAD"))
 
 
 def test_an_earlier_one_when_all_of_its_cases_are_the_same(kept, golden):
@@ -250,6 +257,7 @@ def test_an_earlier_one_when_all_of_its_cases_are_the_same(kept, golden):
 
 
 def test_every_case_that_is_named_is_a_golden_one(kept):
-    from tests.golden import generative, record
+    from tests.golden import generative, later, record
 
-    assert {case for cases in kept.CASES.values() for case in cases} <= {*record.CASES, *generative.CASES}
+    named = {case for cases in kept.CASES.values() for case in cases}
+    assert named <= {*record.CASES, *generative.CASES, *later.CASES}
