@@ -6,6 +6,7 @@ import time
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -167,14 +168,11 @@ def keep(
     options: Namespace, name: str, found: Mapping[str, tuple[dict[str, Any], dict[str, Any]]], paper: dict[str, Any]
 ) -> None:
     """Write the result; data sets of an earlier run that were not run again stay in it."""
-    before = (
-        json.loads(options.json.read_text(encoding="utf-8"))
-        if options.json.exists()
-        else {"figures": {}, "reports": {}}
-    )
+    now, nothing = datetime.now(UTC).isoformat(timespec="seconds"), {"date": None, "figures": {}, "reports": {}}
+    before = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else nothing
     figures = before["figures"] | {data: figures for data, (figures, _) in found.items()}
-    reports = before["reports"] | {
-        data: report | {"commit": commit(), "seeds": options.seeds, "threads": torch.get_num_threads()}
-        for data, (_, report) in found.items()
-    }
+    about = {"commit": commit(), "date": now, "threads": torch.get_num_threads()}
+    about |= {"seeds": options.seeds} if hasattr(options, "seeds") else {}
+    reports = {data: {"date": before["date"]} | report for data, report in before["reports"].items()}
+    reports |= {data: report | about for data, (_, report) in found.items()}
     write(options.json, name, settings={"data sets": sorted(figures)}, figures=figures, paper=paper, reports=reports)

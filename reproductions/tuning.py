@@ -1,7 +1,7 @@
 """What a search from the defaults finds in half an hour, beside the figures of searches by hand.
 
 python reproductions/tuning.py                                   all four models, at most two hours
-python reproductions/tuning.py --models ease,als                 only these
+python reproductions/tuning.py --models ease,als                 only these; the others that are kept stay as they are
 
 On `ml-1m-strong` each model is tuned by `foldin.tune` with a budget of training time (`--minutes`, at most 30; or one number for
 each model: models whose trials take a second need less, and are given it), from its default settings
@@ -14,10 +14,9 @@ kept figures of `multvae.py` and `recvae.py`, whose settings were chosen by hand
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import torch
-from harness import arguments, write
+from harness import arguments, keep
 
 from foldin import tune
 from foldin.data import Source
@@ -52,7 +51,6 @@ def main() -> None:
     )
     torch.set_num_threads(options.threads)
     split = Source(path=str(options.data / "ml-1m-strong")).split()
-    figures: dict[str, Any] = {}
     names = options.models.split(",")
     given = [float(one) for one in options.minutes.split(",")]
     budget = dict(zip(names, given * len(names) if len(given) == 1 else given, strict=True))
@@ -76,23 +74,19 @@ def main() -> None:
         ).as_dict()
         known = by_hand(name)
         test = found["test"][METRIC]
-        figures[name] = {
+        figures = {
             "test": test,
             "by_hand": known,
             "difference": None if known is None else test["mean"] - known,
             "validation": found["best"]["value"],
             "start": found["start"],
             "trials": len(found["trials"]),
+            "minutes": budget[name],
             "seconds": found["seconds"],
             "settings": {setting: entry["best"] for setting, entry in found["settings"].items()},
         }
-        print(name, figures[name], file=sys.stderr, flush=True)
-    write(
-        options.json,
-        "tuning",
-        settings={"data": "ml-1m-strong", "metric": METRIC, "minutes": budget, "threads": options.threads},
-        figures=figures,
-    )
+        print(name, figures, file=sys.stderr, flush=True)
+        keep(options, "tuning", {name: (figures, {"metric": METRIC, "data": "ml-1m-strong"})}, {})
 
 
 if __name__ == "__main__":

@@ -36,8 +36,11 @@ def works(*command: str | Path) -> bool:
     return done.returncode == 0
 
 
-def resolved(version: str) -> bool:
-    """Whether the pins have an answer for a version."""
+def resolved(version: str, python: Path | None) -> bool:
+    """Whether the pins have an answer for a version: for the release of the interpreter, where there is one."""
+    if python is not None:
+        said = subprocess.run([python, "--version"], capture_output=True, text=True, check=True)
+        version = said.stdout.split()[-1]
     pinned = ("--constraint", "constraints.txt", "--all-extras", "--group", "dev", "--python-version", version)
     return works(*UV, "pip", "compile", "--quiet", "pyproject.toml", *pinned, "--output-file", "/dev/null")
 
@@ -65,7 +68,7 @@ def main() -> None:
     rows = {}
     for version in sys.argv[1:] or VERSIONS:
         python = interpreter(version)
-        done = {"pins": "resolved" if resolved(version) else "cannot be resolved"}
+        done = {"pins": "resolved" if resolved(version, python) else "cannot be resolved"}
         if python is None:
             done |= {"source": "not compiled: no interpreter here", "fast tests": "not run: no interpreter here"}
         else:
