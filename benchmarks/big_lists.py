@@ -3,13 +3,13 @@
 python benchmarks/big_lists.py                               half an hour; 1,000,000 items of 200 dimensions
 python benchmarks/big_lists.py --items 200000 --kinds IVF2048,SQ8
 
-The model is Mult-DAE with a made-up head: vectors are directions of topics with noise, longer for popular items, and biases follow
-the logarithm of a power law, so that a softmax has the skew of a trained one. Users have taken 10 items of three topics. For
-each kind of index (separated by `;`), each step is a process of its own: building it and storing it with the run; lists, by turns
+The model is Mult-DAE with a made-up head: vectors are directions of topics with noise, longer for popular items, and biases
+follow the logarithm of a power law, so that a softmax has the skew of a trained one. Users have taken 10 items of three topics. For each
+kind of index (separated by `;`), each step is a process of its own: building it and storing it with the run; lists, by turns
 exact and by the index, of one request and of batches of 64, as the service makes them; and a service's memory.
 
-`milliseconds` are of one request, `milliseconds_of_64` of a batch. `recall` is the share of the exact list, the mean over the users,
-on other users than those by whom the effort was chosen; `recall_at_…` that share where a filter leaves so much of the catalog.
+`milliseconds` are of one request, `milliseconds_of_64` of a batch. `recall` is the share of the exact list, the mean over
+users other than those by whom the effort was chosen; `recall_at_…` that share where a filter leaves so much of the catalog.
 `anonymous` is the largest `RssAnon` of a process that loads the run and makes lists, in MB, and `over_file` this over the
 size of the model's file. `ratios` are the exact median times over those of the index.
 """

@@ -138,7 +138,8 @@ _NAMES = {
     "experiment": ("Trained", "Tuned", "build_model", "fit_all", "train", "tune"),
     "models": ("MODELS", "Recommender", "capability"),
     "ranking": (
-        *("Approximate", "Boost", "Cap", "Eligibility", "Freshness", "Pin", "PosteriorSample", "RankedLists", "Rules", "rank"),
+        *("Approximate", "Boost", "Cap", "Eligibility", "Freshness"),
+        *("Pin", "PosteriorSample", "RankedLists", "Rules", "rank"),
     ),
     "runs": ("Run",),
     "training": ("FitResult", "Range", "fit"),

@@ -33,7 +33,9 @@ def check_index(kind: type[Recommender[Any]], description: str | None) -> None:
     if description is None:
         return
     if not has_capability(kind, DotProduct):
-        raise ConfigError(f"--index: an index searches dot products of queries and item vectors; {kind.__name__} has none")
+        raise ConfigError(
+            f"--index: an index searches dot products of queries and item vectors; {kind.__name__} has none"
+        )
     check_description(description)
 
 

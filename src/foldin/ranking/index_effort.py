@@ -12,7 +12,7 @@ from foldin.ranking.ranker import rank
 
 __all__ = ["measure_index"]
 
-_LEAST, _MOST = 16, 4096
+_MOST = 4096
 
 
 def measure_index(
@@ -25,8 +25,8 @@ def measure_index(
 ) -> ItemIndex:
     """The index with the share of the exact lists that its searches find, and with the least effort that finds enough.
 
-    Efforts are doubled from 16 to 4,096 until the mean share over the users is at least `recall`; the largest is kept if none
-    suffices.
+    From the least effort that such lists need, efforts are doubled until the mean share over the users is at least `recall`, or
+    the effort is at least 4,096, which is then kept.
 
     Args:
         model: the model that the index was built from.
@@ -44,7 +44,7 @@ def measure_index(
     exact = rank(model, histories, k)
     effort, places = index.effort, exact.items.shape[1]
     if effort is not None and recall is not None:
-        effort = _LEAST
+        effort = index.least_effort(k)
     while True:
         ranker = Approximate(model, index, effort=effort)
         found = float(recall_against(rank(model, histories, k, ranker=ranker), exact).mean())

@@ -98,6 +98,10 @@ class ItemIndex:
         """Number of items to find for each place of a list, more for codes that only approximate the vectors' order."""
         return 2 if self._code_bytes() >= self._searched.d else 8
 
+    def least_effort(self, k: int) -> int:
+        """The least effort of a search for lists of k items that is told from a smaller one: a graph looks at all candidates."""
+        return self.candidates * k if hasattr(self._searched, "hnsw") else 1
+
     def _code_bytes(self) -> int:
         faiss = _faiss()
         if isinstance(self._searched, faiss.IndexHNSW):
@@ -130,9 +134,7 @@ class ItemIndex:
         return found
 
 
-def build_index(
-    model: Recommender[Any], description: str = DEFAULT_INDEX, *, effort: int | None = None
-) -> ItemIndex:
+def build_index(model: Recommender[Any], description: str = DEFAULT_INDEX, *, effort: int | None = None) -> ItemIndex:
     """An index over the items of a model.
 
     It takes the memory of its codes besides that of the model: vectors are converted block by block. A graph, which the default

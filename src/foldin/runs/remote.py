@@ -127,7 +127,6 @@ class _Remote:
         except Exception as error:
             raise RunError(f"{self.shown}/{name}: cannot be read: {error}") from error
 
-
     def copy_index(self, target: Path) -> None:
         """Copy the index that is stored with the run into a folder, as far as there is one: the run is used without it too."""
         with suppress(RunError):  # `load_index` says what is missing
