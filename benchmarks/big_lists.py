@@ -4,9 +4,9 @@ python benchmarks/big_lists.py                               half an hour; 1,000
 python benchmarks/big_lists.py --items 200000 --kinds IVF2048,SQ8
 
 The model is Mult-DAE with a made-up head: vectors are directions of topics with noise, longer for popular items, and biases
-follow the logarithm of a power law, so that a softmax has the skew of a trained one. Users have taken 10 items of three topics. For each
-kind of index (separated by `;`), each step is a process of its own: building it and storing it with the run; lists, by turns
-exact and by the index, of one request and of batches of 64, as the service makes them; and a service's memory.
+follow the logarithm of a power law, so that a softmax has the skew of a trained one. Users have taken 10 items of three topics.
+For each kind of index (separated by `;`), each step is a process of its own: building it and storing it with the run; lists, by
+turns exact and by the index, of one request and of batches of 64, as the service makes them; and a service's memory.
 
 `milliseconds` are of one request, `milliseconds_of_64` of a batch. `recall` is the share of the exact list, the mean over
 users other than those by whom the effort was chosen; `recall_at_…` that share where a filter leaves so much of the catalog.
