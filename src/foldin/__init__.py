@@ -46,7 +46,18 @@ if TYPE_CHECKING:
     from foldin.models import SemanticIdsConfig as SemanticIds
     from foldin.models import SLIMConfig as SLIM
     from foldin.models import TDiffRecConfig as TDiffRec
-    from foldin.ranking import Boost, Cap, Eligibility, Freshness, Pin, PosteriorSample, RankedLists, Rules, rank
+    from foldin.ranking import (
+        Approximate,
+        Boost,
+        Cap,
+        Eligibility,
+        Freshness,
+        Pin,
+        PosteriorSample,
+        RankedLists,
+        Rules,
+        rank,
+    )
     from foldin.runs import Run
     from foldin.runs import load_run as load
     from foldin.training import FitResult, Range, fit
@@ -65,6 +76,7 @@ __all__ = [
     "MODELS",
     "PLSA",
     "SLIM",
+    "Approximate",
     "Boost",
     "Cap",
     "Catalog",
@@ -125,7 +137,10 @@ _NAMES = {
     "evaluation": ("Evaluation", "ValidationMetric", "evaluate"),
     "experiment": ("Trained", "Tuned", "build_model", "fit_all", "train", "tune"),
     "models": ("MODELS", "Recommender", "capability"),
-    "ranking": ("Boost", "Cap", "Eligibility", "Freshness", "Pin", "PosteriorSample", "RankedLists", "Rules", "rank"),
+    "ranking": (
+        *("Approximate", "Boost", "Cap", "Eligibility", "Freshness"),
+        *("Pin", "PosteriorSample", "RankedLists", "Rules", "rank"),
+    ),
     "runs": ("Run",),
     "training": ("FitResult", "Range", "fit"),
 }

@@ -15,9 +15,9 @@ from fastapi.testclient import TestClient
 from foldin.cli import main
 from foldin.data import Catalog, HeldOut, Histories, resolve_history
 from foldin.evaluation import evaluate
-from foldin.models import MODELS, DotProduct, ItemTokens, OnnxGraph, PosteriorSampler, user_key
-from foldin.ranking import rank, ranker_of
-from foldin.runs import export_onnx, load_run, save_run
+from foldin.models import MODELS, DotProduct, ItemTokens, OnnxGraph, PosteriorSampler, capability, user_key
+from foldin.ranking import build_index, rank, ranker_of
+from foldin.runs import export_onnx, load_run, save_index, save_run
 from foldin.serve import Event, EventStore, Limits, Registry, Service, Telemetry, connect, make_app
 from tests.small import ITEMS, trained
 
@@ -35,7 +35,7 @@ HISTORIES = {
     "long": LONG,
 }
 RANKERS = {"exact": None, "gumbel:2": None, "sample": PosteriorSampler, "beam:50": ItemTokens, "index:Flat": DotProduct}
-RANKERS |= {"dpp:0.5": DotProduct}
+RANKERS |= {"dpp:0.5": DotProduct, "index": DotProduct}
 DAILY = ("lda", "multvae", "sasrec", "semantic", "product")  # by all rankers in every run; the others by the exact one
 HTTP = {"gumbel:2": {"explore": "temperature", "temperature": 2}, "sample": {"explore": "thompson", "draws": 5}}
 
@@ -46,6 +46,8 @@ def run(request, tmp_path_factory):
     table = pl.DataFrame({"item": [f"i{at}" for at in range(ITEMS)], "count": [1] * ITEMS})
     folder = tmp_path_factory.mktemp("conformance") / "run"
     save_run(folder, model=model, catalog=Catalog(table), info={})
+    if capability(model, DotProduct):
+        save_index(folder, build_index(model, "Flat"))
     return folder
 
 
@@ -110,7 +112,7 @@ def entries(hits) -> list[tuple[str, float]]:
 def by_python(loaded, ranker, key=None) -> dict[str, list[tuple[str, float]]]:
     histories = in_indices(loaded, *HISTORIES)
     keys = None if key is None else [key(name) for name in HISTORIES]
-    by = ranker_of(ranker, loaded.model, seed=SEED, draws=5)
+    by = ranker_of(ranker, loaded.model, seed=SEED, draws=5, index=lambda: loaded.index)
     found = rank(loaded.model, histories, K, ranker=by, keys=keys)
     return {
         name: [
@@ -134,7 +136,7 @@ def call(capsys, *arguments) -> str:
 def test_alone_as_among_others(case):
     _, loaded, ranker = case
     together = by_python(loaded, ranker)
-    by = ranker_of(ranker, loaded.model, seed=SEED, draws=5)
+    by = ranker_of(ranker, loaded.model, seed=SEED, draws=5, index=lambda: loaded.index)
     for name, taken in HISTORIES.items():
         alone = rank(loaded.model, in_indices(loaded, name), K, ranker=by).row(0)
         ids = [loaded.catalog.ids[item] for item in alone.items[0]]
@@ -186,7 +188,7 @@ def test_what_is_evaluated_is_what_is_listed(case):
     names = list(HISTORIES)
     wanted = Histories.from_lists([[13], [0, 5], [6, 8], [4], [12, 19]], ITEMS)
     held = HeldOut(fold_in=in_indices(loaded, *names), targets=wanted, users=pl.Series(names))
-    by = ranker_of(ranker, loaded.model, seed=SEED, draws=5)
+    by = ranker_of(ranker, loaded.model, seed=SEED, draws=5, index=lambda: loaded.index)
     found = evaluate(loaded.model, held, metrics=(f"hit_rate@{K}",), ranker=by, likelihood=False)
     lists = by_python(loaded, ranker, user_key)
     for user, name in enumerate(names):

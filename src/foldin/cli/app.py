@@ -16,6 +16,7 @@ COMMANDS = {
     "evaluate": "Evaluate a finished run on its test users.",
     "explain": "Report the bound, its gap, the KL decomposition and the calibration of a run.",
     "recommend": "Recommend items to a new user or to a file of users.",
+    "index": "Build an index over the items of a run, for lists from large catalogs.",
     "drift": "Compare the latest events with what a run was trained on.",
     "runs": "List the generations of a run in service, and go back to an earlier one.",
     "export": "Write a run as an ONNX graph, for runtimes without foldin.",

@@ -51,7 +51,7 @@ def command(run: str, metrics: str, path: str | None, device: str, ranker: str, 
             metrics=names,
             train_counts=split.train.counts(),
             train_users=len(split.train),
-            ranker=ranker_of(ranker, loaded.model, seed=loaded.info.get("seed") or 0),
+            ranker=ranker_of(ranker, loaded.model, seed=loaded.info.get("seed") or 0, index=lambda: loaded.index),
             progress=bar,
         )
     info = loaded.info

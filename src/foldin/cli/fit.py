@@ -1,10 +1,12 @@
 """`foldin fit`: train one model and save it as a run directory."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from foldin.cli.indexing import INDEX, check_index, say_index
 from foldin.cli.options import JSON, ModelName, fit_options, read_options, settings_of, split_options
 from foldin.cli.output import FitBar, json_out, out, status
 from foldin.cli.reading import name_of_data, read_split
@@ -14,7 +16,7 @@ from foldin.cli.workers import WORKERS, Job, check_workers, device_of, follow, f
 from foldin.errors import RunError
 from foldin.experiment import report, tracker_of, train, unread
 from foldin.models import config_class
-from foldin.runs import check_target, is_finished
+from foldin.runs import add_index, check_target, is_finished
 from foldin.training import CHECKPOINT, Stopped
 
 __all__ = ["command"]
@@ -39,6 +41,7 @@ __all__ = ["command"]
     help="Where to follow the training: tensorboard:FOLDER or mlflow:URI; may be repeated.",
 )
 @click.option("--resume", is_flag=True, help="Whether to continue a run that was interrupted or killed.")
+@INDEX
 @WORKERS
 @replace_options
 @read_options
@@ -77,6 +80,7 @@ def command(
     """
     check_everyone(options, folder=folder, resume=resume, track=tracked, calibrate=calibrate)
     check_workers(workers, options)
+    check_index(config_class(name).model_class, options["index"])
     config, where = config_class(name).from_texts(settings_of(texts)), device_of(device, workers)
     start = start_of(earlier, options["replaced"], where)
     plan: dict[str, Any] = {"metric": metric, "epochs": epochs, "patience": patience, "seed": seed}
@@ -118,6 +122,9 @@ def command(
     if one.result.stopped is Stopped.INTERRUPTED:
         status(f"interrupted: the best weights so far are saved in {target}; --resume continues from the last epoch")
     one.save(target)
+    if options["index"] is not None:
+        add = partial(add_index, description=options["index"], users=split.test.fold_in)
+        say_index(add(target, one.model, split.catalog))
     content = {**report(split, {name: one}, data=name_of_data(path, split), seed=seed), "run": str(target)}
     if as_json:
         json_out(content)

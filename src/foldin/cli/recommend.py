@@ -223,7 +223,8 @@ def command(
     catalog = loaded.catalog
     if explore and ranker not in ("exact", "sample"):
         raise ConfigError(f"--explore means --ranker sample and cannot be combined with --ranker {ranker}")
-    by = ranker_of("sample" if explore else ranker, loaded.model, seed=seed, draws=draws)
+    named = "sample" if explore else ranker
+    by = ranker_of(named, loaded.model, seed=seed, draws=draws, index=lambda: loaded.index)
     features, rules = Filters(catalog), Rules() if stated is None else rules_from_text(stated, "--rules")
     allowed = _items(catalog, allow, "--allow")
     if allow and not allowed:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import click
 import torch
 
+from foldin.cli.indexing import say_index
 from foldin.cli.options import source_of
 from foldin.cli.output import FitBar, json_out, out, status, working
 from foldin.cli.reading import name_of_data
@@ -15,7 +16,7 @@ from foldin.errors import ConfigError, RunError
 from foldin.experiment import Plan, Retrained, Rule, retrain
 from foldin.experiment.incumbent import incumbent_of
 from foldin.experiment.outcome import UNDECIDED
-from foldin.runs import Run, check_target, is_finished, load_run
+from foldin.runs import Run, add_index, check_target, is_finished, load_run
 
 __all__ = ["NOT_SWAPPED", "check_everyone", "fit_everyone", "replace_options", "start_of"]
 
@@ -133,11 +134,16 @@ def fit_everyone(
     if folder is not None:
         with bar:
             epochs = made.choose_epochs(log)
-            made.fit(log, epochs).save(target)
+            model = made.fit(log, epochs)
+            model.save(target)
+        if options["index"] is not None:
+            users = log.histories
+            say_index(add_index(target, model.model, model.catalog, description=options["index"], users=users))
         _say_saved({**about, "users": len(log.histories), "epochs": epochs}, as_json=as_json)
         return
     with bar:
-        found = retrain(log, made, target, rule=rule, latest=options["latest"], keep=options["kept"], saying=status)
+        how = {"latest": options["latest"], "keep": options["kept"], "index": options["index"]}
+        found = retrain(log, made, target, rule=rule, saying=status, **how)
     _say(found, about, as_json=as_json)
     if not found.swapped:
         raise click.exceptions.Exit(NOT_SWAPPED)

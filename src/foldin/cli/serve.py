@@ -67,8 +67,8 @@ def server_module() -> Any:
     "rankers",
     multiple=True,
     metavar="[RUN=]RANKER",
-    help="Ranker of lists without exploration, for one run or for all: exact, beam:WIDTH or index:FAISS:EFFORT, as in "
-    "`foldin recommend`; may be repeated.  [default: exact]",
+    help="Ranker of lists without exploration, for one run or for all: exact, beam:WIDTH, index (the one that `foldin index` "
+    "stored) or index:FAISS:EFFORT, as in `foldin recommend`; may be repeated.  [default: exact]",
 )
 @click.option(
     "--deploy",

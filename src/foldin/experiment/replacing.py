@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from foldin.data import EventLog
@@ -22,8 +23,9 @@ from foldin.experiment.nights import Night, pooled, read_nights, recipe_of, writ
 from foldin.experiment.origin import Origin, cut_log, latest_cut
 from foldin.experiment.outcome import Decision, Outcome, Rule
 from foldin.experiment.plan import Plan
+from foldin.experiment.production import Production
 from foldin.experiment.retrained import Compared, Retrained
-from foldin.runs import Run, add_generation
+from foldin.runs import Run, add_generation, add_index
 from foldin.runs.pointer import read_pointer
 
 __all__ = ["retrain"]
@@ -38,6 +40,7 @@ def retrain(
     latest: str = "1d",
     keep: int | None = None,
     saying: Callable[[str], None] | None = None,
+    index: str | None = None,
 ) -> Retrained:
     """Train a model, and put it in the place of the run in service if it is not worse on the latest events.
 
@@ -52,6 +55,7 @@ def retrain(
             all events, such as `0.1`. Events that the run in service was trained on are never among them.
         keep: number of generations to keep; None for all.
         saying: called with each step, in a few words.
+        index: FAISS' description of an index over the items that is stored with the new run; None for none.
 
     Raises:
         RunError: the run in service is damaged, or was replaced meanwhile; it stays as it is.
@@ -62,7 +66,7 @@ def retrain(
     folder, rule = Path(folder), Rule() if rule is None else rule
     incumbent = incumbent_of(folder, device=plan.device)
     cut = latest_cut(log, latest, after=_known_to(plan.start, incumbent))
-    work = _Work(log, plan, folder, keep, saying)
+    work = _Work(log, plan, folder, keep, saying, index)
     if incumbent is None:
         epochs = work.choose(log)
         return work.done(rule, Decision(outcome=Outcome.FIRST), epochs, swapped=True)
@@ -83,9 +87,15 @@ class _Work:
     """The steps of a retraining, with their durations in seconds."""
 
     def __init__(
-        self, log: EventLog, plan: Plan, folder: Path, keep: int | None, saying: Callable[[str], None] | None
+        self,
+        log: EventLog,
+        plan: Plan,
+        folder: Path,
+        keep: int | None,
+        saying: Callable[[str], None] | None,
+        index: str | None,
     ) -> None:
-        self.log, self.plan, self.folder, self.keep, self.saying = log, plan, folder, keep, saying
+        self.log, self.plan, self.folder, self.keep, self.saying, self.index = log, plan, folder, keep, saying, index
         self.seconds: dict[str, float] = {}
 
     @contextmanager
@@ -133,7 +143,8 @@ class _Work:
         if swapped:
             with self.step("training", "training on all events of the log"):
                 made = self.plan.fit(self.log, epochs)
-            add_generation(self.folder, made.save, instead_of=instead_of, keep=self.keep)
+            write = made.save if self.index is None else partial(self._save_with_index, made)
+            add_generation(self.folder, write, instead_of=instead_of, keep=self.keep)
         pointer = read_pointer(self.folder)
         return Retrained(
             rule=rule,
@@ -144,6 +155,12 @@ class _Work:
             compared=compared,
             seconds=self.seconds,
         )
+
+    def _save_with_index(self, made: Production, folder: Path) -> None:
+        made.save(folder)
+        with self.step("index", "building the index"):
+            assert self.index is not None
+            add_index(folder, made.model, made.catalog, description=self.index, users=made.log.histories)
 
 
 def _known_to(start: Run | None, incumbent: Run | None) -> int | None:

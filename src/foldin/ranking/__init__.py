@@ -7,6 +7,8 @@ from foldin.ranking.diverse import Diverse
 from foldin.ranking.diversity import DPP, MMR
 from foldin.ranking.eligibility import Eligibility, barred_items
 from foldin.ranking.exact import Exact, masked_logits, scores
+from foldin.ranking.index_effort import measure_index
+from foldin.ranking.item_index import DEFAULT_INDEX, ItemIndex, build_index, check_description
 from foldin.ranking.lists import RankedLists, Spread
 from foldin.ranking.named import RANKERS, ranker_of
 from foldin.ranking.posterior import PosteriorSample, WithSpread
@@ -20,6 +22,7 @@ from foldin.ranking.stated_rules import rules_from_text, rules_of
 from foldin.ranking.temperature import Gumbel
 
 __all__ = [
+    "DEFAULT_INDEX",
     "DPP",
     "MMR",
     "RANKERS",
@@ -33,6 +36,7 @@ __all__ = [
     "Exact",
     "Freshness",
     "Gumbel",
+    "ItemIndex",
     "Pin",
     "PosteriorSample",
     "Price",
@@ -45,7 +49,10 @@ __all__ = [
     "WithSpread",
     "attributions",
     "barred_items",
+    "build_index",
+    "check_description",
     "masked_logits",
+    "measure_index",
     "rank",
     "ranker_of",
     "recall_against",

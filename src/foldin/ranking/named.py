@@ -12,6 +12,7 @@ from foldin.ranking.beam import Beam
 from foldin.ranking.diverse import Diverse
 from foldin.ranking.diversity import DPP, MMR
 from foldin.ranking.exact import Exact
+from foldin.ranking.item_index import ItemIndex
 from foldin.ranking.posterior import PosteriorSample
 from foldin.ranking.ranker import Ranker
 from foldin.ranking.temperature import Gumbel
@@ -21,7 +22,8 @@ __all__ = ["RANKERS", "ranker_of"]
 RANKERS = {
     "exact": "score every item",
     "beam:WIDTH": "beam search over the item tokens with WIDTH paths",
-    "index:FAISS:EFFORT": "search in a FAISS index: index:HNSW32:64 or index:IVF256,Flat:8 (efSearch of HNSW, nprobe of IVF)",
+    "index:FAISS:EFFORT": "search in a FAISS index: index for the one stored with the run, index:EFFORT for another effort, or "
+    "index:HNSW32,SQ8:256 or index:IVF256,Flat:8 for one that is built at once (efSearch of HNSW, nprobe of IVF)",
     "sample": "the list of one draw from the posterior (Thompson sampling)",
     "gumbel:TEMPERATURE": "items drawn one by one from the model's own distribution, at that temperature",
     "dpp:THETA": "items that differ, by a determinantal point process: THETA is the weight of the log-probability, in [0, 1]",
@@ -29,14 +31,23 @@ RANKERS = {
 }
 
 
-def ranker_of(text: str, model: Recommender[Any], *, seed: int = 0, draws: int | None = None) -> Ranker:
+def ranker_of(
+    text: str,
+    model: Recommender[Any],
+    *,
+    seed: int = 0,
+    draws: int | None = None,
+    index: Callable[[], ItemIndex | None] = lambda: None,
+) -> Ranker:
     """The ranker of a model from a text such as `beam:100`.
 
     Args:
         seed: seed of random draws.
         draws: number of draws from the posterior, for propensities.
+        index: returns the index that is stored with the model, or None; called if it is needed. Without one, `index` builds it.
 
     Raises:
+        RunError: the stored index cannot be used.
         ConfigError: an unknown ranker, an invalid argument, or a capability that it needs and the model lacks.
     """
     name, *arguments = text.strip().split(":")
@@ -45,7 +56,7 @@ def ranker_of(text: str, model: Recommender[Any], *, seed: int = 0, draws: int |
     made: dict[str, tuple[int, Callable[..., Ranker]]] = {
         "exact": (0, Exact),
         "beam": (1, lambda *width: Beam(*map(int, width))),
-        "index": (2, partial(_index, model)),
+        "index": (2, partial(_index, model, index)),
         "sample": (0, partial(PosteriorSample, seed, draws)),
         "gumbel": (1, partial(_gumbel, seed)),
         "dpp": (1, partial(_diverse, DPP)),
@@ -61,11 +72,17 @@ def ranker_of(text: str, model: Recommender[Any], *, seed: int = 0, draws: int |
     return ranker
 
 
-def _index(model: Recommender[Any], *arguments: str) -> Approximate:
-    effort = int(arguments[1]) if len(arguments) == 2 else None
+def _index(model: Recommender[Any], stored: Callable[[], ItemIndex | None], *arguments: str) -> Approximate:
+    """The index of a FAISS description, or the stored one; an argument that is a number is the effort."""
+    described = arguments[:1] if arguments and not arguments[0].isdecimal() else ()
+    efforts = arguments[len(described) :]
+    if len(efforts) > 1:
+        raise ValueError("two efforts")
+    effort = int(efforts[0]) if efforts else None
     if effort is not None and effort < 1:
         raise ValueError(f"an effort of {effort}")
-    return Approximate(model, *arguments[:1], effort=effort)
+    index = None if described else stored()
+    return Approximate(model, *described, effort=effort) if index is None else Approximate(model, index, effort=effort)
 
 
 def _gumbel(seed: int, temperature: str = "1") -> Gumbel:

@@ -15,6 +15,7 @@ from typing import Any
 from foldin.errors import RunError
 from foldin.runs.pointer import GENERATIONS, Pointer, folder_of, read_pointer, write_pointer
 from foldin.runs.store import check_target, is_finished, read_info
+from foldin.runs.stored_index import INDEX_FILES
 
 __all__ = ["Generation", "add_generation", "generations", "roll_back"]
 
@@ -154,10 +155,11 @@ def _adopt(folder: Path) -> None:
     """
     info = read_info(folder)
     number, own = _claimed(folder)
-    for name in (*info["files"], "run.json"):
+    stored = [name for name in INDEX_FILES if (folder / name).is_file()]
+    for name in (*info["files"], *stored, "run.json"):
         shutil.copy2(folder / name, own / name)
     write_pointer(folder, _pointer_to(number, read_info(own)))
-    for name in info["files"]:
+    for name in (*info["files"], *stored):
         with suppress(OSError):  # what a reader still has open on Windows stays, and harms nothing
             (folder / name).unlink()
 

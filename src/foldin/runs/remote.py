@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from foldin.errors import FoldinError, MissingExtraError, RunError
 from foldin.files import locked
 from foldin.runs.pointer import GENERATIONS
 from foldin.runs.store import read_info
+from foldin.runs.stored_index import INDEX_FILES
 
 __all__ = ["is_url", "local_run", "name_of_run", "without_secrets"]
 
@@ -125,6 +127,12 @@ class _Remote:
         except Exception as error:
             raise RunError(f"{self.shown}/{name}: cannot be read: {error}") from error
 
+    def copy_index(self, target: Path) -> None:
+        """Copy the index that is stored with the run into a folder, as far as there is one: the run is used without it too."""
+        with suppress(RunError):  # `load_index` says what is missing
+            for name in reversed(INDEX_FILES):
+                self.copy(name, target / name)
+
 
 def _is_whole(root: Path, digest: str) -> bool:
     """Whether the cache has an undamaged copy."""
@@ -140,6 +148,7 @@ def _download(remote: _Remote, content: bytes, info: dict[str, Any], target: Pat
     try:
         for name in info["files"]:
             remote.copy(name, part / name)
+        remote.copy_index(part)
         (part / "run.json").write_bytes(content)
         try:
             read_info(part)

@@ -9,7 +9,8 @@ A run directory holds
     per_user.parquet      each user's metrics
     features.json         the features of items as they were fitted, for a model that learns from them
     histories.parquet     the users' histories, if they are saved
-    run.json              how it was made, and the SHA-256 of every other file; written last
+    run.json              how it was made, and the SHA-256 of every file above; written last
+    index.faiss           an index over the items, if one was built, with index.json, which describes it (`stored_index.py`)
     checkpoint.safetensors during training
 
 A folder of generations (`generations.py`) holds several; its `run.json` only points to the current one (`pointer.py`).
@@ -19,6 +20,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +41,10 @@ from foldin.files import (
 )
 from foldin.models import MODELS, FeatureReader, ItemFeatures, Recommender, capability, config_class, model_name
 from foldin.models.registry import ENTRY_POINTS
+from foldin.ranking import ItemIndex
 from foldin.runs.pointer import Pointer, folder_of, holds_generations, read_pointer
 from foldin.runs.recommends import Parts, Recommends
+from foldin.runs.stored_index import load_index, remove_index
 from foldin.training import CHECKPOINT
 
 __all__ = ["Run", "check_target", "is_finished", "load_run", "read_info", "save_run", "weights_info"]
@@ -93,6 +97,16 @@ class Run(Recommends, Displayed):
     def _known_users(self) -> KnownUsers | None:
         return self.known
 
+    @cached_property
+    def index(self) -> ItemIndex | None:
+        """The index over the items that is stored with the run, for `Approximate`; None if there is none.
+
+        Raises:
+            RunError: the index is damaged, or was built from another model.
+            MissingExtraError: FAISS is not installed.
+        """
+        return load_index(self.folder, self.model)
+
     def attach(self, log: EventLog) -> "Run":
         """The run with the histories of a log's users, weighted as in training, so that lists can be requested by user id."""
         return replace(self, known=KnownUsers.of_log(log, self.catalog, self.weighting))
@@ -124,6 +138,7 @@ def save_run(
     check_target(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.json").unlink(missing_ok=True)
+    remove_index(folder)
     about = {
         "model": name,
         "package": MODELS.package(name),

@@ -12,12 +12,13 @@ import torch
 
 from foldin.data import repeats_of
 from foldin.errors import ConfigError, OverloadedError, UnknownModelError
-from foldin.ranking import PosteriorSample, RankedLists, Ruled, WithSpread, ranker_of
+from foldin.ranking import PosteriorSample, RankedLists, Ruled, WithSpread
 from foldin.runs import Run, load_run
 from foldin.serve.engine.batcher import Batcher
 from foldin.serve.engine.catalog_view import CatalogView
 from foldin.serve.engine.lists import ResolvedRequest, rank_requests
 from foldin.serve.engine.loop_batcher import LoopBatcher
+from foldin.serve.engine.run_ranker import ranker_in_service
 from foldin.serve.engine.split import Arm, Split
 from foldin.serve.shares import check_shares
 from foldin.serve.storage.items import ItemsState
@@ -35,7 +36,7 @@ class Deployment:
         name: name in requests and logs.
         run: the loaded and verified run.
         queued: maximum number of waiting requests.
-        ranked_by: name of the ranker of lists without exploration; see `ranking.ranker_of`.
+        ranked_by: name of the ranker of lists without exploration; `exact` in its place if the run's index cannot be used.
         since: time of deployment, in seconds since 1970.
 
     Raises:
@@ -51,11 +52,7 @@ class Deployment:
     def __post_init__(self) -> None:
         self.repeats = repeats_of(self.run.info)
         self.view, self._showing = CatalogView(self.run.catalog), threading.Lock()
-        self.ranker = ranker_of(self.ranked_by, self.run.model)
-        if self.ranker.random:
-            raise ConfigError(
-                f"ranker {self.ranked_by!r}: it draws at random; only requests with `explore` do so, choose another ranker"
-            )
+        self.ranker, self.ranked_by = ranker_in_service(self.name, self.run, self.ranked_by)
         self.using = threading.RLock()  # a model reuses its buffers: one caller at a time
 
         def work(requests: Sequence[ResolvedRequest]) -> list[RankedLists]:
