@@ -1,5 +1,6 @@
 """How much of a cluster is used, and what is said where there is none."""
 
+import socket
 import sys
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from foldin.cluster import Cluster, connected
 from foldin.cluster.connecting import everywhere
 from foldin.data import Source
-from foldin.errors import ConfigError, MissingExtraError
+from foldin.errors import ConfigError, MissingExtraError, RunError
 from tests.cluster.standin import Standin
 
 
@@ -27,7 +28,14 @@ def test_one_cpu_is_left_to_ray():
 
 
 def test_what_makes_no_cluster_is_refused():
-    for wrong in ({"address": ""}, {"address": "ray://head:10001"}, {"workers": 0}, {"cpus": 0}):
+    for wrong in (
+        {"address": ""},
+        {"address": "ray://head:10001"},
+        {"address": "head"},
+        {"address": "head:port"},
+        {"workers": 0},
+        {"cpus": 0},
+    ):
         with pytest.raises(ConfigError, match="was expected"):
             Cluster(**wrong)
 
@@ -39,6 +47,20 @@ def test_without_ray_it_says_what_to_install(monkeypatch):
         connected(Cluster()),
     ):
         pass
+
+
+def test_a_head_that_does_not_answer_is_named(monkeypatch):
+    ray = Standin()
+    ray.is_initialized = lambda: False
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    with socket.socket() as bound:  # nobody listens there
+        bound.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{bound.getsockname()[1]}"
+        with (
+            pytest.raises(RunError, match=f"Ray at {address}: no cluster can be reached: "),
+            connected(Cluster(address=address)),
+        ):
+            pass
 
 
 def test_a_process_that_is_connected_keeps_its_connection(monkeypatch):

@@ -93,35 +93,41 @@ def test_workers_of_ray_train_as_those_of_workers_do(log, tmp_path, capsys):
     assert "DiffRec is trained by one worker, not by 2" in err
 
 
-def workers_with(mark: str) -> list[int]:
-    """Process ids of the training workers of the cluster whose environment has a mark."""
+def workers_with(mark: str, name: str) -> list[int]:
+    """Process ids of the workers with a part of their name, of the cluster whose environment has a mark."""
     found = []
     for one in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            if one.name.isdigit() and b"RayTrainWorker" in (one / "cmdline").read_bytes():
+            if one.name.isdigit() and name.encode() in (one / "cmdline").read_bytes():
                 found += [int(one.name)] * (mark.encode() in (one / "environ").read_bytes())
     return found
 
 
-def test_a_training_whose_worker_was_killed_ends_with_the_same_bits(log, tmp_path, capsys, monkeypatch):
-    mark = f"FOLDIN_TEST_MARK={os.getpid()}"
+def killing(name: str, sign: Path, monkeypatch) -> tuple[threading.Thread, list[int]]:
+    """A thread that kills one worker of the clusters that this process starts once a file exists, and the id of that worker."""
+    mark, killed = f"FOLDIN_TEST_MARK={os.getpid()}", []
     monkeypatch.setenv(*mark.split("="))
-    fit = ("fit", log, *FIT, "--epochs", 200, "--workers", 2)
-    assert call(capsys, *fit, "--out", tmp_path / "here")[0] == 0
-    killed = []
 
     def kill() -> None:
-        while not (tmp_path / "ray" / "checkpoint.safetensors").exists():
+        while not sign.exists():
             time.sleep(0.01)
-        killed.extend(workers_with(mark)[:1])
+        killed.extend(workers_with(mark, name)[:1])
         os.kill(killed[0], signal.SIGKILL)
 
-    killer = threading.Thread(target=kill, daemon=True)
-    killer.start()
+    thread = threading.Thread(target=kill, daemon=True)
+    thread.start()
+    return thread, killed
+
+
+def test_a_training_whose_worker_was_killed_ends_with_the_same_bits(log, tmp_path, capsys, monkeypatch):
+    fit = ("fit", log, *FIT, "--epochs", 200, "--workers", 2)
+    assert call(capsys, *fit, "--out", tmp_path / "here")[0] == 0
+    killer, killed = killing("RayTrainWorker", tmp_path / "ray" / "checkpoint.safetensors", monkeypatch)
     code, _, err = call(capsys, *fit, "--ray", "local", "--out", tmp_path / "ray")
     killer.join(timeout=1.0)
     assert code == 0, err
     assert len(killed) == 1
+    assert "training begins again after the last whole epoch" in err
     same = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("here", "ray")]
     assert same[0] == same[1]
 
@@ -153,6 +159,34 @@ def test_a_search_by_two_processes_has_all_trials_and_one_best_run(log, tmp_path
     assert json.loads((study / "tune.json").read_text())["best"] == found["best"]
     assert foldin.load(study / "best").name == "ease"
     assert err.count("trial ") == len(found["trials"])
+
+
+def test_a_search_whose_process_was_killed_has_all_trials(log, tmp_path, capsys, monkeypatch):
+    study = tmp_path / "study"
+    killer, killed = killing("_searched", study / "journal.log", monkeypatch)
+    command = (
+        "tune",
+        log,
+        "--model",
+        "multvae",
+        "--trials",
+        4,
+        "--epochs",
+        60,
+        "--out",
+        study,
+        "--ray",
+        "local",
+        "--json",
+    )
+    code, out, err = call(capsys, *command, "--workers", 2)
+    killer.join(timeout=1.0)
+    assert code == 0, err
+    assert len(killed) == 1
+    found = json.loads(out)
+    assert len(found["trials"]) == 4
+    assert {one["state"] for one in found["trials"]} <= {"complete", "pruned"}
+    assert found["test"]["ndcg@100"]["mean"] > 0
 
 
 def test_the_command_makes_the_lists_of_one_process(saved, parts, tmp_path, capsys):

@@ -27,12 +27,14 @@ def training(tmp_path) -> ClusterTraining:
 
 
 def test_a_single_worker_trains_as_train_does(training):
-    found = module._trained(training, Group())
+    said: list[str] = []
+    found = module._trained(training, Group(), said.append)
     alone = foldin.train(training.source.split(), CONFIG, epochs=3, seed=2)
     assert found.report["models"]["multvae"]["metrics"] == alone.evaluation.summary(seed=2)
     assert found.report["data"] == training.source.path
     loaded = foldin.load(training.folder)
     assert loaded.info["fingerprint"] == training.source.split().fingerprint()
+    assert [line.split(":")[0] for line in said] == ["epoch 1/3", "epoch 3/3"]
     assert (training.folder / "history.jsonl").read_text().count("\n") == 3
 
 
@@ -52,7 +54,7 @@ def attempts(monkeypatch):
         monkeypatch.setitem(sys.modules, "ray", ray)
         monkeypatch.setitem(sys.modules, "ray.train", of_train)
 
-        def attempt(_cluster, workers, one):
+        def attempt(_cluster, workers, one, _saying):
             tried.append((workers, one.resume))
             outcome = left.pop(0)
             if isinstance(outcome, Exception):
@@ -69,8 +71,13 @@ def test_a_training_whose_worker_died_is_continued(training, attempts):
     done = TrainedOn(report={}, notes=())
     gone = WorkerGroupError(RuntimeError("Connection closed by peer"))
     tried = attempts(gone, gone, done)
-    assert train_on(Cluster(workers=2), training) is done
+    said: list[str] = []
+    assert train_on(Cluster(workers=2), training, saying=said.append) is done
     assert tried == [(2, False), (2, True), (2, True)]
+    assert (
+        said
+        == ["a worker ended early (Connection closed by peer); training begins again after the last whole epoch"] * 2
+    )
 
 
 def test_workers_that_keep_dying_end_the_training(training, attempts):
@@ -107,4 +114,4 @@ def test_workers_that_read_other_events_do_not_train(training, monkeypatch):
             return value() + 1.0
 
     with pytest.raises(FitError, match="worker 1, counted from 0, has read other events than the first one"):
-        module._trained(training, Second(1, 2))
+        module._trained(training, Second(1, 2), print)

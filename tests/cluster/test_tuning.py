@@ -51,7 +51,8 @@ def test_a_search_is_open_while_nobody_has_trained_with_the_best_settings():
 def test_what_cannot_be_searched_is_refused(search):
     search.folder.mkdir()
     (search.folder / "thesis.txt").write_text("")
-    refused = module._searched(search, 1, None)
+    queue = SimpleNamespace(put=print)
+    refused = module._searched(search, 1, queue)
     assert refused.kind == "RunError"
     with pytest.raises(ConfigError, match="metric"):
-        raise module._searched(Search(**{**vars(search), "metric": "beauty"}), 1, None).error()
+        raise module._searched(Search(**{**vars(search), "metric": "beauty"}), 1, queue).error()

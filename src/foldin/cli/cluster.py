@@ -95,7 +95,9 @@ def fit_on(
     start = None if earlier is None else str(Path(earlier).resolve())
     source = source_of(path, options)
     found = train_on(
-        cluster, ClusterTraining(source=source, config=config, name=path, folder=folder, earlier=start, **plan)
+        cluster,
+        ClusterTraining(source=source, config=config, name=path, folder=folder, earlier=start, **plan),
+        saying=status,
     )
     for note in found.notes:
         status(note)

@@ -92,7 +92,7 @@ def command(
         return
     check_folder(target, resume=resume)
     if cluster is not None:
-        more = {"calibrate": calibrate, "trackers": tracked, "earlier": earlier}
+        more: dict[str, Any] = {"calibrate": calibrate, "trackers": tracked, "earlier": earlier}
         fit_on(cluster, path, config, options, as_json=as_json, **more, **plan)
         return
     trackers = [tracker_of(one) for one in tracked]

@@ -1,6 +1,7 @@
 """The connection to a Ray cluster, of which this process is the driver."""
 
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,8 @@ from foldin.errors import ConfigError, MissingExtraError, RunError
 
 __all__ = ["LOCAL", "Cluster", "connected", "everywhere", "ray_package"]
 
-LOCAL = "local"
+LOCAL, _HERE = "local", "auto"
+_PATIENCE = 10.0  # seconds for the head of a cluster to answer; Ray itself would try for minutes
 _STORE = 128 << 20  # bytes of a local cluster's object store: no large object goes through it
 # Ray reports usage to its makers unless told otherwise, and hides GPUs from processes that asked for none.
 _ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
@@ -43,7 +45,10 @@ class Cluster:
     cpus: int = 1
 
     def __post_init__(self) -> None:
-        if not self.address or self.address.startswith("ray://"):
+        _, colon, port = self.address.rpartition(":")
+        if self.address not in (LOCAL, _HERE) and (
+            self.address.startswith("ray://") or not colon or not port.isdigit()
+        ):
             raise ConfigError(f"Ray's address {self.address!r}: local, auto or HOST:PORT was expected")
         if self.cpus < 1 or (self.workers is not None and self.workers < 1):
             raise ConfigError(f"{self.workers} workers of {self.cpus} CPUs: at least 1 was expected")
@@ -105,8 +110,11 @@ def connected(cluster: Cluster) -> Iterator[int]:
         wanted = (cluster.workers or 1) * cluster.cpus + 1
         own = {"num_cpus": max(wanted, os.cpu_count() or 1), "object_store_memory": _STORE, "include_dashboard": False}
     try:
-        ray.init(address=cluster.address, logging_level="ERROR", **own)
-    except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
+        if cluster.address not in (LOCAL, _HERE):
+            host, _, port = cluster.address.rpartition(":")
+            socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
+        ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False, **own)
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
         reason = (str(error) or type(error).__name__).strip().splitlines()[0]
         raise RunError(f"Ray at {cluster.address}: no cluster can be reached: {reason}") from error
     try:

@@ -2,8 +2,8 @@
 
 import logging
 import shutil
-import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ from typing import Any
 import torch
 
 from foldin.cluster.connecting import Cluster, connected, everywhere, ray_package
-from foldin.cluster.messages import Refusal, RefusedError
+from foldin.cluster.messages import Refusal, RefusedError, listening
 from foldin.data import Source, Split
 from foldin.data.log.urls import is_url
 from foldin.errors import FitError, FoldinError
 from foldin.experiment import accompany, check_folder, report, tracker_of, train, unread, unused
 from foldin.runs import load_run
-from foldin.training import Config
+from foldin.training import Config, EpochRecord, Progress, Trainer
 from foldin.workers import Group
 
 __all__ = ["ClusterTraining", "TrainedOn", "train_on"]
@@ -25,6 +25,7 @@ __all__ = ["ClusterTraining", "TrainedOn", "train_on"]
 _log = logging.getLogger("foldin")
 _ATTEMPTS = 4  # trainings in a row that a dying worker may end
 _DIGITS = 12  # of a fingerprint, which a float64 holds exactly
+_PAUSE = 5.0  # seconds between two lines about epochs
 _WAITING = 7200  # seconds that workers wait for the first one, which alone validates and saves
 
 
@@ -71,11 +72,14 @@ class TrainedOn:
     notes: tuple[str, ...]
 
 
-def train_on(cluster: Cluster, training: ClusterTraining) -> TrainedOn:
+def train_on(cluster: Cluster, training: ClusterTraining, *, saying: Callable[[str], None] | None = None) -> TrainedOn:
     """Train a model on a cluster by Ray Train and save the run.
 
     The workers share every batch as `--workers` shares it, so that the result is that of one process, up to rounding. If a worker
     or its machine dies, all begin again after the last whole epoch, up to three times.
+
+    Args:
+        saying: receives a line every few seconds of training, and when a worker has died; None for the logger `foldin`.
 
     Raises:
         ConfigError: the cluster has too few CPUs, or as `experiment.train`.
@@ -89,7 +93,7 @@ def train_on(cluster: Cluster, training: ClusterTraining) -> TrainedOn:
     )
     check_folder(training.folder, resume=training.resume)
     with connected(cluster) as workers:
-        return _attempts(cluster, workers, training)
+        return _attempts(cluster, workers, training, saying or _log.info)
 
 
 def _absolute(tracker: str) -> str:
@@ -98,14 +102,14 @@ def _absolute(tracker: str) -> str:
     return f"{kind}:{Path(where).resolve()}" if kind == "tensorboard" and where else tracker
 
 
-def _attempts(cluster: Cluster, workers: int, training: ClusterTraining) -> TrainedOn:
+def _attempts(cluster: Cluster, workers: int, training: ClusterTraining, saying: Callable[[str], None]) -> TrainedOn:
     """Train, and again after the last whole epoch while workers die of something else than the training."""
     ray = ray_package()
     from ray.train import TrainingFailedError
 
     for attempt in range(_ATTEMPTS):
         try:
-            return _attempt(cluster, workers, training)
+            return _attempt(cluster, workers, training, saying)
         except TrainingFailedError as error:
             failures = list(getattr(error, "worker_failures", {}).values())
             refused = next((one for one in failures if isinstance(one, RefusedError)), None)
@@ -119,7 +123,7 @@ def _attempts(cluster: Cluster, workers: int, training: ClusterTraining) -> Trai
                 raise FitError(
                     f"workers ended early {_ATTEMPTS} times, lastly: {last}; --resume continues after the last whole epoch"
                 ) from error
-            _log.warning("a worker ended early (%s): training begins again after the last whole epoch", last)
+            saying(f"a worker ended early ({last}); training begins again after the last whole epoch")
             training = replace(training, resume=True)
             cluster.workers_on(ray.cluster_resources().get("CPU", 0.0))
     raise AssertionError("the last attempt returns or raises")
@@ -130,21 +134,23 @@ def _of_connection(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) or type(error).__module__.split(".")[0] == "ray"
 
 
-def _attempt(cluster: Cluster, workers: int, training: ClusterTraining) -> TrainedOn:
+def _attempt(cluster: Cluster, workers: int, training: ClusterTraining, saying: Callable[[str], None]) -> TrainedOn:
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
     # Ray Train keeps files of its own, which nobody needs later.
     notes = training.folder.parent / f".{training.folder.name}.ray"
-    trainer = TorchTrainer(
-        _worker,
-        train_loop_config={"training": training, "cpus": cluster.cpus},
-        torch_config=TorchConfig(backend="gloo", timeout_s=_WAITING),
-        scaling_config=ScalingConfig(num_workers=workers, resources_per_worker={"CPU": cluster.cpus}),
-        run_config=RunConfig(name="fit", storage_path=str(notes)),
-    )
+    shutil.rmtree(notes, ignore_errors=True)
     try:
-        found: TrainedOn = trainer.fit().return_value
+        with listening(ray_package(), saying) as queue:
+            trainer = TorchTrainer(
+                _worker,
+                train_loop_config={"training": training, "cpus": cluster.cpus, "queue": queue},
+                torch_config=TorchConfig(backend="gloo", timeout_s=_WAITING),
+                scaling_config=ScalingConfig(num_workers=workers, resources_per_worker={"CPU": cluster.cpus}),
+                run_config=RunConfig(name="fit", storage_path=str(notes)),
+            )
+            found: TrainedOn = trainer.fit().return_value
     finally:
         shutil.rmtree(notes, ignore_errors=True)
     return found
@@ -158,12 +164,13 @@ def _worker(job: Mapping[str, Any]) -> TrainedOn | None:
     torch.set_num_threads(job["cpus"])
     group = Group(get_context().get_world_rank(), get_context().get_world_size())
     try:
-        return _trained(training, group)
+        return _trained(training, group, job["queue"].put)
     except FoldinError as error:
         raise RefusedError(Refusal.of(error)) from None
 
 
-def _trained(training: ClusterTraining, group: Group) -> TrainedOn | None:
+def _trained(training: ClusterTraining, group: Group, saying: Callable[[str], None]) -> TrainedOn | None:
+    """The training of one worker; the first one saves the run, says what happens, and returns the result."""
     split = training.source.split()
     _check_same(split, group)
     start = None if training.earlier is None else load_run(training.earlier, device=torch.device("cpu"))
@@ -176,12 +183,12 @@ def _trained(training: ClusterTraining, group: Group) -> TrainedOn | None:
     notes += [*unused(split), *unread(split, training.config.model_class)]
     if start is not None and start.info.get("fingerprint") != split.fingerprint():
         notes.append(f"if {training.earlier} was trained on held-out users of this split, the metrics are optimistic")
-    _say_lines()
     trained = train(
         split,
         training.config,
         start=start,
         calibrate=training.calibrate,
+        progress=_Lines(saying),
         trackers=[tracker_of(one) for one in training.trackers],
         group=group,
         **plan,
@@ -206,8 +213,29 @@ def _check_same(split: Split, group: Group) -> None:
         )
 
 
-def _say_lines() -> None:
-    """Print the lines of the logger on standard error, which Ray shows to the driver."""
-    if not _log.handlers or all(isinstance(one, logging.NullHandler) for one in _log.handlers):
-        _log.addHandler(logging.StreamHandler(sys.stderr))
-    _log.setLevel(logging.INFO)
+class _Lines(Progress):
+    """Lines about a training.
+
+    Args:
+        saying: receives each line.
+    """
+
+    def __init__(self, saying: Callable[[str], None]) -> None:
+        self._saying, self._said, self._epochs = saying, 0.0, 0
+
+    def pretraining(self, name: str) -> None:
+        if name:
+            self._saying(f"trains {name} first")
+
+    def begin(self, trainer: Trainer[Any], epochs: int, done: int) -> None:
+        self._epochs = epochs
+        if done:
+            self._saying(f"continues after epoch {done}")
+
+    def epoch(self, record: EpochRecord) -> None:
+        if self._epochs > 1 and (time.monotonic() - self._said > _PAUSE or record.epoch == self._epochs):
+            self._said = time.monotonic()
+            figure = (
+                "" if record.metric is None else f": validation metric {record.metric:.4f}{' *' if record.best else ''}"
+            )
+            self._saying(f"epoch {record.epoch}/{self._epochs}{figure}")

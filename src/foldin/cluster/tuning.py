@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from foldin.cluster.connecting import Cluster, connected, everywhere, ray_package
-from foldin.cluster.messages import Refusal, or_refusal, unless_refused
+from foldin.cluster.messages import Refusal, listening, or_refusal, unless_refused
 from foldin.data import Source
 from foldin.errors import RunError
 from foldin.experiment import TuningTrial, tune
@@ -17,7 +17,6 @@ from foldin.training import Config, Progress, Space
 __all__ = ["Search", "tune_on"]
 
 _RETRIES = 3  # times that a process is started again
-_LOOK = 1.0  # seconds between two looks for trials that have ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,25 +66,7 @@ def tune_on(
     ray = ray_package()
     search = replace(search, source=everywhere(search.source), folder=search.folder.resolve())
     with connected(cluster) as workers:
-        queue = _queue_here(ray)
-        task = ray.remote(num_cpus=cluster.cpus, max_retries=_RETRIES)(_searched)
-        count = workers if search.trials is None else min(workers, search.trials)
-        running = [task.remote(search, cluster.cpus, queue) for _ in range(count)]
-        answers: list[Any] = []
-        try:
-            while running:
-                done, running = ray.wait(running, num_returns=1, timeout=_LOOK)
-                for one in queue.get_nowait_batch(queue.size()):
-                    if ended is not None:
-                        ended(one)
-                answers += [_answer(ray, ref) for ref in done]
-                if not running and _left_open(answers) and len(answers) == count:
-                    # The last two ended at once, and each left the end to the other: one more finds nothing left to search.
-                    running = [task.remote(search, cluster.cpus, queue)]
-        finally:
-            for ref in running:
-                ray.cancel(ref, force=True)
-            queue.shutdown(force=True)
+        answers = _answers(ray, cluster, search, workers, ended or (lambda _: None))
     found = [one for one in answers if not isinstance(one, Refusal)]
     if not found:
         unless_refused(answers[0])
@@ -98,13 +79,26 @@ def _left_open(answers: Sequence[Any]) -> bool:
     return bool(found) and all(one["test"] is None for one in found)
 
 
-def _queue_here(ray: Any) -> Any:
-    """A queue for trials on the machine of the driver, where it lives as long as the search."""
-    from ray.util.queue import Queue
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
+def _answers(
+    ray: Any, cluster: Cluster, search: Search, workers: int, ended: Callable[[TuningTrial], None]
+) -> list[Any]:
+    """What each process returned: the search as data, or a `Refusal`."""
+    task = ray.remote(num_cpus=cluster.cpus, max_retries=_RETRIES)(_searched)
+    count = workers if search.trials is None else min(workers, search.trials)
+    answers: list[Any] = []
+    with listening(ray, ended) as queue:
+        running = [task.remote(search, cluster.cpus, queue) for _ in range(count)]
+        try:
+            while running:
+                done, running = ray.wait(running, num_returns=1)
+                answers += [_answer(ray, ref) for ref in done]
+                if not running and _left_open(answers) and len(answers) == count:
+                    # The last two ended at once, and each left the end to the other: one more finds nothing left to search.
+                    running = [task.remote(search, cluster.cpus, queue)]
+        finally:
+            for ref in running:
+                ray.cancel(ref, force=True)
+    return answers
 
 
 def _answer(ray: Any, ref: Any) -> Any:
