@@ -17,7 +17,7 @@ UV := $(BIN)/python -m uv pip install --quiet --python $(BIN)/python --link-mode
 	@touch .venv/light
 
 .venv/ready: .venv/light
-	@$(UV) --editable '.[all,tune,tensorboard,mlflow]' --group dev
+	@$(UV) --editable '.[all,tune,tensorboard,mlflow,ray]' --group dev
 	@touch .venv/ready
 
 setup: .venv/ready

@@ -28,7 +28,9 @@ SLOW = (
 BLACK_BOX = "inference/test_black_box.py::test_"
 LONG = (
     "browser/test_experiments",
+    "cluster/test_nodes",
     *(
+        "docs/guide/cluster.md",
         "docs/guide/tuning.md",
         "docs/guide/workers.md",
         "docs/ko",

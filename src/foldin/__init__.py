@@ -145,7 +145,7 @@ _NAMES = {
     "training": ("FitResult", "Range", "fit"),
 }
 _RENAMED = {"load": ("runs", "load_run"), "split": ("data", "split_log")}
-_PACKAGES = {*_NAMES, "diffusion", "generative", "inference", "kernels", "nn", "probability", "reports"}
+_PACKAGES = {*_NAMES, "cluster", "diffusion", "generative", "inference", "kernels", "nn", "probability", "reports"}
 _ORIGINS = {name: (package, name) for package, names in _NAMES.items() for name in names} | _RENAMED
 
 if not TYPE_CHECKING:  # type checkers read the imports above, and would take any other name for one that exists

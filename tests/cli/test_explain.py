@@ -1,10 +1,12 @@
 """`foldin explain`, and lists with uncertainty and exploration, as a user meets them."""
 
 import json
+from functools import partial
 
 import polars as pl
 import pytest
 
+from foldin.experiment import ListRequest
 from tests.cli.calling import call
 
 
@@ -134,6 +136,6 @@ def test_exploring_for_a_file_draws_for_each_user_whoever_else_is_in_it(run, cap
     together = lists(users)
     assert len({tuple(one) for one in together.values()}) > 1  # equal histories, draws of their own
     assert lists(users[3:5]) == {user: together[user] for user in users[3:5]}
-    monkeypatch.setattr("foldin.cli.recommend_file._USERS", 5)
+    monkeypatch.setattr("foldin.cli.recommend.ListRequest", partial(ListRequest, batch_size=5))
     assert lists(users) == together
     assert lists(users, seed=1) != together

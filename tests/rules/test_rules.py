@@ -23,6 +23,7 @@ LAYERS = [
     {"evaluation", "runs"},
     {"reports"},
     {"book", "client", "experiment", "sklearn", "testing"},
+    {"cluster"},
     {"serve"},
     {"cli"},
     {"__main__"},

@@ -6,18 +6,19 @@ from typing import Any
 
 import click
 
+from foldin.cli.cluster import cluster_of, fit_on, ray_options
 from foldin.cli.indexing import INDEX, check_index, say_index
 from foldin.cli.options import JSON, ModelName, fit_options, read_options, settings_of, split_options
 from foldin.cli.output import FitBar, json_out, out, status
 from foldin.cli.reading import name_of_data, read_split
 from foldin.cli.replacing import check_everyone, fit_everyone, replace_options, start_of
-from foldin.cli.tables import metrics_table, show_calibrations
+from foldin.cli.tables import show_fit
 from foldin.cli.workers import WORKERS, Job, check_workers, device_of, follow, follows, team
-from foldin.errors import RunError
-from foldin.experiment import report, tracker_of, train, unread
+from foldin.errors import ConfigError
+from foldin.experiment import check_folder, report, tracker_of, train, unread
 from foldin.models import config_class
-from foldin.runs import add_index, check_target, is_finished
-from foldin.training import CHECKPOINT, Stopped
+from foldin.runs import add_index
+from foldin.training import Stopped
 
 __all__ = ["command"]
 
@@ -43,6 +44,7 @@ __all__ = ["command"]
 @click.option("--resume", is_flag=True, help="Whether to continue a run that was interrupted or killed.")
 @INDEX
 @WORKERS
+@ray_options
 @replace_options
 @read_options
 @split_options
@@ -79,9 +81,12 @@ def command(
       foldin fit events.parquet --model recvae --all --replace runs/shop --if-better ndcg@10:-0.01
     """
     check_everyone(options, folder=folder, resume=resume, track=tracked, calibrate=calibrate)
-    check_workers(workers, options)
+    cluster = cluster_of(options, workers, device)
+    if cluster is not None and options["index"] is not None:
+        raise ConfigError("--index cannot be combined with --ray; `foldin index RUN` adds an index to the run afterwards")
+    check_workers(workers, options, started=cluster is not None)
     check_index(config_class(name).model_class, options["index"])
-    config, where = config_class(name).from_texts(settings_of(texts)), device_of(device, workers)
+    config, where = config_class(name).from_texts(settings_of(texts)), device_of("cpu" if cluster else device, workers)
     start = start_of(earlier, options["replaced"], where)
     plan: dict[str, Any] = {"metric": metric, "epochs": epochs, "patience": patience, "seed": seed}
     if options["everyone"]:
@@ -93,13 +98,11 @@ def command(
     if follows():
         follow(job)
         return
-    unfinished = (target / CHECKPOINT).exists()
-    if is_finished(target) and not (resume and unfinished):
-        raise RunError(f"{target}: holds a finished run; give another folder, or remove it first")
-    if unfinished and not resume:
-        raise RunError(f"{target}: holds an unfinished run; continue it with --resume, or remove it first")
-    if not unfinished:
-        check_target(target)
+    check_folder(target, resume=resume)
+    if cluster is not None:
+        more: dict[str, Any] = {"calibrate": calibrate, "trackers": tracked, "earlier": earlier}
+        fit_on(cluster, path, config, options, as_json=as_json, **more, **plan)
+        return
     trackers = [tracker_of(one) for one in tracked]
     split = read_split(path, options)
     for sentence in unread(split, config.model_class):
@@ -129,9 +132,4 @@ def command(
     if as_json:
         json_out(content)
         return
-    out().print(metrics_table(content, out().width))
-    show_calibrations(out(), content)
-    epoch = "" if one.result.best_epoch is None else f" (epoch {one.result.best_epoch} of {len(one.result.records)})"
-    if epoch:
-        out().print(one.result.stopped.sentence)
-    out().print(f"saved in {target}{epoch}; try: foldin recommend {target} --history ID,ID", soft_wrap=True)
+    show_fit(out(), content)

@@ -1,13 +1,13 @@
 """`foldin recommend`: lists for new users or for a file of them."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
+from foldin.cli.cluster import cluster_of, placed_options, recommend_folder
 from foldin.cli.ids import item_indices
 from foldin.cli.options import DEVICE, JSON, SEED
 from foldin.cli.output import json_out, out, status, table
@@ -15,7 +15,6 @@ from foldin.cli.rankers import RANKER
 from foldin.cli.recommend_file import lists_for_file
 from foldin.data import (
     Catalog,
-    Filters,
     Histories,
     ResolvedHistory,
     conditions,
@@ -23,20 +22,17 @@ from foldin.data import (
     resolve_history,
 )
 from foldin.errors import ConfigError
-from foldin.experiment import choose_device
+from foldin.experiment import ListRequest, choose_device
 from foldin.models import PopularStart, PosteriorSampler, Recommender, capability
 from foldin.ranking import (
-    Eligibility,
     PosteriorSample,
     Price,
     RankedLists,
     Ranker,
-    Ruled,
     Rules,
     WithSpread,
     rank,
     ranker_of,
-    resolve_rules,
     rules_from_text,
 )
 from foldin.runs import Run, load_run
@@ -84,20 +80,16 @@ def _history(run: Run, ids: tuple[str, ...], titles: tuple[str, ...]) -> Resolve
     Raises:
         UnknownItemError: an id or a title that is not in the catalog.
     """
-    known = [run.catalog.ids[at] for at in _items(run.catalog, ids, "--history")]
+    known = list(_ids_of(run.catalog, ids, "--history"))
     return resolve_history(run.catalog, known, titles=titles, repeats=repeats_of(run.info))
 
 
-def _items(catalog: Catalog, ids: tuple[str, ...], option: str) -> list[int]:
-    found, notes = item_indices(catalog, ids, option)
+def _ids_of(catalog: Catalog, values: tuple[str, ...], option: str) -> tuple[str, ...]:
+    """The item ids in the values of an option."""
+    found, notes = item_indices(catalog, values, option)
     for note in notes:
         status(note)
-    return found
-
-
-def _under(rules: Rules, catalog: Catalog, features: Filters, ranker: Ranker) -> Ranker:
-    """The ranker under rules; the ranker alone if there are none."""
-    return Ruled(resolve_rules(rules, catalog, features), ranker) if rules else ranker
+    return tuple(catalog.ids[at] for at in found)
 
 
 def _price(price: Price) -> dict[str, Any]:
@@ -131,10 +123,14 @@ def _start_note(model: Recommender[Any], users: Histories) -> str | None:
     "--users",
     "file",
     metavar="FILE",
-    help="Log of the users to recommend to, in any format that `fit` reads, or the URL of an event store.",
+    help="Log of the users to recommend to, in any format that `fit` reads, or the URL of an event store; with --ray, a folder "
+    "of such files.",
 )
 @click.option(
-    "--out", "target", metavar="FILE", help="File for the lists of --users, ending in .parquet, .csv or .ndjson."
+    "--out",
+    "target",
+    metavar="FILE",
+    help="File for the lists of --users, ending in .parquet, .csv or .ndjson; with --ray, a folder for Parquet files.",
 )
 @click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of items in a list.")
 @click.option("--allow", multiple=True, metavar="ID,ID,…", help="Ids of the only items that may be listed.")
@@ -173,6 +169,7 @@ def _start_note(model: Recommender[Any], users: Histories) -> str | None:
     """Example: '{"boosts": [{"where": {"genres": {"any_of": ["Drama"]}}, "log_weight": 0.5}], """
     """"caps": [{"feature": "genres", "most": 3}]}'.""",
 )
+@placed_options
 @RANKER
 @DEVICE
 @JSON
@@ -194,6 +191,7 @@ def command(
     ranker: str,
     device: str,
     as_json: bool,
+    **placed: Any,
 ) -> None:
     """Recommend items to one new user (--history, --likes) or to every user of a file (--users, --out). Users are folded in:
     nothing is retrained. With neither, the list is that of a user with no history.
@@ -212,6 +210,10 @@ def command(
     note says so. Every user in the file of --users gets a list, even if none of the events can be used. An existing file is
     overwritten by --out only if this command wrote it.
 
+    With --ray, --users and --out are folders: the lists of each file of events are written to a file of their own, by processes
+    on a Ray cluster that each load the run once. All events of a user must be in one file. The same command goes on where it was
+    killed.
+
     With --users and --ranker beam or index, the share of the exact lists that the ranker found is measured on up to a thousand
     users.
 
@@ -219,34 +221,42 @@ def command(
     Example:
       foldin recommend runs/films --likes "Toy Story (1995)" --likes "Aladdin (1992)" -k 5
     """
+    cluster = cluster_of(placed, placed["workers"], device)
     loaded = load_run(run, device=choose_device(device))
     catalog = loaded.catalog
     if explore and ranker not in ("exact", "sample"):
         raise ConfigError(f"--explore means --ranker sample and cannot be combined with --ranker {ranker}")
-    named = "sample" if explore else ranker
-    by = ranker_of(named, loaded.model, seed=seed, draws=draws, index=lambda: loaded.index)
-    features, rules = Filters(catalog), Rules() if stated is None else rules_from_text(stated, "--rules")
-    allowed = _items(catalog, allow, "--allow")
+    allowed, denied = (_ids_of(catalog, ids_, option) for ids_, option in ((allow, "--allow"), (deny, "--deny")))
     if allow and not allowed:
         raise ConfigError("--allow contains no item, so that no item may be listed")
-    eligible = partial(
-        Eligibility.of,
+    request = ListRequest(
+        k=k,
+        ranker="sample" if explore else ranker,
+        seed=seed,
+        draws=draws,
         exclude_seen=not keep_seen,
         allow=allowed if allow else None,
-        deny=_items(catalog, deny, "--deny") if deny else None,
-        where=None if where is None else features.passing(conditions(where, "--where")),
+        deny=denied,
+        where=None if where is None else conditions(where, "--where"),
+        rules=Rules() if stated is None else rules_from_text(stated, "--rules"),
     )
+    if cluster is not None:
+        if ids or titles:
+            raise ConfigError("--ray cannot be combined with --history or --likes")
+        recommend_folder(cluster, run, file, target, request, as_json=as_json)
+        return
     if file is not None:
         if target is None or ids or titles:
             raise ConfigError("--users needs --out FILE and cannot be combined with --history or --likes")
-        by = _under(rules, catalog, features, by)
-        lists_for_file(loaded, file, Path(target), k, eligible, by, as_json=as_json)
+        lists_for_file(request.maker(loaded), file, Path(target), as_json=as_json)
         return
     if target is not None:
         raise ConfigError("--out needs --users FILE")
+    by = ranker_of(request.ranker, loaded.model, seed=seed, draws=draws, index=lambda: loaded.index)
+    eligible = request.eligibility(catalog)
     history = _history(loaded, ids, titles)
     users = history.histories(loaded.model.n_items)
-    by = _under(rules, catalog, features, single_ranker(loaded.model, by, seed=seed, draws=draws))
+    by = request.under_rules(catalog, single_ranker(loaded.model, by, seed=seed, draws=draws))
     found = rank(loaded.model, users, k, ranker=by, eligible=eligible(users))
     rows = as_rows(loaded.model, catalog, found, 0)
     note = _start_note(loaded.model, users)

@@ -10,8 +10,9 @@ from rich.text import Text
 
 from foldin.cli.output import table
 from foldin.reports.wording import figure, interval
+from foldin.training import Stopped
 
-__all__ = ["metrics_table", "show_calibrations", "show_tests"]
+__all__ = ["metrics_table", "show_calibrations", "show_fit", "show_tests"]
 
 SHOWN = ("ndcg@100", "recall@20", "recall@50", "ndcg@10")
 _GAP = 2  # characters between columns
@@ -75,6 +76,17 @@ def metrics_table(content: Mapping[str, Any], width: int, shown: Sequence[str] =
         made.caption = Text(f"not shown, for want of space: {', '.join(missing)}")
         made.caption_justify = "left"
     return made
+
+
+def show_fit(console: Console, content: Mapping[str, Any]) -> None:
+    """Print the result of the training of one model: its metrics, why it ended, and where the run is."""
+    console.print(metrics_table(content, console.width))
+    show_calibrations(console, content)
+    (about,), run = content["models"].values(), content["run"]
+    epoch = "" if about["best_epoch"] is None else f" (epoch {about['best_epoch']} of {about['epochs']})"
+    if epoch:
+        console.print(Stopped(about["stopped"]).sentence)
+    console.print(f"saved in {run}{epoch}; try: foldin recommend {run} --history ID,ID", soft_wrap=True)
 
 
 def show_calibrations(console: Console, content: Mapping[str, Any]) -> None:

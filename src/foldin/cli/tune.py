@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from foldin.cli.cluster import cluster_of, placed_options, tune_study
 from foldin.cli.options import JSON, ModelName, read_options, settings_of, split_options, training_options
 from foldin.cli.output import FitBar, json_out, out, status, table
 from foldin.cli.reading import name_of_data, read_split
@@ -42,6 +43,7 @@ __all__ = ["command", "trial_line"]
 @read_options
 @split_options
 @training_options
+@placed_options
 @JSON
 def command(
     path: str,
@@ -63,12 +65,14 @@ def command(
     evaluate once on the test users. STUDY then holds a report and the run directory `best`.
 
     To resume a search that was stopped or killed, run the same command again; to share one search between processes, run it in
-    each of them. `foldin models NAME` lists the settings that are searched, and their ranges.
+    each of them, or give --ray, which starts them on a Ray cluster. `foldin models NAME` lists the settings that are searched,
+    and their ranges.
 
     \b
     Example:
       foldin tune movielens-small --min-rating 4 --model ease --trials 20 --out studies/ease
     """
+    cluster = cluster_of(options, options["workers"], device)
     fixed = settings_of(texts)
     config = config_class(name).from_texts(fixed)
     searched = settings_of(ranges, "--search")
@@ -76,30 +80,27 @@ def command(
     if both:
         raise ConfigError(f"--search {both}: --set gives it a value")
     space = parse_space(config, searched)
-    split = read_split(path, options)
     best: list[TuningTrial] = []
 
     def ended(trial: TuningTrial) -> None:
         status(trial_line(trial, best, metric))
 
-    with FitBar(name, metric, lines=False) as progress:
-        found = tune(
-            split,
-            config,
-            trials=trials,
-            minutes=minutes,
-            metric=metric,
-            space=space,
-            fixed=list(fixed),
-            seed=seed,
-            epochs=epochs,
-            patience=patience,
-            device=choose_device(device),
-            folder=folder,
-            progress=progress,
-            ended=ended,
-        )
-    content = {"data": name_of_data(path, split), "study": folder, **found.as_dict()}
+    plan: dict[str, Any] = {
+        "trials": trials,
+        "minutes": minutes,
+        "metric": metric,
+        "space": space,
+        "fixed": list(fixed),
+    }
+    plan |= {"seed": seed, "epochs": epochs, "patience": patience}
+    if cluster is not None:
+        content = tune_study(cluster, path, options, ended, config=config, folder=Path(folder), **plan)
+    else:
+        split = read_split(path, options)
+        with FitBar(name, metric, lines=False) as bar:
+            where = choose_device(device)
+            found = tune(split, config, device=where, folder=folder, progress=bar, ended=ended, **plan)
+        content = {"data": name_of_data(path, split), "study": folder, **found.as_dict()}
     if as_json:
         json_out(content)
         return

@@ -33,7 +33,8 @@ WORKERS = click.option(
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Number of processes on this machine that share the training; the result is that of one, up to rounding.",
+    help="Number of processes, on this machine or with --ray on a cluster, that share the training; the result is that of one, "
+    "up to rounding.",
 )
 
 
@@ -58,15 +59,18 @@ class Job:
     arguments: Mapping[str, Any]
 
 
-def check_workers(count: int, options: Mapping[str, Any]) -> None:
+def check_workers(count: int, options: Mapping[str, Any], *, started: bool = False) -> None:
     """Raise unless the options of a command go with several workers, if there are several.
+
+    Args:
+        started: whether a cluster starts the workers, also a single one.
 
     Raises:
         ConfigError: they do not.
     """
     if count > 1 and launched():
         raise ConfigError(f"--workers {count}: torchrun has started the workers already; leave the option out")
-    if options["everyone"] and (count > 1 or launched()):
+    if options["everyone"] and (count > 1 or launched() or started):
         raise ConfigError("several workers do not go with --all: it is trained by one process")
 
 

@@ -1,7 +1,7 @@
 """Event logs, read, validated and split into `Histories`; and examples as rows of a tensor, such as pictures."""
 
 from foldin.data.catalog import Catalog
-from foldin.data.everyone import Everyone, everyone_of_file, everyone_of_frame
+from foldin.data.everyone import Everyone, everyone_of_file, everyone_of_frame, users_of_file
 from foldin.data.examples import Examples
 from foldin.data.features.columns import FeatureColumn
 from foldin.data.features.features import Features
@@ -105,6 +105,7 @@ __all__ = [
     "strong",
     "temporal",
     "to_polars",
+    "users_of_file",
     "weighed_log",
     "whole_numbers",
 ]

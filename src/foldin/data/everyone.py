@@ -23,7 +23,7 @@ from foldin.data.log.urls import is_url
 from foldin.data.weighting import EventWeights
 from foldin.errors import EmptyLogError
 
-__all__ = ["Everyone", "everyone_of_file", "everyone_of_frame"]
+__all__ = ["Everyone", "everyone_of_file", "everyone_of_frame", "users_of_file"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -64,6 +64,19 @@ def everyone_of_file(
         with exporting().exported_parts(file) as (folder, exported):
             return _everyone_in(folder, exported.url, reading, catalog, weighting)
     return _everyone_in(Path(file), str(file), reading, catalog, weighting)
+
+
+def users_of_file(file: Path, reading: ReadOptions) -> pl.Series:
+    """The ids of the users in a file, each once, read as `everyone_of_file` does but without their events.
+
+    Raises:
+        DataError: the file cannot be read, or contains no user id.
+    """
+    with open_table(file) as opened:
+        users = _named_users(_asked(opened.table, reading, str(file), opened.columns)[1], str(file))
+    if users.is_empty():
+        raise EmptyLogError(f"{file}: it contains no user id")
+    return users
 
 
 def _everyone_in(
@@ -119,6 +132,14 @@ def _one_more(histories: Histories) -> Histories:
     return replace(histories, offsets=np.append(histories.offsets, histories.offsets[-1]), dislikes=dislikes)
 
 
+def _named_users(column: pl.Series, where: str) -> pl.Series:
+    """The ids in a column of users, each once, without those that stand for a missing one."""
+    given = (column.fill_nan(None) if column.dtype.is_float() else column).drop_nulls()
+    codes, ids = encode(id_column(given, where, lambda at: at + 1))
+    words, kept = missing_ids(np.bincount(codes, minlength=ids.len()), ids)
+    return same_spelling(ids.filter(~ids.is_in(words.to_list()) | ids.is_in(kept.to_list())))
+
+
 def _everyone(
     column: pl.Series, where: str, catalog: Catalog, weighting: EventWeights | None, read: Callable[[], EventLog]
 ) -> Everyone:
@@ -126,10 +147,7 @@ def _everyone(
         log = read()
     except EmptyLogError:
         log = None  # every user gets a list all the same
-    given = (column.fill_nan(None) if column.dtype.is_float() else column).drop_nulls()
-    codes, ids = encode(id_column(given, where, lambda at: at + 1))
-    words, kept = missing_ids(np.bincount(codes, minlength=ids.len()), ids)
-    real = same_spelling(ids.filter(~ids.is_in(words.to_list()) | ids.is_in(kept.to_list())))
+    real = _named_users(column, where)
     users = encode(real if log is None else pl.concat([real, log.users]))[1]
     if log is None:
         if users.is_empty():

@@ -3,12 +3,14 @@
 from foldin.experiment.drift import Drift, DriftLimits, Likelihood, measure_drift
 from foldin.experiment.environment import choose_device, versions
 from foldin.experiment.incumbent import Scores, score
+from foldin.experiment.listing import BATCH_SIZE, ListMaker, ListRequest
 from foldin.experiment.origin import Origin, cut_log, latest_cut
 from foldin.experiment.outcome import Decision, Outcome, Rule, decide
 from foldin.experiment.plan import Plan
 from foldin.experiment.production import Production, fit_all
 from foldin.experiment.replacing import retrain
 from foldin.experiment.reporting import report
+from foldin.experiment.resuming import check_folder
 from foldin.experiment.retrained import Compared, Retrained
 from foldin.experiment.sources import source_of_run, split_of_run
 from foldin.experiment.study import TuningTrial
@@ -20,12 +22,15 @@ from foldin.experiment.tuning import TRIALS, tune
 from foldin.experiment.warm_start import Start, WarmStart, warm_start
 
 __all__ = [
+    "BATCH_SIZE",
     "TRIALS",
     "Compared",
     "Decision",
     "Drift",
     "DriftLimits",
     "Likelihood",
+    "ListMaker",
+    "ListRequest",
     "MLflow",
     "Origin",
     "Outcome",
@@ -43,6 +48,7 @@ __all__ = [
     "WarmStart",
     "accompany",
     "build_model",
+    "check_folder",
     "check_targets",
     "choose_device",
     "cut_log",
