@@ -233,7 +233,7 @@ def command(
         exclude_seen=not keep_seen,
         allow=allowed if allow else None,
         deny=_items(catalog, deny, "--deny") if deny else None,
-        where=None if where is None else features.passing(conditions(where, "--where")),
+        where=catalog.active(None if where is None else features.passing(conditions(where, "--where"))),
     )
     if file is not None:
         if target is None or ids or titles:

@@ -20,7 +20,7 @@ from foldin.tensors import Array, Bool
 
 __all__ = ["CatalogView", "features_of"]
 
-_OWN = {"item", "title", "count"}  # columns of a catalog that are no features
+_OWN = {"item", "title", "count", "is_active"}  # columns of a catalog that are no features
 
 
 class CatalogView:
@@ -80,12 +80,10 @@ def _plain(value: Any) -> Any:
 
 
 def _retired(base: Catalog, known: Mapping[int, ItemRow]) -> Bool[Array, " items"] | None:
-    places = [at for at, row in known.items() if not row.is_active]
-    if not places:
-        return None
-    mask = np.zeros(len(base), dtype=bool)
-    mask[places] = True
-    return mask
+    """The items that were retired when the model was trained or since; what was sent comes before what the run knows."""
+    mask = np.zeros(len(base), dtype=bool) if base.retired is None else base.retired.copy()
+    mask[list(known)] = [not row.is_active for row in known.values()]
+    return mask if mask.any() else None
 
 
 def _overlaid(base: Catalog, known: Mapping[int, ItemRow]) -> Catalog:
