@@ -68,6 +68,8 @@ def emptied(engine: sa.Engine) -> None:
                 "changes",
                 "impressions",
                 "erasures",
+                "experiment_users",
+                "experiment_events",
                 "items",
                 "item_lists",
             )

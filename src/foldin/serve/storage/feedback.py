@@ -15,8 +15,8 @@ from foldin.data.log.store import connect, events, unusable
 from foldin.data.log.urls import public_url
 from foldin.errors import ConfigError, DataError
 from foldin.evaluation import LoggedFeedback, PropensityOf
-from foldin.serve.storage.experiments import lists_item
 from foldin.serve.storage.impression_tables import impressions
+from foldin.serve.storage.listed import lists_item
 
 __all__ = ["FeedbackLog", "read_feedback"]
 
