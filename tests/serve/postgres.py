@@ -70,6 +70,7 @@ def emptied(engine: sa.Engine) -> None:
                 "erasures",
                 "experiment_users",
                 "experiment_events",
+                "retirements",
                 "items",
                 "item_lists",
             )

@@ -49,9 +49,10 @@ class Impression:
         propensity_of: the event whose probability a propensity is: `given_above` or `in_list`, as in `PropensityOf`, or
             `NEW_ITEMS`.
         history: `{"items": […], "times": […] or None}` as the model read them, oldest first, of a list with propensities.
-        restricted: whether more than `history` decided what could be listed, and with which probability: the request had `allow`,
-            `deny`, a filter or rules, or did not exclude seen items; an item was retired; the user has older events than the
-            model reads; or the events have weights, or are dislikes.
+        restricted: whether more than `history` and the items retired at the time decided what could be listed, and with which
+            probability: the request had `allow`, `deny`, a filter or rules, or did not exclude seen items; the run itself does
+            not list an item; the user has older events than the model reads; or the events have weights, or are dislikes.
+        item_revision: revision of the items at which the retired ones were left out; None if none was retired.
         context: what the request gave as its context.
     """
 
@@ -70,6 +71,7 @@ class Impression:
     propensity_of: str | None = None
     history: dict[str, Any] | None = None
     context: dict[str, Any] | None = None
+    item_revision: int | None = None
 
 
 class ImpressionStore:

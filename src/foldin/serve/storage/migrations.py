@@ -11,6 +11,7 @@ from foldin.serve.storage.drift_reports import create_drift_table
 from foldin.serve.storage.experiment_tables import create_experiment_tables
 from foldin.serve.storage.impression_tables import create_impression_tables
 from foldin.serve.storage.item_tables import create_item_tables
+from foldin.serve.storage.retirements import create_retirements
 
 __all__ = ["VERSION", "batches", "events", "keys", "migrate"]
 
@@ -122,6 +123,7 @@ _STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     create_impression_tables,
     create_item_tables,
     create_experiment_tables,
+    create_retirements,
 )
 VERSION = len(_STEPS)
 _LOCK = 0x666F6C64  # one process at a time, on PostgreSQL
