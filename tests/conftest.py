@@ -27,6 +27,7 @@ SLOW = (
 # What is left to `make test-slow`: the better part of a minute each, or what breaks seldom and takes seconds.
 BLACK_BOX = "inference/test_black_box.py::test_"
 LONG = (
+    "browser/test_drift",
     "browser/test_experiments",
     "cluster/test_nodes",
     *(

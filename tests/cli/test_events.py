@@ -343,6 +343,6 @@ def test_logged_lists_are_exported_oldest_first(foldin, tmp_path, url):
             "restricted": False,
             **about,
         },
-        **dict.fromkeys(("arm", "share", "split", "propensities", "propensity_of", "history")),
+        **dict.fromkeys(("arm", "share", "split", "propensities", "propensity_of", "history", "item_revision")),
     }
     assert json.loads(foldin("events", "export-lists", url, out, "--since", START, "--json")[1])["lists"] == 1

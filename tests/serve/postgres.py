@@ -68,6 +68,9 @@ def emptied(engine: sa.Engine) -> None:
                 "changes",
                 "impressions",
                 "erasures",
+                "experiment_users",
+                "experiment_events",
+                "retirements",
                 "items",
                 "item_lists",
             )

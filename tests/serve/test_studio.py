@@ -7,8 +7,9 @@ import torch
 from foldin.data import Histories
 from foldin.models import MODELS
 from foldin.runs import load_run, save_run
-from foldin.serve import Registry
+from foldin.serve import ItemRow, ItemsState, Registry
 from foldin.serve.studio import lab
+from foldin.serve.studio.code_tree import branches
 from foldin.serve.studio.insight import Insight, _keep
 from foldin.serve.studio.routes import FOLDER
 from tests.serve.conftest import ITEMS, make_run
@@ -158,6 +159,31 @@ def test_vectors_of_width_one_lie_on_a_line(tmp_path):
     assert found.explained == pytest.approx(1.0)
     assert Insight().user(one, Histories.from_lists([[0]], ITEMS), seed=0).mean[1] == 0.0
     registry.close()
+
+
+def test_the_studio_shows_items_as_they_are_known_now(topics, runs):
+    names, insight = load_run(runs["semantic"]).model.item_tokens(), Insight()
+    registry, lda = topics
+    tokens = registry.deploy(runs["semantic"])
+    before = {point.item: point for point in insight.map(lda).items}
+    first = insight.components(lda)[0].items
+    gone, changed = first[0].item, first[1].item
+    state = ItemsState(1, {gone: ItemRow(item=gone, is_active=False), changed: ItemRow(item=changed, title="해 <b>")})
+    for one in (lda, tokens):
+        one.show(state)
+    after = {point.item: point for point in insight.map(lda).items}
+    assert set(before) - set(after) == {gone}
+    assert after[changed].title == "해 <b>"
+    assert (after[changed].x, after[changed].y) == (before[changed].x, before[changed].y)
+    again = insight.components(lda)[0].items
+    assert (again[0].item, again[0].title) == (changed, "해 <b>")
+    assert len(again) == len(first)
+    row = names[int(gone[1:])].tolist()
+    leaf = branches(tokens, row[:-1], 1000) if (names[:, :-1] == row[:-1]).all(axis=1).sum() > 1 else None
+    assert leaf is None or gone not in {one.item for one in leaf.branches}
+    assert branches(tokens, [], 1000).items == ITEMS - 1
+    titles = {title for one in branches(tokens, [], 1000).branches for title in one.titles}
+    assert lda.run.catalog.titles[int(gone[1:])] not in titles
 
 
 def test_only_the_newest_runs_are_remembered():

@@ -21,6 +21,7 @@ COMMANDS = {
     "runs": "List the generations of a run in service, and go back to an earlier one.",
     "export": "Write a run as an ONNX graph, for runtimes without foldin.",
     "events": "Export, import and count the events of the service's database.",
+    "items": "Export and import the items of the service's database.",
     "serve": "Serve trained runs over HTTP.",
     "keys": "Manage the API keys of the service.",
     "docs": "Open the documentation in a browser, without a network.",

@@ -2,17 +2,16 @@
 
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
 
 from foldin.cli.options import JSON, column_options
 from foldin.cli.output import json_out, out, status, table, working
-from foldin.cli.targets import check_file
+from foldin.cli.targets import check_file, file_path, store_url
 from foldin.data import ReadOptions
 from foldin.data.log.read_store import exporting
-from foldin.data.log.urls import is_url, public_url
+from foldin.data.log.urls import public_url
 from foldin.errors import ConfigError, MissingExtraError
 
 __all__ = ["command"]
@@ -50,7 +49,7 @@ def list_events(url: str, as_json: bool) -> None:
     exporting()  # says what is missing, if the extra is not installed
     from foldin.data.log.census import counts_of
 
-    about = counts_of(_store(url))
+    about = counts_of(store_url(url))
     if as_json:
         json_out(about)
         return
@@ -86,8 +85,8 @@ def export(url: str, target: str, since: str | None, as_json: bool) -> None:
     Example:
       foldin events export sqlite:///events.db events.parquet
     """
-    exporter, path, start = exporting(), _file(target), time.perf_counter()
-    url = _store(url)
+    exporter, path, start = exporting(), file_path(target), time.perf_counter()
+    url = store_url(url)
     check_file(path, "OUT", exporter.SUFFIXES, columns=_COLUMNS)
     moment = None if since is None else _moment(since)
     with working("exporting") as bar:
@@ -128,7 +127,7 @@ def export_lists_command(url: str, target: str, since: str | None, as_json: bool
     except ImportError as error:
         raise MissingExtraError(error.name or "sqlalchemy", "serve", "an export of lists") from error
 
-    path, start, url = _file(target), time.perf_counter(), _store(url)
+    path, start, url = file_path(target), time.perf_counter(), store_url(url)
     check_file(path, "OUT", SUFFIXES, columns=_LISTED)
     with working("exporting"):
         count = export_lists(url, path, since=None if since is None else _moment(since))
@@ -166,7 +165,7 @@ def import_command(file: str, url: str, chunk_rows: int, as_json: bool, **option
     except ImportError as error:
         raise MissingExtraError(error.name or "sqlalchemy", "serve", "an import into the event store") from error
 
-    path, url, start = _file(file), _store(url), time.perf_counter()
+    path, url, start = file_path(file), store_url(url), time.perf_counter()
     with working("importing") as bar:
         found = import_events(path, url, options=ReadOptions(**options), chunk_rows=chunk_rows, progress=bar)
     refused = [{"reason": one.reason, "count": one.count, "row": one.row} for one in found.refused]
@@ -188,28 +187,6 @@ def import_command(file: str, url: str, chunk_rows: int, as_json: bool, **option
         *(("refused", f"{one.count:,} {one.reason}; the first in row {one.row:,}") for one in found.refused),
     ]
     out().print(table(f"{file} → {public_url(url)}", ("", ""), rows, left=2))
-
-
-def _store(url: str) -> str:
-    """The URL of a store.
-
-    Raises:
-        ConfigError: something else, which may be a password in the wrong place and is not shown.
-    """
-    if not is_url(url):
-        raise ConfigError("URL: sqlite:///FILE or postgresql://USER@HOST/NAME was expected")
-    return url
-
-
-def _file(path: str) -> Path:
-    """The path of a file.
-
-    Raises:
-        ConfigError: a URL in its place.
-    """
-    if is_url(path):
-        raise ConfigError(f"{public_url(path)}: a file was expected in this place, not a URL")
-    return Path(path)
 
 
 def _moment(text: str) -> int:

@@ -1,4 +1,4 @@
-"""Single files that commands write: an existing file is overwritten only if foldin wrote it."""
+"""Arguments that name a file or a store. An existing file is overwritten only if foldin wrote it."""
 
 import json
 from collections.abc import Callable, Set
@@ -6,10 +6,11 @@ from pathlib import Path
 
 import polars as pl
 
+from foldin.data.log.urls import is_url, public_url
 from foldin.errors import ConfigError
 from foldin.reports.page import GENERATOR
 
-__all__ = ["check_file"]
+__all__ = ["check_file", "file_path", "store_url"]
 
 _HEAD = 1 << 16
 _LISTS = {"user", "rank", "item", "title"}  # columns of a file of recommendation lists
@@ -80,3 +81,25 @@ def check_file(
         raise ConfigError(
             f"{option} {path}: exists already and was not written by this command; give another name, or remove it"
         )
+
+
+def store_url(url: str) -> str:
+    """The URL of a store.
+
+    Raises:
+        ConfigError: something else, which may be a password in the wrong place and is not shown.
+    """
+    if not is_url(url):
+        raise ConfigError("URL: sqlite:///FILE or postgresql://USER@HOST/NAME was expected")
+    return url
+
+
+def file_path(path: str) -> Path:
+    """The path of a file.
+
+    Raises:
+        ConfigError: a URL in its place.
+    """
+    if is_url(path):
+        raise ConfigError(f"{public_url(path)}: a file was expected in this place, not a URL")
+    return Path(path)

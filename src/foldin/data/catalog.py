@@ -20,7 +20,7 @@ class Catalog:
     """The items of a model, in index order.
 
     `table` has the columns `item` (external id, text, unique) and `count` (training events); where the
-    log has them, also `title` and feature columns.
+    log has them, also `title`, `is_active` (whether the item may be listed) and feature columns.
     """
 
     table: pl.DataFrame
@@ -79,6 +79,20 @@ class Catalog:
         """Mask of the items without a training event."""
         counts: Int64[Array, " items"] = self.table["count"].to_numpy()
         return counts == 0
+
+    @cached_property
+    def retired(self) -> Bool[Array, " items"] | None:
+        """Mask of the items that may not be listed, by the column `is_active`; None if all may."""
+        if "is_active" not in self.table.columns:
+            return None
+        mask: Bool[Array, " items"] = ~self.table["is_active"].fill_null(True).to_numpy().astype(bool)
+        return mask if mask.any() else None
+
+    def active(self, passing: Bool[Array, " items"] | None = None) -> Bool[Array, " items"] | None:
+        """Mask of the items that may be listed, of all or of those that pass a filter; None if all items may."""
+        if self.retired is None:
+            return passing
+        return ~self.retired if passing is None else passing & ~self.retired
 
     @cached_property
     def _by_title(self) -> dict[str, int]:

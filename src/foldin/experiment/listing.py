@@ -85,7 +85,7 @@ class ListRequest:
             exclude_seen=self.exclude_seen,
             allow=None if self.allow is None else catalog.indices(self.allow),
             deny=catalog.indices(self.deny) if self.deny else None,
-            where=None if self.where is None else Filters(catalog).passing(self.where),
+            where=catalog.active(None if self.where is None else Filters(catalog).passing(self.where)),
         )
 
     def under_rules(self, catalog: Catalog, ranker: Ranker) -> Ranker:

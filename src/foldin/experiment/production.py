@@ -16,7 +16,7 @@ from foldin.experiment.showing import Showing
 from foldin.experiment.training import build_model
 from foldin.experiment.warm_start import Start, warm_start
 from foldin.memory import allocating
-from foldin.models import Recommender, config_of, model_name
+from foldin.models import ItemFeatures, Recommender, capability, config_of, has_capability, model_name
 from foldin.runs import Parts, Recommends, save_run, weights_info
 from foldin.training import Config, FitResult, Progress, fit
 
@@ -116,6 +116,9 @@ def fit_all(
     No user is held out, so there is no early stopping and no evaluation: choose the settings and the number of epochs with
     `train` first, and give `epochs=run.result.best_epoch` here.
 
+    Items of the log that have no event are in the catalog of a model that learns from features of items, and are left out of one
+    that knows nothing of them.
+
     Args:
         config: configuration of the model, or the model's name for the defaults.
         start: an earlier run or training of the same model, whose parameters are the initial ones (see `warm_start`).
@@ -129,7 +132,7 @@ def fit_all(
     """
     config = config_of(config)
     name = model_name(type(config)) or config.model_class.__name__
-    log, weighting = weighed_log(log)
+    log, weighting = weighed_log(_scorable(log, config))
     catalog = catalog_of(log.items, log.histories)
     with allocating(f"{name} of {len(catalog):,} items", config.model_class.smaller):
         model = build_model(catalog, config, seed=seed, device=device)
@@ -143,3 +146,14 @@ def fit_all(
         finally:
             shown.close()
     return Production(name, model, result, log, seed, weighting=weighting)
+
+
+def _scorable(log: EventLog, config: Config) -> EventLog:
+    """The log with the items that a model can score: those with events, and others if it learns from features of items."""
+    if log.histories.counts().all():
+        return log
+    if has_capability(config.model_class, ItemFeatures):
+        model = build_model(catalog_of(log.items, log.histories), config)
+        if capability(model, ItemFeatures) is not None:
+            return log
+    return log.core()

@@ -94,7 +94,9 @@ class Recommends(ABC):
             exclude_seen=exclude_seen,
             allow=None if allow is None else catalog.indices(map(str, allow)),
             deny=None if deny is None else catalog.indices(map(str, deny)),
-            where=None if where is None or features is None else features.passing(conditions_of(where, "where")),
+            where=catalog.active(
+                None if where is None or features is None else features.passing(conditions_of(where, "where"))
+            ),
         )
         if rules:
             ranker = Ruled(resolve_rules(rules, catalog, features), Exact() if ranker is None else ranker)
@@ -117,7 +119,12 @@ class Recommends(ABC):
         model, catalog, style, *_ = self._parts()
         text = str(item)
         at = catalog.indices([text])[0] if text in catalog else catalog.find_title(text)
-        items, similarities = similar_items(model, at, count_of(k, "k"))
+        number, retired = count_of(k, "k"), catalog.retired
+        items, similarities = similar_items(model, at, number if retired is None else number + int(retired.sum()))
+        if retired is not None:
+            kept = [place for place, one in enumerate(items) if not retired[one]][:number]
+            items = [items[place] for place in kept]
+            similarities = None if similarities is None else [similarities[place] for place in kept]
         table = pl.DataFrame(
             {
                 "rank": range(1, len(items) + 1),

@@ -21,6 +21,7 @@ from foldin.serve.storage.feedback import FeedbackLog, read_feedback
 from foldin.serve.storage.fleet_state import DeploymentRow, FleetState, RunRef
 from foldin.serve.storage.importing import Imported, Refusal, import_events
 from foldin.serve.storage.impressions import Impression, ImpressionStore
+from foldin.serve.storage.item_importing import ImportedItems, import_items
 from foldin.serve.storage.item_lists import ItemListStore, ListedItem, Taken
 from foldin.serve.storage.items import ItemChange, ItemRow, ItemsState, ItemStore
 from foldin.serve.storage.keys import SCOPES, Key, KeyRing
@@ -43,6 +44,7 @@ __all__ = [
     "Fleet",
     "FleetState",
     "Imported",
+    "ImportedItems",
     "Impression",
     "ImpressionLog",
     "ImpressionStore",
@@ -75,6 +77,7 @@ __all__ = [
     "experiment_outcome",
     "export_lists",
     "import_events",
+    "import_items",
     "make_app",
     "rank_requests",
     "read_feedback",

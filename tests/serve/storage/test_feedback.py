@@ -3,12 +3,25 @@
 import time
 
 import numpy as np
+import polars as pl
 import pytest
 
+from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError, DataError
 from foldin.evaluation import PropensityOf, ips, policy_of
-from foldin.ranking import Gumbel
-from foldin.serve import Event, EventStore, Impression, ImpressionStore, connect, read_feedback
+from foldin.ranking import Gumbel, rank
+from foldin.serve import (
+    Event,
+    EventStore,
+    Impression,
+    ImpressionStore,
+    ItemChange,
+    ItemRow,
+    ItemsState,
+    connect,
+    read_feedback,
+)
+from foldin.serve.engine.catalog_view import CatalogView
 from foldin.serve.schemas import RecommendRequest
 from tests.serve.conftest import ITEMS
 from tests.serve.logged import Made
@@ -163,7 +176,7 @@ def test_a_database_without_a_log_is_refused(tmp_path, runs):
     url = f"sqlite:///{tmp_path}/events.db"
     engine = EventStore(connect(url)).engine
     with engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE foldin_impressions")
+        connection.exec_driver_sql("DROP TABLE foldin_retirements")
     engine.dispose()
     with pytest.raises(DataError, match="no log of lists"):
         read_feedback(url, _catalog(runs))
@@ -173,3 +186,58 @@ def _catalog(runs):
     from foldin.runs import load_run
 
     return load_run(runs["multvae"]).catalog
+
+
+@pytest.fixture(scope="module")
+def retiring(runs, tmp_path_factory):
+    """(URL, model, catalog, lists by the items that were retired) of a service that retires items and lists them again."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('retiring')}/events.db"
+    made = Made(runs, url)
+    made.service.items.look()
+    run, known = made.registry.get("multvae").run, {}
+    best = rank(run.model, Histories.from_lists([[]], ITEMS), 3).items[0].tolist()
+    names = [run.catalog.ids[at] for at in best]
+    steps: list[dict[str, bool]] = [{}, {names[0]: False}, {names[1]: False}, {names[0]: True, names[2]: True}]
+    retired: set[str] = set()
+    for number, step in enumerate(steps):
+        if step:
+            made.service.items.put([ItemChange(item=item, is_active=active) for item, active in step.items()])
+        retired = (retired | {item for item, active in step.items() if not active}) - {
+            item for item, active in step.items() if active
+        }
+        draws = {"k": 3, "explore": "temperature", "temperature": 2.0, "model": "multvae"}
+        requests = [RecommendRequest(history=["i1"], seed=100 * number + seed, **draws) for seed in range(20)]
+        requests.append(RecommendRequest(history=["i1"], deny=["i3"], **draws))
+        answers = made.service.recommend(requests)
+        known |= {answer["list_id"]: frozenset(retired) for answer in answers[:-1]}
+    made.log.flush()
+    made.registry.close()
+    made.events.engine.dispose()
+    return url, run.model, run.catalog, known
+
+
+def test_lists_after_an_item_was_retired_have_the_propensities_of_what_could_be_listed(retiring):
+    url, model, catalog, known = retiring
+    found = read_feedback(url, catalog, now=int(time.time()) + 2 * DAY)
+    assert found.left_out == {"restricted by the request": 4}
+    assert set(found.list_ids) == set(known)
+    for at, list_id in enumerate(found.list_ids):
+        mask = found.eligible.own.get(at, np.zeros(ITEMS, dtype=bool))
+        assert {catalog.ids[one] for one in np.flatnonzero(mask)} == known[list_id]
+        assert not mask[found.feedback.items[at]].any()
+    own = policy_of(model, Gumbel(2.0))
+    exact = own.probabilities(found.feedback, found.histories, eligible=found.eligible)
+    assert np.allclose(exact, found.feedback.propensities, rtol=1e-4)
+    everything = own.probabilities(found.feedback, found.histories)
+    assert not np.allclose(
+        everything, found.feedback.propensities, rtol=1e-2
+    )  # what leaving retired items in would say
+
+
+def test_an_item_that_the_run_alone_retires_is_a_restriction(retiring):
+    _, _, catalog, _ = retiring
+    base = Catalog(catalog.table.with_columns(is_active=pl.col("item") != "i2"))
+    assert CatalogView(base).retired_by_run
+    told = ItemsState(3, {"i2": ItemRow(item="i2", is_active=False)})
+    assert not CatalogView(base, told).retired_by_run
+    assert not CatalogView(catalog, told).retired_by_run

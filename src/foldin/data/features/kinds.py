@@ -12,7 +12,7 @@ from foldin.errors import DataError
 
 __all__ = ["columns_of"]
 
-_NO_FEATURES = ("item", "count")
+_NO_FEATURES = ("item", "count", "is_active")
 
 
 def columns_of(table: pl.DataFrame, names: Sequence[str] = ()) -> list[FeatureColumn]:
@@ -23,7 +23,7 @@ def columns_of(table: pl.DataFrame, names: Sequence[str] = ()) -> list[FeatureCo
     the title is always one of words.
 
     Args:
-        names: names of the columns; all but the ids and the counts of the items when empty.
+        names: names of the columns; all but the ids and the counts of the items, and whether they are active, when empty.
 
     Raises:
         DataError: the table has no such column, or no column at all besides ids and counts.

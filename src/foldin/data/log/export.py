@@ -15,13 +15,15 @@ import polars as pl
 from foldin.data.log.columns import Columns
 from foldin.data.log.parquet import record
 from foldin.data.log.store import Stored, open_store
+from foldin.data.log.stored_items import stored_items
 from foldin.errors import ConfigError
 from foldin.files import write_atomically, write_json
 
-__all__ = ["SUFFIXES", "Exported", "export_events", "exported_parts", "parts_in", "write_parts"]
+__all__ = ["SUFFIXES", "Exported", "export_events", "exported_parts", "items_in", "parts_in", "write_parts"]
 
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
 _ABOUT = "about.json"
+_ITEMS = "items.arrow"
 _HEADER = b"user,item,time,kind,value\n"
 Progress = Callable[[int, int], None]
 
@@ -50,7 +52,7 @@ def _unwatched(_done: int, _total: int) -> None:
 
 
 def write_parts(url: str, folder: Path, *, since: int | None = None, progress: Progress = _unwatched) -> Exported:
-    """Write the events of a store to a folder, as Parquet parts.
+    """Write the events of a store to a folder, as Parquet parts, and the items that were sent to the service beside them.
 
     Args:
         since: only events that arrived at this time or later, in seconds since 1970.
@@ -62,6 +64,9 @@ def write_parts(url: str, folder: Path, *, since: int | None = None, progress: P
     with open_store(url, since=since) as stored:
         for at, table in enumerate(_batches(stored, progress)):
             table.write_parquet(folder / f"part-{at:08}.parquet", metadata=record(stored.columns))
+        items = stored_items(stored.connection)
+        if items is not None:
+            items.write_ipc(folder / _ITEMS)
         found = _exported(stored)
     write_json(folder / _ABOUT, asdict(found))
     return found
@@ -71,6 +76,12 @@ def parts_in(folder: Path) -> Exported:
     """What is in a folder that `write_parts` wrote."""
     about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
     return Exported(**{**about, "columns": Columns(**about["columns"])})
+
+
+def items_in(folder: Path) -> pl.DataFrame | None:
+    """The items that were sent to the service, in a folder that `write_parts` wrote; None if there are none."""
+    file = folder / _ITEMS
+    return pl.read_ipc(file.read_bytes()) if file.exists() else None
 
 
 @contextmanager

@@ -124,7 +124,10 @@ def _typed_items(table: pl.DataFrame) -> tuple[pl.DataFrame, list[Note]]:
     table = table.rename(reserved).with_columns(_as_ids(table["item"]).alias("item")).drop_nulls("item")
     if "title" in table.columns:
         table = table.with_columns(pl.col("title").cast(pl.String, strict=False))
-    return typed(table)
+    found, notes = typed(table)
+    if "is_active" in found.columns and found["is_active"].dtype != pl.Boolean:  # a feature that has this name
+        found = found.rename({"is_active": "is_active_"})
+    return found, notes
 
 
 def _named(table: pl.DataFrame, names: dict[str, str]) -> pl.DataFrame:
@@ -135,6 +138,8 @@ def _named(table: pl.DataFrame, names: dict[str, str]) -> pl.DataFrame:
 
 def read_items(path: Path, *, item: str | None = None) -> pl.DataFrame:
     """A table with `item` (text), `title` if the file has one, and every other column as a typed feature.
+
+    A column `is_active` of truth values is no feature: it says which items may be listed.
 
     Features of only numbers, truth values or dates get that type; several values of an item are one text with "|" between them.
 

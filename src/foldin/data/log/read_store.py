@@ -7,6 +7,7 @@ from typing import Any
 from foldin.data.log.events import EventLog
 from foldin.data.log.options import ReadOptions, takes_read_options
 from foldin.data.log.read import read_as
+from foldin.data.log.sent_items import with_stored_items
 from foldin.data.log.urls import public_url
 from foldin.errors import DataError, MissingExtraError
 
@@ -40,6 +41,10 @@ def check_store_options(url: str, options: ReadOptions) -> None:
 def read_store(url: str, *, progress: Callable[[str], None] | None = None, **options: Any) -> EventLog:
     """The validated log of an event store, as of now: its events in the order in which the service folds them in.
 
+    Items that were sent to the service have the titles and features that were sent, before those of `items`; retired ones are
+    marked (`is_active`), and active ones that have no event follow the others. They are as of now, also for an earlier
+    `?until=ID`.
+
     The report names the store with the number of its last event (`URL?until=ID`), without passwords: the same log again, though
     the store has grown.
 
@@ -58,5 +63,5 @@ def read_store(url: str, *, progress: Callable[[str], None] | None = None, **opt
     check_store_options(url, chosen)
     say(f"reading {public_url(url)}")
     with exporting().exported_parts(url) as (folder, exported):
-        log = read_as(folder, exported.url, chosen, say)
+        log = with_stored_items(read_as(folder, exported.url, chosen, say), exporting().items_in(folder))
     return replace(log, report=replace(log.report, format=exported.database))

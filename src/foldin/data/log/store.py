@@ -17,7 +17,7 @@ from foldin.data.log.columns import Columns
 from foldin.data.log.urls import public_url, sqlite_file, until_of, with_until
 from foldin.errors import ConfigError, DataError, EventStoreError, MissingExtraError
 
-__all__ = ["WRITING", "Stored", "connect", "events", "open_store", "unusable"]
+__all__ = ["WRITING", "Stored", "connect", "events", "open_store", "snapshot", "unusable"]
 
 _number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite counts up in INTEGER keys only
 events = sa.Table(
@@ -189,15 +189,22 @@ def open_store(url: str, *, since: int | None = None) -> Iterator[Stored]:
         shown = public_url(base)
         if until is None and engine.dialect.name == "postgresql":
             until = _settled(engine, shown)
-        with engine.connect() as connection:
-            begin = "BEGIN" if engine.dialect.name == "sqlite" else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
-            connection.exec_driver_sql(begin)
+        with snapshot(engine) as connection:
             _check(connection, shown)
             yield _stored(connection, shown, until, since)
     except SQLAlchemyError as error:
         raise unusable(error) from error
     finally:
         engine.dispose()
+
+
+@contextmanager
+def snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A connection in one transaction, to which the database stays as it is at its first statement."""
+    with engine.connect() as connection:
+        begin = "BEGIN" if engine.dialect.name == "sqlite" else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+        connection.exec_driver_sql(begin)
+        yield connection
 
 
 def _check(connection: sa.Connection, shown: str) -> None:

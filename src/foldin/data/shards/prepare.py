@@ -26,6 +26,7 @@ from foldin.data.log.options import ReadOptions, takes_read_options
 from foldin.data.log.read import described, log_file
 from foldin.data.log.read_store import check_store_options, exporting
 from foldin.data.log.report import ReadReport
+from foldin.data.log.sent_items import with_stored_items
 from foldin.data.log.time_reading import time_notes
 from foldin.data.log.urls import is_url, public_url
 from foldin.data.shards.blocks import write_blocks
@@ -125,13 +126,15 @@ def prepare(
         reading=replace(chosen, **found, items=None),
     )
     log = described(log, origin.file, chosen.items)
+    if origin.database is not None:
+        log = with_stored_items(log, exporting().items_in(origin.file))
     log.items.write_parquet(shards / "items.parquet")
     write_manifest(
         shards,
         users=len(histories),
-        items=histories.n_items,
+        items=log.histories.n_items,
         events=histories.n_events,
-        fingerprint=histories.fingerprint(),
+        fingerprint=log.histories.fingerprint(),
         kinds=list(log.kinds),
         reading=log.reading.differing(),
         report=asdict(log.report),

@@ -149,6 +149,8 @@ class ProductOfExperts(
         if capability in (WeightedEvents, Dislikes) and all(_lacks(one, capability) for one in self.experts):
             what = "weights of events" if capability is WeightedEvents else "dislikes"
             return f"ProductOfExperts reads no {what}, because none of its experts does"
+        if capability is ItemFeatures and all(_lacks(one, capability) for one in self.experts):
+            return "ProductOfExperts reads no features of items, because none of its experts does"
         return None
 
     def use_of_weights(self) -> str:

@@ -20,7 +20,7 @@ from foldin.tensors import Array, Bool
 
 __all__ = ["CatalogView", "features_of"]
 
-_OWN = {"item", "title", "count"}  # columns of a catalog that are no features
+_OWN = {"item", "title", "count", "is_active"}  # columns of a catalog that are no features
 
 
 class CatalogView:
@@ -34,6 +34,7 @@ class CatalogView:
     Attributes:
         catalog: the items of the model, with their newest titles and features.
         retired: mask of the items that may not be listed; None if all may.
+        retired_by_run: whether items are retired of which the state knows nothing.
         new: active items that the model does not know, with a count of 0, and the features that the catalog has.
         revision: revision of the state.
     """
@@ -44,6 +45,7 @@ class CatalogView:
         known = {at: found.rows[item] for item, at in places.items() if at is not None}
         self.base, self.revision = base, found.revision
         self.retired = _retired(base, known)
+        self.retired_by_run = base.retired is not None and any(at not in known for at in np.flatnonzero(base.retired))
         self._rows = {at: (row.title, row.features) for at, row in known.items()}
         fresh = [row for row in found.rows.values() if places[row.item] is None and row.is_active]
         self.new = _new(base, fresh)
@@ -80,12 +82,10 @@ def _plain(value: Any) -> Any:
 
 
 def _retired(base: Catalog, known: Mapping[int, ItemRow]) -> Bool[Array, " items"] | None:
-    places = [at for at, row in known.items() if not row.is_active]
-    if not places:
-        return None
-    mask = np.zeros(len(base), dtype=bool)
-    mask[places] = True
-    return mask
+    """The items that were retired when the model was trained or since; what was sent comes before what the run knows."""
+    mask = np.zeros(len(base), dtype=bool) if base.retired is None else base.retired.copy()
+    mask[list(known)] = [not row.is_active for row in known.values()]
+    return mask if mask.any() else None
 
 
 def _overlaid(base: Catalog, known: Mapping[int, ItemRow]) -> Catalog:

@@ -231,6 +231,7 @@ def _impression(list_id: str, now: float, routed: RoutedRequest, answer: RankedL
         propensity_of=of,
         history=history,
         restricted=_restricted(routed),
+        item_revision=resolved.item_revision,
         context=request.context,
     )
 
@@ -277,9 +278,9 @@ def _fallback(
 
 
 def _restricted(routed: RoutedRequest) -> bool:
-    """Whether more than the logged history decides what could be listed, and with which probability."""
+    """Whether more than the logged history and the state of the catalog decides what could be listed, with which probability."""
     request, resolved = routed.request, routed.resolved
-    asked = resolved.barred is not None or not request.exclude_seen or request.rules is not None
+    asked = resolved.narrowed or not request.exclude_seen or request.rules is not None
     return asked or bool(resolved.older) or resolved.weights is not None or bool(resolved.dislikes)
 
 

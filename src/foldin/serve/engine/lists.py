@@ -35,6 +35,8 @@ class ResolvedRequest:
         strengths: weight of each of the dislikes.
         exclude_seen: whether to exclude items of the history and older items.
         barred: mask of items that may not be listed; None for no restriction.
+        narrowed: whether something else bars items than the state of the catalog, such as a filter of the request.
+        item_revision: revision of the items at which the retired ones are barred; None if none is retired.
         ranker: ranker that makes the list.
         key: key of the user for random draws; None for the key of the history.
     """
@@ -50,6 +52,8 @@ class ResolvedRequest:
     weights: tuple[float, ...] | None = None
     dislikes: tuple[int, ...] = ()
     strengths: tuple[float, ...] = ()
+    narrowed: bool = field(default=False, compare=False)
+    item_revision: int | None = field(default=None, compare=False)
 
     @property
     def seen(self) -> tuple[int, ...]:

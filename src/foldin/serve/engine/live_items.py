@@ -130,7 +130,7 @@ def _check(change: ItemChange, name: str, view: CatalogView) -> None:
     """
     columns = view.base.table.schema
     for feature, value in (change.features or {}).items():
-        if feature in ("item", "title", "count"):
+        if feature in ("item", "title", "count", "is_active"):
             raise ConfigError(f"items: {change.item[:40]!r}: {feature!r} is no name of a feature")
         if feature in columns:
             try:

@@ -129,6 +129,8 @@ def resolve_request(
         strengths=found.strengths,
         exclude_seen=request.exclude_seen,
         barred=barred,
+        narrowed=barred is not view.retired or view.retired_by_run,
+        item_revision=None if view.retired is None else view.revision,
         ranker=ranker,
         key=None if request.user is None else user_key(request.user),
     )

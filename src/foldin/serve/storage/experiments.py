@@ -9,9 +9,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from foldin.data.log.store import events, unusable
 from foldin.serve.storage.changes import Changes
+from foldin.serve.storage.experiment_tables import kept_events, kept_users
 from foldin.serve.storage.impression_tables import impressions
+from foldin.serve.storage.listed import length_of, lists_item
 
-__all__ = ["ArmLists", "ExperimentStore", "SplitPeriod", "UserInArm", "lists_item"]
+__all__ = ["ArmLists", "ExperimentStore", "SplitPeriod", "UserInArm"]
 
 _PATIENCE = "120s"  # for the statements of one experiment, on PostgreSQL
 
@@ -96,43 +98,54 @@ class ExperimentStore:
 
     def users(self, split: int) -> list[UserInArm]:
         """The users of an experiment, in the order of their first lists."""
-        first = sa.func.min(impressions.c.time)
+        each = self._entries(split)
+        first = sa.func.min(each.c.first)
         statement = (
-            sa.select(impressions.c.user_id, impressions.c.arm, first)
-            .where(impressions.c.split == split, impressions.c.user_id.is_not(None))
-            .group_by(impressions.c.user_id, impressions.c.arm)
-            .order_by(first, impressions.c.user_id)
+            sa.select(each.c.user_id, each.c.arm, first)
+            .group_by(each.c.user_id, each.c.arm)
+            .order_by(first, each.c.user_id)
         )
         return [UserInArm(*row) for row in self._rows(statement)]
 
+    def _entries(self, split: int) -> sa.Subquery:
+        """(user, arm, a time of which the earliest is that of the first list), of kept lists and of those that were deleted."""
+        one, kept = impressions.c, kept_users.c
+        return sa.union_all(
+            sa.select(one.user_id, one.arm, sa.func.min(one.time).label("first"))
+            .where(one.split == split, one.user_id.is_not(None))
+            .group_by(one.user_id, one.arm),
+            sa.select(kept.user_id, kept.arm, kept.first).where(kept.split == split, kept.user_id != ""),
+        ).subquery()
+
     def lists(self, split: int) -> list[ArmLists]:
         """The numbers of lists of an experiment by arm, model and run."""
-        one = impressions.c
-        length = sa.func.jsonb_array_length if self._is_postgresql else sa.func.json_array_length
-        empty = sa.func.sum(sa.case((length(one["items"]) == 0, 1), else_=0))
-        statement = (
-            sa.select(one.arm, one.model, one.run, sa.func.count(), empty)
+        one, kept = impressions.c, kept_users.c
+        empty = sa.case((length_of(self._is_postgresql, one["items"]) == 0, 1), else_=0)
+        each = sa.union_all(
+            sa.select(one.arm, one.model, one.run, sa.func.count().label("lists"), sa.func.sum(empty).label("empty"))
             .where(one.split == split)
-            .group_by(one.arm, one.model, one.run)
-            .order_by(one.arm, one.model, one.run)
-        )
-        return [ArmLists(arm, model, run, lists, int(none)) for arm, model, run, lists, none in self._rows(statement)]
+            .group_by(one.arm, one.model, one.run),
+            sa.select(kept.arm, kept.model, kept.run, kept.lists, kept.empty).where(kept.split == split),
+        ).subquery()
+        by = (each.c.arm, each.c.model, each.c.run)
+        statement = sa.select(*by, sa.func.sum(each.c.lists), sa.func.sum(each.c.empty)).group_by(*by).order_by(*by)
+        return [
+            ArmLists(arm, model, run, int(lists), int(none)) for arm, model, run, lists, none in self._rows(statement)
+        ]
 
     def outcomes(self, split: int, window: int) -> list[tuple[str, str, int]]:
         """(user, kind, number of events) of the events of an experiment that come of its lists.
 
         An event counts if the experiment listed its item to the user before, and if it is at most `window` seconds after the
-        user's first list; an event that names a list only if that list held the item.
+        user's first list; an event that names a list only if that list held the item. Of lists that were deleted, the events
+        count that were stored before.
 
         Args:
             window: seconds.
         """
-        one, event = impressions.c, events.c
+        one, event, each = impressions.c, events.c, self._entries(split)
         entered = (
-            sa.select(one.user_id, sa.func.min(one.time).label("first"))
-            .where(one.split == split, one.user_id.is_not(None))
-            .group_by(one.user_id)
-            .subquery()
+            sa.select(each.c.user_id, sa.func.min(each.c.first).label("first")).group_by(each.c.user_id).subquery()
         )
         shown = sa.exists().where(
             one.split == split,
@@ -141,7 +154,7 @@ class ExperimentStore:
             sa.or_(event.list_id.is_(None), event.list_id == one.list_id),
             lists_item(self._is_postgresql, one["items"], event.item),
         )
-        shown = shown.correlate(events)
+        kept = sa.exists().where(kept_events.c.split == split, kept_events.c.event_id == event.id)
         in_window = sa.and_(
             event.user_id == entered.c.user_id,
             event.time.between(entered.c.first, entered.c.first + window),
@@ -149,7 +162,7 @@ class ExperimentStore:
         statement = (
             sa.select(event.user_id, event.kind, sa.func.count())
             .select_from(entered.join(events, in_window))
-            .where(shown)
+            .where(sa.or_(shown.correlate(events), kept.correlate(events)))
             .group_by(event.user_id, event.kind)
         )
         return [(user, kind, int(count)) for user, kind, count in self._rows(statement)]
@@ -166,16 +179,3 @@ class ExperimentStore:
                 return connection.execute(statement).all()
         except SQLAlchemyError as error:
             raise unusable(error) from error
-
-
-def lists_item(
-    is_postgresql: bool, items: sa.ColumnElement[Any], item: sa.ColumnElement[str]
-) -> sa.ColumnElement[bool]:
-    """Whether a column of logged items holds an item of the events."""
-    if is_postgresql:
-        return sa.func.jsonb_exists(items, item, type_=sa.Boolean)
-    each = sa.func.json_each(items).table_valued("value")
-    # Of the statements around this one, whichever they are, the tables are theirs.
-    return (
-        sa.select(sa.literal(1)).select_from(each).where(each.c.value == item).correlate(impressions, events).exists()
-    )

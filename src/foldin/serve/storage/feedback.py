@@ -15,8 +15,10 @@ from foldin.data.log.store import connect, events, unusable
 from foldin.data.log.urls import public_url
 from foldin.errors import ConfigError, DataError
 from foldin.evaluation import LoggedFeedback, PropensityOf
-from foldin.serve.storage.experiments import lists_item
+from foldin.ranking import Eligibility
 from foldin.serve.storage.impression_tables import impressions
+from foldin.serve.storage.listed import lists_item
+from foldin.serve.storage.retirements import Retirements, retirements
 
 __all__ = ["FeedbackLog", "read_feedback"]
 
@@ -32,6 +34,8 @@ class FeedbackLog:
         histories: the history that each list was made from, in the order of the lists.
         users: external id of the user of each list; None for a list without a user.
         list_ids: id of each list.
+        eligible: items that could be listed in each list: all but those of the history and those that were retired at the time;
+            give it to `Policy.probabilities`.
         left_out: numbers of lists that were left out, by reason.
     """
 
@@ -39,6 +43,7 @@ class FeedbackLog:
     histories: Histories
     users: tuple[str | None, ...]
     list_ids: tuple[str, ...]
+    eligible: Eligibility
     left_out: Mapping[str, int]
 
 
@@ -57,7 +62,8 @@ def read_feedback(
 
     The reward of a listed item is the sum of the weights of its events within the window after the list: of events that name
     the list, and of events of its user that name none and belong to no newer of these lists that held the item. A list that the
-    request restricted to some items is left out, since a target policy would need the same restriction.
+    request restricted to some items is left out, since a target policy would need the same restriction. Items that were retired
+    are no restriction of the request: `eligible` has them, list by list.
 
     Args:
         url: `sqlite:///FILE` or `postgresql://…`, as of `foldin serve --events`.
@@ -82,7 +88,7 @@ def read_feedback(
     chosen = [impressions.c.propensity_of == _NAMES[propensity_of], impressions.c.time >= since]
     if model is not None:
         chosen.append(impressions.c.model == model)
-    rows, came = _logged(url, chosen, window)
+    rows, came, retired = _logged(url, chosen, window)
     over = int(time.time() if now is None else now) - window
     kept, left_out = _usable(rows, catalog, over)
     if not kept:
@@ -90,24 +96,31 @@ def read_feedback(
         raise DataError(
             f"{public_url(url)}: no list with propensities of {_NAMES[propensity_of]!r} to evaluate: {reasons}"
         )
+    histories = _histories(kept, catalog)
     return FeedbackLog(
         feedback=_feedback(kept, catalog, propensity_of, _rewards(came, weights)),
-        histories=_histories(kept, catalog),
+        histories=histories,
+        eligible=_eligible(kept, histories, catalog, retired),
         users=tuple(row.user_id for row in kept),
         list_ids=tuple(row.list_id for row in kept),
         left_out=dict(left_out),
     )
 
 
-def _logged(url: str, chosen: Sequence[Any], window: int) -> tuple[Sequence[Any], list[tuple[int, str, str, str]]]:
-    """(rows of the chosen lists, events after them as of `_came`)."""
+def _logged(
+    url: str, chosen: Sequence[Any], window: int
+) -> tuple[Sequence[Any], list[tuple[int, str, str, str]], Retirements]:
+    """(rows of the chosen lists, events after them as of `_came`, when items were retired)."""
     engine = connect(url, reading=True)
     try:
         with engine.connect() as connection:
-            if not sa.inspect(connection).has_table(impressions.name):
-                raise DataError(f"{public_url(url)}: has no log of lists: it was written by an earlier version")
+            if not sa.inspect(connection).has_table(retirements.name):
+                raise DataError(
+                    f"{public_url(url)}: has no log of lists of this version; `foldin serve` migrates it once"
+                )
             statement = sa.select(impressions).where(*chosen).order_by(impressions.c.time, impressions.c.list_id)
-            return connection.execute(statement).all(), _came(connection, chosen, window)
+            rows = connection.execute(statement).all()
+            return rows, _came(connection, chosen, window), Retirements.read(connection)
     except SQLAlchemyError as error:
         raise unusable(error) from error
     finally:
@@ -176,6 +189,13 @@ def _feedback(
         propensities[at, :k] = row.propensities
         earned[at, :k] = [rewards.get((row.list_id, item), 0.0) for item in row.items]
     return LoggedFeedback(items, propensities, earned, np.arange(len(rows)), of)
+
+
+def _eligible(rows: Sequence[Any], histories: Histories, catalog: Catalog, retired: Retirements) -> Eligibility:
+    """What could be listed in each list."""
+    masks = retired.masks([row.item_revision for row in rows if row.item_revision is not None], catalog)
+    own = {at: masks[row.item_revision] for at, row in enumerate(rows) if row.item_revision is not None}
+    return Eligibility(len(rows), len(catalog), histories, None, own)
 
 
 def _histories(rows: Sequence[Any], catalog: Catalog) -> Histories:

@@ -45,6 +45,7 @@ def _tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table]:
 
 _now = _tables(sa.MetaData())
 impressions = _now[0]
+impressions.append_column(sa.Column("item_revision", sa.BigInteger))  # since version 9
 erasures = _now[1]
 
 

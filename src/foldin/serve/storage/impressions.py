@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, SQLAlchemyError
 
 from foldin.data.log.store import unusable
+from foldin.serve.storage.experiment_keeping import forget_user, keep_of_lists
 from foldin.serve.storage.impression_tables import erasures, impressions
 
 __all__ = ["HELD_BACK", "NEW_ITEMS", "Impression", "ImpressionStore", "erase_lists"]
@@ -25,6 +26,7 @@ _REMEMBERED = 3600  # seconds for which an erasure is known, which is longer tha
 _CLOCKS = 5  # seconds by which the clocks of two machines may differ
 _AT_ONCE = 500  # values of one statement: SQLite may limit variables to 999
 _LOCK = 0x666F6C69  # on PostgreSQL, shared by those who write lists, and held alone by who erases a user
+_PURGING = 0x666F6C70  # on PostgreSQL, held by the one who deletes old lists
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +49,10 @@ class Impression:
         propensity_of: the event whose probability a propensity is: `given_above` or `in_list`, as in `PropensityOf`, or
             `NEW_ITEMS`.
         history: `{"items": […], "times": […] or None}` as the model read them, oldest first, of a list with propensities.
-        restricted: whether more than `history` decided what could be listed, and with which probability: the request had `allow`,
-            `deny`, a filter or rules, or did not exclude seen items; an item was retired; the user has older events than the
-            model reads; or the events have weights, or are dislikes.
+        restricted: whether more than `history` and the items retired at the time decided what could be listed, and with which
+            probability: the request had `allow`, `deny`, a filter or rules, or did not exclude seen items; the run itself does
+            not list an item; the user has older events than the model reads; or the events have weights, or are dislikes.
+        item_revision: revision of the items at which the retired ones were left out; None if none was retired.
         context: what the request gave as its context.
     """
 
@@ -68,6 +71,7 @@ class Impression:
     propensity_of: str | None = None
     history: dict[str, Any] | None = None
     context: dict[str, Any] | None = None
+    item_revision: int | None = None
 
 
 class ImpressionStore:
@@ -123,35 +127,53 @@ class ImpressionStore:
         except SQLAlchemyError as error:
             raise unusable(error) from error
 
-    def purge(self, before: int, *, at_once: int = 5000) -> int:
+    def purge(self, before: int, *, at_once: int = 1000) -> int:
         """Delete the lists that were made before a time, and what is no longer needed of erasures; returns the number of lists.
+
+        What experiments need of them is kept; see `keep_of_lists`.
 
         Args:
             before: seconds since 1970.
             at_once: number of lists that one transaction deletes, so that no other waits for long.
         """
-        old = sa.select(impressions.c.list_id).where(impressions.c.time < before).limit(at_once)
         forgotten = sa.delete(erasures).where(erasures.c.time < int(time.time()) - _REMEMBERED)
-        total, deleted = 0, at_once
+        old, total = sa.select(impressions.c.list_id).where(impressions.c.time < before), 0
         try:
-            while deleted == at_once:
+            while self._any(old):
                 with self.engine.begin() as connection:
-                    deleted = connection.execute(sa.delete(impressions).where(impressions.c.list_id.in_(old))).rowcount
-                    total += deleted
+                    total += _purged(connection, old.limit(at_once))
             with self.engine.begin() as connection:
                 connection.execute(forgotten)
         except SQLAlchemyError as error:
             raise unusable(error) from error
         return total
 
+    def _any(self, wanted: sa.Select[Any]) -> bool:
+        with self.engine.connect() as connection:
+            return bool(connection.execute(wanted.limit(1)).all())
+
+
+def _purged(connection: sa.Connection, old: sa.Select[Any]) -> int:
+    """Delete the lists that a query chooses; returns their number."""
+    _lock(connection, alone=False)  # no user is erased meanwhile
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_PURGING)))
+    ids = connection.execute(old).scalars().all()
+    for some in _parts(ids):
+        chosen = impressions.c.list_id.in_(some)
+        keep_of_lists(connection, chosen)
+        connection.execute(sa.delete(impressions).where(chosen))
+    return len(ids)
+
 
 def erase_lists(connection: sa.Connection, user: str) -> int:
-    """Delete the lists of a user, and those that are still to be written, in the transaction of an erasure."""
+    """Delete a user's lists, those still to be written, and what experiments keep, in the transaction of an erasure."""
     _lock(connection, alone=True)
     insert: Any = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert
     now = {"digest": _digest(user), "time": int(time.time())}
     kept = insert(erasures).values(now).on_conflict_do_update(index_elements=["digest"], set_={"time": now["time"]})
     connection.execute(kept)
+    forget_user(connection, user)
     return int(connection.execute(sa.delete(impressions).where(impressions.c.user_id == user)).rowcount)
 
 

@@ -2,6 +2,8 @@
 
 import sqlalchemy as sa
 
+from foldin.data.log.stored_items import items
+
 __all__ = ["create_item_tables", "item_lists", "item_revision", "items"]
 
 
@@ -29,7 +31,6 @@ def _tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table, sa.Table]:
 
 
 _now = _tables(sa.MetaData())
-items = _now[0]
 item_revision = _now[1]
 item_lists = _now[2]
 

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from foldin.data.log.store import unusable
 from foldin.serve.storage.item_tables import item_revision, items
+from foldin.serve.storage.retirements import note_retired
 
 __all__ = ["ItemChange", "ItemRow", "ItemStore", "ItemsState"]
 
@@ -101,6 +102,8 @@ class ItemStore:
         try:
             with self.engine.begin() as connection:
                 revision = int(connection.execute(raised.returning(item_revision.c.revision)).scalar_one())
+                said = {one.item: one.is_active for one in changes if one.is_active is not None}
+                note_retired(connection, said, revision)
                 for at in range(0, len(changes), _ROWS):
                     rows = [_row_of(one, now, revision) for one in changes[at : at + _ROWS]]
                     connection.execute(insert.values(rows).on_conflict_do_update(index_elements=["item"], set_=set_))
@@ -109,7 +112,7 @@ class ItemStore:
             raise unusable(error) from error
 
     def since(self, state: ItemsState) -> ItemsState:
-        """A state with all later changes; the rows may be newer than the revision, never older."""
+        """A state with all later changes, at the revision of the newest."""
         later = sa.select(items).where(items.c.revision > state.revision)
         try:
             with self.engine.connect() as connection:
@@ -117,6 +120,7 @@ class ItemStore:
                 rows = connection.execute(later).all()
         except SQLAlchemyError as error:
             raise unusable(error) from error
+        revision = max([revision, *(row.revision for row in rows)])  # a change may come between the two statements
         return ItemsState(revision, {**state.rows, **{row.item: _item_of(row) for row in rows}})
 
     def get(self, item: str) -> ItemRow | None:

@@ -13,6 +13,7 @@ from foldin.data.log.urls import public_url
 from foldin.errors import ConfigError, DataError
 from foldin.files import write_atomically
 from foldin.serve.storage.impression_tables import impressions
+from foldin.serve.storage.retirements import retirements
 
 __all__ = ["SUFFIXES", "export_lists"]
 
@@ -45,8 +46,10 @@ def export_lists(url: str, target: Path, *, since: int | None = None) -> int:
     def write(part: Path) -> None:
         nonlocal written
         with engine.connect() as connection, part.open("w", encoding="utf-8") as file:
-            if not sa.inspect(connection).has_table(impressions.name):
-                raise DataError(f"{public_url(url)}: has no log of lists: it was written by an earlier version")
+            if not sa.inspect(connection).has_table(retirements.name):
+                raise DataError(
+                    f"{public_url(url)}: has no log of lists of this version; `foldin serve` migrates it once"
+                )
             rows = connection.execution_options(yield_per=_BATCH).execute(statement).mappings()
             for row in rows:
                 file.write(json.dumps(_line(dict(row)), ensure_ascii=False) + "\n")

@@ -8,8 +8,10 @@ from foldin.data.log.store import events
 from foldin.errors import EventStoreError
 from foldin.serve.storage.deployment_tables import create_deployment_tables
 from foldin.serve.storage.drift_reports import create_drift_table
+from foldin.serve.storage.experiment_tables import create_experiment_tables
 from foldin.serve.storage.impression_tables import create_impression_tables
 from foldin.serve.storage.item_tables import create_item_tables
+from foldin.serve.storage.retirements import create_retirements
 
 __all__ = ["VERSION", "batches", "events", "keys", "migrate"]
 
@@ -120,6 +122,8 @@ _STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     create_drift_table,
     create_impression_tables,
     create_item_tables,
+    create_experiment_tables,
+    create_retirements,
 )
 VERSION = len(_STEPS)
 _LOCK = 0x666F6C64  # one process at a time, on PostgreSQL

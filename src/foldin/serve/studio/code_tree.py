@@ -21,7 +21,7 @@ def levels(deployment: Deployment) -> int | None:
 
 
 def branches(deployment: Deployment, path: Sequence[int], limit: int) -> CodeBranches:
-    """The tokens that follow a path, those with the most training events first.
+    """The tokens that follow a path, those with the most training events first; items that were retired are left out.
 
     Args:
         path: tokens from the root; empty for the root itself.
@@ -30,14 +30,16 @@ def branches(deployment: Deployment, path: Sequence[int], limit: int) -> CodeBra
     Raises:
         ConfigError: a model without item tokens, or a path with which the tokens of no item begin.
     """
-    model, catalog = deployment.run.model, deployment.run.catalog
+    model, view = deployment.run.model, deployment.view
+    catalog = view.catalog
     tokens = capability(model, ItemTokens)
     if tokens is None:
         raise ConfigError(f"codes: {deployment.name} has no item tokens")
     names, depth = tokens.item_tokens(), len(path)
     if depth >= names.shape[1]:
         raise ConfigError(f"path: an item has {names.shape[1]} tokens, so that nothing follows {depth} of them")
-    items = np.flatnonzero((names[:, :depth] == np.array(path, dtype=np.int64)).all(axis=1))
+    begins = (names[:, :depth] == np.array(path, dtype=np.int64)).all(axis=1)
+    items = np.flatnonzero(begins if view.retired is None else begins & ~view.retired)
     if not len(items):
         raise ConfigError(f"path: the tokens of no item begin with {', '.join(map(str, path))}")
     counts = catalog.table["count"].to_numpy()

@@ -12,10 +12,11 @@ from foldin.errors import ConfigError, FoldinError, OverloadedError
 from foldin.experiment import split_of_run
 from foldin.inference import Annealing, reparameterize
 from foldin.models import Components, DotProduct, LatentPosterior, capability, required, top_items
-from foldin.ranking import rank
+from foldin.ranking import Eligibility, rank
 from foldin.reports.equations import substituted
 from foldin.reports.explanation import explain, subject_of_run
 from foldin.runs import load_run
+from foldin.serve.engine.catalog_view import CatalogView
 from foldin.serve.engine.registry import Deployment, digest_in
 from foldin.serve.studio.code_tree import levels
 from foldin.serve.studio.item_plane import ItemPlane, item_plane
@@ -46,8 +47,9 @@ class Insight:
 
     def __init__(self) -> None:
         self._mapping, self._explaining, self._describing = threading.Lock(), threading.Lock(), threading.Lock()
-        self._maps: dict[str, tuple[MapOut, ItemPlane]] = {}
-        self._components: dict[str, list[ComponentOut]] = {}
+        self._planes: dict[str, ItemPlane] = {}
+        self._maps: dict[str, tuple[CatalogView, MapOut]] = {}
+        self._components: dict[str, tuple[CatalogView, list[ComponentOut]]] = {}
         self._reports: dict[str, dict[str, Any]] = {}
 
     def report(self, deployment: Deployment, *, live: bool) -> ReportOut:
@@ -107,22 +109,18 @@ class Insight:
         )
 
     def map(self, deployment: Deployment) -> MapOut:
-        """All items in the plane of `item_plane`, whatever the model."""
+        """The items of a model in the plane of `item_plane`, with their newest titles, and without those that were retired."""
         return self._mapped(deployment)[0].model_copy(update={"model": deployment.name})
 
     def _mapped(self, deployment: Deployment) -> tuple[MapOut, ItemPlane]:
-        catalog = deployment.run.catalog
+        digest, view = deployment.digest, deployment.view
         with self._mapping:
-            if deployment.digest not in self._maps:
-                plane = item_plane(deployment.run.model, catalog, deployment.using)
-                counts, at = catalog.table["count"].to_list(), np.round(plane.points, 5).tolist()
-                points = [
-                    MapPoint(item=catalog.ids[i], title=catalog.titles[i], count=counts[i], x=at[i][0], y=at[i][1])
-                    for i in range(len(catalog))
-                ]
-                shown = MapOut(model=deployment.name, basis=plane.basis, explained=plane.explained, items=points)
-                _keep(self._maps, deployment.digest, (shown, plane))
-            return self._maps[deployment.digest]
+            if digest not in self._planes:
+                _keep(self._planes, digest, item_plane(deployment.run.model, view.base, deployment.using))
+            plane = self._planes[digest]
+            if digest not in self._maps or self._maps[digest][0] is not view:
+                _keep(self._maps, digest, (view, _drawn(deployment.name, view, plane)))
+            return self._maps[digest][1], plane
 
     def user(self, deployment: Deployment, history: Histories, seed: int) -> UserOnMap:
         """A user on the map: the query of a model with item vectors, and draws of it from the posterior where it has one.
@@ -139,10 +137,23 @@ class Insight:
 
     def components(self, deployment: Deployment) -> list[ComponentOut]:
         """The classes, topics or factors of a model, the largest first; none for a model without them."""
+        digest, view = deployment.digest, deployment.view
         with self._describing:
-            if deployment.digest not in self._components:
-                _keep(self._components, deployment.digest, components(deployment))
-            return self._components[deployment.digest]
+            if digest not in self._components or self._components[digest][0] is not view:
+                _keep(self._components, digest, (view, components(deployment)))
+            return self._components[digest][1]
+
+
+def _drawn(name: str, view: CatalogView, plane: ItemPlane) -> MapOut:
+    """See `Insight.map`."""
+    catalog, at = view.catalog, np.round(plane.points, 5).tolist()
+    counts = catalog.table["count"].to_list()
+    points = [
+        MapPoint(item=catalog.ids[i], title=catalog.titles[i], count=counts[i], x=at[i][0], y=at[i][1])
+        for i in range(len(catalog))
+        if view.retired is None or not view.retired[i]
+    ]
+    return MapOut(model=name, basis=plane.basis, explained=plane.explained, items=points)
 
 
 def _keep(kept: dict[str, T], digest: str, found: T) -> None:
@@ -172,7 +183,8 @@ def user_on_map(
 
 def list_on_map(deployment: Deployment, users: Histories, plane: ItemPlane) -> UserOnMap:
     """See `Insight.user`."""
-    listed = rank(deployment.run.model, users, _LISTED).items[0]
+    eligible = Eligibility.of(users, deny=deployment.view.retired)
+    listed = rank(deployment.run.model, users, _LISTED, eligible=eligible).items[0]
     mean = plane.points[listed[listed >= 0]].mean(axis=0) if (listed >= 0).any() else np.zeros(2)
     x, y = np.round(mean, 5).tolist()
     return UserOnMap(mean=(x, y), draws=[])
@@ -180,18 +192,19 @@ def list_on_map(deployment: Deployment, users: Histories, plane: ItemPlane) -> U
 
 def components(deployment: Deployment) -> list[ComponentOut]:
     """See `Insight.components`."""
-    model, catalog = deployment.run.model, deployment.run.catalog
+    model, view = deployment.run.model, deployment.view
+    catalog, retired = view.catalog, view.retired
     parts = capability(model, Components)
     if parts is None:
         return []
     weights, shares = parts.components()
-    telling = top_items(parts, min(_TELLING, model.n_items))
+    telling = top_items(parts, min(_TELLING + (0 if retired is None else int(retired.sum())), model.n_items))
     return [
         ComponentOut(
             share=float(weights[at]),
             items=[
                 ComponentItem(item=catalog.ids[i], title=catalog.titles[i], share=float(shares[at, i]))
-                for i in telling[at].tolist()
+                for i in [one for one in telling[at].tolist() if retired is None or not retired[one]][:_TELLING]
                 if shares[at, i] > 0
             ],
         )

@@ -7,11 +7,12 @@ import { userPage } from "./user.js";
 import { modelPage } from "./model.js";
 import { comparePage } from "./compare.js";
 import { experimentsPage } from "./experiments.js";
+import { driftPage } from "./drift.js";
 import { mapPage } from "./map.js";
 import { labPage } from "./lab.js";
 import { learnPage } from "./learn.js";
 
-const PAGES = { user: userPage, model: modelPage, compare: comparePage, experiments: experimentsPage, map: mapPage, lab: labPage, learn: learnPage };
+const PAGES = { user: userPage, model: modelPage, compare: comparePage, experiments: experimentsPage, drift: driftPage, map: mapPage, lab: labPage, learn: learnPage };
 const page = document.getElementById("page");
 const choice = document.getElementById("model");
 const theme = document.getElementById("theme");

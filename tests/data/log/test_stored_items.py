@@ -1,0 +1,118 @@
+"""Items that were sent to the service, in the log of its events: the log of a store is that of its exported files."""
+
+import polars as pl
+import pytest
+
+import foldin
+from foldin.data import prepare, read_log
+from foldin.data.log.item_export import export_items
+from foldin.errors import ConfigError
+from foldin.models import FeatureRows
+from foldin.serve import Event, ItemChange, ItemStore
+
+START = 1_600_000_000
+
+
+@pytest.fixture
+def items(store) -> ItemStore:
+    """Three users of four items, of which the service knows a part, and two items without events."""
+    taken = {"ann": "abc", "bob": "abd", "cy": "acd"}
+    store.append([Event(user, item, START + at) for user, one in taken.items() for at, item in enumerate(one)])
+    found = ItemStore(store.engine)
+    found.put(
+        [
+            ItemChange(
+                item="a", title="A|'해", features={"genre": "x|y", "year": 1999, "seen": True, "tags": ["u", "v"]}
+            ),
+            ItemChange(item="b", features={"genre": "z", "year": 2000.5, "made": "2020-01-31", "none": None}),
+            ItemChange(item="d", is_active=False, title="D"),
+            ItemChange(item="new", title="New", features={"genre": "x", "year": 3, "mixed": 1}),
+            ItemChange(item="gone", title="Gone", is_active=False, features={"mixed": "one"}),
+        ]
+    )
+    return found
+
+
+def test_a_log_has_what_was_sent_and_new_items_follow_the_others(items, url):
+    log = read_log(url)
+    rows = {row["item"]: row for row in log.items.to_dicts()}
+    assert log.items["item"].to_list() == ["a", "b", "c", "d", "new"]  # "gone" has no event and is retired
+    assert [rows[one]["title"] for one in rows] == ["A|'해", None, None, "D", "New"]
+    assert [rows[one]["year"] for one in rows] == [1999.0, 2000.5, None, None, 3.0]
+    assert [rows[one]["is_active"] for one in rows] == [True, True, True, False, True]
+    assert log.items.schema["made"] == pl.Date()
+    assert "none" not in log.items.columns
+    assert (log.histories.n_items, log.histories.n_events) == (5, 9)
+    notes = {note.text: note.count for note in log.report.notes}
+    assert notes["items without events (in the catalog)"] == 1
+    assert notes["items are retired: no list has them"] == 1
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
+def test_an_exported_file_describes_the_same_items(items, url, tmp_path, suffix):
+    assert export_items(url, tmp_path / f"items{suffix}") == 5
+    events = pl.DataFrame({"user": ["ann", "bob", "cy"] * 2, "item": ["a", "b", "c", "b", "d", "a"], "time": range(6)})
+    found = foldin.read_log(events, items=tmp_path / f"items{suffix}").items
+    wanted = read_log(url).items.filter(pl.col("item") != "new")
+    for at, item in enumerate(found["item"]):
+        known = wanted.row(by_predicate=pl.col("item") == item, named=True)
+        for name in ("title", "genre", "year", "seen", "made"):
+            assert found[name][at] == known[name], (item, name)
+    assert found["is_active"].to_list() == [True, True, None, False]  # c was never sent
+
+
+def test_shards_have_the_same_items(items, url, tmp_path):
+    log, shards = read_log(url), prepare(url, tmp_path / "shards", chunk_rows=4, block_events=4)
+    assert shards.items.equals(log.items)
+    assert shards.histories.fingerprint() == log.histories.fingerprint()
+    assert read_log(tmp_path / "shards").items.equals(log.items)
+
+
+def test_what_was_sent_comes_before_a_file_in_the_types_of_the_file(items, url, tmp_path):
+    file = pl.DataFrame({"item": ["a", "b", "c"], "title": ["file a", "file b", "file c"], "year": [1, 2, 3]})
+    file.write_csv(tmp_path / "items.csv")
+    log = read_log(url, items=tmp_path / "items.csv")
+    rows = {row["item"]: row for row in log.items.to_dicts()}
+    assert [rows[one]["title"] for one in "abc"] == ["A|'해", "file b", "file c"]
+    assert [rows[one]["year"] for one in "abc"] == [1999, 2, 3]  # 2000.5 is no whole number
+    assert sum(note.count for note in log.report.notes if "'year'" in note.text) == 1
+
+
+def test_new_items_are_in_the_catalog_of_models_that_read_features_alone(items, url):
+    log = read_log(url)
+    plain = foldin.fit_all(log, foldin.EASE(regularization=1.0))
+    reading = foldin.fit_all(log, foldin.EASE(regularization=1.0, features=FeatureRows()))
+    assert plain.catalog.ids == ["a", "b", "c", "d"]
+    assert reading.catalog.ids == ["a", "b", "c", "d", "new"]
+    assert "is_active" not in {one.column for one in reading.model.features.columns}
+
+
+def test_retired_items_are_in_no_list(items, url, tmp_path):
+    log = read_log(url)
+    foldin.fit_all(log, foldin.EASE(regularization=1.0)).save(tmp_path / "run", histories=True)
+    run = foldin.load(tmp_path / "run")
+    listed = run.recommend(exclude_seen=False, k=4)["item"].to_list()
+    assert set(listed) == {"a", "b", "c"}
+    assert "d" not in run.similar("a")["item"].to_list()
+    items.put([ItemChange(item="d", is_active=True)])
+    log = read_log(url)
+    assert "is_active" not in log.items.columns
+    assert set(foldin.fit_all(log, foldin.EASE(regularization=1.0)).recommend(exclude_seen=False, k=4)["item"]) == set(
+        "abcd"
+    )
+
+
+def test_a_database_without_items_gives_the_log_of_its_events(store, url):
+    store.append([Event("ann", "a", START)])
+    assert read_log(url).items.columns == ["item"]
+
+
+def test_a_column_of_other_values_is_a_feature(tmp_path):
+    events = pl.DataFrame({"user": ["ann"], "item": ["a"]})
+    log = foldin.read_log(events, items=pl.DataFrame({"item": ["a"], "is_active": ["often"]}))
+    assert log.items.columns == ["item", "is_active_"]
+
+
+def test_another_suffix_is_refused(items, url, tmp_path):
+    with pytest.raises(ConfigError, match="ending in"):
+        export_items(url, tmp_path / "items.txt")

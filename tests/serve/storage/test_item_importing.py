@@ -1,0 +1,52 @@
+"""Files of items into both databases: what the service would store, nothing twice, and nothing that it would refuse."""
+
+import polars as pl
+import pytest
+
+from foldin.data.log.item_export import export_items
+from foldin.serve import ItemChange, ItemsState, ItemStore, import_items
+
+
+@pytest.fixture
+def items(store) -> ItemStore:
+    return ItemStore(store.engine)
+
+
+def plain(items: ItemStore) -> dict[str, tuple]:
+    rows = items.since(ItemsState()).rows
+    return {item: (row.title, dict(row.features), row.is_active) for item, row in rows.items()}
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
+def test_what_came_out_goes_in_again(items, url, tmp_path, suffix):
+    features = {"genre": "x|\"y'", "year": 1999, "seen": True, "price": 0.5}
+    items.put([ItemChange(item=f"i{at}", title=f"해 {at}", features=features) for at in range(7)])
+    items.put([ItemChange(item="i3", is_active=False), ItemChange(item="i4", features={"genre": "only"})])
+    before, revision = plain(items), items.revision()
+    export_items(url, tmp_path / f"items{suffix}")
+    again = import_items(tmp_path / f"items{suffix}", url, chunk_rows=3)
+    assert (again.rows, again.new, again.changed, again.unchanged) == (7, 0, 0, 7)
+    assert items.revision() == revision
+    items.put([ItemChange(item=f"i{at}", title="other", features={"new": 1}, is_active=True) for at in range(7)])
+    assert import_items(tmp_path / f"items{suffix}", url, chunk_rows=3).changed == 7
+    assert plain(items) == before
+
+
+def test_what_a_file_lacks_stays_and_what_the_service_would_refuse_is_counted(items, url, tmp_path):
+    items.put([ItemChange(item="a", title="kept", features={"year": 1}, is_active=False)])
+    table = pl.DataFrame(
+        {
+            "product": ["a", "b", "a", "x" * 2001, "c"],
+            "title": [None, "B", "again", "long", "t" * 2001],
+            "year": [2, None, 3, 4, 5],
+        }
+    )
+    table.write_parquet(tmp_path / "items.parquet")
+    found = import_items(tmp_path / "items.parquet", url)
+    assert plain(items) == {"a": ("kept", {"year": 2}, False), "b": ("B", {}, True)}
+    assert (found.rows, found.new, found.changed, found.unchanged) == (5, 1, 1, 0)
+    assert sorted((one.count, one.row) for one in found.refused) == [(1, 3), (1, 4), (1, 5)]
+    titles = pl.DataFrame({"item": ["a", "d"], "title": ["new", None]})
+    titles.write_csv(tmp_path / "titles.csv")
+    import_items(tmp_path / "titles.csv", url)
+    assert plain(items)["a"] == ("new", {"year": 2}, False)  # a file without features changes none
