@@ -25,23 +25,31 @@ from torch import nn
 
 from foldin.models.sequential.mixers import EventMixer
 from foldin.nn import Appended, Kept, Mixer, Noise, Places, SelfAttention, TransformerShape
-from foldin.tensors import Float, Tensor
+from foldin.tensors import Float, Int, Tensor
 from foldin.training import setting
 
-__all__ = ["FrequencyBias", "low_pass"]
+__all__ = ["FrequencyBias", "filtered", "low_pass"]
 
 
-def low_pass(window: int, cutoff: int) -> Float[Tensor, "events events"]:
-    """The matrix L of the filter: low(x)_t = Σ_s L_ts x_s, with L_ts = 0 for s > t.
+def low_pass(window: int, cutoff: int) -> Float[Tensor, " lags"]:
+    """g of the filter: weight of the event that is 0, 1, …, N − 1 events back.
 
     Args:
         window: number of events that are transformed, N.
-        cutoff: number of lowest frequencies that pass; with all N // 2 + 1 of them, L is the identity.
+        cutoff: number of lowest frequencies that pass; with all N // 2 + 1 of them, g is 1 at 0 and 0 elsewhere.
     """
-    passing = (torch.arange(window // 2 + 1) < cutoff).to(torch.float64)
-    kernel = torch.fft.irfft(passing, n=window)
-    steps = torch.arange(window)
-    return kernel[(steps[:, None] - steps).clamp(min=0)].tril().to(torch.float32)
+    return torch.fft.irfft((torch.arange(window // 2 + 1) < cutoff).to(torch.float64), n=window).to(torch.float32)
+
+
+def filtered(
+    x: Float[Tensor, "users events width"],
+    g: Float[Tensor, " lags"],
+    at: Int[Tensor, "#users outputs"],
+    x_at: Int[Tensor, "#users events"],
+) -> Float[Tensor, "users outputs width"]:
+    """low(x) of the events at positions `at`, from events x at positions `x_at`."""
+    lags = at.unsqueeze(2) - x_at.unsqueeze(1)
+    return (g[lags.clamp(min=0)] * (lags >= 0).to(x.dtype)) @ x
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,19 +81,19 @@ class _FilteredAttention(Mixer):
         self.alpha = option.alpha
         self.attention = SelfAttention(shape, generator, device)
         self.beta = nn.Parameter(torch.empty(shape.width).normal_(generator=generator).to(device))
-        self.low_pass: Tensor
-        self.register_buffer("low_pass", low_pass(shape.length, option.cutoff).to(device), persistent=False)
+        self.g: Tensor
+        self.register_buffer("g", low_pass(shape.length, option.cutoff).to(device), persistent=False)
 
     def _mixed(self, x: Tensor, low: Tensor, attended: Tensor) -> Tensor:
         return self.alpha * (low + self.beta.square() * (x - low)) + (1.0 - self.alpha) * attended
 
     def forward(self, normed: Tensor, source: Tensor, places: Places, noise: Noise) -> tuple[Tensor, Kept]:
         attended, kept = self.attention(normed, source, places, noise)
-        length = normed.shape[1]
-        return self._mixed(normed, self.low_pass[:length, :length] @ normed, attended), (*kept, normed)
+        low = filtered(normed, self.g, places.at, places.at)
+        return self._mixed(normed, low, attended), (*kept, normed)
 
     def extend(self, normed: Tensor, source: Tensor, kept: Kept, event: Appended) -> tuple[Tensor, Kept]:
         attended, of_attention = self.attention.extend(normed, source, kept[:-1], event)
-        filtered = event.among(kept[-1], normed)
-        low = self.low_pass[event.at, event.all_at].unsqueeze(1) @ filtered
-        return self._mixed(normed, low, attended), (*of_attention, filtered)
+        inputs = event.among(kept[-1], normed)
+        low = filtered(inputs, self.g, event.at, event.all_at)
+        return self._mixed(normed, low, attended), (*of_attention, inputs)
