@@ -120,6 +120,8 @@ def test_tensors_are_added_up_while_a_model_is_made(monkeypatch):
         ("sasrec", {"embedding_dim": 10**12}),
         ("sasrec", {"max_length": 10**12}),
         ("sasrec", {"codebook_size": 10**12}),
+        ("sasrec", {"mixer": "frequency", "max_length": 10**12}),
+        ("sasrec", {"mixer": "recurrence", "mixer.expansion": 10**12}),
         ("semantic", {"tokens.codebook_size": 10**12}),
         ("semantic", {"tokens.embedding_dim": 10**12}),
         ("semantic", {"embedding_dim": 10**12}),

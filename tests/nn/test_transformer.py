@@ -122,13 +122,13 @@ def test_the_block_is_the_papers_or_its_codes(kind):
         return centered / (centered.square().mean(-1, keepdim=True) + 1e-8).sqrt() * layer.weight + layer.bias
 
     def layer(value, name):
-        own = getattr(block, name)
+        own = getattr(block.mixer if name in ("queries", "keys", "values") else block, name)
         return value @ own.weight.t() + (0.0 if own.bias is None else own.bias)
 
     seen = norm(x, block.norm_attention)
     source, base = (x, seen) if kind == "authors" else (seen, x)
     q, k, v = layer(seen, "queries"), layer(source, "keys"), layer(source, "values")
-    assert (block.queries.bias is not None) == (kind == "authors")
+    assert (block.mixer.queries.bias is not None) == (kind == "authors")
     scores = (q @ k.transpose(1, 2) / 2.0).masked_fill(torch.ones(3, 3).triu(1).bool(), -torch.inf)
     h = base + scores.softmax(-1) @ v
     normed = norm(h, block.norm_forward)

@@ -38,6 +38,15 @@ MADE = [
         marks=pytest.mark.long,
         id="sasrec relative",
     ),
+    *(
+        pytest.param(
+            "sasrec",
+            {"epochs": 2, "positions": None, "mixer": mixer},
+            marks=pytest.mark.long,
+            id=f"sasrec {mixer}",
+        )
+        for mixer in ("frequency", "recurrence", "gated")
+    ),
 ]
 
 

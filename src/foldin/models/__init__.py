@@ -45,9 +45,14 @@ from foldin.models.multinomial_loss import FullMultinomial, SampledMultinomial
 from foldin.models.negatives import InBatchNegatives, PopularNegatives, SmoothedNegatives, UniformNegatives
 from foldin.models.registry import MODELS, config_class, config_of, model_name
 from foldin.models.semantic.semantic_ids import SemanticIds, SemanticIdsConfig
+from foldin.models.sequential.frequency_bias import FrequencyBias
+from foldin.models.sequential.gated_attention import GatedAttention
+from foldin.models.sequential.linear_recurrence import LinearRecurrence
 from foldin.models.sequential.losses import BCE, GBCE, FullSoftmax, SampledSoftmax
+from foldin.models.sequential.mixers import Attention, EventMixer
 from foldin.models.sequential.positions import LearnedPositions, RelativePositions, RotaryPositions
-from foldin.models.sequential.sasrec import Reading, SASRec, SASRecConfig
+from foldin.models.sequential.reading import Reading
+from foldin.models.sequential.sasrec import SASRec, SASRecConfig
 from foldin.models.start import PopularStart, log_shares
 from foldin.models.streams import Streams, history_key, keys_of, stream, streams, user_key
 from foldin.models.token_sources import (
@@ -81,6 +86,7 @@ __all__ = [
     "SLIM",
     "ALSConfig",
     "Alternating",
+    "Attention",
     "BoundedLikelihood",
     "Components",
     "ConstantKL",
@@ -94,10 +100,12 @@ __all__ = [
     "EASEConfig",
     "EDLAEConfig",
     "ELSAConfig",
+    "EventMixer",
     "Experts",
     "FeatureDecoder",
     "FeatureReader",
     "FeatureRows",
+    "FrequencyBias",
     "FromLog",
     "FromLogAndSentences",
     "FromLogAndTitles",
@@ -105,6 +113,7 @@ __all__ = [
     "FromTitles",
     "FullMultinomial",
     "FullSoftmax",
+    "GatedAttention",
     "HeldOutLikelihood",
     "HeldOutNDCG",
     "IALSConfig",
@@ -121,6 +130,7 @@ __all__ = [
     "LatentDiffRecConfig",
     "LatentPosterior",
     "LearnedPositions",
+    "LinearRecurrence",
     "LinearVariance",
     "MixtureOfMultinomials",
     "MixtureOfMultinomialsConfig",

@@ -12,7 +12,8 @@ from foldin.nn.convolution import (
 from foldin.nn.denoiser import MLPDenoiser, step_embedding
 from foldin.nn.dropout import dropout
 from foldin.nn.finite_scalar import FiniteScalarQuantizer
-from foldin.nn.init import normal_parameter, uniform_parameter
+from foldin.nn.init import normal_parameter, uniform_parameter, xavier_linear
+from foldin.nn.mixers import Appended, Kept, Mixer, Noise, Places, SelfAttention, join_heads, split_heads
 from foldin.nn.mlp import MLP
 from foldin.nn.quantizers import ProductQuantizer, Quantized, ResidualQuantizer, VectorQuantizer
 from foldin.nn.sequence_encoder import SequenceEncoder
@@ -31,6 +32,7 @@ from foldin.nn.unet import UNet, UNetShape
 
 __all__ = [
     "MLP",
+    "Appended",
     "Cache",
     "CodeUse",
     "ConvolutionMaker",
@@ -38,11 +40,16 @@ __all__ = [
     "ConvolutionalDecoder",
     "ConvolutionalEncoder",
     "FiniteScalarQuantizer",
+    "Kept",
     "MLPDenoiser",
+    "Mixer",
+    "Noise",
+    "Places",
     "Positions",
     "ProductQuantizer",
     "Quantized",
     "ResidualQuantizer",
+    "SelfAttention",
     "SequenceEncoder",
     "Sequences",
     "Transformer",
@@ -58,11 +65,14 @@ __all__ = [
     "dropout",
     "encoder_bytes",
     "grid_of",
+    "join_heads",
     "newest",
     "normal_parameter",
     "rotate",
+    "split_heads",
     "step_bytes",
     "step_embedding",
     "transitions",
     "uniform_parameter",
+    "xavier_linear",
 ]

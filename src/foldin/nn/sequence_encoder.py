@@ -71,7 +71,7 @@ class SequenceEncoder(nn.Module):
     def by_name(self) -> dict[str, nn.Parameter]:
         """Every learned parameter by name."""
         places = {"places": self.places} if len(self.places) else {}
-        return {"items": self.items, **places, **dict(self.transformer.named_parameters())}
+        return {"items": self.items, **places, **self.transformer.by_name()}
 
     @property
     def extensible(self) -> bool:

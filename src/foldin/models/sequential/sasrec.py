@@ -10,6 +10,8 @@ paper's), and gBCE. Under the binary losses, σ(s) is the probability that an it
 share of the catalog: the softmax of s is not a density until a temperature has been fitted on validation users
 (`evaluation/temperature.py`).
 
+The transformer's blocks mix events by softmax attention, or by another `mixer` (`mixers.py`).
+
 With `codebook_size`, the vector of an item is the sum of its tokens' vectors (`models/item_tokens.py`: residual k-means of
 co-occurrence vectors): the model learns and stores only a table of the tokens' vectors, and forms the sums of all items at each
 step.
@@ -42,11 +44,16 @@ from foldin.models.contract import Recommender
 from foldin.models.item_rows import ItemRows
 from foldin.models.item_tokens import ItemTokenizer
 from foldin.models.sequential._sasrec_trainer import SASRecTrainer
+from foldin.models.sequential.frequency_bias import FrequencyBias
+from foldin.models.sequential.gated_attention import GatedAttention
+from foldin.models.sequential.linear_recurrence import LinearRecurrence
 from foldin.models.sequential.losses import BCE, GBCE, FullSoftmax, NextItemLoss, SampledSoftmax
+from foldin.models.sequential.mixers import Attention
 from foldin.models.sequential.positions import LearnedPositions, RelativePositions, RotaryPositions
+from foldin.models.sequential.reading import Reading
 from foldin.models.start import PopularStart
 from foldin.models.token_sources import FromLog
-from foldin.nn import Cache, SequenceEncoder, TransformerShape, encoder_bytes, newest, step_bytes
+from foldin.nn import SequenceEncoder, TransformerShape, encoder_bytes, newest, step_bytes
 from foldin.tensors import Array, Bool, Float, Int, Tensor
 from foldin.training import Config, Range, Trainer, setting
 
@@ -77,6 +84,9 @@ class SASRecConfig(Config):
         LearnedPositions(), "How the places of events are known."
     )
     timed: bool = setting(False, "Whether attention sees the time between events; the log must have times.")
+    mixer: Attention | FrequencyBias | LinearRecurrence | GatedAttention = setting(
+        Attention(), "What mixes the events of a history in a block."
+    )
     block: str = setting(
         "plain", "Block of the transformer: the paper's, its code's, or gated.", choices=("plain", "authors", "gated")
     )
@@ -101,21 +111,12 @@ class SASRecConfig(Config):
         super().__post_init__()
         if self.embedding_dim % self.n_heads:
             raise ConfigError(f"SASRec: n_heads = {self.n_heads}: must divide embedding_dim = {self.embedding_dim}")
-
-
-@dataclass(frozen=True, eq=False)
-class Reading:
-    """The result of reading users' histories, from which `SASRec.extend` continues.
-
-    Args:
-        histories: the histories that were read.
-        states: h of each user's newest event; zeros for an empty history.
-        cache: keys and values of the attention; None if the next event changes all positions, so that all is read again.
-    """
-
-    histories: Histories
-    states: Float[Tensor, "users width"]
-    cache: Cache | None
+        relative = isinstance(self.positions, RotaryPositions | RelativePositions)
+        if not self.mixer.attends and (self.timed or relative):
+            raise ConfigError(
+                f"SASRec: mixer = {self.mixer.name}: has no attention that positions or times could change: timed = false, and "
+                f"positions = learned or none, were expected"
+            )
 
 
 class SASRec(OnnxGraph, DotProduct, ItemRows, PopularStart, Recommender[SASRecConfig]):
@@ -142,6 +143,7 @@ class SASRec(OnnxGraph, DotProduct, ItemRows, PopularStart, Recommender[SASRecCo
             timed=config.timed,
             dropout=config.dropout,
             attention_dropout=config.attention_dropout,
+            mixer=config.mixer.layer,
         )
         self.tokenizer = (
             None
@@ -169,7 +171,8 @@ class SASRec(OnnxGraph, DotProduct, ItemRows, PopularStart, Recommender[SASRecCo
         )
         # Indices of negatives, scores and their gradients.
         tokens = min(config.batch_tokens, train.n_events)
-        return super().training_bytes(train) + states + 24.0 * self.loss.drawn(tokens) * tokens
+        mixed = 4.0 * tokens * config.n_layers * config.embedding_dim * config.mixer.kept_vectors(config.max_length)
+        return super().training_bytes(train) + states + mixed + 24.0 * self.loss.drawn(tokens) * tokens
 
     @property
     def loss(self) -> NextItemLoss:
