@@ -7,6 +7,7 @@ from foldin.models.autoencoders.multvae import MultVAE, MultVAEConfig
 from foldin.models.autoencoders.recvae import Alternating, ImplicitSLIM, RecVAE, RecVAEConfig
 from foldin.models.baselines.contentknn import ContentKNN, ContentKNNConfig
 from foldin.models.baselines.popularity import Popularity, PopularityConfig
+from foldin.models.baselines.two_tower import TwoTower, TwoTowerConfig
 from foldin.models.capability import (
     BoundedLikelihood,
     Components,
@@ -31,6 +32,7 @@ from foldin.models.ensemble.objectives import HeldOutLikelihood, HeldOutNDCG
 from foldin.models.ensemble.product import ProductOfExperts, ProductOfExpertsConfig
 from foldin.models.evidence import Dislikes, WeightedEvents
 from foldin.models.feature_regression import RegressedItems
+from foldin.models.feature_vectors import FeatureVectors
 from foldin.models.item_features import FeatureReader
 from foldin.models.item_rows import ItemRows
 from foldin.models.linear.als import ALS, ALSConfig
@@ -65,6 +67,7 @@ from foldin.models.topics.mixture import MixtureOfMultinomials, MixtureOfMultino
 from foldin.models.topics.online import CoordinateAscent, Online, StochasticAscent
 from foldin.models.topics.plsa import PLSA, PLSAConfig
 from foldin.models.topics.poisson import PoissonFactorization, PoissonFactorizationConfig
+from foldin.models.user_features import UserFeatures
 from foldin.training import RisingOverShare, RisingOverUpdates
 
 __all__ = [
@@ -98,6 +101,7 @@ __all__ = [
     "FeatureDecoder",
     "FeatureReader",
     "FeatureRows",
+    "FeatureVectors",
     "FromLog",
     "FromLogAndSentences",
     "FromLogAndTitles",
@@ -166,7 +170,10 @@ __all__ = [
     "Streams",
     "TDiffRec",
     "TDiffRecConfig",
+    "TwoTower",
+    "TwoTowerConfig",
     "UniformNegatives",
+    "UserFeatures",
     "WeightedEvents",
     "capability",
     "config_class",
