@@ -111,7 +111,9 @@ def test_a_file_of_users_is_read_with_the_log(tmp_path):
     TABLE.drop("town").write_csv(tmp_path / "people.csv")
     log = read_log(tmp_path / "log.csv", users=tmp_path / "people.csv")
     assert log.user_features.equals(TABLE.drop("town"))
-    source = Source(path=str(tmp_path / "log.csv"), users=str(tmp_path / "people.csv"), protocol="cold-users", held_out=10)
+    source = Source(
+        path=str(tmp_path / "log.csv"), users=str(tmp_path / "people.csv"), protocol="cold-users", held_out=10
+    )
     split = source.split()
     assert split.user_features.names == ("gender=f", "gender=m", "age", "age is missing")
     assert split.source["users"] == str(tmp_path / "people.csv")
@@ -138,5 +140,5 @@ def test_histories_keep_the_rows_of_their_users():
     assert Histories.joined([own, Histories.empty(1, 4)]).user_features is None
     assert own.fingerprint() != replace(own, user_features=None).fingerprint()
     for wrong in (rows[:2], rows.toarray(), rows.astype(np.float64)):
-        with pytest.raises(ShapeError, match="user_features must be a scipy.sparse.csr_array of float32 with a row"):
+        with pytest.raises(ShapeError, match=r"user_features must be a scipy\.sparse.csr_array of float32 with a row"):
             replace(own, user_features=wrong)

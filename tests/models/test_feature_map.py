@@ -100,9 +100,7 @@ def test_items_without_events_have_the_mapped_vector_alone(loss):
 
 
 def test_a_graph_and_a_continued_reading_use_the_same_vectors():
-    config = SASRecConfig(
-        **SMALL, epochs=2, features=FeatureVectors(cold_factor=3.0), positions=None
-    )
+    config = SASRecConfig(**SMALL, epochs=2, features=FeatureVectors(cold_factor=3.0), positions=None)
     model = trained(config)
     history = torch.tensor([[0, 2, 6], [4, 3, -1], [-1, -1, -1]])
     users = Histories.from_lists([[0, 2, 6], [4, 3], []], ITEMS)

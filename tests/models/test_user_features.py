@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from foldin.data import Features, cold_users, split_log, with_user_features
-from foldin.errors import RunError, ShapeError
+from foldin.errors import ConfigError, ShapeError
 from foldin.evaluation import evaluate
 from foldin.models import ItemRows, MultVAEConfig, OnnxGraph, PopularityConfig, TwoTowerConfig, UserFeatures, capability
 from foldin.runs import export_onnx, load_run, save_run
@@ -25,11 +25,15 @@ TABLE = pl.DataFrame(
 )
 SPLIT = split_log(LOG.with_users(TABLE), "cold-users", held_out=30)
 VAE = MultVAEConfig(
-    hidden_dims=(16,), latent_dim=8, epochs=30, batch_size=25, learning_rate=0.02, beta=0.05, user_features=UserFeatures()
+    hidden_dims=(16,),
+    latent_dim=8,
+    epochs=30,
+    batch_size=25,
+    learning_rate=0.02,
+    beta=0.05,
+    user_features=UserFeatures(),
 )
-TOWERS = TwoTowerConfig(
-    embedding_dim=16, epochs=30, batch_size=25, learning_rate=0.02, user_features=UserFeatures()
-)
+TOWERS = TwoTowerConfig(embedding_dim=16, epochs=30, batch_size=25, learning_rate=0.02, user_features=UserFeatures())
 _KEPT = {}
 
 
@@ -69,9 +73,8 @@ def test_what_cannot_give_features_is_refused_in_a_sentence(model, tmp_path):
         model.logits(narrow)
     assert capability(model, OnnxGraph) is None
     assert capability(model, ItemRows) is None
-    save_run(tmp_path / "run", model=model, catalog=SPLIT.catalog, info={})
-    with pytest.raises(RunError, match="would lose the features of the users"):
-        export_onnx(tmp_path / "run", tmp_path / "graph.onnx")
+    with pytest.raises(ConfigError, match="would lose the features of the users"):
+        export_onnx(model, SPLIT.catalog, tmp_path / "graph.onnx")
 
 
 def test_the_features_are_a_further_input_of_the_first_layer():

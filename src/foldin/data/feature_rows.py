@@ -18,7 +18,9 @@ def check_rows(matrix: Any, users: int, what: str) -> None:
         ShapeError: it is not.
     """
     if not isinstance(matrix, scipy.sparse.csr_array) or matrix.dtype != np.float32 or matrix.shape[0] != users:
-        about = f"{type(matrix).__name__} of {getattr(matrix, 'dtype', 'no type')}, {getattr(matrix, 'shape', 'no shape')}"
+        about = (
+            f"{type(matrix).__name__} of {getattr(matrix, 'dtype', 'no type')}, {getattr(matrix, 'shape', 'no shape')}"
+        )
         raise ShapeError(
             f"{what} must be a scipy.sparse.csr_array of float32 with a row for each of the {users:,} users, not {about}"
         )

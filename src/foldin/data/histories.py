@@ -373,7 +373,7 @@ class Histories:
         )
 
     def fingerprint(self) -> str:
-        """SHA-256 of the items, times and weights of all users' events, of their dislikes and features, and of the catalog's size.
+        """SHA-256 of the items, times and weights of all users' events, of dislikes, features, and the size of the catalog.
 
         Kinds and values, which no training reads, are not part of it. The digest is in hexadecimal.
         """

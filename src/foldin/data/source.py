@@ -27,8 +27,8 @@ class Source(ReadOptions):
         path: file, folder, URL of an event store or name of a data set; see `read_log`.
         protocol: one of `PROTOCOLS`; None means `given` for a folder that is already split, and `strong` otherwise.
         seed: seed of the split.
-        held_out: users (strong, cold-items, cold-users) or events (temporal) held out for validation, and as many for the test: a share, or
-            a number of users.
+        held_out: users (strong, cold-items, cold-users) or events (temporal) held out for validation, and as many for the test:
+            a share, or a number of users.
         min_events: users with fewer events are dropped.
         item_events: items with fewer events are dropped first.
         core: whether to repeat both filters until both hold (a k-core).

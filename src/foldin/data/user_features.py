@@ -16,9 +16,7 @@ from foldin.errors import DataError
 __all__ = ["log_with_user_features", "with_user_features"]
 
 
-def with_user_features(
-    split: Split, table: pl.DataFrame | None, columns: Sequence[FeatureColumn | str] = ()
-) -> Split:
+def with_user_features(split: Split, table: pl.DataFrame | None, columns: Sequence[FeatureColumn | str] = ()) -> Split:
     """The split with features of its users in `user_features` of all that models read, and in `Split.user_features`.
 
     Vocabularies, means and scales are fitted on the training users. A user whom the table lacks has missing values.

@@ -27,7 +27,9 @@ def _movielens_users(path: Path) -> pl.DataFrame:
     rows = [line.split("::") for line in text_lines(path) if line]
     for at, row in enumerate(rows, start=1):
         if len(row) != 5 or not row[3].isdigit() or int(row[3]) >= len(_OCCUPATIONS):
-            raise DataError(f"{path}: line {at}: 'id::gender::age::occupation::zip' was expected, not {'::'.join(row)!r}")
+            raise DataError(
+                f"{path}: line {at}: 'id::gender::age::occupation::zip' was expected, not {'::'.join(row)!r}"
+            )
     named = [(user, gender, age, _OCCUPATIONS[int(work)], code) for user, gender, age, work, code in rows]
     return pl.DataFrame(named, schema=["user", "gender", "age", "occupation", "zip"], orient="row")
 

@@ -9,7 +9,7 @@ from foldin.data.splits.base import HeldOut, Split, catalog_of
 from foldin.data.splits.strong import users_count
 from foldin.data.splits.weighed import Targets, targets_of, weighed
 from foldin.errors import SplitError
-from foldin.tensors import Int64, Array
+from foldin.tensors import Array, Int64
 
 __all__ = ["cold_users"]
 
@@ -78,4 +78,6 @@ def _unknown(
         f"{name} events with items that no training user has, or with a target again, or that cannot be targets (dropped from "
         "the split)",
     )
-    return HeldOut(fold_in=Histories.empty(len(events), n_items), targets=targets, users=log.users.gather(users)), report
+    return HeldOut(
+        fold_in=Histories.empty(len(events), n_items), targets=targets, users=log.users.gather(users)
+    ), report

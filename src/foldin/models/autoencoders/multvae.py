@@ -228,7 +228,9 @@ class _Training(Trainer[Histories]):
             loss=self.loss,
             optimizer=lambda parameters: config.loss.adam(list(parameters.values()), config.learning_rate),
             batches=shuffled(config.batch_size),
-            divided=config.loss.divided if model.users is None else "with user_features, the users without their events are drawn for the whole batch",
+            divided=config.loss.divided
+            if model.users is None
+            else "with user_features, the users without their events are drawn for the whole batch",
         )
         first = () if model.side is None else (FullPass(name="features", run=self._described),)
         super().__init__(phase, epochs=config.epochs, first=first)

@@ -2,18 +2,20 @@
 
     u_x = φ(c + |x|^(−1/2) Σ_{i ∈ x} (p_i + Pᵀ f_i) + Uᵀ g),   v_j = ψ(q_j + Qᵀ f_j),   p(j | x) ∝ exp(⟨u_x, v_j⟩ / τ)
 
-f are the features of an item and g those of the user; p and q are free rows, which `free_rows=false` leaves out. Each tower ends in
-tanh layers if `hidden_dims` has any (φ, ψ; else the identity), and its vectors have length 1 unless `temperature` is none.
+f are the features of an item and g those of the user; p and q are free rows, which `free_rows=false` leaves out. φ and ψ are the
+identity, or with `hidden_dims` tanh and linear layers by turns; then u and v have length 1 unless `temperature` is none.
 
-An epoch takes `n_targets` random events of each user; each is predicted, from the history under dropout, by a softmax over the item
-and the other items of the batch, less log of their expected number ("log-Q correction"), so that the popular items of a batch are
-not pushed down. The softmax of the scores over the catalog is a density. Items without training events have the part from
-features alone and take no part in training.
+An epoch takes `n_targets` random events of each user; each is predicted, from the history under dropout, by a softmax over the
+item and the other items of the batch, less log of their expected number ("log-Q correction"), so that the popular items of a
+batch are not pushed down. The softmax of the scores over the catalog is a density. Items without training events have the part
+from features alone and take no part in training.
 
 Source: yi2019, section 3 (sampled softmax over the batch, normalized vectors, temperature).
 
-Departures from the paper: targets are events of the history that is read, as in liang2018, not the events after it. The shares of items are those of the training log, not an estimate from a stream; the expected number
-takes the other targets of the batch as independent draws, which those of the same user are not. The reward of an example is 1. Users without events get the training counts, unless features of users are read.
+Departures from the paper: targets are events of the history that is read, as in liang2018, not the events after it. The shares
+of items are those of the training log, not an estimate from a stream; the expected number takes the other targets of the batch
+as independent draws, which those of the same user are not. The reward of an example is 1. Users without events get the training
+counts, unless features of users are read.
 """
 
 from collections.abc import Mapping
@@ -76,7 +78,9 @@ class TwoTowerConfig(Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.free_rows and self.features is None:
-            raise ConfigError("TwoTower: free_rows = false leaves items without vectors unless features gives them some")
+            raise ConfigError(
+                "TwoTower: free_rows = false leaves items without vectors unless features gives them some"
+            )
 
 
 class TwoTower(MapsFeatures, OnnxGraph, DotProduct, PopularStart, Recommender[TwoTowerConfig]):
@@ -84,7 +88,9 @@ class TwoTower(MapsFeatures, OnnxGraph, DotProduct, PopularStart, Recommender[Tw
 
     Config = TwoTowerConfig
     has_likelihood = True
-    summary = "a tower of the history and one of the item, by sampled softmax (Yi et al. 2019), as a baseline with features"
+    summary = (
+        "a tower of the history and one of the item, by sampled softmax (Yi et al. 2019), as a baseline with features"
+    )
 
     def _build(self, generator: torch.Generator) -> None:
         config = self.config
@@ -114,9 +120,7 @@ class TwoTower(MapsFeatures, OnnxGraph, DotProduct, PopularStart, Recommender[Tw
             )
         )
         self.users = (
-            None
-            if config.user_features is None
-            else UserMap(self.first, config.user_features, "TwoTower", self.device)
+            None if config.user_features is None else UserMap(self.first, config.user_features, "TwoTower", self.device)
         )
         self.log_share = torch.zeros(self.n_items, device=self.device)
         self._kept: tuple[Tensor, Tensor] | None = None  # vectors of `rows` and `vectors`, until training changes them
@@ -183,9 +187,7 @@ class TwoTower(MapsFeatures, OnnxGraph, DotProduct, PopularStart, Recommender[Tw
         """The sum of the rows of each user's items, times the values of the events."""
         if len(items) == 0:
             return torch.zeros(len(offsets) - 1, self.first, device=self.device)
-        return F.embedding_bag(
-            items, rows, offsets, mode="sum", per_sample_weights=values, include_last_offset=True
-        )
+        return F.embedding_bag(items, rows, offsets, mode="sum", per_sample_weights=values, include_last_offset=True)
 
     def user_vectors(self, x: Float[Tensor, "users first"]) -> Float[Tensor, "users dim"]:
         """u, divided by the temperature, of the inputs of the user's tower."""

@@ -16,8 +16,8 @@ and after the weights they are trained again on all users, for as many epochs as
 With `groups`, histories of different lengths have weights of their own, since the scale of many scores grows with the number of
 events.
 
-An expert without features says nothing of an item that had no event in training (`catalog.cold`). If another expert reads features,
-such an item has the mean of the expert's scores of the items T that had,
+An expert without features says nothing of an item that had no event in training (`catalog.cold`). If another expert reads
+features, such an item has the mean of the expert's scores of the items T that had,
 
     s_k(j | x) = Σ_{i ∈ T} s_k(i | x) / |T|   for j ∉ T and an expert k without features
 
@@ -215,9 +215,7 @@ class ProductOfExperts(
         Raises:
             FitError: no held-out user has both a history and a target.
         """
-        scored = HeldOutScores(
-            self.experts, held, groups=self.config.groups, block=self.block(), silent=self.silent()
-        )
+        scored = HeldOutScores(self.experts, held, groups=self.config.groups, block=self.block(), silent=self.silent())
         weights, log_likelihood = learned_weights(scored, self.config.objective)
         self.weights = torch.from_numpy(weights)
         found = {"users": float(len(scored.fold_in)), "log_likelihood": log_likelihood}

@@ -76,5 +76,7 @@ class SASRecTrainer(Trainer[Histories]):
         given, targets = transitions(batch, model.config.max_length, model.device, crop, width)
         with nullcontext() if model.side is None else model.side.step(generator):
             states = model.encoder(given, generator).flatten(0, 1).index_select(0, given.positions())
-            predicted = Predicted(model._asked(states), model._vectors(), targets, batch, given.lengths, model.log_share)
+            predicted = Predicted(
+                model._asked(states), model._vectors(), targets, batch, given.lengths, model.log_share
+            )
         return model.loss(predicted if model.side is None else predicted.among(*model.side.among_trained()), generator)

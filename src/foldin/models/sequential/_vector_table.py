@@ -2,8 +2,8 @@
 
     E[i] = k_i v_i + Wᵀ f_i
 
-Both the events that are read and the items that are scored have these vectors, so that W learns from either. Losses are those over
-the items with training events alone: other items are neither in the softmax nor among the negatives.
+Both the events that are read and the items that are scored have these vectors, so that W learns from either. Losses are those
+over the items with training events alone: other items are neither in the softmax nor among the negatives.
 """
 
 from collections.abc import Iterator

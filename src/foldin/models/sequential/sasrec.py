@@ -112,7 +112,9 @@ class SASRecConfig(Config):
         if self.embedding_dim % self.n_heads:
             raise ConfigError(f"SASRec: n_heads = {self.n_heads}: must divide embedding_dim = {self.embedding_dim}")
         if self.features is not None and self.codebook_size is not None:
-            raise ConfigError("SASRec: features and codebook_size exclude each other: either gives new items their vectors")
+            raise ConfigError(
+                "SASRec: features and codebook_size exclude each other: either gives new items their vectors"
+            )
 
 
 class SASRec(MapsFeatures, OnnxGraph, DotProduct, ItemRows, PopularStart, Recommender[SASRecConfig]):
@@ -254,7 +256,9 @@ class SASRec(MapsFeatures, OnnxGraph, DotProduct, ItemRows, PopularStart, Recomm
         if capability is ItemRows and self.tokenizer is not None:
             return f"SASRec: codebook_size = {self.config.codebook_size}: the tokens of items are learned anew from each log"
         if capability is ItemRows and self.side is not None:
-            return "SASRec with features cannot start from another run: its columns of features are those of one catalog"
+            return (
+                "SASRec with features cannot start from another run: its columns of features are those of one catalog"
+            )
         return super().lacks(capability)
 
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
