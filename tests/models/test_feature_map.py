@@ -1,16 +1,21 @@
 """Vectors of items that are free vectors plus a linear map of features: gradients, and which items take part in training."""
 
+from dataclasses import replace
+
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
 from foldin.data import Histories
 from foldin.errors import ConfigError
+from foldin.experiment import fit_all
 from foldin.models import BCE, GBCE, FeatureVectors, FullSoftmax, SampledSoftmax, SASRecConfig, TwoTowerConfig
 from foldin.models.negatives import UniformNegatives
 from foldin.models.sequential._sasrec_trainer import SASRecTrainer
 from foldin.testing import two_tastes
 from foldin.training import Step, fit
+from tests.conftest import make_log
 from tests.models.cold import COLD, ITEMS, TRAIN, USERS, described, trained
 
 SMALL = {"embedding_dim": 8, "max_length": 8, "n_layers": 1, "dropout": 0.0}
@@ -128,3 +133,22 @@ def test_training_again_from_a_stored_state_goes_on():
     assert torch.equal(other.logits(USERS), before)
     fit(other, two_tastes(30, ITEMS).where(~COLD[two_tastes(30, ITEMS).items]), seed=1)
     assert not torch.equal(other.logits(USERS), before)
+
+
+def test_items_that_come_after_the_log_have_vectors_and_are_listed():
+    log = make_log(users=40, items=20)
+    halves = ["first" if int(item[1:]) < 10 else "second" for item in log.items["item"]]
+    log = replace(log, items=log.items.with_columns(half=pl.Series(halves)))
+    new = pl.DataFrame({"item": ["new"], "half": ["second"]})
+    for config in (
+        SASRecConfig(**SMALL, epochs=8, learning_rate=0.01, features=FeatureVectors()),
+        TwoTowerConfig(embedding_dim=8, epochs=20, learning_rate=0.02, features=FeatureVectors()),
+    ):
+        run = fit_all(log.with_new_items(new), config)
+        at = run.catalog.ids.index("new")
+        assert run.catalog.cold.tolist() == [one == at for one in range(len(run.catalog))]
+        scores = run.model.logits(Histories.from_lists([[0, 3], [12, 15, 11]], len(run.catalog)))
+        assert torch.isfinite(scores).all()
+        first, second = (scores.softmax(dim=1)[taste, at] for taste in (0, 1))
+        assert second > 2.0 * first
+        assert torch.isfinite(run.model.logits(Histories.from_lists([[at]], len(run.catalog)))).all()

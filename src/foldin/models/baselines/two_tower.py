@@ -164,6 +164,13 @@ class TwoTower(MapsFeatures, OnnxGraph, DotProduct, PopularStart, Recommender[Tw
             self.users.take(train)
         return TwoTowerTrainer(self)
 
+    def training_bytes(self, train: Histories) -> float:
+        # The rows and vectors of all items in a step with their gradients, and the scores of its targets.
+        targets = min(self.config.n_targets * self.config.batch_size, train.n_events)
+        scored = self.config.loss.drawn(targets) or self.n_items
+        rows = 16.0 * self.n_items * (2 * self.first + self.config.embedding_dim)
+        return super().training_bytes(train) + rows + 12.0 * targets * scored
+
     def forget(self) -> None:
         """Compute the vectors of all items anew when they are next read."""
         self._kept = None

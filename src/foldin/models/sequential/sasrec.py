@@ -112,9 +112,7 @@ class SASRecConfig(Config):
         if self.embedding_dim % self.n_heads:
             raise ConfigError(f"SASRec: n_heads = {self.n_heads}: must divide embedding_dim = {self.embedding_dim}")
         if self.features is not None and self.codebook_size is not None:
-            raise ConfigError(
-                "SASRec: features and codebook_size exclude each other: either gives new items their vectors"
-            )
+            raise ConfigError("SASRec: features and codebook_size exclude each other: both make an item's vector")
 
 
 class SASRec(MapsFeatures, OnnxGraph, DotProduct, ItemRows, PopularStart, Recommender[SASRecConfig]):
@@ -171,7 +169,10 @@ class SASRec(MapsFeatures, OnnxGraph, DotProduct, ItemRows, PopularStart, Recomm
         )
         # Indices of negatives, scores and their gradients.
         tokens = min(config.batch_tokens, train.n_events)
-        return super().training_bytes(train) + states + 24.0 * self.loss.drawn(tokens) * tokens
+        made = (
+            0.0 if self.side is None else 24.0 * self.n_items * config.embedding_dim
+        )  # vectors of a step, with gradients
+        return super().training_bytes(train) + states + made + 24.0 * self.loss.drawn(tokens) * tokens
 
     @property
     def loss(self) -> NextItemLoss:
