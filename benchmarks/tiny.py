@@ -58,6 +58,8 @@ def write_tiny_data(folder: Path) -> None:
     _table(folder / "ml-1m" / "ratings_ordered.csv.gz", ("user", "movie", "rating", "pos"), ordered)
     movies = "".join(f"{i}::{title}::{genres}\n" for i, title, genres in titles)
     (folder / "ml-1m" / "movies.dat").write_text(movies, encoding="latin-1")
+    people = "".join(f"{user}::{'FM'[user % 2]}::{18 + user % 40}::{user % 21}::00000\n" for user in range(USERS))
+    (folder / "ml-1m" / "users.dat").write_text(people, encoding="latin-1")
     day = 86_400
     starts = rng.integers(0, 400, USERS)
     rated = [(u, i, 4.0, 10**9 + int(starts[u] + k) * day) for u, h in enumerate(histories) for k, i in enumerate(h)]

@@ -1,4 +1,4 @@
-"""Items hidden from training on `ml-1m` and `amazon-beauty`: content neighbors, and EASE, ALS and Mult-VAE with features.
+"""Items hidden from training on `ml-1m` and `amazon-beauty`: content neighbors, and six models with features.
 
 python reproductions/cold.py                              both sets
 python reproductions/cold.py --sets ml-1m --models contentknn,"ease features"
@@ -8,6 +8,8 @@ held out for each. Three tables of each set: the hidden items among all items, t
 price: items of training that the same users took, ranked by the same models. Settings are chosen by validation recall@10 of the
 hidden items alone, those of models without features by that of items of training. `x4` is the same model with `cold_factor=4`,
 the factor of the scores of items without training events: it trades the items of training for the hidden ones.
+
+The product multiplies content neighbors, which score hidden items, by EASE without features, which gives them its mean.
 
 Features of `ml-1m` (ratings ≥ 4) are genres, the words of the titles and the year; those of `amazon-beauty` a few keywords.
 """
@@ -28,12 +30,17 @@ from foldin.models import config_class
 from foldin.training import fit
 
 METRICS = ("recall@10", "ndcg@10", "recall@50")
-FACTORS = {"ease features": (2, 4, 8), "als features": (2, 4, 8), "multvae features": (4, 16, 64)}
+_ODDS = (4, 16, 64)  # factors of odds, in models with a density
+FACTORS = {
+    **{"ease features": (2, 4, 8), "als features": (2, 4, 8)},
+    **{"multvae features": _ODDS, "sasrec features": _ODDS, "two-tower features": _ODDS},
+}
 
 
 def grids(data: str) -> dict[str, Grid]:
     """The settings among which validation chooses, by the name of the model and a word for what is set."""
     ridge = (200.0, 500.0) if data == "ml-1m" else (100.0, 500.0)
+    sequences = {"epochs": 60, "max_length": 200 if data == "ml-1m" else 50}
     als = [{"embedding_dim": 128, "regularization": r, "confidence": c} for r, c in ((1.0, 4.0), (10.0, 10.0))]
     return {
         "popularity": [{}],
@@ -51,6 +58,14 @@ def grids(data: str) -> dict[str, Grid]:
         ],
         "multvae": [{"epochs": 100}],
         "multvae features": [{"epochs": 100, "features": "decoder", "features.dropout": p} for p in (0.5, 0.8)],
+        "sasrec": [{**sequences}],
+        "sasrec features": [{**sequences, "features": "vectors", "features.dropout": p} for p in (0.5, 0.8)],
+        "two-tower features": [
+            {"epochs": 60, "features": "vectors", "features.dropout": p, "temperature": t}
+            for p in (0.5, 0.8)
+            for t in (0.1, 0.2)
+        ],
+        "product features": [{"experts": ("contentknn", "ease"), "experts.1.regularization": r} for r in ridge],
     }
 
 
@@ -124,7 +139,8 @@ def main() -> None:
         seeds=1,
         hidden=0.1,
         tiny={
-            "models": "popularity,contentknn,ease features,als features,multvae features",
+            "models": "popularity,contentknn,ease features,als features,multvae features,sasrec features,two-tower features,"
+            "product features",
             "sets": "ml-1m,amazon-beauty",
         },
     )

@@ -25,6 +25,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "plsa": {"n_components": 4, "epochs": 30},
     "lda": {"n_components": 4, "epochs": 30},
     "poisson": {"n_components": 4, "epochs": 30},
+    "two-tower": {"embedding_dim": 16, "epochs": 40, "batch_size": 20, "learning_rate": 0.03},
     "sasrec": {"embedding_dim": 16, "max_length": 12, "epochs": 30, "batch_tokens": 200, "learning_rate": 0.01},
     "semantic": {
         **{"tokens.levels": 2, "tokens.codebook_size": 6, "tokens.embedding_dim": 8},

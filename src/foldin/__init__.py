@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from foldin.models import SemanticIdsConfig as SemanticIds
     from foldin.models import SLIMConfig as SLIM
     from foldin.models import TDiffRecConfig as TDiffRec
+    from foldin.models import TwoTowerConfig as TwoTower
     from foldin.ranking import (
         Approximate,
         Boost,
@@ -114,6 +115,7 @@ __all__ = [
     "TDiffRec",
     "Trained",
     "Tuned",
+    "TwoTower",
     "ValidationMetric",
     "__version__",
     "build_model",

@@ -14,11 +14,14 @@ from foldin.models import (
     FeatureDecoder,
     FeatureReader,
     FeatureRows,
+    FeatureVectors,
     ItemFeatures,
     ItemRows,
     MultVAEConfig,
     ProductOfExpertsConfig,
     RegressedItems,
+    SASRecConfig,
+    TwoTowerConfig,
     capability,
 )
 from foldin.runs import load_run, save_run
@@ -27,11 +30,15 @@ from tests.lists import recommend
 from tests.models.cold import CATALOG, COLD, ITEMS, TRAIN, USERS, described, trained
 
 VAE = {"hidden_dims": (16,), "latent_dim": 8, "epochs": 25, "batch_size": 20, "learning_rate": 0.02}
+SEQUENCES = {"embedding_dim": 16, "max_length": 12, "epochs": 15, "batch_tokens": 200, "learning_rate": 0.01}
+TOWERS = {"embedding_dim": 16, "epochs": 20, "batch_size": 20, "learning_rate": 0.02}
 CONFIGS = {
     "contentknn": ContentKNNConfig(columns=("title", "genres")),
     "ease": EASEConfig(regularization=1.0, features=FeatureRows(regularization=0.1)),
     "als": ALSConfig(embedding_dim=2, regularization=0.1, features=RegressedItems(regularization=0.1)),
     "multvae": MultVAEConfig(**VAE, features=FeatureDecoder(dropout=0.5)),
+    "sasrec": SASRecConfig(**SEQUENCES, features=FeatureVectors(columns=("title", "genres"))),
+    "two-tower": TwoTowerConfig(**TOWERS, features=FeatureVectors(columns=("title", "genres"))),
 }
 _KEPT = {}
 
@@ -108,7 +115,7 @@ def test_a_model_with_features_needs_a_catalog_with_them(model):
         kind(ITEMS, model.config).describe(Catalog.from_ids(CATALOG.ids, np.ones(ITEMS, np.int64)))
 
 
-@pytest.mark.parametrize("config", [EASEConfig(), ALSConfig(), MultVAEConfig()])
+@pytest.mark.parametrize("config", [EASEConfig(), ALSConfig(), MultVAEConfig(), SASRecConfig(), TwoTowerConfig()])
 def test_without_the_option_nothing_is_read(config):
     model = config.model_class(ITEMS, config)
     assert model.lacks(FeatureReader) == "its setting features is none"
@@ -125,7 +132,8 @@ def test_only_the_named_columns_are_read():
 
 
 def test_training_with_features_cannot_start_from_another_catalog():
-    assert "cannot start from another run" in described(CONFIGS["multvae"]).lacks(ItemRows)
+    for name in ("multvae", "sasrec"):
+        assert "cannot start from another run" in described(CONFIGS[name]).lacks(ItemRows)
 
 
 def test_experts_of_a_product_read_features_too(tmp_path):

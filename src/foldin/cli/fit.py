@@ -83,7 +83,9 @@ def command(
     check_everyone(options, folder=folder, resume=resume, track=tracked, calibrate=calibrate)
     cluster = cluster_of(options, workers, device)
     if cluster is not None and options["index"] is not None:
-        raise ConfigError("--index cannot be combined with --ray; `foldin index RUN` adds an index to the run afterwards")
+        raise ConfigError(
+            "--index cannot be combined with --ray; `foldin index RUN` adds an index to the run afterwards"
+        )
     check_workers(workers, options, started=cluster is not None)
     check_index(config_class(name).model_class, options["index"])
     config, where = config_class(name).from_texts(settings_of(texts)), device_of("cpu" if cluster else device, workers)

@@ -124,6 +124,11 @@ def read_options(function: F) -> F:
                 is_flag=True,
                 help="Whether to repeat the minimum filters on users and items until both hold (a k-core).",
             ),
+            click.option(
+                "--users",
+                metavar="FILE",
+                help="File of features of the users, for the protocol cold-users and for models that read them.",
+            ),
         ],
     )
 

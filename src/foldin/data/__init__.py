@@ -28,12 +28,14 @@ from foldin.data.shards import is_shards, open_shards, prepare
 from foldin.data.source import Source
 from foldin.data.splits.base import HeldOut, Split, catalog_of
 from foldin.data.splits.cold_items import cold_items
+from foldin.data.splits.cold_users import cold_users
 from foldin.data.splits.given import FOLD_INS, is_given, read_given
 from foldin.data.splits.last_out import last_out
 from foldin.data.splits.protocols import DEFAULT_MIN_EVENTS, PROTOCOLS, split_log
 from foldin.data.splits.strong import strong
 from foldin.data.splits.temporal import temporal
 from foldin.data.splits.weighed import weighed_log
+from foldin.data.user_features import log_with_user_features, with_user_features
 from foldin.data.weighting import EventWeights
 
 __all__ = [
@@ -77,6 +79,7 @@ __all__ = [
     "catalog_of",
     "check_indices",
     "cold_items",
+    "cold_users",
     "conditions",
     "conditions_of",
     "count_of",
@@ -90,6 +93,7 @@ __all__ = [
     "last_out",
     "load_pictures",
     "log_from_table",
+    "log_with_user_features",
     "open_shards",
     "prepare",
     "read_file",
@@ -108,4 +112,5 @@ __all__ = [
     "users_of_file",
     "weighed_log",
     "whole_numbers",
+    "with_user_features",
 ]

@@ -13,7 +13,8 @@ import numpy as np
 import scipy.sparse
 import torch
 
-from foldin.data.indices import Indices, check_indices, count_of, gather_ranges, whole_numbers
+from foldin.data.feature_rows import check_rows, stacked_rows
+from foldin.data.indices import Indices, check_indices, count_of, gather_ranges, history_of
 from foldin.data.order import one_of_each
 from foldin.data.parts import JoinedArrays, many, user_ranges, user_windows
 from foldin.errors import ShapeError
@@ -41,10 +42,12 @@ class Histories:
         weights: positive weight of each event as evidence, or None if every event has the weight 1.
         dislikes: for the same users, the events with items that they dislike, with the strength of each dislike as its weight, or
             None if there are none. They are not among `items`, and are never listed.
+        user_features: a row of features for each user, users × columns in float32 (`Features.transform`), or None if they are
+            unknown.
 
     Raises:
-        ShapeError: the arrays have the wrong type or length, an item index is out of range, or the dislikes are those of another
-            number of users or over another catalog.
+        ShapeError: the arrays have the wrong type or length, an item index is out of range, or the dislikes or features are those
+            of another number of users or over another catalog.
     """
 
     items: Int32[Array, " events"]
@@ -55,6 +58,7 @@ class Histories:
     values: Float32[Array, " events"] | None = None
     weights: Float32[Array, " events"] | None = None
     dislikes: "Histories | None" = None
+    user_features: scipy.sparse.csr_array | None = None
 
     def __post_init__(self) -> None:
         for name in ("items", "offsets", *_BESIDE):
@@ -88,6 +92,8 @@ class Histories:
                 f"dislikes of {len(self.dislikes)} users over {self.dislikes.n_items} items came with histories of {len(self)} "
                 f"users over {self.n_items} items"
             )
+        if self.user_features is not None:
+            check_rows(self.user_features, len(self), "user_features")
 
     @classmethod
     def from_lists(cls, lists: Iterable[Any], n_items: int) -> "Histories":
@@ -101,7 +107,7 @@ class Histories:
         if isinstance(lists, str | bytes) or not isinstance(lists, Iterable):
             raise ShapeError(f"histories: a list of lists of item indices was expected, not {lists!r}")
         rows = list(lists)
-        arrays = [_history(one, f"history {at}") for at, one in enumerate(rows)]
+        arrays = [history_of(one, f"history {at}") for at, one in enumerate(rows)]
         offsets = np.zeros(len(arrays) + 1, dtype=np.int64)
         np.cumsum([len(one) for one in arrays], out=offsets[1:])
         items = np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int64)
@@ -120,7 +126,7 @@ class Histories:
         return len(self.offsets) - 1
 
     def __repr__(self) -> str:
-        beside = [name for name in (*_BESIDE, "dislikes") if getattr(self, name) is not None]
+        beside = [name for name in (*_BESIDE, "dislikes", "user_features") if getattr(self, name) is not None]
         known = f", with {', '.join(beside)}" if beside else ""
         return f"Histories of {len(self):,} users: {self.n_events:,} events over {self.n_items:,} items{known}"
 
@@ -190,16 +196,18 @@ class Histories:
         """
         joined, n_items = JoinedArrays(), -1
         dislikes: list[Histories] = []
+        features: list[scipy.sparse.csr_array | None] = []
         for part in parts:
             if n_items not in (-1, part.n_items):
                 raise ShapeError(f"cannot join parts over {n_items} and over {part.n_items} items")
             n_items = part.n_items
             joined.append(part.lengths, part.arrays())
             dislikes.append(part.dislikes if part.dislikes is not None else cls.empty(len(part), n_items))
+            features.append(part.user_features)
         if n_items < 0:
             raise ShapeError("there are no parts to join")
         disliked = cls.joined(dislikes) if any(one.n_events for one in dislikes) else None
-        return cls(n_items=n_items, dislikes=disliked, **joined.arrays())
+        return cls(n_items=n_items, dislikes=disliked, user_features=stacked_rows(features), **joined.arrays())
 
     def arrays(self) -> dict[str, Array | None]:
         """The arrays with an entry for each event, by name; None for what these histories lack."""
@@ -219,6 +227,7 @@ class Histories:
             offsets=self.offsets[start : min(stop, len(self)) + 1] - first,
             n_items=self.n_items,
             dislikes=None if self.dislikes is None else self.dislikes.rows(start, stop),
+            user_features=None if self.user_features is None else self.user_features[start:stop],
             **self._beside(slice(first, last)),
         )
 
@@ -241,6 +250,7 @@ class Histories:
             offsets=offsets,
             n_items=self.n_items,
             dislikes=None if self.dislikes is None else self.dislikes.select(users),
+            user_features=None if self.user_features is None else self.user_features[users],
             **self._beside(at),
         )
 
@@ -264,6 +274,7 @@ class Histories:
             offsets=before[self.offsets],
             n_items=self.n_items,
             dislikes=self.dislikes,
+            user_features=self.user_features,
             **self._beside(keep),
         )
 
@@ -290,7 +301,7 @@ class Histories:
     def followed_by(self, later: "Histories") -> "Histories":
         """Each user's events followed by the same user's events in `later`; with times, kinds and values if both have them.
 
-        Weights and dislikes are kept if either has them.
+        Weights, dislikes and features of the users are kept if either has them.
 
         Raises:
             ShapeError: another number of users or items.
@@ -316,6 +327,7 @@ class Histories:
             offsets=self.offsets + later.offsets,
             n_items=self.n_items,
             dislikes=dislikes[0].followed_by(dislikes[1]) if len(dislikes) == 2 else next(iter(dislikes), None),
+            user_features=later.user_features if self.user_features is None else self.user_features,
             **beside,
         )
 
@@ -361,7 +373,7 @@ class Histories:
         )
 
     def fingerprint(self) -> str:
-        """SHA-256 of the items, times and weights of all users' events, of their dislikes and of the size of the catalog.
+        """SHA-256 of the items, times and weights of all users' events, of dislikes, features, and the size of the catalog.
 
         Kinds and values, which no training reads, are not part of it. The digest is in hexadecimal.
         """
@@ -374,23 +386,10 @@ class Histories:
             digest.update(b"weights" + np.ascontiguousarray(self.weights).tobytes())
         if self.dislikes is not None:
             digest.update(f"dislikes {self.dislikes.fingerprint()}".encode())
+        if self.user_features is not None:
+            rows = self.user_features
+            digest.update(b"features" + rows.indptr.tobytes() + rows.indices.tobytes() + rows.data.tobytes())
         return digest.hexdigest()
 
     def _beside(self, at: Any) -> dict[str, Any]:
         return {name: None if (array := getattr(self, name)) is None else array[at] for name in _BESIDE}
-
-
-def _history(values: Any, what: str) -> Int64[Array, " history"]:
-    # The usual types first, since there is one history for each user.
-    plain = isinstance(values, np.ndarray) or (type(values) in (list, tuple) and set(map(type, values)) == {int})
-    try:
-        array = np.asarray(values, dtype=None if isinstance(values, np.ndarray) else np.int64) if plain else None
-    except OverflowError:
-        array = None
-    if array is None or array.ndim != 1 or array.dtype.kind != "i":
-        array = whole_numbers(values, what)
-        if array.dtype.kind == "b":
-            raise ShapeError(f"{what}: item indices, oldest first, were expected, not a mask, which has no order")
-        if array.dtype.kind == "u" and len(array) and array.max() > np.iinfo(np.int64).max:
-            raise ShapeError(f"{what}: {array.max()} is no index of an item")
-    return array.astype(np.int64, copy=False)

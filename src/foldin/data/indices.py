@@ -9,7 +9,7 @@ import numpy as np
 from foldin.errors import ShapeError
 from foldin.tensors import Array, Int64
 
-__all__ = ["Indices", "check_indices", "count_of", "gather_ranges", "whole_numbers"]
+__all__ = ["Indices", "check_indices", "count_of", "gather_ranges", "history_of", "whole_numbers"]
 
 # Whole numbers (a list, a range, a set, an array or a tensor), or a boolean mask with an entry for each element. The type is
 # `Any` because values are checked here at run time: an annotated element type would not be guaranteed for a caller's list.
@@ -88,3 +88,24 @@ def gather_ranges(starts: Int64[Array, " n"], lengths: Int64[Array, " n"]) -> In
     ends = np.cumsum(lengths)
     total = int(ends[-1]) if len(ends) else 0
     return np.arange(total, dtype=np.int64) + np.repeat(starts - (ends - lengths), lengths)
+
+
+def history_of(values: Any, what: str) -> Int64[Array, " history"]:
+    """A user's item indices as an array; any whole number that 64 bits hold.
+
+    Raises:
+        ShapeError: an entry is not a whole number, or the values have no order.
+    """
+    # The usual types first, since there is one history for each user.
+    plain = isinstance(values, np.ndarray) or (type(values) in (list, tuple) and set(map(type, values)) == {int})
+    try:
+        array = np.asarray(values, dtype=None if isinstance(values, np.ndarray) else np.int64) if plain else None
+    except OverflowError:
+        array = None
+    if array is None or array.ndim != 1 or array.dtype.kind != "i":
+        array = whole_numbers(values, what)
+        if array.dtype.kind == "b":
+            raise ShapeError(f"{what}: item indices, oldest first, were expected, not a mask, which has no order")
+        if array.dtype.kind == "u" and len(array) and array.max() > np.iinfo(np.int64).max:
+            raise ShapeError(f"{what}: {array.max()} is no index of an item")
+    return array.astype(np.int64, copy=False)

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from foldin.data.catalog import Catalog
+from foldin.data.feature_rows import stacked_rows
 from foldin.data.histories import Histories
 from foldin.data.log.events import EventLog
 from foldin.data.splits.base import HeldOut, Split
@@ -168,6 +169,7 @@ def _stacked(parts: list[Histories]) -> Histories:
         if all(part.weights is None for part in parts)
         else np.concatenate([_weights(one) for one in parts]),
         dislikes=dislikes,
+        user_features=stacked_rows([part.user_features for part in parts]),
     )
 
 

@@ -171,6 +171,7 @@ def read_log(
     *,
     progress: Callable[[str], None] | None = None,
     download_progress: Callable[[int, int | None], None] | None = None,
+    users: Any = None,
     **options: Any,
 ) -> EventLog:
     """The validated log of a table, a file, a folder, an event store, or a public data set by its name.
@@ -180,12 +181,16 @@ def read_log(
             `read_file`), a folder of shards (see `prepare`), the URL of an event store (see `read_store`), or a name such as
             `movielens-small` or `ml-1m`. A path takes precedence over a name.
         progress, download_progress: called while a file is read or downloaded.
+        users: features of the users, a table or the path of one, for models and protocols that read them.
         options: as in `ReadOptions`.
 
     Raises:
         DataError: no such path or name, or the log cannot be used.
         ConfigError, EventStoreError, MissingExtraError: as `read_store`.
     """
+    if users is not None:
+        log = read_log(source, progress=progress, download_progress=download_progress, **options)
+        return log.with_users(users)
     if is_url(source):
         return read_store(source, progress=progress, **options)
     if is_frame(source):

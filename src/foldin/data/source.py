@@ -8,10 +8,12 @@ from typing import Any
 from foldin.data.log.events import EventLog
 from foldin.data.log.options import ReadOptions
 from foldin.data.log.urls import is_url, public_url
+from foldin.data.log.users import open_users
 from foldin.data.named import read_log
 from foldin.data.splits.base import Split
 from foldin.data.splits.given import is_given, read_given
 from foldin.data.splits.protocols import DEFAULT_MIN_EVENTS, split_log
+from foldin.data.user_features import with_user_features
 from foldin.errors import SplitError
 
 __all__ = ["Source"]
@@ -25,14 +27,15 @@ class Source(ReadOptions):
         path: file, folder, URL of an event store or name of a data set; see `read_log`.
         protocol: one of `PROTOCOLS`; None means `given` for a folder that is already split, and `strong` otherwise.
         seed: seed of the split.
-        held_out: users (strong, cold-items) or events (temporal) held out for validation, and as many for the test: a share, or
-            a number of users.
+        held_out: users (strong, cold-items, cold-users) or events (temporal) held out for validation, and as many for the test:
+            a share, or a number of users.
         min_events: users with fewer events are dropped.
         item_events: items with fewer events are dropped first.
         core: whether to repeat both filters until both hold (a k-core).
         fold_in: events by which test users are folded in, for a folder of train, valid and test: their training events
             (`train`, as published), or their validation events too (`all`, as in the service).
         targets: kinds of events that may be targets; all kinds if empty. Events of all kinds are seen.
+        users: file of features of the users, for models and protocols that read them.
     """
 
     path: str
@@ -44,6 +47,7 @@ class Source(ReadOptions):
     core: bool = False
     fold_in: str = "train"
     targets: tuple[str, ...] = ()
+    users: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,6 +78,7 @@ class Source(ReadOptions):
             self.path,
             progress=progress,
             download_progress=download_progress,
+            users=self.users,
             **self.reading(),
         )
         if self.item_events > 1 or self.core:
@@ -102,7 +107,8 @@ class Source(ReadOptions):
                 raise SplitError(f"{self.path}: the folder is already split; filters would change the published split")
             if self.targets:
                 raise SplitError(f"{self.path}: the folder is already split; its targets are given")
-            return replace(read_given(self.path, fold_in=self.fold_in, **self.reading()), source=self.as_dict())
+            split = replace(read_given(self.path, fold_in=self.fold_in, **self.reading()), source=self.as_dict())
+            return split if self.users is None else with_user_features(split, open_users(self.users)[0])
         if self.fold_in != "train":
             raise SplitError(f"{self.shown}: fold_in = {self.fold_in!r} needs a folder of train, valid and test")
         log = self.log(progress=progress, download_progress=download_progress)
@@ -124,5 +130,7 @@ class Source(ReadOptions):
         plain = asdict(replace(self, path=str(Path(self.path).resolve()) if there else self.shown))
         if self.items is not None:
             plain["items"] = str(Path(self.items).resolve())
+        if self.users is not None:
+            plain["users"] = str(Path(self.users).resolve())
         defaults = asdict(Source(path=""))
         return {name: value for name, value in plain.items() if value != defaults[name]}

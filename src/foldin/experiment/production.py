@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from foldin.data import Catalog, EventLog, EventWeights, KnownUsers, catalog_of, weighed_log
+from foldin.data import Catalog, EventLog, EventWeights, KnownUsers, catalog_of, log_with_user_features, weighed_log
 from foldin.display import Display, Displayed
 from foldin.experiment.environment import versions
 from foldin.experiment.origin import newest_time
@@ -132,7 +132,7 @@ def fit_all(
     """
     config = config_of(config)
     name = model_name(type(config)) or config.model_class.__name__
-    log, weighting = weighed_log(_scorable(log, config))
+    log, weighting = weighed_log(_scorable(log_with_user_features(log), config))
     catalog = catalog_of(log.items, log.histories)
     with allocating(f"{name} of {len(catalog):,} items", config.model_class.smaller):
         model = build_model(catalog, config, seed=seed, device=device)

@@ -7,6 +7,7 @@ from foldin.models.autoencoders.multvae import MultVAE, MultVAEConfig
 from foldin.models.autoencoders.recvae import Alternating, ImplicitSLIM, RecVAE, RecVAEConfig
 from foldin.models.baselines.contentknn import ContentKNN, ContentKNNConfig
 from foldin.models.baselines.popularity import Popularity, PopularityConfig
+from foldin.models.baselines.two_tower import TwoTower, TwoTowerConfig
 from foldin.models.capability import (
     BoundedLikelihood,
     Components,
@@ -31,6 +32,7 @@ from foldin.models.ensemble.objectives import HeldOutLikelihood, HeldOutNDCG
 from foldin.models.ensemble.product import ProductOfExperts, ProductOfExpertsConfig
 from foldin.models.evidence import Dislikes, WeightedEvents
 from foldin.models.feature_regression import RegressedItems
+from foldin.models.feature_vectors import FeatureVectors
 from foldin.models.item_features import FeatureReader
 from foldin.models.item_rows import ItemRows
 from foldin.models.linear.als import ALS, ALSConfig
@@ -45,13 +47,13 @@ from foldin.models.multinomial_loss import FullMultinomial, SampledMultinomial
 from foldin.models.negatives import InBatchNegatives, PopularNegatives, SmoothedNegatives, UniformNegatives
 from foldin.models.registry import MODELS, config_class, config_of, model_name
 from foldin.models.semantic.semantic_ids import SemanticIds, SemanticIdsConfig
+from foldin.models.sequential._reading import Reading
 from foldin.models.sequential.frequency_bias import FrequencyBias
 from foldin.models.sequential.gated_attention import GatedAttention
 from foldin.models.sequential.linear_recurrence import LinearRecurrence
 from foldin.models.sequential.losses import BCE, GBCE, FullSoftmax, SampledSoftmax
 from foldin.models.sequential.mixers import Attention, EventMixer
 from foldin.models.sequential.positions import LearnedPositions, RelativePositions, RotaryPositions
-from foldin.models.sequential.reading import Reading
 from foldin.models.sequential.sasrec import SASRec, SASRecConfig
 from foldin.models.start import PopularStart, log_shares
 from foldin.models.streams import Streams, history_key, keys_of, stream, streams, user_key
@@ -70,6 +72,7 @@ from foldin.models.topics.mixture import MixtureOfMultinomials, MixtureOfMultino
 from foldin.models.topics.online import CoordinateAscent, Online, StochasticAscent
 from foldin.models.topics.plsa import PLSA, PLSAConfig
 from foldin.models.topics.poisson import PoissonFactorization, PoissonFactorizationConfig
+from foldin.models.user_features import UserFeatures
 from foldin.training import RisingOverShare, RisingOverUpdates
 
 __all__ = [
@@ -105,6 +108,7 @@ __all__ = [
     "FeatureDecoder",
     "FeatureReader",
     "FeatureRows",
+    "FeatureVectors",
     "FrequencyBias",
     "FromLog",
     "FromLogAndSentences",
@@ -176,7 +180,10 @@ __all__ = [
     "Streams",
     "TDiffRec",
     "TDiffRecConfig",
+    "TwoTower",
+    "TwoTowerConfig",
     "UniformNegatives",
+    "UserFeatures",
     "WeightedEvents",
     "capability",
     "config_class",

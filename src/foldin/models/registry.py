@@ -12,6 +12,7 @@ from foldin.models.autoencoders.multvae import MultVAEConfig
 from foldin.models.autoencoders.recvae import RecVAEConfig
 from foldin.models.baselines.contentknn import ContentKNNConfig
 from foldin.models.baselines.popularity import PopularityConfig
+from foldin.models.baselines.two_tower import TwoTowerConfig
 from foldin.models.contract import Recommender
 from foldin.models.diffusion.diffrec import DiffRecConfig, TDiffRecConfig
 from foldin.models.diffusion.latent_diffrec import LatentDiffRecConfig
@@ -37,6 +38,7 @@ ENTRY_POINTS = "foldin.models"
 _OWN: dict[str, type[Config]] = {
     "popularity": PopularityConfig,
     "contentknn": ContentKNNConfig,
+    "two-tower": TwoTowerConfig,
     "itemknn": ItemKNNConfig,
     "ease": EASEConfig,
     "edlae": EDLAEConfig,

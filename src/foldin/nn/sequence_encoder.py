@@ -13,6 +13,8 @@ Source: kang2018, eqs. 1–7; its code counts from the newest (histories padded 
 oldest. Item tokens: rajput2023.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import nn
@@ -66,6 +68,8 @@ class SequenceEncoder(nn.Module):
                 if weights.dim() == 2:
                     weights.data.copy_(torch.empty(weights.shape).normal_(0.0, initial_sd, generator=generator))
         self.names: Int[Tensor, "items levels"] | None = None  # rows of the table, where items are given by tokens
+        # Vectors of all items, where they are more than the rows of the table.
+        self.table: Callable[[], Float[Tensor, "items width"]] | None = None
         self._memory = Buffers()
 
     def by_name(self) -> dict[str, nn.Parameter]:
@@ -112,6 +116,8 @@ class SequenceEncoder(nn.Module):
         return torch.zeros_like(sequences.items) if sequences.times is None else sequences.times
 
     def _vectors(self, items: Int[Tensor, "users length"]) -> Float[Tensor, "users length width"]:
+        if self.table is not None:
+            return F.embedding(items, self.table()) * self.shape.width**0.5
         # A bag for each item, with its row of the table or the rows of its tokens: only these rows have a gradient.
         rows = items.unsqueeze(-1) if self.names is None else F.embedding(items, self.names)
         ends = torch.arange(0, rows.numel() + 1, rows.shape[-1], device=rows.device)
@@ -120,6 +126,8 @@ class SequenceEncoder(nn.Module):
 
     def vectors(self) -> Float[Tensor, "items width"]:
         """E, the vector of each item."""
+        if self.table is not None:
+            return self.table()
         return self.items if self.names is None else F.embedding(self.names, self.items).sum(dim=1)
 
     def newest_states(self, histories: Histories) -> Float[Tensor, "users width"]:

@@ -21,6 +21,7 @@ from foldin.data.log.items import items_of, join_items
 from foldin.data.log.options import ReadOptions
 from foldin.data.log.report import Note, ReadReport
 from foldin.data.log.rows import Rows
+from foldin.data.log.users import join_users, open_users
 from foldin.data.log.weighable import check_weighable, kinds_weighted
 from foldin.display import Display, Displayed
 from foldin.errors import ColumnError, EmptyLogError
@@ -42,6 +43,7 @@ class EventLog(Displayed):
         style: library and types of ids of the table that the log came from.
         reading: how it was read, with the names of the columns that were found.
         kinds: names of the kinds of events, by the codes in `histories.kinds`; "" for events without one.
+        user_features: a row for each user in index order, the column `user` and their features, if the log has them.
     """
 
     histories: Histories
@@ -51,6 +53,7 @@ class EventLog(Displayed):
     kinds: tuple[str, ...] = ()
     style: FrameStyle = field(default_factory=FrameStyle)
     reading: ReadOptions = field(default_factory=ReadOptions)
+    user_features: pl.DataFrame | None = None
 
     def display(self) -> Display:
         h, names = self.histories, [name for name in self.items.columns if name != "item"]
@@ -77,6 +80,7 @@ class EventLog(Displayed):
             histories=histories,
             users=self.users.gather(users),
             items=self.items[items],
+            user_features=None if self.user_features is None else self.user_features[users],
             report=self.report.dropped(self.histories.n_events - histories.n_events, why),
         )
 
@@ -111,6 +115,20 @@ class EventLog(Displayed):
             items=joined,
             report=self.report.extended([*notes, added]),
         )
+
+    def with_users(self, users: Any) -> "EventLog":
+        """The log with features of its users, for models that read them.
+
+        Args:
+            users: a table with a column of user ids and others of features, or the path of one; see `open_users`.
+
+        Raises:
+            DataError: it is not a table.
+            ColumnError: it has no column of users, or describes no user of the log.
+        """
+        table, source = open_users(users)
+        joined, notes = join_users(self.users, table, source)
+        return replace(self, user_features=joined, report=self.report.extended(notes))
 
     def core(self, *, user_events: int = 1, item_events: int = 1, repeat: bool = True) -> "EventLog":
         """Only users with at least `user_events` items and items with at least `item_events` users.

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from foldin.data.catalog import Catalog
+from foldin.data.features.features import Features
 from foldin.data.frames import FrameStyle
 from foldin.data.histories import Histories
 from foldin.data.log.options import ReadOptions
@@ -88,6 +89,7 @@ class Split(Displayed):
         style: library and types of ids of the table that the log came from.
         reading: how the log was read.
         weighting: the rule by which events are weighted, with the time from which age is counted; None if all count alike.
+        user_features: how the columns of `user_features` of the histories were fitted, if they have any.
         source: what `Source.as_dict` gives, if the log can be read again from there.
     """
 
@@ -103,6 +105,7 @@ class Split(Displayed):
     style: FrameStyle = field(default_factory=FrameStyle)
     reading: ReadOptions = field(default_factory=ReadOptions)
     weighting: EventWeights | None = None
+    user_features: Features | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
 
     def display(self) -> Display:

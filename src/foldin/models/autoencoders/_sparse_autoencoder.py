@@ -87,19 +87,27 @@ class SparseAutoencoder(nn.Module):
         *,
         dropout: float = 0.0,
         generator: torch.Generator | None = None,
+        kept: Float[Tensor, " users"] | None = None,
+        added: Float[Tensor, "users first"] | None = None,
     ) -> Float[Tensor, "users code"]:
         """The last encoder layer before any activation, of L2-normalized rows under inverted dropout.
 
         Args:
             weights: weight of each event; None for those by recency.
+            kept: factor of each user's sum of events in the first layer; None for 1.
+            added: further input of the first layer; None for none.
         """
         values = read_weights(offsets, self.oldest) if weights is None else unit_rows(offsets, weights)
         if dropout > 0.0:
             assert generator is not None
             items, offsets, values = drop_events(items, offsets, values, dropout, generator, "read")
         if self.sparse is not None:
-            return self._encoded(bag_of_rows(self.encoder[0], items, offsets, values))
-        return self._encoded(bag_of_items(self.encoder[0], items, offsets, values, self.buffers_in))
+            summed = bag_of_rows(self.encoder[0], items, offsets, values)
+        else:
+            summed = bag_of_items(self.encoder[0], items, offsets, values, self.buffers_in)
+        if kept is not None:
+            summed = summed * kept.unsqueeze(1)
+        return self._encoded(summed if added is None else summed + added)
 
     def encode_padded(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users code"]:
         """As `encode`, for a rectangle of items padded with −1."""

@@ -54,7 +54,8 @@ class Variational(Recommender[C], LatentPosterior, PosteriorSampler):
         )
         kept = torch.arange(drawn.shape[1], device=self.device) < lengths.unsqueeze(1)
         items = drawn[kept].cpu().numpy().astype(np.int32)
-        return Histories(items=items, offsets=histories.offsets - histories.offsets[0], n_items=self.n_items)
+        offsets = histories.offsets - histories.offsets[0]
+        return Histories(items=items, offsets=offsets, n_items=self.n_items, user_features=histories.user_features)
 
     def drawn_logits(self, histories: Histories, streams: Streams) -> Iterator[Float[Tensor, "users items"]]:
         mu, logvar = self.posterior(histories)

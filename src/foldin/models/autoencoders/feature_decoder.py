@@ -9,20 +9,16 @@ such items.
 Source: volkovs2017 (dropout of the free part, so that the content learns to stand in for it).
 """
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import nn
-from torch.nn import functional as F
 
 from foldin.data import Histories
 from foldin.kernels import multinomial_from_hidden
 from foldin.models.autoencoders._sparse_autoencoder import SparseAutoencoder
+from foldin.models.feature_map import FeatureMap
 from foldin.models.feature_regression import cold_factor_setting
 from foldin.models.item_features import FeatureColumns
-from foldin.models.item_profiles import ItemProfiles
 from foldin.tensors import Bool, Float, Int, Tensor
 from foldin.training import Range, setting
 
@@ -44,8 +40,8 @@ class FeatureDecoder(FeatureColumns):
     cold_factor: float = cold_factor_setting()
 
 
-class FeatureOutput:
-    """The part of the last layer that comes from features.
+class FeatureOutput(FeatureMap):
+    """The part of the last layer that comes from features: W, and u as the last column of the map.
 
     Args:
         n_items: size of the catalog.
@@ -55,41 +51,8 @@ class FeatureOutput:
     """
 
     def __init__(self, n_items: int, hidden: int, option: FeatureDecoder, device: torch.device) -> None:
+        super().__init__(n_items, hidden + 1, option.cold_factor, device)
         self.hidden, self.option = hidden, option
-        self.profiles = ItemProfiles(n_items, device)
-        self.trained_items = torch.ones(n_items, dtype=torch.bool, device=device)
-        # W, and u as its last column. Zeros before training, from which the free rows lead away.
-        self.map = nn.Parameter(torch.zeros(0, hidden + 1, device=device))
-
-    def tensors(self) -> dict[str, Tensor]:
-        """The tensors by name."""
-        return {"features.map": self.map, "features.trained_items": self.trained_items, **self.profiles.tensors()}
-
-    def make_room(self, state: Mapping[str, Tensor]) -> None:
-        """Take the sizes of a stored model, so that its tensors can be copied."""
-        stored = state.get("features.map")
-        if stored is not None and stored.shape[1:] == self.map.shape[1:]:
-            self.widen(len(stored))
-        self.profiles.make_room(state)
-
-    def widen(self, columns: int) -> None:
-        """Take a number of columns of features."""
-        if len(self.map) != columns:
-            self.map = nn.Parameter(torch.zeros(columns, self.hidden + 1, device=self.map.device))
-
-    def rows(self) -> Float[Tensor, "items hidden_and_bias"]:
-        """Wᵀ f_i and uᵀ f_i of every item."""
-        if len(self.profiles.columns) == 0:
-            return torch.zeros(len(self.trained_items), self.hidden + 1, device=self.map.device)
-        parts = self.profiles
-        return F.embedding_bag(
-            parts.columns,
-            self.map,
-            parts.offsets,
-            mode="sum",
-            per_sample_weights=parts.values,
-            include_last_offset=True,
-        )
 
     @torch.no_grad()
     def output(
@@ -97,16 +60,12 @@ class FeatureOutput:
     ) -> tuple[Float[Tensor, "items hidden"], Float[Tensor, " items"]]:
         """(weights, biases) of the layer, of free ones and of the features; the odds of cold items have their factor."""
         rows = self.rows()
-        offset = torch.where(self.trained_items, 0.0, math.log(self.option.cold_factor))
-        return weight + rows[:, :-1], bias + rows[:, -1] + offset
+        return weight + rows[:, :-1], bias + rows[:, -1] + self.log_factor()
 
 
-@torch.no_grad()
 def forget_untrained(network: SparseAutoencoder, features: FeatureOutput, train: Histories) -> None:
     """Set the free rows of items without training events to zero, in the input layer too."""
-    features.trained_items.copy_(torch.from_numpy(train.counts() > 0))
-    for one in (network.encoder[0], network.decoder[-1], network.decoder_bias[-1]):
-        one[~features.trained_items] = 0.0
+    features.learn_trained(train, network.encoder[0], network.decoder[-1], network.decoder_bias[-1])
 
 
 def feature_likelihood(
@@ -125,10 +84,7 @@ def feature_likelihood(
         weights: w, the weight of each event; None if all are 1.
         keep: k, whether the free row of each item takes part.
     """
-    trained = features.trained_items.nonzero().squeeze(1)
-    place = torch.full((len(features.trained_items),), -1, device=trained.device).index_copy_(
-        0, trained, torch.arange(len(trained), device=trained.device)
-    )
+    trained, place = features.among_trained()
     rows = features.rows()
     kept = keep.to(rows.dtype)
     weight = network.decoder[-1] * kept.unsqueeze(1) + rows[:, :-1]

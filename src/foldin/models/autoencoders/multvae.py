@@ -16,6 +16,9 @@ With `loss=sampled`, training scores the items of a batch and shared negatives, 
 With `features`, the rows of the decoder's last layer are free rows plus a linear map of the items' features, by which items
 without training events are scored too (`feature_decoder.py`, after volkovs2017).
 
+With `user_features`, features of the users are further inputs of the encoder's first layer (`models/user_features.py`), so that a
+user without events has a list too.
+
 Source: liang2018, eqs. 2, 6 and 8, and the authors' code: I-600-(μ, log σ² of 200)-600-I, tanh, dropout 0.5, Adam 1e-3,
 batches of 500, 200 epochs, β = min(0.2, step / 200,000).
 
@@ -29,7 +32,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-from foldin.data import Catalog, Histories
+from foldin.data import Histories
 from foldin.errors import ConfigError
 from foldin.inference import gaussian_kl, reparameterize
 from foldin.kernels import multinomial_from_hidden
@@ -43,10 +46,11 @@ from foldin.models.autoencoders.feature_decoder import (
 )
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.evidence import SignedBag, read_and_predicted, read_events
-from foldin.models.item_features import FeatureReader
+from foldin.models.feature_map import MapsFeatures
 from foldin.models.item_rows import ItemRows
 from foldin.models.multinomial_loss import FullMultinomial, SampledMultinomial
 from foldin.models.recency import oldest_setting
+from foldin.models.user_features import UserFeatures, UserMap
 from foldin.tensors import Float, Int, Tensor
 from foldin.training import (
     Config,
@@ -81,6 +85,9 @@ class MultVAEConfig(Config):
     features: FeatureDecoder | None = setting(
         None, "How features of the items enter the decoder; none to learn from events alone."
     )
+    user_features: UserFeatures | None = setting(
+        None, "How features of the users enter the encoder; none to read events alone."
+    )
     learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0, range=Range(1e-4, 1e-2, log=True))
     batch_size: int = setting(500, "Users in a batch.", low=1, range=Range(50, 1000, log=True))
     epochs: int = setting(200, "Epochs, at most.", low=1)
@@ -91,7 +98,7 @@ class MultVAEConfig(Config):
             raise ConfigError("MultVAE: features go with loss=softmax alone: their softmax is over all trained items")
 
 
-class MultVAE(FeatureReader, OnnxGraph, DotProduct, ItemRows, SignedBag, Variational[MultVAEConfig]):
+class MultVAE(MapsFeatures, OnnxGraph, DotProduct, ItemRows, SignedBag, Variational[MultVAEConfig]):
     """Variational autoencoder for collaborative filtering."""
 
     Config = MultVAEConfig
@@ -114,6 +121,11 @@ class MultVAE(FeatureReader, OnnxGraph, DotProduct, ItemRows, SignedBag, Variati
         self.side = (
             None if config.features is None else FeatureOutput(self.n_items, width, config.features, self.device)
         )
+        self.users = (
+            None
+            if config.user_features is None
+            else UserMap(self.network.encoder[0].shape[1], config.user_features, "MultVAE", self.device)
+        )
         self._combined: tuple[Tensor, Tensor] | None = None  # the output layer, until training changes it
 
     def feature_columns(self) -> tuple[str, ...] | None:
@@ -124,16 +136,16 @@ class MultVAE(FeatureReader, OnnxGraph, DotProduct, ItemRows, SignedBag, Variati
             return (
                 "MultVAE with features cannot start from another run: its columns of features are those of one catalog"
             )
+        if capability is ItemRows and self.users is not None:
+            return "MultVAE with user_features cannot start from another run: its columns are those of the users of one log"
+        if capability is OnnxGraph and self.users is not None:
+            return "MultVAE: user_features: a graph takes plain histories of items and would lose the features of the users"
         return super().lacks(capability)
 
-    def describe(self, catalog: Catalog) -> None:
-        super().describe(catalog)
-        if self.side is not None and self.features is not None:
-            self.side.widen(len(self.features))
-
     def make_room(self, state: Mapping[str, Tensor]) -> None:
-        if self.side is not None:
-            self.side.make_room(state)
+        super().make_room(state)
+        if self.users is not None:
+            self.users.make_room(state)
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         self.make_room(state)
@@ -141,6 +153,8 @@ class MultVAE(FeatureReader, OnnxGraph, DotProduct, ItemRows, SignedBag, Variati
         self._combined = None
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
+        if self.users is not None:
+            self.users.take(train)
         return _Training(self, train)
 
     def training_bytes(self, train: Histories) -> float:
@@ -151,13 +165,17 @@ class MultVAE(FeatureReader, OnnxGraph, DotProduct, ItemRows, SignedBag, Variati
 
     def tensors(self) -> dict[str, Tensor]:
         own: dict[str, Tensor] = dict(self.network.named_parameters())
-        return own if self.side is None else {**own, **self.side.tensors()}
+        for part in (self.side, self.users):
+            own |= {} if part is None else part.tensors()
+        return own
 
     def item_rows(self) -> frozenset[str]:
         return self.network.item_rows()
 
     def posterior(self, histories: Histories) -> tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]:
-        mu, logvar = self.network.encode(*read_events(histories, self.config.oldest, self.device)).chunk(2, dim=1)
+        read = read_events(histories, self.config.oldest, self.device)
+        added = None if self.users is None else self.users.rows(histories)
+        mu, logvar = self.network.encode(*read, added=added).chunk(2, dim=1)
         return mu, logvar
 
     @torch.no_grad()
@@ -205,11 +223,14 @@ class _Training(Trainer[Histories]):
             parameters={
                 **dict(model.network.named_parameters()),
                 **({} if model.side is None else {"features.map": model.side.map}),
+                **({} if model.users is None else model.users.tensors()),
             },
             loss=self.loss,
             optimizer=lambda parameters: config.loss.adam(list(parameters.values()), config.learning_rate),
             batches=shuffled(config.batch_size),
-            divided=config.loss.divided,
+            divided=config.loss.divided
+            if model.users is None
+            else "with user_features, the users without their events are drawn for the whole batch",
         )
         first = () if model.side is None else (FullPass(name="features", run=self._described),)
         super().__init__(phase, epochs=config.epochs, first=first)
@@ -225,7 +246,14 @@ class _Training(Trainer[Histories]):
     def loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:
         model = self.model
         read, predicted = read_and_predicted(batch, model.config.oldest, model.device)
-        code = model.network.encode(*read, dropout=model.config.dropout, generator=generator)
+        users = model.users
+        code = model.network.encode(
+            *read,
+            dropout=model.config.dropout,
+            generator=generator,
+            kept=None if users is None else users.kept(len(batch), generator),
+            added=None if users is None else users.rows(batch),
+        )
         mu, logvar = code.chunk(2, dim=1)
         z = reparameterize(mu, logvar, generator)
         if model.side is None:
@@ -233,7 +261,7 @@ class _Training(Trainer[Histories]):
             reconstruction = model.network.log_likelihood(z, *predicted, scored).mean()
         else:
             model._combined = None  # the step after this loss changes the layer
-            keep = torch.rand(model.n_items, generator=generator, device=model.device) >= model.side.option.dropout
+            keep = model.side.kept(model.side.option.dropout, generator)
             reconstruction = feature_likelihood(model.network, model.side, z, *predicted, keep=keep).mean()
         kl = gaussian_kl(mu, logvar).mean()
         beta = model.config.beta_schedule.at(step, model.config.beta)

@@ -11,9 +11,9 @@ from foldin.data import HeldOut
 from foldin.errors import FitError
 from foldin.kernels import top_k
 from foldin.models.contract import Recommender
-from foldin.tensors import Array, Float, Float64, Int, Tensor
+from foldin.tensors import Array, Bool, Float, Float64, Int, Tensor
 
-__all__ = ["HeldOutScores", "ScoredUsers", "centered", "floored"]
+__all__ = ["HeldOutScores", "ScoredUsers", "at_mean", "centered", "floored"]
 
 _KEPT_BYTES = 1 << 29  # of scores that are kept; more are computed anew for each pass
 
@@ -23,6 +23,20 @@ def floored(scores: Float[Tensor, "users items"]) -> Float[Tensor, "users items"
     finite = torch.isfinite(scores)
     low = torch.where(finite, scores, torch.inf).amin(dim=1, keepdim=True)
     return torch.where(finite, scores, torch.where(torch.isfinite(low), low, 0.0))
+
+
+def at_mean(
+    scores: Float[Tensor, "users items"], silent: Bool[Tensor, " items"] | None
+) -> Float[Tensor, "users items"]:
+    """The scores, with the mean of a user's other scores in place of those of some items; a copy if there are any.
+
+    Args:
+        silent: the items of which the expert says nothing, but not all of them; None for none.
+    """
+    if silent is None:
+        return scores
+    scores = floored(scores)
+    return torch.where(silent, scores[:, ~silent].mean(dim=1, keepdim=True), scores)
 
 
 def centered(scores: Float[Tensor, "users items"]) -> Float[Tensor, "users items"]:
@@ -91,13 +105,20 @@ class HeldOutScores:
         held: held-out users.
         groups: numbers of events from which on a history is in the next group.
         block: number of users that the experts score at once.
+        silent: items of which each expert says nothing, and which have the mean of its other scores; None for no items.
 
     Raises:
         FitError: no user has both a history and a target.
     """
 
     def __init__(
-        self, experts: Sequence[Recommender[Any]], held: HeldOut, *, groups: Sequence[int] = (), block: int
+        self,
+        experts: Sequence[Recommender[Any]],
+        held: HeldOut,
+        *,
+        groups: Sequence[int] = (),
+        block: int,
+        silent: Sequence[Bool[Tensor, " items"] | None] | None = None,
     ) -> None:
         chosen = np.flatnonzero((held.targets.lengths > 0) & (held.fold_in.lengths > 0))
         if len(chosen) == 0:
@@ -105,6 +126,7 @@ class HeldOutScores:
                 "no held-out user has both a history and a target: there is nothing to learn weights of experts on"
             )
         self.experts = experts
+        self.silent = [None] * len(experts) if silent is None else silent
         self.fold_in, self.targets, self.seen = (one.select(chosen) for one in (held.fold_in, held.targets, held.seen))
         self.group = np.searchsorted(np.asarray(groups, dtype=np.int64), self.fold_in.lengths, side="right")
         self.n_groups = len(groups) + 1
@@ -125,7 +147,12 @@ class HeldOutScores:
     def _scored(self, start: int) -> ScoredUsers:
         stop = min(start + self._step, len(self.fold_in))
         part, seen, targets = (one.rows(start, stop) for one in (self.fold_in, self.seen, self.targets))
-        scores = torch.stack([centered(one.logits(part)).float() for one in self.experts])
+        scores = torch.stack(
+            [
+                centered(at_mean(one.logits(part), silent)).float()
+                for one, silent in zip(self.experts, self.silent, strict=True)
+            ]
+        )
         seen = seen if part.dislikes is None else replace(seen, dislikes=None).followed_by(part.dislikes)
         return ScoredUsers(
             scores=scores,

@@ -16,6 +16,14 @@ and after the weights they are trained again on all users, for as many epochs as
 With `groups`, histories of different lengths have weights of their own, since the scale of many scores grows with the number of
 events.
 
+An expert without features says nothing of an item that had no event in training (`catalog.cold`). If another expert reads
+features, such an item has the mean of the expert's scores of the items T that had,
+
+    s_k(j | x) = Σ_{i ∈ T} s_k(i | x) / |T|   for j ∉ T and an expert k without features
+
+both in lists and when the weights are learned, so that the experts with features decide among these items, and the others place
+them as items of which nothing is known.
+
 Source: heskes1998 (the weights of a logarithmic pool by held-out data); hinton2002 (products of experts).
 
 Departures from the papers: the experts are not trained together, and the weights need not sum to 1. An item that an expert gives
@@ -37,7 +45,7 @@ from foldin.models.autoencoders.recvae import RecVAEConfig
 from foldin.models.capability import Experts, ItemFeatures, OnnxGraph, capability, required
 from foldin.models.contract import Recommender
 from foldin.models.ensemble._product_trainer import ProductTrainer
-from foldin.models.ensemble._scored import HeldOutScores, centered, floored
+from foldin.models.ensemble._scored import HeldOutScores, at_mean, centered, floored
 from foldin.models.ensemble._weights import learned_weights
 from foldin.models.ensemble.objectives import HeldOutLikelihood, HeldOutNDCG
 from foldin.models.evidence import Dislikes, WeightedEvents
@@ -134,6 +142,7 @@ class ProductOfExperts(
         shape = (len(self.config.groups) + 1, len(self.experts))
         self.weights: Float[Tensor, "groups experts"] = torch.full(shape, 1.0 / shape[1], dtype=torch.float64)
         self.log_share = torch.zeros(self.n_items, device=self.device)
+        self.cold: Bool[Tensor, " items"] | None = None  # items without training events, by the catalog
 
     def expert_names(self) -> tuple[str, ...]:
         names = [_NAMES.name_of(type(one)) for one in self.config.experts]
@@ -170,6 +179,14 @@ class ProductOfExperts(
             featured = capability(one, ItemFeatures)
             if featured is not None:
                 featured.describe(catalog)
+        self.cold = torch.from_numpy(catalog.cold).to(self.device)
+
+    def silent(self) -> list[Bool[Tensor, " items"] | None]:
+        """The items of which each expert says nothing, while another has learned of their features; None for no items."""
+        featured = [capability(one, ItemFeatures) is not None for one in self.experts]
+        # If no item had an event, there is no mean either.
+        some = self.cold is not None and bool(self.cold.any()) and not bool(self.cold.all()) and any(featured)
+        return [None if reads or not some else self.cold for reads in featured]
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
         return ProductTrainer(self, train)
@@ -200,7 +217,7 @@ class ProductOfExperts(
         Raises:
             FitError: no held-out user has both a history and a target.
         """
-        scored = HeldOutScores(self.experts, held, groups=self.config.groups, block=self.block())
+        scored = HeldOutScores(self.experts, held, groups=self.config.groups, block=self.block(), silent=self.silent())
         weights, log_likelihood = learned_weights(scored, self.config.objective)
         self.weights = torch.from_numpy(weights)
         found = {"users": float(len(scored.fold_in)), "log_likelihood": log_likelihood}
@@ -231,21 +248,21 @@ class ProductOfExperts(
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         weights = self._weights_of(torch.from_numpy(histories.lengths).to(self.device))
         total = torch.zeros(len(histories), self.n_items, device=self.device)
-        for at, one in enumerate(self.experts):
+        for at, (one, silent) in enumerate(zip(self.experts, self.silent(), strict=True)):
             if not bool(weights[:, at].any()):
                 continue
             # Centered first: a large constant common to all items would cost the sum its precision.
-            total.addcmul_(centered(one.logits(histories, reuse=True)).to(total), weights[:, at : at + 1])
+            scores = centered(at_mean(one.logits(histories, reuse=True), silent))
+            total.addcmul_(scores.to(total), weights[:, at : at + 1])
         return self._started(total, histories)
 
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
         lengths = (history >= 0).sum(dim=1)
         weights = self._weights_of(lengths)
         total = torch.zeros(history.shape[0], self.n_items, device=self.device)
-        for at, one in enumerate(self.experts):
-            scores = floored(
-                required(one, OnnxGraph, "ProductOfExperts: each expert must be exportable").padded_logits(history)
-            )
+        for at, (one, silent) in enumerate(zip(self.experts, self.silent(), strict=True)):
+            graph = required(one, OnnxGraph, "ProductOfExperts: each expert must be exportable")
+            scores = at_mean(floored(graph.padded_logits(history)), silent)
             total = total + (scores - scores.amax(dim=1, keepdim=True)) * weights[:, at : at + 1]
         return torch.where(lengths.unsqueeze(1) > 0, total, self.log_share)
 

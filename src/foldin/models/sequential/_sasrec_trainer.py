@@ -1,6 +1,7 @@
 """Training of SASRec: prediction of the item after every event, by one of its losses. See `sasrec.py` for the equations."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +29,7 @@ class SASRecTrainer(Trainer[Histories]):
         self.model, config = model, model.config
         phase: GradientPhase[Histories] = GradientPhase(
             name="train",
-            parameters=dict(model.encoder.by_name()),
+            parameters={**model.encoder.by_name(), **({} if model.side is None else {"features.map": model.side.map})},
             loss=self.loss,
             optimizer=lambda parameters: torch.optim.Adam(
                 list(parameters.values()), lr=config.learning_rate, betas=(0.9, 0.98), fused=True
@@ -36,12 +37,15 @@ class SASRecTrainer(Trainer[Histories]):
             batches=lambda train, rng: batches_of_transitions(train, config.max_length, config.batch_tokens, rng),
             learning_rate=falling(config.learning_rate, config.lr_decay),
             small=config.batch_tokens * config.embedding_dim <= _SMALL_BATCH,
-            divided=Divided(self.tokens, mean_over="tokens"),
+            divided=Divided(self.tokens, mean_over="tokens")
+            if model.side is None
+            else "with features, its negatives are drawn among the items with training events",
         )
         first: FullPass[Histories] | Pretraining[Histories] = FullPass(name="count", run=self.count)
         if model.tokenizer is not None:
             first = model.tokenizer.learning("count", lambda: None, self._after)
-        super().__init__(phase, epochs=config.epochs, first=(first,))
+        described = () if model.side is None else (FullPass(name="features", run=self._described),)
+        super().__init__(phase, epochs=config.epochs, first=(first, *described))
 
     def tokens(self, batch: Histories) -> Mapping[str, Int64[Array, " users"]]:
         """Number of tokens of each history: its events with a next one, of which the newest are read."""
@@ -49,6 +53,15 @@ class SASRecTrainer(Trainer[Histories]):
 
     def count(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
         self.model.learn_shares(train, group_of(generator))
+        return {}
+
+    def _described(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
+        """Take the features of the items, and forget the initial vectors of those without training events."""
+        side = self.model.side
+        assert side is not None
+        side.profiles.set(self.model.described())
+        side.learn_trained(train, self.model.encoder.items)
+        side.forget()
         return {}
 
     def _after(self, train: Histories) -> None:
@@ -61,6 +74,9 @@ class SASRecTrainer(Trainer[Histories]):
         # With several workers, padded as the whole batch, whose dropout is drawn for its rectangle.
         width = longest(generator, "tokens")
         given, targets = transitions(batch, model.config.max_length, model.device, crop, width)
-        states = model.encoder(given, generator).flatten(0, 1).index_select(0, given.positions())
-        predicted = Predicted(model._asked(states), model._vectors(), targets, batch, given.lengths, model.log_share)
-        return model.loss(predicted, generator)
+        with nullcontext() if model.side is None else model.side.step(generator):
+            states = model.encoder(given, generator).flatten(0, 1).index_select(0, given.positions())
+            predicted = Predicted(
+                model._asked(states), model._vectors(), targets, batch, given.lengths, model.log_share
+            )
+        return model.loss(predicted if model.side is None else predicted.among(*model.side.among_trained()), generator)

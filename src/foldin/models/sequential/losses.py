@@ -41,6 +41,21 @@ class Predicted:
     lengths: Int[Tensor, " users"]
     log_share: Float[Tensor, " items"]
 
+    def among(self, items: Int[Tensor, " some"], place: Int[Tensor, " items"]) -> "Predicted":
+        """The same tokens, scored against some of the items alone, among which are all items of the batch.
+
+        Args:
+            place: the place of each item among these; −1 for the others.
+        """
+        return Predicted(
+            hidden=self.hidden,
+            vectors=self.vectors.index_select(0, items),
+            targets=place.index_select(0, self.targets),
+            batch=self.batch.reindex(place.cpu().numpy(), len(items)),
+            lengths=self.lengths,
+            log_share=self.log_share.index_select(0, items),
+        )
+
 
 class NextItemLoss(Option, ABC):
     """A loss; a subclass states whether the softmax of scores trained by it is a density over the catalog."""

@@ -16,6 +16,9 @@ With `codebook_size`, the vector of an item is the sum of its tokens' vectors (`
 co-occurrence vectors): the model learns and stores only a table of the tokens' vectors, and forms the sums of all items at each
 step.
 
+With `features`, the vector of an item is a free vector plus a linear map of its features (`_vector_table.py`), by which items
+without training events are scored and read too.
+
 Source: kang2018, eqs. 1–8 and the authors' code: d 50, 2 blocks, 1 head, Adam 1e-3 with β₂ = .98, dropout .5 (Amazon) or .2
 (MovieLens), lengths 50 and 200. Losses: petrov2023 (gBCE), klenitskiy2023 (full softmax).
 
@@ -36,24 +39,27 @@ import torch
 from torch.nn import functional as F
 
 from foldin.data import Histories
-from foldin.errors import ConfigError, FitError, ShapeError
+from foldin.errors import ConfigError, FitError
 from foldin.kernels import Buffers, matmul_into
 from foldin.memory import require_memory
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.contract import Recommender
+from foldin.models.feature_map import MapsFeatures
+from foldin.models.feature_vectors import FeatureVectors
 from foldin.models.item_rows import ItemRows
 from foldin.models.item_tokens import ItemTokenizer
+from foldin.models.sequential._reading import Reading, extended, read
 from foldin.models.sequential._sasrec_trainer import SASRecTrainer
+from foldin.models.sequential._vector_table import VectorTable
 from foldin.models.sequential.frequency_bias import FrequencyBias
 from foldin.models.sequential.gated_attention import GatedAttention
 from foldin.models.sequential.linear_recurrence import LinearRecurrence
 from foldin.models.sequential.losses import BCE, GBCE, FullSoftmax, NextItemLoss, SampledSoftmax
 from foldin.models.sequential.mixers import Attention
 from foldin.models.sequential.positions import LearnedPositions, RelativePositions, RotaryPositions
-from foldin.models.sequential.reading import Reading
 from foldin.models.start import PopularStart
 from foldin.models.token_sources import FromLog
-from foldin.nn import SequenceEncoder, TransformerShape, encoder_bytes, newest, step_bytes
+from foldin.nn import SequenceEncoder, TransformerShape, encoder_bytes, step_bytes
 from foldin.tensors import Array, Bool, Float, Int, Tensor
 from foldin.training import Config, Range, Trainer, setting
 
@@ -100,6 +106,9 @@ class SASRecConfig(Config):
     temperature: float | None = setting(
         None, "Temperature of the product of L2-normalized vectors; none for the plain product.", above=0
     )
+    features: FeatureVectors | None = setting(
+        None, "How features of the items enter their vectors; none to learn from events alone."
+    )
     learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0, range=Range(1e-4, 1e-2, log=True))
     lr_decay: float = setting(
         0.0, "Share of the planned steps, the last ones, over which the learning rate falls to zero.", low=0, high=1
@@ -117,9 +126,11 @@ class SASRecConfig(Config):
                 f"SASRec: mixer = {self.mixer.name}: has no attention that positions or times could change: timed = false, and "
                 f"positions = learned or none, were expected"
             )
+        if self.features is not None and self.codebook_size is not None:
+            raise ConfigError("SASRec: features and codebook_size exclude each other: both make an item's vector")
 
 
-class SASRec(OnnxGraph, DotProduct, ItemRows, PopularStart, Recommender[SASRecConfig]):
+class SASRec(MapsFeatures, OnnxGraph, DotProduct, ItemRows, PopularStart, Recommender[SASRecConfig]):
     """Self-attentive sequential recommendation."""
 
     Config = SASRecConfig
@@ -160,6 +171,9 @@ class SASRec(OnnxGraph, DotProduct, ItemRows, PopularStart, Recommender[SASRecCo
             generator=generator,
             device=self.device,
         )
+        seed = generator.initial_seed()
+        self.side = None if config.features is None else VectorTable(self.encoder.items, config.features, seed)
+        self.encoder.table = None if self.side is None else self.side.table
         self.log_share = torch.zeros(self.n_items, device=self.device)
         self._buffers = Buffers()
         self._call()
@@ -172,7 +186,9 @@ class SASRec(OnnxGraph, DotProduct, ItemRows, PopularStart, Recommender[SASRecCo
         # Indices of negatives, scores and their gradients.
         tokens = min(config.batch_tokens, train.n_events)
         mixed = 4.0 * tokens * config.n_layers * config.embedding_dim * config.mixer.kept_vectors(config.max_length)
-        return super().training_bytes(train) + states + mixed + 24.0 * self.loss.drawn(tokens) * tokens
+        # Vectors of a step, with gradients.
+        made = 0.0 if self.side is None else 24.0 * self.n_items * config.embedding_dim
+        return super().training_bytes(train) + states + mixed + made + 24.0 * self.loss.drawn(tokens) * tokens
 
     @property
     def loss(self) -> NextItemLoss:
@@ -183,17 +199,24 @@ class SASRec(OnnxGraph, DotProduct, ItemRows, PopularStart, Recommender[SASRecCo
 
     def tensors(self) -> dict[str, Tensor]:
         named = {} if self.tokenizer is None else self.tokenizer.tensors()
-        return {**self.encoder.by_name(), **named, "log_share": self.log_share}
+        mapped = {} if self.side is None else self.side.tensors()
+        return {**self.encoder.by_name(), **named, **mapped, "log_share": self.log_share}
 
     def item_rows(self) -> frozenset[str]:
         return frozenset(("items", "log_share"))
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
+        self.make_room(state)
         super().load_state(state)
         self._call()
 
     def _call(self) -> None:
         self.encoder.names = None if self.tokenizer is None else self.tokenizer.rows()
+        if self.side is not None:
+            self.side.forget()
+
+    def feature_columns(self) -> tuple[str, ...] | None:
+        return None if self.config.features is None else self.config.features.columns
 
     def check_training(self, train: Histories) -> None:
         """Raise an error unless the model can be trained on these users.
@@ -227,14 +250,18 @@ class SASRec(OnnxGraph, DotProduct, ItemRows, PopularStart, Recommender[SASRecCo
 
     @torch.no_grad()
     def item_vectors(self) -> tuple[Float[Tensor, "items width"], Float[Tensor, " items"]]:
-        return self._vectors().detach(), torch.zeros(self.n_items, device=self.device)
+        bias = torch.zeros(self.n_items, device=self.device) if self.side is None else self.side.log_factor()
+        return self._vectors().detach(), bias
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         return self._products(self.queries(histories), histories)
 
     def _products(self, queries: Float[Tensor, "users width"], histories: Histories) -> Float[Tensor, "users items"]:
         out = self._buffers.get("logits", (len(queries), self.n_items), queries)
-        matmul_into(out, queries, self.item_vectors()[0].t())
+        vectors, bias = self.item_vectors()
+        matmul_into(out, queries, vectors.t())
+        if self.side is not None:
+            out.add_(bias)
         return self._started(out, histories)
 
     def speaking(self) -> Bool[Array, " items"]:
@@ -245,6 +272,10 @@ class SASRec(OnnxGraph, DotProduct, ItemRows, PopularStart, Recommender[SASRecCo
             return "SASRec: timed = true: a graph takes plain histories of items and would lose their times"
         if capability is ItemRows and self.tokenizer is not None:
             return f"SASRec: codebook_size = {self.config.codebook_size}: the tokens of items are learned anew from each log"
+        if capability is ItemRows and self.side is not None:
+            return (
+                "SASRec with features cannot start from another run: its columns of features are those of one catalog"
+            )
         return super().lacks(capability)
 
     def padded_logits(self, history: Int[Tensor, "users length"]) -> Float[Tensor, "users items"]:
@@ -256,18 +287,15 @@ class SASRec(OnnxGraph, DotProduct, ItemRows, PopularStart, Recommender[SASRecCo
         x = self.encoder.placed(F.embedding(items, self.encoder.vectors()) * self.config.embedding_dim**0.5, lengths)
         newest_at = (lengths - 1)[:, None, None].expand(-1, 1, self.config.embedding_dim)
         states = self._asked(self.encoder.transformer(x).gather(1, newest_at).squeeze(1))
-        return torch.where(counts.unsqueeze(1) > 0, states @ self._vectors().t(), self.log_share)
+        scores = states @ self._vectors().t()
+        if self.side is not None:
+            scores = scores + self.side.log_factor()
+        return torch.where(counts.unsqueeze(1) > 0, scores, self.log_share)
 
     @torch.no_grad()
     def read(self, histories: Histories) -> Reading:
         """The result of reading histories, to which further events can be added one at a time."""
-        self.check_histories(histories)
-        room = self.config.max_length > int(histories.lengths.max(initial=0))
-        if not room or not self.encoder.extensible or len(histories) == 0 or int(histories.lengths.min()) == 0:
-            return Reading(histories, self.queries(histories), None)
-        part = newest(histories, self.config.max_length, self.device)
-        states, cache = self.encoder.begin(part)
-        return Reading(histories, self._asked(states.flatten(0, 1)[part.last()]), cache)
+        return read(self, histories)
 
     @torch.no_grad()
     def extend(self, reading: Reading, later: Histories) -> Reading:
@@ -279,17 +307,7 @@ class SASRec(OnnxGraph, DotProduct, ItemRows, PopularStart, Recommender[SASRecCo
         Raises:
             ShapeError: `later` has other users, or not one event of each.
         """
-        histories = reading.histories.followed_by(later)
-        if (later.lengths != 1).any():
-            raise ShapeError("SASRec: a reading is extended by one event of each user")
-        cache = reading.cache
-        # If only some of the events have times, the times of all are dropped.
-        dropped = self.config.timed and (later.times is None) != (reading.histories.times is None)
-        if cache is None or dropped or int(cache.lengths.max()) >= self.config.max_length:
-            return self.read(histories)
-        part = newest(later, 1, self.device)
-        states, cache = self.encoder.extend(part, cache)
-        return Reading(histories, self._asked(states.squeeze(1)), cache)
+        return extended(self, reading, later)
 
     @torch.no_grad()
     def next_logits(self, reading: Reading) -> Float[Tensor, "users items"]:

@@ -1,0 +1,67 @@
+"""Items without training events in a product: experts without features give them the mean of their other scores."""
+
+import numpy as np
+import torch
+
+from foldin.data import HeldOut
+from foldin.models import (
+    ContentKNNConfig,
+    EASEConfig,
+    FeatureRows,
+    ItemKNNConfig,
+    PopularityConfig,
+    ProductOfExpertsConfig,
+)
+from foldin.models.ensemble._scored import at_mean
+from foldin.runs import load_run, save_run
+from tests.lists import recommend
+from tests.models.cold import CATALOG, COLD, ITEMS, USERS, described, trained
+
+CONFIG = ProductOfExpertsConfig(experts=(ContentKNNConfig(columns=("genres",)), EASEConfig(regularization=1.0)))
+
+
+def test_scores_are_the_weighted_sum_with_the_mean_of_an_expert_without_features(tmp_path):
+    model = trained(CONFIG)
+    some = USERS.select(np.array([0, 1, 3]))
+    content, ease = (one.logits(some).numpy().astype(np.float64) for one in model.experts)
+    weights = model.weights.numpy()[0]
+    assert (weights > 0).all()
+    ease[:, COLD] = ease[:, ~COLD].mean(axis=1, keepdims=True)
+    expected = weights[0] * content + weights[1] * ease
+    found = model.logits(some).numpy()
+    assert np.allclose(found - found[:, :1], expected - expected[:, :1], atol=1e-5)
+    assert model.silent()[0] is None
+    assert model.silent()[1].numpy().tolist() == COLD.tolist()
+    # Features decide among items without events: those of the taste come first.
+    assert recommend(model, USERS, 1, allow=COLD).items[1, 0] == 9
+    save_run(tmp_path / "run", model=model, catalog=CATALOG, info={})
+    assert torch.equal(load_run(tmp_path / "run").model.logits(USERS), model.logits(USERS))
+
+
+def test_the_weights_are_learned_with_the_same_scores():
+    model = described(CONFIG)
+    model.experts[0].load_state(trained(CONFIG.experts[0]).state())
+    model.experts[1].load_state(trained(CONFIG.experts[1]).state())
+    targets = USERS.from_lists([[4, 16], [9], [], [9]], ITEMS)
+    held = HeldOut(fold_in=USERS, targets=targets, users=CATALOG.table["item"][:4])
+    model.learn_weights(held)
+    with_mean = model.weights.clone()
+    assert with_mean[0, 0] > 0  # all targets are without events, and features find them
+    model.cold = None
+    model.learn_weights(held)
+    assert not torch.allclose(model.weights, with_mean)
+
+
+def test_without_an_expert_that_reads_features_nothing_changes():
+    for experts in (
+        (PopularityConfig(), ItemKNNConfig(shrinkage=1.0)),
+        (ContentKNNConfig(), EASEConfig(regularization=1.0, features=FeatureRows())),
+    ):
+        assert described(ProductOfExpertsConfig(experts=experts)).silent() == [None, None]
+
+
+def test_the_mean_is_that_of_the_other_finite_scores():
+    scores = torch.tensor([[1.0, 2.0, 9.0, -torch.inf], [0.0, 4.0, -5.0, 2.0]])
+    silent = torch.tensor([False, False, True, False])
+    assert at_mean(scores, silent).tolist() == [[1.0, 2.0, 4.0 / 3.0, 1.0], [0.0, 4.0, 2.0, 2.0]]
+    assert at_mean(scores, None) is scores
