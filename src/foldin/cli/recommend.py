@@ -139,7 +139,11 @@ def _start_note(model: Recommender[Any], users: Histories) -> str | None:
 @click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of items in a list.")
 @click.option("--allow", multiple=True, metavar="ID,ID,…", help="Ids of the only items that may be listed.")
 @click.option("--deny", multiple=True, metavar="ID,ID,…", help="Ids of items that may not be listed.")
-@click.option("--keep-seen", is_flag=True, help="Whether items of the history may be listed too.")
+@click.option(
+    "--keep-seen/--exclude-seen",
+    default=None,
+    help="Whether items of the history may be listed too  [default: only if the run was trained with --repeats keep]",
+)
 @click.option(
     "--explore",
     is_flag=True,
@@ -185,7 +189,7 @@ def command(
     k: int,
     allow: tuple[str, ...],
     deny: tuple[str, ...],
-    keep_seen: bool,
+    keep_seen: bool | None,
     explore: bool,
     seed: int,
     draws: int | None,
@@ -230,7 +234,7 @@ def command(
         raise ConfigError("--allow contains no item, so that no item may be listed")
     eligible = partial(
         Eligibility.of,
-        exclude_seen=not keep_seen,
+        exclude_seen=not (loaded.reading.keeps_repeats if keep_seen is None else keep_seen),
         allow=allowed if allow else None,
         deny=_items(catalog, deny, "--deny") if deny else None,
         where=None if where is None else features.passing(conditions(where, "--where")),

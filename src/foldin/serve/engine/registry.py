@@ -50,6 +50,7 @@ class Deployment:
 
     def __post_init__(self) -> None:
         self.repeats = repeats_of(self.run.info)
+        self.excludes_seen = self.repeats != "keep"  # unless a request says otherwise
         self.view, self._showing = CatalogView(self.run.catalog), threading.Lock()
         self.ranker = ranker_of(self.ranked_by, self.run.model)
         if self.ranker.random:

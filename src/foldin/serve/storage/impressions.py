@@ -48,8 +48,8 @@ class Impression:
             `NEW_ITEMS`.
         history: `{"items": […], "times": […] or None}` as the model read them, oldest first, of a list with propensities.
         restricted: whether more than `history` decided what could be listed, and with which probability: the request had `allow`,
-            `deny`, a filter or rules, or did not exclude seen items; an item was retired; the user has older events than the
-            model reads; or the events have weights, or are dislikes.
+            `deny`, a filter or rules, or said otherwise than the model's log whether seen items are excluded; an item was
+            retired; the user has older events than the model reads; or the events have weights, or are dislikes.
         context: what the request gave as its context.
     """
 
