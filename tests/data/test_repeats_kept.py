@@ -15,9 +15,7 @@ TAKEN = {"u1": "abacab", "u2": "aabbaadae", "u3": "bcbcbdbebf", "u4": "abcdeab",
 
 def table() -> pl.DataFrame:
     rows = [
-        (user, item, 10**9 + 100 * at + int(user[1]))
-        for user, items in TAKEN.items()
-        for at, item in enumerate(items)
+        (user, item, 10**9 + 100 * at + int(user[1])) for user, items in TAKEN.items() for at, item in enumerate(items)
     ]
     return pl.DataFrame(rows, schema=["user", "item", "timestamp"], orient="row").sample(
         fraction=1.0, shuffle=True, seed=1
@@ -118,8 +116,16 @@ def test_a_history_is_resolved_event_by_event():
 
 
 def test_weights_and_dislikes_go_with_kept_events():
-    rows = [("u", "a", 1, "buy"), ("u", "b", 2, "hide"), ("u", "a", 3, "view"), ("u", "c", 4, "buy"), ("u", "a", 5, "buy")]
-    frame = pl.DataFrame([*rows, *(("v", *row[1:]) for row in rows)], schema=["user", "item", "time", "kind"], orient="row")
+    rows = [
+        ("u", "a", 1, "buy"),
+        ("u", "b", 2, "hide"),
+        ("u", "a", 3, "view"),
+        ("u", "c", 4, "buy"),
+        ("u", "a", 5, "buy"),
+    ]
+    frame = pl.DataFrame(
+        [*rows, *(("v", *row[1:]) for row in rows)], schema=["user", "item", "time", "kind"], orient="row"
+    )
     log = read_log(frame, repeats="keep", weights={"buy": 3.0, "hide": -1.0})
     split = last_out(log, targets=["buy"])
     assert names(split.test.fold_in, 0, split.catalog) == "aac"

@@ -41,7 +41,8 @@ def test_histories_are_drawn_from_it():
     drawn = SMALL.histories(20_000, 3, seed=1).items.reshape(-1, 3)
     counts = np.bincount(drawn @ [9, 3, 1], minlength=27)
     expected = np.array([joint(one) for one in itertools.product(range(3), repeat=3)]) * len(drawn)
-    assert ((counts - expected) ** 2 / expected).sum() < 60  # of the χ² distribution with 26 degrees of freedom, p < 2e-4
+    # χ² with 26 degrees of freedom exceeds 60 with a probability below 2e-4.
+    assert ((counts - expected) ** 2 / expected).sum() < 60
 
 
 def test_the_same_seed_gives_the_same_log_with_its_events_in_order():

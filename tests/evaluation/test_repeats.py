@@ -45,8 +45,10 @@ def test_the_likelihood_of_both_parts_is_that_of_the_whole(model):
     every = held([[0, 5], [5, 2, 4], [1]])
     parts = evaluate_repeats(model, every, metrics=["ndcg@2"])
     whole = evaluate(model, every, metrics=["ndcg@2"])
+
     def summed(one):
         return float((one.values("log_likelihood_per_item") * one.per_user["targets"].to_numpy()).sum())
+
     assert summed(parts.repeated) + summed(parts.new) == pytest.approx(summed(whole))
 
 

@@ -14,7 +14,7 @@ from foldin.serve.schemas import RecommendRequest
 from tests.lists import recommend
 
 TAKEN = ["i0", "i3", "i0", "i2", "i0", "i3"]
-ROWS = [{"user": "p", "item": item, "time": 2_000_000_000 + at} for at, item in enumerate(TAKEN)]
+ROWS = [{"user": "p", "item": item, "time": 1_600_000_000 + at} for at, item in enumerate(TAKEN)]
 
 
 def call(capsys, *arguments) -> str:
@@ -61,7 +61,9 @@ def test_python_the_command_line_files_and_http_list_the_same(folder, service, c
     without = json.loads(call(capsys, *told, "--exclude-seen"))["items"]
     assert not set(TAKEN) & {one["item"] for one in without}
     users.write_csv(tmp_path / "users.csv")
-    call(capsys, "recommend", folder / "keep", "--users", tmp_path / "users.csv", "--out", tmp_path / "o.csv", "-k", "5")
+    call(
+        capsys, "recommend", folder / "keep", "--users", tmp_path / "users.csv", "--out", tmp_path / "o.csv", "-k", "5"
+    )
     assert pl.read_csv(tmp_path / "o.csv")["item"].to_list() == expected
 
     with TestClient(make_app(service, None), base_url="http://localhost") as http:

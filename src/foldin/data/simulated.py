@@ -1,12 +1,12 @@
 """Simulated logs in which users take items again, with a next-item distribution that is known exactly.
 
-A user of type c draws each event from an urn: new items by the tastes θ_c of the type, with the weight ν_c, and each earlier event
-by its age a, the number of events since then, with the weight κ(a):
+A user of type c draws each event from an urn: new items by the tastes θ_c of the type, with the weight ν_c, and each earlier
+event by its age a, the number of events since then, with the weight κ(a):
 
     p(i | h, c) = (ν_c θ_ci + Σ_e κ(a_e) [i_e = i]) / (ν_c + Σ_e κ(a_e))
 
-The type is hidden and has the share π_c. After a history h it is known only by its posterior, p(c | h) ∝ π_c Π_t p(i_t | h_<t, c), so
-that no list beats the order of
+The type is hidden and has the share π_c. After a history h it is known only by its posterior,
+p(c | h) ∝ π_c Π_t p(i_t | h_<t, c), so that no list beats the order of
 
     p(i | h) = Σ_c p(c | h) p(i | h, c)
 
@@ -51,7 +51,12 @@ class SimulatedRepeats:
 
     def __post_init__(self) -> None:
         types = len(self.tastes)
-        if self.tastes.ndim != 2 or self.shares.shape != (types,) or self.new.shape != (types,) or self.kernel.ndim != 1:
+        if (
+            self.tastes.ndim != 2
+            or self.shares.shape != (types,)
+            or self.new.shape != (types,)
+            or self.kernel.ndim != 1
+        ):
             raise DataError(
                 f"a simulation needs tastes of types by items, and a share and a weight for each type, not arrays of the shapes "
                 f"{self.tastes.shape}, {self.shares.shape} and {self.new.shape}"
@@ -80,7 +85,8 @@ class SimulatedRepeats:
             n_components: number of types of users.
             concentration: Dirichlet parameter of the tastes around a popularity that falls as 1 / rank; smaller ones differ more.
             new: weights of draws by the tastes of the first and the last type; those between are spaced evenly in logarithms.
-            peak: age in events, from 0, at which the kernel is largest: κ(a) = height · b exp(1 − b) with b = (a + 1) / (peak + 1).
+            peak: age in events, from 0, at which the kernel is largest: κ(a) = height · b exp(1 − b) with
+                b = (a + 1) / (peak + 1).
             height: weight of an event of that age.
         """
         rng = np.random.default_rng(seed)

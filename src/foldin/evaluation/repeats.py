@@ -1,7 +1,7 @@
 """What a model finds of the items that users take again, and of those that are new to them.
 
-The two are different tasks: most models that are good at the first are poor at the second, and a mean over both hides which of them
-a figure comes from.
+The two are different tasks: most models that are good at the first are poor at the second, and a mean over both hides which of
+them a figure comes from.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ import torch
 
 from foldin.data import HeldOut
 from foldin.display import Display, Displayed, estimate
-from foldin.evaluation.evaluate import LOG_LIKELIHOOD, Evaluation, evaluate
+from foldin.evaluation.evaluate import Evaluation, evaluate
 from foldin.models import Recommender
 from foldin.ranking import Eligibility, Ranker, rank
 
-__all__ = ["RepeatEvaluation", "evaluate_repeats"]
+__all__ = ["REPEAT_METRICS", "RepeatEvaluation", "evaluate_repeats"]
 
 REPEAT_METRICS = ("recall_all@10", "ndcg@10")
 
@@ -76,16 +76,16 @@ def evaluate_repeats(
 ) -> RepeatEvaluation:
     """Evaluate a model on repeated and on new targets apart; the lists are the same for both.
 
-    `recall_all@k` of the repeated targets is the repeat recall, and that of the new ones the explore recall. A user counts in each
-    part only with a target of it. The log-likelihood of each part is that of its items among all that may be listed, so that the
-    mean of both, weighted by targets, is that of the whole.
+    `recall_all@k` of the repeated targets is the repeat recall, and that of the new ones the explore recall. A user counts in
+    each part only with a target of it. The log-likelihood of each part is that of its items among all that may be listed, so
+    that the mean of both, weighted by targets, is that of the whole.
 
     Args:
         metrics: names of ranking metrics.
         k: length of the lists in which repeats are counted.
         ranker: ranker of the lists; `Exact` if None.
 
-    Source: li2023, section 4.2.
+    Source: li2023 (the two recalls, and the share of repeats in lists).
 
     Raises:
         ConfigError: an unknown metric, or a model that lacks what the ranker needs.

@@ -6,9 +6,9 @@ first time,
 
     mean over users of the mean over their new items of log p(item | earlier events),
 
-in nats per item, over the items of the catalog that the user had not taken. In a log that keeps repeats, it is that of all items
-that they took, over all items. The same on the first period after the model was trained is what it is compared with, and the share
-of each item among the training events, which knows no user, is the control.
+in nats per item, over the items of the catalog that the user had not taken. In a log that keeps repeats, it is that of all
+items that they took, over all items. The same on the first period after the model was trained is what it is compared with, and
+the share of each item among the training events, which knows no user, is the control.
 """
 
 import math

@@ -2,21 +2,21 @@
 
     p(i | h) = (Σ_k v_gk p_k(i | h) + Σ_e w_a(e) [i_e = i]) / (Σ_k v_gk + Σ_e w_a(e))
 
-Each earlier event e has a weight w by its age a(e), the number of events since then, and each model k a weight v by the group g of
-the history: its length, and the share of its events that were repeats. So that p(i | h) is the mixture
+Each earlier event e has a weight w by its age a(e), the number of events since then, and each model k a weight v by the group g
+of the history: its length, and the share of its events that were repeats. So that p(i | h) is the mixture
 
     p(i | h) = p(repeat | h) p_r(i | h) + (1 − p(repeat | h)) p_m(i | h),   p(repeat | h) = Σ_e w_a(e) / (Σ_k v_gk + Σ_e w_a(e))
 
-of the earlier events and the models. EM gives each choice to the events and models that may have made it, and the M-step maximizes
-the bound in which log Σ is replaced by its tangent:
+of the earlier events and the models. EM gives each choice to the events and models that may have made it, and the M-step
+maximizes the bound in which log Σ is replaced by its tangent:
 
     w_a ← (r_a + b) / (Σ_h n_a(h) / S(h) + b / w₀),   v_gk ← (r_gk + b) / (Σ_{h in g} 1 / S(h) + b / v₀)
 
-with r the expected choices, n_a(h) the number of events of age a in a history, S(h) the denominator above, and b = 1 a pseudo-choice.
-Each iteration raises the log-likelihood plus the log prior. The weights w₀ and v₀, to which the others are drawn, are those of a
-first fit with a single w and a single v of each model.
+with r the expected choices, n_a(h) the number of events of age a in a history, S(h) the denominator above, and b = 1 a
+pseudo-choice. Each iteration raises the log-likelihood plus the log prior. The weights w₀ and v₀, to which the others are
+drawn, are those of a first fit with a single w and a single v of each model.
 
-Source: ren2019, eqs. 1–3 (the two modes); hunter2004, section 2 (the tangent); dempster1977 (EM).
+Source: ren2019, eq. 1 (the two modes); hunter2004 (the tangent); dempster1977 (EM).
 Departures: the weights depend on the ages of events, not on a network that reads them.
 """
 
@@ -198,9 +198,7 @@ class _Urn(Maximizable[Choices]):
         one_group: whether all groups have the same weights of models.
     """
 
-    def __init__(
-        self, weights: RepeatWeights, chances: Float64[Array, "choices models"], *, one_group: bool
-    ) -> None:
+    def __init__(self, weights: RepeatWeights, chances: Float64[Array, "choices models"], *, one_group: bool) -> None:
         self.weights, self.chances, self.one_group = weights, chances, one_group
         self.center = weights.by_age.numpy().copy(), weights.of_models.numpy().copy()
 

@@ -13,6 +13,7 @@ from foldin.models import (
     PersonalPopularityConfig,
     PopularityConfig,
     ProductOfExpertsConfig,
+    RepeatMixture,
     RepeatMixtureConfig,
 )
 from foldin.models.ensemble.repeats import hold_out_last
@@ -31,9 +32,7 @@ def test_it_is_better_than_its_expert_and_close_to_the_truth_where_the_expert_is
     terms = result.records[0].terms
     assert terms["repeats/users"] == 250
     assert 0.5 < terms["repeats/repeat_share"] < 1.0
-    found, alone = (
-        evaluate(one, SPLIT.test, metrics=["recall@5"]) for one in (model, model.experts[0])
-    )
+    found, alone = (evaluate(one, SPLIT.test, metrics=["recall@5"]) for one in (model, model.experts[0]))
     assert (found.values("recall@5") - alone.values("recall@5")).mean() > 0.1
     gain = found.values("log_likelihood_per_item") - alone.values("log_likelihood_per_item")
     assert gain.mean() > 0.3
@@ -77,8 +76,7 @@ def test_seen_items_come_first_where_they_are_taken_again():
 
 def test_an_expert_without_a_density_is_refused_and_a_product_of_it_is_not():
     with pytest.raises(ConfigError, match="EASE has no density; a product of this model alone has one"):
-        config = RepeatMixtureConfig(experts=(EASEConfig(),))
-        config.model_class(5, config)
+        RepeatMixture(5, RepeatMixtureConfig(experts=(EASEConfig(),)))
     product = ProductOfExpertsConfig(experts=(EASEConfig(regularization=5.0),))
     config = RepeatMixtureConfig(experts=(product,))
     model = config.model_class(len(SPLIT.catalog), config)

@@ -3,13 +3,14 @@
     p(i | h) = (v_g p(i) + Σ_e w_a(e) [i_e = i]) / (v_g + Σ_e w_a(e))
 
 An event e of the history h has a weight w by its age a(e), the number of events since then, and a draw by the training counts,
-p(i) = (c_i + 1) / (N + I), a weight v by the group g of the history, which says how long it is and how often it repeats items. The
-weights are the most probable ones for the events of the training users, each given those before it, by EM (`models/repeats.py`).
+p(i) = (c_i + 1) / (N + I), a weight v by the group g of the history, which says how long it is and how often it repeats items.
+The weights are the most probable ones for the events of the training users, each given those before it, by EM
+(`models/repeats.py`).
 
 This is the baseline of every table in which repeats count: without the ages (`recency`), items are in the order of the user's own
 counts, and then by popularity (GP-TopFreq).
 
-Source: hu2020, section 2.2 (personal frequency); li2023, section 3.2 (GP-TopFreq).
+Source: hu2020 (personal frequency); li2023 (GP-TopFreq).
 Departures: the two orders are one distribution with a likelihood.
 """
 
@@ -77,7 +78,8 @@ def _learn(model: PersonalPopularity, train: Histories, generator: torch.Generat
     choices = choices_of_training(some, model.repeats.ages)
     shares = model.log_share.double().exp().cpu().numpy()
     _, course = learn_repeats(model.repeats, choices, shares[choices.items][:, None])
-    return {"log_likelihood": course.lower_bounds[-1] / len(choices.items), "iterations": len(course.lower_bounds) - 1.0}
+    per_choice = course.lower_bounds[-1] / len(choices.items)
+    return {"log_posterior": per_choice, "iterations": len(course.lower_bounds) - 1.0}
 
 
 def _some(train: Histories) -> Histories:

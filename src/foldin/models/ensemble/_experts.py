@@ -30,8 +30,8 @@ class ExpertNames:
         name = model_name(kind)
         if name is None:
             raise ConfigError(
-                f"{self.ensemble}: {kind.__name__} is not the configuration of a registered model, so that a run with it could not "
-                "be loaded; a package registers its own by an entry point of the group 'foldin.models'"
+                f"{self.ensemble}: {kind.__name__} is not the configuration of a registered model, so that a run with it could "
+                "not be loaded; a package registers its own by an entry point of the group 'foldin.models'"
             )
         return name
 

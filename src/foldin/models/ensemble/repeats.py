@@ -2,15 +2,16 @@
 
     p(i | h) = p(repeat | h) p_r(i | h) + (1 − p(repeat | h)) Σ_k v_gk p_k(i | h) / Σ_k v_gk
 
-A model of which items go together says little about when a user takes an item again: a bag of items knows no order, and one vector
-for a user cannot single out the twenty items that this user buys every week. The mixture leaves that to the history itself: with
-p(repeat | h) the next item is one of the earlier events, by weights of their ages, and otherwise it is drawn by the models.
-`models/repeats.py` has the formulas of both and learns their weights by EM, a few dozens in all.
+A model of which items go together says little about when a user takes an item again: a bag of items knows no order, and one
+vector for a user cannot single out the twenty items that this user buys every week. The mixture leaves that to the history
+itself: with p(repeat | h) the next item is one of the earlier events, by weights of their ages, and otherwise it is drawn by
+the models. `models/repeats.py` has the formulas of both and learns their weights by EM, a few dozens in all.
 
-The models, which must have a density, are trained alone. The weights are learned on the validation users, if training has some, as
-those of a product of experts are; otherwise on the last events of a share of the training users, which the models do not see.
+The models, which must have a density, are trained alone. The weights are learned on the validation users, if training has some,
+as those of a product of experts are; otherwise on the last events of a share of the training users, which the models do not
+see.
 
-Source: ren2019, eqs. 1–3. Departures from the paper: both modes are known models, trained before the switch between them.
+Source: ren2019, eq. 1. Departures from the paper: both modes are known models, trained before the switch between them.
 """
 
 from collections.abc import Callable, Mapping
@@ -45,8 +46,8 @@ _MOST = 10_000  # users whose last event is held out, which is plenty for a few 
 class RepeatMixtureConfig(Config):
     experts: tuple[Config, ...] = setting(
         (MultVAEConfig(),),
-        "Configurations of the models that draw any item, each with a density; as text the names of the models, and settings of the "
-        "first one as experts.0.FIELD.",
+        "Configurations of the models that draw any item, each with a density; as text the names of the models, and settings of "
+        "the first one as experts.0.FIELD.",
         names=_NAMES,
     )
     recency: bool = setting(True, "Whether the weight of an earlier event depends on its age.")
