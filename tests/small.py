@@ -50,6 +50,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
         },
         **{"experts.0.learning_rate": 0.02, "experts.1.regularization": 1.0},
     },
+    "repeats": {
+        **{"experts": ("multdae",), "experts.0.latent_dim": 16, "experts.0.epochs": 40, "experts.0.batch_size": 20},
+        **{"experts.0.learning_rate": 0.02},
+    },
     "multvae": {"hidden_dims": (16,), "latent_dim": 8, "epochs": 60, "batch_size": 20, "learning_rate": 0.02},
 }
 USERS = Histories.from_lists([[0, 2, 4], [1, 3], [], [7], [2, 4, 0, 6, 8, 10, 12, 14, 16, 18]], ITEMS)

@@ -37,11 +37,13 @@ if TYPE_CHECKING:
     from foldin.models import MixtureOfMultinomialsConfig as MixtureOfMultinomials
     from foldin.models import MultDAEConfig as MultDAE
     from foldin.models import MultVAEConfig as MultVAE
+    from foldin.models import PersonalPopularityConfig as PersonalPopularity
     from foldin.models import PLSAConfig as PLSA
     from foldin.models import PoissonFactorizationConfig as PoissonFactorization
     from foldin.models import PopularityConfig as Popularity
     from foldin.models import ProductOfExpertsConfig as ProductOfExperts
     from foldin.models import RecVAEConfig as RecVAE
+    from foldin.models import RepeatMixtureConfig as RepeatMixture
     from foldin.models import SASRecConfig as SASRec
     from foldin.models import SemanticIdsConfig as SemanticIds
     from foldin.models import SLIMConfig as SLIM
@@ -97,6 +99,7 @@ __all__ = [
     "MixtureOfMultinomials",
     "MultDAE",
     "MultVAE",
+    "PersonalPopularity",
     "Pin",
     "PoissonFactorization",
     "Popularity",
@@ -106,6 +109,7 @@ __all__ = [
     "RankedLists",
     "RecVAE",
     "Recommender",
+    "RepeatMixture",
     "Rules",
     "Run",
     "SASRec",

@@ -13,7 +13,10 @@ from tests.small import ITEMS, SETTINGS, trained
 def contract(name: str) -> type[RecommenderContract]:
     """The contract's tests of a model."""
     kind = MODELS[name].model_class.__name__
-    about = {"config": MODELS[name]().with_settings(SETTINGS.get(name, {})), "personal": name != "popularity"}
+    about = {
+        "config": MODELS[name]().with_settings(SETTINGS.get(name, {})),
+        "personal": name not in ("popularity", "personal"),
+    }
     return type(f"Test{kind}", (RecommenderContract,), about)
 
 

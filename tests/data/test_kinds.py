@@ -207,7 +207,7 @@ def test_a_published_split_is_read_as_it_is(tmp_path):
     for options in ({"repeats": "last"}, {"kind": "type"}, {"rating": "stars"}, {"min_rating": 3}):
         with pytest.raises(SplitError, match=f"{next(iter(options))} would change the published split"):
             read_given(tmp_path, **options)
-    with pytest.raises(DataError, match="'first-of-kind', not 'all'"):
+    with pytest.raises(DataError, match="'keep', not 'all'"):
         read_given(tmp_path, repeats="all")
 
 

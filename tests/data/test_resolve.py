@@ -53,7 +53,7 @@ def test_titles_come_after_ids_and_repeat_them():
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ShapeError, match="2 events came with 1 times"):
         resolve_history(CATALOG, ["a", "b"], times=[1])
-    with pytest.raises(DataError, match="'last', 'first-of-kind', not 'both'"):
+    with pytest.raises(DataError, match="'first-of-kind', 'keep', not 'both'"):
         resolve_history(CATALOG, ["a"], repeats="both")
 
 

@@ -104,6 +104,7 @@ STANDARD = {
 # Those that mean something in one model, or in one family.
 OWN = {
     "popularity": "smoothing window_days",
+    "personal": "recency",
     "contentknn": "columns",
     "two-tower": "free_rows features user_features n_targets",
     "itemknn": "shrinkage oldest",
@@ -126,6 +127,7 @@ OWN = {
     "sasrec": "codebook_size crop attention_dropout positions timed mixer block expansion initial_sd batch_tokens features",
     "semantic": "tokens expansion item_vectors constrained batch_tokens",
     "product": "experts objective groups held_out refit",
+    "repeats": "experts recency held_out",
     "vae": "activation likelihood prior n_draws free_bits precision compiled optimizer",
     "vqvae": "channels block_channels n_blocks codebook_size levels groups codebook_update commitment standardized revive "
     "likelihood",

@@ -8,7 +8,13 @@ from foldin.cli.options import DEVICE, JSON
 from foldin.cli.output import json_out, out, table, working
 from foldin.cli.rankers import RANKER
 from foldin.cli.reading import name_of_data
-from foldin.evaluation import DEFAULT_METRICS, LOG_LIKELIHOOD, LOG_LIKELIHOOD_PER_EVENT, evaluate
+from foldin.evaluation import (
+    DEFAULT_METRICS,
+    LOG_LIKELIHOOD,
+    LOG_LIKELIHOOD_PER_EVENT,
+    evaluate,
+    evaluate_repeats,
+)
 from foldin.experiment import check_targets, choose_device, split_of_run
 from foldin.ranking import ranker_of
 from foldin.reports.wording import figure, interval
@@ -34,7 +40,8 @@ _NAMES = {
 @RANKER
 @JSON
 def command(run: str, metrics: str, path: str | None, device: str, ranker: str, as_json: bool) -> None:
-    """Read the log of RUN again, check that it has not changed, and evaluate the model on the test users.
+    """Read the log of RUN again, check that it has not changed, and evaluate the model on the test users. For a log that keeps
+    repeats, targets that the user took before and new ones are also evaluated apart.
 
     \b
     Example:
@@ -43,6 +50,7 @@ def command(run: str, metrics: str, path: str | None, device: str, ranker: str, 
     loaded = load_run(run, device=choose_device(device))
     split = split_of_run(loaded, path)
     names = [name.strip() for name in metrics.split(",")]
+    by = ranker_of(ranker, loaded.model, seed=loaded.info.get("seed") or 0, index=lambda: loaded.index)
     check_targets(split)
     with working("evaluating") as bar:
         found = evaluate(
@@ -51,9 +59,10 @@ def command(run: str, metrics: str, path: str | None, device: str, ranker: str, 
             metrics=names,
             train_counts=split.train.counts(),
             train_users=len(split.train),
-            ranker=ranker_of(ranker, loaded.model, seed=loaded.info.get("seed") or 0, index=lambda: loaded.index),
+            ranker=by,
             progress=bar,
         )
+    repeats = evaluate_repeats(loaded.model, split.test, ranker=by) if split.reading.keeps_repeats else None
     info = loaded.info
     seed = info.get("seed") or 0
     summary = found.summary(seed=seed)
@@ -70,6 +79,7 @@ def command(run: str, metrics: str, path: str | None, device: str, ranker: str, 
                 "config": loaded.model.config.as_dict(),
                 "fit_seconds": info.get("fit_seconds"),
                 "metrics": summary,
+                **({} if repeats is None else {"repeats": repeats.as_dict()}),
             }
         },
         "tests": [],
@@ -88,3 +98,5 @@ def command(run: str, metrics: str, path: str | None, device: str, ranker: str, 
             rows,
         )
     )
+    if repeats is not None:
+        out().print(repeats.display().text(), markup=False, highlight=False, soft_wrap=True)

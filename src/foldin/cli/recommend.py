@@ -135,7 +135,11 @@ def _start_note(model: Recommender[Any], users: Histories) -> str | None:
 @click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of items in a list.")
 @click.option("--allow", multiple=True, metavar="ID,ID,…", help="Ids of the only items that may be listed.")
 @click.option("--deny", multiple=True, metavar="ID,ID,…", help="Ids of items that may not be listed.")
-@click.option("--keep-seen", is_flag=True, help="Whether items of the history may be listed too.")
+@click.option(
+    "--keep-seen/--exclude-seen",
+    default=None,
+    help="Whether items of the history may be listed too  [default: only if the run was trained with --repeats keep]",
+)
 @click.option(
     "--explore",
     is_flag=True,
@@ -182,7 +186,7 @@ def command(
     k: int,
     allow: tuple[str, ...],
     deny: tuple[str, ...],
-    keep_seen: bool,
+    keep_seen: bool | None,
     explore: bool,
     seed: int,
     draws: int | None,
@@ -234,7 +238,7 @@ def command(
         ranker="sample" if explore else ranker,
         seed=seed,
         draws=draws,
-        exclude_seen=not keep_seen,
+        exclude_seen=not (loaded.reading.keeps_repeats if keep_seen is None else keep_seen),
         allow=allowed if allow else None,
         deny=denied,
         where=None if where is None else conditions(where, "--where"),

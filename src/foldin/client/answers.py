@@ -212,7 +212,7 @@ class ServedModel:
         attributes: names of the features of items that filters may use.
         attribute_kinds: type of the values of each of these features: `number`, `truth`, `text` or `other`.
         refused: values of `explore` that the model refuses, with the reason.
-        repeats: which of several events of a user with one item is used: `first`, `last`, or `first-of-kind`.
+        repeats: which of several events of a user with one item is used: `first`, `last`, `first-of-kind`, or all (`keep`).
     """
 
     name: str

@@ -47,7 +47,8 @@ class RecommendRequest:
         history: ids of items that the user took, oldest first, instead of stored events.
         times: times of the events of `history`, one each.
         k: maximum number of items in the list.
-        exclude_seen: whether to exclude all items that the user has taken.
+        exclude_seen: whether to exclude all items that the user has taken; None to exclude them unless the model's log keeps
+            repeats.
         allow: ids of the only items that may be listed.
         deny: ids of items that may not be listed.
         filter: conditions by name of a feature of the items; all must hold.
@@ -70,7 +71,7 @@ class RecommendRequest:
     history: Sequence[str] | None = None
     times: Sequence[Time] | None = None
     k: int = 10
-    exclude_seen: bool = True
+    exclude_seen: bool | None = None
     allow: Sequence[str] | None = None
     deny: Sequence[str] | None = None
     filter: Mapping[str, ItemFilter] | None = None

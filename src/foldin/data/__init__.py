@@ -25,6 +25,7 @@ from foldin.data.log.report import Note, ReadReport
 from foldin.data.named import EMBEDDED, NAMED, PublicSet, cache_folder, download, read_log
 from foldin.data.resolve import ResolvedHistory, repeats_of, resolve_history
 from foldin.data.shards import is_shards, open_shards, prepare
+from foldin.data.simulated import SimulatedRepeats
 from foldin.data.source import Source
 from foldin.data.splits.base import HeldOut, Split, catalog_of
 from foldin.data.splits.cold_items import cold_items
@@ -71,6 +72,7 @@ __all__ = [
     "ReadOptions",
     "ReadReport",
     "ResolvedHistory",
+    "SimulatedRepeats",
     "Source",
     "Split",
     "Text",

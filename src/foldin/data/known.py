@@ -144,7 +144,8 @@ def _of_lists(table: pl.DataFrame, prefix: str, n_items: int) -> Histories:
 def _everything(held: HeldOut, split: Split) -> Histories:
     """All events of held-out users: those that a model may see and the targets, oldest first if they have times."""
     targets = held.targets if split.weighting is None else split.weighting.applied(held.targets, split.kinds)
-    events = _plain(held.seen).followed_by(_plain(targets))
+    shown = held.fold_in if split.reading.keeps_repeats else held.seen
+    events = _plain(shown).followed_by(_plain(targets))
     if events.times is None:
         return events
     order = np.lexsort((events.times, events.users()))

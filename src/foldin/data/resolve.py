@@ -24,7 +24,7 @@ class ResolvedHistory:
     """A history in the indices of a catalog.
 
     Args:
-        items: item indices, oldest first; each item once, or once for each kind of event.
+        items: item indices, oldest first; each item once, once for each kind of event, or as often as it was taken.
         times: seconds since 1970 of these events, never decreasing; None for a history without times.
         unknown: ids that are not in the catalog, each once, in the order of the input.
         weights: weight of each of these events; None if all are 1.
@@ -77,7 +77,7 @@ def resolve_history(
     repeats: str = "first",
     weighting: EventWeights | None = None,
 ) -> ResolvedHistory:
-    """A history as item indices: items of the catalog only, oldest first, each once or once for each kind of event.
+    """A history as item indices: items of the catalog only, oldest first, as often as `repeats` says.
 
     Args:
         catalog: catalog of the model.
@@ -86,7 +86,8 @@ def resolve_history(
         times: seconds since 1970 of all these events, by which they are sorted; events of equal time keep their order.
         kinds: kinds of the events in `ids`; None if all are of one kind.
         values: values of the events in `ids`, such as ratings, None for an event without one; they matter for dislikes alone.
-        repeats: which of several events with one item is kept: the `first`, the `last`, or the `first-of-kind`; see `repeats_of`.
+        repeats: which of several events with one item is kept: the `first`, the `last`, the `first-of-kind`, or all (`keep`); see
+            `repeats_of`.
         weighting: the rule by which events were weighted in training; None if all count alike.
 
     Raises:
@@ -103,13 +104,15 @@ def resolve_history(
         if beside is not None and len(beside) != len(ids):
             raise ShapeError(f"history: {len(ids)} events came with {len(beside)} {what}; each event needs one")
     named = [*(kinds if kinds is not None and repeats == "first-of-kind" else [""] * len(ids)), *[""] * len(titles)]
+    if repeats == "keep":
+        named = [str(at) for at in range(len(events))]  # no event is another's repeat
     order: Sequence[int] = range(len(events))
     if times is not None:
         if len(times) != len(events):
             raise ShapeError(f"history: {len(events)} events came with {len(times)} times; each event needs one")
         order = sorted(order, key=times.__getitem__)
         events, times, named = [events[at] for at in order], [times[at] for at in order], [named[at] for at in order]
-    # (item, kind) → which event of the history counts, in the order in which they are entered
+    # (item, kind, or number of the event) → which event of the history counts, in the order in which they are entered
     kept: dict[tuple[int, str], int] = {}
     for at, (item, kind) in enumerate(zip(events, named, strict=True)):
         if item is None:

@@ -45,6 +45,7 @@ from foldin.evaluation.off_policy import (
     self_normalized_ips,
     table_probabilities,
 )
+from foldin.evaluation.repeats import RepeatEvaluation, evaluate_repeats
 from foldin.evaluation.running import RunningMean
 from foldin.evaluation.sample_ratio import chi_square_ratio_test, sequential_ratio_test
 from foldin.evaluation.significance import holm, paired_test
@@ -64,6 +65,7 @@ __all__ = [
     "PairedUsers",
     "Policy",
     "PropensityOf",
+    "RepeatEvaluation",
     "RunningMean",
     "ValidationMetric",
     "Verdict",
@@ -83,6 +85,7 @@ __all__ = [
     "doubly_robust",
     "draw_probabilities",
     "evaluate",
+    "evaluate_repeats",
     "expert_report",
     "finite",
     "fit_temperature",

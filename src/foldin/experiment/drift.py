@@ -6,8 +6,9 @@ first time,
 
     mean over users of the mean over their new items of log p(item | earlier events),
 
-in nats per item, over the items of the catalog that the user had not taken. The same on the first period after the model was
-trained is what it is compared with, and the share of each item among the training events, which knows no user, is the control.
+in nats per item, over the items of the catalog that the user had not taken. In a log that keeps repeats, it is that of all
+items that they took, over all items. The same on the first period after the model was trained is what it is compared with, and
+the share of each item among the training events, which knows no user, is the control.
 """
 
 import math
@@ -208,12 +209,13 @@ def _likelihood(run: Run, origin: Origin, progress: Progress | None) -> Likeliho
     seen, targets = (one.reindex(places, len(run.catalog)) for one in (own, wanted))
     if not run.model.has_likelihood or not targets.n_events:
         return None
-    held = HeldOut(fold_in=seen, targets=targets, users=origin.users)
+    held = HeldOut.under(origin.before.reading, fold_in=seen, targets=targets, users=origin.users)
     values = evaluate(run.model, held, metrics=("ndcg@1",), progress=progress).values(LOG_LIKELIHOOD)
     low, high = studentized_interval(values)
     none = math.isnan(low)
     measured = np.flatnonzero(targets.lengths)
-    popular = _by_popularity(run.catalog.table["count"].to_numpy(), seen.select(measured), targets.select(measured))
+    counts = run.catalog.table["count"].to_numpy()
+    popular = _by_popularity(counts, held.seen.select(measured), targets.select(measured))
     return Likelihood(
         users=len(values),
         mean=float(values.mean()),

@@ -12,7 +12,7 @@ from foldin.errors import RunError
 from foldin.evaluation import METRICS, parse_metric
 from foldin.experiment.origin import Origin, newest_time
 from foldin.models import Recommender
-from foldin.ranking import rank
+from foldin.ranking import Eligibility, rank
 from foldin.runs import Run, check_target, generations, load_run
 from foldin.tensors import Array, Float64
 
@@ -66,8 +66,9 @@ def score(
 ) -> Scores:
     """A metric of a model on every user of an origin, folded in from the events before the cut, all items of its catalog ranked.
 
-    Items are recognized by their external ids. A list never has an item of the user's history. A list has as many places as the
-    metric, whatever the size of the catalog, so that models of different catalogs are measured alike.
+    Items are recognized by their external ids. A list never has an item of the user's history, unless the log keeps repeats. A
+    list has as many places as the metric, whatever the size of the catalog, so that models of different catalogs are measured
+    alike.
 
     Args:
         metric: a ranking metric, such as `ndcg@10`.
@@ -90,7 +91,8 @@ def score(
     for start in range(0, len(origin), step):
         part = histories.rows(start, min(start + step, len(origin)))
         lists = np.full((len(part), k), none, dtype=np.int64)
-        found = rank(model, part, k).items
+        eligible = Eligibility.of(part, exclude_seen=not origin.before.reading.keeps_repeats)
+        found = rank(model, part, k, eligible=eligible).items
         lists[:, : found.shape[1]] = to_log[found]  # the last entry of `to_log` is that of empty places, −1
         targets = origin.targets.rows(start, start + len(part))
         values[start : start + len(part)] = METRICS[kind](_hits(targets, lists), targets.lengths)

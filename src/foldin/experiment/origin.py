@@ -29,7 +29,8 @@ class Origin:
         before: log of the earlier events, with the users and items that have any.
         users: external ids of the users who are compared: those with earlier events and with a target.
         histories: their earlier events, over the items of the whole log.
-        targets: items that they took from the cut on for the first time, each once.
+        targets: items that they took from the cut on for the first time, each once; of a log that keeps repeats, all items that
+            they took from then on.
         items: external ids of the items of the whole log.
         newcomers: number of users whose first event is among the latest ones; they are not compared.
     """
@@ -95,7 +96,8 @@ def cut_log(log: EventLog, time: int) -> Origin:
     late = every.by_parts(lambda part: part.where(~_before(part, time)))
     rule = log.reading.weighting
     wanted = late if rule is None else late.by_parts(lambda part: part.where(rule.liked(part, log.kinds)))
-    targets = wanted.by_parts(Histories.distinct).without(early)
+    targets = wanted.by_parts(Histories.distinct)
+    targets = targets if log.reading.keeps_repeats else targets.without(early)
     compared = np.flatnonzero((early.lengths > 0) & (targets.lengths > 0))
     before = replace(log, histories=early).keep(np.flatnonzero(early.lengths), np.flatnonzero(early.counts()), "")
     return Origin(

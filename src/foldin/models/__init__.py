@@ -6,6 +6,7 @@ from foldin.models.autoencoders.multdae import MultDAE, MultDAEConfig
 from foldin.models.autoencoders.multvae import MultVAE, MultVAEConfig
 from foldin.models.autoencoders.recvae import Alternating, ImplicitSLIM, RecVAE, RecVAEConfig
 from foldin.models.baselines.contentknn import ContentKNN, ContentKNNConfig
+from foldin.models.baselines.personal import PersonalPopularity, PersonalPopularityConfig
 from foldin.models.baselines.popularity import Popularity, PopularityConfig
 from foldin.models.baselines.two_tower import TwoTower, TwoTowerConfig
 from foldin.models.capability import (
@@ -30,6 +31,7 @@ from foldin.models.diffusion.latent_diffrec import LatentDiffRec, LatentDiffRecC
 from foldin.models.diffusion.noise import LinearVariance
 from foldin.models.ensemble.objectives import HeldOutLikelihood, HeldOutNDCG
 from foldin.models.ensemble.product import ProductOfExperts, ProductOfExpertsConfig
+from foldin.models.ensemble.repeats import RepeatMixture, RepeatMixtureConfig
 from foldin.models.evidence import Dislikes, WeightedEvents
 from foldin.models.feature_regression import RegressedItems
 from foldin.models.feature_vectors import FeatureVectors
@@ -146,6 +148,8 @@ __all__ = [
     "Online",
     "OnnxGraph",
     "PLSAConfig",
+    "PersonalPopularity",
+    "PersonalPopularityConfig",
     "PoissonFactorization",
     "PoissonFactorizationConfig",
     "PopularNegatives",
@@ -163,6 +167,8 @@ __all__ = [
     "Recommender",
     "RegressedItems",
     "RelativePositions",
+    "RepeatMixture",
+    "RepeatMixtureConfig",
     "ResidualKMeans",
     "RisingOverShare",
     "RisingOverUpdates",

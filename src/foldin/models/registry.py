@@ -11,12 +11,14 @@ from foldin.models.autoencoders.multdae import MultDAEConfig
 from foldin.models.autoencoders.multvae import MultVAEConfig
 from foldin.models.autoencoders.recvae import RecVAEConfig
 from foldin.models.baselines.contentknn import ContentKNNConfig
+from foldin.models.baselines.personal import PersonalPopularityConfig
 from foldin.models.baselines.popularity import PopularityConfig
 from foldin.models.baselines.two_tower import TwoTowerConfig
 from foldin.models.contract import Recommender
 from foldin.models.diffusion.diffrec import DiffRecConfig, TDiffRecConfig
 from foldin.models.diffusion.latent_diffrec import LatentDiffRecConfig
 from foldin.models.ensemble.product import ProductOfExpertsConfig
+from foldin.models.ensemble.repeats import RepeatMixtureConfig
 from foldin.models.linear.als import ALSConfig
 from foldin.models.linear.ease import EASEConfig
 from foldin.models.linear.edlae import EDLAEConfig
@@ -37,6 +39,7 @@ __all__ = ["ENTRY_POINTS", "MODELS", "Registry", "config_class", "config_of", "m
 ENTRY_POINTS = "foldin.models"
 _OWN: dict[str, type[Config]] = {
     "popularity": PopularityConfig,
+    "personal": PersonalPopularityConfig,
     "contentknn": ContentKNNConfig,
     "two-tower": TwoTowerConfig,
     "itemknn": ItemKNNConfig,
@@ -59,6 +62,7 @@ _OWN: dict[str, type[Config]] = {
     "sasrec": SASRecConfig,
     "semantic": SemanticIdsConfig,
     "product": ProductOfExpertsConfig,
+    "repeats": RepeatMixtureConfig,
 }
 
 

@@ -61,7 +61,7 @@ class Recommends(ABC):
         where: Mapping[str, Mapping[str, Any]] | None = None,
         allow: Iterable[Any] | None = None,
         deny: Iterable[Any] | None = None,
-        exclude_seen: bool = True,
+        exclude_seen: bool | None = None,
         ranker: Ranker | None = None,
         rules: Rules | None = None,
     ) -> Any:
@@ -73,7 +73,8 @@ class Recommends(ABC):
             k: length of the lists.
             where: conditions on features of the items, such as `{"genres": {"none_of": ["Horror"]}}`; see `data.Condition`.
             allow, deny: ids of the only items that may be listed, and of items that may not.
-            exclude_seen: whether to leave out the items of the user's history.
+            exclude_seen: whether to leave out the items of the user's history; None to leave them out unless the log keeps
+                repeats.
             ranker: `Exact` when None.
             rules: boosts, freshness, diversity, caps and pins; the table then says what each list gives up to them.
 
@@ -86,12 +87,12 @@ class Recommends(ABC):
             ConfigError: a condition or a rule that does not fit the features, or a model that lacks what the ranker needs.
             DataError: a table that cannot be read as events.
         """
-        model, catalog, *_ = self._parts()
+        model, catalog, _, reading, _ = self._parts()
         asked, style = self._asked(users)
         features = Filters(catalog) if where is not None or rules else None
         eligible = Eligibility.of(
             asked.histories,
-            exclude_seen=exclude_seen,
+            exclude_seen=not reading.keeps_repeats if exclude_seen is None else exclude_seen,
             allow=None if allow is None else catalog.indices(map(str, allow)),
             deny=None if deny is None else catalog.indices(map(str, deny)),
             where=catalog.active(

@@ -32,7 +32,7 @@ def arranged(events: Events, counts: Int64[Array, " users"], n_items: int, repea
     """
     users, items = events.users, events.items
     with ThreadPoolExecutor(2) as pool:  # both jobs are NumPy sorts, which release the interpreter lock
-        pairs = pool.submit(lambda: _has_repeats(users, items, n_items))
+        pairs = pool.submit(lambda: repeats != "keep" and _has_repeats(users, items, n_items))
         order = pool.submit(lambda: _order(users, events.keys)).result()
         repeated = pairs.result()
     offsets = np.zeros(len(counts) + 1, dtype=np.int64)

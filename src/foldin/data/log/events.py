@@ -133,7 +133,8 @@ class EventLog(Displayed):
     def core(self, *, user_events: int = 1, item_events: int = 1, repeat: bool = True) -> "EventLog":
         """Only users with at least `user_events` items and items with at least `item_events` users.
 
-        An item counts once for a user, whatever the number of kinds of its events.
+        An item counts once for a user, whatever the number of kinds of its events. If the log keeps repeats, users need
+        `user_events` events instead.
 
         Args:
             repeat: whether to filter until both hold (a k-core); otherwise items are filtered once, then users once.
@@ -143,12 +144,14 @@ class EventLog(Displayed):
         """
         histories = self.histories
         users, items = np.ones(len(histories), dtype=bool), np.ones(histories.n_items, dtype=bool)
-        # Where events have no kinds, no item repeats.
-        distinct = histories if histories.kinds is None else histories.distinct()
+        # Where events have no kinds, no item repeats unless repeats are kept.
+        keeps = self.reading.keeps_repeats
+        distinct = histories if histories.kinds is None and not keeps else histories.distinct()
+        counting = histories if keeps else distinct
         while True:
             before = int(users.sum()), int(items.sum())
             items &= _counted(distinct, users, items)[1] >= item_events
-            users &= _counted(distinct, users, items)[0] >= user_events
+            users &= _counted(counting, users, items)[0] >= user_events
             if not repeat or (int(users.sum()), int(items.sum())) == before:
                 break
         # Items whose users are all gone have no event left.

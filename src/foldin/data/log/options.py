@@ -11,7 +11,7 @@ from foldin.errors import DataError
 __all__ = ["REPEATS", "ReadOptions", "takes_read_options"]
 
 # Which events are kept of one user with one item.
-REPEATS = ("first", "last", "first-of-kind")
+REPEATS = ("first", "last", "first-of-kind", "keep")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,7 +33,8 @@ class ReadOptions:
             column can be read in several ways.
         min_rating: minimum rating of an event; events with a lower one are dropped.
         repeats: which of several events of a user with one item is kept: the `first`, the `last`, or the first of each kind
-            (`first-of-kind`). With `weights`, `first` means the first of each kind.
+            (`first-of-kind`). With `weights`, `first` means the first of each kind. `keep` keeps them all: items may be taken
+            again, so that targets may be items of the history, and lists leave out nothing unless it is asked for.
         weights: weight of an event by the name of its kind, such as `{"view": 1, "buy": 10}`; 1 for other kinds. A negative one
             makes the event a dislike of its item, and 0 leaves it out of what models read.
         half_life: age at which an event counts half, such as `12h`, `90d` or `26w`, from the latest event of training.
@@ -64,7 +65,8 @@ class ReadOptions:
     min_rating: float | None = _option(None, "Minimum rating of an event; events with a lower one are dropped.")
     repeats: str = _option(
         "first",
-        "Which of several events of a user with one item is kept: the first, the last, or the first of each kind.",
+        "Which of several events of a user with one item is kept: the first, the last, or the first of each kind; or keep, for "
+        "all of them: targets may then be items of the history, and lists leave out nothing unless it is asked for.",
     )
     weights: Mapping[str, float] | None = _option(
         None,
@@ -95,6 +97,11 @@ class ReadOptions:
     def kept_repeats(self) -> str:
         """Which repeated events are kept, one of `REPEATS`: with weights of kinds, not the first but the first of each kind."""
         return "first-of-kind" if self.weights is not None and self.repeats == "first" else self.repeats
+
+    @property
+    def keeps_repeats(self) -> bool:
+        """Whether users may take an item again: all events are kept, and items of the history are targets and listed."""
+        return self.repeats == "keep"
 
     @property
     def weighting(self) -> EventWeights | None:

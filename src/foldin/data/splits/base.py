@@ -6,7 +6,7 @@ product of experts, which learns the weights of its experts on the validation us
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ class HeldOut:
         fold_in: events that the model sees.
         targets: relevant items, each item of a user once; disjoint from `seen`.
         users: external ids of the users.
-        seen: events whose items are not recommended again; by default `fold_in`.
+        seen: events whose items are not recommended again; by default `fold_in`, and none for a log that keeps repeats.
 
     Raises:
         SplitError: a target is among the items seen.
@@ -64,8 +64,29 @@ class HeldOut:
                 f"{count:,} targets are among the items the model has seen; the first is of user {self.users[user]!r}"
             )
 
+    @classmethod
+    def under(cls, reading: ReadOptions, *, fold_in: Histories, targets: Histories, users: pl.Series) -> "HeldOut":
+        """Held-out users of a log, to whom no item of `fold_in` is recommended again, unless the log keeps repeats.
+
+        Args:
+            reading: how the log was read.
+        """
+        seen = Histories.empty(len(fold_in), fold_in.n_items) if reading.keeps_repeats else fold_in
+        return cls(fold_in=fold_in, targets=targets, users=users, seen=seen)
+
     def __len__(self) -> int:
         return len(self.fold_in)
+
+    def of_targets(self, *, repeated: bool) -> "HeldOut":
+        """The same users with only the targets that are items of their history, or with only those that are not.
+
+        Lists stay the same, so that an evaluation of either part is what repeats, or new items, contribute.
+
+        Args:
+            repeated: whether to keep the items of the history; otherwise the new ones.
+        """
+        again = np.isin(self.targets.pair_keys(), self.fold_in.pair_keys())
+        return replace(self, targets=self.targets.where(again if repeated else ~again))
 
     def __repr__(self) -> str:
         seen, targets = self.fold_in.n_events, self.targets.n_events

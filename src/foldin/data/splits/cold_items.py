@@ -149,4 +149,4 @@ def _given_hidden(
         f"{name} events with items of the other hidden group, or that no training user has, or that cannot be targets "
         "(dropped from the split)",
     )
-    return HeldOut(fold_in=shown, targets=distinct, users=log.users.gather(users)), report
+    return HeldOut.under(log.reading, fold_in=shown, targets=distinct, users=log.users.gather(users)), report

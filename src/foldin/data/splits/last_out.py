@@ -26,13 +26,16 @@ def last_out(log: EventLog, *, min_events: int = 3, targets: Collection[str] = (
         targets: kinds of events that may be targets; all kinds if empty. The last two items with such an event are then the
             targets, given all events before the first with the item; users with fewer than two such items have no targets.
 
+    Of a log that keeps repeats, the targets are the items of the last two events, which may have been taken before.
+
     Source: kang2018, section IV.
     """
     if min_events < 3:
         raise SplitError(f"last-out needs three events of a user: min_events must be at least 3, not {min_events}")
     log = log.core(user_events=min_events, repeat=False)
     histories = log.histories
-    of = partial(_places, targets_of(log, targets))
+    keeps = log.reading.keeps_repeats
+    of = partial(_places, targets_of(log, targets), keeps)
     places = of if histories.on_disk else partial(_known, of(histories))
     train = histories.by_parts(lambda part: part.where(places(part)[1] > 2))
     before_test = histories.by_parts(lambda part: part.where(places(part)[1] > 1))
@@ -42,14 +45,13 @@ def last_out(log: EventLog, *, min_events: int = 3, targets: Collection[str] = (
         unseen, "test targets whose items have no training event (they are ranked, and count as missed)"
     )
     again = histories.n_events - before_test.n_events - last.n_events
-    report = report.noted(
-        again, "events after the test target with items that the user already has (dropped from the split)"
-    )
+    why = "" if keeps else " with items that the user already has"
+    report = report.noted(again, f"events after the test target{why} (dropped from the split)")
     split = Split(
         train=train,
         train_users=log.users,
-        validation=HeldOut(fold_in=train, targets=before_last, users=log.users),
-        test=HeldOut(fold_in=before_test, targets=last, users=log.users),
+        validation=HeldOut.under(log.reading, fold_in=train, targets=before_last, users=log.users),
+        test=HeldOut.under(log.reading, fold_in=before_test, targets=last, users=log.users),
         catalog=catalog_of(log.items, train),
         protocol="last-out",
         seed=None,
@@ -64,16 +66,20 @@ def last_out(log: EventLog, *, min_events: int = 3, targets: Collection[str] = (
 _Places = tuple[Bool[Array, " events"], Int64[Array, " events"]]
 
 
-def _places(allowed: Targets | None, histories: Histories) -> _Places:
+def _places(allowed: Targets | None, keeps: bool, histories: Histories) -> _Places:
     """Of each event: whether it is the first of its user with its item, and the place from the end of the latest item until
     then, 1 for the last item.
 
     If only some events may be targets, only items with one of them count; a user with fewer than two has no places below 3.
+    If repeats are kept, every event counts as the first of its item.
     """
-    keys = histories.pair_keys()
-    is_first = one_of_each(keys)  # every event, unless items repeat
-    if allowed is not None:
-        is_first &= np.isin(keys, keys[allowed(histories)])
+    if keeps:
+        is_first = np.ones(histories.n_events, dtype=bool) if allowed is None else allowed(histories)
+    else:
+        keys = histories.pair_keys()
+        is_first = one_of_each(keys)  # every event, unless items repeat
+        if allowed is not None:
+            is_first &= np.isin(keys, keys[allowed(histories)])
     items = histories.where(is_first)
     so_far = np.cumsum(is_first) - np.repeat(items.offsets[:-1], histories.lengths)
     from_end = 1 + np.repeat(items.lengths, histories.lengths) - so_far

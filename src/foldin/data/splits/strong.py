@@ -52,6 +52,9 @@ def strong(
     The catalog contains the items of the training users; events of held-out users with other items are dropped. A held-out
     user with fewer than five items in the catalog is folded in from all of them and has no targets.
 
+    Of a log that keeps repeats, a held-out user with five events is folded in from the first 80 % of them, in their order, since
+    what is taken again depends on the order; the targets are the items of the others.
+
     Args:
         held_out: users held out for validation, and as many for the test: a share below 1, or a number.
         target_share: share of a held-out user's items that become targets.
@@ -124,13 +127,19 @@ def held_out_users(
         all_events.n_events - events.n_events,
         f"{name} events with items that no training user has (dropped from the split)",
     )
-    is_target = np.concatenate([_targets(part, share, allowed, rng) for part in events.parts()])
+    keeps = log.reading.keeps_repeats
+    is_target = np.concatenate(
+        [_late(part, share) if keeps else _targets(part, share, allowed, rng) for part in events.parts()]
+    )
     targets = events.where(is_target)
+    if keeps and allowed is not None:
+        targets = targets.where(allowed(targets))
     distinct = targets.distinct()
     report = report.noted(
         targets.n_events - distinct.n_events, f"{name} events with a target again (dropped from the split)"
     )
-    return HeldOut(fold_in=events.where(~is_target), targets=distinct, users=log.users.gather(users)), report
+    shown = events.where(~is_target)
+    return HeldOut.under(log.reading, fold_in=shown, targets=distinct, users=log.users.gather(users)), report
 
 
 def _targets(
@@ -150,6 +159,13 @@ def _targets(
         per_user = np.where(enough, np.maximum(per_user, lengths > 0), 0)
     chosen = _random_ranks(items, rng) < np.repeat(per_user, lengths)
     return chosen if items is events else np.isin(events.pair_keys(), items.where(chosen).pair_keys())
+
+
+def _late(events: Histories, share: float) -> Bool[Array, " events"]:
+    """Whether each event is among the last ones of a user with five or more, for a log that keeps repeats."""
+    lengths = events.lengths
+    late = np.where(lengths >= 5, (lengths * share).astype(np.int64), 0)
+    return np.arange(events.n_events) >= np.repeat(events.offsets[1:] - late, lengths)
 
 
 def _random_ranks(histories: Histories, rng: np.random.Generator) -> Int64[Array, " events"]:

@@ -21,7 +21,8 @@ def temporal(
     """Two global cut times: train before the first, validate between them, test after the second.
 
     The targets of a user are the items of a window, given all their earlier events. A user whose first event is inside a
-    window is folded in from the first 80 % of their events there (a single event is the target of an empty history).
+    window is folded in from the first 80 % of their events there (a single event is the target of an empty history). Items that
+    the user already has are no targets, unless the log keeps repeats.
 
     Args:
         validation_share, test_share: share of all events in each window.
@@ -53,7 +54,8 @@ def temporal(
         report = report.noted(
             lost, f"{name} events with items that have no event before the first cut (dropped from the split)"
         )
-        report = report.noted(again, f"{name} events with items that the user already has (not targets)")
+        what = "a target again" if log.reading.keeps_repeats else "items that the user already has"
+        report = report.noted(again, f"{name} events with {what} (not targets)")
     split = Split(
         train=train,
         train_users=log.users.gather(users),
@@ -99,14 +101,16 @@ def _window(
         before, taken = chosen.where(~is_target), chosen.where(is_target)
         if allowed is not None:
             taken = taken.where(allowed(taken))
-        wanted = taken.without(before).distinct()  # of several events with one item, the first is the target
+        fresh = taken if log.reading.keeps_repeats else taken.without(before)
+        wanted = fresh.distinct()  # of several events with one item, the first is the target
         again += taken.n_events - wanted.n_events
         shown.append(before.lengths, before.arrays())
         targets.append(wanted.lengths, wanted.arrays())
         active.append(first + users)
         first += len(part)
     fold_in, wanted = (Histories(n_items=n_items, **one.arrays()) for one in (shown, targets))
-    return HeldOut(fold_in=fold_in, targets=wanted, users=log.users.gather(np.concatenate(active))), lost, again
+    users = log.users.gather(np.concatenate(active))
+    return HeldOut.under(log.reading, fold_in=fold_in, targets=wanted, users=users), lost, again
 
 
 def _is_target(chosen: Histories, start: int) -> Bool[Array, " events"]:

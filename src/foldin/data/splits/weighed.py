@@ -76,7 +76,7 @@ def _held(
 ) -> tuple[HeldOut, ReadReport]:
     """(the held-out users with weights and dislikes in what is seen of them, report)."""
     fold_in = rule.applied(held.fold_in, kinds)
-    seen = fold_in if held.seen is held.fold_in else rule.applied(held.seen, kinds)
+    seen = fold_in if held.seen is held.fold_in else rule.applied(held.seen, kinds) if held.seen.n_events else held.seen
     targets = held.targets
     for one in (fold_in.dislikes, seen.dislikes):
         targets = targets if one is None else targets.without(one)

@@ -82,9 +82,13 @@ class DriftWatch:
     def _measure(self, claimed: Sequence[Deployment], slot: int, now: int) -> None:
         """Measure models on one sample of users. One that cannot be measured keeps the figures of the period before."""
         try:
-            log = self._sample(now)
+            table = self._sample(now)
+            logs: dict[str, EventLog] = {}
             for one in claimed:
-                found = self._drift(one, log)
+                repeats = "first" if one.excludes_seen else "keep"
+                if repeats not in logs:
+                    logs[repeats] = read_log(table, repeats=repeats)
+                found = self._drift(one, logs[repeats])
                 self.reports.put(one.name, slot, {**found.as_dict(), "alarms": list(found.alarms(self.limits))})
         except EventStoreError:
             raise
@@ -112,11 +116,10 @@ class DriftWatch:
         if figures["likelihood"] is not None:
             told.log_likelihood.labels(name).set(figures["likelihood"]["mean"])
 
-    def _sample(self, now: int) -> EventLog:
+    def _sample(self, now: int) -> pl.DataFrame:
         """All events of some users who have an event of the last period.
 
         Raises:
-            EmptyLogError: there is no such user.
             EventStoreError: the database is not available.
         """
         late = (
@@ -129,7 +132,7 @@ class DriftWatch:
                 (user, e.item, e.time, e.kind, e.value) for e in self.service.events.history(user) if e.time <= now
             ]
         schema = {"user": pl.String, "item": pl.String, "time": pl.Int64, "kind": pl.String, "value": pl.Float64}
-        return read_log(pl.DataFrame(rows, schema=schema, orient="row"))
+        return pl.DataFrame(rows, schema=schema, orient="row")
 
     def _users(self, drawn: sa.Select[tuple[str]]) -> Sequence[str]:
         try:

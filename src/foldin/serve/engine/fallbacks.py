@@ -71,7 +71,8 @@ def _of_model(
 ) -> Iterator[tuple[str, str]]:
     """(id, title) of the admitted entries, as a model's catalog has them, or among the new items."""
     view, barred = routed.deployment.view, routed.resolved.barred
-    fresh, seen = admitted(view, request, history.items), set(routed.resolved.seen)
+    taken = history.items if routed.resolved.exclude_seen else ()
+    fresh, seen = admitted(view, request, taken), set(routed.resolved.seen)
     new = {} if fresh is None else fresh.titles
     for one in entries:
         (at,) = view.base.places([one.item])
@@ -87,7 +88,7 @@ def _of_all(
 ) -> Iterator[tuple[str, str]]:
     """(id, title) of the admitted entries without a model's catalog; the title of an item that was never sent is its id."""
     allowed = None if request.allow is None else set(request.allow)
-    barred = {*(request.deny or ()), *(history.items if request.exclude_seen else ())}
+    barred = {*(request.deny or ()), *(() if request.exclude_seen is False else history.items)}
     for one in entries:
         row = state.rows.get(one.item) or ItemRow(item=one.item)
         if row.is_active and one.item not in barred and (allowed is None or one.item in allowed):

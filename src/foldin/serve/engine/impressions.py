@@ -280,7 +280,8 @@ def _fallback(
 def _restricted(routed: RoutedRequest) -> bool:
     """Whether more than the logged history and the state of the catalog decides what could be listed, with which probability."""
     request, resolved = routed.request, routed.resolved
-    asked = resolved.narrowed or not request.exclude_seen or request.rules is not None
+    otherwise = resolved.exclude_seen != routed.deployment.excludes_seen
+    asked = resolved.narrowed or otherwise or request.rules is not None
     return asked or bool(resolved.older) or resolved.weights is not None or bool(resolved.dislikes)
 
 

@@ -42,7 +42,7 @@ def admitted(view: CatalogView, request: RecommendRequest, taken: Sequence[str])
     Args:
         view: the model's catalog.
         request: the request.
-        taken: external ids of the items that the user has taken.
+        taken: external ids of the items that the user has taken; none if they may be listed.
 
     Raises:
         ConfigError: a filter on a feature that the catalog does not have.
@@ -55,7 +55,7 @@ def admitted(view: CatalogView, request: RecommendRequest, taken: Sequence[str])
         allowed[new.known(request.allow)] = True
         mask &= allowed
     mask[new.known(request.deny or ())] = False
-    if request.exclude_seen:
+    if request.exclude_seen is not False:
         mask[new.known(taken)] = False
     places = np.flatnonzero(mask)
     return NewItems(view, places) if len(places) else None

@@ -51,6 +51,7 @@ class Deployment:
 
     def __post_init__(self) -> None:
         self.repeats = repeats_of(self.run.info)
+        self.excludes_seen = self.repeats != "keep"  # unless a request says otherwise
         self.view, self._showing = CatalogView(self.run.catalog), threading.Lock()
         self.ranker, self.ranked_by = ranker_in_service(self.name, self.run, self.ranked_by)
         self.using = threading.RLock()  # a model reuses its buffers: one caller at a time

@@ -127,7 +127,7 @@ def resolve_request(
         weights=None if found.weights is None else found.weights[read],
         dislikes=found.dislikes,
         strengths=found.strengths,
-        exclude_seen=request.exclude_seen,
+        exclude_seen=target.excludes_seen if request.exclude_seen is None else request.exclude_seen,
         barred=barred,
         narrowed=barred is not view.retired or view.retired_by_run,
         item_revision=None if view.retired is None else view.revision,

@@ -87,7 +87,10 @@ class Service:
             return GivenHistory()
         events = self.events.history(request.user, newest=most + 1)
         if len(events) > most:  # there are older events, whose items must not be listed either
-            events = self.events.first_and_last(request.user)
+            newest = events[1:] if any(one.repeats == "keep" for one in self.registry.all()) else []
+            known = {event.identity for event in newest}
+            older = [one for one in self.events.first_and_last(request.user) if one.identity not in known]
+            events = [*older, *newest]
         return GivenHistory(
             [event.item for event in events],
             [event.time for event in events],
@@ -104,7 +107,8 @@ class Service:
         target, arm = self.registry.route(request.model, request.user)
         resolved, unknown = resolve_request(target, request, history, self.limits)
         explored = self.explore_new > 0.0 and takes_new(request)
-        new = admitted(target.view, request, history.items) if explored else None
+        taken = history.items if resolved.exclude_seen else ()
+        new = admitted(target.view, request, taken) if explored else None
         return RoutedRequest(request, target, resolved, unknown, arm, new)
 
     def begin(

@@ -34,7 +34,8 @@ class ModelOut(BaseModel):
         description="Values of `explore` that the model refuses, with the reason; empty if it accepts all."
     )
     repeats: str = Field(
-        description="Which of several events of a user with one item is used: `first`, `last`, or `first-of-kind`."
+        description="Which of several events of a user with one item is used: `first`, `last`, `first-of-kind`, or all of them "
+        "(`keep`); then items of the history are listed unless a request says otherwise."
     )
 
 

@@ -61,7 +61,11 @@ class RecommendRequest(Strict):
         "sorted by them, and models of timed events use them; without times, all events have the same time.",
     )
     k: int = Field(default=10, ge=1, description="Maximum number of items in the list.")
-    exclude_seen: bool = Field(default=True, description="Whether to exclude all items that the user has taken.")
+    exclude_seen: bool | None = Field(
+        default=None,
+        description="Whether to exclude all items that the user has taken; if omitted, they are excluded unless the model's log "
+        "keeps repeats.",
+    )
     allow: list[ItemId] | None = Field(default=None, description="Ids of the only items that may be listed.")
     deny: list[ItemId] | None = Field(default=None, description="Ids of items that may not be listed.")
     filter: dict[str, ItemFilter] | None = Field(
