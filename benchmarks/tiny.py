@@ -67,6 +67,9 @@ def write_tiny_data(folder: Path) -> None:
     _table(small / "movies.csv", ("movieId", "title", "genres"), titles)
     seen = [(u, i, "view", time) for u, i, _, time in rated]
     seen += [(u, i, "buy", time + 60) for at, (u, i, _, time) in enumerate(rated) if at % 3 == 0]
+    plays = "".join(f"{u}\t{i}\t{EVENTS - place}\n" for u, h in enumerate(histories) for place, i in enumerate(h))
+    (folder / "lastfm-hetrec").mkdir(parents=True, exist_ok=True)
+    (folder / "lastfm-hetrec" / "user_artists.dat").write_text("userID\tartistID\tweight\n" + plays)
     shop = folder / "retailrocket-behaviors"
     _table(shop / "events.csv", ("user", "item", "type", "timestamp"), seen)
     _table(shop / "test.csv", ("user", "item"), [(u, int(rng.integers(ITEMS + 4))) for u in range(USERS)])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from foldin.data import split_log as split
     from foldin.errors import FoldinError
     from foldin.evaluation import Evaluation, ValidationMetric, evaluate
-    from foldin.experiment import Trained, Tuned, build_model, fit_all, train, tune
+    from foldin.experiment import Choice, Trained, Tuned, build_model, choose_model, fit_all, train, tune
     from foldin.models import MODELS, Recommender, capability
     from foldin.models import ALSConfig as ALS
     from foldin.models import ContentKNNConfig as ContentKNN
@@ -83,6 +83,7 @@ __all__ = [
     "Boost",
     "Cap",
     "Catalog",
+    "Choice",
     "ContentKNN",
     "DiffRec",
     "Eligibility",
@@ -124,6 +125,7 @@ __all__ = [
     "__version__",
     "build_model",
     "capability",
+    "choose_model",
     "evaluate",
     "fit",
     "fit_all",
@@ -141,7 +143,7 @@ _NAMES = {
     "data": ("Catalog", "EventLog", "Features", "HeldOut", "Histories", "Source", "Split", "read_given", "read_log"),
     "errors": ("FoldinError",),
     "evaluation": ("Evaluation", "ValidationMetric", "evaluate"),
-    "experiment": ("Trained", "Tuned", "build_model", "fit_all", "train", "tune"),
+    "experiment": ("Choice", "Trained", "Tuned", "build_model", "choose_model", "fit_all", "train", "tune"),
     "models": ("MODELS", "Recommender", "capability"),
     "ranking": (
         *("Approximate", "Boost", "Cap", "Eligibility", "Freshness"),

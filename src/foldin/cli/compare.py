@@ -9,10 +9,22 @@ import click
 from foldin.cli.options import JSON, fit_options, read_options, settings_of, split_options
 from foldin.cli.output import FitBar, json_out, out, status
 from foldin.cli.reading import name_of_data, read_split
-from foldin.cli.tables import metrics_table, show_calibrations, show_tests
+from foldin.cli.tables import metrics_table, show_calibrations, show_choice, show_tests
 from foldin.cli.tune import trial_line
 from foldin.errors import CapacityError, ConfigError, FitError, FoldinError, MissingExtraError
-from foldin.experiment import Trained, Tuned, TuningTrial, choose_device, report, train, tune, unread
+from foldin.experiment import (
+    Trained,
+    Tuned,
+    TuningTrial,
+    best_pairs,
+    choose_device,
+    choose_model,
+    multiplied,
+    report,
+    train,
+    tune,
+    unread,
+)
 from foldin.models import config_class
 from foldin.reports import tuning_sentences
 
@@ -49,6 +61,11 @@ __all__ = ["command"]
     metavar="FOLDER",
     help="Folder that keeps each search, with --tune: a comparison that was stopped goes on, and each search has a report.",
 )
+@click.option(
+    "--product",
+    is_flag=True,
+    help="Also compare a product of two of the models: the two whose product is best on the validation users.",
+)
 @read_options
 @split_options
 @fit_options
@@ -60,6 +77,7 @@ def command(
     minutes: float | None,
     trials: int,
     studies: str | None,
+    product: bool,
     seed: int,
     epochs: int | None,
     patience: int,
@@ -71,7 +89,8 @@ def command(
 ) -> None:
     """Train models on the same split of PATH and evaluate them on the same users: a table with intervals, and paired
     tests with Holm's correction. A model that cannot be trained, because memory or a package is missing, is left out, and the
-    reason is printed; the others are compared.
+    reason is printed; the others are compared. At the end the model to take is named, with the reasons and their figures: by the
+    validation users, the cheapest of the models that are not shown to be behind the best one.
 
     With --tune, the settings of every model are searched with the same budget, by the metric on the validation users; settings
     that are given with --set stay as they are. The test users are looked at once, with the best settings.
@@ -79,7 +98,7 @@ def command(
     \b
     Example:
       foldin compare movielens-small --min-rating 4 --models popularity,ease,multvae --set ease.regularization=200
-      foldin compare movielens-small --min-rating 4 --models itemknn,ease --tune 5
+      foldin compare movielens-small --min-rating 4 --models itemknn,ease,multvae --tune 5 --product
     """
     if studies is not None and minutes is None:
         raise ConfigError("--studies needs --tune MINUTES")
@@ -94,6 +113,8 @@ def command(
                 f"--set {key}={value}: MODEL.FIELD=VALUE was expected, where MODEL is one of {', '.join(names)}"
             )
         settings[name][field] = value
+    if product and (len(names) < 2 or "product" in names):
+        raise ConfigError("--product needs two models, and none that is called product")
     configs = {name: config_class(name).from_texts(settings[name]) for name in names}
     where = choose_device(device)
     split = read_split(path, options)
@@ -137,9 +158,16 @@ def command(
             status(f"{name} is left out: {error}")
     if not trained and first is not None:
         raise first
-    content = report(split, trained, data=name_of_data(path, split), seed=seed, left_out=left_out)
+    if product and len(trained) > 1:
+        pair = best_pairs(split, {name: one.model for name, one in trained.items()}, metric=metric, seed=seed)[0]
+        status(f"product: {' and '.join(pair.names)}, {metric} {pair.value:.4f} on the validation users")
+        trained["product"] = multiplied(split, [trained[name] for name in pair.names], seed=seed)
+    data = name_of_data(path, split)
+    content = report(split, trained, data=data, seed=seed, left_out=left_out)
     for name, one in tuned.items():
         content["models"][name]["tuning"] = one.as_dict()
+    choice = choose_model(split, trained, metric=metric, data=data, seed=seed).as_dict() if len(trained) > 1 else None
+    content["choice"] = choice
     if as_json:
         json_out(content)
         return
@@ -153,6 +181,8 @@ def command(
         out().print(f"left out: {name}: {reason}", soft_wrap=True)
     show_calibrations(out(), content)
     show_tests(out(), content, "ndcg@100")
+    if choice is not None:
+        show_choice(out(), choice)
 
 
 def _say(name: str, best: list[TuningTrial], metric: str, trial: TuningTrial) -> None:

@@ -1,4 +1,4 @@
-"""The table of metrics with intervals, and the paired tests in words."""
+"""The table of metrics with intervals, the paired tests in words, and the choice of a model."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,10 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from foldin.cli.output import table
+from foldin.reports import CHOICE_HEAD, choice_rows, choice_title
 from foldin.reports.wording import figure, interval
 from foldin.training import Stopped
 
-__all__ = ["metrics_table", "show_calibrations", "show_fit", "show_tests"]
+__all__ = ["metrics_table", "show_calibrations", "show_choice", "show_fit", "show_tests"]
 
 SHOWN = ("ndcg@100", "recall@20", "recall@50", "ndcg@10")
 _GAP = 2  # characters between columns
@@ -119,3 +120,10 @@ def show_tests(console: Console, content: Mapping[str, Any], metric: str) -> Non
             f"  {better} over {worse}: {abs(test['difference']):.3f} {metric} "
             f"(p = {test['p_adjusted']:.2g} after Holm's correction, {sure} at 5 %)"
         )
+
+
+def show_choice(console: Console, choice: Mapping[str, Any]) -> None:
+    """Print the model to take, with the figures of all models on the validation users, the reasons and the alternatives."""
+    console.print(table(choice_title(choice), CHOICE_HEAD, choice_rows(choice)))
+    for sentence in choice["sentences"]:
+        console.print(f"  {sentence}", soft_wrap=True)

@@ -1,11 +1,16 @@
 """One model, or several side by side: trained, evaluated on the same users, reported, saved, and put in the place of another."""
 
+from foldin.experiment.candidate import Candidate, measure_candidate, milliseconds_per_list, reads_order
+from foldin.experiment.choosing import Alternative, Choice, choose_among, choose_model
 from foldin.experiment.drift import Drift, DriftLimits, Likelihood, measure_drift
 from foldin.experiment.environment import choose_device, versions
+from foldin.experiment.facts import LogFacts, measure_log
 from foldin.experiment.incumbent import Scores, score
 from foldin.experiment.listing import BATCH_SIZE, ListMaker, ListRequest
+from foldin.experiment.order import OrderGain, measure_order
 from foldin.experiment.origin import Origin, cut_log, latest_cut
 from foldin.experiment.outcome import Decision, Outcome, Rule, decide
+from foldin.experiment.pairing import Pair, best_pairs, multiplied
 from foldin.experiment.plan import Plan
 from foldin.experiment.production import Production, fit_all
 from foldin.experiment.replacing import retrain
@@ -24,6 +29,9 @@ from foldin.experiment.warm_start import Start, WarmStart, warm_start
 __all__ = [
     "BATCH_SIZE",
     "TRIALS",
+    "Alternative",
+    "Candidate",
+    "Choice",
     "Compared",
     "Decision",
     "Drift",
@@ -31,9 +39,12 @@ __all__ = [
     "Likelihood",
     "ListMaker",
     "ListRequest",
+    "LogFacts",
     "MLflow",
+    "OrderGain",
     "Origin",
     "Outcome",
+    "Pair",
     "Plan",
     "Production",
     "Retrained",
@@ -47,15 +58,24 @@ __all__ = [
     "TuningTrial",
     "WarmStart",
     "accompany",
+    "best_pairs",
     "build_model",
     "check_folder",
     "check_targets",
+    "choose_among",
     "choose_device",
+    "choose_model",
     "cut_log",
     "decide",
     "fit_all",
     "latest_cut",
+    "measure_candidate",
     "measure_drift",
+    "measure_log",
+    "measure_order",
+    "milliseconds_per_list",
+    "multiplied",
+    "reads_order",
     "report",
     "retrain",
     "score",

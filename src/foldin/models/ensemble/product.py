@@ -32,7 +32,7 @@ counts.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,6 +42,7 @@ import torch
 from foldin.data import Catalog, HeldOut, Histories
 from foldin.errors import ConfigError
 from foldin.models.autoencoders.recvae import RecVAEConfig
+from foldin.models.baselines.popularity import PopularityConfig
 from foldin.models.capability import Experts, ItemFeatures, OnnxGraph, capability, required
 from foldin.models.contract import Recommender
 from foldin.models.ensemble._product_trainer import ProductTrainer
@@ -118,6 +119,12 @@ class ProductOfExpertsConfig(Config):
             raise ConfigError(f"ProductOfExperts: groups = {self.groups!r}: ascending numbers of events were expected")
 
 
+def _equal_weights(config: ProductOfExpertsConfig) -> Float[Tensor, "groups experts"]:
+    """Weights that sum to 1, for histories of each group of lengths."""
+    shape = (len(config.groups) + 1, len(config.experts))
+    return torch.full(shape, 1.0 / shape[1], dtype=torch.float64)
+
+
 def _of_expert(state: Mapping[str, Tensor], at: int) -> dict[str, Tensor]:
     """The tensors of one expert among those of a product."""
     begin = f"experts.{at}."
@@ -139,10 +146,32 @@ class ProductOfExperts(
             one.model_class(self.n_items, one, seed=int(seed), device=self.device)
             for one, seed in zip(self.config.experts, seeds, strict=True)
         )
-        shape = (len(self.config.groups) + 1, len(self.experts))
-        self.weights: Float[Tensor, "groups experts"] = torch.full(shape, 1.0 / shape[1], dtype=torch.float64)
+        self.weights = _equal_weights(self.config)
         self.log_share = torch.zeros(self.n_items, device=self.device)
         self.cold: Bool[Tensor, " items"] | None = None  # items without training events, by the catalog
+
+    @classmethod
+    def of(cls, experts: Sequence[Recommender[Any]], train: Histories, **settings: Any) -> "ProductOfExperts":
+        """A product of models that are trained already and that it shares; its weights are equal until `learn_weights`.
+
+        Args:
+            experts: trained models of registered names.
+            train: the training users, whose counts are the list of users without events.
+            settings: further settings of the product.
+
+        Raises:
+            ConfigError: no models, or a model that is not registered.
+            ShapeError: models of different catalogs.
+        """
+        config = ProductOfExpertsConfig(experts=tuple(one.config for one in experts), **settings)
+        for one in experts:
+            one.check_histories(train)
+        # Built with a small expert, so that no copies of the others are in memory.
+        found = cls(train.n_items, ProductOfExpertsConfig(experts=(PopularityConfig(),)), device=experts[0].device)
+        found.config, found.experts = config, tuple(experts)
+        found.weights = _equal_weights(config)
+        found.learn_shares(train)
+        return found
 
     def expert_names(self) -> tuple[str, ...]:
         names = [_NAMES.name_of(type(one)) for one in self.config.experts]

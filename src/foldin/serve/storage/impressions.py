@@ -51,7 +51,7 @@ class Impression:
         history: `{"items": […], "times": […] or None}` as the model read them, oldest first, of a list with propensities.
         restricted: whether more than `history` and the items retired at the time decided what could be listed, and with which
             probability: the request had `allow`, `deny`, a filter or rules, or said otherwise than the model's log whether seen
-            items are excluded; the run itself does not list an item; the user has older events than the model reads; or the events
+            items are excluded; the run itself does not list an item; the user has older events than the model reads; or events
             have weights, or are dislikes.
         item_revision: revision of the items at which the retired ones were left out; None if none was retired.
         context: what the request gave as its context.

@@ -1,0 +1,64 @@
+"""`foldin compare`: the choice at its end, and the product of two of the models."""
+
+import json
+
+import numpy as np
+import pytest
+
+import foldin
+from foldin.data import Source
+from foldin.evaluation import ValidationMetric
+from tests.cli.calling import call
+
+
+def test_the_choice_is_by_the_validation_users(path, capsys):
+    arguments = (
+        "compare",
+        path,
+        "--models",
+        "popularity,ease",
+        "--set",
+        "ease.regularization=10",
+        "--metric",
+        "ndcg@10",
+    )
+    code, out, _ = call(capsys, *arguments, "--json")
+    assert code == 0
+    choice = json.loads(out)["choice"]
+    split = Source(path=str(path)).split()
+    for name, config in (("popularity", foldin.Popularity()), ("ease", foldin.EASE(regularization=10.0))):
+        model = foldin.train(split, config).model
+        expected = ValidationMetric(split.validation, "ndcg@10")(model)
+        assert choice["models"][name]["validation"]["mean"] == pytest.approx(expected)
+    assert choice["model"] in ("popularity", "ease")
+    assert choice["facts"]["users"] == len(split.train)
+    code, out, _ = call(capsys, *arguments)
+    assert code == 0
+    assert f"Choice on {path}: {choice['model']}, of 2 compared models" in out
+    assert choice["sentences"][0] in out
+
+
+def test_a_product_of_the_best_two_is_compared_too(path, capsys):
+    code, out, err = call(capsys, "compare", path, "--models", "popularity,ease,itemknn", "--product", "--json")
+    content = json.loads(out)
+    assert code == 0
+    assert list(content["models"]) == ["popularity", "ease", "itemknn", "product"]
+    assert content["choice"]["models"].keys() == content["models"].keys()
+    seconds = {name: one["fit_seconds"] for name, one in content["models"].items()}
+    assert (
+        seconds["product"] >= np.sort([seconds[name] for name in ("popularity", "ease", "itemknn")])[:2].sum() - 0.002
+    )
+    assert "ndcg@100 0." in next(line for line in err.splitlines() if line.startswith("product: "))
+
+
+@pytest.mark.parametrize("models", ["ease", "product,ease"])
+def test_a_product_needs_two_other_models(path, models, capsys):
+    code, _, err = call(capsys, "compare", path, "--models", models, "--product")
+    assert code == 2
+    assert "--product needs two models" in err
+
+
+def test_one_model_alone_is_no_choice(path, capsys):
+    code, out, _ = call(capsys, "compare", path, "--models", "popularity", "--json")
+    assert code == 0
+    assert json.loads(out)["choice"] is None
