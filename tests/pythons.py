@@ -56,9 +56,9 @@ def tested(version: str, python: Path) -> str:
             return "not run: no environment could be made"
         if not any(works(*UV, "pip", "install", *own, "torch", *index) for index in (("--index-url", CPU), ())):
             return "not run: PyTorch cannot be had here"
-        if not works(*UV, "pip", "install", *own, "--editable", ".[all,tune]", "--group", "dev"):
+        if not works(*UV, "pip", "install", *own, "--editable", ".[all,tune,tensorboard,mlflow]", "--group", "dev"):
             return "not run: the pins cannot be installed"
-    command = [environment / "bin" / "python", "-m", "pytest", "-m", "not slow", "-n", "2", "--dist", "loadfile", "-q"]
+    command = [environment / "bin" / "python", "-m", "pytest", "-m", "not slow", "-n", "2", "--dist", "loadfile"]
     done = subprocess.run([str(one) for one in command], cwd=ROOT, capture_output=True, text=True, check=False)
     last = done.stdout.strip().splitlines()[-1:] or [done.stderr.strip()[-200:]]
     return last[0].strip("= ")

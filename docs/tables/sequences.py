@@ -63,7 +63,6 @@ def semantic() -> str:
             f"{one['used']['mean']:.1%}",
             ", ".join(f"{value:.0f}" for value in one["perplexity"]),
             f"{one['collisions']['mean']:.1%}",
-            f"{one['seconds']:.0f} s",
         ]
         for name, one in named.items()
     ]
@@ -81,7 +80,7 @@ def semantic() -> str:
         rows_of(["model", *shown.values(), "perplexity"], rows)
         + f"\n\nThe same model by what residual k-means makes its names of, R@10 and N@10: {alone}."
         + "\n\nHow names use their codes (three levels of 256; shared: items whose three codes another has too):\n\n"
-        + rows_of(["names", "least used level", "perplexity of the codes", "shared", "made in"], use)
+        + rows_of(["names", "least used level", "perplexity of the codes", "shared"], use)
         + f"\n\n{about['hidden']} of {about['items']:,} items hidden from training and added by their titles, for the "
         f"{about['users']} users whose next item is one of them, ranked among all items:\n\n"
         + rows_of(["", "R@10", "R@50"], later)
