@@ -1,6 +1,6 @@
 """Lists of 100 from a catalog of a million items: scoring every item against an index, by time, recall, memory and disk.
 
-python benchmarks/big_lists.py                               half an hour; 1,000,000 items of 200 dimensions
+python benchmarks/big_lists.py                               1,000,000 items of 200 dimensions
 python benchmarks/big_lists.py --items 200000 --kinds IVF2048,SQ8
 
 The model is Mult-DAE with a made-up head: vectors are directions of topics with noise, longer for popular items, and biases
