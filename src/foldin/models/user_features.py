@@ -52,7 +52,7 @@ class UserMap:
         self.option, self.what = option, what
         self.map = nn.Parameter(torch.zeros(0, width, device=device))  # from which the events lead away
 
-    def tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> dict[str, nn.Parameter]:
         """The tensors by name."""
         return {"user_features.map": self.map}
 

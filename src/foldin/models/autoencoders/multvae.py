@@ -103,6 +103,7 @@ class MultVAE(MapsFeatures, OnnxGraph, DotProduct, ItemRows, SignedBag, Variatio
 
     Config = MultVAEConfig
     standard_prior = True
+    side: FeatureOutput | None
     summary = "variational autoencoder with a multinomial likelihood (Liang et al. 2018)"
 
     def _build(self, generator: torch.Generator) -> None:
@@ -165,9 +166,8 @@ class MultVAE(MapsFeatures, OnnxGraph, DotProduct, ItemRows, SignedBag, Variatio
 
     def tensors(self) -> dict[str, Tensor]:
         own: dict[str, Tensor] = dict(self.network.named_parameters())
-        for part in (self.side, self.users):
-            own |= {} if part is None else part.tensors()
-        return own
+        own |= {} if self.side is None else self.side.tensors()
+        return own if self.users is None else {**own, **self.users.tensors()}
 
     def item_rows(self) -> frozenset[str]:
         return self.network.item_rows()

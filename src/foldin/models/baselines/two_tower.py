@@ -102,7 +102,8 @@ class TwoTower(MapsFeatures, OnnxGraph, DotProduct, PopularStart, Recommender[Tw
             return nn.Parameter(rows.to(self.device))
 
         rows = (self.n_items, self.first)
-        self.read_rows, self.scored_rows = (initial(*rows), initial(*rows)) if config.free_rows else (None, None)
+        self.read_rows: nn.Parameter | None = initial(*rows) if config.free_rows else None
+        self.scored_rows: nn.Parameter | None = initial(*rows) if config.free_rows else None
         self.start = initial(self.first)  # c
         self.towers = tuple(
             MLP(widths, generator=generator, device=self.device) if config.hidden_dims else None for _ in range(2)
@@ -144,9 +145,9 @@ class TwoTower(MapsFeatures, OnnxGraph, DotProduct, PopularStart, Recommender[Tw
         super().load_state(state)
         self.forget()
 
-    def learned(self) -> dict[str, Tensor]:
+    def learned(self) -> dict[str, nn.Parameter]:
         """Everything that gradient steps change, by name."""
-        found: dict[str, Tensor] = {"start": self.start}
+        found: dict[str, nn.Parameter] = {"start": self.start}
         for name, rows in (("read_rows", self.read_rows), ("scored_rows", self.scored_rows)):
             found |= {} if rows is None else {name: rows}
         for name, tower in zip(("user", "item"), self.towers, strict=True):
@@ -156,7 +157,7 @@ class TwoTower(MapsFeatures, OnnxGraph, DotProduct, PopularStart, Recommender[Tw
         return found | ({} if self.users is None else self.users.tensors())
 
     def tensors(self) -> dict[str, Tensor]:
-        mapped = {} if self.side is None else self.side.tensors()
+        mapped: dict[str, Tensor] = {} if self.side is None else self.side.tensors()
         return {**self.learned(), **mapped, "log_share": self.log_share}
 
     def trainer(self, train: Histories) -> Trainer[Histories]:

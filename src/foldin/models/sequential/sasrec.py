@@ -135,6 +135,7 @@ class SASRec(MapsFeatures, OnnxGraph, DotProduct, ItemRows, PopularStart, Recomm
 
     Config = SASRecConfig
     has_likelihood = True
+    side: VectorTable | None
     summary = "causal transformer over the history (Kang & McAuley 2018), full softmax by default"
 
     def _build(self, generator: torch.Generator) -> None:
