@@ -15,6 +15,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "itemknn": {"shrinkage": 1.0},
     "ease": {"regularization": 1.0},
     "edlae": {"dropout": 0.2, "regularization": 1.0},
+    "sansa": {"regularization": 1.0, "n_neighbors": 6},
     "slim": {"regularization": 1.0, "sparsity": 0.1},
     "elsa": {"embedding_dim": 4, "batch_size": 20, "epochs": 15},
     "als": {"embedding_dim": 2, "regularization": 0.1},

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from foldin.models import ProductOfExpertsConfig as ProductOfExperts
     from foldin.models import RecVAEConfig as RecVAE
     from foldin.models import RepeatMixtureConfig as RepeatMixture
+    from foldin.models import SANSAConfig as SANSA
     from foldin.models import SASRecConfig as SASRec
     from foldin.models import SemanticIdsConfig as SemanticIds
     from foldin.models import SLIMConfig as SLIM
@@ -78,6 +79,7 @@ __all__ = [
     "LDA",
     "MODELS",
     "PLSA",
+    "SANSA",
     "SLIM",
     "Approximate",
     "Boost",

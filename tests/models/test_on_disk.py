@@ -38,6 +38,7 @@ CASES: list[tuple[str, dict[str, Any], float]] = [
     ("ease", {}, 0.0),
     ("ease", {"oldest": 0.5}, 1e-5),
     ("edlae", {}, 0.0),
+    ("sansa", {"n_neighbors": 5}, 0.0),
     ("slim", {"regularization": 1.0, "sparsity": 0.5}, 0.0),
     ("elsa", {"embedding_dim": 4, "batch_size": 50, "epochs": 2}, 0.0),
     ("ials", {"embedding_dim": 4, "epochs": 2}, 0.0),

@@ -124,7 +124,7 @@ def test_the_order_of_a_history_matters_only_where_weights_fall(name):
 
 
 def test_every_model_of_a_row_can_weigh_its_events():
-    linear = ["als", "ease", "edlae", "elsa", "ials", "itemknn", "slim"]
+    linear = ["als", "ease", "edlae", "elsa", "ials", "itemknn", "sansa", "slim"]
     assert sorted([*linear, "l-diffrec", "multdae", "multvae", "recvae", "t-diffrec"]) == WEIGHTED
     with pytest.raises(ConfigError, match="oldest"):
         EASEConfig(oldest=0.0)

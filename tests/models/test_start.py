@@ -15,7 +15,7 @@ from tests.small import SETTINGS, describe
 ITEMS = 30
 ALONE, NEVER = 3, 4  # an item that is taken with no other, and one that nobody takes
 STARTS = [name for name in MODELS if has_capability(MODELS[name].model_class, PopularStart)]
-SCORED_BY_ITEMS = ["itemknn", "ease", "edlae", "slim", "elsa"]
+SCORED_BY_ITEMS = ["itemknn", "ease", "edlae", "sansa", "slim", "elsa"]
 
 
 def log() -> Histories:

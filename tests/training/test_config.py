@@ -110,6 +110,7 @@ OWN = {
     "itemknn": "shrinkage oldest",
     "ease": "oldest features",
     "edlae": "oldest",
+    "sansa": "oldest",
     "slim": "sparsity oldest",
     "elsa": "oldest",
     "als": "confidence iterations oldest features",

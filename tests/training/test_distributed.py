@@ -18,7 +18,7 @@ from foldin.workers import ALONE, Group, GroupGenerator, Span, drawn, group_of
 from tests.small import ITEMS, SETTINGS
 
 # Models whose training is a closed form or EM, and the others that several workers can share: by gradient steps.
-PASSES = ("popularity", "itemknn", "ease", "edlae", "slim", "ials", "mixture", "plsa", "lda", "poisson")
+PASSES = ("popularity", "itemknn", "ease", "edlae", "sansa", "slim", "ials", "mixture", "plsa", "lda", "poisson")
 STEPS = ("multvae", "multdae", "recvae", "sasrec", "elsa", "l-diffrec")
 DAILY = ("ease", "lda", "multvae", "sasrec")
 # Batches whose parts are of different sizes, the last of 4 users; as many tokens for SASRec.

@@ -44,6 +44,7 @@ from foldin.models.linear.elsa import ELSA, ELSAConfig
 from foldin.models.linear.feature_rows import FeatureRows
 from foldin.models.linear.ials import IALS, IALSConfig
 from foldin.models.linear.itemknn import ItemKNN, ItemKNNConfig
+from foldin.models.linear.sansa import SANSA, SANSAConfig
 from foldin.models.linear.slim import SLIM, SLIMConfig
 from foldin.models.multinomial_loss import FullMultinomial, SampledMultinomial
 from foldin.models.negatives import InBatchNegatives, PopularNegatives, SmoothedNegatives, UniformNegatives
@@ -88,6 +89,7 @@ __all__ = [
     "LDA",
     "MODELS",
     "PLSA",
+    "SANSA",
     "SLIM",
     "ALSConfig",
     "Alternating",
@@ -173,6 +175,7 @@ __all__ = [
     "RisingOverShare",
     "RisingOverUpdates",
     "RotaryPositions",
+    "SANSAConfig",
     "SASRec",
     "SASRecConfig",
     "SLIMConfig",

@@ -25,6 +25,7 @@ from foldin.models.linear.edlae import EDLAEConfig
 from foldin.models.linear.elsa import ELSAConfig
 from foldin.models.linear.ials import IALSConfig
 from foldin.models.linear.itemknn import ItemKNNConfig
+from foldin.models.linear.sansa import SANSAConfig
 from foldin.models.linear.slim import SLIMConfig
 from foldin.models.semantic.semantic_ids import SemanticIdsConfig
 from foldin.models.sequential.sasrec import SASRecConfig
@@ -45,6 +46,7 @@ _OWN: dict[str, type[Config]] = {
     "itemknn": ItemKNNConfig,
     "ease": EASEConfig,
     "edlae": EDLAEConfig,
+    "sansa": SANSAConfig,
     "slim": SLIMConfig,
     "elsa": ELSAConfig,
     "als": ALSConfig,

@@ -9,6 +9,7 @@ from foldin.errors import FitError
 from foldin.models import ALS, EASE, ALSConfig, EASEConfig, ItemKNN, ItemKNNConfig, Popularity, PopularityConfig
 from foldin.models.linear import ease
 from foldin.models.linear._gram import item_gram
+from foldin.models.linear._zero_diagonal import inverse_of, weights_of_precision
 from foldin.ranking import scores
 from foldin.testing import two_tastes
 from foldin.training import fit
@@ -60,6 +61,33 @@ def test_ease_is_the_same_by_users_and_by_items(oldest, dtype, bound):
     model = EASE(12, EASEConfig(regularization=0.5, oldest=oldest))
     by_items, by_users = ease._inverse_by_items(model, train, dtype), ease._inverse_by_users(model, train, dtype)
     assert (by_items * 0.5 - by_users).abs().max() < bound
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_inverse_takes_the_memory_of_its_matrix(dtype):
+    rows = dense(two_tastes(40, 12)).to(dtype)
+    matrix = rows.T @ rows + torch.eye(12, dtype=dtype)
+    expected, memory = torch.linalg.inv(matrix), matrix.data_ptr()
+    found = inverse_of(matrix)
+    assert found.data_ptr() == memory
+    assert found.is_contiguous()
+    assert torch.equal(found, found.T)
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_ease_in_single_precision_is_ease_with_the_memory_of_one_matrix(monkeypatch):
+    train, settings = two_tastes(40, 12), EASEConfig(regularization=3.0)
+    double, single = EASE(12, settings), EASE(12, settings)
+    fit(double, train)
+    monkeypatch.setattr("foldin.models.linear._zero_diagonal._DOUBLE_UP_TO", 0)
+    taken = []
+    monkeypatch.setattr(
+        ease, "weights_of_precision", lambda matrix: taken.append(matrix) or weights_of_precision(matrix)
+    )
+    fit(single, train)
+    assert single.weights.data_ptr() == taken[0].data_ptr()
+    assert single.weights.is_contiguous()
+    assert torch.allclose(single.weights, double.weights, atol=1e-5)
 
 
 def test_a_penalty_that_leaves_the_matrix_singular_is_named():

@@ -20,14 +20,15 @@ def _pairs(histories: Histories) -> float:
     return float((histories.lengths.astype(np.float64) ** 2).sum())
 
 
-def _sparse(histories: Histories) -> bool:
-    return float(len(histories)) * histories.n_items**2 > _DENSE_ADVANTAGE * _pairs(histories)
+def _sparse(histories: Histories, n_items: int) -> bool:
+    return float(len(histories)) * n_items**2 > _DENSE_ADVANTAGE * _pairs(histories)
 
 
-def gram_bytes(histories: Histories) -> float:
+def gram_bytes(histories: Histories, n_items: int | None = None) -> float:
     """Memory that `item_gram` needs at most, in bytes: the matrix, and the sparse product if it is used."""
-    dense = 4.0 * histories.n_items**2
-    return dense + (8.0 * min(_pairs(histories), histories.n_items**2) if _sparse(histories) else 0.0)
+    n_items = histories.n_items if n_items is None else n_items
+    dense = 4.0 * n_items**2
+    return dense + (8.0 * min(_pairs(histories), n_items**2) if _sparse(histories, n_items) else 0.0)
 
 
 def item_gram(
@@ -35,6 +36,7 @@ def item_gram(
     device: torch.device | str = "cpu",
     rows_of: Callable[[Histories], scipy.sparse.csr_matrix] = Histories.csr,
     group: Group = ALONE,
+    n_items: int | None = None,
 ) -> Float[Tensor, "items items"]:
     """Co-occurrence counts of all pairs of items; float32, exact up to 2²⁴ users per pair.
 
@@ -43,8 +45,10 @@ def item_gram(
     Args:
         rows_of: gives X of some users, if its entries are not ones; the result is then the sum of their products.
         group: workers that compute the result together, each from its part of the users.
+        n_items: number of columns of X; that of the histories' catalog when None.
     """
-    n_items, sparse = histories.n_items, _sparse(histories)
+    n_items = histories.n_items if n_items is None else n_items
+    sparse = _sparse(histories, n_items)
     products: scipy.sparse.csr_matrix | None = None
     gram = torch.zeros(0 if sparse else n_items, n_items, device=device)
     step = max(1, (64 << 20) // (4 * n_items))

@@ -23,12 +23,11 @@ __all__ = [
     "item_scores",
     "no_weights",
     "padded_item_scores",
+    "take_weights",
     "weights_of_precision",
 ]
 
-SMALLER = (
-    "leave out rare items (--item-events), or try a model without a matrix of items by items, such as als or multvae"
-)
+SMALLER = "leave out rare items (--item-events), or try a model without a matrix of items by items, such as sansa, elsa or multvae"
 _DOUBLE_UP_TO = 12_000
 
 
@@ -79,16 +78,26 @@ def inverse_dtype(n_items: int) -> torch.dtype:
 def inverse_bytes(train: Histories) -> float:
     """Memory of the counts of `train` and the inverse of their matrix, in bytes.
 
-    In double precision the matrix and its inverse, at first besides the counts; in single precision the two alone.
+    In double precision the matrix, besides the counts or the weights; in single precision one matrix, which becomes the weights.
     """
-    each = 16.0 if train.n_items <= _DOUBLE_UP_TO else 8.0
+    each = 12.0 if train.n_items <= _DOUBLE_UP_TO else 4.0
     return max(each * train.n_items**2, gram_bytes(train))
 
 
 def inverse_of(matrix: Float[Tensor, "items items"]) -> Float[Tensor, "items items"]:
-    """The inverse of a symmetric positive-definite matrix, which is overwritten by its Cholesky factor."""
-    torch.linalg.cholesky(matrix, out=matrix)
-    return torch.cholesky_inverse(matrix)
+    """The inverse of a symmetric positive-definite matrix, in its memory."""
+    columns = matrix.t()  # in the order of LAPACK, which makes a copy of any other
+    torch.linalg.cholesky(columns, out=columns)
+    torch.cholesky_inverse(columns, out=columns)
+    return matrix
+
+
+def take_weights(weights: Float[Tensor, "items items"], found: Float[Tensor, "items items"]) -> None:
+    """Replace the weights of a model by others: in the memory of these, if they are of the same precision."""
+    if found.dtype == weights.dtype and found.is_contiguous():
+        weights.set_(found)  # type: ignore[call-overload]  # the stubs of PyTorch have no tensor here
+    else:
+        weights.copy_(found)
 
 
 @contextmanager

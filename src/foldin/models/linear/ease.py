@@ -39,6 +39,7 @@ from foldin.models.linear._zero_diagonal import (
     item_scores,
     no_weights,
     padded_item_scores,
+    take_weights,
     weights_of_precision,
 )
 from foldin.models.linear.feature_rows import FeatureRows, weights_with_features
@@ -84,7 +85,7 @@ class EASE(FeatureReader, OnnxGraph, SignedRows, PopularStart, Recommender[EASEC
 
     def training_bytes(self, train: Histories) -> float:
         # With features, their products and the weights of the known items are there besides.
-        return inverse_bytes(train) * (1.0 if self.config.features is None else 2.0)
+        return inverse_bytes(train) + (0.0 if self.config.features is None else 16.0 * self.n_items**2)
 
     def feature_columns(self) -> tuple[str, ...] | None:
         return None if self.config.features is None else self.config.features.columns
@@ -120,7 +121,7 @@ def _solve(model: "EASE", train: Histories, generator: torch.Generator) -> Mappi
     inverse = _inverse_by_users if 2 * len(train) < model.n_items else _inverse_by_items
     with invertible("EASE", model.config.regularization):
         precision = inverse(model, train, inverse_dtype(model.n_items), group)
-    model.weights.copy_(weights_of_precision(precision))
+    take_weights(model.weights, weights_of_precision(precision))
     return {}
 
 

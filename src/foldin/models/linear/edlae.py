@@ -37,6 +37,7 @@ from foldin.models.linear._zero_diagonal import (
     item_scores,
     no_weights,
     padded_item_scores,
+    take_weights,
     weights_of_precision,
 )
 from foldin.models.recency import oldest_setting
@@ -101,5 +102,5 @@ def _solve(model: EDLAE, train: Histories, generator: torch.Generator) -> Mappin
     gram.diagonal().div_(1.0 - config.dropout).add_(config.regularization)
     with invertible("EDLAE", config.regularization):
         precision = inverse_of(gram)
-    model.weights.copy_(weights_of_precision(precision))
+    take_weights(model.weights, weights_of_precision(precision))
     return {}
