@@ -15,11 +15,10 @@ Source: spisak2023 (the model); schafer2021, theorem 2.1 (the factor).
 
 Departures from the paper: the factor. The authors factorize XᵀX + λ I incompletely and invert the factor L approximately, by
 residual iterations; both steps drop small entries. Here each row of W is the best for its entries, without L
-(`_sparse_factor.py`). The regressions of items on their neighbors of steck2019b have such entries in B itself. On MovieLens-1M
-(`ml-1m-strong`, 3,416 items) with 50 and 100 entries an item, NDCG@100 of the validation users is .458 and .461 by this W, .456
-and .459 by the exact inverse of L without all but its largest entries, which is what the authors' steps approximate, .417 and .435
-by regressions on neighbors, and .461 by EASE: the best of five λ, of two for those that are not built here. A history for which
-all scores would be 0, since none of its items has weights, gets the training counts.
+(`_sparse_factor.py`). The regressions of items on their neighbors of steck2019b have such entries in B itself. On `ml-1m-strong`,
+at as many entries an item, this W was as good as EASE, a little better than the exact inverse of L without all but its largest
+entries, which is what the authors' steps approximate, and far better than regressions on neighbors (LOG.md has the figures). A
+history for which all scores would be 0, since none of its items has weights, gets the training counts.
 """
 
 from collections.abc import Mapping
