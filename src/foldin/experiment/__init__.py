@@ -4,7 +4,7 @@ from foldin.experiment.drift import Drift, DriftLimits, Likelihood, measure_drif
 from foldin.experiment.environment import choose_device, versions
 from foldin.experiment.incumbent import Scores, score
 from foldin.experiment.origin import Origin, cut_log, latest_cut
-from foldin.experiment.outcome import Decision, Outcome, Rule, decide
+from foldin.experiment.outcome import Outcome, Pooled, Rule, decide
 from foldin.experiment.plan import Plan
 from foldin.experiment.production import Production, fit_all
 from foldin.experiment.replacing import retrain
@@ -22,7 +22,6 @@ from foldin.experiment.warm_start import Start, WarmStart, warm_start
 __all__ = [
     "TRIALS",
     "Compared",
-    "Decision",
     "Drift",
     "DriftLimits",
     "Likelihood",
@@ -30,6 +29,7 @@ __all__ = [
     "Origin",
     "Outcome",
     "Plan",
+    "Pooled",
     "Production",
     "Retrained",
     "Rule",
