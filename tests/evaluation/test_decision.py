@@ -52,6 +52,15 @@ def test_the_sentence_says_which_and_why():
     assert repr(decide(normal(0.1))) == decide(normal(0.1)).sentence
 
 
+def test_a_verdict_is_withheld_with_its_reason_and_the_figures_stay():
+    found = decide(normal(0.1))
+    withheld = found.without_verdict("the users are not those that were planned")
+    assert (found.verdict, withheld.verdict) == (Verdict.BETTER, Verdict.UNDECIDED)
+    assert withheld.sentence == "Undecided: the users are not those that were planned."
+    assert (withheld.low, withheld.high, withheld.half_width) == (found.low, found.high, found.half_width)
+    assert found.half_width == pytest.approx((found.high - found.low) / 2)
+
+
 def test_without_an_interval_nothing_is_decided():
     for differences in (np.array([]), np.array([0.5]), np.arange(9.0), np.zeros(500)):
         found = decide(differences, margin=0.1)

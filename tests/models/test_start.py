@@ -1,12 +1,14 @@
 """Whoever a model knows nothing of is given what is popular, never the catalog in the order of its ids."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from foldin.data import Histories
 from foldin.errors import ShapeError
-from foldin.models import MODELS, PopularStart, Recommender, has_capability
+from foldin.models import MODELS, PopularStart, Recommender, dislikes_inform, has_capability
 from foldin.ranking import Approximate, Beam, WithSpread, scores
 from foldin.training import fit
 from tests.lists import recommend
@@ -64,6 +66,27 @@ def test_a_history_of_items_that_say_nothing_does_too(name):
     for user in range(3):
         expected = [item for item in POPULAR.tolist() if item not in users.of(user)][:6]
         assert recommend(model, users, 6).items[user].tolist() == expected
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_a_user_of_whom_only_dislikes_are_known_is_given_popularity_where_they_change_no_score(name):
+    model = trained(name)
+    nobody = Histories.empty(1, ITEMS)
+    against = replace(Histories.from_lists([[7, 9]], ITEMS), weights=np.ones(2, np.float32))
+    same = torch.allclose(scores(model, replace(nobody, dislikes=against)), scores(model, nobody))
+    assert model.given_popularity(replace(nobody, dislikes=against)).tolist() == [same]
+    assert dislikes_inform(model) == (not same)
+    assert not model.given_popularity(replace(Histories.from_lists([[8]], ITEMS), dislikes=against)).any()
+    if name in SCORED_BY_ITEMS:  # a dislike of an item that says nothing
+        mute = replace(Histories.from_lists([[NEVER]], ITEMS), weights=np.ones(1, np.float32))
+        assert model.given_popularity(replace(nobody, dislikes=mute)).all()
+
+
+def test_dislikes_inform_models_that_read_them():
+    for name, informed in (("multvae", True), ("popularity", False), ("ease", True), ("als", False), ("sasrec", False)):
+        if name == "als":
+            pytest.importorskip("implicit")
+        assert dislikes_inform(MODELS[name].model_class(ITEMS, MODELS[name]())) == informed
 
 
 def test_als_gives_popularity_to_whom_nobody_resembles():

@@ -8,6 +8,7 @@ from foldin.data import read_log
 from foldin.runs import load_run
 from foldin.serve import Event, EventStore, Limits, Registry, Service, Telemetry, connect
 from foldin.serve.schemas import RecommendRequest
+from foldin.serve.storage.item_lists import ListedItem
 from foldin.testing import two_tastes
 
 DAY = 86_400
@@ -80,3 +81,13 @@ def test_a_dislike_pushes_down_what_is_like_it(service):
     service.events.append([Event("b", "i1", START + 2, "buy")])  # the latest event decides
     (found,) = service.recommend([RecommendRequest(user="b", k=20, exclude_seen=False)])
     assert "i1" in [hit["item"] for hit in found["items"]]
+
+
+def test_a_user_of_whom_only_dislikes_are_known_gets_the_model_s_list_and_no_prior(service):
+    service.events.append([Event("d", "i1", START + 1, "dislike")])
+    service.lists._lists = {"popular": (ListedItem("i4", 3.0),)}
+    known, nobody = service.recommend([RecommendRequest(user=name, k=3, fallback="popular") for name in ("d", "none")])
+    assert (known["source"], known["prior"]) == ("model", False)
+    assert nobody["source"] == "popular"
+    (prior,) = service.recommend([RecommendRequest(user="none", k=3)])
+    assert prior["prior"]

@@ -12,7 +12,7 @@ Source: piaggio2012 (non-inferiority).
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -51,6 +51,7 @@ class Decision(Displayed):
             for a margin of 0, where no number is enough, or differences without spread.
         anytime: whether the interval may be computed at every look.
         metric: name of the metric.
+        withheld: why the verdict is withheld, whatever the interval says, as a clause; empty if it is not.
     """
 
     verdict: Verdict
@@ -63,10 +64,18 @@ class Decision(Displayed):
     users_needed: int | None
     anytime: bool
     metric: str = "metric"
+    withheld: str = ""
+
+    @property
+    def half_width(self) -> float | None:
+        """Half the width of the interval; None where there is none."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2.0
 
     @property
     def sentence(self) -> str:
         """The verdict and its reason in one sentence."""
+        if self.withheld:
+            return f"Undecided: {self.withheld}."
         if self.low is None or self.high is None:
             return f"Undecided: {self.users:,} users give no interval of the difference of {self.metric}."
         found = (
@@ -80,6 +89,10 @@ class Decision(Displayed):
             more = "" if self.users_needed is None else f"; about {self.users_needed:,} users are needed"
             return f"Undecided: {found}, which holds {0.0 - self.margin:g}{more}."
         return f"Better: {found}." if self.low > 0.0 else f"Not worse{by}: {found}."
+
+    def without_verdict(self, why: str) -> "Decision":
+        """The same figures, which decide nothing for a reason outside of them, given as a clause."""
+        return replace(self, verdict=Verdict.UNDECIDED, withheld=why)
 
     def as_dict(self) -> dict[str, Any]:
         """The decision as a dictionary for JSON."""

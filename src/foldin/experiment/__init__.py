@@ -9,7 +9,7 @@ from foldin.experiment.incumbent import Scores, score
 from foldin.experiment.listing import BATCH_SIZE, ListMaker, ListRequest
 from foldin.experiment.order import OrderGain, measure_order
 from foldin.experiment.origin import Origin, cut_log, latest_cut
-from foldin.experiment.outcome import Decision, Outcome, Rule, decide
+from foldin.experiment.outcome import Outcome, Pooled, Rule, decide
 from foldin.experiment.pairing import Pair, best_pairs, multiplied
 from foldin.experiment.plan import Plan
 from foldin.experiment.production import Production, fit_all
@@ -33,7 +33,6 @@ __all__ = [
     "Candidate",
     "Choice",
     "Compared",
-    "Decision",
     "Drift",
     "DriftLimits",
     "Likelihood",
@@ -46,6 +45,7 @@ __all__ = [
     "Outcome",
     "Pair",
     "Plan",
+    "Pooled",
     "Production",
     "Retrained",
     "Rule",

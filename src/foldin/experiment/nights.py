@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from foldin.experiment.outcome import Decision, Rule, decide, normal_half_width
+from foldin.experiment.outcome import Pooled, Rule, decide, normal_half_width
 from foldin.files import write_text
 from foldin.models import user_key
 from foldin.tensors import Array, Float64
@@ -106,7 +106,7 @@ def write_nights(folder: Path, nights: Sequence[Night]) -> None:
     write_text(folder / NIGHTS, "".join(lines))
 
 
-def pooled(nights: Iterable[Night], tonight: Night, rule: Rule, *, seed: int = 0) -> Decision:
+def pooled(nights: Iterable[Night], tonight: Night, rule: Rule, *, seed: int = 0) -> Pooled:
     """The decision on the users of a night, and of as many nights of its pool before it as the margin needs.
 
     Args:

@@ -15,14 +15,15 @@ import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 
 from foldin.errors import ConfigError
-from foldin.evaluation import Verdict, parse_metric, share_interval, studentized_interval, verdict_of
+from foldin.evaluation import Decision, Verdict, parse_metric, share_interval, studentized_interval, verdict_of
 from foldin.tensors import Array, Float64
 
-__all__ = ["UNDECIDED", "Decision", "Outcome", "Rule", "decide", "normal_half_width"]
+__all__ = ["UNDECIDED", "Outcome", "Pooled", "Rule", "decide", "normal_half_width"]
 
 UNDECIDED = ("keep", "fresh")
 _ALPHA = 0.05  # probability that an interval misses at any look
@@ -89,32 +90,55 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decision:
-    """The outcome of a comparison, with its figures.
+class Pooled:
+    """The outcome of a comparison, with the decision on the users of one or several nights.
 
     Args:
         outcome: the outcome.
-        users: number of users, each of whom counts once.
-        difference: mean over users of the challenger's metric minus the incumbent's; None without users.
-        low, high: ends of its interval; None if there are too few users for one.
-        level: level of the interval.
+        decision: the verdict and its figures, of which each user counts once; None if nothing was compared.
         look: how many times users of this pool have been looked at, this time included.
         nights: number of nights whose users these are.
     """
 
     outcome: Outcome
-    users: int = 0
-    difference: float | None = None
-    low: float | None = None
-    high: float | None = None
-    level: float = 1.0 - _ALPHA
+    decision: Decision | None = None
     look: int = 1
     nights: int = 1
 
     @property
+    def users(self) -> int:
+        """Number of users."""
+        return 0 if self.decision is None else self.decision.users
+
+    @property
+    def difference(self) -> float | None:
+        """Mean over users of the challenger's metric minus the incumbent's; None without users."""
+        return self.decision.difference if self.decision is not None and self.decision.users else None
+
+    @property
+    def low(self) -> float | None:
+        """Lower end of its interval; None if there are too few users for one."""
+        return None if self.decision is None else self.decision.low
+
+    @property
+    def high(self) -> float | None:
+        """Upper end of its interval; None if there are too few users for one."""
+        return None if self.decision is None else self.decision.high
+
+    @property
+    def level(self) -> float:
+        """Level of the interval."""
+        return 1.0 - _ALPHA if self.decision is None else self.decision.level
+
+    @property
     def half_width(self) -> float | None:
         """Half the width of the interval."""
-        return None if self.low is None or self.high is None else (self.high - self.low) / 2.0
+        return None if self.decision is None else self.decision.half_width
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures as JSON."""
+        names = ("users", "difference", "low", "high", "level", "look", "nights", "half_width")
+        return {name: getattr(self, name) for name in names}
 
     def sentence(self, rule: Rule) -> str:
         """The outcome and its reason."""
@@ -168,7 +192,7 @@ def normal_half_width(differences: Float64[Array, " users"], look: int) -> float
 
 def decide(
     differences: Float64[Array, " users"], rule: Rule, *, look: int = 1, nights: int = 1, seed: int = 0
-) -> Decision:
+) -> Pooled:
     """The outcome of a comparison on paired differences in [−1, 1], one for each user.
 
     Args:
@@ -183,13 +207,16 @@ def decide(
         ends = share_interval((differences + 1.0) / 2.0, level=level, draws=draws, seed=seed)
         low, high = (2.0 * end - 1.0 for end in ends)
     none = math.isnan(low)
-    return Decision(
-        outcome=_OUTCOMES[verdict_of(low, high, margin=-rule.margin, worse_below=max(0.0, rule.margin))],
-        users=len(differences),
-        difference=float(np.mean(differences)) if len(differences) else None,
+    decision = Decision(
+        verdict=verdict_of(low, high, margin=-rule.margin, worse_below=max(0.0, rule.margin)),
+        difference=float(np.mean(differences)) if len(differences) else 0.0,
         low=None if none else low,
         high=None if none else high,
         level=level,
-        look=look,
-        nights=nights,
+        margin=-rule.margin,
+        users=len(differences),
+        users_needed=None,
+        anytime=True,
+        metric=rule.metric,
     )
+    return Pooled(outcome=_OUTCOMES[decision.verdict], decision=decision, look=look, nights=nights)

@@ -21,7 +21,7 @@ from foldin.errors import ConfigError
 from foldin.experiment.incumbent import incumbent_of, score, trained_until
 from foldin.experiment.nights import Night, pooled, read_nights, recipe_of, write_nights
 from foldin.experiment.origin import Origin, cut_log, latest_cut
-from foldin.experiment.outcome import Decision, Outcome, Rule
+from foldin.experiment.outcome import Outcome, Pooled, Rule
 from foldin.experiment.plan import Plan
 from foldin.experiment.production import Production
 from foldin.experiment.retrained import Compared, Retrained
@@ -69,10 +69,10 @@ def retrain(
     work = _Work(log, plan, folder, keep, saying, index)
     if incumbent is None:
         epochs = work.choose(log)
-        return work.done(rule, Decision(outcome=Outcome.FIRST), epochs, swapped=True)
+        return work.done(rule, Pooled(outcome=Outcome.FIRST), epochs, swapped=True)
     origin = cut_log(log, cut)
     if not len(origin):
-        return work.done(rule, Decision(outcome=Outcome.NOTHING_NEW), None, swapped=False)
+        return work.done(rule, Pooled(outcome=Outcome.NOTHING_NEW), None, swapped=False)
     epochs = work.choose(origin.before)
     compared = work.compare(origin, incumbent, epochs, rule.metric)
     tonight, earlier = _night(compared, incumbent, plan, rule), read_nights(folder)
@@ -132,7 +132,7 @@ class _Work:
     def done(
         self,
         rule: Rule,
-        decision: Decision,
+        decision: Pooled,
         epochs: int | None,
         *,
         swapped: bool,

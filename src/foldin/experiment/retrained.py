@@ -8,7 +8,7 @@ from typing import Any
 from foldin.display import Display, Displayed
 from foldin.experiment.incumbent import Scores
 from foldin.experiment.origin import Origin
-from foldin.experiment.outcome import Decision, Outcome, Rule
+from foldin.experiment.outcome import Outcome, Pooled, Rule
 
 __all__ = ["Compared", "Retrained"]
 
@@ -56,7 +56,7 @@ class Retrained(Displayed):
     """
 
     rule: Rule
-    decision: Decision
+    decision: Pooled
     swapped: bool
     generation: int | None
     epochs: int | None = None
@@ -90,10 +90,7 @@ class Retrained(Displayed):
             "swapped": self.swapped,
             "why": self.sentence,
             "rule": asdict(self.rule),
-            "pooled": {
-                **{name: one for name, one in asdict(self.decision).items() if name != "outcome"},
-                "half_width": self.decision.half_width,
-            },
+            "pooled": self.decision.as_dict(),
             "tonight": None if self.compared is None else self.compared.as_dict(),
             "generation": self.generation,
             "epochs": self.epochs,

@@ -58,7 +58,7 @@ from foldin.models.sequential.losses import BCE, GBCE, FullSoftmax, SampledSoftm
 from foldin.models.sequential.mixers import Attention, EventMixer
 from foldin.models.sequential.positions import LearnedPositions, RelativePositions, RotaryPositions
 from foldin.models.sequential.sasrec import SASRec, SASRecConfig
-from foldin.models.start import PopularStart, log_shares
+from foldin.models.start import PopularStart, dislikes_inform, log_shares
 from foldin.models.streams import Streams, history_key, keys_of, stream, streams, user_key
 from foldin.models.token_sources import (
     FromLog,
@@ -197,6 +197,7 @@ __all__ = [
     "capability",
     "config_class",
     "config_of",
+    "dislikes_inform",
     "has_capability",
     "history_key",
     "keys_of",

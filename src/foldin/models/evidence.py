@@ -7,7 +7,7 @@ the model (`ranking.Eligibility`).
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import scipy.sparse
@@ -59,6 +59,8 @@ for _protocol in (WeightedEvents, Dislikes):
 
 class SignedRows(WeightedEvents, Dislikes):
     """The sentences of a model that regresses a matrix X of users by items on itself."""
+
+    dislikes_speak: ClassVar[bool] = True  # see `PopularStart`
 
     def use_of_weights(self) -> str:
         return "the weight of an event is its entry in X, both in XᵀX and in the x that is scored"

@@ -5,16 +5,19 @@ a model would give all items the same score and list the catalog in the order of
 """
 
 from abc import ABC, abstractmethod
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from foldin.data import Histories
-from foldin.models.evidence import item_totals
+from foldin.models.capability import capability
+from foldin.models.contract import Recommender
+from foldin.models.evidence import Dislikes, item_totals
 from foldin.tensors import Array, Bool, Float, Float64, Int64, Tensor
 from foldin.workers import ALONE, Group
 
-__all__ = ["PopularStart", "log_shares"]
+__all__ = ["PopularStart", "dislikes_inform", "log_shares"]
 
 # Scale of the scores of items that score 0 in an informative list: below every score of the model, in order of popularity.
 _BELOW = 1e-25
@@ -26,6 +29,14 @@ def log_shares(counts: Float64[Array, " items"] | Int64[Array, " items"]) -> Flo
     return (smoothed / smoothed.sum()).log()
 
 
+def dislikes_inform(model: Recommender[Any]) -> bool:
+    """Whether a model lists other items for a user of whom only dislikes are known than for one of whom nothing is."""
+    if capability(model, Dislikes) is None:
+        return False
+    start = capability(model, PopularStart)
+    return start is None or start.dislikes_speak
+
+
 class PopularStart(ABC):
     """A recommender that ranks by training counts if a history is uninformative.
 
@@ -33,6 +44,7 @@ class PopularStart(ABC):
     one without a density scores them with the shares themselves, below the scores of an informative history.
     """
 
+    dislikes_speak: ClassVar[bool] = False  # whether the list of a user of whom only dislikes are known is one by these
     has_likelihood: bool
     log_share: Float[Tensor, " items"]
 
@@ -47,9 +59,15 @@ class PopularStart(ABC):
         """Mask of the items that are informative about users who have them."""
 
     def given_popularity(self, histories: Histories) -> Bool[Array, " users"]:
-        """Whether each user's list is that of the most popular items, because no event of the history is informative."""
-        users = histories.users()[self.speaking()[histories.items]]
-        return np.bincount(users, minlength=len(histories)) == 0
+        """Whether each user's list is that of the most popular items, because no event of the history is informative.
+
+        Dislikes are informative to a model that scores items by them, whatever else is known of the user.
+        """
+        speaking = self.speaking()
+        read = [histories] if histories.dislikes is None or not self.dislikes_speak else [histories, histories.dislikes]
+        said = [np.bincount(one.users()[speaking[one.items]], minlength=len(histories)) for one in read]
+        found: Bool[Array, " users"] = np.sum(said, axis=0) == 0
+        return found
 
     def _started(self, scores: Float[Tensor, "users items"], histories: Histories) -> Float[Tensor, "users items"]:
         """The scores, changed in place: users without events get the scores of an empty history."""

@@ -16,7 +16,7 @@ from foldin.serve import (
     experiment_outcome,
     make_app,
 )
-from foldin.serve.engine.experiments import verdict
+from foldin.serve.engine.experiments import decision_of
 from foldin.serve.storage.experiments import UserInArm
 from tests.serve.logged import Made
 
@@ -67,7 +67,7 @@ def test_the_intervals_are_the_confidence_sequences_of_the_users_in_the_order_of
         assert (one.low[at], one.high[at]) == pytest.approx((float(low), float(high)))
         assert one.times[at] == known - 1 + WINDOW
     assert one.decision.verdict.value == "better"
-    assert verdict(found, one)[1].startswith("Better: the difference of the weighted events of a user is +")
+    assert decision_of(found, one).sentence.startswith("Better: the difference of the weighted events of a user is +")
 
 
 def test_whether_users_have_an_event_is_compared_by_exact_intervals():
@@ -97,7 +97,7 @@ def test_a_user_counts_once_the_window_is_over_and_then_changes_no_more():
     nobody = experiment_outcome(stored, PERIOD, settings, now=50)
     assert nobody.arms[0].mean is None
     assert (nobody.differences[0].decision.low, len(nobody.differences[0].times)) == (None, 0)
-    assert verdict(nobody, nobody.differences[0])[0].value == "undecided"
+    assert decision_of(nobody, nobody.differences[0]).verdict.value == "undecided"
 
 
 def test_weights_choose_the_kinds_that_count():
@@ -120,9 +120,9 @@ def test_users_in_other_shares_than_planned_leave_no_verdict():
     found = experiment_outcome(stored, planned, Outcomes(window=WINDOW, control="old"), now=10_000)
     assert found.mismatch
     assert found.differences[0].decision.verdict.value == "better"
-    said, sentence = verdict(found, found.differences[0])
-    assert said.value == "undecided"
-    assert "planned shares" in sentence
+    said = decision_of(found, found.differences[0])
+    assert said.verdict.value == "undecided"
+    assert "planned shares" in said.sentence
 
 
 def test_several_arms_share_the_level_and_one_arm_has_no_difference():

@@ -79,6 +79,8 @@ class ItemKNN(WeightedEvents, Dislikes, PopularStart, Recommender[ItemKNNConfig]
     def use_of_weights(self) -> str:
         return "the weight of an event is its entry in the columns whose cosine is the similarity, and in the sum of a score"
 
+    dislikes_speak = True
+
     def use_of_dislikes(self) -> str:
         return "a dislike takes its similarities from the scores; similarities are those of the other events"
 

@@ -15,8 +15,8 @@ from foldin.serve.engine.experiments import (
     ExperimentOutcome,
     Measure,
     Outcomes,
+    decision_of,
     experiment_outcome,
-    verdict,
 )
 from foldin.serve.engine.service import Service
 from foldin.serve.schemas import (
@@ -125,17 +125,17 @@ def _outcome(found: ExperimentOutcome) -> ExperimentOutcomeOut:
 
 
 def _difference(found: ExperimentOutcome, one: Difference) -> DifferenceOut:
-    decided, sentence = verdict(found, one)
+    decision = decision_of(found, one)
     low, high = ([float(end) if np.isfinite(end) else None for end in ends] for ends in (one.low, one.high))
     looks = zip(one.times.tolist(), one.users.tolist(), one.estimates.tolist(), low, high, strict=True)
     return DifferenceOut(
         arm=one.arm,
-        difference=one.decision.difference,
-        low=one.decision.low,
-        high=one.decision.high,
-        level=one.decision.level,
-        verdict=decided.value,
-        sentence=sentence,
+        difference=decision.difference,
+        low=decision.low,
+        high=decision.high,
+        level=decision.level,
+        verdict=decision.verdict.value,
+        sentence=decision.sentence,
         looks=[
             LookOut(time=at, users=users, difference=estimate, low=least, high=most)
             for at, users, estimate, least, most in looks

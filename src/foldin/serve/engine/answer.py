@@ -67,7 +67,7 @@ def in_words(routed: RoutedRequest, answer: RankedLists, list_id: str) -> Recomm
         "known_events": len(resolved.history),
         "unknown_items": routed.unknown,
         "effect_unit": "nats" if model.has_likelihood else "score",
-        "prior": not resolved.history,
+        "prior": routed.knows_nothing,
         "price": None if answer.price is None else _price(answer.price),
         "items": hits,
     }

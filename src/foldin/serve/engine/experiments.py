@@ -17,7 +17,6 @@ from foldin.errors import ConfigError
 from foldin.evaluation import (
     Decision,
     RunningMean,
-    Verdict,
     asymptotic_sequence,
     bounded_sequence,
     sequential_ratio_test,
@@ -33,8 +32,8 @@ __all__ = [
     "ExperimentOutcome",
     "Measure",
     "Outcomes",
+    "decision_of",
     "experiment_outcome",
-    "verdict",
 ]
 
 ALARM = 0.01  # p-value of the sample-ratio test at which the assignment is not to be trusted
@@ -283,12 +282,11 @@ def _along(values: Float64[Array, " users"], inside: Array, looks: Int64[Array, 
     return RunningMean(count[met], mean[met], squares[met])
 
 
-def verdict(outcome: ExperimentOutcome, difference: Difference) -> tuple[Verdict, str]:
-    """(the verdict of an arm, its reason in one sentence); without the planned shares of users there is no verdict."""
-    if outcome.mismatch:
-        reason = (
-            f"Undecided: the arms did not get users in the planned shares (p = {outcome.ratio_p_value:.2g}), so that their "
-            "difference says nothing about the models."
-        )
-        return Verdict.UNDECIDED, reason
-    return difference.decision.verdict, difference.decision.sentence
+def decision_of(outcome: ExperimentOutcome, difference: Difference) -> Decision:
+    """The decision on an arm, whose verdict is withheld if users did not come in the planned shares."""
+    if not outcome.mismatch:
+        return difference.decision
+    return difference.decision.without_verdict(
+        f"the arms did not get users in the planned shares (p = {outcome.ratio_p_value:.2g}), so that their difference says "
+        "nothing about the models"
+    )

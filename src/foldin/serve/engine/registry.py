@@ -12,6 +12,7 @@ import torch
 
 from foldin.data import repeats_of
 from foldin.errors import ConfigError, OverloadedError, UnknownModelError
+from foldin.models import dislikes_inform
 from foldin.ranking import PosteriorSample, RankedLists, Ruled, WithSpread
 from foldin.runs import Run, load_run
 from foldin.serve.engine.batcher import Batcher
@@ -50,7 +51,7 @@ class Deployment:
     since: float = field(default_factory=time.time)
 
     def __post_init__(self) -> None:
-        self.repeats = repeats_of(self.run.info)
+        self.repeats, self.dislikes_inform = repeats_of(self.run.info), dislikes_inform(self.run.model)
         self.excludes_seen = self.repeats != "keep"  # unless a request says otherwise
         self.view, self._showing = CatalogView(self.run.catalog), threading.Lock()
         self.ranker, self.ranked_by = ranker_in_service(self.name, self.run, self.ranked_by)

@@ -73,6 +73,11 @@ class RoutedRequest:
         """Whether the split between models chose this model."""
         return self.arm is not None and self.arm.model == self.deployment.name
 
+    @property
+    def knows_nothing(self) -> bool:
+        """Whether nothing is known of the user that the model reads, so that its list is the same for all such users."""
+        return not self.resolved.history and not (self.resolved.dislikes and self.deployment.dislikes_inform)
+
     def note(self) -> dict[str, str | bool]:
         """Entry for the log: the model, and whether the split chose it."""
         return {"model": self.deployment.name, "run": self.deployment.digest, "split": self.by_split}

@@ -146,7 +146,7 @@ class Service:
         routed: RoutedRequest | None = None
         try:
             routed = self.place(request, history)
-            found = None if routed.resolved.history else self._fall_back(request, history, routed)
+            found = self._fall_back(request, history, routed) if routed.knows_nothing else None
             return found or self.begin(request, history, submit, routed)
         except (ConfigError, OverloadedError) as error:
             found = None if self._is_invalid(error) else self._fall_back(request, history, routed)
