@@ -129,9 +129,14 @@ class _Remote:
 
     def copy_index(self, target: Path) -> None:
         """Copy the index that is stored with the run into a folder, as far as there is one: the run is used without it too."""
-        with suppress(RunError):  # `load_index` says what is missing
-            for name in reversed(INDEX_FILES):
-                self.copy(name, target / name)
+        try:
+            stored = self._files.exists(f"{self._root}/{INDEX_FILES[-1]}")
+        except Exception:  # each file system raises errors of its own
+            return
+        if stored:
+            with suppress(RunError):  # `load_index` says what is missing
+                for name in reversed(INDEX_FILES):
+                    self.copy(name, target / name)
 
 
 def _is_whole(root: Path, digest: str) -> bool:
