@@ -10,6 +10,7 @@ from foldin.errors import ConfigError, ShapeError
 from foldin.evaluation import evaluate
 from foldin.models import ItemRows, MultVAEConfig, OnnxGraph, PopularityConfig, TwoTowerConfig, UserFeatures, capability
 from foldin.runs import export_onnx, load_run, save_run
+from foldin.serve.engine.registry import Registry
 from foldin.testing import two_tastes
 from foldin.training import fit
 from tests.conftest import make_log
@@ -75,6 +76,9 @@ def test_what_cannot_give_features_is_refused_in_a_sentence(model, tmp_path):
     assert capability(model, ItemRows) is None
     with pytest.raises(ConfigError, match="would lose the features of the users"):
         export_onnx(model, SPLIT.catalog, tmp_path / "graph.onnx")
+    save_run(tmp_path / "run", model=model, catalog=SPLIT.catalog, info={})
+    with pytest.raises(ShapeError, match="it can only be asked from Python, for histories with user_features"):
+        Registry().load(tmp_path / "run", "run")
 
 
 def test_the_features_are_a_further_input_of_the_first_layer():
