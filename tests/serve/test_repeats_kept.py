@@ -7,7 +7,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 import foldin
+from foldin import client
 from foldin.cli import main
+from foldin.client.requests import encoded
 from foldin.data import SimulatedRepeats
 from foldin.serve import Event, EventStore, Limits, Registry, Service, Telemetry, connect, make_app
 from foldin.serve.schemas import RecommendRequest
@@ -100,6 +102,13 @@ def test_all_newest_events_of_a_long_history_are_read(service):
     assert [hit["item"] for hit in answer["items"]] == [hit["item"] for hit in same["items"]]
     (without,) = service.recommend([RecommendRequest(user="p", k=12, model="keep", exclude_seen=True)])
     assert not {"i5", *TAKEN} & {hit["item"] for hit in without["items"]}
+
+
+def test_the_client_sends_what_differs_from_the_models_own_rule():
+    assert json.loads(encoded(client.RecommendRequest("p"))) == {"user": "p"}
+    for wanted in (True, False):
+        sent = json.loads(encoded(client.RecommendRequest("p", exclude_seen=wanted)))
+        assert sent == {"user": "p", "exclude_seen": wanted}
 
 
 def test_evaluation_splits_the_targets(folder, capsys):

@@ -109,8 +109,8 @@ def _window(
         active.append(first + users)
         first += len(part)
     fold_in, wanted = (Histories(n_items=n_items, **one.arrays()) for one in (shown, targets))
-    named = log.users.gather(np.concatenate(active))
-    return HeldOut.under(log.reading, fold_in=fold_in, targets=wanted, users=named), lost, again
+    ids = log.users.gather(np.concatenate(active))
+    return HeldOut.under(log.reading, fold_in=fold_in, targets=wanted, users=ids), lost, again
 
 
 def _is_target(chosen: Histories, start: int) -> Bool[Array, " events"]:

@@ -24,10 +24,10 @@ import torch
 from foldin.data import Histories
 from foldin.errors import FitError
 from foldin.models.contract import Recommender
-from foldin.models.evidence import WeightedCounts
+from foldin.models.evidence import WeightedCounts, item_totals
 from foldin.models.repeats import RepeatWeights, choices_of_training, learn_repeats
-from foldin.models.start import PopularStart
-from foldin.tensors import Array, Bool, Float, Tensor
+from foldin.models.start import log_shares
+from foldin.tensors import Float, Tensor
 from foldin.training import Config, FullPass, Trainer, setting
 
 __all__ = ["PersonalPopularity", "PersonalPopularityConfig"]
@@ -42,7 +42,7 @@ class PersonalPopularityConfig(Config):
     )
 
 
-class PersonalPopularity(PopularStart, WeightedCounts, Recommender[PersonalPopularityConfig]):
+class PersonalPopularity(WeightedCounts, Recommender[PersonalPopularityConfig]):
     """A user's own items by recency and frequency, mixed with the popular ones."""
 
     Config = PersonalPopularityConfig
@@ -62,16 +62,13 @@ class PersonalPopularity(PopularStart, WeightedCounts, Recommender[PersonalPopul
     def use_of_weights(self) -> str:
         return "an event counts as often as its weight says in the counts of all users, and once in a user's own"
 
-    def speaking(self) -> Bool[Array, " items"]:
-        return np.ones(self.n_items, dtype=bool)
-
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         popular = self.log_share.exp().repeat(1, len(histories), 1)
         return self.repeats.mixed(histories, popular)
 
 
 def _learn(model: PersonalPopularity, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
-    model.learn_shares(train)
+    model.log_share.copy_(log_shares(item_totals(train)))
     some = _some(train)
     if not (some.lengths > 1).any():
         raise FitError("personal: no training user has two events, so that nothing can be learned of repeats")
