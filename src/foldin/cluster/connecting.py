@@ -116,7 +116,10 @@ def connected(cluster: Cluster) -> Iterator[int]:
         ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False, **own)
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
         reason = (str(error) or type(error).__name__).strip().splitlines()[0]
-        raise RunError(f"Ray at {cluster.address}: no cluster can be reached: {reason}") from error
+        hint = (
+            "" if cluster.address == LOCAL else " (a cluster that asks for a token needs RAY_AUTH_MODE=token here too)"
+        )
+        raise RunError(f"Ray at {cluster.address}: no cluster can be reached: {reason}{hint}") from error
     try:
         yield cluster.workers_on(ray.cluster_resources().get("CPU", 0.0))
     finally:
