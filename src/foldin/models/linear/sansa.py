@@ -17,9 +17,9 @@ Departures from the paper: the factor. The authors factorize XᵀX + λ I incomp
 residual iterations; both steps drop small entries. Here each row of W is the best for its entries, without L
 (`_sparse_factor.py`). The regressions of items on their neighbors of steck2019b have such entries in B itself. On MovieLens-1M
 (`ml-1m-strong`, 3,416 items) with 50 and 100 entries an item, NDCG@100 of the validation users is .458 and .461 by this W, .456
-and .459 by the exact inverse of L without all but its largest entries, which is what the authors' steps approximate, .417 and .435
-by regressions on neighbors, and .461 by EASE: the best of five λ, of two for those that are not built here. A history for which
-all scores would be 0, since none of its items has weights, gets the training counts.
+and .459 by the exact inverse of L without all but its largest entries, which is what the authors' steps approximate, .417 and
+.435 by regressions on neighbors, and .461 by EASE: the best of five λ, of two for those that are not built here. A history for
+which all scores would be 0, since none of its items has weights, gets the training counts.
 """
 
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ from foldin.workers import group_of
 
 __all__ = ["SANSA", "SANSAConfig"]
 
-_KEPT = 8  # entries of XᵀX that are kept for an item outside of the head, for each neighbor that is tried
+_KEPT = 4  # entries of XᵀX that are kept for an item outside of the head, for each neighbor that is tried
 _SPARSE = (
     0.1  # share of entries below which a product of a sparse matrix with a sparse one is faster than with a dense one
 )
