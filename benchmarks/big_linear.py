@@ -6,9 +6,9 @@ python benchmarks/big_linear.py --items 300000 --events 5
 The log is that of `big_catalog.py`: synthetic, with items by a power law; the number of events (in millions) is the same for both
 catalogs. Every training is a process of its own. `seconds` are those of the whole training, for ELSA of `--epochs` epochs.
 `anonymous` is the largest `RssAnon` of the process in MB, less that before the model is built: training, and the block of scores
-of `--ranked` users who are ranked over the whole catalog afterwards, in `seconds_per_list` each, without what is prepared once
-for all scores. `numbers` is how many numbers the model stores, in millions. At 20,000 items the models take turns, `--rounds`
-times, and the median is kept.
+of `--ranked` users who are ranked over the whole catalog afterwards. A list takes `seconds_per_list`, without what is prepared
+once for all of them. `numbers` is how many numbers the model stores, in millions. At 20,000 items the models take turns,
+`--rounds` times, and the median is kept.
 
 `ratios` are EASE's seconds over those of the others in the small catalog. The goal for SANSA is 1,000,000 items in 30 minutes and
 12 GB.

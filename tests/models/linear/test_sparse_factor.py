@@ -59,14 +59,21 @@ def test_the_strongest_entries_are_kept_outside_of_the_head(monkeypatch):
     train = log()
     gram = gram_of(train, n_kept=3)
     exact = dense(train, gram)
-    strength, found = strengths(exact), np.tril(whole(gram), -1)
-    assert (found[:4] == np.tril(exact, -1)[:4]).all()
+    strength, found = strengths(exact), whole(gram)
+    assert (np.tril(found, -1)[:4] == np.tril(exact, -1)[:4]).all()
+    assert (found == found.T).all()
+    lengths = train.lengths.astype(float)
+    independent = np.outer(exact.diagonal(), exact.diagonal()) * (lengths**2).sum() / lengths.sum() ** 2
     for place in range(4, ITEMS):
-        kept = np.flatnonzero(found[place])
+        kept = gram.places[gram.offsets[place - 4] : gram.offsets[place - 3]]
         assert (found[place, kept] == exact[place, kept]).all()
-        assert len(kept) == min(3, (strength[place] > 0).sum())
-        left_out = np.setdiff1d(np.arange(ITEMS), kept)
-        assert strength[place, kept].min() >= strength[place, left_out].max()
+        assert len(kept) == 3
+        left_out = np.setdiff1d(np.arange(place), kept)
+        weakest = strength[place, kept].min()
+        if len(left_out):
+            assert weakest >= strength[place, left_out].max()
+            at_most = weakest * gram.norms[place] * gram.norms[left_out]
+            assert np.allclose(found[place, left_out], np.minimum(at_most, independent[place, left_out]))
         assert (
             gram.strongest(place, place + 1, 2)[0].tolist() == np.argsort(-strength[place], kind="stable")[:2].tolist()
         )

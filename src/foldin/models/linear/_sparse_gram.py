@@ -6,7 +6,9 @@ the largest
 
     |(XᵀX)_ij| / √(((XᵀX)_ii + λ) ((XᵀX)_jj + λ))
 
-and zeros elsewhere. They are computed for a block of items at a time, by a sparse product of bounded size.
+They are computed for a block of items at a time, by a sparse product of bounded size. An entry that was left out is taken to be
+what it would be if users took items independently of each other, (XᵀX)_ii (XᵀX)_jj Σ_u n_u² / (Σ_u n_u)² for n_u events of user
+u, but not stronger than the weakest entry of its item that was kept. Zeros in their place would make items unrelated that are not.
 """
 
 from collections.abc import Callable, Iterator
@@ -43,6 +45,8 @@ class SparseGram:
         offsets: where the entries of each later place begin, and the end of the last one.
         places: of each entry of a later place, the earlier place; strongest first.
         values: of each entry of a later place, (XᵀX)_ij.
+        limits: strength of the weakest entry that was kept of each later place; 0 if none was left out.
+        together: Σ_u n_u² / (Σ_u n_u)².
     """
 
     order: Int64[Array, " items"]
@@ -52,6 +56,8 @@ class SparseGram:
     offsets: Int64[Array, " offsets"]
     places: Int32[Array, " entries"]
     values: Float32[Array, " entries"]
+    limits: Float64[Array, " later"]
+    together: float
 
     def strongest(self, start: int, stop: int, k: int) -> Int64[Array, "block k"]:
         """The k earlier places with the strongest entries of each place from `start` to `stop`; −1 where there are fewer.
@@ -91,12 +97,30 @@ class SparseGram:
             starts = self.offsets[taken[later] - first]
             lengths = self.offsets[taken[later] - first + 1] - starts
             at, there = gather_ranges(starts, lengths), np.flatnonzero(taken >= 0)
+            if self.limits[taken[later] - first].any():
+                self._estimate(matrix, taken, later, there)
             stands[taken[there]] = there
             other = stands[self.places[at]]
             stands[taken[there]] = -1
             both = other >= 0
             own, other = np.repeat(later, lengths)[both], other[both]
             matrix[own, other] = matrix[other, own] = self.values[at[both]]
+
+    def _estimate(
+        self,
+        matrix: Float64[Array, "m m"],
+        taken: Int64[Array, " m"],
+        later: Int64[Array, " later"],
+        there: Int64[Array, " there"],
+    ) -> None:
+        """Write what entries of later places among the others are taken to be if they were left out, to all of them."""
+        first, own, other = len(self.head), taken[later], taken[there]
+        norms, others = self.norms[own][:, None], self.norms[other]
+        strongest = self.limits[own - first][:, None] * norms * others
+        independent = self.together * (norms**2 - self.regularization) * (others**2 - self.regularization)
+        found = np.where(other < own[:, None], np.minimum(strongest, independent), 0.0)
+        at, to = np.nonzero(found)
+        matrix[later[at], there[to]] = matrix[there[to], later[at]] = found[at, to]
 
 
 def sparse_gram_bytes(train: Histories, n_kept: int) -> float:
@@ -135,12 +159,13 @@ def sparse_gram(
 
     n_head = min(n_items, _HEAD)
     head = item_gram(train, rows_of=lambda part: placed(part)[:, :n_head], group=group, n_items=n_head).numpy()
-    counts, places, values = [np.zeros(1, dtype=np.int64)], [], []
+    counts, places, values, limits = [np.zeros(1, dtype=np.int64)], [], [], [np.empty(0)]
     for start, stop in _blocks(pairs[order], n_head):
-        lengths, found, entries = _later(train, placed, norms, start, stop, n_kept)
+        lengths, found, entries, limit = _later(train, placed, norms, start, stop, n_kept)
         counts.append(lengths)
         places.append(found)
         values.append(entries)
+        limits.append(limit)
     return SparseGram(
         order=order,
         norms=norms,
@@ -149,6 +174,8 @@ def sparse_gram(
         offsets=np.cumsum(np.concatenate(counts)),
         places=np.concatenate(places) if places else np.empty(0, np.int32),
         values=np.concatenate(values) if values else np.empty(0, np.float32),
+        limits=np.concatenate(limits),
+        together=float(pairs.sum() / max(1.0, np.square(train.n_events, dtype=np.float64))),
     )
 
 
@@ -175,8 +202,8 @@ def _blocks(pairs: Float64[Array, " items"], first: int) -> Iterator[tuple[int, 
 
 def _later(
     train: Histories, placed: Rows, norms: Float64[Array, " items"], start: int, stop: int, n_kept: int
-) -> tuple[Int64[Array, " block"], Int32[Array, " entries"], Float32[Array, " entries"]]:
-    """(numbers of entries, places, values) of the places from `start` to `stop`, which are not in the head."""
+) -> tuple[Int64[Array, " block"], Int32[Array, " entries"], Float32[Array, " entries"], Float64[Array, " block"]]:
+    """(numbers of entries, places, values, limits) of the places from `start` to `stop`, which are not in the head."""
     product = scipy.sparse.csr_matrix((stop - start, stop), dtype=np.float32)
     for part in train.parts():
         rows = placed(part)
@@ -189,6 +216,8 @@ def _later(
     order = np.lexsort((places, -strength, row))
     row = row[order]
     counts = np.bincount(row, minlength=stop - start)
-    kept = np.arange(len(row)) - (np.cumsum(counts) - counts)[row] < n_kept
-    order = order[kept]
-    return np.minimum(counts, n_kept), places[order].astype(np.int32), values[order]
+    rank = np.arange(len(row)) - (np.cumsum(counts) - counts)[row]
+    limits, last = np.zeros(stop - start), (rank == n_kept - 1) & (counts > n_kept)[row]
+    limits[row[last]] = strength[order[last]]
+    order = order[rank < n_kept]
+    return np.minimum(counts, n_kept), places[order].astype(np.int32), values[order], limits
