@@ -33,7 +33,7 @@ ML_1M = {
     "positions.origin": "oldest",
     "initial_sd": 0.02,
     "dropout": 0.2,
-    "attention_dropout": 0.2,
+    "mixer.dropout": 0.2,
     "batch_tokens": 12800,
     "epochs": 36,
     "lr_decay": 0.6,

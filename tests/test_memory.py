@@ -150,7 +150,7 @@ def test_training_is_counted_too(name, monkeypatch):
     kind = MODELS[name].model_class
     model = kind(6)
     if model.training_bytes(TRAIN) == 0:
-        assert name in ("popularity", "itemknn", "contentknn")
+        assert name in ("popularity", "personal", "itemknn", "contentknn")
         return
     monkeypatch.setattr(memory, "free_memory", lambda device="cpu": 8)
     with pytest.raises(CapacityError, match=rf"^training {kind.__name__} of 6 items needs .*; 0 kB are free; "):

@@ -125,7 +125,7 @@ OWN = {
     "diffrec": "time_dim noise importance normalized head empty_share",
     "t-diffrec": "time_dim noise importance normalized head empty_share oldest",
     "l-diffrec": "n_clusters residual time_dim noise reweighted diffusion_weight oldest",
-    "sasrec": "codebook_size crop attention_dropout positions timed mixer block expansion initial_sd batch_tokens features",
+    "sasrec": "codebook_size crop positions timed mixer block expansion initial_sd batch_tokens features",
     "semantic": "tokens expansion item_vectors constrained batch_tokens",
     "product": "experts objective groups held_out refit",
     "repeats": "experts recency held_out",

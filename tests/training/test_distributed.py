@@ -24,7 +24,7 @@ DAILY = ("ease", "lda", "multvae", "sasrec")
 # Batches whose parts are of different sizes, the last of 4 users; as many tokens for SASRec.
 BATCHES: dict[str, dict[str, Any]] = {
     **{name: {"batch_size": 7, "epochs": 6} for name in STEPS},
-    "sasrec": {"batch_tokens": 70, "epochs": 6, "attention_dropout": 0.1, "crop": True},
+    "sasrec": {"batch_tokens": 70, "epochs": 6, "mixer.dropout": 0.1, "crop": True},
     **{name: {"epochs": 3} for name in ("ials", "mixture", "plsa", "lda", "poisson")},
 }
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -1,5 +1,6 @@
 """`foldin evaluate`: evaluate a finished run on its test users."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -87,16 +88,15 @@ def command(run: str, metrics: str, path: str | None, device: str, ranker: str, 
     if as_json:
         json_out(content)
         return
+    title = f"{loaded.name}: {len(found.per_user):,} test users, {len(split.catalog):,} items"
+    _show(title, summary)
+    if repeats is not None:
+        out().print(repeats.display().text(), markup=False, highlight=False, soft_wrap=True)
+
+
+def _show(title: str, summary: Mapping[str, Any]) -> None:
+    """Print a table of metrics."""
     rows = [
         (_NAMES.get(name, name), figure(entry, "mean", 4), interval(entry, 4, " – ")) for name, entry in summary.items()
     ]
-    users = len(found.per_user)
-    out().print(
-        table(
-            f"{loaded.name}: {users:,} test users, {len(split.catalog):,} items",
-            ("metric", "mean", "95 % interval"),
-            rows,
-        )
-    )
-    if repeats is not None:
-        out().print(repeats.display().text(), markup=False, highlight=False, soft_wrap=True)
+    out().print(table(title, ("metric", "mean", "95 % interval"), rows))

@@ -103,9 +103,7 @@ def resolve_history(
     for what, beside in (("kinds", kinds), ("values", values)):
         if beside is not None and len(beside) != len(ids):
             raise ShapeError(f"history: {len(ids)} events came with {len(beside)} {what}; each event needs one")
-    named = [*(kinds if kinds is not None and repeats == "first-of-kind" else [""] * len(ids)), *[""] * len(titles)]
-    if repeats == "keep":
-        named = [str(at) for at in range(len(events))]  # no event is another's repeat
+    named = _named(kinds, len(ids), len(events), repeats)
     order: Sequence[int] = range(len(events))
     if times is not None:
         if len(times) != len(events):
@@ -129,6 +127,14 @@ def resolve_history(
         return found
     given = [order[at] for at in kept.values()]
     return _weighted(found, weighting, _at(kinds, given, ""), _at(values, given, None), len(catalog))
+
+
+def _named(kinds: Sequence[str] | None, of_ids: int, events: int, repeats: str) -> list[str]:
+    """What tells an event from others with its item: its kind or its number, if these make it no repeat."""
+    if repeats == "keep":
+        return [str(at) for at in range(events)]
+    named = kinds if kinds is not None and repeats == "first-of-kind" else [""] * of_ids
+    return [*named, *[""] * (events - of_ids)]
 
 
 def _at(beside: Sequence[Any] | None, places: Sequence[int], default: Any) -> list[Any] | None:

@@ -6,7 +6,7 @@ import torch
 
 from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError, FitError, ShapeError, UnknownItemError
-from foldin.models import SASRec, SASRecConfig
+from foldin.models import Attention, SASRec, SASRecConfig
 from foldin.models.negatives import UniformNegatives
 from foldin.models.sequential.losses import FullSoftmax, SampledSoftmax
 from foldin.ranking import scores
@@ -56,7 +56,7 @@ QUESTIONS = Histories.from_lists([[4, 5, 4], [5, 4, 5, 4, 5], [9, 8, 9, 8]], ITE
         {"positions": None},
         {"positions.origin": "oldest", "block": "authors", "initial_sd": 0.1, "epochs": 60},
         {"temperature": 0.1},
-        {"dropout": 0.1, "attention_dropout": 0.1},
+        {"dropout": 0.1, "mixer": Attention(dropout=0.1)},
         {"loss": "gbce", "loss.n_negatives": 5},
         {"loss": "sampled", "loss.negatives.n": 50},
         {"loss": "sampled", "loss.negatives": "popularity", "loss.negatives.n": 50},
@@ -238,7 +238,7 @@ def test_a_large_catalog_is_sampled_by_itself(monkeypatch):
 
 
 def test_a_resumed_training_ends_bit_equal(tmp_path):
-    settings = SASRecConfig(**{**SMALL, "dropout": 0.3, "attention_dropout": 0.1})
+    settings = SASRecConfig(**{**SMALL, "dropout": 0.3, "mixer": Attention(dropout=0.1)})
     whole, parts = SASRec(ITEMS, settings, seed=1), SASRec(ITEMS, settings, seed=1)
     fit(whole, alternating(), seed=1)
     fit(parts, alternating(), seed=1, folder=tmp_path, until=lambda record: record.epoch == 4)

@@ -81,8 +81,7 @@ def strong(
     items = np.flatnonzero(trained.counts())
     new = np.full(everyone.n_items, -1, dtype=np.int64)
     new[items] = np.arange(len(items))
-    report = log.report
-    held: dict[str, HeldOut] = {}
+    report, held = log.report, dict[str, HeldOut]()
     for name, users in groups.items():
         held[name], report = held_out_users(log, users, new, len(items), target_share, allowed, rng, name, report)
     train = trained.reindex(new, len(items))

@@ -8,7 +8,7 @@ the largest
 
 They are computed for a block of items at a time, by a sparse product of bounded size. An entry that was left out is taken to be
 what it would be if users took items independently of each other, (XᵀX)_ii (XᵀX)_jj Σ_u n_u² / (Σ_u n_u)² for n_u events of user
-u, but not stronger than the weakest entry of its item that was kept. Zeros in their place would make items unrelated that are not.
+u, but not stronger than the weakest entry of its item that was kept. Zeros in their place would make related items unrelated.
 """
 
 from collections.abc import Callable, Iterator

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from foldin.models.sequential.mixers import EventMixer
+from foldin.models.sequential.mixers import Attending
 from foldin.nn import Appended, Kept, Mixer, Noise, Places, SelfAttention, TransformerShape
 from foldin.tensors import Float, Int, Tensor
 from foldin.training import setting
@@ -53,7 +53,7 @@ def filtered(
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrequencyBias(EventMixer):
+class FrequencyBias(Attending):
     """A weighted sum of attention and a filter of low and high frequencies.
 
     Source: shin2024 (BSARec).

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-from foldin.models.sequential.mixers import EventMixer
+from foldin.models.sequential.mixers import Attending
 from foldin.nn import (
     Appended,
     Kept,
@@ -44,7 +44,7 @@ _EPS = 1e-6  # of LN, as in the authors' code
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatedAttention(EventMixer):
+class GatedAttention(Attending):
     """Attention with SiLU instead of the softmax, and a gate on its output.
 
     Source: zhai2024 (HSTU).

@@ -10,9 +10,9 @@ from typing import ClassVar
 import torch
 
 from foldin.nn import Mixer, SelfAttention, TransformerShape
-from foldin.training import Option
+from foldin.training import Option, setting
 
-__all__ = ["Attention", "EventMixer"]
+__all__ = ["Attending", "Attention", "EventMixer"]
 
 
 class EventMixer(Option, ABC):
@@ -24,6 +24,11 @@ class EventMixer(Option, ABC):
     def layer(self, shape: TransformerShape, generator: torch.Generator, device: torch.device) -> Mixer:
         """The layer of one block, with its initial weights."""
 
+    @property
+    def attention_dropout(self) -> float:
+        """Dropout of the attention's weights; 0 without attention."""
+        return 0.0
+
     def kept_vectors(self, length: int) -> float:
         """Vectors of the block's width that a training step keeps of each event and attention does not, at most.
 
@@ -34,7 +39,18 @@ class EventMixer(Option, ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attention(EventMixer):
+class Attending(EventMixer, ABC):
+    """A mixer with weights of attention."""
+
+    dropout: float = setting(0.0, "Dropout of the attention's weights.", low=0, below=1)
+
+    @property
+    def attention_dropout(self) -> float:
+        return self.dropout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attention(Attending):
     """Softmax attention.
 
     Source: kang2018, eqs. 3–4.

@@ -85,7 +85,6 @@ class SASRecConfig(Config):
     dropout: float = setting(
         0.2, "Dropout of the input and of each layer's output.", low=0, below=1, range=Range(0.0, 0.6)
     )
-    attention_dropout: float = setting(0.0, "Dropout of the attention's weights.", low=0, below=1)
     positions: LearnedPositions | RotaryPositions | RelativePositions | None = setting(
         LearnedPositions(), "How the places of events are known."
     )
@@ -154,7 +153,7 @@ class SASRec(MapsFeatures, OnnxGraph, DotProduct, ItemRows, PopularStart, Recomm
             relative=isinstance(config.positions, RelativePositions),
             timed=config.timed,
             dropout=config.dropout,
-            attention_dropout=config.attention_dropout,
+            attention_dropout=config.mixer.attention_dropout,
             mixer=config.mixer.layer,
         )
         self.tokenizer = (
