@@ -2,9 +2,14 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from write_best import best_in_short, best_of_each_log, best_result
 
 ROOT = Path(__file__).resolve().parents[1]
 SHOWN = {"recall@20": "R@20", "recall@50": "R@50", "ndcg@100": "N@100", "perplexity": "perplexity"}
@@ -646,6 +651,18 @@ def speed_in_short() -> str:
 
 
 def choosing() -> str:
+    """All models on several logs from one comparison; before it was measured, NDCG@10 from several reproductions."""
+    result = best_result()
+    return _of_reproductions() if result is None else best_in_short(result)
+
+
+def on_each_log() -> str:
+    """The choice on each log with its reasons, and the table of all models; nothing before they were measured."""
+    result = best_result()
+    return "" if result is None else best_of_each_log(result)
+
+
+def _of_reproductions() -> str:
     """NDCG@10 of models on logs of three kinds, the best of each in bold."""
     kept = {
         name: load(f"reproductions/results/{name}.json")["figures"]
@@ -678,7 +695,12 @@ def choosing() -> str:
         value = logs[log][name]["ndcg@10"]["mean"]
         return f"**{value:.3f}**" if value == best[log] else f"{value:.3f}"
 
-    return _rows(["model", *logs], [[f"`{name}`", *(cell(log, name) for log in logs)] for name in models])
+    table = _rows(["model", *logs], [[f"`{name}`", *(cell(log, name) for log in logs)] for name in models])
+    return (
+        "NDCG@10 on four logs, each with one protocol and one set of users, the best model of each in bold:\n\n"
+        f"{table}\n\nThe columns come from different reproductions, each with its own search; "
+        "[the page of results](../results.md) has the intervals, the other metrics and the published figures."
+    )
 
 
 def product() -> str:
@@ -726,6 +748,7 @@ def against_commit() -> str:
 
 SECTIONS: dict[str, Callable[[], str]] = {
     "choosing": choosing,
+    "on each log": on_each_log,
     "quality in short": quality_in_short,
     "speed in short": speed_in_short,
     "quality": quality,
