@@ -14,6 +14,7 @@ from tables.recommenders import (
     clean,
     diffrec,
     factors,
+    on_each_log,
     other_protocols,
     product,
     quality,
@@ -26,6 +27,7 @@ from tables.trials import served
 
 SECTIONS: dict[str, Callable[[], str]] = {
     "choosing": choosing,
+    "on each log": on_each_log,
     "quality in short": quality_in_short,
     "speed in short": speed_in_short,
     "quality": quality,

@@ -3,12 +3,14 @@
 from typing import Any
 
 from tables.base import SHOWN, cell, load, rows_of
+from tables.best import best_in_short, best_of_each_log, best_result
 
 __all__ = [
     "choosing",
     "clean",
     "diffrec",
     "factors",
+    "on_each_log",
     "other_protocols",
     "product",
     "quality",
@@ -45,6 +47,18 @@ def quality_in_short() -> str:
 
 
 def choosing() -> str:
+    """All models on several logs from one comparison; before it was measured, NDCG@10 from several reproductions."""
+    result = best_result()
+    return _of_reproductions() if result is None else best_in_short(result)
+
+
+def on_each_log() -> str:
+    """The choice on each log with its reasons, and the table of all models; nothing before they were measured."""
+    result = best_result()
+    return "" if result is None else best_of_each_log(result)
+
+
+def _of_reproductions() -> str:
     """NDCG@10 of models on logs of three kinds, the best of each in bold."""
     kept = {
         name: load(f"reproductions/results/{name}.json")["figures"]
@@ -71,13 +85,18 @@ def choosing() -> str:
         for log, figures in logs.items()
     }
 
-    def cell(log: str, name: str) -> str:
+    def mean_of(log: str, name: str) -> str:
         if name not in logs[log]:
             return "–"
         value = logs[log][name]["ndcg@10"]["mean"]
         return f"**{value:.3f}**" if value == best[log] else f"{value:.3f}"
 
-    return rows_of(["model", *logs], [[f"`{name}`", *(cell(log, name) for log in logs)] for name in models])
+    table = rows_of(["model", *logs], [[f"`{name}`", *(mean_of(log, name) for log in logs)] for name in models])
+    return (
+        "NDCG@10 on four logs, each with one protocol and one set of users, the best model of each in bold:\n\n"
+        f"{table}\n\nThe columns come from different reproductions, each with its own search; "
+        "[the page of results](../results.md) has the intervals, the other metrics and the published figures."
+    )
 
 
 def other_protocols() -> str:

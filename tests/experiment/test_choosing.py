@@ -19,6 +19,7 @@ from foldin.experiment import (
     milliseconds_per_list,
     reads_order,
 )
+from foldin.reports import choice_sentences
 from tests.conftest import make_log
 
 METRIC = "ndcg@10"
@@ -70,13 +71,22 @@ def test_of_the_models_as_good_as_the_best_the_cheapest_is_taken(facts, values):
     assert found.behind["far"]["low"] > 0.0 > found.behind["near"]["low"]
 
 
-def test_the_unit_of_a_cost_does_not_matter_and_what_is_small_counts_alike(facts, values):
-    one = candidate("one", values, seconds=20.0, milliseconds=3.0)
-    other = candidate("other", values, seconds=10.0, milliseconds=7.0)
-    assert choose_among(facts, [one, other], metric=METRIC).name == "one"  # 60 against 70
-    quick = candidate("quick", values, seconds=0.01, bytes=500_001)
-    small = candidate("small", values, seconds=0.9, bytes=500_000)
-    assert choose_among(facts, [quick, small], metric=METRIC).name == "small"
+def test_costs_are_multiplied_and_a_factor_of_two_does_not_matter(facts, values):
+    best = candidate("best", values, seconds=20.0, milliseconds=3.0)  # 60
+    near = noisy(values, 0.01, 0.1)
+    assert (
+        choose_among(facts, [best, candidate("near", near, seconds=4.0, milliseconds=7.0)], metric=METRIC).name
+        == "near"
+    )
+    found = choose_among(facts, [best, candidate("near", near, seconds=5.0, milliseconds=7.0)], metric=METRIC)
+    assert found.name == "best"
+    assert set(found.cheap) == {"best", "near"}
+    quick = candidate("quick", near, seconds=0.01, milliseconds=0.001)  # times that short count alike
+    assert choose_among(facts, [candidate("best", values), quick], metric=METRIC).name == "best"
+    small = candidate("small", near, bytes=400_000)
+    found = choose_among(facts, [candidate("best", values), small], metric=METRIC)
+    assert found.name == "small"
+    assert any("small is chosen, since it costs least" in one for one in found.as_dict()["sentences"])
 
 
 def test_too_few_users_decide_nothing(facts):
@@ -224,7 +234,13 @@ def test_repeats_are_told_and_said_to_have_no_part():
     assert facts.repeated == pytest.approx(0.5)
     assert facts.density == measure_log(split).density
     found = choose_among(facts, [candidate("one", np.full(20, 0.5))], metric=METRIC)
-    assert any(one.startswith("50.0% of the events repeat an item") for one in found.as_dict()["sentences"])
+    content = found.as_dict()
+    assert any(
+        "50.0% of the events repeat an item of the user. All validation targets are new" in one
+        for one in content["sentences"]
+    )
+    content["facts"]["repeated_targets"] = 0.25
+    assert any("25.0% of the validation targets are such repeats" in one for one in choice_sentences(content))
 
 
 def test_a_list_takes_time(split):

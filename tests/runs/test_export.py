@@ -82,7 +82,9 @@ def test_another_runtime_gives_equal_lists(name, settings, tmp_path):
 
 
 def test_what_cannot_be_exported_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="Popularity cannot be exported; these can: .*ease, edlae, slim, elsa, multdae"):
+    with pytest.raises(
+        ConfigError, match=r"Popularity cannot be exported; these can: .*ease, edlae, slim, elsa, multdae"
+    ):
         export_onnx(trained("popularity"), CATALOG, tmp_path / "a.onnx")
     with pytest.raises(ConfigError, match="a list of 1 to 20 places was expected"):
         export_onnx(trained("ease"), CATALOG, tmp_path / "a.onnx", k=21)

@@ -1,12 +1,13 @@
 """Which of several trained models to take, by their figures on the validation users, and why.
 
 A model is as good as the best one if the paired 95 % interval of their difference, over the validation users, holds 0. Of the
-models that are as good, the one with the smallest cost is taken:
+models that are as good, those are cheap whose cost is at most twice the smallest one, and the best of the cheap ones is taken:
 
-    cost = max(training, 1 s) · max(list, 1 ms) · max(memory, 1 MB)
+    cost = max(training, 1 s) · max(list, 1 ms) · memory
 
-A product needs no rate of exchange between seconds and megabytes: another unit multiplies all costs alike. Below a second, a
-millisecond or a megabyte nothing is saved. Of equal costs the smaller memory decides. The test users are not looked at.
+A product needs no rate of exchange between seconds and megabytes: another unit multiplies all costs alike. Times below a second
+and a millisecond count as that much, and a factor of two does not matter, since times vary that much between measurements. The
+test users are not looked at.
 """
 
 import math
@@ -25,7 +26,8 @@ from foldin.reports import CHOICE_HEAD, choice_rows, choice_sentences, choice_ti
 
 __all__ = ["Alternative", "Choice", "choose_among", "choose_model"]
 
-_FLOORS = {"seconds": 1.0, "milliseconds": 1.0, "bytes": 1e6}
+_COSTS = ("seconds", "milliseconds", "bytes")
+_ALIKE = 2.0  # factor by which costs may differ that count alike
 _ABLE = ("density", "uncertainty", "new_items", "reads_order")
 
 
@@ -58,6 +60,7 @@ class Choice(Displayed):
         metric: metric of the choice.
         facts: facts of the log.
         candidates: the compared models.
+        cheap: the models that are as good as the best one and cost little, the chosen one included.
         behind: how far each model is behind the best one: `difference`, `low` and `high`, each None where there is none.
         order: how far the best model that reads the order of events is ahead of the best one that does not; None without both.
         alternatives: models for other needs.
@@ -68,6 +71,7 @@ class Choice(Displayed):
     metric: str
     facts: LogFacts
     candidates: Mapping[str, Candidate]
+    cheap: tuple[str, ...]
     behind: Mapping[str, Mapping[str, float | None]]
     order: Mapping[str, Any] | None
     alternatives: tuple[Alternative, ...]
@@ -84,6 +88,7 @@ class Choice(Displayed):
             "best": self.best,
             "metric": self.metric,
             "as_good": list(self.as_good),
+            "cheap": list(self.cheap),
             "facts": self.facts.as_dict(),
             "models": {name: self._about(one) for name, one in self.candidates.items()},
             "order": None if self.order is None else dict(self.order),
@@ -93,7 +98,7 @@ class Choice(Displayed):
 
     def _about(self, one: Candidate) -> dict[str, Any]:
         summary = one.validation.summary()
-        costs = {name: getattr(one, name) for name in (*_FLOORS, *_ABLE)}
+        costs = {name: getattr(one, name) for name in (*_COSTS, *_ABLE)}
         likelihood = {LOG_LIKELIHOOD: summary[LOG_LIKELIHOOD]} if LOG_LIKELIHOOD in summary else {}
         return {"validation": summary[self.metric], **likelihood, "behind": dict(self.behind[one.name]), **costs}
 
@@ -134,13 +139,15 @@ def choose_among(facts: LogFacts, candidates: Sequence[Candidate], *, metric: st
         raise ConfigError("there is no model to choose among")
     models = {one.name: one for one in candidates}
     behind = _behind(models, metric, seed)
-    name = _cheapest([models[one] for one in _as_good(behind)])
+    cheap = _cheap({one: models[one] for one in _as_good(behind)})
+    name = _best(cheap, metric)
     return Choice(
         name=name,
         best=_best(models, metric),
         metric=metric,
         facts=facts,
         candidates=models,
+        cheap=tuple(cheap),
         behind=behind,
         order=_order(models, metric, seed),
         alternatives=tuple(_alternatives(models, models[name], facts, metric, seed)),
@@ -176,19 +183,17 @@ def _as_good(behind: _Behind) -> tuple[str, ...]:
     return tuple(name for name, one in behind.items() if one["low"] is None or one["low"] <= 0.0)
 
 
-def _cheapest(models: Sequence[Candidate]) -> str:
-    """The model with the smallest product of its costs; of equal ones the one with the smaller memory."""
-
-    def cost(one: Candidate) -> tuple[float, int]:
-        return math.prod(max(getattr(one, name), least) for name, least in _FLOORS.items()), one.bytes
-
-    return min(models, key=cost).name
+def _cheap(models: _Models) -> dict[str, Candidate]:
+    """The models whose cost is at most twice the smallest one."""
+    costs = {name: max(one.seconds, 1.0) * max(one.milliseconds, 1.0) * one.bytes for name, one in models.items()}
+    limit = _ALIKE * min(costs.values())
+    return {name: one for name, one in models.items() if costs[name] <= limit}
 
 
 def _among(models: _Models, able: Callable[[Candidate], bool], metric: str, seed: int) -> str | None:
     """The model to take among some; None if there is none."""
     some = {name: one for name, one in models.items() if able(one)}
-    return _cheapest([some[name] for name in _as_good(_behind(some, metric, seed))]) if some else None
+    return _best(_cheap({name: some[name] for name in _as_good(_behind(some, metric, seed))}), metric) if some else None
 
 
 def _alternatives(models: _Models, chosen: Candidate, facts: LogFacts, metric: str, seed: int) -> list[Alternative]:
@@ -204,15 +209,24 @@ def _alternatives(models: _Models, chosen: Candidate, facts: LogFacts, metric: s
         by = LOG_LIKELIHOOD if need == "density" else metric
         name = _among(models, lambda one, need=need: getattr(one, need), by, seed)  # type: ignore[misc]
         found.append(Alternative(need=need, limit=None, name=name))
-    for need, least in _FLOORS.items():
-        cost = getattr(chosen, need)
-        others = [getattr(one, need) for one in models.values() if getattr(one, need) < cost]
-        limits = [10.0**power for power in range(math.floor(math.log10(max(cost, least))), -1, -1)]
-        limit = next((one for one in limits if one >= least and min(others, default=math.inf) < one <= cost), None)
+    for need in _COSTS:
+        limit = _limit(
+            getattr(chosen, need), [getattr(one, need) for one in models.values()], 1e6 if need == "bytes" else 1.0
+        )
         if limit is not None:
             name = _among(models, lambda one, need=need, limit=limit: getattr(one, need) < limit, metric, seed)  # type: ignore[misc]
             found.append(Alternative(need=need, limit=limit, name=name))
     return found
+
+
+def _limit(cost: float, costs: Sequence[float], least: float) -> float | None:
+    """The highest power of ten, not below `least`, that does not exceed a cost and that another one stays under; None without."""
+    limit = 10.0 ** math.floor(math.log10(max(cost, least)))
+    while limit >= least:
+        if min(costs) < limit <= cost:
+            return limit
+        limit /= 10.0
+    return None
 
 
 def _order(models: _Models, metric: str, seed: int) -> dict[str, Any] | None:

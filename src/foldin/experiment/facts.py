@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from foldin.data import Histories, Split
+from foldin.data import HeldOut, Histories, Split
 from foldin.data.parts import quantiles
 from foldin.display import Display, Displayed
 from foldin.experiment.order import OrderGain, measure_order
@@ -33,6 +33,7 @@ class LogFacts(Displayed):
         features: names of the catalog's columns besides ids and counts.
         cold: of the newest tenth of the events, the share with items that have no event before that tenth; None without times.
         validation_users: number of validation users with a target.
+        repeated_targets: share of the validation targets that the user has already.
     """
 
     data: str
@@ -49,6 +50,7 @@ class LogFacts(Displayed):
     features: tuple[str, ...]
     cold: float | None
     validation_users: int
+    repeated_targets: float
 
     def as_dict(self) -> dict[str, Any]:
         """The facts as data."""
@@ -62,7 +64,7 @@ class LogFacts(Displayed):
 
 
 def measure_log(split: Split, *, data: str | None = None, seed: int = 0) -> LogFacts:
-    """The facts of a split's training users. Held-out users are counted and not looked at.
+    """The facts of a split's training users. Of held-out users only validation targets are counted, and whether they are repeats.
 
     Args:
         data: name of the log; None for the source of the split.
@@ -88,7 +90,15 @@ def measure_log(split: Split, *, data: str | None = None, seed: int = 0) -> LogF
         features=tuple(name for name in split.catalog.table.columns if name not in ("item", "count")),
         cold=_cold(train),
         validation_users=int((split.validation.targets.lengths > 0).sum()),
+        repeated_targets=_repeats(split.validation),
     )
+
+
+def _repeats(held: HeldOut) -> float:
+    """Share of the targets that the user has already."""
+    if not held.targets.n_events:
+        return 0.0
+    return float(np.isin(held.targets.pair_keys(), held.fold_in.pair_keys()).mean())
 
 
 def _origin(split: Split) -> str:

@@ -18,6 +18,7 @@ from foldin.training import FitResult, Stopped
 __all__ = ["Pair", "best_pairs", "multiplied"]
 
 _MOST = 4  # models of which all pairs are measured
+_USERS = 2_000  # most validation users by whom they are measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ def best_pairs(
     *,
     metric: str = "ndcg@100",
     most: int = _MOST,
-    users: int | None = None,
+    users: int | None = _USERS,
     seed: int = 0,
 ) -> list[Pair]:
     """Every two of the best models, best product first, by the validation users. The models are not trained.

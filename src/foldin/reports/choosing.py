@@ -101,7 +101,15 @@ def _quality(content: Mapping[str, Any]) -> list[str]:
             f"Not shown to be behind it, by the paired 95 % interval: {'; '.join(_behind(models, one) for one in near)}."
         )
         beside = "" if name == best else f", where {best} costs {_costs(models[best])}"
-        found.append(f"Of these {len(near) + 1} models, {name} costs least: {_costs(models[name])}{beside}.")
+        cheap = [one for one in content["cheap"] if one != name]
+        which = (
+            f"it costs at most twice the least, as {', '.join(cheap)} {'do' if cheap[1:] else 'does'}, and is the best of these"
+            if cheap
+            else "it costs least"
+        )
+        found.append(
+            f"Of these {len(near) + 1} models, {name} is chosen, since {which}: {_costs(models[name])}{beside}."
+        )
     else:
         found.append(f"No other model is as good; {name} costs {_costs(models[name])}.")
     far = sorted(
@@ -120,10 +128,12 @@ def _size(facts: Mapping[str, Any]) -> list[str]:
         f"a tenth at most {few:,.0f}, and a tenth more than {many:,.0f}."
     ]
     if facts["repeated"] > 0:
-        found.append(
-            f"{facts['repeated']:.1%} of the events repeat an item of the user. Lists and figures are of items that are new to "
-            "the user: repeats are learned from, and never recommended."
+        targets = (
+            f"{facts['repeated_targets']:.1%} of the validation targets are such repeats."
+            if facts["repeated_targets"] > 0
+            else "All validation targets are new to the user: repeats are learned from, and lists have none."
         )
+        found.append(f"{facts['repeated']:.1%} of the events repeat an item of the user. {targets}")
     return found
 
 
@@ -179,7 +189,9 @@ def _alternative(content: Mapping[str, Any], one: Mapping[str, Any]) -> str:
 
 
 def _behind(models: Mapping[str, Any], name: str) -> str:
-    return f"{name} by {_estimate(models[name]['behind'], 4, 'difference')}"
+    found = models[name]["behind"]
+    none = " (no interval: too few users differ)" if found["low"] is None else ""
+    return f"{name} by {_estimate(found, 4, 'difference')}{none}"
 
 
 def _estimate(entry: Mapping[str, Any], places: int, of: str = "mean") -> str:

@@ -27,7 +27,9 @@ __all__ = [
     "weights_of_precision",
 ]
 
-SMALLER = "leave out rare items (--item-events), or try a model without a matrix of items by items: sansa, elsa or multvae"
+SMALLER = (
+    "leave out rare items (--item-events), or try a model without a matrix of items by items: sansa, elsa or multvae"
+)
 _DOUBLE_UP_TO = 12_000
 
 
