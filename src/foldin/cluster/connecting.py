@@ -14,7 +14,8 @@ from foldin.errors import ConfigError, MissingExtraError, RunError
 
 __all__ = ["LOCAL", "Cluster", "connected", "everywhere", "ray_package"]
 
-LOCAL, _HERE = "local", "auto"
+LOCAL = "local"
+_HERE = "auto"
 _PATIENCE = 10.0  # seconds for the head of a cluster to answer; Ray itself would try for minutes
 _STORE = 128 << 20  # bytes of a local cluster's object store: no large object goes through it
 # Ray reports usage to its makers unless told otherwise, and hides GPUs from processes that asked for none.
