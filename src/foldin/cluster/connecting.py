@@ -4,7 +4,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,7 +94,8 @@ def ray_package() -> Any:
 def connected(cluster: Cluster) -> Iterator[int]:
     """A context with a connection to the cluster; gives the number of workers.
 
-    A process that is connected to a cluster already keeps that connection. A local cluster ends with the context.
+    A process that is connected to a cluster already keeps that connection. A local cluster ends with the context. What is printed
+    in the context goes to standard error, as Ray prints news of dead workers on standard output.
 
     Raises:
         ConfigError: the cluster has too few CPUs for the workers.
@@ -110,19 +111,21 @@ def connected(cluster: Cluster) -> Iterator[int]:
         # CPUs of Ray are counters: more of them than the machine has only share it.
         wanted = (cluster.workers or 1) * cluster.cpus + 1
         own = {"num_cpus": max(wanted, os.cpu_count() or 1), "object_store_memory": _STORE, "include_dashboard": False}
-    try:
-        if cluster.address not in (LOCAL, _HERE):
-            host, _, port = cluster.address.rpartition(":")
-            socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
-        ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False, **own)
-    except (OSError, OverflowError, RuntimeError, ValueError) as error:
-        reason = (str(error) or type(error).__name__).strip().splitlines()[0]
-        hint = (
-            "" if cluster.address == LOCAL else " (a cluster that asks for a token needs RAY_AUTH_MODE=token here too)"
-        )
-        raise RunError(f"Ray at {cluster.address}: no cluster can be reached: {reason}{hint}") from error
-    try:
-        yield cluster.workers_on(ray.cluster_resources().get("CPU", 0.0))
-    finally:
-        sys.stdout.flush()
-        ray.shutdown()
+    with redirect_stdout(sys.stderr):  # Ray prints there that a worker has died, where the result is expected
+        try:
+            if cluster.address not in (LOCAL, _HERE):
+                host, _, port = cluster.address.rpartition(":")
+                socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
+            ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False, **own)
+        except (OSError, OverflowError, RuntimeError, ValueError) as error:
+            reason = (str(error) or type(error).__name__).strip().splitlines()[0]
+            hint = (
+                ""
+                if cluster.address == LOCAL
+                else " (a cluster that asks for a token needs RAY_AUTH_MODE=token here too)"
+            )
+            raise RunError(f"Ray at {cluster.address}: no cluster can be reached: {reason}{hint}") from error
+        try:
+            yield cluster.workers_on(ray.cluster_resources().get("CPU", 0.0))
+        finally:
+            ray.shutdown()
