@@ -95,14 +95,10 @@ def resolve_history(
         ShapeError: the number of times, kinds or values differs from the number of events.
         DataError: unknown `repeats`.
     """
-    if repeats not in REPEATS:
-        raise DataError(f"repeats must be one of {', '.join(map(repr, REPEATS))}, not {repeats!r}")
+    _check(len(ids), kinds, values, repeats)
     places = catalog.places(ids)
     unknown = dict.fromkeys(one for one, at in zip(ids, places, strict=True) if at is None)
     events = [*places, *(catalog.find_title(title) for title in titles)]
-    for what, beside in (("kinds", kinds), ("values", values)):
-        if beside is not None and len(beside) != len(ids):
-            raise ShapeError(f"history: {len(ids)} events came with {len(beside)} {what}; each event needs one")
     named = _named(kinds, len(ids), len(events), repeats)
     order: Sequence[int] = range(len(events))
     if times is not None:
@@ -127,6 +123,14 @@ def resolve_history(
         return found
     given = [order[at] for at in kept.values()]
     return _weighted(found, weighting, _at(kinds, given, ""), _at(values, given, None), len(catalog))
+
+
+def _check(of_ids: int, kinds: Sequence[str] | None, values: Sequence[float | None] | None, repeats: str) -> None:
+    if repeats not in REPEATS:
+        raise DataError(f"repeats must be one of {', '.join(map(repr, REPEATS))}, not {repeats!r}")
+    for what, beside in (("kinds", kinds), ("values", values)):
+        if beside is not None and len(beside) != of_ids:
+            raise ShapeError(f"history: {of_ids} events came with {len(beside)} {what}; each event needs one")
 
 
 def _named(kinds: Sequence[str] | None, of_ids: int, events: int, repeats: str) -> list[str]:

@@ -76,15 +76,13 @@ def strong(
     count = users_count(held_out, len(order), "held_out")
     groups = {"validation": order[:count], "test": order[count : 2 * count]}
     train_users = np.sort(order[2 * count :])
-    everyone = log.histories
-    trained = everyone.select(train_users)
+    trained = log.histories.select(train_users)
     items = np.flatnonzero(trained.counts())
-    new = np.full(everyone.n_items, -1, dtype=np.int64)
+    new = np.full(log.histories.n_items, -1)
     new[items] = np.arange(len(items))
-    report, held = log.report, dict[str, HeldOut]()
+    train, report, held = trained.reindex(new, len(items)), log.report, dict[str, HeldOut]()
     for name, users in groups.items():
         held[name], report = held_out_users(log, users, new, len(items), target_share, allowed, rng, name, report)
-    train = trained.reindex(new, len(items))
     split = Split(
         train=train,
         train_users=log.users.gather(train_users),
