@@ -49,8 +49,8 @@ def test_the_weights_are_learned_with_the_same_scores():
     with_mean = model.weights.clone()
     model.cold = None
     model.learn_weights(held)
-    # That nobody took an item without events would speak for the counts, which say nothing of it.
-    assert model.weights[0, 1] > with_mean[0, 1] + 0.01
+    # The targets have events. Lower scores of the items without any would make the counts right about them at little weight.
+    assert with_mean[0, 1] > 1.5 * model.weights[0, 1] > 0
 
 
 def test_without_an_expert_that_reads_features_nothing_changes():

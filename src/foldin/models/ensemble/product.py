@@ -45,6 +45,7 @@ from foldin.models.autoencoders.recvae import RecVAEConfig
 from foldin.models.baselines.popularity import PopularityConfig
 from foldin.models.capability import Experts, ItemFeatures, OnnxGraph, capability, required
 from foldin.models.contract import Recommender
+from foldin.models.ensemble._experts import ExpertNames, of_expert
 from foldin.models.ensemble._product_trainer import ProductTrainer
 from foldin.models.ensemble._scored import HeldOutScores, at_mean, centered, floored
 from foldin.models.ensemble._weights import learned_weights
@@ -59,27 +60,7 @@ from foldin.training import Config, Trainer, setting
 __all__ = ["ProductOfExperts", "ProductOfExpertsConfig"]
 
 
-class _Registered:
-    """The names of registered models. The registry is imported late, since it lists this model too."""
-
-    def config_class(self, name: str) -> type[Config]:
-        from foldin.models.registry import config_class
-
-        return config_class(name)
-
-    def name_of(self, kind: type[Config]) -> str:
-        from foldin.models.registry import model_name
-
-        name = model_name(kind)
-        if name is None:
-            raise ConfigError(
-                f"ProductOfExperts: {kind.__name__} is not the configuration of a registered model, so that a run with it could "
-                "not be loaded; a package registers its own by an entry point of the group 'foldin.models'"
-            )
-        return name
-
-
-_NAMES = _Registered()
+_NAMES = ExpertNames("ProductOfExperts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,12 +104,6 @@ def _equal_weights(config: ProductOfExpertsConfig) -> Float[Tensor, "groups expe
     """Weights that sum to 1, for histories of each group of lengths."""
     shape = (len(config.groups) + 1, len(config.experts))
     return torch.full(shape, 1.0 / shape[1], dtype=torch.float64)
-
-
-def _of_expert(state: Mapping[str, Tensor], at: int) -> dict[str, Tensor]:
-    """The tensors of one expert among those of a product."""
-    begin = f"experts.{at}."
-    return {name[len(begin) :]: value for name, value in state.items() if name.startswith(begin)}
 
 
 class ProductOfExperts(
@@ -232,10 +207,10 @@ class ProductOfExperts(
         for at, one in enumerate(self.experts):
             reader = capability(one, FeatureReader)
             if reader is not None:
-                reader.make_room(_of_expert(state, at))
+                reader.make_room(of_expert(state, at))
         super().load_state(state)  # which checks names and shapes
         for at, one in enumerate(self.experts):
-            one.load_state(_of_expert(state, at))
+            one.load_state(of_expert(state, at))
 
     def learn_weights(self, held: HeldOut) -> dict[str, float]:
         """Learn the weights of the experts, which stay as they are, on held-out users.
