@@ -244,3 +244,16 @@ def test_however_old_an_event_still_counts():
     assert 0.0 < weights[0] < 1e-30
     assert weights[1] == -1.0
     assert rule.signed(np.array([-2.0, 0.0]), None, old, 2).tolist() == [-weights[0], 0.0]
+
+
+def test_shards_without_the_events_that_weights_need_are_refused(tmp_path):
+    frame = pl.DataFrame(
+        {"user": ["a", "a", "b"], "item": ["x", "x", "y"], "time": [1, 2, 3], "kind": ["view", "buy", "view"]}
+    )
+    frame.write_parquet(tmp_path / "log.parquet")
+    prepare(tmp_path / "log.parquet", tmp_path / "first")
+    with pytest.raises(DataError, match=r"first: the shards keep only the first event .* = first-of-kind"):
+        read_log(tmp_path / "first", weights={"buy": 3.0})
+    assert read_log(tmp_path / "first", half_life="7d").histories.n_events == 2
+    prepare(tmp_path / "log.parquet", tmp_path / "kinds", repeats="first-of-kind")
+    assert read_log(tmp_path / "kinds", weights={"buy": 3.0}).histories.n_events == 3
