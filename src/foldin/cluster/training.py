@@ -3,6 +3,7 @@
 import logging
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,7 +93,8 @@ def train_on(cluster: Cluster, training: ClusterTraining, *, saying: Callable[[s
         training, source=everywhere(training.source), folder=training.folder.resolve(), trackers=trackers
     )
     check_folder(training.folder, resume=training.resume)
-    with connected(cluster) as workers:
+    with connected(cluster) as workers, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Ray's packages, about each other
         return _attempts(cluster, workers, training, saying or _log.info)
 
 
