@@ -254,6 +254,6 @@ def test_shards_without_the_events_that_weights_need_are_refused(tmp_path):
     prepare(tmp_path / "log.parquet", tmp_path / "first")
     with pytest.raises(DataError, match=r"first: the shards keep only the first event .* = first-of-kind"):
         read_log(tmp_path / "first", weights={"buy": 3.0})
-    assert read_log(tmp_path / "first", half_life="7d").histories.n_events == 2
+    assert read_log(tmp_path / "first").histories.n_events == 2
     prepare(tmp_path / "log.parquet", tmp_path / "kinds", repeats="first-of-kind")
     assert read_log(tmp_path / "kinds", weights={"buy": 3.0}).histories.n_events == 3

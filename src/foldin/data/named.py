@@ -140,8 +140,8 @@ def _weighable(log: EventLog, path: Path, options: ReadOptions) -> EventLog:
     reading = replace(log.reading, **weighting)
     if reading.kept_repeats != log.reading.repeats and len(log.kinds) > 1:
         raise DataError(
-            f"{path}: the shards keep only the first event of a user with an item (repeats = first), and with weights of kinds the "
-            "first of each kind counts; prepare them again with repeats = first-of-kind"
+            f"{path}: the shards keep only the first event of a user with an item (repeats = first), and with weights of kinds "
+            "the first of each kind counts; prepare them again with repeats = first-of-kind"
         )
     report = kinds_weighted(reading, log.histories, log.kinds, log.report)
     return replace(log, reading=reading, report=report)
