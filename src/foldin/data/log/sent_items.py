@@ -1,6 +1,7 @@
 """Items that were sent to the service, in the log of its events: what was sent comes before what a file says."""
 
 from dataclasses import replace
+from typing import Any
 
 import polars as pl
 
@@ -56,7 +57,7 @@ def _marked(items: pl.DataFrame) -> pl.DataFrame:
     return items.drop("is_active") if active.all() else items.with_columns(active)
 
 
-def _fitted(column: pl.Series, dtype: pl.DataType) -> tuple[pl.Series, int]:
+def _fitted(column: pl.Series, dtype: Any) -> tuple[pl.Series, int]:
     """(a column in another type, number of values that have no form in it)."""
     if column.dtype == dtype or (column.dtype.is_integer() and dtype.is_float()):
         return column.cast(dtype), 0

@@ -40,7 +40,7 @@ class StoredItems:
     """
 
     connection: sa.Connection
-    schema: Mapping[str, pl.DataType]
+    schema: Mapping[str, Any]
     number: int
 
     @classmethod
@@ -123,7 +123,7 @@ class _Kinds:
         elif value is not None:
             self.single.add(_kind(value))
 
-    def dtype(self) -> pl.DataType:
+    def dtype(self) -> Any:
         if self.lists:
             return pl.String() if self.single else pl.List(_type_of(self.inside))
         return _type_of(self.single)
@@ -137,7 +137,7 @@ def _kind(value: Any) -> str:
     return "float" if isinstance(value, float) else "str"
 
 
-def _type_of(kinds: set[str]) -> pl.DataType:
+def _type_of(kinds: set[str]) -> Any:
     if kinds == {"bool"}:
         return pl.Boolean()
     if kinds == {"int"}:
@@ -145,7 +145,7 @@ def _type_of(kinds: set[str]) -> pl.DataType:
     return pl.Float64() if kinds and kinds <= {"int", "float"} else pl.String()
 
 
-def _value(value: Any, dtype: pl.DataType) -> Any:
+def _value(value: Any, dtype: Any) -> Any:
     """A value of JSON in the type of its column; as text, values of a list have "|" between them."""
     if value is None:
         return None
