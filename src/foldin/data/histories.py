@@ -388,7 +388,8 @@ class Histories:
             digest.update(f"dislikes {self.dislikes.fingerprint()}".encode())
         if self.user_features is not None:
             rows = self.user_features
-            digest.update(b"features" + rows.indptr.tobytes() + rows.indices.tobytes() + rows.data.tobytes())
+            parts = (rows.indptr.astype(np.int64), rows.indices.astype(np.int64), rows.data)
+            digest.update(b"features" + b"".join(one.tobytes() for one in parts))
         return digest.hexdigest()
 
     def _beside(self, at: Any) -> dict[str, Any]:

@@ -104,9 +104,8 @@ def evaluate_repeats(
     found = [evaluate(model, one, metrics=metrics, ranker=ranker) if one.targets.n_events else None for one in parts]
     eligible = Eligibility.of(whole.fold_in, seen=whole.seen)
     lists = rank(model, whole.fold_in, k, ranker=ranker, eligible=eligible).items
-    known = np.zeros((len(lists), model.n_items + 1), dtype=bool)
-    known[whole.fold_in.users(), whole.fold_in.items] = True
-    again = np.take_along_axis(known, lists, axis=1).sum()
+    keys = np.arange(len(lists))[:, None] * model.n_items + lists
+    again = (np.isin(keys, whole.fold_in.pair_keys()) & (lists >= 0)).sum()
     return RepeatEvaluation(
         repeated=found[0],
         new=found[1],

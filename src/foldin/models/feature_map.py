@@ -11,6 +11,7 @@ Source: volkovs2017 (dropout of the free part, so that the content learns to sta
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -65,8 +66,9 @@ class FeatureMap:
         """Take a number of columns of features."""
         if len(self.map) != columns:
             initial = torch.zeros(columns, self.map.shape[1])
-            if self.initial_sd > 0.0:
-                initial.normal_(0.0, self.initial_sd, generator=torch.Generator().manual_seed(self.seed))
+            if self.initial_sd > 0.0:  # other numbers than those of the model's tables
+                own = int(np.random.SeedSequence((self.seed, 1)).generate_state(1, np.uint64)[0] >> 1)
+                initial.normal_(0.0, self.initial_sd, generator=torch.Generator().manual_seed(own))
             self.map = nn.Parameter(initial.to(self.map.device))
 
     def rows(self) -> Float[Tensor, "items width"]:

@@ -257,6 +257,7 @@ def learn_repeats(
     Raises:
         FitError: there is no choice.
     """
+    chances = np.maximum(chances, LEAST_SHARE)  # as in the mixture
     single = RepeatWeights.even(chances.shape[1], recency=False)
     alike = choices._replace(matches=scipy.sparse.csr_matrix(choices.matches.sum(axis=1)))
     first = em(_Urn(single, chances, one_group=True), lambda: [alike], iterations=_ITERATIONS, tolerance=_GAIN)

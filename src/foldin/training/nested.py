@@ -5,7 +5,7 @@ one of them follows its position, counted from 0 (`experts.0.latent_dim=400`).
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from foldin.errors import ConfigError
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["ModelNames", "changed_configs", "configs_of_dicts", "dicts_of_configs", "named_configs"]
 
 
+@runtime_checkable
 class ModelNames(Protocol):
     """The names of models, by which texts choose their configurations."""
 

@@ -135,6 +135,10 @@ class TwoTower(MapsFeatures, OnnxGraph, DotProduct, PopularStart, Recommender[Tw
             return "TwoTower: user_features: a graph takes plain histories of items and would lose the features of the users"
         return super().lacks(capability)
 
+    def given_popularity(self, histories: Histories) -> Bool[Array, " users"]:
+        """No user, if features of users are read: they decide the list of an empty history."""
+        return super().given_popularity(histories) & (self.users is None)
+
     def make_room(self, state: Mapping[str, Tensor]) -> None:
         super().make_room(state)
         if self.users is not None:

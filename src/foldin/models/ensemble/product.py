@@ -145,6 +145,7 @@ class ProductOfExperts(
         found = cls(train.n_items, ProductOfExpertsConfig(experts=(PopularityConfig(),)), device=experts[0].device)
         found.config, found.experts = config, tuple(experts)
         found.weights = _equal_weights(config)
+        found.cold = torch.from_numpy(train.counts() == 0).to(found.device)
         found.learn_shares(train)
         return found
 

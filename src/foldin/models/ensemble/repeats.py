@@ -91,6 +91,8 @@ class RepeatMixture(ItemFeatures, WeightedEvents, Dislikes, Recommender[RepeatMi
         if capability in (WeightedEvents, Dislikes) and all(_lacks(one, capability) for one in self.experts):
             what = "weights of events" if capability is WeightedEvents else "dislikes"
             return f"RepeatMixture reads no {what}, because none of its experts does"
+        if capability is ItemFeatures and all(_lacks(one, capability) for one in self.experts):
+            return "RepeatMixture reads no features of items, because none of its experts does"
         return None
 
     def use_of_weights(self) -> str:

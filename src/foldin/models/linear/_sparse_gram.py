@@ -147,7 +147,7 @@ def sparse_gram(
         group: workers; they share the computation of the head, and each computes all other entries.
     """
     n_items = train.n_items
-    squares, pairs = _sums(train, rows_of)
+    squares, pairs, entries = _sums(train, rows_of)
     order = np.argsort(-squares, kind="stable")
     place = np.empty(n_items, dtype=np.int32)
     place[order] = np.arange(n_items, dtype=np.int32)
@@ -175,19 +175,20 @@ def sparse_gram(
         places=np.concatenate(places) if places else np.empty(0, np.int32),
         values=np.concatenate(values) if values else np.empty(0, np.float32),
         limits=np.concatenate(limits),
-        together=float(pairs.sum() / max(1.0, np.square(train.n_events, dtype=np.float64))),
+        together=float(pairs.sum()) / max(1.0, entries**2),
     )
 
 
-def _sums(train: Histories, rows_of: Rows) -> tuple[Float64[Array, " items"], Float64[Array, " items"]]:
-    """(the diagonal of XᵀX, the multiply-adds of each item's row of XᵀX)."""
-    squares, pairs = np.zeros(train.n_items), np.zeros(train.n_items)
+def _sums(train: Histories, rows_of: Rows) -> tuple[Float64[Array, " items"], Float64[Array, " items"], float]:
+    """(the diagonal of XᵀX, the multiply-adds of each item's row of XᵀX, the number of entries of X)."""
+    squares, pairs, entries = np.zeros(train.n_items), np.zeros(train.n_items), 0.0
     for part in train.parts():
         rows = rows_of(part)
         lengths = np.diff(rows.indptr)
         squares += np.bincount(rows.indices, rows.data.astype(np.float64) ** 2, minlength=train.n_items)
         pairs += np.bincount(rows.indices, np.repeat(lengths, lengths), minlength=train.n_items)
-    return squares, pairs
+        entries += rows.nnz
+    return squares, pairs, entries
 
 
 def _blocks(pairs: Float64[Array, " items"], first: int) -> Iterator[tuple[int, int]]:
