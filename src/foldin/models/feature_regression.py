@@ -10,6 +10,7 @@ Source: gantner2010 (attributes are mapped to factors by linear regression).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -23,15 +24,14 @@ from foldin.training import Range, setting
 __all__ = ["RegressedItems", "cold_factor_setting", "regression_weights"]
 
 
-def cold_factor_setting() -> float:
+def cold_factor_setting() -> Any:
     """The field `cold_factor` of settings by which items without training events are scored; it takes no part in training."""
-    found: float = setting(
+    return setting(
         1.0,
         "Factor of the scores, or of the odds, of items without training events; above 1, they are listed more often.",
         above=0,
         range=Range(0.5, 20.0, log=True),
     )
-    return found
 
 
 @dataclass(frozen=True, kw_only=True)

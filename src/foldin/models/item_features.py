@@ -17,10 +17,9 @@ from foldin.training import Option, setting
 __all__ = ["FeatureColumns", "FeatureReader", "columns_setting"]
 
 
-def columns_setting() -> tuple[str, ...]:
+def columns_setting() -> Any:
     """The field `columns` of settings that read features."""
-    found: tuple[str, ...] = setting((), "Columns of the catalog that are read as features; all of them when empty.")
-    return found
+    return setting((), "Columns of the catalog that are read as features; all of them when empty.")
 
 
 @dataclass(frozen=True, kw_only=True)

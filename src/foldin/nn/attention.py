@@ -55,14 +55,15 @@ class Positions(nn.Module):
         query_times: Int[Tensor, "users queries"] | None,
         key_times: Int[Tensor, "users keys"] | None,
     ) -> Float[Tensor, "#users heads queries keys"] | None:
-        """The bias, None if there is none; one for all users if it depends on positions alone. The caller masks later keys."""
+        """The bias, None if there is none; one for all users if it depends on positions alone. The caller masks later keys.
+
+        Without times there is no bias by the time between events.
+        """
         bias = None
         if self.distance is not None:
             apart = (query_at[:, :, None] - key_at[:, None, :]).clamp(0, self.length - 1)
             bias = self.distance[:, apart].transpose(0, 1)
-        if self.elapsed is not None:
-            assert query_times is not None
-            assert key_times is not None
+        if self.elapsed is not None and query_times is not None and key_times is not None:
             seconds = (query_times[:, :, None] - key_times[:, None, :]).clamp(min=0)
             bucket = torch.log2(seconds.to(torch.float32) + 1.0).to(torch.int64).clamp(max=_TIME_BUCKETS - 1)
             timed = self.elapsed[:, bucket].transpose(0, 1)

@@ -63,3 +63,10 @@ def test_features_of_users_are_needed_where_they_are_read():
     assert "would lose the features of the users" in model.lacks(OnnxGraph)
     with pytest.raises(FitError, match="the training users have none; see with_user_features"):
         fit(model, TRAIN)
+
+
+def test_vectors_of_features_begin_with_other_numbers_than_those_of_items():
+    model = described(TwoTowerConfig(features=FeatureVectors(), hidden_dims=(), embedding_dim=16))
+    drawn, rows = model.side.map.detach().flatten(), model.read_rows.detach().flatten()
+    n = min(len(drawn), len(rows))
+    assert abs(float(torch.corrcoef(torch.stack([drawn[:n], rows[:n]]))[0, 1])) < 0.3

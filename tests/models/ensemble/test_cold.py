@@ -8,14 +8,19 @@ from foldin.models import (
     ContentKNNConfig,
     EASEConfig,
     FeatureRows,
+    ItemFeatures,
     ItemKNNConfig,
+    MultDAEConfig,
     PopularityConfig,
+    ProductOfExperts,
     ProductOfExpertsConfig,
+    RepeatMixtureConfig,
+    capability,
 )
 from foldin.models.ensemble._scored import at_mean
 from foldin.runs import load_run, save_run
 from tests.lists import recommend
-from tests.models.cold import CATALOG, COLD, ITEMS, USERS, described, trained
+from tests.models.cold import CATALOG, COLD, ITEMS, TRAIN, USERS, described, trained
 
 CONFIG = ProductOfExpertsConfig(experts=(ContentKNNConfig(columns=("genres",)), EASEConfig(regularization=1.0)))
 
@@ -67,3 +72,18 @@ def test_the_mean_is_that_of_the_other_finite_scores():
     expected = torch.tensor([[1.0, 2.0, 4.0 / 3.0, 1.0], [0.0, 4.0, 2.0, 2.0]])
     assert torch.allclose(at_mean(scores, silent), expected)
     assert at_mean(scores, None) is scores
+
+
+def test_a_product_of_trained_models_scores_as_it_does_when_it_is_loaded(tmp_path):
+    experts = [trained(one) for one in CONFIG.experts]
+    model = ProductOfExperts.of(experts, TRAIN)
+    assert model.silent()[1].numpy().tolist() == COLD.tolist()
+    save_run(tmp_path / "run", model=model, catalog=CATALOG, info={})
+    assert torch.equal(load_run(tmp_path / "run").model.logits(USERS), model.logits(USERS))
+
+
+def test_a_mixture_reads_features_only_if_an_expert_does():
+    plain = described(RepeatMixtureConfig(experts=(MultDAEConfig(latent_dim=4),)))
+    assert capability(plain, ItemFeatures) is None
+    content = ProductOfExpertsConfig(experts=(ContentKNNConfig(columns=("genres",)),))
+    assert capability(described(RepeatMixtureConfig(experts=(content,))), ItemFeatures) is not None

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from foldin.models import GatedAttention
-from foldin.nn import Places, Transformer, TransformerShape
+from foldin.nn import Appended, Places, Transformer, TransformerShape
 
 CPU = torch.device("cpu")
 LENGTH, WINDOW = 5, 7
@@ -46,6 +46,25 @@ def test_the_layer_is_its_formula(timed):
             normed = centered / (centered.square().mean() + 1e-6).sqrt()
             expected = layer.outputs.weight @ (normed * activated["gates"][user, t]) + layer.outputs.bias
             assert torch.allclose(found[user, t], expected, atol=1e-6)
+
+
+def test_without_times_no_time_between_events_counts():
+    shape = TransformerShape(width=6, heads=2, length=WINDOW, timed=True)
+    layer = GatedAttention().layer(shape, torch.Generator().manual_seed(0), CPU).requires_grad_(False)
+    x, at = torch.randn(2, LENGTH, 6, generator=torch.Generator().manual_seed(1)), torch.arange(LENGTH).unsqueeze(0)
+    none = Places(at, torch.zeros(2, LENGTH, dtype=torch.int64))  # as of histories without times
+    before, _ = layer(x, x, none, None)
+    layer.bias.elapsed.add_(3.0)
+    assert torch.equal(layer(x, x, none, None)[0], before)
+    assert not torch.allclose(layer(x, x, Places(at, TIMES), None)[0], before)
+    first = layer(x[:, :-1], x[:, :-1], Places(at[:, :-1], none.times[:, :-1]), None)[1]
+    event = Appended(
+        lengths=torch.full((2,), LENGTH - 1),
+        times=none.times[:, -1:],
+        all_at=at.expand(2, -1),
+        all_times=none.times,
+    )
+    assert torch.allclose(layer.extend(x[:, -1:], x[:, -1:], first, event)[0], before[:, -1:], atol=1e-6)
 
 
 @pytest.mark.parametrize("block", ["plain", "gated"])

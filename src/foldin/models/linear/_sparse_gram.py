@@ -147,7 +147,7 @@ def sparse_gram(
         group: workers; they share the computation of the head, and each computes all other entries.
     """
     n_items = train.n_items
-    squares, pairs, entries = _sums(train, rows_of)
+    squares, pairs, total = _sums(train, rows_of)
     order = np.argsort(-squares, kind="stable")
     place = np.empty(n_items, dtype=np.int32)
     place[order] = np.arange(n_items, dtype=np.int32)
@@ -175,7 +175,7 @@ def sparse_gram(
         places=np.concatenate(places) if places else np.empty(0, np.int32),
         values=np.concatenate(values) if values else np.empty(0, np.float32),
         limits=np.concatenate(limits),
-        together=float(pairs.sum()) / max(1.0, entries**2),
+        together=float(pairs.sum()) / max(1.0, total**2),
     )
 
 

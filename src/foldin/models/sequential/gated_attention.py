@@ -57,6 +57,13 @@ class GatedAttention(Attending):
         return _PointwiseAttention(self, shape, generator, device)
 
 
+def _told(times: Tensor | None) -> Tensor | None:
+    """The times of events, or None if they are all 0, as those of histories without times: without a softmax, equal biases of all
+    events would not cancel.
+    """
+    return None if times is None or not bool(times.any()) else times
+
+
 class _PointwiseAttention(Mixer):
     def __init__(
         self, option: GatedAttention, shape: TransformerShape, generator: torch.Generator, device: torch.device
@@ -87,7 +94,8 @@ class _PointwiseAttention(Mixer):
 
     def forward(self, normed: Tensor, source: Tensor, places: Places, noise: Noise) -> tuple[Tensor, Kept]:
         u, q, k, v = self._read(normed, places.at)
-        bias = self.bias(places.at, places.at, places.times, places.times)
+        times = _told(places.times)
+        bias = self.bias(places.at, places.at, times, times)
         visible = torch.ones(q.shape[2], q.shape[2], device=q.device, dtype=q.dtype).tril()
         weights = self._weights(q, k, bias, visible)
         if noise is not None:
@@ -97,6 +105,7 @@ class _PointwiseAttention(Mixer):
     def extend(self, normed: Tensor, source: Tensor, kept: Kept, event: Appended) -> tuple[Tensor, Kept]:
         u, q, k, v = self._read(normed, event.at)
         keys, values = event.among(kept[0], k), event.among(kept[1], v)
-        bias = self.bias(event.at, event.all_at, event.times, event.all_times)
+        times = _told(event.all_times)
+        bias = self.bias(event.at, event.all_at, None if times is None else event.times, times)
         visible = (event.all_at <= event.at)[:, None, None, :].to(q.dtype)
         return self._gated(u, self._weights(q, keys, bias, visible) @ values), (keys, values)
