@@ -1,7 +1,7 @@
 """Training that starts from an earlier model: rows of items are copied by external id, whatever the two catalogs are."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -13,6 +13,7 @@ from foldin.training import Config
 __all__ = ["Start", "WarmStart", "check_start", "warm_start"]
 
 
+@runtime_checkable
 class Start(Protocol):
     """What training can start from: a loaded run, or the result of `train` or `fit_all`."""
 

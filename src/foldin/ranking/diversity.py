@@ -15,7 +15,7 @@ Source: carbonell1998 (MMR); chen2018b, algorithm 1 and equation 16 (greedy MAP,
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import scipy.sparse
@@ -31,6 +31,7 @@ Similarity = Callable[[int], Float64[Array, " pool"]]
 _LEAST = 1e-10  # smallest conditional variance: beyond the rank of S, all candidates are equally redundant
 
 
+@runtime_checkable
 class Bonus(Protocol):
     """What each candidate would add to the diversity of the items that are chosen so far."""
 

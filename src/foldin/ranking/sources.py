@@ -1,6 +1,6 @@
 """Where rules find the candidates of a list: in the scores of all items, or in the lists of a search."""
 
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ Pools = tuple[Int64[Array, "users pool"], Float64[Array, "users pool"], Float64[
 Weights = Float64[Array, " items"] | None
 
 
+@runtime_checkable
 class Source(Protocol):
     """Candidates for the lists of a block of users."""
 

@@ -3,7 +3,7 @@
 import threading
 import time
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from foldin.errors import ConfigError
 
@@ -68,6 +68,7 @@ class Limits:
     queued: int = 1024
 
 
+@runtime_checkable
 class Buckets(Protocol):
     """A token bucket for each key, in this process or shared by several."""
 
