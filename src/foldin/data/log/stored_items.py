@@ -150,7 +150,7 @@ def _value(value: Any, dtype: Any) -> Any:
     if value is None:
         return None
     if isinstance(dtype, pl.List):
-        return [_value(one, dtype.inner) for one in value]  # type: ignore[arg-type]
+        return [_value(one, dtype.inner) for one in value]
     if dtype == pl.String:
         if isinstance(value, list):
             return "|".join(_value(one, dtype) for one in value)
