@@ -8,7 +8,7 @@ from foldin.tensors import Array, Int64
 
 __all__ = ["Rows"]
 
-R = TypeVar("R", bound="Rows")
+S = TypeVar("S", bound="Rows")  # within the class, whose name no bound of another module could mean
 
 
 @runtime_checkable
@@ -17,11 +17,11 @@ class Rows(Protocol):
 
     def __len__(self) -> int: ...
 
-    def select(self: R, which: Int64[Array, " chosen"]) -> R:
+    def select(self: S, which: Int64[Array, " chosen"]) -> S:
         """The rows at the given indices, in that order."""
         ...
 
-    def rows(self: R, start: int, stop: int) -> R:
+    def rows(self: S, start: int, stop: int) -> S:
         """The rows from `start` to before `stop`."""
         ...
 
@@ -35,3 +35,6 @@ class Rows(Protocol):
     def fingerprint(self) -> str:
         """A digest of everything that training reads."""
         ...
+
+
+R = TypeVar("R", bound=Rows)

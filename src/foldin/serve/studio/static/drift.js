@@ -62,7 +62,7 @@ function shown(measurements) {
 
 export function driftPage(page) {
   const span = el("select", { id: "span", class: "full" }, Object.entries(HOURS).map(([text, hours]) => el("option", { value: hours, selected: text === "a week" }, text)));
-  const part = el("section", { "aria-label": "Drift", style: { minWidth: "0" } }); // a wide table scrolls inside
+  const part = el("section", { "aria-label": "Drift", class: "facts", style: { minWidth: "0" } }); // a wide table scrolls inside
   const ask = () => fill(part, "Reading the measurements", get(`/v1/drift?model=${segment(state.model)}&limit=${span.value}`), ({ drift }) => shown(drift));
   page.replaceChildren(
     el("h1", {}, "Drift"),
