@@ -20,7 +20,7 @@ from foldin.models import Recommender
 from foldin.ranking import DEFAULT_INDEX, ItemIndex, build_index, measure_index
 from foldin.ranking.item_index import fingerprint
 
-__all__ = ["INDEX_FILES", "add_index", "load_index", "probe_users", "remove_index", "save_index"]
+__all__ = ["INDEX_FILES", "add_index", "is_copied", "load_index", "probe_users", "remove_index", "save_index"]
 
 _ABOUT, _INDEX = "index.json", "index.faiss"
 INDEX_FILES = (_INDEX, _ABOUT)  # in the order in which they are written
@@ -105,6 +105,15 @@ def load_index(folder: str | Path, model: Recommender[Any]) -> ItemIndex | None:
     if _sha256(file) != expected:
         raise RunError(f"{file}: damaged: its content does not match the digest in {_ABOUT}; {_ADVICE}")
     return ItemIndex.read(file, about)
+
+
+def is_copied(folder: Path) -> bool:
+    """Whether a folder has the file of an index that its `index.json` describes, whichever run it belongs to."""
+    try:
+        expected = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))["file"]
+        return bool(_sha256(folder / _INDEX) == expected)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def remove_index(folder: str | Path) -> None:
