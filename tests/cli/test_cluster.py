@@ -10,7 +10,10 @@ from tests.cli.calling import call
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("fit", "--ray", "local", "--all"), "several workers do not go with --all"),
+        (("fit", "--ray", "local", "--all"), "--ray does not go with --all: it is trained by one process"),
+        (("fit", "--worker-cpus", 2), "--worker-cpus 2 needs --ray ADDRESS"),
+        (("tune", "--worker-cpus", 1), "--worker-cpus 1 needs --ray ADDRESS"),
+        (("recommend", "--worker-cpus", 2), "--worker-cpus 2 needs --ray ADDRESS"),
         (("fit", "--ray", "ray://head:1"), "Ray's address 'ray://head:1': local, auto or HOST:PORT was expected"),
         (
             ("fit", "--ray", "local", "--device", "cuda:0"),

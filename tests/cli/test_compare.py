@@ -7,6 +7,7 @@ import pytest
 
 import foldin
 from foldin.data import Source
+from foldin.errors import CapacityError
 from foldin.evaluation import ValidationMetric
 from tests.cli.calling import call
 
@@ -49,6 +50,35 @@ def test_a_product_of_the_best_two_is_compared_too(path, capsys):
         seconds["product"] >= np.sort([seconds[name] for name in ("popularity", "ease", "itemknn")])[:2].sum() - 0.002
     )
     assert "ndcg@100 0." in next(line for line in err.splitlines() if line.startswith("product: "))
+
+
+def test_a_product_that_cannot_be_measured_leaves_the_comparison_as_it_is(path, capsys):
+    # With one validation user there are no halves on which products could be measured.
+    arguments = ("compare", path, "--models", "popularity,ease", "--held-out", 1, "--product")
+    code, out, err = call(capsys, *arguments, "--json")
+    assert code == 0
+    content = json.loads(out)
+    assert list(content["models"]) == ["popularity", "ease"]
+    assert "too few to measure products" in content["left_out"]["product"]
+    assert "product is left out: 1 validation users" in " ".join(err.split())
+    code, out, _ = call(capsys, *arguments)
+    assert code == 0
+    assert "left out: product: 1 validation users" in out
+
+
+def test_a_product_of_a_single_trained_model_is_said_to_be_left_out(path, capsys, monkeypatch):
+    def train(split, config, **options):
+        if isinstance(config, foldin.EASE):
+            raise CapacityError("EASE needs 9 PB")
+        return foldin.train(split, config, **options)
+
+    monkeypatch.setattr("foldin.cli.compare.train", train)
+    code, out, err = call(capsys, "compare", path, "--models", "popularity,ease", "--product", "--json")
+    assert code == 0
+    left_out = json.loads(out)["left_out"]
+    assert left_out["ease"] == "EASE needs 9 PB"
+    assert left_out["product"] == "a product needs two trained models, and only popularity was trained"
+    assert f"product is left out: {left_out['product']}" in " ".join(err.split())
 
 
 @pytest.mark.parametrize("models", ["ease", "product,ease"])

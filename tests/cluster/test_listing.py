@@ -1,5 +1,6 @@
 """Lists by the actors, in this process: those of one process, each once, whoever dies."""
 
+import shutil
 import sys
 
 import polars as pl
@@ -9,9 +10,11 @@ import foldin
 from foldin.cluster import Cluster, recommend_on
 from foldin.errors import ConfigError, DataError, RunError
 from foldin.experiment import ListRequest
-from foldin.ranking import Cap, Rules
+from foldin.ranking import Cap, Rules, build_index
+from foldin.runs import add_generation, save_index
 from tests.cluster.conftest import events
 from tests.cluster.standin import Standin
+from tests.conftest import make_log
 
 
 @pytest.fixture
@@ -72,6 +75,73 @@ def test_a_scoring_that_was_killed_goes_on_where_it_ended(saved, parts, tmp_path
     assert not third.actors
     with pytest.raises(RunError, match="has the lists of another request, whose k is 3, not 4"):
         recommend_on(Cluster(), saved, parts, out, ListRequest(k=4))
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Another run of the same catalog."""
+    split = foldin.split(make_log(), "strong", held_out=20)
+    return foldin.train(split, "popularity", metrics=("ndcg@10",))
+
+
+def at_first_ready(action):
+    """What a stand-in asks before each call; acts once, when the first worker is about to load its run, and lets no actor die."""
+    done = []
+
+    def dies(_, name, __):
+        if name == "ready" and not done:
+            done.append(action())
+        return False
+
+    return dies
+
+
+def test_a_new_generation_changes_nothing_in_a_scoring_that_has_begun(saved, parts, tmp_path, ray, other):
+    run, out, request = tmp_path / "shop", tmp_path / "out", ListRequest(k=5)
+    add_generation(run, lambda own: shutil.copytree(saved, own, dirs_exist_ok=True))
+    expected = foldin.load(run).recommend(events(), k=5)
+    ray(dies=at_first_ready(lambda: add_generation(run, other.save)))
+    recommend_on(Cluster(workers=2), run, parts, out, request)
+    assert_same_lists(pl.read_parquet(out / "*.parquet"), expected)
+    assert foldin.load(run).info["model"] == "popularity"
+    with pytest.raises(RunError, match="whose run is"):
+        recommend_on(Cluster(workers=2), run, parts, out, request)
+
+
+def test_a_run_that_is_replaced_before_a_worker_loads_it_is_refused(saved, parts, tmp_path, ray, other):
+    run, out = tmp_path / "shop", tmp_path / "out"
+    shutil.copytree(saved, run)
+    ray(dies=at_first_ready(lambda: other.save(run)))
+    with pytest.raises(RunError, match="shop: the run was replaced while its lists were being made"):
+        recommend_on(Cluster(workers=2), run, parts, out, ListRequest(k=5))
+    assert not list(tmp_path.glob("out/*.parquet"))
+
+
+def test_lists_by_a_stored_index_are_those_of_one_index(saved, parts, tmp_path, ray):
+    pytest.importorskip("faiss")
+    run, out, request = tmp_path / "shop", tmp_path / "out", ListRequest(k=5, ranker="index")
+    shutil.copytree(saved, run)
+    model = foldin.load(run).model
+
+    def store(kind):
+        return lambda: save_index(run, build_index(model, kind))
+
+    store("Flat")()
+    ray(dies=at_first_ready(store("SQ8")))
+    with pytest.raises(RunError, match="shop: the index of the run was replaced while its lists were being made"):
+        recommend_on(Cluster(workers=2), run, parts, out, request)
+    ray()
+    assert recommend_on(Cluster(workers=2), run, parts, out, request).rows == 300
+    assert recommend_on(Cluster(workers=2), run, parts, out, request).skipped == 4
+    store("Flat")()
+    with pytest.raises(RunError, match=r"has the lists of another request, whose index is .*SQ8.*, not .*Flat"):
+        recommend_on(Cluster(workers=2), run, parts, out, request)
+    # What does not search the stored index does not depend on it.
+    for ranker, later in (("exact", "SQ8"), ("index:Flat", "Flat")):
+        target, alone = tmp_path / ranker.replace(":", ""), ListRequest(k=5, ranker=ranker)
+        recommend_on(Cluster(workers=2), run, parts, target, alone)
+        store(later)()
+        assert recommend_on(Cluster(workers=2), run, parts, target, alone).skipped == 4
 
 
 def test_random_lists_do_not_depend_on_the_parts(saved, parts, tmp_path, ray):

@@ -1,9 +1,11 @@
 """The work of one worker of a training, and what becomes of its errors; the workers together are in `test_nodes`."""
 
+import re
 import sys
 from types import ModuleType
 
 import pytest
+import torch.distributed
 
 import foldin
 from foldin.cluster import Cluster, ClusterTraining, train_on
@@ -99,6 +101,32 @@ def test_what_the_training_itself_raises_is_not_repeated(training, attempts):
     with pytest.raises(ZeroDivisionError):
         train_on(Cluster(workers=2), training)
     assert len(tried) == 1
+
+
+@pytest.mark.parametrize(
+    "bug", ["CUDA error: out of memory", "size mismatch, m1: [2 x 3], m2: [4 x 5]", "Expected a tensor of dtype float"]
+)
+def test_a_runtime_error_of_the_training_is_raised_at_once(training, attempts, bug):
+    tried = attempts(WorkerGroupError(RuntimeError("Connection closed by peer"), RuntimeError(bug)))
+    with pytest.raises(RuntimeError, match="^" + re.escape(bug)):
+        train_on(Cluster(workers=2), training)
+    assert len(tried) == 1
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        torch.distributed.DistNetworkError("The client socket has timed out"),
+        torch.distributed.DistBackendError("the backend has failed"),
+        RuntimeError("Read error [127.0.0.1]:4711: Connection reset by peer"),
+        RuntimeError("[/pytorch/third_party/gloo/gloo/transport/tcp/buffer.cc:72] Timed out waiting 7200000ms"),
+        RuntimeError("Gloo connectFullMesh failed with timeout"),
+    ],
+)
+def test_whatever_says_that_a_connection_was_lost_is_tried_again(training, attempts, lost):
+    tried = attempts(WorkerGroupError(lost), TrainedOn(report={}, notes=()))
+    train_on(Cluster(workers=2), training)
+    assert tried == [(2, False), (2, True)]
 
 
 def test_a_folder_in_use_is_refused_before_a_cluster_is_sought(training):

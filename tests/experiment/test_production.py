@@ -1,8 +1,13 @@
 """Training on every user of a log."""
 
+from dataclasses import replace
+
+import polars as pl
 import pytest
 
 import foldin
+from foldin.errors import CapacityError
+from foldin.experiment import production
 from foldin.models import MultVAEConfig
 from tests.conftest import make_log
 
@@ -27,6 +32,20 @@ def test_it_learns_what_training_on_the_same_users_learns():
     model = foldin.EASE().model_class(log.histories.n_items, foldin.EASE())
     foldin.fit(model, log.histories)
     assert all(one.equal(made.model.state()[name]) for name, one in model.state().items())
+
+
+def test_too_little_memory_for_the_model_whose_items_are_asked_for_is_one_error(monkeypatch):
+    log = make_log()
+    unseen = pl.DataFrame({"item": ["i98", "i99"]})
+    items = pl.concat([log.items, unseen], how="diagonal")
+    histories = replace(log.histories, n_items=len(items))
+
+    def build(*_, **__):
+        raise MemoryError("Unable to allocate 9 PiB")
+
+    monkeypatch.setattr(production, "build_model", build)
+    with pytest.raises(CapacityError, match="multvae of 42 items needs more memory than there is: Unable to allocate"):
+        foldin.fit_all(replace(log, items=items, histories=histories), MultVAEConfig())
 
 
 def test_a_run_without_an_evaluation_is_refused_where_one_is_needed(tmp_path, capsys):

@@ -1,5 +1,7 @@
 """The index over items: the transformation of inner products, selectors, and the effort that a recall needs."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,16 @@ import torch
 from foldin.data import Histories
 from foldin.errors import ConfigError
 from foldin.models import SASRec, SASRecConfig
-from foldin.ranking import Approximate, Eligibility, build_index, measure_index, rank, recall_against
+from foldin.ranking import (
+    Approximate,
+    Eligibility,
+    ItemIndex,
+    build_index,
+    check_description,
+    measure_index,
+    rank,
+    recall_against,
+)
 from foldin.ranking.item_index import fingerprint
 
 ITEMS, K = 3000, 12
@@ -145,6 +156,34 @@ def test_an_index_knows_its_model(model):
         same.tensors()["items"][5] += 1.0
     with pytest.raises(ConfigError, match="or from this one before it was trained further"):
         Approximate(same, index)
+
+
+@pytest.mark.parametrize(
+    "kind", ["IVF16,PQ8x4", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("HNSW16,PQ16x4", "IVF256,PQ16"))]
+)
+def test_a_product_quantizer_takes_vectors_of_any_number_of_columns(model, users, kind, tmp_path):
+    check_description(kind)
+    index = build_index(model, kind)  # vectors of 18 columns
+    index.write(tmp_path / "index.faiss")
+    about = {one.name: getattr(index, one.name) for one in fields(index) if not one.name.startswith("_")}
+    read = ItemIndex.read(tmp_path / "index.faiss", about)
+    exact = rank(model, users, K)
+    few = [rank(model, users, K, ranker=Approximate(model, one, effort=ITEMS)) for one in (index, read)]
+    assert few[0].items.tolist() == few[1].items.tolist()
+    assert recall_against(few[0], exact).mean() > 0.8
+
+
+@pytest.mark.parametrize("kind", ["Flat", "IVF4,PQ3x4", "IVF4,PRQ3x1x4", "PQ9", "IVF4,PQ0"])
+@pytest.mark.parametrize("dim", [6, 8])
+def test_a_description_that_is_accepted_can_be_built_for_every_number_of_columns(kind, dim):
+    refused = []
+    small = SASRec(300, SASRecConfig(embedding_dim=dim, max_length=3), seed=0)
+    for what in (lambda: check_description(kind), lambda: build_index(small, kind)):
+        try:
+            what()
+        except ConfigError as error:
+            refused.append(str(error))
+    assert not refused if kind not in ("PQ9", "IVF4,PQ0") else len(refused) == 2
 
 
 @pytest.mark.parametrize("kind", ["PCA8,Flat", "PQ9", "Flat,RFlat"])

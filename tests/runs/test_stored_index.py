@@ -143,5 +143,40 @@ def test_an_index_goes_with_its_run_into_generations_and_over_the_network(folder
     save_index(second.folder, build_index(untrained(1), "Flat"))
     (second.folder / "index.faiss").unlink()
     copy = local_run(f"file://{folder}", cache=tmp_path / "cache")
-    with pytest.raises(RunError, match="missing, though"):
-        _ = load_run(copy).index
+    assert load_run(copy).index is None  # what is not whole is not copied
+
+
+def test_an_index_that_is_built_later_is_taken_up_by_the_copy_of_a_run(folder, tmp_path):
+    def copied() -> Path:
+        return local_run(f"file://{folder}", cache=tmp_path / "cache")
+
+    copy = copied()
+    assert load_run(copy).index is None
+    for kind in ("Flat", "IVF8,SQ8"):  # the first one, and another in its place
+        save_index(folder, build_index(untrained(0), kind))
+        assert copied() == copy
+        assert load_run(copy).index.description == kind
+    written = (copy / "index.faiss").stat().st_mtime_ns
+    copied()
+    assert (copy / "index.faiss").stat().st_mtime_ns == written
+    (copy / "index.faiss").unlink()
+    copied()
+    assert load_run(copy).index.description == "IVF8,SQ8"
+
+
+@pytest.mark.parametrize("harm", ["missing", "truncated"])
+def test_an_index_that_cannot_be_copied_leaves_the_earlier_one(folder, tmp_path, caplog, harm):
+    save_index(folder, build_index(untrained(0), "Flat"))
+    copy = local_run(f"file://{folder}", cache=tmp_path / "cache")
+    there = sorted(path.name for path in copy.iterdir())
+    save_index(folder, build_index(untrained(0), "IVF8,SQ8"))
+    if harm == "missing":
+        (folder / "index.faiss").unlink()
+    else:
+        truncated(folder)
+    local_run(f"file://{folder}", cache=tmp_path / "cache")
+    assert load_run(copy).index.description == "Flat"
+    assert sorted(path.name for path in copy.iterdir()) == there
+    assert not list(copy.parent.glob(".index.*"))
+    assert "the index of the run is not taken up" in caplog.text
+    assert "index.faiss" in caplog.text

@@ -31,9 +31,7 @@ _RAY = click.option(
 _CPUS = click.option(
     "--worker-cpus",
     type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Number of CPUs of each worker of a Ray cluster.",
+    help="Number of CPUs of each worker of a Ray cluster  [default: 1]",
 )
 _WORKERS = click.option(
     "--workers",
@@ -66,12 +64,14 @@ def cluster_of(options: Mapping[str, Any], workers: int | None, device: str) -> 
     if address is None:
         if "workers" in options and workers is not None:
             raise ConfigError(f"--workers {workers} needs --ray ADDRESS")
+        if options["worker_cpus"] is not None:
+            raise ConfigError(f"--worker-cpus {options['worker_cpus']} needs --ray ADDRESS")
         return None
     if launched():
         raise ConfigError("--ray starts its own workers and does not go with torchrun")
     if device not in ("auto", "cpu"):
         raise ConfigError(f"--device {device}: the workers of --ray compute on CPUs; for GPUs, use torchrun")
-    return Cluster(address=address, workers=workers, cpus=options["worker_cpus"])
+    return Cluster(address=address, workers=workers, cpus=options["worker_cpus"] or 1)
 
 
 def fit_on(

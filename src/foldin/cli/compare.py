@@ -1,5 +1,6 @@
 """`foldin compare`: train and evaluate models side by side."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from foldin.cli.output import FitBar, json_out, out, status
 from foldin.cli.reading import name_of_data, read_split
 from foldin.cli.tables import metrics_table, show_calibrations, show_choice, show_tests
 from foldin.cli.tune import trial_line
+from foldin.data import Split
 from foldin.errors import CapacityError, ConfigError, FitError, FoldinError, MissingExtraError
 from foldin.experiment import (
     Trained,
@@ -158,10 +160,12 @@ def command(
             status(f"{name} is left out: {error}")
     if not trained and first is not None:
         raise first
-    if product and len(trained) > 1:
-        pair = best_pairs(split, {name: one.model for name, one in trained.items()}, metric=metric, seed=seed)[0]
-        status(f"product: {' and '.join(pair.names)}, {metric} {pair.value:.4f} on the validation users")
-        trained["product"] = multiplied(split, [trained[name] for name in pair.names], seed=seed)
+    if product:
+        try:
+            trained["product"] = _product(split, trained, metric, seed)
+        except (CapacityError, FitError, MissingExtraError) as error:
+            left_out["product"] = str(error)
+            status(f"product is left out: {error}")
     data = name_of_data(path, split)
     content = report(split, trained, data=data, seed=seed, left_out=left_out)
     for name, one in tuned.items():
@@ -183,6 +187,20 @@ def command(
     show_tests(out(), content, "ndcg@100")
     if choice is not None:
         show_choice(out(), choice)
+
+
+def _product(split: Split, trained: Mapping[str, Trained], metric: str, seed: int) -> Trained:
+    """The product of the two trained models whose product is best on the validation users.
+
+    Raises:
+        CapacityError: it needs more memory than is free.
+        FitError: only one model was trained, or no product of two could be measured.
+    """
+    if len(trained) < 2:
+        raise FitError(f"a product needs two trained models, and only {next(iter(trained))} was trained")
+    pair = best_pairs(split, {name: one.model for name, one in trained.items()}, metric=metric, seed=seed)[0]
+    status(f"product: {' and '.join(pair.names)}, {metric} {pair.value:.4f} on the validation users")
+    return multiplied(split, [trained[name] for name in pair.names], seed=seed)
 
 
 def _say(name: str, best: list[TuningTrial], metric: str, trial: TuningTrial) -> None:

@@ -70,7 +70,9 @@ def check_workers(count: int, options: Mapping[str, Any], *, started: bool = Fal
     """
     if count > 1 and launched():
         raise ConfigError(f"--workers {count}: torchrun has started the workers already; leave the option out")
-    if options["everyone"] and (count > 1 or launched() or started):
+    if options["everyone"] and started:
+        raise ConfigError("--ray does not go with --all: it is trained by one process, on this machine")
+    if options["everyone"] and (count > 1 or launched()):
         raise ConfigError("several workers do not go with --all: it is trained by one process")
 
 

@@ -17,8 +17,10 @@ from foldin.cluster.messages import or_refusal
 from foldin.cluster.parts import Part, check_users, is_finished, parts_of, summary_of, tidy, write_part
 from foldin.cluster.pool import each
 from foldin.data import ReadOptions, everyone_of_file
+from foldin.errors import RunError
 from foldin.experiment import ListMaker, ListRequest, source_of_run
-from foldin.runs import load_run
+from foldin.ranking import searches_stored
+from foldin.runs import Run, index_facts, load_run
 
 __all__ = ["Lists", "PartWorker", "recommend_on"]
 
@@ -83,22 +85,30 @@ def recommend_on(
     folder, source, target = (Path(one).resolve() for one in (run, users, out))
     parts = parts_of(source, target)
     loaded = load_run(folder, device=torch.device("cpu"))
-    about = {"run": loaded.info["digest"], **request.as_dict()}
+    about = _about(loaded, request)
     left = [part for part in parts if not is_finished(part, about)]
     if left:
         check_users(parts, source_of_run(loaded) or ReadOptions())
+    generation = loaded.folder  # workers that begin later must not load one that has become current since
     del loaded
     ray, done = ray_package(), len(parts) - len(left)
     if left:
         with connected(cluster) as workers:
             kind = ray.remote(num_cpus=cluster.cpus)(PartWorker)
-            arguments = (folder, request, about, cluster.cpus, max(1, _MEASURED // len(parts)))
+            arguments = (generation, request, about, cluster.cpus, max(1, _MEASURED // len(parts)))
             for _ in each(ray, lambda: kind.remote(*arguments), left, workers):
                 done += 1
                 if progress is not None:
                     progress(done, len(parts))
     tidy(parts)
     return _together(parts, len(parts) - len(left))
+
+
+def _about(run: Run, request: ListRequest) -> dict[str, Any]:
+    """What the lists of a run depend on besides their part: the run, the request, and the stored index if it is searched."""
+    about = {"run": run.info["digest"], **request.as_dict()}
+    found = index_facts(run.folder) if searches_stored(request.ranker) else None
+    return about if found is None else {**about, "index": found}
 
 
 def _together(parts: list[Part], skipped: int) -> Lists:
@@ -119,7 +129,7 @@ class PartWorker:
     """The actor that makes the lists of parts.
 
     Args:
-        run: directory of the run.
+        run: directory of the run; of a folder of generations, that of the generation.
         request: which lists to make.
         about: what the lists depend on besides their part, which each file of lists keeps.
         cpus: number of PyTorch's threads.
@@ -141,7 +151,16 @@ class PartWorker:
 
     def _load(self) -> bool:
         torch.set_num_threads(self._cpus)
-        self._maker = self._request.maker(load_run(self._run, device=torch.device("cpu")))
+        run = load_run(self._run, device=torch.device("cpu"))
+        maker = self._request.maker(run)  # loads the index
+        found = _about(run, self._request)
+        for name, what in (("run", "run"), ("index", "index of the run")):
+            if found.get(name) != self._about.get(name):
+                raise RunError(
+                    f"{self._run}: the {what} was replaced while its lists were being made; run this again, with another folder "
+                    f"for the lists if some are there already"
+                )
+        self._maker = maker
         return True
 
     def _write(self, part: Part) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed
 
 from foldin.cluster.connecting import Cluster, connected, everywhere, ray_package
 from foldin.cluster.messages import Refusal, RefusedError, listening
@@ -26,6 +27,7 @@ __all__ = ["ClusterTraining", "TrainedOn", "train_on"]
 _log = logging.getLogger("foldin")
 _ATTEMPTS = 4  # trainings in a row that a dying worker may end
 _DIGITS = 12  # of a fingerprint, which a float64 holds exactly
+_LOST = ("connection closed", "connection reset", "gloo")  # in what PyTorch's errors say of a connection that was lost
 _PAUSE = 5.0  # seconds between two lines about epochs
 _WAITING = 7200  # seconds that workers wait for the first one, which alone validates and saves
 
@@ -133,7 +135,9 @@ def _attempts(cluster: Cluster, workers: int, training: ClusterTraining, saying:
 
 def _of_connection(error: BaseException) -> bool:
     """Whether an error only says that a worker is gone: one of Ray, or of the connection between the workers."""
-    return isinstance(error, RuntimeError) or type(error).__module__.split(".")[0] == "ray"
+    if type(error).__module__.split(".")[0] == "ray" or isinstance(error, torch.distributed.DistError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _LOST)
 
 
 def _attempt(cluster: Cluster, workers: int, training: ClusterTraining, saying: Callable[[str], None]) -> TrainedOn:

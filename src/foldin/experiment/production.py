@@ -132,7 +132,10 @@ def fit_all(
     """
     config = config_of(config)
     name = model_name(type(config)) or config.model_class.__name__
-    log, weighting = weighed_log(_scorable(log_with_user_features(log), config))
+    log = log_with_user_features(log)
+    with allocating(f"{name} of {log.histories.n_items:,} items", config.model_class.smaller):
+        log = _scorable(log, config)
+    log, weighting = weighed_log(log)
     catalog = catalog_of(log.items, log.histories)
     with allocating(f"{name} of {len(catalog):,} items", config.model_class.smaller):
         model = build_model(catalog, config, seed=seed, device=device)

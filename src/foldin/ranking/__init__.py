@@ -10,7 +10,7 @@ from foldin.ranking.exact import Exact, masked_logits, scores
 from foldin.ranking.index_effort import measure_index
 from foldin.ranking.item_index import DEFAULT_INDEX, ItemIndex, build_index, check_description
 from foldin.ranking.lists import RankedLists, Spread
-from foldin.ranking.named import RANKERS, ranker_of
+from foldin.ranking.named import RANKERS, ranker_of, searches_stored
 from foldin.ranking.posterior import PosteriorSample, WithSpread
 from foldin.ranking.price import Price
 from foldin.ranking.ranker import Ranker, rank
@@ -60,5 +60,6 @@ __all__ = [
     "rules_from_text",
     "rules_of",
     "scores",
+    "searches_stored",
     "similar_items",
 ]

@@ -3,7 +3,9 @@
 The score s(u, i) = ⟨q_u, w_i⟩ + b_i is the inner product of [q_u, 1] and x_i = [w_i, b_i]. FAISS searches the vectors
 [x_i, √(M² − ‖x_i‖²)], with M = max ‖x_i‖, for the nearest neighbors of [q_u, 1, 0]. Since their squared distance is
 ‖q_u‖² + 1 + M² − 2 s(u, i), the nearest items are the best ones. A graph or a clustering by distances finds them where one by
-inner products does not: there, the longest vectors are the neighbors of all items, and the others have none.
+inner products does not: there, the longest vectors are the neighbors of all items, and the others have none. A product quantizer
+divides vectors into M parts, so that columns of zeros, which change no distance, fill them up to a multiple of M. They are spread
+over the parts, so that no part codes nothing but zeros.
 
 Source: bachrach2014, section 3 (the transformation); malkov2020 (the graph, HNSW).
 """
@@ -32,6 +34,7 @@ _CONSTRUCTION = 100  # neighbors that are considered for each new item of a grap
 _OF_A_TENSOR = 4096  # values of each tensor that a fingerprint reads
 # Sizes at which FAISS ends the process instead of raising an error.
 _ENDLESS = re.compile(r"[A-Za-z]0+(?!\d)|HNSW0*1(?!\d)")
+_PARTS = re.compile(r"P(?:R|LS)?Q(\d{1,3})")  # number of parts of a product quantizer
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +79,7 @@ class ItemIndex:
         asked = queries.new_zeros(len(queries), queries.shape[1] + 2, dtype=torch.float32)
         asked[:, :-2] = queries
         asked[:, -2] = 1.0
+        asked = _spread(asked, self._searched.d)
         selector: dict[str, Any] = {}
         if allowed is not None:
             selector["sel"] = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
@@ -156,7 +160,7 @@ def build_index(model: Recommender[Any], description: str = DEFAULT_INDEX, *, ef
     weight, bias = searched.item_vectors()
     faiss.omp_set_num_threads(torch.get_num_threads())
     try:
-        index = faiss.index_factory(weight.shape[1] + 2, description)
+        index = faiss.index_factory(_columns(description, weight.shape[1] + 2), description)
         _fill(index, weight.detach(), bias.detach())
     except RuntimeError as error:
         raise ConfigError(f"index {description!r}: {_reason(error)}") from error
@@ -179,9 +183,8 @@ def check_description(description: str) -> Any:
         raise ConfigError(
             f"index {description!r}: no part of an index has a size of 0, and HNSW has at least 2 neighbors"
         )
-    dim = math.lcm(8, *map(int, re.findall(r"PQ(\d{1,3})", description)))  # product quantizers divide it into parts
     try:
-        usable = _supports(faiss.index_factory(dim, description))
+        usable = _supports(faiss.index_factory(_columns(description, 8), description))
     except RuntimeError as error:
         raise ConfigError(f"index {description!r}: {_reason(error)}") from error
     if not usable:
@@ -190,6 +193,22 @@ def check_description(description: str) -> Any:
             "transformation before and a refinement after"
         )
     return faiss
+
+
+def _columns(description: str, least: int) -> int:
+    """Number of columns of the vectors of an index: the least one, or more if product quantizers divide them into parts."""
+    parts = math.lcm(*map(int, _PARTS.findall(description)))
+    return -(-least // parts) * parts
+
+
+def _spread(vectors: Float[Tensor, "rows dim"], columns: int) -> Float[Tensor, "rows columns"]:
+    """The vectors with columns of zeros between their own, as evenly as can be; themselves if they have as many columns."""
+    dim = vectors.shape[1]
+    if dim == columns:
+        return vectors
+    found = vectors.new_zeros(len(vectors), columns)
+    found[:, torch.arange(dim) * columns // dim] = vectors
+    return found
 
 
 def fingerprint(model: Recommender[Any]) -> str:
@@ -233,7 +252,7 @@ def _fill(index: Any, weight: Float[Tensor, "items dim"], bias: Float[Tensor, " 
         here = at if isinstance(at, slice) else at.to(weight.device)
         more = (norms.max() - norms[at]).sqrt()
         parts = (weight[here].float().cpu(), bias[here].float().cpu()[:, None], more.float()[:, None])
-        return torch.cat(parts, dim=1).numpy()
+        return _spread(torch.cat(parts, dim=1), index.d).numpy()
 
     most, clusters = _SAMPLED, getattr(index, "cp", None)
     if clusters is not None:

@@ -17,7 +17,7 @@ from foldin.ranking.posterior import PosteriorSample
 from foldin.ranking.ranker import Ranker
 from foldin.ranking.temperature import Gumbel
 
-__all__ = ["RANKERS", "ranker_of"]
+__all__ = ["RANKERS", "ranker_of", "searches_stored"]
 
 RANKERS = {
     "exact": "score every item",
@@ -70,6 +70,12 @@ def ranker_of(
         raise ConfigError(f"ranker {text!r}: one of {expected} was expected, with a number") from None
     ranker.check(model)
     return ranker
+
+
+def searches_stored(text: str) -> bool:
+    """Whether the ranker of a text such as `index:200` searches the index that is stored with its model, if there is one."""
+    name, *arguments = text.strip().split(":")
+    return name == "index" and (not arguments or arguments[0].isdecimal())
 
 
 def _index(model: Recommender[Any], stored: Callable[[], ItemIndex | None], *arguments: str) -> Approximate:

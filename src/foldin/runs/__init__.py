@@ -5,7 +5,7 @@ from foldin.runs.generations import Generation, add_generation, generations, rol
 from foldin.runs.recommends import Parts, Recommends
 from foldin.runs.remote import is_url, local_run, name_of_run, without_secrets
 from foldin.runs.store import Run, check_target, is_finished, load_run, read_info, save_run, weights_info
-from foldin.runs.stored_index import add_index, load_index, save_index
+from foldin.runs.stored_index import add_index, index_facts, load_index, save_index
 
 __all__ = [
     "Generation",
@@ -17,6 +17,7 @@ __all__ = [
     "check_target",
     "export_onnx",
     "generations",
+    "index_facts",
     "is_finished",
     "is_url",
     "load_index",

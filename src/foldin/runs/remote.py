@@ -1,15 +1,16 @@
 """Runs at URLs: copied once into a local cache, in a folder named by the digest of the run, and verified.
 
-A run never changes, so that a copy that matches its digests is right for ever, and needs no network. The URL is one that
+A run never changes, so that a copy that matches its digests is right for ever, and needs no network. An index may be built later,
+and is taken up when the run's URL is read. The URL is one that
 `fsspec` reads, such as `s3://bucket/runs/films` or `https://example.org/runs/films`, and has the files of a run directory
 below it, or generations with a pointer to the current one (`runs/pointer.py`).
 """
 
 import json
+import logging
 import re
 import shutil
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from foldin.errors import FoldinError, MissingExtraError, RunError
 from foldin.files import locked
 from foldin.runs.pointer import GENERATIONS
 from foldin.runs.store import read_info
-from foldin.runs.stored_index import INDEX_FILES
+from foldin.runs.stored_index import INDEX_FILES, is_copied
 
 __all__ = ["is_url", "local_run", "name_of_run", "without_secrets"]
 
+_log = logging.getLogger("foldin")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _FILE = re.compile(r"\w[\w.-]*")  # a plain name: a run in a cache must not write elsewhere
 
@@ -74,7 +76,9 @@ def local_run(uri: str, *, digest: str | None = None, cache: Path | None = None)
         raise RunError(f"{remote.shown}: holds the run {found[:12]}; {digest[:12]} was expected")
     root.mkdir(parents=True, exist_ok=True)
     with locked(root / f".{found}.lock"):  # several processes that need the run download it once
-        if not _is_whole(root, found):
+        if _is_whole(root, found):
+            remote.copy_index(root / found)
+        else:
             _download(remote, content, info, root / found)
     return root / found
 
@@ -128,15 +132,30 @@ class _Remote:
             raise RunError(f"{self.shown}/{name}: cannot be read: {error}") from error
 
     def copy_index(self, target: Path) -> None:
-        """Copy the index that is stored with the run into a folder, as far as there is one: the run is used without it too."""
+        """Copy the index that is stored with the run into a folder, unless it is there: the run is used without it too.
+
+        What cannot be copied as a whole changes nothing in the folder.
+        """
+        index, about = INDEX_FILES
         try:
-            stored = self._files.exists(f"{self._root}/{INDEX_FILES[-1]}")
-        except Exception:  # each file system raises errors of its own
+            content = bytes(self._files.cat_file(f"{self._root}/{about}"))
+        except Exception:  # each file system raises errors of its own; most runs have no index
             return
-        if stored:
-            with suppress(RunError):  # `load_index` says what is missing
-                for name in reversed(INDEX_FILES):
-                    self.copy(name, target / name)
+        own = target / about
+        if own.is_file() and own.read_bytes() == content and (target / index).is_file():
+            return
+        try:
+            with tempfile.TemporaryDirectory(dir=target.parent, prefix=".index.") as part:
+                copies = [Path(part) / name for name in INDEX_FILES]
+                self.copy(index, copies[0])
+                copies[1].write_bytes(content)
+                if not is_copied(Path(part)):
+                    raise RunError(f"{self.shown}/{index}: its content does not match the digest in {about}")
+                own.unlink(missing_ok=True)  # until the new one is complete, there is none
+                for copied in copies:
+                    copied.replace(target / copied.name)
+        except (RunError, OSError) as error:
+            _log.warning("the index of the run is not taken up: %s", error)
 
 
 def _is_whole(root: Path, digest: str) -> bool:

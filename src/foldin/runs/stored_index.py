@@ -20,7 +20,16 @@ from foldin.models import Recommender
 from foldin.ranking import DEFAULT_INDEX, ItemIndex, build_index, measure_index
 from foldin.ranking.item_index import fingerprint
 
-__all__ = ["INDEX_FILES", "add_index", "load_index", "probe_users", "remove_index", "save_index"]
+__all__ = [
+    "INDEX_FILES",
+    "add_index",
+    "index_facts",
+    "is_copied",
+    "load_index",
+    "probe_users",
+    "remove_index",
+    "save_index",
+]
 
 _ABOUT, _INDEX = "index.json", "index.faiss"
 INDEX_FILES = (_INDEX, _ABOUT)  # in the order in which they are written
@@ -105,6 +114,33 @@ def load_index(folder: str | Path, model: Recommender[Any]) -> ItemIndex | None:
     if _sha256(file) != expected:
         raise RunError(f"{file}: damaged: its content does not match the digest in {_ABOUT}; {_ADVICE}")
     return ItemIndex.read(file, about)
+
+
+def index_facts(folder: str | Path) -> dict[str, Any] | None:
+    """What lists by the index that is stored with a run depend on: its description, its effort and the SHA-256 of its file.
+
+    None if there is no index. FAISS is not needed, and the file is not read.
+
+    Raises:
+        RunError: `index.json` is damaged.
+    """
+    path = Path(folder) / _ABOUT
+    if not path.is_file():
+        return None
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        return {name: about[name] for name in ("description", "effort", "file")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path}: damaged: {error!r}; {_ADVICE}") from error
+
+
+def is_copied(folder: Path) -> bool:
+    """Whether a folder has the file of an index that its `index.json` describes, whichever run it belongs to."""
+    try:
+        expected = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))["file"]
+        return bool(_sha256(folder / _INDEX) == expected)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def remove_index(folder: str | Path) -> None:
