@@ -87,7 +87,7 @@ def _newest(histories: Histories, count: int | None) -> Histories:
     return histories.where(near <= count)
 
 
-def _unit(rows: scipy.sparse.csr_array) -> scipy.sparse.csr_array:
+def _unit(rows: scipy.sparse.csr_array | scipy.sparse.csr_matrix) -> scipy.sparse.csr_array | scipy.sparse.csr_matrix:
     lengths = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
     return scipy.sparse.diags_array(1.0 / np.where(lengths > 0, lengths, 1.0)) @ rows
 
