@@ -58,7 +58,7 @@ def test_an_exported_file_describes_the_same_items(items, url, tmp_path, suffix)
         known = wanted.row(by_predicate=pl.col("item") == item, named=True)
         for name in ("title", "genre", "year", "seen", "made"):
             assert found[name][at] == known[name], (item, name)
-    assert found["is_active"].to_list() == [True, True, None, False]  # c was never sent
+    assert found["is_active"].to_list() == [None, None, None, False]  # sent of d alone
 
 
 def test_shards_have_the_same_items(items, url, tmp_path):
@@ -111,6 +111,24 @@ def test_a_column_of_other_values_is_a_feature(tmp_path):
     events = pl.DataFrame({"user": ["ann"], "item": ["a"]})
     log = foldin.read_log(events, items=pl.DataFrame({"item": ["a"], "is_active": ["often"]}))
     assert log.items.columns == ["item", "is_active_"]
+
+
+def test_a_title_that_is_sent_does_not_list_an_item_again_that_the_file_has_retired(items, url):
+    file = pl.DataFrame({"item": ["a", "b", "d"], "is_active": [False, True, True]})
+    rows = {row["item"]: row["is_active"] for row in read_log(url, items=file).items.to_dicts()}
+    assert rows == {"a": False, "b": True, "c": True, "d": False, "new": True}
+    items.put([ItemChange(item="a", is_active=True)])
+    rows = {row["item"]: row["is_active"] for row in read_log(url, items=file).items.to_dicts()}
+    assert rows == {"a": True, "b": True, "c": True, "d": False, "new": True}
+
+
+def test_a_number_beyond_all_floating_point_numbers_is_text(items, url, tmp_path):
+    items.put([ItemChange(item="c", features={"vast": 10**400, "many": [1, -(10**400)], "huge": 10**300})])
+    row = read_log(url).items.row(by_predicate=pl.col("item") == "c", named=True)
+    assert row["vast"] == str(10**400)
+    assert row["many"] == f"1|-{10**400}"
+    assert row["huge"] == 1e300
+    assert export_items(url, tmp_path / "items.csv") == 6
 
 
 def test_another_suffix_is_refused(items, url, tmp_path):

@@ -27,7 +27,8 @@ def test_what_came_out_goes_in_again(items, url, tmp_path, suffix):
     again = import_items(tmp_path / f"items{suffix}", url, chunk_rows=3)
     assert (again.rows, again.new, again.changed, again.unchanged) == (7, 0, 0, 7)
     assert items.revision() == revision
-    items.put([ItemChange(item=f"i{at}", title="other", features={"new": 1}, is_active=True) for at in range(7)])
+    items.put([ItemChange(item=f"i{at}", title="other", features={"new": 1}) for at in range(7)])
+    items.put([ItemChange(item="i3", is_active=True)])
     assert import_items(tmp_path / f"items{suffix}", url, chunk_rows=3).changed == 7
     assert plain(items) == before
 
@@ -43,7 +44,7 @@ def test_what_a_file_lacks_stays_and_what_the_service_would_refuse_is_counted(it
     )
     table.write_parquet(tmp_path / "items.parquet")
     found = import_items(tmp_path / "items.parquet", url)
-    assert plain(items) == {"a": ("kept", {"year": 2}, False), "b": ("B", {}, True)}
+    assert plain(items) == {"a": ("kept", {"year": 2}, False), "b": ("B", {}, None)}
     assert (found.rows, found.new, found.changed, found.unchanged) == (5, 1, 1, 0)
     assert sorted((one.count, one.row) for one in found.refused) == [(1, 3), (1, 4), (1, 5)]
     titles = pl.DataFrame({"item": ["a", "d"], "title": ["new", None]})

@@ -15,8 +15,9 @@ __all__ = ["with_stored_items"]
 def with_stored_items(log: EventLog, items: pl.DataFrame | None) -> EventLog:
     """The log with the titles and features of stored items.
 
-    What was sent of an item comes before what the log has of it. Retired items are marked by the column `is_active`; active items
-    that have no event follow the others. Values that do not fit a column of the log are left out, as the service does.
+    What was sent of an item comes before what the log has of it. Retired items are marked by the column `is_active`; an item of
+    which neither tells is active. Active items that have no event follow the others. Values that do not fit a column of the log
+    are left out, as the service does.
 
     Args:
         items: a table of `stored_items`; None for none.
@@ -36,7 +37,7 @@ def with_stored_items(log: EventLog, items: pl.DataFrame | None) -> EventLog:
         one.zip_with(one.is_not_null(), here[one.name]) if one.name in here.columns else one
         for one in sent.iter_columns()
     )
-    added = found.filter(~pl.col("item").is_in(here["item"].to_list()) & pl.col("is_active"))
+    added = found.filter(~pl.col("item").is_in(here["item"].to_list()) & pl.col("is_active").fill_null(value=True))
     table = _marked(pl.concat([described, added], how="diagonal_relaxed"))
     retired = 0 if "is_active" not in table.columns else int((~table["is_active"]).sum())
     notes.append(Note("items are retired: no list has them", retired, dropped=False))
