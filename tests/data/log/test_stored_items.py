@@ -1,5 +1,7 @@
 """Items that were sent to the service, in the log of its events: the log of a store is that of its exported files."""
 
+from datetime import date, datetime
+
 import polars as pl
 import pytest
 
@@ -76,6 +78,32 @@ def test_what_was_sent_comes_before_a_file_in_the_types_of_the_file(items, url, 
     assert [rows[one]["title"] for one in "abc"] == ["A|'해", "file b", "file c"]
     assert [rows[one]["year"] for one in "abc"] == [1999, 2, 3]  # 2000.5 is no whole number
     assert sum(note.count for note in log.report.notes if "'year'" in note.text) == 1
+
+
+def test_what_was_sent_takes_the_types_of_a_file_value_by_value(items, url):
+    sent = {
+        "a": {"size": "1.50", "made": "2021-02-03", "seen": "true", "at": "2021-02-03T04:05:06", "parts": "u|v"},
+        "b": {"size": "2", "made": "soon", "seen": "maybe", "at": "2021-02-03T04:05:06Z", "parts": ["w"]},
+        "c": {"size": ["3", "4"], "made": 7, "seen": 1},
+    }
+    items.put([ItemChange(item=item, features=features) for item, features in sent.items()])
+    day, moment = date(2020, 1, 31), datetime(2020, 1, 31, 1)
+    file = pl.DataFrame({"item": ["a", "b", "c"], "size": ["s", "m", "l"], "made": [day] * 3, "seen": [False] * 3})
+    file = file.with_columns(at=pl.lit(moment), parts=pl.Series(["x", "y", "z"]))
+    log = read_log(url, items=file)
+    rows = {row["item"]: row for row in log.items.to_dicts()}
+    assert [rows[one]["size"] for one in "abc"] == ["1.50", "2", "3|4"]
+    assert [rows[one]["made"] for one in "abc"] == [date(2021, 2, 3), day, day]
+    assert [rows[one]["seen"] for one in "abc"] == [True, False, False]
+    assert [rows[one]["at"] for one in "abc"] == [datetime(2021, 2, 3, 4, 5, 6), moment, moment]
+    assert [rows[one]["parts"] for one in "abc"] == ["u|v", "w", "z"]
+    misfits = {
+        name: n
+        for n, text in ((x.count, x.text) for x in log.report.notes)
+        for name in sent["a"]
+        if f"{name!r}" in text
+    }
+    assert misfits == {"made": 2, "seen": 2, "at": 1}
 
 
 def test_new_items_are_in_the_catalog_of_models_that_read_features_alone(items, url):
