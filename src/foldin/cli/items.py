@@ -66,10 +66,11 @@ def import_command(file: str, url: str, item: str | None, as_json: bool) -> None
     service. The database is made, or migrated to this version, if necessary; services that run on it show the items within a
     second.
 
-    A title that a row lacks stays as it is stored; the features of a row replace all that were stored of its item. A column
-    is_active with true and false says which items may be listed. An item that is stored already as the file has it is left as it
-    is, so that a file may be imported again. Rows that the service would refuse are counted by their reason, and the others are
-    stored.
+    A title that a row lacks stays as it is stored; the features of a row replace all that were stored of its item. Values of
+    Parquet and JSON keep their types; text of other files becomes numbers, truth values or dates where all values of a column
+    are. A column is_active with true and false, or 1 and 0, says which items may be listed. An item that is stored already as the
+    file has it is left as it is, so that a file may be imported again. Rows that the service would refuse are counted by their
+    reason, and the others are stored.
 
     \b
     Example:

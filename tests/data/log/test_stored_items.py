@@ -137,8 +137,15 @@ def test_a_database_without_items_gives_the_log_of_its_events(store, url):
 
 def test_a_column_of_other_values_is_a_feature(tmp_path):
     events = pl.DataFrame({"user": ["ann"], "item": ["a"]})
-    log = foldin.read_log(events, items=pl.DataFrame({"item": ["a"], "is_active": ["often"]}))
-    assert log.items.columns == ["item", "is_active_"]
+    table = pl.DataFrame({"item": ["a"], "is_active": ["often"], "is_active_": [1]})
+    log = foldin.read_log(events, items=table)
+    assert log.items.columns == ["item", "is_active__", "is_active_"]
+    assert log.items["is_active__"].to_list() == ["often"]
+    assert any("'is_active__'" in note.text for note in log.report.notes)
+    log = foldin.read_log(events, items=pl.DataFrame({"item": ["a"], "is_active": [2]}))
+    assert log.items.to_dict(as_series=False) == {"item": ["a"], "is_active_": [2]}
+    log = foldin.read_log(events, items=pl.DataFrame({"item": ["a"], "is_active": [0]}))
+    assert log.items.to_dict(as_series=False) == {"item": ["a"], "is_active": [False]}
 
 
 def test_a_title_that_is_sent_does_not_list_an_item_again_that_the_file_has_retired(items, url):

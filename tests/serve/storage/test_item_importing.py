@@ -33,6 +33,29 @@ def test_what_came_out_goes_in_again(items, url, tmp_path, suffix):
     assert plain(items) == before
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl", ".ndjson"])
+def test_values_keep_their_types(items, url, tmp_path, suffix):
+    features = {"size": "42", "p": "1.50", "g": ["x", "y"], "n": [1, 2], "on": "true", "day": "2020-01-31", "na": "NA"}
+    items.put([ItemChange(item="a", title="1984", features=features), ItemChange(item="b", features={"g": []})])
+    before = plain(items)
+    export_items(url, tmp_path / f"items{suffix}")
+    again = import_items(tmp_path / f"items{suffix}", url)
+    assert (again.new, again.changed, again.unchanged) == (0, 0, 2)
+    items.put([ItemChange(item="a", features={}), ItemChange(item="b", features={"g": ["z"]})])
+    assert import_items(tmp_path / f"items{suffix}", url).changed == 2
+    assert plain(items) == before
+
+
+@pytest.mark.parametrize("values", [[1, 0, None], ["1", "0", ""], ["TRUE", "false", None], [1.0, 0.0, None]])
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_truth_values_may_be_numbers(items, url, tmp_path, values, suffix):
+    table = pl.DataFrame({"item": ["a", "b", "c"], "is_active": values})
+    path = tmp_path / f"items{suffix}"
+    table.write_parquet(path) if suffix == ".parquet" else table.write_csv(path)
+    import_items(path, url)
+    assert plain(items) == {"a": (None, {}, True), "b": (None, {}, False), "c": (None, {}, None)}
+
+
 def test_what_a_file_lacks_stays_and_what_the_service_would_refuse_is_counted(items, url, tmp_path):
     items.put([ItemChange(item="a", title="kept", features={"year": 1}, is_active=False)])
     table = pl.DataFrame(
