@@ -107,3 +107,5 @@ def test_a_condition_that_does_not_fit_is_said(name, wanted, said):
 def test_the_names_of_attributes():
     assert ATTRIBUTES.names == [one for one in CATALOG.table.columns if one not in ("item", "title", "deep")]
     assert Filters(Catalog.from_ids(["a"])).names == ["count"]
+    table = pl.DataFrame({"item": ["a"], "count": [1], "is_active": [False], "year": [1]})
+    assert Filters(Catalog(table)).names == ["count", "year"]

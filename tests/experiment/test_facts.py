@@ -3,9 +3,10 @@
 import dataclasses
 
 import numpy as np
+import polars as pl
 import pytest
 
-from foldin.data import Histories, last_out, strong
+from foldin.data import Catalog, Histories, last_out, strong
 from foldin.experiment import measure_log, measure_order
 from foldin.experiment.order import _log_likelihoods, _pairs, _shares
 from tests.conftest import make_log
@@ -21,6 +22,12 @@ def test_the_numbers_are_those_of_a_count_by_hand(split):
     assert facts.validation_users == int((split.validation.targets.lengths > 0).sum())
     assert facts.order == "times"
     assert "training users, items, events" in repr(facts)
+
+
+def test_which_items_are_retired_is_no_feature(split):
+    table = split.catalog.table.with_columns(is_active=pl.lit(value=False), year=1999)
+    facts = measure_log(dataclasses.replace(split, catalog=Catalog(table)))
+    assert set(facts.features) == {*measure_log(split).features, "year"}
 
 
 def test_items_without_earlier_events_and_ties_are_counted():

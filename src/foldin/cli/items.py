@@ -37,7 +37,7 @@ def command() -> None:
 def export(url: str, target: str, as_json: bool) -> None:
     """Write the items that were sent to the service to the file OUT, ending in .parquet, .csv, .jsonl or .ndjson, in the order of
     their ids. The columns are item, title, is_active and the features; `foldin fit --items OUT` reads them, as does `foldin items
-    import`.
+    import`. What was never sent of an item is empty, is_active as well.
 
     \b
     Example:
@@ -66,10 +66,11 @@ def import_command(file: str, url: str, item: str | None, as_json: bool) -> None
     service. The database is made, or migrated to this version, if necessary; services that run on it show the items within a
     second.
 
-    A title that a row lacks stays as it is stored; the features of a row replace all that were stored of its item. A column
-    is_active with true and false says which items may be listed. An item that is stored already as the file has it is left as it
-    is, so that a file may be imported again. Rows that the service would refuse are counted by their reason, and the others are
-    stored.
+    A title that a row lacks stays as it is stored; the features of a row replace all that were stored of its item. Values of
+    Parquet and JSON keep their types; text of other files becomes numbers, truth values or dates where all values of a column
+    are. A column is_active with true and false, or 1 and 0, says which items may be listed. An item that is stored already as the
+    file has it is left as it is, so that a file may be imported again. Rows that the service would refuse are counted by their
+    reason, and the others are stored.
 
     \b
     Example:

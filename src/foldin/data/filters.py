@@ -54,7 +54,7 @@ class Filters:
 
     def __init__(self, catalog: Catalog) -> None:
         self._table = catalog.table
-        columns = (name for name in self._table.columns if name not in {"item", "title"})
+        columns = (name for name in self._table.columns if name not in {"item", "title", "is_active"})
         self._kinds = {name: kind for name in columns if (kind := _kind(self._table[name])) is not None}
         self._values: dict[str, pl.DataFrame] = {}
         self._codes: dict[str, tuple[Int64[Array, " offsets"], Int64[Array, " values"]]] = {}

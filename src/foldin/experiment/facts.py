@@ -87,7 +87,7 @@ def measure_log(split: Split, *, data: str | None = None, seed: int = 0) -> LogF
         order=_origin(split),
         tied=_tied(train),
         order_gain=measure_order(train, seed=seed),
-        features=tuple(name for name in split.catalog.table.columns if name not in ("item", "count")),
+        features=tuple(name for name in split.catalog.table.columns if name not in ("item", "count", "is_active")),
         cold=_cold(train),
         validation_users=int((split.validation.targets.lengths > 0).sum()),
         repeated_targets=_repeats(split.validation),

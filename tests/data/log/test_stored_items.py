@@ -1,5 +1,7 @@
 """Items that were sent to the service, in the log of its events: the log of a store is that of its exported files."""
 
+from datetime import date, datetime
+
 import polars as pl
 import pytest
 
@@ -58,7 +60,7 @@ def test_an_exported_file_describes_the_same_items(items, url, tmp_path, suffix)
         known = wanted.row(by_predicate=pl.col("item") == item, named=True)
         for name in ("title", "genre", "year", "seen", "made"):
             assert found[name][at] == known[name], (item, name)
-    assert found["is_active"].to_list() == [True, True, None, False]  # c was never sent
+    assert found["is_active"].to_list() == [None, None, None, False]  # sent of d alone
 
 
 def test_shards_have_the_same_items(items, url, tmp_path):
@@ -76,6 +78,32 @@ def test_what_was_sent_comes_before_a_file_in_the_types_of_the_file(items, url, 
     assert [rows[one]["title"] for one in "abc"] == ["A|'해", "file b", "file c"]
     assert [rows[one]["year"] for one in "abc"] == [1999, 2, 3]  # 2000.5 is no whole number
     assert sum(note.count for note in log.report.notes if "'year'" in note.text) == 1
+
+
+def test_what_was_sent_takes_the_types_of_a_file_value_by_value(items, url):
+    sent = {
+        "a": {"size": "1.50", "made": "2021-02-03", "seen": "true", "at": "2021-02-03T04:05:06", "parts": "u|v"},
+        "b": {"size": "2", "made": "soon", "seen": "maybe", "at": "2021-02-03T04:05:06Z", "parts": ["w"]},
+        "c": {"size": ["3", "4"], "made": 7, "seen": 1},
+    }
+    items.put([ItemChange(item=item, features=features) for item, features in sent.items()])
+    day, moment = date(2020, 1, 31), datetime(2020, 1, 31, 1)
+    file = pl.DataFrame({"item": ["a", "b", "c"], "size": ["s", "m", "l"], "made": [day] * 3, "seen": [False] * 3})
+    file = file.with_columns(at=pl.lit(moment), parts=pl.Series(["x", "y", "z"]))
+    log = read_log(url, items=file)
+    rows = {row["item"]: row for row in log.items.to_dicts()}
+    assert [rows[one]["size"] for one in "abc"] == ["1.50", "2", "3|4"]
+    assert [rows[one]["made"] for one in "abc"] == [date(2021, 2, 3), day, day]
+    assert [rows[one]["seen"] for one in "abc"] == [True, False, False]
+    assert [rows[one]["at"] for one in "abc"] == [datetime(2021, 2, 3, 4, 5, 6), moment, moment]
+    assert [rows[one]["parts"] for one in "abc"] == ["u|v", "w", "z"]
+    misfits = {
+        name: n
+        for n, text in ((x.count, x.text) for x in log.report.notes)
+        for name in sent["a"]
+        if f"{name!r}" in text
+    }
+    assert misfits == {"made": 2, "seen": 2, "at": 1}
 
 
 def test_new_items_are_in_the_catalog_of_models_that_read_features_alone(items, url):
@@ -109,8 +137,33 @@ def test_a_database_without_items_gives_the_log_of_its_events(store, url):
 
 def test_a_column_of_other_values_is_a_feature(tmp_path):
     events = pl.DataFrame({"user": ["ann"], "item": ["a"]})
-    log = foldin.read_log(events, items=pl.DataFrame({"item": ["a"], "is_active": ["often"]}))
-    assert log.items.columns == ["item", "is_active_"]
+    table = pl.DataFrame({"item": ["a"], "is_active": ["often"], "is_active_": [1]})
+    log = foldin.read_log(events, items=table)
+    assert log.items.columns == ["item", "is_active__", "is_active_"]
+    assert log.items["is_active__"].to_list() == ["often"]
+    assert any("'is_active__'" in note.text for note in log.report.notes)
+    log = foldin.read_log(events, items=pl.DataFrame({"item": ["a"], "is_active": [2]}))
+    assert log.items.to_dict(as_series=False) == {"item": ["a"], "is_active_": [2]}
+    log = foldin.read_log(events, items=pl.DataFrame({"item": ["a"], "is_active": [0]}))
+    assert log.items.to_dict(as_series=False) == {"item": ["a"], "is_active": [False]}
+
+
+def test_a_title_that_is_sent_does_not_list_an_item_again_that_the_file_has_retired(items, url):
+    file = pl.DataFrame({"item": ["a", "b", "d"], "is_active": [False, True, True]})
+    rows = {row["item"]: row["is_active"] for row in read_log(url, items=file).items.to_dicts()}
+    assert rows == {"a": False, "b": True, "c": True, "d": False, "new": True}
+    items.put([ItemChange(item="a", is_active=True)])
+    rows = {row["item"]: row["is_active"] for row in read_log(url, items=file).items.to_dicts()}
+    assert rows == {"a": True, "b": True, "c": True, "d": False, "new": True}
+
+
+def test_a_number_beyond_all_floating_point_numbers_is_text(items, url, tmp_path):
+    items.put([ItemChange(item="c", features={"vast": 10**400, "many": [1, -(10**400)], "huge": 10**300})])
+    row = read_log(url).items.row(by_predicate=pl.col("item") == "c", named=True)
+    assert row["vast"] == str(10**400)
+    assert row["many"] == f"1|-{10**400}"
+    assert row["huge"] == 1e300
+    assert export_items(url, tmp_path / "items.csv") == 6
 
 
 def test_another_suffix_is_refused(items, url, tmp_path):

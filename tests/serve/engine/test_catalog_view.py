@@ -63,6 +63,17 @@ def test_retired_items_are_masked_and_new_ones_are_a_catalog_of_their_own():
     assert view.search.find("beta", 5, hidden=view.retired) == []
 
 
+def test_a_title_that_was_sent_leaves_an_item_retired_that_the_run_retires():
+    base = Catalog(BASE.table.with_columns(is_active=pl.Series([True, False, None])))
+    sent = ItemsState(1, {"b": ItemRow(item="b", title="Omega"), "c": ItemRow(item="c", is_active=False)})
+    view = CatalogView(base, sent)
+    assert view.retired.tolist() == [False, True, True]
+    assert view.retired_by_run
+    listed = CatalogView(base, ItemsState(2, {"b": ItemRow(item="b", title="Omega", is_active=True)}))
+    assert listed.retired is None
+    assert not listed.retired_by_run
+
+
 def test_what_did_not_change_is_kept():
     first = view_of(ItemRow(item="a", title="Omega"))
     search = first.search
@@ -107,6 +118,9 @@ def test_a_value_takes_the_type_of_its_column(value, dtype, made):
 @pytest.mark.parametrize(
     ("value", "dtype", "said"),
     [
+        pytest.param(10**400, pl.Float64(), "numbers were expected, not '1000", id="vast"),
+        pytest.param(10**400, pl.Int64(), "whole numbers were expected, not '1000", id="vast whole"),
+        (float("nan"), pl.Float64(), "numbers were expected, not 'nan'"),
         (3.5, pl.Int64(), "whole numbers were expected, not '3.5'"),
         (300, pl.Int8(), "whole numbers were expected, not '300'"),
         (True, pl.Int64(), "whole numbers were expected"),

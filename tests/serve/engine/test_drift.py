@@ -1,9 +1,12 @@
 """The drift of the models in service: measured once by all processes, and shown by each."""
 
+import shutil
+
 import pytest
 from fastapi.testclient import TestClient
 
 import foldin
+from foldin.errors import CapacityError
 from foldin.experiment import DriftLimits
 from foldin.serve import EventStore, Limits, Registry, Service, Telemetry, connect, make_app
 from foldin.serve.engine.drift import DriftWatch
@@ -65,3 +68,23 @@ def test_a_day_without_events_is_no_figure(service):
     store(service, earlier())
     DriftWatch(service).look(now=T0 + 15 * DAY)
     assert DriftReports(service.events.engine).newest("shop") == []
+
+
+def test_a_model_that_cannot_be_measured_leaves_the_others(service, tmp_path, monkeypatch):
+    store(service, [*earlier(), ("u1", "e", 15 * DAY)])
+    shutil.copytree(tmp_path / "shop", tmp_path / "another")
+    service.registry.deploy(tmp_path / "another")
+    watch = DriftWatch(service)
+    names = [one.name for one in service.registry.all()]
+    measured = DriftWatch._drift
+
+    def failing(self, one, log):
+        if one.name == names[0]:
+            raise CapacityError("no memory")
+        return measured(self, one, log)
+
+    monkeypatch.setattr(DriftWatch, "_drift", failing)
+    watch.look(now=T0 + 15 * DAY)
+    reports = DriftReports(service.events.engine)
+    assert sorted(names) == ["another", "shop"]
+    assert [len(reports.newest(one)) for one in names] == [0, 1]

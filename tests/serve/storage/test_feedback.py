@@ -234,6 +234,32 @@ def test_lists_after_an_item_was_retired_have_the_propensities_of_what_could_be_
     )  # what leaving retired items in would say
 
 
+def test_lists_that_may_repeat_the_history_have_the_propensities_of_all_items(runs, tmp_path):
+    url = f"sqlite:///{tmp_path}/events.db"
+    made = Made(runs, url)
+    made.registry.get("multvae").excludes_seen = False  # as of a run with repeats="keep"
+    asked = {"k": 3, "explore": "temperature", "temperature": 2.0, "model": "multvae"}
+    requests = [RecommendRequest(history=["i1", "i2", "i5"], seed=seed, **asked) for seed in range(40)]
+    requests.append(RecommendRequest(history=["i1"], exclude_seen=True, **asked))
+    made.service.recommend(requests)
+    made.log.flush()
+    made.registry.get("multvae").excludes_seen = True
+    made.service.recommend(requests[:3])
+    made.log.flush()
+    run = made.registry.get("multvae").run
+    made.registry.close()
+    made.events.engine.dispose()
+    found = read_feedback(url, run.catalog, now=int(time.time()) + 2 * DAY)
+    assert found.left_out == {"restricted by the request": 1}
+    own = policy_of(run.model, Gumbel(2.0)).probabilities(found.feedback, found.histories, eligible=found.eligible)
+    assert np.allclose(own, found.feedback.propensities, rtol=1e-4)
+    lengths = np.diff(found.eligible.seen.offsets)
+    assert sorted(lengths) == [0] * 40 + [3] * 3
+    repeating = [np.isin(row, run.catalog.indices(["i1", "i2", "i5"])).any() for row in found.feedback.items]
+    assert any(repeating)
+    assert not any(np.array(repeating)[lengths == 3])
+
+
 def test_an_item_that_the_run_alone_retires_is_a_restriction(retiring):
     _, _, catalog, _ = retiring
     base = Catalog(catalog.table.with_columns(is_active=pl.col("item") != "i2"))

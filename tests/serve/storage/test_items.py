@@ -28,7 +28,7 @@ def test_omitted_fields_stay_and_features_are_replaced_as_a_whole(items):
     assert (first.title, dict(first.features), first.is_active) == ("A", features, False)
     items.put([ItemChange(item="a", features={"year": 2000}, is_active=True)])
     state = items.since(ItemsState())
-    assert plain(state) == {"a": ("A", {"year": 2000}, True), "b": (None, {}, True)}
+    assert plain(state) == {"a": ("A", {"year": 2000}, True), "b": (None, {}, None)}
     assert state.revision == items.revision() == before + 3
     assert state.rows["a"].created == first.created <= state.rows["a"].changed
     assert items.get("c") is None

@@ -21,7 +21,8 @@ Progress = Callable[[int, int], None]
 def export_items(url: str, target: Path, *, progress: Progress = lambda _done, _total: None) -> int:
     """Write the items that were sent to a service to a file at once, in the order of their ids; returns their number.
 
-    The columns are `item`, `title`, `is_active` and the features by name, in the narrowest type that holds all values. In a
+    The columns are `item`, `title`, `is_active` and the features by name, in the narrowest type that holds all values. What was
+    never sent of an item has no value, `is_active` as well: the item is active unless a model's catalog says otherwise. In a
     `.csv` file, several values of an item have "|" between them.
 
     Args:

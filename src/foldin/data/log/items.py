@@ -17,6 +17,11 @@ __all__ = ["COMPANIONS", "items_of", "join_items", "open_items", "read_items"]
 
 # Files with these names beside a log are joined to it automatically.
 COMPANIONS = ("movies.csv", "movies.dat", "u.item", "items.csv", "artists.dat")
+_WITH_TYPES = (
+    "parquet",
+    "ndjson",
+    "json",
+)  # formats in which text of digits is other than a number, and lists are lists
 _U_ITEM_GENRES = (
     *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama"),
     *("Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
@@ -76,11 +81,15 @@ def _key(table: pl.DataFrame, ids: pl.Series | None) -> tuple[str, list[Note]]:
     return best, [Note(text, joined[best], dropped=False)]
 
 
-def open_items(path: Path, *, item: str | None = None, ids: pl.Series | None = None) -> tuple[pl.DataFrame, list[Note]]:
+def open_items(
+    path: Path, *, item: str | None = None, ids: pl.Series | None = None, as_stored: bool = False
+) -> tuple[pl.DataFrame, list[Note]]:
     """(the table of `read_items`, notes on how it was read).
 
     Args:
         ids: item ids of the log, by which the column of ids is chosen if its name is misleading.
+        as_stored: whether features of a file that has types (Parquet and JSON) stay as they are there: lists stay lists, and text
+            of digits stays text.
 
     Raises:
         DataError, ColumnError: as `read_items`.
@@ -93,12 +102,20 @@ def open_items(path: Path, *, item: str | None = None, ids: pl.Series | None = N
         lazy, fmt = opened
         table = _movielens_dat(path) if fmt == "movielens" else lazy.collect()
     reading = [replace(note, text=f"in {path.name}: {note.text}") for note in opened.notes]
-    found, notes = _typed_items(table) if fmt == "movielens" else items_of(table, str(path), item=item, ids=ids)
+    if fmt == "movielens":
+        return _typed_items(table)
+    stored = as_stored and fmt in _WITH_TYPES
+    found, notes = items_of(table, str(path), item=item, ids=ids, as_stored=stored)
     return found, reading + notes
 
 
 def items_of(
-    table: pl.DataFrame, source: str, *, item: str | None = None, ids: pl.Series | None = None
+    table: pl.DataFrame,
+    source: str,
+    *,
+    item: str | None = None,
+    ids: pl.Series | None = None,
+    as_stored: bool = False,
 ) -> tuple[pl.DataFrame, list[Note]]:
     """(the table of `read_items`, notes on how it was read) of a table whose columns are found by their names.
 
@@ -106,6 +123,7 @@ def items_of(
         source: name of the table, for messages.
         item: name of the column of item ids, if it is unusual.
         ids: item ids of the log, by which the column of ids is chosen if its name is misleading.
+        as_stored: whether features stay as they are in the table.
 
     Raises:
         ColumnError: `item` is not a column.
@@ -115,19 +133,46 @@ def items_of(
     key, notes = (item, []) if item is not None else _key(table, ids)
     plain = {plain_name(name): name for name in table.columns if name != key}
     title = next((plain[word] for word in map(plain_name, TITLE) if word in plain), None)
-    found, more = _typed_items(_named(table, {key: "item"} | ({} if title is None else {title: "title"})))
+    named = _named(table, {key: "item"} | ({} if title is None else {title: "title"}))
+    found, more = _typed_items(named, as_stored=as_stored)
     return found, notes + more
 
 
-def _typed_items(table: pl.DataFrame) -> tuple[pl.DataFrame, list[Note]]:
-    reserved = {name: f"{name}_" for name in ("count",) if name in table.columns}
+def _typed_items(table: pl.DataFrame, *, as_stored: bool = False) -> tuple[pl.DataFrame, list[Note]]:
+    reserved = {name: _free(f"{name}_", table) for name in ("count",) if name in table.columns}
     table = table.rename(reserved).with_columns(_as_ids(table["item"]).alias("item")).drop_nulls("item")
     if "title" in table.columns:
         table = table.with_columns(pl.col("title").cast(pl.String, strict=False))
-    found, notes = typed(table)
-    if "is_active" in found.columns and found["is_active"].dtype != pl.Boolean:  # a feature that has this name
-        found = found.rename({"is_active": "is_active_"})
-    return found, notes
+    found, notes = (table, []) if as_stored else typed(table)
+    if "is_active" not in found.columns:
+        return found, notes
+    column = found["is_active"]
+    if column.null_count() == column.len():
+        return found.drop("is_active"), notes
+    active = _truth(column)
+    if active is not None:
+        return found.with_columns(active), notes
+    name = _free("is_active_", found)
+    text = f"the column 'is_active' has other values than true and false, or 1 and 0, and is the feature {name!r}"
+    return found.rename({"is_active": name}), [*notes, Note(text, column.len(), dropped=False)]
+
+
+def _truth(column: pl.Series) -> pl.Series | None:
+    """A column of truth values, of 0 and 1, or of text with these, as truth values; None if it has others."""
+    words = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False, "": None}
+    if column.dtype.is_nested():
+        return None
+    text = column.cast(pl.String).str.strip_chars().str.to_lowercase()
+    if not text.drop_nulls().is_in(list(words)).all():
+        return None
+    return text.replace_strict(words, return_dtype=pl.Boolean)
+
+
+def _free(name: str, table: pl.DataFrame) -> str:
+    """A name that no column has."""
+    while name in table.columns:
+        name += "_"
+    return name
 
 
 def _named(table: pl.DataFrame, names: dict[str, str]) -> pl.DataFrame:
@@ -139,7 +184,7 @@ def _named(table: pl.DataFrame, names: dict[str, str]) -> pl.DataFrame:
 def read_items(path: Path, *, item: str | None = None) -> pl.DataFrame:
     """A table with `item` (text), `title` if the file has one, and every other column as a typed feature.
 
-    A column `is_active` of truth values is no feature: it says which items may be listed.
+    A column `is_active` of truth values, or of 1 and 0, is no feature: it says which items may be listed.
 
     Features of only numbers, truth values or dates get that type; several values of an item are one text with "|" between them.
 

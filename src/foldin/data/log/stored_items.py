@@ -4,6 +4,7 @@ The service writes this table; here it is only read.
 """
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,8 @@ items = sa.Table(
 @dataclass(frozen=True)
 class StoredItems:
     """The items of a database as of one moment, in batches of one form: `item`, `title`, `is_active`, and features by name.
+
+    What was never sent of an item is null: whether it may be listed, as well.
 
     Args:
         connection: with a transaction to which the database stays as it is.
@@ -72,7 +75,7 @@ class StoredItems:
         columns: dict[str, list[Any]] = {
             "item": [row.item for row in rows],
             "title": [row.title for row in rows],
-            "is_active": [row.is_active is not False for row in rows],
+            "is_active": [row.is_active for row in rows],
         }
         for name, dtype in self.schema.items():
             if name not in columns:
@@ -133,7 +136,7 @@ def _kind(value: Any) -> str:
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, int):
-        return "int" if -(2**63) <= value < 2**63 else "float"
+        return "int" if -(2**63) <= value < 2**63 else "float" if abs(value) <= sys.float_info.max else "str"
     return "float" if isinstance(value, float) else "str"
 
 

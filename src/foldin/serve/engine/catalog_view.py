@@ -45,9 +45,11 @@ class CatalogView:
         known = {at: found.rows[item] for item, at in places.items() if at is not None}
         self.base, self.revision = base, found.revision
         self.retired = _retired(base, known)
-        self.retired_by_run = base.retired is not None and any(at not in known for at in np.flatnonzero(base.retired))
+        self.retired_by_run = base.retired is not None and any(
+            at not in known or known[at].is_active is None for at in np.flatnonzero(base.retired).tolist()
+        )
         self._rows = {at: (row.title, row.features) for at, row in known.items()}
-        fresh = [row for row in found.rows.values() if places[row.item] is None and row.is_active]
+        fresh = [row for row in found.rows.values() if places[row.item] is None and row.is_active is not False]
         self.new = _new(base, fresh)
         self.new_filters = Filters(self.new)
         same = before is not None and before._rows == self._rows
@@ -84,7 +86,8 @@ def _plain(value: Any) -> Any:
 def _retired(base: Catalog, known: Mapping[int, ItemRow]) -> Bool[Array, " items"] | None:
     """The items that were retired when the model was trained or since; what was sent comes before what the run knows."""
     mask = np.zeros(len(base), dtype=bool) if base.retired is None else base.retired.copy()
-    mask[list(known)] = [not row.is_active for row in known.values()]
+    told = {at: row.is_active for at, row in known.items() if row.is_active is not None}
+    mask[list(told)] = [not active for active in told.values()]
     return mask if mask.any() else None
 
 

@@ -81,19 +81,19 @@ class DriftWatch:
 
     def _measure(self, claimed: Sequence[Deployment], slot: int, now: int) -> None:
         """Measure models on one sample of users. One that cannot be measured keeps the figures of the period before."""
-        try:
-            table = self._sample(now)
-            logs: dict[str, EventLog] = {}
-            for one in claimed:
-                repeats = "first" if one.excludes_seen else "keep"
+        table = self._sample(now)
+        logs: dict[str, EventLog] = {}
+        for one in claimed:
+            repeats = "first" if one.excludes_seen else "keep"
+            try:
                 if repeats not in logs:
                     logs[repeats] = read_log(table, repeats=repeats)
                 found = self._drift(one, logs[repeats])
                 self.reports.put(one.name, slot, {**found.as_dict(), "alarms": list(found.alarms(self.limits))})
-        except EventStoreError:
-            raise
-        except FoldinError as error:  # no event of the last day, or none before it
-            logger.info(json.dumps({"drift": "not measured", "because": str(error)}))
+            except EventStoreError:
+                raise
+            except FoldinError as error:  # no event of the last day, or none before it
+                logger.info(json.dumps({"drift": "not measured", "model": one.name, "because": str(error)}))
 
     def _drift(self, one: Deployment, log: EventLog) -> Drift:
         """The drift of a model, between whose blocks of users requests for lists come in."""

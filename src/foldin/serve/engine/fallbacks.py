@@ -91,5 +91,5 @@ def _of_all(
     barred = {*(request.deny or ()), *(() if request.exclude_seen is False else history.items)}
     for one in entries:
         row = state.rows.get(one.item) or ItemRow(item=one.item)
-        if row.is_active and one.item not in barred and (allowed is None or one.item in allowed):
+        if row.is_active is not False and one.item not in barred and (allowed is None or one.item in allowed):
             yield one.item, row.title or one.item

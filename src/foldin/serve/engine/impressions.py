@@ -215,7 +215,8 @@ def _impression(list_id: str, now: float, routed: RoutedRequest, answer: RankedL
     history: dict[str, Any] | None = None
     if propensities is not None:
         times = None if resolved.times is None else list(resolved.times)
-        history = {"items": [ids[at] for at in resolved.history], "times": times}
+        items = [ids[at] for at in resolved.history]
+        history = {"items": items, "times": times, "exclude_seen": resolved.exclude_seen}
     return Impression(
         list_id=list_id,
         time=int(now),
@@ -244,15 +245,16 @@ def _with_new(
     They are usable as such only if the model draws too: where it lists the best items, most items have the propensity 0.
     """
     plain = _impression(list_id, now, routed, answer)
-    ids, times = routed.deployment.run.catalog.ids, routed.resolved.times
-    items = [ids[at] for at in routed.resolved.history]
+    ids, resolved = routed.deployment.run.catalog.ids, routed.resolved
+    times = None if resolved.times is None else list(resolved.times)
+    items = [ids[at] for at in resolved.history]
     return replace(
         plain,
         ranker=f"{plain.ranker}+new:{share:g}",
         items=[hit["item"] for hit in explored],
         propensities=[1.0 if hit["propensity"] is None else hit["propensity"] for hit in explored],
         propensity_of=plain.propensity_of or NEW_ITEMS,
-        history={"items": items, "times": None if times is None else list(times)},
+        history={"items": items, "times": times, "exclude_seen": resolved.exclude_seen},
     )
 
 

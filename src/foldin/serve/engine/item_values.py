@@ -1,6 +1,6 @@
 """Values of features in JSON as values of a catalog's columns."""
 
-import math
+import sys
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
@@ -47,7 +47,7 @@ def as_value(value: Any, dtype: pl.DataType) -> Any:
         if isinstance(value, str) and (moment := _moment(value, dtype)) is not None:
             return moment
     elif dtype.is_integer() or dtype.is_float():
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
         if number and (dtype.is_float() or value == int(value)):
             return _in_range(float(value) if dtype.is_float() else int(value), dtype)
     raise _unfit(value, dtype)

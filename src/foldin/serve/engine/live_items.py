@@ -94,12 +94,16 @@ class LiveItems:
             raise UnknownItemError(f"items: no item {item[:40]!r}")
         having.sort(key=lambda one: one.name != self.registry.default)
         catalog = having[0].view.catalog if having else None
+        active = None if row is None else row.is_active
+        if active is None:  # the model's catalog says it
+            base = having[0].run.catalog if having else None
+            active = base is None or base.retired is None or not base.retired[base.indices([item])[0]]
         title = item if catalog is None else catalog.titles[catalog.indices([item])[0]]
         return ItemDetail(
             item=item,
             title=title if row is None or row.title is None else row.title,
             features={**(having[0].view.features(item) if having else {}), **({} if row is None else row.features)},
-            is_active=row is None or row.is_active,
+            is_active=active,
             models=sorted(one.name for one in having),
             created=None if row is None else row.created,
             changed=None if row is None else row.changed,
@@ -116,7 +120,7 @@ class LiveItems:
         found = {}
         for item, at in zip(items, places, strict=True):
             row = self._state.rows.get(item)
-            if row is None or row.is_active:
+            if row is None or row.is_active is not False:
                 known = item if base is None or at is None else base.titles[at]
                 found[item] = known if row is None or row.title is None else row.title
         return found

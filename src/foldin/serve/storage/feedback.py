@@ -34,8 +34,8 @@ class FeedbackLog:
         histories: the history that each list was made from, in the order of the lists.
         users: external id of the user of each list; None for a list without a user.
         list_ids: id of each list.
-        eligible: items that could be listed in each list: all but those of the history and those that were retired at the time;
-            give it to `Policy.probabilities`.
+        eligible: items that could be listed in each list: all but those of the history, unless the list could repeat them, and
+            those that were retired at the time; give it to `Policy.probabilities`.
         left_out: numbers of lists that were left out, by reason.
     """
 
@@ -195,7 +195,20 @@ def _eligible(rows: Sequence[Any], histories: Histories, catalog: Catalog, retir
     """What could be listed in each list."""
     masks = retired.masks([row.item_revision for row in rows if row.item_revision is not None], catalog)
     own = {at: masks[row.item_revision] for at, row in enumerate(rows) if row.item_revision is not None}
-    return Eligibility(len(rows), len(catalog), histories, None, own)
+    return Eligibility(len(rows), len(catalog), _excluded(rows, histories), None, own)
+
+
+def _excluded(rows: Sequence[Any], histories: Histories) -> Histories:
+    """The items of each history that its list could not repeat: all, or none, as of a run of a log with `repeats="keep"`.
+
+    A list that was logged before the log told is taken for one that repeats nothing.
+    """
+    excluding = np.array([row.history.get("exclude_seen", True) for row in rows], dtype=bool)
+    if excluding.all():
+        return histories
+    lengths = np.diff(histories.offsets)
+    offsets = np.concatenate(([0], np.cumsum(np.where(excluding, lengths, 0)))).astype(np.int64)
+    return Histories(items=histories.items[np.repeat(excluding, lengths)], offsets=offsets, n_items=histories.n_items)
 
 
 def _histories(rows: Sequence[Any], catalog: Catalog) -> Histories:

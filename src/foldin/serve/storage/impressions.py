@@ -48,7 +48,8 @@ class Impression:
         propensities: propensity of each item; None for a list that was not drawn at random.
         propensity_of: the event whose probability a propensity is: `given_above` or `in_list`, as in `PropensityOf`, or
             `NEW_ITEMS`.
-        history: `{"items": […], "times": […] or None}` as the model read them, oldest first, of a list with propensities.
+        history: `{"items": […], "times": […] or None, "exclude_seen": …}` as the model read them, oldest first, and whether these
+            items could not be listed again; of a list with propensities.
         restricted: whether more than `history` and the items retired at the time decided what could be listed, and with which
             probability: the request had `allow`, `deny`, a filter or rules, or said otherwise than the model's log whether seen
             items are excluded; the run itself does not list an item; the user has older events than the model reads; or events

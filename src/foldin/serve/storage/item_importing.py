@@ -62,7 +62,8 @@ def import_items(
     """Store the items of a file: their titles, their features, and whether they may be listed (`is_active`).
 
     What a row has no value of stays as it is stored, but features replace all that were stored of the item, if the file has any.
-    Of several rows of an item, the first is used. Services that run on the database show the items within a second.
+    The values of Parquet and JSON are stored in their types; text of other files is typed as `read_items` does. Of several rows
+    of an item, the first is used. Services that run on the database show the items within a second.
 
     Args:
         path: any file of items that `read_log(items=…)` reads.
@@ -75,7 +76,7 @@ def import_items(
         DataError, ColumnError: the file cannot be read.
         EventStoreError: the database is not available or full; what was stored before stays stored.
     """
-    table, notes = open_items(Path(path), item=item)
+    table, notes = open_items(Path(path), item=item, as_stored=True)
     engine = connect(url)
     new = changed = unchanged = 0
     refusals: dict[str, tuple[int, int]] = {}

@@ -48,7 +48,8 @@ class ItemRow:
         item: external id.
         title: title; None if none was sent.
         features: values by name of the feature, in the types of JSON; None for an item without a value.
-        is_active: whether the item may be listed.
+        is_active: whether the item may be listed; None if that was never sent: then the model's catalog decides, and a new
+            item may.
         created: time at which it was sent first, in seconds since 1970.
         changed: time of its newest change.
     """
@@ -56,7 +57,7 @@ class ItemRow:
     item: str
     title: str | None = None
     features: Mapping[str, Any] = field(default_factory=dict)
-    is_active: bool = True
+    is_active: bool | None = None
     created: int = 0
     changed: int = 0
 
@@ -149,7 +150,7 @@ def _item_of(row: Any) -> ItemRow:
         item=row.item,
         title=row.title,
         features={} if row.features is None else json.loads(row.features),
-        is_active=row.is_active is not False,
+        is_active=row.is_active,
         created=row.created,
         changed=row.changed,
     )
