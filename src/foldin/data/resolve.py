@@ -97,7 +97,9 @@ def resolve_history(
     """
     _check(len(ids), kinds, values, repeats)
     places = catalog.places(ids)
-    unknown = dict.fromkeys(one for one, at in zip(ids, places, strict=True) if at is None)
+    unknown = dict.fromkeys(one for one, at in zip(ids, places, strict=True) if at is None) if None in places else {}
+    if times is None and weighting is None and not titles and repeats == "first":  # the order alone matters
+        return ResolvedHistory(tuple(at for at in dict.fromkeys(places) if at is not None), None, tuple(unknown))
     events = [*places, *(catalog.find_title(title) for title in titles)]
     named = _named(kinds, len(ids), len(events), repeats)
     order: Sequence[int] = range(len(events))

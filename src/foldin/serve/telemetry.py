@@ -60,6 +60,7 @@ class Telemetry:
         )
         self.alarms = self._gauge("foldin_drift_alarms", "Limits of drift that are exceeded.", "livemax", "model")
         self._request = functools.lru_cache(maxsize=1024)(self._children)
+        self._list = functools.lru_cache(maxsize=1024)(self.lists.labels)
 
     def _gauge(self, name: str, meaning: str, of_workers: str, *labels: str) -> Gauge:
         # The modes are literal types there.
@@ -73,6 +74,10 @@ class Telemetry:
         counter, histogram = self._request(method, path, status)
         counter.inc()
         histogram.observe(seconds)
+
+    def listed(self, model: str, how: str) -> None:
+        """Count a list of a model; `how` is its exploration, or its fallback."""
+        self._list(model, how).inc()
 
     def text(self) -> bytes:
         """The metrics in the text format of Prometheus: sums over all workers."""

@@ -69,7 +69,7 @@ class ContentKNN(FeatureReader, PopularStart, Recommender[ContentKNNConfig]):
         taken = _newest(histories, self.config.max_length).csr() @ rows
         scores = _unit(taken) @ _unit(rows).T
         dense = torch.from_numpy(np.ascontiguousarray(scores.toarray(), dtype=np.float32))
-        return self._filled(dense).to(self.device)
+        return self._filled(dense.to(self.device))
 
     def speaking(self) -> Bool[Array, " items"]:
         found: Bool[Array, " items"] = self.profiles.offsets.diff().cpu().numpy() > 0

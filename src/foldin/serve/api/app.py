@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from foldin.serve.api.access import Access
 from foldin.serve.api.changes import changes
+from foldin.serve.api.direct import Direct
 from foldin.serve.api.drift import drift
 from foldin.serve.api.events import events
 from foldin.serve.api.experiments import experiments
@@ -67,10 +68,12 @@ def make_app(
         responses=PROBLEMS,
         redirect_slashes=False,
     )
-    app.add_middleware(Middleware, body=service.limits.body, telemetry=service.telemetry)
     handle_problems(app)
+    answered = recommendations(service, access)
+    app.add_middleware(Direct, routes=answered.routes, handlers=app.exception_handlers)
+    app.add_middleware(Middleware, body=service.limits.body, telemetry=service.telemetry)
     for router in (
-        recommendations(service, access),
+        answered,
         lists(service, access),
         events(service, access),
         items(service, access),

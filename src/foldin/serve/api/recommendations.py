@@ -2,31 +2,22 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 
 from foldin.serve.api.access import Access
+from foldin.serve.api.direct import BareRoute
 from foldin.serve.engine.service import Service
 from foldin.serve.schemas import BatchRecommendations, BatchRecommendRequest, Recommendations, RecommendRequest
 
 __all__ = ["recommendations"]
 
 _SCHEMA = {"$ref": "#/components/schemas/RecommendRequest"}
-
-
-class _Bare(APIRoute):
-    """A route whose endpoint reads the request and writes the response itself; the schemas are only for the description."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        return self.endpoint
 
 
 def recommendations(service: Service, access: Access) -> APIRouter:
@@ -66,7 +57,7 @@ def recommendations(service: Service, access: Access) -> APIRouter:
         "/v1/recommendations",
         recommend,
         methods=["POST"],
-        route_class_override=_Bare,
+        route_class_override=BareRoute,
         response_model=Recommendations,
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMA}}}},
     )

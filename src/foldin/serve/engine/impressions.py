@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -105,10 +106,12 @@ class ImpressionLog:
             share: probability with which each place was given to a new item.
         """
         now = time.time()
-        if explored is None:
+        if explored is not None:
+            self._add(routed.resolved.key, lambda: _with_new(list_id, now, routed, answer, explored, share))
+        elif answer.propensity is not None:
             self._add(routed.resolved.key, lambda: _impression(list_id, now, routed, answer))
         else:
-            self._add(routed.resolved.key, lambda: _with_new(list_id, now, routed, answer, explored, share))
+            self._add(routed.resolved.key, _plain(list_id, now, routed, answer))
 
     def add_fallback(
         self, list_id: str, request: RecommendRequest, routed: RoutedRequest | None, hits: Sequence[Hit]
@@ -207,17 +210,16 @@ class ImpressionLog:
             self.telemetry.impressions.labels("dropped").inc(count)
 
 
-def _impression(list_id: str, now: float, routed: RoutedRequest, answer: RankedLists) -> Impression:
-    """The entry of the log for a list."""
-    request, deployment, resolved, arm = routed.request, routed.deployment, routed.resolved, routed.arm
+def _plain(list_id: str, now: float, routed: RoutedRequest, answer: RankedLists) -> Waiting:
+    """What makes the entry for a list without propensities.
+
+    Until then it holds neither the request nor the batch: memory that thousands of requests hold costs each of them a fourth of
+    its time.
+    """
+    request, deployment, arm = routed.request, routed.deployment, routed.arm
     ids = deployment.run.catalog.ids
-    propensities, of = _propensities(answer)
-    history: dict[str, Any] | None = None
-    if propensities is not None:
-        times = None if resolved.times is None else list(resolved.times)
-        items = [ids[at] for at in resolved.history]
-        history = {"items": items, "times": times, "exclude_seen": resolved.exclude_seen}
-    return Impression(
+    return partial(
+        Impression,
         list_id=list_id,
         time=int(now),
         user=request.user,
@@ -228,13 +230,29 @@ def _impression(list_id: str, now: float, routed: RoutedRequest, answer: RankedL
         split=None if arm is None else arm.split,
         ranker=_ranker(routed),
         items=[ids[at] for at in answer.items[0].tolist()],
-        propensities=propensities,
-        propensity_of=of,
-        history=history,
         restricted=_restricted(routed),
-        item_revision=resolved.item_revision,
+        item_revision=routed.resolved.item_revision,
         context=request.context,
     )
+
+
+def _impression(list_id: str, now: float, routed: RoutedRequest, answer: RankedLists) -> Impression:
+    """The entry of the log for a list."""
+    plain = _plain(list_id, now, routed, answer)()
+    propensities, of = _propensities(answer)
+    if propensities is None:
+        return plain
+    return replace(plain, propensities=propensities, propensity_of=of, history=_history(routed))
+
+
+def _history(routed: RoutedRequest) -> dict[str, Any]:
+    """The history as the model read it."""
+    ids, resolved = routed.deployment.run.catalog.ids, routed.resolved
+    return {
+        "items": [ids[at] for at in resolved.history],
+        "times": None if resolved.times is None else list(resolved.times),
+        "exclude_seen": resolved.exclude_seen,
+    }
 
 
 def _with_new(
@@ -245,16 +263,13 @@ def _with_new(
     They are usable as such only if the model draws too: where it lists the best items, most items have the propensity 0.
     """
     plain = _impression(list_id, now, routed, answer)
-    ids, resolved = routed.deployment.run.catalog.ids, routed.resolved
-    times = None if resolved.times is None else list(resolved.times)
-    items = [ids[at] for at in resolved.history]
     return replace(
         plain,
         ranker=f"{plain.ranker}+new:{share:g}",
         items=[hit["item"] for hit in explored],
         propensities=[1.0 if hit["propensity"] is None else hit["propensity"] for hit in explored],
         propensity_of=plain.propensity_of or NEW_ITEMS,
-        history={"items": items, "times": times, "exclude_seen": resolved.exclude_seen},
+        history=_history(routed),
     )
 
 

@@ -20,6 +20,8 @@ from foldin.tensors import Array, Bool
 
 __all__ = ["ResolvedRequest", "rank_requests"]
 
+_BY_SCORES = Exact | Gumbel
+
 
 @dataclass(frozen=True)
 class ResolvedRequest:
@@ -73,10 +75,10 @@ def rank_requests(model: Recommender[Any], requests: Sequence[ResolvedRequest]) 
     Raises:
         ConfigError: the model lacks a capability that the ranker needs.
     """
-    for one in requests:
-        one.ranker.check(model)
+    for ranker in {id(one.ranker): one.ranker for one in requests}.values():
+        ranker.check(model)
     found: dict[int, RankedLists] = {}
-    by_scores = [at for at, one in enumerate(requests) if isinstance(one.ranker, Exact | Gumbel)]
+    by_scores = [at for at, one in enumerate(requests) if isinstance(one.ranker, _BY_SCORES)]
     for start in range(0, len(by_scores), model.block()):
         chosen = by_scores[start : start + model.block()]
         found |= dict(zip(chosen, _by_scores(model, [requests[at] for at in chosen]), strict=True))
@@ -99,11 +101,13 @@ def _by_scores(model: Recommender[Any], requests: Sequence[ResolvedRequest]) -> 
     logits = masked_logits(model, histories, _eligible(requests, histories))
     best = Exact().order(model, logits, max(one.k for one in requests))
     made = []
-    for user, one in enumerate(requests):
+    lengths = (best.items >= 0).sum(axis=1).tolist()  # empty places are the last ones
+    for user, (one, length) in enumerate(zip(requests, lengths, strict=True)):
         if isinstance(one.ranker, Gumbel):
             made.append(one.ranker.order(logits[user : user + 1], one.k, [one.user_key]).row(0))
         else:
-            made.append(best.row(user, one.k))
+            own = slice(user, user + 1), slice(min(length, one.k))
+            made.append(RankedLists(best.items[own], best.scores[own], normalized=best.normalized))
     return made
 
 

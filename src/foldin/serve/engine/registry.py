@@ -28,6 +28,8 @@ __all__ = ["QUICK", "Deployment", "Registry", "digest_in"]
 
 QUICK = 0.05  # seconds that a full batch may hold up the event loop
 
+_SLOW = PosteriorSample | WithSpread | Ruled
+
 
 @dataclass(eq=False)
 class Deployment:
@@ -83,7 +85,7 @@ class Deployment:
             OverloadedError: too many requests wait.
         """
         # A hundred forward passes and not one, or a choice item by item.
-        slow = isinstance(request.ranker, PosteriorSample | WithSpread | Ruled)
+        slow = isinstance(request.ranker, _SLOW)
         quick = self.batch_seconds < QUICK and not slow
         return self.in_loop.ask(request) if quick else self.batcher.ask(request)
 

@@ -180,12 +180,13 @@ def _ranker(target: Deployment, request: RecommendRequest, seed: int) -> Ranker:
 
 def _explored(target: Deployment, request: RecommendRequest, seed: int) -> Ranker:
     model, ranker = target.run.model, target.ranker
+    if request.explore == "none" and not request.uncertainty:
+        return ranker  # which was checked when the run was deployed
     if request.explore == "thompson":
         ranker = PosteriorSample(seed, request.draws)
     elif request.explore == "temperature":
         ranker = Gumbel(request.temperature, seed)
-    sampled = capability(model, PosteriorSampler) is not None
-    if request.uncertainty and request.explore != "thompson" and sampled:
+    if request.uncertainty and request.explore != "thompson" and capability(model, PosteriorSampler) is not None:
         ranker = WithSpread(ranker, request.draws, seed=seed)
     ranker.check(model)
     return ranker

@@ -168,7 +168,7 @@ class Service:
         hits = fallback_hits(name, self.lists.get(name), request, history, routed, self.items.state)
         if not hits:
             return None
-        self.telemetry.lists.labels("" if routed is None else routed.deployment.name, f"fallback:{name}").inc()
+        self.telemetry.listed("" if routed is None else routed.deployment.name, f"fallback:{name}")
         list_id = self._new_id()
         if self.impressions is not None:
             self.impressions.add_fallback(list_id, request, routed, hits)
@@ -176,7 +176,7 @@ class Service:
 
     def finish(self, routed: RoutedRequest, answer: RankedLists) -> Recommendations:
         """The list in the form of the API."""
-        self.telemetry.lists.labels(routed.deployment.name, routed.request.explore).inc()
+        self.telemetry.listed(routed.deployment.name, routed.request.explore)
         list_id = self._new_id()
         found = in_words(routed, answer, list_id)
         explored = None

@@ -5,9 +5,11 @@ erasure therefore leaves a digest of the user's id for an hour, and what is writ
 """
 
 import hashlib
+import json
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -76,6 +78,12 @@ class Impression:
     item_revision: int | None = None
 
 
+_FIELDS = tuple(field.name for field in fields(Impression))
+_JSON = frozenset(column.name for column in impressions.columns if isinstance(column.type, sa.JSON))
+_values = attrgetter(*_FIELDS)
+_ROWS = 50  # of a statement, below SQLite's limit too
+
+
 class ImpressionStore:
     """The log of lists.
 
@@ -93,15 +101,14 @@ class ImpressionStore:
             EventStoreError: the database is not available; none is written.
             DataError: (of SQLAlchemy) the database cannot hold a value, at no later time either.
         """
-        insert: Any = (postgresql if self.engine.dialect.name == "postgresql" else sqlite).insert
         try:
             with self.engine.begin() as connection:
                 _lock(connection, alone=False)
                 until = _erased(connection, {one.user for one in lists if one.user is not None})
-                rows = [_row(one) for one in lists if one.user not in until or one.time > until[one.user]]
-                if rows:
-                    connection.execute(insert(impressions).on_conflict_do_nothing(), rows)
-                return len(rows)
+                kept = [one for one in lists if one.user not in until or one.time > until[one.user]]
+                for at in range(0, len(kept), _ROWS):
+                    _insert(connection, kept[at : at + _ROWS])
+                return len(kept)
         except DataError:
             raise
         except SQLAlchemyError as error:
@@ -208,9 +215,18 @@ def _digest(user: str) -> str:
     return hashlib.sha256(user.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _row(one: Impression) -> dict[str, Any]:
-    row = {field.name: getattr(one, field.name) for field in fields(one)}
-    return {"user_id": row.pop("user"), **row}
+def _insert(connection: sa.Connection, lists: Sequence[Impression]) -> None:
+    """Write lists by one statement of the driver: one for each row would take the interpreter's lock as often."""
+    driver = "%s" if connection.dialect.name == "postgresql" else "?"
+    columns = ["user_id" if name == "user" else name for name in _FIELDS]
+    row = f"({', '.join([driver] * len(columns))})"
+    into = f"INSERT INTO {impressions.name} ({', '.join(columns)}) VALUES {', '.join([row] * len(lists))}"
+    connection.exec_driver_sql(f"{into} ON CONFLICT DO NOTHING", tuple(value for one in lists for value in _row(one)))
+
+
+def _row(one: Impression) -> Iterator[Any]:
+    for name, value in zip(_FIELDS, _values(one), strict=True):
+        yield json.dumps(value) if name in _JSON and value is not None else value
 
 
 def _impression(row: dict[str, Any]) -> Impression:
