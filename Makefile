@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check 
 # PyTorch comes by pip, from where pip is configured to look; all else by uv, which takes a tenth of the time.
 UV := $(BIN)/python -m uv pip install --quiet --python $(BIN)/python --link-mode copy --constraint constraints.txt
 
-.PHONY: setup demo test test-fast test-slow test-kit test-pythons mutants check format docs docs-epub docs-dist results bench bench-setup clean
+.PHONY: setup demo test test-fast test-slow test-gpu test-kit test-pythons mutants check format docs docs-epub docs-dist results bench bench-setup clean
 
 # What the demo needs, and on top of it what the tests and checks need.
 .venv/light: pyproject.toml constraints.txt
@@ -43,6 +43,10 @@ test-fast: setup
 test-slow: setup
 	@$(PYTEST) tests/contract $(SHAPES)
 	@FOLDIN_TESTS=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long
+
+# Every model, loss, kernel and ranker on a GPU, compared with the CPU; skipped where PyTorch finds none.
+test-gpu: setup
+	@$(BIN)/python -m pytest tests/gpu
 
 # The kit of deploy/: its files by the programs that read them, its parts without containers and killed in turn, the steps of its image.
 test-kit: setup

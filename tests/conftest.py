@@ -13,6 +13,7 @@ import sqlalchemy as sa
 import torch
 
 from foldin.data import Columns, EventLog, ReadReport, Split, log_from_table, strong
+from tests.gpu.device import DEVICE, available
 from tests.serve.postgres import Postgres, emptied
 
 torch.set_num_threads(1)
@@ -71,6 +72,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.slow)
         if _is_long(item, _where(item)):
             item.add_marker(pytest.mark.long)
+        if _where(item).startswith("gpu"):
+            item.add_marker(pytest.mark.gpu)
+            if not available(DEVICE):
+                item.add_marker(pytest.mark.skip(reason=f"no {DEVICE} here"))
         if item.get_closest_marker("long") and os.environ.get("FOLDIN_TESTS") != "all":
             item.add_marker(pytest.mark.skip(reason="left to `make test-slow`"))
     place = {name: at for at, name in enumerate(FIRST)}

@@ -1,0 +1,38 @@
+"""The command line with `--device`."""
+
+import json
+
+import polars as pl
+import pytest
+
+from foldin.cli import main
+from tests.gpu.device import DEVICE
+
+
+def call(capsys, *arguments) -> str:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        main([str(one) for one in arguments])
+    printed = capsys.readouterr()
+    assert not stop.value.code, printed.err
+    return printed.out
+
+
+@pytest.mark.parametrize("name", ["multvae", "sasrec", "ease"])
+def test_fit_evaluate_and_recommend(name, log, tmp_path, capsys):
+    ids = log.items["item"]
+    rows = [
+        (log.users[user], ids[int(item)], 10**9 + at)
+        for user in range(len(log.histories))
+        for at, item in enumerate(log.histories.of(user))
+    ]
+    path, run = tmp_path / "log.csv", tmp_path / "run"
+    pl.DataFrame(rows, schema=["user", "item", "timestamp"], orient="row").write_csv(path)
+    epochs = () if name == "ease" else ("--epochs", 2)
+    call(capsys, "fit", path, "--model", name, "--out", run, "--device", DEVICE, *epochs)
+    lists = []
+    for device in (DEVICE, "cpu"):
+        told = call(capsys, "recommend", run, "--history", "i01,i02", "-k", 5, "--device", device, "--json")
+        lists.append(json.loads(told)["items"])
+    assert [one["item"] for one in lists[0]] == [one["item"] for one in lists[1]]
+    json.loads(call(capsys, "evaluate", run, "--device", DEVICE, "--json"))
