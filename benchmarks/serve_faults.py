@@ -54,8 +54,9 @@ def described(folder: Path, tool: Path, examples: int) -> dict[str, object]:
     with serving([*command, "--events", f"sqlite:///{folder}/events.db"]) as (_, port):
         call = [str(tool.absolute()), "run", f"http://127.0.0.1:{port}/openapi.json", "--checks", "not_a_server_error"]
         command = [*call, "--max-examples", str(examples)]
+        hooks = {**os.environ, "SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(Path(__file__).parent)}
         # It keeps a folder of its own where it is started.
-        found = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+        found = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=hooks)
     print(found.stdout[-2500:], file=sys.stderr)
     if found.returncode:
         raise SystemExit("schemathesis found something")

@@ -8,6 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 from tables.base import ROOT
 from tables.bounds import explained
+from tables.gpu import on_a_gpu
 from tables.pictures import ddpm, pictures
 from tables.recommenders import (
     choosing,
@@ -45,6 +46,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "explained": explained,
     "product": product,
     "against commit": against_commit,
+    "on a gpu": on_a_gpu,
 }
 
 
@@ -55,6 +57,7 @@ PAGES = tuple(
         "README.ko.md",
         "docs/results.md",
         "docs/guide/choosing.md",
+        "docs/guide/gpu.md",
     )
 )
 

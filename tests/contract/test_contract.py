@@ -23,6 +23,12 @@ def contract(name: str) -> type[RecommenderContract]:
 globals().update({f"Test{MODELS[name].model_class.__name__}": contract(name) for name in MODELS})
 
 
+class TestSASRecWithoutDensity(RecommenderContract):
+    """SASRec by a loss that leaves it without a density."""
+
+    config = MODELS["sasrec"]().with_settings({**SETTINGS["sasrec"], "loss": "gbce", "epochs": 60})
+
+
 def test_every_model_is_tested():
     tested = {type(one.config) for one in globals().values() if isinstance(one, type) and hasattr(one, "config")}
     assert tested == {MODELS[name] for name in MODELS}

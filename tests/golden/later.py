@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from foldin.data import EventWeights, Histories, Split, cold_items
+from foldin.data import EventWeights, Histories, SimulatedRepeats, Split, cold_items, read_log
 from foldin.evaluation import ValidationMetric, bound_report, calibration_curve, evaluate, expert_report
 from foldin.inference import Annealing
 from foldin.models import (
@@ -30,7 +30,7 @@ from foldin.models import (
 from foldin.training import fit
 from tests.conftest import make_log
 from tests.golden.record import CASES as EARLIER
-from tests.golden.record import FOLDER, SMALL, machine, measured, model_of, split_of, titled, trained
+from tests.golden.record import FOLDER, SEQUENCE, SMALL, machine, measured, model_of, split_of, titled, trained
 
 __all__ = ["CASES", "record"]
 
@@ -42,7 +42,11 @@ MODELS_OF_LATER: dict[str, tuple[str, dict[str, Any]]] = {
     "slim": ("slim", {"regularization": 1.0, "sparsity": 0.1}),
     "elsa": ("elsa", {"embedding_dim": 4, "batch_size": 20, "epochs": 8}),
     "ials": ("ials", {"embedding_dim": 2, "epochs": 8}),
+    "sansa": ("sansa", {"regularization": 1.0, "n_neighbors": 6}),
     "contentknn": ("contentknn", {}),
+    "two-tower": ("two-tower", {**SMALL, "embedding_dim": 8, "epochs": 10}),
+    **{f"sasrec-{name}": ("sasrec", {**SEQUENCE, "mixer": name}) for name in ("frequency", "recurrence", "gated")},
+    "sasrec-features": ("sasrec", {**SEQUENCE, "features": "vectors"}),
     "ease-features": ("ease", {"regularization": 1.0, "features": "rows"}),
     "als-features": ("als", {"embedding_dim": 4, "regularization": 0.1, "features": "regression"}),
     "multvae-features": ("multvae", {**VAE, "features": "decoder"}),
@@ -54,11 +58,16 @@ MODELS_OF_LATER: dict[str, tuple[str, dict[str, Any]]] = {
 BOUNDS = {"bounds-multvae": "multvae", "bounds-recvae": "recvae"}
 WEIGHTED = {f"weights-{name}": name for name in ("popularity", "itemknn", "ease", "als", "multdae", "multvae")}
 COLD = {"cold-ease": "ease-features", "cold-als": "als-features", "cold-multvae": "multvae-features"}
+# Models of a log that keeps repeats.
+REPEATED: dict[str, tuple[str, dict[str, Any]]] = {
+    "personal": ("personal", {}),
+    "repeats": ("repeats", {"experts": ("multdae",), "experts.0.latent_dim": 8, "experts.0.epochs": 5}),
+}
 TOKENS: dict[str, dict[str, Any]] = {
     "tokens-k-means": {},
     "tokens-rq-vae": {"tokens.quantizer": "rq-vae", "tokens.quantizer.epochs": 5},
 }
-CASES = (*MODELS_OF_LATER, *BOUNDS, *WEIGHTED, *COLD, *TOKENS, "bounds-diffrec", "product")
+CASES = (*MODELS_OF_LATER, *REPEATED, *BOUNDS, *WEIGHTED, *COLD, *TOKENS, "bounds-diffrec", "product")
 
 
 def _numbers(found: Any) -> list[float]:
@@ -127,6 +136,15 @@ def _cold(kind: str, settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return found
 
 
+def _repeated(kind: str, settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """A model of simulated users who take items again."""
+    table = SimulatedRepeats.random(40, concentration=1.0, seed=1).table(60, 12, seed=2)
+    split = split_of(read_log(table, repeats="keep"))
+    model = model_of(MODELS[kind]().with_settings(settings), split)
+    fit(model, split.train, seed=5)
+    return measured(model, split)
+
+
 def _product(split: Split) -> dict[str, np.ndarray]:
     """Weights of the experts learned on the validation users, and what each expert adds."""
     settings = {f"experts.0.{name}": value for name, value in RECVAE.items()}
@@ -148,6 +166,8 @@ def record(name: str) -> dict[str, np.ndarray]:
     if name in MODELS_OF_LATER:
         model, found, split = trained(*MODELS_OF_LATER[name])
         return found | measured(model, split)
+    if name in REPEATED:
+        return _repeated(*REPEATED[name])
     if name in BOUNDS:
         return _report(trained(*EARLIER[BOUNDS[name]])[0], split)
     if name in COLD:

@@ -61,6 +61,7 @@ def test_it_learns_there_and_says_the_same_on_the_cpu(name):
         torch.testing.assert_close(found.cpu(), expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore")  # PyTorch's compiler's own
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("compiled", [False, True])
 def test_options_of_training(precision, compiled):

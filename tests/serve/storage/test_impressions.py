@@ -57,6 +57,13 @@ def test_a_list_that_is_written_again_stays_as_it_is(lists):
     assert [one.items for one in lists.of_user("ann")] == [["i1", "i2"], ["i1", "i2"]]
 
 
+def test_more_lists_than_a_statement_takes_are_all_written(store, lists):
+    many = [a_list(f"l{at:03d}", at=NOW + at, share=None if at % 2 else 0.5) for at in range(123)]
+    assert lists.write(many) == 123
+    assert lists.of_user("ann") == many
+    assert lists.write([]) == 0
+
+
 def test_an_erased_user_s_lists_are_gone_and_those_still_to_be_written_never_arrive(store, lists):
     now = int(time.time())
     lists.write([a_list("a", at=now - 60), a_list("b", user="bob", at=now - 60)])

@@ -290,7 +290,7 @@ class SASRec(MapsFeatures, OnnxGraph, DotProduct, ItemRows, PopularStart, Recomm
         scores = states @ self._vectors().t()
         if self.side is not None:
             scores = scores + self.side.log_factor()
-        return torch.where(counts.unsqueeze(1) > 0, scores, self.log_share)
+        return torch.where(counts.unsqueeze(1) > 0, scores, self._start())
 
     @torch.no_grad()
     def read(self, histories: Histories) -> Reading:

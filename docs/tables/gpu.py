@@ -1,0 +1,57 @@
+"""The table of what foldin takes on a GPU, beside plain PyTorch on the same card."""
+
+from typing import Any
+
+from tables.base import load, rows_of
+
+__all__ = ["on_a_gpu"]
+
+_WORK = {
+    "multvae": "an epoch of Mult-VAE",
+    "multvae_float32": "the same without TF32",
+    "recvae": "an outer epoch of RecVAE",
+    "recvae_float32": "the same without TF32",
+    "sasrec_6400": "an epoch of SASRec, batches of 6,400 events",
+    "sasrec_51200": "the same, batches of 51,200",
+}
+
+
+def _named(name: str) -> str:
+    """What a figure measures."""
+    if name in _WORK:
+        return _WORK[name]
+    kind, shape = name.split("_", 1)
+    size, result = shape.split("->")
+    (tokens, width), count = size.split("x"), int(result)
+    if kind == "loss":
+        return f"softmax of {int(tokens):,} events × {count:,} items, width {width}, with gradients"
+    return f"a step of a quantizer, {int(tokens):,} vectors of width {width}, {count:,} codes"
+
+
+def _seconds(runs: dict[str, dict[str, float]], kind: str) -> str:
+    if kind not in runs:
+        return ""
+    value = runs[kind]["seconds"]
+    return f"{value:.2f} s" if value >= 0.1 else f"{1000 * value:.1f} ms"
+
+
+def on_a_gpu() -> str:
+    """foldin, and foldin with other kernels, against plain PyTorch."""
+    result: dict[str, Any] = load("benchmarks/results/gpu.json")
+    rows = []
+    for name, runs in result["figures"].items():
+        peer = "dense" if "dense" in runs else "plain"
+        rows.append(
+            [
+                _named(name),
+                _seconds(runs, "foldin"),
+                _seconds(runs, "candidates"),
+                _seconds(runs, peer),
+                f"{runs[peer]['seconds'] / runs['foldin']['seconds']:.2f}×",
+                f"{runs['foldin']['peak_gb']:.1f} GB, {runs[peer]['peak_gb']:.1f} GB",
+            ]
+        )
+    card = result["settings"]["card"]
+    return f"Measured on one {card['name']} with PyTorch {result['versions']['torch']}.\n\n" + rows_of(
+        ["work", "foldin", "other kernels", "plain PyTorch", "plain ÷ foldin", "memory, foldin and plain"], rows
+    )
