@@ -44,7 +44,7 @@ test-slow: setup
 	@$(PYTEST) tests/contract $(SHAPES)
 	@FOLDIN_TESTS=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long
 
-# Every model, loss, kernel and ranker on a GPU, compared with the CPU; skipped where PyTorch finds none.
+# Every model and most kernels and rankers on a GPU, compared with the CPU; skipped where PyTorch finds none.
 test-gpu: setup
 	@$(BIN)/python -m pytest tests/gpu
 

@@ -5,17 +5,14 @@ import json
 import polars as pl
 import pytest
 
-from foldin.cli import main
+from tests.cli.calling import call
 from tests.gpu.device import DEVICE
 
 
-def call(capsys, *arguments) -> str:
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:
-        main([str(one) for one in arguments])
-    printed = capsys.readouterr()
-    assert not stop.value.code, printed.err
-    return printed.out
+def printed(capsys, *arguments) -> str:
+    code, out, error = call(capsys, *arguments)
+    assert code == 0, error
+    return out
 
 
 @pytest.mark.parametrize("name", ["multvae", "sasrec", "ease"])
@@ -29,10 +26,10 @@ def test_fit_evaluate_and_recommend(name, log, tmp_path, capsys):
     path, run = tmp_path / "log.csv", tmp_path / "run"
     pl.DataFrame(rows, schema=["user", "item", "timestamp"], orient="row").write_csv(path)
     epochs = () if name == "ease" else ("--epochs", 2)
-    call(capsys, "fit", path, "--model", name, "--out", run, "--device", DEVICE, *epochs)
+    printed(capsys, "fit", path, "--model", name, "--out", run, "--device", DEVICE, *epochs)
     lists = []
     for device in (DEVICE, "cpu"):
-        told = call(capsys, "recommend", run, "--history", "i01,i02", "-k", 5, "--device", device, "--json")
+        told = printed(capsys, "recommend", run, "--history", "i01,i02", "-k", 5, "--device", device, "--json")
         lists.append(json.loads(told)["items"])
     assert [one["item"] for one in lists[0]] == [one["item"] for one in lists[1]]
-    json.loads(call(capsys, "evaluate", run, "--device", DEVICE, "--json"))
+    json.loads(printed(capsys, "evaluate", run, "--device", DEVICE, "--json"))

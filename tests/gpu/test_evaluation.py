@@ -64,5 +64,6 @@ def test_a_temperature_and_a_curve():
     here, there = pair("ease")
     found = [fit_temperature(model, HELD).temperature for model in (here, there)]
     assert found[1] == pytest.approx(found[0], rel=1e-3)
-    curves = [calibration_curve(model, HELD) for model in pair("multvae")]
-    assert len(curves[0]) == len(curves[1])
+    here, there = (calibration_curve(model, HELD) for model in pair("multvae"))
+    for one, other in zip(here, there, strict=True):
+        assert other == pytest.approx(one, rel=0.05)

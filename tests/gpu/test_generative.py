@@ -35,14 +35,14 @@ def figure(model, rows: Examples) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_learns_there_and_says_the_same_on_the_cpu(name):
+def test_it_is_trained_there_and_says_the_same_on_the_cpu(name):
     there, rows = made(name, DEVICE)
     before = figure(there, rows).double().mean()
-    result = fit(there, rows, seed=5)
-    assert all(one.terms for one in result.records)
+    fit(there, rows, seed=5)
     found = figure(there, rows)
     assert found.device.type == torch.device(DEVICE).type
     assert torch.isfinite(found).all()
+    assert found.double().mean() != before  # with the same noise
     here, _ = made(name, "cpu")
     here.load_state({key: value.cpu() for key, value in there.state().items()})
     expected = figure(here, rows)
@@ -62,10 +62,10 @@ def test_it_learns_there_and_says_the_same_on_the_cpu(name):
 
 
 @pytest.mark.filterwarnings("ignore")  # PyTorch's compiler's own
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(("precision", "compiled"), [("bfloat16", False), ("float32", True), ("bfloat16", True)])
 def test_options_of_training(precision, compiled):
     plain, rows = made("generative-vae", DEVICE)
     other, _ = made("generative-vae", DEVICE, precision=precision, compiled=compiled)
     losses = [fit(model, rows, seed=5).records[-1].terms["train/loss"] for model in (plain, other)]
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
+    assert precision == "float32" or losses[1] != losses[0]

@@ -11,7 +11,7 @@ from foldin.data import Histories
 from foldin.models import MODELS, DotProduct, ItemTokens, PosteriorSampler, Recommender, capability
 from foldin.ranking import Eligibility, RankedLists, build_index, rank, ranker_of, scores
 from foldin.testing import two_tastes
-from foldin.training import fit
+from foldin.training import Progress, fit
 from tests.gpu.device import DEVICE
 from tests.small import ITEMS, SETTINGS, USERS, describe, trained
 
@@ -25,6 +25,15 @@ RANKERS = {
     "index": DotProduct,
 }
 TRAIN = two_tastes(60, ITEMS)
+
+
+class Counted(Progress):
+    """Counts epochs."""
+
+    epochs = 0
+
+    def epoch(self, record) -> None:
+        self.epochs += 1
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -95,10 +104,11 @@ def test_a_resumed_training_ends_as_an_undisturbed_one(name, tmp_path):
     def model() -> Recommender[Any]:
         return config.model_class(ITEMS, config, seed=5, device=DEVICE)
 
-    whole, stopped, resumed = model(), model(), model()
+    whole, stopped, resumed, counted = model(), model(), model(), Counted()
     fit(whole, TRAIN, seed=5, folder=tmp_path / "whole")
     fit(stopped, TRAIN, seed=5, folder=tmp_path / "part", until=lambda record: record.epoch == 2)
-    fit(resumed, TRAIN, seed=5, folder=tmp_path / "part", resume=True)
+    fit(resumed, TRAIN, seed=5, folder=tmp_path / "part", resume=True, progress=counted)
+    assert counted.epochs == 2
     for tensor, value in resumed.state().items():
         torch.testing.assert_close(value, whole.state()[tensor], rtol=1e-3, atol=1e-3)
 
