@@ -1,4 +1,7 @@
-"""Routes whose requests go straight to their endpoints: routing and dependencies of FastAPI take longer than a list."""
+"""Routes whose requests go straight to their endpoints, since FastAPI's router and dependencies are a good part of a list's time.
+
+Below another application, whose prefix the path then has, they go through the router, with the same result.
+"""
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping, Sequence
 from typing import Any
@@ -31,7 +34,8 @@ class Direct:
     Args:
         app: the application inside.
         routes: routes, of which those that are a `BareRoute` without parameters in the path are answered.
-        handlers: coroutine functions of a request and its error that return a response, by the type of the error.
+        handlers: coroutine functions of a request and its error that return a response, by the type of the error; those of status
+            codes are not used.
     """
 
     def __init__(
@@ -58,7 +62,7 @@ class Direct:
         request = Request(scope, receive)
         try:
             response = await route.endpoint(request)
-        except Exception as error:
+        except Exception as error:  # each that the application inside has a handler for; the others are raised again
             handler = next((self._handlers[kind] for kind in type(error).__mro__ if kind in self._handlers), None)
             if handler is None:
                 raise

@@ -213,8 +213,7 @@ class ImpressionLog:
 def _plain(list_id: str, now: float, routed: RoutedRequest, answer: RankedLists) -> Waiting:
     """What makes the entry for a list without propensities.
 
-    Until then it holds neither the request nor the batch: memory that thousands of requests hold costs each of them a fourth of
-    its time.
+    It holds neither the request nor its batch, whose memory is then free for the next ones while this list waits.
     """
     request, deployment, arm = routed.request, routed.deployment, routed.arm
     ids = deployment.run.catalog.ids
