@@ -24,7 +24,7 @@ from tables.recommenders import (
 )
 from tables.sequences import semantic, sequences
 from tables.speed import against_commit, speed, speed_in_short
-from tables.trials import served
+from tables.trials import pythons, served, tuned
 
 SECTIONS: dict[str, Callable[[], str]] = {
     "choosing": choosing,
@@ -47,6 +47,8 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "product": product,
     "against commit": against_commit,
     "on a gpu": on_a_gpu,
+    "tuned": tuned,
+    "pythons": pythons,
 }
 
 
@@ -58,6 +60,8 @@ PAGES = tuple(
         "docs/results.md",
         "docs/guide/choosing.md",
         "docs/guide/gpu.md",
+        "docs/guide/tuning.md",
+        "docs/start/install.md",
     )
 )
 

@@ -1,17 +1,19 @@
 """Retraining of a run in service, on logs where it is known which model is better."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from foldin.errors import ConfigError, RunError, SplitError
-from foldin.experiment import Outcome, Plan, Rule, fit_all, retrain
+from foldin.experiment import Outcome, Plan, Rule, build_model, fit_all, retrain
 from foldin.experiment.nights import read_nights
 from foldin.models import EASEConfig, MultVAEConfig, PopularityConfig
 from foldin.runs import add_generation, generations, load_run, roll_back
-from foldin.training import Progress
+from foldin.training import Progress, fit
 from tests.damage import change_info
 from tests.experiment.nightly import BEGIN, DAY, FEW, log_of, nightly_log, rows
 
@@ -174,8 +176,34 @@ def test_epochs_are_chosen_on_held_out_users_and_the_final_model_has_as_many(tmp
         Plan(config=VAE.config, held_out=60).choose_epochs(nightly_log(1))
 
 
+def test_a_model_for_production_has_the_schedules_by_which_its_epochs_were_chosen():
+    log = nightly_log(1)
+    made = VAE.fit(log, 2)
+    model, squeezed = (build_model(made.catalog, VAE.config, seed=VAE.seed) for _ in range(2))
+    fit(model, log.histories, until=lambda record: record.epoch == 2)
+    fit(squeezed, log.histories, epochs=2)
+    assert made.result.epochs == VAE.config.epochs
+    for name, value in model.state().items():
+        assert torch.equal(made.model.state()[name], value), name
+    assert any(not torch.equal(made.model.state()[name], value) for name, value in squeezed.state().items())
+
+
+def test_a_training_that_starts_from_a_run_takes_the_last_epochs_of_its_schedules(tmp_path):
+    longer = replace(VAE, epochs=20)
+    longer.fit(nightly_log(0), 7).save(tmp_path / "run")
+    start = load_run(tmp_path / "run")
+    made = Plan(config=VAE.config, start=start).fit(nightly_log(1), 3)
+    assert [record.epoch for record in made.result.records] == [5, 6, 7]
+    assert made.result.epochs == 20
+    more = Plan(config=VAE.config, start=start).fit(nightly_log(1), 9)
+    assert [record.epoch for record in more.result.records] == list(range(1, 10))
+    # As an earlier foldin wrote it, whose schedules ended with the training.
+    change_info(tmp_path / "run", without=("planned_epochs",))
+    assert Plan(config=VAE.config, start=load_run(tmp_path / "run")).fit(nightly_log(1), 3).result.epochs == 7
+
+
 def test_a_training_that_starts_from_a_run_has_a_third_of_its_epochs(tmp_path):
-    VAE.fit(nightly_log(0), 7).save(tmp_path / "run")
+    replace(VAE, epochs=9).fit(nightly_log(0), 7).save(tmp_path / "run")
     start = load_run(tmp_path / "run")
     plan = Plan(config=VAE.config, start=start)
     found = retrain(nightly_log(1, fresh_item=True), plan, tmp_path / "run", rule=Rule(margin=-0.9))

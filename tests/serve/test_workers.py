@@ -1,10 +1,13 @@
 """Several processes behind one port: one answer, one rate, one count, whoever of them is asked, and whoever of them dies."""
 
+import asyncio
+import contextlib
 import functools
 import json
 import os
 import re
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +22,7 @@ import pytest
 from foldin.errors import ConfigError
 from foldin.serve import Limits, worker, workers
 from foldin.serve.server import address, build
+from foldin.serve.worker import SharedSocket
 from foldin.serve.workers import Workers, check_database, listening, serve
 from tests.serve.kills import Serving
 from tests.serve.processes import children, forking, runs_still
@@ -61,6 +65,46 @@ def asleep(pid: int) -> Iterator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def test_connections_of_the_shared_socket_send_at_once():
+    """Otherwise the body of an answer waits for the client's acknowledgement of its headers, up to 40 ms."""
+
+    async def delays() -> list[int]:
+        found: asyncio.Future[socket.socket] = asyncio.get_running_loop().create_future()
+        with SharedSocket.of(listening("127.0.0.1", 0)) as opened:
+            server = await asyncio.start_server(lambda _, writer: found.set_result(writer), sock=opened)
+            async with server:
+                _, ours = await asyncio.open_connection(*opened.getsockname())
+                theirs = await found
+                options = [
+                    one.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+                    for one in (ours, theirs)
+                ]
+                for one in (ours, theirs):
+                    one.close()
+                return options
+
+    assert all(asyncio.run(delays()))
+
+
+def test_a_process_that_has_accepted_leaves_the_next_connection_to_the_others(monkeypatch):
+    with contextlib.ExitStack() as stack:
+        opened = listening("127.0.0.1", 0)
+        first, second = (stack.enter_context(SharedSocket.of(one)) for one in (opened.dup(), opened))
+        for one in (first, second):
+            one.setblocking(False)
+        for _ in range(3):
+            stack.enter_context(socket.create_connection(first.getsockname()))
+        monkeypatch.setattr(worker, "PAUSE", 60.0)
+        stack.enter_context(first.accept()[0])
+        with pytest.raises(BlockingIOError):
+            first.accept()
+        monkeypatch.setattr(worker, "PAUSE", 0.0)
+        stack.enter_context(second.accept()[0])
+        stack.enter_context(second.accept()[0])
+        with pytest.raises(BlockingIOError):  # there is none left
+            second.accept()
 
 
 def test_two_workers_are_one_service(tmp_path, runs):

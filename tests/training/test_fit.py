@@ -116,6 +116,45 @@ def test_a_plan_is_followed_phase_by_phase():
     assert first["b/term"] == pytest.approx((25 * 0 + 25 * 1 + 10 * 2) / 60)
 
 
+def test_epochs_that_are_left_out_keep_their_place_in_schedules():
+    model = Script(20)
+    result = fit(model, TRAIN, epochs=10, first_epoch=4, last_epoch=5)
+    steps = [entry for entry in model.log if len(entry) > 2]
+    assert [(e[2], e[3]) for e in steps if e[0] == "a"] == [(k, 60) for k in range(18, 30)]
+    assert [(e[2], e[3]) for e in steps if e[0] == "b"] == [(k, 30) for k in range(9, 15)]
+    assert [record.epoch for record in result.records] == [4, 5]
+    assert result.records[0].terms["first/done"] == 1.0  # the passes before the first epoch are not left out
+    assert (result.epochs, result.stopped) == (10, "finished")
+
+
+def test_a_training_that_ends_earlier_is_the_beginning_of_the_whole_one():
+    stopped, ended, shorter = vae(), vae(), vae()
+    fit(stopped, TRAIN, until=lambda record: record.epoch == 2)
+    found = fit(ended, TRAIN, last_epoch=2)
+    assert len(found.records) == 2
+    assert bit_equal(stopped, ended)
+    fit(shorter, TRAIN, epochs=2)  # β has risen further
+    assert not bit_equal(shorter, ended)
+
+
+def test_a_training_of_later_epochs_is_resumed_at_the_same_bits(tmp_path):
+    whole, resumed = vae(), vae(seed=2)
+    fit(whole, TRAIN, first_epoch=3, last_epoch=5)
+    later = {"first_epoch": 3, "folder": tmp_path}
+    fit(vae(), TRAIN, **later, last_epoch=4)
+    with pytest.raises(RunError, match="another first_epoch: 3, now 2"):
+        fit(vae(), TRAIN, first_epoch=2, folder=tmp_path, resume=True)
+    found = fit(resumed, TRAIN, **later, last_epoch=5, resume=True)
+    assert [record.epoch for record in found.records] == [3, 4, 5]
+    assert bit_equal(whole, resumed)
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 2), (3, 2), (1, 7), (7, None)])
+def test_epochs_that_do_not_exist_are_refused(first, last):
+    with pytest.raises(FitError, match=f"not {first} and {last or 6}"):
+        fit(vae(), TRAIN, first_epoch=first, last_epoch=last)
+
+
 def test_every_user_is_seen_once_a_pass():
     seen = []
 

@@ -37,7 +37,8 @@ def command() -> None:
 def export(url: str, target: str, as_json: bool) -> None:
     """Write the items that were sent to the service to the file OUT, ending in .parquet, .csv, .jsonl or .ndjson, in the order of
     their ids. The columns are item, title, is_active and the features; `foldin fit --items OUT` reads them, as does `foldin items
-    import`. What was never sent of an item is empty, is_active as well.
+    import`. What was never sent of an item is empty, is_active as well. Parquet and JSON keep the type of each value; a .csv file
+    does not: a text such as 007 is read as a number again.
 
     \b
     Example:

@@ -99,7 +99,9 @@ def multiplied(
     product = ProductOfExperts.of([one.model for one in trained], split.train)
     product.learn_weights(split.validation)
     seconds = time.perf_counter() - began + sum(one.result.seconds for one in trained)
-    result = FitResult(records=(), best_epoch=None, best_metric=None, stopped=Stopped.FINISHED, seconds=seconds)
+    result = FitResult(
+        records=(), best_epoch=None, best_metric=None, stopped=Stopped.FINISHED, seconds=seconds, epochs=1
+    )
     evaluation = evaluate(
         product, split.test, metrics=metrics, train_counts=split.train.counts(), train_users=len(split.train)
     )

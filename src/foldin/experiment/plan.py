@@ -1,4 +1,9 @@
-"""How a model for production is trained: the number of epochs is chosen on held-out users, then every user trains."""
+"""How a model for production is trained: the number of epochs is chosen on held-out users, then every user trains.
+
+The schedules of a setting, such as that of β, run over the largest number of epochs P of the training by which a number B was
+chosen, so that the model for production is at the same place of them when it ends after B epochs. Training that starts from an
+earlier run takes the last W of the epochs 1 to B, at whose end that run's own training was.
+"""
 
 import math
 from dataclasses import dataclass, replace
@@ -102,11 +107,14 @@ class Plan:
         Args:
             epochs: a number that was chosen by `choose_epochs`.
         """
+        planned, first, last = self._place(epochs)
         made = fit_all(
             log,
             self.config,
             start=self.start,
-            epochs=epochs,
+            epochs=planned,
+            first_epoch=first,
+            last_epoch=last,
             seed=self.seed,
             device=self.device,
             progress=self.progress,
@@ -117,6 +125,16 @@ class Plan:
         before = self.start.info
         cold = before.get("cold_epochs") or before.get("best_epoch")
         return replace(made, notes={"cold_epochs": cold, "started_from": before["digest"]})
+
+    def _place(self, epochs: int | None) -> tuple[int | None, int, int | None]:
+        """(number of epochs over which schedules run, the first epoch, the last one) of a training with a number of epochs."""
+        if self.start is None or epochs is None:
+            return self.epochs, 1, epochs
+        info = self.start.info
+        last = max(epochs, info.get("cold_epochs") or info.get("best_epoch") or 0)
+        # A run of a version that did not note it was trained with schedules over the chosen number.
+        planned = max(last, info.get("planned_epochs") or 0)
+        return planned, last - epochs + 1, last
 
 
 def _cold_epochs(run: Run) -> int:

@@ -84,6 +84,7 @@ class Production(Recommends, Displayed):
             "until": newest_time(h),
             "fit_seconds": round(self.result.seconds, 3),
             "stopped": self.result.stopped,
+            "planned_epochs": self.result.epochs,
             "versions": versions(),
             **weights_info(self.weighting),
             **self.notes,
@@ -107,6 +108,8 @@ def fit_all(
     *,
     start: Start | None = None,
     epochs: int | None = None,
+    first_epoch: int = 1,
+    last_epoch: int | None = None,
     seed: int = 0,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
@@ -114,7 +117,7 @@ def fit_all(
     """Train a model on every user of a log, for production.
 
     No user is held out, so there is no early stopping and no evaluation: choose the settings and the number of epochs with
-    `train` first, and give `epochs=run.result.best_epoch` here.
+    `train` first, and give `last_epoch=run.result.best_epoch` here. Schedules then run as they did there.
 
     Items of the log that have no event are in the catalog of a model that learns from features of items, and are left out of one
     that knows nothing of them.
@@ -122,11 +125,13 @@ def fit_all(
     Args:
         config: configuration of the model, or the model's name for the defaults.
         start: an earlier run or training of the same model, whose parameters are the initial ones (see `warm_start`).
-        epochs: number of epochs; that of the configuration when None.
+        epochs: number of epochs, over which schedules run; that of the configuration when None.
+        first_epoch: epoch that comes first, by which schedules have their place: for a model with a `start`.
+        last_epoch: epoch after which training ends; all epochs when None.
         progress: as in `train`.
 
     Raises:
-        FitError: the model cannot be trained on this log.
+        FitError: the model cannot be trained on this log, or there are no such epochs.
         ConfigError: the model cannot start from `start`.
         CapacityError: the model or its training needs more memory than is free.
     """
@@ -144,7 +149,13 @@ def fit_all(
         shown = Showing(name, "")
         try:
             result = fit(
-                model, log.histories, seed=seed, epochs=epochs, progress=shown if progress is None else progress
+                model,
+                log.histories,
+                seed=seed,
+                epochs=epochs,
+                first_epoch=first_epoch,
+                last_epoch=last_epoch,
+                progress=shown if progress is None else progress,
             )
         finally:
             shown.close()

@@ -144,6 +144,7 @@ class Trained(Recommends, Displayed):
             "fit_seconds": round(result.seconds, 3),
             "stopped": result.stopped,
             "best_epoch": result.best_epoch,
+            "planned_epochs": result.epochs,
             "validation": result.best_metric,
             "began": datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds"),
             "versions": versions(),

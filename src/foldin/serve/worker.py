@@ -20,12 +20,41 @@ from foldin.serve.server import configuration, logged, steady
 from foldin.serve.shared_limits import SharedBuckets
 from foldin.serve.telemetry import share
 
-__all__ = ["BACKLOG", "GRACE", "METRICS", "TABLE", "work"]
+__all__ = ["BACKLOG", "GRACE", "METRICS", "TABLE", "SharedSocket", "work"]
 
 BACKLOG = 2048  # connections that may wait to be accepted
 TABLE = "limits"  # file and folder of what the processes share
 METRICS = "metrics"
 GRACE = 15.0  # seconds for the last requests of a process that ends; uvicorn takes at most 10
+PAUSE = (
+    5e-4  # seconds for which a process that accepted a connection leaves the next one to others, which have to wake up
+)
+
+
+class SharedSocket(socket.socket):
+    """A listening socket from which several processes accept connections: after each, this one leaves the next to the others.
+
+    Otherwise the process that is awake first would have all connections of a burst, and keep them as long as they last.
+    """
+
+    _next = 0.0
+
+    @classmethod
+    def of(cls, opened: socket.socket) -> "SharedSocket":
+        """Take over a socket, which is not to be used any more."""
+        return cls(opened.family, opened.type, opened.proto, fileno=opened.detach())
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection.
+
+        Raises:
+            BlockingIOError: there is none, or it is the others' turn; the event loop then tries again.
+        """
+        if time.monotonic() < self._next:
+            raise BlockingIOError
+        found = super().accept()
+        self._next = time.monotonic() + PAUSE
+        return found
 
 
 class _Server(uvicorn.Server):
@@ -93,7 +122,7 @@ def work(
         watching = (server, pipe)
         threading.Thread(target=_end_with_pipe, args=watching, name=f"foldin-parent-{number}", daemon=True).start()
         try:
-            server.run(sockets=[opened])
+            server.run(sockets=[SharedSocket.of(opened)])
         finally:
             watcher.stop()
 

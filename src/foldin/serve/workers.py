@@ -225,7 +225,10 @@ def listening(host: str, port: int) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        with socket.create_server((host, port), family=family, backlog=BACKLOG) as made:
+            # asyncio sends at once (TCP_NODELAY) on connections of a socket that names its protocol, which this one does not: the
+            # body of an answer would wait until the client has acknowledged the headers, for up to 40 ms.
+            return socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=made.detach())
     except OSError as error:
         raise ConfigError(f"--port {port}: cannot listen on {host}: {error.strerror or error}") from error
 

@@ -33,9 +33,14 @@ from foldin.workers import ALONE, Group
 __all__ = ["fit"]
 
 
-def _check_numbers(epochs: int, seed: int) -> None:
+def _check_numbers(epochs: int, seed: int, first: int, last: int) -> None:
     if epochs < 1 or seed < 0:
         raise FitError(f"epochs must be at least 1 and the seed at least 0, not {epochs} and {seed}")
+    if not 1 <= first <= last <= epochs:
+        raise FitError(
+            f"the first epoch must be at least 1, the last one not before it and not after the {epochs} epochs, "
+            f"not {first} and {last}"
+        )
 
 
 def fit(
@@ -46,6 +51,8 @@ def fit(
     validated_by: str = "",
     seed: int = 0,
     epochs: int | None = None,
+    first_epoch: int = 1,
+    last_epoch: int | None = None,
     patience: int | None = 20,
     folder: Path | None = None,
     resume: bool = False,
@@ -66,6 +73,9 @@ def fit(
         validated_by: description of that metric; a checkpoint can only be resumed with the same description.
         seed: of the order, dropout and noise; the initial weights depend on the seed given to the model.
         epochs: largest number of epochs, over which schedules run; None for the trainer's number.
+        first_epoch: epoch that comes first, by which schedules have their place: of a model that starts from trained parameters.
+        last_epoch: epoch after which training ends, such as the best one of an earlier training with the same `epochs`; None for
+            all epochs. Schedules still run over `epochs`.
         patience: number of epochs without a better metric after which training stops; None to never stop early.
         folder: folder of a checkpoint, written after every epoch if there are several; None for no checkpoint.
         resume: whether to continue from that checkpoint, if it exists.
@@ -75,7 +85,8 @@ def fit(
             and writes the checkpoint, from which all resume.
 
     Raises:
-        FitError: there is no training data, a term is not finite, or several workers cannot share this training.
+        FitError: there is no training data, a term is not finite, several workers cannot share this training, or there are
+            no such epochs.
         RunError: the checkpoint is damaged or belongs to another model, data, seed or number of epochs.
     """
     return _fit(
@@ -85,6 +96,8 @@ def fit(
         validated_by=validated_by,
         seed=seed,
         epochs=epochs,
+        first_epoch=first_epoch,
+        last_epoch=last_epoch,
         patience=patience,
         folder=folder,
         resume=resume,
@@ -121,6 +134,7 @@ def _pretrain(
         validation=one.validation,
         seed=seed,
         epochs=one.epochs(),
+        last_epoch=one.last_epoch(),
         patience=one.patience,
         folder=folder,
         resume=resume,
@@ -150,6 +164,8 @@ def _fit(
     validated_by: str = "",
     seed: int = 0,
     epochs: int | None = None,
+    first_epoch: int = 1,
+    last_epoch: int | None = None,
     patience: int | None = None,
     folder: Path | None = None,
     resume: bool = False,
@@ -162,22 +178,26 @@ def _fit(
     model.check_training(train)
     trainer = model.trainer(train).prepared(validation=validation, patience=patience, epochs=epochs)
     total = trainer.epochs if epochs is None or trainer.closed_form else epochs
-    _check_numbers(total, seed)
+    end = total if last_epoch is None or trainer.closed_form else last_epoch
+    first_epoch = 1 if trainer.closed_form else first_epoch
+    _check_numbers(total, seed, first_epoch, end)
     check_divided(trainer, group, type(model).__name__)
     loop = Loop(model, train, trainer, total, seed, progress, group)
     about = {"stage": ""} if about is None else about
     if folder is not None:
         about = {**about, **identity(model, train, epochs=total, seed=seed, validated_by=validated_by)}
+        about |= {"first_epoch": first_epoch} if first_epoch > 1 else {}
     began = time.perf_counter()
     stage = about["stage"]
     before_it = [_inside(stage, one.name) for one in trainer.first if isinstance(one, Pretraining)]
     path = None if folder is None else folder / CHECKPOINT
     # A training of one epoch needs no checkpoint, unless it is a pretraining that has pretrainings itself.
-    saved = total > 1 or bool(stage and before_it)
+    saved = end > first_epoch or bool(stage and before_it)
     found_at = checkpoint_of(folder, stage, before_it) if folder is not None and resume else None
     if folder is not None and not resume and group.first:
         drop_stages(folder, before_it)
     first: dict[str, float] = {}
+    loop.state.epoch = first_epoch - 1
     if found_at is not None:
         loop.state = load_checkpoint(found_at, about, model, trainer, loop.optimizers)
     group.same_(*model.tensors().values())
@@ -190,11 +210,11 @@ def _fit(
             else:
                 found = one.run(train, generator)
             first |= finite(found, f"before training, pass {one.name!r}", one.name)
-    progress.begin(trainer, total, loop.state.epoch)
+    progress.begin(trainer, end, loop.state.epoch)
     state, stopped = loop.state, Stopped.FINISHED
     before = state.seconds
     try:
-        while state.epoch < total:
+        while state.epoch < end:
             if patience is not None and state.best_epoch is not None and state.epoch - state.best_epoch >= patience:
                 stopped = Stopped.PATIENCE
                 break
@@ -203,7 +223,7 @@ def _fit(
                 break
             epoch, start = state.epoch + 1, time.perf_counter()
             terms, users = loop.run_epoch(epoch)
-            terms = {**(first if epoch == 1 else {}), **terms}
+            terms = {**(first if epoch == first_epoch else {}), **terms}
             seconds = time.perf_counter() - start
             record = loop.recorded(None if trainer.closed_form else validation, epoch, terms, users, seconds)
             state.records.append(record)
@@ -228,4 +248,5 @@ def _fit(
         best_metric=None if state.best_epoch is None else state.best_metric,
         stopped=stopped,
         seconds=before + time.perf_counter() - began,
+        epochs=total,
     )

@@ -93,8 +93,11 @@ class Loop:
             users, steps = sum(map(len, batches)), len(batches)
             if phase.name not in self.state.planned:
                 self.state.planned[phase.name] = self.epochs * phase.passes * steps
+                self.state.steps[phase.name] = (
+                    self.state.epoch * phase.passes * steps
+                )  # of the epochs before the first one
             for at, chosen in enumerate(batches):
-                taken = self.state.steps.get(phase.name, 0)
+                taken = self.state.steps[phase.name]
                 step = Step(number=taken, planned=self.state.planned[phase.name], users=chosen)
                 if phase.learning_rate is not None:
                     for group in optimizer.param_groups:

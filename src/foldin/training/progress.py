@@ -64,6 +64,7 @@ class FitResult:
         best_metric: validation metric of that epoch; None without validation.
         stopped: why training ended.
         seconds: total duration, including passes before the first epoch and validation.
+        epochs: largest number of epochs, over which schedules ran.
     """
 
     records: tuple[EpochRecord, ...]
@@ -71,3 +72,4 @@ class FitResult:
     best_metric: float | None
     stopped: Stopped
     seconds: float
+    epochs: int

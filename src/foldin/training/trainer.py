@@ -52,7 +52,7 @@ class Step:
     """Position of a gradient step in training; a schedule is a pure function of it.
 
     Args:
-        number: gradient steps of this phase taken before this one, over the whole run.
+        number: gradient steps of this phase before this one, over the whole run; with those of epochs that it did not begin with.
         planned: gradient steps of this phase in the whole run, if it does not stop early and every pass has as many batches as
             the first.
         users: indices of the training users in the batch.
@@ -152,6 +152,7 @@ class Pretraining(Generic[D]):
         validation: metric that chooses the best epoch of this training; None for the last epoch.
         patience: number of epochs without a better metric after which this training stops; None to never stop early.
         epochs: function called when this training begins; returns its largest number of epochs, None for its trainer's number.
+        last_epoch: function called when this training begins; returns the epoch after which it ends, None for all.
         ended: function of the result of this training (a `FitResult`) that runs before `done`.
     """
 
@@ -162,6 +163,7 @@ class Pretraining(Generic[D]):
     validation: Callable[[Any], float] | None = None
     patience: int | None = None
     epochs: Callable[[], int | None] = lambda: None
+    last_epoch: Callable[[], int | None] = lambda: None
     ended: Callable[[Any], None] = lambda result: None
 
 

@@ -29,9 +29,10 @@ from foldin.models import (
     capability,
 )
 from foldin.models.ensemble._hold_out import hold_out
+from foldin.models.ensemble._product_trainer import ProductTrainer
 from foldin.ranking import scores
 from foldin.testing import two_tastes
-from foldin.training import Progress, fit, flat, search_space
+from foldin.training import FitResult, Progress, Stopped, fit, flat, search_space
 from tests.models.ensemble.tables import ITEMS, TableConfig, of_tables, random_tables, table
 
 QUICK = MultDAEConfig(latent_dim=4, epochs=4, batch_size=20, learning_rate=0.02)
@@ -139,6 +140,15 @@ def test_without_validation_users_some_are_held_out_and_the_experts_trained_agai
         assert (model.weights > 0).any()
     again = fitted(BOTH)
     assert equal(model, again)
+
+
+def test_an_expert_that_is_trained_again_has_the_schedules_by_which_its_epochs_were_chosen():
+    trainer = ProductTrainer(ProductOfExperts(20, BOTH), TRAIN, epochs=9)
+    again = next(one for one in trainer.first if one.name.endswith("-again"))
+    trainer.results[0] = FitResult(
+        records=(), best_epoch=4, best_metric=0.5, stopped=Stopped.PATIENCE, seconds=1.0, epochs=9
+    )
+    assert (again.epochs(), again.last_epoch()) == (9, 4)
 
 
 def test_it_is_trained_on_the_log_for_production(log):

@@ -23,7 +23,7 @@ def export_items(url: str, target: Path, *, progress: Progress = lambda _done, _
 
     The columns are `item`, `title`, `is_active` and the features by name, in the narrowest type that holds all values. What was
     never sent of an item has no value, `is_active` as well: the item is active unless a model's catalog says otherwise. In a
-    `.csv` file, several values of an item have "|" between them.
+    `.csv` file, several values of an item have "|" between them, and types are not kept: "007" is read as a number again.
 
     Args:
         url: `sqlite:///FILE` or `postgresql://…`, as of `foldin serve --events`.

@@ -97,7 +97,7 @@ class ProductTrainer(Trainer[Histories]):
         )
 
     def expert_again(self, at: int, name: str) -> Pretraining[Histories]:
-        """Training of an expert from new initial weights on all users, for as many epochs as were best."""
+        """Training of an expert from new initial weights on all users, up to the epoch that was best."""
         model, config = self.model, self.model.config.experts[at]
 
         def rows(train: Histories, generator: torch.Generator) -> tuple[Histories, int]:
@@ -114,7 +114,8 @@ class ProductTrainer(Trainer[Histories]):
             model=model.experts[at],
             rows=rows,
             done=lambda train: {},
-            epochs=lambda: self.results[at].best_epoch or self.epochs_given,
+            epochs=lambda: self.epochs_given,
+            last_epoch=lambda: self.results[at].best_epoch,
         )
 
     def told(self, at: int, train: Histories) -> Mapping[str, float]:

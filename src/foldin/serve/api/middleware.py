@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import re
-import secrets
 import time
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -12,6 +11,7 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect
 
+from foldin.serve.ids import unique_ids
 from foldin.serve.telemetry import Telemetry
 
 __all__ = ["DATA_HEADERS", "HEADERS", "Middleware", "logger"]
@@ -64,6 +64,7 @@ class Middleware:
 
     def __init__(self, app: App, *, body: int, telemetry: Telemetry, patience: float = 30.0) -> None:
         self.app, self.body, self.telemetry, self.patience = app, body, telemetry, patience
+        self.new_id = unique_ids()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -94,7 +95,7 @@ class _Exchange:
         self.started, self.status = time.perf_counter(), 500
         headers = dict(scope["headers"])  # the names are in lower case, by ASGI
         given = headers.get(b"x-request-id", b"")
-        self.request_id = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+        self.request_id = given.decode() if _REQUEST_ID.fullmatch(given) else outer.new_id()
         scope.setdefault("state", {})["request_id"] = self.request_id
         length = headers.get(b"content-length", b"0")
         self.announced = int(length) if length.isdigit() else outer.body + 1
@@ -156,4 +157,6 @@ class _Exchange:
             "milliseconds": round(1000 * seconds, 3),
             **scope["state"].get("log", {}),
         }
-        logger.info(json.dumps(line))
+        if logger.isEnabledFor(logging.INFO):
+            # A record of its own: `logger.info` looks for the calling line too, which takes as long as all else here.
+            logger.handle(logging.LogRecord(logger.name, logging.INFO, __file__, 0, json.dumps(line), None, None))

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 
+from foldin.ranking import RankedLists
 from foldin.serve.api.access import Access
 from foldin.serve.api.direct import BareRoute
 from foldin.serve.engine.service import Service
@@ -42,11 +43,13 @@ def recommendations(service: Service, access: Access) -> APIRouter:
             return Response(to_json(begun), media_type="application/json")
         routed, future = begun
         http.state.log |= routed.note()
+        late = asyncio.get_running_loop().call_later(limits.wait, _end, future)
         try:
-            async with asyncio.timeout(limits.wait):
-                lists = await future
+            lists = await future
         except TimeoutError:
             raise service.too_late() from None
+        finally:
+            late.cancel()
         if request.attributions:
             found = await run_in_threadpool(service.finish, routed, lists)
         else:
@@ -72,3 +75,9 @@ def recommendations(service: Service, access: Access) -> APIRouter:
         return BatchRecommendations(answers=answers)
 
     return router
+
+
+def _end(future: "asyncio.Future[RankedLists]") -> None:
+    """Give up waiting for a list; what would compute it passes it by."""
+    if not future.done():
+        future.set_exception(TimeoutError())

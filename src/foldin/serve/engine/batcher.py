@@ -135,7 +135,7 @@ class Batcher(Generic[A, B]):
 
 def _wanted(future: "Waiting[B]") -> bool:
     """Whether the result of a request is still awaited."""
-    return not future.cancelled() if isinstance(future, asyncio.Future) else future.set_running_or_notify_cancel()
+    return not future.done() if isinstance(future, asyncio.Future) else future.set_running_or_notify_cancel()
 
 
 def _deliver(found: "Sequence[tuple[Waiting[B], B | Exception]]") -> None:

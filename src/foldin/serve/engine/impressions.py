@@ -4,12 +4,10 @@ A request adds one entry to a queue and waits for nothing. What is not written y
 of the last second at most. A queue that is full, because the database is away, takes no more; what it does not take is counted.
 """
 
-import itertools
 import json
 import logging
 import math
 import random
-import secrets
 import threading
 import time
 from collections import deque
@@ -28,7 +26,7 @@ from foldin.serve.schemas import Hit, RecommendRequest
 from foldin.serve.storage.impressions import HELD_BACK, NEW_ITEMS, Impression, ImpressionStore
 from foldin.serve.telemetry import Telemetry
 
-__all__ = ["ImpressionLog", "ListLogging", "list_ids"]
+__all__ = ["ImpressionLog", "ListLogging"]
 
 logger = logging.getLogger("foldin.serve")
 _KEYS = float(2**128)  # number of keys of users
@@ -36,12 +34,6 @@ _AT_ONCE = 1000  # lists of a transaction
 _PURGED = 600.0  # seconds between two purges
 
 Waiting = Callable[[], Impression]  # makes the entry of the log when it is written
-
-
-def list_ids() -> Callable[[], str]:
-    """A function that gives a new id of a list, which no other process gives: a random beginning, and a count."""
-    beginning, numbers = secrets.token_hex(8), itertools.count()
-    return lambda: f"{beginning}-{next(numbers):x}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,29 +97,32 @@ class ImpressionLog:
             explored: the entries of the list if new items have some of its places.
             share: probability with which each place was given to a new item.
         """
+        if not self._takes(routed.resolved.key):
+            return
         now = time.time()
         if explored is not None:
-            self._add(routed.resolved.key, lambda: _with_new(list_id, now, routed, answer, explored, share))
+            self._waiting.append(lambda: _with_new(list_id, now, routed, answer, explored, share))
         elif answer.propensity is not None:
-            self._add(routed.resolved.key, lambda: _impression(list_id, now, routed, answer))
+            self._waiting.append(lambda: _impression(list_id, now, routed, answer))
         else:
-            self._add(routed.resolved.key, _plain(list_id, now, routed, answer))
+            self._waiting.append(_plain(list_id, now, routed, answer))
 
     def add_fallback(
         self, list_id: str, request: RecommendRequest, routed: RoutedRequest | None, hits: Sequence[Hit]
     ) -> None:
         """Have a list for all users logged, which answered in place of a model, if it is one of the share."""
-        now = time.time()
-        key = None if request.user is None else user_key(request.user)
-        self._add(key, lambda: _fallback(list_id, now, request, routed, hits))
+        if self._takes(None if request.user is None else user_key(request.user)):
+            now = time.time()
+            self._waiting.append(lambda: _fallback(list_id, now, request, routed, hits))
 
-    def _add(self, key: int | None, waiting: Waiting) -> None:
+    def _takes(self, key: int | None) -> bool:
+        """Whether a list of a user is to be logged, and the queue has room for it; what it has no room for is counted."""
         if (self._rng.random() * _KEYS if key is None else key) > self._chosen:
-            return
+            return False
         if len(self._waiting) >= self.settings.queued:
             self.telemetry.impressions.labels("dropped").inc()
-        else:
-            self._waiting.append(waiting)
+            return False
+        return True
 
     def waiting(self) -> int:
         """Number of lists that are not written yet."""

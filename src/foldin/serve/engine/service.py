@@ -11,12 +11,13 @@ from foldin.errors import ConfigError, EventStoreError, OverloadedError
 from foldin.ranking import RankedLists
 from foldin.serve.engine.answer import in_words
 from foldin.serve.engine.fallbacks import fallback_answer, fallback_hits, is_bare
-from foldin.serve.engine.impressions import ImpressionLog, list_ids
+from foldin.serve.engine.impressions import ImpressionLog
 from foldin.serve.engine.item_lists import ItemLists
 from foldin.serve.engine.live_items import LiveItems
 from foldin.serve.engine.new_items import admitted, checked_share, mixed, takes_new
 from foldin.serve.engine.registry import Registry
 from foldin.serve.engine.routing import GivenHistory, RoutedRequest, resolve_request
+from foldin.serve.ids import unique_ids
 from foldin.serve.limits import Limits, bounded
 from foldin.serve.schemas import (
     EventIn,
@@ -66,7 +67,7 @@ class Service:
         explore_new: float = 0.0,
     ) -> None:
         self.registry, self.events, self.limits, self.telemetry = registry, events, limits, telemetry
-        self.impressions, self._new_id = impressions, list_ids()
+        self.impressions, self._new_id = impressions, unique_ids()
         self.items = LiveItems(registry, ItemStore(events.engine))
         self.lists = lists or ItemLists(ItemListStore(events.engine), seconds=0)
         self.explore_new = checked_share(explore_new)

@@ -81,7 +81,7 @@ class Impression:
 _FIELDS = tuple(field.name for field in fields(Impression))
 _JSON = frozenset(column.name for column in impressions.columns if isinstance(column.type, sa.JSON))
 _values = attrgetter(*_FIELDS)
-_ROWS = 50  # of a statement, below SQLite's limit too
+_ROWS = 999 // len(_FIELDS)  # of a statement: SQLite may limit variables to 999
 
 
 class ImpressionStore:
