@@ -3,9 +3,10 @@
 Any number of processes may work on a study in a folder, and any of them may be killed: another one then repeats its trial.
 """
 
+import math
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 
 from foldin.errors import MissingExtraError
 from foldin.experiment.neighbors import neighbor
+from foldin.experiment.opening import STAGES, Change, alternatives, moves, together
 from foldin.experiment.pruning import is_hopeless
 from foldin.training import Range, Space, setting_text
 
@@ -91,7 +93,7 @@ class Study:
             raise
 
     def _take_over(self) -> None:
-        """Put the trials of processes that have died in front of the queue."""
+        """Put the trials of processes that have died in the queue."""
         for trial in self._of_state("RUNNING"):
             if not self._alive(trial):
                 if "result" in trial.user_attrs:  # killed between the result and its state
@@ -149,17 +151,15 @@ class Study:
         """End a trial that was not measured, and put its settings in the queue."""
         with self._quiet():
             self._study.tell(trial.number, state=self._optuna.trial.TrialState.FAIL)
-            first = trial.user_attrs.get("first")
-            self._study.enqueue_trial(
-                trial.params if first is None else first, user_attrs={} if first is None else {"first": first}
-            )
+            kept = {name: value for name, value in trial.user_attrs.items() if name in ("first", "changed")}
+            self._study.enqueue_trial(kept.get("first", trial.params), user_attrs=kept)
 
     def ask(self, space: Space, defaults: Mapping[str, Any], trials: int | None) -> tuple[Any, dict[str, str]] | None:
         """A trial and its settings; None if `trials` trials are finished or running, or if no new settings are drawn any more.
 
-        The first trial has the settings that the search begins with; the next ones are these with another alternative of each
-        setting that has alternatives. Of all others, every second one is near the best trial so far. Settings that were measured
-        before are not measured again: the sampler gets their value.
+        The first trial has the settings that the search begins with; the next ones change one setting at a time, and then all at
+        once that helped (`opening.py`). Of all others, every second one is near the best trial so far. Settings that were
+        measured before are not measured again: the sampler gets their value.
 
         Args:
             defaults: the settings that the search begins with, by the names in `space`.
@@ -172,7 +172,7 @@ class Study:
                     return None
                 if not self._study.get_trials(deepcopy=False):
                     self._begin(space, defaults)
-                self._queue_alternatives(space, defaults)
+                self._open(space, defaults)
                 if repeat < _NEAR and self._turn_of_neighbors():
                     self._study.enqueue_trial(self._neighbor(space))
                 trial = self._study.ask()
@@ -194,21 +194,44 @@ class Study:
         params = _known_of(space, defaults)
         self._study.enqueue_trial(params, user_attrs={"first": params})
 
-    def _queue_alternatives(self, space: Space, defaults: Mapping[str, Any]) -> None:
-        """Once the first trial has ended, put its settings with each other alternative of one setting in the queue.
-
-        Before that, a first trial that is interrupted would come after them.
-        """
+    def _open(self, space: Space, defaults: Mapping[str, Any]) -> None:
+        """Put the next stage of the search's beginning in the queue, once the one before has ended (`opening.py`)."""
+        stage = self._study.user_attrs.get("stage", 0)
         ended = [one for one in self._of_state("COMPLETE", "PRUNED", "FAIL") if "result" in one.user_attrs]
-        if "alternatives" in self._study.user_attrs or not any(map(self.is_first, ended)):
+        first = next(
+            filter(self.is_first, ended), None
+        )  # one that was interrupted has no result, and is measured again
+        if first is None or any("changed" in one.user_attrs for one in self._of_state("WAITING", "RUNNING")):
             return
-        self._study.set_user_attr("alternatives", True)
-        params = _known_of(space, defaults)
-        for name, one in space.items():
-            others = [setting_text(value) for value in one] if isinstance(one, tuple) else []
-            for other in others:
-                if other != params.get(name):
-                    self._study.enqueue_trial({**params, name: other})
+        queued = False
+        while stage < STAGES and not queued:
+            queued = self._queue_stage(stage, space, first, _known_of(space, defaults))
+            stage += 1
+            self._study.set_user_attr("stage", stage)
+
+    def _queue_stage(self, stage: int, space: Space, first: Any, start: Mapping[str, Any]) -> bool:
+        """Put a stage in the queue; returns whether there is anything in it."""
+        if stage == 0:
+            return self._queue_changes(start, alternatives(space, start), first.number)
+        values = {one.number: one.value for one in self._of_state("COMPLETE")}
+        changed = [one for one in self._of_state("COMPLETE") if "changed" in one.user_attrs]
+        base = max([first, *changed], key=lambda one: values.get(one.number, -math.inf))
+        if stage == 1:
+            return self._queue_changes(base.params, moves(space, base.params), base.number)
+        changes = []
+        for one in changed:
+            name, of = one.user_attrs["changed"]
+            changes.append(Change(name, one.params[name], one.value - values.get(of, one.value)))
+        both = together(start, changes)
+        if both is not None:
+            self._study.enqueue_trial(both)
+        return both is not None
+
+    def _queue_changes(self, settings: Mapping[str, Any], changes: Sequence[tuple[str, Any]], of: int) -> bool:
+        """Put settings with one change each in the queue; `of` is the number of the trial with these settings."""
+        for name, value in changes:
+            self._study.enqueue_trial({**settings, name: value}, user_attrs={"changed": [name, of]})
+        return bool(changes)
 
     def _turn_of_neighbors(self) -> bool:
         """Whether the next trial is near the best one: every second trial once some have been drawn, if none is in the queue."""
