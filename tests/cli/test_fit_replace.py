@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from foldin.runs import load_run
+from foldin.data import read_log
+from foldin.experiment import fit_all
+from foldin.runs import add_generation, generations, load_run
+from foldin.serve import DeploymentStore, RunRef, connect
 from tests.cli.calling import call
 from tests.experiment.nightly import FEW, rows
 
@@ -64,6 +67,36 @@ def test_a_better_model_is_swapped_in_and_the_exit_code_is_0(capsys, logs, tmp_p
     assert "in service" in call(capsys, "runs", "list", run)[1].splitlines()[-1]
     code, _, err = call(capsys, "fit", logs[1], "--model", "ease", "--out", run)
     assert (code, "holds a finished run" in err) == (2, True)
+
+
+def test_after_a_roll_back_over_http_the_night_compares_with_what_serves(capsys, logs, tmp_path):
+    """On an event store, whose deployments are changed here as the service does. Generation 2 is worse and was rolled back."""
+    url, run = f"sqlite:///{tmp_path}/events.db", tmp_path / "shop"
+    assert call(capsys, "events", "import", logs[0], url)[0] == 0
+    assert call(capsys, "fit", url, *EASE, "--replace", run)[0] == 0
+    rows = DeploymentStore(connect(url))
+    rows.deploy("shop", reference(run), key="command line")
+    add_generation(run, fit_all(read_log(url), "popularity").save)
+    rows.deploy("shop", reference(run), key="watch")
+    rows.roll_back("shop", key="admin")
+    assert call(capsys, "events", "import", logs[1], url)[0] == 0
+    same = ["fit", url, "--model", "popularity", "--all", "--replace", run, "--undecided", "fresh", "--json"]
+    code, out, err = call(capsys, *same)
+    content = json.loads(out)
+    assert (code, content["outcome"], content["generation"]) == (3, "worse", 1)
+    assert content["tonight"]["incumbent"]["model"] == "ease"
+    assert f"the service answers with {run}/generations/0001, not with the current run of {run}" in err
+    better = ["fit", url, *EASE, "--replace", run, "--if-better", "ndcg@10:-0.9", "--keep-generations", "1", "--json"]
+    code, out, _ = call(capsys, *better)
+    assert (code, json.loads(out)["generation"]) == (0, 3)
+    assert [one.number for one in generations(run)] == [1, 2, 3]  # the deployments name the first two
+    rows.engine.dispose()
+
+
+def reference(run: Path) -> RunRef:
+    """The current generation of a folder as a service names it."""
+    found = load_run(run)
+    return RunRef(str(found.folder.resolve()), found.info["digest"])
 
 
 def test_a_worse_model_is_not_and_the_exit_code_is_3(capsys, logs, tmp_path):

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 import foldin
 from foldin.client import Client, ClientError, Event
+from foldin.experiment.nights import read_nights
 from foldin.runs.pointer import read_pointer
 from foldin.serve import EventStore, KeyRing, connect, import_events
 from foldin.serve.storage.keys import SCOPES
@@ -107,6 +108,7 @@ def test_nothing_acknowledged_is_lost_and_no_request_fails_whatever_is_killed(ki
             # What was rolled back stays so, whatever was started again.
             assert all(listed(client) == before for _ in range(10))
             assert [change.action for change in client.changes()] == ["rollback", "deploy", "deploy"]
+            compared_with_what_serves(kit, client)
     finally:
         traffic.stop()
     assert traffic.failures == []
@@ -170,6 +172,17 @@ def swapped(kit: Kit, client: Client, now: int) -> None:
     until(lambda: any(item.startswith("n") for item in listed(client)), "the new run is in service")
     (deployed,) = client.models().deployments
     assert deployed.generation == 2
+
+
+def compared_with_what_serves(kit: Kit, client: Client) -> None:
+    """The night after the roll back compares with the run that answers, not with the one to which the folder points."""
+    (deployed,) = client.models().deployments
+    pointer = read_pointer(kit.run)
+    assert pointer is not None
+    assert not pointer.digest.startswith(str(deployed.serving))
+    night = kit.of_unit("foldin-nightly.service")
+    until(lambda: ended_well(night), "another night is over")
+    assert read_nights(kit.run)[-1].incumbent.startswith(str(deployed.serving))
 
 
 def generation_of(kit: Kit) -> int:

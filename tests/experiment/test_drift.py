@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,14 @@ def test_what_is_counted(run):
     assert "25.0%" in found.alarms()[0]
     assert found.alarms(DriftLimits(unknown_items=0.5)) == ()
     assert "age of the model in days" in repr(found)
+
+
+def test_a_device_whose_clock_is_ahead_makes_no_model_young_and_no_day_empty(run):
+    late, now = [("u1", "new", 15 * DAY), ("u1", "e", 15 * DAY)], T0 + 15 * DAY + 60
+    found = measure_drift(run, log_of([*earlier(), *late, ("u2", "f", 16 * DAY)]), now=now)
+    assert (found.events, found.users, found.unknown_items, found.age) == (2, 1, 0.5, 5.0)
+    ahead = replace(run, info={**run.info, "until": now + DAY})  # of a run that was trained on it
+    assert measure_drift(ahead, log_of([*earlier(), *late]), now=now).age is None
 
 
 def test_the_log_likelihood_is_that_of_the_model_over_items_not_taken(run):

@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 
 from foldin.data import Catalog, HeldOut, Histories, catalog_of
-from foldin.errors import ConfigError, SplitError
+from foldin.errors import ConfigError, EmptyLogError, SplitError
 from foldin.evaluation import evaluate
-from foldin.experiment import cut_log, fit_all, latest_cut, score
+from foldin.experiment import cut_log, fit_all, latest_cut, score, until_now
+from foldin.experiment.origin import newest_time
 from foldin.models import EASEConfig, Popularity, PopularityConfig
 from foldin.training import fit
 from tests.experiment.nightly import BEGIN, log_of, nightly_log
@@ -43,6 +45,34 @@ def test_a_cut_divides_what_is_known_from_what_is_to_be_found():
     for cut in (lambda log: cut_log(log, 100), lambda log: latest_cut(log, "1d")):
         with pytest.raises(SplitError, match=r"(needs|with) a column of absolute times"):
             cut(log_of(EVENTS, times=False))
+
+
+def test_events_ahead_of_the_clock_are_left_out_and_counted():
+    log = log_of(EVENTS)
+    assert until_now(log, BEGIN + 130) is log
+    found = until_now(log, BEGIN + 109.5)
+    assert set(found.users) == {"ann", "bob", "dan", "eve"}
+    assert found.items["item"].to_list() == ["a", "b", "c"]
+    assert found.histories.times.max() == BEGIN + 100
+    note = found.report.warnings[-1]
+    assert (note.count, note.dropped) == (3, True)
+    assert found.report.kept == found.histories.n_events == 6
+    described = log.with_new_items(pl.DataFrame({"item": ["x"], "year": [1999]}))
+    assert until_now(described, BEGIN + 109).items["item"].to_list() == ["a", "b", "c", "x"]
+    assert until_now(log_of(EVENTS, times=False), 0.0).histories.n_events == len(EVENTS)
+    with pytest.raises(EmptyLogError, match="all 9 events are ahead"):
+        until_now(log, BEGIN)
+
+
+def test_the_newest_time_is_that_of_the_newest_event_that_is_not_ahead_of_the_clock():
+    early, late = (log_of(EVENTS[a:b]).histories for a, b in ((0, 2), (2, 9)))
+    assert newest_time(early, late, now=BEGIN + 1000) == newest_time(early, late) == BEGIN + 130
+    assert newest_time(early, late, now=BEGIN + 125) == BEGIN + 120
+    assert newest_time(early, late, now=BEGIN + 25) == BEGIN + 20
+    assert newest_time(early, late, now=BEGIN) is None
+    assert newest_time(replace(early, times=early.times - 2 * BEGIN)) == 20 - BEGIN  # before 1970
+    assert newest_time(early, replace(late, times=None)) is None
+    assert newest_time() is None
 
 
 def test_an_item_that_was_taken_before_is_no_target():

@@ -1,6 +1,8 @@
 """Decisions on paired differences: what is accepted, what is worse, and how often that is wrong."""
 
 import re
+import threading
+import time
 
 import numpy as np
 import polars as pl
@@ -8,8 +10,10 @@ import pytest
 import scipy.stats
 
 from foldin.errors import ConfigError
-from foldin.experiment.nights import NIGHTS, Night, pooled, read_nights, recipe_of, write_nights
-from foldin.experiment.outcome import Outcome, Rule, decide
+from foldin.experiment import nights as kept
+from foldin.experiment.nights import NIGHTS, Night, decide_night, pooled, read_nights, recipe_of, write_nights
+from foldin.experiment.outcome import Outcome, Pooled, Rule, decide
+from foldin.experiment.retrained import Retrained
 
 RULE = Rule(metric="ndcg@10", margin=-0.01)
 SD = 0.165  # of the difference of NDCG@10 of two models of one kind on MovieLens-1M
@@ -110,9 +114,23 @@ def test_rules_are_read_from_text_and_wrong_ones_are_refused():
         Rule.of("ndcg@10:-2")
     with pytest.raises(ConfigError, match="one of keep, fresh"):
         Rule(undecided="toss")
-    swapped = {one for one in Outcome if Rule().swaps(one)}
+    swapped = {one for one in Outcome if Rule().swaps(Pooled(outcome=one))}
     assert swapped == {Outcome.FIRST, Outcome.ACCEPTED}
-    assert {one for one in Outcome if Rule(undecided="fresh").swaps(one)} == {*swapped, Outcome.UNDECIDED}
+    assert {one for one in Outcome if Rule(undecided="fresh").swaps(Pooled(outcome=one))} == swapped
+
+
+@pytest.mark.parametrize(
+    ("mean", "margin", "taken"), [(-0.3, -0.01, False), (-0.005, -0.01, True), (0.02, 0.05, False), (0.06, 0.05, True)]
+)
+def test_an_undecided_model_is_taken_as_the_fresh_one_only_if_its_mean_is_not_below_the_margin(mean, margin, taken):
+    """A dozen users, of whom no interval decides."""
+    found = decide(exactly(mean, 12, sd=0.6), Rule(margin=margin))
+    assert found.outcome is Outcome.UNDECIDED
+    assert not Rule(margin=margin).swaps(found)
+    rule = Rule(margin=margin, undecided="fresh")
+    assert rule.swaps(found) is taken
+    told = Retrained(rule=rule, decision=found, swapped=taken, generation=2, seconds={}).sentence
+    assert told.endswith("the fresh model is taken" if taken else "so that the fresh model is not taken")
 
 
 def test_a_user_counts_once_with_the_mean_of_the_nights():
@@ -156,6 +174,32 @@ def test_nights_are_kept_and_damage_of_one_stops_no_other(tmp_path):
     damaged = [lines[1][:-20], "null", '{"when": 1}', "", *(lines[2].replace("-0.5", odd) for odd in ('"x"', "NaN"))]
     (tmp_path / NIGHTS).write_text("\n".join((lines[0], *damaged, lines[2])))
     assert [one.users for one in read_nights(tmp_path)] == [2, 1]
+
+
+def test_nights_that_are_kept_at_the_same_time_are_all_kept_and_counted(tmp_path, monkeypatch):
+    def slowly(folder) -> list[Night]:
+        found = read_nights(folder)
+        time.sleep(0.02)  # the others come meanwhile
+        return found
+
+    monkeypatch.setattr(kept, "read_nights", slowly)
+    looks = []
+    users = [{f"n{number}u{at}": 0.0 for at in range(5)} for number in range(4)]
+
+    def keep(differences: dict[str, float]) -> None:
+        looks.append(decide_night(tmp_path, night(differences), RULE).look)
+
+    threads = [threading.Thread(target=keep, args=(one,)) for one in users]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert sorted(looks) == [1, 2, 3, 4]
+    found = read_nights(tmp_path)
+    assert sorted(map(sorted, (one.differences for one in found))) == sorted(
+        sorted(night(one).differences) for one in users
+    )
+    assert {one.outcome for one in found} == {"undecided"}
 
 
 def test_a_recipe_is_the_model_its_settings_and_how_training_starts():

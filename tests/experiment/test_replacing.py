@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from foldin.errors import ConfigError, RunError, SplitError
-from foldin.experiment import Outcome, Plan, Rule, build_model, fit_all, retrain
+from foldin.experiment import InService, Outcome, Plan, Rule, build_model, fit_all, retrain
 from foldin.experiment.nights import read_nights
 from foldin.models import EASEConfig, MultVAEConfig, PopularityConfig
 from foldin.runs import add_generation, generations, load_run, roll_back
@@ -134,7 +134,65 @@ def test_a_run_that_was_replaced_meanwhile_stays(tmp_path):
     with pytest.raises(RunError, match="another run has become current meanwhile"):
         retrain(nightly_log(1), EASE, run, saying=say)
     assert load_run(run).info["digest"] == changed[0]
-    assert read_nights(run) == []
+    assert [one.outcome for one in read_nights(run)] == ["accepted"]  # the users have been looked at all the same
+
+
+def test_after_a_roll_back_in_the_service_the_run_that_answers_is_compared_with(tmp_path):
+    """Generation 2 is worse and was rolled back: a model as bad is not taken, and a good one replaces both."""
+    run = served(tmp_path / "shop", EASE)
+    add_generation(run, fit_all(nightly_log(0), POPULARITY.config).save)
+    first, bad = (load_run(one.folder).info["digest"] for one in generations(run))
+    told = InService(digest=first, uri="/where/the/service/has/it", named={first, bad})
+    said: list[str] = []
+    fresh = Rule(undecided="fresh")
+    found = retrain(nightly_log(1), POPULARITY, run, rule=fresh, service=lambda _: told, saying=said.append)
+    assert (found.decision.outcome, found.swapped, found.generation) == (Outcome.WORSE, False, 1)
+    assert said[0] == f"the service answers with /where/the/service/has/it, not with the current run of {run}"
+    assert load_run(run).info["digest"] == bad
+    # By the folder alone, it would have replaced its equal.
+    found = retrain(nightly_log(1), EASE, run, rule=Rule(margin=-0.9), service=lambda _: told, keep=1)
+    assert (found.decision.outcome, found.swapped, found.generation) == (Outcome.ACCEPTED, True, 3)
+    assert load_run(run).folder.name == "0003"
+    assert [one.number for one in generations(run)] == [1, 2, 3]  # the service names them
+    assert [one.incumbent for one in read_nights(run)] == [first, first]
+
+
+def test_a_run_that_the_service_has_from_elsewhere_is_the_incumbent_or_nothing_is_replaced(tmp_path):
+    run, other = served(tmp_path / "shop", POPULARITY), served(tmp_path / "other", EASE)
+    told = InService(digest=load_run(other).info["digest"], uri=str(other))
+    found = retrain(nightly_log(1), POPULARITY, run, service=lambda _: told)
+    assert (found.decision.outcome, found.generation) == (Outcome.WORSE, None)
+    served(other, EASE, nights=1)  # trained over
+    for uri in (str(other), str(tmp_path / "none")):
+        with pytest.raises(RunError, match=r"nothing to compare with: .*(another run by now|no such run)"):
+            retrain(nightly_log(1), EASE, run, service=lambda _, uri=uri: replace(told, uri=uri))
+
+
+def test_a_roll_back_during_the_training_is_not_undone(tmp_path):
+    run = served(tmp_path / "shop", POPULARITY)
+    before, answers = load_run(run).info["digest"], iter([InService(), InService(digest="e" * 64, uri="/elsewhere")])
+    with pytest.raises(RunError, match="the service answers with another run by now"):
+        retrain(nightly_log(1), EASE, run, service=lambda _: next(answers))
+    assert load_run(run).info["digest"] == before
+
+
+def test_a_device_whose_clock_is_ahead_stops_no_night(tmp_path):
+    """One event of tomorrow is left out of training and comparison, and the next night has something new."""
+    run, said = served(tmp_path / "run", POPULARITY), []
+    for night in (1, 2):
+        now = BEGIN + (30 + night) * DAY
+        log = log_of([*rows(night), ("u119", "ahead", now + DAY // 2)])
+        found = retrain(log, EASE, run, rule=Rule(margin=-0.9), now=now, saying=said.append)
+        assert found.decision.outcome is Outcome.ACCEPTED
+        assert found.compared.as_dict()["users"] == FEW
+        assert said[0] == "1 events are ahead of the clock and are left out"
+        assert load_run(run).info["until"] == nightly_log(night).histories.times.max()
+        assert "ahead" not in load_run(run).catalog
+        said.clear()
+    # A run of an earlier version may say that it was trained until tomorrow.
+    change_info(served(tmp_path / "old", POPULARITY), until=now + DAY)
+    found = retrain(nightly_log(2), EASE, tmp_path / "old", now=now)
+    assert found.compared.leaks
 
 
 def test_a_damaged_run_in_service_is_not_replaced(tmp_path):

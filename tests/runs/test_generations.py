@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from foldin.data import Catalog
-from foldin.errors import RunError
+from foldin.errors import EventStoreError, RunError
 from foldin.models import Popularity
 from foldin.runs import add_generation, generations, load_run, roll_back, save_run, store
 from tests.serve.test_fleet import process
@@ -148,6 +148,31 @@ def test_old_generations_are_deleted_but_never_the_current_one_or_the_one_before
     unfinished.unlink()
     add_generation(run, writing(10), keep=1)
     assert numbers(run) == [9, 10]
+
+
+def test_generations_that_a_service_names_are_kept_and_nothing_is_replaced_if_it_cannot_be_asked(tmp_path):
+    run = added(tmp_path / "run", 5)
+    folders = {one.number: one.folder for one in generations(run)}
+    named = {load_run(folders[1]).info["digest"], str(folders[3].resolve())}
+    add_generation(run, writing(6), keep=1, in_use=lambda: named)
+    assert numbers(run) == [1, 3, 5, 6]
+
+    def away() -> set[str]:
+        raise EventStoreError("the database is away")
+
+    with pytest.raises(EventStoreError):
+        add_generation(run, writing(7), keep=1, in_use=away)
+    assert seed_of(run) == 6
+    assert numbers(run) == [1, 3, 5, 6]
+    add_generation(run, writing(7), keep=1, in_use=set)
+    assert numbers(run) == [6, 7]
+
+
+def test_a_number_is_not_given_again(tmp_path):
+    run = added(tmp_path / "run", 3)
+    shutil.rmtree(run / "generations" / "0003")  # by hand
+    assert add_generation(run, writing(4)).number == 4
+    assert seed_of(run) == 4
 
 
 def test_a_write_that_fails_or_is_killed_leaves_the_current_generation(tmp_path):

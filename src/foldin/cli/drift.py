@@ -6,7 +6,7 @@ import click
 
 from foldin.cli.options import DEVICE, JSON, log_options, source_of
 from foldin.cli.output import json_out, out, status, table, working
-from foldin.experiment import DriftLimits, choose_device, measure_drift
+from foldin.experiment import DriftLimits, choose_device, measure_drift, until_now
 from foldin.runs import load_run
 
 __all__ = ["ALARM", "command"]
@@ -71,7 +71,10 @@ def command(
     loaded = load_run(run, device=choose_device(device))
     with working("reading") as bar:
         log = source_of(path, options).log(download_progress=bar)
-    found = measure_drift(loaded, log, latest=latest)
+    past = until_now(log)
+    if ahead := log.histories.n_events - past.histories.n_events:
+        status(f"{ahead:,} events are ahead of this machine's clock and are left out")
+    found = measure_drift(loaded, past, latest=latest)
     alarms = found.alarms(limits)
     if as_json:
         json_out({"run": run, **found.as_dict(), "alarms": list(alarms)})

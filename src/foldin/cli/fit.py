@@ -89,7 +89,7 @@ def command(
     check_workers(workers, options, started=cluster is not None)
     check_index(config_class(name).model_class, options["index"])
     config, where = config_class(name).from_texts(settings_of(texts)), device_of("cpu" if cluster else device, workers)
-    start = start_of(earlier, options["replaced"], where)
+    start = start_of(path, earlier, options["replaced"], where)
     plan: dict[str, Any] = {"metric": metric, "epochs": epochs, "patience": patience, "seed": seed}
     if options["everyone"]:
         fit_everyone(path, name, folder, options, as_json=as_json, config=config, device=where, start=start, **plan)

@@ -1,6 +1,7 @@
 """`foldin fit --all`: train on every user, and with `--replace` put the model in the place of the run in service."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,8 +13,9 @@ from foldin.cli.options import source_of
 from foldin.cli.output import FitBar, json_out, out, status, working
 from foldin.cli.reading import name_of_data
 from foldin.data import DEFAULT_MIN_EVENTS, EventLog
-from foldin.errors import ConfigError, RunError
-from foldin.experiment import Plan, Retrained, Rule, retrain
+from foldin.data.log.urls import is_url
+from foldin.errors import ConfigError, MissingExtraError, RunError
+from foldin.experiment import InService, Plan, Retrained, Rule, retrain, until_now
 from foldin.experiment.incumbent import incumbent_of
 from foldin.experiment.outcome import UNDECIDED
 from foldin.runs import Run, add_index, check_target, is_finished, load_run
@@ -52,7 +54,8 @@ def replace_options(function: F) -> F:
             type=click.Choice(UNDECIDED),
             default="keep",
             show_default=True,
-            help="What happens if the users do not suffice to decide: keep the run in service, or take the fresh one.",
+            help="What happens if the users do not suffice to decide: keep the run in service, or take the fresh one if the mean "
+            "difference is not below the margin.",
         ),
         click.option(
             "--latest",
@@ -67,7 +70,8 @@ def replace_options(function: F) -> F:
             type=click.IntRange(1),
             default=7,
             show_default=True,
-            help="Number of generations to keep; the one in service and the one before it are always kept.",
+            help="Number of generations to keep; the current one, the one before it, and those that the service may need are "
+            "always kept.",
         ),
     ]
     for option in reversed(options):
@@ -96,8 +100,11 @@ def check_everyone(options: Mapping[str, Any], **given: Any) -> None:
         raise ConfigError(f"--protocol {options['protocol']} does not go with --all, which holds users out by strong")
 
 
-def start_of(earlier: str | None, replaced: str | None, device: torch.device) -> Run | None:
+def start_of(path: str, earlier: str | None, replaced: str | None, device: torch.device) -> Run | None:
     """The run from which training starts; None to train from scratch, also if it is the run in service and there is none yet.
+
+    Args:
+        path: the log; if it is an event store, its service says which run is in service.
 
     Raises:
         RunError: the run cannot be loaded.
@@ -105,8 +112,24 @@ def start_of(earlier: str | None, replaced: str | None, device: torch.device) ->
     if earlier is None:
         return None
     if replaced is not None and Path(earlier) == Path(replaced):
-        return incumbent_of(Path(earlier), device=device)
+        service = _service_of(path)
+        return incumbent_of(Path(earlier), device=device, told=None if service is None else service(Path(earlier)))
     return load_run(earlier, device=device)
+
+
+def _service_of(path: str) -> Callable[[Path], InService] | None:
+    """Asks the service that has this event store what it has of a folder; None for another log.
+
+    Raises:
+        MissingExtraError: the packages of the service are not installed.
+    """
+    if not is_url(path):
+        return None
+    try:
+        from foldin.serve.storage.in_service import in_service
+    except ImportError as error:
+        raise MissingExtraError(error.name or "fastapi", "serve", "a comparison with the run in service") from error
+    return partial(in_service, path)
 
 
 def fit_everyone(
@@ -143,16 +166,16 @@ def fit_everyone(
         return
     with bar:
         how = {"latest": options["latest"], "keep": options["kept"], "index": options["index"]}
-        found = retrain(log, made, target, rule=rule, saying=status, **how)
+        found = retrain(log, made, target, rule=rule, saying=status, service=_service_of(path), **how)
     _say(found, about, as_json=as_json)
     if not found.swapped:
         raise click.exceptions.Exit(NOT_SWAPPED)
 
 
 def _read(path: str, options: Mapping[str, Any]) -> EventLog:
-    """The whole log; warnings of the reader are printed as notes."""
+    """The whole log until now; warnings of the reader are printed as notes."""
     with working("reading") as bar:
-        log = source_of(path, options).log(download_progress=bar)
+        log = until_now(source_of(path, options).log(download_progress=bar))
     for note in log.report.warnings:
         status(f"{note.count:,} {note.text}")
     return log

@@ -178,7 +178,7 @@ def _other(
 def _read(job: Job, device: torch.device) -> tuple[Split, Run | None]:
     """(the split, the run from which training starts); the first worker has printed what must be known of them."""
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # noqa: PTH123
-        return read_split(job.path, job.options), start_of(job.earlier, None, device)
+        return read_split(job.path, job.options), start_of(job.path, job.earlier, None, device)
 
 
 def _await(others: Sequence[Any], signs: Sequence[Any]) -> None:

@@ -5,10 +5,10 @@ from foldin.experiment.choosing import Alternative, Choice, choose_among, choose
 from foldin.experiment.drift import Drift, DriftLimits, Likelihood, measure_drift
 from foldin.experiment.environment import choose_device, versions
 from foldin.experiment.facts import LogFacts, measure_log
-from foldin.experiment.incumbent import Scores, score
+from foldin.experiment.incumbent import InService, Scores, score
 from foldin.experiment.listing import BATCH_SIZE, ListMaker, ListRequest
 from foldin.experiment.order import OrderGain, measure_order
-from foldin.experiment.origin import Origin, cut_log, latest_cut
+from foldin.experiment.origin import Origin, cut_log, latest_cut, until_now
 from foldin.experiment.outcome import Outcome, Pooled, Rule, decide
 from foldin.experiment.pairing import Pair, best_pairs, multiplied
 from foldin.experiment.plan import Plan
@@ -35,6 +35,7 @@ __all__ = [
     "Compared",
     "Drift",
     "DriftLimits",
+    "InService",
     "Likelihood",
     "ListMaker",
     "ListRequest",
@@ -85,6 +86,7 @@ __all__ = [
     "train",
     "tune",
     "unread",
+    "until_now",
     "unused",
     "versions",
     "warm_start",

@@ -24,7 +24,7 @@ from foldin.display import Display, Displayed
 from foldin.errors import ConfigError
 from foldin.evaluation import LOG_LIKELIHOOD, evaluate, studentized_interval
 from foldin.experiment.incumbent import trained_until
-from foldin.experiment.origin import Origin, cut_log, latest_cut, newest_time
+from foldin.experiment.origin import Origin, cut_log, latest_cut, newest_time, until_now
 from foldin.runs import Run
 from foldin.tensors import Array, Float64, Int64
 
@@ -155,7 +155,9 @@ class Drift(Displayed):
         return {**asdict(self), "fall": self.fall}
 
 
-def measure_drift(run: Run, log: EventLog, *, latest: str = "1d", progress: Progress | None = None) -> Drift:
+def measure_drift(
+    run: Run, log: EventLog, *, latest: str = "1d", progress: Progress | None = None, now: float | None = None
+) -> Drift:
     """How far the latest events of a log are from what a run was trained on.
 
     Args:
@@ -163,13 +165,16 @@ def measure_drift(run: Run, log: EventLog, *, latest: str = "1d", progress: Prog
         log: events with times, the latest included.
         latest: a duration before the newest event, such as `12h`, `1d` or `2w`, or a share of all events below 1.
         progress: called with (users done, total users) between blocks of users of each period.
+        now: time of the clock, in seconds since 1970; that of this machine if None. Events that are ahead of it are left out.
 
     Raises:
         ConfigError: `latest` is neither.
         SplitError: the log has no absolute times, or no event is before the latest ones.
+        EmptyLogError: all events are ahead of the clock.
     """
+    log = until_now(log, now)
     cut = latest_cut(log, latest)
-    origin, until, newest = cut_log(log, cut), trained_until(run), newest_time(log.histories)
+    origin, until, newest = cut_log(log, cut), trained_until(run, now), newest_time(log.histories, now=now)
     assert newest is not None  # else `latest_cut` raises
     assert log.histories.times is not None
     late = log.histories.times >= cut

@@ -1,7 +1,9 @@
 """Models of different catalogs, scored on the same users and targets: the incumbent, which is in service, and its challenger."""
 
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
+from time import time as clock
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,11 @@ from foldin.evaluation import METRICS, parse_metric
 from foldin.experiment.origin import Origin, newest_time
 from foldin.models import Recommender
 from foldin.ranking import Eligibility, rank
-from foldin.runs import Run, check_target, generations, load_run
+from foldin.runs import Run, check_target, generations, load_run, local_run
+from foldin.runs.pointer import digest_in
 from foldin.tensors import Array, Float64
 
-__all__ = ["Scores", "incumbent_of", "score", "trained_until"]
+__all__ = ["InService", "Scores", "incumbent_of", "score", "trained_until"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,30 +37,72 @@ class Scores:
     unknown_events: int
 
 
-def incumbent_of(folder: Path, *, device: str | torch.device = "cpu") -> Run | None:
+@dataclass(frozen=True, kw_only=True)
+class InService:
+    """What a service has of the runs in a folder at one moment.
+
+    Args:
+        digest: digest of the run that the service answers with in place of the folder's current run, which was rolled back or
+            replaced there; None if it answers with the current run, or will do so.
+        uri: folder or URL of that run.
+        named: digests and addresses of all runs that the service may need again: of every model, the one in service and the one
+            before it.
+    """
+
+    digest: str | None = None
+    uri: str = ""
+    named: Set[str] = frozenset()
+
+
+def incumbent_of(folder: Path, *, device: str | torch.device = "cpu", told: InService | None = None) -> Run | None:
     """The run in service in a folder; None if the folder is new or empty, or a first run was never finished.
 
+    Args:
+        told: what a service has of the folder; without it, the current run is taken for the one in service.
+
     Raises:
-        RunError: the run is damaged, or the folder holds something other than runs.
+        RunError: the run is damaged, the service's run cannot be read here, or the folder holds something other than runs.
     """
     if (folder / "run.json").is_file() or (folder.is_dir() and any(one.finished for one in generations(folder))):
+        if told is not None and told.digest is not None:
+            return _answering(folder, told, device)
         return load_run(folder, device=device)
     check_target(folder)
     return None
 
 
-def trained_until(run: Run) -> int | None:
+def _answering(folder: Path, told: InService, device: str | torch.device) -> Run:
+    """The run that a service answers with: a generation of the folder, wherever the service has it, or a run from elsewhere."""
+    own = [one.folder for one in generations(folder) if digest_in(one.folder) == told.digest]
+    try:
+        run = load_run(own[0] if own else local_run(told.uri, digest=told.digest), device=device)
+        if run.info["digest"] != told.digest:
+            raise RunError(f"{run.folder}: holds another run by now")
+    except (RunError, OSError) as error:
+        raise RunError(
+            f"{folder}: the service does not answer with its current run but with one that cannot be read here, so that there is "
+            f"nothing to compare with: {error}"
+        ) from error
+    return run
+
+
+def trained_until(run: Run, now: float | None = None) -> int | None:
     """Seconds since 1970 of the newest event that a run was trained on; None if the run does not say.
+
+    A time ahead of the clock, which the event of a device with a bad clock left in a run of an earlier version, says nothing.
+
+    Args:
+        now: time of the clock, in seconds since 1970; that of this machine if None.
 
     Raises:
         RunError: the run says something other than a time.
     """
     until = run.info.get("until")
     if until is None and run.known is not None:
-        return newest_time(run.known.histories)
+        return newest_time(run.known.histories, now=now)
     if until is not None and not isinstance(until, int):
         raise RunError(f"{run.folder}: until = {until!r} in run.json: seconds since 1970 were expected")
-    return until
+    return None if until is not None and until > (clock() if now is None else now) else until
 
 
 @torch.no_grad()

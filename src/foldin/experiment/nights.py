@@ -26,13 +26,14 @@ import numpy as np
 import polars as pl
 
 from foldin.experiment.outcome import Pooled, Rule, decide, normal_half_width
-from foldin.files import write_text
+from foldin.files import locked, write_text
 from foldin.models import user_key
 from foldin.tensors import Array, Float64
 
-__all__ = ["NIGHTS", "Night", "pooled", "read_nights", "recipe_of", "write_nights"]
+__all__ = ["NIGHTS", "Night", "decide_night", "pooled", "read_nights", "recipe_of", "write_nights"]
 
 NIGHTS = "nights.jsonl"
+_LOCK = ".nights.lock"
 _DIGITS = 6
 
 
@@ -132,3 +133,22 @@ def pooled(nights: Iterable[Night], tonight: Night, rule: Rule, *, seed: int = 0
         if last or (found.half_width is not None and found.half_width < precision):
             break
     return found
+
+
+def decide_night(folder: Path, tonight: Night, rule: Rule, *, seed: int = 0) -> Pooled:
+    """The decision on a night and those of its pool that are kept in a folder, in which the night is then kept with its outcome.
+
+    Of several processes that compare at the same time, each waits until the one before has kept its night, so that none is lost
+    and every look is counted.
+
+    Args:
+        rule, seed: as in `pooled`.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    with locked(folder / _LOCK):
+        earlier = read_nights(folder)
+        decision = pooled(earlier, tonight, rule, seed=seed)
+        write_nights(folder, [*earlier, replace(tonight, outcome=str(decision.outcome))])
+    return decision

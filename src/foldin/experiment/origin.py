@@ -6,16 +6,17 @@ cut. Users and items have external ids here, since the catalogs of the two model
 
 import re
 from dataclasses import dataclass, replace
+from time import time as clock
 
 import numpy as np
 import polars as pl
 
-from foldin.data import EventLog, Histories
+from foldin.data import EventLog, Histories, Note
 from foldin.data.parts import quantiles
-from foldin.errors import ConfigError, SplitError
+from foldin.errors import ConfigError, EmptyLogError, SplitError
 from foldin.tensors import Array, Bool
 
-__all__ = ["Origin", "cut_log", "latest_cut", "newest_time"]
+__all__ = ["Origin", "cut_log", "latest_cut", "newest_time", "until_now"]
 
 _SECONDS = {"h": 3_600, "d": 86_400, "w": 7 * 86_400}
 
@@ -47,11 +48,49 @@ class Origin:
         return len(self.histories)
 
 
-def newest_time(*histories: Histories) -> int | None:
-    """Seconds since 1970 of the newest event; None where an event has no time, or there is no event."""
-    some = [one for one in histories if one.n_events]
-    times = [int(one.times.max()) for one in some if one.times is not None]
-    return max(times) if times and len(times) == len(some) else None
+def newest_time(*histories: Histories, now: float | None = None) -> int | None:
+    """Seconds since 1970 of the newest event that is not ahead of the clock.
+
+    None where an event has no time, or there is no such event.
+
+    Args:
+        now: time of the clock, in seconds since 1970; that of this machine if None.
+    """
+    now = clock() if now is None else now
+    newest = []
+    for one in histories:
+        if one.n_events and one.times is None:
+            return None
+        times = one.times if one.times is not None else np.empty(0, dtype=np.int64)
+        times = times if not len(times) or times.max() <= now else times[times <= now]
+        newest += [int(times.max())] if len(times) else []
+    return max(newest, default=None)
+
+
+def until_now(log: EventLog, now: float | None = None) -> EventLog:
+    """The log without the events that are ahead of the clock, which a note counts; users and items without others are left out.
+
+    One device whose clock is a day ahead would otherwise be all there is of the latest day, and a model that was trained on its
+    events would seem to know every event until tomorrow.
+
+    Args:
+        now: time of the clock, in seconds since 1970; that of this machine if None.
+
+    Raises:
+        EmptyLogError: all events are ahead of it.
+    """
+    every, at = log.histories, clock() if now is None else now
+    if every.times is None or not every.n_events or every.times.max() <= at:
+        return log
+    past = every.by_parts(lambda part: part.where(_before(part, int(at) + 1)))
+    if not past.n_events:
+        raise EmptyLogError(f"{log.report.source}: all {every.n_events:,} events are ahead of this machine's clock")
+    ahead = every.n_events - past.n_events
+    note = Note("events are ahead of this machine's clock and are left out", ahead, dropped=True, warning=True)
+    some = replace(log, histories=past, report=log.report.extended([note]))
+    users = (past.lengths > 0) | (every.lengths == 0)
+    items = (past.counts() > 0) | (every.counts() == 0)  # an item without any event may be known by its features
+    return some.keep(np.flatnonzero(users), np.flatnonzero(items), "")
 
 
 def latest_cut(log: EventLog, latest: str = "1d", *, after: int | None = None) -> int:

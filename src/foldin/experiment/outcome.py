@@ -9,6 +9,9 @@ In all other cases neither is shown, and the comparison is undecided.
 The users of several nights are pooled, and after each night the interval is looked at again. At the k-th look its level is
 1 − α / (k (k + 1)), since Σ_k 1 / (k (k + 1)) = 1: the probability that the interval misses at any of the looks, however many
 there are, is then at most α. At the first look that is a level of 97.5 % for α = 5 %.
+
+A rule may take an undecided challenger because it knows later events. It is taken only if the mean of d is not below the margin:
+what looks worse than is accepted is not taken for want of users.
 """
 
 import math
@@ -54,7 +57,8 @@ class Rule:
     Args:
         metric: the ranking metric that is compared.
         margin: difference of the metric that the lower end of the interval must exceed, such as −0.01: the loss that is accepted.
-        undecided: what happens if neither is shown: `keep` the incumbent, or take the `fresh` model, since it knows later events.
+        undecided: what happens if neither is shown: `keep` the incumbent, or take the `fresh` model, since it knows later events;
+            the latter only if the mean difference is not below the margin.
 
     Raises:
         ConfigError: an unknown metric, a margin outside (−1, 1), or another rule for undecided comparisons.
@@ -83,10 +87,12 @@ class Rule:
             raise ConfigError(f"{text!r}: METRIC:MARGIN was expected, such as ndcg@10:-0.01")
         return cls(metric=metric, margin=float(margin), undecided=undecided)
 
-    def swaps(self, outcome: Outcome) -> bool:
+    def swaps(self, decision: "Pooled") -> bool:
         """Whether the challenger replaces the incumbent."""
-        fresh = outcome is Outcome.UNDECIDED and self.undecided == "fresh"
-        return fresh or outcome in (Outcome.FIRST, Outcome.ACCEPTED)
+        if decision.outcome is Outcome.UNDECIDED:
+            mean = decision.difference
+            return self.undecided == "fresh" and mean is not None and mean >= self.margin
+        return decision.outcome in (Outcome.FIRST, Outcome.ACCEPTED)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,7 +49,8 @@ class Retrained(Displayed):
         rule: the rule that decided.
         decision: the outcome, with its figures over all pooled nights.
         swapped: whether the run in service was replaced.
-        generation: number of the generation in service afterwards; None if the folder still holds a plain run directory.
+        generation: number of the generation in service afterwards; None if it is none of the folder's generations, such as a
+            plain run directory.
         epochs: number of epochs; None for a closed form, or if nothing was trained.
         compared: the comparison of this night; None if there was none.
         seconds: duration of each step.
@@ -79,7 +80,9 @@ class Retrained(Displayed):
         """What happened and why, in one sentence."""
         why = self.decision.sentence(self.rule)
         if not self.swapped:
-            return f"not swapped: {why}"
+            fresh = self.decision.outcome is Outcome.UNDECIDED and self.rule.undecided == "fresh"
+            below = "; the mean is below the margin, so that the fresh model is not taken" if fresh else ""
+            return f"not swapped: {why}{below}"
         fresh = ", and then the fresh model is taken" if self.decision.outcome is Outcome.UNDECIDED else ""
         return f"swapped, generation {self.generation} is in service: {why}{fresh}"
 

@@ -6,14 +6,14 @@ one at any time, and a damaged generation stops no other. A plain run directory 
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from foldin.errors import RunError
-from foldin.runs.pointer import GENERATIONS, Pointer, folder_of, read_pointer, write_pointer
+from foldin.runs.pointer import GENERATIONS, Pointer, digest_in, folder_of, read_pointer, write_pointer
 from foldin.runs.store import check_target, is_finished, read_info
 from foldin.runs.stored_index import INDEX_FILES
 
@@ -61,6 +61,7 @@ def add_generation(
     *,
     instead_of: str | None = None,
     keep: int | None = None,
+    in_use: Callable[[], Collection[str]] | None = None,
 ) -> Generation:
     """Write a run as the next generation of a folder, verify it, and make it the current one.
 
@@ -69,6 +70,8 @@ def add_generation(
         write: function that writes a run directory into a given folder, such as the method `save` of a trained model.
         instead_of: digest of the run that was current when the decision to replace it was made; None for any or none.
         keep: number of generations to keep, the newest ones; the current one and the one before it are always kept. None for all.
+        in_use: returns digests or folders of runs that are kept besides, such as those that a service names. It is called when
+            the run is written and verified; if it raises an error, nothing is replaced.
 
     Raises:
         RunError: the folder holds something other than runs, the run in it is damaged, the new run is, or another run than
@@ -86,12 +89,13 @@ def add_generation(
         now = read_pointer(folder)
         if instead_of is not None and (now is None or now.digest != instead_of):
             raise RunError(f"{folder}: another run has become current meanwhile; it stays, and nothing was replaced")
+        used = () if in_use is None else in_use()
     except BaseException:
         shutil.rmtree(own, ignore_errors=True)
         raise
     write_pointer(folder, _pointer_to(number, info))
     if keep is not None:
-        _prune(folder, keep)
+        _prune(folder, keep, used)
     return Generation(number, own, current=True, finished=True)
 
 
@@ -138,7 +142,8 @@ def _pointer_to(number: int, info: dict[str, Any]) -> Pointer:
 
 def _claimed(folder: Path) -> tuple[int, Path]:
     """(number, folder) of a new generation that no other process writes."""
-    number = max(_numbers(folder), default=0) + 1
+    pointer = read_pointer(folder)  # whose generation may have been deleted by hand
+    number = max([*_numbers(folder), 0 if pointer is None else pointer.generation]) + 1
     while True:
         own = folder_of(folder, number)
         try:
@@ -164,8 +169,8 @@ def _adopt(folder: Path) -> None:
             (folder / name).unlink()
 
 
-def _prune(folder: Path, keep: int) -> None:
-    """Delete old generations, except the newest `keep`, the current one and the finished one before it."""
+def _prune(folder: Path, keep: int, used: Collection[str]) -> None:
+    """Delete old generations, except the newest `keep`, the current one, the finished one before it, and those in use."""
     every = generations(folder)
     current = next(one.number for one in every if one.current)
     finished = [one.number for one in every if one.finished]
@@ -173,6 +178,6 @@ def _prune(folder: Path, keep: int) -> None:
     # One above the current one that is not finished may be in the hands of another process.
     kept = {*finished[max(0, len(finished) - keep) :], *before[-1:], *(n.number for n in every if n.number >= current)}
     for one in every:
-        if one.number not in kept:
+        if one.number not in kept and not {digest_in(one.folder), str(one.folder.resolve())}.intersection(used):
             (one.folder / "run.json").unlink(missing_ok=True)  # first: what is half deleted is no run
             shutil.rmtree(one.folder, ignore_errors=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from foldin.files import FORMAT_VERSION, write_json
 
-__all__ = ["GENERATIONS", "Pointer", "folder_of", "holds_generations", "read_pointer", "write_pointer"]
+__all__ = ["GENERATIONS", "Pointer", "digest_in", "folder_of", "holds_generations", "read_pointer", "write_pointer"]
 
 GENERATIONS = "generations"
 _TRIES, _PAUSE = 20, 0.05  # Windows refuses to replace a file while another process reads it
@@ -46,6 +46,14 @@ def read_pointer(folder: Path) -> Pointer | None:
     try:
         found = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         return Pointer(int(found["generation"]), str(found["digest"]), str(found["model"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def digest_in(folder: Path) -> str | None:
+    """Digest of the run in a folder, or of the current one of its generations; None while it is being written."""
+    try:
+        return str(json.loads((folder / "run.json").read_text("utf-8"))["digest"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -21,6 +21,7 @@ from foldin.serve.storage.feedback import FeedbackLog, read_feedback
 from foldin.serve.storage.fleet_state import DeploymentRow, FleetState, RunRef
 from foldin.serve.storage.importing import Imported, Refusal, import_events
 from foldin.serve.storage.impressions import Impression, ImpressionStore
+from foldin.serve.storage.in_service import in_service
 from foldin.serve.storage.item_importing import ImportedItems, import_items
 from foldin.serve.storage.item_lists import ItemListStore, ListedItem, Taken
 from foldin.serve.storage.items import ItemChange, ItemRow, ItemsState, ItemStore
@@ -78,6 +79,7 @@ __all__ = [
     "export_lists",
     "import_events",
     "import_items",
+    "in_service",
     "make_app",
     "rank_requests",
     "read_feedback",

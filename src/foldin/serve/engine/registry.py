@@ -1,7 +1,6 @@
 """Models in service: several side by side, replaced without dropping a request, and the choice of the model for a request."""
 
 import asyncio
-import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ from foldin.serve.engine.split import Arm, Split
 from foldin.serve.shares import check_shares
 from foldin.serve.storage.items import ItemsState
 
-__all__ = ["QUICK", "Deployment", "Registry", "digest_in"]
+__all__ = ["QUICK", "Deployment", "Registry"]
 
 QUICK = 0.05  # seconds that a full batch may hold up the event loop
 
@@ -303,11 +302,3 @@ class Registry:
         """Serve the waiting requests, and stop."""
         for one in [*self._now.values(), *self._before.values()]:
             one.batcher.close()
-
-
-def digest_in(folder: Path) -> str | None:
-    """Digest of the run in a folder; None while the run is being written."""
-    try:
-        return str(json.loads((folder / "run.json").read_text("utf-8"))["digest"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

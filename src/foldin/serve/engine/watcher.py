@@ -9,10 +9,9 @@ from pathlib import Path
 
 from foldin.errors import EventStoreError, OutdatedError
 from foldin.runs import is_url, without_secrets
-from foldin.runs.pointer import read_pointer
+from foldin.runs.pointer import digest_in, read_pointer
 from foldin.serve.engine import commands
 from foldin.serve.engine.fleet import Fleet
-from foldin.serve.engine.registry import digest_in
 from foldin.serve.storage.changes import Changes
 
 __all__ = ["Watcher", "deploy_given"]
@@ -46,7 +45,8 @@ class Watcher:
 
     New is a run that was never deployed under this name: what was rolled back or replaced is not deployed again, by no process
     and after no restart. In a folder of generations, an earlier one is new as well if it becomes the current one while the folder
-    is watched, since somebody moved the pointer.
+    is watched, since somebody moved the pointer; unless the model was given a run or rolled back since the last check: another
+    process may have taken the same run up already, and what was decided after that stays.
 
     Args:
         fleet: models of this process, as the database says.
@@ -58,6 +58,7 @@ class Watcher:
         self.fleet, self.seconds = fleet, seconds
         self._folders = {name: Path(uri) for name, uri in given.items() if not is_url(uri)}
         self._seen: dict[str, str] = {}  # digests at the last check
+        self._generations: dict[str, int | None] = {}  # of the models, just before the folders were read then
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="foldin-watch", daemon=True)
 
@@ -72,16 +73,26 @@ class Watcher:
 
     def look(self) -> None:
         """Check once: a new run is deployed. For a damaged one, a line is logged and the old one stays in service."""
+        try:
+            rows = self.fleet.store.state().rows  # read before the folders, so that they are not newer
+        except EventStoreError:  # the database is away: checked again
+            return
         for name, folder in self._folders.items():
+            now = rows[name].generation if name in rows else None
             digest = digest_in(folder)
             seen = self._seen.get(name)
-            if digest is None or digest == seen:
+            if digest is None:
+                continue
+            if digest == seen:
+                self._generations[name] = now
                 continue
             try:
                 moved = seen is not None and read_pointer(folder) is not None
-                generation = self._takes(name, folder, digest, again=moved)
+                again = self._generations.get(name) if moved else None
+                generation = self._takes(name, folder, digest, again=again)
                 if generation is not None:
                     commands.deploy(self.fleet, str(folder), name, key="watch", generation=generation)
+                    now = generation + 1
             except (
                 OutdatedError,
                 EventStoreError,
@@ -89,13 +100,13 @@ class Watcher:
                 continue
             except Exception as error:  # after any error, the old model stays in service and the watch continues
                 logger.warning(json.dumps({"refused": name, "error": str(error)}))
-            self._seen[name] = digest
+            self._seen[name], self._generations[name] = digest, now
 
-    def _takes(self, name: str, folder: Path, digest: str, *, again: bool) -> int | None:
+    def _takes(self, name: str, folder: Path, digest: str, *, again: int | None) -> int | None:
         """The generation of the model that takes a run from this folder; None if it does not.
 
         Args:
-            again: whether it takes a run that was deployed before.
+            again: generation at which it also takes a run that was deployed before; None if it does at none.
         """
         row = self.fleet.store.state().rows.get(name)
         if row is None or row.retired or row.run.digest == digest:
@@ -103,7 +114,7 @@ class Watcher:
         deployed = [
             one.after[name] for one in Changes(self.fleet.store.engine).of_model(name) if one.action == "deploy"
         ]
-        if not again and any(one["digest"] == digest for one in deployed):
+        if row.generation != again and any(one["digest"] == digest for one in deployed):
             return None
         # A model that was deployed from elsewhere does not change because the command line gives a folder of its name.
         from_here = any(_is_within(one["run"], str(folder)) for one in deployed)
