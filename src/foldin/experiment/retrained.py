@@ -80,8 +80,8 @@ class Retrained(Displayed):
         """What happened and why, in one sentence."""
         why = self.decision.sentence(self.rule)
         if not self.swapped:
-            fresh = self.decision.outcome is Outcome.UNDECIDED and self.rule.undecided == "fresh"
-            below = "; the mean is below the margin, so that the fresh model is not taken" if fresh else ""
+            asked = self.decision.outcome is Outcome.UNDECIDED and self.rule.undecided == "fresh"
+            below = "; the mean is below the margin, so that the fresh model is not taken" if asked else ""
             return f"not swapped: {why}{below}"
         fresh = ", and then the fresh model is taken" if self.decision.outcome is Outcome.UNDECIDED else ""
         return f"swapped, generation {self.generation} is in service: {why}{fresh}"
