@@ -30,10 +30,13 @@ _NAMES = {PropensityOf.GIVEN_ABOVE: "given_above", PropensityOf.IN_LIST: "in_lis
 class FeedbackLog:
     """Logged lists with propensities, and the rewards that followed.
 
+    Events have the weights that the run which drew the list gave them by its kinds, half-life and dislikes; age counts from the
+    end of its training. For that run they are exact. A target run with another rule, or trained until another time, would weigh
+    the same events otherwise: the estimate is that of its lists for the logged weights.
+
     Args:
         feedback: the lists, each with a context of its own.
-        histories: the history that each list was made from, in the order of the lists, with weights and dislikes as the run that
-            drew the list weighed them.
+        histories: the history that each list was made from, in the order of the lists, with its weights and dislikes.
         users: external id of the user of each list; None for a list without a user.
         list_ids: id of each list.
         eligible: items that could be listed in each list: all but those of the history, unless the list could repeat them, those
@@ -66,10 +69,6 @@ def read_feedback(
     the list, and of events of its user that name none and belong to no newer of these lists that held the item. A list that the
     request restricted to some items is left out, since a target policy would need the same restriction. Items that were retired
     are no restriction of the request: `eligible` has them, list by list.
-
-    Events have the weights that the run which drew the list gave them by its kinds, half-life and dislikes; age counts from the
-    end of its training. For that run they are exact. A target run with another rule, or trained until another time, would weigh
-    the same events otherwise: the estimate is that of its lists for the logged weights.
 
     Args:
         url: `sqlite:///FILE` or `postgresql://…`, as of `foldin serve --events`.
