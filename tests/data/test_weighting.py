@@ -12,9 +12,11 @@ from foldin.data import (
     last_out,
     prepare,
     read_log,
+    repeats_of,
     resolve_history,
     split_log,
     strong,
+    weighting_of,
 )
 from foldin.data.catalog import Catalog
 from foldin.data.splits.temporal import temporal
@@ -215,6 +217,71 @@ def test_a_single_history_is_weighted_as_a_log_is():
     assert found.histories(len(catalog)).dislikes.n_events == 1
     with pytest.raises(ShapeError, match="10 events came with 1 values"):
         resolve_history(catalog, [str(item) for item in one["item"]], values=[1.0])
+
+
+STARS = {
+    "alone": {},
+    "with dislikes": {"dislike_below": 3},
+    "with a half-life": {"half_life": "10d"},
+    "with weights": {"kind": "event", "weights": {"view": 1, "buy": 10}, "dislike_below": 3, "half_life": "10d"},
+}
+
+
+@pytest.mark.parametrize("repeats", ["first", "last", "keep"])
+@pytest.mark.parametrize("options", STARS.values(), ids=STARS)
+def test_a_single_history_leaves_out_the_ratings_that_the_log_did(options, repeats):
+    rng = np.random.default_rng(3)
+    rows = [
+        (user, int(rng.integers(6)), NAMES[2 * int(rng.integers(2))], float(rng.integers(1, 6)), START + at * DAY)
+        for user in range(20)
+        for at in rng.permutation(12)
+    ]
+    table = pl.DataFrame(rows, schema=["user", "item", "event", "rating", "time"], orient="row")
+    log = read_log(table, min_rating=4, repeats=repeats, **options)
+    rule, reading = log.reading.weighting, log.reading.differing()
+    info = {"reading": reading, "weights": None if rule is None else rule.since(log.histories).as_dict()}
+    rule = weighting_of(info)
+    catalog = Catalog.from_ids(log.items["item"].to_list())
+    whole = KnownUsers.of_log(log, catalog, rule)
+    for at, user in enumerate(whole.ids):
+        one = table.filter(pl.col("user") == int(user))
+        found = resolve_history(
+            catalog,
+            one["item"].cast(pl.String).to_list(),
+            times=one["time"].to_list(),
+            kinds=one["event"].to_list(),
+            values=one["rating"].to_list(),
+            repeats=repeats_of(info),
+            weighting=rule,
+        ).histories(len(catalog))
+        wanted = whole.histories.rows(at, at + 1)
+        assert (found.items.tolist(), found.times.tolist()) == (wanted.items.tolist(), wanted.times.tolist())
+        for mine, other in ((found, wanted), (found.dislikes, wanted.dislikes)):
+            if other is not None and other.n_events:
+                assert mine.items.tolist() == other.items.tolist()
+                assert np.allclose(
+                    *(np.ones(one.n_events) if one.weights is None else one.weights for one in (mine, other))
+                )
+
+
+def test_a_minimum_rating_alone_leaves_events_out_and_weighs_none():
+    rule = weighting_of({"reading": {"min_rating": 4.0}})
+    assert rule == EventWeights(min_rating=4.0) == weighting_of({"source": {"path": "log.csv", "min_rating": 4.0}})
+    assert weighting_of({"source": {}}) is weighting_of({"reading": {"repeats": "last"}}) is None
+    stored = EventWeights(kinds={"buy": 2.0}, min_rating=3.0, until=5)
+    assert weighting_of({"weights": stored.as_dict(), "reading": {"min_rating": 3.0}}) == stored
+    rated = one_user([1, 2, 3, 4], ["view"] * 4, values=[3.9, 4, np.nan, 5])
+    left = rule.applied(rated, NAMES)
+    assert (left.items.tolist(), left.weights, left.dislikes) == ([2, 3, 4], None, None)
+    assert rule.applied(left, NAMES) is left
+    assert not rule.weighs
+    catalog = Catalog.from_ids(["a", "b", "c"])
+    ids, values = ["a", "b", "a", "c", "x"], [2.0, 3.9, 5.0, None, 1.0]
+    found = resolve_history(catalog, ids, values=values, weighting=rule)
+    assert (found.items, found.unknown, found.weights) == ((0, 2), ("x",), None)
+    timed = resolve_history(catalog, ids, times=[5, 4, 3, 2, 1], values=values, weighting=rule)
+    assert (timed.items, timed.times) == ((2, 0), (2, 3))  # of the two events with a, the one that is rated 5
+    assert resolve_history(catalog, ids, weighting=rule).items == (0, 1, 2)  # without values
 
 
 def test_shards_are_weighted_when_they_are_read_a_part_at_a_time(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from foldin.data import read_log
 from foldin.runs import load_run
 from foldin.serve import Event, EventStore, Limits, Registry, Service, Telemetry, connect
 from foldin.serve.schemas import RecommendRequest
+from foldin.serve.server import build
 from foldin.serve.storage.item_lists import ListedItem
 from foldin.testing import two_tastes
 
@@ -81,6 +82,21 @@ def test_a_dislike_pushes_down_what_is_like_it(service):
     service.events.append([Event("b", "i1", START + 2, "buy")])  # the latest event decides
     (found,) = service.recommend([RecommendRequest(user="b", k=20, exclude_seen=False)])
     assert "i1" in [hit["item"] for hit in found["items"]]
+
+
+def test_lists_for_all_users_weigh_events_as_the_default_model_does(saved, tmp_path):
+    url = f"sqlite:///{tmp_path}/events.db"
+    _, service, _ = build([saved[1]], url, open_to_all=True, host="127.0.0.1", limits=Limits(), device="cpu")
+    assert service.registry.weighting == saved[0].split.weighting
+    assert Registry().weighting is None
+    now = START + 90 * DAY
+    events = [Event("a", "i1", now - 60, "buy"), *(Event(user, "i2", now - 60, "view") for user in "abc")]
+    service.events.append([*events, *(Event(f"u{at}", "i3", now - 60, "dislike") for at in range(9))])
+    service.lists.look(now)
+    assert service.lists.get("popular") == (ListedItem("i1", 5.0), ListedItem("i2", 3.0))
+    assert [one.item for one in service.lists.get("trending")] == ["i1", "i2"]
+    service.registry.close()
+    service.events.engine.dispose()
 
 
 def test_a_user_of_whom_only_dislikes_are_known_gets_the_model_s_list_and_no_prior(service):

@@ -22,7 +22,7 @@ class LoggedList:
         arm: model to which a split assigned the user; None if no split chose the model.
         share: probability of that assignment.
         split: id of the experiment.
-        history: items of the history, and their times if it has times, of a list with propensities.
+        history: items of the history, with their times, weights and dislikes if it has any, of a list with propensities.
         context: context that the request gave.
     """
 

@@ -23,7 +23,7 @@ from foldin.data.log.read import read_file, read_frame
 from foldin.data.log.read_store import read_store
 from foldin.data.log.report import Note, ReadReport
 from foldin.data.named import EMBEDDED, NAMED, PublicSet, cache_folder, download, read_log
-from foldin.data.resolve import ResolvedHistory, repeats_of, resolve_history
+from foldin.data.resolve import ResolvedHistory, repeats_of, resolve_history, weighting_of
 from foldin.data.shards import is_shards, open_shards, prepare
 from foldin.data.simulated import SimulatedRepeats
 from foldin.data.source import Source
@@ -113,6 +113,7 @@ __all__ = [
     "to_polars",
     "users_of_file",
     "weighed_log",
+    "weighting_of",
     "whole_numbers",
     "with_user_features",
 ]

@@ -16,7 +16,7 @@ from foldin.data.log.options import REPEATS
 from foldin.data.weighting import EventWeights, sides
 from foldin.errors import DataError, ShapeError
 
-__all__ = ["ResolvedHistory", "disliked", "repeats_of", "resolve_history"]
+__all__ = ["ResolvedHistory", "disliked", "repeats_of", "resolve_history", "weighting_of"]
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,27 @@ def disliked(items: Sequence[Sequence[int]], strengths: Sequence[Sequence[float]
 
 def repeats_of(info: Mapping[str, Any]) -> str:
     """Which repeated events the training log of a run kept, one of `REPEATS`, from the content of its `run.json`."""
-    stored = info.get("source") or info.get("reading") or {}
+    stored = _reading(info)
     repeats = str(stored.get("repeats", "first"))
     return "first-of-kind" if stored.get("weights") and repeats == "first" else repeats
+
+
+def weighting_of(info: Mapping[str, Any]) -> EventWeights | None:
+    """The rule by which events of a user count for a run, from the content of its `run.json`; None if all count alike.
+
+    A run whose log was read with a minimum rating alone stores no weights, since its training data had none: its rule leaves out
+    the events with a value below the minimum.
+
+    Raises:
+        DataError: the stored weights are not what a run stores.
+    """
+    stored, least = EventWeights.from_dict(info.get("weights")), _reading(info).get("min_rating")
+    return EventWeights(min_rating=least) if stored is None and least is not None else stored
+
+
+def _reading(info: Mapping[str, Any]) -> dict[str, Any]:
+    """How the log of a run was read; runs of the first versions have it in their source alone."""
+    return {**(info.get("source") or {}), **(info.get("reading") or {})}
 
 
 def resolve_history(
@@ -85,10 +103,11 @@ def resolve_history(
         titles: titles of further items, which follow `ids`.
         times: seconds since 1970 of all these events, by which they are sorted; events of equal time keep their order.
         kinds: kinds of the events in `ids`; None if all are of one kind.
-        values: values of the events in `ids`, such as ratings, None for an event without one; they matter for dislikes alone.
+        values: values of the events in `ids`, such as ratings, None for an event without one; they matter for dislikes and for a
+            minimum rating, below which an event is left out before repeats are. One without a value counts.
         repeats: which of several events with one item is kept: the `first`, the `last`, the `first-of-kind`, or all (`keep`); see
             `repeats_of`.
-        weighting: the rule by which events were weighted in training; None if all count alike.
+        weighting: the rule by which events were weighted or left out in training, see `weighting_of`; None if all count alike.
 
     Raises:
         UnknownItemError: a title is not in the catalog.
@@ -98,7 +117,10 @@ def resolve_history(
     _check(len(ids), kinds, values, repeats)
     places = catalog.places(ids)
     unknown = dict.fromkeys(one for one, at in zip(ids, places, strict=True) if at is None) if None in places else {}
-    if times is None and weighting is None and not titles and repeats == "first":  # the order alone matters
+    if weighting is not None and values is not None:
+        places = weighting.rated(places, values)
+    weighs = weighting is not None and weighting.weighs
+    if times is None and not (weighs or titles) and repeats == "first":  # the order alone matters
         return ResolvedHistory(tuple(at for at in dict.fromkeys(places) if at is not None), None, tuple(unknown))
     events = [*places, *(catalog.find_title(title) for title in titles)]
     named = _named(kinds, len(ids), len(events), repeats)
@@ -108,20 +130,13 @@ def resolve_history(
             raise ShapeError(f"history: {len(events)} events came with {len(times)} times; each event needs one")
         order = sorted(order, key=times.__getitem__)
         events, times, named = [events[at] for at in order], [times[at] for at in order], [named[at] for at in order]
-    # (item, kind, or number of the event) → which event of the history counts, in the order in which they are entered
-    kept: dict[tuple[int, str], int] = {}
-    for at, (item, kind) in enumerate(zip(events, named, strict=True)):
-        if item is None:
-            continue
-        if repeats == "last":
-            kept.pop((item, kind), None)
-        kept.setdefault((item, kind), at)
+    kept = _kept(events, named, repeats)
     found = ResolvedHistory(
         items=tuple(item for item, _ in kept),
         times=None if times is None else tuple(times[at] for at in kept.values()),
         unknown=tuple(unknown),
     )
-    if weighting is None or not kept:
+    if weighting is None or not weighs or not kept:
         return found
     given = [order[at] for at in kept.values()]
     return _weighted(found, weighting, _at(kinds, given, ""), _at(values, given, None), len(catalog))
@@ -141,6 +156,18 @@ def _named(kinds: Sequence[str] | None, of_ids: int, events: int, repeats: str) 
         return [str(at) for at in range(events)]
     named = kinds if kinds is not None and repeats == "first-of-kind" else [""] * of_ids
     return [*named, *[""] * (events - of_ids)]
+
+
+def _kept(events: Sequence[int | None], named: Sequence[str], repeats: str) -> dict[tuple[int, str], int]:
+    """(item, kind, or number of the event) → which event of the history counts, in the order in which they are entered."""
+    kept: dict[tuple[int, str], int] = {}
+    for at, (item, kind) in enumerate(zip(events, named, strict=True)):
+        if item is None:
+            continue
+        if repeats == "last":
+            kept.pop((item, kind), None)
+        kept.setdefault((item, kind), at)
+    return kept
 
 
 def _at(beside: Sequence[Any] | None, places: Sequence[int], default: Any) -> list[Any] | None:

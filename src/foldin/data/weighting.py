@@ -4,7 +4,8 @@
 
 Age is counted from the latest event of training, and is 0 for a later event. The weight of an event therefore depends on nothing
 but the event, and is the same in training, in an evaluation and in a service. An event of negative weight is a dislike of its
-item, with the absolute weight as its strength; one of weight 0 is left out.
+item, with the absolute weight as its strength; one of weight 0 is left out. A minimum rating leaves events out before it is
+decided which of several events with one item is kept; an event without a value is not below it.
 """
 
 import math
@@ -45,6 +46,19 @@ class EventWeights:
     dislike_below: float | None = None
     min_rating: float | None = None
     until: int | None = None
+
+    @property
+    def weighs(self) -> bool:
+        """Whether events may differ in weight or be dislikes: a rule of a minimum rating alone only leaves events out."""
+        return bool(self.kinds) or self.half_life is not None or self.dislike_below is not None
+
+    def rated(self, items: list[int | None], values: Sequence[float | None]) -> list[int | None]:
+        """The items of events, with None for an event whose value is below the minimum rating, unless it is a dislike."""
+        least, disliked = self.min_rating, -math.inf if self.dislike_below is None else self.dislike_below
+        if least is None:
+            return items
+        low = [value is not None and disliked <= value < least for value in values]
+        return [None if out else item for item, out in zip(items, low, strict=True)]
 
     def as_dict(self) -> dict[str, Any]:
         """The rule as JSON, for the file of a run."""
@@ -121,11 +135,20 @@ class EventWeights:
         """
         if histories.weights is not None or histories.dislikes is not None:
             return histories
+        if not self.weighs:
+            return histories.by_parts(self._rated)
         likes = histories.by_parts(partial(self._side, names, False))
         if likes.weights is not None and not likes.on_disk and bool(np.all(likes.weights == 1.0)):
             likes = replace(likes, weights=None)
         dislikes = histories.by_parts(partial(self._side, names, True))
         return replace(likes, dislikes=dislikes) if dislikes.n_events else likes
+
+    def _rated(self, part: Histories) -> Histories:
+        """The events that are not below the minimum rating."""
+        if part.values is None or self.min_rating is None:
+            return part
+        low = part.values < self.min_rating
+        return part.where(~low) if low.any() else part
 
     def _side(self, names: Sequence[str], disliked: bool, part: Histories) -> Histories:
         """The events in favor of their items, or the dislikes, with positive weights."""

@@ -21,7 +21,7 @@ import numpy as np
 
 from foldin.data import EventLog, HeldOut, Histories
 from foldin.display import Display, Displayed
-from foldin.errors import ConfigError
+from foldin.errors import ConfigError, SplitError
 from foldin.evaluation import LOG_LIKELIHOOD, evaluate, studentized_interval
 from foldin.experiment.incumbent import trained_until
 from foldin.experiment.origin import Origin, cut_log, latest_cut, newest_time, until_now
@@ -160,6 +160,9 @@ def measure_drift(
 ) -> Drift:
     """How far the latest events of a log are from what a run was trained on.
 
+    Events count by the run's rule, if it has one: those of weight 0 and ratings below its minimum are left out, and a dislike is
+    an event, but no target of the log-likelihood.
+
     Args:
         run: a run; users and items are matched by their external ids.
         log: events with times, the latest included.
@@ -169,10 +172,10 @@ def measure_drift(
 
     Raises:
         ConfigError: `latest` is neither.
-        SplitError: the log has no absolute times, or no event is before the latest ones.
+        SplitError: the log has no absolute times, no event counts, or none is before the latest ones.
         EmptyLogError: all events are ahead of the clock.
     """
-    log = until_now(log, now)
+    log = _counting(run, until_now(log, now))
     cut = latest_cut(log, latest)
     origin, until, newest = cut_log(log, cut), trained_until(run, now), newest_time(log.histories, now=now)
     assert newest is not None  # else `latest_cut` raises
@@ -190,6 +193,19 @@ def measure_drift(
         likelihood=_likelihood(run, origin, progress),
         first=None if until is None else _first(run, log, until + 1, (cut, newest + 1), progress),
     )
+
+
+def _counting(run: Run, log: EventLog) -> EventLog:
+    """The events of a log that count by the run's rule, with this rule in place of the log's; the log itself without a rule."""
+    rule = run.weighting
+    if rule is None:
+        return log
+    histories = log.histories.by_parts(lambda part: part.where(rule.of(part, log.kinds) != 0.0))
+    if not histories.n_events:
+        raise SplitError(f"{log.report.source}: no event counts by the weights and ratings of the run")
+    kinds, reading = rule.kinds or None, log.reading
+    reading = replace(reading, weights=kinds, dislike_below=rule.dislike_below, min_rating=rule.min_rating)
+    return replace(log, histories=histories, reading=reading)
 
 
 def _first(

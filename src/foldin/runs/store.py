@@ -27,7 +27,16 @@ from typing import Any
 import polars as pl
 import torch
 
-from foldin.data import Catalog, EventLog, EventWeights, Features, FrameStyle, KnownUsers, ReadOptions
+from foldin.data import (
+    Catalog,
+    EventLog,
+    EventWeights,
+    Features,
+    FrameStyle,
+    KnownUsers,
+    ReadOptions,
+    weighting_of,
+)
 from foldin.display import Display, Displayed
 from foldin.errors import FoldinError, RunError
 from foldin.files import (
@@ -70,7 +79,8 @@ class Run(Recommends, Displayed):
         catalog: its items.
         info: `run.json`: data and its fingerprint, protocol, seed, versions, timings.
         known: users whose histories were saved with the run, or attached.
-        style, reading, weighting: see `Recommends`.
+        style, reading: see `Parts`.
+        weighting: the rule by which events of users count: how they were weighted in training, and which ratings were left out.
     """
 
     folder: Path
@@ -339,7 +349,7 @@ def _load(folder: Path, pointer: Pointer | None, device: str | torch.device) -> 
         known = KnownUsers.of_table(pl.read_parquet(histories), len(catalog)) if histories.is_file() else None
         style = FrameStyle.from_dict(info.get("frames", {}))
         reading = ReadOptions(**info.get("reading", {}))
-        weighting = EventWeights.from_dict(info.get("weights"))
+        weighting = weighting_of(info)
     except (FoldinError, TypeError, KeyError) as error:
         raise RunError(f"{folder}: what is stored of the log cannot be used: {error}") from error
     return Run(

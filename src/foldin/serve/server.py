@@ -109,7 +109,7 @@ def build(
     addresses = [*given.values(), *(row.run.uri for row in known.values())]
     roots = tuple(dict.fromkeys(map(_parent, addresses)))
     log = ImpressionLog(ImpressionStore(engine), Telemetry(), list_logging)
-    lists = ItemLists(ItemListStore(engine), seconds=list_seconds)
+    lists = ItemLists(ItemListStore(engine), seconds=list_seconds, weighting=lambda: registry.weighting)
     service = Service(registry, events, limits, log.telemetry, log, lists=lists, explore_new=explore_new)
     watch = DriftWatch(service, seconds=drift_seconds)
     app = make_app(service, None if open_to_all else ring, roots=roots, fleet=fleet, buckets=buckets, watch=watch)

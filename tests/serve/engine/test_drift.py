@@ -1,7 +1,11 @@
 """The drift of the models in service: measured once by all processes, and shown by each."""
 
+import math
 import shutil
+from dataclasses import replace
 
+import numpy as np
+import polars as pl
 import pytest
 from fastapi.testclient import TestClient
 
@@ -88,3 +92,69 @@ def test_a_model_that_cannot_be_measured_leaves_the_others(service, tmp_path, mo
     reports = DriftReports(service.events.engine)
     assert sorted(names) == ["another", "shop"]
     assert [len(reports.newest(one)) for one in names] == [0, 1]
+
+
+def serving(tmp_path, rows, **options):
+    """(a service whose model was trained on rows of user, item, time, kind and value, its run)."""
+    schema = {"user": pl.String, "item": pl.String, "time": pl.Int64, "kind": pl.String, "value": pl.Float64}
+    table = pl.DataFrame(rows, schema=schema, orient="row")
+    log = foldin.read_log(table.with_columns(pl.col("time") + T0), kind="kind", rating="value", **options)
+    model = foldin.MultVAE(hidden_dims=(), latent_dim=4, batch_size=10, learning_rate=0.02)
+    foldin.fit_all(log, model, epochs=5).save(tmp_path / "weighed")
+    registry = Registry()
+    run = registry.deploy(tmp_path / "weighed").run
+    return Service(registry, EventStore(connect(f"sqlite:///{tmp_path}/weighed.db")), Limits(), Telemetry()), run
+
+
+def measured(service, rows):
+    """The figures of the day after day 14, of a store with these events; None if nothing was measured."""
+    service.events.append([Event(user, item, time + T0, kind, value) for user, item, time, kind, value in rows])
+    DriftWatch(service).look(now=T0 + 15 * DAY)
+    service.registry.close()
+    found = DriftReports(service.events.engine).newest("weighed")
+    service.events.engine.dispose()
+    return found[0].figures if found else None
+
+
+def test_events_are_read_by_the_weights_of_the_run(tmp_path):
+    before = [(*row, "buy", None) for row in earlier()]
+    before += [("u2", "g", 9 * DAY, "view", None), ("u2", "h", 9 * DAY, "dislike", None)]
+    service, run = serving(tmp_path, before, weights={"view": 0, "buy": 1, "dislike": -1})
+    late = [
+        ("u1", "e", 15 * DAY, "view", None),  # does not count
+        ("u1", "f", 15 * DAY, "dislike", None),  # counts, and is no target
+        ("u2", "g", 15 * DAY, "buy", None),  # a target: that it was viewed before does not count
+        ("u3", "never seen", 15 * DAY, "buy", None),
+        ("stranger", "a", 15 * DAY, "dislike", None),
+    ]
+    found = measured(service, [*before, *late])
+    assert (found["events"], found["users"], found["new_users"], found["unknown_items"]) == (4, 4, 1 / 4, 1 / 4)
+    assert found["likelihood"]["users"] == 1
+    ids = run.catalog.ids
+    seen = [ids.index(item) for user, item, _ in earlier() if user == "u2"]
+    history = foldin.Histories.from_lists([seen], len(ids))
+    disliked = replace(foldin.Histories.from_lists([[ids.index("h")]], len(ids)), weights=np.ones(1, np.float32))
+    logits = run.model.logits(replace(history, dislikes=disliked))[0].detach().double().numpy()
+    allowed = np.setdiff1d(np.arange(len(ids)), [*seen, ids.index("h")])
+    value = logits[ids.index("g")] - math.log(np.exp(logits[allowed]).sum())
+    assert found["likelihood"]["mean"] == pytest.approx(value, abs=1e-5)
+
+
+def test_ratings_below_the_minimum_are_left_out_before_repeats_are(tmp_path):
+    before = [(*row, "", 5.0) for row in earlier()]
+    service, _ = serving(tmp_path, before, min_rating=4)
+    late = [
+        ("u1", "e", 15 * DAY, "", 1.0),
+        ("u2", "f", 15 * DAY - 9, "", 2.0),
+        ("u2", "f", 15 * DAY, "", 5.0),
+        ("u3", "g", 15 * DAY, "", None),  # an event without a value counts, as in the lists of the service
+    ]
+    found = measured(service, [*before, *late])
+    assert (found["events"], found["users"], found["unknown_items"]) == (2, 2, 0.0)
+    assert found["likelihood"]["users"] == 2
+
+
+def test_a_day_of_events_that_do_not_count_is_no_figure(tmp_path):
+    before = [(*row, "", 5.0) for row in earlier()]
+    service, _ = serving(tmp_path, before, min_rating=4)
+    assert measured(service, [*before, ("u1", "e", 15 * DAY, "", 1.0)]) is None

@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from foldin.data import EventWeights
 from foldin.serve import Event
 from foldin.serve.engine.item_lists import ItemLists, popular, trending
 from foldin.serve.storage.item_lists import ItemListStore, ListedItem, Taken
@@ -49,6 +50,58 @@ def test_events_count_for_thirty_days_and_the_last_day_apart(store):
     assert found == [Taken("a", 2, 4), Taken("b", 0, 3)]
 
 
+def test_events_weigh_by_the_rule_of_a_run_and_dislikes_do_not_count(store):
+    rule = EventWeights(
+        kinds={"view": 1.0, "buy": 10.0, "glance": 0.0, "dislike": -2.0},
+        half_life=3600,
+        dislike_below=3.0,
+        min_rating=4.0,
+    )
+    late, before = NOW - DAY // 2, NOW - 5 * DAY
+    rows = [
+        ("a", late, "view", None),
+        ("a", late, "buy", 5.0),
+        ("a", before, "other", 4.0),  # a kind without a weight
+        ("b", late, "dislike", None),
+        ("b", before, "glance", None),
+        ("c", late, "view", 2.9),  # a dislike
+        ("c", before, "view", 3.0),  # neither
+        ("c", before, "buy", None),
+    ]
+    store.append([Event(f"u{at}", item, time, kind, value) for at, (item, time, kind, value) in enumerate(rows)])
+    lists = ItemListStore(store.engine)
+    assert lists.taken(NOW, rule) == [Taken("a", 11.0, 1.0, 102.0), Taken("c", 0.0, 10.0, 100.0)]
+    assert lists.taken(NOW) == [Taken("a", 2, 1), Taken("b", 1, 1), Taken("c", 1, 2)]
+    assert lists.taken(NOW, EventWeights(half_life=60)) == [
+        Taken("a", 2, 1, 3),
+        Taken("b", 1, 1, 2),
+        Taken("c", 1, 2, 3),
+    ]
+    made = ItemLists(lists, weighting=lambda: rule)
+    made.look(NOW)
+    assert made.get("popular") == (ListedItem("a", 12.0), ListedItem("c", 10.0))
+    # X = 11, Y = 11, and an event is worth 202 / 22 on average.
+    assert made.get("trending") == (ListedItem("a", pytest.approx((10 * 202 / 22 + 11) / (10 * 202 / 22 + 1))),)
+
+
+def test_a_trend_does_not_depend_on_the_unit_of_the_weights():
+    numbers = [("steady", 10, 100), ("rising", 30, 100), ("rare", 1, 0)]
+    plain = trending([Taken(*one) for one in numbers])
+    tripled = trending([Taken(item, 3.0 * x, 3.0 * y, 9.0 * (x + y)) for item, x, y in numbers])
+    assert [one.item for one in tripled] == [one.item for one in plain]
+    assert [one.score for one in tripled] == pytest.approx([one.score for one in plain])
+
+
+def test_a_sum_of_weights_is_as_uncertain_as_its_number_of_units():
+    rng = np.random.default_rng(0)
+    views, buys = rng.poisson(20.0, 100_000), rng.poisson(2.0, 100_000)
+    unit = (20.0 + 2.0 * 10**2) / (20.0 + 2.0 * 10)  # of an item with 20 views and 2 purchases of weight 10
+    in_units = (views + 10 * buys) / unit
+    assert in_units.var() == pytest.approx(in_units.mean(), rel=0.03)
+    (found,) = trending([Taken("one", 40.0, 40.0, 440.0)], prior=1.0)
+    assert found.score == (unit + 40.0) / (unit + 40.0) == 1.0
+
+
 def test_recent_items_are_the_newest_that_are_active(store):
     items, lists = ItemStore(store.engine), ItemListStore(store.engine)
     items.put([ItemChange(item="b"), ItemChange(item="a"), ItemChange(item="gone", is_active=False)])
@@ -63,9 +116,9 @@ def test_one_process_makes_the_lists_of_a_period_and_all_show_them(store):
     counted: Counter[str] = Counter()
 
     class Counting(ItemListStore):
-        def taken(self, now):
+        def taken(self, now, weighting=None):
             counted["taken"] += 1
-            return super().taken(now)
+            return super().taken(now, weighting)
 
     first, second = (ItemLists(Counting(store.engine), seconds=300) for _ in range(2))
     reader = ItemLists(Counting(store.engine), seconds=0)

@@ -1,11 +1,13 @@
 """Feedback from the log of lists: its propensities are those of the policy that drew, and its estimates are unbiased."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
 
+import foldin
 from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError, DataError
 from foldin.evaluation import PropensityOf, ips, policy_of
@@ -258,6 +260,68 @@ def test_lists_that_may_repeat_the_history_have_the_propensities_of_all_items(ru
     repeating = [np.isin(row, run.catalog.indices(["i1", "i2", "i5"])).any() for row in found.feedback.items]
     assert any(repeating)
     assert not any(np.array(repeating)[lengths == 3])
+
+
+def test_weights_and_dislikes_are_logged_and_lists_have_the_propensities_of_what_the_model_read(runs, tmp_path):
+    rows = [
+        (f"u{at % 40}", f"i{(7 * at + at // 40) % ITEMS}", ("view", "buy", "hide")[at % 3], NOW + at * 3600)
+        for at in range(600)
+    ]
+    table = pl.DataFrame(rows, schema=["user", "item", "kind", "time"], orient="row")
+    log = foldin.read_log(table, weights={"view": 1, "buy": 5, "hide": -2}, half_life="1d")
+    model = foldin.MultVAE(hidden_dims=(), latent_dim=8, batch_size=20, learning_rate=0.02)
+    foldin.fit_all(log, model, epochs=5).save(tmp_path / "shop")
+    url = f"sqlite:///{tmp_path}/events.db"
+    made = Made(runs, url)
+    run = made.registry.deploy(tmp_path / "shop").run
+    until = run.weighting.until
+    made.events.append([Event("ann", "i1", until - DAY, "view"), Event("ann", "i2", until - 2 * DAY, "buy")])
+    made.events.append(
+        [Event("ann", "i3", until, "hide"), Event("bob", "i3", until, "view"), Event("eve", "i4", until, "hide")]
+    )
+    asked = {"k": 3, "explore": "temperature", "temperature": 2.0, "model": "shop"}
+    made.service.recommend(
+        [RecommendRequest(user=user, seed=seed, **asked) for user in ("ann", "bob", "eve") for seed in range(20)]
+    )
+    made.log.flush()
+    entry = made.store.of_user("ann")[0]
+    made.registry.close()
+    made.events.engine.dispose()
+    assert (entry.history["items"], entry.history["weights"]) == (["i2", "i1"], [1.25, 0.5])
+    assert (entry.history["dislikes"], entry.history["strengths"]) == (["i3"], [2.0])
+    assert not entry.restricted
+    found = read_feedback(url, run.catalog, now=int(time.time()) + 2 * DAY)
+    assert (found.left_out, len(found.feedback)) == ({}, 60)
+    policy = policy_of(run.model, Gumbel(2.0))
+    own = policy.probabilities(found.feedback, found.histories, eligible=found.eligible)
+    assert np.allclose(own, found.feedback.propensities, rtol=1e-4)
+    for unknown in ({"weights": None}, {"dislikes": None}):  # both matter to what the model reads
+        other = policy.probabilities(found.feedback, replace(found.histories, **unknown), eligible=found.eligible)
+        assert not np.allclose(other, found.feedback.propensities, rtol=1e-3)
+    hidden = [{run.catalog.ids[at] for at in found.eligible.seen.of(list_)} for list_ in range(60)]
+    wanted = {"ann": {"i1", "i2", "i3"}, "bob": {"i3"}, "eve": {"i4"}}
+    assert hidden == [wanted[user] for user in found.users]
+
+
+def test_histories_that_were_logged_before_weights_were_have_weights_of_one(store, runs):
+    weighed = {"items": ["i5", "gone", "i6"], "times": None, "exclude_seen": False, "weights": [2.0, 3.0, 0.5]}
+    old = {"items": ["i3"], "times": None}
+    lists = [
+        drawn("a", history={**weighed, "dislikes": ["gone", "i7"], "strengths": [1.0, 4.0]}),
+        drawn("b", history=old),
+    ]
+    ImpressionStore(store.engine).write(lists)
+    url, catalog = store.engine.url.render_as_string(hide_password=False), _catalog(runs)
+    found = read_feedback(url, catalog, now=NOW + 10 * DAY)
+    assert found.histories.weights.tolist() == [2.0, 0.5, 1.0]
+    dislikes = found.histories.dislikes
+    assert (dislikes.items.tolist(), dislikes.weights.tolist(), dislikes.lengths.tolist()) == (
+        catalog.indices(["i7"]),
+        [4.0],
+        [1, 0],
+    )
+    seen = found.eligible.seen  # a repeats what it has, but for what is disliked
+    assert [seen.of(at).tolist() for at in range(2)] == [catalog.indices(["i7"]), catalog.indices(["i3"])]
 
 
 def test_an_item_that_the_run_alone_retires_is_a_restriction(retiring):

@@ -8,14 +8,16 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from foldin.data import EventLog, read_log
+from foldin.data import EventLog, EventWeights, read_log
 from foldin.data.log.store import events, unusable
-from foldin.errors import EventStoreError, FoldinError
+from foldin.errors import EventStoreError, FoldinError, SplitError
 from foldin.experiment import Drift, DriftLimits, measure_drift
 from foldin.serve.engine.registry import Deployment
 from foldin.serve.engine.service import Service
@@ -24,6 +26,48 @@ from foldin.serve.storage.drift_reports import DriftReport, DriftReports
 __all__ = ["DriftWatch"]
 
 logger = logging.getLogger("foldin.serve")
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How events of the store are read for a model: as the log of its training, but for events without a value, which count.
+
+    Args:
+        repeats: which of several events of a user with one item is kept, one of `REPEATS`.
+        with_kinds: whether the kind of an event matters.
+        min_rating: value below which an event is left out, before repeats are; None for no minimum.
+        dislike_below: value below which an event is a dislike, and not left out; None if values tell no dislikes.
+    """
+
+    repeats: str
+    with_kinds: bool
+    min_rating: float | None
+    dislike_below: float | None
+
+    @classmethod
+    def of(cls, deployment: Deployment) -> "_Reading":
+        """How events are read for a model in service."""
+        rule = deployment.run.weighting or EventWeights()
+        with_kinds = bool(rule.kinds) or deployment.repeats == "first-of-kind"
+        return cls(deployment.repeats, with_kinds, rule.min_rating, rule.dislike_below)
+
+    def read(self, table: pl.DataFrame) -> EventLog:
+        """The log of a table with the columns `user`, `item`, `time`, `kind` and `value`.
+
+        Raises:
+            EmptyLogError: it has no event that is not left out.
+        """
+        if self.min_rating is not None:
+            low = pl.col("value") < self.min_rating
+            if self.dislike_below is not None:
+                low &= pl.col("value") >= self.dislike_below
+            table = table.filter(~low.fill_null(value=False))
+        columns: dict[str, Any] = {"user": "user", "item": "item", "time": "time"}
+        if self.with_kinds:
+            columns["kind"] = "kind"
+        if self.dislike_below is not None:
+            columns["rating"] = "value"
+        return read_log(table, repeats=self.repeats, **columns)
 
 
 class DriftWatch:
@@ -82,17 +126,20 @@ class DriftWatch:
     def _measure(self, claimed: Sequence[Deployment], slot: int, now: int) -> None:
         """Measure models on one sample of users. One that cannot be measured keeps the figures of the period before."""
         table = self._sample(now)
-        logs: dict[str, EventLog] = {}
+        logs: dict[_Reading, EventLog] = {}
         for one in claimed:
-            repeats = "first" if one.excludes_seen else "keep"
             try:
-                if repeats not in logs:
-                    logs[repeats] = read_log(table, repeats=repeats)
-                found = self._drift(one, logs[repeats])
+                reading = _Reading.of(one)
+                if reading not in logs:
+                    logs[reading] = reading.read(table)
+                found = self._drift(one, logs[reading])
+                newest = found.since + 3600 * self.hours - 1
+                if newest <= now - 3600 * self.hours:  # what is newer does not count
+                    raise SplitError(f"no event of the last {self.hours} hours counts")
                 self.reports.put(one.name, slot, {**found.as_dict(), "alarms": list(found.alarms(self.limits))})
             except EventStoreError:
                 raise
-            except FoldinError as error:  # no event of the last day, or none before it
+            except FoldinError as error:  # no event of the last day that counts, or none before it
                 logger.info(json.dumps({"drift": "not measured", "model": one.name, "because": str(error)}))
 
     def _drift(self, one: Deployment, log: EventLog) -> Drift:

@@ -240,13 +240,19 @@ def _impression(list_id: str, now: float, routed: RoutedRequest, answer: RankedL
 
 
 def _history(routed: RoutedRequest) -> dict[str, Any]:
-    """The history as the model read it."""
+    """The history as the model read it; with weights and dislikes if it has any."""
     ids, resolved = routed.deployment.run.catalog.ids, routed.resolved
-    return {
+    found: dict[str, Any] = {
         "items": [ids[at] for at in resolved.history],
         "times": None if resolved.times is None else list(resolved.times),
         "exclude_seen": resolved.exclude_seen,
     }
+    if resolved.weights is not None:
+        found["weights"] = list(resolved.weights)
+    if resolved.dislikes:
+        found["dislikes"] = [ids[at] for at in resolved.dislikes]
+        found["strengths"] = list(resolved.strengths)
+    return found
 
 
 def _with_new(
@@ -292,8 +298,7 @@ def _restricted(routed: RoutedRequest) -> bool:
     """Whether more than the logged history and the state of the catalog decides what could be listed, with which probability."""
     request, resolved = routed.request, routed.resolved
     otherwise = resolved.exclude_seen != routed.deployment.excludes_seen
-    asked = resolved.narrowed or otherwise or request.rules is not None
-    return asked or bool(resolved.older) or resolved.weights is not None or bool(resolved.dislikes)
+    return resolved.narrowed or otherwise or request.rules is not None or bool(resolved.older)
 
 
 def _ranker(routed: RoutedRequest) -> str:

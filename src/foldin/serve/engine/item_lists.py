@@ -3,8 +3,9 @@
 import contextlib
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from foldin.data import EventWeights
 from foldin.errors import EventStoreError
 from foldin.serve.engine.repeating import Repeating
 from foldin.serve.storage.item_lists import ItemListStore, ListedItem, Taken
@@ -17,7 +18,7 @@ _READ = 5.0  # seconds between two looks for newer lists
 
 
 def popular(taken: Sequence[Taken]) -> list[ListedItem]:
-    """The items by their number of events, most first; ties in the given order."""
+    """The items by the sum of the weights of their events, which is their number if all count alike; ties in the given order."""
     found = [ListedItem(one.item, float(one.latest + one.earlier)) for one in taken]
     return sorted(found, key=lambda one: -one.score)
 
@@ -31,16 +32,24 @@ def trending(taken: Sequence[Taken], *, prior: float = PRIOR) -> list[ListedItem
     the posterior mean E[λ_i | x_i] = (a + x_i) / (a + e_i): the Gamma–Poisson shrinker of DuMouchel (1999). A few events of a
     rare item move it little.
 
+    Events of weight w are counted in units of φ = Σ w² / Σ w over all events, which is 1 if all weigh 1: the sum of the weights
+    of a Poisson number of events has φ times its mean as its variance, and in these units is as uncertain as a number of events.
+
     Args:
-        taken: how often the items were taken.
+        taken: how much the items were taken.
         prior: a, in events.
     """
     latest, earlier = sum(one.latest for one in taken), sum(one.earlier for one in taken)
     ratio = latest / earlier if earlier else 0.0
-    found = [
-        ListedItem(one.item, (prior + one.latest) / (prior + ratio * one.earlier)) for one in taken if one.latest > 0
-    ]
+    a = prior * _unit(taken)
+    found = [ListedItem(one.item, (a + one.latest) / (a + ratio * one.earlier)) for one in taken if one.latest > 0]
     return sorted(found, key=lambda one: -one.score)
+
+
+def _unit(taken: Sequence[Taken]) -> float:
+    """Σ w² / Σ w over all events."""
+    squares = [one.squares for one in taken if one.squares is not None]
+    return sum(squares) / sum(one.latest + one.earlier for one in taken) if squares else 1.0
 
 
 class ItemLists:
@@ -49,10 +58,17 @@ class ItemLists:
     Args:
         store: events and lists in the database.
         seconds: time between two computations; 0 for none by this process, which then shows those of others.
+        weighting: returns the rule by which events count, that of the default model; all events count alike if omitted.
     """
 
-    def __init__(self, store: ItemListStore, *, seconds: float = 300.0) -> None:
-        self.store, self.seconds = store, seconds
+    def __init__(
+        self,
+        store: ItemListStore,
+        *,
+        seconds: float = 300.0,
+        weighting: Callable[[], EventWeights | None] = lambda: None,
+    ) -> None:
+        self.store, self.seconds, self._weighting = store, seconds, weighting
         self._lists: Mapping[str, tuple[ListedItem, ...]] = {}
         self._slot: int | None = None
         self._looking = threading.Lock()
@@ -81,7 +97,7 @@ class ItemLists:
             if self.seconds > 0:
                 slot = int(moment // self.seconds * self.seconds)
                 if (self._slot is None or self._slot < slot) and self.store.claim(slot):
-                    taken = self.store.taken(int(moment))
+                    taken = self.store.taken(int(moment), self._weighting())
                     made = {"popular": popular(taken)[:_LONGEST], "trending": trending(taken)[:_LONGEST]}
                     self.store.put(slot, {**made, "recent": self.store.newest_items(_LONGEST)})
             self._read()

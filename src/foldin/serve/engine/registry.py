@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from foldin.data import repeats_of
+from foldin.data import EventWeights, repeats_of
 from foldin.errors import ConfigError, OverloadedError, UnknownModelError
 from foldin.models import dislikes_inform
 from foldin.ranking import PosteriorSample, RankedLists, Ruled, WithSpread
@@ -54,6 +54,8 @@ class Deployment:
     def __post_init__(self) -> None:
         self.repeats, self.dislikes_inform = repeats_of(self.run.info), dislikes_inform(self.run.model)
         self.excludes_seen = self.repeats != "keep"  # unless a request says otherwise
+        weighting = self.run.weighting
+        self.has_min_rating = weighting is not None and weighting.min_rating is not None
         self.view, self._showing = CatalogView(self.run.catalog), threading.Lock()
         self.ranker, self.ranked_by = ranker_in_service(self.name, self.run, self.ranked_by)
         self.using = threading.RLock()  # a model reuses its buffers: one caller at a time
@@ -288,6 +290,12 @@ class Registry:
     def default(self) -> str | None:
         """Name of the default model."""
         return self._default
+
+    @property
+    def weighting(self) -> EventWeights | None:
+        """The rule by which events count for the default model; None if all count alike, or if it is not in service here."""
+        found = self._now.get(self._default or "")
+        return None if found is None else found.run.weighting
 
     @property
     def shares(self) -> dict[str, float]:

@@ -88,9 +88,11 @@ class Service:
             return GivenHistory()
         events = self.events.history(request.user, newest=most + 1)
         if len(events) > most:  # there are older events, whose items must not be listed either
-            newest = events[1:] if any(one.repeats == "keep" for one in self.registry.all()) else []
+            models = self.registry.all()
+            newest = events[1:] if any(one.repeats == "keep" for one in models) else []
             known = {event.identity for event in newest}
-            older = [one for one in self.events.first_and_last(request.user) if one.identity not in known]
+            ends = self.events.first_and_last(request.user, by_value=any(one.has_min_rating for one in models))
+            older = [one for one in ends if one.identity not in known]
             events = [*older, *newest]
         return GivenHistory(
             [event.item for event in events],

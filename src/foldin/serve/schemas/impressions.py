@@ -23,6 +23,6 @@ class ImpressionOut(BaseModel):
     share: float | None = Field(description="Probability of that assignment.")
     split: int | None = Field(description="Id of the experiment: revision of the change that made the split.")
     history: dict[str, Any] | None = Field(
-        description="Items of the history, and their times if it has times, of a list with propensities."
+        description="Items of the history, with their times, weights and dislikes if it has any, of a list with propensities."
     )
     context: dict[str, Any] | None = Field(description="Context that the request gave.")

@@ -201,17 +201,22 @@ class EventStore:
         rows = self._rows(statement if newest is None else statement.limit(newest))
         return [Event(user, row.item, row.time, row.kind, row.value, row.list_id) for row in reversed(rows)]
 
-    def first_and_last(self, user: str) -> list[Event]:
+    def first_and_last(self, user: str, *, by_value: bool = False) -> list[Event]:
         """The first and the last event of each kind of a user with each item, oldest first.
 
         They contain every item that the user took, and the event that counts if items repeat; a list needs no other event.
 
+        Args:
+            by_value: whether to return the first and the last of each kind and value, since events of some values may be left out
+                before repeats are.
+
         Raises:
             EventStoreError: the database is not available.
         """
+        alike = (events.c.item, events.c.kind, *((events.c.value,) if by_value else ()))
 
         def place(*order: Any) -> Any:
-            return sa.func.row_number().over(partition_by=(events.c.item, events.c.kind), order_by=order)
+            return sa.func.row_number().over(partition_by=alike, order_by=order)
 
         # Windows rather than a join: a database that has no statistics of the table yet would try every pair of rows.
         ranked = (

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from foldin.data import Catalog, Histories
 from foldin.data.log.store import connect, events, unusable
 from foldin.data.log.urls import public_url
+from foldin.data.resolve import disliked
 from foldin.errors import ConfigError, DataError
 from foldin.evaluation import LoggedFeedback, PropensityOf
 from foldin.ranking import Eligibility
@@ -29,13 +30,17 @@ _NAMES = {PropensityOf.GIVEN_ABOVE: "given_above", PropensityOf.IN_LIST: "in_lis
 class FeedbackLog:
     """Logged lists with propensities, and the rewards that followed.
 
+    Events have the weights that the run which drew the list gave them by its kinds, half-life and dislikes; age counts from the
+    end of its training. For that run they are exact. A target run with another rule, or trained until another time, would weigh
+    the same events otherwise: the estimate is that of its lists for the logged weights.
+
     Args:
         feedback: the lists, each with a context of its own.
-        histories: the history that each list was made from, in the order of the lists.
+        histories: the history that each list was made from, in the order of the lists, with its weights and dislikes.
         users: external id of the user of each list; None for a list without a user.
         list_ids: id of each list.
-        eligible: items that could be listed in each list: all but those of the history, unless the list could repeat them, and
-            those that were retired at the time; give it to `Policy.probabilities`.
+        eligible: items that could be listed in each list: all but those of the history, unless the list could repeat them, those
+            that the user dislikes, and those that were retired at the time; give it to `Policy.probabilities`.
         left_out: numbers of lists that were left out, by reason.
     """
 
@@ -199,29 +204,31 @@ def _eligible(rows: Sequence[Any], histories: Histories, catalog: Catalog, retir
 
 
 def _excluded(rows: Sequence[Any], histories: Histories) -> Histories:
-    """The items of each history that its list could not repeat: all, or none, as of a run of a log with `repeats="keep"`.
+    """The items that each list could not have: what the user dislikes, and all of the history, or none of it.
 
-    A list that was logged before the log told is taken for one that repeats nothing.
+    None of it as of a run of a log with `repeats="keep"`. A list that was logged before the log told is taken for one that
+    repeats nothing.
     """
     excluding = np.array([row.history.get("exclude_seen", True) for row in rows], dtype=bool)
-    if excluding.all():
-        return histories
-    lengths = np.diff(histories.offsets)
-    offsets = np.concatenate(([0], np.cumsum(np.where(excluding, lengths, 0)))).astype(np.int64)
-    return Histories(items=histories.items[np.repeat(excluding, lengths)], offsets=offsets, n_items=histories.n_items)
+    seen = histories if excluding.all() else histories.where(np.repeat(excluding, histories.lengths))
+    return seen if seen.dislikes is None else replace(seen, dislikes=None).followed_by(seen.dislikes)
 
 
 def _histories(rows: Sequence[Any], catalog: Catalog) -> Histories:
-    """The histories of the lists; as in the service, all events of one without times get the same time if others have times."""
+    """The histories of the lists; as in the service, all events of one without times get the same time if others have times.
+
+    A history that was logged without weights has those of 1.
+    """
     items: list[int] = []
     times: list[int] = []
+    weights: list[float] = []
     offsets = [0]
     for row in rows:
-        told = row.history["items"]
+        told, moments, weighed = row.history["items"], row.history["times"], row.history.get("weights")
         known = [place for place, at in enumerate(catalog.places(told)) if at is not None]
         items += catalog.indices([told[place] for place in known])
-        moments = row.history["times"]
         times += [0 if moments is None else moments[place] for place in known]
+        weights += [1.0 if weighed is None else weighed[place] for place in known]
         offsets.append(len(items))
     timed = any(row.history["times"] is not None for row in rows)
     return Histories(
@@ -229,4 +236,18 @@ def _histories(rows: Sequence[Any], catalog: Catalog) -> Histories:
         offsets=np.array(offsets, dtype=np.int64),
         n_items=len(catalog),
         times=np.array(times, dtype=np.int64) if timed else None,
+        weights=np.array(weights, dtype=np.float32) if any(row.history.get("weights") for row in rows) else None,
+        dislikes=_dislikes(rows, catalog),
     )
+
+
+def _dislikes(rows: Sequence[Any], catalog: Catalog) -> Histories | None:
+    """What the users of the lists disliked, with the strengths; None if none disliked an item of the catalog."""
+    items: list[list[int]] = []
+    strengths: list[list[float]] = []
+    for row in rows:
+        told, own = row.history.get("dislikes", []), row.history.get("strengths", [])
+        known = [(at, one) for at, one in zip(catalog.places(told), own, strict=True) if at is not None]
+        items.append([at for at, _ in known])
+        strengths.append([strength for _, strength in known])
+    return disliked(items, strengths, len(catalog))

@@ -51,11 +51,11 @@ class Impression:
         propensity_of: the event whose probability a propensity is: `given_above` or `in_list`, as in `PropensityOf`, or
             `NEW_ITEMS`.
         history: `{"items": […], "times": […] or None, "exclude_seen": …}` as the model read them, oldest first, and whether these
-            items could not be listed again; of a list with propensities.
+            items could not be listed again; of a list with propensities. With `"weights"` of the events if some differ from 1,
+            and with `"dislikes"`, items that are never listed, and their `"strengths"` if there are any.
         restricted: whether more than `history` and the items retired at the time decided what could be listed, and with which
             probability: the request had `allow`, `deny`, a filter or rules, or said otherwise than the model's log whether seen
-            items are excluded; the run itself does not list an item; the user has older events than the model reads; or events
-            have weights, or are dislikes.
+            items are excluded; the run itself does not list an item; or the user has older events than the model reads.
         item_revision: revision of the items at which the retired ones were left out; None if none was retired.
         context: what the request gave as its context.
     """

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
+from foldin.data import EventWeights
 from foldin.data.log.store import events, unusable
 from foldin.serve.storage.item_tables import item_lists, items
 
@@ -32,17 +33,19 @@ class ListedItem:
 
 @dataclass(frozen=True)
 class Taken:
-    """How often an item was taken.
+    """How much an item was taken.
 
     Args:
         item: external id.
-        latest: number of events of the last day.
-        earlier: number of events of the 29 days before.
+        latest: sum of the weights of the events of the last day: their number, if all count alike.
+        earlier: sum of the weights of the events of the 29 days before.
+        squares: sum of the squared weights of all these events; None if all count alike.
     """
 
     item: str
-    latest: int
-    earlier: int
+    latest: float
+    earlier: float
+    squares: float | None = None
 
 
 class ItemListStore:
@@ -55,13 +58,21 @@ class ItemListStore:
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
 
-    def taken(self, now: int) -> list[Taken]:
-        """How often each item was taken in the 30 days until a time, in the order of the ids."""
-        latest = sa.func.sum(sa.case((events.c.time > now - _LATEST, 1), else_=0))
+    def taken(self, now: int, weighting: EventWeights | None = None) -> list[Taken]:
+        """How much each item was taken in the 30 days until a time, in the order of the ids.
+
+        Args:
+            weighting: the rule by which events count: by the weight of their kind, and neither dislikes nor what the rule leaves
+                out. Its half-life is not used, since the period ends with the newest events. None if all count alike.
+        """
+        is_late = sa.case((events.c.time > now - _LATEST, 1), else_=0)
+        each = sa.select(events.c.item, is_late.label("late"), _weight(weighting).label("weight"))
+        rows_ = each.where(events.c.time > now - _ALL, events.c.time <= now).subquery().c
+        late, number = sa.func.sum(rows_.late), sa.func.count()
         statement = (
-            sa.select(events.c.item, latest.label("latest"), sa.func.count().label("number"))
-            .where(events.c.time > now - _ALL, events.c.time <= now)
-            .group_by(events.c.item)
+            sa.select(rows_.item, rows_.weight, late.label("late"), number.label("number"))
+            .where(rows_.weight > 0)
+            .group_by(rows_.item, rows_.weight)
         )
         try:
             with self.engine.connect() as connection:
@@ -70,8 +81,12 @@ class ItemListStore:
                 rows = connection.execute(statement).all()
         except SQLAlchemyError as error:
             raise unusable(error) from error
-        found = [Taken(row.item, int(row.latest), int(row.number) - int(row.latest)) for row in rows]
-        return sorted(found, key=lambda one: one.item)
+        found: dict[str, Taken] = {}
+        for item, weight, late, number in rows:
+            before = found.get(item, Taken(item, 0, 0, None if weighting is None else 0.0))
+            squares = None if before.squares is None else before.squares + weight**2 * number
+            found[item] = Taken(item, before.latest + weight * late, before.earlier + weight * (number - late), squares)
+        return sorted(found.values(), key=lambda one: one.item)
 
     def newest_items(self, limit: int) -> list[ListedItem]:
         """The active items that were sent last for the first time, newest first, with the times in seconds since 1970."""
@@ -127,3 +142,13 @@ class ItemListStore:
                 return connection.execute(statement).all()
         except SQLAlchemyError as error:
             raise unusable(error) from error
+
+
+def _weight(rule: EventWeights | None) -> sa.ColumnElement[Any]:
+    """The weight of an event in favor of its item: 0 for a dislike, and for one that is left out."""
+    if rule is None:
+        return sa.literal(1)
+    least = [one for one in (rule.min_rating, rule.dislike_below) if one is not None]
+    none = [(events.c.value < one, 0.0) for one in least]
+    of_kinds = [(events.c.kind == kind, max(weight, 0.0)) for kind, weight in rule.kinds.items()]
+    return sa.case(*none, *of_kinds, else_=1.0) if none or of_kinds else sa.literal(1.0)
