@@ -20,8 +20,8 @@ while. So few users decide little: the figure is that of the fresh model whether
 counts what it said. The model of the last cycle is timed, and not measured. On the day of a cycle the service is killed with
 SIGKILL after half of the requests with events and started again, while the client goes on (`shop.py`).
 
-At the end the store must hold every event that was imported or acknowledged, once, and no other. The result is written first, with
-its checks; the script fails if one of them has.
+At the end the store must hold every event that was imported or acknowledged, once, and no other. The result is written first,
+with its checks; the script fails if one of them has.
 """
 
 import json
@@ -51,7 +51,7 @@ SCHEMA = {
     "user": pl.String,
     "targets": pl.Int64,
     **{f"{name}_lacks": pl.Int64 for name in NAMES},  # targets that are not in its catalog
-    **{name: pl.Float64 for name in NAMES},
+    **dict.fromkeys(NAMES, pl.Float64),
     **{f"{name}_known": pl.Float64 for name in NAMES},  # on targets that both catalogs have; null for a user without
 }
 
@@ -59,7 +59,9 @@ SCHEMA = {
 def events_of(data: Path) -> pl.DataFrame:
     """The events of the shop in the order in which they happened, without the last day; ids are text, as the store keeps them."""
     events = pl.read_csv(data / "retailrocket-behaviors" / "events.csv").rename({"timestamp": "time", "type": "kind"})
-    events = events.with_columns(pl.col("user", "item").cast(pl.String)).unique(KEY).sort("time", "user", "item", "kind")
+    events = (
+        events.with_columns(pl.col("user", "item").cast(pl.String)).unique(KEY).sort("time", "user", "item", "kind")
+    )
     return events.filter(pl.col("time") // DAY < pl.col("time").max() // DAY)
 
 
@@ -74,7 +76,10 @@ def lists(shop: Shop, users: Sequence[str], model: str) -> list[tuple[str, ...]]
 
 def quality(listed: Sequence[Sequence[str]], targets: Sequence[set[str]]) -> list[float | None]:
     """NDCG@10 of each user; None for a user without a target."""
-    marks = [[*(item in wanted for item in ids), *[False] * (K - len(ids))] for ids, wanted in zip(listed, targets, strict=True)]
+    marks = [
+        [*(item in wanted for item in ids), *[False] * (K - len(ids))]
+        for ids, wanted in zip(listed, targets, strict=True)
+    ]
     sizes = np.array([len(wanted) for wanted in targets])
     values = ndcg(np.array(marks).reshape(-1, K), np.maximum(sizes, 1))
     return [float(value) if size else None for value, size in zip(values, sizes, strict=True)]
@@ -158,9 +163,18 @@ def stored(shop: Shop, events: pl.DataFrame) -> dict[str, int]:
     shop.foldin("events", "export", shop.store, out)
     kept = pl.read_parquet(out)
     kept = kept.with_columns(pl.col("time").dt.epoch("s")) if kept["time"].dtype.is_temporal() else kept
-    keys = [one.select(pl.col("user", "item", "kind").cast(pl.String), pl.col("time").cast(pl.Int64)) for one in (events, kept)]
+    keys = [
+        one.select(pl.col("user", "item", "kind").cast(pl.String), pl.col("time").cast(pl.Int64))
+        for one in (events, kept)
+    ]
     lost, added = (a.join(b, on=KEY, how="anti").height for a, b in (keys, keys[::-1]))
-    return {"sent": len(events), "stored": len(kept), "lost": lost, "added": added, "doubled": len(kept) - keys[1].n_unique()}
+    return {
+        "sent": len(events),
+        "stored": len(kept),
+        "lost": lost,
+        "added": added,
+        "doubled": len(kept) - keys[1].n_unique(),
+    }
 
 
 def shares(measured: pl.DataFrame) -> dict[str, Any]:
@@ -201,7 +215,9 @@ def main() -> None:
         "no event is lost, added or doubled": not store["lost"] + store["added"] + store["doubled"],
         "no event that was sent twice is stored twice": not any(one["kill"]["stored_twice"] for one in cycles),
         "no difference until the first cycle": alike["fresh"].equals(alike["frozen"]),
-        "every new generation was served": all(one["seconds_until_served"] is not None for one in cycles if one["swapped"]),
+        "every new generation was served": all(
+            one["seconds_until_served"] is not None for one in cycles if one["swapped"]
+        ),
     }
     found = compared(after)
     write(

@@ -167,7 +167,13 @@ def main() -> None:
     write(
         options.json,
         "off_policy",
-        settings={"rounds": options.rounds, "items": options.items, "places": PLACES, "contexts": CONTEXTS, "repeats": REPEATS},
+        settings={
+            "rounds": options.rounds,
+            "items": options.items,
+            "places": PLACES,
+            "contexts": CONTEXTS,
+            "repeats": REPEATS,
+        },
         figures=figures,
         ratios={**least, **ratios},
     )

@@ -6,8 +6,8 @@ longest word, without spaces, and with the year. `found` is the share of them am
 text, `found_at_60_percent` for the first 60 % of its letters; the times are of single keystrokes, each a list of eight results.
 
 Both others are given what helps them: `rapidfuzz` is `process.extract` with `WRatio` over titles that foldin's `read_title` has
-folded beforehand (`Matrix, The` is `the matrix`), which the texts are made with too. `substring` is a scan for titles that contain
-the text, the most popular first (the service's search before this one), on the titles as they are: that it does not find
+folded beforehand (`Matrix, The` is `the matrix`), which the texts are made with too. `substring` is a scan for titles that
+contain the text, the most popular first (the service's search before this one), on the titles as they are: that it does not find
 `the matrix` is its fault. Real titles are more popular than all made-up ones; foldin's search and `substring` break ties by
 popularity, WRatio by the order of the titles, which is the same.
 """

@@ -152,7 +152,9 @@ class Curve:
 
         def over(_: object) -> bool:
             stale = len(self.epochs) - 1 - max(map(self.best, self.epochs[0].values)) >= self.patience
-            return stale or (goals is not None and all(self.first(name, goal) is not None for name, goal in goals.items()))
+            return stale or (
+                goals is not None and all(self.first(name, goal) is not None for name, goal in goals.items())
+            )
 
         train, limits = self.log.histories, {"patience": None, "until": over}
         self.result = fit(self.model, train, validation=measured, seed=self.seed, **limits)
@@ -172,7 +174,9 @@ def by_product(earlier: Curve, scratch: Curve) -> dict[str, Any]:
     made = Production("earlier", earlier.model, earlier.result, earlier.log, earlier.seed, {"cold_epochs": best})
     with tempfile.TemporaryDirectory() as scratch_folder:
         made.save(Path(scratch_folder) / "run")
-        plan = Plan(config=scratch.config, start=load(Path(scratch_folder) / "run"), seed=scratch.seed, progress=Progress())
+        plan = Plan(
+            config=scratch.config, start=load(Path(scratch_folder) / "run"), seed=scratch.seed, progress=Progress()
+        )
         begun = time.perf_counter()
         epochs = plan.choose_epochs(scratch.log)
         warm = plan.fit(scratch.log, epochs)
@@ -181,7 +185,11 @@ def by_product(earlier: Curve, scratch: Curve) -> dict[str, Any]:
     found: dict[str, Any] = {"epochs": epochs, "epochs_of_the_earlier_model": best, "seconds": seconds}
     for name, of_warm in values.items():
         cold = scratch.epochs[scratch.best(name)]
-        about = {"mean": float(of_warm.mean()), "best_from_scratch": cold.mean(name), "seconds_from_scratch": cold.seconds}
+        about = {
+            "mean": float(of_warm.mean()),
+            "best_from_scratch": cold.mean(name),
+            "seconds_from_scratch": cold.seconds,
+        }
         found[name] = {**about, **difference(of_warm - cold.values[name]), "times_faster": cold.seconds / seconds}
     return found
 

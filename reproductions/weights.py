@@ -18,8 +18,8 @@ dislikes: ratings of 4 and more are events, those below 3 dislikes, and those be
 that a user rated is listed, and the targets are the same.
 
 The grid of a setting is the same in all arms. Since weights of 10 need another regularization than weights of 1, it is extended
-beyond its edge as long as the best setting lies there, by up to four values; `at_edge` names the settings that still do, whose
-figures are lower bounds. A model is trained again with its best setting and number of epochs, its schedules as in the choice;
+beyond its edge as long as the best setting lies there, by up to four values; `at_edge` names the settings that still do, so that a
+better value may be outside. A model is trained again with its best setting and number of epochs, its schedules as in the choice;
 models that depend on a seed with three of them, and each user's figures are means over the seeds. Differences are paired over
 users, with intervals, within each model.
 """
@@ -188,10 +188,13 @@ def beyond(values: Sequence[float], at: float) -> float | None:
     return float(f"{at * at / inner:.3g}") if inner else 10.0 * at
 
 
-def chosen(split: Split, name: str, grid: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], list[dict[str, Any]], list[str]]:
+def chosen(
+    split: Split, name: str, grid: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, Any], list[dict[str, Any]], list[str]]:
     """(the settings best on validation, every trial, the settings whose value lies at the edge of its grid)."""
     best, trials = search(split, name, grid, CHOSEN_BY)
-    fields = {field: sorted({one[field] for one in grid}) for field in grid[0] if len({str(one[field]) for one in grid}) > 1}
+    varied = [field for field, value in grid[0].items() if any(one[field] != value for one in grid)]
+    fields = {field: sorted({one[field] for one in grid}) for field in varied}
     for field, values in fields.items():
         for _ in range(WIDER):
             further = beyond(values, best[field])
@@ -225,7 +228,8 @@ def measured(
     overall = {key: float(np.mean([one.overall[key] for one in found])) for key in found[0].overall}
     table = found[0].per_user.with_columns(**{metric: pl.Series(values) for metric, values in means.items()})
     line = "  ".join(f"{metric} {np.mean(values):.4f}" for metric, values in by_seed.items())
-    print(f"{name} {settings}: test {line}" + (f", at the edge: {at_edge}" if at_edge else ""), file=sys.stderr, flush=True)
+    at_edge += ["epochs"] if best is not None and best == settings.get("epochs") else []
+    print(f"{name} {settings}: test {line}; at the edge: {at_edge or None}", file=sys.stderr, flush=True)
     about = {"settings": settings, "at_edge": at_edge, "epochs": best, "by_seed": by_seed, "trials": trials}
     return Evaluation(table, overall, found[0].without_targets), about
 
