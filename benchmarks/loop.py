@@ -91,9 +91,11 @@ def day_of(shop: Shop, before: pl.DataFrame, today: pl.DataFrame, catalogs: dict
     new = today.join(known, on="user", how="semi").join(before, on=["user", "item"], how="anti")
     wanted = new.group_by("user", maintain_order=True).agg(pl.col("item").unique())
     users, targets = wanted["user"].to_list(), [set(items) for items in wanted["item"].to_list()]
+    if not users:
+        return pl.DataFrame(schema=SCHEMA)
     found: dict[str, Any] = {"user": users, "targets": [len(one) for one in targets]}
     both = catalogs["fresh"] & catalogs["frozen"]
-    for name in NAMES if users else ():
+    for name in NAMES:
         listed = lists(shop, users, name)
         found[f"{name}_lacks"] = [len(one - catalogs[name]) for one in targets]
         found[name], found[f"{name}_known"] = quality(listed, targets), quality(listed, [one & both for one in targets])

@@ -67,7 +67,10 @@ def log_of(data: Path, name: str) -> EventLog:
     log = read_log(data / name, min_rating=4)
     h = log.histories
     place = np.arange(h.n_events) - np.repeat(h.offsets[:-1], h.lengths)
-    share = (place + 0.5) / np.repeat(h.lengths, h.lengths)
+    draws = np.random.default_rng(0).random(
+        len(h)
+    )  # of each user, so that short histories are cut by chance at their last event
+    share = (place + np.repeat(draws, h.lengths)) / np.repeat(h.lengths, h.lengths)
     return replace(log, histories=replace(h, times=(1e9 * share).astype(np.int64)))
 
 

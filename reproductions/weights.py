@@ -18,10 +18,10 @@ dislikes: ratings of 4 and more are events, those below 3 dislikes, and those be
 that a user rated is listed, and the targets are the same.
 
 The grid of a setting is the same in all arms. Since weights of 10 need another regularization than weights of 1, it is extended
-beyond its edge as long as the best setting lies there, by up to four values; `at_edge` names the settings that still do, so that a
-better value may be outside. A model is trained again with its best setting and number of epochs, its schedules as in the choice;
-models that depend on a seed with three of them, and each user's figures are means over the seeds. Differences are paired over
-users, with intervals, within each model.
+beyond its edge as long as the best setting lies there, by up to four values; `at_edge` names the settings that still do, for
+which a better value may be outside. A model is trained again with its best setting and number of epochs, its schedules as in the
+choice; models that depend on a seed with three of them, and each user's figures are means over the seeds. Differences are paired
+over users, with intervals, within each model.
 """
 
 import sys

@@ -51,10 +51,12 @@ def test_users_of_a_warm_start(script):
     rows = [("old", "a", 1), ("old", "b", 2), ("old", "c", 11), ("old", "b", 12), ("gone", "c", 3), ("other", "d", 4)]
     rows += [("new", item, 10 + at) for at, item in enumerate("abcde")]  # e is in no earlier event
     rows += [("once", "a", 13)]
+    rows = [(user, item, 10**9 + 86_400 * day) for user, item, day in rows]
     log = read_log(pl.DataFrame(rows, schema=["user", "item", "time"], orient="row"), repeats="keep")
-    earlier = cut_log(log, 10).before
+    cut = 10**9 + 86_400 * 10
+    earlier = cut_log(log, cut).before
     catalog = catalog_of(earlier.items, earlier.histories)
-    held, newcomers = script("warm_start").held_out(log, 10, catalog)
+    held, newcomers = script("warm_start").held_out(log, cut, catalog)
     ids = lambda histories, user: [catalog.ids[item] for item in histories.of(user)]
     found = {user: (ids(held.fold_in, at), ids(held.targets, at)) for at, user in enumerate(held.users)}
     assert found == {"old": (["a", "b"], ["c"]), "new": (["a", "b"], ["c", "d"])}
