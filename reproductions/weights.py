@@ -67,7 +67,7 @@ GRIDS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "popularity": [{}],
         "itemknn": grid_of(shrinkage=(0.0, 1.0, 10.0, 100.0)),
         "als": grid_of(fixed={"embedding_dim": 32}, confidence=(1.0, 5.0), regularization=(1.0, 10.0, 100.0)),
-        "multdae": grid_of(fixed={"latent_dim": 64, "batch_size": 100, "epochs": 40}, learning_rate=(3e-4, 1e-3)),
+        "multdae": grid_of(fixed={"latent_dim": 64, "batch_size": 250, "epochs": 30}, learning_rate=(1e-3, 3e-3)),
     },
     "dislikes": {
         "ease": grid_of(regularization=(100.0, 300.0, 900.0)),
