@@ -124,3 +124,19 @@ def write(path: Path, name: str, *, settings: dict[str, Any], figures: dict[str,
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(content, indent=1))
+
+
+def keep_part(path: Path, name: str, part: str, *, settings: dict[str, Any], **found: Any) -> None:
+    """Print and keep a result that is measured in parts; the other parts that are kept stay, each with its commit and date.
+
+    Args:
+        part: name of what was measured now, such as "ml-1m multvae".
+        settings: of this part.
+        found: figures and more, of this part; each is kept as a dictionary by part.
+    """
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    merged = {key: {**before.get(key, {}), part: value} for key, value in found.items()}
+    about = {"commit": commit(), "date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine()}
+    about |= {"threads": torch.get_num_threads(), "settings": settings}
+    reports = {**before.get("reports", {}), part: about}
+    write(path, name, settings={"parts": sorted(reports)}, **merged, reports=reports)

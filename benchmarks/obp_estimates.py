@@ -85,7 +85,7 @@ def main():
             "low": float(low),
             "high": float(high),
             "seconds": seconds(value, repeats),
-            "seconds_with_interval": seconds(interval, 1),
+            "seconds_with_interval": seconds(interval, repeats),
         }
     print(json.dumps(found))
 

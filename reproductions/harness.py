@@ -16,7 +16,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
-from common import arguments, commit, write
+from common import arguments, commit, keep_part, write
 from picture_data import pictures_of
 
 from foldin.data import Split
@@ -25,7 +25,7 @@ from foldin.experiment import Trained, build_model, report, train
 from foldin.models import config_class
 from foldin.training import fit
 
-__all__ = ["arguments", "keep", "pictures_of", "search", "shrunk", "table", "tables", "write"]
+__all__ = ["arguments", "keep", "keep_part", "pictures_of", "search", "shrunk", "table", "tables", "write"]
 
 
 def _say(text: str) -> None:
