@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from foldin.serve import connect
+from foldin.serve.storage.drift_reports import DriftReports
+from tests.browser.stored import make_experiment, measure_drift
 from tests.serve.conftest import make_hostile_run, make_judged_run, make_large_run, make_run
 
 CHROMIUM = shutil.which("chromium")
@@ -20,6 +23,7 @@ FLAGS = [
     *("--disable-component-update", "--disable-sync"),
 ]
 LONG_NAME = "a_model_with_a_name_that_is_as_long_as_names_of_models_may_be"
+LONG_KIND = "<b>bought</b>_" + "in_a_shop_" * 5  # of an event: 64 characters
 
 
 @contextmanager
@@ -39,12 +43,18 @@ def serving(runs: Sequence[Path], events: str, *options: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def address(tmp_path_factory) -> Iterator[str]:
-    """A service with eight models."""
+    """A service with eight models, an experiment with long names, and measurements of drift."""
     root = tmp_path_factory.mktemp("studio")
     runs = [make_run(root / name, name) for name in ("multvae", "ease", "popularity", "semantic")]
     runs += [make_judged_run(root / "judged"), make_large_run(root / "large")]
     runs += [make_hostile_run(root / "hostile", "multvae"), make_hostile_run(root / LONG_NAME, "lda")]
-    with serving(runs, f"sqlite:///{root}/events.db", "--no-keys") as found:
+    url = f"sqlite:///{root}/events.db"
+    with serving(runs, url, "--no-keys", "--drift-every", "0") as found:
+        make_experiment(found, url, (LONG_NAME, "hostile"), users=200, kind=LONG_KIND)
+        engine = connect(url)
+        for model in ("hostile", LONG_NAME):
+            measure_drift(DriftReports(engine), model, 3, dense=True)
+        engine.dispose()
         yield found
 
 

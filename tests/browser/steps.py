@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import axe_playwright_python
 from playwright.sync_api import Page
 
-PAGES = ("user", "model", "compare", "map", "learn", "lab")
+PAGES = ("user", "model", "compare", "experiments", "drift", "map", "learn", "lab")
 WIDTHS = (390, 768, 1440)
 HISTORY = [("item", f"i{at}") for at in (0, 1, 2, 3, 6)]
 # The boxes that are wider than the page, unless what is around them scrolls or is cut.
@@ -18,6 +18,11 @@ WIDER = """() => {
   return [document.documentElement.scrollWidth - width, found.slice(0, 3).map((one) => one.outerHTML.slice(0, 120))];
 }"""
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+
+
+def is_whole(page: Page, table: str) -> bool:
+    """Whether all columns of a table are on the screen at once."""
+    return bool(page.get_by_role("region", name=table).evaluate("one => one.scrollWidth <= one.clientWidth"))
 
 
 def findings(page: Page, *rules: str) -> list[str]:

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import LONG_NAME, NEEDS_CHROMIUM
+from tests.browser.conftest import LONG_KIND, LONG_NAME, NEEDS_CHROMIUM
 from tests.browser.steps import HISTORY, PAGES, WIDTHS, check_widths, findings, studio
 
 pytestmark = NEEDS_CHROMIUM
@@ -15,7 +15,8 @@ pytestmark = NEEDS_CHROMIUM
 def test_no_state_of_a_page_is_wider_than_the_screen(page, address, model, theme):
     page.emulate_media(color_scheme=theme)
     for name in PAGES:
-        page.goto(studio(address, name, *HISTORY, ("model", model), ("live", "1"), ("selected", "i0"), ("open", "0")))
+        state = (("model", model), ("live", "1"), ("selected", "i0"), ("open", "0"), ("weight", f"{LONG_KIND}:1"))
+        page.goto(studio(address, name, *HISTORY, *state))
         page.wait_for_load_state("networkidle")
         expect(page.locator("[aria-busy]")).to_have_count(0, timeout=60_000)
         check_widths(page, f"{name} of {model}", (320, *WIDTHS))

@@ -13,7 +13,7 @@ pytestmark = NEEDS_CHROMIUM
 def test_ten_thousand_items_are_zoomed_by_button_wheel_and_fingers(page, address):
     page.goto(f"{address}/studio/index.html#/map")
     page.locator("#model").select_option("large")
-    expect(page.get_by_text("10000 items; the plane shows")).to_be_visible()
+    expect(page.get_by_text("10,000 items; the plane shows")).to_be_visible()
     canvas = page.locator("canvas.map")
     seen = set()
 

@@ -5,8 +5,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import NEEDS_CHROMIUM
-from tests.browser.steps import HISTORY, PAGES, add, check_widths, findings, studio
+from tests.browser.conftest import LONG_KIND, NEEDS_CHROMIUM
+from tests.browser.steps import HISTORY, PAGES, add, check_widths, findings, is_whole, studio
 
 pytestmark = NEEDS_CHROMIUM
 
@@ -24,7 +24,7 @@ def test_a_history_is_built_and_the_list_reacts(page, address):
     expect(hits.first).to_contain_text("because of")
     expect(hits.first).to_contain_text("±")
     page.get_by_role("button", name="Remove Film 4, the even one").click()
-    expect(page.get_by_text("From 1 events.")).to_be_visible()
+    expect(page.get_by_text("From 1 event.")).to_be_visible()
     page.get_by_role("combobox", name="List").select_option("temperature")
     expect(hits.first).to_contain_text("propensity")
     page.locator("#model").select_option("ease")
@@ -37,10 +37,8 @@ def test_a_history_is_built_and_the_list_reacts(page, address):
 
 @pytest.mark.long
 def test_events_that_lower_an_item_are_no_reason_for_it_and_effects_have_their_unit(page, address):
-    page.goto(address)
     for name, unit in (("multvae", "in nats of log-probability"), ("ease", "in the model's score")):
-        page.locator("#model").select_option(name)
-        page.get_by_role("button", name="Clear").click()
+        page.goto(studio(address, "user", ("model", name)))
         expect(page.get_by_text("prior prediction")).to_be_visible()
         expect(page.get_by_text("In brackets")).to_have_count(0)  # nothing has an effect yet
         for title in ("Film 2,", "Film 4,", "Film 7,"):
@@ -111,6 +109,9 @@ def test_the_bound_report_is_worked_out_live_and_drawn(page, address):
         found = report.get_by_role("img", name=re.compile(f"^{chart}.* from "))
         expect(found.locator("svg.main-svg").first).to_be_visible()
     assert findings(page) == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    for name in ("Test metrics with intervals", "The bound and its gap", "Terms of the bound"):
+        assert is_whole(page, name), name
 
 
 def test_the_page_learn_has_the_figures_of_the_book(page, address):
@@ -199,7 +200,12 @@ def test_the_lab_runs_step_by_step(page, address):
 
 
 @pytest.mark.parametrize(
-    "name", ["user", "model", *(pytest.param(name, marks=pytest.mark.long) for name in ("compare", "map", "lab"))]
+    "name",
+    [
+        "user",
+        "model",
+        *(pytest.param(name, marks=pytest.mark.long) for name in ("compare", "experiments", "drift", "map", "lab")),
+    ],
 )
 def test_pages_have_no_serious_finding_of_accessibility(page, address, name):
     page.emulate_media(color_scheme="light")
@@ -235,7 +241,7 @@ def test_everything_is_reached_by_the_keyboard(page, address):
 
 def test_a_link_shows_its_list_enter_adds_and_back_takes_away(page, address):
     page.goto(studio(address, "user", ("item", "i2"), ("k", "3"), ("model", "multvae")))
-    expect(page.get_by_text("From 1 events.")).to_be_visible()
+    expect(page.get_by_text("From 1 event.")).to_be_visible()
     expect(page.locator(".hits > li")).to_have_count(3)
     expect(page.get_by_role("list", name="The history")).to_contain_text("Film 2, the even one")
     page.get_by_label("Search titles").focus()
@@ -248,14 +254,17 @@ def test_a_link_shows_its_list_enter_adds_and_back_takes_away(page, address):
     assert page.evaluate("() => document.documentElement.dataset.theme") == "dark"
     expect(page.get_by_text("From 2 events.")).to_be_visible()
     page.go_back()
-    expect(page.get_by_text("From 1 events.")).to_be_visible()
+    expect(page.get_by_text("From 1 event.")).to_be_visible()
 
 
 def test_no_page_is_wider_than_the_screen_whatever_the_titles(page, address):
     page.set_viewport_size({"width": 390, "height": 844})
     for name in PAGES:
-        page.goto(studio(address, name, *HISTORY, ("model", "hostile"), ("filter", "year:low:1900")))
+        weight = ("weight", f"{LONG_KIND}:2.5")
+        page.goto(studio(address, name, *HISTORY, ("model", "hostile"), ("filter", "year:low:1900"), weight))
         page.wait_for_load_state("networkidle")
+        if name in ("experiments", "drift"):
+            expect(page.get_by_role("table").first).to_be_visible()
         if name == "user":
             first = page.locator(".hits > li").first
             expect(first).to_be_visible()

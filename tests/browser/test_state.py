@@ -51,7 +51,7 @@ def test_an_address_shows_the_same_in_another_browser_and_goes_back(page, addres
         page.go_back()
     expect(page.get_by_text("prior prediction")).to_be_visible()
     page.go_forward()
-    expect(page.get_by_text("From 1 events.")).to_be_visible()
+    expect(page.get_by_text("From 1 event.")).to_be_visible()
 
 
 @pytest.mark.long
@@ -75,7 +75,7 @@ def test_a_list_is_made_by_keys_alone(page, address):
     search.focus()
     page.keyboard.type("Film 12")
     page.keyboard.press("Enter")  # before anything was found
-    expect(page.get_by_text("From 1 events.")).to_be_visible()
+    expect(page.get_by_text("From 1 event.")).to_be_visible()
     expect(search).to_be_focused()
     page.keyboard.type("Film 14")
     page.keyboard.press("Enter")

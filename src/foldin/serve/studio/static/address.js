@@ -2,9 +2,19 @@
 
 const LONGEST = 6000; // characters; servers and messengers cut longer links
 
-const NAMES = ["model", "user", "item", "times", "kept", "k", "explore", "temperature", "seed", "filter", "live", "open", "view", "selected"];
-export const FRESH = { model: null, user: null, history: [], k: 10, explore: "none", temperature: 1, seed: 1, filters: [], live: false, open: [], view: null, selected: null };
-const NUMBERS = { k: [1, 100], temperature: [0.5, 5], seed: [0, 2 ** 31 - 1] };
+const NAMES = [
+  "model", "user", "item", "times", "kept", "k", "explore", "temperature", "seed", "filter", "live", "open", "view", "selected",
+  "experiment", "measure", "window", "weight", "span",
+];
+export const FRESH = {
+  model: null, user: null, history: [], k: 10, explore: "none", temperature: 1, seed: 1, filters: [], live: false, open: [], view: null, selected: null,
+  experiment: null, measure: "users", window: 86400, weights: [], span: 168,
+};
+const NUMBERS = {
+  k: [1, 100], temperature: [0.5, 5], seed: [0, 2 ** 31 - 1],
+  experiment: [1, Number.MAX_SAFE_INTEGER], window: [1, 366 * 86400], span: [1, 1000], // an id; seconds; hours
+};
+const WORDS = { explore: ["thompson", "temperature"], measure: ["events"] }; // beside the usual one
 
 export const hasState = (search) => [...new URLSearchParams(search).keys()].some((name) => NAMES.includes(name));
 
@@ -31,12 +41,13 @@ export function readSearch(search, kept = []) {
     live: asked.get("live") === "1",
     open: asked.getAll("open"),
     selected: asked.get("selected"),
+    weights: asked.getAll("weight"),
   };
   for (const [name, [low, high]] of Object.entries(NUMBERS)) {
     const value = asked.has(name) ? Number(asked.get(name)) : NaN;
     if (value >= low && value <= high) found[name] = name === "temperature" ? value : Math.round(value);
   }
-  if (["thompson", "temperature"].includes(asked.get("explore"))) found.explore = asked.get("explore");
+  for (const [name, words] of Object.entries(WORDS)) if (words.includes(asked.get(name))) found[name] = asked.get(name);
   const view = (asked.get("view") || "").split(",").map(Number);
   if (view.length === 3 && view.every(Number.isFinite) && view[2] > 0) found.view = view;
   return found;
@@ -58,8 +69,9 @@ function withHistory(asked, state) {
 export function searchOf(state, standard, before) {
   const asked = new URLSearchParams();
   withHistory(asked, state);
-  for (const name of ["k", "explore", "temperature", "seed", "selected"]) if (state[name] !== FRESH[name]) asked.set(name, String(state[name]));
+  for (const name of ["k", "explore", "temperature", "seed", "selected", "experiment", "measure", "window", "span"]) if (state[name] !== FRESH[name]) asked.set(name, String(state[name]));
   for (const one of state.filters) asked.append("filter", [one.name, one.condition, one.value].map(encodeURIComponent).join(":"));
+  for (const one of state.weights) asked.append("weight", one);
   if (state.live) asked.set("live", "1");
   for (const one of state.open) asked.append("open", one);
   if (state.view) asked.set("view", state.view.map((one) => Number(one.toPrecision(4))).join(","));

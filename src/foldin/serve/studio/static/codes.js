@@ -1,7 +1,7 @@
 // The tree of semantic ids: a node opens when it is asked for.
 
 import { get, segment } from "./api.js";
-import { el, fill, listed, named, number } from "./ui.js";
+import { count, el, fill, listed, many, named, percent } from "./ui.js";
 import { remember, state } from "./state.js";
 
 const FIRST = 20;
@@ -9,11 +9,11 @@ const ALL = 1000;
 
 function branch(model, path, one, most) {
   const meter = el("span", { class: "meter", "aria-hidden": "true" }, el("span", { style: { width: `${(100 * one.share) / most}%` } }));
-  const about = [el("span", { class: "code" }, `${one.code}`), " ", meter, ` ${number(100 * one.share, 2)} %, `];
+  const about = [el("span", { class: "code" }, `${one.code}`), " ", meter, ` ${percent(one.share)}, `];
   if (one.item !== null) return el("li", { class: "leaf" }, about, named(one.titles[0]));
   const inside = el("div");
   const here = [...path, one.code].join(".");
-  const node = el("details", { open: state.open.includes(here) }, el("summary", {}, about, `${one.items} items: `, listed(one.titles), one.items > one.titles.length ? "; …" : ""), inside);
+  const node = el("details", { open: state.open.includes(here) }, el("summary", {}, about, `${many(one.items, "item")}: `, listed(one.titles), one.items > one.titles.length ? "; …" : ""), inside);
   node.addEventListener("toggle", () => {
     if (node.open && !inside.hasChildNodes()) showBranches(inside, model, [...path, one.code], FIRST);
     state.open = [...state.open.filter((other) => other !== here), ...(node.open ? [here] : [])];
@@ -28,7 +28,7 @@ function showBranches(part, model, path, limit) {
     const most = Math.max(1e-12, ...content.branches.map((one) => one.share));
     const parts = [el("ul", { class: "tree" }, content.branches.map((one) => branch(model, path, one, most)))];
     if (content.of > content.branches.length) {
-      parts.push(el("p", {}, el("button", { class: "small", type: "button", onclick: () => showBranches(part, model, path, ALL) }, `All ${content.of} tokens`)));
+      parts.push(el("p", {}, el("button", { class: "small", type: "button", onclick: () => showBranches(part, model, path, ALL) }, `All ${count(content.of)} tokens`)));
     }
     return parts;
   });

@@ -6,7 +6,7 @@ const FIRST = 24;
 
 function card(one, at, most) {
   return el("li", { class: "card" },
-    el("h3", {}, `${at + 1}`, el("span", { class: "value" }, percent(one.share))),
+    el("h3", {}, `Component ${at + 1}`, el("span", { class: "value" }, percent(one.share))),
     el("div", { class: "meter", "aria-hidden": "true" }, el("span", { style: { width: `${(100 * one.share) / most}%` } })),
     el("ul", { class: "chips" }, one.items.map((item) => el("li", { class: "chip" }, named(item.title, 60), el("span", { class: "value" }, percent(item.share))))));
 }

@@ -1,78 +1,100 @@
-// Drift: how far the events of the last days are from what the model was trained on, hour by hour.
+// Drift: how far the events of the last days are from what the model was trained on, hour by hour. The span is in the address.
 
+import { ago, band, course, line, moment, selection } from "./course.js";
 import { get, segment } from "./api.js";
-import { chart, el, empty, fill, named, number, percent, table } from "./ui.js";
-import { state } from "./state.js";
+import { color, el, empty, fill, many, minus, named, number, percent, table } from "./ui.js";
+import { remember, state } from "./state.js";
 
-const HOURS = { "a day": 24, "a week": 168, "four weeks": 672 };
-const date = (seconds) => new Date(1000 * seconds).toISOString().slice(0, 16).replace("T", " ");
-const nats = (one) => (one === null ? "–" : `${number(one.mean)}${one.low === null || one.high === null ? "" : ` (${number(one.low)} to ${number(one.high)})`}`);
+const HOUR = 3600;
+const SPANS = [[24, "1 day"], [168, "1 week"], [672, "4 weeks"]];
+const MOST = 1000; // measurements of one request
+function nats(one) {
+  const interval = one.low === null || one.high === null ? null : el("span", { class: "interval" }, ` (${number(one.low)} to ${number(one.high)})`);
+  return el("span", {}, number(one.mean), interval);
+}
+
+// The newest measurements, newest first: one an hour as a rule, and more requests where the service measures more often.
+async function measured(model, hours) {
+  for (const limit of [hours + 1, MOST]) {
+    const { drift } = await get(`/v1/drift?model=${segment(model)}&limit=${Math.min(limit, MOST)}`);
+    const inside = drift.filter((one) => one.time > drift[0].time - HOUR * hours);
+    if (inside.length < drift.length || drift.length < limit || limit === MOST) return inside;
+  }
+}
 
 function figures(one) {
-  return table(["figure", "value"], [
-    ["measured", date(one.time)],
-    ["latest events", `${one.events}, since ${date(one.since)}`],
-    ["their users", String(one.users)],
-    ["users without an earlier event", percent(one.new_users)],
-    ["events with items that the model does not know", percent(one.unknown_items)],
-    ["age of the model in days", one.age === null ? "unknown" : number(one.age, 1)],
-    ["log-likelihood in nats per item", nats(one.likelihood)],
-    ["the same by popularity", one.likelihood === null ? "–" : number(one.likelihood.popularity)],
-    ["the same in the first period after training", nats(one.first)],
-  ], "The newest measurement");
+  const { likelihood, first } = one;
+  return [
+    el("p", { class: "quiet" }, `Measured ${moment(one.time)}, ${ago(one.time)}, on ${many(one.events, "event")} of ${many(one.users, "user")} since ${moment(one.since)}.`),
+    table(["figure", "value"], [
+      ["events with items that the model does not know", percent(one.unknown_items)],
+      ["users without an earlier event", percent(one.new_users)],
+      ["age of the model in days", one.age === null ? "unknown" : number(one.age, 1)],
+      ...(likelihood === null ? [] : [
+        ["log-likelihood in nats per item", nats(likelihood)],
+        ["log-likelihood in nats per item by popularity alone", number(likelihood.popularity)],
+      ]),
+      ...(first === null ? [] : [["log-likelihood in nats per item in the first period after training", nats(first)]]),
+    ], "The newest measurement"),
+  ];
 }
 
 function alarms(one) {
-  if (!one.alarms.length) return el("p", { class: "note" }, "No figure exceeds its limit.");
-  return el("div", { class: "state error", role: "alert" }, el("ul", {}, one.alarms.map((text) => el("li", {}, text))));
+  const over = one.alarms.length;
+  if (!over) return el("p", { class: "note better" }, "No figure exceeds its limit.");
+  return el("div", { class: "note worse", role: "alert" }, el("p", {}, el("strong", {}, over === 1 ? "A figure exceeds its limit" : `${over} figures exceed their limits`)),
+    el("ul", {}, one.alarms.map((text) => el("li", {}, minus(text)))));
 }
 
-function likelihood(measured) {
-  const known = measured.filter((one) => one.likelihood !== null);
+function likelihood(rows) {
+  const known = rows.filter((one) => one.likelihood !== null).map((one) => ({ time: one.time, ...one.likelihood }));
   if (!known.length) return el("p", { class: "quiet" }, "No log-likelihood: the model has no density, or no known user took an item of its catalog for the first time.");
-  const x = known.map((one) => date(one.time));
-  const line = (name, of, more) => ({ x, y: known.map((one) => of(one.likelihood)), name, type: "scatter", mode: "lines+markers", ...more });
-  return chart([
-    line("upper end", (one) => one.high, { mode: "lines", line: { width: 1 } }),
-    line("lower end", (one) => one.low, { mode: "lines", line: { width: 1 }, fill: "tonexty" }),
-    line("the model", (one) => one.mean, { line: { width: 3 } }),
-    line("popularity", (one) => one.popularity, { mode: "lines", line: { dash: "dot" } }),
-  ], { yaxis: { title: { text: "nats per item" } }, xaxis: { type: "date" } }, "Log-likelihood of the latest events, with the ends of its 95 % interval");
+  return course([
+    ...band(known, "95 % interval", (one) => one.low, (one) => one.high),
+    line(known, "the model", (one) => one.mean, { line: { width: 3, color: color("--accent") } }),
+    line(known, "popularity", (one) => one.popularity, { line: { dash: "dot", color: color("--quiet") } }),
+  ], { title: { text: "nats per item" } }, "Log-likelihood of the latest events, with the ends of its 95 % interval");
 }
 
-function shares(measured) {
-  const x = measured.map((one) => date(one.time));
-  const line = (name, of) => ({ x, y: measured.map(of), name, type: "scatter", mode: "lines+markers" });
-  return chart([line("events with unknown items", (one) => one.unknown_items), line("users without an earlier event", (one) => one.new_users)],
-    { yaxis: { tickformat: ".0%", rangemode: "tozero" }, xaxis: { type: "date" } }, "Unknown items and new users");
+function shares(rows) {
+  return course([
+    line(rows, "events with unknown items", (one) => one.unknown_items, { line: { width: 3, color: color("--accent") } }),
+    line(rows, "users without an earlier event", (one) => one.new_users, { line: { dash: "dot", color: color("--quiet") } }),
+  ], { tickformat: ".0%", rangemode: "tozero" }, "Unknown items and new users");
 }
 
-function shown(measurements) {
-  if (!measurements.length) return empty("Nothing was measured yet: the service measures once an hour, if there were events in the last day.");
-  const measured = [...measurements].reverse(); // oldest first
-  const newest = measurements[0];
-  const runs = new Set(measured.map((one) => one.run)).size;
+function courses(rows) {
+  const runs = new Set(rows.map((one) => one.run)).size;
   return [
-    alarms(newest), figures(newest),
-    runs > 1 ? el("p", { class: "quiet" }, `The model was deployed anew meanwhile: ${runs} runs.`) : null,
-    el("h2", {}, "Log-likelihood of the latest events"), likelihood(measured),
-    el("h2", {}, "Unknown items and new users"), shares(measured),
-  ].filter(Boolean);
+    el("p", { class: "quiet" }, `${many(rows.length, "measurement")} since ${moment(rows[0].time)}.`,
+      runs > 1 ? ` The model was deployed anew meanwhile: ${runs} runs.` : ""),
+    el("h2", {}, "Log-likelihood of the latest events"), likelihood(rows),
+    el("h2", {}, "Unknown items and new users"), shares(rows),
+  ];
 }
 
 export function driftPage(page) {
-  const span = el("select", { id: "span", class: "full" }, Object.entries(HOURS).map(([text, hours]) => el("option", { value: hours, selected: text === "a week" }, text)));
-  const part = el("section", { "aria-label": "Drift", class: "facts", style: { minWidth: "0" } }); // a wide table scrolls inside
-  const ask = () => fill(part, "Reading the measurements", get(`/v1/drift?model=${segment(state.model)}&limit=${span.value}`), ({ drift }) => shown(drift));
-  page.replaceChildren(
-    el("h1", {}, "Drift"),
-    el("p", { class: "lead" }, "How far the latest events are from what ", named(state.model || "the model"), " was trained on, measured once an hour on a sample of users."),
-  );
+  const newest = el("section", { "aria-label": "Newest measurement", class: "facts", hidden: true });
+  const part = el("section", { "aria-label": "Course" });
+  const said = el("div");
+  const period = el("section", { "aria-label": "Period", hidden: true }, el("label", { for: "span" }, "Measurements of the last"), selection("span", SPANS, state.span, "hours", (value) => {
+    state.span = Number(value);
+    remember();
+    ask();
+  }));
+  const ask = () => fill(part, "Reading the measurements", measured(state.model, state.span), (found) => {
+    period.hidden = newest.hidden = !found.length;
+    if (!found.length) return empty("Nothing was measured yet: the service measures once an hour, if there were events in the last day.");
+    said.replaceChildren(alarms(found[0]));
+    newest.replaceChildren(el("h2", {}, "The newest measurement"), ...figures(found[0]));
+    return courses([...found].reverse()); // oldest first
+  });
+  page.replaceChildren(el("h1", {}, "Drift"),
+    el("p", { class: "lead" }, "How far the latest events are from what ", named(state.model || "the model"), " was trained on, measured once an hour on a sample of users."));
   if (!state.model) {
     page.append(empty("No model is in service."));
     return;
   }
-  span.addEventListener("change", ask);
-  page.append(el("div", { class: "columns" }, el("section", { "aria-label": "Period" }, el("label", { for: "span" }, "Measurements of the last"), span), part));
+  page.append(said, el("div", { class: "wide" }, newest, el("div", {}, period, part)));
   ask();
 }

@@ -1,84 +1,66 @@
-// Experiments: the arms of a split, and their differences with intervals that may be looked at any time.
+// Experiments: each split of users between models, what came of it, and what counts as an outcome. All of it is in the address.
 
+import { moment, selection } from "./course.js";
 import { get, segment } from "./api.js";
-import { chart, el, empty, fill, number, percent, table } from "./ui.js";
+import { el, empty, fill, named } from "./ui.js";
+import { MEASURES, outcome } from "./outcome.js";
+import { remember, state } from "./state.js";
 
 const HOUR = 3600;
-const WINDOWS = { "an hour": HOUR, "a day": 24 * HOUR, "a week": 168 * HOUR, "four weeks": 672 * HOUR };
-const MEASURES = { users: "share of users with an event", events: "weighted events of a user" };
-const date = (seconds) => new Date(1000 * seconds).toISOString().slice(0, 16).replace("T", " ");
-const signed = (value) => (value === null ? "–" : `${value < 0 ? "−" : "+"}${Math.abs(value).toPrecision(3)}`);
+const NO_KEY = "anybody"; // in place of a key's name where the service needs none
+const WINDOWS = [[HOUR, "1 hour"], [24 * HOUR, "1 day"], [168 * HOUR, "1 week"], [672 * HOUR, "4 weeks"]];
 
-// The query for weights such as "buy:5, view:1"; the service says which part is none.
-const weightsOf = (text) => text.split(",").map((one) => one.trim()).filter(Boolean).map((one) => `&weight=${segment(one)}`).join("");
+// Names of arms may be longer than a line of a choice: what tells experiments apart comes first.
+const called = (one) => `${one.id}, since ${moment(one.start)}: ${Object.keys(one.shares).join(", ")}`;
+const period = (one) => [one.end === null ? `Began ${moment(one.start)} and goes on` : `From ${moment(one.start)} to ${moment(one.end)}`,
+  ...(one.key === NO_KEY ? [] : ["; set by ", named(one.key, 60)]), "."];
 
-function armsTable({ arms, control, measure }) {
-  const mean = (one) => (one.mean === null ? "–" : measure === "users" ? percent(one.mean) : number(one.mean));
-  const share = (value) => (value === null ? "–" : percent(value));
-  return table(
-    ["arm", "planned", "users", "counted", MEASURES[measure], "lists", "empty", "by another model"],
-    arms.map((one) => [one.model === control ? `${one.model} (control)` : one.model, percent(one.share), String(one.users), String(one.counted),
-      mean(one), String(one.lists), share(one.empty_lists), share(one.elsewhere)]),
-    "Arms of the experiment",
-  );
-}
-
-function sequence(one, control) {
-  const looks = one.looks.filter((look) => look.low !== null && look.high !== null);
-  const heading = el("h2", {}, `${one.arm} compared with ${control}`);
-  const said = el("p", { class: "note" }, one.sentence);
-  if (!looks.length) return [heading, said];
-  const x = looks.map((look) => date(look.time));
-  const line = (name, of, more) => ({ x, y: looks.map(of), name, type: "scatter", mode: "lines", ...more });
-  return [heading, said, chart([
-    line("upper end", (look) => look.high, { line: { width: 1 } }),
-    line("lower end", (look) => look.low, { line: { width: 1 }, fill: "tonexty" }),
-    line("difference", (look) => look.difference, { line: { width: 3 } }),
-  ], { yaxis: { title: { text: "difference" }, zeroline: true }, xaxis: { type: "date" } },
-  `Difference of ${one.arm} to ${control} along the time, with the ends of its ${percent(one.level)} interval, now from ${signed(one.low)} to ${signed(one.high)}`)];
-}
-
-function shown(outcome) {
-  const { differences, control, arms, ratio_p_value: p, mismatch } = outcome;
-  const anew = arms.filter((one) => one.runs.length > 1).map((one) => one.model);
-  return [
-    armsTable(outcome),
-    mismatch ? el("p", { class: "state error", role: "alert" }, `The arms did not get users in the planned shares (p = ${p.toPrecision(2)}): their difference says nothing about the models.`) : null,
-    p !== null && !mismatch ? el("p", { class: "quiet" }, `Users came in the planned shares, as far as can be said (p = ${p.toPrecision(2)}, valid at any time).`) : null,
-    anew.length ? el("p", { class: "quiet" }, `Deployed anew during the experiment: ${anew.join(", ")}. The arm is the name, whatever run it had.`) : null,
-    ...differences.flatMap((one) => sequence(one, control)),
-  ].filter(Boolean);
+function settings(changed) {
+  const measure = selection("measure", Object.entries(MEASURES), state.measure, "", (value) => changed({ measure: value }));
+  const span = selection("window", WINDOWS, state.window, "seconds", (value) => changed({ window: Number(value) }));
+  const weights = el("input", { id: "weights", class: "full", value: state.weights.join(", "), placeholder: "buy:5, view:1", autocomplete: "off", enterkeyhint: "done", "aria-describedby": "weights-help" });
+  weights.addEventListener("change", () => changed({ weights: weights.value.split(",").map((one) => one.trim()).filter(Boolean) }));
+  return el("section", { "aria-label": "What counts" }, el("h2", {}, "What counts"),
+    el("label", { for: "measure" }, "Outcome that is compared"), measure,
+    el("label", { for: "window" }, "Time after a user's first list within which events count"), span,
+    el("label", { for: "weights" }, "Weights of events by kind"), weights,
+    el("p", { id: "weights-help", class: "quiet" }, "With weights, events of other kinds do not count. Without any, every event weighs 1."));
 }
 
 export function experimentsPage(page) {
-  const narrow = { minWidth: "0" }; // a wide table scrolls inside, and does not widen the page
-  const list = el("section", { "aria-label": "Experiments", style: narrow });
-  const part = el("section", { "aria-label": "Outcome", style: narrow });
-  const choice = el("select", { id: "experiment", class: "full" });
-  const measure = el("select", { id: "measure", class: "full" }, Object.entries(MEASURES).map(([name, text]) => el("option", { value: name }, text)));
-  const span = el("select", { id: "window", class: "full" }, Object.entries(WINDOWS).map(([text, seconds]) => el("option", { value: seconds, selected: text === "a day" }, text)));
-  const weights = el("input", { id: "weights", class: "full", placeholder: "buy:5, view:1", autocomplete: "off" });
+  const list = el("section", { "aria-label": "Experiments" });
+  const part = el("section", { "aria-label": "Outcome" });
+  const beside = el("div", { class: "beside" });
+  const workbench = el("div", { class: "workbench" }, el("div", { class: "find" }, list), el("div", { class: "main" }, part), beside);
 
   function ask() {
-    const query = `window=${span.value}&measure=${measure.value}${weightsOf(weights.value)}`;
-    fill(part, "Reading the experiment", get(`/v1/experiments/${segment(choice.value)}?${query}`), shown);
+    const query = new URLSearchParams([["window", state.window], ["measure", state.measure], ...state.weights.map((one) => ["weight", one])]);
+    fill(part, "Reading the experiment", get(`/v1/experiments/${segment(state.experiment)}?${query}`), outcome);
   }
 
-  for (const one of [choice, measure, span, weights]) one.addEventListener("change", ask);
-  page.replaceChildren(
-    el("h1", {}, "Experiments"),
-    el("p", { class: "lead" }, "Each split of users between models is an experiment. Its intervals hold at all times together: look as often as you like."),
-    el("div", { class: "columns" }, list, part),
-  );
-  fill(list, "Reading the experiments", get("/v1/experiments"), ({ experiments }) => {
-    if (!experiments.length) return empty("There was no split of users yet: PUT /v1/split begins one.");
-    choice.replaceChildren(...experiments.map((one) => el("option", { value: one.id }, `${one.id}: ${Object.keys(one.shares).join(", ")}, since ${date(one.start)}${one.end === null ? "" : ` to ${date(one.end)}`}`)));
+  function change(values) {
+    Object.assign(state, values);
+    remember();
     ask();
-    return [
-      el("label", { for: "experiment" }, "Experiment"), choice,
-      el("label", { for: "measure" }, "Outcome of a user"), measure,
-      el("label", { for: "window" }, "Within, after a user's first list"), span,
-      el("label", { for: "weights" }, "Weights of events by kind; all weigh 1 if empty"), weights,
-    ];
+  }
+
+  page.replaceChildren(el("h1", {}, "Experiments"),
+    el("p", { class: "lead" }, "Each split of users between models is an experiment. Its intervals hold at all times together: look as often as you like."), workbench);
+  fill(list, "Reading the experiments", get("/v1/experiments?limit=1000"), ({ experiments }) => {
+    if (!experiments.length) {
+      workbench.replaceWith(list);
+      return empty("There was no split of users yet: PUT /v1/split begins one.");
+    }
+    if (state.experiment === null) {
+      state.experiment = experiments[0].id;
+      remember({ replace: true }); // a link shows this one even if there is a newer one by then
+    }
+    const about = el("p", { class: "quiet" });
+    const tell = () => { about.replaceChildren(...experiments.filter((one) => one.id === state.experiment).flatMap(period)); };
+    const choice = selection("experiment", experiments.map((one) => [one.id, called(one)]), state.experiment, "", (value) => { change({ experiment: Number(value) }); tell(); });
+    tell();
+    ask();
+    beside.replaceChildren(settings(change));
+    return [el("label", { for: "experiment" }, "Experiment"), choice, about];
   });
 }

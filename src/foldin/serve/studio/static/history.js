@@ -1,6 +1,6 @@
 // The editor of a history: search titles, add, remove, or take a stored user's events; and where a page places it.
 
-import { el, named, say } from "./ui.js";
+import { el, many, named, say } from "./ui.js";
 import { remember, state, storedHistory } from "./state.js";
 import { titleSearch } from "./search.js";
 
@@ -61,7 +61,7 @@ export function historyEditor(changed, beside = () => []) {
     event.preventDefault();
     try {
       const found = await storedHistory(user.value);
-      told.textContent = found.length ? `${found.length} items.` : "No events of this user are stored.";
+      told.textContent = found.length ? `${many(found.length, "item")}.` : "No events of this user are stored.";
       Object.assign(state, { history: found, user: found.length ? user.value : null });
       update();
     } catch (error) {

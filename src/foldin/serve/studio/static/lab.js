@@ -32,12 +32,12 @@ function keep(name, value) {
 }
 
 // A slider over frames, and what each of them shows.
-function film(name, label, count, show) {
+function film(name, label, count, show, told = String) {
   const screen = el("div", { class: "wide" });
   const turn = (at) => screen.replaceChildren(...show(at));
   const first = Math.min(kept(`${name}.frame`, count - 1), count - 1);
   turn(first);
-  return [slider(label, { id: `${name}-frame`, min: 0, max: count - 1, step: 1, value: first }, (at) => { keep(`${name}.frame`, at); turn(at); }), screen];
+  return [slider(label, { id: `${name}-frame`, min: 0, max: count - 1, step: 1, value: first, told }, (at) => { keep(`${name}.frame`, at); turn(at); }), screen];
 }
 
 function em(part, query) {
@@ -45,13 +45,13 @@ function em(part, query) {
     const steps = content.frames.map((_, at) => at);
     const bound = content.frames.map((one) => one.log_likelihood);
     const [x, y] = [content.points.map((one) => one[0]), content.points.map((one) => one[1])];
-    return film("em", "Step", content.frames.length, (at) => {
+    return film("em", "Step shown", content.frames.length, (at) => {
       const frame = content.frames[at];
       const own = frame.responsibilities.map((row) => row.indexOf(Math.max(...row)));
       return [
         chart([
           { x, y, mode: "markers", type: "scatter", marker: { size: 5, color: own.map((k) => PALETTE[k]), opacity: frame.responsibilities.map((row) => 0.25 + 0.75 * Math.max(...row)) }, showlegend: false },
-          ...frame.means.map((mean, k) => ({ ...ellipse(mean, frame.covariances[k]), mode: "lines", line: { color: PALETTE[k] }, name: `${(100 * frame.weights[k]).toFixed(0)} %` })),
+          ...frame.means.map((mean, k) => ({ ...ellipse(mean, frame.covariances[k]), mode: "lines", line: { color: PALETTE[k] }, name: `weight ${(100 * frame.weights[k]).toFixed(0)} %` })),
         ], { title: { text: "Responsibilities" } }, "Points, colored by the component with the largest responsibility"),
         chart([{ x: steps, y: bound, mode: "lines" }, { x: [at], y: [bound[at]], mode: "markers", marker: { size: 10 } }], { title: { text: `Log-likelihood: ${number(bound[at], 4)} nats per point` }, showlegend: false }, "Log-likelihood by step: it never falls"),
       ];
@@ -60,7 +60,7 @@ function em(part, query) {
 }
 
 function vi(part, query) {
-  fill(part, "Variational inference", get(`/v1/lab/vi?${query}`), (content) => film("vi", "Length of the run", content.frames.length, (at) => {
+  fill(part, "Variational inference", get(`/v1/lab/vi?${query}`), (content) => film("vi", "Number of steps shown", content.frames.length, (at) => {
     const frame = content.frames[at];
     const steps = content.frames.map((one) => one.steps);
     return [
@@ -73,16 +73,16 @@ function vi(part, query) {
         { x: [steps[0], steps[steps.length - 1]], y: [content.log_evidence, content.log_evidence], mode: "lines", line: { dash: "dot" }, name: "log-evidence" },
       ], { title: { text: `Gap: ${number(content.log_evidence - frame.elbo, 4)} nats` }, xaxis: { type: "log", title: { text: "steps" } } }, "ELBO by steps, below the log-evidence"),
     ];
-  }));
+  }, (at) => String(content.frames[at].steps)));
 }
 
 function diffusion(part, query) {
-  fill(part, "Diffusion", get(`/v1/lab/diffusion?${query}`), (content) => film("diffusion", "Frame", content.frames.length, (at) => {
+  fill(part, "Diffusion", get(`/v1/lab/diffusion?${query}`), (content) => film("diffusion", "Step shown", content.frames.length, (at) => {
     const frame = content.frames[at];
     return [chart([
       { x: content.data.map((one) => one[0]), y: content.data.map((one) => one[1]), mode: "markers", type: "scatter", marker: { size: 4, color: "#94a3b8" }, name: "data" },
       { x: frame.map((one) => one[0]), y: frame.map((one) => one[1]), mode: "markers", type: "scatter", marker: { size: 5, color: PALETTE[0] }, name: "drawn" },
-    ], { title: { text: `Signal ᾱ = ${number(content.signal[at], 3)}` }, xaxis: { range: [-3.5, 3.5] }, yaxis: { range: [-3, 3] } }, "Points on their way from noise to data")];
+    ], { title: { text: `Signal ᾱ = ${number(content.signal[at], 3)}` }, xaxis: { range: [-3.5, 3.5] }, yaxis: { range: [-3, 3], scaleanchor: "x" } }, "Points on their way from noise to data")];
   }));
 }
 

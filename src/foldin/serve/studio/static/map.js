@@ -1,7 +1,7 @@
 // The map: items in the plane, and the user's posterior over it. An item that is clicked can be added to the history.
 
 import { get, post, segment } from "./api.js";
-import { el, empty, fill, named, percent } from "./ui.js";
+import { el, empty, fill, many, named, percent } from "./ui.js";
 import { current, ids, remember, state, taken } from "./state.js";
 import { addItem, historyEditor, workbench } from "./history.js";
 import { itemPlane } from "./plane.js";
@@ -23,7 +23,7 @@ export function mapPage(page) {
 
   const plane = itemPlane({
     marks: () => ({ taken: new Set(ids()), selected: state.selected, user }),
-    told: (one) => told.replaceChildren(named(one.title), `, taken ${one.count} times in training`),
+    told: (one) => told.replaceChildren(named(one.title), `, taken ${many(one.count, "time")} in training`),
     picked: (one) => { state.selected = one.item; remember(); choose(); },
     moved: (view) => {
       state.view = view.map((one) => Number(one.toPrecision(4)));
@@ -35,7 +35,7 @@ export function mapPage(page) {
   function choose() {
     const one = places.get(state.selected);
     const there = one && ids().includes(one.item);
-    selection.replaceChildren(...(one ? [el("p", {}, el("strong", {}, named(one.title)), `, taken ${one.count} times in training`),
+    selection.replaceChildren(...(one ? [el("p", {}, el("strong", {}, named(one.title)), `, taken ${many(one.count, "time")} in training`),
       el("p", { class: "buttons" }, el("button", { type: "button", class: "primary", disabled: there, onclick: () => { if (addItem(one)) change(); } }, there ? "In the history" : "Add to the history"),
         el("button", { type: "button", onclick: () => { state.selected = null; remember(); choose(); plane.canvas.focus(); } }, "Deselect"))] : []));
     plane.draw();
@@ -60,7 +60,7 @@ export function mapPage(page) {
   }
 
   const editor = historyEditor(() => { locate(); choose(); });
-  page.replaceChildren(el("h1", {}, "The map"), el("p", { class: "lead" }, "Items that the model treats alike are near each other. Rings: the history. Green: the user, and draws from the posterior."),
+  page.replaceChildren(el("h1", {}, "The map"), el("p", { class: "lead" }, `Items that the model treats alike are near each other. Rings: the history. Green: the user${current()?.has_posterior ? ", and draws from the posterior" : ""}.`),
     workbench(editor, [told, selection, where]));
   if (!state.model) {
     where.replaceChildren(empty("No model is in service."));
@@ -75,6 +75,6 @@ export function mapPage(page) {
     locate();
     const button = (text, label, factor) => el("button", { type: "button", "aria-label": label, onclick: () => plane.zoom(factor) }, text);
     const buttons = el("p", { class: "buttons" }, button("+", "Zoom in", 0.6), button("−", "Zoom out", 1.6), el("button", { type: "button", onclick: plane.all }, "All"));
-    return [plane.canvas, buttons, el("p", { class: "quiet" }, `${items.length} items; the plane shows ${percent(content.explained)} of the variance of ${BASES[content.basis]}.`)];
+    return [plane.canvas, buttons, el("p", { class: "quiet" }, `${many(items.length, "item")}; the plane shows ${percent(content.explained)} of the variance of ${BASES[content.basis]}.`)];
   });
 }

@@ -1,10 +1,14 @@
 // The model: training curve, test metrics and bound report.
 
 import { get, segment } from "./api.js";
-import { chart, el, empty, fill, number, table } from "./ui.js";
+import { chart, count, el, empty, fill, number, table } from "./ui.js";
 import { remember, state } from "./state.js";
 import { componentCards } from "./components.js";
 import { codeTree } from "./codes.js";
+
+// A name of a metric may be broken at its underscores; large values need no fractions.
+const metricName = (name) => el("span", {}, name.split("_").flatMap((part, at) => (at ? ["_", el("wbr"), part] : [part])));
+const figure = (value) => (Math.abs(value) >= 100 ? count(Math.round(value)) : number(value, 4));
 
 function curves(history) {
   if (!history.length) return empty("No epochs: a closed form, or a run without a history.");
@@ -27,7 +31,7 @@ export function equation(one) {
     el("h3", {}, one.title),
     el("div", { class: "sum" }, one.terms.flatMap((term) => [
       term.sign ? el("span", { class: "sign" }, term.sign) : null,
-      el("span", { class: "term", style: { borderColor: color(term) } }, math(term.mathml), el("span", { class: "value" }, `${term.only} ${number(term.value, 2)}`.trim().replace("-", "−"))),
+      el("span", { class: "term", style: { borderColor: color(term) } }, math(term.mathml), el("span", { class: "value" }, `${term.only} ${number(term.value, 2)}`.trim())),
     ])),
     el("div", { class: "bar", "aria-hidden": "true" }, summands.map((term) => el("span", { style: { width: `${(100 * Math.abs(term.value ?? 0)) / total}%`, background: color(term) } }))),
     el("p", {}, `${one.sentence} `, el("a", { href: `book/book/en/${one.page}` }, "Where the book derives it")));
@@ -112,10 +116,10 @@ export function modelPage(page) {
   fill(about, "Reading the run", get(path), (content) => {
     const metrics = Object.entries(content.metrics).filter(([, one]) => one && typeof one.mean === "number");
     return [
-      el("p", {}, `${content.model}: ${content.kind}, seed ${content.info.seed ?? "–"}, trained on ${content.info.source ? content.info.source.path.split("/").pop() : "–"}.`),
+      el("p", {}, `Its kind is ${content.kind}; trained ${content.info.source ? `on ${content.info.source.path.split("/").pop()} ` : ""}with the seed ${content.info.seed ?? "–"}.`),
       curves(content.history),
       el("h2", {}, "On its test users"),
-      metrics.length ? table(["metric", "mean", "95 % interval"], metrics.map(([name, one]) => [name, number(one.mean, 4), typeof one.low !== "number" ? "–" : `${number(one.low, 4)} – ${number(one.high, 4)}`]), "Test metrics with intervals") : empty("The run has no test metrics."),
+      metrics.length ? table(["metric", "mean", "95 % interval"], metrics.map(([name, one]) => [metricName(name), figure(one.mean), typeof one.low !== "number" ? "–" : `${figure(one.low)} – ${figure(one.high)}`]), "Test metrics with intervals") : empty("The run has no test metrics."),
       content.components.length ? componentCards(content.components) : null,
       content.levels === null ? null : codeTree(content.model, content.levels),
     ].filter(Boolean);

@@ -48,15 +48,22 @@ export function itemPlane({ marks, told, picked, moved }) {
   function drawNames(context, { width, height, px, py }) {
     context.fillStyle = color("--text");
     context.font = "12px system-ui, sans-serif";
+    context.strokeStyle = color("--ground"); // letters stay readable on points
+    context.lineWidth = 3;
+    context.lineJoin = "round";
     const placed = [];
     for (const one of items) {
       if (placed.length > NAMES) break;
       const [x, y] = [px(one.x), py(one.y)];
-      if (x < 0 || y < 10 || x > width - 60 || y > height) continue;
-      const box = [x, y - 12, x + context.measureText(one.name).width, y + 3];
+      if (x < 0 || y < 10 || x > width || y > height) continue;
+      const wide = context.measureText(one.name).width;
+      const left = x + 6 + wide < width ? x + 6 : x - 6 - wide; // on the side on which there is room
+      if (left < 0) continue;
+      const box = [left - 6, y - 12, left + wide, y + 3];
       if (placed.some((other) => box[0] < other[2] && box[2] > other[0] && box[1] < other[3] && box[3] > other[1])) continue;
       placed.push(box);
-      context.fillText(one.name, x + 6, y);
+      context.strokeText(one.name, left, y);
+      context.fillText(one.name, left, y);
     }
   }
 
@@ -79,13 +86,13 @@ export function itemPlane({ marks, told, picked, moved }) {
       context.arc(x, y, one.size, 0, 7);
       context.fill();
     }
+    drawNames(context, at);
     const { taken, selected, user } = marks();
     if (user) drawUser(context, at, user);
     for (const one of items) {
       if (one.item === selected) ring(context, at, one, "--warn");
       else if (taken.has(one.item)) ring(context, at, one, "--accent");
     }
-    drawNames(context, at);
     if (document.activeElement === canvas && canvas.matches(":focus-visible")) {
       context.fillStyle = color("--text");
       context.fillRect(at.width / 2 - 6, at.height / 2 - 0.5, 12, 1);

@@ -51,7 +51,7 @@ export function clear(part) {
   part.replaceChildren();
 }
 
-const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+export const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 // A chart in words: how many values, where they begin, end and lie.
 function told(traces) {
@@ -65,8 +65,10 @@ function told(traces) {
 
 export function chart(traces, layout = {}, label = "chart") {
   const words = told(traces);
-  const node = el("div", { class: "chart", role: "img", "aria-label": words ? `${label}. ${words}` : label });
-  const axis = { gridcolor: color("--line"), zerolinecolor: color("--line"), automargin: true };
+  // A legend of many lines is as high as a chart of a few.
+  const height = traces.length > 3 ? { height: `${320 + 20 * (traces.length - 3)}px` } : {};
+  const node = el("div", { class: "chart", style: height, role: "img", "aria-label": words ? `${label}. ${words}` : label });
+  const axis = { gridcolor: color("--line"), zerolinecolor: color("--line"), automargin: true, exponentformat: "power" };
   requestAnimationFrame(() => {
     if (!window.Plotly) {
       node.replaceChildren(empty("charts need the package plotly"));
@@ -78,7 +80,7 @@ export function chart(traces, layout = {}, label = "chart") {
       {
         paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
         font: { color: color("--text"), family: "system-ui, sans-serif" },
-        margin: { l: 50, r: 16, t: 36, b: 44 }, legend: { orientation: "h", y: -0.25 },
+        margin: { l: 50, r: 16, t: 36, b: 44 }, legend: { orientation: "h", y: layout.xaxis?.title ? -0.4 : -0.2 },
         ...layout,
         xaxis: { ...axis, ...(layout.xaxis || {}) }, yaxis: { ...axis, ...(layout.yaxis || {}) },
       },
@@ -96,14 +98,20 @@ export function table(head, rows, caption) {
       el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell, at) => (at ? el("td", {}, cell) : el("th", { scope: "row" }, cell))))))));
 }
 
-export const percent = (value) => `${(100 * value).toFixed(value < 0.1 ? 2 : 1)}\u00a0%`; // the sign stays on the line of its number
-export const number = (value, places = 3) => (Number.isFinite(value) ? value.toFixed(places) : "–");
+// Two figures of a small share, so that those of thousands of items can be told apart.
+const places = (value) => (value === 0 ? "0" : value < 0.001 ? (100 * value).toPrecision(2) : (100 * value).toFixed(value < 0.1 ? 2 : 1));
+export const percent = (value) => `${places(value)}\u00a0%`; // the sign stays on the line of its number
+export const minus = (text) => text.replace(/-(?=[\d.])/g, "−"); // a minus sign in place of a number's hyphen
+export const number = (value, digits = 3) => (Number.isFinite(value) ? minus(value.toFixed(digits).replace(/^-(?=[0.]*$)/, "")) : "–");
+export const count = (value) => value.toLocaleString("en");
+export const many = (value, unit) => `${count(value)} ${unit}${value === 1 ? "" : "s"}`;
 
-export function slider(label, { id, min, max, step, value, unit = "" }, changed) {
-  const shown = el("output", { for: id }, `${value}${unit}`);
-  const input = el("input", { id, type: "range", min, max, step, value });
+export function slider(label, { id, min, max, step, value, told: words = String }, changed) {
+  const shown = el("output", { for: id }, words(value));
+  const input = el("input", { id, type: "range", min, max, step, value, "aria-valuetext": words(value) });
   input.addEventListener("input", () => {
-    shown.textContent = `${input.value}${unit}`;
+    shown.textContent = words(Number(input.value));
+    input.setAttribute("aria-valuetext", shown.textContent);
     changed(Number(input.value));
   });
   return el("div", {}, el("label", { for: id }, `${label}: `, shown), input);

@@ -1,7 +1,7 @@
 // A user: build a history, and the list reacts.
 
 import { post } from "./api.js";
-import { clear, el, empty, fill, listed, named, percent } from "./ui.js";
+import { clear, el, empty, fill, listed, many, named, percent } from "./ui.js";
 import { conditions, current, state, taken } from "./state.js";
 import { historyEditor, workbench } from "./history.js";
 import { listOptions } from "./options.js";
@@ -57,7 +57,7 @@ export function userPage(page) {
       const fresh = before === null ? [] : content.items.filter((hit) => !before.includes(hit.item)).map((hit) => hit.title);
       note.replaceChildren(...(content.prior
         ? ["Nothing is known about this user: this is the model's prior prediction."]
-        : [`From ${content.known_events} events.`, ...(fresh.length ? [" New in the list: ", ...listed(fresh), "."] : [])]));
+        : [`From ${many(content.known_events, "event")}.`, ...(fresh.length ? [" New in the list: ", ...listed(fresh), "."] : [])]));
       before = items;
       if (content.items.some((hit) => hit.raised_by.length || hit.lowered_by.length)) note.append(el("br"), `In brackets: the effect of an event on an item, in ${UNITS[content.effect_unit]}.`);
       return hits(content, Math.max(1e-9, ...content.items.map((hit) => (hit.probability ?? 0) + (hit.sd ?? 0))));
