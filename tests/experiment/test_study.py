@@ -153,7 +153,7 @@ def test_a_search_begins_with_one_change_at_a_time_and_then_all_that_helped():
     def metric(settings: dict[str, str]) -> float:
         found = {**start, **settings}
         away = abs(np.log10(float(found["rate"])) + 3) + abs(int(found["width"]) - 210) / 100
-        return -away + 0.01 * float(found["drop"]) + (found["kind"] == "b")  # `drop` brings too little
+        return -away + 0.01 * float(found["drop"]) + 5.0 * (found["kind"] == "b")  # `drop` brings too little
 
     study, drawn = Study(None, {}, seed=0), []
     for number in range(9):

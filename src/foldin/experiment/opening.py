@@ -6,7 +6,7 @@ search therefore begins with these, and goes on in three stages, each when the o
 1. the settings at the start, with each other alternative of one setting;
 2. the best of these, with one number lower or higher by a third of its range (of its logarithms on a logarithmic scale);
 3. all changes together that helped, if there are several: of each setting the best one, and none that brought less than a
-   quarter of what the best of all brought, which is mostly noise.
+   quarter of what the best one of its stage brought, which is mostly noise.
 
 If the effects of the settings add up, the third stage is at the best of the grid after 2d + 2 trials of d numbers in place of 3ᵈ
 (a screening of main effects; Box, Hunter and Hunter, "Statistics for Experimenters", 2005, chapter 5). Where they do not, the
@@ -65,13 +65,19 @@ def moves(space: Space, settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return found
 
 
-def together(settings: Mapping[str, Any], changes: Sequence[Change]) -> dict[str, Any] | None:
-    """Settings with the best change of each, if at least two settings have one that helped; None otherwise."""
+def together(settings: Mapping[str, Any], *stages: Sequence[Change]) -> dict[str, Any] | None:
+    """Settings with the best change of each, if at least two settings have one that helped; None otherwise.
+
+    Args:
+        settings: the settings that the search begins with.
+        stages: the changes of each stage.
+    """
     best: dict[str, Change] = {}
-    least = _LEAST * max((one.gain for one in changes), default=0.0)
-    for one in sorted(changes, key=lambda one: one.gain):
-        if one.gain > 0.0 and one.gain >= least:
-            best[one.name] = one
+    for changes in stages:
+        least = _LEAST * max((one.gain for one in changes), default=0.0)
+        for one in sorted(changes, key=lambda one: one.gain):
+            if one.gain > 0.0 and one.gain >= least:
+                best[one.name] = one
     return {**settings, **{name: one.value for name, one in best.items()}} if len(best) > 1 else None
 
 

@@ -218,11 +218,11 @@ class Study:
         base = max([first, *changed], key=lambda one: values.get(one.number, -math.inf))
         if stage == 1:
             return self._queue_changes(base.params, moves(space, base.params), base.number)
-        changes = []
+        changes: dict[int, list[Change]] = {}  # by what was changed, which is another in each stage
         for one in changed:
             name, of = one.user_attrs["changed"]
-            changes.append(Change(name, one.params[name], one.value - values.get(of, one.value)))
-        both = together(start, changes)
+            changes.setdefault(of, []).append(Change(name, one.params[name], one.value - values.get(of, one.value)))
+        both = together(start, *changes.values())
         if both is not None:
             self._study.enqueue_trial(both)
         return both is not None
