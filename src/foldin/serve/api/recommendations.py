@@ -45,12 +45,15 @@ def recommendations(service: Service, access: Access) -> APIRouter:
         try:
             async with asyncio.timeout(limits.wait):
                 lists = await future
-        except TimeoutError:
-            raise service.too_late() from None
-        if request.attributions:
-            found = await run_in_threadpool(service.finish, routed, lists)
-        else:
-            found = service.finish(routed, lists)
+            if request.attributions:
+                found = await run_in_threadpool(service.finish, routed, lists)
+            else:
+                found = service.finish(routed, lists)
+        except Exception as error:
+            service.note_failure(routed, error)
+            if isinstance(error, TimeoutError):
+                raise service.too_late() from None
+            raise
         return Response(to_json(found), media_type="application/json")
 
     router.add_api_route(
