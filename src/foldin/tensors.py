@@ -5,6 +5,7 @@
     hidden     width of a hidden layer                latent     width of z
     k          length of a recommended list           lists      logged lists, any number of each context
     contexts   distinct contexts of logged lists      arms       variants of an experiment
+    clusters   groups of lists that depend on each other, such as those of a user
     pool       candidates for one user's list         rules      business rules of a list
 
 Shapes are written with jaxtyping: `Float[Tensor, "users items"]`. Under pytest they are checked with beartype.

@@ -82,6 +82,41 @@ def test_a_file_that_went_in_comes_out(foldin, tmp_path, url, suffix):
     assert "2020-09-13T12:26:40Z to 2020-09-13T12:34:59Z" in shown
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
+def test_the_lists_that_events_name_go_out_and_in(foldin, tmp_path, url, suffix):
+    store = EventStore(connect(url))
+    lists = ["9f-1", None, "해-2", "9f-1", "a,b"]
+    given = [Event(f"u{at}", "tea", START + at, ("view", "")[at % 2], list_id=one) for at, one in enumerate(lists)]
+    store.append(given)
+    target, other = tmp_path / f"out{suffix}", f"sqlite:///{tmp_path}/other.db"
+    assert foldin("events", "export", url, target)[0] == 0
+    found = json.loads(foldin("events", "import", target, other, "--chunk-rows", 2, "--json")[1])
+    assert (found["new"], found["refused"]) == (5, 0)
+    came = EventStore(connect(other))
+    assert [came.history(one.user) for one in given] == [[one] for one in given]
+    options = {} if suffix == ".parquet" else {"rating": None, "kind": "kind"}
+    assert read_log(target, **options).histories.n_events == 5
+    for one in (store, came):
+        one.engine.dispose()
+
+
+def test_ids_of_lists_are_those_that_the_service_takes(foldin, tmp_path, url):
+    rows = [f"u{at},tea,160000000{at},,,{one}" for at, one in enumerate(("x" * 64, "x" * 65, "", "é" * 64))]
+    path = tmp_path / "log.csv"
+    path.write_text("user,item,time,kind,value,list_id\n" + "".join(f"{row}\n" for row in rows), encoding="utf-8")
+    found = json.loads(foldin("events", "import", path, url, "--json")[1])
+    assert found["reasons"] == [{"reason": "a list id of more than 64 characters", "count": 1, "row": 2}]
+    store = EventStore(connect(url))
+    assert [store.history(f"u{at}")[0].list_id for at in (0, 2, 3)] == ["x" * 64, None, "é" * 64]
+    store.engine.dispose()
+    plain = tmp_path / "plain.csv"  # not of an export: its lists are others
+    plain.write_text("user,item,time,list_id\nnew,tea,1600000000,top100\n", encoding="utf-8")
+    import_events(plain, url)
+    store = EventStore(connect(url))
+    assert store.history("new")[0].list_id is None
+    store.engine.dispose()
+
+
 def test_what_the_service_would_refuse_is_counted_by_its_reason(foldin, tmp_path, url):
     later = int(time.time()) + 2 * 86_400
     rows = [

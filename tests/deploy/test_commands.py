@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 from click.core import ParameterSource
+from starlette.routing import Route
 
 from foldin.cli.fit import command as fit
 from foldin.cli.serve import command as serve
 from foldin.models import MODELS
-from foldin.serve import Limits
+from foldin.serve import EventStore, KeyRing, Limits, Registry, Service, Telemetry, connect, make_app
 from foldin.serve.server import configuration
 from foldin.serve.storage.keys import SCOPES
-from tests.deploy.kit import DEPLOY, ROOT, compose, environment, expanded, manifests, unit
+from foldin.serve.studio.routes import pages
+from tests.deploy.kit import DEPLOY, ROOT, compose, environment, expanded, filled, manifests, unit
 
 SERVICE, NIGHTLY = "foldin.service", "foldin-nightly.service"
 HOST, PODS = DEPLOY / "foldin.env", DEPLOY / "kubernetes" / "foldin.env"
@@ -69,14 +71,15 @@ def test_all_ports_are_that_of_the_service():
     assert re.search(r"^EXPOSE (\d+)$", text, re.MULTILINE)[1] == str(port)
     assert f"http://127.0.0.1:{port}/readyz" in text
     assert compose()["foldin"]["expose"] == [str(port)]
-    assert compose()["nginx"]["environment"]["FOLDIN_UPSTREAM"] == f"foldin:{port}"
+    assert compose()["nginx"]["environment"]["FOLDIN_UPSTREAM"].split()[0] == f"foldin:{port}"
     assert environment(DEPLOY / "nginx" / "nginx.env")["FOLDIN_UPSTREAM"] == f"127.0.0.1:{port}"
     assert f'targets: ["foldin:{port}"]' in (DEPLOY / "prometheus" / "prometheus.yml").read_text(encoding="utf-8")
     (named,), (offered,) = container("Deployment")["ports"], of_kind("Service")["spec"]["ports"]
     assert named == {"name": "http", "containerPort": port}
     assert (offered["targetPort"], offered["port"]) == ("http", port)
     (rule,) = of_kind("Ingress")["spec"]["rules"]
-    assert rule["http"]["paths"][0]["backend"]["service"] == {"name": "foldin", "port": {"name": "http"}}
+    backend = {"service": {"name": "foldin", "port": {"name": "http"}}}
+    assert all(one["backend"] == backend for one in rule["http"]["paths"])
     probes = {
         container("Deployment")[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "readiness", "liveness")
     }
@@ -143,6 +146,35 @@ def test_nginx_and_the_ingress_have_the_limits_of_the_service():
     kept = configuration(None, host="", port=0).timeout_keep_alive
     upstream = re.search(r"upstream foldin \{.*?keepalive_timeout (\d+)s;", text, re.DOTALL)
     assert int(upstream[1]) < kept
+
+
+def test_nginx_of_containers_resolves_the_service_again():
+    nginx = compose()["nginx"]
+    release = tuple(map(int, re.fullmatch(r"nginx:(\d+)\.(\d+)-\w+", nginx["image"]).groups()))
+    assert release >= (1, 28)  # `resolve` and a resolver of an upstream came with 1.27.3
+    text = filled(DEPLOY / "nginx" / "foldin.conf.template", nginx["environment"])
+    upstream = re.search(r"upstream foldin \{(.*?)\}", text, re.DOTALL)[1]
+    directives = [" ".join(one.split()) for one in upstream.split(";") if one.strip()]
+    assert "server foldin:8000 resolve" in directives
+    assert "resolver 127.0.0.11 valid=5s" in directives  # Docker's, whose answers would be valid for ten minutes
+    assert any(one.startswith("zone ") for one in directives)  # without which addresses cannot change
+    host = filled(DEPLOY / "nginx" / "foldin.conf.template", environment(DEPLOY / "nginx" / "nginx.env"))
+    assert "resolve" not in re.sub(r"#.*", "", host)  # which nginx of Debian 12 does not know
+
+
+def test_the_ingress_admits_all_paths_of_the_service_but_the_metrics(tmp_path):
+    (rule,) = of_kind("Ingress")["spec"]["rules"]
+    prefixes = [one["path"] for one in rule["http"]["paths"] if one["pathType"] == "Prefix"]
+    exact = {one["path"] for one in rule["http"]["paths"] if one["pathType"] == "Exact"}
+    assert len(prefixes) + len(exact) == len(rule["http"]["paths"])
+    engine = connect(f"sqlite:///{tmp_path}/events.db")
+    app = make_app(Service(Registry(), EventStore(engine), Limits(), Telemetry()), KeyRing(engine))
+    paths = {route.path for router in (app, pages()) for route in router.routes if isinstance(route, Route)}
+    paths |= set(app.openapi()["paths"])
+    engine.dispose()
+    assert {"/metrics", "/v1/recommendations", "/studio/{name}", "/openapi.json"} <= paths
+    refused = {path for path in paths if path not in exact and not any(path.startswith(f"{one}/") for one in prefixes)}
+    assert refused == {"/metrics"}
 
 
 def test_the_night_is_at_the_same_time_everywhere():

@@ -1,6 +1,7 @@
 """The files of the kit are what their programs read; a program that this machine lacks is left out."""
 
 import importlib.util
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -69,6 +70,26 @@ def test_the_service_and_the_job_of_systemd_find_the_same_files():
     assert run.parent in kept
     assert service["ReadOnlyPaths"] == [str(run.parent)]
     assert service["Restart"] == ["always"]
+
+
+def seconds(span: str) -> int:
+    """Seconds of a span of time of systemd."""
+    number, sign = re.fullmatch(r"(\d+)(s|min|h)?", span).groups()
+    return int(number) * {None: 1, "s": 1, "min": 60, "h": 3600}[sign]
+
+
+def test_a_night_that_fails_is_tried_again_but_not_for_ever():
+    about, job = unit("foldin-nightly.service")["Unit"], unit("foldin-nightly.service")["Service"]
+    assert job["Restart"] == ["on-failure"]
+    (burst,), (interval,), (pause,) = about["StartLimitBurst"], about["StartLimitIntervalSec"], job["RestartSec"]
+    assert int(burst) * seconds(pause) < seconds(interval)  # failing at once, it comes to the limit, and stays failed
+    assert int(pause) * (int(burst) - 1) >= 1200  # and a database that is away for a quarter of an hour is waited for
+    (late,) = unit("foldin-nightly.timer")["Timer"]["RandomizedDelaySec"]
+    assert seconds(interval) + seconds(late) < 24 * 3600  # the starts of a night do not count in the next one
+    assert seconds(*job["TimeoutStartSec"]) <= seconds(interval)
+    assert unit("foldin.service")["Unit"]["StartLimitIntervalSec"] == ["0"]
+    (night,) = (one for _, one in manifests() if one["kind"] == "CronJob")
+    assert night["spec"]["jobTemplate"]["spec"]["backoffLimit"] < int(burst)
 
 
 def test_kubernetes_knows_every_field():

@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import sqlite3
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -102,8 +103,12 @@ def test_keys_are_kept_as_digests_alone(store):
     with store.engine.connect() as connection:
         kept = str(connection.execute(sa.text("SELECT * FROM foldin_keys")).all())
     assert secret not in kept
-    found = ring.find(secret)
+    other = KeyRing(store.engine)  # another process
+    assert other.fresh(secret) is None
+    found = other.find(secret)
     assert found is not None
+    assert other.fresh(secret) == found
+    assert other.fresh(secret + "x") is None
     assert (found.name, found.scopes) == ("shop", ("read", "write"))
     assert ring.find(secret + "x") is None
     assert [one.name for one in ring.names()] == ["shop"]
@@ -112,9 +117,49 @@ def test_keys_are_kept_as_digests_alone(store):
     with pytest.raises(ConfigError, match="not everything"):
         ring.create("other", ["everything"])
     ring.remove("shop")
+    assert ring.fresh(secret) is None
     assert ring.find(secret) is None
     with pytest.raises(ConfigError, match="no key named 'shop'"):
         ring.remove("shop")
+
+
+def test_wrong_keys_cost_no_query_each(store):
+    ring, asked = KeyRing(store.engine), []
+    secret = ring.create("shop", ["read"])
+    sa.event.listen(store.engine, "before_cursor_execute", lambda *about: asked.append(about[2]))
+    until = time.monotonic() + 10.0
+    before = time.monotonic()
+    for at in range(2000):
+        assert ring.find(f"foldin_{at}") is None
+        assert time.monotonic() < until
+    reads = 1 + (time.monotonic() - before) / 0.25
+    assert 1 <= len(asked) <= reads + 1
+    assert ring.find(secret).name == "shop"
+    other = KeyRing(store.engine)  # another process
+    assert other.find("foldin_x") is None
+    late = ring.create("late", ["read"])
+    assert ring.find(late).name == "late"
+    ring.remove("late")
+    assert ring.find(late) is None
+    assert ring.find(secret).name == "shop"
+    assert other.find(secret).name == "shop"
+
+
+def test_a_database_that_is_away_is_not_asked_for_every_wrong_key(store, monkeypatch):
+    ring, asked = KeyRing(store.engine), []
+
+    def away(*_):
+        asked.append(1)
+        raise sa.exc.OperationalError("connect", {}, Exception("away"))
+
+    monkeypatch.setattr("foldin.serve.storage.keys._PAUSE", 3600.0)
+    ring._read = -3600.0 + time.monotonic() - 1.0
+    with monkeypatch.context() as broken:
+        broken.setattr(store.engine, "connect", away)
+        for at in range(5):
+            with pytest.raises(EventStoreError, match="away"):
+                ring.find(f"foldin_{at}")
+    assert asked == [1]
 
 
 def test_a_database_is_migrated_once_and_a_later_one_refused(store):

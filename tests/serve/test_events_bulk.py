@@ -6,9 +6,10 @@ import time
 import numpy as np
 import pytest
 
+from foldin.data import read_log
 from foldin.data.log.export import export_events
 from foldin.errors import ConfigError
-from foldin.serve import Event
+from foldin.serve import Event, EventStore, connect, import_events
 from foldin.serve.api.bulk import CsvEvents, NdjsonEvents
 from foldin.serve.storage.bulk import insert_many
 
@@ -46,6 +47,24 @@ def test_lines_are_stored_as_json_is(client, body, headers):
         ('i"2', START + 1, "buy", 19.5)
     ]
     assert kept["에밀"][0]["item"] == "i\r\n3"
+
+
+def test_ids_in_a_body_are_those_that_a_file_of_it_has(client, service, tmp_path):
+    """White space at the ends of an id belongs to it, wherever it is read; a kind has none."""
+    body = 'user,item,time,kind\nann, 2,1600000000, view \nann,"2 ",1600000001,\n bob,2,1600000002,buy\n'
+    path, url = tmp_path / "log.csv", f"sqlite:///{tmp_path}/imported.db"
+    path.write_text(body, encoding="utf-8")
+    assert client.post("/v1/events", content=body, headers=CSV).json()["accepted"] == 3
+    import_events(path, url)
+    imported = EventStore(connect(url))
+    kept = {user: [one.identity for one in service.events.history(user)] for user in ("ann", " bob")}
+    assert kept == {user: [one.identity for one in imported.history(user)] for user in kept}
+    assert [one[1:] for one in kept["ann"]] == [(" 2", START, "view"), ("2 ", START + 1, "")]
+    imported.engine.dispose()
+    log = read_log(path, user="user", item="item", time="time", kind="kind")
+    assert set(log.users) == {"ann", " bob"}
+    assert set(log.items["item"]) == {" 2", "2 ", "2"}
+    assert any("white space at an end (kept)" in note.text for note in log.report.notes)
 
 
 @pytest.mark.parametrize(("make", "body"), [(CsvEvents, AS_CSV), (NdjsonEvents, AS_NDJSON)], ids=["csv", "ndjson"])

@@ -1,6 +1,7 @@
 """Several processes of a service, here applications in one process, that share a database: what one changes, all serve."""
 
 import json
+import re
 import shutil
 import threading
 import time
@@ -145,6 +146,7 @@ def test_a_run_that_is_missing_keeps_the_old_one_and_holds_up_nothing_else(file,
         assert (ready.status_code, ready.json()["deployments"]) == (200, False)
         until(lambda: 'foldin_deployment_problems{model="ease"} 1.0' in one.get("/metrics").text)
         assert 'foldin_deployment_generation{model="ease"} 2.0' in one.get("/metrics").text
+        assert re.search(r'foldin_deployment_timestamp_seconds\{model="ease"\} 1\.\d+e\+09', one.get("/metrics").text)
         commands.deploy(one.fleet, str(runs["multvae"]), "popularity", key="test")
         assert one.served() == {"ease": "ease", "popularity": "multvae"}
         shutil.copytree(runs["multvae"], late)

@@ -158,6 +158,7 @@ def test_with_keys_too_a_history_is_served_while_the_database_is_away(service, m
 
         monkeypatch.setattr(service.events.engine, "connect", away)
         monkeypatch.setattr("foldin.serve.storage.keys._FRESH", 0.0)
+        monkeypatch.setattr("foldin.serve.storage.keys._PAUSE", 0.0)
         assert ask() == 200
         assert client.get("/v1/models", headers={"Authorization": "Bearer other"}).status_code == 503
         monkeypatch.setattr("foldin.serve.storage.keys._STALE", 0.0)

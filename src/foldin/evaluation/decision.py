@@ -128,7 +128,7 @@ def decide(
 
     Args:
         differences: new − old of each user, each user once: `PairedUsers.differences`, or the difference of two
-            `OffPolicyEstimate.per_context`.
+            `OffPolicyEstimate.per_cluster`.
         margin: largest loss that does not matter, at least 0, in units of the metric.
         level: level of the two-sided interval; a verdict of better is wrong with probability at most (1 − level) / 2.
         anytime: whether the question is asked again as users are added, every night say, until it is decided. The interval is

@@ -11,6 +11,7 @@ __all__ = [
     "ID_BYTES",
     "KIND_BYTES",
     "LARGEST_VALUE",
+    "LIST_CHARACTERS",
     "USER_BYTES",
     "Buckets",
     "Limits",
@@ -22,6 +23,7 @@ __all__ = [
 ID_BYTES = 2000  # for an item in no catalog, whose id is in one entry of a database's index with a user's id
 USER_BYTES = 500  # in that entry too; PostgreSQL allows 2,704 bytes
 KIND_BYTES = 64
+LIST_CHARACTERS = 64  # of the id of a list that an event names
 LARGEST_VALUE = 3.4e38  # values are 32-bit numbers wherever they are read
 
 

@@ -28,6 +28,18 @@ class Telemetry:
         self.requests = Counter("foldin_requests", "Requests.", ("method", "path", "status"), registry=self.registry)
         self.seconds = Histogram("foldin_request_seconds", "Time of a request.", ("path",), registry=self.registry)
         self.lists = Counter("foldin_lists", "Lists made.", ("model", "explore"), registry=self.registry)
+        self.list_seconds = Histogram(
+            "foldin_list_seconds",
+            "Time of a list since its request was routed to a model.",
+            ("arm", "model"),
+            registry=self.registry,
+        )
+        self.failed_lists = Counter(
+            "foldin_failed_lists",
+            "Lists that a model could not make.",
+            ("arm", "model", "reason"),
+            registry=self.registry,
+        )
         self.events = Counter("foldin_events", "Events, by what became of them.", ("outcome",), registry=self.registry)
         self.impressions = Counter(
             "foldin_impressions", "Lists to log, by what became of them.", ("outcome",), registry=self.registry
@@ -38,12 +50,32 @@ class Telemetry:
             ("list",),
             registry=self.registry,
         )
+        self._make_gauges()
+        self._request = functools.lru_cache(maxsize=1024)(self._children)
+        self._list = functools.lru_cache(maxsize=1024)(self.lists.labels)
+        self._seconds = functools.lru_cache(maxsize=1024)(self.list_seconds.labels)
+        # At 0 from the start, so that a rate of 0 is known from one that is missing.
+        for counter, outcomes in (
+            (self.events, ("accepted", "duplicate")),
+            (self.impressions, ("written", "dropped")),
+            (self.listed_events, ("known", "unknown")),
+        ):
+            for outcome in outcomes:
+                counter.labels(outcome)
+
+    def _make_gauges(self) -> None:
         self.waiting = self._gauge("foldin_waiting_requests", "Requests in a model's queue.", "livesum", "model")
         self.problem = self._gauge(
             "foldin_deployment_problems", "Processes that cannot serve a model's wanted run.", "livesum", "model"
         )
         # Of several workers the one that is behind: where all agree, they have converged.
         self.generation = self._gauge("foldin_deployment_generation", "Generation of a model.", "livemin", "model")
+        self.changed = self._gauge(
+            "foldin_deployment_timestamp_seconds",
+            "Time of the newest change of a model; 0 if it is retired.",
+            "livemax",
+            "model",
+        )
         self.revision = self._gauge("foldin_revision", "Changes of the models in service so far.", "livemin")
         # The same in all processes, which read it from the database.
         self.age = self._gauge(
@@ -59,8 +91,12 @@ class Telemetry:
             "foldin_log_likelihood_per_item", "Log-likelihood of what known users took, in nats.", "livemax", "model"
         )
         self.alarms = self._gauge("foldin_drift_alarms", "Limits of drift that are exceeded.", "livemax", "model")
-        self._request = functools.lru_cache(maxsize=1024)(self._children)
-        self._list = functools.lru_cache(maxsize=1024)(self.lists.labels)
+        self.measured = self._gauge(
+            "foldin_drift_timestamp_seconds",
+            "Time of the newest figures of drift; 0 if the model is not in service.",
+            "livemax",
+            "model",
+        )
 
     def _gauge(self, name: str, meaning: str, of_workers: str, *labels: str) -> Gauge:
         # The modes are literal types there.
@@ -78,6 +114,21 @@ class Telemetry:
     def listed(self, model: str, how: str) -> None:
         """Count a list of a model; `how` is its exploration, or its fallback."""
         self._list(model, how).inc()
+
+    def took(self, arm: str, model: str, seconds: float) -> None:
+        """Count the time of a list.
+
+        Args:
+            arm: model to which a split assigned the user; empty for none.
+            model: model that made the list.
+            seconds: since the request was routed to the model.
+        """
+        self._seconds(arm, model).observe(seconds)
+
+    def failed(self, arm: str, model: str, reason: str) -> None:
+        """Count a list that a model could not make; `arm` as in `took`."""
+        self._seconds(arm, model)  # so that the number of the lists that were made is known, though it be 0
+        self.failed_lists.labels(arm, model, reason).inc()
 
     def text(self) -> bytes:
         """The metrics in the text format of Prometheus: sums over all workers."""

@@ -155,7 +155,19 @@ def test_an_erased_user_is_in_no_file(store, url, tmp_path):
     store.append([Event("ann", "i1", START), Event("bob", "i2", START)])
     store.erase("bob")
     export_events(url, tmp_path / "events.csv")
-    assert (tmp_path / "events.csv").read_text() == "user,item,time,kind,value\nann,i1,2020-09-13T12:26:40Z,,\n"
+    text = (tmp_path / "events.csv").read_text()
+    assert text == "user,item,time,kind,value,list_id\nann,i1,2020-09-13T12:26:40Z,,,\n"
+
+
+def test_a_store_from_before_events_named_lists_is_exported(store, url, tmp_path):
+    store.append([Event("ann", "i1", START)])
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE foldin_events DROP COLUMN list_id")
+    export_events(url, tmp_path / "events.parquet")
+    assert pl.read_parquet(tmp_path / "events.parquet")["list_id"].to_list() == [None]
+    assert read_log(url).histories.n_events == 1
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE foldin_events ADD COLUMN list_id TEXT")
 
 
 def test_a_view_waits_for_those_who_have_drawn_numbers(store, url):
@@ -231,8 +243,8 @@ def test_an_empty_store_is_an_empty_log(store, url, tmp_path):
         read_log(url)
     for suffix in (".parquet", ".csv", ".jsonl"):
         assert export_events(url, tmp_path / f"none{suffix}").events == 0
-    assert pl.read_parquet(tmp_path / "none.parquet").columns == ["user", "item", "time", "kind", "value"]
-    assert (tmp_path / "none.csv").read_text() == "user,item,time,kind,value\n"
+    assert pl.read_parquet(tmp_path / "none.parquet").columns == ["user", "item", "time", "kind", "value", "list_id"]
+    assert (tmp_path / "none.csv").read_text() == "user,item,time,kind,value,list_id\n"
 
 
 def test_a_time_that_no_calendar_has_is_refused(store, url):

@@ -15,6 +15,7 @@ from foldin.evaluation import (
     importance_weights,
     ips,
     self_normalized_ips,
+    studentized_interval,
 )
 from tests.evaluation.off_policy.worlds import World, arrays
 
@@ -236,6 +237,49 @@ def test_intervals_cover_the_value_as_often_as_they_say():
         low, high = ips(log, p[items][:, None]).interval()
         inside += low <= p @ means <= high
     assert scipy.stats.binom.ppf(0.001, runs, 0.95) <= inside <= scipy.stats.binom.ppf(0.999, runs, 0.97)
+
+
+def logged_by_users(rng: np.random.Generator, users: int, lists: int) -> tuple[LoggedFeedback, np.ndarray, float]:
+    """(log, probabilities of the target, its value) of users who take nearly all that is listed, or nearly nothing."""
+    q, p, means = np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.3, 0.5]), np.array([0.2, 0.0, -0.1])
+    fond = rng.choice([0.15, 0.75], users)
+    of_user = np.repeat(np.arange(users), lists)
+    items = rng.choice(3, users * lists, p=q)
+    taken = rng.random(len(items)) < fond[of_user] + means[items]
+    log = LoggedFeedback.of_items(items, q[items], taken.astype(float), clusters=of_user)
+    return log, p[items][:, None], 0.45 + p @ means
+
+
+def test_intervals_of_few_users_with_many_lists_each_count_the_users():
+    rng, runs, inside, of_lists = np.random.default_rng(5), 120, 0, 0
+    for _ in range(runs):
+        log, target, truth = logged_by_users(rng, users=25, lists=20)
+        found = self_normalized_ips(log, target)
+        low, high = found.interval()
+        inside += low <= truth <= high
+        half = 1.96 * found.values.std(ddof=1) / np.sqrt(len(log))  # as if each list were another user's
+        of_lists += abs(found.value - truth) <= half
+    assert scipy.stats.binom.ppf(0.001, runs, 0.95) <= inside
+    assert of_lists < scipy.stats.binom.ppf(0.001, runs, 0.8)
+
+
+def test_clusters_are_what_intervals_count_and_the_contexts_if_there_are_none():
+    log, target, _ = logged_by_users(np.random.default_rng(6), users=12, lists=3)
+    found = ips(log, target)
+    assert found.per_cluster() == pytest.approx(found.values.reshape(12, 3).mean(axis=1))
+    assert found.per_context() == pytest.approx(found.values)
+    assert found.interval() == pytest.approx(studentized_interval(found.values.reshape(12, 3).mean(axis=1)))
+    assert found.as_dict()["clusters"] == 12
+    assert "36 contexts in 12 clusters" in repr(found)
+    assert "36 contexts and 12 clusters" in repr(log)
+    for before in (replace(log, clusters=None), replace(log, clusters=None, contexts=log.clusters)):
+        alone = ips(before, target)
+        assert alone.per_cluster() == pytest.approx(alone.per_context())
+        assert "clusters" not in repr(alone)
+    with pytest.raises(ShapeError, match="clusters: one for each of 36 lists"):
+        replace(log, clusters=np.arange(3))
+    with pytest.raises(ShapeError, match="clusters must be whole numbers"):
+        replace(log, clusters=np.full(36, 0.5))
 
 
 def test_folds_keep_contexts_whole_and_cross_fitting_is_unbiased():

@@ -54,6 +54,12 @@ def test_the_newest_figures_are_answered_and_are_metrics(service):
     assert len(found["alarms"]) == 1
     assert 'foldin_unknown_item_share{model="shop"} 0.333' in metrics
     assert 'foldin_drift_alarms{model="shop"} 1.0' in metrics
+    value = service.telemetry.registry.get_sample_value
+    assert value("foldin_drift_timestamp_seconds", {"model": "shop"}) == (T0 + 15 * DAY) // 3600 * 3600
+    service.registry.withdraw("shop")
+    watch.look(now=T0 + 15 * DAY)
+    assert value("foldin_drift_timestamp_seconds", {"model": "shop"}) == 0  # out of service, it has no alarm
+    assert value("foldin_drift_alarms", {"model": "shop"}) == 0
 
 
 def test_a_period_is_measured_once_by_all_processes(service):

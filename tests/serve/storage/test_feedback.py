@@ -128,8 +128,26 @@ def test_an_event_rewards_the_list_that_it_names_or_the_newest_of_its_user_that_
     assert found.list_ids == ("a", "d", "b", "c")
     assert found.users == ("ann", None, "ann", "ann")
     assert found.feedback.rewards.tolist() == [[0.0, 1.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]
+    assert found.feedback.clusters.tolist() == [0, 1, 0, 0]  # d, of nobody known, is one of its own
     weighed = read_feedback(url, catalog, weights={"buy": 5.0}, now=NOW + 10 * DAY)
     assert weighed.feedback.rewards.tolist() == [[0.0, 5.0], [0.0, 0.0], [5.0, 0.0], [0.0, 0.0]]
+
+
+def test_the_interval_of_few_users_who_reload_a_page_counts_the_users(store, runs):
+    users, reloads = 12, 8
+    shown = [(f"u{user}", NOW + 10 * at) for user in range(users) for at in range(reloads)]
+    ImpressionStore(store.engine).write([drawn(f"{user}-{at}", at, user) for user, at in shown])
+    store.append(
+        [Event(user, "i1", at + 1, list_id=f"{user}-{at}") for user, at in shown if int(user[1:]) % 3 == 0 or at == NOW]
+    )
+    found = read_feedback(_url(store), _catalog(runs), now=NOW + 10 * DAY)
+    estimate = ips(found.feedback, found.feedback.propensities)  # of the policy that drew: the mean reward
+    of_users = np.array([1.0 if user % 3 == 0 else 1 / reloads for user in range(users)])
+    assert estimate.value == pytest.approx(of_users.mean())
+    assert sorted(estimate.per_cluster()) == pytest.approx(sorted(of_users))
+    (low, high), (least, most) = estimate.interval(), estimate.interval(fixed_contexts=True)
+    assert high - low > 2.0 * (most - least)
+    assert "96 contexts in 12 clusters" in repr(estimate)
 
 
 def test_lists_that_cannot_be_evaluated_are_left_out_and_counted(store, runs):
@@ -182,6 +200,10 @@ def test_a_database_without_a_log_is_refused(tmp_path, runs):
     engine.dispose()
     with pytest.raises(DataError, match="no log of lists"):
         read_feedback(url, _catalog(runs))
+
+
+def _url(store) -> str:
+    return store.engine.url.render_as_string(hide_password=False)
 
 
 def _catalog(runs):

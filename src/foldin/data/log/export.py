@@ -24,7 +24,7 @@ __all__ = ["SUFFIXES", "Exported", "export_events", "exported_parts", "items_in"
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
 _ABOUT = "about.json"
 _ITEMS = "items.arrow"
-_HEADER = b"user,item,time,kind,value\n"
+_HEADER = b"user,item,time,kind,value,list_id\n"
 Progress = Callable[[int, int], None]
 
 
@@ -51,18 +51,21 @@ def _unwatched(_done: int, _total: int) -> None:
     """Progress that nobody follows."""
 
 
-def write_parts(url: str, folder: Path, *, since: int | None = None, progress: Progress = _unwatched) -> Exported:
+def write_parts(
+    url: str, folder: Path, *, since: int | None = None, progress: Progress = _unwatched, lists: bool = False
+) -> Exported:
     """Write the events of a store to a folder, as Parquet parts, and the items that were sent to the service beside them.
 
     Args:
         since: only events that arrived at this time or later, in seconds since 1970.
         progress: called with the number of events that are written, and of all.
+        lists: whether to write the lists that events name too.
 
     Raises:
         ConfigError, DataError, EventStoreError, MissingExtraError: as `open_store`.
     """
     with open_store(url, since=since) as stored:
-        for at, table in enumerate(_batches(stored, progress)):
+        for at, table in enumerate(_batches(stored, progress, lists=lists)):
             table.write_parquet(folder / f"part-{at:08}.parquet", metadata=record(stored.columns))
         items = stored_items(stored.connection)
         if items is not None:
@@ -96,7 +99,9 @@ def exported_parts(url: str) -> Iterator[tuple[Path, Exported]]:
 
 
 def export_events(url: str, target: Path, *, since: int | None = None, progress: Progress = _unwatched) -> Exported:
-    """Write the events of a store to a file at once, in the order of arrival: `user`, `item`, `time`, `kind`, `value`.
+    """Write the events of a store to a file at once, in the order of arrival.
+
+    The columns are `user`, `item`, `time`, `kind`, `value` and `list_id`, the list that an event names.
 
     Args:
         target: file ending in one of `SUFFIXES`; an existing one is replaced when the new one is whole.
@@ -118,7 +123,7 @@ def export_events(url: str, target: Path, *, since: int | None = None, progress:
 def _write_parquet(url: str, part: Path, since: int | None, progress: Progress) -> Exported:
     with tempfile.TemporaryDirectory(prefix=f"{part.name}.", dir=part.parent) as name:
         folder = Path(name)
-        found = write_parts(url, folder, since=since, progress=progress)
+        found = write_parts(url, folder, since=since, progress=progress, lists=True)
         pl.scan_parquet(sorted(folder.glob("*.parquet"))).sink_parquet(part, metadata=record(found.columns))
     return found
 
@@ -126,14 +131,14 @@ def _write_parquet(url: str, part: Path, since: int | None, progress: Progress) 
 def _write_csv(url: str, part: Path, since: int | None, progress: Progress) -> Exported:
     with open_store(url, since=since) as stored, part.open("wb") as file:
         file.write(_HEADER)
-        for table in _batches(stored, progress):
+        for table in _batches(stored, progress, lists=True):
             table.with_columns(_iso()).write_csv(file, include_header=False)
         return _exported(stored)
 
 
 def _write_json(url: str, part: Path, since: int | None, progress: Progress) -> Exported:
     with open_store(url, since=since) as stored, part.open("wb") as file:
-        for table in _batches(stored, progress):
+        for table in _batches(stored, progress, lists=True):
             # Text, as the service takes it.
             table.with_columns(_iso(), pl.col("kind").fill_null("")).write_ndjson(file)
         return _exported(stored)
@@ -143,16 +148,16 @@ def _iso() -> pl.Expr:
     return pl.col("time").dt.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _batches(stored: Stored, progress: Progress) -> Iterator[pl.DataFrame]:
+def _batches(stored: Stored, progress: Progress, *, lists: bool = False) -> Iterator[pl.DataFrame]:
     """The batches of a store, at least one, with progress."""
     done = 0
     progress(done, stored.events)
-    for table in stored.batches():
+    for table in stored.batches(lists=lists):
         yield table
         done += table.height
         progress(done, stored.events)
     if not done:
-        yield stored.table([])
+        yield stored.table([], lists=lists)
 
 
 def _exported(stored: Stored) -> Exported:

@@ -108,6 +108,7 @@ class Stored:
         arrived: when the last event arrived, in seconds since 1970; None for an empty store.
         columns: the columns of the batches by role, without a kind or a value where no event has one.
         where: the condition on the table that these events meet.
+        names_lists: whether the table has the ids of the lists that events name; that of a log has none.
     """
 
     connection: sa.Connection
@@ -118,19 +119,24 @@ class Stored:
     arrived: int | None
     columns: Columns
     where: sa.ColumnElement[bool]
+    names_lists: bool = True
 
-    def batches(self, size: int | None = None) -> Iterator[pl.DataFrame]:
+    def batches(self, size: int | None = None, *, lists: bool = False) -> Iterator[pl.DataFrame]:
         """The events in the order of arrival, as the service folds them in: `user`, `item`, `time`, `kind`, `value`.
 
         Args:
             size: number of events of a batch.
+            lists: whether there is also `list_id`, the list that an event names, or null.
 
         Raises:
             EventStoreError: the database fails.
             DataError: a time that no calendar has.
         """
         one, most = events.c, size or _BATCH
-        statement = sa.select(one.user_id, one.item, one.time, one.kind, one.value).where(self.where).order_by(one.id)
+        chosen: list[sa.ColumnElement[Any]] = [one.user_id, one.item, one.time, one.kind, one.value]
+        if lists:
+            chosen.append(one.list_id if self.names_lists else sa.null())
+        statement = sa.select(*chosen).where(self.where).order_by(one.id)
         # The driver's own cursor, which on PostgreSQL is one of the server: rows of SQLAlchemy take three times as long.
         text = str(statement.compile(self.connection, compile_kwargs={"literal_binds": True}))
         named = {"name": events.name} if self.database == "postgresql" else {}
@@ -139,7 +145,7 @@ class Stored:
             with closing(self.connection.connection.cursor(**named)) as cursor:
                 cursor.execute(text)
                 while rows := cursor.fetchmany(min(_FETCHED, most)):
-                    tables.append(self.table(rows))
+                    tables.append(self.table(rows, lists=lists))
                     if sum(map(len, tables)) >= most:
                         yield pl.concat(tables)
                         tables = []
@@ -148,8 +154,11 @@ class Stored:
         except self.connection.dialect.loaded_dbapi.Error as error:
             raise unusable(error) from error
 
-    def table(self, rows: Sequence[Any]) -> pl.DataFrame:
+    def table(self, rows: Sequence[Any], *, lists: bool = False) -> pl.DataFrame:
         """The table of some rows of the database.
+
+        Args:
+            lists: whether the rows have the lists that events name.
 
         Raises:
             DataError: a time that no calendar has.
@@ -160,6 +169,7 @@ class Stored:
         if odd.any():
             at = int(odd.arg_true()[0])
             raise DataError(f"{self.url}: an event of the user {users[at]!r} has the time {times[at]}, in no calendar")
+        named = {"list_id": pl.Series([row[5] for row in rows], dtype=pl.String)} if lists else {}
         return pl.DataFrame(
             {
                 "user": pl.Series(users, dtype=pl.String),
@@ -167,6 +177,7 @@ class Stored:
                 "time": pl.from_epoch(seconds, time_unit="s").dt.replace_time_zone("UTC"),
                 "kind": pl.Series([one or None for one in kinds], dtype=pl.String),
                 "value": pl.Series(values, dtype=pl.Float64).fill_nan(None),
+                **named,
             }
         )
 
@@ -190,8 +201,8 @@ def open_store(url: str, *, since: int | None = None) -> Iterator[Stored]:
         if until is None and engine.dialect.name == "postgresql":
             until = _settled(engine, shown)
         with snapshot(engine) as connection:
-            _check(connection, shown)
-            yield _stored(connection, shown, until, since)
+            names_lists = _check(connection, shown)
+            yield _stored(connection, shown, until, since, names_lists)
     except SQLAlchemyError as error:
         raise unusable(error) from error
     finally:
@@ -207,8 +218,8 @@ def snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
         yield connection
 
 
-def _check(connection: sa.Connection, shown: str) -> None:
-    """Raise unless the database has the table of events with all its columns."""
+def _check(connection: sa.Connection, shown: str) -> bool:
+    """Whether the table of events has the lists that events name; raises unless there is that table with its other columns."""
     about = sa.inspect(connection)
     if not about.has_table(events.name):
         raise DataError(f"{shown}: holds no events: there is no table {events.name}")
@@ -217,6 +228,7 @@ def _check(connection: sa.Connection, shown: str) -> None:
         raise DataError(
             f"{shown}: was written by an earlier version; `foldin events import` or `foldin serve` migrates it once"
         )
+    return "list_id" in there
 
 
 def _settled(engine: sa.Engine, shown: str) -> int | None:
@@ -236,7 +248,7 @@ def _settled(engine: sa.Engine, shown: str) -> int | None:
         return int(connection.execute(sa.select(sa.func.coalesce(sa.func.max(events.c.id), 0))).scalar_one())
 
 
-def _stored(connection: sa.Connection, shown: str, until: int | None, since: int | None) -> Stored:
+def _stored(connection: sa.Connection, shown: str, until: int | None, since: int | None, names_lists: bool) -> Stored:
     one = events.c
     where = sa.true() if until is None else one.id <= until
     if since is not None:
@@ -257,4 +269,5 @@ def _stored(connection: sa.Connection, shown: str, until: int | None, since: int
         arrived=arrived,
         columns=columns,
         where=where,
+        names_lists=names_lists,
     )

@@ -105,6 +105,8 @@ def doubly_robust(
 def folds_by_context(contexts: Int64[Array, " lists"], folds: int, *, seed: int = 0) -> Int64[Array, " lists"]:
     """The fold of each list, for cross-fitting: lists of one context share a fold, and folds have equal numbers of contexts.
 
+    Of a log with clusters give `LoggedFeedback.clusters` in the place of the contexts, since lists of a cluster are dependent.
+
     Source: chernozhukov2018, section 3.
 
     Raises:
@@ -159,6 +161,7 @@ def _estimate(
         value=float(values.mean()),
         values=values,
         contexts=feedback.contexts,
+        clusters=feedback.independent,
         effective_size=float(sizes[at]),
         mean_weight=float(_balanced(feedback, weights.raw)[:, at].mean()),
         largest_weight=float(used[:, at].max()),

@@ -37,6 +37,8 @@ class LoggedFeedback(Displayed):
         propensity_of: the event whose probabilities `propensities` are. For lists of one item all three are the same.
         possible: whether the logging policy may list an item in a context; None if that is not known. Where it is known, the
             probabilities of a target policy that lists other items are refused.
+        clusters: index of the cluster of each list, such as that of its user; lists of different clusters are independent, and
+            intervals count clusters. The contexts are the clusters if None.
 
     Raises:
         ShapeError: arrays of different sizes, no list, a number outside its range, or an item twice in a list.
@@ -49,10 +51,12 @@ class LoggedFeedback(Displayed):
     contexts: Int64[Array, " lists"]
     propensity_of: PropensityOf = PropensityOf.GIVEN_ABOVE
     possible: Bool[Array, "contexts items"] | None = None
+    clusters: Int64[Array, " lists"] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("items", "contexts"):
-            object.__setattr__(self, name, _whole(name, getattr(self, name)))
+        for name in ("items", "contexts", "clusters"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _whole(name, getattr(self, name)))
         for name in ("propensities", "rewards"):
             object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float64))
         self._check_shapes()
@@ -69,6 +73,7 @@ class LoggedFeedback(Displayed):
         contexts: Int64[Array, " lists"] | None = None,
         *,
         possible: Bool[Array, "contexts items"] | None = None,
+        clusters: Int64[Array, " lists"] | None = None,
     ) -> "LoggedFeedback":
         """Logged lists of a single item each; without `contexts`, each has a context of its own."""
         return cls(
@@ -77,6 +82,7 @@ class LoggedFeedback(Displayed):
             np.asarray(rewards, dtype=np.float64)[:, None],
             np.arange(len(items)) if contexts is None else contexts,
             possible=possible,
+            clusters=clusters,
         )
 
     @classmethod
@@ -87,6 +93,7 @@ class LoggedFeedback(Displayed):
         contexts: Int64[Array, " lists"] | None = None,
         *,
         possible: Bool[Array, "contexts items"] | None = None,
+        clusters: Int64[Array, " lists"] | None = None,
     ) -> "LoggedFeedback":
         """Lists of a random ranker with the rewards that followed; without `contexts`, each list has a context of its own.
 
@@ -104,7 +111,7 @@ class LoggedFeedback(Displayed):
         else:
             propensities, of = 1.0 / np.where(listed, lists.inverse_propensity, 1.0), PropensityOf.IN_LIST
         own = np.arange(len(lists)) if contexts is None else contexts
-        return cls(lists.items, propensities, rewards, own, of, possible)
+        return cls(lists.items, propensities, rewards, own, of, possible, clusters)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -114,10 +121,17 @@ class LoggedFeedback(Displayed):
         """Whether a place of a list is not empty."""
         return self.items >= 0
 
+    @property
+    def independent(self) -> Int64[Array, " lists"]:
+        """Index of the cluster of each list, or of its context if the log has no clusters."""
+        return self.contexts if self.clusters is None else self.clusters
+
     def display(self) -> Display:
         lists, k = self.items.shape
+        clusters = "" if self.clusters is None else f" and {len(np.unique(self.clusters)):,} clusters"
+        contexts = f"{len(np.unique(self.contexts)):,} contexts"
         return Display(
-            title=f"LoggedFeedback of {lists:,} lists of {k:,} items, in {len(np.unique(self.contexts)):,} contexts",
+            title=f"LoggedFeedback of {lists:,} lists of {k:,} items, in {contexts}{clusters}",
             head=("", ""),
             rows=[
                 ("mean reward of a list", f"{self.rewards.sum(axis=1).mean():.4g}"),
@@ -134,8 +148,9 @@ class LoggedFeedback(Displayed):
         for name in ("propensities", "rewards"):
             if getattr(self, name).shape != self.items.shape:
                 raise ShapeError(f"{name} have the shape {getattr(self, name).shape}, the items {self.items.shape}")
-        if self.contexts.shape != (len(self),):
-            raise ShapeError(f"contexts: one for each of {len(self):,} lists was expected, not {self.contexts.shape}")
+        for name, indices in (("contexts", self.contexts), ("clusters", self.independent)):
+            if indices.shape != (len(self),):
+                raise ShapeError(f"{name}: one for each of {len(self):,} lists was expected, not {indices.shape}")
         if self.contexts.min() < 0 or self.items.min() < -1:
             raise ShapeError(
                 f"contexts count from 0 and items from −1, met {self.contexts.min()} and {self.items.min()}"

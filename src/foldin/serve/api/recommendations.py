@@ -46,14 +46,17 @@ def recommendations(service: Service, access: Access) -> APIRouter:
         late = asyncio.get_running_loop().call_later(limits.wait, _end, future)
         try:
             lists = await future
-        except TimeoutError:
-            raise service.too_late() from None
+            if request.attributions:
+                found = await run_in_threadpool(service.finish, routed, lists)
+            else:
+                found = service.finish(routed, lists)
+        except Exception as error:
+            service.note_failure(routed, error)
+            if isinstance(error, TimeoutError):
+                raise service.too_late() from None
+            raise
         finally:
             late.cancel()
-        if request.attributions:
-            found = await run_in_threadpool(service.finish, routed, lists)
-        else:
-            found = service.finish(routed, lists)
         return Response(to_json(found), media_type="application/json")
 
     router.add_api_route(

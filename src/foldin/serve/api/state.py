@@ -22,6 +22,7 @@ def measure(service: Service, fleet: Fleet) -> None:
         told.waiting.labels(name).set(waiting.pop(name, 0))
         told.generation.labels(name).set(row.generation)
         told.problem.labels(name).set(name in problems)
+        told.changed.labels(name).set(0 if row.retired else row.changed)
     for name, count in waiting.items():
         told.waiting.labels(name).set(count)
 

@@ -95,7 +95,7 @@ class DriftWatch:
         self.service, self.limits, self.seconds = service, limits or DriftLimits(), seconds
         self.hours, self.users = hours, users
         self.reports = DriftReports(service.events.engine)
-        self._stop = threading.Event()
+        self._stop, self._shown = threading.Event(), set[str]()
 
     def start(self) -> None:
         """Start to measure, unless the period is 0."""
@@ -118,10 +118,16 @@ class DriftWatch:
         claimed = [one for one in self.service.registry.all() if self.reports.claim(one.name, slot, one.digest)]
         if claimed:
             self._measure(claimed, slot, at)
+        shown = set()
         for one in self.service.registry.all():
             newest = self.reports.newest(one.name)
             if newest:
                 self._show(newest[0])
+                shown.add(one.name)
+        for name in self._shown - shown:  # of a model that is not in service any more, no alarm is left
+            self.service.telemetry.alarms.labels(name).set(0)
+            self.service.telemetry.measured.labels(name).set(0)
+        self._shown = shown
 
     def _measure(self, claimed: Sequence[Deployment], slot: int, now: int) -> None:
         """Measure models on one sample of users. One that cannot be measured keeps the figures of the period before."""
@@ -158,6 +164,7 @@ class DriftWatch:
         told.unknown_items.labels(name).set(figures["unknown_items"])
         told.new_users.labels(name).set(figures["new_users"])
         told.alarms.labels(name).set(len(figures["alarms"]))
+        told.measured.labels(name).set(report.time)
         if figures["age"] is not None:
             told.age.labels(name).set(86_400 * figures["age"])
         if figures["likelihood"] is not None:

@@ -1,8 +1,9 @@
 """Routing of a request to its model: history and conditions in item indices, and the ranker of the list."""
 
 import secrets
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from foldin.data import Condition, resolve_history
 from foldin.errors import ConfigError
@@ -59,6 +60,7 @@ class RoutedRequest:
         unknown: ids that are not in the model's catalog.
         arm: the arm of the user in the split between models; None if the split did not choose.
         new: new items of which the list may have some; None for none.
+        since: time at which the model was chosen, in seconds of `time.perf_counter`.
     """
 
     request: RecommendRequest
@@ -67,6 +69,7 @@ class RoutedRequest:
     unknown: list[str]
     arm: Arm | None = None
     new: NewItems | None = None
+    since: float = field(default_factory=time.perf_counter)
 
     @property
     def by_split(self) -> bool:

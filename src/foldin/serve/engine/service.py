@@ -11,6 +11,7 @@ from foldin.errors import ConfigError, EventStoreError, OverloadedError
 from foldin.ranking import RankedLists
 from foldin.serve.engine.answer import in_words
 from foldin.serve.engine.fallbacks import fallback_answer, fallback_hits, is_bare
+from foldin.serve.engine.guard_rails import GuardRails
 from foldin.serve.engine.impressions import ImpressionLog
 from foldin.serve.engine.item_lists import ItemLists
 from foldin.serve.engine.live_items import LiveItems
@@ -67,7 +68,7 @@ class Service:
         explore_new: float = 0.0,
     ) -> None:
         self.registry, self.events, self.limits, self.telemetry = registry, events, limits, telemetry
-        self.impressions, self._new_id = impressions, unique_ids()
+        self.impressions, self._new_id, self._guards = impressions, unique_ids(), GuardRails(telemetry)
         self.items = LiveItems(registry, ItemStore(events.engine))
         self.lists = lists or ItemLists(ItemListStore(events.engine), seconds=0)
         self.explore_new = checked_share(explore_new)
@@ -108,7 +109,11 @@ class Service:
             ConfigError: a limit is exceeded, there is no such model or feature, or the model does not support the exploration.
         """
         target, arm = self.registry.route(request.model, request.user)
-        resolved, unknown = resolve_request(target, request, history, self.limits)
+        try:
+            resolved, unknown = resolve_request(target, request, history, self.limits)
+        except ConfigError as error:
+            self._guards.failed(arm, target.name, error)
+            raise
         explored = self.explore_new > 0.0 and takes_new(request)
         taken = history.items if resolved.exclude_seen else ()
         new = admitted(target.view, request, taken) if explored else None
@@ -135,10 +140,13 @@ class Service:
             placed = None  # if its model was replaced meanwhile, the request is placed again
             try:
                 return routed, submit(routed)
-            except OverloadedError:
+            except OverloadedError as error:
                 if routed.deployment.batcher.open:  # full; otherwise replaced, and its successor is tried
+                    self.note_failure(routed, error)
                     raise
-        raise OverloadedError("the model is being replaced; try again")
+        replaced = OverloadedError("the model is being replaced; try again")
+        self.note_failure(routed, replaced)
+        raise replaced
 
     def begin_or_fall_back(
         self, request: RecommendRequest, history: GivenHistory, submit: Callable[[RoutedRequest], T]
@@ -188,7 +196,12 @@ class Service:
             explored = found["items"] = mixed(found["items"], routed.new, routed.request, self.explore_new, key)
         if self.impressions is not None:
             self.impressions.add(list_id, routed, answer, explored, self.explore_new)
+        self._guards.made(routed)
         return found
+
+    def note_failure(self, routed: RoutedRequest, error: Exception) -> None:
+        """Count that there is no list, because of an error of its model or since it took too long (`TimeoutError`)."""
+        self._guards.failed(routed.arm, routed.deployment.name, error)
 
     def recommend(self, requests: Sequence[RecommendRequest]) -> list[Recommendations]:
         """A list for each request; all of them wait together.
@@ -213,17 +226,25 @@ class Service:
                 if isinstance(one, dict):
                     answers.append(one)
                     continue
-                routed, future = one
-                if time.monotonic() > until:  # earlier lists, with their attributions, took the time
-                    raise self.too_late()
-                answers.append(self.finish(routed, future.result(timeout=max(0.0, until - time.monotonic()))))
+                answers.append(self._finish_by(until, *one))
             return answers
-        except FutureTimeoutError:
-            raise self.too_late() from None
         finally:
             for one in pending:
                 if not isinstance(one, dict):
                     one[1].cancel()  # cancels the rest of a failed batch; finished lists are not affected
+
+    def _finish_by(self, until: float, routed: RoutedRequest, future: Future[RankedLists]) -> Recommendations:
+        """The list of a future, which is waited for until a time of `time.monotonic`."""
+        left = until - time.monotonic()
+        try:
+            if left < 0.0:  # earlier lists, with their attributions, took the time
+                raise FutureTimeoutError
+            return self.finish(routed, future.result(timeout=left))
+        except Exception as error:
+            self.note_failure(routed, error)
+            if isinstance(error, FutureTimeoutError):
+                raise self.too_late() from None
+            raise
 
     def _check(self, request: RecommendRequest) -> None:
         """Refuse an invalid request; one with a fallback need not find a model."""

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
 
 from foldin.data.log.beside import clean_kind
-from foldin.serve.limits import KIND_BYTES, LARGEST_VALUE
+from foldin.serve.limits import KIND_BYTES, LARGEST_VALUE, LIST_CHARACTERS
 from foldin.serve.schemas.common import MANY, NO_NUL, ItemId, Strict, UserId
 from foldin.serve.schemas.impressions import ImpressionOut
 from foldin.serve.times import Time
@@ -53,7 +53,7 @@ class EventIn(Strict):
     list_id: str | None = Field(
         default=None,
         min_length=1,
-        max_length=64,
+        max_length=LIST_CHARACTERS,
         pattern=NO_NUL,
         description="Id of the list in which the user took the item, as in its answer; an unknown one is stored too.",
         examples=["9f2c-1a"],

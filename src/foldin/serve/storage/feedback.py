@@ -20,6 +20,7 @@ from foldin.ranking import Eligibility
 from foldin.serve.storage.impression_tables import impressions
 from foldin.serve.storage.listed import lists_item
 from foldin.serve.storage.retirements import Retirements, retirements
+from foldin.tensors import Array, Int64
 
 __all__ = ["FeedbackLog", "read_feedback"]
 
@@ -35,7 +36,8 @@ class FeedbackLog:
     the same events otherwise: the estimate is that of its lists for the logged weights.
 
     Args:
-        feedback: the lists, each with a context of its own.
+        feedback: the lists, each with a context of its own. Those of one user are a cluster, and each list without a user is one,
+            so that intervals of estimates count users.
         histories: the history that each list was made from, in the order of the lists, with its weights and dislikes.
         users: external id of the user of each list; None for a list without a user.
         list_ids: id of each list.
@@ -193,7 +195,14 @@ def _feedback(
         items[at, :k] = catalog.indices(row.items)
         propensities[at, :k] = row.propensities
         earned[at, :k] = [rewards.get((row.list_id, item), 0.0) for item in row.items]
-    return LoggedFeedback(items, propensities, earned, np.arange(len(rows)), of)
+    own = np.arange(len(rows))
+    return LoggedFeedback(items, propensities, earned, own, of, clusters=_clusters([row.user_id for row in rows]))
+
+
+def _clusters(users: Sequence[str | None]) -> Int64[Array, " lists"]:
+    """The cluster of each list: that of its user, or one of its own if it has none."""
+    first: dict[str, int] = {}
+    return np.array([at if user is None else first.setdefault(user, at) for at, user in enumerate(users)])
 
 
 def _eligible(rows: Sequence[Any], histories: Histories, catalog: Catalog, retired: Retirements) -> Eligibility:

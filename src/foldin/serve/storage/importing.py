@@ -26,10 +26,10 @@ from foldin.data.log.read import log_file
 from foldin.data.log.report import Note
 from foldin.data.log.store import connect, unusable
 from foldin.data.shards.plan import Plan, plan_of
-from foldin.serve.storage.bulk import Row, insert_many
+from foldin.serve.storage.bulk import insert_many
 from foldin.serve.storage.event_store import EventStore
 from foldin.serve.storage.migrations import batches
-from foldin.serve.storage.storable import Refusals, check_times, storable
+from foldin.serve.storage.storable import LISTS, Refusals, Storable, check_times, storable
 
 __all__ = ["Imported", "Refusal", "import_events"]
 
@@ -109,8 +109,8 @@ def import_events(
             for at in range(resumed, total, chunk_rows):
                 table = lazy.slice(at, chunk_rows).collect(engine="streaming")
                 now = int(time.time())
-                rows = storable(table, at, plan, state.refusals, now=now, respelled=respelled, long_items=long_items)
-                state.add(rows, now, at + table.height)
+                taken = storable(table, at, plan, state.refusals, now=now, respelled=respelled, long_items=long_items)
+                state.add(taken, now, at + table.height)
                 progress(at + table.height, total)
             state.forget()
     except SQLAlchemyError as error:
@@ -145,7 +145,10 @@ def _opened(file: Path, options: ReadOptions) -> Iterator[tuple[pl.LazyFrame, Pl
         plan = plan_of(opened, str(file), _of_an_export(opened, options))
         check_times(plan)
         respelled = _respelled(opened, plan)
-        lazy = opened.table.select(list(dict.fromkeys(plan.report.columns.values())))
+        names = dict.fromkeys(plan.report.columns.values())
+        if _is_export(opened) and LISTS in opened.table.collect_schema():
+            names[LISTS] = None
+        lazy = opened.table.select(list(names))
         if opened.format != "parquet":
             copy = Path(folder) / "rows.parquet"
             lazy.sink_parquet(copy)
@@ -155,10 +158,15 @@ def _opened(file: Path, options: ReadOptions) -> Iterator[tuple[pl.LazyFrame, Pl
 
 def _of_an_export(opened: OpenedTable, options: ReadOptions) -> ReadOptions:
     """The options, with all columns of an exported file, where nothing need be guessed."""
-    if not set(opened.table.collect_schema().names()) >= set(_EXPORTED.values()):
+    if not _is_export(opened):
         return options
     found: Any = {role: name for role, name in _EXPORTED.items() if getattr(options, role) is None}
     return replace(options, **found)
+
+
+def _is_export(opened: OpenedTable) -> bool:
+    """Whether a file has the columns of one that was exported."""
+    return set(opened.table.collect_schema().names()) >= set(_EXPORTED.values())
 
 
 def _respelled(opened: OpenedTable, plan: Plan) -> frozenset[str]:
@@ -204,14 +212,14 @@ class _State:
         refusals = Refusals({why: (count, row) for why, (count, row) in about["refused"].items()})
         return cls(engine, key, about["rows"], found.accepted, found.duplicates, refusals)
 
-    def add(self, rows: list[Row], now: int, done: int) -> None:
+    def add(self, taken: Storable, now: int, done: int) -> None:
         """Store the events of a chunk, and that the rows before `done` are done."""
         insert: Any = (postgresql if self.engine.dialect.name == "postgresql" else sqlite).insert
         with self.engine.begin() as connection:
             if self.engine.dialect.name == "sqlite":
                 connection.exec_driver_sql(_CACHE)
-            new = insert_many(connection, rows, now)
-            accepted, duplicates = self.accepted + new, self.duplicates + len(rows) - new
+            new = insert_many(connection, taken.rows, now, lists=taken.lists)
+            accepted, duplicates = self.accepted + new, self.duplicates + len(taken.rows) - new
             digest = json.dumps({"rows": done, "refused": self.refusals.found})
             receipt = {"digest": digest, "accepted": accepted, "duplicates": duplicates, "arrived": now}
             found = insert(batches).values(key=self.key, **receipt)

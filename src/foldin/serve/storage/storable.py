@@ -1,6 +1,7 @@
 """Rows of a file → events that the store takes, by the rules of `POST /v1/events`; what is refused is counted by its reason."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -10,11 +11,26 @@ from foldin.data.log.checks import MISSING_TIMES, id_column
 from foldin.data.log.rows import Rows
 from foldin.data.shards.plan import Plan
 from foldin.errors import ColumnError
-from foldin.serve.limits import ID_BYTES, KIND_BYTES, LARGEST_VALUE, USER_BYTES
+from foldin.serve.limits import ID_BYTES, KIND_BYTES, LARGEST_VALUE, LIST_CHARACTERS, USER_BYTES
 from foldin.serve.storage.bulk import Row
 from foldin.serve.times import AHEAD
 
-__all__ = ["Refusals", "check_times", "storable"]
+__all__ = ["LISTS", "Refusals", "Storable", "check_times", "storable"]
+
+LISTS = "list_id"  # column of the lists that events name, of an exported file
+
+
+@dataclass(frozen=True)
+class Storable:
+    """Events that the store takes.
+
+    Args:
+        rows: the events.
+        lists: id of the list that each event names, or None; None if the file has no such column.
+    """
+
+    rows: list[Row]
+    lists: Sequence[str | None] | None = None
 
 
 class Refusals:
@@ -56,8 +72,8 @@ def storable(
     now: int,
     respelled: frozenset[str],
     long_items: bool,
-) -> list[Row]:
-    """The events of some rows of a file, in their order.
+) -> Storable:
+    """The events of some rows of a file, in their order, with the lists that they name if the table has a column `LISTS`.
 
     Args:
         start: row of the file at which the table begins, from 0.
@@ -74,7 +90,7 @@ def storable(
     for role, name in (("user", columns.user), ("item", columns.item), ("time", columns.time)):
         rows = refusals.without(rows, _missing(rows.table[str(name)], role), f"no {role} (column {name!r})")
     if plan.time is None or columns.time is None or rows.table.is_empty():
-        return []
+        return Storable([])
     report = replace(plan.report, notes=())
     rows, columns, _ = numeric_ratings(rows, columns, report, needed=columns.rating is not None)
     codes, names, _ = kinds_of(rows, columns, report, said=True)
@@ -89,12 +105,28 @@ def storable(
             ),
             "kind": pl.Series(kinds, dtype=pl.String),
             "value": pl.Series(values, dtype=pl.Float64),
+            **({LISTS: _named(rows.table[LISTS])} if LISTS in table.columns else {}),
         }
     )
     rows = Rows(found, rows.places)
-    for test, reason in _rules(now, long_items=long_items):
+    named = LISTS in found.columns
+    for test, reason in _rules(now, long_items=long_items) + (_RULES_OF_LISTS if named else []):
         rows = refusals.without(rows, rows.table.select(test).to_series(), reason)
-    return rows.table.rows()
+    if not named:
+        return Storable(rows.table.rows())
+    return Storable(rows.table.drop(LISTS).rows(), rows.table[LISTS].to_list())
+
+
+def _named(column: pl.Series) -> pl.Series:
+    """The ids of lists as text, null for an event that names none."""
+    text = column.cast(pl.String)
+    return pl.select(pl.when(text != "").then(text)).to_series()
+
+
+_RULES_OF_LISTS: list[tuple[pl.Expr, str]] = [
+    (pl.col(LISTS).str.contains("\0", literal=True), "a list id with a NUL byte"),
+    (pl.col(LISTS).str.len_chars() > LIST_CHARACTERS, f"a list id of more than {LIST_CHARACTERS} characters"),
+]
 
 
 def _missing(column: pl.Series, role: str) -> pl.Series:
