@@ -8,6 +8,7 @@ import torch
 from foldin.data import EventLog, strong
 from foldin.errors import ConfigError, SplitError
 from foldin.evaluation import ValidationMetric
+from foldin.experiment.increment import check_increment
 from foldin.experiment.production import Production, fit_all
 from foldin.experiment.training import build_model
 from foldin.experiment.warm_start import check_start
@@ -27,6 +28,8 @@ class Plan:
     Args:
         config: configuration of the model.
         start: an earlier run from which training starts; None to train from scratch.
+        decay: factor in (0, 1] of the statistics of `start`, to which then only later events are added, as in `fit_all`; not used
+            without `start`. None to train on all events.
         held_out: users held out for choosing the number of epochs: a share below 1, or a number.
         min_events: users with fewer items do not take part in choosing it.
         metric: the validation metric that chooses it.
@@ -44,6 +47,7 @@ class Plan:
 
     config: Config
     start: Run | None = None
+    decay: float | None = None
     held_out: float = 0.1
     min_events: int = 5
     metric: str = "ndcg@100"
@@ -57,6 +61,8 @@ class Plan:
     def __post_init__(self) -> None:
         if self.start is not None:
             check_start(type(self.config), self.start)
+            if self.decay is not None:
+                check_increment(type(self.config), self.start, self.decay)
 
     @property
     def name(self) -> str:
@@ -106,6 +112,7 @@ class Plan:
             log,
             self.config,
             start=self.start,
+            decay=None if self.start is None else self.decay,
             epochs=epochs,
             seed=self.seed,
             device=self.device,
@@ -116,7 +123,8 @@ class Plan:
             return replace(made, notes={"cold_epochs": epochs})
         before = self.start.info
         cold = before.get("cold_epochs") or before.get("best_epoch")
-        return replace(made, notes={"cold_epochs": cold, "started_from": before["digest"]})
+        notes = {"cold_epochs": cold, "started_from": before["digest"]}
+        return replace(made, notes=notes if self.decay is None else {**notes, "decay": self.decay})
 
 
 def _cold_epochs(run: Run) -> int:

@@ -11,12 +11,22 @@ import torch
 from foldin.data import Catalog, EventLog, EventWeights, KnownUsers, catalog_of, log_with_user_features, weighed_log
 from foldin.display import Display, Displayed
 from foldin.experiment.environment import versions
+from foldin.experiment.increment import check_increment, incremental_trainer
 from foldin.experiment.origin import newest_time
 from foldin.experiment.showing import Showing
 from foldin.experiment.training import build_model
 from foldin.experiment.warm_start import Start, warm_start
+from foldin.inference import Statistics
 from foldin.memory import allocating
-from foldin.models import ItemFeatures, Recommender, capability, config_of, has_capability, model_name
+from foldin.models import (
+    ItemFeatures,
+    MergeableStatistics,
+    Recommender,
+    capability,
+    config_of,
+    has_capability,
+    model_name,
+)
 from foldin.runs import Parts, Recommends, save_run, weights_info
 from foldin.training import Config, FitResult, Progress, fit
 
@@ -55,6 +65,17 @@ class Production(Recommends, Displayed):
         """The items of the model."""
         return catalog_of(self.log.items, self.log.histories)
 
+    @property
+    def statistics(self) -> Statistics | None:
+        """The expected sufficient statistics that gave the model's parameters; None for a model that has none."""
+        found = capability(self.model, MergeableStatistics)
+        return None if found is None else found.statistics
+
+    @property
+    def until(self) -> int | None:
+        """Seconds since 1970 of the newest event of the log; None if it has no times."""
+        return newest_time(self.log.histories)
+
     def _parts(self) -> Parts:
         return Parts(self.model, self.catalog, self.log.style, self.log.reading, self.weighting)
 
@@ -81,7 +102,7 @@ class Production(Recommends, Displayed):
             "seed": self.seed,
             "users": {"train": len(h), "validation": 0, "test": 0},
             "items": h.n_items,
-            "until": newest_time(h),
+            "until": self.until,
             "fit_seconds": round(self.result.seconds, 3),
             "stopped": self.result.stopped,
             "versions": versions(),
@@ -97,6 +118,7 @@ class Production(Recommends, Displayed):
             known=self._known_users() if histories else None,
             style=self.log.style,
             reading=self.log.reading,
+            statistics=self.statistics,
         )
         return info
 
@@ -106,6 +128,7 @@ def fit_all(
     config: Config | str,
     *,
     start: Start | None = None,
+    decay: float | None = None,
     epochs: int | None = None,
     seed: int = 0,
     device: torch.device | str = "cpu",
@@ -122,16 +145,20 @@ def fit_all(
     Args:
         config: configuration of the model, or the model's name for the defaults.
         start: an earlier run or training of the same model, whose parameters are the initial ones (see `warm_start`).
-        epochs: number of epochs; that of the configuration when None.
+        decay: None to train on all events of the log. Otherwise only the events that `start` does not know are added to its
+            statistics, which are first multiplied by this number in (0, 1].
+        epochs: number of epochs, with `decay` of passes over the users with such events; that of the configuration when None.
         progress: as in `train`.
 
     Raises:
-        FitError: the model cannot be trained on this log.
-        ConfigError: the model cannot start from `start`.
+        FitError: the model cannot be trained on this log, or with `decay` the log has no absolute times.
+        ConfigError: the model cannot start from `start`, or with `decay` cannot be updated from it.
         CapacityError: the model or its training needs more memory than is free.
     """
     config = config_of(config)
     name = model_name(type(config)) or config.model_class.__name__
+    if decay is not None:
+        check_increment(type(config), start, decay)
     log = log_with_user_features(log)
     with allocating(f"{name} of {log.histories.n_items:,} items", config.model_class.smaller):
         log = _scorable(log, config)
@@ -141,10 +168,19 @@ def fit_all(
         model = build_model(catalog, config, seed=seed, device=device)
         if start is not None:
             warm_start(model, catalog, start)
+        trainer = None
+        if start is not None and decay is not None:
+            passes = model.config.epochs if epochs is None else epochs
+            trainer = incremental_trainer(model, catalog, log, start, decay=decay, epochs=passes)
         shown = Showing(name, "")
         try:
             result = fit(
-                model, log.histories, seed=seed, epochs=epochs, progress=shown if progress is None else progress
+                model,
+                log.histories,
+                seed=seed,
+                epochs=epochs if trainer is None else trainer.epochs,
+                progress=shown if progress is None else progress,
+                trainer=trainer,
             )
         finally:
             shown.close()

@@ -27,7 +27,7 @@ from foldin.training.distributed import check_divided
 from foldin.training.loop import Loop, finite, generator_of
 from foldin.training.progress import FitResult, Progress, Stopped, Validation
 from foldin.training.trainable import Trainable
-from foldin.training.trainer import Pretraining
+from foldin.training.trainer import Pretraining, Trainer
 from foldin.workers import ALONE, Group
 
 __all__ = ["fit"]
@@ -52,6 +52,7 @@ def fit(
     progress: Progress | None = None,
     until: Callable[[EpochRecord], bool] | None = None,
     group: Group = ALONE,
+    trainer: Trainer[Any] | None = None,
 ) -> FitResult:
     """Train a model by its trainer and return how the training went.
 
@@ -73,6 +74,7 @@ def fit(
         until: function of an epoch's record; training stops after an epoch for which it is true.
         group: workers that share the training (`joined`); all of them call `fit` with the same arguments. The first one validates
             and writes the checkpoint, from which all resume.
+        trainer: how the model is trained; None for the model's own trainer.
 
     Raises:
         FitError: there is no training data, a term is not finite, or several workers cannot share this training.
@@ -91,6 +93,7 @@ def fit(
         progress=progress or Progress(),
         until=until,
         group=group,
+        trainer=trainer,
     )
 
 
@@ -157,10 +160,13 @@ def _fit(
     until: Callable[[EpochRecord], bool] | None = None,
     about: Mapping[str, Any] | None = None,
     group: Group = ALONE,
+    trainer: Trainer[Any] | None = None,
 ) -> FitResult:
     """Run `fit` for a model or for a pretraining; `about` is then an additional part of the identity of its checkpoint."""
     model.check_training(train)
-    trainer = model.trainer(train).prepared(validation=validation, patience=patience, epochs=epochs)
+    trainer = (model.trainer(train) if trainer is None else trainer).prepared(
+        validation=validation, patience=patience, epochs=epochs
+    )
     total = trainer.epochs if epochs is None or trainer.closed_form else epochs
     _check_numbers(total, seed)
     check_divided(trainer, group, type(model).__name__)
