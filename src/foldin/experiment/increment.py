@@ -1,6 +1,6 @@
 """Incremental training: the events after an earlier run's newest one are added to the statistics that the run keeps."""
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -60,9 +60,15 @@ def check_increment(kind: type[Config], start: Start | None, decay: float) -> No
 
 
 def incremental_trainer(
-    model: Recommender, catalog: Catalog, log: EventLog, start: Start, *, decay: float, epochs: int
-) -> IncrementalTrainer:
-    """The trainer that adds the later events of a log to an earlier run's statistics.
+    model: Recommender[Any],
+    catalog: Catalog,
+    log: EventLog,
+    start: Start | None,
+    *,
+    decay: float | None,
+    epochs: int | None,
+) -> IncrementalTrainer | None:
+    """The trainer that adds the later events of a log to an earlier run's statistics; None if there is no decay.
 
     An event is a later one if it is after the newest event that the run was trained on, or if the run does not have its item.
 
@@ -72,12 +78,14 @@ def incremental_trainer(
         log: the log, with whole histories and absolute times.
         start: the earlier run.
         decay: factor of the earlier statistics, in (0, 1].
-        epochs: number of passes over the users with later events.
+        epochs: number of passes over the users with later events; the epochs of the configuration when None.
 
     Raises:
         ConfigError: see `check_increment`.
         FitError: the log has no absolute times.
     """
+    if decay is None or start is None:
+        return None
     check_increment(type(model.config), start, decay)
     merging = capability(model, MergeableStatistics)
     assert merging is not None
@@ -91,7 +99,8 @@ def incremental_trainer(
     fresh = np.array([place is None for place in places], dtype=np.bool_)
     here = statistics_of_catalog(statistics, merging.item_sums(), places, len(catalog))
     merging.begin_from(here)
-    return IncrementalTrainer(merging, log.histories, here.scaled(decay), until=until, fresh=fresh, epochs=epochs)
+    passes = model.config.epochs if epochs is None else epochs
+    return IncrementalTrainer(merging, log.histories, here.scaled(decay), until=until, fresh=fresh, epochs=passes)
 
 
 def _kept(start: Start, name: str) -> tuple[Statistics, int]:
@@ -108,7 +117,7 @@ def _kept(start: Start, name: str) -> tuple[Statistics, int]:
         )
     if start.until is None:
         raise ConfigError(
-            f"{where}: does not say until when it was trained, so that no event can be told to be later: train it once again on a "
-            "log with absolute times (--time), without --decay"
+            f"{where}: does not say until when it was trained, so that no event can be told to be later: train it once again on "
+            "a log with absolute times (--time), without --decay"
         )
     return start.statistics, start.until

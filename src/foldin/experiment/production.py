@@ -168,10 +168,7 @@ def fit_all(
         model = build_model(catalog, config, seed=seed, device=device)
         if start is not None:
             warm_start(model, catalog, start)
-        trainer = None
-        if start is not None and decay is not None:
-            passes = model.config.epochs if epochs is None else epochs
-            trainer = incremental_trainer(model, catalog, log, start, decay=decay, epochs=passes)
+        trainer = incremental_trainer(model, catalog, log, start, decay=decay, epochs=epochs)
         shown = Showing(name, "")
         try:
             result = fit(

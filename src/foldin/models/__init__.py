@@ -35,8 +35,8 @@ from foldin.models.ensemble.repeats import RepeatMixture, RepeatMixtureConfig
 from foldin.models.evidence import Dislikes, WeightedEvents
 from foldin.models.feature_regression import RegressedItems
 from foldin.models.feature_vectors import FeatureVectors
-from foldin.models.item_features import FeatureReader
 from foldin.models.incremental import IncrementalTrainer
+from foldin.models.item_features import FeatureReader
 from foldin.models.item_rows import ItemRows
 from foldin.models.linear.als import ALS, ALSConfig
 from foldin.models.linear.ease import EASE, EASEConfig

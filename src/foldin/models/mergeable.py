@@ -4,8 +4,8 @@ Training ends with statistics S of all users, and parameters that are the M-step
 
     S' = d S + Σ_u s(new events of u; u's posterior given the whole history),   parameters' = M-step(S')
 
-with a decay d in (0, 1]. Every event counts once: those of an earlier S are not passed over again, and keep the shares of components
-that they had. For variational inference the M-step is that of the natural parameters, prior plus S'.
+with a decay d in (0, 1]. Every event counts once: those of an earlier S are not passed over again, and keep the shares of
+components that they had. For variational inference the M-step is that of the natural parameters, prior plus S'.
 
 Source: neal1998, section 3 (statistics updated by part of the data); cappe2009, eq. 12 (their decay); hoffman2013, eqs. 14-15.
 """

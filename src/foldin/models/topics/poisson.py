@@ -165,7 +165,7 @@ class PoissonFactorization(
         self._update(self.item_gammas(), statistics.sums["items"], statistics.sums["users"], slice(None))
 
     def begin_from(self, earlier: Statistics) -> None:
-        """See `MergeableStatistics`. The next M-step finds the activity of the items as the last one of the earlier training did."""
+        """See `MergeableStatistics`. The next M-step has the activity of the items that the earlier training ended with."""
         items, known = self.item_gammas(), earlier.sums["items"].any(axis=1)
         activity = (items.rate - earlier.sums["users"]).mean(axis=1)  # E η as of that M-step, the same for every factor
         rate = self.kappa() / np.where(known, activity, self.config.activity_mean)
