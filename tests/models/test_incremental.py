@@ -81,7 +81,7 @@ def test_a_stream_in_parts_comes_near_training_on_everything(name, simulated):
         found[how] = held_out_likelihood(model, held)
     best = likelihood_of_the_truth(tastes, held)
     assert max(found.values()) < best
-    # In nats per item, on this log. On others LDA and Poisson stay further behind, as components of few users are hardly reshaped.
+    # In nats per item, on this log. On others LDA and Poisson stay further behind: components of few users are hardly reshaped.
     assert found["stream"] > found["first part"] + 0.015
     assert found["stream"] > found["batch"] - 0.03
 
