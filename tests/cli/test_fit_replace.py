@@ -158,6 +158,22 @@ def test_training_on_everybody_into_a_folder(capsys, logs, tmp_path):
     assert (code, "the metrics are optimistic" in err) == (0, True)
 
 
+def test_a_line_with_a_decay_adds_the_later_events_to_the_statistics_of_the_run(capsys, logs, tmp_path):
+    run = tmp_path / "shop"
+    lda = ["--model", "lda", "--set", "n_components=2", "--epochs", "2", "--all", "--replace", run]
+    line = [*lda, "--from", run, "--decay", "0.9", "--if-better", "ndcg@10:-0.9"]
+    assert call(capsys, "fit", logs[0], *line)[0] == 0
+    before = load_run(run)
+    code, out, _ = call(capsys, "fit", logs[1], *line, "--json")
+    assert (code, json.loads(out)["outcome"]) == (0, "accepted")
+    after = load_run(run)
+    assert (before.info.get("decay"), after.info["decay"]) == (None, 0.9)
+    expected = 0.9 * before.statistics.sums["items"].sum() + 3 * FEW
+    assert after.statistics.sums["items"].sum() == pytest.approx(expected, rel=1e-5)
+    code, _, err = call(capsys, "fit", logs[1], *EASE, "--replace", run, "--from", run, "--decay", "0.9")
+    assert (code, "ease: its training cannot start from another run" in err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -171,6 +187,8 @@ def test_training_on_everybody_into_a_folder(capsys, logs, tmp_path):
         (("--replace", "x", "--all", "--if-better", "ndcg@10"), "METRIC:MARGIN was expected, such as ndcg@10:-0.01"),
         (("--replace", "x", "--all", "--latest", "yesterday"), "a duration such as 12h, 1d or 2w"),
         (("--replace", "x", "--all", "--from", "nowhere"), "nowhere: no such run directory"),
+        (("--out", "x", "--all", "--decay", "0.9"), "--decay needs --all and --from RUN"),
+        (("--out", "x", "--from", "y", "--decay", "0.9"), "--decay needs --all and --from RUN"),
         (("--replace", "{mine}", "--all"), "files that foldin did not write"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,

@@ -80,7 +80,7 @@ def command(
       foldin fit movielens-small --min-rating 4 --model multvae --out runs/films --set epochs=50 --set beta=0.1
       foldin fit events.parquet --model recvae --all --replace runs/shop --if-better ndcg@10:-0.01
     """
-    check_everyone(options, folder=folder, resume=resume, track=tracked, calibrate=calibrate)
+    check_everyone(options, folder=folder, earlier=earlier, resume=resume, track=tracked, calibrate=calibrate)
     cluster = cluster_of(options, workers, device)
     if cluster is not None and options["index"] is not None:
         raise ConfigError(

@@ -36,6 +36,13 @@ def replace_options(function: F) -> F:
             help="Whether to train on every user once the number of epochs is chosen; nothing is evaluated then.",
         ),
         click.option(
+            "--decay",
+            type=click.FloatRange(0.0, 1.0, min_open=True),
+            metavar="NUMBER",
+            help="Factor of the statistics of the run of --from, to which only later events are then added; at most 1, and for "
+            "mixture, plsa, lda and poisson. Without it, training passes over all events.",
+        ),
+        click.option(
             "--replace",
             "replaced",
             metavar="RUN",
@@ -83,14 +90,16 @@ def check_everyone(options: Mapping[str, Any], **given: Any) -> None:
     """Raise unless the options of a command go together.
 
     Args:
-        given: further options by name; with --all, none of them may be set but `folder`.
+        given: further options by name; with --all, none of them may be set but `folder` and `earlier`.
 
     Raises:
         ConfigError: they do not.
     """
-    replaced, folder = options["replaced"], given.pop("folder")
+    replaced, folder, earlier = options["replaced"], given.pop("folder"), given.pop("earlier")
     if (folder is None) == (replaced is None):
         raise ConfigError("one of --out RUN and --replace RUN is needed, and not both")
+    if options["decay"] is not None and not (options["everyone"] and earlier):
+        raise ConfigError("--decay needs --all and --from RUN: it is the factor of the statistics of that run")
     if replaced is not None and not options["everyone"]:
         raise ConfigError("--replace needs --all: a run in service is trained on every user")
     for name, value in given.items():
@@ -152,7 +161,7 @@ def fit_everyone(
     log = _read(path, options)
     least = DEFAULT_MIN_EVENTS["strong"] if options["min_events"] is None else options["min_events"]
     bar, held = FitBar(name, plan["metric"]), {"held_out": options["held_out"], "split_seed": options["split_seed"]}
-    made = Plan(min_events=least, progress=bar, **held, **plan)
+    made = Plan(min_events=least, progress=bar, decay=options["decay"], **held, **plan)
     about = {"data": name_of_data(path, log), "model": name, "config": made.config.as_dict(), "run": str(target)}
     if folder is not None:
         with bar:

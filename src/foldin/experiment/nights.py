@@ -76,9 +76,10 @@ class Night:
         return (self.incumbent, self.recipe, self.metric) == (other.incumbent, other.recipe, other.metric)
 
 
-def recipe_of(name: str, config: Mapping[str, Any], *, warm: bool) -> str:
+def recipe_of(name: str, config: Mapping[str, Any], *, warm: bool, decay: float | None = None) -> str:
     """A digest of what makes two nights comparable besides the incumbent: the model, its settings, and how training starts."""
-    content = json.dumps([name, dict(config), warm], sort_keys=True)
+    how = [warm] if decay is None else [warm, decay]
+    content = json.dumps([name, dict(config), *how], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

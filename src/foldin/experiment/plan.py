@@ -13,6 +13,7 @@ import torch
 from foldin.data import EventLog, strong
 from foldin.errors import ConfigError, SplitError
 from foldin.evaluation import ValidationMetric
+from foldin.experiment.increment import check_increment
 from foldin.experiment.production import Production, fit_all
 from foldin.experiment.training import build_model
 from foldin.experiment.warm_start import check_start
@@ -32,6 +33,8 @@ class Plan:
     Args:
         config: configuration of the model.
         start: an earlier run from which training starts; None to train from scratch.
+        decay: factor in (0, 1] of the statistics of `start`, to which then only later events are added, as in `fit_all`; not used
+            without `start`. None to train on all events.
         held_out: users held out for choosing the number of epochs: a share below 1, or a number.
         min_events: users with fewer items do not take part in choosing it.
         metric: the validation metric that chooses it.
@@ -49,6 +52,7 @@ class Plan:
 
     config: Config
     start: Run | None = None
+    decay: float | None = None
     held_out: float = 0.1
     min_events: int = 5
     metric: str = "ndcg@100"
@@ -62,6 +66,8 @@ class Plan:
     def __post_init__(self) -> None:
         if self.start is not None:
             check_start(type(self.config), self.start)
+            if self.decay is not None:
+                check_increment(type(self.config), self.start, self.decay)
 
     @property
     def name(self) -> str:
@@ -112,6 +118,7 @@ class Plan:
             log,
             self.config,
             start=self.start,
+            decay=None if self.start is None else self.decay,
             epochs=planned,
             first_epoch=first,
             last_epoch=last,
@@ -124,12 +131,15 @@ class Plan:
             return replace(made, notes={"cold_epochs": epochs})
         before = self.start.info
         cold = before.get("cold_epochs") or before.get("best_epoch")
-        return replace(made, notes={"cold_epochs": cold, "started_from": before["digest"]})
+        notes = {"cold_epochs": cold, "started_from": before["digest"]}
+        return replace(made, notes=notes if self.decay is None else {**notes, "decay": self.decay})
 
     def _place(self, epochs: int | None) -> tuple[int | None, int, int | None]:
         """(number of epochs over which schedules run, the first epoch, the last one) of a training with a number of epochs."""
         if self.start is None or epochs is None:
             return self.epochs, 1, epochs
+        if self.decay is not None:
+            return epochs, 1, epochs
         info = self.start.info
         last = max(epochs, info.get("cold_epochs") or info.get("best_epoch") or 0)
         # A run of a version that did not note it was trained with schedules over the chosen number.

@@ -11,12 +11,22 @@ import torch
 from foldin.data import Catalog, EventLog, EventWeights, KnownUsers, catalog_of, log_with_user_features, weighed_log
 from foldin.display import Display, Displayed
 from foldin.experiment.environment import versions
+from foldin.experiment.increment import check_increment, incremental_trainer
 from foldin.experiment.origin import newest_time
 from foldin.experiment.showing import Showing
 from foldin.experiment.training import build_model
 from foldin.experiment.warm_start import Start, warm_start
+from foldin.inference import Statistics
 from foldin.memory import allocating
-from foldin.models import ItemFeatures, Recommender, capability, config_of, has_capability, model_name
+from foldin.models import (
+    ItemFeatures,
+    MergeableStatistics,
+    Recommender,
+    capability,
+    config_of,
+    has_capability,
+    model_name,
+)
 from foldin.runs import Parts, Recommends, save_run, weights_info
 from foldin.training import Config, FitResult, Progress, fit
 
@@ -55,6 +65,17 @@ class Production(Recommends, Displayed):
         """The items of the model."""
         return catalog_of(self.log.items, self.log.histories)
 
+    @property
+    def statistics(self) -> Statistics | None:
+        """The expected sufficient statistics that gave the model's parameters; None for a model that has none."""
+        found = capability(self.model, MergeableStatistics)
+        return None if found is None else found.statistics
+
+    @property
+    def until(self) -> int | None:
+        """Seconds since 1970 of the newest event of the log; None if it has no times."""
+        return newest_time(self.log.histories)
+
     def _parts(self) -> Parts:
         return Parts(self.model, self.catalog, self.log.style, self.log.reading, self.weighting)
 
@@ -81,7 +102,7 @@ class Production(Recommends, Displayed):
             "seed": self.seed,
             "users": {"train": len(h), "validation": 0, "test": 0},
             "items": h.n_items,
-            "until": newest_time(h),
+            "until": self.until,
             "fit_seconds": round(self.result.seconds, 3),
             "stopped": self.result.stopped,
             "planned_epochs": self.result.epochs,
@@ -98,6 +119,7 @@ class Production(Recommends, Displayed):
             known=self._known_users() if histories else None,
             style=self.log.style,
             reading=self.log.reading,
+            statistics=self.statistics,
         )
         return info
 
@@ -107,6 +129,7 @@ def fit_all(
     config: Config | str,
     *,
     start: Start | None = None,
+    decay: float | None = None,
     epochs: int | None = None,
     first_epoch: int = 1,
     last_epoch: int | None = None,
@@ -125,18 +148,23 @@ def fit_all(
     Args:
         config: configuration of the model, or the model's name for the defaults.
         start: an earlier run or training of the same model, whose parameters are the initial ones (see `warm_start`).
-        epochs: number of epochs, over which schedules run; that of the configuration when None.
+        decay: None to train on all events of the log. Otherwise only the events that `start` does not know are added to its
+            statistics, which are first multiplied by this number in (0, 1].
+        epochs: number of epochs, over which schedules run, or with `decay` of passes over the users with such events; that of the
+            configuration when None.
         first_epoch: epoch that comes first, by which schedules have their place: for a model with a `start`.
         last_epoch: epoch after which training ends; all epochs when None.
         progress: as in `train`.
 
     Raises:
-        FitError: the model cannot be trained on this log, or there are no such epochs.
-        ConfigError: the model cannot start from `start`.
+        FitError: the model cannot be trained on this log, there are no such epochs, or with `decay` the log has no times.
+        ConfigError: the model cannot start from `start`, or with `decay` cannot be updated from it.
         CapacityError: the model or its training needs more memory than is free.
     """
     config = config_of(config)
     name = model_name(type(config)) or config.model_class.__name__
+    if decay is not None:
+        check_increment(type(config), start, decay)
     log = log_with_user_features(log)
     with allocating(f"{name} of {log.histories.n_items:,} items", config.model_class.smaller):
         log = _scorable(log, config)
@@ -146,20 +174,21 @@ def fit_all(
         model = build_model(catalog, config, seed=seed, device=device)
         if start is not None:
             warm_start(model, catalog, start)
-        shown = Showing(name, "")
-        try:
-            result = fit(
-                model,
-                log.histories,
-                seed=seed,
-                epochs=epochs,
-                first_epoch=first_epoch,
-                last_epoch=last_epoch,
-                progress=shown if progress is None else progress,
-            )
-        finally:
-            shown.close()
+        trainer = incremental_trainer(model, catalog, log, start, decay=decay, epochs=epochs)
+        if trainer is not None:
+            epochs = last_epoch = trainer.epochs
+        how = {"seed": seed, "epochs": epochs, "first_epoch": first_epoch, "last_epoch": last_epoch}
+        result = _fitted(model, log, name, progress, trainer=trainer, **how)
     return Production(name, model, result, log, seed, weighting=weighting)
+
+
+def _fitted(model: Recommender, log: EventLog, name: str, progress: Progress | None, **how: Any) -> FitResult:
+    """The result of `fit` on all users of a log, shown as in `train` if there is no progress."""
+    shown = Showing(name, "")
+    try:
+        return fit(model, log.histories, progress=shown if progress is None else progress, **how)
+    finally:
+        shown.close()
 
 
 def _scorable(log: EventLog, config: Config) -> EventLog:

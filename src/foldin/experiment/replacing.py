@@ -239,7 +239,12 @@ def _night(compared: Compared, incumbent: Run, plan: Plan, rule: Rule) -> Night:
         compared.challenger[1].values - compared.incumbent[1].values,
         when=datetime.now(UTC).isoformat(timespec="seconds"),
         incumbent=str(incumbent.info["digest"]),
-        recipe=recipe_of(plan.name, plan.config.as_dict(), warm=plan.start is not None),
+        recipe=recipe_of(
+            plan.name,
+            plan.config.as_dict(),
+            warm=plan.start is not None,
+            decay=None if plan.start is None else plan.decay,
+        ),
         metric=rule.metric,
         cut=compared.origin.time,
     )

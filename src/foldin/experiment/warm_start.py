@@ -61,7 +61,7 @@ def warm_start(model: Recommender[Any], catalog: Catalog, start: Start) -> WarmS
 
     A parameter with a row for each item takes the rows of the items that it has in common with the earlier model, by their
     external ids, and the mean of all earlier rows for the others. All other parameters are copied. State that exists only in
-    training, such as that of an optimizer, starts anew; so do statistics of EM, which each pass computes from all users again.
+    training, such as that of an optimizer, starts anew; statistics of EM are continued by `fit_all(…, decay=…)` alone.
 
     Args:
         model: the model to set, in place.

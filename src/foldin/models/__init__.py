@@ -35,6 +35,7 @@ from foldin.models.ensemble.repeats import RepeatMixture, RepeatMixtureConfig
 from foldin.models.evidence import Dislikes, WeightedEvents
 from foldin.models.feature_regression import RegressedItems
 from foldin.models.feature_vectors import FeatureVectors
+from foldin.models.incremental import IncrementalTrainer
 from foldin.models.item_features import FeatureReader
 from foldin.models.item_rows import ItemRows
 from foldin.models.linear.als import ALS, ALSConfig
@@ -46,6 +47,7 @@ from foldin.models.linear.ials import IALS, IALSConfig
 from foldin.models.linear.itemknn import ItemKNN, ItemKNNConfig
 from foldin.models.linear.sansa import SANSA, SANSAConfig
 from foldin.models.linear.slim import SLIM, SLIMConfig
+from foldin.models.mergeable import MergeableStatistics, statistics_of_catalog
 from foldin.models.multinomial_loss import FullMultinomial, SampledMultinomial
 from foldin.models.negatives import InBatchNegatives, PopularNegatives, SmoothedNegatives, UniformNegatives
 from foldin.models.registry import MODELS, config_class, config_of, model_name
@@ -127,6 +129,7 @@ __all__ = [
     "IALSConfig",
     "ImplicitSLIM",
     "InBatchNegatives",
+    "IncrementalTrainer",
     "ItemFeatures",
     "ItemKNN",
     "ItemKNNConfig",
@@ -140,6 +143,7 @@ __all__ = [
     "LearnedPositions",
     "LinearRecurrence",
     "LinearVariance",
+    "MergeableStatistics",
     "MixtureOfMultinomials",
     "MixtureOfMultinomialsConfig",
     "MultDAE",
@@ -204,6 +208,7 @@ __all__ = [
     "log_shares",
     "model_name",
     "required",
+    "statistics_of_catalog",
     "stream",
     "streams",
     "top_items",

@@ -7,6 +7,7 @@ A run directory holds
     history.jsonl         one line for each epoch
     metrics.json          the report on held-out users
     per_user.parquet      each user's metrics
+    statistics.safetensors  expected sufficient statistics, for a model to which later events can be added
     features.json         the features of items as they were fitted, for a model that learns from them
     histories.parquet     the users' histories, if they are saved
     run.json              how it was made, and the SHA-256 of every file above; written last
@@ -48,12 +49,14 @@ from foldin.files import (
     write_text,
     written_by_foldin,
 )
+from foldin.inference import Statistics
 from foldin.models import MODELS, FeatureReader, ItemFeatures, Recommender, capability, config_class, model_name
 from foldin.models.registry import ENTRY_POINTS
 from foldin.ranking import ItemIndex
 from foldin.runs.pointer import Pointer, folder_of, holds_generations, read_pointer
 from foldin.runs.recommends import Parts, Recommends
 from foldin.runs.stored_index import load_index, remove_index
+from foldin.runs.stored_statistics import read_statistics, write_statistics
 from foldin.training import CHECKPOINT
 
 __all__ = ["Run", "check_target", "is_finished", "load_run", "read_info", "save_run", "weights_info"]
@@ -117,6 +120,21 @@ class Run(Recommends, Displayed):
         """
         return load_index(self.folder, self.model)
 
+    @cached_property
+    def statistics(self) -> Statistics | None:
+        """The expected sufficient statistics that gave the model's parameters; None if the run keeps none.
+
+        Raises:
+            RunError: their file is damaged.
+        """
+        return read_statistics(self.folder, self.info)
+
+    @property
+    def until(self) -> int | None:
+        """Seconds since 1970 of the newest event that the model was trained on; None if the run does not say."""
+        found = self.info.get("until")
+        return found if isinstance(found, int) else None
+
     def attach(self, log: EventLog) -> "Run":
         """The run with the histories of a log's users, weighted as in training, so that lists can be requested by user id."""
         return replace(self, known=KnownUsers.of_log(log, self.catalog, self.weighting))
@@ -135,6 +153,7 @@ def save_run(
     style: FrameStyle | None = None,
     reading: ReadOptions | None = None,
     keep_checkpoint: bool = False,
+    statistics: Statistics | None = None,
 ) -> None:
     """Write a run directory; `run.json`, which marks the run as finished, is written last.
 
@@ -166,7 +185,7 @@ def save_run(
     if per_user is not None:
         write_atomically(folder / "per_user.parquet", per_user.write_parquet)
         names.append("per_user.parquet")
-    names += _save_features(folder, model)
+    names += _save_features(folder, model) + write_statistics(folder, statistics)
     if known is not None:
         write_atomically(folder / "histories.parquet", known.table().write_parquet)
         names.append("histories.parquet")

@@ -27,7 +27,7 @@ from foldin.training.distributed import check_divided
 from foldin.training.loop import Loop, finite, generator_of
 from foldin.training.progress import FitResult, Progress, Stopped, Validation
 from foldin.training.trainable import Trainable
-from foldin.training.trainer import Pretraining
+from foldin.training.trainer import Pretraining, Trainer
 from foldin.workers import ALONE, Group
 
 __all__ = ["fit"]
@@ -59,6 +59,7 @@ def fit(
     progress: Progress | None = None,
     until: Callable[[EpochRecord], bool] | None = None,
     group: Group = ALONE,
+    trainer: Trainer[Any] | None = None,
 ) -> FitResult:
     """Train a model by its trainer and return how the training went.
 
@@ -83,6 +84,7 @@ def fit(
         until: function of an epoch's record; training stops after an epoch for which it is true.
         group: workers that share the training (`joined`); all of them call `fit` with the same arguments. The first one validates
             and writes the checkpoint, from which all resume.
+        trainer: how the model is trained; None for the model's own trainer.
 
     Raises:
         FitError: there is no training data, a term is not finite, several workers cannot share this training, or there are
@@ -104,6 +106,7 @@ def fit(
         progress=progress or Progress(),
         until=until,
         group=group,
+        trainer=trainer,
     )
 
 
@@ -173,10 +176,13 @@ def _fit(
     until: Callable[[EpochRecord], bool] | None = None,
     about: Mapping[str, Any] | None = None,
     group: Group = ALONE,
+    trainer: Trainer[Any] | None = None,
 ) -> FitResult:
     """Run `fit` for a model or for a pretraining; `about` is then an additional part of the identity of its checkpoint."""
     model.check_training(train)
-    trainer = model.trainer(train).prepared(validation=validation, patience=patience, epochs=epochs)
+    trainer = (model.trainer(train) if trainer is None else trainer).prepared(
+        validation=validation, patience=patience, epochs=epochs
+    )
     total = trainer.epochs if epochs is None or trainer.closed_form else epochs
     end = total if last_epoch is None or trainer.closed_form else last_epoch
     first_epoch = 1 if trainer.closed_form else first_epoch

@@ -8,6 +8,7 @@ import torch
 from scipy.special import gammaln, psi
 
 from foldin.data import Histories
+from foldin.inference import Statistics
 from foldin.models.topics._allocation import allocate, weighted_sum
 from foldin.models.topics._gammas import Gammas, gamma_entropy
 from foldin.models.topics.online import CoordinateAscent, StochasticAscent
@@ -28,11 +29,14 @@ class PoissonTrainer(Trainer[Histories]):
         self.model, config = model, model.config
         self.users: Gammas | None = None  # of the training users, between passes
         self._step = torch.zeros((), dtype=torch.float64)  # stochastic steps taken
+        self._user_sums = torch.zeros(config.n_components, dtype=torch.float64)  # Σ_u E θ_u, averaged over these steps
         run = self.ascend if isinstance(config.ascent, CoordinateAscent) else self.stochastic
         super().__init__(FullPass(name="ascend", run=run), epochs=config.epochs)
 
     def state(self) -> dict[str, Tensor]:
         """Number of stochastic steps taken, and q of the training users if the next pass continues from it."""
+        if not isinstance(self.model.config.ascent, CoordinateAscent):
+            return {"step": self._step, "user_sums": self._user_sums}
         if self.users is None:
             return {"step": self._step}
         users = self.users
@@ -42,12 +46,15 @@ class PoissonTrainer(Trainer[Histories]):
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Continue from an earlier `state`."""
         self._step.copy_(state["step"])
+        if "user_sums" in state:
+            self._user_sums.copy_(state["user_sums"])
         if "shape" in state:
             self.users = Gammas(*(state[name].numpy() for name in ("shape", "rate", "activity_rate")))
 
     def ascend(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
         model, ascent = self.model, self.model.config.ascent
         assert isinstance(ascent, CoordinateAscent)
+        model.statistics = None
         items = model.item_gammas()
         item_sums, geometric = items.mean.sum(axis=0), items.geometric
         if self.users is None and not ascent.restart:
@@ -69,7 +76,7 @@ class PoissonTrainer(Trainer[Histories]):
             first += len(part)
         group.sum_(expected, user_sums)
         bound = self.with_side(group.total(bound), items)
-        model._update(items, expected, user_sums, slice(None))
+        model.update(Statistics({"items": expected, "users": user_sums}, 0.0, float(len(train))))
         return {"elbo": bound / len(train)}
 
     def with_side(self, total: float, side: Gammas) -> float:
@@ -89,6 +96,8 @@ class PoissonTrainer(Trainer[Histories]):
         model = self.model
         config, items, ascent, group = model.config, model.item_gammas(), model.config.ascent, group_of(generator)
         assert isinstance(ascent, StochasticAscent)
+        model.statistics = None
+        averaged = self._user_sums.numpy()
         order = torch.randperm(len(train), generator=generator, device=generator.device).cpu().numpy()
         bounds = 0.0
         for at in range(0, len(order), ascent.batch_size):
@@ -107,5 +116,8 @@ class PoissonTrainer(Trainer[Histories]):
             target_rate = (kappa / items.activity_rate)[:, None] + scale * user_sums
             items.shape += rho * (target_shape - items.shape)
             items.rate += rho * (target_rate - items.rate)
+            averaged += rho * (scale * user_sums - averaged)
             items.activity_rate[:] = config.activity_shape / config.activity_mean + items.mean.sum(axis=1)
+        sums = {"items": items.shape - config.shape, "users": averaged.copy()}
+        model.statistics = Statistics(sums, 0.0, float(len(train)))
         return {"log_rates": group.total(bounds) / len(train)}

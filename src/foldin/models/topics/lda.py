@@ -23,17 +23,18 @@ import torch
 from scipy.special import gammaln, logsumexp, psi
 
 from foldin.data import Histories
-from foldin.inference import Bound
+from foldin.inference import Bound, Statistics
 from foldin.models.capability import Components, PosteriorSampler
 from foldin.models.contract import LEAST_SHARE, Recommender
 from foldin.models.evidence import WeightedCounts
 from foldin.models.item_rows import ItemRows
+from foldin.models.mergeable import MergeableStatistics
 from foldin.models.streams import Streams, log_gammas
 from foldin.models.topics._allocation import allocate, local_ascent, log_rates, weighted_sum
 from foldin.models.topics._digamma import digamma
 from foldin.models.topics._draws import log_of_product
 from foldin.models.topics.online import Online
-from foldin.tensors import Array, Float, Tensor
+from foldin.tensors import Array, Bool, Float, Tensor
 from foldin.training import Config, FullPass, Range, Trainer, setting
 from foldin.workers import ALONE, Group, group_of
 
@@ -77,7 +78,7 @@ def _dirichlet_bounds(parameters: Float[Array, "rows entries"], prior: float) ->
     return gammaln(entries * prior) - entries * gammaln(prior) - own + ((prior - parameters) * log_mean).sum(axis=1)
 
 
-class LDA(Components, ItemRows, WeightedCounts, PosteriorSampler, Recommender[LDAConfig]):
+class LDA(Components, ItemRows, WeightedCounts, MergeableStatistics, PosteriorSampler, Recommender[LDAConfig]):
     """Latent Dirichlet allocation by variational Bayes."""
 
     Config = LDAConfig
@@ -130,6 +131,17 @@ class LDA(Components, ItemRows, WeightedCounts, PosteriorSampler, Recommender[LD
     def tastes(self, histories: Histories, *, weighted: bool = False) -> Float[Array, "users topics"]:
         """γ of each user's Dirichlet posterior over topics, with the topics held fixed."""
         return self.fold_in(histories, _geometric(self.topics.numpy(), 0), weighted=weighted)
+
+    def summarize_new(self, users: Histories, new: Bool[Array, " events"]) -> Statistics:
+        geometric, counted = _geometric(self.topics.numpy(), 0), users.where(new)
+        found = allocate(_geometric(self.fold_in(users, geometric), 1), geometric, counted)
+        return Statistics({"items": found.items}, weighted_sum(np.log(found.rates), counted), float(len(users)))
+
+    def item_sums(self) -> frozenset[str]:
+        return frozenset(("items",))
+
+    def maximize(self, statistics: Statistics) -> None:
+        self.topics.numpy()[:] = self.eta + statistics.sums["items"]
 
     def item_shares(self) -> Float[Array, "topics items"]:
         """E[β]: each topic's distribution over items."""
@@ -200,6 +212,7 @@ class LDATrainer(Trainer[Histories]):
             group: workers, each of which updates its part of the users.
         """
         model = self.model
+        model.statistics = None
         topics = model.topics.numpy()
         bound = _dirichlet_bound(topics.T, model.eta) if group.first else 0.0
         geometric, sums = _geometric(topics, 0), np.zeros_like(topics)
@@ -208,7 +221,7 @@ class LDATrainer(Trainer[Histories]):
             bound += of_users
             sums += expected
         group.sum_(sums)
-        topics[:] = model.eta + sums
+        model.update(Statistics({"items": sums}, 0.0, float(len(train))))
         return group.total(bound)
 
     def _expected(
@@ -226,6 +239,7 @@ class LDATrainer(Trainer[Histories]):
         model = self.model
         config, topics, group = model.config, model.topics.numpy(), group_of(generator)
         assert config.online is not None
+        model.statistics = None
         order = torch.randperm(len(train), generator=generator, device=generator.device).cpu().numpy()
         bound = 0.0
         for at in range(0, len(order), config.online.batch_size):
@@ -239,4 +253,6 @@ class LDATrainer(Trainer[Histories]):
             self._step += 1.0
             topics *= 1.0 - rho
             topics += rho * (model.eta + len(train) / len(batch) * sums)
+        # The natural parameters are the prior plus statistics of as many users as there are, by the rates of the steps.
+        model.statistics = Statistics({"items": topics - model.eta}, 0.0, float(len(train)))
         return {"users_elbo": group.total(bound) / len(train)}

@@ -21,15 +21,16 @@ import torch
 from torch.nn import functional as F
 
 from foldin.data import Histories
-from foldin.inference import Maximizable, Statistics
+from foldin.inference import Statistics
 from foldin.kernels.threads import on_threads, thread_count
 from foldin.models.capability import Components, PosteriorSampler
 from foldin.models.contract import LEAST_SHARE, Recommender
 from foldin.models.evidence import WeightedCounts, item_totals
 from foldin.models.item_rows import ItemRows
+from foldin.models.mergeable import MergeableStatistics
 from foldin.models.streams import Streams
 from foldin.models.topics._allocation import even_parts
-from foldin.tensors import Array, Float, Tensor
+from foldin.tensors import Array, Bool, Float, Tensor
 from foldin.training import Config, FullPass, Range, Trainer, setting
 from foldin.workers import Group, group_of
 
@@ -57,7 +58,7 @@ class MixtureOfMultinomials(
     Components,
     ItemRows,
     WeightedCounts,
-    Maximizable[Histories],
+    MergeableStatistics,
     PosteriorSampler,
     Recommender[MixtureOfMultinomialsConfig],
 ):
@@ -111,6 +112,22 @@ class MixtureOfMultinomials(
                 of_items += part
         return Statistics({"classes": of_classes, "items": of_items}, log_likelihood, float(len(batch)))
 
+    def summarize_new(self, users: Histories, new: Bool[Array, " events"]) -> Statistics:
+        """As `summarize`, of some events of each user; a user is counted as one of a class with the first event."""
+        of_classes = np.zeros(self.config.n_components)
+        of_items: Array = np.zeros(self.log_items.shape, dtype=self.log_items.numpy().dtype)
+        counted = users.where(new)
+        newcomers = counted.lengths == users.lengths
+        for at in range(0, len(users), _USERS):
+            shares = self.class_shares(users.rows(at, at + _USERS)).numpy()
+            of_classes += shares[newcomers[at : at + _USERS]].sum(axis=0, dtype=np.float64)
+            for part in self._events_of_items(counted.rows(at, at + _USERS), shares):
+                of_items += part
+        return Statistics({"classes": of_classes, "items": of_items}, 0.0, float(newcomers.sum()))
+
+    def item_sums(self) -> frozenset[str]:
+        return frozenset(("items",))
+
     def _events_of_items(
         self, users: Histories, shares: Float[Array, "users classes"]
     ) -> list[Float[Array, "items classes"]]:
@@ -130,6 +147,15 @@ class MixtureOfMultinomials(
         self.log_class.copy_(torch.from_numpy(np.log(classes / classes.sum())))
         items = statistics.sums["items"] + self.pseudo.numpy()[:, None]
         self.log_items.copy_(torch.from_numpy(np.log(items / items.sum(axis=0))))
+
+    def update(self, statistics: Statistics) -> None:
+        self.set_pseudo(statistics.sums["items"].sum(axis=1, dtype=np.float64))
+        super().update(statistics)
+
+    def set_pseudo(self, totals: Float[Array, " items"]) -> None:
+        """Set the pseudo-counts, in proportion to the number of events of each item plus one."""
+        counts = totals + 1.0
+        self.pseudo.copy_(torch.from_numpy(self.config.smoothing * self.n_items * counts / counts.sum()))
 
     def log_prior(self) -> float:
         """log p(θ) under the Dirichlet prior, up to a constant."""
@@ -176,8 +202,7 @@ class _Training(Trainer[Histories]):
     def begin(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
         """Set the pseudo-counts from all users, and start every class from a random user, unless the classes differ already."""
         model = self.model
-        counts = item_totals(train) + 1.0
-        model.pseudo.copy_(torch.from_numpy(model.config.smoothing * model.n_items * counts / counts.sum()))
+        model.set_pseudo(item_totals(train))
         if torch.equal(model.log_items, model.log_items[:, :1].expand_as(model.log_items)):
             model.log_class.fill_(-float(np.log(model.config.n_components)))
             self._seed(train, np.arange(model.config.n_components), generator)
@@ -196,6 +221,7 @@ class _Training(Trainer[Histories]):
 
     def iterate(self, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
         model, group = self.model, group_of(generator)
+        model.statistics = None
         statistics = _merged(model.summarize(group.rows(train)), group)
         bound = statistics.log_likelihood + model.log_prior()
         model.maximize(statistics)
@@ -204,4 +230,5 @@ class _Training(Trainer[Histories]):
             self._seed(train, empty, generator)
             model.log_class[torch.from_numpy(empty)] = -float(np.log(len(train)))
             model.log_class -= torch.logsumexp(model.log_class, dim=0)
+        model.statistics = statistics
         return {"lower_bound": bound / len(train), "reseeded": float(len(empty))}

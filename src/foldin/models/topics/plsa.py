@@ -19,12 +19,14 @@ import numpy as np
 import torch
 
 from foldin.data import Histories
+from foldin.inference import Statistics
 from foldin.models.capability import Components
 from foldin.models.contract import LEAST_SHARE, Recommender
 from foldin.models.evidence import WeightedCounts
 from foldin.models.item_rows import ItemRows
+from foldin.models.mergeable import MergeableStatistics
 from foldin.models.topics._allocation import allocate, local_ascent, weighted_sum
-from foldin.tensors import Array, Float, Tensor
+from foldin.tensors import Array, Bool, Float, Tensor
 from foldin.training import Config, FullPass, Range, Trainer, setting
 from foldin.workers import group_of
 
@@ -47,7 +49,7 @@ class PLSAConfig(Config):
     epochs: int = setting(40, "Passes over the users, at most.", low=1)
 
 
-class PLSA(Components, ItemRows, WeightedCounts, Recommender[PLSAConfig]):
+class PLSA(Components, ItemRows, WeightedCounts, MergeableStatistics, Recommender[PLSAConfig]):
     """Probabilistic latent semantic analysis by EM."""
 
     Config = PLSAConfig
@@ -92,6 +94,20 @@ class PLSA(Components, ItemRows, WeightedCounts, Recommender[PLSAConfig]):
         )
         return users
 
+    def summarize_new(self, users: Histories, new: Bool[Array, " events"]) -> Statistics:
+        counted = users.where(new)
+        found = allocate(self.tastes(users), self.topics.numpy(), counted)
+        return Statistics({"items": found.items}, weighted_sum(np.log(found.rates), counted), _events(counted))
+
+    def item_sums(self) -> frozenset[str]:
+        return frozenset(("items",))
+
+    def maximize(self, statistics: Statistics) -> None:
+        expected = statistics.sums["items"]
+        self.weights.copy_(torch.from_numpy(expected.sum(axis=0) / (statistics.weight or 1.0)))
+        items = np.maximum(expected + self.config.item_pseudo, _LEAST)
+        self.topics.copy_(torch.from_numpy(items / items.sum(axis=0)))
+
     def components(self) -> tuple[Float[Array, " components"], Float[Array, "components items"]]:
         return self.weights.numpy(), self.topics.numpy().T
 
@@ -100,17 +116,20 @@ class PLSA(Components, ItemRows, WeightedCounts, Recommender[PLSAConfig]):
         return torch.from_numpy(rates).clamp_(min=LEAST_SHARE).log_().to(self.device)
 
 
+def _events(histories: Histories) -> float:
+    """The sum of the weights of all events."""
+    return float(histories.n_events if histories.weights is None else histories.weights.sum(dtype=np.float64))
+
+
 def _iterate(model: PLSA, train: Histories, generator: torch.Generator) -> Mapping[str, float]:
     group = group_of(generator)
     own = group.rows(train)
+    model.statistics = None
     users, topics = model.tastes(own), model.topics.numpy()
     found = allocate(users, topics, own)
     expected = found.items
     group.sum_(expected)
     prior = model.config.user_pseudo * group.total(np.log(np.maximum(users, _LEAST)).sum())
     prior += model.config.item_pseudo * np.log(topics).sum()
-    events = train.n_events if train.weights is None else float(train.weights.sum(dtype=np.float64))
-    model.weights.copy_(torch.from_numpy(expected.sum(axis=0) / (events or 1.0)))
-    items = np.maximum(expected + model.config.item_pseudo, _LEAST)
-    model.topics.copy_(torch.from_numpy(items / items.sum(axis=0)))
+    model.update(Statistics({"items": expected}, 0.0, _events(train)))
     return {"log_posterior": (group.total(weighted_sum(np.log(found.rates), own)) + prior) / len(train)}

@@ -28,19 +28,20 @@ from scipy.special import gammaln, psi
 
 from foldin.data import Histories
 from foldin.data.parts import new_array
-from foldin.inference import Bound
+from foldin.inference import Bound, Statistics
 from foldin.models.capability import Components, PosteriorSampler
 from foldin.models.contract import LEAST_SHARE, Recommender
 from foldin.models.evidence import WeightedCounts
 from foldin.models.item_rows import ItemRows
+from foldin.models.mergeable import MergeableStatistics
 from foldin.models.streams import Streams, log_gammas
-from foldin.models.topics._allocation import local_ascent, log_rates
+from foldin.models.topics._allocation import allocate, local_ascent, log_rates, weighted_sum
 from foldin.models.topics._digamma import digamma
 from foldin.models.topics._draws import log_of_product
 from foldin.models.topics._gammas import Gammas, gamma_entropies
 from foldin.models.topics._poisson_trainer import PoissonTrainer
 from foldin.models.topics.online import CoordinateAscent, StochasticAscent
-from foldin.tensors import Array, Float, Tensor
+from foldin.tensors import Array, Bool, Float, Tensor
 from foldin.training import Config, Range, Trainer, setting
 
 __all__ = ["PoissonFactorization", "PoissonFactorizationConfig"]
@@ -63,7 +64,7 @@ class PoissonFactorizationConfig(Config):
 
 
 class PoissonFactorization(
-    Components, ItemRows, WeightedCounts, PosteriorSampler, Recommender[PoissonFactorizationConfig]
+    Components, ItemRows, WeightedCounts, MergeableStatistics, PosteriorSampler, Recommender[PoissonFactorizationConfig]
 ):
     """Hierarchical Poisson factorization by variational inference."""
 
@@ -148,6 +149,30 @@ class PoissonFactorization(
         )
         return users
 
+    def summarize_new(self, users: Histories, new: Bool[Array, " events"]) -> Statistics:
+        """Expected events of each item and factor, and Σ_u E θ_u, of which a part of the user's events has the same part."""
+        counted, own, items = users.where(new), self.fold_in(users), self.item_gammas()
+        found = allocate(own.geometric, items.geometric, counted)
+        of, total = _events_of(counted), _events_of(users)
+        share = np.divide(of, total, out=np.ones(len(users)), where=total > 0.0)
+        sums = {"items": found.items, "users": share @ own.mean}
+        return Statistics(sums, weighted_sum(np.log(found.rates), counted), float(len(users)))
+
+    def item_sums(self) -> frozenset[str]:
+        return frozenset(("items",))
+
+    def maximize(self, statistics: Statistics) -> None:
+        self._update(self.item_gammas(), statistics.sums["items"], statistics.sums["users"], slice(None))
+
+    def begin_from(self, earlier: Statistics) -> None:
+        """See `MergeableStatistics`. The next M-step has the activity of the items that the earlier training ended with."""
+        items, known = self.item_gammas(), earlier.sums["items"].any(axis=1)
+        activity = (items.rate - earlier.sums["users"]).mean(axis=1)  # E η as of that M-step, the same for every factor
+        rate = self.kappa() / np.where(known, activity, self.config.activity_mean)
+        items.activity_rate[:] = rate
+        self.update(earlier)
+        items.activity_rate[:] = rate
+
     def tastes(self, histories: Histories) -> tuple[Float[Array, "users factors"], Float[Array, "users factors"]]:
         """(shape, rate) of the gamma posterior of θ of each user, with the items held fixed."""
         users = self.fold_in(histories)
@@ -201,3 +226,10 @@ class PoissonFactorization(
             theta = streams.log_gammas(users.shape) - np.log(users.rate)
             beta = log_gammas(items.shape, streams.shared) - np.log(items.rate)
             yield log_of_product(theta, beta).to(self.device)
+
+
+def _events_of(histories: Histories) -> Float[Array, " users"]:
+    """The sum of the weights of each user's events."""
+    if histories.weights is None:
+        return histories.lengths.astype(np.float64)
+    return np.bincount(histories.users(), weights=histories.weights, minlength=len(histories))
