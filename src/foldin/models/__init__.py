@@ -33,6 +33,7 @@ from foldin.models.ensemble.objectives import HeldOutLikelihood, HeldOutNDCG
 from foldin.models.ensemble.product import ProductOfExperts, ProductOfExpertsConfig
 from foldin.models.ensemble.repeats import RepeatMixture, RepeatMixtureConfig
 from foldin.models.evidence import Dislikes, WeightedEvents
+from foldin.models.extends_items import ExtendsItems, KeepsStatistics
 from foldin.models.feature_regression import RegressedItems
 from foldin.models.feature_vectors import FeatureVectors
 from foldin.models.item_features import FeatureReader
@@ -109,6 +110,7 @@ __all__ = [
     "ELSAConfig",
     "EventMixer",
     "Experts",
+    "ExtendsItems",
     "FeatureDecoder",
     "FeatureReader",
     "FeatureRows",
@@ -133,6 +135,7 @@ __all__ = [
     "ItemRows",
     "ItemTokens",
     "KLPerItem",
+    "KeepsStatistics",
     "LDAConfig",
     "LatentDiffRec",
     "LatentDiffRecConfig",

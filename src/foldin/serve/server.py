@@ -70,6 +70,7 @@ def build(
     list_logging: ListLogging | None = None,
     list_seconds: float = 300.0,
     explore_new: float = 0.0,
+    new_seconds: float = 2.0,
 ) -> tuple[FastAPI, Service, Watcher]:
     """The application, its service, and the watcher of the run directories.
 
@@ -85,6 +86,7 @@ def build(
         list_logging: which lists are logged, and for how long.
         list_seconds: time between two computations of the lists for all users; 0 for none.
         explore_new: probability with which each place of a list is given to a new item.
+        new_seconds: time between two looks for new items that models could score; 0 for no look.
 
     Raises:
         ConfigError: no run, two runs of one name, an address that is not allowed, an invalid URL of the database, a ranker
@@ -110,7 +112,9 @@ def build(
     roots = tuple(dict.fromkeys(map(_parent, addresses)))
     log = ImpressionLog(ImpressionStore(engine), Telemetry(), list_logging)
     lists = ItemLists(ItemListStore(engine), seconds=list_seconds)
-    service = Service(registry, events, limits, log.telemetry, log, lists=lists, explore_new=explore_new)
+    service = Service(
+        registry, events, limits, log.telemetry, log, lists=lists, explore_new=explore_new, new_seconds=new_seconds
+    )
     watch = DriftWatch(service, seconds=drift_seconds)
     app = make_app(service, None if open_to_all else ring, roots=roots, fleet=fleet, buckets=buckets, watch=watch)
     return app, service, watcher

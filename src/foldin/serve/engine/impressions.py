@@ -245,12 +245,13 @@ def _impression(list_id: str, now: float, routed: RoutedRequest, answer: RankedL
 
 
 def _history(routed: RoutedRequest) -> dict[str, Any]:
-    """The history as the model read it."""
+    """The history as the model read it; with `new_items` if the model could list items that came after its training."""
     ids, resolved = routed.deployment.run.catalog.ids, routed.resolved
     return {
         "items": [ids[at] for at in resolved.history],
         "times": None if resolved.times is None else list(resolved.times),
         "exclude_seen": resolved.exclude_seen,
+        **({"new_items": True} if routed.deployment.new_rows else {}),
     }
 
 
