@@ -94,9 +94,7 @@ def build(
         RunError: a run cannot be loaded.
         EventStoreError: the database cannot be used.
     """
-    given = {name_of_run(str(run)): str(run) if is_url(str(run)) else str(Path(run).resolve()) for run in runs}
-    if len(given) != len(runs):
-        raise ConfigError(f"runs of different names were expected, not {', '.join(map(str, runs))}")
+    given = _by_name(runs)
     engine = connect(url)
     events, ring = EventStore(engine), KeyRing(engine)
     check_address(host, open_to_all=open_to_all, has_keys=bool(ring.names()))
@@ -108,8 +106,7 @@ def build(
     deploy_given(fleet, given, force=force)
     watcher.look()
     fleet.settle()
-    addresses = [*given.values(), *(row.run.uri for row in known.values())]
-    roots = tuple(dict.fromkeys(map(_parent, addresses)))
+    roots = tuple(dict.fromkeys(map(_parent, [*given.values(), *(row.run.uri for row in known.values())])))
     log = ImpressionLog(ImpressionStore(engine), Telemetry(), list_logging)
     lists = ItemLists(ItemListStore(engine), seconds=list_seconds)
     service = Service(
@@ -118,6 +115,14 @@ def build(
     watch = DriftWatch(service, seconds=drift_seconds)
     app = make_app(service, None if open_to_all else ring, roots=roots, fleet=fleet, buckets=buckets, watch=watch)
     return app, service, watcher
+
+
+def _by_name(runs: Sequence[str | Path]) -> dict[str, str]:
+    """Folders or URLs of runs by their names."""
+    given = {name_of_run(str(run)): str(run) if is_url(str(run)) else str(Path(run).resolve()) for run in runs}
+    if len(given) != len(runs):
+        raise ConfigError(f"runs of different names were expected, not {', '.join(map(str, runs))}")
+    return given
 
 
 def _check_names(names: Sequence[str], rankers: Mapping[str, str]) -> None:

@@ -104,8 +104,8 @@ def weights_of_larger(
     count, added = len(known), len(larger) - len(known)
     trained = np.concatenate((known, np.zeros(added, dtype=bool)))
     m = np.zeros(
-        (len(larger), len(larger) - int(known.sum()))
-    )  # of each item in the prediction of each one without events
+        (len(larger), int((~trained).sum()))
+    )  # the weight of each item in the prediction of one without events
     m[trained] = regression_weights(features, trained, option.regularization)
     wide = features.astype(np.float64)
     inside, of_new = wide[np.flatnonzero(trained)], m[:count, -added:]

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from weakref import WeakKeyDictionary
 
 from foldin.models import ExtendsItems, capability
 from foldin.ranking import Approximate
@@ -40,20 +41,24 @@ class NewScores:
         self.registry, self.items, self.seconds, self.rest = registry, items, seconds, rest
         self._poll = Repeating(self.look, seconds=seconds, name="new items")
         self._replaced: list[Deployment] = []
-        self._rested: dict[str, float] = {}  # time from which on a model of a name may be made again
-        self._failed: dict[
-            str, tuple[str, Mapping[str, ItemRow]]
-        ] = {}  # digest and new items of what could not be made
+        # Of each deployment, the revision of the items up to which there is nothing to do.
+        self._done: WeakKeyDictionary[Deployment, int] = WeakKeyDictionary()
+        # By name of the model: the time from which on one may be made again, and what could not be made.
+        self._rested: dict[str, float] = {}
+        self._failed: dict[str, tuple[str, Mapping[str, ItemRow]]] = {}
 
     def look(self) -> None:
         """Make the models anew whose new items changed since they were made."""
         while self._replaced:  # since the last look: no request of that time waits any more
             self._replaced.pop().batcher.close()
+        state = self.items.state
         for one in self.registry.all():
-            rows = scored_rows(one.trained or one.run, self.items.state) if self._able(one) else {}
-            if rows == one.new_rows or time.monotonic() < self._rested.get(one.name, 0.0):
+            if self._done.get(one) == state.revision:
                 continue
-            if self._failed.get(one.name) != (one.digest, rows):
+            rows = scored_rows(one.trained or one.run, state) if self._able(one) else {}
+            if rows == one.new_rows or self._failed.get(one.name) == (one.digest, rows):
+                self._done[one] = state.revision
+            elif time.monotonic() >= self._rested.get(one.name, 0.0):
                 self._renew(one, rows)
 
     def start(self) -> None:
