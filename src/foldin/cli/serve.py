@@ -123,6 +123,16 @@ def server_module() -> Any:
     metavar="SHARE",
     help="Probability with which each place of a list is given to an active item that the model does not know yet.",
 )
+@click.option(
+    "--new-items-every",
+    "new_seconds",
+    type=click.FloatRange(0),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time between two looks for items that were sent since the training and that a model can score by their features; 0 "
+    "leaves all models as they were trained.",
+)
 @DEVICE
 def command(
     runs: tuple[str, ...],
@@ -140,6 +150,7 @@ def command(
     days: float,
     lists_every: float,
     explore_new: float,
+    new_seconds: float,
     device: str,
 ) -> None:
     """Serve trained runs, in folders or at URLs, over HTTP: users are folded in from their latest events, nothing is retrained.
@@ -173,6 +184,7 @@ def command(
         list_logging=ListLogging(share=logged, days=days),
         list_seconds=lists_every,
         explore_new=explore_new,
+        new_seconds=new_seconds,
     )
 
     def ready(address: str) -> None:

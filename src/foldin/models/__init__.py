@@ -33,6 +33,7 @@ from foldin.models.ensemble.objectives import HeldOutLikelihood, HeldOutNDCG
 from foldin.models.ensemble.product import ProductOfExperts, ProductOfExpertsConfig
 from foldin.models.ensemble.repeats import RepeatMixture, RepeatMixtureConfig
 from foldin.models.evidence import Dislikes, WeightedEvents
+from foldin.models.extends_items import ExtendsItems, KeepsForNewItems
 from foldin.models.feature_regression import RegressedItems
 from foldin.models.feature_vectors import FeatureVectors
 from foldin.models.incremental import IncrementalTrainer
@@ -111,6 +112,7 @@ __all__ = [
     "ELSAConfig",
     "EventMixer",
     "Experts",
+    "ExtendsItems",
     "FeatureDecoder",
     "FeatureReader",
     "FeatureRows",
@@ -136,6 +138,7 @@ __all__ = [
     "ItemRows",
     "ItemTokens",
     "KLPerItem",
+    "KeepsForNewItems",
     "LDAConfig",
     "LatentDiffRec",
     "LatentDiffRecConfig",

@@ -9,7 +9,8 @@ Source: volkovs2017 (dropout of the free part, so that the content learns to sta
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,11 +18,16 @@ from torch import nn
 from torch.nn import functional as F
 
 from foldin.data import Catalog, Histories
+from foldin.models.capability import required
+from foldin.models.contract import Recommender
+from foldin.models.enlarged import enlarged, extended_shares, with_zero_rows
 from foldin.models.item_features import FeatureReader
 from foldin.models.item_profiles import ItemProfiles
 from foldin.tensors import Bool, Float, Int64, Tensor
 
-__all__ = ["FeatureMap", "MapsFeatures"]
+__all__ = ["FeatureMap", "MapsFeatures", "extended_by_map"]
+
+R = TypeVar("R", bound=Recommender[Any])
 
 
 class FeatureMap:
@@ -122,3 +128,26 @@ class MapsFeatures(FeatureReader):
     def make_room(self, state: Mapping[str, Tensor]) -> None:
         if self.side is not None:
             self.side.make_room(state)
+
+
+def extended_by_map(model: R, side: FeatureMap | None, free_rows: Collection[str], catalog: Catalog) -> R:
+    """A model of a larger catalog, as of `ExtendsItems`: new items have the rows that the map makes of their features.
+
+    Args:
+        model: a trained model with the tensors of the map.
+        side: its map; None if its settings choose no features.
+        free_rows: names of the tensors with a free row for each item, which a new item has zeros in.
+        catalog: the items of the model, then new ones.
+
+    Raises:
+        ConfigError: there is no map.
+        ShapeError, FitError, DataError, CapacityError: as `ExtendsItems.with_new_items`.
+    """
+    reader = required(model, FeatureReader, f"{type(model).__name__}: new items are scored by their features")
+    assert side is not None
+    new = reader.described_larger(catalog)
+    state = with_zero_rows(model.state(), {*free_rows, "features.trained_items"}, new.shape[0])
+    state |= side.profiles.with_items(new)
+    if "log_share" in state:
+        state["log_share"] = extended_shares(state["log_share"], catalog)
+    return enlarged(model, catalog, state)

@@ -11,6 +11,7 @@ from foldin.data import Catalog, Features
 from foldin.errors import FitError, ShapeError
 from foldin.models.capability import ItemFeatures, capability
 from foldin.models.contract import Recommender
+from foldin.models.extends_items import ExtendsItems
 from foldin.tensors import Tensor
 from foldin.training import Option, setting
 
@@ -44,7 +45,7 @@ class FeatureReader(ItemFeatures):
         """Names of the columns of the catalog that are read, empty for all of them; None if the settings choose no features."""
 
     def lacks(self, capability: type) -> str | None:
-        if capability in (FeatureReader, ItemFeatures):
+        if capability in (FeatureReader, ItemFeatures, ExtendsItems):
             return None if self.feature_columns() is not None else "its setting features is none"
         above: str | None = super().lacks(capability)  # type: ignore[misc]
         return above
@@ -84,3 +85,23 @@ class FeatureReader(ItemFeatures):
         if self._catalog is None or self.features is None:
             raise FitError(f"{type(self).__name__} learns from features of the items: give the model its catalog first")
         return self.features.transform(self._catalog)
+
+    def columns_of_new(self) -> frozenset[str]:
+        """Names of the columns that are read, of items that come after the training too; none before training."""
+        return frozenset(() if self.features is None else (one.column for one in self.features.columns))
+
+    def described_larger(self, catalog: Catalog) -> scipy.sparse.csr_array:
+        """The features of the items that a larger catalog has after those of the model, items × columns.
+
+        Raises:
+            FitError: the model has no catalog with features yet.
+            ShapeError: the catalog does not begin with the items of the model, or has no other.
+            DataError: a column that is read is missing, or of another type.
+        """
+        if self._catalog is None or self.features is None:
+            raise FitError(f"{type(self).__name__} learns from features of the items: give the model its catalog first")
+        if len(catalog) <= self.n_items or catalog.ids[: self.n_items] != self._catalog.ids:
+            raise ShapeError(
+                f"a catalog of the {self.n_items:,} items of the model, and of others after them, was expected"
+            )
+        return self.features.transform(catalog.table.tail(len(catalog) - self.n_items))

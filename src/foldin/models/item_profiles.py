@@ -30,6 +30,21 @@ class ItemProfiles:
         """The tensors by name."""
         return {"profiles.offsets": self.offsets, "profiles.columns": self.columns, "profiles.values": self.values}
 
+    def with_items(self, matrix: scipy.sparse.csr_array) -> dict[str, Tensor]:
+        """The tensors by name, with those of further items after those that are there.
+
+        Args:
+            matrix: features of the further items.
+        """
+        values = torch.from_numpy(matrix.data.astype(np.float32)).to(self.device)
+        columns = torch.from_numpy(matrix.indices.astype(np.int64)).to(self.device)
+        ends = torch.from_numpy(matrix.indptr[1:].astype(np.int64)).to(self.device)
+        return {
+            "profiles.offsets": torch.cat((self.offsets, self.offsets[-1] + ends)),
+            "profiles.columns": torch.cat((self.columns, columns)),
+            "profiles.values": torch.cat((self.values, values)),
+        }
+
     def make_room(self, state: Mapping[str, Tensor]) -> None:
         """Take the number of values of a stored matrix, so that its tensors can be copied."""
         columns, values = state.get("profiles.columns"), state.get("profiles.values")

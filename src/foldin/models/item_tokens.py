@@ -136,6 +136,11 @@ class ItemTokenizer:
         """Use of the tokens, level by level, without the one that makes the tokens unique."""
         return code_use(self.tokens[:, :-1].cpu().numpy(), self.sizes[:-1])
 
+    def reason_against_new(self) -> str | None:
+        """Why there are no tokens for items that were not in the catalog in training; None if there are."""
+        titled = self._learned is not None and self._learned.text is not None
+        return None if titled else f"tokens = {self.source.name}: only tokens from titles are there for new items"
+
     def of_new(self, titles: Sequence[str]) -> Int64[Array, "items levels"]:
         """Tokens of items that were not in the catalog in training, from their titles.
 
@@ -145,7 +150,7 @@ class ItemTokenizer:
         """
         source, rqvae = self._learned, self._rqvae
         if source is None or rqvae is None or source.text is None:
-            raise ConfigError(f"tokens = {self.source.name}: only tokens from titles are there for new items")
+            raise ConfigError(self.reason_against_new())
         if len(self.tokens) > 1 and not bool(self.tokens.any()):
             raise FitError("items have no tokens before training")
         if not titles:

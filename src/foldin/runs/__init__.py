@@ -2,6 +2,7 @@
 
 from foldin.runs.export import export_onnx
 from foldin.runs.generations import Generation, add_generation, generations, roll_back
+from foldin.runs.new_items import WithNewItems, known_of_larger
 from foldin.runs.recommends import Parts, Recommends
 from foldin.runs.remote import is_url, local_run, name_of_run, without_secrets
 from foldin.runs.store import Run, check_target, is_finished, load_run, read_info, save_run, weights_info
@@ -12,6 +13,7 @@ __all__ = [
     "Parts",
     "Recommends",
     "Run",
+    "WithNewItems",
     "add_generation",
     "add_index",
     "check_target",
@@ -20,6 +22,7 @@ __all__ = [
     "index_facts",
     "is_finished",
     "is_url",
+    "known_of_larger",
     "load_index",
     "load_run",
     "local_run",

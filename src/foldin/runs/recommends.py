@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
@@ -22,6 +22,9 @@ from foldin.data import (
 from foldin.errors import UnknownUserError
 from foldin.models import Recommender, user_key
 from foldin.ranking import Eligibility, Exact, Ranker, Ruled, Rules, rank, resolve_rules, similar_items
+
+if TYPE_CHECKING:
+    from foldin.runs.new_items import WithNewItems
 
 __all__ = ["Parts", "Recommends"]
 
@@ -136,6 +139,26 @@ class Recommends(ABC):
         if similarities is not None:
             table = table.with_columns(similarity=pl.Series(similarities, dtype=pl.Float64))
         return style.native(table)
+
+    def with_new_items(self, items: Any) -> "WithNewItems":
+        """The trained model with further items, which it scores by their features, or by titles of which it makes tokens.
+
+        Nothing is trained. Lists have the new items, and in a history they are read as the model reads items without training
+        events. For a model whose training does not depend on such items, `contentknn` and `ease` with features, the scores are
+        those of a training on `EventLog.with_new_items`.
+
+        Args:
+            items: a table of items as for `read_log`, with the columns of the catalog; those that the catalog has are left out.
+
+        Raises:
+            ConfigError: the model does not score items by features, or its settings chose none.
+            DataError: `items` is not a table, or has no new item.
+            ColumnError: a feature has another type than in the catalog.
+            CapacityError: the larger model needs more memory than is free.
+        """
+        from foldin.runs.new_items import WithNewItems  # which is a subclass of this class
+
+        return WithNewItems.of(self, items)
 
     def _asked(self, users: Any) -> tuple[KnownUsers, FrameStyle]:
         _, catalog, style, reading, weighting = self._parts()

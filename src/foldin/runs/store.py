@@ -9,6 +9,7 @@ A run directory holds
     per_user.parquet      each user's metrics
     statistics.safetensors  expected sufficient statistics, for a model to which later events can be added
     features.json         the features of items as they were fitted, for a model that learns from them
+    new_items.safetensors what EASE with features keeps for items that come after its training
     histories.parquet     the users' histories, if they are saved
     run.json              how it was made, and the SHA-256 of every file above; written last
     index.faiss           an index over the items, if one was built, with index.json, which describes it (`stored_index.py`)
@@ -53,6 +54,7 @@ from foldin.inference import Statistics
 from foldin.models import MODELS, FeatureReader, ItemFeatures, Recommender, capability, config_class, model_name
 from foldin.models.registry import ENTRY_POINTS
 from foldin.ranking import ItemIndex
+from foldin.runs.new_items import KEPT, load_kept, save_kept
 from foldin.runs.pointer import Pointer, folder_of, holds_generations, read_pointer
 from foldin.runs.recommends import Parts, Recommends
 from foldin.runs.stored_index import load_index, remove_index
@@ -185,7 +187,7 @@ def save_run(
     if per_user is not None:
         write_atomically(folder / "per_user.parquet", per_user.write_parquet)
         names.append("per_user.parquet")
-    names += _save_features(folder, model) + write_statistics(folder, statistics)
+    names += _save_features(folder, model) + write_statistics(folder, statistics) + save_kept(folder, model)
     if known is not None:
         write_atomically(folder / "histories.parquet", known.table().write_parquet)
         names.append("histories.parquet")
@@ -363,6 +365,8 @@ def _load(folder: Path, pointer: Pointer | None, device: str | torch.device) -> 
     featured = capability(model, ItemFeatures)
     if featured is not None:
         featured.describe(catalog)
+    if KEPT in info["files"]:
+        load_kept(folder, model)
     histories = folder / "histories.parquet"
     try:
         known = KnownUsers.of_table(pl.read_parquet(histories), len(catalog)) if histories.is_file() else None

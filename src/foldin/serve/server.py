@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -70,6 +71,7 @@ def build(
     list_logging: ListLogging | None = None,
     list_seconds: float = 300.0,
     explore_new: float = 0.0,
+    new_seconds: float = 2.0,
 ) -> tuple[FastAPI, Service, Watcher]:
     """The application, its service, and the watcher of the run directories.
 
@@ -85,6 +87,7 @@ def build(
         list_logging: which lists are logged, and for how long.
         list_seconds: time between two computations of the lists for all users; 0 for none.
         explore_new: probability with which each place of a list is given to a new item.
+        new_seconds: time between two looks for new items that models could score; 0 for no look.
 
     Raises:
         ConfigError: no run, two runs of one name, an address that is not allowed, an invalid URL of the database, a ranker
@@ -92,9 +95,7 @@ def build(
         RunError: a run cannot be loaded.
         EventStoreError: the database cannot be used.
     """
-    given = {name_of_run(str(run)): str(run) if is_url(str(run)) else str(Path(run).resolve()) for run in runs}
-    if len(given) != len(runs):
-        raise ConfigError(f"runs of different names were expected, not {', '.join(map(str, runs))}")
+    given = _by_name(runs)
     engine = connect(url)
     events, ring = EventStore(engine), KeyRing(engine)
     check_address(host, open_to_all=open_to_all, has_keys=bool(ring.names()))
@@ -106,14 +107,22 @@ def build(
     deploy_given(fleet, given, force=force)
     watcher.look()
     fleet.settle()
-    addresses = [*given.values(), *(row.run.uri for row in known.values())]
-    roots = tuple(dict.fromkeys(map(_parent, addresses)))
+    roots = tuple(dict.fromkeys(map(_parent, [*given.values(), *(row.run.uri for row in known.values())])))
     log = ImpressionLog(ImpressionStore(engine), Telemetry(), list_logging)
     lists = ItemLists(ItemListStore(engine), seconds=list_seconds, weighting=lambda: registry.weighting)
-    service = Service(registry, events, limits, log.telemetry, log, lists=lists, explore_new=explore_new)
+    chosen: dict[str, Any] = {"lists": lists, "explore_new": explore_new, "new_seconds": new_seconds}
+    service = Service(registry, events, limits, log.telemetry, log, **chosen)
     watch = DriftWatch(service, seconds=drift_seconds)
     app = make_app(service, None if open_to_all else ring, roots=roots, fleet=fleet, buckets=buckets, watch=watch)
     return app, service, watcher
+
+
+def _by_name(runs: Sequence[str | Path]) -> dict[str, str]:
+    """Folders or URLs of runs by their names."""
+    given = {name_of_run(str(run)): str(run) if is_url(str(run)) else str(Path(run).resolve()) for run in runs}
+    if len(given) != len(runs):
+        raise ConfigError(f"runs of different names were expected, not {', '.join(map(str, runs))}")
+    return given
 
 
 def _check_names(names: Sequence[str], rankers: Mapping[str, str]) -> None:

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from foldin.data.frames import FrameStyle, to_polars
+from foldin.data.frames import FrameStyle
 from foldin.data.histories import Histories
 from foldin.data.log.arrange import Events, arranged, repeats_text
 from foldin.data.log.beside import kinds_of, numeric_ratings, values_of
 from foldin.data.log.checks import clean, encode_ids, giant_user, odd_ids, order_keys, rated_at_least
 from foldin.data.log.columns import Columns, listed
-from foldin.data.log.items import items_of, join_items
+from foldin.data.log.items import join_items
+from foldin.data.log.new_items import with_new_items
 from foldin.data.log.options import ReadOptions
 from foldin.data.log.report import Note, ReadReport
 from foldin.data.log.rows import Rows
@@ -96,19 +97,9 @@ class EventLog(Displayed):
             DataError: `items` is not a table.
             ColumnError: a feature of the table has another type than in the log.
         """
-        # The column of ids is found by its name alone: no value of it has to be an item of the log.
-        table, notes = items_of(to_polars(items, "the table of items")[0], "the table of items")
-        new = table.filter(~pl.col("item").is_in(self.items["item"].to_list()))
-        new = new.unique("item", keep="first", maintain_order=True)
-        for name in set(self.items.columns) & set(new.columns):
-            here, there = self.items[name].dtype, new[name].dtype
-            if here != there and pl.Null not in (here, there) and not (here.is_numeric() and there.is_numeric()):
-                raise ColumnError(
-                    f"the table of items: its features have other types than those of the log: {name!r} is {there}, not {here}"
-                )
-        joined = pl.concat([self.items, new], how="diagonal_relaxed")
+        joined, number, notes = with_new_items(self.items, items, "the log")
         places = np.arange(self.histories.n_items)
-        added = Note("items without events (in the catalog)", new.height, dropped=False)
+        added = Note("items without events (in the catalog)", number, dropped=False)
         return replace(
             self,
             histories=self.histories.reindex(places, joined.height),

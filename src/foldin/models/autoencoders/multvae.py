@@ -32,7 +32,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-from foldin.data import Histories
+from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError
 from foldin.inference import gaussian_kl, reparameterize
 from foldin.kernels import multinomial_from_hidden
@@ -46,7 +46,8 @@ from foldin.models.autoencoders.feature_decoder import (
 )
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.evidence import SignedBag, read_and_predicted, read_events
-from foldin.models.feature_map import MapsFeatures
+from foldin.models.extends_items import ExtendsItems
+from foldin.models.feature_map import MapsFeatures, extended_by_map
 from foldin.models.item_rows import ItemRows
 from foldin.models.multinomial_loss import FullMultinomial, SampledMultinomial
 from foldin.models.recency import oldest_setting
@@ -98,7 +99,7 @@ class MultVAEConfig(Config):
             raise ConfigError("MultVAE: features go with loss=softmax alone: their softmax is over all trained items")
 
 
-class MultVAE(MapsFeatures, OnnxGraph, DotProduct, ItemRows, SignedBag, Variational[MultVAEConfig]):
+class MultVAE(MapsFeatures, ExtendsItems, OnnxGraph, DotProduct, ItemRows, SignedBag, Variational[MultVAEConfig]):
     """Variational autoencoder for collaborative filtering."""
 
     Config = MultVAEConfig
@@ -171,6 +172,9 @@ class MultVAE(MapsFeatures, OnnxGraph, DotProduct, ItemRows, SignedBag, Variatio
 
     def item_rows(self) -> frozenset[str]:
         return self.network.item_rows()
+
+    def with_new_items(self, catalog: Catalog) -> "MultVAE":
+        return extended_by_map(self, self.side, self.network.item_rows(), catalog)
 
     def posterior(self, histories: Histories) -> tuple[Float[Tensor, "users latent"], Float[Tensor, "users latent"]]:
         read = read_events(histories, self.config.oldest, self.device)

@@ -18,8 +18,10 @@ import numpy as np
 import scipy.sparse
 import torch
 
-from foldin.data import Histories
+from foldin.data import Catalog, Histories
 from foldin.models.contract import Recommender
+from foldin.models.enlarged import enlarged, extended_shares
+from foldin.models.extends_items import ExtendsItems
 from foldin.models.item_features import FeatureReader, columns_setting
 from foldin.models.item_profiles import ItemProfiles
 from foldin.models.start import PopularStart
@@ -37,7 +39,7 @@ class ContentKNNConfig(Config):
     )
 
 
-class ContentKNN(FeatureReader, PopularStart, Recommender[ContentKNNConfig]):
+class ContentKNN(FeatureReader, ExtendsItems, PopularStart, Recommender[ContentKNNConfig]):
     """Nearest neighbors by the features of items."""
 
     Config = ContentKNNConfig
@@ -63,6 +65,10 @@ class ContentKNN(FeatureReader, PopularStart, Recommender[ContentKNNConfig]):
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         self.make_room(state)
         super().load_state(state)
+
+    def with_new_items(self, catalog: Catalog) -> "ContentKNN":
+        profiles = self.profiles.with_items(self.described_larger(catalog))
+        return enlarged(self, catalog, {**profiles, "log_share": extended_shares(self.log_share, catalog)})
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         rows = self.profiles.matrix()

@@ -26,13 +26,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from foldin.data import Histories
+from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError
 from foldin.kernels import Buffers, matmul_into, padded_bag, read_weights
 from foldin.models.baselines._two_tower_trainer import TwoTowerTrainer
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.contract import Recommender
-from foldin.models.feature_map import FeatureMap, MapsFeatures
+from foldin.models.extends_items import ExtendsItems
+from foldin.models.feature_map import FeatureMap, MapsFeatures, extended_by_map
 from foldin.models.feature_vectors import FeatureVectors
 from foldin.models.negatives import InBatchNegatives
 from foldin.models.sequential.losses import FullSoftmax, SampledSoftmax
@@ -83,7 +84,7 @@ class TwoTowerConfig(Config):
             )
 
 
-class TwoTower(MapsFeatures, OnnxGraph, DotProduct, PopularStart, Recommender[TwoTowerConfig]):
+class TwoTower(MapsFeatures, ExtendsItems, OnnxGraph, DotProduct, PopularStart, Recommender[TwoTowerConfig]):
     """Two-tower model of users and items."""
 
     Config = TwoTowerConfig
@@ -163,6 +164,10 @@ class TwoTower(MapsFeatures, OnnxGraph, DotProduct, PopularStart, Recommender[Tw
     def tensors(self) -> dict[str, Tensor]:
         mapped: dict[str, Tensor] = {} if self.side is None else self.side.tensors()
         return {**self.learned(), **mapped, "log_share": self.log_share}
+
+    def with_new_items(self, catalog: Catalog) -> "TwoTower":
+        free = ("read_rows", "scored_rows") if self.config.free_rows else ()
+        return extended_by_map(self, self.side, free, catalog)
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
         if self.users is not None:

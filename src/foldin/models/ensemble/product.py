@@ -45,12 +45,15 @@ from foldin.models.autoencoders.recvae import RecVAEConfig
 from foldin.models.baselines.popularity import PopularityConfig
 from foldin.models.capability import Experts, ItemFeatures, OnnxGraph, capability, required
 from foldin.models.contract import Recommender
+from foldin.models.enlarged import extended_shares, number_added
 from foldin.models.ensemble._experts import ExpertNames, of_expert
+from foldin.models.ensemble._new_items import EnsembleItems, covered, extended, scores_of
 from foldin.models.ensemble._product_trainer import ProductTrainer
 from foldin.models.ensemble._scored import HeldOutScores, at_mean, centered, floored
 from foldin.models.ensemble._weights import learned_weights
 from foldin.models.ensemble.objectives import HeldOutLikelihood, HeldOutNDCG
 from foldin.models.evidence import Dislikes, WeightedEvents
+from foldin.models.extends_items import ExtendsItems
 from foldin.models.item_features import FeatureReader
 from foldin.models.linear.ease import EASEConfig
 from foldin.models.start import PopularStart
@@ -107,7 +110,14 @@ def _equal_weights(config: ProductOfExpertsConfig) -> Float[Tensor, "groups expe
 
 
 class ProductOfExperts(
-    Experts, ItemFeatures, OnnxGraph, WeightedEvents, Dislikes, PopularStart, Recommender[ProductOfExpertsConfig]
+    Experts,
+    ItemFeatures,
+    EnsembleItems,
+    OnnxGraph,
+    WeightedEvents,
+    Dislikes,
+    PopularStart,
+    Recommender[ProductOfExpertsConfig],
 ):
     """Weighted product of the distributions of several models."""
 
@@ -158,13 +168,15 @@ class ProductOfExperts(
     def lacks(self, capability: type) -> str | None:
         if capability is OnnxGraph:
             for name, one in zip(self.expert_names(), self.experts, strict=True):
-                if _graph(one) is None:
+                if _graph(one) is None or one.n_items < self.n_items:
                     return f"ProductOfExperts cannot be exported, because its expert {name} cannot"
         if capability in (WeightedEvents, Dislikes) and all(_lacks(one, capability) for one in self.experts):
             what = "weights of events" if capability is WeightedEvents else "dislikes"
             return f"ProductOfExperts reads no {what}, because none of its experts does"
         if capability is ItemFeatures and all(_lacks(one, capability) for one in self.experts):
             return "ProductOfExperts reads no features of items, because none of its experts does"
+        if capability is ExtendsItems and all(_lacks(one, capability) for one in self.experts):
+            return "ProductOfExperts takes no new items, because none of its experts does"
         return None
 
     def use_of_weights(self) -> str:
@@ -191,7 +203,16 @@ class ProductOfExperts(
         featured = [capability(one, ItemFeatures) is not None for one in self.experts]
         # If no item had an event, there is no mean either.
         some = self.cold is not None and bool(self.cold.any()) and not bool(self.cold.all()) and any(featured)
-        return [None if reads or not some else self.cold for reads in featured]
+        found = [None if reads or not some else self.cold for reads in featured]
+        return [covered(one, of, self.n_items) for one, of in zip(found, self.experts, strict=True)]
+
+    def with_new_items(self, catalog: Catalog) -> "ProductOfExperts":
+        number_added(self, catalog)
+        larger = copy.copy(self)
+        larger.n_items, larger.experts = len(catalog), extended(self.experts, catalog)
+        larger.log_share = extended_shares(self.log_share, catalog)
+        larger.cold = torch.from_numpy(catalog.cold).to(self.device)
+        return larger
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
         return ProductTrainer(self, train)
@@ -257,7 +278,7 @@ class ProductOfExperts(
             if not bool(weights[:, at].any()):
                 continue
             # Centered first: a large constant common to all items would cost the sum its precision.
-            scores = centered(at_mean(one.logits(histories, reuse=True), silent))
+            scores = centered(at_mean(scores_of(one, histories), silent))
             total.addcmul_(scores.to(total), weights[:, at : at + 1])
         return self._started(total, histories)
 
@@ -275,7 +296,7 @@ class ProductOfExperts(
         found = np.zeros(self.n_items, dtype=bool)
         for one in self.experts:
             start = capability(one, PopularStart)
-            found |= np.ones(self.n_items, dtype=bool) if start is None else start.speaking()
+            found[: one.n_items] |= np.ones(one.n_items, dtype=bool) if start is None else start.speaking()
         return found
 
 

@@ -14,6 +14,7 @@ see.
 Source: ren2019, eq. 1. Departures from the paper: both modes are known models, trained before the switch between them.
 """
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,9 +29,12 @@ from foldin.errors import ConfigError, FitError
 from foldin.models.autoencoders.multvae import MultVAEConfig
 from foldin.models.capability import ItemFeatures, capability
 from foldin.models.contract import Recommender
+from foldin.models.enlarged import number_added
 from foldin.models.ensemble._experts import ExpertNames, of_expert
 from foldin.models.ensemble._hold_out import HoldsOut
+from foldin.models.ensemble._new_items import EnsembleItems, extended
 from foldin.models.evidence import Dislikes, WeightedEvents
+from foldin.models.extends_items import ExtendsItems
 from foldin.models.item_features import FeatureReader
 from foldin.models.repeats import RepeatWeights, held_out_choices, learn_repeats
 from foldin.tensors import Array, Float, Float64, Tensor
@@ -66,7 +70,7 @@ class RepeatMixtureConfig(Config):
             _NAMES.name_of(type(one))
 
 
-class RepeatMixture(ItemFeatures, WeightedEvents, Dislikes, Recommender[RepeatMixtureConfig]):
+class RepeatMixture(ItemFeatures, EnsembleItems, WeightedEvents, Dislikes, Recommender[RepeatMixtureConfig]):
     """Mixture of models and of the user's own earlier events."""
 
     Config = RepeatMixtureConfig
@@ -93,6 +97,8 @@ class RepeatMixture(ItemFeatures, WeightedEvents, Dislikes, Recommender[RepeatMi
             return f"RepeatMixture reads no {what}, because none of its experts does"
         if capability is ItemFeatures and all(_lacks(one, capability) for one in self.experts):
             return "RepeatMixture reads no features of items, because none of its experts does"
+        if capability is ExtendsItems and any(_lacks(one, capability) for one in self.experts):
+            return "RepeatMixture takes no new items, because an expert of it does not"
         return None
 
     def use_of_weights(self) -> str:
@@ -112,6 +118,12 @@ class RepeatMixture(ItemFeatures, WeightedEvents, Dislikes, Recommender[RepeatMi
             featured = capability(one, ItemFeatures)
             if featured is not None:
                 featured.describe(catalog)
+
+    def with_new_items(self, catalog: Catalog) -> "RepeatMixture":
+        number_added(self, catalog)
+        larger = copy.copy(self)
+        larger.n_items, larger.experts = len(catalog), extended(self.experts, catalog)
+        return larger
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
         return _Training(self, train)

@@ -33,17 +33,19 @@ import numpy as np
 import scipy.sparse
 import torch
 
-from foldin.data import Histories
+from foldin.data import Catalog, Histories
 from foldin.data.order import one_of_each
-from foldin.errors import FitError, MissingExtraError
+from foldin.errors import ConfigError, FitError, MissingExtraError
 from foldin.models.capability import DotProduct
 from foldin.models.contract import Recommender
+from foldin.models.enlarged import enlarged, extended_shares
 from foldin.models.evidence import Dislikes, WeightedEvents, summed_rows, with_dislikes
+from foldin.models.extends_items import ExtendsItems
 from foldin.models.feature_regression import RegressedItems, regression_weights
 from foldin.models.item_features import FeatureReader
 from foldin.models.recency import oldest_setting
 from foldin.models.start import PopularStart
-from foldin.tensors import Array, Bool, Float, Tensor
+from foldin.tensors import Array, Bool, Float, Float64, Tensor
 from foldin.training import Config, FullPass, Range, Trainer, setting
 
 __all__ = ["ALS", "ALSConfig"]
@@ -65,7 +67,7 @@ class ALSConfig(Config):
     )
 
 
-class ALS(FeatureReader, DotProduct, WeightedEvents, Dislikes, PopularStart, Recommender[ALSConfig]):
+class ALS(FeatureReader, ExtendsItems, DotProduct, WeightedEvents, Dislikes, PopularStart, Recommender[ALSConfig]):
     """Implicit alternating least squares."""
 
     Config = ALSConfig
@@ -96,6 +98,27 @@ class ALS(FeatureReader, DotProduct, WeightedEvents, Dislikes, PopularStart, Rec
 
     def feature_columns(self) -> tuple[str, ...] | None:
         return None if self.config.features is None else self.config.features.columns
+
+    def with_new_items(self, catalog: Catalog) -> "ALS":
+        if self.config.features is None:
+            raise ConfigError(self.lacks(ExtendsItems))
+        known = self.trained_items.cpu().numpy()
+        new, described = self.described_larger(catalog), self.described()[np.flatnonzero(known)]
+        added = new.shape[0]
+        trained = np.arange(described.shape[0] + added) < described.shape[0]
+        rows = scipy.sparse.csr_array(scipy.sparse.vstack((described, new)))
+        predicted = self._predicted(regression_weights(rows, trained, self.config.features.regularization))
+        state = {
+            "item_factors": torch.cat((self.item_factors, predicted)),
+            "log_share": extended_shares(self.log_share, catalog),
+            "trained_items": torch.cat((self.trained_items, self.trained_items.new_zeros(added))),
+        }
+        return enlarged(self, catalog, state)
+
+    def _predicted(self, weights: Float64[Array, "known others"]) -> Float[Tensor, "others factors"]:
+        """The factors that a regression predicts from those of the items with training events."""
+        factors = self.item_factors[self.trained_items].cpu().numpy().astype(np.float64)
+        return torch.from_numpy(weights.T @ factors).to(self.item_factors)
 
     def fold_in(self, histories: Histories) -> Float[Tensor, "users factors"]:
         """The factors of users, by one least-squares problem each."""
@@ -195,6 +218,4 @@ def _predict_factors(model: "ALS", train: Histories, option: RegressedItems) -> 
     if known.all():
         return
     weights = regression_weights(model.described(), known, option.regularization)
-    factors = model.item_factors.cpu().numpy()[known].astype(np.float64)
-    predicted = torch.from_numpy(weights.T @ factors)
-    model.item_factors[~model.trained_items] = predicted.to(model.item_factors)
+    model.item_factors[~model.trained_items] = model._predicted(weights)

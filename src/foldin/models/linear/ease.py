@@ -22,12 +22,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
+import scipy.sparse
 import torch
 
-from foldin.data import Histories
+from foldin.data import Catalog, Histories
+from foldin.errors import ConfigError, RunError
 from foldin.models.capability import OnnxGraph
 from foldin.models.contract import Recommender
+from foldin.models.enlarged import extended_shares
 from foldin.models.evidence import SignedRows, signed_rows
+from foldin.models.extends_items import ExtendsItems, KeepsForNewItems
 from foldin.models.item_features import FeatureReader
 from foldin.models.linear._gram import item_gram
 from foldin.models.linear._zero_diagonal import (
@@ -42,7 +46,7 @@ from foldin.models.linear._zero_diagonal import (
     take_weights,
     weights_of_precision,
 )
-from foldin.models.linear.feature_rows import FeatureRows, weights_with_features
+from foldin.models.linear.feature_rows import FeatureRows, weights_of_larger, weights_with_features
 from foldin.models.recency import oldest_setting
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
@@ -61,7 +65,7 @@ class EASEConfig(Config):
     )
 
 
-class EASE(FeatureReader, OnnxGraph, SignedRows, PopularStart, Recommender[EASEConfig]):
+class EASE(FeatureReader, ExtendsItems, KeepsForNewItems, OnnxGraph, SignedRows, PopularStart, Recommender[EASEConfig]):
     """Embarrassingly shallow autoencoder."""
 
     Config = EASEConfig
@@ -75,6 +79,8 @@ class EASE(FeatureReader, OnnxGraph, SignedRows, PopularStart, Recommender[EASEC
         self.log_share = torch.zeros(self.n_items, device=self.device)
         # With features: whether an item had training events; the others are predicted from their features.
         self.trained_items = torch.ones(self.n_items, dtype=torch.bool, device=self.device)
+        # With features, after training: the diagonal of P of the items with training events, by which new items are weighted.
+        self.precision: Float[Tensor, " known"] | None = None
 
     def trainer(self, train: Histories) -> Trainer[Histories]:
         return Trainer(FullPass(name="solve", run=partial(_solve, self)), closed_form=True)
@@ -89,6 +95,43 @@ class EASE(FeatureReader, OnnxGraph, SignedRows, PopularStart, Recommender[EASEC
 
     def feature_columns(self) -> tuple[str, ...] | None:
         return None if self.config.features is None else self.config.features.columns
+
+    def lacks(self, capability: type) -> str | None:
+        if capability is ExtendsItems and self.config.features is not None and self.precision is None:
+            return "EASE: the statistics of its training that new items need are not there: train it again"
+        return super().lacks(capability)
+
+    def kept_for_new_items(self) -> dict[str, Tensor]:
+        return {} if self.precision is None else {"precision": self.precision}
+
+    def take_kept(self, stored: Mapping[str, Tensor]) -> None:
+        found, expected = stored.get("precision"), (int(self.trained_items.sum()),)
+        if found is None or found.shape != expected:
+            raise RunError(f"EASE: statistics for new items: 'precision' of the shape {expected} was expected")
+        self.precision = found.to(self.device)
+
+    def with_new_items(self, catalog: Catalog) -> "EASE":
+        option = self.config.features
+        if option is None or self.precision is None:
+            raise ConfigError(self.lacks(ExtendsItems))
+        new = self.described_larger(catalog)
+        larger = EASE(len(catalog), self.config, device=self.device)
+        weights_of_larger(
+            larger.weights,
+            self.weights,
+            self.precision.double().cpu().numpy(),
+            self.trained_items.cpu().numpy(),
+            scipy.sparse.csr_array(scipy.sparse.vstack((self.described(), new))),
+            option,
+            self.config.regularization,
+        )
+        larger.trained_items.fill_(False)[: self.n_items] = self.trained_items
+        larger.log_share.copy_(extended_shares(self.log_share, catalog))
+        larger.features, larger.precision = self.features, self.precision
+        larger.describe(catalog)
+        if self.temperature is not None:
+            larger.calibrate(self.temperature)
+        return larger
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
         return self._spoken(self._scaled(item_scores(self.weights, histories, self.config.oldest)))
@@ -112,7 +155,7 @@ def _solve(model: "EASE", train: Histories, generator: torch.Generator) -> Mappi
     if model.config.features is not None:
         gram = _gram(model, train, inverse_dtype(model.n_items), group)
         with invertible("EASE", model.config.regularization):
-            found = weights_with_features(
+            found, model.precision = weights_with_features(
                 gram, train, model.described(), model.config.features, model.config.regularization
             )
         model.weights.copy_(found)

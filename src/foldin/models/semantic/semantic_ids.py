@@ -28,6 +28,8 @@ from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.memory import require_memory
 from foldin.models.capability import Components, ItemFeatures, ItemTokens
 from foldin.models.contract import Recommender
+from foldin.models.enlarged import number_added
+from foldin.models.extends_items import ExtendsItems
 from foldin.models.item_tokens import ItemTokenizer
 from foldin.models.semantic._code_beam import code_beam
 from foldin.models.semantic._code_decoder import CodeDecoder
@@ -93,7 +95,7 @@ class SemanticIdsConfig(Config):
             )
 
 
-class SemanticIds(ItemFeatures, ItemTokens, Components, PopularStart, Recommender[SemanticIdsConfig]):
+class SemanticIds(ItemFeatures, ExtendsItems, ItemTokens, Components, PopularStart, Recommender[SemanticIdsConfig]):
     """Generative retrieval by semantic ids."""
 
     Config = SemanticIdsConfig
@@ -216,6 +218,21 @@ class SemanticIds(ItemFeatures, ItemTokens, Components, PopularStart, Recommende
         split[first, np.arange(self.n_items)] = share
         weights = split.sum(axis=1)
         return weights, split / weights[:, None]
+
+    def lacks(self, capability: type) -> str | None:
+        if capability is ExtendsItems:
+            return self.tokenizer.reason_against_new()
+        return super().lacks(capability)
+
+    def columns_of_new(self) -> frozenset[str]:
+        return frozenset(("title",))
+
+    def with_new_items(self, catalog: Catalog) -> "SemanticIds":
+        added = number_added(self, catalog)
+        titles = catalog.table["title"].to_list() if "title" in catalog.table.columns else [None] * len(catalog)
+        larger = self.with_items([title or "" for title in titles[-added:]])
+        larger.describe(catalog)
+        return larger
 
     @torch.no_grad()
     def with_items(self, titles: Sequence[str]) -> "SemanticIds":

@@ -38,13 +38,14 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from foldin.data import Histories
+from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError, FitError
 from foldin.kernels import Buffers, matmul_into
 from foldin.memory import require_memory
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.contract import Recommender
-from foldin.models.feature_map import MapsFeatures
+from foldin.models.extends_items import ExtendsItems
+from foldin.models.feature_map import MapsFeatures, extended_by_map
 from foldin.models.feature_vectors import FeatureVectors
 from foldin.models.item_rows import ItemRows
 from foldin.models.item_tokens import ItemTokenizer
@@ -129,7 +130,7 @@ class SASRecConfig(Config):
             raise ConfigError("SASRec: features and codebook_size exclude each other: both make an item's vector")
 
 
-class SASRec(MapsFeatures, OnnxGraph, DotProduct, ItemRows, PopularStart, Recommender[SASRecConfig]):
+class SASRec(MapsFeatures, ExtendsItems, OnnxGraph, DotProduct, ItemRows, PopularStart, Recommender[SASRecConfig]):
     """Self-attentive sequential recommendation."""
 
     Config = SASRecConfig
@@ -204,6 +205,9 @@ class SASRec(MapsFeatures, OnnxGraph, DotProduct, ItemRows, PopularStart, Recomm
 
     def item_rows(self) -> frozenset[str]:
         return frozenset(("items", "log_share"))
+
+    def with_new_items(self, catalog: Catalog) -> "SASRec":
+        return extended_by_map(self, self.side, ("items",), catalog)
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         self.make_room(state)

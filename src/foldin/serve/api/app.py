@@ -103,11 +103,13 @@ def _lifespan(
         service.items.start()  # before the models, so that they are shown without retired items at once
         service.lists.start()
         fleet.start()
+        service.new_scores.start()
         watch.start()
         if service.impressions is not None:
             service.impressions.start()
         yield
         watch.stop()
+        service.new_scores.stop()
         fleet.stop()
         service.items.stop()
         service.lists.stop()

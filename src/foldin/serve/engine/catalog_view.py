@@ -5,7 +5,7 @@ model.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from foldin.serve.engine.search import TitleSearch
 from foldin.serve.storage.items import ItemRow, ItemsState
 from foldin.tensors import Array, Bool
 
-__all__ = ["CatalogView", "features_of"]
+__all__ = ["CatalogView", "features_of", "larger_catalog"]
 
 _OWN = {"item", "title", "count", "is_active"}  # columns of a catalog that are no features
 
@@ -50,7 +50,7 @@ class CatalogView:
         )
         self._rows = {at: (row.title, row.features) for at, row in known.items()}
         fresh = [row for row in found.rows.values() if places[row.item] is None and row.is_active is not False]
-        self.new = _new(base, fresh)
+        self.new = _new(base, sorted(fresh, key=lambda row: row.item))
         self.new_filters = Filters(self.new)
         same = before is not None and before._rows == self._rows
         self.catalog: Catalog = before.catalog if before is not None and same else _overlaid(base, known)
@@ -75,6 +75,13 @@ def features_of(catalog: Catalog, at: int) -> dict[str, Any]:
     """The features of an item by its index, as values of JSON; None for those without a value."""
     row = catalog.table.row(at, named=True)
     return {name: _plain(value) for name, value in row.items() if name not in _OWN}
+
+
+def larger_catalog(base: Catalog, rows: Sequence[ItemRow]) -> Catalog:
+    """The catalog with items after its own that were sent: with their titles, and their features in the types of the columns."""
+    new = _new(base, rows).table
+    same = [pl.col(name).cast(new.schema[name]) for name in base.table.columns if name in new.columns]
+    return Catalog(pl.concat((base.table.with_columns(same), new), how="diagonal_relaxed"))
 
 
 def _plain(value: Any) -> Any:
@@ -117,9 +124,8 @@ def _replaced(column: pl.Series, values: Mapping[int, Any]) -> pl.Series:
     return pl.concat((column.cast(added.dtype), added)).gather(source)
 
 
-def _new(base: Catalog, rows: list[ItemRow]) -> Catalog:
-    """The catalog of new items, in the order of their ids."""
-    rows = sorted(rows, key=lambda row: row.item)
+def _new(base: Catalog, rows: Sequence[ItemRow]) -> Catalog:
+    """The catalog of new items, in the order of the rows."""
     made = {
         "item": pl.Series([row.item for row in rows], dtype=pl.String),
         "count": pl.Series([0] * len(rows), dtype=pl.Int64),

@@ -240,12 +240,16 @@ def _impression(list_id: str, now: float, routed: RoutedRequest, answer: RankedL
 
 
 def _history(routed: RoutedRequest) -> dict[str, Any]:
-    """The history as the model read it; with weights and dislikes if it has any."""
+    """The history as the model read it, with weights and dislikes if it has any.
+
+    It says `new_items` if the model could list items that came after its training.
+    """
     ids, resolved = routed.deployment.run.catalog.ids, routed.resolved
     found: dict[str, Any] = {
         "items": [ids[at] for at in resolved.history],
         "times": None if resolved.times is None else list(resolved.times),
         "exclude_seen": resolved.exclude_seen,
+        **({"new_items": True} if routed.deployment.new_rows else {}),
     }
     if resolved.weights is not None:
         found["weights"] = list(resolved.weights)

@@ -1,6 +1,8 @@
 """Models in service: several side by side, replaced without dropping a request, and the choice of the model for a request."""
 
 import asyncio
+import hashlib
+import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -21,7 +23,7 @@ from foldin.serve.engine.loop_batcher import LoopBatcher
 from foldin.serve.engine.run_ranker import ranker_in_service
 from foldin.serve.engine.split import Arm, Split
 from foldin.serve.shares import check_shares
-from foldin.serve.storage.items import ItemsState
+from foldin.serve.storage.items import ItemRow, ItemsState
 
 __all__ = ["QUICK", "Deployment", "Registry"]
 
@@ -40,6 +42,8 @@ class Deployment:
         queued: maximum number of waiting requests.
         ranked_by: name of the ranker of lists without exploration; `exact` in its place if the run's index cannot be used.
         since: time of deployment, in seconds since 1970.
+        trained: the run as it was trained, if `run` has new items too.
+        new_rows: these items as they were sent.
 
     Raises:
         ConfigError: the ranker draws at random, or needs a capability that the model lacks.
@@ -50,6 +54,8 @@ class Deployment:
     queued: int = 1024
     ranked_by: str = "exact"
     since: float = field(default_factory=time.time)
+    trained: Run | None = None
+    new_rows: Mapping[str, ItemRow] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.repeats, self.dislikes_inform = repeats_of(self.run.info), dislikes_inform(self.run.model)
@@ -99,6 +105,14 @@ class Deployment:
         with self._showing:
             if items.revision > self.view.revision:
                 self.view = CatalogView(self.run.catalog, items, self.view)
+
+    @property
+    def edition(self) -> str:
+        """The digest, with that of the new items if there are some: what is computed from the model depends on it."""
+        if not self.new_rows:
+            return self.digest
+        told = [(row.item, row.title, row.features) for row in self.new_rows.values()]
+        return f"{self.digest}+{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]}"
 
     @property
     def digest(self) -> str:
@@ -168,6 +182,16 @@ class Registry:
         new.show(self._items)  # they may have changed since
         if dropped is not None:
             dropped.batcher.close()
+
+    def renew(self, old: Deployment, new: Deployment) -> bool:
+        """Put a model in the place of one in service that is the same run with other new items; False if that one is gone."""
+        new.show(self._items)
+        with self._lock:
+            if self._now.get(new.name) is not old:
+                return False
+            self._now[new.name] = new
+        new.show(self._items)  # they may have changed since
+        return True
 
     def show(self, items: ItemsState) -> None:
         """Show the items that were sent, in all models in service and in those that come."""

@@ -16,6 +16,7 @@ from foldin.serve.engine.impressions import ImpressionLog
 from foldin.serve.engine.item_lists import ItemLists
 from foldin.serve.engine.live_items import LiveItems
 from foldin.serve.engine.new_items import admitted, checked_share, mixed, takes_new
+from foldin.serve.engine.new_scores import NewScores
 from foldin.serve.engine.registry import Registry
 from foldin.serve.engine.routing import GivenHistory, RoutedRequest, resolve_request
 from foldin.serve.ids import unique_ids
@@ -54,6 +55,7 @@ class Service:
         impressions: log of the lists; None for no log.
         lists: lists for all users, which may answer in place of a model; those that others made if omitted.
         explore_new: probability with which each place of a list is given to a new item.
+        new_seconds: time between two looks for new items that models could score; 0 for no look.
     """
 
     def __init__(
@@ -66,10 +68,12 @@ class Service:
         *,
         lists: ItemLists | None = None,
         explore_new: float = 0.0,
+        new_seconds: float = 2.0,
     ) -> None:
         self.registry, self.events, self.limits, self.telemetry = registry, events, limits, telemetry
         self.impressions, self._new_id, self._guards = impressions, unique_ids(), GuardRails(telemetry)
         self.items = LiveItems(registry, ItemStore(events.engine))
+        self.new_scores = NewScores(registry, self.items, seconds=new_seconds)
         self.lists = lists or ItemLists(ItemListStore(events.engine), seconds=0)
         self.explore_new = checked_share(explore_new)
 

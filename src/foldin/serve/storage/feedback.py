@@ -1,5 +1,6 @@
 """The log of lists as feedback for off-policy evaluation: what was drawn, with which propensity, and what came of it."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ from foldin.errors import ConfigError, DataError
 from foldin.evaluation import LoggedFeedback, PropensityOf
 from foldin.ranking import Eligibility
 from foldin.serve.storage.impression_tables import impressions
+from foldin.serve.storage.item_tables import items
 from foldin.serve.storage.listed import lists_item
 from foldin.serve.storage.retirements import Retirements, retirements
 from foldin.tensors import Array, Int64
@@ -70,7 +72,9 @@ def read_feedback(
     The reward of a listed item is the sum of the weights of its events within the window after the list: of events that name
     the list, and of events of its user that name none and belong to no newer of these lists that held the item. A list that the
     request restricted to some items is left out, since a target policy would need the same restriction. Items that were retired
-    are no restriction of the request: `eligible` has them, list by list.
+    are no restriction of the request: `eligible` has them, list by list. Lists of a model that scored items which came after its
+    training are used until the first item was sent that the catalog lacks; the catalog of the next run, which has these items,
+    lacks none.
 
     Args:
         url: `sqlite:///FILE` or `postgresql://…`, as of `foldin serve --events`.
@@ -95,9 +99,9 @@ def read_feedback(
     chosen = [impressions.c.propensity_of == _NAMES[propensity_of], impressions.c.time >= since]
     if model is not None:
         chosen.append(impressions.c.model == model)
-    rows, came, retired = _logged(url, chosen, window)
+    rows, came, retired, sent = _logged(url, chosen, window)
     over = int(time.time() if now is None else now) - window
-    kept, left_out = _usable(rows, catalog, over)
+    kept, left_out = _usable(rows, catalog, over, _lacking_since(sent, catalog))
     if not kept:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items()) or "none is logged"
         raise DataError(
@@ -116,8 +120,8 @@ def read_feedback(
 
 def _logged(
     url: str, chosen: Sequence[Any], window: int
-) -> tuple[Sequence[Any], list[tuple[int, str, str, str]], Retirements]:
-    """(rows of the chosen lists, events after them as of `_came`, when items were retired)."""
+) -> tuple[Sequence[Any], list[tuple[int, str, str, str]], Retirements, Sequence[tuple[str, int]]]:
+    """(rows of the chosen lists, events after them as of `_came`, when items were retired, when each item was sent first)."""
     engine = connect(url, reading=True)
     try:
         with engine.connect() as connection:
@@ -127,7 +131,8 @@ def _logged(
                 )
             statement = sa.select(impressions).where(*chosen).order_by(impressions.c.time, impressions.c.list_id)
             rows = connection.execute(statement).all()
-            return rows, _came(connection, chosen, window), Retirements.read(connection)
+            sent = [(row.item, row.created) for row in connection.execute(sa.select(items.c.item, items.c.created))]
+            return rows, _came(connection, chosen, window), Retirements.read(connection), sent
     except SQLAlchemyError as error:
         raise unusable(error) from error
     finally:
@@ -161,15 +166,25 @@ def _rewards(
     return found
 
 
-def _usable(rows: Sequence[Any], catalog: Catalog, over: int) -> tuple[list[Any], Counter[str]]:
+def _lacking_since(sent: Sequence[tuple[str, int]], catalog: Catalog) -> float:
+    """Time at which the first item was sent that a catalog lacks; infinity if it has all."""
+    return min((created for item, created in sent if item not in catalog), default=math.inf)
+
+
+def _usable(rows: Sequence[Any], catalog: Catalog, over: int, lacking_since: float) -> tuple[list[Any], Counter[str]]:
     """(lists to evaluate, numbers of the others by reason).
 
     No reason looks at what was drawn: lists that are left out because of their items would change the propensities of the others.
     """
     kept: list[Any] = []
     left_out: Counter[str] = Counter()
-    strange = {row.run for row in rows if "+new:" not in row.ranker and None in catalog.places(row.items)}
-    for row in rows:
+    late = [bool(row.history.get("new_items")) and row.time >= lacking_since for row in rows]
+    strange = {
+        row.run
+        for row, after in zip(rows, late, strict=True)
+        if "+new:" not in row.ranker and not after and None in catalog.places(row.items)
+    }
+    for row, after in zip(rows, late, strict=True):
         if row.time > over:
             left_out["whose window is not over"] += 1
         elif row.restricted:
@@ -178,6 +193,8 @@ def _usable(rows: Sequence[Any], catalog: Catalog, over: int) -> tuple[list[Any]
             left_out["without an item"] += 1
         elif "+new:" in row.ranker:
             left_out["that new items could have places in"] += 1
+        elif after:
+            left_out["that could have new items which are not in the catalog"] += 1
         elif row.run in strange:
             left_out["of a run that lists items that are not in the catalog"] += 1
         else:

@@ -114,7 +114,7 @@ class Insight:
         return self._mapped(deployment)[0].model_copy(update={"model": deployment.name})
 
     def _mapped(self, deployment: Deployment) -> tuple[MapOut, ItemPlane]:
-        digest, view = deployment.digest, deployment.view
+        digest, view = deployment.edition, deployment.view
         with self._mapping:
             if digest not in self._planes:
                 _keep(self._planes, digest, item_plane(deployment.run.model, view.base, deployment.using))
@@ -138,7 +138,7 @@ class Insight:
 
     def components(self, deployment: Deployment) -> list[ComponentOut]:
         """The classes, topics or factors of a model, the largest first; none for a model without them."""
-        digest, view = deployment.digest, deployment.view
+        digest, view = deployment.edition, deployment.view
         with self._describing:
             if digest not in self._components or self._components[digest][0] is not view:
                 _keep(self._components, digest, (view, components(deployment)))
