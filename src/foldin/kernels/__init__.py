@@ -13,6 +13,7 @@ from foldin.kernels.bag import (
 )
 from foldin.kernels.buffers import Buffers
 from foldin.kernels.cross_entropy import softmax_cross_entropy
+from foldin.kernels.devices import on_device
 from foldin.kernels.products import matmul_into
 from foldin.kernels.proposal import Proposal
 from foldin.kernels.rounding import stochastic_bfloat16
@@ -31,6 +32,7 @@ __all__ = [
     "matmul_into",
     "multinomial_from_hidden",
     "multinomial_log_likelihood",
+    "on_device",
     "padded_bag",
     "padded_recency_weights",
     "read_weights",
