@@ -41,6 +41,7 @@ CASES: dict[str, tuple[str, dict[str, Any], Histories, tuple[str, ...]]] = {
         for name in ("multvae", "recvae")
         for precision in ("float32", "bfloat16")
     },
+    "two-tower": ("two-tower", {"dropout": 0.3}, TRAIN, ()),
     "sasrec": ("sasrec", PLAIN, TRAIN, ("bag", "softmax")),
     "sasrec-bce": ("sasrec", {**PLAIN, "loss": "bce"}, TRAIN, ("bag",)),
 }
