@@ -74,6 +74,17 @@ def steps(model: Recommender[Any], train: Histories) -> Iterator[tuple[str, torc
         yield from ((f"{phase.name} {name}", one) for name, one in zip(names, found, strict=True) if one is not None)
 
 
+def test_memory_of_a_step_is_that_of_a_block_of_logits(monkeypatch):
+    vae, sasrec = model_of("multvae", {}), model_of("sasrec", {"loss": "softmax"})
+    before = [model.training_bytes(TRAIN) for model in (vae, sasrec)]
+    monkeypatch.setattr(devices, "_PROCESSOR", "")
+    assert vae.training_bytes(TRAIN) == before[0]  # 20 users, all at once
+    assert sasrec.training_bytes(TRAIN) == before[1] + 8 * 200 * ITEMS
+    monkeypatch.setattr(devices, "BLOCK", 3 * ITEMS)
+    assert vae.training_bytes(TRAIN) == before[0] - 8 * (20 - 3) * ITEMS
+    assert sasrec.training_bytes(TRAIN) == before[1] + 8 * 3 * ITEMS
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_losses_and_gradients_are_those_of_the_processor(case, monkeypatch):
     name, settings, train, kernels = CASES[case]

@@ -14,6 +14,7 @@ from foldin.kernels.bag import (
 from foldin.kernels.buffers import Buffers
 from foldin.kernels.cross_entropy import softmax_cross_entropy
 from foldin.kernels.devices import on_device
+from foldin.kernels.devices_softmax import logits_bytes
 from foldin.kernels.products import matmul_into
 from foldin.kernels.proposal import Proposal
 from foldin.kernels.rounding import stochastic_bfloat16
@@ -29,6 +30,7 @@ __all__ = [
     "bag_of_rows",
     "drop_events",
     "log_total",
+    "logits_bytes",
     "matmul_into",
     "multinomial_from_hidden",
     "multinomial_log_likelihood",

@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from foldin.kernels import devices
 from foldin.tensors import Float, Int, Tensor
 
-__all__ = ["cross_entropy_on_device", "multinomial_on_device"]
+__all__ = ["cross_entropy_on_device", "logits_bytes", "multinomial_on_device"]
 
 
 def _log_shares(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Float[Tensor, "rows items"]:
@@ -29,6 +29,11 @@ def _log_shares(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Float[Te
 def _block_rows(n_items: int) -> int:
     """Number of rows in a block of logits."""
     return max(1, devices.BLOCK // n_items)
+
+
+def logits_bytes(rows: int, n_items: int) -> float:
+    """Memory of a softmax loss of some rows, in bytes: the logits of a block, and the log-shares made of them."""
+    return 8.0 * min(rows, _block_rows(n_items)) * n_items
 
 
 @dataclass(frozen=True)
