@@ -104,11 +104,15 @@ def products(rows: int, width: int, items: int, repeats: int) -> dict[str, float
     device = device_of()
     h, weight = torch.randn(rows, width, device=device), torch.randn(items, width, device=device)
     logits = torch.randn(rows, items, device=device)
-    works = {
-        "forward": lambda: [torch.mm(h, weight.t()) for _ in range(10)],
-        "weights": lambda: [torch.mm(logits.t(), h) for _ in range(10)],
-        "input": lambda: [torch.mm(logits, weight) for _ in range(10)],
-    }
+
+    def product(a: torch.Tensor, b: torch.Tensor) -> Callable[[], None]:
+        def ten() -> None:
+            for _ in range(10):
+                torch.mm(a, b)
+
+        return ten
+
+    works = {"forward": product(h, weight.t()), "weights": product(logits.t(), h), "input": product(logits, weight)}
     times = {kind: [timed(work) for _ in range(repeats + 1)][1:] for kind, work in works.items()}
     return {kind: float(np.median(each)) / 10 for kind, each in times.items()}
 
@@ -143,12 +147,12 @@ def losses(tokens: int, items: int, width: int, repeats: int) -> dict[str, dict[
     def plain(states: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return F.cross_entropy(F.linear(states, weight), targets)
 
-    compiled = torch.compile(plain, dynamic=False)
     kinds: dict[str, Callable[[], torch.Tensor]] = {
         "foldin": lambda: softmax_cross_entropy(states, weight, targets) / tokens,
         "plain": lambda: plain(states, weight, targets),
     }
     if torch.cuda.is_available():
+        compiled = torch.compile(plain, dynamic=False)
         kinds["compiled"] = lambda: compiled(states, weight, targets)
     if hasattr(F, "linear_cross_entropy"):
         kinds["linear_cross_entropy"] = lambda: F.linear_cross_entropy(states, weight, targets)
