@@ -6,16 +6,15 @@ python benchmarks/gpu.py --tiny       a few seconds, on the CPU where there is n
 An epoch of Mult-VAE and of RecVAE on an ML-20M-shaped synthetic log (I-600-200-600-I, batches of 500), against dense PyTorch
 whose batches are scattered into dense rows on the card (`dense.py`, `dense_recvae.py`); an epoch of SASRec (d 64, two blocks) on
 sequences of the shape of MovieLens-1M, against `nn.TransformerEncoder` on the same batches with the loss over all logits; the
-loss of the last layer alone, forward and backward, whole, in chunks, by `torch.compile` and, where PyTorch has it, by
-`linear_cross_entropy`; and steps of a quantizer with moving averages. Products of float32 numbers are computed in TF32 unless a
-name says `float32`.
+loss of the last layer alone, forward and backward, by foldin, by plain PyTorch as a whole and by `torch.compile` and, where
+PyTorch has it, by `linear_cross_entropy`; and steps of a quantizer with moving averages. Products of float32 numbers are computed
+in TF32 unless a name says `float32`. The plain models are in `gpu_plain.py`.
 
-`candidates` is foldin with the kernels of `gpu_kernels.py`, which are not in use.
-
-`share` is the time that the unavoidable products of the last layer take at the rate measured for their shapes on this card, over
-the time of the epoch; `peak_gb` what PyTorch's allocator held at most, the model and its optimizer included.
+`share` is the time that the unavoidable products of the last layer take at the rates measured for their shapes on this card, over
+the time of the epoch; `peak_gb` what PyTorch's allocator held at most in a call for which nothing but this model was on the card.
 """
 
+import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,27 +23,32 @@ from typing import Any
 import numpy as np
 import torch
 from common import arguments, write
-from dense import DenseMultVAE
-from dense_recvae import DenseRecVAE
-from gpu_kernels import candidates
-from gpu_kernels import softmax_cross_entropy as candidate_loss
+from gpu_plain import (
+    BATCH,
+    HIDDEN,
+    LATENT,
+    LENGTH,
+    WIDTH,
+    dense_multvae,
+    dense_recvae,
+    device_of,
+    plain_quantizer,
+    plain_sasrec,
+)
 from synthetic import synthetic_log
-from torch import nn
 from torch.nn import functional as F
 
 from foldin.data import Histories
 from foldin.kernels import softmax_cross_entropy
 from foldin.models import FullSoftmax, MultVAE, MultVAEConfig, RecVAE, RecVAEConfig, SASRec, SASRecConfig
-from foldin.nn import VectorQuantizer, batches_of_transitions, transitions
+from foldin.nn import VectorQuantizer
 from foldin.training import fit
 
-HIDDEN, LATENT, BATCH, WIDTH, LENGTH = 600, 200, 500, 64, 200
+# What makes the work that is measured: a model with its optimizer, say, and a call that trains it for an epoch.
+Make = Callable[[], Callable[[], Any]]
+
 LOSSES = ((6400, 3416, 64), (6400, 100_000, 64), (51_200, 20_000, 256))
 QUANTIZERS = ((16_384, 64, 1024), (32_768, 128, 512))
-
-
-def device_of() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def wait() -> None:
@@ -60,144 +64,67 @@ def card() -> dict[str, Any]:
     return {"name": found.name, "memory_gb": found.total_memory / 2**30, "cuda": torch.version.cuda}
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, float]:
-    """(seconds of a call, peak memory of the allocator in GB)."""
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
+def timed(work: Callable[[], Any]) -> float:
+    """Seconds of a call."""
     wait()
     start = time.perf_counter()
     work()
     wait()
-    seconds = time.perf_counter() - start
-    return seconds, torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
+    return time.perf_counter() - start
 
 
-def by_turns(kinds: dict[str, Callable[[], Any]], repeats: int) -> dict[str, dict[str, float]]:
+def peak_gb(make: Make) -> float:
+    """Peak memory of the allocator in GB, of a call and of what is made for it."""
+    if not torch.cuda.is_available():
+        return 0.0
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    make()()
+    wait()
+    return (torch.cuda.max_memory_allocated() - before) / 2**30
+
+
+def by_turns(kinds: dict[str, Make], repeats: int) -> dict[str, dict[str, float]]:
     """Name → median seconds and peak memory of a call; the first call of each is not counted."""
-    found: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
+    works = {kind: make() for kind, make in kinds.items()}
+    found: dict[str, list[float]] = {kind: [] for kind in kinds}
     for _ in range(repeats + 1):
-        for kind, work in kinds.items():
+        for kind, work in works.items():
             found[kind].append(timed(work))
+    works.clear()
     return {
-        kind: {
-            "seconds": float(np.median([seconds for seconds, _ in runs[1:]])),
-            "peak_gb": max(memory for _, memory in runs[1:]),
-        }
-        for kind, runs in found.items()
+        kind: {"seconds": float(np.median(found[kind][1:])), "peak_gb": peak_gb(make)} for kind, make in kinds.items()
     }
 
 
-def product_seconds(rows: int, width: int, items: int, repeats: int) -> float:
-    """Seconds of the three products of a last layer: forward, gradients of the weights and of the input."""
+def products(rows: int, width: int, items: int, repeats: int) -> dict[str, float]:
+    """Seconds of each product of a last layer: forward, and the gradients of its weights and of its input."""
     device = device_of()
     h, weight = torch.randn(rows, width, device=device), torch.randn(items, width, device=device)
     logits = torch.randn(rows, items, device=device)
 
-    def products() -> None:
-        for _ in range(10):
-            torch.mm(h, weight.t())
-            torch.mm(logits.t(), h)
-            torch.mm(logits, weight)
+    def product(a: torch.Tensor, b: torch.Tensor) -> Callable[[], None]:
+        def ten() -> None:
+            for _ in range(10):
+                torch.mm(a, b)
 
-    return by_turns({"products": products}, repeats)["products"]["seconds"] / 10
+        return ten
 
-
-class DenseEpochs:
-    """Epochs of a dense autoencoder whose batches become dense on the card."""
-
-    def __init__(
-        self,
-        log: Histories,
-        optimizers: list[torch.optim.Optimizer],
-        losses: list[Callable[[torch.Tensor], torch.Tensor]],
-    ) -> None:
-        self.log, self.optimizers, self.losses = log, optimizers, losses
-        self.rng = np.random.default_rng(0)
-
-    def dense(self, users: np.ndarray) -> torch.Tensor:
-        some, device = self.log.select(users), device_of()
-        x = torch.zeros(len(some), some.n_items, device=device)
-        rows, items = (torch.from_numpy(one.astype(np.int64)).to(device) for one in (some.users(), some.items))
-        x[rows, items] = 1.0
-        return x
-
-    def epoch(self) -> None:
-        for optimizer, loss in zip(self.optimizers, self.losses, strict=True):
-            order = self.rng.permutation(len(self.log))
-            for at in range(0, len(order), BATCH):
-                x = self.dense(order[at : at + BATCH])
-                optimizer.zero_grad()
-                loss(x).backward()
-                optimizer.step()
+    works = {"forward": product(h, weight.t()), "weights": product(logits.t(), h), "input": product(logits, weight)}
+    times = {kind: [timed(work) for _ in range(repeats + 1)][1:] for kind, work in works.items()}
+    return {kind: float(np.median(each)) / 10 for kind, each in times.items()}
 
 
-def dense_multvae(log: Histories, *, half: bool = False) -> DenseEpochs:
-    model = DenseMultVAE(log.n_items, HIDDEN, LATENT).to(device_of()).train()
+def epochs_of(make: Callable[[], Any], log: Histories) -> Make:
+    """Epochs of one of foldin's models."""
 
-    def loss(x: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(device_of().type, dtype=torch.bfloat16, enabled=half):
-            logits, mu, logvar = model(x)
-        kl = -0.5 * (1 + logvar - mu.pow(2) - logvar.exp()).sum(1).mean()
-        return -(F.log_softmax(logits.float(), 1) * x).sum(1).mean() + 0.2 * kl
+    def made() -> Callable[[], Any]:
+        model = make()
+        return lambda: fit(model, log, epochs=1)
 
-    return DenseEpochs(log, [torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)], [loss])
-
-
-def dense_recvae(log: Histories) -> DenseEpochs:
-    model = DenseRecVAE(log.n_items, HIDDEN, LATENT).to(device_of()).train()
-    encoder = torch.optim.Adam(model.encoder.parameters(), lr=5e-4, fused=True)
-    decoder = torch.optim.Adam(model.decoder.parameters(), lr=5e-4, fused=True)
-    return DenseEpochs(
-        log,
-        [encoder, encoder, encoder, decoder],
-        [lambda x: model.loss(x, 0.005, 0.5)] * 3 + [lambda x: model.loss(x, 0.005, 0.0)],
-    )
-
-
-class PlainSASRec(nn.Module):
-    """What one writes with `nn.TransformerEncoder`."""
-
-    def __init__(self, n_items: int) -> None:
-        super().__init__()
-        self.items, self.places = nn.Embedding(n_items, WIDTH), nn.Embedding(LENGTH, WIDTH)
-        layer = nn.TransformerEncoderLayer(WIDTH, 1, WIDTH, 0.2, batch_first=True, norm_first=True)
-        self.blocks = nn.TransformerEncoder(layer, 2, nn.LayerNorm(WIDTH), enable_nested_tensor=False)
-
-    def forward(self, items: torch.Tensor) -> torch.Tensor:
-        length = items.shape[1]
-        x = F.dropout(self.items(items) * WIDTH**0.5 + self.places.weight[:length], 0.2)
-        mask = nn.Transformer.generate_square_subsequent_mask(length, device=items.device)
-        states: torch.Tensor = self.blocks(x, mask=mask, is_causal=True)
-        return states
-
-
-def plain_sasrec(log: Histories, tokens: int) -> Callable[[], None]:
-    model, rng = PlainSASRec(log.n_items).to(device_of()).train(), np.random.default_rng(0)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
-
-    def epoch() -> None:
-        for users in batches_of_transitions(log, LENGTH, tokens, rng):
-            given, targets = transitions(log.select(users), LENGTH, device_of())
-            states = model(given.items).flatten(0, 1)[given.positions()]
-            optimizer.zero_grad()
-            F.cross_entropy(states @ model.items.weight.t(), targets).backward()
-            optimizer.step()
-
-    return epoch
-
-
-def epochs_of(model: Any, log: Histories) -> Callable[[], Any]:
-    return lambda: fit(model, log, epochs=1)
-
-
-def with_candidates(work: Callable[[], Any]) -> Callable[[], Any]:
-    """The work, by the kernels of `gpu_kernels.py`."""
-
-    def run() -> None:
-        with candidates():
-            work()
-
-    return run
+    return made
 
 
 def sequences(users: int, items: int, seed: int = 0) -> Histories:
@@ -220,57 +147,47 @@ def losses(tokens: int, items: int, width: int, repeats: int) -> dict[str, dict[
     def plain(states: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return F.cross_entropy(F.linear(states, weight), targets)
 
-    compiled = torch.compile(plain, dynamic=False)
     kinds: dict[str, Callable[[], torch.Tensor]] = {
         "foldin": lambda: softmax_cross_entropy(states, weight, targets) / tokens,
-        "candidates": lambda: candidate_loss(states, weight, targets) / tokens,
         "plain": lambda: plain(states, weight, targets),
     }
     if torch.cuda.is_available():
+        compiled = torch.compile(plain, dynamic=False)
         kinds["compiled"] = lambda: compiled(states, weight, targets)
-        kinds["candidates_fused"] = lambda: candidate_loss(states, weight, targets, fused=True) / tokens
     if hasattr(F, "linear_cross_entropy"):
         kinds["linear_cross_entropy"] = lambda: F.linear_cross_entropy(states, weight, targets)
     values = {kind: float(loss().detach()) for kind, loss in kinds.items()}
     assert max(values.values()) - min(values.values()) < 1e-2 * values["plain"], values
-    return by_turns(
-        {kind: lambda loss=loss: torch.autograd.grad(loss(), (states, weight)) for kind, loss in kinds.items()}, repeats
-    )
 
+    def gradients(loss: Callable[[], torch.Tensor]) -> Make:
+        return lambda: lambda: torch.autograd.grad(loss(), (states, weight))
 
-def plain_quantizer(vectors: int, width: int, codes: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Distances by `cdist`, sums by a product with one-hot rows, moving averages."""
-    book = torch.randn(codes, width, device=device_of())
-    uses, sums = torch.ones(codes, device=device_of()), book.clone()
-
-    def step(x: torch.Tensor) -> torch.Tensor:
-        at = torch.cdist(x.detach(), book).argmin(dim=1)
-        own = F.one_hot(at, codes).to(x.dtype)
-        uses.mul_(0.99).add_(own.sum(0), alpha=0.01)
-        sums.mul_(0.99).add_(own.t() @ x.detach(), alpha=0.01)
-        values = book[at]
-        book.copy_(sums / uses.unsqueeze(1))
-        loss = 0.25 * (x - values).square().sum(1).mean()
-        return (x + (values - x).detach()).square().mean() + loss
-
-    return step
+    return by_turns({kind: gradients(loss) for kind, loss in kinds.items()}, repeats)
 
 
 def quantizers(vectors: int, width: int, codes: int, repeats: int) -> dict[str, dict[str, float]]:
     device = device_of()
-    own = VectorQuantizer(codes, width, average=0.99, generator=torch.Generator().manual_seed(0), device=device)
-    noise, other = torch.Generator(device).manual_seed(1), plain_quantizer(vectors, width, codes)
     x = torch.randn(vectors, width, device=device).requires_grad_()
 
-    def ours() -> torch.Tensor:
-        found = own(x, noise)
-        return found.values.square().mean() + found.loss
+    def ours() -> Callable[[], None]:
+        own = VectorQuantizer(codes, width, average=0.99, generator=torch.Generator().manual_seed(0), device=device)
+        noise = torch.Generator(device).manual_seed(1)
+
+        def loss() -> torch.Tensor:
+            found = own(x, noise)
+            return found.values.square().mean() + found.loss
+
+        return lambda: steps(loss)
+
+    def plain() -> Callable[[], None]:
+        other = plain_quantizer(vectors, width, codes)
+        return lambda: steps(lambda: other(x))
 
     def steps(loss: Callable[[], torch.Tensor]) -> None:
         for _ in range(10):
             torch.autograd.grad(loss(), x)
 
-    found = by_turns({"foldin": lambda: steps(ours), "plain": lambda: steps(lambda: other(x))}, repeats)
+    found = by_turns({"foldin": ours, "plain": plain}, repeats)
     return {kind: {**one, "seconds": one["seconds"] / 10} for kind, one in found.items()}
 
 
@@ -278,31 +195,37 @@ def autoencoders(options: Any, log: Histories) -> dict[str, Any]:
     """Mult-VAE and RecVAE."""
     device, found = device_of(), {}
     settings = {"batch_size": BATCH, "latent_dim": LATENT}
-    vae = MultVAE(log.n_items, MultVAEConfig(hidden_dims=(HIDDEN,), **settings), device=device)
-    recvae = RecVAE(log.n_items, RecVAEConfig(hidden_dim=HIDDEN, **settings), device=device)
-    kinds: dict[str, dict[str, Callable[[], Any]]] = {
+    of_vae, of_recvae = (
+        MultVAEConfig(hidden_dims=(HIDDEN,), **settings),
+        RecVAEConfig(hidden_dim=HIDDEN, **settings),
+    )
+    kinds: dict[str, dict[str, Make]] = {
         "multvae": {
-            "foldin": epochs_of(vae, log),
-            "candidates": with_candidates(epochs_of(vae, log)),
-            "dense": dense_multvae(log).epoch,
-            "dense_bfloat16": dense_multvae(log, half=True).epoch,
+            "foldin": epochs_of(lambda: MultVAE(log.n_items, of_vae, device=device), log),
+            "dense": lambda: dense_multvae(log).epoch,
+            "dense_bfloat16": lambda: dense_multvae(log, half=True).epoch,
         },
         "recvae": {
-            "foldin": epochs_of(recvae, log),
-            "candidates": with_candidates(epochs_of(recvae, log)),
-            "dense": dense_recvae(log).epoch,
+            "foldin": epochs_of(lambda: RecVAE(log.n_items, of_recvae, device=device), log),
+            "dense": lambda: dense_recvae(log).epoch,
         },
     }
-    for name, width, passes in (("multvae", HIDDEN, 1), ("recvae", LATENT, 4)):
+    # How often a step of each pass of an epoch needs each product: RecVAE's encoder has three passes, its decoder one.
+    needed = {
+        "multvae": {"forward": 1, "weights": 1, "input": 1},
+        "recvae": {"forward": 4, "weights": 1, "input": 3},
+    }
+    for name, width in (("multvae", HIDDEN), ("recvae", LATENT)):
         for tf32 in (True, False):
             torch.backends.cuda.matmul.allow_tf32 = tf32
-            of_step = product_seconds(BATCH, width, log.n_items, options.repeats)
+            of_each = products(BATCH, width, log.n_items, options.repeats)
+            of_steps = sum(count * of_each[kind] for kind, count in needed[name].items())
             runs = by_turns(
-                {kind: work for kind, work in kinds[name].items() if tf32 or kind in ("foldin", "dense")},
+                {kind: make for kind, make in kinds[name].items() if tf32 or kind in ("foldin", "dense")},
                 options.repeats,
             )
             for one in runs.values():
-                one["share"] = passes * of_step * -(-len(log) // BATCH) / one["seconds"]
+                one["share"] = of_steps * -(-len(log) // BATCH) / one["seconds"]
                 one["events_per_second"] = log.n_events / one["seconds"]
             found[name if tf32 else f"{name}_float32"] = runs
     torch.backends.cuda.matmul.allow_tf32 = True
@@ -315,15 +238,13 @@ def sasrec(options: Any, log: Histories) -> dict[str, Any]:
         config = SASRecConfig(
             embedding_dim=WIDTH, n_layers=2, loss=FullSoftmax(), max_length=LENGTH, batch_tokens=tokens
         )
-        model = SASRec(log.n_items, config, device=device_of())
-        kinds = {
-            "foldin": epochs_of(model, log),
-            "candidates": with_candidates(epochs_of(model, log)),
-            "plain": plain_sasrec(log, tokens),
+        kinds: dict[str, Make] = {
+            "foldin": epochs_of(lambda config=config: SASRec(log.n_items, config, device=device_of()), log),
+            "plain": lambda tokens=tokens: plain_sasrec(log, tokens),
         }
         runs = by_turns(kinds, options.repeats)
         events = int(np.minimum(log.lengths - 1, LENGTH).sum())
-        of_tokens = product_seconds(tokens, WIDTH, log.n_items, options.repeats) / tokens
+        of_tokens = sum(products(tokens, WIDTH, log.n_items, options.repeats).values()) / tokens
         for one in runs.values():
             one["share"] = of_tokens * events / one["seconds"]
             one["tokens_per_second"] = events / one["seconds"]

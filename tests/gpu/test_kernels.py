@@ -5,11 +5,13 @@ import copy
 import pytest
 import torch
 
+from foldin.data import Histories
 from foldin.kernels import (
     Buffers,
     Proposal,
     bag_of_items,
     bag_of_rows,
+    devices,
     drop_events,
     log_total,
     multinomial_from_hidden,
@@ -19,7 +21,7 @@ from foldin.kernels import (
     stochastic_bfloat16,
     top_k,
 )
-from foldin.nn import VectorQuantizer
+from foldin.nn import VectorQuantizer, dropout, transitions
 from foldin.training import LazyAdam
 from tests.gpu.device import DEVICE
 
@@ -70,6 +72,13 @@ def test_a_bag_of_items(memory):
     both(lambda w, i, o, v: bag_of_rows(w, i, o, v.detach()), noise(ITEMS, WIDTH), items, offsets, values)
 
 
+@pytest.fixture(params=[7 * ITEMS, devices.BLOCK])
+def block(request, monkeypatch) -> None:
+    """Logits of seven users or tokens at once, or of all."""
+    monkeypatch.setattr(devices, "BLOCK", request.param)
+
+
+@pytest.mark.usefixtures("block")
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_multinomial_likelihood(weighted):
     items, offsets, values = batch()
@@ -82,6 +91,7 @@ def test_the_multinomial_likelihood(weighted):
     both(likelihood, noise(USERS, WIDTH), noise(ITEMS, WIDTH, seed=1), noise(ITEMS, seed=2), items, offsets, values)
 
 
+@pytest.mark.usefixtures("block")
 @pytest.mark.parametrize("bias", [False, True])
 def test_the_softmax_of_many_tokens(bias):
     targets = torch.randint(ITEMS, (5000,), generator=torch.Generator().manual_seed(3))
@@ -119,6 +129,25 @@ def test_dropped_events_keep_the_sum_in_expectation():
     assert abs(sum(sums) / 400 - float(values.sum())) < 4 * spread / 20
     kept, ends, _ = drop_events(items, offsets, values, 0.5, generator)
     assert int(ends[-1]) == len(kept) < len(items)
+    weight = noise(ITEMS, WIDTH).to(DEVICE)
+    sums = [
+        bag_of_items(weight, *drop_events(items, offsets, values, 0.5, generator.manual_seed(3), compact=compact))
+        for compact in (False, True)
+    ]
+    torch.testing.assert_close(*sums)
+
+
+def test_places_of_events_are_those_of_the_cpu():
+    histories = Histories.from_lists([[1, 2, 3], [4, 5], [6, 7, 8, 9]], ITEMS)
+    (here, targets), (there, found) = (transitions(histories, 2, torch.device(one)) for one in ("cpu", DEVICE))
+    assert torch.equal(there.positions().cpu(), here.positions())
+    assert torch.equal(found.cpu(), targets)
+
+
+def test_dropout_keeps_the_mean():
+    found = dropout(torch.ones(1000, 1000, device=DEVICE), 0.2, torch.Generator(DEVICE).manual_seed(1))
+    assert set(found.unique().tolist()) == {0.0, 1.25}
+    assert abs(float(found.mean()) - 1.0) < 3e-3
 
 
 @pytest.mark.parametrize("ties", [False, True])

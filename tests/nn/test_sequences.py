@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from foldin.data import Histories
+from foldin.kernels import devices
 from foldin.nn import cut_by_length, newest, transitions
 
 CPU = torch.device("cpu")
@@ -28,6 +29,17 @@ def test_every_event_but_the_first_is_the_target_of_the_one_before_it():
     assert given.items.tolist() == [[2, 3], [5, 6]]
     assert targets.tolist() == [3, 9, 6, 7]
     assert given.times.tolist() == [[1, 2], [20, 30]]
+
+
+def test_places_that_are_found_where_the_lengths_are_known_are_the_same(monkeypatch):
+    users = USERS.select(np.array([2, 0]))
+    given, targets = transitions(users, 3, CPU, width=5)
+    assert given.at is None
+    monkeypatch.setattr(devices, "_PROCESSOR", "")
+    known, found = transitions(users, 3, CPU, width=5)
+    assert known.at is not None
+    assert torch.equal(known.positions(), given.positions())
+    assert torch.equal(found, targets)
 
 
 def test_a_crop_is_a_window_of_the_history_and_every_window_comes():

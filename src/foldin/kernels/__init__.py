@@ -13,6 +13,8 @@ from foldin.kernels.bag import (
 )
 from foldin.kernels.buffers import Buffers
 from foldin.kernels.cross_entropy import softmax_cross_entropy
+from foldin.kernels.devices import on_device
+from foldin.kernels.devices_softmax import logits_bytes
 from foldin.kernels.products import matmul_into
 from foldin.kernels.proposal import Proposal
 from foldin.kernels.rounding import stochastic_bfloat16
@@ -28,9 +30,11 @@ __all__ = [
     "bag_of_rows",
     "drop_events",
     "log_total",
+    "logits_bytes",
     "matmul_into",
     "multinomial_from_hidden",
     "multinomial_log_likelihood",
+    "on_device",
     "padded_bag",
     "padded_recency_weights",
     "read_weights",

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from foldin.kernels.buffers import Buffers
+from foldin.kernels.devices import bag_on_device, on_device
 from foldin.tensors import Float, Int, Tensor
 from foldin.workers import drawn
 
@@ -23,38 +24,57 @@ __all__ = [
 ]
 
 
-def unit_weights(offsets: Int[Tensor, " offsets"], dtype: torch.dtype = torch.float32) -> Float[Tensor, " events"]:
-    """Weight 1/√n for each event of a user with n events: a binary history divided by its L2 norm if no item repeats."""
+def unit_weights(
+    offsets: Int[Tensor, " offsets"], dtype: torch.dtype = torch.float32, events: int | None = None
+) -> Float[Tensor, " events"]:
+    """Weight 1/√n for each event of a user with n events: a binary history divided by its L2 norm if no item repeats.
+
+    Args:
+        events: number of events; None to read it from `offsets`, for which a GPU is waited for.
+    """
     lengths = offsets.diff()
-    return torch.repeat_interleave(lengths.clamp(min=1).to(dtype).rsqrt(), lengths)
+    return torch.repeat_interleave(lengths.clamp(min=1).to(dtype).rsqrt(), lengths, output_size=events)
 
 
-def recency_weights(offsets: Int[Tensor, " offsets"], oldest: float) -> Float[Tensor, " events"]:
+def recency_weights(
+    offsets: Int[Tensor, " offsets"], oldest: float, events: int | None = None
+) -> Float[Tensor, " events"]:
     """Weight of each event, rising linearly from `oldest` to 1 over a user's history; a single event has weight 1.
+
+    Args:
+        events: number of events; None to read it from `offsets`, for which a GPU is waited for.
 
     Source: wang2023, section 3.6 (T-DiffRec).
     """
     if oldest == 1.0:
-        return torch.ones(int(offsets[-1]), device=offsets.device)
+        return torch.ones(int(offsets[-1]) if events is None else events, device=offsets.device)
     lengths = offsets.diff()
-    own = torch.repeat_interleave(lengths, lengths)
-    place = torch.arange(len(own), device=offsets.device) - torch.repeat_interleave(offsets[:-1], lengths)
+    own = torch.repeat_interleave(lengths, lengths, output_size=events)
+    starts = torch.repeat_interleave(offsets[:-1], lengths, output_size=len(own))
+    place = torch.arange(len(own), device=offsets.device) - starts
     return 1.0 - (1.0 - oldest) * (own - 1 - place) / (own - 1).clamp(min=1)
 
 
 def read_weights(
-    offsets: Int[Tensor, " offsets"], oldest: float = 1.0, dtype: torch.dtype = torch.float32
+    offsets: Int[Tensor, " offsets"],
+    oldest: float = 1.0,
+    dtype: torch.dtype = torch.float32,
+    events: int | None = None,
 ) -> Float[Tensor, " events"]:
-    """Weight of each event: the recency weights of its user divided by their L2 norm; `unit_weights` if `oldest` is 1."""
+    """Weight of each event: the recency weights of its user divided by their L2 norm; `unit_weights` if `oldest` is 1.
+
+    Args:
+        events: number of events; None to read it from `offsets`, for which a GPU is waited for.
+    """
     if oldest == 1.0:
-        return unit_weights(offsets, dtype)
-    return unit_rows(offsets, recency_weights(offsets, oldest).to(dtype))
+        return unit_weights(offsets, dtype, events)
+    return unit_rows(offsets, recency_weights(offsets, oldest, events).to(dtype))
 
 
 def unit_rows(offsets: Int[Tensor, " offsets"], values: Float[Tensor, " events"]) -> Float[Tensor, " events"]:
     """Value of each event divided by the L2 norm of its user's values."""
     lengths = offsets.diff()
-    users = torch.repeat_interleave(torch.arange(len(lengths), device=values.device), lengths)
+    users = torch.repeat_interleave(torch.arange(len(lengths), device=values.device), lengths, output_size=len(values))
     squares = values.new_zeros(len(lengths)).index_add_(0, users, values.square())
     return values * squares.clamp(min=1e-12).rsqrt()[users]
 
@@ -74,6 +94,8 @@ def drop_events(
     rate: float,
     generator: torch.Generator,
     axis: str = "events",
+    *,
+    compact: bool = True,
 ) -> tuple[Int[Tensor, " kept"], Int[Tensor, " offsets"], Float[Tensor, " kept"]]:
     """(items, offsets, weights) of the events that are left after inverted dropout, which drops each with probability `rate`.
 
@@ -81,6 +103,8 @@ def drop_events(
 
     Args:
         axis: name of what is drawn for, where workers share a batch: `read` if dislikes are among the events.
+        compact: whether the dropped events must be left out on a GPU too, as where a gradient has rows for the others alone.
+            Otherwise they stay there, with weight 0, since their number would have to be waited for.
     """
     if rate == 0.0:
         return items, offsets, weights
@@ -91,6 +115,8 @@ def drop_events(
         axis,
     )
     keep = uniform >= rate
+    if not compact and on_device(items):
+        return items, offsets, torch.where(keep, weights / (1.0 - rate), 0.0)
     before = torch.zeros(len(items) + 1, dtype=torch.int64, device=items.device)
     torch.cumsum(keep, 0, out=before[1:])
     return items[keep], before[offsets], weights[keep] / (1.0 - rate)
@@ -159,8 +185,10 @@ def bag_of_items(
 
     Args:
         buffers: memory for the gradient of `weight`, reused between steps; None allocates it each time. Each weight needs a
-            `Buffers` object that no other weight uses.
+            `Buffers` object that no other weight uses. A GPU, whose allocator reuses memory itself, does without.
     """
+    if on_device(weight):
+        return bag_on_device(weight, items, offsets, values)
     apply: Any = _BagOfItems.apply  # untyped in PyTorch
     result: Tensor = apply(weight, items, offsets, values, buffers)
     return result

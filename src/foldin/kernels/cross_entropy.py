@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
+from foldin.kernels.devices import on_device
+from foldin.kernels.devices_softmax import cross_entropy_on_device
 from foldin.kernels.threads import on_threads, scratch, thread_count
 from foldin.tensors import Array, Float, Int, Int64, Tensor
 
@@ -118,21 +118,6 @@ def _on_cpu(
     return _Gradients(loss=sum(one[0] for one in found), hidden=grad_hidden, weight=grad_weight, bias=grad_bias)
 
 
-def _on_device(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
-    """Sum of the losses, in nats, by the plain formula in chunks; the backward pass recomputes the logits of each chunk."""
-    step = _chunk_rows(len(hidden), len(weight), 1) * 16
-
-    def loss(rows: Tensor, y: Tensor) -> Tensor:
-        logits = F.linear(rows, weight, bias)
-        return F.cross_entropy(logits, y, reduction="sum")
-
-    parts = [
-        checkpoint(loss, hidden[at : at + step], targets[at : at + step], use_reentrant=False)
-        for at in range(0, len(hidden), step)
-    ]
-    return torch.stack(parts).sum()
-
-
 class _SumOfLosses(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
@@ -163,11 +148,12 @@ def softmax_cross_entropy(
 ) -> Float[Tensor, ""]:
     """Sum over the tokens of −log softmax(hidden Wᵀ + b) at their targets, in nats.
 
-    Memory is bounded by a chunk of logits for each thread, whatever the number of tokens and items. On a CPU the forward pass
-    computes the gradients too, so there are no second derivatives, and the backward pass can run only once.
+    Memory is bounded by a chunk of logits for each thread, on a GPU by about a gigabyte of them twice, whatever the number of
+    tokens and items. The forward pass computes the gradients too, so there are no second derivatives, and the backward pass can
+    run only once.
     """
-    if hidden.device.type != "cpu":
-        return _on_device(hidden, weight, bias, targets)
+    if on_device(hidden):
+        return cross_entropy_on_device(hidden, weight, targets, bias)
     apply: Any = _SumOfLosses.apply  # untyped in PyTorch
     result: Tensor = apply(hidden, weight, bias, targets)
     return result

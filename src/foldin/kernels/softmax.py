@@ -14,6 +14,8 @@ from typing import Any
 import torch
 
 from foldin.kernels.buffers import Buffers
+from foldin.kernels.devices import on_device
+from foldin.kernels.devices_softmax import multinomial_on_device
 from foldin.kernels.products import matmul_into
 from foldin.tensors import Float, Int, Tensor
 
@@ -32,7 +34,7 @@ def multinomial_log_likelihood(
     Source: liang2018, eq. 2.
     """
     lengths = offsets.diff()
-    users = torch.repeat_interleave(torch.arange(len(lengths), device=logits.device), lengths)
+    users = torch.repeat_interleave(torch.arange(len(lengths), device=logits.device), lengths, output_size=len(items))
     taken = torch.zeros(len(lengths), dtype=logits.dtype, device=logits.device)
     return taken.index_add(0, users, torch.log_softmax(logits, dim=1)[users, items])
 
@@ -115,10 +117,13 @@ def multinomial_from_hidden(
     """Log-likelihood of each user's items under softmax(hidden Wᵀ + b), in nats; with `values` a sum weighted by them.
 
     Only the gradients that are needed are computed. With `buffers`, the backward pass must run before the next call with the
-    same buffers, because both use the same logits matrix.
+    same buffers, because both use the same logits matrix. A GPU does without buffers, and works on about a gigabyte of logits at
+    once (`devices_softmax.py`).
 
     Source: liang2018, eq. 2.
     """
+    if on_device(hidden):
+        return multinomial_on_device(hidden, weight, bias, items, offsets, values)
     apply: Any = _MultinomialFromHidden.apply  # untyped in PyTorch
     result: Tensor = apply(hidden, weight, bias, items, offsets, buffers, values)
     return result

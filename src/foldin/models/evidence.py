@@ -137,7 +137,7 @@ def read_events(histories: Histories, oldest: float, device: torch.device) -> Ev
     """The events and dislikes of histories, as tensors."""
     if histories.weights is None and histories.dislikes is None:
         items, offsets = histories.tensors(device)
-        return Events(items, offsets, None if oldest == 1.0 else recency_weights(offsets, oldest))
+        return Events(items, offsets, None if oldest == 1.0 else recency_weights(offsets, oldest, len(items)))
     merged, weights = with_dislikes(histories, oldest)
     items, offsets = merged.tensors(device)
     return Events(items, offsets, None if weights is None else torch.from_numpy(weights).to(device))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from foldin.data import Histories
-from foldin.kernels import ScoredItems, scored_items
+from foldin.kernels import ScoredItems, logits_bytes, on_device, scored_items
 from foldin.models.divided import BY_USERS
 from foldin.models.negatives import SmoothedNegatives
 from foldin.models.start import log_shares
@@ -81,8 +81,11 @@ class FullMultinomial(MultinomialLoss):
         return BY_USERS
 
     def step_bytes(self, train: Histories, batch_size: int, tables: Iterable[Tensor]) -> float:
-        """Logits over the catalog, and their gradients."""
-        return 8.0 * min(batch_size, len(train)) * train.n_items
+        """Logits over the catalog, and their gradients; on a GPU, those of as many users as are worked on at once."""
+        users = min(batch_size, len(train))
+        if any(on_device(table) for table in tables):
+            return logits_bytes(users, train.n_items)
+        return 8.0 * users * train.n_items
 
 
 @dataclass(frozen=True, kw_only=True)

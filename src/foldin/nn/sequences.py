@@ -1,13 +1,14 @@
 """Histories as input of a transformer: the newest events, in padded batches of nearly equal lengths."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from foldin.data import Histories
 from foldin.errors import FitError
+from foldin.kernels import on_device
 from foldin.tensors import Array, Int, Int64, Tensor
 from foldin.workers import drawn
 
@@ -34,14 +35,19 @@ class Sequences:
         items: item indices; the user's last item again in the padding.
         lengths: number of events of each user, at least 1.
         times: seconds since 1970; the user's last time in the padding. None where the log has no times.
+        at: indices of the true events in the flattened array, user by user; None to find them by `lengths`, for which a GPU is
+            waited for.
     """
 
     items: Int[Tensor, "users length"]
     lengths: Int[Tensor, " users"]
     times: Int[Tensor, "users length"] | None
+    at: Int[Tensor, " tokens"] | None = None
 
     def positions(self) -> Int[Tensor, " tokens"]:
         """Indices of the true events in the flattened array, user by user."""
+        if self.at is not None:
+            return self.at
         steps = torch.arange(self.items.shape[1], device=self.items.device)
         return (steps < self.lengths.unsqueeze(1)).reshape(-1).nonzero().squeeze(1)
 
@@ -100,6 +106,9 @@ def transitions(
         shares = uniform.cpu().numpy()
         starts = histories.offsets[:-1] + (shares * room).astype(np.int64)
     given = _sequences(histories, starts, lengths, device, width)
+    if on_device(given.items):  # found here, where the lengths are known
+        true = np.arange(given.items.shape[1]) < lengths[:, None]
+        given = replace(given, at=torch.from_numpy(np.flatnonzero(true)).to(device))
     following = torch.from_numpy(_rectangle(histories.items, starts + 1, lengths, width)).to(device)
     return given, following.view(-1)[given.positions()]
 

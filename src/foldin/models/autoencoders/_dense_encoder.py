@@ -69,10 +69,14 @@ class DenseEncoder(nn.Module):
         Args:
             weights: weight of each event; None for those by recency.
         """
-        values = read_weights(offsets, self.oldest) if weights is None else unit_rows(offsets, weights)
+        values = (
+            read_weights(offsets, self.oldest, events=len(items)) if weights is None else unit_rows(offsets, weights)
+        )
         if dropout > 0.0:
             assert generator is not None
-            items, offsets, values = drop_events(items, offsets, values, dropout, generator, "read")
+            items, offsets, values = drop_events(
+                items, offsets, values, dropout, generator, "read", compact=self.sparse is not None
+            )
         if self.sparse is not None:
             return self._heads_of(bag_of_rows(self.first, items, offsets, values))
         return self._heads_of(bag_of_items(self.first, items, offsets, values, self.scratch))

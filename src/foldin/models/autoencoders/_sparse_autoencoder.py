@@ -97,10 +97,14 @@ class SparseAutoencoder(nn.Module):
             kept: factor of each user's sum of events in the first layer; None for 1.
             added: further input of the first layer; None for none.
         """
-        values = read_weights(offsets, self.oldest) if weights is None else unit_rows(offsets, weights)
+        values = (
+            read_weights(offsets, self.oldest, events=len(items)) if weights is None else unit_rows(offsets, weights)
+        )
         if dropout > 0.0:
             assert generator is not None
-            items, offsets, values = drop_events(items, offsets, values, dropout, generator, "read")
+            items, offsets, values = drop_events(
+                items, offsets, values, dropout, generator, "read", compact=self.sparse is not None
+            )
         if self.sparse is not None:
             summed = bag_of_rows(self.encoder[0], items, offsets, values)
         else:

@@ -66,7 +66,8 @@ class TwoTowerTrainer(Trainer[Histories]):
         users = torch.from_numpy(batch.users()).to(model.device)[at]
         items, offsets = batch.tensors(model.device)
         targets = items[at]
-        events = drop_events(items, offsets, read_weights(offsets, 1.0), model.config.dropout, generator, "read")
+        values = read_weights(offsets, 1.0, events=len(items))
+        events = drop_events(items, offsets, values, model.config.dropout, generator, "read", compact=False)
         x = model.bag(rows, *events)
         if model.users is not None:
             x = x * model.users.kept(len(batch), generator).unsqueeze(1) + model.users.rows(batch)

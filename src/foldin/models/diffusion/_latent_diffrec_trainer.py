@@ -59,7 +59,9 @@ class LatentDiffRecTrainer(Trainer[Histories]):
         model = self.model
         config = model.config
         items, offsets = batch.tensors(model.device)
-        kept = drop_events(items, offsets, model.read(offsets), config.dropout, generator)
+        kept = drop_events(
+            items, offsets, model.read(offsets), config.dropout, generator, compact=config.loss.sparse is not None
+        )
         code = model._summed(*kept, model._buffers_in) + model.learned["encoder_bias"]
         mu, logvar = code.chunk(2, dim=1)
         z = reparameterize(mu, logvar, generator)

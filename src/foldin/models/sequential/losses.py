@@ -122,7 +122,9 @@ class BCE(NextItemLoss):
     n_negatives: int = setting(1, "Negatives of each target.", low=1)
 
     def __call__(self, step: Predicted, generator: torch.Generator) -> Loss:
-        users = torch.repeat_interleave(torch.arange(len(step.batch), device=step.targets.device), step.lengths)
+        users = torch.repeat_interleave(
+            torch.arange(len(step.batch), device=step.targets.device), step.lengths, output_size=len(step.targets)
+        )
         negatives = negatives_not_taken(self.n_negatives, step.batch, users, generator)
         return Loss(binary_loss(step.hidden, step.vectors, step.targets, negatives), {})
 

@@ -40,7 +40,7 @@ from torch.nn import functional as F
 
 from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError, FitError
-from foldin.kernels import Buffers, matmul_into
+from foldin.kernels import Buffers, logits_bytes, matmul_into, on_device
 from foldin.memory import require_memory
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.contract import Recommender
@@ -189,7 +189,11 @@ class SASRec(MapsFeatures, ExtendsItems, OnnxGraph, DotProduct, ItemRows, Popula
         mixed = 4.0 * tokens * config.n_layers * config.embedding_dim * config.mixer.kept_vectors(config.max_length)
         # Vectors of a step, with gradients.
         made = 0.0 if self.side is None else 24.0 * self.n_items * config.embedding_dim
-        return super().training_bytes(train) + states + mixed + made + 24.0 * self.loss.drawn(tokens) * tokens
+        drawn = self.loss.drawn(tokens)
+        scores = 24.0 * drawn * tokens
+        if drawn == 0 and on_device(self.log_share):
+            scores = logits_bytes(tokens, self.n_items)
+        return super().training_bytes(train) + states + mixed + made + scores
 
     @property
     def loss(self) -> NextItemLoss:
