@@ -20,6 +20,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "directives",
+    "formulas",
     "epub",
 ]
 exclude_patterns = ["studio", "distribution"]

@@ -13,6 +13,7 @@ import pytest
 from sphinx.cmd.build import build_main
 
 from foldin.book.equations import chapters
+from foldin.formulas import formulas
 
 DOCS = Path(__file__).parents[2] / "docs"
 XHTML, MATH = "{http://www.w3.org/1999/xhtml}", "{http://www.w3.org/1998/Math/MathML}math"
@@ -119,3 +120,5 @@ def test_the_whole_documentation_opens(built):
     for name, chapter in chapters().items():
         for language in ("en", "ko"):
             assert len(labels(pages[f"book/{language}/{name}.xhtml"])) == len(chapter.equations)
+    shown = {one.get("data-formula") for page in pages.values() for one in page.iter() if one.find(MATH) is not None}
+    assert shown >= formulas().keys()

@@ -10,7 +10,7 @@ from foldin.training.config import Config, legal, options_of
 from foldin.training.ranges import Range
 from foldin.training.search import setting_text
 
-__all__ = ["described"]
+__all__ = ["described", "equation_text"]
 
 _WIDTH = 110
 
@@ -25,7 +25,7 @@ def described(config: type[Config], model: type[Any]) -> str:
     head = f"Settings of {model.__name__}" + (f": {summary}." if summary else ".")
     kinds = typing.get_type_hints(config)
     fields = dataclasses.fields(config)
-    parts = [head, *map(_equation, found)]
+    parts = [head, *map(equation_text, found)]
     if fields:
         parts.append("Args:\n" + "\n".join(_setting(field, kinds[field.name]) for field in fields))
     searched = next((field for field in fields if isinstance(field.metadata["range"], Range)), None)
@@ -35,7 +35,8 @@ def described(config: type[Config], model: type[Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _equation(one: Formula) -> str:
+def equation_text(one: Formula) -> str:
+    """A formula as the docstring of a configuration has it: title, source, text and symbols."""
     source = f" ({one.source})" if one.source else ""
     symbols = "".join(f"\n    * {symbol}: {meaning}" for symbol, meaning in one.symbols.items())
     return f"{one.title}{source}::\n\n    {one.plain}\n" + (f"\nwhere\n{symbols}" if symbols else "")
