@@ -22,7 +22,7 @@ def run_commands(example: Example) -> None:
 
     for line in example.parsed.splitlines():
         prompt, program, *arguments = shlex.split(line)
-        assert (prompt, program) == ("$", "foldin"), f"{line}: $ foldin … was expected; what is not to run goes into `text`"
+        assert (prompt, program) == ("$", "foldin"), f"{line}: $ foldin … was expected, and `text` for what is not run"
         with pytest.raises(SystemExit) as stop:
             main(arguments)
         assert not stop.value.code, line

@@ -1,8 +1,9 @@
 """The fast tests by other versions of Python: python tests/pythons.py [VERSION…]        also `make test-pythons`
 
 For each version: the pins of constraints.txt are resolved for it, from wheels alone if there is one of every package. Where pyenv
-or the path has an interpreter, it compiles the source, and the fast tests run in an environment `.venv-VERSION`, with PyTorch's build for the CPU, or that of PyPI where the other cannot
-be had (gigabytes). What was done is printed and kept in docs/pythons.json; what was not run is called so.
+or the path has an interpreter, it compiles the source, and the fast tests run in an environment `.venv-VERSION`, with PyTorch's
+build for the CPU, or that of PyPI where the other cannot be had (gigabytes). What was done is printed and kept in
+docs/pythons.json; what was not run is called so.
 """
 
 import json

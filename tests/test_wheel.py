@@ -69,8 +69,9 @@ def test_it_works_in_an_empty_environment(wheel, python, tmp_path):
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_the_first_example_of_the_readme_works_with_the_extras_that_it_names(wheel, python, tmp_path):
-    named = re.search(r"^pip install 'foldin(\[.*\])'$", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.M)[1]
-    install(python, f"{wheel}{named}")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    extras = re.search(r"^pip install 'foldin(\[.*\])'$", readme, flags=re.MULTILINE)[1]
+    install(python, f"{wheel}{extras}")
     printed = run(tmp_path, python, "-c", first_example()).splitlines()
     assert printed[-6].split() == ["user", "rank", "item", "title", "score"]
     assert [line.split()[1:3] for line in printed[-5:]] == [["anna", str(rank)] for rank in range(1, 6)]

@@ -132,7 +132,8 @@ def test_a_comparison_killed_in_its_searches_goes_on(path, tmp_path):
     """A real process, killed while it trains."""
     command = [sys.executable, "-m", "foldin", "compare", str(path), "--models", "itemknn,multvae", "--tune", "1"]
     command += ["--trials", "2", "--epochs", "300", "--patience", "300", "--studies", "studies", "--json"]
-    at = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "500"}, "text": True}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "500"}
+    at = {"cwd": tmp_path, "env": environment, "text": True}
     killed = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, **at)
     told = [line for _ in range(2) if (line := _next(killed, "itemknn: trial "))]
     _next(killed, "multvae: trial ")  # its second trial has begun, or is about to

@@ -15,7 +15,9 @@ SHOWN = [
     (path.relative_to(ROOT), line.strip())
     for path in PAGES
     if path.name != "cli.md"  # written from the commands themselves
-    for block in re.findall(r"^```(?:text|sh)\n(.*?)^```", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for block in re.findall(
+        r"^```(?:text|sh)\n(.*?)^```", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
     for line in re.findall(r"(?:^|(?<!-n)[ *])foldin (?!foldin)[a-z].*$", block, flags=re.MULTILINE)
 ]
 
@@ -39,6 +41,11 @@ def test_a_command_that_is_only_shown_exists(page, line):
 
 
 def test_a_wrong_command_is_noticed():
-    for line in ("fitt events.csv", "fit events.csv --modell ease --out run", "runs rolback run", "serve --workers many"):
+    for line in (
+        "fitt events.csv",
+        "fit events.csv --modell ease --out run",
+        "runs rolback run",
+        "serve --workers many",
+    ):
         with pytest.raises(click.UsageError):
             check(line.split())
