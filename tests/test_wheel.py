@@ -1,5 +1,6 @@
 """The wheel in an empty environment: alone, and with the extras that the README's first example asks for."""
 
+import os
 import re
 import subprocess
 import sys
@@ -33,9 +34,10 @@ else:
 
 
 def run(folder: Path, *command: object) -> str:
-    """What a command prints; it must end well."""
+    """What a command prints, which sees nothing of this repository; it must end well."""
     parts = [str(part) for part in command]
-    return subprocess.run(parts, check=True, cwd=folder, stdout=subprocess.PIPE, encoding="utf-8").stdout
+    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run(parts, check=True, cwd=folder, env=alone, stdout=subprocess.PIPE, encoding="utf-8").stdout
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,7 @@ def python(tmp_path) -> Path:
 
 
 def install(python: Path, what: str) -> None:
-    run(ROOT, python, "-m", "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt", what)
+    run(python.parent, python, "-m", "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt", what)
 
 
 @pytest.mark.long
