@@ -17,16 +17,15 @@ from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
 
 
 def run_commands(example: Example) -> None:
-    """Run the commands of a console block, each of which must end well."""
+    """Run the commands of a console block, each of which must end well; a line that is none is an error."""
     from foldin.cli import main
 
     for line in example.parsed.splitlines():
-        if line.startswith("$ "):
-            program, *arguments = shlex.split(line[2:])
-            assert program == "foldin", line
-            with pytest.raises(SystemExit) as stop:
-                main(arguments)
-            assert not stop.value.code, line
+        prompt, program, *arguments = shlex.split(line)
+        assert (prompt, program) == ("$", "foldin"), f"{line}: $ foldin … was expected, and `text` for what is not run"
+        with pytest.raises(SystemExit) as stop:
+            main(arguments)
+        assert not stop.value.code, line
 
 
 def enter(names: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ from tables.recommenders import (
     temporal,
 )
 from tables.sequences import semantic, sequences
-from tables.speed import against_commit, speed, speed_in_short
+from tables.speed import against_commit, speed, speed_in_short, speed_in_short_in_korean
 from tables.trials import pythons, served, tuned
 
 SECTIONS: dict[str, Callable[[], str]] = {
@@ -31,6 +31,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "on each log": on_each_log,
     "quality in short": quality_in_short,
     "speed in short": speed_in_short,
+    "speed in short, in Korean": speed_in_short_in_korean,
     "quality": quality,
     "other protocols": other_protocols,
     "clean": clean,

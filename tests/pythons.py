@@ -1,8 +1,9 @@
 """The fast tests by other versions of Python: python tests/pythons.py [VERSION…]        also `make test-pythons`
 
-For each version: the pins of constraints.txt are resolved for it, the source is compiled by it where pyenv or the path has it,
-and the fast tests run in an environment `.venv-VERSION`, with PyTorch's build for the CPU, or that of PyPI where the other cannot
-be had (gigabytes). What was done is printed and kept in docs/pythons.json; what was not run is called so.
+For each version: the pins of constraints.txt are resolved for it, from wheels alone if there is one of every package. Where pyenv
+or the path has an interpreter, it compiles the source, and the fast tests run in an environment `.venv-VERSION`, with PyTorch's
+build for the CPU, or that of PyPI where the other cannot be had (gigabytes). What was done is printed and kept in
+docs/pythons.json; what was not run is called so.
 """
 
 import json
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-VERSIONS = ("3.11", "3.12", "3.13")
+VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 KEPT = ROOT / "docs" / "pythons.json"
 CPU = "https://download.pytorch.org/whl/cpu"
 UV = [sys.executable, "-m", "uv"]
@@ -36,13 +37,16 @@ def works(*command: str | Path) -> bool:
     return done.returncode == 0
 
 
-def resolved(version: str, python: Path | None) -> bool:
-    """Whether the pins have an answer for a version: for the release of the interpreter, where there is one."""
+def resolved(version: str, python: Path | None) -> str:
+    """What the pins come to for a version: for the release of the interpreter, where there is one."""
     if python is not None:
         said = subprocess.run([python, "--version"], capture_output=True, text=True, check=True)
         version = said.stdout.split()[-1]
     pinned = ("--constraint", "constraints.txt", "--all-extras", "--group", "dev", "--python-version", version)
-    return works(*UV, "pip", "compile", "--quiet", "pyproject.toml", *pinned, "--output-file", "/dev/null")
+    command = (*UV, "pip", "compile", "--quiet", "pyproject.toml", *pinned, "--output-file", "/dev/null")
+    if works(*command, "--only-binary", ":all:"):
+        return "resolved, a wheel of each"
+    return "resolved" if works(*command) else "cannot be resolved"
 
 
 def tested(version: str, python: Path) -> str:
@@ -68,7 +72,7 @@ def main() -> None:
     rows = {}
     for version in sys.argv[1:] or VERSIONS:
         python = interpreter(version)
-        done = {"pins": "resolved" if resolved(version, python) else "cannot be resolved"}
+        done = {"pins": resolved(version, python)}
         if python is None:
             done |= {"source": "not compiled: no interpreter here", "fast tests": "not run: no interpreter here"}
         else:

@@ -1,11 +1,15 @@
-"""The wheel alone, without extras, in an empty environment."""
+"""The wheel in an empty environment: alone, and with the extras that the README's first example asks for."""
 
+import os
+import re
 import subprocess
 import sys
 import venv
 from pathlib import Path
 
 import pytest
+
+from tests.docs.test_first_example import first_example
 
 ROOT = Path(__file__).parents[1]
 # What a core without extras must do: a file in, a list out, saved, loaded, from the command line too.
@@ -29,17 +33,47 @@ else:
 """
 
 
-@pytest.mark.long
-def test_it_works_in_an_empty_environment(tmp_path):
-    def run(*command: object) -> None:
-        subprocess.run([str(part) for part in command], check=True, cwd=tmp_path)
+def run(folder: Path, *command: object) -> str:
+    """What a command prints, which sees nothing of this repository; it must end well."""
+    parts = [str(part) for part in command]
+    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run(parts, check=True, cwd=folder, env=alone, stdout=subprocess.PIPE, encoding="utf-8").stdout
 
-    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, ROOT)
-    (wheel,) = tmp_path.glob("foldin-*.whl")
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    run(folder, sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT)
+    (found,) = folder.glob("foldin-*.whl")
+    return found
+
+
+@pytest.fixture
+def python(tmp_path) -> Path:
+    """The interpreter of an environment with nothing but PyTorch, at the pinned version."""
     venv.create(tmp_path / "env", with_pip=True)
-    python = tmp_path / "env" / "bin" / "python"
-    constrained = ("install", "--quiet", "--constraint", ROOT / "constraints.txt")
-    run(python, "-m", "pip", *constrained, "torch")
-    run(python, "-m", "pip", *constrained, wheel)
-    run(python, "-c", USE)
-    run(python, "-m", "foldin", "recommend", "run", "--history", "i1,i2", "-k", "2")
+    found = tmp_path / "env" / "bin" / "python"
+    install(found, "torch")
+    return found
+
+
+def install(python: Path, what: str) -> None:
+    run(python.parent, python, "-m", "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt", what)
+
+
+@pytest.mark.long
+def test_it_works_in_an_empty_environment(wheel, python, tmp_path):
+    install(python, str(wheel))
+    run(tmp_path, python, "-c", USE)
+    run(tmp_path, python, "-m", "foldin", "recommend", "run", "--history", "i1,i2", "-k", "2")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_the_first_example_of_the_readme_works_with_the_extras_that_it_names(wheel, python, tmp_path):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    extras = re.search(r"^pip install 'foldin(\[.*\])'$", readme, flags=re.MULTILINE)[1]
+    install(python, f"{wheel}{extras}")
+    printed = run(tmp_path, python, "-c", first_example()).splitlines()
+    assert printed[-6].split() == ["user", "rank", "item", "title", "score"]
+    assert [line.split()[1:3] for line in printed[-5:]] == [["anna", str(rank)] for rank in range(1, 6)]

@@ -4,7 +4,7 @@ from typing import Any
 
 from tables.base import load, rows_of
 
-__all__ = ["against_commit", "speed", "speed_in_short"]
+__all__ = ["against_commit", "speed", "speed_in_short", "speed_in_short_in_korean"]
 
 
 def speed() -> str:
@@ -192,34 +192,67 @@ def _over_rounds(aevb: dict[str, Any], name: str) -> str:
     return f"{aevb['ratios'][f'{name}, pythae']:.1f}× ({low:.1f}–{high:.1f})"
 
 
-def speed_in_short() -> str:
-    """One line a subject, from the kept results of the benchmarks."""
-    lines = (
-        ("an epoch of Mult-VAE, ML-20M-shaped log", "multvae_epoch", "dense", "dense PyTorch"),
-        ("an epoch of RecVAE, the same log", "recvae_epoch", "dense", "dense PyTorch"),
-        (
-            "an epoch of SASRec, full softmax, MovieLens-1M",
-            "sasrec_epoch",
-            "rectools_fast_ml1m",
-            "RecTools, its fast path",
-        ),
-        ("an epoch of DiffRec", "diffrec_epoch", "dense", "dense PyTorch"),
-        ("a pass of LDA in batch", "lda", "scikit-learn_batch", "scikit-learn"),
-        ("an iteration of a Gaussian mixture", "gaussian_mixture", "scikit-learn_full", "scikit-learn"),
-        ("a pass of Poisson factorization", "poisson", "hpfrec_coordinate", "hpfrec"),
+# What was measured, in English and Korean; the result and its key; the peer, in both languages.
+IN_SHORT = (
+    (
+        ("an epoch of Mult-VAE, ML-20M-shaped log", "Mult-VAE 1에폭, ML-20M 크기의 로그"),
+        ("multvae_epoch", "dense"),
+        ("dense PyTorch", "밀집 PyTorch"),
+    ),
+    (
+        ("an epoch of RecVAE, the same log", "RecVAE 1에폭, 같은 로그"),
+        ("recvae_epoch", "dense"),
+        ("dense PyTorch", "밀집 PyTorch"),
+    ),
+    (
+        ("an epoch of SASRec, full softmax, MovieLens-1M", "SASRec 1에폭, 전체 소프트맥스, MovieLens-1M"),
+        ("sasrec_epoch", "rectools_fast_ml1m"),
+        ("RecTools, its fast path", "RecTools의 빠른 경로"),
+    ),
+    (("an epoch of DiffRec", "DiffRec 1에폭"), ("diffrec_epoch", "dense"), ("dense PyTorch", "밀집 PyTorch")),
+    (
+        ("a pass of LDA in batch", "LDA 배치 학습, 데이터 1회 순회"),
+        ("lda", "scikit-learn_batch"),
+        ("scikit-learn", "scikit-learn"),
+    ),
+    (
+        ("an iteration of a Gaussian mixture", "가우스 혼합 모델 EM 1회 반복"),
+        ("gaussian_mixture", "scikit-learn_full"),
+        ("scikit-learn", "scikit-learn"),
+    ),
+    (
+        ("a pass of Poisson factorization", "푸아송 분해, 데이터 1회 순회"),
+        ("poisson", "hpfrec_coordinate"),
+        ("hpfrec", "hpfrec"),
+    ),
+    (
         (
             "a step of a vector quantizer, 32,768 × 128 → 512 codes",
-            "quantize",
-            "vector-quantize-pytorch 32768x128->512",
-            "vector-quantize-pytorch",
+            "벡터 양자화 1스텝, 32,768 × 128 → 코드 512개",
         ),
-        ("top-100 lists for all users", "recommend_all", "implicit", "implicit, 128 factors"),
-    )
+        ("quantize", "vector-quantize-pytorch 32768x128->512"),
+        ("vector-quantize-pytorch", "vector-quantize-pytorch"),
+    ),
+    (
+        ("top-100 lists for all users", "모든 사용자의 상위 100개 목록"),
+        ("recommend_all", "implicit"),
+        ("implicit, 128 factors", "implicit, 인자 128개"),
+    ),
+)
+
+
+def speed_in_short(language: int = 0) -> str:
+    """One line a subject, from the kept results of the benchmarks; in Korean with language 1."""
     rows = [
-        [what, peer, f"{load(f'benchmarks/results/{name}.json')['ratios'][key]:.1f}×"]
-        for what, name, key, peer in lines
+        [what[language], peer[language], f"{load(f'benchmarks/results/{name}.json')['ratios'][key]:.1f}×"]
+        for what, (name, key), peer in IN_SHORT
     ]
-    return rows_of(["", "peer", "times as fast"], rows)
+    return rows_of([["", "peer", "times as fast"], ["", "비교 대상", "몇 배 빠른가"]][language], rows)
+
+
+def speed_in_short_in_korean() -> str:
+    """The same for the Korean README: how many times as fast as the peer."""
+    return speed_in_short(language=1)
 
 
 def against_commit() -> str:

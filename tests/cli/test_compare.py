@@ -1,6 +1,10 @@
-"""`foldin compare`: the choice at its end, and the product of two of the models."""
+"""`foldin compare`: the choice at its end, the product of two of the models, and searches before the comparison."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -92,3 +96,55 @@ def test_one_model_alone_is_no_choice(path, capsys):
     code, out, _ = call(capsys, "compare", path, "--models", "popularity", "--json")
     assert code == 0
     assert json.loads(out)["choice"] is None
+
+
+def test_searches_are_kept_and_not_repeated(path, capsys, tmp_path):
+    searched = ("compare", path, "--models", "popularity,itemknn", "--set", "itemknn.n_neighbors=5")
+    arguments = (*searched, "--tune", 0.02, "--trials", 2, "--studies", tmp_path / "studies", "--json")
+    code, out, err = call(capsys, *arguments)
+    assert code == 0
+    content = json.loads(out)
+    found = content["models"]["itemknn"]["tuning"]
+    assert [one["state"] for one in found["trials"]] == ["complete"] * 2
+    assert err.count("itemknn: trial ") == 2
+    assert found["config"]["n_neighbors"] == 5
+    assert "n_neighbors" not in found["settings"]
+    assert found["best"]["value"] == max(one["value"] for one in found["trials"])
+    assert found["validation"]["mean"] == pytest.approx(found["best"]["value"])
+    assert content["choice"]["models"]["itemknn"]["validation"]["mean"] == pytest.approx(found["best"]["value"])
+    kept = foldin.load(tmp_path / "studies" / "itemknn" / "best")
+    split = Source(path=str(path)).split()
+    expected = foldin.evaluate(kept.model, split.test, metrics=("ndcg@100",)).summary()["ndcg@100"]["mean"]
+    assert content["models"]["itemknn"]["metrics"]["ndcg@100"]["mean"] == pytest.approx(expected)
+    code, out, err = call(capsys, *arguments)
+    assert code == 0
+    assert "trial" not in err
+    assert json.loads(out)["models"]["itemknn"]["tuning"]["trials"] == found["trials"]
+
+
+def _next(process: subprocess.Popen, beginning: str) -> str:
+    """The next line of standard error with this beginning; empty if the process ended before it."""
+    return next((line for line in iter(process.stderr.readline, "") if line.startswith(beginning)), "")
+
+
+@pytest.mark.long
+def test_a_comparison_killed_in_its_searches_goes_on(path, tmp_path):
+    """A real process, killed while it trains."""
+    command = [sys.executable, "-m", "foldin", "compare", str(path), "--models", "itemknn,multvae", "--tune", "1"]
+    command += ["--trials", "2", "--epochs", "300", "--patience", "300", "--studies", "studies", "--json"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "500"}
+    at = {"cwd": tmp_path, "env": environment, "text": True}
+    killed = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, **at)
+    told = [line for _ in range(2) if (line := _next(killed, "itemknn: trial "))]
+    _next(killed, "multvae: trial ")  # its second trial has begun, or is about to
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    killed.stderr.close()
+    assert killed.returncode == -signal.SIGKILL
+    again = subprocess.run(command, capture_output=True, check=True, **at)
+    assert "itemknn: trial " not in again.stderr
+    assert again.stderr.count("multvae: trial ") == 1
+    tuned = {name: one["tuning"] for name, one in json.loads(again.stdout)["models"].items()}
+    assert [len(one["trials"]) for one in tuned.values()] == [2, 2]
+    for line, trial in zip(told, tuned["itemknn"]["trials"], strict=True):
+        assert f"trial {trial['number']}: complete: ndcg@100 {trial['value']:.4f}" in line
