@@ -17,6 +17,7 @@ from foldin.experiment.replacing import retrain
 from foldin.experiment.reporting import report
 from foldin.experiment.resuming import check_folder
 from foldin.experiment.retrained import Compared, Retrained
+from foldin.experiment.showing_search import trial_line
 from foldin.experiment.sources import source_of_run, split_of_run
 from foldin.experiment.study import TuningTrial
 from foldin.experiment.tracking import MLflow, TensorBoard, Tracker, tracker_of
@@ -84,6 +85,7 @@ __all__ = [
     "split_of_run",
     "tracker_of",
     "train",
+    "trial_line",
     "tune",
     "unread",
     "until_now",
