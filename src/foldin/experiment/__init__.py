@@ -7,6 +7,7 @@ from foldin.experiment.environment import choose_device, versions
 from foldin.experiment.facts import LogFacts, measure_log
 from foldin.experiment.incumbent import InService, Scores, score
 from foldin.experiment.listing import BATCH_SIZE, ListMaker, ListRequest
+from foldin.experiment.loaded import LoadedRun, load
 from foldin.experiment.order import OrderGain, measure_order
 from foldin.experiment.origin import Origin, cut_log, latest_cut, until_now
 from foldin.experiment.outcome import Outcome, Pooled, Rule, decide
@@ -40,6 +41,7 @@ __all__ = [
     "Likelihood",
     "ListMaker",
     "ListRequest",
+    "LoadedRun",
     "LogFacts",
     "MLflow",
     "OrderGain",
@@ -71,6 +73,7 @@ __all__ = [
     "decide",
     "fit_all",
     "latest_cut",
+    "load",
     "measure_candidate",
     "measure_drift",
     "measure_log",
