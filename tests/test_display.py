@@ -4,12 +4,21 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
 import foldin
 from foldin.data import strong
 from foldin.display import Display, estimate, numbers
 from foldin.errors import ConfigError
-from foldin.inference import GaussianMixture, Points, em
+from foldin.inference import (
+    FactorAnalysis,
+    FiniteMixture,
+    GaussianMixture,
+    Points,
+    VariationalGaussianMixture,
+    Weighted,
+    em,
+)
 from foldin.probability import fit_gamma
 from tests.conftest import make_log
 
@@ -97,3 +106,55 @@ def test_estimates_and_mixtures_show_themselves():
     assert sum(float(line.split()[1]) for line in repr(mixture).splitlines()[2:]) == pytest.approx(1.0, abs=1e-3)
     assert numbers([1.0]) == "1"
     assert numbers(range(8)) == "[0, 1, 2, 3, 4, 5, … 8 numbers]"
+
+
+def test_every_latent_model_shows_its_parameters():
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(-3, 1, (80, 3)), rng.normal(3, 1, (20, 3))])
+    posterior = VariationalGaussianMixture(2, 3)
+    posterior.begin(Points(x), rng, labels=np.repeat([0, 1], [80, 20]))
+    factors = FactorAnalysis(1, 3)
+    factors.begin(x, rng)
+    counts = FiniteMixture(torch.distributions.Poisson, 2)
+    assert "no parameters yet" in repr(counts)
+    counts.begin(Weighted(torch.tensor([1.0, 1.0, 2.0, 20.0])), rng)
+    normals = FiniteMixture(torch.distributions.MultivariateNormal, 2)
+    normals.begin(Weighted(torch.from_numpy(x)), rng)
+    weights = [float(line.split()[1]) for line in repr(posterior).splitlines()[2:]]
+    # The mean of a Dirichlet distribution whose parameters are 1/2 plus the number of points of each component.
+    assert weights == pytest.approx([80.5 / 101, 20.5 / 101], abs=1e-3)
+    assert "Posterior of a mixture of at most 2 Gaussians of width 3, full covariances" in repr(posterior)
+    assert repr(factors).startswith("Factor analysis of 3 coordinates by 1 factor\n")
+    assert [line.split()[1] for line in repr(factors).splitlines()[2:]] == [f"{mean:.4g}" for mean in x.mean(axis=0)]
+    assert "family Poisson" in repr(counts)
+    rates = [float(line.split()[2]) for line in repr(counts).splitlines()[2:]]
+    rate = counts.distribution().component_distribution.rate
+    assert rates == pytest.approx(rate.tolist(), rel=1e-3)
+    assert {"loc", "scale_tril"} <= set(repr(normals).splitlines()[1].split())
+    for one in (posterior, factors, counts, normals):
+        assert "<table>" in one._repr_html_()
+
+
+def test_a_long_table_says_how_many_rows_it_leaves_out():
+    shown = repr(FactorAnalysis(2, 15)).splitlines()
+    assert shown[-1] == "- 5 more"
+    assert len(shown) == 1 + 1 + 10 + 1
+
+
+def test_a_model_shows_its_size_and_the_settings_that_were_changed(run):
+    assert repr(run.model).splitlines()[0] == "EASE of 40 items, 1,640 parameters; changed settings"
+    assert repr(run.model).splitlines()[1:] == ["  regularization  1.0"]
+    assert "regularization" in run.model._repr_html_()
+    config = foldin.RecVAE(latent_dim=4).with_settings({"kl_weight.gamma": 0.01})
+    model = foldin.models.RecVAE(40, config)
+    changed = {line.split()[0]: line.split()[1] for line in repr(model).splitlines()[1:]}
+    assert changed["kl_weight.gamma"] == "0.01"
+    assert changed["latent_dim"] == "4"
+    assert "kl_weight" not in changed
+    assert sum(one.numel() for one in model.state().values()) == int(
+        repr(model).split(" parameters")[0].split(", ")[-1].replace(",", "")
+    )
+    model.calibrate(2.0)
+    assert "calibrated with temperature 2" in repr(model)
+    mixture = foldin.models.MixtureOfMultinomials(40)
+    assert repr(mixture).endswith("default settings")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from foldin.data import split_log as split
     from foldin.errors import FoldinError
     from foldin.evaluation import Evaluation, ValidationMetric, evaluate
-    from foldin.experiment import Choice, Trained, Tuned, build_model, choose_model, fit_all, train, tune
+    from foldin.experiment import Choice, Trained, Tuned, build_model, choose_model, fit_all, load, train, tune
     from foldin.models import MODELS, Recommender, capability
     from foldin.models import ALSConfig as ALS
     from foldin.models import ContentKNNConfig as ContentKNN
@@ -63,7 +63,6 @@ if TYPE_CHECKING:
         rank,
     )
     from foldin.runs import Run
-    from foldin.runs import load_run as load
     from foldin.training import FitResult, Range, fit
 
 __version__ = version("foldin")
@@ -145,7 +144,7 @@ _NAMES = {
     "data": ("Catalog", "EventLog", "Features", "HeldOut", "Histories", "Source", "Split", "read_given", "read_log"),
     "errors": ("FoldinError",),
     "evaluation": ("Evaluation", "ValidationMetric", "evaluate"),
-    "experiment": ("Choice", "Trained", "Tuned", "build_model", "choose_model", "fit_all", "train", "tune"),
+    "experiment": ("Choice", "Trained", "Tuned", "build_model", "choose_model", "fit_all", "load", "train", "tune"),
     "models": ("MODELS", "Recommender", "capability"),
     "ranking": (
         *("Approximate", "Boost", "Cap", "Eligibility", "Freshness"),
@@ -154,7 +153,7 @@ _NAMES = {
     "runs": ("Run",),
     "training": ("FitResult", "Range", "fit"),
 }
-_RENAMED = {"load": ("runs", "load_run"), "split": ("data", "split_log")}
+_RENAMED = {"split": ("data", "split_log")}
 _PACKAGES = {*_NAMES, "cluster", "diffusion", "generative", "inference", "kernels", "nn", "probability", "reports"}
 _ORIGINS = {name: (package, name) for package, names in _NAMES.items() for name in names} | _RENAMED
 

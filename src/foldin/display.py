@@ -5,9 +5,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Display", "Displayed", "estimate", "numbers"]
+__all__ = ["Display", "Displayed", "estimate", "numbers", "shortened"]
 
 _NUMBERS = 6
+_ROWS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +82,16 @@ def numbers(values: Iterable[float]) -> str:
     if len(found) == 1:
         return shown
     return f"[{shown}]" if len(found) <= _NUMBERS else f"[{shown}, … {len(found):,} numbers]"
+
+
+def shortened(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Display:
+    """A table of the first ten rows, with the number of the others below it."""
+    return Display(
+        title=title,
+        head=head,
+        rows=rows[:_ROWS],
+        notes=[f"{len(rows) - _ROWS:,} more"] if len(rows) > _ROWS else [],
+    )
 
 
 def estimate(entry: dict[str, float | None], places: int) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """Trials on disk: nothing is lost when a process is killed, and processes take nothing from each other."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,23 @@ def test_processes_share_a_study_and_take_nothing_from_each_other(tmp_path):
     assert not first.others()
     first.close()
     assert not list((tmp_path / "workers").iterdir())
+
+
+def test_a_killed_trial_counts_until_its_last_epoch(tmp_path, monkeypatch):
+    space, start = {"x": Range(0.0, 1.0)}, {"x": 0.5}
+    first, now = Study(tmp_path, about(), seed=0), time.time()
+    trial, _ = first.ask(space, start, 3)
+    for epoch, at in enumerate((now + 40.0, now + 70.0), 1):
+        monkeypatch.setattr(time, "time", lambda at=at: at)
+        first.should_prune(trial, epoch, 0.1)
+    first._folder._held.release()  # as after a kill
+    monkeypatch.setattr(time, "time", lambda: now + 10_000.0)
+    second = Study(tmp_path, about(), seed=0)
+    assert second.spent() == pytest.approx(70.0, abs=1.0)
+    again, _ = second.ask(space, start, 3)
+    second.end(again, complete(again, {}, seconds=5.0))
+    assert second.spent() == pytest.approx(75.0, abs=1.0)  # both have taken their time
+    second.close()
 
 
 def complete(trial, settings, value=0.1, **more):

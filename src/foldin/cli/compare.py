@@ -11,7 +11,6 @@ from foldin.cli.options import JSON, fit_options, read_options, settings_of, spl
 from foldin.cli.output import FitBar, json_out, out, status
 from foldin.cli.reading import name_of_data, read_split
 from foldin.cli.tables import metrics_table, show_calibrations, show_choice, show_tests
-from foldin.cli.tune import trial_line
 from foldin.data import Split
 from foldin.errors import CapacityError, ConfigError, FitError, FoldinError, MissingExtraError
 from foldin.experiment import (
@@ -24,6 +23,7 @@ from foldin.experiment import (
     multiplied,
     report,
     train,
+    trial_line,
     tune,
     unread,
 )

@@ -10,12 +10,12 @@ from foldin.cli.options import JSON, ModelName, read_options, settings_of, split
 from foldin.cli.output import FitBar, json_out, out, status, table
 from foldin.cli.reading import name_of_data, read_split
 from foldin.errors import ConfigError
-from foldin.experiment import TRIALS, TuningTrial, choose_device, tune
+from foldin.experiment import TRIALS, TuningTrial, choose_device, trial_line, tune
 from foldin.models import config_class
 from foldin.reports import TUNING_HEAD, tuning_rows, tuning_sentences
 from foldin.training import parse_space
 
-__all__ = ["command", "trial_line"]
+__all__ = ["command"]
 
 
 @click.command()
@@ -121,18 +121,3 @@ def _show(content: dict[str, Any], folder: Path) -> None:
     else:
         line = f"saved in {folder}: report.html, tune.json and the run {folder / 'best'}"
     out().print(line, soft_wrap=True)
-
-
-def trial_line(trial: TuningTrial, best: list[TuningTrial], metric: str) -> str:
-    """A line about a trial that has ended.
-
-    Args:
-        best: the best trial until now, which is kept here.
-    """
-    if trial.state == "complete" and (not best or (trial.value or 0.0) > (best[0].value or 0.0)):
-        best[:] = [trial]
-    settings = " ".join(f"{name}={value}" for name, value in trial.settings.items()) or "the settings at the start"
-    figure = trial.reason if trial.value is None else f"{metric} {trial.value:.4f}"
-    star = " *" if best and best[0] is trial else ""
-    epochs = f"{trial.epochs} epoch{'' if trial.epochs == 1 else 's'}"
-    return f"trial {trial.number}: {trial.state}: {figure}{star}  {epochs}  {trial.seconds:.1f} s  {settings}"

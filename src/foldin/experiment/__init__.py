@@ -7,6 +7,7 @@ from foldin.experiment.environment import choose_device, versions
 from foldin.experiment.facts import LogFacts, measure_log
 from foldin.experiment.incumbent import InService, Scores, score
 from foldin.experiment.listing import BATCH_SIZE, ListMaker, ListRequest
+from foldin.experiment.loaded import LoadedRun, load
 from foldin.experiment.order import OrderGain, measure_order
 from foldin.experiment.origin import Origin, cut_log, latest_cut, until_now
 from foldin.experiment.outcome import Outcome, Pooled, Rule, decide
@@ -17,6 +18,7 @@ from foldin.experiment.replacing import retrain
 from foldin.experiment.reporting import report
 from foldin.experiment.resuming import check_folder
 from foldin.experiment.retrained import Compared, Retrained
+from foldin.experiment.showing_search import trial_line
 from foldin.experiment.sources import source_of_run, split_of_run
 from foldin.experiment.study import TuningTrial
 from foldin.experiment.tracking import MLflow, TensorBoard, Tracker, tracker_of
@@ -39,6 +41,7 @@ __all__ = [
     "Likelihood",
     "ListMaker",
     "ListRequest",
+    "LoadedRun",
     "LogFacts",
     "MLflow",
     "OrderGain",
@@ -70,6 +73,7 @@ __all__ = [
     "decide",
     "fit_all",
     "latest_cut",
+    "load",
     "measure_candidate",
     "measure_drift",
     "measure_log",
@@ -84,6 +88,7 @@ __all__ = [
     "split_of_run",
     "tracker_of",
     "train",
+    "trial_line",
     "tune",
     "unread",
     "until_now",

@@ -33,7 +33,8 @@ def split_of_run(run: Run, path: str | None) -> Split:
     source = source_of_run(run)
     if source is None and path is None:
         raise RunError(
-            f"{run.folder}: the run has no source: it does not say which log it was trained on; name it with --data"
+            f"{run.folder}: the run has no source: it does not say which log it was trained on; name it with --data "
+            "(in Python: explain(data=…))"
         )
     fingerprint = run.info.get("fingerprint")
     if fingerprint is None:
@@ -49,6 +50,7 @@ def split_of_run(run: Run, path: str | None) -> Split:
     split = source.split()
     if split.fingerprint() != fingerprint:
         raise RunError(
-            f"{run.folder}: the log at {source.shown} is not the one it was trained on; name that with --data"
+            f"{run.folder}: the log at {source.shown} is not the one it was trained on; name that with --data "
+            "(in Python: explain(data=…))"
         )
     return split

@@ -255,6 +255,8 @@ class Study:
         """
         with self._quiet():
             trial.report(metric, epoch)
+            if self._folder is not None:  # what is spent if the process is killed
+                trial.set_user_attr("lasted", time.time() - trial.user_attrs["began"])
         if epoch < self._warm_up or self.is_first(trial):
             return False
         curves = [(one.value, one.intermediate_values) for one in self._of_state("COMPLETE")]
@@ -265,8 +267,12 @@ class Study:
         return found
 
     def spent(self) -> float:
-        """Seconds of training in all processes, with running trials of other processes but only ended ones of this process."""
-        ended = sum(one.user_attrs.get("spent", 0.0) for one in self._study.get_trials(deepcopy=False))
+        """Seconds of training in all processes, with running trials of other processes but only ended ones of this process.
+
+        A trial whose process was killed counts until the end of its last epoch.
+        """
+        past = self._of_state("COMPLETE", "PRUNED", "FAIL")
+        ended = sum(one.user_attrs.get("spent", one.user_attrs.get("lasted", 0.0)) for one in past)
         others = [one for one in self._of_state("RUNNING") if one.user_attrs.get("worker") != self._worker]
         alive = [one for one in others if self._alive(one)]
         return float(ended + sum(time.time() - one.user_attrs.get("began", time.time()) for one in alive))

@@ -12,10 +12,10 @@ from foldin.display import Display, Displayed
 from foldin.errors import RunError
 from foldin.evaluation import Calibration, Evaluation
 from foldin.experiment.environment import versions
+from foldin.experiment.explaining import explained
 from foldin.experiment.origin import newest_time
-from foldin.inference import Annealing
 from foldin.models import Recommender
-from foldin.reports import Explanation, Subject, explain
+from foldin.reports import Explanation, Subject
 from foldin.runs import Parts, Recommends, save_run, weights_info
 from foldin.training import FitResult, Stopped
 
@@ -89,7 +89,7 @@ class Trained(Recommends, Displayed):
             annealed: number of users whose log p(x) is also bounded by annealed importance sampling.
             temperatures: number of temperatures of annealed importance sampling.
             seed: seed of the draws.
-            progress: called with (done, total).
+            progress: called with (done, total); None for a bar in terminals and notebooks.
 
         Raises:
             ConfigError: the model has no density, so that nothing can be reported in nats.
@@ -103,18 +103,15 @@ class Trained(Recommends, Displayed):
             data=self.split.report.source,
             where=self.name,
         )
-        annealing = Annealing(temperatures=temperatures)
-        return Explanation(
-            explain(
-                subject,
-                self.split,
-                users=users,
-                draws=draws,
-                seed=seed,
-                annealed=annealed,
-                annealing=annealing,
-                progress=progress,
-            )
+        return explained(
+            subject,
+            self.split,
+            users=users,
+            draws=draws,
+            annealed=annealed,
+            temperatures=temperatures,
+            seed=seed,
+            progress=progress,
         )
 
     def save(self, folder: str | Path, *, histories: bool = False) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch
 from foldin.data import Split
 from foldin.errors import CapacityError, ConfigError, FitError
 from foldin.evaluation import DEFAULT_METRICS, Evaluation, ValidationMetric, evaluate, parse_metric
+from foldin.experiment.showing_search import ShowingSearch
 from foldin.experiment.study import Study, TuningTrial
 from foldin.experiment.trained import Trained
 from foldin.experiment.training import build_model, check_targets, train
@@ -46,16 +47,17 @@ def tune(
 ) -> Tuned:
     """Search for the settings with the best metric on the validation users, then train with them and evaluate on the test users.
 
-    The first trial has the settings of `config`, so that the result is never worse than these on validation. The others are drawn
-    by the tree-structured Parzen estimator (bergstra2011), and end early if, after as many epochs, the median of the other
-    trials is ahead. With a folder, the search continues where it was stopped or killed, and processes with the same folder work
-    on it together; the last of them trains with the best settings. The test users are evaluated once.
+    The first trial has the settings of `config`, so that the result is never worse than these on validation. The next ones change
+    one of them at a time, and then one makes all changes that helped. Of the others, every second one is near the best so far,
+    and the rest are drawn by the tree-structured Parzen estimator (bergstra2011). A trial ends early if it is behind what each of
+    the five best was after half as many epochs. With a folder, the search continues where it was stopped or killed, and processes
+    with the same folder work on it together; the last of them trains with the best settings. The test users are evaluated once.
 
     Args:
         config: a configuration, or the name of a model: settings that are not searched keep its values.
         trials: number of trials in all.
         minutes: budget of training time, in all processes together. A trial that is running at its end counts with its best
-            epoch. Without it and without `trials`, 50 trials.
+            epoch, and one that was killed with the time until its last epoch. Without it and without `trials`, 50 trials.
         metric: metric that is maximized.
         space: setting → range or tuple of alternatives, in place of those that the configuration declares.
         fixed: settings that keep their values although the configuration declares a range. Settings of `config` that differ
@@ -66,7 +68,9 @@ def tune(
         metrics: metrics of the evaluation on the test users.
         calibrate: whether to fit a temperature of the final model's logits on the validation users, as in `train`.
         folder: folder of the study, which then also has the report and the run directory `best`; None to keep it in memory.
-        progress: receives a call at each step and epoch of each training.
+        progress: receives a call at each step and epoch of each training; None for a bar over the trials in terminals and
+            notebooks, and for a line of the logger `foldin` for each trial everywhere. The last training is then shown as by
+            `train`.
         ended: receives each trial when it has ended.
 
     Raises:
@@ -106,15 +110,7 @@ def tune(
         progress=progress,
     )
     try:
-        while minutes is None or study.spent() < 60 * minutes:
-            asked = study.ask(searched, _values(config, searched), trials)
-            if asked is None:
-                break
-            found = search.run(study, *asked, None if minutes is None else 60 * minutes)
-            if ended is not None:
-                ended(found)
-            if len(study.failed()) >= _FAILED and all(one.state == "failed" for one in study.trials()):
-                break
+        search.measure(study, searched, trials, minutes, ended)
         measured = [one for one in study.trials() if one.state == "complete"]
         if not measured:
             failed = study.failed()
@@ -159,7 +155,39 @@ class _Search:
     device: torch.device | str
     progress: Progress | None
 
-    def run(self, study: Study, trial: Any, settings: Mapping[str, str], budget: float | None) -> TuningTrial:
+    def measure(
+        self,
+        study: Study,
+        space: Space,
+        trials: int | None,
+        minutes: float | None,
+        ended: Callable[[TuningTrial], None] | None,
+    ) -> None:
+        """Run trials until their number is reached, the minutes are spent, nothing new is drawn, or only failures are met."""
+        name = model_name(type(self.config)) or self.config.model_class.__name__
+        shown = ShowingSearch(name, self.metric, trials=trials, minutes=minutes) if self.progress is None else None
+        budget = None if minutes is None else 60 * minutes
+        try:
+            if shown is not None:
+                shown.open(study)
+            while budget is None or study.spent() < budget:
+                asked = study.ask(space, _values(self.config, space), trials)
+                if asked is None:
+                    break
+                found = self.run(study, *asked, budget, shown or self.progress)
+                if shown is not None:
+                    shown.ended(found, study)
+                if ended is not None:
+                    ended(found)
+                if len(study.failed()) >= _FAILED and all(one.state == "failed" for one in study.trials()):
+                    break
+        finally:
+            if shown is not None:
+                shown.close()
+
+    def run(
+        self, study: Study, trial: Any, settings: Mapping[str, str], budget: float | None, progress: Progress | None
+    ) -> TuningTrial:
         """Train with some settings; the budget is in seconds, in all processes."""
         began = time.perf_counter()
         pruned = False
@@ -171,7 +199,7 @@ class _Search:
 
         found: dict[str, Any]
         try:
-            value, epochs = self._value(settings, until)
+            value, epochs = self._value(settings, until, progress)
             found = {"state": "pruned" if pruned else "complete", "value": value, "epochs": epochs}
         except (CapacityError, ConfigError, FitError) as error:
             found = {"state": "failed", "reason": str(error)}
@@ -190,7 +218,9 @@ class _Search:
         seconds = time.perf_counter() - began
         return TuningTrial(number=trial.number + 1, settings=settings, seconds=seconds, **found)
 
-    def _value(self, settings: Mapping[str, str], until: Callable[[EpochRecord], bool]) -> tuple[float, int]:
+    def _value(
+        self, settings: Mapping[str, str], until: Callable[[EpochRecord], bool], progress: Progress | None
+    ) -> tuple[float, int]:
         """(validation metric of the best epoch, number of epochs)."""
         config = self.config.with_texts(settings)
         validation = ValidationMetric(self.split.validation, self.metric)
@@ -203,7 +233,7 @@ class _Search:
                 seed=self.seed,
                 epochs=self.epochs,
                 patience=self.patience,
-                progress=self.progress,
+                progress=progress,
                 until=until,
             )
             if result.stopped is Stopped.INTERRUPTED:

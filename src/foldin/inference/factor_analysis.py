@@ -17,6 +17,7 @@ Source: rubin1982; ghahramani1996, eqs. 5–6; tipping1999, eqs. 3–8 and 27–
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
+from foldin.display import Display, Displayed, numbers, shortened
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.inference.arguments import check_count, check_number
 from foldin.inference.em import EMResult, Maximizable, Statistics, em
@@ -28,7 +29,7 @@ __all__ = ["FactorAnalysis"]
 _LOG_2_PI = float(np.log(2.0 * np.pi))
 
 
-class FactorAnalysis(Maximizable[Array]):
+class FactorAnalysis(Maximizable[Array], Displayed):
     """A Gaussian whose covariance is of low rank plus diagonal noise, fitted by EM.
 
     Args:
@@ -51,6 +52,17 @@ class FactorAnalysis(Maximizable[Array]):
         self.factors, self.width, self.isotropic, self.floor = factors, width, isotropic, floor
         self.loadings = np.zeros((width, factors))
         self.mean, self.noise, self.least = np.zeros(width), np.ones(width), np.full(width, floor)
+
+    def display(self) -> Display:
+        rows = [
+            (str(at), f"{mean:.4g}", f"{noise:.4g}", numbers(loadings))
+            for at, (mean, noise, loadings) in enumerate(
+                zip(self.mean.tolist(), self.noise.tolist(), self.loadings.tolist(), strict=True)
+            )
+        ]
+        kind = "Probabilistic PCA" if self.isotropic else "Factor analysis"
+        title = f"{kind} of {self.width:,} coordinates by {self.factors:,} factor{'' if self.factors == 1 else 's'}"
+        return shortened(title, ("coordinate", "mean", "noise variance", "loadings"), rows)
 
     def _check(self, x: Float64[Array, "points width"]) -> None:
         if x.ndim != 2 or x.shape[1] != self.width:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import distributions as td
 
+from foldin.display import Display, Displayed, numbers, shortened
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.inference.arguments import check_count
 from foldin.inference.em import EMResult, Maximizable, Statistics, em
@@ -36,7 +37,7 @@ class Weighted(NamedTuple):
     weights: Shaped[Tensor, "..."] | None = None
 
 
-class FiniteMixture(Maximizable[Weighted]):
+class FiniteMixture(Maximizable[Weighted], Displayed):
     """A mixture of one family of `torch.distributions`.
 
     Args:
@@ -59,6 +60,20 @@ class FiniteMixture(Maximizable[Weighted]):
         self.weights = torch.full((components,), 1.0 / components, dtype=torch.float64)
         self.natural: Float64[Tensor, "components statistics"] | None = None
         self.origin: Float64[Tensor, "..."] = torch.zeros((), dtype=torch.float64)
+
+    def display(self) -> Display:
+        title = f"Mixture of {self.components:,} distributions of the family {self.family.kind.__name__}"
+        if self.natural is None:
+            return Display(title=title, notes=["no parameters yet: call begin or fit"])
+        components: Any = self.distribution().component_distribution
+        # Those that the distribution was made from, without those derived from them.
+        names = [name for name in components.arg_constraints if name in vars(components)]
+        values = [getattr(components, name).reshape(self.components, -1) for name in names]
+        rows = [
+            (str(at), f"{weight:.4f}", *(numbers(one[at].tolist()) for one in values))
+            for at, weight in enumerate(self.weights.tolist())
+        ]
+        return shortened(title, ("component", "weight", *names), rows)
 
     def begin(self, data: Weighted, rng: np.random.Generator) -> None:
         """Initialize from k-means clusters of the standardized statistics, slightly mixed with each other."""

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import logsumexp
 
-from foldin.display import Display, Displayed, numbers
+from foldin.display import Display, Displayed, numbers, shortened
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.inference.arguments import check_count, check_number
 from foldin.inference.covariances import RESOLVED, inverse_roots, raised
@@ -33,7 +33,6 @@ __all__ = ["COVARIANCES", "GaussianMixture", "Points", "check", "clustered"]
 COVARIANCES = ("full", "tied", "diagonal", "spherical")
 _CLUSTERED = 100_000  # most points that k-means uses
 _LOG_2_PI = float(np.log(2.0 * np.pi))
-_SHOWN = 10  # components in a display
 
 
 class Points(NamedTuple):
@@ -144,12 +143,8 @@ class GaussianMixture(Maximizable[Points], Displayed):
             (str(at), f"{weight:.4f}", numbers(mean))
             for at, (weight, mean) in enumerate(zip(self.weights.tolist(), self.means.tolist(), strict=True))
         ]
-        return Display(
-            title=f"Mixture of {self.components:,} Gaussians of width {self.width:,}, {self.covariance} covariances",
-            head=("component", "weight", "mean"),
-            rows=rows[:_SHOWN],
-            notes=[f"{len(rows) - _SHOWN:,} more"] if len(rows) > _SHOWN else [],
-        )
+        title = f"Mixture of {self.components:,} Gaussians of width {self.width:,}, {self.covariance} covariances"
+        return shortened(title, ("component", "weight", "mean"), rows)
 
     @property
     def _squares(self) -> bool:

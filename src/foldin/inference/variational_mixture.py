@@ -19,6 +19,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import gammaln, multigammaln, psi
 
+from foldin.display import Display, Displayed, numbers, shortened
 from foldin.errors import ConfigError
 from foldin.inference.arguments import check_number
 from foldin.inference.covariances import inverse_roots
@@ -83,7 +84,7 @@ class _Precisions:
         return float(total)
 
 
-class VariationalGaussianMixture(Maximizable[Points]):
+class VariationalGaussianMixture(Maximizable[Points], Displayed):
     """The variational posterior of a mixture of Gaussians, fitted by coordinate ascent.
 
     Args:
@@ -127,6 +128,18 @@ class VariationalGaussianMixture(Maximizable[Points]):
         self._origin = np.zeros(width)  # m₀
         self._centres = np.zeros((components, width))  # relative to m₀, in units of the frame's scale
         self._prior = self._q = self._prior_of(np.eye(width))
+
+    def display(self) -> Display:
+        weights = self.alpha / self.alpha.sum()
+        rows = [
+            (str(at), f"{weight:.4f}", numbers(mean))
+            for at, (weight, mean) in enumerate(zip(weights.tolist(), self.means.tolist(), strict=True))
+        ]
+        title = (
+            f"Posterior of a mixture of at most {self.components:,} Gaussians of width {self.width:,}, "
+            f"{self.covariance} covariances"
+        )
+        return shortened(title, ("component", "expected weight", "expected mean"), rows)
 
     @property
     def _squares(self) -> bool:

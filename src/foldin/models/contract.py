@@ -8,10 +8,11 @@ import numpy as np
 import torch
 
 from foldin.data import Histories, count_of
+from foldin.display import Display, Displayed
 from foldin.errors import ConfigError, FitError, ShapeError
 from foldin.memory import require_memory
 from foldin.tensors import Float, Tensor
-from foldin.training import Config, Trainable
+from foldin.training import Config, Trainable, flat, setting_text
 
 __all__ = ["LEAST_SHARE", "Recommender"]
 
@@ -21,7 +22,7 @@ LEAST_SHARE = 1e-37
 C = TypeVar("C", bound=Config)
 
 
-class Recommender(Trainable[C, Histories], Generic[C]):
+class Recommender(Trainable[C, Histories], Displayed, Generic[C]):
     """A model of a user's next item given the history alone, so that known and new users are treated alike.
 
     Args:
@@ -46,6 +47,19 @@ class Recommender(Trainable[C, Histories], Generic[C]):
 
     def _called(self) -> str:
         return f"{type(self).__name__} of {self.n_items:,} items"
+
+    def display(self) -> Display:
+        numbers = sum(one.numel() for one in self.tensors().values())
+        defaults = flat(type(self.config)())
+        changed = [
+            (name, one) for name, one in flat(self.config).items() if name not in defaults or one != defaults[name]
+        ]
+        return Display(
+            title=f"{self._called()}, {numbers:,} parameters; {'changed' if changed else 'default'} settings",
+            head=("", ""),
+            rows=[(name, setting_text(one) or "(none)") for name, one in changed],
+            notes=[] if self.temperature is None else [f"calibrated with temperature {self.temperature:.4g}"],
+        )
 
     def lacks(self, capability: type) -> str | None:
         """Why this model lacks a capability that its class has; None if it has it (`models/capability.py`)."""
