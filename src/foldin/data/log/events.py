@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from foldin.data.frames import FrameStyle, to_polars
+from foldin.data.frame_style import FrameStyle
+from foldin.data.frames import to_polars
 from foldin.data.histories import Histories
 from foldin.data.log.arrange import Events, arranged, repeats_text
 from foldin.data.log.beside import kinds_of, numeric_ratings, values_of
