@@ -80,7 +80,7 @@ def read_as(file: Path, name: str, chosen: ReadOptions, say: Callable[[str], Non
     for remark in roles.remarks:
         report = report.noted(table.height, remark)
     say("checking and sorting")
-    kinds = {
+    kinds: dict[str, Any] = {
         role: pl.String() if schema[column] == pl.String else id_type(table[column])
         for role, column in (("user", columns.user), ("item", columns.item))
     }
