@@ -72,7 +72,7 @@ class EmptyLogError(DataError):
 
 
 class DownloadError(DataError):
-    """A public data set could not be fetched or does not match its checksum."""
+    """A file could not be fetched or does not match its checksum."""
 
 
 class SplitError(FoldinError):

@@ -153,9 +153,3 @@ def test_tables_without_usable_columns_are_refused():
 def test_errors_name_the_row_of_the_table():
     with pytest.raises(ColumnError, match=r"the table: .*'rating'.*row 2"):
         read_log(pl.DataFrame({"user": ["a", "b"], "item": ["x", "y"], "rating": ["4", "good"]}), min_rating=3)
-
-
-def test_a_style_is_stored_by_names():
-    style = FrameStyle(library="pandas", user=pl.Int32(), item=pl.Categorical())
-    assert FrameStyle.from_dict(style.as_dict()) == FrameStyle(library="pandas", user=pl.Int32())
-    assert FrameStyle.from_dict({"user": "read_csv"}) == FrameStyle()

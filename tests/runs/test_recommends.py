@@ -1,5 +1,7 @@
 """From a table of events to a table of lists: ids and types come back as they came, saved and loaded too."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -184,3 +186,34 @@ def test_known_users_are_kept_as_a_table():
     assert KnownUsers.of_table(empty.table(), 3).histories.fingerprint() == empty.histories.fingerprint()
     with pytest.raises(ShapeError):
         KnownUsers.of_table(known.table(), 3)
+
+
+def test_ids_are_found_by_their_value(run):
+    expected = run.recommend([1007, 1002], k=2, allow=[101, 102, 103])
+    for kind in (float, np.int32, np.float64, str, Decimal):
+        found = run.recommend([kind(1007), kind(1002)], k=2, allow=[kind(101), kind(102), kind(103)])
+        assert found.equals(expected)
+    assert run.similar(101.0, k=3).equals(run.similar(101, k=3))
+
+
+def test_types_of_items_come_from_the_table_that_has_them(tmp_path):
+    events().to_csv(tmp_path / "log.csv", index=False)
+    of_text = foldin.train(foldin.split(foldin.read_log(tmp_path / "log.csv"), "strong", held_out=5), foldin.EASE())
+    assert of_text.recommend(["1007"], k=2)["item"].dtype == pl.String
+    asked = pd.DataFrame({"user": ["anna", "anna"], "item": pd.array([101, 103], dtype="Int64")})
+    found = of_text.recommend(asked, k=2)
+    assert found["item"].dtype == "Int64"
+    assert found.merge(FILMS.astype({"item": "Int64"}), on="item").shape[0] == 2
+
+
+def test_an_attached_log_gives_its_library_and_types(run, tmp_path):
+    run.save(tmp_path / "run")
+    bare = foldin.load(tmp_path / "run")
+    frame = events()
+    found = bare.attach(foldin.read_log(pl.DataFrame(frame.to_dict("list")))).recommend([1007.0], k=2)
+    assert isinstance(found, pl.DataFrame)
+    assert (found["user"].dtype, found["item"].dtype) == (pl.Int64, pl.Int64)
+    frame.astype({"user": str, "item": str}).to_csv(tmp_path / "log.csv", index=False)
+    of_text = bare.attach(foldin.read_log(tmp_path / "log.csv")).recommend(["1007"], k=2)
+    assert (of_text["user"].dtype, of_text["item"].dtype) == (pl.String, pl.Int64)  # as in the log of the training
+    assert of_text["item"].to_list() == found["item"].to_list()

@@ -6,7 +6,7 @@ from typing import Any
 from foldin.cli.options import source_of
 from foldin.cli.output import status, working
 from foldin.data import EventLog, Split
-from foldin.data.log.urls import is_url
+from foldin.data.log.urls import is_file_url, is_url
 from foldin.experiment import unused
 
 __all__ = ["name_of_data", "read_split"]
@@ -20,11 +20,11 @@ def read_split(path: str, options: Mapping[str, Any]) -> Split:
         status(f"{note.count:,} {note.text}")
     for sentence in unused(split):
         status(sentence)
-    if is_url(path):
+    if is_url(path) and not is_file_url(path):
         status(f"{split.report.source} names the events that were read, also when the store has grown")
     return split
 
 
 def name_of_data(path: str, read: Split | EventLog) -> str:
-    """The path of a log as it was given; the URL of exactly these events, without passwords, for an event store."""
+    """The path of a log as it was given; a URL has no password, and that of an event store names exactly these events."""
     return read.report.source if is_url(path) else path

@@ -13,7 +13,7 @@ from foldin.cli.options import source_of
 from foldin.cli.output import FitBar, json_out, out, status, working
 from foldin.cli.reading import name_of_data
 from foldin.data import DEFAULT_MIN_EVENTS, EventLog
-from foldin.data.log.urls import is_url
+from foldin.data.log.urls import is_file_url, is_url
 from foldin.errors import ConfigError, MissingExtraError, RunError
 from foldin.experiment import InService, Plan, Retrained, Rule, retrain, until_now
 from foldin.experiment.incumbent import incumbent_of
@@ -132,7 +132,7 @@ def _service_of(path: str) -> Callable[[Path], InService] | None:
     Raises:
         MissingExtraError: the packages of the service are not installed.
     """
-    if not is_url(path):
+    if not is_url(path) or is_file_url(path):
         return None
     try:
         from foldin.serve.storage.in_service import in_service

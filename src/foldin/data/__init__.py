@@ -9,8 +9,10 @@ from foldin.data.features.numbers import Numbers
 from foldin.data.features.terms import Categories, Text
 from foldin.data.features.vectors import Vectors
 from foldin.data.filters import Condition, Filters, conditions, conditions_of
-from foldin.data.frames import FrameStyle, is_frame, to_polars
+from foldin.data.frame_style import FrameStyle
+from foldin.data.frames import is_frame, to_polars
 from foldin.data.histories import Histories
+from foldin.data.ids import id_text
 from foldin.data.images import IMAGES, Pictures, PublicPictures, load_pictures, read_idx
 from foldin.data.indices import Indices, check_indices, count_of, gather_ranges, whole_numbers
 from foldin.data.known import KnownUsers
@@ -89,6 +91,7 @@ __all__ = [
     "everyone_of_file",
     "everyone_of_frame",
     "gather_ranges",
+    "id_text",
     "is_frame",
     "is_given",
     "is_shards",

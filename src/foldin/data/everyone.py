@@ -1,7 +1,7 @@
 """All users of a table of events for which lists are requested, including users without a usable event."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,8 @@ import numpy as np
 import polars as pl
 
 from foldin.data.catalog import Catalog
+from foldin.data.frame_style import FrameStyle
+from foldin.data.frames import to_polars
 from foldin.data.histories import Histories
 from foldin.data.log.checks import id_column, missing_ids, same_spelling
 from foldin.data.log.columns import Columns
@@ -16,10 +18,11 @@ from foldin.data.log.encode import encode
 from foldin.data.log.events import EventLog
 from foldin.data.log.formats import open_table
 from foldin.data.log.options import ReadOptions
-from foldin.data.log.read import id_type, read_as, read_frame
+from foldin.data.log.read import read_as, read_frame
 from foldin.data.log.read_store import exporting
 from foldin.data.log.roles import find_roles
-from foldin.data.log.urls import is_url
+from foldin.data.log.urls import is_file_url, is_url, public_url
+from foldin.data.remote_file import local_file
 from foldin.data.weighting import EventWeights
 from foldin.errors import EmptyLogError
 
@@ -32,19 +35,19 @@ class Everyone:
 
     Args:
         users: external ids, sorted.
-        user_type: type of the ids in the table.
         histories: history of each user over a catalog; empty if the user has no usable event.
         unknown_events: number of ignored events, whose items are not in the catalog.
         unknown_items: number of those items.
         without_events: number of users with an empty history.
+        style: library and types of ids of the table; of Polars and text for a file.
     """
 
     users: pl.Series
-    user_type: Any
     histories: Histories
     unknown_events: int
     unknown_items: int
     without_events: int
+    style: FrameStyle = field(default_factory=FrameStyle)
 
 
 def everyone_of_file(
@@ -53,13 +56,15 @@ def everyone_of_file(
     """The users of a file or an event store, read with the options of an earlier log as far as it has the columns for them.
 
     Args:
-        file: path of a file, or URL of an event store.
+        file: path of a file, or URL of a file or of an event store.
         weighting: the rule by which events are weighted; None if all count alike.
 
     Raises:
         DataError: the file cannot be read, or contains no user id.
         ConfigError, EventStoreError, MissingExtraError: as `read_store`.
     """
+    if is_file_url(file):
+        return _everyone_in(local_file(file), public_url(file), reading, catalog, weighting)
     if is_url(file):
         with exporting().exported_parts(file) as (folder, exported):
             return _everyone_in(folder, exported.url, reading, catalog, weighting)
@@ -73,7 +78,7 @@ def users_of_file(file: Path, reading: ReadOptions) -> pl.Series:
         DataError: the file cannot be read, or contains no user id.
     """
     with open_table(file) as opened:
-        users = _named_users(_asked(opened.table, reading, str(file), opened.columns)[1], str(file))
+        users = _named_users(_asked(opened.table, reading, str(file), opened.columns)[2], str(file))
     if users.is_empty():
         raise EmptyLogError(f"{file}: it contains no user id")
     return users
@@ -83,30 +88,33 @@ def _everyone_in(
     file: Path, name: str, reading: ReadOptions, catalog: Catalog, weighting: EventWeights | None
 ) -> Everyone:
     with open_table(file) as opened:
-        options, column = _asked(opened.table, reading, name, opened.columns)
+        options, _, column = _asked(opened.table, reading, name, opened.columns)
     return _everyone(column, name, catalog, weighting, lambda: read_as(file, name, options, lambda _: None))
 
 
 def everyone_of_frame(
-    table: pl.DataFrame, reading: ReadOptions, catalog: Catalog, weighting: EventWeights | None = None
+    frame: Any, reading: ReadOptions, catalog: Catalog, weighting: EventWeights | None = None
 ) -> Everyone:
     """The users of a table, read with the options of an earlier log as far as the table has the columns for them.
 
     Args:
+        frame: a table of pandas, Polars, PyArrow or any library with the Arrow stream interface.
         weighting: the rule by which events are weighted; None if all count alike.
 
     Raises:
         DataError: the table cannot be read, or contains no user id.
     """
     where = "the table of users"
-    options, column = _asked(table.lazy(), reading, where)
-    return _everyone(column, where, catalog, weighting, lambda: read_frame(table, **options.reading()))
+    table, library = to_polars(frame, where)
+    options, columns, users = _asked(table.lazy(), reading, where)
+    asked = _everyone(users, where, catalog, weighting, lambda: read_frame(table, **options.reading()))
+    return replace(asked, style=FrameStyle.of(frame, table, library, user=columns.user, item=columns.item))
 
 
 def _asked(
     lazy: pl.LazyFrame, reading: ReadOptions, where: str, recorded: Columns | None = None
-) -> tuple[ReadOptions, pl.Series]:
-    """The options that fit the table, and its column of users."""
+) -> tuple[ReadOptions, Columns, pl.Series]:
+    """The options that fit the table, its columns, and that of its users."""
     names = lazy.collect_schema().names()
     said: dict[str, Any] = {role: name if name in names else None for role, name in reading.said().items()}
     columns = find_roles(lazy, said, where, recorded).columns
@@ -117,7 +125,7 @@ def _asked(
         dislike_below=reading.dislike_below if columns.rating is not None else None,
         repeats=_repeats(reading, columns),
     )
-    return options, lazy.select(pl.col(columns.user)).collect()[columns.user]
+    return options, columns, lazy.select(pl.col(columns.user)).collect()[columns.user]
 
 
 def _repeats(reading: ReadOptions, columns: Columns) -> str:
@@ -158,7 +166,6 @@ def _everyone(
         own, unknown = _histories(users, log, catalog, weighting)
     return Everyone(
         users=users,
-        user_type=id_type(column),
         histories=own,
         unknown_events=unknown[0],
         unknown_items=unknown[1],

@@ -1,18 +1,28 @@
-"""Download of a file: continued after an interruption, verified, then moved into place."""
+"""Download of a file: continued after an interruption, verified, then moved into place; and the folder of downloads."""
 
 import hashlib
+import os
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 
+import platformdirs
+
+from foldin.data.log.urls import public_url
 from foldin.errors import DownloadError
 
-__all__ = ["checksum", "fetch"]
+__all__ = ["cache_folder", "checksum", "fetch"]
 
 _CHUNK = 1 << 20
 _PARTIAL, _RANGE_NOT_SATISFIABLE = 206, 416
+
+
+def cache_folder() -> Path:
+    """Folder of downloads: the environment variable `FOLDIN_CACHE`, or else the platform's cache folder."""
+    return Path(os.environ.get("FOLDIN_CACHE") or platformdirs.user_cache_path("foldin"))
 
 
 def checksum(path: Path, kind: str = "sha256") -> str:
@@ -51,7 +61,7 @@ def fetch(
     url: str,
     target: Path,
     *,
-    digest: str,
+    digest: str | None = None,
     kind: str = "sha256",
     tries: int = 4,
     timeout: float = 60.0,
@@ -59,10 +69,10 @@ def fetch(
 ) -> Path:
     """The verified file at `target`, downloaded if it does not exist.
 
-    An interrupted download is kept as `target` + `.part` and continued by the next try or the next call.
+    An interrupted download is kept as `target` + `.part` and continued by the next try, and with a checksum by the next call.
 
     Args:
-        digest: hexadecimal checksum of the whole file.
+        digest: hexadecimal checksum of the whole file; None if none is known: then a file that is there is taken as it is.
         kind: hash function of `digest`, by its name in `hashlib`, such as sha256 or md5.
         progress: called with (bytes so far, total bytes or None).
 
@@ -70,24 +80,27 @@ def fetch(
         DownloadError: all tries failed, or the checksum differs.
     """
     if target.exists():
-        if checksum(target, kind) == digest:
+        if digest is None or checksum(target, kind) == digest:
             return target
         target.unlink()
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
+    part, shown = target.with_name(target.name + ".part"), public_url(url)
+    if digest is None:
+        part.unlink(missing_ok=True)  # the file at the URL may be another one by now
     for left in reversed(range(tries)):
         try:
             _continue(url, part, timeout, progress or (lambda _done, _total: None))
             break
         except urllib.error.HTTPError as error:
-            raise DownloadError(f"{url}: the server answered {error.code} {error.reason}") from error
-        except (OSError, ConnectionError) as error:
+            raise DownloadError(f"{shown}: the server answered {error.code} {error.reason}") from error
+        except (OSError, HTTPException) as error:
             if left == 0:
-                raise DownloadError(f"{url}: {error}; the part received so far is kept for the next call") from error
+                kept = "" if digest is None else "; the part received so far is kept for the next call"
+                raise DownloadError(f"{shown}: {error}{kept}") from error
             time.sleep(min(2.0, 0.1 * 2 ** (tries - left)))
-    found = checksum(part, kind)
+    found = digest if digest is None else checksum(part, kind)
     if found != digest:
         part.unlink()
-        raise DownloadError(f"{url}: the {kind} checksum is {found}, {digest} was expected; the file was discarded")
+        raise DownloadError(f"{shown}: the {kind} checksum is {found}, {digest} was expected; the file was discarded")
     part.replace(target)
     return target

@@ -1,82 +1,22 @@
-"""Tables of pandas, Polars, PyArrow and others with the Arrow stream interface; results are tables of the same library.
+"""Tables of pandas, Polars, PyArrow and others with the Arrow stream interface → tables of Polars.
 
 Inside foldin, all tables are Polars tables. pandas tables are converted through PyArrow if it is installed, otherwise column
-by column.
+by column. `frame_style.py` converts results back.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import narwhals.stable.v2 as nw
 import numpy as np
 import polars as pl
 
-from foldin.errors import DataError, MissingExtraError
+from foldin.data.frame_style import of_uuids
+from foldin.errors import DataError
 
-__all__ = ["FrameStyle", "is_frame", "to_polars"]
+__all__ = ["is_frame", "to_polars"]
 
 _STREAM = "__arrow_c_stream__"
-_NUMBERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64, pl.Float32, pl.Float64)
-_STORED = {kind.__name__: kind for kind in _NUMBERS}
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrameStyle:
-    """The library and the id types of a caller's tables, which results have too.
-
-    Args:
-        library: `polars`, or another that narwhals knows, such as `pandas` or `pyarrow`.
-        user, item: types of the external ids; inside foldin ids are text.
-    """
-
-    library: str = "polars"
-    user: Any = field(default_factory=pl.String)
-    item: Any = field(default_factory=pl.String)
-
-    def as_dict(self) -> dict[str, str]:
-        """The style as a JSON object."""
-        return {"library": self.library, "user": _type_name(self.user), "item": _type_name(self.item)}
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, str]) -> "FrameStyle":
-        """The style that `as_dict` returned; ids of an unknown type become text."""
-        user, item = (_STORED.get(stored.get(role, ""), pl.String)() for role in ("user", "item"))
-        return cls(library=str(stored.get("library", "polars")), user=user, item=item)
-
-    def native(self, table: pl.DataFrame) -> Any:
-        """The table in the caller's library, with ids of the caller's types in the columns `user` and `item`.
-
-        Raises:
-            MissingExtraError: the library is not installed here.
-        """
-        table = table.with_columns(
-            _of_type(table[role], getattr(self, role)) for role in ("user", "item") if role in table.columns
-        )
-        if self.library == "polars":
-            return table
-        backend: Any = nw.Implementation.from_string(self.library)
-        try:
-            return nw.from_arrow(table, backend=backend).to_native()
-        except ImportError:
-            pass  # without PyArrow, columns are converted through lists
-        try:
-            return nw.from_dict(table.to_dict(as_series=False), backend=backend).to_native()
-        except ImportError as error:
-            raise MissingExtraError(self.library, "frames", f"a table of {self.library}") from error
-
-
-def _type_name(kind: Any) -> str:
-    """The name of a numeric type; other ids, such as categories, are stored as text."""
-    return type(kind).__name__ if type(kind).__name__ in _STORED else "String"
-
-
-def _of_type(ids: pl.Series, kind: Any) -> pl.Series:
-    """Text ids as values of a type; unchanged if any id has no value of that type."""
-    try:
-        return ids.cast(kind)
-    except pl.exceptions.PolarsError:
-        return ids
 
 
 def is_frame(one: object) -> bool:
@@ -85,28 +25,39 @@ def is_frame(one: object) -> bool:
     Raises:
         DataError: two columns of the table have one name.
     """
-    return _table(one) is not None
+    found = _known(one)
+    return isinstance(found, nw.DataFrame | nw.LazyFrame) or (
+        not isinstance(found, nw.Series) and hasattr(one, _STREAM)
+    )
 
 
-def _table(one: object) -> Any:
-    """The object as a narwhals table; None if it is not a table."""
+def _known(one: object) -> Any:
+    """The object as what narwhals knows it as, or unchanged."""
     try:
-        found = nw.from_native(one, pass_through=True, allow_series=True)
+        return nw.from_native(one, pass_through=True, allow_series=True)
     except nw.exceptions.DuplicateError as error:
         raise DataError(
             f"the table: several columns have one name: {str(error).splitlines()[-1].strip('- ')}"
         ) from error
+
+
+def _table(one: object) -> Any:
+    """The object as a narwhals table; None if it is not a table. A stream is read, which can be done once."""
+    found = _known(one)
     if isinstance(found, nw.DataFrame | nw.LazyFrame):
         return found
     if isinstance(found, nw.Series) or not hasattr(one, _STREAM):
         return None
+    if type(one).__module__.partition(".")[0] == "pyarrow":  # a record batch or a reader of batches
+        return nw.from_arrow(one, backend="pyarrow")
     return nw.from_arrow(one, backend="polars")
 
 
 def to_polars(frame: object, what: str = "the table") -> tuple[pl.DataFrame, str]:
     """(the table in Polars, name of its library).
 
-    A lazy table is collected. The index of a pandas table is left out, unless its levels have names: then they are columns.
+    A lazy table is collected. Objects of `uuid.UUID` become text. The index of a pandas table is left out, unless its levels have
+    names: then they are columns.
 
     Args:
         what: name of the table, for messages.
@@ -131,11 +82,35 @@ def to_polars(frame: object, what: str = "the table") -> tuple[pl.DataFrame, str
         raise DataError(f"{what} has no columns")
     if odd := [name for name in names if not isinstance(name, str)]:
         raise DataError(f"{what}: names of columns must be text: {odd[0]!r}")
+    found = _without_uuids(found)
     try:
         table = found.to_polars()
     except (ImportError, TypeError, ValueError):  # no PyArrow, or values that it does not put into one column
         table = pl.DataFrame([_column(found[name]) for name in names])
-    return table, library
+    return table.with_columns(_text(table[name]) for name in names if table[name].dtype == pl.Object), library
+
+
+def _without_uuids(found: "nw.DataFrame[Any]") -> "nw.DataFrame[Any]":
+    """The table with UUIDs of pandas and PyArrow as text, which Polars would take for bytes."""
+    native: Any = found.to_native()
+    if found.implementation.is_pandas_like():
+        text = {name: native[name].map(str, na_action="ignore") for name in native.columns if of_uuids(native[name])}
+        return nw.from_native(native.assign(**text), eager_only=True) if text else found
+    if found.implementation.is_pyarrow():
+        for at, one in enumerate(native.schema):
+            if str(one.type) == "extension<arrow.uuid>":
+                ids = [None if value is None else str(value) for value in native[at].to_pylist()]
+                native = native.set_column(at, one.name, [ids])
+        return nw.from_native(native, eager_only=True)
+    return found
+
+
+def _text(column: pl.Series) -> pl.Series:
+    """A column of objects as text if they are UUIDs, and otherwise unchanged."""
+    values = column.to_list()
+    if not all(one is None or isinstance(one, UUID) for one in values):
+        return column
+    return pl.Series(column.name, [None if one is None else str(one) for one in values], dtype=pl.String)
 
 
 def _column(column: "nw.Series[Any]") -> pl.Series:

@@ -11,6 +11,7 @@ import polars as pl
 from foldin.data.catalog import Catalog
 from foldin.data.feature_rows import stacked_rows
 from foldin.data.histories import Histories
+from foldin.data.ids import id_text
 from foldin.data.log.events import EventLog
 from foldin.data.splits.base import HeldOut, Split
 from foldin.data.weighting import EventWeights
@@ -105,7 +106,7 @@ class KnownUsers:
         """
         if isinstance(users, str | bytes):
             raise UnknownUserError(f"a list of ids was expected, not {users!r}")
-        wanted = [str(one) for one in users]
+        wanted = [id_text(one) for one in users]
         unknown = [one for one in wanted if one not in self._place]
         if unknown:
             more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""

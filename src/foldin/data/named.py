@@ -1,6 +1,5 @@
 """Data sets by name: one that is part of a Python package, and public ones with their published address and checksum."""
 
-import os
 import shutil
 import warnings
 import zipfile
@@ -10,10 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import platformdirs
 import polars as pl
 
-from foldin.data.fetch import fetch
+from foldin.data.fetch import cache_folder, fetch
 from foldin.data.frames import is_frame
 from foldin.data.log.columns import Columns
 from foldin.data.log.events import EventLog, log_from_table
@@ -21,8 +19,9 @@ from foldin.data.log.options import ReadOptions, takes_read_options
 from foldin.data.log.read import read_file, read_frame
 from foldin.data.log.read_store import read_store
 from foldin.data.log.report import ReadReport
-from foldin.data.log.urls import is_url
+from foldin.data.log.urls import is_file_url, is_url
 from foldin.data.log.weighable import check_weighable, kinds_weighted
+from foldin.data.remote_file import read_remote
 from foldin.data.shards import is_shards, open_shards
 from foldin.data.splits.given import is_given
 from foldin.errors import DataError, DownloadError, MissingExtraError
@@ -88,11 +87,6 @@ NAMED: Mapping[str, PublicSet] = MappingProxyType(
         ),
     }
 )
-
-
-def cache_folder() -> Path:
-    """Folder of downloads: the environment variable `FOLDIN_CACHE`, or else the platform's cache folder."""
-    return Path(os.environ.get("FOLDIN_CACHE") or platformdirs.user_cache_path("foldin"))
 
 
 def download(
@@ -179,12 +173,12 @@ def read_log(
     users: Any = None,
     **options: Any,
 ) -> EventLog:
-    """The validated log of a table, a file, a folder, an event store, or a public data set by its name.
+    """The validated log of a table, a file, a folder, a URL, or a public data set by its name.
 
     Args:
         source: a table of pandas, Polars, PyArrow or with the Arrow stream interface (see `read_frame`), a path (see
-            `read_file`), a folder of shards (see `prepare`), the URL of an event store (see `read_store`), or a name such as
-            `movielens-small` or `ml-1m`. A path takes precedence over a name.
+            `read_file`), a folder of shards (see `prepare`), the URL of a file (see `read_remote`) or of an event store (see
+            `read_store`), or a name such as `movielens-small` or `ml-1m`. A path takes precedence over a name.
         progress, download_progress: called while a file is read or downloaded.
         users: features of the users, a table or the path of one, for models and protocols that read them.
         options: as in `ReadOptions`.
@@ -192,10 +186,13 @@ def read_log(
     Raises:
         DataError: no such path or name, or the log cannot be used.
         ConfigError, EventStoreError, MissingExtraError: as `read_store`.
+        DownloadError: the file at a URL cannot be fetched.
     """
     if users is not None:
         log = read_log(source, progress=progress, download_progress=download_progress, **options)
         return log.with_users(users)
+    if is_file_url(source):
+        return read_remote(source, progress=progress, download_progress=download_progress, **options)
     if is_url(source):
         return read_store(source, progress=progress, **options)
     if is_frame(source):

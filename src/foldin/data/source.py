@@ -7,7 +7,7 @@ from typing import Any
 
 from foldin.data.log.events import EventLog
 from foldin.data.log.options import ReadOptions
-from foldin.data.log.urls import is_url, public_url
+from foldin.data.log.urls import is_file_url, is_url, public_url
 from foldin.data.log.users import open_users
 from foldin.data.named import read_log
 from foldin.data.splits.base import Split
@@ -24,7 +24,7 @@ class Source(ReadOptions):
     """The origin of a log, how it is read (the options of `ReadOptions`), and how it is split.
 
     Args:
-        path: file, folder, URL of an event store or name of a data set; see `read_log`.
+        path: file, folder, URL of a file or an event store, or name of a data set; see `read_log`.
         protocol: one of `PROTOCOLS`; None means `given` for a folder that is already split, and `strong` otherwise.
         seed: seed of the split.
         held_out: users (strong, cold-items, cold-users) or events (temporal) held out for validation, and as many for the test:
@@ -101,7 +101,8 @@ class Source(ReadOptions):
             SplitError: the protocol does not apply, or a filter was given for a folder that is already split.
         """
         if is_url(self.path) and self.protocol == "given":
-            raise SplitError(f"{self.shown}: an event store is not split already; the protocol 'given' needs a folder")
+            what = "a file" if is_file_url(self.path) else "an event store"
+            raise SplitError(f"{self.shown}: {what} is not split already; the protocol 'given' needs a folder")
         if self.given:
             if self.min_rating is not None or self.item_events > 1 or self.core or self.min_events is not None:
                 raise SplitError(f"{self.path}: the folder is already split; filters would change the published split")

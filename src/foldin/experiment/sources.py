@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from foldin.data import Source, Split
-from foldin.data.log.urls import is_url, until_of, with_until
+from foldin.data.log.urls import is_file_url, is_url, until_of, with_until
 from foldin.errors import RunError
 from foldin.experiment.trained import source_from
 from foldin.runs import Run
@@ -44,7 +44,8 @@ def split_of_run(run: Run, path: str | None) -> Split:
     if source is None:
         source = Source(path="", protocol=run.info.get("protocol"), seed=run.info.get("split_seed") or 0)
     if path is not None:
-        until = until_of(source.path)[1] if is_url(source.path) else None
+        store = is_url(source.path) and not is_file_url(source.path)
+        until = until_of(source.path)[1] if store else None
         # The store may have moved, and has grown: the run knows the events up to that number.
         source = replace(source, path=path if until is None or not is_url(path) else with_until(path, until))
     split = source.split()

@@ -16,8 +16,8 @@ from foldin.data import (
     conditions_of,
     count_of,
     everyone_of_frame,
+    id_text,
     is_frame,
-    to_polars,
 )
 from foldin.errors import UnknownUserError
 from foldin.models import Recommender, user_key
@@ -82,7 +82,8 @@ class Recommends(ABC):
             rules: boosts, freshness, diversity, caps and pins; the table then says what each list gives up to them.
 
         Returns:
-            A table of the caller's library: that of `users`, if it is a table, otherwise that of the log.
+            A table of the caller's library: that of `users`, if it is a table, otherwise that of the log. Users have the type
+            that they have there; items too, unless they are text there and numbers or categories in the log of the training.
 
         Raises:
             UnknownUserError: an id without a known history.
@@ -96,8 +97,8 @@ class Recommends(ABC):
         eligible = Eligibility.of(
             asked.histories,
             exclude_seen=not reading.keeps_repeats if exclude_seen is None else exclude_seen,
-            allow=None if allow is None else catalog.indices(map(str, allow)),
-            deny=None if deny is None else catalog.indices(map(str, deny)),
+            allow=None if allow is None else catalog.indices(map(id_text, allow)),
+            deny=None if deny is None else catalog.indices(map(id_text, deny)),
             where=catalog.active(
                 None if where is None or features is None else features.passing(conditions_of(where, "where"))
             ),
@@ -121,7 +122,7 @@ class Recommends(ABC):
             UnknownItemError: no item has this id or title.
         """
         model, catalog, style, *_ = self._parts()
-        text = str(item)
+        text = id_text(item)
         at = catalog.indices([text])[0] if text in catalog else catalog.find_title(text)
         number, retired = count_of(k, "k"), catalog.retired
         items, similarities = similar_items(model, at, number if retired is None else number + int(retired.sum()))
@@ -163,11 +164,8 @@ class Recommends(ABC):
     def _asked(self, users: Any) -> tuple[KnownUsers, FrameStyle]:
         _, catalog, style, reading, weighting = self._parts()
         if users is not None and is_frame(users):
-            table, library = to_polars(users, "the table of users")
-            asked = everyone_of_frame(table, reading, catalog, weighting)
-            return KnownUsers(asked.users, asked.histories), FrameStyle(
-                library=library, user=asked.user_type, item=style.item
-            )
+            asked = everyone_of_frame(users, reading, catalog, weighting)
+            return KnownUsers(asked.users, asked.histories), asked.style.with_items_of(style)
         known = self._known_users()
         if known is None:
             raise UnknownUserError(

@@ -138,8 +138,12 @@ class Run(Recommends, Displayed):
         return found if isinstance(found, int) else None
 
     def attach(self, log: EventLog) -> Self:
-        """The run with the histories of a log's users, weighted as in training, so that lists can be requested by user id."""
-        return replace(self, known=KnownUsers.of_log(log, self.catalog, self.weighting))
+        """The run with the histories of a log's users, weighted as in training, so that lists can be requested by user id.
+
+        Results are then tables of the library of that log, with ids of its types.
+        """
+        known = KnownUsers.of_log(log, self.catalog, self.weighting)
+        return replace(self, known=known, style=log.style.with_items_of(self.style))
 
 
 def save_run(

@@ -138,8 +138,20 @@ def id_column(column: pl.Series, source: str, row: Callable[[int], int]) -> pl.S
     """A column of ids as integers or text."""
     if column.dtype == pl.UInt64 and (column > np.iinfo(np.int64).max).any():
         return column.cast(pl.String)
+    if type(column.dtype).__name__ in ("Int128", "UInt128"):  # NumPy has no such integers
+        narrow = column.cast(pl.Int64, strict=False)
+        return narrow if narrow.null_count() == column.null_count() else column.cast(pl.String)
     if column.dtype.is_integer() or column.dtype in (pl.String, pl.Categorical) or isinstance(column.dtype, pl.Enum):
         return column.cast(pl.Categorical) if isinstance(column.dtype, pl.Enum) else column
+    if column.dtype.is_decimal():
+        text = column.cast(pl.String).str.replace(r"\.0+$", "")
+        fractions = text.str.contains(".", literal=True).fill_null(value=False)
+        if not fractions.any():
+            return text
+        at = int(fractions.arg_true()[0])
+        raise ColumnError(
+            f"{source}: column {column.name!r}: ids must be whole numbers or text; row {row(at):,}: {column[at]}"
+        )
     if column.dtype.is_float():
         whole = column.cast(pl.Int64, strict=False)
         if (whole.cast(column.dtype) == column).all():

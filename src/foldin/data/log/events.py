@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from foldin.data.frames import FrameStyle
+from foldin.data.frame_style import FrameStyle
 from foldin.data.histories import Histories
 from foldin.data.log.arrange import Events, arranged, repeats_text
 from foldin.data.log.beside import kinds_of, numeric_ratings, values_of

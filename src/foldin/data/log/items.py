@@ -51,6 +51,8 @@ def _as_ids(column: pl.Series) -> pl.Series:
         whole = column.fill_nan(None).cast(pl.Int64, strict=False)
         column = whole if (whole.cast(column.dtype) == column).all() else column
     text = column.cast(pl.String, strict=False)
+    if column.dtype.is_decimal():
+        text = text.str.replace(r"\.0+$", "")
     return same_spelling(text.drop_nulls()) if text.null_count() == 0 else _sparse(text)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from foldin.data.frames import FrameStyle, is_frame, to_polars
+from foldin.data.frame_style import FrameStyle, id_type
+from foldin.data.frames import is_frame, to_polars
 from foldin.data.log.events import EventLog, log_from_table, with_items
 from foldin.data.log.formats import open_table
 from foldin.data.log.items import COMPANIONS, items_of, open_items
@@ -16,7 +17,7 @@ from foldin.data.log.report import ReadReport
 from foldin.data.log.roles import find_roles
 from foldin.errors import DataError
 
-__all__ = ["LOG_NAMES", "described", "id_type", "log_file", "read_as", "read_file", "read_frame"]
+__all__ = ["LOG_NAMES", "described", "log_file", "read_as", "read_file", "read_frame"]
 
 # What a folder's log is called in the public data sets, in order of preference.
 LOG_NAMES = ("ratings.csv", "ratings.dat", "u.data", "ratings_ordered.csv.gz", "sequences.txt", "user_artists.dat")
@@ -79,7 +80,12 @@ def read_as(file: Path, name: str, chosen: ReadOptions, say: Callable[[str], Non
     for remark in roles.remarks:
         report = report.noted(table.height, remark)
     say("checking and sorting")
-    return described(log_from_table(table, columns, report, chosen), file, chosen.items)
+    kinds: dict[str, Any] = {
+        role: pl.String() if schema[column] == pl.String else id_type(table[column])
+        for role, column in (("user", columns.user), ("item", columns.item))
+    }
+    log = replace(log_from_table(table, columns, report, chosen), style=FrameStyle(**kinds))
+    return described(log, file, chosen.items)
 
 
 def described(log: EventLog, file: Path, items: Any = None) -> EventLog:
@@ -112,14 +118,9 @@ def read_frame(frame: Any, **options: Any) -> EventLog:
     report = ReadReport(source="the table", format=library, columns=columns.roles(), rows=table.height)
     for remark in roles.remarks:
         report = report.noted(table.height, remark)
-    style = FrameStyle(library=library, user=id_type(table[columns.user]), item=id_type(table[columns.item]))
+    style = FrameStyle.of(frame, table, library, user=columns.user, item=columns.item)
     log = replace(log_from_table(table.select(columns.roles().values()), columns, report, chosen), style=style)
     return log if chosen.items is None else _with_items(log, chosen.items)
-
-
-def id_type(ids: pl.Series) -> Any:
-    """The type to which ids can be cast back from text; floating-point ids with gaps were whole numbers."""
-    return pl.Int64() if ids.dtype.is_float() and ids.null_count() + int(ids.is_nan().sum()) else ids.dtype
 
 
 def _with_items(log: EventLog, items: Any) -> EventLog:

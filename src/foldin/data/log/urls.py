@@ -1,4 +1,4 @@
-"""URLs of event stores: how they are recognized, what of them may be shown, and which of their events they mean.
+"""URLs of event stores and of files: how they are recognized, what of them may be shown, and which events of a store they mean.
 
 `URL?until=ID` means the events up to a number. With it, a log of a store that grows can be read again.
 """
@@ -10,16 +10,34 @@ from urllib.parse import unquote
 
 from foldin.errors import ConfigError
 
-__all__ = ["is_url", "public_url", "sqlite_file", "until_of", "with_until"]
+__all__ = ["is_file_url", "is_url", "is_web", "public_url", "sqlite_file", "until_of", "with_until"]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _CREDENTIALS = re.compile(r"([^:/]*)(?::[^@]*)?@")  # as SQLAlchemy reads them
 _UNTIL = "until"
+# In names of parameters, also of presigned addresses.
+_SECRETS = ("password", "token", "signature", "secret", "credential")
+_WEB = ("http", "https")
+# Further places of files, by their names in fsspec. Other URLs are those of databases.
+_STORAGE = (
+    *("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "hf", "hdfs", "webhdfs"),
+    *("ftp", "sftp", "ssh", "smb", "memory"),
+)
 
 
 def is_url(source: object) -> TypeGuard[str]:
-    """Whether a path of a log is the URL of a database."""
+    """Whether a path of a log is a URL: of an event store, or of a file."""
     return isinstance(source, str) and _SCHEME.match(source) is not None
+
+
+def is_file_url(source: object) -> TypeGuard[str]:
+    """Whether a path of a log is the URL of a file: on the web, or in a storage that fsspec reads."""
+    return is_url(source) and source.partition("://")[0].lower() in (*_WEB, *_STORAGE)
+
+
+def is_web(url: str) -> bool:
+    """Whether the scheme of a URL is `http` or `https`."""
+    return url.partition("://")[0].lower() in _WEB
 
 
 def sqlite_file(url: str) -> Path | None:
@@ -69,9 +87,11 @@ def with_until(url: str, until: int) -> str:
 
 def _shown(query: str) -> list[str]:
     """The parameters of a query that hold no password, nor what may be left of one."""
-    return [
-        one for one in query.split("&") if one and "password" not in one.partition("=")[0].lower() and "@" not in one
-    ]
+    return [one for one in query.split("&") if one and not _secret(one.partition("=")[0].lower()) and "@" not in one]
+
+
+def _secret(name: str) -> bool:
+    return name == "sig" or any(word in name for word in _SECRETS)
 
 
 def _joined(base: str, query: list[str]) -> str:

@@ -28,7 +28,8 @@ from foldin.data.log.read_store import check_store_options, exporting
 from foldin.data.log.report import ReadReport
 from foldin.data.log.sent_items import with_stored_items
 from foldin.data.log.time_reading import time_notes
-from foldin.data.log.urls import is_url, public_url
+from foldin.data.log.urls import is_file_url, is_url, public_url
+from foldin.data.remote_file import local_file
 from foldin.data.shards.blocks import write_blocks
 from foldin.data.shards.chunk import Chunk, write_chunk
 from foldin.data.shards.dictionaries import Dictionary, merged, noted_words
@@ -153,6 +154,8 @@ class _Origin(NamedTuple):
 
 def _origin(path: str | Path, work: Workspace, options: ReadOptions, sizes: tuple[int, int], say: Progress) -> _Origin:
     """Where the log is; the events of a store are taken first, unless they were before an interruption."""
+    if is_file_url(path):
+        return _Origin(local_file(path), public_url(path))
     if not is_url(path):
         file = log_file(Path(path))
         return _Origin(file, str(file))

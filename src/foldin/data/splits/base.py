@@ -14,7 +14,7 @@ import polars as pl
 
 from foldin.data.catalog import Catalog
 from foldin.data.features.features import Features
-from foldin.data.frames import FrameStyle
+from foldin.data.frame_style import FrameStyle
 from foldin.data.histories import Histories
 from foldin.data.log.options import ReadOptions
 from foldin.data.log.report import ReadReport
