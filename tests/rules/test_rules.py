@@ -122,7 +122,9 @@ def test_the_text_of_the_repository_has_no_private_paths():
 
 
 def test_tests_do_not_reach_into_models():
-    inside = re.compile(r"\b(?:model|loaded|whole|other|grown|resumed)\._(?!_|repr_html_)\w+|\.model\._(?!_|repr_html_)\w+")
+    inside = re.compile(
+        r"\b(?:model|loaded|whole|other|grown|resumed)\._(?!_|repr_html_)\w+|\.model\._(?!_|repr_html_)\w+"
+    )
     found = [
         f"{path.relative_to(ROOT)}: {match[0]}"
         for path in (ROOT / "tests").rglob("*.py")
