@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import polars as pl
 import torch
@@ -137,7 +137,7 @@ class Run(Recommends, Displayed):
         found = self.info.get("until")
         return found if isinstance(found, int) else None
 
-    def attach(self, log: EventLog) -> Self:
+    def attach(self, log: EventLog) -> "Run":
         """The run with the histories of a log's users, weighted as in training, so that lists can be requested by user id.
 
         Results are then tables of the library of that log, with ids of its types.
