@@ -87,7 +87,7 @@ def test_all_ports_are_that_of_the_service():
 
 
 def test_every_variable_is_used_and_every_used_one_is_given():
-    known = set(re.findall(r"[A-Z_]+\b", (ROOT / "src/foldin/data/named.py").read_text(encoding="utf-8")))
+    known = set(re.findall(r"[A-Z_]+\b", (ROOT / "src/foldin/data/fetch.py").read_text(encoding="utf-8")))
     used = {"FOLDIN_CACHE"} & known
     for name in (SERVICE, NIGHTLY):
         used |= set(re.findall(r"\$\{([A-Z_]+)\}", " ".join(unit(name)["Service"]["ExecStart"])))
