@@ -6,7 +6,7 @@ import typing
 from typing import Any
 
 from foldin.formulas import Formula, formulas_of
-from foldin.training.config import Config, legal, options_of
+from foldin.training.config import Config, Option, legal, options_of
 from foldin.training.ranges import Range
 from foldin.training.search import setting_text
 
@@ -42,8 +42,8 @@ def equation_text(one: Formula) -> str:
     return f"{one.title}{source}::\n\n    {one.plain}\n" + (f"\nwhere\n{symbols}" if symbols else "")
 
 
-def _setting(field: Any, kind: Any) -> str:
-    """The entry of a setting: its meaning, its default, its legal values, and what a search draws from."""
+def _setting(field: Any, kind: Any, indent: str = "    ", bullet: str = "") -> str:
+    """The entry of a setting: meaning, default, legal values, what a search draws from, and the settings of its options."""
     meta, options = field.metadata, options_of(kind)
     facts = [f"default {_default(field)}"]
     if options:
@@ -53,8 +53,29 @@ def _setting(field: Any, kind: Any) -> str:
     if meta["range"] is not None:
         one = meta["range"]
         facts.append(f"searched {one if isinstance(one, Range) else ' | '.join(setting_text(v) or '()' for v in one)}")
-    text = f"{field.name}: {meta['help']} ({'; '.join(facts)})"
-    return textwrap.fill(text, _WIDTH, initial_indent="    ", subsequent_indent="        ", break_on_hyphens=False)
+    inside = indent + ("  " if bullet else "    ")
+    text = _filled(f"{field.name}: {meta['help']} ({'; '.join(facts)})", indent + bullet, inside)
+    inner = [_option(one, inside) for one in options.values()]
+    return "\n\n".join([text, *inner]) + ("\n" if inner else "")
+
+
+def _option(option: type[Option], indent: str) -> str:
+    """The entry of an option below the setting that chooses it: where to import it from, what it is, and its settings."""
+    summary = (option.__doc__ or "").strip().split("\n")[0]
+    head = _filled(f"* {_public(option)}: {summary}", indent, indent + "  ")
+    kinds = typing.get_type_hints(option)
+    inner = [_setting(field, kinds[field.name], indent + "  ", "* ") for field in dataclasses.fields(option)]
+    return "\n\n".join([head, *(["\n".join(inner).rstrip("\n")] if inner else [])])
+
+
+def _public(option: type[Option]) -> str:
+    """The name by which an option is imported: of this library, from its package."""
+    module = option.__module__.split(".")
+    return ".".join([*(module[:2] if module[0] == "foldin" else module), option.__name__])
+
+
+def _filled(text: str, first: str, others: str) -> str:
+    return textwrap.fill(text, _WIDTH, initial_indent=first, subsequent_indent=others, break_on_hyphens=False)
 
 
 def _default(field: Any) -> str:
