@@ -93,6 +93,12 @@ def test_a_broken_download_is_resumed(site, tmp_path):
     assert seen[-1] == (100_000, 100_000)
 
 
+@pytest.mark.parametrize("site", [{"content": b"x" * 1000, "breaks": 1}], indirect=True)
+def test_without_a_checksum_a_broken_download_begins_anew(site, tmp_path):
+    assert fetch(site.url, tmp_path / "set.zip").read_bytes() == site.content
+    assert site.asked == [None, None]  # a part of what may be another file by now is not continued
+
+
 @pytest.mark.parametrize("site", [{"content": b"y" * 1000, "breaks": 9}], indirect=True)
 def test_what_arrived_is_kept_for_the_next_call(site, tmp_path):
     digest = hashlib.sha256(site.content).hexdigest()

@@ -69,7 +69,8 @@ def fetch(
 ) -> Path:
     """The verified file at `target`, downloaded if it does not exist.
 
-    An interrupted download is kept as `target` + `.part` and continued by the next try, and with a checksum by the next call.
+    With a checksum, an interrupted download is kept as `target` + `.part` and continued by the next try or the next call; without
+    one every try begins anew, since nothing would tell that the file has changed meanwhile.
 
     Args:
         digest: hexadecimal checksum of the whole file; None if none is known: then a file that is there is taken as it is.
@@ -85,9 +86,9 @@ def fetch(
         target.unlink()
     target.parent.mkdir(parents=True, exist_ok=True)
     part, shown = target.with_name(target.name + ".part"), public_url(url)
-    if digest is None:
-        part.unlink(missing_ok=True)  # the file at the URL may be another one by now
     for left in reversed(range(tries)):
+        if digest is None:
+            part.unlink(missing_ok=True)
         try:
             _continue(url, part, timeout, progress or (lambda _done, _total: None))
             break

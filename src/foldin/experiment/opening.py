@@ -13,13 +13,15 @@ If the effects of the settings add up, the third stage is at the best of the gri
 search has only begun.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from foldin.training import Range, Space, setting_text
 
-__all__ = ["STAGES", "Change", "alternatives", "moves", "together"]
+__all__ = ["STAGES", "Tried", "settings_of_stage"]
 
 STAGES = 3
 _STEP = 1.0 / 3.0  # share of a range
@@ -27,21 +29,47 @@ _LEAST = 0.25  # share of the largest gain below which a change is left out
 
 
 @dataclass(frozen=True)
-class Change:
-    """A changed setting, and what it brought.
+class Tried:
+    """A trial that has ended.
 
     Args:
-        name: name of the setting.
-        value: its new value, in the form of the sampler.
-        gain: metric of the trial with it, less that of the settings that it was changed in.
+        number: its number.
+        settings: its settings, in the form of the sampler.
+        value: its metric; None if it was given up or failed.
+        changed: (name of the changed setting, number of the trial that it was changed in) of a trial of the first two stages.
     """
 
-    name: str
-    value: Any
-    gain: float
+    number: int
+    settings: Mapping[str, Any]
+    value: float | None
+    changed: tuple[str, int] | None = None
 
 
-def alternatives(space: Space, settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
+Stage = list[tuple[dict[str, Any], tuple[str, int] | None]]  # (settings, what is changed)
+
+
+def settings_of_stage(
+    stage: int, space: Space, start: Mapping[str, Any], first: Tried, changed: Sequence[Tried]
+) -> Stage:
+    """The settings to try in a stage, counted from 0, with what `Tried.changed` is then.
+
+    Args:
+        space: ranges and alternatives by name.
+        start: the settings that the search begins with, in the form of the sampler; those outside of the ranges are left out.
+        first: the trial with these settings.
+        changed: the complete trials of earlier stages.
+    """
+    if stage == 0:
+        return [({**start, name: value}, (name, first.number)) for name, value in _alternatives(space, start)]
+    if stage == 1:
+        base = max([first, *changed], key=lambda one: -math.inf if one.value is None else one.value)
+        found = _moves(space, base.settings)
+        return [({**base.settings, name: value}, (name, base.number)) for name, value in found]
+    both = _together(start, first, changed)
+    return [] if both is None else [(both, None)]
+
+
+def _alternatives(space: Space, settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """(name, value) of each other alternative of a setting; of settings that are outside of the ranges too."""
     return [
         (name, other)
@@ -52,7 +80,7 @@ def alternatives(space: Space, settings: Mapping[str, Any]) -> list[tuple[str, A
     ]
 
 
-def moves(space: Space, settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def _moves(space: Space, settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """(name, value) of each number that is lower or higher by a third of its range, as far as the range allows."""
     found = []
     for name, one in space.items():
@@ -65,20 +93,23 @@ def moves(space: Space, settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return found
 
 
-def together(settings: Mapping[str, Any], *stages: Sequence[Change]) -> dict[str, Any] | None:
-    """Settings with the best change of each, if at least two settings have one that helped; None otherwise.
-
-    Args:
-        settings: the settings that the search begins with.
-        stages: the changes of each stage.
-    """
-    best: dict[str, Change] = {}
-    for changes in stages:
-        least = _LEAST * max((one.gain for one in changes), default=0.0)
-        for one in sorted(changes, key=lambda one: one.gain):
-            if one.gain > 0.0 and one.gain >= least:
-                best[one.name] = one
-    return {**settings, **{name: one.value for name, one in best.items()}} if len(best) > 1 else None
+def _together(start: Mapping[str, Any], first: Tried, changed: Sequence[Tried]) -> dict[str, Any] | None:
+    """The settings at the start with the best change of each, if at least two settings have one that helped; None otherwise."""
+    values = {one.number: one.value for one in (first, *changed)}
+    gains: dict[
+        int, list[tuple[float, str, Any]]
+    ] = {}  # (gain, name, value) by what was changed, another in each stage
+    for one in changed:
+        assert one.changed is not None
+        name, of = one.changed
+        before = values.get(of)
+        if one.value is not None and before is not None and one.value > before:
+            gains.setdefault(of, []).append((one.value - before, name, one.settings[name]))
+    best: dict[str, Any] = {}
+    for some in gains.values():
+        least = _LEAST * max(gain for gain, _, _ in some)
+        best |= {name: value for gain, name, value in sorted(some, key=itemgetter(0)) if gain >= least}
+    return {**start, **best} if len(best) > 1 else None
 
 
 def _moved(one: Range, value: float, step: float) -> float:

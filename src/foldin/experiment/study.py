@@ -3,10 +3,9 @@
 Any number of processes may work on a study in a folder, and any of them may be killed: another one then repeats its trial.
 """
 
-import math
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 
 from foldin.errors import MissingExtraError
 from foldin.experiment.neighbors import neighbor
-from foldin.experiment.opening import STAGES, Change, alternatives, moves, together
+from foldin.experiment.opening import STAGES, Tried, settings_of_stage
 from foldin.experiment.pruning import is_hopeless
 from foldin.training import Range, Space, setting_text
 
@@ -197,41 +196,19 @@ class Study:
     def _open(self, space: Space, defaults: Mapping[str, Any]) -> None:
         """Put the next stage of the search's beginning in the queue, once the one before has ended (`opening.py`)."""
         stage = self._study.user_attrs.get("stage", 0)
-        ended = [one for one in self._of_state("COMPLETE", "PRUNED", "FAIL") if "result" in one.user_attrs]
-        first = next(
-            filter(self.is_first, ended), None
-        )  # one that was interrupted has no result, and is measured again
+        ended = self._of_state("COMPLETE", "PRUNED", "FAIL")
+        first = next((one for one in ended if self.is_first(one) and "result" in one.user_attrs), None)
+        # A first trial that was interrupted has no result, and is measured again.
         if first is None or any("changed" in one.user_attrs for one in self._of_state("WAITING", "RUNNING")):
             return
-        queued = False
+        start, changed = _known_of(space, defaults), [one for one in ended if "changed" in one.user_attrs]
+        queued: list[Any] = []
         while stage < STAGES and not queued:
-            queued = self._queue_stage(stage, space, first, _known_of(space, defaults))
+            queued = settings_of_stage(stage, space, start, _tried(first), [_tried(one) for one in changed])
+            for settings, change in queued:
+                self._study.enqueue_trial(settings, user_attrs={} if change is None else {"changed": change})
             stage += 1
             self._study.set_user_attr("stage", stage)
-
-    def _queue_stage(self, stage: int, space: Space, first: Any, start: Mapping[str, Any]) -> bool:
-        """Put a stage in the queue; returns whether there is anything in it."""
-        if stage == 0:
-            return self._queue_changes(start, alternatives(space, start), first.number)
-        values = {one.number: one.value for one in self._of_state("COMPLETE")}
-        changed = [one for one in self._of_state("COMPLETE") if "changed" in one.user_attrs]
-        base = max([first, *changed], key=lambda one: values.get(one.number, -math.inf))
-        if stage == 1:
-            return self._queue_changes(base.params, moves(space, base.params), base.number)
-        changes: dict[int, list[Change]] = {}  # by what was changed, which is another in each stage
-        for one in changed:
-            name, of = one.user_attrs["changed"]
-            changes.setdefault(of, []).append(Change(name, one.params[name], one.value - values.get(of, one.value)))
-        both = together(start, *changes.values())
-        if both is not None:
-            self._study.enqueue_trial(both)
-        return both is not None
-
-    def _queue_changes(self, settings: Mapping[str, Any], changes: Sequence[tuple[str, Any]], of: int) -> bool:
-        """Put settings with one change each in the queue; `of` is the number of the trial with these settings."""
-        for name, value in changes:
-            self._study.enqueue_trial({**settings, name: value}, user_attrs={"changed": [name, of]})
-        return bool(changes)
 
     def _turn_of_neighbors(self) -> bool:
         """Whether the next trial is near the best one: every second trial once some have been drawn, if none is in the queue."""
@@ -340,6 +317,13 @@ class Study:
         """End the work of this process on the study."""
         if self._folder is not None:
             self._folder.close()
+
+
+def _tried(trial: Any) -> Tried:
+    """A trial that has ended, without a value unless it is complete."""
+    value = trial.value if trial.state.name == "COMPLETE" else None
+    changed = trial.user_attrs.get("changed")
+    return Tried(trial.number, trial.params, value, None if changed is None else (changed[0], changed[1]))
 
 
 def _drawn(trial: Any, name: str, one: Range | tuple[Any, ...]) -> str:

@@ -2,13 +2,14 @@
 
 from foldin.serve.api.app import make_app
 from foldin.serve.engine.batcher import Batcher
+from foldin.serve.engine.deployment import Deployment
 from foldin.serve.engine.experiments import ExperimentOutcome, Outcomes, experiment_outcome
 from foldin.serve.engine.fleet import Fleet
 from foldin.serve.engine.impressions import ImpressionLog, ListLogging
 from foldin.serve.engine.item_lists import ItemLists
 from foldin.serve.engine.lists import ResolvedRequest, rank_requests
 from foldin.serve.engine.live_items import LiveItems
-from foldin.serve.engine.registry import Deployment, Registry
+from foldin.serve.engine.registry import Registry
 from foldin.serve.engine.service import Service
 from foldin.serve.engine.trouble import Trouble
 from foldin.serve.limits import Limits, TokenBuckets

@@ -153,10 +153,11 @@ def id_column(column: pl.Series, source: str, row: Callable[[int], int]) -> pl.S
             f"{source}: column {column.name!r}: ids must be whole numbers or text; row {row(at):,}: {column[at]}"
         )
     if column.dtype.is_float():
-        whole = column.cast(pl.Int64, strict=False)
-        if (whole.cast(column.dtype) == column).all():
+        whole = column.cast(pl.Int64, strict=False)  # null for what is no 64-bit integer, such as 1e19
+        other = whole.cast(column.dtype).ne_missing(column) & column.is_not_null() & column.is_not_nan()
+        if not other.any():
             return whole
-        at = int((whole.cast(column.dtype).ne_missing(column)).arg_true()[0])
+        at = int(other.arg_true()[0])
         raise ColumnError(
             f"{source}: column {column.name!r}: ids must be whole numbers or text; row {row(at):,}: {column[at]}"
         )

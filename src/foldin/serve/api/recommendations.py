@@ -50,7 +50,7 @@ def recommendations(service: Service, access: Access) -> APIRouter:
                 found = await run_in_threadpool(service.finish, routed, lists)
             else:
                 found = service.finish(routed, lists)
-        except Exception as error:
+        except Exception as error:  # counted, whatever it is, and raised again
             service.note_failure(routed, error)
             if isinstance(error, TimeoutError):
                 raise service.too_late() from None

@@ -7,8 +7,8 @@ import numpy as np
 from foldin.data.resolve import disliked
 from foldin.ranking import Price as ListPrice
 from foldin.ranking import RankedLists, attributions
+from foldin.serve.engine.deployment import Deployment
 from foldin.serve.engine.lists import ResolvedRequest
-from foldin.serve.engine.registry import Deployment
 from foldin.serve.engine.routing import RoutedRequest
 from foldin.serve.schemas import (
     EventEffect,

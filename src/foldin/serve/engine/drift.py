@@ -19,7 +19,7 @@ from foldin.data import EventLog, EventWeights, read_log
 from foldin.data.log.store import events, unusable
 from foldin.errors import EventStoreError, FoldinError, SplitError
 from foldin.experiment import Drift, DriftLimits, measure_drift
-from foldin.serve.engine.registry import Deployment
+from foldin.serve.engine.deployment import Deployment
 from foldin.serve.engine.service import Service
 from foldin.serve.storage.drift_reports import DriftReport, DriftReports
 

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable
 
 from foldin.errors import EventStoreError, OutdatedError, RunError
 from foldin.runs import local_run, without_secrets
-from foldin.serve.engine.registry import Deployment, Registry
+from foldin.serve.engine.deployment import Deployment
+from foldin.serve.engine.registry import Registry
 from foldin.serve.engine.trouble import Trouble
 from foldin.serve.storage.deployments import DeploymentStore
 from foldin.serve.storage.fleet_state import DeploymentRow, FleetState, RunRef

@@ -17,8 +17,9 @@ from foldin.models import ExtendsItems, capability
 from foldin.ranking import Approximate
 from foldin.runs import Run, known_of_larger
 from foldin.serve.engine.catalog_view import larger_catalog
+from foldin.serve.engine.deployment import Deployment
 from foldin.serve.engine.live_items import LiveItems
-from foldin.serve.engine.registry import Deployment, Registry
+from foldin.serve.engine.registry import Registry
 from foldin.serve.engine.repeating import Repeating
 from foldin.serve.storage.items import ItemRow, ItemsState
 

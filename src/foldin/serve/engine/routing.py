@@ -19,9 +19,9 @@ from foldin.ranking import (
     rules_of,
 )
 from foldin.serve.engine.catalog_view import CatalogView
+from foldin.serve.engine.deployment import Deployment
 from foldin.serve.engine.lists import ResolvedRequest
 from foldin.serve.engine.new_items import NewItems
-from foldin.serve.engine.registry import Deployment
 from foldin.serve.engine.split import Arm
 from foldin.serve.limits import Limits, bounded
 from foldin.serve.schemas import (

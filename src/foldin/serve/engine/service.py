@@ -244,7 +244,7 @@ class Service:
             if left < 0.0:  # earlier lists, with their attributions, took the time
                 raise FutureTimeoutError
             return self.finish(routed, future.result(timeout=left))
-        except Exception as error:
+        except Exception as error:  # counted, whatever it is, and raised again
             self.note_failure(routed, error)
             if isinstance(error, FutureTimeoutError):
                 raise self.too_late() from None

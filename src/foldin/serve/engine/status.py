@@ -2,8 +2,8 @@
 
 from foldin.models import PosteriorSampler, capability
 from foldin.runs import without_secrets
+from foldin.serve.engine.deployment import Deployment
 from foldin.serve.engine.fleet import Fleet
-from foldin.serve.engine.registry import Deployment
 from foldin.serve.engine.routing import refused
 from foldin.serve.schemas import DeploymentOut, ModelOut, ModelsOut
 from foldin.serve.storage.fleet_state import DeploymentRow

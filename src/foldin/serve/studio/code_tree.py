@@ -6,7 +6,7 @@ import numpy as np
 
 from foldin.errors import ConfigError
 from foldin.models import ItemTokens, capability
-from foldin.serve.engine.registry import Deployment
+from foldin.serve.engine.deployment import Deployment
 from foldin.serve.studio.schemas import CodeBranch, CodeBranches
 
 __all__ = ["branches", "levels"]

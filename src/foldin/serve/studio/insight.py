@@ -18,7 +18,7 @@ from foldin.reports.explanation import explain, subject_of_run
 from foldin.runs import load_run
 from foldin.runs.pointer import digest_in
 from foldin.serve.engine.catalog_view import CatalogView
-from foldin.serve.engine.registry import Deployment
+from foldin.serve.engine.deployment import Deployment
 from foldin.serve.studio.code_tree import levels
 from foldin.serve.studio.item_plane import ItemPlane, item_plane
 from foldin.serve.studio.schemas import (
