@@ -27,7 +27,7 @@ def described(config: type[Config], model: type[Any]) -> str:
     fields = dataclasses.fields(config)
     parts = [head, *map(equation_text, found)]
     if fields:
-        parts.append("Args:\n" + "\n".join(_setting(field, kinds[field.name]) for field in fields))
+        parts.append("Args:\n" + "\n".join(_setting(field, kinds[field.name]) for field in fields).rstrip("\n"))
     searched = next((field for field in fields if isinstance(field.metadata["range"], Range)), None)
     if packages == ["foldin", "models"]:
         chosen = "" if searched is None or searched.default is None else f"{searched.name}={searched.default}"
