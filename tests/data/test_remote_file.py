@@ -9,8 +9,8 @@ import pytest
 
 from foldin.data import Source, read_log
 from foldin.data.everyone import everyone_of_file
+from foldin.data.local_copy import local_file
 from foldin.data.log.urls import is_file_url, public_url
-from foldin.data.remote_file import local_file
 from foldin.errors import ConfigError, DownloadError, FormatError, SplitError
 
 CSV = b"user,item,time\n" + b"".join(b"%d,i%d,%d\n" % (at // 6, at * 7 % 11, 1_600_000_000 + at) for at in range(120))
@@ -116,3 +116,29 @@ def test_urls_of_databases_are_as_before():
     assert public_url("s3://bucket/x.csv?versionId=3") == "s3://bucket/x.csv?versionId=3"
     with pytest.raises(ConfigError, match="was expected, not mysql"):
         read_log("mysql://db/x")
+
+
+def test_files_of_items_and_users_may_be_at_urls_too(site, tmp_path):
+    (tmp_path / "log.csv").write_bytes(CSV)
+    beside = {
+        "items": b"item,title,price\n" + b"".join(b"i%d,Title %d,%d.5\n" % (at, at, at) for at in range(11)),
+        "users": b"user,age\n" + b"".join(b"%d,%d\n" % (at, 20 + at) for at in range(20)),
+    }
+    for name, content in beside.items():
+        (tmp_path / f"{name}.csv").write_bytes(content)
+        site.files[f"/{name}.csv"] = content
+    at = site.url.removesuffix("/data/log.csv")
+    places = {name: f"{at}/{name}.csv?token=s3cret" for name in beside}
+    files = {name: tmp_path / f"{name}.csv" for name in beside}
+    log, local = (read_log(tmp_path / "log.csv", **given) for given in (places, files))
+    assert log.items.equals(local.items)
+    assert log.items["price"].to_list() == [float(one[1:]) + 0.5 for one in log.items["item"]]
+    assert log.user_features.equals(local.user_features)
+    assert log.user_features["age"].to_list() == [20 + int(one) for one in log.users]
+    source = Source(path=str(tmp_path / "log.csv"), protocol="last-out", **places).split().source
+    assert [source[name] for name in beside] == [f"{at}/{name}.csv" for name in beside]
+    assert sorted(site.asked) == ["/items.csv?token=s3cret", "/users.csv?token=s3cret"]
+    assert Source(**source).split().catalog.table["price"].len() == 11
+    site.files.clear()
+    with pytest.raises(DownloadError, match=r"/gone\.csv"):
+        read_log(tmp_path / "log.csv", items=f"{at}/gone.csv?token=s3cret")

@@ -31,7 +31,7 @@ def command() -> None:
 @split_options
 @JSON
 def describe(path: str, as_json: bool, **options: Any) -> None:
-    """Describe the log at PATH (a file, a folder, the URL of an event store or the name of a data set): which columns were read,
+    """Describe the log at PATH (a file, a folder, a URL or the name of a data set): which columns were read,
     what was dropped and why, numbers of users, items and events. With --protocol, or for a folder that is already split, the
     split too.
 
@@ -78,7 +78,7 @@ def describe(path: str, as_json: bool, **options: Any) -> None:
 @log_options
 @JSON
 def prepare_command(path: str, target: str, chunk_rows: int, as_json: bool, **options: Any) -> None:
-    """Write the log at PATH (a file, a folder of Parquet parts, or the URL of an event store) to a folder of shards: arrays of
+    """Write the log at PATH (a file, a folder of Parquet parts, or a URL) to a folder of shards: arrays of
     events sorted by user and time, dictionaries of ids, and a manifest with digests. Every other command takes the folder in
     place of PATH. Its events are mapped into memory rather than read, so a log may be larger than memory.
 

@@ -59,7 +59,7 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Compare the latest events of the log at PATH (a file, a folder, the URL of an event store or the name of a data set) with
+    """Compare the latest events of the log at PATH (a file, a folder, a URL or the name of a data set) with
     what RUN was trained on: unknown items, new users, age, and the log-likelihood of what known users took. The exit code is 3 if
     a limit is exceeded.
 

@@ -68,7 +68,7 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train a model on PATH (a file, a folder, the URL of an event store or the name of a data set), with early stopping on the
+    """Train a model on PATH (a file, a folder, a URL or the name of a data set), with early stopping on the
     validation users, and evaluate it once on the test users. Ctrl-C stops training and keeps the best weights so far.
 
     With --all, the model is trained on every user once the number of epochs is chosen. With --replace, it is compared with a run

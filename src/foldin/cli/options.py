@@ -127,7 +127,7 @@ def read_options(function: F) -> F:
             click.option(
                 "--users",
                 metavar="FILE",
-                help="File of features of the users, for the protocol cold-users and for models that read them.",
+                help="File of features of the users, or its URL, for the protocol cold-users and for models that read them.",
             ),
         ],
     )

@@ -123,7 +123,7 @@ def _start_note(model: Recommender[Any], users: Histories) -> str | None:
     "--users",
     "file",
     metavar="FILE",
-    help="Log of the users to recommend to, in any format that `fit` reads, or the URL of an event store; with --ray, a folder "
+    help="Log of the users to recommend to, in any format that `fit` reads, or its URL; with --ray, a folder "
     "of such files.",
 )
 @click.option(

@@ -12,6 +12,7 @@ from foldin.data.catalog import Catalog
 from foldin.data.frame_style import FrameStyle
 from foldin.data.frames import to_polars
 from foldin.data.histories import Histories
+from foldin.data.local_copy import local_file
 from foldin.data.log.checks import id_column, missing_ids, same_spelling
 from foldin.data.log.columns import Columns
 from foldin.data.log.encode import encode
@@ -22,7 +23,6 @@ from foldin.data.log.read import read_as, read_frame
 from foldin.data.log.read_store import exporting
 from foldin.data.log.roles import find_roles
 from foldin.data.log.urls import is_file_url, is_url, public_url
-from foldin.data.remote_file import local_file
 from foldin.data.weighting import EventWeights
 from foldin.errors import EmptyLogError
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from foldin.data.log.events import EventLog
 from foldin.data.log.options import ReadOptions
-from foldin.data.log.urls import is_file_url, is_url, public_url
+from foldin.data.log.urls import is_file_url, is_url, public_url, shown_source
 from foldin.data.log.users import open_users
 from foldin.data.named import read_log
 from foldin.data.splits.base import Split
@@ -60,7 +60,7 @@ class Source(ReadOptions):
     @property
     def shown(self) -> str:
         """The path for messages: a URL without passwords."""
-        return public_url(self.path) if is_url(self.path) else self.path
+        return shown_source(self.path)
 
     @property
     def given(self) -> bool:
@@ -129,9 +129,8 @@ class Source(ReadOptions):
         """The fields that differ from their defaults, as JSON; an existing path is absolute, and a URL has no password."""
         there = not is_url(self.path) and Path(self.path).exists()
         plain = asdict(replace(self, path=str(Path(self.path).resolve()) if there else self.shown))
-        if self.items is not None:
-            plain["items"] = str(Path(self.items).resolve())
-        if self.users is not None:
-            plain["users"] = str(Path(self.users).resolve())
+        for name, place in (("items", self.items), ("users", self.users)):
+            if place is not None:
+                plain[name] = public_url(place) if is_file_url(place) else str(Path(place).resolve())
         defaults = asdict(Source(path=""))
         return {name: value for name, value in plain.items() if value != defaults[name]}

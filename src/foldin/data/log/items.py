@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from foldin.data.local_copy import named_file
 from foldin.data.log.attributes import typed
 from foldin.data.log.checks import same_spelling
 from foldin.data.log.columns import item_kinds, listed
@@ -84,11 +85,12 @@ def _key(table: pl.DataFrame, ids: pl.Series | None) -> tuple[str, list[Note]]:
 
 
 def open_items(
-    path: Path, *, item: str | None = None, ids: pl.Series | None = None, as_stored: bool = False
+    source: str | Path, *, item: str | None = None, ids: pl.Series | None = None, as_stored: bool = False
 ) -> tuple[pl.DataFrame, list[Note]]:
     """(the table of `read_items`, notes on how it was read).
 
     Args:
+        source: path or URL of the file.
         ids: item ids of the log, by which the column of ids is chosen if its name is misleading.
         as_stored: whether features of a file that has types (Parquet and JSON) stay as they are there: lists stay lists, and text
             of digits stays text.
@@ -96,8 +98,9 @@ def open_items(
     Raises:
         DataError, ColumnError: as `read_items`.
     """
+    path, shown = named_file(source)
     if not path.is_file():
-        raise DataError(f"{path}: no such file")
+        raise DataError(f"{shown}: no such file")
     if path.name == "u.item":
         return _typed_items(_movielens_100k(path))
     with open_table(path) as opened:
@@ -107,7 +110,7 @@ def open_items(
     if fmt == "movielens":
         return _typed_items(table)
     stored = as_stored and fmt in _WITH_TYPES
-    found, notes = items_of(table, str(path), item=item, ids=ids, as_stored=stored)
+    found, notes = items_of(table, shown, item=item, ids=ids, as_stored=stored)
     return found, reading + notes
 
 
@@ -183,7 +186,7 @@ def _named(table: pl.DataFrame, names: dict[str, str]) -> pl.DataFrame:
     return table.rename({name: f"{name}_" for name in taken} | names)
 
 
-def read_items(path: Path, *, item: str | None = None) -> pl.DataFrame:
+def read_items(path: str | Path, *, item: str | None = None) -> pl.DataFrame:
     """A table with `item` (text), `title` if the file has one, and every other column as a typed feature.
 
     A column `is_active` of truth values, or of 1 and 0, is no feature: it says which items may be listed.
@@ -191,8 +194,8 @@ def read_items(path: Path, *, item: str | None = None) -> pl.DataFrame:
     Features of only numbers, truth values or dates get that type; several values of an item are one text with "|" between them.
 
     Args:
-        path: MovieLens `movies.dat` / `movies.csv` / `u.item`, or any table; the item column is found by its usual
-            names (otherwise the first column is used), and the title is called title or name.
+        path: path or URL of `movies.dat`, `movies.csv` or `u.item` of MovieLens, or of any table; the item column is found by
+            its usual names (otherwise the first column is used), and the title is called title or name.
         item: name of the column of item ids, if it is unusual.
 
     Raises:

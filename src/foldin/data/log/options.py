@@ -39,8 +39,8 @@ class ReadOptions:
             makes the event a dislike of its item, and 0 leaves it out of what models read.
         half_life: age at which an event counts half, such as `12h`, `90d` or `26w`, from the latest event of training.
         dislike_below: rating below which an event is a dislike of its item; it is kept whatever `min_rating` says.
-        items: file of titles and features of items, or in Python a table with a column of item ids; for a MovieLens log, the
-            file beside it is found.
+        items: path or URL of a file of titles and features of items, or in Python a table with a column of item ids; for a
+            MovieLens log, the file beside it is found.
 
     Raises:
         DataError: unknown `repeats`, or a weight or half-life that cannot be read.
@@ -82,7 +82,9 @@ class ReadOptions:
         None, "Rating below which an event is a dislike of its item, whatever the minimum rating."
     )
     items: Any = _option(
-        None, "File of titles and features of items; for a MovieLens log, the file beside it is found.", "FILE"
+        None,
+        "File of titles and features of items, or its URL; for a MovieLens log, the file beside it is found.",
+        "FILE",
     )
 
     def __post_init__(self) -> None:

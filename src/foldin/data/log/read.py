@@ -15,6 +15,7 @@ from foldin.data.log.items import COMPANIONS, items_of, open_items
 from foldin.data.log.options import ReadOptions, takes_read_options
 from foldin.data.log.report import ReadReport
 from foldin.data.log.roles import find_roles
+from foldin.data.log.urls import shown_source
 from foldin.errors import DataError
 
 __all__ = ["LOG_NAMES", "described", "log_file", "read_as", "read_file", "read_frame"]
@@ -128,8 +129,8 @@ def _with_items(log: EventLog, items: Any) -> EventLog:
     if is_frame(items):
         found, notes = items_of(to_polars(items, "the table of items")[0], "the table of items", ids=log.items["item"])
         return with_items(log, found, "the table of items", notes)
-    found, notes = open_items(Path(items), ids=log.items["item"])
-    return with_items(log, found, str(items), notes)
+    found, notes = open_items(items, ids=log.items["item"])
+    return with_items(log, found, shown_source(items), notes)
 
 
 def _with_companion(log: EventLog, file: Path) -> EventLog:

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from foldin.errors import ConfigError
 
-__all__ = ["is_file_url", "is_url", "is_web", "public_url", "sqlite_file", "until_of", "with_until"]
+__all__ = ["is_file_url", "is_url", "is_web", "public_url", "shown_source", "sqlite_file", "until_of", "with_until"]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _CREDENTIALS = re.compile(r"([^:/]*)(?::[^@]*)?@")  # as SQLAlchemy reads them
@@ -38,6 +38,11 @@ def is_file_url(source: object) -> TypeGuard[str]:
 def is_web(url: str) -> bool:
     """Whether the scheme of a URL is `http` or `https`."""
     return url.partition("://")[0].lower() in _WEB
+
+
+def shown_source(source: object) -> str:
+    """The path of a log or of a file beside it for messages: a URL without passwords."""
+    return public_url(source) if is_url(source) else str(source)
 
 
 def sqlite_file(url: str) -> Path | None:

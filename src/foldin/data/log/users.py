@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from foldin.data.frames import is_frame, to_polars
+from foldin.data.local_copy import named_file
 from foldin.data.log.attributes import typed
 from foldin.data.log.checks import same_spelling
 from foldin.data.log.columns import listed, proposals
@@ -38,8 +39,8 @@ def open_users(users: Any) -> tuple[pl.DataFrame, str]:
     """(a table of users, its name for messages) from a file or a table: `user` (text), and typed features.
 
     Args:
-        users: path of MovieLens `users.dat` or of any table, or a table of pandas, Polars, PyArrow or with the Arrow stream
-            interface; the column of ids is found by its usual names.
+        users: path or URL of `users.dat` of MovieLens or of any table, or a table of pandas, Polars, PyArrow or with the Arrow
+            stream interface; the column of ids is found by its usual names.
 
     Raises:
         DataError: no such file, or a line with other fields.
@@ -48,10 +49,9 @@ def open_users(users: Any) -> tuple[pl.DataFrame, str]:
     if is_frame(users):
         source, table = "the table of users", to_polars(users, "the table of users")[0]
     else:
-        path = Path(users)
-        source = str(path)
+        path, source = named_file(users)
         if not path.is_file():
-            raise DataError(f"{path}: no such file")
+            raise DataError(f"{source}: no such file")
         if path.name == "users.dat":
             table = _movielens_users(path)
         else:

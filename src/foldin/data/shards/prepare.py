@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from foldin.data.histories import Histories
+from foldin.data.local_copy import local_file
 from foldin.data.log.beside import kinds_noted
 from foldin.data.log.checks import giant_user
 from foldin.data.log.events import EventLog
@@ -29,7 +30,6 @@ from foldin.data.log.report import ReadReport
 from foldin.data.log.sent_items import with_stored_items
 from foldin.data.log.time_reading import time_notes
 from foldin.data.log.urls import is_file_url, is_url, public_url
-from foldin.data.remote_file import local_file
 from foldin.data.shards.blocks import write_blocks
 from foldin.data.shards.chunk import Chunk, write_chunk
 from foldin.data.shards.dictionaries import Dictionary, merged, noted_words

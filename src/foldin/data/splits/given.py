@@ -16,6 +16,7 @@ from foldin.data.log.meetings import meetings
 from foldin.data.log.options import ReadOptions, takes_read_options
 from foldin.data.log.report import ReadReport
 from foldin.data.log.roles import find_roles
+from foldin.data.log.urls import shown_source
 from foldin.data.splits.base import HeldOut, Split, catalog_of
 from foldin.errors import ConfigError, FormatError, SplitError
 from foldin.tensors import Array, Int64
@@ -118,8 +119,8 @@ def read_given(folder: str | Path, *, fold_in: str = "train", **options: Any) ->
         logs[name] = (histories, log.users)
     table = pl.DataFrame({"item": item_ids})
     if chosen.items is not None:
-        attributes, notes = open_items(Path(chosen.items), ids=item_ids)
-        table, more = join_items(item_ids, attributes, str(chosen.items))
+        attributes, notes = open_items(chosen.items, ids=item_ids)
+        table, more = join_items(item_ids, attributes, shown_source(chosen.items))
         report = report.extended([*notes, *more])
     train, train_users = logs["train"]
     if strong:
