@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from tables.base import ROOT
 from tables.bounds import explained
 from tables.gpu import on_a_gpu
+from tables.loop import dislikes, kinds, nightly_loop, warm_starts
 from tables.pictures import ddpm, pictures
 from tables.recommenders import (
     choosing,
@@ -50,6 +51,10 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "on a gpu": on_a_gpu,
     "tuned": tuned,
     "pythons": pythons,
+    "nightly loop": nightly_loop,
+    "warm starts": warm_starts,
+    "kinds": kinds,
+    "dislikes": dislikes,
 }
 
 
@@ -61,7 +66,9 @@ PAGES = tuple(
         "docs/results.md",
         "docs/guide/choosing.md",
         "docs/guide/gpu.md",
+        "docs/guide/nightly.md",
         "docs/guide/tuning.md",
+        "docs/guide/weights.md",
         "docs/start/install.md",
     )
 )
