@@ -1,12 +1,13 @@
-"""RecVAE × EASE as a product of experts on `ml-1m-strong`, beside its experts alone, and EASE and ALS at their best settings.
+"""A product of experts on `ml-1m-strong`: two RecVAEs × EDLAE × ALS, beside its experts alone, and EASE and ALS by hand.
 
-python reproductions/product.py                  three seeds, eight minutes each on one core
+python reproductions/product.py                  three seeds, about twenty minutes each on one core
 
-Settings are those that `recvae.py` and `multvae.py` chose on validation, except the expert EASE's λ of 300, which was given
-beforehand and not chosen (alone, 700 is better on validation). The weights of the experts are learned on the validation users,
-who also choose RecVAE's epoch; the test users are looked at once. `recvae` and `ease 300` are the experts of the product
-themselves, so that their difference from it is due to the product; `ease` and `als` are trained beside them. With `--variants`
-the weights of the same experts are also learned by NDCG@100 and by groups of history lengths.
+Everything is chosen on the validation users: the settings of the experts, RecVAE's epoch, which experts are multiplied (LOG.md
+has those that were tried) and what their weights maximize, NDCG@100 of these users. The test users are looked at once for each
+seed.
+`recvae`, `edlae` and `als` are experts of the product themselves, so that their difference from it is due to the product; `ease`
+and `als by hand` are trained beside them. With `--variants` the weights of the same experts are also learned by likelihood, and
+`recvae × ease` multiplies the first RecVAE and an EASE whose λ of 300 was given beforehand, by likelihood.
 """
 
 import statistics
@@ -24,17 +25,21 @@ import foldin
 from foldin.data import Source, Split
 from foldin.evaluation import Evaluation, ValidationMetric, compare_models, evaluate, expert_report
 from foldin.experiment import build_model
-from foldin.models import HeldOutNDCG, MultDAEConfig, ProductOfExperts, Recommender
+from foldin.models import HeldOutLikelihood, HeldOutNDCG, MultDAEConfig, ProductOfExperts, Recommender
 from foldin.training import Config, fit
 
 METRICS = ("ndcg@100", "ndcg@10", "recall@20", "recall@50")
 SHOWN = ("ndcg@100", "recall@20", "log_likelihood_per_item")
 RECVAE = {"batch_size": 250, "epochs": 120, "kl_weight.gamma": 0.005, "latent_dim": 400}
-EXPERT = foldin.EASE(regularization=300.0)
+LINEAR = {
+    "edlae": foldin.EDLAE(dropout=0.3, regularization=300.0),
+    "als": foldin.ALS(embedding_dim=188, confidence=3.87, regularization=43.9),
+}
 BESIDE = {
     "ease": foldin.EASE(regularization=700.0),
-    "als": foldin.ALS(embedding_dim=128, confidence=2.0, regularization=30.0),
+    "als by hand": foldin.ALS(embedding_dim=128, confidence=2.0, regularization=30.0),
 }
+PAIR = foldin.EASE(regularization=300.0)
 
 
 def recvae(tiny: bool) -> Config:
@@ -47,22 +52,34 @@ def measured(model: Recommender, split: Split) -> tuple[float, Evaluation]:
     return ValidationMetric(split.validation)(model), evaluate(model, split.test, metrics=METRICS)
 
 
+def pair(split: Split, first: Recommender, seed: int) -> tuple[tuple[float, Evaluation], dict[str, float]]:
+    """(the figures of a trained model × EASE, the weights)."""
+    ease = build_model(split.catalog, PAIR, seed=seed)
+    fit(ease, split.train, seed=seed)
+    model = build_model(split.catalog, foldin.ProductOfExperts(experts=(first.config, PAIR)), seed=seed)
+    assert isinstance(model, ProductOfExperts)
+    model.experts = (first, ease)
+    weights = model.learn_weights(split.validation)
+    return measured(model, split), weights
+
+
 def of_seed(split: Split, tiny: bool, seed: int, variants: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """(model → its figures on validation and on test, what each expert adds and the weights) of one seed of training."""
-    config = foldin.ProductOfExperts(experts=(recvae(tiny), EXPERT))
+    config = foldin.ProductOfExperts(experts=(recvae(tiny), recvae(tiny), *LINEAR.values()), objective=HeldOutNDCG())
     model = build_model(split.catalog, config, seed=seed)
     assert isinstance(model, ProductOfExperts)
     result = fit(model, split.train, validation=ValidationMetric(split.validation), patience=15, seed=seed)
     found = {"product": measured(model, split)}
     terms = {name: value for name, value in result.records[0].terms.items() if not name.startswith("popularity/")}
     about = {"terms": terms, "seconds": result.seconds, **expert_report(model, split.validation, split.test)}
-    for name, expert in zip(("recvae", "ease 300"), model.experts, strict=True):
-        found[name] = measured(expert, split)
-    wanted = {"product ndcg": {"objective": HeldOutNDCG()}, "product groups": {"groups": (50, 200)}} if variants else {}
-    for name, settings in wanted.items():
-        model.config = replace(config, **settings)
-        about[name] = model.learn_weights(split.validation)
-        found[name] = measured(model, split)
+    for name, expert in zip(("recvae", "", *LINEAR), model.experts, strict=True):
+        if name:
+            found[name] = measured(expert, split)
+    if variants:
+        model.config = replace(config, objective=HeldOutLikelihood())
+        about["product by likelihood"] = model.learn_weights(split.validation)
+        found["product by likelihood"] = measured(model, split)
+        found["recvae × ease"], about["recvae × ease"] = pair(split, model.experts[0], seed)
     for name, beside in BESIDE.items():
         other = build_model(split.catalog, beside, seed=seed)
         fit(other, split.train, seed=seed)
@@ -107,8 +124,8 @@ def main() -> None:
             "data": "ml-1m-strong",
             "seeds": list(seeds),
             "recvae": RECVAE,
-            "ease 300": EXPERT.as_dict(),
-            **{name: one.as_dict() for name, one in BESIDE.items()},
+            **{name: one.as_dict() for name, one in (LINEAR | BESIDE).items()},
+            "ease of the pair": PAIR.as_dict(),
         },
         figures={name: one.summary() for name, one in averaged.items()},
         validation={name: [found[name][0] for found, _ in runs] for name in names},
