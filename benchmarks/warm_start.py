@@ -1,34 +1,29 @@
-"""Training that starts from an earlier model, compared with training from scratch: seconds until the same quality.
+"""Training that starts from an earlier model, compared with training from scratch: seconds, and quality on later events.
 
 python benchmarks/warm_start.py                                     Mult-VAE, RecVAE and SASRec on three logs
 python benchmarks/warm_start.py --logs ml-1m --models mixture,lda   others; what is kept of the rest stays in the result
 
-A log is cut at 90 and 95 % of its events: by time, or where a set has no times by each user's own order. An earlier model is
-trained on the first 90 %, up to its best epoch on the following 5 %. On the first 95 %, the model is then trained from scratch
-and from the earlier model, and both are measured after each epoch on the last 5 %. Measuring is not counted in the seconds.
+A log is cut at 90 and 95 % of its events: by time, or where a set has no times by each user's own order. A first model is trained
+on the first 90 % as `foldin fit --all` does: the number of epochs is chosen on held-out users, then everybody trains. On the
+first 95 % the model is trained in the same way from scratch, and from the first model as `--from` does: a third of the epochs
+that were chosen for that, at the end of its schedules. None of them looks at the last 5 %, on which both are measured.
 
 Known users are folded in from all their earlier events, users whose first event is late from the first half of their late ones.
-The targets are the items that follow, without those folded in and those that the model does not have; of more than 2,000 such
-users, 2,000 are drawn. Quality is `log_likelihood_per_item`, the mean over users of the mean log-likelihood of a target in nats,
-and NDCG@100 of all items ranked, by which `foldin fit` chooses the number of epochs and which is the noisier of the two.
+The targets are the items that follow, without those folded in and those that the models do not have; of more than 2,000 such
+users, 2,000 are drawn. Quality is NDCG@100 of all items ranked, by which the number of epochs is chosen, and
+`log_likelihood_per_item`, the mean over users of the mean log-likelihood of a target in nats. Differences are warm − scratch,
+paired by user, with 95 % intervals for each seed.
 
-`criteria`: seconds until the goal, which is within .01 nats (1 % of perplexity) or .002 of NDCG of the best epoch from scratch.
-Both trainings stop by the users on which they are measured, as none can in production, and have the same schedules from their
-beginning, so that β of a warm Mult-VAE is near 0 at first. `half_width` is that of the 95 % interval of the paired difference
-between the warm model at the goal and the best epoch from scratch: where it is larger than the distance of the goal, equal
-quality is not shown, but only reached on these users.
-
-`product`: what `foldin fit --all --from` does, beside what `foldin fit --all` does. From scratch, the number of epochs is chosen
-on held-out users of the first 95 %, and everybody trains with it; warm, a third of the epochs at which the earlier model was
-best. Neither looks at the users on which it is measured. `times_faster` is the ratio of the seconds in which everybody trains,
-`times_faster_with_choosing` counts the choice of the number from scratch too.
+`times_faster` is the ratio of the seconds in which everybody trains, `times_faster_with_choosing` counts the choice of the number
+of epochs from scratch too.
 """
 
 import math
+import statistics
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +31,15 @@ import numpy as np
 import torch
 from common import arguments, keep_part
 
-from foldin import build_model, evaluate, fit, load, read_log
+from foldin import evaluate, load, read_log
 from foldin.data import Catalog, EventLog, HeldOut, catalog_of
-from foldin.evaluation import LOG_LIKELIHOOD, Evaluation, bootstrap_interval
-from foldin.experiment import Plan, Production, cut_log, latest_cut, warm_start
-from foldin.models import MODELS, Recommender
-from foldin.training import Config, FitResult, Progress
+from foldin.evaluation import LOG_LIKELIHOOD, bootstrap_interval
+from foldin.experiment import Plan, Production, cut_log, latest_cut
+from foldin.models import MODELS
+from foldin.training import Config, Progress
 
 METRIC = "ndcg@100"
-CLOSE = {LOG_LIKELIHOOD: 0.01, METRIC: 0.002}
+QUALITY = (LOG_LIKELIHOOD, METRIC)
 USERS = 2_000
 MODELS_BY_DEFAULT = "multvae,recvae,sasrec"
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -99,72 +94,6 @@ def held_out(log: EventLog, cut: int, catalog: Catalog) -> tuple[HeldOut, int]:
     return HeldOut(fold_in=seen.select(able), targets=targets.select(able), users=log.users.gather(able)), new
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """Seconds of training up to the end of an epoch, and each criterion of every user then."""
-
-    seconds: float
-    values: dict[str, np.ndarray]
-
-    def mean(self, name: str) -> float:
-        return float(self.values[name].mean())
-
-
-def values_of(found: Evaluation) -> dict[str, np.ndarray]:
-    return {name: found.values(name) for name in CLOSE if name in found.metrics}
-
-
-class Curve:
-    """Training on the events before a cut, measured after each epoch on what follows.
-
-    Args:
-        log: all events.
-        cut: time of the cut.
-        patience: number of epochs without a better value of any criterion after which training stops.
-    """
-
-    def __init__(self, log: EventLog, cut: int, config: Config, seed: int, patience: int) -> None:
-        self.log, self.config, self.seed, self.patience = cut_log(log, cut).before, config, seed, patience
-        self.catalog = catalog_of(self.log.items, self.log.histories)
-        self.held, self.newcomers = held_out(log, cut, self.catalog)
-        self.epochs: list[Epoch] = []
-        self.model: Recommender[Any]
-        self.result: FitResult
-
-    def best(self, name: str) -> int:
-        """Index of the best epoch so far."""
-        return int(np.argmax([one.mean(name) for one in self.epochs]))
-
-    def first(self, name: str, goal: float) -> int | None:
-        """Index of the first epoch that reached a goal."""
-        return next((at for at, one in enumerate(self.epochs) if one.mean(name) >= goal), None)
-
-    def run(self, start: "Curve | None" = None, goals: dict[str, float] | None = None) -> "Curve":
-        """Train up to the goals, or until patience ends. The seconds include building the model and starting from another."""
-        begun, judged = time.perf_counter(), 0.0
-        self.model = build_model(self.catalog, self.config, seed=self.seed)
-        if start is not None:
-            warm_start(self.model, self.catalog, start)
-
-        def measured(model: Recommender[Any]) -> float:
-            nonlocal judged
-            at = time.perf_counter()
-            values = values_of(evaluate(model, self.held, metrics=(METRIC,)))
-            self.epochs.append(Epoch(at - begun - judged, values))
-            judged += time.perf_counter() - at
-            return self.epochs[-1].mean(METRIC)
-
-        def over(_: object) -> bool:
-            stale = len(self.epochs) - 1 - max(map(self.best, self.epochs[0].values)) >= self.patience
-            return stale or (
-                goals is not None and all(self.first(name, goal) is not None for name, goal in goals.items())
-            )
-
-        train, limits = self.log.histories, {"patience": None, "until": over}
-        self.result = fit(self.model, train, validation=measured, seed=self.seed, **limits)
-        return self
-
-
 def difference(values: np.ndarray) -> dict[str, float | None]:
     """Mean of paired differences, and half the width of its 95 % interval; None if there are too few users."""
     low, high = bootstrap_interval(values)
@@ -172,23 +101,32 @@ def difference(values: np.ndarray) -> dict[str, float | None]:
     return {"difference": float(values.mean()), **dict(zip(("low", "high", "half_width"), ends, strict=True))}
 
 
-def by_product(earlier: Curve, scratch: Curve) -> dict[str, Any]:
-    """Both trainings of the product on the first 95 %, from scratch and from the earlier model as a run."""
-    best = earlier.best(METRIC) + 1
-    run = Production("earlier", earlier.model, earlier.result, earlier.log, earlier.seed, {"cold_epochs": best})
-    found: dict[str, Any] = {"epochs_of_the_earlier_model": best}
+def trained(plan: Plan, log: EventLog) -> tuple[Production, dict[str, Any]]:
+    """(a model trained as a plan says, its epochs and seconds)."""
+    begun = time.perf_counter()
+    epochs = plan.choose_epochs(log)
+    chosen = time.perf_counter()
+    made = plan.fit(log, epochs)
+    fitted = time.perf_counter()
+    return made, {"epochs": epochs, "choosing_seconds": chosen - begun, "seconds": fitted - chosen}
+
+
+def compared(log: EventLog, config: Config, seed: int) -> dict[str, Any]:
+    """The trainings on the first 95 % from scratch and from a model of the first 90 %, and their quality on the rest."""
+    early, late = latest_cut(log, "0.1"), latest_cut(log, "0.05")
+    train = cut_log(log, late).before
+    held, newcomers = held_out(log, late, catalog_of(train.items, train.histories))
+    scratch = Plan(config=config, seed=seed, progress=Progress())
+    first, about_first = trained(scratch, cut_log(log, early).before)
+    found: dict[str, Any] = {"seed": seed, "users": len(held), "newcomers": newcomers, "targets": held.targets.n_events}
+    found["first"] = about_first
     values = {}
-    with tempfile.TemporaryDirectory() as scratch_folder:
-        run.save(Path(scratch_folder) / "run")
-        for name, start in (("scratch", None), ("warm", load(Path(scratch_folder) / "run"))):
-            plan = Plan(config=scratch.config, start=start, seed=scratch.seed, progress=Progress())
-            begun = time.perf_counter()
-            epochs = plan.choose_epochs(scratch.log)
-            chosen = time.perf_counter()
-            made = plan.fit(scratch.log, epochs)
-            fitted = time.perf_counter()
-            found[name] = {"epochs": epochs, "choosing_seconds": chosen - begun, "seconds": fitted - chosen}
-            values[name] = values_of(evaluate(made.model, scratch.held, metrics=(METRIC,)))
+    with tempfile.TemporaryDirectory() as folder:
+        first.save(Path(folder) / "run")
+        for name, plan in (("scratch", scratch), ("warm", replace(scratch, start=load(Path(folder) / "run")))):
+            made, found[name] = trained(plan, train)
+            measured = evaluate(made.model, held, metrics=(METRIC,))
+            values[name] = {one: measured.values(one) for one in QUALITY if one in measured.metrics}
     cold, warm = found["scratch"], found["warm"]
     found["times_faster"] = cold["seconds"] / warm["seconds"]
     found["times_faster_with_choosing"] = (cold["choosing_seconds"] + cold["seconds"]) / warm["seconds"]
@@ -198,41 +136,11 @@ def by_product(earlier: Curve, scratch: Curve) -> dict[str, Any]:
     return found
 
 
-def compared(log: EventLog, config: Config, seed: int, patience: int) -> dict[str, Any]:
-    """Seconds and epochs from scratch and from the earlier model, and their quality."""
-    early, late = latest_cut(log, "0.1"), latest_cut(log, "0.05")
-    earlier = Curve(before(log, late), early, config, seed, patience).run()
-    scratch = Curve(log, late, config, seed, patience).run()
-    best = {name: scratch.epochs[scratch.best(name)] for name in scratch.epochs[0].values}
-    goals = {name: one.mean(name) - CLOSE[name] for name, one in best.items()}
-    warm = Curve(log, late, config, seed, patience).run(earlier, goals)
-    criteria: dict[str, Any] = {}
-    for name, goal in goals.items():
-        about: dict[str, Any] = {"goal": goal, "best_from_scratch": best[name].mean(name), "times_faster": None}
-        at = {which: curve.first(name, goal) for which, curve in (("scratch", scratch), ("warm", warm))}
-        for which, curve in (("scratch", scratch), ("warm", warm)):
-            here = at[which]
-            about[which] = None if here is None else {"epochs": here + 1, "seconds": curve.epochs[here].seconds}
-        if at["warm"] is not None:
-            reached = warm.epochs[at["warm"]]
-            about |= {"warm_at_goal": reached.mean(name), **difference(reached.values[name] - best[name].values[name])}
-            about["times_faster"] = about["scratch"]["seconds"] / about["warm"]["seconds"]
-        criteria[name] = about
-    users = {"users": len(scratch.held), "newcomers": scratch.newcomers, "targets": scratch.held.targets.n_events}
-    ran = {"epochs_run": {"earlier": len(earlier.epochs), "scratch": len(scratch.epochs), "warm": len(warm.epochs)}}
-    return {"seed": seed, **users, **ran, "criteria": criteria, "product": by_product(earlier, scratch)}
-
-
-def medians(several: list[dict[str, Any]]) -> dict[str, Any]:
-    """Times faster, the median over seeds; of a criterion, None where the warm model did not reach the goal in most of them."""
-    found: dict[str, Any] = {}
-    for name in several[0]["criteria"]:
-        every = [one["criteria"][name]["times_faster"] or 0.0 for one in several]
-        found[name] = float(np.median(every)) or None
-        found[f"{name}: goal not reached"] = sum(not one for one in every)
-    for name in ("times_faster", "times_faster_with_choosing"):
-        found[f"product, {name.replace('_', ' ')}"] = float(np.median([one["product"][name] for one in several]))
-    return found
+def medians(several: list[dict[str, Any]]) -> dict[str, float]:
+    """Times faster, the median over seeds."""
+    return {
+        name: statistics.median(one[name] for one in several) for name in ("times_faster", "times_faster_with_choosing")
+    }
 
 
 def main() -> None:
@@ -241,7 +149,6 @@ def main() -> None:
         name="warm_start",
         folder=Path(__file__).parent,
         threads=1,
-        patience=5,
         seeds=3,
         models=MODELS_BY_DEFAULT,
         logs=LOGS,
@@ -253,13 +160,13 @@ def main() -> None:
         for name in options.models.split(","):
             settings = SETTINGS[name] | ({"epochs": 2} if options.tiny else {})
             begun, config = time.perf_counter(), MODELS[name]().with_settings(settings)
-            several = [compared(log, config, seed, options.patience) for seed in range(options.seeds)]
+            several = [compared(log, config, seed) for seed in range(options.seeds)]
             faster = medians(several)
             keep_part(
                 options.json,
                 "warm_start",
                 f"{log_name} {name}",
-                settings={"close": CLOSE, "model": settings, "patience": options.patience, "seeds": options.seeds},
+                settings={"model": settings, "seeds": options.seeds},
                 figures=several,
                 ratios=faster,
             )

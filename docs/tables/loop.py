@@ -77,25 +77,20 @@ def warm_starts() -> str:
     rows = []
     for name, seeds in figures.items():
         log, model = name.rsplit(" ", 1)
-        products = [one["product"] for one in seeds]
-        values = [one["ndcg@100"] for one in products]
-        worse = sum(one["high"] is not None and one["high"] < 0 for one in values)
-        seconds = [
-            f"{median(one[which]['seconds'] for one in products):.1f} s" for which in ("scratch", "warm") if products
-        ]
+        values = [one["ndcg@100"] for one in seeds]
         rows.append(
             [
                 f"`{log}`",
                 f"`{model}`",
+                f"{len(seeds)}",
                 *(f"{fmean(one[which] for one in values):.4f}" for which in ("scratch", "warm")),
-                f"{fmean(one['difference'] for one in values):+.4f}",
-                f"{worse} of {len(seeds)}",
-                *seconds,
-                f"{median(one['times_faster'] for one in products):.1f}×",
-                f"{median(one['times_faster_with_choosing'] for one in products):.1f}×",
+                "; ".join(f"{one['difference']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]" for one in values),
+                *(f"{median(one[which]['seconds'] for one in seeds):.1f} s" for which in ("scratch", "warm")),
+                f"{median(one['times_faster'] for one in seeds):.1f}×",
+                f"{median(one['times_faster_with_choosing'] for one in seeds):.1f}×",
             ]
         )
-    head = ["log", "model", "scratch", "warm", "difference", "worse", "scratch", "warm", "faster", "with the choice"]
+    head = ["log", "model", "seeds", "scratch", "warm", "warm − scratch", "scratch", "warm", "faster", "with the choice"]
     return rows_of(head, rows)
 
 
