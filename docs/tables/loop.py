@@ -90,7 +90,18 @@ def warm_starts() -> str:
                 f"{median(one['times_faster_with_choosing'] for one in seeds):.1f}×",
             ]
         )
-    head = ["log", "model", "seeds", "scratch", "warm", "warm − scratch", "scratch", "warm", "faster", "with the choice"]
+    head = [
+        "log",
+        "model",
+        "seeds",
+        "scratch",
+        "warm",
+        "warm − scratch",
+        "scratch",
+        "warm",
+        "faster",
+        "with the choice",
+    ]
     return rows_of(head, rows)
 
 
