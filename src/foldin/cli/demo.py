@@ -122,12 +122,14 @@ def _serve(run: Path, database: Path) -> None:
     from foldin.serve import Limits
 
     server = server_module()
+    from foldin.serve.log_lines import logged
+
     url, host = f"sqlite:///{database}", "127.0.0.1"
 
     def ready(address: str) -> None:
         status(f"the studio is at {address}; Ctrl-C stops")
         click.launch(address)
 
-    with server.logged():
+    with logged():
         app, _, watcher = server.build([run], url, open_to_all=True, host=host, limits=Limits(), device="cpu")
         server.run(app, watcher, host=host, port=0, ready=ready)

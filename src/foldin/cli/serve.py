@@ -168,7 +168,7 @@ def command(
       curl -X POST http://127.0.0.1:8000/v1/recommendations -H 'Content-Type: application/json' -d '{"history": ["1"], "k": 3}'
     """
     server = server_module()
-    from foldin.serve import Limits, ListLogging
+    from foldin.serve import Limits, ListLogging, log_lines
 
     limits = Limits(rate=rate, burst=max(1, round(2 * rate)), queued=queued)
     build = functools.partial(
@@ -190,7 +190,7 @@ def command(
     def ready(address: str) -> None:
         status(f"serving at {address}; Ctrl-C stops")
 
-    with server.logged():
+    with log_lines.logged():
         if workers > 1:
             from foldin.serve.workers import serve
 

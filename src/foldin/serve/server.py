@@ -2,11 +2,9 @@
 
 import gc
 import ipaddress
-import logging
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +29,7 @@ from foldin.serve.storage.item_lists import ItemListStore
 from foldin.serve.storage.keys import KeyRing
 from foldin.serve.telemetry import Telemetry
 
-__all__ = ["Watcher", "address", "build", "check_address", "configuration", "logged", "run", "steady"]
-
-logger = logging.getLogger("foldin.serve")
+__all__ = ["Watcher", "address", "build", "check_address", "configuration", "run", "steady"]
 
 
 def check_address(host: str, *, open_to_all: bool, has_keys: bool) -> None:
@@ -137,19 +133,6 @@ def _check_names(names: Sequence[str], rankers: Mapping[str, str]) -> None:
 def _parent(run: str) -> str:
     """The folder or URL that a run is in, whose other runs may be deployed over HTTP."""
     return run.rstrip("/").rpartition("/")[0] if is_url(run) else str(Path(run).parent)
-
-
-@contextmanager
-def logged() -> Iterator[None]:
-    """A context in which the service's log goes to standard error, a JSON object a line."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
 
 
 def steady() -> None:

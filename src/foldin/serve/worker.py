@@ -16,7 +16,8 @@ import uvicorn
 
 from foldin.errors import FoldinError
 from foldin.serve.limits import Limits
-from foldin.serve.server import configuration, logged, steady
+from foldin.serve.log_lines import logged
+from foldin.serve.server import configuration, steady
 from foldin.serve.shared_limits import SharedBuckets
 from foldin.serve.telemetry import share
 
