@@ -2,6 +2,7 @@
 
 import http.server
 import threading
+from urllib.parse import quote
 
 import fsspec
 import polars as pl
@@ -67,6 +68,33 @@ def test_the_query_tells_files_apart_but_its_signature_does_not(site):
     assert log.report.source == f"{site.url}?id=1"
     read_log(f"{site.url}?id=2")
     assert len(site.asked) == 2
+
+
+def test_an_at_sign_in_a_path_or_a_query_is_no_password(site):
+    """A port and an "@" further on look like a user and a password; files would share one copy."""
+    start = site.url.rpartition("/")[0]
+    for at, path in enumerate(("/data/log@1.csv", "/data/other/log@1.csv")):
+        site.files[path] = CSV + b"1,new,%d\n" % (1_700_000_000 + at)
+    for name, newest in (("log@1.csv", 0), ("other/log@1.csv", 1)):
+        log = read_log(f"{start}/{name}")
+        assert log.report.source == f"{start}/{name}"
+        assert log.histories.times.max() == 1_700_000_000 + newest
+    for user in ("ann@a.org", "bob@a.org"):
+        read_log(f"{site.url}?user={user}&token=s3cret")
+    assert len(site.asked) == 4
+    assert public_url("http://[::1]:80/x@1.csv?sig=s3cret&a=@") == "http://[::1]:80/x@1.csv?a=@"
+    assert public_url("https://ann:s3c?ret@a.org/x") == "https://ann@a.org/x"
+
+
+def test_any_characters_may_be_in_an_address(site):
+    path = "/data/" + "가" * 90 + " 1.csv"
+    site.files[quote(path)] = CSV
+    url = site.url.replace("/data/log.csv", path)
+    assert read_log(url).report.rows == 120
+    assert local_file(url).suffix == ".csv"
+    for odd in ("http://[::1/x.csv", "http://가..org/x.csv"):
+        with pytest.raises(DownloadError, match="not a valid URL"):
+            read_log(odd)
 
 
 def test_a_source_at_a_url_is_split_and_named_without_secrets(site):

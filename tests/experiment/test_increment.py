@@ -64,6 +64,15 @@ def test_the_same_log_with_the_decay_1_gives_the_same_parameters(name, tmp_path)
         assert torch.allclose(again.model.state()[of].double(), one.double(), rtol=1e-6, atol=0.0), of
 
 
+@pytest.mark.parametrize("decay", [None, 0.9])
+def test_after_a_log_that_ends_earlier_the_run_still_knows_the_later_events(decay):
+    """Otherwise the next night would count them again, or compare on them."""
+    start = fit_all(NEW, LDA)
+    made = fit_all(OLD, LDA, start=start, decay=decay, epochs=1)
+    assert made.until == start.until == NEW.histories.times.max()
+    assert made.until > OLD.histories.times.max()
+
+
 def test_only_users_with_later_events_are_passed_over_and_the_new_run_keeps_the_statistics(tmp_path):
     fit_all(OLD, LDA).save(tmp_path / "run")
     start = load_run(tmp_path / "run")

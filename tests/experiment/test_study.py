@@ -186,6 +186,24 @@ def test_a_search_begins_with_one_change_at_a_time_and_then_all_that_helped():
     assert metric(drawn[8]) == max(map(metric, drawn))
 
 
+def test_what_lies_outside_of_its_range_stays_as_it_is_while_another_setting_changes():
+    """`alpha` of LDA is none by default: drawn at random beside each change, it would decide what helped."""
+    space = {"alpha": Range(1e-3, 1.0, log=True), "width": Range(10, 310), "kind": ("a", "b")}
+    study, start, drawn = Study(None, {}, seed=0), {"alpha": None, "width": 110, "kind": "a"}, []
+    for number in range(6):
+        trial, settings = study.ask(space, start, None)
+        drawn.append(settings)
+        if number == 3:  # interrupted, and measured again with the same settings
+            study.give_back(trial)
+            trial, settings = study.ask(space, start, None)
+            assert settings == drawn[-1]
+        value = 5.0 * (settings.get("kind") == "b") - abs(int(settings.get("width", 110)) - 210)
+        study.end(trial, TuningTrial(number=number + 1, settings=settings, state="complete", value=value))
+    base = {"width": "110", "kind": "b"}
+    assert drawn[:4] == [{}, base, {**base, "width": "10"}, {**base, "width": "210"}]
+    assert drawn[4].keys() == drawn[5].keys() == space.keys()  # both changes together are the fourth
+
+
 def test_a_search_begins_whatever_fails_or_is_given_up():
     space, start = {"rate": Range(0.0, 0.9), "width": Range(0.0, 0.9)}, {"rate": 0.3, "width": 0.3}
     study, seen = Study(None, {}, seed=0), []

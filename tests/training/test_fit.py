@@ -144,6 +144,10 @@ def test_a_training_of_later_epochs_is_resumed_at_the_same_bits(tmp_path):
     fit(vae(), TRAIN, **later, last_epoch=4)
     with pytest.raises(RunError, match="another first_epoch: 3, now 2"):
         fit(vae(), TRAIN, first_epoch=2, folder=tmp_path, resume=True)
+    with pytest.raises(RunError, match="another first_epoch: 3, now 1"):
+        fit(vae(), TRAIN, folder=tmp_path, resume=True)
+    with pytest.raises(RunError, match="is of epoch 4, which is after the last epoch, 3"):
+        fit(vae(), TRAIN, **later, last_epoch=3, resume=True)
     found = fit(resumed, TRAIN, **later, last_epoch=5, resume=True)
     assert [record.epoch for record in found.records] == [3, 4, 5]
     assert bit_equal(whole, resumed)

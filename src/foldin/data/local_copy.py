@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from foldin.data.fetch import cache_folder, fetch
 from foldin.data.log.urls import is_file_url, is_web, public_url, shown_source
@@ -12,6 +12,10 @@ from foldin.errors import DownloadError, MissingExtraError
 from foldin.files import locked
 
 __all__ = ["local_file", "named_file"]
+
+_NAME_BYTES = 200  # of the name of a copy: file systems allow 255, of which `.part` is a part
+_KEPT = 40  # characters of a longer name, from its end, which tells the format
+_PLAIN = "/%:@!$&'()*+,;=~?[]"  # characters of a path or a query that stay as they are
 
 
 def local_file(
@@ -32,18 +36,39 @@ def local_file(
         MissingExtraError: `fsspec` is not installed.
     """
     shown = public_url(url)
-    name = re.sub(r"[^\w.-]", "_", unquote(urlsplit(url).path).rpartition("/")[2]).lstrip(".") or "log"
+    try:
+        parts, address = urlsplit(url), _in_ascii(url)
+    except ValueError as error:
+        raise DownloadError(f"{shown}: not a valid URL: {error}") from error
+    name = re.sub(r"[^\w.-]", "_", unquote(parts.path).rpartition("/")[2]).lstrip(".") or "log"
+    name = name if len(name.encode()) <= _NAME_BYTES else name[-_KEPT:].lstrip(".")
     folder = (cache or cache_folder() / "logs") / hashlib.sha256(shown.encode()).hexdigest()[:32]
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / ".lock"):  # several processes that need the file fetch it once
         target = folder / name
         if is_web(url):
-            if "@" in urlsplit(url).netloc:
+            if "@" in parts.netloc:
                 raise DownloadError(
                     f"{shown}: a user and password in an address of the web are not sent; leave them out"
                 )
-            return fetch(url, target, progress=progress)
+            return fetch(address, target, progress=progress)
         return target if target.is_file() else _fetch_by_fsspec(url, target)
+
+
+def _in_ascii(url: str) -> str:
+    """The address as HTTP takes it: other characters of the host by IDNA, those of the path and the query by their bytes.
+
+    Raises:
+        ValueError: it is no address.
+    """
+    parts = urlsplit(url)
+    host = parts.netloc
+    return parts._replace(
+        netloc=host if host.isascii() else host.encode("idna").decode(),
+        path=quote(parts.path, safe=_PLAIN),
+        query=quote(parts.query, safe=_PLAIN),
+        fragment="",
+    ).geturl()
 
 
 def _fetch_by_fsspec(url: str, target: Path) -> Path:

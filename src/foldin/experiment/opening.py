@@ -55,7 +55,8 @@ def settings_of_stage(
 
     Args:
         space: ranges and alternatives by name.
-        start: the settings that the search begins with, in the form of the sampler; those outside of the ranges are left out.
+        start: the settings that the search begins with, in the form of the sampler. Those outside of the ranges, such as none,
+            are left out here, and stay as they are in the settings to try.
         first: the trial with these settings.
         changed: the complete trials of earlier stages.
     """

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from time import time as clock
 from typing import Any
 
 import torch
@@ -45,6 +46,8 @@ class Production(Recommends, Displayed):
         seed: seed of the training.
         notes: further entries of `run.json`.
         weighting: the rule by which the events of the log are weighted; None if all count alike.
+        start_until: seconds since 1970 of the newest event that the start of the training was trained on; None without a start,
+            or if it does not say.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Production(Recommends, Displayed):
     seed: int = 0
     notes: Mapping[str, Any] = field(default_factory=dict)
     weighting: EventWeights | None = None
+    start_until: int | None = None
 
     def display(self) -> Display:
         h = self.log.histories
@@ -73,8 +77,9 @@ class Production(Recommends, Displayed):
 
     @property
     def until(self) -> int | None:
-        """Seconds since 1970 of the newest event of the log; None if it has no times."""
-        return newest_time(self.log.histories)
+        """Seconds since 1970 of the newest event of the log, or of that of its start if it is later; None without times."""
+        newest = newest_time(self.log.histories)
+        return newest if newest is None or self.start_until is None else max(newest, self.start_until)
 
     def _parts(self) -> Parts:
         return Parts(self.model, self.catalog, self.log.style, self.log.reading, self.weighting)
@@ -179,7 +184,13 @@ def fit_all(
             epochs = last_epoch = trainer.epochs
         how = {"seed": seed, "epochs": epochs, "first_epoch": first_epoch, "last_epoch": last_epoch}
         result = _fitted(model, log, name, progress, trainer=trainer, **how)
-    return Production(name, model, result, log, seed, weighting=weighting)
+    return Production(name, model, result, log, seed, weighting=weighting, start_until=_until_of(start))
+
+
+def _until_of(start: Start | None) -> int | None:
+    """Time of the newest event that a start was trained on, unless it is ahead of the clock, which says nothing."""
+    until: int | None = getattr(start, "until", None)
+    return None if until is None or until > clock() else until
 
 
 def _fitted(model: Recommender, log: EventLog, name: str, progress: Progress | None, **how: Any) -> FitResult:

@@ -150,8 +150,12 @@ class Study:
         """End a trial that was not measured, and put its settings in the queue."""
         with self._quiet():
             self._study.tell(trial.number, state=self._optuna.trial.TrialState.FAIL)
-            kept = {name: value for name, value in trial.user_attrs.items() if name in ("first", "changed")}
+            kept = {name: value for name, value in trial.user_attrs.items() if name in ("first", "changed", "names")}
             self._study.enqueue_trial(kept.get("first", trial.params), user_attrs=kept)
+
+    def _queue(self, settings: Mapping[str, Any], **about: Any) -> None:
+        """Put settings in the queue; of others nothing is drawn: they are those that the search begins with."""
+        self._study.enqueue_trial(dict(settings), user_attrs={"names": list(settings), **about})
 
     def ask(self, space: Space, defaults: Mapping[str, Any], trials: int | None) -> tuple[Any, dict[str, str]] | None:
         """A trial and its settings; None if `trials` trials are finished or running, or if no new settings are drawn any more.
@@ -173,16 +177,16 @@ class Study:
                     self._begin(space, defaults)
                 self._open(space, defaults)
                 if repeat < _NEAR and self._turn_of_neighbors():
-                    self._study.enqueue_trial(self._neighbor(space))
+                    self._queue(self._neighbor(space))
                 trial = self._study.ask()
                 trial.set_user_attr("worker", self._worker)
                 trial.set_user_attr("began", time.time())
-                first = trial.user_attrs.get("first")
-                names = space if first is None else first
-                settings = {name: _drawn(trial, name, space[name]) for name in names}
-                if first is not None:
+                names = trial.user_attrs.get("first", trial.user_attrs.get("names", space))
+                settings = {name: _drawn(trial, name, one) for name, one in space.items() if name in names}
+                if self.is_first(trial):
                     return trial, {}
-                before = next((one for one in self.trials() if {**start, **one.settings} == settings), None)
+                whole = {**start, **settings}
+                before = next((one for one in self.trials() if {**start, **one.settings} == whole), None)
                 if before is None:
                     return trial, settings
                 self._told(trial, before)
@@ -206,7 +210,7 @@ class Study:
         while stage < STAGES and not queued:
             queued = settings_of_stage(stage, space, start, _tried(first), [_tried(one) for one in changed])
             for settings, change in queued:
-                self._study.enqueue_trial(settings, user_attrs={} if change is None else {"changed": change})
+                self._queue(settings, **({} if change is None else {"changed": change}))
             stage += 1
             self._study.set_user_attr("stage", stage)
 

@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 CHECKPOINT = "checkpoint.safetensors"
+_PLAIN: Mapping[str, Any] = {"stage": "", "first_epoch": 1}  # of the identity of a training that does not name them
 Optimizers = Mapping[str, torch.optim.Optimizer]
 
 
@@ -176,10 +177,11 @@ def load_checkpoint(
     """
     tensors, content = read_tensors(path)
     stored = content["identity"]
-    for name, value in about.items():
+    for name, value in {**_PLAIN, **about}.items():
         own = json.loads(json.dumps(value))  # as the stored value, which JSON turned from tuples into lists
-        if stored.get(name, "" if name == "stage" else None) != own:
-            raise RunError(f"{path}: it was trained with another {name}: {stored.get(name)!r}, now {own!r}")
+        found = stored.get(name, _PLAIN.get(name))
+        if found != own:
+            raise RunError(f"{path}: it was trained with another {name}: {found!r}, now {own!r}")
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "training": {}, "best": {}, "optimizer": {}}
     for name, tensor in tensors.items():
         part, rest = name.split("/", 1)

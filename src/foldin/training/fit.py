@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from foldin.errors import FitError
+from foldin.errors import FitError, RunError
 from foldin.rows import Rows
 from foldin.training.checkpoint import (
     CHECKPOINT,
@@ -89,7 +89,8 @@ def fit(
     Raises:
         FitError: there is no training data, a term is not finite, several workers cannot share this training, or there are
             no such epochs.
-        RunError: the checkpoint is damaged or belongs to another model, data, seed or number of epochs.
+        RunError: the checkpoint is damaged, belongs to another model, data, seed or number of epochs, or is of an epoch after the
+            last one.
     """
     return _fit(
         model,
@@ -206,6 +207,8 @@ def _fit(
     loop.state.epoch = first_epoch - 1
     if found_at is not None:
         loop.state = load_checkpoint(found_at, about, model, trainer, loop.optimizers)
+        if loop.state.epoch > end:
+            raise RunError(f"{found_at}: it is of epoch {loop.state.epoch}, which is after the last epoch, {end}")
     group.same_(*model.tensors().values())
     group.wait()  # until all have read the checkpoint, which the first one replaces
     if found_at is None:

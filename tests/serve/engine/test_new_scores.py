@@ -2,13 +2,22 @@
 
 import json
 import logging
+import threading
 import time
 
 import polars as pl
 import pytest
 from fastapi.testclient import TestClient
 
-from foldin.models import ContentKNNConfig, EASEConfig, FeatureRows, PopularityConfig, TwoTowerConfig
+from foldin.models import (
+    ContentKNNConfig,
+    EASEConfig,
+    FeatureRows,
+    MultDAEConfig,
+    PopularityConfig,
+    ProductOfExpertsConfig,
+    TwoTowerConfig,
+)
 from foldin.models.feature_vectors import FeatureVectors
 from foldin.ranking import Approximate
 from foldin.runs import load_run, save_run
@@ -27,6 +36,8 @@ from foldin.serve import (
     make_app,
     read_feedback,
 )
+from foldin.serve.engine import deployment
+from foldin.serve.engine.lists import rank_requests
 from foldin.serve.engine.new_scores import NewScores, scored_rows
 from foldin.serve.schemas import RecommendRequest
 from foldin.serve.storage.items import ItemRow, ItemsState
@@ -186,6 +197,42 @@ def test_a_model_that_cannot_be_made_stays_as_it_is_and_is_not_tried_again(servi
     assert "new" in listed(service, history=["i1"])
     send(service, odd("newer"))
     assert tried == [len(CATALOG) + 1, len(CATALOG) + 2]
+
+
+def test_a_model_that_fails_when_it_is_warmed_up_leaves_no_thread(service, monkeypatch):
+    """The thread would hold the model, in a memory that may be full already."""
+
+    def fail(model, requests):
+        raise MemoryError("full")
+
+    before = threading.active_count()
+    monkeypatch.setattr(deployment, "rank_requests", fail)
+    send(service, odd("new"))
+    assert threading.active_count() == before
+    monkeypatch.undo()
+    assert "new" not in listed(service, history=["i1"])
+
+
+def test_models_that_share_an_expert_do_not_compute_at_the_same_time(service, tmp_path, monkeypatch):
+    """An expert that takes no new items is the same in both, and its scores are in memory that the next call overwrites."""
+    config = ProductOfExpertsConfig(experts=(CONFIGS["content"], MultDAEConfig(hidden_dims=(4,), epochs=2)))
+    save_run(tmp_path / "both", model=trained(config), catalog=CATALOG, info={})
+    old = service.registry.deploy(tmp_path / "both")
+    held = []
+
+    def watched(model, requests):
+        if type(model) is type(old.run.model):  # the service has others, with locks of their own
+            held.append(old.using._is_owned())
+        return rank_requests(model, requests)
+
+    monkeypatch.setattr(deployment, "rank_requests", watched)
+    send(service, odd("new"))
+    new = service.registry.get("both")
+    assert new is not old
+    assert new.run.model.experts[1] is old.run.model.experts[1]
+    assert "new" in listed(service, model="both", history=["i1"])
+    assert len(held) > 2
+    assert all(held)
 
 
 def test_a_model_that_was_replaced_meanwhile_is_not_put_back(service, folders):

@@ -14,6 +14,8 @@ __all__ = ["is_file_url", "is_url", "is_web", "public_url", "shown_source", "sql
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _CREDENTIALS = re.compile(r"([^:/]*)(?::[^@]*)?@")  # as SQLAlchemy reads them
+# A host without a user before it: an "@" further on is part of a path or a query.
+_HOST = re.compile(r"(?:\[[^\]@/?#]*\]|[^:@/?#\[\]]*)(?::\d+)?(?=[/?#]|$)")
 _UNTIL = "until"
 # In names of parameters, also of presigned addresses.
 _SECRETS = ("password", "token", "signature", "secret", "credential")
@@ -61,6 +63,9 @@ def public_url(url: str) -> str:
     if file is not None:
         path = str(file.resolve()).replace("%", "%25").replace("?", "%3F")
         return _joined(f"{scheme}{sign}/{path}", _shown(rest.partition("?")[2]))
+    if is_file_url(url) and _HOST.match(rest):
+        place, _, query = rest.partition("?")
+        return _joined(f"{scheme}{sign}{place}", _named_openly(query))
     found = _CREDENTIALS.match(rest)
     user, rest = ("", rest) if found is None else (found[1], rest[found.end() :])
     place, _, query = rest.partition("?")
@@ -92,7 +97,12 @@ def with_until(url: str, until: int) -> str:
 
 def _shown(query: str) -> list[str]:
     """The parameters of a query that hold no password, nor what may be left of one."""
-    return [one for one in query.split("&") if one and not _secret(one.partition("=")[0].lower()) and "@" not in one]
+    return [one for one in _named_openly(query) if "@" not in one]
+
+
+def _named_openly(query: str) -> list[str]:
+    """The parameters of a query whose names are not those of secrets."""
+    return [one for one in query.split("&") if one and not _secret(one.partition("=")[0].lower())]
 
 
 def _secret(name: str) -> bool:

@@ -38,6 +38,8 @@ class Deployment:
         since: time of deployment, in seconds since 1970.
         trained: the run as it was trained, if `run` has new items too.
         new_rows: these items as they were sent.
+        using: the lock of what computes with the model, whose memory is reused: one caller at a time. Deployments of one run with
+            other new items have the same, since experts of their models may be the same.
 
     Raises:
         ConfigError: the ranker draws at random, or needs a capability that the model lacks.
@@ -50,6 +52,7 @@ class Deployment:
     since: float = field(default_factory=time.time)
     trained: Run | None = None
     new_rows: Mapping[str, ItemRow] = field(default_factory=dict)
+    using: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
         self.repeats, self.dislikes_inform = repeats_of(self.run.info), dislikes_inform(self.run.model)
@@ -58,7 +61,14 @@ class Deployment:
         self.has_min_rating = weighting is not None and weighting.min_rating is not None
         self.view, self._showing = CatalogView(self.run.catalog), threading.Lock()
         self.ranker, self.ranked_by = ranker_in_service(self.name, self.run, self.ranked_by)
-        self.using = threading.RLock()  # a model reuses its buffers: one caller at a time
+        # A full batch of long histories, twice: the first call also allocates memory that later calls reuse. It comes before
+        # the threads, which would keep a model that fails at it.
+        probe = [ResolvedRequest(tuple(range(min(50, self.run.model.n_items))), 1, ranker=self.ranker)] * 64
+        with self.using:
+            rank_requests(self.run.model, probe)
+            start = time.perf_counter()
+            rank_requests(self.run.model, probe)
+            self.batch_seconds = time.perf_counter() - start
 
         def work(requests: Sequence[ResolvedRequest]) -> list[RankedLists]:
             with self.using:
@@ -72,12 +82,6 @@ class Deployment:
             elsewhere=self.batcher.put,
             queued=self.queued,
         )
-        # A full batch of long histories, twice: the first call also allocates memory that later calls reuse.
-        probe = [ResolvedRequest(tuple(range(min(50, self.run.model.n_items))), 1, ranker=self.ranker)] * 64
-        rank_requests(self.run.model, probe)
-        start = time.perf_counter()
-        rank_requests(self.run.model, probe)
-        self.batch_seconds = time.perf_counter() - start
 
     def ask(self, request: ResolvedRequest) -> "asyncio.Future[RankedLists]":
         """A future of the list, in the running event loop. Fast models compute in the loop, others in the model's thread.

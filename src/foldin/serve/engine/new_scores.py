@@ -136,4 +136,5 @@ def with_new_items(old: Deployment, rows: Mapping[str, ItemRow]) -> Deployment:
         since=old.since,
         trained=trained if rows else None,
         new_rows=rows,
+        using=old.using,
     )
