@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
 from foldin.data import Catalog, EventLog, EventWeights, KnownUsers, catalog_of, log_with_user_features, weighed_log
 from foldin.display import Display, Displayed
+from foldin.errors import DataError, RunError
 from foldin.experiment.environment import versions
 from foldin.experiment.increment import check_increment, incremental_trainer
 from foldin.experiment.origin import newest_time
@@ -75,6 +76,21 @@ class Production(Recommends, Displayed):
     def until(self) -> int | None:
         """Seconds since 1970 of the newest event of the log; None if it has no times."""
         return newest_time(self.log.histories)
+
+    @property
+    def evaluation(self) -> None:
+        """None, as of the run when it is loaded: no user was held out."""
+
+    def explain(self, **_: Any) -> NoReturn:
+        """No report: there are no test users.
+
+        Raises:
+            RunError: always.
+        """
+        raise RunError(
+            f"{self.name}: trained on all users of its log, so that there are no test users to report on; explain the result of "
+            "`train`"
+        )
 
     def _parts(self) -> Parts:
         return Parts(self.model, self.catalog, self.log.style, self.log.reading, self.weighting)
@@ -160,7 +176,10 @@ def fit_all(
         FitError: the model cannot be trained on this log, there are no such epochs, or with `decay` the log has no times.
         ConfigError: the model cannot start from `start`, or with `decay` cannot be updated from it.
         CapacityError: the model or its training needs more memory than is free.
+        DataError: `log` is something else, such as a split.
     """
+    if not isinstance(log, EventLog):
+        raise DataError(f"fit_all: an EventLog was expected, not {type(log).__name__}: read it with foldin.read_log")
     config = config_of(config)
     name = model_name(type(config)) or config.model_class.__name__
     if decay is not None:
