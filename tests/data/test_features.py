@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import logging
 
 import numpy as np
 import polars as pl
@@ -118,6 +119,20 @@ def test_what_is_stored_transforms_alike(tmp_path):
         Features.load(tmp_path / "features.json")
     with pytest.raises(DataError, match=r"nowhere.json: cannot be read as features"):
         Features.load(tmp_path / "nowhere.json")
+
+
+def test_ids_under_their_usual_names_are_no_features(caplog):
+    caplog.set_level(logging.WARNING, "foldin")
+    for ids in ("movieId", "user_id", "user"):
+        assert Features.fit(pl.DataFrame({ids: [1, 2, 3], "year": [1990, 1991, 1995]})).names == (
+            "year",
+            "year is missing",
+        )
+        assert f"the column {ids!r} is left out, as ids of the rows" in caplog.messages[-1]
+    kept = pl.DataFrame({"item": ["a", "b"], "artist_id": [1, 2]})  # which are not the ids of the rows
+    assert Features.fit(kept).names == ("artist_id", "artist_id is missing")
+    assert Features.fit(kept.rename({"item": "id"}), [Numbers(column="artist_id")]).names[0] == "artist_id"
+    assert len(caplog.messages) == 3
 
 
 def test_tables_of_users_are_read_too():

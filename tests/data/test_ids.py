@@ -1,10 +1,12 @@
 """Ids: words for a missing value, numbers with a point, ratings with a comma, users who are everybody."""
 
+import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
-from foldin.data import EventLog, read_log
-from foldin.errors import ColumnError, EmptyLogError
+from foldin.data import EventLog, catalog_of, everyone_of_frame, id_text, read_log
+from foldin.errors import ColumnError, DataError, EmptyLogError
 from tests.conftest import write_csv
 
 WORDS = ("nan", "NULL", "None", "NA", "\\N", "-", "null", "<NA>", "#N/A", "undefined", "  ")
@@ -63,6 +65,52 @@ def test_broken_ids_are_located_in_the_file(tmp_path):
     pl.DataFrame({"user": [None, 1.0, 2.5], "item": ["x", "y", "z"]}).write_parquet(tmp_path / "a.parquet")
     with pytest.raises(ColumnError, match=r"whole numbers or text; row 3: 2\.5"):
         read_log(tmp_path / "a.parquet")
+
+
+LARGE = np.arange(2**53, 2**53 + 8)  # of which floating-point numbers have only four
+PLAIN = {"user": range(8), "item": [f"i{k}" for k in range(8)]}
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [(np.float64, 53), (np.float32, 24)])
+@pytest.mark.parametrize("role", ["user", "item"])
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, "file"])
+def test_floats_that_cannot_tell_ids_apart_are_refused(make, role, dtype, bits, tmp_path):
+    ids = (LARGE - 2**53 + 2**bits).astype(dtype)
+    assert len(set(ids.tolist())) == 5  # 2^53, 2^53 + 2, 4, 6 and 8: to even
+    frame = pl.DataFrame(PLAIN | {role: ids}) if make == "file" else make(PLAIN | {role: ids})
+    if make == "file":
+        frame.write_parquet(tmp_path / "log.parquet")
+    with pytest.raises(ColumnError, match=rf"column '{role}': row 1: the id {2**bits} is .* integers or text"):
+        read_log(tmp_path / "log.parquet" if make == "file" else frame)
+    whole = read_log(pl.DataFrame(PLAIN | {role: LARGE - 2**53 + 2**bits}))
+    assert (whole.users if role == "user" else whole.items["item"]).to_list() == [str(2**bits + k) for k in range(8)]
+
+
+def test_the_largest_exact_floats_are_ids_as_before():
+    ids = [2.0**53 - 2, 2.0**53 - 1, None]
+    assert read_log(pl.DataFrame({"user": ids, "item": "abc"[:3]})).users.to_list() == [str(2**53 - 2), str(2**53 - 1)]
+
+
+def test_features_and_requests_with_such_ids_are_refused_too():
+    large, plain = {"id": LARGE.astype(float), "age": range(8)}, pl.DataFrame(PLAIN | {"item": LARGE, "user": LARGE})
+    log = read_log(plain)
+    with pytest.raises(ColumnError, match="the table of items: column 'id': row 1: the id 9007199254740992 is"):
+        read_log(plain, items=pl.DataFrame(large))
+    with pytest.raises(ColumnError, match="the table of users: column 'user_id': row 1: the id 9007199254740992 is"):
+        read_log(plain, users=pl.DataFrame(large).rename({"id": "user_id"}))
+    with pytest.raises(ColumnError, match="column 'user': row 1: the id 9007199254740992 is"):
+        everyone_of_frame(
+            plain.with_columns(pl.col("user").cast(float)), log.reading, catalog_of(log.items, log.histories)
+        )
+    with pytest.raises(DataError, match="the id 9007199254740992 is a floating-point number"):
+        id_text(2.0**53)
+    assert (id_text(2.0**53 - 1), id_text(2**53 + 1)) == ("9007199254740991", "9007199254740993")
+
+
+def test_users_of_features_are_spelled_as_those_of_the_log():
+    log = read_log(pl.DataFrame({"user": [10**15, 7], "item": ["a", "b"]}))
+    described = log.with_users(pl.DataFrame({"user": [1e15, 7.0, float("nan")], "age": [30, 40, 50]}))
+    assert described.user_features.rows() == [("7", 40), (str(10**15), 30)]
 
 
 @pytest.mark.parametrize(

@@ -223,3 +223,27 @@ def test_a_parquet_log_with_dates_and_empty_columns(tmp_path):
     table = pl.DataFrame(rows, schema=["user", "item", "when_"], orient="row").with_columns(rating=pl.lit(None))
     table.rename({"when_": "date"}).write_parquet(tmp_path / "a.parquet")
     assert right(read_log(tmp_path / "a.parquet"))
+
+
+def test_of_two_columns_of_one_role_the_other_is_named():
+    frame = pl.DataFrame({"user_id": [1, 2], "user": ["a", "b"], "item": ["x", "y"], "item_id": [7, 8]})
+    texts = [note.text for note in read_log(frame).report.notes]
+    assert "rows have 'user' beside the user 'user_id' (user=\"NAME\" chooses another)" in texts
+    assert "rows have 'item' beside the item 'item_id' (item=\"NAME\" chooses another)" in texts
+
+
+def test_tables_are_advised_in_the_words_of_python():
+    days = [datetime.datetime(2024, 1, day) for day in (3, 2, 1)]
+    frame = pl.DataFrame({"user": [1, 1, 2], "item": ["x", "y", "x"], "when": days})
+    assert [note.text for note in read_log(frame).report.notes] == [
+        "rows have dates in 'when', which is not known as their time (time=\"when\" takes it)",
+        "no time or order column: events are taken in the order of the rows",
+    ]
+    log = read_log(frame, time="when")
+    assert log.items["item"].gather(log.histories.items).to_list() == ["y", "x", "x"]
+    with pytest.raises(ColumnError, match=r'no column looks like the user; .*; give user="NAME"$'):
+        read_log(frame.rename({"user": "what"}))
+    with pytest.raises(ColumnError, match="the table: min_rating needs a rating column"):
+        read_log(frame, min_rating=4)
+    kinds = pl.DataFrame({"user": [1, 1], "item": ["x", "x"], "kind": ["view", "buy"]})
+    assert any('repeats="first-of-kind" keeps one of each kind' in note.text for note in read_log(kinds).report.notes)

@@ -16,6 +16,7 @@ from foldin.data import (
     Split,
     last_out,
     log_from_table,
+    read_log,
     strong,
     temporal,
 )
@@ -272,3 +273,11 @@ def test_a_core_stays_a_core_under_its_protocol(tmp_path):
     everything = split.test.fold_in.followed_by(split.test.targets)
     assert everything.lengths.min() >= 3
     assert everything.counts().min() >= 10
+
+
+def test_what_a_split_drops_is_shown_with_it():
+    rows = [(user, item) for user in range(20) for item in range(6)] + [(99, 0), (99, 1)]
+    split = strong(read_log(pl.DataFrame(rows, schema=["user", "item"], orient="row")), held_out=4)
+    shown = "- 2 events of users with fewer than 5 items or items with fewer than 1 users"
+    assert shown in repr(split).splitlines()
+    assert split.train.n_events + split.test.targets.n_events + split.validation.targets.n_events < len(rows)

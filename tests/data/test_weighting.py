@@ -130,7 +130,7 @@ def test_a_log_says_what_it_weighs_and_refuses_what_it_cannot():
     assert any("none of the kind 'share'" in note.text for note in warned)
     for wrong, text in (
         ({"weights": {"share": 3}}, "no event of the kind 'share'; there are buy, dislike, view"),
-        ({"dislike_below": 3}, "--dislike-below needs a column of ratings"),
+        ({"dislike_below": 3}, "dislike_below needs a column of ratings"),
         ({"half_life": "soon"}, "half_life = 'soon'"),
         ({"half_life": "0d"}, "half_life = '0d'"),
         ({"weights": ["buy"]}, "KIND=WEIGHT"),
@@ -138,7 +138,7 @@ def test_a_log_says_what_it_weighs_and_refuses_what_it_cannot():
     ):
         with pytest.raises((ColumnError, DataError), match=text):
             read_log(shop(), kind="event", **wrong)
-    with pytest.raises(ColumnError, match="--weight needs a column of kinds"):
+    with pytest.raises(ColumnError, match="weights needs a column of kinds"):
         read_log(shop().drop("event"), weights={"buy": 2})
 
 

@@ -100,6 +100,10 @@ def test_runs_without_test_users_a_source_or_a_density_are_refused(tmp_path):
     foldin.train(strong(log, held_out=20), "ease").save(tmp_path / "ease")
     with pytest.raises(ConfigError, match="ease has no density"):
         foldin.load(tmp_path / "ease").explain(data=strong(log, held_out=20))
+    with pytest.raises(ConfigError, match="ease has no density"):
+        foldin.load(tmp_path / "ease").explain()  # not that the run has no source
+    with pytest.raises(RunError, match=r"not EventLog; split it as .*: foldin\.split\(log, 'strong', seed=0\)"):
+        foldin.load(tmp_path / "table").explain(data=log)
 
 
 def test_a_run_with_a_log_attached_keeps_its_evaluation(folder):

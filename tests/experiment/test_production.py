@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 import foldin
-from foldin.errors import CapacityError
+from foldin.errors import CapacityError, DataError, RunError, SplitError
 from foldin.experiment import production
 from foldin.models import MultVAEConfig
 from tests.conftest import make_log
@@ -57,3 +57,16 @@ def test_a_run_without_an_evaluation_is_refused_where_one_is_needed(tmp_path, ca
             main([command, str(tmp_path / "run")])
         assert stop.value.code == 2
     assert "no source" in capsys.readouterr().err
+
+
+def test_without_test_users_there_is_neither_an_evaluation_nor_a_report():
+    log = make_log()
+    made = foldin.fit_all(log, "popularity")
+    assert made.evaluation is None
+    with pytest.raises(RunError, match="popularity: trained on all users of its log, so that there are no test users"):
+        made.explain()
+    split = foldin.split(log, "strong", held_out=20)
+    with pytest.raises(DataError, match="fit_all: an EventLog was expected, not Split"):
+        foldin.fit_all(split, "popularity")
+    with pytest.raises(SplitError, match=r"a Split was expected, not EventLog: .*foldin\.split\(log, 'strong'\)"):
+        foldin.train(log, "popularity")

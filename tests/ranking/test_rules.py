@@ -65,7 +65,7 @@ def test_rules_are_stated_in_python_or_as_data(tmp_path):
         ({"caps": [{"feature": "a", "most": 1}] * 2}, "rules: caps: two on the feature 'a'"),
         ({"pins": [{"item": "a", "position": 1}, {"item": "b", "position": 1}]}, "pins: two at the position 1"),
         ({"pins": [{"item": "a", "position": 1}, {"item": "a", "position": 2}]}, "pins: two of the item 'a'"),
-        ({"pins": [{"item": 3, "position": 1}]}, "pin: an id as text"),
+        ({"pins": [{"item": True, "position": 1}]}, "pin: an id and true or false"),
         ({"pins": [{"item": "a", "position": True}]}, "pin: position must be a whole number"),
         ({"pins": [{"id": "a"}]}, r"pins\[0\]: an object with some of item, position, forced was expected"),
         ({"boosts": [{"where": {}, "log_weight": 1}]}, "boost: where needs at least one condition"),
@@ -143,6 +143,22 @@ def test_weights_of_boosts_and_of_freshness():
 def test_what_does_not_fit_the_catalog_is_refused(rules, said):
     with pytest.raises(ConfigError, match=said.replace("|", r"\|")):
         resolve_rules(rules, CATALOG)
+
+
+def test_ids_and_numbers_of_rules_are_taken_by_their_value():
+    assert Pin(318, np.int64(2)) == Pin(318.0, 2) == Pin(np.int32(318), 2) == Pin("318", 2)
+    assert Cap("genres", np.int64(2)) == Cap("genres", 2)
+    assert Freshness("year", np.float32(10), np.int64(1)) == Freshness("year", 10, 1)
+    with pytest.raises(ConfigError, match="two of the item '318'"):
+        Rules(pins=[Pin(318, 1), Pin("318", 2)])
+
+
+def test_no_title_is_suggested_for_a_number():
+    films = Catalog(pl.DataFrame({"item": ["1", "2"], "title": ["U-571 (2000)", "Heat"], "count": [2, 1]}))
+    with pytest.raises(UnknownItemError, match=r"not in the catalog of 2 items: '-5'$"):
+        resolve_rules(Rules(pins=[Pin(-5, 1)]), films)
+    with pytest.raises(UnknownItemError, match=r"'heat'; did you mean 'Heat'\?"):
+        films.indices(["heat"])
 
 
 def test_pins_are_items_of_the_catalog():

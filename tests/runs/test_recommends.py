@@ -1,5 +1,6 @@
 """From a table of events to a table of lists: ids and types come back as they came, saved and loaded too."""
 
+import logging
 from decimal import Decimal
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 import foldin
 from foldin.data import KnownUsers, last_out, read_log, strong, temporal
-from foldin.errors import ConfigError, DataError, ShapeError, UnknownItemError, UnknownUserError
+from foldin.errors import ConfigError, DataError, ShapeError, SplitError, UnknownItemError, UnknownUserError
 from foldin.ranking import Gumbel
 
 ITEMS = 12
@@ -148,7 +149,7 @@ def test_a_table_is_read_as_the_log_was():
 
 
 def test_what_cannot_be_listed_is_said(run):
-    with pytest.raises(UnknownUserError, match=r"of '1', '2'; 40 users are known"):
+    with pytest.raises(UnknownUserError, match=r"of 1, 2; 40 users are known. A split drops users with fewer events"):
         run.recommend([1002, 1, 2])
     with pytest.raises(UnknownUserError, match="a list of ids was expected, not '1002'"):
         run.recommend("1002")
@@ -162,6 +163,46 @@ def test_what_cannot_be_listed_is_said(run):
         run.recommend([1002], k=0)
     with pytest.raises(DataError, match="no column looks like the item"):
         run.recommend(pd.DataFrame({"user": [1], "what": [2]}))
+
+
+def test_what_lists_do_not_depend_on_is_logged(run, caplog):
+    caplog.set_level(logging.WARNING, "foldin")
+    run.recommend(pd.DataFrame({"user": [1, 1, 2, 2], "item": [100, 7, 7, 8]}), k=2)
+    assert caplog.messages == [
+        "the table of users: 3 events of 2 items that are not in the catalog are ignored; users without another event, whose "
+        "lists are those of users of whom nothing is known: 1"
+    ]
+    caplog.clear()
+    run.recommend(pd.DataFrame({"user": [1, 2], "item": [100, 102]}), k=2, where={"genres": {"any_of": ["Comedy"]}})
+    assert caplog.messages == []
+    assert len(run.recommend([1002], where={"genres": {"any_of": ["Comdy"]}})) == 0
+    boost = foldin.Boost({"genres": {"any_of": ["Drama", "Western"]}}, 1.0)
+    run.recommend([1002], rules=foldin.Rules(boosts=[boost]))
+    assert caplog.messages == [
+        "filter: no item has the value 'Comdy' of 'genres'; did you mean 'Comedy'?",
+        "filter: no item has the value 'Western' of 'genres'",
+    ]
+
+
+def test_rankers_and_rules_may_be_named_as_elsewhere(run):
+    ids = [1002, 1007]
+    assert run.recommend(ids, k=3, ranker="exact").equals(run.recommend(ids, k=3))
+    with pytest.raises(ConfigError, match="ranker 'exakt': one of exact, beam:WIDTH"):
+        run.recommend(ids, ranker="exakt")
+    pinned = run.recommend(ids, k=3, rules=foldin.Rules(pins=[foldin.Pin(103, 2)]))
+    assert pinned.equals(run.recommend(ids, k=3, rules={"pins": [{"item": "103", "position": 2}]}))
+    with pytest.raises(ConfigError, match="rules: no rule 'pin'"):
+        run.recommend(ids, rules={"pin": []})
+
+
+def test_a_table_is_not_taken_for_a_log(run, tmp_path):
+    run.save(tmp_path / "run")
+    with pytest.raises(
+        DataError, match=r"an EventLog was expected, not DataFrame: read it first, with foldin\.read_log"
+    ):
+        foldin.load(tmp_path / "run").attach(events())
+    with pytest.raises(SplitError, match=r"an EventLog was expected, not DataFrame: read it first"):
+        foldin.split(events(), "strong")
 
 
 @pytest.mark.parametrize("protocol", [strong, last_out, temporal])

@@ -113,7 +113,9 @@ class Catalog:
         if unknown:
             more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
             shown = ", ".join(repr(one) for one in unknown[:5])
-            raise UnknownItemError(f"not in the catalog of {len(self):,} items: {shown}{more}{self._near(unknown[0])}")
+            # A number is like no title that happens to contain its digits.
+            near = self._near(unknown[0]) if any(map(str.isalpha, unknown[0])) else ""
+            raise UnknownItemError(f"not in the catalog of {len(self):,} items: {shown}{more}{near}")
         return [self._index[one] for one in wanted]
 
     def places(self, ids: Iterable[Any]) -> list[int | None]:

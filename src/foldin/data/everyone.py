@@ -13,7 +13,7 @@ from foldin.data.frame_style import FrameStyle
 from foldin.data.frames import to_polars
 from foldin.data.histories import Histories
 from foldin.data.local_copy import local_file
-from foldin.data.log.checks import id_column, missing_ids, same_spelling
+from foldin.data.log.checks import id_column, missing_ids
 from foldin.data.log.columns import Columns
 from foldin.data.log.encode import encode
 from foldin.data.log.events import EventLog
@@ -22,6 +22,7 @@ from foldin.data.log.options import ReadOptions
 from foldin.data.log.read import read_as, read_frame
 from foldin.data.log.read_store import exporting
 from foldin.data.log.roles import find_roles
+from foldin.data.log.text_ids import same_spelling
 from foldin.data.log.urls import is_file_url, is_url, public_url
 from foldin.data.weighting import EventWeights
 from foldin.errors import EmptyLogError

@@ -1,6 +1,7 @@
 """Filters on features of items, as masks over a catalog."""
 
 import contextlib
+import difflib
 import json
 import math
 import sys
@@ -81,6 +82,22 @@ class Filters:
                 raise ConfigError(f"filter: no feature {name!r}; there are {', '.join(self.names) or 'none'}")
             for condition in self._conditions(name, wanted):
                 found &= condition
+        return found
+
+    def missing(self, filters: Mapping[str, Condition]) -> list[str]:
+        """The values that conditions ask for and no item has, a sentence for each, with the values nearest to it.
+
+        Raises:
+            ConfigError: as `passing`.
+        """
+        found = []
+        for name, wanted in filters.items():
+            for one in (*(wanted.any_of or ()), *(wanted.all_of or ())):
+                if not self.passing({name: Condition(any_of=[one])}).any():
+                    there = [str(value) for value in self._of(name)["value"].unique().sort()]
+                    near = difflib.get_close_matches(str(one), there, n=3)
+                    meant = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+                    found.append(f"filter: no item has the value {one!r} of {name!r}{meant}")
         return found
 
     def codes(self, name: str) -> tuple[Int64[Array, " offsets"], Int64[Array, " values"]]:

@@ -15,7 +15,7 @@ from foldin.data.ids import id_text
 from foldin.data.log.events import EventLog
 from foldin.data.splits.base import HeldOut, Split
 from foldin.data.weighting import EventWeights
-from foldin.errors import ShapeError, UnknownUserError
+from foldin.errors import DataError, ShapeError, UnknownUserError
 from foldin.tensors import Array, Float32, Int64
 
 __all__ = ["KnownUsers"]
@@ -46,10 +46,15 @@ class KnownUsers:
 
         Args:
             weighting: the rule by which events are weighted; None if all count alike, or are weighted already.
+
+        Raises:
+            DataError: `log` is something else, such as a table.
         """
         own = log.histories if weighting is None else weighting.applied(log.histories, log.kinds)
         places = catalog.places(log.items["item"])
         new = np.array([-1 if at is None else at for at in places], dtype=np.int64)
+        if not isinstance(log, EventLog):
+            raise DataError(f"an EventLog was expected, not {type(log).__name__}: read it first, with foldin.read_log")
         return cls(log.users, _plain(own).reindex(new, len(catalog)))
 
     @classmethod
@@ -106,13 +111,14 @@ class KnownUsers:
         """
         if isinstance(users, str | bytes):
             raise UnknownUserError(f"a list of ids was expected, not {users!r}")
-        wanted = [id_text(one) for one in users]
-        unknown = [one for one in wanted if one not in self._place]
+        given = [one.item() if isinstance(one, np.generic) else one for one in users]
+        wanted = [id_text(one) for one in given]
+        unknown = [one for one, text in zip(given, wanted, strict=True) if text not in self._place]
         if unknown:
             more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
             raise UnknownUserError(
-                f"no history is known of {', '.join(map(repr, unknown[:5]))}{more}; {len(self):,} users are known. A new user is "
-                "given by a table of events"
+                f"no history is known of {', '.join(map(repr, unknown[:5]))}{more}; {len(self):,} users are known. A split "
+                "drops users with fewer events than its min_events; they and new users are given by a table of events"
             )
         at: Int64[Array, " users"] = np.array([self._place[one] for one in wanted], dtype=np.int64)
         return KnownUsers(pl.Series(wanted, dtype=pl.String), self.histories.select(at))

@@ -83,6 +83,7 @@ class LoadedRun(Run):
                 "explain a run of `train`"
             )
         subject = subject_of_run(self)
+        subject.check_density()  # before a log is read
         return explained(
             subject,
             self._split_of(data),
@@ -99,6 +100,11 @@ class LoadedRun(Run):
             if data.fingerprint() != self.info.get("fingerprint"):
                 raise RunError(f"{self.folder}: the split given as data is not the one that the run was trained on")
             return data
+        if data is not None and not isinstance(data, str | Path):
+            raise RunError(
+                f"{self.folder}: data: a path or a Split was expected, not {type(data).__name__}; split it as the run's log was: "
+                f"foldin.split(log, {self.info.get('protocol')!r}, seed={self.info.get('split_seed') or 0})"
+            )
         try:
             return split_of_run(self, None if data is None else str(data))
         except RunError:

@@ -5,12 +5,13 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from time import time as clock
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
 from foldin.data import Catalog, EventLog, EventWeights, KnownUsers, catalog_of, log_with_user_features, weighed_log
 from foldin.display import Display, Displayed
+from foldin.errors import DataError, RunError
 from foldin.experiment.environment import versions
 from foldin.experiment.increment import check_increment, incremental_trainer
 from foldin.experiment.origin import newest_time
@@ -80,6 +81,21 @@ class Production(Recommends, Displayed):
         """Seconds since 1970 of the newest event of the log, or of that of its start if it is later; None without times."""
         newest = newest_time(self.log.histories)
         return newest if newest is None or self.start_until is None else max(newest, self.start_until)
+
+    @property
+    def evaluation(self) -> None:
+        """None, as of the run when it is loaded: no user was held out."""
+
+    def explain(self, **_: Any) -> NoReturn:
+        """No report: there are no test users.
+
+        Raises:
+            RunError: always.
+        """
+        raise RunError(
+            f"{self.name}: trained on all users of its log, so that there are no test users to report on; explain the result of "
+            "`train`"
+        )
 
     def _parts(self) -> Parts:
         return Parts(self.model, self.catalog, self.log.style, self.log.reading, self.weighting)
@@ -165,7 +181,10 @@ def fit_all(
         FitError: the model cannot be trained on this log, there are no such epochs, or with `decay` the log has no times.
         ConfigError: the model cannot start from `start`, or with `decay` cannot be updated from it.
         CapacityError: the model or its training needs more memory than is free.
+        DataError: `log` is something else, such as a split.
     """
+    if not isinstance(log, EventLog):
+        raise DataError(f"fit_all: an EventLog was expected, not {type(log).__name__}: read it with foldin.read_log")
     config = config_of(config)
     name = model_name(type(config)) or config.model_class.__name__
     if decay is not None:

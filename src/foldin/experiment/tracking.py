@@ -98,11 +98,20 @@ class MLflow(Tracker):
             from mlflow import MlflowClient
         except ImportError as error:
             raise MissingExtraError("mlflow-skinny", "mlflow", "MLflow") from error
-        self._client: Any = MlflowClient(tracking_uri=uri)
-        self._experiment, self._run = experiment, ""
+        self._make: Any = MlflowClient
+        self._uri, self._experiment, self._run = uri, experiment, ""
 
     def begin(self, name: str, settings: Mapping[str, Any]) -> None:
-        found = self._client.get_experiment_by_name(self._experiment)
+        try:
+            self._client: Any = self._make(tracking_uri=self._uri)
+            found = self._client.get_experiment_by_name(self._experiment)
+        except (
+            Exception
+        ) as error:  # a folder of files, of which MLflow 3 raises many lines, or a server that is not there
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ConfigError(
+                f"MLflow: {self._uri!r} cannot be used: {said[:200]}; give a server or a database, such as sqlite:///ml.db"
+            ) from error
         number = self._client.create_experiment(self._experiment) if found is None else found.experiment_id
         self._run = self._client.create_run(number, run_name=name).info.run_id
         for setting, value in settings.items():

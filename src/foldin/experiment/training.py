@@ -61,11 +61,15 @@ def build_model(
 
 
 def check_targets(split: Split) -> None:
-    """Check that each of the held-out groups has a target.
+    """Check that there is a split, and that each of its held-out groups has a target.
 
     Raises:
-        SplitError: a group has none; the message names it.
+        SplitError: a group has none (the message names it), or `split` is something else, such as a log.
     """
+    if not isinstance(split, Split):
+        raise SplitError(
+            f"a Split was expected, not {type(split).__name__}: split the log first, such as with foldin.split(log, 'strong')"
+        )
     empty = [
         f"{name} ({len(held):,} users)"
         for name, held in (("validation", split.validation), ("test", split.test))

@@ -43,7 +43,10 @@ class Diverse:
 
     def __post_init__(self) -> None:
         if self.by.feature is not None:
-            raise ConfigError(f"diversity by the feature {self.by.feature!r} needs a catalog: state it among Rules")
+            raise ConfigError(
+                f"diversity by the feature {self.by.feature!r} needs a catalog, which a ranker has "
+                f"not: pass rules=Rules(diversity={self.by!r}) instead of the ranker"
+            )
         if self.of.random:
             raise ConfigError(f"diverse lists cannot be made from the random lists of {type(self.of).__name__}")
         if self.pool < 1:

@@ -11,9 +11,13 @@ Rules are applied in this order, whatever the order in which they are given:
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Number
 from typing import Any
+from uuid import UUID
 
-from foldin.data import Condition, conditions_of
+import numpy as np
+
+from foldin.data import Condition, conditions_of, id_text
 from foldin.errors import ConfigError
 from foldin.ranking.diversity import DPP, MMR
 
@@ -110,23 +114,26 @@ class Pin:
     position, the item is the last one.
 
     Args:
-        item: external id of the item.
+        item: external id of the item, of any type; it becomes text.
         position: position in the list; 1 is the first.
         forced: whether the item is listed even if the user has taken it or if it is denied or filtered out.
 
     Raises:
-        ConfigError: a position that is not a whole number of at least 1.
+        ConfigError: an id that is neither text nor a number, or a position that is not a whole number of at least 1.
     """
 
-    item: str
+    item: Any
     position: int
     forced: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.item, str) or not isinstance(self.forced, bool):
-            raise ConfigError(
-                f"pin: an id as text and true or false were expected, not {self.item!r} and {self.forced!r}"
-            )
+        if (
+            not isinstance(self.item, str | Number | UUID)
+            or isinstance(self.item, bool)
+            or not isinstance(self.forced, bool)
+        ):
+            raise ConfigError(f"pin: an id and true or false were expected, not {self.item!r} and {self.forced!r}")
+        object.__setattr__(self, "item", id_text(self.item))
         _count(self.position, "pin: position")
 
 
@@ -167,13 +174,20 @@ class Rules:
         return bool(self.boosts or self.freshness or self.diversity or self.caps or self.pins)
 
 
+def _plain(value: Any) -> Any:
+    """A number of NumPy as one of Python."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def _number(value: Any, what: str) -> float:
+    value = _plain(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise ConfigError(f"{what} must be a finite number, not {value!r}")
     return float(value)
 
 
 def _count(value: Any, what: str) -> None:
+    value = _plain(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigError(f"{what} must be a whole number of at least 1, not {value!r}")
 

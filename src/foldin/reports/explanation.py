@@ -53,6 +53,18 @@ class Subject(NamedTuple):
     data: str
     where: str
 
+    def check_density(self) -> None:
+        """Check that the model has a density.
+
+        Raises:
+            ConfigError: it has none, so that nothing can be reported in nats.
+        """
+        if not self.model.has_likelihood:
+            raise ConfigError(
+                f"{self.where}: {self.name} has no density, so that nothing can be reported in nats; calibration gives it one "
+                "(calibrate=True, fit --calibrate)"
+            )
+
 
 def subject_of_run(run: Run) -> Subject:
     """The subject of a finished run.
@@ -94,12 +106,8 @@ def explain(
     Raises:
         ConfigError: the model has no density, so that nothing can be reported in nats.
     """
+    subject.check_density()
     model, metrics = subject.model, subject.metrics
-    if not model.has_likelihood:
-        raise ConfigError(
-            f"{subject.where}: {subject.name} has no density, so that nothing can be reported in nats; calibration gives it one "
-            "(calibrate=True, fit --calibrate)"
-        )
     content: dict[str, Any] = {
         "run": subject.where,
         "model": subject.name,

@@ -1,5 +1,6 @@
 """Lists and similar items from a trained model, for ids or tables of events, as tables of the caller's library."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -8,6 +9,7 @@ import polars as pl
 
 from foldin.data import (
     Catalog,
+    Condition,
     EventWeights,
     Filters,
     FrameStyle,
@@ -21,12 +23,25 @@ from foldin.data import (
 )
 from foldin.errors import UnknownUserError
 from foldin.models import Recommender, user_key
-from foldin.ranking import Eligibility, Exact, Ranker, Ruled, Rules, rank, resolve_rules, similar_items
+from foldin.ranking import (
+    Eligibility,
+    Exact,
+    Ranker,
+    Ruled,
+    Rules,
+    rank,
+    ranker_of,
+    resolve_rules,
+    rules_of,
+    similar_items,
+)
 
 if TYPE_CHECKING:
     from foldin.runs.new_items import WithNewItems
 
 __all__ = ["Parts", "Recommends"]
+
+_log = logging.getLogger("foldin")
 
 
 class Parts(NamedTuple):
@@ -65,8 +80,8 @@ class Recommends(ABC):
         allow: Iterable[Any] | None = None,
         deny: Iterable[Any] | None = None,
         exclude_seen: bool | None = None,
-        ranker: Ranker | None = None,
-        rules: Rules | None = None,
+        ranker: Ranker | str | None = None,
+        rules: Rules | Mapping[str, Any] | None = None,
     ) -> Any:
         """Lists of recommendations as a table: user, rank, item, title, score or probability, and further columns of the ranker.
 
@@ -78,8 +93,12 @@ class Recommends(ABC):
             allow, deny: ids of the only items that may be listed, and of items that may not.
             exclude_seen: whether to leave out the items of the user's history; None to leave them out unless the log keeps
                 repeats.
-            ranker: `Exact` when None.
-            rules: boosts, freshness, diversity, caps and pins; the table then says what each list gives up to them.
+            ranker: `Exact` when None; or the name of a ranker as on the command line, such as `beam:100` (see `ranker_of`).
+            rules: boosts, freshness, diversity, caps and pins, also as a mapping like the JSON of a request; the table then says
+                what each list gives up to them.
+
+        The logger `foldin` warns of events of items that the catalog lacks, and of values in `where` and in boosts that no item
+        has.
 
         Returns:
             A table of the caller's library: that of `users`, if it is a table, otherwise that of the log. Users have the type
@@ -93,15 +112,18 @@ class Recommends(ABC):
         """
         model, catalog, _, reading, _ = self._parts()
         asked, style = self._asked(users)
-        features = Filters(catalog) if where is not None or rules else None
+        if isinstance(ranker, str):
+            ranker = ranker_of(ranker, model, index=lambda: getattr(self, "index", None))
+        rules = rules_of(rules, "rules") if isinstance(rules, Mapping) else rules
+        features = Filters(catalog)
+        wanted = None if where is None else conditions_of(where, "where")
+        _warn(features, wanted or {}, *(one.conditions() for one in (rules.boosts if rules else ())))
         eligible = Eligibility.of(
             asked.histories,
             exclude_seen=not reading.keeps_repeats if exclude_seen is None else exclude_seen,
             allow=None if allow is None else catalog.indices(map(id_text, allow)),
             deny=None if deny is None else catalog.indices(map(id_text, deny)),
-            where=catalog.active(
-                None if where is None or features is None else features.passing(conditions_of(where, "where"))
-            ),
+            where=catalog.active(None if wanted is None else features.passing(wanted)),
         )
         if rules:
             ranker = Ruled(resolve_rules(rules, catalog, features), Exact() if ranker is None else ranker)
@@ -165,6 +187,14 @@ class Recommends(ABC):
         _, catalog, style, reading, weighting = self._parts()
         if users is not None and is_frame(users):
             asked = everyone_of_frame(users, reading, catalog, weighting)
+            if asked.unknown_items:
+                _log.warning(
+                    "the table of users: %s events of %s items that are not in the catalog are ignored; users without another "
+                    "event, whose lists are those of users of whom nothing is known: %s",
+                    f"{asked.unknown_events:,}",
+                    f"{asked.unknown_items:,}",
+                    f"{asked.without_events:,}",
+                )
             return KnownUsers(asked.users, asked.histories), asked.style.with_items_of(style)
         known = self._known_users()
         if known is None:
@@ -173,3 +203,10 @@ class Recommends(ABC):
                 "save(folder, histories=True)"
             )
         return (known if users is None else known.of(users)), style
+
+
+def _warn(features: Filters, *asked: Mapping[str, Condition]) -> None:
+    """Log the values that conditions ask for and no item has."""
+    for conditions in asked:
+        for text in features.missing(conditions):
+            _log.warning("%s", text)

@@ -30,9 +30,15 @@ def described(config: type[Config], model: type[Any]) -> str:
         parts.append("Args:\n" + "\n".join(_setting(field, kinds[field.name]) for field in fields).rstrip("\n"))
     searched = next((field for field in fields if isinstance(field.metadata["range"], Range)), None)
     if packages == ["foldin", "models"]:
-        chosen = "" if searched is None or searched.default is None else f"{searched.name}={searched.default}"
+        chosen = "" if searched is None else f"{searched.name}={_other(searched)}"
         parts.append(f"Example:\n    >>> run = foldin.train(split, foldin.{model.__name__}({chosen}))")
     return "\n\n".join(parts) + "\n"
+
+
+def _other(field: Any) -> Any:
+    """A value of a setting that is searched and is not its default."""
+    searched = field.metadata["range"]
+    return searched.high if searched.low == field.default else searched.low
 
 
 def equation_text(one: Formula) -> str:

@@ -52,7 +52,7 @@ class Features(Displayed):
 
         Args:
             table: a row for each item or user, of pandas, Polars, PyArrow or any library with the Arrow stream interface.
-            columns: how each column is read: `Categories`, `Text`, `Numbers` or `Vectors`. By default all columns but `item` and
+            columns: how each column is read: `Categories`, `Text`, `Numbers` or `Vectors`. By default all columns but ids and
                 `count`, by their types.
             training: mask of the rows that are fitted on; all when None.
 

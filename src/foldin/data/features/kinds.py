@@ -1,5 +1,6 @@
 """How the columns of a catalog are read if nothing is said about them."""
 
+import logging
 from collections.abc import Sequence
 
 import polars as pl
@@ -8,11 +9,14 @@ from foldin.data.features.columns import FeatureColumn, column_of
 from foldin.data.features.numbers import Numbers
 from foldin.data.features.terms import Categories, Text
 from foldin.data.features.vectors import Vectors
+from foldin.data.log.columns import proposals
+from foldin.data.log.spellings import plain_name, stem
 from foldin.errors import DataError
 
 __all__ = ["columns_of"]
 
 _NO_FEATURES = ("item", "count", "is_active")
+_log = logging.getLogger("foldin")
 
 
 def columns_of(table: pl.DataFrame, names: Sequence[str] = ()) -> list[FeatureColumn]:
@@ -23,15 +27,30 @@ def columns_of(table: pl.DataFrame, names: Sequence[str] = ()) -> list[FeatureCo
     the title is always one of words.
 
     Args:
-        names: names of the columns; all but the ids and the counts of the items, and whether they are active, when empty.
+        names: names of the columns; all but the ids and the counts of the items, and whether they are active, when empty. Ids
+            under another usual name, such as `movieId`, are left out with a line of the logger `foldin`.
 
     Raises:
         DataError: the table has no such column, or no column at all besides ids and counts.
     """
-    wanted = list(names) or [name for name in table.columns if name not in _NO_FEATURES]
+    wanted = list(names) or [name for name in table.columns if name not in (*_NO_FEATURES, _ids_of(table))]
     if not wanted:
         raise DataError("features: the catalog has only ids of items; read the log with a table of items (items=…)")
     return [_read_as(column_of(table, name)) for name in wanted]
+
+
+def _ids_of(table: pl.DataFrame) -> str | None:
+    """The column of ids of a table without the column `item`, by its name: `user`, `id`, or a name that ends in an id."""
+    if "item" in table.columns:
+        return None
+    found = proposals(table.columns)
+    named = [*found["item"], *found["user"], *(name for name in table.columns if plain_name(name) == "id")]
+    ids = next(
+        (name for name in named if name == "user" or stem(plain_name(name)) != plain_name(name) or name == "id"), None
+    )
+    if ids is not None:
+        _log.warning("features: the column %r is left out, as ids of the rows; state columns=… to read it", ids)
+    return ids
 
 
 def _read_as(values: pl.Series) -> FeatureColumn:

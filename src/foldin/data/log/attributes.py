@@ -5,9 +5,10 @@ Several values of an item are one text with "|" between them ("Comedy|Drama"), i
 
 import polars as pl
 
-from foldin.data.log.checks import MISSING_WORDS, same_spelling
+from foldin.data.log.checks import MISSING_WORDS
 from foldin.data.log.dates import layouts_of, read_as, spread
 from foldin.data.log.report import Note
+from foldin.data.log.text_ids import same_spelling
 
 __all__ = ["typed"]
 

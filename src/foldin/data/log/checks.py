@@ -10,6 +10,7 @@ from foldin.data.log.encode import encode
 from foldin.data.log.numbers import to_numbers
 from foldin.data.log.report import ReadReport
 from foldin.data.log.rows import Rows
+from foldin.data.log.text_ids import check_exact, same_spelling
 from foldin.data.log.times import to_times
 from foldin.errors import ColumnError
 from foldin.tensors import Array, Int32, Int64
@@ -28,7 +29,6 @@ __all__ = [
     "order_keys",
     "rated_at_least",
     "respelled",
-    "same_spelling",
 ]
 
 # What programs write for "no value"; compared without case. A whole column of numbers holds none of them.
@@ -156,22 +156,13 @@ def id_column(column: pl.Series, source: str, row: Callable[[int], int]) -> pl.S
         whole = column.cast(pl.Int64, strict=False)  # null for what is no 64-bit integer, such as 1e19
         other = whole.cast(column.dtype).ne_missing(column) & column.is_not_null() & column.is_not_nan()
         if not other.any():
+            check_exact(column, source, row)
             return whole
         at = int(other.arg_true()[0])
         raise ColumnError(
             f"{source}: column {column.name!r}: ids must be whole numbers or text; row {row(at):,}: {column[at]}"
         )
     raise ColumnError(f"{source}: column {column.name!r}: ids must be whole numbers or text, not {column.dtype}")
-
-
-def same_spelling(ids: pl.Series) -> pl.Series:
-    """Ids without the ".0" that pandas writes behind whole numbers in a column with missing values.
-
-    Ids are changed only if all are numbers and none has a leading zero; otherwise the spelling may be intended.
-    """
-    if not ids.str.ends_with(".0").any() or not ids.str.contains(r"^-?(0|[1-9]\d*)(\.0)?$").all():
-        return ids
-    return ids.str.strip_suffix(".0")
 
 
 def missing_ids(counts: Int64[Array, " ids"], ids: pl.Series) -> tuple[pl.Series, pl.Series]:

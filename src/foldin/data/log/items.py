@@ -7,11 +7,11 @@ import polars as pl
 
 from foldin.data.local_copy import named_file
 from foldin.data.log.attributes import typed
-from foldin.data.log.checks import same_spelling
 from foldin.data.log.columns import item_kinds, listed
 from foldin.data.log.formats import open_table, text_lines
 from foldin.data.log.report import Note
 from foldin.data.log.spellings import TITLE, plain_name
+from foldin.data.log.text_ids import check_exact, text_ids
 from foldin.errors import ColumnError, DataError
 
 __all__ = ["COMPANIONS", "items_of", "join_items", "open_items", "read_items"]
@@ -46,22 +46,6 @@ def _movielens_100k(path: Path) -> pl.DataFrame:
     return pl.DataFrame({"item": [r[0] for r in rows], "title": [r[1] for r in rows], "genres": genres})
 
 
-def _as_ids(column: pl.Series) -> pl.Series:
-    """A column as text ids, in the spelling of a log's ids."""
-    if column.dtype.is_float():
-        whole = column.fill_nan(None).cast(pl.Int64, strict=False)
-        column = whole if (whole.cast(column.dtype) == column).all() else column
-    text = column.cast(pl.String, strict=False)
-    if column.dtype.is_decimal():
-        text = text.str.replace(r"\.0+$", "")
-    return same_spelling(text.drop_nulls()) if text.null_count() == 0 else _sparse(text)
-
-
-def _sparse(text: pl.Series) -> pl.Series:
-    full = text.is_not_null()
-    return text.zip_with(~full, same_spelling(text.fill_null("0")))
-
-
 def _key(table: pl.DataFrame, ids: pl.Series | None) -> tuple[str, list[Note]]:
     """(the column of item ids, notes): found by its usual name, and checked against the ids of the log if they are given."""
     names = table.columns
@@ -73,7 +57,7 @@ def _key(table: pl.DataFrame, ids: pl.Series | None) -> tuple[str, list[Note]]:
     known = ids.to_list()
     flat = [name for name in names if not table[name].dtype.is_nested()]
     joined = {
-        name: int(_as_ids(table[name]).unique().is_in(known).sum()) for name in dict.fromkeys([first, *usual, *flat])
+        name: int(text_ids(table[name]).unique().is_in(known).sum()) for name in dict.fromkeys([first, *usual, *flat])
     }
     if joined[first]:
         return first, []
@@ -131,11 +115,12 @@ def items_of(
         as_stored: whether features stay as they are in the table.
 
     Raises:
-        ColumnError: `item` is not a column.
+        ColumnError: `item` is not a column, or its ids are floating-point numbers too large to be exact.
     """
     if item is not None and item not in table.columns:
         raise ColumnError(f"{source}: no column {item!r}; there are {listed(table.columns)}")
     key, notes = (item, []) if item is not None else _key(table, ids)
+    check_exact(table[key], source)
     plain = {plain_name(name): name for name in table.columns if name != key}
     title = next((plain[word] for word in map(plain_name, TITLE) if word in plain), None)
     named = _named(table, {key: "item"} | ({} if title is None else {title: "title"}))
@@ -145,7 +130,7 @@ def items_of(
 
 def _typed_items(table: pl.DataFrame, *, as_stored: bool = False) -> tuple[pl.DataFrame, list[Note]]:
     reserved = {name: _free(f"{name}_", table) for name in ("count",) if name in table.columns}
-    table = table.rename(reserved).with_columns(_as_ids(table["item"]).alias("item")).drop_nulls("item")
+    table = table.rename(reserved).with_columns(text_ids(table["item"]).alias("item")).drop_nulls("item")
     if "title" in table.columns:
         table = table.with_columns(pl.col("title").cast(pl.String, strict=False))
     found, notes = (table, []) if as_stored else typed(table)

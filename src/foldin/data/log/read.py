@@ -12,6 +12,7 @@ from foldin.data.frames import is_frame, to_polars
 from foldin.data.log.events import EventLog, log_from_table, with_items
 from foldin.data.log.formats import open_table
 from foldin.data.log.items import COMPANIONS, items_of, open_items
+from foldin.data.log.keywords import advising_in_python, report_in_python
 from foldin.data.log.options import ReadOptions, takes_read_options
 from foldin.data.log.report import ReadReport
 from foldin.data.log.roles import find_roles
@@ -114,13 +115,15 @@ def read_frame(frame: Any, **options: Any) -> EventLog:
     if given := [name for name in ("format", "encoding") if getattr(chosen, name) is not None]:
         raise DataError(f"the table has no {given[0]}: it is not a file")
     table, library = to_polars(frame)
-    roles = find_roles(table.lazy(), chosen.said(), "the table")
-    columns = roles.columns
-    report = ReadReport(source="the table", format=library, columns=columns.roles(), rows=table.height)
-    for remark in roles.remarks:
-        report = report.noted(table.height, remark)
+    with advising_in_python():
+        roles = find_roles(table.lazy(), chosen.said(), "the table")
+        columns = roles.columns
+        report = ReadReport(source="the table", format=library, columns=columns.roles(), rows=table.height)
+        for remark in roles.remarks:
+            report = report.noted(table.height, remark)
+        log = log_from_table(table.select(columns.roles().values()), columns, report, chosen)
     style = FrameStyle.of(frame, table, library, user=columns.user, item=columns.item)
-    log = replace(log_from_table(table.select(columns.roles().values()), columns, report, chosen), style=style)
+    log = replace(log, style=style, report=report_in_python(log.report))
     return log if chosen.items is None else _with_items(log, chosen.items)
 
 

@@ -78,7 +78,17 @@ def find_roles(
     if unnamed or (len(sample.columns) == len(names) and _belied(sample)):
         columns, remark = by_position(sample, said, source)
         return Roles(columns, (remark,))
-    return _Named(sample, names, proposed, said, source).roles()
+    roles = _Named(sample, names, proposed, said, source).roles()
+    taken = roles.columns.roles()
+    dates = [
+        name
+        for name, kind in lazy.collect_schema().items()
+        if kind in (pl.Date, pl.Datetime) and name not in taken.values()
+    ]
+    if not dates or "time" in taken or "order" in taken:
+        return roles
+    remark = f"rows have dates in {dates[0]!r}, which is not known as their time (--time {dates[0]} takes it)"
+    return Roles(roles.columns, (*roles.remarks, remark))
 
 
 def _is_time(column: pl.Series, *, loose: bool = False) -> bool:
@@ -150,6 +160,11 @@ class _Named:
             self._sessions(chosen)
         else:
             self._other_items(chosen, fit)
+        others = [name for name in fit if name != chosen]
+        if others:
+            self.remarks.append(
+                f"rows have {', '.join(map(repr, others))} beside the {role} {chosen!r} (--{role} NAME chooses another)"
+            )
 
     def _sessions(self, user: str) -> None:
         sessions = [name for name in self._free("session") if not _is_time(self.sample[name])]
@@ -172,8 +187,6 @@ class _Named:
         """Raise if another column (an artist beside a track) fits as the item as well as the chosen one."""
         kind = next((one for one in item_kinds(self.names) if chosen in one), [chosen])
         others = [name for name in fit if name not in kind]
-        if not others:
-            return
         for other in others:
             distinct = self.sample.select(
                 a=pl.col(chosen).n_unique(), b=pl.col(other).n_unique(), both=pl.struct(chosen, other).n_unique()
@@ -183,9 +196,6 @@ class _Named:
                 raise ColumnError(
                     f"{self.source}: both {chosen!r} and {other!r} may be the item: give --item {chosen} or --item {other}"
                 )
-        self.remarks.append(
-            f"rows have {', '.join(map(repr, others))} beside the item {chosen!r} (--item NAME chooses another)"
-        )
 
     def _time(self) -> None:
         names = self._free("time")

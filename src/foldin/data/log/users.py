@@ -8,10 +8,10 @@ import polars as pl
 from foldin.data.frames import is_frame, to_polars
 from foldin.data.local_copy import named_file
 from foldin.data.log.attributes import typed
-from foldin.data.log.checks import same_spelling
 from foldin.data.log.columns import listed, proposals
 from foldin.data.log.formats import open_table, text_lines
 from foldin.data.log.report import Note
+from foldin.data.log.text_ids import check_exact, text_ids
 from foldin.errors import ColumnError, DataError
 
 __all__ = ["join_users", "open_users"]
@@ -44,7 +44,7 @@ def open_users(users: Any) -> tuple[pl.DataFrame, str]:
 
     Raises:
         DataError: no such file, or a line with other fields.
-        ColumnError: no column is called as users usually are.
+        ColumnError: no column is called as users usually are, or its ids are floating-point numbers too large to be exact.
     """
     if is_frame(users):
         source, table = "the table of users", to_polars(users, "the table of users")[0]
@@ -60,10 +60,11 @@ def open_users(users: Any) -> tuple[pl.DataFrame, str]:
     keys = proposals(table.columns)["user"]
     if not keys:
         raise ColumnError(f"{source}: no column is called user; there are {listed(table.columns)}")
+    check_exact(table[keys[0]], source)
     table = table.drop_nulls(keys[0])
-    ids = same_spelling(table[keys[0]].cast(pl.String)).alias("user")
+    ids = text_ids(table[keys[0]]).alias("user")
     rest, _ = typed(table.drop({keys[0], "user"} & set(table.columns)))
-    return pl.DataFrame([ids, *rest.iter_columns()]), source
+    return pl.DataFrame([ids, *rest.iter_columns()]).drop_nulls("user"), source
 
 
 def join_users(ids: pl.Series, table: pl.DataFrame, source: str) -> tuple[pl.DataFrame, list[Note]]:

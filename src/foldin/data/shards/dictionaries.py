@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from foldin.data.log.checks import dropped_words, kept_word, missing_ids, odd_ids, respelled, same_spelling
+from foldin.data.log.checks import dropped_words, kept_word, missing_ids, odd_ids, respelled
 from foldin.data.log.encode import encode
 from foldin.data.log.report import ReadReport
+from foldin.data.log.text_ids import same_spelling
 from foldin.tensors import Array, Int32, Int64
 
 __all__ = ["Dictionary", "merged", "noted_words"]

@@ -138,6 +138,7 @@ class Split(Displayed):
             title=f"Split ({how}) of {self.report.source}: {len(self.catalog):,} items",
             head=("", "users", "events that are seen", "targets"),
             rows=rows,
+            notes=[f"{note.count:,} {note.text}" for note in self.report.notes if note.dropped],
         )
 
     def fingerprint(self) -> str:

@@ -32,8 +32,10 @@ def split_log(
     If the log has features of its users, the split has them too, fitted on the training users.
 
     Raises:
-        SplitError: an unknown protocol, or one that does not apply to this log.
+        SplitError: an unknown protocol, one that does not apply to this log, or `log` is something else, such as a table.
     """
+    if not isinstance(log, EventLog):
+        raise SplitError(f"an EventLog was expected, not {type(log).__name__}: read it first, with foldin.read_log")
     split = _split(log, protocol, held_out, min_events, seed, targets)
     return split if log.user_features is None else with_user_features(split, log.user_features)
 

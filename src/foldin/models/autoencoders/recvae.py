@@ -91,7 +91,10 @@ class RecVAEConfig(Config):
     )
     kl_weight: KLPerItem | ConstantKL = setting(KLPerItem(), "Weight of the KL term.")
     prior: tuple[float, ...] = setting(
-        (0.15, 0.75, 0.1), "Weights of the prior's components N(0, 1), q_old and N(0, e¹⁰).", low=0, high=1
+        (0.15, 0.75, 0.1),
+        "Weights of the prior's components N(0, 1), q_old and N(0, e¹⁰), which sum to 1.",
+        low=0,
+        high=1,
     )
     alternation: Alternating | None = setting(
         Alternating(), "How encoder and decoder take turns; none to train both at once."
