@@ -15,6 +15,8 @@ __all__ = ["DELAY", "LineHandler", "logged"]
 
 logger = logging.getLogger("foldin.serve")
 
+# What a record of `logging` asks of the process, which no line has; it is half of the time of making one.
+_UNUSED = ("logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks")
 DELAY = 0.05  # seconds for which the line of a request waits for others
 
 
@@ -67,9 +69,14 @@ def logged() -> Iterator[None]:
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    before = {name: getattr(logging, name) for name in _UNUSED if hasattr(logging, name)}
+    for name in before:
+        setattr(logging, name, False)
     try:
         yield
     finally:
+        for name, value in before.items():
+            setattr(logging, name, value)
         logger.removeHandler(handler)
         handler.flush()
 

@@ -22,7 +22,6 @@ from foldin.serve.engine.registry import Registry
 from foldin.serve.engine.service import Service
 from foldin.serve.engine.watcher import Watcher, deploy_given
 from foldin.serve.limits import Buckets, Limits
-from foldin.serve.protocol import JoiningProtocol
 from foldin.serve.storage.deployments import DeploymentStore
 from foldin.serve.storage.event_store import EventStore, connect
 from foldin.serve.storage.impressions import ImpressionStore
@@ -154,7 +153,6 @@ def configuration(app: FastAPI, *, host: str, port: int, backlog: int = 2048) ->
     """
     return uvicorn.Config(
         app,
-        http=JoiningProtocol,
         host=host,
         port=port,
         backlog=backlog,
