@@ -1,8 +1,12 @@
 """Write docs/reference/http.md from the service's own description of its interface."""
 
+import inspect
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
 
 from foldin.serve import EventStore, Limits, Registry, Service, Telemetry, connect, make_app
 
@@ -10,8 +14,9 @@ TARGET = Path(__file__).parent / "reference" / "http.md"
 _HEAD = """# HTTP
 
 Written by `make docs` from the description that the service gives of itself at `/openapi.json`; a test fails when it is stale.
-Requests and responses are JSON; a request that is refused gets a problem (RFC 9457) with `title`, `detail` and the field. A key
-is sent as `Authorization: Bearer KEY`; the scopes are `read`, `write` and `admin`.
+Requests and responses are JSON; a request that is refused gets a [`Problem`](#problem): `{"error": …, "request_id": …}`, whose `error`
+says in one line what is wrong and where. A key is sent as `Authorization: Bearer KEY`; it needs one of the scopes that a request names,
+of `read`, `write` and `admin`.
 """
 
 
@@ -19,21 +24,39 @@ def text() -> str:
     """The page."""
     with tempfile.TemporaryDirectory() as folder:
         engine = connect(f"sqlite:///{folder}/events.db")
-        found = make_app(Service(Registry(), EventStore(engine), Limits(), Telemetry()), None).openapi()
+        app = make_app(Service(Registry(), EventStore(engine), Limits(), Telemetry()), None)
+        found, needed = app.openapi(), scopes(app)
         engine.dispose()
     parts = [_HEAD]
     for path, methods in found["paths"].items():
         if path.startswith("/studio") or path == "/":
             continue
         for method, about in methods.items():
-            parts.append(_operation(path, method, about))
+            parts.append(_operation(path, method, about, needed[path, method]))
     parts.append("## Objects\n")
     parts += [_object(name, about) for name, about in sorted(found["components"]["schemas"].items())]
     return "\n".join(parts)
 
 
-def _operation(path: str, method: str, about: dict[str, Any]) -> str:
+def scopes(app: FastAPI) -> dict[tuple[str, str], tuple[str, ...]]:
+    """The scopes of which a key needs one, by the path and the method of a request; none for a request that needs no key."""
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    for context in iter_route_contexts(app.routes):
+        route: Any = context.original_route
+        if not isinstance(route, APIRoute):
+            continue
+        # `Access.needs` makes a check of its scopes; a bare route calls it itself.
+        calls = [one.call for one in context.dependant.dependencies]
+        calls += inspect.getclosurevars(route.endpoint).nonlocals.values()
+        checks = [inspect.getclosurevars(one).nonlocals for one in calls if inspect.isfunction(one)]
+        needed = next((one["scopes"] for one in checks if "scopes" in one), ())
+        found |= {(context.path_format, method.lower()): needed for method in route.methods}
+    return found
+
+
+def _operation(path: str, method: str, about: dict[str, Any], needed: tuple[str, ...]) -> str:
     lines = [f"## `{method.upper()} {path}`\n", (about.get("description") or about["summary"]).strip() + "\n"]
+    lines.append(f"Scope: {' or '.join(f'`{one}`' for one in needed) or 'none, and no key'}.\n")
     rows = [
         (f"`{one['name']}`", one["in"], _type(one["schema"]), _cell(one.get("description", "")))
         for one in about.get("parameters", ())

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from foldin.data import Catalog, Condition, Filters
+from foldin.data import Catalog, Condition, Filters, conditions_of
 from foldin.errors import ConfigError
 
 CATALOG = Catalog(
@@ -92,7 +92,7 @@ def test_items_that_meet_a_condition(name, wanted, items):
         ("year", {"low": 3, "high": 2}, "low (3) is above high (2)"),
         ("sold", {"low": 0}, "'sold' contains true and false; the conditions low and high need numbers"),
         ("sold", {"any_of": ["perhaps"]}, "'sold' contains true and false, not 'perhaps'"),
-        ("day", {"high": 5}, "'day' contains neither text nor numbers; the conditions low and high need numbers"),
+        ("day", {"high": 5}, "'day' contains neither text nor numbers; the conditions low and high need numbers (dates"),
         ("tags", {"low": 1}, "'tags' contains text; the conditions low and high need numbers"),
         ("deep", {}, "no feature 'deep'; there are count, genres, tags"),
         ("title", {}, "no feature 'title'"),
@@ -109,3 +109,18 @@ def test_the_names_of_attributes():
     assert Filters(Catalog.from_ids(["a"])).names == ["count"]
     table = pl.DataFrame({"item": ["a"], "count": [1], "is_active": [False], "year": [1]})
     assert Filters(Catalog(table)).names == ["count", "year"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ({"any_of": "a"}, "where: day: any_of: a list of texts, numbers, or true and false was expected, not \"a\""),
+        ({"contains": 1}, "where: day: contains: a text was expected, not 1"),
+        ({"low": "2020-01-10"}, "where: day: low: a finite number (dates are not compared: "),
+        ({"high": True}, "where: day: high: a finite number was expected, not true"),
+    ],
+)
+def test_a_condition_of_another_type_is_said_with_what_is_expected(wanted, said):
+    with pytest.raises(ConfigError) as error:
+        conditions_of({"day": wanted}, "where")
+    assert str(error.value).startswith(said)

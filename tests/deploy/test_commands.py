@@ -66,6 +66,13 @@ def test_units_containers_and_pods_start_the_same_service():
     assert found["systemd"]["workers"] == 2
 
 
+def test_a_worker_has_one_thread_wherever_it_is_started():
+    (given,) = [one for one in unit(SERVICE)["Service"]["Environment"] if one.startswith("OMP_NUM_THREADS")]
+    (pod,) = [one["value"] for one in container("Deployment")["env"] if one["name"] == "OMP_NUM_THREADS"]
+    assert given == f"OMP_NUM_THREADS={pod}"
+    assert compose()["foldin"]["environment"]["OMP_NUM_THREADS"] == pod == "1"
+
+
 def test_all_ports_are_that_of_the_service():
     port, text = given("compose")["port"], (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
     assert re.search(r"^EXPOSE (\d+)$", text, re.MULTILINE)[1] == str(port)

@@ -80,6 +80,7 @@ def test_ranges_are_read_from_text():
         ({"beta": "0:1:log"}, "must lie above 0"),
         ({"beta": "0:1:2"}, "LOW:HIGH:log"),
         ({"hidden_dims": "1:2"}, "not a number"),
+        ({"beta": "0.1-1"}, "beta.*a range is LOW:HIGH or LOW:HIGH:log, and alternatives are A|B|C"),
         ({"latent_dim": "0:9"}, "must be ≥ 1"),
         ({"nothing": "0:9"}, "no setting 'nothing'"),
     ):
@@ -173,10 +174,23 @@ def test_wrong_searches_are_refused(split, tmp_path):
     foldin.tune(split, PopularityConfig(), trials=1, folder=tmp_path / "study")
     with pytest.raises(ConfigError, match=r"the study of another search, whose seed is 0, not 1"):
         foldin.tune(split, PopularityConfig(), trials=1, seed=1, folder=tmp_path / "study")
+    foldin.tune(split, EASEConfig(), trials=1, folder=tmp_path / "ease")
+    with pytest.raises(ConfigError, match=r"another search, whose config\.regularization is [\d.]+, not 7\.0; give another"):
+        foldin.tune(split, EASEConfig(regularization=7.0), space={}, trials=1, folder=tmp_path / "ease")
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "a.txt").write_text("dear")
     with pytest.raises(RunError, match="holds files that are not of a study"):
         foldin.tune(split, PopularityConfig(), folder=tmp_path / "letters")
+
+
+def test_a_search_that_goes_on_says_what_there_is(tmp_path):
+    first = Study(tmp_path / "study", about(), seed=0)
+    assert first.continued == ""
+    first.ask({}, {}, 1)
+    first.close()  # as a process that is killed: its trial has no result
+    second = Study(tmp_path / "study", about(), seed=0)
+    assert second.continued.endswith("where 0 trials have ended; 1 whose process was killed is measured again")
+    second.close()
 
 
 def test_with_more_processes_than_trials_one_says_so(split, tmp_path):

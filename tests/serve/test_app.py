@@ -256,7 +256,7 @@ def test_a_key_has_a_rate(service, runs):
         ({"history": ["i0"] * 51}, "history: at most 50 items, not 51"),
         ({"user": "a", "history": ["i0"]}, "exclude each other"),
         ({"temperature": 0}, "body.temperature"),
-        ({"color": 1}, "body.color"),
+        ({"color": 1}, "body: there is no field 'color'; the fields are user, history, times"),
         ({"explore": "always"}, "body.explore"),
         ({"seed": -1}, "body.seed"),
         ({"history": "i0"}, "body.history"),

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from foldin.cli.options import JSON, fit_options, read_options, settings_of, split_options
-from foldin.cli.output import FitBar, json_out, out, status
+from foldin.cli.output import FitBar, json_out, line_width, out, status
 from foldin.cli.reading import name_of_data, read_split
 from foldin.cli.tables import metrics_table, show_calibrations, show_choice, show_tests
 from foldin.data import Split
@@ -175,7 +175,7 @@ def command(
     if as_json:
         json_out(content)
         return
-    out().print(metrics_table(content, out().width))
+    out().print(metrics_table(content, line_width(out())))
     for name in tuned:
         found = content["models"][name]["tuning"]
         title, *_ = tuning_sentences(found)

@@ -8,7 +8,7 @@ import numpy as np
 
 from foldin.cli.describe import describe_log, describe_split, show_log, show_split
 from foldin.cli.options import JSON, SEED
-from foldin.cli.output import FitBar, json_out, out, status, working
+from foldin.cli.output import FitBar, json_out, line_width, out, status, working
 from foldin.cli.recommend import as_rows, list_table, single_ranker
 from foldin.cli.tables import metrics_table, show_tests
 from foldin.data import EMBEDDED, Histories, Source, split_log
@@ -96,7 +96,7 @@ def _demo(titles: tuple[str, ...], folder: str | None, seed: int, *, serve: bool
     if as_json:
         json_out(content | {"recommendations": lists})
         return
-    console.print(metrics_table(content, console.width))
+    console.print(metrics_table(content, line_width(console)))
     show_tests(console, content, "ndcg@100")
     history = [catalog.titles[i] for i in known.of(0)]
     found = {catalog.titles[i] for i in split.test.targets.of(user)}

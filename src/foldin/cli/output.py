@@ -17,15 +17,21 @@ from foldin.tensors import Tensor
 from foldin.training import EpochRecord, GradientPhase, Trainer
 from foldin.training import Progress as FitProgress
 
-__all__ = ["FitBar", "err", "json_out", "out", "status", "table", "working"]
+__all__ = ["FitBar", "err", "json_out", "line_width", "out", "status", "table", "working"]
 
+_LINE, _UNBROKEN = 160, 10_000  # characters of a line that is not on a terminal: of a table to read, and of any
 _LEAST = 12  # characters of a column of words, where it has as many
 
 
 def out() -> Console:
-    """Standard output; wide enough for a table when it is not a terminal."""
+    """Standard output; when it is not a terminal, nothing is broken over lines: what follows in a pipe reads lines."""
     console = Console(highlight=False, markup=False)
-    return console if console.is_terminal else Console(highlight=False, markup=False, width=160)
+    return console if console.is_terminal else Console(highlight=False, markup=False, width=_UNBROKEN)
+
+
+def line_width(console: Console) -> int:
+    """Number of characters that a table whose columns may be left out should take."""
+    return _LINE if console.width == _UNBROKEN else console.width
 
 
 def err() -> Console:
@@ -40,8 +46,9 @@ def json_out(content: Mapping[str, Any]) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, left: int = 1) -> Table:
     """A plain table; the first `left` columns are left-aligned, the others right-aligned. Text is not parsed as markup."""
-    found = list(rows)
-    made = Table(title=Text(title, style="bold"), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    found, whole = list(rows), not out().is_terminal  # a title is otherwise broken where the body of the table ends
+    shown = Text(title, style="bold", no_wrap=whole, overflow="ignore" if whole else None)
+    made = Table(title=shown, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for place, name in enumerate(columns):
         cells = [one if isinstance(one, str) else one.plain for one in (name, *(row[place] for row in found))]
         # A column of words may be folded, but not to nothing.

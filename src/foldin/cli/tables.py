@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from foldin.cli.output import table
+from foldin.cli.output import line_width, table
 from foldin.reports import CHOICE_HEAD, choice_rows, choice_title
 from foldin.reports.wording import figure, interval
 from foldin.training import Stopped
@@ -81,7 +81,7 @@ def metrics_table(content: Mapping[str, Any], width: int, shown: Sequence[str] =
 
 def show_fit(console: Console, content: Mapping[str, Any]) -> None:
     """Print the result of the training of one model: its metrics, why it ended, and where the run is."""
-    console.print(metrics_table(content, console.width))
+    console.print(metrics_table(content, line_width(console)))
     show_calibrations(console, content)
     (about,), run = content["models"].values(), content["run"]
     epoch = "" if about["best_epoch"] is None else f" (epoch {about['best_epoch']} of {about['epochs']})"

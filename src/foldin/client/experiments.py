@@ -93,13 +93,13 @@ class Look:
     Args:
         time: seconds since 1970.
         users: number of users of both arms whose outcome was known.
-        difference: difference of the mean outcomes.
+        difference: difference of the mean outcomes; None while an arm has no counted user.
         low, high: ends of the interval; None while there is none.
     """
 
     time: int
     users: int
-    difference: float
+    difference: float | None
     low: float | None
     high: float | None
 
@@ -110,7 +110,7 @@ class ArmDifference:
 
     Args:
         arm: name of the arm's model.
-        difference: mean outcome of the arm minus that of the control.
+        difference: mean outcome of the arm minus that of the control; None while one of them has no counted user.
         low, high: ends of the interval; None while there are too few users.
         level: level of the interval, which holds at all looks together.
         verdict: `better`, `worse` or `undecided`.
@@ -119,7 +119,7 @@ class ArmDifference:
     """
 
     arm: str
-    difference: float
+    difference: float | None
     low: float | None
     high: float | None
     level: float

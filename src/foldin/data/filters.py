@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ __all__ = ["Condition", "Filters", "conditions", "conditions_of"]
 
 Value = str | bool | int | float  # value of a feature, in the type of its column
 _SEPARATOR = "|"  # MovieLens': 'Comedy|Drama' is a film of both genres
+_DATES = " (dates are not compared: give the items a number for it, such as the year)"
 _KINDS = {"number": "numbers", "truth": "true and false", "text": "text", "other": "neither text nor numbers"}
 
 
@@ -137,8 +139,9 @@ class Filters:
             found.append(self._where(name, lower.str.contains(wanted.contains.lower(), literal=True)))
         if wanted.low is not None or wanted.high is not None:
             if kind != "number":
+                dates = _DATES if kind == "other" else ""
                 raise ConfigError(
-                    f"filter: feature {name!r} contains {_KINDS[kind]}; the conditions low and high need numbers"
+                    f"filter: feature {name!r} contains {_KINDS[kind]}; the conditions low and high need numbers{dates}"
                 )
             low = -np.inf if wanted.low is None else wanted.low
             high = np.inf if wanted.high is None else wanted.high
@@ -226,6 +229,15 @@ def conditions(text: str, where: str) -> dict[str, Condition]:
     return conditions_of(found, where)
 
 
+def _expected(key: str, value: Any) -> str:
+    """What a condition takes, where another value was given."""
+    if key.endswith("_of"):
+        return "a list of texts, numbers, or true and false"
+    if key == "contains":
+        return "a text"
+    return f"a finite number{_DATES if isinstance(value, str | date) else ''}"
+
+
 def conditions_of(found: Any, where: str) -> dict[str, Condition]:
     """Conditions by feature, from mappings such as `{"genres": {"any_of": ["Comedy"]}}`.
 
@@ -253,6 +265,7 @@ def conditions_of(found: Any, where: str) -> dict[str, Condition]:
                 fits = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
                 fits = fits and abs(value) <= sys.float_info.max
             if not fits:
-                raise ConfigError(f"{where}: {name}: {key}: {json.dumps(value, default=repr)[:60]} does not fit")
+                shown = json.dumps(value, default=repr)[:60]
+                raise ConfigError(f"{where}: {name}: {key}: {_expected(key, value)} was expected, not {shown}")
         made[name] = Condition(**asked)
     return made

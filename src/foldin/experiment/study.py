@@ -61,6 +61,8 @@ class Study:
         warm_up: number of epochs before a trial may be pruned. Curves of small learning rates rise late: pruned too early, the
             best settings of a model that learns slowly are never seen.
 
+    `continued` says in one line what there was in the folder of a search that goes on; it is empty for a new one.
+
     Raises:
         ConfigError: the folder holds the study of another search.
         MissingExtraError: Optuna is not installed.
@@ -74,7 +76,7 @@ class Study:
             raise MissingExtraError("optuna", "tune", "tuning") from error
         self._optuna: Any = optuna
         self._folder: Any = None
-        self._warm_up = warm_up
+        self._warm_up, self.continued = warm_up, ""
         if folder is None:
             self._study = self._opened(None, seed)
             return
@@ -86,19 +88,24 @@ class Study:
                 # A process that continues or joins a study must not repeat earlier draws.
                 drawn = np.random.SeedSequence([seed, int(self._folder.worker, 16)]).generate_state(1)[0]
                 self._study = self._opened(self._folder.storage(), seed if self._folder.new else int(drawn))
-                self._take_over()
+                lost = self._take_over()
+                if not self._folder.new:
+                    self.continued = _continued(folder, len(self.trials()), lost)
         except BaseException:
             self.close()
             raise
 
-    def _take_over(self) -> None:
-        """Put the trials of processes that have died in the queue."""
+    def _take_over(self) -> int:
+        """Put the trials of processes that have died in the queue; returns the number of those that are measured again."""
+        lost = 0
         for trial in self._of_state("RUNNING"):
             if not self._alive(trial):
                 if "result" in trial.user_attrs:  # killed between the result and its state
                     self._told(trial.number, TuningTrial(**trial.user_attrs["result"]))
                 else:
                     self._again(trial)
+                    lost += 1
+        return lost
 
     def _opened(self, storage: Any, seed: int) -> Any:
         optuna = self._optuna
@@ -321,6 +328,12 @@ class Study:
         """End the work of this process on the study."""
         if self._folder is not None:
             self._folder.close()
+
+
+def _continued(folder: Path, ended: int, lost: int) -> str:
+    """A line about a search that goes on."""
+    again = f"; {lost} whose process was killed {'is' if lost == 1 else 'are'} measured again" if lost else ""
+    return f"continues the search in {folder}, where {ended} trial{' has' if ended == 1 else 's have'} ended{again}"
 
 
 def _tried(trial: Any) -> Tried:

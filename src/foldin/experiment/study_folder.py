@@ -124,14 +124,20 @@ def _is_new(path: Path, about: Mapping[str, Any]) -> bool:
     except ValueError as error:
         raise RunError(f"{path}: damaged: {error}") from error
     now = json.loads(json.dumps(dict(about)))
-    other = [name for name in {**kept, **now} if kept.get(name) != now.get(name)]
-    if other:
-        name = other[0]
+    if other := list(_differences(kept, now)):
         raise ConfigError(
-            f"{path.parent}: holds the study of another search, whose {name} is {json.dumps(kept.get(name))}, "
-            f"not {json.dumps(now.get(name))}; give another folder"
+            f"{path.parent}: holds the study of another search, whose {' and '.join(other)}; give another folder"
         )
     return False
+
+
+def _differences(kept: Any, now: Any, name: str = "") -> Iterator[str]:
+    """What differs between two JSON values, with the innermost names."""
+    if isinstance(kept, dict) and isinstance(now, dict):
+        for key in {**kept, **now}:
+            yield from _differences(kept.get(key), now.get(key), f"{name}.{key}" if name else key)
+    elif kept != now:
+        yield f"{name} is {json.dumps(kept)}, not {json.dumps(now)}"
 
 
 def _cut(path: Path, lock: Any) -> None:

@@ -1,5 +1,6 @@
 """A search over the settings of a model, by its metric on the validation users."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from foldin.training import Config, EpochRecord, Progress, Space, Stopped, fit, 
 
 __all__ = ["TRIALS", "tune"]
 
+_log = logging.getLogger("foldin")
 TRIALS = 50  # if neither a number of trials nor a budget is given
 _FAILED = 5  # failed trials after which a search without any measured trial ends
 
@@ -44,6 +46,7 @@ def tune(
     folder: str | Path | None = None,
     progress: Progress | None = None,
     ended: Callable[[TuningTrial], None] | None = None,
+    continued: Callable[[str], None] | None = None,
 ) -> Tuned:
     """Search for the settings with the best metric on the validation users, then train with them and evaluate on the test users.
 
@@ -72,6 +75,8 @@ def tune(
             notebooks, and for a line of the logger `foldin` for each trial everywhere. The last training is then shown as by
             `train`.
         ended: receives each trial when it has ended.
+        continued: receives a line about what there is already, if the folder holds a search that goes on; None for the logger
+            `foldin`.
 
     Raises:
         ConfigError: no such setting or metric, a budget below 0, or a folder that holds another search.
@@ -99,6 +104,8 @@ def tune(
     }
     early = {} if patience is None else {"warm_up": patience}
     study = Study(None if folder is None else Path(folder), about, seed=seed, **early)
+    if study.continued:
+        (continued or _log.info)(study.continued)
     search = _Search(
         split=split,
         config=config,

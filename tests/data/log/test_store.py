@@ -267,7 +267,7 @@ def test_a_failed_export_leaves_the_old_file(store, url, tmp_path):
 
 def test_what_is_no_store_is_said(tmp_path):
     missing = f"sqlite:///{tmp_path}/none.db"
-    with pytest.raises(DataError, match=r"none\.db: no such file"):
+    with pytest.raises(DataError, match=r"none\.db: no such file; `foldin events import` or `foldin serve` makes it"):
         read_log(missing)
     assert not (tmp_path / "none.db").exists()
     empty = tmp_path / "empty.db"

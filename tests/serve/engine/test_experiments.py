@@ -16,6 +16,7 @@ from foldin.serve import (
     experiment_outcome,
     make_app,
 )
+from foldin.serve.api.experiments import _difference
 from foldin.serve.engine.experiments import decision_of
 from foldin.serve.storage.experiments import UserInArm
 from tests.serve.logged import Made
@@ -98,6 +99,16 @@ def test_a_user_counts_once_the_window_is_over_and_then_changes_no_more():
     assert nobody.arms[0].mean is None
     assert (nobody.differences[0].decision.low, len(nobody.differences[0].times)) == (None, 0)
     assert decision_of(nobody, nobody.differences[0]).verdict.value == "undecided"
+
+
+def test_there_is_no_difference_while_an_arm_has_no_counted_user():
+    period = SplitPeriod(5, "anna", 0, None, {"new": 0.5, "old": 0.5})
+    one_sided = Stored([UserInArm("u", "new", 0), UserInArm("v", "new", 1)], [])
+    for stored, looks in ((Stored([], []), []), (one_sided, [None, None])):
+        found = experiment_outcome(stored, period, Outcomes(window=1), now=10)
+        shown = _difference(found, found.differences[0])
+        assert (shown.difference, shown.low, shown.high) == (None, None, None)
+        assert [one.difference for one in shown.looks] == looks
 
 
 def test_weights_choose_the_kinds_that_count():

@@ -35,7 +35,7 @@ def test_a_generation_is_counted_for_each_run_that_a_name_was_given(rows):
     for change in (rows.retire, rows.make_default):
         with pytest.raises(UnknownModelError, match="no model 'shop'; there are other"):
             change("shop", key="anna")
-    with pytest.raises(ConfigError, match="no previous model 'shop'"):
+    with pytest.raises(ConfigError, match=r"no previous model 'shop' .* restored by `foldin runs rollback FOLDER`"):
         rows.roll_back("shop", key="anna")
     found = rows.deploy("shop", C, key="anna").rows["shop"]
     assert (found.generation, found.run, found.previous, found.retired) == (5, C, A, False)

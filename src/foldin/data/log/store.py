@@ -76,7 +76,7 @@ def connect(url: str, *, reading: bool = False) -> sa.Engine:
             "events: sqlite:///FILE: a file was expected; in memory, each thread would have a separate database"
         )
     if reading and (file := sqlite_file(url)) is not None and not file.is_file():
-        raise DataError(f"{shown}: no such file")
+        raise DataError(f"{shown}: no such file; `foldin events import` or `foldin serve` makes it")
     engine = sa.create_engine(parsed.set(drivername="sqlite"), connect_args={"timeout": 10})
     # With WAL a reader never waits for the writer; FULL has each commit on disk before it returns.
     pragmas = ("query_only=ON",) if reading else ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")

@@ -4,6 +4,7 @@ import csv
 import math
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi.routing import APIRoute
@@ -11,12 +12,15 @@ from pydantic import ValidationError
 from starlette.routing import Match
 from starlette.types import Scope
 
+from foldin.data.log.columns import proposals
 from foldin.errors import ConfigError
+from foldin.serve.api.wording import invalid
 from foldin.serve.schemas import EventIn
 
 __all__ = ["MEDIA", "BulkRoute", "CsvEvents", "EventLines", "NdjsonEvents", "lines_of", "media_type"]
 
 _FIELDS = ("user", "item", "time", "kind", "value", "list_id")
+_ROLES = {"rating": "value"}  # what a log calls a field, where it has another name
 _MISSING = ("time", "list_id")  # if they are empty
 _NEEDED = 2  # of them
 _NUMBER = re.compile(r"[+-]?\d{1,40}(\.\d{1,40})?")
@@ -89,10 +93,8 @@ class EventLines(ABC):
         try:
             valid = EventIn.model_validate_json(event) if isinstance(event, str) else EventIn.model_validate(event)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            why = first["msg"].replace(" at line 1 column ", " at character ")
-            raise ConfigError(f"body: line {line}: {f'{where}: ' if where else ''}{why}") from None
+            why = invalid(error.errors(), EventIn).replace(" at line 1 column ", " at character ")
+            raise ConfigError(f"body: line {line}: {why}") from None
         self.events.append(valid)
         self.lines.append(line)
 
@@ -108,6 +110,8 @@ class NdjsonEvents(EventLines):
 
 class CsvEvents(EventLines):
     """A header with `user`, `item` and, in any order, `time`, `kind`, `value` and `list_id`; then a line for each event.
+
+    Usual spellings of these names are read too, as `foldin events import` reads them: `userId,movieId,rating,timestamp`.
 
     Fields are separated by commas, and quoted as in RFC 4180 where they contain one, a quote or a line end. An empty time is now.
     """
@@ -140,7 +144,7 @@ class CsvEvents(EventLines):
 
     def _record(self, line: int, record: list[str]) -> None:
         if not self._names:
-            self._names = [name.strip() for name in record]
+            self._names = _fields_of([name.strip() for name in record])
             unknown = [name for name in self._names if name not in _FIELDS]
             if unknown or len(set(self._names)) < len(record) or not set(self._names) >= set(_FIELDS[:_NEEDED]):
                 raise ConfigError(
@@ -170,6 +174,16 @@ class CsvEvents(EventLines):
         if math.isnan(number):
             raise ConfigError(f"body: line {line}: value: a number was expected, not {text[:40]!r}")
         return number
+
+
+def _fields_of(names: Sequence[str]) -> list[str]:
+    """The field of each column of a header: the one of its name, or the one that the name usually stands for, as `userId`."""
+    found = {name: name for name in names if name in _FIELDS}
+    for role, columns in proposals([name for name in names if name not in found]).items():
+        field = _ROLES.get(role, role)
+        if columns and field in _FIELDS and field not in found.values():
+            found[columns[0]] = field
+    return [found.get(name, name) for name in names]
 
 
 MEDIA: dict[str, type[EventLines]] = {"text/csv": CsvEvents, "application/x-ndjson": NdjsonEvents}

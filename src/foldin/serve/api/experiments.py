@@ -126,11 +126,14 @@ def _outcome(found: ExperimentOutcome) -> ExperimentOutcomeOut:
 
 def _difference(found: ExperimentOutcome, one: Difference) -> DifferenceOut:
     decision = decision_of(found, one)
-    low, high = ([float(end) if np.isfinite(end) else None for end in ends] for ends in (one.low, one.high))
-    looks = zip(one.times.tolist(), one.users.tolist(), one.estimates.tolist(), low, high, strict=True)
+    estimates, low, high = (
+        [float(value) if np.isfinite(value) else None for value in values]
+        for values in (one.estimates, one.low, one.high)
+    )
+    looks = zip(one.times.tolist(), one.users.tolist(), estimates, low, high, strict=True)
     return DifferenceOut(
         arm=one.arm,
-        difference=decision.difference,
+        difference=estimates[-1] if estimates else None,
         low=decision.low,
         high=decision.high,
         level=decision.level,

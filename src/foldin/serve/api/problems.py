@@ -18,6 +18,8 @@ from foldin.errors import (
     UnknownItemError,
     UnknownModelError,
 )
+from foldin.serve.api.bulk import media_type
+from foldin.serve.api.wording import invalid
 from foldin.serve.schemas import Problem
 
 __all__ = ["PROBLEMS", "handle_problems"]
@@ -58,14 +60,24 @@ def handle_problems(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        more = f" (and {len(error.errors()) - 1} more)" if len(error.errors()) > 1 else ""
-        return _problem(request, 422, f"{where}: {first['msg']}{more}")
+        media = media_type(request.scope)[0]
+        found, body = error.errors(), getattr(request.scope.get("route"), "body_field", None)
+        if found[0]["loc"] == ("body",) and media != "application/json":  # whatever else was sent was not read
+            return _problem(request, 422, _wrong_media(request, media))
+        model = None if body is None else body.field_info.annotation
+        inside = [{**one, "loc": one["loc"][1:]} for one in found if one["loc"][0] == found[0]["loc"][0]]
+        return _problem(request, 422, invalid(inside, model, str(found[0]["loc"][0])))
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
         return _problem(request, error.status_code, str(error.detail), dict(error.headers or {}))
+
+
+def _wrong_media(request: Request, media: str) -> str:
+    """The error for a body of another type than those that the route reads."""
+    more = (getattr(request.scope.get("route"), "openapi_extra", None) or {}).get("requestBody", {}).get("content", {})
+    read = " or ".join(dict.fromkeys(("application/json", *more)))
+    return f"Content-Type: {read} was expected, not {media or 'none'}"
 
 
 def _problem(

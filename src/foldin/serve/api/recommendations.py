@@ -4,15 +4,16 @@ import asyncio
 from collections import Counter
 
 from fastapi import APIRouter, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import ValidationError
 from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 
+from foldin.errors import ConfigError
 from foldin.ranking import RankedLists
 from foldin.serve.api.access import Access
 from foldin.serve.api.direct import BareRoute
+from foldin.serve.api.wording import invalid
 from foldin.serve.engine.service import Service
 from foldin.serve.schemas import BatchRecommendations, BatchRecommendRequest, Recommendations, RecommendRequest
 
@@ -32,7 +33,7 @@ def recommendations(service: Service, access: Access) -> APIRouter:
         try:
             request = RecommendRequest.model_validate_json(await http.body())
         except ValidationError as error:
-            raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from None
+            raise ConfigError(invalid(error.errors(), RecommendRequest, "body")) from None
         # Only steps that may take long leave the event loop: the event store, and attributions.
         history = (
             service.history(request) if request.user is None else await run_in_threadpool(service.history, request)

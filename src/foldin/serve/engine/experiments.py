@@ -121,7 +121,7 @@ class Difference:
         decision: the verdict by the interval now.
         times: times of the looks, in seconds since 1970.
         users: number of counted users of both arms at the looks.
-        estimates: difference of the means at the looks.
+        estimates: difference of the means at the looks; NaN before both arms have a user.
         low, high: ends of the intervals at the looks; infinite before there are enough users.
     """
 
@@ -256,11 +256,11 @@ def _difference(
         low, high = asymptotic_sequence(control, treatment, level=level)
     known = (control.count > 0.0) & (treatment.count > 0.0)
     low, high = np.where(known, low, -np.inf), np.where(known, high, np.inf)
-    estimates = np.where(known, treatment.mean - control.mean, 0.0)
+    estimates = np.where(known, treatment.mean - control.mean, np.nan)
     ends = [float(end[-1]) if len(looks) and np.isfinite(end[-1]) else None for end in (low, high)]
     decision = Decision(
         verdict=verdict_of(ends[0], ends[1], margin=settings.margin),
-        difference=float(estimates[-1]) if len(looks) else 0.0,
+        difference=float(estimates[-1]) if len(looks) and known[-1] else 0.0,
         low=ends[0],
         high=ends[1],
         level=level,

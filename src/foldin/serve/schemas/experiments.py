@@ -46,7 +46,9 @@ class LookOut(BaseModel):
 
     time: int = Field(description="Seconds since 1970.")
     users: int = Field(description="Number of users of both arms whose outcome was known.")
-    difference: float = Field(description="Difference of the mean outcomes.")
+    difference: float | None = Field(
+        description="Difference of the mean outcomes; null while an arm has no counted user."
+    )
     low: float | None = Field(description="Lower end of the interval; null while there is none.")
     high: float | None = Field(description="Upper end of the interval; null while there is none.")
 
@@ -55,7 +57,9 @@ class DifferenceOut(BaseModel):
     """The difference of an arm to the control."""
 
     arm: str = Field(description="Name of the arm's model.")
-    difference: float = Field(description="Mean outcome of the arm minus that of the control.")
+    difference: float | None = Field(
+        description="Mean outcome of the arm minus that of the control; null while one of them has no counted user."
+    )
     low: float | None = Field(description="Lower end of the interval; null while there are too few users.")
     high: float | None = Field(description="Upper end of the interval; null while there are too few users.")
     level: float = Field(description="Level of the interval, which holds at all looks together.")

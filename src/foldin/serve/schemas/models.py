@@ -45,9 +45,13 @@ class DeploymentOut(BaseModel):
     name: str = Field(description="Name in requests and logs.")
     generation: int = Field(
         description="Number of times that the name was given a run, rolled back or retired; send it with a change, which is "
-        "then refused if there was another one since."
+        "then refused if there was another one since. It is not the generation that `foldin runs list` shows, which numbers the "
+        "trainings in a folder and is the end of `run`."
     )
-    run: str = Field(description="Folder or URL of the run that is to serve.")
+    run: str = Field(
+        description="Folder or URL of the run that is to serve; it ends with `generations/` and the number of its training if the "
+        "folder keeps several."
+    )
     wanted: str | None = Field(description="Digest of the run that is to serve; null for a retired model.")
     serving: str | None = Field(
         description="Digest of the run that serves in the process that answered; null for none."

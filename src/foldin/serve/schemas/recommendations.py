@@ -112,7 +112,8 @@ class RecommendRequest(Strict):
         default=None,
         description="List for all users that answers if the model knows nothing about the user, or if no model can answer: "
         "`popular`, `trending` or `recent`, as at `/v1/lists/{name}`. If omitted, the model's prior prediction is the answer, or "
-        "the error.",
+        "the error; so it is, with `source` being `model`, while that list has no item for the request, as in the first seconds of "
+        "a service whose lists were not yet computed: `/v1/lists/{name}` then has a `time` of null.",
     )
     context: Context | None = Field(
         default=None,
@@ -202,7 +203,10 @@ class Recommendations(TypedDict):
     run: Annotated[str | None, Field(description="Digest of the model's run; null without a model.")]
     source: Annotated[
         Literal["model", "popular", "trending", "recent"],
-        Field(description="What answered: the model, or a list for all users in its place."),
+        Field(
+            description="What answered: the model, or a list for all users in its place. If a `fallback` was asked for and this is "
+            "`model` with `prior`, the list had no item that the request admits, or was not computed yet."
+        ),
     ]
     user: Annotated[str | None, Field(description="External id of the user, as in the request.")]
     known_events: Annotated[int, Field(description="Number of events that the list is based on.")]

@@ -91,7 +91,10 @@ class DeploymentStore:
             row = state.rows.get(name)
             _expect(name, row, generation)
             if row is None or row.retired or row.previous is None:
-                raise ConfigError(f"models: there is no previous model {name!r}")
+                raise ConfigError(
+                    f"models: there is no previous model {name!r} in the database; an earlier generation of a run's folder is "
+                    "restored by `foldin runs rollback FOLDER`, and `foldin runs list FOLDER` lists them"
+                )
             return [replace(row, generation=row.generation + 1, run=row.previous, previous=row.run)]
 
         return self._change(key, "rollback", name, edit)
