@@ -23,6 +23,7 @@ from foldin.training.trainer import Trainer
 
 __all__ = [
     "CHECKPOINT",
+    "OF_THE_MODEL",
     "EpochRecord",
     "TrainingState",
     "checkpoint_of",
@@ -35,6 +36,8 @@ __all__ = [
 
 CHECKPOINT = "checkpoint.safetensors"
 Optimizers = Mapping[str, torch.optim.Optimizer]
+OF_THE_MODEL = " of the model itself"  # behind names of the model's identity in that of its pretraining
+_UNSAID = {"stage": "", "precision": "float32"}  # of checkpoints that do not say it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +75,10 @@ class TrainingState:
     seconds: float = 0.0
 
 
-def identity(model: Trainable[Any, Any], train: Rows, *, epochs: int, seed: int, validated_by: str) -> dict[str, Any]:
-    """What must be the same for a checkpoint to be resumed: model, settings, seed, epochs, training data, validation."""
+def identity(
+    model: Trainable[Any, Any], train: Rows, *, epochs: int, seed: int, validated_by: str, precision: str
+) -> dict[str, Any]:
+    """What must be the same for a checkpoint to be resumed: model, settings, seed, epochs, data, validation, precision."""
     return {
         "validation": validated_by,
         "model": type(model).__name__,
@@ -81,6 +86,7 @@ def identity(model: Trainable[Any, Any], train: Rows, *, epochs: int, seed: int,
         "epochs": epochs,
         "seed": seed,
         "train": train.fingerprint(),
+        "precision": precision,
     }
 
 
@@ -178,8 +184,9 @@ def load_checkpoint(
     stored = content["identity"]
     for name, value in about.items():
         own = json.loads(json.dumps(value))  # as the stored value, which JSON turned from tuples into lists
-        if stored.get(name, "" if name == "stage" else None) != own:
-            raise RunError(f"{path}: it was trained with another {name}: {stored.get(name)!r}, now {own!r}")
+        met = stored.get(name, _UNSAID.get(name.removesuffix(OF_THE_MODEL)))
+        if met != own:
+            raise RunError(f"{path}: it was trained with another {name}: {met!r}, now {own!r}")
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "training": {}, "best": {}, "optimizer": {}}
     for name, tensor in tensors.items():
         part, rest = name.split("/", 1)
