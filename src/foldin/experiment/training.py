@@ -152,8 +152,8 @@ def train(
         model = _begun(split, config, seed, device, start)
         shown = Showing(name, metric)
         tracking = Tracking(shown if progress is None else progress, trackers, metric)
-        how = {"seed": seed} | ({} if precision == "float32" else {"precision": precision})
-        with _tracked(tracking, name, config, split, how) as ended:
+        given = {"seed": seed, **({} if precision == "float32" else {"precision": precision})}
+        with _tracked(tracking, name, config, split, given) as ended:
             try:
                 result = _fitted(
                     model,
@@ -236,10 +236,10 @@ _INTERRUPTED = "interrupted"  # not the name of a metric
 
 @contextmanager
 def _tracked(
-    tracking: Tracking, name: str, config: Config, split: Split, how: Mapping[str, Any]
+    tracking: Tracking, name: str, config: Config, split: Split, given: Mapping[str, Any]
 ) -> Iterator[dict[str, float | None]]:
     """A context that begins and ends the trackers; its dictionary takes the metrics at the end."""
-    identity = {"model": name, **how, "protocol": split.protocol, "data": split.report.source}
+    identity = {"model": name, **given, "protocol": split.protocol, "data": split.report.source}
     ended: dict[str, float | None] = {}
     try:
         tracking.start(name, {**identity, "fingerprint": split.fingerprint(), **flat(config)})

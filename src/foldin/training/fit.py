@@ -199,8 +199,8 @@ def _fit(
     loop = Loop(model, train, trainer, total, seed, progress, group, precision)
     about = {"stage": ""} if about is None else about
     if folder is not None:
-        same = {"epochs": total, "seed": seed, "validated_by": validated_by, "precision": precision}
-        about = {**about, **identity(model, train, **same)}
+        same = identity(model, train, epochs=total, seed=seed, validated_by=validated_by, precision=precision)
+        about = {**about, **same}
         about |= {"first_epoch": first_epoch} if first_epoch > 1 else {}
     began = time.perf_counter()
     stage = about["stage"]
