@@ -31,10 +31,6 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "sasrec, tokens": ("sasrec", {"codebook_size": 6}),
     "sasrec, unit vectors": ("sasrec", {"temperature": 0.2}),
     "semantic, all codes": ("semantic", {"constrained": False}),
-    "semantic, rq-vae": ("semantic", {"tokens.quantizer": "rq-vae", "tokens.quantizer.epochs": 3}),
-    "multvae, features": ("multvae", {"features": "decoder"}),
-    "sasrec, features": ("sasrec", {"features": "vectors"}),
-    "two-tower, features": ("two-tower", {"hidden_dims": (16,), "features": "vectors"}),
 }
 DAILY = ("multvae", "recvae", "l-diffrec", "two-tower", "sasrec", "sasrec, gbce", "semantic")
 
