@@ -1,7 +1,10 @@
 """RecVAE in plain dense PyTorch, to the recipe of its authors' code: dense batches, a full backward pass each step."""
 
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +12,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from foldin.data import Histories
+
+# Context in which layers run, such as autocast; densities and the loss are computed outside, in float32.
+Products = Callable[[], AbstractContextManager[Any]]
 
 
 def log_density(z: torch.Tensor, mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
@@ -47,17 +53,21 @@ class DenseRecVAE(nn.Module):
         self.old.requires_grad_(False)
         self.weights = torch.tensor([3 / 20, 3 / 4, 1 / 10]).log()
 
-    def prior(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        old_mu, old_logvar = self.old(x, 0.0)
+    def prior(self, x: torch.Tensor, z: torch.Tensor, products: Products) -> torch.Tensor:
+        with products():
+            old_mu, old_logvar = (part.float() for part in self.old(x, 0.0))
         zero = torch.zeros_like(z)
         parts = [log_density(z, zero, zero), log_density(z, old_mu, old_logvar), log_density(z, zero, zero + 10)]
         return torch.logsumexp(torch.stack([p + w for p, w in zip(parts, self.weights, strict=True)], dim=-1), dim=-1)
 
-    def loss(self, x: torch.Tensor, gamma: float, dropout: float) -> torch.Tensor:
-        mu, logvar = self.encoder(x, dropout)
+    def loss(self, x: torch.Tensor, gamma: float, dropout: float, products: Products = nullcontext) -> torch.Tensor:
+        with products():
+            mu, logvar = (part.float() for part in self.encoder(x, dropout))
         z = mu + torch.randn_like(mu) * torch.exp(0.5 * logvar)
-        likelihood = (F.log_softmax(self.decoder(z), dim=-1) * x).sum(dim=-1).mean()
-        kl = (log_density(z, mu, logvar) - self.prior(x, z)).sum(dim=-1).mul(gamma * x.sum(dim=-1)).mean()
+        with products():
+            logits = self.decoder(z)
+        likelihood = (F.log_softmax(logits.float(), dim=-1) * x).sum(dim=-1).mean()
+        kl = (log_density(z, mu, logvar) - self.prior(x, z, products)).sum(dim=-1).mul(gamma * x.sum(dim=-1)).mean()
         return kl - likelihood
 
 

@@ -5,13 +5,15 @@ python benchmarks/gpu.py --tiny       a few seconds, on the CPU where there is n
 
 An epoch of Mult-VAE and of RecVAE on an ML-20M-shaped synthetic log (I-600-200-600-I, batches of 500), against dense PyTorch
 whose batches are scattered into dense rows on the card (`dense.py`, `dense_recvae.py`); an epoch of SASRec (d 64, two blocks) on
-sequences of the shape of MovieLens-1M, against `nn.TransformerEncoder` on the same batches with the loss over all logits; the
+sequences of the shape of MovieLens-1M, against `nn.TransformerEncoder` on the same batches with the loss over all logits; all of
+them also with products in bfloat16, foldin by `precision="bfloat16"` and plain PyTorch by autocast; the
 loss of the last layer alone, forward and backward, by foldin, by plain PyTorch as a whole and by `torch.compile` and, where
 PyTorch has it, by `linear_cross_entropy`; and steps of a quantizer with moving averages. Products of float32 numbers are computed
 in TF32 unless a name says `float32`. The plain models are in `gpu_plain.py`.
 
-`share` is the time that the unavoidable products of the last layer take at the rates measured for their shapes on this card, over
-the time of the epoch; `peak_gb` what PyTorch's allocator held at most in a call for which nothing but this model was on the card.
+`share` is the time that the unavoidable products of the last layer take at the rates measured for their shapes and their number
+format on this card, over the time of the epoch; `peak_gb` what PyTorch's allocator held at most in a call for which nothing but
+this model was on the card.
 """
 
 import gc
@@ -99,11 +101,11 @@ def by_turns(kinds: dict[str, Make], repeats: int) -> dict[str, dict[str, float]
     }
 
 
-def products(rows: int, width: int, items: int, repeats: int) -> dict[str, float]:
-    """Seconds of each product of a last layer: forward, and the gradients of its weights and of its input."""
-    device = device_of()
-    h, weight = torch.randn(rows, width, device=device), torch.randn(items, width, device=device)
-    logits = torch.randn(rows, items, device=device)
+def products(rows: int, width: int, items: int, repeats: int, *, half: bool) -> dict[str, float]:
+    """Seconds of each product of a last layer, in bfloat16 if `half`: forward, and the gradients of weights and of input."""
+    kind = torch.bfloat16 if half else torch.float32
+    shapes = ((rows, width), (items, width), (rows, items))
+    h, weight, logits = (torch.randn(shape, device=device_of(), dtype=kind) for shape in shapes)
 
     def product(a: torch.Tensor, b: torch.Tensor) -> Callable[[], None]:
         def ten() -> None:
@@ -117,12 +119,17 @@ def products(rows: int, width: int, items: int, repeats: int) -> dict[str, float
     return {kind: float(np.median(each)) / 10 for kind, each in times.items()}
 
 
-def epochs_of(make: Callable[[], Any], log: Histories) -> Make:
+def in_bfloat16(kind: str) -> bool:
+    """Whether a kind of work has its products in bfloat16, as its name says."""
+    return kind.endswith("_bfloat16")
+
+
+def epochs_of(make: Callable[[], Any], log: Histories, precision: str = "float32") -> Make:
     """Epochs of one of foldin's models."""
 
     def made() -> Callable[[], Any]:
         model = make()
-        return lambda: fit(model, log, epochs=1)
+        return lambda: fit(model, log, epochs=1, precision=precision)
 
     return made
 
@@ -199,15 +206,25 @@ def autoencoders(options: Any, log: Histories) -> dict[str, Any]:
         MultVAEConfig(hidden_dims=(HIDDEN,), **settings),
         RecVAEConfig(hidden_dim=HIDDEN, **settings),
     )
+
+    def vae() -> MultVAE:
+        return MultVAE(log.n_items, of_vae, device=device)
+
+    def recvae() -> RecVAE:
+        return RecVAE(log.n_items, of_recvae, device=device)
+
     kinds: dict[str, dict[str, Make]] = {
         "multvae": {
-            "foldin": epochs_of(lambda: MultVAE(log.n_items, of_vae, device=device), log),
+            "foldin": epochs_of(vae, log),
+            "foldin_bfloat16": epochs_of(vae, log, "bfloat16"),
             "dense": lambda: dense_multvae(log).epoch,
             "dense_bfloat16": lambda: dense_multvae(log, half=True).epoch,
         },
         "recvae": {
-            "foldin": epochs_of(lambda: RecVAE(log.n_items, of_recvae, device=device), log),
+            "foldin": epochs_of(recvae, log),
+            "foldin_bfloat16": epochs_of(recvae, log, "bfloat16"),
             "dense": lambda: dense_recvae(log).epoch,
+            "dense_bfloat16": lambda: dense_recvae(log, half=True).epoch,
         },
     }
     # How often a step of each pass of an epoch needs each product: RecVAE's encoder has three passes, its decoder one.
@@ -218,14 +235,16 @@ def autoencoders(options: Any, log: Histories) -> dict[str, Any]:
     for name, width in (("multvae", HIDDEN), ("recvae", LATENT)):
         for tf32 in (True, False):
             torch.backends.cuda.matmul.allow_tf32 = tf32
-            of_each = products(BATCH, width, log.n_items, options.repeats)
-            of_steps = sum(count * of_each[kind] for kind, count in needed[name].items())
+            of_steps = {}
+            for half in (False, True):
+                of_each = products(BATCH, width, log.n_items, options.repeats, half=half)
+                of_steps[half] = sum(count * of_each[kind] for kind, count in needed[name].items())
             runs = by_turns(
                 {kind: make for kind, make in kinds[name].items() if tf32 or kind in ("foldin", "dense")},
                 options.repeats,
             )
-            for one in runs.values():
-                one["share"] = of_steps * -(-len(log) // BATCH) / one["seconds"]
+            for kind, one in runs.items():
+                one["share"] = of_steps[in_bfloat16(kind)] * -(-len(log) // BATCH) / one["seconds"]
                 one["events_per_second"] = log.n_events / one["seconds"]
             found[name if tf32 else f"{name}_float32"] = runs
     torch.backends.cuda.matmul.allow_tf32 = True
@@ -238,15 +257,24 @@ def sasrec(options: Any, log: Histories) -> dict[str, Any]:
         config = SASRecConfig(
             embedding_dim=WIDTH, n_layers=2, loss=FullSoftmax(), max_length=LENGTH, batch_tokens=tokens
         )
+
+        def model(config: SASRecConfig = config) -> SASRec:
+            return SASRec(log.n_items, config, device=device_of())
+
         kinds: dict[str, Make] = {
-            "foldin": epochs_of(lambda config=config: SASRec(log.n_items, config, device=device_of()), log),
+            "foldin": epochs_of(model, log),
+            "foldin_bfloat16": epochs_of(model, log, "bfloat16"),
             "plain": lambda tokens=tokens: plain_sasrec(log, tokens),
+            "plain_bfloat16": lambda tokens=tokens: plain_sasrec(log, tokens, half=True),
         }
         runs = by_turns(kinds, options.repeats)
         events = int(np.minimum(log.lengths - 1, LENGTH).sum())
-        of_tokens = sum(products(tokens, WIDTH, log.n_items, options.repeats).values()) / tokens
-        for one in runs.values():
-            one["share"] = of_tokens * events / one["seconds"]
+        of_tokens = {
+            half: sum(products(tokens, WIDTH, log.n_items, options.repeats, half=half).values()) / tokens
+            for half in (False, True)
+        }
+        for kind, one in runs.items():
+            one["share"] = of_tokens[in_bfloat16(kind)] * events / one["seconds"]
             one["tokens_per_second"] = events / one["seconds"]
         found[f"sasrec_{tokens}"] = runs
     return found
@@ -274,11 +302,12 @@ def main() -> None:
         figures[f"loss_{tokens}x{width}->{items}"] = losses(tokens, items, width, 5 * options.repeats)
     for vectors, width, codes in ((256, 8, 16),) if options.tiny else QUANTIZERS:
         figures[f"quantizer_{vectors}x{width}->{codes}"] = quantizers(vectors, width, codes, options.repeats)
+    # Each beside foldin in the same number format.
     ratios = {
-        f"{name} {kind}": one["seconds"] / runs["foldin"]["seconds"]
+        f"{name} {kind}": one["seconds"] / runs["foldin_bfloat16" if in_bfloat16(kind) else "foldin"]["seconds"]
         for name, runs in figures.items()
         for kind, one in runs.items()
-        if kind != "foldin"
+        if not kind.startswith("foldin")
     }
     write(
         options.json,

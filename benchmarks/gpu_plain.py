@@ -1,10 +1,12 @@
 """Plain PyTorch on a GPU, beside which `gpu.py` measures: what one writes without foldin, on the same batches.
 
 Batches of Mult-VAE (`dense.py`) and RecVAE (`dense_recvae.py`) are scattered into dense rows on the card. SASRec is
-`nn.TransformerEncoder` with the loss over all logits; foldin makes its sequences and targets.
+`nn.TransformerEncoder` with the loss over all logits; foldin makes its sequences and targets. With `half`, the layers run under
+autocast to bfloat16, and losses are computed in float32.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 import torch
@@ -64,11 +66,16 @@ def require_gradients(optimizer: torch.optim.Optimizer, *, needed: bool) -> None
             one.requires_grad_(needed)
 
 
+def products(*, half: bool) -> torch.autocast:
+    """Context of the layers, whose products are in bfloat16 if `half`."""
+    return torch.autocast(device_of().type, dtype=torch.bfloat16, enabled=half)
+
+
 def dense_multvae(log: Histories, *, half: bool = False) -> DenseEpochs:
     model = DenseMultVAE(log.n_items, HIDDEN, LATENT).to(device_of()).train()
 
     def loss(x: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(device_of().type, dtype=torch.bfloat16, enabled=half):
+        with products(half=half):
             logits, mu, logvar = model(x)
         kl = -0.5 * (1 + logvar - mu.pow(2) - logvar.exp()).sum(1).mean()
         return -(F.log_softmax(logits.float(), 1) * x).sum(1).mean() + 0.2 * kl
@@ -76,14 +83,15 @@ def dense_multvae(log: Histories, *, half: bool = False) -> DenseEpochs:
     return DenseEpochs(log, [(torch.optim.Adam(model.parameters(), lr=1e-3, fused=True), loss)])
 
 
-def dense_recvae(log: Histories) -> DenseEpochs:
+def dense_recvae(log: Histories, *, half: bool = False) -> DenseEpochs:
     model = DenseRecVAE(log.n_items, HIDDEN, LATENT).to(device_of()).train()
     encoder = torch.optim.Adam(model.encoder.parameters(), lr=5e-4, fused=True)
     decoder = torch.optim.Adam(model.decoder.parameters(), lr=5e-4, fused=True)
-    return DenseEpochs(
-        log,
-        [(encoder, lambda x: model.loss(x, 0.005, 0.5))] * 3 + [(decoder, lambda x: model.loss(x, 0.005, 0.0))],
-    )
+
+    def loss(dropout: float) -> Callable[[torch.Tensor], torch.Tensor]:
+        return lambda x: model.loss(x, 0.005, dropout, partial(products, half=half))
+
+    return DenseEpochs(log, [(encoder, loss(0.5))] * 3 + [(decoder, loss(0.0))])
 
 
 class PlainSASRec(nn.Module):
@@ -103,16 +111,18 @@ class PlainSASRec(nn.Module):
         return states
 
 
-def plain_sasrec(log: Histories, tokens: int) -> Callable[[], None]:
+def plain_sasrec(log: Histories, tokens: int, *, half: bool = False) -> Callable[[], None]:
     model, rng = PlainSASRec(log.n_items).to(device_of()).train(), np.random.default_rng(0)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
 
     def epoch() -> None:
         for users in batches_of_transitions(log, LENGTH, tokens, rng):
             given, targets = transitions(log.select(users), LENGTH, device_of())
-            states = model(given.items).flatten(0, 1)[given.positions()]
+            with products(half=half):
+                states = model(given.items).flatten(0, 1)[given.positions()]
+                logits = states @ model.items.weight.t()
             optimizer.zero_grad()
-            F.cross_entropy(states @ model.items.weight.t(), targets).backward()
+            F.cross_entropy(logits.float(), targets).backward()
             optimizer.step()
 
     return epoch

@@ -15,8 +15,17 @@ def printed(capsys, *arguments) -> str:
     return out
 
 
-@pytest.mark.parametrize("name", ["multvae", "sasrec", "ease"])
-def test_fit_evaluate_and_recommend(name, log, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [
+        ("multvae", "float32"),
+        ("multvae", "bfloat16"),
+        ("sasrec", "float32"),
+        ("sasrec", "bfloat16"),
+        ("ease", "float32"),
+    ],
+)
+def test_fit_evaluate_and_recommend(name, precision, log, tmp_path, capsys):
     ids = log.items["item"]
     rows = [
         (log.users[user], ids[int(item)], 10**9 + at)
@@ -26,7 +35,7 @@ def test_fit_evaluate_and_recommend(name, log, tmp_path, capsys):
     path, run = tmp_path / "log.csv", tmp_path / "run"
     pl.DataFrame(rows, schema=["user", "item", "timestamp"], orient="row").write_csv(path)
     epochs = () if name == "ease" else ("--epochs", 2)
-    printed(capsys, "fit", path, "--model", name, "--out", run, "--device", DEVICE, *epochs)
+    printed(capsys, "fit", path, "--model", name, "--out", run, "--device", DEVICE, "--precision", precision, *epochs)
     lists = []
     for device in (DEVICE, "cpu"):
         told = printed(capsys, "recommend", run, "--history", "i01,i02", "-k", 5, "--device", device, "--json")

@@ -18,7 +18,7 @@ from foldin.errors import ConfigError
 from foldin.experiment import check_folder, report, tracker_of, train, unread
 from foldin.models import config_class
 from foldin.runs import add_index
-from foldin.training import Stopped
+from foldin.training import PRECISIONS, Stopped
 
 __all__ = ["command"]
 
@@ -41,6 +41,13 @@ __all__ = ["command"]
     metavar="WHERE",
     help="Where to follow the training: tensorboard:FOLDER or mlflow:URI; may be repeated.",
 )
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="float32",
+    show_default=True,
+    help="Number format of the matrix products in gradient steps; parameters, losses and the evaluation stay in float32.",
+)
 @click.option("--resume", is_flag=True, help="Whether to continue a run that was interrupted or killed.")
 @INDEX
 @WORKERS
@@ -57,6 +64,7 @@ def command(
     earlier: str | None,
     texts: tuple[str, ...],
     tracked: tuple[str, ...],
+    precision: str,
     resume: bool,
     workers: int,
     seed: int,
@@ -90,7 +98,13 @@ def command(
     check_index(config_class(name).model_class, options["index"])
     config, where = config_class(name).from_texts(settings_of(texts)), device_of("cpu" if cluster else device, workers)
     start = start_of(path, earlier, options["replaced"], where)
-    plan: dict[str, Any] = {"metric": metric, "epochs": epochs, "patience": patience, "seed": seed}
+    plan: dict[str, Any] = {
+        "metric": metric,
+        "epochs": epochs,
+        "patience": patience,
+        "seed": seed,
+        "precision": precision,
+    }
     if options["everyone"]:
         fit_everyone(path, name, folder, options, as_json=as_json, config=config, device=where, start=start, **plan)
         return

@@ -43,7 +43,7 @@ class ClusterTraining:
         name: what the reports call the data.
         earlier: earlier run from which training starts; None for none.
         resume: whether to continue after the last checkpoint in `folder`.
-        seed, metric, epochs, patience: see `experiment.train`.
+        seed, metric, epochs, patience, precision: see `experiment.train`.
         calibrate: whether to fit a temperature.
         trackers: where to follow the training; see `experiment.tracker_of`.
     """
@@ -60,6 +60,7 @@ class ClusterTraining:
     patience: int | None = 20
     calibrate: bool = False
     trackers: tuple[str, ...] = ()
+    precision: str = "float32"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +181,7 @@ def _trained(training: ClusterTraining, group: Group, saying: Callable[[str], No
     split = training.source.split()
     _check_same(split, group)
     start = None if training.earlier is None else load_run(training.earlier, device=torch.device("cpu"))
-    names = ("seed", "metric", "epochs", "patience", "folder", "resume")
+    names = ("seed", "metric", "epochs", "patience", "folder", "resume", "precision")
     plan: dict[str, Any] = {name: getattr(training, name) for name in names}
     if not group.first:
         accompany(split, training.config, group=group, start=start, **plan)

@@ -45,6 +45,7 @@ class Plan:
         split_seed: seed of the choice of held-out users and of their targets.
         device: device to compute on.
         progress: receives a call at each step and epoch; as in `train` when None.
+        precision: number format of the matrix products of gradient steps, as in `train`.
 
     Raises:
         ConfigError: the model cannot start from `start`.
@@ -62,6 +63,7 @@ class Plan:
     split_seed: int = 0
     device: torch.device | str = "cpu"
     progress: Progress | None = None
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         if self.start is not None:
@@ -103,6 +105,7 @@ class Plan:
             epochs=self.epochs,
             patience=self.patience,
             progress=self.progress,
+            precision=self.precision,
         )
         _uninterrupted(found)
         return found.best_epoch
@@ -125,6 +128,7 @@ class Plan:
             seed=self.seed,
             device=self.device,
             progress=self.progress,
+            precision=self.precision,
         )
         _uninterrupted(made.result)
         if self.start is None:

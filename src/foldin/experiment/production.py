@@ -124,6 +124,7 @@ class Production(Recommends, Displayed):
             "users": {"train": len(h), "validation": 0, "test": 0},
             "items": h.n_items,
             "until": self.until,
+            "precision": self.result.precision,
             "fit_seconds": round(self.result.seconds, 3),
             "stopped": self.result.stopped,
             "planned_epochs": self.result.epochs,
@@ -157,6 +158,7 @@ def fit_all(
     seed: int = 0,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
+    precision: str = "float32",
 ) -> Production:
     """Train a model on every user of a log, for production.
 
@@ -175,7 +177,7 @@ def fit_all(
             configuration when None.
         first_epoch: epoch that comes first, by which schedules have their place: for a model with a `start`.
         last_epoch: epoch after which training ends; all epochs when None.
-        progress: as in `train`.
+        progress, precision: as in `train`.
 
     Raises:
         FitError: the model cannot be trained on this log, there are no such epochs, or with `decay` the log has no times.
@@ -202,7 +204,7 @@ def fit_all(
         if trainer is not None:
             epochs = last_epoch = trainer.epochs
         how = {"seed": seed, "epochs": epochs, "first_epoch": first_epoch, "last_epoch": last_epoch}
-        result = _fitted(model, log, name, progress, trainer=trainer, **how)
+        result = _fitted(model, log, name, progress, trainer=trainer, precision=precision, **how)
     return Production(name, model, result, log, seed, weighting=weighting, start_until=_until_of(start))
 
 

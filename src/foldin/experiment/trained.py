@@ -138,6 +138,7 @@ class Trained(Recommends, Displayed):
             "users": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
             "items": len(split.catalog),
             "until": newest_time(split.train, split.validation.fold_in, split.validation.targets),
+            "precision": result.precision,
             "fit_seconds": round(result.seconds, 3),
             "stopped": result.stopped,
             "best_epoch": result.best_epoch,

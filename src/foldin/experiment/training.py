@@ -1,6 +1,6 @@
 """One model, trained on a split and evaluated on its test users."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -124,6 +124,7 @@ def train(
     calibrate: bool = False,
     trackers: Sequence[Tracker] = (),
     group: Group = ALONE,
+    precision: str = "float32",
 ) -> Trained:
     """Train a model on a split, with early stopping on validation, and evaluate it on the test users once.
 
@@ -155,7 +156,8 @@ def train(
         model = _begun(split, config, seed, device, start)
         shown = Showing(name, metric)
         tracking = Tracking(shown if progress is None else progress, trackers, metric)
-        with _tracked(tracking, name, config, split, seed) as ended:
+        given = {"seed": seed, **({} if precision == "float32" else {"precision": precision})}
+        with _tracked(tracking, name, config, split, given) as ended:
             try:
                 result = _fitted(
                     model,
@@ -168,6 +170,7 @@ def train(
                     resume=resume,
                     progress=tracking,
                     group=group,
+                    precision=precision,
                 )
             finally:
                 shown.close()
@@ -201,6 +204,7 @@ def accompany(
     patience: int | None = 20,
     folder: Path | None = None,
     resume: bool = False,
+    precision: str = "float32",
 ) -> FitResult:
     """The training of a worker that is not the first one of its group: its part of what `train` does in the first one.
 
@@ -213,7 +217,7 @@ def accompany(
     """
     model = _begun(split, config_of(config), seed, device, start)
     options: dict[str, Any] = {"epochs": epochs, "patience": patience, "folder": folder, "resume": resume}
-    return _fitted(model, split, metric, seed=seed, progress=Progress(), group=group, **options)
+    return _fitted(model, split, metric, seed=seed, progress=Progress(), group=group, precision=precision, **options)
 
 
 def _begun(split: Split, config: Config, seed: int, device: torch.device | str, start: Start | None) -> Recommender:
@@ -236,10 +240,10 @@ _INTERRUPTED = "interrupted"  # not the name of a metric
 
 @contextmanager
 def _tracked(
-    tracking: Tracking, name: str, config: Config, split: Split, seed: int
+    tracking: Tracking, name: str, config: Config, split: Split, given: Mapping[str, Any]
 ) -> Iterator[dict[str, float | None]]:
     """A context that begins and ends the trackers; its dictionary takes the metrics at the end."""
-    identity = {"model": name, "seed": seed, "protocol": split.protocol, "data": split.report.source}
+    identity = {"model": name, **given, "protocol": split.protocol, "data": split.report.source}
     ended: dict[str, float | None] = {}
     try:
         tracking.start(name, {**identity, "fingerprint": split.fingerprint(), **flat(config)})

@@ -30,6 +30,7 @@ class VAETrainer(Trainer[Examples]):
             loss=self.loss,
             optimizer=lambda parameters: kind(list(parameters.values()), lr=config.learning_rate, fused=True),
             batches=shuffled(config.batch_size),
+            needs_float32="its own setting `precision` is for that",
         )
         vamp = isinstance(model.prior, MixtureOfPosteriors)
         first = (FullPass(name="prior", run=self._begin_prior),) if vamp else ()

@@ -1,5 +1,6 @@
 """Fast paths: sparse input layers, fused softmax losses, top-k, matrix products, reusable buffers, and a thread pool."""
 
+from foldin.kernels.autocast import at_least_float32, product_format
 from foldin.kernels.bag import (
     bag_of_items,
     drop_events,
@@ -26,6 +27,7 @@ __all__ = [
     "Buffers",
     "Proposal",
     "ScoredItems",
+    "at_least_float32",
     "bag_of_items",
     "bag_of_rows",
     "drop_events",
@@ -37,6 +39,7 @@ __all__ = [
     "on_device",
     "padded_bag",
     "padded_recency_weights",
+    "product_format",
     "read_weights",
     "recency_weights",
     "scored_items",

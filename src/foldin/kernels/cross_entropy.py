@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from foldin.kernels.autocast import product_format
 from foldin.kernels.devices import on_device
 from foldin.kernels.devices_softmax import cross_entropy_on_device
 from foldin.kernels.threads import on_threads, scratch, thread_count
@@ -150,9 +151,9 @@ def softmax_cross_entropy(
 
     Memory is bounded by a chunk of logits for each thread, on a GPU by about a gigabyte of them twice, whatever the number of
     tokens and items. The forward pass computes the gradients too, so there are no second derivatives, and the backward pass can
-    run only once.
+    run only once. Under `torch.autocast`, whose number format the products then have, a CPU computes as a GPU does.
     """
-    if on_device(hidden):
+    if on_device(hidden) or product_format(hidden) is not None:
         return cross_entropy_on_device(hidden, weight, targets, bias)
     apply: Any = _SumOfLosses.apply  # untyped in PyTorch
     result: Tensor = apply(hidden, weight, bias, targets)

@@ -5,6 +5,9 @@ Blocks of logits are as large as memory bears. The gradient of Σ_u g_u Σ_i x_u
     g_u (x_ui − n_u p_ui)  =  −g_u n_u (p_ui − x_ui / n_u),    n_u = Σ_i x_ui,
 
 so that the large matrix is changed at the few positives only, and −g_u n_u multiplies the small factor of each product.
+
+Under `torch.autocast` the factors of the products are rounded to its number format, and each product is converted to float32
+before a bias or the product of another block is added to it. Log-shares and their sums are in float32.
 """
 
 from dataclasses import dataclass
@@ -15,15 +18,31 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from foldin.kernels import devices
+from foldin.kernels.autocast import at_least_float32, product_format
 from foldin.tensors import Float, Int, Tensor
 
 __all__ = ["cross_entropy_on_device", "logits_bytes", "multinomial_on_device"]
 
 
 def _log_shares(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Float[Tensor, "rows items"]:
-    """log softmax(hidden Wᵀ + b) of each row."""
-    logits = torch.mm(hidden, weight.t()) if bias is None else torch.addmm(bias, hidden, weight.t())
+    """log softmax(hidden Wᵀ + b) of each row; with rounded weights, of the rounded hidden states."""
+    if weight.dtype == hidden.dtype:
+        logits = torch.mm(hidden, weight.t()) if bias is None else torch.addmm(bias, hidden, weight.t())
+    else:
+        logits = torch.mm(hidden.to(weight.dtype), weight.t()).to(hidden.dtype)
+        if bias is not None:
+            logits.add_(bias)
     return torch.log_softmax(logits, dim=1)
+
+
+def _rounded(x: Tensor, kind: torch.dtype | None) -> Tensor:
+    """x as a factor of products of a number format; None for its own."""
+    return x if kind is None else x.to(kind)
+
+
+def _product_into(out: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """`out`, overwritten with a b, whose factors may be rounded."""
+    return torch.mm(a, b, out=out) if a.dtype == out.dtype else out.copy_(torch.mm(a, b))
 
 
 def _block_rows(n_items: int) -> int:
@@ -72,13 +91,15 @@ class _Multinomial(torch.autograd.Function):
         items: Tensor,
         offsets: Tensor,
         values: Tensor | None,
+        kind: torch.dtype | None,
     ) -> Tensor:
         n_items, users = len(weight), devices.users_of(offsets, len(items))
         at = users * n_items + items
         found = hidden.new_zeros(len(hidden))
-        ctx.blocks, ctx.kept = _blocks(len(hidden), n_items, offsets, len(items)), None
+        ctx.blocks, ctx.kept, ctx.kind = _blocks(len(hidden), n_items, offsets, len(items)), None, kind
+        vectors = _rounded(weight, kind)
         for block in ctx.blocks:
-            shares = _log_shares(hidden[block.users], weight, bias)
+            shares = _log_shares(hidden[block.users], vectors, bias)
             picked = shares.view(-1).index_select(0, block.places(at, n_items))
             found.index_add_(0, users[block.events], picked if values is None else picked * values[block.events])
             if len(ctx.blocks) == 1:
@@ -101,26 +122,31 @@ class _Multinomial(torch.autograd.Function):
         scale = (-grads[0] * counts).unsqueeze(1)
         grad_hidden = torch.empty_like(hidden) if wants_hidden else None
         grad_weight = grad_bias = None
+        vectors = _rounded(weight, ctx.kind)
         for block in ctx.blocks:
-            shares = _log_shares(hidden[block.users], weight, bias) if kept is None else kept
+            shares = _log_shares(hidden[block.users], vectors, bias) if kept is None else kept
             shares.exp_().view(-1).index_add_(0, block.places(at, len(weight)), at_positives[block.events], alpha=-1)
-            own = scale[block.users]
+            own, factor = scale[block.users], _rounded(shares, ctx.kind)
             if grad_hidden is not None:
-                torch.mm(shares, weight, out=grad_hidden[block.users])
+                _product_into(grad_hidden[block.users], factor, vectors)
             if wants_weight:
-                grad_weight = _added(grad_weight, shares, hidden[block.users] * own)
+                grad_weight = _added(grad_weight, factor, _rounded(hidden[block.users] * own, ctx.kind))
             if wants_bias:
                 grad_bias = _added(grad_bias, shares, own)
         if grad_hidden is not None:
             grad_hidden.mul_(scale)
-        return grad_hidden, grad_weight, None if grad_bias is None else grad_bias.squeeze(1), None, None, None
+        return grad_hidden, grad_weight, None if grad_bias is None else grad_bias.squeeze(1), None, None, None, None
 
 
 def _added(
     total: Float[Tensor, "items width"] | None, shares: Float[Tensor, "rows items"], rows: Float[Tensor, "rows width"]
 ) -> Float[Tensor, "items width"]:
-    """`total` plus sharesᵀ · rows, in the memory of `total`."""
-    return torch.mm(shares.t(), rows) if total is None else total.addmm_(shares.t(), rows)
+    """`total` plus sharesᵀ · rows, in the memory of `total`; at least in float32, where the factors are rounded."""
+    if total is None:
+        return at_least_float32(torch.mm(shares.t(), rows))
+    if total.dtype == shares.dtype:
+        return total.addmm_(shares.t(), rows)
+    return total.add_(torch.mm(shares.t(), rows))
 
 
 def multinomial_on_device(
@@ -133,7 +159,7 @@ def multinomial_on_device(
 ) -> Float[Tensor, " users"]:
     """As `multinomial_from_hidden`, which describes the arguments; the gradients cannot be differentiated again."""
     apply: Any = _Multinomial.apply  # untyped in PyTorch
-    result: Tensor = apply(hidden, weight, bias, items, offsets, values)
+    result: Tensor = apply(at_least_float32(hidden), weight, bias, items, offsets, values, product_format(hidden))
     return result
 
 
@@ -146,21 +172,24 @@ class _SumOfLosses(torch.autograd.Function):
         bias: Tensor | None,
         targets: Tensor,
         wants: tuple[bool, bool, bool],
+        kind: torch.dtype | None,
     ) -> Tensor:
         step, loss = _block_rows(len(weight)), hidden.new_zeros(())
         grad_hidden = torch.empty_like(hidden) if wants[0] else None
         grad_weight = grad_bias = None
+        vectors = _rounded(weight, kind)
         for at in range(0, len(hidden), step):
             rows, y = hidden[at : at + step], targets[at : at + step].unsqueeze(1)
-            shares = _log_shares(rows, weight, bias)
+            shares = _log_shares(rows, vectors, bias)
             loss.sub_(shares.gather(1, y).sum())
             if not any(wants):
                 continue
             shares.exp_().scatter_add_(1, y, shares.new_full(y.shape, -1.0))
+            factor = _rounded(shares, kind)
             if grad_hidden is not None:
-                torch.mm(shares, weight, out=grad_hidden[at : at + step])
+                _product_into(grad_hidden[at : at + step], factor, vectors)
             if wants[1]:
-                grad_weight = _added(grad_weight, shares, rows)
+                grad_weight = _added(grad_weight, factor, _rounded(rows, kind))
             if wants[2]:
                 own = shares.sum(dim=0)
                 grad_bias = own if grad_bias is None else grad_bias.add_(own)
@@ -172,7 +201,7 @@ class _SumOfLosses(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         found, ctx.gradients = ctx.gradients, None  # scaled in place: a second backward pass would scale them again
         assert found is not None, "gradients of the softmax can be taken once"
-        return (*(None if one is None else one.mul_(grads[0]) for one in found), None, None)
+        return (*(None if one is None else one.mul_(grads[0]) for one in found), None, None, None)
 
 
 def cross_entropy_on_device(
@@ -185,8 +214,9 @@ def cross_entropy_on_device(
 
     There are no second derivatives, and the backward pass can run only once.
     """
+    kind, hidden, weight = product_format(hidden), at_least_float32(hidden), at_least_float32(weight)
     recorded = torch.is_grad_enabled()
     wants = tuple(recorded and one is not None and one.requires_grad for one in (hidden, weight, bias))
     apply: Any = _SumOfLosses.apply  # untyped in PyTorch
-    result: Tensor = apply(hidden, weight, bias, targets, wants)
+    result: Tensor = apply(hidden, weight, bias, targets, wants, kind)
     return result

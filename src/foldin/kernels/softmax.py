@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from foldin.kernels.autocast import product_format
 from foldin.kernels.buffers import Buffers
 from foldin.kernels.devices import on_device
 from foldin.kernels.devices_softmax import multinomial_on_device
@@ -118,11 +119,11 @@ def multinomial_from_hidden(
 
     Only the gradients that are needed are computed. With `buffers`, the backward pass must run before the next call with the
     same buffers, because both use the same logits matrix. A GPU does without buffers, and works on about a gigabyte of logits at
-    once (`devices_softmax.py`).
+    once (`devices_softmax.py`). So does a CPU under `torch.autocast`, whose number format the products then have.
 
     Source: liang2018, eq. 2.
     """
-    if on_device(hidden):
+    if on_device(hidden) or product_format(hidden) is not None:
         return multinomial_on_device(hidden, weight, bias, items, offsets, values)
     apply: Any = _MultinomialFromHidden.apply  # untyped in PyTorch
     result: Tensor = apply(hidden, weight, bias, items, offsets, buffers, values)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from foldin.kernels import at_least_float32
 from foldin.nn.dropout import dropout
 from foldin.tensors import Float, Int, Tensor
 
@@ -24,12 +25,13 @@ def rotate(x: Float[Tensor, "users heads length width"], at: Int[Tensor, "#users
     The first pairs rotate fastest. The product of a query and a key rotated this way depends on their positions only through the
     distance between them.
     """
-    half = x.shape[-1] // 2
+    half, kind = x.shape[-1] // 2, x.dtype
+    x = at_least_float32(x)  # bfloat16 has no positions above 256
     speeds = 10_000.0 ** (-torch.arange(half, device=x.device, dtype=x.dtype) / half)
     angles = at.to(x.dtype)[:, None, :, None] * speeds
     cos, sin = angles.cos(), angles.sin()
     a, b = x[..., :half], x[..., half : 2 * half]
-    return torch.cat((a * cos - b * sin, a * sin + b * cos, x[..., 2 * half :]), dim=-1)
+    return torch.cat((a * cos - b * sin, a * sin + b * cos, x[..., 2 * half :]), dim=-1).to(kind)
 
 
 class Positions(nn.Module):
@@ -95,5 +97,5 @@ def attend(
         mask = visible if bias is None else bias + visible
     if rate == 0.0:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
-    weights = torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + mask, dim=-1)
+    weights = torch.softmax(at_least_float32(q @ k.transpose(-1, -2)) * q.shape[-1] ** -0.5 + mask, dim=-1)
     return dropout(weights, rate, generator) @ v

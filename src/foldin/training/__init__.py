@@ -7,6 +7,7 @@ from foldin.training.distributed import joined
 from foldin.training.fit import fit
 from foldin.training.lazy_adam import LazyAdam
 from foldin.training.nested import ModelNames
+from foldin.training.precision import PRECISIONS
 from foldin.training.progress import FitResult, Progress, Stopped, Validation
 from foldin.training.ranges import Range
 from foldin.training.rising import RisingOverShare, RisingOverUpdates
@@ -29,6 +30,7 @@ from foldin.training.trainer import (
 
 __all__ = [
     "CHECKPOINT",
+    "PRECISIONS",
     "Batches",
     "Config",
     "Divided",

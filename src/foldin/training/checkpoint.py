@@ -23,6 +23,7 @@ from foldin.training.trainer import Trainer
 
 __all__ = [
     "CHECKPOINT",
+    "OF_THE_MODEL",
     "EpochRecord",
     "TrainingState",
     "checkpoint_of",
@@ -34,8 +35,10 @@ __all__ = [
 ]
 
 CHECKPOINT = "checkpoint.safetensors"
-_PLAIN: Mapping[str, Any] = {"stage": "", "first_epoch": 1}  # of the identity of a training that does not name them
 Optimizers = Mapping[str, torch.optim.Optimizer]
+OF_THE_MODEL = " of the model itself"  # behind names of the model's identity in that of its pretraining
+# Of the identity of a training or a checkpoint that does not say it.
+_UNSAID: Mapping[str, Any] = {"stage": "", "first_epoch": 1, "precision": "float32"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +76,10 @@ class TrainingState:
     seconds: float = 0.0
 
 
-def identity(model: Trainable[Any, Any], train: Rows, *, epochs: int, seed: int, validated_by: str) -> dict[str, Any]:
-    """What must be the same for a checkpoint to be resumed: model, settings, seed, epochs, training data, validation."""
+def identity(
+    model: Trainable[Any, Any], train: Rows, *, epochs: int, seed: int, validated_by: str, precision: str
+) -> dict[str, Any]:
+    """What must be the same for a checkpoint to be resumed: model, settings, seed, epochs, data, validation, precision."""
     return {
         "validation": validated_by,
         "model": type(model).__name__,
@@ -82,6 +87,7 @@ def identity(model: Trainable[Any, Any], train: Rows, *, epochs: int, seed: int,
         "epochs": epochs,
         "seed": seed,
         "train": train.fingerprint(),
+        "precision": precision,
     }
 
 
@@ -177,11 +183,11 @@ def load_checkpoint(
     """
     tensors, content = read_tensors(path)
     stored = content["identity"]
-    for name, value in {**_PLAIN, **about}.items():
+    for name, value in {**_UNSAID, **about}.items():
         own = json.loads(json.dumps(value))  # as the stored value, which JSON turned from tuples into lists
-        found = stored.get(name, _PLAIN.get(name))
-        if found != own:
-            raise RunError(f"{path}: it was trained with another {name}: {found!r}, now {own!r}")
+        met = stored.get(name, _UNSAID.get(name.removesuffix(OF_THE_MODEL)))
+        if met != own:
+            raise RunError(f"{path}: it was trained with another {name}: {met!r}, now {own!r}")
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "training": {}, "best": {}, "optimizer": {}}
     for name, tensor in tensors.items():
         part, rest = name.split("/", 1)

@@ -15,6 +15,7 @@ from foldin.errors import FitError, RunError
 from foldin.rows import Rows
 from foldin.training.checkpoint import (
     CHECKPOINT,
+    OF_THE_MODEL,
     EpochRecord,
     checkpoint_of,
     drop_stages,
@@ -25,6 +26,7 @@ from foldin.training.checkpoint import (
 )
 from foldin.training.distributed import check_divided
 from foldin.training.loop import Loop, finite, generator_of
+from foldin.training.precision import check_precision
 from foldin.training.progress import FitResult, Progress, Stopped, Validation
 from foldin.training.trainable import Trainable
 from foldin.training.trainer import Pretraining, Trainer
@@ -60,6 +62,7 @@ def fit(
     until: Callable[[EpochRecord], bool] | None = None,
     group: Group = ALONE,
     trainer: Trainer[Any] | None = None,
+    precision: str = "float32",
 ) -> FitResult:
     """Train a model by its trainer and return how the training went.
 
@@ -85,12 +88,14 @@ def fit(
         group: workers that share the training (`joined`); all of them call `fit` with the same arguments. The first one validates
             and writes the checkpoint, from which all resume.
         trainer: how the model is trained; None for the model's own trainer.
+        precision: number format of the matrix products of gradient steps, float32 or bfloat16 (`training/precision.py`).
 
     Raises:
+        ConfigError: the model cannot be trained in this precision.
         FitError: there is no training data, a term is not finite, several workers cannot share this training, or there are
             no such epochs.
-        RunError: the checkpoint is damaged, belongs to another model, data, seed or number of epochs, or is of an epoch after the
-            last one.
+        RunError: the checkpoint is damaged, belongs to another model, data, seed, number of epochs or precision, or is of an
+            epoch after the last one.
     """
     return _fit(
         model,
@@ -108,6 +113,7 @@ def fit(
         until=until,
         group=group,
         trainer=trainer,
+        precision=precision,
     )
 
 
@@ -131,7 +137,7 @@ def _pretrain(
     rows, seed = one.rows(train, generator)
     stage = _inside(within["stage"], one.name)
     progress.pretraining(stage)
-    about = {"stage": stage, **{f"{name} of the model itself": value for name, value in within.items()}}
+    about = {"stage": stage, **{f"{name}{OF_THE_MODEL}": value for name, value in within.items()}}
     found = _fit(
         one.model,
         rows,
@@ -178,6 +184,7 @@ def _fit(
     about: Mapping[str, Any] | None = None,
     group: Group = ALONE,
     trainer: Trainer[Any] | None = None,
+    precision: str = "float32",
 ) -> FitResult:
     """Run `fit` for a model or for a pretraining; `about` is then an additional part of the identity of its checkpoint."""
     model.check_training(train)
@@ -189,10 +196,12 @@ def _fit(
     first_epoch = 1 if trainer.closed_form else first_epoch
     _check_numbers(total, seed, first_epoch, end)
     check_divided(trainer, group, type(model).__name__)
-    loop = Loop(model, train, trainer, total, seed, progress, group)
+    check_precision(trainer, precision, model.device, type(model).__name__)
+    loop = Loop(model, train, trainer, total, seed, progress, group, precision)
     about = {"stage": ""} if about is None else about
     if folder is not None:
-        about = {**about, **identity(model, train, epochs=total, seed=seed, validated_by=validated_by)}
+        same = identity(model, train, epochs=total, seed=seed, validated_by=validated_by, precision=precision)
+        about = {**about, **same}
         about |= {"first_epoch": first_epoch} if first_epoch > 1 else {}
     began = time.perf_counter()
     stage = about["stage"]
@@ -258,4 +267,5 @@ def _fit(
         stopped=stopped,
         seconds=before + time.perf_counter() - began,
         epochs=total,
+        precision=precision,
     )

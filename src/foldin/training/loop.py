@@ -18,6 +18,7 @@ from foldin.rows import Rows
 from foldin.tensors import Tensor
 from foldin.training.checkpoint import EpochRecord, TrainingState
 from foldin.training.distributed import gradients
+from foldin.training.precision import with_precision
 from foldin.training.progress import Progress, Validation
 from foldin.training.trainable import Trainable
 from foldin.training.trainer import FullPass, GradientPhase, Step, Trainer
@@ -54,21 +55,21 @@ class Loop:
         seed: int,
         progress: Progress,
         group: Group,
+        precision: str,
     ) -> None:
         self.model, self.train, self.trainer, self.epochs, self.seed = model, train, trainer, epochs, seed
         self.progress, self.group, self.gradients = progress, group, gradients(group)
+        self.phases = with_precision(trainer.phases, precision, model.device)
         self.state = TrainingState()
         self.optimizers = {
-            phase.name: phase.optimizer(phase.parameters)
-            for phase in trainer.phases
-            if isinstance(phase, GradientPhase)
+            phase.name: phase.optimizer(phase.parameters) for phase in self.phases if isinstance(phase, GradientPhase)
         }
 
     def run_epoch(self, epoch: int) -> tuple[dict[str, float], int]:
         """(mean terms, number of users in all gradient passes) of one epoch."""
         terms: dict[str, float] = {}
         users = 0
-        for index, phase in enumerate(self.trainer.phases):
+        for index, phase in enumerate(self.phases):
             if isinstance(phase, FullPass):
                 if epoch % phase.every:
                     continue

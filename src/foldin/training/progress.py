@@ -65,6 +65,7 @@ class FitResult:
         stopped: why training ended.
         seconds: total duration, including passes before the first epoch and validation.
         epochs: largest number of epochs, over which schedules ran.
+        precision: number format of the matrix products of gradient steps.
     """
 
     records: tuple[EpochRecord, ...]
@@ -73,3 +74,4 @@ class FitResult:
     stopped: Stopped
     seconds: float
     epochs: int
+    precision: str = "float32"

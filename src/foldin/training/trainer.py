@@ -112,6 +112,8 @@ class GradientPhase(Generic[D]):
         learning_rate: function of the step; None for the constant rate of the optimizer.
         small: whether batches are so small that PyTorch's operations are faster on one thread.
         divided: how a batch divides among workers; the reason, as the end of a sentence, if only one worker can train.
+        needs_float32: why the loss cannot have matrix products in bfloat16, as the end of a sentence; None if it can. Under
+            `torch.autocast`, it then converts the outputs of layers to float32 before sums over items, events or dimensions.
     """
 
     name: str
@@ -123,6 +125,7 @@ class GradientPhase(Generic[D]):
     learning_rate: Callable[[Step], float] | None = None
     small: bool = False
     divided: Divided[D] | str = "its loss is not declared as a mean over users or events"
+    needs_float32: str | None = "its loss is not declared to keep its sums in float32 beside such products"
 
 
 @dataclass(frozen=True, kw_only=True)

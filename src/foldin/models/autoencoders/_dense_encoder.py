@@ -6,7 +6,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from foldin.kernels import Buffers, bag_of_items, bag_of_rows, drop_events, padded_bag, read_weights, unit_rows
+from foldin.kernels import (
+    Buffers,
+    at_least_float32,
+    bag_of_items,
+    bag_of_rows,
+    drop_events,
+    padded_bag,
+    read_weights,
+    unit_rows,
+)
 from foldin.nn import uniform_parameter
 from foldin.tensors import Float, Int, Tensor
 
@@ -93,7 +102,7 @@ class DenseEncoder(nn.Module):
         for layer, weight in enumerate(self.weights, start=1):
             h = self._normed(F.linear(h, weight, self.biases[layer]) + before, layer)
             before = before + h
-        mu, logvar = F.linear(h, self.heads, self.heads_bias).chunk(2, dim=1)
+        mu, logvar = at_least_float32(F.linear(h, self.heads, self.heads_bias)).chunk(2, dim=1)
         return mu, logvar
 
     def copy_from(self, other: "DenseEncoder") -> None:

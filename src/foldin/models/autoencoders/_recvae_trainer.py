@@ -42,6 +42,7 @@ class RecVAETrainer(Trainer[Histories]):
                 batches=shuffled(config.batch_size),
                 passes=passes,
                 divided=config.loss.divided,
+                needs_float32=None,
             )
 
         encoder = {f"encoder.{name}": value for name, value in model.encoder.named_parameters()}

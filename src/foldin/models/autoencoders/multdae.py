@@ -118,6 +118,7 @@ class _Training(Trainer[Histories]):
             optimizer=self._optimizer,
             batches=shuffled(config.batch_size),
             divided=config.loss.divided,
+            needs_float32=None,
         )
         super().__init__(phase, epochs=config.epochs)
 

@@ -35,7 +35,7 @@ from torch.nn import functional as F
 from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError
 from foldin.inference import gaussian_kl, reparameterize
-from foldin.kernels import multinomial_from_hidden
+from foldin.kernels import at_least_float32, multinomial_from_hidden
 from foldin.models.autoencoders._sparse_autoencoder import SparseAutoencoder
 from foldin.models.autoencoders._variational import Variational
 from foldin.models.autoencoders.feature_decoder import (
@@ -235,6 +235,7 @@ class _Training(Trainer[Histories]):
             divided=config.loss.divided
             if model.users is None
             else "with user_features, the users without their events are drawn for the whole batch",
+            needs_float32=None,
         )
         first = () if model.side is None else (FullPass(name="features", run=self._described),)
         super().__init__(phase, epochs=config.epochs, first=first)
@@ -258,7 +259,7 @@ class _Training(Trainer[Histories]):
             kept=None if users is None else users.kept(len(batch), generator),
             added=None if users is None else users.rows(batch),
         )
-        mu, logvar = code.chunk(2, dim=1)
+        mu, logvar = at_least_float32(code).chunk(2, dim=1)
         z = reparameterize(mu, logvar, generator)
         if model.side is None:
             scored = self.sampler(predicted.items, generator)

@@ -33,6 +33,7 @@ class TwoTowerTrainer(Trainer[Histories]):
             ),
             batches=shuffled(config.batch_size),
             divided="the targets of a step are drawn for the whole batch",
+            needs_float32=None,
         )
         first = FullPass(name="count", run=self.count)
         described = () if model.side is None else (FullPass(name="features", run=self.described),)

@@ -28,7 +28,7 @@ from torch.nn import functional as F
 
 from foldin.data import Catalog, Histories
 from foldin.errors import ConfigError
-from foldin.kernels import Buffers, matmul_into, padded_bag, read_weights
+from foldin.kernels import Buffers, at_least_float32, matmul_into, padded_bag, read_weights
 from foldin.models.baselines._two_tower_trainer import TwoTowerTrainer
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.contract import Recommender
@@ -208,12 +208,12 @@ class TwoTower(MapsFeatures, ExtendsItems, OnnxGraph, DotProduct, PopularStart, 
 
     def user_vectors(self, x: Float[Tensor, "users first"]) -> Float[Tensor, "users dim"]:
         """u, divided by the temperature, of the inputs of the user's tower."""
-        u = x if self.towers[0] is None else self.towers[0](torch.tanh(x))
+        u = x if self.towers[0] is None else at_least_float32(self.towers[0](torch.tanh(x)))
         return u if self.config.temperature is None else F.normalize(u, dim=1, eps=_LEAST) / self.config.temperature
 
     def vectors_of(self, x: Float[Tensor, "items first"]) -> Float[Tensor, "items dim"]:
         """v, of the inputs of the item's tower."""
-        v = x if self.towers[1] is None else self.towers[1](torch.tanh(x))
+        v = x if self.towers[1] is None else at_least_float32(self.towers[1](torch.tanh(x)))
         return v if self.config.temperature is None else F.normalize(v, dim=1, eps=_LEAST)
 
     @torch.no_grad()

@@ -36,6 +36,7 @@ class DiffRecTrainer(Trainer[Histories]):
             ),
             batches=shuffled(config.batch_size),
             divided="diffusion steps are drawn by the losses of all users of the batches before",
+            needs_float32="its input layer, and the squared error of its output, are computed by kernels of float32",
         )
         super().__init__(phase, epochs=config.epochs, first=(FullPass(name="count", run=self.count),))
 

@@ -8,7 +8,7 @@ import torch
 
 from foldin.data import Histories
 from foldin.inference import gaussian_kl, k_means, nearest, reparameterize
-from foldin.kernels import drop_events, multinomial_from_hidden
+from foldin.kernels import at_least_float32, drop_events, multinomial_from_hidden
 from foldin.models.item_vectors import collaborative_vectors
 from foldin.training import FullPass, GradientPhase, Loss, Step, Trainer, shuffled
 from foldin.workers import drawn
@@ -34,6 +34,7 @@ class LatentDiffRecTrainer(Trainer[Histories]):
             optimizer=lambda parameters: config.loss.adam(list(parameters.values()), config.learning_rate),
             batches=shuffled(config.batch_size),
             divided=config.loss.divided,
+            needs_float32=None,
         )
         super().__init__(phase, epochs=config.epochs, first=(FullPass(name="clusters", run=self._cluster),))
 
@@ -71,7 +72,7 @@ class LatentDiffRecTrainer(Trainer[Histories]):
             lambda shape: torch.randint(1, config.n_steps + 1, shape, generator=generator, device=model.device),
         )
         noise = drawn(z.shape, generator, lambda shape: torch.randn(shape, generator=generator, device=model.device))
-        clean = model.denoised(model.schedule.diffuse(z, t, noise), t)
+        clean = at_least_float32(model.denoised(model.schedule.diffuse(z, t, noise), t))
         error = (model.weight(t) * (z - clean).square().mean(dim=1)).mean()
         scored = self.sampler(items, generator)
         if scored is None:

@@ -125,6 +125,7 @@ class _Training(Trainer[Histories]):
             optimizer=self._optimizer,
             batches=shuffled(config.batch_size),
             divided=BY_USERS,
+            needs_float32="the norms in its loss are small differences of large sums",
         )
         first: FullPass[Histories] = FullPass(name="items", run=partial(_prepare, model))
         super().__init__(phase, epochs=config.epochs, first=(first,))

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from foldin.kernels import at_least_float32
 from foldin.models.semantic._code_tree import CodeTree
 from foldin.tensors import Float, Int, Tensor
 
@@ -59,7 +60,7 @@ class CodeDecoder(nn.Module):
         if level:
             asked = asked * (1.0 + path @ self.gates[level]) + path @ self.shifts[level]
         start = self.starts[level]
-        return F.linear(asked, table[start : start + codes], self.bias[start : start + codes])
+        return at_least_float32(F.linear(asked, table[start : start + codes], self.bias[start : start + codes]))
 
     def nodes(
         self,

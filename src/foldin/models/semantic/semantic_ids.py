@@ -281,6 +281,7 @@ class _Training(Trainer[Histories]):
             batches=lambda train, rng: batches_of_transitions(train, config.max_length, config.batch_tokens, rng),
             learning_rate=falling(config.learning_rate, config.lr_decay),
             small=config.batch_tokens * config.embedding_dim <= _SMALL_BATCH,
+            needs_float32=None,
         )
         first = (model.tokenizer.learning("name", lambda: model.titles, self._after),)
         super().__init__(phase, epochs=config.epochs, first=first)

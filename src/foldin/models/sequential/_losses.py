@@ -9,6 +9,7 @@ import math
 import torch
 from torch.nn import functional as F
 
+from foldin.kernels import at_least_float32, product_format
 from foldin.models.sequential._sampled_scores import sampled_scores
 from foldin.tensors import Float, Int, Tensor
 
@@ -61,6 +62,9 @@ def sampled_softmax_loss(
     takes no correction (khrylchenko2025).
     """
     positive = (hidden * weight[targets]).sum(dim=1, keepdim=True)
-    scores = torch.addmm(-log_expected, hidden, weight[negatives].t())
+    if product_format(hidden) is None:
+        scores = torch.addmm(-log_expected, hidden, weight[negatives].t())
+    else:
+        scores = at_least_float32(hidden @ weight[negatives].t()) - log_expected  # the correction is not rounded
     scores = scores.masked_fill(negatives == targets.unsqueeze(1), -math.inf)
     return (torch.logsumexp(torch.cat((positive, scores), dim=1), dim=1) - positive.squeeze(1)).mean()

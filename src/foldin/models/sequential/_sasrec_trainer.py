@@ -40,6 +40,7 @@ class SASRecTrainer(Trainer[Histories]):
             divided=Divided(self.tokens, mean_over="tokens")
             if model.side is None
             else "with features, its negatives are drawn among the items with training events",
+            needs_float32=None,
         )
         first: FullPass[Histories] | Pretraining[Histories] = FullPass(name="count", run=self.count)
         if model.tokenizer is not None:
