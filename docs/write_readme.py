@@ -22,6 +22,7 @@ from tables.recommenders import (
     quality_in_short,
     temporal,
 )
+from tables.scale import scale_large, scale_points, scale_units, scale_walls
 from tables.sequences import semantic, sequences
 from tables.speed import against_commit, speed, speed_in_short, speed_in_short_in_korean
 from tables.trials import pythons, served, tuned
@@ -50,6 +51,10 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "on a gpu": on_a_gpu,
     "tuned": tuned,
     "pythons": pythons,
+    "scale units": scale_units,
+    "scale points": scale_points,
+    "scale large": scale_large,
+    "scale walls": scale_walls,
 }
 
 
@@ -61,6 +66,7 @@ PAGES = tuple(
         "docs/results.md",
         "docs/guide/choosing.md",
         "docs/guide/gpu.md",
+        "docs/guide/scale.md",
         "docs/guide/tuning.md",
         "docs/start/install.md",
     )
