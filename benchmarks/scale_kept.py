@@ -6,8 +6,9 @@ A result that is not there is left out. Bytes are compared whatever the machine;
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from common import machine
@@ -25,12 +26,14 @@ from scale_bytes import (
 from scale_exchange import dense_exchange
 from scale_times import Rates, elsa_step, list_seconds, step_seconds, total, worker_step
 
-__all__ = ["Point", "kept_points"]
+__all__ = ["DRAWN", "MIB", "Point", "kept_points"]
 
 DRAWN = 50  # items that are drawn for a user of the synthetic logs
+MIB = 1 << 20  # the unit of `anonymous`
 
 
-class Point(NamedTuple):
+@dataclass(frozen=True)
+class Point:
     """A measured number beside a predicted one.
 
     Args:
@@ -90,7 +93,7 @@ def catalogs(kept: dict[str, Any], rates: Rates, base: float) -> Points:
             yield f"{int(size):,} items, {kind}, a list", Point(row["seconds_per_list"], one, "s", "rates")
             touched = min(1.0, distinct(shares, steps * batch * DRAWN) / int(size))
             memory = autoencoder_anonymous(tables, shape, touched=touched, ranked=settings["ranked"], base=base)
-            yield f"{int(size):,} items, {kind}, memory", Point(1e6 * row["anonymous"], memory, "bytes", "formula")
+            yield f"{int(size):,} items, {kind}, memory", Point(MIB * row["anonymous"], memory, "bytes", "formula")
 
 
 def linear(kept: dict[str, Any], rates: Rates) -> Points:

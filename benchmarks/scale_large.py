@@ -25,7 +25,8 @@ __all__ = ["large_case"]
 GIGABITS = (1, 10, 25)  # of a link between machines: assumed, not measured
 MEMORIES = (64, 256)  # GB of a machine: assumed
 EVALUATED = 10_000  # users of a test
-AN_EVENT = 50  # events of a user
+A_USER = 50  # events of a user, on average
+SQUARES = 4.0 / 3.0  # mean square of a user's number of events over its squared mean, if it is uniform up to a largest
 KINDS = ("full", "sampled", "bfloat16")
 
 
@@ -50,11 +51,11 @@ def large_case(
         prepared: seconds an event of preparing the log on one machine.
         users_a_step: users of a step on each machine.
     """
-    users = events / AN_EVENT
+    users = events / A_USER
     shares = popularity(items)
     tables = {kind: Tables(items=items, read=2 * dim, scored=dim, kind=kind) for kind in KINDS}
     shapes = {
-        kind: shape_of(one, shares, users=users_a_step, drawn=AN_EVENT, events=AN_EVENT, negatives=negatives)
+        kind: shape_of(one, shares, users=users_a_step, drawn=A_USER, events=A_USER, negatives=negatives)
         for kind, one in tables.items()
     }
     steps = {kind: total(step_seconds(rates, tables[kind], shapes[kind])) for kind in KINDS}
@@ -83,7 +84,7 @@ def large_case(
         "models": {
             "ease": ease_bytes(items),
             "elsa": elsa_bytes(items, 256),
-            **{f"sansa, {name}": one for name, one in sansa_bytes(items, 50, users * 1.33 * AN_EVENT**2).items()},
+            **{f"sansa, {name}": one for name, one in sansa_bytes(items, 50, users * SQUARES * A_USER**2).items()},
             "als, 128": als_bytes(users, items, 128),
         },
         "indexes": {"HNSW32,SQ8": hnsw_bytes(items, dim), "IVF16384,SQ8": inverted_file_bytes(items, dim, 16_384)},

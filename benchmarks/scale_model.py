@@ -19,6 +19,7 @@ import json
 import statistics
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -118,13 +119,13 @@ def others(options: Any, found: dict[str, Any], rates: Rates) -> dict[str, Point
     points: dict[str, Point] = {}
     logs = [found[f"shards,{size}"] for size in (0.5 * options.events, options.events)]
     for row in logs:
-        label = f"{row['rows']:,} rows"
+        label = f"{row['rows']:,.0f} rows"
         arrays = sum(shard_bytes(row["events"], row["users"]).values())
         points[f"{label}, arrays of shards"] = Point(row["arrays"], arrays, "bytes", "formula")
         between = preparing_bytes(row["rows"])
         points[f"{label}, on disk while preparing"] = Point(row["intermediate"], between, "bytes", "formula")
     grown = logs[0]["seconds"] * logs[1]["rows"] / logs[0]["rows"]
-    points[f"{logs[1]['rows']:,} rows, preparing"] = Point(logs[1]["seconds"], grown, "s", "growth")
+    points[f"{logs[1]['rows']:,.0f} rows, preparing"] = Point(logs[1]["seconds"], grown, "s", "growth")
     items, row = options.small, found[f"linear,elsa,{options.small}"]
     events, rows = 256 * row["events"] / row["users"], distinct(popularity(items), 256 * DRAWN)
     seconds = total(elsa_step(rates, items, options.width, users=256, events=events, rows=rows))
@@ -159,7 +160,7 @@ def units(options: Any) -> dict[str, Any]:
 
 def kept_in_words(points: Mapping[str, Point]) -> dict[str, dict[str, Any]]:
     """Points as they are kept, each with its ratio."""
-    return {name: {**one._asdict(), "ratio": one.predicted / one.measured} for name, one in points.items()}
+    return {name: {**asdict(one), "ratio": one.predicted / one.measured} for name, one in points.items()}
 
 
 def main() -> None:

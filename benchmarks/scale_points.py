@@ -3,7 +3,6 @@
 import contextlib
 import json
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ import torch.distributed
 from big_catalog import K, log_of
 from common import child
 from grow import Watch, make
+from scale_kept import MIB
 from scale_rates import Steps, exchanged, measured_rates
 
 from foldin.data import Catalog, prepare
@@ -66,7 +66,7 @@ def step(options: Any, kind: str, items: int) -> dict[str, float]:
     rank(model, some, K)
     each = (time.perf_counter() - start) / len(some)
     found = {"users": len(log), "events": log.n_events, "steps": len(steps.times), "seconds_per_list": each}
-    return {**found, "seconds_per_step": steps.seconds, "anonymous": 1e6 * watch.end()}
+    return {**found, "seconds_per_step": steps.seconds, "anonymous": MIB * watch.end()}
 
 
 def shards(options: Any, millions: float) -> dict[str, float]:
@@ -132,7 +132,7 @@ def identifiers(items: int) -> dict[str, float]:
     """Memory of a catalog's ids: of the table, of the text, of the places by id."""
     watch = Watch()
     catalog = Catalog.from_ids([f"{at:08}" for at in range(items)])
-    return {"anonymous": 1e6 * watch.end(), "items": len(catalog)}
+    return {"anonymous": MIB * watch.end(), "items": len(catalog)}
 
 
 @contextlib.contextmanager
@@ -190,9 +190,7 @@ def pair(itself: list[Any], what: str, threads: int) -> list[dict[str, Any]]:
     """What two processes measure at the same time, which are workers of one group."""
     with tempfile.TemporaryDirectory() as folder:
         command = [*itself, "--threads", threads, "--child", what, "--meeting", Path(folder) / "meeting", "--size", 2]
-        beside = subprocess.Popen(
-            [str(one) for one in (*command, "--rank", 1)], stdout=subprocess.PIPE, stderr=sys.stderr, text=True
-        )
+        beside = subprocess.Popen([str(one) for one in (*command, "--rank", 1)], stdout=subprocess.PIPE, text=True)
         try:
             first = child(*command, "--rank", 0)
         finally:
