@@ -26,7 +26,7 @@ from scale_bytes import (
 from scale_exchange import dense_exchange
 from scale_times import Rates, elsa_step, list_seconds, step_seconds, total, worker_step
 
-__all__ = ["DRAWN", "MIB", "Point", "kept_points"]
+__all__ = ["DRAWN", "MIB", "Point", "kept_points", "on_a_line"]
 
 DRAWN = 50  # items that are drawn for a user of the synthetic logs
 MIB = 1 << 20  # the unit of `anonymous`
@@ -38,7 +38,7 @@ class Point:
 
     Args:
         unit: `s` or `bytes`.
-        by: what the prediction comes from: `formula`, `rates`, or `growth` of another point by the number of events or items.
+        by: what the prediction comes from: `formula`, `rates`, or `growth`: the line through two smaller points.
     """
 
     measured: float
@@ -74,6 +74,12 @@ def kept_points(folder: Path, alone: Rates, beside: Rates, base: float) -> dict[
             here = kept["machine"] == machine()
             found |= {f"{name}: {what}": one for what, one in reader(kept) if here or one.unit == "bytes"}
     return found
+
+
+def on_a_line(first: tuple[float, float], second: tuple[float, float], at: float) -> float:
+    """The value at a place on the line through two points (place, value)."""
+    slope = (second[1] - first[1]) / (second[0] - first[0])
+    return second[1] + slope * (at - second[0])
 
 
 def catalogs(kept: dict[str, Any], rates: Rates, base: float) -> Points:
@@ -155,7 +161,7 @@ def workers(kept: dict[str, Any], alone: Rates, beside: Rates) -> Points:
 
 
 def logs(kept: dict[str, Any], rates: Rates) -> Points:
-    """Of `grow.py`: an event of Mult-VAE by the rates, and preparing by its seconds an event at the smallest log."""
+    """Of `grow.py`: an event of Mult-VAE by the rates, and preparing by the line through the two smallest logs."""
     settings, rows = kept["settings"], kept["figures"]["millions"]
     model, items = settings["models"]["multvae"], settings["items"]
     tables = Tables(items=items, read=2 * model["latent_dim"], scored=model["latent_dim"])
@@ -170,6 +176,6 @@ def logs(kept: dict[str, Any], rates: Rates) -> Points:
         if "multvae" in rows[size]:
             measured = rows[size]["multvae"]["seconds"] / rows[size]["multvae"]["events"]
             yield f"{size} M, multvae, an event", Point(measured, step, "s", "rates")
-        if size != sizes[0] and "prepare" in rows[size]:
-            grown = rows[sizes[0]]["prepare"]["seconds"] * float(size) / float(sizes[0])
+        if size not in sizes[:2] and "prepare" in rows[size]:
+            grown = on_a_line(*((float(one), rows[one]["prepare"]["seconds"]) for one in sizes[:2]), float(size))
             yield f"{size} M, preparing", Point(rows[size]["prepare"]["seconds"], grown, "s", "growth")

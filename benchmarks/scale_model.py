@@ -7,7 +7,7 @@ The formulas (`scale_bytes.py`, `scale_times.py`) follow the code: bytes of an e
 between workers; multiply-adds of products, rows that are gathered and scattered, passes over memory. The rates of the machine
 (`scale_rates.py`) are measured in the same run, by turns with the points, each in a process of its own, `--rounds` times, and
 medians are kept; those of two workers in two processes at the same time. No rate is taken from a point that it predicts, but for
-those whose `by` is `growth`: they grow from a smaller point by the number of events.
+those whose `by` is `growth`: they are on the line through two smaller points.
 
 `points` are measured here; `kept` are the results of `grow.py`, `big_catalog.py`, `big_linear.py`, `big_lists.py` and
 `workers.py` beside this one: bytes of any machine, times only of this machine. `ratio` is the predicted number over the
@@ -38,7 +38,7 @@ from scale_bytes import (
     shard_bytes,
 )
 from scale_exchange import dense_exchange
-from scale_kept import DRAWN, Point, kept_points
+from scale_kept import DRAWN, Point, kept_points, on_a_line
 from scale_large import large_case
 from scale_points import BATCH, measure, pair, run_child
 from scale_rates import rates_of
@@ -62,21 +62,24 @@ def measured(options: Any, itself: list[Any]) -> dict[str, Any]:
     small, large = options.small, options.items
     steps = [f"step,full,{FEW}", f"step,full,{small}"]
     steps += [f"step,{kind},{items}" for items in (small, large) for kind in KINDS[1:]]
-    more = [f"linear,elsa,{small}", f"linear,ease,{options.linear}", f"linear,sansa,{small}"]
-    more += [f"shards,{size}" for size in (0.5 * options.events, options.events)]
-    more += [f"index,HNSW32+SQ8,{small}", f"index,IVF{options.lists}+SQ8,{small}", f"ids,{large}"]
-    half = max(1, options.threads // 2)
-    rounds: list[dict[str, Any]] = []
+    more = [f"ids,{large}", f"linear,elsa,{small}", f"linear,ease,{options.linear}", f"linear,sansa,{small}"]
+    more += [f"shards,{size}" for size in prepared_sizes(options)]
+    more += [f"index,HNSW32+SQ8,{small}", f"index,IVF{options.lists}+SQ8,{small}"]
+    half, rounds = max(1, options.threads // 2), list[dict[str, Any]]()
     for _ in range(options.rounds):
-        found = {"rates": run_child(itself, "rates", options.threads)}
-        found["beside"] = middle(pair(itself, "rates", half))
-        found["loopback"] = middle(pair(itself, "loopback", half))
-        found["workers"] = middle(pair(itself, f"workers,{small}", half))
-        for what in (*steps, *more):
-            found[what] = run_child(itself, what, options.threads)
-            print(f"{what}: {found[what]}", file=sys.stderr, flush=True)
+        both = middle(pair(itself, ["rates", "loopback", f"workers,{small}"], half))
+        found = {"beside": both["rates"], "loopback": both["loopback"], "workers": both[f"workers,{small}"]}
+        # Each step has a process of its own, whose memory is measured.
+        for points in (["rates"], *([one] for one in steps), more):
+            found |= run_child(itself, points, options.threads)
+            print({one: found[one] for one in points}, file=sys.stderr, flush=True)
         rounds.append(found)
     return middle(rounds)  # type: ignore[no-any-return]
+
+
+def prepared_sizes(options: Any) -> tuple[float, ...]:
+    """Millions of rows of the logs that are prepared."""
+    return 0.5 * options.events, options.events, 2.0 * options.events
 
 
 def autoencoders(options: Any, found: dict[str, Any], rates: Rates, base: float) -> dict[str, Point]:
@@ -117,15 +120,15 @@ def shared(options: Any, found: dict[str, Any], beside: Rates) -> dict[str, Poin
 def others(options: Any, found: dict[str, Any], rates: Rates) -> dict[str, Point]:
     """Shards, linear models and indexes."""
     points: dict[str, Point] = {}
-    logs = [found[f"shards,{size}"] for size in (0.5 * options.events, options.events)]
+    logs = [found[f"shards,{size}"] for size in prepared_sizes(options)]
     for row in logs:
         label = f"{row['rows']:,.0f} rows"
         arrays = sum(shard_bytes(row["events"], row["users"]).values())
         points[f"{label}, arrays of shards"] = Point(row["arrays"], arrays, "bytes", "formula")
         between = preparing_bytes(row["rows"])
         points[f"{label}, on disk while preparing"] = Point(row["intermediate"], between, "bytes", "formula")
-    grown = logs[0]["seconds"] * logs[1]["rows"] / logs[0]["rows"]
-    points[f"{logs[1]['rows']:,.0f} rows, preparing"] = Point(logs[1]["seconds"], grown, "s", "growth")
+    grown = on_a_line(*((row["rows"], row["seconds"]) for row in logs[:2]), logs[2]["rows"])
+    points[f"{logs[2]['rows']:,.0f} rows, preparing"] = Point(logs[2]["seconds"], grown, "s", "growth")
     items, row = options.small, found[f"linear,elsa,{options.small}"]
     events, rows = 256 * row["events"] / row["users"], distinct(popularity(items), 256 * DRAWN)
     seconds = total(elsa_step(rates, items, options.width, users=256, events=events, rows=rows))
@@ -207,7 +210,8 @@ def main() -> None:
     base = found[f"step,full,{FEW}"]["anonymous"]
     points = autoencoders(options, found, alone, base) | shared(options, found, beside) | others(options, found, alone)
     kept = kept_points(Path(__file__).parent / "results", alone, beside, base)
-    log, ids = found[f"shards,{options.events}"], found[f"ids,{options.items}"]
+    few, log = (found[f"shards,{size}"] for size in prepared_sizes(options)[1:])
+    ids = found[f"ids,{options.items}"]
     large = large_case(
         alone,
         events=1e6 * options.large_events,
@@ -216,7 +220,7 @@ def main() -> None:
         dim=options.dim,
         negatives=options.negatives,
         id_bytes=ids["anonymous"] / ids["items"],
-        prepared=log["seconds"] / log["rows"],
+        prepared=(log["seconds"] - few["seconds"]) / (log["rows"] - few["rows"]),
     )
     large["workers_share_sampled"] = not isinstance(SampledMultinomial().divided, str)
     figures = {

@@ -16,7 +16,7 @@ from big_catalog import K, log_of
 from common import child
 from grow import Watch, make
 from scale_kept import MIB
-from scale_rates import Steps, exchanged, measured_rates
+from scale_rates import Steps, exchanged, measured_rates, seconds
 
 from foldin.data import Catalog, prepare
 from foldin.models import (
@@ -61,10 +61,7 @@ def step(options: Any, kind: str, items: int) -> dict[str, float]:
     steps = Steps(options.steps)
     fit(model, log, epochs=1, progress=steps)
     some = log.rows(0, options.ranked)
-    rank(model, some, K)
-    start = time.perf_counter()
-    rank(model, some, K)
-    each = (time.perf_counter() - start) / len(some)
+    each = seconds(lambda: rank(model, some, K), 3) / len(some)
     found = {"users": len(log), "events": log.n_events, "steps": len(steps.times), "seconds_per_list": each}
     return {**found, "seconds_per_step": steps.seconds, "anonymous": MIB * watch.end()}
 
@@ -82,17 +79,15 @@ def shards(options: Any, millions: float) -> dict[str, float]:
             if what == "events by user":
                 parts.append(sum(one.stat().st_size for one in Path(scratch).glob("shards.partial/*-*/*.npy")))
 
-        start = time.perf_counter()
-        log = prepare(
-            files, out, chunk_rows=max(1000, events // 4), block_events=max(1000, events // 4), progress=watched
-        )
-        seconds = time.perf_counter() - start
+        few, start = max(1000, events // 4), time.perf_counter()
+        log = prepare(files, out, chunk_rows=few, block_events=few, progress=watched)
+        whole = time.perf_counter() - start
         size = {one.name: one.stat().st_size for one in out.iterdir()}
         return {
             "events": log.histories.n_events,
             "rows": pl.scan_parquet(files / "*.parquet").select(pl.len()).collect().item(),
             "users": len(log.histories),
-            "seconds": seconds,
+            "seconds": whole,
             "arrays": sum(one for name, one in size.items() if name.endswith(".npy")),
             "intermediate": parts[-1],
             "user_ids": size["users.parquet"] / len(log.histories),
@@ -122,10 +117,10 @@ def index(options: Any, kind: str, items: int) -> dict[str, float]:
     """Bytes of an index, and seconds of building it."""
     model, start = autoencoder("full", items, options.dim, options.negatives), time.perf_counter()
     found = build_index(model, kind)
-    seconds = time.perf_counter() - start
+    whole = time.perf_counter() - start
     with tempfile.TemporaryDirectory() as scratch:
         found.write(Path(scratch) / "index")
-        return {"bytes": (Path(scratch) / "index").stat().st_size, "seconds": seconds}
+        return {"bytes": (Path(scratch) / "index").stat().st_size, "seconds": whole}
 
 
 def identifiers(items: int) -> dict[str, float]:
@@ -151,10 +146,17 @@ def counted() -> Iterator[Callable[[], float]]:
         torch.distributed.all_reduce = before
 
 
-def workers(options: Any, items: int, meeting: Path) -> dict[str, float]:
+def loopback(options: Any) -> dict[str, float]:
+    """Bytes a second that each of two workers sends in a sum."""
+    meeting = Path(f"{options.meeting}-loopback")
+    return {"rate": exchanged(options.rank, options.size, meeting, round((1 << 24) * options.scale))}
+
+
+def workers(options: Any, items: int) -> dict[str, float]:
     """Seconds of a step that two workers share, and the bytes that it sums."""
     log = log_of(items, round(1e6 * options.events))
     model, steps = autoencoder("full", items, options.dim, options.negatives), Steps(options.steps)
+    meeting = Path(f"{options.meeting}-workers")
     with counted() as summed, joined(options.rank, options.size, meeting=meeting) as group:
         sent: list[float] = []
         steps.step = lambda *about, take=steps.step: (sent.append(summed()), take(*about))[1]  # type: ignore[method-assign]
@@ -164,32 +166,34 @@ def workers(options: Any, items: int, meeting: Path) -> dict[str, float]:
 
 
 def measure(options: Any) -> dict[str, Any]:
-    """What `--child` names."""
-    name, *more = options.child.split(",")
+    """What `--child` names, one after the other, by name."""
     kinds: dict[str, Callable[..., dict[str, Any]]] = {
         "rates": lambda: measured_rates(options.scale),
-        "loopback": lambda: {
-            "rate": exchanged(options.rank, options.size, Path(options.meeting), round((1 << 24) * options.scale))
-        },
+        "loopback": lambda: loopback(options),
         "step": lambda kind, items: step(options, kind, int(items)),
         "shards": lambda millions: shards(options, float(millions)),
         "linear": lambda model, items: linear(options, model, int(items)),
         "index": lambda kind, items: index(options, kind.replace("+", ","), int(items)),
         "ids": lambda items: identifiers(int(items)),
-        "workers": lambda items: workers(options, int(items), Path(options.meeting)),
+        "workers": lambda items: workers(options, int(items)),
     }
-    return kinds[name](*more)
+    found = {}
+    for what in options.child.split(";"):
+        name, *more = what.split(",")
+        found[what] = kinds[name](*more)
+    return found
 
 
-def run_child(itself: list[Any], what: str, threads: int) -> dict[str, Any]:
-    """What a process of its own measures."""
-    return child(*itself, "--threads", threads, "--child", what)
+def run_child(itself: list[Any], points: list[str], threads: int) -> dict[str, Any]:
+    """What a process of its own measures, by point."""
+    return child(*itself, "--threads", threads, "--child", ";".join(points))
 
 
-def pair(itself: list[Any], what: str, threads: int) -> list[dict[str, Any]]:
+def pair(itself: list[Any], points: list[str], threads: int) -> list[dict[str, Any]]:
     """What two processes measure at the same time, which are workers of one group."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [*itself, "--threads", threads, "--child", what, "--meeting", Path(folder) / "meeting", "--size", 2]
+        command = [*itself, "--threads", threads, "--child", ";".join(points), "--size", 2]
+        command += ["--meeting", Path(folder) / "meeting"]
         beside = subprocess.Popen([str(one) for one in (*command, "--rank", 1)], stdout=subprocess.PIPE, text=True)
         try:
             first = child(*command, "--rank", 0)

@@ -147,12 +147,12 @@ class Steps(Progress):
         return median(np.diff(self.times[min(2, len(self.times) - 2) :]).tolist())
 
 
-def call_seconds() -> float:
-    """A step on 20 users and 20 items."""
-    log = Histories.from_lists([[at % 20, (at + 7) % 20] for at in range(400)], 20)
-    model = MultVAE(20, MultVAEConfig(hidden_dims=(), latent_dim=4, batch_size=20), seed=0)
+def call_seconds(users: int, length: int) -> float:
+    """A step on some users of so many events each, over 20 items."""
+    drawn = np.random.default_rng(0).integers(0, 20, (12 * users, length))
+    model = MultVAE(20, MultVAEConfig(hidden_dims=(), latent_dim=4, batch_size=users), seed=0)
     steps = Steps()
-    fit(model, log, epochs=1, progress=steps)
+    fit(model, Histories.from_lists(drawn, 20), epochs=1, progress=steps)
     return steps.seconds
 
 
@@ -180,6 +180,7 @@ def measured_rates(scale: float) -> dict[str, Any]:
     rows = max(64, round(16_384 * scale))
     large = max(1 << 14, round((1 << 26) * scale))
     cold = sweep(large)
+    few, many = call_seconds(20, 2), call_seconds(500, 50)
     gathered, scattered = row_rates(max(512, large // 200), 200, max(64, round(10_000 * scale)), cold)
     return {
         "products": {width: product_rate(width, 500, rows, cold) for width in WIDTHS},
@@ -192,7 +193,8 @@ def measured_rates(scale: float) -> dict[str, Any]:
         "best": best_rate(16, max(1000, round(1_000_000 * scale))),
         "sparse": sparse_rate(max(100, round(20_000 * scale)), max(50, round(4_000 * scale))),
         "inverse": inverse_rate(max(50, round(4_000 * scale))),
-        "step": call_seconds(),
+        "step": few,
+        "event": max(0.0, many - few) / (500 * 50),
         "list": list_call_seconds(),
     }
 

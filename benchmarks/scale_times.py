@@ -52,7 +52,8 @@ class Rates:
         sparse: multiply-adds of a product of sparse matrices.
         inverse: floating-point operations of Cholesky and inverse in double precision.
         loopback: bytes that a worker sends in a sum over two workers on one machine.
-        step: seconds of a step on a few items, which are the calls themselves.
+        step: seconds of a step on a few users and items, which are the calls themselves.
+        event: seconds of an event of a step on a few items: its draws, its place among the others, its weight.
         list: seconds of a list from a few items, which are the calls themselves.
     """
 
@@ -68,6 +69,7 @@ class Rates:
     inverse: float
     loopback: float
     step: float
+    event: float
     list: float
 
     def of_products(self, width: int) -> float:
@@ -102,13 +104,12 @@ def step_seconds(rates: Rates, tables: Tables, shape: Shape) -> dict[str, float]
     products = 6.0 * shape.users * shape.scored_rows * tables.scored / rates.of_products(tables.scored)
     products += sum(6.0 * shape.users * a * b / rates.of_products(min(a, b)) for a, b in tables.between)
     scores = shape.users * shape.scored_rows
-    found = {"calls": rates.step, "products": products}
+    found = {"calls": rates.step, "events": shape.events * rates.event, "products": products}
     # After the products of the backward pass, the scores are read once more for the gradient of the biases.
     found["softmax"] = scores / rates.softmax + 4.0 * scores / rates.memory
     # The bag reads a row of the table for each event. Its gradient sums a user's vector for each, and writes the rows of items.
     read = 4.0 * tables.read * shape.read_rows
     found["bags"] = 8.0 * tables.read * shape.kept / rates.gathered + read / rates.scattered
-    found["keys"] = shape.kept / rates.keys
     if tables.kind == "full":
         # In the gradient, the rows of the step before are zeroed.
         found["bags"] += read / rates.scattered
@@ -118,7 +119,7 @@ def step_seconds(rates: Rates, tables: Tables, shape: Shape) -> dict[str, float]
     taken = each * (read + 4.0 * tables.scored * shape.scored_rows)
     found["bags"] += taken / rates.gathered + 2.0 * read / rates.memory
     # The items that are read and those that are scored are made unique.
-    found["keys"] += (shape.kept + shape.events + NEGATIVES) / rates.keys
+    found["keys"] = (shape.kept + shape.events + NEGATIVES) / rates.keys
     found["adam"] = (
         lazy_adam_seconds(rates, shape.read_rows, tables.read, tables.kind)
         + lazy_adam_seconds(rates, shape.scored_rows, tables.scored, tables.kind)
@@ -194,6 +195,6 @@ def elsa_step(rates: Rates, items: float, width: int, *, users: float, events: f
         "products": products / rates.of_products(width),
         "passes": arrays / rates.memory,
         "bags": 4.0 * width * (2.0 * events / rates.gathered + rows / rates.scattered),
-        "keys": 2.0 * events / rates.keys,
+        "events": events * rates.event,
         "calls": rates.step,
     }

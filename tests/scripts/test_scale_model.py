@@ -192,7 +192,7 @@ def test_numbers_of_sansa(sizes):
 
 
 IDLE = {"softmax": 1e30, "passes": 1e30, "memory": 1e30, "gathered": 1e30, "scattered": 1e30, "keys": 1e30}
-IDLE |= {"best": 1e30, "sparse": 1e30, "inverse": 1e30, "loopback": 1e30, "step": 0.0, "list": 0.0}
+IDLE |= {"best": 1e30, "sparse": 1e30, "inverse": 1e30, "loopback": 1e30, "step": 0.0, "event": 0.0, "list": 0.0}
 
 
 @pytest.mark.parametrize("kind", ["full", "sampled"])
