@@ -203,7 +203,6 @@ def main() -> None:
         return
     same = ("scale", "events", "steps", "items", "dim", "width", "neighbors", "negatives", "ranked")
     itself = [sys.executable, __file__, *(part for name in same for part in (f"--{name}", getattr(options, name)))]
-    itself += ["--tiny"] if options.tiny else []
     found = measured(options, itself)
     loopback = found["loopback"]["rate"]
     alone, beside = (rates_of(found[name], loopback) for name in ("rates", "beside"))

@@ -85,6 +85,11 @@ def memory_rate(numbers: int) -> float:
     return 12.0 * numbers / seconds(lambda: a.add_(b), 3)
 
 
+def fresh_rate(numbers: int) -> float:
+    """Bytes of new memory that are written for the first time, in arrays that the system is asked for each time."""
+    return 4.0 * numbers / seconds(lambda: torch.ones(numbers), 5)
+
+
 def row_rates(rows: int, width: int, taken: int, before: Callable[[], Any]) -> tuple[float, float]:
     """Bytes of rows in random places of a large table that are gathered, and that are scattered into it."""
     table, rng = torch.rand(rows, width), np.random.default_rng(0)
@@ -157,9 +162,10 @@ def call_seconds(users: int, length: int) -> float:
 
 
 def list_call_seconds() -> float:
-    """A list over few items, of 64 users that are ranked together."""
-    log = Histories.from_lists([[at % 200, (at + 7) % 200] for at in range(64)], 200)
-    model = MultVAE(200, MultVAEConfig(hidden_dims=(), latent_dim=4), seed=0)
+    """A list over few items, of 64 users with 50 events each that are ranked together."""
+    rng = np.random.default_rng(0)
+    log = Histories.from_lists([rng.choice(300, 50, replace=False) for _ in range(64)], 300)
+    model = MultVAE(300, MultVAEConfig(hidden_dims=(), latent_dim=4), seed=0)
     return seconds(lambda: rank(model, log, 100)) / 64
 
 
@@ -187,6 +193,7 @@ def measured_rates(scale: float) -> dict[str, Any]:
         "softmax": softmax_rate(500, rows, cold),
         "passes": pass_rate(),
         "memory": memory_rate(large),
+        "fresh": fresh_rate(max(1 << 14, large // 4)),
         "gathered": gathered,
         "scattered": scattered,
         "keys": key_rate(max(1000, round(200_000 * scale)), 25_000),

@@ -33,6 +33,9 @@ LAZY_PASSES = {"sampled": 9, "bfloat16": 22}
 # Arrays of items × width that ELSA's loss reads or writes: norms and unit vectors 3, their gradient 13, the gradient of the
 # bag 4, that of the products of vectors 5, sums of both 3.
 ELSA_ARRAYS = 28
+# Those of all of these that are new memory in each step: unit vectors and what their gradient makes 8, the gradients of both uses
+# and their sum 3, NAdam's 2; and the matrices that EASE makes beside the one that it inverts.
+ELSA_FRESH, EASE_FRESH = 13, 6
 NEGATIVES = 4096.0
 
 
@@ -45,6 +48,7 @@ class Rates:
         softmax: scores that are made exponentials, from logits in memory, as the loss does.
         passes: numbers of an elementwise operation in the cache.
         memory: bytes that a sequential operation on large arrays reads and writes.
+        fresh: bytes of new memory that are written for the first time.
         gathered: bytes of rows in random places of a large table that are gathered.
         scattered: bytes of rows that are written to random places of a large table.
         keys: keys that are made unique.
@@ -61,6 +65,7 @@ class Rates:
     softmax: float
     passes: float
     memory: float
+    fresh: float
     gathered: float
     scattered: float
     keys: float
@@ -95,7 +100,7 @@ def lazy_adam_seconds(rates: Rates, rows: float, width: int, kind: str) -> float
     """
     each, moved = (4.0, 12.0) if kind == "sampled" else (2.0, 4.0)
     places = moved * width * (1.0 / rates.gathered + 1.0 / rates.scattered)
-    copied = 3.0 * each * width / rates.memory + 1.0 / rates.keys
+    copied = 2.0 * each * width / rates.memory + each * width / rates.fresh + 1.0 / rates.keys
     return rows * (places + copied + LAZY_PASSES[kind] * width / rates.passes)
 
 
@@ -117,7 +122,9 @@ def step_seconds(rates: Rates, tables: Tables, shape: Shape) -> dict[str, float]
     # Rows of both tables are gathered; the gradient of the bag is written to zeros.
     each = 1.0 if tables.kind == "sampled" else 0.5
     taken = each * (read + 4.0 * tables.scored * shape.scored_rows)
-    found["bags"] += taken / rates.gathered + 2.0 * read / rates.memory
+    found["bags"] += taken / rates.gathered + read / rates.fresh
+    if tables.kind == "bfloat16":  # vectors in single precision and gradients in bfloat16 are made of each other
+        found["bags"] += 3.0 * taken / rates.fresh
     # The items that are read and those that are scored are made unique.
     found["keys"] = (shape.kept + shape.events + NEGATIVES) / rates.keys
     found["adam"] = (
@@ -178,7 +185,8 @@ def ease_seconds(rates: Rates, items: float, pairs: float) -> dict[str, float]:
     Args:
         pairs: the sum over users of the squares of their numbers of events.
     """
-    return {"co-occurrences": pairs / rates.sparse, "inverse": items**3 / rates.inverse}
+    matrices = 8.0 * EASE_FRESH * items**2 / rates.fresh
+    return {"co-occurrences": pairs / rates.sparse, "inverse": items**3 / rates.inverse, "matrices": matrices}
 
 
 def elsa_step(rates: Rates, items: float, width: int, *, users: float, events: float, rows: float) -> dict[str, float]:
@@ -193,7 +201,7 @@ def elsa_step(rates: Rates, items: float, width: int, *, users: float, events: f
     arrays = 4.0 * items * width * (ELSA_ARRAYS + NADAM_ARRAYS)
     return {
         "products": products / rates.of_products(width),
-        "passes": arrays / rates.memory,
+        "passes": arrays / rates.memory + 4.0 * ELSA_FRESH * items * width / rates.fresh,
         "bags": 4.0 * width * (2.0 * events / rates.gathered + rows / rates.scattered),
         "events": events * rates.event,
         "calls": rates.step,

@@ -191,7 +191,15 @@ def test_numbers_of_sansa(sizes):
     assert sizes.sansa_bytes(60, 4, pairs=30 * 36)["training"] >= model.training_bytes(log)
 
 
-IDLE = {"softmax": 1e30, "passes": 1e30, "memory": 1e30, "gathered": 1e30, "scattered": 1e30, "keys": 1e30}
+IDLE = {
+    "softmax": 1e30,
+    "passes": 1e30,
+    "memory": 1e30,
+    "fresh": 1e30,
+    "gathered": 1e30,
+    "scattered": 1e30,
+    "keys": 1e30,
+}
 IDLE |= {"best": 1e30, "sparse": 1e30, "inverse": 1e30, "loopback": 1e30, "step": 0.0, "event": 0.0, "list": 0.0}
 
 
