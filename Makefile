@@ -117,7 +117,7 @@ bench-setup: .bench/cornac/ready .bench/obp/ready .bench/pythae/ready .bench/rec
 	@touch $@
 
 bench: setup bench-setup
-	@for script in read_log recommend_all multvae_epoch recvae_epoch multvae_quality_time sasrec_epoch gaussian_mixture variational_mixture mixture lda poisson quantize aevb diffrec_epoch ddim off_policy warm_start big_catalog big_linear workers serve_load search_titles big_lists loop serve_faults against_commit; do \
+	@for script in read_log recommend_all multvae_epoch recvae_epoch multvae_quality_time sasrec_epoch gaussian_mixture variational_mixture mixture lda poisson quantize aevb diffrec_epoch ddim off_policy warm_start big_catalog big_linear workers serve_load search_titles big_lists scale_model loop serve_faults against_commit; do \
 	  env -u OPENBLAS_CORETYPE $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 clean:

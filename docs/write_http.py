@@ -14,9 +14,9 @@ TARGET = Path(__file__).parent / "reference" / "http.md"
 _HEAD = """# HTTP
 
 Written by `make docs` from the description that the service gives of itself at `/openapi.json`; a test fails when it is stale.
-Requests and responses are JSON; a request that is refused gets a [`Problem`](#problem): `{"error": …, "request_id": …}`, whose `error`
-says in one line what is wrong and where. A key is sent as `Authorization: Bearer KEY`; it needs one of the scopes that a request names,
-of `read`, `write` and `admin`.
+Requests and responses are JSON; a request that is refused gets a [`Problem`](#problem): `{"error": …, "request_id": …}`, whose
+`error` says in one line what is wrong and where. A key is sent as `Authorization: Bearer KEY`; it needs one of the scopes that a
+request names, of `read`, `write` and `admin`.
 """
 
 

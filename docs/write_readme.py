@@ -23,6 +23,7 @@ from tables.recommenders import (
     quality_in_short,
     temporal,
 )
+from tables.scale import scale_large, scale_points, scale_units, scale_walls
 from tables.sequences import semantic, sequences
 from tables.speed import against_commit, speed, speed_in_short, speed_in_short_in_korean
 from tables.trials import pythons, served, tuned
@@ -55,6 +56,10 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "warm starts": warm_starts,
     "kinds": kinds,
     "dislikes": dislikes,
+    "scale units": scale_units,
+    "scale points": scale_points,
+    "scale large": scale_large,
+    "scale walls": scale_walls,
 }
 
 
@@ -67,6 +72,7 @@ PAGES = tuple(
         "docs/guide/choosing.md",
         "docs/guide/gpu.md",
         "docs/guide/nightly.md",
+        "docs/guide/scale.md",
         "docs/guide/tuning.md",
         "docs/guide/weights.md",
         "docs/start/install.md",

@@ -92,7 +92,11 @@ def test_items_that_meet_a_condition(name, wanted, items):
         ("year", {"low": 3, "high": 2}, "low (3) is above high (2)"),
         ("sold", {"low": 0}, "'sold' contains true and false; the conditions low and high need numbers"),
         ("sold", {"any_of": ["perhaps"]}, "'sold' contains true and false, not 'perhaps'"),
-        ("day", {"high": 5}, "'day' contains neither text nor numbers; the conditions low and high need numbers (dates"),
+        (
+            "day",
+            {"high": 5},
+            "'day' contains neither text nor numbers; the conditions low and high need numbers (dates",
+        ),
         ("tags", {"low": 1}, "'tags' contains text; the conditions low and high need numbers"),
         ("deep", {}, "no feature 'deep'; there are count, genres, tags"),
         ("title", {}, "no feature 'title'"),
@@ -114,7 +118,7 @@ def test_the_names_of_attributes():
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
-        ({"any_of": "a"}, "where: day: any_of: a list of texts, numbers, or true and false was expected, not \"a\""),
+        ({"any_of": "a"}, 'where: day: any_of: a list of texts, numbers, or true and false was expected, not "a"'),
         ({"contains": 1}, "where: day: contains: a text was expected, not 1"),
         ({"low": "2020-01-10"}, "where: day: low: a finite number (dates are not compared: "),
         ({"high": True}, "where: day: high: a finite number was expected, not true"),

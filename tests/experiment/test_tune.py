@@ -175,7 +175,9 @@ def test_wrong_searches_are_refused(split, tmp_path):
     with pytest.raises(ConfigError, match=r"the study of another search, whose seed is 0, not 1"):
         foldin.tune(split, PopularityConfig(), trials=1, seed=1, folder=tmp_path / "study")
     foldin.tune(split, EASEConfig(), trials=1, folder=tmp_path / "ease")
-    with pytest.raises(ConfigError, match=r"another search, whose config\.regularization is [\d.]+, not 7\.0; give another"):
+    with pytest.raises(
+        ConfigError, match=r"another search, whose config\.regularization is [\d.]+, not 7\.0; give another"
+    ):
         foldin.tune(split, EASEConfig(regularization=7.0), space={}, trials=1, folder=tmp_path / "ease")
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "a.txt").write_text("dear")

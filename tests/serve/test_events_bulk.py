@@ -110,7 +110,11 @@ def test_a_body_may_be_cut_anywhere(make, body):
         (NDJSON, '{"user": "ann", "item": "i1"}\n{"user": "ann"}\n', "line 2: field 'item' is missing"),
         (NDJSON, '{"user": "ann", "item": "i1"}\n\n{"user": "ann",\n', "line 3: no JSON: "),
         (NDJSON, '["ann", "i1"]\n', "line 1: an object was expected, not a list"),
-        (NDJSON, '{"user": "ann", "item": "i1", "color": 1}\n', "line 1: there is no field 'color'; the fields are user, item, time"),
+        (
+            NDJSON,
+            '{"user": "ann", "item": "i1", "hue": 1}\n',
+            "line 1: there is no field 'hue'; the fields are user, item, time",
+        ),
         (NDJSON, '{"user": "ann", "item": "i1", "value": "1"}\n', "line 1: value: a number was expected, not '1'"),
     ],
 )

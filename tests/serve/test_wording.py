@@ -27,7 +27,11 @@ from foldin.serve.api.wording import invalid
             {"user": "a", "history": []},
             "body: user and history exclude each other; give one of them, or neither",
         ),
-        ("RecommendRequest", {"filter": {"low": {"any_of": "a"}}}, "body.filter.low.any_of: a list was expected, not 'a'"),
+        (
+            "RecommendRequest",
+            {"filter": {"low": {"any_of": "a"}}},
+            "body.filter.low.any_of: a list was expected, not 'a'",
+        ),
         (
             "RecommendRequest",
             {"filter": {"genres": {"anyof": []}}},
@@ -39,7 +43,11 @@ from foldin.serve.api.wording import invalid
             "body.filter.genres.any_of.0: a text or true or false or a whole number or a number was expected, not null",
         ),
         ("RecommendRequest", {"rules": {"cap": []}}, "body.rules: there is no field 'cap'; did you mean 'caps'?"),
-        ("BatchRecommendRequest", {"requests": [{"where": {}}]}, "body.requests.0: there is no field 'where'; did you mean"),
+        (
+            "BatchRecommendRequest",
+            {"requests": [{"where": {}}]},
+            "body.requests.0: there is no field 'where'; did you mean",
+        ),
         ("BatchRecommendRequest", {"requests": []}, "body.requests: at least 1 entries were expected, not 0"),
         ("EventBatch", {"events": [{"item": "i"}]}, "body.events.0: field 'user' is missing"),
         (
@@ -47,7 +55,11 @@ from foldin.serve.api.wording import invalid
             {"events": [{"user": "u", "item": "i", "rating": 1}]},
             "body.events.0: there is no field 'rating'; did you mean 'value'?",
         ),
-        ("ItemBatch", {"items": [{"item": "i", "active": True}]}, "body.items.0: there is no field 'active'; did you mean 'is_active'?"),
+        (
+            "ItemBatch",
+            {"items": [{"item": "i", "active": True}]},
+            "body.items.0: there is no field 'active'; did you mean 'is_active'?",
+        ),
         ("EventBatch", [], "body: an object was expected, not a list"),
     ],
 )

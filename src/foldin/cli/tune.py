@@ -99,7 +99,9 @@ def command(
         split = read_split(path, options)
         with FitBar(name, metric, lines=False) as bar:
             where = choose_device(device)
-            found = tune(split, config, device=where, folder=folder, progress=bar, ended=ended, continued=status, **plan)
+            found = tune(
+                split, config, device=where, folder=folder, progress=bar, ended=ended, continued=status, **plan
+            )
         content = {"data": name_of_data(path, split), "study": folder, **found.as_dict()}
     if as_json:
         json_out(content)

@@ -53,7 +53,9 @@ def parse_space(config: Config, texts: Mapping[str, str]) -> dict[str, Range | t
                 try:
                     config.with_texts({name: value})
                 except ConfigError as error:
-                    raise ConfigError(f"{error}; a range is LOW:HIGH or LOW:HIGH:log, and alternatives are A|B|C") from None
+                    raise ConfigError(
+                        f"{error}; a range is LOW:HIGH or LOW:HIGH:log, and alternatives are A|B|C"
+                    ) from None
             found[name] = values
             continue
         if len(ends) > 3 or ends[2:] not in ([], ["log"]):

@@ -63,8 +63,8 @@ def events(service: Service, access: Access) -> APIRouter:
         """Store events, all or none. After the response they are on disk, and the next lists of these users use them.
 
         Many events are sent as `text/csv`, with a header of `user`, `item` and optionally `time`, `kind`, `value` and
-        `list_id`, or with usual spellings of these such as `userId,movieId,rating,timestamp`; or as `application/x-ndjson`, with an
-        object of these fields in each line. An error names the line.
+        `list_id`, or with usual spellings of these such as `userId,movieId,rating,timestamp`; or as `application/x-ndjson`,
+        with an object of these fields in each line. An error names the line.
         """
         receipt = service.append(batch.events, idempotency_key, sender=http.state.log["key"])
         return EventReceipt(accepted=receipt.accepted, duplicates=receipt.duplicates, replayed=receipt.replayed)

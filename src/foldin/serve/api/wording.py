@@ -56,7 +56,10 @@ def invalid(errors: Sequence[Mapping[str, Any]], model: Any = None, before: str 
         place, text = place[:-1], _unknown(str(first["loc"][-1]), _fields(model, first["loc"][:-1]))
     elif first["type"] == "json_invalid":
         at = f" at character {first['loc'][-1]}" if first["loc"] else ""
-        place, text = [part for part in (before,) if part], f"no JSON: {first.get('ctx', {}).get('error', first['msg'])}{at}"
+        place, text = (
+            [part for part in (before,) if part],
+            f"no JSON: {first.get('ctx', {}).get('error', first['msg'])}{at}",
+        )
     elif first["type"] == "missing" and first["loc"]:
         text = f"field {str(place.pop())!r} is missing"
     else:
@@ -89,7 +92,9 @@ def _text(error: Mapping[str, Any]) -> str:
     if kind == "missing":
         return "it is missing; a JSON object was expected"
     if kind == "string_too_short":
-        return f"a text of at least {about['min_length']} character{'' if about['min_length'] == 1 else 's'} was expected"
+        return (
+            f"a text of at least {about['min_length']} character{'' if about['min_length'] == 1 else 's'} was expected"
+        )
     if kind in ("too_short", "too_long"):
         most = f"at least {about['min_length']}" if kind == "too_short" else f"at most {about['max_length']}"
         return f"{most} entries were expected, not {about['actual_length']}"

@@ -49,8 +49,8 @@ class DeploymentOut(BaseModel):
         "trainings in a folder and is the end of `run`."
     )
     run: str = Field(
-        description="Folder or URL of the run that is to serve; it ends with `generations/` and the number of its training if the "
-        "folder keeps several."
+        description="Folder or URL of the run that is to serve; it ends with `generations/` and the number of its training if "
+        "the folder keeps several."
     )
     wanted: str | None = Field(description="Digest of the run that is to serve; null for a retired model.")
     serving: str | None = Field(

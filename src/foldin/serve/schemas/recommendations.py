@@ -112,8 +112,8 @@ class RecommendRequest(Strict):
         default=None,
         description="List for all users that answers if the model knows nothing about the user, or if no model can answer: "
         "`popular`, `trending` or `recent`, as at `/v1/lists/{name}`. If omitted, the model's prior prediction is the answer, or "
-        "the error; so it is, with `source` being `model`, while that list has no item for the request, as in the first seconds of "
-        "a service whose lists were not yet computed: `/v1/lists/{name}` then has a `time` of null.",
+        "the error; so it is, with `source` being `model`, while that list has no item for the request, as in the first seconds "
+        "of a service whose lists were not yet computed: `/v1/lists/{name}` then has a `time` of null.",
     )
     context: Context | None = Field(
         default=None,
@@ -204,8 +204,8 @@ class Recommendations(TypedDict):
     source: Annotated[
         Literal["model", "popular", "trending", "recent"],
         Field(
-            description="What answered: the model, or a list for all users in its place. If a `fallback` was asked for and this is "
-            "`model` with `prior`, the list had no item that the request admits, or was not computed yet."
+            description="What answered: the model, or a list for all users in its place. If a `fallback` was asked for and this "
+            "is `model` with `prior`, the list had no item that the request admits, or was not computed yet."
         ),
     ]
     user: Annotated[str | None, Field(description="External id of the user, as in the request.")]

@@ -1,0 +1,212 @@
+"""What this machine does in a second: products, passes over memory, random rows, keys, the loopback between two processes."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+import torch
+from scale_times import Rates
+
+from foldin.data import Histories
+from foldin.kernels import matmul_into, top_k
+from foldin.models import MultVAE, MultVAEConfig
+from foldin.ranking import rank
+from foldin.training import Progress, fit, joined
+
+__all__ = ["Steps", "exchanged", "measured_rates", "rates_of"]
+
+WIDTHS = (50, 100, 200, 400)
+
+
+def seconds(work: Callable[[], Any], repeats: int = 5, before: Callable[[], Any] = lambda: None) -> float:
+    """The median time of a call, after one that only allocates; `before` runs before each and is not timed."""
+    found = []
+    for turn in range(repeats + 1):
+        before()
+        start = time.perf_counter()
+        work()
+        found += [time.perf_counter() - start] if turn else []
+    return median(found)
+
+
+def sweep(numbers: int) -> Callable[[], Any]:
+    """A pass over memory, after which the caches hold nothing that was used before."""
+    array = torch.zeros(numbers)
+    return lambda: array.add_(1.0)
+
+
+def product_rate(width: int, users: int, rows: int, before: Callable[[], Any]) -> float:
+    """Of the three products of a loss: scores, the gradient of the users' vectors, that of the items' vectors."""
+    hidden, table, scores = torch.rand(users, width), torch.rand(rows, width), torch.empty(users, rows)
+    of_hidden, of_table = torch.empty_like(hidden), torch.empty_like(table)
+
+    def work() -> None:
+        matmul_into(scores, hidden, table.t())
+        matmul_into(of_hidden, scores, table)
+        matmul_into(of_table, scores.t(), hidden)
+
+    return 6.0 * users * rows * width / seconds(work, 3, before)
+
+
+def softmax_rate(users: int, rows: int, before: Callable[[], Any]) -> float:
+    """Scores that get a bias, lose their maximum, become exponentials and are summed, in blocks that stay in the cache."""
+    scores, bias, step = torch.rand(users, rows), torch.rand(rows), max(1, (1 << 19) // rows)
+
+    def work() -> None:
+        for start in range(0, users, step):
+            block = scores[start : start + step]
+            block.add_(bias)
+            block.sub_(torch.amax(block, dim=1, keepdim=True)).exp_()
+            torch.sum(block, dim=1, keepdim=True)
+
+    return users * rows / seconds(work, 3, before)
+
+
+def pass_rate(numbers: int = 1 << 18) -> float:
+    """Numbers of an elementwise operation on a block: the mean over those of an update by Adam of weights that were gathered."""
+    weights, gradient, mean, square = (torch.rand(numbers) for _ in range(4))
+
+    def work() -> None:
+        mean.lerp_(gradient, 0.1)
+        square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
+        root = square.mul(0.5).sqrt_()
+        weights.sub_(mean.mul_(1e-3).div_(root.add_(1e-8)))
+
+    return 9.0 * numbers / seconds(work, 20)
+
+
+def memory_rate(numbers: int) -> float:
+    """Bytes that the sum of a large array and another in its place reads and writes."""
+    a, b = torch.rand(numbers), torch.rand(numbers)
+    return 12.0 * numbers / seconds(lambda: a.add_(b), 3)
+
+
+def fresh_rate(numbers: int) -> float:
+    """Bytes of new memory that are written for the first time, in arrays that the system is asked for each time."""
+    return 4.0 * numbers / seconds(lambda: torch.ones(numbers), 5)
+
+
+def row_rates(rows: int, width: int, taken: int, before: Callable[[], Any]) -> tuple[float, float]:
+    """Bytes of rows in random places of a large table that are gathered, and that are scattered into it."""
+    table, rng = torch.rand(rows, width), np.random.default_rng(0)
+    places = iter([torch.from_numpy(np.sort(rng.choice(rows, taken, replace=False))) for _ in range(12)])
+    gathered = seconds(lambda: table.index_select(0, next(places)), 5, before)
+    values = torch.rand(taken, width)
+    scattered = seconds(lambda: table.index_copy_(0, next(places), values), 5, before)
+    return 4.0 * taken * width / gathered, 4.0 * taken * width / scattered
+
+
+def key_rate(items: int, keys: int) -> float:
+    """Keys that are made unique, with the place of each."""
+    drawn = torch.from_numpy(np.random.default_rng(0).integers(0, items, keys))
+    return keys / seconds(lambda: torch.unique(drawn, return_inverse=True))
+
+
+def best_rate(users: int, items: int) -> float:
+    """Scores of which the hundred best of each user are found."""
+    scores = torch.rand(users, items)
+    return users * items / seconds(lambda: top_k(scores, min(100, items // 2)), 3)
+
+
+def sparse_rate(users: int, items: int) -> float:
+    """Multiply-adds of the sparse product that counts pairs of items."""
+    rng = np.random.default_rng(0)
+    columns = rng.integers(0, items, (users, 50))
+    rows = scipy.sparse.csr_matrix(
+        (np.ones(columns.size, np.float32), columns.reshape(-1), np.arange(users + 1) * 50), shape=(users, items)
+    )
+    return 2500.0 * users / seconds(lambda: rows.T @ rows, 2)
+
+
+def inverse_rate(items: int) -> float:
+    """Operations of Cholesky and inverse in double precision, counted as n³."""
+    rows = torch.rand(items, items, dtype=torch.float64)
+    matrix = rows @ rows.t() + items * torch.eye(items, dtype=torch.float64)
+
+    def work() -> None:
+        columns = matrix.clone()
+        torch.linalg.cholesky(columns, out=columns)
+        torch.cholesky_inverse(columns, out=columns)
+
+    return items**3 / seconds(work, 2)
+
+
+class Steps(Progress):
+    """Seconds of each step of an epoch but for the first three, which allocate."""
+
+    def __init__(self, most: int = 10**9) -> None:
+        self.most, self.times = most, list[float]()
+
+    def step(self, phase: str, done: int, total: int, terms: Any) -> None:
+        self.times.append(time.perf_counter())
+        if done >= self.most:
+            raise KeyboardInterrupt
+
+    @property
+    def seconds(self) -> float:
+        """The median time of a step."""
+        return median(np.diff(self.times[min(2, len(self.times) - 2) :]).tolist())
+
+
+def call_seconds(users: int, length: int) -> float:
+    """A step on some users of so many events each, over 20 items."""
+    drawn = np.random.default_rng(0).integers(0, 20, (12 * users, length))
+    model = MultVAE(20, MultVAEConfig(hidden_dims=(), latent_dim=4, batch_size=users), seed=0)
+    steps = Steps()
+    fit(model, Histories.from_lists(drawn, 20), epochs=1, progress=steps)
+    return steps.seconds
+
+
+def list_call_seconds() -> float:
+    """A list over few items, of 64 users with 50 events each that are ranked together."""
+    rng = np.random.default_rng(0)
+    log = Histories.from_lists([rng.choice(300, 50, replace=False) for _ in range(64)], 300)
+    model = MultVAE(300, MultVAEConfig(hidden_dims=(), latent_dim=4), seed=0)
+    return seconds(lambda: rank(model, log, 100)) / 64
+
+
+def exchanged(rank: int, size: int, meeting: Path, numbers: int) -> float:
+    """Bytes a second that a worker sends in a sum of so many numbers."""
+    values = torch.ones(numbers)
+    with joined(rank, size, meeting=meeting) as group:
+        each = seconds(lambda: group.sum_(values), 3)
+    return 2.0 * (size - 1) / size * 4.0 * numbers / each
+
+
+def measured_rates(scale: float) -> dict[str, Any]:
+    """All rates of this process but for the loopback's.
+
+    Args:
+        scale: share of the usual sizes.
+    """
+    rows = max(64, round(16_384 * scale))
+    large = max(1 << 14, round((1 << 26) * scale))
+    cold = sweep(large)
+    few, many = call_seconds(20, 2), call_seconds(500, 50)
+    gathered, scattered = row_rates(max(512, large // 200), 200, max(64, round(10_000 * scale)), cold)
+    return {
+        "products": {width: product_rate(width, 500, rows, cold) for width in WIDTHS},
+        "softmax": softmax_rate(500, rows, cold),
+        "passes": pass_rate(),
+        "memory": memory_rate(large),
+        "fresh": fresh_rate(max(1 << 14, large // 4)),
+        "gathered": gathered,
+        "scattered": scattered,
+        "keys": key_rate(max(1000, round(200_000 * scale)), 25_000),
+        "best": best_rate(16, max(1000, round(1_000_000 * scale))),
+        "sparse": sparse_rate(max(100, round(20_000 * scale)), max(50, round(4_000 * scale))),
+        "inverse": inverse_rate(max(50, round(4_000 * scale))),
+        "step": few,
+        "event": max(0.0, many - few) / (500 * 50),
+        "list": list_call_seconds(),
+    }
+
+
+def rates_of(found: dict[str, Any], loopback: float) -> Rates:
+    """Rates from what a process printed."""
+    products = {int(width): rate for width, rate in found["products"].items()}
+    return Rates(**{**found, "products": products, "loopback": loopback})
