@@ -17,7 +17,7 @@ def id_text(one: Any) -> str:
         DataError: a floating-point number so large that several whole numbers are rounded to it.
     """
     if isinstance(one, float | np.floating):
-        if np.isfinite(one) and abs(one) >= 2.0 ** (np.finfo(type(one)).nmant + 1):
+        if np.isfinite(one) and abs(float(one)) >= 2.0 ** (np.finfo(type(one)).nmant + 1):
             raise DataError(
                 f"the id {one:.0f} is a floating-point number, to which several whole numbers are rounded; give it as an "
                 "integer or text"
