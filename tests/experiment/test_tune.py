@@ -176,7 +176,8 @@ def test_wrong_searches_are_refused(split, tmp_path):
         foldin.tune(split, PopularityConfig(), trials=1, seed=1, folder=tmp_path / "study")
     foldin.tune(split, EASEConfig(), trials=1, folder=tmp_path / "ease")
     with pytest.raises(
-        ConfigError, match=r"another search, whose config\.regularization is [\d.]+, not 7\.0; give another"
+        ConfigError,
+        match=r"another search, whose config\.regularization is [\d.]+, not 7\.0 and space\.regularization is",
     ):
         foldin.tune(split, EASEConfig(regularization=7.0), space={}, trials=1, folder=tmp_path / "ease")
     (tmp_path / "letters").mkdir()

@@ -50,11 +50,11 @@ class KnownUsers:
         Raises:
             DataError: `log` is something else, such as a table.
         """
+        if not isinstance(log, EventLog):
+            raise DataError(f"an EventLog was expected, not {type(log).__name__}: read it first, with foldin.read_log")
         own = log.histories if weighting is None else weighting.applied(log.histories, log.kinds)
         places = catalog.places(log.items["item"])
         new = np.array([-1 if at is None else at for at in places], dtype=np.int64)
-        if not isinstance(log, EventLog):
-            raise DataError(f"an EventLog was expected, not {type(log).__name__}: read it first, with foldin.read_log")
         return cls(log.users, _plain(own).reindex(new, len(catalog)))
 
     @classmethod

@@ -201,7 +201,7 @@ def test_events_name_lists_and_unknown_ones_are_stored_and_counted(served):
     [
         ({"page": "x" * 1001}, "at most 1000 bytes of JSON, not 1012"),
         ({"page": "a\0b"}, "NUL"),
-        (["page"], "should be"),
+        (["page"], "an object was expected, not a list"),
     ],
 )
 def test_a_context_that_cannot_be_kept_is_refused(served, context, said):

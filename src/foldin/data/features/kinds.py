@@ -33,7 +33,8 @@ def columns_of(table: pl.DataFrame, names: Sequence[str] = ()) -> list[FeatureCo
     Raises:
         DataError: the table has no such column, or no column at all besides ids and counts.
     """
-    wanted = list(names) or [name for name in table.columns if name not in (*_NO_FEATURES, _ids_of(table))]
+    left_out = () if names else (*_NO_FEATURES, _ids_of(table))
+    wanted = list(names) or [name for name in table.columns if name not in left_out]
     if not wanted:
         raise DataError("features: the catalog has only ids of items; read the log with a table of items (items=…)")
     return [_read_as(column_of(table, name)) for name in wanted]
