@@ -78,11 +78,12 @@ def test_the_lines_of_a_loop_that_ended_are_written_by_the_next_or_by_flush(log)
     assert stream.getvalue() == "a\nb\nc\n"
 
 
-def test_a_stream_that_is_gone_stops_nobody(log):
+def test_a_stream_that_is_gone_stops_nobody(log, capsys):
     logger, stream, handler = log
     stream.close()
     logger.warning("nobody reads this")
     handler.flush()
+    assert capsys.readouterr().err == ""  # where `logging` complains of handlers that fail
 
 
 def test_the_context_writes_to_standard_error_what_waits_at_its_end(capsys):

@@ -115,15 +115,16 @@ class Recommends(ABC):
         if isinstance(ranker, str):
             ranker = ranker_of(ranker, model, index=lambda: getattr(self, "index", None))
         rules = rules_of(rules, "rules") if isinstance(rules, Mapping) else rules
-        features = Filters(catalog)
+        features = Filters(catalog) if where is not None or rules else None
         wanted = None if where is None else conditions_of(where, "where")
-        _warn(features, wanted or {}, *(one.conditions() for one in (rules.boosts if rules else ())))
+        if features is not None:
+            _warn(features, wanted or {}, *(one.conditions() for one in (rules.boosts if rules else ())))
         eligible = Eligibility.of(
             asked.histories,
             exclude_seen=not reading.keeps_repeats if exclude_seen is None else exclude_seen,
             allow=None if allow is None else catalog.indices(map(id_text, allow)),
             deny=None if deny is None else catalog.indices(map(id_text, deny)),
-            where=catalog.active(None if wanted is None else features.passing(wanted)),
+            where=catalog.active(None if wanted is None or features is None else features.passing(wanted)),
         )
         if rules:
             ranker = Ruled(resolve_rules(rules, catalog, features), Exact() if ranker is None else ranker)

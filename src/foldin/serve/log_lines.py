@@ -39,7 +39,7 @@ class LineHandler(logging.Handler):
         """Keep a line, and write what is kept unless it may wait."""
         try:
             self._lines.append(self.format(record))
-        except Exception:
+        except Exception:  # as every handler of `logging`: who logs is not stopped by a line that has no form
             self.handleError(record)
             return
         loop = None if record.levelno >= logging.WARNING else _running()
