@@ -1,8 +1,4 @@
-"""The table of times on a GPU, beside plain PyTorch on the same card.
-
-The kept result is older than the kernels for GPUs in the library: it has those in a first form, as `candidates`, beside foldin as
-it was then. A newer one has no candidates; it has foldin with products in bfloat16, beside plain PyTorch with the same.
-"""
+"""The table of times on a GPU, beside plain PyTorch on the same card."""
 
 from typing import Any
 
@@ -52,24 +48,20 @@ def _formats(name: str, runs: dict[str, dict[str, float]]) -> dict[str, dict[str
 def on_a_gpu() -> str:
     """Times of foldin beside the fastest plain PyTorch."""
     result: dict[str, Any] = load("benchmarks/results/gpu.json")
-    columns = {"foldin": "foldin"}
-    if any("candidates" in runs for runs in result["figures"].values()):
-        columns = {"foldin": "foldin before", "candidates": "with kernels for GPUs"}
     rows = []
     works = [one for name, runs in result["figures"].items() for one in _formats(name, runs).items()]
     for work, runs in works:
-        peers = [kind for kind in runs if kind != "foldin" and not kind.startswith("candidates")]
+        peers = [kind for kind in runs if kind != "foldin"]
         peer = min(peers, key=lambda kind: runs[kind]["seconds"])
-        ratios = [f"{runs[peer]['seconds'] / runs[kind]['seconds']:.2f}×" for kind in columns if kind in runs]
         rows.append(
             [
                 work,
-                *(_seconds(runs, kind) for kind in columns),
+                _seconds(runs, "foldin"),
                 _seconds(runs, peer) + (" (compiled)" if peer == "compiled" else ""),
-                " → ".join(ratios),
+                f"{runs[peer]['seconds'] / runs['foldin']['seconds']:.2f}×",
             ]
         )
     card = result["settings"]["card"]
     return f"Measured on one {card['name']} with PyTorch {result['versions']['torch']}.\n\n" + rows_of(
-        ["work", *columns.values(), "plain PyTorch", "plain ÷ foldin"], rows
+        ["work", "foldin", "plain PyTorch", "plain ÷ foldin"], rows
     )

@@ -102,6 +102,26 @@ def test_the_softmax_of_many_tokens(bias):
     both(loss, noise(5000, WIDTH), noise(ITEMS, WIDTH, seed=1), noise(ITEMS, seed=2), targets)
 
 
+@pytest.mark.usefixtures("block")
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("items", [ITEMS, 2500, 9001])
+def test_the_softmax_of_many_tokens_in_single_precision(bias, items):
+    tokens = 700
+    targets = torch.randint(items, (tokens,), generator=torch.Generator().manual_seed(3))
+
+    def loss(hidden, weight, offset, targets):
+        return softmax_cross_entropy(hidden, weight, targets, offset if bias else None)
+
+    given = [
+        noise(*shape, seed=at, dtype=torch.float32)
+        for at, shape in enumerate([(tokens, WIDTH), (items, WIDTH), (items,)])
+    ]
+    both(loss, *given, targets, rtol=2e-4)
+    hidden, weight, offset = (one.to(DEVICE) for one in given)
+    at_top = softmax_cross_entropy(1e4 * hidden, weight, targets.to(DEVICE), offset)
+    assert torch.isfinite(at_top)
+
+
 def test_the_softmax_of_a_sample():
     items, offsets, _ = batch()
     negatives, log_expected = Proposal(torch.arange(1.0, ITEMS + 1).double()).draw(50, torch.Generator().manual_seed(1))

@@ -19,6 +19,7 @@ from foldin.data.order import one_of_each
 from foldin.data.parts import JoinedArrays, many, user_ranges, user_windows
 from foldin.errors import ShapeError
 from foldin.tensors import Array, Bool, Float32, Int, Int32, Int64, Tensor, UInt8
+from foldin.transfers import sent
 
 __all__ = ["Histories"]
 
@@ -367,10 +368,7 @@ class Histories:
 
     def tensors(self, device: torch.device | str = "cpu") -> tuple[Int[Tensor, " events"], Int[Tensor, " offsets"]]:
         """(items, offsets) as int64 tensors on `device`."""
-        return (
-            torch.from_numpy(self.items).to(device=device, dtype=torch.int64),
-            torch.from_numpy(self.offsets).to(device=device),
-        )
+        return sent(self.items, device, torch.int64), sent(self.offsets, device)
 
     def fingerprint(self) -> str:
         """SHA-256 of the items, times and weights of all users' events, of dislikes, features, and the size of the catalog.

@@ -11,6 +11,8 @@ before a bias or the product of another block is added to it. Log-shares and the
 """
 
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any
 
@@ -33,6 +35,16 @@ def _log_shares(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Float[Te
         if bias is not None:
             logits.add_(bias)
     return torch.log_softmax(logits, dim=1)
+
+
+@cache
+def _has_triton() -> bool:
+    return find_spec("triton") is not None
+
+
+def triton_computes(x: Tensor) -> bool:
+    """Whether losses of states x are computed by Triton: in float32 on a GPU."""
+    return x.device.type == "cuda" and x.dtype == torch.float32 and _has_triton()
 
 
 def _rounded(x: Tensor, kind: torch.dtype | None) -> Tensor:
@@ -163,6 +175,28 @@ def multinomial_on_device(
     return result
 
 
+def _losses(
+    rows: Float[Tensor, "rows width"],
+    weight: Float[Tensor, "items width"],
+    bias: Float[Tensor, " items"] | None,
+    targets: Int[Tensor, " rows"],
+    *,
+    gradients: bool,
+) -> tuple[Float[Tensor, " rows"], Float[Tensor, "rows items"]]:
+    """(loss of each row, its gradients with respect to the logits; of no meaning if not asked for)."""
+    if triton_computes(rows):
+        # Imported here, since only PyTorch for GPUs brings Triton.
+        from foldin.kernels.triton_softmax import losses_in_place
+
+        logits = torch.mm(rows.to(weight.dtype), weight.t())
+        return losses_in_place(logits, targets, bias, gradients=gradients), logits
+    shares, y = _log_shares(rows, weight, bias), targets.unsqueeze(1)
+    losses = -shares.gather(1, y).squeeze(1)
+    if gradients:
+        shares.exp_().scatter_add_(1, y, shares.new_full(y.shape, -1.0))
+    return losses, shares
+
+
 class _SumOfLosses(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -179,19 +213,16 @@ class _SumOfLosses(torch.autograd.Function):
         grad_weight = grad_bias = None
         vectors = _rounded(weight, kind)
         for at in range(0, len(hidden), step):
-            rows, y = hidden[at : at + step], targets[at : at + step].unsqueeze(1)
-            shares = _log_shares(rows, vectors, bias)
-            loss.sub_(shares.gather(1, y).sum())
-            if not any(wants):
-                continue
-            shares.exp_().scatter_add_(1, y, shares.new_full(y.shape, -1.0))
-            factor = _rounded(shares, kind)
+            rows = hidden[at : at + step]
+            losses, differences = _losses(rows, vectors, bias, targets[at : at + step], gradients=any(wants))
+            loss.add_(losses.sum())
+            factor = differences.to(vectors.dtype)
             if grad_hidden is not None:
                 _product_into(grad_hidden[at : at + step], factor, vectors)
             if wants[1]:
                 grad_weight = _added(grad_weight, factor, _rounded(rows, kind))
             if wants[2]:
-                own = shares.sum(dim=0)
+                own = differences.sum(dim=0, dtype=hidden.dtype)
                 grad_bias = own if grad_bias is None else grad_bias.add_(own)
         ctx.gradients = (grad_hidden, grad_weight, grad_bias)
         return loss

@@ -17,6 +17,7 @@ from foldin.data import Histories
 from foldin.kernels import recency_weights
 from foldin.models.recency import event_weights
 from foldin.tensors import Array, Float, Float32, Float64, Int, Tensor
+from foldin.transfers import sent
 
 __all__ = [
     "Dislikes",
@@ -140,7 +141,7 @@ def read_events(histories: Histories, oldest: float, device: torch.device) -> Ev
         return Events(items, offsets, None if oldest == 1.0 else recency_weights(offsets, oldest, len(items)))
     merged, weights = with_dislikes(histories, oldest)
     items, offsets = merged.tensors(device)
-    return Events(items, offsets, None if weights is None else torch.from_numpy(weights).to(device))
+    return Events(items, offsets, None if weights is None else sent(weights, device))
 
 
 def read_and_predicted(histories: Histories, oldest: float, device: torch.device) -> tuple[Events, Events]:

@@ -20,6 +20,7 @@ from foldin.data import Histories
 from foldin.errors import FitError, ShapeError
 from foldin.tensors import Float, Tensor
 from foldin.training import Option, Range, setting
+from foldin.transfers import sent
 
 __all__ = ["UserFeatures", "UserMap"]
 
@@ -97,13 +98,13 @@ class UserMap:
             )
         if features.nnz == 0:
             return torch.zeros(len(histories), self.map.shape[1], device=self.map.device)
-        columns, offsets = (torch.from_numpy(one.astype(np.int64)) for one in (features.indices, features.indptr))
+        columns, offsets = (sent(one.astype(np.int64), self.map.device) for one in (features.indices, features.indptr))
         return F.embedding_bag(
-            columns.to(self.map.device),
+            columns,
             self.map,
-            offsets.to(self.map.device),
+            offsets,
             mode="sum",
-            per_sample_weights=torch.from_numpy(features.data).to(self.map.device),
+            per_sample_weights=sent(features.data, self.map.device),
             include_last_offset=True,
         )
 

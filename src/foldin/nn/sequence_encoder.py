@@ -21,11 +21,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from foldin.data import Histories
-from foldin.kernels import Buffers, bag_of_items
+from foldin.kernels import Buffers, bag_of_items, on_device
 from foldin.nn.dropout import dropout
 from foldin.nn.sequences import Sequences, cut_by_length, newest
 from foldin.nn.transformer import Cache, Transformer, TransformerShape
 from foldin.tensors import Float, Int, Tensor
+from foldin.transfers import sent
 
 __all__ = ["SequenceEncoder"]
 
@@ -139,7 +140,7 @@ class SequenceEncoder(nn.Module):
         with torch.no_grad():
             for cut in cut_by_length(lengths[users], _SERVING_TOKENS):
                 part = newest(histories.select(users[cut]), self.shape.length, found.device)
-                at = torch.from_numpy(users[cut]).to(found.device)
+                at = sent(users[cut], found.device)
                 found[at] = self(part).flatten(0, 1)[part.last()]
         return found
 
@@ -153,4 +154,7 @@ class SequenceEncoder(nn.Module):
         if not self.from_newest:
             return x + self.places[at]
         behind = lengths.unsqueeze(1) - at
-        return x + F.embedding((self.shape.length - behind).clamp(max=self.shape.length - 1), self.places)
+        rows = (self.shape.length - behind).clamp(max=self.shape.length - 1)
+        if on_device(x):  # the gradient of an embedding sorts the indices there
+            return x + self.places.index_select(0, rows.view(-1)).view_as(x)
+        return x + F.embedding(rows, self.places)

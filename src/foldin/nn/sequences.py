@@ -10,6 +10,7 @@ from foldin.data import Histories
 from foldin.errors import FitError
 from foldin.kernels import on_device
 from foldin.tensors import Array, Int, Int64, Tensor
+from foldin.transfers import sent
 from foldin.workers import drawn
 
 __all__ = [
@@ -74,9 +75,9 @@ def _sequences(
 ) -> Sequences:
     times = None if histories.times is None else _rectangle(histories.times, starts, lengths, width)
     return Sequences(
-        items=torch.from_numpy(_rectangle(histories.items, starts, lengths, width)).to(device),
-        lengths=torch.from_numpy(lengths).to(device),
-        times=None if times is None else torch.from_numpy(times).to(device),
+        items=sent(_rectangle(histories.items, starts, lengths, width), device),
+        lengths=sent(lengths, device),
+        times=None if times is None else sent(times, device),
     )
 
 
@@ -108,8 +109,8 @@ def transitions(
     given = _sequences(histories, starts, lengths, device, width)
     if on_device(given.items):  # found here, where the lengths are known
         true = np.arange(given.items.shape[1]) < lengths[:, None]
-        given = replace(given, at=torch.from_numpy(np.flatnonzero(true)).to(device))
-    following = torch.from_numpy(_rectangle(histories.items, starts + 1, lengths, width)).to(device)
+        given = replace(given, at=sent(np.flatnonzero(true), device))
+    following = sent(_rectangle(histories.items, starts + 1, lengths, width), device)
     return given, following.view(-1)[given.positions()]
 
 

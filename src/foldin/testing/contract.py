@@ -220,7 +220,9 @@ class RecommenderContract:
         assert type(self.config).from_dict(self.config.as_dict()) == self.config
 
     def test_the_same_seed_gives_the_same_scores(self, model: Recommender[Any]) -> None:
-        assert _repeats(scores(self.trained(), _USERS), scores(model, _USERS))
+        found, again = scores(model, _USERS), scores(self.trained(), _USERS)
+        # Elsewhere than on a CPU, the steps of a training carry on the differences of the sums before them.
+        assert torch.equal(found, again) if self.device == "cpu" else torch.allclose(found, again, rtol=0.05, atol=0.05)
 
     def test_other_catalogs_and_settings_are_refused(self, model: Recommender[Any]) -> None:
         with pytest.raises(ShapeError, match="knows 20 items, the histories are over 7"):

@@ -11,6 +11,7 @@ from foldin.models.autoencoders._implicit_slim import implicit_slim
 from foldin.models.evidence import read_and_predicted
 from foldin.tensors import Float, Tensor
 from foldin.training import FullPass, GradientPhase, Loss, Phase, Step, Trainer, shuffled
+from foldin.transfers import sent
 from foldin.workers import group_of
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class RecVAETrainer(Trainer[Histories]):
     def cached(self, step: Step) -> _Gaussian:
         model = self.model
         assert self.cache is not None
-        at = torch.from_numpy(step.users).to(model.device)
+        at = sent(step.users, model.device)
         return self.cache[0][at], self.cache[1][at]
 
     def loss(self, batch: Histories, step: Step, generator: torch.Generator) -> Loss:

@@ -14,6 +14,7 @@ from foldin.models.contract import Recommender
 from foldin.models.streams import Streams
 from foldin.tensors import Float, Tensor
 from foldin.training import Config
+from foldin.transfers import sent
 
 __all__ = ["Variational"]
 
@@ -46,7 +47,7 @@ class Variational(Recommender[C], LatentPosterior, PosteriorSampler):
 
         The model's log-likelihood is that of this distribution: of a sequence of draws, not of a set.
         """
-        lengths = torch.from_numpy(histories.lengths).to(self.device)
+        lengths = sent(histories.lengths, self.device)
         if len(histories) == 0 or int(lengths.max()) == 0:
             return Histories.empty(len(histories), self.n_items)
         drawn = torch.multinomial(
@@ -64,7 +65,7 @@ class Variational(Recommender[C], LatentPosterior, PosteriorSampler):
         at_once = max(1, min(_AT_ONCE, self.block() // (4 * max(1, len(histories)))))
         while True:
             noise = np.stack([streams.normals(mu.shape[1]) for _ in range(at_once)])
-            z = mu + sd * torch.from_numpy(noise).to(self.device)
+            z = mu + sd * sent(noise, self.device)
             yield from self.decode(z.flatten(0, 1)).unflatten(0, (at_once, len(histories)))
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:

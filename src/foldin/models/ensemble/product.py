@@ -59,6 +59,7 @@ from foldin.models.linear.ease import EASEConfig
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
 from foldin.training import Config, Trainer, setting
+from foldin.transfers import sent
 
 __all__ = ["ProductOfExperts", "ProductOfExpertsConfig"]
 
@@ -272,7 +273,7 @@ class ProductOfExperts(
         return weights[(lengths.unsqueeze(1) >= starts).sum(dim=1)]
 
     def _logits(self, histories: Histories) -> Float[Tensor, "users items"]:
-        weights = self._weights_of(torch.from_numpy(histories.lengths).to(self.device))
+        weights = self._weights_of(sent(histories.lengths, self.device))
         total = torch.zeros(len(histories), self.n_items, device=self.device)
         for at, (one, silent) in enumerate(zip(self.experts, self.silent(), strict=True)):
             if not bool(weights[:, at].any()):
