@@ -260,6 +260,13 @@ def test_a_training_that_starts_from_a_run_takes_the_last_epochs_of_its_schedule
     assert Plan(config=VAE.config, start=load_run(tmp_path / "run")).fit(nightly_log(1), 3).result.epochs == 7
 
 
+@pytest.mark.parametrize(("patience", "chosen"), [(None, 27), (20, 3)])
+def test_an_early_peak_does_not_choose_the_epochs(patience, chosen, monkeypatch):
+    values = iter([0.1, 0.2, 0.4, *(0.3 for _ in range(23)), 0.5, *(0.45 for _ in range(33))])
+    monkeypatch.setattr("foldin.experiment.plan.ValidationMetric", lambda held_out, metric: lambda model: next(values))
+    assert replace(VAE, epochs=60, patience=patience).choose_epochs(nightly_log(0)) == chosen
+
+
 def test_a_training_that_starts_from_a_run_has_a_third_of_its_epochs(tmp_path):
     replace(VAE, epochs=9).fit(nightly_log(0), 7).save(tmp_path / "run")
     start = load_run(tmp_path / "run")

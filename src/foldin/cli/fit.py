@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from foldin.cli.cluster import cluster_of, fit_on, ray_options
 from foldin.cli.indexing import INDEX, check_index, say_index
@@ -106,6 +107,8 @@ def command(
         "precision": precision,
     }
     if options["everyone"]:
+        if click.get_current_context().get_parameter_source("patience") is ParameterSource.DEFAULT:
+            plan["patience"] = None  # that of `Plan`
         fit_everyone(path, name, folder, options, as_json=as_json, config=config, device=where, start=start, **plan)
         return
     target = Path(folder or "")

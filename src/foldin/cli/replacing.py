@@ -33,7 +33,8 @@ def replace_options(function: F) -> F:
             "--all",
             "everyone",
             is_flag=True,
-            help="Whether to train on every user once the number of epochs is chosen; nothing is evaluated then.",
+            help="Whether to train on every user once the number of epochs is chosen; nothing is evaluated then. Choosing is "
+            "patient for half of the epochs, at least 20, unless --patience is given.",
         ),
         click.option(
             "--decay",

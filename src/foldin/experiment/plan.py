@@ -23,6 +23,7 @@ from foldin.training import Config, FitResult, Progress, Stopped, fit
 
 __all__ = ["Plan"]
 
+_LEAST_PATIENCE = 20
 _WARM = 3  # training from scratch takes this many times the epochs of one that starts from an earlier run
 
 
@@ -40,7 +41,9 @@ class Plan:
         metric: the validation metric that chooses it.
         epochs: largest number of epochs, or with `start` their number. None for the model's setting, or with `start` for a third
             of the epochs that were chosen when the model was last trained from scratch.
-        patience: number of epochs without a better metric after which no more are tried.
+        patience: number of epochs without a better metric after which no more are tried; None for half of the largest number
+            of epochs, at least 20. With few held-out users the metric of a model can peak after its first epochs, fall, and
+            rise above that peak much later.
         seed: seed of the initial weights and of training.
         split_seed: seed of the choice of held-out users and of their targets.
         device: device to compute on.
@@ -58,7 +61,7 @@ class Plan:
     min_events: int = 5
     metric: str = "ndcg@100"
     epochs: int | None = None
-    patience: int = 20
+    patience: int | None = None
     seed: int = 0
     split_seed: int = 0
     device: torch.device | str = "cpu"
@@ -90,7 +93,8 @@ class Plan:
             return self.epochs or math.ceil(_cold_epochs(self.start) / _WARM)
         split = strong(log, held_out=self.held_out, min_events=self.min_events, seed=self.split_seed)
         model = build_model(split.catalog, self.config, seed=self.seed, device=self.device)
-        if model.trainer(split.train).closed_form:
+        trainer = model.trainer(split.train)
+        if trainer.closed_form:
             return None
         if not split.validation.targets.n_events:
             raise SplitError(
@@ -103,7 +107,7 @@ class Plan:
             validation=ValidationMetric(split.validation, self.metric),
             seed=self.seed,
             epochs=self.epochs,
-            patience=self.patience,
+            patience=self.patience or max(_LEAST_PATIENCE, (self.epochs or trainer.epochs) // 2),
             progress=self.progress,
             precision=self.precision,
         )
