@@ -55,7 +55,7 @@ def test_in_another_order_of_the_items_the_scores_are_the_same(name):
     ids = np.empty(ITEMS, dtype=object)
     ids[ORDER] = start.catalog.ids
     other = build_model(catalog_of(ids.tolist()), start.model.config, seed=8)
-    found = warm_start(other, catalog_of(ids.tolist()), start)
+    found = warm_start(other, catalog_of(ids.tolist()), start, kept=1.0)
     assert (found.copied, found.new, found.gone) == (ITEMS, 0, 0)
     scores = other.logits(USERS.reindex(ORDER, ITEMS))
     assert torch.allclose(scores[:, torch.from_numpy(ORDER)], start.model.logits(USERS), atol=1e-5)
@@ -66,7 +66,7 @@ def test_items_that_are_new_begin_at_the_mean_and_those_that_are_gone_are_droppe
     start = trained(name)
     ids = [*(f"i{item}" for item in range(3, ITEMS)), "new", "newer"]
     model = build_model(catalog_of(ids), start.model.config, seed=8)
-    found = warm_start(model, catalog_of(ids), start)
+    found = warm_start(model, catalog_of(ids), start, kept=1.0)
     assert (found.copied, found.new, found.gone) == (ITEMS - 3, 2, 3)
     for of in model.item_rows():
         old, new = start.model.state()[of], model.state()[of]
@@ -78,6 +78,26 @@ def test_items_that_are_new_begin_at_the_mean_and_those_that_are_gone_are_droppe
     assert all(torch.equal(model.state()[of], start.model.state()[of]) for of in others)
     lists = model.logits(Histories.from_lists([[0, 2], []], ITEMS - 1))
     assert torch.isfinite(lists).all()
+
+
+@pytest.mark.parametrize(("name", "given", "kept"), [("sasrec", None, 0.5), ("sasrec", 0.2, 0.2), ("recvae", 0.7, 0.7)])
+def test_a_share_of_the_earlier_parameters_is_kept(name, given, kept):
+    start = trained(name)
+    ids = [*(f"i{item}" for item in range(3, ITEMS)), "new"]
+    model = build_model(catalog_of(ids), start.model.config, seed=8)
+    untrained, earlier = model.state(), start.model.state()
+    warm_start(model, catalog_of(ids), start, kept=given)
+    learned = {of for of, tensor in model.tensors().items() if isinstance(tensor, torch.nn.Parameter)}
+    assert {"items", "decoder"} & learned
+    for of, value in model.state().items():
+        known = earlier[of][3:] if of in model.item_rows() else earlier[of]
+        if of not in learned:
+            assert torch.equal(value[: len(known)] if of in model.item_rows() else value, known), of
+            continue
+        assert torch.allclose(
+            value[: len(known)], kept * known + (1 - kept) * untrained[of][: len(known)], atol=1e-6
+        ), of
+        assert torch.equal(value[len(known) :], untrained[of][len(known) :]), of
 
 
 @pytest.mark.parametrize("name", STARTED)

@@ -17,6 +17,14 @@ class ItemRows(Protocol):
     def item_rows(self) -> frozenset[str]:
         """Names of the tensors whose first axis is the items, among those of `tensors`; no other has such an axis."""
 
+    def kept_at_start(self) -> float:
+        """Share λ of the earlier parameters with which training starts, as λ · earlier + (1 − λ) · untrained.
+
+        A model that learns its log by heart ends worse if training starts from all of them than from scratch: later events
+        change it little.
+        """
+        return 1.0
+
 
 # Python gives protocols a constructor, which would precede that of the model and hide its signature.
 delattr(ItemRows, "__init__")

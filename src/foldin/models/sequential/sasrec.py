@@ -210,6 +210,9 @@ class SASRec(MapsFeatures, ExtendsItems, OnnxGraph, DotProduct, ItemRows, Popula
     def item_rows(self) -> frozenset[str]:
         return frozenset(("items", "log_share"))
 
+    def kept_at_start(self) -> float:
+        return 0.5
+
     def with_new_items(self, catalog: Catalog) -> "SASRec":
         return extended_by_map(self, self.side, ("items",), catalog)
 
