@@ -166,8 +166,8 @@ def product() -> str:
         "`product` multiplies two RecVAEs, trained from different initial weights, EDLAE and ALS, with weights that maximize "
         "NDCG@100 of the validation users, who also chose the experts and their settings. By "
         f"NDCG@100 on the test users it is {ahead}; by seed of training it has {seeds}, on the validation users {validation}. "
-        f"Its NDCG@100 and perplexity on the test users are {ranked}; with weights that maximize the likelihood of the validation "
-        f"users {likely}, and the product of one RecVAE and EASE (λ 300), weighted so, has {pair}. What each expert adds to the "
+        f"Its NDCG@100 and perplexity on the test users are {ranked}; with weights that maximize the likelihood of the "
+        f"validation users {likely}, and the product of one RecVAE and EASE (λ 300), weighted so, has {pair}. What each expert adds to the "
         f"others (first seed): {adds}. Weights for the list give up likelihood: an expert can lower it and raise NDCG."
     )
 
