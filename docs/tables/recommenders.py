@@ -150,7 +150,9 @@ def temporal() -> str:
 def product() -> str:
     """What the product of experts is ahead of, what its weights maximize, and what each of its experts adds."""
     result = load("reproductions/results/product.json")
-    ahead = ", ".join(_versus(result["tests"], "ndcg@100", "product", one) for one in ("recvae", "edlae", "als", "ease"))
+    ahead = ", ".join(
+        _versus(result["tests"], "ndcg@100", "product", one) for one in ("recvae", "edlae", "als", "ease")
+    )
     seeds, validation = (
         ", ".join(f"{value:.4f}" for value in result[part]["product"]) for part in ("by_seed", "validation")
     )
@@ -167,8 +169,9 @@ def product() -> str:
         "NDCG@100 of the validation users, who also chose the experts and their settings. By "
         f"NDCG@100 on the test users it is {ahead}; by seed of training it has {seeds}, on the validation users {validation}. "
         f"Its NDCG@100 and perplexity on the test users are {ranked}; with weights that maximize the likelihood of the "
-        f"validation users {likely}, and the product of one RecVAE and EASE (λ 300), weighted so, has {pair}. What each expert adds to the "
-        f"others (first seed): {adds}. Weights for the list give up likelihood: an expert can lower it and raise NDCG."
+        f"validation users {likely}, and the product of one RecVAE and EASE (λ 300), weighted so, has {pair}. What each expert "
+        f"adds to the others (first seed): {adds}. Weights for the list give up likelihood: an expert can lower it and "
+        "raise NDCG."
     )
 
 
