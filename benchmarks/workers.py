@@ -1,45 +1,88 @@
 """Seconds of an epoch: two processes of one thread each, and one process of two threads.
 
-Mult-VAE, RecVAE and SASRec on a synthetic log of the shape of ML-20M, and EM of a mixture of multinomials. The same batches, the
-same noise and, up to rounding, the same models. Each way runs in processes of its own, by turns. `exchanged_mb` is what a worker
-sums with the other one in a step: gradients of all parameters, or the statistics of EM.
+Mult-VAE, RecVAE and SASRec on a synthetic log of the shape of ML-20M, and EM of a mixture of multinomials; and Mult-VAE by a
+sampled loss on a larger catalog, whose gradients are rows. The same batches, the same noise and, up to rounding, the same models.
+Each way runs in processes of its own, by turns. `exchanged_mb` is what a worker sums with the other one in a step: gradients of
+all parameters, or the statistics of EM. That of the sampled loss is counted: what a worker gives to sums and gathers between the
+first step and the last. `dense_mb` is the size of its parameters, which dense gradients would have.
 """
 
 import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed
 from common import arguments, child, load_log, save_log, write
 from synthetic import synthetic_log
 
 from foldin.data import Histories
 from foldin.models import MODELS
-from foldin.training import GradientPhase, fit, joined
+from foldin.training import GradientPhase, Progress, fit, joined
 
+SAMPLED = "multvae, sampled"  # on the larger catalog
 SETTINGS: dict[str, dict[str, Any]] = {
     "multvae": {"hidden_dims": (600,), "latent_dim": 200, "batch_size": 500},
     "recvae": {"batch_size": 500},
     "sasrec": {"max_length": 100, "batch_tokens": 6400, "embedding_dim": 64},
     "mixture": {"n_components": 50},
+    SAMPLED: {"hidden_dims": (600,), "latent_dim": 200, "batch_size": 500, "loss": "sampled"},
 }
 
 
+class Given(Progress):
+    """Bytes that this process has given to sums and gathers over workers, after each step."""
+
+    def __init__(self) -> None:
+        self.total, self.after = 0, [0]
+
+    def begin(self, trainer: Any, epochs: int, done: int) -> None:
+        self.after = []
+
+    def step(self, phase: str, done: int, total: int, terms: Any) -> None:
+        self.after.append(self.total)
+
+    def a_step(self) -> float:
+        """Mean over the steps after the first one."""
+        return (self.after[-1] - self.after[0]) / (len(self.after) - 1)
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """A context in which they are counted."""
+        before = {name: getattr(torch.distributed, name) for name in ("all_reduce", "all_gather")}
+
+        def counted(name: str, *given: Any) -> Any:
+            self.total += given[-1].numel() * given[-1].element_size()
+            return before[name](*given)
+
+        for name in before:
+            setattr(torch.distributed, name, partial(counted, name))
+        try:
+            yield
+        finally:
+            for name, one in before.items():
+                setattr(torch.distributed, name, one)
+
+
 def measured(name: str, log: Histories, rank: int, size: int, meeting: Path) -> dict[str, float]:
-    """Seconds of an epoch, and megabytes that are summed over the workers in each step."""
-    config = MODELS[name]().with_settings(SETTINGS[name])
-    model = config.model_class(log.n_items, config)
-    with joined(rank, size, meeting=meeting if size > 1 else None) as group:
+    """Seconds of an epoch, megabytes that are summed over the workers in each step, and those of all parameters."""
+    config = MODELS[name.split(",", maxsplit=1)[0]]().with_settings(SETTINGS[name])
+    model, given = config.model_class(log.n_items, config), Given()
+    with joined(rank, size, meeting=meeting if size > 1 else None) as group, given.counting():
         fit(model, log.rows(0, min(len(log), 1500)), epochs=1, group=group)
-        seconds = fit(model, log, epochs=1, group=group).records[0].seconds
+        seconds = fit(model, log, epochs=1, progress=given, group=group).records[0].seconds
     phases = [one for one in model.trainer(log).phases if isinstance(one, GradientPhase)]
     tensors = max((list(one.parameters.values()) for one in phases), key=len) if phases else model.tensors().values()
-    exchanged = sum(one.numel() * one.element_size() for one in tensors) if size > 1 else 0
-    return {"seconds": seconds, "exchanged_mb": exchanged / 1e6}
+    dense = sum(one.numel() * one.element_size() for one in tensors)
+    exchanged = 0.0 if size == 1 else given.a_step() if name == SAMPLED else dense
+    return {"seconds": seconds, "exchanged_mb": exchanged / 1e6, "dense_mb": dense / 1e6}
 
 
 def run(script: list[str], threads: int, size: int) -> dict[str, Any]:
@@ -69,8 +112,9 @@ def main() -> None:
         threads=2,
         users=20_000,
         items=20_108,
+        large_items=200_000,
         repeats=3,
-        tiny={"users": 1500, "items": 300, "repeats": 1},
+        tiny={"users": 1500, "items": 300, "large_items": 6000, "repeats": 1},
     )
     torch.set_num_threads(options.threads)
     if options.model:
@@ -81,8 +125,11 @@ def main() -> None:
     runs: dict[str, dict[str, list[dict[str, float]]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = save_log(Path(folder) / "log.npz", log)
+        larger = synthetic_log(users=options.users, items=options.large_items)
+        path_of_larger = save_log(Path(folder) / "larger.npz", larger)
         for name in SETTINGS:
-            script = [sys.executable, __file__, "--model", name, "--log", str(path)]
+            script = [sys.executable, __file__, "--model", name]
+            script += ["--log", str(path_of_larger if name == SAMPLED else path)]
             found = runs.setdefault(name, {"processes": [], "threads": []})
             for _ in range(options.repeats):
                 found["processes"].append(run(script, max(1, options.threads // 2), 2))
@@ -98,6 +145,7 @@ def main() -> None:
             "users": len(log),
             "items": log.n_items,
             "events": log.n_events,
+            "large_items": options.large_items,
             "repeats": options.repeats,
             "models": SETTINGS,
         },
@@ -108,6 +156,7 @@ def main() -> None:
                 for name, ways in runs.items()
             },
             "exchanged_mb": {name: ways["processes"][0]["exchanged_mb"] for name, ways in runs.items()},
+            "dense_mb": {SAMPLED: runs[SAMPLED]["processes"][0]["dense_mb"]},
         },
         ratios={name: one["threads"] / one["processes"] for name, one in seconds.items()},
     )

@@ -75,6 +75,26 @@ class Group:
         self.sum_(found)
         return found
 
+    def gather_uneven(self, own: Tensor) -> list[Tensor]:
+        """The tensors of all workers, in their order.
+
+        Args:
+            own: tensor of this worker; those of the others may have another length.
+        """
+        if self.size == 1:
+            return [own]
+        lengths = torch.zeros(self.size, dtype=torch.int64)
+        lengths[self.rank] = len(own)
+        self.sum_(lengths)
+        longest = int(lengths.max())
+        if longest == 0:
+            return [own] * self.size
+        padded = own.new_zeros((longest, *own.shape[1:]))
+        padded[: len(own)] = own
+        found = [torch.empty_like(padded) for _ in range(self.size)]
+        torch.distributed.all_gather(found, padded)
+        return [one[:length] for one, length in zip(found, lengths.tolist(), strict=True)]
+
     def same_(self, *values: Tensor | Array) -> None:
         """Replace each tensor or array by that of the first worker."""
         if self.size > 1:

@@ -67,9 +67,13 @@ def once(checkpoint: Path, kill) -> threading.Thread:
     return thread
 
 
+SAMPLED = ("--set", "loss=sampled", "--set", "loss.negatives.n=8", "--set", "loss.precision=bfloat16")
+
+
 @pytest.mark.long
-def test_a_run_whose_worker_was_killed_ends_with_the_same_bits(path, capsys, tmp_path):
-    fit = ("fit", path, *FIT, 60, "--workers", 2, "--out")
+@pytest.mark.parametrize("settings", [(), SAMPLED], ids=["all items", "sampled"])
+def test_a_run_whose_worker_was_killed_ends_with_the_same_bits(settings, path, capsys, tmp_path):
+    fit = ("fit", path, *FIT, 60, *settings, "--workers", 2, "--out")
     assert call(capsys, *fit, tmp_path / "undisturbed")[0] == 0
 
     def kill() -> None:

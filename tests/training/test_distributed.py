@@ -20,13 +20,14 @@ from tests.small import ITEMS, SETTINGS
 # Models whose training is a closed form or EM, and the others that several workers can share: by gradient steps.
 PASSES = ("popularity", "itemknn", "ease", "edlae", "sansa", "slim", "ials", "mixture", "plsa", "lda", "poisson")
 STEPS = ("multvae", "multdae", "recvae", "sasrec", "elsa", "l-diffrec")
-DAILY = ("ease", "lda", "multvae", "sasrec", "multvae, bfloat16")
+DAILY = ("ease", "lda", "multvae", "sasrec", "multvae, bfloat16", "multdae, sampled, tables of bfloat16")
 # Batches whose parts are of different sizes, the last of 4 users; as many tokens for SASRec.
 BATCHES: dict[str, dict[str, Any]] = {
     **{name: {"batch_size": 7, "epochs": 6} for name in STEPS},
     "sasrec": {"batch_tokens": 70, "epochs": 6, "mixer.dropout": 0.1, "crop": True},
     **{name: {"epochs": 3} for name in ("ials", "mixture", "plsa", "lda", "poisson")},
 }
+SAMPLED = {"loss": "sampled", "loss.negatives.n": 8, "batch_size": 7}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "lda, online": ("lda", {"online": "online", "online.batch_size": 7, "epochs": 2}),
     "poisson, stochastic": ("poisson", {"ascent": "stochastic", "ascent.batch_size": 7, "epochs": 2}),
@@ -38,6 +39,9 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "sasrec, in batch": ("sasrec", {"loss": "sampled", "loss.negatives": "batch", "batch_tokens": 70, "epochs": 3}),
     "sasrec, relative": ("sasrec", {"positions": "relative", "block": "gated", "batch_tokens": 70, "epochs": 3}),
     "sasrec, tokens": ("sasrec", {"codebook_size": 6, "batch_tokens": 70, "epochs": 3}),
+    **{f"{name}, sampled": (name, {**SAMPLED, "epochs": 6}) for name in ("multdae", "multvae", "recvae", "l-diffrec")},
+    "recvae, sampled at once": ("recvae", {**SAMPLED, "alternation": None, "epochs": 3}),
+    "multvae, sampled, few users": ("multvae", {**SAMPLED, "batch_size": 2, "epochs": 2}),
     "product": ("product", {"experts.0.epochs": 3, "experts.0.batch_size": 7}),
     "ease, few users": ("ease", {}),
     "plsa, few users": ("plsa", {"epochs": 2}),
@@ -46,6 +50,10 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "multvae, bfloat16": ("multvae", {"batch_size": 7, "epochs": 2}),
     "recvae, bfloat16": ("recvae", {"batch_size": 7, "epochs": 2}),
     "sasrec, bfloat16": ("sasrec", {"batch_tokens": 70, "epochs": 2}),
+    "multvae, sampled, bfloat16": ("multvae", {**SAMPLED, "epochs": 2}),
+    # Gradients of tables in bfloat16 are rounded in each part.
+    "multdae, sampled, tables of bfloat16": ("multdae", {**SAMPLED, "loss.precision": "bfloat16", "epochs": 2}),
+    "recvae, sampled, tables of bfloat16": ("recvae", {**SAMPLED, "loss.precision": "bfloat16", "epochs": 2}),
 }
 USERS, FEW = 60, 7  # batches of 2 of few users leave one of three workers without a user
 
@@ -72,7 +80,7 @@ def fitted(case: str, group: Group, epochs: int | None) -> tuple[Recommender[Any
     config = MODELS[name]().with_settings({**SETTINGS.get(name, {}), **settings})
     model: Recommender[Any] = config.model_class(ITEMS, config, seed=5)
     terms = Terms()
-    users, precision = FEW if "few" in case else USERS, "bfloat16" if "bfloat16" in case else "float32"
+    users, precision = FEW if "few" in case else USERS, "bfloat16" if ", bfloat16" in case else "float32"
     result = fit(model, histories(users), seed=5, progress=terms, group=group, epochs=epochs, precision=precision)
     return model, [list(record.terms.values()) for record in result.records] + terms.steps
 

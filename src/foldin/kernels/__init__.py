@@ -21,6 +21,7 @@ from foldin.kernels.proposal import Proposal
 from foldin.kernels.rounding import stochastic_bfloat16
 from foldin.kernels.sampled import ScoredItems, bag_of_rows, scored_items, scores_into, take_rows
 from foldin.kernels.softmax import log_total, multinomial_from_hidden, multinomial_log_likelihood
+from foldin.kernels.sparse_rows import row_gradient, rows_of
 from foldin.kernels.topk import top_k
 
 __all__ = [
@@ -42,6 +43,8 @@ __all__ = [
     "product_format",
     "read_weights",
     "recency_weights",
+    "row_gradient",
+    "rows_of",
     "scored_items",
     "scores_into",
     "softmax_cross_entropy",

@@ -12,8 +12,6 @@ draws.
 Source: bengio2008 (importance sampling of the partition function); jean2015, section 3.1 (one set of items for a batch).
 """
 
-import functools
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,20 +19,12 @@ import torch
 
 from foldin.kernels.bag import bag_of_items
 from foldin.kernels.products import matmul_into
+from foldin.kernels.sparse_rows import row_gradient
 from foldin.tensors import Float, Int, Tensor
 
 __all__ = ["ScoredItems", "bag_of_rows", "scored_items", "scores_into", "take_rows"]
 
 _ROWS = 1 << 13  # of a table in bfloat16 that are converted at once, few enough to stay in the cache
-
-
-@functools.cache
-def _choose_unchecked() -> None:
-    """Switch PyTorch's checks of sparse tensors off where they are not on: while neither is chosen, PyTorch warns of it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if not torch.sparse.check_sparse_tensor_invariants.is_enabled():
-            torch.sparse.check_sparse_tensor_invariants.disable()
 
 
 class _TakeRows(torch.autograd.Function):
@@ -48,11 +38,7 @@ class _TakeRows(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (rows,) = ctx.saved_tensors
-        _choose_unchecked()
-        values = grads[0].to(ctx.dtype)
-        return torch.sparse_coo_tensor(
-            rows.unsqueeze(0), values, ctx.shape, is_coalesced=True, check_invariants=False
-        ), None
+        return row_gradient(rows, grads[0].to(ctx.dtype), ctx.shape), None
 
 
 def take_rows(table: Float[Tensor, "items *width"], rows: Int[Tensor, " rows"]) -> Float[Tensor, "rows *width"]:

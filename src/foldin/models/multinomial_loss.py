@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from foldin.models.negatives import SmoothedNegatives
 from foldin.models.start import log_shares
 from foldin.tensors import Int, Tensor
 from foldin.training import Divided, LazyAdam, Option, setting
+from foldin.workers import GroupGenerator, span_of
 
 __all__ = ["FullMultinomial", "MultinomialLoss", "SampledMultinomial", "Sampler"]
 
@@ -39,9 +40,9 @@ class MultinomialLoss(Option, ABC):
         """Adam for the model's parameters or groups of them."""
 
     @property
-    @abstractmethod
     def divided(self) -> Divided[Histories] | str:
-        """How a batch divides among workers; the reason, as the end of a sentence, if only one worker can train."""
+        """How a batch divides among workers: by users and their events."""
+        return BY_USERS
 
     @abstractmethod
     def step_bytes(self, train: Histories, batch_size: int, tables: Iterable[Tensor]) -> float:
@@ -74,11 +75,6 @@ class FullMultinomial(MultinomialLoss):
     def adam(self, parameters: Parameters, learning_rate: float) -> torch.optim.Optimizer:
         """PyTorch's fused Adam."""
         return torch.optim.Adam(parameters, lr=learning_rate, fused=True)
-
-    @property
-    def divided(self) -> Divided[Histories] | str:
-        """By users and their events."""
-        return BY_USERS
 
     def step_bytes(self, train: Histories, batch_size: int, tables: Iterable[Tensor]) -> float:
         """Logits over the catalog, and their gradients; on a GPU, those of as many users as are worked on at once."""
@@ -114,18 +110,23 @@ class SampledMultinomial(MultinomialLoss):
         return torch.bfloat16 if self.precision == "bfloat16" else torch.float32
 
     def sampler(self, train: Histories, device: torch.device) -> Sampler:
-        """A sampler that adds negatives to the items of a batch."""
+        """A sampler that adds negatives to the items of a batch; workers that share the batch score the same items."""
         proposal = self.negatives.proposal(log_shares(train.counts()).to(device))
-        return lambda items, generator: scored_items(items, *proposal.draw(self.negatives.n, generator))
+
+        def sample(items: Int[Tensor, " events"], generator: torch.Generator) -> ScoredItems:
+            draws = proposal.draw(self.negatives.n, generator)
+            span = span_of(generator, "events")
+            if span is None:
+                return scored_items(items, *draws)
+            assert isinstance(generator, GroupGenerator)
+            of_all = scored_items(generator.batch.tensors(device)[0], *draws)
+            return replace(of_all, targets=of_all.targets[span.start : span.stop])
+
+        return sample
 
     def adam(self, parameters: Parameters, learning_rate: float) -> torch.optim.Optimizer:
         """Adam that updates only the rows of scored items and of the items that are read."""
         return LazyAdam(parameters, lr=learning_rate)
-
-    @property
-    def divided(self) -> Divided[Histories] | str:
-        """Not: every worker would score the items of its own part of a batch."""
-        return "with loss=sampled, workers would score different items"
 
     def step_bytes(self, train: Histories, batch_size: int, tables: Iterable[Tensor]) -> float:
         """Logits over the scored items, and their vectors with gradients, less the dense gradients that are not needed."""

@@ -2,6 +2,7 @@
 
 The batches are those of one worker. Each worker weighs the mean loss of its part by the share of the batch that it has, so that
 the sum over the workers is the gradient of the mean over the batch. All workers then take the same step of the same optimizer.
+Of a table whose gradient is sparse, only the rows that the batch meets are exchanged (`row_exchange.py`).
 """
 
 import os
@@ -19,6 +20,7 @@ from foldin.errors import FitError
 from foldin.kernels import Buffers
 from foldin.rows import Rows
 from foldin.tensors import Array, Int64
+from foldin.training.row_exchange import sum_of_rows
 from foldin.training.trainer import Divided, GradientPhase, Loss, Step, Trainer
 from foldin.workers import Group, GroupGenerator, Span
 
@@ -97,7 +99,7 @@ class _Shared:
     """Gradients that several workers compute together."""
 
     def __init__(self, group: Group) -> None:
-        self.group, self._memory = group, Buffers()
+        self.group, self._memory, self._memory_of_rows = group, Buffers(), Buffers()
 
     def __call__(self, phase: GradientPhase[Any], train: Rows, step: Step, generator: torch.Generator) -> Loss:
         assert isinstance(phase.divided, Divided)
@@ -120,19 +122,24 @@ class _Shared:
 
         They are summed in memory of their own, since a kernel may keep the memory of its gradient for the next step.
         """
-        parameters = [one for one in phase.parameters.values() if one.grad is not None]
+        given = {name: one.grad for name, one in phase.parameters.items() if one.grad is not None}
+        dense = {name: one for name, one in given.items() if not one.is_sparse}
         values = [share * value.detach() for value in (loss.value, *loss.terms.values())]
-        parts = [one.grad for one in parameters if one.grad is not None] + values
+        parts = [*dense.values(), *values]
         flat = self._memory.get(phase.name, (sum(one.numel() for one in parts),), parts[0])
         cut = torch.split(flat, [one.numel() for one in parts])
         pieces = [piece.view(one.shape) for piece, one in zip(cut, parts, strict=True)]
         for piece, one in zip(pieces, parts, strict=True):
             piece.copy_(one)
         self.group.sum_(flat)
-        for parameter, piece in zip(parameters, pieces, strict=False):
-            parameter.grad = piece
-        summed = [piece.clone() for piece in pieces[len(parameters) :]]
-        return Loss(summed[0], dict(zip(loss.terms, summed[1:], strict=True)))
+        summed = dict(zip(dense, pieces, strict=False))
+        if len(dense) < len(given):
+            sparse = {name: one for name, one in given.items() if one.is_sparse}
+            summed |= sum_of_rows(self.group, sparse, self._memory_of_rows)
+        for name, gradient in summed.items():
+            phase.parameters[name].grad = gradient
+        terms = [piece.clone() for piece in pieces[len(dense) :]]
+        return Loss(terms[0], dict(zip(loss.terms, terms[1:], strict=True)))
 
 
 def _span(counts: Int64[Array, " rows"], own: slice, *, idle: bool) -> Span:

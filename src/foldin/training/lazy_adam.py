@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.optim.adam import adam
 
-from foldin.kernels import stochastic_bfloat16
+from foldin.kernels import rows_of, stochastic_bfloat16
 from foldin.tensors import Float, Int, Tensor
 
 __all__ = ["LazyAdam"]
@@ -120,8 +120,7 @@ class LazyAdam(torch.optim.Optimizer):
     def _update_rows(self, table: torch.nn.Parameter, group: Mapping[str, Any], index: int) -> None:
         """Adam's update of the rows that the table's gradient has; `index` is the place of the table among the parameters."""
         assert table.grad is not None
-        gradient = table.grad.coalesce()
-        rows, gradients = gradient.indices()[0], gradient.values()
+        rows, gradients = rows_of(table.grad)
         state = self._begun(table)
         state["updates"] += 1
         state["step"].index_add_(0, rows, torch.ones_like(rows, dtype=torch.int32))
