@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from foldin.client import answers, experiments, items, requests, rules, studio
+from foldin.client import answers, experiments, items, models, requests, rules, studio
 from foldin.client.experiment_routes import __all__ as EXPERIMENT_ROUTES
 from foldin.client.item_routes import __all__ as ITEM_ROUTES
 from foldin.client.reading import Calls
@@ -41,12 +41,12 @@ SCHEMAS = {  # class → name of its schema, where it has another one
     answers.StoredUser: "UserOut",
     answers.ErasedUser: "UserErased",
     answers.Item: "ItemOut",
-    answers.ServedModel: "ModelOut",
-    answers.ModelDeployment: "DeploymentOut",
-    answers.Models: "ModelsOut",
-    answers.Change: "ChangeOut",
-    answers.Drift: "DriftOut",
-    answers.Likelihood: "LikelihoodOut",
+    models.ServedModel: "ModelOut",
+    models.ModelDeployment: "DeploymentOut",
+    models.Models: "ModelsOut",
+    models.Change: "ChangeOut",
+    models.Drift: "DriftOut",
+    models.Likelihood: "LikelihoodOut",
     experiments.LoggedList: "ImpressionOut",
     experiments.Experiment: "ExperimentOut",
     experiments.ExperimentArm: "ArmOut",
@@ -67,7 +67,7 @@ SCHEMAS = {  # class → name of its schema, where it has another one
 }
 ANSWERS = [
     getattr(part, name)
-    for part in (answers, experiments, items, studio)
+    for part in (answers, experiments, items, models, studio)
     for name in part.__all__
     if name not in ("Readiness", "ItemChange")
 ]  # the service describes no schema of its readiness; a change is a request

@@ -6,17 +6,8 @@ from dataclasses import replace
 from typing import ParamSpec
 from uuid import uuid4
 
-from foldin.client.answers import (
-    Change,
-    Drift,
-    ErasedUser,
-    EventReceipt,
-    Item,
-    Models,
-    Readiness,
-    Recommendations,
-    StoredUser,
-)
+from foldin.client.answers import ErasedUser, EventReceipt, Item, Readiness, Recommendations, StoredUser
+from foldin.client.models import Change, Drift, Models
 from foldin.client.reading import Call, Calls, as_text, read_as
 from foldin.client.requests import Event, RecommendRequest, Time, encoded
 from foldin.errors import ConfigError
