@@ -11,13 +11,14 @@ import pytest
 from foldin.client import answers, experiments, items, models, requests, rules, studio
 from foldin.client.experiment_routes import __all__ as EXPERIMENT_ROUTES
 from foldin.client.item_routes import __all__ as ITEM_ROUTES
+from foldin.client.model_routes import __all__ as MODEL_ROUTES
 from foldin.client.reading import Calls
 from foldin.client.routes import __all__ as ROUTES
 from foldin.client.studio_routes import __all__ as STUDIO_ROUTES
 from foldin.serve import EventStore, Limits, Registry, Service, Telemetry, connect, make_app
 from tests.client.test_client import METHODS
 
-ALL = (*ROUTES, *EXPERIMENT_ROUTES, *ITEM_ROUTES, *STUDIO_ROUTES)
+ALL = (*ROUTES, *EXPERIMENT_ROUTES, *ITEM_ROUTES, *MODEL_ROUTES, *STUDIO_ROUTES)
 SAMPLES: dict[str, dict[str, Any]] = {  # arguments with which a call has every parameter
     "recommend": {},
     "recommend_many": {"requests": []},
@@ -102,7 +103,9 @@ def call_of(name: str) -> Any:
 def test_every_route_is_called_and_no_other(described):
     served = {(method.upper(), path) for path, methods in described["paths"].items() for method in methods}
     called = {(call.method, call.route) for call in map(call_of, ALL)}
-    assert called == served, "a route needs a line in foldin/client/routes.py, and in both clients"
+    assert called == served, (
+        "a route needs a function in foldin/client/routes.py or beside it, and a line in both clients"
+    )
 
 
 @pytest.mark.parametrize("name", ALL)
