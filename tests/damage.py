@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from foldin.files import read_tensors, write_json, write_tensors
-from foldin.runs.store import _own_digest, _sha256
+from foldin.runs.contents import digest_of, file_digest
 
 
 def change_model(run: Path, *, without: tuple[str, ...] = (), **about: Any) -> None:
@@ -20,5 +20,5 @@ def change_model(run: Path, *, without: tuple[str, ...] = (), **about: Any) -> N
 def change_info(run: Path, without: tuple[str, ...] = (), **more: Any) -> None:
     """Change what `run.json` says; all digests are worked out anew."""
     info = {name: value for name, value in json.loads((run / "run.json").read_text()).items() if name not in without}
-    info |= {**more, "files": {name: _sha256(run / name) for name in info["files"]}}
-    write_json(run / "run.json", {**info, "digest": _own_digest(info)})
+    info |= {**more, "files": {name: file_digest(run / name) for name in info["files"]}}
+    write_json(run / "run.json", {**info, "digest": digest_of(info)})

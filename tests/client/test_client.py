@@ -29,6 +29,7 @@ from foldin.client import (
     UnauthenticatedError,
     experiment_routes,
     item_routes,
+    model_routes,
     routes,
     studio_routes,
 )
@@ -39,7 +40,7 @@ from tests.client.conftest import QUICK, serving
 
 METHODS = {
     name: getattr(part, name)
-    for part in (routes, experiment_routes, item_routes, studio_routes)
+    for part in (routes, experiment_routes, item_routes, model_routes, studio_routes)
     for name in part.__all__
 }
 

@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from foldin.client import answers, experiments, items, requests, rules, studio
+from foldin.client import answers, experiments, items, models, requests, rules, studio
 from foldin.client.experiment_routes import __all__ as EXPERIMENT_ROUTES
 from foldin.client.item_routes import __all__ as ITEM_ROUTES
+from foldin.client.model_routes import __all__ as MODEL_ROUTES
 from foldin.client.reading import Calls
 from foldin.client.routes import __all__ as ROUTES
 from foldin.client.studio_routes import __all__ as STUDIO_ROUTES
 from foldin.serve import EventStore, Limits, Registry, Service, Telemetry, connect, make_app
 from tests.client.test_client import METHODS
 
-ALL = (*ROUTES, *EXPERIMENT_ROUTES, *ITEM_ROUTES, *STUDIO_ROUTES)
+ALL = (*ROUTES, *EXPERIMENT_ROUTES, *ITEM_ROUTES, *MODEL_ROUTES, *STUDIO_ROUTES)
 SAMPLES: dict[str, dict[str, Any]] = {  # arguments with which a call has every parameter
     "recommend": {},
     "recommend_many": {"requests": []},
@@ -41,12 +42,12 @@ SCHEMAS = {  # class → name of its schema, where it has another one
     answers.StoredUser: "UserOut",
     answers.ErasedUser: "UserErased",
     answers.Item: "ItemOut",
-    answers.ServedModel: "ModelOut",
-    answers.ModelDeployment: "DeploymentOut",
-    answers.Models: "ModelsOut",
-    answers.Change: "ChangeOut",
-    answers.Drift: "DriftOut",
-    answers.Likelihood: "LikelihoodOut",
+    models.ServedModel: "ModelOut",
+    models.ModelDeployment: "DeploymentOut",
+    models.Models: "ModelsOut",
+    models.Change: "ChangeOut",
+    models.Drift: "DriftOut",
+    models.Likelihood: "LikelihoodOut",
     experiments.LoggedList: "ImpressionOut",
     experiments.Experiment: "ExperimentOut",
     experiments.ExperimentArm: "ArmOut",
@@ -67,7 +68,7 @@ SCHEMAS = {  # class → name of its schema, where it has another one
 }
 ANSWERS = [
     getattr(part, name)
-    for part in (answers, experiments, items, studio)
+    for part in (answers, experiments, items, models, studio)
     for name in part.__all__
     if name not in ("Readiness", "ItemChange")
 ]  # the service describes no schema of its readiness; a change is a request
@@ -102,7 +103,9 @@ def call_of(name: str) -> Any:
 def test_every_route_is_called_and_no_other(described):
     served = {(method.upper(), path) for path, methods in described["paths"].items() for method in methods}
     called = {(call.method, call.route) for call in map(call_of, ALL)}
-    assert called == served, "a route needs a line in foldin/client/routes.py, and in both clients"
+    assert called == served, (
+        "a route needs a function in foldin/client/routes.py or beside it, and a line in both clients"
+    )
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -20,6 +20,7 @@ from foldin.client import (
     Retries,
     ServiceError,
     UnavailableError,
+    model_routes,
     routes,
 )
 from foldin.client import errors as kinds
@@ -88,7 +89,7 @@ def test_events_are_sent_again_with_the_same_key_and_times():
 
 
 @pytest.mark.parametrize(
-    "call", [routes.erase_user("u"), routes.deploy("r"), routes.roll_back("m"), routes.retire("m")]
+    "call", [routes.erase_user("u"), model_routes.deploy("r"), model_routes.roll_back("m"), model_routes.retire("m")]
 )
 def test_what_may_have_happened_is_not_done_twice(call):
     for outcome, error in ((LOST, NoResponseError), (status(503), UnavailableError), (status(502), UnavailableError)):
@@ -121,18 +122,18 @@ def test_other_statuses_are_errors_at_once(code, kind):
 
 def test_the_last_error_is_raised_with_the_number_of_attempts():
     with pytest.raises(RateLimitedError, match=r"because \(attempt 3\)") as refused:
-        play(routes.models(), LOST, status(503), status(429, retry_after="7"), retries=Retries(attempts=3))
+        play(model_routes.models(), LOST, status(503), status(429, retry_after="7"), retries=Retries(attempts=3))
     assert (refused.value.attempts, refused.value.retry_after) == (3, 7.0)
     with pytest.raises(NoResponseError, match="ReadError"):
-        play(routes.models(), LOST, retries=Retries(attempts=1))
+        play(model_routes.models(), LOST, retries=Retries(attempts=1))
 
 
 def test_a_pause_that_is_too_long_is_left_to_the_caller():
     with pytest.raises(RateLimitedError) as refused:
-        play(routes.models(), status(429, retry_after="60"))
+        play(model_routes.models(), status(429, retry_after="60"))
     assert (refused.value.attempts, refused.value.retry_after) == (1, 60.0)
     _, (pause,), _ = play(
-        routes.models(),
+        model_routes.models(),
         status(503, retry_after="60"),
         Response(200, {}, b'{"models": [], "deployments": [], "revision": 0}'),
         retries=Retries(longest_pause=90),

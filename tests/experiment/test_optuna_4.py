@@ -17,6 +17,7 @@ def test_studies_work_with_optuna_4(tmp_path):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), *sys.path))}
     version = [sys.executable, "-c", "import optuna; print(optuna.__version__)"]
     assert subprocess.run(version, check=True, capture_output=True, text=True, env=environment).stdout.startswith("4.")
-    tests = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/experiment/test_study.py"]
-    done = subprocess.run(tests, check=False, capture_output=True, text=True, env=environment, cwd=ROOT)
+    tests = [f"tests/experiment/test_{name}.py" for name in ("study", "proposing")]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *tests]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, cwd=ROOT)
     assert done.returncode == 0, done.stdout

@@ -10,7 +10,8 @@ import foldin
 from foldin.data import strong
 from foldin.experiment.showing import Showing, counting
 from foldin.experiment.showing_search import ShowingSearch
-from foldin.experiment.study import Study, TuningTrial
+from foldin.experiment.study import Study
+from foldin.experiment.trials import TuningTrial
 from foldin.models import MultVAE, MultVAEConfig
 from foldin.training import Progress, Range, fit
 from tests.conftest import make_log

@@ -9,19 +9,15 @@ It speaks HTTP alone: it needs neither a model nor PyTorch, and imports neither.
 """
 
 from foldin.client.answers import (
-    Change,
     ErasedUser,
     EventEffect,
     EventReceipt,
     Hit,
     Item,
-    ModelDeployment,
-    Models,
     Price,
     Readiness,
     Recommendations,
     RulePrice,
-    ServedModel,
     StoredEvent,
     StoredUser,
 )
@@ -51,6 +47,7 @@ from foldin.client.experiments import (
 )
 from foldin.client.filters import ItemFilter
 from foldin.client.items import ItemChange, ItemDetail, ItemList, ItemsReceipt, ListedItem
+from foldin.client.models import Change, ModelDeployment, Models, ServedModel
 from foldin.client.requests import Event, RecommendRequest
 from foldin.client.retries import Retries
 from foldin.client.rules import Boost, Cap, Diversity, Freshness, Pin, Rules

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 
-from foldin.client import experiment_routes, item_routes, routes, studio_routes
+from foldin.client import experiment_routes, item_routes, model_routes, routes, studio_routes
 from foldin.client.connecting import Connection, as_method_of, failure_of, httpx_module, response_of
 from foldin.client.reading import Call, Calls, Failure, Request, Response, exchange
 from foldin.client.retries import Retries
@@ -116,14 +116,14 @@ class Client:
     put_item = _method(item_routes.put_item)
     put_items = _method(item_routes.put_items)
     list_for_all = _method(item_routes.list_for_all)
-    models = _method(routes.models)
-    deploy = _method(routes.deploy)
-    roll_back = _method(routes.roll_back)
-    make_default = _method(routes.make_default)
-    retire = _method(routes.retire)
-    split = _method(routes.split)
-    changes = _method(routes.changes)
-    drift = _method(routes.drift)
+    models = _method(model_routes.models)
+    deploy = _method(model_routes.deploy)
+    roll_back = _method(model_routes.roll_back)
+    make_default = _method(model_routes.make_default)
+    retire = _method(model_routes.retire)
+    split = _method(model_routes.split)
+    changes = _method(model_routes.changes)
+    drift = _method(model_routes.drift)
     experiments = _method(experiment_routes.experiments)
     experiment = _method(experiment_routes.experiment)
     health = _method(routes.health)

@@ -1,4 +1,8 @@
-"""The calls of the interface, one function a route. The clients have them as methods, which return the answer of the call."""
+"""The calls of the interface, one function a route. The clients have them as methods, which return the answer of the call.
+
+Here are lists, events, users, searches and the state of the service; models, items, experiments and the studio have files of
+their own.
+"""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -6,17 +10,7 @@ from dataclasses import replace
 from typing import ParamSpec
 from uuid import uuid4
 
-from foldin.client.answers import (
-    Change,
-    Drift,
-    ErasedUser,
-    EventReceipt,
-    Item,
-    Models,
-    Readiness,
-    Recommendations,
-    StoredUser,
-)
+from foldin.client.answers import ErasedUser, EventReceipt, Item, Readiness, Recommendations, StoredUser
 from foldin.client.reading import Call, Calls, as_text, read_as
 from foldin.client.requests import Event, RecommendRequest, Time, encoded
 from foldin.errors import ConfigError
@@ -24,28 +18,19 @@ from foldin.errors import ConfigError
 __all__ = [
     "add_event",
     "add_events",
-    "changes",
-    "deploy",
-    "drift",
     "erase_user",
     "health",
     "items",
-    "make_default",
     "metrics",
-    "models",
     "ready",
     "recommend",
     "recommend_many",
-    "retire",
-    "roll_back",
     "similar",
-    "split",
     "user",
 ]
 
 P = ParamSpec("P")
 _BYTES = 900_000  # of the events of one request; by default the service takes 1 MiB
-_MODELS = read_as(Models)
 
 
 def _of_request(request: Callable[P, RecommendRequest]) -> Callable[P, Call[Recommendations]]:
@@ -211,83 +196,6 @@ def similar(item: str, *, limit: int = 10, model: str | None = None) -> Call[tup
     )
 
 
-def models() -> Call[Models]:
-    """The models in service, and those that all processes of the service are to serve."""
-    return Call(method="GET", route="/v1/models", read=_MODELS, repeatable=True)
-
-
-def deploy(run: str, *, name: str | None = None, default: bool = False, generation: int | None = None) -> Call[Models]:
-    """Deploy a run; returns the models in service. The previous run of this name is kept for `roll_back`.
-
-    Args:
-        run: folder of the run on the machine of the service, or its URL, below one that the service may read.
-        name: name in service; the last part of the run's address if omitted.
-        default: whether to make it the default model.
-        generation: generation that the model must have, 0 if there must be none of that name; None for any.
-
-    """
-    given = {"run": str(run), "name": name, "default": default or None, "generation": generation}
-    content = encoded({key: value for key, value in given.items() if value is not None})
-    return Call(method="POST", route="/v1/models", read=_MODELS, content=content)
-
-
-def roll_back(name: str, *, generation: int | None = None) -> Call[Models]:
-    """Restore the previous run of a model; returns the models in service.
-
-    Args:
-        name: name of the model.
-        generation: generation that the model must have; None for any.
-    """
-    return _change("POST", "/v1/models/{name}:rollback", name, generation)
-
-
-def make_default(name: str, *, generation: int | None = None) -> Call[Models]:
-    """Make a model the default, for requests that do not choose one; returns the models in service.
-
-    Args:
-        name: name of the model.
-        generation: generation that the model must have; None for any.
-    """
-    return _change("POST", "/v1/models/{name}:default", name, generation)
-
-
-def retire(name: str, *, generation: int | None = None) -> Call[Models]:
-    """Take a model out of service; a later deployment of the name brings it back. Returns the models in service.
-
-    Args:
-        name: name of the model.
-        generation: generation that the model must have; None for any.
-    """
-    return _change("DELETE", "/v1/models/{name}", name, generation)
-
-
-def _change(method: str, route: str, name: str, generation: int | None) -> Call[Models]:
-    return Call(method=method, route=route, read=_MODELS, values={"name": name}, query={"generation": generation})
-
-
-def split(shares: Mapping[str, float], *, revision: int | None = None) -> Call[Models]:
-    """Split users between models, for requests that do not choose one; returns the models in service.
-
-    Args:
-        shares: share of the users by name of the model, which sum to 1; empty to end the split.
-        revision: revision that must be the newest; None for any.
-    """
-    content = encoded({"shares": shares} | ({} if revision is None else {"revision": revision}))
-    return Call(method="PUT", route="/v1/split", read=_MODELS, content=content, repeatable=revision is None)
-
-
-def changes(*, limit: int = 100, before: int | None = None) -> Call[tuple[Change, ...]]:
-    """The log of changes of the models in service, newest first.
-
-    Args:
-        limit: maximum number of changes.
-        before: only changes of a lower revision, for reading on; None for the newest.
-    """
-    read = read_as(tuple[Change, ...], "changes")
-    query = {"limit": limit, "before": before}
-    return Call(method="GET", route="/v1/changes", read=read, query=query, repeatable=True)
-
-
 def health() -> Call[Mapping[str, str]]:
     """That the process is running: `{"status": "ok"}`. No key is needed."""
     return Call(method="GET", route="/healthz", read=read_as(Mapping[str, str]), repeatable=True)
@@ -302,15 +210,3 @@ def ready() -> Call[Readiness]:
 def metrics() -> Call[str]:
     """The metrics of the service, in the text format of Prometheus."""
     return Call(method="GET", route="/metrics", read=as_text, repeatable=True)
-
-
-def drift(*, model: str | None = None, limit: int = 1) -> Call[tuple[Drift, ...]]:
-    """How far the latest events are from what the models in service were trained on, as measured last.
-
-    Args:
-        model: name of a model in service; None for all.
-        limit: maximum number of measurements of each model, newest first.
-    """
-    read = read_as(tuple[Drift, ...], "drift")
-    query = {"model": model, "limit": limit}
-    return Call(method="GET", route="/v1/drift", read=read, query=query, repeatable=True)

@@ -20,10 +20,10 @@ from foldin.experiment.resuming import check_folder
 from foldin.experiment.retrained import Compared, Retrained
 from foldin.experiment.showing_search import trial_line
 from foldin.experiment.sources import source_of_run, split_of_run
-from foldin.experiment.study import TuningTrial
 from foldin.experiment.tracking import MLflow, TensorBoard, Tracker, tracker_of
 from foldin.experiment.trained import Trained
 from foldin.experiment.training import accompany, build_model, check_targets, train, unread, unused
+from foldin.experiment.trials import TuningTrial
 from foldin.experiment.tuned import Tuned
 from foldin.experiment.tuning import TRIALS, tune
 from foldin.experiment.warm_start import Start, WarmStart, warm_start

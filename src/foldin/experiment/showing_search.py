@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from foldin.experiment.showing import interactive, open_bar
-from foldin.experiment.study import Study, TuningTrial
+from foldin.experiment.study import Study
+from foldin.experiment.trials import TuningTrial
 from foldin.tensors import Tensor
 from foldin.training import EpochRecord, Progress, Trainer
 

@@ -7,48 +7,24 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from foldin.errors import MissingExtraError
-from foldin.experiment.neighbors import neighbor
-from foldin.experiment.opening import STAGES, Tried, settings_of_stage
+from foldin.experiment.proposing import proposed_settings, queue_next
 from foldin.experiment.pruning import is_hopeless
-from foldin.training import Range, Space, setting_text
+from foldin.experiment.trials import TuningTrial, ended_trials, is_first, results, trials_of_state
+from foldin.training import Space, setting_text
 
-__all__ = ["Study", "TuningTrial"]
+__all__ = ["Study"]
 
-_DRAWN = 10  # trials before the first that is near the best one
 _NEAR = 3  # draws near the best trial, if what they give was measured before
 _WARM_UP = 5  # number of epochs before a trial is pruned
 _FOR_IMPORTANCE = 10  # number of trials
 _REPEATS = 20  # draws of known settings in a row after which no new ones are expected
-
-
-@dataclass(frozen=True, kw_only=True)
-class TuningTrial:
-    """A trial of a search: a training with some settings.
-
-    Args:
-        number: number of the trial, from 1.
-        settings: setting → value in the syntax of `--set`; empty for the settings that the search began with.
-        state: "complete", "pruned" (given up, see `pruning.py`), "failed" or "running".
-        value: the validation metric of its best epoch; None where none was measured.
-        epochs: number of epochs that were run.
-        seconds: duration of its training.
-        reason: why it failed.
-    """
-
-    number: int
-    settings: Mapping[str, str] = field(default_factory=dict)
-    state: str = "running"
-    value: float | None = None
-    epochs: int = 0
-    seconds: float = 0.0
-    reason: str = ""
 
 
 class Study:
@@ -98,7 +74,7 @@ class Study:
     def _take_over(self) -> int:
         """Put the trials of processes that have died in the queue; returns the number of those that are measured again."""
         lost = 0
-        for trial in self._of_state("RUNNING"):
+        for trial in trials_of_state(self._study, "RUNNING"):
             if not self._alive(trial):
                 if "result" in trial.user_attrs:  # killed between the result and its state
                     self._told(trial.number, TuningTrial(**trial.user_attrs["result"]))
@@ -147,12 +123,6 @@ class Study:
         """Whether the process that measures a trial is still running."""
         return self._folder is None or self._folder.alive(trial.user_attrs.get("worker"))
 
-    def _of_state(self, *states: str) -> list[Any]:
-        found: list[Any] = self._study.get_trials(
-            deepcopy=False, states=[self._optuna.trial.TrialState[state] for state in states]
-        )
-        return found
-
     def _again(self, trial: Any) -> None:
         """End a trial that was not measured, and put its settings in the queue."""
         with self._quiet():
@@ -160,16 +130,11 @@ class Study:
             kept = {name: value for name, value in trial.user_attrs.items() if name in ("first", "changed", "names")}
             self._study.enqueue_trial(kept.get("first", trial.params), user_attrs=kept)
 
-    def _queue(self, settings: Mapping[str, Any], **about: Any) -> None:
-        """Put settings in the queue; of others nothing is drawn: they are those that the search begins with."""
-        self._study.enqueue_trial(dict(settings), user_attrs={"names": list(settings), **about})
-
     def ask(self, space: Space, defaults: Mapping[str, Any], trials: int | None) -> tuple[Any, dict[str, str]] | None:
         """A trial and its settings; None if `trials` trials are finished or running, or if no new settings are drawn any more.
 
-        The first trial has the settings that the search begins with; the next ones change one setting at a time, and then all at
-        once that helped (`opening.py`). Of all others, every second one is near the best trial so far. Settings that were
-        measured before are not measured again: the sampler gets their value.
+        Its settings are drawn, or those that `proposing.py` puts in the queue. Settings that were measured before are not
+        measured again: the sampler gets their value.
 
         Args:
             defaults: the settings that the search begins with, by the names in `space`.
@@ -178,19 +143,14 @@ class Study:
         with self._alone, self._quiet():
             self._take_over()
             for repeat in range(_REPEATS):
-                if trials is not None and len(self.trials()) + len(self._of_state("RUNNING")) >= trials:
+                if trials is not None and len(self.trials()) + len(trials_of_state(self._study, "RUNNING")) >= trials:
                     return None
-                if not self._study.get_trials(deepcopy=False):
-                    self._begin(space, defaults)
-                self._open(space, defaults)
-                if repeat < _NEAR and self._turn_of_neighbors():
-                    self._queue(self._neighbor(space))
+                queue_next(self._study, space, defaults, near=repeat < _NEAR)
                 trial = self._study.ask()
                 trial.set_user_attr("worker", self._worker)
                 trial.set_user_attr("began", time.time())
-                names = trial.user_attrs.get("first", trial.user_attrs.get("names", space))
-                settings = {name: _drawn(trial, name, one) for name, one in space.items() if name in names}
-                if self.is_first(trial):
+                settings = proposed_settings(trial, space)
+                if is_first(trial):
                     return trial, {}
                 whole = {**start, **settings}
                 before = next((one for one in self.trials() if {**start, **one.settings} == whole), None)
@@ -199,42 +159,9 @@ class Study:
                 self._told(trial, before)
             return None
 
-    def _begin(self, space: Space, defaults: Mapping[str, Any]) -> None:
-        """Put the settings that the search begins with in the queue."""
-        params = _known_of(space, defaults)
-        self._study.enqueue_trial(params, user_attrs={"first": params})
-
-    def _open(self, space: Space, defaults: Mapping[str, Any]) -> None:
-        """Put the next stage of the search's beginning in the queue, once the one before has ended (`opening.py`)."""
-        stage = self._study.user_attrs.get("stage", 0)
-        ended = self._of_state("COMPLETE", "PRUNED", "FAIL")
-        first = next((one for one in ended if self.is_first(one) and "result" in one.user_attrs), None)
-        # A first trial that was interrupted has no result, and is measured again.
-        if first is None or any("changed" in one.user_attrs for one in self._of_state("WAITING", "RUNNING")):
-            return
-        start, changed = _known_of(space, defaults), [one for one in ended if "changed" in one.user_attrs]
-        queued: list[Any] = []
-        while stage < STAGES and not queued:
-            queued = settings_of_stage(stage, space, start, _tried(first), [_tried(one) for one in changed])
-            for settings, change in queued:
-                self._queue(settings, **({} if change is None else {"changed": change}))
-            stage += 1
-            self._study.set_user_attr("stage", stage)
-
-    def _turn_of_neighbors(self) -> bool:
-        """Whether the next trial is near the best one: every second trial once some have been drawn, if none is in the queue."""
-        ended = len(self.trials())
-        return ended >= _DRAWN and ended % 2 == 1 and not self._of_state("WAITING") and bool(self._of_state("COMPLETE"))
-
-    def _neighbor(self, space: Space) -> dict[str, Any]:
-        best = self._study.best_trial
-        return neighbor(
-            space, best.params, np.random.default_rng([len(self._study.get_trials(deepcopy=False)), best.number])
-        )
-
     def is_first(self, trial: Any) -> bool:
         """Whether a trial has the settings that the search begins with."""
-        return "first" in trial.user_attrs
+        return is_first(trial)
 
     def should_prune(self, trial: Any, epoch: int, metric: float) -> bool:
         """Report the metric of an epoch, and return whether other trials are so far ahead that this one should end.
@@ -247,7 +174,7 @@ class Study:
                 trial.set_user_attr("lasted", time.time() - trial.user_attrs["began"])
         if epoch < self._warm_up or self.is_first(trial):
             return False
-        curves = [(one.value, one.intermediate_values) for one in self._of_state("COMPLETE")]
+        curves = [(one.value, one.intermediate_values) for one in trials_of_state(self._study, "COMPLETE")]
         return is_hopeless(self._curve(trial), curves, epoch)
 
     def _curve(self, trial: Any) -> Mapping[int, float]:
@@ -259,9 +186,11 @@ class Study:
 
         A trial whose process was killed counts until the end of its last epoch.
         """
-        past = self._of_state("COMPLETE", "PRUNED", "FAIL")
+        past = ended_trials(self._study)
         ended = sum(one.user_attrs.get("spent", one.user_attrs.get("lasted", 0.0)) for one in past)
-        others = [one for one in self._of_state("RUNNING") if one.user_attrs.get("worker") != self._worker]
+        others = [
+            one for one in trials_of_state(self._study, "RUNNING") if one.user_attrs.get("worker") != self._worker
+        ]
         alive = [one for one in others if self._alive(one)]
         return float(ended + sum(time.time() - one.user_attrs.get("began", time.time()) for one in alive))
 
@@ -289,14 +218,14 @@ class Study:
 
     def trials(self) -> list[TuningTrial]:
         """The trials that have ended, in their order."""
-        ended = self._of_state("COMPLETE", "PRUNED", "FAIL")
-        return [TuningTrial(**one.user_attrs["result"]) for one in ended if "result" in one.user_attrs]
+        return results(self._study)
 
     def others(self) -> bool:
         """Whether another process is measuring a trial."""
         with self._alone:
             return any(
-                one.user_attrs.get("worker") != self._worker and self._alive(one) for one in self._of_state("RUNNING")
+                one.user_attrs.get("worker") != self._worker and self._alive(one)
+                for one in trials_of_state(self._study, "RUNNING")
             )
 
     @contextmanager
@@ -314,7 +243,7 @@ class Study:
         Source: watanabe2023.
         """
         # The first trial may lack settings whose values lie outside of the ranges.
-        whole = [one for one in self._of_state("COMPLETE") if one.params.keys() == space.keys()]
+        whole = [one for one in trials_of_state(self._study, "COMPLETE") if one.params.keys() == space.keys()]
         if len(whole) < _FOR_IMPORTANCE:
             return None
         with self._quiet():
@@ -334,32 +263,3 @@ def _continued(folder: Path, ended: int, lost: int) -> str:
     """A line about a search that goes on."""
     again = f"; {lost} whose process was killed {'is' if lost == 1 else 'are'} measured again" if lost else ""
     return f"continues the search in {folder}, where {ended} trial{' has' if ended == 1 else 's have'} ended{again}"
-
-
-def _tried(trial: Any) -> Tried:
-    """A trial that has ended, without a value unless it is complete."""
-    value = trial.value if trial.state.name == "COMPLETE" else None
-    changed = trial.user_attrs.get("changed")
-    return Tried(trial.number, trial.params, value, None if changed is None else (changed[0], changed[1]))
-
-
-def _drawn(trial: Any, name: str, one: Range | tuple[Any, ...]) -> str:
-    """A value for a trial in the syntax of `--set`."""
-    if isinstance(one, tuple):
-        return str(trial.suggest_categorical(name, [setting_text(value) for value in one]))
-    suggest = trial.suggest_int if one.whole else trial.suggest_float
-    return one.text(suggest(name, one.low, one.high, log=one.log))
-
-
-def _known_of(space: Space, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The defaults in the form of the sampler, without those outside of the searched ranges."""
-    known = {name: _known(one, defaults[name]) for name, one in space.items()}
-    return {name: value for name, value in known.items() if value is not None}
-
-
-def _known(one: Range | tuple[Any, ...], value: Any) -> Any:
-    """A value in the form of the sampler; None if it lies outside of the searched range."""
-    if isinstance(one, tuple):
-        text = setting_text(value)
-        return text if text in map(setting_text, one) else None
-    return value if isinstance(value, int | float) and one.low <= value <= one.high else None

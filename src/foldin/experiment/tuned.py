@@ -8,8 +8,8 @@ from typing import Any
 from foldin.display import Display, Displayed
 from foldin.errors import FitError
 from foldin.evaluation import Evaluation
-from foldin.experiment.study import TuningTrial
 from foldin.experiment.trained import Trained
+from foldin.experiment.trials import TuningTrial
 from foldin.files import write_json, write_text
 from foldin.reports import TUNING_HEAD, tuning_page, tuning_rows, tuning_sentences
 from foldin.training import Config, Space, setting_text, value_of

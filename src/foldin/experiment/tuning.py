@@ -13,9 +13,10 @@ from foldin.data import Split
 from foldin.errors import CapacityError, ConfigError, FitError
 from foldin.evaluation import DEFAULT_METRICS, Evaluation, ValidationMetric, evaluate, parse_metric
 from foldin.experiment.showing_search import ShowingSearch
-from foldin.experiment.study import Study, TuningTrial
+from foldin.experiment.study import Study
 from foldin.experiment.trained import Trained
 from foldin.experiment.training import build_model, check_targets, train
+from foldin.experiment.trials import TuningTrial
 from foldin.experiment.tuned import Tuned
 from foldin.memory import allocating
 from foldin.models import config_of, model_name

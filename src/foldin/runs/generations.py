@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from foldin.errors import RunError
+from foldin.runs.contents import check_target, is_finished, read_info
 from foldin.runs.pointer import GENERATIONS, Pointer, digest_in, folder_of, read_pointer, write_pointer
-from foldin.runs.store import check_target, is_finished, read_info
 from foldin.runs.stored_index import INDEX_FILES
 
 __all__ = ["Generation", "add_generation", "generations", "roll_back"]

@@ -17,8 +17,8 @@ from typing import Any
 from foldin.data.named import cache_folder
 from foldin.errors import FoldinError, MissingExtraError, RunError
 from foldin.files import locked
+from foldin.runs.contents import read_info
 from foldin.runs.pointer import GENERATIONS
-from foldin.runs.store import read_info
 from foldin.runs.stored_index import INDEX_FILES, is_copied
 
 __all__ = ["is_url", "local_run", "name_of_run", "without_secrets"]

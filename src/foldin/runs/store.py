@@ -18,132 +18,29 @@ A run directory holds
 A folder of generations (`generations.py`) holds several; its `run.json` only points to the current one (`pointer.py`).
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import torch
 
-from foldin.data import (
-    Catalog,
-    EventLog,
-    EventWeights,
-    Features,
-    FrameStyle,
-    KnownUsers,
-    ReadOptions,
-    weighting_of,
-)
-from foldin.display import Display, Displayed
+from foldin.data import Catalog, EventWeights, Features, FrameStyle, KnownUsers, ReadOptions, weighting_of
 from foldin.errors import FoldinError, RunError
-from foldin.files import (
-    FORMAT_VERSION,
-    read_tensors,
-    write_atomically,
-    write_json,
-    write_tensors,
-    write_text,
-    written_by_foldin,
-)
+from foldin.files import FORMAT_VERSION, read_tensors, write_atomically, write_json, write_tensors, write_text
 from foldin.inference import Statistics
 from foldin.models import MODELS, FeatureReader, ItemFeatures, Recommender, capability, config_class, model_name
 from foldin.models.registry import ENTRY_POINTS
-from foldin.ranking import ItemIndex
+from foldin.runs.contents import check_target, digest_of, file_digest, read_info
 from foldin.runs.new_items import KEPT, load_kept, save_kept
-from foldin.runs.pointer import Pointer, folder_of, holds_generations, read_pointer
-from foldin.runs.recommends import Parts, Recommends
-from foldin.runs.stored_index import load_index, remove_index
-from foldin.runs.stored_statistics import read_statistics, write_statistics
+from foldin.runs.pointer import Pointer, folder_of, read_pointer
+from foldin.runs.run import Run
+from foldin.runs.stored_index import remove_index
+from foldin.runs.stored_statistics import write_statistics
 from foldin.training import CHECKPOINT
 
-__all__ = ["Run", "check_target", "is_finished", "load_run", "read_info", "save_run", "weights_info"]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _own_digest(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps({**content, "digest": ""}, sort_keys=True).encode()).hexdigest()
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Run(Recommends, Displayed):
-    """A finished run that has been loaded.
-
-    Args:
-        folder: its directory; of a folder of generations, that of the generation.
-        name: the model's name in `MODELS`.
-        model: the trained model.
-        catalog: its items.
-        info: `run.json`: data and its fingerprint, protocol, seed, versions, timings.
-        known: users whose histories were saved with the run, or attached.
-        style, reading: see `Parts`.
-        weighting: the rule by which events of users count: how they were weighted in training, and which ratings were left out.
-    """
-
-    folder: Path
-    name: str
-    model: Recommender
-    catalog: Catalog
-    info: dict[str, Any]
-    known: KnownUsers | None = None
-    style: FrameStyle = field(default_factory=FrameStyle)
-    reading: ReadOptions = field(default_factory=ReadOptions)
-    weighting: EventWeights | None = None
-
-    def display(self) -> Display:
-        rows = [("items", f"{len(self.catalog):,}"), ("users with histories", f"{len(self.known or ()):,}")]
-        rows += [
-            (name, str(self.info[name])) for name in ("protocol", "seed", "began") if self.info.get(name) is not None
-        ]
-        rows += [(name, str(value)) for name, value in self.model.config.as_dict().items()]
-        return Display(title=f"{self.name} in {self.folder}", head=("", ""), rows=rows)
-
-    def _parts(self) -> Parts:
-        return Parts(self.model, self.catalog, self.style, self.reading, self.weighting)
-
-    def _known_users(self) -> KnownUsers | None:
-        return self.known
-
-    @cached_property
-    def index(self) -> ItemIndex | None:
-        """The index over the items that is stored with the run, for `Approximate`; None if there is none.
-
-        Raises:
-            RunError: the index is damaged, or was built from another model.
-            MissingExtraError: FAISS is not installed.
-        """
-        return load_index(self.folder, self.model)
-
-    @cached_property
-    def statistics(self) -> Statistics | None:
-        """The expected sufficient statistics that gave the model's parameters; None if the run keeps none.
-
-        Raises:
-            RunError: their file is damaged.
-        """
-        return read_statistics(self.folder, self.info)
-
-    @property
-    def until(self) -> int | None:
-        """Seconds since 1970 of the newest event that the model was trained on; None if the run does not say."""
-        found = self.info.get("until")
-        return found if isinstance(found, int) else None
-
-    def attach(self, log: EventLog) -> "Run":
-        """The run with the histories of a log's users, weighted as in training, so that lists can be requested by user id.
-
-        Results are then tables of the library of that log, with ids of its types.
-        """
-        known = KnownUsers.of_log(log, self.catalog, self.weighting)
-        return replace(self, known=known, style=log.style.with_items_of(self.style))
+__all__ = ["load_run", "save_run", "weights_info"]
 
 
 def save_run(
@@ -201,9 +98,9 @@ def save_run(
         **info,
         **({} if style is None else {"frames": style.as_dict()}),
         **({} if reading is None else {"reading": reading.differing()}),
-        "files": {one: _sha256(folder / one) for one in names},
+        "files": {one: file_digest(folder / one) for one in names},
     }
-    write_json(folder / "run.json", {**content, "digest": _own_digest(content)})
+    write_json(folder / "run.json", {**content, "digest": digest_of(content)})
     if not keep_checkpoint:
         (folder / CHECKPOINT).unlink(missing_ok=True)
 
@@ -243,79 +140,6 @@ def _check_run(folder: Path, model: Recommender, catalog: Catalog, content: Mapp
         if what == "info" and same.keys() != one.keys():
             raise RunError(f"{folder}: info cannot be written as JSON: its keys must be text")
     return name
-
-
-def check_target(folder: Path) -> None:
-    """Raise an error unless a run may be written there: the folder is new or empty, or holds a run, finished or not.
-
-    Raises:
-        RunError: `folder` is a file, has files in it but no run, or holds generations; nothing is changed.
-    """
-    if not folder.is_dir():
-        if folder.exists() or folder.is_symlink():
-            raise RunError(f"{folder}: is a file; a run is a folder")
-        inside = next((one for one in folder.parents if one.exists()), None)
-        if inside is not None and not inside.is_dir():
-            raise RunError(f"{folder}: {inside} is a file, and nothing can be written into it")
-        return
-    if read_pointer(folder) is not None:
-        raise RunError(
-            f"{folder}: holds generations of a run, to which `foldin fit --all --replace` adds; give another folder"
-        )
-    names = sorted(one.name for one in folder.iterdir())
-    if names and not _is_own(folder):
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        raise RunError(
-            f"{folder}: holds files that foldin did not write ({', '.join(names[:3])}{more}); give a new or an empty folder"
-        )
-
-
-def is_finished(folder: Path) -> bool:
-    """Whether the folder has a `run.json` that foldin wrote, whatever state the rest is in."""
-    try:
-        info = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(info, dict) and {"format_version", "model", "files", "digest"} <= info.keys()
-
-
-def _is_own(folder: Path) -> bool:
-    """Whether the folder holds a run, finished or not, or a part of one, recognized by what only foldin writes."""
-    parts = (CHECKPOINT, "model.safetensors")
-    return is_finished(folder) or holds_generations(folder) or any(written_by_foldin(folder / one) for one in parts)
-
-
-def read_info(folder: Path) -> dict[str, Any]:
-    """The content of the `run.json` of a run directory, after a check of every file against its digest.
-
-    Raises:
-        RunError: the run is missing, unfinished, damaged, or of another version; the message gives the file and the reason.
-    """
-    path = folder / "run.json"
-    if not folder.is_dir():
-        raise RunError(f"{folder}: no such run directory")
-    if not path.is_file():
-        unfinished = (folder / CHECKPOINT).is_file()
-        hint = "training has not finished; continue it with --resume" if unfinished else "no run.json in it"
-        raise RunError(f"{folder}: not a finished run: {hint}")
-    try:
-        info: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        version, digest, files = info["format_version"], info["digest"], info["files"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: damaged: {error}") from error
-    if version != FORMAT_VERSION:
-        raise RunError(
-            f"{path}: written in format version {version}, this foldin reads version {FORMAT_VERSION}: "
-            "train it again into a new folder"
-        )
-    if _own_digest(info) != digest:
-        raise RunError(f"{path}: damaged: its content does not match its digest")
-    for name, expected in files.items():
-        if not (folder / name).is_file():
-            raise RunError(f"{folder / name}: missing from the run")
-        if _sha256(folder / name) != expected:
-            raise RunError(f"{folder / name}: damaged: its content does not match the digest in run.json")
-    return info
 
 
 def load_run(folder: str | Path, *, device: str | torch.device = "cpu") -> Run:

@@ -5,7 +5,6 @@ with and without an index. `index.json` has the SHA-256 of `index.faiss` and a f
 An index that is damaged, or that was built from another model, is refused, and the run can be used without it.
 """
 
-import hashlib
 import json
 from dataclasses import fields
 from pathlib import Path
@@ -19,6 +18,7 @@ from foldin.files import FORMAT_VERSION, write_atomically, write_json
 from foldin.models import Recommender
 from foldin.ranking import DEFAULT_INDEX, ItemIndex, build_index, measure_index
 from foldin.ranking.item_index import fingerprint
+from foldin.runs.contents import file_digest
 
 __all__ = [
     "INDEX_FILES",
@@ -80,7 +80,7 @@ def save_index(folder: str | Path, index: ItemIndex) -> None:
     (folder / _ABOUT).unlink(missing_ok=True)  # until the new one is complete, there is none
     write_atomically(folder / _INDEX, index.write)
     about = {one.name: getattr(index, one.name) for one in fields(index) if not one.name.startswith("_")}
-    content = {"format_version": FORMAT_VERSION, **about, "file": _sha256(folder / _INDEX)}
+    content = {"format_version": FORMAT_VERSION, **about, "file": file_digest(folder / _INDEX)}
     write_json(folder / _ABOUT, content)
 
 
@@ -111,7 +111,7 @@ def load_index(folder: str | Path, model: Recommender[Any]) -> ItemIndex | None:
     file = path.with_name(_INDEX)
     if not file.is_file():
         raise RunError(f"{file}: missing, though {_ABOUT} describes it; {_ADVICE}")
-    if _sha256(file) != expected:
+    if file_digest(file) != expected:
         raise RunError(f"{file}: damaged: its content does not match the digest in {_ABOUT}; {_ADVICE}")
     return ItemIndex.read(file, about)
 
@@ -138,7 +138,7 @@ def is_copied(folder: Path) -> bool:
     """Whether a folder has the file of an index that its `index.json` describes, whichever run it belongs to."""
     try:
         expected = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))["file"]
-        return bool(_sha256(folder / _INDEX) == expected)
+        return bool(file_digest(folder / _INDEX) == expected)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -162,8 +162,3 @@ def probe_users(catalog: Catalog, users: Histories | None = None) -> Histories:
     counts = catalog.table["count"].to_numpy().astype(np.float64) + 1.0
     drawn = rng.choice(len(catalog), size=(_USERS, min(_EVENTS, len(catalog))), p=counts / counts.sum())
     return Histories.from_lists([np.unique(row).tolist() for row in drawn], len(catalog))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
