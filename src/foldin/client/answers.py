@@ -93,6 +93,7 @@ class Recommendations:
         prior: whether nothing is known about the user, so that the list is the model's prior prediction.
         price: what the list gives up to the rules of the request; None without rules.
         items: items of the list, best first, in the order in which they were drawn, or in that of the rules.
+        fallback_note: why the list that the request names as its `fallback` did not answer; None if it answered, or was not to.
     """
 
     list_id: str
@@ -106,6 +107,7 @@ class Recommendations:
     prior: bool
     price: Price | None
     items: tuple[Hit, ...]
+    fallback_note: str | None = None
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -210,7 +212,7 @@ class ServedModel:
         can_roll_back: whether a previous model of this name can be restored.
         waiting: number of requests in the model's queue.
         attributes: names of the features of items that filters may use.
-        attribute_kinds: type of the values of each of these features: `number`, `truth`, `text` or `other`.
+        attribute_kinds: type of the values of each of these features: `number`, `truth`, `text`, `date` or `other`.
         refused: values of `explore` that the model refuses, with the reason.
         repeats: which of several events of a user with one item is used: `first`, `last`, `first-of-kind`, or all (`keep`).
     """
