@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from foldin.data import Catalog, EventLog, Features, HeldOut, Histories, Source, Split, read_given, read_log
     from foldin.data import split_log as split
-    from foldin.errors import FoldinError
+    from foldin.errors import FoldinError, FoldinWarning
     from foldin.evaluation import Evaluation, ValidationMetric, evaluate
     from foldin.experiment import Choice, Trained, Tuned, build_model, choose_model, fit_all, load, train, tune
     from foldin.models import MODELS, Recommender, capability
@@ -93,6 +93,7 @@ __all__ = [
     "Features",
     "FitResult",
     "FoldinError",
+    "FoldinWarning",
     "Freshness",
     "HeldOut",
     "Histories",
@@ -142,7 +143,7 @@ __all__ = [
 # Package → its names above; a model's name is that of its configuration in `foldin.models` without `Config`.
 _NAMES = {
     "data": ("Catalog", "EventLog", "Features", "HeldOut", "Histories", "Source", "Split", "read_given", "read_log"),
-    "errors": ("FoldinError",),
+    "errors": ("FoldinError", "FoldinWarning"),
     "evaluation": ("Evaluation", "ValidationMetric", "evaluate"),
     "experiment": ("Choice", "Trained", "Tuned", "build_model", "choose_model", "fit_all", "load", "train", "tune"),
     "models": ("MODELS", "Recommender", "capability"),

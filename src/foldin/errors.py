@@ -24,7 +24,14 @@
     └── MissingExtraError    an optional package is not installed
 
 All of them mean that the caller can correct the call; the command line prints the message on one line and exits with code 2.
+
+What does not stop a call, but which its caller should know, is a `FoldinWarning`. It is a warning of Python's `warnings`, so that
+a script or a notebook shows it once, in one line with the place of the call, and `warnings.filterwarnings` hides it or makes it
+an error. The logger `foldin` has what is no warning: the epochs of a training, and the trials of a search.
 """
+
+import sys
+import warnings
 
 __all__ = [
     "CapacityError",
@@ -36,6 +43,7 @@ __all__ = [
     "EventStoreError",
     "FitError",
     "FoldinError",
+    "FoldinWarning",
     "FormatError",
     "IdempotencyError",
     "MissingExtraError",
@@ -48,11 +56,31 @@ __all__ = [
     "UnknownItemError",
     "UnknownModelError",
     "UnknownUserError",
+    "warn",
 ]
+
+
+_WITHIN = ("foldin", "torch", "contextlib")  # packages of a call's frames: `torch.no_grad` wraps functions of foldin
 
 
 class FoldinError(Exception):
     """Base class of all errors that the caller can correct."""
+
+
+class FoldinWarning(UserWarning):
+    """Something that a call left out or did otherwise than its caller may expect."""
+
+
+def warn(text: str) -> None:
+    """Warn the caller of foldin; the place that the warning names is the line that called foldin, not one of foldin.
+
+    Args:
+        text: what was met, where, and what was done, in one line.
+    """
+    frame, level = sys._getframe().f_back, 2
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _WITHIN:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, FoldinWarning, stacklevel=level)
 
 
 class DataError(FoldinError):

@@ -1,10 +1,13 @@
 """Filters on attributes: ranges of any numbers, several values, and a line where a condition does not fit."""
 
+import datetime as dt
+
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
-from foldin.data import Catalog, Condition, Filters, conditions_of
+from foldin.data import Catalog, Condition, Filters, conditions, conditions_of
 from foldin.errors import ConfigError
 
 CATALOG = Catalog(
@@ -22,6 +25,17 @@ CATALOG = Catalog(
             "color": pl.Series(["red", "blue", "red", None], dtype=pl.Categorical),
             "sold": [True, False, None, True],
             "pair": pl.Series([[1, 2], [3, 4], [5, 6], [7, 8]], dtype=pl.Array(pl.Int64, 2)),
+            "at": pl.Series(
+                ["2024-01-30T23:59:59", "2024-01-31T00:00:00", "2024-01-31T23:59:59.999999", None]
+            ).str.to_datetime(time_unit="ns"),
+            "local": pl.Series(["2024-01-31T00:30", "2024-01-31T12:00", None, "2024-02-01T08:59"])
+            .str.to_datetime()
+            .dt.replace_time_zone("Asia/Seoul"),
+            "runs": pl.Series(
+                [[dt.date(2024, 1, 1), dt.date(2024, 3, 1)], [dt.date(2024, 2, 1)], [], None], dtype=pl.List(pl.Date)
+            ),
+            "clock": pl.Series([dt.time(1), None, None, None]),
+            "span": pl.Series([dt.timedelta(1), None, None, None]),
             "day": pl.Series(["2020-01-01", "2020-01-02", None, None]).str.to_date(),
             "deep": [{"of": 1}] * 4,
         }
@@ -70,6 +84,27 @@ def passing(name: str, **wanted) -> str:
         ("pair", {"any_of": [4, 7]}, "bd"),
         ("pair", {"low": 6}, "cd"),
         ("day", {"any_of": ["2020-01-02"]}, "b"),
+        ("day", {"any_of": [dt.date(2020, 1, 1), "2020-01-02T23:00:00"]}, "ab"),
+        ("day", {"none_of": ["2020-01-02"]}, "acd"),
+        ("day", {"low": "2020-01-02"}, "b"),
+        ("day", {"high": "2020-01-01"}, "a"),
+        ("day", {"low": "2019-12-31", "high": dt.date(2020, 1, 1)}, "a"),
+        ("day", {"low": dt.datetime(2020, 1, 2, 13)}, "b"),  # a day has no time of day
+        ("day", {"any_of": []}, ""),
+        ("at", {"any_of": ["2024-01-31"]}, "bc"),  # all of its times
+        ("at", {"low": "2024-01-31"}, "bc"),
+        ("at", {"high": "2024-01-30"}, "a"),
+        ("at", {"high": dt.date(2024, 1, 31)}, "abc"),
+        ("at", {"high": dt.datetime(2024, 1, 31)}, "ab"),
+        ("at", {"high": pd.Timestamp("2024-01-31")}, "ab"),
+        ("at", {"low": "2024-01-31T00:00:01+00:00"}, "c"),
+        ("at", {"low": "2024-01-31T09:00:00+09:00", "high": "2024-01-31 00:00:00"}, "b"),
+        ("at", {"all_of": ["2024-01-31", "2024-01-31T00:00"]}, "b"),
+        ("local", {"any_of": ["2024-01-30"]}, "a"),  # in UTC
+        ("local", {"low": "2024-01-31T12:00:00+09:00"}, "bd"),
+        ("local", {"high": "2024-01-31"}, "abd"),
+        ("runs", {"low": "2024-02-15"}, "a"),
+        ("runs", {"any_of": ["2024-02-01", "2024-03-01"]}, "ab"),
         ("year", {}, "abcd"),
     ],
 )
@@ -95,8 +130,20 @@ def test_items_that_meet_a_condition(name, wanted, items):
         (
             "day",
             {"high": 5},
-            "'day' contains neither text nor numbers; the conditions low and high need numbers (dates",
+            "'day' contains dates; a date such as 2024-01-31 or 2024-01-31T12:00:00 was expected, not 5",
         ),
+        ("day", {"any_of": [20200101]}, "'day' contains dates; a date such as 2024-01-31"),
+        ("day", {"any_of": ["2020-01"]}, "was expected, not '2020-01'"),
+        ("day", {"low": "2020-02-30"}, "was expected, not '2020-02-30'"),
+        ("day", {"low": pd.NaT}, "was expected, not NaT"),
+        ("day", {"contains": "2020"}, "'day' contains dates; the condition contains needs text"),
+        ("day", {"low": "2020-01-02", "high": "2020-01-01"}, "'day': low (2020-01-02) is above high (2020-01-01)"),
+        ("year", {"low": "2020-01-10"}, "'year' contains numbers; low and high must be numbers, not '2020-01-10'"),
+        ("year", {"high": dt.date(2020, 1, 10)}, "low and high must be numbers, not 2020-01-10"),
+        ("year", {"any_of": [dt.date(2020, 1, 10)]}, "'year' contains numbers, not 2020-01-10"),
+        ("genres", {"low": "2020-01-10"}, "'genres' contains text; the conditions low and high need numbers or dates"),
+        ("clock", {"low": "2020-01-10"}, "'clock' contains neither text nor numbers; the conditions low and high need"),
+        ("span", {}, "no feature 'span'"),
         ("tags", {"low": 1}, "'tags' contains text; the conditions low and high need numbers"),
         ("deep", {}, "no feature 'deep'; there are count, genres, tags"),
         ("title", {}, "no feature 'title'"),
@@ -109,7 +156,8 @@ def test_a_condition_that_does_not_fit_is_said(name, wanted, said):
 
 
 def test_the_names_of_attributes():
-    assert ATTRIBUTES.names == [one for one in CATALOG.table.columns if one not in ("item", "title", "deep")]
+    assert ATTRIBUTES.names == [one for one in CATALOG.table.columns if one not in ("item", "title", "deep", "span")]
+    assert [name for name, kind in ATTRIBUTES.kinds.items() if kind == "date"] == ["at", "local", "runs", "day"]
     assert Filters(Catalog.from_ids(["a"])).names == ["count"]
     table = pl.DataFrame({"item": ["a"], "count": [1], "is_active": [False], "year": [1]})
     assert Filters(Catalog(table)).names == ["count", "year"]
@@ -118,13 +166,34 @@ def test_the_names_of_attributes():
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
-        ({"any_of": "a"}, 'where: day: any_of: a list of texts, numbers, or true and false was expected, not "a"'),
+        (
+            {"any_of": "a"},
+            'where: day: any_of: a list of texts, numbers, dates, or true and false was expected, not "a"',
+        ),
         ({"contains": 1}, "where: day: contains: a text was expected, not 1"),
-        ({"low": "2020-01-10"}, "where: day: low: a finite number (dates are not compared: "),
-        ({"high": True}, "where: day: high: a finite number was expected, not true"),
+        (
+            {"low": "soon"},
+            "where: day: low: a finite number, or a date such as 2024-01-31 or 2024-01-31T12:00:00, was expected",
+        ),
+        ({"low": "5"}, "where: day: low: a finite number, or a date such as"),
+        ({"high": True}, "where: day: high: a finite number, or a date such as"),
+        ({"high": float("nan")}, "where: day: high: a finite number, or a date such as"),
+        ({"low": pd.NaT}, "where: day: low: a finite number, or a date such as"),
     ],
 )
 def test_a_condition_of_another_type_is_said_with_what_is_expected(wanted, said):
     with pytest.raises(ConfigError) as error:
         conditions_of({"day": wanted}, "where")
     assert str(error.value).startswith(said)
+
+
+def test_dates_are_conditions_in_python_and_as_json_alike():
+    of_dates = conditions_of({"day": {"low": dt.date(2020, 1, 2), "none_of": [dt.datetime(2020, 1, 1, 5)]}}, "where")
+    of_json = conditions('{"day": {"low": "2020-01-02", "none_of": ["2020-01-01T05:00:00"]}}', "where")
+    for asked in (of_dates, of_json):
+        assert ATTRIBUTES.passing(asked).tolist() == [False, True, False, False]
+    assert ATTRIBUTES.missing({"day": Condition(any_of=["2020-01-03", "2020-01-02"])}) == [
+        "filter: no item has the value '2020-01-03' of 'day'; did you mean '2020-01-02' or '2020-01-01'?"
+    ]
+    offsets, codes = ATTRIBUTES.codes("local")
+    assert (offsets.tolist(), codes.tolist()) == ([0, 1, 2, 2, 3], [0, 1, 2])

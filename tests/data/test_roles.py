@@ -232,6 +232,55 @@ def test_of_two_columns_of_one_role_the_other_is_named():
     assert "rows have 'item' beside the item 'item_id' (item=\"NAME\" chooses another)" in texts
 
 
+def texts_of(frame, **options) -> dict[str, bool]:
+    """Each note of reading, and whether it is a warning."""
+    return {note.text: note.warning for note in read_log(frame, **options).report.notes}
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        [datetime.date(2024, 1, day) for day in (3, 2, 1)],
+        ["2024-01-03 10:00", "2024-01-02 10:00", "2024-01-01 10:00"],
+        [1_704_276_000, 1_704_189_600, 1_704_103_200],
+        [1_704_276_000_000.5, None, 1_704_103_200_000.5],
+    ],
+)
+def test_a_time_that_is_passed_over_is_a_warning_that_says_how_to_name_it(tmp_path, column):
+    frame = pl.DataFrame(
+        {"user": [1, 1, 2], "item": ["x", "y", "x"], "seen at": column, "price": [1, 2, 3]}, strict=False
+    )
+    said = "rows have dates in 'seen at', which is not known as their time (time 'seen at' takes it)"
+    assert texts_of(frame)[said]
+    frame.write_csv(tmp_path / "a.csv")
+    of_file = "rows have dates in 'seen at', which is not known as their time (--time 'seen at' takes it)"
+    assert texts_of(tmp_path / "a.csv")[of_file]
+    assert said not in texts_of(frame, time="seen at")
+    assert said not in texts_of(frame, order="price")
+
+
+def test_all_times_that_are_passed_over_are_named():
+    days = [datetime.date(2024, 1, day) for day in (3, 2, 1)]
+    frame = pl.DataFrame({"user": [1, 1, 2], "item": ["x", "y", "x"], "a": days, "b": days})
+    assert texts_of(frame)[
+        "rows have dates in 'a', 'b', which are not known as their time (time=\"a\" takes the first)"
+    ]
+    sure = frame.with_columns(
+        timestamp=pl.Series([3, 2, 1]) + 1_700_000_000, created_at=pl.Series(days), note=pl.lit("x")
+    )
+    found = texts_of(sure)
+    assert (
+        found["rows have 'a', 'b', 'created_at' beside the time 'timestamp' (time=\"NAME\" chooses another)"] is False
+    )
+    assert not any("beside the time" in text for text in texts_of(sure, time="timestamp"))
+    only = frame.select("user", "item", timestamp="a", price=pl.Series([20, 30, 40]), code=pl.lit("2024"))
+    assert not any("beside" in text or "not known" in text for text in texts_of(only))
+    plain = frame.select(
+        "user", "item", price=pl.Series([20, 30, 40]), code=pl.lit("x1"), year=pl.Series([2001, 2002, 2003])
+    )
+    assert not any("not known" in text for text in texts_of(plain))
+
+
 def test_tables_are_advised_in_the_words_of_python():
     days = [datetime.datetime(2024, 1, day) for day in (3, 2, 1)]
     frame = pl.DataFrame({"user": [1, 1, 2], "item": ["x", "y", "x"], "when": days})

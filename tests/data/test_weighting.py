@@ -1,5 +1,7 @@
 """Weights of events by kind, value and age, against hand-computed cases; and which events may be targets of a split."""
 
+import time
+
 import numpy as np
 import polars as pl
 import pytest
@@ -37,6 +39,16 @@ def one_user(items, kinds, times=None, values=None, n_items=10) -> Histories:
         kinds=np.array([NAMES.index(kind) for kind in kinds], np.uint8),
         values=None if values is None else np.array(values, np.float32),
     )
+
+
+def test_events_ahead_of_the_clock_are_of_age_0_and_make_no_other_event_old():
+    rule, ahead = EventWeights(half_life=10 * DAY), int(time.time()) + 1000 * DAY
+    events = one_user([1, 2, 3], ["view"] * 3, [START, START + 10 * DAY, ahead])
+    found = rule.since(events)
+    assert found.until == START + 10 * DAY
+    assert found.of(events, NAMES).tolist() == [0.5, 1.0, 1.0]
+    none = one_user([1, 2], ["view"] * 2, [ahead - 10 * DAY, ahead])
+    assert rule.since(none).of(none, NAMES).tolist() == [0.5, 1.0]
 
 
 def test_weight_of_kind_times_two_to_the_minus_age_over_half_life():

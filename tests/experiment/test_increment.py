@@ -3,17 +3,18 @@
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
 import foldin
-from foldin.data import strong
-from foldin.errors import ConfigError, FitError, RunError
-from foldin.experiment import Plan, fit_all, retrain, train
+from foldin.data import read_log, strong
+from foldin.errors import ConfigError, EmptyLogError, FitError, FoldinWarning, RunError
+from foldin.experiment import Plan, fit_all, origin, retrain, train
 from foldin.experiment.nights import recipe_of
-from foldin.models import MODELS, LDAConfig
+from foldin.models import MODELS, LDAConfig, PopularityConfig
 from foldin.runs import load_run
-from tests.experiment.nightly import FEW, ITEMS, log_of, nightly_log, rows
+from tests.experiment.nightly import BEGIN, DAY, FEW, ITEMS, log_of, nightly_log, rows
 from tests.models.test_mergeable import MERGING
 
 ONE = {name: MODELS[name]().with_settings({"n_components": 1, "epochs": 3}) for name in MERGING}
@@ -130,3 +131,33 @@ def test_what_cannot_be_updated_says_so(tmp_path):
     older.info["files"].pop("statistics.safetensors")
     with pytest.raises(ConfigError, match=r"run: keeps no statistics .*older than they are"):
         Plan(config=LDA, start=older, decay=0.9)
+
+
+def test_an_event_ahead_of_the_clock_is_named_left_out_and_added_once_when_its_time_has_come(monkeypatch):
+    """As by `foldin fit --all --decay`: with one component the statistics are the numbers of events of each item."""
+    own, then = rows(1), BEGIN + 40 * DAY
+    log = log_of([*own, ("u000", "ahead", then + DAY)])
+    monkeypatch.setattr(origin, "clock", lambda: float(then))
+    said = "1 events of made are ahead of this machine's clock and are left out; the latest is that of the user 'u000' with the "
+    with pytest.warns(FoldinWarning, match=f"^fit_all: {said}item 'ahead', on 2001-10-20$"):
+        first = fit_all(log, ONE["lda"])
+    assert np.array_equal(first.model.topics.numpy(), fit_all(log_of(own), ONE["lda"]).model.topics.numpy())
+    assert first.until == max(time for _, _, time in own)
+    assert first.log.report.warnings[-1].count == 1
+    monkeypatch.setattr(origin, "clock", lambda: float(then + 2 * DAY))
+    second = fit_all(log, ONE["lda"], start=first, decay=1.0)
+    assert np.allclose(second.statistics.sums["items"][:, 0], counts(log, second.catalog.ids), rtol=1e-5)
+    with pytest.raises(EmptyLogError, match="all 1 events are ahead"), pytest.warns(FoldinWarning):
+        fit_all(log_of([("u", "i", then + 9 * DAY)]), ONE["lda"])
+
+
+def test_an_event_ahead_of_the_clock_makes_no_other_event_old():
+    table = pl.DataFrame(
+        [*rows(1), ("u000", "late", 4_000_000_000)], schema=["user", "item", "timestamp"], orient="row"
+    )
+    log = read_log(table, half_life="10d")
+    with pytest.warns(FoldinWarning, match="on 2096-10-02$"):
+        made = fit_all(log, PopularityConfig())
+    assert made.weighting.until == BEGIN + 30 * DAY + 1000 + FEW - 1 + 2
+    assert made.log.histories.weights.max() == 1.0
+    assert made.log.histories.weights.min() > 0.1

@@ -1,8 +1,11 @@
 """Decisions on paired differences: what is accepted, what is worse, and how often that is wrong."""
 
+import hashlib
+import json
 import re
 import threading
 import time
+from dataclasses import asdict, replace
 
 import numpy as np
 import polars as pl
@@ -11,9 +14,19 @@ import scipy.stats
 
 from foldin.errors import ConfigError
 from foldin.experiment import nights as kept
-from foldin.experiment.nights import NIGHTS, Night, decide_night, pooled, read_nights, recipe_of, write_nights
+from foldin.experiment.nights import (
+    NIGHTS,
+    Night,
+    decide_night,
+    pooled,
+    read_nights,
+    recipe_of,
+    secret_of,
+    write_nights,
+)
 from foldin.experiment.outcome import Outcome, Pooled, Rule, decide
 from foldin.experiment.retrained import Retrained
+from foldin.models import user_key
 
 RULE = Rule(metric="ndcg@10", margin=-0.01)
 SD = 0.165  # of the difference of NDCG@10 of two models of one kind on MovieLens-1M
@@ -30,10 +43,10 @@ def exactly(mean: float, users: int, sd: float = SD) -> np.ndarray:
     return mean + sd * values
 
 
-def night(differences: dict[str, float], incumbent: str = "one", **about) -> Night:
+def night(differences: dict[str, float], incumbent: str = "one", *, secret: bytes = bytes(32), **about) -> Night:
     users, values = pl.Series(list(differences), dtype=pl.String), np.array(list(differences.values()), dtype=float)
     whole = {"when": "2026-01-01T00:00:00+00:00", "recipe": "r", "metric": "ndcg@10", "cut": 0, **about}
-    return Night.of(users, values, incumbent=incumbent, **whole)
+    return Night.of(users, values, secret=secret, incumbent=incumbent, **whole)
 
 
 @pytest.mark.parametrize("look", [1, 2, 5])
@@ -174,6 +187,35 @@ def test_nights_are_kept_and_damage_of_one_stops_no_other(tmp_path):
     damaged = [lines[1][:-20], "null", '{"when": 1}', "", *(lines[2].replace("-0.5", odd) for odd in ('"x"', "NaN"))]
     (tmp_path / NIGHTS).write_text("\n".join((lines[0], *damaged, lines[2])))
     assert [one.users for one in read_nights(tmp_path)] == [2, 1]
+
+
+def test_users_are_kept_by_digests_that_nobody_can_compute_without_the_secret_of_the_folder(tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+    secret = secret_of(here)
+    assert secret == secret_of(here) != secret_of(there)
+    assert (here / ".nights.key").stat().st_mode & 0o077 == 0
+    one = night({"ann": 0.5}, secret=secret)
+    digests = {*one.differences, *night({"ann": 0.5}, "two", secret=secret).differences}
+    digests |= set(night({"ann": 0.5}, secret=secret_of(there)).differences)
+    assert len(digests) == 3  # the user of two pools, or of two folders, is not seen to be the same
+    plain = {hashlib.blake2b(b"ann", digest_size=8).hexdigest(), f"{user_key('ann'):032x}"[:16]}
+    assert not digests & plain
+    assert night({"ann": 0.25}, secret=secret).differences.keys() == one.differences.keys()  # in one pool it is
+    (here / ".nights.key").write_text("cut o")
+    assert len(secret_of(here)) == 32
+
+
+def test_nights_with_plain_digests_of_users_lose_them_and_are_of_no_pool(tmp_path):
+    old = replace(night({"ann": 0.5}), key="", differences={f"{user_key('ann'):032x}"[:16]: 0.5})
+    stored = asdict(old)
+    del stored["key"]
+    (tmp_path / NIGHTS).write_text(json.dumps(stored) + "\n")
+    tonight = night({"ann": 0.5, "bob": 0.0}, secret=secret_of(tmp_path))
+    assert decide_night(tmp_path, tonight, RULE).users == 2
+    assert [len(one.differences) for one in read_nights(tmp_path)] == [0, 2]
+    assert next(iter(old.differences)) not in (tmp_path / NIGHTS).read_text()
 
 
 def test_nights_that_are_kept_at_the_same_time_are_all_kept_and_counted(tmp_path, monkeypatch):

@@ -118,6 +118,15 @@ def test_weights_of_boosts_and_of_freshness():
     assert fresh == pytest.approx([2, 2 * 0.5, 0, 2 * 0.25, 2])
     (fresh,) = weights(freshness=Freshness("day", 10, 1.0))
     assert fresh == pytest.approx([1, 0.5, 0.25, 0.125, 0])
+    east = datetime.timezone(datetime.timedelta(hours=9))
+    for now in (
+        datetime.date(2024, 2, 20),
+        datetime.datetime(2024, 2, 20, 23),
+        datetime.datetime(2024, 2, 21, 8, tzinfo=east),
+    ):
+        assert weights(freshness=Freshness("text", 20, 1.0, now=now))[0] == pytest.approx(
+            [0.5, 2**-1.5, 0, 2**-2.5, 0.25]
+        )
     (fresh,) = weights(freshness=Freshness("text", 20, 1.0, now="2024-02-20"))
     assert fresh == pytest.approx([2**-1, 2**-1.5, 0, 2**-2.5, 2**-2])
 

@@ -1,6 +1,6 @@
 """From a table of events to a table of lists: ids and types come back as they came, saved and loaded too."""
 
-import logging
+import datetime as dt
 from decimal import Decimal
 
 import numpy as np
@@ -10,7 +10,15 @@ import pytest
 
 import foldin
 from foldin.data import KnownUsers, last_out, read_log, strong, temporal
-from foldin.errors import ConfigError, DataError, ShapeError, SplitError, UnknownItemError, UnknownUserError
+from foldin.errors import (
+    ConfigError,
+    DataError,
+    FoldinWarning,
+    ShapeError,
+    SplitError,
+    UnknownItemError,
+    UnknownUserError,
+)
 from foldin.ranking import Gumbel
 
 ITEMS = 12
@@ -45,7 +53,8 @@ def test_users_all_of_whose_events_are_left_out_have_a_list_too(rated_run):
     new = pd.DataFrame({"user": [7, 7, 9, 8], "item": [101, 103, 101, None], "rating": [5, 5, 1, 5]})
     found = rated_run.recommend(new, k=2)
     assert found["user"].tolist() == [7, 7, 8, 8, 9, 9]  # numbers, as they came
-    popular = rated_run.recommend(pd.DataFrame({"user": [1], "item": ["nothing"]}), k=2)["item"].tolist()
+    with pytest.warns(FoldinWarning, match="1 events of 1 items that are not in the catalog are ignored"):
+        popular = rated_run.recommend(pd.DataFrame({"user": [1], "item": ["nothing"]}), k=2)["item"].tolist()
     assert found["item"].tolist()[2:] == popular * 2
     low = pd.DataFrame({"user": ["a"], "item": [101], "rating": [1]})
     assert rated_run.recommend(low, k=2)["item"].tolist() == popular
@@ -87,11 +96,12 @@ def test_without_ids_every_user_has_a_list(run):
 
 def test_lists_for_new_users_come_from_their_events(run):
     new = pd.DataFrame({"user": ["anna", "anna", "bert"], "item": [101, 103, 7]})
-    found = run.recommend(new, k=2)
+    with pytest.warns(FoldinWarning, match="lists are those of users of whom nothing is known: 1$"):
+        found = run.recommend(new, k=2)
     assert isinstance(found, pd.DataFrame)
     assert found["user"].tolist() == ["anna", "anna", "bert", "bert"]  # bert's item is unknown: the most popular items
     assert all(one % 2 for one in found["item"][:2])
-    assert isinstance(run.recommend(pl.DataFrame(new.to_dict("list")), k=2), pl.DataFrame)
+    assert isinstance(run.recommend(pl.DataFrame(new[:2].to_dict("list")), k=2), pl.DataFrame)
 
 
 def test_items_can_be_chosen_and_left_out(run):
@@ -165,23 +175,39 @@ def test_what_cannot_be_listed_is_said(run):
         run.recommend(pd.DataFrame({"user": [1], "what": [2]}))
 
 
-def test_what_lists_do_not_depend_on_is_logged(run, caplog):
-    caplog.set_level(logging.WARNING, "foldin")
-    run.recommend(pd.DataFrame({"user": [1, 1, 2, 2], "item": [100, 7, 7, 8]}), k=2)
-    assert caplog.messages == [
-        "the table of users: 3 events of 2 items that are not in the catalog are ignored; users without another event, whose "
-        "lists are those of users of whom nothing is known: 1"
+def test_what_lists_do_not_depend_on_is_warned_of(run):
+    with pytest.warns(FoldinWarning) as told:
+        run.recommend(pd.DataFrame({"user": [1, 1, 2, 2], "item": [100, 7, 7, 8]}), k=2)
+    assert [(str(one.message), one.filename) for one in told] == [
+        (
+            "the table of users: 3 events of 2 items that are not in the catalog are ignored; users without another event, whose "
+            "lists are those of users of whom nothing is known: 1",
+            __file__,
+        )
     ]
-    caplog.clear()
     run.recommend(pd.DataFrame({"user": [1, 2], "item": [100, 102]}), k=2, where={"genres": {"any_of": ["Comedy"]}})
-    assert caplog.messages == []
-    assert len(run.recommend([1002], where={"genres": {"any_of": ["Comdy"]}})) == 0
     boost = foldin.Boost({"genres": {"any_of": ["Drama", "Western"]}}, 1.0)
-    run.recommend([1002], rules=foldin.Rules(boosts=[boost]))
-    assert caplog.messages == [
-        "filter: no item has the value 'Comdy' of 'genres'; did you mean 'Comedy'?",
-        "filter: no item has the value 'Western' of 'genres'",
-    ]
+    with pytest.warns(
+        FoldinWarning, match="^filter: no item has the value 'Comdy' of 'genres'; did you mean 'Comedy'[?]$"
+    ):
+        found = run.recommend([1002], where={"genres": {"any_of": ["Comdy"]}})
+    assert len(found) == 0
+    with pytest.warns(FoldinWarning, match="^filter: no item has the value 'Western' of 'genres'$"):
+        run.recommend([1002], rules=foldin.Rules(boosts=[boost]))
+
+
+def test_dates_of_items_are_compared_with_dates(tmp_path):
+    released = pd.date_range("2024-01-25", periods=ITEMS)
+    columns = {"released": released, "month": released.to_period("M"), "text": released.strftime("%Y-%m-%d")}
+    foldin.fit_all(foldin.read_log(events(), items=FILMS.assign(**columns)), foldin.EASE()).save(tmp_path / "run")
+    run = foldin.load(tmp_path / "run")
+    new = pd.DataFrame({"user": [1], "item": [100]})
+    late = {*FILMS["item"][released >= "2024-02-01"]}
+    for name, low in (("released", "2024-02-01"), ("text", dt.date(2024, 2, 1)), ("month", pd.Timestamp("2024-01-02"))):
+        found = run.recommend(new, k=ITEMS, where={name: {"low": low}})
+        assert {*found["item"]} == late
+    with pytest.raises(ConfigError, match=r"'released' contains dates; a date such as 2024-01-31 .* not 2024"):
+        run.recommend(new, where={"released": {"high": 2024}})
 
 
 def test_rankers_and_rules_may_be_named_as_elsewhere(run):

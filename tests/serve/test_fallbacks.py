@@ -5,6 +5,8 @@ import time
 import pytest
 from fastapi.testclient import TestClient
 
+from foldin.client import ItemList, Recommendations
+from foldin.client.decoding import decode
 from foldin.errors import OverloadedError
 from foldin.serve import Event, EventStore, Limits, ListLogging, Registry, Service, Telemetry, connect, make_app
 from foldin.serve.engine.impressions import ImpressionLog
@@ -64,6 +66,41 @@ def test_an_unknown_user_gets_the_list_that_the_request_names(client, lists):
     assert "filter" in ask(client, 422, fallback="popular", filter={"none": {"low": 1}})["error"]
 
 
+def test_a_list_that_does_not_answer_says_why(client, service):
+    found = ask(client, user="stranger", fallback="popular")
+    assert (found["source"], found["prior"]) == ("model", True)
+    assert found["fallback_note"] == "the list 'popular' did not answer: it is not computed yet"
+    told = client.get("/v1/lists/popular").json()
+    assert (told["time"], told["items"], told["note"]) == (None, [], "it is not computed yet")
+    ItemLists(ItemListStore(service.events.engine)).look()
+    service.lists.look()
+    for name, why in (
+        ("popular", "no item was taken in the last 30 days"),
+        ("trending", "no item was taken on the last day"),
+        ("recent", "no item was sent"),
+    ):
+        assert client.get(f"/v1/lists/{name}").json()["note"] == why
+        assert ask(client, fallback=name)["fallback_note"] == f"the list {name!r} did not answer: {why}"
+    batch = ask(client, path="/v1/recommendations:batch", requests=[{"fallback": "recent"}, {"history": ["i0"]}, {}])
+    assert [bool(one["fallback_note"]) for one in batch["answers"]] == [True, False, False]
+    assert ask(client, history=["i0"], fallback="recent")["fallback_note"] is None
+
+
+def test_a_list_that_has_no_item_for_the_request_says_so(client, service, lists):
+    assert ask(client, user="stranger", fallback="popular")["fallback_note"] is None
+    found = ask(client, user="stranger", fallback="popular", allow=["i1"])
+    assert found["fallback_note"] == "the list 'popular' did not answer: it has no item that the request admits"
+    assert client.get("/v1/lists/recent").json()["note"] is None
+    service.items.put([ItemChange(item="n1", is_active=False)])
+    assert client.get("/v1/lists/recent").json()["note"] == "all of its items are retired"
+
+
+def test_the_client_reads_why(client):
+    answer = decode(Recommendations, ask(client, user="stranger", fallback="popular"))
+    assert answer.fallback_note == "the list 'popular' did not answer: it is not computed yet"
+    assert decode(ItemList, client.get("/v1/lists/recent").json()).note == "it is not computed yet"
+
+
 def test_a_known_user_gets_the_model_s_list(client, lists):
     assert ask(client, history=["i0"], fallback="popular")["source"] == "model"
     answers = ask(client, path="/v1/recommendations:batch", requests=[{"fallback": "popular"}, {"history": ["i0"]}])
@@ -79,6 +116,10 @@ def test_a_full_queue_is_answered_by_the_list(client, service, lists, monkeypatc
     found = ask(client, history=["i7"], fallback="popular")
     assert (found["source"], items(found), found["known_events"]) == ("popular", ["i3", "i9"], 1)
     assert ask(client, 503, history=["i7"])["error"]
+    refused = ask(client, 503, history=["i7"], fallback="popular", deny=["i3", "i9"])["error"]
+    assert (
+        refused == "too many requests wait; the list 'popular' did not answer: it has no item that the request admits"
+    )
 
 
 @pytest.fixture
@@ -104,12 +145,18 @@ def test_a_service_without_a_model_answers_from_the_list_and_logs_it(empty):
         assert items(ask(client, allow=["b", "c"], fallback="recent")) == ["b", "c"]
         batch = ask(client, path="/v1/recommendations:batch", requests=[{"fallback": "popular"}])
         assert items(batch["answers"][0]) == ["a", "b"]
-        for refused in (
-            {},
-            {"fallback": "popular", "filter": {"kind": {"low": 1}}},
-            {"fallback": "trending", "deny": ["a", "b"]},
+        for refused, why in (
+            ({}, ""),
+            (
+                {"fallback": "popular", "filter": {"kind": {"low": 1}}},
+                "there is no catalog to evaluate a filter or rules on",
+            ),
+            ({"fallback": "trending", "deny": ["a", "b"]}, "it has no item that the request admits"),
         ):
-            assert "none is in service" in ask(client, 422, **refused)["error"]
+            said = ask(client, 422, **refused)["error"]
+            assert "none is in service" in said
+            assert said.endswith(why)
+            assert ("did not answer" in said) == bool(why)
         empty.impressions.flush()
         (logged,) = empty.impressions.store.of_user("ann")
         assert (logged.model, logged.ranker, logged.items) == ("", "fallback:popular", ["a", "b"])

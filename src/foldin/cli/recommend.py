@@ -161,7 +161,8 @@ def _start_note(model: Recommender[Any], users: Histories) -> str | None:
 @click.option(
     "--where",
     metavar="JSON",
-    help="Conditions on features of the items, as in the service's `filter`: any_of, all_of, none_of, contains, low, high. "
+    help="Conditions on features of the items, as in the service's `filter`: any_of, all_of, none_of, contains, low, high; dates "
+    "are text such as 2024-01-31. "
     """Example: '{"genres": {"any_of": ["Comedy"]}, "year": {"low": 1990}}'.""",
 )
 @click.option(

@@ -85,6 +85,7 @@ class Recommendations:
         prior: whether nothing is known about the user, so that the list is the model's prior prediction.
         price: what the list gives up to the rules of the request; None without rules.
         items: items of the list, best first, in the order in which they were drawn, or in that of the rules.
+        fallback_note: why the list that the request names as its `fallback` did not answer; None if it answered, or was not to.
     """
 
     list_id: str
@@ -98,6 +99,7 @@ class Recommendations:
     prior: bool
     price: Price | None
     items: tuple[Hit, ...]
+    fallback_note: str | None = None
 
     @property
     def ids(self) -> tuple[str, ...]:

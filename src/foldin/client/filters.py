@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from foldin.errors import ConfigError
 
 __all__ = ["ItemFilter", "refuse_text"]
 
-Value = str | bool | int | float  # value of a feature, in the type of its column
+Value = str | bool | int | float | date  # value of a feature, in the type of its column; a datetime is a date
 
 
 def refuse_text(request: object, *names: str) -> None:
@@ -21,21 +22,24 @@ def refuse_text(request: object, *names: str) -> None:
 class ItemFilter:
     """Conditions on one feature of an item, all of which must hold.
 
+    A feature of dates is compared with dates: `datetime.date`, `datetime.datetime` with a zone, or ISO 8601 text such as
+    2024-01-31. A day means all of its times in UTC.
+
     Args:
         any_of: one of the values is one of these.
         all_of: all of these are among the values.
         none_of: none of the values is one of these; holds for items without a value.
         contains: the text of the feature contains this text, ignoring case.
-        low: a value is not below this number.
-        high: a value is not above this number.
+        low: a value is not below this number, or not before this date.
+        high: a value is not above this number, or not after this date.
     """
 
     any_of: Sequence[Value] | None = None
     all_of: Sequence[Value] | None = None
     none_of: Sequence[Value] | None = None
     contains: str | None = None
-    low: float | None = None
-    high: float | None = None
+    low: float | str | date | None = None
+    high: float | str | date | None = None
 
     def __post_init__(self) -> None:
         refuse_text(self, "any_of", "all_of", "none_of")

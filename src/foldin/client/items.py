@@ -86,8 +86,10 @@ class ItemList:
         name: name of the list.
         time: when it was made, in seconds since 1970; None before the first time.
         items: active items, best first.
+        note: why the list has no items; None if it has some.
     """
 
     name: str
     time: int | None
     items: tuple[ListedItem, ...]
+    note: str | None = None

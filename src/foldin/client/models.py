@@ -23,7 +23,7 @@ class ServedModel:
         can_roll_back: whether a previous model of this name can be restored.
         waiting: number of requests in the model's queue.
         attributes: names of the features of items that filters may use.
-        attribute_kinds: type of the values of each of these features: `number`, `truth`, `text` or `other`.
+        attribute_kinds: type of the values of each of these features: `number`, `truth`, `text`, `date` or `other`.
         refused: values of `explore` that the model refuses, with the reason.
         repeats: which of several events of a user with one item is used: `first`, `last`, `first-of-kind`, or all (`keep`).
     """

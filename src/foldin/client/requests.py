@@ -5,7 +5,7 @@ import json
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 from foldin.client.filters import ItemFilter, refuse_text
@@ -113,6 +113,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise ConfigError(f"{value.isoformat()} has no time zone; add one, as in datetime.now(UTC)")
+        return value.isoformat()
+    if isinstance(value, date):
         return value.isoformat()
     if dataclasses.is_dataclass(value):
         pairs = ((one, getattr(value, one.name)) for one in dataclasses.fields(value))

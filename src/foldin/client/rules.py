@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 
 from foldin.client.filters import ItemFilter
@@ -30,14 +31,14 @@ class Freshness:
         feature: feature with the time of each item: a date or a number.
         half_life: age at which half of the boost is left: in days for dates, in the unit of the feature for numbers.
         log_weight: weight of a new item, in nats, or in the unit of the scores.
-        now: time at which items have the age 0: a number, or an ISO 8601 date for a feature of dates; if omitted, the newest
-            value in the catalog.
+        now: time at which items have the age 0: a number, or a date or ISO 8601 text of one for a feature of dates; if omitted,
+            the newest value in the catalog.
     """
 
     feature: str
     half_life: float
     log_weight: float
-    now: float | str | None = None
+    now: float | str | date | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

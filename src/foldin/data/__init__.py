@@ -1,6 +1,7 @@
 """Event logs, read, validated and split into `Histories`; and examples as rows of a tensor, such as pictures."""
 
 from foldin.data.catalog import Catalog
+from foldin.data.conditions import conditions, conditions_of
 from foldin.data.everyone import Everyone, everyone_of_file, everyone_of_frame, users_of_file
 from foldin.data.examples import Examples
 from foldin.data.features.columns import FeatureColumn
@@ -8,7 +9,7 @@ from foldin.data.features.features import Features
 from foldin.data.features.numbers import Numbers
 from foldin.data.features.terms import Categories, Text
 from foldin.data.features.vectors import Vectors
-from foldin.data.filters import Condition, Filters, conditions, conditions_of
+from foldin.data.filters import Condition, Filters
 from foldin.data.frame_style import FrameStyle
 from foldin.data.frames import is_frame, to_polars
 from foldin.data.histories import Histories

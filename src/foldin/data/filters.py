@@ -2,11 +2,9 @@
 
 import contextlib
 import difflib
-import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -14,15 +12,23 @@ import numpy as np
 import polars as pl
 
 from foldin.data.catalog import Catalog
+from foldin.data.log.text_ids import has_text
+from foldin.data.moments import EXAMPLE, moments, span_of
 from foldin.errors import ConfigError
 from foldin.tensors import Array, Bool, Int64
 
-__all__ = ["Condition", "Filters", "conditions", "conditions_of"]
+__all__ = ["Bound", "Condition", "Filters", "Value"]
 
-Value = str | bool | int | float  # value of a feature, in the type of its column
+Value = str | bool | int | float | date  # value of a feature, in the type of its column; a datetime is a date
+Bound = float | str | date
 _SEPARATOR = "|"  # MovieLens': 'Comedy|Drama' is a film of both genres
-_DATES = " (dates are not compared: give the items a number for it, such as the year)"
-_KINDS = {"number": "numbers", "truth": "true and false", "text": "text", "other": "neither text nor numbers"}
+_KINDS = {
+    "number": "numbers",
+    "truth": "true and false",
+    "text": "text",
+    "date": "dates",
+    "other": "neither text nor numbers",
+}
 
 
 @dataclass(frozen=True)
@@ -32,21 +38,24 @@ class Condition:
     A feature may have several values: a list, or a text with `|` between the parts. A condition on one value then holds if it
     holds for any of them.
 
+    A feature of dates is compared with dates: `datetime.date`, `datetime.datetime`, or ISO 8601 text such as 2024-01-31. Times
+    are in UTC where they have no offset, and a day means all of its times.
+
     Args:
         any_of: one of the values is one of these.
         all_of: all of these are among the values.
         none_of: none of the values is one of these; holds for items without a value.
         contains: the text of the feature contains this text, ignoring case.
-        low: a value is not below this number.
-        high: a value is not above this number.
+        low: a value is not below this number, or not before this date.
+        high: a value is not above this number, or not after this date.
     """
 
     any_of: Sequence[Value] | None = None
     all_of: Sequence[Value] | None = None
     none_of: Sequence[Value] | None = None
     contains: str | None = None
-    low: float | None = None
-    high: float | None = None
+    low: Bound | None = None
+    high: Bound | None = None
 
 
 class Filters:
@@ -69,7 +78,7 @@ class Filters:
 
     @property
     def kinds(self) -> dict[str, str]:
-        """Type of the values of each feature: `number`, `truth`, `text` or `other`."""
+        """Type of the values of each feature: `number`, `truth`, `text`, `date` or `other`."""
         return dict(self._kinds)
 
     def passing(self, filters: Mapping[str, Condition]) -> Bool[Array, " items"]:
@@ -138,20 +147,41 @@ class Filters:
             lower = pl.col("value").str.to_lowercase()
             found.append(self._where(name, lower.str.contains(wanted.contains.lower(), literal=True)))
         if wanted.low is not None or wanted.high is not None:
-            if kind != "number":
-                dates = _DATES if kind == "other" else ""
+            found.append(self._between(name, wanted.low, wanted.high))
+        return found
+
+    def _between(self, name: str, low: Bound | None, high: Bound | None) -> Bool[Array, " items"]:
+        """The items that have a value in a range."""
+        kind, value = self._kinds[name], pl.col("value")
+        if kind not in ("number", "date"):
+            raise ConfigError(
+                f"filter: feature {name!r} contains {_KINDS[kind]}; the conditions low and high need numbers or dates"
+            )
+        least, most = (None if one is None else self._span(name, one) for one in (low, high))
+        if least is not None and most is not None and least[0] > most[1]:
+            raise ConfigError(f"filter: feature {name!r}: low ({_said(low)}) is above high ({_said(high)})")
+        met = pl.lit(True) if least is None else value >= least[0]
+        return self._where(name, met if most is None else met & (value <= most[1]))
+
+    def _span(self, name: str, value: Value) -> tuple[Any, Any]:
+        """(first, last) value of a feature of numbers or dates that a value means: of a number, it itself."""
+        if self._kinds[name] != "date":
+            if isinstance(value, str | date):
                 raise ConfigError(
-                    f"filter: feature {name!r} contains {_KINDS[kind]}; the conditions low and high need numbers{dates}"
+                    f"filter: feature {name!r} contains numbers; low and high must be numbers, not {_shown(value)}"
                 )
-            low = -np.inf if wanted.low is None else wanted.low
-            high = np.inf if wanted.high is None else wanted.high
-            if low > high:
-                raise ConfigError(f"filter: feature {name!r}: low ({low:g}) is above high ({high:g})")
-            found.append(self._where(name, pl.col("value").is_between(low, high)))
+            return value, value
+        found = span_of(value, days=self._of(name)["value"].dtype == pl.Date)
+        if found is None:
+            raise ConfigError(f"filter: feature {name!r} contains dates; {EXAMPLE} was expected, not {_shown(value)}")
         return found
 
     def _having(self, name: str, values: Sequence[Value]) -> Bool[Array, " items"]:
         """The items that have one of the values."""
+        if self._kinds[name] == "date":
+            spans = (self._span(name, one) for one in values)
+            met = (pl.col("value").is_between(first, last) for first, last in spans)
+            return self._where(name, pl.any_horizontal(pl.lit(False), *met))
         fitting = [_fitting(name, self._kinds[name], one) for one in values]
         dtype = self._of(name)["value"].dtype
         return self._where(name, pl.col("value").is_in(pl.Series(fitting, dtype=dtype).implode()))
@@ -173,6 +203,8 @@ class Filters:
             kind, value = self._kinds[name], pl.col("value")
             if kind == "number":
                 table = table.with_columns(value.cast(pl.Float64).fill_nan(None))
+            elif kind == "date":
+                table = table.with_columns(moments(value, table["value"].dtype))
             elif kind != "truth":
                 table = table.with_columns(value.cast(pl.String))
             if kind == "text":
@@ -186,10 +218,12 @@ class Filters:
 def _kind(column: pl.Series) -> str | None:
     """Type of the values of a column, or of the values of its lists: a key of `_KINDS`; None for types without filters."""
     dtype = column.dtype.inner if isinstance(column.dtype, pl.List | pl.Array) else column.dtype
-    if dtype.is_nested():
+    if not has_text(pl.Series([], dtype=dtype)):
         return None
     if dtype.is_numeric():
         return "number"
+    if dtype in (pl.Date, pl.Datetime):
+        return "date"
     if dtype == pl.Boolean:
         return "truth"
     return "text" if dtype == pl.String or dtype in (pl.Categorical, pl.Enum) else "other"
@@ -201,7 +235,7 @@ def _fitting(name: str, kind: str, value: Value) -> str | bool | float:
     Raises:
         ConfigError: the value has another type.
     """
-    if kind == "number" and not isinstance(value, bool):
+    if kind == "number" and not isinstance(value, bool | date):
         with contextlib.suppress(ValueError, OverflowError):
             if math.isfinite(number := float(value)):
                 return number
@@ -209,63 +243,12 @@ def _fitting(name: str, kind: str, value: Value) -> str | bool | float:
         return str(value).lower() == "true"
     elif kind in ("text", "other") and isinstance(value, str):
         return value
-    shown = repr(value[:40]) if isinstance(value, str) else str(value)[:40]
-    raise ConfigError(f"filter: feature {name!r} contains {_KINDS[kind]}, not {shown}")
+    raise ConfigError(f"filter: feature {name!r} contains {_KINDS[kind]}, not {_shown(value)}")
 
 
-def conditions(text: str, where: str) -> dict[str, Condition]:
-    """Conditions by feature, from JSON such as `{"genres": {"any_of": ["Comedy"]}}`.
-
-    Args:
-        where: source of the text, for messages.
-
-    Raises:
-        ConfigError: the text is not JSON, or JSON of another structure.
-    """
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"{where}: {text[:60]!r} is no JSON: {error}") from None
-    return conditions_of(found, where)
+def _shown(value: Value) -> str:
+    return repr(value[:40]) if isinstance(value, str) else str(value)[:40]
 
 
-def _expected(key: str, value: Any) -> str:
-    """What a condition takes, where another value was given."""
-    if key.endswith("_of"):
-        return "a list of texts, numbers, or true and false"
-    if key == "contains":
-        return "a text"
-    return f"a finite number{_DATES if isinstance(value, str | date) else ''}"
-
-
-def conditions_of(found: Any, where: str) -> dict[str, Condition]:
-    """Conditions by feature, from mappings such as `{"genres": {"any_of": ["Comedy"]}}`.
-
-    Args:
-        where: source of the mappings, for messages.
-
-    Raises:
-        ConfigError: the mappings have another structure.
-    """
-    names = [field.name for field in fields(Condition)]
-    made = {}
-    if not isinstance(found, Mapping) or not all(isinstance(one, Mapping) for one in found.values()):
-        raise ConfigError(
-            f'{where}: an object of conditions was expected, such as {{"genres": {{"any_of": ["Comedy"]}}}}'
-        )
-    for name, asked in found.items():
-        for key, value in asked.items():
-            if key not in names:
-                raise ConfigError(f"{where}: {name}: no condition {key!r}; there are {', '.join(names)}")
-            if key.endswith("_of"):
-                fits = isinstance(value, list | tuple) and all(isinstance(one, Value) for one in value)
-            elif key == "contains":
-                fits = isinstance(value, str)
-            else:
-                fits = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
-                fits = fits and abs(value) <= sys.float_info.max
-            if not fits:
-                shown = json.dumps(value, default=repr)[:60]
-                raise ConfigError(f"{where}: {name}: {key}: {_expected(key, value)} was expected, not {shown}")
-        made[name] = Condition(**asked)
-    return made
+def _said(bound: Bound | None) -> str:
+    return f"{bound:g}" if isinstance(bound, int | float) else str(bound)

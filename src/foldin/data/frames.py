@@ -5,13 +5,13 @@ by column. `frame_style.py` converts results back.
 """
 
 from typing import Any
-from uuid import UUID
 
 import narwhals.stable.v2 as nw
 import numpy as np
 import polars as pl
 
 from foldin.data.frame_style import of_uuids
+from foldin.data.pandas_types import is_extension, plain_extension, plain_pandas
 from foldin.errors import DataError
 
 __all__ = ["is_frame", "to_polars"]
@@ -56,14 +56,15 @@ def _table(one: object) -> Any:
 def to_polars(frame: object, what: str = "the table") -> tuple[pl.DataFrame, str]:
     """(the table in Polars, name of its library).
 
-    A lazy table is collected. Objects of `uuid.UUID` become text. The index of a pandas table is left out, unless its levels have
-    names: then they are columns.
+    A lazy table is collected. Objects of `uuid.UUID` become text, and so do others without a type of Polars; a period of pandas
+    becomes the time at which it begins, in UTC, and an interval its text. The index of a pandas table is left out, unless its
+    levels have names: then they are columns.
 
     Args:
         what: name of the table, for messages.
 
     Raises:
-        DataError: `frame` is not a table, has no columns, or has two columns of one name.
+        DataError: `frame` is not a table, has no columns, has two columns of one name, or periods outside any calendar.
     """
     found = _table(frame)
     if found is None:
@@ -83,10 +84,13 @@ def to_polars(frame: object, what: str = "the table") -> tuple[pl.DataFrame, str
     if odd := [name for name in names if not isinstance(name, str)]:
         raise DataError(f"{what}: names of columns must be text: {odd[0]!r}")
     found = _without_uuids(found)
+    if found.implementation.is_pandas_like():
+        found = nw.from_native(plain_pandas(found.to_native(), what), eager_only=True)
     try:
         table = found.to_polars()
     except (ImportError, TypeError, ValueError):  # no PyArrow, or values that it does not put into one column
         table = pl.DataFrame([_column(found[name]) for name in names])
+    table = table.with_columns(plain_extension(table[name], what) for name in names if is_extension(table[name]))
     return table.with_columns(_text(table[name]) for name in names if table[name].dtype == pl.Object), library
 
 
@@ -106,11 +110,8 @@ def _without_uuids(found: "nw.DataFrame[Any]") -> "nw.DataFrame[Any]":
 
 
 def _text(column: pl.Series) -> pl.Series:
-    """A column of objects as text if they are UUIDs, and otherwise unchanged."""
-    values = column.to_list()
-    if not all(one is None or isinstance(one, UUID) for one in values):
-        return column
-    return pl.Series(column.name, [None if one is None else str(one) for one in values], dtype=pl.String)
+    """A column of objects as text."""
+    return pl.Series(column.name, [None if one is None else str(one) for one in column.to_list()], dtype=pl.String)
 
 
 def _column(column: "nw.Series[Any]") -> pl.Series:

@@ -3,13 +3,17 @@
     w(event) = w(kind) 2^(−age / half-life)
 
 Age is counted from the latest event of training, and is 0 for a later event. The weight of an event therefore depends on nothing
-but the event, and is the same in training, in an evaluation and in a service. An event of negative weight is a dislike of its
-item, with the absolute weight as its strength; one of weight 0 is left out. A minimum rating leaves events out before it is
-decided which of several events with one item is kept; an event without a value is not below it.
+but the event, and is the same in training, in an evaluation and in a service. Training events that are ahead of the clock of the
+machine do not count as the latest, since one device with a bad clock would make all other events old; their age is 0.
+
+An event of negative weight is a dislike of its item, with the absolute weight as its strength; one of weight 0 is left out. A
+minimum rating leaves events out before it is decided which of several events with one item is kept; an event without a value is
+not below it.
 """
 
 import math
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
@@ -79,10 +83,13 @@ class EventWeights:
         return cls(**stored)
 
     def since(self, train: Histories) -> "EventWeights":
-        """The rule with age counted from the latest event of a training set."""
+        """The rule with age counted from the latest event of a training set that is not ahead of the clock, if there is one."""
         if self.half_life is None or train.times is None or not train.n_events:
             return self
-        return replace(self, until=int(train.times.max()))
+        newest, now = int(train.times.max()), int(time.time())
+        if newest > now and len(past := train.times[train.times <= now]):
+            newest = int(past.max())
+        return replace(self, until=newest)
 
     def signed(
         self,

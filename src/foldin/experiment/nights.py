@@ -4,6 +4,10 @@
 training starts) and one metric form a pool; a new incumbent begins a new one. A line has the difference of each user, by a digest
 of the id.
 
+The digests are keyed by a secret of the folder, `.nights.key`, which only its owner may read. A reader of the lines alone can
+therefore neither find a user by a guess of the id, nor see that two folders, or the pools of two incumbents, have a user in
+common. Nights whose digests have another key, or none, as earlier versions wrote them, are of no pool.
+
 Every user counts once in a pool, with the mean of the user's differences over the nights. Differences of one user on several
 nights depend on each other (a user whom one of the models serves well is served well again, and the windows of nights may
 overlap), whereas users are drawn independently: with users as the unit, the interval is valid whatever that dependence is. The
@@ -17,6 +21,8 @@ interval and not by its place.
 
 import hashlib
 import json
+import os
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,13 +33,13 @@ import polars as pl
 
 from foldin.experiment.outcome import Pooled, Rule, decide, normal_half_width
 from foldin.files import locked, write_text
-from foldin.models import user_key
 from foldin.tensors import Array, Float64
 
-__all__ = ["NIGHTS", "Night", "decide_night", "pooled", "read_nights", "recipe_of", "write_nights"]
+__all__ = ["NIGHTS", "Night", "decide_night", "pooled", "read_nights", "recipe_of", "secret_of", "write_nights"]
 
 NIGHTS = "nights.jsonl"
 _LOCK = ".nights.lock"
+_SECRET, _BYTES = ".nights.key", 32
 _DIGITS = 6
 
 
@@ -50,7 +56,8 @@ class Night:
         users: number of users compared on this night.
         difference: mean difference of this night; None without users.
         outcome: outcome of the pool on this night.
-        differences: difference of each user, by a digest of the user's id; empty for earlier incumbents.
+        key: digest of the secret by which the users' digests are keyed; "" for plain digests.
+        differences: difference of each user, by a keyed digest of the user's id; empty for earlier incumbents.
     """
 
     when: str
@@ -61,19 +68,32 @@ class Night:
     users: int
     difference: float | None
     outcome: str = ""
+    key: str = ""
     differences: Mapping[str, float]
 
     @classmethod
-    def of(cls, users: pl.Series, differences: Float64[Array, " users"], **about: Any) -> "Night":
-        """The night on which these users, given by their external ids, had these differences."""
-        keys = (f"{user_key(user):032x}"[:16] for user in users)
+    def of(
+        cls, users: pl.Series, differences: Float64[Array, " users"], *, secret: bytes, incumbent: str, **about: Any
+    ) -> "Night":
+        """The night on which these users, given by their external ids, had these differences.
+
+        Args:
+            secret: the secret of the folder in which the night is kept (`secret_of`).
+        """
+        keys = (_digest(f"{incumbent} {user}", secret, 8) for user in users)
         rounded = (round(float(one), _DIGITS) for one in differences)
         mean = float(differences.mean()) if len(differences) else None
-        return cls(users=len(differences), difference=mean, differences=dict(zip(keys, rounded, strict=True)), **about)
+        each = dict(zip(keys, rounded, strict=True))
+        about |= {"incumbent": incumbent, "key": _digest("key", secret, 4)}
+        return cls(users=len(differences), difference=mean, differences=each, **about)
 
     def of_pool(self, other: "Night") -> bool:
-        """Whether two nights compare the same recipe with the same run by the same metric."""
-        return (self.incumbent, self.recipe, self.metric) == (other.incumbent, other.recipe, other.metric)
+        """Whether two nights compare the same recipe with the same run by the same metric, and digest users alike."""
+        return self._pool == other._pool
+
+    @property
+    def _pool(self) -> tuple[str, str, str, str]:
+        return self.incumbent, self.recipe, self.metric, self.key
 
 
 def recipe_of(name: str, config: Mapping[str, Any], *, warm: bool, decay: float | None = None) -> str:
@@ -81,6 +101,30 @@ def recipe_of(name: str, config: Mapping[str, Any], *, warm: bool, decay: float 
     how = [warm] if decay is None else [warm, decay]
     content = json.dumps([name, dict(config), *how], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _digest(text: str, secret: bytes, size: int) -> str:
+    return hashlib.blake2b(text.encode(), key=secret, digest_size=size).hexdigest()
+
+
+def secret_of(folder: Path) -> bytes:
+    """The secret of a folder, by which the digests of its users are keyed; made at the first call.
+
+    Raises:
+        OSError: it cannot be read, or the folder cannot be written to.
+    """
+    path = folder / _SECRET
+    with locked(folder / _LOCK):
+        try:
+            found = bytes.fromhex(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            found = b""
+        if len(found) != _BYTES:  # none, or one that a full disk cut off
+            found = secrets.token_bytes(_BYTES)
+            path.unlink(missing_ok=True)
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(found.hex())
+    return found
 
 
 def read_nights(folder: Path) -> list[Night]:
@@ -102,8 +146,10 @@ def read_nights(folder: Path) -> list[Night]:
 
 
 def write_nights(folder: Path, nights: Sequence[Night]) -> None:
-    """Keep the nights of a folder, at once. Only those with the last one's incumbent keep the differences of their users."""
-    kept = [one if one.incumbent == nights[-1].incumbent else replace(one, differences={}) for one in nights]
+    """Keep the nights of a folder, at once. Only those with the last one's incumbent and key keep the differences of users."""
+    last = nights[-1]
+    alike = ((one.incumbent, one.key) == (last.incumbent, last.key) for one in nights)
+    kept = [one if same else replace(one, differences={}) for one, same in zip(nights, alike, strict=True)]
     lines = (json.dumps(asdict(one), allow_nan=False, separators=(",", ":")) + "\n" for one in kept)
     write_text(folder / NIGHTS, "".join(lines))
 

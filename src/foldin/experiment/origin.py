@@ -12,11 +12,12 @@ import numpy as np
 import polars as pl
 
 from foldin.data import EventLog, Histories, Note
+from foldin.data.log.times import day_of
 from foldin.data.parts import quantiles
 from foldin.errors import ConfigError, EmptyLogError, SplitError
 from foldin.tensors import Array, Bool
 
-__all__ = ["Origin", "cut_log", "latest_cut", "newest_time", "until_now"]
+__all__ = ["Origin", "ahead_of_clock", "cut_log", "latest_cut", "newest_time", "until_now"]
 
 _SECONDS = {"h": 3_600, "d": 86_400, "w": 7 * 86_400}
 
@@ -91,6 +92,24 @@ def until_now(log: EventLog, now: float | None = None) -> EventLog:
     users = (past.lengths > 0) | (every.lengths == 0)
     items = (past.counts() > 0) | (every.counts() == 0)  # an item without any event may be known by its features
     return some.keep(np.flatnonzero(users), np.flatnonzero(items), "")
+
+
+def ahead_of_clock(log: EventLog, now: float | None = None) -> str | None:
+    """A sentence on the events that `until_now` leaves out, which names the latest of them; None if there are none.
+
+    Args:
+        now: time of the clock, in seconds since 1970; that of this machine if None.
+    """
+    every, at = log.histories, clock() if now is None else now
+    if every.times is None or not every.n_events or every.times.max() <= at:
+        return None
+    ahead, last = int((every.times > at).sum()), int(every.times.argmax())
+    user = int(np.searchsorted(every.offsets, last, side="right")) - 1
+    latest = f"that of the user {log.users[user]!r} with the item {log.items['item'][int(every.items[last])]!r}"
+    return (
+        f"{ahead:,} events of {log.report.source} are ahead of this machine's clock and are left out; the latest is {latest}, on "
+        f"{day_of(int(every.times[last]))}"
+    )
 
 
 def latest_cut(log: EventLog, latest: str = "1d", *, after: int | None = None) -> int:

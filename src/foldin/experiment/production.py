@@ -11,10 +11,10 @@ import torch
 
 from foldin.data import Catalog, EventLog, EventWeights, KnownUsers, catalog_of, log_with_user_features, weighed_log
 from foldin.display import Display, Displayed
-from foldin.errors import DataError, RunError
+from foldin.errors import DataError, RunError, warn
 from foldin.experiment.environment import versions
 from foldin.experiment.increment import check_increment, incremental_trainer
-from foldin.experiment.origin import newest_time
+from foldin.experiment.origin import ahead_of_clock, newest_time, until_now
 from foldin.experiment.showing import Showing
 from foldin.experiment.training import build_model
 from foldin.experiment.warm_start import Start, warm_start
@@ -166,7 +166,7 @@ def fit_all(
     `train` first, and give `last_epoch=run.result.best_epoch` here. Schedules then run as they did there.
 
     Items of the log that have no event are in the catalog of a model that learns from features of items, and are left out of one
-    that knows nothing of them.
+    that knows nothing of them. Events that are ahead of this machine's clock are left out (`until_now`), with a warning.
 
     Args:
         config: configuration of the model, or the model's name for the defaults.
@@ -183,7 +183,7 @@ def fit_all(
         FitError: the model cannot be trained on this log, there are no such epochs, or with `decay` the log has no times.
         ConfigError: the model cannot start from `start`, or with `decay` cannot be updated from it.
         CapacityError: the model or its training needs more memory than is free.
-        DataError: `log` is something else, such as a split.
+        DataError: `log` is something else, such as a split, or all of its events are ahead of the clock.
     """
     if not isinstance(log, EventLog):
         raise DataError(f"fit_all: an EventLog was expected, not {type(log).__name__}: read it with foldin.read_log")
@@ -191,7 +191,7 @@ def fit_all(
     name = model_name(type(config)) or config.model_class.__name__
     if decay is not None:
         check_increment(type(config), start, decay)
-    log = log_with_user_features(log)
+    log = log_with_user_features(_past(log))
     with allocating(f"{name} of {log.histories.n_items:,} items", config.model_class.smaller):
         log = _scorable(log, config)
     log, weighting = weighed_log(log)
@@ -206,6 +206,18 @@ def fit_all(
         how = {"seed": seed, "epochs": epochs, "first_epoch": first_epoch, "last_epoch": last_epoch}
         result = _fitted(model, log, name, progress, trainer=trainer, precision=precision, **how)
     return Production(name, model, result, log, seed, weighting=weighting, start_until=_until_of(start))
+
+
+def _past(log: EventLog) -> EventLog:
+    """The log until now, with a warning if events are ahead of the clock.
+
+    As the newest events they would be what age is counted from, and with `decay` they would be added again once their time has
+    come.
+    """
+    if (ahead := ahead_of_clock(log)) is None:
+        return log
+    warn(f"fit_all: {ahead}")
+    return until_now(log)
 
 
 def _until_of(start: Start | None) -> int | None:

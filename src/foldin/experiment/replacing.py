@@ -21,7 +21,7 @@ from typing import Any
 from foldin.data import EventLog
 from foldin.errors import ConfigError, RunError
 from foldin.experiment.incumbent import InService, incumbent_of, score, trained_until
-from foldin.experiment.nights import Night, decide_night, recipe_of
+from foldin.experiment.nights import Night, decide_night, recipe_of, secret_of
 from foldin.experiment.origin import Origin, cut_log, latest_cut, until_now
 from foldin.experiment.outcome import Outcome, Pooled, Rule
 from foldin.experiment.plan import Plan
@@ -84,7 +84,7 @@ def retrain(
         return work.done(rule, Pooled(outcome=Outcome.NOTHING_NEW), None, swapped=False, incumbent=incumbent)
     epochs = work.choose(origin.before)
     compared = work.compare(origin, incumbent, epochs, rule.metric, now)
-    decision = decide_night(folder, _night(compared, incumbent, plan, rule), rule, seed=plan.seed)
+    decision = decide_night(folder, _night(compared, incumbent, plan, rule, secret_of(folder)), rule, seed=plan.seed)
     about: dict[str, Any] = {"incumbent": incumbent, "instead_of": current, "compared": compared}
     return work.done(rule, decision, epochs, swapped=rule.swaps(decision), **about)
 
@@ -233,10 +233,11 @@ def _known_to(start: Run | None, incumbent: Run | None, now: float | None) -> in
     return max(times, default=None)
 
 
-def _night(compared: Compared, incumbent: Run, plan: Plan, rule: Rule) -> Night:
+def _night(compared: Compared, incumbent: Run, plan: Plan, rule: Rule, secret: bytes) -> Night:
     return Night.of(
         compared.origin.users,
         compared.challenger[1].values - compared.incumbent[1].values,
+        secret=secret,
         when=datetime.now(UTC).isoformat(timespec="seconds"),
         incumbent=str(incumbent.info["digest"]),
         recipe=recipe_of(

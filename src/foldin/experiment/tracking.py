@@ -2,20 +2,18 @@
 
 import contextlib
 import itertools
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foldin.errors import ConfigError, MissingExtraError
+from foldin.errors import ConfigError, MissingExtraError, warn
 from foldin.tensors import Tensor
 from foldin.training import EpochRecord, Progress, Trainer
 
 __all__ = ["MLflow", "TensorBoard", "Tracker", "Tracking", "tracker_of"]
 
 TRACKERS = ("tensorboard", "mlflow")
-_log = logging.getLogger("foldin")
 
 
 class Tracker(ABC):
@@ -177,7 +175,7 @@ class Tracking(Progress):
                 tell(one)
             except Exception as error:  # whatever a server or a disk does
                 self._begun.remove(one)
-                _log.warning("%s is left out: %s: %s", type(one).__name__, type(error).__name__, error)
+                warn(f"{type(one).__name__} is left out: {type(error).__name__}: {error}")
 
     def pretraining(self, name: str) -> None:
         self._other = bool(name)

@@ -1,12 +1,11 @@
 """Configuration classes of models by name: foldin's, and those of other packages (entry point group `foldin.models`)."""
 
-import warnings
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from foldin.errors import ConfigError
+from foldin.errors import ConfigError, warn
 from foldin.models.autoencoders.multdae import MultDAEConfig
 from foldin.models.autoencoders.multvae import MultVAEConfig
 from foldin.models.autoencoders.recvae import RecVAEConfig
@@ -83,14 +82,12 @@ class Registry(Mapping[str, type[Config]]):
         found: dict[str, EntryPoint] = {}
         for entry in entry_points(group=ENTRY_POINTS):
             if entry.name in found:
-                warnings.warn(
+                warn(
                     f"{_package(entry)} adds a model {entry.name!r}, a name that {_package(found[entry.name])} has already; "
                     "it is left out"
                 )
             elif entry.name in _OWN:
-                warnings.warn(
-                    f"{_package(entry)} adds a model {entry.name!r}, a name that foldin has itself; it is left out"
-                )
+                warn(f"{_package(entry)} adds a model {entry.name!r}, a name that foldin has itself; it is left out")
             else:
                 found[entry.name] = entry
         return found

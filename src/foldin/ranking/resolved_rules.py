@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
 
 import numpy as np
@@ -208,13 +209,14 @@ def _fresh(rule: Freshness, catalog: Catalog) -> Float64[Array, " items"]:
     known = np.isfinite(times)
     if not known.any():
         return np.zeros(len(times))
-    if rule.now is None:
+    stated = rule.now.isoformat() if isinstance(rule.now, date) else rule.now
+    if stated is None:
         now = float(times[known].max())
-    elif dated == isinstance(rule.now, str):
-        now = float(_days(pl.Series([rule.now]), "now")[0]) if isinstance(rule.now, str) else float(rule.now)
+    elif dated == isinstance(stated, str):
+        now = float(_days(pl.Series([stated]), "now")[0]) if isinstance(stated, str) else float(stated)
     else:
         raise ConfigError(
-            f"freshness: now must be {'a date as text' if dated else 'a number'}, as {rule.feature!r}, not {rule.now!r}"
+            f"freshness: now must be {'a date as text' if dated else 'a number'}, as {rule.feature!r}, not {stated!r}"
         )
     ages = np.maximum(now - times[known], 0.0)
     found = np.zeros(len(times))

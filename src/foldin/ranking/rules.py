@@ -11,6 +11,7 @@ Rules are applied in this order, whatever the order in which they are given:
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from numbers import Number
 from typing import Any
 from uuid import UUID
@@ -63,8 +64,8 @@ class Freshness:
         feature: feature with the time of each item: a date, or a number such as a year or seconds.
         half_life: age at which half of the boost is left: in days for dates, in the unit of the feature for numbers.
         log_weight: the weight w of a new item, in nats; in the unit of the scores for a model without a density.
-        now: the time at which items have the age 0: a number, or an ISO 8601 date for a feature of dates; if None, the newest
-            value in the catalog, so that a list does not depend on the clock.
+        now: the time at which items have the age 0: a number, or a date or ISO 8601 text of one for a feature of dates; if None,
+            the newest value in the catalog, so that a list does not depend on the clock.
 
     Raises:
         ConfigError: a half-life that is not positive, or a number that is not finite.
@@ -73,9 +74,13 @@ class Freshness:
     feature: str
     half_life: float
     log_weight: float
-    now: float | str | None = None
+    now: float | str | date | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.now, datetime) and self.now.tzinfo is not None:
+            object.__setattr__(self, "now", self.now.astimezone(UTC))
+        if isinstance(self.now, date):
+            object.__setattr__(self, "now", self.now.isoformat())
         _number(self.log_weight, "freshness: log_weight")
         if _number(self.half_life, "freshness: half_life") <= 0.0:
             raise ConfigError(f"freshness: half_life must be positive, not {self.half_life:g}")

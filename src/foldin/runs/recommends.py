@@ -1,6 +1,5 @@
 """Lists and similar items from a trained model, for ids or tables of events, as tables of the caller's library."""
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,7 +20,7 @@ from foldin.data import (
     id_text,
     is_frame,
 )
-from foldin.errors import UnknownUserError
+from foldin.errors import UnknownUserError, warn
 from foldin.models import Recommender, user_key
 from foldin.ranking import (
     Eligibility,
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
     from foldin.runs.new_items import WithNewItems
 
 __all__ = ["Parts", "Recommends"]
-
-_log = logging.getLogger("foldin")
 
 
 class Parts(NamedTuple):
@@ -189,12 +186,10 @@ class Recommends(ABC):
         if users is not None and is_frame(users):
             asked = everyone_of_frame(users, reading, catalog, weighting)
             if asked.unknown_items:
-                _log.warning(
-                    "the table of users: %s events of %s items that are not in the catalog are ignored; users without another "
-                    "event, whose lists are those of users of whom nothing is known: %s",
-                    f"{asked.unknown_events:,}",
-                    f"{asked.unknown_items:,}",
-                    f"{asked.without_events:,}",
+                warn(
+                    f"the table of users: {asked.unknown_events:,} events of {asked.unknown_items:,} items that are not in the "
+                    "catalog are ignored; users without another event, whose lists are those of users of whom nothing is known: "
+                    f"{asked.without_events:,}"
                 )
             return KnownUsers(asked.users, asked.histories), asked.style.with_items_of(style)
         known = self._known_users()
@@ -207,7 +202,7 @@ class Recommends(ABC):
 
 
 def _warn(features: Filters, *asked: Mapping[str, Condition]) -> None:
-    """Log the values that conditions ask for and no item has."""
+    """Warn of the values that conditions ask for and no item has."""
     for conditions in asked:
         for text in features.missing(conditions):
-            _log.warning("%s", text)
+            warn(text)

@@ -7,7 +7,6 @@ below it, or generations with a pointer to the current one (`runs/pointer.py`).
 """
 
 import json
-import logging
 import re
 import shutil
 import tempfile
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from foldin.data.named import cache_folder
-from foldin.errors import FoldinError, MissingExtraError, RunError
+from foldin.errors import FoldinError, MissingExtraError, RunError, warn
 from foldin.files import locked
 from foldin.runs.contents import read_info
 from foldin.runs.pointer import GENERATIONS
@@ -23,7 +22,6 @@ from foldin.runs.stored_index import INDEX_FILES, is_copied
 
 __all__ = ["is_url", "local_run", "name_of_run", "without_secrets"]
 
-_log = logging.getLogger("foldin")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _FILE = re.compile(r"\w[\w.-]*")  # a plain name: a run in a cache must not write elsewhere
 
@@ -155,7 +153,7 @@ class _Remote:
                 for copied in copies:
                     copied.replace(target / copied.name)
         except (RunError, OSError) as error:
-            _log.warning("the index of the run is not taken up: %s", error)
+            warn(f"the index of the run is not taken up: {error}")
 
 
 def _is_whole(root: Path, digest: str) -> bool:

@@ -1,6 +1,5 @@
 """How the columns of a catalog are read if nothing is said about them."""
 
-import logging
 from collections.abc import Sequence
 
 import polars as pl
@@ -11,12 +10,11 @@ from foldin.data.features.terms import Categories, Text
 from foldin.data.features.vectors import Vectors
 from foldin.data.log.columns import proposals
 from foldin.data.log.spellings import plain_name, stem
-from foldin.errors import DataError
+from foldin.errors import DataError, warn
 
 __all__ = ["columns_of"]
 
 _NO_FEATURES = ("item", "count", "is_active")
-_log = logging.getLogger("foldin")
 
 
 def columns_of(table: pl.DataFrame, names: Sequence[str] = ()) -> list[FeatureColumn]:
@@ -50,7 +48,7 @@ def _ids_of(table: pl.DataFrame) -> str | None:
         (name for name in named if name == "user" or stem(plain_name(name)) != plain_name(name) or name == "id"), None
     )
     if ids is not None:
-        _log.warning("features: the column %r is left out, as ids of the rows; state columns=… to read it", ids)
+        warn(f"features: the column {ids!r} is left out, as ids of the rows; state columns=… to read it")
     return ids
 
 

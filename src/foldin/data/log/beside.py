@@ -11,6 +11,7 @@ from foldin.data.log.columns import Columns
 from foldin.data.log.numbers import to_numbers
 from foldin.data.log.report import ReadReport
 from foldin.data.log.rows import Rows
+from foldin.data.log.text_ids import has_text
 from foldin.errors import ColumnError
 from foldin.tensors import Array, Float32, UInt8
 
@@ -42,7 +43,7 @@ def kinds_of(
     if columns.kind is None:
         return None, (), report
     column, trouble = rows.table[columns.kind], ""
-    if column.dtype.is_nested() or column.dtype == pl.Binary:
+    if not has_text(column):
         trouble = f"contains values of the type {column.dtype}, not kinds of events"
     else:
         text = _whole(column).cast(pl.String).str.strip_chars()

@@ -162,7 +162,9 @@ def id_column(column: pl.Series, source: str, row: Callable[[int], int]) -> pl.S
         raise ColumnError(
             f"{source}: column {column.name!r}: ids must be whole numbers or text; row {row(at):,}: {column[at]}"
         )
-    raise ColumnError(f"{source}: column {column.name!r}: ids must be whole numbers or text, not {column.dtype}")
+    raise ColumnError(
+        f"{source}: column {column.name!r}: ids must be whole numbers or text, not {column.dtype}; write them as text"
+    )
 
 
 def missing_ids(counts: Int64[Array, " ids"], ids: pl.Series) -> tuple[pl.Series, pl.Series]:

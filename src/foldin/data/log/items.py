@@ -11,7 +11,7 @@ from foldin.data.log.columns import item_kinds, listed
 from foldin.data.log.formats import open_table, text_lines
 from foldin.data.log.report import Note
 from foldin.data.log.spellings import TITLE, plain_name
-from foldin.data.log.text_ids import check_exact, text_ids
+from foldin.data.log.text_ids import check_exact, has_text, text_ids
 from foldin.errors import ColumnError, DataError
 
 __all__ = ["COMPANIONS", "items_of", "join_items", "open_items", "read_items"]
@@ -55,11 +55,9 @@ def _key(table: pl.DataFrame, ids: pl.Series | None) -> tuple[str, list[Note]]:
     if ids is None:
         return first, []
     known = ids.to_list()
-    flat = [name for name in names if not table[name].dtype.is_nested()]
-    joined = {
-        name: int(text_ids(table[name]).unique().is_in(known).sum()) for name in dict.fromkeys([first, *usual, *flat])
-    }
-    if joined[first]:
+    flat = [name for name in dict.fromkeys([first, *usual, *names]) if has_text(table[name])]
+    joined = {name: int(text_ids(table[name]).unique().is_in(known).sum()) for name in flat}
+    if not joined or joined.get(first):
         return first, []
     best = max(joined, key=lambda name: joined[name])
     if 2 * joined[best] < min(len(known), table.height):
@@ -150,7 +148,7 @@ def _typed_items(table: pl.DataFrame, *, as_stored: bool = False) -> tuple[pl.Da
 def _truth(column: pl.Series) -> pl.Series | None:
     """A column of truth values, of 0 and 1, or of text with these, as truth values; None if it has others."""
     words = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False, "": None}
-    if column.dtype.is_nested():
+    if not has_text(column):
         return None
     text = column.cast(pl.String).str.strip_chars().str.to_lowercase()
     if not text.drop_nulls().is_in(list(words)).all():

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import polars as pl
 
+from foldin.data.log.text_ids import has_text
 from foldin.errors import ColumnError
 
 __all__ = ["to_numbers"]
@@ -32,8 +33,10 @@ def to_numbers(column: pl.Series, source: str, row: Callable[[int], int] = _row)
         return column.cast(pl.Int64)
     if column.dtype.is_numeric():
         return column.cast(pl.Float64)
-    text = column.cast(pl.String).str.strip_chars()
     where = f"{source}: column {column.name!r}"
+    if not has_text(column):
+        raise ColumnError(f"{where}: numbers were expected, not {column.dtype}")
+    text = column.cast(pl.String).str.strip_chars()
     numbers = text.cast(pl.Int64, strict=False)
     if numbers.null_count() > text.null_count():
         numbers = text.cast(pl.Float64, strict=False)

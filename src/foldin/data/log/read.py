@@ -79,8 +79,7 @@ def read_as(file: Path, name: str, chosen: ReadOptions, say: Callable[[str], Non
     report = ReadReport(source=name, format=fmt, columns=columns.roles(), rows=table.height)
     for note in opened.notes:
         report = report.noted(note.count, note.text)
-    for remark in roles.remarks:
-        report = report.noted(table.height, remark)
+    report = roles.noted(report)
     say("checking and sorting")
     kinds: dict[str, Any] = {
         role: pl.String() if schema[column] == pl.String else id_type(table[column])
@@ -119,8 +118,7 @@ def read_frame(frame: Any, **options: Any) -> EventLog:
         roles = find_roles(table.lazy(), chosen.said(), "the table")
         columns = roles.columns
         report = ReadReport(source="the table", format=library, columns=columns.roles(), rows=table.height)
-        for remark in roles.remarks:
-            report = report.noted(table.height, remark)
+        report = roles.noted(report)
         log = log_from_table(table.select(columns.roles().values()), columns, report, chosen)
     style = FrameStyle.of(frame, table, library, user=columns.user, item=columns.item)
     log = replace(log, style=style, report=report_in_python(log.report))

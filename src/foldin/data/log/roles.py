@@ -1,13 +1,16 @@
 """Roles of columns: proposed by name or position, then verified on the values. Guesses are noted."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from foldin.data.log.columns import ROLES, Columns, check_said, is_generic, item_kinds, listed, proposals
+from foldin.data.log.passed_over import beside_time, unnamed_times
 from foldin.data.log.positions import Sample, by_position
+from foldin.data.log.report import ReadReport
 from foldin.data.log.spellings import DOUBTFUL_TIME, plain_name
+from foldin.data.log.text_ids import has_text
 from foldin.data.log.times import time_like
 from foldin.errors import ColumnError
 
@@ -19,10 +22,23 @@ _POSITIONAL = ("user", "item", "rating", "timestamp")
 
 @dataclass(frozen=True)
 class Roles:
-    """Roles of the columns, with notes on what was guessed; each note concerns all rows of the file."""
+    """Roles of the columns, with notes on what was guessed; each note concerns all rows of the file.
+
+    Args:
+        columns: the columns by role.
+        remarks: what was guessed.
+        doubt: that a column may be the time, in a log without one; None if there is no doubt.
+    """
 
     columns: Columns
     remarks: tuple[str, ...]
+    doubt: str | None = None
+
+    def noted(self, report: ReadReport) -> ReadReport:
+        """The report with a note on each guess, and a warning of a time that was passed over."""
+        for remark in self.remarks:
+            report = report.noted(report.rows, remark)
+        return report if self.doubt is None else report.noted(report.rows, self.doubt, warning=True)
 
 
 def _unnamed(names: list[str]) -> bool:
@@ -80,21 +96,19 @@ def find_roles(
         return Roles(columns, (remark,))
     roles = _Named(sample, names, proposed, said, source).roles()
     taken = roles.columns.roles()
-    dates = [
-        name
-        for name, kind in lazy.collect_schema().items()
-        if kind in (pl.Date, pl.Datetime) and name not in taken.values()
-    ]
-    if not dates or "time" in taken or "order" in taken:
+    if said.get("time") is not None or "order" in taken:
         return roles
-    remark = f"rows have dates in {dates[0]!r}, which is not known as their time (--time {dates[0]} takes it)"
-    return Roles(roles.columns, (*roles.remarks, remark))
+    rest = {name: kind for name, kind in lazy.collect_schema().items() if name not in taken.values()}
+    if "time" not in taken:
+        return replace(roles, doubt=unnamed_times(lazy, rest))
+    beside = beside_time(sample, rest, [name for name in proposed["time"] if name in rest], taken["time"])
+    return roles if beside is None else replace(roles, remarks=(*roles.remarks, beside))
 
 
 def _is_time(column: pl.Series, *, loose: bool = False) -> bool:
     """Whether a named column holds times; numbers count only where `loose`, since ids may be as large."""
     values = column.drop_nulls()
-    if values.is_empty() or (not loose and values.dtype.is_numeric()):
+    if values.is_empty() or not has_text(values) or (not loose and values.dtype.is_numeric()):
         return False
     if not loose and values.cast(pl.String).str.contains(r"^\s*[\d.]+\s*$").all():
         return False
@@ -105,6 +119,8 @@ def _may_be_number(column: pl.Series) -> bool:
     """Whether some value is a number, whatever its commas mean."""
     if column.dtype.is_numeric():
         return True
+    if not has_text(column):
+        return False
     text = column.drop_nulls().cast(pl.String, strict=False).str.strip_chars()
     return text.is_empty() or bool(text.str.contains(r"^[+-]?[\d.,]*\d([eE][+-]?\d+)?$").any())
 
@@ -215,7 +231,7 @@ class _Named:
         sample = Sample(self.sample)
         for name in self._free("kind"):
             column, distinct = self.sample[name], sample.distinct(name)
-            if column.dtype.is_nested() or column.dtype == pl.Binary or column.null_count() == self.sample.height:
+            if not has_text(column) or column.null_count() == self.sample.height:
                 continue
             if _is_time(column, loose=True) or 4 * distinct > max(self.sample.height, 40):
                 continue

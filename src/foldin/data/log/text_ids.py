@@ -6,19 +6,28 @@ import polars as pl
 
 from foldin.errors import ColumnError
 
-__all__ = ["check_exact", "same_spelling", "text_ids"]
+__all__ = ["check_exact", "has_text", "same_spelling", "text_ids"]
 
 _BITS = {"Float64": 53, "Float32": 24, "Float16": 11}  # of the significand
 
 
+def has_text(column: pl.Series) -> bool:
+    """Whether each value of a column is a single one that can be written as text."""
+    return not (column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object, pl.Duration))
+
+
 def check_exact(column: pl.Series, source: str, row: Callable[[int], int] = lambda at: at + 1) -> None:
-    """Raise if a column of ids has floating-point numbers so large that neighboring whole numbers are one value.
+    """Raise if a column of ids has no text, or floating-point numbers so large that neighboring whole numbers are one value.
 
     From 2⁵³ on (2²⁴ in single precision), several ids may have been rounded to one number, and would be merged.
 
     Raises:
-        ColumnError: the message gives the column and the first value.
+        ColumnError: the message gives the column, and the first value or the type.
     """
+    if not has_text(column):
+        raise ColumnError(
+            f"{source}: column {column.name!r}: ids must be whole numbers or text, not {column.dtype}; write them as text"
+        )
     if not column.dtype.is_float():
         return
     bits = _BITS[type(column.dtype).__name__]

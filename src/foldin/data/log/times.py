@@ -1,6 +1,7 @@
 """Time columns of any type → whole seconds since 1970, or only an order if they are not absolute times."""
 
 import datetime
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,6 +41,11 @@ TIME_FORMATS = (*ORDERS, *_UNIT_NAMES)
 COMPACT = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S", 17: "%Y%m%d%H%M%S%3f"}
 _DAY = 86_400
 _FIRST_YEAR = 631_152_000  # 1990: logs of events on computers are not older
+_INTERVAL = re.compile(r"[\[(][^,]+, ?[^,]+[\])]")
+_INSTEAD = {
+    "Duration": "; durations are no times: add them to a date",
+    "Time": "; a time of day has no day: join it with a date",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,13 +165,19 @@ def to_times(
         raise ColumnError(
             f"--time-format {time_format!r} is not one of {', '.join(TIME_FORMATS)}, nor a layout such as %d/%m/%Y"
         )
-    if column.dtype.is_temporal():
-        if column.dtype not in (pl.Date, pl.Datetime):
-            raise ColumnError(f"{where}: dates or numbers were expected, not {column.dtype}")
+    temporal = column.dtype in (pl.Date, pl.Datetime)
+    if not (temporal or column.dtype.is_numeric() or column.dtype in (pl.String, pl.Categorical, pl.Enum)):
+        instead = _INSTEAD.get(type(column.dtype).__name__, "")
+        raise ColumnError(f"{where}: dates or numbers were expected, not {column.dtype}{instead}")
+    if temporal:
         return _from_dates(column.cast(pl.Datetime("us")), f"{column.dtype.base_type()}", where, row)
     unit_said = time_format in _UNIT_NAMES
     if not column.dtype.is_numeric():
         text = column.cast(pl.String).str.strip_chars()
+        if text.len() and _INTERVAL.fullmatch(text[0]):
+            raise ColumnError(
+                f"{where}: intervals such as {text[0]!r} are no times: give their left or their right ends"
+            )
         numeric = spread(text).cast(pl.Float64, strict=False).null_count() == 0
         layout_said = time_format is not None and "%" in time_format
         if layout_said or (not unit_said and not numeric and any(layouts_of(value) for value in spread(text))):

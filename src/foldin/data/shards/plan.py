@@ -70,8 +70,7 @@ def plan_of(opened: OpenedTable, source: str, options: ReadOptions) -> Plan:
         raise EmptyLogError(f"{source}: the log contains no events")
     report = ReadReport(source=source, format=opened.format, columns=columns.roles(), rows=facts["rows"])
     report = report.extended(Note(one.text, one.count, dropped=False, warning=one.warning) for one in opened.notes)
-    for text in roles.remarks:
-        report = report.noted(report.rows, text)
+    report = roles.noted(report)
     if columns.rating is not None and (problem := _rating_problem(facts, columns.rating)):
         if options.min_rating is not None:
             raise ColumnError(f"{source}: {problem}")

@@ -55,8 +55,7 @@ def _read_part(path: Path, options: ReadOptions) -> EventLog:
     report = ReadReport(source=str(path), format="given", columns=columns.roles(), rows=table.height)
     for note in opened.notes:
         report = report.noted(note.count, note.text)
-    for remark in roles.remarks:
-        report = report.noted(table.height, remark)
+    report = roles.noted(report)
     if left:
         report = report.noted(table.height, f"rows of a published split are read without {', '.join(map(repr, left))}")
     return log_from_table(table, columns, report, ReadOptions(time_format=options.time_format))

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from foldin.serve.api.access import Access
+from foldin.serve.engine.fallbacks import why_empty
 from foldin.serve.engine.service import Service
 from foldin.serve.schemas import Fallback, ListedItemOut, ListOut
 
@@ -25,6 +26,14 @@ def lists(service: Service, access: Access) -> APIRouter:
         titles = service.items.titles([one.item for one in entries])
         shown = [one for one in entries if one.item in titles][:limit]
         found = [ListedItemOut(item=one.item, title=titles[one.item], score=one.score) for one in shown]
-        return ListOut(name=name, time=service.lists.time, items=found)
+        computed = service.lists.time
+        note = (
+            None
+            if found
+            else "all of its items are retired"
+            if entries
+            else why_empty(name, is_computed=computed is not None)
+        )
+        return ListOut(name=name, time=computed, note=note, items=found)
 
     return router

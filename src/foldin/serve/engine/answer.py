@@ -69,6 +69,7 @@ def in_words(routed: RoutedRequest, answer: RankedLists, list_id: str) -> Recomm
         "effect_unit": "nats" if model.has_likelihood else "score",
         "prior": routed.knows_nothing,
         "price": None if answer.price is None else _price(answer.price),
+        "fallback_note": routed.fallback_note,
         "items": hits,
     }
 

@@ -2,18 +2,57 @@
 
 from collections.abc import Iterator, Sequence
 
+from foldin.errors import ConfigError, OverloadedError
 from foldin.serve.engine.new_items import admitted, bare_hit
 from foldin.serve.engine.routing import GivenHistory, RoutedRequest
 from foldin.serve.schemas import Fallback, Hit, Recommendations, RecommendRequest
 from foldin.serve.storage.item_lists import ListedItem
 from foldin.serve.storage.items import ItemRow, ItemsState
 
-__all__ = ["fallback_answer", "fallback_hits", "is_bare"]
+__all__ = ["fallback_answer", "fallback_hits", "is_bare", "unanswered", "why_empty", "why_not"]
+
+_NOT_COMPUTED = "it is not computed yet"
+_EMPTY = {
+    "popular": "no item was taken in the last 30 days",
+    "trending": "no item was taken on the last day",
+    "recent": "no item was sent",
+}
 
 
 def is_bare(request: RecommendRequest) -> bool:
     """Whether a request can be answered without the catalog of a model: it has neither a filter nor rules."""
     return not request.filter and request.rules is None
+
+
+def why_empty(name: Fallback, *, is_computed: bool) -> str:
+    """Why a list for all users is empty, as a clause."""
+    return _EMPTY[name] if is_computed else _NOT_COMPUTED
+
+
+def why_not(
+    request: RecommendRequest, routed: RoutedRequest | None, *, is_computed: bool, is_empty: bool
+) -> str | None:
+    """Why the list that a request names did not answer it; None if it names none.
+
+    Args:
+        request: the request.
+        routed: the request with its model; None if none can answer.
+        is_computed: whether the list was ever computed.
+        is_empty: whether it has no item at all.
+    """
+    name = request.fallback
+    if name is None:
+        return None
+    if routed is None and not is_bare(request):
+        why = "without a model there is no catalog to evaluate a filter or rules on"
+    else:
+        why = why_empty(name, is_computed=is_computed) if is_empty else "it has no item that the request admits"
+    return f"the list {name!r} did not answer: {why}"
+
+
+def unanswered(error: ConfigError | OverloadedError, why: str | None) -> ConfigError | OverloadedError:
+    """The error of a request that no model can answer, with the reason why no list does; the error itself without a reason."""
+    return error if why is None else type(error)(f"{error}; {why}")
 
 
 def fallback_hits(
@@ -62,6 +101,7 @@ def fallback_answer(
         "effect_unit": "score",
         "prior": False,
         "price": None,
+        "fallback_note": None,
         "items": hits,
     }
 

@@ -60,6 +60,7 @@ class RoutedRequest:
         unknown: ids that are not in the model's catalog.
         arm: the arm of the user in the split between models; None if the split did not choose.
         new: new items of which the list may have some; None for none.
+        fallback_note: why the list that the request names did not answer; None if it was not to answer.
         since: time at which the model was chosen, in seconds of `time.perf_counter`.
     """
 
@@ -69,6 +70,7 @@ class RoutedRequest:
     unknown: list[str]
     arm: Arm | None = None
     new: NewItems | None = None
+    fallback_note: str | None = None
     since: float = field(default_factory=time.perf_counter)
 
     @property

@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import replace
 from typing import TypeVar
 
 from foldin.errors import ConfigError, EventStoreError, OverloadedError
 from foldin.ranking import RankedLists
 from foldin.serve.engine.answer import in_words
-from foldin.serve.engine.fallbacks import fallback_answer, fallback_hits, is_bare
+from foldin.serve.engine.fallbacks import fallback_answer, fallback_hits, is_bare, unanswered, why_not
 from foldin.serve.engine.guard_rails import GuardRails
 from foldin.serve.engine.impressions import ImpressionLog
 from foldin.serve.engine.item_lists import ItemLists
@@ -139,8 +140,11 @@ class Service:
             ConfigError: as `place`.
             OverloadedError: the queue is full.
         """
+        note = None if placed is None else placed.fallback_note
         for _ in range(3):
             routed = placed or self.place(request, history)
+            if routed.fallback_note != note:
+                routed = replace(routed, fallback_note=note)
             placed = None  # if its model was replaced meanwhile, the request is placed again
             try:
                 return routed, submit(routed)
@@ -162,12 +166,21 @@ class Service:
         try:
             routed = self.place(request, history)
             found = self._fall_back(request, history, routed) if routed.knows_nothing else None
+            if found is None and routed.knows_nothing:
+                routed = replace(routed, fallback_note=self._why_not(request, routed))
             return found or self.begin(request, history, submit, routed)
         except (ConfigError, OverloadedError) as error:
-            found = None if self._is_invalid(error) else self._fall_back(request, history, routed)
-            if found is None:
+            if self._is_invalid(error):
                 raise
+            found = self._fall_back(request, history, routed)
+            if found is None:
+                raise unanswered(error, self._why_not(request, routed)) from error
             return found
+
+    def _why_not(self, request: RecommendRequest, routed: RoutedRequest | None) -> str | None:
+        """Why the list that a request names did not answer."""
+        empty = request.fallback is not None and not self.lists.get(request.fallback)
+        return why_not(request, routed, is_computed=self.lists.time is not None, is_empty=empty)
 
     def _is_invalid(self, error: Exception) -> bool:
         """Whether an error says that the request is invalid, and not that no model can answer."""

@@ -13,7 +13,8 @@ class ItemFilter(Strict):
     """Conditions on one feature of an item, all of which must hold.
 
     A feature may have several values: a list, or a text with `|` between the parts. A condition on one value then holds if it
-    holds for any of them.
+    holds for any of them. A feature of dates is compared with ISO 8601 text such as `2024-01-31`: times are in UTC where they
+    have no offset, and a day means all of its times.
     """
 
     any_of: list[Value] | None = Field(default=None, max_length=100, description="One of the values is one of these.")
@@ -24,5 +25,13 @@ class ItemFilter(Strict):
     contains: str | None = Field(
         default=None, max_length=2000, description="The text of the feature contains this text, ignoring case."
     )
-    low: float | None = Field(default=None, description="A value is not below this number.")
-    high: float | None = Field(default=None, description="A value is not above this number.")
+    low: float | str | None = Field(
+        default=None,
+        description="A value is not below this number, or not before this date.",
+        examples=[1990, "2024-01-31"],
+    )
+    high: float | str | None = Field(
+        default=None,
+        description="A value is not above this number, or not after this date.",
+        examples=[1999.5, "2024-12-31T12:00:00Z"],
+    )

@@ -80,4 +80,7 @@ class ListOut(BaseModel):
 
     name: str = Field(description="Name of the list.")
     time: int | None = Field(description="When it was made, in seconds since 1970; null before the first time.")
+    note: str | None = Field(
+        default=None, description="Why the list has no items, such as that it is not computed yet; null if it has some."
+    )
     items: list[ListedItemOut] = Field(description="Active items, best first.")

@@ -28,7 +28,7 @@ class ModelOut(BaseModel):
     waiting: int = Field(description="Number of requests in the model's queue.")
     attributes: list[str] = Field(description="Names of the features of items that filters may use.")
     attribute_kinds: dict[str, str] = Field(
-        description="Type of the values of each of these features: `number`, `truth`, `text` or `other`."
+        description="Type of the values of each of these features: `number`, `truth`, `text`, `date` or `other`."
     )
     refused: dict[str, str] = Field(
         description="Values of `explore` that the model refuses, with the reason; empty if it accepts all."

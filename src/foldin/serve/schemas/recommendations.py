@@ -1,7 +1,7 @@
 """Requests for lists, and lists."""
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError, to_json
@@ -112,8 +112,8 @@ class RecommendRequest(Strict):
         default=None,
         description="List for all users that answers if the model knows nothing about the user, or if no model can answer: "
         "`popular`, `trending` or `recent`, as at `/v1/lists/{name}`. If omitted, the model's prior prediction is the answer, or "
-        "the error; so it is, with `source` being `model`, while that list has no item for the request, as in the first seconds "
-        "of a service whose lists were not yet computed: `/v1/lists/{name}` then has a `time` of null.",
+        "the error; so it is, with `source` being `model` and the reason in `fallback_note`, while that list has no item for the "
+        "request, as in the first seconds of a service whose lists were not yet computed.",
     )
     context: Context | None = Field(
         default=None,
@@ -229,6 +229,15 @@ class Recommendations(TypedDict):
     ]
     price: Annotated[
         Price | None, Field(description="What the list gives up to the rules of the request; null without rules.")
+    ]
+    fallback_note: NotRequired[
+        Annotated[
+            str | None,
+            Field(
+                description="Why the list that the request names as its `fallback` did not answer where nothing is known about "
+                "the user, such as that it is not computed yet; null if it answered, or was not to answer."
+            ),
+        ]
     ]
     items: Annotated[
         list[Hit],

@@ -8,6 +8,7 @@ const CONDITIONS = {
   number: [["low", "at least"], ["high", "at most"], ["any_of", "is"], ["none_of", "is not"]],
   text: [["contains", "contains"], ["any_of", "is"], ["none_of", "is not"]],
   truth: [["any_of", "is"], ["none_of", "is not"]],
+  date: [["low", "at least"], ["high", "at most"], ["any_of", "is"], ["none_of", "is not"]],
   other: [["any_of", "is"], ["none_of", "is not"]],
 };
 const WORDS = Object.fromEntries(Object.values(CONDITIONS).flat());
@@ -80,7 +81,7 @@ function filters(changed) {
     condition.replaceChildren(...(CONDITIONS[kind] || CONDITIONS.other).map(([name, text]) => el("option", { value: name }, text)));
     value.inputMode = kind === "number" ? "decimal" : "text";
     value.pattern = kind === "number" ? "\\s*[\\-+]?[0-9]*\\.?[0-9]+\\s*" : ".*";
-    value.title = { number: "A number.", truth: "true or false." }[kind] || "";
+    value.title = { number: "A number.", truth: "true or false.", date: "A date such as 2024-01-31." }[kind] || "";
   };
   feature.addEventListener("change", fit);
   fit();

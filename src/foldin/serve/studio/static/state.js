@@ -97,7 +97,7 @@ export function conditions() {
     if (!current() || !current().attributes.includes(name)) continue;
     const one = (found[name] = found[name] || {});
     if (condition.endsWith("_of")) (one[condition] = one[condition] || []).push(value);
-    else one[condition] = condition === "contains" ? value : Number(value);
+    else one[condition] = condition === "contains" || current().attribute_kinds[name] === "date" ? value : Number(value);
   }
   return Object.keys(found).length ? { filter: found } : {};
 }
