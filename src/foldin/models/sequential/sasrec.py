@@ -32,102 +32,36 @@ empty history, which does not occur in the paper, gets the training counts.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
 from foldin.data import Catalog, Histories
-from foldin.errors import ConfigError, FitError
+from foldin.errors import FitError
 from foldin.kernels import Buffers, logits_bytes, matmul_into, on_device
 from foldin.memory import require_memory
 from foldin.models.capability import DotProduct, OnnxGraph
 from foldin.models.contract import Recommender
 from foldin.models.extends_items import ExtendsItems
 from foldin.models.feature_map import MapsFeatures, extended_by_map
-from foldin.models.feature_vectors import FeatureVectors
 from foldin.models.item_rows import ItemRows
 from foldin.models.item_tokens import ItemTokenizer
 from foldin.models.sequential._reading import Reading, extended, read
+from foldin.models.sequential._sasrec_config import SASRecConfig
 from foldin.models.sequential._sasrec_trainer import SASRecTrainer
 from foldin.models.sequential._vector_table import VectorTable
-from foldin.models.sequential.frequency_bias import FrequencyBias
-from foldin.models.sequential.gated_attention import GatedAttention
-from foldin.models.sequential.linear_recurrence import LinearRecurrence
-from foldin.models.sequential.losses import BCE, GBCE, FullSoftmax, NextItemLoss, SampledSoftmax
-from foldin.models.sequential.mixers import Attention
+from foldin.models.sequential.losses import FullSoftmax, NextItemLoss, SampledSoftmax
 from foldin.models.sequential.positions import LearnedPositions, RelativePositions, RotaryPositions
 from foldin.models.start import PopularStart
 from foldin.models.token_sources import FromLog
 from foldin.nn import SequenceEncoder, TransformerShape, encoder_bytes, step_bytes
 from foldin.tensors import Array, Bool, Float, Int, Tensor
-from foldin.training import Config, Range, Trainer, setting
+from foldin.training import Trainer
 
 __all__ = ["Reading", "SASRec", "SASRecConfig"]
 
 _FULL_SOFTMAX_ITEMS = 200_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class SASRecConfig(Config):
-    embedding_dim: int = setting(64, "Width of an item's vector, d.", low=1, range=(32, 64, 128, 256))
-    n_heads: int = setting(1, "Heads of the attention.", low=1, range=(1, 2, 4))
-    n_layers: int = setting(2, "Blocks of the transformer.", low=1, high=1000, range=Range(1, 3))
-    max_length: int = setting(50, "Newest events of a history that are read.", low=1, range=(50, 100, 200))
-    codebook_size: int | None = setting(
-        None,
-        "Tokens of a level, if an item's vector is the sum of four tokens' vectors; none for vectors of its own.",
-        low=2,
-    )
-    crop: bool = setting(
-        False, "Whether training reads a random window of a longer history each time, not its newest events."
-    )
-    dropout: float = setting(
-        0.2, "Dropout of the input and of each layer's output.", low=0, below=1, range=Range(0.0, 0.6)
-    )
-    positions: LearnedPositions | RotaryPositions | RelativePositions | None = setting(
-        LearnedPositions(), "How the places of events are known."
-    )
-    timed: bool = setting(False, "Whether attention sees the time between events; the log must have times.")
-    mixer: Attention | FrequencyBias | LinearRecurrence | GatedAttention = setting(
-        Attention(), "What mixes the events of a history in a block."
-    )
-    block: str = setting(
-        "plain", "Block of the transformer: the paper's, its code's, or gated.", choices=("plain", "authors", "gated")
-    )
-    expansion: int = setting(1, "Width of the feed-forward layer, in widths of the block.", low=1)
-    initial_sd: float | None = setting(
-        None, "Standard deviation of normal initial weights; none for Xavier's uniform ones.", above=0
-    )
-    loss: FullSoftmax | SampledSoftmax | BCE | GBCE | None = setting(
-        None, "Loss of predicting the next item; none for the softmax up to 200,000 items and the sampled one above."
-    )
-    temperature: float | None = setting(
-        None, "Temperature of the product of L2-normalized vectors; none for the plain product.", above=0
-    )
-    features: FeatureVectors | None = setting(
-        None, "How features of the items enter their vectors; none to learn from events alone."
-    )
-    learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0, range=Range(1e-4, 1e-2, log=True))
-    lr_decay: float = setting(
-        0.0, "Share of the planned steps, the last ones, over which the learning rate falls to zero.", low=0, high=1
-    )
-    batch_tokens: int = setting(2048, "Events in a batch.", low=1)
-    epochs: int = setting(200, "Epochs, at most.", low=1)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.embedding_dim % self.n_heads:
-            raise ConfigError(f"SASRec: n_heads = {self.n_heads}: must divide embedding_dim = {self.embedding_dim}")
-        relative = isinstance(self.positions, RotaryPositions | RelativePositions)
-        if not self.mixer.attends and (self.timed or relative):
-            raise ConfigError(
-                f"SASRec: mixer = {self.mixer.name}: has no attention that positions or times could change: timed = false, and "
-                f"positions = learned or none, were expected"
-            )
-        if self.features is not None and self.codebook_size is not None:
-            raise ConfigError("SASRec: features and codebook_size exclude each other: both make an item's vector")
 
 
 class SASRec(MapsFeatures, ExtendsItems, OnnxGraph, DotProduct, ItemRows, PopularStart, Recommender[SASRecConfig]):

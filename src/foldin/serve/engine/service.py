@@ -1,6 +1,5 @@
-"""The service without HTTP: folds users in from their events, makes and explains lists, and stores events."""
+"""The service without HTTP: folds users in from their events, and makes and explains lists; `stores_events.py` has the events."""
 
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -8,7 +7,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import replace
 from typing import TypeVar
 
-from foldin.errors import ConfigError, EventStoreError, OverloadedError
+from foldin.errors import ConfigError, OverloadedError
 from foldin.ranking import RankedLists
 from foldin.serve.engine.answer import in_words
 from foldin.serve.engine.fallbacks import fallback_answer, fallback_hits, is_bare, unanswered, why_not
@@ -20,18 +19,11 @@ from foldin.serve.engine.new_items import admitted, checked_share, mixed, takes_
 from foldin.serve.engine.new_scores import NewScores
 from foldin.serve.engine.registry import Registry
 from foldin.serve.engine.routing import GivenHistory, RoutedRequest, resolve_request
+from foldin.serve.engine.stores_events import StoresEvents
 from foldin.serve.ids import unique_ids
-from foldin.serve.limits import Limits, bounded
-from foldin.serve.schemas import (
-    EventIn,
-    EventOut,
-    ImpressionOut,
-    Recommendations,
-    RecommendRequest,
-    UserOut,
-)
-from foldin.serve.storage.event_store import Event, EventStore, Receipt
-from foldin.serve.storage.impressions import ImpressionStore
+from foldin.serve.limits import Limits
+from foldin.serve.schemas import Recommendations, RecommendRequest
+from foldin.serve.storage.event_store import EventStore
 from foldin.serve.storage.item_lists import ItemListStore
 from foldin.serve.storage.items import ItemStore
 from foldin.serve.telemetry import Telemetry
@@ -45,7 +37,7 @@ def _submit(routed: RoutedRequest) -> Future[RankedLists]:
     return routed.deployment.batcher.submit(routed.resolved)
 
 
-class Service:
+class Service(StoresEvents):
     """The service.
 
     Args:
@@ -71,8 +63,8 @@ class Service:
         explore_new: float = 0.0,
         new_seconds: float = 2.0,
     ) -> None:
-        self.registry, self.events, self.limits, self.telemetry = registry, events, limits, telemetry
-        self.impressions, self._new_id, self._guards = impressions, unique_ids(), GuardRails(telemetry)
+        super().__init__(registry, events, limits, telemetry, impressions)
+        self._new_id, self._guards = unique_ids(), GuardRails(telemetry)
         self.items = LiveItems(registry, ItemStore(events.engine))
         self.new_scores = NewScores(registry, self.items, seconds=new_seconds)
         self.lists = lists or ItemLists(ItemListStore(events.engine), seconds=0)
@@ -274,80 +266,3 @@ class Service:
     def too_late(self) -> OverloadedError:
         """The error for a list that takes longer than the limit."""
         return OverloadedError(f"no answer within {self.limits.wait:g} s; try again")
-
-    def append(
-        self, batch: Sequence[EventIn], key: str | None, sender: str = "", *, lines: Sequence[int] | None = None
-    ) -> Receipt:
-        """Store events; they are on disk when this returns.
-
-        Args:
-            key: idempotency key.
-            sender: client that chose the key; equal keys of different senders are different.
-            lines: line of each event in the body of a request, for messages; None for a body in JSON.
-
-        Raises:
-            ConfigError: too many events, a long item id that is in no catalog, or a key that is too long.
-            IdempotencyError: the key was used with other events before.
-            EventStoreError: the database is not available.
-        """
-        most = self.limits.batch if lines is None else self.limits.bulk
-        if len(batch) > most:
-            raise ConfigError(f"events: at most {most}, not {len(batch)}")
-        if key is not None and not 1 <= len(key) <= 200:
-            raise ConfigError("Idempotency-Key: between 1 and 200 characters were expected")
-        if key is not None and any(one.time is None for one in batch):
-            raise ConfigError(
-                "events: with an Idempotency-Key every event needs a time, so that a repeated batch is the same"
-            )
-        first: dict[str, int] = {}
-        for at, event in enumerate(batch):
-            first.setdefault(event.item, at)
-        for one, at in first.items():
-            if not self.registry.knows(one):
-                bounded(one, "events: item" if lines is None else f"body: line {lines[at]}: item")
-        now = int(time.time())
-        events = [
-            Event(one.user, one.item, now if one.time is None else one.time, one.kind, one.value, one.list_id)
-            for one in batch
-        ]
-        receipt = self.events.append(events, key=None if key is None else f"{sender}/{key}")
-        if not receipt.replayed:
-            self.telemetry.events.labels("accepted").inc(receipt.accepted)
-            self.telemetry.events.labels("duplicate").inc(receipt.duplicates)
-            self._note_lists([one.list_id for one in events if one.list_id is not None])
-        return receipt
-
-    def _note_lists(self, lists: list[str]) -> None:
-        """Count the lists that stored events name; the events are stored whether or not that succeeds."""
-        if lists and self.impressions is not None:
-            with contextlib.suppress(EventStoreError):
-                self.impressions.note_events(lists)
-
-    def user(self, user: str) -> UserOut:
-        """All stored data of a user, with titles from the catalog of the default model.
-
-        Raises:
-            EventStoreError: the database is not available.
-        """
-        titles: dict[str, str] = {}
-        kept = self.events.history(user)
-        default = self.registry.serving(self.registry.default or "")
-        if default is not None:
-            catalog = default.view.catalog
-            items = [one.item for one in kept]
-            known = catalog.known(items)
-            titles = {catalog.ids[at]: catalog.titles[at] for at in known}
-        events = [
-            EventOut(
-                item=one.item,
-                time=one.time,
-                kind=one.kind,
-                value=one.value,
-                title=titles.get(one.item),
-                list_id=one.list_id,
-            )
-            for one in kept
-        ]
-        logged = ImpressionStore(self.events.engine).of_user(user)
-        lists = [ImpressionOut.model_validate(one, from_attributes=True) for one in logged]
-        return UserOut(user=user, events=events, lists=lists)
