@@ -1,5 +1,6 @@
 """What a large log over a large catalog takes on many machines, by the formulas and the rates of this one."""
 
+from collections.abc import Callable
 from typing import Any
 
 from scale_bytes import (
@@ -17,7 +18,7 @@ from scale_bytes import (
     shape_of,
     shard_bytes,
 )
-from scale_exchange import dense_exchange, ring_bytes, row_exchange, sharded_exchange
+from scale_exchange import dense_exchange, ring_bytes, row_exchange, sharded_exchange, shared_shape
 from scale_times import Rates, list_seconds, step_seconds, total
 
 __all__ = ["large_case"]
@@ -54,10 +55,13 @@ def large_case(
     users = events / A_USER
     shares = popularity(items)
     tables = {kind: Tables(items=items, read=2 * dim, scored=dim, kind=kind) for kind in KINDS}
-    shapes = {
-        kind: shape_of(one, shares, users=users_a_step, drawn=A_USER, events=A_USER, negatives=negatives)
-        for kind, one in tables.items()
-    }
+
+    def shape(kind: str, several: int = 1) -> Shape:
+        """Of a step whose batch has the users of several machines."""
+        some = {"drawn": A_USER, "events": A_USER, "negatives": negatives}
+        return shape_of(tables[kind], shares, users=users_a_step * several, **some)
+
+    shapes = {kind: shape(kind) for kind in KINDS}
     steps = {kind: total(step_seconds(rates, tables[kind], shapes[kind])) for kind in KINDS}
     kinds = {
         kind: {
@@ -79,7 +83,7 @@ def large_case(
         "preparing": events * prepared,
         "ids": id_bytes * items,
         "kinds": kinds,
-        "exchange": _exchange(tables, shapes, steps, users / users_a_step, machines),
+        "exchange": _exchange(rates, tables, shape, users / users_a_step, machines),
         "lists": _lists(rates, items, dim, users, machines),
         "models": {
             "ease": ease_bytes(items),
@@ -92,27 +96,37 @@ def large_case(
 
 
 def _exchange(
-    tables: dict[str, Tables], shapes: dict[str, Shape], steps: dict[str, float], epoch: float, machines: int
+    rates: Rates, tables: dict[str, Tables], shape: Callable[..., Shape], epoch: float, machines: int
 ) -> dict[str, Any]:
     """Bytes that a machine receives in a step by each way, and seconds of the exchange and of an epoch by the speed of the links.
 
     Args:
+        shape: function of a kind of tables and of a number of machines; returns the shape of the batch that these share.
         epoch: steps of an epoch on one machine.
     """
+
+    def step(kind: str, several: int) -> float:
+        return total(step_seconds(rates, tables[kind], shared_shape(shape(kind), shape(kind, several))))
+
+    def rows(kind: str, several: int) -> float:
+        return row_exchange(tables[kind], shape(kind), shape(kind, several), several)
+
     ways = {
-        "dense": ("full", ring_bytes(dense_exchange(tables["full"]), machines)),
-        "rows": ("sampled", row_exchange(tables["sampled"], shapes["sampled"], machines)),
-        "rows, bfloat16": ("bfloat16", row_exchange(tables["bfloat16"], shapes["bfloat16"], machines)),
-        "sharded": ("sampled", sharded_exchange(tables["sampled"], shapes["sampled"], machines)),
+        "dense": ("full", ring_bytes(dense_exchange(tables["full"]), machines), step("full", 1)),
+        "rows": ("sampled", rows("sampled", machines), step("sampled", machines)),
+        "rows, bfloat16": ("bfloat16", rows("bfloat16", machines), step("bfloat16", machines)),
+        "sharded": ("sampled", sharded_exchange(tables["sampled"], shape("sampled"), machines), step("sampled", 1)),
     }
     found: dict[str, Any] = {}
-    for way, (kind, received) in ways.items():
+    for way, (kind, received, own) in ways.items():
         links = {str(gigabits): received / (1e9 / 8.0 * gigabits) for gigabits in GIGABITS}
-        found[way] = {"kind": kind, "bytes": received, "seconds": links}
-        found[way]["epoch"] = {name: epoch / machines * (steps[kind] + one) for name, one in links.items()}
-    # So many machines exchange rows in the time of a step.
-    two = row_exchange(tables["sampled"], shapes["sampled"], 2)
-    found["machines_in_a_step"] = {str(one): 1.0 + steps["sampled"] * 1e9 / 8.0 * one / two for one in GIGABITS}
+        found[way] = {"kind": kind, "bytes": received, "step": own, "seconds": links}
+        found[way]["epoch"] = {name: epoch / machines * (own + one) for name, one in links.items()}
+    found["several"] = {
+        str(one): {"step": step("sampled", one), "bytes": rows("sampled", one)}
+        for one in sorted({2, 4, 16, machines})
+        if one <= machines
+    }
     return found
 
 

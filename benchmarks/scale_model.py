@@ -44,8 +44,6 @@ from scale_points import BATCH, measure, pair, run_child
 from scale_rates import rates_of
 from scale_times import Rates, ease_seconds, elsa_step, list_seconds, step_seconds, total, worker_step
 
-from foldin.models import SampledMultinomial
-
 KINDS = ("full", "sampled", "bfloat16")
 FEW = 300  # items of the model whose process gives the memory of all else
 
@@ -221,7 +219,6 @@ def main() -> None:
         id_bytes=ids["anonymous"] / ids["items"],
         prepared=(log["seconds"] - few["seconds"]) / (log["rows"] - few["rows"]),
     )
-    large["workers_share_sampled"] = not isinstance(SampledMultinomial().divided, str)
     figures = {
         "units": units(options),
         "rates": {"alone": found["rates"], "beside": found["beside"], "loopback": loopback},

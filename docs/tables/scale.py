@@ -15,10 +15,10 @@ KINDS = {
     "bfloat16": "`sampled`, bfloat16",
 }
 WAYS = {
-    "dense": "all gradients, as workers exchange them today",
-    "rows": "rows of gradients to every machine",
+    "dense": "all gradients, as with `loss=softmax`",
+    "rows": "rows of gradients, as with `loss=sampled`",
     "rows, bfloat16": "the same, bfloat16",
-    "sharded": "tables divided among the machines",
+    "sharded": "tables divided among the machines, which foldin does not do",
 }
 
 
@@ -150,13 +150,10 @@ def scale_walls() -> str:
         return ""
     large = result["figures"]["large"]
     kinds, exchange, models, lists = (large[name] for name in ("kinds", "exchange", "models", "lists"))
-    several = large["workers_share_sampled"]
-    only = (
-        "several workers can share it"
-        if several
-        else "one worker alone can train it (`foldin fit` refuses a second one)"
+    steps = "; ".join(
+        f"{count} machines {_time(one['step'])} with {in_words(one['bytes'])} of exchange"
+        for count, one in exchange["several"].items()
     )
-    most = ", ".join(f"{count:.0f} at {one} Gbit/s" for one, count in exchange["machines_in_a_step"].items())
     full, sampled, low = (kinds[name] for name in KINDS)
     indexes = ", ".join(f"{in_words(size)} for `{kind}`" for kind, size in large["indexes"].items())
     lines = [
@@ -166,8 +163,9 @@ def scale_walls() -> str:
         f"gradients. Lazy Adam has no dense gradients, and in bfloat16 {in_words(low['moments'])} of moments. A checkpoint has "
         "weights, moments and the best weights so far, after each epoch.",
         f"**Exchange.** A worker has the whole model. All gradients are {in_words(exchange['dense']['bytes'])} a step. With "
-        f"`loss=sampled`, {only}. Rows of gradients to every machine grow with the number of machines: their exchange takes as "
-        f"long as the step itself with {most}.",
+        "`loss=sampled`, rows are exchanged, and every machine scores and updates the items of the whole batch, as one machine "
+        f"would. A step of {large['sizes']['users_a_step']:,} users a machine then takes: 1 machine {_time(sampled['step'])}; "
+        f"{steps}.",
         f"**Ids.** A catalog's ids take {in_words(large['ids'])} in every process that loads the run; preparing needs all ids of "
         "users and of items in memory.",
         f"**Exact lists and evaluation.** Scores are made in blocks of 64 MB, {lists['block']:.0f} user at a time here, and each "

@@ -148,8 +148,12 @@ def test_a_ring_by_its_rounds(exchange):
 def test_what_a_machine_receives(sizes, exchange):
     tables = sizes.Tables(items=100, read=4, scored=2, kind="sampled")
     shape = sizes.Shape(users=3, events=9, kept=5, read_rows=5, scored_rows=10)
+    whole = sizes.Shape(users=12, events=36, kept=20, read_rows=15, scored_rows=30)
+    values = 15 * 4 * 4 + 30 * (2 * 4 + 4)
+    assert exchange.row_exchange(tables, shape, whole, 4) == pytest.approx(
+        3 * 8 * (5 + 2 * 30) + 6 / 4 * (values + 4 * 4)
+    )
     rows = 5 * (4 * 4 + 8) + 10 * (2 * 4 + 4 + 8)
-    assert exchange.row_exchange(tables, shape, 4) == pytest.approx(3 * rows + 6 * 4 * 4 / 4)
     assert exchange.sharded_exchange(tables, shape, 4) == pytest.approx(2 * rows * 3 / 4 + 6 * 4 * 4 / 4)
 
 
@@ -281,7 +285,9 @@ def test_a_larger_case(times):
     )["exchange"]
     small, wide, many = case(2_000, 4), case(8_000, 4), case(2_000, 16)
     assert wide["dense"]["bytes"] == pytest.approx(4 * small["dense"]["bytes"], rel=0.01)
-    assert many["rows"]["bytes"] == pytest.approx(5 * small["rows"]["bytes"], rel=0.01)
+    assert small["rows"]["bytes"] < many["rows"]["bytes"] < 5 * small["rows"]["bytes"]
+    assert many["several"]["16"] == {"step": many["rows"]["step"], "bytes": many["rows"]["bytes"]}
+    assert many["sharded"]["step"] < many["several"]["2"]["step"] < many["several"]["16"]["step"]
     assert many["sharded"]["bytes"] < 1.5 * small["sharded"]["bytes"]
     assert small["rows"]["seconds"]["10"] == pytest.approx(small["rows"]["bytes"] / 1.25e9)
 
@@ -302,7 +308,7 @@ def test_blocks_of_the_page(sizes, times, monkeypatch, tmp_path):
         {at: import_module("scale_kept").Point(*one) for at, one in points.items()}
     )
     result = {"machine": "one", "threads": 1, "settings": {"dim": 5}}
-    result["figures"] = {"units": units, "points": kept, "kept": {}, "large": {**large, "workers_share_sampled": False}}
+    result["figures"] = {"units": units, "points": kept, "kept": {}, "large": large}
     result["figures"]["bytes_of_an_id"] = {"item": 250.0, "user, on disk": 0.5}
     (tmp_path / "kept.json").write_text(json.dumps(result), encoding="utf-8")
     monkeypatch.setattr(tables, "KEPT", tmp_path / "kept.json")
@@ -312,6 +318,7 @@ def test_blocks_of_the_page(sizes, times, monkeypatch, tmp_path):
     assert "1 of 2 points are predicted within 25 %" in told[1]
     assert "| b | 2.0 GB | 1.0 GB | 0.50 | formula |" in told[1]
     assert "10⁶ events of 2 · 10⁴ users over 2 · 10³ items, 4 machines" in told[2]
-    assert "one worker alone can train it" in told[3]
+    assert "every machine scores and updates the items of the whole batch" in told[3]
+    assert "; 4 machines" in told[3]
     for name in [name for name in sys.modules if name.split(".")[0] == "tables"]:
         del sys.modules[name]

@@ -47,7 +47,7 @@ from foldin.client.experiments import (
 )
 from foldin.client.filters import ItemFilter
 from foldin.client.items import ItemChange, ItemDetail, ItemList, ItemsReceipt, ListedItem
-from foldin.client.models import Change, ModelDeployment, Models, ServedModel
+from foldin.client.models import Change, Drift, Likelihood, ModelDeployment, Models, ServedModel
 from foldin.client.requests import Event, RecommendRequest
 from foldin.client.retries import Retries
 from foldin.client.rules import Boost, Cap, Diversity, Freshness, Pin, Rules
@@ -63,6 +63,7 @@ __all__ = [
     "ClientError",
     "ConflictError",
     "Diversity",
+    "Drift",
     "ErasedUser",
     "Event",
     "EventEffect",
@@ -80,6 +81,7 @@ __all__ = [
     "ItemFilter",
     "ItemList",
     "ItemsReceipt",
+    "Likelihood",
     "ListedItem",
     "LoggedList",
     "Look",
