@@ -70,7 +70,7 @@ def warm_start(model: Recommender[Any], catalog: Catalog, start: Start, *, kept:
         model: the model to set, in place.
         catalog: its items.
         start: an earlier run of the same model, with the same settings of the shape of its parameters.
-        kept: the share λ; None for that of the model (`ItemRows.kept_at_start`), 0.5 for SASRec and 1 for the others.
+        kept: the share λ; None for that of the model (`ItemRows.kept_at_start`), 0.3 for SASRec and 1 for the others.
 
     Source: ash2020 (shrink and perturb).
 

@@ -145,7 +145,7 @@ class SASRec(MapsFeatures, ExtendsItems, OnnxGraph, DotProduct, ItemRows, Popula
         return frozenset(("items", "log_share"))
 
     def kept_at_start(self) -> float:
-        return 0.5
+        return 0.3
 
     def with_new_items(self, catalog: Catalog) -> "SASRec":
         return extended_by_map(self, self.side, ("items",), catalog)
