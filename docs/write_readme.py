@@ -27,6 +27,7 @@ from tables.scale import scale_large, scale_points, scale_units, scale_walls
 from tables.sequences import semantic, sequences
 from tables.speed import against_commit, speed, speed_in_short, speed_in_short_in_korean
 from tables.trials import pythons, served, tuned
+from tables.unusual import cold_users, repeats
 
 SECTIONS: dict[str, Callable[[], str]] = {
     "choosing": choosing,
@@ -56,6 +57,8 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "warm starts": warm_starts,
     "kinds": kinds,
     "dislikes": dislikes,
+    "cold users": cold_users,
+    "repeats": repeats,
     "scale units": scale_units,
     "scale points": scale_points,
     "scale large": scale_large,
@@ -70,8 +73,10 @@ PAGES = tuple(
         "README.ko.md",
         "docs/results.md",
         "docs/guide/choosing.md",
+        "docs/guide/cold-items.md",
         "docs/guide/gpu.md",
         "docs/guide/nightly.md",
+        "docs/guide/repeats.md",
         "docs/guide/scale.md",
         "docs/guide/tuning.md",
         "docs/guide/weights.md",
