@@ -6,7 +6,7 @@ compared with a feature of days means its day.
 
 import re
 from datetime import UTC, date, datetime, time
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import polars as pl
 
@@ -16,8 +16,12 @@ EXAMPLE = "a date such as 2024-01-31 or 2024-01-31T12:00:00"
 _DAY, _TIME = re.compile(r"\d{4}-\d\d-\d\d"), re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d.*")
 
 
-def moments(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    """The values of a feature of dates as days, or as times in UTC without a zone."""
+def moments(column: pl.Expr, dtype: Any) -> pl.Expr:
+    """The values of a feature of dates as days, or as times in UTC without a zone.
+
+    Args:
+        dtype: type of the values in Polars.
+    """
     if dtype == pl.Date:
         return column
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:

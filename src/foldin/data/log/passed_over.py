@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import polars as pl
 
@@ -13,7 +14,7 @@ _SAMPLE = 200
 _DATED = (pl.Date, pl.Datetime)
 
 
-def beside_time(sample: pl.DataFrame, schema: Mapping[str, pl.DataType], named: Sequence[str], time: str) -> str | None:
+def beside_time(sample: pl.DataFrame, schema: Mapping[str, Any], named: Sequence[str], time: str) -> str | None:
     """A remark on the columns that hold times beside the one that is read; None if there are none.
 
     Args:
@@ -29,7 +30,7 @@ def beside_time(sample: pl.DataFrame, schema: Mapping[str, pl.DataType], named: 
     return f"rows have {', '.join(map(repr, others))} beside the time {time!r} (--time NAME chooses another)"
 
 
-def unnamed_times(lazy: pl.LazyFrame, schema: Mapping[str, pl.DataType]) -> str | None:
+def unnamed_times(lazy: pl.LazyFrame, schema: Mapping[str, Any]) -> str | None:
     """A remark on the columns that hold times in a log whose time was not found; None if there are none.
 
     Args:
