@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from foldin.serve import connect
 from foldin.serve.storage.drift_reports import DriftReports
@@ -22,6 +22,8 @@ FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 ]
+PATIENCE = 20_000  # milliseconds, where other tests take the processor
+expect.set_options(timeout=PATIENCE)
 LONG_NAME = "a_model_with_a_name_that_is_as_long_as_names_of_models_may_be"
 LONG_KIND = "<b>bought</b>_" + "in_a_shop_" * 5  # of an event: 64 characters
 
@@ -71,7 +73,7 @@ def page(browser) -> Iterator[Page]:
     """A tab; whatever it complains of fails the test."""
     context = browser.new_context(viewport={"width": 1200, "height": 900})
     tab = context.new_page()
-    tab.set_default_timeout(20_000)
+    tab.set_default_timeout(PATIENCE)
     complaints: list[str] = []
     tab.on("console", lambda one: complaints.append(one.text) if one.type in ("error", "warning") else None)
     tab.on("pageerror", lambda one: complaints.append(str(one)))
