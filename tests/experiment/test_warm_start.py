@@ -11,7 +11,7 @@ import foldin
 from foldin.data import Catalog, Histories, strong
 from foldin.errors import ConfigError
 from foldin.experiment import build_model, fit_all, train, warm_start
-from foldin.models import MODELS, EASEConfig, ItemRows, MultVAEConfig, Recommender, SASRecConfig, has_capability
+from foldin.models import MODELS, EASEConfig, ItemRows, MultVAEConfig, Recommender, SASRec, SASRecConfig, has_capability
 from foldin.testing import two_tastes
 from foldin.training import fit
 from tests.conftest import make_log
@@ -44,29 +44,37 @@ def trained(name: str, epochs: int = 2) -> Start:
     return Start(model, catalog_of([f"i{item}" for item in range(ITEMS)]))
 
 
+@pytest.fixture
+def from_all(monkeypatch):
+    """Every model starts from all of its earlier parameters."""
+    monkeypatch.setattr(SASRec, "kept_at_start", lambda model: 1.0)
+
+
 def test_the_models_that_can_start_are_those_of_the_guide():
     assert STARTED == ["mixture", "plsa", "lda", "poisson", "multdae", "multvae", "recvae", "sasrec"]
 
 
 @pytest.mark.parametrize("name", STARTED)
+@pytest.mark.usefixtures("from_all")
 def test_in_another_order_of_the_items_the_scores_are_the_same(name):
     """Only if every tensor with a row for each item is among `item_rows`, and no other."""
     start = trained(name)
     ids = np.empty(ITEMS, dtype=object)
     ids[ORDER] = start.catalog.ids
     other = build_model(catalog_of(ids.tolist()), start.model.config, seed=8)
-    found = warm_start(other, catalog_of(ids.tolist()), start, kept=1.0)
+    found = warm_start(other, catalog_of(ids.tolist()), start)
     assert (found.copied, found.new, found.gone) == (ITEMS, 0, 0)
     scores = other.logits(USERS.reindex(ORDER, ITEMS))
     assert torch.allclose(scores[:, torch.from_numpy(ORDER)], start.model.logits(USERS), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", STARTED)
+@pytest.mark.usefixtures("from_all")
 def test_items_that_are_new_begin_at_the_mean_and_those_that_are_gone_are_dropped(name):
     start = trained(name)
     ids = [*(f"i{item}" for item in range(3, ITEMS)), "new", "newer"]
     model = build_model(catalog_of(ids), start.model.config, seed=8)
-    found = warm_start(model, catalog_of(ids), start, kept=1.0)
+    found = warm_start(model, catalog_of(ids), start)
     assert (found.copied, found.new, found.gone) == (ITEMS - 3, 2, 3)
     for of in model.item_rows():
         old, new = start.model.state()[of], model.state()[of]
@@ -81,12 +89,14 @@ def test_items_that_are_new_begin_at_the_mean_and_those_that_are_gone_are_droppe
 
 
 @pytest.mark.parametrize(("name", "given", "kept"), [("sasrec", None, 0.3), ("sasrec", 0.2, 0.2), ("recvae", 0.7, 0.7)])
-def test_a_share_of_the_earlier_parameters_is_kept(name, given, kept):
+def test_a_share_of_the_earlier_parameters_is_kept(name, given, kept, monkeypatch):
     start = trained(name)
+    if given is not None:
+        monkeypatch.setattr(type(start.model), "kept_at_start", lambda model: given)
     ids = [*(f"i{item}" for item in range(3, ITEMS)), "new"]
     model = build_model(catalog_of(ids), start.model.config, seed=8)
     untrained, earlier = model.state(), start.model.state()
-    warm_start(model, catalog_of(ids), start, kept=given)
+    warm_start(model, catalog_of(ids), start)
     learned = {of for of, tensor in model.tensors().items() if isinstance(tensor, torch.nn.Parameter)}
     assert {"items", "decoder"} & learned
     for of, value in model.state().items():

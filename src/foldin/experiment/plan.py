@@ -101,13 +101,16 @@ class Plan:
                 f"{log.report.source}: no held-out user has a target by which the number of epochs could be chosen: hold out "
                 "more users (--held-out)"
             )
+        patience = (
+            max(_LEAST_PATIENCE, (self.epochs or trainer.epochs) // 2) if self.patience is None else self.patience
+        )
         found = fit(
             model,
             split.train,
             validation=ValidationMetric(split.validation, self.metric),
             seed=self.seed,
             epochs=self.epochs,
-            patience=self.patience or max(_LEAST_PATIENCE, (self.epochs or trainer.epochs) // 2),
+            patience=patience,
             progress=self.progress,
             precision=self.precision,
         )

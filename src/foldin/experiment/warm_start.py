@@ -56,21 +56,20 @@ def check_start(kind: type[Config], start: Start) -> None:
 
 
 @torch.no_grad()
-def warm_start(model: Recommender[Any], catalog: Catalog, start: Start, *, kept: float | None = None) -> WarmStart:
+def warm_start(model: Recommender[Any], catalog: Catalog, start: Start) -> WarmStart:
     """Set the parameters of an untrained model to those of an earlier one; returns what was copied.
 
     A parameter with a row for each item takes the rows of the items that it has in common with the earlier model, by their
     external ids, and the mean of all earlier rows for the others. All other parameters are copied. State that exists only in
     training, such as that of an optimizer, starts anew; statistics of EM are continued by `fit_all(…, decay=…)` alone.
 
-    With a share λ below 1, parameters that are learned by gradients become λ · earlier + (1 − λ) · untrained, and rows of new
-    items stay untrained ("shrink and perturb").
+    A model that starts from a share λ < 1 of the earlier parameters (`ItemRows.kept_at_start`: 0.3 for SASRec) has λ · earlier +
+    (1 − λ) · untrained for those that are learned by gradients, and rows of new items stay untrained ("shrink and perturb").
 
     Args:
         model: the model to set, in place.
         catalog: its items.
         start: an earlier run of the same model, with the same settings of the shape of its parameters.
-        kept: the share λ; None for that of the model (`ItemRows.kept_at_start`), 0.3 for SASRec and 1 for the others.
 
     Source: ash2020 (shrink and perturb).
 
@@ -95,7 +94,7 @@ def warm_start(model: Recommender[Any], catalog: Catalog, start: Start, *, kept:
             raise ConfigError(
                 f"{name}: training cannot start from a run with other settings: {of!r} has the shape {its} there, {mine} here"
             )
-    share = rows.kept_at_start() if kept is None else kept
+    share = rows.kept_at_start()
     learned = {of for of, tensor in model.tensors().items() if share < 1.0 and isinstance(tensor, torch.nn.Parameter)}
     for of in rows.item_rows():
         filled = own[of] if of in learned else earlier[of].double().mean(dim=0).to(own[of].dtype).expand(own[of].shape)

@@ -42,7 +42,7 @@ def _has_triton() -> bool:
     return find_spec("triton") is not None
 
 
-def triton_computes(x: Tensor) -> bool:
+def _triton_computes(x: Tensor) -> bool:
     """Whether losses of states x are computed by Triton: in float32 on a GPU."""
     return x.device.type == "cuda" and x.dtype == torch.float32 and _has_triton()
 
@@ -184,7 +184,7 @@ def _losses(
     gradients: bool,
 ) -> tuple[Float[Tensor, " rows"], Float[Tensor, "rows items"]]:
     """(loss of each row, its gradients with respect to the logits; of no meaning if not asked for)."""
-    if triton_computes(rows):
+    if _triton_computes(rows):
         # Imported here, since only PyTorch for GPUs brings Triton.
         from foldin.kernels.triton_softmax import losses_in_place
 

@@ -68,8 +68,8 @@ def losses_in_place(
     with torch.cuda.device(logits.device):
         kernel[(len(logits),)](
             logits,
-            targets,
-            logits if bias is None else bias,
+            targets.contiguous(),
+            logits if bias is None else bias.contiguous(),
             losses,
             n_items,
             biased=bias is not None,

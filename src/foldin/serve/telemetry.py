@@ -16,7 +16,7 @@ def share(folder: Path) -> None:
     """Let this process count in a folder that all workers share. What counts is made afterwards."""
     os.environ[_FOLDER] = str(folder)
     # prometheus_client looks for the variable only when it is imported; its function has no types.
-    values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
+    values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]  # of prometheus_client
 
 
 class Telemetry:
@@ -100,7 +100,7 @@ class Telemetry:
 
     def _gauge(self, name: str, meaning: str, of_workers: str, *labels: str) -> Gauge:
         # The modes are literal types there.
-        return Gauge(name, meaning, labels, registry=self.registry, multiprocess_mode=of_workers)  # type: ignore[arg-type]
+        return Gauge(name, meaning, labels, registry=self.registry, multiprocess_mode=of_workers)  # type: ignore[arg-type]  # a text, one of those of its type
 
     def _children(self, method: str, path: str, status: int) -> tuple[Counter, Histogram]:
         return self.requests.labels(method, path, str(status)), self.seconds.labels(path)
@@ -136,5 +136,5 @@ class Telemetry:
             return generate_latest(self.registry)
         together = CollectorRegistry()
         # prometheus_client gives this class no types.
-        MultiProcessCollector(together, path=self._shared)  # type: ignore[no-untyped-call]
+        MultiProcessCollector(together, path=self._shared)  # type: ignore[no-untyped-call]  # of prometheus_client
         return generate_latest(together)

@@ -56,13 +56,13 @@ def joined(rank: int = 0, size: int = 1, *, meeting: Path | None = None, gpu: bo
     # Three names below are documented, though PyTorch's module does not list them.
     backend = "cpu:gloo,cuda:nccl" if gpu else "gloo"
     if meeting is None:
-        found, rank, size = next(torch.distributed.rendezvous("env://", timeout=_PATIENCE))  # type: ignore[attr-defined]
+        found, rank, size = next(torch.distributed.rendezvous("env://", timeout=_PATIENCE))  # type: ignore[attr-defined]  # not in its stubs
         # torchrun keeps one store for all attempts, in which a new one would find the addresses of the processes that have died.
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-        own = torch.distributed.PrefixStore(f"attempt {attempt}", found)  # type: ignore[attr-defined]
+        own = torch.distributed.PrefixStore(f"attempt {attempt}", found)  # type: ignore[attr-defined]  # not in its stubs
         torch.distributed.init_process_group(backend, store=own, rank=rank, world_size=size, timeout=_PATIENCE)
     else:
-        store = torch.distributed.FileStore(str(meeting), size)  # type: ignore[attr-defined]
+        store = torch.distributed.FileStore(str(meeting), size)  # type: ignore[attr-defined]  # not in its stubs
         torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
     try:
         yield Group(torch.distributed.get_rank(), torch.distributed.get_world_size())
