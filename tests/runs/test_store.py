@@ -8,7 +8,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from foldin.data import Catalog, strong
@@ -49,6 +49,8 @@ def test_a_changed_byte_anywhere_is_noticed(run, name, place, flip):
     original = (run / name).read_bytes()
     damaged = bytearray(original)
     damaged[int(place * len(damaged))] ^= flip
+    # Other white space between the entries of a JSON file is no damage.
+    assume(name != "run.json" or damaged.split() != original.split())
     (run / name).write_bytes(bytes(damaged))
     try:
         with pytest.raises(RunError):

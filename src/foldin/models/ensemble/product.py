@@ -46,15 +46,14 @@ from foldin.models.baselines.popularity import PopularityConfig
 from foldin.models.capability import Experts, ItemFeatures, OnnxGraph, capability, required
 from foldin.models.contract import Recommender
 from foldin.models.enlarged import extended_shares, number_added
-from foldin.models.ensemble._experts import ExpertNames, of_expert
-from foldin.models.ensemble._new_items import EnsembleItems, covered, extended, scores_of
+from foldin.models.ensemble._ensemble import Ensemble, built
+from foldin.models.ensemble._experts import ExpertNames
+from foldin.models.ensemble._new_items import covered, extended, scores_of
 from foldin.models.ensemble._product_trainer import ProductTrainer
 from foldin.models.ensemble._scored import HeldOutScores, at_mean, centered, floored
 from foldin.models.ensemble._weights import learned_weights
 from foldin.models.ensemble.objectives import HeldOutLikelihood, HeldOutNDCG
-from foldin.models.evidence import Dislikes, WeightedEvents
 from foldin.models.extends_items import ExtendsItems
-from foldin.models.item_features import FeatureReader
 from foldin.models.linear.ease import EASEConfig
 from foldin.models.start import PopularStart
 from foldin.tensors import Array, Bool, Float, Int, Tensor
@@ -110,16 +109,7 @@ def _equal_weights(config: ProductOfExpertsConfig) -> Float[Tensor, "groups expe
     return torch.full(shape, 1.0 / shape[1], dtype=torch.float64)
 
 
-class ProductOfExperts(
-    Experts,
-    ItemFeatures,
-    EnsembleItems,
-    OnnxGraph,
-    WeightedEvents,
-    Dislikes,
-    PopularStart,
-    Recommender[ProductOfExpertsConfig],
-):
+class ProductOfExperts(Experts, Ensemble, OnnxGraph, PopularStart, Recommender[ProductOfExpertsConfig]):
     """Weighted product of the distributions of several models."""
 
     Config = ProductOfExpertsConfig
@@ -127,11 +117,7 @@ class ProductOfExperts(
     summary = "several models multiplied, with weights learned on held-out users (Heskes 1998)"
 
     def _build(self, generator: torch.Generator) -> None:
-        seeds = np.random.SeedSequence(generator.initial_seed()).generate_state(len(self.config.experts))
-        self.experts: tuple[Recommender[Any], ...] = tuple(
-            one.model_class(self.n_items, one, seed=int(seed), device=self.device)
-            for one, seed in zip(self.config.experts, seeds, strict=True)
-        )
+        self.experts = built(self.config.experts, self.n_items, generator, self.device)
         self.weights = _equal_weights(self.config)
         self.log_share = torch.zeros(self.n_items, device=self.device)
         self.cold: Bool[Tensor, " items"] | None = None  # items without training events, by the catalog
@@ -171,32 +157,18 @@ class ProductOfExperts(
             for name, one in zip(self.expert_names(), self.experts, strict=True):
                 if _graph(one) is None or one.n_items < self.n_items:
                     return f"ProductOfExperts cannot be exported, because its expert {name} cannot"
-        if capability in (WeightedEvents, Dislikes) and all(_lacks(one, capability) for one in self.experts):
-            what = "weights of events" if capability is WeightedEvents else "dislikes"
-            return f"ProductOfExperts reads no {what}, because none of its experts does"
-        if capability is ItemFeatures and all(_lacks(one, capability) for one in self.experts):
-            return "ProductOfExperts reads no features of items, because none of its experts does"
         if capability is ExtendsItems and all(_lacks(one, capability) for one in self.experts):
             return "ProductOfExperts takes no new items, because none of its experts does"
-        return None
+        return self.no_expert_reads(capability)
 
     def use_of_weights(self) -> str:
         return "each expert that reads weights of events reads them"
-
-    def use_of_dislikes(self) -> str:
-        return "each expert that reads dislikes reads them"
-
-    def training_bytes(self, train: Histories) -> float:
-        return max(one.training_bytes(train) for one in self.experts)  # which are trained one after another
 
     def block(self) -> int:
         return min(super().block(), *(one.block() for one in self.experts))
 
     def describe(self, catalog: Catalog) -> None:
-        for one in self.experts:
-            featured = capability(one, ItemFeatures)
-            if featured is not None:
-                featured.describe(catalog)
+        super().describe(catalog)
         self.cold = torch.from_numpy(catalog.cold).to(self.device)
 
     def silent(self) -> list[Bool[Tensor, " items"] | None]:
@@ -219,21 +191,12 @@ class ProductOfExperts(
         return ProductTrainer(self, train)
 
     def tensors(self) -> dict[str, Tensor]:
-        of_experts = {
-            f"experts.{at}.{name}": tensor
-            for at, one in enumerate(self.experts)
-            for name, tensor in one.tensors().items()
-        }
-        return {**of_experts, "weights": self.weights, "log_share": self.log_share}
+        return {**self.tensors_of_experts(), "weights": self.weights, "log_share": self.log_share}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        for at, one in enumerate(self.experts):
-            reader = capability(one, FeatureReader)
-            if reader is not None:
-                reader.make_room(of_expert(state, at))
+        self.make_room(state)
         super().load_state(state)  # which checks names and shapes
-        for at, one in enumerate(self.experts):
-            one.load_state(of_expert(state, at))
+        self.load_experts(state)
 
     def learn_weights(self, held: HeldOut) -> dict[str, float]:
         """Learn the weights of the experts, which stay as they are, on held-out users.

@@ -27,15 +27,14 @@ import torch
 from foldin.data import Catalog, HeldOut, Histories
 from foldin.errors import ConfigError, FitError
 from foldin.models.autoencoders.multvae import MultVAEConfig
-from foldin.models.capability import ItemFeatures, capability
+from foldin.models.capability import capability
 from foldin.models.contract import Recommender
 from foldin.models.enlarged import number_added
-from foldin.models.ensemble._experts import ExpertNames, of_expert
+from foldin.models.ensemble._ensemble import Ensemble, built
+from foldin.models.ensemble._experts import ExpertNames
 from foldin.models.ensemble._hold_out import HoldsOut
-from foldin.models.ensemble._new_items import EnsembleItems, extended
-from foldin.models.evidence import Dislikes, WeightedEvents
+from foldin.models.ensemble._new_items import extended
 from foldin.models.extends_items import ExtendsItems
-from foldin.models.item_features import FeatureReader
 from foldin.models.repeats import RepeatWeights, held_out_choices, learn_repeats
 from foldin.tensors import Array, Float, Float64, Tensor
 from foldin.training import Config, FullPass, Pretraining, Trainer, setting
@@ -70,7 +69,7 @@ class RepeatMixtureConfig(Config):
             _NAMES.name_of(type(one))
 
 
-class RepeatMixture(ItemFeatures, EnsembleItems, WeightedEvents, Dislikes, Recommender[RepeatMixtureConfig]):
+class RepeatMixture(Ensemble, Recommender[RepeatMixtureConfig]):
     """Mixture of models and of the user's own earlier events."""
 
     Config = RepeatMixtureConfig
@@ -78,11 +77,7 @@ class RepeatMixture(ItemFeatures, EnsembleItems, WeightedEvents, Dislikes, Recom
     summary = "models mixed with the user's own earlier events by their age, for logs with repeats (Ren et al. 2019)"
 
     def _build(self, generator: torch.Generator) -> None:
-        seeds = np.random.SeedSequence(generator.initial_seed()).generate_state(len(self.config.experts))
-        self.experts: tuple[Recommender[Any], ...] = tuple(
-            one.model_class(self.n_items, one, seed=int(seed), device=self.device)
-            for one, seed in zip(self.config.experts, seeds, strict=True)
-        )
+        self.experts = built(self.config.experts, self.n_items, generator, self.device)
         for one in self.experts:
             if not one.has_likelihood:
                 raise ConfigError(
@@ -92,32 +87,15 @@ class RepeatMixture(ItemFeatures, EnsembleItems, WeightedEvents, Dislikes, Recom
         self.repeats = RepeatWeights.even(len(self.experts), recency=self.config.recency)
 
     def lacks(self, capability: type) -> str | None:
-        if capability in (WeightedEvents, Dislikes) and all(_lacks(one, capability) for one in self.experts):
-            what = "weights of events" if capability is WeightedEvents else "dislikes"
-            return f"RepeatMixture reads no {what}, because none of its experts does"
-        if capability is ItemFeatures and all(_lacks(one, capability) for one in self.experts):
-            return "RepeatMixture reads no features of items, because none of its experts does"
         if capability is ExtendsItems and any(_lacks(one, capability) for one in self.experts):
             return "RepeatMixture takes no new items, because an expert of it does not"
-        return None
+        return self.no_expert_reads(capability)
 
     def use_of_weights(self) -> str:
         return "each expert that reads weights of events reads them; an earlier event counts by its age alone"
 
-    def use_of_dislikes(self) -> str:
-        return "each expert that reads dislikes reads them"
-
-    def training_bytes(self, train: Histories) -> float:
-        return max(one.training_bytes(train) for one in self.experts)  # which are trained one after another
-
     def block(self) -> int:
         return max(1, min(super().block() // len(self.experts), *(one.block() for one in self.experts)))
-
-    def describe(self, catalog: Catalog) -> None:
-        for one in self.experts:
-            featured = capability(one, ItemFeatures)
-            if featured is not None:
-                featured.describe(catalog)
 
     def with_new_items(self, catalog: Catalog) -> "RepeatMixture":
         number_added(self, catalog)
@@ -129,21 +107,12 @@ class RepeatMixture(ItemFeatures, EnsembleItems, WeightedEvents, Dislikes, Recom
         return _Training(self, train)
 
     def tensors(self) -> dict[str, Tensor]:
-        of_experts = {
-            f"experts.{at}.{name}": tensor
-            for at, one in enumerate(self.experts)
-            for name, tensor in one.tensors().items()
-        }
-        return {**of_experts, "by_age": self.repeats.by_age, "of_models": self.repeats.of_models}
+        return {**self.tensors_of_experts(), "by_age": self.repeats.by_age, "of_models": self.repeats.of_models}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        for at, one in enumerate(self.experts):
-            reader = capability(one, FeatureReader)
-            if reader is not None:
-                reader.make_room(of_expert(state, at))
+        self.make_room(state)
         super().load_state(state)  # which checks names and shapes
-        for at, one in enumerate(self.experts):
-            one.load_state(of_expert(state, at))
+        self.load_experts(state)
 
     def learn_weights(self, held: HeldOut) -> dict[str, float]:
         """Learn the weights, with the experts as they are, on held-out users.
