@@ -23,6 +23,7 @@ UV := $(BIN)/python -m uv pip install --quiet --python $(BIN)/python --link-mode
 setup: .venv/ready
 
 demo: .venv/light
+	@rm -rf runs/demo
 	@$(BIN)/foldin demo --out runs/demo
 	@echo "(the program is $(BIN)/foldin)"
 

@@ -62,7 +62,7 @@ def make(folder: Path, events: int, items: int, seed: int = 0) -> None:
 def anonymous() -> float:
     """Anonymous memory of this process in MB."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024.0
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1024e-6
 
 
 class Watch(threading.Thread):

@@ -26,10 +26,10 @@ from scale_bytes import (
 from scale_exchange import dense_exchange
 from scale_times import Rates, elsa_step, list_seconds, step_seconds, total, worker_step
 
-__all__ = ["DRAWN", "MIB", "Point", "kept_points", "on_a_line"]
+__all__ = ["DRAWN", "MB", "Point", "kept_points", "on_a_line"]
 
 DRAWN = 50  # items that are drawn for a user of the synthetic logs
-MIB = 1 << 20  # the unit of `anonymous`
+MB = 1e6  # the unit of `anonymous`
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def catalogs(kept: dict[str, Any], rates: Rates, base: float) -> Points:
             yield f"{int(size):,} items, {kind}, a list", Point(row["seconds_per_list"], one, "s", "rates")
             touched = min(1.0, distinct(shares, steps * batch * DRAWN) / int(size))
             memory = autoencoder_anonymous(tables, shape, touched=touched, ranked=settings["ranked"], base=base)
-            yield f"{int(size):,} items, {kind}, memory", Point(MIB * row["anonymous"], memory, "bytes", "formula")
+            yield f"{int(size):,} items, {kind}, memory", Point(MB * row["anonymous"], memory, "bytes", "formula")
 
 
 def linear(kept: dict[str, Any], rates: Rates) -> Points:

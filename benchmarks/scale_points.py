@@ -15,7 +15,7 @@ import torch.distributed
 from big_catalog import K, log_of
 from common import child
 from grow import Watch, make
-from scale_kept import MIB
+from scale_kept import MB
 from scale_rates import Steps, exchanged, measured_rates, seconds
 
 from foldin.data import Catalog, prepare
@@ -63,7 +63,7 @@ def step(options: Any, kind: str, items: int) -> dict[str, float]:
     some = log.rows(0, options.ranked)
     each = seconds(lambda: rank(model, some, K), 3) / len(some)
     found = {"users": len(log), "events": log.n_events, "steps": len(steps.times), "seconds_per_list": each}
-    return {**found, "seconds_per_step": steps.seconds, "anonymous": MIB * watch.end()}
+    return {**found, "seconds_per_step": steps.seconds, "anonymous": MB * watch.end()}
 
 
 def shards(options: Any, millions: float) -> dict[str, float]:
@@ -127,7 +127,7 @@ def identifiers(items: int) -> dict[str, float]:
     """Memory of a catalog's ids: of the table, of the text, of the places by id."""
     watch = Watch()
     catalog = Catalog.from_ids([f"{at:08}" for at in range(items)])
-    return {"anonymous": MIB * watch.end(), "items": len(catalog)}
+    return {"anonymous": MB * watch.end(), "items": len(catalog)}
 
 
 @contextlib.contextmanager
