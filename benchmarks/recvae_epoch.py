@@ -6,6 +6,10 @@ both, in turn (`--share 1` for whole epochs). `limit` is the time of the product
 the machine's fastest BLAS, over foldin's time: an encoder step needs the logits, their gradient with respect to z, and
 three products of each hidden layer; a decoder step the logits and the gradient of the weights; and the frozen posterior
 of every user once.
+
+`parts` are the seconds of PyTorch's operations in such an epoch of foldin, by a profiler in a process of its own: what the machine
+does beside the products, and the products at the rate that they have among the rest. What no group has is in `other`: Python, and
+on machines where NumPy's BLAS is faster the products by it.
 """
 
 import json
@@ -25,6 +29,32 @@ from foldin.models import RecVAE
 from foldin.training import fit
 
 HIDDEN, LATENT, BATCH = 600, 200, 500
+# Operations of PyTorch by what they are for.
+PARTS = {
+    "products": ("aten::mm", "aten::addmm", "aten::addmv_"),
+    "Adam": ("aten::_fused_adam_",),
+    "bag of the items": (
+        "aten::_embedding_bag_forward_only",
+        "aten::_embedding_bag",
+        "aten::index_copy_",
+        "aten::index_fill_",
+        "aten::index_add_",
+        "aten::index_select",
+        "aten::index",
+    ),
+    "softmax": ("aten::amax", "aten::exp_", "aten::sum", "aten::sub_", "aten::exp"),
+    "sums, norms and activations of layers": (
+        "aten::add_",
+        "aten::add",
+        "aten::mul",
+        "aten::fill_",
+        "aten::copy_",
+        "aten::native_layer_norm",
+        "aten::native_layer_norm_backward",
+        "aten::silu",
+        "aten::silu_backward",
+    ),
+}
 
 
 def ours(log: Histories, users: int) -> float:
@@ -32,6 +62,17 @@ def ours(log: Histories, users: int) -> float:
     fit(model, log.rows(0, 3 * BATCH), epochs=1)
     result = fit(model, log.rows(0, users), epochs=1)
     return result.records[0].seconds
+
+
+def parts(log: Histories, users: int) -> dict[str, float]:
+    """Seconds of the operations of an epoch by what they are for, and the rest."""
+    model = RecVAE(log.n_items)
+    fit(model, log.rows(0, 3 * BATCH), epochs=1)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+        result = fit(model, log.rows(0, users), epochs=1)
+    each = {one.key: one.self_cpu_time_total / 1e6 for one in profiler.key_averages()}
+    found = {name: sum(each.get(one, 0.0) for one in operations) for name, operations in PARTS.items()}
+    return found | {"other": result.records[0].seconds - sum(found.values())}
 
 
 def dense(log: Histories, users: int) -> float:
@@ -67,6 +108,9 @@ def main() -> None:
         tiny={"users": 2000, "items": 300, "share": 1.0, "repeats": 1},
     )
     torch.set_num_threads(options.threads)
+    if options.child == "parts":
+        print(json.dumps(parts(load_log(Path(options.log)), options.users)))
+        return
     if options.child:
         seconds = {"ours": ours, "dense": dense}[options.child](load_log(Path(options.log)), options.users)
         print(json.dumps({"seconds": seconds}))
@@ -83,6 +127,7 @@ def main() -> None:
                 found.append(child(*itself, kind)["seconds"])
                 print(f"{kind}: {found[-1]:.1f} s", file=sys.stderr, flush=True)
                 limits.append(limit_seconds(users, log.n_items))
+        of_parts = child(*itself, "parts")
     median = {kind: float(np.median(found)) for kind, found in runs.items()}
     limit = {library: float(np.median([one[library] for one in limits])) for library in limits[0]}
     whole = len(log) / users
@@ -104,6 +149,7 @@ def main() -> None:
             "seconds_per_epoch": {kind: s * whole for kind, s in median.items()}
             | {"gemm": limit["best"] * whole, "gemm_torch": limit["torch"] * whole},
             "all_seconds": runs | {"gemm": limits},
+            "parts": {part: s * whole for part, s in of_parts.items()},
         },
         ratios={"dense": median["dense"] / median["ours"]},
         limit=limit["best"] / median["ours"],
