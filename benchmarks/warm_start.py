@@ -2,6 +2,7 @@
 
 python benchmarks/warm_start.py                                     Mult-VAE, RecVAE and SASRec on three logs
 python benchmarks/warm_start.py --logs ml-1m --models mixture,lda   others; what is kept of the rest stays in the result
+python benchmarks/warm_start.py --ends 1,0.95,0.9,0.85              the log up to several shares of its events, each cut anew
 
 A log is cut at 90 and 95 % of its events: by time, or where a set has no times by each user's own order. A first model is trained
 on the first 90 % as `foldin fit --all` does: the number of epochs is chosen on held-out users, then everybody trains. On the
@@ -12,7 +13,8 @@ Known users are folded in from all their earlier events, users whose first event
 The targets are the items that follow, without those folded in and those that the models do not have; of more than 2,000 such
 users, 2,000 are drawn. Quality is NDCG@100 of all items ranked, by which the number of epochs is chosen, and
 `log_likelihood_per_item`, the mean over users of the mean log-likelihood of a target in nats. Differences are warm − scratch,
-paired by user, with 95 % intervals for each seed.
+paired by user, with 95 % intervals for each seed. `pooled` are the differences over all seeds and ends: for each user of each
+end, the mean over the seeds.
 
 `times_faster` is the ratio of the seconds in which everybody trains, `times_faster_with_choosing` counts the choice of the number
 of epochs from scratch too.
@@ -111,8 +113,12 @@ def trained(plan: Plan, log: EventLog) -> tuple[Production, dict[str, Any]]:
     return made, {"epochs": epochs, "choosing_seconds": chosen - begun, "seconds": fitted - chosen}
 
 
-def compared(log: EventLog, config: Config, seed: int) -> dict[str, Any]:
-    """The trainings on the first 95 % from scratch and from a model of the first 90 %, and their quality on the rest."""
+def compared(log: EventLog, config: Config, seed: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The trainings on the first 95 % from scratch and from a model of the first 90 %, and their quality on the rest.
+
+    Returns:
+        What is kept, and each user's difference by metric.
+    """
     early, late = latest_cut(log, "0.1"), latest_cut(log, "0.05")
     train = cut_log(log, late).before
     held, newcomers = held_out(log, late, catalog_of(train.items, train.histories))
@@ -130,10 +136,11 @@ def compared(log: EventLog, config: Config, seed: int) -> dict[str, Any]:
     cold, warm = found["scratch"], found["warm"]
     found["times_faster"] = cold["seconds"] / warm["seconds"]
     found["times_faster_with_choosing"] = (cold["choosing_seconds"] + cold["seconds"]) / warm["seconds"]
-    for name, of_warm in values["warm"].items():
-        of_cold = values["scratch"][name]
-        found[name] = {"warm": float(of_warm.mean()), "scratch": float(of_cold.mean()), **difference(of_warm - of_cold)}
-    return found
+    paired = {name: of_warm - values["scratch"][name] for name, of_warm in values["warm"].items()}
+    for name, of_users in paired.items():
+        means = {way: float(values[way][name].mean()) for way in ("warm", "scratch")}
+        found[name] = {**means, **difference(of_users)}
+    return found, paired
 
 
 def medians(several: list[dict[str, Any]]) -> dict[str, float]:
@@ -152,6 +159,7 @@ def main() -> None:
         seeds=3,
         models=MODELS_BY_DEFAULT,
         logs=LOGS,
+        ends="1",
         tiny={"seeds": 1, "models": "multvae,mixture"},
     )
     torch.set_num_threads(options.threads)
@@ -160,15 +168,22 @@ def main() -> None:
         for name in options.models.split(","):
             settings = SETTINGS[name] | ({"epochs": 2} if options.tiny else {})
             begun, config = time.perf_counter(), MODELS[name]().with_settings(settings)
-            several = [compared(log, config, seed) for seed in range(options.seeds)]
+            several, of_users = [], []
+            for end in map(float, options.ends.split(",")):
+                until = log if end == 1.0 else cut_log(log, latest_cut(log, f"{1.0 - end:.3f}")).before
+                each = [compared(until, config, seed) for seed in range(options.seeds)]
+                several += [{"end": end, **found} for found, _ in each]
+                of_users.append({one: np.mean([paired[one] for _, paired in each], axis=0) for one in each[0][1]})
+            pooled = {one: difference(np.concatenate([users[one] for users in of_users])) for one in of_users[0]}
             faster = medians(several)
             keep_part(
                 options.json,
                 "warm_start",
                 f"{log_name} {name}",
-                settings={"model": settings, "seeds": options.seeds},
+                settings={"model": settings, "seeds": options.seeds, "ends": options.ends},
                 figures=several,
                 ratios=faster,
+                pooled=pooled,
             )
             print(f"{log_name} {name}: {time.perf_counter() - begun:.0f} s, {faster}", file=sys.stderr, flush=True)
 

@@ -71,20 +71,29 @@ def _of_days(days: list[dict[str, float]], cycle: int, every: int, which: str) -
     return f"{sum(one['users'] * one[which] for one in after) / users:.4f}" if users else ""
 
 
+def _interval(of: dict[str, float]) -> str:
+    return f"{of['difference']:+.3f} [{of['low']:+.3f}, {of['high']:+.3f}]"
+
+
 def warm_starts() -> str:
     """Training from an earlier run beside training from scratch."""
-    figures: dict[str, list[dict[str, Any]]] = load(_WARM)["figures"]
+    kept = load(_WARM)
+    figures: dict[str, list[dict[str, Any]]] = kept["figures"]
     rows = []
     for name, seeds in figures.items():
         log, model = name.rsplit(" ", 1)
         values = [one["ndcg@100"] for one in seeds]
+        ends = len({one.get("end") for one in seeds})
+        differences = (
+            [_interval(kept["pooled"][name]["ndcg@100"]) + f" over {ends} cuts"] if ends > 1 else map(_interval, values)
+        )
         rows.append(
             [
                 f"`{log}`",
                 f"`{model}`",
-                f"{len(seeds)}",
+                f"{len({one['seed'] for one in seeds})}",
                 *(f"{fmean(one[which] for one in values):.4f}" for which in ("scratch", "warm")),
-                "; ".join(f"{one['difference']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]" for one in values),
+                "; ".join(differences),
                 *(f"{median(one[which]['seconds'] for one in seeds):.1f} s" for which in ("scratch", "warm")),
                 f"{median(one['times_faster'] for one in seeds):.1f}×",
                 f"{median(one['times_faster_with_choosing'] for one in seeds):.1f}×",
