@@ -7,9 +7,9 @@ the machine's fastest BLAS, over foldin's time: an encoder step needs the logits
 three products of each hidden layer; a decoder step the logits and the gradient of the weights; and the frozen posterior
 of every user once.
 
-`parts` are the seconds of PyTorch's operations in such an epoch of foldin, by a profiler in a process of its own: what the machine
-does beside the products, and the products at the rate that they have among the rest. What no group has is in `other`: Python, and
-on machines where NumPy's BLAS is faster the products by it.
+`parts` are the seconds of PyTorch's operations in such an epoch of foldin, by a profiler in a process of its own: what the
+machine does beside the products, and the products at the rate that they have among the rest. What no group has is in `other`:
+Python, and on machines where NumPy's BLAS is faster the products by it.
 """
 
 import json

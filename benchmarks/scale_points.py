@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import subprocess
 import tempfile
 import time
@@ -66,6 +67,17 @@ def step(options: Any, kind: str, items: int) -> dict[str, float]:
     return {**found, "seconds_per_step": steps.seconds, "anonymous": MB * watch.end()}
 
 
+def arrays_within(folder: Path) -> int:
+    """Bytes of the arrays of parts of a log; what another thread moves or removes meanwhile is left out."""
+    found = 0
+    for parent, _, names in os.walk(folder):
+        for name in names if "-" in Path(parent).name else ():
+            if name.endswith(".npy"):
+                with contextlib.suppress(FileNotFoundError):
+                    found += (Path(parent) / name).stat().st_size
+    return found
+
+
 def shards(options: Any, millions: float) -> dict[str, float]:
     """Bytes of the files that preparing leaves, of those that it needs on the way, and its seconds an event."""
     events = round(1e6 * millions)
@@ -77,7 +89,7 @@ def shards(options: Any, millions: float) -> dict[str, float]:
 
         def watched(what: str, done: int, total: int) -> None:
             if what == "events by user":
-                parts.append(sum(one.stat().st_size for one in Path(scratch).glob("shards.partial/*-*/*.npy")))
+                parts.append(arrays_within(Path(scratch) / "shards.partial"))
 
         few, start = max(1000, events // 4), time.perf_counter()
         log = prepare(files, out, chunk_rows=few, block_events=few, progress=watched)
