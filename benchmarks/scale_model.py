@@ -65,8 +65,8 @@ def measured(options: Any, itself: list[Any]) -> dict[str, Any]:
     more += [f"index,HNSW32+SQ8,{small}", f"index,IVF{options.lists}+SQ8,{small}"]
     half, rounds = max(1, options.threads // 2), list[dict[str, Any]]()
     for _ in range(options.rounds):
-        both = middle(pair(itself, ["rates", "loopback", f"workers,{small}"], half))
-        found = {"beside": both["rates"], "loopback": both["loopback"], "workers": both[f"workers,{small}"]}
+        both = middle(pair(itself, ["rates", f"workers,{small}"], half))
+        found = {"beside": both["rates"], "workers": both[f"workers,{small}"]}
         # Each step has a process of its own, whose memory is measured.
         for points in (["rates"], *([one] for one in steps), more):
             found |= run_child(itself, points, options.threads)
@@ -202,8 +202,7 @@ def main() -> None:
     same = ("scale", "events", "steps", "items", "dim", "width", "neighbors", "negatives", "ranked")
     itself = [sys.executable, __file__, *(part for name in same for part in (f"--{name}", getattr(options, name)))]
     found = measured(options, itself)
-    loopback = found["loopback"]["rate"]
-    alone, beside = (rates_of(found[name], loopback) for name in ("rates", "beside"))
+    alone, beside = (rates_of(found[name]) for name in ("rates", "beside"))
     base = found[f"step,full,{FEW}"]["anonymous"]
     points = autoencoders(options, found, alone, base) | shared(options, found, beside) | others(options, found, alone)
     kept = kept_points(Path(__file__).parent / "results", alone, beside, base)
@@ -221,7 +220,7 @@ def main() -> None:
     )
     figures = {
         "units": units(options),
-        "rates": {"alone": found["rates"], "beside": found["beside"], "loopback": loopback},
+        "rates": {"alone": found["rates"], "beside": found["beside"]},
         "base": base,
         "bytes_of_an_id": {"item": ids["anonymous"] / ids["items"], "user, on disk": log["user_ids"]},
         "points": kept_in_words(points),

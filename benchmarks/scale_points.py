@@ -6,18 +6,16 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import torch
-import torch.distributed
 from big_catalog import K, log_of
 from common import child
 from grow import Watch, make
 from scale_kept import MB
-from scale_rates import Steps, exchanged, measured_rates, seconds
+from scale_rates import Steps, measured_rates, seconds
 
 from foldin.data import Catalog, prepare
 from foldin.models import (
@@ -142,36 +140,14 @@ def identifiers(items: int) -> dict[str, float]:
     return {"anonymous": MB * watch.end(), "items": len(catalog)}
 
 
-@contextlib.contextmanager
-def counted() -> Iterator[Callable[[], float]]:
-    """A function that gives the bytes that this process has handed to sums over workers."""
-    before, found = torch.distributed.all_reduce, [0.0]
-
-    def counting(tensor: torch.Tensor, *arguments: Any, **named: Any) -> Any:
-        found[0] += tensor.numel() * tensor.element_size()
-        return before(tensor, *arguments, **named)
-
-    torch.distributed.all_reduce = counting
-    try:
-        yield lambda: found[0]
-    finally:
-        torch.distributed.all_reduce = before
-
-
-def loopback(options: Any) -> dict[str, float]:
-    """Bytes a second that each of two workers sends in a sum."""
-    meeting = Path(f"{options.meeting}-loopback")
-    return {"rate": exchanged(options.rank, options.size, meeting, round((1 << 24) * options.scale))}
-
-
 def workers(options: Any, items: int) -> dict[str, float]:
     """Seconds of a step that two workers share, and the bytes that it sums."""
     log = log_of(items, round(1e6 * options.events))
     model, steps = autoencoder("full", items, options.dim, options.negatives), Steps(options.steps)
     meeting = Path(f"{options.meeting}-workers")
-    with counted() as summed, joined(options.rank, options.size, meeting=meeting) as group:
-        sent: list[float] = []
-        steps.step = lambda *about, take=steps.step: (sent.append(summed()), take(*about))[1]  # type: ignore[method-assign]
+    with joined(options.rank, options.size, meeting=meeting) as group:
+        sent: list[int] = []
+        steps.step = lambda *about, take=steps.step: (sent.append(group.exchanged), take(*about))[1]  # type: ignore[method-assign]
         fit(model, log, epochs=1, progress=steps, group=group)
     found = {"users": len(log), "events": log.n_events, "seconds_per_step": steps.seconds}
     return {**found, "summed": (sent[-1] - sent[0]) / (len(sent) - 1)}
@@ -181,7 +157,6 @@ def measure(options: Any) -> dict[str, Any]:
     """What `--child` names, one after the other, by name."""
     kinds: dict[str, Callable[..., dict[str, Any]]] = {
         "rates": lambda: measured_rates(options.scale),
-        "loopback": lambda: loopback(options),
         "step": lambda kind, items: step(options, kind, int(items)),
         "shards": lambda millions: shards(options, float(millions)),
         "linear": lambda model, items: linear(options, model, int(items)),

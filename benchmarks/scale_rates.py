@@ -1,8 +1,7 @@
-"""What this machine does in a second: products, passes over memory, random rows, keys, the loopback between two processes."""
+"""What this machine does in a second: products, passes over memory, random rows, keys."""
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -15,9 +14,9 @@ from foldin.data import Histories
 from foldin.kernels import matmul_into, top_k
 from foldin.models import MultVAE, MultVAEConfig
 from foldin.ranking import rank
-from foldin.training import Progress, fit, joined
+from foldin.training import Progress, fit
 
-__all__ = ["Steps", "exchanged", "measured_rates", "rates_of"]
+__all__ = ["Steps", "measured_rates", "rates_of"]
 
 WIDTHS = (50, 100, 200, 400)
 
@@ -169,16 +168,8 @@ def list_call_seconds() -> float:
     return seconds(lambda: rank(model, log, 100)) / 64
 
 
-def exchanged(rank: int, size: int, meeting: Path, numbers: int) -> float:
-    """Bytes a second that a worker sends in a sum of so many numbers."""
-    values = torch.ones(numbers)
-    with joined(rank, size, meeting=meeting) as group:
-        each = seconds(lambda: group.sum_(values), 3)
-    return 2.0 * (size - 1) / size * 4.0 * numbers / each
-
-
 def measured_rates(scale: float) -> dict[str, Any]:
-    """All rates of this process but for the loopback's.
+    """All rates of this process.
 
     Args:
         scale: share of the usual sizes.
@@ -206,7 +197,7 @@ def measured_rates(scale: float) -> dict[str, Any]:
     }
 
 
-def rates_of(found: dict[str, Any], loopback: float) -> Rates:
+def rates_of(found: dict[str, Any]) -> Rates:
     """Rates from what a process printed."""
     products = {int(width): rate for width, rate in found["products"].items()}
-    return Rates(**{**found, "products": products, "loopback": loopback})
+    return Rates(**{**found, "products": products})

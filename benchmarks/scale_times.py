@@ -19,6 +19,7 @@ __all__ = [
     "exchange_seconds",
     "lazy_adam_seconds",
     "list_seconds",
+    "shared_sum",
     "step_seconds",
     "total",
     "worker_step",
@@ -55,7 +56,6 @@ class Rates:
         best: scores of which the best are found.
         sparse: multiply-adds of a product of sparse matrices.
         inverse: floating-point operations of Cholesky and inverse in double precision.
-        loopback: bytes that a worker sends in a sum over two workers on one machine.
         step: seconds of a step on a few users and items, which are the calls themselves.
         event: seconds of an event of a step on a few items: its draws, its place among the others, its weight.
         list: seconds of a list from a few items, which are the calls themselves.
@@ -72,7 +72,6 @@ class Rates:
     best: float
     sparse: float
     inverse: float
-    loopback: float
     step: float
     event: float
     list: float
@@ -144,18 +143,28 @@ def exchange_seconds(summed: float, workers: int, link: float) -> float:
     return ring_bytes(summed, workers) / link
 
 
+def shared_sum(rates: Rates, summed: float, workers: int) -> float:
+    """Seconds of a sum of so many bytes over the workers of one machine, in memory that all of them map.
+
+    Each adds its part of the rows of the others to one of them, which reads two and writes one, and writes the sum to the others
+    while it is in the cache.
+    """
+    return 4.0 * (workers - 1) / workers * summed / rates.memory
+
+
 def worker_step(rates: Rates, tables: Tables, part: Shape, workers: int, link: float | None = None) -> dict[str, float]:
     """Seconds of a step that workers share: of its part of a batch, of the exchange, and of the optimizer on all parameters.
 
     Args:
         part: of the users of one worker.
-        link: bytes a second between workers; the loopback's if None.
+        link: bytes a second between workers; None for workers of one machine, which share memory.
     """
     summed = dense_exchange(tables)
-    # Gradients are copied into one array, which is read and written beside the exchange.
+    # Gradients are copied into one array.
     copies = 2.0 * summed / rates.memory
     found = step_seconds(rates, tables, part)
-    return {**found, "copies": copies, "exchange": exchange_seconds(summed, workers, link or rates.loopback)}
+    exchange = shared_sum(rates, summed, workers) if link is None else exchange_seconds(summed, workers, link)
+    return {**found, "copies": copies, "exchange": exchange}
 
 
 def list_seconds(

@@ -11,9 +11,6 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +23,7 @@ from synthetic import synthetic_log
 from foldin.data import Histories
 from foldin.models import MODELS
 from foldin.training import GradientPhase, Progress, fit, joined
+from foldin.workers import Group
 
 SAMPLED = "multvae, sampled"  # on the larger catalog
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -38,44 +36,29 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 class Given(Progress):
-    """Bytes that this process has given to sums and gathers over workers, after each step."""
+    """Bytes that this process has given to sums and gathers over workers, after each step.
 
-    def __init__(self) -> None:
-        self.total, self.after = 0, [0]
+    Args:
+        group: the workers.
+    """
 
-    def begin(self, trainer: Any, epochs: int, done: int) -> None:
-        self.after = []
+    def __init__(self, group: Group) -> None:
+        self.group, self.after = group, list[int]()
 
     def step(self, phase: str, done: int, total: int, terms: Any) -> None:
-        self.after.append(self.total)
+        self.after.append(self.group.exchanged)
 
     def a_step(self) -> float:
         """Mean over the steps after the first one."""
         return (self.after[-1] - self.after[0]) / (len(self.after) - 1)
 
-    @contextmanager
-    def counting(self) -> Iterator[None]:
-        """A context in which they are counted."""
-        before = {name: getattr(torch.distributed, name) for name in ("all_reduce", "all_gather")}
-
-        def counted(name: str, *given: Any) -> Any:
-            self.total += given[-1].numel() * given[-1].element_size()
-            return before[name](*given)
-
-        for name in before:
-            setattr(torch.distributed, name, partial(counted, name))
-        try:
-            yield
-        finally:
-            for name, one in before.items():
-                setattr(torch.distributed, name, one)
-
 
 def measured(name: str, log: Histories, rank: int, size: int, meeting: Path) -> dict[str, float]:
     """Seconds of an epoch, megabytes that are summed over the workers in each step, and those of all parameters."""
     config = MODELS[name.split(",", maxsplit=1)[0]]().with_settings(SETTINGS[name])
-    model, given = config.model_class(log.n_items, config), Given()
-    with joined(rank, size, meeting=meeting if size > 1 else None) as group, given.counting():
+    model = config.model_class(log.n_items, config)
+    with joined(rank, size, meeting=meeting if size > 1 else None) as group:
+        given = Given(group)
         fit(model, log.rows(0, min(len(log), 1500)), epochs=1, group=group)
         seconds = fit(model, log, epochs=1, progress=given, group=group).records[0].seconds
     phases = [one for one in model.trainer(log).phases if isinstance(one, GradientPhase)]

@@ -14,6 +14,7 @@ import torch
 import torch.distributed
 
 from foldin.rows import R
+from foldin.shared_memory import SharedRows
 from foldin.tensors import Array, Int64, Tensor
 
 __all__ = ["ALONE", "Group", "GroupGenerator", "Span", "drawn", "gathered", "group_of", "longest", "span_of"]
@@ -26,10 +27,13 @@ class Group:
         rank: number of this worker, from 0. The first one also validates, saves and reports.
         size: number of workers. If there are several, the process group of `torch.distributed` connects them (see
             `training.joined`), and all workers must call the same methods in the same order.
+
+    `exchanged` is the number of bytes that this worker has given to sums and gathers.
     """
 
     def __init__(self, rank: int = 0, size: int = 1) -> None:
-        self.rank, self.size = rank, size
+        self.rank, self.size, self.exchanged = rank, size, 0
+        self._memory: dict[str, SharedRows | Tensor] = {}
 
     @property
     def first(self) -> bool:
@@ -49,7 +53,38 @@ class Group:
         """Replace each tensor or array by its sum over the workers, which is the same to the bit for all of them."""
         if self.size > 1:
             for value in values:
+                self.exchanged += value.nbytes
                 _in_place(value, torch.distributed.all_reduce)
+
+    def memory(self, name: str, count: int, like: Tensor) -> Tensor:
+        """A vector of this worker, in memory that `sum_memory` sums the fastest; its content is undefined.
+
+        Args:
+            name: what it is for. The next call with the same name returns the same memory, unless it asks for more entries or
+                others. All workers call this with the same arguments.
+            count: number of entries.
+            like: a tensor of its dtype and device.
+        """
+        held = self._memory.get(name)
+        own = held.own if isinstance(held, SharedRows) else held
+        fits = own is not None and own.dtype == like.dtype and own.device == like.device
+        if own is None or not fits or len(own) < count:
+            # What has grown once will grow again.
+            room = max(count, len(own) + len(own) // 4) if own is not None and fits else count
+            on_cpu = self.size > 1 and like.device.type == "cpu"
+            shared = SharedRows.among(self.rank, self.size, room, like.dtype) if on_cpu else None
+            own = like.new_empty(room) if shared is None else shared.own
+            self._memory[name] = own if shared is None else shared
+        return own[:count]
+
+    def sum_memory(self, name: str, count: int) -> None:
+        """Replace the first `count` entries of the vectors of that name by their sums, as `sum_` does."""
+        held = self._memory[name]
+        if isinstance(held, SharedRows):
+            self.exchanged += held.own[:count].nbytes
+            held.sum_(count)
+        else:
+            self.sum_(held[:count])
 
     def total(self, value: float) -> float:
         """The sum of a number over the workers."""
@@ -92,6 +127,7 @@ class Group:
         padded = own.new_zeros((longest, *own.shape[1:]))
         padded[: len(own)] = own
         found = [torch.empty_like(padded) for _ in range(self.size)]
+        self.exchanged += padded.nbytes
         torch.distributed.all_gather(found, padded)
         return [one[:length] for one, length in zip(found, lengths.tolist(), strict=True)]
 

@@ -122,6 +122,12 @@ class Recording(Group):
         super().__init__(0, 2)
         self.summed: list[int] = []
 
+    def memory(self, name, count, like):
+        return like.new_empty(count)
+
+    def sum_memory(self, name, count) -> None:
+        self.summed.append(4 * count)
+
     def sum_(self, *values) -> None:
         self.summed += [
             one.numel() * one.element_size() if isinstance(one, torch.Tensor) else one.nbytes for one in values
@@ -204,7 +210,7 @@ IDLE = {
     "scattered": 1e30,
     "keys": 1e30,
 }
-IDLE |= {"best": 1e30, "sparse": 1e30, "inverse": 1e30, "loopback": 1e30, "step": 0.0, "event": 0.0, "list": 0.0}
+IDLE |= {"best": 1e30, "sparse": 1e30, "inverse": 1e30, "step": 0.0, "event": 0.0, "list": 0.0}
 
 
 @pytest.mark.parametrize("kind", ["full", "sampled"])
@@ -244,6 +250,11 @@ def test_rates_act_where_they_should(sizes, exchange, times):
     assert times.exchange_seconds(800.0, 4, link=100.0) == pytest.approx(12.0)
     linked = times.worker_step(idle, tables, shape, 2, link=10.0)
     assert linked["exchange"] == pytest.approx(exchange.dense_exchange(tables) / 10.0)
+    # Each of two adds half of the other's numbers, three arrays, and writes half.
+    assert times.worker_step(memory, tables, shape, 2)["exchange"] == pytest.approx(
+        2.0 * exchange.dense_exchange(tables)
+    )
+    assert times.shared_sum(memory, 90.0, 3) == pytest.approx(240.0)
     assert times.ease_seconds(times.Rates(products={5: 1.0}, **{**IDLE, "inverse": 2.0}), 10, 7.0)["inverse"] == 500.0
 
 

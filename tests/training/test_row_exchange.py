@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from foldin.data import Histories
-from foldin.kernels import Buffers, row_gradient, rows_of
+from foldin.kernels import row_gradient, rows_of
 from foldin.models import MODELS
 from foldin.training import Progress, fit
 from foldin.training.row_exchange import sum_of_rows
@@ -40,9 +40,8 @@ def gradients(rank: int, kind: torch.dtype) -> dict[str, torch.Tensor]:
 def test_sums_are_those_of_dense_gradients_in_the_rows_of_any_worker(size, kind, monkeypatch):
 
     def summed(group: Group) -> dict[str, torch.Tensor]:
-        memory = Buffers()
-        sum_of_rows(group, gradients((group.rank + 1) % 3, kind), memory)  # of which nothing is left in the next sum
-        return sum_of_rows(group, gradients(group.rank, kind), memory)
+        sum_of_rows(group, gradients((group.rank + 1) % 3, kind))  # of which nothing is left in the next sum
+        return sum_of_rows(group, gradients(group.rank, kind))
 
     found = Workers(size, monkeypatch).run(summed)
     for name in SHAPES:
@@ -58,19 +57,19 @@ def test_sums_are_those_of_dense_gradients_in_the_rows_of_any_worker(size, kind,
 
 
 def test_the_next_sum_uses_the_same_memory(monkeypatch):
-    workers, memory = Workers(1, monkeypatch), Buffers()
-    one, two = (workers.run(lambda group: sum_of_rows(group, gradients(0, torch.float32), memory))[0] for _ in range(2))
+    group = Workers(1, monkeypatch).run(lambda group: group)[0]
+    one, two = (sum_of_rows(group, gradients(0, torch.float32)) for _ in range(2))
     assert one["vectors"]._values().data_ptr() == two["vectors"]._values().data_ptr()
 
 
 class Given(Progress):
     """Bytes that a worker has given to sums and gathers, after each step."""
 
-    def __init__(self, workers: Workers, rank: int) -> None:
-        self.workers, self.rank, self.after = workers, rank, []
+    def __init__(self, group: Group) -> None:
+        self.group, self.after = group, []
 
     def step(self, phase: str, done: int, total: int, terms: Any) -> None:
-        self.after.append(self.workers.given[self.rank])
+        self.after.append(self.group.exchanged)
 
 
 WIDTH, NEGATIVES, BATCH, EVENTS = 6, 10, 8, 5
@@ -85,7 +84,7 @@ def exchanged(n_items: int, monkeypatch: pytest.MonkeyPatch, **settings: Any) ->
     workers = Workers(2, monkeypatch)
 
     def train(group: Group) -> list[int]:
-        given = Given(workers, group.rank)
+        given = Given(group)
         fit(config.model_class(n_items, config, seed=5), log, seed=5, epochs=1, progress=given, group=group)
         return given.after
 

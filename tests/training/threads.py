@@ -1,4 +1,4 @@
-"""Workers in threads of one process, whose collective operations are those of `torch.distributed` and are counted."""
+"""Workers in threads of one process, whose collective operations are those of `torch.distributed`."""
 
 import threading
 from collections.abc import Callable
@@ -19,12 +19,10 @@ class Workers:
     Args:
         size: number of workers.
         monkeypatch: puts their collective operations in the place of those of `torch.distributed`.
-
-    `given` is the number of bytes that each has given to sums and gathers.
     """
 
     def __init__(self, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.size, self.given = size, [0] * size
+        self.size = size
         self._rank, self._barrier, self._places = threading.local(), threading.Barrier(size), [torch.empty(0)] * size
         for name in ("all_reduce", "all_gather", "broadcast"):
             monkeypatch.setattr(torch.distributed, name, getattr(self, name))
@@ -51,16 +49,11 @@ class Workers:
         assert len({(one.shape, one.dtype) for one in found}) == 1, "collective operations of different tensors"
         return found
 
-    def _count(self, tensor: torch.Tensor) -> None:
-        self.given[self._rank.value] += tensor.numel() * tensor.element_size()
-
     def all_reduce(self, tensor: torch.Tensor) -> None:
-        self._count(tensor)
         first, *others = self._of_all(tensor)
         tensor.copy_(sum(others, first))
 
     def all_gather(self, into: list[torch.Tensor], tensor: torch.Tensor) -> None:
-        self._count(tensor)
         for place, one in zip(into, self._of_all(tensor), strict=True):
             place.copy_(one)
 
