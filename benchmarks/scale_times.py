@@ -146,10 +146,12 @@ def exchange_seconds(summed: float, workers: int, link: float) -> float:
 def shared_sum(rates: Rates, summed: float, workers: int) -> float:
     """Seconds of a sum of so many bytes over the workers of one machine, in memory that all of them map.
 
-    Each adds its part of the rows of the others to one of them, which reads two and writes one, and writes the sum to the others
-    while it is in the cache.
+    Each copies the others' parts, (k − 1) / k of all, to where they see it: three passes, since what is written is first read
+    into the cache. Of its own part, 1 / k of all, it reads its numbers and those of the k − 1 others, writes the sum to its row
+    (two passes) and to the k − 1 others, which are in the cache.
     """
-    return 4.0 * (workers - 1) / workers * summed / rates.memory
+    copied, summing = 3.0 * (workers - 1), 2.0 * workers + 1.0
+    return (copied + summing) / workers * summed / rates.memory
 
 
 def worker_step(rates: Rates, tables: Tables, part: Shape, workers: int, link: float | None = None) -> dict[str, float]:
@@ -159,12 +161,11 @@ def worker_step(rates: Rates, tables: Tables, part: Shape, workers: int, link: f
         part: of the users of one worker.
         link: bytes a second between workers; None for workers of one machine, which share memory.
     """
-    summed = dense_exchange(tables)
-    # Gradients are copied into one array.
-    copies = 2.0 * summed / rates.memory
-    found = step_seconds(rates, tables, part)
-    exchange = shared_sum(rates, summed, workers) if link is None else exchange_seconds(summed, workers, link)
-    return {**found, "copies": copies, "exchange": exchange}
+    summed, found = dense_exchange(tables), step_seconds(rates, tables, part)
+    if link is None:
+        return {**found, "exchange": shared_sum(rates, summed, workers)}
+    # Gradients are copied into one array, which is read and written beside the exchange.
+    return {**found, "copies": 2.0 * summed / rates.memory, "exchange": exchange_seconds(summed, workers, link)}
 
 
 def list_seconds(

@@ -1,13 +1,14 @@
 """Sums over processes on one machine, in memory that all of them map.
 
 Gloo sends what it sums through the network of the machine, which takes several times as long as reading it. Here each worker has
-a row of numbers that the others can read and write: it adds its part of all rows and writes the sum to all of them. Gloo only
+a row of numbers that the others can read and write: it adds its part of all rows and writes the sums to all of them. Gloo only
 tells the workers when the rows are there.
 """
 
 import mmap
 import os
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from foldin.tensors import Tensor
 
 __all__ = ["SharedRows"]
 
-_BLOCK = 1 << 18  # numbers that are added and written while they are in the cache
+_BLOCK = 1 << 17  # numbers that are added and written while they are in the cache
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -61,18 +62,35 @@ class SharedRows:
         """The row of this worker."""
         return self.rows[self.rank]
 
-    def sum_(self, count: int) -> None:
-        """Replace the first `count` numbers of each row by the sums over the rows; all workers call this."""
-        size = len(self.rows)
+    def sums(self, vectors: Sequence[Tensor]) -> list[Tensor]:
+        """The sum of each vector over the workers, in this worker's row, which the next call overwrites.
+
+        All workers call this with vectors of the same lengths, together not longer than the row. Each sums its part of all
+        entries, of which it needs only those of the others in their rows.
+        """
+        count, size = sum(map(len, vectors)), len(self.rows)
+        first, last = count * self.rank // size, count * (self.rank + 1) // size
+        found, parts, start = [], [], 0
+        for vector in vectors:
+            here = self.own[start : start + len(vector)]
+            begin, end = (min(max(edge - start, 0), len(vector)) for edge in (first, last))
+            here[:begin].copy_(vector[:begin])
+            here[end:].copy_(vector[end:])
+            found.append(here)
+            parts.append((start + begin, vector[begin:end]))
+            start += len(vector)
         self._wait()
-        end = count * (self.rank + 1) // size
-        for start in range(count * self.rank // size, end, _BLOCK):
-            total, *others = (row[start : min(start + _BLOCK, end)] for row in self.rows)
-            for other in others:
-                total.add_(other)
-            for other in others:
-                other.copy_(total)
+        others = [row for rank, row in enumerate(self.rows) if rank != self.rank]
+        for start, part in parts:
+            for at, own in zip(range(start, start + len(part), _BLOCK), torch.split(part, _BLOCK), strict=False):
+                places = slice(at, at + len(own))
+                total = torch.add(own, others[0][places], out=self.own[places])
+                for other in others[1:]:
+                    total.add_(other[places])
+                for other in others:
+                    other[places].copy_(total)
         self._wait()
+        return found
 
     def _wait(self) -> None:
         """Return when all workers have called this, and see what they wrote before."""

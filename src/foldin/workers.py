@@ -56,35 +56,39 @@ class Group:
                 self.exchanged += value.nbytes
                 _in_place(value, torch.distributed.all_reduce)
 
-    def memory(self, name: str, count: int, like: Tensor) -> Tensor:
-        """A vector of this worker, in memory that `sum_memory` sums the fastest; its content is undefined.
+    def sums(self, name: str, *values: Tensor) -> list[Tensor]:
+        """The sum of each tensor over the workers, the same to the bit for all of them; what is given stays as it is.
+
+        It is in memory that is kept for the next call of that name, which overwrites it: in memory that workers of one machine
+        share, where they can.
 
         Args:
-            name: what it is for. The next call with the same name returns the same memory, unless it asks for more entries or
-                others. All workers call this with the same arguments.
-            count: number of entries.
-            like: a tensor of its dtype and device.
+            name: what is summed; for the same name, of the same dtype and device.
+            values: tensors of this worker; those of the others have the same shapes.
         """
-        held = self._memory.get(name)
-        own = held.own if isinstance(held, SharedRows) else held
-        fits = own is not None and own.dtype == like.dtype and own.device == like.device
-        if own is None or not fits or len(own) < count:
-            # What has grown once will grow again.
-            room = max(count, len(own) + len(own) // 4) if own is not None and fits else count
-            on_cpu = self.size > 1 and like.device.type == "cpu"
-            shared = SharedRows.among(self.rank, self.size, room, like.dtype) if on_cpu else None
-            own = like.new_empty(room) if shared is None else shared.own
-            self._memory[name] = own if shared is None else shared
-        return own[:count]
-
-    def sum_memory(self, name: str, count: int) -> None:
-        """Replace the first `count` entries of the vectors of that name by their sums, as `sum_` does."""
-        held = self._memory[name]
-        if isinstance(held, SharedRows):
-            self.exchanged += held.own[:count].nbytes
-            held.sum_(count)
+        if self.size == 1:
+            return list(values)
+        vectors = [value.reshape(-1) for value in values]
+        count = sum(map(len, vectors))
+        memory = self._memory_of(name, count, values[0])
+        if isinstance(memory, SharedRows):
+            self.exchanged += count * values[0].element_size()
+            found = memory.sums(vectors)
         else:
-            self.sum_(held[:count])
+            flat = torch.cat(vectors, out=memory[:count])
+            self.sum_(flat)
+            found = list(torch.split(flat, [len(vector) for vector in vectors]))
+        return [one.view(value.shape) for one, value in zip(found, values, strict=True)]
+
+    def _memory_of(self, name: str, count: int, like: Tensor) -> SharedRows | Tensor:
+        """Memory for so many numbers, which grows by a quarter at least: what has grown once will grow again."""
+        held = self._memory.get(name)
+        room = 0 if held is None else len(held.own if isinstance(held, SharedRows) else held)
+        if held is None or room < count:
+            room = max(count, room + room // 4)
+            shared = None if like.device.type != "cpu" else SharedRows.among(self.rank, self.size, room, like.dtype)
+            held = self._memory[name] = like.new_empty(room) if shared is None else shared
+        return held
 
     def total(self, value: float) -> float:
         """The sum of a number over the workers."""

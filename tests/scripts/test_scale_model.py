@@ -122,11 +122,9 @@ class Recording(Group):
         super().__init__(0, 2)
         self.summed: list[int] = []
 
-    def memory(self, name, count, like):
-        return like.new_empty(count)
-
-    def sum_memory(self, name, count) -> None:
-        self.summed.append(4 * count)
+    def sums(self, name, *values):
+        self.summed.append(sum(one.nbytes for one in values))
+        return list(values)
 
     def sum_(self, *values) -> None:
         self.summed += [
@@ -250,11 +248,10 @@ def test_rates_act_where_they_should(sizes, exchange, times):
     assert times.exchange_seconds(800.0, 4, link=100.0) == pytest.approx(12.0)
     linked = times.worker_step(idle, tables, shape, 2, link=10.0)
     assert linked["exchange"] == pytest.approx(exchange.dense_exchange(tables) / 10.0)
-    # Each of two adds half of the other's numbers, three arrays, and writes half.
-    assert times.worker_step(memory, tables, shape, 2)["exchange"] == pytest.approx(
-        2.0 * exchange.dense_exchange(tables)
-    )
-    assert times.shared_sum(memory, 90.0, 3) == pytest.approx(240.0)
+    # Each of two copies half of its numbers in three passes, and sums the other half in five.
+    shared = times.worker_step(memory, tables, shape, 2)["exchange"]
+    assert shared == pytest.approx(4.0 * exchange.dense_exchange(tables))
+    assert times.shared_sum(memory, 90.0, 3) == pytest.approx(60.0 * 3 + 30.0 * 7)
     assert times.ease_seconds(times.Rates(products={5: 1.0}, **{**IDLE, "inverse": 2.0}), 10, 7.0)["inverse"] == 500.0
 
 

@@ -20,41 +20,48 @@ def vector(rank: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.int64])
 @pytest.mark.parametrize("size", [2, 3, 5])
-def test_rows_become_their_sum(size, dtype, monkeypatch):
+def test_vectors_are_summed_in_a_row(size, dtype, monkeypatch):
+    """Vectors whose ends lie within the parts of workers, and one without an entry."""
     monkeypatch.setattr(module, "_BLOCK", 64)  # parts of several blocks
 
-    def summed(group: Group) -> torch.Tensor:
+    def summed(group: Group) -> list[list[torch.Tensor]]:
         rows = SharedRows.among(group.rank, size, COUNT, dtype)
         assert rows is not None
+        found = []
         for _ in range(2):  # the second sum overwrites the first one
-            rows.own.copy_(vector(group.rank, dtype))
-            rows.sum_(COUNT)
-        return rows.own.clone()
+            given = torch.split(vector(group.rank, dtype)[:600], [150, 0, 1, 449])
+            found.append([one.clone() for one in rows.sums(given)])
+            assert torch.equal(torch.cat(given), vector(group.rank, dtype)[:600])
+        return found
 
     found = Workers(size, monkeypatch).run(summed)
-    wanted = vector(0, dtype)
-    for rank in range(1, size):
-        wanted = wanted + vector(rank, dtype)
-    assert all(torch.equal(one, wanted) for one in found)
+    wanted = torch.stack([vector(rank, dtype)[:600].double() for rank in range(size)]).sum(dim=0)
+    exact = {torch.int64: 0.0, torch.float64: 1e-12, torch.float32: 1e-3, torch.bfloat16: 8.0}
+    for of_worker in found:
+        for one in of_worker:
+            assert [len(each) for each in one] == [150, 0, 1, 449]
+            assert torch.equal(torch.cat(one), torch.cat(found[0][0]))
+            assert torch.allclose(torch.cat(one).double(), wanted, rtol=0.0, atol=exact[dtype])
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 7])
-def test_only_the_first_numbers_are_summed(count, monkeypatch):
-    def summed(group: Group) -> torch.Tensor:
-        own = group.memory("some", COUNT, torch.empty(0))
-        own.copy_(vector(group.rank))
-        group.sum_memory("some", count)
-        return own.clone()
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_sums_of_few_numbers_and_of_any_shape(count, size, monkeypatch):
+    def summed(group: Group) -> list[torch.Tensor]:
+        table = vector(group.rank)[: 6 * count].view(count, 6).t()  # not contiguous
+        found = group.sums("some", table, vector(group.rank)[:1].view(()))
+        return [one.clone() for one in found]
 
-    for rank, one in enumerate(Workers(3, monkeypatch).run(summed)):
-        assert torch.allclose(one[:count], sum(vector(each) for each in range(3))[:count])
-        assert torch.equal(one[count:], vector(rank)[count:])
+    total = torch.stack([vector(rank) for rank in range(size)]).sum(dim=0)
+    for table, number in Workers(size, monkeypatch).run(summed):
+        assert torch.allclose(table, total[: 6 * count].view(count, 6).t(), atol=1e-4)
+        assert torch.allclose(number, total[0], atol=1e-4)
 
 
 def test_memory_is_kept_until_more_is_needed(monkeypatch):
     def addresses(group: Group) -> list[int]:
         asked = [("a", 100), ("a", 60), ("b", 60), ("a", 101), ("a", 120), ("a", 125)]
-        return [group.memory(name, count, torch.empty(0)).data_ptr() for name, count in asked]
+        return [group.sums(name, torch.ones(count))[0].data_ptr() for name, count in asked]
 
     for first, smaller, other, larger, within, still_within in Workers(2, monkeypatch).run(addresses):
         assert first == smaller
@@ -89,11 +96,9 @@ def test_workers_that_cannot_share_memory_have_the_same_sums(prevented, monkeypa
 
     def summed(group: Group) -> torch.Tensor:
         assert SharedRows.among(group.rank, 2, COUNT, torch.float32) is None
-        own = group.memory("some", COUNT, torch.empty(0))
-        own.copy_(vector(group.rank))
-        group.sum_memory("some", COUNT)
+        (found,) = group.sums("some", vector(group.rank))
         assert group.exchanged == 4 * COUNT
-        return own
+        return found
 
     one, other = Workers(2, monkeypatch).run(summed)
     assert torch.equal(one, other)

@@ -17,6 +17,7 @@ import torch
 import torch.distributed
 
 from foldin.errors import FitError
+from foldin.kernels import Buffers
 from foldin.rows import Rows
 from foldin.tensors import Array, Int64
 from foldin.training.row_exchange import sum_of_rows
@@ -98,7 +99,7 @@ class _Shared:
     """Gradients that several workers compute together."""
 
     def __init__(self, group: Group) -> None:
-        self.group = group
+        self.group, self._memory_of_rows = group, Buffers()
 
     def __call__(self, phase: GradientPhase[Any], train: Rows, step: Step, generator: torch.Generator) -> Loss:
         assert isinstance(phase.divided, Divided)
@@ -124,18 +125,11 @@ class _Shared:
         given = {name: one.grad for name, one in phase.parameters.items() if one.grad is not None}
         dense = {name: one for name, one in given.items() if not one.is_sparse}
         values = [share * value.detach() for value in (loss.value, *loss.terms.values())]
-        parts = [*dense.values(), *values]
-        count = sum(one.numel() for one in parts)
-        flat = self.group.memory(phase.name, count, parts[0])
-        cut = torch.split(flat, [one.numel() for one in parts])
-        pieces = [piece.view(one.shape) for piece, one in zip(cut, parts, strict=True)]
-        for piece, one in zip(pieces, parts, strict=True):
-            piece.copy_(one)
-        self.group.sum_memory(phase.name, count)
+        pieces = self.group.sums(phase.name, *dense.values(), *values)
         summed = dict(zip(dense, pieces, strict=False))
         if len(dense) < len(given):
             sparse = {name: one for name, one in given.items() if one.is_sparse}
-            summed |= sum_of_rows(self.group, sparse)
+            summed |= sum_of_rows(self.group, sparse, self._memory_of_rows)
         for name, gradient in summed.items():
             phase.parameters[name].grad = gradient
         terms = [piece.clone() for piece in pieces[len(dense) :]]
