@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from tables.base import ROOT
 from tables.bounds import explained
 from tables.gpu import on_a_gpu
+from tables.large import large_catalog, large_lists, scale_in_short, scale_in_short_in_korean, workers
 from tables.loop import dislikes, kinds, nightly_loop, warm_starts
 from tables.pictures import ddpm, pictures
 from tables.recommenders import (
@@ -63,6 +64,11 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "scale points": scale_points,
     "scale large": scale_large,
     "scale walls": scale_walls,
+    "large catalog": large_catalog,
+    "large lists": large_lists,
+    "scale in short": scale_in_short,
+    "scale in short, in Korean": scale_in_short_in_korean,
+    "workers": workers,
 }
 
 
@@ -75,11 +81,14 @@ PAGES = tuple(
         "docs/guide/choosing.md",
         "docs/guide/cold-items.md",
         "docs/guide/gpu.md",
+        "docs/guide/lists.md",
         "docs/guide/nightly.md",
         "docs/guide/repeats.md",
         "docs/guide/scale.md",
+        "docs/guide/training.md",
         "docs/guide/tuning.md",
         "docs/guide/weights.md",
+        "docs/guide/workers.md",
         "docs/start/install.md",
     )
 )

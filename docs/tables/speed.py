@@ -177,13 +177,21 @@ def speed() -> str:
     )
     return (
         f"{table}\n\nShare of the machine's limit (the unavoidable products at the rate of its fastest BLAS) of Mult-VAE, RecVAE "
-        f"and recommending: {best}{aside}. "
+        f"and recommending: {best}{aside}. {_parts_of(rec)}"
         f"SASRec, at the faster BLAS: {sas['limits']['beauty']:.2f} (Beauty) and {sas['limits']['ml1m']:.2f} (MovieLens-1M); "
         f"{max(t['beauty']['padding'], t['ml1m']['padding']):.1%} of its tokens are filling, and full softmax over 100,000 "
         f"items takes {t['hundred_thousand_items']['peak_gb']:.2f} GB in all. "
         f"Peak memory of the Mult-VAE epoch {e['peak_gb']['ours']:.2f} GB, of reading {d['peak_gb']['ours']:.2f} GB. "
         f"Two threads; ratios depend on the processor, and [which row is of which](measured.md) differs."
     )
+
+
+def _parts_of(recvae: dict[str, Any]) -> str:
+    """Where the seconds of an epoch of RecVAE go."""
+    parts: dict[str, float] = recvae["figures"]["parts"]
+    whole = sum(parts.values())
+    shares = ", ".join(f"{name} {seconds / whole:.0%}" for name, seconds in parts.items())
+    return f"An epoch of RecVAE, part by part: {shares}. "
 
 
 def _over_rounds(aevb: dict[str, Any], name: str) -> str:

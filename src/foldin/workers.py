@@ -33,7 +33,7 @@ class Group:
 
     def __init__(self, rank: int = 0, size: int = 1) -> None:
         self.rank, self.size, self.exchanged = rank, size, 0
-        self._memory: dict[str, SharedRows | Tensor] = {}
+        self._memory: dict[tuple[str, torch.dtype, torch.device], SharedRows | Tensor] = {}
 
     @property
     def first(self) -> bool:
@@ -63,8 +63,8 @@ class Group:
         share, where they can.
 
         Args:
-            name: what is summed; for the same name, of the same dtype and device.
-            values: tensors of this worker; those of the others have the same shapes.
+            name: what is summed.
+            values: tensors of this worker, of one dtype; those of the others have the same shapes.
         """
         if self.size == 1:
             return list(values)
@@ -82,12 +82,13 @@ class Group:
 
     def _memory_of(self, name: str, count: int, like: Tensor) -> SharedRows | Tensor:
         """Memory for so many numbers, which grows by a quarter at least: what has grown once will grow again."""
-        held = self._memory.get(name)
+        key = (name, like.dtype, like.device)
+        held = self._memory.get(key)
         room = 0 if held is None else len(held.own if isinstance(held, SharedRows) else held)
         if held is None or room < count:
             room = max(count, room + room // 4)
             shared = None if like.device.type != "cpu" else SharedRows.among(self.rank, self.size, room, like.dtype)
-            held = self._memory[name] = like.new_empty(room) if shared is None else shared
+            held = self._memory[key] = like.new_empty(room) if shared is None else shared
         return held
 
     def total(self, value: float) -> float:

@@ -69,6 +69,13 @@ def test_memory_is_kept_until_more_is_needed(monkeypatch):
         assert larger == within == still_within
 
 
+def test_sums_of_one_name_and_several_types(monkeypatch):
+    types = (torch.float32, torch.bfloat16, torch.float64)
+    found = Workers(2, monkeypatch).run(lambda group: [group.sums("a", torch.ones(3, dtype=one))[0] for one in types])
+    assert [one.dtype for one in found[1]] == list(types)
+    assert all(one.tolist() == [2, 2, 2] for one in found[1])
+
+
 def not_of_one_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_machine", threading.get_ident)
 
